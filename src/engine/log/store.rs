@@ -1,0 +1,247 @@
+//! What the log engine asks of a store: keep commits, give back runs of them, take back space.
+//!
+//! The writer thread alone calls [`Store::commit`] and [`Store::save_settings`]; reads come from any thread at the
+//! same time; [`Store::reclaim`] comes from the retention thread.
+
+use std::sync::Arc;
+
+use crate::engine::IdempotencyKey;
+use crate::event::{Epoch, Event, Millis, Retention, Seq, TopicName};
+
+/// One incarnation of a topic inside a store: the position of its first event, so never used twice. A name that is
+/// deleted and used again gets another key, and blocks under the old one are dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicKey(pub u64);
+
+/// A group of appends that becomes durable as one: after a crash all of it is there, or nothing.
+#[derive(Debug)]
+pub struct Commit {
+    /// Events in rising order of `seq`, each with the key of its topic. May be empty when only keys are kept.
+    pub events: Vec<(TopicKey, Arc<Event>)>,
+    /// Idempotency keys to remember with them.
+    pub keys: Vec<KeyRecord>,
+    /// When.
+    pub time: Millis,
+}
+
+/// An idempotency key and the receipts a retry gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Key and fingerprint.
+    pub key: IdempotencyKey,
+    /// When it was used.
+    pub time: Millis,
+    /// Topic, position and subscribers of each event, in the publish's order. Their time is `time`.
+    pub receipts: Vec<(TopicName, Seq, u32)>,
+}
+
+/// What a topic was told to be, beyond its events. Kept by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// Created by a setting: exists even without events.
+    pub exists: bool,
+    /// Its own limits; a `None` in the outer option is the rule's.
+    pub max_events: Option<Option<u64>>,
+    /// See `max_events`; milliseconds.
+    pub max_age_ms: Option<Option<u64>>,
+    /// See `max_events`.
+    pub max_bytes: Option<Option<u64>>,
+    /// Its own reconnect delay in milliseconds.
+    pub retry: Option<u32>,
+    /// Closed or reopened by a setting, when the topic's newest position was this. An event published later decides anew.
+    pub closed: Option<(bool, Seq)>,
+    /// Events at or below are deleted: the mark that a deleted topic leaves.
+    pub deleted_through: Option<Seq>,
+}
+
+/// A topic as its stored events show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSummary {
+    /// Its incarnation.
+    pub key: TopicKey,
+    /// Its name.
+    pub name: TopicName,
+    /// Oldest stored event, and the position before it in the topic.
+    pub first: Seq,
+    /// See `first`.
+    pub first_prev: Seq,
+    /// When `first` was committed.
+    pub first_time: Millis,
+    /// Newest stored event.
+    pub last: Seq,
+    /// Whether the newest one closes the topic.
+    pub last_closes: bool,
+    /// Events stored.
+    pub events: u64,
+    /// Bytes of their data.
+    pub bytes: u64,
+}
+
+/// What a store found when it was opened.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The store's incarnation.
+    pub epoch: Epoch,
+    /// Newest committed position; 0 when there is none.
+    pub head: Seq,
+    /// The next position to give: above every one that was ever given.
+    pub next: Seq,
+    /// The newest commit's time; time never falls.
+    pub last_time: Millis,
+    /// One for each topic with stored events, at most one for a name.
+    pub topics: Vec<TopicSummary>,
+    /// Settings by name, without those that are nothing but a mark of a deleted topic.
+    pub settings: Vec<(TopicName, TopicSettings)>,
+    /// The highest `deleted_through` of all names; 0 when there is none.
+    pub newest_mark: Seq,
+    /// Idempotency keys, in order of time, of commits that are whole.
+    pub keys: Vec<KeyRecord>,
+    /// Ranges `(first, last)` of positions, both included, in which events may have been lost. Sorted, apart, bounded.
+    pub lost: Vec<(Seq, Seq)>,
+}
+
+/// The position, size and age of one event, without its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Its position.
+    pub seq: Seq,
+    /// The one before it in its topic.
+    pub prev: Seq,
+    /// When it was committed.
+    pub time: Millis,
+    /// Bytes of data.
+    pub bytes: u64,
+}
+
+/// How much one read may give.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Events at most.
+    pub events: usize,
+    /// Bytes of data after which it ends; the first event is always given.
+    pub bytes: usize,
+}
+
+/// A run of commits.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Events asked for, in rising order of `seq`.
+    pub events: Vec<Arc<Event>>,
+    /// Nothing asked for is left between the start and here.
+    pub through: Seq,
+}
+
+/// Tells a store what is still wanted while it takes back space.
+pub trait Liveness: Sync {
+    /// The oldest kept event of a topic; `None` when nothing of it is.
+    fn first_kept(&self, key: TopicKey) -> Option<Seq>;
+}
+
+/// Why a store did not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Free space is below the reserve; nothing was written and the store is sound.
+    #[error("free space is below the reserve")]
+    Full,
+    /// A write or flush failed: nothing more may be acknowledged before a restart.
+    #[error("{0}")]
+    Failed(Arc<str>),
+}
+
+/// A keeper of commits.
+pub trait Store: Send + Sync + 'static {
+    /// `sled` or `memory`.
+    fn name(&self) -> &'static str;
+
+    /// What was found at opening. Called once, before anything else.
+    fn recovered(&self) -> Recovered;
+
+    /// Makes a commit durable, then readable. Blocks. After [`StoreError::Failed`] it is not called again.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] before anything is written; [`StoreError::Failed`] when it may be half written.
+    fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// Events of one topic with `after < seq <= through`, in order. A damaged block is left out, logged and counted:
+    /// the caller sees the hole by `prev`.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    fn topic_events(
+        &self,
+        topic: (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        budget: Budget,
+    ) -> Result<Vec<Arc<Event>>, StoreError>;
+
+    /// Like [`Store::topic_events`], without the data; at most `max`.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError>;
+
+    /// Events of many topics with `after < seq <= through`, in order of `seq`, walking commits in their order.
+    /// `wanted` gives the name of a topic whose events are asked for.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    fn scan(
+        &self,
+        after: Seq,
+        through: Seq,
+        budget: Budget,
+        wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
+    ) -> Result<Scan, StoreError>;
+
+    /// The position before the first stored commit made at or after `time`; the head when there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    fn position_before(&self, time: Millis) -> Result<Seq, StoreError>;
+
+    /// Keeps a topic's settings durably, replacing those before. Blocks.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError>;
+
+    /// The mark of a deleted topic.
+    fn mark(&self, topic: &TopicName) -> Option<Seq>;
+
+    /// Names starting with `prefix` that have a mark above `after`, with it.
+    fn marks(&self, prefix: &str, after: Seq) -> Vec<(TopicName, Seq)>;
+
+    /// Takes back the space of events that are no longer kept. Blocks, bounded work a call; off the writer's path.
+    ///
+    /// # Errors
+    /// When copying survivors failed; nothing is lost, and it is tried again.
+    fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError>;
+
+    /// Whether a commit would be accepted now. Cheap enough to ask before each.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`].
+    fn room(&self) -> Result<(), StoreError>;
+
+    /// Bytes the store's files take; 0 in memory.
+    fn disk_bytes(&self) -> u64;
+
+    /// Damaged parts set aside or skipped since the store was made.
+    fn losses(&self) -> u64;
+
+    /// Records a clean end and lets go of the files. Blocks; idempotent.
+    fn close(&self);
+}
+
+impl TopicSettings {
+    /// These settings' own limits over a rule's.
+    #[must_use]
+    pub fn over(&self, rule: Retention) -> Retention {
+        Retention {
+            max_events: self.max_events.unwrap_or(rule.max_events),
+            max_age: self.max_age_ms.map_or(rule.max_age, |own| own.map(std::time::Duration::from_millis)),
+            max_bytes: self.max_bytes.unwrap_or(rule.max_bytes),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! An event, before and after the log has given it a position.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{id::Seq, time::Millis, topic::TopicName};
+
+/// Longest event name, in bytes: as long as a topic may be.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// Longest `retry` a publisher may set: one day, in milliseconds. A longer one would strand its readers.
+pub const MAX_RETRY_MS: u32 = 86_400_000;
+
+/// What a publisher hands in: an event without a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// The log it goes to.
+    pub topic: TopicName,
+    /// Its `event:` field.
+    pub name: EventName,
+    /// Its payload.
+    pub data: Data,
+    /// Milliseconds a client should wait before it reconnects; at most [`MAX_RETRY_MS`].
+    pub retry: Option<u32>,
+    /// Whether this is the topic's last event.
+    pub close: bool,
+}
+
+/// An immutable record of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its position in the hub-wide order.
+    pub seq: Seq,
+    /// The position of the event before it in the same topic: 0 for the first, and above any event that was lost.
+    pub prev: Seq,
+    /// When it was committed. Never falls as `seq` rises.
+    pub time: Millis,
+    /// What was published.
+    pub new: NewEvent,
+}
+
+/// An event's type: no control characters, not starting with `hub.`. The default is `message`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct EventName(Option<Arc<str>>);
+
+/// An event's payload: UTF-8 text, as published. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Data(Bytes);
+
+/// Why a text is no event name. `Display` says what to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// More than [`MAX_NAME_BYTES`].
+    #[error("the event name has {0} bytes; at most {MAX_NAME_BYTES} are allowed")]
+    TooLong(usize),
+    /// A control character, which could forge a line of the stream.
+    #[error("the event name contains U+{0:04X}, a control character; remove it")]
+    ControlCharacter(u32),
+    /// The hub's own names.
+    #[error("event names starting with 'hub.' are the hub's own; choose another")]
+    Reserved,
+}
+
+/// The payload is not UTF-8; holds the offset of the first bad byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the data is not UTF-8: the byte at offset {0} fits no character; encode binary data, for example as base64")]
+pub struct NotUtf8(pub usize);
+
+impl EventName {
+    /// Checks `text`; an empty one means `message`.
+    ///
+    /// # Errors
+    /// Says which rule it breaks.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        if text.len() > MAX_NAME_BYTES {
+            return Err(NameError::TooLong(text.len()));
+        }
+        if let Some(c) = text.chars().find(|c| c.is_control()) {
+            return Err(NameError::ControlCharacter(c.into()));
+        }
+        if text.starts_with("hub.") {
+            return Err(NameError::Reserved);
+        }
+        Ok(Self((!text.is_empty() && text != "message").then(|| text.into())))
+    }
+
+    /// The name as text, `message` by default.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or("message")
+    }
+
+    /// Whether it is `message`, which a stream leaves out.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Data {
+    /// Takes `bytes` without copying them.
+    ///
+    /// # Errors
+    /// When they are not UTF-8.
+    pub fn new(bytes: Bytes) -> Result<Self, NotUtf8> {
+        match std::str::from_utf8(&bytes) {
+            Ok(_) => Ok(Self(bytes)),
+            Err(error) => Err(NotUtf8(error.valid_up_to())),
+        }
+    }
+
+    /// The text. Checked again each time, at memory speed, so that no `unsafe` is needed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("checked when it was made")
+    }
+
+    /// The text's bytes, shared.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<String> for Data {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&str> for Data {
+    fn from(text: &str) -> Self {
+        Self(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl NewEvent {
+    /// A plain event: name `message`, no `retry`, not the last.
+    #[must_use]
+    pub fn new(topic: TopicName, data: impl Into<Data>) -> Self {
+        Self { topic, name: EventName::default(), data: data.into(), retry: None, close: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_is_the_default_name() {
+        for text in ["", "message"] {
+            assert!(EventName::new(text).expect(text).is_default());
+        }
+        assert_eq!(EventName::new("token").expect("valid").as_str(), "token");
+    }
+
+    #[test]
+    fn a_name_cannot_forge_a_line() {
+        for text in ["a\nb", "a\rb", "a\0b"] {
+            assert!(matches!(EventName::new(text), Err(NameError::ControlCharacter(_))), "{text:?}");
+        }
+        assert_eq!(EventName::new("hub.gap"), Err(NameError::Reserved));
+        assert_eq!(EventName::new(&"x".repeat(256)), Err(NameError::TooLong(256)));
+    }
+
+    #[test]
+    fn data_must_be_utf8() {
+        assert_eq!(Data::new(Bytes::from_static(b"ab\xff")), Err(NotUtf8(2)));
+    }
+}

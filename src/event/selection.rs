@@ -1,0 +1,220 @@
+//! What a subscription asks for: topics by name and by pattern.
+
+use std::{fmt, sync::Arc};
+
+use super::topic::{TopicError, TopicName, check_text};
+
+/// A valid pattern: `*` stands for exactly one segment, a final `**` for one or more.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pattern(Arc<str>);
+
+/// One thing a subscription asks for.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Filter {
+    /// Exactly this topic.
+    Topic(TopicName),
+    /// Every topic, also of the future, whose name matches.
+    Pattern(Pattern),
+}
+
+/// A set of filters: never empty, sorted, without doubles, so that equal wishes are equal values.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Selection(Arc<[Filter]>);
+
+impl Pattern {
+    /// Whether `topic` is one of those the pattern stands for.
+    #[must_use]
+    pub fn matches(&self, topic: &TopicName) -> bool {
+        let mut names = topic.as_str().split('/');
+        let mut parts = self.0.split('/').peekable();
+        while let Some(part) = parts.next() {
+            let Some(name) = names.next() else { return false };
+            if part == "**" && parts.peek().is_none() {
+                return true;
+            }
+            if part != "*" && part != name {
+                return false;
+            }
+        }
+        names.next().is_none()
+    }
+
+    /// The pattern as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What every matching name starts with: the text before the first wildcard.
+    #[must_use]
+    pub fn literal_prefix(&self) -> &str {
+        self.0.split_once('*').map_or(&*self.0, |(before, _)| before)
+    }
+}
+
+impl Filter {
+    /// Reads a topic name or, when it has a `*`, a pattern.
+    ///
+    /// # Errors
+    /// Says which rule the text breaks.
+    pub fn new(text: &str) -> Result<Self, TopicError> {
+        if !text.contains('*') {
+            return TopicName::new(text).map(Self::Topic);
+        }
+        check_text(text)?;
+        let mut parts = text.split('/').peekable();
+        while let Some(part) = parts.next() {
+            let whole = part == "*" || (part == "**" && parts.peek().is_none());
+            if part.contains('*') && !whole {
+                return Err(TopicError::MisplacedWildcard);
+            }
+        }
+        Ok(Self::Pattern(Pattern(text.into())))
+    }
+
+    /// Whether events of `topic` are asked for.
+    #[must_use]
+    pub fn matches(&self, topic: &TopicName) -> bool {
+        match self {
+            Self::Topic(name) => name == topic,
+            Self::Pattern(pattern) => pattern.matches(topic),
+        }
+    }
+
+    /// The filter as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Topic(name) => name.as_str(),
+            Self::Pattern(pattern) => pattern.as_str(),
+        }
+    }
+}
+
+impl Selection {
+    /// The set of these filters; `None` when there are none.
+    #[must_use]
+    pub fn new(filters: impl IntoIterator<Item = Filter>) -> Option<Self> {
+        let mut filters: Vec<Filter> = filters.into_iter().collect();
+        filters.sort_unstable();
+        filters.dedup();
+        (!filters.is_empty()).then(|| Self(filters.into()))
+    }
+
+    /// The filters, sorted.
+    #[must_use]
+    pub fn filters(&self) -> &[Filter] {
+        &self.0
+    }
+
+    /// Whether events of `topic` are asked for.
+    #[must_use]
+    pub fn matches(&self, topic: &TopicName) -> bool {
+        self.0.iter().any(|filter| filter.matches(topic))
+    }
+
+    /// The topics asked for by name.
+    pub fn names(&self) -> impl Iterator<Item = &TopicName> {
+        self.0.iter().filter_map(|filter| match filter {
+            Filter::Topic(name) => Some(name),
+            Filter::Pattern(_) => None,
+        })
+    }
+
+    /// The patterns asked for.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.0.iter().filter_map(|filter| match filter {
+            Filter::Pattern(pattern) => Some(pattern),
+            Filter::Topic(_) => None,
+        })
+    }
+
+    /// The only topic asked for, when it is one by name.
+    #[must_use]
+    pub fn single(&self) -> Option<&TopicName> {
+        match &*self.0 {
+            [Filter::Topic(name)] => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether a topic that does not exist yet could ever match: true with any pattern.
+    #[must_use]
+    pub fn is_open_ended(&self) -> bool {
+        self.patterns().next().is_some()
+    }
+}
+
+impl From<TopicName> for Selection {
+    fn from(name: TopicName) -> Self {
+        Self([Filter::Topic(name)].into())
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+impl fmt::Debug for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&*self.0).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, topic: &str) -> bool {
+        Filter::new(pattern).expect("valid pattern").matches(&TopicName::new(topic).expect("valid topic"))
+    }
+
+    #[test]
+    fn one_star_is_one_segment_and_two_are_one_or_more() {
+        for (pattern, topic, want) in [
+            ("jobs/*/tokens", "jobs/42/tokens", true),
+            ("jobs/*/tokens", "jobs/42/x/tokens", false),
+            ("jobs/**", "jobs/42/tokens", true),
+            ("jobs/**", "jobs/42", true),
+            ("jobs/**", "jobs", false),
+            ("jobs/*", "jobs/42/tokens", false),
+            ("**", "a/b/c", true),
+            ("*", "a", true),
+            ("*", "a/b", false),
+            ("*/b", "a/b", true),
+            ("a/*", "a", false),
+            ("a/b", "a/b", true),
+            ("a/b", "a/B", false),
+        ] {
+            assert_eq!(matches(pattern, topic), want, "{pattern} {topic}");
+        }
+    }
+
+    #[test]
+    fn a_misplaced_wildcard_is_refused() {
+        for text in ["a*", "a/**/b", "***", "a/b*c", "**/a"] {
+            assert_eq!(Filter::new(text), Err(TopicError::MisplacedWildcard), "{text}");
+        }
+    }
+
+    #[test]
+    fn equal_wishes_are_equal_selections() {
+        let of = |texts: &[&str]| Selection::new(texts.iter().map(|t| Filter::new(t).expect("valid"))).expect("some");
+        assert_eq!(of(&["b", "a", "b"]), of(&["a", "b"]));
+        assert!(Selection::new([]).is_none());
+    }
+}

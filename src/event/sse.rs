@@ -1,0 +1,107 @@
+//! Events as the bytes of `text/event-stream` (WHATWG HTML, section 9.2).
+//!
+//! The same function serves replay and live, so replayed bytes equal live bytes. No bytes of a publisher can form a
+//! second event, an `id:` or an `event:` line: every line break in the data, of any kind, starts a new `data:` line.
+
+use std::io::Write;
+
+use super::{Epoch, Event, EventId};
+
+/// Appends one event: `id:`, `event:` unless `message`, `retry:` if set, `data:` lines, blank line.
+pub fn encode(out: &mut Vec<u8>, epoch: Epoch, event: &Event) {
+    encode_with(out, EventId { epoch, seq: event.seq }, event, event.new.data.bytes());
+}
+
+/// Like [`encode`], with other data in the event's place (an envelope).
+pub fn encode_with(out: &mut Vec<u8>, id: EventId, event: &Event, data: &[u8]) {
+    out.reserve(data.len() + 96);
+    write!(out, "id: {id}\n").expect("writing to memory");
+    if !event.new.name.is_default() {
+        field(out, "event", event.new.name.as_str().as_bytes());
+    }
+    if let Some(retry) = event.new.retry {
+        write!(out, "retry: {retry}\n").expect("writing to memory");
+    }
+    data_lines(out, data);
+    out.push(b'\n');
+}
+
+/// Appends an event of the hub's own (`hub.gap`, `hub.end`), without an id.
+pub fn encode_notice(out: &mut Vec<u8>, name: &str, data: &str) {
+    field(out, "event", name.as_bytes());
+    data_lines(out, data.as_bytes());
+    out.push(b'\n');
+}
+
+/// A block that sets the reconnect delay and dispatches nothing.
+#[must_use]
+pub fn retry_block(milliseconds: u32) -> Vec<u8> {
+    format!("retry: {milliseconds}\n\n").into_bytes()
+}
+
+/// A block that moves the client's cursor and dispatches nothing.
+#[must_use]
+pub fn id_block(id: EventId) -> Vec<u8> {
+    format!("id: {id}\n\n").into_bytes()
+}
+
+/// A comment, which clients ignore and idle timeouts do not.
+pub const KEEPALIVE: &[u8] = b":\n\n";
+
+fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.push(b'\n');
+}
+
+/// One `data:` line for each line of `data`, whichever of CR, LF and CRLF ends it.
+fn data_lines(out: &mut Vec<u8>, data: &[u8]) {
+    let mut rest = data;
+    loop {
+        let end = rest.iter().position(|b| matches!(b, b'\n' | b'\r'));
+        field(out, "data", &rest[..end.unwrap_or(rest.len())]);
+        let Some(end) = end else { return };
+        let skip = if rest[end..].starts_with(b"\r\n") { 2 } else { 1 };
+        rest = &rest[end + skip..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Data, EventName, Millis, NewEvent, Seq, TopicName};
+
+    fn encoded(name: &str, data: &str, retry: Option<u32>) -> String {
+        let new = NewEvent {
+            name: EventName::new(name).expect("valid"),
+            retry,
+            ..NewEvent::new(TopicName::new("t").expect("valid"), Data::from(data))
+        };
+        let mut out = Vec::new();
+        encode(
+            &mut out,
+            Epoch::new("abcd").expect("valid"),
+            &Event { seq: Seq(7), prev: Seq(0), time: Millis(0), new },
+        );
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_plain_event_is_an_id_and_its_data() {
+        assert_eq!(encoded("", "hi", None), "id: abcd-7\ndata: hi\n\n");
+        assert_eq!(encoded("", "", None), "id: abcd-7\ndata: \n\n");
+        assert_eq!(encoded("tick", "hi", Some(5)), "id: abcd-7\nevent: tick\nretry: 5\ndata: hi\n\n");
+    }
+
+    #[test]
+    fn every_kind_of_line_break_starts_a_data_line() {
+        assert_eq!(encoded("", "a\nb\rc\r\nd\n", None), "id: abcd-7\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \n\n");
+        assert_eq!(encoded("", "x\r\rid: 9", None), "id: abcd-7\ndata: x\ndata: \ndata: id: 9\n\n");
+    }
+
+    #[test]
+    fn a_leading_space_is_kept() {
+        assert_eq!(encoded("", " a", None), "id: abcd-7\ndata:  a\n\n");
+    }
+}

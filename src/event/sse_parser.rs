@@ -1,0 +1,204 @@
+//! The bytes of `text/event-stream` back into events (WHATWG HTML, section 9.2.6), a chunk at a time.
+//!
+//! Serves both sides: a stream poured into `POST /publish`, and `gapless tail` reading one.
+
+/// What one blank line ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Block {
+    /// The `event` field; empty when there was none.
+    pub event: String,
+    /// The `data` lines, joined by line feeds; `None` when there was none, so nothing is dispatched.
+    pub data: Option<String>,
+    /// The `id` field of this block, if any.
+    pub id: Option<String>,
+    /// The `retry` field in milliseconds, if it was digits only.
+    pub retry: Option<u64>,
+}
+
+/// Why a stream cannot be read on. After an error the parser is at the start of the next line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// One event's lines are longer than the parser's limit; the whole block is skipped.
+    #[error("an event of the stream has more than {0} bytes; split it or raise the limit")]
+    TooLarge(usize),
+    /// A line is not UTF-8; the whole block is skipped.
+    #[error("an event of the stream is not UTF-8")]
+    NotUtf8,
+}
+
+/// An incremental parser that holds at most `limit` bytes of one block.
+#[derive(Debug)]
+pub struct Parser {
+    limit: usize,
+    line: Vec<u8>,
+    block: Block,
+    held: usize,
+    touched: bool,
+    failed: Option<ParseError>,
+    after_cr: bool,
+    at_start: bool,
+}
+
+impl Parser {
+    /// A parser for one stream whose blocks have at most `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            line: Vec::new(),
+            block: Block::default(),
+            held: 0,
+            touched: false,
+            failed: None,
+            after_cr: false,
+            at_start: true,
+        }
+    }
+
+    /// Reads `chunk`, handing each finished block, or the reason why one cannot be had, to `each`.
+    pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(Result<Block, ParseError>)) {
+        let mut rest = chunk;
+        if self.after_cr && !rest.is_empty() {
+            self.after_cr = false;
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+        }
+        while let Some(end) = rest.iter().position(|b| matches!(b, b'\n' | b'\r')) {
+            self.take(&rest[..end]);
+            self.end_line(&mut each);
+            let cr = rest[end] == b'\r';
+            rest = &rest[end + 1..];
+            if cr {
+                self.after_cr = rest.is_empty();
+                rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+            }
+        }
+        self.take(rest);
+    }
+
+    /// Whether a block has begun that no blank line has ended: an unfinished event at the end of a stream.
+    #[must_use]
+    pub fn is_mid_block(&self) -> bool {
+        self.touched || !self.line.is_empty()
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.held += bytes.len();
+        if self.held > self.limit {
+            self.failed = Some(ParseError::TooLarge(self.limit));
+            self.line.clear();
+            // Whether the line is blank still matters, so one byte stands for what was dropped.
+            self.line.push(b':');
+        } else {
+            self.line.extend_from_slice(bytes);
+        }
+    }
+
+    fn end_line(&mut self, each: &mut impl FnMut(Result<Block, ParseError>)) {
+        let line = std::mem::take(&mut self.line);
+        let mut bytes = &*line;
+        if std::mem::replace(&mut self.at_start, false) {
+            bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        }
+        if bytes.is_empty() {
+            self.held = 0;
+            let block = std::mem::take(&mut self.block);
+            let touched = std::mem::take(&mut self.touched);
+            match self.failed.take() {
+                Some(error) => each(Err(error)),
+                None if touched => each(Ok(block)),
+                None => {}
+            }
+        } else if self.failed.is_none() {
+            match std::str::from_utf8(bytes) {
+                Ok(text) => self.field(text),
+                Err(_) => self.failed = Some(ParseError::NotUtf8),
+            }
+        }
+        self.line = line;
+        self.line.clear();
+    }
+
+    fn field(&mut self, line: &str) {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match name {
+            "event" => self.block.event = value.into(),
+            "data" => match &mut self.block.data {
+                Some(data) => {
+                    data.push('\n');
+                    data.push_str(value);
+                }
+                none => *none = Some(value.into()),
+            },
+            "id" if !value.contains('\0') => self.block.id = Some(value.into()),
+            "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
+                self.block.retry = value.parse().ok();
+            }
+            _ => return,
+        }
+        self.touched = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_in_chunks(text: &[u8], size: usize) -> Vec<Result<Block, ParseError>> {
+        let mut parser = Parser::new(64);
+        let mut all = Vec::new();
+        for chunk in text.chunks(size) {
+            parser.push(chunk, |block| all.push(block));
+        }
+        all
+    }
+
+    fn data(text: &str) -> Block {
+        Block { data: Some(text.into()), ..Block::default() }
+    }
+
+    #[test]
+    fn any_split_into_chunks_reads_the_same() {
+        let text =
+            "\u{feff}: hi\r\nid: 1\r\nevent: e\r\ndata: a\rdata:b\n\rretry: 10\n\ndata\n\ndata: ü\n\n".as_bytes();
+        let want = vec![
+            Ok(Block { event: "e".into(), id: Some("1".into()), ..data("a\nb") }),
+            Ok(Block { retry: Some(10), ..Block::default() }),
+            Ok(data("")),
+            Ok(data("ü")),
+        ];
+        for size in 1..=text.len() {
+            assert_eq!(parse_in_chunks(text, size), want, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn a_block_over_the_limit_is_skipped_and_the_next_one_read() {
+        let text = format!("data: {}\ndata: tail\n\ndata: ok\n\n", "x".repeat(100));
+        for size in [1, 7, 500] {
+            assert_eq!(parse_in_chunks(text.as_bytes(), size), [Err(ParseError::TooLarge(64)), Ok(data("ok"))]);
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_not_utf8_is_skipped_and_the_next_one_read() {
+        assert_eq!(parse_in_chunks(b"data: \xff\n\ndata: ok\n\n", 3), [Err(ParseError::NotUtf8), Ok(data("ok"))]);
+    }
+
+    #[test]
+    fn an_unfinished_block_is_known() {
+        let mut parser = Parser::new(64);
+        parser.push(b"data: a\n\n", |_| {});
+        assert!(!parser.is_mid_block());
+        parser.push(b"data: b\n", |_| {});
+        assert!(parser.is_mid_block());
+    }
+
+    #[test]
+    fn ids_with_nul_and_odd_retries_are_ignored() {
+        assert_eq!(parse_in_chunks(b"id: a\0b\nretry: 1s\ndata: x\n\n", 5), [Ok(data("x"))]);
+    }
+}

@@ -1,0 +1,55 @@
+//! Milliseconds since 1970-01-01T00:00:00Z, and their RFC 3339 text.
+
+use std::{fmt, time::Duration};
+
+/// A moment in UTC, in milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// Reads RFC 3339, any offset; `None` when it is anything else or before 1970.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let moment: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(moment.as_millisecond()).ok().map(Self)
+    }
+
+    /// This long before; 0 at the earliest.
+    #[must_use]
+    pub fn before(self, age: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// RFC 3339, UTC, milliseconds: `2026-11-21T04:06:00.123Z`.
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        write!(f, "{:.3}", moment.unwrap_or(jiff::Timestamp::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_exactly_milliseconds() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_795_233_960_000, "2026-11-21T04:06:00.000Z"),
+            (1_795_233_960_007, "2026-11-21T04:06:00.007Z"),
+        ] {
+            assert_eq!(Millis(ms).to_string(), text);
+            assert_eq!(Millis::parse_rfc3339(text), Some(Millis(ms)));
+        }
+    }
+
+    #[test]
+    fn offsets_are_understood_and_junk_is_not() {
+        assert_eq!(Millis::parse_rfc3339("1970-01-01T01:00:00+01:00"), Some(Millis(0)));
+        for text in ["", "now", "2026-11-21", "1969-12-31T23:59:59Z"] {
+            assert_eq!(Millis::parse_rfc3339(text), None, "{text}");
+        }
+    }
+}

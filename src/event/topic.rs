@@ -1,0 +1,138 @@
+//! A topic's name: UTF-8 segments split by `/`.
+
+use std::{fmt, sync::Arc};
+
+/// Longest topic name and longest pattern, in bytes (docs/PROTOCOL.md, "Topics").
+pub const MAX_TOPIC_BYTES: usize = 255;
+
+/// A valid topic name. Cheap to clone; equal names compare equal byte by byte.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicName(Arc<str>);
+
+/// Why a text is no topic name or pattern. `Display` says what to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// No bytes at all.
+    #[error("the topic is empty; give it at least one character")]
+    Empty,
+    /// More than [`MAX_TOPIC_BYTES`].
+    #[error("the topic has {0} bytes; at most {MAX_TOPIC_BYTES} are allowed")]
+    TooLong(usize),
+    /// A leading, trailing or doubled `/`.
+    #[error("the topic has an empty segment; remove a leading, trailing or doubled '/'")]
+    EmptySegment,
+    /// A character of Unicode category Cc or Cf.
+    #[error("the topic contains U+{0:04X}, a control or format character; remove it")]
+    ControlCharacter(u32),
+    /// `*` in a name that must be exact.
+    #[error("the topic contains '*'; patterns are for subscriptions, not for naming one topic")]
+    Wildcard,
+    /// The first segment starts with `$` or is `hub`.
+    #[error("the topic's first segment starts with '$' or is 'hub'; those are reserved")]
+    Reserved,
+    /// `*` inside a segment, or `**` before the end.
+    #[error("a pattern's '*' must be a whole segment, and '**' the last one")]
+    MisplacedWildcard,
+}
+
+impl TopicName {
+    /// Checks `text` against the rules for topic names.
+    ///
+    /// # Errors
+    /// Says which rule it breaks.
+    pub fn new(text: &str) -> Result<Self, TopicError> {
+        check_text(text)?;
+        if text.contains('*') {
+            return Err(TopicError::Wildcard);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The rules that names and patterns share.
+pub(super) fn check_text(text: &str) -> Result<(), TopicError> {
+    if text.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    if text.len() > MAX_TOPIC_BYTES {
+        return Err(TopicError::TooLong(text.len()));
+    }
+    if let Some(c) = text.chars().find(|&c| c.is_control() || is_format(c)) {
+        return Err(TopicError::ControlCharacter(c.into()));
+    }
+    if text.split('/').any(str::is_empty) {
+        return Err(TopicError::EmptySegment);
+    }
+    let first = text.split('/').next().unwrap_or_default();
+    if first.starts_with('$') || first == "hub" {
+        return Err(TopicError::Reserved);
+    }
+    Ok(())
+}
+
+/// Unicode general category Cf (Unicode 16.0, `DerivedGeneralCategory.txt`).
+const fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{00AD}' | '\u{0600}'..='\u{0605}' | '\u{061C}' | '\u{06DD}' | '\u{070F}'
+        | '\u{0890}'..='\u{0891}' | '\u{08E2}' | '\u{180E}' | '\u{200B}'..='\u{200F}'
+        | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{206F}'
+        | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{110BD}' | '\u{110CD}'
+        | '\u{13430}'..='\u{1343F}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{E0001}' | '\u{E0020}'..='\u{E007F}')
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for TopicName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn valid_names_are_taken_as_they_are() {
+        for text in ["a", "jobs/42/tokens", "größe/ü", "a b", "..", "x$", "a/hub", "a/$b", &"x".repeat(255)] {
+            assert_eq!(TopicName::new(text).expect(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn each_broken_rule_is_named() {
+        for (text, want) in [
+            ("", TopicError::Empty),
+            (&*"x".repeat(256), TopicError::TooLong(256)),
+            ("/a", TopicError::EmptySegment),
+            ("a/", TopicError::EmptySegment),
+            ("a//b", TopicError::EmptySegment),
+            ("a\nb", TopicError::ControlCharacter(10)),
+            ("a\u{200d}b", TopicError::ControlCharacter(0x200d)),
+            ("a\u{7f}", TopicError::ControlCharacter(0x7f)),
+            ("a/*", TopicError::Wildcard),
+            ("$sys", TopicError::Reserved),
+            ("hub", TopicError::Reserved),
+            ("hub/x", TopicError::Reserved),
+        ] {
+            assert_eq!(TopicName::new(text), Err(want), "{text:?}");
+        }
+    }
+}

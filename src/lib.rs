@@ -1,0 +1,4 @@
+//! `gapless`: an event-broadcast hub with durable replay.
+
+pub mod engine;
+pub mod event;

@@ -1,0 +1,2 @@
+//! The `gapless` binary.
+fn main() {}
