@@ -1,0 +1,289 @@
+//! The kinds of values a key can have, and how a human writes them.
+
+use std::{fmt, marker::PhantomData, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+
+/// How the text of a key becomes a value.
+pub trait Kind {
+    /// What it becomes.
+    type Value;
+    /// What a value is called in `--help`.
+    const METAVAR: &'static str;
+    /// Whether the text is TOML, not a TOML string.
+    const IS_TOML: bool = false;
+    /// Whether the flag may stand alone, meaning `true`.
+    const IS_SWITCH: bool = false;
+
+    /// Reads a value.
+    ///
+    /// # Errors
+    /// Each thing that is wrong with it, in words that follow the text: `"x" is not …`.
+    fn parse(text: &str) -> Result<Self::Value, Vec<String>>;
+
+    /// What a range compares; `None` is in every range.
+    fn magnitude(_: &Self::Value) -> Option<u128> {
+        None
+    }
+}
+
+/// An IP address and a port.
+#[derive(Debug)]
+pub struct Address;
+/// A file or directory.
+#[derive(Debug)]
+pub struct Path;
+/// `true` or `false`.
+#[derive(Debug)]
+pub struct Switch;
+/// A number of threads, or `auto`: one a core.
+#[derive(Debug)]
+pub struct Shards;
+/// A duration: `2s`, `10m`, `7d`, or seconds.
+#[derive(Debug)]
+pub struct Span;
+/// A [`Span`] kept as whole milliseconds, as the `retry:` field of a stream wants it.
+#[derive(Debug)]
+pub struct Milliseconds;
+/// A filter for logs, as `tracing_subscriber::EnvFilter` reads it.
+#[derive(Debug)]
+pub struct Filter;
+/// A number of things.
+#[derive(Debug)]
+pub struct Count<T = usize>(PhantomData<T>);
+/// A number of bytes: `64KiB`, `1GB`, or bytes.
+#[derive(Debug)]
+pub struct Size<T = usize>(PhantomData<T>);
+/// Another kind, or `none`.
+#[derive(Debug)]
+pub struct Maybe<K>(PhantomData<K>);
+
+/// Which keeper of logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// On disk.
+    Sled,
+    /// Forgets at exit.
+    Memory,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For machines, an object a line.
+    Json,
+}
+
+fn problem<T>(text: impl fmt::Display) -> Result<T, Vec<String>> {
+    Err(vec![text.to_string()])
+}
+
+impl Kind for Address {
+    type Value = SocketAddr;
+    const METAVAR: &'static str = "ADDR";
+
+    fn parse(text: &str) -> Result<SocketAddr, Vec<String>> {
+        text.parse().or_else(|_| problem("is not an address; write it like 127.0.0.1:8080 or [::1]:8080"))
+    }
+}
+
+impl Kind for Path {
+    type Value = PathBuf;
+    const METAVAR: &'static str = "DIR";
+
+    fn parse(text: &str) -> Result<PathBuf, Vec<String>> {
+        if text.is_empty() { problem("is empty; name a directory") } else { Ok(text.into()) }
+    }
+}
+
+impl Kind for Switch {
+    type Value = bool;
+    const METAVAR: &'static str = "BOOL";
+    const IS_SWITCH: bool = true;
+
+    fn parse(text: &str) -> Result<bool, Vec<String>> {
+        match text {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => problem("is neither true nor false"),
+        }
+    }
+}
+
+impl Kind for Shards {
+    type Value = usize;
+    const METAVAR: &'static str = "COUNT";
+
+    fn parse(text: &str) -> Result<usize, Vec<String>> {
+        match text {
+            "auto" => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+            _ => text.parse().or_else(|_| problem("is neither a whole number nor auto")),
+        }
+    }
+
+    fn magnitude(value: &usize) -> Option<u128> {
+        Some(*value as u128)
+    }
+}
+
+impl Kind for Span {
+    type Value = Duration;
+    const METAVAR: &'static str = "TIME";
+
+    fn parse(text: &str) -> Result<Duration, Vec<String>> {
+        if let Ok(seconds) = text.parse() {
+            return Ok(Duration::from_secs(seconds));
+        }
+        humantime::parse_duration(text)
+            .or_else(|_| problem("is not a duration; write it like 2s, 10m, 7d or 1h 30m, or in seconds"))
+    }
+
+    fn magnitude(value: &Duration) -> Option<u128> {
+        Some(value.as_nanos())
+    }
+}
+
+impl Kind for Milliseconds {
+    type Value = u32;
+    const METAVAR: &'static str = "TIME";
+
+    fn parse(text: &str) -> Result<u32, Vec<String>> {
+        u32::try_from(Span::parse(text)?.as_millis()).or_else(|_| problem("is more than 49 days; write a shorter one"))
+    }
+
+    fn magnitude(value: &u32) -> Option<u128> {
+        Some(u128::from(*value))
+    }
+}
+
+impl Kind for Filter {
+    type Value = String;
+    const METAVAR: &'static str = "FILTER";
+
+    fn parse(text: &str) -> Result<String, Vec<String>> {
+        match tracing_subscriber::EnvFilter::try_new(text) {
+            Ok(_) => Ok(text.into()),
+            Err(error) => problem(format_args!("is no log filter: {error}; write it like info or gapless=debug")),
+        }
+    }
+}
+
+impl<T: TryFrom<u64> + Copy + TryInto<u128>> Kind for Count<T> {
+    type Value = T;
+    const METAVAR: &'static str = "COUNT";
+
+    fn parse(text: &str) -> Result<T, Vec<String>> {
+        let count = u64::from_str(text).ok().and_then(|count| count.try_into().ok());
+        count.map_or_else(|| problem("is not a whole number"), Ok)
+    }
+
+    fn magnitude(value: &T) -> Option<u128> {
+        (*value).try_into().ok()
+    }
+}
+
+impl<T: TryFrom<u64> + Copy + TryInto<u128>> Kind for Size<T> {
+    type Value = T;
+    const METAVAR: &'static str = "SIZE";
+
+    fn parse(text: &str) -> Result<T, Vec<String>> {
+        let bytes = parse_bytes(text).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or_else(|| problem("is not a size; write it like 64KiB, 16MB or 1GiB, or in bytes"), Ok)
+    }
+
+    fn magnitude(value: &T) -> Option<u128> {
+        (*value).try_into().ok()
+    }
+}
+
+impl<K: Kind> Kind for Maybe<K> {
+    type Value = Option<K::Value>;
+    const METAVAR: &'static str = K::METAVAR;
+
+    fn parse(text: &str) -> Result<Option<K::Value>, Vec<String>> {
+        if text == "none" { Ok(None) } else { K::parse(text).map(Some) }
+    }
+
+    fn magnitude(value: &Option<K::Value>) -> Option<u128> {
+        value.as_ref().and_then(K::magnitude)
+    }
+}
+
+impl Kind for Engine {
+    type Value = Self;
+    const METAVAR: &'static str = "NAME";
+
+    fn parse(text: &str) -> Result<Self, Vec<String>> {
+        match text {
+            "sled" => Ok(Self::Sled),
+            "memory" => Ok(Self::Memory),
+            _ => problem("is no engine; choose sled or memory"),
+        }
+    }
+}
+
+impl Kind for Format {
+    type Value = Self;
+    const METAVAR: &'static str = "FORMAT";
+
+    fn parse(text: &str) -> Result<Self, Vec<String>> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => problem("is no format; choose text or json"),
+        }
+    }
+}
+
+/// Whole numbers with a decimal (`kB` is 1000) or binary (`KiB` is 1024) unit. A bare `K` could be either: refused.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_as_people_do() {
+        for (text, want) in [("0", 0), ("17", 17), ("64KiB", 65_536), ("16 MB", 16_000_000), ("1GiB", 1 << 30)] {
+            assert_eq!(Size::<u64>::parse(text), Ok(want), "{text}");
+        }
+        for text in ["", "KiB", "1K", "-1", "1.5MB", "1 potato", "99999999999TiB"] {
+            assert!(Size::<u64>::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_as_people_do() {
+        for (text, want) in [("2s", 2), ("90", 90), ("10m", 600), ("7d", 604_800), ("1h 30m", 5_400)] {
+            assert_eq!(Span::parse(text), Ok(Duration::from_secs(want)), "{text}");
+        }
+        for text in ["", "-1s", "soon", "1.2.3s"] {
+            assert!(Span::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(Milliseconds::parse("250ms"), Ok(250));
+        assert!(Milliseconds::parse("50d").is_err());
+    }
+
+    #[test]
+    fn none_is_no_limit() {
+        assert_eq!(Maybe::<Size<u64>>::parse("none"), Ok(None));
+        assert_eq!(Maybe::<Size<u64>>::parse("1KiB"), Ok(Some(1024)));
+        assert_eq!(Maybe::<Size<u64>>::magnitude(&None), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! The configuration: from flags, over the environment, over a TOML file, over defaults.
+//!
+//! Every mistake of every source is told at once, because finding them one restart at a time is how evenings go.
+//!
+//! | room | idea |
+//! |---|---|
+//! | [`keys`] | every key, its default, range and reason, on one screen |
+//! | [`kinds`] | how a duration, a size, an address is written |
+//! | [`rules`] | retention by topic or pattern |
+//! | `table` | a key, and the macro that makes the types |
+//! | `flags`, `file`, `resolve` | the sources, and which one wins |
+//! | [`mistakes`] | what is wrong, all of it |
+//! | [`effective`] | the outcome as a file, for `gapless check` |
+
+use std::{ffi::OsString, path::PathBuf};
+
+use resolve::Resolver;
+
+pub mod effective;
+mod file;
+mod flags;
+pub mod keys;
+pub mod kinds;
+pub mod mistakes;
+mod resolve;
+pub mod rules;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    effective::Effective,
+    flags::Flags,
+    keys::{Config, KEYS},
+    mistakes::Mistakes,
+    table::Key,
+};
+use crate::event::{Retention, retention::Rules};
+
+/// Reads the configuration from `flags`, from the process's environment, and from the file that either names.
+///
+/// # Errors
+/// Every mistake of all of them. The process should exit with [`EXIT_CODE`].
+pub fn load(flags: &Flags) -> Result<(Config, Effective), Mistakes> {
+    load_with(flags, &|name| std::env::var_os(name))
+}
+
+/// `EX_CONFIG` of `sysexits.h`: what a process exits with over its configuration.
+pub const EXIT_CODE: u8 = 78;
+
+/// As [`load`], with the environment given. Variables that are no key are ignored: Kubernetes sets some by itself
+/// (`GAPLESS_SERVICE_HOST`, `GAPLESS_PORT`) for a service called gapless.
+fn load_with(flags: &Flags, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<(Config, Effective), Mistakes> {
+    let mut mistakes = Mistakes::default();
+    let named = || environment("GAPLESS_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let file = flags.file.clone().or_else(named).map(|path| file::read(&path, &mut mistakes)).unwrap_or_default();
+    let mut resolver = Resolver::new(flags, environment, file, mistakes);
+    let config = Config::read(&mut resolver);
+    config.check(&mut resolver);
+    let (config, settings) = resolver.finish(config)?;
+    Ok((config, Effective(settings)))
+}
+
+impl Config {
+    /// Every topic's retention.
+    #[must_use]
+    pub fn retention_rules(&self) -> Rules {
+        let Self { retention, store, .. } = self;
+        Rules {
+            rules: retention.rules.clone(),
+            default: Retention {
+                max_events: retention.max_events,
+                max_age: retention.max_age,
+                max_bytes: retention.max_bytes,
+            },
+            max_store_bytes: store.max_bytes,
+        }
+    }
+
+    /// What must hold between keys.
+    fn check(&self, resolver: &mut Resolver<'_>) {
+        let Self { hub, stream, http, publish, .. } = self;
+        resolver.require(
+            hub.open || hub.listen.ip().to_canonical().is_loopback(),
+            &["listen", "open"],
+            format_args!(
+                "{} is reachable from beyond this machine and there is no authentication; \
+                 listen on 127.0.0.1, or say --open to let everyone in who reaches it",
+                hub.listen
+            ),
+        );
+        for (small, large, keys) in [
+            (publish.event_bytes, publish.batch_bytes, ["publish.event_bytes", "publish.batch_bytes"]),
+            (publish.batch_bytes, publish.inflight_bytes, ["publish.batch_bytes", "publish.inflight_bytes"]),
+            (stream.ring_bytes, stream.ring_bytes_total, ["stream.ring_bytes", "stream.ring_bytes_total"]),
+            (http.header_line_bytes, http.header_bytes, ["http.header_line_bytes", "http.header_bytes"]),
+        ] {
+            let [first, second] = keys;
+            resolver.require(
+                small <= large,
+                &keys,
+                format_args!("{first} ({small} bytes) is more than {second} ({large} bytes), which must hold one"),
+            );
+        }
+    }
+}

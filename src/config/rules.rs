@@ -1,0 +1,137 @@
+//! `[[retention.rules]]`: limits by topic or pattern.
+//!
+//! As a flag or an environment variable the same value is inline TOML: `[{ topics = "jobs/**", max_age = "1d" }]`.
+
+use serde::Deserialize;
+
+use super::kinds::{Count, Kind, Maybe, Milliseconds, Size, Span};
+use crate::event::{Filter, Retention, retention::Rule};
+
+/// A list of retention rules, as TOML.
+#[derive(Debug)]
+pub struct RuleList;
+
+impl Kind for RuleList {
+    type Value = Vec<Rule>;
+    const METAVAR: &'static str = "TOML";
+    const IS_TOML: bool = true;
+
+    fn parse(text: &str) -> Result<Vec<Rule>, Vec<String>> {
+        let list = toml::Value::deserialize(toml::de::ValueDeserializer::parse(text).map_err(not_toml)?);
+        let toml::Value::Array(list) = list.map_err(not_toml)? else {
+            return Err(vec![EXPECTED.into()]);
+        };
+        let mut problems = Vec::new();
+        let rules = list.iter().enumerate().filter_map(|(index, rule)| {
+            let mut mistakes = Vec::new();
+            let rule = read_rule(rule, &mut mistakes);
+            problems.extend(mistakes.into_iter().map(|mistake| format!("rule {}: {mistake}", index + 1)));
+            rule
+        });
+        let rules = rules.collect();
+        if problems.is_empty() { Ok(rules) } else { Err(problems) }
+    }
+}
+
+const EXPECTED: &str = "is no list of rules; write it like [{ topics = \"jobs/**\", max_age = \"1d\" }]";
+
+fn not_toml(error: impl std::fmt::Display) -> Vec<String> {
+    let reason = error.to_string();
+    vec![format!("{EXPECTED} ({})", reason.lines().last().unwrap_or_default())]
+}
+
+fn read_rule(rule: &toml::Value, mistakes: &mut Vec<String>) -> Option<Rule> {
+    let Some(table) = rule.as_table() else {
+        mistakes.push("it is no table with topics and limits".into());
+        return None;
+    };
+    for key in
+        table.keys().filter(|key| !["topics", "max_events", "max_age", "max_bytes", "retry"].contains(&key.as_str()))
+    {
+        mistakes.push(format!("there is no key {key:?}; a rule has topics, max_events, max_age, max_bytes and retry"));
+    }
+    let topics = match table.get("topics").map(|topics| Filter::new(&text_of(topics))) {
+        Some(Ok(topics)) => Some(topics),
+        Some(Err(error)) => {
+            mistakes.push(format!("topics: {error}"));
+            None
+        }
+        None => {
+            mistakes.push("topics is missing; say which, as in topics = \"jobs/**\"".into());
+            None
+        }
+    };
+    let mut limits = Limits { table, mistakes };
+    let retention = Retention {
+        max_events: limits.read::<Maybe<Count<u64>>>("max_events", 1).flatten(),
+        max_age: limits.read::<Maybe<Span>>("max_age", 1).flatten(),
+        max_bytes: limits.read::<Maybe<Size<u64>>>("max_bytes", 1).flatten(),
+    };
+    Some(Rule { retry: limits.read::<Milliseconds>("retry", 1), retention, topics: topics? })
+}
+
+struct Limits<'a> {
+    table: &'a toml::Table,
+    mistakes: &'a mut Vec<String>,
+}
+
+impl Limits<'_> {
+    /// The limit called `name`, when there is a good one.
+    fn read<K: Kind>(&mut self, name: &str, least: u128) -> Option<K::Value> {
+        let text = text_of(self.table.get(name)?);
+        let value = K::parse(&text).map_err(|problems| {
+            self.mistakes.extend(problems.iter().map(|problem| format!("{name}: {text:?} {problem}")));
+        });
+        let value = value.ok()?;
+        if K::magnitude(&value).is_some_and(|magnitude| magnitude < least) {
+            self.mistakes.push(format!("{name}: {text:?} would keep nothing; leave it out for no limit"));
+        }
+        Some(value)
+    }
+}
+
+/// A TOML value as the text that a [`Kind`] reads.
+pub(super) fn text_of(value: &toml::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_rule_says_which_topics_and_what_they_keep() {
+        let text = r#"[{ topics = "jobs/**", max_age = "1d", max_events = 100, max_bytes = "1MiB", retry = "5s" },
+                       { topics = "logs", max_age = "none" }]"#;
+        let rules = RuleList::parse(text).expect("valid");
+        assert_eq!(rules[0].topics, Filter::new("jobs/**").expect("valid"));
+        assert_eq!(
+            rules[0].retention,
+            Retention { max_events: Some(100), max_age: Some(Duration::from_secs(86_400)), max_bytes: Some(1 << 20) }
+        );
+        assert_eq!((rules[0].retry, rules[1].retry), (Some(5_000), None));
+        assert_eq!(rules[1].retention, Retention::default());
+    }
+
+    #[test]
+    fn every_mistake_of_every_rule_is_told() {
+        let text = r#"[{ topics = "a/**/b", max_age = "soon", max_evnts = 1 }, { max_bytes = 0 }, 7]"#;
+        let problems = RuleList::parse(text).expect_err("wrong");
+        let about = |what: &str| problems.iter().filter(|problem| problem.contains(what)).count();
+        assert_eq!(problems.len(), 6, "{problems:#?}");
+        for what in ["rule 1: topics", "rule 1: max_age", "max_evnts", "rule 2: topics is missing", "nothing", "rule 3"]
+        {
+            assert_eq!(about(what), 1, "{what}: {problems:#?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_is_told_how_to_write_one() {
+        for text in ["", "7", "[", "jobs/** max_age=1d"] {
+            let problems = RuleList::parse(text).expect_err(text);
+            assert!(problems[0].contains("write it like"), "{problems:?}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a key is, and the macro that turns the table of keys into types.
+
+/// One key of the configuration.
+#[derive(Debug)]
+pub struct Key {
+    /// Its section; keys of the section `hub` stand at the top.
+    pub section: &'static str,
+    /// Its name in the section.
+    pub name: &'static str,
+    /// The section's title in `--help`.
+    pub heading: &'static str,
+    /// Its documentation, a line each; the first paragraph is its help.
+    pub about: &'static [&'static str],
+    /// What a value is called in `--help`.
+    pub metavar: &'static str,
+    /// The text of its default.
+    pub default: &'static str,
+    /// The texts of its smallest and largest value.
+    pub range: Option<(&'static str, &'static str)>,
+    /// Whether its text is TOML, not a TOML string.
+    pub is_toml: bool,
+    /// Whether the flag may stand alone, meaning `true`.
+    pub is_switch: bool,
+}
+
+/// The section whose keys stand at the top of the file and have no prefix.
+pub(super) const ROOT: &str = "hub";
+
+impl Key {
+    /// `stream.keepalive`: where it stands in the file.
+    #[must_use]
+    pub fn path(&self) -> String {
+        if self.section == ROOT { self.name.into() } else { format!("{}.{}", self.section, self.name) }
+    }
+
+    /// `stream-keepalive`: the flag, without its dashes.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.path().replace(['.', '_'], "-")
+    }
+
+    /// `GAPLESS_STREAM_KEEPALIVE`: the environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("GAPLESS_{}", self.path().replace('.', "_").to_uppercase())
+    }
+
+    /// The line of `--help`.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let first: Vec<&str> = self.about.iter().map(|line| line.trim()).take_while(|line| !line.is_empty()).collect();
+        format!("{} [default: {}]", first.join(" "), self.default)
+    }
+}
+
+/// Makes [`Config`](super::Config), a struct for each section, and [`KEYS`](super::KEYS).
+macro_rules! settings {
+    (@range) => { None };
+    (@range $low:literal $high:literal) => { Some(($low, $high)) };
+    ($(
+        #[doc = $heading:literal]
+        $section:ident: $Section:ident {
+            $( $(#[doc = $about:literal])+ $key:ident: $Kind:ty = $default:literal $(, $low:literal ..= $high:literal)?; )+
+        }
+    )+) => {
+        /// The effective configuration, by section. Every value is in its range.
+        #[derive(Debug, Clone)]
+        pub struct Config {
+            $( #[doc = $heading] pub $section: $Section, )+
+        }
+
+        $(
+            #[doc = concat!("Section", $heading, ".")]
+            #[derive(Debug, Clone)]
+            pub struct $Section {
+                $( $(#[doc = $about])+ pub $key: <$Kind as Kind>::Value, )+
+            }
+        )+
+
+        /// Every key, in the order of the table.
+        pub const KEYS: &[Key] = &[$($(
+            Key {
+                section: stringify!($section),
+                name: stringify!($key),
+                heading: $heading,
+                about: &[$($about),+],
+                metavar: <$Kind as Kind>::METAVAR,
+                default: $default,
+                range: settings!(@range $($low $high)?),
+                is_toml: <$Kind as Kind>::IS_TOML,
+                is_switch: <$Kind as Kind>::IS_SWITCH,
+            },
+        )+)+];
+
+        impl Config {
+            /// Reads every key, so that every mistake is met.
+            pub(super) fn read(resolver: &mut Resolver<'_>) -> Self {
+                let mut keys = KEYS.iter();
+                Self { $(
+                    $section: $Section { $(
+                        $key: resolver.read::<$Kind>(keys.next().expect("one a field, in the same order")),
+                    )+ },
+                )+ }
+            }
+        }
+    };
+}
+pub(super) use settings;
