@@ -52,6 +52,9 @@ pub struct TopicSettings {
     pub closed: Option<(bool, Seq)>,
     /// Events at or below are deleted: the mark that a deleted topic leaves.
     pub deleted_through: Option<Seq>,
+    /// The topic's newest position when its last kept event was trimmed: known even when no stored event tells it.
+    /// The topic still exists, unlike a deleted one.
+    pub emptied_through: Option<Seq>,
 }
 
 /// A topic as its stored events show it.
