@@ -1,5 +1,198 @@
 //! The engine on one machine: one writer with group commit over a [`Store`].
+//!
+//! | room | idea |
+//! |---|---|
+//! | [`store`] | what a store must do |
+//! | `config` | bounds and rules, each with its reason |
+//! | `slot`, `table` | every topic in use, in a few words each |
+//! | `recovery` | the table as a store's events and settings make it |
+//! | `queue`, `group`, `writer` | from waiting appends to one commit to receipts |
+//! | `idempotency` | keys of recent publishes |
+//! | `page`, `read` | runs of the log, and the gaps they tell |
+//! | `trim`, `chores`, `retention` | letting go of the oldest |
+//! | `meter` | how long commits take |
+//! | `core` | what all of them share |
 
+use std::{
+    collections::BinaryHeap,
+    ops::ControlFlow,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use self::{
+    core::Core,
+    idempotency::Idempotency,
+    queue::{Job, Pending},
+    retention::Retention,
+    writer::Writer,
+};
+use super::{
+    Answer, Append, AppendError, Engine, Observer, Page, ReadError, ReadRequest, Receipt, Status, TopicChange,
+    TopicState,
+};
+use crate::event::{Epoch, Seq, TopicName};
+
+mod chores;
+mod config;
+mod core;
+mod group;
+mod idempotency;
+mod meter;
+mod page;
+mod queue;
+mod read;
+mod recovery;
+mod retention;
+mod slot;
 pub mod store;
+mod table;
+mod trim;
+mod writer;
 
+pub use config::{Clock, EVENT_OVERHEAD, LogConfig};
 pub use store::Store;
+
+/// An engine over a [`Store`]: a writer thread, a retention thread, and readers on their own threads.
+pub struct LogEngine<S: Store> {
+    core: Arc<Core<S>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl<S: Store> LogEngine<S> {
+    /// Takes over what `store` recovered and starts to serve it.
+    ///
+    /// # Panics
+    /// When the system gives no thread.
+    #[must_use]
+    pub fn open(store: S, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<Self> {
+        let mut recovered = store.recovered();
+        let table = recovery::table(&recovered, config.rules.clone());
+        let mut idempotency = Idempotency::new(config.idempotency_window, config.idempotency_keys);
+        for record in recovered.keys.drain(..) {
+            idempotency.remember(record);
+        }
+        let next = recovered.next.max(table.head.next());
+        let last_time = recovered.last_time;
+        let core = Arc::new(Core::new(store, config, observer, recovered, table));
+        let writer = Writer { core: Arc::clone(&core), idempotency, next, last_time };
+        let retention = Retention::new(Arc::clone(&core));
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.into()).spawn(work).expect("the system gives two threads at start")
+        };
+        let threads = vec![
+            spawn("gapless-writer", Box::new(move || writer.run())),
+            spawn("gapless-retention", Box::new(move || retention.run())),
+        ];
+        Arc::new(Self { core, threads: Mutex::new(threads) })
+    }
+
+    /// Puts a job in the queue now, so that dropping the answer cancels nothing.
+    fn ask<T: Send + 'static>(&self, job: impl FnOnce(queue::Reply<T>) -> Job) -> Answer<T, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let queued = self.core.queue.push(job(reply));
+        Box::pin(async move {
+            queued?;
+            answer.await.unwrap_or_else(|_| Err(AppendError::Unavailable { reason: "the engine has ended".into() }))
+        })
+    }
+}
+
+impl<S: Store> Engine for LogEngine<S> {
+    fn name(&self) -> &'static str {
+        self.core.store.name()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.core.epoch
+    }
+
+    fn head(&self) -> Seq {
+        self.core.head()
+    }
+
+    fn append(&self, append: Append) -> Answer<Vec<Receipt>, AppendError> {
+        self.ask(|reply| Job::Append(Pending { append, reply }))
+    }
+
+    fn read(&self, request: &ReadRequest) -> Result<Page, ReadError> {
+        self.core.page(request).map_err(|error| ReadError { reason: error.to_string().into() })
+    }
+
+    fn topic(&self, name: &TopicName) -> Option<TopicState> {
+        // A store that cannot be read now leaves the state as it was; the next read says so.
+        drop(self.core.trim_expired(name));
+        self.core.table.read().state(name)
+    }
+
+    fn deleted_through(&self, name: &TopicName) -> Option<Seq> {
+        if self.core.table.read().get(name).is_some() {
+            return None;
+        }
+        self.core.store.mark(name)
+    }
+
+    fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState> {
+        let mut names = BinaryHeap::new();
+        table::pass(&self.core.table, |_, slot| {
+            let name = slot.name.as_str();
+            let beyond = names.len() >= limit && names.peek().is_none_or(|last: &TopicName| last.as_str() <= name);
+            if name.starts_with(prefix) && name > after && !beyond {
+                names.push(slot.name.clone());
+                if names.len() > limit {
+                    names.pop();
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        names.into_sorted_vec().iter().filter_map(|name| self.topic(name)).collect()
+    }
+
+    fn configure(&self, topic: TopicName, change: TopicChange) -> Answer<TopicState, AppendError> {
+        self.ask(|reply| Job::Configure(topic, change, reply))
+    }
+
+    fn delete(&self, topic: TopicName) -> Answer<bool, AppendError> {
+        self.ask(|reply| Job::Delete(topic, reply))
+    }
+
+    fn status(&self) -> Status {
+        let core = &self.core;
+        let refusing = core.queue.refusing().or_else(|| core.store.room().is_err().then_some(AppendError::Full));
+        let (topics, events, bytes) = {
+            let table = core.table.read();
+            (table.len() as u64, table.events, table.bytes)
+        };
+        let meter = core.meter.lock();
+        Status {
+            refusing,
+            topics,
+            events,
+            bytes,
+            disk_bytes: core.store.disk_bytes(),
+            commits_total: meter.total(),
+            commit_ms_p50: meter.quantile_ms(0.5),
+            commit_ms_p99: meter.quantile_ms(0.99),
+            queued_bytes: core.queue.bytes() as u64,
+            losses: core.store.losses(),
+        }
+    }
+
+    fn close(&self) {
+        self.core.queue.refuse("the engine is closed");
+        self.core.chores.end();
+        for thread in self.threads.lock().drain(..) {
+            drop(thread.join()); // a panic was told where it happened
+        }
+        self.core.store.close();
+    }
+}
+
+impl<S: Store> Drop for LogEngine<S> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,1 +1,263 @@
-//! A store that forgets.
+//! A store that forgets: the contract of a [`Store`] in a page.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    ops::Bound,
+    sync::Arc,
+};
+
+use parking_lot::RwLock;
+
+use super::log::store::{
+    Budget, Commit, Header, KeyRecord, Liveness, Recovered, Scan, Store, StoreError, TopicKey, TopicSettings,
+    TopicSummary,
+};
+use crate::event::{Epoch, Event, Millis, Seq, TopicName};
+
+pub mod faults;
+
+pub use faults::Faults;
+
+/// Keys remembered for a reopened store: as long as the engine's default window. The engine has its own copy.
+const KEY_WINDOW: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// A store in memory. Clones share their contents, as two openings of one directory do; only one may be used at a time.
+#[derive(Debug, Clone)]
+pub struct MemoryStore {
+    epoch: Epoch,
+    kept: Arc<RwLock<Kept>>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// All events in order of `seq`.
+    log: VecDeque<(TopicKey, Arc<Event>)>,
+    /// Each topic's events, in order.
+    topics: HashMap<TopicKey, VecDeque<Arc<Event>>>,
+    settings: BTreeMap<TopicName, TopicSettings>,
+    keys: VecDeque<KeyRecord>,
+    last_time: Millis,
+    head: Seq,
+}
+
+impl MemoryStore {
+    /// An empty store, with an epoch of its own.
+    ///
+    /// # Panics
+    /// When the system has no random numbers.
+    #[must_use]
+    pub fn new() -> Self {
+        let bits = getrandom::u64().expect("the system has random numbers");
+        Self { epoch: Epoch::from_random(bits), kept: Arc::default(), faults: Arc::default() }
+    }
+
+    /// What it is made to suffer.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Damages the disk under the stored events `first..=last`: they are no longer found, and nobody is told.
+    pub fn damage(&self, first: Seq, last: Seq) {
+        let mut kept = self.kept.write();
+        let sound = |seq: Seq| seq < first || seq > last;
+        kept.log.retain(|(_, event)| sound(event.seq));
+        kept.topics.retain(|_, events| {
+            events.retain(|event| sound(event.seq));
+            !events.is_empty()
+        });
+        self.faults.add_loss();
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store for MemoryStore {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn recovered(&self) -> Recovered {
+        let kept = self.kept.read();
+        let is_kept = |settings: &TopicSettings| {
+            *settings != TopicSettings { deleted_through: settings.deleted_through, ..TopicSettings::default() }
+        };
+        Recovered {
+            epoch: self.epoch,
+            head: kept.head,
+            next: kept.head.next(),
+            last_time: kept.last_time,
+            topics: kept.topics.iter().filter_map(|(&key, events)| kept.summary(key, events)).collect(),
+            settings: kept.settings.iter().filter(|(_, s)| is_kept(s)).map(|(n, s)| (n.clone(), s.clone())).collect(),
+            newest_mark: kept.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
+            keys: kept.keys.iter().cloned().collect(),
+            lost: self.faults.lost(),
+        }
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        self.faults.suffer()?;
+        let mut kept = self.kept.write();
+        for (key, event) in &commit.events {
+            kept.log.push_back((*key, Arc::clone(event)));
+            kept.topics.entry(*key).or_default().push_back(Arc::clone(event));
+            kept.head = event.seq;
+        }
+        kept.keys.extend(commit.keys.iter().cloned());
+        let oldest = commit.time.before(KEY_WINDOW);
+        while kept.keys.front().is_some_and(|record| record.time < oldest) {
+            kept.keys.pop_front();
+        }
+        kept.last_time = commit.time;
+        Ok(())
+    }
+
+    fn topic_events(
+        &self,
+        topic: (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        budget: Budget,
+    ) -> Result<Vec<Arc<Event>>, StoreError> {
+        let kept = self.kept.read();
+        let run = kept.after(topic.0, after).take_while(|event| event.seq <= through);
+        Ok(within(run, budget))
+    }
+
+    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError> {
+        let header = |event: &Arc<Event>| Header {
+            seq: event.seq,
+            prev: event.prev,
+            time: event.time,
+            bytes: event.new.data.len() as u64,
+        };
+        Ok(self.kept.read().after(key, after).take(max).map(header).collect())
+    }
+
+    fn scan(
+        &self,
+        after: Seq,
+        through: Seq,
+        budget: Budget,
+        wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
+    ) -> Result<Scan, StoreError> {
+        // What is wanted is asked without the lock, because the answer may need locks of its own.
+        let run: Vec<(TopicKey, Arc<Event>)> = {
+            let kept = self.kept.read();
+            let start = kept.log.partition_point(|(_, event)| event.seq <= after);
+            kept.log.range(start..).take_while(|(_, event)| event.seq <= through).take(SCAN).cloned().collect()
+        };
+        let end = if run.len() == SCAN { run.last().map_or(through, |(_, event)| event.seq) } else { through };
+        let asked = run.iter().filter(|(key, _)| wanted(*key).is_some()).map(|(_, event)| event);
+        let mut asked = asked.peekable();
+        let events = within(asked.by_ref(), budget);
+        let cut = asked.peek().is_some();
+        let through = events.last().filter(|_| cut).map_or(end, |event| event.seq);
+        Ok(Scan { events, through })
+    }
+
+    fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
+        let kept = self.kept.read();
+        let index = kept.log.partition_point(|(_, event)| event.time < time);
+        Ok(kept.log.get(index).map_or(kept.head, |(_, event)| Seq(event.seq.0 - 1)))
+    }
+
+    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
+        self.faults.suffer()?;
+        let mut kept = self.kept.write();
+        if *settings == TopicSettings::default() {
+            kept.settings.remove(topic);
+        } else {
+            kept.settings.insert(topic.clone(), settings.clone());
+        }
+        Ok(())
+    }
+
+    fn mark(&self, topic: &TopicName) -> Option<Seq> {
+        self.kept.read().settings.get(topic).and_then(|settings| settings.deleted_through)
+    }
+
+    fn marks(&self, prefix: &str, after: Seq) -> Vec<(TopicName, Seq)> {
+        let kept = self.kept.read();
+        let from = kept.settings.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let from = from.take_while(|(name, _)| name.as_str().starts_with(prefix));
+        let marked = from.filter_map(|(name, settings)| Some((name.clone(), settings.deleted_through?)));
+        marked.filter(|&(_, mark)| mark > after).collect()
+    }
+
+    fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
+        let keys: Vec<TopicKey> = self.kept.read().topics.keys().copied().collect();
+        let first: HashMap<TopicKey, Option<Seq>> = keys.into_iter().map(|key| (key, live.first_kept(key))).collect();
+        // A topic that came meanwhile was not asked for, and stays.
+        let lives =
+            |key: TopicKey, seq: Seq| first.get(&key).is_none_or(|first| first.is_some_and(|first| seq >= first));
+        let mut kept = self.kept.write();
+        kept.log.retain(|(key, event)| lives(*key, event.seq));
+        kept.topics.retain(|&key, events| {
+            events.retain(|event| lives(key, event.seq));
+            !events.is_empty()
+        });
+        Ok(())
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        if self.faults.is_full() { Err(StoreError::Full) } else { Ok(()) }
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        0
+    }
+
+    fn losses(&self) -> u64 {
+        self.faults.losses()
+    }
+
+    fn close(&self) {}
+}
+
+/// Events looked at by one scan: some milliseconds of work.
+const SCAN: usize = 65_536;
+
+impl Kept {
+    fn after(&self, key: TopicKey, after: Seq) -> impl Iterator<Item = &Arc<Event>> {
+        let events = self.topics.get(&key);
+        let start = events.map_or(0, |events| events.partition_point(|event| event.seq <= after));
+        events.into_iter().flat_map(move |events| events.range(start..))
+    }
+
+    /// `None` when the name was deleted at or after its last event.
+    fn summary(&self, key: TopicKey, events: &VecDeque<Arc<Event>>) -> Option<TopicSummary> {
+        let (first, last) = (events.front()?, events.back()?);
+        let name = &first.new.topic;
+        let deleted = self.settings.get(name).and_then(|settings| settings.deleted_through);
+        (deleted < Some(last.seq)).then(|| TopicSummary {
+            key,
+            name: name.clone(),
+            first: first.seq,
+            first_prev: first.prev,
+            first_time: first.time,
+            last: last.seq,
+            last_closes: last.new.close,
+            events: events.len() as u64,
+            bytes: events.iter().map(|event| event.new.data.len() as u64).sum(),
+        })
+    }
+}
+
+fn within<'a>(events: impl Iterator<Item = &'a Arc<Event>>, budget: Budget) -> Vec<Arc<Event>> {
+    let mut taken = Vec::new();
+    let mut bytes = 0;
+    for event in events {
+        taken.push(Arc::clone(event));
+        bytes += event.new.data.len();
+        if taken.len() >= budget.events || bytes >= budget.bytes {
+            break;
+        }
+    }
+    taken
+}

@@ -1,0 +1,60 @@
+//! What the retention thread is asked to do: which topics exceed their limits, each once.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::store::TopicKey;
+
+/// The retention thread's list. Bounded by the number of topics, for each stands in it once.
+#[derive(Default)]
+pub(super) struct Chores {
+    list: Mutex<List>,
+    wake: Condvar,
+}
+
+/// What to do.
+#[derive(Default)]
+pub(super) struct List {
+    /// Topics that may keep too much.
+    pub(super) topics: BTreeSet<TopicKey>,
+    /// The whole store keeps too much.
+    pub(super) full: bool,
+    /// Something died.
+    pub(super) reclaim: bool,
+    /// The engine closes.
+    pub(super) ended: bool,
+}
+
+impl Chores {
+    /// Asks to trim these topics, and the store when it is `full`.
+    pub(super) fn ask(&self, topics: impl IntoIterator<Item = TopicKey>, full: bool) {
+        let mut topics = topics.into_iter().peekable();
+        if topics.peek().is_some() || full {
+            let mut list = self.list.lock();
+            list.topics.extend(topics);
+            list.full |= full;
+            self.wake.notify_one();
+        }
+    }
+
+    /// Says that something died without being trimmed.
+    pub(super) fn reclaim(&self) {
+        self.list.lock().reclaim = true;
+    }
+
+    /// Ends the retention thread.
+    pub(super) fn end(&self) {
+        self.list.lock().ended = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits until there is something to do, at most `patience`, and takes it. `None` when the engine closes.
+    pub(super) fn take(&self, patience: Duration) -> Option<List> {
+        let mut list = self.list.lock();
+        if list.topics.is_empty() && !list.full && !list.ended {
+            self.wake.wait_for(&mut list, patience);
+        }
+        (!list.ended).then(|| std::mem::take(&mut *list))
+    }
+}

@@ -1,0 +1,71 @@
+//! What a log engine is told when it opens.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::event::{Millis, retention::Rules};
+
+/// Where the engine's time comes from; tests advance it by hand.
+pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
+
+/// Bounds and rules of a log engine.
+#[derive(Clone)]
+pub struct LogConfig {
+    /// What topics keep.
+    pub rules: Rules,
+    /// How long an idempotency key is remembered. 10 minutes: longer than any sane client goes on retrying.
+    pub idempotency_window: Duration,
+    /// Receipts remembered under keys at most; a keyed append beyond is refused as busy. 1,000,000: about 100 MB,
+    /// and 1,600 keyed events a second over the default window.
+    pub idempotency_keys: usize,
+    /// Bytes of appends that may wait, each event counted with [`EVENT_OVERHEAD`]. 64 MiB: a second or so of a fast disk.
+    /// One append larger than all of it is still taken when nothing else waits.
+    pub queue_bytes: usize,
+    /// Events in one commit at most, unless one append has more. 4096: beyond, sharing a flush gains nothing more
+    /// and latency grows.
+    pub group_events: usize,
+    /// Bytes of data in one commit at most, unless one append has more. 1 MiB, for the same reason.
+    pub group_bytes: usize,
+    /// Topics up to which a page is merged from each topic's own run; above, the log is walked. 1024: a page of the
+    /// merge asks the store once for each topic.
+    pub merge_topics: usize,
+    /// Where time comes from.
+    pub clock: Clock,
+}
+
+/// What an event costs the queue beyond its data and names: the structs that carry it, rounded up.
+pub const EVENT_OVERHEAD: usize = 256;
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            rules: Rules::default(),
+            idempotency_window: Duration::from_secs(600),
+            idempotency_keys: 1_000_000,
+            queue_bytes: 64 << 20,
+            group_events: 4096,
+            group_bytes: 1 << 20,
+            merge_topics: 1024,
+            clock: Arc::new(wall_clock),
+        }
+    }
+}
+
+/// The machine's clock; 0 when it stands before 1970.
+fn wall_clock() -> Millis {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl fmt::Debug for LogConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogConfig")
+            .field("rules", &self.rules)
+            .field("idempotency_window", &self.idempotency_window)
+            .field("queue_bytes", &self.queue_bytes)
+            .finish_non_exhaustive()
+    }
+}

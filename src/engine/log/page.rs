@@ -1,0 +1,131 @@
+//! A page in the making, and the one place that decides which gaps it tells.
+//!
+//! A gap has a position: the newest event that is gone. It is told by the page whose range holds that position, so
+//! that each is told once, however the log is cut into pages, and again to a reader who comes back from before it.
+//! Marks are taken *after* the events were read: what a topic kept then was there to be read, so a hole above its
+//! mark is a loss and never a race with retention.
+
+use std::sync::Arc;
+
+use super::{core::Core, slot::Slot, store::Store};
+use crate::{
+    engine::{From, Gap, Item, Page},
+    event::{Event, Millis, Seq, TopicName},
+};
+
+/// A page in the making.
+pub(super) struct Draft<'a> {
+    from: From,
+    /// The page's range is above this,
+    pub(super) start: Seq,
+    /// and up to here.
+    pub(super) through: Seq,
+    pub(super) head: Seq,
+    lost: &'a [(Seq, Seq)],
+    pub(super) events: Vec<Arc<Event>>,
+    /// Each with its position.
+    gaps: Vec<(Seq, Gap)>,
+}
+
+/// Where a topic stands: taken once before its events are read, and once after.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    first: Option<Seq>,
+    pub(super) mark: Seq,
+    pub(super) tail: Seq,
+    first_time: Millis,
+    trimmed_time: Millis,
+}
+
+impl View {
+    pub(super) fn of(slot: &Slot) -> Self {
+        Self {
+            first: slot.first(),
+            mark: slot.mark,
+            tail: slot.tail,
+            first_time: slot.first_time,
+            trimmed_time: slot.trimmed_time,
+        }
+    }
+
+    /// Whether events made at or after `from`'s moment are trimmed. After a restart the trimmed ones' time is not
+    /// known, and any between that moment and the oldest kept event may have been.
+    pub(super) fn lost_since(&self, from: From) -> bool {
+        let From::Since(time) = from else { return false };
+        let unknown = self.trimmed_time == Millis(0) && self.mark > Seq::ZERO;
+        self.trimmed_time >= time && self.trimmed_time > Millis(0)
+            || unknown && (self.first.is_none() || self.first_time > time)
+    }
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new<S: Store>(core: &'a Core<S>, from: From, start: Seq, head: Seq) -> Self {
+        Self { from, start, through: head, head, lost: &core.lost, events: Vec::new(), gaps: Vec::new() }
+    }
+
+    /// Tells what the reader missed of a topic below its mark.
+    pub(super) fn judge_mark(&mut self, name: &TopicName, view: &View) {
+        if self.from == From::Earliest {
+            return;
+        }
+        let since = view.lost_since(self.from);
+        if since && view.mark <= self.start {
+            self.gaps.push((Seq::ZERO, self.gap(name, view.first, view.mark)));
+        } else {
+            self.tell(name, view.mark, view.first);
+        }
+    }
+
+    /// Tells the holes in a topic's chain of `(seq, prev)`, and a hole between its end and `tail` when that was read.
+    pub(super) fn judge_chain(
+        &mut self,
+        name: &TopicName,
+        mark: Seq,
+        chain: impl Iterator<Item = (Seq, Seq)>,
+        tail: Option<Seq>,
+    ) {
+        let mut have = self.start.max(mark);
+        for (seq, prev) in chain {
+            if prev > have {
+                self.tell(name, prev, Some(seq));
+            }
+            have = have.max(seq);
+        }
+        if let Some(tail) = tail.filter(|&tail| tail > have) {
+            self.tell(name, tail, None);
+        }
+    }
+
+    /// Tells of a name that is not in use and whose events ended at `mark`.
+    pub(super) fn judge_gone(&mut self, name: &TopicName, mark: Seq) {
+        if self.from != From::Earliest {
+            self.tell(name, mark, None);
+        }
+    }
+
+    fn tell(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>) {
+        if self.start < position && position <= self.through {
+            self.gaps.push((position, self.gap(name, resumes_at, position)));
+        }
+    }
+
+    fn gap(&self, name: &TopicName, resumes_at: Option<Seq>, through: Seq) -> Gap {
+        let lost = self.lost.iter().any(|&(first, last)| first <= through && self.start < last);
+        Gap { topic: name.clone(), resumes_at, lost }
+    }
+
+    /// The page: each gap before the first event after it.
+    pub(super) fn finish(mut self) -> Page {
+        self.gaps.sort_by_key(|&(position, _)| position);
+        let mut gaps = self.gaps.into_iter().peekable();
+        let mut items = Vec::with_capacity(self.events.len() + gaps.len());
+        for event in self.events {
+            while let Some((_, gap)) = gaps.next_if(|&(position, _)| position < event.seq) {
+                items.push(Item::Gap(gap));
+            }
+            items.push(Item::Event(event));
+        }
+        items.extend(gaps.map(|(_, gap)| Item::Gap(gap)));
+        Page { items, through: self.through, at_end: self.through == self.head }
+    }
+}

@@ -1,0 +1,176 @@
+//! What waits for the writer: bounded by bytes, in order of arrival.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use super::{
+    config::{EVENT_OVERHEAD, LogConfig},
+    store::TopicKey,
+};
+use crate::{
+    engine::{Append, AppendError, Receipt, TopicChange, TopicState},
+    event::TopicName,
+};
+
+/// Where an answer goes; nobody may be waiting for it any more.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
+
+/// An append and who waits for it.
+pub(super) struct Pending {
+    pub(super) append: Append,
+    pub(super) reply: Reply<Vec<Receipt>>,
+}
+
+/// What the writer is asked to do.
+pub(super) enum Job {
+    Append(Pending),
+    Configure(TopicName, TopicChange, Reply<TopicState>),
+    Delete(TopicName, Reply<bool>),
+    /// Keep durably where these emptied topics ended. Asked by the retention thread, which waits for no answer.
+    Remember(Vec<TopicKey>),
+}
+
+/// What the writer does at once.
+pub(super) enum Work {
+    Group(Vec<Pending>),
+    Single(Job),
+}
+
+/// The writer's queue.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    max_bytes: usize,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    /// Of jobs waiting or being written.
+    bytes: usize,
+    /// Why nothing more is taken.
+    refusing: Option<Arc<str>>,
+}
+
+impl Queue {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { state: Mutex::default(), wake: Condvar::new(), max_bytes }
+    }
+
+    /// Puts a job at the end.
+    ///
+    /// # Errors
+    /// When the queue is full, or refuses.
+    pub(super) fn push(&self, job: Job) -> Result<(), AppendError> {
+        let mut state = self.state.lock();
+        if let Some(reason) = &state.refusing {
+            return Err(AppendError::Unavailable { reason: Arc::clone(reason) });
+        }
+        let bytes = state.bytes + job.cost();
+        if bytes > self.max_bytes && state.bytes > 0 {
+            return Err(AppendError::Busy);
+        }
+        state.bytes = bytes;
+        state.jobs.push_back(job);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Waits for work and takes as much as one commit may hold. `None` when the queue refuses and nothing is left.
+    pub(super) fn take(&self, config: &LogConfig) -> Option<Work> {
+        let mut state = self.state.lock();
+        loop {
+            match state.jobs.pop_front() {
+                Some(Job::Append(first)) => return Some(Work::Group(state.group(first, config))),
+                Some(job) => return Some(Work::Single(job)),
+                None if state.refusing.is_some() => return None,
+                None => self.wake.wait(&mut state),
+            }
+        }
+    }
+
+    /// Says that jobs of this cost are done.
+    pub(super) fn done(&self, cost: usize) {
+        self.state.lock().bytes -= cost;
+    }
+
+    /// Takes nothing more; what waits is still served. The first reason stays.
+    pub(super) fn refuse(&self, reason: &str) {
+        self.state.lock().refusing.get_or_insert_with(|| reason.into());
+        self.wake.notify_one();
+    }
+
+    /// Takes nothing more, and refuses what waits.
+    pub(super) fn fail(&self, reason: &str) {
+        let waiting = {
+            let mut state = self.state.lock();
+            state.refusing = Some(reason.into());
+            state.bytes = 0;
+            std::mem::take(&mut state.jobs)
+        };
+        for job in waiting {
+            job.refuse(&AppendError::Unavailable { reason: reason.into() });
+        }
+    }
+
+    /// Why it takes nothing more.
+    pub(super) fn refusing(&self) -> Option<AppendError> {
+        self.state.lock().refusing.clone().map(|reason| AppendError::Unavailable { reason })
+    }
+
+    /// Bytes waiting or being written.
+    pub(super) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+}
+
+impl State {
+    fn group(&mut self, first: Pending, config: &LogConfig) -> Vec<Pending> {
+        let (mut events, mut bytes) = (first.append.events.len(), first.bytes());
+        let mut group = vec![first];
+        while let Some(Job::Append(next)) = self.jobs.front() {
+            events += next.append.events.len();
+            bytes += next.bytes();
+            if events > config.group_events || bytes > config.group_bytes {
+                break;
+            }
+            let Some(Job::Append(next)) = self.jobs.pop_front() else { unreachable!("just seen") };
+            group.push(next);
+        }
+        group
+    }
+}
+
+impl Pending {
+    fn bytes(&self) -> usize {
+        self.append.events.iter().map(|event| event.data.len()).sum()
+    }
+
+    /// What it costs the queue.
+    pub(super) fn cost(&self) -> usize {
+        let names = |event: &crate::event::NewEvent| event.topic.as_str().len() + event.name.as_str().len();
+        self.append.events.iter().map(|event| event.data.len() + names(event) + EVENT_OVERHEAD).sum()
+    }
+}
+
+impl Job {
+    /// What it costs the queue.
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Append(pending) => pending.cost(),
+            Self::Configure(topic, ..) | Self::Delete(topic, _) => topic.as_str().len() + EVENT_OVERHEAD,
+            Self::Remember(topics) => topics.len() * size_of::<TopicKey>(),
+        }
+    }
+
+    fn refuse(self, error: &AppendError) {
+        match self {
+            Self::Append(pending) => drop(pending.reply.send(Err(error.clone()))),
+            Self::Configure(_, _, reply) => drop(reply.send(Err(error.clone()))),
+            Self::Delete(_, reply) => drop(reply.send(Err(error.clone()))),
+            Self::Remember(_) => {}
+        }
+    }
+}

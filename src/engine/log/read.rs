@@ -1,0 +1,257 @@
+//! From a wish to a page: one topic's own run, a merge of several, or a walk over the log.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+};
+
+use super::{
+    core::Core,
+    page::{Draft, View},
+    store::{Budget, Header, Store, StoreError, TopicKey},
+    table::pass_with_limits,
+};
+use crate::{
+    engine::{From, Page, ReadRequest},
+    event::{Selection, Seq, TopicName},
+};
+
+/// A topic that may have something for a page.
+struct Candidate {
+    name: TopicName,
+    key: TopicKey,
+    before: View,
+}
+
+impl<S: Store> Core<S> {
+    /// Reads a page.
+    pub(super) fn page(&self, request: &ReadRequest) -> Result<Page, StoreError> {
+        let budget = Budget { events: request.max_events.max(1), bytes: request.max_bytes };
+        let head = self.head();
+        let start = match request.from {
+            From::Earliest => Seq::ZERO,
+            From::After(seq) => seq.min(head),
+            From::Since(time) => self.store.position_before(time)?.min(head),
+        };
+        if let Some(name) = request.selection.single() {
+            return self.one(name, request.from, start, budget);
+        }
+        let draft = Draft::new(self, request.from, start, head);
+        // A walk does not see what is missing, so a store with holes above the start is always merged.
+        let damaged = start < self.lost_through() || self.store.losses() > self.losses_at_start;
+        let most = if damaged { usize::MAX } else { self.config.merge_topics };
+        match self.candidates(&request.selection, request.from, start, most)? {
+            Some(candidates) => self.merge(&request.selection, &candidates, draft, budget),
+            None => self.walk(&request.selection, request.from, draft, budget),
+        }
+    }
+
+    fn one(&self, name: &TopicName, from: From, start: Seq, budget: Budget) -> Result<Page, StoreError> {
+        self.trim_expired(name)?;
+        let (head, before) = {
+            let table = self.table.read();
+            (table.head, table.get(name).map(|slot| (slot.key, View::of(slot))))
+        };
+        let mut draft = Draft::new(self, from, start, head);
+        if let Some((key, before)) = before {
+            let events = match key {
+                TopicKey(0) => Vec::new(),
+                key => self.store.topic_events((key, name), start.max(before.mark), head, budget)?,
+            };
+            let bytes: usize = events.iter().map(|event| event.new.data.len()).sum();
+            let cut = events.len() >= budget.events || bytes >= budget.bytes;
+            let last = events.last().map(|event| event.seq);
+            draft.through = last.filter(|&last| cut && last < before.tail).unwrap_or(head);
+            draft.events = events;
+            let ended = draft.through == head;
+            let after = self.table.read().get(name).filter(|slot| slot.key == key).map(View::of);
+            if let Some(after) = after {
+                draft.events.retain(|event| event.seq > after.mark);
+                let chain: Vec<_> = draft.events.iter().map(|event| (event.seq, event.prev)).collect();
+                draft.judge_mark(name, &after);
+                draft.judge_chain(name, after.mark, chain.into_iter(), ended.then_some(before.tail));
+                return Ok(draft.finish());
+            }
+            draft.events.clear(); // deleted meanwhile
+        }
+        self.judge_unused(&Selection::from(name.clone()), &mut draft);
+        Ok(draft.finish())
+    }
+
+    /// Topics of the selection with something after `start`; `None` when they are more than `most`.
+    fn candidates(
+        &self,
+        selection: &Selection,
+        from: From,
+        start: Seq,
+        most: usize,
+    ) -> Result<Option<Vec<Candidate>>, StoreError> {
+        let (now, mut found, mut expired) = (self.now(), Vec::new(), Vec::new());
+        let mut look = |slot: &super::slot::Slot, limits: &crate::event::Retention| {
+            let before = View::of(slot);
+            if before.tail > start || before.lost_since(from) {
+                if slot.expired(limits.max_age, now) {
+                    expired.push(found.len());
+                }
+                found.push(Candidate { name: slot.name.clone(), key: slot.key, before });
+            }
+        };
+        if selection.is_open_ended() {
+            let mut count = 0;
+            pass_with_limits(&self.table, |_, slot, limits| {
+                if (slot.tail > start || matches!(from, From::Since(_))) && selection.matches(&slot.name) {
+                    look(slot, limits);
+                    count += 1;
+                }
+                if count > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+        } else {
+            for name in selection.names() {
+                let table = self.table.read();
+                if let Some(slot) = table.get(name) {
+                    look(slot, &table.limits(name));
+                }
+            }
+        }
+        if found.len() > most {
+            return Ok(None);
+        }
+        for index in expired {
+            let candidate: &mut Candidate = &mut found[index];
+            self.trim_expired(&candidate.name)?;
+            if let Some(after) = self.view(candidate) {
+                candidate.before.mark = after.mark;
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Where a candidate stands now; `None` when it was deleted.
+    fn view(&self, candidate: &Candidate) -> Option<View> {
+        self.table.read().get(&candidate.name).filter(|slot| slot.key == candidate.key).map(View::of)
+    }
+
+    /// Merges the topics' own runs: first by headers, so that no more data is read than the page holds.
+    fn merge(
+        &self,
+        selection: &Selection,
+        candidates: &[Candidate],
+        mut draft: Draft<'_>,
+        budget: Budget,
+    ) -> Result<Page, StoreError> {
+        // Enough of each that a page is full when all are equally busy; two at least, for the chain's next link.
+        let share = (budget.events / candidates.len().max(1)).clamp(2, 512) + 2;
+        let mut runs: Vec<Vec<Header>> = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            let after = draft.start.max(candidate.before.mark);
+            let run = match candidate.key {
+                TopicKey(0) => Vec::new(),
+                key => self.store.topic_headers(key, after, share)?,
+            };
+            if run.len() == share {
+                draft.through = draft.through.min(run.last().expect("not empty").seq);
+            }
+            runs.push(run);
+        }
+        draft.through = cut(&runs, draft.through, budget);
+        for (candidate, run) in candidates.iter().zip(&runs) {
+            let wanted = run.iter().take_while(|header| header.seq <= draft.through).count();
+            let mut events = Vec::new();
+            if let Some(last) = run[..wanted].last() {
+                let all = Budget { events: wanted, bytes: usize::MAX };
+                let after = draft.start.max(candidate.before.mark);
+                events = self.store.topic_events((candidate.key, &candidate.name), after, last.seq, all)?;
+            }
+            let Some(view) = self.view(candidate) else { continue }; // deleted: `judge_unused` tells
+            events.retain(|event| event.seq > view.mark);
+            draft.judge_mark(&candidate.name, &view);
+            let beyond = run[wanted..].iter().map(|header| (header.seq, header.prev));
+            let chain = events.iter().map(|event| (event.seq, event.prev)).chain(beyond);
+            let tail = (run.len() < share).then_some(candidate.before.tail);
+            draft.judge_chain(&candidate.name, view.mark, chain, tail);
+            draft.events.append(&mut events);
+        }
+        draft.events.sort_unstable_by_key(|event| event.seq);
+        self.judge_unused(selection, &mut draft);
+        Ok(draft.finish())
+    }
+
+    /// Walks the log and picks: when the topics are too many to ask each.
+    fn walk(
+        &self,
+        selection: &Selection,
+        from: From,
+        mut draft: Draft<'_>,
+        budget: Budget,
+    ) -> Result<Page, StoreError> {
+        let mut wanted: HashMap<TopicKey, Option<TopicName>> = HashMap::new();
+        let scan = self.store.scan(draft.start, draft.head, budget, &mut |key| {
+            let name = || {
+                let table = self.table.read();
+                table.by_key(key).map(|slot| slot.name.clone()).filter(|name| selection.matches(name))
+            };
+            wanted.entry(key).or_insert_with(name).clone()
+        })?;
+        draft.through = scan.through.min(draft.head);
+        draft.events = scan.events;
+        let topics: HashSet<TopicName> = draft.events.iter().map(|event| event.new.topic.clone()).collect();
+        let mut marks: HashMap<TopicName, Option<Seq>> = HashMap::new();
+        for name in topics {
+            self.trim_expired(&name)?;
+            let mark = self.table.read().get(&name).map(|slot| slot.mark);
+            marks.insert(name, mark);
+        }
+        // A deleted topic has no mark here: nothing of it is kept.
+        draft.events.retain(|event| marks[&event.new.topic].is_some_and(|mark| event.seq > mark));
+        let (start, through) = (draft.start, draft.through);
+        if self.table.read().newest_mark > start || matches!(from, From::Since(_)) {
+            pass_with_limits(&self.table, |_, slot, _| {
+                let view = View::of(slot);
+                let here = start < view.mark && view.mark <= through;
+                if (here || view.lost_since(from)) && selection.matches(&slot.name) {
+                    draft.judge_mark(&slot.name, &view);
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        self.judge_unused(selection, &mut draft);
+        Ok(draft.finish())
+    }
+
+    /// Tells of names in the selection that are not in use, but were.
+    fn judge_unused(&self, selection: &Selection, draft: &mut Draft<'_>) {
+        for name in selection.names() {
+            if self.table.read().get(name).is_none() {
+                draft.judge_gone(name, self.unused_tail(name));
+            }
+        }
+        if draft.start < self.newest_deleted() {
+            let mut told = HashSet::new();
+            for pattern in selection.patterns() {
+                for (name, mark) in self.store.marks(pattern.literal_prefix(), draft.start) {
+                    let named = selection.names().any(|other| *other == name);
+                    let unused = pattern.matches(&name) && self.table.read().get(&name).is_none();
+                    if unused && !named && told.insert(name.clone()) {
+                        draft.judge_gone(&name, mark);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where a page within `limit` ends so that it holds no more than `budget`.
+fn cut(runs: &[Vec<Header>], limit: Seq, budget: Budget) -> Seq {
+    let mut headers: Vec<&Header> = runs.iter().flatten().filter(|header| header.seq <= limit).collect();
+    headers.sort_unstable_by_key(|header| header.seq);
+    let (mut bytes, mut count) = (0u64, 0);
+    for (index, header) in headers.iter().enumerate() {
+        bytes += header.bytes;
+        count += 1;
+        let full = count >= budget.events || bytes >= budget.bytes as u64;
+        if full && index + 1 < headers.len() {
+            return header.seq;
+        }
+    }
+    limit
+}

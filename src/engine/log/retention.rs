@@ -1,0 +1,163 @@
+//! The thread that trims: what the writer saw exceed its limits, what grows too old, and what the whole store has too
+//! much. Never the writer, so that no publisher waits for it.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    chores::List,
+    core::Core,
+    queue::Job,
+    slot::Flag,
+    store::{Store, StoreError, TopicKey},
+    table::{pass, pass_with_limits},
+};
+use crate::event::Seq;
+
+/// Longest time between two looks for events past their age: half of the 5 seconds promised.
+const LONGEST_SWEEP: Duration = Duration::from_millis(2500);
+
+/// Shortest: a topic that keeps a second's events is looked at 20 times in it, and no look costs more than this.
+const SHORTEST_SWEEP: Duration = Duration::from_millis(50);
+
+/// Time between two rounds of taking back space, because each costs the store a walk.
+const RECLAIM_EVERY: Duration = Duration::from_secs(2);
+
+/// Emptied topics remembered in a round. Each is a flush on the writer's path: a few dozen a round take some
+/// percent of it.
+const REMEMBER_AT_ONCE: usize = 64;
+
+/// The retention thread's own state.
+pub(super) struct Retention<S> {
+    core: Arc<Core<S>>,
+    last_sweep: Instant,
+    last_reclaim: Instant,
+    dirty: bool,
+    failing: bool,
+}
+
+impl<S: Store> Retention<S> {
+    pub(super) fn new(core: Arc<Core<S>>) -> Self {
+        let now = Instant::now();
+        Self { core, last_sweep: now, last_reclaim: now, dirty: true, failing: false }
+    }
+
+    /// Works until the engine closes.
+    pub(super) fn run(mut self) {
+        self.look_at_all();
+        loop {
+            let every = self.sweep_every();
+            let Some(list) = self.core.chores.take(every) else { return };
+            match self.round(&list, every) {
+                Ok(()) => self.failing = false,
+                Err(error) if !self.failing => {
+                    tracing::warn!(%error, "retention cannot trim; it goes on trying");
+                    self.failing = true;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Rules may have changed since the store was last open.
+    fn look_at_all(&self) {
+        let now = self.core.now();
+        pass_with_limits(&self.core.table, |_, slot, limits| {
+            self.core.chores.ask(slot.exceeds(limits, now).then_some(slot.key), false);
+            ControlFlow::Continue(())
+        });
+        self.core.chores.ask(None, self.excess() > 0);
+    }
+
+    fn round(&mut self, list: &List, sweep_every: Duration) -> Result<(), StoreError> {
+        self.dirty |= list.reclaim;
+        for &key in &list.topics {
+            self.dirty |= self.core.trim_to_limits(key)?;
+        }
+        if self.last_sweep.elapsed() >= sweep_every {
+            self.last_sweep = Instant::now();
+            for key in self.expired() {
+                self.dirty |= self.core.trim_to_limits(key)?;
+            }
+        }
+        self.dirty |= self.trim_store()?;
+        if self.dirty && self.last_reclaim.elapsed() >= RECLAIM_EVERY && self.core.queue.refusing().is_none() {
+            self.last_reclaim = Instant::now();
+            self.dirty = self.remember_emptied();
+            self.core.store.reclaim(&*self.core)?;
+        }
+        Ok(())
+    }
+
+    /// A tenth of the shortest age promised, halved so that a look that just missed an event is early enough again.
+    fn sweep_every(&self) -> Duration {
+        let shortest = self.core.table.read().shortest_age();
+        shortest.map_or(LONGEST_SWEEP, |age| (age / 20).clamp(SHORTEST_SWEEP, LONGEST_SWEEP))
+    }
+
+    fn expired(&self) -> Vec<TopicKey> {
+        let mut expired = Vec::new();
+        if self.core.table.read().shortest_age().is_some() {
+            let now = self.core.now();
+            pass_with_limits(&self.core.table, |_, slot, limits| {
+                expired.extend(slot.expired(limits.max_age, now).then_some(slot.key));
+                ControlFlow::Continue(())
+            });
+        }
+        expired
+    }
+
+    /// Asks the writer to remember where emptied topics ended. Returns whether there may be more of them.
+    fn remember_emptied(&self) -> bool {
+        let mut emptied = Vec::new();
+        pass(&self.core.table, |_, slot| {
+            if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::Remembered) {
+                emptied.push(slot.key);
+            }
+            if emptied.len() < REMEMBER_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let more = !emptied.is_empty();
+        if more {
+            // Refused when the writer has more than enough to do: the next round asks again.
+            drop(self.core.queue.push(Job::Remember(emptied)));
+        }
+        more
+    }
+
+    /// Bytes kept beyond the cap.
+    fn excess(&self) -> u64 {
+        let cap = self.core.config.rules.max_store_bytes.unwrap_or(u64::MAX);
+        self.core.table.read().bytes.saturating_sub(cap)
+    }
+
+    /// Trims the oldest events of any topic until the store is within its cap.
+    fn trim_store(&self) -> Result<bool, StoreError> {
+        let mut excess = self.excess();
+        if excess == 0 {
+            return Ok(false);
+        }
+        let mut oldest = BinaryHeap::new();
+        pass(&self.core.table, |_, slot| {
+            oldest.extend(slot.first().map(|first| Reverse((first, slot.key))));
+            ControlFlow::Continue(())
+        });
+        while excess > 0
+            && let Some(Reverse((_, key))) = oldest.pop()
+        {
+            let next = oldest.peek().map_or(Seq(u64::MAX), |&Reverse((first, _))| first);
+            self.core.trim_while(key, |header, _| {
+                let gone = excess > 0 && header.seq < next;
+                excess = excess.saturating_sub(if gone { header.bytes } else { 0 });
+                gone
+            })?;
+            let first = self.core.table.read().by_key(key).and_then(super::slot::Slot::first);
+            oldest.extend(first.map(|first| Reverse((first, key))));
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,125 @@
+//! What is known of one topic, in 80 bytes: a hub has millions of them.
+
+use std::time::Duration;
+
+use super::store::TopicKey;
+use crate::event::{Millis, Retention, Seq, TopicName};
+
+/// A topic in use.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    pub(super) name: TopicName,
+    /// Its incarnation in the store; 0 until its first event.
+    pub(super) key: TopicKey,
+    /// The oldest kept event; meaningless when nothing is kept.
+    first: Seq,
+    /// The trimmed-through mark: events at or below are gone, and the one here existed (or may have, if lost).
+    pub(super) mark: Seq,
+    /// What the next event has as `prev`: the newest position, or the end of a range in which newer ones may be lost.
+    pub(super) tail: Seq,
+    /// Bytes of data kept.
+    pub(super) bytes: u64,
+    /// When the oldest kept event was committed.
+    pub(super) first_time: Millis,
+    /// When the newest trimmed event was committed; 0 when that is not known.
+    pub(super) trimmed_time: Millis,
+    /// Events kept (44 bits), the rule (16 bits), flags (4 bits).
+    packed: u64,
+}
+
+/// A truth about a topic.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Flag {
+    /// It takes no more events.
+    Closed = 0,
+    /// It has or had events: its tail is an id.
+    Used = 1,
+    /// It is empty, and the store's settings remember where it ended.
+    Remembered = 2,
+}
+
+const FLAG_BITS: u32 = 4;
+const RULE_BITS: u32 = 16;
+const EVENTS_SHIFT: u32 = FLAG_BITS + RULE_BITS;
+const RULE_MASK: u64 = (1 << RULE_BITS) - 1;
+
+impl Slot {
+    /// A topic without events, whose next event has `tail` as `prev`.
+    pub(super) fn new(name: TopicName, tail: Seq, rule: u16) -> Self {
+        Self {
+            name,
+            key: TopicKey(0),
+            first: Seq::ZERO,
+            mark: tail,
+            tail,
+            bytes: 0,
+            first_time: Millis(0),
+            trimmed_time: Millis(0),
+            packed: u64::from(rule) << FLAG_BITS,
+        }
+    }
+
+    pub(super) fn is(&self, flag: Flag) -> bool {
+        self.packed & (1 << flag as u32) != 0
+    }
+
+    pub(super) fn set(&mut self, flag: Flag, on: bool) {
+        let bit = 1 << flag as u32;
+        self.packed = if on { self.packed | bit } else { self.packed & !bit };
+    }
+
+    /// Events kept.
+    pub(super) fn events(&self) -> u64 {
+        self.packed >> EVENTS_SHIFT
+    }
+
+    fn set_events(&mut self, events: u64) {
+        self.packed = (self.packed & ((1 << EVENTS_SHIFT) - 1)) | (events << EVENTS_SHIFT);
+    }
+
+    /// The number of the rule for its name, as the table gave it.
+    pub(super) fn rule(&self) -> u16 {
+        u16::try_from((self.packed >> FLAG_BITS) & RULE_MASK).expect("16 bits")
+    }
+
+    /// The oldest kept event.
+    pub(super) fn first(&self) -> Option<Seq> {
+        (self.events() > 0).then_some(self.first)
+    }
+
+    /// The newest position ever, kept or not.
+    pub(super) fn last(&self) -> Option<Seq> {
+        self.is(Flag::Used).then_some(self.tail)
+    }
+
+    /// Says what the store keeps of it.
+    pub(super) fn keep(&mut self, first: Seq, first_time: Millis, events: u64, bytes: u64) {
+        (self.first, self.first_time, self.bytes) = (first, first_time, bytes);
+        self.set_events(events);
+    }
+
+    /// Adds its newest event.
+    pub(super) fn push(&mut self, seq: Seq, time: Millis, bytes: u64, close: bool) {
+        if self.events() == 0 {
+            (self.first, self.first_time) = (seq, time);
+        }
+        self.set_events(self.events() + 1);
+        self.bytes += bytes;
+        self.tail = seq;
+        self.set(Flag::Used, true);
+        self.set(Flag::Remembered, false);
+        self.set(Flag::Closed, close);
+    }
+
+    /// Whether it keeps more than it should, at `now`.
+    pub(super) fn exceeds(&self, limits: &Retention, now: Millis) -> bool {
+        limits.max_events.is_some_and(|max| self.events() > max)
+            || limits.max_bytes.is_some_and(|max| self.bytes > max && self.events() > 1)
+            || self.expired(limits.max_age, now)
+    }
+
+    /// Whether its oldest event is past `max_age`.
+    pub(super) fn expired(&self, max_age: Option<Duration>, now: Millis) -> bool {
+        self.events() > 0 && max_age.is_some_and(|age| self.first_time < now.before(age))
+    }
+}

@@ -1,0 +1,225 @@
+//! Every topic in use, found by name or by key.
+//!
+//! One vector of [`Slot`]s and two hash tables of 4-byte indexes into it: about 150 bytes a topic, its name included.
+//! Settings of its own are rare, so they are kept beside.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    ops::ControlFlow,
+};
+
+use hashbrown::HashTable;
+use parking_lot::RwLock;
+
+use super::{
+    slot::{Flag, Slot},
+    store::{TopicKey, TopicSettings},
+};
+use crate::{
+    engine::TopicState,
+    event::{Retention, Seq, TopicName, retention::Rules},
+};
+
+/// Slots looked at under one read lock by a pass over all of them, so that the writer never waits longer than about
+/// 100 microseconds for it.
+const PASS: usize = 4096;
+
+/// The topics in use and their sums.
+#[derive(Default)]
+pub(super) struct Table {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    by_name: HashTable<u32>,
+    by_key: HashTable<u32>,
+    own: HashMap<u32, TopicSettings>,
+    hasher: RandomState,
+    rules: Rules,
+    /// The newest position applied here.
+    pub(super) head: Seq,
+    /// No topic's mark is above.
+    pub(super) newest_mark: Seq,
+    /// Events kept.
+    pub(super) events: u64,
+    /// Bytes of data kept.
+    pub(super) bytes: u64,
+}
+
+impl Table {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
+    /// Topics in use.
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    fn at(&self, index: u32) -> &Slot {
+        self.slots[index as usize].as_ref().expect("the tables name only slots in use")
+    }
+
+    fn find(&self, name: &TopicName) -> Option<u32> {
+        let hash = self.hasher.hash_one(name);
+        self.by_name.find(hash, |&index| self.at(index).name == *name).copied()
+    }
+
+    fn find_key(&self, key: TopicKey) -> Option<u32> {
+        self.by_key.find(self.hasher.hash_one(key), |&index| self.at(index).key == key).copied()
+    }
+
+    pub(super) fn get(&self, name: &TopicName) -> Option<&Slot> {
+        self.find(name).map(|index| self.at(index))
+    }
+
+    pub(super) fn by_key(&self, key: TopicKey) -> Option<&Slot> {
+        self.find_key(key).map(|index| self.at(index))
+    }
+
+    /// Changes a topic; its name and key stay.
+    pub(super) fn update<T>(&mut self, name: &TopicName, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        let index = self.find(name)?;
+        let slot = self.slots[index as usize].as_mut().expect("found");
+        let (key, events, bytes) = (slot.key, slot.events(), slot.bytes);
+        let answer = change(slot);
+        debug_assert_eq!(slot.key, key, "a key is given with `set_key`");
+        self.events = self.events - events + slot.events();
+        self.bytes = self.bytes - bytes + slot.bytes;
+        self.newest_mark = self.newest_mark.max(slot.mark);
+        Some(answer)
+    }
+
+    /// Adds a topic whose name is not in use.
+    pub(super) fn insert(&mut self, slot: Slot) {
+        let hash = self.hasher.hash_one(&slot.name);
+        self.events += slot.events();
+        self.bytes += slot.bytes;
+        self.newest_mark = self.newest_mark.max(slot.mark);
+        let (name, key) = (slot.name.clone(), slot.key);
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 topics fit in memory")
+        });
+        self.slots[index as usize] = Some(slot);
+        let Self { by_name, slots, hasher, .. } = self;
+        by_name.insert_unique(hash, index, |&other| {
+            hasher.hash_one(&slots[other as usize].as_ref().expect("in use").name)
+        });
+        if key.0 > 0 {
+            self.set_key(&name, key);
+        }
+    }
+
+    /// Gives a topic its key, with its first event.
+    pub(super) fn set_key(&mut self, name: &TopicName, key: TopicKey) {
+        let index = self.find(name).expect("only topics in use get a key");
+        self.slots[index as usize].as_mut().expect("found").key = key;
+        let Self { by_key, slots, hasher, .. } = self;
+        by_key.insert_unique(hasher.hash_one(key), index, |&other| {
+            hasher.hash_one(slots[other as usize].as_ref().expect("in use").key)
+        });
+    }
+
+    /// Forgets a topic.
+    pub(super) fn remove(&mut self, name: &TopicName) -> Option<Slot> {
+        let index = self.find(name)?;
+        let slot = self.slots[index as usize].take().expect("found");
+        if let Ok(entry) = self.by_name.find_entry(self.hasher.hash_one(name), |&other| other == index) {
+            entry.remove();
+        }
+        if let Ok(entry) = self.by_key.find_entry(self.hasher.hash_one(slot.key), |&other| other == index) {
+            entry.remove();
+        }
+        self.own.remove(&index);
+        self.free.push(index);
+        self.events -= slot.events();
+        self.bytes -= slot.bytes;
+        Some(slot)
+    }
+
+    /// A topic's own settings.
+    pub(super) fn own(&self, name: &TopicName) -> Option<&TopicSettings> {
+        self.own.get(&self.find(name)?)
+    }
+
+    /// Gives a topic its own settings.
+    pub(super) fn set_own(&mut self, name: &TopicName, settings: TopicSettings) {
+        let index = self.find(name).expect("only topics in use have settings");
+        self.own.insert(index, settings);
+    }
+
+    /// The number that a slot keeps of the rule for `name`: 0 for the default.
+    pub(super) fn rule_number(&self, name: &TopicName) -> u16 {
+        let rule = self.rules.rules.iter().position(|rule| rule.topics.matches(name));
+        rule.map_or(0, |index| u16::try_from(index + 1).expect("fewer than 65535 rules"))
+    }
+
+    /// A topic's limits in force.
+    pub(super) fn limits(&self, name: &TopicName) -> Retention {
+        self.find(name).map_or_else(|| self.rules.retention_for(name), |index| self.limits_at(index))
+    }
+
+    fn limits_at(&self, index: u32) -> Retention {
+        let rule = usize::from(self.at(index).rule());
+        let rule = rule.checked_sub(1).map_or(self.rules.default, |index| self.rules.rules[index].retention);
+        self.own.get(&index).map_or(rule, |own| own.over(rule))
+    }
+
+    /// The shortest age that any topic may be told to keep: from a rule, the default or settings.
+    pub(super) fn shortest_age(&self) -> Option<std::time::Duration> {
+        let own = self.own.values().filter_map(|own| own.max_age_ms.flatten().map(std::time::Duration::from_millis));
+        let rules = self.rules.rules.iter().filter_map(|rule| rule.retention.max_age);
+        own.chain(rules).chain(self.rules.default.max_age).min()
+    }
+
+    /// What is known of a topic.
+    pub(super) fn state(&self, name: &TopicName) -> Option<TopicState> {
+        let index = self.find(name)?;
+        let slot = self.at(index);
+        let retry = self.own.get(&index).and_then(|own| own.retry);
+        Some(TopicState {
+            topic: slot.name.clone(),
+            first: slot.first(),
+            last: slot.last(),
+            events: slot.events(),
+            bytes: slot.bytes,
+            closed: slot.is(Flag::Closed),
+            retention: self.limits_at(index),
+            retry: retry.or_else(|| self.rules.rule_for(name).and_then(|rule| rule.retry)),
+        })
+    }
+
+    /// The topic at `index` and its limits.
+    fn visit(&self, index: usize) -> Option<(&Slot, Retention)> {
+        let slot = self.slots[index].as_ref()?;
+        Some((slot, self.limits_at(u32::try_from(index).expect("an index of a slot"))))
+    }
+}
+
+/// Shows every topic to `visit`, [`PASS`] of them under one lock. A topic made or deleted meanwhile may be missed.
+pub(super) fn pass(table: &RwLock<Table>, mut visit: impl FnMut(&Table, &Slot) -> ControlFlow<()>) {
+    pass_with_limits(table, |table, slot, _| visit(table, slot));
+}
+
+/// Like [`pass`], with each topic's limits, which cost a look at its rule.
+pub(super) fn pass_with_limits(
+    table: &RwLock<Table>,
+    mut visit: impl FnMut(&Table, &Slot, &Retention) -> ControlFlow<()>,
+) {
+    let mut start = 0;
+    loop {
+        let table = table.read();
+        let end = table.slots.len().min(start + PASS);
+        for index in start..end {
+            if let Some((slot, limits)) = table.visit(index)
+                && visit(&table, slot, &limits).is_break()
+            {
+                return;
+            }
+        }
+        if end == table.slots.len() {
+            return;
+        }
+        start = end;
+    }
+}

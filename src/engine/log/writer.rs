@@ -1,0 +1,224 @@
+//! The one writer: takes what waits, commits it as one, then tells.
+//!
+//! The order of truth: durable and readable in the store, then in the table, then handed to the observer, then
+//! acknowledged. Whatever goes wrong before the first step used nothing up; a commit that may be half written poisons
+//! the engine, because after a failed flush nobody knows what the disk holds.
+
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+use super::{
+    core::Core,
+    group::{Group, Outcome},
+    idempotency::Idempotency,
+    queue::{Job, Pending, Work},
+    slot::{Flag, Slot},
+    store::{Commit, Store, StoreError, TopicKey, TopicSettings},
+};
+use crate::{
+    engine::{AppendError, TopicChange, TopicState, Turn},
+    event::{Event, Millis, Seq, TopicName},
+};
+
+/// The writer's own state: nobody else decides.
+pub(super) struct Writer<S: Store> {
+    pub(super) core: Arc<Core<S>>,
+    pub(super) idempotency: Idempotency,
+    /// The next position to give.
+    pub(super) next: Seq,
+    /// Time never falls.
+    pub(super) last_time: Millis,
+}
+
+impl<S: Store> Writer<S> {
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let refuse = RefuseOnExit(Arc::clone(&self.core));
+        while let Some(work) = self.core.queue.take(&self.core.config) {
+            match work {
+                Work::Group(group) => self.append(group),
+                Work::Single(job) => self.single(job),
+            }
+        }
+        drop(refuse);
+    }
+
+    fn append(&mut self, group: Vec<Pending>) {
+        let cost = group.iter().map(Pending::cost).sum();
+        let time = self.core.now().max(self.last_time);
+        self.idempotency.forget_old(time);
+        let mut making = Group::new(&self.core, &self.idempotency, self.next, time);
+        let outcomes: Vec<_> = group.into_iter().map(|it| (making.decide(it.append), it.reply)).collect();
+        let (commit, next) = making.finish();
+        let result = self.commit(commit, next);
+        self.core.queue.done(cost);
+        for (outcome, reply) in outcomes {
+            let answer = match (outcome, &result) {
+                (Outcome::Known(receipts), _) | (Outcome::Staged(receipts), Ok(())) => Ok(receipts),
+                (Outcome::Refused(error), Ok(())) => Err(error),
+                (Outcome::Staged(_) | Outcome::Refused(_), Err(error)) => Err(error.clone()),
+            };
+            drop(reply.send(answer)); // whoever asked may have gone
+        }
+    }
+
+    fn commit(&mut self, commit: Commit, next: Seq) -> Result<(), AppendError> {
+        if commit.events.is_empty() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        self.core.store.commit(&commit).map_err(|error| self.failed(error))?;
+        self.core.meter.lock().record(began.elapsed());
+        (self.next, self.last_time) = (next, commit.time);
+        self.apply(&commit);
+        for record in commit.keys {
+            self.idempotency.remember(record);
+        }
+        let events: Vec<Arc<Event>> = commit.events.into_iter().map(|(_, event)| event).collect();
+        self.core.observer.committed(&events);
+        for event in events.iter().filter(|event| event.new.close) {
+            self.core.observer.turned(&event.new.topic, Turn::Closed { last: event.seq });
+        }
+        Ok(())
+    }
+
+    /// Makes the table tell of a durable commit.
+    fn apply(&self, commit: &Commit) {
+        let mut table = self.core.table.write();
+        let mut touched = BTreeSet::new();
+        for (key, event) in &commit.events {
+            let name = &event.new.topic;
+            if table.by_key(*key).is_none() {
+                if table.get(name).is_none() {
+                    let rule = table.rule_number(name);
+                    table.insert(Slot::new(name.clone(), event.prev, rule));
+                }
+                table.set_key(name, *key);
+            }
+            table.update(name, |slot| {
+                slot.push(event.seq, event.time, event.new.data.len() as u64, event.new.close);
+            });
+            touched.insert(*key);
+        }
+        table.head = commit.events.last().map_or(table.head, |(_, event)| event.seq);
+        self.core.set_head(table.head);
+        let exceeding = |key: &TopicKey| {
+            table.by_key(*key).is_some_and(|slot| slot.exceeds(&table.limits(&slot.name), commit.time))
+        };
+        touched.retain(exceeding);
+        let full = self.core.config.rules.max_store_bytes.is_some_and(|max| table.bytes > max);
+        drop(table);
+        self.core.chores.ask(touched, full);
+    }
+
+    fn single(&mut self, job: Job) {
+        let cost = job.cost();
+        match job {
+            Job::Append(pending) => return self.append(vec![pending]),
+            Job::Configure(topic, change, reply) => drop(reply.send(self.configure(&topic, change))),
+            Job::Delete(topic, reply) => drop(reply.send(self.delete(&topic))),
+            Job::Remember(topics) => self.remember(&topics),
+        }
+        self.core.queue.done(cost);
+    }
+
+    fn configure(&self, topic: &TopicName, change: TopicChange) -> Result<TopicState, AppendError> {
+        let core = &self.core;
+        let (known, was_closed, tail) = {
+            let table = core.table.read();
+            let slot = table.get(topic);
+            (slot.is_some(), slot.is_some_and(|slot| slot.is(Flag::Closed)), slot.map(|slot| slot.tail))
+        };
+        let tail = tail.unwrap_or_else(|| core.unused_tail(topic));
+        let mut settings = core.settings(topic);
+        apply_change(&mut settings, change, tail);
+        core.store.save_settings(topic, &settings).map_err(|error| self.failed(error))?;
+        let closed = change.closed.unwrap_or(was_closed);
+        let mut table = core.table.write();
+        if !known {
+            let rule = table.rule_number(topic);
+            table.insert(Slot::new(topic.clone(), tail, rule));
+        }
+        table.set_own(topic, settings);
+        let key = table.update(topic, |slot| {
+            slot.set(Flag::Closed, closed);
+            slot.key
+        });
+        let state = table.state(topic).expect("just put there");
+        drop(table);
+        if closed != was_closed {
+            core.observer.turned(topic, if closed { Turn::Closed { last: tail } } else { Turn::Reopened });
+        }
+        core.chores.ask(key, false);
+        Ok(state)
+    }
+
+    fn delete(&self, topic: &TopicName) -> Result<bool, AppendError> {
+        let core = &self.core;
+        let Some(mark) = core.table.read().get(topic).map(|slot| slot.tail) else { return Ok(false) };
+        let settings =
+            TopicSettings { deleted_through: (mark > Seq::ZERO).then_some(mark), ..TopicSettings::default() };
+        core.store.save_settings(topic, &settings).map_err(|error| self.failed(error))?;
+        core.raise_newest_deleted(mark);
+        core.table.write().remove(topic);
+        core.observer.turned(topic, Turn::Deleted { last: mark });
+        core.chores.reclaim();
+        Ok(true)
+    }
+
+    /// Keeps where emptied topics ended, so that the store may let go of their last events. Refused by a full disk,
+    /// it is asked again later.
+    fn remember(&self, topics: &[TopicKey]) {
+        for &key in topics {
+            let core = &self.core;
+            let emptied = core.table.read().by_key(key).filter(|slot| slot.first().is_none()).cloned();
+            let Some(slot) = emptied else { continue };
+            let settings = TopicSettings { emptied_through: Some(slot.tail), ..core.settings(&slot.name) };
+            match core.store.save_settings(&slot.name, &settings) {
+                Ok(()) => drop(core.table.write().update(&slot.name, |slot| slot.set(Flag::Remembered, true))),
+                Err(error) => return drop(self.failed(error)),
+            }
+        }
+    }
+
+    /// What a store's refusal means to those who wait; a failure poisons.
+    fn failed(&self, error: StoreError) -> AppendError {
+        match error {
+            StoreError::Full => AppendError::Full,
+            StoreError::Failed(reason) => {
+                tracing::error!(reason = &*reason, "the store failed; nothing is accepted until a restart");
+                self.core.queue.fail(&reason);
+                AppendError::Unavailable { reason }
+            }
+        }
+    }
+}
+
+fn apply_change(settings: &mut TopicSettings, change: TopicChange, tail: Seq) {
+    settings.exists = true;
+    if let Some(max) = change.max_events {
+        settings.max_events = max.map(Some);
+    }
+    if let Some(max) = change.max_bytes {
+        settings.max_bytes = max.map(Some);
+    }
+    if let Some(age) = change.max_age {
+        settings.max_age_ms = age.map(|age| Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)));
+    }
+    if let Some(retry) = change.retry {
+        settings.retry = retry;
+    }
+    if let Some(closed) = change.closed {
+        settings.closed = Some((closed, tail));
+    }
+}
+
+/// Whoever waits is told even when the writer ends by a broken invariant.
+struct RefuseOnExit<S: Store>(Arc<Core<S>>);
+
+impl<S: Store> Drop for RefuseOnExit<S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.queue.fail("the writer ended by a bug");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a store in memory can be made to suffer, so that tests see what a bad disk does.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::{engine::log::store::StoreError, event::Seq};
+
+/// A fault injector.
+#[derive(Debug, Default)]
+pub struct Faults {
+    fail_next: AtomicBool,
+    full: AtomicBool,
+    writes: AtomicU64,
+    losses: AtomicU64,
+    lost: Mutex<Vec<(Seq, Seq)>>,
+    held: Mutex<bool>,
+    released: Condvar,
+}
+
+impl Faults {
+    /// The next write fails and may be half done.
+    pub fn fail_next(&self) {
+        self.fail_next.store(true, Ordering::SeqCst);
+    }
+
+    /// There is no room, or there is again.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    /// Writes wait until they are released.
+    pub fn hold(&self) {
+        *self.held.lock() = true;
+    }
+
+    /// Held writes go on.
+    pub fn release(&self) {
+        *self.held.lock() = false;
+        self.released.notify_all();
+    }
+
+    /// Writes that began, also those that wait or failed.
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::SeqCst)
+    }
+
+    /// What the next opening says was lost.
+    pub fn set_lost(&self, ranges: Vec<(Seq, Seq)>) {
+        *self.lost.lock() = ranges;
+    }
+
+    pub(super) fn lost(&self) -> Vec<(Seq, Seq)> {
+        self.lost.lock().clone()
+    }
+
+    /// One more part is damaged.
+    pub(super) fn add_loss(&self) {
+        self.losses.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::SeqCst)
+    }
+
+    /// What a write meets.
+    pub(super) fn suffer(&self) -> Result<(), StoreError> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        let mut held = self.held.lock();
+        self.released.wait_while(&mut held, |held| *held);
+        drop(held);
+        if self.is_full() {
+            return Err(StoreError::Full);
+        }
+        if self.fail_next.swap(false, Ordering::SeqCst) {
+            return Err(StoreError::Failed("the disk failed (injected)".into()));
+        }
+        Ok(())
+    }
+}
