@@ -5,19 +5,19 @@
 
 use std::io::Write;
 
-use super::{Epoch, Event, EventId};
+use super::{Epoch, Event, EventId, EventName};
 
 /// Appends one event: `id:`, `event:` unless `message`, `retry:` if set, `data:` lines, blank line.
 pub fn encode(out: &mut Vec<u8>, epoch: Epoch, event: &Event) {
-    encode_with(out, EventId { epoch, seq: event.seq }, event, event.new.data.bytes());
+    encode_with(out, EventId { epoch, seq: event.seq }, &event.new.name, event, event.new.data.bytes());
 }
 
-/// Like [`encode`], with other data in the event's place (an envelope).
-pub fn encode_with(out: &mut Vec<u8>, id: EventId, event: &Event, data: &[u8]) {
+/// Like [`encode`], with another name and other data in their places (an envelope).
+pub fn encode_with(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Event, data: &[u8]) {
     out.reserve(data.len() + 96);
     write!(out, "id: {id}\n").expect("writing to memory");
-    if !event.new.name.is_default() {
-        field(out, "event", event.new.name.as_str().as_bytes());
+    if !name.is_default() {
+        field(out, "event", name.as_str().as_bytes());
     }
     if let Some(retry) = event.new.retry {
         write!(out, "retry: {retry}\n").expect("writing to memory");
@@ -70,7 +70,7 @@ fn data_lines(out: &mut Vec<u8>, data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Data, EventName, Millis, NewEvent, Seq, TopicName};
+    use crate::event::{Data, Millis, NewEvent, Seq, TopicName};
 
     fn encoded(name: &str, data: &str, retry: Option<u32>) -> String {
         let new = NewEvent {

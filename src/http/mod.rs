@@ -1,0 +1,122 @@
+//! Floor 3, the door: where bytes become topics, events and cursors, and frames become bytes.
+//!
+//! | room | idea |
+//! |---|---|
+//! | [`server`] | a core's listener and its connections |
+//! | [`wire`] | a socket that knows how long its client has not read |
+//! | [`routes`] | every route in one table |
+//! | [`problem`] | every error's code and status |
+//! | [`query`] | a query string as browsers write it |
+//! | [`envelope`] | an event as JSON |
+//! | [`publish`] | `POST /publish` in all its forms |
+//! | [`events`] | `GET` and `POST /events` in all theirs |
+//! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
+//! | [`topics`] | topics as things |
+//! | [`operators`] | stats, metrics, health |
+
+use std::{convert::Infallible, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use tokio::sync::Semaphore;
+
+use crate::{hub::Hub, lifecycle::Drain};
+
+pub mod envelope;
+pub mod events;
+pub mod operators;
+pub mod problem;
+pub mod publish;
+pub mod query;
+pub mod routes;
+pub mod server;
+pub mod stream;
+pub mod topics;
+pub mod wire;
+
+use problem::Code;
+use stream::streams::Streams;
+
+/// An answer's body. Never fails by itself: a stream that cannot go on ends.
+pub type Body = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible>>>;
+
+/// An answer.
+pub type Answer = http::Response<Body>;
+
+/// What every handler on every core needs.
+pub struct Door {
+    /// The hub behind it.
+    pub hub: Arc<Hub>,
+    /// Bounds.
+    pub limits: Limits,
+    /// When the process began to serve.
+    pub started: std::time::Instant,
+    /// Bytes of publish bodies being read or waiting for their commit, in units of one byte.
+    pub inflight: Arc<Semaphore>,
+    /// Whether the process is about to end.
+    pub drain: Drain,
+}
+
+/// What the handlers on one core share. Nothing in it is locked: a connection lives and dies on its core.
+pub struct Core {
+    /// What all cores share.
+    pub door: Arc<Door>,
+    /// Which core this is.
+    pub index: usize,
+    /// Its open streams.
+    pub streams: Rc<Streams>,
+}
+
+/// Bounds of the door, each with its reason in docs/OPERATIONS.md.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections served at most; the next ones are told to come back.
+    pub connections: usize,
+    /// Bytes of one event's data at most.
+    pub event_bytes: usize,
+    /// Bytes of a batch's body at most.
+    pub batch_bytes: usize,
+    /// Bytes of one header line at most.
+    pub header_line_bytes: usize,
+    /// Bytes of all headers of a request at most.
+    pub headers_bytes: usize,
+    /// Longest wait for a request's head, also on an idle connection.
+    pub header_timeout: Duration,
+    /// Bytes of all publish bodies in memory at most, of all connections.
+    pub inflight_bytes: usize,
+    /// Longest wait for the next bytes of a body.
+    pub body_timeout: Duration,
+    /// How long a client may leave bytes unread before it is cut.
+    pub write_timeout: Duration,
+    /// Filters of one stream at most.
+    pub filters: usize,
+    /// Silence after which a stream sends a keepalive.
+    pub keepalive: Duration,
+}
+
+impl Door {
+    /// `retry`, at random up to three times as long, in milliseconds: clients that are sent away together come back
+    /// spread out.
+    #[must_use]
+    pub fn spread_retry(&self, retry: Duration) -> u32 {
+        let base = u32::try_from(retry.as_millis()).unwrap_or(u32::MAX / 4).clamp(100, u32::MAX / 4);
+        fastrand::u32(base..=base * 3)
+    }
+
+    /// Why a newcomer is sent away for now.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Code> {
+        if self.drain.is_draining() {
+            Some(Code::Draining)
+        } else if self.hub.stats().connections.get() > self.limits.connections as u64 {
+            Some(Code::OverCapacity)
+        } else {
+            None
+        }
+    }
+}
+
+/// A body that is all there.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Box::pin(Full::new(bytes.into()).map_err(|never| match never {}))
+}

@@ -1,0 +1,248 @@
+//! Who listens to what. Hears from the engine's writer what is durable, puts it into the rings and wakes the shards.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{
+    HubConfig,
+    directory::Directory,
+    feed::{Budget, Feed},
+    frame::Frame,
+    shard::Shard,
+    stats::Stats,
+    top::Top,
+};
+use crate::{
+    engine::{Observer, Turn},
+    event::{Epoch, Event, Selection, Seq, TopicName},
+};
+
+/// How long a feed without streams is kept, so that clients that drop and come back find its ring.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Feeds without streams that are kept at most; beyond, the longest without goes first.
+const MAX_LINGERING: usize = 1024;
+
+/// The engine's [`Observer`] and the streams' meeting point.
+#[derive(Debug)]
+pub struct Board {
+    directory: RwLock<Directory>,
+    /// Every event up to here is in the rings. Changes only under `directory`'s lock, shared or exclusive.
+    pushed: AtomicU64,
+    next_feed: AtomicU64,
+    epoch: OnceLock<Epoch>,
+    shards: Box<[Arc<Shard>]>,
+    budget: Arc<Budget>,
+    lingering: Mutex<VecDeque<(Arc<Feed>, Instant)>>,
+    /// Positions of the closing events of the newest commit, whose turn their frames tell.
+    closing: Mutex<Vec<Seq>>,
+    stats: Arc<Stats>,
+    top: Top,
+}
+
+/// A stream's place on the board; leaves when it is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    /// The ring it follows.
+    pub feed: Arc<Feed>,
+    /// Every event after here is, or will be, in the ring or has moved past it.
+    pub from: Seq,
+    board: Arc<Board>,
+    shard: usize,
+}
+
+impl Board {
+    /// A board for `shards` cores.
+    #[must_use]
+    pub fn new(shards: usize, config: &HubConfig) -> Arc<Self> {
+        Arc::new(Self {
+            directory: RwLock::default(),
+            pushed: AtomicU64::new(0),
+            next_feed: AtomicU64::new(0),
+            epoch: OnceLock::new(),
+            shards: (0..shards).map(|_| Arc::default()).collect(),
+            budget: Arc::new(Budget::new(config.ring_bytes, config.rings_bytes)),
+            lingering: Mutex::default(),
+            closing: Mutex::default(),
+            stats: Arc::default(),
+            top: Top::default(),
+        })
+    }
+
+    /// Tells the board where the engine stands, once, before the first stream or event.
+    pub(super) fn attach(&self, epoch: Epoch, head: Seq) {
+        self.epoch.set(epoch).expect("one engine");
+        self.pushed.store(head.0, Ordering::Release);
+    }
+
+    /// Takes a place in the ring of `selection`. Do it before the first page of the log is read, so that an event is
+    /// in the page, in the ring or in both, never in neither.
+    #[must_use]
+    pub fn sit(self: &Arc<Self>, selection: &Selection, shard: usize) -> Seat {
+        let seat = |feed: &Arc<Feed>| {
+            feed.enter(shard);
+            let from = Seq(self.pushed.load(Ordering::Acquire));
+            Seat { feed: Arc::clone(feed), from, board: Arc::clone(self), shard }
+        };
+        if let Some(feed) = self.directory.read().get(selection) {
+            return seat(feed);
+        }
+        let mut directory = self.directory.write();
+        if let Some(feed) = directory.get(selection) {
+            return seat(feed);
+        }
+        let id = self.next_feed.fetch_add(1, Ordering::Relaxed);
+        let floor = Seq(self.pushed.load(Ordering::Acquire));
+        let feed = Arc::new(Feed::new(id, selection.clone(), floor, self.shards.len(), Arc::clone(&self.budget)));
+        directory.insert(Arc::clone(&feed));
+        seat(&feed)
+    }
+
+    /// Lets go of feeds that nobody has come back to, and of old frames when the rings are more than half full.
+    /// Call it about once a second.
+    pub fn sweep(&self) {
+        loop {
+            let mut lingering = self.lingering.lock();
+            let due = lingering.front().is_some_and(|(_, since)| since.elapsed() >= LINGER);
+            let Some((feed, _)) = (if due { lingering.pop_front() } else { None }) else { break };
+            drop(lingering);
+            self.forget(&feed);
+        }
+        if self.budget.used() > self.budget.total / 2 {
+            let head = Seq(self.pushed.load(Ordering::Acquire));
+            let directory = self.directory.read();
+            directory.feeds().filter(|feed| feed.streams() == 0).for_each(|feed| feed.clear(head));
+        }
+    }
+
+    /// Live streams that events of `topic` go to, patterns included.
+    #[must_use]
+    pub fn subscribers(&self, topic: &TopicName) -> u32 {
+        self.directory.read().audience(topic)
+    }
+
+    /// The topics asked for by name by most streams, most first.
+    #[must_use]
+    pub fn top_by_subscribers(&self, count: usize) -> Vec<(TopicName, u32)> {
+        let directory = self.directory.read();
+        let mut all: Vec<_> = directory.streams_by_name().filter(|(_, streams)| *streams > 0).collect();
+        all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        all.dedup_by(|a, b| a.0 == b.0);
+        all.into_iter().take(count).map(|(name, _)| (name.clone(), directory.audience(name))).collect()
+    }
+
+    /// The busiest topics by traffic.
+    #[must_use]
+    pub fn top(&self) -> &Top {
+        &self.top
+    }
+
+    /// The shards, in their order.
+    #[must_use]
+    pub fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    fn forget(&self, feed: &Arc<Feed>) {
+        let mut directory = self.directory.write();
+        let current = directory.get(&feed.selection).is_some_and(|kept| Arc::ptr_eq(kept, feed));
+        if current && feed.streams() == 0 {
+            directory.remove(feed);
+        }
+    }
+
+    /// Puts `feeds` on their shards' lists and wakes each shard once.
+    fn wake(&self, feeds: &[Arc<Feed>]) {
+        let mut woken = vec![false; self.shards.len()];
+        for feed in feeds {
+            for index in feed.shards() {
+                self.shards[index].mark(index, feed);
+                woken[index] = true;
+            }
+        }
+        for (shard, _) in self.shards.iter().zip(woken).filter(|(_, woken)| *woken) {
+            shard.wake();
+        }
+    }
+}
+
+impl Observer for Board {
+    fn audience(&self, topic: &TopicName) -> u32 {
+        self.subscribers(topic)
+    }
+
+    fn committed(&self, events: &[Arc<Event>]) {
+        let epoch = *self.epoch.get().expect("attached before the first event");
+        *self.closing.lock() = events.iter().filter(|event| event.new.close).map(|event| event.seq).collect();
+        let directory = self.directory.read();
+        let mut touched: Vec<Arc<Feed>> = Vec::new();
+        for run in events.chunk_by(|a, b| a.new.topic == b.new.topic) {
+            let topic = &run[0].new.topic;
+            let bytes = run.iter().map(|event| event.new.data.len() as u64).sum();
+            self.top.record(topic, run.len() as u64, bytes);
+            self.stats.events_in.add(run.len() as u64);
+            self.stats.bytes_in.add(bytes);
+            let feeds = directory.matching(topic);
+            if feeds.is_empty() {
+                continue;
+            }
+            for event in run {
+                let frame = Arc::new(Frame::new(epoch, Arc::clone(event)));
+                for feed in &feeds {
+                    feed.push(Arc::clone(&frame));
+                }
+            }
+            touched.extend(feeds);
+        }
+        if let Some(last) = events.last() {
+            self.pushed.store(last.seq.0, Ordering::Release);
+        }
+        drop(directory);
+        self.wake(&touched);
+    }
+
+    fn turned(&self, topic: &TopicName, turn: Turn) {
+        if let Turn::Closed { last } = turn
+            && self.closing.lock().contains(&last)
+        {
+            return;
+        }
+        let feeds = self.directory.read().matching(topic);
+        for feed in &feeds {
+            if let Turn::Deleted { .. } = turn {
+                feed.clear(Seq(self.pushed.load(Ordering::Acquire)));
+            }
+            feed.turn(topic, turn);
+        }
+        self.wake(&feeds);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if !self.feed.leave(self.shard) {
+            return;
+        }
+        let mut lingering = self.board.lingering.lock();
+        lingering.push_back((Arc::clone(&self.feed), Instant::now()));
+        let oldest = (lingering.len() > MAX_LINGERING).then(|| lingering.pop_front()).flatten();
+        drop(lingering);
+        if let Some((feed, _)) = oldest {
+            self.board.forget(&feed);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Which of a subscription's topics have ended, and when to say so: after their last event, once.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::feed::Feed;
+use crate::{
+    engine::{Engine, Turn},
+    event::{Selection, Seq, TopicName},
+};
+
+/// A topic that takes no more events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Its name.
+    pub topic: TopicName,
+    /// Deleted rather than closed.
+    pub deleted: bool,
+    /// Its newest position ever; 0 when nothing was ever published.
+    pub last: Seq,
+}
+
+/// The endings of one subscription's topics. Bounded by the names asked for, and for patterns by what one delivery
+/// and one feed's memory of turns hold.
+#[derive(Debug)]
+pub(super) struct Endings {
+    selection: Selection,
+    /// Ended but not yet told: their last event may be ahead of the cursor.
+    pending: BTreeMap<TopicName, Ending>,
+    /// Told; only topics asked for by name.
+    told: BTreeMap<TopicName, Seq>,
+    /// Closing events just delivered, to be checked with the engine: a reopened topic has not ended.
+    passed: Vec<(TopicName, Seq)>,
+    /// How many of the feed's turns were seen.
+    seen: u64,
+}
+
+impl Endings {
+    /// `resumed` is the cursor of a client that came back: one that has seen all of a deleted topic is at its end.
+    pub(super) fn new(engine: &Arc<dyn Engine>, feed: &Feed, resumed: Option<Seq>) -> Self {
+        let mut endings = Self {
+            selection: feed.selection.clone(),
+            pending: BTreeMap::new(),
+            told: BTreeMap::new(),
+            passed: Vec::new(),
+            seen: feed.turns(),
+        };
+        endings.ask(engine, resumed);
+        endings
+    }
+
+    /// Asks the engine which of the topics asked for by name have ended.
+    fn ask(&mut self, engine: &Arc<dyn Engine>, resumed: Option<Seq>) {
+        let selection = self.selection.clone();
+        for name in selection.names() {
+            let ending = match engine.topic(name) {
+                Some(state) => state.closed.then(|| Ending {
+                    topic: name.clone(),
+                    deleted: false,
+                    last: state.last.unwrap_or_default(),
+                }),
+                None => engine
+                    .deleted_through(name)
+                    .filter(|mark| resumed.is_some_and(|cursor| cursor >= *mark))
+                    .map(|last| Ending { topic: name.clone(), deleted: true, last }),
+            };
+            if let Some(ending) = ending {
+                self.pending.insert(name.clone(), ending);
+            }
+        }
+    }
+
+    /// Closing events that are being delivered.
+    pub(super) fn passed<'a>(&mut self, closing: impl Iterator<Item = (&'a TopicName, Seq)>) {
+        self.passed.extend(closing.map(|(topic, seq)| (topic.clone(), seq)));
+    }
+
+    /// An ending whose last event is behind `position`, if there is one to tell.
+    pub(super) fn due(&mut self, engine: &Arc<dyn Engine>, feed: &Feed, position: Seq) -> Option<Ending> {
+        for (topic, seq) in std::mem::take(&mut self.passed) {
+            let ended = engine.topic(&topic).is_some_and(|state| state.closed && state.last == Some(seq));
+            if ended && !self.told.contains_key(&topic) {
+                self.pending.insert(topic.clone(), Ending { topic, deleted: false, last: seq });
+            }
+        }
+        if feed.turns() != self.seen {
+            self.follow(engine, feed, position);
+        }
+        let topic = self.pending.values().find(|ending| ending.last <= position)?.topic.clone();
+        let ending = self.pending.remove(&topic).expect("just found");
+        if self.selection.names().any(|name| *name == topic) {
+            self.told.insert(topic, ending.last);
+        }
+        Some(ending)
+    }
+
+    /// Catches up with the feed's turns.
+    fn follow(&mut self, engine: &Arc<dyn Engine>, feed: &Feed, position: Seq) {
+        let now = feed.turns();
+        if let Some(turns) = feed.turns_after(self.seen) {
+            for (topic, turn) in turns {
+                let (last, deleted) = match turn {
+                    Turn::Reopened => {
+                        self.pending.remove(&topic);
+                        self.told.remove(&topic);
+                        continue;
+                    }
+                    Turn::Closed { last } => (last, false),
+                    Turn::Deleted { last } => (last, true),
+                };
+                if !self.told.contains_key(&topic) {
+                    self.pending.insert(topic.clone(), Ending { topic, deleted, last });
+                }
+            }
+        } else {
+            self.pending.clear();
+            self.told.clear();
+            self.ask(engine, Some(position));
+        }
+        self.seen = now;
+    }
+
+    /// Whether every topic asked for has ended and was told so; never with a pattern.
+    pub(super) fn all_ended(&self) -> bool {
+        !self.selection.is_open_ended() && self.selection.names().all(|name| self.told.contains_key(name))
+    }
+
+    /// Whether every topic asked for has ended, with nothing after `position`.
+    pub(super) fn nothing_after(&self, position: Seq) -> bool {
+        !self.selection.is_open_ended()
+            && self.selection.names().all(|name| {
+                self.told.contains_key(name) || self.pending.get(name).is_some_and(|ending| ending.last <= position)
+            })
+    }
+}

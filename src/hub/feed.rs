@@ -1,0 +1,296 @@
+//! The newest frames of one selection of topics, shared by every stream that asked for the same.
+//!
+//! A stream of several topics or patterns has one feed like any other, so merging, order and the count of
+//! subscribers need no path of their own.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::frame::Frame;
+use crate::{
+    engine::Turn,
+    event::{Selection, Seq, TopicName, Verdict, cursor::judge},
+};
+
+/// Turns a feed remembers for streams that have not polled since; a stream further behind asks the engine.
+const MAX_TURNS: usize = 64;
+
+/// What all rings together may hold.
+#[derive(Debug)]
+pub struct Budget {
+    /// Bytes one ring keeps at most.
+    pub ring: usize,
+    /// Bytes all rings keep at most.
+    pub total: usize,
+    used: AtomicUsize,
+}
+
+/// The ring of one selection, and who waits for it.
+#[derive(Debug)]
+pub struct Feed {
+    /// Names the feed in a shard's tables; never used twice in a process.
+    pub id: u64,
+    /// What it is a feed of.
+    pub selection: Selection,
+    ring: RwLock<Ring>,
+    budget: Arc<Budget>,
+    places: Box<[Place]>,
+    turns: Mutex<Turns>,
+    version: AtomicU64,
+}
+
+/// A feed on one shard.
+#[derive(Debug, Default)]
+struct Place {
+    streams: AtomicU32,
+    dirty: AtomicBool,
+}
+
+/// Every event of the selection after `floor` and up to the newest commit is in `frames`.
+#[derive(Debug)]
+struct Ring {
+    frames: VecDeque<Arc<Frame>>,
+    floor: Seq,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Turns {
+    recent: VecDeque<(TopicName, Turn)>,
+    /// Version of the oldest kept turn; the newest has `first + recent.len() - 1`.
+    first: u64,
+}
+
+impl Budget {
+    /// Bounds of all rings together.
+    #[must_use]
+    pub fn new(ring: usize, total: usize) -> Self {
+        Self { ring, total, used: AtomicUsize::new(0) }
+    }
+
+    /// Bytes all rings hold.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+impl Feed {
+    pub(super) fn new(id: u64, selection: Selection, floor: Seq, shards: usize, budget: Arc<Budget>) -> Self {
+        Self {
+            id,
+            selection,
+            ring: RwLock::new(Ring { frames: VecDeque::new(), floor, bytes: 0 }),
+            budget,
+            places: (0..shards).map(|_| Place::default()).collect(),
+            turns: Mutex::default(),
+            version: AtomicU64::new(0),
+        }
+    }
+
+    /// Streams on this feed.
+    pub fn streams(&self) -> u32 {
+        self.places.iter().map(|place| place.streams.load(Ordering::Acquire)).sum()
+    }
+
+    pub(super) fn enter(&self, shard: usize) {
+        self.places[shard].streams.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Answers with whether nobody is left.
+    pub(super) fn leave(&self, shard: usize) -> bool {
+        self.places[shard].streams.fetch_sub(1, Ordering::AcqRel);
+        self.streams() == 0
+    }
+
+    /// The shards with streams of this feed.
+    pub(super) fn shards(&self) -> impl Iterator<Item = usize> + '_ {
+        self.places.iter().enumerate().filter(|(_, place)| place.streams.load(Ordering::Acquire) > 0).map(|(i, _)| i)
+    }
+
+    /// Answers with whether the mark is new.
+    pub(super) fn mark(&self, shard: usize) -> bool {
+        !self.places[shard].dirty.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn unmark(&self, shard: usize) {
+        self.places[shard].dirty.store(false, Ordering::Release);
+    }
+
+    /// Adds the newest frame and lets the oldest go when a bound is reached.
+    pub(super) fn push(&self, frame: Arc<Frame>) {
+        let weight = frame.weight();
+        let mut ring = self.ring.write();
+        debug_assert!(ring.frames.back().is_none_or(|last| last.id.seq < frame.id.seq), "pushed in order, once");
+        ring.frames.push_back(frame);
+        ring.bytes += weight;
+        let used = self.budget.used.fetch_add(weight, Ordering::Relaxed) + weight;
+        let mut freed = 0;
+        while ring.bytes > self.budget.ring || (used - freed > self.budget.total && ring.frames.len() > 1) {
+            freed += ring.drop_oldest();
+        }
+        self.budget.used.fetch_sub(freed, Ordering::Relaxed);
+    }
+
+    /// Forgets every frame: whoever is behind `head` reads the log.
+    pub(super) fn clear(&self, head: Seq) {
+        let mut ring = self.ring.write();
+        self.budget.used.fetch_sub(ring.bytes, Ordering::Relaxed);
+        ring.frames.clear();
+        ring.bytes = 0;
+        ring.floor = ring.floor.max(head);
+    }
+
+    /// The position of the newest frame, or of the floor when there is none.
+    pub fn newest(&self) -> Seq {
+        let ring = self.ring.read();
+        ring.frames.back().map_or(ring.floor, |frame| frame.id.seq)
+    }
+
+    /// The frames after `cursor`: at most `max_frames`, and none after `max_bytes` of them.
+    /// `None` when the ring has moved past the cursor: read the log.
+    pub fn after(&self, cursor: Seq, max_frames: usize, max_bytes: usize) -> Option<Vec<Arc<Frame>>> {
+        let ring = self.ring.read();
+        let start = ring.frames.partition_point(|frame| frame.id.seq <= cursor);
+        let prev = if start == 0 { ring.floor } else { ring.frames[start - 1].id.seq };
+        let Some(first) = ring.frames.get(start) else {
+            return (ring.floor <= cursor || start > 0).then(Vec::new);
+        };
+        if judge(cursor, prev, first.id.seq) == Verdict::Hole {
+            return None;
+        }
+        let mut bytes = 0;
+        let run = ring.frames.range(start..).take(max_frames).take_while(|frame| {
+            let room = bytes < max_bytes;
+            bytes += frame.weight();
+            room
+        });
+        Some(run.cloned().collect())
+    }
+
+    /// Remembers a topic's turn for the feed's streams.
+    pub(super) fn turn(&self, topic: &TopicName, turn: Turn) {
+        let mut turns = self.turns.lock();
+        turns.recent.push_back((topic.clone(), turn));
+        if turns.recent.len() > MAX_TURNS {
+            turns.recent.pop_front();
+            turns.first += 1;
+        }
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many turns there have been.
+    pub fn turns(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The turns after the first `seen`, in order; `None` when some of them are forgotten.
+    pub fn turns_after(&self, seen: u64) -> Option<Vec<(TopicName, Turn)>> {
+        let turns = self.turns.lock();
+        let skip = usize::try_from(seen.checked_sub(turns.first)?).ok()?;
+        Some(turns.recent.iter().skip(skip).cloned().collect())
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.ring.get_mut().bytes, Ordering::Relaxed);
+    }
+}
+
+impl Ring {
+    fn drop_oldest(&mut self) -> usize {
+        let Some(frame) = self.frames.pop_front() else { return 0 };
+        self.floor = frame.id.seq;
+        self.bytes -= frame.weight();
+        frame.weight()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Data, Epoch, Event, Millis, NewEvent};
+
+    fn frame(seq: u64, bytes: usize) -> Arc<Frame> {
+        let new = NewEvent::new(TopicName::new("t").expect("valid"), Data::from("x".repeat(bytes)));
+        let event = Event { seq: Seq(seq), prev: Seq(0), time: Millis(0), new };
+        Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), Arc::new(event)))
+    }
+
+    fn feed(budget: &Arc<Budget>, floor: u64) -> Feed {
+        let selection = TopicName::new("t").expect("valid").into();
+        Feed::new(1, selection, Seq(floor), 1, Arc::clone(budget))
+    }
+
+    fn seqs(frames: &[Arc<Frame>]) -> Vec<u64> {
+        frames.iter().map(|frame| frame.id.seq.0).collect()
+    }
+
+    #[test]
+    fn a_cursor_below_the_floor_is_sent_to_the_log() {
+        let feed = feed(&Arc::new(Budget::new(1 << 20, 1 << 20)), 10);
+        assert!(feed.after(Seq(9), 99, 1 << 20).is_none(), "an empty ring knows where it began");
+        assert_eq!(seqs(&feed.after(Seq(10), 99, 1 << 20).expect("covered")), [0_u64; 0]);
+        feed.push(frame(12, 0));
+        feed.push(frame(15, 0));
+        assert!(feed.after(Seq(9), 99, 1 << 20).is_none());
+        assert_eq!(seqs(&feed.after(Seq(10), 99, 1 << 20).expect("covered")), [12, 15]);
+        assert_eq!(seqs(&feed.after(Seq(13), 99, 1 << 20).expect("covered")), [15]);
+        assert_eq!(seqs(&feed.after(Seq(15), 99, 1 << 20).expect("covered")), [0_u64; 0]);
+        assert_eq!(seqs(&feed.after(Seq(10), 1, 1 << 20).expect("covered")), [12]);
+    }
+
+    #[test]
+    fn a_ring_never_holds_more_than_its_bound() {
+        let budget = Arc::new(Budget::new(4000, 1 << 20));
+        let feed = feed(&budget, 0);
+        for seq in 1..=100 {
+            feed.push(frame(seq, 100));
+            assert!(budget.used() <= 4000);
+        }
+        assert!(feed.after(Seq(0), 99, 1 << 20).is_none());
+        assert_eq!(seqs(&feed.after(Seq(99), 99, 1 << 20).expect("covered")), [100]);
+    }
+
+    #[test]
+    fn a_frame_larger_than_the_ring_is_left_to_the_log() {
+        let feed = feed(&Arc::new(Budget::new(1000, 1 << 20)), 0);
+        feed.push(frame(1, 5000));
+        assert!(feed.after(Seq(0), 99, 1 << 20).is_none());
+        assert_eq!(seqs(&feed.after(Seq(1), 99, 1 << 20).expect("covered")), [0_u64; 0]);
+    }
+
+    #[test]
+    fn all_rings_together_stay_within_the_total() {
+        let budget = Arc::new(Budget::new(1 << 20, 10_000));
+        let (busy, quiet) = (feed(&budget, 0), feed(&budget, 0));
+        quiet.push(frame(1, 3000));
+        for seq in 2..50 {
+            busy.push(frame(seq, 500));
+            assert!(budget.used() <= 10_000 + 2000, "one frame over at most");
+        }
+        drop(busy);
+        drop(quiet);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn turns_are_bounded_and_a_late_stream_knows_it_missed_some() {
+        let feed = feed(&Arc::new(Budget::new(1, 1)), 0);
+        let topic = TopicName::new("t").expect("valid");
+        for last in 1..=100 {
+            feed.turn(&topic, Turn::Closed { last: Seq(last) });
+        }
+        assert_eq!(feed.turns(), 100);
+        assert!(feed.turns_after(10).is_none());
+        assert_eq!(feed.turns_after(98).expect("kept").len(), 2);
+        assert_eq!(feed.turns_after(100).expect("kept").len(), 0);
+    }
+}

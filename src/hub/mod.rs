@@ -1,0 +1,192 @@
+//! Floor 2, the keeper of topics: who listens to what, and the newest frames in memory.
+//!
+//! A subscription is a cursor over one log. It reads the log until its end, then follows a [`feed`]'s ring of the
+//! newest frames; when the ring has moved past it, it reads the log again. Replay, live and lag are that one path.
+//!
+//! | room | idea |
+//! |---|---|
+//! | [`board`] | which feeds an event goes to; hears from the engine what is durable |
+//! | [`feed`] | the ring of newest frames of one selection of topics |
+//! | [`frame`] | an event with its bytes, encoded once |
+//! | [`subscription`] | the cursor: log, ring, gap |
+//! | [`endings`] | which topics have ended, and when to say so |
+//! | [`shard`] | waking a core's streams once a commit |
+//! | [`stats`] | what is counted |
+//! | [`top`] | the busiest topics, in bounded memory |
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    engine::{
+        Answer, Append, AppendError, Engine, Page, ReadError, ReadRequest, Receipt, Status, TopicChange, TopicState,
+    },
+    event::{Epoch, Seq, TopicName},
+};
+
+pub mod board;
+mod directory;
+pub mod endings;
+pub mod feed;
+pub mod frame;
+pub mod shard;
+pub mod stats;
+pub mod subscription;
+pub mod top;
+
+use board::Board;
+use stats::Stats;
+use tokio::sync::Semaphore;
+
+/// Sizes and delays the hub works with.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// Bytes of frames one feed's ring keeps at most.
+    pub ring_bytes: usize,
+    /// Bytes of frames all rings keep at most.
+    pub rings_bytes: usize,
+    /// Reconnect delay in milliseconds for topics that have none of their own.
+    pub retry_ms: u32,
+    /// Log pages read at the same time; more readers wait their turn, in order.
+    pub readers: usize,
+    /// Events of one log page at most.
+    pub page_events: usize,
+    /// Bytes of data after which a log page ends.
+    pub page_bytes: usize,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            ring_bytes: 1 << 20,
+            rings_bytes: 256 << 20,
+            retry_ms: 3000,
+            readers: 8,
+            page_events: 1024,
+            page_bytes: 256 << 10,
+        }
+    }
+}
+
+/// The hub: topics, their streams and the engine below.
+pub struct Hub {
+    engine: Arc<dyn Engine>,
+    board: Arc<Board>,
+    stats: Arc<Stats>,
+    config: HubConfig,
+    readers: Arc<Semaphore>,
+}
+
+/// A topic and who listens to it.
+#[derive(Debug, Clone)]
+pub struct TopicView {
+    /// What the engine knows.
+    pub state: TopicState,
+    /// Live streams its events go to, patterns included.
+    pub subscribers: u32,
+}
+
+impl Hub {
+    /// A hub over `engine`, which must have been opened with `board` as its observer.
+    #[must_use]
+    pub fn new(engine: Arc<dyn Engine>, board: Arc<Board>, config: HubConfig) -> Arc<Self> {
+        let readers = Arc::new(Semaphore::new(config.readers));
+        let stats = board.stats().clone();
+        board.attach(engine.epoch(), engine.head());
+        Arc::new(Self { engine, board, stats, config, readers })
+    }
+
+    /// Appends events; answers when they are durable and handed to every live stream.
+    /// Cancel safe in that a commit that has begun is finished all the same.
+    ///
+    /// # Errors
+    /// Says why nothing was appended.
+    pub async fn publish(&self, append: Append) -> Result<Vec<Receipt>, AppendError> {
+        self.engine.append(append).await
+    }
+
+    /// What is known of a topic; `None` when it is not in use.
+    #[must_use]
+    pub fn topic(&self, name: &TopicName) -> Option<TopicView> {
+        self.engine.topic(name).map(|state| self.view(state))
+    }
+
+    /// Topics in byte order: those starting with `prefix` and after `after`, at most `limit`.
+    #[must_use]
+    pub fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicView> {
+        self.engine.topics(prefix, after, limit).into_iter().map(|state| self.view(state)).collect()
+    }
+
+    /// Changes a topic's settings durably; creates it if need be.
+    ///
+    /// # Errors
+    /// Says why nothing was changed.
+    pub async fn configure(&self, topic: TopicName, change: TopicChange) -> Result<TopicView, AppendError> {
+        self.engine.configure(topic, change).await.map(|state| self.view(state))
+    }
+
+    /// Deletes a topic durably and ends its streams. Answers with whether there was one.
+    pub fn delete(&self, topic: TopicName) -> Answer<bool, AppendError> {
+        self.engine.delete(topic)
+    }
+
+    /// The store's incarnation, part of every id.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.engine.epoch()
+    }
+
+    /// The newest durable position.
+    #[must_use]
+    pub fn head(&self) -> Seq {
+        self.engine.head()
+    }
+
+    /// The engine's name.
+    #[must_use]
+    pub fn engine_name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    /// The engine's health and size.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.engine.status()
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    /// Who listens to what.
+    #[must_use]
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// The delay after which a client of these topics should reconnect: the longest of its topics' own, else the hub's.
+    #[must_use]
+    pub fn retry_for<'a>(&self, topics: impl Iterator<Item = &'a TopicName>) -> Duration {
+        let own = topics.filter_map(|name| self.engine.topic(name)?.retry).max();
+        Duration::from_millis(own.unwrap_or(self.config.retry_ms).into())
+    }
+
+    /// Reads a page of the log on a thread that may wait; readers beyond the bound wait their turn.
+    fn read(&self, request: ReadRequest) -> impl Future<Output = Result<Page, ReadError>> + 'static {
+        let (engine, readers) = (Arc::clone(&self.engine), Arc::clone(&self.readers));
+        async move {
+            let turn = readers.acquire_owned().await.expect("never closed");
+            let page = tokio::task::spawn_blocking(move || {
+                let page = engine.read(&request);
+                drop(turn);
+                page
+            });
+            page.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }))
+        }
+    }
+
+    fn view(&self, state: TopicState) -> TopicView {
+        TopicView { subscribers: self.board.subscribers(&state.topic), state }
+    }
+}

@@ -1,0 +1,334 @@
+//! A cursor over one log: read it until its end, then follow the ring; when the ring has moved past, read it again.
+//!
+//! Slow reading, a reconnect, a late join and a hole are the same path. There is no queue a subscription could
+//! overflow: what it holds is at most one page of the log.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    Hub,
+    board::Seat,
+    endings::{Ending, Endings},
+    frame::Frame,
+    stats::Gauge,
+};
+use crate::{
+    engine::{self, Item, Page, ReadError, ReadRequest},
+    event::{EventId, Millis, Selection, Seq, TopicName},
+};
+
+/// Characters of a client's cursor that a gap repeats; a longer one is junk and need not come back whole.
+const CURSOR_ECHO: usize = 64;
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// With what is published from now on.
+    Now,
+    /// With the oldest kept event.
+    Earliest,
+    /// With the first event at or after this moment.
+    Since(Millis),
+    /// After the event with this id, as the client sent it: any text at all.
+    Cursor(String),
+}
+
+/// What a subscription has for its stream next.
+#[derive(Debug, Clone)]
+pub enum Delivery {
+    /// The next events, in order; never empty.
+    Events(Vec<Arc<Frame>>),
+    /// Events after the cursor are gone.
+    Gap(Gap),
+    /// A topic takes no more events.
+    End(Ending),
+    /// Every topic asked for has ended: so does the stream, and this is the id the client should come back with.
+    Finished(EventId),
+    /// The store cannot be read now: the stream ends, and the client comes back with its cursor.
+    Broken,
+}
+
+/// Events after a cursor that are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The topic that lost them; `None` when it is all of them.
+    pub topic: Option<TopicName>,
+    /// The cursor, as it came or as the stream had reached it.
+    pub after: Option<String>,
+    /// The next kept event.
+    pub resumes_at: Option<EventId>,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why events are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapReason {
+    /// Retention let them go, or the topic was deleted.
+    Trimmed,
+    /// The disk lost them.
+    Lost,
+    /// The cursor is of another store, or no id at all.
+    Unknown,
+    /// The cursor is past the newest event.
+    Ahead,
+}
+
+/// How much one delivery may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Portion {
+    /// Events at most; at least 1.
+    pub events: usize,
+    /// Bytes of data after which it ends.
+    pub bytes: usize,
+}
+
+/// One stream's cursor.
+pub struct Subscription {
+    hub: Arc<Hub>,
+    seat: Seat,
+    selection: Selection,
+    portion: Portion,
+    /// Everything of the selection up to here was delivered, or told to be gone.
+    position: Seq,
+    /// The cursor to name in a gap.
+    after: Option<String>,
+    /// What the first page has to be told as, before anything else.
+    stray: Option<GapReason>,
+    place: Place,
+    endings: Endings,
+    ready: VecDeque<Delivery>,
+    gauge: Counted,
+}
+
+enum Place {
+    /// In the log, waiting for a page.
+    Log(Pin<Box<dyn Future<Output = Result<Page, ReadError>>>>),
+    /// In the ring.
+    Ring,
+    /// Nothing more will come.
+    Over,
+}
+
+/// Which gauge a subscription stands under.
+struct Counted {
+    hub: Arc<Hub>,
+    which: fn(&super::stats::Stats) -> &Gauge,
+}
+
+impl Hub {
+    /// A subscription for a stream on `shard`.
+    #[must_use]
+    pub fn subscribe(
+        self: &Arc<Self>,
+        selection: Selection,
+        start: Start,
+        portion: Portion,
+        shard: usize,
+    ) -> Subscription {
+        let seat = self.board.sit(&selection, shard);
+        let resumed = matches!(start, Start::Cursor(_));
+        let (from, after, stray) = self.place_of(start, seat.from);
+        let position = match from {
+            engine::From::After(seq) => seq,
+            engine::From::Earliest | engine::From::Since(_) => Seq::ZERO,
+        };
+        if resumed {
+            self.stats.resumed.add(1);
+        }
+        let endings = Endings::new(&self.engine, &seat.feed, resumed.then_some(position));
+        let live = position >= seat.feed.newest() && from == engine::From::After(position);
+        let mut subscription = Subscription {
+            gauge: Counted::new(self, if live { |stats| &stats.live } else { |stats| &stats.replaying }),
+            hub: Arc::clone(self),
+            seat,
+            selection,
+            portion,
+            position,
+            after,
+            stray,
+            place: Place::Ring,
+            endings,
+            ready: VecDeque::new(),
+        };
+        if !live {
+            subscription.read(from);
+        }
+        subscription
+    }
+
+    /// Turns a start into a place in the log, the cursor a gap would name, and what is wrong with the cursor.
+    fn place_of(&self, start: Start, now: Seq) -> (engine::From, Option<String>, Option<GapReason>) {
+        let text = match start {
+            Start::Now => return (engine::From::After(now), None, None),
+            Start::Earliest => return (engine::From::Earliest, None, None),
+            Start::Since(time) => return (engine::From::Since(time), None, None),
+            Start::Cursor(text) => text,
+        };
+        let (from, stray) = match EventId::parse(&text) {
+            Some(id) if id.epoch != self.epoch() => (engine::From::Earliest, Some(GapReason::Unknown)),
+            None => (engine::From::Earliest, Some(GapReason::Unknown)),
+            Some(id) if id.seq > self.head() => (engine::From::Earliest, Some(GapReason::Ahead)),
+            Some(id) => (engine::From::After(id.seq), None),
+        };
+        (from, Some(text.chars().take(CURSOR_ECHO).collect()), stray)
+    }
+}
+
+impl Subscription {
+    /// The next delivery. Pending only at the live edge or while the log is read; then the caller is woken by the
+    /// log, or by its shard when [`Subscription::feed_id`]'s feed has news.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
+        loop {
+            if let Some(delivery) = self.ready.pop_front() {
+                return Poll::Ready(delivery);
+            }
+            if self.stray.is_none()
+                && let Some(ending) = self.endings.due(&self.hub.engine, &self.seat.feed, self.position)
+            {
+                return Poll::Ready(Delivery::End(ending));
+            }
+            match &mut self.place {
+                Place::Over => return Poll::Pending,
+                Place::Log(page) => match ready!(page.as_mut().poll(cx)) {
+                    Ok(page) => self.take(page),
+                    Err(error) => {
+                        tracing::warn!(error = %error, cursor.seq = self.position.0, "a stream's log page cannot be read");
+                        self.place = Place::Over;
+                        return Poll::Ready(Delivery::Broken);
+                    }
+                },
+                Place::Ring if self.endings.all_ended() => {
+                    self.place = Place::Over;
+                    return Poll::Ready(Delivery::Finished(self.cursor()));
+                }
+                Place::Ring => {
+                    let (events, bytes) = (self.portion.events, self.portion.bytes);
+                    match self.seat.feed.after(self.position, events, bytes) {
+                        Some(frames) if frames.is_empty() => return Poll::Pending,
+                        Some(frames) => self.deliver(frames),
+                        None => {
+                            self.gauge.change(|stats| &stats.lagged);
+                            self.read(engine::From::After(self.position));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether there is nothing to deliver before the next commit.
+    #[must_use]
+    pub fn caught_up(&self) -> bool {
+        self.ready.is_empty() && matches!(self.place, Place::Ring)
+    }
+
+    /// Whether nothing could ever come: every topic has ended, and all of it is behind the cursor.
+    /// Says so at once for a fresh subscription, before anything is read.
+    #[must_use]
+    pub fn nothing_left(&self) -> bool {
+        self.stray.is_none() && self.endings.nothing_after(self.position)
+    }
+
+    /// Everything up to this id was delivered, or told to be gone: a cursor that always works.
+    #[must_use]
+    pub fn cursor(&self) -> EventId {
+        EventId { epoch: self.hub.epoch(), seq: self.position }
+    }
+
+    /// The feed whose news wake this subscription.
+    #[must_use]
+    pub fn feed_id(&self) -> u64 {
+        self.seat.feed.id
+    }
+
+    fn read(&mut self, from: engine::From) {
+        let request = ReadRequest {
+            selection: self.selection.clone(),
+            from,
+            max_events: self.portion.events,
+            max_bytes: self.portion.bytes,
+        };
+        self.place = Place::Log(Box::pin(self.hub.read(request)));
+    }
+
+    /// Turns a page into deliveries and decides where to go on.
+    fn take(&mut self, page: Page) {
+        self.hub.stats.pages_read.add(1);
+        if let Some(reason) = self.stray.take() {
+            let first = page.items.iter().find_map(|item| match item {
+                Item::Event(event) => Some(event.seq),
+                Item::Gap(_) => None,
+            });
+            self.tell(None, first, reason);
+        }
+        let mut frames = Vec::new();
+        for item in page.items {
+            match item {
+                Item::Event(event) => frames.push(Arc::new(Frame::new(self.hub.epoch(), event))),
+                Item::Gap(gap) => {
+                    self.deliver(std::mem::take(&mut frames));
+                    let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
+                    self.tell(Some(gap.topic), gap.resumes_at, reason);
+                }
+            }
+        }
+        self.hub.stats.replayed.add(frames.len() as u64);
+        self.deliver(frames);
+        self.position = self.position.max(page.through);
+        if page.at_end {
+            self.gauge.change(|stats| &stats.live);
+            self.place = Place::Ring;
+        } else {
+            self.read(engine::From::After(self.position));
+        }
+    }
+
+    fn deliver(&mut self, frames: Vec<Arc<Frame>>) {
+        let Some(last) = frames.last() else { return };
+        debug_assert!(frames[0].id.seq > self.position, "no event twice");
+        self.position = last.id.seq;
+        self.after = None;
+        let closing = frames.iter().filter(|frame| frame.event.new.close);
+        self.endings.passed(closing.map(|frame| (&frame.event.new.topic, frame.id.seq)));
+        self.ready.push_back(Delivery::Events(frames));
+    }
+
+    fn tell(&mut self, topic: Option<TopicName>, resumes_at: Option<Seq>, reason: GapReason) {
+        let stats = &self.hub.stats;
+        match reason {
+            GapReason::Trimmed => stats.gaps_trimmed.add(1),
+            GapReason::Lost => stats.gaps_lost.add(1),
+            GapReason::Unknown => stats.gaps_unknown.add(1),
+            GapReason::Ahead => stats.gaps_ahead.add(1),
+        }
+        let after = self.after.clone().or_else(|| (self.position > Seq::ZERO).then(|| self.cursor().to_string()));
+        let resumes_at = resumes_at.map(|seq| EventId { epoch: self.hub.epoch(), seq });
+        self.ready.push_back(Delivery::Gap(Gap { topic, after, resumes_at, reason }));
+    }
+}
+
+impl Counted {
+    fn new(hub: &Arc<Hub>, which: fn(&super::stats::Stats) -> &Gauge) -> Self {
+        which(&hub.stats).add(1);
+        Self { hub: Arc::clone(hub), which }
+    }
+
+    fn change(&mut self, which: fn(&super::stats::Stats) -> &Gauge) {
+        (self.which)(&self.hub.stats).add(-1);
+        self.which = which;
+        which(&self.hub.stats).add(1);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.which)(&self.hub.stats).add(-1);
+    }
+}
