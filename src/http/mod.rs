@@ -7,6 +7,8 @@
 //! | [`routes`] | every route in one table |
 //! | [`problem`] | every error's code and status |
 //! | [`query`] | a query string as browsers write it |
+//! | [`body`] | a whole body in memory, within its bounds |
+//! | [`duration`] | "10m" |
 //! | [`envelope`] | an event as JSON |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events` in all theirs |
@@ -22,6 +24,8 @@ use tokio::sync::Semaphore;
 
 use crate::{hub::Hub, lifecycle::Drain};
 
+pub mod body;
+pub mod duration;
 pub mod envelope;
 pub mod events;
 pub mod operators;

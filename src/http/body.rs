@@ -1,0 +1,104 @@
+//! A whole body in memory, within its bounds: of its size, of the time between its parts, and of all bodies together.
+//! And a whole answer.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Duration, Instant, timeout, timeout_at},
+};
+
+use super::{
+    Answer, Door, full,
+    problem::{Code, Problem},
+};
+
+/// How long the rest of a refused body is read and dropped. A client that is still writing reads no answer, and one
+/// that is hung up on in mid-write may never see it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Reads `body`, of at most `limit` bytes; they are counted in [`Door::inflight`] until the permit is dropped.
+///
+/// # Errors
+/// When it is too large, too slow, or one too many at the moment.
+pub async fn read<B: Body<Data = Bytes>>(
+    door: &Door,
+    headers: &HeaderMap,
+    body: B,
+    limit: usize,
+) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+    let mut body = std::pin::pin!(body);
+    let result = read_within(door, headers, body.as_mut(), limit).await;
+    // A client that waits for `100 Continue` has written nothing yet, and asking for more would make it.
+    if matches!(&result, Err(problem) if problem.code != Code::RequestTimeout) && !headers.contains_key(header::EXPECT)
+    {
+        discard(body, door.limits.batch_bytes).await;
+    }
+    result
+}
+
+async fn read_within<B: Body<Data = Bytes>>(
+    door: &Door,
+    headers: &HeaderMap,
+    mut body: std::pin::Pin<&mut B>,
+    limit: usize,
+) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+    // hyper has checked that it is a number, and that it agrees with what comes.
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
+    check_size(announced, limit)?;
+    let mut reserved = reserve(door, announced)?;
+    let mut bytes = BytesMut::new();
+    loop {
+        let Ok(frame) = timeout(door.limits.body_timeout, body.frame()).await else {
+            let detail = format!("no more of the body came for {:?}; send it without pauses", door.limits.body_timeout);
+            return Err(Problem::new(Code::RequestTimeout, detail));
+        };
+        let Some(frame) = frame else { return Ok((bytes.freeze(), reserved)) };
+        let frame = frame.map_err(|_| Problem::new(Code::BodyInvalid, "the body broke off; send it again"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let size = bytes.len() + data.len();
+        check_size(size, limit)?;
+        reserved.merge(reserve(door, size.saturating_sub(reserved.num_permits()))?);
+        bytes.extend_from_slice(&data);
+    }
+}
+
+fn check_size(size: usize, limit: usize) -> Result<(), Problem> {
+    if size > limit {
+        return Err(Problem::new(Code::TooLarge, format!("the body has more than {limit} bytes; split it")));
+    }
+    Ok(())
+}
+
+/// A place for `bytes` among the bodies in memory. Refused rather than waited for: the client can wait as well, and
+/// holds no memory here while it does.
+fn reserve(door: &Door, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+    let permits = u32::try_from(bytes).ok();
+    permits
+        .and_then(|permits| door.inflight.clone().try_acquire_many_owned(permits).ok())
+        .ok_or_else(|| Problem::new(Code::OverCapacity, "too many bodies are being received; try again in a moment"))
+}
+
+/// Reads on without keeping anything, at most `limit` bytes and [`LINGER`] long.
+async fn discard<B: Body<Data = Bytes>>(mut body: std::pin::Pin<&mut B>, limit: usize) {
+    let deadline = Instant::now() + LINGER;
+    let mut dropped = 0;
+    while dropped <= limit {
+        match timeout_at(deadline, body.frame()).await {
+            Ok(Some(Ok(frame))) => dropped += frame.data_ref().map_or(0, Bytes::len),
+            _ => return,
+        }
+    }
+}
+
+/// 200 with JSON. Never cached: what it says is true only now.
+#[must_use]
+pub fn json(text: String) -> Answer {
+    let mut answer = Answer::new(full(text));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,105 @@
+//! `GET` and `POST /events` in all their forms.
+//!
+//! | room | idea |
+//! |---|---|
+//! | this file | a wish into an answer: a stream, a page, or word that nothing is left |
+//! | [`wish`] | a request into a wish |
+//! | [`page`] | one page of events as JSON, at once or when there is something |
+
+use std::rc::Rc;
+
+use http::{HeaderValue, Request, StatusCode, header};
+
+use super::{
+    Answer, Core, body,
+    problem::{Code, Problem},
+    stream::{body::StreamBody, language::Language},
+};
+use crate::{
+    event::EventId,
+    hub::subscription::{Portion, Start},
+};
+
+pub mod page;
+pub mod wish;
+
+use wish::{Form, Wish};
+
+/// Events in one piece of a stream at most, and bytes of data after which a piece ends. 64 KiB is what one socket
+/// buffer takes at once; more would only wait in memory.
+const PORTION: Portion = Portion { events: 1024, bytes: 64 << 10 };
+
+/// `GET /events`, or `HEAD`.
+///
+/// # Errors
+/// Says what the client must change.
+pub async fn get<B>(core: &Rc<Core>, request: Request<B>) -> Result<Answer, Problem> {
+    let (parts, _) = request.into_parts();
+    let wish = Wish::from_query(&parts, &core.door.limits)?;
+    answer(core, wish).await
+}
+
+/// `POST /events`: the same by a JSON body, for clients with long lists.
+///
+/// # Errors
+/// Says what the client must change.
+pub async fn post<B>(core: &Rc<Core>, request: Request<B>) -> Result<Answer, Problem>
+where
+    B: http_body::Body<Data = bytes::Bytes>,
+{
+    let (parts, body) = request.into_parts();
+    let (body, _reserved) = body::read(&core.door, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
+    let wish = Wish::from_json(&parts, &body, &core.door.limits)?;
+    answer(core, wish).await
+}
+
+async fn answer(core: &Rc<Core>, wish: Wish) -> Result<Answer, Problem> {
+    if let Some(reason) = core.door.refusal() {
+        return turn_away(core, &wish, reason);
+    }
+    let portion = match wish.form {
+        Form::Page { limit, .. } => Portion { events: limit, ..PORTION },
+        Form::Stream(_) => PORTION,
+    };
+    let retry = core.door.hub.retry_for(wish.selection.names());
+    let shown = match &wish.start {
+        Start::Cursor(text) => EventId::parse(text),
+        _ => None,
+    };
+    let subscription = core.door.hub.subscribe(wish.selection, wish.start, portion, core.index);
+    match wish.form {
+        Form::Page { limit, wait } => page::answer(core, subscription, limit, wait).await,
+        Form::Stream(_) if subscription.nothing_left() => {
+            let mut answer = Answer::new(super::full(""));
+            *answer.status_mut() = StatusCode::NO_CONTENT;
+            Ok(answer)
+        }
+        Form::Stream(language) => {
+            let body = StreamBody::new(Rc::clone(core), subscription, language, retry, shown);
+            Ok(stream(language, Box::pin(body)))
+        }
+    }
+}
+
+/// Sends a newcomer away for a reason that will pass. An EventSource would never come back after anything but 200, so
+/// it is told when to, on a stream that ends.
+fn turn_away(core: &Rc<Core>, wish: &Wish, reason: Code) -> Result<Answer, Problem> {
+    match wish.form {
+        Form::Stream(language) if wish.eventsource => {
+            core.door.hub.stats().refused(reason.as_str());
+            let retry = core.door.spread_retry(core.door.hub.retry_for(wish.selection.names()));
+            Ok(stream(language, super::full(language.retry(retry).unwrap_or_default())))
+        }
+        _ => Err(Problem::new(reason, "come back in a moment, with the same cursor")),
+    }
+}
+
+fn stream(language: Language, body: super::Body) -> Answer {
+    let mut answer = Answer::new(body);
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(language.content_type()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    // nginx would hold events back until its buffer is full.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}

@@ -1,0 +1,91 @@
+//! One page of events as JSON, at once or when there is something: the fallback where streams cannot pass.
+
+use std::{
+    future::{Future, poll_fn},
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
+
+use http::{HeaderValue, header};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    http::{
+        Answer, Core, envelope, full,
+        problem::{Code, Problem},
+        stream::language::GapNotice,
+    },
+    hub::subscription::{Delivery, Subscription},
+};
+
+#[derive(Default, Serialize)]
+struct Page {
+    events: Vec<Box<RawValue>>,
+    next: String,
+    gaps: Vec<GapNotice>,
+    closed: bool,
+}
+
+/// Gathers up to `limit` events; waits up to `wait` for the first one, or for a gap or an end.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn answer(
+    core: &Rc<Core>,
+    mut subscription: Subscription,
+    limit: usize,
+    wait: Duration,
+) -> Result<Answer, Problem> {
+    let enrolled = core.streams.enroll(subscription.feed_id());
+    let mut page = Page { closed: subscription.nothing_left(), ..Page::default() };
+    let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
+    tokio::pin!(deadline);
+    // The cursor after the events in the page: the subscription may have read further.
+    let mut next = subscription.cursor();
+    while page.events.len() < limit && !page.closed {
+        let delivery = poll_fn(|cx| {
+            enrolled.waits(cx);
+            match subscription.poll_next(cx) {
+                Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
+                Poll::Pending if !subscription.caught_up() => Poll::Pending,
+                Poll::Pending if !page.events.is_empty() || !page.gaps.is_empty() => Poll::Ready(None),
+                Poll::Pending if core.door.drain.is_draining() => Poll::Ready(None),
+                Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
+            }
+        });
+        match delivery.await {
+            None => {
+                next = subscription.cursor();
+                break;
+            }
+            Some(Delivery::Events(frames)) => {
+                let stats = core.door.hub.stats();
+                for frame in frames.iter().take(limit - page.events.len()) {
+                    stats.events_out.add(1);
+                    stats.bytes_out.add(envelope::envelope(frame).len() as u64);
+                    next = frame.id;
+                    let text = std::str::from_utf8(envelope::envelope(frame)).expect("JSON is UTF-8").to_owned();
+                    page.events.push(RawValue::from_string(text).expect("an envelope is JSON"));
+                }
+            }
+            Some(Delivery::Gap(gap)) => page.gaps.push(GapNotice::from(&gap)),
+            Some(Delivery::End(_)) => {}
+            Some(Delivery::Finished(id)) => {
+                (page.closed, next) = (true, id);
+            }
+            Some(Delivery::Broken) => {
+                return Err(Problem::new(
+                    Code::StoreUnavailable,
+                    "the store cannot be read; come back with the same cursor",
+                ));
+            }
+        }
+    }
+    page.next = next.to_string();
+    let mut answer = Answer::new(full(serde_json::to_vec(&page).expect("a page is JSON")));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}

@@ -1,0 +1,214 @@
+//! What a client asks `/events` for: topics, a place to start, and a form.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, header, request::Parts};
+use serde::Deserialize;
+
+use crate::{
+    event::{Filter, Millis, Selection},
+    http::{
+        Limits, duration,
+        problem::{Code, Problem},
+        query::Query,
+        stream::language::Language,
+    },
+    hub::subscription::Start,
+};
+
+/// Bytes of a `POST /events` body at most: room for the most filters a stream may have, each as long as it may be.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// Events of a page when the client does not say, and at most.
+const PAGE_LIMIT: (usize, usize) = (100, 1000);
+
+/// Longest long poll: below the 60 s after which stock proxies give up.
+const MAX_WAIT: Duration = Duration::from_secs(55);
+
+/// The spellings of a cursor in a query.
+const CURSOR_KEYS: [&str; 3] = ["last_event_id", "lastEventId", "lastEventID"];
+
+/// A request for events.
+#[derive(Debug, PartialEq)]
+pub struct Wish {
+    /// Of which topics.
+    pub selection: Selection,
+    /// From where.
+    pub start: Start,
+    /// As what.
+    pub form: Form,
+    /// The client is one that only a 200 keeps alive.
+    pub eventsource: bool,
+}
+
+/// How events are answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As they come, until somebody ends it.
+    Stream(Language),
+    /// As one JSON document.
+    Page {
+        /// Events at most.
+        limit: usize,
+        /// How long to wait for the first one.
+        wait: Duration,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    topics: Vec<String>,
+    #[serde(default, alias = "lastEventId", alias = "lastEventID")]
+    last_event_id: Option<String>,
+    from: Option<String>,
+    since: Option<String>,
+    format: Option<String>,
+    limit: Option<u64>,
+    wait: Option<String>,
+}
+
+/// The parts of a wish that a query and a body spell differently.
+struct Words<'a> {
+    topics: Vec<&'a str>,
+    cursor: Option<String>,
+    from: Option<&'a str>,
+    since: Option<&'a str>,
+    format: Option<&'a str>,
+    limit: Option<u64>,
+    wait: Option<&'a str>,
+}
+
+impl Wish {
+    /// Reads the query and the headers.
+    ///
+    /// # Errors
+    /// Says what the client must change.
+    pub fn from_query(parts: &Parts, limits: &Limits) -> Result<Self, Problem> {
+        let query = Query::new(parts.uri.query());
+        let words = Words {
+            topics: query.all("topic").collect::<Result<_, _>>()?,
+            cursor: CURSOR_KEYS.iter().find_map(|key| query.lossy(key).filter(|text| !text.is_empty())).map(Into::into),
+            from: query.one("from")?,
+            since: query.one("since")?,
+            format: query.one("format")?,
+            limit: query.number("limit", 1, u64::MAX)?,
+            wait: query.one("wait")?,
+        };
+        Self::new(&words, &parts.headers, limits)
+    }
+
+    /// Reads a `POST`'s body and the headers.
+    ///
+    /// # Errors
+    /// Says what the client must change.
+    pub fn from_json(parts: &Parts, body: &[u8], limits: &Limits) -> Result<Self, Problem> {
+        let body: Body = serde_json::from_slice(body).map_err(|error| {
+            let detail =
+                format!("the body must be like {{\"topics\":[\"a\",\"b/**\"],\"last_event_id\":\"…\"}}: {error}");
+            Problem::new(Code::BodyInvalid, detail)
+        })?;
+        if body.limit == Some(0) {
+            return Err(Problem::new(Code::BodyInvalid, "'limit' must be at least 1"));
+        }
+        let words = Words {
+            topics: body.topics.iter().map(String::as_str).collect(),
+            cursor: body.last_event_id.clone().filter(|text| !text.is_empty()),
+            from: body.from.as_deref(),
+            since: body.since.as_deref(),
+            format: body.format.as_deref(),
+            limit: body.limit,
+            wait: body.wait.as_deref(),
+        };
+        Self::new(&words, &parts.headers, limits)
+    }
+
+    fn new(words: &Words<'_>, headers: &HeaderMap, limits: &Limits) -> Result<Self, Problem> {
+        let selection = selection(&words.topics, limits.filters)?;
+        let start = start(words, headers)?;
+        let wait = words.wait.map(wait).transpose()?;
+        let form = form(words, headers, wait)?;
+        let eventsource = accepts(headers, "text/event-stream");
+        Ok(Self { selection, start, form, eventsource })
+    }
+}
+
+fn selection(topics: &[&str], most: usize) -> Result<Selection, Problem> {
+    if topics.len() > most {
+        let detail = format!(
+            "{} topics are asked for; one stream takes at most {most}: use patterns, or several streams",
+            topics.len()
+        );
+        return Err(Problem::new(Code::QueryInvalid, detail));
+    }
+    let filters = topics.iter().map(|text| {
+        Filter::new(text).map_err(|error| Problem::from(error).at(format_args!("topic '{}'", text.escape_debug())))
+    });
+    Selection::new(filters.collect::<Result<Vec<_>, _>>()?)
+        .ok_or_else(|| Problem::new(Code::TopicInvalid, "say which topics to watch, like /events?topic=jobs/42/tokens"))
+}
+
+/// The header wins, because a reconnecting EventSource keeps its URL.
+fn start(words: &Words<'_>, headers: &HeaderMap) -> Result<Start, Problem> {
+    let header = headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    if let Some(cursor) = header.filter(|text| !text.is_empty()).or_else(|| words.cursor.clone()) {
+        return Ok(Start::Cursor(cursor));
+    }
+    match (words.from.filter(|text| !text.is_empty()), words.since.filter(|text| !text.is_empty())) {
+        (Some(_), Some(_)) => Err(Problem::new(Code::QueryInvalid, "give 'from' or 'since', not both")),
+        (None | Some("now"), None) => Ok(Start::Now),
+        (Some("earliest"), None) => Ok(Start::Earliest),
+        (Some(id), None) => match crate::event::EventId::parse(id) {
+            Some(_) => Ok(Start::Cursor(id.into())),
+            None => Err(Problem::new(Code::QueryInvalid, "'from' must be earliest, now or an id like 4f9a2c1e-17")),
+        },
+        (None, Some(text)) => since(text).map(Start::Since),
+    }
+}
+
+fn since(text: &str) -> Result<Millis, Problem> {
+    let now = Millis::from(SystemTime::now());
+    Millis::parse_rfc3339(text).or_else(|| Some(now.before(duration::parse(text)?))).ok_or_else(|| {
+        Problem::new(
+            Code::QueryInvalid,
+            "'since' must be a time like 2026-01-31T09:00:00Z or an age like 90s, 10m or 2h",
+        )
+    })
+}
+
+fn wait(text: &str) -> Result<Duration, Problem> {
+    let wait = duration::parse(text)
+        .ok_or_else(|| Problem::new(Code::QueryInvalid, "'wait' must be a duration like 30s, or seconds"))?;
+    Ok(wait.min(MAX_WAIT))
+}
+
+fn form(words: &Words<'_>, headers: &HeaderMap, wait: Option<Duration>) -> Result<Form, Problem> {
+    let sse = match words.format {
+        None | Some("" | "raw") => Language::Sse,
+        Some("json") => Language::SseEnvelope,
+        Some("message") => Language::SseMessage,
+        Some(_) => return Err(Problem::new(Code::QueryInvalid, "'format' must be json, message, or left out")),
+    };
+    if accepts(headers, "text/event-stream") {
+        return Ok(Form::Stream(sse));
+    }
+    if accepts(headers, "application/x-ndjson") {
+        return Ok(Form::Stream(Language::Ndjson));
+    }
+    if accepts(headers, "application/json") {
+        let (usual, most) = PAGE_LIMIT;
+        let limit = words.limit.map_or(usual, |limit| usize::try_from(limit).unwrap_or(most).min(most));
+        return Ok(Form::Page { limit, wait: wait.unwrap_or_default() });
+    }
+    Ok(Form::Stream(sse))
+}
+
+/// Whether an `Accept` header names this media type itself.
+pub fn accepts(headers: &HeaderMap, media: &str) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| range.split(';').next().is_some_and(|range| range.trim().eq_ignore_ascii_case(media)))
+}

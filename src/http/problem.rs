@@ -1,0 +1,257 @@
+//! Every refusal: its code, its status and its words, as `application/problem+json` (RFC 9457).
+//!
+//! A [`Problem`] is made where something is refused, and turned into an answer, and counted, in one place.
+
+use std::borrow::Cow;
+
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{Answer, full};
+use crate::{
+    engine::{AppendError, ReadError},
+    event::{
+        EventId,
+        record::{NameError, NotUtf8},
+        topic::TopicError,
+    },
+    hub::stats::Stats,
+};
+
+/// The table: every code a client may meet, the status it comes with, and its title.
+macro_rules! codes {
+    ($($name:ident, $code:literal, $status:ident, $title:literal;)*) => {
+        /// Why a request was refused. The text of a code never changes its meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code {
+            $(#[doc = $title] $name,)*
+        }
+
+        impl Code {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The code as clients see it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The status it is answered with.
+            #[must_use]
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// What it is, in a few words that are the same every time.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    TopicInvalid, "topic-invalid", BAD_REQUEST, "The topic is missing or breaks a rule for names";
+    EventNameInvalid, "event-name-invalid", BAD_REQUEST, "The event name breaks a rule for names";
+    DataNotUtf8, "data-not-utf8", BAD_REQUEST, "The data is not UTF-8 text";
+    BodyInvalid, "body-invalid", BAD_REQUEST, "The body is not what this request needs";
+    QueryInvalid, "query-invalid", BAD_REQUEST, "The query string is not what this request needs";
+    HeaderInvalid, "header-invalid", BAD_REQUEST, "A header is not what this request needs";
+    NotFound, "not-found", NOT_FOUND, "There is nothing at this path";
+    TopicUnknown, "topic-unknown", NOT_FOUND, "There is no such topic";
+    MethodNotAllowed, "method-not-allowed", METHOD_NOT_ALLOWED, "The path does not take this method";
+    RequestTimeout, "request-timeout", REQUEST_TIMEOUT, "The body did not arrive in time";
+    IdempotencyConflict, "idempotency-conflict", CONFLICT, "The Idempotency-Key was used for another request";
+    TopicClosed, "topic-closed", CONFLICT, "The topic is closed";
+    PreconditionFailed, "precondition-failed", PRECONDITION_FAILED, "The topic's last id is another";
+    HeadersTooLarge, "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "A header line is too large";
+    TooLarge, "too-large", PAYLOAD_TOO_LARGE, "The request is too large";
+    EncodingUnsupported, "encoding-unsupported", UNSUPPORTED_MEDIA_TYPE, "The body is compressed";
+    OverCapacity, "over-capacity", TOO_MANY_REQUESTS, "The hub is busy";
+    Draining, "draining", SERVICE_UNAVAILABLE, "The hub is stopping";
+    StoreUnavailable, "store-unavailable", SERVICE_UNAVAILABLE, "The store cannot be used";
+    StorageFull, "storage-full", INSUFFICIENT_STORAGE, "The disk is nearly full";
+}
+
+impl Code {
+    /// Seconds after which trying again is worth it, for what passes: the earliest and the latest. Each answer takes
+    /// one between, so that many refused clients come back spread out.
+    const fn retry_after(self) -> Option<(u32, u32)> {
+        match self {
+            Self::OverCapacity => Some((1, 4)),
+            Self::Draining => Some((2, 6)),
+            Self::StoreUnavailable | Self::StorageFull => Some((10, 30)),
+            _ => None,
+        }
+    }
+}
+
+/// A refused request, or a refused line of a stream. `detail` says what the caller can change.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Problem {
+    /// Which kind.
+    pub code: Code,
+    /// What to change.
+    pub detail: Cow<'static, str>,
+    extra: Extra,
+}
+
+/// What some codes carry besides.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Extra {
+    Nothing,
+    /// The topic's last id, a member of the problem.
+    LastId(Option<EventId>),
+    /// The methods a path takes, a header.
+    Allow(&'static str),
+}
+
+impl Problem {
+    /// A problem whose `detail` says what to change.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), extra: Extra::Nothing }
+    }
+
+    /// 405 for a path that takes the methods of `allow`, as the `Allow` header lists them.
+    #[must_use]
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let problem = Self::new(Code::MethodNotAllowed, format!("use one of: {allow}"));
+        Self { extra: Extra::Allow(allow), ..problem }
+    }
+
+    /// 412: the topic's last id is `last`, not the one asked for.
+    #[must_use]
+    pub fn precondition_failed(last: Option<EventId>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { extra: Extra::LastId(last), ..Self::new(Code::PreconditionFailed, detail) }
+    }
+
+    /// The same problem with `place` before its detail: which part of the request it is about.
+    #[must_use]
+    pub fn at(mut self, place: impl std::fmt::Display) -> Self {
+        self.detail = format!("{place}: {}", self.detail).into();
+        self
+    }
+
+    /// The problem as a JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut object = json!({
+            // Relative, because a hub does not know by which name its documentation is reached.
+            "type": format!("/docs/PROTOCOL.md#{}", self.code.as_str()),
+            "title": self.code.title(),
+            "status": self.code.status().as_u16(),
+            "detail": self.detail,
+            "code": self.code.as_str(),
+        });
+        if let Extra::LastId(last) = self.extra {
+            object["last_id"] = last.map(|id| id.to_string()).into();
+        }
+        object
+    }
+
+    /// The problem as an answer, counted in `stats`.
+    #[must_use]
+    pub fn into_answer(self, stats: &Stats) -> Answer {
+        stats.refused(self.code.as_str());
+        let mut answer = Answer::new(full(self.to_json().to_string()));
+        *answer.status_mut() = self.code.status();
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((earliest, latest)) = self.code.retry_after() {
+            headers.insert(header::RETRY_AFTER, fastrand::u32(earliest..=latest).into());
+        }
+        if let Extra::Allow(methods) = self.extra {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        answer
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            AppendError::Precondition { last } => return Self::precondition_failed(last, detail),
+            AppendError::Closed { .. } => Code::TopicClosed,
+            AppendError::KeyReused => Code::IdempotencyConflict,
+            AppendError::Busy => Code::OverCapacity,
+            AppendError::Full => Code::StorageFull,
+            AppendError::Unavailable { .. } => Code::StoreUnavailable,
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::new(Code::StoreUnavailable, error.to_string())
+    }
+}
+
+impl From<TopicError> for Problem {
+    fn from(error: TopicError) -> Self {
+        Self::new(Code::TopicInvalid, error.to_string())
+    }
+}
+
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Self {
+        Self::new(Code::EventNameInvalid, error.to_string())
+    }
+}
+
+impl From<NotUtf8> for Problem {
+    fn from(error: NotUtf8) -> Self {
+        Self::new(Code::DataNotUtf8, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_code_means_one_thing() {
+        let texts: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        assert!(
+            texts.iter().all(|text| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'))
+        );
+    }
+
+    #[test]
+    fn what_passes_says_when_to_come_back() {
+        for &code in Code::ALL {
+            let answer = Problem::new(code, "x").into_answer(&Stats::default());
+            let passes = matches!(answer.status().as_u16(), 429 | 503 | 507);
+            assert_eq!(answer.headers().contains_key(header::RETRY_AFTER), passes, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_precondition_carries_the_last_id_even_when_there_is_none() {
+        let id = EventId::parse("abcd-7");
+        assert_eq!(Problem::from(AppendError::Precondition { last: id }).to_json()["last_id"], "abcd-7");
+        assert_eq!(
+            Problem::from(AppendError::Precondition { last: None }).to_json().get("last_id"),
+            Some(&Value::Null)
+        );
+        assert_eq!(Problem::from(AppendError::KeyReused).to_json().get("last_id"), None);
+    }
+
+    #[test]
+    fn an_answer_is_counted_once_under_its_code() {
+        let stats = Stats::default();
+        let answer = Problem::method_not_allowed("GET, HEAD").into_answer(&stats);
+        assert_eq!(answer.headers()[header::ALLOW], "GET, HEAD");
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(stats.refused_by_code().into_iter().collect::<Vec<_>>(), [("method-not-allowed", 1)]);
+    }
+}

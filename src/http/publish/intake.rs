@@ -1,0 +1,127 @@
+//! A stream's body, chunk by chunk, with a place for its bytes among all bodies in memory.
+//!
+//! A chunk waits for its place before it is looked at; meanwhile nothing more is read, so the publisher is slowed by
+//! its own connection. Places go with the events made of the bytes, and are free when those are committed.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::Body;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::source::{Item, Source};
+
+/// How a stream's body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// As the publisher meant it.
+    Whole,
+    /// The connection broke.
+    Broken,
+    /// No place was found for a chunk in time.
+    NoRoom,
+}
+
+type Place = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>>>>;
+
+pub(super) struct Intake<B> {
+    body: Pin<Box<B>>,
+    source: Source,
+    inflight: Arc<Semaphore>,
+    patience: Duration,
+    chunk: Bytes,
+    waiting: Option<(Bytes, Place)>,
+    /// Places of `chunk` and of what the source holds.
+    reserved: OwnedSemaphorePermit,
+    /// Bytes taken off chunks since the last item.
+    spent: usize,
+    end: Option<End>,
+}
+
+impl<B: Body<Data = Bytes>> Intake<B> {
+    /// Reads `body` with `source`; a chunk waits at most `patience` for its place.
+    pub(super) fn new(body: B, source: Source, inflight: Arc<Semaphore>, patience: Duration) -> Self {
+        let reserved = inflight.clone().try_acquire_many_owned(0).expect("never closed, and 0 is always left");
+        Self {
+            body: Box::pin(body),
+            source,
+            inflight,
+            patience,
+            chunk: Bytes::new(),
+            waiting: None,
+            reserved,
+            spent: 0,
+            end: None,
+        }
+    }
+
+    /// How the body ended, once all of it has been taken.
+    pub(super) fn end(&self) -> Option<End> {
+        self.end.filter(|_| self.chunk.is_empty())
+    }
+
+    /// Waits for bytes, or the end. Reads nothing while there are bytes left.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.chunk.is_empty() && self.end.is_none() {
+            if let Some((_, place)) = &mut self.waiting {
+                let place = ready!(place.as_mut().poll(cx));
+                let (chunk, _) = self.waiting.take().expect("just seen");
+                match place {
+                    Some(permit) => {
+                        self.reserved.merge(permit);
+                        self.chunk = chunk;
+                    }
+                    None => self.end = Some(End::NoRoom),
+                }
+                continue;
+            }
+            match ready!(self.body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.waiting = Some((data.clone(), self.place(data.len())));
+                    }
+                }
+                Some(Err(_)) => self.end = Some(End::Broken),
+                None => self.end = Some(End::Whole),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// The next event of what was read, with its places; `None` when more must be read first.
+    pub(super) fn next(&mut self) -> Option<(Item, OwnedSemaphorePermit)> {
+        let before = self.chunk.len();
+        let mut item = self.source.next(&mut self.chunk);
+        self.spent += before - self.chunk.len();
+        if item.is_none() && self.end == Some(End::Whole) {
+            item = self.source.finish();
+        }
+        if let Some(item) = item {
+            let permit = self.release(self.spent);
+            return Some((item, permit));
+        }
+        // Blank lines, comments and what is skipped are in memory no more.
+        drop(self.release(self.spent.saturating_sub(self.source.held())));
+        None
+    }
+
+    fn release(&mut self, bytes: usize) -> OwnedSemaphorePermit {
+        self.spent -= bytes;
+        self.reserved.split(bytes).expect("every byte of a chunk has its place")
+    }
+
+    fn place(&self, bytes: usize) -> Place {
+        let (inflight, patience) = (self.inflight.clone(), self.patience);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Box::pin(async move { timeout(patience, inflight.acquire_many_owned(bytes)).await.ok()?.ok() })
+    }
+}

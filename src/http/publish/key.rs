@@ -1,0 +1,80 @@
+//! An `Idempotency-Key` as the engine remembers it: two hashes of fixed length.
+
+use sha2::{Digest, Sha256};
+
+use super::Shape;
+use crate::{
+    engine::{Expect, IdempotencyKey},
+    event::NewEvent,
+};
+
+/// The key, and a fingerprint of all that the publish asks for: its events as they were understood, so that a retry
+/// that spaces its JSON otherwise is the same, its condition, and the shape of its receipt.
+pub(super) fn idempotency(key: &str, events: &[NewEvent], expect: Option<Expect>, shape: Shape) -> IdempotencyKey {
+    let mut owner = Sha256::new();
+    // The credential, of which there is none yet, so that keys of two publishers never meet.
+    part(&mut owner, b"");
+    part(&mut owner, key.as_bytes());
+    IdempotencyKey { key: half(owner), fingerprint: half(fingerprint(events, expect, shape)) }
+}
+
+fn fingerprint(events: &[NewEvent], expect: Option<Expect>, shape: Shape) -> Sha256 {
+    let mut hash = Sha256::new();
+    hash.update([u8::from(shape == Shape::Many)]);
+    match expect {
+        None => part(&mut hash, b""),
+        Some(Expect::Empty) => part(&mut hash, b"none"),
+        Some(Expect::Last(id)) => part(&mut hash, id.to_string().as_bytes()),
+    }
+    for event in events {
+        part(&mut hash, event.topic.as_str().as_bytes());
+        part(&mut hash, event.name.as_str().as_bytes());
+        part(&mut hash, event.data.bytes());
+        part(&mut hash, event.retry.map(|ms| ms.to_string()).unwrap_or_default().as_bytes());
+        hash.update([u8::from(event.close)]);
+    }
+    hash
+}
+
+/// Adds `bytes` and where they end.
+fn part(hash: &mut Sha256, bytes: &[u8]) {
+    hash.update((bytes.len() as u64).to_be_bytes());
+    hash.update(bytes);
+}
+
+/// 128 bits are enough: nobody can gain by meeting a key of their own.
+fn half(hash: Sha256) -> [u8; 16] {
+    hash.finalize()[..16].try_into().expect("SHA-256 has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventId, EventName, TopicName};
+
+    #[test]
+    fn anything_asked_for_makes_another_fingerprint() {
+        let plain = |topic: &str, data: &str| NewEvent::new(TopicName::new(topic).expect("valid"), data);
+        let base = plain("t", "ab");
+        let name = EventName::new("x").expect("valid");
+        let all: Vec<[u8; 16]> = [
+            (vec![base.clone()], None, Shape::One),
+            (vec![base.clone()], None, Shape::Many),
+            (vec![base.clone()], Some(Expect::Empty), Shape::One),
+            (vec![base.clone()], EventId::parse("abcd-1").map(Expect::Last), Shape::One),
+            (vec![base.clone(), base.clone()], None, Shape::Many),
+            (vec![plain("ta", "b")], None, Shape::One),
+            (vec![NewEvent { name, ..base.clone() }], None, Shape::One),
+            (vec![NewEvent { retry: Some(0), ..base.clone() }], None, Shape::One),
+            (vec![NewEvent { close: true, ..base.clone() }], None, Shape::One),
+        ]
+        .into_iter()
+        .map(|(events, expect, shape)| idempotency("k", &events, expect, shape).fingerprint)
+        .collect();
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+        let again = |key| idempotency(key, std::slice::from_ref(&base), None, Shape::One);
+        assert_eq!(again("k").fingerprint, all[0]);
+        assert_ne!(again("k").key, again("l").key);
+    }
+}

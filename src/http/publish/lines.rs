@@ -1,0 +1,102 @@
+//! A byte stream cut into lines, a chunk at a time, holding at most one line of bounded length.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// What stands between two line feeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Line {
+    /// The line, without its line feed.
+    Text(Bytes),
+    /// It had more bytes than the limit, and is gone.
+    TooLong,
+}
+
+/// Cuts lines of at most `limit` bytes.
+#[derive(Debug)]
+pub(super) struct Lines {
+    limit: usize,
+    held: BytesMut,
+    /// The rest of a line that was too long is being dropped.
+    skipping: bool,
+}
+
+impl Lines {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, held: BytesMut::new(), skipping: false }
+    }
+
+    /// Takes the next line off `chunk`; `None` when all of `chunk` is taken and no line has ended.
+    pub(super) fn next(&mut self, chunk: &mut Bytes) -> Option<Line> {
+        let end = chunk.iter().position(|&b| b == b'\n');
+        let part = chunk.split_to(end.unwrap_or(chunk.len()));
+        if self.skipping || self.held.len() + part.len() > self.limit {
+            self.held = BytesMut::new();
+            self.skipping = end.is_none();
+            chunk.advance(end.map_or(0, |_| 1));
+            return end.map(|_| Line::TooLong);
+        }
+        if end.is_some() && self.held.is_empty() {
+            chunk.advance(1);
+            return Some(Line::Text(part));
+        }
+        self.held.extend_from_slice(&part);
+        end?;
+        chunk.advance(1);
+        Some(Line::Text(std::mem::take(&mut self.held).freeze()))
+    }
+
+    /// The last line, which no line feed has ended.
+    pub(super) fn finish(&mut self) -> Option<Line> {
+        if std::mem::take(&mut self.skipping) {
+            return Some(Line::TooLong);
+        }
+        (!self.held.is_empty()).then(|| Line::Text(std::mem::take(&mut self.held).freeze()))
+    }
+
+    /// Bytes of an unfinished line.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str, size: usize) -> Vec<String> {
+        let mut lines = Lines::new(5);
+        let mut all = Vec::new();
+        let mut most_held = 0;
+        for chunk in text.as_bytes().chunks(size) {
+            let mut chunk = Bytes::copy_from_slice(chunk);
+            while let Some(line) = lines.next(&mut chunk) {
+                all.push(line);
+            }
+            assert!(chunk.is_empty());
+            most_held = most_held.max(lines.held());
+        }
+        all.extend(lines.finish());
+        assert!(most_held <= 5);
+        let show = |line| match line {
+            Line::Text(text) => String::from_utf8(text.to_vec()).expect("UTF-8"),
+            Line::TooLong => "TOO LONG".into(),
+        };
+        all.into_iter().map(show).collect()
+    }
+
+    #[test]
+    fn any_split_into_chunks_cuts_the_same_lines() {
+        let text = "a\n\n12345\n123456\nb\n1234567890123456789\nc";
+        for size in 1..=text.len() {
+            assert_eq!(cut(text, size), ["a", "", "12345", "TOO LONG", "b", "TOO LONG", "c"], "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn a_last_line_that_is_too_long_is_told() {
+        for size in [1, 4, 20] {
+            assert_eq!(cut("a\n1234567", size), ["a", "TOO LONG"]);
+        }
+        assert_eq!(cut("a\n", 1), ["a"]);
+    }
+}

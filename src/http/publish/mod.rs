@@ -1,0 +1,93 @@
+//! `POST /publish`, in all its forms.
+//!
+//! | request | events | file |
+//! |---|---|---|
+//! | `?topic=T`, any Content-Type but a stream's | the body, as it is | this one |
+//! | no `topic` | a JSON envelope, or an array of them in one commit | [`envelope`] |
+//! | `application/x-ndjson` | an envelope a line, or bare JSON with `?topic=` | [`stream`] |
+//! | `text/event-stream` and `?topic=` | one for each block with data | [`stream`] |
+//!
+//! `event`, `retry` and `close` in the query are what an envelope or a block leaves out. 200 means durable.
+
+use bytes::Bytes;
+use http::{Request, request::Parts};
+use tokio::sync::OwnedSemaphorePermit;
+
+use self::{
+    ask::{Ask, Form},
+    receipt::Receipts,
+};
+use super::{Answer, Door, body, problem::Problem};
+use crate::{
+    engine::Append,
+    event::{Data, NewEvent},
+};
+
+mod ask;
+mod envelope;
+mod intake;
+mod json;
+mod key;
+mod lines;
+mod pipeline;
+mod receipt;
+mod source;
+mod stream;
+
+/// Whether a whole body was one event or a list: its receipt has the same shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    One,
+    Many,
+}
+
+/// Answers `POST /publish`.
+///
+/// # Errors
+/// Says why nothing was published. A stream is answered at once, and says so in the place of the line's receipt.
+pub async fn handle<B>(door: &Door, request: Request<B>) -> Result<Answer, Problem>
+where
+    B: http_body::Body<Data = Bytes> + 'static,
+{
+    let (head, body) = request.into_parts();
+    let ask = Ask::new(&head)?;
+    match ask.form {
+        Form::Lines | Form::EventStream => Ok(stream::answer(door, ask, body)),
+        Form::Raw | Form::Json => whole(door, &ask, &head, body).await,
+    }
+}
+
+/// A publish that is there as a whole before any of it is committed: all or nothing.
+async fn whole<B>(door: &Door, ask: &Ask, head: &Parts, body: B) -> Result<Answer, Problem>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let limit = if ask.form == Form::Raw { door.limits.event_bytes } else { door.limits.batch_bytes };
+    let (bytes, reserved) = body::read(door, &head.headers, body, limit).await?;
+    let (events, shape) = match &ask.topic {
+        Some(topic) => (vec![NewEvent { ..ask.event(topic.clone(), Data::new(bytes)?) }], Shape::One),
+        None => envelope::parse(&bytes, ask, door.limits.event_bytes)?,
+    };
+    let append = append(ask, events, shape)?;
+    let receipts = commit(door, append, reserved).await?;
+    let json = match shape {
+        Shape::One => receipts.one(),
+        Shape::Many => receipts.many(),
+    };
+    Ok(body::json(json))
+}
+
+fn append(ask: &Ask, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Problem> {
+    ask.check_one_topic(&events)?;
+    let key = ask.key.as_deref().map(|key| key::idempotency(key, &events, ask.expect, shape));
+    Ok(Append { events, expect: ask.expect, key })
+}
+
+async fn commit(door: &Door, append: Append, reserved: OwnedSemaphorePermit) -> Result<Receipts, Problem> {
+    let receipts = door.hub.publish(append).await?;
+    drop(reserved);
+    Ok(Receipts { epoch: door.hub.epoch(), receipts })
+}
+
+#[cfg(test)]
+mod tests;

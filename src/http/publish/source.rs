@@ -1,0 +1,204 @@
+//! A poured-in stream's bytes as events, one by one: JSON lines, or blocks of `text/event-stream`.
+
+use bytes::Bytes;
+
+use super::{
+    ask::{Ask, Form},
+    envelope::{self, checked_retry, sized},
+    lines::{Line, Lines},
+};
+use crate::{
+    event::{
+        EventName, NewEvent,
+        sse_parser::{Block, ParseError, Parser},
+    },
+    http::problem::{Code, Problem},
+};
+
+/// An event, or why a line or block is none.
+pub(super) type Item = Result<NewEvent, Problem>;
+
+/// Bytes that one byte of data may take on its way: as `\u0000` in JSON six, as an empty `data: ` line seven.
+const WORST_SPELLING: usize = 7;
+
+/// Room for what is not data: the topic, the name, spaces.
+const AROUND_DATA: usize = 4096;
+
+/// Reads one stream. Holds the bytes of one unfinished event, bounded by the largest an event may take.
+#[derive(Debug)]
+pub(super) struct Source {
+    ask: Ask,
+    event_bytes: usize,
+    wire_limit: usize,
+    format: Format,
+}
+
+#[derive(Debug)]
+enum Format {
+    Lines(Lines),
+    EventStream(Parser),
+}
+
+impl Source {
+    /// A reader of `ask.form`, whose events have at most `event_bytes` bytes of data.
+    pub(super) fn new(ask: Ask, event_bytes: usize) -> Self {
+        let wire_limit = WORST_SPELLING.saturating_mul(event_bytes).saturating_add(AROUND_DATA);
+        let format = match ask.form {
+            Form::EventStream => Format::EventStream(Parser::new(wire_limit)),
+            _ => Format::Lines(Lines::new(wire_limit)),
+        };
+        Self { ask, event_bytes, wire_limit, format }
+    }
+
+    /// Takes bytes off `chunk` until there is an item; `None` when all are taken.
+    pub(super) fn next(&mut self, chunk: &mut Bytes) -> Option<Item> {
+        while !chunk.is_empty() {
+            let item = match &mut self.format {
+                Format::Lines(lines) => lines.next(chunk).and_then(|line| self.line(&line)),
+                Format::EventStream(parser) => {
+                    let end = chunk.iter().position(|b| matches!(b, b'\n' | b'\r'));
+                    let part = chunk.split_to(end.map_or(chunk.len(), |end| end + 1));
+                    let mut ended = None;
+                    // One line ends one block at most.
+                    parser.push(&part, |block| ended = Some(block));
+                    ended.and_then(|block| self.block(block))
+                }
+            };
+            if item.is_some() {
+                return item;
+            }
+        }
+        None
+    }
+
+    /// What is left when the stream has ended: a last line without a line feed counts, a block without its blank line
+    /// does not, as EventSource has it.
+    pub(super) fn finish(&mut self) -> Option<Item> {
+        match &mut self.format {
+            Format::Lines(lines) => lines.finish().and_then(|line| self.line(&line)),
+            Format::EventStream(_) => None,
+        }
+    }
+
+    /// Bytes held of an unfinished event, at most.
+    pub(super) fn held(&self) -> usize {
+        match &self.format {
+            Format::Lines(lines) => lines.held(),
+            Format::EventStream(parser) if parser.is_mid_block() => self.wire_limit,
+            Format::EventStream(_) => 0,
+        }
+    }
+
+    fn line(&self, line: &Line) -> Option<Item> {
+        let Line::Text(bytes) = line else {
+            let detail = format!("the line has more than {} bytes; split the event", self.wire_limit);
+            return Some(Err(Problem::new(Code::TooLarge, detail)));
+        };
+        if bytes.trim_ascii().is_empty() {
+            return None;
+        }
+        let event = |text| match &self.ask.topic {
+            Some(topic) => envelope::bare(text, topic, &self.ask, self.event_bytes),
+            None => envelope::one(text, &self.ask, self.event_bytes),
+        };
+        Some(envelope::text(bytes).and_then(event))
+    }
+
+    fn block(&self, block: Result<Block, ParseError>) -> Option<Item> {
+        match block {
+            Ok(Block { event, data: Some(data), retry, .. }) => Some(self.event(&event, data, retry)),
+            Ok(_) => None,
+            Err(error @ ParseError::TooLarge(_)) => Some(Err(Problem::new(Code::TooLarge, error.to_string()))),
+            Err(error @ ParseError::NotUtf8) => Some(Err(Problem::new(Code::DataNotUtf8, error.to_string()))),
+        }
+    }
+
+    fn event(&self, name: &str, data: String, retry: Option<u64>) -> Item {
+        let topic = self.ask.topic.clone().expect("an event stream without a topic was refused");
+        let mut event = self.ask.event(topic, sized(data.into(), self.event_bytes)?);
+        if !name.is_empty() {
+            event.name = EventName::new(name)?;
+        }
+        if let Some(ms) = retry {
+            event.retry = Some(checked_retry(ms)?);
+        }
+        Ok(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &str = "application/x-ndjson";
+    const EVENTS: &str = "text/event-stream";
+
+    /// `name: data` of each event, or the code of each refusal, read in chunks of `size`.
+    fn pour(target: &str, content_type: &str, body: &[u8], size: usize) -> Vec<String> {
+        let ask = Ask::of(target, &[("content-type", content_type)]).expect("valid");
+        let mut source = Source::new(ask, 8);
+        let mut items = Vec::new();
+        for chunk in body.chunks(size) {
+            let mut chunk = Bytes::copy_from_slice(chunk);
+            while let Some(item) = source.next(&mut chunk) {
+                items.push(item);
+            }
+            assert!(chunk.is_empty());
+        }
+        items.extend(source.finish());
+        let show = |item: Item| match item {
+            Ok(event) => format!("{}: {}", event.name.as_str(), event.data.as_str()),
+            Err(problem) => problem.code.as_str().into(),
+        };
+        items.into_iter().map(show).collect()
+    }
+
+    #[test]
+    fn lines_are_envelopes_and_a_bad_one_stands_alone() {
+        let long = format!("{{\"topic\":\"a\",\"data\":\"{}\"}}", "x".repeat(5000));
+        let body = format!(
+            "{{\"topic\":\"a\",\"data\":\"x\"}}\r\n\n \t\n{{\n{long}\n{{\"topic\":\"a\",\"data\":\"123456789\"}}\n\
+             {{\"topic\":\"b\",\"data\":[1, 2],\"event\":\"e\"}}"
+        );
+        for size in [1, 7, 100_000] {
+            let got = pour("/publish", LINES, body.as_bytes(), size);
+            assert_eq!(got, ["message: x", "body-invalid", "too-large", "too-large", "e: [1,2]"], "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn with_a_topic_lines_are_bare_data() {
+        let got = pour("/publish?topic=t&event=e", LINES, b"\"a\"\n{ \"b\": 1 }\n1 2\n\xff\nnull\n", 3);
+        assert_eq!(got, ["e: a", "e: {\"b\":1}", "body-invalid", "data-not-utf8", "e: null"]);
+    }
+
+    #[test]
+    fn an_event_stream_keeps_its_names_and_loses_its_unfinished_end() {
+        let body = "\u{feff}retry: 5\n\n: hi\n\nid: 9\nevent: tick\ndata: a\ndata: b\n\ndata\r\rdata: c\r\n\r\n\
+                    event: hub.gap\ndata: x\n\nretry: 99999999\ndata: x\n\ndata: 123456789\n\ndata: lost\n";
+        for size in [1, 5, 1000] {
+            let got = pour("/publish?topic=t&event=e", EVENTS, body.as_bytes(), size);
+            let want = ["tick: a\nb", "e: ", "e: c", "event-name-invalid", "body-invalid", "too-large"];
+            assert_eq!(got, want, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn the_worst_spelling_of_the_largest_event_is_let_in() {
+        let zeros = format!("\"{}\"\n", "\\u0000".repeat(8));
+        assert_eq!(pour("/publish?topic=t", LINES, zeros.as_bytes(), 100), [format!("message: {}", "\0".repeat(8))]);
+        let breaks = format!("{}\n", "data: \n".repeat(9));
+        assert_eq!(pour("/publish?topic=t", EVENTS, breaks.as_bytes(), 100), [format!("message: {}", "\n".repeat(8))]);
+    }
+
+    #[test]
+    fn what_is_held_is_what_is_unfinished() {
+        let mut source = Source::new(Ask::of("/publish?topic=t", &[("content-type", LINES)]).expect("valid"), 8);
+        let mut chunk = Bytes::from(vec![b'1'; 3000]);
+        assert!(source.next(&mut chunk).is_none());
+        assert_eq!(source.held(), 3000);
+        let mut chunk = Bytes::from(vec![b'1'; 3000]);
+        assert!(source.next(&mut chunk).is_none());
+        assert_eq!(source.held(), 0, "a line that is too long is not kept");
+    }
+}

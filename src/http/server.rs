@@ -1,0 +1,162 @@
+//! A core's listener and its connections: one current-thread runtime, where everything lives and dies.
+
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::spawn_local,
+};
+
+use super::{
+    Core, Door,
+    routes::Routes,
+    stream::streams::{Streams, TICK},
+    wire::Wires,
+};
+
+/// Connections the kernel keeps waiting for [`serve`] to accept: what Linux allows by default (`somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// Connections served beyond the limit, only to be told to come back.
+const OVERFLOW: u64 = 256;
+
+/// Bytes the kernel may hold for a client that does not read. Left to itself it takes up to 4 MiB a socket
+/// (`tcp_wmem`), and a stalled client would not be noticed before.
+const SEND_BUFFER: usize = 256 << 10;
+
+/// How long to wait before accepting again when there are no descriptors, or too many connections.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A listener on `address`. Several may share it, one a core: the kernel spreads connections over them.
+///
+/// # Errors
+/// When the address cannot be had.
+pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Serves one core until the drain is over. Must run inside a `LocalSet` on a current-thread runtime.
+///
+/// # Errors
+/// When the listener cannot be used at all.
+pub async fn serve(door: Arc<Door>, index: usize, listener: std::net::TcpListener) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let core = Rc::new(Core { door, index, streams: Rc::new(Streams::default()) });
+    let wires = Rc::new(Wires::default());
+    let routes = Rc::new(Routes::default());
+    spawn_local(follow(Rc::clone(&core)));
+    spawn_local(tick(Rc::clone(&core), Rc::clone(&wires)));
+    spawn_local(end_streams(Rc::clone(&core)));
+    let accepting = accept(&core, &wires, &routes, &listener);
+    tokio::select! {
+        () = accepting => {}
+        () = core.door.drain.ended() => {}
+    }
+    Ok(())
+}
+
+async fn follow(core: Rc<Core>) {
+    let board = Arc::clone(core.door.hub.board());
+    core.streams.follow(&board.shards()[core.index], core.index).await;
+}
+
+/// The core's one clock: keepalives, stalled clients, and on the first core the board's sweep.
+async fn tick(core: Rc<Core>, wires: Rc<Wires>) {
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        ticks.tick().await;
+        core.streams.tick(core.door.limits.keepalive);
+        let cut = wires.tick(core.door.limits.write_timeout);
+        if cut > 0 {
+            core.door.hub.stats().slow_readers_cut.add(cut);
+            tracing::info!(connections = cut, "cut clients that do not read");
+        }
+        if core.index == 0 {
+            core.door.hub.board().sweep();
+        }
+    }
+}
+
+async fn end_streams(core: Rc<Core>) {
+    core.door.drain.begun().await;
+    core.streams.wake_all();
+}
+
+/// Newcomers are served while the hub drains, too: to be told to come back.
+async fn accept(core: &Rc<Core>, wires: &Rc<Wires>, routes: &Rc<Routes>, listener: &TcpListener) {
+    let connections = &core.door.hub.stats().connections;
+    let most = core.door.limits.connections as u64 + OVERFLOW;
+    loop {
+        if connections.get() >= most {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        }
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                spawn_local(converse(Rc::clone(core), Rc::clone(wires), Rc::clone(routes), socket));
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One connection from its first byte to its last.
+async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: TcpStream) {
+    let _open = Open::new(&core.door);
+    let _busy = core.door.drain.guard();
+    // Failing to set an option only makes the connection slower.
+    let _ = socket.set_nodelay(true);
+    let _ = SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
+    let limits = &core.door.limits;
+    let io = TokioIo::new(wires.add(socket));
+    let service = service_fn(|request| routes.answer(&core, request));
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_buf_size(limits.headers_bytes)
+            .serve_connection(io, service)
+    );
+    let result = tokio::select! {
+        result = &mut connection => result,
+        () = core.door.drain.begun() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                result = &mut connection => result,
+                () = core.door.drain.ended() => return,
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(error = %error, "a connection ended early");
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct Open(Arc<Door>);
+
+impl Open {
+    fn new(door: &Arc<Door>) -> Self {
+        door.hub.stats().connections.add(1);
+        door.hub.stats().connections_total.add(1);
+        Self(Arc::clone(door))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.hub.stats().connections.add(-1);
+    }
+}

@@ -1,0 +1,167 @@
+//! Topics as things: `GET /topics`, and `GET`, `PUT`, `DELETE /topics/T`.
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use super::{
+    Answer, Door, body, duration, full,
+    problem::{Code, Problem},
+    query::Query,
+};
+use crate::{
+    event::{Epoch, EventId, Retention, Seq, TopicName},
+    hub::TopicView,
+};
+
+mod settings;
+
+/// Topics of one page when the query does not say, and at most: a page of the largest names is 500 KB.
+const DEFAULT_LIMIT: u64 = 100;
+const MAX_LIMIT: u64 = 1000;
+
+/// Bytes of settings at most: some twenty times what all of them take.
+const SETTINGS_BYTES: usize = 8192;
+
+/// Answers what is asked of `/topics` or `/topics/T`.
+///
+/// # Errors
+/// Says what to change, or that there is no such topic.
+pub async fn handle<B>(door: &Door, request: Request<B>) -> Result<Answer, Problem>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let path = request.uri().path().strip_prefix("/topics").unwrap_or_default();
+    match path.strip_prefix('/') {
+        None => match *request.method() {
+            Method::GET | Method::HEAD => list(door, &Query::new(request.uri().query())),
+            _ => Err(Problem::method_not_allowed("GET, HEAD")),
+        },
+        Some(text) => {
+            let name = name(text)?;
+            match *request.method() {
+                Method::GET | Method::HEAD => show(door, &name),
+                Method::PUT => change(door, name, request).await,
+                Method::DELETE => delete(door, name).await,
+                _ => Err(Problem::method_not_allowed("GET, HEAD, PUT, DELETE")),
+            }
+        }
+    }
+}
+
+/// The rest of the path is the topic; an escaped slash is a slash.
+fn name(text: &str) -> Result<TopicName, Problem> {
+    let text = percent_decode_str(text).decode_utf8();
+    let text =
+        text.map_err(|_| Problem::new(Code::TopicInvalid, "the topic in the path is not UTF-8; encode it so"))?;
+    Ok(TopicName::new(&text)?)
+}
+
+fn list(door: &Door, query: &Query) -> Result<Answer, Problem> {
+    let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
+    let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());
+    // One more than asked for tells whether there is a next page.
+    let mut views = door.hub.topics(prefix, after, limit + 1);
+    let more = views.len() > limit;
+    views.truncate(limit);
+    let topics: Vec<Shown<'_>> = views.iter().map(|view| Shown::new(door.hub.epoch(), view)).collect();
+    let next = topics.last().filter(|_| more).map(|last| last.topic);
+    Ok(json(&Listed { next, topics: &topics }))
+}
+
+fn show(door: &Door, name: &TopicName) -> Result<Answer, Problem> {
+    let view = door.hub.topic(name).ok_or_else(|| unknown(name))?;
+    Ok(json(&Shown::new(door.hub.epoch(), &view)))
+}
+
+async fn change<B>(door: &Door, name: TopicName, request: Request<B>) -> Result<Answer, Problem>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let (head, body) = request.into_parts();
+    let (bytes, _reserved) = body::read(door, &head.headers, body, SETTINGS_BYTES).await?;
+    let view = door.hub.configure(name, settings::parse(&bytes)?).await?;
+    Ok(json(&Shown::new(door.hub.epoch(), &view)))
+}
+
+async fn delete(door: &Door, name: TopicName) -> Result<Answer, Problem> {
+    if !door.hub.delete(name.clone()).await? {
+        return Err(unknown(&name));
+    }
+    let mut answer = Answer::new(full(Bytes::new()));
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    Ok(answer)
+}
+
+fn unknown(name: &TopicName) -> Problem {
+    Problem::new(Code::TopicUnknown, format!("no topic is named {name}; publish to it, or create it with PUT"))
+}
+
+/// A topic as clients see it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    topic: &'a str,
+    first_id: Option<String>,
+    last_id: Option<String>,
+    events: u64,
+    bytes: u64,
+    subscribers: u32,
+    closed: bool,
+    retention: ShownRetention,
+    retry: Option<u32>,
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names on the wire")]
+struct ShownRetention {
+    max_events: Option<u64>,
+    max_age: Option<String>,
+    max_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    topics: &'a [Shown<'a>],
+    next: Option<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(epoch: Epoch, view: &'a TopicView) -> Self {
+        let state = &view.state;
+        let id = |seq: Seq| EventId { epoch, seq }.to_string();
+        let Retention { max_events, max_age, max_bytes } = state.retention;
+        Self {
+            topic: state.topic.as_str(),
+            first_id: state.first.map(id),
+            last_id: state.last.map(id),
+            events: state.events,
+            bytes: state.bytes,
+            subscribers: view.subscribers,
+            closed: state.closed,
+            retention: ShownRetention { max_events, max_age: max_age.map(duration::format), max_bytes },
+            retry: state.retry,
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Answer {
+    body::json(serde_json::to_string(value).expect("text and numbers are JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_topic_with_its_slashes() {
+        for path in ["jobs/42/tokens", "jobs%2F42/tokens", "jobs%2f42%2Ftokens"] {
+            assert_eq!(name(path).expect(path).as_str(), "jobs/42/tokens");
+        }
+        assert_eq!(name("a+b%20c").expect("valid").as_str(), "a+b c", "a plus is a plus in a path");
+        for path in ["", "a//b", "%ff", "a*"] {
+            assert_eq!(name(path).expect_err(path).code, Code::TopicInvalid);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What `PUT /topics/T` takes: a field that is not given stays, `null` goes back to the rule.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::value::RawValue;
+
+use crate::{
+    engine::TopicChange,
+    event::record::MAX_RETRY_MS,
+    http::{
+        duration,
+        problem::{Code, Problem},
+    },
+};
+
+/// The outer `None` is a field that was not given, the inner one is `null`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::option_option, reason = "JSON tells null from nothing")]
+struct Settings<'a> {
+    #[serde(borrow, deserialize_with = "given")]
+    retention: Option<&'a RawValue>,
+    #[serde(deserialize_with = "given")]
+    retry: Option<Option<u32>>,
+    #[serde(deserialize_with = "given")]
+    closed: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::option_option, clippy::struct_field_names, reason = "JSON tells null from nothing, by these names")]
+struct RetentionSettings {
+    #[serde(deserialize_with = "given")]
+    max_events: Option<Option<u64>>,
+    #[serde(deserialize_with = "given")]
+    max_age: Option<Option<Age>>,
+    #[serde(deserialize_with = "given")]
+    max_bytes: Option<Option<u64>>,
+}
+
+struct Age(Duration);
+
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+impl<'de> Deserialize<'de> for Age {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        let read = match serde_json::Value::deserialize(value)? {
+            serde_json::Value::String(text) => duration::parse(&text),
+            serde_json::Value::Number(seconds) => duration::parse(&seconds.to_string()),
+            _ => None,
+        };
+        read.map(Self).ok_or_else(|| D::Error::custom("max_age must be \"2s\", \"10m\", \"7d\" or whole seconds"))
+    }
+}
+
+/// Settings as they were sent; an empty body changes nothing but makes the topic.
+pub(super) fn parse(body: &[u8]) -> Result<TopicChange, Problem> {
+    if body.trim_ascii().is_empty() {
+        return Ok(TopicChange::default());
+    }
+    let text = std::str::from_utf8(body).map_err(|_| refused("the settings are not UTF-8"))?;
+    let settings: Settings<'_> = object(text)?;
+    if settings.retry.flatten().is_some_and(|ms| ms > MAX_RETRY_MS) {
+        return Err(refused(format!("'retry' must be 0 to {MAX_RETRY_MS} milliseconds")));
+    }
+    let retention = match settings.retention.map(RawValue::get) {
+        None => RetentionSettings::default(),
+        // null for all of retention is null for each of its parts.
+        Some("null") => RetentionSettings { max_events: Some(None), max_age: Some(None), max_bytes: Some(None) },
+        Some(text) => object(text)?,
+    };
+    Ok(TopicChange {
+        max_events: retention.max_events,
+        max_age: retention.max_age.map(|age| age.map(|Age(age)| age)),
+        max_bytes: retention.max_bytes,
+        retry: settings.retry,
+        closed: settings.closed,
+    })
+}
+
+/// A JSON object; serde alone would take an array for it.
+fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(refused("settings are JSON objects, as in {\"retention\":{\"max_age\":\"7d\"}}"));
+    }
+    serde_json::from_str(text).map_err(|error| refused(format!("the settings cannot be used: {error}")))
+}
+
+fn refused(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+    Problem::new(Code::BodyInvalid, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_tell_what_is_left_from_what_goes_back_to_the_rule() {
+        let change = |text: &str| parse(text.as_bytes()).expect(text);
+        let nothing = TopicChange::default();
+        assert_eq!(change(" "), nothing);
+        assert_eq!(change("{}"), nothing);
+        let all = r#"{"retention":{"max_events":5,"max_age":"10m","max_bytes":null},"retry":7,"closed":true}"#;
+        let want = TopicChange {
+            max_events: Some(Some(5)),
+            max_age: Some(Some(Duration::from_secs(600))),
+            max_bytes: Some(None),
+            retry: Some(Some(7)),
+            closed: Some(true),
+        };
+        assert_eq!(change(all), want);
+        let rule = TopicChange { max_events: Some(None), max_age: Some(None), max_bytes: Some(None), ..nothing };
+        assert_eq!(change(r#"{"retention":null}"#), rule);
+        assert_eq!(change(r#"{"retry":null}"#), TopicChange { retry: Some(None), ..nothing });
+        assert_eq!(change(r#"{"retention":{"max_age":90}}"#).max_age, Some(Some(Duration::from_secs(90))));
+    }
+
+    #[test]
+    fn settings_that_are_none_are_refused_and_the_mistake_named() {
+        for (body, hint) in [
+            ("[]", "JSON objects"),
+            ("{", "EOF"),
+            (r#"{"retention":{"max_ages":1}}"#, "max_ages"),
+            (r#"{"retention":{"max_age":"1y"}}"#, "max_age"),
+            (r#"{"retention":{"max_age":-1}}"#, "max_age"),
+            (r#"{"retention":{"max_events":1.5}}"#, "1.5"),
+            (r#"{"retention":[1]}"#, "JSON objects"),
+            (r#"{"retention":{"max_age":1,"max_age":2}}"#, "duplicate"),
+            (r#"{"retry":86400001}"#, "86400000"),
+            (r#"{"closed":null}"#, "null"),
+            (r#"{"closed":true,"closed":false}"#, "duplicate"),
+            (r#"{"topic":"x"}"#, "topic"),
+        ] {
+            let problem = parse(body.as_bytes()).expect_err(body);
+            assert_eq!(problem.code, Code::BodyInvalid);
+            assert!(problem.detail.contains(hint), "{body}: {problem}");
+        }
+    }
+}
