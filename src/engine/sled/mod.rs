@@ -1,1 +1,238 @@
-//! The store on disk.
+//! The store on disk: sled 0.34, made durable, bounded and honest about damage.
+//!
+//! sled is a good ordered map over a log, and three things short of an event store: its flush does not survive a power
+//! loss, one quiet key pins a piece of its log for ever, and damaged files make it panic or forget in silence. The
+//! rooms here add what is missing and keep what is good:
+//!
+//! | room | idea |
+//! |---|---|
+//! | `keys` | the whole schema on one screen |
+//! | `block`, `records`, `parts`, `wire` | what is stored, as checksummed bytes |
+//! | `sync_shim` | a flush is an fdatasync |
+//! | `guard`, `database` | a panic of sled is an error of ours |
+//! | `segment`, `segments`, `tables` | one sled database a run of positions, so that space comes back a directory at a time |
+//! | `tally`, `summary` | what a sealed segment holds, so that opening need not read it |
+//! | `watermark` | what must be known even if sled forgets: the head, ids given out, what was lost |
+//! | `write` | the one writer: insert, flush, count |
+//! | `read` | runs of events, from any thread |
+//! | `open`, `inspect` | what a crash or a damaged disk left, made sound |
+//! | `reclaim`, `copy` | the space of dead events |
+//! | `housekeeping` | sealing and the recorded head, off the writer's path |
+//! | `meta`, `disk`, `space`, `config` | settings by name, files, free bytes, and what can be told |
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::log::store::{
+    Budget, Commit, Header, Liveness, Recovered, Scan, Store, StoreError, TopicKey, TopicSettings,
+};
+use crate::event::{Event, Millis, Seq, TopicName};
+
+mod block;
+mod config;
+mod copy;
+mod damage;
+mod database;
+mod disk;
+mod guard;
+mod housekeeping;
+mod inspect;
+mod keys;
+mod meta;
+mod open;
+mod parts;
+mod read;
+mod reclaim;
+mod records;
+mod segment;
+mod segments;
+mod space;
+mod summary;
+#[cfg(target_os = "linux")]
+mod sync_shim;
+mod tables;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod watermark;
+mod wire;
+mod write;
+
+pub use config::{OpenError, SledConfig};
+
+use housekeeping::Housekeeper;
+use meta::Meta;
+use segments::Segments;
+use space::Space;
+use watermark::Watermark;
+use write::Writer;
+
+/// A [`Store`] in a directory. Opened by [`SledStore::open`]; one process at a time.
+#[derive(Debug)]
+pub struct SledStore {
+    shared: Arc<Shared>,
+    housekeeper: Housekeeper,
+}
+
+/// What the writer, readers, the retention thread and the housekeeper share.
+#[derive(Debug)]
+struct Shared {
+    config: SledConfig,
+    segments: Segments,
+    /// `None` once the store is closed.
+    meta: Mutex<Option<Arc<Meta>>>,
+    writer: Mutex<Option<Writer>>,
+    watermark: Mutex<Watermark>,
+    /// The newest durable position: readers see nothing beyond it.
+    head: AtomicU64,
+    space: Space,
+    /// Why nothing more may be acknowledged.
+    failed: OnceLock<Arc<str>>,
+    damage: damage::Seen,
+    reclaiming: Mutex<reclaim::Progress>,
+    recovered: Mutex<Option<Recovered>>,
+    lock: Mutex<Option<File>>,
+}
+
+impl SledStore {
+    /// Opens the store in `config.dir`, or makes one there. Blocks; takes back half a commit, sets damaged parts aside and
+    /// says what was lost with them.
+    ///
+    /// # Errors
+    /// When another process has the store, a newer gapless wrote it, or the disk does not allow it. Never for damage.
+    pub fn open(config: SledConfig) -> Result<Self, OpenError> {
+        let shared = Arc::new(open::open(config)?);
+        let housekeeper = Housekeeper::start(Arc::clone(&shared));
+        Ok(Self { shared, housekeeper })
+    }
+}
+
+impl Store for SledStore {
+    fn name(&self) -> &'static str {
+        "sled"
+    }
+
+    fn recovered(&self) -> Recovered {
+        self.shared.recovered.lock().take().expect("called once")
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        let rotated = self.shared.commit(commit)?;
+        if rotated {
+            self.housekeeper.wake();
+        }
+        Ok(())
+    }
+
+    fn topic_events(
+        &self,
+        topic: (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        budget: Budget,
+    ) -> Result<Vec<Arc<Event>>, StoreError> {
+        self.shared.topic_events(topic, after, through, budget)
+    }
+
+    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError> {
+        self.shared.topic_headers(key, after, max)
+    }
+
+    fn scan(
+        &self,
+        after: Seq,
+        through: Seq,
+        budget: Budget,
+        wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
+    ) -> Result<Scan, StoreError> {
+        self.shared.scan(after, through, budget, wanted)
+    }
+
+    fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
+        self.shared.position_before(time)
+    }
+
+    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
+        self.shared.save_settings(topic, settings)
+    }
+
+    fn mark(&self, topic: &TopicName) -> Option<Seq> {
+        self.shared.ask_meta("reading a mark", |meta| meta.mark(topic)).flatten()
+    }
+
+    fn marks(&self, prefix: &str, after: Seq) -> Vec<(TopicName, Seq)> {
+        self.shared.ask_meta("reading marks", |meta| meta.marks(prefix, after)).unwrap_or_default()
+    }
+
+    fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
+        self.shared.reclaim(live)
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        self.shared.space.check(0)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        let segments: u64 = self.shared.segments.list().iter().map(|segment| segment.disk_bytes()).sum();
+        segments + disk::bytes_of(&self.shared.config.dir.join("meta"))
+    }
+
+    fn losses(&self) -> u64 {
+        self.shared.watermark.lock().mark.losses
+    }
+
+    fn close(&self) {
+        self.housekeeper.stop();
+        self.shared.close();
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    /// The newest durable position.
+    fn head(&self) -> Seq {
+        Seq(self.head.load(Ordering::Acquire))
+    }
+
+    /// Whether the store is sound and open.
+    fn alive(&self) -> Result<(), StoreError> {
+        self.failed.get().map_or(Ok(()), |reason| Err(StoreError::Failed(Arc::clone(reason))))
+    }
+
+    /// From now on nothing is acknowledged. Logged once.
+    fn poison(&self, what: &str, reason: &dyn std::fmt::Display) -> StoreError {
+        let text: Arc<str> = format!("{what} failed: {reason}").into();
+        if self.failed.set(Arc::clone(&text)).is_ok() {
+            tracing::error!(reason = %text, "the store accepts nothing until a restart has looked at the disk");
+        }
+        StoreError::Failed(text)
+    }
+
+    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
+        self.alive()?;
+        self.space.check_small()?;
+        let Some(meta) = self.meta.lock().clone() else { return Err(self.closed()) };
+        meta.save(topic, settings).map_err(|reason| self.poison("saving settings", &reason))
+    }
+
+    /// What `read` finds in the settings; an error is logged, because its callers have no way to tell it.
+    fn ask_meta<T>(&self, what: &str, read: impl FnOnce(&Meta) -> Result<T, Arc<str>>) -> Option<T> {
+        let meta = self.meta.lock().clone()?;
+        read(&meta).inspect_err(|reason| drop(self.poison(what, reason))).ok()
+    }
+
+    fn closed(&self) -> StoreError {
+        let text: Arc<str> = "the store is closed".into();
+        let _ = self.failed.set(Arc::clone(&text));
+        StoreError::Failed(text)
+    }
+}

@@ -1,0 +1,270 @@
+//! A block: the events that one commit has for one topic, packed and checksummed.
+//!
+//! Layout, version 1 (numbers are varints unless said otherwise):
+//!
+//! ```text
+//! version u8 | first id | id before it in the topic | events | time of the first
+//! each event: flags u8 | id, above the one before | [time, above the first's] | [name] | [retry] | data
+//! CRC-32 of the block's key and all of the above, big-endian
+//! ```
+//!
+//! Within a block each event follows the one before it in its topic, so only the first needs its predecessor.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
+
+use super::super::log::store::{Header, TopicKey};
+use super::{
+    keys,
+    wire::{Take, put_bytes, put_number, seal, unseal},
+};
+
+const VERSION: u8 = 1;
+
+/// Bytes at which a block is full: pages of about 17 such blocks keep sled's cache small (measured: 64 KiB pages
+/// made a full scan hold 1.1 GB). A larger event is a block of its own.
+pub(super) const TARGET_BYTES: usize = 4096;
+
+const HAS_TIME: u8 = 1;
+const HAS_NAME: u8 = 2;
+const HAS_RETRY: u8 = 4;
+const CLOSES: u8 = 8;
+
+/// The smallest event: flags, id, length of data.
+const MIN_ENTRY_BYTES: usize = 3;
+
+/// Builds one block.
+#[derive(Debug)]
+pub(super) struct Builder {
+    topic: TopicKey,
+    first: Seq,
+    prev: Seq,
+    time: Millis,
+    last: Seq,
+    count: u64,
+    entries: Vec<u8>,
+}
+
+impl Builder {
+    /// A block of `event` alone.
+    pub(super) fn new(topic: TopicKey, event: &Event) -> Self {
+        let mut block = Self {
+            topic,
+            first: event.seq,
+            prev: event.prev,
+            time: event.time,
+            last: event.seq,
+            count: 0,
+            entries: Vec::with_capacity(event.new.data.len() + 64),
+        };
+        block.push(event);
+        block
+    }
+
+    /// Whether `event` may follow in this block.
+    pub(super) fn takes(&self, event: &Event) -> bool {
+        event.prev == self.last
+            && event.time >= self.time
+            && self.entries.len() + event.new.data.len() + MIN_ENTRY_BYTES <= TARGET_BYTES
+    }
+
+    /// Appends an event that the block [`takes`](Self::takes).
+    pub(super) fn push(&mut self, event: &Event) {
+        let new = &event.new;
+        let flags = [
+            (event.time != self.time, HAS_TIME),
+            (!new.name.is_default(), HAS_NAME),
+            (new.retry.is_some(), HAS_RETRY),
+            (new.close, CLOSES),
+        ];
+        let out = &mut self.entries;
+        out.push(flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
+        put_number(out, event.seq.0 - self.last.0);
+        if event.time != self.time {
+            put_number(out, event.time.0 - self.time.0);
+        }
+        if !new.name.is_default() {
+            put_bytes(out, new.name.as_str().as_bytes());
+        }
+        if let Some(retry) = new.retry {
+            put_number(out, retry.into());
+        }
+        put_bytes(out, new.data.bytes());
+        self.last = event.seq;
+        self.count += 1;
+    }
+
+    /// The position it is filed under.
+    pub(super) fn first(&self) -> Seq {
+        self.first
+    }
+
+    /// Its key and its bytes.
+    pub(super) fn finish(self) -> (keys::Stem, Vec<u8>) {
+        let stem = keys::block(self.topic, self.first);
+        let mut out = Vec::with_capacity(self.entries.len() + 40);
+        out.push(VERSION);
+        for number in [self.first.0, self.prev.0, self.count, self.time.0] {
+            put_number(&mut out, number);
+        }
+        out.extend_from_slice(&self.entries);
+        seal(&mut out, &stem);
+        (stem, out)
+    }
+}
+
+/// A block whose checksum holds.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    bytes: Bytes,
+    prev: Seq,
+    first: Seq,
+    count: u64,
+    time: Millis,
+    entries: usize,
+    end: usize,
+}
+
+/// One event, its texts still in the block.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) header: Header,
+    pub(super) closes: bool,
+    name: Option<Range<usize>>,
+    retry: Option<u32>,
+    data: Range<usize>,
+}
+
+impl Block {
+    /// Checks a block filed under `topic` and `first`; `None` when it is damaged.
+    pub(super) fn parse(topic: TopicKey, first: Seq, bytes: Bytes) -> Option<Self> {
+        let body = unseal(&bytes, &keys::block(topic, first))?;
+        let mut take = Take::new(body);
+        if take.byte()? != VERSION || take.number()? != first.0 {
+            return None;
+        }
+        let (prev, count, time) = (Seq(take.number()?), take.number()?, Millis(take.number()?));
+        let (entries, end) = (take.position(), body.len());
+        Some(Self { bytes, prev, first, count, time, entries, end })
+    }
+
+    /// Its events in order. A `None` among them is damage.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Option<Entry>> + '_ {
+        let mut take = Take::new(&self.bytes[..self.end]);
+        take.skip(self.entries);
+        let (mut prev, mut seq) = (self.prev, self.first);
+        (0..self.count).map_while({
+            let mut damaged = false;
+            move |index| {
+                if damaged {
+                    return None;
+                }
+                let entry = self.entry(&mut take, index, prev, seq);
+                match &entry {
+                    Some(entry) => (prev, seq) = (entry.header.seq, entry.header.seq),
+                    None => damaged = true,
+                }
+                Some(entry)
+            }
+        })
+    }
+
+    fn entry(&self, take: &mut Take<'_>, index: u64, prev: Seq, last: Seq) -> Option<Entry> {
+        let flags = take.byte()?;
+        let step = take.number()?;
+        if (index == 0) != (step == 0) {
+            return None;
+        }
+        let seq = Seq(last.0.checked_add(step)?);
+        let later = if flags & HAS_TIME == 0 { 0 } else { take.number()? };
+        let time = Millis(self.time.0.checked_add(later)?);
+        let name = if flags & HAS_NAME == 0 { None } else { Some(take.range()?) };
+        let retry = if flags & HAS_RETRY == 0 { None } else { Some(take.number()?.try_into().ok()?) };
+        let data = take.range()?;
+        let header = Header { seq, prev, time, bytes: data.len() as u64 };
+        Some(Entry { header, closes: flags & CLOSES != 0, name, retry, data })
+    }
+
+    /// The event itself; its data shares the block's bytes. `None` is damage.
+    pub(super) fn event(&self, topic: &TopicName, entry: &Entry) -> Option<Arc<Event>> {
+        let name = match &entry.name {
+            None => EventName::default(),
+            Some(range) => EventName::new(std::str::from_utf8(&self.bytes[range.clone()]).ok()?).ok()?,
+        };
+        let data = Data::new(self.bytes.slice(entry.data.clone())).ok()?;
+        let new = NewEvent { topic: topic.clone(), name, data, retry: entry.retry, close: entry.closes };
+        let Header { seq, prev, time, .. } = entry.header;
+        Some(Arc::new(Event { seq, prev, time, new }))
+    }
+
+    /// Its size on disk, in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The position of its last event, as far as it makes sense.
+    pub(super) fn last(&self) -> Option<Seq> {
+        self.entries().map_while(|entry| entry).last().map(|entry| entry.header.seq)
+    }
+
+    /// Its bytes, to be copied as they are.
+    pub(super) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(seq: u64, prev: u64, data: &str) -> Event {
+        let topic = TopicName::new("größe/ü").expect("valid");
+        Event { seq: Seq(seq), prev: Seq(prev), time: Millis(1000), new: NewEvent::new(topic, data) }
+    }
+
+    fn packed(events: &[Event]) -> Bytes {
+        let mut block = Builder::new(TopicKey(7), &events[0]);
+        for event in &events[1..] {
+            assert!(block.takes(event));
+            block.push(event);
+        }
+        block.finish().1.into()
+    }
+
+    #[test]
+    fn a_block_gives_back_what_was_packed() {
+        let mut events = [event(10, 7, "one"), event(12, 10, ""), event(900, 12, "größe\n\0")];
+        events[1].new.name = EventName::new("token").expect("valid");
+        events[1].time = Millis(1007);
+        events[2].new.retry = Some(5000);
+        events[2].new.close = true;
+        let block = Block::parse(TopicKey(7), Seq(10), packed(&events)).expect("whole");
+        let back: Vec<_> = block
+            .entries()
+            .map(|entry| block.event(&events[0].new.topic, &entry.expect("whole")).expect("whole"))
+            .collect();
+        assert!(back.iter().map(|event| &**event).eq(&events), "{back:?}");
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_found() {
+        let whole = packed(&[event(10, 7, "one"), event(11, 10, "two")]);
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Block::parse(TopicKey(7), Seq(10), bytes.into()).is_none(), "bit {bit}");
+        }
+        assert!(Block::parse(TopicKey(8), Seq(10), whole).is_none(), "another topic's");
+    }
+
+    #[test]
+    fn a_hole_or_a_full_block_starts_another() {
+        let block = Builder::new(TopicKey(7), &event(10, 7, "one"));
+        assert!(block.takes(&event(12, 10, "two")));
+        assert!(!block.takes(&event(12, 11, "two")), "its predecessor is not in the block");
+        assert!(!block.takes(&event(12, 10, &"x".repeat(TARGET_BYTES))));
+    }
+}

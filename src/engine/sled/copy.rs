@@ -1,0 +1,1 @@
+//! Copies what is kept of segments.

@@ -1,0 +1,70 @@
+//! Damage met while the store is open: told once, counted, and never in the way of the rest.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::event::Seq;
+
+use super::super::log::store::TopicKey;
+use super::segment::Segment;
+use super::{Shared, disk};
+
+/// Damaged blocks remembered, at most, so that each is told once. Beyond that they are told again.
+const REMEMBERED: usize = 4096;
+
+/// Blocks already told.
+#[derive(Debug, Default)]
+pub(super) struct Seen(Mutex<HashSet<(TopicKey, Seq)>>);
+
+impl Shared {
+    /// A block is damaged or missing: it is left out.
+    pub(super) fn lost_block(&self, topic: TopicKey, first: Seq) {
+        let mut seen = self.damage.0.lock();
+        if seen.len() >= REMEMBERED {
+            seen.clear();
+        }
+        if seen.insert((topic, first)) {
+            drop(seen);
+            tracing::error!(event.seq = first.0, "a block of events is damaged and left out");
+            self.lose((first, first));
+        }
+    }
+
+    /// A sealed segment cannot be read: it is renamed, kept, and no longer part of the store.
+    pub(super) fn set_aside(&self, segment: &Arc<Segment>, reason: &str) {
+        let through = segment.summary().map_or_else(|| self.head(), |summary| summary.span.head);
+        if !self.segments.list().iter().any(|listed| Arc::ptr_eq(listed, segment)) {
+            return;
+        }
+        self.segments.replace(std::slice::from_ref(segment), None);
+        drop(segment.retire());
+        set_aside(&self.config.dir, &segment.dir, (segment.first, through), reason);
+        self.lose((segment.first, through));
+    }
+
+    fn lose(&self, range: (Seq, Seq)) {
+        let mut watermark = self.watermark.lock();
+        watermark.mark.lose(range);
+        if let Err(error) = watermark.save() {
+            drop(watermark);
+            self.poison("writing the watermark", &error);
+        }
+    }
+}
+
+/// Renames what is damaged and says which positions are lost with it.
+pub(super) fn set_aside(root: &std::path::Path, what: &std::path::Path, range: (Seq, Seq), reason: &str) {
+    let (first, last) = (range.0.0, range.1.0);
+    match disk::quarantine(root, what) {
+        Ok(kept) => tracing::error!(
+            lost.first = first, lost.last = last, kept = %kept.display(), reason,
+            "part of the store is damaged: events in this range are lost; its files are kept"
+        ),
+        Err(error) => tracing::error!(
+            lost.first = first, lost.last = last, files = %what.display(), reason, %error,
+            "part of the store is damaged: events in this range are lost; its files cannot be moved away"
+        ),
+    }
+}

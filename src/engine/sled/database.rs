@@ -1,0 +1,98 @@
+//! One sled database, opened with care.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use super::guard::guarded;
+
+/// sled's log segment. Written into each database and never to be changed: with 4 MiB a value of 48 KiB stays in
+/// the log (see `parts`).
+const LOG_SEGMENT_BYTES: usize = 4 << 20;
+
+/// How long opening one database may take before it counts as damaged. Measured: 1 s for 4 GB, and ours have 256 MiB;
+/// the rest is for slow disks.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long to wait for the database's file lock. A reader that holds the last handle of a database lets go of it
+/// within a page; another process cannot hold it, since the store has a lock of its own.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Opens the database in `dir`, or makes it. Blocks.
+///
+/// # Errors
+/// Says why sled would not, panicked or did not come back: the files are damaged, or the disk is.
+pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Arc<str>> {
+    remove_half_snapshots(dir);
+    let config = sled::Config::new()
+        .path(dir)
+        .cache_capacity(cache_bytes)
+        .segment_size(LOG_SEGMENT_BYTES)
+        // Ours is the only flush: sled's flusher hangs on a full disk.
+        .flush_every_ms(None);
+    let (answer, opened) = mpsc::channel();
+    let opening = move || {
+        // When nobody waits any more the database is dropped here.
+        let _ = answer.send(guarded(|| open_when_unlocked(&config)));
+    };
+    std::thread::Builder::new()
+        .name("gapless-sled-open".into())
+        .spawn(opening)
+        .map_err(|error| format!("no thread to open it: {error}"))?;
+    match opened.recv_timeout(OPEN_TIMEOUT) {
+        Ok(Ok(Ok(db))) => Ok(db),
+        Ok(Ok(Err(error))) => Err(error.to_string().into()),
+        Ok(Err(panic)) => Err(format!("sled panicked: {panic}").into()),
+        Err(_) => Err(format!("sled did not open it within {} s", OPEN_TIMEOUT.as_secs()).into()),
+    }
+}
+
+/// sled lets go of a database's lock a moment after its last handle is dropped.
+fn open_when_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
+    let begun = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error))
+                if error.to_string().starts_with("could not acquire lock") && begun.elapsed() < LOCK_TIMEOUT =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// A crash while sled writes a snapshot leaves a file that it refuses at every later open. The snapshot before it is
+/// removed only after the rename, so the half one is worth nothing.
+fn remove_half_snapshots(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            match fs::remove_file(entry.path()) {
+                Ok(()) => tracing::info!(file = %entry.path().display(), "removed a snapshot that a crash left half"),
+                Err(error) => tracing::warn!(file = %entry.path().display(), %error, "cannot remove a half snapshot"),
+            }
+        }
+    }
+}
+
+/// Closes a database that may hang: sled's drop flushes, and after a failed write it may not come back.
+/// `None` of the files is needed any more when this returns; a database that hangs is left to the end of the process.
+pub(super) fn close_bounded<T: Send + 'static>(handle: T) {
+    let (done, closed) = mpsc::channel::<()>();
+    let closing = move || {
+        let _ = guarded(|| drop(handle));
+        drop(done);
+    };
+    if std::thread::Builder::new().name("gapless-sled-close".into()).spawn(closing).is_ok() {
+        // Disconnected is the good answer: the thread is through.
+        if closed.recv_timeout(CLOSE_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("sled does not close a database; leaving it to the end of the process");
+        }
+    }
+}
+
+/// Longer than any flush that still works, shorter than a drain.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

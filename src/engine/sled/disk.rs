@@ -1,0 +1,120 @@
+//! Files and directories: names, locks, syncs and free space.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::config::OpenError;
+use super::keys::FORMAT;
+
+const FORMAT_LINE: &str = "gapless store\nformat ";
+
+/// Takes the store's lock for as long as the file lives.
+pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path }),
+        Err(TryLockError::Error(error)) => Err(io_error(&path)(error)),
+    }
+}
+
+/// Checks the store's format, or writes it into a fresh one. Answers whether it was there.
+pub(super) fn check_format(dir: &Path) -> Result<bool, OpenError> {
+    let path = dir.join("format");
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let found = text.strip_prefix(FORMAT_LINE).and_then(|rest| rest.trim_end().parse().ok());
+            match found {
+                Some(FORMAT) => Ok(true),
+                Some(found) if found > FORMAT => Err(OpenError::Newer { found }),
+                _ => Err(OpenError::NotAStore { path }),
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            write_whole(&path, format!("{FORMAT_LINE}{FORMAT}\n").as_bytes()).map_err(io_error(&path))?;
+            Ok(false)
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err(OpenError::NotAStore { path }),
+        Err(error) => Err(io_error(&path)(error)),
+    }
+}
+
+/// Makes `dir` and syncs its parent, so that it is there after a power loss.
+pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    sync_dir(dir)?;
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_dir)
+}
+
+/// Makes the names in `dir` durable.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Makes all that is in `dir` durable: names and contents.
+pub(super) fn sync_tree(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    sync_dir(dir)
+}
+
+/// Writes a file that is there whole or not at all, durably.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let half = path.with_extension("half");
+    let mut file = File::create(&half)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&half, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Bytes that the files below `dir` take on the disk; what cannot be looked at counts 0.
+pub(super) fn bytes_of(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => bytes_of(&entry.path()),
+        // Blocks of 512 bytes, whatever the file system's own (stat(2)).
+        Ok(meta) => meta.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+/// Bytes that may still be written below `dir`.
+pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(dir)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Moves `path` into `quarantine/` under a name not used yet. Answers with the new place.
+pub(super) fn quarantine(dir: &Path, path: &Path) -> io::Result<PathBuf> {
+    let ward = dir.join("quarantine");
+    make_dir(&ward)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut to = ward.join(&name);
+    for n in 1.. {
+        if !to.exists() {
+            break;
+        }
+        to = ward.join(format!("{name}.{n}"));
+    }
+    fs::rename(path, &to)?;
+    sync_dir(&ward)?;
+    path.parent().map_or(Ok(()), sync_dir)?;
+    Ok(to)
+}
+
+/// Names the file in an error.
+pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io { path, source }
+}

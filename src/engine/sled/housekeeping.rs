@@ -1,0 +1,128 @@
+//! What need not happen in the writer's path: sealing finished segments, and recording the head.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::segment::Segment;
+use super::summary::Summary;
+use super::{Shared, inspect};
+
+/// How often the head is recorded: what sled may forget in silence after a crash *and* damage is a second of it.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The thread.
+#[derive(Debug)]
+pub(super) struct Housekeeper {
+    bell: Arc<Bell>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+struct Bell {
+    state: Mutex<State>,
+    rung: Condvar,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Quiet,
+    Work,
+    Stop,
+}
+
+impl Housekeeper {
+    pub(super) fn start(store: Arc<Shared>) -> Self {
+        let bell = Arc::new(Bell::default());
+        let heard = Arc::clone(&bell);
+        let thread = std::thread::Builder::new().name("gapless-sled".into()).spawn(move || {
+            while heard.wait() {
+                store.keep_house();
+            }
+        });
+        let thread = thread.inspect_err(|error| tracing::error!(%error, "no thread to seal segments"));
+        Self { bell, thread: Mutex::new(thread.ok()) }
+    }
+
+    /// There is a segment to seal.
+    pub(super) fn wake(&self) {
+        self.bell.ring(State::Work);
+    }
+
+    /// Waits for what it is doing, and for its end.
+    pub(super) fn stop(&self) {
+        self.bell.ring(State::Stop);
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Bell {
+    fn ring(&self, state: State) {
+        let mut now = self.state.lock();
+        if *now != State::Stop {
+            *now = state;
+        }
+        self.rung.notify_one();
+    }
+
+    /// Waits for work or a tick; `false` is the end.
+    fn wait(&self) -> bool {
+        let mut now = self.state.lock();
+        if *now == State::Quiet {
+            self.rung.wait_for(&mut now, TICK);
+        }
+        if *now == State::Work {
+            *now = State::Quiet;
+        }
+        *now != State::Stop
+    }
+}
+
+impl Shared {
+    fn keep_house(&self) {
+        for segment in self.segments.list().iter() {
+            self.seal(segment);
+        }
+        self.segments.close_idle();
+        self.record_head();
+    }
+
+    /// Writes the summary of a segment that takes no more commits.
+    pub(super) fn seal(&self, segment: &Arc<Segment>) {
+        let Some(tally) = segment.take_tally() else { return };
+        let keys = self.segments.tables(segment).ok().and_then(|tables| {
+            let keys = super::guard::guarded(|| inspect::read_keys(&tables));
+            keys.ok()?.ok()
+        });
+        let (keys, _) = keys.unwrap_or_default();
+        match Summary::write(&segment.dir, segment.first, &tally, &keys) {
+            Ok(summary) => {
+                tracing::debug!(segment.first = segment.first.0, segment.last = tally.span.head.0, "sealed a segment");
+                segment.seal(summary);
+            }
+            Err(error) => {
+                tracing::warn!(%error, segment.first = segment.first.0, "cannot seal a segment yet");
+                segment.finish(tally);
+            }
+        }
+    }
+
+    /// Records how far the log is known to reach.
+    fn record_head(&self) {
+        let head = self.head();
+        let mut watermark = self.watermark.lock();
+        if watermark.mark.head >= head || self.failed.get().is_some() {
+            return;
+        }
+        watermark.mark.head = head;
+        if let Err(error) = watermark.save() {
+            drop(watermark);
+            self.poison("writing the watermark", &error);
+        }
+    }
+}

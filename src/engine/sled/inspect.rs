@@ -1,0 +1,165 @@
+//! Looks through a segment that was not sealed: takes back a commit that a crash left half, and counts the rest.
+
+use std::collections::HashMap;
+
+use crate::event::{Seq, TopicName};
+
+use super::super::log::store::{KeyRecord, TopicKey};
+use super::block::Block;
+use super::parts::{self, PartError};
+use super::records::decode_key;
+use super::tables::Tables;
+use super::tally::Tally;
+use super::{keys, wire};
+
+/// What a segment holds, and what it lost.
+#[derive(Debug)]
+pub(super) struct Inspected {
+    pub(super) tally: Tally,
+    /// Idempotency keys, each with the last id of its commit.
+    pub(super) keys: Vec<(KeyRecord, Seq)>,
+    /// Ranges in which something is missing that was acknowledged.
+    pub(super) lost: Vec<(Seq, Seq)>,
+}
+
+/// Reads all of a segment whose positions begin at `first`.
+///
+/// # Errors
+/// When sled cannot read it; nothing of it can then be trusted.
+pub(super) fn inspect(tables: &Tables, first: Seq) -> Result<Inspected, PartError> {
+    let before = Seq(first.0.saturating_sub(1));
+    let mut found = Inspected { tally: Tally::after(before), keys: Vec::new(), lost: Vec::new() };
+    let written = found.read_commits(tables)?;
+    let whole = found.tally.span.head;
+    let torn = take_back(tables, whole)?;
+    if torn > 0 {
+        tracing::info!(after.seq = whole.0, entries = torn, "took back a commit that a crash had left half");
+    }
+    let kept = found.read_blocks(tables)?;
+    if written != kept {
+        found.find_missing(tables)?;
+    }
+    found.read_keys(tables, whole)?;
+    tables.flush()?;
+    Ok(found)
+}
+
+/// Blocks by number and by a sum of their keys: two sets that agree in both are taken for equal.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Blocks {
+    count: u64,
+    sum: u64,
+}
+
+impl Blocks {
+    fn add(&mut self, topic: TopicKey, first: Seq) {
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(wire::mix(topic.0 ^ first.0.rotate_left(32)));
+    }
+}
+
+impl Inspected {
+    /// Counts the commits. Every commit names the one before it, so a missing one is noticed.
+    fn read_commits(&mut self, tables: &Tables) -> Result<Blocks, PartError> {
+        let mut blocks = Blocks::default();
+        let mut before = None;
+        for commit in tables.commits(Seq::ZERO)? {
+            let (first, Some(commit)) = commit? else { continue };
+            if let Some(before) = before.filter(|before: &Seq| commit.before > *before) {
+                self.lost.push((before.next(), Seq(first.0 - 1)));
+            }
+            before = Some(commit.last);
+            for (topic, first) in commit.blocks {
+                blocks.add(topic, first);
+            }
+            self.tally.commit(commit.last, commit.time);
+        }
+        Ok(blocks)
+    }
+
+    /// Counts events by topic.
+    fn read_blocks(&mut self, tables: &Tables) -> Result<Blocks, PartError> {
+        let names = read_names(tables)?;
+        let mut blocks = Blocks::default();
+        for entry in tables.all_blocks() {
+            let (topic, first, bytes) = entry?;
+            blocks.add(topic, first);
+            let block = bytes.and_then(|bytes| Block::parse(topic, first, bytes));
+            let whole = block.zip(names.get(&topic)).is_some_and(|(block, name)| self.tally.read(topic, name, &block));
+            if !whole {
+                self.lost.push((first, first));
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// Names the blocks that commits speak of and that are not there.
+    fn find_missing(&mut self, tables: &Tables) -> Result<(), PartError> {
+        for commit in tables.commits(Seq::ZERO)? {
+            let (_, Some(commit)) = commit? else { continue };
+            for (topic, first) in commit.blocks {
+                if tables.block(topic, first)?.is_none() {
+                    self.lost.push((first, first));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_keys(&mut self, tables: &Tables, whole: Seq) -> Result<(), PartError> {
+        let (keys, damaged) = read_keys(tables)?;
+        if damaged > 0 {
+            tracing::warn!(records = damaged, "damaged idempotency keys are forgotten");
+        }
+        self.keys = keys.into_iter().filter(|(_, commit)| *commit <= whole).collect();
+        Ok(())
+    }
+}
+
+/// All idempotency keys of a segment, in order of time, and how many are damaged.
+pub(super) fn read_keys(tables: &Tables) -> Result<(Vec<(KeyRecord, Seq)>, u64), PartError> {
+    let (mut keys, mut damaged) = (Vec::new(), 0);
+    for entry in &tables.keys {
+        let (key, value) = entry?;
+        let Some((stem, &[0, 0])) = key.split_last_chunk::<2>() else { continue };
+        match parts::complete(&tables.keys, stem, value).map(|bytes| decode_key(stem, &bytes)) {
+            Ok(Some(record)) => keys.push(record),
+            Ok(None) | Err(PartError::Torn) => damaged += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((keys, damaged))
+}
+
+fn read_names(tables: &Tables) -> Result<HashMap<TopicKey, TopicName>, PartError> {
+    let mut names = HashMap::new();
+    for entry in &tables.topics {
+        let (key, name) = entry?;
+        let name = std::str::from_utf8(&name).ok().and_then(|text| TopicName::new(text).ok());
+        names.extend(keys::parse_topic(&key).zip(name));
+    }
+    Ok(names)
+}
+
+/// Removes what was written of commits beyond `whole`. Answers with how many entries that were.
+fn take_back(tables: &Tables, whole: Seq) -> Result<u64, PartError> {
+    let mut torn = 0;
+    for key in tables.blocks.iter().keys() {
+        let key = key?;
+        if keys::parse_block(&key).is_none_or(|(_, first, _)| first > whole) {
+            tables.blocks.remove(key)?;
+            torn += 1;
+        }
+    }
+    for key in tables.commits.range(parts::key(&keys::commit(whole.next()), 0)..).keys() {
+        tables.commits.remove(key?)?;
+        torn += 1;
+    }
+    for (record, commit) in read_keys(tables)?.0 {
+        if commit > whole {
+            parts::remove(&tables.keys, &keys::idempotency(record.time, record.key.key))?;
+            torn += 1;
+        }
+    }
+    Ok(torn)
+}

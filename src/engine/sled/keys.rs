@@ -1,0 +1,89 @@
+//! The whole schema on disk, on one screen.
+//!
+//! ```text
+//! lock                          held by the one process that has the store
+//! format                        "gapless store\nformat 1\n"
+//! watermark                     two alternating slots: epoch, head, reserved ids, what was lost   (watermark.rs)
+//! meta/                         one sled database
+//!   settings   name                              -> topic settings                               (records.rs)
+//! seg/<first id>[-<generation>]/   one sled database a segment; a copy has a higher generation
+//!   blocks     topic key | first id | part       -> a block: one topic's events of one commit    (block.rs)
+//!   commits    first id | part                   -> a commit, the last thing written of it       (records.rs)
+//!   topics     topic key                         -> its name
+//!   keys       time | idempotency key | part     -> its receipts                                 (records.rs)
+//!   summary    (a file) what a sealed segment holds, so that opening need not look inside        (summary.rs)
+//! quarantine/                   what was damaged, kept for a human
+//! ```
+//!
+//! Numbers in keys are big-endian, so that they sort as ids do. A topic key is the id of the topic's first event.
+
+use crate::event::{Millis, Seq};
+
+use super::super::log::store::TopicKey;
+
+/// The version of this layout; `migrations/` has a file for each.
+pub(super) const FORMAT: u64 = 1;
+
+/// Trees of a segment.
+pub(super) const BLOCKS: &str = "blocks";
+/// See the table above.
+pub(super) const COMMITS: &str = "commits";
+/// See the table above.
+pub(super) const TOPICS: &str = "topics";
+/// See the table above.
+pub(super) const KEYS: &str = "keys";
+/// The tree of `meta`.
+pub(super) const SETTINGS: &str = "settings";
+
+/// A key without its part.
+pub(super) type Stem = Vec<u8>;
+
+/// `blocks`.
+pub(super) fn block(topic: TopicKey, first: Seq) -> Stem {
+    [topic.0.to_be_bytes(), first.0.to_be_bytes()].concat()
+}
+
+/// `commits`.
+pub(super) fn commit(first: Seq) -> Stem {
+    first.0.to_be_bytes().to_vec()
+}
+
+/// `topics`.
+pub(super) fn topic(topic: TopicKey) -> [u8; 8] {
+    topic.0.to_be_bytes()
+}
+
+/// `keys`.
+pub(super) fn idempotency(time: Millis, key: [u8; 16]) -> Stem {
+    [&time.0.to_be_bytes()[..], &key].concat()
+}
+
+/// Reads a key of `blocks`: topic, first id, part.
+pub(super) fn parse_block(key: &[u8]) -> Option<(TopicKey, Seq, u16)> {
+    let (topic, rest) = key.split_first_chunk::<8>()?;
+    let (first, part) = parse_commit(rest)?;
+    Some((TopicKey(u64::from_be_bytes(*topic)), first, part))
+}
+
+/// Reads a key of `commits`: first id, part.
+pub(super) fn parse_commit(key: &[u8]) -> Option<(Seq, u16)> {
+    let (first, part) = key.split_first_chunk::<8>()?;
+    Some((Seq(u64::from_be_bytes(*first)), u16::from_be_bytes(part.try_into().ok()?)))
+}
+
+/// Reads a key of `topics`.
+pub(super) fn parse_topic(key: &[u8]) -> Option<TopicKey> {
+    Some(TopicKey(u64::from_be_bytes(key.try_into().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_as_ids_do() {
+        let key = |topic, first| block(TopicKey(topic), Seq(first));
+        let sorted = [key(1, 1), key(1, 255), key(1, 256), key(2, 0), key(256, 0)];
+        assert!(sorted.is_sorted());
+    }
+}

@@ -1,0 +1,418 @@
+//! Opening: what a crash or a damaged disk left, made sound.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+use crate::event::{Epoch, Millis, Seq, TopicName};
+
+use super::super::log::store::{KeyRecord, Recovered, TopicSummary};
+use super::config::{OpenError, SledConfig};
+use super::damage::set_aside;
+use super::disk::{self, io_error};
+use super::guard::guarded;
+use super::inspect::inspect;
+use super::meta::{Known, Meta};
+use super::segment::{self, Segment};
+use super::segments::Segments;
+use super::space::Space;
+use super::summary::Summary;
+use super::tables::Tables;
+use super::tally::{Tally, join};
+use super::watermark::{Found, Mark, RESERVE_IDS, Watermark};
+use super::write::{self, Writer};
+use super::{Shared, damage, reclaim};
+
+/// Opens the store in `config.dir`, or makes it.
+pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
+    let begun = Instant::now();
+    let dir = config.dir.clone();
+    for made in [dir.clone(), dir.join("seg")] {
+        disk::make_dir(&made).map_err(io_error(&made))?;
+    }
+    let lock = disk::lock(&dir)?;
+    let known_format = disk::check_format(&dir)?;
+    let mut found = Finding::begin(&config, known_format)?;
+    let (meta, known) = found.open_meta()?;
+    check_durable(&meta)?;
+    let segments = found.open_segments()?;
+    found.compare_heads();
+    let next = found.next();
+    let writer = found.writer(&segments, next)?;
+    let mark = &mut found.watermark.mark;
+    (mark.head, mark.clean, mark.reserved) = (mark.head.max(found.head), false, writer.reserved);
+    found.watermark.save().map_err(io_error(&dir.join("watermark")))?;
+    let mut segments = segments;
+    if !segments.iter().any(|segment| Arc::ptr_eq(segment, &writer.segment)) {
+        segments.push(Arc::clone(&writer.segment));
+    }
+    tracing::info!(
+        epoch = %found.watermark.mark.epoch, head.seq = found.head.0, segments = segments.len(),
+        topics = found.topics.len(), duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "the store is open"
+    );
+    let sealed_cache = config.cache_bytes_per_segment / 4;
+    Ok(Shared {
+        segments: Segments::new(segments, config.max_open_segments, sealed_cache),
+        meta: Mutex::new(Some(Arc::new(meta))),
+        writer: Mutex::new(Some(writer)),
+        head: found.head.0.into(),
+        space: Space::new(dir, config.reserve_bytes),
+        failed: std::sync::OnceLock::new(),
+        damage: damage::Seen::default(),
+        reclaiming: Mutex::new(reclaim::Progress::default()),
+        recovered: Mutex::new(Some(found.recovered(next, known))),
+        watermark: Mutex::new(found.watermark),
+        lock: Mutex::new(Some(lock)),
+        config,
+    })
+}
+
+/// What is found while a store is opened.
+struct Finding<'a> {
+    config: &'a SledConfig,
+    watermark: Watermark,
+    /// No id up to here is free.
+    given: Seq,
+    head: Seq,
+    newest: Millis,
+    topics: HashMap<TopicName, TopicSummary>,
+    keys: Vec<KeyRecord>,
+    /// Of the newest segment, when it can be written on.
+    last: Option<(Arc<Segment>, Arc<Tables>, Tally)>,
+    was_clean: bool,
+}
+
+impl<'a> Finding<'a> {
+    fn begin(config: &'a SledConfig, known_format: bool) -> Result<Self, OpenError> {
+        let path = config.dir.join("watermark");
+        let found = Watermark::open(&path).map_err(io_error(&path))?;
+        let used = known_format && fs::read_dir(config.dir.join("seg")).is_ok_and(|mut dir| dir.next().is_some());
+        let mut was_clean = false;
+        let mut beyond = 0;
+        let watermark = match found {
+            Found::Whole(watermark) => {
+                was_clean = watermark.mark.clean;
+                watermark
+            }
+            Found::Half(watermark) => {
+                tracing::warn!("one slot of the watermark is damaged, from a crash or the disk; the other one counts");
+                // The damaged slot may have reserved more.
+                beyond = 2 * RESERVE_IDS;
+                watermark
+            }
+            Found::Nothing if !used => create_watermark(&path, false)?,
+            Found::Nothing | Found::Damaged => {
+                tracing::error!(
+                    "the watermark is gone or damaged: the store begins another epoch, so that no id is given twice; \
+                     clients are told a gap"
+                );
+                create_watermark(&path, true)?
+            }
+        };
+        let given = Seq(watermark.mark.reserved.0.max(watermark.mark.head.0) + beyond);
+        Ok(Self {
+            config,
+            watermark,
+            given,
+            head: Seq::ZERO,
+            newest: Millis(0),
+            topics: HashMap::new(),
+            keys: Vec::new(),
+            last: None,
+            was_clean,
+        })
+    }
+
+    /// Opens the settings; damaged ones are set aside and begun anew.
+    fn open_meta(&mut self) -> Result<(Meta, Known), OpenError> {
+        let path = self.config.dir.join("meta");
+        let fresh = !path.exists();
+        disk::make_dir(&path).map_err(io_error(&path))?;
+        let opened = match Meta::open(&path) {
+            Ok(opened) if opened.1.damaged == 0 => opened,
+            damaged => {
+                let reason = match damaged {
+                    Ok((_, known)) => format!("{} records are damaged", known.damaged),
+                    Err(reason) => reason.to_string(),
+                };
+                disk::quarantine(&self.config.dir, &path).map_err(io_error(&path))?;
+                tracing::error!(
+                    reason,
+                    "the topics' settings are damaged: own limits, closings by request and the marks of deleted topics are \
+                     lost; the files are kept in quarantine"
+                );
+                self.watermark.mark.losses += 1;
+                disk::make_dir(&path).map_err(io_error(&path))?;
+                Meta::open(&path).map_err(|reason| OpenError::Database { path: path.clone(), reason })?
+            }
+        };
+        if fresh {
+            disk::sync_tree(&path).map_err(io_error(&path))?;
+        }
+        Ok(opened)
+    }
+
+    /// Opens what must be looked into, reads the summaries of the rest, sets aside what is damaged.
+    fn open_segments(&mut self) -> Result<Vec<Arc<Segment>>, OpenError> {
+        let root = self.config.dir.join("seg");
+        let mut names = segment_names(&root).map_err(io_error(&root))?;
+        // Of two with the same positions the higher generation counts, and was complete when it got its name.
+        names.sort_unstable_by_key(|&(first, generation)| (std::cmp::Reverse(generation), first));
+        let mut kept: Vec<Opened> = Vec::new();
+        let mut damaged: Vec<(Seq, Option<Seq>)> = Vec::new();
+        for (first, generation) in names {
+            let segment = Segment::new(&self.config.dir, first, generation);
+            let superseded =
+                |by: &Opened| by.segment.generation > generation && by.segment.first <= first && first <= by.head();
+            if kept.iter().any(superseded) {
+                remove_superseded(&segment);
+                continue;
+            }
+            match self.open_segment(segment) {
+                Ok(opened) => kept.push(opened),
+                Err(broken) => {
+                    let Broken { segment, through, reason } = *broken;
+                    let range = (first, through.unwrap_or(self.given));
+                    set_aside(&self.config.dir, &segment.dir, range, &reason);
+                    damaged.push((first, through));
+                }
+            }
+        }
+        kept.sort_by_key(|opened| opened.segment.first);
+        for (first, through) in damaged {
+            let next = kept.iter().map(|opened| opened.segment.first).find(|next| *next > first);
+            let through = through.or(next.map(|next| Seq(next.0 - 1))).unwrap_or(self.given);
+            self.watermark.mark.lose((first, through));
+        }
+        let newest = kept.len().saturating_sub(1);
+        let mut segments = Vec::with_capacity(kept.len());
+        for (index, opened) in kept.into_iter().enumerate() {
+            segments.push(self.count(opened, index == newest));
+        }
+        Ok(segments)
+    }
+
+    /// A sealed segment is only asked for its summary; any other is read.
+    fn open_segment(&self, segment: Segment) -> Result<Opened, Box<Broken>> {
+        let sealed = match Summary::open(&segment.dir, segment.first) {
+            Ok(sealed) => sealed,
+            Err(error) => return Err(Broken::new(segment, None, error.to_string())),
+        };
+        if let Some((summary, whole)) = sealed {
+            let through = summary.span.head;
+            if !segment.dir.join("db").metadata().is_ok_and(|db| db.len() > 0 || summary.span.weight == 0) {
+                return Err(Broken::new(segment, Some(through), "its database file is missing or empty"));
+            }
+            let head = summary.span.head;
+            segment.seal(summary);
+            return Ok(Opened { segment, what: What::Sealed { head, topics: whole } });
+        }
+        let read = || -> Result<_, Arc<str>> {
+            let tables = Tables::open(&segment.dir, self.config.cache_bytes_per_segment)?;
+            let inspected = guarded(|| inspect(&tables, segment.first))?;
+            Ok((tables, inspected.map_err(|error| Arc::<str>::from(error.to_string()))?))
+        };
+        match read() {
+            Ok((tables, inspected)) => {
+                let tables = Arc::new(tables);
+                let segment = segment.with_tables(Arc::clone(&tables));
+                Ok(Opened { segment, what: What::Unsealed { tables, inspected: Box::new(inspected) } })
+            }
+            Err(reason) => Err(Broken::new(segment, None, reason)),
+        }
+    }
+
+    /// Adds up what a segment holds.
+    fn count(&mut self, opened: Opened, newest: bool) -> Arc<Segment> {
+        self.head = self.head.max(opened.head());
+        let segment = Arc::new(opened.segment);
+        match opened.what {
+            What::Sealed { topics, .. } => {
+                self.newest = self.newest.max(segment.summary().map_or(Millis(0), |summary| summary.span.newest));
+                topics.topics().for_each(|topic| add_topic(&mut self.topics, topic.summary));
+                self.keys.extend(topics.keys().into_iter().map(|(record, _)| record));
+            }
+            What::Unsealed { tables, inspected } => {
+                let inspected = *inspected;
+                self.newest = self.newest.max(inspected.tally.span.newest);
+                for topic in inspected.tally.topics.values() {
+                    add_topic(&mut self.topics, topic.summary.clone());
+                }
+                self.keys.extend(inspected.keys.into_iter().map(|(record, _)| record));
+                for range in inspected.lost {
+                    if !self.watermark.mark.knows(range) {
+                        tracing::error!(
+                            lost.first = range.0.0,
+                            lost.last = range.1.0,
+                            "events in this range are damaged"
+                        );
+                        self.watermark.mark.lose(range);
+                    }
+                }
+                if newest && segment.generation == 0 {
+                    self.last = Some((Arc::clone(&segment), tables, inspected.tally));
+                } else {
+                    segment.finish(inspected.tally);
+                }
+            }
+        }
+        segment
+    }
+
+    /// sled may have forgotten its newest commits in silence: the watermark knows better.
+    fn compare_heads(&mut self) {
+        let range = (self.head.next(), self.given);
+        if self.head < self.watermark.mark.head && !self.watermark.mark.knows((range.0, self.watermark.mark.head)) {
+            tracing::error!(
+                lost.first = range.0.0,
+                lost.last = range.1.0,
+                "the newest events are gone from the store: they were acknowledged, and the disk lost them"
+            );
+            self.watermark.mark.lose(range);
+            self.was_clean = false;
+        }
+    }
+
+    /// The next position to give.
+    fn next(&self) -> Seq {
+        if self.was_clean && self.head >= self.watermark.mark.head {
+            self.head.next()
+        } else {
+            self.given.max(self.head).next()
+        }
+    }
+
+    /// Goes on in the newest segment, or begins one.
+    fn writer(&mut self, segments: &[Arc<Segment>], next: Seq) -> Result<Writer, OpenError> {
+        let reserved = Seq(next.0.saturating_add(RESERVE_IDS));
+        let begun = Instant::now();
+        if let Some((segment, tables, tally)) = self.last.take() {
+            return Ok(Writer { segment, tables, tally, begun, reserved });
+        }
+        debug_assert!(segments.iter().all(|segment| segment.first < next), "positions are given in rising order");
+        let made = write::begin(self.config, next);
+        let path = self.config.dir.join("seg");
+        let (segment, tables) = made.map_err(|reason| OpenError::Database { path, reason })?;
+        Ok(Writer { segment, tables, tally: Tally::after(Seq(next.0 - 1)), begun, reserved })
+    }
+
+    fn recovered(&mut self, next: Seq, known: Known) -> Recovered {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let valid = now.max(self.newest).before(self.config.key_window);
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.retain(|record| record.time >= valid);
+        keys.sort_by_key(|record| record.time);
+        let mark = &self.watermark.mark;
+        Recovered {
+            epoch: mark.epoch,
+            head: self.head,
+            next,
+            last_time: self.newest,
+            topics: std::mem::take(&mut self.topics).into_values().collect(),
+            settings: known.settings,
+            newest_mark: known.newest_mark,
+            keys,
+            lost: mark.lost.clone(),
+        }
+    }
+}
+
+/// A segment that cannot be read.
+struct Broken {
+    segment: Segment,
+    /// Its newest position, when that is known.
+    through: Option<Seq>,
+    reason: Arc<str>,
+}
+
+impl Broken {
+    fn new(segment: Segment, through: Option<Seq>, reason: impl Into<Arc<str>>) -> Box<Self> {
+        Box::new(Self { segment, through, reason: reason.into() })
+    }
+}
+
+/// A segment that can be read.
+struct Opened {
+    segment: Segment,
+    what: What,
+}
+
+enum What {
+    Sealed { head: Seq, topics: super::summary::Whole },
+    Unsealed { tables: Arc<Tables>, inspected: Box<super::inspect::Inspected> },
+}
+
+impl Opened {
+    fn head(&self) -> Seq {
+        match &self.what {
+            What::Sealed { head, .. } => *head,
+            What::Unsealed { inspected, .. } => inspected.tally.span.head,
+        }
+    }
+}
+
+/// A name has one topic at a time: of a deleted one and its successor the successor counts.
+fn add_topic(topics: &mut HashMap<TopicName, TopicSummary>, found: TopicSummary) {
+    match topics.entry(found.name.clone()) {
+        Entry::Vacant(none) => drop(none.insert(found)),
+        Entry::Occupied(mut known) if known.get().key == found.key => join(known.get_mut(), &found),
+        Entry::Occupied(mut known) if known.get().key < found.key => drop(known.insert(found)),
+        Entry::Occupied(_) => {}
+    }
+}
+
+fn create_watermark(path: &Path, lost: bool) -> Result<Watermark, OpenError> {
+    let random = getrandom::u64().map_err(|error| OpenError::Io { path: path.into(), source: error.into() })?;
+    let epoch = Epoch::from_random(random);
+    let losses = u64::from(lost);
+    let mark = Mark { epoch, head: Seq::ZERO, reserved: Seq::ZERO, clean: !lost, losses, lost: Vec::new() };
+    Watermark::create(path, mark).map_err(io_error(path))
+}
+
+/// What segments there are; copies that a crash left half are removed.
+fn segment_names(root: &Path) -> std::io::Result<Vec<(Seq, u32)>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match segment::parse_dir_name(&name) {
+            Some(found) => names.push(found),
+            None if name.ends_with(segment::HALF) => {
+                tracing::info!(dir = %entry.path().display(), "removing a copy that a crash left half");
+                fs::remove_dir_all(entry.path())?;
+            }
+            None => tracing::warn!(file = %entry.path().display(), "does not belong to the store and is left alone"),
+        }
+    }
+    Ok(names)
+}
+
+fn remove_superseded(segment: &Segment) {
+    tracing::info!(dir = %segment.dir.display(), "removing a segment that was copied before a crash");
+    if let Err(error) = fs::remove_dir_all(&segment.dir) {
+        tracing::warn!(%error, dir = %segment.dir.display(), "cannot remove a segment that was copied; its events are double on disk");
+    }
+}
+
+/// Whether sled's flush reaches our shim. Refusing is the only safe answer: a sync of our own after each flush would leave
+/// a window, and whoever built this can mend it while nobody else can.
+fn check_durable(meta: &Meta) -> Result<(), OpenError> {
+    #[cfg(target_os = "linux")]
+    {
+        let before = super::sync_shim::count();
+        meta.probe().map_err(|reason| OpenError::Database { path: "meta".into(), reason })?;
+        if super::sync_shim::count() == before {
+            return Err(OpenError::NotDurable);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = meta;
+    Ok(())
+}

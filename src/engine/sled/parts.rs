@@ -1,0 +1,71 @@
+//! Values of any size in pieces that sled keeps in its log.
+//!
+//! sled moves a page of more than a quarter of its log segment into a file of its own, which it never syncs and does
+//! not delete when the page is replaced. A leaf holds up to about 17 values, so with log segments of 4 MiB a value
+//! must stay below about 60 KiB.
+//!
+//! Part 0 begins with the number of parts and is inserted last: sled recovers a prefix of what was inserted, so a value
+//! that has its part 0 has all of them.
+
+use bytes::Bytes;
+
+/// Bytes of a value in one insert: safely below the limit above (measured: 48 KiB stay in the log, 64 KiB do not).
+pub(super) const PART_BYTES: usize = 48 * 1024;
+
+/// Bytes of the number of parts.
+const COUNT_BYTES: usize = 2;
+
+/// Why a value could not be read back.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum PartError {
+    /// Parts are missing or make no sense.
+    #[error("parts of a value are missing")]
+    Torn,
+    /// sled said no.
+    #[error(transparent)]
+    Sled(#[from] sled::Error),
+}
+
+/// Inserts `value` under `stem`, part 0 last.
+pub(super) fn insert(tree: &sled::Tree, stem: &[u8], value: &[u8]) -> sled::Result<()> {
+    let (head, tail) = value.split_at(value.len().min(PART_BYTES - COUNT_BYTES));
+    let tail: Vec<&[u8]> = tail.chunks(PART_BYTES).collect();
+    let count = u16::try_from(tail.len() + 1).expect("a commit is far below 3 GiB");
+    for (part, bytes) in (1..count).zip(tail).rev() {
+        tree.insert(key(stem, part), bytes)?;
+    }
+    tree.insert(key(stem, 0), [&count.to_be_bytes(), head].concat())?;
+    Ok(())
+}
+
+/// Removes all that [`insert`] put under `stem`.
+pub(super) fn remove(tree: &sled::Tree, stem: &[u8]) -> sled::Result<()> {
+    for entry in tree.scan_prefix(stem).keys() {
+        tree.remove(entry?)?;
+    }
+    Ok(())
+}
+
+/// Reads the value under `stem`; `None` when there is none.
+pub(super) fn get(tree: &sled::Tree, stem: &[u8]) -> Result<Option<Bytes>, PartError> {
+    tree.get(key(stem, 0))?.map(|part| complete(tree, stem, part)).transpose()
+}
+
+/// The whole value whose part 0 is `part`. Shares its bytes when it is the only one.
+pub(super) fn complete(tree: &sled::Tree, stem: &[u8], part: sled::IVec) -> Result<Bytes, PartError> {
+    let count = u16::from_be_bytes(*part.first_chunk().ok_or(PartError::Torn)?);
+    if count <= 1 {
+        return Ok(Bytes::from_owner(part).slice(COUNT_BYTES..));
+    }
+    let mut whole = Vec::with_capacity(usize::from(count) * PART_BYTES);
+    whole.extend_from_slice(&part[COUNT_BYTES..]);
+    for part in 1..count {
+        whole.extend_from_slice(&tree.get(key(stem, part))?.ok_or(PartError::Torn)?);
+    }
+    Ok(whole.into())
+}
+
+/// The key of a part.
+pub(super) fn key(stem: &[u8], part: u16) -> Vec<u8> {
+    [stem, &part.to_be_bytes()].concat()
+}

@@ -1,0 +1,316 @@
+//! Runs of events, from any thread, while the writer writes.
+//!
+//! A reader takes a snapshot of the list of segments. When one of them was replaced meanwhile it takes another and goes on
+//! after the last event it has: what was copied is in the list before its source is out of it.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::event::{Event, Millis, Seq, TopicName};
+
+use super::super::log::store::{Budget, Header, Scan, StoreError, TopicKey};
+use super::Shared;
+use super::block::{Block, Entry};
+use super::guard::guarded;
+use super::parts::PartError;
+use super::records::CommitRecord;
+use super::segment::{Segment, Unusable};
+use super::tables::Tables;
+
+/// How often a list is taken anew before a read gives up; each time a segment was replaced under it.
+const LOOKS: usize = 100;
+
+impl Shared {
+    pub(super) fn topic_events(
+        &self,
+        (key, name): (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        budget: Budget,
+    ) -> Result<Vec<Arc<Event>>, StoreError> {
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        self.topic_blocks(key, after, through, |first, block, after, through| {
+            let wanted = |entry: &Entry| entry.header.seq > after && entry.header.seq <= through;
+            for entry in block.entries() {
+                let Some(entry) = entry else {
+                    self.lost_block(key, first);
+                    break;
+                };
+                if !wanted(&entry) {
+                    continue;
+                }
+                if spent(budget, events.len(), bytes, entry.header.bytes) {
+                    return ControlFlow::Break(());
+                }
+                let Some(event) = block.event(name, &entry) else {
+                    self.lost_block(key, first);
+                    break;
+                };
+                bytes = bytes.saturating_add(event.new.data.len());
+                events.push(event);
+            }
+            if events.len() >= budget.events { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(events)
+    }
+
+    pub(super) fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError> {
+        let mut headers = Vec::new();
+        self.topic_blocks(key, after, self.head(), |first, block, after, _| {
+            for entry in block.entries() {
+                match entry {
+                    Some(entry) if entry.header.seq > after && headers.len() < max => headers.push(entry.header),
+                    Some(_) => {}
+                    None => self.lost_block(key, first),
+                }
+            }
+            if headers.len() >= max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(headers)
+    }
+
+    /// Hands out the blocks of a topic, each with what is still wanted of it.
+    fn topic_blocks(
+        &self,
+        key: TopicKey,
+        after: Seq,
+        through: Seq,
+        mut each: impl FnMut(Seq, &Block, Seq, Seq) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let through = through.min(self.head());
+        let mut at = after;
+        self.walk(
+            after,
+            through,
+            |segment, tables| {
+                let from = at;
+                for block in tables.blocks(key, from, through)? {
+                    let (first, Some(block)) = block? else { continue };
+                    let Some(last) = block.last() else { continue };
+                    if last <= at {
+                        continue;
+                    }
+                    if each(first, &block, at, through).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    at = last;
+                }
+                // Only a sealed segment is known to have no more of the topic.
+                let _ = segment;
+                Ok(ControlFlow::Continue(()))
+            },
+            |segment| match segment.summary() {
+                None => true,
+                Some(summary) => match summary.find(key) {
+                    Ok(found) => found.is_some_and(|(first, last)| last > after && first <= through),
+                    Err(_) => true,
+                },
+            },
+        )
+    }
+
+    pub(super) fn scan(
+        &self,
+        after: Seq,
+        through: Seq,
+        budget: Budget,
+        wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
+    ) -> Result<Scan, StoreError> {
+        let through = through.min(self.head());
+        let mut run = Run { scan: Scan { events: Vec::new(), through: after }, bytes: 0, budget, through };
+        let mut ended = false;
+        self.walk(
+            after,
+            through,
+            |_, tables| {
+                let at = run.scan.through;
+                for commit in tables.commits(at.next())? {
+                    let (first, commit) = commit?;
+                    if first > through {
+                        break;
+                    }
+                    let Some(commit) = commit else { continue };
+                    if commit.last > run.scan.through && run.take(self, tables, &commit, wanted)?.is_break() {
+                        ended = true;
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
+            },
+            |_| true,
+        )?;
+        if !ended {
+            run.scan.through = run.scan.through.max(through);
+        }
+        Ok(run.scan)
+    }
+
+    pub(super) fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
+        let head = self.head();
+        let mut found = head;
+        self.walk(
+            Seq::ZERO,
+            head,
+            |_, tables| {
+                let Some(first) = first_commit_since(tables, time, head)? else { return Ok(ControlFlow::Continue(())) };
+                found = Seq(first.0 - 1);
+                Ok(ControlFlow::Break(()))
+            },
+            |segment| segment.summary().is_none_or(|summary| summary.span.newest >= time),
+        )?;
+        Ok(found)
+    }
+
+    /// Calls `look` with each segment between two positions that `ask` does not rule out. A segment that is replaced
+    /// meanwhile starts it over: `look` must go on where it was.
+    fn walk(
+        &self,
+        after: Seq,
+        through: Seq,
+        mut look: impl FnMut(&Segment, &Tables) -> Result<ControlFlow<()>, PartError>,
+        ask: impl Fn(&Segment) -> bool,
+    ) -> Result<(), StoreError> {
+        self.readable()?;
+        'list: for _ in 0..LOOKS {
+            for segment in self.segments.between(after, through) {
+                if !ask(&segment) {
+                    continue;
+                }
+                let tables = match self.segments.tables(&segment) {
+                    Ok(tables) => tables,
+                    Err(Unusable::Retired) => {
+                        self.readable()?;
+                        continue 'list;
+                    }
+                    Err(Unusable::Damaged(reason)) => {
+                        self.unreadable(&segment, &reason)?;
+                        continue;
+                    }
+                };
+                let looked = guarded(|| look(&segment, &tables))
+                    .and_then(|looked| looked.map_err(|error| error.to_string().into()));
+                match looked {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => return Ok(()),
+                    Err(reason) => {
+                        drop(tables);
+                        self.unreadable(&segment, &reason)?;
+                    }
+                }
+            }
+            return Ok(());
+        }
+        Err(StoreError::Failed("segments were replaced faster than they could be read; try again".into()))
+    }
+
+    /// A sealed segment is set aside; without the newest there is no going on before a restart.
+    fn unreadable(&self, segment: &Arc<Segment>, reason: &Arc<str>) -> Result<(), StoreError> {
+        if segment.summary().is_none() {
+            return Err(self.poison("reading", reason));
+        }
+        self.set_aside(segment, reason);
+        Ok(())
+    }
+
+    /// A poisoned store can still be read; a closed one cannot.
+    fn readable(&self) -> Result<(), StoreError> {
+        if self.meta.lock().is_some() { Ok(()) } else { Err(self.closed()) }
+    }
+}
+
+/// Whether an event of `more` bytes does not fit what a read may give. The first one always does.
+fn spent(budget: Budget, events: usize, bytes: usize, more: u64) -> bool {
+    let more = usize::try_from(more).unwrap_or(usize::MAX);
+    events >= budget.events.max(1) || (events > 0 && bytes.saturating_add(more) > budget.bytes)
+}
+
+/// A scan under way.
+struct Run {
+    scan: Scan,
+    bytes: usize,
+    budget: Budget,
+    through: Seq,
+}
+
+impl Run {
+    /// Adds the wanted events of a commit; breaks when the budget is spent.
+    fn take(
+        &mut self,
+        store: &Shared,
+        tables: &Tables,
+        commit: &CommitRecord,
+        wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
+    ) -> Result<ControlFlow<()>, PartError> {
+        let mut names: HashMap<TopicKey, Option<TopicName>> = HashMap::new();
+        // Blocks of a commit overlap, and begin in rising order: what lies before the next one's first can go out.
+        let mut waiting: BTreeMap<Seq, Arc<Event>> = BTreeMap::new();
+        for (topic, first) in &commit.blocks {
+            if self.give(&mut waiting, Seq(first.0.saturating_sub(1))).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            if *first > self.through {
+                break;
+            }
+            let Some(name) = names.entry(*topic).or_insert_with(|| wanted(*topic)) else { continue };
+            let Some(block) = tables.block(*topic, *first)? else {
+                store.lost_block(*topic, *first);
+                continue;
+            };
+            let (after, through) = (self.scan.through, self.through);
+            for entry in block.entries() {
+                let event = entry.map(|entry| (entry.header.seq, block.event(name, &entry)));
+                let Some((seq, Some(event))) = event else {
+                    store.lost_block(*topic, *first);
+                    break;
+                };
+                if seq > after && seq <= through {
+                    waiting.insert(seq, event);
+                }
+            }
+        }
+        let end = commit.last.min(self.through);
+        if self.give(&mut waiting, end).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.scan.through = self.scan.through.max(end);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Hands out waiting events up to `through`.
+    fn give(&mut self, waiting: &mut BTreeMap<Seq, Arc<Event>>, through: Seq) -> ControlFlow<()> {
+        while let Some(next) = waiting.first_entry().filter(|next| *next.key() <= through) {
+            let len = next.get().new.data.len();
+            if spent(self.budget, self.scan.events.len(), self.bytes, len as u64) {
+                return ControlFlow::Break(());
+            }
+            self.bytes = self.bytes.saturating_add(len);
+            self.scan.through = *next.key();
+            self.scan.events.push(next.remove());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Where the first commit at or after `time` begins, by binary search: time never falls as positions rise.
+fn first_commit_since(tables: &Tables, time: Millis, head: Seq) -> Result<Option<Seq>, PartError> {
+    let (mut low, mut high) = (0, head.0);
+    let mut found = None;
+    while low <= high {
+        let middle = u64::midpoint(low, high);
+        let commit = match tables.commit_before(Seq(middle))? {
+            Some(first) => tables.commit(first)?,
+            None => None,
+        };
+        match commit {
+            Some(commit) if commit.time >= time => {
+                found = Some(commit.first);
+                let Some(below) = commit.first.0.checked_sub(1) else { break };
+                high = below;
+            }
+            _ => low = middle + 1,
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,216 @@
+//! What else is stored as bytes: commits, idempotency keys, a topic's settings.
+//!
+//! Each begins with a version and ends with a checksum salted with its key.
+
+use crate::engine::IdempotencyKey;
+use crate::event::{Millis, Seq, TopicName};
+
+use super::super::log::store::{KeyRecord, TopicKey, TopicSettings};
+use super::{
+    keys,
+    wire::{Take, put_bytes, put_number, seal, unseal},
+};
+
+const VERSION: u8 = 1;
+
+/// The last thing written of a commit: when it is there, all of the commit is.
+///
+/// `version u8 | last id of the commit before it, 0 when unknown | last id - first id | time | blocks |
+/// each block: topic key, first id above the one before`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CommitRecord {
+    pub(super) first: Seq,
+    pub(super) last: Seq,
+    /// Shows that a commit between is missing; 0 in a copied segment, where commits go missing rightly.
+    pub(super) before: Seq,
+    pub(super) time: Millis,
+    /// Its blocks, in rising order of their first id.
+    pub(super) blocks: Vec<(TopicKey, Seq)>,
+}
+
+impl CommitRecord {
+    pub(super) fn encode(&self) -> (keys::Stem, Vec<u8>) {
+        let stem = keys::commit(self.first);
+        let mut out = Vec::with_capacity(32 + self.blocks.len() * 12);
+        out.push(VERSION);
+        for number in [self.before.0, self.last.0 - self.first.0, self.time.0, self.blocks.len() as u64] {
+            put_number(&mut out, number);
+        }
+        let mut at = self.first.0;
+        for (topic, first) in &self.blocks {
+            put_number(&mut out, topic.0);
+            put_number(&mut out, first.0 - at);
+            at = first.0;
+        }
+        seal(&mut out, &stem);
+        (stem, out)
+    }
+
+    /// `None` when it is damaged.
+    pub(super) fn decode(first: Seq, record: &[u8]) -> Option<Self> {
+        let mut take = Take::new(unseal(record, &keys::commit(first))?);
+        if take.byte()? != VERSION {
+            return None;
+        }
+        let before = Seq(take.number()?);
+        let last = Seq(first.0.checked_add(take.number()?)?);
+        let (time, count) = (Millis(take.number()?), take.number()?);
+        let mut at = first.0;
+        let block = |_| {
+            let topic = TopicKey(take.number()?);
+            at = at.checked_add(take.number()?)?;
+            Some((topic, Seq(at)))
+        };
+        let blocks = (0..count).map(block).collect::<Option<_>>()?;
+        Some(Self { first, last, before, time, blocks })
+    }
+}
+
+/// `version u8 | fingerprint 16 | last id of its commit, 0 when it has no events | receipts |
+/// each receipt: topic, id, subscribers`
+pub(super) fn encode_key(record: &KeyRecord, commit: Seq) -> (keys::Stem, Vec<u8>) {
+    let stem = keys::idempotency(record.time, record.key.key);
+    let mut out = vec![VERSION];
+    out.extend_from_slice(&record.key.fingerprint);
+    put_number(&mut out, commit.0);
+    put_number(&mut out, record.receipts.len() as u64);
+    for (topic, seq, subscribers) in &record.receipts {
+        put_bytes(&mut out, topic.as_str().as_bytes());
+        put_number(&mut out, seq.0);
+        put_number(&mut out, (*subscribers).into());
+    }
+    seal(&mut out, &stem);
+    (stem, out)
+}
+
+/// An idempotency key and the last id of its commit; `None` when it is damaged.
+pub(super) fn decode_key(stem: &[u8], record: &[u8]) -> Option<(KeyRecord, Seq)> {
+    let mut at = Take::new(stem);
+    let (time, key) = (Millis(at.u64()?), at.array()?);
+    let mut take = Take::new(unseal(record, stem)?);
+    if take.byte()? != VERSION {
+        return None;
+    }
+    let fingerprint = take.array()?;
+    let (commit, count) = (Seq(take.number()?), take.number()?);
+    let receipt = |_| {
+        let topic = TopicName::new(take.text()?).ok()?;
+        Some((topic, Seq(take.number()?), take.number()?.try_into().ok()?))
+    };
+    let receipts = (0..count).map(receipt).collect::<Option<_>>()?;
+    Some((KeyRecord { key: IdempotencyKey { key, fingerprint }, time, receipts }, commit))
+}
+
+const EXISTS: u8 = 1;
+const MAX_EVENTS: u8 = 2;
+const MAX_AGE: u8 = 4;
+const MAX_BYTES: u8 = 8;
+const RETRY: u8 = 16;
+const TURNED: u8 = 32;
+const CLOSED: u8 = 64;
+const DELETED: u8 = 128;
+
+/// `version u8 | flags u8 | [max events] | [max age in ms] | [max bytes] | [retry in ms] | [closed or reopened at] |
+/// [deleted through]`; a limit is 0 for none, else the limit plus 1.
+pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Vec<u8> {
+    let limits = [settings.max_events, settings.max_age_ms, settings.max_bytes];
+    let mut flags = 0;
+    for (set, bit) in [
+        (settings.exists, EXISTS),
+        (limits[0].is_some(), MAX_EVENTS),
+        (limits[1].is_some(), MAX_AGE),
+        (limits[2].is_some(), MAX_BYTES),
+        (settings.retry.is_some(), RETRY),
+        (settings.closed.is_some(), TURNED),
+        (settings.closed.is_some_and(|(closed, _)| closed), CLOSED),
+        (settings.deleted_through.is_some(), DELETED),
+    ] {
+        flags |= if set { bit } else { 0 };
+    }
+    let mut out = vec![VERSION, flags];
+    for limit in limits.into_iter().flatten() {
+        put_number(&mut out, limit.map_or(0, |limit| limit.saturating_add(1)));
+    }
+    let rest = [
+        settings.retry.map(u64::from),
+        settings.closed.map(|(_, at)| at.0),
+        settings.deleted_through.map(|through| through.0),
+    ];
+    for number in rest.into_iter().flatten() {
+        put_number(&mut out, number);
+    }
+    seal(&mut out, topic.as_str().as_bytes());
+    out
+}
+
+/// `None` when they are damaged.
+pub(super) fn decode_settings(topic: &TopicName, record: &[u8]) -> Option<TopicSettings> {
+    let mut take = Take::new(unseal(record, topic.as_str().as_bytes())?);
+    if take.byte()? != VERSION {
+        return None;
+    }
+    let flags = take.byte()?;
+    let mut next = |bit| (flags & bit != 0).then(|| take.number());
+    let limit = |number: Option<u64>| number.map(|number| number.checked_sub(1));
+    let mut settings = TopicSettings { exists: flags & EXISTS != 0, ..TopicSettings::default() };
+    if let Some(number) = next(MAX_EVENTS) {
+        settings.max_events = Some(limit(number)?);
+    }
+    if let Some(number) = next(MAX_AGE) {
+        settings.max_age_ms = Some(limit(number)?);
+    }
+    if let Some(number) = next(MAX_BYTES) {
+        settings.max_bytes = Some(limit(number)?);
+    }
+    if let Some(number) = next(RETRY) {
+        settings.retry = Some(number?.try_into().ok()?);
+    }
+    if let Some(number) = next(TURNED) {
+        settings.closed = Some((flags & CLOSED != 0, Seq(number?)));
+    }
+    if let Some(number) = next(DELETED) {
+        settings.deleted_through = Some(Seq(number?));
+    }
+    Some(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_survives_its_bytes() {
+        let blocks = vec![(TopicKey(1), Seq(10)), (TopicKey(10), Seq(11)), (TopicKey(1), Seq(900))];
+        let record = CommitRecord { first: Seq(10), last: Seq(1000), before: Seq(9), time: Millis(7), blocks };
+        let (_, bytes) = record.encode();
+        assert_eq!(CommitRecord::decode(Seq(10), &bytes), Some(record));
+        assert_eq!(CommitRecord::decode(Seq(11), &bytes), None);
+    }
+
+    #[test]
+    fn a_key_survives_its_bytes() {
+        let topic = TopicName::new("a/b").expect("valid");
+        let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16] };
+        let record = KeyRecord { key, time: Millis(5), receipts: vec![(topic.clone(), Seq(4), 3), (topic, Seq(9), 0)] };
+        let (stem, bytes) = encode_key(&record, Seq(9));
+        assert_eq!(decode_key(&stem, &bytes), Some((record, Seq(9))));
+    }
+
+    #[test]
+    fn settings_survive_their_bytes() {
+        let topic = TopicName::new("a").expect("valid");
+        let full = TopicSettings {
+            exists: true,
+            max_events: Some(None),
+            max_age_ms: Some(Some(0)),
+            max_bytes: Some(Some(1 << 40)),
+            retry: Some(86_400_000),
+            closed: Some((false, Seq(7))),
+            deleted_through: Some(Seq(6)),
+        };
+        let marked = TopicSettings { deleted_through: Some(Seq(1)), ..TopicSettings::default() };
+        for settings in [full, marked, TopicSettings::default()] {
+            assert_eq!(decode_settings(&topic, &encode_settings(&topic, &settings)), Some(settings));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A segment: a run of positions in a directory of its own, opened when somebody reads it.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::Mutex;
+
+use crate::event::Seq;
+
+use super::disk;
+use super::summary::Summary;
+use super::tables::Tables;
+use super::tally::Tally;
+
+/// A segment of the log. Segments hold disjoint runs of positions.
+#[derive(Debug)]
+pub(super) struct Segment {
+    /// No position below it is inside.
+    pub(super) first: Seq,
+    /// How often it was copied; of two with the same positions the higher one counts.
+    pub(super) generation: u32,
+    pub(super) dir: PathBuf,
+    /// Once it takes no more commits and its summary is written.
+    sealed: OnceLock<Summary>,
+    /// Between its last commit and its sealing.
+    tally: Mutex<Option<Tally>>,
+    handle: Mutex<Handle>,
+    used: AtomicU64,
+    disk_bytes: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Handle {
+    /// A reader may still hold what was open.
+    Closed(Weak<Tables>),
+    Open(Arc<Tables>),
+    /// Replaced by a copy, removed or set aside.
+    Retired,
+}
+
+/// Why a segment cannot be read.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// It is no longer in the list: look at the list again.
+    Retired,
+    /// Its files are damaged.
+    Damaged(Arc<str>),
+}
+
+impl Segment {
+    pub(super) fn new(root: &Path, first: Seq, generation: u32) -> Self {
+        Self {
+            first,
+            generation,
+            dir: root.join("seg").join(dir_name(first, generation)),
+            sealed: OnceLock::new(),
+            tally: Mutex::new(None),
+            handle: Mutex::new(Handle::Closed(Weak::new())),
+            used: AtomicU64::new(0),
+            disk_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// With the handle that was just opened on it.
+    pub(super) fn with_tables(self, tables: Arc<Tables>) -> Self {
+        *self.handle.lock() = Handle::Open(tables);
+        self
+    }
+
+    /// Its summary, when it is sealed.
+    pub(super) fn summary(&self) -> Option<&Summary> {
+        self.sealed.get()
+    }
+
+    /// Seals it. Only the first time counts.
+    pub(super) fn seal(&self, summary: Summary) {
+        self.measure();
+        let _ = self.sealed.set(summary);
+    }
+
+    /// Leaves what is known of it to whoever seals it.
+    pub(super) fn finish(&self, tally: Tally) {
+        *self.tally.lock() = Some(tally);
+    }
+
+    /// What [`finish`](Self::finish) left.
+    pub(super) fn take_tally(&self) -> Option<Tally> {
+        self.tally.lock().take()
+    }
+
+    /// Whether it may hold positions in `after < seq <= through`.
+    pub(super) fn overlaps(&self, after: Seq, through: Seq) -> bool {
+        self.first <= through && self.summary().is_none_or(|summary| summary.span.head > after)
+    }
+
+    /// Its trees, opened if need be. Blocks.
+    pub(super) fn tables(&self, cache_bytes: u64, clock: u64) -> Result<Arc<Tables>, Unusable> {
+        self.used.store(clock, Ordering::Relaxed);
+        let mut handle = self.handle.lock();
+        let tables = match &*handle {
+            Handle::Open(tables) => return Ok(Arc::clone(tables)),
+            Handle::Retired => return Err(Unusable::Retired),
+            Handle::Closed(held) => match held.upgrade() {
+                Some(tables) => tables,
+                None => Arc::new(self.open_existing(cache_bytes).map_err(Unusable::Damaged)?),
+            },
+        };
+        *handle = Handle::Open(Arc::clone(&tables));
+        Ok(tables)
+    }
+
+    /// sled would make a missing database anew, and opens a truncated one as if nothing had been in it.
+    fn open_existing(&self, cache_bytes: u64) -> Result<Tables, Arc<str>> {
+        if !self.dir.join("db").exists() {
+            return Err("its database file is missing".into());
+        }
+        let tables = Tables::open(&self.dir, cache_bytes)?;
+        if let Some(summary) = self.summary() {
+            let newest = super::guard::guarded(|| tables.commit_before(Seq(u64::MAX)))?;
+            let newest = newest.map_err(|error| Arc::from(error.to_string()))?;
+            let last = newest.and_then(|first| tables.commit(first).ok().flatten()).map(|commit| commit.last);
+            if summary.span.weight > 0 && last.is_none_or(|last| last > summary.span.head) {
+                return Err("its newest commit is gone".into());
+            }
+        }
+        Ok(tables)
+    }
+
+    /// When it was last read, if it is open and sealed; `None` also when somebody is opening it.
+    pub(super) fn idle_since(&self) -> Option<u64> {
+        let handle = self.handle.try_lock()?;
+        (self.summary().is_some() && matches!(*handle, Handle::Open(_))).then(|| self.used.load(Ordering::Relaxed))
+    }
+
+    /// Lets go of the handle. Readers keep theirs until they are done.
+    pub(super) fn close(&self) {
+        let mut handle = self.handle.lock();
+        if let Handle::Open(tables) = &*handle {
+            *handle = Handle::Closed(Arc::downgrade(tables));
+        }
+    }
+
+    /// From now on nobody gets a handle. Answers with the last one, if it was open.
+    pub(super) fn retire(&self) -> Option<Arc<Tables>> {
+        match std::mem::replace(&mut *self.handle.lock(), Handle::Retired) {
+            Handle::Open(tables) => Some(tables),
+            Handle::Closed(held) => held.upgrade(),
+            Handle::Retired => None,
+        }
+    }
+
+    /// Looks at how much disk it takes, and remembers it.
+    pub(super) fn measure(&self) {
+        self.disk_bytes.store(disk::bytes_of(&self.dir), Ordering::Relaxed);
+    }
+
+    /// Bytes on disk: as last measured when it is sealed, now when it is not.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        match self.summary() {
+            Some(_) => self.disk_bytes.load(Ordering::Relaxed),
+            None => disk::bytes_of(&self.dir),
+        }
+    }
+}
+
+/// What the name of a copy ends with until it is complete.
+pub(super) const HALF: &str = ".half";
+
+/// `00000000000000000042`, and `-3` for its third copy.
+pub(super) fn dir_name(first: Seq, generation: u32) -> String {
+    match generation {
+        0 => format!("{:020}", first.0),
+        _ => format!("{:020}-{generation}", first.0),
+    }
+}
+
+/// Reads a directory's name; `None` when it is not a segment's.
+pub(super) fn parse_dir_name(name: &str) -> Option<(Seq, u32)> {
+    let (first, generation) = match name.split_once('-') {
+        None => (name, 0),
+        Some((first, generation)) => (first, generation.parse().ok()?),
+    };
+    let found = (Seq(first.parse().ok()?), generation);
+    (dir_name(found.0, found.1) == name).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_segments_own_name_is_its_name() {
+        for (first, generation) in [(1, 0), (u64::MAX, 7)] {
+            let name = dir_name(Seq(first), generation);
+            assert_eq!(parse_dir_name(&name), Some((Seq(first), generation)));
+        }
+        for name in ["", "1", "00000000000000000001-0", "00000000000000000001.tmp", "00000000000000000001-1.tmp"] {
+            assert_eq!(parse_dir_name(name), None, "{name}");
+        }
+    }
+}

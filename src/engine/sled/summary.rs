@@ -1,0 +1,222 @@
+//! The file in a sealed segment that says what the segment holds.
+//!
+//! Opening a store reads these instead of the segments, and a reader who looks for one topic finds its row by binary
+//! search in the file, so that a topic nobody asks for costs no memory.
+//!
+//! Layout, version 1; numbers big-endian:
+//!
+//! ```text
+//! "gapless summary" 0x01
+//! first id covered u64 | last id covered u64 | oldest time u64 | newest time u64 | weight u64 | rows u64 |
+//! bytes of names u64
+//! rows, sorted by topic key, of 72 bytes each: topic key | first id | id before it | its time | last id | events |
+//!   bytes | weight, u64 each | where its name begins u32 | bytes of it u16 | flags u8 (1: closed by its last) | 0
+//! names
+//! idempotency keys: each its key in the tree and its record, with their lengths as varints
+//! CRC-32 of all of it
+//! ```
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::event::{Millis, Seq, TopicName};
+
+use super::super::log::store::{KeyRecord, TopicKey, TopicSummary};
+use super::disk;
+use super::records::{decode_key, encode_key};
+use super::tally::{Span, Tally, TopicTally};
+use super::wire::{Take, put_bytes, seal, unseal};
+
+const MAGIC: [u8; 16] = *b"gapless summary\x01";
+const HEADER_BYTES: usize = 16 + 7 * 8;
+const ROW_BYTES: usize = 72;
+const SALT: &[u8] = b"summary";
+
+/// Name of the file.
+pub(super) const FILE: &str = "summary";
+
+/// A sealed segment's summary, its rows still in the file.
+#[derive(Debug)]
+pub(super) struct Summary {
+    pub(super) span: Span,
+    file: File,
+    rows: usize,
+    bytes: u64,
+}
+
+/// All of a summary, in memory for as long as it is looked at.
+#[derive(Debug)]
+pub(super) struct Whole {
+    bytes: Vec<u8>,
+    rows: usize,
+    names: usize,
+}
+
+impl Summary {
+    /// Writes the summary of the segment in `dir`, durably, and opens it.
+    pub(super) fn write(dir: &Path, first: Seq, tally: &Tally, keys: &[(KeyRecord, Seq)]) -> io::Result<Self> {
+        let path = dir.join(FILE);
+        disk::write_whole(&path, &encode(first, tally, keys))?;
+        Ok(Self::open(dir, first)?.ok_or_else(|| io::Error::other("it reads back differently"))?.0)
+    }
+
+    /// Reads and checks the summary in `dir`; `None` when there is none or it is damaged.
+    pub(super) fn open(dir: &Path, first: Seq) -> io::Result<Option<(Self, Whole)>> {
+        let path = dir.join(FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some((span, whole)) = Whole::parse(bytes, first) else { return Ok(None) };
+        let (rows, bytes) = (whole.rows, whole.bytes.len() as u64);
+        Ok(Some((Self { span, file: File::open(path)?, rows, bytes }, whole)))
+    }
+
+    /// First and last position of a topic in the segment, if it has events there.
+    pub(super) fn find(&self, topic: TopicKey) -> io::Result<Option<(Seq, Seq)>> {
+        let (mut low, mut high) = (0, self.rows);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let mut row = [0; ROW_BYTES];
+            self.file.read_exact_at(&mut row, (HEADER_BYTES + middle * ROW_BYTES) as u64)?;
+            let number = |at: usize| u64::from_be_bytes(*row[at..].first_chunk().expect("a row has 72 bytes"));
+            match number(0).cmp(&topic.0) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return Ok(Some((Seq(number(8)), Seq(number(32))))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Size of the file in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+fn encode(first: Seq, tally: &Tally, keys: &[(KeyRecord, Seq)]) -> Vec<u8> {
+    let mut topics: Vec<&TopicTally> = tally.topics.values().collect();
+    topics.sort_unstable_by_key(|topic| topic.summary.key);
+    let names: usize = topics.iter().map(|topic| topic.summary.name.as_str().len()).sum();
+    let mut out = Vec::with_capacity(HEADER_BYTES + topics.len() * ROW_BYTES + names + 4);
+    out.extend_from_slice(&MAGIC);
+    let span = tally.span;
+    let header = [first.0, span.head.0, span.oldest.0, span.newest.0, span.weight, topics.len() as u64, names as u64];
+    put_numbers(&mut out, &header);
+    let mut name_at = 0;
+    for topic in &topics {
+        let TopicSummary { key, name, first, first_prev, first_time, last, last_closes, events, bytes } =
+            &topic.summary;
+        put_numbers(&mut out, &[key.0, first.0, first_prev.0, first_time.0, last.0, *events, *bytes, topic.weight]);
+        out.extend_from_slice(&u32::try_from(name_at).expect("a segment's names are far below 4 GiB").to_be_bytes());
+        let len = name.as_str().len();
+        out.extend_from_slice(&u16::try_from(len).expect("at most 255").to_be_bytes());
+        out.extend_from_slice(&[u8::from(*last_closes), 0]);
+        name_at += len;
+    }
+    for topic in &topics {
+        out.extend_from_slice(topic.summary.name.as_str().as_bytes());
+    }
+    for (record, commit) in keys {
+        let (stem, record) = encode_key(record, *commit);
+        put_bytes(&mut out, &stem);
+        put_bytes(&mut out, &record);
+    }
+    seal(&mut out, SALT);
+    out
+}
+
+fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
+    for number in numbers {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+}
+
+impl Whole {
+    fn parse(bytes: Vec<u8>, first: Seq) -> Option<(Span, Self)> {
+        let body = unseal(&bytes, SALT)?;
+        let mut take = Take::new(body);
+        if take.array()? != MAGIC || take.u64()? != first.0 {
+            return None;
+        }
+        let span = Span {
+            head: Seq(take.u64()?),
+            oldest: Millis(take.u64()?),
+            newest: Millis(take.u64()?),
+            weight: take.u64()?,
+        };
+        let (rows, names) = (usize::try_from(take.u64()?).ok()?, usize::try_from(take.u64()?).ok()?);
+        let keys = HEADER_BYTES.checked_add(rows.checked_mul(ROW_BYTES)?)?.checked_add(names)?;
+        (keys <= body.len()).then_some(())?;
+        Some((span, Self { bytes, rows, names }))
+    }
+
+    /// Its topics, sorted by key.
+    pub(super) fn topics(&self) -> impl Iterator<Item = TopicTally> + '_ {
+        let names = &self.bytes[HEADER_BYTES + self.rows * ROW_BYTES..][..self.names];
+        let rows = self.bytes[HEADER_BYTES..].chunks_exact(ROW_BYTES).take(self.rows);
+        // The checksum holds, so a row that makes no sense was written so: it is left out.
+        rows.filter_map(|row| parse_row(row, names))
+    }
+
+    /// Its idempotency keys, each with the last id of its commit.
+    pub(super) fn keys(&self) -> Vec<(KeyRecord, Seq)> {
+        let body = &self.bytes[..self.bytes.len() - 4];
+        let mut take = Take::new(body);
+        take.skip(HEADER_BYTES + self.rows * ROW_BYTES + self.names);
+        std::iter::from_fn(|| decode_key(take.bytes()?, take.bytes()?)).collect()
+    }
+}
+
+fn parse_row(row: &[u8], names: &[u8]) -> Option<TopicTally> {
+    let mut take = Take::new(row);
+    let mut number = || take.u64();
+    let (key, first, first_prev) = (TopicKey(number()?), Seq(number()?), Seq(number()?));
+    let (first_time, last) = (Millis(number()?), Seq(number()?));
+    let (events, bytes, weight) = (number()?, number()?, number()?);
+    let at = usize::try_from(u32::from_be_bytes(take.array()?)).ok()?;
+    let len = usize::from(u16::from_be_bytes(take.array()?));
+    let name = TopicName::new(std::str::from_utf8(names.get(at..)?.get(..len)?).ok()?).ok()?;
+    let last_closes = take.byte()? & 1 != 0;
+    let summary = TopicSummary { key, name, first, first_prev, first_time, last, last_closes, events, bytes };
+    Some(TopicTally { summary, weight })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, NewEvent};
+
+    #[test]
+    fn a_summary_survives_its_file_and_finds_topics() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut tally = Tally::after(Seq(9));
+        for n in 10..200 {
+            let topic = TopicName::new(&format!("t/{}", n % 20)).expect("valid");
+            let new = NewEvent { close: n == 199, ..NewEvent::new(topic, "data") };
+            tally.event(TopicKey(10 + n % 20), &Event { seq: Seq(n), prev: Seq(n - 1), time: Millis(n), new });
+            tally.block(TopicKey(10 + n % 20), 100);
+            tally.commit(Seq(n), Millis(n));
+        }
+        Summary::write(dir.path(), Seq(10), &tally, &[]).expect("written");
+        let (summary, whole) = Summary::open(dir.path(), Seq(10)).expect("read").expect("whole");
+        assert_eq!(summary.span, tally.span);
+        let mut want: Vec<_> = tally.topics.values().cloned().collect();
+        want.sort_by_key(|topic| topic.summary.key);
+        assert!(whole.topics().eq(want.iter().cloned()));
+        for topic in want {
+            let TopicSummary { key, first, last, .. } = topic.summary;
+            assert_eq!(summary.find(key).expect("read"), Some((first, last)));
+        }
+        assert_eq!(summary.find(TopicKey(9)).expect("read"), None);
+        let path = dir.path().join(FILE);
+        let mut bytes = fs::read(&path).expect("there");
+        bytes[300] ^= 4;
+        fs::write(&path, bytes).expect("written");
+        assert!(Summary::open(dir.path(), Seq(10)).expect("read").is_none());
+    }
+}

@@ -1,0 +1,128 @@
+//! A segment's trees, and how to find things in them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::event::Seq;
+
+use super::super::log::store::TopicKey;
+use super::block::Block;
+use super::guard::guarded;
+use super::parts::{self, PartError};
+use super::records::CommitRecord;
+use super::{database, keys};
+
+/// An open segment.
+#[derive(Debug)]
+pub(super) struct Tables {
+    db: sled::Db,
+    pub(super) blocks: sled::Tree,
+    pub(super) commits: sled::Tree,
+    pub(super) topics: sled::Tree,
+    pub(super) keys: sled::Tree,
+}
+
+/// A block as it was found: `None` is damage.
+pub(super) type Found<T> = Result<(Seq, Option<T>), PartError>;
+
+impl Tables {
+    /// Opens the segment in `dir`, or makes it. Blocks.
+    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Arc<str>> {
+        let db = database::open(dir, cache_bytes)?;
+        let tree = |name: &str| db.open_tree(name).map_err(|error| Arc::from(error.to_string()));
+        let trees = guarded(|| {
+            Ok::<_, Arc<str>>([tree(keys::BLOCKS)?, tree(keys::COMMITS)?, tree(keys::TOPICS)?, tree(keys::KEYS)?])
+        });
+        let [blocks, commits, topics, keys] = trees??;
+        Ok(Self { db, blocks, commits, topics, keys })
+    }
+
+    /// Makes all that was inserted durable.
+    pub(super) fn flush(&self) -> sled::Result<()> {
+        self.db.flush().map(drop)
+    }
+
+    /// Blocks of `topic` with events after `after`, none beginning beyond `through`, in order.
+    pub(super) fn blocks(
+        &self,
+        topic: TopicKey,
+        after: Seq,
+        through: Seq,
+    ) -> Result<impl Iterator<Item = Found<Block>> + '_, PartError> {
+        let key = |seq, part| parts::key(&keys::block(topic, seq), part);
+        // The block that begins at or before the first wanted event may hold it.
+        let before = self.blocks.range(key(Seq::ZERO, 0)..=key(after.next(), u16::MAX)).next_back().transpose()?;
+        let start = before.and_then(|(key, _)| keys::parse_block(&key)).map_or(after.next(), |(_, first, _)| first);
+        let range = self.blocks.range(key(start, 0)..=key(through, u16::MAX));
+        Ok(range.filter_map(move |entry| self.block_of(entry).transpose()))
+    }
+
+    /// Every block of the segment, in order of their keys.
+    pub(super) fn all_blocks(&self) -> impl Iterator<Item = Result<(TopicKey, Seq, Option<Bytes>), PartError>> + '_ {
+        self.blocks.iter().filter_map(|entry| self.block_bytes(entry).transpose())
+    }
+
+    /// The block that begins at `first`; `None` when it is missing or damaged.
+    pub(super) fn block(&self, topic: TopicKey, first: Seq) -> Result<Option<Block>, PartError> {
+        let bytes = torn_is_none(parts::get(&self.blocks, &keys::block(topic, first)))?;
+        Ok(bytes.and_then(|bytes| Block::parse(topic, first, bytes)))
+    }
+
+    /// Commits from the one that `from` lies in or before, in order.
+    pub(super) fn commits(&self, from: Seq) -> Result<impl Iterator<Item = Found<CommitRecord>> + '_, PartError> {
+        let start = self.commit_before(from)?.unwrap_or(from);
+        let range = self.commits.range(parts::key(&keys::commit(start), 0)..);
+        Ok(range.filter_map(move |entry| self.commit_of(entry).transpose()))
+    }
+
+    /// Where the last commit begins that begins at or before `seq`.
+    pub(super) fn commit_before(&self, seq: Seq) -> Result<Option<Seq>, PartError> {
+        let last = self.commits.range(..=parts::key(&keys::commit(seq), u16::MAX)).next_back().transpose()?;
+        Ok(last.and_then(|(key, _)| keys::parse_commit(&key)).map(|(first, _)| first))
+    }
+
+    /// The commit that begins at `first`; `None` when it is missing or damaged.
+    pub(super) fn commit(&self, first: Seq) -> Result<Option<CommitRecord>, PartError> {
+        let bytes = torn_is_none(parts::get(&self.commits, &keys::commit(first)))?;
+        Ok(bytes.and_then(|bytes| CommitRecord::decode(first, &bytes)))
+    }
+
+    fn block_of(
+        &self,
+        entry: sled::Result<(sled::IVec, sled::IVec)>,
+    ) -> Result<Option<(Seq, Option<Block>)>, PartError> {
+        let found = self.block_bytes(entry)?;
+        let parse = |topic, first, bytes: Option<Bytes>| bytes.and_then(|bytes| Block::parse(topic, first, bytes));
+        Ok(found.map(|(topic, first, bytes)| (first, parse(topic, first, bytes))))
+    }
+
+    fn block_bytes(
+        &self,
+        entry: sled::Result<(sled::IVec, sled::IVec)>,
+    ) -> Result<Option<(TopicKey, Seq, Option<Bytes>)>, PartError> {
+        let (key, value) = entry?;
+        let Some((topic, first, 0)) = keys::parse_block(&key) else { return Ok(None) };
+        let whole = torn_is_none(parts::complete(&self.blocks, &key[..key.len() - 2], value).map(Some))?;
+        Ok(Some((topic, first, whole)))
+    }
+
+    fn commit_of(
+        &self,
+        entry: sled::Result<(sled::IVec, sled::IVec)>,
+    ) -> Result<Option<(Seq, Option<CommitRecord>)>, PartError> {
+        let (key, value) = entry?;
+        let Some((first, 0)) = keys::parse_commit(&key) else { return Ok(None) };
+        let whole = torn_is_none(parts::complete(&self.commits, &key[..key.len() - 2], value).map(Some))?;
+        Ok(Some((first, whole.and_then(|bytes| CommitRecord::decode(first, &bytes)))))
+    }
+}
+
+/// Missing parts are damage to one value, not a failure of the database.
+fn torn_is_none(value: Result<Option<Bytes>, PartError>) -> Result<Option<Bytes>, PartError> {
+    match value {
+        Err(PartError::Torn) => Ok(None),
+        value => value,
+    }
+}

@@ -1,0 +1,121 @@
+//! What a segment holds, counted while it is written.
+
+use std::collections::HashMap;
+
+use crate::event::{Event, Millis, Seq, TopicName};
+
+use super::super::log::store::{TopicKey, TopicSummary};
+use super::block::Block;
+
+/// Bytes a block costs beyond its own: its key, its share of a page and of its commit's record.
+const BLOCK_OVERHEAD: u64 = 64;
+
+/// A segment's events as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The newest position in it, or covered by it; before its first when it is empty.
+    pub(super) head: Seq,
+    /// Time of its oldest commit.
+    pub(super) oldest: Millis,
+    /// Time of its newest commit.
+    pub(super) newest: Millis,
+    /// Bytes of its blocks.
+    pub(super) weight: u64,
+}
+
+/// One topic's events in a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TopicTally {
+    pub(super) summary: TopicSummary,
+    /// Bytes of its blocks.
+    pub(super) weight: u64,
+}
+
+/// Both.
+#[derive(Debug, Clone)]
+pub(super) struct Tally {
+    pub(super) span: Span,
+    /// Only topics with events in this segment.
+    pub(super) topics: HashMap<TopicKey, TopicTally>,
+}
+
+impl Tally {
+    /// Of an empty segment that begins after `head`.
+    pub(super) fn after(head: Seq) -> Self {
+        let span = Span { head, oldest: Millis(0), newest: Millis(0), weight: 0 };
+        Self { span, topics: HashMap::new() }
+    }
+
+    /// A commit whose newest position is `last`.
+    pub(super) fn commit(&mut self, last: Seq, time: Millis) {
+        if self.span.oldest == Millis(0) {
+            self.span.oldest = time;
+        }
+        self.span.newest = self.span.newest.max(time);
+        self.span.head = self.span.head.max(last);
+    }
+
+    /// A block of `bytes` that was written for `topic`, after its events.
+    pub(super) fn block(&mut self, topic: TopicKey, bytes: u64) {
+        let weight = bytes + BLOCK_OVERHEAD;
+        self.span.weight += weight;
+        if let Some(tally) = self.topics.get_mut(&topic) {
+            tally.weight += weight;
+        }
+    }
+
+    /// An event that was written.
+    pub(super) fn event(&mut self, key: TopicKey, event: &Event) {
+        let name = || event.new.topic.clone();
+        let (seq, prev, time) = (event.seq, event.prev, event.time);
+        self.add(key, name, (seq, prev, time), event.new.data.len() as u64, event.new.close);
+    }
+
+    /// A block that was read. Answers `false`, having counted what came before, when it is damaged.
+    pub(super) fn read(&mut self, key: TopicKey, name: &TopicName, block: &Block) -> bool {
+        for entry in block.entries() {
+            let Some(entry) = entry else { return false };
+            let header = entry.header;
+            self.add(key, || name.clone(), (header.seq, header.prev, header.time), header.bytes, entry.closes);
+        }
+        self.block(key, block.len());
+        true
+    }
+
+    fn add(
+        &mut self,
+        key: TopicKey,
+        name: impl FnOnce() -> TopicName,
+        (seq, prev, time): (Seq, Seq, Millis),
+        bytes: u64,
+        closes: bool,
+    ) {
+        let tally = self.topics.entry(key).or_insert_with(|| {
+            let summary = TopicSummary {
+                key,
+                name: name(),
+                first: seq,
+                first_prev: prev,
+                first_time: time,
+                last: seq,
+                last_closes: closes,
+                events: 0,
+                bytes: 0,
+            };
+            TopicTally { summary, weight: 0 }
+        });
+        let summary = &mut tally.summary;
+        summary.last = seq;
+        summary.last_closes = closes;
+        summary.events += 1;
+        summary.bytes += bytes;
+    }
+}
+
+/// Puts what a later segment holds of a topic behind what earlier ones hold.
+pub(super) fn join(earlier: &mut TopicSummary, later: &TopicSummary) {
+    earlier.last = later.last;
+    earlier.last_closes = later.last_closes;
+    earlier.events += later.events;
+    earlier.bytes += later.bytes;
+}

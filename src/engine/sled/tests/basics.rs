@@ -1,0 +1,208 @@
+//! What goes in comes out, also after a restart.
+
+use super::*;
+
+fn key(n: u8) -> IdempotencyKey {
+    IdempotencyKey { key: [n; 16], fingerprint: [n + 1; 16] }
+}
+
+#[test]
+fn every_part_of_an_event_survives_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, recovered) = Bench::open(dir.path());
+    assert_eq!((recovered.head, recovered.next, recovered.topics.len()), (Seq(0), Seq(1), 0));
+    let large: String = "größe ".repeat(40_000);
+    let rich = NewEvent {
+        topic: name("a/b"),
+        name: EventName::new("token").expect("valid"),
+        data: Data::from("one\ntwo\0"),
+        retry: Some(5000),
+        close: true,
+    };
+    let commit = bench.build(vec![
+        NewEvent::new(name("a/b"), "first"),
+        NewEvent::new(name("größe/ü"), large.as_str()),
+        NewEvent::new(name("a/b"), ""),
+        rich,
+    ]);
+    bench.commit(&commit);
+    for n in 0..50 {
+        bench.publish(&[("c", &"x".repeat(n * 7)), ("d", "y"), ("c", "z")]);
+    }
+    bench.check_all();
+    let (bench, recovered) = bench.reopen(config(dir.path()));
+    bench.check_all();
+    assert_eq!((recovered.head.0 + 1, recovered.next.0), (155, 155));
+    assert_eq!(recovered.last_time, Millis(1_000_051));
+    assert_eq!(recovered.lost, []);
+    let closed = recovered.topics.iter().find(|topic| topic.name == name("a/b")).expect("there");
+    assert_eq!((closed.first, closed.last, closed.events, closed.last_closes), (Seq(1), Seq(4), 3, true));
+    assert_eq!(closed.bytes, 5 + 8);
+    assert_eq!(recovered.topics.len(), 4);
+}
+
+#[test]
+fn a_page_ends_where_its_budget_does_and_the_next_goes_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::open(dir.path());
+    for n in 0..40 {
+        let data = "x".repeat(n % 10 * 100);
+        bench.publish(&[("a", &data), ("b", &data), ("a", &data)]);
+    }
+    for budget in [Budget { events: 1, bytes: 0 }, Budget { events: 7, bytes: 900 }, Budget { events: 5, ..ALL }] {
+        let (mut at, mut pages) = (0, Vec::new());
+        loop {
+            let (page, through) = bench.scan(at, budget);
+            assert!(page.len() <= budget.events);
+            assert!(page.len() == 1 || page.iter().map(|event| event.new.data.len()).sum::<usize>() <= budget.bytes);
+            if page.is_empty() {
+                assert_eq!(through, 120);
+                break;
+            }
+            at = through;
+            pages.extend(page);
+        }
+        assert!(pages.iter().eq(bench.events.iter().map(|(_, event)| event)));
+        let (mut at, mut pages) = (Seq(0), Vec::new());
+        let topic = (bench.keys["a"], &name("a"));
+        loop {
+            let page = bench.store.topic_events(topic, at, Seq(u64::MAX), budget).expect("read");
+            let Some(last) = page.last() else { break };
+            at = last.seq;
+            pages.extend(page);
+        }
+        assert_eq!(pages, bench.read("a", 0));
+    }
+    let half = bench.store.topic_events((bench.keys["a"], &name("a")), Seq(10), Seq(20), ALL).expect("read");
+    assert!(half.iter().all(|event| (11..=20).contains(&event.seq.0)) && half.len() == 6);
+}
+
+#[test]
+fn headers_say_what_the_events_are() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::open(dir.path());
+    for n in 0..20 {
+        bench.publish(&[("a", &"x".repeat(n)), ("b", "y")]);
+    }
+    let headers = bench.store.topic_headers(bench.keys["a"], Seq(5), 7).expect("read");
+    let events = bench.read("a", 5);
+    assert_eq!(headers.len(), 7);
+    for (header, event) in headers.iter().zip(events) {
+        assert_eq!((header.seq, header.prev, header.time), (event.seq, event.prev, event.time));
+        assert_eq!(header.bytes, event.new.data.len() as u64);
+    }
+}
+
+#[test]
+fn a_moment_becomes_the_position_before_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let small = SledConfig { rotate_bytes: 1, ..config(dir.path()) };
+    let (mut bench, _) = Bench::with(small);
+    assert_eq!(bench.store.position_before(Millis(5)).expect("read"), Seq(0));
+    for _ in 0..10 {
+        bench.time += 9;
+        bench.publish(&[("a", "x"), ("a", "y")]);
+    }
+    for (time, before) in [(0, 0), (1_000_010, 0), (1_000_011, 2), (1_000_020, 2), (1_000_100, 18), (1_000_101, 20)] {
+        assert_eq!(bench.store.position_before(Millis(time)).expect("read"), Seq(before), "{time}");
+    }
+}
+
+#[test]
+fn settings_and_marks_survive_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (bench, _) = Bench::open(dir.path());
+    let own = TopicSettings { max_events: Some(Some(7)), exists: true, ..TopicSettings::default() };
+    let marked = TopicSettings { deleted_through: Some(Seq(40)), ..TopicSettings::default() };
+    let both = TopicSettings { deleted_through: Some(Seq(30)), retry: Some(9), ..TopicSettings::default() };
+    for (topic, settings) in [("a", &own), ("del/1", &marked), ("del/2", &both), ("gone", &own)] {
+        bench.store.save_settings(&name(topic), settings).expect("saved");
+    }
+    bench.store.save_settings(&name("gone"), &TopicSettings::default()).expect("saved");
+    let (bench, recovered) = bench.reopen(config(dir.path()));
+    assert_eq!(recovered.settings, [(name("a"), own), (name("del/2"), both)]);
+    assert_eq!(recovered.newest_mark, Seq(40));
+    assert_eq!(bench.store.mark(&name("del/1")), Some(Seq(40)));
+    assert_eq!(bench.store.mark(&name("a")), None);
+    assert_eq!(bench.store.marks("del/", Seq(0)), [(name("del/1"), Seq(40)), (name("del/2"), Seq(30))]);
+    assert_eq!(bench.store.marks("del/", Seq(30)), [(name("del/1"), Seq(40))]);
+    assert_eq!(bench.store.marks("e", Seq(0)), []);
+}
+
+#[test]
+fn idempotency_keys_survive_a_restart_and_their_window_ends() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for rotate_bytes in [1, 1 << 30] {
+        let dir = dir.path().join(rotate_bytes.to_string());
+        let config = SledConfig { rotate_bytes, ..config(&dir) };
+        let (mut bench, _) = Bench::with(config.clone());
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        bench.time = u64::try_from(now.as_millis()).expect("fits") - 700_000;
+        let mut records = Vec::new();
+        for n in 0..8 {
+            bench.time += 100_000;
+            let mut commit = bench.build(vec![NewEvent::new(name("a"), "x")]);
+            let receipts = (0..u32::from(n) * 1000).map(|_| (name("a"), commit.events[0].1.seq, 3)).collect();
+            let record = KeyRecord { key: key(n), time: commit.time, receipts };
+            commit.keys.push(record.clone());
+            bench.commit(&commit);
+            records.push(record);
+        }
+        let only = KeyRecord { key: key(100), time: Millis(bench.time), receipts: Vec::new() };
+        let commit = Commit { events: Vec::new(), keys: vec![only.clone()], time: only.time };
+        bench.store.commit(&commit).expect("accepted");
+        records.push(only);
+        let (_, recovered) = bench.reopen(config);
+        let valid = records.iter().filter(|record| record.time.0 + 600_000 >= records[7].time.0);
+        assert!(recovered.keys.iter().eq(valid), "{:?}", recovered.keys.len());
+    }
+}
+
+#[test]
+fn a_second_opener_is_refused_by_name_of_the_lock() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (bench, _) = Bench::open(dir.path());
+    let refused = SledStore::open(config(dir.path())).expect_err("in use");
+    assert!(matches!(refused, OpenError::Locked { .. }) && refused.to_string().contains("/lock"), "{refused}");
+    bench.store.close();
+    SledStore::open(config(dir.path())).expect("free again");
+}
+
+#[test]
+fn a_newer_format_is_refused_by_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("format"), "gapless store\nformat 7\n").expect("written");
+    let refused = SledStore::open(config(dir.path())).expect_err("newer");
+    assert_eq!(refused.to_string(), "this store has format 7, this gapless reads up to 1; use a newer gapless");
+    std::fs::write(dir.path().join("format"), "something else").expect("written");
+    assert!(matches!(SledStore::open(config(dir.path())), Err(OpenError::NotAStore { .. })));
+}
+
+#[test]
+fn a_closed_store_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::open(dir.path());
+    bench.publish(&[("a", "x")]);
+    bench.store.close();
+    bench.store.close();
+    let commit = bench.build(vec![NewEvent::new(name("a"), "y")]);
+    assert!(matches!(bench.store.commit(&commit), Err(StoreError::Failed(_))));
+    assert!(bench.store.topic_events((bench.keys["a"], &name("a")), Seq(0), Seq(9), ALL).is_err());
+}
+
+#[test]
+fn events_are_found_across_many_segments() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let small = SledConfig { rotate_bytes: 1, max_open_segments: 3, ..config(dir.path()) };
+    let (mut bench, _) = Bench::with(small.clone());
+    for n in 0..30 {
+        bench.publish(&[("always", "x"), (if n % 7 == 0 { "rare" } else { "often" }, "y")]);
+    }
+    bench.check_all();
+    let (bench, recovered) = bench.reopen(small);
+    bench.check_all();
+    let always = recovered.topics.iter().find(|topic| topic.name == name("always")).expect("there");
+    assert_eq!((always.first, always.last, always.events), (Seq(1), Seq(59), 30));
+    let rare = recovered.topics.iter().find(|topic| topic.name == name("rare")).expect("there");
+    assert_eq!((rare.first, rare.last, rare.events), (Seq(2), Seq(58), 5));
+}

@@ -1,0 +1,118 @@
+//! What the store on disk promises, tried on real files.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::log::store::{Budget, Commit, KeyRecord, Recovered, Store, StoreError, TopicKey, TopicSettings};
+use super::{OpenError, SledConfig, SledStore};
+use crate::engine::IdempotencyKey;
+use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
+
+mod basics;
+
+/// As much as there is.
+const ALL: Budget = Budget { events: usize::MAX, bytes: usize::MAX };
+
+/// A store, and all that was acknowledged by it.
+struct Bench {
+    store: SledStore,
+    next: u64,
+    time: u64,
+    keys: HashMap<String, TopicKey>,
+    last: HashMap<TopicKey, u64>,
+    events: Vec<(TopicKey, Arc<Event>)>,
+}
+
+fn config(dir: &Path) -> SledConfig {
+    SledConfig { reserve_bytes: 0, ..SledConfig::new(dir) }
+}
+
+fn name(text: &str) -> TopicName {
+    TopicName::new(text).expect("a valid name")
+}
+
+impl Bench {
+    fn open(dir: &Path) -> (Self, Recovered) {
+        Self::with(config(dir))
+    }
+
+    fn with(config: SledConfig) -> (Self, Recovered) {
+        let store = SledStore::open(config).expect("it opens");
+        let recovered = store.recovered();
+        let mut bench = Self {
+            store,
+            next: recovered.next.0,
+            time: recovered.last_time.0.max(1_000_000),
+            keys: HashMap::new(),
+            last: HashMap::new(),
+            events: Vec::new(),
+        };
+        for topic in &recovered.topics {
+            bench.keys.insert(topic.name.to_string(), topic.key);
+            bench.last.insert(topic.key, topic.last.0);
+        }
+        (bench, recovered)
+    }
+
+    /// Opens the store again, expecting what was acknowledged.
+    fn reopen(self, config: SledConfig) -> (Self, Recovered) {
+        let Self { store, events, .. } = self;
+        store.close();
+        drop(store);
+        let (bench, recovered) = Self::with(config);
+        (Self { events, ..bench }, recovered)
+    }
+
+    /// Builds a commit of `events`, giving positions.
+    fn build(&mut self, events: Vec<NewEvent>) -> Commit {
+        self.time += 1;
+        let time = Millis(self.time);
+        let mut built = Vec::new();
+        for new in events {
+            let seq = self.next;
+            self.next += 1;
+            let key = *self.keys.entry(new.topic.to_string()).or_insert(TopicKey(seq));
+            let prev = Seq(self.last.insert(key, seq).unwrap_or(0));
+            built.push((key, Arc::new(Event { seq: Seq(seq), prev, time, new })));
+        }
+        Commit { events: built, keys: Vec::new(), time }
+    }
+
+    fn commit(&mut self, commit: &Commit) {
+        self.store.commit(commit).expect("accepted");
+        self.events.extend(commit.events.iter().cloned());
+    }
+
+    /// Commits one event a topic and text.
+    fn publish(&mut self, events: &[(&str, &str)]) {
+        let events = events.iter().map(|(topic, data)| NewEvent::new(name(topic), *data)).collect();
+        let commit = self.build(events);
+        self.commit(&commit);
+    }
+
+    fn read(&self, topic: &str, after: u64) -> Vec<Arc<Event>> {
+        let key = self.keys[topic];
+        self.store.topic_events((key, &name(topic)), Seq(after), Seq(u64::MAX), ALL).expect("read")
+    }
+
+    fn scan(&self, after: u64, budget: Budget) -> (Vec<Arc<Event>>, u64) {
+        let names: HashMap<TopicKey, TopicName> = self.keys.iter().map(|(text, key)| (*key, name(text))).collect();
+        let scan = self.store.scan(Seq(after), Seq(u64::MAX), budget, &mut |key| names.get(&key).cloned());
+        let scan = scan.expect("read");
+        (scan.events, scan.through.0)
+    }
+
+    /// Everything acknowledged is there, by topic and by scan.
+    fn check_all(&self) {
+        let (scanned, _) = self.scan(0, ALL);
+        assert_eq!(scanned.len(), self.events.len(), "events by scan");
+        for (got, (_, want)) in scanned.iter().zip(&self.events) {
+            assert_eq!(got, want);
+        }
+        for (text, key) in &self.keys {
+            let want: Vec<_> = self.events.iter().filter(|(of, _)| of == key).map(|(_, event)| event.clone()).collect();
+            assert_eq!(self.read(text, 0), want, "{text}");
+        }
+    }
+}

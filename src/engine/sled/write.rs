@@ -1,0 +1,209 @@
+//! The one writer: insert, flush, count.
+//!
+//! Plain inserts by one thread, and the commit's record last: sled recovers a prefix of what was inserted, so a commit
+//! is whole when its record is there. (`apply_batch` would cost a second sync a commit and give no more.)
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::event::Seq;
+
+use super::super::log::store::{Commit, StoreError, TopicKey};
+use super::block::Builder;
+use super::guard::guarded;
+use super::records::{CommitRecord, encode_key};
+use super::segment::Segment;
+use super::tables::Tables;
+use super::tally::Tally;
+use super::watermark::RESERVE_IDS;
+use super::{Shared, database, disk, keys, parts};
+
+/// Where commits go.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) segment: Arc<Segment>,
+    pub(super) tables: Arc<Tables>,
+    pub(super) tally: Tally,
+    pub(super) begun: Instant,
+    /// No id above it was reserved in the watermark.
+    pub(super) reserved: Seq,
+}
+
+impl Shared {
+    /// Makes `commit` durable, then readable. Answers whether a segment waits to be sealed.
+    pub(super) fn commit(&self, commit: &Commit) -> Result<bool, StoreError> {
+        self.alive()?;
+        let data: usize = commit.events.iter().map(|(_, event)| event.new.data.len() + 64).sum();
+        let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.len() * 64).sum();
+        self.space.check((data + keys + 1) as u64)?;
+        let mut writer = self.writer.lock();
+        let Some(writer) = writer.as_mut() else { return Err(self.closed()) };
+        let rotated = !commit.events.is_empty() && self.is_due(writer);
+        if rotated {
+            self.rotate(writer).map_err(|reason| self.poison("beginning a segment", &reason))?;
+        }
+        let last = commit.events.last().map(|(_, event)| event.seq);
+        if let Some(last) = last {
+            self.reserve(writer, last)?;
+        }
+        let blocks = guarded(|| writer.insert(commit)).map_err(|panic| self.poison("a write", &panic))?;
+        let blocks = blocks.map_err(|error| self.poison("a write", &error))?;
+        writer.count(commit, &blocks);
+        if let Some(last) = last {
+            self.head.store(last.0, Ordering::Release);
+        }
+        Ok(rotated)
+    }
+
+    /// Whether the segment is large or old enough to be the last of its commits.
+    fn is_due(&self, writer: &Writer) -> bool {
+        let empty = writer.tally.topics.is_empty();
+        let full = || {
+            let db = std::fs::metadata(writer.segment.dir.join("db"));
+            db.is_ok_and(|db| db.len() >= self.config.rotate_bytes)
+        };
+        !empty && (writer.begun.elapsed() >= self.config.rotate_age || full())
+    }
+
+    /// Begins another segment and leaves the old one to be sealed.
+    fn rotate(&self, writer: &mut Writer) -> Result<(), Arc<str>> {
+        let head = writer.tally.span.head;
+        let next = begin(&self.config, head.next())?;
+        let begun = Writer {
+            segment: next.0,
+            tables: next.1,
+            tally: Tally::after(head),
+            begun: Instant::now(),
+            reserved: writer.reserved,
+        };
+        self.segments.replace(&[], Some(Arc::clone(&begun.segment)));
+        let old = std::mem::replace(writer, begun);
+        old.segment.finish(old.tally);
+        Ok(())
+    }
+
+    /// Reserves ids before the last ones reserved are given out, so that none is given twice after a crash.
+    fn reserve(&self, writer: &mut Writer, last: Seq) -> Result<(), StoreError> {
+        if last.0.saturating_add(RESERVE_IDS / 2) <= writer.reserved.0 {
+            return Ok(());
+        }
+        let mut watermark = self.watermark.lock();
+        watermark.mark.reserved = Seq(last.0.saturating_add(RESERVE_IDS));
+        watermark.mark.clean = false;
+        if let Err(error) = watermark.save() {
+            drop(watermark);
+            return Err(self.poison("reserving ids", &error));
+        }
+        writer.reserved = watermark.mark.reserved;
+        Ok(())
+    }
+
+    /// Records a clean end and lets go of everything.
+    pub(super) fn close(&self) {
+        let writer = self.writer.lock().take();
+        let meta = self.meta.lock().take();
+        let clean = self.failed.get().is_none();
+        let _ = self.failed.set("the store is closed".into());
+        if let Some(writer) = writer.as_ref().filter(|_| clean) {
+            let flushed = guarded(|| writer.tables.flush());
+            let mut watermark = self.watermark.lock();
+            watermark.mark.head = self.head();
+            watermark.mark.clean = matches!(flushed, Ok(Ok(())));
+            if let Err(error) = watermark.save() {
+                tracing::error!(%error, "cannot record a clean end; the next start reads more");
+            }
+        }
+        let list = self.segments.list();
+        self.segments.replace(&list, None);
+        let open: Vec<_> = list.iter().map(|segment| segment.retire()).collect();
+        if writer.is_some() {
+            database::close_bounded((writer, meta, open, list));
+        }
+        drop(self.lock.lock().take());
+    }
+}
+
+/// Makes an empty segment for positions from `first`.
+pub(super) fn begin(config: &super::SledConfig, first: Seq) -> Result<(Arc<Segment>, Arc<Tables>), Arc<str>> {
+    let segment = Segment::new(&config.dir, first, 0);
+    let io = |error: std::io::Error| Arc::<str>::from(error.to_string());
+    disk::make_dir(&segment.dir).map_err(io)?;
+    let tables = Arc::new(Tables::open(&segment.dir, config.cache_bytes_per_segment)?);
+    disk::sync_tree(&segment.dir).map_err(io)?;
+    Ok((Arc::new(segment.with_tables(Arc::clone(&tables))), tables))
+}
+
+/// A block that was written.
+#[derive(Debug)]
+struct Written {
+    topic: TopicKey,
+    first: Seq,
+    bytes: u64,
+}
+
+impl Writer {
+    /// Inserts a commit and waits until it is durable.
+    fn insert(&self, commit: &Commit) -> sled::Result<Vec<Written>> {
+        let tables = &*self.tables;
+        let mut named = HashSet::new();
+        for (topic, event) in &commit.events {
+            if !self.tally.topics.contains_key(topic) && named.insert(*topic) {
+                tables.topics.insert(keys::topic(*topic), event.new.topic.as_str())?;
+            }
+        }
+        let mut written = Vec::new();
+        let mut open: HashMap<TopicKey, Builder> = HashMap::new();
+        let mut write = |topic, block: Builder| {
+            let first = block.first();
+            let (stem, bytes) = block.finish();
+            written.push(Written { topic, first, bytes: bytes.len() as u64 });
+            parts::insert(&tables.blocks, &stem, &bytes)
+        };
+        for (topic, event) in &commit.events {
+            match open.entry(*topic) {
+                Entry::Occupied(mut block) if block.get().takes(event) => block.get_mut().push(event),
+                Entry::Occupied(mut block) => write(*topic, block.insert(Builder::new(*topic, event)))?,
+                Entry::Vacant(none) => drop(none.insert(Builder::new(*topic, event))),
+            }
+        }
+        for (topic, block) in open {
+            write(topic, block)?;
+        }
+        let ends = commit.events.first().zip(commit.events.last());
+        let last = ends.map_or(Seq::ZERO, |(_, last)| last.1.seq);
+        for record in &commit.keys {
+            let (stem, bytes) = encode_key(record, last);
+            parts::insert(&tables.keys, &stem, &bytes)?;
+        }
+        if let Some((first, last)) = ends {
+            written.sort_unstable_by_key(|block| block.first);
+            let record = CommitRecord {
+                first: first.1.seq,
+                last: last.1.seq,
+                before: self.tally.span.head,
+                time: commit.time,
+                blocks: written.iter().map(|block| (block.topic, block.first)).collect(),
+            };
+            let (stem, bytes) = record.encode();
+            parts::insert(&tables.commits, &stem, &bytes)?;
+        }
+        tables.flush()?;
+        Ok(written)
+    }
+
+    /// Counts a durable commit.
+    fn count(&mut self, commit: &Commit, blocks: &[Written]) {
+        for (topic, event) in &commit.events {
+            self.tally.event(*topic, event);
+        }
+        for block in blocks {
+            self.tally.block(block.topic, block.bytes);
+        }
+        if let Some((_, last)) = commit.events.last() {
+            self.tally.commit(last.seq, commit.time);
+        }
+    }
+}
