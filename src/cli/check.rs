@@ -1,0 +1,15 @@
+//! `gapless check`: the configuration as `gapless serve` would use it.
+
+use std::io::Write;
+
+use super::CliError;
+use crate::config::Effective;
+
+/// Prints the configuration in force as a TOML file; what is not a default says where it comes from.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn run(effective: &Effective) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    write!(out, "{effective}").and_then(|()| out.flush()).map_err(CliError::output)
+}

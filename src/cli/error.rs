@@ -1,0 +1,74 @@
+//! Why a command failed, in words for its user.
+
+use std::io;
+
+use super::problem::Problem;
+
+/// What a command ends with when it does not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The reader of stdout is gone (`| head -1`): nothing is wrong.
+    #[error("nobody reads the output any more")]
+    OutputClosed,
+    /// stdout cannot be written.
+    #[error("cannot write to stdout: {0}")]
+    Output(io::Error),
+    /// stdin cannot be read, or is no event.
+    #[error("cannot read stdin: {0}")]
+    Input(io::Error),
+    /// `--url` is no hub's.
+    #[error("{url:?} is not a hub's URL: {problem}")]
+    Url {
+        /// As it was given.
+        url: String,
+        /// What to write instead.
+        problem: &'static str,
+    },
+    /// No connection.
+    #[error("cannot reach the hub at {url}: {reason}; is it running? `gapless serve` starts one")]
+    Unreachable {
+        /// Where it was sought.
+        url: String,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// A connection that was there is not any more.
+    #[error("the connection to the hub broke: {0}")]
+    Broken(String),
+    /// The hub said no.
+    #[error("{0}")]
+    Refused(Problem),
+    /// Whatever answered is no hub.
+    #[error("what answered is not a gapless hub: {0}")]
+    NotAHub(String),
+    /// Some lines were not published.
+    #[error("{0}")]
+    Unconfirmed(String),
+}
+
+impl CliError {
+    /// What the process exits with: 0 when the reader of stdout had enough, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        u8::from(!matches!(self, Self::OutputClosed))
+    }
+
+    /// From an error of writing to stdout.
+    pub(super) fn output(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Output(error),
+        }
+    }
+
+    /// From an error of HTTP, with its causes: hyper's own words are short of them.
+    pub(super) fn broken(error: &hyper::Error) -> Self {
+        let mut words = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            words = format!("{words}: {error}");
+            cause = error.source();
+        }
+        Self::Broken(words)
+    }
+}

@@ -1,0 +1,93 @@
+//! The commands: `gapless` is the hub and its companions in one binary.
+//!
+//! Clients here speak the public protocol and nothing else.
+//!
+//! | room | idea |
+//! |---|---|
+//! | this file | the command line |
+//! | [`check`] | what the configuration says, before it is used |
+//! | [`publish`] | `gapless publish`: one event, or a stream of lines |
+//! | [`tail`] | `gapless tail`: an EventSource in a terminal |
+//! | `client` | one request to a hub over one connection |
+//! | `problem` | a refusal in plain words |
+//! | `output` | stdout and stderr, whose readers may go away |
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Flags;
+
+pub mod check;
+mod client;
+mod error;
+mod output;
+mod problem;
+pub mod publish;
+#[cfg(test)]
+mod scripted;
+pub mod tail;
+
+pub use self::{error::CliError, output::complain};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gapless",
+    version,
+    about = "An event-broadcast hub with durable replay: every event is on disk before anyone sees it.",
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    max_term_width = 140
+)]
+pub struct Cli {
+    /// What to do; to serve when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The configuration of `serve`, when no command is named.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+const AFTER_HELP: &str = "\
+`gapless` alone is `gapless serve`. Every option is also an environment variable, GAPLESS_ and its name
+(--stream-retry is GAPLESS_STREAM_RETRY), and a key of the file (retry under [stream]). A flag beats the
+environment, which beats the file. TIME is 2s, 10m, 7d or seconds; SIZE is 64KiB, 1GB or bytes.
+
+Try it:
+  gapless                                 the hub, on http://127.0.0.1:8080
+  gapless tail notices                    in another terminal
+  gapless publish notices 'Backup done'   in a third";
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the hub
+    #[command(after_help = AFTER_HELP, max_term_width = 140)]
+    Serve(Flags),
+    /// Publish an event, or each line of stdin as one
+    Publish(publish::Args),
+    /// Follow topics, reconnecting without loss
+    Tail(tail::Args),
+    /// Check a configuration and print it as it would be used
+    #[command(max_term_width = 140)]
+    Check(Flags),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn nothing_said_is_serve_with_its_flags() {
+        let cli = Cli::try_parse_from(["gapless", "--listen", "127.0.0.1:0"]).expect("flags of serve");
+        assert!(cli.command.is_none());
+        Cli::try_parse_from(["gapless", "--listen", "127.0.0.1:0", "tail", "t"]).expect_err("flags of another command");
+    }
+}

@@ -1,0 +1,108 @@
+//! A refusal in plain words: RFC 9457 `application/problem+json`, or whatever stands in its place.
+
+use std::fmt;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::{Response, StatusCode, body::Incoming, header};
+use serde::Deserialize;
+
+/// Why the hub said no. `Display` says what to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    status: Option<u16>,
+    code: Option<String>,
+    detail: String,
+    retry_after: Option<String>,
+}
+
+/// The fields of a problem document that people read.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Document {
+    #[serde(default)]
+    title: String,
+    status: Option<u16>,
+    #[serde(default)]
+    detail: String,
+    code: Option<String>,
+}
+
+/// Longest answer that is read for its reason: a problem has a few hundred bytes, a proxy's page a few thousand.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Longest text of an answer that is no problem document, in characters: about two lines of a terminal.
+const MAX_TEXT: usize = 160;
+
+impl Problem {
+    /// Reads the reason out of an answer that is not what was hoped for. Bounded; a body that breaks off is left out.
+    pub(super) async fn read(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_BYTES).collect().await.map(http_body_util::Collected::to_bytes);
+        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut problem = Self::from_body(head.status, &body.unwrap_or_default());
+        problem.retry_after = header(header::RETRY_AFTER);
+        if let (true, Some(location)) = (head.status.is_redirection(), header(header::LOCATION)) {
+            problem.detail = format!("it is at {location}; use that with --url");
+        }
+        problem
+    }
+
+    fn from_body(status: StatusCode, body: &[u8]) -> Self {
+        let mut problem = match serde_json::from_slice::<Document>(body) {
+            Ok(document) => Self::from(document),
+            Err(_) => Self {
+                status: None,
+                code: None,
+                detail: String::from_utf8_lossy(body).trim().chars().take(MAX_TEXT).collect(),
+                retry_after: None,
+            },
+        };
+        problem.status = Some(status.as_u16());
+        if problem.detail.is_empty() {
+            problem.detail = status.canonical_reason().unwrap_or("no reason given").to_lowercase();
+        }
+        problem
+    }
+}
+
+impl From<Document> for Problem {
+    fn from(document: Document) -> Self {
+        let detail = if document.detail.is_empty() { document.title } else { document.detail };
+        Self { status: document.status, code: document.code, detail, retry_after: None }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the hub refused: {}", self.detail)?;
+        match (self.status, &self.code) {
+            (Some(status), Some(code)) => write!(f, " ({status} {code})")?,
+            (Some(status), None) => write!(f, " ({status})")?,
+            (None, Some(code)) => write!(f, " ({code})")?,
+            (None, None) => {}
+        }
+        match &self.retry_after {
+            Some(seconds) => write!(f, "; try again in {seconds} s"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_document_is_told_by_its_detail_and_code() {
+        let body = br#"{"type":"x","title":"Closed","status":409,"detail":"topic t is closed","code":"topic-closed"}"#;
+        let told = Problem::from_body(StatusCode::CONFLICT, body).to_string();
+        assert_eq!(told, "the hub refused: topic t is closed (409 topic-closed)");
+    }
+
+    #[test]
+    fn anything_else_is_told_by_its_text_cut_short_or_its_status() {
+        let told = |body: &[u8]| Problem::from_body(StatusCode::BAD_GATEWAY, body).to_string();
+        assert_eq!(told(b"upstream down\n"), "the hub refused: upstream down (502)");
+        assert_eq!(told(b""), "the hub refused: bad gateway (502)");
+        assert!(told(&[b'x'; 5000]).len() < 200);
+    }
+}

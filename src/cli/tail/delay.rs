@@ -1,0 +1,46 @@
+//! How long to wait before the next connection.
+
+use std::time::Duration;
+
+/// What an EventSource waits before any stream has said `retry:`: "a few seconds" (WHATWG HTML, 9.2.3); the hub's own
+/// default.
+pub(super) const DEFAULT: Duration = Duration::from_secs(3);
+
+/// Shortest wait, so that `retry: 0` does not make a client spin.
+const MIN: Duration = Duration::from_millis(100);
+
+/// Longest wait after failures, unless `retry` is longer: a hub that is back is found within about a minute.
+const MAX: Duration = Duration::from_secs(60);
+
+/// The wait after `failures` connections in a row that could not be had, where a stream that ended in order counts as
+/// none: then it is `retry` itself, which the hub has spread already. Else it doubles, and up to a quarter is added by
+/// `chance` (0 to 1), because a hub that was away has many clients coming back.
+pub(super) fn before_next(retry: Duration, failures: u32, chance: f64) -> Duration {
+    let retry = retry.max(MIN);
+    let Some(doublings) = failures.checked_sub(1) else { return retry };
+    let grown = retry.saturating_mul(1 << doublings.min(16)).min(MAX.max(retry));
+    grown + grown.mul_f64(chance.clamp(0.0, 1.0) / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(failures: u32, chance: f64) -> u64 {
+        before_next(DEFAULT, failures, chance).as_secs()
+    }
+
+    #[test]
+    fn failures_double_the_wait_up_to_a_bound() {
+        let waits = [0, 1, 2, 3, 4, 5, 6, 99].map(|failures| seconds(failures, 0.0));
+        assert_eq!(waits, [3, 3, 6, 12, 24, 48, 60, 60]);
+        assert_eq!(seconds(99, 1.0), 75);
+    }
+
+    #[test]
+    fn the_hubs_retry_is_never_undercut_and_never_spins() {
+        let long = Duration::from_secs(600);
+        assert_eq!(before_next(long, 9, 0.0), long);
+        assert_eq!(before_next(Duration::ZERO, 0, 0.0), MIN);
+    }
+}

@@ -1,0 +1,146 @@
+//! Connect, read, remember the last id, connect again: the client side of WHATWG HTML, section 9.2.
+
+use std::{io::Write, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    Method, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderMap, HeaderValue},
+};
+use tokio::time::timeout;
+
+use super::{delay, print::Printer};
+use crate::{
+    cli::{
+        CliError,
+        client::{Dial, Hub},
+        problem::Problem,
+    },
+    event::sse_parser::{Block, Parser},
+};
+
+/// Silence after which a connection is given up: three keepalives of the default 15 s.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// Longest event taken: the largest a hub can be told to accept (64 MiB), twice, for the escapes of an envelope.
+const MAX_EVENT_BYTES: usize = 128 * 1024 * 1024;
+
+/// A reader of one stream, across the connections it takes.
+pub(super) struct Follower<'a, D, O, N> {
+    hub: &'a Hub<D>,
+    target: String,
+    cursor: Option<String>,
+    retry: Duration,
+    printer: Printer<O, N>,
+}
+
+/// How one connection went.
+enum Connection {
+    /// There is nothing more to come, or to print.
+    Done,
+    /// It was a stream, and ended; or it broke, and why.
+    Ended(Option<CliError>),
+    /// There was none.
+    Failed(CliError),
+}
+
+impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
+    /// A reader of `target` that starts after `cursor`.
+    pub(super) fn new(hub: &'a Hub<D>, target: String, cursor: Option<String>, printer: Printer<O, N>) -> Self {
+        Self { hub, target, cursor, retry: delay::DEFAULT, printer }
+    }
+
+    /// Reads on until the hub says that nothing more will come (204), or enough was printed.
+    pub(super) async fn follow(mut self) -> Result<(), CliError> {
+        let mut failures = 0;
+        loop {
+            let reason = match self.connect().await? {
+                Connection::Done => return Ok(()),
+                Connection::Ended(reason) => {
+                    failures = 0;
+                    reason
+                }
+                Connection::Failed(reason) => {
+                    failures += 1;
+                    Some(reason)
+                }
+            };
+            let wait = delay::before_next(self.retry, failures, fastrand::f64());
+            if let Some(reason) = reason {
+                self.printer.note(&format!("{reason}; trying again in {:.1} s", wait.as_secs_f64()));
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One connection from its request to its end. Errors are for good.
+    async fn connect(&mut self) -> Result<Connection, CliError> {
+        let request = self.hub.send(Method::GET, &self.target, self.headers(), Empty::<Bytes>::new());
+        let response = match timeout(SILENCE, request).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(reason)) => return Ok(Connection::Failed(reason)),
+            Err(_) => return Ok(Connection::Failed(silent())),
+        };
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::NO_CONTENT => return Ok(Connection::Done),
+            _ => return Err(CliError::Refused(Problem::read(response).await)),
+        }
+        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if kind.parse::<mime::Mime>().map_or(true, |kind| kind.essence_str() != "text/event-stream") {
+            return Err(CliError::NotAHub(format!("its answer is {kind:?}, not text/event-stream")));
+        }
+        self.read(response).await
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // An id that is no header's value is none of a hub's.
+        if let Some(Ok(id)) = self.cursor.as_ref().map(|id| HeaderValue::from_bytes(id.as_bytes())) {
+            headers.insert("last-event-id", id);
+        }
+        headers
+    }
+
+    /// Prints a stream until it ends. A block that no blank line has ended by then is dropped: it comes again.
+    async fn read(&mut self, response: Response<Incoming>) -> Result<Connection, CliError> {
+        let mut body = response.into_body();
+        let mut parser = Parser::new(MAX_EVENT_BYTES);
+        loop {
+            let chunk = match timeout(SILENCE, body.frame()).await {
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                Ok(Some(Err(error))) => return Ok(Connection::Ended(Some(CliError::broken(&error)))),
+                Ok(None) => return Ok(Connection::Ended(None)),
+                Err(_) => return Ok(Connection::Ended(Some(silent()))),
+            };
+            let mut outcome = Ok(());
+            parser.push(&chunk, |block| match (&outcome, block) {
+                (Ok(()), Ok(block)) => outcome = self.take(block),
+                (Ok(()), Err(error)) => self.printer.note(&format!("warning: skipped: {error}")),
+                (Err(_), _) => {}
+            });
+            outcome.and_then(|()| self.printer.flush())?;
+            if self.printer.is_full() {
+                return Ok(Connection::Done);
+            }
+        }
+    }
+
+    fn take(&mut self, block: Block) -> Result<(), CliError> {
+        if let Some(id) = block.id {
+            self.cursor = (!id.is_empty()).then_some(id);
+        }
+        if let Some(milliseconds) = block.retry {
+            self.retry = Duration::from_millis(milliseconds);
+        }
+        block.data.map_or(Ok(()), |data| self.printer.event(&block.event, &data))
+    }
+}
+
+fn silent() -> CliError {
+    CliError::Broken(format!("nothing came for {} s", SILENCE.as_secs()))
+}

@@ -1,0 +1,214 @@
+//! What `gapless tail` promises, against a hub whose every byte is written down.
+
+use std::{cell::RefCell, io, rc::Rc, time::Duration};
+
+use super::{
+    follow::Follower,
+    print::{Printer, Shape},
+};
+use crate::cli::{
+    CliError,
+    scripted::{Request, STREAM, Script, Step, answer, hub, run, serve, stream},
+};
+
+/// Bytes that a test looks at while they are written.
+#[derive(Clone, Default)]
+struct Shared(Rc<RefCell<Vec<u8>>>);
+
+impl Shared {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).expect("UTF-8")
+    }
+}
+
+impl io::Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Outcome {
+    result: Result<(), CliError>,
+    out: String,
+    notes: String,
+    requests: Vec<Request>,
+}
+
+impl Outcome {
+    /// The `Last-Event-ID` of each request.
+    fn cursors(&self) -> Vec<Option<&str>> {
+        fn cursor(request: &Request) -> Option<&str> {
+            request.text.lines().find_map(|line| line.strip_prefix("last-event-id: "))
+        }
+        self.requests.iter().map(cursor).collect()
+    }
+
+    /// Time between each request and the one before.
+    fn waits(&self) -> Vec<Duration> {
+        self.requests.windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at)).collect()
+    }
+}
+
+fn tail(cursor: Option<&str>, count: Option<u64>, scripts: Vec<Script>) -> Outcome {
+    let (out, notes) = (Shared::default(), Shared::default());
+    let mut outcome = None;
+    run(async {
+        let (hub, requests) = hub(scripts);
+        let printer = Printer::new(out.clone(), notes.clone(), Shape::Data, count);
+        let result = Follower::new(&hub, "/events?topic=t".into(), cursor.map(Into::into), printer).follow().await;
+        outcome = Some((result, requests.take()));
+    });
+    let (result, requests) = outcome.expect("it ran");
+    Outcome { result, out: out.text(), notes: notes.text(), requests }
+}
+
+fn gone() -> Script {
+    answer("204 No Content", "")
+}
+
+#[test]
+fn it_resumes_after_the_last_id_it_saw_until_nothing_more_will_come() {
+    let outcome = tail(None, None, vec![stream("id: abcd-1\ndata: a\n\nid: abcd-2\ndata: b\n\n"), gone()]);
+    assert!(outcome.result.is_ok());
+    assert_eq!(outcome.out, "a\nb\n");
+    assert_eq!(outcome.cursors(), [None, Some("abcd-2")]);
+    assert!(outcome.requests[0].text.starts_with("GET /events?topic=t HTTP/1.1\r\n"), "{:?}", outcome.requests[0]);
+    assert!(outcome.notes.is_empty(), "a stream that ends is no failure: {}", outcome.notes);
+}
+
+#[test]
+fn an_id_without_data_moves_the_cursor_and_an_empty_one_forgets_it() {
+    let scripts = vec![stream("id: abcd-5\n\n"), stream("data: kept\n\n"), stream("id:\n\n"), gone()];
+    let outcome = tail(Some("abcd-1"), None, scripts);
+    assert_eq!(outcome.cursors(), [Some("abcd-1"), Some("abcd-5"), Some("abcd-5"), None]);
+}
+
+#[test]
+fn the_hubs_retry_is_honoured_and_kept() {
+    let scripts = vec![stream("data: a\n\n"), stream("retry: 250\n\n"), stream("data: b\n\n"), gone()];
+    assert_eq!(tail(None, None, scripts).waits(), [3000, 250, 250].map(Duration::from_millis));
+}
+
+#[test]
+fn a_hub_that_is_away_is_tried_less_and_less_often_until_it_is_back() {
+    let away = || (0..8).map(|_| Script::Refuse);
+    let scripts = std::iter::once(stream("retry: 1000\n\nid: abcd-1\ndata: a\n\n")).chain(away());
+    let outcome = tail(None, None, scripts.chain([stream("data: b\n\n"), Script::Refuse, gone()]).collect());
+    let waits = outcome.waits();
+    let bounds = [1, 1, 2, 4, 8, 16, 32, 60, 60, 1, 1].map(Duration::from_secs);
+    for (wait, bound) in waits.iter().zip(bounds) {
+        assert!((bound..=bound * 5 / 4).contains(wait), "{waits:?}");
+    }
+    assert_eq!(waits.len(), bounds.len());
+    assert_eq!((&*outcome.out, outcome.notes.lines().count()), ("a\nb\n", 9));
+    let taken = outcome.requests.iter().filter(|request| !request.text.is_empty()).count();
+    let cursors: Vec<_> = outcome.cursors().into_iter().flatten().collect();
+    assert_eq!((taken, &*cursors), (3, &["abcd-1"; 2][..]), "each connection after the first resumes");
+}
+
+#[test]
+fn a_connection_that_breaks_before_its_answer_is_a_failure_that_passes() {
+    let outcome = tail(None, None, vec![serve(vec![]), serve(vec![Step::Send("HTTP/1.1 2".into())]), gone()]);
+    assert!(outcome.result.is_ok());
+    assert_eq!(outcome.notes.matches("trying again in").count(), 2, "{}", outcome.notes);
+}
+
+#[test]
+fn half_an_event_is_dropped_and_its_id_with_it() {
+    let scripts =
+        vec![stream("id: abcd-1\ndata: a\n\nid: abcd-2\ndata: ha"), stream("id: abcd-2\ndata: half\n\n"), gone()];
+    let outcome = tail(None, None, scripts);
+    assert_eq!((&*outcome.out, &*outcome.cursors()), ("a\nhalf\n", &[None, Some("abcd-1"), Some("abcd-2")][..]));
+}
+
+#[test]
+fn an_event_may_come_in_any_pieces() {
+    let text = "id: abcd-1\r\nevent: e\r\ndata: a\r\ndata: \u{fc}\r\n\r\ndata: b\n\n";
+    let letters = text.char_indices().flat_map(|(at, letter)| {
+        [Step::Send(text[at..at + letter.len_utf8()].into()), Step::Pause(Duration::from_millis(1))]
+    });
+    let head = Step::Send(STREAM.into());
+    let outcome = tail(None, None, vec![serve(std::iter::once(head).chain(letters).collect()), gone()]);
+    assert_eq!(outcome.out, "a\n\u{fc}\nb\n");
+}
+
+#[test]
+fn a_silent_connection_is_given_up_and_a_keepalive_is_no_silence() {
+    let pause = || Step::Pause(Duration::from_secs(44));
+    let send = |text: &str| Step::Send(text.into());
+    let steps =
+        vec![send(STREAM), send("id: abcd-1\ndata: a\n\n"), pause(), send(":\n\n"), pause(), send(":\n\n"), Step::Hang];
+    let outcome = tail(None, None, vec![serve(steps), gone()]);
+    assert_eq!(outcome.waits(), [Duration::from_secs(44 + 44 + 45 + 3)]);
+    assert_eq!(outcome.cursors()[1], Some("abcd-1"));
+    assert!(outcome.notes.contains("nothing came for 45 s"), "{}", outcome.notes);
+}
+
+#[test]
+fn an_answer_that_never_comes_is_given_up_too() {
+    let outcome = tail(None, None, vec![serve(vec![Step::Hang]), gone()]);
+    assert!(outcome.result.is_ok() && outcome.waits()[0] >= Duration::from_secs(48), "{:?}", outcome.waits());
+}
+
+#[test]
+fn a_refusal_ends_it_with_the_hubs_words() {
+    let problem = r#"{"title":"x","status":400,"detail":"the topic is empty","code":"topic-invalid"}"#;
+    for (status, body, want) in [
+        ("400 Bad Request", problem, "the hub refused: the topic is empty (400 topic-invalid)"),
+        ("500 Internal Server Error", "", "the hub refused: internal server error (500)"),
+        ("301 Moved Permanently\r\nlocation: http://there", "", "it is at http://there"),
+    ] {
+        let outcome = tail(None, None, vec![answer(status, body)]);
+        let error = outcome.result.expect_err(status);
+        assert!(error.to_string().contains(want), "{error}");
+        assert_eq!(error.exit_code(), 1);
+    }
+}
+
+#[test]
+fn what_is_no_event_stream_ends_it() {
+    let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 0\r\n\r\n";
+    let outcome = tail(None, None, vec![serve(vec![Step::Send(page.into())])]);
+    assert!(matches!(outcome.result, Err(CliError::NotAHub(_))));
+}
+
+#[test]
+fn it_stops_after_as_many_events_as_asked_for() {
+    let steps = vec![Step::Send(format!("{STREAM}data: a\n\ndata: b\n\ndata: c\n\n")), Step::Hang];
+    let outcome = tail(None, Some(2), vec![serve(steps)]);
+    assert!(outcome.result.is_ok());
+    assert_eq!(outcome.out, "a\nb\n");
+}
+
+#[test]
+fn a_gap_is_told_and_does_not_move_the_cursor() {
+    let gap = r#"event: hub.gap
+data: {"topic":"t","after":"abcd-1","resumes_at":"abcd-5","reason":"trimmed"}"#;
+    let outcome = tail(Some("abcd-1"), None, vec![stream(&format!("{gap}\n\n")), gone()]);
+    assert!(outcome.notes.contains("warning: gap"), "{}", outcome.notes);
+    assert_eq!((&*outcome.out, outcome.cursors()[1]), ("", Some("abcd-1")));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_without_a_complaint() {
+    struct Closed;
+    impl io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    run(async {
+        let (hub, _) = hub([stream("data: a\n\n")]);
+        let printer = Printer::new(Closed, io::sink(), Shape::Data, None);
+        let error = Follower::new(&hub, "/events".into(), None, printer).follow().await.expect_err("closed");
+        assert_eq!(error.exit_code(), 0);
+    });
+}
