@@ -1,2 +1,92 @@
-//! The `gapless` binary.
-fn main() {}
+//! The `gapless` binary: the life of a process.
+//!
+//! Exit codes: 0 done, or drained in order · 1 failed · 2 wrong command line · 78 wrong configuration ·
+//! 130 told to stop twice.
+
+use std::{io::Write, net::SocketAddr, process::ExitCode};
+
+use clap::Parser;
+use gapless::{
+    app,
+    cli::{self, Cli, CliError, Command, complain},
+    config::{self, Config, Effective, Flags},
+    lifecycle::{Drain, descriptors, signals},
+    telemetry,
+};
+
+fn main() -> ExitCode {
+    let Cli { command, flags } = Cli::parse();
+    match command.unwrap_or(Command::Serve(flags)) {
+        Command::Serve(flags) => configured(&flags, |config, _| serve(&config)),
+        Command::Check(flags) => configured(&flags, |_, effective| finish(cli::check::run(&effective))),
+        Command::Publish(args) => finish(block_on(cli::publish::run(args))),
+        Command::Tail(args) => finish(block_on(cli::tail::run(args))),
+    }
+}
+
+/// The hub: configuration, log, room for connections, signals, and then the app until it has drained.
+fn serve(config: &Config) -> ExitCode {
+    telemetry::init(&config.log);
+    if let Some(fits) = descriptors::make_room(config.http.connections) {
+        let wanted = config.http.connections;
+        tracing::warn!(
+            connections.fit = fits,
+            connections.wanted = wanted,
+            "raise the limit on open files (ulimit -n)"
+        );
+    }
+    let drain = Drain::new();
+    if let Err(error) = signals::listen(drain.clone(), config.hub.drain) {
+        complain(format_args!("cannot listen for signals: {error}"));
+        return ExitCode::FAILURE;
+    }
+    match app::serve(config, &drain, greet) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Where to look, for whoever has just started a hub for the first time.
+fn greet(address: SocketAddr) {
+    let mut out = std::io::stdout().lock();
+    // Nobody reading is no reason not to serve.
+    let _ = writeln!(
+        out,
+        "gapless listening on http://{address}\n\n\
+         \x20 page       http://{address}/\n\
+         \x20 publish    curl -d 'Hello' 'http://{address}/publish?topic=demo'\n\
+         \x20 subscribe  curl -N 'http://{address}/events?topic=demo&from=earliest'"
+    );
+    let _ = out.flush();
+}
+
+fn configured(flags: &Flags, next: impl FnOnce(Config, Effective) -> ExitCode) -> ExitCode {
+    match config::load(flags) {
+        Ok((config, effective)) => next(config, effective),
+        Err(mistakes) => {
+            complain(mistakes);
+            ExitCode::from(config::EXIT_CODE)
+        }
+    }
+}
+
+/// A client needs no more than this thread.
+fn block_on(command: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a fresh process has an event queue to spare").block_on(command)
+}
+
+fn finish(outcome: Result<(), CliError>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if error.exit_code() != 0 {
+                complain(&error);
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

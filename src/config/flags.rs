@@ -53,7 +53,7 @@ impl Args for Flags {
             command.arg(if key.is_switch {
                 arg.num_args(0..=1).require_equals(true).default_missing_value("true")
             } else {
-                arg.allow_hyphen_values(true)
+                arg.allow_negative_numbers(true)
             })
         })
     }

@@ -1,0 +1,166 @@
+//! The real binary, started on a free port with a store of its own, and ended with the test.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{
+    eventually,
+    wire::{self, Answer, EventStream},
+};
+
+/// A running hub.
+pub(crate) struct Hub {
+    pub(crate) address: SocketAddr,
+    process: Child,
+    store: Arc<TempDir>,
+    arguments: Vec<String>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Hub {
+    /// A hub with a fresh store and no configuration.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A hub with a fresh store and these arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let store = Arc::new(tempfile::tempdir().expect("a directory"));
+        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
+        Self::spawn(store, arguments, "127.0.0.1:0")
+    }
+
+    fn spawn(store: Arc<TempDir>, arguments: Vec<String>, listen: &str) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
+            .args(["serve", "--listen", listen, "--data"])
+            .arg(store.path().join("data"))
+            .args(&arguments)
+            .env_remove("GAPLESS_URL")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = BufReader::new(process.stderr.take().expect("piped"));
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let mut kept = kept.lock();
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        let mut stdout = BufReader::new(process.stdout.take().expect("piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("readable");
+        let address = line.trim_end().strip_prefix("gapless listening on http://").and_then(|text| text.parse().ok());
+        let address = address.unwrap_or_else(|| {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            panic!("it said {line:?} and logged {}", log.lock())
+        });
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        Self { address, process, store, arguments, log }
+    }
+
+    /// The store's directory.
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        Path::new(self.store.path()).join("data")
+    }
+
+    /// The process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().clone()
+    }
+
+    /// Ends it as power loss does, without a word.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("ours");
+        self.process.wait().expect("ours");
+    }
+
+    /// Asks it to stop (SIGTERM) without waiting.
+    pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.pid().to_string()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Waits for its end and answers with its exit code.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        let mut code = None;
+        eventually("the process ends", || {
+            code = self.process.try_wait().expect("ours");
+            code.is_some()
+        });
+        code.expect("ended").code()
+    }
+
+    /// The same store again, on the same address, after [`Hub::kill`] or [`Hub::wait`].
+    pub(crate) fn again(&self) -> Self {
+        Self::spawn(Arc::clone(&self.store), self.arguments.clone(), &self.address.to_string())
+    }
+
+    /// The same store with other arguments, on the same address.
+    pub(crate) fn again_with(&self, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
+        Self::spawn(Arc::clone(&self.store), arguments, &self.address.to_string())
+    }
+
+    /// Publishes `data` raw; answers with the id.
+    pub(crate) fn publish(&self, topic: &str, data: &str) -> String {
+        let answer = self.post(&format!("/publish?topic={topic}"), &[("content-type", "text/plain")], data.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["id"].as_str().expect("an id").into()
+    }
+
+    pub(crate) fn post(&self, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        wire::request(self.address, "POST", target, headers, body)
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Answer {
+        wire::request(self.address, "GET", target, &[], b"")
+    }
+
+    /// A page of events as JSON.
+    pub(crate) fn page(&self, query: &str) -> Value {
+        let headers = [("accept", "application/json")];
+        wire::request(self.address, "GET", &format!("/events?{query}"), &headers, b"").json()
+    }
+
+    pub(crate) fn watch(&self, query: &str) -> EventStream {
+        wire::watch(self.address, query, None)
+    }
+
+    pub(crate) fn resume(&self, query: &str, last_event_id: &str) -> EventStream {
+        wire::watch(self.address, query, Some(last_event_id))
+    }
+
+    pub(crate) fn stats(&self) -> Value {
+        self.get("/admin/stats").json()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

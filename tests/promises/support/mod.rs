@@ -1,0 +1,18 @@
+//! What the promises are tested with: the real binary, plain sockets, and bounded waits.
+
+pub(crate) mod hub;
+pub(crate) mod wire;
+
+use std::time::{Duration, Instant};
+
+/// How long anything that must happen may take. Far above what it takes, so that only what never happens fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `holds`, and fails with `what` when it never does.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

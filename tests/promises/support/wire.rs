@@ -1,0 +1,261 @@
+//! HTTP/1.1 by hand, so that a test sees each byte the hub sends: one request a connection, no retries, no magic.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use gapless::event::sse_parser::{Block, Parser};
+use serde_json::Value;
+
+use super::PATIENCE;
+
+/// An answer, whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Header lines in the order they came, names in lower case.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Headers(Vec<(String, String)>);
+
+/// A connection whose head has been read: the body comes as the hub sends it.
+pub(crate) struct Incoming {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    socket: TcpStream,
+    body: Body,
+}
+
+/// An open `text/event-stream`.
+pub(crate) struct EventStream {
+    pub(crate) incoming: Incoming,
+    parser: Parser,
+    ready: std::collections::VecDeque<Block>,
+    last_id: Option<String>,
+    retry: Option<u64>,
+}
+
+/// One event as an EventSource would dispatch it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) event: String,
+    pub(crate) data: String,
+    /// The last id in force when it was dispatched.
+    pub(crate) id: Option<String>,
+}
+
+enum Body {
+    Chunked { reader: BufReader<TcpStream>, left: usize, over: bool },
+    Plain { reader: BufReader<TcpStream>, left: Option<usize> },
+}
+
+/// Sends a request and leaves the body of the answer to be read.
+pub(crate) fn open(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Incoming {
+    try_open(address, method, target, headers, body).expect("the hub answers")
+}
+
+/// Like [`open`], for a hub that may be away.
+pub(crate) fn try_open(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Incoming> {
+    let mut socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    let mut head = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() || method == "POST" || method == "PUT" {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    head.push_str("\r\n");
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(body);
+    socket.write_all(&bytes)?;
+    Incoming::read(socket, method == "HEAD")
+}
+
+/// Sends a request and reads the whole answer.
+pub(crate) fn request(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let mut incoming = open(address, method, target, headers, body);
+    let mut bytes = Vec::new();
+    incoming.read_to_end(&mut bytes).expect("a whole body");
+    Answer { status: incoming.status, headers: incoming.headers.clone(), body: bytes }
+}
+
+/// Opens a `text/event-stream` as an EventSource does.
+pub(crate) fn watch(address: SocketAddr, query: &str, last_event_id: Option<&str>) -> EventStream {
+    try_watch(address, query, last_event_id).expect("the hub answers")
+}
+
+/// Like [`watch`], for a hub that may be away.
+pub(crate) fn try_watch(address: SocketAddr, query: &str, last_event_id: Option<&str>) -> io::Result<EventStream> {
+    let mut headers = vec![("accept", "text/event-stream")];
+    headers.extend(last_event_id.map(|id| ("last-event-id", id)));
+    let incoming = try_open(address, "GET", &format!("/events?{query}"), &headers, b"")?;
+    Ok(EventStream {
+        incoming,
+        parser: Parser::new(1 << 24),
+        ready: std::collections::VecDeque::new(),
+        last_id: last_event_id.map(Into::into),
+        retry: None,
+    })
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.body)))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("UTF-8")
+    }
+}
+
+impl Headers {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
+    }
+}
+
+impl Incoming {
+    /// Reads the head of an answer from a socket that a request was written to.
+    pub(crate) fn read(socket: TcpStream, head_only: bool) -> io::Result<Self> {
+        let mut reader = BufReader::new(socket.try_clone()?);
+        let broken = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).and_then(|text| text.parse().ok()).ok_or_else(broken)?;
+        let mut headers = Headers::default();
+        loop {
+            line.clear();
+            reader.read_line(&mut line)?;
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            headers.0.push((name.to_ascii_lowercase(), value.trim().into()));
+        }
+        let length = headers.get("content-length").and_then(|text| text.parse().ok());
+        let body = if head_only || status == 204 {
+            Body::Plain { reader, left: Some(0) }
+        } else if headers.get("transfer-encoding") == Some("chunked") {
+            Body::Chunked { reader, left: 0, over: false }
+        } else {
+            Body::Plain { reader, left: length }
+        };
+        Ok(Self { status, headers, socket, body })
+    }
+
+    /// The socket, for tests that stop reading or hang up.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// The next line of the body without its end; `None` at the end of the body.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while self.read(&mut byte).expect("within patience") == 1 {
+            if byte[0] == b'\n' {
+                return Some(String::from_utf8(line).expect("UTF-8"));
+            }
+            line.push(byte[0]);
+        }
+        (!line.is_empty()).then(|| String::from_utf8(line).expect("UTF-8"))
+    }
+}
+
+impl Read for Incoming {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match &mut self.body {
+            Body::Plain { reader, left: None } => reader.read(out),
+            Body::Plain { reader, left: Some(left) } => {
+                let most = out.len().min(*left);
+                let read = reader.read(&mut out[..most])?;
+                *left -= read;
+                Ok(read)
+            }
+            Body::Chunked { over: true, .. } => Ok(0),
+            Body::Chunked { reader, left, over } => {
+                if *left == 0 {
+                    let mut line = String::new();
+                    if reader.read_line(&mut line)? == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    *left = usize::from_str_radix(line.trim_end(), 16).expect("a chunk size");
+                    if *left == 0 {
+                        *over = true;
+                        return Ok(0);
+                    }
+                }
+                let most = out.len().min(*left);
+                let read = reader.read(&mut out[..most])?;
+                if read == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                *left -= read;
+                if *left == 0 {
+                    reader.read_exact(&mut [0; 2])?;
+                }
+                Ok(read)
+            }
+        }
+    }
+}
+
+impl EventStream {
+    /// The id an EventSource would come back with.
+    pub(crate) fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
+    }
+
+    /// The reconnect delay in force, in milliseconds.
+    pub(crate) fn retry(&self) -> Option<u64> {
+        self.retry
+    }
+
+    /// The next dispatched event; `None` when the response has ended.
+    pub(crate) fn next(&mut self) -> Option<Message> {
+        self.try_next().expect("within patience")
+    }
+
+    /// Like [`EventStream::next`]; an error when the connection breaks or nothing comes within patience.
+    pub(crate) fn try_next(&mut self) -> io::Result<Option<Message>> {
+        loop {
+            while let Some(block) = self.ready.pop_front() {
+                self.retry = block.retry.or(self.retry);
+                if let Some(id) = block.id {
+                    self.last_id = Some(id);
+                }
+                if let Some(data) = block.data {
+                    let event = if block.event.is_empty() { "message".into() } else { block.event };
+                    return Ok(Some(Message { event, data, id: self.last_id.clone() }));
+                }
+            }
+            let mut bytes = [0; 8192];
+            let read = self.incoming.read(&mut bytes)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.parser.push(&bytes[..read], |block| self.ready.push_back(block.expect("well-formed")));
+        }
+    }
+
+    /// The data of the next `count` events.
+    pub(crate) fn data(&mut self, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.next().expect("an event").data).collect()
+    }
+}
