@@ -101,17 +101,18 @@ pub(super) fn decode_key(stem: &[u8], record: &[u8]) -> Option<(KeyRecord, Seq)>
     Some((KeyRecord { key: IdempotencyKey { key, fingerprint }, time, receipts }, commit))
 }
 
-const EXISTS: u8 = 1;
-const MAX_EVENTS: u8 = 2;
-const MAX_AGE: u8 = 4;
-const MAX_BYTES: u8 = 8;
-const RETRY: u8 = 16;
-const TURNED: u8 = 32;
-const CLOSED: u8 = 64;
-const DELETED: u8 = 128;
+const EXISTS: u64 = 1;
+const MAX_EVENTS: u64 = 2;
+const MAX_AGE: u64 = 4;
+const MAX_BYTES: u64 = 8;
+const RETRY: u64 = 16;
+const TURNED: u64 = 32;
+const CLOSED: u64 = 64;
+const DELETED: u64 = 128;
+const EMPTIED: u64 = 256;
 
-/// `version u8 | flags u8 | [max events] | [max age in ms] | [max bytes] | [retry in ms] | [closed or reopened at] |
-/// [deleted through]`; a limit is 0 for none, else the limit plus 1.
+/// `version u8 | flags | [max events] | [max age in ms] | [max bytes] | [retry in ms] | [closed or reopened at] |
+/// [deleted through] | [emptied through]`; a limit is 0 for none, else the limit plus 1.
 pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Vec<u8> {
     let limits = [settings.max_events, settings.max_age_ms, settings.max_bytes];
     let mut flags = 0;
@@ -124,10 +125,12 @@ pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Ve
         (settings.closed.is_some(), TURNED),
         (settings.closed.is_some_and(|(closed, _)| closed), CLOSED),
         (settings.deleted_through.is_some(), DELETED),
+        (settings.emptied_through.is_some(), EMPTIED),
     ] {
         flags |= if set { bit } else { 0 };
     }
-    let mut out = vec![VERSION, flags];
+    let mut out = vec![VERSION];
+    put_number(&mut out, flags);
     for limit in limits.into_iter().flatten() {
         put_number(&mut out, limit.map_or(0, |limit| limit.saturating_add(1)));
     }
@@ -135,6 +138,7 @@ pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Ve
         settings.retry.map(u64::from),
         settings.closed.map(|(_, at)| at.0),
         settings.deleted_through.map(|through| through.0),
+        settings.emptied_through.map(|through| through.0),
     ];
     for number in rest.into_iter().flatten() {
         put_number(&mut out, number);
@@ -149,7 +153,7 @@ pub(super) fn decode_settings(topic: &TopicName, record: &[u8]) -> Option<TopicS
     if take.byte()? != VERSION {
         return None;
     }
-    let flags = take.byte()?;
+    let flags = take.number()?;
     let mut next = |bit| (flags & bit != 0).then(|| take.number());
     let limit = |number: Option<u64>| number.map(|number| number.checked_sub(1));
     let mut settings = TopicSettings { exists: flags & EXISTS != 0, ..TopicSettings::default() };
@@ -170,6 +174,9 @@ pub(super) fn decode_settings(topic: &TopicName, record: &[u8]) -> Option<TopicS
     }
     if let Some(number) = next(DELETED) {
         settings.deleted_through = Some(Seq(number?));
+    }
+    if let Some(number) = next(EMPTIED) {
+        settings.emptied_through = Some(Seq(number?));
     }
     Some(settings)
 }
@@ -207,6 +214,7 @@ mod tests {
             retry: Some(86_400_000),
             closed: Some((false, Seq(7))),
             deleted_through: Some(Seq(6)),
+            emptied_through: Some(Seq(12)),
         };
         let marked = TopicSettings { deleted_through: Some(Seq(1)), ..TopicSettings::default() };
         for settings in [full, marked, TopicSettings::default()] {
