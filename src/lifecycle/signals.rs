@@ -29,7 +29,11 @@ pub fn listen(drain: Drain, grace: Duration) -> io::Result<()> {
             }
         };
         let signal = next().await;
-        tracing::info!(signal, grace_ms = grace.as_millis(), "draining; a second signal ends at once");
+        tracing::info!(
+            signal,
+            grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+            "draining; a second signal ends at once"
+        );
         drain.begin(grace);
         let signal = next().await;
         tracing::warn!(signal, "ending at once");
