@@ -58,8 +58,9 @@ settings! {
         page_events: Count = "1000", "1"..="100000";
         /// Data in one read of the log or page
         ///
-        /// Each replaying stream holds one at a time: a thousand of them hold 256 MiB.
-        page_bytes: Size = "256KiB", "4KiB"..="64MiB";
+        /// Each replaying stream holds one at a time: a thousand of them hold 64 MiB. More than what a socket's buffer
+        /// takes at once would only wait in memory.
+        page_bytes: Size = "64KiB", "4KiB"..="64MiB";
     }
 
     /// Connections

@@ -48,22 +48,11 @@ pub struct HubConfig {
     pub retry_ms: u32,
     /// Log pages read at the same time; more readers wait their turn, in order.
     pub readers: usize,
-    /// Events of one log page at most.
-    pub page_events: usize,
-    /// Bytes of data after which a log page ends.
-    pub page_bytes: usize,
 }
 
 impl Default for HubConfig {
     fn default() -> Self {
-        Self {
-            ring_bytes: 1 << 20,
-            rings_bytes: 256 << 20,
-            retry_ms: 3000,
-            readers: 8,
-            page_events: 1024,
-            page_bytes: 256 << 10,
-        }
+        Self { ring_bytes: 1 << 20, rings_bytes: 256 << 20, retry_ms: 3000, readers: 8 }
     }
 }
 
