@@ -70,7 +70,9 @@ settings! {
         /// Beyond, a newcomer is told to come back. Below the 20,000 descriptors that a service is usually given, with room for the store's files.
         connections: Count = "16000", "1"..="10000000";
         /// Time for a request's head to arrive
-        header_timeout: Span = "10s", "1s"..="10m";
+        ///
+        /// Also how long a connection may idle between requests, as proxies expect: well above 10 s.
+        header_timeout: Span = "30s", "1s"..="10m";
         /// Silence inside a body before it is given up
         body_timeout: Span = "30s", "1s"..="1h";
         /// Longest line of a request's head

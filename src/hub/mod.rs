@@ -100,9 +100,12 @@ impl Hub {
     }
 
     /// Topics in byte order: those starting with `prefix` and after `after`, at most `limit`.
-    #[must_use]
-    pub fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicView> {
-        self.engine.topics(prefix, after, limit).into_iter().map(|state| self.view(state)).collect()
+    pub async fn topics(&self, prefix: String, after: String, limit: usize) -> Vec<TopicView> {
+        let engine = Arc::clone(&self.engine);
+        // It looks at every topic there is, and a core with open streams must not wait for that.
+        let states = tokio::task::spawn_blocking(move || engine.topics(&prefix, &after, limit));
+        let states = states.await.expect("the engine does not panic");
+        states.into_iter().map(|state| self.view(state)).collect()
     }
 
     /// Changes a topic's settings durably; creates it if need be.
