@@ -1,8 +1,10 @@
 //! SIGTERM and SIGINT, on a real process: this test's own binary, started again.
 
 use std::{
-    io::{BufRead, BufReader, Lines},
-    process::{Child, ChildStdout, Command, Stdio},
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
     time::Duration,
 };
 
@@ -27,9 +29,12 @@ fn child(mode: &str) {
     std::process::exit(i32::from(outcome != Outcome::Complete));
 }
 
+/// Longer than anything here takes, so that a hang is a failure and not a wait.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 struct Process {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Receiver<String>,
 }
 
 impl Process {
@@ -41,13 +46,15 @@ impl Process {
             .spawn()
             .expect("this binary starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut process = Self { child, lines };
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut process = Self { child, lines: receiver };
         process.wait_for("ready");
         process
     }
 
     fn wait_for(&mut self, wanted: &str) {
-        assert!(self.lines.any(|line| line.expect("text") == wanted), "it ended before it was {wanted}");
+        while self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it is never {wanted}")) != wanted {}
     }
 
     fn signal(&self, signal: Signal) {
@@ -55,7 +62,21 @@ impl Process {
     }
 
     fn exit_code(&mut self) -> Option<i32> {
+        // Its stdout closes when it ends.
+        while let heard = self.lines.recv_timeout(PATIENCE)
+            && heard != Err(RecvTimeoutError::Disconnected)
+        {
+            assert_ne!(heard, Err(RecvTimeoutError::Timeout), "it does not end");
+        }
         self.child.wait().expect("our own child").code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A failed test leaves nothing behind; a child that has ended cannot be killed.
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
     }
 }
 

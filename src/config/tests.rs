@@ -92,6 +92,13 @@ fn all_mistakes_of_all_sources_are_told_at_once() {
 }
 
 #[test]
+fn a_range_holds_its_ends_and_nothing_beyond() {
+    for (text, holds) in [("99ms", false), ("100ms", true), ("1d", true), ("86401s", false)] {
+        assert_eq!(load_from(&["--stream-retry", text], &[], None).is_ok(), holds, "{text}");
+    }
+}
+
+#[test]
 fn a_value_that_loses_is_judged_all_the_same() {
     let told = load_from(&["--shards", "2"], &[("GAPLESS_SHARDS", "many")], None).expect_err("wrong");
     assert!(told.contains("GAPLESS_SHARDS"), "{told}");

@@ -37,7 +37,7 @@ pub fn listen(drain: Drain, grace: Duration) -> io::Result<()> {
         drain.begin(grace);
         let signal = next().await;
         tracing::warn!(signal, "ending at once");
-        drain.end();
+        // Without a word to the others: one of them could end the process first, as if all were in order.
         std::process::exit(EXIT_FORCED.into());
     };
     std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
