@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -42,9 +42,10 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
     check_durable(&meta)?;
     let segments = found.open_segments()?;
     found.compare_heads();
-    let next = found.next();
+    let next = found.given.max(found.head).next();
     let writer = found.writer(&segments, next)?;
     let mark = &mut found.watermark.mark;
+    let clean = mark.clean;
     (mark.head, mark.clean, mark.reserved) = (mark.head.max(found.head), false, writer.reserved);
     found.watermark.save().map_err(io_error(&dir.join("watermark")))?;
     let mut segments = segments;
@@ -53,7 +54,7 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
     }
     tracing::info!(
         epoch = %found.watermark.mark.epoch, head.seq = found.head.0, segments = segments.len(),
-        topics = found.topics.len(), duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        topics = found.topics.len(), clean, duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "the store is open"
     );
     let sealed_cache = config.cache_bytes_per_segment / 4;
@@ -85,7 +86,6 @@ struct Finding<'a> {
     keys: Vec<KeyRecord>,
     /// Of the newest segment, when it can be written on.
     last: Option<(Arc<Segment>, Arc<Tables>, Tally)>,
-    was_clean: bool,
 }
 
 impl<'a> Finding<'a> {
@@ -93,13 +93,9 @@ impl<'a> Finding<'a> {
         let path = config.dir.join("watermark");
         let found = Watermark::open(&path).map_err(io_error(&path))?;
         let used = known_format && fs::read_dir(config.dir.join("seg")).is_ok_and(|mut dir| dir.next().is_some());
-        let mut was_clean = false;
         let mut beyond = 0;
         let watermark = match found {
-            Found::Whole(watermark) => {
-                was_clean = watermark.mark.clean;
-                watermark
-            }
+            Found::Whole(watermark) => watermark,
             Found::Half(watermark) => {
                 tracing::warn!("one slot of the watermark is damaged, from a crash or the disk; the other one counts");
                 // The damaged slot may have reserved more.
@@ -125,7 +121,6 @@ impl<'a> Finding<'a> {
             topics: HashMap::new(),
             keys: Vec::new(),
             last: None,
-            was_clean,
         })
     }
 
@@ -275,37 +270,25 @@ impl<'a> Finding<'a> {
                 "the newest events are gone from the store: they were acknowledged, and the disk lost them"
             );
             self.watermark.mark.lose(range);
-            self.was_clean = false;
-        }
-    }
-
-    /// The next position to give.
-    fn next(&self) -> Seq {
-        if self.was_clean && self.head >= self.watermark.mark.head {
-            self.head.next()
-        } else {
-            self.given.max(self.head).next()
         }
     }
 
     /// Goes on in the newest segment, or begins one.
     fn writer(&mut self, segments: &[Arc<Segment>], next: Seq) -> Result<Writer, OpenError> {
-        let reserved = Seq(next.0.saturating_add(RESERVE_IDS));
+        let (reserved, given) = (Seq(next.0.saturating_add(RESERVE_IDS)), Seq(next.0 - 1));
         let begun = Instant::now();
         if let Some((segment, tables, tally)) = self.last.take() {
-            return Ok(Writer { segment, tables, tally, begun, reserved });
+            return Ok(Writer { segment, tables, tally, begun, reserved, given });
         }
         debug_assert!(segments.iter().all(|segment| segment.first < next), "positions are given in rising order");
         let made = write::begin(self.config, next);
         let path = self.config.dir.join("seg");
         let (segment, tables) = made.map_err(|reason| OpenError::Database { path, reason })?;
-        Ok(Writer { segment, tables, tally: Tally::after(Seq(next.0 - 1)), begun, reserved })
+        Ok(Writer { segment, tables, tally: Tally::after(Seq(next.0 - 1)), begun, reserved, given })
     }
 
     fn recovered(&mut self, next: Seq, known: Known) -> Recovered {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = Millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-        let valid = now.max(self.newest).before(self.config.key_window);
+        let valid = reclaim::now().before(self.config.key_window);
         let mut keys = std::mem::take(&mut self.keys);
         keys.retain(|record| record.time >= valid);
         keys.sort_by_key(|record| record.time);

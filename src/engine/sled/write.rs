@@ -30,6 +30,8 @@ pub(super) struct Writer {
     pub(super) begun: Instant,
     /// No id above it was reserved in the watermark.
     pub(super) reserved: Seq,
+    /// The ids up to here may have been given before the store was opened.
+    pub(super) given: Seq,
 }
 
 impl Shared {
@@ -78,6 +80,7 @@ impl Shared {
             tally: Tally::after(head),
             begun: Instant::now(),
             reserved: writer.reserved,
+            given: writer.given,
         };
         self.segments.replace(&[], Some(Arc::clone(&begun.segment)));
         let old = std::mem::replace(writer, begun);
@@ -111,6 +114,7 @@ impl Shared {
             let flushed = guarded(|| writer.tables.flush());
             let mut watermark = self.watermark.lock();
             watermark.mark.head = self.head();
+            watermark.mark.reserved = self.head().max(writer.given);
             watermark.mark.clean = matches!(flushed, Ok(Ok(())));
             if let Err(error) = watermark.save() {
                 tracing::error!(%error, "cannot record a clean end; the next start reads more");
@@ -138,7 +142,7 @@ pub(super) fn begin(config: &super::SledConfig, first: Seq) -> Result<(Arc<Segme
 
 /// A block that was written.
 #[derive(Debug)]
-struct Written {
+pub(super) struct Written {
     topic: TopicKey,
     first: Seq,
     bytes: u64,
@@ -146,7 +150,7 @@ struct Written {
 
 impl Writer {
     /// Inserts a commit and waits until it is durable.
-    fn insert(&self, commit: &Commit) -> sled::Result<Vec<Written>> {
+    pub(super) fn insert(&self, commit: &Commit) -> sled::Result<Vec<Written>> {
         let tables = &*self.tables;
         let mut named = HashSet::new();
         for (topic, event) in &commit.events {
