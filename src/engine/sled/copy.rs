@@ -119,7 +119,7 @@ impl Shared {
                 parts::insert(&tables.keys, &stem, &bytes)?;
                 kept_keys.push((record, commit));
             }
-            let from = match self.segments.tables(source) {
+            let from = match self.tables(source) {
                 Ok(from) => from,
                 Err(Unusable::Damaged(reason)) => return Err(Failure::Source(Arc::clone(source), reason)),
                 Err(Unusable::Retired) => return Err(Failure::Target("a source was set aside; tried again".into())),

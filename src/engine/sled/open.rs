@@ -143,14 +143,27 @@ impl<'a> Finding<'a> {
                      lost; the files are kept in quarantine"
                 );
                 self.watermark.mark.losses += 1;
+                (self.watermark.mark.revision, self.watermark.mark.settings) = (0, 0);
                 disk::make_dir(&path).map_err(io_error(&path))?;
                 Meta::open(&path).map_err(|reason| OpenError::Database { path: path.clone(), reason })?
             }
         };
+        self.compare_settings(&opened.0);
         if fresh {
             disk::sync_tree(&path).map_err(io_error(&path))?;
         }
         Ok(opened)
+    }
+
+    /// sled may have forgotten settings in silence: the watermark knows better.
+    fn compare_settings(&mut self, meta: &Meta) {
+        let (revision, sum) = meta.state();
+        let mark = &mut self.watermark.mark;
+        if revision < mark.revision || (mark.clean && sum != mark.settings) {
+            tracing::error!("some topics' settings, or marks of deleted topics, are gone: the disk lost them");
+            mark.losses += 1;
+        }
+        (mark.revision, mark.settings) = (revision, sum);
     }
 
     /// Opens what must be looked into, reads the summaries of the rest, sets aside what is damaged.
@@ -354,9 +367,7 @@ fn add_topic(topics: &mut HashMap<TopicName, TopicSummary>, found: TopicSummary)
 fn create_watermark(path: &Path, lost: bool) -> Result<Watermark, OpenError> {
     let random = getrandom::u64().map_err(|error| OpenError::Io { path: path.into(), source: error.into() })?;
     let epoch = Epoch::from_random(random);
-    let losses = u64::from(lost);
-    let mark = Mark { epoch, head: Seq::ZERO, reserved: Seq::ZERO, clean: !lost, losses, lost: Vec::new() };
-    Watermark::create(path, mark).map_err(io_error(path))
+    Watermark::create(path, Mark { losses: u64::from(lost), ..Mark::new(epoch) }).map_err(io_error(path))
 }
 
 /// What segments there are; copies that a crash left half are removed.

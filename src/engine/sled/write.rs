@@ -40,7 +40,7 @@ impl Shared {
         self.alive()?;
         let data: usize = commit.events.iter().map(|(_, event)| event.new.data.len() + 64).sum();
         let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.len() * 64).sum();
-        self.space.check((data + keys + 1) as u64)?;
+        self.space.check((data + keys) as u64)?;
         let mut writer = self.writer.lock();
         let Some(writer) = writer.as_mut() else { return Err(self.closed()) };
         let rotated = !commit.events.is_empty() && self.is_due(writer);
@@ -114,6 +114,9 @@ impl Shared {
             let flushed = guarded(|| writer.tables.flush());
             let mut watermark = self.watermark.lock();
             watermark.mark.head = self.head();
+            if let Some(meta) = &meta {
+                (watermark.mark.revision, watermark.mark.settings) = meta.state();
+            }
             watermark.mark.reserved = self.head().max(writer.given);
             watermark.mark.clean = matches!(flushed, Ok(Ok(())));
             if let Err(error) = watermark.save() {

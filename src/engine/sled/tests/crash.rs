@@ -112,7 +112,7 @@ fn a_killed_writer_keeps_every_acknowledged_commit_whole_and_no_id_is_used_twice
     let mut random = fastrand::Rng::with_seed(7);
     let begun = std::time::Instant::now();
     let (mut acked, mut given, mut rounds): (Vec<(u64, u64)>, u64, u32) = (Vec::new(), 0, 0);
-    while rounds < 30 && (rounds < 5 || begun.elapsed() < Duration::from_secs(40)) {
+    while rounds < 30 && (rounds < 5 || begun.elapsed() < Duration::from_secs(15)) {
         rounds += 1;
         let mut child = spawn(&[], dir.path(), None);
         let id = child.id();

@@ -12,7 +12,9 @@ use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
 mod basics;
 mod crash;
 mod damage;
+mod full_disk;
 mod reclaiming;
+mod syscalls;
 
 /// As much as there is.
 const ALL: Budget = Budget { events: usize::MAX, bytes: usize::MAX };

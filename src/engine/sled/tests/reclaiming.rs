@@ -75,7 +75,6 @@ fn a_quiet_topic_beside_churning_ones_pins_no_disk() {
         count.push(bench.segments());
     }
     assert_eq!(bench.read("quiet", 0).len(), 24);
-    eprintln!("{disk:?} {count:?}");
     let (early, late) = (disk[4..10].iter().max(), disk[18..].iter().max());
     assert!(late.expect("measured") * 2 < early.expect("measured") * 3, "it does not grow: {disk:?}");
     assert!(count.iter().all(|count| *count <= 6), "{count:?}");
