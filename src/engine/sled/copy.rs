@@ -106,7 +106,8 @@ impl Shared {
             fs::remove_dir_all(half)?;
         }
         disk::make_dir(half)?;
-        let tables = Tables::open(half, self.config.cache_bytes_per_segment / 4).map_err(Failure::Target)?;
+        let tables = Tables::open(half, self.config.cache_bytes_per_segment / 4)
+            .map_err(|failure| Failure::Target(Arc::clone(failure.reason())))?;
         let mut copy = Copy { store: self, to: &tables, tally: Tally::after(Seq::ZERO), unflushed: 0, live };
         let mut kept_keys = Vec::new();
         for source in sources {
@@ -121,7 +122,10 @@ impl Shared {
             }
             let from = match self.tables(source) {
                 Ok(from) => from,
-                Err(Unusable::Damaged(reason)) => return Err(Failure::Source(Arc::clone(source), reason)),
+                Err(Unusable::Failed(database::Failure::Damaged(reason))) => {
+                    return Err(Failure::Source(Arc::clone(source), reason));
+                }
+                Err(Unusable::Failed(database::Failure::Unavailable(reason))) => return Err(Failure::Target(reason)),
                 Err(Unusable::Retired) => return Err(Failure::Target("a source was set aside; tried again".into())),
             };
             let took = guarded(|| copy.take(source, &from, &whole));
@@ -131,6 +135,7 @@ impl Shared {
         tally.span.head = head;
         guarded(|| tables.flush()).map_err(Failure::Target)??;
         database::close_bounded(tables);
+        database::preallocate(half)?;
         let summary = Summary::write(half, first, &tally, &kept_keys)?;
         disk::sync_tree(half)?;
         Ok(summary)

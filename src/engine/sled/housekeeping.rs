@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::segment::Segment;
 use super::summary::Summary;
-use super::{Shared, inspect};
+use super::{Shared, database, inspect};
 
 /// How often the head is recorded: what sled may forget in silence after a crash *and* damage is a second of it.
 const TICK: Duration = Duration::from_secs(1);
@@ -102,6 +102,9 @@ impl Shared {
         let (keys, _) = keys.unwrap_or_default();
         match Summary::write(&segment.dir, segment.first, &tally, &keys) {
             Ok(summary) => {
+                if let Err(error) = database::preallocate(&segment.dir) {
+                    tracing::debug!(%error, segment.first = segment.first.0, "no room taken for its next opening");
+                }
                 tracing::debug!(segment.first = segment.first.0, segment.last = tally.span.head.0, "sealed a segment");
                 segment.seal(summary);
             }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use crate::event::{Seq, TopicName};
 
 use super::super::log::store::TopicSettings;
+use super::database::Failure;
 use super::guard::guarded;
 use super::records::{decode_settings, encode_settings};
 use super::{database, keys, wire};
@@ -42,18 +43,18 @@ pub(super) struct Known {
 
 impl Meta {
     /// Opens it, or makes it, and reads it through. Blocks.
-    pub(super) fn open(dir: &Path) -> Result<(Self, Known), Arc<str>> {
+    pub(super) fn open(dir: &Path) -> Result<(Self, Known), Failure> {
         // Settings are small and few: a megabyte of pages.
         let db = database::open(dir, 1 << 20)?;
-        let meta = guarded(|| {
+        let opened = guarded(|| {
             let settings = db.open_tree(keys::SETTINGS)?;
             let revision = db.get(keys::REVISION)?.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
             let state = State { revision: revision.unwrap_or(0), sum: 0 };
             let meta = Self { db, settings, state: Mutex::new(state) };
             let known = meta.read_all()?;
             Ok::<_, sled::Error>((meta, known))
-        })?;
-        meta.map_err(|error| error.to_string().into())
+        });
+        Ok(opened.map_err(Failure::Damaged)??)
     }
 
     fn read_all(&self) -> sled::Result<Known> {

@@ -14,6 +14,7 @@ use crate::event::{Epoch, Millis, Seq, TopicName};
 use super::super::log::store::{KeyRecord, Recovered, TopicSummary};
 use super::config::{OpenError, SledConfig};
 use super::damage::set_aside;
+use super::database::Failure;
 use super::disk::{self, io_error};
 use super::guard::guarded;
 use super::inspect::inspect;
@@ -131,10 +132,11 @@ impl<'a> Finding<'a> {
         disk::make_dir(&path).map_err(io_error(&path))?;
         let opened = match Meta::open(&path) {
             Ok(opened) if opened.1.damaged == 0 => opened,
+            Err(Failure::Unavailable(reason)) => return Err(OpenError::Database { path, reason }),
             damaged => {
                 let reason = match damaged {
                     Ok((_, known)) => format!("{} records are damaged", known.damaged),
-                    Err(reason) => reason.to_string(),
+                    Err(failure) => failure.reason().to_string(),
                 };
                 disk::quarantine(&self.config.dir, &path).map_err(io_error(&path))?;
                 tracing::error!(
@@ -145,7 +147,7 @@ impl<'a> Finding<'a> {
                 self.watermark.mark.losses += 1;
                 (self.watermark.mark.revision, self.watermark.mark.settings) = (0, 0);
                 disk::make_dir(&path).map_err(io_error(&path))?;
-                Meta::open(&path).map_err(|reason| OpenError::Database { path: path.clone(), reason })?
+                Meta::open(&path).map_err(|failure| database_error(&path, &failure))?
             }
         };
         self.compare_settings(&opened.0);
@@ -185,7 +187,10 @@ impl<'a> Finding<'a> {
             match self.open_segment(segment) {
                 Ok(opened) => kept.push(opened),
                 Err(broken) => {
-                    let Broken { segment, through, reason } = *broken;
+                    let Broken { segment, through, failure } = *broken;
+                    let Failure::Damaged(reason) = failure else {
+                        return Err(database_error(&segment.dir, &failure));
+                    };
                     let range = (first, through.unwrap_or(self.given));
                     set_aside(&self.config.dir, &segment.dir, range, &reason);
                     damaged.push((first, through));
@@ -210,21 +215,22 @@ impl<'a> Finding<'a> {
     fn open_segment(&self, segment: Segment) -> Result<Opened, Box<Broken>> {
         let sealed = match Summary::open(&segment.dir, segment.first) {
             Ok(sealed) => sealed,
-            Err(error) => return Err(Broken::new(segment, None, error.to_string())),
+            Err(error) => return Err(Broken::new(segment, None, Failure::Unavailable(error.to_string().into()))),
         };
         if let Some((summary, whole)) = sealed {
             let through = summary.span.head;
             if !segment.dir.join("db").metadata().is_ok_and(|db| db.len() > 0 || summary.span.weight == 0) {
-                return Err(Broken::new(segment, Some(through), "its database file is missing or empty"));
+                let failure = Failure::Damaged("its database file is missing or empty".into());
+                return Err(Broken::new(segment, Some(through), failure));
             }
             let head = summary.span.head;
             segment.seal(summary);
             return Ok(Opened { segment, what: What::Sealed { head, topics: whole } });
         }
-        let read = || -> Result<_, Arc<str>> {
+        let read = || -> Result<_, Failure> {
             let tables = Tables::open(&segment.dir, self.config.cache_bytes_per_segment)?;
-            let inspected = guarded(|| inspect(&tables, segment.first))?;
-            Ok((tables, inspected.map_err(|error| Arc::<str>::from(error.to_string()))?))
+            let inspected = guarded(|| inspect(&tables, segment.first)).map_err(Failure::Damaged)??;
+            Ok((tables, inspected))
         };
         match read() {
             Ok((tables, inspected)) => {
@@ -232,7 +238,7 @@ impl<'a> Finding<'a> {
                 let segment = segment.with_tables(Arc::clone(&tables));
                 Ok(Opened { segment, what: What::Unsealed { tables, inspected: Box::new(inspected) } })
             }
-            Err(reason) => Err(Broken::new(segment, None, reason)),
+            Err(failure) => Err(Broken::new(segment, None, failure)),
         }
     }
 
@@ -325,12 +331,12 @@ struct Broken {
     segment: Segment,
     /// Its newest position, when that is known.
     through: Option<Seq>,
-    reason: Arc<str>,
+    failure: Failure,
 }
 
 impl Broken {
-    fn new(segment: Segment, through: Option<Seq>, reason: impl Into<Arc<str>>) -> Box<Self> {
-        Box::new(Self { segment, through, reason: reason.into() })
+    fn new(segment: Segment, through: Option<Seq>, failure: Failure) -> Box<Self> {
+        Box::new(Self { segment, through, failure })
     }
 }
 
@@ -368,6 +374,10 @@ fn create_watermark(path: &Path, lost: bool) -> Result<Watermark, OpenError> {
     let random = getrandom::u64().map_err(|error| OpenError::Io { path: path.into(), source: error.into() })?;
     let epoch = Epoch::from_random(random);
     Watermark::create(path, Mark { losses: u64::from(lost), ..Mark::new(epoch) }).map_err(io_error(path))
+}
+
+fn database_error(path: &Path, failure: &Failure) -> OpenError {
+    OpenError::Database { path: path.into(), reason: Arc::clone(failure.reason()) }
 }
 
 /// What segments there are; copies that a crash left half are removed.

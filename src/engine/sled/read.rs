@@ -14,6 +14,7 @@ use super::super::log::store::{Budget, Header, Scan, StoreError, TopicKey};
 use super::Shared;
 use super::block::{Block, Entry};
 use super::chain::Chain;
+use super::database::Failure;
 use super::guard::guarded;
 use super::parts::PartError;
 use super::records::CommitRecord;
@@ -202,19 +203,19 @@ impl Shared {
                         self.readable()?;
                         continue 'list;
                     }
-                    Err(Unusable::Damaged(reason)) => {
-                        self.unreadable(&segment, &reason)?;
+                    Err(Unusable::Failed(failure)) => {
+                        self.unreadable(&segment, &failure)?;
                         continue;
                     }
                 };
-                let looked = guarded(|| look(&segment, &tables))
-                    .and_then(|looked| looked.map_err(|error| error.to_string().into()));
+                let looked =
+                    guarded(|| look(&segment, &tables)).map_err(Failure::Damaged).and_then(|looked| Ok(looked?));
                 match looked {
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(())) => return Ok(()),
-                    Err(reason) => {
+                    Err(failure) => {
                         drop(tables);
-                        self.unreadable(&segment, &reason)?;
+                        self.unreadable(&segment, &failure)?;
                     }
                 }
             }
@@ -223,13 +224,16 @@ impl Shared {
         Err(StoreError::Failed("segments were replaced faster than they could be read; try again".into()))
     }
 
-    /// A sealed segment is set aside; without the newest there is no going on before a restart.
-    fn unreadable(&self, segment: &Arc<Segment>, reason: &Arc<str>) -> Result<(), StoreError> {
-        if segment.summary().is_none() {
-            return Err(self.poison("reading", reason));
+    /// A damaged sealed segment is set aside; without the newest there is no going on before a restart.
+    fn unreadable(&self, segment: &Arc<Segment>, failure: &Failure) -> Result<(), StoreError> {
+        match failure {
+            Failure::Unavailable(reason) => Err(StoreError::Failed(Arc::clone(reason))),
+            Failure::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", reason)),
+            Failure::Damaged(reason) => {
+                self.set_aside(segment, reason);
+                Ok(())
+            }
         }
-        self.set_aside(segment, reason);
-        Ok(())
     }
 
     /// A poisoned store can still be read; a closed one cannot.

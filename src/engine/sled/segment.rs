@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::event::Seq;
 
+use super::database::Failure;
 use super::disk;
 use super::guard::guarded;
 use super::parts::PartError;
@@ -46,8 +47,8 @@ enum Handle {
 pub(super) enum Unusable {
     /// It is no longer in the list: look at the list again.
     Retired,
-    /// Its files are damaged.
-    Damaged(Arc<str>),
+    /// It cannot be opened.
+    Failed(Failure),
 }
 
 impl Segment {
@@ -110,7 +111,7 @@ impl Segment {
             Handle::Retired => return Err(Unusable::Retired),
             Handle::Closed(held) => match held.upgrade() {
                 Some(tables) => tables,
-                None => Arc::new(self.open_existing(cache_bytes, on_loss).map_err(Unusable::Damaged)?),
+                None => Arc::new(self.open_existing(cache_bytes, on_loss).map_err(Unusable::Failed)?),
             },
         };
         *handle = Handle::Open(Arc::clone(&tables));
@@ -118,15 +119,15 @@ impl Segment {
     }
 
     /// sled would make a missing database anew, and opens a truncated one as if nothing had been in it.
-    fn open_existing(&self, cache_bytes: u64, on_loss: impl FnOnce((Seq, Seq))) -> Result<Tables, Arc<str>> {
+    fn open_existing(&self, cache_bytes: u64, on_loss: impl FnOnce((Seq, Seq))) -> Result<Tables, Failure> {
         if !self.dir.join("db").exists() {
-            return Err("its database file is missing".into());
+            return Err(Failure::Damaged("its database file is missing".into()));
         }
         let tables = Tables::open(&self.dir, cache_bytes)?;
         let want = self.summary().map_or(Seq::ZERO, |summary| summary.span.last);
         if want > Seq::ZERO {
-            match guarded(|| newest(&tables))?.map_err(|error| Arc::from(error.to_string()))? {
-                None => return Err("it holds nothing any more".into()),
+            match guarded(|| newest(&tables)).map_err(Failure::Damaged)?? {
+                None => return Err(Failure::Damaged("it holds nothing any more".into())),
                 Some(last) if last < want => on_loss((last.next(), want)),
                 Some(_) => {}
             }

@@ -138,7 +138,8 @@ pub(super) fn begin(config: &super::SledConfig, first: Seq) -> Result<(Arc<Segme
     let segment = Segment::new(&config.dir, first, 0);
     let io = |error: std::io::Error| Arc::<str>::from(error.to_string());
     disk::make_dir(&segment.dir).map_err(io)?;
-    let tables = Arc::new(Tables::open(&segment.dir, config.cache_bytes_per_segment)?);
+    let tables = Tables::open(&segment.dir, config.cache_bytes_per_segment);
+    let tables = Arc::new(tables.map_err(|failure| Arc::clone(failure.reason()))?);
     disk::sync_tree(&segment.dir).map_err(io)?;
     Ok((Arc::new(segment.with_tables(Arc::clone(&tables))), tables))
 }

@@ -76,7 +76,7 @@ fn a_full_disk_refuses_and_accepts_again_and_loses_nothing() {
     bench.events.clear();
     std::thread::sleep(std::time::Duration::from_millis(150));
     assert!(bench.store.room().is_ok(), "there is room again");
-    std::fs::write(&ballast, vec![1; 20 << 20]).expect("written");
+    std::fs::write(&ballast, vec![1; 30 << 20]).expect("written");
     std::thread::sleep(std::time::Duration::from_millis(150));
     assert!(matches!(bench.store.room(), Err(StoreError::Full)), "others' files count");
     std::fs::remove_file(ballast).expect("removed");

@@ -13,6 +13,7 @@ mod basics;
 mod crash;
 mod damage;
 mod full_disk;
+mod measure;
 mod reclaiming;
 mod syscalls;
 
@@ -43,6 +44,8 @@ impl Bench {
     }
 
     fn with(config: SledConfig) -> (Self, Recovered) {
+        // What the store says is shown when a test fails.
+        let _ = tracing_subscriber::fmt().with_test_writer().without_time().try_init();
         let store = SledStore::open(config).expect("it opens");
         let recovered = store.recovered();
         let mut bench = Self {
