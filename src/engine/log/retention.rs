@@ -25,9 +25,6 @@ const LONGEST_SWEEP: Duration = Duration::from_millis(2500);
 /// Shortest: a topic that keeps a second's events is looked at 20 times in it, and no look costs more than this.
 const SHORTEST_SWEEP: Duration = Duration::from_millis(50);
 
-/// Time between two rounds of taking back space, because each costs the store a walk.
-const RECLAIM_EVERY: Duration = Duration::from_secs(2);
-
 /// Emptied topics remembered in a round. Each is a flush on the writer's path: a few dozen a round take some
 /// percent of it.
 const REMEMBER_AT_ONCE: usize = 64;
@@ -52,7 +49,8 @@ impl<S: Store> Retention<S> {
         self.look_at_all();
         loop {
             let every = self.sweep_every();
-            let Some(list) = self.core.chores.take(every) else { return };
+            let patience = if self.dirty { every.min(self.core.config.reclaim_every) } else { every };
+            let Some(list) = self.core.chores.take(patience) else { return };
             match self.round(&list, every) {
                 Ok(()) => self.failing = false,
                 Err(error) if !self.failing => {
@@ -86,7 +84,10 @@ impl<S: Store> Retention<S> {
             }
         }
         self.dirty |= self.trim_store()?;
-        if self.dirty && self.last_reclaim.elapsed() >= RECLAIM_EVERY && self.core.queue.refusing().is_none() {
+        if self.dirty
+            && self.last_reclaim.elapsed() >= self.core.config.reclaim_every
+            && self.core.queue.refusing().is_none()
+        {
             self.last_reclaim = Instant::now();
             self.dirty = self.remember_emptied();
             self.core.store.reclaim(&*self.core)?;
