@@ -33,7 +33,7 @@ pub(crate) trait Bed {
     fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine>;
 }
 
-struct MemoryBed(MemoryStore);
+pub(crate) struct MemoryBed(pub(crate) MemoryStore);
 
 impl Bed for MemoryBed {
     fn new() -> Self {
@@ -47,19 +47,19 @@ impl Bed for MemoryBed {
 
 /// An engine under test, what it told its observer, and the clock in our hand.
 pub(crate) struct House<B> {
-    bed: B,
+    pub(crate) bed: B,
     config: LogConfig,
     clock: Arc<AtomicU64>,
-    heard: Arc<Heard>,
-    engine: Arc<dyn Engine>,
+    pub(crate) heard: Arc<Heard>,
+    pub(crate) engine: Arc<dyn Engine>,
 }
 
 /// Everything an observer was told, and that it was true when it was told.
 #[derive(Default)]
 pub(crate) struct Heard {
     engine: OnceLock<Weak<dyn Engine>>,
-    events: Mutex<Vec<Arc<Event>>>,
-    turns: Mutex<Vec<(TopicName, Turn)>>,
+    pub(crate) events: Mutex<Vec<Arc<Event>>>,
+    pub(crate) turns: Mutex<Vec<(TopicName, Turn)>>,
     audience: AtomicU32,
 }
 

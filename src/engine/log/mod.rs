@@ -50,6 +50,8 @@ mod retention;
 mod slot;
 pub mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trim;
 mod writer;
 

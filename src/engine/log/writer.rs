@@ -161,7 +161,7 @@ impl<S: Store> Writer<S> {
         core.raise_newest_deleted(mark);
         core.table.write().remove(topic);
         core.observer.turned(topic, Turn::Deleted { last: mark });
-        core.chores.reclaim();
+        core.chores.set_dead(true);
         Ok(true)
     }
 
