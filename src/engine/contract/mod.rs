@@ -95,7 +95,8 @@ impl<B: Bed> House<B> {
     }
 
     pub(crate) fn with(mut config: LogConfig) -> Self {
-        let clock = Arc::new(AtomicU64::new(1_000_000));
+        // Begins at the machine's time, which a store may look at too; moves only by our hand.
+        let clock = Arc::new(AtomicU64::new((LogConfig::default().clock)().0));
         let hand = Arc::clone(&clock);
         config.reclaim_every = Duration::from_millis(5);
         config.clock = Arc::new(move || Millis(hand.load(Ordering::SeqCst)));
