@@ -13,7 +13,7 @@ use crate::{
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
-    hub::{Hub, HubConfig, board::Board},
+    hub::{Hub, HubConfig, board::Board, subscription::Portion},
     lifecycle::Drain,
 };
 
@@ -29,6 +29,7 @@ fn limits() -> Limits {
         inflight_bytes: 100_000,
         body_timeout: Duration::from_secs(10),
         write_timeout: Duration::from_secs(10),
+        portion: Portion { events: 1000, bytes: 64 << 10 },
         filters: 16,
         keepalive: Duration::from_secs(15),
     }

@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::snapshot::Snapshot;
 use crate::{
     event::sse,
-    http::{Answer, Door, body},
+    http::{Answer, Door, accept, body},
 };
 
 /// Time between two looks at the figures.
@@ -29,7 +29,7 @@ const RETRY_MS: u32 = 3000;
 /// Answers with the figures.
 #[must_use]
 pub fn handle(door: &Arc<Door>, headers: &HeaderMap) -> Answer {
-    if !wants_stream(headers) {
+    if !accept::names(headers, "text/event-stream") {
         return body::json(Snapshot::new(door).to_json());
     }
     let mut answer = Answer::new(Box::pin(Watch::new(Arc::clone(door))));
@@ -38,14 +38,6 @@ pub fn handle(door: &Arc<Door>, headers: &HeaderMap) -> Answer {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     answer
-}
-
-fn wants_stream(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut ranges = values.flat_map(|value| value.split(','));
-    ranges.any(|range| {
-        range.split(';').next().is_some_and(|range| range.trim().eq_ignore_ascii_case("text/event-stream"))
-    })
 }
 
 /// The figures as a stream of events. Made when they are asked for: a watcher that does not read costs nothing.
