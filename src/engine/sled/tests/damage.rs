@@ -2,8 +2,11 @@
 
 use super::*;
 
+/// What a store was told, and the keys of its topics.
+type Told = (Vec<(TopicKey, Arc<Event>)>, HashMap<String, TopicKey>);
+
 /// A small store with sealed segments, closed in order; and its events.
-fn store(dir: &Path) -> (Vec<(TopicKey, Arc<Event>)>, HashMap<String, TopicKey>) {
+fn store(dir: &Path) -> Told {
     let (mut bench, _) = Bench::with(small(dir));
     for n in 0..60_usize {
         bench.publish(&[("a", &format!("{n} {}", "a".repeat(n * 31 % 1500))), ("b", "b"), ("b", &"c".repeat(900))]);

@@ -25,34 +25,34 @@ fn payload(n: u64) -> String {
 #[test]
 #[ignore = "a measurement"]
 fn durable_publish_against_append_and_fdatasync() {
-    for waiting in [1_u64, 64, 512] {
+    for waiting in [1_u32, 64, 512] {
         let dir = tempfile::tempdir().expect("a directory");
         let (mut bench, _) = Bench::open(&dir.path().join("store"));
         let mut log = std::fs::File::create(dir.path().join("log")).expect("made");
-        let (mut rates, mut n) = ([Vec::new(), Vec::new()], 0);
+        let (mut rates, mut n) = ([Vec::new(), Vec::new()], 0_u64);
         for _ in 0..5 {
             let (mut spent, mut events) = (std::time::Duration::ZERO, 0);
             while spent.as_millis() < 500 {
-                let bytes: String = (0..waiting).map(|k| payload(n + k)).collect();
+                let bytes: String = (0..waiting).map(|k| payload(n + u64::from(k))).collect();
                 let begun = Instant::now();
                 log.write_all(bytes.as_bytes()).and_then(|()| log.sync_data()).expect("written");
                 spent += begun.elapsed();
                 events += waiting;
             }
-            rates[0].push(events as f64 / spent.as_secs_f64());
+            rates[0].push(f64::from(events) / spent.as_secs_f64());
             let (mut spent, mut events) = (std::time::Duration::ZERO, 0);
             while spent.as_millis() < 500 {
-                let new = (0..waiting)
+                let new = (0..u64::from(waiting))
                     .map(|k| NewEvent::new(name(&format!("t/{}", (n + k) % 16)), payload(n + k).as_str()))
                     .collect();
                 let commit = bench.build(new);
                 let begun = Instant::now();
                 bench.store.commit(&commit).expect("accepted");
                 spent += begun.elapsed();
-                n += waiting;
+                n += u64::from(waiting);
                 events += waiting;
             }
-            rates[1].push(events as f64 / spent.as_secs_f64());
+            rates[1].push(f64::from(events) / spent.as_secs_f64());
         }
         let median = |rates: &mut Vec<f64>| {
             rates.sort_by(f64::total_cmp);
