@@ -107,6 +107,8 @@ impl Shared {
                 }
                 tracing::debug!(segment.first = segment.first.0, segment.last = tally.span.head.0, "sealed a segment");
                 segment.seal(summary);
+                // Opened again, when somebody reads it, it keeps fewer pages in memory.
+                segment.close();
             }
             Err(error) => {
                 tracing::warn!(%error, segment.first = segment.first.0, "cannot seal a segment yet");

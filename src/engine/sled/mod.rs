@@ -15,7 +15,7 @@
 //! | `watermark` | what must be known even if sled forgets: the head, ids given out, what was lost |
 //! | `write` | the one writer: insert, flush, count |
 //! | `read`, `chain` | runs of events, from any thread, and what they lack |
-//! | `open`, `inspect` | what a crash or a damaged disk left, made sound |
+//! | `open`, `open_segments`, `inspect` | what a crash or a damaged disk left, made sound |
 //! | `reclaim`, `copy` | the space of dead events |
 //! | `housekeeping` | sealing and the recorded head, off the writer's path |
 //! | `meta`, `disk`, `space`, `config` | settings by name, files, free bytes, and what can be told |
@@ -45,6 +45,7 @@ mod inspect;
 mod keys;
 mod meta;
 mod open;
+mod open_segments;
 mod parts;
 mod read;
 mod reclaim;

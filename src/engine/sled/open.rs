@@ -1,7 +1,6 @@
 //! Opening: what a crash or a damaged disk left, made sound.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,18 +12,14 @@ use crate::event::{Epoch, Millis, Seq, TopicName};
 
 use super::super::log::store::{KeyRecord, Recovered, TopicSummary};
 use super::config::{OpenError, SledConfig};
-use super::damage::set_aside;
 use super::database::Failure;
 use super::disk::{self, io_error};
-use super::guard::guarded;
-use super::inspect::inspect;
 use super::meta::{Known, Meta};
-use super::segment::{self, Segment};
+use super::segment::Segment;
 use super::segments::Segments;
 use super::space::Space;
-use super::summary::Summary;
 use super::tables::Tables;
-use super::tally::{Tally, join};
+use super::tally::Tally;
 use super::watermark::{Found, Mark, RESERVE_IDS, Watermark};
 use super::write::{self, Writer};
 use super::{Shared, damage, reclaim};
@@ -76,17 +71,17 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
 }
 
 /// What is found while a store is opened.
-struct Finding<'a> {
-    config: &'a SledConfig,
-    watermark: Watermark,
+pub(super) struct Finding<'a> {
+    pub(super) config: &'a SledConfig,
+    pub(super) watermark: Watermark,
     /// No id up to here is free.
-    given: Seq,
-    head: Seq,
-    newest: Millis,
-    topics: HashMap<TopicName, TopicSummary>,
-    keys: Vec<KeyRecord>,
+    pub(super) given: Seq,
+    pub(super) head: Seq,
+    pub(super) newest: Millis,
+    pub(super) topics: HashMap<TopicName, TopicSummary>,
+    pub(super) keys: Vec<KeyRecord>,
     /// Of the newest segment, when it can be written on.
-    last: Option<(Arc<Segment>, Arc<Tables>, Tally)>,
+    pub(super) last: Option<(Arc<Segment>, Arc<Tables>, Tally)>,
 }
 
 impl<'a> Finding<'a> {
@@ -168,117 +163,6 @@ impl<'a> Finding<'a> {
         (mark.revision, mark.settings) = (revision, sum);
     }
 
-    /// Opens what must be looked into, reads the summaries of the rest, sets aside what is damaged.
-    fn open_segments(&mut self) -> Result<Vec<Arc<Segment>>, OpenError> {
-        let root = self.config.dir.join("seg");
-        let mut names = segment_names(&root).map_err(io_error(&root))?;
-        // Of two with the same positions the higher generation counts, and was complete when it got its name.
-        names.sort_unstable_by_key(|&(first, generation)| (std::cmp::Reverse(generation), first));
-        let mut kept: Vec<Opened> = Vec::new();
-        let mut damaged: Vec<(Seq, Option<Seq>)> = Vec::new();
-        for (first, generation) in names {
-            let segment = Segment::new(&self.config.dir, first, generation);
-            let superseded =
-                |by: &Opened| by.segment.generation > generation && by.segment.first <= first && first <= by.head();
-            if kept.iter().any(superseded) {
-                remove_superseded(&segment);
-                continue;
-            }
-            match self.open_segment(segment) {
-                Ok(opened) => kept.push(opened),
-                Err(broken) => {
-                    let Broken { segment, through, failure } = *broken;
-                    let Failure::Damaged(reason) = failure else {
-                        return Err(database_error(&segment.dir, &failure));
-                    };
-                    let range = (first, through.unwrap_or(self.given));
-                    set_aside(&self.config.dir, &segment.dir, range, &reason);
-                    damaged.push((first, through));
-                }
-            }
-        }
-        kept.sort_by_key(|opened| opened.segment.first);
-        for (first, through) in damaged {
-            let next = kept.iter().map(|opened| opened.segment.first).find(|next| *next > first);
-            let through = through.or(next.map(|next| Seq(next.0 - 1))).unwrap_or(self.given);
-            self.watermark.mark.lose((first, through));
-        }
-        let newest = kept.len().saturating_sub(1);
-        let mut segments = Vec::with_capacity(kept.len());
-        for (index, opened) in kept.into_iter().enumerate() {
-            segments.push(self.count(opened, index == newest));
-        }
-        Ok(segments)
-    }
-
-    /// A sealed segment is only asked for its summary; any other is read.
-    fn open_segment(&self, segment: Segment) -> Result<Opened, Box<Broken>> {
-        let sealed = match Summary::open(&segment.dir, segment.first) {
-            Ok(sealed) => sealed,
-            Err(error) => return Err(Broken::new(segment, None, Failure::Unavailable(error.to_string().into()))),
-        };
-        if let Some((summary, whole)) = sealed {
-            let through = summary.span.head;
-            if !segment.dir.join("db").metadata().is_ok_and(|db| db.len() > 0 || summary.span.weight == 0) {
-                let failure = Failure::Damaged("its database file is missing or empty".into());
-                return Err(Broken::new(segment, Some(through), failure));
-            }
-            let head = summary.span.head;
-            segment.seal(summary);
-            return Ok(Opened { segment, what: What::Sealed { head, topics: whole } });
-        }
-        let read = || -> Result<_, Failure> {
-            let tables = Tables::open(&segment.dir, self.config.cache_bytes_per_segment)?;
-            let inspected = guarded(|| inspect(&tables, segment.first)).map_err(Failure::Damaged)??;
-            Ok((tables, inspected))
-        };
-        match read() {
-            Ok((tables, inspected)) => {
-                let tables = Arc::new(tables);
-                let segment = segment.with_tables(Arc::clone(&tables));
-                Ok(Opened { segment, what: What::Unsealed { tables, inspected: Box::new(inspected) } })
-            }
-            Err(failure) => Err(Broken::new(segment, None, failure)),
-        }
-    }
-
-    /// Adds up what a segment holds.
-    fn count(&mut self, opened: Opened, newest: bool) -> Arc<Segment> {
-        self.head = self.head.max(opened.head());
-        let segment = Arc::new(opened.segment);
-        match opened.what {
-            What::Sealed { topics, .. } => {
-                self.newest = self.newest.max(segment.summary().map_or(Millis(0), |summary| summary.span.newest));
-                topics.topics().for_each(|topic| add_topic(&mut self.topics, topic.summary));
-                self.keys.extend(topics.keys().into_iter().map(|(record, _)| record));
-            }
-            What::Unsealed { tables, inspected } => {
-                let inspected = *inspected;
-                self.newest = self.newest.max(inspected.tally.span.newest);
-                for topic in inspected.tally.topics.values() {
-                    add_topic(&mut self.topics, topic.summary.clone());
-                }
-                self.keys.extend(inspected.keys.into_iter().map(|(record, _)| record));
-                for range in inspected.lost {
-                    if !self.watermark.mark.knows(range) {
-                        tracing::error!(
-                            lost.first = range.0.0,
-                            lost.last = range.1.0,
-                            "events in this range are damaged"
-                        );
-                        self.watermark.mark.lose(range);
-                    }
-                }
-                if newest && segment.generation == 0 {
-                    self.last = Some((Arc::clone(&segment), tables, inspected.tally));
-                } else {
-                    segment.finish(inspected.tally);
-                }
-            }
-        }
-        segment
-    }
-
     /// sled may have forgotten its newest commits in silence: the watermark knows better.
     fn compare_heads(&mut self) {
         let range = (self.head.next(), self.given);
@@ -326,83 +210,14 @@ impl<'a> Finding<'a> {
     }
 }
 
-/// A segment that cannot be read.
-struct Broken {
-    segment: Segment,
-    /// Its newest position, when that is known.
-    through: Option<Seq>,
-    failure: Failure,
-}
-
-impl Broken {
-    fn new(segment: Segment, through: Option<Seq>, failure: Failure) -> Box<Self> {
-        Box::new(Self { segment, through, failure })
-    }
-}
-
-/// A segment that can be read.
-struct Opened {
-    segment: Segment,
-    what: What,
-}
-
-enum What {
-    Sealed { head: Seq, topics: super::summary::Whole },
-    Unsealed { tables: Arc<Tables>, inspected: Box<super::inspect::Inspected> },
-}
-
-impl Opened {
-    fn head(&self) -> Seq {
-        match &self.what {
-            What::Sealed { head, .. } => *head,
-            What::Unsealed { inspected, .. } => inspected.tally.span.head,
-        }
-    }
-}
-
-/// A name has one topic at a time: of a deleted one and its successor the successor counts.
-fn add_topic(topics: &mut HashMap<TopicName, TopicSummary>, found: TopicSummary) {
-    match topics.entry(found.name.clone()) {
-        Entry::Vacant(none) => drop(none.insert(found)),
-        Entry::Occupied(mut known) if known.get().key == found.key => join(known.get_mut(), &found),
-        Entry::Occupied(mut known) if known.get().key < found.key => drop(known.insert(found)),
-        Entry::Occupied(_) => {}
-    }
-}
-
 fn create_watermark(path: &Path, lost: bool) -> Result<Watermark, OpenError> {
     let random = getrandom::u64().map_err(|error| OpenError::Io { path: path.into(), source: error.into() })?;
     let epoch = Epoch::from_random(random);
     Watermark::create(path, Mark { losses: u64::from(lost), ..Mark::new(epoch) }).map_err(io_error(path))
 }
 
-fn database_error(path: &Path, failure: &Failure) -> OpenError {
+pub(super) fn database_error(path: &Path, failure: &Failure) -> OpenError {
     OpenError::Database { path: path.into(), reason: Arc::clone(failure.reason()) }
-}
-
-/// What segments there are; copies that a crash left half are removed.
-fn segment_names(root: &Path) -> std::io::Result<Vec<(Seq, u32)>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(root)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        match segment::parse_dir_name(&name) {
-            Some(found) => names.push(found),
-            None if name.ends_with(segment::HALF) => {
-                tracing::info!(dir = %entry.path().display(), "removing a copy that a crash left half");
-                fs::remove_dir_all(entry.path())?;
-            }
-            None => tracing::warn!(file = %entry.path().display(), "does not belong to the store and is left alone"),
-        }
-    }
-    Ok(names)
-}
-
-fn remove_superseded(segment: &Segment) {
-    tracing::info!(dir = %segment.dir.display(), "removing a segment that was copied before a crash");
-    if let Err(error) = fs::remove_dir_all(&segment.dir) {
-        tracing::warn!(%error, dir = %segment.dir.display(), "cannot remove a segment that was copied; its events are double on disk");
-    }
 }
 
 /// Whether sled's flush reaches our shim. Refusing is the only safe answer: a sync of our own after each flush would leave
