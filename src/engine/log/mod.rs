@@ -50,6 +50,8 @@ mod retention;
 mod slot;
 pub mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trim;
 mod writer;
 
@@ -70,7 +72,7 @@ impl<S: Store> LogEngine<S> {
     #[must_use]
     pub fn open(store: S, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<Self> {
         let mut recovered = store.recovered();
-        let table = recovery::table(&recovered, config.rules.clone());
+        let table = recovery::table(&recovered, config.rules.clone(), |name| store.mark(name));
         let mut idempotency = Idempotency::new(config.idempotency_window, config.idempotency_keys);
         for record in recovered.keys.drain(..) {
             idempotency.remember(record);

@@ -58,18 +58,23 @@ impl<S: Store> Core<S> {
                 TopicKey(0) => Vec::new(),
                 key => self.store.topic_events((key, name), start.max(before.mark), head, budget)?,
             };
-            let bytes: usize = events.iter().map(|event| event.new.data.len()).sum();
-            let cut = events.len() >= budget.events || bytes >= budget.bytes;
-            let last = events.last().map(|event| event.seq);
-            draft.through = last.filter(|&last| cut && last < before.tail).unwrap_or(head);
+            let end = events.last().map_or(start.max(before.mark), |event| event.seq);
+            // What is left, if anything: the budget's end is the store's to judge, and a hole is told apart by this.
+            let next = if end < before.tail { self.store.topic_headers(key, end, 1)?.pop() } else { None };
+            let next = next.filter(|next| next.seq <= head);
+            draft.through = match next {
+                Some(_) if !events.is_empty() => end,
+                Some(unreadable) => unreadable.seq,
+                None => head,
+            };
+            let ended = next.map_or(before.tail, |_| draft.through);
             draft.events = events;
-            let ended = draft.through == head;
             let after = self.table.read().get(name).filter(|slot| slot.key == key).map(View::of);
             if let Some(after) = after {
                 draft.events.retain(|event| event.seq > after.mark);
                 let chain: Vec<_> = draft.events.iter().map(|event| (event.seq, event.prev)).collect();
                 draft.judge_mark(name, &after);
-                draft.judge_chain(name, after.mark, chain.into_iter(), ended.then_some(before.tail));
+                draft.judge_chain(name, after.mark, chain.into_iter(), Some(ended));
                 return Ok(draft.finish());
             }
             draft.events.clear(); // deleted meanwhile
