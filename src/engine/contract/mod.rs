@@ -17,6 +17,7 @@ use super::{
     TopicChange, TopicState, Turn,
     log::{LogConfig, LogEngine},
     memory::MemoryStore,
+    sled::{SledConfig, SledStore},
 };
 use crate::event::{Event, EventId, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName, retention::Rules};
 
@@ -42,6 +43,20 @@ impl Bed for MemoryBed {
 
     fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
         LogEngine::open(self.0.clone(), config, observer)
+    }
+}
+
+/// A directory that lives as long as its bed; the store on it is let go of when its engine is closed.
+pub(crate) struct SledBed(tempfile::TempDir);
+
+impl Bed for SledBed {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
+        let store = SledStore::open(SledConfig::new(self.0.path().join("store"))).expect("a sound store");
+        LogEngine::open(store, config, observer)
     }
 }
 
@@ -324,3 +339,4 @@ promises! {
 }
 
 contract!(memory, super::super::MemoryBed);
+contract!(sled, super::super::SledBed);

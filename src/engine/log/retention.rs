@@ -15,7 +15,7 @@ use super::{
     queue::Job,
     slot::Flag,
     store::{Store, StoreError, TopicKey},
-    table::{pass, pass_with_limits},
+    table::pass,
 };
 use crate::event::Seq;
 
@@ -65,8 +65,8 @@ impl<S: Store> Retention<S> {
     fn look_at_all(&self) {
         self.core.chores.set_dead(true);
         let now = self.core.now();
-        pass_with_limits(&self.core.table, |_, slot, limits| {
-            self.core.chores.ask(slot.exceeds(limits, now).then_some(slot.key), false);
+        pass(&self.core.table, |seen| {
+            self.core.chores.ask(seen.slot.exceeds(&seen.limits(), now).then_some(seen.slot.key), false);
             ControlFlow::Continue(())
         });
         self.core.chores.ask(None, self.excess() > 0);
@@ -108,8 +108,8 @@ impl<S: Store> Retention<S> {
         let mut expired = Vec::new();
         if self.core.table.read().shortest_age().is_some() {
             let now = self.core.now();
-            pass_with_limits(&self.core.table, |_, slot, limits| {
-                expired.extend(slot.expired(limits.max_age, now).then_some(slot.key));
+            pass(&self.core.table, |seen| {
+                expired.extend(seen.slot.expired(seen.limits().max_age, now).then_some(seen.slot.key));
                 ControlFlow::Continue(())
             });
         }
@@ -119,7 +119,8 @@ impl<S: Store> Retention<S> {
     /// Asks the writer to remember where emptied topics ended. Returns whether there may be more of them.
     fn remember_emptied(&self) -> bool {
         let mut emptied = Vec::new();
-        pass(&self.core.table, |_, slot| {
+        pass(&self.core.table, |seen| {
+            let slot = seen.slot;
             if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::Remembered) {
                 emptied.push(slot.key);
             }
@@ -146,8 +147,8 @@ impl<S: Store> Retention<S> {
             return Ok(());
         }
         let mut oldest = BinaryHeap::new();
-        pass(&self.core.table, |_, slot| {
-            oldest.extend(slot.first().map(|first| Reverse((first, slot.key))));
+        pass(&self.core.table, |seen| {
+            oldest.extend(seen.slot.first().map(|first| Reverse((first, seen.slot.key))));
             ControlFlow::Continue(())
         });
         while excess > 0

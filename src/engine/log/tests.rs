@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::{LogConfig, Store, store::TopicKey};
 use crate::{
     engine::{
-        AppendError, From, TopicChange, Turn,
-        contract::{House, MemoryBed, closing, event, keyed, plain, short, topic, wait},
+        AppendError, From, ReadRequest, TopicChange, Turn,
+        contract::{House, MemoryBed, closing, event, keyed, plain, request, selection, short, topic, wait},
         memory::Faults,
     },
-    event::{Retention, Seq},
+    event::{Millis, Retention, Seq},
 };
 
 type Memory = House<MemoryBed>;
@@ -19,7 +19,7 @@ fn faults(house: &Memory) -> &Faults {
 }
 
 fn is_unavailable<T>(answer: &Result<T, AppendError>) -> bool {
-    matches!(answer, Err(AppendError::Unavailable { .. }))
+    matches!(answer, Err(AppendError::Unavailable { reason }) if reason.contains("injected"))
 }
 
 #[test]
@@ -216,6 +216,36 @@ fn space_is_taken_back_but_never_from_what_is_kept() {
     house.trim("b", 0);
     house.until("remembered, then taken back", |_| stored(4) == 0);
     assert_eq!(house.state("b").expect("still known").last, Some(Seq(4)));
+}
+
+#[test]
+fn since_tells_a_gap_also_when_the_space_was_taken_back() {
+    let house = Memory::new();
+    house.publish("a");
+    house.pass(Duration::from_secs(1));
+    let trimmed = house.publish_bytes("a", 1).time;
+    house.pass(Duration::from_secs(1));
+    house.publish("a");
+    house.trim("a", 1);
+    let stored = || house.bed.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    house.until("taken back", |_| stored() == 1);
+    let later = Millis(trimmed.0 + 1);
+    for filters in [&["a"][..], &["a", "b"], &["**"]] {
+        assert_eq!(short(&house.read(filters, From::Since(trimmed))), ["a!3", "3"], "{filters:?}");
+        assert_eq!(short(&house.read(filters, From::Since(later))), ["3"], "{filters:?}");
+    }
+}
+
+#[test]
+fn one_busy_topic_among_idle_ones_fills_its_pages() {
+    let house = Memory::new();
+    house.publish_all(&["busy"; 300]);
+    for n in 0..50 {
+        house.publish(&format!("idle/{n}"));
+    }
+    let wish = ReadRequest { max_events: 200, ..request(selection(&["**"]), From::After(Seq(0))) };
+    let page = house.engine.read(&wish).expect("readable");
+    assert_eq!((page.items.len(), page.through), (200, Seq(200)));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
 mod basics;
 mod crash;
 mod damage;
+mod fixture;
 mod full_disk;
 mod measure;
 mod reclaiming;
@@ -109,6 +110,10 @@ impl Bench {
         let scan = self.store.scan(Seq(after), Seq(u64::MAX), budget, &mut |key| names.get(&key).cloned());
         let scan = scan.expect("read");
         (scan.events, scan.through.0)
+    }
+
+    fn segments(&self) -> usize {
+        self.store.shared.segments.list().len()
     }
 
     /// Waits until the housekeeper has sealed what is finished.

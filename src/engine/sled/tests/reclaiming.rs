@@ -41,10 +41,6 @@ impl Bench {
         scanned.retain(|event| kept.0.get(&key_of(event)).is_some_and(|first| event.seq >= *first));
         assert!(scanned.iter().eq(self.events.iter().map(|(_, event)| event)));
     }
-
-    fn segments(&self) -> usize {
-        self.store.shared.segments.list().len()
-    }
 }
 
 fn small(dir: &Path) -> SledConfig {
