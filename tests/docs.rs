@@ -1,0 +1,277 @@
+//! The documents say what the program does, and the code keeps to its floor plan.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use gapless::{config::KEYS, http::problem::Code};
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Files below `dir` that end in `ending`.
+fn files(dir: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut dirs = vec![root().join(dir)];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !["target", "node_modules"].contains(&&*name) && !name.starts_with('.') {
+                dirs.push(path);
+            } else if name.ends_with(ending) && path.is_file() {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn every_problem_has_a_row_and_a_place_of_its_own() {
+    let text = read("docs/PROTOCOL.md");
+    for code in Code::ALL {
+        let (name, status) = (code.as_str(), code.status().as_u16());
+        let row = format!("| [`{name}`](#{name}) | {status} | {} |\n", code.title());
+        assert!(text.contains(&row), "docs/PROTOCOL.md lacks {row}");
+        let place = format!("\n### {name}\n\n{status}");
+        assert!(text.contains(&place), "docs/PROTOCOL.md lacks a heading for {name}, followed by its status");
+    }
+}
+
+#[test]
+fn every_key_has_a_row_with_its_default_and_range() {
+    let text = read("docs/OPERATIONS.md");
+    let rows = text.lines().filter(|line| line.starts_with("| `")).collect::<Vec<_>>();
+    for key in KEYS {
+        let range = key.range.map(|(low, high)| format!("`{low}` to `{high}`")).unwrap_or_default();
+        let row = format!("| `{}` | `{}` | {range} | ", key.path(), key.default);
+        assert!(rows.iter().any(|line| line.starts_with(&row)), "docs/OPERATIONS.md lacks a row that starts {row}");
+    }
+}
+
+#[test]
+fn every_figure_is_described_and_every_described_figure_is_there() {
+    let hub = Hub::start();
+    let stats: Value = serde_json::from_str(&hub.get("/admin/stats")).unwrap();
+    let mut fields = BTreeSet::new();
+    leaves(&stats, "", &mut fields);
+    assert_eq!(fields, first_cells("docs/OPERATIONS.md", "### Stats"));
+
+    let metrics = hub.get("/metrics");
+    let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned));
+    assert_eq!(names.collect::<BTreeSet<_>>(), first_cells("docs/OPERATIONS.md", "### Metrics"));
+}
+
+/// Dotted paths of a document's leaves.
+fn leaves(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value.as_object().filter(|object| !object.is_empty()) {
+        Some(object) => {
+            for (key, value) in object {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                leaves(value, &path, found);
+            }
+        }
+        None => drop(found.insert(path.to_owned())),
+    }
+}
+
+/// What stands in backticks in the first column of the table below `heading`.
+fn first_cells(path: &str, heading: &str) -> BTreeSet<String> {
+    let text = read(path);
+    let section = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}")).1;
+    let section = section.split("\n#").next().unwrap();
+    section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect()
+}
+
+/// The real hub, without a store.
+struct Hub {
+    process: Child,
+    address: String,
+}
+
+impl Hub {
+    fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
+            .args(["--listen", "127.0.0.1:0", "--engine", "memory"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{line:?} has no address")).1.into();
+        Self { process, address }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        write!(socket, "GET {path} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
+        body.to_owned()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    for document in files(".", ".md") {
+        let text = read(&document);
+        for target in links(&text) {
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
+            assert!(file.exists(), "{}: {target} leads nowhere", document.display());
+            if !anchor.is_empty() && file.extension().is_some_and(|ending| ending == "md") {
+                let there = read(&file);
+                let found = headings(&there).any(|heading| heading == anchor);
+                assert!(found, "{}: {target} has no such heading", document.display());
+            }
+        }
+    }
+}
+
+/// The text without what stands in fences.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fenced && !fence
+    })
+}
+
+/// Targets of links that stay in the repository.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = prose(text).flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
+    targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
+}
+
+/// The anchors that GitHub gives a document's headings.
+fn headings(text: &str) -> impl Iterator<Item = String> {
+    prose(text).filter(|line| line.starts_with('#')).map(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    })
+}
+
+#[test]
+fn every_test_that_the_architecture_names_is_there() {
+    let text = read("ARCHITECTURE.md");
+    let table = text.split_once("\n## What must hold\n").unwrap().1.split("\n## ").next().unwrap();
+    let code: String = files("src", ".rs").iter().chain(&files("tests", ".rs")).map(read).collect();
+    let words: BTreeSet<&str> = code.split(|c: char| c != '_' && !c.is_alphanumeric()).collect();
+    let mut named = 0;
+    for name in table.split('`').skip(1).step_by(2).filter(|name| name.contains('_')) {
+        assert!(words.contains(name), "no test is called {name}");
+        named += 1;
+    }
+    assert!(named > 10, "the table is not where it was");
+}
+
+/// What each floor may name of the crate.
+const FLOORS: [(&str, &[&str]); 9] = [
+    ("event", &["event"]),
+    ("lifecycle", &["lifecycle"]),
+    ("config", &["config", "event"]),
+    ("telemetry", &["telemetry", "config"]),
+    ("engine", &["engine", "event"]),
+    ("hub", &["hub", "engine", "event"]),
+    ("http", &["http", "hub", "engine", "event", "lifecycle"]),
+    ("cli", &["cli", "config", "event"]),
+    ("app", &["config", "engine", "event", "http", "hub", "lifecycle"]),
+];
+
+/// Which floors, or rooms of one, may name a crate.
+const KEPT_IN: [(&str, &[&str]); 4] = [
+    ("hyper", &["http", "cli"]),
+    ("sled", &["engine/sled"]),
+    ("serde_json", &["http", "cli", "config", "telemetry"]),
+    ("tokio", &["engine", "hub", "http", "cli", "lifecycle", "app", "main"]),
+];
+
+#[test]
+fn no_arrow_points_up() {
+    let mut seen = BTreeSet::new();
+    for file in files("src", ".rs") {
+        let place = file.strip_prefix(root().join("src")).unwrap().with_extension("").to_string_lossy().into_owned();
+        let code = uncommented(&read(&file));
+        if let Some((floor, allowed)) = FLOORS.iter().find(|(floor, _)| place.split('/').next() == Some(floor)) {
+            seen.insert(*floor);
+            for named in named_of_the_crate(&code) {
+                assert!(allowed.contains(&&*named), "src/{place}.rs names crate::{named}, which {floor} may not");
+            }
+        }
+        for (name, allowed) in KEPT_IN {
+            let uses = code.split('\n').any(|line| line.trim_start().starts_with(&format!("use {name}::")));
+            let kept = allowed.iter().any(|room| place == *room || place.starts_with(&format!("{room}/")));
+            assert!(!uses || kept, "src/{place}.rs uses {name}, which belongs into {allowed:?}");
+        }
+    }
+    assert_eq!(seen.len(), FLOORS.len(), "the floors are {seen:?}");
+}
+
+fn uncommented(code: &str) -> String {
+    code.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+/// The modules that stand right after `crate::`, alone or in braces.
+fn named_of_the_crate(code: &str) -> BTreeSet<String> {
+    let word = |text: &str| text.chars().take_while(|c| *c == '_' || c.is_alphanumeric()).collect::<String>();
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(list) = rest.strip_prefix('{') else {
+            found.insert(word(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let top: String = list
+            .chars()
+            .take_while(|c| {
+                depth += i32::from(*c == '{') - i32::from(*c == '}');
+                depth >= 0
+            })
+            .collect();
+        let mut depth = 0;
+        for item in top.split_inclusive([',', '{', '}']) {
+            if depth == 0 && !word(item.trim_start()).is_empty() {
+                found.insert(word(item.trim_start()));
+            }
+            depth += i32::from(item.ends_with('{')) - i32::from(item.ends_with('}'));
+        }
+    }
+    found.remove("");
+    found
+}
+
+#[test]
+fn the_reader_of_arrows_reads_every_way_to_write_them() {
+    let code = "use crate::{a::{b, c}, d, e::f::{g}};\ncrate::h::i(); use crate::j;";
+    assert_eq!(named_of_the_crate(code), ["a", "d", "e", "h", "j"].map(str::to_owned).into());
+}
