@@ -20,7 +20,7 @@ use crate::{
     },
     event::Millis,
     http::{Door, Limits, server},
-    hub::{Hub, HubConfig, board::Board},
+    hub::{Hub, HubConfig, board::Board, subscription::Portion},
     lifecycle::{Drain, Outcome},
 };
 
@@ -188,6 +188,7 @@ fn limits(config: &Config) -> Limits {
         inflight_bytes: publish.inflight_bytes,
         body_timeout: http.body_timeout,
         write_timeout: stream.write_timeout,
+        portion: Portion { events: stream.page_events, bytes: stream.page_bytes },
         filters: stream.topics,
         keepalive: stream.keepalive,
     }

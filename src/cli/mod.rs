@@ -49,9 +49,9 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-`gapless` alone is `gapless serve`. Every option is also an environment variable, GAPLESS_ and its name
-(--stream-retry is GAPLESS_STREAM_RETRY), and a key of the file (retry under [stream]). A flag beats the
-environment, which beats the file. TIME is 2s, 10m, 7d or seconds; SIZE is 64KiB, 1GB or bytes.
+TIME is 2s, 10m, 7d or seconds; SIZE is 64KiB, 1GB or bytes. Every option is also an environment
+variable (--stream-retry is GAPLESS_STREAM_RETRY) and a key of the file (retry under [stream]); a
+flag beats the environment, which beats the file. `gapless` alone is `gapless serve`.
 
 Try it:
   gapless                                 the hub, on http://127.0.0.1:8080

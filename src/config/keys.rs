@@ -18,13 +18,13 @@ settings! {
         listen: Address = "127.0.0.1:8080";
         /// Directory of the store; made when missing
         data: Path = "./gapless-data";
-        /// Keeper of the logs: sled (on disk) or memory (forgets at exit)
+        /// Keeper of the logs: sled (on disk) or memory (forgets)
         engine: Engine = "sled";
-        /// Let anyone who reaches the address in: needed to listen beyond the loopback
+        /// Serve whoever reaches the address: needed beyond loopback
         open: Switch = "false";
         /// Threads that serve connections; auto is one a core
         shards: Shards = "auto", "1"..="1024";
-        /// Time that streams are given to end after SIGTERM or SIGINT
+        /// Time streams have to end after SIGTERM or SIGINT
         ///
         /// Ten seconds, because process managers kill after 10 (docker) to 90 (systemd).
         drain: Span = "10s", "0s"..="10m";
@@ -32,89 +32,98 @@ settings! {
 
     /// Streams
     stream: Stream {
-        /// Wait before a client reconnects, unless its topic or event says otherwise
+        /// Wait before a client reconnects
+        ///
+        /// A topic, or an event, may say otherwise.
         retry: Milliseconds = "3s", "100ms"..="1d";
-        /// Silence after which a comment is sent, against idle timeouts
+        /// Silence before a comment is sent
         ///
         /// Proxies and phone networks cut after 30 to 60 s; the HTML standard recommends "every 15 seconds or so".
         keepalive: Span = "15s", "1s"..="10m";
-        /// Time that a reader may take nothing before it is cut; it resumes without loss
+        /// Time a reader may stall before it is cut
+        ///
+        /// It resumes without loss when it reconnects.
         write_timeout: Span = "30s", "1s"..="1h";
-        /// Topics and patterns that one stream may ask for
+        /// Topics and patterns of one stream
         ///
         /// Each costs a place in an index and a cursor; a thousand of them is some 100 KiB a stream.
         topics: Count = "1000", "1"..="100000";
-        /// Newest frames of one topic held in memory
+        /// Newest frames of a topic in memory
         ///
         /// A reader within them costs no read of the disk: at 200 bytes an event, the last five thousand.
         ring_bytes: Size = "1MiB", "4KiB"..="1GiB";
-        /// Newest frames of all topics held in memory
+        /// Newest frames of all topics in memory
         ring_bytes_total: Size = "256MiB", "1MiB"..="64GiB";
-        /// Events in one read of the log, and in one page of JSON
+        /// Events in one read of the log or page
         page_events: Count = "1000", "1"..="100000";
-        /// Bytes of data after which one read of the log, or a page, ends
+        /// Data in one read of the log or page
         ///
-        /// Each replaying stream holds one at a time: a thousand of them hold 256 MiB.
-        page_bytes: Size = "256KiB", "4KiB"..="64MiB";
+        /// Each replaying stream holds one at a time: a thousand of them hold 64 MiB. More than what a socket's buffer
+        /// takes at once would only wait in memory.
+        page_bytes: Size = "64KiB", "4KiB"..="64MiB";
     }
 
     /// Connections
     http: Http {
-        /// Connections at most; beyond, a newcomer is told to come back
+        /// Connections at once
         ///
-        /// Below the 20,000 descriptors that a service is usually given, with room for the store's files.
+        /// Beyond, a newcomer is told to come back. Below the 20,000 descriptors that a service is usually given, with room for the store's files.
         connections: Count = "16000", "1"..="10000000";
-        /// Time for the head of a request to arrive whole
-        header_timeout: Span = "10s", "1s"..="10m";
-        /// Silence inside the body of a request after which it is given up
+        /// Time for a request's head to arrive
+        ///
+        /// Also how long a connection may idle between requests, as proxies expect: well above 10 s.
+        header_timeout: Span = "30s", "1s"..="10m";
+        /// Silence inside a body before it is given up
         body_timeout: Span = "30s", "1s"..="1h";
-        /// One line of a request's head, at most
+        /// Longest line of a request's head
         header_line_bytes: Size = "8KiB", "1KiB"..="1MiB";
-        /// A request's whole head, at most
+        /// Longest head of a request
         header_bytes: Size = "64KiB", "8KiB"..="1MiB";
     }
 
     /// Publishing
     publish: Publish {
-        /// Data of one event, at most
+        /// Data of one event
         event_bytes: Size = "1MiB", "1KiB"..="64MiB";
-        /// Body of one batch, at most
+        /// Body of one batch
         batch_bytes: Size = "16MiB", "1KiB"..="256MiB";
-        /// Bodies of all publishes that are not yet durable, at most; beyond, publishers are told to wait
-        inflight_bytes: Size = "64MiB", "1MiB"..="16GiB";
-        /// Time that an Idempotency-Key is remembered
-        idempotency_window: Span = "10m", "1s"..="7d";
-        /// Idempotency-Keys remembered at most; beyond, keyed publishes are told to wait
+        /// Bodies that are not yet durable
         ///
-        /// Four hundred keyed publishes a second for the whole window, in about 50 MB of memory.
+        /// Of all publishers together; beyond, they are told to come back.
+        inflight_bytes: Size = "64MiB", "1MiB"..="16GiB";
+        /// Time an Idempotency-Key is remembered
+        idempotency_window: Span = "10m", "1s"..="7d";
+        /// Idempotency-Keys remembered
+        ///
+        /// Beyond, keyed publishes are told to come back. Four hundred keyed publishes a second for the whole window, in about 50 MB of memory.
         idempotency_keys: Count = "250000", "1"..="100000000";
     }
 
     /// Retention
     retention: Retention {
-        /// Events that a topic keeps, or none for no limit
+        /// Events a topic keeps; none is no limit
         max_events: Maybe<Count<u64>> = "none", "1"..="1000000000000";
-        /// Age that a topic's events may reach, or none for no limit
+        /// Age of a topic's events; none is no limit
         max_age: Maybe<Span> = "none", "1s"..="36500d";
-        /// Bytes of data that a topic keeps, or none for no limit
+        /// Data a topic keeps; none is no limit
         max_bytes: Maybe<Size<u64>> = "none", "1"..="1024TiB";
-        /// Limits by topic or pattern, the first that matches wins; see docs/OPERATIONS.md
+        /// Limits by topic or pattern; first match wins
         rules: RuleList = "[]";
     }
 
     /// Store
     store: Store {
-        /// Bytes of data that all topics keep together, or none; the oldest go first
+        /// Data all topics keep together; oldest go first
         ///
         /// Finite, because topics keep everything by default and the disk does not.
         max_bytes: Maybe<Size<u64>> = "10GiB", "1MiB"..="1024TiB";
-        /// Size at which the store starts a new segment
+        /// Size at which a new segment starts
         ///
         /// Space comes back a segment at a time: smaller frees sooner, larger copies less.
         rotate_bytes: Size<u64> = "256MiB", "1MiB"..="4GiB";
-        /// Age at which the store starts a new segment
+        /// Age at which a new segment starts
         rotate_age: Span = "1h", "1s"..="30d";
-        /// Free space on the disk below which publishes are refused
+        /// Free space below which publishes are refused
         ///
         /// sled needs room to finish what it has begun; a full disk under it poisons the store.
         reserve_bytes: Size<u64> = "128MiB", "0"..="1TiB";
@@ -122,7 +131,7 @@ settings! {
 
     /// Log
     log: Log {
-        /// What is logged: a level (error to trace), or a filter as in RUST_LOG
+        /// What is logged: a level, or a filter as in RUST_LOG
         level: Filter = "info";
         /// How it is logged, to stderr: text or json
         format: Format = "text";

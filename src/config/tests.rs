@@ -92,6 +92,13 @@ fn all_mistakes_of_all_sources_are_told_at_once() {
 }
 
 #[test]
+fn a_range_holds_its_ends_and_nothing_beyond() {
+    for (text, holds) in [("99ms", false), ("100ms", true), ("1d", true), ("86401s", false)] {
+        assert_eq!(load_from(&["--stream-retry", text], &[], None).is_ok(), holds, "{text}");
+    }
+}
+
+#[test]
 fn a_value_that_loses_is_judged_all_the_same() {
     let told = load_from(&["--shards", "2"], &[("GAPLESS_SHARDS", "many")], None).expect_err("wrong");
     assert!(told.contains("GAPLESS_SHARDS"), "{told}");
@@ -156,10 +163,11 @@ fn an_empty_variable_is_none_and_a_foreign_one_is_ignored() {
 }
 
 #[test]
-fn every_help_is_one_short_line() {
+fn every_flag_is_one_line_of_help_on_a_terminal_of_100_columns() {
+    let mut command = Flags::augment_args(Command::new("gapless").term_width(100));
+    let help = command.render_help().to_string();
     for key in KEYS {
-        let help = key.help();
-        assert!(help.chars().count() <= 120, "{}: {help}", key.path());
-        assert!(!help.contains(". ["), "{}: no full stop before the default: {help}", key.path());
+        let line = help.lines().find(|line| line.contains(&format!("--{}", key.flag()))).expect("a flag");
+        assert!(line.ends_with(&format!("[default: {}]", key.default)), "{line}");
     }
 }

@@ -22,7 +22,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use tokio::sync::Semaphore;
 
-use crate::{hub::Hub, lifecycle::Drain};
+use crate::{
+    hub::{Hub, subscription::Portion},
+    lifecycle::Drain,
+};
 
 pub mod body;
 pub mod duration;
@@ -92,6 +95,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a client may leave bytes unread before it is cut.
     pub write_timeout: Duration,
+    /// What one piece of a stream, or a page, may hold.
+    pub portion: Portion,
     /// Filters of one stream at most.
     pub filters: usize,
     /// Silence after which a stream sends a keepalive.

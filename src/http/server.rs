@@ -116,10 +116,13 @@ async fn accept(core: &Rc<Core>, wires: &Rc<Wires>, routes: &Rc<Routes>, listene
 async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: TcpStream) {
     let _open = Open::new(&core.door);
     let _busy = core.door.drain.guard();
-    // Failing to set an option only makes the connection slower.
+    let limits = &core.door.limits;
+    // Failing to set an option only makes the connection slower, or its end later.
     let _ = socket.set_nodelay(true);
     let _ = SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
-    let limits = &core.door.limits;
+    // A client that has vanished acknowledges nothing, and the kernel would go on trying for a quarter of an hour.
+    // Twice, so that one that is there and does not read is cut by us, and counted.
+    let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(limits.write_timeout * 2));
     let io = TokioIo::new(wires.add(socket));
     let service = service_fn(|request| routes.answer(&core, request));
     let mut connection = std::pin::pin!(

@@ -48,22 +48,11 @@ pub struct HubConfig {
     pub retry_ms: u32,
     /// Log pages read at the same time; more readers wait their turn, in order.
     pub readers: usize,
-    /// Events of one log page at most.
-    pub page_events: usize,
-    /// Bytes of data after which a log page ends.
-    pub page_bytes: usize,
 }
 
 impl Default for HubConfig {
     fn default() -> Self {
-        Self {
-            ring_bytes: 1 << 20,
-            rings_bytes: 256 << 20,
-            retry_ms: 3000,
-            readers: 8,
-            page_events: 1024,
-            page_bytes: 256 << 10,
-        }
+        Self { ring_bytes: 1 << 20, rings_bytes: 256 << 20, retry_ms: 3000, readers: 8 }
     }
 }
 
@@ -111,9 +100,12 @@ impl Hub {
     }
 
     /// Topics in byte order: those starting with `prefix` and after `after`, at most `limit`.
-    #[must_use]
-    pub fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicView> {
-        self.engine.topics(prefix, after, limit).into_iter().map(|state| self.view(state)).collect()
+    pub async fn topics(&self, prefix: String, after: String, limit: usize) -> Vec<TopicView> {
+        let engine = Arc::clone(&self.engine);
+        // It looks at every topic there is, and a core with open streams must not wait for that.
+        let states = tokio::task::spawn_blocking(move || engine.topics(&prefix, &after, limit));
+        let states = states.await.expect("the engine does not panic");
+        states.into_iter().map(|state| self.view(state)).collect()
     }
 
     /// Changes a topic's settings durably; creates it if need be.

@@ -29,11 +29,15 @@ pub fn listen(drain: Drain, grace: Duration) -> io::Result<()> {
             }
         };
         let signal = next().await;
-        tracing::info!(signal, grace_ms = grace.as_millis(), "draining; a second signal ends at once");
+        tracing::info!(
+            signal,
+            grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+            "draining; a second signal ends at once"
+        );
         drain.begin(grace);
         let signal = next().await;
         tracing::warn!(signal, "ending at once");
-        drain.end();
+        // Without a word to the others: one of them could end the process first, as if all were in order.
         std::process::exit(EXIT_FORCED.into());
     };
     std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;

@@ -35,7 +35,8 @@ mod tests;
 /// What to publish.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Prints a receipt, a JSON object, for each event: it is durable. Without DATA the event is all of stdin, as it is.
+Prints a receipt, a JSON object, for each event: it is durable. Without DATA the event is all of
+stdin, as it is.
 
   gapless publish notices 'Backup done'
   date | gapless publish clock --event tick

@@ -148,10 +148,10 @@ fn a_hub_that_falls_silent_is_given_up() {
 #[test]
 fn close_after_lines_closes_the_topic_when_all_are_durable() {
     let closed = || serve(vec![Step::Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".into())]);
-    let line = ["jobs/4 2?", "--lines", "--close"];
+    let line = ["jobs/4 2?%", "--lines", "--close"];
     let (result, _, requests) = publish(&line, "a\n", vec![receipts("0\r\n\r\n", &[ONE]), closed()]);
     result.expect("published and closed");
-    assert!(requests[1].text.starts_with("PUT /topics/jobs/4%202%3F HTTP/1.1\r\n"), "{}", requests[1].text);
+    assert!(requests[1].text.starts_with("PUT /topics/jobs/4%202%3F%25 HTTP/1.1\r\n"), "{}", requests[1].text);
     let (result, _, requests) = publish(&line, "a\n", vec![receipts("0\r\n\r\n", &[REFUSED])]);
     assert!(result.is_err() && requests.len() == 1, "a refused line leaves the topic open");
 }

@@ -31,9 +31,9 @@ use self::{
 /// What to follow.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Prints each event's data; with several topics or a pattern, the topic before it. Reconnects after the last id it has
-seen, so that no event is missed, until the topics are closed. A gap (events trimmed before they were seen) is told on
-stderr.
+Prints each event's data; with several topics or a pattern, the topic before it. Reconnects after
+the last id it has seen, so that no event is missed, until the topics are closed. A gap (events
+trimmed before they were seen) is told on stderr.
 
   gapless tail jobs/42/tokens --from earliest
   gapless tail 'jobs/**' --since 10m --json | jq .data")]

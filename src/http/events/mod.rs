@@ -25,10 +25,6 @@ pub mod wish;
 
 use wish::{Form, Wish};
 
-/// Events in one piece of a stream at most, and bytes of data after which a piece ends. 64 KiB is what one socket
-/// buffer takes at once; more would only wait in memory.
-const PORTION: Portion = Portion { events: 1024, bytes: 64 << 10 };
-
 /// `GET /events`, or `HEAD`.
 ///
 /// # Errors
@@ -58,8 +54,8 @@ async fn answer(core: &Rc<Core>, wish: Wish) -> Result<Answer, Problem> {
         return turn_away(core, &wish, reason);
     }
     let portion = match wish.form {
-        Form::Page { limit, .. } => Portion { events: limit, ..PORTION },
-        Form::Stream(_) => PORTION,
+        Form::Page { limit, .. } => Portion { events: limit, ..core.door.limits.portion },
+        Form::Stream(_) => core.door.limits.portion,
     };
     let retry = core.door.hub.retry_for(wish.selection.names());
     let shown = match &wish.start {

@@ -20,6 +20,9 @@ use crate::{
     hub::subscription::{Delivery, Subscription},
 };
 
+/// Bytes of envelopes after which a page ends before its limit: a page is built in memory.
+const PAGE_BYTES: usize = 4 << 20;
+
 #[derive(Default, Serialize)]
 struct Page {
     events: Vec<Box<RawValue>>,
@@ -44,7 +47,8 @@ pub async fn answer(
     tokio::pin!(deadline);
     // The cursor after the events in the page: the subscription may have read further.
     let mut next = subscription.cursor();
-    while page.events.len() < limit && !page.closed {
+    let mut bytes = 0;
+    while page.events.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
             enrolled.waits(cx);
             match subscription.poll_next(cx) {
@@ -64,9 +68,11 @@ pub async fn answer(
                 let stats = core.door.hub.stats();
                 for frame in frames.iter().take(limit - page.events.len()) {
                     stats.events_out.add(1);
-                    stats.bytes_out.add(envelope::envelope(frame).len() as u64);
+                    let envelope = envelope::envelope(frame);
+                    stats.bytes_out.add(envelope.len() as u64);
+                    bytes += envelope.len();
                     next = frame.id;
-                    let text = std::str::from_utf8(envelope::envelope(frame)).expect("JSON is UTF-8").to_owned();
+                    let text = std::str::from_utf8(envelope).expect("JSON is UTF-8").to_owned();
                     page.events.push(RawValue::from_string(text).expect("an envelope is JSON"));
                 }
             }

@@ -35,7 +35,7 @@ where
     let path = request.uri().path().strip_prefix("/topics").unwrap_or_default();
     match path.strip_prefix('/') {
         None => match *request.method() {
-            Method::GET | Method::HEAD => list(door, &Query::new(request.uri().query())),
+            Method::GET | Method::HEAD => list(door, &Query::new(request.uri().query())).await,
             _ => Err(Problem::method_not_allowed("GET, HEAD")),
         },
         Some(text) => {
@@ -58,12 +58,12 @@ fn name(text: &str) -> Result<TopicName, Problem> {
     Ok(TopicName::new(&text)?)
 }
 
-fn list(door: &Door, query: &Query) -> Result<Answer, Problem> {
+async fn list(door: &Door, query: &Query) -> Result<Answer, Problem> {
     let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
     let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());
     // One more than asked for tells whether there is a next page.
-    let mut views = door.hub.topics(prefix, after, limit + 1);
+    let mut views = door.hub.topics(prefix.into(), after.into(), limit + 1).await;
     let more = views.len() > limit;
     views.truncate(limit);
     let topics: Vec<Shown<'_>> = views.iter().map(|view| Shown::new(door.hub.epoch(), view)).collect();

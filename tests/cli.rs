@@ -1,0 +1,146 @@
+//! The real binary: exit codes, a real socket on the other side of its clients, and pipes that close.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    process::{Child, Command, Output, Stdio},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// Longer than anything here takes, so that a hang is a failure and not a wait.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn gapless(args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_gapless"))
+        .args(args)
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts")
+}
+
+/// The outcome of a process, which is ended when it takes too long.
+fn outcome(mut child: Child) -> Output {
+    let started = Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        if started.elapsed() > PATIENCE {
+            child.kill().expect("our own child");
+            panic!("it hangs: {:?}", child.wait_with_output());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().expect("its output")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// A hub that gives each connection the next of `answers`; yields the requests' heads.
+fn hub(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let serving = thread::spawn(move || answers.iter().map(|answer| serve(&listener, answer)).collect());
+    (url, serving)
+}
+
+fn serve(listener: &TcpListener, answer: &str) -> String {
+    let (mut stream, _) = listener.accept().expect("a client");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let head = read_head(&stream);
+    // A client may have enough before the answer's end. What it still sends is read, or closing would reset the
+    // connection and could take the answer with it.
+    let _sent = stream.write_all(answer.as_bytes()).and_then(|()| stream.shutdown(Shutdown::Write));
+    let _rest = std::io::copy(&mut stream, &mut std::io::sink());
+    head
+}
+
+fn read_head(stream: &TcpStream) -> String {
+    let lines = BufReader::new(stream).lines().map(|line| line.expect("a request"));
+    lines.take_while(|line| !line.is_empty()).map(|line| line + "\n").collect()
+}
+
+fn stream(events: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nretry: 100\n\n{events}")
+}
+
+#[test]
+fn a_wrong_configuration_is_exit_code_78_and_names_every_mistake() {
+    let output = outcome(gapless(&["serve", "--listen", "0.0.0.0:0", "--shards", "x", "--config", "/no/such/file"]));
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{told}");
+    assert!(told.contains("--open") && told.contains("--shards") && told.contains("/no/such/file"), "{told}");
+}
+
+#[test]
+fn check_prints_what_check_accepts() {
+    let output = outcome(gapless(&["check", "--stream-keepalive", "20s"]));
+    assert_eq!(output.status.code(), Some(0));
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(&output.stdout).expect("written");
+    let again = outcome(gapless(&["check", "--config", &file.path().display().to_string()]));
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
+    assert!(text(&again.stdout).contains("keepalive = \"20s\""));
+}
+
+#[test]
+fn a_port_in_use_is_told_in_plain_words() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data").display().to_string();
+    let output = outcome(gapless(&["--listen", &address, "--data", &data]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains(&address), "{}", text(&output.stderr));
+}
+
+#[test]
+fn tail_resumes_over_a_real_socket_and_ends_when_nothing_more_will_come() {
+    let (url, hub) = hub(vec![
+        stream("id: abcd-1\ndata: a\n\nid: abcd-2\ndata: lost"),
+        stream("id: abcd-2\ndata: b\n\n"),
+        "HTTP/1.1 204 No Content\r\n\r\n".into(),
+    ]);
+    let output = outcome(gapless(&["tail", "t", "--from", "earliest", "--url", &url]));
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "a\nb\n"));
+    let requests = hub.join().expect("three connections");
+    assert!(requests[0].starts_with("GET /events?topic=t&from=earliest HTTP/1.1\n"), "{}", requests[0]);
+    assert!(requests[1].contains("last-event-id: abcd-1\n"), "{}", requests[1]);
+    assert!(requests[2].contains("last-event-id: abcd-2\n"), "{}", requests[2]);
+}
+
+#[test]
+fn several_topics_and_patterns_are_told_apart() {
+    let (url, hub) = hub(vec![stream("data: {\"topic\":\"a/1\",\"data\":\"x\"}\n\n")]);
+    let output = outcome(gapless(&["tail", "a/*", "b", "-n1", "--url", &url]));
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "a/1: x\n"));
+    let requests = hub.join().expect("a connection");
+    assert!(requests[0].starts_with("GET /events?topic=a%2F*&topic=b&format=json HTTP/1.1\n"), "{}", requests[0]);
+}
+
+#[test]
+fn a_refusal_is_exit_code_1_with_the_hubs_words() {
+    let body = r#"{"status":404,"code":"unknown","detail":"no such thing"}"#;
+    let answer = format!("HTTP/1.1 404 Not Found\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    for command in [&["tail", "t"][..], &["publish", "t", "data"]] {
+        let (url, _hub) = hub(vec![answer.clone()]);
+        let output = outcome(gapless(&[command, &["--url", &url]].concat()));
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(text(&output.stderr), "gapless: the hub refused: no such thing (404 unknown)\n");
+    }
+}
+
+#[test]
+fn a_pipe_that_closes_ends_it_quietly() {
+    let (url, _hub) = hub(vec![stream(&"data: x\n\n".repeat(100_000))]);
+    for arguments in [&["tail", "t", "--url", &url][..], &["check"]] {
+        let mut child = gapless(arguments);
+        let mut byte = [0];
+        child.stdout.take().expect("piped").read_exact(&mut byte).expect("some output");
+        let output = outcome(child);
+        assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(0), ""), "{arguments:?}");
+    }
+}
