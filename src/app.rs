@@ -19,7 +19,7 @@ use crate::{
         sled::{OpenError, SledConfig, SledStore},
     },
     event::Millis,
-    http::{Door, Limits, server},
+    http::{Door, Limits, operators::rates::Rates, server},
     hub::{Hub, HubConfig, board::Board, subscription::Portion},
     lifecycle::{Drain, Outcome},
 };
@@ -81,6 +81,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
         started: Instant::now(),
         inflight: Arc::new(Semaphore::new(config.publish.inflight_bytes)),
         drain: drain.clone(),
+        rates: Rates::default(),
     });
     let listeners = listeners(config.hub.listen, shards)?;
     let address = listeners[0].local_addr()?;

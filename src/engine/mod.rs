@@ -17,6 +17,8 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::event::{Epoch, Event, EventId, Millis, NewEvent, Retention, Selection, Seq, TopicName};
 
+#[cfg(test)]
+mod contract;
 pub mod log;
 pub mod memory;
 pub mod sled;

@@ -15,8 +15,7 @@ use super::{
     problem::{Code, Problem},
 };
 
-/// How long the rest of a refused body is read and dropped. A client that is still writing reads no answer, and one
-/// that is hung up on in mid-write may never see it.
+/// How long the rest of a refused body is read: enough for a batch at 64 Mbit/s, and no hold on the connection.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Reads `body`, of at most `limit` bytes; they are counted in [`Door::inflight`] until the permit is dropped.
@@ -31,10 +30,8 @@ pub async fn read<B: Body<Data = Bytes>>(
 ) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
     let mut body = std::pin::pin!(body);
     let result = read_within(door, headers, body.as_mut(), limit).await;
-    // A client that waits for `100 Continue` has written nothing yet, and asking for more would make it.
-    if matches!(&result, Err(problem) if problem.code != Code::RequestTimeout) && !headers.contains_key(header::EXPECT)
-    {
-        discard(body, door.limits.batch_bytes).await;
+    if matches!(&result, Err(problem) if problem.code != Code::RequestTimeout) {
+        discard(door, headers, body).await;
     }
     result
 }
@@ -82,11 +79,16 @@ fn reserve(door: &Door, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
         .ok_or_else(|| Problem::new(Code::OverCapacity, "too many bodies are being received; try again in a moment"))
 }
 
-/// Reads on without keeping anything, at most `limit` bytes and [`LINGER`] long.
-async fn discard<B: Body<Data = Bytes>>(mut body: std::pin::Pin<&mut B>, limit: usize) {
-    let deadline = Instant::now() + LINGER;
-    let mut dropped = 0;
-    while dropped <= limit {
+/// Reads what is left of a refused body without keeping it: at most a batch's size, and two seconds. A client that is
+/// still writing reads no answer, and one that is hung up on in mid-write may never see it.
+pub async fn discard<B: Body<Data = Bytes>>(door: &Door, headers: &HeaderMap, body: B) {
+    // A client that waits for `100 Continue` has written nothing yet, and asking for more would make it.
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let mut body = std::pin::pin!(body);
+    let (deadline, mut dropped) = (Instant::now() + LINGER, 0);
+    while dropped <= door.limits.batch_bytes {
         match timeout_at(deadline, body.frame()).await {
             Ok(Some(Ok(frame))) => dropped += frame.data_ref().map_or(0, Bytes::len),
             _ => return,

@@ -7,6 +7,7 @@
 //! | [`routes`] | every route in one table |
 //! | [`problem`] | every error's code and status |
 //! | [`query`] | a query string as browsers write it |
+//! | [`accept`] | what a client says it understands |
 //! | [`body`] | a whole body in memory, within its bounds |
 //! | [`duration`] | "10m" |
 //! | [`envelope`] | an event as JSON |
@@ -27,6 +28,7 @@ use crate::{
     lifecycle::Drain,
 };
 
+pub mod accept;
 pub mod body;
 pub mod duration;
 pub mod envelope;
@@ -38,10 +40,13 @@ pub mod query;
 pub mod routes;
 pub mod server;
 pub mod stream;
+#[cfg(test)]
+mod testing;
 pub mod topics;
 pub mod wire;
 
-use problem::Code;
+use operators::rates::Rates;
+use problem::{Code, Problem};
 use stream::streams::Streams;
 
 /// An answer's body. Never fails by itself: a stream that cannot go on ends.
@@ -62,6 +67,8 @@ pub struct Door {
     pub inflight: Arc<Semaphore>,
     /// Whether the process is about to end.
     pub drain: Drain,
+    /// How fast the counters rise.
+    pub rates: Rates,
 }
 
 /// What the handlers on one core share. Nothing in it is locked: a connection lives and dies on its core.
@@ -110,6 +117,14 @@ impl Door {
     pub fn spread_retry(&self, retry: Duration) -> u32 {
         let base = u32::try_from(retry.as_millis()).unwrap_or(u32::MAX / 4).clamp(100, u32::MAX / 4);
         fastrand::u32(base..=base * 3)
+    }
+
+    /// Lets a request in unless newcomers are sent away for now.
+    ///
+    /// # Errors
+    /// Says why, and to come back.
+    pub fn admit(&self) -> Result<(), Problem> {
+        self.refusal().map_or(Ok(()), |reason| Err(Problem::new(reason, "nothing was done; come back in a moment")))
     }
 
     /// Why a newcomer is sent away for now.

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{Answer, full};
 use crate::{
@@ -136,28 +136,11 @@ impl Problem {
         self
     }
 
-    /// The problem as a JSON object.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let mut object = json!({
-            // Relative, because a hub does not know by which name its documentation is reached.
-            "type": format!("/docs/PROTOCOL.md#{}", self.code.as_str()),
-            "title": self.code.title(),
-            "status": self.code.status().as_u16(),
-            "detail": self.detail,
-            "code": self.code.as_str(),
-        });
-        if let Extra::LastId(last) = self.extra {
-            object["last_id"] = last.map(|id| id.to_string()).into();
-        }
-        object
-    }
-
     /// The problem as an answer, counted in `stats`.
     #[must_use]
     pub fn into_answer(self, stats: &Stats) -> Answer {
         stats.refused(self.code.as_str());
-        let mut answer = Answer::new(full(self.to_json().to_string()));
+        let mut answer = Answer::new(full(serde_json::to_string(&self).expect("text and numbers are JSON")));
         *answer.status_mut() = self.code.status();
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -169,6 +152,23 @@ impl Problem {
             headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
         answer
+    }
+}
+
+/// The members of RFC 9457, then ours.
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut object = out.serialize_map(None)?;
+        // Relative, because a hub does not know by which name its documentation is reached.
+        object.serialize_entry("type", &format_args!("/docs/PROTOCOL.md#{}", self.code.as_str()))?;
+        object.serialize_entry("title", self.code.title())?;
+        object.serialize_entry("status", &self.code.status().as_u16())?;
+        object.serialize_entry("detail", &self.detail)?;
+        object.serialize_entry("code", self.code.as_str())?;
+        if let Extra::LastId(last) = self.extra {
+            object.serialize_entry("last_id", &last.map(|id| id.to_string()))?;
+        }
+        object.end()
     }
 }
 
@@ -237,13 +237,11 @@ mod tests {
 
     #[test]
     fn a_failed_precondition_carries_the_last_id_even_when_there_is_none() {
-        let id = EventId::parse("abcd-7");
-        assert_eq!(Problem::from(AppendError::Precondition { last: id }).to_json()["last_id"], "abcd-7");
-        assert_eq!(
-            Problem::from(AppendError::Precondition { last: None }).to_json().get("last_id"),
-            Some(&Value::Null)
-        );
-        assert_eq!(Problem::from(AppendError::KeyReused).to_json().get("last_id"), None);
+        let shown = |error: AppendError| serde_json::to_value(Problem::from(error)).expect("JSON");
+        let last = EventId::parse("abcd-7");
+        assert_eq!(shown(AppendError::Precondition { last })["last_id"], "abcd-7");
+        assert_eq!(shown(AppendError::Precondition { last: None }).get("last_id"), Some(&serde_json::Value::Null));
+        assert_eq!(shown(AppendError::KeyReused).get("last_id"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use matchit::Router;
 
 use super::{
-    Answer, Core, events, full,
+    Answer, Core, events, full, operators,
     problem::{Code, Problem},
     publish, topics,
 };
@@ -101,7 +101,10 @@ async fn enter(room: Room, core: &Rc<Core>, request: Request<Incoming>) -> Resul
         Room::Events if request.method() == Method::POST => events::post(core, request).await,
         Room::Events => events::get(core, request).await,
         Room::Topics => topics::handle(door, request).await,
-        Room::Stats | Room::Metrics | Room::Health | Room::Ready => Err(Problem::new(Code::NotFound, "tmp")),
+        Room::Stats => Ok(operators::stats::handle(door, request.headers())),
+        Room::Metrics => Ok(operators::metrics::handle(door)),
+        Room::Health => Ok(operators::health::alive()),
+        Room::Ready => operators::health::ready(door),
         Room::Page => Ok(page()),
     }
 }

@@ -69,7 +69,7 @@ async fn follow(core: Rc<Core>) {
     core.streams.follow(&board.shards()[core.index], core.index).await;
 }
 
-/// The core's one clock: keepalives, stalled clients, and on the first core the board's sweep.
+/// The core's one clock: keepalives, stalled clients, and on the first core what the whole process needs.
 async fn tick(core: Rc<Core>, wires: Rc<Wires>) {
     let mut ticks = tokio::time::interval(TICK);
     loop {
@@ -81,6 +81,7 @@ async fn tick(core: Rc<Core>, wires: Rc<Wires>) {
             tracing::info!(connections = cut, "cut clients that do not read");
         }
         if core.index == 0 {
+            core.door.rates.sample(core.door.hub.stats());
             core.door.hub.board().sweep();
         }
     }

@@ -1,9 +1,193 @@
-//! tmp
+//! The busiest topics, in bounded memory however many there are.
+//!
+//! A Space-Saving sketch (Metwally, Agrawal, El Abbadi: "Efficient computation of frequent and top-k elements in data
+//! streams", 2005): a topic that is not counted takes the place, and the weight, of the lightest one. A topic with
+//! more than a 256th of the traffic is always among them. Weights fade, so that the busy of an hour ago make room.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
 use crate::event::TopicName;
-/// tmp
-#[derive(Default, Debug)]
-pub struct Top {}
+
+/// Topics counted at a time: some 25 times as many as a page of stats shows, about 64 KB.
+const COUNTERS: usize = 256;
+
+/// Time in which a weight halves: long enough for a calm number, short enough to see what is busy now.
+const HALF_LIFE: Duration = Duration::from_secs(30);
+
+/// Weights are faded once in this while, not with each event.
+const STEP: Duration = Duration::from_secs(1);
+
+/// A topic's traffic is taken for that of this long at least, so that one event makes no rate of a thousand.
+const LEAST_AGE: Duration = Duration::from_secs(5);
+
+/// What an event weighs beside its data: its id, its name and line ends on the wire.
+const EVENT_WEIGHT: f64 = 64.0;
+
+/// A topic and its traffic, averaged over the last half minute or so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Busy {
+    /// Which topic.
+    pub topic: TopicName,
+    /// Events published a second.
+    pub events_per_s: f64,
+    /// Bytes of their data a second.
+    pub bytes_per_s: f64,
+}
+
+/// Counts the traffic of the busiest topics.
+#[derive(Debug, Default)]
+pub struct Top(Mutex<Sketch>);
+
+#[derive(Debug, Default)]
+struct Sketch {
+    counters: HashMap<TopicName, Traffic>,
+    faded: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Traffic {
+    since: Instant,
+    /// Sums that fade, of this topic alone.
+    events: f64,
+    bytes: f64,
+    /// What the topic had to outweigh to be counted: the traffic it may have had before.
+    inherited: f64,
+}
+
 impl Top {
-    /// t
-    pub fn record(&self, _: &TopicName, _: u64, _: u64) {}
+    /// Counts events of `topic` with `bytes` of data in all. Constant time for a topic that is counted already.
+    pub fn record(&self, topic: &TopicName, events: u64, bytes: u64) {
+        self.0.lock().record(Instant::now(), topic, events, bytes);
+    }
+
+    /// The busiest topics by events and bytes together, busiest first.
+    #[must_use]
+    pub fn busiest(&self, count: usize) -> Vec<Busy> {
+        self.0.lock().busiest(Instant::now(), count)
+    }
+}
+
+impl Sketch {
+    #[expect(clippy::cast_precision_loss, reason = "sums of traffic need no last digit")]
+    fn record(&mut self, now: Instant, topic: &TopicName, events: u64, bytes: u64) {
+        self.fade(now);
+        if !self.counters.contains_key(topic) {
+            let inherited = self.make_room();
+            self.counters.insert(topic.clone(), Traffic { since: now, events: 0.0, bytes: 0.0, inherited });
+        }
+        let traffic = self.counters.get_mut(topic).expect("counted or just put there");
+        traffic.events += events as f64;
+        traffic.bytes += bytes as f64;
+    }
+
+    fn busiest(&mut self, now: Instant, count: usize) -> Vec<Busy> {
+        self.fade(now);
+        let mut all: Vec<_> = self.counters.iter().collect();
+        all.sort_unstable_by(|a, b| b.1.own().total_cmp(&a.1.own()).then_with(|| a.0.cmp(b.0)));
+        let busy = |(topic, traffic): (&TopicName, &Traffic)| Busy {
+            topic: topic.clone(),
+            events_per_s: traffic.events / traffic.window(now),
+            bytes_per_s: traffic.bytes / traffic.window(now),
+        };
+        all.into_iter().take(count).map(busy).collect()
+    }
+
+    /// Removes the lightest topic when all counters are taken, and answers with its weight.
+    fn make_room(&mut self) -> f64 {
+        if self.counters.len() < COUNTERS {
+            return 0.0;
+        }
+        let lightest = self.counters.iter().min_by(|a, b| a.1.weight().total_cmp(&b.1.weight()));
+        let (topic, weight) = lightest.map(|(topic, traffic)| (topic.clone(), traffic.weight())).expect("256 of them");
+        self.counters.remove(&topic);
+        weight
+    }
+
+    fn fade(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(*self.faded.get_or_insert(now));
+        if since < STEP {
+            return;
+        }
+        self.faded = Some(now);
+        let factor = 0.5_f64.powf(since.as_secs_f64() / HALF_LIFE.as_secs_f64());
+        self.counters.retain(|_, traffic| {
+            traffic.events *= factor;
+            traffic.bytes *= factor;
+            traffic.inherited *= factor;
+            // Less than one event of no data: idle for some minutes at least.
+            traffic.weight() >= EVENT_WEIGHT / 64.0
+        });
+    }
+}
+
+impl Traffic {
+    /// Seconds that its fading sums stand for: those since it is counted while they are few, in the end half-life / ln 2.
+    fn window(&self, now: Instant) -> f64 {
+        let age = now.saturating_duration_since(self.since).max(LEAST_AGE);
+        let faded = 1.0 - 0.5_f64.powf(age.as_secs_f64() / HALF_LIFE.as_secs_f64());
+        faded * HALF_LIFE.as_secs_f64() / std::f64::consts::LN_2
+    }
+
+    fn own(&self) -> f64 {
+        self.bytes + EVENT_WEIGHT * self.events
+    }
+
+    fn weight(&self) -> f64 {
+        self.inherited + self.own()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(text: &str) -> TopicName {
+        TopicName::new(text).expect("valid")
+    }
+
+    #[test]
+    fn a_busy_topic_is_found_among_any_number_of_others() {
+        let (mut sketch, now) = (Sketch::default(), Instant::now());
+        for old in 0..COUNTERS {
+            sketch.record(now, &topic(&format!("old/{old}")), 10, 0);
+        }
+        for turn in 0..20_000 {
+            sketch.record(now, &topic(&format!("rare/{turn}")), 1, 0);
+            if turn % 50 == 0 {
+                sketch.record(now, &topic("busy"), 1, 10);
+            }
+        }
+        assert_eq!(sketch.counters.len(), COUNTERS);
+        let busiest = sketch.busiest(now, 3);
+        assert_eq!((busiest.len(), busiest[0].topic.as_str()), (3, "busy"));
+        assert!(sketch.busiest(now + HALF_LIFE * 60, 1).is_empty(), "all of them are idle");
+    }
+
+    #[test]
+    fn a_steady_rate_is_told_as_it_is_from_the_start() {
+        for seconds in [5, 20, 600] {
+            let (mut sketch, start) = (Sketch::default(), Instant::now());
+            for second in 0..seconds {
+                sketch.record(start + Duration::from_secs(second), &topic("a"), 100, 5000);
+            }
+            let busiest = sketch.busiest(start + Duration::from_secs(seconds), 1);
+            assert!((busiest[0].events_per_s - 100.0).abs() < 3.0, "{busiest:?}");
+            assert!((busiest[0].bytes_per_s - 5000.0).abs() < 150.0, "{busiest:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_busy_is_forgotten() {
+        let (mut sketch, start) = (Sketch::default(), Instant::now());
+        sketch.record(start, &topic("a"), 1000, 0);
+        sketch.record(start + HALF_LIFE * 4, &topic("b"), 100, 0);
+        let busiest = sketch.busiest(start + HALF_LIFE * 4, 2);
+        assert_eq!(busiest[0].topic.as_str(), "b");
+        assert!(sketch.busiest(start + HALF_LIFE * 60, 2).is_empty());
+    }
 }

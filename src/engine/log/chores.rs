@@ -1,6 +1,10 @@
 //! What the retention thread is asked to do: which topics exceed their limits, each once.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -11,6 +15,8 @@ use super::store::TopicKey;
 pub(super) struct Chores {
     list: Mutex<List>,
     wake: Condvar,
+    /// Something died whose space the store may take back.
+    dead: AtomicBool,
 }
 
 /// What to do.
@@ -20,8 +26,6 @@ pub(super) struct List {
     pub(super) topics: BTreeSet<TopicKey>,
     /// The whole store keeps too much.
     pub(super) full: bool,
-    /// Something died.
-    pub(super) reclaim: bool,
     /// The engine closes.
     pub(super) ended: bool,
 }
@@ -38,9 +42,14 @@ impl Chores {
         }
     }
 
-    /// Says that something died without being trimmed.
-    pub(super) fn reclaim(&self) {
-        self.list.lock().reclaim = true;
+    /// Says whether the store has something to take back.
+    pub(super) fn set_dead(&self, dead: bool) {
+        self.dead.store(dead, Ordering::Release);
+    }
+
+    /// Whether the store has something to take back.
+    pub(super) fn has_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
     }
 
     /// Ends the retention thread.

@@ -32,6 +32,8 @@ pub struct LogConfig {
     /// Topics up to which a page is merged from each topic's own run; above, the log is walked. 1024: a page of the
     /// merge asks the store once for each topic.
     pub merge_topics: usize,
+    /// Time between two rounds of taking back space. 2 seconds: each costs the store a walk over what may be dead.
+    pub reclaim_every: Duration,
     /// Where time comes from.
     pub clock: Clock,
 }
@@ -49,6 +51,7 @@ impl Default for LogConfig {
             group_events: 4096,
             group_bytes: 1 << 20,
             merge_topics: 1024,
+            reclaim_every: Duration::from_secs(2),
             clock: Arc::new(wall_clock),
         }
     }

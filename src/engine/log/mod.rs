@@ -8,7 +8,7 @@
 //! | `recovery` | the table as a store's events and settings make it |
 //! | `queue`, `group`, `writer` | from waiting appends to one commit to receipts |
 //! | `idempotency` | keys of recent publishes |
-//! | `page`, `read` | runs of the log, and the gaps they tell |
+//! | `page`, `run`, `read` | runs of the log, and the gaps they tell |
 //! | `trim`, `chores`, `retention` | letting go of the oldest |
 //! | `meter` | how long commits take |
 //! | `core` | what all of them share |
@@ -47,9 +47,12 @@ mod queue;
 mod read;
 mod recovery;
 mod retention;
+mod run;
 mod slot;
 pub mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trim;
 mod writer;
 
@@ -70,7 +73,7 @@ impl<S: Store> LogEngine<S> {
     #[must_use]
     pub fn open(store: S, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<Self> {
         let mut recovered = store.recovered();
-        let table = recovery::table(&recovered, config.rules.clone());
+        let table = recovery::table(&recovered, config.rules.clone(), |name| store.mark(name));
         let mut idempotency = Idempotency::new(config.idempotency_window, config.idempotency_keys);
         for record in recovered.keys.drain(..) {
             idempotency.remember(record);
@@ -137,11 +140,11 @@ impl<S: Store> Engine for LogEngine<S> {
 
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState> {
         let mut names = BinaryHeap::new();
-        table::pass(&self.core.table, |_, slot| {
-            let name = slot.name.as_str();
+        table::pass(&self.core.table, |seen| {
+            let name = seen.slot.name.as_str();
             let beyond = names.len() >= limit && names.peek().is_none_or(|last: &TopicName| last.as_str() <= name);
             if name.starts_with(prefix) && name > after && !beyond {
-                names.push(slot.name.clone());
+                names.push(seen.slot.name.clone());
                 if names.len() > limit {
                     names.pop();
                 }
@@ -184,7 +187,9 @@ impl<S: Store> Engine for LogEngine<S> {
     fn close(&self) {
         self.core.queue.refuse("the engine is closed");
         self.core.chores.end();
-        for thread in self.threads.lock().drain(..) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        // An observer may hold the last handle and let go of it on one of these threads, which cannot await itself.
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != thread::current().id()) {
             drop(thread.join()); // a panic was told where it happened
         }
         self.core.store.close();

@@ -70,9 +70,9 @@ impl<'a> Draft<'a> {
         }
         let since = view.lost_since(self.from);
         if since && view.mark <= self.start {
-            self.gaps.push((Seq::ZERO, self.gap(name, view.first, view.mark)));
+            self.push(name, Seq::ZERO, view.first, self.meets_loss(view.mark));
         } else {
-            self.tell(name, view.mark, view.first);
+            self.tell(name, view.mark, view.first, self.meets_loss(view.mark));
         }
     }
 
@@ -87,36 +87,40 @@ impl<'a> Draft<'a> {
         let mut have = self.start.max(mark);
         for (seq, prev) in chain {
             if prev > have {
-                self.tell(name, prev, Some(seq));
+                self.tell(name, prev, Some(seq), true); // above the mark, so nobody trimmed it
             }
             have = have.max(seq);
         }
         if let Some(tail) = tail.filter(|&tail| tail > have) {
-            self.tell(name, tail, None);
+            self.tell(name, tail, None, true);
         }
     }
 
     /// Tells of a name that is not in use and whose events ended at `mark`.
     pub(super) fn judge_gone(&mut self, name: &TopicName, mark: Seq) {
         if self.from != From::Earliest {
-            self.tell(name, mark, None);
+            self.tell(name, mark, None, self.meets_loss(mark));
         }
     }
 
-    fn tell(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>) {
+    fn tell(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
         if self.start < position && position <= self.through {
-            self.gaps.push((position, self.gap(name, resumes_at, position)));
+            self.push(name, position, resumes_at, lost);
         }
     }
 
-    fn gap(&self, name: &TopicName, resumes_at: Option<Seq>, through: Seq) -> Gap {
-        let lost = self.lost.iter().any(|&(first, last)| first <= through && self.start < last);
-        Gap { topic: name.clone(), resumes_at, lost }
+    fn push(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
+        self.gaps.push((position, Gap { topic: name.clone(), resumes_at, lost }));
+    }
+
+    /// Whether the disk may have lost some of what is gone from the page's start to `through`.
+    fn meets_loss(&self, through: Seq) -> bool {
+        self.lost.iter().any(|&(first, last)| first <= through && self.start < last)
     }
 
     /// The page: each gap before the first event after it.
     pub(super) fn finish(mut self) -> Page {
-        self.gaps.sort_by_key(|&(position, _)| position);
+        self.gaps.sort_unstable_by(|(a, gap), (b, other)| (a, &gap.topic).cmp(&(b, &other.topic)));
         let mut gaps = self.gaps.into_iter().peekable();
         let mut items = Vec::with_capacity(self.events.len() + gaps.len());
         for event in self.events {

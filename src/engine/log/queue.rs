@@ -107,8 +107,9 @@ impl Queue {
         let waiting = {
             let mut state = self.state.lock();
             state.refusing = Some(reason.into());
-            state.bytes = 0;
-            std::mem::take(&mut state.jobs)
+            let waiting = std::mem::take(&mut state.jobs);
+            state.bytes -= waiting.iter().map(Job::cost).sum::<usize>();
+            waiting
         };
         for job in waiting {
             job.refuse(&AppendError::Unavailable { reason: reason.into() });

@@ -8,8 +8,9 @@ use std::{
 use super::{
     core::Core,
     page::{Draft, View},
-    store::{Budget, Header, Store, StoreError, TopicKey},
-    table::pass_with_limits,
+    run::{Run, STEP, cut},
+    store::{Budget, Store, StoreError, TopicKey},
+    table::pass,
 };
 use crate::{
     engine::{From, Page, ReadRequest},
@@ -58,18 +59,23 @@ impl<S: Store> Core<S> {
                 TopicKey(0) => Vec::new(),
                 key => self.store.topic_events((key, name), start.max(before.mark), head, budget)?,
             };
-            let bytes: usize = events.iter().map(|event| event.new.data.len()).sum();
-            let cut = events.len() >= budget.events || bytes >= budget.bytes;
-            let last = events.last().map(|event| event.seq);
-            draft.through = last.filter(|&last| cut && last < before.tail).unwrap_or(head);
+            let end = events.last().map_or(start.max(before.mark), |event| event.seq);
+            // What is left, if anything: the budget's end is the store's to judge, and a hole is told apart by this.
+            let next = if end < before.tail { self.store.topic_headers(key, end, 1)?.pop() } else { None };
+            let next = next.filter(|next| next.seq <= head);
+            draft.through = match next {
+                Some(_) if !events.is_empty() => end,
+                Some(unreadable) => unreadable.seq,
+                None => head,
+            };
+            let ended = next.map_or(before.tail, |_| draft.through);
             draft.events = events;
-            let ended = draft.through == head;
             let after = self.table.read().get(name).filter(|slot| slot.key == key).map(View::of);
             if let Some(after) = after {
                 draft.events.retain(|event| event.seq > after.mark);
                 let chain: Vec<_> = draft.events.iter().map(|event| (event.seq, event.prev)).collect();
                 draft.judge_mark(name, &after);
-                draft.judge_chain(name, after.mark, chain.into_iter(), ended.then_some(before.tail));
+                draft.judge_chain(name, after.mark, chain.into_iter(), Some(ended));
                 return Ok(draft.finish());
             }
             draft.events.clear(); // deleted meanwhile
@@ -98,9 +104,10 @@ impl<S: Store> Core<S> {
         };
         if selection.is_open_ended() {
             let mut count = 0;
-            pass_with_limits(&self.table, |_, slot, limits| {
+            pass(&self.table, |seen| {
+                let slot = seen.slot;
                 if (slot.tail > start || matches!(from, From::Since(_))) && selection.matches(&slot.name) {
-                    look(slot, limits);
+                    look(slot, &seen.limits());
                     count += 1;
                 }
                 if count > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -139,25 +146,32 @@ impl<S: Store> Core<S> {
         mut draft: Draft<'_>,
         budget: Budget,
     ) -> Result<Page, StoreError> {
-        // Enough of each that a page is full when all are equally busy; two at least, for the chain's next link.
-        let share = (budget.events / candidates.len().max(1)).clamp(2, 512) + 2;
-        let mut runs: Vec<Vec<Header>> = Vec::with_capacity(candidates.len());
+        let mut runs = Vec::with_capacity(candidates.len());
+        // Two at least, for the chain's next link; more as it turns out who is busy.
+        let share = (budget.events / candidates.len().max(1)).clamp(2, STEP);
         for candidate in candidates {
-            let after = draft.start.max(candidate.before.mark);
-            let run = match candidate.key {
-                TopicKey(0) => Vec::new(),
-                key => self.store.topic_headers(key, after, share)?,
-            };
-            if run.len() == share {
-                draft.through = draft.through.min(run.last().expect("not empty").seq);
-            }
+            let mut run = Run::after(draft.start.max(candidate.before.mark));
+            run.extend(self, candidate.key, share)?;
             runs.push(run);
+        }
+        loop {
+            let known = runs.iter().filter(|run| !run.whole).map(Run::end).min().unwrap_or(draft.head);
+            draft.through = known.min(draft.head);
+            let held: usize = runs.iter().map(|run| run.up_to(draft.through).len()).sum();
+            if draft.through == draft.head || held >= budget.events {
+                break;
+            }
+            for (run, candidate) in runs.iter_mut().zip(candidates) {
+                if !run.whole && run.end() == known {
+                    run.extend(self, candidate.key, (budget.events - held).clamp(2, STEP))?;
+                }
+            }
         }
         draft.through = cut(&runs, draft.through, budget);
         for (candidate, run) in candidates.iter().zip(&runs) {
-            let wanted = run.iter().take_while(|header| header.seq <= draft.through).count();
+            let wanted = run.up_to(draft.through).len();
             let mut events = Vec::new();
-            if let Some(last) = run[..wanted].last() {
+            if let Some(last) = run.headers[..wanted].last() {
                 let all = Budget { events: wanted, bytes: usize::MAX };
                 let after = draft.start.max(candidate.before.mark);
                 events = self.store.topic_events((candidate.key, &candidate.name), after, last.seq, all)?;
@@ -165,9 +179,9 @@ impl<S: Store> Core<S> {
             let Some(view) = self.view(candidate) else { continue }; // deleted: `judge_unused` tells
             events.retain(|event| event.seq > view.mark);
             draft.judge_mark(&candidate.name, &view);
-            let beyond = run[wanted..].iter().map(|header| (header.seq, header.prev));
+            let beyond = run.headers[wanted..].iter().map(|header| (header.seq, header.prev));
             let chain = events.iter().map(|event| (event.seq, event.prev)).chain(beyond);
-            let tail = (run.len() < share).then_some(candidate.before.tail);
+            let tail = run.whole.then_some(candidate.before.tail);
             draft.judge_chain(&candidate.name, view.mark, chain, tail);
             draft.events.append(&mut events);
         }
@@ -205,7 +219,8 @@ impl<S: Store> Core<S> {
         draft.events.retain(|event| marks[&event.new.topic].is_some_and(|mark| event.seq > mark));
         let (start, through) = (draft.start, draft.through);
         if self.table.read().newest_mark > start || matches!(from, From::Since(_)) {
-            pass_with_limits(&self.table, |_, slot, _| {
+            pass(&self.table, |seen| {
+                let slot = seen.slot;
                 let view = View::of(slot);
                 let here = start < view.mark && view.mark <= through;
                 if (here || view.lost_since(from)) && selection.matches(&slot.name) {
@@ -238,20 +253,4 @@ impl<S: Store> Core<S> {
             }
         }
     }
-}
-
-/// Where a page within `limit` ends so that it holds no more than `budget`.
-fn cut(runs: &[Vec<Header>], limit: Seq, budget: Budget) -> Seq {
-    let mut headers: Vec<&Header> = runs.iter().flatten().filter(|header| header.seq <= limit).collect();
-    headers.sort_unstable_by_key(|header| header.seq);
-    let (mut bytes, mut count) = (0u64, 0);
-    for (index, header) in headers.iter().enumerate() {
-        bytes += header.bytes;
-        count += 1;
-        let full = count >= budget.events || bytes >= budget.bytes as u64;
-        if full && index + 1 < headers.len() {
-            return header.seq;
-        }
-    }
-    limit
 }

@@ -10,13 +10,17 @@ use super::{
 };
 use crate::event::{Millis, Seq, TopicName, retention::Rules};
 
-/// Builds the table of what was recovered.
-pub(super) fn table(recovered: &Recovered, rules: Rules) -> Table {
+/// Builds the table of what was recovered; `mark` is that of a deleted topic.
+pub(super) fn table(recovered: &Recovered, rules: Rules, mark: impl Fn(&TopicName) -> Option<Seq>) -> Table {
     let lost = lost_through(&recovered.lost);
     let mut table = Table::new(rules);
     let mut settings: HashMap<&TopicName, &TopicSettings> =
         recovered.settings.iter().map(|(name, settings)| (name, settings)).collect();
     for summary in &recovered.topics {
+        // The store may still hold events of a deleted topic. Asked only where it can be so: there are many topics.
+        if summary.last <= recovered.newest_mark && mark(&summary.name) >= Some(summary.last) {
+            continue;
+        }
         let mut slot = from_events(summary, lost, table.rule_number(&summary.name));
         let own = settings.remove(&summary.name);
         if let Some(own) = own {

@@ -15,7 +15,7 @@ use super::{
     queue::Job,
     slot::Flag,
     store::{Store, StoreError, TopicKey},
-    table::{pass, pass_with_limits},
+    table::pass,
 };
 use crate::event::Seq;
 
@@ -24,9 +24,6 @@ const LONGEST_SWEEP: Duration = Duration::from_millis(2500);
 
 /// Shortest: a topic that keeps a second's events is looked at 20 times in it, and no look costs more than this.
 const SHORTEST_SWEEP: Duration = Duration::from_millis(50);
-
-/// Time between two rounds of taking back space, because each costs the store a walk.
-const RECLAIM_EVERY: Duration = Duration::from_secs(2);
 
 /// Emptied topics remembered in a round. Each is a flush on the writer's path: a few dozen a round take some
 /// percent of it.
@@ -37,22 +34,22 @@ pub(super) struct Retention<S> {
     core: Arc<Core<S>>,
     last_sweep: Instant,
     last_reclaim: Instant,
-    dirty: bool,
     failing: bool,
 }
 
 impl<S: Store> Retention<S> {
     pub(super) fn new(core: Arc<Core<S>>) -> Self {
         let now = Instant::now();
-        Self { core, last_sweep: now, last_reclaim: now, dirty: true, failing: false }
+        Self { core, last_sweep: now, last_reclaim: now, failing: false }
     }
 
     /// Works until the engine closes.
     pub(super) fn run(mut self) {
-        self.look_at_all();
+        self.look_at_all(); // rules may have changed since the store was last open
         loop {
             let every = self.sweep_every();
-            let Some(list) = self.core.chores.take(every) else { return };
+            let patience = if self.core.chores.has_dead() { every.min(self.core.config.reclaim_every) } else { every };
+            let Some(list) = self.core.chores.take(patience) else { return };
             match self.round(&list, every) {
                 Ok(()) => self.failing = false,
                 Err(error) if !self.failing => {
@@ -64,32 +61,39 @@ impl<S: Store> Retention<S> {
         }
     }
 
-    /// Rules may have changed since the store was last open.
+    /// Finds everything to do anew.
     fn look_at_all(&self) {
+        self.core.chores.set_dead(true);
         let now = self.core.now();
-        pass_with_limits(&self.core.table, |_, slot, limits| {
-            self.core.chores.ask(slot.exceeds(limits, now).then_some(slot.key), false);
+        pass(&self.core.table, |seen| {
+            self.core.chores.ask(seen.slot.exceeds(&seen.limits(), now).then_some(seen.slot.key), false);
             ControlFlow::Continue(())
         });
         self.core.chores.ask(None, self.excess() > 0);
     }
 
     fn round(&mut self, list: &List, sweep_every: Duration) -> Result<(), StoreError> {
-        self.dirty |= list.reclaim;
         for &key in &list.topics {
-            self.dirty |= self.core.trim_to_limits(key)?;
+            self.core.trim_to_limits(key)?;
         }
         if self.last_sweep.elapsed() >= sweep_every {
             self.last_sweep = Instant::now();
+            if self.failing {
+                self.look_at_all(); // what the failed round left undone
+            }
             for key in self.expired() {
-                self.dirty |= self.core.trim_to_limits(key)?;
+                self.core.trim_to_limits(key)?;
             }
         }
-        self.dirty |= self.trim_store()?;
-        if self.dirty && self.last_reclaim.elapsed() >= RECLAIM_EVERY && self.core.queue.refusing().is_none() {
+        self.trim_store()?;
+        if self.core.chores.has_dead()
+            && self.last_reclaim.elapsed() >= self.core.config.reclaim_every
+            && self.core.queue.refusing().is_none()
+        {
             self.last_reclaim = Instant::now();
-            self.dirty = self.remember_emptied();
-            self.core.store.reclaim(&*self.core)?;
+            let more = self.remember_emptied();
+            self.core.chores.set_dead(more);
+            self.core.store.reclaim(&*self.core).inspect_err(|_| self.core.chores.set_dead(true))?;
         }
         Ok(())
     }
@@ -104,8 +108,8 @@ impl<S: Store> Retention<S> {
         let mut expired = Vec::new();
         if self.core.table.read().shortest_age().is_some() {
             let now = self.core.now();
-            pass_with_limits(&self.core.table, |_, slot, limits| {
-                expired.extend(slot.expired(limits.max_age, now).then_some(slot.key));
+            pass(&self.core.table, |seen| {
+                expired.extend(seen.slot.expired(seen.limits().max_age, now).then_some(seen.slot.key));
                 ControlFlow::Continue(())
             });
         }
@@ -115,7 +119,8 @@ impl<S: Store> Retention<S> {
     /// Asks the writer to remember where emptied topics ended. Returns whether there may be more of them.
     fn remember_emptied(&self) -> bool {
         let mut emptied = Vec::new();
-        pass(&self.core.table, |_, slot| {
+        pass(&self.core.table, |seen| {
+            let slot = seen.slot;
             if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::Remembered) {
                 emptied.push(slot.key);
             }
@@ -136,14 +141,14 @@ impl<S: Store> Retention<S> {
     }
 
     /// Trims the oldest events of any topic until the store is within its cap.
-    fn trim_store(&self) -> Result<bool, StoreError> {
+    fn trim_store(&self) -> Result<(), StoreError> {
         let mut excess = self.excess();
         if excess == 0 {
-            return Ok(false);
+            return Ok(());
         }
         let mut oldest = BinaryHeap::new();
-        pass(&self.core.table, |_, slot| {
-            oldest.extend(slot.first().map(|first| Reverse((first, slot.key))));
+        pass(&self.core.table, |seen| {
+            oldest.extend(seen.slot.first().map(|first| Reverse((first, seen.slot.key))));
             ControlFlow::Continue(())
         });
         while excess > 0
@@ -158,6 +163,6 @@ impl<S: Store> Retention<S> {
             let first = self.core.table.read().by_key(key).and_then(super::slot::Slot::first);
             oldest.extend(first.map(|first| Reverse((first, key))));
         }
-        Ok(true)
+        Ok(())
     }
 }

@@ -123,3 +123,24 @@ impl Slot {
         self.events() > 0 && max_age.is_some_and(|age| self.first_time < now.before(age))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_takes_80_bytes_beside_its_name() {
+        assert_eq!(size_of::<Option<Slot>>(), 80);
+    }
+
+    #[test]
+    fn what_is_packed_together_stays_apart() {
+        let mut slot = Slot::new(TopicName::new("a").expect("valid"), Seq(0), u16::MAX);
+        slot.keep(Seq(1), Millis(1), (1 << 44) - 1, 1);
+        slot.set(Flag::Closed, true);
+        slot.set(Flag::Remembered, true);
+        slot.set(Flag::Closed, false);
+        assert_eq!((slot.rule(), slot.events()), (u16::MAX, (1 << 44) - 1));
+        assert!(slot.is(Flag::Remembered) && !slot.is(Flag::Closed) && !slot.is(Flag::Used));
+    }
+}

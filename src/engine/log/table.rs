@@ -188,38 +188,39 @@ impl Table {
             retry: retry.or_else(|| self.rules.rule_for(name).and_then(|rule| rule.retry)),
         })
     }
-
-    /// The topic at `index` and its limits.
-    fn visit(&self, index: usize) -> Option<(&Slot, Retention)> {
-        let slot = self.slots[index].as_ref()?;
-        Some((slot, self.limits_at(u32::try_from(index).expect("an index of a slot"))))
-    }
 }
 
 /// Shows every topic to `visit`, [`PASS`] of them under one lock. A topic made or deleted meanwhile may be missed.
-pub(super) fn pass(table: &RwLock<Table>, mut visit: impl FnMut(&Table, &Slot) -> ControlFlow<()>) {
-    pass_with_limits(table, |table, slot, _| visit(table, slot));
-}
-
-/// Like [`pass`], with each topic's limits, which cost a look at its rule.
-pub(super) fn pass_with_limits(
-    table: &RwLock<Table>,
-    mut visit: impl FnMut(&Table, &Slot, &Retention) -> ControlFlow<()>,
-) {
+pub(super) fn pass(table: &RwLock<Table>, mut visit: impl FnMut(&Seen<'_>) -> ControlFlow<()>) {
     let mut start = 0;
     loop {
         let table = table.read();
         let end = table.slots.len().min(start + PASS);
         for index in start..end {
-            if let Some((slot, limits)) = table.visit(index)
-                && visit(&table, slot, &limits).is_break()
-            {
-                return;
+            if let Some(slot) = &table.slots[index] {
+                let seen = Seen { table: &table, index, slot };
+                if visit(&seen).is_break() {
+                    return;
+                }
             }
         }
         if end == table.slots.len() {
             return;
         }
         start = end;
+    }
+}
+
+/// A topic met by a [`pass`].
+pub(super) struct Seen<'a> {
+    table: &'a Table,
+    index: usize,
+    pub(super) slot: &'a Slot,
+}
+
+impl Seen<'_> {
+    /// Its limits in force.
+    pub(super) fn limits(&self) -> Retention {
+        self.table.limits_at(u32::try_from(self.index).expect("an index of a slot"))
     }
 }

@@ -20,17 +20,17 @@ pub(super) struct Left {
 }
 
 impl<S: Store> Core<S> {
-    /// Brings a topic within its limits. Returns whether anything was trimmed.
-    pub(super) fn trim_to_limits(&self, key: TopicKey) -> Result<bool, StoreError> {
+    /// Brings a topic within its limits.
+    pub(super) fn trim_to_limits(&self, key: TopicKey) -> Result<(), StoreError> {
         let now = self.now();
         let Some(limits) = ({
             let table = self.table.read();
             let slot = table.by_key(key);
             slot.map(|slot| (slot.exceeds(&table.limits(&slot.name), now), table.limits(&slot.name)))
         }) else {
-            return Ok(false);
+            return Ok(());
         };
-        let (true, limits) = limits else { return Ok(false) };
+        let (true, limits) = limits else { return Ok(()) };
         let oldest = limits.max_age.map_or(Millis(0), |age| now.before(age));
         self.trim_while(key, |header, left| {
             limits.max_events.is_some_and(|max| left.events > max)
@@ -46,19 +46,18 @@ impl<S: Store> Core<S> {
             let table = self.table.read();
             table.get(name).filter(|slot| slot.expired(table.limits(name).max_age, now)).map(|slot| slot.key)
         };
-        expired.map_or(Ok(()), |key| self.trim_to_limits(key).map(drop))
+        expired.map_or(Ok(()), |key| self.trim_to_limits(key))
     }
 
-    /// Trims a topic's oldest events as long as `gone` says so. Returns whether anything was trimmed.
+    /// Trims a topic's oldest events as long as `gone` says so.
     pub(super) fn trim_while(
         &self,
         key: TopicKey,
         mut gone: impl FnMut(&Header, &Left) -> bool,
-    ) -> Result<bool, StoreError> {
-        let mut trimmed = false;
+    ) -> Result<(), StoreError> {
         loop {
             let before = self.table.read().by_key(key).map(|slot| (slot.mark, slot.tail, slot.events(), slot.bytes));
-            let Some((mark, tail, events @ 1.., bytes)) = before else { return Ok(trimmed) };
+            let Some((mark, tail, events @ 1.., bytes)) = before else { return Ok(()) };
             let headers = self.store.topic_headers(key, mark, STEP)?;
             let mut left = Left { events, bytes };
             let mut dropped = headers
@@ -86,9 +85,9 @@ impl<S: Store> Core<S> {
                 if all {
                     continue; // events came meanwhile
                 }
-                return Ok(trimmed);
+                return Ok(());
             }
-            trimmed = true;
+            self.chores.set_dead(true);
             table.update(&name, |slot| {
                 if let Some(last) = headers[..dropped].last() {
                     (slot.mark, slot.trimmed_time) = (last.seq, last.time);
@@ -104,7 +103,7 @@ impl<S: Store> Core<S> {
                 }
             });
             if emptied || !all {
-                return Ok(true);
+                return Ok(());
             }
         }
     }

@@ -69,7 +69,7 @@ impl<S: Store> Writer<S> {
         self.core.store.commit(&commit).map_err(|error| self.failed(error))?;
         self.core.meter.lock().record(began.elapsed());
         (self.next, self.last_time) = (next, commit.time);
-        self.apply(&commit);
+        let (exceeding, full) = self.apply(&commit);
         for record in commit.keys {
             self.idempotency.remember(record);
         }
@@ -78,11 +78,12 @@ impl<S: Store> Writer<S> {
         for event in events.iter().filter(|event| event.new.close) {
             self.core.observer.turned(&event.new.topic, Turn::Closed { last: event.seq });
         }
+        self.core.chores.ask(exceeding, full);
         Ok(())
     }
 
-    /// Makes the table tell of a durable commit.
-    fn apply(&self, commit: &Commit) {
+    /// Makes the table tell of a durable commit. Returns the topics that now keep too much, and whether all do together.
+    fn apply(&self, commit: &Commit) -> (BTreeSet<TopicKey>, bool) {
         let mut table = self.core.table.write();
         let mut touched = BTreeSet::new();
         for (key, event) in &commit.events {
@@ -106,8 +107,7 @@ impl<S: Store> Writer<S> {
         };
         touched.retain(exceeding);
         let full = self.core.config.rules.max_store_bytes.is_some_and(|max| table.bytes > max);
-        drop(table);
-        self.core.chores.ask(touched, full);
+        (touched, full)
     }
 
     fn single(&mut self, job: Job) {
@@ -161,7 +161,7 @@ impl<S: Store> Writer<S> {
         core.raise_newest_deleted(mark);
         core.table.write().remove(topic);
         core.observer.turned(topic, Turn::Deleted { last: mark });
-        core.chores.reclaim();
+        core.chores.set_dead(true);
         Ok(true)
     }
 

@@ -210,6 +210,11 @@ impl Block {
         self.entries().map_while(|entry| entry).last().map(|entry| entry.header.seq)
     }
 
+    /// The position before its first event in the topic.
+    pub(super) fn first_prev(&self) -> Seq {
+        self.prev
+    }
+
     /// Its bytes, to be copied as they are.
     pub(super) fn bytes(&self) -> &Bytes {
         &self.bytes

@@ -75,8 +75,8 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
-    /// Even a fresh database cannot be made.
-    #[error("cannot make a database in {}: {reason}", path.display())]
+    /// The system does not allow a database there now, though nothing says that it is damaged.
+    #[error("cannot open the database in {}: {reason}; free space, permissions or open files may be short", path.display())]
     Database {
         /// Where.
         path: PathBuf,

@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use crate::event::Seq;
 
 use super::super::log::store::TopicKey;
-use super::segment::Segment;
+use super::segment::{Segment, Unusable};
+use super::tables::Tables;
 use super::{Shared, disk};
 
 /// Damaged blocks remembered, at most, so that each is told once. Beyond that they are told again.
@@ -29,6 +30,23 @@ impl Shared {
             drop(seen);
             tracing::error!(event.seq = first.0, "a block of events is damaged and left out");
             self.lose((first, first));
+        }
+    }
+
+    /// A segment's trees. What is found to be missing from it is told.
+    pub(super) fn tables(&self, segment: &Segment) -> Result<Arc<Tables>, Unusable> {
+        self.segments.tables(segment, |range| self.missing(range))
+    }
+
+    /// Positions that should be there are not; told unless it is known that something is missing there.
+    pub(super) fn missing(&self, range: (Seq, Seq)) {
+        if !self.watermark.lock().mark.touches(range) {
+            tracing::error!(
+                lost.first = range.0.0,
+                lost.last = range.1.0,
+                "events in this range are gone: the disk lost them"
+            );
+            self.lose(range);
         }
     }
 

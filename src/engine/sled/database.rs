@@ -1,11 +1,13 @@
 //! One sled database, opened with care.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use super::guard::guarded;
+use super::parts::PartError;
 
 /// sled's log segment. Written into each database and never to be changed: with 4 MiB a value of 48 KiB stays in
 /// the log (see `parts`).
@@ -19,11 +21,62 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
 /// within a page; another process cannot hold it, since the store has a lock of its own.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Why a database was not opened or read.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// Its files are damaged.
+    Damaged(Arc<str>),
+    /// The system did not allow it now: a full disk, too many open files. The files may be sound.
+    Unavailable(Arc<str>),
+}
+
+impl Failure {
+    /// What went wrong.
+    pub(super) fn reason(&self) -> &Arc<str> {
+        match self {
+            Self::Damaged(reason) | Self::Unavailable(reason) => reason,
+        }
+    }
+}
+
+impl From<sled::Error> for Failure {
+    fn from(error: sled::Error) -> Self {
+        let passing = match &error {
+            sled::Error::Io(io) => is_passing(io),
+            _ => false,
+        };
+        let reason = error.to_string().into();
+        if passing { Self::Unavailable(reason) } else { Self::Damaged(reason) }
+    }
+}
+
+impl From<PartError> for Failure {
+    fn from(error: PartError) -> Self {
+        match error {
+            PartError::Torn => Self::Damaged(error.to_string().into()),
+            PartError::Sled(error) => error.into(),
+        }
+    }
+}
+
+/// Errors of the system that say nothing about what is on the disk.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), OutOfMemory | PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull)
+        || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+        || is_locked(error)
+}
+
+/// sled's own words; it wraps the lock's error in a text.
+fn is_locked(error: &io::Error) -> bool {
+    error.to_string().starts_with("could not acquire lock")
+}
+
 /// Opens the database in `dir`, or makes it. Blocks.
 ///
 /// # Errors
-/// Says why sled would not, panicked or did not come back: the files are damaged, or the disk is.
-pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Arc<str>> {
+/// When sled would not, panicked or did not come back.
+pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Failure> {
     remove_half_snapshots(dir);
     let config = sled::Config::new()
         .path(dir)
@@ -39,12 +92,22 @@ pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Arc<str>> {
     std::thread::Builder::new()
         .name("gapless-sled-open".into())
         .spawn(opening)
-        .map_err(|error| format!("no thread to open it: {error}"))?;
+        .map_err(|error| Failure::Unavailable(format!("no thread to open it: {error}").into()))?;
     match opened.recv_timeout(OPEN_TIMEOUT) {
-        Ok(Ok(Ok(db))) => Ok(db),
-        Ok(Ok(Err(error))) => Err(error.to_string().into()),
-        Ok(Err(panic)) => Err(format!("sled panicked: {panic}").into()),
-        Err(_) => Err(format!("sled did not open it within {} s", OPEN_TIMEOUT.as_secs()).into()),
+        Ok(Ok(opened)) => Ok(opened?),
+        Ok(Err(panic)) => Err(Failure::Damaged(format!("sled panicked: {panic}").into())),
+        Err(_) => Err(Failure::Damaged(format!("sled did not open it within {} s", OPEN_TIMEOUT.as_secs()).into())),
+    }
+}
+
+/// Takes the room on the disk that sled will write when it next opens the database in `dir`: it fills the file up to a
+/// whole log segment. Without this, reading many segments on a full disk would end the reserve.
+pub(super) fn preallocate(dir: &Path) -> io::Result<()> {
+    let file = File::options().write(true).open(dir.join("db"))?;
+    let bytes = file.metadata()?.len().next_multiple_of(LOG_SEGMENT_BYTES as u64);
+    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, bytes) {
+        Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        taken => Ok(taken?),
     }
 }
 
@@ -53,9 +116,7 @@ fn open_when_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
     let begun = Instant::now();
     loop {
         match config.open() {
-            Err(sled::Error::Io(error))
-                if error.to_string().starts_with("could not acquire lock") && begun.elapsed() < LOCK_TIMEOUT =>
-            {
+            Err(sled::Error::Io(error)) if is_locked(&error) && begun.elapsed() < LOCK_TIMEOUT => {
                 std::thread::sleep(Duration::from_millis(5));
             }
             opened => return opened,

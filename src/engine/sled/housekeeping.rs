@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::segment::Segment;
 use super::summary::Summary;
-use super::{Shared, inspect};
+use super::{Shared, database, inspect};
 
 /// How often the head is recorded: what sled may forget in silence after a crash *and* damage is a second of it.
 const TICK: Duration = Duration::from_secs(1);
@@ -95,13 +95,16 @@ impl Shared {
     /// Writes the summary of a segment that takes no more commits.
     pub(super) fn seal(&self, segment: &Arc<Segment>) {
         let Some(tally) = segment.take_tally() else { return };
-        let keys = self.segments.tables(segment).ok().and_then(|tables| {
+        let keys = self.tables(segment).ok().and_then(|tables| {
             let keys = super::guard::guarded(|| inspect::read_keys(&tables));
             keys.ok()?.ok()
         });
         let (keys, _) = keys.unwrap_or_default();
         match Summary::write(&segment.dir, segment.first, &tally, &keys) {
             Ok(summary) => {
+                if let Err(error) = database::preallocate(&segment.dir) {
+                    tracing::debug!(%error, segment.first = segment.first.0, "no room taken for its next opening");
+                }
                 tracing::debug!(segment.first = segment.first.0, segment.last = tally.span.head.0, "sealed a segment");
                 segment.seal(summary);
             }
@@ -112,14 +115,16 @@ impl Shared {
         }
     }
 
-    /// Records how far the log is known to reach.
+    /// Records how far the log and the settings are known to reach.
     fn record_head(&self) {
         let head = self.head();
+        let Some((revision, _)) = self.meta.lock().as_ref().map(|meta| meta.state()) else { return };
         let mut watermark = self.watermark.lock();
-        if watermark.mark.head >= head || self.failed.get().is_some() {
+        if (watermark.mark.head >= head && watermark.mark.revision >= revision) || self.failed.get().is_some() {
             return;
         }
-        watermark.mark.head = head;
+        watermark.mark.head = head.max(watermark.mark.head);
+        watermark.mark.revision = revision;
         if let Err(error) = watermark.save() {
             drop(watermark);
             self.poison("writing the watermark", &error);

@@ -62,11 +62,11 @@ impl Inspected {
     /// Counts the commits. Every commit names the one before it, so a missing one is noticed.
     fn read_commits(&mut self, tables: &Tables) -> Result<Blocks, PartError> {
         let mut blocks = Blocks::default();
-        let mut before = None;
+        let mut before = Some(self.tally.span.head);
         for commit in tables.commits(Seq::ZERO)? {
             let (first, Some(commit)) = commit? else { continue };
             if let Some(before) = before.filter(|before: &Seq| commit.before > *before) {
-                self.lost.push((before.next(), Seq(first.0 - 1)));
+                self.lost.push((before.next(), Seq(first.0.saturating_sub(1))));
             }
             before = Some(commit.last);
             for (topic, first) in commit.blocks {

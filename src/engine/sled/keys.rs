@@ -6,6 +6,8 @@
 //! watermark                     two alternating slots: epoch, head, reserved ids, what was lost   (watermark.rs)
 //! meta/                         one sled database
 //!   settings   name                              -> topic settings                               (records.rs)
+//!   (default)  "revision"                        -> how often settings were saved, u64
+//!              "opened"                          -> how often the store was opened, u64
 //! seg/<first id>[-<generation>]/   one sled database a segment; a copy has a higher generation
 //!   blocks     topic key | first id | part       -> a block: one topic's events of one commit    (block.rs)
 //!   commits    first id | part                   -> a commit, the last thing written of it       (records.rs)
@@ -32,6 +34,10 @@ pub(super) const COMMITS: &str = "commits";
 pub(super) const TOPICS: &str = "topics";
 /// See the table above.
 pub(super) const KEYS: &str = "keys";
+/// In the default tree of `meta`.
+pub(super) const OPENED: &str = "opened";
+/// In the default tree of `meta`.
+pub(super) const REVISION: &str = "revision";
 /// The tree of `meta`.
 pub(super) const SETTINGS: &str = "settings";
 

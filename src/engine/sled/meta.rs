@@ -3,18 +3,31 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::event::{Seq, TopicName};
 
 use super::super::log::store::TopicSettings;
+use super::database::Failure;
 use super::guard::guarded;
 use super::records::{decode_settings, encode_settings};
-use super::{database, keys};
+use super::{database, keys, wire};
 
 /// The open database.
 #[derive(Debug)]
 pub(super) struct Meta {
     db: sled::Db,
     settings: sled::Tree,
+    state: Mutex<State>,
+}
+
+/// What the watermark remembers of the settings.
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// Rises with each save, and is written after it: settings are not older than it says.
+    revision: u64,
+    /// Of all records, in any order.
+    sum: u64,
 }
 
 /// What is known of topics by name.
@@ -30,22 +43,27 @@ pub(super) struct Known {
 
 impl Meta {
     /// Opens it, or makes it, and reads it through. Blocks.
-    pub(super) fn open(dir: &Path) -> Result<(Self, Known), Arc<str>> {
+    pub(super) fn open(dir: &Path) -> Result<(Self, Known), Failure> {
         // Settings are small and few: a megabyte of pages.
         let db = database::open(dir, 1 << 20)?;
-        let meta = guarded(|| {
+        let opened = guarded(|| {
             let settings = db.open_tree(keys::SETTINGS)?;
-            let meta = Self { db, settings };
+            let revision = db.get(keys::REVISION)?.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
+            let state = State { revision: revision.unwrap_or(0), sum: 0 };
+            let meta = Self { db, settings, state: Mutex::new(state) };
             let known = meta.read_all()?;
             Ok::<_, sled::Error>((meta, known))
-        })?;
-        meta.map_err(|error| error.to_string().into())
+        });
+        Ok(opened.map_err(Failure::Damaged)??)
     }
 
     fn read_all(&self) -> sled::Result<Known> {
         let mut known = Known::default();
         for entry in &self.settings {
             let (key, value) = entry?;
+            let mut state = self.state.lock();
+            state.sum = state.sum.wrapping_add(sum(&key, &value));
+            drop(state);
             let name = std::str::from_utf8(&key).ok().and_then(|text| TopicName::new(text).ok());
             let found = name.and_then(|name| Some((decode_settings(&name, &value)?, name)));
             let Some((settings, name)) = found else {
@@ -63,24 +81,37 @@ impl Meta {
 
     /// Replaces a topic's settings durably; those that say nothing are removed. Blocks.
     pub(super) fn save(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), Arc<str>> {
+        let key = topic.as_str();
         let save = || {
-            if *settings == TopicSettings::default() {
-                self.settings.remove(topic.as_str())?;
+            let mut state = self.state.lock();
+            let (before, after) = if *settings == TopicSettings::default() {
+                (self.settings.remove(key)?, 0)
             } else {
-                self.settings.insert(topic.as_str(), encode_settings(topic, settings))?;
-            }
+                let record = encode_settings(topic, settings);
+                let after = sum(key.as_bytes(), &record);
+                (self.settings.insert(key, record)?, after)
+            };
+            let before = before.map_or(0, |record| sum(key.as_bytes(), &record));
+            state.sum = state.sum.wrapping_sub(before).wrapping_add(after);
+            state.revision += 1;
+            self.db.insert(keys::REVISION, &state.revision.to_be_bytes())?;
             self.db.flush().map(drop)
         };
-        guarded(save)?.map_err(|error| error.to_string().into())
+        guarded(save)?.map_err(|error: sled::Error| error.to_string().into())
+    }
+
+    /// How often settings were saved, and the sum of them all.
+    pub(super) fn state(&self) -> (u64, u64) {
+        let state = *self.state.lock();
+        (state.revision, state.sum)
     }
 
     /// Writes something and flushes it, to see what sled does then.
     pub(super) fn probe(&self) -> Result<(), Arc<str>> {
         let probe = || {
-            self.db.insert(
-                "opened",
-                &self.db.get("opened")?.map_or(0, |n| n.first().map_or(0, |n| n.wrapping_add(1))).to_be_bytes(),
-            )?;
+            // Another value each time: sled writes nothing when nothing changes.
+            let opened = self.db.get(keys::OPENED)?.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
+            self.db.insert(keys::OPENED, &opened.unwrap_or(0).wrapping_add(1).to_be_bytes())?;
             self.db.flush().map(drop)
         };
         guarded(probe)?.map_err(|error: sled::Error| error.to_string().into())
@@ -106,4 +137,12 @@ impl Meta {
         };
         guarded(read)?.map_err(|error| error.to_string().into())
     }
+}
+
+/// One record's share of the sum.
+fn sum(key: &[u8], record: &[u8]) -> u64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(record);
+    wire::mix(u64::from(hasher.finalize()) << 32 | key.len() as u64)
 }

@@ -14,7 +14,7 @@
 //! | `tally`, `summary` | what a sealed segment holds, so that opening need not read it |
 //! | `watermark` | what must be known even if sled forgets: the head, ids given out, what was lost |
 //! | `write` | the one writer: insert, flush, count |
-//! | `read` | runs of events, from any thread |
+//! | `read`, `chain` | runs of events, from any thread, and what they lack |
 //! | `open`, `inspect` | what a crash or a damaged disk left, made sound |
 //! | `reclaim`, `copy` | the space of dead events |
 //! | `housekeeping` | sealing and the recorded head, off the writer's path |
@@ -33,6 +33,7 @@ use super::log::store::{
 use crate::event::{Event, Millis, Seq, TopicName};
 
 mod block;
+mod chain;
 mod config;
 mod copy;
 mod damage;
@@ -173,7 +174,7 @@ impl Store for SledStore {
     }
 
     fn room(&self) -> Result<(), StoreError> {
-        self.shared.space.check(0)
+        self.shared.space.room()
     }
 
     fn disk_bytes(&self) -> u64 {

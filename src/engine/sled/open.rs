@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -14,6 +14,7 @@ use crate::event::{Epoch, Millis, Seq, TopicName};
 use super::super::log::store::{KeyRecord, Recovered, TopicSummary};
 use super::config::{OpenError, SledConfig};
 use super::damage::set_aside;
+use super::database::Failure;
 use super::disk::{self, io_error};
 use super::guard::guarded;
 use super::inspect::inspect;
@@ -42,9 +43,10 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
     check_durable(&meta)?;
     let segments = found.open_segments()?;
     found.compare_heads();
-    let next = found.next();
+    let next = found.given.max(found.head).next();
     let writer = found.writer(&segments, next)?;
     let mark = &mut found.watermark.mark;
+    let clean = mark.clean;
     (mark.head, mark.clean, mark.reserved) = (mark.head.max(found.head), false, writer.reserved);
     found.watermark.save().map_err(io_error(&dir.join("watermark")))?;
     let mut segments = segments;
@@ -53,7 +55,7 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
     }
     tracing::info!(
         epoch = %found.watermark.mark.epoch, head.seq = found.head.0, segments = segments.len(),
-        topics = found.topics.len(), duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        topics = found.topics.len(), clean, duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "the store is open"
     );
     let sealed_cache = config.cache_bytes_per_segment / 4;
@@ -85,7 +87,6 @@ struct Finding<'a> {
     keys: Vec<KeyRecord>,
     /// Of the newest segment, when it can be written on.
     last: Option<(Arc<Segment>, Arc<Tables>, Tally)>,
-    was_clean: bool,
 }
 
 impl<'a> Finding<'a> {
@@ -93,13 +94,9 @@ impl<'a> Finding<'a> {
         let path = config.dir.join("watermark");
         let found = Watermark::open(&path).map_err(io_error(&path))?;
         let used = known_format && fs::read_dir(config.dir.join("seg")).is_ok_and(|mut dir| dir.next().is_some());
-        let mut was_clean = false;
         let mut beyond = 0;
         let watermark = match found {
-            Found::Whole(watermark) => {
-                was_clean = watermark.mark.clean;
-                watermark
-            }
+            Found::Whole(watermark) => watermark,
             Found::Half(watermark) => {
                 tracing::warn!("one slot of the watermark is damaged, from a crash or the disk; the other one counts");
                 // The damaged slot may have reserved more.
@@ -125,7 +122,6 @@ impl<'a> Finding<'a> {
             topics: HashMap::new(),
             keys: Vec::new(),
             last: None,
-            was_clean,
         })
     }
 
@@ -136,10 +132,11 @@ impl<'a> Finding<'a> {
         disk::make_dir(&path).map_err(io_error(&path))?;
         let opened = match Meta::open(&path) {
             Ok(opened) if opened.1.damaged == 0 => opened,
+            Err(Failure::Unavailable(reason)) => return Err(OpenError::Database { path, reason }),
             damaged => {
                 let reason = match damaged {
                     Ok((_, known)) => format!("{} records are damaged", known.damaged),
-                    Err(reason) => reason.to_string(),
+                    Err(failure) => failure.reason().to_string(),
                 };
                 disk::quarantine(&self.config.dir, &path).map_err(io_error(&path))?;
                 tracing::error!(
@@ -148,14 +145,27 @@ impl<'a> Finding<'a> {
                      lost; the files are kept in quarantine"
                 );
                 self.watermark.mark.losses += 1;
+                (self.watermark.mark.revision, self.watermark.mark.settings) = (0, 0);
                 disk::make_dir(&path).map_err(io_error(&path))?;
-                Meta::open(&path).map_err(|reason| OpenError::Database { path: path.clone(), reason })?
+                Meta::open(&path).map_err(|failure| database_error(&path, &failure))?
             }
         };
+        self.compare_settings(&opened.0);
         if fresh {
             disk::sync_tree(&path).map_err(io_error(&path))?;
         }
         Ok(opened)
+    }
+
+    /// sled may have forgotten settings in silence: the watermark knows better.
+    fn compare_settings(&mut self, meta: &Meta) {
+        let (revision, sum) = meta.state();
+        let mark = &mut self.watermark.mark;
+        if revision < mark.revision || (mark.clean && sum != mark.settings) {
+            tracing::error!("some topics' settings, or marks of deleted topics, are gone: the disk lost them");
+            mark.losses += 1;
+        }
+        (mark.revision, mark.settings) = (revision, sum);
     }
 
     /// Opens what must be looked into, reads the summaries of the rest, sets aside what is damaged.
@@ -177,7 +187,10 @@ impl<'a> Finding<'a> {
             match self.open_segment(segment) {
                 Ok(opened) => kept.push(opened),
                 Err(broken) => {
-                    let Broken { segment, through, reason } = *broken;
+                    let Broken { segment, through, failure } = *broken;
+                    let Failure::Damaged(reason) = failure else {
+                        return Err(database_error(&segment.dir, &failure));
+                    };
                     let range = (first, through.unwrap_or(self.given));
                     set_aside(&self.config.dir, &segment.dir, range, &reason);
                     damaged.push((first, through));
@@ -202,21 +215,22 @@ impl<'a> Finding<'a> {
     fn open_segment(&self, segment: Segment) -> Result<Opened, Box<Broken>> {
         let sealed = match Summary::open(&segment.dir, segment.first) {
             Ok(sealed) => sealed,
-            Err(error) => return Err(Broken::new(segment, None, error.to_string())),
+            Err(error) => return Err(Broken::new(segment, None, Failure::Unavailable(error.to_string().into()))),
         };
         if let Some((summary, whole)) = sealed {
             let through = summary.span.head;
             if !segment.dir.join("db").metadata().is_ok_and(|db| db.len() > 0 || summary.span.weight == 0) {
-                return Err(Broken::new(segment, Some(through), "its database file is missing or empty"));
+                let failure = Failure::Damaged("its database file is missing or empty".into());
+                return Err(Broken::new(segment, Some(through), failure));
             }
             let head = summary.span.head;
             segment.seal(summary);
             return Ok(Opened { segment, what: What::Sealed { head, topics: whole } });
         }
-        let read = || -> Result<_, Arc<str>> {
+        let read = || -> Result<_, Failure> {
             let tables = Tables::open(&segment.dir, self.config.cache_bytes_per_segment)?;
-            let inspected = guarded(|| inspect(&tables, segment.first))?;
-            Ok((tables, inspected.map_err(|error| Arc::<str>::from(error.to_string()))?))
+            let inspected = guarded(|| inspect(&tables, segment.first)).map_err(Failure::Damaged)??;
+            Ok((tables, inspected))
         };
         match read() {
             Ok((tables, inspected)) => {
@@ -224,7 +238,7 @@ impl<'a> Finding<'a> {
                 let segment = segment.with_tables(Arc::clone(&tables));
                 Ok(Opened { segment, what: What::Unsealed { tables, inspected: Box::new(inspected) } })
             }
-            Err(reason) => Err(Broken::new(segment, None, reason)),
+            Err(failure) => Err(Broken::new(segment, None, failure)),
         }
     }
 
@@ -275,37 +289,25 @@ impl<'a> Finding<'a> {
                 "the newest events are gone from the store: they were acknowledged, and the disk lost them"
             );
             self.watermark.mark.lose(range);
-            self.was_clean = false;
-        }
-    }
-
-    /// The next position to give.
-    fn next(&self) -> Seq {
-        if self.was_clean && self.head >= self.watermark.mark.head {
-            self.head.next()
-        } else {
-            self.given.max(self.head).next()
         }
     }
 
     /// Goes on in the newest segment, or begins one.
     fn writer(&mut self, segments: &[Arc<Segment>], next: Seq) -> Result<Writer, OpenError> {
-        let reserved = Seq(next.0.saturating_add(RESERVE_IDS));
+        let (reserved, given) = (Seq(next.0.saturating_add(RESERVE_IDS)), Seq(next.0 - 1));
         let begun = Instant::now();
         if let Some((segment, tables, tally)) = self.last.take() {
-            return Ok(Writer { segment, tables, tally, begun, reserved });
+            return Ok(Writer { segment, tables, tally, begun, reserved, given });
         }
         debug_assert!(segments.iter().all(|segment| segment.first < next), "positions are given in rising order");
         let made = write::begin(self.config, next);
         let path = self.config.dir.join("seg");
         let (segment, tables) = made.map_err(|reason| OpenError::Database { path, reason })?;
-        Ok(Writer { segment, tables, tally: Tally::after(Seq(next.0 - 1)), begun, reserved })
+        Ok(Writer { segment, tables, tally: Tally::after(Seq(next.0 - 1)), begun, reserved, given })
     }
 
     fn recovered(&mut self, next: Seq, known: Known) -> Recovered {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = Millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-        let valid = now.max(self.newest).before(self.config.key_window);
+        let valid = reclaim::now().before(self.config.key_window);
         let mut keys = std::mem::take(&mut self.keys);
         keys.retain(|record| record.time >= valid);
         keys.sort_by_key(|record| record.time);
@@ -329,12 +331,12 @@ struct Broken {
     segment: Segment,
     /// Its newest position, when that is known.
     through: Option<Seq>,
-    reason: Arc<str>,
+    failure: Failure,
 }
 
 impl Broken {
-    fn new(segment: Segment, through: Option<Seq>, reason: impl Into<Arc<str>>) -> Box<Self> {
-        Box::new(Self { segment, through, reason: reason.into() })
+    fn new(segment: Segment, through: Option<Seq>, failure: Failure) -> Box<Self> {
+        Box::new(Self { segment, through, failure })
     }
 }
 
@@ -371,9 +373,11 @@ fn add_topic(topics: &mut HashMap<TopicName, TopicSummary>, found: TopicSummary)
 fn create_watermark(path: &Path, lost: bool) -> Result<Watermark, OpenError> {
     let random = getrandom::u64().map_err(|error| OpenError::Io { path: path.into(), source: error.into() })?;
     let epoch = Epoch::from_random(random);
-    let losses = u64::from(lost);
-    let mark = Mark { epoch, head: Seq::ZERO, reserved: Seq::ZERO, clean: !lost, losses, lost: Vec::new() };
-    Watermark::create(path, mark).map_err(io_error(path))
+    Watermark::create(path, Mark { losses: u64::from(lost), ..Mark::new(epoch) }).map_err(io_error(path))
+}
+
+fn database_error(path: &Path, failure: &Failure) -> OpenError {
+    OpenError::Database { path: path.into(), reason: Arc::clone(failure.reason()) }
 }
 
 /// What segments there are; copies that a crash left half are removed.

@@ -13,6 +13,8 @@ use crate::event::{Event, Millis, Seq, TopicName};
 use super::super::log::store::{Budget, Header, Scan, StoreError, TopicKey};
 use super::Shared;
 use super::block::{Block, Entry};
+use super::chain::Chain;
+use super::database::Failure;
 use super::guard::guarded;
 use super::parts::PartError;
 use super::records::CommitRecord;
@@ -85,10 +87,17 @@ impl Shared {
             after,
             through,
             |segment, tables| {
-                let from = at;
-                for block in tables.blocks(key, from, through)? {
-                    let (first, Some(block)) = block? else { continue };
-                    let Some(last) = block.last() else { continue };
+                let mut chain = Chain::new(segment.summary().and_then(|summary| summary.find(key).ok()?), at);
+                for block in tables.blocks(key, at, through)? {
+                    let (first, block) = block?;
+                    let Some((block, last)) = block.and_then(|block| block.last().map(|last| (block, last))) else {
+                        self.lost_block(key, first);
+                        chain.skip(first);
+                        continue;
+                    };
+                    if let Some(hole) = chain.follow(first, block.first_prev(), last) {
+                        self.missing(hole);
+                    }
                     if last <= at {
                         continue;
                     }
@@ -97,8 +106,9 @@ impl Shared {
                     }
                     at = last;
                 }
-                // Only a sealed segment is known to have no more of the topic.
-                let _ = segment;
+                if let Some(hole) = chain.end(through) {
+                    self.missing(hole);
+                }
                 Ok(ControlFlow::Continue(()))
             },
             |segment| match segment.summary() {
@@ -124,14 +134,23 @@ impl Shared {
         self.walk(
             after,
             through,
-            |_, tables| {
+            |segment, tables| {
                 let at = run.scan.through;
+                // From its beginning on, a segment has every commit that names another of it as the one before.
+                let mut before = (at < segment.first).then(|| Seq(segment.first.0.saturating_sub(1)));
                 for commit in tables.commits(at.next())? {
                     let (first, commit) = commit?;
                     if first > through {
                         break;
                     }
-                    let Some(commit) = commit else { continue };
+                    let Some(commit) = commit else {
+                        self.missing((first, first));
+                        continue;
+                    };
+                    if let Some(before) = before.filter(|before| commit.before > *before) {
+                        self.missing((before.next(), Seq(first.0 - 1)));
+                    }
+                    before = Some(commit.last);
                     if commit.last > run.scan.through && run.take(self, tables, &commit, wanted)?.is_break() {
                         ended = true;
                         return Ok(ControlFlow::Break(()));
@@ -178,25 +197,25 @@ impl Shared {
                 if !ask(&segment) {
                     continue;
                 }
-                let tables = match self.segments.tables(&segment) {
+                let tables = match self.tables(&segment) {
                     Ok(tables) => tables,
                     Err(Unusable::Retired) => {
                         self.readable()?;
                         continue 'list;
                     }
-                    Err(Unusable::Damaged(reason)) => {
-                        self.unreadable(&segment, &reason)?;
+                    Err(Unusable::Failed(failure)) => {
+                        self.unreadable(&segment, &failure)?;
                         continue;
                     }
                 };
-                let looked = guarded(|| look(&segment, &tables))
-                    .and_then(|looked| looked.map_err(|error| error.to_string().into()));
+                let looked =
+                    guarded(|| look(&segment, &tables)).map_err(Failure::Damaged).and_then(|looked| Ok(looked?));
                 match looked {
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(())) => return Ok(()),
-                    Err(reason) => {
+                    Err(failure) => {
                         drop(tables);
-                        self.unreadable(&segment, &reason)?;
+                        self.unreadable(&segment, &failure)?;
                     }
                 }
             }
@@ -205,13 +224,16 @@ impl Shared {
         Err(StoreError::Failed("segments were replaced faster than they could be read; try again".into()))
     }
 
-    /// A sealed segment is set aside; without the newest there is no going on before a restart.
-    fn unreadable(&self, segment: &Arc<Segment>, reason: &Arc<str>) -> Result<(), StoreError> {
-        if segment.summary().is_none() {
-            return Err(self.poison("reading", reason));
+    /// A damaged sealed segment is set aside; without the newest there is no going on before a restart.
+    fn unreadable(&self, segment: &Arc<Segment>, failure: &Failure) -> Result<(), StoreError> {
+        match failure {
+            Failure::Unavailable(reason) => Err(StoreError::Failed(Arc::clone(reason))),
+            Failure::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", reason)),
+            Failure::Damaged(reason) => {
+                self.set_aside(segment, reason);
+                Ok(())
+            }
         }
-        self.set_aside(segment, reason);
-        Ok(())
     }
 
     /// A poisoned store can still be read; a closed one cannot.

@@ -8,7 +8,10 @@ use parking_lot::Mutex;
 
 use crate::event::Seq;
 
+use super::database::Failure;
 use super::disk;
+use super::guard::guarded;
+use super::parts::PartError;
 use super::summary::Summary;
 use super::tables::Tables;
 use super::tally::Tally;
@@ -44,8 +47,8 @@ enum Handle {
 pub(super) enum Unusable {
     /// It is no longer in the list: look at the list again.
     Retired,
-    /// Its files are damaged.
-    Damaged(Arc<str>),
+    /// It cannot be opened.
+    Failed(Failure),
 }
 
 impl Segment {
@@ -94,8 +97,13 @@ impl Segment {
         self.first <= through && self.summary().is_none_or(|summary| summary.span.head > after)
     }
 
-    /// Its trees, opened if need be. Blocks.
-    pub(super) fn tables(&self, cache_bytes: u64, clock: u64) -> Result<Arc<Tables>, Unusable> {
+    /// Its trees, opened if need be. `on_loss` hears of positions that are no longer inside. Blocks.
+    pub(super) fn tables(
+        &self,
+        cache_bytes: u64,
+        clock: u64,
+        on_loss: impl FnOnce((Seq, Seq)),
+    ) -> Result<Arc<Tables>, Unusable> {
         self.used.store(clock, Ordering::Relaxed);
         let mut handle = self.handle.lock();
         let tables = match &*handle {
@@ -103,7 +111,7 @@ impl Segment {
             Handle::Retired => return Err(Unusable::Retired),
             Handle::Closed(held) => match held.upgrade() {
                 Some(tables) => tables,
-                None => Arc::new(self.open_existing(cache_bytes).map_err(Unusable::Damaged)?),
+                None => Arc::new(self.open_existing(cache_bytes, on_loss).map_err(Unusable::Failed)?),
             },
         };
         *handle = Handle::Open(Arc::clone(&tables));
@@ -111,17 +119,17 @@ impl Segment {
     }
 
     /// sled would make a missing database anew, and opens a truncated one as if nothing had been in it.
-    fn open_existing(&self, cache_bytes: u64) -> Result<Tables, Arc<str>> {
+    fn open_existing(&self, cache_bytes: u64, on_loss: impl FnOnce((Seq, Seq))) -> Result<Tables, Failure> {
         if !self.dir.join("db").exists() {
-            return Err("its database file is missing".into());
+            return Err(Failure::Damaged("its database file is missing".into()));
         }
         let tables = Tables::open(&self.dir, cache_bytes)?;
-        if let Some(summary) = self.summary() {
-            let newest = super::guard::guarded(|| tables.commit_before(Seq(u64::MAX)))?;
-            let newest = newest.map_err(|error| Arc::from(error.to_string()))?;
-            let last = newest.and_then(|first| tables.commit(first).ok().flatten()).map(|commit| commit.last);
-            if summary.span.weight > 0 && last.is_none_or(|last| last > summary.span.head) {
-                return Err("its newest commit is gone".into());
+        let want = self.summary().map_or(Seq::ZERO, |summary| summary.span.last);
+        if want > Seq::ZERO {
+            match guarded(|| newest(&tables)).map_err(Failure::Damaged)?? {
+                None => return Err(Failure::Damaged("it holds nothing any more".into())),
+                Some(last) if last < want => on_loss((last.next(), want)),
+                Some(_) => {}
             }
         }
         Ok(tables)
@@ -166,6 +174,12 @@ impl Segment {
 
 /// What the name of a copy ends with until it is complete.
 pub(super) const HALF: &str = ".half";
+
+/// The newest position in a segment.
+fn newest(tables: &Tables) -> Result<Option<Seq>, PartError> {
+    let Some(first) = tables.commit_before(Seq(u64::MAX))? else { return Ok(None) };
+    Ok(tables.commit(first)?.map(|commit| commit.last))
+}
 
 /// `00000000000000000042`, and `-3` for its third copy.
 pub(super) fn dir_name(first: Seq, generation: u32) -> String {

@@ -46,10 +46,10 @@ impl Segments {
     }
 
     /// A segment's trees, opened if need be; the one not read for longest is closed instead. Blocks.
-    pub(super) fn tables(&self, segment: &Segment) -> Result<Arc<Tables>, Unusable> {
+    pub(super) fn tables(&self, segment: &Segment, on_loss: impl FnOnce((Seq, Seq))) -> Result<Arc<Tables>, Unusable> {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         let was_open = segment.idle_since().is_some();
-        let tables = segment.tables(self.cache_bytes, now)?;
+        let tables = segment.tables(self.cache_bytes, now, on_loss)?;
         if !was_open {
             self.close_idle();
         }

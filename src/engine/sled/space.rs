@@ -17,6 +17,9 @@ const AMPLIFICATION: u64 = 8;
 /// What one commit writes besides its data.
 const COMMIT_BYTES: u64 = 16 << 10;
 
+/// An ordinary commit: what 512 publishers of 128 bytes each wait for.
+const ORDINARY_BYTES: u64 = 64 << 10;
+
 /// The disk below a directory, and how much of it must stay free.
 #[derive(Debug)]
 pub(super) struct Space {
@@ -38,27 +41,33 @@ impl Space {
 
     /// Whether a commit of `bytes` leaves the reserve free. Counts them as written when it does.
     pub(super) fn check(&self, bytes: u64) -> Result<(), StoreError> {
-        let need = if bytes == 0 { 0 } else { bytes.saturating_mul(AMPLIFICATION).saturating_add(COMMIT_BYTES) };
-        self.keep_free(self.reserve, need)
+        let need = needed(bytes);
+        self.keep_free(self.reserve, need, need)
+    }
+
+    /// Whether a commit of an ordinary size would be accepted.
+    pub(super) fn room(&self) -> Result<(), StoreError> {
+        self.keep_free(self.reserve, needed(ORDINARY_BYTES), 0)
     }
 
     /// Settings are small, and deleting a topic is how space is freed: they may use half of the reserve.
     pub(super) fn check_small(&self) -> Result<(), StoreError> {
-        self.keep_free(self.reserve / 2, COMMIT_BYTES)
+        self.keep_free(self.reserve / 2, COMMIT_BYTES, COMMIT_BYTES)
     }
 
     /// Copying what is kept of a segment frees more than it takes: it may use three quarters of the reserve.
     pub(super) fn check_copy(&self, bytes: u64) -> Result<(), StoreError> {
-        self.keep_free(self.reserve / 4, bytes)
+        self.keep_free(self.reserve / 4, bytes, bytes)
     }
 
-    fn keep_free(&self, reserve: u64, need: u64) -> Result<(), StoreError> {
+    /// Whether `need` bytes fit above `reserve`; counts `taken` as written when they do.
+    fn keep_free(&self, reserve: u64, need: u64, taken: u64) -> Result<(), StoreError> {
         let mut seen = self.seen.lock();
         let fits = |look: &Look| look.free.saturating_sub(need) >= reserve && look.free >= need;
         let recent = seen.filter(|look| look.at.elapsed() < LOOK_AGAIN && fits(look));
         let look = recent.unwrap_or_else(|| Look { at: Instant::now(), free: self.look() });
         let fits = fits(&look);
-        *seen = Some(Look { free: if fits { look.free - need } else { look.free }, ..look });
+        *seen = Some(Look { free: if fits { look.free - taken } else { look.free }, ..look });
         if fits { Ok(()) } else { Err(StoreError::Full) }
     }
 
@@ -69,6 +78,11 @@ impl Space {
             u64::MAX
         })
     }
+}
+
+/// What sled may write for a commit of `bytes`.
+fn needed(bytes: u64) -> u64 {
+    bytes.saturating_mul(AMPLIFICATION).saturating_add(COMMIT_BYTES)
 }
 
 #[cfg(test)]

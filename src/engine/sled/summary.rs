@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! "gapless summary" 0x01
-//! first id covered u64 | last id covered u64 | oldest time u64 | newest time u64 | weight u64 | rows u64 |
+//! first id covered u64 | last id covered u64 | last id in it u64, 0 when it is empty | oldest time u64 | newest time u64 | weight u64 | rows u64 |
 //! bytes of names u64
 //! rows, sorted by topic key, of 72 bytes each: topic key | first id | id before it | its time | last id | events |
 //!   bytes | weight, u64 each | where its name begins u32 | bytes of it u16 | flags u8 (1: closed by its last) | 0
@@ -30,7 +30,7 @@ use super::tally::{Span, Tally, TopicTally};
 use super::wire::{Take, put_bytes, seal, unseal};
 
 const MAGIC: [u8; 16] = *b"gapless summary\x01";
-const HEADER_BYTES: usize = 16 + 7 * 8;
+const HEADER_BYTES: usize = 16 + 8 * 8;
 const ROW_BYTES: usize = 72;
 const SALT: &[u8] = b"summary";
 
@@ -105,7 +105,16 @@ fn encode(first: Seq, tally: &Tally, keys: &[(KeyRecord, Seq)]) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_BYTES + topics.len() * ROW_BYTES + names + 4);
     out.extend_from_slice(&MAGIC);
     let span = tally.span;
-    let header = [first.0, span.head.0, span.oldest.0, span.newest.0, span.weight, topics.len() as u64, names as u64];
+    let header = [
+        first.0,
+        span.head.0,
+        span.last.0,
+        span.oldest.0,
+        span.newest.0,
+        span.weight,
+        topics.len() as u64,
+        names as u64,
+    ];
     put_numbers(&mut out, &header);
     let mut name_at = 0;
     for topic in &topics {
@@ -145,6 +154,7 @@ impl Whole {
         }
         let span = Span {
             head: Seq(take.u64()?),
+            last: Seq(take.u64()?),
             oldest: Millis(take.u64()?),
             newest: Millis(take.u64()?),
             weight: take.u64()?,

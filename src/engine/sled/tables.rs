@@ -1,7 +1,6 @@
 //! A segment's trees, and how to find things in them.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -9,6 +8,7 @@ use crate::event::Seq;
 
 use super::super::log::store::TopicKey;
 use super::block::Block;
+use super::database::Failure;
 use super::guard::guarded;
 use super::parts::{self, PartError};
 use super::records::CommitRecord;
@@ -29,13 +29,13 @@ pub(super) type Found<T> = Result<(Seq, Option<T>), PartError>;
 
 impl Tables {
     /// Opens the segment in `dir`, or makes it. Blocks.
-    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Arc<str>> {
+    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Failure> {
         let db = database::open(dir, cache_bytes)?;
-        let tree = |name: &str| db.open_tree(name).map_err(|error| Arc::from(error.to_string()));
-        let trees = guarded(|| {
-            Ok::<_, Arc<str>>([tree(keys::BLOCKS)?, tree(keys::COMMITS)?, tree(keys::TOPICS)?, tree(keys::KEYS)?])
-        });
-        let [blocks, commits, topics, keys] = trees??;
+        let trees = || {
+            let tree = |name| db.open_tree(name);
+            Ok::<_, sled::Error>([tree(keys::BLOCKS)?, tree(keys::COMMITS)?, tree(keys::TOPICS)?, tree(keys::KEYS)?])
+        };
+        let [blocks, commits, topics, keys] = guarded(trees).map_err(Failure::Damaged)??;
         Ok(Self { db, blocks, commits, topics, keys })
     }
 

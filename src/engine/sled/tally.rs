@@ -15,6 +15,8 @@ const BLOCK_OVERHEAD: u64 = 64;
 pub(super) struct Span {
     /// The newest position in it, or covered by it; before its first when it is empty.
     pub(super) head: Seq,
+    /// The newest position of its newest commit; 0 when it has none.
+    pub(super) last: Seq,
     /// Time of its oldest commit.
     pub(super) oldest: Millis,
     /// Time of its newest commit.
@@ -42,7 +44,7 @@ pub(super) struct Tally {
 impl Tally {
     /// Of an empty segment that begins after `head`.
     pub(super) fn after(head: Seq) -> Self {
-        let span = Span { head, oldest: Millis(0), newest: Millis(0), weight: 0 };
+        let span = Span { head, last: Seq::ZERO, oldest: Millis(0), newest: Millis(0), weight: 0 };
         Self { span, topics: HashMap::new() }
     }
 
@@ -52,6 +54,7 @@ impl Tally {
             self.span.oldest = time;
         }
         self.span.newest = self.span.newest.max(time);
+        self.span.last = self.span.last.max(last);
         self.span.head = self.span.head.max(last);
     }
 

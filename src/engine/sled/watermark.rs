@@ -4,8 +4,8 @@
 //! holds the head), makes sure that no id is given twice (it holds how far ids are reserved) and remembers what was
 //! lost. It is a file of two slots written in turn and synced, so that one of them is always whole.
 //!
-//! A slot: `version u8 | turn u64 | epoch | head | reserved | clean u8 | losses | lost ranges | CRC-32`, padded to
-//! 4096 bytes.
+//! A slot: `version u8 | turn u64 | epoch | head | reserved | clean u8 | revision of settings | sum of settings
+//! u64 | losses | lost ranges | CRC-32`, with its length before it, padded to 4096 bytes.
 
 use std::fs::File;
 use std::io;
@@ -39,6 +39,10 @@ pub(super) struct Mark {
     pub(super) reserved: Seq,
     /// The store was closed in order.
     pub(super) clean: bool,
+    /// How often settings were saved, as of when this was written.
+    pub(super) revision: u64,
+    /// The sum of all settings when the store was closed in order (see `meta`).
+    pub(super) settings: u64,
     /// Parts that were damaged, since the store was made.
     pub(super) losses: u64,
     /// Ranges in which events may have been lost, sorted and apart.
@@ -102,6 +106,20 @@ impl Watermark {
 }
 
 impl Mark {
+    /// Of a store without events.
+    pub(super) fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            head: Seq::ZERO,
+            reserved: Seq::ZERO,
+            clean: false,
+            revision: 0,
+            settings: 0,
+            losses: 0,
+            lost: Vec::new(),
+        }
+    }
+
     /// Remembers that events in `range` may be gone, and counts it.
     pub(super) fn lose(&mut self, range: (Seq, Seq)) {
         self.losses += 1;
@@ -125,6 +143,11 @@ impl Mark {
         self.lost = apart;
     }
 
+    /// Whether some of `range` is known to be lost.
+    pub(super) fn touches(&self, range: (Seq, Seq)) -> bool {
+        self.lost.iter().any(|lost| lost.0 <= range.1 && range.0 <= lost.1)
+    }
+
     /// Whether all of `range` is known to be lost.
     pub(super) fn knows(&self, range: (Seq, Seq)) -> bool {
         self.lost.iter().any(|lost| lost.0 <= range.0 && range.1 <= lost.1)
@@ -142,6 +165,8 @@ fn slot(turn: u64, mark: &Mark) -> Vec<u8> {
     put_number(&mut body, mark.head.0);
     put_number(&mut body, mark.reserved.0);
     body.push(mark.clean.into());
+    put_number(&mut body, mark.revision);
+    body.extend_from_slice(&mark.settings.to_be_bytes());
     put_number(&mut body, mark.losses);
     put_number(&mut body, mark.lost.len() as u64);
     for (first, last) in &mark.lost {
@@ -166,9 +191,10 @@ fn read_slot(file: &File, turn: u64) -> Option<(u64, Mark)> {
     let turn = take.u64()?;
     let epoch = Epoch::new(take.text()?)?;
     let (head, reserved) = (Seq(take.number()?), Seq(take.number()?));
-    let (clean, losses, count) = (take.byte()? != 0, take.number()?, take.number()?);
+    let (clean, revision, settings) = (take.byte()? != 0, take.number()?, take.u64()?);
+    let (losses, count) = (take.number()?, take.number()?);
     let lost = (0..count).map(|_| Some((Seq(take.number()?), Seq(take.number()?)))).collect::<Option<_>>()?;
-    Some((turn, Mark { epoch, head, reserved, clean, losses, lost }))
+    Some((turn, Mark { epoch, head, reserved, clean, revision, settings, losses, lost }))
 }
 
 #[cfg(test)]
@@ -177,7 +203,7 @@ mod tests {
 
     fn mark() -> Mark {
         let epoch = Epoch::new("abcd1234").expect("valid");
-        Mark { epoch, head: Seq(5), reserved: Seq(99), clean: false, losses: 0, lost: Vec::new() }
+        Mark::new(epoch)
     }
 
     #[test]
@@ -190,7 +216,7 @@ mod tests {
         let Ok(Found::Whole(read)) = Watermark::open(&path) else { panic!("whole") };
         assert_eq!(read.mark, written.mark);
         let newer = usize::try_from(place(written.turn)).expect("small");
-        for (at, head) in [(newer, Seq(5)), (SLOT_BYTES - newer, Seq(6))] {
+        for (at, head) in [(newer, Seq(0)), (SLOT_BYTES - newer, Seq(6))] {
             let mut bytes = std::fs::read(&path).expect("there");
             bytes[at + 7] ^= 1;
             let hurt = dir.path().join("hurt");

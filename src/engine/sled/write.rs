@@ -30,6 +30,8 @@ pub(super) struct Writer {
     pub(super) begun: Instant,
     /// No id above it was reserved in the watermark.
     pub(super) reserved: Seq,
+    /// The ids up to here may have been given before the store was opened.
+    pub(super) given: Seq,
 }
 
 impl Shared {
@@ -38,7 +40,7 @@ impl Shared {
         self.alive()?;
         let data: usize = commit.events.iter().map(|(_, event)| event.new.data.len() + 64).sum();
         let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.len() * 64).sum();
-        self.space.check((data + keys + 1) as u64)?;
+        self.space.check((data + keys) as u64)?;
         let mut writer = self.writer.lock();
         let Some(writer) = writer.as_mut() else { return Err(self.closed()) };
         let rotated = !commit.events.is_empty() && self.is_due(writer);
@@ -78,6 +80,7 @@ impl Shared {
             tally: Tally::after(head),
             begun: Instant::now(),
             reserved: writer.reserved,
+            given: writer.given,
         };
         self.segments.replace(&[], Some(Arc::clone(&begun.segment)));
         let old = std::mem::replace(writer, begun);
@@ -111,6 +114,10 @@ impl Shared {
             let flushed = guarded(|| writer.tables.flush());
             let mut watermark = self.watermark.lock();
             watermark.mark.head = self.head();
+            if let Some(meta) = &meta {
+                (watermark.mark.revision, watermark.mark.settings) = meta.state();
+            }
+            watermark.mark.reserved = self.head().max(writer.given);
             watermark.mark.clean = matches!(flushed, Ok(Ok(())));
             if let Err(error) = watermark.save() {
                 tracing::error!(%error, "cannot record a clean end; the next start reads more");
@@ -131,14 +138,15 @@ pub(super) fn begin(config: &super::SledConfig, first: Seq) -> Result<(Arc<Segme
     let segment = Segment::new(&config.dir, first, 0);
     let io = |error: std::io::Error| Arc::<str>::from(error.to_string());
     disk::make_dir(&segment.dir).map_err(io)?;
-    let tables = Arc::new(Tables::open(&segment.dir, config.cache_bytes_per_segment)?);
+    let tables = Tables::open(&segment.dir, config.cache_bytes_per_segment);
+    let tables = Arc::new(tables.map_err(|failure| Arc::clone(failure.reason()))?);
     disk::sync_tree(&segment.dir).map_err(io)?;
     Ok((Arc::new(segment.with_tables(Arc::clone(&tables))), tables))
 }
 
 /// A block that was written.
 #[derive(Debug)]
-struct Written {
+pub(super) struct Written {
     topic: TopicKey,
     first: Seq,
     bytes: u64,
@@ -146,7 +154,7 @@ struct Written {
 
 impl Writer {
     /// Inserts a commit and waits until it is durable.
-    fn insert(&self, commit: &Commit) -> sled::Result<Vec<Written>> {
+    pub(super) fn insert(&self, commit: &Commit) -> sled::Result<Vec<Written>> {
         let tables = &*self.tables;
         let mut named = HashSet::new();
         for (topic, event) in &commit.events {

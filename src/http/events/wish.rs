@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, header, request::Parts};
+use http::{HeaderMap, request::Parts};
 use serde::Deserialize;
 
 use crate::{
     event::{Filter, Millis, Selection},
     http::{
-        Limits, duration,
+        Limits, accept, duration,
         problem::{Code, Problem},
         query::Query,
         stream::language::Language,
@@ -128,7 +128,7 @@ impl Wish {
         let start = start(words, headers)?;
         let wait = words.wait.map(wait).transpose()?;
         let form = form(words, headers, wait)?;
-        let eventsource = accepts(headers, "text/event-stream");
+        let eventsource = accept::names(headers, "text/event-stream");
         Ok(Self { selection, start, form, eventsource })
     }
 }
@@ -189,26 +189,16 @@ fn form(words: &Words<'_>, headers: &HeaderMap, wait: Option<Duration>) -> Resul
         Some("message") => Language::SseMessage,
         Some(_) => return Err(Problem::new(Code::QueryInvalid, "'format' must be json, message, or left out")),
     };
-    if accepts(headers, "text/event-stream") {
+    if accept::names(headers, "text/event-stream") {
         return Ok(Form::Stream(sse));
     }
-    if accepts(headers, "application/x-ndjson") {
+    if accept::names(headers, "application/x-ndjson") {
         return Ok(Form::Stream(Language::Ndjson));
     }
-    if accepts(headers, "application/json") {
+    if accept::names(headers, "application/json") {
         let (usual, most) = PAGE_LIMIT;
         let limit = words.limit.map_or(usual, |limit| usize::try_from(limit).unwrap_or(most).min(most));
         return Ok(Form::Page { limit, wait: wait.unwrap_or_default() });
     }
     Ok(Form::Stream(sse))
-}
-
-/// Whether an `Accept` header names this media type itself.
-pub fn accepts(headers: &HeaderMap, media: &str) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| range.split(';').next().is_some_and(|range| range.trim().eq_ignore_ascii_case(media)))
 }

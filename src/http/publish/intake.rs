@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::source::{Item, Source};
+use crate::http::Door;
 
 /// How a stream's body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +30,19 @@ pub(super) enum End {
     Broken,
     /// No place was found for a chunk in time.
     NoRoom,
+    /// The hub is about to stop.
+    Draining,
 }
 
 type Place = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>>>>;
 
+/// Reads a stream's body. See the room's own words.
 pub(super) struct Intake<B> {
+    draining: Pin<Box<dyn Future<Output = ()>>>,
     body: Pin<Box<B>>,
     source: Source,
     inflight: Arc<Semaphore>,
+    /// How long a chunk may wait for its place.
     patience: Duration,
     chunk: Bytes,
     waiting: Option<(Bytes, Place)>,
@@ -48,14 +54,16 @@ pub(super) struct Intake<B> {
 }
 
 impl<B: Body<Data = Bytes>> Intake<B> {
-    /// Reads `body` with `source`; a chunk waits at most `patience` for its place.
-    pub(super) fn new(body: B, source: Source, inflight: Arc<Semaphore>, patience: Duration) -> Self {
-        let reserved = inflight.clone().try_acquire_many_owned(0).expect("never closed, and 0 is always left");
+    /// Reads `body` with `source` until it ends or the hub drains.
+    pub(super) fn new(door: &Door, body: B, source: Source) -> Self {
+        let (drain, inflight) = (door.drain.clone(), Arc::clone(&door.inflight));
+        let reserved = Arc::clone(&inflight).try_acquire_many_owned(0).expect("never closed, and 0 is always left");
         Self {
+            draining: Box::pin(async move { drain.begun().await }),
             body: Box::pin(body),
             source,
             inflight,
-            patience,
+            patience: door.limits.body_timeout,
             chunk: Bytes::new(),
             waiting: None,
             reserved,
@@ -72,6 +80,10 @@ impl<B: Body<Data = Bytes>> Intake<B> {
     /// Waits for bytes, or the end. Reads nothing while there are bytes left.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.chunk.is_empty() && self.end.is_none() {
+            if self.draining.as_mut().poll(cx).is_ready() {
+                self.end = Some(End::Draining);
+                break;
+            }
             if let Some((_, place)) = &mut self.waiting {
                 let place = ready!(place.as_mut().poll(cx));
                 let (chunk, _) = self.waiting.take().expect("just seen");

@@ -56,7 +56,8 @@ mod tests {
     fn anything_asked_for_makes_another_fingerprint() {
         let plain = |topic: &str, data: &str| NewEvent::new(TopicName::new(topic).expect("valid"), data);
         let base = plain("t", "ab");
-        let name = EventName::new("x").expect("valid");
+        let named =
+            |name: &str, data: &str| NewEvent { name: EventName::new(name).expect("valid"), ..plain("t", data) };
         let all: Vec<[u8; 16]> = [
             (vec![base.clone()], None, Shape::One),
             (vec![base.clone()], None, Shape::Many),
@@ -64,7 +65,8 @@ mod tests {
             (vec![base.clone()], EventId::parse("abcd-1").map(Expect::Last), Shape::One),
             (vec![base.clone(), base.clone()], None, Shape::Many),
             (vec![plain("ta", "b")], None, Shape::One),
-            (vec![NewEvent { name, ..base.clone() }], None, Shape::One),
+            (vec![named("x", "ab")], None, Shape::One),
+            (vec![named("xa", "b")], None, Shape::One),
             (vec![NewEvent { retry: Some(0), ..base.clone() }], None, Shape::One),
             (vec![NewEvent { close: true, ..base.clone() }], None, Shape::One),
         ]

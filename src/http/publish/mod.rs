@@ -11,7 +11,6 @@
 
 use bytes::Bytes;
 use http::{Request, request::Parts};
-use tokio::sync::OwnedSemaphorePermit;
 
 use self::{
     ask::{Ask, Form},
@@ -50,7 +49,13 @@ where
     B: http_body::Body<Data = Bytes> + 'static,
 {
     let (head, body) = request.into_parts();
-    let ask = Ask::new(&head)?;
+    let ask = match door.admit().and_then(|()| Ask::new(&head)) {
+        Ok(ask) => ask,
+        Err(problem) => {
+            body::discard(door, &head.headers, body).await;
+            return Err(problem);
+        }
+    };
     match ask.form {
         Form::Lines | Form::EventStream => Ok(stream::answer(door, ask, body)),
         Form::Raw | Form::Json => whole(door, &ask, &head, body).await,
@@ -65,11 +70,12 @@ where
     let limit = if ask.form == Form::Raw { door.limits.event_bytes } else { door.limits.batch_bytes };
     let (bytes, reserved) = body::read(door, &head.headers, body, limit).await?;
     let (events, shape) = match &ask.topic {
-        Some(topic) => (vec![NewEvent { ..ask.event(topic.clone(), Data::new(bytes)?) }], Shape::One),
+        Some(topic) => (vec![ask.event(topic.clone(), Data::new(bytes)?)], Shape::One),
         None => envelope::parse(&bytes, ask, door.limits.event_bytes)?,
     };
     let append = append(ask, events, shape)?;
-    let receipts = commit(door, append, reserved).await?;
+    let receipts = Receipts { epoch: door.hub.epoch(), receipts: door.hub.publish(append).await? };
+    drop(reserved);
     let json = match shape {
         Shape::One => receipts.one(),
         Shape::Many => receipts.many(),
@@ -81,12 +87,6 @@ fn append(ask: &Ask, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Prob
     ask.check_one_topic(&events)?;
     let key = ask.key.as_deref().map(|key| key::idempotency(key, &events, ask.expect, shape));
     Ok(Append { events, expect: ask.expect, key })
-}
-
-async fn commit(door: &Door, append: Append, reserved: OwnedSemaphorePermit) -> Result<Receipts, Problem> {
-    let receipts = door.hub.publish(append).await?;
-    drop(reserved);
-    Ok(Receipts { epoch: door.hub.epoch(), receipts })
 }
 
 #[cfg(test)]

@@ -51,8 +51,14 @@ impl<'a> One<'a> {
 }
 
 /// What stands in a receipt's place when a line of a stream is refused: `{"error":{…problem…}}`.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    error: &'a Problem,
+}
+
+/// A refused line's place in the answer.
 pub(super) fn refusal(problem: &Problem) -> String {
-    serde_json::json!({ "error": problem.to_json() }).to_string()
+    json(&Refusal { error: problem })
 }
 
 fn json(value: &impl Serialize) -> String {

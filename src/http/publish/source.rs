@@ -136,7 +136,10 @@ mod tests {
     /// `name: data` of each event, or the code of each refusal, read in chunks of `size`.
     fn pour(target: &str, content_type: &str, body: &[u8], size: usize) -> Vec<String> {
         let ask = Ask::of(target, &[("content-type", content_type)]).expect("valid");
-        let mut source = Source::new(ask, 8);
+        pour_into(Source::new(ask, 8), body, size)
+    }
+
+    fn pour_into(mut source: Source, body: &[u8], size: usize) -> Vec<String> {
         let mut items = Vec::new();
         for chunk in body.chunks(size) {
             let mut chunk = Bytes::copy_from_slice(chunk);
@@ -185,10 +188,14 @@ mod tests {
 
     #[test]
     fn the_worst_spelling_of_the_largest_event_is_let_in() {
-        let zeros = format!("\"{}\"\n", "\\u0000".repeat(8));
-        assert_eq!(pour("/publish?topic=t", LINES, zeros.as_bytes(), 100), [format!("message: {}", "\0".repeat(8))]);
-        let breaks = format!("{}\n", "data: \n".repeat(9));
-        assert_eq!(pour("/publish?topic=t", EVENTS, breaks.as_bytes(), 100), [format!("message: {}", "\n".repeat(8))]);
+        const MOST: usize = 10_000;
+        let zeros = format!("\"{}\"\n", "\\u0000".repeat(MOST));
+        let breaks = format!("{}\n", "data: \n".repeat(MOST + 1));
+        for (content_type, body, byte) in [(LINES, zeros, "\0"), (EVENTS, breaks, "\n")] {
+            let ask = Ask::of("/publish?topic=t", &[("content-type", content_type)]).expect("valid");
+            let got = pour_into(Source::new(ask, MOST), body.as_bytes(), 1000);
+            assert!(got == [format!("message: {}", byte.repeat(MOST))], "{content_type}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ where
     // The end of the body closes the topic: which event is the last is not known when it comes.
     let source = Source::new(Ask { close: false, ..ask }, door.limits.event_bytes);
     let poured = Poured {
-        intake: Intake::new(body, source, door.inflight.clone(), door.limits.body_timeout),
+        intake: Intake::new(door, body, source),
         pipeline: Pipeline::new(door.hub.clone(), door.limits.body_timeout),
         hub: door.hub.clone(),
         closes,
@@ -104,6 +104,9 @@ impl<B: Body<Data = Bytes>> Poured<B> {
                 let hub = &self.hub;
                 let closing = self.closing.get_or_insert_with(|| close(hub.clone(), topic));
                 std::task::ready!(closing.as_mut().poll(cx)).err()
+            }
+            (Some(End::Draining), _) => {
+                Some(Problem::new(Code::Draining, "the hub is about to stop; send what has no receipt to it again"))
             }
             (Some(End::NoRoom), _) => {
                 Some(Problem::new(Code::OverCapacity, "too many bodies are being received; send the rest in a moment"))

@@ -1,1 +1,353 @@
+//! What `POST /publish` promises, against the real hub and engine.
 
+use std::{cell::Cell, convert::Infallible, future::Future, rc::Rc, sync::Arc, time::Duration};
+
+use http::{HeaderMap, header::EXPECT};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+
+use super::*;
+use crate::{
+    engine::{Engine, From, Item, ReadRequest, log::LogConfig},
+    event::{Filter, Selection, TopicName},
+    http::{
+        problem::Code,
+        testing::{self, door, door_over, request},
+    },
+};
+
+async fn post(door: &Door, target: &str, headers: &[(&str, &str)], body: &str) -> Result<Value, Problem> {
+    let answer = handle(door, request("POST", target, headers, body)).await?;
+    assert_eq!(answer.status(), 200);
+    Ok(testing::json(answer).await)
+}
+
+async fn refused(door: &Door, target: &str, headers: &[(&str, &str)], body: &str) -> Code {
+    post(door, target, headers, body).await.expect_err(body).code
+}
+
+fn last_id(door: &Door, topic: &str) -> String {
+    let topic = TopicName::new(topic).expect("valid");
+    let last = door.hub.topic(&topic).and_then(|view| view.state.last).expect("something was published");
+    format!("{}-{last}", door.hub.epoch())
+}
+
+#[tokio::test]
+async fn a_body_is_an_event_and_its_receipt_says_where() {
+    let (door, _) = door();
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let receipt = post(&door, "/publish?topic=notices", &form, "Backup done").await.expect("published");
+    let fields: Vec<_> = receipt.as_object().expect("an object").keys().cloned().collect();
+    assert_eq!(fields.len(), 4);
+    assert_eq!((&receipt["topic"], &receipt["id"]), (&json!("notices"), &json!(last_id(&door, "notices"))));
+    assert_eq!(receipt["subscribers"], 0);
+    assert!(receipt["time"].as_str().expect("text").ends_with('Z'));
+    assert_eq!((door.hub.stats().events_in.get(), door.hub.stats().bytes_in.get()), (1, 11));
+}
+
+#[tokio::test]
+async fn a_list_is_answered_as_a_list_even_of_one() {
+    let (door, _) = door();
+    let one = post(&door, "/publish", &[], r#"[{"topic":"a","data":1}]"#).await.expect("published");
+    assert_eq!(one["events"].as_array().expect("a list").len(), 1);
+    let single = post(&door, "/publish", &[], r#"{"topic":"a","data":1}"#).await.expect("published");
+    assert_eq!(single["id"], last_id(&door, "a"));
+}
+
+#[tokio::test]
+async fn a_batch_is_all_or_nothing() {
+    let (door, _) = door();
+    let bad = r#"[{"topic":"a","data":1},{"topic":"a*","data":1}]"#;
+    assert_eq!(refused(&door, "/publish", &[], bad).await, Code::TopicInvalid);
+    assert!(door.hub.topic(&TopicName::new("a").expect("valid")).is_none());
+}
+
+#[tokio::test]
+async fn sizes_are_bounded() {
+    let (door, _) = door();
+    let most = "x".repeat(1000);
+    assert!(post(&door, "/publish?topic=a", &[], &most).await.is_ok());
+    assert_eq!(refused(&door, "/publish?topic=a", &[], &format!("{most}x")).await, Code::TooLarge);
+    let announced = [("content-length", "1001")];
+    assert_eq!(refused(&door, "/publish?topic=a", &announced, "").await, Code::TooLarge);
+    let spaces = format!("{}{}", " ".repeat(10_000), r#"{"topic":"a","data":1}"#);
+    assert_eq!(refused(&door, "/publish", &[], &spaces).await, Code::TooLarge);
+    assert_eq!(door.inflight.available_permits(), door.limits.inflight_bytes, "no place is kept");
+}
+
+#[tokio::test]
+async fn a_hub_full_of_bodies_says_come_back() {
+    let (door, _) = door();
+    let _others = door.inflight.clone().try_acquire_many_owned(99_999).expect("free");
+    assert!(post(&door, "/publish?topic=a", &[], "x").await.is_ok());
+    assert_eq!(refused(&door, "/publish?topic=a", &[], "xx").await, Code::OverCapacity);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stops_coming_is_given_up() {
+    let (door, _) = door();
+    let (sender, body) = channel();
+    sender.send(Ok(Frame::data(Bytes::from("half")))).await.expect("open");
+    let request = http::Request::post("/publish?topic=a").body(body).expect("valid");
+    let started = tokio::time::Instant::now();
+    let problem = handle(&door, request).await.err().expect("nothing more came");
+    assert_eq!((problem.code, started.elapsed()), (Code::RequestTimeout, door.limits.body_timeout));
+}
+
+#[tokio::test]
+async fn a_refused_body_is_taken_to_its_end_unless_the_client_waits_for_a_word() {
+    let (door, _) = door();
+    for (headers, want) in
+        [(HeaderMap::new(), 5), (HeaderMap::from_iter([(EXPECT, "100-continue".parse().expect("valid"))]), 2)]
+    {
+        let taken = Rc::new(Cell::new(0));
+        let count = Rc::clone(&taken);
+        let parts = tokio_stream::iter(vec![Bytes::from(vec![b'x'; 999]); 5]).map(move |part| {
+            count.set(count.get() + 1);
+            Ok::<_, Infallible>(Frame::data(part))
+        });
+        let mut request = http::Request::post("/publish?topic=a").body(StreamBody::new(parts)).expect("valid");
+        *request.headers_mut() = headers;
+        assert_eq!(handle(&door, request).await.err().map(|problem| problem.code), Some(Code::TooLarge));
+        assert_eq!(taken.get(), want);
+    }
+}
+
+#[tokio::test]
+async fn a_retry_under_the_same_key_gets_the_first_receipt() {
+    let (door, _) = door();
+    let key = [("idempotency-key", "k")];
+    let first = post(&door, "/publish?topic=a", &key, "x").await.expect("published");
+    assert_eq!(post(&door, "/publish?topic=a", &key, "x").await.expect("known"), first);
+    assert_eq!(refused(&door, "/publish?topic=a", &key, "y").await, Code::IdempotencyConflict);
+    assert_eq!(last_id(&door, "a"), first["id"]);
+    assert_eq!(door.hub.stats().events_in.get(), 1, "a retry adds nothing");
+}
+
+#[tokio::test]
+async fn a_condition_holds_or_says_what_is_there() {
+    let (door, _) = door();
+    let none = [("if-match", "\"none\"")];
+    let first = post(&door, "/publish?topic=a", &none, "1").await.expect("nothing is there");
+    let first = format!("\"{}\"", first["id"].as_str().expect("text"));
+    assert!(post(&door, "/publish?topic=a", &[("if-match", &first)], "2").await.is_ok());
+    for stale in [&first, "\"none\"", "\"zzzz-1\""] {
+        let problem = post(&door, "/publish?topic=a", &[("if-match", stale)], "3").await.expect_err(stale);
+        let shown = serde_json::to_value(problem).expect("JSON");
+        assert_eq!(shown["last_id"], last_id(&door, "a"), "{stale}");
+    }
+    let mixed = r#"[{"topic":"a","data":1},{"topic":"b","data":1}]"#;
+    assert_eq!(refused(&door, "/publish", &[("if-match", &first)], mixed).await, Code::HeaderInvalid);
+}
+
+#[tokio::test]
+async fn a_closing_event_is_the_last() {
+    let (door, _) = door();
+    assert!(post(&door, "/publish?topic=a&close=true", &[], "bye").await.is_ok());
+    assert_eq!(refused(&door, "/publish?topic=a", &[], "more").await, Code::TopicClosed);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_as_one() {
+    let (door, store) = door();
+    store.faults().set_full(true);
+    assert_eq!(refused(&door, "/publish?topic=a", &[], "x").await, Code::StorageFull);
+}
+
+// Streams.
+
+type Part = Result<Frame<Bytes>, Infallible>;
+type Parts = mpsc::Sender<Part>;
+
+fn channel() -> (Parts, StreamBody<ReceiverStream<Part>>) {
+    let (sender, receiver) = mpsc::channel(8);
+    (sender, StreamBody::new(ReceiverStream::new(receiver)))
+}
+
+/// A publisher that reads each receipt as it comes.
+struct Publisher {
+    parts: Option<Parts>,
+    answer: Answer,
+    unread: Vec<u8>,
+}
+
+impl Publisher {
+    async fn new(door: &Door, target: &str, content_type: &str) -> Self {
+        let (parts, body) = channel();
+        let request = http::Request::post(target).header("content-type", content_type).body(body).expect("valid");
+        let answer = handle(door, request).await.expect("a stream is answered at once");
+        assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+        Self { parts: Some(parts), answer, unread: Vec::new() }
+    }
+
+    async fn lines(door: &Door, target: &str) -> Self {
+        Self::new(door, target, "application/x-ndjson").await
+    }
+
+    async fn send(&self, text: &str) {
+        let frame = Frame::data(Bytes::copy_from_slice(text.as_bytes()));
+        self.parts.as_ref().expect("open").send(Ok(frame)).await.expect("read");
+    }
+
+    fn end(&mut self) {
+        self.parts = None;
+    }
+
+    /// The next line of the answer, `None` at its end.
+    async fn line(&mut self) -> Option<Value> {
+        within(async {
+            while !self.unread.contains(&b'\n') {
+                let Ok(frame) = self.answer.body_mut().frame().await?;
+                self.unread.extend_from_slice(frame.data_ref().expect("data"));
+            }
+            let end = self.unread.iter().position(|&b| b == b'\n').expect("just seen");
+            let line: Vec<u8> = self.unread.drain(..=end).collect();
+            Some(serde_json::from_slice(&line).expect("JSON"))
+        })
+        .await
+    }
+
+    /// All lines to the end: `ok`, or the code of the refusal.
+    async fn rest(&mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        while let Some(line) = self.line().await {
+            all.push(line["error"]["code"].as_str().unwrap_or("ok").to_owned());
+        }
+        all
+    }
+}
+
+/// Nothing here takes ten seconds unless it never ends.
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), work).await.expect("it ends")
+}
+
+#[tokio::test]
+async fn a_receipt_comes_while_the_stream_goes_on() {
+    let (door, _) = door();
+    let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+    for _ in 0..3 {
+        publisher.send("{\"n\": 1}\n").await;
+        assert_eq!(publisher.line().await.expect("a receipt")["id"], last_id(&door, "a"));
+    }
+    publisher.end();
+    assert_eq!(publisher.line().await, None);
+}
+
+#[tokio::test]
+async fn a_bad_line_is_told_in_its_place_and_the_stream_goes_on() {
+    let (door, _) = door();
+    let mut publisher = Publisher::lines(&door, "/publish").await;
+    publisher.send("{\"topic\":\"a\",\"data\":1}\n\nnope\n{\"topic\":\"b\",").await;
+    publisher.send("\"data\":2}\n{\"topic\":\"hub\",\"data\":1}\n{\"topic\":\"a\",\"data\":3}").await;
+    publisher.end();
+    assert_eq!(publisher.rest().await, ["ok", "body-invalid", "ok", "topic-invalid", "ok"]);
+    assert_eq!((door.hub.stats().events_in.get(), door.hub.stats().refused_by_code().len()), (3, 2));
+    assert_eq!(door.inflight.available_permits(), door.limits.inflight_bytes, "no place is kept");
+}
+
+#[tokio::test]
+async fn what_is_no_event_takes_no_place() {
+    let (door, _) = door();
+    let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+    for _ in 0..4 {
+        publisher.send(&"\n".repeat(door.limits.inflight_bytes / 2)).await;
+    }
+    publisher.send("1\n").await;
+    assert_eq!(publisher.line().await.expect("a receipt")["id"], last_id(&door, "a"));
+}
+
+#[tokio::test]
+async fn lines_do_not_wait_for_the_receipts_before_them() {
+    let (door, store) = door();
+    store.faults().hold();
+    let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+    publisher.send(&"1\n".repeat(500)).await;
+    publisher.end();
+    let told = tokio::time::timeout(Duration::from_millis(50), publisher.line()).await;
+    assert!(told.is_err(), "no receipt before it is durable");
+    assert!(store.faults().writes() <= 1);
+    store.faults().release();
+    assert_eq!(publisher.rest().await, vec!["ok"; 500]);
+    assert!(store.faults().writes() <= 3, "{} flushes for 500 lines", store.faults().writes());
+}
+
+#[tokio::test]
+async fn a_full_queue_slows_a_stream_and_refuses_nothing() {
+    let (door, store) = door_over(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
+    store.faults().hold();
+    let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+    publisher.send(&"1\n".repeat(100)).await;
+    publisher.end();
+    assert!(tokio::time::timeout(Duration::from_millis(50), publisher.line()).await.is_err());
+    store.faults().release();
+    assert_eq!(publisher.rest().await, vec!["ok"; 100]);
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_closes_the_topic_if_it_was_asked_to() {
+    let (door, _) = door();
+    let mut publisher = Publisher::lines(&door, "/publish?topic=a&close=true").await;
+    publisher.send("1\n2\n").await;
+    assert!(publisher.line().await.is_some() && publisher.line().await.is_some());
+    assert!(!door.hub.topic(&TopicName::new("a").expect("valid")).expect("used").state.closed);
+    publisher.end();
+    assert_eq!(publisher.line().await, None);
+    assert_eq!(refused(&door, "/publish?topic=a", &[], "more").await, Code::TopicClosed);
+}
+
+#[tokio::test]
+async fn an_event_stream_can_be_poured_in() {
+    let (door, _) = door();
+    let mut publisher = Publisher::new(&door, "/publish?topic=a", "text/event-stream").await;
+    publisher
+        .send("event: tick\nid: 5\ndata: a\ndata: b\n\n: nothing\n\nevent: hub.x\ndata: x\n\ndata: unfinished")
+        .await;
+    publisher.end();
+    assert_eq!(publisher.rest().await, ["ok", "event-name-invalid"]);
+}
+
+#[tokio::test]
+async fn a_drain_ends_a_stream_with_a_word() {
+    let (door, _) = door();
+    let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+    publisher.send("1\n").await;
+    assert!(publisher.line().await.is_some());
+    door.drain.begin(Duration::from_secs(10));
+    assert_eq!(publisher.rest().await, ["draining"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_data_is_stored_as_it_was_published(texts in prop::collection::vec(".{0,200}", 1..8)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let config = LogConfig::default();
+            let (door, store) = door_over(config.clone());
+            let lines: Vec<String> = texts.iter().map(|text| Value::from(text.as_str()).to_string()).collect();
+            let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+            publisher.send(&lines.join("\n")).await;
+            publisher.end();
+            assert_eq!(publisher.rest().await, vec!["ok"; texts.len()]);
+            for text in &texts {
+                post(&door, "/publish?topic=a", &[], text).await.expect("published");
+            }
+            drop((publisher, door));
+            let board = crate::hub::board::Board::new(1, &crate::hub::HubConfig::default());
+            let engine = crate::engine::log::LogEngine::open(store, config, Arc::clone(&board) as _);
+            let selection = Selection::new([Filter::new("a").expect("valid")]).expect("one");
+            let wish = ReadRequest { selection, from: From::Earliest, max_events: 100, max_bytes: 1 << 20 };
+            let page = engine.read(&wish).expect("readable");
+            let stored: Vec<String> = page.items.into_iter().filter_map(|item| match item {
+                Item::Event(event) => Some(event.new.data.as_str().to_owned()),
+                Item::Gap(_) => None,
+            }).collect();
+            assert_eq!(stored, [&texts[..], &texts[..]].concat());
+        });
+    }
+}

@@ -151,17 +151,4 @@ fn json(value: &impl Serialize) -> Answer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_names_a_topic_with_its_slashes() {
-        for path in ["jobs/42/tokens", "jobs%2F42/tokens", "jobs%2f42%2Ftokens"] {
-            assert_eq!(name(path).expect(path).as_str(), "jobs/42/tokens");
-        }
-        assert_eq!(name("a+b%20c").expect("valid").as_str(), "a+b c", "a plus is a plus in a path");
-        for path in ["", "a//b", "%ff", "a*"] {
-            assert_eq!(name(path).expect_err(path).code, Code::TopicInvalid);
-        }
-    }
-}
+mod tests;

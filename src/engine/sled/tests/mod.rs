@@ -10,6 +10,13 @@ use crate::engine::IdempotencyKey;
 use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
 
 mod basics;
+mod crash;
+mod damage;
+mod fixture;
+mod full_disk;
+mod measure;
+mod reclaiming;
+mod syscalls;
 
 /// As much as there is.
 const ALL: Budget = Budget { events: usize::MAX, bytes: usize::MAX };
@@ -38,6 +45,8 @@ impl Bench {
     }
 
     fn with(config: SledConfig) -> (Self, Recovered) {
+        // What the store says is shown when a test fails.
+        let _ = tracing_subscriber::fmt().with_test_writer().without_time().try_init();
         let store = SledStore::open(config).expect("it opens");
         let recovered = store.recovered();
         let mut bench = Self {
@@ -103,6 +112,22 @@ impl Bench {
         (scan.events, scan.through.0)
     }
 
+    fn segments(&self) -> usize {
+        self.store.shared.segments.list().len()
+    }
+
+    /// Waits until the housekeeper has sealed what is finished.
+    fn sealed(&self) {
+        for _ in 0..1000 {
+            let list = self.store.shared.segments.list();
+            if list.iter().rev().skip(1).all(|segment| segment.summary().is_some()) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("not sealed within 10 s");
+    }
+
     /// Everything acknowledged is there, by topic and by scan.
     fn check_all(&self) {
         let (scanned, _) = self.scan(0, ALL);
@@ -113,6 +138,20 @@ impl Bench {
         for (text, key) in &self.keys {
             let want: Vec<_> = self.events.iter().filter(|(of, _)| of == key).map(|(_, event)| event.clone()).collect();
             assert_eq!(self.read(text, 0), want, "{text}");
+        }
+    }
+}
+
+/// Copies a directory with all below it.
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("there") {
+        let entry = entry.expect("there");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("known").is_dir() {
+            copy_dir(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).expect("copied");
         }
     }
 }

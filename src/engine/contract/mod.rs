@@ -1,0 +1,342 @@
+//! What every engine promises, each promise a test, run over every store there is.
+//!
+//! A promise is a function over a [`Bed`]; the last lines here name them all, and the stores.
+
+use std::{
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    Answer, Append, AppendError, Engine, Expect, From, IdempotencyKey, Item, Observer, Page, ReadRequest, Receipt,
+    TopicChange, TopicState, Turn,
+    log::{LogConfig, LogEngine},
+    memory::MemoryStore,
+    sled::{SledConfig, SledStore},
+};
+use crate::event::{Event, EventId, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName, retention::Rules};
+
+mod appending;
+mod gaps;
+mod life;
+mod model;
+mod reading;
+mod retaining;
+
+/// Somewhere an engine can be opened, closed, and opened again over what it kept.
+pub(crate) trait Bed {
+    fn new() -> Self;
+    fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine>;
+}
+
+pub(crate) struct MemoryBed(pub(crate) MemoryStore);
+
+impl Bed for MemoryBed {
+    fn new() -> Self {
+        Self(MemoryStore::new())
+    }
+
+    fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
+        LogEngine::open(self.0.clone(), config, observer)
+    }
+}
+
+/// A directory that lives as long as its bed; the store on it is let go of when its engine is closed.
+pub(crate) struct SledBed(tempfile::TempDir);
+
+impl Bed for SledBed {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
+        let store = SledStore::open(SledConfig::new(self.0.path().join("store"))).expect("a sound store");
+        LogEngine::open(store, config, observer)
+    }
+}
+
+/// An engine under test, what it told its observer, and the clock in our hand.
+pub(crate) struct House<B> {
+    pub(crate) bed: B,
+    config: LogConfig,
+    clock: Arc<AtomicU64>,
+    pub(crate) heard: Arc<Heard>,
+    pub(crate) engine: Arc<dyn Engine>,
+}
+
+/// Everything an observer was told, and that it was true when it was told.
+#[derive(Default)]
+pub(crate) struct Heard {
+    engine: OnceLock<Weak<dyn Engine>>,
+    pub(crate) events: Mutex<Vec<Arc<Event>>>,
+    pub(crate) turns: Mutex<Vec<(TopicName, Turn)>>,
+    audience: AtomicU32,
+}
+
+impl Observer for Heard {
+    fn audience(&self, _: &TopicName) -> u32 {
+        self.audience.load(Ordering::SeqCst)
+    }
+
+    fn committed(&self, events: &[Arc<Event>]) {
+        if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
+            let last = events.last().expect("never called without events");
+            assert!(engine.head() >= last.seq, "the head tells of what is handed up");
+            let request = request(Selection::from(last.new.topic.clone()), From::After(Seq(last.seq.0 - 1)));
+            let page = engine.read(&request).expect("readable");
+            let trimmed = matches!(&*page.items, [Item::Gap(_)]);
+            assert!(trimmed || page.items == [Item::Event(Arc::clone(last))], "readable before it is handed up");
+        }
+        self.events.lock().extend_from_slice(events);
+    }
+
+    fn turned(&self, topic: &TopicName, turn: Turn) {
+        self.turns.lock().push((topic.clone(), turn));
+    }
+}
+
+impl<B: Bed> House<B> {
+    pub(crate) fn new() -> Self {
+        Self::with(LogConfig::default())
+    }
+
+    pub(crate) fn keeping(default: Retention) -> Self {
+        Self::with(LogConfig { rules: Rules { default, ..Rules::default() }, ..LogConfig::default() })
+    }
+
+    pub(crate) fn with(mut config: LogConfig) -> Self {
+        // Begins at the machine's time, which a store may look at too; moves only by our hand.
+        let clock = Arc::new(AtomicU64::new((LogConfig::default().clock)().0));
+        let hand = Arc::clone(&clock);
+        config.reclaim_every = Duration::from_millis(5);
+        config.clock = Arc::new(move || Millis(hand.load(Ordering::SeqCst)));
+        let mut bed = B::new();
+        let (engine, heard) = open(&mut bed, &config);
+        Self { bed, config, clock, heard, engine }
+    }
+
+    pub(crate) fn reopen(&mut self) {
+        self.engine.close();
+        self.start();
+    }
+
+    /// Opens it again after it was closed.
+    pub(crate) fn start(&mut self) {
+        (self.engine, self.heard) = open(&mut self.bed, &self.config);
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        self.clock.fetch_add(u64::try_from(time.as_millis()).expect("short"), Ordering::SeqCst);
+    }
+
+    /// Publishes one event, with as many bytes of data as asked.
+    pub(crate) fn publish_bytes(&self, name: &str, bytes: usize) -> Receipt {
+        let events = vec![NewEvent::new(topic(name), "x".repeat(bytes))];
+        wait(self.engine.append(plain(events))).expect("accepted").remove(0)
+    }
+
+    pub(crate) fn append(&self, append: Append) -> Result<Vec<Receipt>, AppendError> {
+        wait(self.engine.append(append))
+    }
+
+    pub(crate) fn configure(&self, name: &str, change: TopicChange) -> TopicState {
+        wait(self.engine.configure(topic(name), change)).expect("accepted")
+    }
+
+    pub(crate) fn delete(&self, name: &str) -> bool {
+        wait(self.engine.delete(topic(name))).expect("accepted")
+    }
+
+    pub(crate) fn state(&self, name: &str) -> Option<TopicState> {
+        self.engine.topic(&topic(name))
+    }
+
+    /// Trims a topic to its newest events.
+    pub(crate) fn trim(&self, name: &str, max_events: u64) {
+        self.configure(name, TopicChange { max_events: Some(Some(max_events)), ..TopicChange::default() });
+        self.until("trimmed", |engine| engine.topic(&topic(name)).is_some_and(|state| state.events <= max_events));
+    }
+
+    pub(crate) fn id(&self, seq: Seq) -> EventId {
+        EventId { epoch: self.engine.epoch(), seq }
+    }
+
+    pub(crate) fn publish_all(&self, names: &[&str]) {
+        for name in names {
+            self.publish(name);
+        }
+    }
+
+    pub(crate) fn publish(&self, name: &str) -> Seq {
+        self.publish_bytes(name, 10).seq
+    }
+
+    pub(crate) fn close_topic(&self, name: &str) -> Seq {
+        let events = vec![NewEvent { close: true, ..NewEvent::new(topic(name), "bye") }];
+        wait(self.engine.append(plain(events))).expect("accepted")[0].seq
+    }
+
+    /// One page with room for all.
+    pub(crate) fn read(&self, filters: &[&str], from: From) -> Page {
+        self.engine.read(&request(selection(filters), from)).expect("readable")
+    }
+
+    /// All pages of these budgets as one.
+    pub(crate) fn read_in_pages(&self, filters: &[&str], from: From, max_events: usize, max_bytes: usize) -> Page {
+        let mut request = ReadRequest { selection: selection(filters), from, max_events, max_bytes };
+        let mut whole = Page::default();
+        loop {
+            let page = self.engine.read(&request).expect("readable");
+            let moved = page.through > whole.through || !page.items.is_empty() || page.at_end;
+            assert!(moved, "a page that is not the last moves on");
+            assert!(page.items.iter().filter(|item| matches!(item, Item::Event(_))).count() <= max_events);
+            whole.items.extend(page.items);
+            (whole.through, whole.at_end) = (page.through, page.at_end);
+            if whole.at_end {
+                return whole;
+            }
+            request.from = From::After(whole.through);
+        }
+    }
+
+    /// Waits, within bounds, for what another thread is about to do.
+    pub(crate) fn until(&self, what: &str, mut holds: impl FnMut(&dyn Engine) -> bool) {
+        let began = Instant::now();
+        while !holds(&*self.engine) {
+            assert!(began.elapsed() < Duration::from_secs(5), "never came true: {what}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+fn open<B: Bed>(bed: &mut B, config: &LogConfig) -> (Arc<dyn Engine>, Arc<Heard>) {
+    let heard = Arc::new(Heard::default());
+    let engine = bed.open(config.clone(), Arc::clone(&heard) as Arc<dyn Observer>);
+    drop(heard.engine.set(Arc::downgrade(&engine)));
+    (engine, heard)
+}
+
+/// The answer, within bounds.
+pub(crate) fn wait<T, E>(answer: Answer<T, E>) -> Result<T, E> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), answer).await }).expect("an answer in time")
+}
+
+pub(crate) fn topic(name: &str) -> TopicName {
+    TopicName::new(name).expect("valid")
+}
+
+pub(crate) fn selection(filters: &[&str]) -> Selection {
+    Selection::new(filters.iter().map(|text| Filter::new(text).expect("valid"))).expect("not empty")
+}
+
+pub(crate) fn request(selection: Selection, from: From) -> ReadRequest {
+    ReadRequest { selection, from, max_events: 100_000, max_bytes: usize::MAX }
+}
+
+pub(crate) fn event(name: &str, data: &str) -> NewEvent {
+    NewEvent::new(topic(name), data)
+}
+
+pub(crate) fn closing(name: &str) -> NewEvent {
+    NewEvent { close: true, ..event(name, "bye") }
+}
+
+pub(crate) fn keyed(key: u8, fingerprint: u8, events: Vec<NewEvent>) -> Append {
+    Append { key: Some(IdempotencyKey { key: [key; 16], fingerprint: [fingerprint; 16] }), ..plain(events) }
+}
+
+pub(crate) fn plain(events: Vec<NewEvent>) -> Append {
+    Append { events, expect: None, key: None }
+}
+
+/// A page in short: `5` for an event, `topic!5` for a gap that resumes there, `topic!-` when nothing is kept,
+/// `topic?5` when it was lost.
+pub(crate) fn short(page: &Page) -> Vec<String> {
+    let item = |item: &Item| match item {
+        Item::Event(event) => event.seq.to_string(),
+        Item::Gap(gap) => {
+            let resumes = gap.resumes_at.map_or("-".into(), |seq| seq.to_string());
+            format!("{}{}{resumes}", gap.topic, if gap.lost { '?' } else { '!' })
+        }
+    };
+    page.items.iter().map(item).collect()
+}
+
+/// Instantiates every promise over a bed.
+macro_rules! promises {
+    ($($room:ident: $($promise:ident),+;)+) => {
+        macro_rules! contract {
+            ($store:ident, $bed:ty) => {
+                mod $store {
+                    $(mod $room {
+                        $(#[test]
+                        fn $promise() {
+                            super::super::$room::$promise::<$bed>();
+                        })+
+                    })+
+                }
+            };
+        }
+    };
+}
+
+promises! {
+    appending:
+        positions_rise_and_each_event_names_the_one_before_it_in_its_topic,
+        nothing_is_acknowledged_before_it_was_readable_and_handed_up,
+        concurrent_appenders_share_commits_and_are_heard_once_in_order,
+        an_append_is_taken_whole_or_not_at_all,
+        an_append_may_depend_on_the_last_id,
+        a_retry_gets_the_first_receipts_and_adds_nothing,
+        a_retry_is_known_after_a_restart,
+        a_key_is_for_one_request_and_for_one_window,
+        a_refused_append_uses_no_key_up,
+        a_retried_close_and_a_retried_condition_get_their_receipt,
+        too_many_keys_are_refused_until_the_window_has_passed,
+        time_never_falls,
+        receipts_tell_the_audience;
+    life:
+        a_restart_keeps_everything,
+        an_id_is_never_used_twice,
+        a_closed_topic_takes_no_more_until_it_is_reopened,
+        a_setting_closes_until_a_later_event_decides_anew,
+        settings_merge_and_go_back_to_the_rule,
+        a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again,
+        deleting_what_is_not_there_changes_nothing,
+        topics_are_listed_in_byte_order,
+        closing_finishes_what_is_queued_and_then_refuses;
+    reading:
+        a_pattern_reads_every_topic_it_matches,
+        a_walk_reads_what_a_merge_reads,
+        a_page_ends_at_its_budget_and_the_next_goes_on,
+        a_cursor_at_the_head_reads_nothing,
+        since_starts_at_a_moment;
+    gaps:
+        a_cursor_before_trimmed_events_is_told,
+        earliest_tells_no_gap,
+        a_gap_is_told_although_other_topics_moved_the_cursor_on,
+        a_gap_is_told_by_one_page_only,
+        an_emptied_topic_tells_that_nothing_is_kept,
+        an_emptied_topic_is_remembered_after_a_restart,
+        a_deleted_topic_is_told_by_name_and_by_pattern,
+        since_tells_a_gap_only_for_events_after_that_moment;
+    retaining:
+        a_topic_keeps_its_newest_events_by_count,
+        a_topic_keeps_its_newest_bytes_but_always_one_event,
+        nobody_sees_an_event_past_its_age,
+        age_is_swept_without_a_reader,
+        the_whole_store_stays_under_its_cap_by_trimming_the_oldest,
+        new_rules_hold_for_old_topics_at_a_restart,
+        a_topics_own_limit_holds_at_once;
+    model:
+        every_page_is_what_a_plain_list_says;
+}
+
+contract!(memory, super::super::MemoryBed);
+contract!(sled, super::super::SledBed);

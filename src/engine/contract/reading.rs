@@ -1,0 +1,73 @@
+//! Promises about pages.
+
+use super::*;
+
+fn walking() -> LogConfig {
+    LogConfig { merge_topics: 0, ..LogConfig::default() }
+}
+
+pub(crate) fn a_pattern_reads_every_topic_it_matches<B: Bed>() {
+    let house = House::<B>::new();
+    house.publish_all(&["jobs/1/log", "jobs/2/log", "jobs/1/state", "other", "jobs/1/log"]);
+    assert_eq!(short(&house.read(&["jobs/*/log"], From::Earliest)), ["1", "2", "5"]);
+    assert_eq!(short(&house.read(&["jobs/**", "other"], From::After(Seq(1)))), ["2", "3", "4", "5"]);
+    assert_eq!(short(&house.read(&["jobs/1/state", "other"], From::Earliest)), ["3", "4"]);
+    assert_eq!(short(&house.read(&["nothing/**"], From::Earliest)), [""; 0]);
+}
+
+pub(crate) fn a_walk_reads_what_a_merge_reads<B: Bed>() {
+    let house = House::<B>::with(walking());
+    for n in 0..40 {
+        house.publish(&format!("jobs/{}", n % 7));
+        house.publish("other");
+    }
+    house.trim("jobs/3", 2);
+    house.delete("jobs/5");
+    let merged = ["jobs/0", "jobs/1", "jobs/2", "jobs/3", "jobs/4", "jobs/5", "jobs/6"];
+    for start in [0, 1, 7, 40, 79] {
+        let walked = house.read(&["jobs/*"], From::After(Seq(start)));
+        assert_eq!(walked, house.read(&merged, From::After(Seq(start))), "after {start}");
+        assert_eq!(house.read_in_pages(&["jobs/*"], From::After(Seq(start)), 3, 25), walked, "after {start}");
+    }
+}
+
+pub(crate) fn a_page_ends_at_its_budget_and_the_next_goes_on<B: Bed>() {
+    let house = House::<B>::new();
+    for n in 0..30 {
+        house.publish_bytes(["a", "b", "c"][n % 3], n * 7 % 50);
+    }
+    for filters in [&["a"][..], &["a", "b"], &["**"]] {
+        let whole = house.read(filters, From::Earliest);
+        assert!(whole.at_end && whole.through == Seq(30));
+        for (events, bytes) in [(1, 1000), (2, 1000), (1000, 1), (1000, 60), (5, 40)] {
+            assert_eq!(house.read_in_pages(filters, From::Earliest, events, bytes), whole, "{filters:?}");
+        }
+    }
+    let request = ReadRequest { selection: selection(&["**"]), from: From::Earliest, max_events: 9, max_bytes: 0 };
+    let page = house.engine.read(&request).expect("readable");
+    assert_eq!(page.items.len(), 1, "one event is always given");
+}
+
+pub(crate) fn a_cursor_at_the_head_reads_nothing<B: Bed>() {
+    let house = House::<B>::new();
+    assert_eq!(house.read(&["a"], From::Earliest), Page { items: vec![], through: Seq(0), at_end: true });
+    let head = house.publish("a");
+    for filters in [&["a"][..], &["a", "b"], &["**"]] {
+        let page = house.read(filters, From::After(head));
+        assert_eq!(page, Page { items: vec![], through: head, at_end: true }, "{filters:?}");
+    }
+}
+
+pub(crate) fn since_starts_at_a_moment<B: Bed>() {
+    let house = House::<B>::new();
+    let times: Vec<Millis> = (0..6)
+        .map(|n| {
+            house.pass(Duration::from_secs(1));
+            house.publish_bytes(["a", "b"][n % 2], 1).time
+        })
+        .collect();
+    assert_eq!(short(&house.read(&["a", "b"], From::Since(times[3]))), ["4", "5", "6"]);
+    assert_eq!(short(&house.read(&["a"], From::Since(times[3]))), ["5"]);
+    assert_eq!(short(&house.read(&["a"], From::Since(Millis(times[5].0 + 1)))), [""; 0]);
+    assert_eq!(short(&house.read(&["**"], From::Since(Millis(0)))), ["1", "2", "3", "4", "5", "6"]);
+}

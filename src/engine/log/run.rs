@@ -1,0 +1,56 @@
+//! A topic's next events by their headers, read as far as a page needs them.
+
+use super::{
+    core::Core,
+    store::{Budget, Header, Store, StoreError, TopicKey},
+};
+use crate::event::Seq;
+
+/// Headers read at once of one topic: 16 KiB of them.
+pub(super) const STEP: usize = 512;
+
+/// What is known of a topic's next events.
+pub(super) struct Run {
+    after: Seq,
+    pub(super) headers: Vec<Header>,
+    /// There are no more.
+    pub(super) whole: bool,
+}
+
+impl Run {
+    pub(super) fn after(after: Seq) -> Self {
+        Self { after, headers: Vec::new(), whole: false }
+    }
+
+    /// The newest position it knows all about.
+    pub(super) fn end(&self) -> Seq {
+        self.headers.last().map_or(self.after, |header| header.seq)
+    }
+
+    pub(super) fn up_to(&self, through: Seq) -> &[Header] {
+        &self.headers[..self.headers.partition_point(|header| header.seq <= through)]
+    }
+
+    pub(super) fn extend<S: Store>(&mut self, core: &Core<S>, key: TopicKey, max: usize) -> Result<(), StoreError> {
+        let more = if key.0 == 0 { Vec::new() } else { core.store.topic_headers(key, self.end(), max)? };
+        self.whole = more.len() < max;
+        self.headers.extend(more);
+        Ok(())
+    }
+}
+
+/// Where a page within `limit` ends so that it holds no more than `budget`.
+pub(super) fn cut(runs: &[Run], limit: Seq, budget: Budget) -> Seq {
+    let mut headers: Vec<&Header> = runs.iter().flat_map(|run| run.up_to(limit)).collect();
+    headers.sort_unstable_by_key(|header| header.seq);
+    let (mut bytes, mut count) = (0u64, 0);
+    for (index, header) in headers.iter().enumerate() {
+        bytes += header.bytes;
+        count += 1;
+        let full = count >= budget.events || bytes >= budget.bytes as u64;
+        if full && index + 1 < headers.len() {
+            return header.seq;
+        }
+    }
+    limit
+}

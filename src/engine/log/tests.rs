@@ -1,0 +1,269 @@
+//! What a bad disk and a full queue may do to an engine, and what they may not.
+
+use std::time::Duration;
+
+use super::{LogConfig, Store, store::TopicKey};
+use crate::{
+    engine::{
+        AppendError, From, ReadRequest, TopicChange, Turn,
+        contract::{House, MemoryBed, closing, event, keyed, plain, request, selection, short, topic, wait},
+        memory::Faults,
+    },
+    event::{Millis, Retention, Seq},
+};
+
+type Memory = House<MemoryBed>;
+
+fn faults(house: &Memory) -> &Faults {
+    house.bed.0.faults()
+}
+
+fn is_unavailable<T>(answer: &Result<T, AppendError>) -> bool {
+    matches!(answer, Err(AppendError::Unavailable { reason }) if reason.contains("injected"))
+}
+
+#[test]
+fn after_a_failed_commit_nothing_is_acknowledged_again() {
+    let mut house = Memory::new();
+    house.publish("a");
+    faults(&house).hold();
+    let first = house.engine.append(plain(vec![event("a", "1")]));
+    house.until("the first is being written", |_| faults(&house).writes() == 2);
+    let queued: Vec<_> = (0..10).map(|_| house.engine.append(plain(vec![event("a", "2")]))).collect();
+    let turn = house.engine.delete(topic("a"));
+    faults(&house).fail_next();
+    faults(&house).release();
+    assert!(is_unavailable(&wait(first)));
+    assert!(queued.into_iter().all(|answer| is_unavailable(&wait(answer))));
+    assert!(is_unavailable(&wait(turn)));
+    assert!(is_unavailable(&house.append(plain(vec![event("b", "3")]))));
+    assert!(matches!(house.engine.status().refusing, Some(AppendError::Unavailable { .. })));
+    assert_eq!((house.engine.head(), house.heard.events.lock().len()), (Seq(1), 1), "nobody heard of it");
+    assert_eq!(short(&house.read(&["a"], From::Earliest)), ["1"], "what was durable can be read");
+    house.reopen();
+    assert_eq!(house.publish("a"), Seq(2), "a restart looks at the disk and goes on");
+}
+
+#[test]
+fn a_full_disk_uses_nothing_up_and_passes() {
+    let house = Memory::new();
+    let publish = || house.append(keyed(1, 1, vec![closing("a")]));
+    faults(&house).set_full(true);
+    assert_eq!(publish(), Err(AppendError::Full));
+    assert_eq!(wait(house.engine.delete(topic("a"))), Ok(false));
+    assert_eq!(house.engine.status().refusing, Some(AppendError::Full));
+    assert_eq!((house.state("a"), house.engine.head()), (None, Seq(0)));
+    faults(&house).set_full(false);
+    assert_eq!(publish().map(|receipts| receipts[0].seq), Ok(Seq(1)), "neither the position nor the key was used up");
+    assert_eq!(house.engine.status().refusing, None);
+    assert_eq!(house.heard.events.lock().len(), 1);
+}
+
+#[test]
+fn a_refusal_that_rests_on_a_refused_commit_is_the_disks() {
+    let house = Memory::new();
+    faults(&house).hold();
+    let before = house.engine.append(plain(vec![event("b", "1")]));
+    house.until("the writer waits", |_| faults(&house).writes() == 1);
+    // In one group: the second is refused only because of the first.
+    let close = house.engine.append(plain(vec![closing("a")]));
+    let late = house.engine.append(plain(vec![event("a", "x")]));
+    faults(&house).set_full(true);
+    faults(&house).release();
+    for answer in [before, close, late] {
+        assert_eq!(wait(answer), Err(AppendError::Full));
+    }
+}
+
+#[test]
+fn what_waits_shares_one_commit() {
+    let house = Memory::new();
+    faults(&house).hold();
+    let answers: Vec<_> = (0..512).map(|_| house.engine.append(plain(vec![event("a", "x")]))).collect();
+    house.until("the writer waits", |_| faults(&house).writes() == 1);
+    faults(&house).release();
+    assert!(answers.into_iter().all(|answer| wait(answer).is_ok()));
+    assert!(faults(&house).writes() <= 3, "{} writes", faults(&house).writes());
+}
+
+#[test]
+fn a_group_is_bounded_by_events_and_by_bytes() {
+    for (group_events, group_bytes) in [(10, usize::MAX), (usize::MAX, 100)] {
+        let house = Memory::with(LogConfig { group_events, group_bytes, ..LogConfig::default() });
+        faults(&house).hold();
+        let answers: Vec<_> = (0..100).map(|_| house.engine.append(plain(vec![event("a", "0123456789")]))).collect();
+        house.until("the writer waits", |_| faults(&house).writes() == 1);
+        faults(&house).release();
+        assert!(answers.into_iter().all(|answer| wait(answer).is_ok()));
+        assert!(faults(&house).writes() >= 10, "{} writes", faults(&house).writes());
+        let large = vec![event("a", "0123456789"); 50];
+        assert!(house.append(plain(large)).is_ok(), "one append may be larger than a group");
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_until_it_is_written() {
+    let house = Memory::with(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
+    let publish = |bytes: usize| house.engine.append(plain(vec![event("a", &"x".repeat(bytes))]));
+    faults(&house).hold();
+    let taken: Vec<_> = (0..2).map(|_| publish(600)).collect();
+    assert_eq!(wait(publish(600)), Err(AppendError::Busy));
+    assert!(house.engine.status().queued_bytes > 1200);
+    faults(&house).release();
+    assert!(taken.into_iter().all(|answer| wait(answer).is_ok()));
+    house.until("room again", |engine| engine.status().queued_bytes == 0);
+    assert!(wait(publish(5000)).is_ok(), "one that is larger than the queue is taken when nothing waits");
+}
+
+#[test]
+fn a_twin_in_flight_waits_and_a_dropped_answer_cancels_nothing() {
+    let house = Memory::new();
+    faults(&house).hold();
+    drop(house.engine.append(keyed(1, 1, vec![event("a", "1")])));
+    house.until("being written", |_| faults(&house).writes() == 1);
+    let twin = house.engine.append(keyed(1, 1, vec![event("a", "1")]));
+    let other = house.engine.append(keyed(1, 2, vec![event("a", "2")]));
+    faults(&house).release();
+    assert_eq!(wait(twin).map(|receipts| receipts[0].seq), Ok(Seq(1)));
+    assert_eq!(wait(other), Err(AppendError::KeyReused));
+    assert_eq!(house.engine.head(), Seq(1));
+}
+
+#[test]
+fn nobody_sees_what_is_not_durable() {
+    let house = Memory::new();
+    faults(&house).hold();
+    let answer = house.engine.append(plain(vec![closing("a")]));
+    house.until("being written", |_| faults(&house).writes() == 1);
+    assert_eq!((house.state("a"), house.engine.head()), (None, Seq(0)));
+    assert!(house.read(&["**"], From::Earliest).items.is_empty());
+    assert!(house.heard.events.lock().is_empty() && house.heard.turns.lock().is_empty());
+    faults(&house).release();
+    wait(answer).expect("accepted");
+    assert_eq!(*house.heard.turns.lock(), [(topic("a"), Turn::Closed { last: Seq(1) })]);
+}
+
+/// Positions 4 to 6 are lost: the only events of `b`, and the newest of `a`.
+fn after_a_loss(merge_topics: usize) -> Memory {
+    let mut house = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+    house.publish_all(&["a", "c", "a", "a", "b", "c", "c"]);
+    house.engine.close();
+    house.bed.0.damage(Seq(4), Seq(6));
+    faults(&house).set_lost(vec![(Seq(4), Seq(6))]);
+    house.start();
+    house
+}
+
+#[test]
+fn events_lost_before_a_start_are_told() {
+    for merge_topics in [0, 1000] {
+        let house = after_a_loss(merge_topics);
+        assert_eq!(short(&house.read(&["a"], From::After(Seq(1)))), ["3", "a?-"]);
+        assert_eq!(short(&house.read(&["a"], From::After(Seq(5)))), ["a?-"]);
+        assert_eq!(short(&house.read(&["a"], From::After(Seq(6)))), [""; 0]);
+        assert_eq!(short(&house.read(&["b"], From::After(Seq(5)))), ["b?-"], "b is not even known any more");
+        assert_eq!(short(&house.read(&["c"], From::After(Seq(2)))), ["c?7", "7"]);
+        let all = ["1", "2", "3", "a?-", "c?7", "7"];
+        assert_eq!(short(&house.read(&["**"], From::After(Seq(0)))), all);
+        assert_eq!(short(&house.read_in_pages(&["**"], From::After(Seq(0)), 1, 1)), all);
+        assert_eq!(house.state("a").expect("known").last, Some(Seq(6)), "as far as it may have gone");
+        assert_eq!(house.publish("a"), Seq(8));
+        assert_eq!(house.publish("b"), Seq(9));
+        let prevs: Vec<Seq> = house.heard.events.lock().iter().map(|event| event.prev).collect();
+        assert_eq!(prevs, [Seq(6), Seq(6)], "an older cursor sees a hole");
+        assert_eq!(short(&house.read(&["a"], From::After(Seq(1)))), ["3", "a?8", "8"]);
+        assert_eq!(short(&house.read(&["b"], From::After(Seq(5)))), ["b?9", "9"]);
+        assert_eq!(short(&house.read(&["b"], From::Earliest)), ["9"]);
+    }
+}
+
+#[test]
+fn a_loss_at_the_very_end_is_told_and_its_ids_are_not_used_again() {
+    let mut house = Memory::new();
+    house.publish_all(&["a", "a"]);
+    house.engine.close();
+    faults(&house).set_lost(vec![(Seq(3), Seq(9))]);
+    house.start();
+    assert_eq!(house.engine.head(), Seq(9), "ids up to there may have been seen");
+    assert_eq!(short(&house.read(&["a"], From::After(Seq(5)))), ["a?-"]);
+    assert_eq!(house.publish("a"), Seq(10));
+}
+
+#[test]
+fn damage_under_a_running_engine_is_told_once_wherever_pages_are_cut() {
+    for merge_topics in [0, 1000] {
+        let house = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+        house.publish_all(&["a", "b", "a", "b", "b", "a", "b"]);
+        house.bed.0.damage(Seq(3), Seq(4));
+        house.bed.0.damage(Seq(7), Seq(7));
+        for filters in [&["a", "b"][..], &["**"]] {
+            let told = ["1", "2", "a?6", "b?5", "5", "6", "b?-"];
+            assert_eq!(short(&house.read(filters, From::After(Seq(0)))), told, "{filters:?}");
+            assert_eq!(short(&house.read_in_pages(filters, From::After(Seq(0)), 1, 1)), told, "{filters:?}");
+        }
+        assert_eq!(short(&house.read_in_pages(&["b"], From::After(Seq(0)), 1, 1)), ["2", "b?5", "5", "b?-"]);
+    }
+}
+
+#[test]
+fn space_is_taken_back_but_never_from_what_is_kept() {
+    let house = Memory::keeping(Retention { max_events: Some(2), ..Retention::default() });
+    house.publish_all(&["a", "a", "a", "b", "a", "gone"]);
+    house.delete("gone");
+    let stored = |key: u64| house.bed.0.topic_headers(TopicKey(key), Seq(0), 100).expect("readable").len();
+    house.until("taken back", |_| stored(1) == 2 && stored(6) == 0);
+    assert_eq!(stored(4), 1);
+    house.trim("b", 0);
+    house.until("remembered, then taken back", |_| stored(4) == 0);
+    assert_eq!(house.state("b").expect("still known").last, Some(Seq(4)));
+}
+
+#[test]
+fn since_tells_a_gap_also_when_the_space_was_taken_back() {
+    let house = Memory::new();
+    house.publish("a");
+    house.pass(Duration::from_secs(1));
+    let trimmed = house.publish_bytes("a", 1).time;
+    house.pass(Duration::from_secs(1));
+    house.publish("a");
+    house.trim("a", 1);
+    let stored = || house.bed.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    house.until("taken back", |_| stored() == 1);
+    let later = Millis(trimmed.0 + 1);
+    for filters in [&["a"][..], &["a", "b"], &["**"]] {
+        assert_eq!(short(&house.read(filters, From::Since(trimmed))), ["a!3", "3"], "{filters:?}");
+        assert_eq!(short(&house.read(filters, From::Since(later))), ["3"], "{filters:?}");
+    }
+}
+
+#[test]
+fn one_busy_topic_among_idle_ones_fills_its_pages() {
+    let house = Memory::new();
+    house.publish_all(&["busy"; 300]);
+    for n in 0..50 {
+        house.publish(&format!("idle/{n}"));
+    }
+    let wish = ReadRequest { max_events: 200, ..request(selection(&["**"]), From::After(Seq(0))) };
+    let page = house.engine.read(&wish).expect("readable");
+    assert_eq!((page.items.len(), page.through), (200, Seq(200)));
+}
+
+#[test]
+fn an_emptied_topic_stays_stored_until_it_is_remembered() {
+    let house = Memory::new();
+    house.publish("a");
+    faults(&house).set_full(true);
+    let limits = house.engine.configure(topic("b"), TopicChange::default());
+    assert_eq!(wait(limits).err(), Some(AppendError::Full));
+    faults(&house).set_full(false);
+    house.configure("a", TopicChange { max_age: Some(Some(Duration::from_secs(1))), ..Default::default() });
+    faults(&house).set_full(true);
+    house.pass(Duration::from_secs(2));
+    assert_eq!(house.state("a").expect("known").events, 0);
+    let writes = faults(&house).writes();
+    house.until("asked to remember, and refused", |_| faults(&house).writes() > writes + 2);
+    let stored = || house.bed.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    assert_eq!(stored(), 1, "the witness");
+    faults(&house).set_full(false);
+    house.until("taken back", |_| stored() == 0);
+}

@@ -1,0 +1,214 @@
+//! What a crash leaves: every acknowledged commit whole, none half, no id twice.
+//!
+//! A child process (this binary, running only [`child`]) commits and says on its standard output what it tries and what
+//! was acknowledged, and is killed at a random moment.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::*;
+use crate::engine::log::store::Liveness;
+
+/// Tells the child which store to use.
+const DIR: &str = "GAPLESS_TEST_STORE";
+
+/// Tells the child how many commits to make; without it, until it is killed.
+const COMMITS: &str = "GAPLESS_TEST_COMMITS";
+
+/// A child on the store in `dir`, run by `wrapper` if there is one.
+pub(super) fn spawn(wrapper: &[&str], dir: &Path, commits: Option<usize>) -> Child {
+    let exe = std::env::current_exe().expect("the test binary");
+    let mut command = match wrapper {
+        [] => Command::new(exe),
+        [program, args @ ..] => {
+            let mut command = Command::new(program);
+            command.args(args).arg(exe);
+            command
+        }
+    };
+    command.args(["--exact", "engine::sled::tests::crash::child", "--ignored", "--nocapture"]);
+    command.env(DIR, dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    if let Some(commits) = commits {
+        command.env(COMMITS, commits.to_string());
+    }
+    command.spawn().expect("a child")
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush()).expect("the parent listens");
+}
+
+/// Keeps everything but old events of `churn`.
+struct Churn(TopicKey, Seq);
+
+impl Liveness for Churn {
+    fn first_kept(&self, key: TopicKey) -> Option<Seq> {
+        Some(if key == self.0 { self.1 } else { Seq(1) })
+    }
+}
+
+/// What an event of `topic` at `seq` says, in a commit of `count` kept events that begins at `first`.
+fn data(seq: u64, first: u64, count: u64) -> String {
+    format!("{seq} {first} {count} {}", "x".repeat(usize::try_from(seq * 37 % 900).expect("small")))
+}
+
+#[test]
+#[ignore = "the child of the crash tests"]
+fn child() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let limit = std::env::var(COMMITS).map_or(usize::MAX, |text| text.parse().expect("a number"));
+    let config = SledConfig { rotate_bytes: 96 << 10, max_open_segments: 3, ..config(Path::new(&dir)) };
+    let (mut bench, recovered) = Bench::with(config);
+    say(&format!("next {}", recovered.next.0));
+    let mut random = fastrand::Rng::with_seed(recovered.next.0);
+    for round in 0..limit {
+        let (first, count) = (bench.next, random.u64(1..6));
+        let mut events: Vec<_> = (0..count)
+            .map(|n| NewEvent::new(name(&format!("t/{}", random.u8(0..5))), data(first + n, first, count).as_str()))
+            .collect();
+        // Large enough for parts, now and then.
+        let large = if random.u8(0..20) == 0 { 120_000 } else { 1500 };
+        events.push(NewEvent::new(name("churn"), "c".repeat(large).as_str()));
+        let commit = bench.build(events);
+        say(&format!("try {first} {}", bench.next - 1));
+        bench.store.commit(&commit).expect("accepted");
+        say(&format!("ack {first} {count}"));
+        if round % 16 == 15 {
+            let live = Churn(bench.keys["churn"], Seq(first.saturating_sub(20)));
+            bench.store.reclaim(&live).expect("reclaimed");
+        }
+    }
+}
+
+/// Everything a child said, until it was gone.
+#[derive(Default)]
+struct Said {
+    next: u64,
+    tried: u64,
+    acked: Vec<(u64, u64)>,
+}
+
+fn listen(child: &mut Child) -> Said {
+    let mut said = Said::default();
+    for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
+        let Ok(line) = line else { break };
+        let mut words = line.split(' ');
+        let (word, mut number) = (words.next(), || words.next().and_then(|word| word.parse().ok()));
+        match (word, number(), number()) {
+            (Some("next"), Some(next), _) => said.next = next,
+            (Some("try"), Some(_), Some(last)) => said.tried = last,
+            (Some("ack"), Some(first), Some(count)) => said.acked.push((first, count)),
+            _ => {}
+        }
+    }
+    said
+}
+
+#[test]
+fn a_killed_writer_keeps_every_acknowledged_commit_whole_and_no_id_is_used_twice() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut random = fastrand::Rng::with_seed(7);
+    let begun = std::time::Instant::now();
+    let (mut acked, mut given, mut rounds): (Vec<(u64, u64)>, u64, u32) = (Vec::new(), 0, 0);
+    while rounds < 30 && (rounds < 5 || begun.elapsed() < Duration::from_secs(15)) {
+        rounds += 1;
+        let mut child = spawn(&[], dir.path(), None);
+        let id = child.id();
+        let patience = Duration::from_millis(random.u64(30..400));
+        let said = std::thread::scope(|scope| {
+            let listener = scope.spawn(|| listen(&mut child));
+            std::thread::sleep(patience);
+            let pid = rustix::process::Pid::from_raw(i32::try_from(id).expect("a pid")).expect("not 0");
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+            listener.join().expect("listened")
+        });
+        child.wait().expect("gone");
+        if said.next != 0 {
+            assert!(said.next > given, "ids from {} were given before: up to {given}", said.next);
+            given = given.max(said.tried);
+        }
+        acked.extend(said.acked);
+        let (bench, recovered) = Bench::open(dir.path());
+        assert!(recovered.next.0 > given, "{} was given before: up to {given}", recovered.next);
+        assert_eq!((&recovered.lost, bench.store.losses()), (&vec![], 0));
+        check(&bench, &acked);
+        given = given.max(recovered.next.0 - 1);
+    }
+    assert!(acked.len() > 50, "only {} commits in {rounds} rounds", acked.len());
+}
+
+/// Acknowledged commits are there, and every commit that is there is whole.
+fn check(bench: &Bench, acked: &[(u64, u64)]) {
+    let (events, _) = bench.scan(0, ALL);
+    let kept: Vec<_> = events.iter().filter(|event| event.new.topic.as_str() != "churn").collect();
+    let mut found: HashMap<u64, u64> = HashMap::new();
+    for event in &kept {
+        let mut words = event.new.data.as_str().split(' ').map(|word| word.parse::<u64>().unwrap_or(0));
+        let mut word = || words.next().expect("a number");
+        let (seq, first, count) = (word(), word(), word());
+        assert_eq!(event.new.data.as_str(), data(event.seq.0, first, count));
+        assert_eq!(seq, event.seq.0);
+        assert!((first..first + count).contains(&seq));
+        *found.entry(first).or_insert(count) -= 1;
+    }
+    assert!(found.values().all(|missing| *missing == 0), "a torn commit");
+    for (first, _) in acked {
+        assert!(found.contains_key(first), "the commit at {first} was acknowledged and is gone");
+    }
+    for (text, key) in &bench.keys {
+        let by_topic = bench.store.topic_events((*key, &name(text)), Seq(0), Seq(u64::MAX - 1), ALL).expect("read");
+        if text != "churn" {
+            let want: Vec<_> =
+                kept.iter().filter(|event| event.new.topic.as_str() == text).map(|e| (*e).clone()).collect();
+            assert_eq!(by_topic, want, "{text}");
+            let chain = by_topic.windows(2).all(|pair| pair[1].prev == pair[0].seq);
+            assert!(chain, "a hole in {text}");
+        }
+    }
+}
+
+#[test]
+fn half_a_commit_is_taken_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::open(dir.path());
+    bench.publish(&[("a", "kept"), ("b", "kept")]);
+    let torn = bench.build(vec![NewEvent::new(name("a"), "x".repeat(200_000).as_str()), NewEvent::new(name("n"), "y")]);
+    {
+        // All of it but the last thing written, the commit's record.
+        let mut writer = bench.store.shared.writer.lock();
+        let writer = writer.as_mut().expect("open");
+        let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16] };
+        let keys = vec![KeyRecord { key, time: torn.time, receipts: Vec::new() }];
+        let torn = Commit { keys, events: torn.events.clone(), time: torn.time };
+        writer.insert(&torn).expect("inserted");
+        let stem = super::super::keys::commit(torn.events[0].1.seq);
+        super::super::parts::remove(&writer.tables.commits, &stem).expect("removed");
+        writer.tables.flush().expect("flushed");
+    }
+    let blocks = |bench: &Bench| bench.store.shared.writer.lock().as_ref().expect("open").tables.blocks.len();
+    assert!(blocks(&bench) > 3);
+    let (mut bench, recovered) = bench.reopen(config(dir.path()));
+    bench.check_all();
+    assert_eq!((recovered.head, recovered.topics.len(), recovered.keys.len()), (Seq(2), 2, 0));
+    assert_eq!((blocks(&bench), recovered.lost), (2, vec![]));
+    bench.publish(&[("n", "z")]);
+    let (bench, _) = bench.reopen(config(dir.path()));
+    bench.check_all();
+}
+
+#[test]
+fn ids_are_not_given_again_after_a_crash_and_a_clean_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let before = dir.path().join("before");
+    let (mut bench, _) = Bench::open(&before);
+    bench.publish(&[("a", "x")]);
+    // The disk as a crash would leave it.
+    let crashed = dir.path().join("crashed");
+    copy_dir(&before, &crashed);
+    let (bench, after_crash) = Bench::open(&crashed);
+    assert!(after_crash.next.0 > 1_000_000 && after_crash.head == Seq(1), "{:?}", after_crash.next);
+    let (_, after_close) = bench.reopen(config(&crashed));
+    assert_eq!(after_close.next, after_crash.next);
+}

@@ -1,0 +1,119 @@
+//! A store that an older gapless wrote must open: `migrations/fixtures` has one of each format.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+
+fn fixture(format: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/fixtures").join(format)
+}
+
+/// Keys are remembered for ever: the fixture only gets older.
+fn old(dir: &Path) -> SledConfig {
+    SledConfig { key_window: Duration::from_secs(1 << 40), rotate_bytes: 64 << 10, ..config(dir) }
+}
+
+/// The commits of format 1's fixture: topic, name, retry, closes, data.
+fn commits() -> Vec<Vec<NewEvent>> {
+    let event = |topic: &str, event: &str, retry, close, data: &str| NewEvent {
+        topic: name(topic),
+        name: EventName::new(event).expect("valid"),
+        data: Data::from(data),
+        retry,
+        close,
+    };
+    let large = "A line of an event that is kept in parts.\n".repeat(2500);
+    vec![
+        vec![event("jobs/42/tokens", "token", None, false, "Hel"), event("notices", "", None, false, "Backup done")],
+        vec![event("jobs/42/tokens", "token", None, false, "lo"), event("jobs/42/tokens", "done", None, true, "")],
+        vec![event("größe/ü", "", Some(5000), false, &large)],
+        // The segment is full: from here on events are in the next.
+        vec![
+            event("notices", "", None, false, "two\nlines\u{2028}and more"),
+            event("gone", "", None, false, "deleted"),
+        ],
+        vec![event("größe/ü", "", None, false, "small"), event("notices", "alarm", Some(0), false, "{\"a\":1}")],
+    ]
+}
+
+fn key_record(time: Millis) -> KeyRecord {
+    let key = IdempotencyKey { key: *b"a key's own hash", fingerprint: *b"its fingerprint." };
+    KeyRecord { key, time, receipts: vec![(name("jobs/42/tokens"), Seq(1), 2), (name("notices"), Seq(2), 0)] }
+}
+
+fn settings() -> [(TopicName, TopicSettings); 3] {
+    let own = TopicSettings {
+        exists: true,
+        max_events: Some(Some(1000)),
+        max_age_ms: Some(None),
+        max_bytes: Some(Some(1 << 20)),
+        retry: Some(1500),
+        closed: Some((true, Seq(9))),
+        deleted_through: None,
+        emptied_through: None,
+    };
+    let created = TopicSettings { exists: true, emptied_through: Some(Seq(3)), ..TopicSettings::default() };
+    let mark = TopicSettings { deleted_through: Some(Seq(7)), ..TopicSettings::default() };
+    [(name("gone"), mark), (name("made/without/events"), created), (name("notices"), own)]
+}
+
+/// Made once, with the gapless that introduced the format, by
+/// `GAPLESS_MAKE_FIXTURE=migrations/fixtures/0001 cargo test --lib makes_the_fixture -- --ignored`, and never again: what it
+/// proves is that bytes written then can be read now.
+#[test]
+#[ignore = "makes the fixture of the newest format"]
+fn makes_the_fixture() {
+    let Some(dir) = std::env::var_os("GAPLESS_MAKE_FIXTURE") else { return };
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
+    assert!(!dir.exists(), "a fixture is never made again");
+    let (mut bench, _) = Bench::with(old(&dir));
+    bench.time = 1_795_233_960_000;
+    for (n, events) in commits().into_iter().enumerate() {
+        let mut commit = bench.build(events);
+        commit.keys.extend((n == 0).then(|| key_record(commit.time)));
+        bench.commit(&commit);
+    }
+    for (topic, settings) in settings() {
+        bench.store.save_settings(&topic, &settings).expect("saved");
+    }
+    bench.sealed();
+    bench.store.close();
+    std::fs::remove_file(dir.join("lock")).expect("there");
+}
+
+#[test]
+fn a_store_of_format_1_opens_with_everything() {
+    let dir = tempfile::tempdir().expect("a directory");
+    copy_dir(&fixture("0001"), dir.path());
+    let (mut bench, recovered) = Bench::with(old(dir.path()));
+    assert_eq!((recovered.head, recovered.next, recovered.last_time), (Seq(9), Seq(10), Millis(1_795_233_960_005)));
+    assert_eq!((&recovered.lost, bench.store.losses(), recovered.newest_mark), (&vec![], 0, Seq(7)));
+    assert_eq!(bench.segments(), 2, "one of them sealed");
+
+    // The same events, built again beside it.
+    let mut built = Vec::new();
+    let known = bench.keys.clone();
+    (bench.next, bench.time) = (1, 1_795_233_960_000);
+    bench.keys.clear();
+    bench.last.clear();
+    for events in commits() {
+        built.extend(bench.build(events).events);
+    }
+    assert_eq!(bench.keys, known);
+    bench.events = built;
+    bench.check_all();
+
+    let [mark, created, own] = settings();
+    assert_eq!(recovered.settings, [created, own]);
+    assert_eq!(bench.store.marks("", Seq(0)), [(mark.0, Seq(7))]);
+    assert_eq!(recovered.keys, [key_record(Millis(1_795_233_960_001))]);
+    let closed = recovered.topics.iter().find(|topic| topic.name == name("jobs/42/tokens")).expect("there");
+    assert!(closed.last_closes && closed.events == 3 && closed.bytes == 5);
+
+    // And it goes on.
+    (bench.next, bench.time) = (recovered.next.0, recovered.last_time.0);
+    bench.publish(&[("notices", "after"), ("new", "topic")]);
+    let (bench, _) = bench.reopen(old(dir.path()));
+    bench.check_all();
+}

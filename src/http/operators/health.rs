@@ -1,0 +1,31 @@
+//! `GET /healthz`: the process answers. `GET /readyz`: a durable publish would be accepted.
+
+use http::{HeaderValue, header};
+
+use crate::http::{
+    Answer, Door, full,
+    problem::{Code, Problem},
+};
+
+/// Always `ok`: who gets no answer knows.
+#[must_use]
+pub fn alive() -> Answer {
+    let mut answer = Answer::new(full("ok\n"));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// `ok` when a durable publish would be accepted now. Asks the engine, writes nothing.
+///
+/// # Errors
+/// Says why it would not: the hub drains, the disk is full, or the store has failed.
+pub fn ready(door: &Door) -> Result<Answer, Problem> {
+    if door.drain.is_draining() {
+        return Err(Problem::new(Code::Draining, "the hub is about to stop; use another, or wait for it to return"));
+    }
+    match door.hub.status().refusing {
+        Some(reason) => Err(reason.into()),
+        None => Ok(alive()),
+    }
+}

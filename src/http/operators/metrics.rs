@@ -1,0 +1,129 @@
+//! `GET /metrics`: every metric with its unit and its help, in Prometheus' text format 0.0.4.
+//!
+//! The same figures as [`super::snapshot`], under the names `gapless_<noun>_<unit>[_total]`. Labels are few and fixed:
+//! states, reasons, codes; never a topic or a client.
+
+use std::fmt::{Display, Write};
+
+use http::{HeaderValue, header};
+
+use super::snapshot::Snapshot;
+use crate::http::{Answer, Door, full};
+
+/// Answers with every metric.
+#[must_use]
+pub fn handle(door: &Door) -> Answer {
+    let mut answer = Answer::new(full(text(&Snapshot::new(door))));
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn text(now: &Snapshot) -> String {
+    let mut out = Text::default();
+    out.info(
+        "gapless_build_info",
+        "The program and its engine; always 1.",
+        &[("version", now.version), ("engine", now.engine), ("epoch", &now.epoch)],
+    );
+    out.gauge("gapless_uptime_seconds", "Time since the process began to serve.", now.uptime_s);
+    out.gauge("gapless_ready", "1 when a durable publish would be accepted.", u8::from(now.ready));
+    out.gauge("gapless_connections", "Open connections.", now.connections);
+    out.counter("gapless_accepted_connections_total", "Connections accepted.", now.connections_total);
+    let streams = &now.subscriptions;
+    out.many(
+        "gauge",
+        "gapless_streams",
+        "Open streams by what they do.",
+        "state",
+        [("live", streams.live), ("replaying", streams.replaying), ("lagged", streams.lagged)],
+    );
+    out.counter("gapless_resumed_streams_total", "Streams that came with a cursor.", now.resumed_total);
+    out.gauge("gapless_topics", "Topics in use.", now.topics);
+    out.counter("gapless_published_events_total", "Events accepted.", now.events.in_total);
+    out.counter("gapless_published_bytes_total", "Bytes of data accepted.", now.bytes.in_total);
+    out.counter("gapless_delivered_events_total", "Events given to streams.", now.events.out_total);
+    out.counter("gapless_delivered_bytes_total", "Bytes written to streams.", now.bytes.out_total);
+    out.counter("gapless_replayed_events_total", "Events read from the log for streams.", now.events.replayed_total);
+    out.gauge("gapless_publishing_bytes", "Bytes of publish bodies being received or committed.", now.publish_bytes);
+    let store = &now.store;
+    out.gauge("gapless_store_events", "Events kept.", store.events);
+    out.gauge("gapless_store_bytes", "Bytes of data kept.", store.bytes);
+    out.gauge("gapless_store_disk_bytes", "Bytes the store's files take.", store.disk_bytes);
+    out.gauge("gapless_store_queued_bytes", "Bytes of events that wait for the disk.", store.queued_bytes);
+    out.gauge("gapless_store_losses", "Parts of the store found damaged and set aside.", store.losses);
+    out.counter("gapless_commits_total", "Commits; events that come together share one.", store.commits_total);
+    out.many(
+        "gauge",
+        "gapless_commit_seconds",
+        "Time of a commit until it is durable, since start.",
+        "quantile",
+        [("0.5", store.commit_ms.p50 / 1000.0), ("0.99", store.commit_ms.p99 / 1000.0)],
+    );
+    out.counter("gapless_log_pages_total", "Pages of the log read for streams.", store.pages_read_total);
+    let gaps = &now.gaps_total;
+    out.many(
+        "counter",
+        "gapless_gaps_total",
+        "Gaps told to streams, by reason.",
+        "reason",
+        [("trimmed", gaps.trimmed), ("lost", gaps.lost), ("unknown", gaps.unknown), ("ahead", gaps.ahead)],
+    );
+    let cut = now.slow_readers_cut_total;
+    out.counter("gapless_slow_readers_cut_total", "Streams cut because their client did not read.", cut);
+    let refused = now.refused_total.iter().map(|(code, count)| (*code, *count));
+    out.many(
+        "counter",
+        "gapless_refused_requests_total",
+        "Requests refused, by their problem's code.",
+        "code",
+        refused,
+    );
+    out.0
+}
+
+/// The text format. Label values are the program's own words, so nothing needs escaping.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head("gauge", name, help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head("counter", name, help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn many<'a, T: Display>(
+        &mut self,
+        kind: &str,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'a str, T)>,
+    ) {
+        self.head(kind, name, help);
+        for (text, value) in values {
+            self.line(format_args!("{name}{{{label}=\"{text}\"}} {value}"));
+        }
+    }
+
+    fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) {
+        self.head("gauge", name, help);
+        let labels: Vec<String> = labels.iter().map(|(label, text)| format!("{label}=\"{text}\"")).collect();
+        self.line(format_args!("{name}{{{}}} 1", labels.join(",")));
+    }
+
+    fn head(&mut self, kind: &str, name: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        writeln!(self.0, "{text}").expect("writing to memory");
+    }
+}

@@ -1,0 +1,282 @@
+//! Every figure of the hub at one moment: the fields of `GET /admin/stats`, and what `GET /metrics` is made of.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::rates::PerSecond;
+use crate::{
+    engine::Status,
+    event::EventId,
+    http::Door,
+    hub::{stats::Stats, top::Busy},
+};
+
+/// Topics of each list of the busiest.
+const TOP: usize = 10;
+
+/// The hub's figures. Names ending in `_total` count since the process began; the others are of this moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// Of the program.
+    pub version: &'static str,
+    /// What keeps the log: `sled` or `memory`.
+    pub engine: &'static str,
+    /// The store's incarnation, the first part of every id.
+    pub epoch: String,
+    /// The newest durable id.
+    pub last_id: String,
+    /// Seconds since the process began to serve.
+    pub uptime_s: f64,
+    /// Whether a durable publish would be accepted: what `GET /readyz` says.
+    pub ready: bool,
+    /// Whether the process is about to end.
+    pub draining: bool,
+    /// Open connections.
+    pub connections: u64,
+    /// Connections accepted.
+    pub connections_total: u64,
+    /// Open streams: the sum of `subscriptions`.
+    pub subscribers: u64,
+    /// Open streams by what they do.
+    pub subscriptions: Subscriptions,
+    /// Streams that came with a cursor.
+    pub resumed_total: u64,
+    /// Topics in use.
+    pub topics: u64,
+    /// Events in and out.
+    pub events: Events,
+    /// Bytes in and out.
+    pub bytes: Bytes,
+    /// Bytes of publish bodies that are being received or wait for the disk.
+    pub publish_bytes: u64,
+    /// What is kept.
+    pub store: Store,
+    /// Gaps told to streams, by reason.
+    pub gaps_total: Gaps,
+    /// Streams cut because their client did not read.
+    pub slow_readers_cut_total: u64,
+    /// Refused requests, by the code of their problem.
+    pub refused_total: BTreeMap<&'static str, u64>,
+    /// The busiest topics by events and bytes, busiest first.
+    pub top_topics: Vec<TopTopic>,
+    /// The topics with most open streams, most first.
+    pub top_topics_by_subscribers: Vec<Audience>,
+}
+
+/// Open streams by what they do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Subscriptions {
+    /// Follow the newest events.
+    pub live: u64,
+    /// Read the log to catch up after they came.
+    pub replaying: u64,
+    /// Read the log because they were too slow for the ring.
+    pub lagged: u64,
+}
+
+/// Events in and out. Rates are averages of the last ten seconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Events {
+    /// Events accepted.
+    pub in_total: u64,
+    /// Events given to streams, once for each stream.
+    pub out_total: u64,
+    /// Events read from the log for streams.
+    pub replayed_total: u64,
+    /// Events accepted a second.
+    pub in_per_s: f64,
+    /// Events given to streams a second.
+    pub out_per_s: f64,
+}
+
+/// Bytes in and out. Rates are averages of the last ten seconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bytes {
+    /// Bytes of data accepted.
+    pub in_total: u64,
+    /// Bytes written to streams.
+    pub out_total: u64,
+    /// Bytes of data accepted a second.
+    pub in_per_s: f64,
+    /// Bytes written to streams a second.
+    pub out_per_s: f64,
+}
+
+/// What the engine keeps.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Store {
+    /// Events kept.
+    pub events: u64,
+    /// Bytes of their data.
+    pub bytes: u64,
+    /// Bytes the store's files take; 0 in memory.
+    pub disk_bytes: u64,
+    /// Bytes of events that wait for the disk.
+    pub queued_bytes: u64,
+    /// Commits; events that come together share one.
+    pub commits_total: u64,
+    /// Milliseconds a commit takes until it is durable.
+    pub commit_ms: CommitMs,
+    /// Pages of the log read for streams.
+    pub pages_read_total: u64,
+    /// Parts of the store found damaged and set aside since it was made.
+    pub losses: u64,
+}
+
+/// Milliseconds a commit takes, since the process began.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CommitMs {
+    /// Half of them take less.
+    pub p50: f64,
+    /// One in a hundred takes longer.
+    pub p99: f64,
+}
+
+/// Gaps told to streams, by reason.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Gaps {
+    /// Retention had removed events.
+    pub trimmed: u64,
+    /// The disk had lost events.
+    pub lost: u64,
+    /// The cursor was of another epoch, or none.
+    pub unknown: u64,
+    /// The cursor was past the newest event.
+    pub ahead: u64,
+}
+
+/// A busy topic; rates fade over half a minute.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TopTopic {
+    /// Its name.
+    pub topic: String,
+    /// Events published a second.
+    pub events_per_s: f64,
+    /// Bytes of their data a second.
+    pub bytes_per_s: f64,
+    /// Open streams its events go to.
+    pub subscribers: u32,
+}
+
+/// A topic and its streams.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Audience {
+    /// Its name.
+    pub topic: String,
+    /// Open streams its events go to.
+    pub subscribers: u32,
+}
+
+impl Snapshot {
+    /// The figures now.
+    #[must_use]
+    pub fn new(door: &Door) -> Self {
+        let hub = &door.hub;
+        let (health, stats): (Status, &Stats) = (hub.status(), hub.stats());
+        let rates = door.rates.now(stats);
+        let subscriptions =
+            Subscriptions { live: stats.live.get(), replaying: stats.replaying.get(), lagged: stats.lagged.get() };
+        let draining = door.drain.is_draining();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            engine: hub.engine_name(),
+            epoch: hub.epoch().to_string(),
+            last_id: EventId { epoch: hub.epoch(), seq: hub.head() }.to_string(),
+            uptime_s: rounded(door.started.elapsed().as_secs_f64()),
+            ready: health.refusing.is_none() && !draining,
+            draining,
+            connections: stats.connections.get(),
+            connections_total: stats.connections_total.get(),
+            subscribers: subscriptions.live + subscriptions.replaying + subscriptions.lagged,
+            subscriptions,
+            resumed_total: stats.resumed.get(),
+            topics: health.topics,
+            events: Events::new(stats, &rates),
+            bytes: Bytes::new(stats, &rates),
+            publish_bytes: door.limits.inflight_bytes.saturating_sub(door.inflight.available_permits()) as u64,
+            store: Store::new(stats, &health),
+            gaps_total: Gaps::new(stats),
+            slow_readers_cut_total: stats.slow_readers_cut.get(),
+            refused_total: stats.refused_by_code(),
+            top_topics: hub.board().top().busiest(TOP).iter().map(|busy| TopTopic::new(door, busy)).collect(),
+            top_topics_by_subscribers: hub
+                .board()
+                .top_by_subscribers(TOP)
+                .into_iter()
+                .map(|(topic, subscribers)| Audience { topic: topic.to_string(), subscribers })
+                .collect(),
+        }
+    }
+
+    /// The figures as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("numbers and texts are JSON")
+    }
+}
+
+impl Events {
+    fn new(stats: &Stats, rates: &PerSecond) -> Self {
+        Self {
+            in_total: stats.events_in.get(),
+            out_total: stats.events_out.get(),
+            replayed_total: stats.replayed.get(),
+            in_per_s: rounded(rates.events_in),
+            out_per_s: rounded(rates.events_out),
+        }
+    }
+}
+
+impl Bytes {
+    fn new(stats: &Stats, rates: &PerSecond) -> Self {
+        Self {
+            in_total: stats.bytes_in.get(),
+            out_total: stats.bytes_out.get(),
+            in_per_s: rounded(rates.bytes_in),
+            out_per_s: rounded(rates.bytes_out),
+        }
+    }
+}
+
+impl Store {
+    fn new(stats: &Stats, health: &Status) -> Self {
+        Self {
+            events: health.events,
+            bytes: health.bytes,
+            disk_bytes: health.disk_bytes,
+            queued_bytes: health.queued_bytes,
+            commits_total: health.commits_total,
+            commit_ms: CommitMs { p50: rounded(health.commit_ms_p50), p99: rounded(health.commit_ms_p99) },
+            pages_read_total: stats.pages_read.get(),
+            losses: health.losses,
+        }
+    }
+}
+
+impl Gaps {
+    fn new(stats: &Stats) -> Self {
+        Self {
+            trimmed: stats.gaps_trimmed.get(),
+            lost: stats.gaps_lost.get(),
+            unknown: stats.gaps_unknown.get(),
+            ahead: stats.gaps_ahead.get(),
+        }
+    }
+}
+
+impl TopTopic {
+    fn new(door: &Door, busy: &Busy) -> Self {
+        Self {
+            subscribers: door.hub.board().subscribers(&busy.topic),
+            topic: busy.topic.to_string(),
+            events_per_s: rounded(busy.events_per_s),
+            bytes_per_s: rounded(busy.bytes_per_s),
+        }
+    }
+}
+
+/// Three decimals: more would only be noise.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,76 @@
+//! `GET /admin/stats`: the figures as JSON; with `Accept: text/event-stream` once a second.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use http_body::{Body, Frame};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::snapshot::Snapshot;
+use crate::{
+    event::sse,
+    http::{Answer, Door, accept, body},
+};
+
+/// Time between two looks at the figures.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Reconnect delay of a watcher, in milliseconds.
+const RETRY_MS: u32 = 3000;
+
+/// Answers with the figures.
+#[must_use]
+pub fn handle(door: &Arc<Door>, headers: &HeaderMap) -> Answer {
+    if !accept::names(headers, "text/event-stream") {
+        return body::json(Snapshot::new(door).to_json());
+    }
+    let mut answer = Answer::new(Box::pin(Watch::new(Arc::clone(door))));
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}
+
+/// The figures as a stream of events. Made when they are asked for: a watcher that does not read costs nothing.
+struct Watch {
+    door: Arc<Door>,
+    ticks: Interval,
+    draining: Pin<Box<dyn Future<Output = ()>>>,
+    greeted: bool,
+}
+
+impl Watch {
+    fn new(door: Arc<Door>) -> Self {
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let drain = door.drain.clone();
+        Self { door, ticks, draining: Box::pin(async move { drain.begun().await }), greeted: false }
+    }
+}
+
+impl Body for Watch {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = &mut *self;
+        let bytes = if !std::mem::replace(&mut this.greeted, true) {
+            sse::retry_block(RETRY_MS)
+        } else if this.draining.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        } else {
+            std::task::ready!(this.ticks.poll_tick(cx));
+            format!("data: {}\n\n", Snapshot::new(&this.door).to_json()).into_bytes()
+        };
+        Poll::Ready(Some(Ok(Frame::data(bytes.into()))))
+    }
+}

@@ -1,0 +1,131 @@
+//! What operators are told, against the real hub and engine.
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+use super::{health, metrics, snapshot::Snapshot, stats};
+use crate::{
+    engine::Append,
+    event::{NewEvent, TopicName},
+    http::{
+        Door,
+        problem::{Code, Problem},
+        testing::{self, door},
+    },
+};
+
+async fn publish(door: &Door, topic: &str, data: &str) {
+    let event = NewEvent::new(TopicName::new(topic).expect("valid"), data);
+    door.hub.publish(Append { events: vec![event], expect: None, key: None }).await.expect("published");
+}
+
+#[tokio::test]
+async fn stats_have_every_promised_field() {
+    let (door, _) = door();
+    publish(&door, "a", "hello").await;
+    drop(Problem::new(Code::TooLarge, "x").into_answer(door.hub.stats()));
+    let value = testing::json(stats::handle(&door, &HeaderMap::new())).await;
+    for pointer in [
+        "/version",
+        "/engine",
+        "/uptime_s",
+        "/connections",
+        "/subscribers",
+        "/subscriptions/live",
+        "/subscriptions/replaying",
+        "/subscriptions/lagged",
+        "/topics",
+        "/events/in_total",
+        "/events/out_total",
+        "/events/in_per_s",
+        "/events/out_per_s",
+        "/bytes/in_total",
+        "/bytes/out_total",
+        "/store/events",
+        "/store/bytes",
+        "/store/disk_bytes",
+        "/store/commit_ms/p50",
+        "/store/commit_ms/p99",
+        "/gaps_total/trimmed",
+        "/gaps_total/unknown",
+        "/gaps_total/ahead",
+        "/slow_readers_cut_total",
+        "/refused_total",
+        "/top_topics",
+    ] {
+        assert!(value.pointer(pointer).is_some(), "{pointer}");
+    }
+    assert_eq!(
+        (&value["topics"], &value["events"]["in_total"], &value["bytes"]["in_total"]),
+        (&json!(1), &json!(1), &json!(5))
+    );
+    assert_eq!(value["refused_total"], json!({"too-large": 1}));
+    assert_eq!(value["top_topics"][0]["topic"], "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stats_are_told_once_a_second_until_the_hub_drains() {
+    let (door, _) = door();
+    let accept =
+        HeaderMap::from_iter([(http::header::ACCEPT, "text/html, text/event-stream;q=0.9".parse().expect("valid"))]);
+    let mut answer = stats::handle(&door, &accept);
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let started = tokio::time::Instant::now();
+    let mut blocks = Vec::new();
+    for _ in 0..4 {
+        let Ok(frame) = answer.body_mut().frame().await.expect("open");
+        blocks.push(String::from_utf8(frame.into_data().expect("data").to_vec()).expect("UTF-8"));
+    }
+    assert_eq!(started.elapsed(), Duration::from_secs(2), "a retry and three snapshots, the first at once");
+    assert!(blocks[0].starts_with("retry: "));
+    let data = blocks[3].strip_prefix("data: ").and_then(|block| block.strip_suffix("\n\n")).expect("one event");
+    assert_eq!(serde_json::from_str::<Value>(data).expect("JSON")["engine"], "memory");
+    door.drain.begin(Duration::from_secs(10));
+    assert!(answer.body_mut().frame().await.is_none());
+}
+
+#[tokio::test]
+async fn every_metric_has_a_unit_a_kind_and_help() {
+    let (door, _) = door();
+    publish(&door, "a", "hello").await;
+    drop(Problem::new(Code::TooLarge, "x").into_answer(door.hub.stats()));
+    let body = metrics::handle(&door)
+        .into_body()
+        .collect()
+        .await
+        .map_or_else(|never| match never {}, http_body_util::Collected::to_bytes);
+    let text = String::from_utf8(body.to_vec()).expect("UTF-8");
+    let mut lines = text.lines().peekable();
+    while let Some(help) = lines.next() {
+        let (name, words) = help.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')).expect(help);
+        assert!(name.starts_with("gapless_") && words.ends_with('.'), "{help}");
+        let kind = lines.next().and_then(|line| line.strip_prefix(&format!("# TYPE {name} "))).expect(name);
+        assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        while let Some(sample) = lines.next_if(|line| !line.starts_with('#')) {
+            let (series, value) = sample.rsplit_once(' ').expect(sample);
+            assert!(series == name || series.starts_with(&format!("{name}{{")), "{sample}");
+            assert!(value.parse::<f64>().is_ok(), "{sample}");
+        }
+    }
+    assert!(text.contains("gapless_published_events_total 1\n"));
+    assert!(text.contains("gapless_refused_requests_total{code=\"too-large\"} 1\n"));
+}
+
+#[tokio::test]
+async fn ready_means_that_a_publish_would_be_durable() {
+    let (door, store) = door();
+    assert_eq!(health::alive().status(), 200);
+    assert!(health::ready(&door).is_ok());
+    store.faults().set_full(true);
+    assert_eq!(health::ready(&door).err().map(|problem| problem.code), Some(Code::StorageFull));
+    store.faults().set_full(false);
+    assert!(health::ready(&door).is_ok(), "no restart is needed");
+    assert!(Snapshot::new(&door).ready);
+    door.drain.begin(Duration::from_secs(10));
+    assert_eq!(health::ready(&door).err().map(|problem| problem.code), Some(Code::Draining));
+    let door: &Arc<Door> = &door;
+    assert!(!Snapshot::new(door).ready);
+}

@@ -1,0 +1,74 @@
+//! A door with a real hub and engine behind it, over a store in memory.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::{Answer, Door, Limits, operators::rates::Rates};
+use crate::{
+    engine::{
+        log::{LogConfig, LogEngine},
+        memory::MemoryStore,
+    },
+    hub::{Hub, HubConfig, board::Board, subscription::Portion},
+    lifecycle::Drain,
+};
+
+/// Small limits, so that tests reach them.
+fn limits() -> Limits {
+    Limits {
+        connections: 8,
+        event_bytes: 1000,
+        batch_bytes: 10_000,
+        header_line_bytes: 8192,
+        headers_bytes: 65_536,
+        header_timeout: Duration::from_secs(10),
+        inflight_bytes: 100_000,
+        body_timeout: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(10),
+        portion: Portion { events: 1000, bytes: 64 << 10 },
+        filters: 16,
+        keepalive: Duration::from_secs(15),
+    }
+}
+
+/// A door to an empty hub, and the store below it.
+pub(super) fn door() -> (Arc<Door>, MemoryStore) {
+    door_over(LogConfig::default())
+}
+
+/// The same with an engine of the caller's choice.
+pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
+    let (hub, store) = (HubConfig::default(), MemoryStore::new());
+    let board = Board::new(1, &hub);
+    let engine = LogEngine::open(store.clone(), config, Arc::clone(&board) as _);
+    let limits = limits();
+    let door = Door {
+        hub: Hub::new(engine, board, hub),
+        started: std::time::Instant::now(),
+        inflight: Arc::new(Semaphore::new(limits.inflight_bytes)),
+        limits,
+        drain: Drain::new(),
+        rates: Rates::default(),
+    };
+    (Arc::new(door), store)
+}
+
+/// A request with a whole body.
+pub(super) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> http::Request<Full<Bytes>> {
+    let mut request = http::Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).expect("a valid request")
+}
+
+/// An answer's whole body as JSON; null when it has none.
+pub(super) async fn json(answer: Answer) -> Value {
+    let bytes =
+        answer.into_body().collect().await.map_or_else(|never| match never {}, http_body_util::Collected::to_bytes);
+    if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") }
+}

@@ -1,0 +1,104 @@
+//! What `/topics` promises, against the real hub and engine.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    engine::Append,
+    event::NewEvent,
+    http::testing::{self, door, request},
+};
+
+async fn ask(door: &Door, method: &str, target: &str, body: &str) -> Result<(u16, Value), Problem> {
+    let answer = handle(door, request(method, target, &[], body)).await?;
+    Ok((answer.status().as_u16(), testing::json(answer).await))
+}
+
+async fn ok(door: &Door, method: &str, target: &str, body: &str) -> Value {
+    let (status, value) = ask(door, method, target, body).await.expect(target);
+    assert_eq!(status, 200);
+    value
+}
+
+async fn refused(door: &Door, method: &str, target: &str, body: &str) -> Code {
+    ask(door, method, target, body).await.expect_err(target).code
+}
+
+async fn publish(door: &Door, topic: &str, data: &str) {
+    let event = NewEvent::new(TopicName::new(topic).expect("valid"), data);
+    door.hub.publish(Append { events: vec![event], expect: None, key: None }).await.expect("published");
+}
+
+#[tokio::test]
+async fn a_topic_shows_what_is_known_of_it() {
+    let (door, _) = door();
+    assert_eq!(refused(&door, "GET", "/topics/jobs/42", "").await, Code::TopicUnknown);
+    publish(&door, "jobs/42", "abc").await;
+    publish(&door, "jobs/42", "de").await;
+    let epoch = door.hub.epoch();
+    let want = json!({
+        "topic": "jobs/42", "first_id": format!("{epoch}-1"), "last_id": format!("{epoch}-2"), "events": 2, "bytes": 5,
+        "subscribers": 0, "closed": false, "retention": {"max_events": null, "max_age": null, "max_bytes": null},
+        "retry": null,
+    });
+    assert_eq!(ok(&door, "GET", "/topics/jobs/42", "").await, want);
+    assert_eq!(ok(&door, "GET", "/topics/jobs%2F42", "").await, want);
+}
+
+#[tokio::test]
+async fn a_change_merges_and_answers_with_the_new_state() {
+    let (door, _) = door();
+    let made = ok(&door, "PUT", "/topics/a", "").await;
+    assert_eq!((&made["last_id"], &made["events"]), (&Value::Null, &json!(0)));
+    let aged = ok(&door, "PUT", "/topics/a", r#"{"retention":{"max_age":"90m","max_events":5},"retry":7}"#).await;
+    assert_eq!(aged["retention"], json!({"max_events": 5, "max_age": "90m", "max_bytes": null}));
+    let merged = ok(&door, "PUT", "/topics/a", r#"{"retention":{"max_events":null},"closed":true}"#).await;
+    assert_eq!(merged["retention"], json!({"max_events": null, "max_age": "90m", "max_bytes": null}));
+    assert_eq!((&merged["retry"], &merged["closed"]), (&json!(7), &json!(true)));
+    let settings = json!({"retention": merged["retention"], "retry": merged["retry"]}).to_string();
+    assert_eq!(ok(&door, "PUT", "/topics/a", &settings).await["retention"]["max_age"], "90m", "what is shown is taken");
+    assert_eq!(refused(&door, "PUT", "/topics/a", "{").await, Code::BodyInvalid);
+    assert_eq!(refused(&door, "PUT", "/topics/hub", "").await, Code::TopicInvalid);
+}
+
+#[tokio::test]
+async fn a_deleted_topic_is_gone() {
+    let (door, _) = door();
+    publish(&door, "a", "x").await;
+    assert_eq!(ask(&door, "DELETE", "/topics/a", "").await, Ok((204, Value::Null)));
+    assert_eq!(refused(&door, "GET", "/topics/a", "").await, Code::TopicUnknown);
+    assert_eq!(refused(&door, "DELETE", "/topics/a", "").await, Code::TopicUnknown);
+}
+
+#[tokio::test]
+async fn pages_of_the_list_join_without_a_seam() {
+    let (door, _) = door();
+    for topic in ["b/2", "a", "b/10", "b/1", "c"] {
+        publish(&door, topic, "x").await;
+    }
+    let mut names = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = ok(&door, "GET", &format!("/topics?prefix=b%2F&limit=2&after={after}"), "").await;
+        names.extend(page["topics"].as_array().expect("a list").iter().map(|topic| topic["topic"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        after = next.into();
+    }
+    assert_eq!(names, ["b/1", "b/10", "b/2"]);
+    let all = ok(&door, "GET", "/topics", "").await;
+    assert_eq!((all["topics"].as_array().map(Vec::len), &all["next"]), (Some(5), &Value::Null));
+    for query in ["limit=0", "limit=1001", "limit=x", "prefix=%ff"] {
+        assert_eq!(refused(&door, "GET", &format!("/topics?{query}"), "").await, Code::QueryInvalid, "{query}");
+    }
+}
+
+#[test]
+fn a_path_names_a_topic_with_its_slashes() {
+    for path in ["jobs/42/tokens", "jobs%2F42/tokens", "jobs%2f42%2Ftokens"] {
+        assert_eq!(name(path).expect(path).as_str(), "jobs/42/tokens");
+    }
+    assert_eq!(name("a+b%20c").expect("valid").as_str(), "a+b c", "a plus is a plus in a path");
+    for path in ["", "a//b", "%ff", "a*"] {
+        assert_eq!(name(path).expect_err(path).code, Code::TopicInvalid);
+    }
+}
