@@ -41,11 +41,6 @@ impl Child {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").expect("it reads");
     }
 
-    /// Says nothing to it any more.
-    pub(crate) fn hang_up(&mut self) {
-        self.stdin = None;
-    }
-
     /// Its exit code, once it has ended.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.process.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))

@@ -44,7 +44,9 @@ pub(crate) fn tell<L: Listener>(connect: impl FnOnce(&str) -> L) {
         hub = hub.again();
     }
     said.push(hub.publish("story", "back again"));
-    eventually("the client is back by itself", || listener.heard().last().is_some_and(|last| last.data == "back again"));
+    eventually("the client is back by itself", || {
+        listener.heard().last().is_some_and(|last| last.data == "back again")
+    });
     assert!(!listener.stopped(), "the story goes on");
 
     hub.publish("story&close=true", "the end");
