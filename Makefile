@@ -11,7 +11,7 @@ install: ## what the tests need, by name from apt, npm and pip
 	tests/install.sh
 
 test: install ## every test there is
-	cargo nextest run --all-targets
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --all-targets; else cargo test --all-targets; fi
 	cargo test --doc --quiet
 
 lint: ## formatting, clippy, links between documents

@@ -181,6 +181,8 @@ impl Incoming {
 impl Read for Incoming {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match &mut self.body {
+            // An empty read of a `BufReader` would wait for the socket.
+            Body::Plain { left: Some(0), .. } => Ok(0),
             Body::Plain { reader, left: None } => reader.read(out),
             Body::Plain { reader, left: Some(left) } => {
                 let most = out.len().min(*left);

@@ -1,0 +1,78 @@
+//! A process that says lines, and ends with the test.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{self, ChildStdin, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+/// A child process.
+pub(crate) struct Child {
+    process: process::Child,
+    stdin: Option<ChildStdin>,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// Time given to a child to end politely, with children of its own, before it is killed.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+impl Child {
+    /// Starts `command`. Its stderr is the test's.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process = started.unwrap_or_else(|error| panic!("{command:?}: {error}; run `make install`"));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (stdout, kept) = (BufReader::new(process.stdout.take().unwrap()), Arc::clone(&lines));
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|line| kept.lock().push(line)));
+        Self { stdin: process.stdin.take(), process, lines }
+    }
+
+    /// What it has said so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().clone()
+    }
+
+    /// Says a line to it.
+    pub(crate) fn say(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").expect("it reads");
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.process.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.stdin = None;
+        if let Ok(None) = self.process.try_wait() {
+            let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        }
+        let deadline = Instant::now() + FAREWELL;
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.process.kill();
+                let _ = self.process.wait();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// A path inside the project.
+pub(crate) fn here(path: &str) -> String {
+    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where a program is. A test without its tool fails; it never passes by doing nothing.
+pub(crate) fn tool(program: &str) -> String {
+    let everywhere = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    let places = everywhere.split(':').map(|place| Path::new(place).join(program));
+    let found = places.into_iter().find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{program} is not here: run `make install`")).display().to_string()
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# An EventSource in a dozen lines: curl, and the header that carries the last id.
+last= id= data= delay=1 status=
+while [ "$status" != 204 ]; do
+  while IFS= read -r line; do
+    case $line in
+      'id: '*) id=${line#id: } ;;
+      'data: '*) data=${line#data: } ;;
+      'retry: '*) delay=$(( ${line#retry: } / 1000 )).$(printf %03d $(( ${line#retry: } % 1000 ))) ;;
+      'status: '*) status=${line#status: } ;;
+      # Only a blank line makes it an event: what a cut leaves behind is dropped.
+      '') [ -n "$id" ] && [ -n "$data" ] && echo "{\"id\":\"$id\",\"data\":\"$data\"}" && last=$id; id= data= ;;
+    esac
+  done < <(curl -sN --connect-timeout 5 -H "Last-Event-ID: $last" -H 'Accept: text/event-stream' -w '\nstatus: %{http_code}\n' "$1")
+  sleep "$delay"
+done

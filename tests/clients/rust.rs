@@ -1,0 +1,55 @@
+//! LaunchDarkly's eventsource-client, the best kept of Rust's.
+
+use std::{sync::Arc, thread};
+
+use eventsource_client::{Client, ClientBuilder, SSE};
+use launchdarkly_sdk_transport::HyperTransport;
+use parking_lot::Mutex;
+use tokio_stream::StreamExt;
+
+use crate::story::{self, Heard, Listener};
+
+#[derive(Default)]
+struct Told {
+    heard: Vec<Heard>,
+    stopped: bool,
+}
+
+impl Listener for Arc<Mutex<Told>> {
+    fn heard(&mut self) -> Vec<Heard> {
+        self.lock().heard.clone()
+    }
+
+    fn stopped(&mut self) -> bool {
+        self.lock().stopped
+    }
+}
+
+/// It retries whatever happens and leaves it to its user to see that 204 is the end.
+async fn listen(url: &str, told: &Mutex<Told>) {
+    let client = ClientBuilder::for_url(url).unwrap().build_with_transport(HyperTransport::new().unwrap());
+    let mut stream = client.stream();
+    while let Some(item) = stream.next().await {
+        match item {
+            Ok(SSE::Connected(details)) if details.response().status() == 204 => break,
+            Ok(SSE::Event(event)) if event.event_type == "message" => {
+                told.lock().heard.push(Heard { id: event.id.unwrap(), data: event.data });
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    told.lock().stopped = true;
+}
+
+#[test]
+fn rust_eventsource_client_outlives_its_hub_and_stops_at_the_end() {
+    story::tell(|url| {
+        let told = Arc::<Mutex<Told>>::default();
+        let (url, listener) = (url.to_owned(), Arc::clone(&told));
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(listen(&url, &listener));
+        });
+        told
+    });
+}

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs what the tests need, by name: from apt, npm and pip. Does nothing, quickly, where all of it is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+failed=0
+complain() { echo "install: $*" >&2; failed=1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; else return 1; fi; }
+
+# apt: a command and the package it is in.
+wanted=(curl:curl node:nodejs npm:npm python3:python3 chromium:chromium nginx:nginx haproxy:haproxy caddy:caddy strace:strace)
+# nginx and haproxy live where only root's PATH looks.
+PATH="$PATH:/usr/sbin:/sbin"
+missing=()
+for pair in "${wanted[@]}"; do
+  [ "${pair%%:*}" = chromium ] && [ -x "${CHROMIUM:-}" ] && continue
+  have "${pair%%:*}" || missing+=("${pair##*:}")
+done
+if have python3 && ! python3 -c 'import ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
+if [ "${#missing[@]}" -gt 0 ]; then
+  if ! have apt-get; then
+    complain "no apt-get here; install these by hand: ${missing[*]}"
+  elif ! { as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive \
+           apt-get install -yq --no-install-recommends "${missing[@]}"; }; then
+    complain "apt-get could not install: ${missing[*]} (root, or sudo, is needed)"
+  fi
+fi
+
+# npm: what the lock file says, exactly; its copy in node_modules is npm's note of what is there.
+clients=tests/clients
+stamp=$clients/node_modules/.installed
+if ! cmp -s $clients/package-lock.json $stamp; then
+  if ! have npm; then complain "no npm: the browser's and node's clients cannot be installed"
+  elif npm --prefix $clients ci --ignore-scripts --loglevel=error; then cp $clients/package-lock.json $stamp
+  else complain "npm could not install what $clients/package-lock.json lists"; fi
+fi
+if have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+  complain "node $(node --version) is too old for the clients: 20 or newer is needed"
+fi
+
+# pip: into a place of its own.
+venv=target/venv
+if ! cmp -s $clients/requirements.txt $venv/installed.txt; then
+  if ! have python3; then complain "no python3: Python's client cannot be installed"
+  elif python3 -m venv $venv && $venv/bin/python -m pip install -q --disable-pip-version-check -r $clients/requirements.txt
+  then cp $clients/requirements.txt $venv/installed.txt
+  else complain "pip could not install what $clients/requirements.txt lists"; fi
+fi
+
+# cargo: `make test` does without nextest where it cannot be had.
+have cargo || complain "no cargo: see rustup"
+
+exit "$failed"
