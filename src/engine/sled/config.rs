@@ -23,7 +23,8 @@ pub struct SledConfig {
     pub cache_bytes_per_segment: u64,
     /// Sealed segments open at a time, at most. Default 16: file handles and caches are bounded by it.
     pub max_open_segments: usize,
-    /// How long an idempotency key must be remembered. Default 10 min; at least the engine's window.
+    /// How long an idempotency key must be remembered, by the time of commits. Default 10 min; at least the engine's
+    /// window.
     pub key_window: Duration,
 }
 

@@ -91,6 +91,8 @@ struct Shared {
     watermark: Mutex<Watermark>,
     /// The newest durable position: readers see nothing beyond it.
     head: AtomicU64,
+    /// The newest commit's time, by which idempotency keys age.
+    newest: AtomicU64,
     space: Space,
     /// Why nothing more may be acknowledged.
     failed: OnceLock<Arc<str>>,

@@ -59,6 +59,7 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
         meta: Mutex::new(Some(Arc::new(meta))),
         writer: Mutex::new(Some(writer)),
         head: found.head.0.into(),
+        newest: found.newest.0.into(),
         space: Space::new(dir, config.reserve_bytes),
         failed: std::sync::OnceLock::new(),
         damage: damage::Seen::default(),
@@ -191,7 +192,7 @@ impl<'a> Finding<'a> {
     }
 
     fn recovered(&mut self, next: Seq, known: Known) -> Recovered {
-        let valid = reclaim::now().before(self.config.key_window);
+        let valid = self.newest.before(self.config.key_window);
         let mut keys = std::mem::take(&mut self.keys);
         keys.retain(|record| record.time >= valid);
         keys.sort_by_key(|record| record.time);

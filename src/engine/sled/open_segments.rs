@@ -17,7 +17,7 @@ use super::guard::guarded;
 use super::inspect::{Inspected, inspect};
 use super::open::{Finding, database_error};
 use super::segment::{self, Segment};
-use super::summary::{Summary, Whole};
+use super::summary::Summary;
 use super::tables::Tables;
 use super::tally::join;
 
@@ -71,7 +71,7 @@ impl Finding<'_> {
             Ok(sealed) => sealed,
             Err(error) => return Err(Broken::new(segment, None, Failure::Unavailable(error.to_string().into()))),
         };
-        if let Some((summary, whole)) = sealed {
+        if let Some((summary, _)) = sealed {
             let through = summary.span.head;
             if !segment.dir.join("db").metadata().is_ok_and(|db| db.len() > 0 || summary.span.weight == 0) {
                 let failure = Failure::Damaged("its database file is missing or empty".into());
@@ -79,7 +79,7 @@ impl Finding<'_> {
             }
             let head = summary.span.head;
             segment.seal(summary);
-            return Ok(Opened { segment, what: What::Sealed { head, topics: whole } });
+            return Ok(Opened { segment, what: What::Sealed { head } });
         }
         let read = || -> Result<_, Failure> {
             let tables = Tables::open(&segment.dir, self.config.cache_bytes_per_segment)?;
@@ -98,13 +98,20 @@ impl Finding<'_> {
 
     /// Adds up what a segment holds.
     fn count(&mut self, opened: Opened, newest: bool) -> Arc<Segment> {
-        self.head = self.head.max(opened.head());
+        let opened_head = opened.head();
+        self.head = self.head.max(opened_head);
         let segment = Arc::new(opened.segment);
         match opened.what {
-            What::Sealed { topics, .. } => {
+            What::Sealed { .. } => {
                 self.newest = self.newest.max(segment.summary().map_or(Millis(0), |summary| summary.span.newest));
-                topics.topics().for_each(|topic| add_topic(&mut self.topics, topic.summary));
-                self.keys.extend(topics.keys().into_iter().map(|(record, _)| record));
+                // Read a second time rather than kept: of a million topics each, a few of them would fill the memory.
+                match Summary::open(&segment.dir, segment.first) {
+                    Ok(Some((_, whole))) => {
+                        whole.topics().for_each(|topic| add_topic(&mut self.topics, topic.summary));
+                        self.keys.extend(whole.keys().into_iter().map(|(record, _)| record));
+                    }
+                    Ok(None) | Err(_) => self.watermark.mark.lose((segment.first, opened_head)),
+                }
             }
             What::Unsealed { tables, inspected } => {
                 let inspected = *inspected;
@@ -155,14 +162,14 @@ struct Opened {
 }
 
 enum What {
-    Sealed { head: Seq, topics: Whole },
+    Sealed { head: Seq },
     Unsealed { tables: Arc<Tables>, inspected: Box<Inspected> },
 }
 
 impl Opened {
     fn head(&self) -> Seq {
         match &self.what {
-            What::Sealed { head, .. } => *head,
+            What::Sealed { head } => *head,
             What::Unsealed { inspected, .. } => inspected.tally.span.head,
         }
     }

@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
 
 use crate::event::{Millis, Seq};
 
@@ -145,15 +145,10 @@ impl Shared {
         runs
     }
 
-    /// Idempotency keys from this moment on must be remembered.
+    /// Idempotency keys from this moment on must be remembered. By the log's own time, as the engine counts it.
     pub(super) fn keys_since(&self) -> Millis {
-        now().before(self.config.key_window)
+        Millis(self.newest.load(Ordering::Relaxed)).before(self.config.key_window)
     }
-}
-
-pub(super) fn now() -> Millis {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// About how much of a topic's bytes in a segment is kept: by positions when only a part is.

@@ -54,6 +54,7 @@ impl Shared {
         let blocks = guarded(|| writer.insert(commit)).map_err(|panic| self.poison("a write", &panic))?;
         let blocks = blocks.map_err(|error| self.poison("a write", &error))?;
         writer.count(commit, &blocks);
+        self.newest.fetch_max(commit.time.0, Ordering::Relaxed);
         if let Some(last) = last {
             self.head.store(last.0, Ordering::Release);
         }

@@ -122,7 +122,6 @@ fn valid_idempotency_keys_outlive_their_events() {
     let dir = tempfile::tempdir().expect("a directory");
     let one_each = SledConfig { rotate_bytes: 1, ..config(dir.path()) };
     let (mut bench, _) = Bench::with(one_each.clone());
-    bench.time = super::super::reclaim::now().0 - 1000;
     let mut commit = bench.build(vec![NewEvent::new(name("a"), "x"), NewEvent::new(name("b"), "y")]);
     let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16] };
     commit.keys.push(KeyRecord { key, time: commit.time, receipts: vec![(name("a"), Seq(1), 0)] });
