@@ -5,6 +5,7 @@
 mod browsers;
 mod child;
 mod chromium;
+mod examples;
 mod rust;
 mod scripts;
 mod story;

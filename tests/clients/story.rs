@@ -51,14 +51,24 @@ pub(crate) fn tell<L: Listener>(connect: impl FnOnce(&str) -> L) {
 
     hub.publish("story&close=true", "the end");
     eventually("the client stops at the end", || listener.stopped());
-    let kept: Vec<Heard> = hub.page("topic=story&from=earliest&limit=10000")["events"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|event| serde_json::from_value(event.clone()).unwrap())
-        .collect();
+    let kept = kept(&hub);
     assert!(said.iter().all(|id| kept.iter().any(|event| event.id == *id)), "what was acknowledged is kept");
     assert_eq!(listener.heard(), kept);
+}
+
+/// What the hub kept, page by page.
+fn kept(hub: &Hub) -> Vec<Heard> {
+    let mut kept = Vec::new();
+    let mut cursor = "from=earliest".to_owned();
+    loop {
+        let page = hub.page(&format!("topic=story&{cursor}"));
+        let events: Vec<Heard> = serde_json::from_value(page["events"].clone()).unwrap();
+        if events.is_empty() {
+            return kept;
+        }
+        kept.extend(events);
+        cursor = format!("last_event_id={}", page["next"].as_str().unwrap());
+    }
 }
 
 /// Publishes one event after the other until the hub is gone; answers with the ids it acknowledged.

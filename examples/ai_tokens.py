@@ -1,0 +1,24 @@
+#!/usr/bin/env python3
+"""An AI job's tokens, each published as the model says it, over one connection. Usage: ai_tokens.py JOB PROMPT"""
+import http.client, json, os, sys, time
+from urllib.parse import urlsplit
+
+
+def model(prompt):  # Put yours here.
+    for word in f"You asked: {prompt} The answer is 42.".split():
+        time.sleep(0.05)
+        yield word + " "
+
+
+def events(topic, tokens):
+    for token in tokens:
+        yield json.dumps({"topic": topic, "data": token}).encode() + b"\n"
+    yield json.dumps({"topic": topic, "event": "done", "data": "", "close": True}).encode() + b"\n"
+
+
+hub = urlsplit(os.environ.get("GAPLESS_URL", "http://127.0.0.1:8080"))
+connection = http.client.HTTPConnection(hub.hostname, hub.port)
+topic = f"jobs/{sys.argv[1]}/tokens"
+connection.request("POST", "/publish", events(topic, model(sys.argv[2])), {"Content-Type": "application/x-ndjson"})
+for receipt in connection.getresponse():
+    print(receipt.decode(), end="")

@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# A log file's new lines, each an event, also after the file is rotated. Usage: log_tail.sh FILE TOPIC
+exec gapless publish "$2" --lines < <(tail -n 0 -F --pid=$$ "$1" 2>/dev/null)

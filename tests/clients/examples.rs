@@ -1,0 +1,112 @@
+//! Every script of `examples/`, run as it stands: what its subscribers get.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    process::Command,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    child::{Child, here, tool},
+    support::{eventually, hub::Hub},
+};
+
+/// Lines an example may have: it is to be read in one look.
+const MOST_LINES: usize = 25;
+
+fn example(hub: &Hub, name: &str, arguments: &[&str]) -> Child {
+    let directory = std::path::Path::new(env!("CARGO_BIN_EXE_gapless")).parent().unwrap();
+    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+    for program in ["bash", "curl", "python3"] {
+        tool(program);
+    }
+    let mut command = Command::new(here(&format!("examples/{name}")));
+    Child::spawn(command.args(arguments).env("PATH", path).env("GAPLESS_URL", format!("http://{}", hub.address)))
+}
+
+fn finished(mut example: Child) -> Vec<String> {
+    eventually("the example ends", || example.exit_code().is_some());
+    assert_eq!(example.exit_code(), Some(0));
+    example.lines()
+}
+
+/// Topic, name and data of every event, and whether everything asked for is closed.
+fn heard(hub: &Hub, topic: &str) -> (Vec<[String; 3]>, Value) {
+    let page = hub.page(&format!("topic={topic}&from=earliest&limit=1000"));
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap().to_owned();
+    let events = page["events"].as_array().unwrap().iter();
+    (events.map(|event| ["topic", "event", "data"].map(|key| text(event, key))).collect(), page["closed"].clone())
+}
+
+fn said(topic: &str, event: &str, data: &str) -> [String; 3] {
+    [topic, event, data].map(Into::into)
+}
+
+#[test]
+fn ai_tokens_come_one_by_one_and_the_topic_closes() {
+    let hub = Hub::start();
+    let mut live = hub.watch("topic=jobs/7/tokens&from=earliest");
+    let receipts = finished(example(&hub, "ai_tokens.py", &["7", "why?"]));
+    let tokens = ["You ", "asked: ", "why? ", "The ", "answer ", "is ", "42. "];
+    for token in tokens {
+        assert_eq!(live.next().unwrap().data, token);
+    }
+    assert_eq!(live.next().unwrap().event, "done");
+    assert_eq!(live.next().unwrap().event, "hub.end");
+    assert_eq!(live.next(), None);
+    assert_eq!(receipts.len(), tokens.len() + 1);
+}
+
+#[test]
+fn a_log_tail_publishes_each_new_line() {
+    let hub = Hub::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("app.log");
+    fs::write(&file, "old\n").unwrap();
+    let _tail = example(&hub, "log_tail.sh", &[file.to_str().unwrap(), "logs/app"]);
+    let mut log = OpenOptions::new().append(true).open(&file).unwrap();
+    eventually("it follows the file", || {
+        writeln!(log, "warming up").unwrap();
+        !heard(&hub, "logs/app").0.is_empty()
+    });
+    writeln!(log, "first \"quoted\" line\nsecond <line>").unwrap();
+    eventually("the last line is there", || heard(&hub, "logs/app").0.last().unwrap()[2] == "second <line>");
+    let (events, _) = heard(&hub, "logs/app");
+    assert_eq!(events[events.len() - 2][2], "first \"quoted\" line");
+    assert!(events.iter().all(|event| event[2] != "old"));
+}
+
+#[test]
+fn a_progress_bar_counts_up_and_closes_at_a_hundred() {
+    let hub = Hub::start();
+    finished(example(&hub, "progress.sh", &["backup", "4"]));
+    let step = |percent: u32| said("backup", "progress", &format!("{{\"percent\":{percent}}}"));
+    assert_eq!(heard(&hub, "backup"), ([25, 50, 75, 100].map(step).into(), json!(true)));
+}
+
+#[test]
+fn notifications_reach_whom_they_are_for_once() {
+    let hub = Hub::start();
+    finished(example(&hub, "notifications.sh", &[]));
+    let events = vec![
+        said("notices/ada", "message", "Backup done"),
+        said("notices/ada", "warning", "The disk is 90 % full"),
+        said("notices/ada", "message", "Lunch is here"),
+        said("notices/bob", "message", "Lunch is here"),
+        said("notices/bob", "message", "Invoice 42 is due"),
+    ];
+    assert_eq!(heard(&hub, "notices/*"), (events, json!(false)));
+}
+
+#[test]
+fn every_example_is_short_and_has_its_test() {
+    let tests = include_str!("examples.rs");
+    for entry in fs::read_dir(here("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let (name, text) = (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+        assert!(text.lines().count() <= MOST_LINES, "{name} has more than {MOST_LINES} lines");
+        assert!(tests.contains(&format!("&hub, \"{name}\"")), "{name} has no test");
+    }
+}

@@ -1,0 +1,169 @@
+//! What passes through a proxy, and when.
+
+use std::{
+    io::Write,
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    child::{Child, here, tool},
+    proxy::{Kind, Proxy},
+    story::{self, Heard, Listener},
+    support::{
+        hub::Hub,
+        wire::{self, EventStream, Incoming},
+    },
+};
+
+fn publish(through: SocketAddr, data: &str) -> String {
+    let answer = wire::request(through, "POST", "/publish?topic=t", &[("content-type", "text/plain")], data.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["id"].as_str().unwrap().into()
+}
+
+fn next(stream: &mut EventStream) -> String {
+    stream.next().expect("an open stream").data
+}
+
+/// Events published a tenth of a second apart come a while apart, not in heaps; a cursor goes through, too.
+fn passes_on_as_it_comes(kind: Kind) {
+    let hub = Hub::start();
+    let proxy = Proxy::before(hub.address, kind);
+    let mut stream = wire::watch(proxy.address, "topic=t&from=earliest", None);
+    assert_eq!(stream.incoming.headers.get("content-type"), Some("text/event-stream"));
+    let publisher = thread::spawn(move || {
+        let say = |n: usize| {
+            thread::sleep(Duration::from_millis(100));
+            publish(proxy.address, &n.to_string())
+        };
+        ((0..20).map(say).collect::<Vec<_>>(), proxy)
+    });
+    let mut arrivals = Vec::new();
+    for n in 0..20 {
+        assert_eq!(next(&mut stream), n.to_string());
+        arrivals.push(Instant::now());
+    }
+    let apart = arrivals.windows(2).filter(|pair| pair[1] - pair[0] > Duration::from_millis(30)).count();
+    assert!(apart >= 15, "{apart} of 19 came on their own");
+
+    let (ids, proxy) = publisher.join().unwrap();
+    let mut resumed = wire::watch(proxy.address, "topic=t&from=earliest", Some(&ids[9]));
+    assert_eq!(next(&mut resumed), "10");
+}
+
+/// A stream of lines is committed, shown and receipted line by line.
+fn passes_a_publishers_stream_on(kind: Kind) {
+    let hub = Hub::start();
+    let proxy = Proxy::before(hub.address, kind);
+    let mut stream = wire::watch(proxy.address, "topic=t&from=earliest", None);
+    let mut socket = TcpStream::connect(proxy.address).unwrap();
+    write!(
+        socket,
+        "POST /publish?topic=t HTTP/1.1\r\nhost: hub\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    .unwrap();
+    for n in 0..3 {
+        write!(socket, "2\r\n{n}\n\r\n").unwrap();
+        assert_eq!(next(&mut stream), n.to_string());
+    }
+    write!(socket, "0\r\n\r\n").unwrap();
+    let mut receipts = Incoming::read(socket, false).unwrap();
+    for _ in 0..3 {
+        assert!(receipts.line().unwrap().contains("\"id\""));
+    }
+}
+
+/// A silence longer than the proxy's idle timeout is bridged by the hub's keepalives, at a fifth of the usual pace.
+fn silence_cuts_nothing(kind: Kind) {
+    let hub = Hub::start_with(&["--stream-keepalive", "1s"]);
+    let proxy = Proxy::patient(hub.address, kind, "4s");
+    let mut stream = wire::watch(proxy.address, "topic=t&from=earliest", None);
+    publish(proxy.address, "before");
+    assert_eq!(next(&mut stream), "before");
+    thread::sleep(Duration::from_secs(9));
+    publish(proxy.address, "after");
+    assert_eq!(next(&mut stream), "after");
+}
+
+/// While the hub is away an EventSource is told to come back, and whoever asks for something else is told the truth.
+fn an_absence_ends_no_eventsource(kind: Kind) {
+    let mut hub = Hub::start();
+    let proxy = Proxy::before(hub.address, kind);
+    hub.kill();
+    let mut told = wire::watch(proxy.address, "topic=t", None);
+    assert_eq!(told.incoming.status, 200);
+    assert_eq!(told.incoming.headers.get("content-type"), Some("text/event-stream"));
+    assert_eq!(told.next(), None);
+    assert_eq!(told.retry(), Some(3000));
+    let headers = [("accept", "application/json")];
+    let answer = wire::request(proxy.address, "GET", "/events?topic=t", &headers, b"");
+    assert!((502..=504).contains(&answer.status), "{}", answer.status);
+    let answer = wire::request(proxy.address, "POST", "/publish?topic=t", &[], b"lost");
+    assert!((502..=504).contains(&answer.status), "{}", answer.status);
+}
+
+/// npm's EventSource behind a proxy.
+struct Behind {
+    client: Child,
+    _proxy: Proxy,
+}
+
+impl Listener for Behind {
+    fn heard(&mut self) -> Vec<Heard> {
+        self.client.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn stopped(&mut self) -> bool {
+        self.client.exit_code().is_some()
+    }
+}
+
+/// What every client lives through in `tests/clients`, behind a proxy.
+fn an_eventsource_outlives_the_hub(kind: Kind) {
+    story::tell(|url| {
+        let (hub, query) = url.strip_prefix("http://").unwrap().split_once("/events").unwrap();
+        let proxy = Proxy::before(hub.parse().unwrap(), kind);
+        let url = format!("http://{}/events{query}", proxy.address);
+        let script = here("tests/clients/eventsource.mjs");
+        Behind { client: Child::spawn(Command::new(tool("node")).arg(script).arg(url)), _proxy: proxy }
+    });
+}
+
+macro_rules! promises {
+    ($($module:ident = $kind:ident: $($promise:ident)*;)*) => {
+        $(mod $module {
+            use super::Kind;
+            $(#[test]
+            fn $promise() {
+                super::$promise(Kind::$kind);
+            })*
+        })*
+    };
+}
+
+promises! {
+    nginx = Nginx: passes_on_as_it_comes passes_a_publishers_stream_on silence_cuts_nothing
+        an_absence_ends_no_eventsource an_eventsource_outlives_the_hub;
+    caddy = Caddy: passes_on_as_it_comes silence_cuts_nothing
+        an_absence_ends_no_eventsource an_eventsource_outlives_the_hub;
+    haproxy = Haproxy: passes_on_as_it_comes passes_a_publishers_stream_on silence_cuts_nothing
+        an_absence_ends_no_eventsource an_eventsource_outlives_the_hub;
+    stock_nginx = StockNginx: passes_on_as_it_comes;
+}
+
+/// The one long test: nginx without a word about streams cuts after 60 s of silence, and the hub's default keepalive
+/// sees to it that there is none.
+#[test]
+fn a_stock_nginx_with_its_default_timeout_cuts_nothing_in_seventy_seconds_of_silence() {
+    let hub = Hub::start();
+    let proxy = Proxy::before(hub.address, Kind::StockNginx);
+    let mut stream = wire::watch(proxy.address, "topic=t&from=earliest", None);
+    publish(proxy.address, "before");
+    assert_eq!(next(&mut stream), "before");
+    thread::sleep(Duration::from_secs(70));
+    publish(proxy.address, "after");
+    assert_eq!(next(&mut stream), "after");
+}

@@ -1,0 +1,107 @@
+//! A proxy, started for real on a free port of the loopback, with its files in a directory of its own.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    child::{Child, here, tool},
+    support::eventually,
+};
+
+/// Which one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// nginx as `deploy/nginx.conf` sets it up.
+    Nginx,
+    /// nginx with a `proxy_pass` and nothing else.
+    StockNginx,
+    /// Caddy as `deploy/Caddyfile` sets it up.
+    Caddy,
+    /// HAProxy as `deploy/haproxy.cfg` sets it up.
+    Haproxy,
+}
+
+/// A running proxy.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    _process: Child,
+    _files: TempDir,
+}
+
+impl Proxy {
+    /// Before `hub`, as recommended.
+    pub(crate) fn before(hub: SocketAddr, kind: Kind) -> Self {
+        Self::patient(hub, kind, "60s")
+    }
+
+    /// Before `hub`, cutting streams that are silent for `idle` instead of the recommended 60 s.
+    pub(crate) fn patient(hub: SocketAddr, kind: Kind, idle: &str) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let (at, directory) = (address.to_string(), files.path().display());
+        let hub = ("127.0.0.1:8080", hub.to_string());
+        let mut command = match kind {
+            Kind::Nginx | Kind::StockNginx => {
+                let site = if kind == Kind::Nginx {
+                    recommended(
+                        "deploy/nginx.conf",
+                        &[hub, ("listen 80;", format!("listen {at};")), ("60s", idle.into())],
+                    )
+                } else {
+                    format!("server {{ listen {at}; location / {{ proxy_pass http://{}; }} }}", hub.1)
+                };
+                let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+                let places: String = kinds.map(|kind| format!("{kind}_temp_path {directory}/{kind};\n")).concat();
+                let whole = format!(
+                    "daemon off; user root; pid {directory}/pid; error_log stderr error;\nevents {{}}\nhttp {{ access_log off;\n{places}{site}}}"
+                );
+                fs::write(files.path().join("nginx.conf"), whole).unwrap();
+                let mut command = Command::new(tool("nginx"));
+                command.args(["-e", "stderr", "-c"]).arg(files.path().join("nginx.conf"));
+                command
+            }
+            Kind::Caddy => {
+                let site = recommended("deploy/Caddyfile", &[hub, (":80 {", format!("http://{at} {{"))]);
+                fs::write(files.path().join("Caddyfile"), format!("{{\n\tadmin off\n}}\n{site}")).unwrap();
+                let mut command = Command::new(tool("caddy"));
+                command.args(["run", "--adapter", "caddyfile", "--config"]).arg(files.path().join("Caddyfile"));
+                command.env("HOME", files.path()).env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
+                command
+            }
+            Kind::Haproxy => {
+                let away = here("deploy/away.http");
+                let changes =
+                    [hub, ("bind :80", format!("bind {at}")), ("60s", idle.into()), ("/etc/haproxy/away.http", away)];
+                fs::write(files.path().join("haproxy.cfg"), recommended("deploy/haproxy.cfg", &changes)).unwrap();
+                let mut command = Command::new(tool("haproxy"));
+                command.args(["-db", "-f"]).arg(files.path().join("haproxy.cfg"));
+                command
+            }
+        };
+        let mut process = Child::spawn(&mut command);
+        eventually("the proxy listens", || {
+            assert_eq!(process.exit_code(), None, "{kind:?} refuses its configuration");
+            TcpStream::connect(address).is_ok()
+        });
+        Self { address, _process: process, _files: files }
+    }
+}
+
+/// The recommended configuration with the places of this test. What it is to change must be there.
+fn recommended(path: &str, changes: &[(&str, String)]) -> String {
+    let mut text = fs::read_to_string(here(path)).unwrap();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{path} has no {from}");
+        text = text.replace(from, to);
+    }
+    text
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
