@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use matchit::Router;
 
 use super::{
-    Answer, Core, Limits, events, full, operators,
+    Answer, Beyond, Core, Limits, events, full, operators,
     problem::{Code, Problem},
     publish, topics,
 };
@@ -64,6 +64,8 @@ impl Routes {
     /// # Errors
     /// Never.
     pub async fn answer(&self, core: &Rc<Core>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        // One too many may find room when it comes back as another connection.
+        let last = request.extensions().get::<Beyond>().is_some();
         let result = match self.find(core, &request) {
             Ok(room) => enter(room, core, request).await,
             Err(problem) => Err(problem),
@@ -71,7 +73,7 @@ impl Routes {
         let mut answer = result.unwrap_or_else(|problem| problem.into_answer(core.door.hub.stats()));
         let headers = answer.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if core.door.drain.is_draining() {
+        if last || core.door.drain.is_draining() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(answer)

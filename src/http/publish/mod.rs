@@ -49,7 +49,7 @@ where
     B: http_body::Body<Data = Bytes> + 'static,
 {
     let (head, body) = request.into_parts();
-    let ask = match door.admit().and_then(|()| Ask::new(&head)) {
+    let ask = match door.admit(&head.extensions).and_then(|()| Ask::new(&head)) {
         Ok(ask) => ask,
         Err(problem) => {
             body::discard(door, &head.headers, body).await;
