@@ -9,5 +9,4 @@ for ((step = 1; step <= steps; step++)); do
   # The key makes a retry harmless: a step is an event once, whatever the network did.
   curl -fsS --retry 5 --retry-connrefused -H "Idempotency-Key: $run-$step" \
     -d "{\"percent\":$percent}" "$hub/publish?topic=$topic&event=progress$close"
-  echo
 done
