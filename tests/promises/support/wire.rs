@@ -1,6 +1,7 @@
 //! HTTP/1.1 by hand, so that a test sees each byte the hub sends: one request a connection, no retries, no magic.
 
 use std::{
+    fmt::Write as _,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
 };
@@ -71,10 +72,10 @@ pub(crate) fn try_open(
     socket.set_write_timeout(Some(PATIENCE))?;
     let mut head = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").expect("memory");
     }
     if !body.is_empty() || method == "POST" || method == "PUT" {
-        head.push_str(&format!("content-length: {}\r\n", body.len()));
+        write!(head, "content-length: {}\r\n", body.len()).expect("memory");
     }
     head.push_str("\r\n");
     let mut bytes = head.into_bytes();
@@ -182,7 +183,7 @@ impl Read for Incoming {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match &mut self.body {
             // An empty read of a `BufReader` would wait for the socket.
-            Body::Plain { left: Some(0), .. } => Ok(0),
+            Body::Plain { left: Some(0), .. } | Body::Chunked { over: true, .. } => Ok(0),
             Body::Plain { reader, left: None } => reader.read(out),
             Body::Plain { reader, left: Some(left) } => {
                 let most = out.len().min(*left);
@@ -190,7 +191,6 @@ impl Read for Incoming {
                 *left -= read;
                 Ok(read)
             }
-            Body::Chunked { over: true, .. } => Ok(0),
             Body::Chunked { reader, left, over } => {
                 if *left == 0 {
                     let mut line = String::new();
