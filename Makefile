@@ -11,7 +11,7 @@ install: ## what the tests need, by name from apt, npm and pip
 	tests/install.sh
 
 test: install ## every test there is
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --all-targets; else cargo test --all-targets; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run; else cargo test --lib --bins --tests; fi
 	cargo test --doc --quiet
 
 lint: ## formatting, clippy, links between documents

@@ -164,6 +164,7 @@ fn sled_config(config: &Config) -> SledConfig {
         rotate_bytes: config.store.rotate_bytes,
         rotate_age: config.store.rotate_age,
         reserve_bytes: config.store.reserve_bytes,
+        key_window: config.publish.idempotency_window,
         ..SledConfig::new(config.hub.data.clone())
     }
 }

@@ -43,7 +43,7 @@ fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> BTreeMap<String, En
     }
     let mut entries = BTreeMap::new();
     let mut leaf = |path: String, at: usize, value: &Spanned<DeValue<'_>>| {
-        if KEYS.iter().all(|key| key.path() != path) {
+        if !is_key(&path) {
             return mistakes.push(place(at), unknown(&path));
         }
         match toml::Value::deserialize(value.clone().into_deserializer()) {
@@ -56,7 +56,8 @@ fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> BTreeMap<String, En
     for (key, value) in table.get_ref() {
         let name = key.get_ref();
         match value.get_ref() {
-            DeValue::Table(section) if KEYS.iter().all(|key| key.path() != **name) => {
+            // An unknown section without keys would pass unseen.
+            DeValue::Table(section) if is_section(name) || (!section.is_empty() && !is_key(name)) => {
                 for (key, value) in section {
                     leaf(format!("{name}.{}", key.get_ref()), key.span().start, value);
                 }
@@ -67,9 +68,17 @@ fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> BTreeMap<String, En
     entries
 }
 
+fn is_section(name: &str) -> bool {
+    name != ROOT && KEYS.iter().any(|key| key.section == name)
+}
+
+fn is_key(path: &str) -> bool {
+    KEYS.iter().any(|key| key.path() == path)
+}
+
 /// Says that there is no such key, and which one may have been meant.
 fn unknown(path: &str) -> String {
-    if path != ROOT && KEYS.iter().any(|key| key.section == path) {
+    if is_section(path) {
         return format!("{path} is a section, not a key; write [{path}] and its keys below");
     }
     // Below this likeness (0 to 1) a guess confuses more than it helps; cargo and clap draw the line near it too.
@@ -112,6 +121,15 @@ mod tests {
             "f.toml:5: there is no key stream.zzz",
             "f.toml:7: there is no key hub.listen",
         ] {
+            assert!(mistakes.iter().any(|mistake| mistake.starts_with(want)), "{want}: {mistakes:#?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_section_is_told_even_when_it_is_empty() {
+        let (_, mistakes) = parsed("[strem]\n[hub]\n[stream]\n");
+        assert_eq!(mistakes.len(), 2, "{mistakes:#?}");
+        for want in ["f.toml:1: there is no key strem; did you mean", "f.toml:2: there is no key hub"] {
             assert!(mistakes.iter().any(|mistake| mistake.starts_with(want)), "{want}: {mistakes:#?}");
         }
     }

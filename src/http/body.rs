@@ -96,9 +96,10 @@ pub async fn discard<B: Body<Data = Bytes>>(door: &Door, headers: &HeaderMap, bo
     }
 }
 
-/// 200 with JSON. Never cached: what it says is true only now.
+/// 200 with JSON. Never cached: what it says is true only now. The line is ended, because terminals show it.
 #[must_use]
-pub fn json(text: String) -> Answer {
+pub fn json(mut text: String) -> Answer {
+    text.push('\n');
     let mut answer = Answer::new(full(text));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -110,6 +110,10 @@ pub struct Limits {
     pub keepalive: Duration,
 }
 
+/// Marks the requests of a connection that was one too many.
+#[derive(Debug, Clone, Copy)]
+pub struct Beyond;
+
 impl Door {
     /// `retry`, at random up to three times as long, in milliseconds: clients that are sent away together come back
     /// spread out.
@@ -123,16 +127,17 @@ impl Door {
     ///
     /// # Errors
     /// Says why, and to come back.
-    pub fn admit(&self) -> Result<(), Problem> {
-        self.refusal().map_or(Ok(()), |reason| Err(Problem::new(reason, "nothing was done; come back in a moment")))
+    pub fn admit(&self, request: &http::Extensions) -> Result<(), Problem> {
+        self.refusal(request)
+            .map_or(Ok(()), |reason| Err(Problem::new(reason, "nothing was done; come back in a moment")))
     }
 
     /// Why a newcomer is sent away for now.
     #[must_use]
-    pub fn refusal(&self) -> Option<Code> {
+    pub fn refusal(&self, request: &http::Extensions) -> Option<Code> {
         if self.drain.is_draining() {
             Some(Code::Draining)
-        } else if self.hub.stats().connections.get() > self.limits.connections as u64 {
+        } else if request.get::<Beyond>().is_some() {
             Some(Code::OverCapacity)
         } else {
             None

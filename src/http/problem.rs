@@ -140,7 +140,8 @@ impl Problem {
     #[must_use]
     pub fn into_answer(self, stats: &Stats) -> Answer {
         stats.refused(self.code.as_str());
-        let mut answer = Answer::new(full(serde_json::to_string(&self).expect("text and numbers are JSON")));
+        let text = serde_json::to_string(&self).expect("text and numbers are JSON");
+        let mut answer = Answer::new(full(text + "\n"));
         *answer.status_mut() = self.code.status();
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -2,12 +2,12 @@
 
 use std::{convert::Infallible, rc::Rc};
 
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 use matchit::Router;
 
 use super::{
-    Answer, Core, events, full, operators,
+    Answer, Beyond, Core, Limits, events, full, operators,
     problem::{Code, Problem},
     publish, topics,
 };
@@ -64,6 +64,8 @@ impl Routes {
     /// # Errors
     /// Never.
     pub async fn answer(&self, core: &Rc<Core>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        // One too many may find room when it comes back as another connection.
+        let last = request.extensions().get::<Beyond>().is_some();
         let result = match self.find(core, &request) {
             Ok(room) => enter(room, core, request).await,
             Err(problem) => Err(problem),
@@ -71,19 +73,14 @@ impl Routes {
         let mut answer = result.unwrap_or_else(|problem| problem.into_answer(core.door.hub.stats()));
         let headers = answer.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if core.door.drain.is_draining() {
+        if last || core.door.drain.is_draining() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(answer)
     }
 
     fn find(&self, core: &Core, request: &Request<Incoming>) -> Result<Room, Problem> {
-        let most = core.door.limits.header_line_bytes;
-        if let Some((name, _)) = request.headers().iter().find(|(name, value)| name.as_str().len() + value.len() > most)
-        {
-            let detail = format!("the header '{name}' has more than {most} bytes; shorten it");
-            return Err(Problem::new(Code::HeadersTooLarge, detail));
-        }
+        check_headers(request.headers(), &core.door.limits)?;
         let (room, methods) = *self
             .0
             .at(request.uri().path())
@@ -92,6 +89,24 @@ impl Routes {
         let allowed = methods.split(", ").any(|method| method == request.method().as_str());
         allowed.then_some(room).ok_or_else(|| Problem::method_not_allowed(methods))
     }
+}
+
+/// hyper has already bounded what it reads of a head, but only roughly, and not by line.
+fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
+    let mut total = 0;
+    for (name, value) in headers {
+        let size = name.as_str().len() + value.len();
+        total += size;
+        if size > limits.header_line_bytes {
+            let detail = format!("the header '{name}' has more than {} bytes; shorten it", limits.header_line_bytes);
+            return Err(Problem::new(Code::HeadersTooLarge, detail));
+        }
+    }
+    if total > limits.headers_bytes {
+        let detail = format!("the headers have more than {} bytes together; send fewer", limits.headers_bytes);
+        return Err(Problem::new(Code::HeadersTooLarge, detail));
+    }
+    Ok(())
 }
 
 async fn enter(room: Room, core: &Rc<Core>, request: Request<Incoming>) -> Result<Answer, Problem> {

@@ -1,6 +1,6 @@
 //! A core's listener and its connections: one current-thread runtime, where everything lives and dies.
 
-use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    Core, Door,
+    Beyond, Core, Door,
     routes::Routes,
     stream::streams::{Streams, TICK},
     wire::Wires,
@@ -26,6 +26,10 @@ const OVERFLOW: u64 = 256;
 /// Bytes the kernel may hold for a client that does not read. Left to itself it takes up to 4 MiB a socket
 /// (`tcp_wmem`), and a stalled client would not be noticed before.
 const SEND_BUFFER: usize = 256 << 10;
+
+/// How long a connection that has asked for nothing yet may still do so when the hub drains: its request may be on its
+/// way, or just written.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// How long to wait before accepting again when there are no descriptors, or too many connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -115,7 +119,7 @@ async fn accept(core: &Rc<Core>, wires: &Rc<Wires>, routes: &Rc<Routes>, listene
 
 /// One connection from its first byte to its last.
 async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: TcpStream) {
-    let _open = Open::new(&core.door);
+    let open = Open::new(&core.door);
     let _busy = core.door.drain.guard();
     let limits = &core.door.limits;
     // Failing to set an option only makes the connection slower, or its end later.
@@ -125,7 +129,14 @@ async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: 
     // Twice, so that one that is there and does not read is cut by us, and counted.
     let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(limits.write_timeout * 2));
     let io = TokioIo::new(wires.add(socket));
-    let service = service_fn(|request| routes.answer(&core, request));
+    let asked = Cell::new(false);
+    let service = service_fn(|mut request| {
+        asked.set(true);
+        if open.beyond {
+            request.extensions_mut().insert(Beyond);
+        }
+        routes.answer(&core, request)
+    });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -135,11 +146,15 @@ async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: 
     );
     let result = tokio::select! {
         result = &mut connection => result,
-        () = core.door.drain.begun() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                result = &mut connection => result,
-                () = core.door.drain.ended() => return,
+        () = core.door.drain.begun() => tokio::select! {
+            result = &mut connection => result,
+            () = core.door.drain.ended() => return,
+            () = last_request(&asked) => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    result = &mut connection => result,
+                    () = core.door.drain.ended() => return,
+                }
             }
         }
     };
@@ -148,19 +163,32 @@ async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: 
     }
 }
 
+/// Waits, while the hub drains, until a connection need not be read any more. hyper hangs up at once on one that has
+/// asked for nothing, and would leave a newcomer without the word to come back.
+async fn last_request(asked: &Cell<bool>) {
+    if !asked.get() {
+        tokio::time::sleep(FIRST_REQUEST).await;
+    }
+}
+
 /// Counts a connection for as long as it lives.
-struct Open(Arc<Door>);
+struct Open {
+    door: Arc<Door>,
+    /// There was no room for it. Said of the newcomer, so that whoever was there before is served on.
+    beyond: bool,
+}
 
 impl Open {
     fn new(door: &Arc<Door>) -> Self {
-        door.hub.stats().connections.add(1);
-        door.hub.stats().connections_total.add(1);
-        Self(Arc::clone(door))
+        let stats = door.hub.stats();
+        stats.connections.add(1);
+        stats.connections_total.add(1);
+        Self { beyond: stats.connections.get() > door.limits.connections as u64, door: Arc::clone(door) }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.hub.stats().connections.add(-1);
+        self.door.hub.stats().connections.add(-1);
     }
 }

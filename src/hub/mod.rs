@@ -33,6 +33,9 @@ pub mod stats;
 pub mod subscription;
 pub mod top;
 
+#[cfg(test)]
+mod tests;
+
 use board::Board;
 use stats::Stats;
 use tokio::sync::Semaphore;

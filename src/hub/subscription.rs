@@ -4,7 +4,7 @@
 //! overflow: what it holds is at most one page of the log.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -25,6 +25,9 @@ use crate::{
 
 /// Characters of a client's cursor that a gap repeats; a longer one is junk and need not come back whole.
 const CURSOR_ECHO: usize = 64;
+
+/// Topics remembered by a stream that begins with the oldest kept events: 2 MiB of names at most, shared with others.
+const MAX_BEGUN: usize = 1 << 16;
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +105,9 @@ pub struct Subscription {
     /// What the first page has to be told as, before anything else.
     stray: Option<GapReason>,
     place: Place,
+    /// For a stream that began with the oldest kept events and has not caught up: the topics that it has begun with.
+    /// What a topic lost before that is no gap.
+    begun: Option<HashSet<TopicName>>,
     endings: Endings,
     ready: VecDeque<Delivery>,
     gauge: Counted,
@@ -154,6 +160,7 @@ impl Hub {
             after,
             stray,
             place: Place::Ring,
+            begun: (from == engine::From::Earliest).then(HashSet::new),
             endings,
             ready: VecDeque::new(),
         };
@@ -271,7 +278,11 @@ impl Subscription {
         let mut frames = Vec::new();
         for item in page.items {
             match item {
-                Item::Event(event) => frames.push(Arc::new(Frame::new(self.hub.epoch(), event))),
+                Item::Event(event) => {
+                    self.begin_topic(&event.new.topic);
+                    frames.push(Arc::new(Frame::new(self.hub.epoch(), event)));
+                }
+                Item::Gap(gap) if self.begun.as_ref().is_some_and(|begun| !begun.contains(&gap.topic)) => {}
                 Item::Gap(gap) => {
                     self.deliver(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
@@ -284,9 +295,22 @@ impl Subscription {
         self.position = self.position.max(page.through);
         if page.at_end {
             self.gauge.change(|stats| &stats.live);
+            self.begun = None;
             self.place = Place::Ring;
         } else {
             self.read(engine::From::After(self.position));
+        }
+    }
+
+    /// Beyond the bound a topic trimmed before its first event is told as a gap: more truth than was asked for.
+    fn begin_topic(&mut self, topic: &TopicName) {
+        if self.begun.as_ref().is_some_and(|begun| begun.len() >= MAX_BEGUN) {
+            self.begun = None;
+        }
+        if let Some(begun) = &mut self.begun
+            && !begun.contains(topic)
+        {
+            begun.insert(topic.clone());
         }
     }
 

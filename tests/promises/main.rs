@@ -3,3 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod support;
+
+mod drain;
+mod end;
+mod gap;
+mod keepalive;
+mod limits;
+mod ndjson_out;
+mod ordering;
+mod pages;
+mod post_events;
+mod problems;
+mod publishing;
+mod publishing_is_safe;
+mod reconnect;
+mod replay;
+mod slow_reader;
+mod starting;
+mod streaming_in;
+mod topics;

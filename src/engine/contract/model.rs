@@ -42,7 +42,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 pub(crate) fn every_page_is_what_a_plain_list_says<B: Bed>() {
-    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 40, max_shrink_iters: 40, failure_persistence: None, ..Config::default() });
     let case = (steps(), 0..3usize, 1..5usize, 1..50usize);
     runner
         .run(&case, |(steps, merge_topics, events, bytes)| {

@@ -130,6 +130,21 @@ fn a_twin_in_flight_waits_and_a_dropped_answer_cancels_nothing() {
 }
 
 #[test]
+fn a_key_is_for_one_request_also_within_one_commit() {
+    let house = Memory::new();
+    faults(&house).hold();
+    let before = house.engine.append(plain(vec![event("a", "0")]));
+    house.until("the writer waits", |_| faults(&house).writes() == 1);
+    let first = house.engine.append(keyed(1, 1, vec![event("a", "1")]));
+    let twin = house.engine.append(keyed(1, 1, vec![event("a", "1")]));
+    let other = house.engine.append(keyed(1, 2, vec![event("a", "2")]));
+    faults(&house).release();
+    let [before, first, twin] = [before, first, twin].map(|answer| wait(answer).map(|receipts| receipts[0].seq));
+    assert_eq!((before, first, twin), (Ok(Seq(1)), Ok(Seq(2)), Ok(Seq(2))));
+    assert_eq!(wait(other), Err(AppendError::KeyReused));
+}
+
+#[test]
 fn nobody_sees_what_is_not_durable() {
     let house = Memory::new();
     faults(&house).hold();

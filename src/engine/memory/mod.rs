@@ -84,6 +84,10 @@ impl Store for MemoryStore {
 
     fn recovered(&self) -> Recovered {
         let kept = self.kept.read();
+        let mut topics: Vec<_> = kept.topics.iter().filter_map(|(&key, events)| summary(key, events)).collect();
+        // A name that was deleted and used again has a dead incarnation until its space is taken back.
+        topics.sort_unstable_by(|a, b| (&a.name, b.key).cmp(&(&b.name, a.key)));
+        topics.dedup_by(|older, newest| older.name == newest.name);
         let is_kept = |settings: &TopicSettings| {
             *settings != TopicSettings { deleted_through: settings.deleted_through, ..TopicSettings::default() }
         };
@@ -92,7 +96,7 @@ impl Store for MemoryStore {
             head: kept.head,
             next: kept.head.next(),
             last_time: kept.last_time,
-            topics: kept.topics.iter().filter_map(|(&key, events)| kept.summary(key, events)).collect(),
+            topics,
             settings: kept.settings.iter().filter(|(_, s)| is_kept(s)).map(|(n, s)| (n.clone(), s.clone())).collect(),
             newest_mark: kept.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
             keys: kept.keys.iter().cloned().collect(),
@@ -229,24 +233,21 @@ impl Kept {
         let start = events.map_or(0, |events| events.partition_point(|event| event.seq <= after));
         events.into_iter().flat_map(move |events| events.range(start..))
     }
+}
 
-    /// `None` when the name was deleted at or after its last event.
-    fn summary(&self, key: TopicKey, events: &VecDeque<Arc<Event>>) -> Option<TopicSummary> {
-        let (first, last) = (events.front()?, events.back()?);
-        let name = &first.new.topic;
-        let deleted = self.settings.get(name).and_then(|settings| settings.deleted_through);
-        (deleted < Some(last.seq)).then(|| TopicSummary {
-            key,
-            name: name.clone(),
-            first: first.seq,
-            first_prev: first.prev,
-            first_time: first.time,
-            last: last.seq,
-            last_closes: last.new.close,
-            events: events.len() as u64,
-            bytes: events.iter().map(|event| event.new.data.len() as u64).sum(),
-        })
-    }
+fn summary(key: TopicKey, events: &VecDeque<Arc<Event>>) -> Option<TopicSummary> {
+    let (first, last) = (events.front()?, events.back()?);
+    Some(TopicSummary {
+        key,
+        name: first.new.topic.clone(),
+        first: first.seq,
+        first_prev: first.prev,
+        first_time: first.time,
+        last: last.seq,
+        last_closes: last.new.close,
+        events: events.len() as u64,
+        bytes: events.iter().map(|event| event.new.data.len() as u64).sum(),
+    })
 }
 
 fn within<'a>(events: impl Iterator<Item = &'a Arc<Event>>, budget: Budget) -> Vec<Arc<Event>> {

@@ -23,7 +23,7 @@
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -98,6 +98,8 @@ struct Shared {
     failed: OnceLock<Arc<str>>,
     damage: damage::Seen,
     reclaiming: Mutex<reclaim::Progress>,
+    /// The segment that takes commits is mostly dead: begin another one, so that its space comes back.
+    rotate_soon: AtomicBool,
     recovered: Mutex<Option<Recovered>>,
     lock: Mutex<Option<File>>,
 }

@@ -64,6 +64,7 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
         failed: std::sync::OnceLock::new(),
         damage: damage::Seen::default(),
         reclaiming: Mutex::new(reclaim::Progress::default()),
+        rotate_soon: false.into(),
         recovered: Mutex::new(Some(found.recovered(next, known))),
         watermark: Mutex::new(found.watermark),
         lock: Mutex::new(Some(lock)),

@@ -24,6 +24,10 @@ const LOOK_BYTES: u64 = 64 << 20;
 /// A segment below this part of the rotation size is small: it is taken along when a neighbour is copied.
 const SMALL_PART: u64 = 8;
 
+/// Topics of the newest segment that are judged while the writer waits: some 100 microseconds. One with more is left
+/// until it is sealed.
+const JUDGED_TOPICS: usize = 4096;
+
 /// Small neighbours that are worth a copy of their own.
 const MANY_SMALL: usize = 8;
 
@@ -58,6 +62,7 @@ impl Looked {
 impl Shared {
     pub(super) fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
         self.alive()?;
+        self.judge_newest(live);
         let mut progress = self.reclaiming.lock();
         let looked = self.look(&mut progress, live);
         let (dead, mut rest): (Vec<_>, Vec<_>) = looked.into_iter().partition(Looked::is_dead);
@@ -78,6 +83,18 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// Asks for another segment when the one that takes commits is mostly dead: nothing of it can be taken back before
+    /// it is sealed, and on a full disk it may never reach the size that seals it.
+    fn judge_newest(&self, live: &dyn Liveness) {
+        let writer = self.writer.lock();
+        let Some(writer) = writer.as_ref().filter(|writer| writer.tally.topics.len() <= JUDGED_TOPICS) else { return };
+        let weight = writer.tally.span.weight;
+        let kept: u64 = writer.tally.topics.values().map(|topic| kept_weight(topic, live)).sum();
+        if weight >= self.config.rotate_bytes / SMALL_PART / 2 && kept < weight.div_ceil(2) {
+            self.rotate_soon.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Reads summaries from where the last call stopped, once around at most.

@@ -17,8 +17,8 @@ const AMPLIFICATION: u64 = 8;
 /// What one commit writes besides its data.
 const COMMIT_BYTES: u64 = 16 << 10;
 
-/// An ordinary commit: what 512 publishers of 128 bytes each wait for.
-const ORDINARY_BYTES: u64 = 64 << 10;
+/// The commit that readiness speaks for: one event of the largest size that publishers may send by default.
+const ORDINARY_BYTES: u64 = 1 << 20;
 
 /// The disk below a directory, and how much of it must stay free.
 #[derive(Debug)]

@@ -68,7 +68,8 @@ impl Shared {
             let db = std::fs::metadata(writer.segment.dir.join("db"));
             db.is_ok_and(|db| db.len() >= self.config.rotate_bytes)
         };
-        !empty && (writer.begun.elapsed() >= self.config.rotate_age || full())
+        let due = writer.begun.elapsed() >= self.config.rotate_age || full();
+        !empty && (due || self.rotate_soon.swap(false, Ordering::Relaxed))
     }
 
     /// Begins another segment and leaves the old one to be sealed.

@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header, request::Parts};
 
 use super::{
     Answer, Core, body,
@@ -32,7 +32,7 @@ use wish::{Form, Wish};
 pub async fn get<B>(core: &Rc<Core>, request: Request<B>) -> Result<Answer, Problem> {
     let (parts, _) = request.into_parts();
     let wish = Wish::from_query(&parts, &core.door.limits)?;
-    answer(core, wish).await
+    answer(core, &parts, wish).await
 }
 
 /// `POST /events`: the same by a JSON body, for clients with long lists.
@@ -46,11 +46,11 @@ where
     let (parts, body) = request.into_parts();
     let (body, _reserved) = body::read(&core.door, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
     let wish = Wish::from_json(&parts, &body, &core.door.limits)?;
-    answer(core, wish).await
+    answer(core, &parts, wish).await
 }
 
-async fn answer(core: &Rc<Core>, wish: Wish) -> Result<Answer, Problem> {
-    if let Some(reason) = core.door.refusal() {
+async fn answer(core: &Rc<Core>, parts: &Parts, wish: Wish) -> Result<Answer, Problem> {
+    if let Some(reason) = core.door.refusal(&parts.extensions) {
         return turn_away(core, &wish, reason);
     }
     let portion = match wish.form {

@@ -7,13 +7,12 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
     http::{
-        Answer, Core, envelope, full,
+        Answer, Core, body, envelope,
         problem::{Code, Problem},
         stream::language::GapNotice,
     },
@@ -90,8 +89,5 @@ pub async fn answer(
         }
     }
     page.next = next.to_string();
-    let mut answer = Answer::new(full(serde_json::to_vec(&page).expect("a page is JSON")));
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(answer)
+    Ok(body::json(serde_json::to_string(&page).expect("a page is JSON")))
 }

@@ -3,9 +3,9 @@
 //! | request | events | file |
 //! |---|---|---|
 //! | `?topic=T`, any Content-Type but a stream's | the body, as it is | this one |
-//! | no `topic` | a JSON envelope, or an array of them in one commit | [`envelope`] |
-//! | `application/x-ndjson` | an envelope a line, or bare JSON with `?topic=` | [`stream`] |
-//! | `text/event-stream` and `?topic=` | one for each block with data | [`stream`] |
+//! | no `topic` | a JSON envelope, or an array of them in one commit | `envelope` |
+//! | `application/x-ndjson` | an envelope a line, or bare JSON with `?topic=` | `stream` |
+//! | `text/event-stream` and `?topic=` | one for each block with data | `stream` |
 //!
 //! `event`, `retry` and `close` in the query are what an envelope or a block leaves out. 200 means durable.
 
@@ -49,7 +49,7 @@ where
     B: http_body::Body<Data = Bytes> + 'static,
 {
     let (head, body) = request.into_parts();
-    let ask = match door.admit().and_then(|()| Ask::new(&head)) {
+    let ask = match door.admit(&head.extensions).and_then(|()| Ask::new(&head)) {
         Ok(ask) => ask,
         Err(problem) => {
             body::discard(door, &head.headers, body).await;

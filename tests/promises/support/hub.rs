@@ -1,11 +1,12 @@
 //! The real binary, started on a free port with a store of its own, and ended with the test.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    eventually,
+    PATIENCE, eventually,
     wire::{self, Answer, EventStream},
 };
 
@@ -71,6 +72,30 @@ impl Hub {
         Self { address, process, store, arguments, log }
     }
 
+    /// What `gapless serve` says when it does not start: exit code and stderr.
+    pub(crate) fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
+            .arg("serve")
+            .args(arguments)
+            .current_dir(directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut code = None;
+        let given_up = Instant::now() + PATIENCE;
+        while code.is_none() && Instant::now() < given_up {
+            std::thread::sleep(Duration::from_millis(10));
+            code = process.try_wait().expect("ours");
+        }
+        let _ = process.kill();
+        let _ = process.wait();
+        let mut stderr = String::new();
+        process.stderr.take().expect("piped").read_to_string(&mut stderr).expect("UTF-8");
+        (code.expect("it gives up").code(), stderr)
+    }
+
     /// The store's directory.
     pub(crate) fn data(&self) -> std::path::PathBuf {
         Path::new(self.store.path()).join("data")
@@ -118,12 +143,6 @@ impl Hub {
         Self::spawn(Arc::clone(&self.store), self.arguments.clone(), &self.address.to_string())
     }
 
-    /// The same store with other arguments, on the same address.
-    pub(crate) fn again_with(&self, arguments: &[&str]) -> Self {
-        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
-        Self::spawn(Arc::clone(&self.store), arguments, &self.address.to_string())
-    }
-
     /// Publishes `data` raw; answers with the id.
     pub(crate) fn publish(&self, topic: &str, data: &str) -> String {
         let answer = self.post(&format!("/publish?topic={topic}"), &[("content-type", "text/plain")], data.as_bytes());
@@ -137,6 +156,45 @@ impl Hub {
 
     pub(crate) fn get(&self, target: &str) -> Answer {
         wire::request(self.address, "GET", target, &[], b"")
+    }
+
+    pub(crate) fn request(&self, method: &str, target: &str, body: &[u8]) -> Answer {
+        wire::request(self.address, method, target, &[], body)
+    }
+
+    /// Changes a topic's settings, which must be accepted; answers with its state.
+    pub(crate) fn put(&self, topic: &str, settings: &str) -> Value {
+        let answer = self.request("PUT", &format!("/topics/{topic}"), settings.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// A topic's state.
+    pub(crate) fn topic(&self, topic: &str) -> Value {
+        self.get(&format!("/topics/{topic}")).json()
+    }
+
+    /// Deletes a topic that must be there.
+    pub(crate) fn delete(&self, topic: &str) {
+        assert_eq!(self.request("DELETE", &format!("/topics/{topic}"), b"").status, 204);
+    }
+
+    /// Data of the first thousand kept events, oldest first.
+    pub(crate) fn kept(&self, topic: &str) -> Vec<String> {
+        let page = self.page(&format!("topic={topic}&from=earliest&limit=1000"));
+        let events = page["events"].as_array().expect("a list");
+        events.iter().map(|event| event["data"].as_str().expect("text").into()).collect()
+    }
+
+    /// Keeps the newest `count` events of a topic and waits until the rest is gone.
+    pub(crate) fn trim(&self, topic: &str, count: u64) {
+        self.put(topic, &format!("{{\"retention\":{{\"max_events\":{count}}}}}"));
+        eventually("the rest is trimmed", || self.topic(topic)["events"] == count);
+    }
+
+    /// Waits until `count` streams listen to a topic.
+    pub(crate) fn heard_by(&self, topic: &str, count: u64) {
+        eventually("the streams listen", || self.topic(topic)["subscribers"] == count);
     }
 
     /// A page of events as JSON.

@@ -16,3 +16,16 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// Fails unless `answer` is a whole problem with this status and code; answers with it.
+pub(crate) fn assert_problem(answer: &wire::Answer, status: u16, code: &str) -> serde_json::Value {
+    assert_eq!(answer.status, status, "{}", answer.text());
+    assert_eq!(answer.headers.get("content-type"), Some("application/problem+json"));
+    let problem = answer.json();
+    assert_eq!(problem["code"], code, "{problem}");
+    assert_eq!(problem["status"], status);
+    for member in ["type", "title", "detail"] {
+        assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "no {member}: {problem}");
+    }
+    problem
+}

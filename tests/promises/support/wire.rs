@@ -117,6 +117,67 @@ pub(crate) fn try_watch(address: SocketAddr, query: &str, last_event_id: Option<
     })
 }
 
+/// Connects and sends these bytes as they are.
+pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut socket = TcpStream::connect(address).expect("the hub listens");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket.set_write_timeout(Some(PATIENCE)).expect("a socket");
+    socket.write_all(bytes).expect("the hub reads");
+    socket
+}
+
+/// Everything the hub sends until it hangs up.
+pub(crate) fn drained(mut socket: &TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match socket.read_to_end(&mut bytes) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+        Err(error) => panic!("it did not hang up: {error}"),
+    }
+    bytes
+}
+
+/// A request whose body is sent bit by bit.
+pub(crate) struct Upload(TcpStream);
+
+impl Upload {
+    /// Sends the head of a `POST` with a chunked body.
+    pub(crate) fn open(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Self {
+        let mut head = format!("POST {target} HTTP/1.1\r\nhost: {address}\r\ntransfer-encoding: chunked\r\n");
+        for (name, value) in headers {
+            write!(head, "{name}: {value}\r\n").expect("memory");
+        }
+        head.push_str("\r\n");
+        Self(send(address, head.as_bytes()))
+    }
+
+    /// Sends a chunk.
+    pub(crate) fn send(&mut self, text: &str) {
+        self.0.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).expect("the hub reads");
+    }
+
+    /// Ends the body.
+    pub(crate) fn finish(&mut self) {
+        self.0.write_all(b"0\r\n\r\n").expect("the hub reads");
+    }
+
+    /// The socket.
+    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+        &mut self.0
+    }
+
+    /// Sends a chunk and waits for the head of the answer.
+    pub(crate) fn answer_after(&mut self, text: &str) -> Incoming {
+        self.send(text);
+        self.answer()
+    }
+
+    /// The head of the answer, whose body is read while this one is sent.
+    pub(crate) fn answer(&self) -> Incoming {
+        Incoming::read(self.0.try_clone().expect("a socket"), false).expect("the hub answers")
+    }
+}
+
 impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
@@ -158,6 +219,31 @@ impl Incoming {
             Body::Plain { reader, left: length }
         };
         Ok(Self { status, headers, socket, body })
+    }
+
+    /// The rest of the body.
+    pub(crate) fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.read_to_end(&mut bytes).expect("a whole body");
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    /// The body's bytes up to and with `needle`.
+    pub(crate) fn until(&mut self, needle: &str) -> String {
+        let mut bytes = Vec::new();
+        let mut byte = [0];
+        while !bytes.ends_with(needle.as_bytes()) {
+            let read = self.read(&mut byte).expect("within patience");
+            assert!(read == 1, "{needle:?} never came, only {:?}", String::from_utf8_lossy(&bytes));
+            bytes.push(byte[0]);
+        }
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    /// The next line, as JSON.
+    pub(crate) fn json(&mut self) -> Value {
+        let line = self.line().expect("a line");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
     }
 
     /// The socket, for tests that stop reading or hang up.
@@ -254,6 +340,11 @@ impl EventStream {
             }
             self.parser.push(&bytes[..read], |block| self.ready.push_back(block.expect("well-formed")));
         }
+    }
+
+    /// The data of all events until the response ends.
+    pub(crate) fn all(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.next()).map(|message| message.data).collect()
     }
 
     /// The data of the next `count` events.

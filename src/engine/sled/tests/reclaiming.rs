@@ -220,3 +220,27 @@ fn a_crash_between_copy_and_removal_leaves_one_of_them() {
     assert_eq!((recovered.lost, bench.segments()), (vec![], 2));
     assert_eq!(std::fs::read_dir(store.join("seg")).expect("there").count(), 2);
 }
+
+#[test]
+fn a_deleted_topics_space_comes_back_before_its_segment_is_full() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 64 << 20, ..config(dir.path()) });
+    let mut kept = Kept::default();
+    let data = "x".repeat(500_000);
+    for _ in 0..20 {
+        bench.publish(&[("large", &data)]);
+    }
+    let before = bench.store.disk_bytes();
+    bench.keep(&mut kept, "large", 0);
+    bench.store.reclaim(&kept).expect("reclaimed");
+    assert_eq!(bench.segments(), 1, "nothing is taken from the segment that takes commits");
+    for text in ["after", "the", "deletion"] {
+        bench.publish(&[("small", text)]);
+    }
+    bench.keep(&mut kept, "small", usize::MAX);
+    bench.sealed();
+    bench.store.reclaim(&kept).expect("reclaimed");
+    bench.check_kept(&kept);
+    let after = bench.store.disk_bytes();
+    assert!(after < before / 2, "{before} bytes before, {after} after");
+}

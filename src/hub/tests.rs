@@ -1,0 +1,80 @@
+//! A hub over an engine in memory, its subscriptions polled by hand.
+
+use std::{future::poll_fn, sync::Arc};
+
+use super::{
+    Hub, HubConfig,
+    board::Board,
+    subscription::{Delivery, Portion, Start, Subscription},
+};
+use crate::{
+    engine::{
+        Append, TopicChange,
+        log::{LogConfig, LogEngine},
+        memory::MemoryStore,
+    },
+    event::{Data, Filter, NewEvent, Selection, TopicName},
+};
+
+fn hub() -> Arc<Hub> {
+    let config = HubConfig::default();
+    let board = Board::new(1, &config);
+    let engine = LogEngine::open(MemoryStore::new(), LogConfig::default(), Arc::clone(&board) as _);
+    Hub::new(engine, board, config)
+}
+
+async fn publish(hub: &Hub, topic: &str, data: &str) {
+    let event = NewEvent::new(TopicName::new(topic).expect("valid"), Data::from(data));
+    hub.publish(Append { events: vec![event], expect: None, key: None }).await.expect("appended");
+}
+
+async fn keep(hub: &Hub, topic: &str, max_events: u64) {
+    let change = TopicChange { max_events: Some(Some(max_events)), ..TopicChange::default() };
+    let topic = TopicName::new(topic).expect("valid");
+    hub.configure(topic.clone(), change).await.expect("configured");
+    while hub.topic(&topic).expect("in use").state.events > max_events {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+}
+
+/// Reads until the subscription has caught up: data of events, and `gap TOPIC`.
+async fn read(subscription: &mut Subscription) -> Vec<String> {
+    let mut all = Vec::new();
+    loop {
+        let delivery = poll_fn(|cx| match subscription.poll_next(cx) {
+            std::task::Poll::Pending if subscription.caught_up() => std::task::Poll::Ready(None),
+            polled => polled.map(Some),
+        });
+        match delivery.await {
+            None => return all,
+            Some(Delivery::Events(frames)) => {
+                all.extend(frames.iter().map(|frame| frame.event.new.data.as_str().to_owned()));
+            }
+            Some(Delivery::Gap(gap)) => {
+                all.push(gap.topic.map_or("gap".to_owned(), |topic| format!("gap {topic}")));
+            }
+            Some(other) => all.push(format!("{other:?}")),
+        }
+    }
+}
+
+#[tokio::test]
+async fn from_the_oldest_kept_event_on_nothing_is_a_gap() {
+    let hub = hub();
+    for n in 0..6 {
+        publish(&hub, "a", &format!("a{n}")).await;
+        publish(&hub, "b", &format!("b{n}")).await;
+    }
+    keep(&hub, "b", 1).await;
+    let filters = ["a", "b"].map(|text| Filter::new(text).expect("valid"));
+    let selection = Selection::new(filters).expect("some");
+    // Pages of two events: the page that meets b's mark is not the first.
+    let portion = Portion { events: 2, bytes: 1 << 20 };
+    let from = |start| hub.subscribe(selection.clone(), start, portion, 0);
+    let kept = ["a0", "a1", "a2", "a3", "a4", "a5", "b5"];
+    assert_eq!(read(&mut from(Start::Earliest)).await, kept);
+    let unknown = read(&mut from(Start::Cursor("of another hub".into()))).await;
+    assert_eq!(unknown, [&["gap"], &kept[..]].concat());
+    let before_all = Start::Cursor(format!("{}-0", hub.epoch()));
+    assert!(read(&mut from(before_all)).await.contains(&"gap b".to_owned()), "a cursor is told");
+}

@@ -1,0 +1,137 @@
+//! Every bound is kept, and whoever meets one is told what to do.
+
+use std::{io::Write, net::TcpStream};
+
+use super::support::{
+    assert_problem, eventually,
+    hub::Hub,
+    wire::{self, Incoming, Upload},
+};
+
+#[test]
+fn beyond_the_connections_newcomers_are_told_to_come_back() {
+    let hub = Hub::start_with(&["--http-connections", "3"]);
+    let mut inside: Vec<_> = (0..3).map(|_| hub.watch("topic=t")).collect();
+    let mut eventsource = hub.watch("topic=t");
+    assert_eq!((eventsource.incoming.status, eventsource.next()), (200, None));
+    assert!(eventsource.retry().unwrap() >= 3000);
+    drop(eventsource);
+    for accept in ["application/json", "application/x-ndjson"] {
+        let answer = wire::request(hub.address, "GET", "/events?topic=t", &[("accept", accept)], b"");
+        assert_problem(&answer, 429, "over-capacity");
+        assert!(answer.headers.get("retry-after").is_some());
+    }
+    assert_problem(&hub.post("/publish?topic=t", &[], b"x"), 429, "over-capacity");
+    drop(inside.pop());
+    eventually("there is room again", || hub.post("/publish?topic=t", &[], b"x").status == 200);
+    assert_eq!(inside[0].data(1), ["x"]);
+}
+
+#[test]
+fn who_is_inside_is_served_while_others_are_turned_away() {
+    let hub = Hub::start_with(&["--http-connections", "1"]);
+    let inside = wire::send(hub.address, b"GET /topics HTTP/1.1\r\nhost: x\r\n\r\n");
+    assert_eq!(Incoming::read(inside.try_clone().unwrap(), false).unwrap().status, 200);
+    let _outside = hub.watch("topic=t");
+    let publish = b"POST /publish?topic=t HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx";
+    (&inside).write_all(publish).unwrap();
+    assert_eq!(Incoming::read(inside, false).unwrap().status, 200);
+}
+
+#[test]
+fn a_header_line_or_a_head_that_is_too_large_is_431() {
+    let hub = Hub::start();
+    let with = |name: &str, value: &str| wire::request(hub.address, "GET", "/topics", &[(name, value)], b"");
+    assert_eq!(with("x-large", &"x".repeat(8000)).status, 200);
+    assert_problem(&with("x-large", &"x".repeat(8193)), 431, "headers-too-large");
+    let head = format!("x: {}\r\n", "x".repeat(8000)).repeat(9);
+    let socket = wire::send(hub.address, format!("GET /topics HTTP/1.1\r\nhost: x\r\n{head}\r\n").as_bytes());
+    assert_eq!(Incoming::read(socket, false).unwrap().status, 431);
+}
+
+#[test]
+fn a_head_that_does_not_end_is_cut() {
+    let hub = Hub::start_with(&["--http-header-timeout", "1s"]);
+    for begun in ["", "GET /to", "GET /topics HTTP/1.1\r\nx: y\r\n"] {
+        let socket = wire::send(hub.address, begun.as_bytes());
+        let answer = String::from_utf8(wire::drained(&socket)).unwrap();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+}
+
+#[test]
+fn a_head_that_drips_is_cut_too() {
+    let hub = Hub::start_with(&["--http-header-timeout", "1s"]);
+    let mut socket = wire::send(hub.address, b"GET /topics HTTP/1.1\r\n");
+    eventually("it is cut", || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        socket.write_all(b"x: y\r\n").is_err()
+    });
+}
+
+#[test]
+fn a_body_that_stalls_is_given_up() {
+    let hub = Hub::start_with(&["--http-body-timeout", "1s"]);
+    let mut upload = Upload::open(hub.address, "/publish?topic=t", &[]);
+    let mut answer = upload.answer_after("half");
+    assert_eq!(answer.status, 408);
+    assert!(answer.rest().contains("request-timeout"));
+    assert_eq!(hub.get("/topics/t").status, 404);
+}
+
+#[test]
+fn bodies_in_flight_are_bounded_and_free_again() {
+    let sizes = ["--publish-event-bytes", "1MiB", "--publish-batch-bytes", "1MiB", "--publish-inflight-bytes", "1MiB"];
+    let hub = Hub::start_with(&sizes);
+    let large = vec![b'x'; 200_000];
+    let mut first = None;
+    // The first one, too, may meet the other in flight.
+    eventually("there is no room", || {
+        let mut upload = Upload::open(hub.address, "/publish?topic=t", &[]);
+        upload.send(&"x".repeat(900_000));
+        first = Some(upload);
+        hub.post("/publish?topic=u", &[], &large).status == 429
+    });
+    let mut first = first.unwrap();
+    let refused = hub.post("/publish?topic=u", &[], &large);
+    assert_problem(&refused, 429, "over-capacity");
+    assert!(refused.headers.get("retry-after").is_some());
+    assert_eq!(hub.post("/publish?topic=u", &[], b"small").status, 200);
+    first.finish();
+    assert_eq!(first.answer().status, 200);
+    assert_eq!(hub.post("/publish?topic=u", &[], &large).status, 200);
+}
+
+#[test]
+fn a_publisher_that_hangs_up_gives_its_room_back() {
+    let sizes = ["--publish-event-bytes", "1MiB", "--publish-batch-bytes", "1MiB", "--publish-inflight-bytes", "1MiB"];
+    let hub = Hub::start_with(&sizes);
+    let large = vec![b'x'; 800_000];
+    for _ in 0..3 {
+        let head = b"POST /publish?topic=t HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nx";
+        let mut gone: Option<TcpStream> = None;
+        eventually("it takes room", || {
+            gone = Some(wire::send(hub.address, head));
+            hub.post("/publish?topic=u", &[], &large).status == 429
+        });
+        drop(gone);
+        eventually("it gives it back", || hub.post("/publish?topic=u", &[], &large).status == 200);
+    }
+}
+
+#[test]
+fn a_stream_asks_for_a_bounded_number_of_topics() {
+    let hub = Hub::start_with(&["--stream-topics", "3"]);
+    let query = |count: usize| (0..count).map(|n| format!("topic={n}")).collect::<Vec<_>>().join("&");
+    assert_problem(&hub.get(&format!("/events?{}", query(4))), 400, "query-invalid");
+    drop(hub.watch(&query(3)));
+}
+
+#[test]
+fn keys_beyond_what_is_remembered_wait() {
+    let hub = Hub::start_with(&["--publish-idempotency-keys", "2"]);
+    let with = |key: &str| hub.post("/publish?topic=t", &[("idempotency-key", key)], b"x");
+    assert_eq!((with("a").status, with("b").status), (200, 200));
+    assert_problem(&with("c"), 429, "over-capacity");
+    assert_eq!((with("a").status, hub.post("/publish?topic=t", &[], b"x").status), (200, 200));
+}

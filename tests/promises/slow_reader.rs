@@ -1,0 +1,102 @@
+//! A client that does not read delays nobody, costs the hub a bounded amount, and loses nothing.
+
+use std::{thread, time::Duration};
+
+use super::support::{eventually, hub::Hub};
+
+/// What one stalled client may cost in memory, above the ring: buffers of the socket and hyper, a page of the log.
+const ROOM_KIB: u64 = 64 << 10;
+
+fn resident_kib(hub: &Hub) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", hub.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_client_that_stops_reading_delays_nobody_and_misses_nothing() {
+    let hub = Hub::start_with(&["--stream-ring-bytes", "64KiB"]);
+    let mut stalled = hub.watch("topic=t&from=earliest");
+    let mut reading = hub.watch("topic=t&from=earliest");
+    let body = "x".repeat(100_000);
+    let before = resident_kib(&hub);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..200 {
+                hub.publish("t", &format!("{n} {body}"));
+            }
+        });
+        for n in 0..200 {
+            assert!(reading.next().unwrap().data.starts_with(&format!("{n} ")));
+        }
+    });
+    let grown = resident_kib(&hub).saturating_sub(before);
+    assert!(grown < ROOM_KIB, "20 MB for a client that does not read cost {grown} KiB");
+    for n in 0..200 {
+        assert!(stalled.next().unwrap().data.starts_with(&format!("{n} ")));
+    }
+    hub.publish("t", "after");
+    assert_eq!(stalled.data(1), ["after"]);
+}
+
+#[test]
+fn many_stalled_clients_cost_a_bounded_amount() {
+    let hub = Hub::start_with(&["--stream-ring-bytes", "64KiB"]);
+    let body = "x".repeat(100_000);
+    for _ in 0..50 {
+        hub.publish("t", &body);
+    }
+    let before = resident_kib(&hub);
+    let streams: Vec<_> = (0..50).map(|_| hub.watch("topic=t&from=earliest")).collect();
+    hub.heard_by("t", 50);
+    for _ in 0..50 {
+        hub.publish("t", &body);
+    }
+    let each = resident_kib(&hub).saturating_sub(before) / 50;
+    assert!(each < 2048, "{each} KiB for each of {} stalled clients, of 10 MB each", streams.len());
+}
+
+#[test]
+fn a_stalled_client_is_cut_and_counted_and_resumes_without_loss() {
+    let hub = Hub::start_with(&["--stream-write-timeout", "1s"]);
+    let mut stalled = hub.watch("topic=t&from=earliest");
+    let mut reading = hub.watch("topic=t&from=earliest");
+    let body = "x".repeat(200_000);
+    let read = thread::spawn(move || reading.data(100));
+    for n in 0..100 {
+        hub.publish("t", &format!("{n} {body}"));
+    }
+    let read = read.join().unwrap();
+    eventually("both are gone, one of them cut", || hub.topic("t")["subscribers"] == 0);
+    assert_eq!(hub.stats()["slow_readers_cut_total"], 1);
+    let mut seen = Vec::new();
+    while let Ok(Some(message)) = stalled.try_next() {
+        seen.push(message.data);
+    }
+    assert!(seen.len() < 100, "it was cut before the end");
+    let mut resumed = match stalled.last_id() {
+        Some(id) => hub.resume("topic=t", id),
+        None => hub.watch("topic=t&from=earliest"),
+    };
+    seen.extend(resumed.data(100 - seen.len()));
+    let numbers =
+        |data: &[String]| -> Vec<String> { data.iter().map(|d| d.split(' ').next().unwrap().into()).collect() };
+    let want: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    assert_eq!(numbers(&seen), want);
+    assert_eq!(numbers(&read), want);
+}
+
+#[test]
+fn a_slow_client_that_reads_a_little_is_not_cut() {
+    let hub = Hub::start_with(&["--stream-write-timeout", "1s"]);
+    let mut slow = hub.watch("topic=t");
+    let body = "x".repeat(200_000);
+    for _ in 0..30 {
+        hub.publish("t", &body);
+    }
+    for _ in 0..30 {
+        assert_eq!(slow.data(1)[0].len(), 200_000);
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(hub.stats()["slow_readers_cut_total"], 0);
+}
