@@ -11,6 +11,12 @@ fn words(prefix: &str, range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| format!("{prefix} {n}")).collect()
 }
 
+fn publish_all(hub: &Hub, prefix: &str) {
+    for word in words(prefix, 0..20) {
+        hub.publish("story", &word);
+    }
+}
+
 #[test]
 fn what_was_published_and_what_is_published_appears() {
     let hub = Hub::start();
@@ -45,14 +51,14 @@ fn it_reconnects_by_itself_and_has_missed_nothing() {
     let mut hub = Hub::start_with(&["--stream-retry", "300ms"]);
     let mut page = Page::open(&hub);
     page.watch("story");
-    words("before", 0..20).iter().for_each(|word| drop(hub.publish("story", word)));
+    publish_all(&hub, "before");
     page.shows(&words("before", 0..20));
     hub.kill();
     page.says("Reconnecting");
     page.publish("into the void");
     eventually("the receipt says so", || page.text("#receipt").contains("cannot be reached"));
     let hub = hub.again();
-    words("after", 0..20).iter().for_each(|word| drop(hub.publish("story", word)));
+    publish_all(&hub, "after");
     page.says("Live");
     page.shows(&[words("before", 0..20), words("after", 0..20)].concat());
 }

@@ -66,8 +66,10 @@ impl Proxy {
                 command
             }
             Kind::Caddy => {
-                let site = recommended("deploy/Caddyfile", &[hub, (":80 {", format!("http://{at} {{"))]);
-                fs::write(files.path().join("Caddyfile"), format!("{{\n\tadmin off\n}}\n{site}")).unwrap();
+                let haste = "admin off\n\tgrace_period 1s".into();
+                let changes = [hub, (":80 {", format!("http://{at} {{")), ("grace_period 10s", haste)];
+                let site = recommended("deploy/Caddyfile", &changes);
+                fs::write(files.path().join("Caddyfile"), site).unwrap();
                 let mut command = Command::new(tool("caddy"));
                 command.args(["run", "--adapter", "caddyfile", "--config"]).arg(files.path().join("Caddyfile"));
                 command.env("HOME", files.path()).env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
