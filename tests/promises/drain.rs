@@ -140,3 +140,17 @@ fn a_second_signal_ends_at_once() {
     assert_eq!(hub.wait(), Some(130));
     assert_eq!(hub.again().topic("t")["last_id"], *id);
 }
+
+#[test]
+fn a_stream_that_has_seen_nothing_yet_misses_nothing_either() {
+    let mut hub = Hub::start();
+    hub.publish("t", "before");
+    let mut stream = hub.watch("topic=t");
+    hub.terminate();
+    assert!(stream.all().is_empty());
+    assert_eq!(hub.wait(), Some(0));
+    let hub = hub.again();
+    hub.publish("t", "while it was away");
+    let mut resumed = hub.resume("topic=t", stream.last_id().expect("an id to come back with"));
+    assert_eq!(resumed.data(1), ["while it was away"]);
+}

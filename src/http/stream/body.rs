@@ -60,11 +60,10 @@ impl StreamBody {
                 return Poll::Ready(None);
             }
             if self.core.door.drain.is_draining() {
-                self.over = true;
-                return Poll::Ready(self.language.retry(self.core.door.spread_retry(self.retry)));
+                return Poll::Ready(self.send_away());
             }
             let bytes = match self.subscription.poll_next(cx) {
-                Poll::Pending if self.enrolled.keepalive_due() => self.language.keepalive(),
+                Poll::Pending if self.enrolled.keepalive_due() => self.with_cursor(self.language.keepalive()),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Delivery::Events(frames)) => {
                     self.shown = frames.last().map(|frame| frame.id);
@@ -89,13 +88,28 @@ impl StreamBody {
                         None => continue,
                     }
                 }
-                Poll::Ready(Delivery::Broken) => {
-                    self.over = true;
-                    return Poll::Ready(self.language.retry(self.core.door.spread_retry(self.retry)));
-                }
+                Poll::Ready(Delivery::Broken) => return Poll::Ready(self.send_away()),
             };
             return Poll::Ready(Some(bytes));
         }
+    }
+
+    /// The last bytes of a stream that the hub ends for a reason that will pass.
+    fn send_away(&mut self) -> Option<Bytes> {
+        self.over = true;
+        let retry = self.language.retry(self.core.door.spread_retry(self.retry))?;
+        Some(self.with_cursor(retry))
+    }
+
+    /// `bytes`, and a cursor for a client that has none yet: it would come back without one, and miss what came
+    /// between. Not with the first bytes, so that a stream begins like its replay.
+    fn with_cursor(&mut self, bytes: Bytes) -> Bytes {
+        if self.shown.is_some() || !self.subscription.caught_up() {
+            return bytes;
+        }
+        let cursor = self.subscription.cursor();
+        self.shown = Some(cursor);
+        [bytes, self.language.cursor(cursor).unwrap_or_default()].concat().into()
     }
 }
 
