@@ -21,3 +21,13 @@ lint: ## formatting, clippy, links between documents
 
 bench: ## the figures, with the questions they answer
 	cargo bench
+
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+
+fuzz: ## look for inputs that break a promise, FUZZ_SECONDS each target; needs cargo-fuzz and a nightly compiler
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 || exit 1; \
+	done

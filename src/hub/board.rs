@@ -42,8 +42,8 @@ pub struct Board {
     shards: Box<[Arc<Shard>]>,
     budget: Arc<Budget>,
     lingering: Mutex<VecDeque<(Arc<Feed>, Instant)>>,
-    /// Positions of the closing events of the newest commit, whose turn their frames tell.
-    closing: Mutex<Vec<Seq>>,
+    /// Positions of the newest commit's closing events, whose turns are to come and are told by their frames.
+    closing: Mutex<VecDeque<Seq>>,
     stats: Arc<Stats>,
     top: Top,
 }
@@ -216,10 +216,13 @@ impl Observer for Board {
     }
 
     fn turned(&self, topic: &TopicName, turn: Turn) {
-        if let Turn::Closed { last } = turn
-            && self.closing.lock().contains(&last)
-        {
-            return;
+        if let Turn::Closed { last } = turn {
+            // Once each, in their order: a topic reopened and closed again ends at the same position without a frame.
+            let mut closing = self.closing.lock();
+            if closing.front() == Some(&last) {
+                closing.pop_front();
+                return;
+            }
         }
         let feeds = self.directory.read().matching(topic);
         for feed in &feeds {

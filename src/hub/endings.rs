@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::feed::Feed;
+use super::{feed::Feed, frame::Frame};
 use crate::{
-    engine::{Engine, Turn},
+    engine::{Engine, TopicState, Turn},
     event::{Selection, Seq, TopicName},
 };
 
@@ -26,10 +26,11 @@ pub(super) struct Endings {
     selection: Selection,
     /// Ended but not yet told: their last event may be ahead of the cursor.
     pending: BTreeMap<TopicName, Ending>,
-    /// Told; only topics asked for by name.
+    /// Told, by their last position then, and not in use again; only topics asked for by name.
     told: BTreeMap<TopicName, Seq>,
-    /// Closing events just delivered, to be checked with the engine: a reopened topic has not ended.
-    passed: Vec<(TopicName, Seq)>,
+    /// Closing events just delivered, and topics just told to keep nothing, whose closing event nobody will see. To be
+    /// checked with the engine: a reopened topic has not ended.
+    passed: Vec<(TopicName, Option<Seq>)>,
     /// How many of the feed's turns were seen.
     seen: u64,
 }
@@ -48,7 +49,7 @@ impl Endings {
         endings
     }
 
-    /// Asks the engine which of the topics asked for by name have ended.
+    /// Asks the engine which of the topics asked for by name have ended without being told.
     fn ask(&mut self, engine: &Arc<dyn Engine>, resumed: Option<Seq>) {
         let selection = self.selection.clone();
         for name in selection.names() {
@@ -64,23 +65,38 @@ impl Endings {
                     .map(|last| Ending { topic: name.clone(), deleted: true, last }),
             };
             if let Some(ending) = ending {
-                self.pending.insert(name.clone(), ending);
+                self.expect(ending);
             }
         }
     }
 
-    /// Closing events that are being delivered.
-    pub(super) fn passed<'a>(&mut self, closing: impl Iterator<Item = (&'a TopicName, Seq)>) {
-        self.passed.extend(closing.map(|(topic, seq)| (topic.clone(), seq)));
+    /// Events that are being delivered. One of a topic whose end was told shows that its name is used again.
+    pub(super) fn passed(&mut self, frames: &[Arc<Frame>]) {
+        for frame in frames {
+            let topic = &frame.event.new.topic;
+            self.told.remove(topic);
+            if frame.event.new.close {
+                self.passed.push((topic.clone(), Some(frame.id.seq)));
+            }
+        }
+    }
+
+    /// Nothing of `topic` is kept, so if it is closed no event says so.
+    pub(super) fn emptied(&mut self, topic: TopicName) {
+        self.passed.push((topic, None));
+    }
+
+    /// The log was read to its end: a closing event that was trimmed before its page was read is not among its events.
+    pub(super) fn caught_up(&mut self, engine: &Arc<dyn Engine>) {
+        self.ask(engine, None);
     }
 
     /// An ending whose last event is behind `position`, if there is one to tell.
     pub(super) fn due(&mut self, engine: &Arc<dyn Engine>, feed: &Feed, position: Seq) -> Option<Ending> {
         for (topic, seq) in std::mem::take(&mut self.passed) {
-            let ended = engine.topic(&topic).is_some_and(|state| state.closed && state.last == Some(seq));
-            if ended && !self.told.contains_key(&topic) {
-                self.pending.insert(topic.clone(), Ending { topic, deleted: false, last: seq });
-            }
+            let ended = |state: &TopicState| state.closed && seq.is_none_or(|seq| state.last == Some(seq));
+            let Some(state) = engine.topic(&topic).filter(ended) else { continue };
+            self.expect(Ending { topic, deleted: false, last: state.last.unwrap_or_default() });
         }
         if feed.turns() != self.seen {
             self.follow(engine, feed, position);
@@ -91,6 +107,13 @@ impl Endings {
             self.told.insert(topic, ending.last);
         }
         Some(ending)
+    }
+
+    /// Keeps an ending until its last event is behind the cursor, unless it was told.
+    fn expect(&mut self, ending: Ending) {
+        if self.told.get(&ending.topic).is_none_or(|&told| told < ending.last) {
+            self.pending.insert(ending.topic.clone(), ending);
+        }
     }
 
     /// Catches up with the feed's turns.
@@ -107,9 +130,7 @@ impl Endings {
                     Turn::Closed { last } => (last, false),
                     Turn::Deleted { last } => (last, true),
                 };
-                if !self.told.contains_key(&topic) {
-                    self.pending.insert(topic.clone(), Ending { topic, deleted, last });
-                }
+                self.expect(Ending { topic, deleted, last });
             }
         } else {
             self.pending.clear();

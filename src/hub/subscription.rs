@@ -286,6 +286,9 @@ impl Subscription {
                 Item::Gap(gap) => {
                     self.deliver(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
+                    if gap.resumes_at.is_none() {
+                        self.endings.emptied(gap.topic.clone());
+                    }
                     self.tell(Some(gap.topic), gap.resumes_at, reason);
                 }
             }
@@ -294,6 +297,7 @@ impl Subscription {
         self.deliver(frames);
         self.position = self.position.max(page.through);
         if page.at_end {
+            self.endings.caught_up(&self.hub.engine);
             self.gauge.change(|stats| &stats.live);
             self.begun = None;
             self.place = Place::Ring;
@@ -319,8 +323,7 @@ impl Subscription {
         debug_assert!(frames[0].id.seq > self.position, "no event twice");
         self.position = last.id.seq;
         self.after = None;
-        let closing = frames.iter().filter(|frame| frame.event.new.close);
-        self.endings.passed(closing.map(|frame| (&frame.event.new.topic, frame.id.seq)));
+        self.endings.passed(&frames);
         self.ready.push_back(Delivery::Events(frames));
     }
 

@@ -8,7 +8,7 @@ use std::{
 use super::{
     core::Core,
     page::{Draft, View},
-    run::{Run, STEP, cut},
+    run::{Run, cut},
     store::{Budget, Store, StoreError, TopicKey},
     table::pass,
 };
@@ -79,6 +79,7 @@ impl<S: Store> Core<S> {
                 return Ok(draft.finish());
             }
             draft.events.clear(); // deleted meanwhile
+            self.judge_reused(name, &mut draft);
         }
         self.judge_unused(&Selection::from(name.clone()), &mut draft);
         Ok(draft.finish())
@@ -147,23 +148,25 @@ impl<S: Store> Core<S> {
         budget: Budget,
     ) -> Result<Page, StoreError> {
         let mut runs = Vec::with_capacity(candidates.len());
-        // Two at least, for the chain's next link; more as it turns out who is busy.
-        let share = (budget.events / candidates.len().max(1)).clamp(2, STEP);
+        // A few each at first; more as it turns out who is busy.
+        let share = budget.events / candidates.len().max(1);
         for candidate in candidates {
             let mut run = Run::after(draft.start.max(candidate.before.mark));
-            run.extend(self, candidate.key, share)?;
+            run.extend(self, candidate.key, run.step(share))?;
             runs.push(run);
         }
         loop {
             let known = runs.iter().filter(|run| !run.whole).map(Run::end).min().unwrap_or(draft.head);
             draft.through = known.min(draft.head);
-            let held: usize = runs.iter().map(|run| run.up_to(draft.through).len()).sum();
-            if draft.through == draft.head || held >= budget.events {
+            let held: Vec<&[_]> = runs.iter().map(|run| run.up_to(draft.through)).collect();
+            let events: usize = held.iter().map(|run| run.len()).sum();
+            let bytes: u64 = held.iter().flat_map(|run| run.iter()).map(|header| header.bytes).sum();
+            if draft.through == draft.head || events >= budget.events || bytes >= budget.bytes as u64 {
                 break;
             }
             for (run, candidate) in runs.iter_mut().zip(candidates) {
                 if !run.whole && run.end() == known {
-                    run.extend(self, candidate.key, (budget.events - held).clamp(2, STEP))?;
+                    run.extend(self, candidate.key, run.step(budget.events - events))?;
                 }
             }
         }
@@ -176,7 +179,10 @@ impl<S: Store> Core<S> {
                 let after = draft.start.max(candidate.before.mark);
                 events = self.store.topic_events((candidate.key, &candidate.name), after, last.seq, all)?;
             }
-            let Some(view) = self.view(candidate) else { continue }; // deleted: `judge_unused` tells
+            let Some(view) = self.view(candidate) else {
+                self.judge_reused(&candidate.name, &mut draft);
+                continue;
+            };
             events.retain(|event| event.seq > view.mark);
             draft.judge_mark(&candidate.name, &view);
             let beyond = run.headers[wanted..].iter().map(|header| (header.seq, header.prev));
@@ -231,6 +237,15 @@ impl<S: Store> Core<S> {
         }
         self.judge_unused(selection, &mut draft);
         Ok(draft.finish())
+    }
+
+    /// Tells of a topic that was deleted while its events were read, when its name is in use again: the mark of the
+    /// new one says where the old one ended. [`Core::judge_unused`] tells of it when it is not.
+    fn judge_reused(&self, name: &TopicName, draft: &mut Draft<'_>) {
+        let reused = self.table.read().get(name).map(View::of);
+        if let Some(view) = reused {
+            draft.judge_mark(name, &view);
+        }
     }
 
     /// Tells of names in the selection that are not in use, but were.

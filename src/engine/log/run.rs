@@ -7,7 +7,11 @@ use super::{
 use crate::event::Seq;
 
 /// Headers read at once of one topic: 16 KiB of them.
-pub(super) const STEP: usize = 512;
+const STEP: usize = 512;
+
+/// Headers read first. Each further read of a run doubles what it has, so that a page of a few large events does not
+/// look through the store for a thousand small ones.
+pub(super) const FIRST: usize = 16;
 
 /// What is known of a topic's next events.
 pub(super) struct Run {
@@ -29,6 +33,11 @@ impl Run {
 
     pub(super) fn up_to(&self, through: Seq) -> &[Header] {
         &self.headers[..self.headers.partition_point(|header| header.seq <= through)]
+    }
+
+    /// How many headers to read next when `wanted` more would fill the page. At least two: the chain's next link, too.
+    pub(super) fn step(&self, wanted: usize) -> usize {
+        wanted.clamp(2, self.headers.len().clamp(FIRST, STEP))
     }
 
     pub(super) fn extend<S: Store>(&mut self, core: &Core<S>, key: TopicKey, max: usize) -> Result<(), StoreError> {

@@ -83,6 +83,16 @@ where
     Ok(body::json(json))
 }
 
+/// The events of a JSON body that comes without a query: the reader of envelopes by itself, for `fuzz/`.
+///
+/// # Errors
+/// Says why it is refused.
+#[doc(hidden)]
+pub fn read_json(body: &[u8], event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
+    let (head, ()) = Request::post("/publish").body(()).expect("a valid request").into_parts();
+    envelope::parse(body, &Ask::new(&head)?, event_bytes).map(|(events, _)| events)
+}
+
 fn append(ask: &Ask, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Problem> {
     ask.check_one_topic(&events)?;
     let key = ask.key.as_deref().map(|key| key::idempotency(key, &events, ask.expect, shape));

@@ -1,0 +1,81 @@
+//! Any text may come back as a `Last-Event-ID`: it resumes where it says, or the client is told that it cannot.
+//!
+//! Input: the text; `E` in it stands for the epoch of the store.
+
+use std::{future::poll_fn, sync::Arc};
+
+use gapless::{
+    engine::{Append, log::LogConfig, log::LogEngine, memory::MemoryStore},
+    event::{EventId, NewEvent, Seq, TopicName},
+    hub::{
+        Hub, HubConfig,
+        board::Board,
+        subscription::{Delivery, GapReason, Portion, Start, Subscription},
+    },
+};
+use tokio::runtime::{Builder, Runtime};
+
+/// Events in the log.
+const HEAD: u64 = 3;
+
+struct House {
+    runtime: Runtime,
+    hub: Arc<Hub>,
+}
+
+/// Resumes with the input as the cursor.
+pub(crate) fn holds_for(input: &[u8]) {
+    thread_local!(static HOUSE: House = House::new());
+    HOUSE.with(|house| {
+        let text = String::from_utf8_lossy(input).replace('E', house.hub.epoch().as_str());
+        let id = EventId::parse(&text);
+        if let Some(id) = id {
+            assert_eq!(EventId::parse(&id.to_string()), Some(id), "an id survives its text");
+            assert!(id.to_string().len() <= 37);
+        }
+        house.resume(&text, id);
+    });
+}
+
+impl House {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        let board = Board::new(1, &HubConfig::default());
+        let engine = LogEngine::open(MemoryStore::new(), LogConfig::default(), board.clone());
+        let hub = Hub::new(engine, board, HubConfig::default());
+        let events = (0..HEAD).map(|_| NewEvent::new(topic(), "x")).collect();
+        runtime.block_on(hub.publish(Append { events, expect: None, key: None })).expect("accepted");
+        Self { runtime, hub }
+    }
+
+    fn resume(&self, text: &str, id: Option<EventId>) {
+        let known = id.filter(|id| id.epoch == self.hub.epoch());
+        let stray = match known {
+            None => Some(GapReason::Unknown),
+            Some(id) => (id.seq > Seq(HEAD)).then_some(GapReason::Ahead),
+        };
+        let portion = Portion { events: 100, bytes: 1 << 20 };
+        let mut stream = self.hub.subscribe(topic().into(), Start::Cursor(text.into()), portion, 0);
+        if let Some(reason) = stray {
+            let Delivery::Gap(gap) = self.next(&mut stream) else { panic!("{text:?} is told first") };
+            assert_eq!((gap.reason, gap.topic), (reason, None), "{text:?}");
+            assert_eq!(gap.after, Some(text.chars().take(64).collect()), "the cursor as it came");
+        }
+        let after = if stray.is_some() { 0 } else { known.map_or(0, |id| id.seq.0) };
+        if after < HEAD {
+            let Delivery::Events(frames) = self.next(&mut stream) else { panic!("{text:?}: the rest follows") };
+            let seqs: Vec<u64> = frames.iter().map(|frame| frame.id.seq.0).collect();
+            assert_eq!(seqs, (after + 1..=HEAD).collect::<Vec<_>>(), "{text:?}");
+        }
+        assert!(stream.caught_up(), "{text:?}");
+        assert_eq!(stream.cursor().seq, Seq(HEAD));
+    }
+
+    fn next(&self, stream: &mut Subscription) -> Delivery {
+        self.runtime.block_on(poll_fn(|cx| stream.poll_next(cx)))
+    }
+}
+
+fn topic() -> TopicName {
+    TopicName::new("t").expect("valid")
+}

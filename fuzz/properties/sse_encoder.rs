@@ -1,0 +1,44 @@
+//! Whatever a publisher sends is read by a client as exactly one event, with exactly that data.
+//!
+//! Input: the length of the event's name, its name, a byte that says what else it has, and its data.
+
+use bytes::Bytes;
+use gapless::event::{
+    Data, Epoch, Event, EventId, EventName, Millis, NewEvent, Seq, TopicName,
+    sse::{encode, encode_notice},
+    sse_parser::{Block, Parser},
+};
+
+/// Encodes the input as an event, twice, and as a notice, and reads it all back.
+pub(crate) fn holds_for(input: &[u8]) {
+    let Some((&length, rest)) = input.split_first() else { return };
+    let (name, rest) = rest.split_at(usize::from(length).min(rest.len()));
+    let Some((&flags, data)) = rest.split_first() else { return };
+    let name = std::str::from_utf8(name).ok().and_then(|name| EventName::new(name).ok()).unwrap_or_default();
+    let Ok(data) = Data::new(Bytes::copy_from_slice(data)) else { return };
+    let text = data.as_str().to_owned();
+    let retry = (flags & 1 == 1).then(|| u32::from(flags) * 1000);
+    let new = NewEvent { name: name.clone(), retry, ..NewEvent::new(TopicName::new("t").expect("valid"), data) };
+    let event = Event { seq: Seq(u64::MAX - u64::from(flags)), prev: Seq(0), time: Millis(0), new };
+    let epoch = Epoch::new("0a1b2c3d").expect("valid");
+
+    let mut bytes = Vec::new();
+    encode(&mut bytes, epoch, &event);
+    encode(&mut bytes, epoch, &event);
+    encode_notice(&mut bytes, "hub.gap", &text);
+
+    let data = Some(text.replace("\r\n", "\n").replace('\r', "\n"));
+    let id = Some(EventId { epoch, seq: event.seq }.to_string());
+    let named = if name.is_default() { String::new() } else { name.as_str().to_owned() };
+    let want = Block { event: named, data: data.clone(), id, retry: retry.map(u64::from) };
+    let notice = Block { event: "hub.gap".into(), data, ..Block::default() };
+    assert_eq!(blocks(&bytes), [want.clone(), want, notice], "{:?}", String::from_utf8_lossy(&bytes));
+}
+
+fn blocks(bytes: &[u8]) -> Vec<Block> {
+    let mut parser = Parser::new(usize::MAX);
+    let mut blocks = Vec::new();
+    parser.push(bytes, |block| blocks.push(block.expect("well-formed")));
+    assert!(!parser.is_mid_block(), "the last event is ended");
+    blocks
+}

@@ -1,0 +1,154 @@
+//! Killed at any moment, the hub loses nothing it acknowledged and shows nothing it can take back.
+//!
+//! The real process is killed (SIGKILL) again and again, while it serves and while it starts. Publishers of every kind
+//! and subscribers that come back as an EventSource does never stop. Then the ledger is compared with the log.
+//!
+//! `GAPLESS_CRASH_KILLS` sets how often, `GAPLESS_CRASH_SEED` repeats a run's choices (not its timing).
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod ledger;
+mod process;
+mod publisher;
+mod subscriber;
+#[path = "../promises/support/mod.rs"]
+#[expect(dead_code, reason = "shared with the promises, which need more of it")]
+mod support;
+mod verdict;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use fastrand::Rng;
+
+use self::{
+    ledger::Ledger,
+    process::Process,
+    subscriber::{Seen, Wish},
+};
+
+/// The least a run kills: enough that each kind of moment is met, in the few minutes CI has.
+const KILLS: u32 = 200;
+
+/// What a run is.
+struct Plan {
+    /// It kills so many times less often than asked.
+    divide_kills: u32,
+    arguments: &'static [&'static str],
+    topics: &'static [&'static str],
+    /// Longest time the hub may serve before it is killed.
+    serve: Duration,
+    /// Data of an event is at most this long.
+    data_bytes: usize,
+    /// Eight subscribers.
+    wishes: &'static [Wish],
+}
+
+const SERVING: Plan = Plan {
+    divide_kills: 1,
+    arguments: &[],
+    topics: &["kept/a", "kept/b", "kept/c/d", "kept/c/e", "kept/long name ü"],
+    serve: Duration::from_millis(800),
+    data_bytes: 2_000,
+    wishes: &[
+        Wish::from_earliest(&["kept/a"]),
+        Wish::from_earliest(&["kept/b"]),
+        Wish::from_earliest(&["kept/a", "kept/c/d"]),
+        Wish::from_earliest(&["kept/*"]),
+        Wish::from_earliest(&["kept/c/*", "kept/b"]),
+        Wish::from_earliest(&["**"]),
+        Wish::from_now(&["kept/**"]),
+        Wish::from_now(&["kept/long name ü"]),
+    ],
+};
+
+const RECLAIMING: Plan = Plan {
+    // Space is taken back every two seconds, so each life is longer.
+    divide_kills: 10,
+    arguments: &[
+        "--store-rotate-bytes",
+        "4MiB",
+        "--retention-rules",
+        "[{ topics = \"short/a\", max_events = 20 }, { topics = \"short/b\", max_bytes = \"100KiB\" }]",
+    ],
+    topics: &["kept/a", "kept/b", "short/a", "short/b"],
+    serve: Duration::from_secs(5),
+    data_bytes: 10_000,
+    wishes: &[
+        Wish::from_earliest(&["kept/a"]),
+        Wish::from_earliest(&["kept/*"]),
+        Wish::from_earliest(&["kept/b", "short/b"]),
+        Wish::from_earliest(&["short/a"]),
+        Wish::from_earliest(&["short/*"]),
+        Wish::from_earliest(&["**"]),
+        Wish::from_now(&["**"]),
+        Wish::from_now(&["kept/b", "short/a"]),
+    ],
+};
+
+#[test]
+fn killed_at_random_moments_it_loses_nothing_and_repeats_nothing() {
+    run(&SERVING);
+}
+
+/// Segments rotate, are copied forward and dropped while the hub is killed. What the short topics lose is told, and
+/// the others lose nothing.
+#[test]
+fn killed_while_it_takes_back_space_it_tells_each_gap_and_makes_no_other() {
+    run(&RECLAIMING);
+}
+
+fn run(plan: &Plan) {
+    let seed = number("GAPLESS_CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let kills = number("GAPLESS_CRASH_KILLS").unwrap_or(KILLS).div_ceil(plan.divide_kills);
+    println!("GAPLESS_CRASH_SEED={seed}, {kills} kills");
+    let mut random = Rng::with_seed(seed);
+    let mut hub = Process::new(plan.arguments);
+    let address = hub.address();
+    let ledger = Arc::new(Ledger::default());
+    let stop = Arc::new(AtomicBool::new(false));
+    hub.spawn();
+    hub.wait_until_it_serves();
+    let publishers = publisher::start(address, &random.fork(), plan, &ledger, &stop);
+    let subscribers = subscriber::start(address, &random.fork(), plan.wishes, plan.topics);
+    let began = Instant::now();
+    for _ in 0..kills {
+        // A quarter of the kills fall into the start, at any of its steps.
+        if random.u8(0..4) == 0 {
+            thread::sleep(Duration::from_micros(random.u64(0..50_000)));
+        } else {
+            hub.wait_until_it_serves();
+            thread::sleep(plan.serve.mul_f64(random.f64()));
+        }
+        assert!(!publishers.iter().any(JoinHandle::is_finished), "a publisher failed; {}", hub.log());
+        assert!(!subscribers.iter().any(JoinHandle::is_finished), "a subscriber failed; {}", hub.log());
+        hub.kill();
+        hub.spawn();
+    }
+    let took = began.elapsed();
+    hub.wait_until_it_serves();
+    stop.store(true, Ordering::SeqCst);
+    for publisher in publishers {
+        publisher.join().unwrap();
+    }
+    // One more start, so that the very last acknowledged events meet a kill too.
+    hub.kill();
+    hub.spawn();
+    hub.wait_until_it_serves();
+    publisher::end_each(address, plan.topics, &ledger);
+    let given: Vec<Seen> = subscribers.into_iter().map(|subscriber| subscriber.join().unwrap()).collect();
+    let log = subscriber::read_all(address, plan.topics);
+    let figures = verdict::check(&ledger, &log, &given);
+    let rate = f64::from(kills) / took.as_secs_f64();
+    println!("{kills} kills in {took:.1?} ({rate:.2} a second), a start takes {:.0?}; {figures}", hub.mean_start());
+}
+
+fn number<T: std::str::FromStr>(variable: &str) -> Option<T> {
+    std::env::var(variable).ok().map(|text| text.parse().ok().expect("a number"))
+}

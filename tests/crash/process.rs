@@ -1,0 +1,104 @@
+//! The real binary on one address and one store, killed and started again.
+
+use std::{
+    fs::File,
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::support::PATIENCE;
+
+/// The hub's process, and what is left of it between two of them.
+pub(crate) struct Process {
+    address: SocketAddr,
+    home: TempDir,
+    arguments: &'static [&'static str],
+    child: Option<Child>,
+    spawned: Instant,
+    starts: Vec<Duration>,
+}
+
+impl Process {
+    pub(crate) fn new(arguments: &'static [&'static str]) -> Self {
+        Self {
+            address: free_address(),
+            home: tempfile::tempdir().unwrap(),
+            arguments,
+            child: None,
+            spawned: Instant::now(),
+            starts: Vec::new(),
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts it, and waits for nothing.
+    pub(crate) fn spawn(&mut self) {
+        let log = File::options().create(true).append(true).open(self.home.path().join("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_gapless"))
+            .args(["serve", "--listen", &self.address.to_string(), "--data"])
+            .arg(self.home.path().join("data"))
+            .args(self.arguments)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        self.spawned = Instant::now();
+        self.child = Some(child.unwrap());
+    }
+
+    pub(crate) fn wait_until_it_serves(&mut self) {
+        while TcpStream::connect(self.address).is_err() {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            assert!(ended.is_none(), "it ended by itself: {ended:?}; {}", self.log());
+            assert!(self.spawned.elapsed() < PATIENCE, "it does not serve; {}", self.log());
+            thread::sleep(Duration::from_millis(2));
+        }
+        self.starts.push(self.spawned.elapsed());
+    }
+
+    /// SIGKILL. It must not have ended before.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("spawned");
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "it ended by itself: {ended:?}; {}", self.log());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub(crate) fn mean_start(&self) -> Duration {
+        self.starts.iter().sum::<Duration>() / u32::try_from(self.starts.len().max(1)).unwrap()
+    }
+
+    /// The end of what all its lives have logged.
+    pub(crate) fn log(&self) -> String {
+        let log = std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        format!("its log ends:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+/// A free port below those that the system gives to connecting sockets: while the hub is away, a client that is given
+/// the hub's own port would be connected to itself, and the hub could not come back.
+fn free_address() -> SocketAddr {
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(15_000..32_000)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}

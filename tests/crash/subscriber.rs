@@ -1,0 +1,129 @@
+//! Subscribers as browsers are: they come back at once, with the last id.
+
+use std::{
+    net::SocketAddr,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use fastrand::Rng;
+use gapless::event::{Filter, Selection, TopicName};
+use serde_json::Value;
+
+use crate::{
+    publisher::LAST,
+    support::{
+        PATIENCE,
+        wire::{Message, try_watch},
+    },
+};
+
+/// What a subscriber asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    filters: &'static [&'static str],
+    /// From now on, otherwise from the oldest kept event.
+    pub(crate) now: bool,
+}
+
+/// What it was given, over all its connections.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) wish: Wish,
+    pub(crate) items: Vec<Item>,
+    pub(crate) connections: u64,
+}
+
+/// What a stream said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Item {
+    Event { id: String, data: String },
+    Gap { topic: String, reason: String },
+}
+
+impl Wish {
+    pub(crate) const fn from_earliest(filters: &'static [&'static str]) -> Self {
+        Self { filters, now: false }
+    }
+
+    pub(crate) const fn from_now(filters: &'static [&'static str]) -> Self {
+        Self { filters, now: true }
+    }
+
+    pub(crate) fn is_for(&self, topic: &str) -> bool {
+        let filters = self.filters.iter().map(|text| Filter::new(text).unwrap());
+        Selection::new(filters).unwrap().matches(&TopicName::new(topic).unwrap())
+    }
+
+    fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(self.filters.iter().map(|filter| ("topic", filter)));
+        query.append_pair("from", if self.now { "now" } else { "earliest" });
+        query.finish()
+    }
+}
+
+pub(crate) fn start(
+    address: SocketAddr,
+    random: &Rng,
+    wishes: &[Wish],
+    topics: &'static [&'static str],
+) -> Vec<JoinHandle<Seen>> {
+    let mut random = random.clone();
+    let start = |wish: &Wish| {
+        let (wish, random) = (*wish, random.fork());
+        thread::spawn(move || follow(address, wish, topics, Some(random)))
+    };
+    wishes.iter().map(start).collect()
+}
+
+/// Everything in the log, in one connection if it is not broken.
+pub(crate) fn read_all(address: SocketAddr, topics: &[&str]) -> Seen {
+    follow(address, Wish::from_earliest(&["**"]), topics, None)
+}
+
+/// Follows until the last event of each of `topics` that it asks for has come. With `whims` it hangs up by itself now
+/// and then, and does not read for a while.
+fn follow(address: SocketAddr, wish: Wish, topics: &[&str], mut whims: Option<Rng>) -> Seen {
+    let mut seen = Seen { wish, items: Vec::new(), connections: 0 };
+    let mut last_id: Option<String> = None;
+    let mut open = topics.iter().filter(|topic| wish.is_for(topic)).count();
+    let mut heard = Instant::now();
+    while open > 0 {
+        assert!(heard.elapsed() < 4 * PATIENCE, "{wish:?}: nothing comes after {:?}", seen.items.last());
+        let Ok(mut stream) = try_watch(address, &wish.query(), last_id.as_deref()) else {
+            thread::sleep(Duration::from_millis(1));
+            continue;
+        };
+        assert_eq!(stream.incoming.status, 200, "an EventSource would stop");
+        seen.connections += 1;
+        for _ in 0..whims.as_mut().map_or(usize::MAX, |random| random.usize(1..2000)) {
+            let Ok(Some(message)) = stream.try_next() else { break };
+            heard = Instant::now();
+            if let Some(random) = &mut whims
+                && random.u16(0..500) == 0
+            {
+                thread::sleep(Duration::from_millis(random.u64(0..300)));
+            }
+            open -= usize::from(message.data.ends_with(LAST));
+            seen.items.push(item(message));
+            if open == 0 {
+                break;
+            }
+        }
+        last_id = stream.last_id().map(Into::into);
+    }
+    seen
+}
+
+fn item(message: Message) -> Item {
+    match &*message.event {
+        "message" => Item::Event { id: message.id.expect("each event has an id"), data: message.data },
+        "hub.gap" => {
+            let gap: Value = serde_json::from_str(&message.data).unwrap();
+            let text = |field: &str| gap[field].as_str().unwrap_or_default().into();
+            Item::Gap { topic: text("topic"), reason: text("reason") }
+        }
+        other => panic!("{other}: {}", message.data),
+    }
+}

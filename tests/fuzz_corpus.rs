@@ -1,0 +1,60 @@
+//! What the fuzzers look for holds for every input that was ever worth keeping: `fuzz/seeds/<target>/`.
+//!
+//! The fuzz targets and these tests share their bodies, `fuzz/properties/<target>.rs`.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../fuzz/properties/last_event_id.rs"]
+mod last_event_id;
+#[path = "../fuzz/properties/publish_envelopes.rs"]
+mod publish_envelopes;
+#[path = "../fuzz/properties/sse_encoder.rs"]
+mod sse_encoder;
+#[path = "../fuzz/properties/sse_parser.rs"]
+mod sse_parser;
+#[path = "../fuzz/properties/topic_names.rs"]
+mod topic_names;
+
+/// Hands each kept input of `target` to its property.
+fn try_each(target: &str, property: fn(&[u8])) {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let inputs: Vec<_> = directory.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!inputs.is_empty(), "{} has inputs", directory.display());
+    for path in inputs {
+        println!("{}", path.display());
+        property(&std::fs::read(path).unwrap());
+    }
+}
+
+#[test]
+fn any_data_is_read_as_one_event_with_exactly_that_data() {
+    try_each("sse_encoder", sse_encoder::holds_for);
+}
+
+#[test]
+fn any_cut_into_chunks_reads_the_same() {
+    try_each("sse_parser", sse_parser::holds_for);
+}
+
+#[test]
+fn names_and_patterns_are_what_the_rules_say() {
+    try_each("topic_names", topic_names::holds_for);
+}
+
+#[test]
+fn any_text_is_a_cursor_that_resumes_or_is_told() {
+    try_each("last_event_id", last_event_id::holds_for);
+}
+
+#[test]
+fn what_is_taken_as_envelopes_is_taken_again() {
+    try_each("publish_envelopes", publish_envelopes::holds_for);
+}
+
+/// The hub has a table of its own for the characters that no name may have.
+#[test]
+fn no_control_or_format_character_of_unicode_is_in_a_name() {
+    for c in char::MIN..=char::MAX {
+        topic_names::holds_for(format!("x{c}y").as_bytes());
+    }
+}

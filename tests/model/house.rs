@@ -1,0 +1,238 @@
+//! The hub under test, the model beside it, and the readers.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use gapless::{
+    engine::{
+        Append, AppendError, Engine, TopicChange,
+        log::{LogConfig, LogEngine},
+        memory::MemoryStore,
+        sled::{SledConfig, SledStore},
+    },
+    event::{Millis, NewEvent, TopicName},
+    hub::{Hub, HubConfig, board::Board, subscription::Portion},
+};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{READERS, Sizes, Step, TOPICS, WISHES, plain::Plain, reader::Reader};
+
+/// Something that keeps logs over a restart.
+pub(crate) trait Keeper {
+    fn new() -> Self;
+    fn open(&self, config: LogConfig, board: Arc<Board>) -> Arc<dyn Engine>;
+}
+
+pub(crate) struct Remembering(MemoryStore);
+
+pub(crate) struct OnDisk(TempDir);
+
+impl Keeper for Remembering {
+    fn new() -> Self {
+        Self(MemoryStore::new())
+    }
+
+    fn open(&self, config: LogConfig, board: Arc<Board>) -> Arc<dyn Engine> {
+        LogEngine::open(self.0.clone(), config, board)
+    }
+}
+
+impl Keeper for OnDisk {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self, config: LogConfig, board: Arc<Board>) -> Arc<dyn Engine> {
+        // Segments of a few commits, so that they rotate, are copied and dropped.
+        let store = SledConfig { reserve_bytes: 0, rotate_bytes: 2048, ..SledConfig::new(self.0.path().join("store")) };
+        LogEngine::open(SledStore::open(store).unwrap(), config, board)
+    }
+}
+
+/// The hub, with the clock in our hand.
+pub(crate) struct House<K> {
+    runtime: Runtime,
+    keeper: K,
+    sizes: Sizes,
+    clock: Arc<AtomicU64>,
+    engine: Arc<dyn Engine>,
+    hub: Arc<Hub>,
+    plain: Plain,
+    readers: [Option<Reader>; READERS],
+    count: u64,
+}
+
+impl<K: Keeper> House<K> {
+    pub(crate) fn new(sizes: Sizes) -> Self {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let clock = Arc::new(AtomicU64::new(1_000_000_000_000));
+        let keeper = K::new();
+        let (engine, hub) = open(&keeper, sizes, &clock);
+        Self {
+            runtime,
+            keeper,
+            sizes,
+            clock,
+            engine,
+            hub,
+            plain: Plain::default(),
+            readers: Default::default(),
+            count: 0,
+        }
+    }
+
+    pub(crate) fn take(&mut self, step: &Step) {
+        match step {
+            Step::Publish(topics) => self.publish(topics, false),
+            Step::PublishLast(topic) => self.publish(&[*topic], true),
+            Step::Close(topic) => self.set_closed(*topic, true),
+            Step::Reopen(topic) => self.set_closed(*topic, false),
+            Step::Delete(topic) => {
+                let existed = self.runtime.block_on(self.engine.delete(name(*topic))).unwrap();
+                assert_eq!(existed, self.plain.topics[*topic].in_use, "{} existed", TOPICS[*topic]);
+                self.plain.delete(*topic);
+            }
+            Step::KeepEvents(topic, most) => {
+                let most = self.plain.keep_events(*topic, *most);
+                self.configure(*topic, TopicChange { max_events: Some(Some(most)), ..TopicChange::default() });
+            }
+            Step::KeepFor(topic, age) => {
+                let age = self.plain.keep_for(*topic, *age);
+                self.configure(*topic, TopicChange { max_age: Some(Some(age)), ..TopicChange::default() });
+            }
+            Step::Pass(time) => drop(self.clock.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst)),
+            Step::Subscribe(reader, wish, begin) => {
+                let mut reading = Reader::new(WISHES[*wish], *begin, self.portion());
+                reading.connect(&self.hub, &self.plain);
+                self.readers[*reader] = Some(reading);
+            }
+            Step::Read(reader, most) => self.with(*reader, |reader, runtime, plain| {
+                for _ in 0..*most {
+                    if !reader.read(runtime, plain) {
+                        break;
+                    }
+                }
+            }),
+            Step::Nudge(reader) => self.with(*reader, Reader::nudge),
+            Step::Reconnect(reader) => {
+                let hub = Arc::clone(&self.hub);
+                self.with(*reader, |reader, _, plain| reader.connect(&hub, plain));
+            }
+            Step::Restart => self.restart(),
+        }
+        self.settle();
+    }
+
+    /// Lets everyone read all there is.
+    pub(crate) fn finish(&mut self) {
+        for reader in 0..READERS {
+            self.with(reader, |reader, runtime, plain| while reader.read(runtime, plain) {});
+        }
+    }
+
+    fn with(&mut self, reader: usize, act: impl FnOnce(&mut Reader, &Runtime, &Plain)) {
+        if let Some(reader) = &mut self.readers[reader] {
+            act(reader, &self.runtime, &self.plain);
+        }
+    }
+
+    fn portion(&self) -> Portion {
+        Portion { events: self.sizes.page_events, bytes: self.sizes.page_bytes }
+    }
+
+    fn publish(&mut self, topics: &[usize], close: bool) {
+        let news: Vec<NewEvent> = topics
+            .iter()
+            .map(|&topic| {
+                self.count += 1;
+                NewEvent { close, ..NewEvent::new(name(topic), &*self.count.to_string()) }
+            })
+            .collect();
+        let closed = topics.iter().any(|&topic| self.plain.topics[topic].closed);
+        let append = Append { events: news.clone(), expect: None, key: None };
+        let receipts = match self.runtime.block_on(self.hub.publish(append)) {
+            Ok(receipts) => receipts,
+            Err(AppendError::Closed { .. }) if closed => return,
+            Err(error) => panic!("{error}"),
+        };
+        assert!(!closed, "a closed topic takes no events");
+        for ((&topic, new), receipt) in topics.iter().zip(news).zip(&receipts) {
+            self.plain.publish(receipt.seq.0, topic, new.data.as_str().into(), receipt.time.0);
+            self.plain.set_closed(topic, close);
+        }
+        let woken: Vec<u64> = self.hub.board().shards()[0].take(0).iter().map(|feed| feed.id).collect();
+        for reader in self.readers.iter_mut().flatten() {
+            reader.published(&self.plain, receipts[0].seq.0, &woken);
+        }
+    }
+
+    fn set_closed(&mut self, topic: usize, closed: bool) {
+        self.configure(topic, TopicChange { closed: Some(closed), ..TopicChange::default() });
+        if self.plain.set_closed(topic, closed) && !closed {
+            self.readers.iter_mut().flatten().for_each(|reader| reader.reopened(topic));
+        }
+    }
+
+    fn configure(&mut self, topic: usize, change: TopicChange) {
+        self.runtime.block_on(self.engine.configure(name(topic), change)).unwrap();
+        self.plain.topics[topic].in_use = true;
+    }
+
+    fn restart(&mut self) {
+        for reader in self.readers.iter_mut().flatten() {
+            reader.disconnect();
+        }
+        self.engine.close();
+        (self.engine, self.hub) = open(&self.keeper, self.sizes, &self.clock);
+        self.settle();
+        for reader in self.readers.iter_mut().flatten() {
+            reader.connect(&self.hub, &self.plain);
+        }
+    }
+
+    /// Waits until the engine has trimmed what the model says is past its limits.
+    fn settle(&mut self) {
+        self.plain.trim(self.clock.load(Ordering::SeqCst));
+        let began = Instant::now();
+        loop {
+            let states = TOPICS.map(|topic| self.engine.topic(&TopicName::new(topic).unwrap()));
+            let events: u64 = states.iter().flatten().map(|state| state.events).sum();
+            if events == self.plain.kept() {
+                for (state, plain) in states.iter().zip(&self.plain.topics) {
+                    assert_eq!(
+                        state.as_ref().map(|state| state.closed),
+                        plain.in_use.then_some(plain.closed),
+                        "{plain:?}"
+                    );
+                }
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(5), "kept for ever: {states:?}; {:?}", self.plain);
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+fn open<K: Keeper>(keeper: &K, sizes: Sizes, clock: &Arc<AtomicU64>) -> (Arc<dyn Engine>, Arc<Hub>) {
+    let hub = HubConfig { ring_bytes: sizes.ring_bytes, rings_bytes: sizes.rings_bytes, ..HubConfig::default() };
+    let clock = Arc::clone(clock);
+    let log = LogConfig {
+        merge_topics: sizes.merge_topics,
+        reclaim_every: Duration::from_millis(5),
+        clock: Arc::new(move || Millis(clock.load(Ordering::SeqCst))),
+        ..LogConfig::default()
+    };
+    let board = Board::new(1, &hub);
+    let engine = keeper.open(log, Arc::clone(&board));
+    (Arc::clone(&engine), Hub::new(engine, board, hub))
+}
+
+pub(crate) fn name(topic: usize) -> TopicName {
+    TopicName::new(TOPICS[topic]).unwrap()
+}

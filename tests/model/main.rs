@@ -1,0 +1,170 @@
+//! Whatever happens, what a subscription delivered is a gap-free run of its topics in order, or the gap was told.
+//!
+//! Random programs run against the hub and against a plain `Vec` of everything ever published. Rings of a few frames
+//! and pages of a few events make lag, replay and hand-over happen all the time.
+//!
+//! `GAPLESS_MODEL_CASES` sets how many programs are tried.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod house;
+mod meddling;
+mod plain;
+mod reader;
+
+use std::time::Duration;
+
+use proptest::{
+    prelude::{Just, Strategy, prop_oneof},
+    test_runner::{Config, TestRunner},
+};
+
+use self::house::{House, Keeper, OnDisk, Remembering};
+
+/// Few, so that they meet.
+const TOPICS: [&str; 4] = ["a", "b/1", "b/2", "b/3"];
+
+/// What a subscription may ask for.
+const WISHES: [&[&str]; 7] =
+    [&["a"], &["b/1"], &["a", "b/2"], &["b/*"], &["**"], &["b/3", "b/*"], &["b/1", "b/2", "b/3"]];
+
+/// Subscriptions at a time.
+const READERS: usize = 4;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// One commit of these topics' events.
+    Publish(Vec<usize>),
+    /// A topic's last event.
+    PublishLast(usize),
+    Close(usize),
+    Reopen(usize),
+    Delete(usize),
+    KeepEvents(usize, u64),
+    KeepFor(usize, Duration),
+    Pass(Duration),
+    /// In a reader's place comes another.
+    Subscribe(usize, usize, Begin),
+    /// A reader takes at most so many deliveries.
+    Read(usize, usize),
+    /// A reader is looked at once, and not waited for: its page of the log may be read much later.
+    Nudge(usize),
+    /// A reader's connection breaks, and it comes back with its last id.
+    Reconnect(usize),
+    /// The engine is closed and opened again; every reader comes back.
+    Restart,
+}
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    Earliest,
+    Now,
+    /// With a cursor that is no id, or of another store.
+    Unknown,
+    /// With a cursor past the newest event.
+    Ahead,
+}
+
+/// Sizes that decide how often a reader lags.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    ring_bytes: usize,
+    rings_bytes: usize,
+    page_events: usize,
+    page_bytes: usize,
+    merge_topics: usize,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let topic = || 0..TOPICS.len();
+    let reader = || 0..READERS;
+    let begin = prop_oneof![
+        4 => Just(Begin::Earliest),
+        3 => Just(Begin::Now),
+        1 => Just(Begin::Unknown),
+        1 => Just(Begin::Ahead)
+    ];
+    let seconds = |range| Strategy::prop_map(range, Duration::from_secs);
+    prop_oneof![
+        12 => proptest::collection::vec(topic(), 1..6).prop_map(Step::Publish),
+        1 => topic().prop_map(Step::PublishLast),
+        1 => topic().prop_map(Step::Close),
+        2 => topic().prop_map(Step::Reopen),
+        1 => topic().prop_map(Step::Delete),
+        2 => (topic(), 0..5u64).prop_map(|(topic, most)| Step::KeepEvents(topic, most)),
+        1 => (topic(), seconds(5..60u64)).prop_map(|(topic, age)| Step::KeepFor(topic, age)),
+        2 => seconds(1..20u64).prop_map(Step::Pass),
+        5 => (reader(), 0..WISHES.len(), begin).prop_map(|(reader, wish, begin)| Step::Subscribe(reader, wish, begin)),
+        8 => (reader(), 1..6usize).prop_map(|(reader, most)| Step::Read(reader, most)),
+        3 => reader().prop_map(Step::Nudge),
+        4 => reader().prop_map(Step::Reconnect),
+        1 => Just(Step::Restart),
+    ]
+}
+
+fn sizes() -> impl Strategy<Value = Sizes> {
+    // A frame weighs some 250 bytes: no frame, two, or a dozen to a ring.
+    let one_ring = prop_oneof![Just(1), Just(600), Just(3000)];
+    let all_rings = prop_oneof![Just(700), Just(1 << 20)];
+    (one_ring, all_rings, 1..5usize, 1..40usize, 0..3usize).prop_map(
+        |(ring_bytes, rings_bytes, page_events, page_bytes, merge_topics)| Sizes {
+            ring_bytes,
+            rings_bytes,
+            page_events,
+            page_bytes,
+            merge_topics,
+        },
+    )
+}
+
+fn check<K: Keeper>(cases: u32) {
+    let cases = std::env::var("GAPLESS_MODEL_CASES").map_or(cases, |text| text.parse().unwrap());
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let programs = (sizes(), proptest::collection::vec(step(), 1..60));
+    let result = runner.run(&programs, |(sizes, steps)| {
+        run::<K>(sizes, &steps);
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn run<K: Keeper>(sizes: Sizes, steps: &[Step]) {
+    let mut house = House::<K>::new(sizes);
+    for step in steps {
+        house.take(step);
+    }
+    house.finish();
+}
+
+/// What the model found, as small as it could be made.
+#[test]
+fn programs_that_once_broke_it_do_not_again() {
+    use Begin::{Earliest, Now};
+    use Step::{Close, Delete, KeepEvents, Nudge, Publish, PublishLast, Read, Reopen, Subscribe};
+    const A_AND_B2: usize = 2;
+    let sizes = Sizes { ring_bytes: 3000, rings_bytes: 1 << 20, page_events: 1, page_bytes: 1, merge_topics: 0 };
+    let programs = [
+        // A deleted name was used again, and the stream finished with it.
+        vec![Subscribe(0, A_AND_B2, Earliest), Publish(vec![2]), Delete(2), Publish(vec![2, 0, 2]), Delete(0)],
+        // The second end of a name was taken for the first.
+        vec![Publish(vec![2]), Subscribe(0, A_AND_B2, Now), Delete(2), Nudge(0), Publish(vec![2]), Close(2)],
+        // The closing event was trimmed before it was read.
+        vec![KeepEvents(0, 0), Subscribe(0, A_AND_B2, Earliest), PublishLast(0)],
+        // Closed by an event, then reopened and closed again without one.
+        vec![Subscribe(0, A_AND_B2, Earliest), PublishLast(0), Read(0, 1), Reopen(0), Close(0)],
+    ];
+    for steps in &programs {
+        run::<Remembering>(sizes, steps);
+    }
+}
+
+#[test]
+fn deliveries_are_gap_free_or_the_gap_was_told_in_memory() {
+    check::<Remembering>(400);
+}
+
+#[test]
+fn deliveries_are_gap_free_or_the_gap_was_told_on_disk() {
+    check::<OnDisk>(24);
+}

@@ -1,0 +1,166 @@
+//! What happens to a topic at the worst moment: while a page of it is being read.
+
+use std::sync::Arc;
+
+use gapless::{
+    engine::{
+        Append, Engine, From, Item, Observer, ReadRequest, Turn,
+        log::{
+            LogConfig, LogEngine, Store,
+            store::{Budget, Commit, Header, Liveness, Recovered, Scan, StoreError, TopicKey, TopicSettings},
+        },
+        memory::MemoryStore,
+    },
+    event::{Event, Filter, Millis, NewEvent, Selection, Seq, TopicName},
+};
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Runtime};
+
+type Deed = Box<dyn FnOnce() + Send>;
+
+/// A store that does a deed the next time events or headers are read, before it reads them.
+#[derive(Clone, Default)]
+struct Meddling {
+    store: MemoryStore,
+    deed: Arc<Mutex<Option<Deed>>>,
+}
+
+impl Meddling {
+    fn meddle(&self) {
+        let deed = self.deed.lock().take();
+        if let Some(deed) = deed {
+            deed();
+        }
+    }
+}
+
+impl Store for Meddling {
+    fn topic_events(
+        &self,
+        topic: (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        budget: Budget,
+    ) -> Result<Vec<Arc<Event>>, StoreError> {
+        self.meddle();
+        self.store.topic_events(topic, after, through, budget)
+    }
+
+    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError> {
+        self.meddle();
+        self.store.topic_headers(key, after, max)
+    }
+
+    fn scan(
+        &self,
+        after: Seq,
+        through: Seq,
+        budget: Budget,
+        wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
+    ) -> Result<Scan, StoreError> {
+        self.meddle();
+        self.store.scan(after, through, budget, wanted)
+    }
+
+    fn name(&self) -> &'static str {
+        self.store.name()
+    }
+
+    fn recovered(&self) -> Recovered {
+        self.store.recovered()
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        self.store.commit(commit)
+    }
+
+    fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
+        self.store.position_before(time)
+    }
+
+    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
+        self.store.save_settings(topic, settings)
+    }
+
+    fn mark(&self, topic: &TopicName) -> Option<Seq> {
+        self.store.mark(topic)
+    }
+
+    fn marks(&self, prefix: &str, after: Seq) -> Vec<(TopicName, Seq)> {
+        self.store.marks(prefix, after)
+    }
+
+    fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
+        self.store.reclaim(live)
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        self.store.room()
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.store.disk_bytes()
+    }
+
+    fn losses(&self) -> u64 {
+        self.store.losses()
+    }
+
+    fn close(&self) {
+        self.store.close();
+    }
+}
+
+/// Nobody listens.
+struct Deaf;
+
+impl Observer for Deaf {
+    fn audience(&self, _: &TopicName) -> u32 {
+        0
+    }
+
+    fn committed(&self, _: &[Arc<Event>]) {}
+
+    fn turned(&self, _: &TopicName, _: Turn) {}
+}
+
+#[test]
+fn a_name_deleted_and_used_again_while_its_page_is_read_is_told() {
+    for (wish, merge_topics) in [(&["b/1"][..], 100), (&["a", "b/1"], 100), (&["b/*"], 100), (&["b/*"], 0)] {
+        let store = Meddling::default();
+        let deed = Arc::clone(&store.deed);
+        let engine = LogEngine::open(store, LogConfig { merge_topics, ..LogConfig::default() }, Arc::new(Deaf));
+        publish(&*engine, "b/1");
+        let meddled: Arc<dyn Engine> = engine.clone();
+        *deed.lock() = Some(Box::new(move || {
+            runtime().block_on(meddled.delete(topic("b/1"))).unwrap();
+            publish(&*meddled, "b/1");
+        }));
+        let selection = Selection::new(wish.iter().map(|text| Filter::new(text).unwrap())).unwrap();
+        let mut request = ReadRequest { selection, from: From::After(Seq::ZERO), max_events: 10, max_bytes: 1000 };
+        let mut told = Vec::new();
+        loop {
+            let page = engine.read(&request).unwrap();
+            told.extend(page.items);
+            request.from = From::After(page.through);
+            if page.through == Seq(2) {
+                break;
+            }
+        }
+        let [Item::Gap(gap), Item::Event(event)] = &*told else { panic!("{wish:?}: {told:?}") };
+        assert_eq!((gap.topic.as_str(), gap.resumes_at, event.seq), ("b/1", Some(Seq(2)), Seq(2)), "{wish:?}");
+    }
+}
+
+fn publish(engine: &dyn Engine, name: &str) {
+    let events = vec![NewEvent::new(topic(name), "x")];
+    runtime().block_on(engine.append(Append { events, expect: None, key: None })).unwrap();
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().unwrap()
+}
+
+fn topic(name: &str) -> TopicName {
+    TopicName::new(name).unwrap()
+}
