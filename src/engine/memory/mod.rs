@@ -82,8 +82,9 @@ impl Store for MemoryStore {
         "memory"
     }
 
-    fn recovered(&self) -> Recovered {
+    fn recovered(&self, topic: &mut dyn FnMut(TopicSummary)) -> Recovered {
         let kept = self.kept.read();
+        kept.topics.iter().filter_map(|(&key, events)| kept.summary(key, events)).for_each(topic);
         let is_kept = |settings: &TopicSettings| {
             *settings != TopicSettings { deleted_through: settings.deleted_through, ..TopicSettings::default() }
         };
@@ -92,7 +93,6 @@ impl Store for MemoryStore {
             head: kept.head,
             next: kept.head.next(),
             last_time: kept.last_time,
-            topics: kept.topics.iter().filter_map(|(&key, events)| kept.summary(key, events)).collect(),
             settings: kept.settings.iter().filter(|(_, s)| is_kept(s)).map(|(n, s)| (n.clone(), s.clone())).collect(),
             newest_mark: kept.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
             keys: kept.keys.iter().cloned().collect(),
