@@ -7,7 +7,9 @@ use gapless::{
         Append, Engine, From, Item, Observer, ReadRequest, Turn,
         log::{
             LogConfig, LogEngine, Store,
-            store::{Budget, Commit, Header, Liveness, Recovered, Scan, StoreError, TopicKey, TopicSettings},
+            store::{
+                Budget, Commit, Header, Liveness, Recovered, Scan, StoreError, TopicKey, TopicSettings, TopicSummary,
+            },
         },
         memory::MemoryStore,
     },
@@ -66,8 +68,8 @@ impl Store for Meddling {
         self.store.name()
     }
 
-    fn recovered(&self) -> Recovered {
-        self.store.recovered()
+    fn recovered(&self, topic: &mut dyn FnMut(TopicSummary)) -> Recovered {
+        self.store.recovered(topic)
     }
 
     fn commit(&self, commit: &Commit) -> Result<(), StoreError> {

@@ -72,8 +72,7 @@ impl<S: Store> LogEngine<S> {
     /// When the system gives no thread.
     #[must_use]
     pub fn open(store: S, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<Self> {
-        let mut recovered = store.recovered();
-        let table = recovery::table(&recovered, config.rules.clone(), |name| store.mark(name));
+        let (table, mut recovered) = recovery::recover(&store, config.rules.clone());
         let mut idempotency = Idempotency::new(config.idempotency_window, config.idempotency_keys);
         for record in recovered.keys.drain(..) {
             idempotency.remember(record);

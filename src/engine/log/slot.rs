@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::store::TopicKey;
+use super::store::{TopicKey, TopicSummary};
 use crate::event::{Millis, Retention, Seq, TopicName};
 
 /// A topic in use.
@@ -96,6 +96,14 @@ impl Slot {
     pub(super) fn keep(&mut self, first: Seq, first_time: Millis, events: u64, bytes: u64) {
         (self.first, self.first_time, self.bytes) = (first, first_time, bytes);
         self.set_events(events);
+    }
+
+    /// Adds what a later place of the store holds of it.
+    pub(super) fn join(&mut self, later: &TopicSummary) {
+        self.set_events(self.events() + later.events);
+        self.bytes += later.bytes;
+        self.tail = later.last;
+        self.set(Flag::Closed, later.last_closes);
     }
 
     /// Adds its newest event.

@@ -91,8 +91,6 @@ pub struct Recovered {
     pub next: Seq,
     /// The newest commit's time; time never falls.
     pub last_time: Millis,
-    /// One for each topic with stored events, at most one for a name.
-    pub topics: Vec<TopicSummary>,
     /// Settings by name, without those that are nothing but a mark of a deleted topic.
     pub settings: Vec<(TopicName, TopicSettings)>,
     /// The highest `deleted_through` of all names; 0 when there is none.
@@ -156,8 +154,10 @@ pub trait Store: Send + Sync + 'static {
     /// `sled` or `memory`.
     fn name(&self) -> &'static str;
 
-    /// What was found at opening. Called once, before anything else.
-    fn recovered(&self) -> Recovered;
+    /// What was found at opening. Called once, before anything else. Hands `topic` what is stored of each topic, a piece at
+    /// a time, because together they may be more than should ever be in memory: a later piece of the same key continues
+    /// the one before, and of two keys of a name the higher one counts.
+    fn recovered(&self, topic: &mut dyn FnMut(TopicSummary)) -> Recovered;
 
     /// Makes a commit durable, then readable. Blocks. After [`StoreError::Failed`] it is not called again.
     ///

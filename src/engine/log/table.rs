@@ -76,6 +76,16 @@ impl Table {
         self.find_key(key).map(|index| self.at(index))
     }
 
+    /// Every topic, in no order.
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().flatten()
+    }
+
+    /// Gives every topic at least this tail.
+    pub(super) fn raise_tails(&mut self, tail: Seq) {
+        self.slots.iter_mut().flatten().for_each(|slot| slot.tail = slot.tail.max(tail));
+    }
+
     /// Changes a topic; its name and key stay.
     pub(super) fn update<T>(&mut self, name: &TopicName, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
         let index = self.find(name)?;

@@ -82,12 +82,13 @@ impl Store for MemoryStore {
         "memory"
     }
 
-    fn recovered(&self) -> Recovered {
+    fn recovered(&self, topic: &mut dyn FnMut(TopicSummary)) -> Recovered {
         let kept = self.kept.read();
         let mut topics: Vec<_> = kept.topics.iter().filter_map(|(&key, events)| summary(key, events)).collect();
         // A name that was deleted and used again has a dead incarnation until its space is taken back.
         topics.sort_unstable_by(|a, b| (&a.name, b.key).cmp(&(&b.name, a.key)));
         topics.dedup_by(|older, newest| older.name == newest.name);
+        topics.into_iter().for_each(topic);
         let is_kept = |settings: &TopicSettings| {
             *settings != TopicSettings { deleted_through: settings.deleted_through, ..TopicSettings::default() }
         };
@@ -96,7 +97,6 @@ impl Store for MemoryStore {
             head: kept.head,
             next: kept.head.next(),
             last_time: kept.last_time,
-            topics,
             settings: kept.settings.iter().filter(|(_, s)| is_kept(s)).map(|(n, s)| (n.clone(), s.clone())).collect(),
             newest_mark: kept.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
             keys: kept.keys.iter().cloned().collect(),

@@ -21,8 +21,11 @@ pub struct SledConfig {
     pub reserve_bytes: u64,
     /// Bytes of pages that sled keeps of the segment being written; a sealed one gets a quarter. Default 32 MiB.
     pub cache_bytes_per_segment: u64,
-    /// Sealed segments open at a time, at most. Default 16: file handles and caches are bounded by it.
+    /// Sealed segments open at a time, at most. Default 8: file handles and caches are bounded by it.
     pub max_open_segments: usize,
+    /// How long a sealed segment stays open unread. Default 1 min: opening one takes tens of milliseconds, keeping it open
+    /// tens of megabytes.
+    pub close_after: Duration,
     /// How long an idempotency key must be remembered, by the time of commits. Default 10 min; at least the engine's
     /// window.
     pub key_window: Duration,
@@ -38,7 +41,8 @@ impl SledConfig {
             rotate_age: Duration::from_secs(3600),
             reserve_bytes: 64 << 20,
             cache_bytes_per_segment: 32 << 20,
-            max_open_segments: 16,
+            max_open_segments: 8,
+            close_after: Duration::from_secs(60),
             key_window: Duration::from_secs(600),
         }
     }

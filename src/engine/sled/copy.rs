@@ -17,6 +17,7 @@ use super::parts::{self, PartError};
 use super::reclaim::remove;
 use super::records::{CommitRecord, encode_key};
 use super::segment::{HALF, Segment, Unusable};
+use super::segments::SEALED_PART;
 use super::summary::{Summary, Whole};
 use super::tables::Tables;
 use super::tally::Tally;
@@ -106,7 +107,7 @@ impl Shared {
             fs::remove_dir_all(half)?;
         }
         disk::make_dir(half)?;
-        let tables = Tables::open(half, self.config.cache_bytes_per_segment / 4)
+        let tables = Tables::open(half, self.config.cache_bytes_per_segment / SEALED_PART)
             .map_err(|failure| Failure::Target(Arc::clone(failure.reason())))?;
         let mut copy = Copy { store: self, to: &tables, tally: Tally::after(Seq::ZERO), unflushed: 0, live };
         let mut kept_keys = Vec::new();

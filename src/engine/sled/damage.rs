@@ -62,7 +62,7 @@ impl Shared {
         self.lose((segment.first, through));
     }
 
-    fn lose(&self, range: (Seq, Seq)) {
+    pub(super) fn lose(&self, range: (Seq, Seq)) {
         let mut watermark = self.watermark.lock();
         watermark.mark.lose(range);
         if let Err(error) = watermark.save() {

@@ -94,26 +94,26 @@ impl Shared {
 
     /// Writes the summary of a segment that takes no more commits.
     pub(super) fn seal(&self, segment: &Arc<Segment>) {
-        let Some(tally) = segment.take_tally() else { return };
-        let keys = self.tables(segment).ok().and_then(|tables| {
-            let keys = super::guard::guarded(|| inspect::read_keys(&tables));
-            keys.ok()?.ok()
+        let sealed = segment.seal_with(|tally| {
+            let keys = self.tables(segment).ok().and_then(|tables| {
+                let keys = super::guard::guarded(|| inspect::read_keys(&tables));
+                keys.ok()?.ok()
+            });
+            let (keys, _) = keys.unwrap_or_default();
+            let summary = Summary::write(&segment.dir, segment.first, tally, &keys)?;
+            if let Err(error) = database::preallocate(&segment.dir) {
+                tracing::debug!(%error, segment.first = segment.first.0, "no room taken for its next opening");
+            }
+            Ok(summary)
         });
-        let (keys, _) = keys.unwrap_or_default();
-        match Summary::write(&segment.dir, segment.first, &tally, &keys) {
-            Ok(summary) => {
-                if let Err(error) = database::preallocate(&segment.dir) {
-                    tracing::debug!(%error, segment.first = segment.first.0, "no room taken for its next opening");
-                }
-                tracing::debug!(segment.first = segment.first.0, segment.last = tally.span.head.0, "sealed a segment");
-                segment.seal(summary);
+        match sealed {
+            Ok(true) => {
+                tracing::debug!(segment.first = segment.first.0, "sealed a segment");
                 // Opened again, when somebody reads it, it keeps fewer pages in memory.
                 segment.close();
             }
-            Err(error) => {
-                tracing::warn!(%error, segment.first = segment.first.0, "cannot seal a segment yet");
-                segment.finish(tally);
-            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, segment.first = segment.first.0, "cannot seal a segment yet"),
         }
     }
 

@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::log::store::{
-    Budget, Commit, Header, Liveness, Recovered, Scan, Store, StoreError, TopicKey, TopicSettings,
+    Budget, Commit, Header, Liveness, Recovered, Scan, Store, StoreError, TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Event, Millis, Seq, TopicName};
 
@@ -122,8 +122,10 @@ impl Store for SledStore {
         "sled"
     }
 
-    fn recovered(&self) -> Recovered {
-        self.shared.recovered.lock().take().expect("called once")
+    fn recovered(&self, topic: &mut dyn FnMut(TopicSummary)) -> Recovered {
+        let recovered = self.shared.recovered.lock().take().expect("called once");
+        let lost = self.shared.summaries(topic);
+        Recovered { lost, ..recovered }
     }
 
     fn commit(&self, commit: &Commit) -> Result<(), StoreError> {

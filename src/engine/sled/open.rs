@@ -1,6 +1,5 @@
 //! Opening: what a crash or a damaged disk left, made sound.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,9 +7,9 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::event::{Epoch, Millis, Seq, TopicName};
+use crate::event::{Epoch, Millis, Seq};
 
-use super::super::log::store::{KeyRecord, Recovered, TopicSummary};
+use super::super::log::store::{KeyRecord, Recovered};
 use super::config::{OpenError, SledConfig};
 use super::database::Failure;
 use super::disk::{self, io_error};
@@ -50,12 +49,11 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
     }
     tracing::info!(
         epoch = %found.watermark.mark.epoch, head.seq = found.head.0, segments = segments.len(),
-        topics = found.topics.len(), clean, duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        clean, duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "the store is open"
     );
-    let sealed_cache = config.cache_bytes_per_segment / 4;
     Ok(Shared {
-        segments: Segments::new(segments, config.max_open_segments, sealed_cache),
+        segments: Segments::new(segments, &config),
         meta: Mutex::new(Some(Arc::new(meta))),
         writer: Mutex::new(Some(writer)),
         head: found.head.0.into(),
@@ -80,7 +78,6 @@ pub(super) struct Finding<'a> {
     pub(super) given: Seq,
     pub(super) head: Seq,
     pub(super) newest: Millis,
-    pub(super) topics: HashMap<TopicName, TopicSummary>,
     pub(super) keys: Vec<KeyRecord>,
     /// Of the newest segment, when it can be written on.
     pub(super) last: Option<(Arc<Segment>, Arc<Tables>, Tally)>,
@@ -110,16 +107,7 @@ impl<'a> Finding<'a> {
             }
         };
         let given = Seq(watermark.mark.reserved.0.max(watermark.mark.head.0) + beyond);
-        Ok(Self {
-            config,
-            watermark,
-            given,
-            head: Seq::ZERO,
-            newest: Millis(0),
-            topics: HashMap::new(),
-            keys: Vec::new(),
-            last: None,
-        })
+        Ok(Self { config, watermark, given, head: Seq::ZERO, newest: Millis(0), keys: Vec::new(), last: None })
     }
 
     /// Opens the settings; damaged ones are set aside and begun anew.
@@ -203,7 +191,6 @@ impl<'a> Finding<'a> {
             head: self.head,
             next,
             last_time: self.newest,
-            topics: std::mem::take(&mut self.topics).into_values().collect(),
             settings: known.settings,
             newest_mark: known.newest_mark,
             keys,

@@ -1,17 +1,16 @@
 //! Opening the segments: sealed ones by their summary, the rest by reading them, damaged ones set aside.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::event::{Millis, Seq, TopicName};
+use crate::event::{Millis, Seq};
 
-use super::super::log::store::TopicSummary;
+use super::super::log::store::{KeyRecord, TopicSummary};
+use super::Shared;
 use super::config::OpenError;
 use super::damage::set_aside;
-use super::database::Failure;
+use super::database::{self, Failure};
 use super::disk::io_error;
 use super::guard::guarded;
 use super::inspect::{Inspected, inspect};
@@ -19,7 +18,13 @@ use super::open::{Finding, database_error};
 use super::segment::{self, Segment};
 use super::summary::Summary;
 use super::tables::Tables;
-use super::tally::join;
+use super::tally::Tally;
+
+/// Topics in a segment that an opening still goes on with: about 2 MB counted.
+const LARGE_TOPICS: usize = 10_000;
+
+/// The same as a part of the rotation size. Segments below it are copied together when there are many.
+const LARGE_PART: u64 = super::reclaim::SMALL_PART;
 
 impl Finding<'_> {
     /// Opens what must be looked into, reads the summaries of the rest, sets aside what is damaged.
@@ -71,15 +76,15 @@ impl Finding<'_> {
             Ok(sealed) => sealed,
             Err(error) => return Err(Broken::new(segment, None, Failure::Unavailable(error.to_string().into()))),
         };
-        if let Some((summary, _)) = sealed {
+        if let Some((summary, whole)) = sealed {
             let through = summary.span.head;
             if !segment.dir.join("db").metadata().is_ok_and(|db| db.len() > 0 || summary.span.weight == 0) {
                 let failure = Failure::Damaged("its database file is missing or empty".into());
                 return Err(Broken::new(segment, Some(through), failure));
             }
-            let head = summary.span.head;
+            let keys = whole.keys().into_iter().map(|(record, _)| record).collect();
             segment.seal(summary);
-            return Ok(Opened { segment, what: What::Sealed { head } });
+            return Ok(Opened { segment, what: What::Sealed { head: through, keys } });
         }
         let read = || -> Result<_, Failure> {
             let tables = Tables::open(&segment.dir, self.config.cache_bytes_per_segment)?;
@@ -96,30 +101,25 @@ impl Finding<'_> {
         }
     }
 
+    /// Whether a segment is better sealed than gone on with: what is counted of its topics, and the pages that were read
+    /// to count them, would stay in memory for as long as nobody publishes.
+    fn is_large(&self, tally: &Tally) -> bool {
+        tally.topics.len() > LARGE_TOPICS || tally.span.weight > self.config.rotate_bytes / LARGE_PART
+    }
+
     /// Adds up what a segment holds.
     fn count(&mut self, opened: Opened, newest: bool) -> Arc<Segment> {
-        let opened_head = opened.head();
-        self.head = self.head.max(opened_head);
+        self.head = self.head.max(opened.head());
         let segment = Arc::new(opened.segment);
         match opened.what {
-            What::Sealed { .. } => {
+            What::Sealed { keys, .. } => {
                 self.newest = self.newest.max(segment.summary().map_or(Millis(0), |summary| summary.span.newest));
-                // Read a second time rather than kept: of a million topics each, a few of them would fill the memory.
-                match Summary::open(&segment.dir, segment.first) {
-                    Ok(Some((_, whole))) => {
-                        whole.topics().for_each(|topic| add_topic(&mut self.topics, topic.summary));
-                        self.keys.extend(whole.keys().into_iter().map(|(record, _)| record));
-                    }
-                    Ok(None) | Err(_) => self.watermark.mark.lose((segment.first, opened_head)),
-                }
+                self.keys.extend(keys);
             }
             What::Unsealed { tables, inspected } => {
                 let inspected = *inspected;
                 self.newest = self.newest.max(inspected.tally.span.newest);
-                for topic in inspected.tally.topics.values() {
-                    add_topic(&mut self.topics, topic.summary.clone());
-                }
-                self.keys.extend(inspected.keys.into_iter().map(|(record, _)| record));
+                self.keys.extend(inspected.keys.iter().map(|(record, _)| record.clone()));
                 for range in inspected.lost {
                     if !self.watermark.mark.knows(range) {
                         tracing::error!(
@@ -130,15 +130,30 @@ impl Finding<'_> {
                         self.watermark.mark.lose(range);
                     }
                 }
-                if newest && segment.generation == 0 {
+                let goes_on = newest && segment.generation == 0;
+                if goes_on && !self.is_large(&inspected.tally) {
                     self.last = Some((Arc::clone(&segment), tables, inspected.tally));
+                } else if let Err(error) = seal_now(&segment, &inspected.tally, &inspected.keys) {
+                    tracing::warn!(%error, segment.first = segment.first.0, "cannot seal a segment yet");
+                    if goes_on {
+                        self.last = Some((Arc::clone(&segment), tables, inspected.tally));
+                    } else {
+                        segment.finish(inspected.tally);
+                    }
                 } else {
-                    segment.finish(inspected.tally);
+                    segment.close();
+                    database::close_bounded(tables);
                 }
             }
         }
         segment
     }
+}
+
+/// Writes a segment's summary.
+fn seal_now(segment: &Segment, tally: &Tally, keys: &[(KeyRecord, Seq)]) -> std::io::Result<()> {
+    segment.seal(Summary::write(&segment.dir, segment.first, tally, keys)?);
+    database::preallocate(&segment.dir)
 }
 
 /// A segment that cannot be read.
@@ -162,26 +177,48 @@ struct Opened {
 }
 
 enum What {
-    Sealed { head: Seq },
+    Sealed { head: Seq, keys: Vec<KeyRecord> },
     Unsealed { tables: Arc<Tables>, inspected: Box<Inspected> },
 }
 
 impl Opened {
     fn head(&self) -> Seq {
         match &self.what {
-            What::Sealed { head } => *head,
+            What::Sealed { head, .. } => *head,
             What::Unsealed { inspected, .. } => inspected.tally.span.head,
         }
     }
 }
 
-/// A name has one topic at a time: of a deleted one and its successor the successor counts.
-fn add_topic(topics: &mut HashMap<TopicName, TopicSummary>, found: TopicSummary) {
-    match topics.entry(found.name.clone()) {
-        Entry::Vacant(none) => drop(none.insert(found)),
-        Entry::Occupied(mut known) if known.get().key == found.key => join(known.get_mut(), &found),
-        Entry::Occupied(mut known) if known.get().key < found.key => drop(known.insert(found)),
-        Entry::Occupied(_) => {}
+impl Shared {
+    /// Hands out what each segment holds of its topics, oldest segment first. Answers with all ranges that are lost.
+    pub(super) fn summaries(&self, topic: &mut dyn FnMut(TopicSummary)) -> Vec<(Seq, Seq)> {
+        let mut gone = Vec::new();
+        for segment in self.segments.list().iter() {
+            let unsealed =
+                segment.with_tally(|tally| tally.topics.values().map(|of| of.summary.clone()).for_each(&mut *topic));
+            if unsealed.is_some() {
+                continue;
+            }
+            let Some(sealed) = segment.summary() else { continue };
+            // Read a second time rather than kept: of a million topics each, a few of them would fill the memory.
+            match Summary::open(&segment.dir, segment.first) {
+                Ok(Some((_, whole))) => whole.topics().for_each(|of| topic(of.summary)),
+                Ok(None) | Err(_) => gone.push((segment.first, sealed.span.head)),
+            }
+        }
+        if let Some(writer) = &*self.writer.lock() {
+            writer.tally.topics.values().for_each(|of| topic(of.summary.clone()));
+        }
+        for range in gone {
+            tracing::error!(
+                lost.first = range.0.0,
+                lost.last = range.1.0,
+                "what a segment holds was known a moment ago and cannot be read now: the disk fails"
+            );
+            self.lose(range);
+        }
+        self.watermark.lock().mark.lost.clone()
     }
 }
 

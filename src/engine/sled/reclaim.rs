@@ -22,7 +22,7 @@ use super::tally::TopicTally;
 const LOOK_BYTES: u64 = 64 << 20;
 
 /// A segment below this part of the rotation size is small: it is taken along when a neighbour is copied.
-const SMALL_PART: u64 = 8;
+pub(super) const SMALL_PART: u64 = 8;
 
 /// Topics of the newest segment that are judged while the writer waits: some 100 microseconds. One with more is left
 /// until it is sealed.

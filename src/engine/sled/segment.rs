@@ -1,8 +1,10 @@
 //! A segment: a run of positions in a directory of its own, opened when somebody reads it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -29,6 +31,7 @@ pub(super) struct Segment {
     /// Between its last commit and its sealing.
     tally: Mutex<Option<Tally>>,
     handle: Mutex<Handle>,
+    /// Milliseconds on the list's clock.
     used: AtomicU64,
     disk_bytes: AtomicU64,
 }
@@ -87,9 +90,22 @@ impl Segment {
         *self.tally.lock() = Some(tally);
     }
 
-    /// What [`finish`](Self::finish) left.
-    pub(super) fn take_tally(&self) -> Option<Tally> {
-        self.tally.lock().take()
+    /// What `look` makes of what [`finish`](Self::finish) left. It is sealed at the end of this call or of none: whoever
+    /// finds no tally finds a summary.
+    pub(super) fn with_tally<T>(&self, look: impl FnOnce(&Tally) -> T) -> Option<T> {
+        self.tally.lock().as_ref().map(look)
+    }
+
+    /// Seals it with the summary that `write` makes of what [`finish`](Self::finish) left. Answers with whether it did.
+    ///
+    /// # Errors
+    /// Those of `write`; the tally is kept for another try.
+    pub(super) fn seal_with(&self, write: impl FnOnce(&Tally) -> io::Result<Summary>) -> io::Result<bool> {
+        let mut tally = self.tally.lock();
+        let Some(counted) = &*tally else { return Ok(false) };
+        self.seal(write(counted)?);
+        *tally = None;
+        Ok(true)
     }
 
     /// Whether it may hold positions in `after < seq <= through`.
@@ -101,10 +117,10 @@ impl Segment {
     pub(super) fn tables(
         &self,
         cache_bytes: u64,
-        clock: u64,
+        now: Duration,
         on_loss: impl FnOnce((Seq, Seq)),
     ) -> Result<Arc<Tables>, Unusable> {
-        self.used.store(clock, Ordering::Relaxed);
+        self.used.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let mut handle = self.handle.lock();
         let tables = match &*handle {
             Handle::Open(tables) => return Ok(Arc::clone(tables)),
@@ -136,9 +152,10 @@ impl Segment {
     }
 
     /// When it was last read, if it is open and sealed; `None` also when somebody is opening it.
-    pub(super) fn idle_since(&self) -> Option<u64> {
+    pub(super) fn idle_since(&self) -> Option<Duration> {
         let handle = self.handle.try_lock()?;
-        (self.summary().is_some() && matches!(*handle, Handle::Open(_))).then(|| self.used.load(Ordering::Relaxed))
+        (self.summary().is_some() && matches!(*handle, Handle::Open(_)))
+            .then(|| Duration::from_millis(self.used.load(Ordering::Relaxed)))
     }
 
     /// Lets go of the handle. Readers keep theirs until they are done.

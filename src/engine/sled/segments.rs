@@ -1,30 +1,43 @@
 //! The list of segments. Readers take a snapshot of it; every change replaces it as a whole.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
 use crate::event::Seq;
 
+use super::SledConfig;
 use super::segment::{Segment, Unusable};
 use super::tables::Tables;
 
 /// A snapshot of the list, in order of positions.
 pub(super) type List = Arc<Vec<Arc<Segment>>>;
 
+/// A sealed segment's cache as a part of the written one's: it is read here and there, and what it has is soon read
+/// again or never.
+pub(super) const SEALED_PART: u64 = 4;
+
 /// All segments of the store.
 #[derive(Debug)]
 pub(super) struct Segments {
     list: RwLock<List>,
-    clock: AtomicU64,
+    /// Segments count from here when they were read.
+    start: Instant,
     max_open: usize,
+    close_after: Duration,
     cache_bytes: u64,
 }
 
 impl Segments {
-    pub(super) fn new(list: Vec<Arc<Segment>>, max_open: usize, cache_bytes: u64) -> Self {
-        Self { list: RwLock::new(Arc::new(list)), clock: AtomicU64::new(0), max_open, cache_bytes }
+    pub(super) fn new(list: Vec<Arc<Segment>>, config: &SledConfig) -> Self {
+        Self {
+            list: RwLock::new(Arc::new(list)),
+            start: Instant::now(),
+            max_open: config.max_open_segments,
+            close_after: config.close_after,
+            cache_bytes: config.cache_bytes_per_segment / SEALED_PART,
+        }
     }
 
     pub(super) fn list(&self) -> List {
@@ -47,22 +60,25 @@ impl Segments {
 
     /// A segment's trees, opened if need be; the one not read for longest is closed instead. Blocks.
     pub(super) fn tables(&self, segment: &Segment, on_loss: impl FnOnce((Seq, Seq))) -> Result<Arc<Tables>, Unusable> {
-        let now = self.clock.fetch_add(1, Ordering::Relaxed);
         let was_open = segment.idle_since().is_some();
-        let tables = segment.tables(self.cache_bytes, now, on_loss)?;
+        let tables = segment.tables(self.cache_bytes, self.start.elapsed(), on_loss)?;
         if !was_open {
             self.close_idle();
         }
         Ok(tables)
     }
 
-    /// Closes sealed segments beyond the number that may be open.
+    /// Closes sealed segments that nobody has read for a while, and those beyond the number that may be open.
     pub(super) fn close_idle(&self) {
         let list = self.list();
         let mut open: Vec<_> = list.iter().filter_map(|segment| Some((segment.idle_since()?, segment))).collect();
         open.sort_unstable_by_key(|(used, _)| *used);
-        for (_, segment) in open.iter().take(open.len().saturating_sub(self.max_open)) {
-            segment.close();
+        let beyond = open.len().saturating_sub(self.max_open);
+        let now = self.start.elapsed();
+        for (index, (used, segment)) in open.into_iter().enumerate() {
+            if index < beyond || now.saturating_sub(used) >= self.close_after {
+                segment.close();
+            }
         }
     }
 }

@@ -114,11 +114,3 @@ impl Tally {
         summary.bytes += bytes;
     }
 }
-
-/// Puts what a later segment holds of a topic behind what earlier ones hold.
-pub(super) fn join(earlier: &mut TopicSummary, later: &TopicSummary) {
-    earlier.last = later.last;
-    earlier.last_closes = later.last_closes;
-    earlier.events += later.events;
-    earlier.bytes += later.bytes;
-}

@@ -10,7 +10,7 @@ fn key(n: u8) -> IdempotencyKey {
 fn every_part_of_an_event_survives_a_restart() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, recovered) = Bench::open(dir.path());
-    assert_eq!((recovered.head, recovered.next, recovered.topics.len()), (Seq(0), Seq(1), 0));
+    assert_eq!((recovered.head, recovered.next, bench.topics.len()), (Seq(0), Seq(1), 0));
     let large: String = "größe ".repeat(40_000);
     let rich = NewEvent {
         topic: name("a/b"),
@@ -35,10 +35,10 @@ fn every_part_of_an_event_survives_a_restart() {
     assert_eq!((recovered.head.0 + 1, recovered.next.0), (155, 155));
     assert_eq!(recovered.last_time, Millis(1_000_051));
     assert_eq!(recovered.lost, []);
-    let closed = recovered.topics.iter().find(|topic| topic.name == name("a/b")).expect("there");
+    let closed = &bench.topics["a/b"];
     assert_eq!((closed.first, closed.last, closed.events, closed.last_closes), (Seq(1), Seq(4), 3, true));
     assert_eq!(closed.bytes, 5 + 8);
-    assert_eq!(recovered.topics.len(), 4);
+    assert_eq!(bench.topics.len(), 4);
 }
 
 #[test]
@@ -197,10 +197,47 @@ fn events_are_found_across_many_segments() {
         bench.publish(&[("always", "x"), (if n % 7 == 0 { "rare" } else { "often" }, "y")]);
     }
     bench.check_all();
-    let (bench, recovered) = bench.reopen(small);
+    let (bench, _) = bench.reopen(small);
     bench.check_all();
-    let always = recovered.topics.iter().find(|topic| topic.name == name("always")).expect("there");
+    let always = &bench.topics["always"];
     assert_eq!((always.first, always.last, always.events), (Seq(1), Seq(59), 30));
-    let rare = recovered.topics.iter().find(|topic| topic.name == name("rare")).expect("there");
+    let rare = &bench.topics["rare"];
     assert_eq!((rare.first, rare.last, rare.events), (Seq(2), Seq(58), 5));
+}
+
+#[test]
+fn a_large_newest_segment_is_sealed_by_an_opening_and_lets_go_of_its_memory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::open(dir.path());
+    bench.publish(&[("a", "1"), ("b", "2")]);
+    let (bench, _) = bench.reopen(config(dir.path()));
+    assert_eq!(bench.segments(), 1, "a small one is gone on with");
+    let (mut bench, _) = bench.reopen(SledConfig { rotate_bytes: 1, ..config(dir.path()) });
+    let list = bench.store.shared.segments.list();
+    assert_eq!(list.len(), 2);
+    assert!(list[0].summary().is_some() && list[0].idle_since().is_none(), "sealed and closed");
+    bench.publish(&[("a", "3")]);
+    bench.check_all();
+    let (bench, _) = bench.reopen(config(dir.path()));
+    bench.check_all();
+    let a = &bench.topics["a"];
+    assert_eq!((a.first, a.last, a.events), (Seq(1), Seq(bench.next - 1), 2));
+}
+
+#[test]
+fn a_sealed_segment_that_nobody_reads_is_closed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (close_after, open) in [(std::time::Duration::from_secs(3600), 2), (std::time::Duration::ZERO, 0)] {
+        let dir = dir.path().join(open.to_string());
+        let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 1, close_after, ..config(&dir) });
+        for text in ["1", "2", "3"] {
+            bench.publish(&[("a", text)]);
+        }
+        bench.sealed();
+        bench.check_all();
+        let segments = &bench.store.shared.segments;
+        segments.close_idle();
+        assert_eq!(segments.list().iter().filter(|segment| segment.idle_since().is_some()).count(), open);
+        bench.check_all();
+    }
 }

@@ -43,7 +43,7 @@ fn check(dir: &Path, events: &[(TopicKey, Arc<Event>)], keys: &HashMap<String, T
         Err(OpenError::NotAStore { .. } | OpenError::Newer { .. }) if what.contains("format") => return true,
         Err(error) => panic!("{what}: {error}"),
     };
-    let recovered = store.recovered();
+    let recovered = store.recovered(&mut drop);
     let names: HashMap<TopicKey, TopicName> = keys.iter().map(|(text, key)| (*key, name(text))).collect();
     let scan = store.scan(Seq(0), Seq(u64::MAX - 1), ALL, &mut |key| names.get(&key).cloned());
     let scanned = scan.unwrap_or_else(|error| panic!("{what}: {error}")).events;

@@ -108,7 +108,7 @@ fn a_store_of_format_1_opens_with_everything() {
     assert_eq!(recovered.settings, [created, own]);
     assert_eq!(bench.store.marks("", Seq(0)), [(mark.0, Seq(7))]);
     assert_eq!(recovered.keys, [key_record(Millis(1_795_233_960_001))]);
-    let closed = recovered.topics.iter().find(|topic| topic.name == name("jobs/42/tokens")).expect("there");
+    let closed = &bench.topics["jobs/42/tokens"];
     assert!(closed.last_closes && closed.events == 3 && closed.bytes == 5);
 
     // And it goes on.

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::log::store::{Budget, Commit, KeyRecord, Recovered, Store, StoreError, TopicKey, TopicSettings};
+use super::super::log::store::{
+    Budget, Commit, KeyRecord, Recovered, Store, StoreError, TopicKey, TopicSettings, TopicSummary,
+};
 use super::{OpenError, SledConfig, SledStore};
 use crate::engine::IdempotencyKey;
 use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
@@ -29,6 +31,8 @@ struct Bench {
     keys: HashMap<String, TopicKey>,
     last: HashMap<TopicKey, u64>,
     events: Vec<(TopicKey, Arc<Event>)>,
+    /// As it was opened.
+    topics: HashMap<String, TopicSummary>,
 }
 
 fn config(dir: &Path) -> SledConfig {
@@ -37,6 +41,19 @@ fn config(dir: &Path) -> SledConfig {
 
 fn name(text: &str) -> TopicName {
     TopicName::new(text).expect("a valid name")
+}
+
+/// Puts together the pieces of a topic, as an engine does.
+fn add(topics: &mut HashMap<String, TopicSummary>, found: TopicSummary) {
+    match topics.get_mut(found.name.as_str()) {
+        Some(known) if known.key == found.key => {
+            (known.last, known.last_closes) = (found.last, found.last_closes);
+            known.events += found.events;
+            known.bytes += found.bytes;
+        }
+        Some(known) if known.key > found.key => {}
+        _ => drop(topics.insert(found.name.to_string(), found)),
+    }
 }
 
 impl Bench {
@@ -48,7 +65,8 @@ impl Bench {
         // What the store says is shown when a test fails.
         let _ = tracing_subscriber::fmt().with_test_writer().without_time().try_init();
         let store = SledStore::open(config).expect("it opens");
-        let recovered = store.recovered();
+        let mut topics = HashMap::new();
+        let recovered = store.recovered(&mut |topic| add(&mut topics, topic));
         let mut bench = Self {
             store,
             next: recovered.next.0,
@@ -56,9 +74,10 @@ impl Bench {
             keys: HashMap::new(),
             last: HashMap::new(),
             events: Vec::new(),
+            topics,
         };
-        for topic in &recovered.topics {
-            bench.keys.insert(topic.name.to_string(), topic.key);
+        for (name, topic) in &bench.topics {
+            bench.keys.insert(name.clone(), topic.key);
             bench.last.insert(topic.key, topic.last.0);
         }
         (bench, recovered)

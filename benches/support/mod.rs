@@ -1,0 +1,54 @@
+//! What the benches share. Each of them starts the real release binary on a store of its own and checks in the same run
+//! that no event was lost, doubled or out of order: a wrong hub has no figures.
+//!
+//! | room | idea |
+//! |---|---|
+//! | [`hub`] | the process, its CPU time and its memory |
+//! | [`store`] | a store made in this process, before the hub opens it |
+//! | [`wire`] | publishers and subscribers, cheap enough not to be what is measured |
+//! | [`report`] | one table, and the same as JSON |
+
+#![allow(dead_code, reason = "not every bench uses all of it")]
+
+pub(crate) mod hub;
+pub(crate) mod report;
+pub(crate) mod store;
+pub(crate) mod wire;
+
+use std::{path::Path, time::Duration};
+
+use tempfile::TempDir;
+use tokio::{runtime, task::LocalSet};
+
+/// How long anything may take before the bench has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whether to measure: `cargo test --all-targets` runs the benches, too, only to see that they build.
+pub(crate) fn asked() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
+}
+
+/// A directory for stores below `target/bench`, on a real disk where `/tmp` may be none; removed in the end.
+pub(crate) fn directory() -> TempDir {
+    let below = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    std::fs::create_dir_all(&below).expect("target/ can be written");
+    TempDir::new_in(below).expect("a directory")
+}
+
+/// Runs `work` on this thread, within [`PATIENCE`].
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let bounded = async { tokio::time::timeout(PATIENCE, work).await.expect("within two minutes") };
+    LocalSet::new().block_on(&runtime, bounded)
+}
+
+/// The value in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// An event's data: `bytes` of it, the first 16 of which say that it is the `n`th.
+pub(crate) fn payload(n: u64, bytes: usize) -> String {
+    format!("{n:016x}{}", "gapless ".repeat(bytes / 8))[..bytes].to_owned()
+}

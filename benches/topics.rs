@@ -1,0 +1,52 @@
+//! **What do a million topics that nobody asks for cost?**
+//!
+//! 1,000,000 topics of 3 events of 256 B, closed in order and opened by the real binary. Seconds to open, until it
+//! answers; MB in memory (RSS) 10 s later, after 20 topics here and there were read, and a minute after that.
+//! Targets: open in 10 s, idle below 200 MB.
+
+mod support;
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use gapless::event::EventId;
+use support::{hub::Hub, report::Report, store, wire};
+
+const TOPICS: u64 = 1_000_000;
+const EVENTS: u64 = 3;
+const BYTES: usize = 256;
+const MB: f64 = 1e6;
+
+fn main() {
+    if !support::asked() {
+        return;
+    }
+    let dir = support::directory();
+    let data = dir.path().join("store");
+    let begun = Instant::now();
+    let filled = store::fill(&data, TOPICS, TOPICS * EVENTS, BYTES);
+    let mut report = Report::new("topics");
+    report.row("filling the store, through the engine", begun.elapsed().as_secs_f64(), "s");
+
+    let begun = Instant::now();
+    let hub = Hub::start(&data);
+    report.below("opening 1,000,000 topics", begun.elapsed().as_secs_f64(), "s", 10.0);
+    report.row("CPU of that", hub.cpu(), "s");
+    report.row("most memory of that", hub.peak() / MB, "MB");
+    sleep(Duration::from_secs(10));
+    report.below("memory, idle", hub.resident() / MB, "MB", 200.0);
+
+    for n in (0..TOPICS).step_by(50_000) {
+        let target = format!("/events?topic={}", store::topic(n));
+        let before = EventId { epoch: filled.epoch, seq: gapless::event::Seq::ZERO };
+        let events = wire::resume(hub.address, &target, before, EVENTS).events;
+        let want = (0..EVENTS).map(|k| (k * TOPICS + n + 1, k * TOPICS + n));
+        assert!(events.iter().copied().eq(want), "topic {n} is not what was published: {events:?}");
+    }
+    report.row("memory after 20 topics were read", hub.resident() / MB, "MB");
+    sleep(Duration::from_secs(65));
+    report.below("memory, a minute later", hub.resident() / MB, "MB", 200.0);
+    report.finish();
+}
