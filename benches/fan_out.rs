@@ -3,6 +3,9 @@
 //! 1,000 and 5,000 subscribers on one topic of a hub with sled, all on this machine. Microseconds of the hub's CPU a
 //! delivery (publish and flush included), one event in flight and 64 in flight; milliseconds from handing the event in to
 //! its delivery, one in flight, the load generator's own work included; bytes of memory an idle subscriber.
+//!
+//! 2026-11-21, 2 cores shared with four builds, without LTO: 6.7 us (1,000) and 8.3 us (5,000) with one in flight,
+//! 0.4 us with 64; delivered within 4.8 ms (p50) and 13 ms (p99) to 1,000, 58 ms and 170 ms to 5,000; 10.8 KB each.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 

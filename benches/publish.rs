@@ -5,6 +5,10 @@
 //! file system note its length each time, and once over zeros written before. All run in turn; a ratio is the median of
 //! the rounds. Then over HTTP: events a second on one NDJSON connection with 4,096 on their way, and as POSTs of 64
 //! connections that stay open, each waiting for its receipt. 256 B an event, 16 topics.
+//!
+//! 2026-11-21, 2 cores and a disk shared with four builds, without LTO: of a growing file 2.0, 1.1, 0.6 and of zeros
+//! 2.3, 0.5, 0.3 with 1, 64, 512 waiting (the first two say little: they swing threefold between runs); NDJSON 128,000
+//! events/s at 4.6 us of CPU, POST 21,000 events/s at 24.5 us.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 

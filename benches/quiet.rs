@@ -3,6 +3,8 @@
 //! A hub with 1,000,000 idle topics in its store and 5,000 subscribers of other topics who hear nothing, against an empty
 //! one. One NDJSON connection with 64 events on their way publishes to each in turn; microseconds of the hub's CPU an
 //! event, and events a second. The ratios are medians of the rounds. Target: the CPU within 10 %.
+//!
+//! 2026-11-21, 2 cores shared with four builds, without LTO: CPU 1.00 times an empty hub's (9.0 us), rate 1.24 times.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 

@@ -3,6 +3,8 @@
 //! 1,000,000 events of 256 B over 10,000 topics in the store, the hub just started, so nothing is in its rings. A client
 //! connects anew with the id of a topic's sixth event from the end and gets five. Milliseconds from before the connection
 //! is opened. Target: first event's first byte in 10 ms, 99 times of 100. The file system's cache is warm.
+//!
+//! 2026-11-21, 2 cores shared with four builds, without LTO: first event p50 0.19 ms, p99 3.6 ms.
 
 mod support;
 
