@@ -1,9 +1,11 @@
 //! The table as a store's stored events and settings make it.
 
+use std::collections::HashSet;
+
 use super::{
     core::lost_through,
     slot::{Flag, Slot},
-    store::{Recovered, Store, TopicSettings, TopicSummary},
+    store::{Recovered, Store, TopicKey, TopicSettings, TopicSummary},
     table::Table,
 };
 use crate::event::{Millis, Seq, TopicName, retention::Rules};
@@ -11,7 +13,9 @@ use crate::event::{Millis, Seq, TopicName, retention::Rules};
 /// Builds the table of what `store` kept. Answers with the rest of what it found, too.
 pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (Table, Recovered) {
     let mut table = Table::new(rules);
-    let recovered = store.recovered(&mut |summary| add(&mut table, &summary));
+    let mut holes = Vec::new();
+    let recovered = store.recovered(&mut |summary| holes.extend(add(&mut table, &summary)));
+    forget_leftovers(&mut table, holes, &recovered.lost);
     // The store may still hold events of a deleted topic. Asked only where it can be so: there are many topics.
     let is_dead = |slot: &&Slot| slot.tail <= recovered.newest_mark && store.mark(&slot.name) >= Some(slot.tail);
     let dead: Vec<TopicName> = table.slots().filter(is_dead).map(|slot| slot.name.clone()).collect();
@@ -43,13 +47,40 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (Table, Recovered) {
     (table, recovered)
 }
 
-/// Adds what one place of the store holds of a topic.
-fn add(table: &mut Table, summary: &TopicSummary) {
+/// A place in a topic's chain where stored events are missing.
+struct Hole {
+    key: TopicKey,
+    name: TopicName,
+    /// The newest stored position below it, and the one above which its events go on.
+    below: Seq,
+    above: Seq,
+    /// The first event after it.
+    first: Seq,
+    first_time: Millis,
+    /// What is stored below it.
+    events: u64,
+    bytes: u64,
+}
+
+/// Adds what one place of the store holds of a topic. Answers with the hole before it, if there is one.
+fn add(table: &mut Table, summary: &TopicSummary) -> Option<Hole> {
     match table.get(&summary.name).map(|slot| slot.key) {
-        Some(key) if key > summary.key => return,
+        Some(key) if key > summary.key => return None,
         Some(key) if key == summary.key => {
-            table.update(&summary.name, |slot| slot.join(summary));
-            return;
+            return table.update(&summary.name, |slot| {
+                let hole = (summary.first_prev > slot.tail).then(|| Hole {
+                    key,
+                    name: slot.name.clone(),
+                    below: slot.tail,
+                    above: summary.first_prev,
+                    first: summary.first,
+                    first_time: summary.first_time,
+                    events: slot.events(),
+                    bytes: slot.bytes,
+                });
+                slot.join(summary);
+                hole
+            })?;
         }
         Some(_) => drop(table.remove(&summary.name)),
         None => {}
@@ -61,6 +92,24 @@ fn add(table: &mut Table, summary: &TopicSummary) {
     slot.set(Flag::Used, true);
     slot.set(Flag::Closed, summary.last_closes);
     table.insert(slot);
+    None
+}
+
+/// Forgets what is stored below a hole that no damage made: it was trimmed, like what filled the hole, and is only left
+/// because its space was not taken back. Below the newest such hole of a topic, all of it.
+fn forget_leftovers(table: &mut Table, holes: Vec<Hole>, lost: &[(Seq, Seq)]) {
+    let mut done = HashSet::new();
+    for hole in holes.into_iter().rev() {
+        let damage = lost.iter().any(|&(first, last)| first <= hole.above && hole.below < last);
+        if damage || table.by_key(hole.key).is_none() || !done.insert(hole.key) {
+            continue;
+        }
+        table.update(&hole.name, |slot| {
+            let (events, bytes) = (slot.events() - hole.events, slot.bytes - hole.bytes);
+            slot.mark = hole.above;
+            slot.keep(hole.first, hole.first_time, events, bytes);
+        });
+    }
 }
 
 /// Settings that were saved when the topic's newest position was at or after `last` overrule its events.
@@ -81,7 +130,6 @@ fn under_settings(slot: &mut Slot, own: &TopicSettings, last: Seq) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::log::store::TopicKey;
 
     fn piece(key: u64, first: u64, last: u64) -> TopicSummary {
         TopicSummary {
@@ -100,15 +148,31 @@ mod tests {
     #[test]
     fn pieces_of_a_topic_become_one_and_of_two_incarnations_the_later_counts() {
         let mut table = Table::new(Rules::default());
-        for summary in [piece(2, 2, 3), piece(5, 5, 6), piece(1, 1, 1), piece(5, 8, 9)] {
-            add(&mut table, &summary);
+        for summary in [piece(2, 2, 3), piece(5, 5, 6), piece(1, 1, 1), piece(5, 7, 9)] {
+            assert!(add(&mut table, &summary).is_none(), "no hole");
         }
         let slot = table.by_key(TopicKey(5)).expect("in use");
         assert_eq!(
             (slot.first(), slot.mark, slot.tail, slot.events(), slot.bytes),
-            (Some(Seq(5)), Seq(4), Seq(9), 4, 20)
+            (Some(Seq(5)), Seq(4), Seq(9), 5, 20)
         );
         assert!(slot.is(Flag::Closed) && table.by_key(TopicKey(2)).is_none());
-        assert_eq!((table.len(), table.events, table.bytes), (1, 4, 20));
+        assert_eq!((table.len(), table.events, table.bytes), (1, 5, 20));
+    }
+
+    /// Space is taken back in no order: below events that are gone, older ones may still be stored.
+    #[test]
+    fn what_is_left_below_trimmed_events_is_trimmed_and_below_lost_ones_is_kept() {
+        let kept = |lost: &[(Seq, Seq)]| {
+            let mut table = Table::new(Rules::default());
+            let pieces = [piece(1, 1, 2), piece(1, 5, 6), piece(1, 9, 9)];
+            let holes = pieces.iter().filter_map(|summary| add(&mut table, summary)).collect();
+            forget_leftovers(&mut table, holes, lost);
+            let slot = table.by_key(TopicKey(1)).expect("in use");
+            (slot.first().expect("kept").0, slot.mark.0, slot.events(), slot.bytes)
+        };
+        assert_eq!(kept(&[]), (9, 8, 1, 10));
+        assert_eq!(kept(&[(Seq(7), Seq(8))]), (5, 4, 3, 20));
+        assert_eq!(kept(&[(Seq(3), Seq(8))]), (1, 0, 5, 30));
     }
 }
