@@ -78,6 +78,7 @@ fn is_locked(error: &io::Error) -> bool {
 /// When sled would not, panicked or did not come back.
 pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Failure> {
     remove_half_snapshots(dir);
+    remove_half_configuration(dir);
     let config = sled::Config::new()
         .path(dir)
         .cache_capacity(cache_bytes)
@@ -136,6 +137,19 @@ fn remove_half_snapshots(dir: &Path) {
                 Err(error) => tracing::warn!(file = %entry.path().display(), %error, "cannot remove a half snapshot"),
             }
         }
+    }
+}
+
+/// sled writes a new database's configuration in two pieces, before it makes the file for the data, and refuses a half one
+/// at every later open. Without that file there is nothing that it could be the configuration of.
+fn remove_half_configuration(dir: &Path) {
+    let conf = dir.join("conf");
+    if !conf.exists() || dir.join("db").exists() {
+        return;
+    }
+    match fs::remove_file(&conf) {
+        Ok(()) => tracing::info!(file = %conf.display(), "removed what a crash left of a database half made"),
+        Err(error) => tracing::warn!(file = %conf.display(), %error, "cannot remove a half configuration"),
     }
 }
 

@@ -177,6 +177,22 @@ fn check(bench: &Bench, acked: &[(u64, u64)]) {
 }
 
 #[test]
+fn a_segment_that_a_crash_left_half_made_is_no_damage() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::open(dir.path());
+    bench.publish(&[("a", "1")]);
+    bench.store.close();
+    // sled writes its configuration in two pieces, and makes the file for the data after it.
+    let made = dir.path().join("seg").join("00000000000000000002");
+    std::fs::create_dir(&made).expect("made");
+    let conf = std::fs::read(dir.path().join("seg").join("00000000000000000001").join("conf")).expect("there");
+    std::fs::write(made.join("conf"), &conf[..conf.len() - 4]).expect("written");
+    let (bench, recovered) = bench.reopen(config(dir.path()));
+    assert_eq!((recovered.lost, bench.store.losses()), (vec![], 0));
+    bench.check_all();
+}
+
+#[test]
 fn half_a_commit_is_taken_back() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
