@@ -7,8 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::segment::Segment;
-use super::summary::Summary;
-use super::{Shared, database, inspect};
+use super::{Shared, inspect};
 
 /// How often the head is recorded: what sled may forget in silence after a crash *and* damage is a second of it.
 const TICK: Duration = Duration::from_secs(1);
@@ -100,11 +99,7 @@ impl Shared {
                 keys.ok()?.ok()
             });
             let (keys, _) = keys.unwrap_or_default();
-            let summary = Summary::write(&segment.dir, segment.first, tally, &keys)?;
-            if let Err(error) = database::preallocate(&segment.dir) {
-                tracing::debug!(%error, segment.first = segment.first.0, "no room taken for its next opening");
-            }
-            Ok(summary)
+            segment.write_summary(tally, &keys)
         });
         match sealed {
             Ok(true) => {

@@ -133,7 +133,9 @@ impl Finding<'_> {
                 let goes_on = newest && segment.generation == 0;
                 if goes_on && !self.is_large(&inspected.tally) {
                     self.last = Some((Arc::clone(&segment), tables, inspected.tally));
-                } else if let Err(error) = seal_now(&segment, &inspected.tally, &inspected.keys) {
+                } else if let Err(error) =
+                    segment.write_summary(&inspected.tally, &inspected.keys).map(|summary| segment.seal(summary))
+                {
                     tracing::warn!(%error, segment.first = segment.first.0, "cannot seal a segment yet");
                     if goes_on {
                         self.last = Some((Arc::clone(&segment), tables, inspected.tally));
@@ -148,12 +150,6 @@ impl Finding<'_> {
         }
         segment
     }
-}
-
-/// Writes a segment's summary.
-fn seal_now(segment: &Segment, tally: &Tally, keys: &[(KeyRecord, Seq)]) -> std::io::Result<()> {
-    segment.seal(Summary::write(&segment.dir, segment.first, tally, keys)?);
-    database::preallocate(&segment.dir)
 }
 
 /// A segment that cannot be read.

@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 
 use crate::event::Seq;
 
-use super::database::Failure;
+use super::super::log::store::KeyRecord;
+use super::database::{self, Failure};
 use super::disk;
 use super::guard::guarded;
 use super::parts::PartError;
@@ -77,6 +78,15 @@ impl Segment {
     /// Its summary, when it is sealed.
     pub(super) fn summary(&self) -> Option<&Summary> {
         self.sealed.get()
+    }
+
+    /// Writes its summary durably, and takes the room on the disk that opening it again needs.
+    pub(super) fn write_summary(&self, tally: &Tally, keys: &[(KeyRecord, Seq)]) -> io::Result<Summary> {
+        let summary = Summary::write(&self.dir, self.first, tally, keys)?;
+        if let Err(error) = database::preallocate(&self.dir) {
+            tracing::debug!(%error, segment.first = self.first.0, "no room taken for its next opening");
+        }
+        Ok(summary)
     }
 
     /// Seals it. Only the first time counts.
