@@ -75,16 +75,19 @@ impl Process {
         self.starts.iter().sum::<Duration>() / u32::try_from(self.starts.len().max(1)).unwrap()
     }
 
-    /// The end of what all its lives have logged.
+    /// The end of what all its lives have warned of.
     pub(crate) fn log(&self) -> String {
         let log = std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        format!("its log ends:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains(" INFO ")).collect();
+        format!("it warned:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if thread::panicking() {
+            println!("{}", self.log());
+        }
         if let Some(mut child) = self.child.take() {
             drop(child.kill());
             drop(child.wait());
