@@ -20,7 +20,7 @@ use crate::{
     },
     event::Millis,
     http::{Door, Limits, operators::rates::Rates, server},
-    hub::{Hub, HubConfig, board::Board, subscription::Portion},
+    hub::{Hub, HubConfig, board::Board, run::Portion},
     lifecycle::{Drain, Outcome},
 };
 

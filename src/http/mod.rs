@@ -5,6 +5,7 @@
 //! | [`server`] | a core's listener and its connections |
 //! | [`wire`] | a socket that knows how long its client has not read |
 //! | [`routes`] | every route in one table |
+//! | [`answer`] | an answer and its body |
 //! | [`problem`] | every error's code and status |
 //! | [`query`] | a query string as browsers write it |
 //! | [`accept`] | what a client says it understands |
@@ -17,18 +18,17 @@
 //! | [`topics`] | topics as things |
 //! | [`operators`] | stats, metrics, health |
 
-use std::{convert::Infallible, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
 use tokio::sync::Semaphore;
 
 use crate::{
-    hub::{Hub, subscription::Portion},
+    hub::{Hub, run::Portion},
     lifecycle::Drain,
 };
 
 pub mod accept;
+pub mod answer;
 pub mod body;
 pub mod duration;
 pub mod envelope;
@@ -45,15 +45,10 @@ mod testing;
 pub mod topics;
 pub mod wire;
 
+pub use answer::{Answer, Body, full, made};
 use operators::rates::Rates;
 use problem::{Code, Problem};
 use stream::streams::Streams;
-
-/// An answer's body. Never fails by itself: a stream that cannot go on ends.
-pub type Body = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible>>>;
-
-/// An answer.
-pub type Answer = http::Response<Body>;
 
 /// What every handler on every core needs.
 pub struct Door {
@@ -143,9 +138,4 @@ impl Door {
             None
         }
     }
-}
-
-/// A body that is all there.
-pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Box::pin(Full::new(bytes.into()).map_err(|never| match never {}))
 }

@@ -1,8 +1,15 @@
 //! A core's listener and its connections: one current-thread runtime, where everything lives and dies.
 
-use std::{cell::Cell, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::Cell, convert::Infallible, future::poll_fn, io, net::SocketAddr, rc::Rc, sync::Arc, task::Poll,
+    time::Duration,
+};
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{HttpService, service_fn},
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
@@ -11,10 +18,15 @@ use tokio::{
 };
 
 use super::{
-    Beyond, Core, Door,
+    Beyond, Body, Core, Door,
     routes::Routes,
-    stream::streams::{Streams, TICK},
-    wire::Wires,
+    stream::{
+        fan_out::fan_out,
+        line::Stream,
+        streams::{Streams, TICK},
+        takeover::Handover,
+    },
+    wire::{Wire, Wires},
 };
 
 /// Connections the kernel keeps waiting for [`serve`] to accept: what Linux allows by default (`somaxconn`).
@@ -57,7 +69,7 @@ pub async fn serve(door: Arc<Door>, index: usize, listener: std::net::TcpListene
     let core = Rc::new(Core { door, index, streams: Rc::new(Streams::default()) });
     let wires = Rc::new(Wires::default());
     let routes = Rc::new(Routes::default());
-    spawn_local(follow(Rc::clone(&core)));
+    spawn_local(fan_out(Rc::clone(&core)));
     spawn_local(tick(Rc::clone(&core), Rc::clone(&wires)));
     spawn_local(end_streams(Rc::clone(&core)));
     let accepting = accept(&core, &wires, &routes, &listener);
@@ -68,18 +80,14 @@ pub async fn serve(door: Arc<Door>, index: usize, listener: std::net::TcpListene
     Ok(())
 }
 
-async fn follow(core: Rc<Core>) {
-    let board = Arc::clone(core.door.hub.board());
-    core.streams.follow(&board.shards()[core.index], core.index).await;
-}
-
 /// The core's one clock: keepalives, stalled clients, and on the first core what the whole process needs.
 async fn tick(core: Rc<Core>, wires: Rc<Wires>) {
     let mut ticks = tokio::time::interval(TICK);
     loop {
         ticks.tick().await;
-        core.streams.tick(core.door.limits.keepalive);
-        let cut = wires.tick(core.door.limits.write_timeout);
+        let limits = &core.door.limits;
+        let cut = core.streams.tick(limits.keepalive, limits.write_timeout) + wires.tick(limits.write_timeout);
+        core.door.hub.board().shards()[core.index].forget_runs();
         if cut > 0 {
             core.door.hub.stats().slow_readers_cut.add(cut);
             tracing::info!(connections = cut, "cut clients that do not read");
@@ -120,7 +128,7 @@ async fn accept(core: &Rc<Core>, wires: &Rc<Wires>, routes: &Rc<Routes>, listene
 /// One connection from its first byte to its last.
 async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: TcpStream) {
     let open = Open::new(&core.door);
-    let _busy = core.door.drain.guard();
+    let busy = core.door.drain.guard();
     let limits = &core.door.limits;
     // Failing to set an option only makes the connection slower, or its end later.
     let _ = socket.set_nodelay(true);
@@ -128,31 +136,36 @@ async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: 
     // A client that has vanished acknowledges nothing, and the kernel would go on trying for a quarter of an hour.
     // Twice, so that one that is there and does not read is cut by us, and counted.
     let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(limits.write_timeout * 2));
-    let io = TokioIo::new(wires.add(socket));
+    let handover = Rc::<Handover>::default();
+    let io = TokioIo::new(wires.add(socket, Rc::clone(&handover)));
     let asked = Cell::new(false);
+    let beyond = open.beyond;
     let service = service_fn(|mut request| {
         asked.set(true);
-        if open.beyond {
+        if beyond {
             request.extensions_mut().insert(Beyond);
         }
-        routes.answer(&core, request)
+        let (method, version) = (request.method().clone(), request.version());
+        let (core, routes, handover) = (&core, &routes, &handover);
+        Box::pin(async move {
+            let Ok(answer) = routes.answer(core, request).await;
+            Ok::<_, Infallible>(handover.keep_back(&method, version, answer))
+        })
     });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_buf_size(limits.headers_bytes)
-            .serve_connection(io, service)
-    );
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.headers_bytes)
+        .serve_connection(io, service);
     let result = tokio::select! {
-        result = &mut connection => result,
+        result = drive(&mut connection, &handover) => result,
         () = core.door.drain.begun() => tokio::select! {
-            result = &mut connection => result,
+            result = drive(&mut connection, &handover) => result,
             () = core.door.drain.ended() => return,
             () = last_request(&asked) => {
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
                 tokio::select! {
-                    result = &mut connection => result,
+                    result = drive(&mut connection, &handover) => result,
                     () = core.door.drain.ended() => return,
                 }
             }
@@ -160,7 +173,27 @@ async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: 
     };
     if let Err(error) = result {
         tracing::debug!(error = %error, "a connection ended early");
+        return;
     }
+    let wire = connection.into_parts().io.into_inner();
+    if let Some(telling) = handover.take() {
+        // A task of its own, because this one keeps the room that hyper needed.
+        spawn_local(Stream::new(telling, wire.into_socket(), (open, busy)));
+    }
+}
+
+/// Drives a connection until its end, or until it is to be taken over.
+async fn drive<S>(connection: &mut http1::Connection<TokioIo<Wire>, S>, handover: &Handover) -> hyper::Result<()>
+where
+    S: HttpService<Incoming, ResBody = Body> + Unpin,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: Unpin,
+{
+    poll_fn(|cx| {
+        let polled = connection.poll_without_shutdown(cx);
+        if handover.is_due() { Poll::Ready(Ok(())) } else { polled }
+    })
+    .await
 }
 
 /// Waits, while the hub drains, until a connection need not be read any more. hyper hangs up at once on one that has

@@ -13,7 +13,7 @@ use crate::{
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
-    hub::{Hub, HubConfig, board::Board, subscription::Portion},
+    hub::{Hub, HubConfig, board::Board, run::Portion},
     lifecycle::Drain,
 };
 

@@ -18,13 +18,14 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::stream::streams::TICK;
+use super::stream::{streams::TICK, takeover::Handover};
 
 /// A connection's socket. It is on its core's list for as long as it lives.
-#[derive(Debug)]
 pub struct Wire {
-    socket: TcpStream,
+    /// There until it is taken over.
+    socket: Option<TcpStream>,
     state: Rc<State>,
+    handover: Rc<Handover>,
     wires: Rc<Wires>,
     key: usize,
 }
@@ -47,10 +48,10 @@ pub struct State {
 impl Wires {
     /// Adds a socket.
     #[must_use]
-    pub fn add(self: &Rc<Self>, socket: TcpStream) -> Wire {
+    pub fn add(self: &Rc<Self>, socket: TcpStream, handover: Rc<Handover>) -> Wire {
         let state = Rc::new(State::default());
         let key = self.open.borrow_mut().insert(Rc::clone(&state));
-        Wire { socket, state, wires: Rc::clone(self), key }
+        Wire { socket: Some(socket), state, handover, wires: Rc::clone(self), key }
     }
 
     /// Counts a tick and cuts the wires that have been blocked for longer than `limit`. Answers with how many.
@@ -71,6 +72,16 @@ impl Wires {
 }
 
 impl Wire {
+    /// The socket, for another to go on with.
+    #[must_use]
+    pub fn into_socket(mut self) -> TcpStream {
+        self.socket.take().expect("taken once")
+    }
+
+    fn socket(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(self.socket.as_mut().expect("not taken"))
+    }
+
     /// Notes whether the client takes bytes; a cut wire fails.
     fn note<T>(&self, cx: &Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if self.state.cut.get() {
@@ -94,13 +105,13 @@ impl Drop for Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buf)
+        self.socket().poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        let result = self.socket().poll_write(cx, bytes);
         self.note(cx, result)
     }
 
@@ -109,19 +120,23 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        let result = self.socket().poll_write_vectored(cx, slices);
         self.note(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        self.socket.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let flushed = self.socket().poll_flush(cx);
+        if flushed.is_ready() {
+            self.handover.flushed();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        self.socket().poll_shutdown(cx)
     }
 }

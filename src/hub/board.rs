@@ -14,8 +14,9 @@ use parking_lot::{Mutex, RwLock};
 use super::{
     HubConfig,
     directory::Directory,
-    feed::{Budget, Feed},
+    feed::{Budget, Feed, Next},
     frame::Frame,
+    run::Portion,
     shard::Shard,
     stats::Stats,
     top::Top,
@@ -232,6 +233,13 @@ impl Observer for Board {
             feed.turn(topic, turn);
         }
         self.wake(&feeds);
+    }
+}
+
+impl Seat {
+    /// What follows `cursor` in the ring.
+    pub(super) fn after(&self, cursor: Seq, portion: Portion) -> Next {
+        self.board.shards[self.shard].after(&self.feed, cursor, portion)
     }
 }
 

@@ -140,6 +140,11 @@ impl Endings {
         self.seen = now;
     }
 
+    /// Whether no ending is awaited or was told, so that events without a closing one need not be looked at.
+    pub(super) fn quiet(&self, feed: &Feed) -> bool {
+        self.pending.is_empty() && self.told.is_empty() && self.passed.is_empty() && feed.turns() == self.seen
+    }
+
     /// Whether every topic asked for has ended and was told so; never with a pattern.
     pub(super) fn all_ended(&self) -> bool {
         !self.selection.is_open_ended() && self.selection.names().all(|name| self.told.contains_key(name))

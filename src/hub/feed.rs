@@ -13,7 +13,10 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 
-use super::frame::Frame;
+use super::{
+    frame::Frame,
+    run::{Portion, Run},
+};
 use crate::{
     engine::Turn,
     event::{Selection, Seq, TopicName, Verdict, cursor::judge},
@@ -42,8 +45,21 @@ pub struct Feed {
     ring: RwLock<Ring>,
     budget: Arc<Budget>,
     places: Box<[Place]>,
+    /// The position of the newest frame, or of the floor when there is none.
+    newest: AtomicU64,
     turns: Mutex<Turns>,
     version: AtomicU64,
+}
+
+/// What a ring has after a cursor.
+#[derive(Debug)]
+pub enum Next {
+    /// The next frames.
+    Run(Arc<Run>),
+    /// Nothing yet.
+    Nothing,
+    /// It has moved past the cursor: read the log.
+    Moved,
 }
 
 /// A feed on one shard.
@@ -89,6 +105,7 @@ impl Feed {
             ring: RwLock::new(Ring { frames: VecDeque::new(), floor, bytes: 0 }),
             budget,
             places: (0..shards).map(|_| Place::default()).collect(),
+            newest: AtomicU64::new(floor.0),
             turns: Mutex::default(),
             version: AtomicU64::new(0),
         }
@@ -125,9 +142,9 @@ impl Feed {
 
     /// Adds the newest frame and lets the oldest go when a bound is reached.
     pub(super) fn push(&self, frame: Arc<Frame>) {
-        let weight = frame.weight();
+        let (weight, seq) = (frame.weight(), frame.id.seq);
         let mut ring = self.ring.write();
-        debug_assert!(ring.frames.back().is_none_or(|last| last.id.seq < frame.id.seq), "pushed in order, once");
+        debug_assert!(ring.frames.back().is_none_or(|last| last.id.seq < seq), "pushed in order, once");
         ring.frames.push_back(frame);
         ring.bytes += weight;
         let used = self.budget.used.fetch_add(weight, Ordering::Relaxed) + weight;
@@ -136,6 +153,7 @@ impl Feed {
             freed += ring.drop_oldest();
         }
         self.budget.used.fetch_sub(freed, Ordering::Relaxed);
+        self.newest.store(seq.0, Ordering::Release);
     }
 
     /// Forgets every frame: whoever is behind `head` reads the log.
@@ -145,33 +163,35 @@ impl Feed {
         ring.frames.clear();
         ring.bytes = 0;
         ring.floor = ring.floor.max(head);
+        self.newest.store(ring.floor.0, Ordering::Release);
     }
 
-    /// The position of the newest frame, or of the floor when there is none.
+    /// The position of the newest frame, or of the floor when there is none: a cursor that is not behind it has
+    /// everything.
     pub fn newest(&self) -> Seq {
-        let ring = self.ring.read();
-        ring.frames.back().map_or(ring.floor, |frame| frame.id.seq)
+        Seq(self.newest.load(Ordering::Acquire))
     }
 
-    /// The frames after `cursor`: at most `max_frames`, and none after `max_bytes` of them.
-    /// `None` when the ring has moved past the cursor: read the log.
-    pub fn after(&self, cursor: Seq, max_frames: usize, max_bytes: usize) -> Option<Vec<Arc<Frame>>> {
+    /// What follows `cursor`, as much of it as the portion takes. Streams ask their shard, which shares the answer.
+    pub(super) fn after(&self, cursor: Seq, portion: Portion) -> Next {
         let ring = self.ring.read();
         let start = ring.frames.partition_point(|frame| frame.id.seq <= cursor);
         let prev = if start == 0 { ring.floor } else { ring.frames[start - 1].id.seq };
         let Some(first) = ring.frames.get(start) else {
-            return (ring.floor <= cursor || start > 0).then(Vec::new);
+            return if ring.floor <= cursor || start > 0 { Next::Nothing } else { Next::Moved };
         };
         if judge(cursor, prev, first.id.seq) == Verdict::Hole {
-            return None;
+            return Next::Moved;
         }
         let mut bytes = 0;
-        let run = ring.frames.range(start..).take(max_frames).take_while(|frame| {
-            let room = bytes < max_bytes;
+        let run = ring.frames.range(start..).take(portion.events).take_while(|frame| {
+            let room = bytes < portion.bytes;
             bytes += frame.weight();
             room
         });
-        Some(run.cloned().collect())
+        let frames: Vec<_> = run.cloned().collect();
+        let full = start + frames.len() < ring.frames.len();
+        Next::Run(Run::new(cursor, frames, full))
     }
 
     /// Remembers a topic's turn for the feed's streams.
@@ -229,22 +249,27 @@ mod tests {
         Feed::new(1, selection, Seq(floor), 1, Arc::clone(budget))
     }
 
-    fn seqs(frames: &[Arc<Frame>]) -> Vec<u64> {
-        frames.iter().map(|frame| frame.id.seq.0).collect()
+    /// Positions of what follows `cursor`; `None` when the ring has moved past it.
+    fn after(feed: &Feed, cursor: u64, events: usize) -> Option<Vec<u64>> {
+        match feed.after(Seq(cursor), Portion { events, bytes: 1 << 20 }) {
+            Next::Run(run) => Some(run.frames().iter().map(|frame| frame.id.seq.0).collect()),
+            Next::Nothing => Some(Vec::new()),
+            Next::Moved => None,
+        }
     }
 
     #[test]
     fn a_cursor_below_the_floor_is_sent_to_the_log() {
         let feed = feed(&Arc::new(Budget::new(1 << 20, 1 << 20)), 10);
-        assert!(feed.after(Seq(9), 99, 1 << 20).is_none(), "an empty ring knows where it began");
-        assert_eq!(seqs(&feed.after(Seq(10), 99, 1 << 20).expect("covered")), [0_u64; 0]);
+        assert!(after(&feed, 9, 99).is_none(), "an empty ring knows where it began");
+        assert_eq!(after(&feed, 10, 99).expect("covered"), [0_u64; 0]);
         feed.push(frame(12, 0));
         feed.push(frame(15, 0));
-        assert!(feed.after(Seq(9), 99, 1 << 20).is_none());
-        assert_eq!(seqs(&feed.after(Seq(10), 99, 1 << 20).expect("covered")), [12, 15]);
-        assert_eq!(seqs(&feed.after(Seq(13), 99, 1 << 20).expect("covered")), [15]);
-        assert_eq!(seqs(&feed.after(Seq(15), 99, 1 << 20).expect("covered")), [0_u64; 0]);
-        assert_eq!(seqs(&feed.after(Seq(10), 1, 1 << 20).expect("covered")), [12]);
+        assert!(after(&feed, 9, 99).is_none());
+        assert_eq!(after(&feed, 10, 99).expect("covered"), [12, 15]);
+        assert_eq!(after(&feed, 13, 99).expect("covered"), [15]);
+        assert_eq!(after(&feed, 15, 99).expect("covered"), [0_u64; 0]);
+        assert_eq!(after(&feed, 10, 1).expect("covered"), [12]);
     }
 
     #[test]
@@ -255,16 +280,16 @@ mod tests {
             feed.push(frame(seq, 100));
             assert!(budget.used() <= 4000);
         }
-        assert!(feed.after(Seq(0), 99, 1 << 20).is_none());
-        assert_eq!(seqs(&feed.after(Seq(99), 99, 1 << 20).expect("covered")), [100]);
+        assert!(after(&feed, 0, 99).is_none());
+        assert_eq!(after(&feed, 99, 99).expect("covered"), [100]);
     }
 
     #[test]
     fn a_frame_larger_than_the_ring_is_left_to_the_log() {
         let feed = feed(&Arc::new(Budget::new(1000, 1 << 20)), 0);
         feed.push(frame(1, 5000));
-        assert!(feed.after(Seq(0), 99, 1 << 20).is_none());
-        assert_eq!(seqs(&feed.after(Seq(1), 99, 1 << 20).expect("covered")), [0_u64; 0]);
+        assert!(after(&feed, 0, 99).is_none());
+        assert_eq!(after(&feed, 1, 99).expect("covered"), [0_u64; 0]);
     }
 
     #[test]

@@ -8,9 +8,10 @@
 //! | [`board`] | which feeds an event goes to; hears from the engine what is durable |
 //! | [`feed`] | the ring of newest frames of one selection of topics |
 //! | [`frame`] | an event with its bytes, encoded once |
+//! | [`run`] | frames in a row, written once for all who are at the same cursor |
 //! | [`subscription`] | the cursor: log, ring, gap |
 //! | [`endings`] | which topics have ended, and when to say so |
-//! | [`shard`] | waking a core's streams once a commit |
+//! | [`shard`] | waking a core's streams once a commit, and sharing what they send |
 //! | [`stats`] | what is counted |
 //! | [`top`] | the busiest topics, in bounded memory |
 
@@ -28,6 +29,7 @@ mod directory;
 pub mod endings;
 pub mod feed;
 pub mod frame;
+pub mod run;
 pub mod shard;
 pub mod stats;
 pub mod subscription;

@@ -15,7 +15,9 @@ use super::{
     Hub,
     board::Seat,
     endings::{Ending, Endings},
+    feed::{Feed, Next},
     frame::Frame,
+    run::{Portion, Run},
     stats::Gauge,
 };
 use crate::{
@@ -45,8 +47,8 @@ pub enum Start {
 /// What a subscription has for its stream next.
 #[derive(Debug, Clone)]
 pub enum Delivery {
-    /// The next events, in order; never empty.
-    Events(Vec<Arc<Frame>>),
+    /// The next events.
+    Events(Arc<Run>),
     /// Events after the cursor are gone.
     Gap(Gap),
     /// A topic takes no more events.
@@ -81,15 +83,6 @@ pub enum GapReason {
     Unknown,
     /// The cursor is past the newest event.
     Ahead,
-}
-
-/// How much one delivery may hold.
-#[derive(Debug, Clone, Copy)]
-pub struct Portion {
-    /// Events at most; at least 1.
-    pub events: usize,
-    /// Bytes of data after which it ends.
-    pub bytes: usize,
 }
 
 /// One stream's cursor.
@@ -215,17 +208,14 @@ impl Subscription {
                     self.place = Place::Over;
                     return Poll::Ready(Delivery::Finished(self.cursor()));
                 }
-                Place::Ring => {
-                    let (events, bytes) = (self.portion.events, self.portion.bytes);
-                    match self.seat.feed.after(self.position, events, bytes) {
-                        Some(frames) if frames.is_empty() => return Poll::Pending,
-                        Some(frames) => self.deliver(frames),
-                        None => {
-                            self.gauge.change(|stats| &stats.lagged);
-                            self.read(engine::From::After(self.position));
-                        }
+                Place::Ring => match self.seat.after(self.position, self.portion) {
+                    Next::Nothing => return Poll::Pending,
+                    Next::Run(run) => self.deliver(run),
+                    Next::Moved => {
+                        self.gauge.change(|stats| &stats.lagged);
+                        self.read(engine::From::After(self.position));
                     }
-                }
+                },
             }
         }
     }
@@ -234,6 +224,21 @@ impl Subscription {
     #[must_use]
     pub fn caught_up(&self) -> bool {
         self.ready.is_empty() && matches!(self.place, Place::Ring)
+    }
+
+    /// The cursor of a stream for which nothing but the ring's next run can come next: whoever sends it that run says so
+    /// by [`Subscription::sent`], and need not poll.
+    #[must_use]
+    pub fn follows(&self) -> Option<Seq> {
+        (self.caught_up() && self.stray.is_none() && self.endings.quiet(&self.seat.feed)).then_some(self.position)
+    }
+
+    /// The stream has sent what the ring has up to `position`. Closing events must be polled for.
+    pub fn sent(&mut self, position: Seq) {
+        if position > self.position {
+            self.position = position;
+            self.after = None;
+        }
     }
 
     /// Whether nothing could ever come: every topic has ended, and all of it is behind the cursor.
@@ -251,8 +256,8 @@ impl Subscription {
 
     /// The feed whose news wake this subscription.
     #[must_use]
-    pub fn feed_id(&self) -> u64 {
-        self.seat.feed.id
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.seat.feed
     }
 
     fn read(&mut self, from: engine::From) {
@@ -284,7 +289,7 @@ impl Subscription {
                 }
                 Item::Gap(gap) if self.begun.as_ref().is_some_and(|begun| !begun.contains(&gap.topic)) => {}
                 Item::Gap(gap) => {
-                    self.deliver(std::mem::take(&mut frames));
+                    self.deliver_page(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
                     if gap.resumes_at.is_none() {
                         self.endings.emptied(gap.topic.clone());
@@ -294,7 +299,7 @@ impl Subscription {
             }
         }
         self.hub.stats.replayed.add(frames.len() as u64);
-        self.deliver(frames);
+        self.deliver_page(frames);
         self.position = self.position.max(page.through);
         if page.at_end {
             self.endings.caught_up(&self.hub.engine);
@@ -318,13 +323,17 @@ impl Subscription {
         }
     }
 
-    fn deliver(&mut self, frames: Vec<Arc<Frame>>) {
-        let Some(last) = frames.last() else { return };
-        debug_assert!(frames[0].id.seq > self.position, "no event twice");
-        self.position = last.id.seq;
+    fn deliver_page(&mut self, frames: Vec<Arc<Frame>>) {
+        if !frames.is_empty() {
+            self.deliver(Run::new(self.position, frames, true));
+        }
+    }
+
+    fn deliver(&mut self, run: Arc<Run>) {
+        self.position = run.last();
         self.after = None;
-        self.endings.passed(&frames);
-        self.ready.push_back(Delivery::Events(frames));
+        self.endings.passed(run.frames());
+        self.ready.push_back(Delivery::Events(run));
     }
 
     fn tell(&mut self, topic: Option<TopicName>, resumes_at: Option<Seq>, reason: GapReason) {

@@ -5,7 +5,8 @@ use std::{future::poll_fn, sync::Arc};
 use super::{
     Hub, HubConfig,
     board::Board,
-    subscription::{Delivery, Portion, Start, Subscription},
+    run::Portion,
+    subscription::{Delivery, Start, Subscription},
 };
 use crate::{
     engine::{
@@ -47,8 +48,8 @@ async fn read(subscription: &mut Subscription) -> Vec<String> {
         });
         match delivery.await {
             None => return all,
-            Some(Delivery::Events(frames)) => {
-                all.extend(frames.iter().map(|frame| frame.event.new.data.as_str().to_owned()));
+            Some(Delivery::Events(run)) => {
+                all.extend(run.frames().iter().map(|frame| frame.event.new.data.as_str().to_owned()));
             }
             Some(Delivery::Gap(gap)) => {
                 all.push(gap.topic.map_or("gap".to_owned(), |topic| format!("gap {topic}")));

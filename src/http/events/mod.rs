@@ -13,11 +13,11 @@ use http::{HeaderValue, Request, StatusCode, header, request::Parts};
 use super::{
     Answer, Core, body,
     problem::{Code, Problem},
-    stream::{body::StreamBody, language::Language},
+    stream::{body::StreamBody, language::Language, telling::Telling},
 };
 use crate::{
     event::EventId,
-    hub::subscription::{Portion, Start},
+    hub::{run::Portion, subscription::Start},
 };
 
 pub mod page;
@@ -71,8 +71,8 @@ async fn answer(core: &Rc<Core>, parts: &Parts, wish: Wish) -> Result<Answer, Pr
             Ok(answer)
         }
         Form::Stream(language) => {
-            let body = StreamBody::new(Rc::clone(core), subscription, language, retry, shown);
-            Ok(stream(language, Box::pin(body)))
+            let telling = Telling::new(Rc::clone(core), subscription, language, retry, shown);
+            Ok(stream(language, super::Body::Stream(Box::new(StreamBody::new(telling)))))
         }
     }
 }
@@ -84,7 +84,7 @@ fn turn_away(core: &Rc<Core>, wish: &Wish, reason: Code) -> Result<Answer, Probl
         Form::Stream(language) if wish.eventsource => {
             core.door.hub.stats().refused(reason.as_str());
             let retry = core.door.spread_retry(core.door.hub.retry_for(wish.selection.names()));
-            Ok(stream(language, super::full(language.retry(retry).unwrap_or_default())))
+            Ok(stream(language, super::full(language.retry(retry).map(|piece| piece.bare()).unwrap_or_default())))
         }
         _ => Err(Problem::new(reason, "come back in a moment, with the same cursor")),
     }

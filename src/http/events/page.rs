@@ -40,7 +40,7 @@ pub async fn answer(
     limit: usize,
     wait: Duration,
 ) -> Result<Answer, Problem> {
-    let enrolled = core.streams.enroll(subscription.feed_id());
+    let enrolled = core.streams.enroll(subscription.feed());
     let mut page = Page { closed: subscription.nothing_left(), ..Page::default() };
     let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);
@@ -49,7 +49,7 @@ pub async fn answer(
     let mut bytes = 0;
     while page.events.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
-            enrolled.waits(cx);
+            enrolled.polled(cx);
             match subscription.poll_next(cx) {
                 Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
                 Poll::Pending if !subscription.caught_up() => Poll::Pending,
@@ -63,9 +63,9 @@ pub async fn answer(
                 next = subscription.cursor();
                 break;
             }
-            Some(Delivery::Events(frames)) => {
+            Some(Delivery::Events(run)) => {
                 let stats = core.door.hub.stats();
-                for frame in frames.iter().take(limit - page.events.len()) {
+                for frame in run.frames().iter().take(limit - page.events.len()) {
                     stats.events_out.add(1);
                     let envelope = envelope::envelope(frame);
                     stats.bytes_out.add(envelope.len() as u64);

@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::snapshot::Snapshot;
 use crate::{
     event::sse,
-    http::{Answer, Door, accept, body},
+    http::{Answer, Door, accept, body, made},
 };
 
 /// Time between two looks at the figures.
@@ -32,7 +32,7 @@ pub fn handle(door: &Arc<Door>, headers: &HeaderMap) -> Answer {
     if !accept::names(headers, "text/event-stream") {
         return body::json(Snapshot::new(door).to_json());
     }
-    let mut answer = Answer::new(Box::pin(Watch::new(Arc::clone(door))));
+    let mut answer = Answer::new(made(Watch::new(Arc::clone(door))));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));

@@ -26,7 +26,7 @@ use crate::{
     engine::TopicChange,
     event::TopicName,
     http::{
-        Answer, Door,
+        Answer, Door, made,
         problem::{Code, Problem},
     },
     hub::Hub,
@@ -48,7 +48,7 @@ where
         closing: None,
         ended: false,
     };
-    let mut answer = Answer::new(Box::pin(poured));
+    let mut answer = Answer::new(made(poured));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::piece::Piece;
 use crate::{
     event::{EventId, EventName, sse},
     http::envelope::envelope,
     hub::{
         endings::Ending,
         frame::Frame,
+        run::{FORMS, Run},
         subscription::{Gap, GapReason},
     },
 };
@@ -38,76 +40,101 @@ impl Language {
         }
     }
 
-    /// These events, in one piece: the shared bytes themselves when it is one event as published.
+    /// These events, in one piece.
     #[must_use]
-    pub fn events(self, frames: &[Arc<Frame>]) -> Bytes {
-        if let (Self::Sse, [frame]) = (self, frames) {
-            return frame.sse().clone();
-        }
-        let mut out = Vec::with_capacity(frames.iter().map(|frame| frame.weight()).sum());
-        for frame in frames {
-            match self {
-                Self::Sse => out.extend_from_slice(frame.sse()),
-                Self::SseEnvelope => {
-                    sse::encode_with(&mut out, frame.id, &frame.event.new.name, &frame.event, envelope(frame));
-                }
-                Self::SseMessage => {
-                    sse::encode_with(&mut out, frame.id, &EventName::default(), &frame.event, envelope(frame));
-                }
-                Self::Ndjson => {
-                    out.extend_from_slice(envelope(frame));
-                    out.push(b'\n');
+    pub fn events(self, run: &Run) -> Piece {
+        Piece::shared(self.framed(run))
+    }
+
+    /// The same with their chunk's frame: written once for every stream of this language.
+    #[must_use]
+    pub fn framed(self, run: &Run) -> &Bytes {
+        const { assert!(Self::Ndjson as usize + 1 == FORMS, "a form for each language") };
+        run.form(self as usize, |frames| self.write(frames).framed())
+    }
+
+    fn write(self, frames: &[Arc<Frame>]) -> Piece {
+        let capacity = match self {
+            Self::Sse => frames.iter().map(|frame| frame.sse().len()).sum(),
+            _ => frames.iter().map(|frame| frame.weight()).sum(),
+        };
+        Piece::write(capacity, |out| {
+            for frame in frames {
+                match self {
+                    Self::Sse => out.extend_from_slice(frame.sse()),
+                    Self::SseEnvelope => {
+                        sse::encode_with(out, frame.id, &frame.event.new.name, &frame.event, envelope(frame));
+                    }
+                    Self::SseMessage => {
+                        sse::encode_with(out, frame.id, &EventName::default(), &frame.event, envelope(frame));
+                    }
+                    Self::Ndjson => {
+                        out.extend_from_slice(envelope(frame));
+                        out.push(b'\n');
+                    }
                 }
             }
-        }
-        out.into()
+        })
     }
 
     /// `hub.gap`.
     #[must_use]
-    pub fn gap(self, gap: &Gap) -> Bytes {
+    pub fn gap(self, gap: &Gap) -> Piece {
         self.notice("gap", &GapNotice::from(gap))
     }
 
     /// `hub.end`.
     #[must_use]
-    pub fn end(self, ending: &Ending, last: Option<EventId>) -> Bytes {
+    pub fn end(self, ending: &Ending, last: Option<EventId>) -> Piece {
         let reason = if ending.deleted { "deleted" } else { "closed" };
         let last_id = last.map(|id| id.to_string());
         self.notice("end", &EndNotice { topic: ending.topic.as_str(), reason, last_id })
     }
 
-    /// Bytes that mean nothing, against idle timeouts.
+    /// Bytes that mean nothing, against idle timeouts, and a cursor if there is one to give.
     #[must_use]
-    pub fn keepalive(self) -> Bytes {
-        Bytes::from_static(match self {
-            Self::Sse | Self::SseEnvelope | Self::SseMessage => sse::KEEPALIVE,
-            Self::Ndjson => b"\n",
+    pub fn keepalive(self, cursor: Option<EventId>) -> Piece {
+        Piece::write(0, |out| {
+            out.extend_from_slice(if self == Self::Ndjson { b"\n" } else { sse::KEEPALIVE });
+            self.write_cursor(out, cursor);
         })
     }
 
     /// Sets the client's reconnect delay; NDJSON has no word for it.
     #[must_use]
-    pub fn retry(self, milliseconds: u32) -> Option<Bytes> {
-        (self != Self::Ndjson).then(|| sse::retry_block(milliseconds).into())
+    pub fn retry(self, milliseconds: u32) -> Option<Piece> {
+        self.farewell(milliseconds, None)
+    }
+
+    /// Sets the client's reconnect delay, and its cursor if there is one to give; NDJSON has no word for either.
+    #[must_use]
+    pub fn farewell(self, retry: u32, cursor: Option<EventId>) -> Option<Piece> {
+        (self != Self::Ndjson).then(|| {
+            Piece::write(0, |out| {
+                out.extend_from_slice(&sse::retry_block(retry));
+                self.write_cursor(out, cursor);
+            })
+        })
     }
 
     /// Moves the client's cursor without an event; NDJSON has no word for it.
     #[must_use]
-    pub fn cursor(self, id: EventId) -> Option<Bytes> {
-        (self != Self::Ndjson).then(|| sse::id_block(id).into())
+    pub fn cursor(self, id: EventId) -> Option<Piece> {
+        (self != Self::Ndjson).then(|| Piece::write(0, |out| self.write_cursor(out, Some(id))))
     }
 
-    fn notice(self, name: &str, data: &impl Serialize) -> Bytes {
-        let data = serde_json::to_string(data).expect("strings are always JSON");
-        let mut out = Vec::new();
-        match self {
-            Self::Sse | Self::SseEnvelope | Self::SseMessage => {
-                sse::encode_notice(&mut out, &format!("hub.{name}"), &data);
-            }
-            Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
+    fn write_cursor(self, out: &mut Vec<u8>, cursor: Option<EventId>) {
+        if let Some(id) = cursor.filter(|_| self != Self::Ndjson) {
+            out.extend_from_slice(&sse::id_block(id));
         }
-        out.into()
+    }
+
+    fn notice(self, name: &str, data: &impl Serialize) -> Piece {
+        let data = serde_json::to_string(data).expect("strings are always JSON");
+        Piece::write(data.len(), |out| match self {
+            Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
+            _ => sse::encode_notice(out, &format!("hub.{name}"), &data),
+        })
     }
 }
 

@@ -2,10 +2,20 @@
 //!
 //! | room | idea |
 //! |---|---|
+//! | [`telling`] | what a stream says, in order |
 //! | [`language`] | what an event, a gap and an end are in SSE and NDJSON |
-//! | [`streams`] | a shard's open streams, and who is woken when |
-//! | [`body`] | a subscription as the body of an answer |
+//! | [`piece`] | bytes that can be sent as they are |
+//! | [`streams`] | a shard's open streams |
+//! | [`fan_out`] | the hot loop: sends the news to all who are at the ring's end |
+//! | [`takeover`] | hyper writes the head, and then lets go |
+//! | [`line`] | a stream on a socket of its own |
+//! | [`body`] | a stream as the body of an answer, for every other connection |
 
 pub mod body;
+pub mod fan_out;
 pub mod language;
+pub mod line;
+pub mod piece;
 pub mod streams;
+pub mod takeover;
+pub mod telling;

@@ -1,123 +1,190 @@
-//! A shard's open streams. A commit wakes the shard once, and the shard wakes the streams it concerns; one tick a
-//! second serves every stream's keepalive. No stream has a timer or a task of its own.
+//! A shard's open streams, by the feed they follow. A commit wakes the shard once, and [`fan_out`](super::fan_out) walks
+//! the streams it concerns; one tick a second serves every stream's keepalive and finds the stalled ones. No stream has a
+//! timer of its own.
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     rc::Rc,
+    sync::Arc,
     task::{Context, Waker},
     time::Duration,
 };
 
 use slab::Slab;
 
-use crate::hub::shard::Shard;
+use super::line::Line;
+use crate::hub::feed::Feed;
 
 /// How often [`Streams::tick`] is called.
 pub const TICK: Duration = Duration::from_secs(1);
 
-/// The open streams of one shard, by the feed they follow.
+/// The open streams of one shard.
 #[derive(Debug, Default)]
 pub struct Streams {
-    by_feed: RefCell<HashMap<u64, Slab<Rc<Pulse>>>>,
+    groups: RefCell<HashMap<u64, Rc<Group>>>,
+    /// Ticks so far: the only clock streams have.
+    now: Cell<u32>,
 }
 
-/// What the shard knows of a stream.
-#[derive(Debug, Default)]
-pub struct Pulse {
-    waker: RefCell<Option<Waker>>,
-    quiet_ticks: Cell<u32>,
-    keepalive_due: Cell<bool>,
+/// The streams of one feed.
+#[derive(Debug)]
+pub struct Group {
+    /// What they follow.
+    pub feed: Arc<Feed>,
+    /// The feed's turns that they were woken for.
+    pub(super) turns: Cell<u64>,
+    pub(super) members: RefCell<Slab<Member>>,
+}
+
+/// What the shard knows of a stream: the fan-out walks these, so they are small and lie side by side.
+#[derive(Debug)]
+pub struct Member {
+    waker: Option<Waker>,
+    pub(super) stance: Stance,
+    /// Whether it has been silent for long enough to say so.
+    silent: bool,
+    /// When it last sent something.
+    spoke: u32,
+    /// Its socket, for one that needs no hyper.
+    pub(super) line: Option<Line>,
+}
+
+/// What a stream needs when there is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stance {
+    /// To be woken.
+    Wake,
+    /// To be sent the ring's next run after its line's cursor.
+    Send,
+    /// Nothing: it is on its way and looks at the ring by itself.
+    Busy,
 }
 
 /// A stream's place among its shard's streams; leaves when it is dropped.
 #[derive(Debug)]
 pub struct Enrolled {
     streams: Rc<Streams>,
-    feed: u64,
-    key: usize,
-    pulse: Rc<Pulse>,
+    pub(super) group: Rc<Group>,
+    pub(super) key: usize,
 }
 
 impl Streams {
-    /// Adds a stream that follows `feed`.
+    /// Adds a stream that follows `feed` and is to be woken for news.
     #[must_use]
-    pub fn enroll(self: &Rc<Self>, feed: u64) -> Enrolled {
-        let pulse = Rc::new(Pulse::default());
-        let key = self.by_feed.borrow_mut().entry(feed).or_default().insert(Rc::clone(&pulse));
-        Enrolled { streams: Rc::clone(self), feed, key, pulse }
+    pub fn enroll(self: &Rc<Self>, feed: &Arc<Feed>) -> Enrolled {
+        self.add(feed, None)
     }
 
-    /// Wakes the streams of every feed with news, for as long as the process lives.
-    pub async fn follow(&self, shard: &Shard, index: usize) {
-        loop {
-            shard.changed().await;
-            for feed in shard.take(index) {
-                if let Some(pulses) = self.by_feed.borrow().get(&feed.id) {
-                    pulses.iter().for_each(|(_, pulse)| pulse.wake());
-                }
+    /// Adds a stream that follows `feed` on a line of its own.
+    #[must_use]
+    pub(super) fn enroll_line(self: &Rc<Self>, feed: &Arc<Feed>, line: Line) -> Enrolled {
+        self.add(feed, Some(line))
+    }
+
+    fn add(self: &Rc<Self>, feed: &Arc<Feed>, line: Option<Line>) -> Enrolled {
+        let new = || {
+            let (turns, members) = (Cell::new(feed.turns()), RefCell::default());
+            Rc::new(Group { feed: Arc::clone(feed), turns, members })
+        };
+        let group = Rc::clone(self.groups.borrow_mut().entry(feed.id).or_insert_with(new));
+        let spoke = self.now.get();
+        let key =
+            group.members.borrow_mut().insert(Member { waker: None, stance: Stance::Wake, silent: false, spoke, line });
+        Enrolled { streams: Rc::clone(self), group, key }
+    }
+
+    /// The streams of a feed.
+    #[must_use]
+    pub fn group(&self, feed: &Feed) -> Option<Rc<Group>> {
+        self.groups.borrow().get(&feed.id).cloned()
+    }
+
+    /// Ticks so far.
+    #[must_use]
+    pub(super) fn now(&self) -> u32 {
+        self.now.get()
+    }
+
+    /// Counts a tick. Nudges the streams that have been silent for `keepalive`, and ends those whose client has not read
+    /// for longer than `stall`: answers with how many.
+    pub fn tick(&self, keepalive: Duration, stall: Duration) -> u64 {
+        let now = self.now.get().wrapping_add(1);
+        self.now.set(now);
+        let mut cut = 0;
+        self.each(|member| {
+            if TICK * now.wrapping_sub(member.spoke) >= keepalive {
+                member.silent = true;
+                member.wake();
             }
-        }
-    }
-
-    /// Counts a tick of silence for every stream, and nudges those that have been silent for `limit`.
-    pub fn tick(&self, limit: Duration) {
-        self.each(|pulse| {
-            pulse.quiet_ticks.set(pulse.quiet_ticks.get() + 1);
-            if TICK * pulse.quiet_ticks.get() >= limit {
-                pulse.keepalive_due.set(true);
-                pulse.wake();
+            if let Some(line) = &mut member.line
+                && line.stalled_since(now).is_some_and(|ticks| TICK * ticks > stall)
+                && line.cut()
+            {
+                cut += 1;
+                member.wake();
             }
         });
+        cut
     }
 
     /// Wakes every stream: the drain has begun.
     pub fn wake_all(&self) {
-        self.each(Pulse::wake);
+        self.each(|member| member.wake());
     }
 
-    fn each(&self, act: impl Fn(&Pulse)) {
-        self.by_feed.borrow().values().for_each(|pulses| pulses.iter().for_each(|(_, pulse)| act(pulse)));
+    fn each(&self, mut act: impl FnMut(&mut Member)) {
+        for group in self.groups.borrow().values() {
+            group.members.borrow_mut().iter_mut().for_each(|(_, member)| act(member));
+        }
     }
 }
 
-impl Pulse {
-    fn wake(&self) {
-        if let Some(waker) = &*self.waker.borrow() {
+impl Member {
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whom to wake for this stream. Answers with whether it should say that it is there. Call it at every poll.
+    pub(super) fn polled(&mut self, cx: &Context<'_>) -> bool {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+        }
+        self.silent
+    }
+
+    /// It has sent something.
+    pub(super) fn spoke(&mut self, now: u32) {
+        (self.spoke, self.silent) = (now, false);
     }
 }
 
 impl Enrolled {
-    /// Whom to wake for this stream. Call it at the start of every poll.
-    pub fn waits(&self, cx: &Context<'_>) {
-        let mut waker = self.pulse.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
+    /// Whom to wake for this stream. Answers with whether it should say that it is there. Call it at every poll.
+    pub fn polled(&self, cx: &Context<'_>) -> bool {
+        self.group.members.borrow_mut()[self.key].polled(cx)
     }
 
     /// The stream has sent something.
     pub fn spoke(&self) {
-        self.pulse.quiet_ticks.set(0);
-        self.pulse.keepalive_due.set(false);
+        self.group.members.borrow_mut()[self.key].spoke(self.now());
     }
 
-    /// Whether the stream has been silent for long enough to say so.
-    #[must_use]
-    pub fn keepalive_due(&self) -> bool {
-        self.pulse.keepalive_due.get()
+    pub(super) fn now(&self) -> u32 {
+        self.streams.now()
     }
 }
 
 impl Drop for Enrolled {
     fn drop(&mut self) {
-        let mut feeds = self.streams.by_feed.borrow_mut();
-        let pulses = feeds.get_mut(&self.feed).expect("enrolled");
-        pulses.remove(self.key);
-        if pulses.is_empty() {
-            feeds.remove(&self.feed);
+        let mut members = self.group.members.borrow_mut();
+        drop(members.remove(self.key));
+        if members.is_empty() {
+            self.streams.groups.borrow_mut().remove(&self.group.feed.id);
+        } else if members.len() < members.capacity() / 4 {
+            members.shrink_to_fit();
         }
     }
 }

@@ -1,0 +1,176 @@
+//! A stream on a plain HTTP/1.1 connection that was taken over from hyper: a socket, a cursor and a small task.
+//!
+//! At the ring's end the task sleeps and [`fan_out`](super::fan_out) sends for it. It wakes for everything else: to catch
+//! up, to wait for a slow client, to say that it is there, and to end.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::net::TcpStream;
+
+use super::{
+    language::Language,
+    piece,
+    streams::{Enrolled, Stance},
+    telling::Telling,
+};
+use crate::event::Seq;
+
+/// Pieces sent, or reads done, in a row by one stream before others on its core have their turn.
+const PIECES: usize = 8;
+
+/// What the fan-out needs of a stream to send for it.
+#[derive(Debug)]
+pub struct Line {
+    pub(super) socket: TcpStream,
+    pub(super) language: Language,
+    /// The last event sent, while the fan-out sends.
+    pub(super) cursor: Seq,
+    /// What the socket had no room for.
+    pub(super) rest: Option<Box<Bytes>>,
+    flow: Flow,
+}
+
+/// Whether the client reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Open,
+    /// Nothing could be sent since this tick.
+    Stalled(u32),
+    /// It has not read for too long.
+    Cut,
+}
+
+/// The task of a stream. `T` is held until it ends.
+pub struct Stream<T> {
+    telling: Telling,
+    enrolled: Enrolled,
+    /// Bytes on their way.
+    unsent: Bytes,
+    over: bool,
+    _held: T,
+}
+
+impl Line {
+    pub(super) fn new(socket: TcpStream, language: Language) -> Self {
+        Self { socket, language, cursor: Seq::ZERO, rest: None, flow: Flow::Open }
+    }
+
+    /// For how many ticks nothing could be sent.
+    pub(super) fn stalled_since(&self, now: u32) -> Option<u32> {
+        match self.flow {
+            Flow::Stalled(since) => Some(now.wrapping_sub(since)),
+            Flow::Open | Flow::Cut => None,
+        }
+    }
+
+    /// Ends it. Answers with whether that is new.
+    pub(super) fn cut(&mut self) -> bool {
+        std::mem::replace(&mut self.flow, Flow::Cut) != Flow::Cut
+    }
+
+    /// Whether the client has hung up. It has nothing more to say: what it sends is dropped.
+    fn hung_up(&self, cx: &mut Context<'_>) -> bool {
+        let mut junk = [0; 1024];
+        for _ in 0..PIECES {
+            let Poll::Ready(ready) = self.socket.poll_read_ready(cx) else { return false };
+            match ready.and_then(|()| self.socket.try_read(&mut junk)) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return true,
+            }
+        }
+        cx.waker().wake_by_ref();
+        false
+    }
+
+    /// Sends all of `bytes`.
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes, now: u32) -> Poll<io::Result<()>> {
+        while !bytes.is_empty() {
+            let Poll::Ready(ready) = self.socket.poll_write_ready(cx) else {
+                if self.flow == Flow::Open {
+                    self.flow = Flow::Stalled(now);
+                }
+                return Poll::Pending;
+            };
+            match ready.and_then(|()| self.socket.try_write(bytes)) {
+                Ok(sent) => {
+                    bytes.advance(sent);
+                    self.flow = Flow::Open;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T> Stream<T> {
+    /// Goes on with a stream whose head was sent on `socket`.
+    #[must_use]
+    pub fn new(telling: Telling, socket: TcpStream, held: T) -> Self {
+        let streams = Rc::clone(&telling.core().streams);
+        let line = Line::new(socket, telling.language);
+        let enrolled = streams.enroll_line(telling.subscription().feed(), line);
+        Self { telling, enrolled, unsent: Bytes::new(), over: false, _held: held }
+    }
+
+    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { telling, enrolled, unsent, over, .. } = self;
+        let now = enrolled.now();
+        let mut members = enrolled.group.members.borrow_mut();
+        let member = &mut members[enrolled.key];
+        let silent = member.polled(cx);
+        member.stance = Stance::Busy;
+        let line = member.line.as_mut().expect("enrolled with one");
+        if line.flow == Flow::Cut || line.hung_up(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        telling.sent(line.cursor);
+        if let Some(rest) = line.rest.take() {
+            *unsent = *rest;
+        }
+        let mut silent = silent;
+        for _ in 0..PIECES {
+            if !unsent.is_empty() {
+                ready!(line.poll_write(cx, unsent, now))?;
+                silent = false;
+            }
+            if *over {
+                return Poll::Ready(Ok(()));
+            }
+            match telling.poll(cx, silent) {
+                Poll::Ready(Some(piece)) => *unsent = piece.framed(),
+                Poll::Ready(None) => (*unsent, *over) = (piece::LAST, true),
+                Poll::Pending => {
+                    member.stance = match telling.follows() {
+                        Some(cursor) => {
+                            line.cursor = cursor;
+                            Stance::Send
+                        }
+                        None => Stance::Wake,
+                    };
+                    return Poll::Pending;
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<T: Unpin> Future for Stream<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_told(cx).map(drop)
+    }
+}

@@ -1,0 +1,77 @@
+//! Taking a stream over from hyper.
+//!
+//! hyper reads the request and writes the head. Then it would only cost: a task to wake, a body to poll, a chunk to frame
+//! and 10 KiB of buffers for each stream. So the stream is kept back from hyper, whose body never yields. When the
+//! connection flushes after it has asked that body for the first time, the head is on the wire and hyper's buffer is
+//! empty: what is left of the connection is a socket, which [`line`](super::line) goes on with.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use http::{HeaderValue, Method, Version, header};
+
+use super::telling::Telling;
+use crate::http::answer::{Answer, Body};
+
+/// What a connection's service and its driver share.
+#[derive(Default)]
+pub struct Handover {
+    telling: RefCell<Option<Telling>>,
+    stage: Cell<Stage>,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// hyper has the connection.
+    #[default]
+    Hyper,
+    /// hyper has written the head into its buffer and asks for the body.
+    Asked,
+    /// The head is on the wire.
+    Flushed,
+}
+
+impl Handover {
+    /// Keeps a stream back when the connection can be taken over for it: when the rest of the connection is the stream's
+    /// chunks and nothing else.
+    #[must_use]
+    pub fn keep_back(self: &Rc<Self>, method: &Method, version: Version, answer: Answer) -> Answer {
+        if *method == Method::HEAD || version != Version::HTTP_11 || !matches!(answer.body(), Body::Stream(_)) {
+            return answer;
+        }
+        let (mut head, body) = answer.into_parts();
+        let Body::Stream(body) = body else { unreachable!("just seen") };
+        *self.telling.borrow_mut() = Some(body.into_telling());
+        // Nobody reads another request from it.
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        Answer::from_parts(head, Body::Promised(Rc::clone(self)))
+    }
+
+    /// hyper asks for the body.
+    pub fn asked(&self) {
+        if self.stage.get() == Stage::Hyper {
+            self.stage.set(Stage::Asked);
+        }
+    }
+
+    /// hyper has nothing left in its buffer.
+    pub fn flushed(&self) {
+        if self.stage.get() == Stage::Asked {
+            self.stage.set(Stage::Flushed);
+        }
+    }
+
+    /// Whether the connection is to be taken over now.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.stage.get() == Stage::Flushed
+    }
+
+    /// The stream to go on with, once.
+    #[must_use]
+    pub fn take(&self) -> Option<Telling> {
+        self.telling.take()
+    }
+}

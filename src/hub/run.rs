@@ -1,0 +1,68 @@
+//! Frames in a row, and what streams send for them: made once, shared by every stream at the same cursor.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use super::frame::Frame;
+use crate::event::Seq;
+
+/// Ways to write a run that are kept with it: as many as there are languages.
+pub const FORMS: usize = 4;
+
+/// How much one run may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Portion {
+    /// Events at most; at least 1.
+    pub events: usize,
+    /// Bytes of data after which it ends.
+    pub bytes: usize,
+}
+
+/// The frames of one selection that follow a cursor, without a hole.
+#[derive(Debug)]
+pub struct Run {
+    /// The cursor.
+    pub after: Seq,
+    /// Whether its portion ended it: there are more frames behind it.
+    pub full: bool,
+    /// Never empty.
+    frames: Box<[Arc<Frame>]>,
+    /// Whether one of them closes its topic.
+    closes: bool,
+    forms: [OnceLock<Bytes>; FORMS],
+}
+
+impl Run {
+    /// A run of `frames`, of which there must be one.
+    #[must_use]
+    pub fn new(after: Seq, frames: Vec<Arc<Frame>>, full: bool) -> Arc<Self> {
+        assert!(frames.first().is_some_and(|first| first.id.seq > after), "a run goes on from its cursor");
+        let closes = frames.iter().any(|frame| frame.event.new.close);
+        Arc::new(Self { after, full, frames: frames.into(), closes, forms: Default::default() })
+    }
+
+    /// The frames, in order.
+    #[must_use]
+    pub fn frames(&self) -> &[Arc<Frame>] {
+        &self.frames
+    }
+
+    /// Whether an event in it closes its topic.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// The cursor of a stream that has sent it.
+    #[must_use]
+    pub fn last(&self) -> Seq {
+        self.frames[self.frames.len() - 1].id.seq
+    }
+
+    /// The run as the bytes of the language number `form`, which `make` writes: the hub does not know any, only that it
+    /// is done once.
+    pub fn form(&self, form: usize, make: impl FnOnce(&[Arc<Frame>]) -> Bytes) -> &Bytes {
+        self.forms[form].get_or_init(|| make(&self.frames))
+    }
+}
