@@ -10,7 +10,8 @@ use gapless::{
     hub::{
         Hub, HubConfig,
         board::Board,
-        subscription::{Delivery, GapReason, Portion, Start, Subscription},
+        run::Portion,
+        subscription::{Delivery, GapReason, Start, Subscription},
     },
 };
 use tokio::runtime::{Builder, Runtime};
@@ -63,8 +64,8 @@ impl House {
         }
         let after = if stray.is_some() { 0 } else { known.map_or(0, |id| id.seq.0) };
         if after < HEAD {
-            let Delivery::Events(frames) = self.next(&mut stream) else { panic!("{text:?}: the rest follows") };
-            let seqs: Vec<u64> = frames.iter().map(|frame| frame.id.seq.0).collect();
+            let Delivery::Events(run) = self.next(&mut stream) else { panic!("{text:?}: the rest follows") };
+            let seqs: Vec<u64> = run.frames().iter().map(|frame| frame.id.seq.0).collect();
             assert_eq!(seqs, (after + 1..=HEAD).collect::<Vec<_>>(), "{text:?}");
         }
         assert!(stream.caught_up(), "{text:?}");

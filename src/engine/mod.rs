@@ -182,7 +182,7 @@ pub enum AppendError {
 }
 
 /// Where a page starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum From {
     /// The oldest kept event. Tells no gap.
     Earliest,

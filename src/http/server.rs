@@ -94,7 +94,7 @@ async fn tick(core: Rc<Core>, wires: Rc<Wires>) {
         }
         if core.index == 0 {
             core.door.rates.sample(core.door.hub.stats());
-            core.door.hub.board().sweep();
+            core.door.hub.sweep();
         }
     }
 }

@@ -109,7 +109,7 @@ impl Board {
 
     /// Lets go of feeds that nobody has come back to, and of old frames when the rings are more than half full.
     /// Call it about once a second.
-    pub fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         loop {
             let mut lingering = self.lingering.lock();
             let due = lingering.front().is_some_and(|(_, since)| since.elapsed() >= LINGER);

@@ -172,6 +172,11 @@ impl Feed {
         Seq(self.newest.load(Ordering::Acquire))
     }
 
+    /// Whether everything after `cursor` is in the ring.
+    pub(super) fn reaches(&self, cursor: Seq) -> bool {
+        self.ring.read().floor <= cursor
+    }
+
     /// What follows `cursor`, as much of it as the portion takes. Streams ask their shard, which shares the answer.
     pub(super) fn after(&self, cursor: Seq, portion: Portion) -> Next {
         let ring = self.ring.read();

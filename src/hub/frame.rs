@@ -13,25 +13,42 @@ pub struct Frame {
     pub event: Arc<Event>,
     /// Its id.
     pub id: EventId,
+    /// Whether its bytes are kept for streams at other cursors; a page's frames are written with their page.
+    keeps_sse: bool,
     sse: OnceLock<Bytes>,
     envelope: OnceLock<Bytes>,
 }
 
 impl Frame {
-    /// The frame of `event`; nothing is encoded before a stream asks.
+    /// The frame of `event` in a ring; nothing is encoded before a stream asks.
     #[must_use]
     pub fn new(epoch: Epoch, event: Arc<Event>) -> Self {
-        Self { id: EventId { epoch, seq: event.seq }, event, sse: OnceLock::new(), envelope: OnceLock::new() }
+        Self::with(epoch, event, true)
     }
 
-    /// The event as `text/event-stream`.
+    /// The frame of an event that was read from the log.
     #[must_use]
-    pub fn sse(&self) -> &Bytes {
-        self.sse.get_or_init(|| {
-            let mut out = Vec::new();
-            sse::encode(&mut out, self.id.epoch, &self.event);
-            out.into()
-        })
+    pub fn replayed(epoch: Epoch, event: Arc<Event>) -> Self {
+        Self::with(epoch, event, false)
+    }
+
+    fn with(epoch: Epoch, event: Arc<Event>, keeps_sse: bool) -> Self {
+        let id = EventId { epoch, seq: event.seq };
+        Self { id, event, keeps_sse, sse: OnceLock::new(), envelope: OnceLock::new() }
+    }
+
+    /// Appends the event as `text/event-stream`.
+    pub fn write_sse(&self, out: &mut Vec<u8>) {
+        let encode = |out: &mut Vec<u8>| sse::encode(out, self.id.epoch, &self.event);
+        if !self.keeps_sse {
+            return encode(out);
+        }
+        let kept = self.sse.get_or_init(|| {
+            let mut bytes = Vec::new();
+            encode(&mut bytes);
+            bytes.into()
+        });
+        out.extend_from_slice(kept);
     }
 
     /// The event as the envelope that `make` writes: the hub does not know its language, only that it is made once.

@@ -10,6 +10,7 @@
 //! | [`frame`] | an event with its bytes, encoded once |
 //! | [`run`] | frames in a row, written once for all who are at the same cursor |
 //! | [`subscription`] | the cursor: log, ring, gap |
+//! | `pages` | pages of the log for those who come back together |
 //! | [`endings`] | which topics have ended, and when to say so |
 //! | [`shard`] | waking a core's streams once a commit, and sharing what they send |
 //! | [`stats`] | what is counted |
@@ -18,9 +19,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    engine::{
-        Answer, Append, AppendError, Engine, Page, ReadError, ReadRequest, Receipt, Status, TopicChange, TopicState,
-    },
+    engine::{Answer, Append, AppendError, Engine, ReadError, ReadRequest, Receipt, Status, TopicChange, TopicState},
     event::{Epoch, Seq, TopicName},
 };
 
@@ -29,6 +28,7 @@ mod directory;
 pub mod endings;
 pub mod feed;
 pub mod frame;
+mod pages;
 pub mod run;
 pub mod shard;
 pub mod stats;
@@ -39,6 +39,8 @@ pub mod top;
 mod tests;
 
 use board::Board;
+use pages::{Kept, Key, Pages, Read};
+use run::Run;
 use stats::Stats;
 use tokio::sync::Semaphore;
 
@@ -68,6 +70,7 @@ pub struct Hub {
     stats: Arc<Stats>,
     config: HubConfig,
     readers: Arc<Semaphore>,
+    pages: Pages,
 }
 
 /// A topic and who listens to it.
@@ -86,7 +89,7 @@ impl Hub {
         let readers = Arc::new(Semaphore::new(config.readers));
         let stats = board.stats().clone();
         board.attach(engine.epoch(), engine.head());
-        Arc::new(Self { engine, board, stats, config, readers })
+        Arc::new(Self { engine, board, stats, config, readers, pages: Pages::default() })
     }
 
     /// Appends events; answers when they are durable and handed to every live stream.
@@ -162,6 +165,12 @@ impl Hub {
         &self.board
     }
 
+    /// Lets go of what is kept for clients that did not come back. Call it about once a second.
+    pub fn sweep(&self) {
+        self.board.sweep();
+        self.pages.sweep();
+    }
+
     /// The delay after which a client of these topics should reconnect: the longest of its topics' own, else the hub's.
     #[must_use]
     pub fn retry_for<'a>(&self, topics: impl Iterator<Item = &'a TopicName>) -> Duration {
@@ -170,17 +179,31 @@ impl Hub {
     }
 
     /// Reads a page of the log on a thread that may wait; readers beyond the bound wait their turn.
-    fn read(&self, request: ReadRequest) -> impl Future<Output = Result<Page, ReadError>> + 'static {
-        let (engine, readers) = (Arc::clone(&self.engine), Arc::clone(&self.readers));
+    fn read(self: &Arc<Self>, key: Key, request: ReadRequest) -> impl Future<Output = Result<Read, ReadError>> + use<> {
+        let hub = Arc::clone(self);
         async move {
-            let turn = readers.acquire_owned().await.expect("never closed");
+            let turn = Arc::clone(&hub.readers).acquire_owned().await.expect("never closed");
+            if let Some(kept) = hub.kept(&key) {
+                return Ok(Read::Kept(kept));
+            }
             let page = tokio::task::spawn_blocking(move || {
-                let page = engine.read(&request);
+                let page = hub.engine.read(&request);
                 drop(turn);
                 page
             });
-            page.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }))
+            let page = page.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
+            page.map(Read::Page)
         }
+    }
+
+    /// The page, if another has read it a moment ago.
+    fn kept(&self, key: &Key) -> Option<Kept> {
+        self.pages.get(key, &*self.engine)
+    }
+
+    /// Whether reading the run's events from the log would give the same.
+    fn keeps(&self, run: &Run) -> bool {
+        pages::still(run, &*self.engine)
     }
 
     fn view(&self, state: TopicState) -> TopicView {

@@ -1,17 +1,20 @@
 //! Frames in a row, and what streams send for them: made once, shared by every stream at the same cursor.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 
 use super::frame::Frame;
-use crate::event::Seq;
+use crate::event::{Seq, TopicName};
 
 /// Ways to write a run that are kept with it: as many as there are languages.
 pub const FORMS: usize = 4;
 
 /// How much one run may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Portion {
     /// Events at most; at least 1.
     pub events: usize,
@@ -30,6 +33,7 @@ pub struct Run {
     frames: Box<[Arc<Frame>]>,
     /// Whether one of them closes its topic.
     closes: bool,
+    firsts: OnceLock<Box<[(TopicName, Seq)]>>,
     forms: [OnceLock<Bytes>; FORMS],
 }
 
@@ -39,7 +43,14 @@ impl Run {
     pub fn new(after: Seq, frames: Vec<Arc<Frame>>, full: bool) -> Arc<Self> {
         assert!(frames.first().is_some_and(|first| first.id.seq > after), "a run goes on from its cursor");
         let closes = frames.iter().any(|frame| frame.event.new.close);
-        Arc::new(Self { after, full, frames: frames.into(), closes, forms: Default::default() })
+        Arc::new(Self {
+            after,
+            full,
+            frames: frames.into(),
+            closes,
+            firsts: OnceLock::new(),
+            forms: Default::default(),
+        })
     }
 
     /// The frames, in order.
@@ -58,6 +69,17 @@ impl Run {
     #[must_use]
     pub fn last(&self) -> Seq {
         self.frames[self.frames.len() - 1].id.seq
+    }
+
+    /// Its topics, each once, with the first event of each.
+    pub(super) fn firsts(&self) -> &[(TopicName, Seq)] {
+        self.firsts.get_or_init(|| {
+            let mut seen = HashSet::new();
+            let runs = self.frames.chunk_by(|a, b| a.event.new.topic == b.event.new.topic);
+            let firsts =
+                runs.map(|run| (&run[0].event.new.topic, run[0].id.seq)).filter(|(topic, _)| seen.insert(*topic));
+            firsts.map(|(topic, seq)| (topic.clone(), seq)).collect()
+        })
     }
 
     /// The run as the bytes of the language number `form`, which `make` writes: the hub does not know any, only that it

@@ -17,6 +17,7 @@ use super::{
     endings::{Ending, Endings},
     feed::{Feed, Next},
     frame::Frame,
+    pages::{Kept, Key, Read},
     run::{Portion, Run},
     stats::Gauge,
 };
@@ -108,9 +109,11 @@ pub struct Subscription {
 
 enum Place {
     /// In the log, waiting for a page.
-    Log(Pin<Box<dyn Future<Output = Result<Page, ReadError>>>>),
-    /// In the ring.
-    Ring,
+    Log(Key, Pin<Box<dyn Future<Output = Result<Read, ReadError>>>>),
+    /// In the log, at a page that another has just read.
+    Kept(Kept),
+    /// In the ring. `behind`: what is next may be old enough for retention to have let it go meanwhile, so look.
+    Ring { behind: bool },
     /// Nothing more will come.
     Over,
 }
@@ -152,13 +155,13 @@ impl Hub {
             position,
             after,
             stray,
-            place: Place::Ring,
+            place: Place::Ring { behind: false },
             begun: (from == engine::From::Earliest).then(HashSet::new),
             endings,
             ready: VecDeque::new(),
         };
         if !live {
-            subscription.read(from);
+            subscription.catch_up(from);
         }
         subscription
     }
@@ -196,21 +199,36 @@ impl Subscription {
             }
             match &mut self.place {
                 Place::Over => return Poll::Pending,
-                Place::Log(page) => match ready!(page.as_mut().poll(cx)) {
-                    Ok(page) => self.take(page),
+                Place::Kept(kept) => {
+                    let kept = kept.clone();
+                    self.take_kept(kept);
+                }
+                Place::Log(key, page) => match ready!(page.as_mut().poll(cx)) {
+                    Ok(Read::Kept(kept)) => self.take_kept(kept),
+                    Ok(Read::Page(page)) => {
+                        let key = *key;
+                        self.take(key, page);
+                    }
                     Err(error) => {
                         tracing::warn!(error = %error, cursor.seq = self.position.0, "a stream's log page cannot be read");
                         self.place = Place::Over;
                         return Poll::Ready(Delivery::Broken);
                     }
                 },
-                Place::Ring if self.endings.all_ended() => {
+                Place::Ring { .. } if self.endings.all_ended() => {
                     self.place = Place::Over;
                     return Poll::Ready(Delivery::Finished(self.cursor()));
                 }
-                Place::Ring => match self.seat.after(self.position, self.portion) {
+                Place::Ring { behind } => match self.seat.after(self.position, self.portion) {
+                    Next::Nothing if *behind => self.follow(),
                     Next::Nothing => return Poll::Pending,
-                    Next::Run(run) => self.deliver(run),
+                    Next::Run(run) if *behind && !self.hub.keeps(&run) => self.read(engine::From::After(self.position)),
+                    Next::Run(run) => {
+                        if *behind {
+                            self.hub.stats.replayed.add(run.frames().len() as u64);
+                        }
+                        self.deliver(run);
+                    }
                     Next::Moved => {
                         self.gauge.change(|stats| &stats.lagged);
                         self.read(engine::From::After(self.position));
@@ -223,7 +241,7 @@ impl Subscription {
     /// Whether there is nothing to deliver before the next commit.
     #[must_use]
     pub fn caught_up(&self) -> bool {
-        self.ready.is_empty() && matches!(self.place, Place::Ring)
+        self.ready.is_empty() && matches!(self.place, Place::Ring { .. })
     }
 
     /// The cursor of a stream for which nothing but the ring's next run can come next: whoever sends it that run says so
@@ -260,36 +278,64 @@ impl Subscription {
         &self.seat.feed
     }
 
+    /// Begins where a client came back: in the ring, when that reaches back to its cursor.
+    fn catch_up(&mut self, from: engine::From) {
+        let cursor = (from == engine::From::After(self.position) && self.stray.is_none()).then_some(self.position);
+        if cursor.is_some_and(|cursor| self.seat.feed.reaches(cursor)) {
+            self.place = Place::Ring { behind: true };
+        } else {
+            self.read(from);
+        }
+    }
+
+    /// Goes on in the log. Once there, only its end leads to the ring: a gap may stand ahead of the cursor, untold.
     fn read(&mut self, from: engine::From) {
-        let request = ReadRequest {
-            selection: self.selection.clone(),
-            from,
-            max_events: self.portion.events,
-            max_bytes: self.portion.bytes,
+        if from == engine::From::After(self.position) && self.seat.feed.newest() <= self.position {
+            return self.follow();
+        }
+        let key = Key { feed: self.seat.feed.id, from, portion: self.portion };
+        self.place = if let Some(kept) = self.hub.kept(&key) {
+            Place::Kept(kept)
+        } else {
+            let request = ReadRequest {
+                selection: self.selection.clone(),
+                from,
+                max_events: self.portion.events,
+                max_bytes: self.portion.bytes,
+            };
+            Place::Log(key, Box::pin(Hub::read(&self.hub, key, request)))
         };
-        self.place = Place::Log(Box::pin(self.hub.read(request)));
     }
 
     /// Turns a page into deliveries and decides where to go on.
-    fn take(&mut self, page: Page) {
+    fn take(&mut self, key: Key, page: Page) {
         self.hub.stats.pages_read.add(1);
-        if let Some(reason) = self.stray.take() {
-            let first = page.items.iter().find_map(|item| match item {
-                Item::Event(event) => Some(event.seq),
+        let frame = |hub: &Hub, event| Arc::new(Frame::replayed(hub.epoch(), event));
+        let whole = !page.at_end && page.items.iter().all(|item| matches!(item, Item::Event(_)));
+        if whole && !page.items.is_empty() {
+            let events = page.items.into_iter().filter_map(|item| match item {
+                Item::Event(event) => Some(frame(&self.hub, event)),
                 Item::Gap(_) => None,
             });
-            self.tell(None, first, reason);
+            let kept = Kept { run: Run::new(self.position, events.collect(), true), through: page.through };
+            self.hub.pages.put(key, kept.clone());
+            return self.take_kept(kept);
         }
+        let first = page.items.iter().find_map(|item| match item {
+            Item::Event(event) => Some(event.seq),
+            Item::Gap(_) => None,
+        });
+        self.tell_stray(first);
         let mut frames = Vec::new();
         for item in page.items {
             match item {
                 Item::Event(event) => {
                     self.begin_topic(&event.new.topic);
-                    frames.push(Arc::new(Frame::new(self.hub.epoch(), event)));
+                    frames.push(frame(&self.hub, event));
                 }
                 Item::Gap(gap) if self.begun.as_ref().is_some_and(|begun| !begun.contains(&gap.topic)) => {}
                 Item::Gap(gap) => {
-                    self.deliver_page(std::mem::take(&mut frames));
+                    self.deliver_read(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
                     if gap.resumes_at.is_none() {
                         self.endings.emptied(gap.topic.clone());
@@ -298,16 +344,38 @@ impl Subscription {
                 }
             }
         }
-        self.hub.stats.replayed.add(frames.len() as u64);
-        self.deliver_page(frames);
+        self.deliver_read(frames);
         self.position = self.position.max(page.through);
         if page.at_end {
-            self.endings.caught_up(&self.hub.engine);
-            self.gauge.change(|stats| &stats.live);
-            self.begun = None;
-            self.place = Place::Ring;
+            self.follow();
         } else {
             self.read(engine::From::After(self.position));
+        }
+    }
+
+    /// The same with a page without gaps that is not the last.
+    fn take_kept(&mut self, kept: Kept) {
+        self.tell_stray(kept.run.frames().first().map(|frame| frame.id.seq));
+        for (topic, _) in kept.run.firsts() {
+            self.begin_topic(topic);
+        }
+        self.hub.stats.replayed.add(kept.run.frames().len() as u64);
+        self.deliver(kept.run);
+        self.position = self.position.max(kept.through);
+        self.read(engine::From::After(self.position));
+    }
+
+    /// The log was read to its end: what comes now is in the ring.
+    fn follow(&mut self) {
+        self.endings.caught_up(&self.hub.engine);
+        self.gauge.change(|stats| &stats.live);
+        self.begun = None;
+        self.place = Place::Ring { behind: false };
+    }
+
+    fn tell_stray(&mut self, first: Option<Seq>) {
+        if let Some(reason) = self.stray.take() {
+            self.tell(None, first, reason);
         }
     }
 
@@ -323,8 +391,9 @@ impl Subscription {
         }
     }
 
-    fn deliver_page(&mut self, frames: Vec<Arc<Frame>>) {
+    fn deliver_read(&mut self, frames: Vec<Arc<Frame>>) {
         if !frames.is_empty() {
+            self.hub.stats.replayed.add(frames.len() as u64);
             self.deliver(Run::new(self.position, frames, true));
         }
     }

@@ -79,3 +79,42 @@ async fn from_the_oldest_kept_event_on_nothing_is_a_gap() {
     let before_all = Start::Cursor(format!("{}-0", hub.epoch()));
     assert!(read(&mut from(before_all)).await.contains(&"gap b".to_owned()), "a cursor is told");
 }
+
+fn from_now_on(hub: &Arc<Hub>, topic: &str, start: Start, events: usize) -> Subscription {
+    let selection = Selection::new([Filter::new(topic).expect("valid")]).expect("some");
+    hub.subscribe(selection, start, Portion { events, bytes: 1 << 20 }, 0)
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_within_the_ring_reads_no_page() {
+    let hub = hub();
+    let mut first = from_now_on(&hub, "a", Start::Now, 100);
+    for n in 0..6 {
+        publish(&hub, "a", &format!("a{n}")).await;
+    }
+    assert_eq!(read(&mut first).await.len(), 6);
+    let cursor = Start::Cursor(format!("{}-2", hub.epoch()));
+    assert_eq!(read(&mut from_now_on(&hub, "a", cursor.clone(), 100)).await, ["a2", "a3", "a4", "a5"]);
+    assert_eq!(read(&mut from_now_on(&hub, "a", cursor.clone(), 3)).await, ["a2", "a3", "a4", "a5"]);
+    assert_eq!(hub.stats().pages_read.get(), 0);
+    keep(&hub, "a", 1).await;
+    assert_eq!(read(&mut from_now_on(&hub, "a", cursor, 100)).await, ["gap a", "a5"], "what is trimmed is not in it");
+}
+
+#[tokio::test]
+async fn a_page_is_read_once_for_all_and_again_when_retention_has_been_there() {
+    let hub = hub();
+    for n in 0..6 {
+        publish(&hub, "a", &format!("a{n}")).await;
+    }
+    let all = || from_now_on(&hub, "a", Start::Earliest, 2);
+    let pages = || hub.stats().pages_read.get();
+    assert_eq!(read(&mut all()).await.len(), 6);
+    let once = pages();
+    assert_eq!(read(&mut all()).await.len(), 6);
+    assert!(pages() - once < once, "the last page is read again at most");
+    keep(&hub, "a", 3).await;
+    assert_eq!(read(&mut all()).await, ["a3", "a4", "a5"]);
+    hub.delete(TopicName::new("a").expect("valid")).await.expect("deleted");
+    assert_eq!(read(&mut all()).await, [""; 0]);
+}

@@ -16,7 +16,7 @@ use gapless::{
         sled::{SledConfig, SledStore},
     },
     event::{Millis, NewEvent, TopicName},
-    hub::{Hub, HubConfig, board::Board, subscription::Portion},
+    hub::{Hub, HubConfig, board::Board, run::Portion},
 };
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};

@@ -13,7 +13,8 @@ use gapless::{
         Hub,
         endings::Ending,
         frame::Frame,
-        subscription::{Delivery, Gap, GapReason, Portion, Start, Subscription},
+        run::Portion,
+        subscription::{Delivery, Gap, GapReason, Start, Subscription},
     },
 };
 use tokio::runtime::Runtime;
@@ -154,7 +155,7 @@ impl Reader {
             .filter(|event| self.asks_for(event.topic))
             .collect();
         assert!(
-            news.is_empty() || !self.waits || woken.contains(&subscription.feed_id()),
+            news.is_empty() || !self.waits || woken.contains(&subscription.feed().id),
             "nobody wakes {:?}, which waits",
             self.selection
         );
@@ -191,9 +192,10 @@ impl Reader {
             return;
         }
         match delivery {
-            Delivery::Events(frames) => {
+            Delivery::Events(run) => {
+                let frames = run.frames();
                 assert!(!frames.is_empty() && frames.len() <= self.portion.events, "a portion");
-                for frame in &frames {
+                for frame in frames {
                     self.event(frame, plain);
                 }
             }

@@ -10,6 +10,7 @@ mod gap;
 mod keepalive;
 mod limits;
 mod ndjson_out;
+mod on_the_wire;
 mod ordering;
 mod pages;
 mod post_events;

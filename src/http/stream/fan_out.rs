@@ -48,8 +48,8 @@ pub async fn fan_out(core: Rc<Core>) {
 async fn visit(core: &Core, shard: &Shard, group: &Group) {
     let turns = group.feed.turns();
     let turned = group.turns.replace(turns) != turns;
-    let mut from = 0;
-    loop {
+    let mut left = Some(0);
+    while let Some(from) = left {
         let mut round = Round {
             shard,
             group,
@@ -60,22 +60,13 @@ async fn visit(core: &Core, shard: &Shard, group: &Group) {
             events: 0,
             bytes: 0,
         };
-        let mut members = group.members.borrow_mut();
-        let end = members.capacity().min(from + VISITS);
-        for key in from..end {
-            if let Some(member) = members.get_mut(key) {
-                round.tell(member);
-            }
-        }
+        left = round.walk(from);
         let stats = core.door.hub.stats();
         stats.events_out.add(round.events);
         stats.bytes_out.add(round.bytes);
-        from = end;
-        if end >= members.capacity() {
-            return;
+        if left.is_some() {
+            yield_now().await;
         }
-        drop(members);
-        yield_now().await;
     }
 }
 
@@ -95,6 +86,18 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
+    /// Tells the streams from the place `from` on. Answers with where to go on.
+    fn walk(&mut self, from: usize) -> Option<usize> {
+        let mut members = self.group.members.borrow_mut();
+        let end = members.capacity().min(from + VISITS);
+        for key in from..end {
+            if let Some(member) = members.get_mut(key) {
+                self.tell(member);
+            }
+        }
+        (end < members.capacity()).then_some(end)
+    }
+
     fn tell(&mut self, member: &mut Member) {
         match (member.stance, &mut member.line) {
             (Stance::Busy, _) => {}

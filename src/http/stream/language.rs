@@ -54,14 +54,11 @@ impl Language {
     }
 
     fn write(self, frames: &[Arc<Frame>]) -> Piece {
-        let capacity = match self {
-            Self::Sse => frames.iter().map(|frame| frame.sse().len()).sum(),
-            _ => frames.iter().map(|frame| frame.weight()).sum(),
-        };
-        Piece::write(capacity, |out| {
+        let data = |frame: &Arc<Frame>| frame.event.new.data.len() + 96;
+        Piece::write(frames.iter().map(data).sum(), |out| {
             for frame in frames {
                 match self {
-                    Self::Sse => out.extend_from_slice(frame.sse()),
+                    Self::Sse => frame.write_sse(out),
                     Self::SseEnvelope => {
                         sse::encode_with(out, frame.id, &frame.event.new.name, &frame.event, envelope(frame));
                     }

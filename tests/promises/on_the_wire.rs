@@ -1,0 +1,103 @@
+//! What a stream is as bytes: chunks of whole events on a connection of its own, the same bytes whoever sends them.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpStream},
+};
+
+use super::support::{eventually, hub::Hub, wire};
+
+/// Asks for a stream and reads until `end` was seen: the head in lower case, and the bytes after it.
+fn stream_until(hub: &Hub, version: &str, query: &str, end: &str) -> (TcpStream, String, String) {
+    let ask = format!("GET /events?{query} HTTP/{version}\r\nhost: hub\r\naccept: text/event-stream\r\n\r\n");
+    let mut socket = wire::send(hub.address, ask.as_bytes());
+    let mut seen = String::new();
+    while !seen.contains(end) {
+        let mut buffer = [0; 4096];
+        let read = socket.read(&mut buffer).unwrap();
+        assert!(read > 0, "it hung up after {seen}");
+        seen.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+    }
+    let (head, body) = seen.split_once("\r\n\r\n").unwrap();
+    (socket, head.to_lowercase(), body.into())
+}
+
+/// The data of chunks in a row, whatever their sizes.
+fn unchunked(mut chunks: &str) -> String {
+    let mut all = String::new();
+    while let Some((size, rest)) = chunks.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        all.push_str(&rest[..size]);
+        assert_eq!(&rest[size..size + 2], "\r\n", "a chunk ends where it says");
+        chunks = &rest[size + 2..];
+    }
+    assert_eq!(chunks, "", "whole chunks");
+    all
+}
+
+#[test]
+fn a_stream_is_chunks_of_whole_events_and_ends_as_a_body_does() {
+    let hub = Hub::start();
+    let ids = ["one", "two"].map(|data| hub.publish("t", data));
+    let (mut socket, head, mut body) = stream_until(&hub, "1.1", "topic=t&from=earliest", "two\n\n\r\n");
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    assert!(head.contains("connection: close"), "nobody reads another request from it: {head}");
+    hub.publish("t", &format!("line\n{}", "x".repeat(100_000)));
+    assert_eq!(hub.put("t", r#"{"closed":true}"#)["closed"], true);
+    socket.read_to_string(&mut body).unwrap();
+    let events = body.strip_suffix("0\r\n\r\n").expect("a last chunk, and the end of the connection");
+    let events = unchunked(events);
+    assert!(events.contains(&format!("id: {}\ndata: one\n\nid: {}\ndata: two\n\n", ids[0], ids[1])), "{events}");
+    assert!(events.contains(&format!("data: line\ndata: {}\n\n", "x".repeat(100_000))));
+    assert!(events.contains("event: hub.end\n"));
+}
+
+#[test]
+fn with_http_1_0_the_same_bytes_come_without_chunks() {
+    let hub = Hub::start();
+    for data in ["one", "two"] {
+        hub.publish("t", data);
+    }
+    let (_new, _, chunks) = stream_until(&hub, "1.1", "topic=t&from=earliest", "two\n\n\r\n");
+    let (mut old, head, mut plain) = stream_until(&hub, "1.0", "topic=t&from=earliest", "two\n\n");
+    assert!(!head.contains("chunked"), "{head}");
+    assert_eq!(plain, unchunked(&chunks));
+    hub.publish("t", "three");
+    while !plain.contains("three\n\n") {
+        let mut buffer = [0; 4096];
+        let read = old.read(&mut buffer).unwrap();
+        plain.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+    }
+}
+
+#[test]
+fn what_a_client_says_on_an_open_stream_is_dropped() {
+    let hub = Hub::start();
+    hub.publish("t", "before");
+    let (mut socket, ..) = stream_until(&hub, "1.1", "topic=t&from=earliest", "before\n\n\r\n");
+    let request = b"GET /healthz HTTP/1.1\r\nhost: hub\r\n\r\n".repeat(100_000);
+    socket.write_all(&request).expect("all of it is read");
+    hub.publish("t", "after");
+    let mut seen = String::new();
+    while !seen.contains("after\n\n\r\n") {
+        let mut buffer = [0; 4096];
+        let read = socket.read(&mut buffer).unwrap();
+        assert!(read > 0, "it stays open");
+        seen.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+    }
+    assert!(!seen.contains("HTTP/1.1"), "one answer a connection: {seen}");
+}
+
+#[test]
+fn a_client_that_goes_is_forgotten_without_another_event() {
+    let hub = Hub::start();
+    hub.publish("t", "in use");
+    let (gone, ..) = stream_until(&hub, "1.1", "topic=t", "retry: ");
+    let (half, ..) = stream_until(&hub, "1.1", "topic=t", "retry: ");
+    hub.heard_by("t", 2);
+    drop(gone);
+    hub.heard_by("t", 1);
+    half.shutdown(Shutdown::Write).unwrap();
+    hub.heard_by("t", 0);
+    eventually("their connections are gone", || hub.stats()["connections"] == 1);
+}
