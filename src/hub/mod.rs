@@ -9,7 +9,7 @@
 //! | [`feed`] | the ring of newest frames of one selection of topics |
 //! | [`frame`] | an event with its bytes, encoded once |
 //! | [`run`] | frames in a row, written once for all who are at the same cursor |
-//! | [`subscription`] | the cursor: log, ring, gap |
+//! | [`subscription`] | the cursor: ring, gap, and its way through the log |
 //! | `pages` | pages of the log for those who come back together |
 //! | [`endings`] | which topics have ended, and when to say so |
 //! | [`shard`] | waking a core's streams once a commit, and sharing what they send |

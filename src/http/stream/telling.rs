@@ -24,8 +24,16 @@ pub struct Telling {
     retry: Duration,
     greeted: bool,
     over: bool,
-    /// The last id the client was given, or came with.
-    shown: Option<EventId>,
+    shown: Shown,
+}
+
+/// The last id the client was given, or came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Nothing,
+    /// One of another store.
+    Foreign,
+    Here(Seq),
 }
 
 impl Telling {
@@ -38,6 +46,9 @@ impl Telling {
         retry: Duration,
         shown: Option<EventId>,
     ) -> Self {
+        let epoch = subscription.cursor().epoch;
+        let shown =
+            shown.map_or(Shown::Nothing, |id| if id.epoch == epoch { Shown::Here(id.seq) } else { Shown::Foreign });
         Self { core, subscription, language, retry, greeted: false, over: false, shown }
     }
 
@@ -74,7 +85,7 @@ impl Telling {
                 }
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Delivery::Events(run)) => {
-                    self.shown = run.frames().last().map(|frame| frame.id);
+                    self.shown = Shown::Here(run.last());
                     let piece = self.language.events(&run);
                     let stats = self.core.door.hub.stats();
                     stats.events_out.add(run.frames().len() as u64);
@@ -90,7 +101,7 @@ impl Telling {
                 Poll::Ready(Delivery::Finished(id)) => {
                     self.over = true;
                     // Without the newest id the client would come back to be told the same again, for ever.
-                    let behind = self.shown.is_none_or(|shown| shown.epoch != id.epoch || shown.seq < id.seq);
+                    let behind = !matches!(self.shown, Shown::Here(seq) if seq >= id.seq);
                     match self.language.cursor(id).filter(|_| behind) {
                         Some(piece) => piece,
                         None => continue,
@@ -113,7 +124,7 @@ impl Telling {
     pub fn sent(&mut self, position: Seq) {
         if position > self.subscription.cursor().seq {
             self.subscription.sent(position);
-            self.shown = Some(self.subscription.cursor());
+            self.shown = Shown::Here(position);
         }
     }
 
@@ -128,11 +139,12 @@ impl Telling {
     /// A cursor for a client that has none yet: it would come back without one, and miss what came between. Not with the
     /// first bytes, so that a stream begins like its replay.
     fn cursor_to_show(&mut self) -> Option<EventId> {
-        if self.shown.is_some() || !self.subscription.caught_up() {
+        if self.shown != Shown::Nothing || !self.subscription.caught_up() {
             return None;
         }
-        self.shown = Some(self.subscription.cursor());
-        self.shown
+        let cursor = self.subscription.cursor();
+        self.shown = Shown::Here(cursor.seq);
+        Some(cursor)
     }
 }
 

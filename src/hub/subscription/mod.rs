@@ -11,26 +11,24 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+mod catch_up;
+
 use super::{
     Hub,
     board::Seat,
     endings::{Ending, Endings},
     feed::{Feed, Next},
-    frame::Frame,
     pages::{Kept, Key, Read},
     run::{Portion, Run},
     stats::Gauge,
 };
 use crate::{
-    engine::{self, Item, Page, ReadError, ReadRequest},
+    engine::{self, ReadError},
     event::{EventId, Millis, Selection, Seq, TopicName},
 };
 
 /// Characters of a client's cursor that a gap repeats; a longer one is junk and need not come back whole.
 const CURSOR_ECHO: usize = 64;
-
-/// Topics remembered by a stream that begins with the oldest kept events: 2 MiB of names at most, shared with others.
-const MAX_BEGUN: usize = 1 << 16;
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,18 +88,17 @@ pub enum GapReason {
 pub struct Subscription {
     hub: Arc<Hub>,
     seat: Seat,
-    selection: Selection,
     portion: Portion,
     /// Everything of the selection up to here was delivered, or told to be gone.
     position: Seq,
     /// The cursor to name in a gap.
-    after: Option<String>,
+    after: Option<Box<str>>,
     /// What the first page has to be told as, before anything else.
     stray: Option<GapReason>,
     place: Place,
     /// For a stream that began with the oldest kept events and has not caught up: the topics that it has begun with.
     /// What a topic lost before that is no gap.
-    begun: Option<HashSet<TopicName>>,
+    begun: Option<Box<HashSet<TopicName>>>,
     endings: Endings,
     ready: VecDeque<Delivery>,
     gauge: Counted,
@@ -109,9 +106,9 @@ pub struct Subscription {
 
 enum Place {
     /// In the log, waiting for a page.
-    Log(Key, Pin<Box<dyn Future<Output = Result<Read, ReadError>>>>),
+    Log(Box<Key>, Pin<Box<dyn Future<Output = Result<Read, ReadError>>>>),
     /// In the log, at a page that another has just read.
-    Kept(Kept),
+    Kept(Box<Kept>),
     /// In the ring. `behind`: what is next may be old enough for retention to have let it go meanwhile, so look.
     Ring { behind: bool },
     /// Nothing more will come.
@@ -150,13 +147,12 @@ impl Hub {
             gauge: Counted::new(self, if live { |stats| &stats.live } else { |stats| &stats.replaying }),
             hub: Arc::clone(self),
             seat,
-            selection,
             portion,
             position,
             after,
             stray,
             place: Place::Ring { behind: false },
-            begun: (from == engine::From::Earliest).then(HashSet::new),
+            begun: (from == engine::From::Earliest).then(Box::default),
             endings,
             ready: VecDeque::new(),
         };
@@ -167,7 +163,7 @@ impl Hub {
     }
 
     /// Turns a start into a place in the log, the cursor a gap would name, and what is wrong with the cursor.
-    fn place_of(&self, start: Start, now: Seq) -> (engine::From, Option<String>, Option<GapReason>) {
+    fn place_of(&self, start: Start, now: Seq) -> (engine::From, Option<Box<str>>, Option<GapReason>) {
         let text = match start {
             Start::Now => return (engine::From::After(now), None, None),
             Start::Earliest => return (engine::From::Earliest, None, None),
@@ -200,13 +196,13 @@ impl Subscription {
             match &mut self.place {
                 Place::Over => return Poll::Pending,
                 Place::Kept(kept) => {
-                    let kept = kept.clone();
+                    let kept = Kept::clone(kept);
                     self.take_kept(kept);
                 }
                 Place::Log(key, page) => match ready!(page.as_mut().poll(cx)) {
                     Ok(Read::Kept(kept)) => self.take_kept(kept),
                     Ok(Read::Page(page)) => {
-                        let key = *key;
+                        let key = **key;
                         self.take(key, page);
                     }
                     Err(error) => {
@@ -278,126 +274,6 @@ impl Subscription {
         &self.seat.feed
     }
 
-    /// Begins where a client came back: in the ring, when that reaches back to its cursor.
-    fn catch_up(&mut self, from: engine::From) {
-        let cursor = (from == engine::From::After(self.position) && self.stray.is_none()).then_some(self.position);
-        if cursor.is_some_and(|cursor| self.seat.feed.reaches(cursor)) {
-            self.place = Place::Ring { behind: true };
-        } else {
-            self.read(from);
-        }
-    }
-
-    /// Goes on in the log. Once there, only its end leads to the ring: a gap may stand ahead of the cursor, untold.
-    fn read(&mut self, from: engine::From) {
-        if from == engine::From::After(self.position) && self.seat.feed.newest() <= self.position {
-            return self.follow();
-        }
-        let key = Key { feed: self.seat.feed.id, from, portion: self.portion };
-        self.place = if let Some(kept) = self.hub.kept(&key) {
-            Place::Kept(kept)
-        } else {
-            let request = ReadRequest {
-                selection: self.selection.clone(),
-                from,
-                max_events: self.portion.events,
-                max_bytes: self.portion.bytes,
-            };
-            Place::Log(key, Box::pin(Hub::read(&self.hub, key, request)))
-        };
-    }
-
-    /// Turns a page into deliveries and decides where to go on.
-    fn take(&mut self, key: Key, page: Page) {
-        self.hub.stats.pages_read.add(1);
-        let frame = |hub: &Hub, event| Arc::new(Frame::replayed(hub.epoch(), event));
-        let whole = !page.at_end && page.items.iter().all(|item| matches!(item, Item::Event(_)));
-        if whole && !page.items.is_empty() {
-            let events = page.items.into_iter().filter_map(|item| match item {
-                Item::Event(event) => Some(frame(&self.hub, event)),
-                Item::Gap(_) => None,
-            });
-            let kept = Kept { run: Run::new(self.position, events.collect(), true), through: page.through };
-            self.hub.pages.put(key, kept.clone());
-            return self.take_kept(kept);
-        }
-        let first = page.items.iter().find_map(|item| match item {
-            Item::Event(event) => Some(event.seq),
-            Item::Gap(_) => None,
-        });
-        self.tell_stray(first);
-        let mut frames = Vec::new();
-        for item in page.items {
-            match item {
-                Item::Event(event) => {
-                    self.begin_topic(&event.new.topic);
-                    frames.push(frame(&self.hub, event));
-                }
-                Item::Gap(gap) if self.begun.as_ref().is_some_and(|begun| !begun.contains(&gap.topic)) => {}
-                Item::Gap(gap) => {
-                    self.deliver_read(std::mem::take(&mut frames));
-                    let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
-                    if gap.resumes_at.is_none() {
-                        self.endings.emptied(gap.topic.clone());
-                    }
-                    self.tell(Some(gap.topic), gap.resumes_at, reason);
-                }
-            }
-        }
-        self.deliver_read(frames);
-        self.position = self.position.max(page.through);
-        if page.at_end {
-            self.follow();
-        } else {
-            self.read(engine::From::After(self.position));
-        }
-    }
-
-    /// The same with a page without gaps that is not the last.
-    fn take_kept(&mut self, kept: Kept) {
-        self.tell_stray(kept.run.frames().first().map(|frame| frame.id.seq));
-        for (topic, _) in kept.run.firsts() {
-            self.begin_topic(topic);
-        }
-        self.hub.stats.replayed.add(kept.run.frames().len() as u64);
-        self.deliver(kept.run);
-        self.position = self.position.max(kept.through);
-        self.read(engine::From::After(self.position));
-    }
-
-    /// The log was read to its end: what comes now is in the ring.
-    fn follow(&mut self) {
-        self.endings.caught_up(&self.hub.engine);
-        self.gauge.change(|stats| &stats.live);
-        self.begun = None;
-        self.place = Place::Ring { behind: false };
-    }
-
-    fn tell_stray(&mut self, first: Option<Seq>) {
-        if let Some(reason) = self.stray.take() {
-            self.tell(None, first, reason);
-        }
-    }
-
-    /// Beyond the bound a topic trimmed before its first event is told as a gap: more truth than was asked for.
-    fn begin_topic(&mut self, topic: &TopicName) {
-        if self.begun.as_ref().is_some_and(|begun| begun.len() >= MAX_BEGUN) {
-            self.begun = None;
-        }
-        if let Some(begun) = &mut self.begun
-            && !begun.contains(topic)
-        {
-            begun.insert(topic.clone());
-        }
-    }
-
-    fn deliver_read(&mut self, frames: Vec<Arc<Frame>>) {
-        if !frames.is_empty() {
-            self.hub.stats.replayed.add(frames.len() as u64);
-            self.deliver(Run::new(self.position, frames, true));
-        }
-    }
-
     fn deliver(&mut self, run: Arc<Run>) {
         self.position = run.last();
         self.after = None;
@@ -413,7 +289,11 @@ impl Subscription {
             GapReason::Unknown => stats.gaps_unknown.add(1),
             GapReason::Ahead => stats.gaps_ahead.add(1),
         }
-        let after = self.after.clone().or_else(|| (self.position > Seq::ZERO).then(|| self.cursor().to_string()));
+        let after = self
+            .after
+            .as_deref()
+            .map(str::to_owned)
+            .or_else(|| (self.position > Seq::ZERO).then(|| self.cursor().to_string()));
         let resumes_at = resumes_at.map(|seq| EventId { epoch: self.hub.epoch(), seq });
         self.ready.push_back(Delivery::Gap(Gap { topic, after, resumes_at, reason }));
     }
