@@ -56,7 +56,7 @@ impl House {
             Some(id) => (id.seq > Seq(HEAD)).then_some(GapReason::Ahead),
         };
         let portion = Portion { events: 100, bytes: 1 << 20 };
-        let mut stream = self.hub.subscribe(topic().into(), Start::Cursor(text.into()), portion, 0);
+        let mut stream = self.hub.subscribe(&topic().into(), Start::Cursor(text.into()), portion, 0);
         if let Some(reason) = stray {
             let Delivery::Gap(gap) = self.next(&mut stream) else { panic!("{text:?} is told first") };
             assert_eq!((gap.reason, gap.topic), (reason, None), "{text:?}");

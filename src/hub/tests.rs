@@ -71,7 +71,7 @@ async fn from_the_oldest_kept_event_on_nothing_is_a_gap() {
     let selection = Selection::new(filters).expect("some");
     // Pages of two events: the page that meets b's mark is not the first.
     let portion = Portion { events: 2, bytes: 1 << 20 };
-    let from = |start| hub.subscribe(selection.clone(), start, portion, 0);
+    let from = |start| hub.subscribe(&selection, start, portion, 0);
     let kept = ["a0", "a1", "a2", "a3", "a4", "a5", "b5"];
     assert_eq!(read(&mut from(Start::Earliest)).await, kept);
     let unknown = read(&mut from(Start::Cursor("of another hub".into()))).await;
@@ -82,7 +82,7 @@ async fn from_the_oldest_kept_event_on_nothing_is_a_gap() {
 
 fn from_now_on(hub: &Arc<Hub>, topic: &str, start: Start, events: usize) -> Subscription {
     let selection = Selection::new([Filter::new(topic).expect("valid")]).expect("some");
-    hub.subscribe(selection, start, Portion { events, bytes: 1 << 20 }, 0)
+    hub.subscribe(&selection, start, Portion { events, bytes: 1 << 20 }, 0)
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ impl Reader {
             }
         };
         self.owed = owed;
-        let subscription = hub.subscribe(self.selection.clone(), start, self.portion, 0);
+        let subscription = hub.subscribe(&self.selection, start, self.portion, 0);
         if subscription.nothing_left() {
             assert!(self.all_ended(plain) && self.owed.iter().all(|&seq| plain.at(seq).gone), "204 is for ever");
             return;

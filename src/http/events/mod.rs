@@ -62,7 +62,7 @@ async fn answer(core: &Rc<Core>, parts: &Parts, wish: Wish) -> Result<Answer, Pr
         Start::Cursor(text) => EventId::parse(text),
         _ => None,
     };
-    let subscription = core.door.hub.subscribe(wish.selection, wish.start, portion, core.index);
+    let subscription = core.door.hub.subscribe(&wish.selection, wish.start, portion, core.index);
     match wish.form {
         Form::Page { limit, wait } => page::answer(core, subscription, limit, wait).await,
         Form::Stream(_) if subscription.nothing_left() => {

@@ -1,6 +1,6 @@
 //! The way through the log: pages until its end, read or just read by another, and back into the ring.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{GapReason, Place, Subscription};
 use crate::{
@@ -16,6 +16,10 @@ use crate::{
 
 /// Topics remembered by a stream that begins with the oldest kept events: 2 MiB of names at most, shared with others.
 const MAX_BEGUN: usize = 1 << 16;
+
+/// Topics that a stream has had an event of.
+#[derive(Default)]
+pub(super) struct Begun(HashSet<TopicName>);
 
 impl Subscription {
     /// Begins where a client came back: in the ring, when that reaches back to its cursor.
@@ -73,7 +77,7 @@ impl Subscription {
                     self.begin_topic(&event.new.topic);
                     frames.push(frame(&self.hub, event));
                 }
-                Item::Gap(gap) if self.begun.as_ref().is_some_and(|begun| !begun.contains(&gap.topic)) => {}
+                Item::Gap(gap) if self.begun.as_ref().is_some_and(|begun| !begun.0.contains(&gap.topic)) => {}
                 Item::Gap(gap) => {
                     self.deliver_read(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
@@ -121,13 +125,13 @@ impl Subscription {
 
     /// Beyond the bound a topic trimmed before its first event is told as a gap: more truth than was asked for.
     fn begin_topic(&mut self, topic: &TopicName) {
-        if self.begun.as_ref().is_some_and(|begun| begun.len() >= MAX_BEGUN) {
+        if self.begun.as_ref().is_some_and(|begun| begun.0.len() >= MAX_BEGUN) {
             self.begun = None;
         }
         if let Some(begun) = &mut self.begun
-            && !begun.contains(topic)
+            && !begun.0.contains(topic)
         {
-            begun.insert(topic.clone());
+            begun.0.insert(topic.clone());
         }
     }
 

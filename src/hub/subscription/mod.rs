@@ -4,7 +4,7 @@
 //! overflow: what it holds is at most one page of the log.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -12,6 +12,8 @@ use std::{
 };
 
 mod catch_up;
+
+use catch_up::Begun;
 
 use super::{
     Hub,
@@ -98,7 +100,7 @@ pub struct Subscription {
     place: Place,
     /// For a stream that began with the oldest kept events and has not caught up: the topics that it has begun with.
     /// What a topic lost before that is no gap.
-    begun: Option<Box<HashSet<TopicName>>>,
+    begun: Option<Box<Begun>>,
     endings: Endings,
     ready: VecDeque<Delivery>,
     gauge: Counted,
@@ -126,12 +128,12 @@ impl Hub {
     #[must_use]
     pub fn subscribe(
         self: &Arc<Self>,
-        selection: Selection,
+        selection: &Selection,
         start: Start,
         portion: Portion,
         shard: usize,
     ) -> Subscription {
-        let seat = self.board.sit(&selection, shard);
+        let seat = self.board.sit(selection, shard);
         let resumed = matches!(start, Start::Cursor(_));
         let (from, after, stray) = self.place_of(start, seat.from);
         let position = match from {
