@@ -53,6 +53,14 @@ pub trait Engine: Send + Sync + 'static {
     /// For a name that is not in use: the last position of its deleted incarnation, if there was one.
     fn deleted_through(&self, name: &TopicName) -> Option<Seq>;
 
+    /// Whether the topic's event at `seq` is kept now, and with it all that followed it: not trimmed, not deleted, not
+    /// past its age. A page in memory whose first event of each topic is kept is what reading it again would give. One
+    /// look at the table, no disk, so that it may be asked on any thread.
+    ///
+    /// On the safe side: while the topic's *oldest* kept event is past its age and nobody has trimmed it yet, the answer
+    /// is `false` for all of its events; [`Engine::read`] trims it first.
+    fn keeps(&self, topic: &TopicName, seq: Seq) -> bool;
+
     /// Topics in byte order: those starting with `prefix` and after `after`, at most `limit`.
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState>;
 

@@ -333,7 +333,9 @@ promises! {
         age_is_swept_without_a_reader,
         the_whole_store_stays_under_its_cap_by_trimming_the_oldest,
         new_rules_hold_for_old_topics_at_a_restart,
-        a_topics_own_limit_holds_at_once;
+        a_topics_own_limit_holds_at_once,
+        it_is_known_without_reading_what_is_kept,
+        what_is_past_its_age_is_known_not_to_be_kept;
     model:
         every_page_is_what_a_plain_list_says;
 }

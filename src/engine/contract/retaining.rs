@@ -85,3 +85,41 @@ pub(crate) fn a_topics_own_limit_holds_at_once<B: Bed>() {
     house.publish("a");
     house.until("trimmed", |engine| engine.status().events == 1);
 }
+
+pub(crate) fn it_is_known_without_reading_what_is_kept<B: Bed>() {
+    let mut house = House::<B>::new();
+    house.publish_all(&["a", "b", "a", "a", "gone"]);
+    let keeps = |house: &House<B>, name: &str, seqs: &[u64]| {
+        seqs.iter().map(|&seq| house.engine.keeps(&topic(name), Seq(seq))).collect::<Vec<_>>()
+    };
+    assert_eq!(keeps(&house, "a", &[0, 1, 3, 4, 5]), [false, true, true, true, false], "its own run, and no further");
+    assert_eq!(keeps(&house, "unused", &[0, 1]), [false; 2]);
+    house.trim("a", 2);
+    assert_eq!(keeps(&house, "a", &[1, 3, 4]), [false, true, true]);
+    assert!(house.delete("gone"));
+    assert_eq!(keeps(&house, "gone", &[5]), [false]);
+    let again = house.publish("gone");
+    assert_eq!(keeps(&house, "gone", &[5, again.0]), [false, true], "of two lives of a name only the second counts");
+    house.trim("b", 0);
+    assert_eq!(keeps(&house, "b", &[2]), [false]);
+    house.reopen();
+    house.until("trimmed as before", |engine| !engine.keeps(&topic("a"), Seq(1)));
+    assert_eq!(keeps(&house, "a", &[3, 4]), [true; 2]);
+    assert_eq!((keeps(&house, "gone", &[5, again.0]), keeps(&house, "b", &[2])), (vec![false, true], vec![false]));
+}
+
+pub(crate) fn what_is_past_its_age_is_known_not_to_be_kept<B: Bed>() {
+    // A sweep every 2.5 s of the machine's time: it cannot be what answers here.
+    let house = House::<B>::keeping(Retention { max_age: Some(Duration::from_secs(3600)), ..Retention::default() });
+    let old = house.publish("a");
+    house.pass(Duration::from_secs(1800));
+    let young = house.publish("a");
+    house.pass(Duration::from_secs(1800));
+    assert!(house.engine.keeps(&topic("a"), old), "not a moment too early");
+    house.pass(Duration::from_millis(1));
+    assert!(!house.engine.keeps(&topic("a"), old));
+    assert_eq!(kept(&house, "a"), [young.to_string()]);
+    assert!(house.engine.keeps(&topic("a"), young), "once the older one is trimmed");
+    house.pass(Duration::from_secs(1800));
+    assert!(!house.engine.keeps(&topic("a"), young));
+}

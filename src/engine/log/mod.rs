@@ -137,6 +137,11 @@ impl<S: Store> Engine for LogEngine<S> {
         self.core.store.mark(name)
     }
 
+    fn keeps(&self, topic: &TopicName, seq: Seq) -> bool {
+        let now = self.core.now();
+        self.core.table.read().keeps(topic, seq, now)
+    }
+
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState> {
         let mut names = BinaryHeap::new();
         table::pass(&self.core.table, |seen| {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     engine::TopicState,
-    event::{Retention, Seq, TopicName, retention::Rules},
+    event::{Millis, Retention, Seq, TopicName, retention::Rules},
 };
 
 /// Slots looked at under one read lock by a pass over all of them, so that the writer never waits longer than about
@@ -173,6 +173,14 @@ impl Table {
         let rule = usize::from(self.at(index).rule());
         let rule = rule.checked_sub(1).map_or(self.rules.default, |index| self.rules.rules[index].retention);
         self.own.get(&index).map_or(rule, |own| own.over(rule))
+    }
+
+    /// Whether a topic's event is kept at `now`; `false`, too, while older ones are past their age and not trimmed yet.
+    pub(super) fn keeps(&self, name: &TopicName, seq: Seq, now: Millis) -> bool {
+        self.find(name).is_some_and(|index| {
+            let slot = self.at(index);
+            slot.mark < seq && seq <= slot.tail && !slot.expired(self.limits_at(index).max_age, now)
+        })
     }
 
     /// The shortest age that any topic may be told to keep: from a rule, the default or settings.
