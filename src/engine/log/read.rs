@@ -1,7 +1,7 @@
 //! From a wish to a page: one topic's own run, a merge of several, or a walk over the log.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::ControlFlow,
 };
 
@@ -14,10 +14,18 @@ use super::{
 };
 use crate::{
     engine::{From, Page, ReadRequest},
-    event::{Selection, Seq, TopicName},
+    event::{Pattern, Selection, Seq, TopicName},
 };
 
-/// A topic that may have something for a page.
+/// Topics that may have something for a page, as they were at one moment each.
+#[derive(Default)]
+struct Candidates {
+    found: Vec<Candidate>,
+    /// Names asked for that were not in use.
+    unused: Vec<TopicName>,
+}
+
+/// One of them.
 struct Candidate {
     name: TopicName,
     key: TopicKey,
@@ -42,7 +50,7 @@ impl<S: Store> Core<S> {
         let damaged = start < self.lost_through() || self.store.losses() > self.losses_at_start;
         let most = if damaged { usize::MAX } else { self.config.merge_topics };
         match self.candidates(&request.selection, request.from, start, most)? {
-            Some(candidates) => self.merge(&request.selection, &candidates, draft, budget),
+            Some(candidates) => self.merge(&request.selection, candidates, draft, budget),
             None => self.walk(&request.selection, request.from, draft, budget),
         }
     }
@@ -79,9 +87,8 @@ impl<S: Store> Core<S> {
                 return Ok(draft.finish());
             }
             draft.events.clear(); // deleted meanwhile
-            self.judge_reused(name, &mut draft);
         }
-        self.judge_unused(&Selection::from(name.clone()), &mut draft);
+        self.judge_former(name, None, &mut draft);
         Ok(draft.finish())
     }
 
@@ -92,8 +99,8 @@ impl<S: Store> Core<S> {
         from: From,
         start: Seq,
         most: usize,
-    ) -> Result<Option<Vec<Candidate>>, StoreError> {
-        let (now, mut found, mut expired) = (self.now(), Vec::new(), Vec::new());
+    ) -> Result<Option<Candidates>, StoreError> {
+        let (now, mut found, mut unused, mut expired) = (self.now(), Vec::new(), Vec::new(), Vec::new());
         let mut look = |slot: &super::slot::Slot, limits: &crate::event::Retention| {
             let before = View::of(slot);
             if before.tail > start || before.lost_since(from) {
@@ -116,8 +123,9 @@ impl<S: Store> Core<S> {
         } else {
             for name in selection.names() {
                 let table = self.table.read();
-                if let Some(slot) = table.get(name) {
-                    look(slot, &table.limits(name));
+                match table.get(name) {
+                    Some(slot) => look(slot, &table.limits(name)),
+                    None => unused.push(name.clone()),
                 }
             }
         }
@@ -131,7 +139,7 @@ impl<S: Store> Core<S> {
                 candidate.before.mark = after.mark;
             }
         }
-        Ok(Some(found))
+        Ok(Some(Candidates { found, unused }))
     }
 
     /// Where a candidate stands now; `None` when it was deleted.
@@ -143,14 +151,14 @@ impl<S: Store> Core<S> {
     fn merge(
         &self,
         selection: &Selection,
-        candidates: &[Candidate],
+        Candidates { found: candidates, unused: mut former }: Candidates,
         mut draft: Draft<'_>,
         budget: Budget,
     ) -> Result<Page, StoreError> {
         let mut runs = Vec::with_capacity(candidates.len());
         // A few each at first; more as it turns out who is busy.
         let share = budget.events / candidates.len().max(1);
-        for candidate in candidates {
+        for candidate in &candidates {
             let mut run = Run::after(draft.start.max(candidate.before.mark));
             run.extend(self, candidate.key, run.step(share))?;
             runs.push(run);
@@ -164,7 +172,7 @@ impl<S: Store> Core<S> {
             if draft.through == draft.head || events >= budget.events || bytes >= budget.bytes as u64 {
                 break;
             }
-            for (run, candidate) in runs.iter_mut().zip(candidates) {
+            for (run, candidate) in runs.iter_mut().zip(&candidates) {
                 if !run.whole && run.end() == known {
                     run.extend(self, candidate.key, run.step(budget.events - events))?;
                 }
@@ -180,7 +188,7 @@ impl<S: Store> Core<S> {
                 events = self.store.topic_events((candidate.key, &candidate.name), after, last.seq, all)?;
             }
             let Some(view) = self.view(candidate) else {
-                self.judge_reused(&candidate.name, &mut draft);
+                former.push(candidate.name.clone());
                 continue;
             };
             events.retain(|event| event.seq > view.mark);
@@ -192,7 +200,16 @@ impl<S: Store> Core<S> {
             draft.events.append(&mut events);
         }
         draft.events.sort_unstable_by_key(|event| event.seq);
-        self.judge_unused(selection, &mut draft);
+        for name in &former {
+            self.judge_former(name, None, &mut draft);
+        }
+        let deleted = self.deleted_after(selection, draft.start);
+        if !deleted.is_empty() {
+            let told: HashSet<&TopicName> = candidates.iter().map(|of| &of.name).chain(&former).collect();
+            for (name, mark) in deleted.iter().filter(|(name, _)| !told.contains(name)) {
+                self.judge_former(name, Some(*mark), &mut draft);
+            }
+        }
         Ok(draft.finish())
     }
 
@@ -214,15 +231,10 @@ impl<S: Store> Core<S> {
         })?;
         draft.through = scan.through.min(draft.head);
         draft.events = scan.events;
-        let topics: HashSet<TopicName> = draft.events.iter().map(|event| event.new.topic.clone()).collect();
-        let mut marks: HashMap<TopicName, Option<Seq>> = HashMap::new();
-        for name in topics {
-            self.trim_expired(&name)?;
-            let mark = self.table.read().get(&name).map(|slot| slot.mark);
-            marks.insert(name, mark);
-        }
-        // A deleted topic has no mark here: nothing of it is kept.
-        draft.events.retain(|event| marks[&event.new.topic].is_some_and(|mark| event.seq > mark));
+        // Where each topic stands that has events here or may have a gap: `None` when its name is not in use. The last
+        // look counts. A name may leave the table and come back to it at any time between these looks, so those that
+        // were ever deleted are looked at in the end, whether or not they are in use.
+        let mut views: HashMap<TopicName, (Option<View>, Option<Seq>)> = HashMap::new();
         let (start, through) = (draft.start, draft.through);
         if self.table.read().newest_mark > start || matches!(from, From::Since(_)) {
             pass(&self.table, |seen| {
@@ -230,42 +242,50 @@ impl<S: Store> Core<S> {
                 let view = View::of(slot);
                 let here = start < view.mark && view.mark <= through;
                 if (here || view.lost_since(from)) && selection.matches(&slot.name) {
-                    draft.judge_mark(&slot.name, &view);
+                    views.insert(slot.name.clone(), (Some(view), None));
                 }
                 ControlFlow::Continue(())
             });
         }
-        self.judge_unused(selection, &mut draft);
+        let topics: HashSet<TopicName> = draft.events.iter().map(|event| event.new.topic.clone()).collect();
+        for name in topics.iter().chain(selection.names()) {
+            self.trim_expired(name)?;
+            views.insert(name.clone(), (self.table.read().get(name).map(View::of), None));
+        }
+        for (name, mark) in self.deleted_after(selection, start) {
+            let view = self.table.read().get(&name).map(View::of);
+            views.insert(name, (view, Some(mark)));
+        }
+        // Of a name that is not in use nothing is kept.
+        draft.events.retain(|event| matches!(views[&event.new.topic], (Some(view), _) if event.seq > view.mark));
+        for (name, (view, mark)) in &views {
+            match view {
+                Some(view) => draft.judge_mark(name, view),
+                None => draft.judge_gone(name, mark.unwrap_or_else(|| self.unused_tail(name))),
+            }
+        }
         Ok(draft.finish())
     }
 
-    /// Tells of a topic that was deleted while its events were read, when its name is in use again: the mark of the
-    /// new one says where the old one ended. [`Core::judge_unused`] tells of it when it is not.
-    fn judge_reused(&self, name: &TopicName, draft: &mut Draft<'_>) {
-        let reused = self.table.read().get(name).map(View::of);
-        if let Some(view) = reused {
-            draft.judge_mark(name, &view);
+    /// Tells of a name that was not in use at some moment since the page was begun, and whose last life ended at `mark`
+    /// when that is known. When it is in use again, the mark of its new life says where the old one ended.
+    fn judge_former(&self, name: &TopicName, mark: Option<Seq>, draft: &mut Draft<'_>) {
+        let view = self.table.read().get(name).map(View::of);
+        match view {
+            Some(view) => draft.judge_mark(name, &view),
+            None => draft.judge_gone(name, mark.unwrap_or_else(|| self.unused_tail(name))),
         }
     }
 
-    /// Tells of names in the selection that are not in use, but were.
-    fn judge_unused(&self, selection: &Selection, draft: &mut Draft<'_>) {
-        for name in selection.names() {
-            if self.table.read().get(name).is_none() {
-                draft.judge_gone(name, self.unused_tail(name));
-            }
+    /// Names that match a pattern of the selection and of which a life ended above `start`, each once, with where. They
+    /// may be in use again.
+    fn deleted_after(&self, selection: &Selection, start: Seq) -> BTreeMap<TopicName, Seq> {
+        if start >= self.newest_deleted() {
+            return BTreeMap::new();
         }
-        if draft.start < self.newest_deleted() {
-            let mut told = HashSet::new();
-            for pattern in selection.patterns() {
-                for (name, mark) in self.store.marks(pattern.literal_prefix(), draft.start) {
-                    let named = selection.names().any(|other| *other == name);
-                    let unused = pattern.matches(&name) && self.table.read().get(&name).is_none();
-                    if unused && !named && told.insert(name.clone()) {
-                        draft.judge_gone(&name, mark);
-                    }
-                }
-            }
-        }
+        let marks = |pattern: &Pattern| self.store.marks(pattern.literal_prefix(), start);
+        let matching =
+            |pattern: &Pattern| marks(pattern).into_iter().filter(|(name, _)| pattern.matches(name)).collect();
+        selection.patterns().flat_map(|pattern| -> Vec<_> { matching(pattern) }).collect()
     }
 }

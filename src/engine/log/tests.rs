@@ -1,13 +1,13 @@
 //! What a bad disk and a full queue may do to an engine, and what they may not.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{LogConfig, Store, store::TopicKey};
 use crate::{
     engine::{
         AppendError, From, ReadRequest, TopicChange, Turn,
         contract::{House, MemoryBed, closing, event, keyed, plain, request, selection, short, topic, wait},
-        memory::Faults,
+        memory::{Faults, Read},
     },
     event::{Millis, Retention, Seq},
 };
@@ -281,4 +281,37 @@ fn an_emptied_topic_stays_stored_until_it_is_remembered() {
     assert_eq!(stored(), 1, "the witness");
     faults(&house).set_full(false);
     house.until("taken back", |_| stored() == 0);
+}
+
+/// A name whose deleted life ended at position 2, before a reader who has seen position 1 met it, is used again while
+/// the page is made, at the worst moment.
+#[test]
+fn a_name_that_is_used_again_while_a_page_is_made_keeps_its_gap() {
+    // By which read the name is used again, and what the reader asks for.
+    let cases = [(Read::Marks, &["**"][..], 1024), (Read::Headers, &["b", "t"], 1024), (Read::Marks, &["**"], 0)];
+    for (moment, filters, merge_topics) in cases {
+        let house = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+        house.publish_all(&["b", "t", "b"]);
+        assert!(house.delete("t"));
+        let engine = Arc::clone(&house.engine);
+        let again = move || drop(wait(engine.append(plain(vec![event("t", "again")]))).expect("accepted"));
+        faults(&house).after_next(moment, again);
+        let page = house.read_in_pages(filters, From::After(Seq(1)), 100, usize::MAX);
+        assert_eq!(house.engine.head(), Seq(4), "{moment:?} was read for {filters:?}");
+        assert_eq!(short(&page), ["t!4", "3"], "{moment:?}, {filters:?}, {merge_topics}");
+        assert_eq!(page.through, Seq(3), "what came meanwhile is the next page's");
+    }
+}
+
+#[test]
+fn a_name_that_is_deleted_and_used_again_while_the_log_is_walked_keeps_its_gap() {
+    let house = Memory::with(LogConfig { merge_topics: 0, ..LogConfig::default() });
+    house.publish_all(&["b", "t", "b"]);
+    let (deleting, using) = (Arc::clone(&house.engine), Arc::clone(&house.engine));
+    faults(&house).after_next(Read::Scan, move || assert!(wait(deleting.delete(topic("t"))).expect("accepted")));
+    let again = move || drop(wait(using.append(plain(vec![event("t", "again")]))).expect("accepted"));
+    faults(&house).after_next(Read::Marks, again);
+    let page = house.read(&["**"], From::After(Seq(1)));
+    assert_eq!(house.engine.head(), Seq(4), "the marks were read");
+    assert_eq!((short(&page), page.through), (vec!["t!4".to_owned(), "3".to_owned()], Seq(3)));
 }
