@@ -63,7 +63,7 @@ impl Bed for SledBed {
 /// An engine under test, what it told its observer, and the clock in our hand.
 pub(crate) struct House<B> {
     pub(crate) bed: B,
-    config: LogConfig,
+    pub(crate) config: LogConfig,
     clock: Arc<AtomicU64>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) engine: Arc<dyn Engine>,

@@ -35,6 +35,7 @@ struct Candidate {
 impl<S: Store> Core<S> {
     /// Reads a page.
     pub(super) fn page(&self, request: &ReadRequest) -> Result<Page, StoreError> {
+        self.settling.wait();
         let budget = Budget { events: request.max_events.max(1), bytes: request.max_bytes };
         let head = self.head();
         let start = match request.from {
@@ -56,7 +57,7 @@ impl<S: Store> Core<S> {
     }
 
     fn one(&self, name: &TopicName, from: From, start: Seq, budget: Budget) -> Result<Page, StoreError> {
-        self.trim_expired(name)?;
+        self.trim_overdue(name)?;
         let (head, before) = {
             let table = self.table.read();
             (table.head, table.get(name).map(|slot| (slot.key, View::of(slot))))
@@ -100,12 +101,12 @@ impl<S: Store> Core<S> {
         start: Seq,
         most: usize,
     ) -> Result<Option<Candidates>, StoreError> {
-        let (now, mut found, mut unused, mut expired) = (self.now(), Vec::new(), Vec::new(), Vec::new());
+        let (now, mut found, mut unused, mut overdue) = (self.now(), Vec::new(), Vec::new(), Vec::new());
         let mut look = |slot: &super::slot::Slot, limits: &crate::event::Retention| {
             let before = View::of(slot);
             if before.tail > start || before.lost_since(from) {
-                if slot.expired(limits.max_age, now) {
-                    expired.push(found.len());
+                if self.is_overdue(slot, limits, now) {
+                    overdue.push(found.len());
                 }
                 found.push(Candidate { name: slot.name.clone(), key: slot.key, before });
             }
@@ -132,9 +133,9 @@ impl<S: Store> Core<S> {
         if found.len() > most {
             return Ok(None);
         }
-        for index in expired {
+        for index in overdue {
             let candidate: &mut Candidate = &mut found[index];
-            self.trim_expired(&candidate.name)?;
+            self.trim_overdue(&candidate.name)?;
             if let Some(after) = self.view(candidate) {
                 candidate.before.mark = after.mark;
             }
@@ -249,7 +250,7 @@ impl<S: Store> Core<S> {
         }
         let topics: HashSet<TopicName> = draft.events.iter().map(|event| event.new.topic.clone()).collect();
         for name in topics.iter().chain(selection.names()) {
-            self.trim_expired(name)?;
+            self.trim_overdue(name)?;
             views.insert(name.clone(), (self.table.read().get(name).map(View::of), None));
         }
         for (name, mark) in self.deleted_after(selection, start) {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     engine::TopicState,
-    event::{Millis, Retention, Seq, TopicName, retention::Rules},
+    event::{Retention, Seq, TopicName, retention::Rules},
 };
 
 /// Slots looked at under one read lock by a pass over all of them, so that the writer never waits longer than about
@@ -175,11 +175,11 @@ impl Table {
         self.own.get(&index).map_or(rule, |own| own.over(rule))
     }
 
-    /// Whether a topic's event is kept at `now`; `false`, too, while older ones are past their age and not trimmed yet.
-    pub(super) fn keeps(&self, name: &TopicName, seq: Seq, now: Millis) -> bool {
+    /// Whether a topic's event is kept; `false`, too, while there are older ones to trim, as `overdue` says.
+    pub(super) fn keeps(&self, name: &TopicName, seq: Seq, overdue: impl FnOnce(&Slot, &Retention) -> bool) -> bool {
         self.find(name).is_some_and(|index| {
             let slot = self.at(index);
-            slot.mark < seq && seq <= slot.tail && !slot.expired(self.limits_at(index).max_age, now)
+            slot.mark < seq && seq <= slot.tail && !overdue(slot, &self.limits_at(index))
         })
     }
 

@@ -9,7 +9,7 @@ use crate::{
         contract::{House, MemoryBed, closing, event, keyed, plain, request, selection, short, topic, wait},
         memory::{Faults, Read},
     },
-    event::{Millis, Retention, Seq},
+    event::{Millis, Retention, Seq, retention::Rules},
 };
 
 type Memory = House<MemoryBed>;
@@ -314,4 +314,51 @@ fn a_name_that_is_deleted_and_used_again_while_the_log_is_walked_keeps_its_gap()
     let page = house.read(&["**"], From::After(Seq(1)));
     assert_eq!(house.engine.head(), Seq(4), "the marks were read");
     assert_eq!((short(&page), page.through), (vec!["t!4".to_owned(), "3".to_owned()], Seq(3)));
+}
+
+/// A store that has taken nothing back, opened with limits that it is beyond; the retention thread is held up in its first
+/// round for as long as the answer's sender lives.
+fn reopened_over(rules: Rules) -> (Memory, std::sync::mpsc::Sender<()>) {
+    let mut house = Memory::new();
+    house.publish_all(&["a", "b", "a", "a"]);
+    house.engine.close();
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    let (begins, begun) = std::sync::mpsc::channel();
+    faults(&house).after_next(Read::Headers, move || {
+        begins.send(()).expect("awaited");
+        let _ = held.recv_timeout(Duration::from_secs(10)); // ends when the sender is dropped
+    });
+    house.config.rules = rules;
+    house.start();
+    begun.recv_timeout(Duration::from_secs(10)).expect("the retention thread looks at what is too much");
+    (house, go_on)
+}
+
+#[test]
+fn what_was_trimmed_is_not_seen_again_before_the_first_round_of_retention() {
+    let default = Retention { max_events: Some(2), ..Retention::default() };
+    for filters in [&["a"][..], &["a", "b"], &["**"]] {
+        let (house, go_on) = reopened_over(Rules { default, ..Rules::default() });
+        assert!(!house.engine.keeps(&topic("a"), Seq(1)));
+        let b = if filters.len() == 1 && filters[0] == "a" { vec![] } else { vec!["2"] };
+        assert_eq!(short(&house.read(filters, From::Earliest)), [b, vec!["3", "4"]].concat(), "{filters:?}");
+        assert!(house.engine.keeps(&topic("a"), Seq(3)) && house.engine.keeps(&topic("b"), Seq(2)));
+        assert_eq!(house.state("a").expect("known").events, 2);
+        drop(go_on);
+    }
+    let (house, go_on) = reopened_over(Rules { default, ..Rules::default() });
+    assert_eq!(house.state("a").expect("known").events, 2, "nor by who asks for the topic");
+    drop(go_on);
+}
+
+#[test]
+fn a_reader_waits_for_the_first_round_when_the_store_is_over_its_cap() {
+    let (house, go_on) = reopened_over(Rules { max_store_bytes: Some(20), ..Rules::default() });
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(go_on);
+        });
+        assert_eq!(short(&house.read(&["**"], From::Earliest)), ["3", "4"]);
+    });
 }
