@@ -8,7 +8,7 @@
 //! | `recovery` | the table as a store's events and settings make it |
 //! | `queue`, `group`, `writer` | from waiting appends to one commit to receipts |
 //! | `idempotency` | keys of recent publishes |
-//! | `page`, `run`, `read` | runs of the log, and the gaps they tell |
+//! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
 //! | `trim`, `chores`, `retention` | letting go of the oldest |
 //! | `settling` | readers before retention's first round |
 //! | `meter` | how long commits take |
@@ -42,8 +42,10 @@ mod config;
 mod core;
 mod group;
 mod idempotency;
+mod key_hash;
 mod meter;
 mod page;
+mod pick;
 mod queue;
 mod read;
 mod recovery;

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     core::Core,
+    key_hash::ByKey,
     page::{Draft, View},
     run::{Run, cut},
     store::{Budget, Store, StoreError, TopicKey},
@@ -19,17 +20,17 @@ use crate::{
 
 /// Topics that may have something for a page, as they were at one moment each.
 #[derive(Default)]
-struct Candidates {
-    found: Vec<Candidate>,
+pub(super) struct Candidates {
+    pub(super) found: Vec<Candidate>,
     /// Names asked for that were not in use.
-    unused: Vec<TopicName>,
+    pub(super) unused: Vec<TopicName>,
 }
 
 /// One of them.
-struct Candidate {
-    name: TopicName,
-    key: TopicKey,
-    before: View,
+pub(super) struct Candidate {
+    pub(super) name: TopicName,
+    pub(super) key: TopicKey,
+    pub(super) before: View,
 }
 
 impl<S: Store> Core<S> {
@@ -50,10 +51,16 @@ impl<S: Store> Core<S> {
         // A walk does not see what is missing, so a store with holes above the start is always merged.
         let damaged = start < self.lost_through() || self.store.losses() > self.losses_at_start;
         let most = if damaged { usize::MAX } else { self.config.merge_topics };
-        match self.candidates(&request.selection, request.from, start, most)? {
-            Some(candidates) => self.merge(&request.selection, candidates, draft, budget),
-            None => self.walk(&request.selection, request.from, draft, budget),
-        }
+        let losses = self.store.losses();
+        let page = match self.candidates(&request.selection, request.from, start, most)? {
+            Some(candidates) if damaged || !self.is_better_picked(&candidates, &draft, budget) => {
+                return self.merge(&request.selection, candidates, draft, budget);
+            }
+            Some(candidates) => self.pick(&request.selection, candidates, draft, budget)?,
+            None => self.walk(&request.selection, request.from, draft, budget)?,
+        };
+        // Damage that is met just now is told by a merge.
+        if self.store.losses() > losses { self.page(request) } else { Ok(page) }
     }
 
     fn one(&self, name: &TopicName, from: From, start: Seq, budget: Budget) -> Result<Page, StoreError> {
@@ -64,20 +71,25 @@ impl<S: Store> Core<S> {
         };
         let mut draft = Draft::new(self, from, start, head);
         if let Some((key, before)) = before {
-            let events = match key {
-                TopicKey(0) => Vec::new(),
-                key => self.store.topic_events((key, name), start.max(before.mark), head, budget)?,
-            };
-            let end = events.last().map_or(start.max(before.mark), |event| event.seq);
-            // What is left, if anything: the budget's end is the store's to judge, and a hole is told apart by this.
-            let next = if end < before.tail { self.store.topic_headers(key, end, 1)?.pop() } else { None };
-            let next = next.filter(|next| next.seq <= head);
-            draft.through = match next {
-                Some(_) if !events.is_empty() => end,
-                Some(unreadable) => unreadable.seq,
-                None => head,
-            };
-            let ended = next.map_or(before.tail, |_| draft.through);
+            let (from, last) = (start.max(before.mark), before.tail.min(head));
+            let mut events = Vec::new();
+            if from < last && key.0 > 0 {
+                events = self.store.topic_events((key, name), from, last, budget)?;
+            }
+            let end = events.last().map_or(from, |event| event.seq);
+            if end < last {
+                let bytes: usize = events.iter().map(|event| event.new.data.len()).sum();
+                // A page that is well filled ended by its budget, or else the next one finds what is not there.
+                let filled = events.len() >= budget.events || (!events.is_empty() && bytes >= budget.bytes / 2);
+                // Of a shorter one only the store knows whether the budget or a hole ended it.
+                let next = if filled { None } else { self.store.topic_headers(key, end, 1)?.pop() };
+                match next.filter(|next| next.seq <= head) {
+                    Some(unreadable) if events.is_empty() => draft.through = unreadable.seq,
+                    None if !filled => {}
+                    _ => draft.through = end,
+                }
+            }
+            let ended = if draft.through == head { before.tail } else { draft.through };
             draft.events = events;
             let after = self.table.read().get(name).filter(|slot| slot.key == key).map(View::of);
             if let Some(after) = after {
@@ -144,7 +156,7 @@ impl<S: Store> Core<S> {
     }
 
     /// Where a candidate stands now; `None` when it was deleted.
-    fn view(&self, candidate: &Candidate) -> Option<View> {
+    pub(super) fn view(&self, candidate: &Candidate) -> Option<View> {
         self.table.read().get(&candidate.name).filter(|slot| slot.key == candidate.key).map(View::of)
     }
 
@@ -201,17 +213,29 @@ impl<S: Store> Core<S> {
             draft.events.append(&mut events);
         }
         draft.events.sort_unstable_by_key(|event| event.seq);
-        for name in &former {
-            self.judge_former(name, None, &mut draft);
+        self.judge_others(selection, &candidates, &former, &mut draft);
+        Ok(draft.finish())
+    }
+
+    /// Tells of the topics that were not in use at some moment since the page was begun: the `former` ones, and those with
+    /// a deleted life that are no candidates.
+    pub(super) fn judge_others(
+        &self,
+        selection: &Selection,
+        candidates: &[Candidate],
+        former: &[TopicName],
+        draft: &mut Draft<'_>,
+    ) {
+        for name in former {
+            self.judge_former(name, None, draft);
         }
         let deleted = self.deleted_after(selection, draft.start);
         if !deleted.is_empty() {
-            let told: HashSet<&TopicName> = candidates.iter().map(|of| &of.name).chain(&former).collect();
+            let told: HashSet<&TopicName> = candidates.iter().map(|of| &of.name).chain(former).collect();
             for (name, mark) in deleted.iter().filter(|(name, _)| !told.contains(name)) {
-                self.judge_former(name, Some(*mark), &mut draft);
+                self.judge_former(name, Some(*mark), draft);
             }
         }
-        Ok(draft.finish())
     }
 
     /// Walks the log and picks: when the topics are too many to ask each.
@@ -222,7 +246,7 @@ impl<S: Store> Core<S> {
         mut draft: Draft<'_>,
         budget: Budget,
     ) -> Result<Page, StoreError> {
-        let mut wanted: HashMap<TopicKey, Option<TopicName>> = HashMap::new();
+        let mut wanted: HashMap<TopicKey, Option<TopicName>, ByKey> = HashMap::default();
         let scan = self.store.scan(draft.start, draft.head, budget, &mut |key| {
             let name = || {
                 let table = self.table.read();
