@@ -214,11 +214,13 @@ mod tests {
     fn a_summary_survives_its_file_and_finds_topics() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut tally = Tally::after(Seq(9));
-        for n in 10..200 {
-            let topic = TopicName::new(&format!("t/{}", n % 20)).expect("valid");
-            let new = NewEvent { close: n == 199, ..NewEvent::new(topic, "data") };
-            tally.event(TopicKey(10 + n % 20), &Event { seq: Seq(n), prev: Seq(n - 1), time: Millis(n), new });
-            tally.block(TopicKey(10 + n % 20), 100);
+        // More topics than rows between two fences, and keys that are not there beside those that are.
+        let key = |n: u64| TopicKey(10 + 2 * (n % 150));
+        for n in 10..400 {
+            let topic = TopicName::new(&format!("t/{}", n % 150)).expect("valid");
+            let new = NewEvent { close: n == 399, ..NewEvent::new(topic, "data") };
+            tally.event(key(n), &Event { seq: Seq(n), prev: Seq(n - 1), time: Millis(n), new });
+            tally.block(key(n), 100);
             tally.commit(Seq(n), Millis(n));
         }
         Summary::write(dir.path(), Seq(10), &tally, &[]).expect("written");
@@ -230,6 +232,7 @@ mod tests {
         for topic in want {
             let TopicSummary { key, first, last, .. } = topic.summary;
             assert_eq!(summary.find(key).expect("read"), Some((first, last)));
+            assert_eq!(summary.find(TopicKey(key.0 + 1)).expect("read"), None);
         }
         assert_eq!(summary.find(TopicKey(9)).expect("read"), None);
         let path = dir.path().join(FILE);
