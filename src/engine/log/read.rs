@@ -94,9 +94,11 @@ impl<S: Store> Core<S> {
             let after = self.table.read().get(name).filter(|slot| slot.key == key).map(View::of);
             if let Some(after) = after {
                 draft.events.retain(|event| event.seq > after.mark);
-                let chain: Vec<_> = draft.events.iter().map(|event| (event.seq, event.prev)).collect();
                 draft.judge_mark(name, &after);
-                draft.judge_chain(name, after.mark, chain.into_iter(), Some(ended));
+                let events = std::mem::take(&mut draft.events);
+                let chain = events.iter().map(|event| (event.seq, event.prev));
+                draft.judge_chain(name, after.mark, chain, Some(ended));
+                draft.events = events;
                 return Ok(draft.finish());
             }
             draft.events.clear(); // deleted meanwhile
