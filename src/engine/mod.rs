@@ -57,8 +57,8 @@ pub trait Engine: Send + Sync + 'static {
     /// past its age. A page in memory whose first event of each topic is kept is what reading it again would give. One
     /// look at the table, no disk, so that it may be asked on any thread.
     ///
-    /// On the safe side: while the topic's *oldest* kept event is past its age and nobody has trimmed it yet, the answer
-    /// is `false` for all of its events; [`Engine::read`] trims it first.
+    /// On the safe side: while the topic's *oldest* event is past its age, or just after a start beyond another limit, and
+    /// nobody has trimmed it yet, the answer is `false` for all of its events. [`Engine::read`] trims it first.
     fn keeps(&self, topic: &TopicName, seq: Seq) -> bool;
 
     /// Topics in byte order: those starting with `prefix` and after `after`, at most `limit`.

@@ -224,6 +224,7 @@ fn open<K: Keeper>(keeper: &K, sizes: Sizes, clock: &Arc<AtomicU64>) -> (Arc<dyn
     let clock = Arc::clone(clock);
     let log = LogConfig {
         merge_topics: sizes.merge_topics,
+        pick_topics: sizes.pick_topics,
         reclaim_every: Duration::from_millis(5),
         clock: Arc::new(move || Millis(clock.load(Ordering::SeqCst))),
         ..LogConfig::default()

@@ -74,6 +74,7 @@ struct Sizes {
     page_events: usize,
     page_bytes: usize,
     merge_topics: usize,
+    pick_topics: usize,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -107,13 +108,16 @@ fn sizes() -> impl Strategy<Value = Sizes> {
     // A frame weighs some 250 bytes: no frame, two, or a dozen to a ring.
     let one_ring = prop_oneof![Just(1), Just(600), Just(3000)];
     let all_rings = prop_oneof![Just(700), Just(1 << 20)];
-    (one_ring, all_rings, 1..5usize, 1..40usize, 0..3usize).prop_map(
-        |(ring_bytes, rings_bytes, page_events, page_bytes, merge_topics)| Sizes {
+    // Pages of several topics are walked, picked or merged.
+    let ways = prop_oneof![Just((0, 0)), Just((2, 0)), Just((9, 0)), Just((2, 9)), Just((9, 9))];
+    (one_ring, all_rings, 1..5usize, 1..40usize, ways).prop_map(
+        |(ring_bytes, rings_bytes, page_events, page_bytes, (merge_topics, pick_topics))| Sizes {
             ring_bytes,
             rings_bytes,
             page_events,
             page_bytes,
             merge_topics,
+            pick_topics,
         },
     )
 }
@@ -143,7 +147,14 @@ fn programs_that_once_broke_it_do_not_again() {
     use Begin::{Earliest, Now};
     use Step::{Close, Delete, KeepEvents, Nudge, Publish, PublishLast, Read, Reopen, Subscribe};
     const A_AND_B2: usize = 2;
-    let sizes = Sizes { ring_bytes: 3000, rings_bytes: 1 << 20, page_events: 1, page_bytes: 1, merge_topics: 0 };
+    let sizes = Sizes {
+        ring_bytes: 3000,
+        rings_bytes: 1 << 20,
+        page_events: 1,
+        page_bytes: 1,
+        merge_topics: 0,
+        pick_topics: 0,
+    };
     let programs = [
         // A deleted name was used again, and the stream finished with it.
         vec![Subscribe(0, A_AND_B2, Earliest), Publish(vec![2]), Delete(2), Publish(vec![2, 0, 2]), Delete(0)],

@@ -128,10 +128,13 @@ impl Observer for Deaf {
 
 #[test]
 fn a_name_deleted_and_used_again_while_its_page_is_read_is_told() {
-    for (wish, merge_topics) in [(&["b/1"][..], 100), (&["a", "b/1"], 100), (&["b/*"], 100), (&["b/*"], 0)] {
+    let ways = [(100, 100), (100, 0), (0, 0)]; // merged, picked, walked
+    let wishes = [&["b/1"][..], &["a", "b/1"], &["b/*"]];
+    for (wish, (merge_topics, pick_topics)) in wishes.into_iter().flat_map(|wish| ways.map(|way| (wish, way))) {
         let store = Meddling::default();
         let deed = Arc::clone(&store.deed);
-        let engine = LogEngine::open(store, LogConfig { merge_topics, ..LogConfig::default() }, Arc::new(Deaf));
+        let engine =
+            LogEngine::open(store, LogConfig { merge_topics, pick_topics, ..LogConfig::default() }, Arc::new(Deaf));
         publish(&*engine, "b/1");
         let meddled: Arc<dyn Engine> = engine.clone();
         *deed.lock() = Some(Box::new(move || {

@@ -63,7 +63,7 @@ impl Bed for SledBed {
 /// An engine under test, what it told its observer, and the clock in our hand.
 pub(crate) struct House<B> {
     pub(crate) bed: B,
-    config: LogConfig,
+    pub(crate) config: LogConfig,
     clock: Arc<AtomicU64>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) engine: Arc<dyn Engine>,
@@ -313,7 +313,7 @@ promises! {
         closing_finishes_what_is_queued_and_then_refuses;
     reading:
         a_pattern_reads_every_topic_it_matches,
-        a_walk_reads_what_a_merge_reads,
+        a_walk_and_a_pick_read_what_a_merge_reads,
         a_page_ends_at_its_budget_and_the_next_goes_on,
         a_cursor_at_the_head_reads_nothing,
         since_starts_at_a_moment;

@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn walking() -> LogConfig {
-    LogConfig { merge_topics: 0, ..LogConfig::default() }
-}
-
 pub(crate) fn a_pattern_reads_every_topic_it_matches<B: Bed>() {
     let house = House::<B>::new();
     house.publish_all(&["jobs/1/log", "jobs/2/log", "jobs/1/state", "other", "jobs/1/log"]);
@@ -15,19 +11,28 @@ pub(crate) fn a_pattern_reads_every_topic_it_matches<B: Bed>() {
     assert_eq!(short(&house.read(&["nothing/**"], From::Earliest)), [""; 0]);
 }
 
-pub(crate) fn a_walk_reads_what_a_merge_reads<B: Bed>() {
-    let house = House::<B>::with(walking());
+pub(crate) fn a_walk_and_a_pick_read_what_a_merge_reads<B: Bed>() {
+    let mut house = House::<B>::with(LogConfig { pick_topics: usize::MAX, ..LogConfig::default() });
     for n in 0..40 {
         house.publish(&format!("jobs/{}", n % 7));
         house.publish("other");
     }
     house.trim("jobs/3", 2);
     house.delete("jobs/5");
-    let merged = ["jobs/0", "jobs/1", "jobs/2", "jobs/3", "jobs/4", "jobs/5", "jobs/6"];
-    for start in [0, 1, 7, 40, 79] {
-        let walked = house.read(&["jobs/*"], From::After(Seq(start)));
-        assert_eq!(walked, house.read(&merged, From::After(Seq(start))), "after {start}");
-        assert_eq!(house.read_in_pages(&["jobs/*"], From::After(Seq(start)), 3, 25), walked, "after {start}");
+    let all = ["jobs/0", "jobs/1", "jobs/2", "jobs/3", "jobs/4", "jobs/5", "jobs/6"];
+    let pages = |house: &House<B>| {
+        [0, 1, 7, 40, 79].map(|start| {
+            let page = house.read(&["jobs/*"], From::After(Seq(start)));
+            assert_eq!(page, house.read(&all, From::After(Seq(start))), "after {start}");
+            assert_eq!(house.read_in_pages(&["jobs/*"], From::After(Seq(start)), 3, 25), page, "after {start}");
+            page
+        })
+    };
+    let merged = pages(&house);
+    for (merge_topics, pick_topics) in [(usize::MAX, 0), (0, 0)] {
+        house.config = LogConfig { merge_topics, pick_topics, ..house.config.clone() };
+        house.reopen();
+        assert_eq!(pages(&house), merged, "{merge_topics}, {pick_topics}");
     }
 }
 

@@ -29,9 +29,12 @@ pub struct LogConfig {
     pub group_events: usize,
     /// Bytes of data in one commit at most, unless one append has more. 1 MiB, for the same reason.
     pub group_bytes: usize,
-    /// Topics up to which a page is merged from each topic's own run; above, the log is walked. 1024: a page of the
-    /// merge asks the store once for each topic.
+    /// Topics up to which a page is made of what is known of each; above, the log is walked, and every topic in it is
+    /// looked up. 1024: each of them costs every page a look into the table.
     pub merge_topics: usize,
+    /// Topics from which such a page may be picked from the log when they are much of it; below, it is always merged
+    /// from each topic's own run. 16: few runs are never dear.
+    pub pick_topics: usize,
     /// Time between two rounds of taking back space. 2 seconds: each costs the store a walk over what may be dead.
     pub reclaim_every: Duration,
     /// Where time comes from.
@@ -51,6 +54,7 @@ impl Default for LogConfig {
             group_events: 4096,
             group_bytes: 1 << 20,
             merge_topics: 1024,
+            pick_topics: 16,
             reclaim_every: Duration::from_secs(2),
             clock: Arc::new(wall_clock),
         }

@@ -12,6 +12,7 @@ use super::{
     config::LogConfig,
     meter::Meter,
     queue::Queue,
+    settling::Settling,
     slot::Flag,
     store::{Recovered, Store, TopicSettings},
     table::Table,
@@ -38,6 +39,7 @@ pub(super) struct Core<S> {
     pub(super) losses_at_start: u64,
     pub(super) queue: Queue,
     pub(super) chores: Chores,
+    pub(super) settling: Settling,
     pub(super) meter: Mutex<Meter>,
 }
 
@@ -55,9 +57,10 @@ impl<S: Store> Core<S> {
             newest_deleted: AtomicU64::new(recovered.newest_mark.0),
             lost: recovered.lost,
             losses_at_start: store.losses(),
-            table: RwLock::new(table),
             queue: Queue::new(config.queue_bytes),
             chores: Chores::default(),
+            settling: Settling::new(table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX)),
+            table: RwLock::new(table),
             meter: Mutex::default(),
             store,
             config,

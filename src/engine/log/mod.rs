@@ -8,8 +8,9 @@
 //! | `recovery` | the table as a store's events and settings make it |
 //! | `queue`, `group`, `writer` | from waiting appends to one commit to receipts |
 //! | `idempotency` | keys of recent publishes |
-//! | `page`, `run`, `read` | runs of the log, and the gaps they tell |
+//! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
 //! | `trim`, `chores`, `retention` | letting go of the oldest |
+//! | `settling` | readers before retention's first round |
 //! | `meter` | how long commits take |
 //! | `core` | what all of them share |
 
@@ -41,13 +42,16 @@ mod config;
 mod core;
 mod group;
 mod idempotency;
+mod key_hash;
 mod meter;
 mod page;
+mod pick;
 mod queue;
 mod read;
 mod recovery;
 mod retention;
 mod run;
+mod settling;
 mod slot;
 pub mod store;
 mod table;
@@ -126,7 +130,7 @@ impl<S: Store> Engine for LogEngine<S> {
 
     fn topic(&self, name: &TopicName) -> Option<TopicState> {
         // A store that cannot be read now leaves the state as it was; the next read says so.
-        drop(self.core.trim_expired(name));
+        drop(self.core.trim_overdue(name));
         self.core.table.read().state(name)
     }
 
@@ -139,7 +143,7 @@ impl<S: Store> Engine for LogEngine<S> {
 
     fn keeps(&self, topic: &TopicName, seq: Seq) -> bool {
         let now = self.core.now();
-        self.core.table.read().keeps(topic, seq, now)
+        self.core.table.read().keeps(topic, seq, |slot, limits| self.core.is_overdue(slot, limits, now))
     }
 
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState> {

@@ -30,9 +30,11 @@ pub(super) struct Draft<'a> {
 /// Where a topic stands: taken once before its events are read, and once after.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
-    first: Option<Seq>,
+    pub(super) first: Option<Seq>,
     pub(super) mark: Seq,
     pub(super) tail: Seq,
+    pub(super) events: u64,
+    pub(super) bytes: u64,
     first_time: Millis,
     trimmed_time: Millis,
 }
@@ -43,6 +45,8 @@ impl View {
             first: slot.first(),
             mark: slot.mark,
             tail: slot.tail,
+            events: slot.events(),
+            bytes: slot.bytes,
             first_time: slot.first_time,
             trimmed_time: slot.trimmed_time,
         }

@@ -1,12 +1,13 @@
 //! From a wish to a page: one topic's own run, a merge of several, or a walk over the log.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::ControlFlow,
 };
 
 use super::{
     core::Core,
+    key_hash::ByKey,
     page::{Draft, View},
     run::{Run, cut},
     store::{Budget, Store, StoreError, TopicKey},
@@ -14,19 +15,28 @@ use super::{
 };
 use crate::{
     engine::{From, Page, ReadRequest},
-    event::{Selection, Seq, TopicName},
+    event::{Pattern, Selection, Seq, TopicName},
 };
 
-/// A topic that may have something for a page.
-struct Candidate {
-    name: TopicName,
-    key: TopicKey,
-    before: View,
+/// Topics that may have something for a page, as they were at one moment each.
+#[derive(Default)]
+pub(super) struct Candidates {
+    pub(super) found: Vec<Candidate>,
+    /// Names asked for that were not in use.
+    pub(super) unused: Vec<TopicName>,
+}
+
+/// One of them.
+pub(super) struct Candidate {
+    pub(super) name: TopicName,
+    pub(super) key: TopicKey,
+    pub(super) before: View,
 }
 
 impl<S: Store> Core<S> {
     /// Reads a page.
     pub(super) fn page(&self, request: &ReadRequest) -> Result<Page, StoreError> {
+        self.settling.wait();
         let budget = Budget { events: request.max_events.max(1), bytes: request.max_bytes };
         let head = self.head();
         let start = match request.from {
@@ -41,47 +51,59 @@ impl<S: Store> Core<S> {
         // A walk does not see what is missing, so a store with holes above the start is always merged.
         let damaged = start < self.lost_through() || self.store.losses() > self.losses_at_start;
         let most = if damaged { usize::MAX } else { self.config.merge_topics };
-        match self.candidates(&request.selection, request.from, start, most)? {
-            Some(candidates) => self.merge(&request.selection, &candidates, draft, budget),
-            None => self.walk(&request.selection, request.from, draft, budget),
-        }
+        let losses = self.store.losses();
+        let page = match self.candidates(&request.selection, request.from, start, most)? {
+            Some(candidates) if damaged || !self.is_better_picked(&candidates, &draft, budget) => {
+                return self.merge(&request.selection, candidates, draft, budget);
+            }
+            Some(candidates) => self.pick(&request.selection, candidates, draft, budget)?,
+            None => self.walk(&request.selection, request.from, draft, budget)?,
+        };
+        // Damage that is met just now is told by a merge.
+        if self.store.losses() > losses { self.page(request) } else { Ok(page) }
     }
 
     fn one(&self, name: &TopicName, from: From, start: Seq, budget: Budget) -> Result<Page, StoreError> {
-        self.trim_expired(name)?;
+        self.trim_overdue(name)?;
         let (head, before) = {
             let table = self.table.read();
             (table.head, table.get(name).map(|slot| (slot.key, View::of(slot))))
         };
         let mut draft = Draft::new(self, from, start, head);
         if let Some((key, before)) = before {
-            let events = match key {
-                TopicKey(0) => Vec::new(),
-                key => self.store.topic_events((key, name), start.max(before.mark), head, budget)?,
-            };
-            let end = events.last().map_or(start.max(before.mark), |event| event.seq);
-            // What is left, if anything: the budget's end is the store's to judge, and a hole is told apart by this.
-            let next = if end < before.tail { self.store.topic_headers(key, end, 1)?.pop() } else { None };
-            let next = next.filter(|next| next.seq <= head);
-            draft.through = match next {
-                Some(_) if !events.is_empty() => end,
-                Some(unreadable) => unreadable.seq,
-                None => head,
-            };
-            let ended = next.map_or(before.tail, |_| draft.through);
+            let (from, last) = (start.max(before.mark), before.tail.min(head));
+            let mut events = Vec::new();
+            if from < last && key.0 > 0 {
+                events = self.store.topic_events((key, name), from, last, budget)?;
+            }
+            let end = events.last().map_or(from, |event| event.seq);
+            if end < last {
+                let bytes: usize = events.iter().map(|event| event.new.data.len()).sum();
+                // A page that is well filled ended by its budget, or else the next one finds what is not there.
+                let filled = events.len() >= budget.events || (!events.is_empty() && bytes >= budget.bytes / 2);
+                // Of a shorter one only the store knows whether the budget or a hole ended it.
+                let next = if filled { None } else { self.store.topic_headers(key, end, 1)?.pop() };
+                match next.filter(|next| next.seq <= head) {
+                    Some(unreadable) if events.is_empty() => draft.through = unreadable.seq,
+                    None if !filled => {}
+                    _ => draft.through = end,
+                }
+            }
+            let ended = if draft.through == head { before.tail } else { draft.through };
             draft.events = events;
             let after = self.table.read().get(name).filter(|slot| slot.key == key).map(View::of);
             if let Some(after) = after {
                 draft.events.retain(|event| event.seq > after.mark);
-                let chain: Vec<_> = draft.events.iter().map(|event| (event.seq, event.prev)).collect();
                 draft.judge_mark(name, &after);
-                draft.judge_chain(name, after.mark, chain.into_iter(), Some(ended));
+                let events = std::mem::take(&mut draft.events);
+                let chain = events.iter().map(|event| (event.seq, event.prev));
+                draft.judge_chain(name, after.mark, chain, Some(ended));
+                draft.events = events;
                 return Ok(draft.finish());
             }
             draft.events.clear(); // deleted meanwhile
-            self.judge_reused(name, &mut draft);
         }
-        self.judge_unused(&Selection::from(name.clone()), &mut draft);
+        self.judge_former(name, None, &mut draft);
         Ok(draft.finish())
     }
 
@@ -92,13 +114,13 @@ impl<S: Store> Core<S> {
         from: From,
         start: Seq,
         most: usize,
-    ) -> Result<Option<Vec<Candidate>>, StoreError> {
-        let (now, mut found, mut expired) = (self.now(), Vec::new(), Vec::new());
+    ) -> Result<Option<Candidates>, StoreError> {
+        let (now, mut found, mut unused, mut overdue) = (self.now(), Vec::new(), Vec::new(), Vec::new());
         let mut look = |slot: &super::slot::Slot, limits: &crate::event::Retention| {
             let before = View::of(slot);
             if before.tail > start || before.lost_since(from) {
-                if slot.expired(limits.max_age, now) {
-                    expired.push(found.len());
+                if self.is_overdue(slot, limits, now) {
+                    overdue.push(found.len());
                 }
                 found.push(Candidate { name: slot.name.clone(), key: slot.key, before });
             }
@@ -116,26 +138,27 @@ impl<S: Store> Core<S> {
         } else {
             for name in selection.names() {
                 let table = self.table.read();
-                if let Some(slot) = table.get(name) {
-                    look(slot, &table.limits(name));
+                match table.get(name) {
+                    Some(slot) => look(slot, &table.limits(name)),
+                    None => unused.push(name.clone()),
                 }
             }
         }
         if found.len() > most {
             return Ok(None);
         }
-        for index in expired {
+        for index in overdue {
             let candidate: &mut Candidate = &mut found[index];
-            self.trim_expired(&candidate.name)?;
+            self.trim_overdue(&candidate.name)?;
             if let Some(after) = self.view(candidate) {
                 candidate.before.mark = after.mark;
             }
         }
-        Ok(Some(found))
+        Ok(Some(Candidates { found, unused }))
     }
 
     /// Where a candidate stands now; `None` when it was deleted.
-    fn view(&self, candidate: &Candidate) -> Option<View> {
+    pub(super) fn view(&self, candidate: &Candidate) -> Option<View> {
         self.table.read().get(&candidate.name).filter(|slot| slot.key == candidate.key).map(View::of)
     }
 
@@ -143,14 +166,14 @@ impl<S: Store> Core<S> {
     fn merge(
         &self,
         selection: &Selection,
-        candidates: &[Candidate],
+        Candidates { found: candidates, unused: mut former }: Candidates,
         mut draft: Draft<'_>,
         budget: Budget,
     ) -> Result<Page, StoreError> {
         let mut runs = Vec::with_capacity(candidates.len());
         // A few each at first; more as it turns out who is busy.
         let share = budget.events / candidates.len().max(1);
-        for candidate in candidates {
+        for candidate in &candidates {
             let mut run = Run::after(draft.start.max(candidate.before.mark));
             run.extend(self, candidate.key, run.step(share))?;
             runs.push(run);
@@ -164,7 +187,7 @@ impl<S: Store> Core<S> {
             if draft.through == draft.head || events >= budget.events || bytes >= budget.bytes as u64 {
                 break;
             }
-            for (run, candidate) in runs.iter_mut().zip(candidates) {
+            for (run, candidate) in runs.iter_mut().zip(&candidates) {
                 if !run.whole && run.end() == known {
                     run.extend(self, candidate.key, run.step(budget.events - events))?;
                 }
@@ -180,7 +203,7 @@ impl<S: Store> Core<S> {
                 events = self.store.topic_events((candidate.key, &candidate.name), after, last.seq, all)?;
             }
             let Some(view) = self.view(candidate) else {
-                self.judge_reused(&candidate.name, &mut draft);
+                former.push(candidate.name.clone());
                 continue;
             };
             events.retain(|event| event.seq > view.mark);
@@ -192,8 +215,29 @@ impl<S: Store> Core<S> {
             draft.events.append(&mut events);
         }
         draft.events.sort_unstable_by_key(|event| event.seq);
-        self.judge_unused(selection, &mut draft);
+        self.judge_others(selection, &candidates, &former, &mut draft);
         Ok(draft.finish())
+    }
+
+    /// Tells of the topics that were not in use at some moment since the page was begun: the `former` ones, and those with
+    /// a deleted life that are no candidates.
+    pub(super) fn judge_others(
+        &self,
+        selection: &Selection,
+        candidates: &[Candidate],
+        former: &[TopicName],
+        draft: &mut Draft<'_>,
+    ) {
+        for name in former {
+            self.judge_former(name, None, draft);
+        }
+        let deleted = self.deleted_after(selection, draft.start);
+        if !deleted.is_empty() {
+            let told: HashSet<&TopicName> = candidates.iter().map(|of| &of.name).chain(former).collect();
+            for (name, mark) in deleted.iter().filter(|(name, _)| !told.contains(name)) {
+                self.judge_former(name, Some(*mark), draft);
+            }
+        }
     }
 
     /// Walks the log and picks: when the topics are too many to ask each.
@@ -204,7 +248,7 @@ impl<S: Store> Core<S> {
         mut draft: Draft<'_>,
         budget: Budget,
     ) -> Result<Page, StoreError> {
-        let mut wanted: HashMap<TopicKey, Option<TopicName>> = HashMap::new();
+        let mut wanted: HashMap<TopicKey, Option<TopicName>, ByKey> = HashMap::default();
         let scan = self.store.scan(draft.start, draft.head, budget, &mut |key| {
             let name = || {
                 let table = self.table.read();
@@ -214,15 +258,10 @@ impl<S: Store> Core<S> {
         })?;
         draft.through = scan.through.min(draft.head);
         draft.events = scan.events;
-        let topics: HashSet<TopicName> = draft.events.iter().map(|event| event.new.topic.clone()).collect();
-        let mut marks: HashMap<TopicName, Option<Seq>> = HashMap::new();
-        for name in topics {
-            self.trim_expired(&name)?;
-            let mark = self.table.read().get(&name).map(|slot| slot.mark);
-            marks.insert(name, mark);
-        }
-        // A deleted topic has no mark here: nothing of it is kept.
-        draft.events.retain(|event| marks[&event.new.topic].is_some_and(|mark| event.seq > mark));
+        // Where each topic stands that has events here or may have a gap: `None` when its name is not in use. The last
+        // look counts. A name may leave the table and come back to it at any time between these looks, so those that
+        // were ever deleted are looked at in the end, whether or not they are in use.
+        let mut views: HashMap<TopicName, (Option<View>, Option<Seq>)> = HashMap::new();
         let (start, through) = (draft.start, draft.through);
         if self.table.read().newest_mark > start || matches!(from, From::Since(_)) {
             pass(&self.table, |seen| {
@@ -230,42 +269,50 @@ impl<S: Store> Core<S> {
                 let view = View::of(slot);
                 let here = start < view.mark && view.mark <= through;
                 if (here || view.lost_since(from)) && selection.matches(&slot.name) {
-                    draft.judge_mark(&slot.name, &view);
+                    views.insert(slot.name.clone(), (Some(view), None));
                 }
                 ControlFlow::Continue(())
             });
         }
-        self.judge_unused(selection, &mut draft);
+        let topics: HashSet<TopicName> = draft.events.iter().map(|event| event.new.topic.clone()).collect();
+        for name in topics.iter().chain(selection.names()) {
+            self.trim_overdue(name)?;
+            views.insert(name.clone(), (self.table.read().get(name).map(View::of), None));
+        }
+        for (name, mark) in self.deleted_after(selection, start) {
+            let view = self.table.read().get(&name).map(View::of);
+            views.insert(name, (view, Some(mark)));
+        }
+        // Of a name that is not in use nothing is kept.
+        draft.events.retain(|event| matches!(views[&event.new.topic], (Some(view), _) if event.seq > view.mark));
+        for (name, (view, mark)) in &views {
+            match view {
+                Some(view) => draft.judge_mark(name, view),
+                None => draft.judge_gone(name, mark.unwrap_or_else(|| self.unused_tail(name))),
+            }
+        }
         Ok(draft.finish())
     }
 
-    /// Tells of a topic that was deleted while its events were read, when its name is in use again: the mark of the
-    /// new one says where the old one ended. [`Core::judge_unused`] tells of it when it is not.
-    fn judge_reused(&self, name: &TopicName, draft: &mut Draft<'_>) {
-        let reused = self.table.read().get(name).map(View::of);
-        if let Some(view) = reused {
-            draft.judge_mark(name, &view);
+    /// Tells of a name that was not in use at some moment since the page was begun, and whose last life ended at `mark`
+    /// when that is known. When it is in use again, the mark of its new life says where the old one ended.
+    fn judge_former(&self, name: &TopicName, mark: Option<Seq>, draft: &mut Draft<'_>) {
+        let view = self.table.read().get(name).map(View::of);
+        match view {
+            Some(view) => draft.judge_mark(name, &view),
+            None => draft.judge_gone(name, mark.unwrap_or_else(|| self.unused_tail(name))),
         }
     }
 
-    /// Tells of names in the selection that are not in use, but were.
-    fn judge_unused(&self, selection: &Selection, draft: &mut Draft<'_>) {
-        for name in selection.names() {
-            if self.table.read().get(name).is_none() {
-                draft.judge_gone(name, self.unused_tail(name));
-            }
+    /// Names that match a pattern of the selection and of which a life ended above `start`, each once, with where. They
+    /// may be in use again.
+    fn deleted_after(&self, selection: &Selection, start: Seq) -> BTreeMap<TopicName, Seq> {
+        if start >= self.newest_deleted() {
+            return BTreeMap::new();
         }
-        if draft.start < self.newest_deleted() {
-            let mut told = HashSet::new();
-            for pattern in selection.patterns() {
-                for (name, mark) in self.store.marks(pattern.literal_prefix(), draft.start) {
-                    let named = selection.names().any(|other| *other == name);
-                    let unused = pattern.matches(&name) && self.table.read().get(&name).is_none();
-                    if unused && !named && told.insert(name.clone()) {
-                        draft.judge_gone(&name, mark);
-                    }
-                }
-            }
-        }
+        let marks = |pattern: &Pattern| self.store.marks(pattern.literal_prefix(), start);
+        let matching =
+            |pattern: &Pattern| marks(pattern).into_iter().filter(|(name, _)| pattern.matches(name)).collect();
+        selection.patterns().flat_map(|pattern| -> Vec<_> { matching(pattern) }).collect()
     }
 }

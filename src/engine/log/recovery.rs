@@ -64,24 +64,25 @@ struct Hole {
 
 /// Adds what one place of the store holds of a topic. Answers with the hole before it, if there is one.
 fn add(table: &mut Table, summary: &TopicSummary) -> Option<Hole> {
+    let joined = table.update_by_key(summary.key, |slot| {
+        let hole = (summary.first_prev > slot.tail).then(|| Hole {
+            key: summary.key,
+            name: slot.name.clone(),
+            below: slot.tail,
+            above: summary.first_prev,
+            first: summary.first,
+            first_time: summary.first_time,
+            events: slot.events(),
+            bytes: slot.bytes,
+        });
+        slot.join(summary);
+        hole
+    });
+    if let Some(hole) = joined {
+        return hole;
+    }
     match table.get(&summary.name).map(|slot| slot.key) {
         Some(key) if key > summary.key => return None,
-        Some(key) if key == summary.key => {
-            return table.update(&summary.name, |slot| {
-                let hole = (summary.first_prev > slot.tail).then(|| Hole {
-                    key,
-                    name: slot.name.clone(),
-                    below: slot.tail,
-                    above: summary.first_prev,
-                    first: summary.first,
-                    first_time: summary.first_time,
-                    events: slot.events(),
-                    bytes: slot.bytes,
-                });
-                slot.join(summary);
-                hole
-            })?;
-        }
         Some(_) => drop(table.remove(&summary.name)),
         None => {}
     }

@@ -45,11 +45,12 @@ impl<S: Store> Retention<S> {
 
     /// Works until the engine closes.
     pub(super) fn run(mut self) {
+        let settled = SettledOnExit(Arc::clone(&self.core));
         self.look_at_all(); // rules may have changed since the store was last open
+        let mut patience = Duration::ZERO;
         loop {
-            let every = self.sweep_every();
-            let patience = if self.core.chores.has_dead() { every.min(self.core.config.reclaim_every) } else { every };
             let Some(list) = self.core.chores.take(patience) else { return };
+            let every = self.sweep_every();
             match self.round(&list, every) {
                 Ok(()) => self.failing = false,
                 Err(error) if !self.failing => {
@@ -58,6 +59,9 @@ impl<S: Store> Retention<S> {
                 }
                 Err(_) => {}
             }
+            settled.0.settling.end();
+            let every = self.sweep_every();
+            patience = if self.core.chores.has_dead() { every.min(self.core.config.reclaim_every) } else { every };
         }
     }
 
@@ -164,5 +168,14 @@ impl<S: Store> Retention<S> {
             oldest.extend(first.map(|first| Reverse((first, key))));
         }
         Ok(())
+    }
+}
+
+/// Readers do not wait for a thread that has ended.
+struct SettledOnExit<S: Store>(Arc<Core<S>>);
+
+impl<S: Store> Drop for SettledOnExit<S> {
+    fn drop(&mut self) {
+        self.0.settling.end();
     }
 }

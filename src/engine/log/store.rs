@@ -185,7 +185,7 @@ pub trait Store: Send + Sync + 'static {
     fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError>;
 
     /// Events of many topics with `after < seq <= through`, in order of `seq`, walking commits in their order.
-    /// `wanted` gives the name of a topic whose events are asked for.
+    /// `wanted` gives the name of a topic whose events are asked for; it is asked for every block, so it remembers.
     ///
     /// # Errors
     /// When the store cannot be read at all.

@@ -13,12 +13,13 @@ use hashbrown::HashTable;
 use parking_lot::RwLock;
 
 use super::{
+    key_hash::ByKey,
     slot::{Flag, Slot},
     store::{TopicKey, TopicSettings},
 };
 use crate::{
     engine::TopicState,
-    event::{Millis, Retention, Seq, TopicName, retention::Rules},
+    event::{Retention, Seq, TopicName, retention::Rules},
 };
 
 /// Slots looked at under one read lock by a pass over all of them, so that the writer never waits longer than about
@@ -34,6 +35,7 @@ pub(super) struct Table {
     by_key: HashTable<u32>,
     own: HashMap<u32, TopicSettings>,
     hasher: RandomState,
+    key_hasher: ByKey,
     rules: Rules,
     /// The newest position applied here.
     pub(super) head: Seq,
@@ -65,7 +67,7 @@ impl Table {
     }
 
     fn find_key(&self, key: TopicKey) -> Option<u32> {
-        self.by_key.find(self.hasher.hash_one(key), |&index| self.at(index).key == key).copied()
+        self.by_key.find(self.key_hasher.hash_one(key), |&index| self.at(index).key == key).copied()
     }
 
     pub(super) fn get(&self, name: &TopicName) -> Option<&Slot> {
@@ -89,6 +91,16 @@ impl Table {
     /// Changes a topic; its name and key stay.
     pub(super) fn update<T>(&mut self, name: &TopicName, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
         let index = self.find(name)?;
+        Some(self.update_at(index, change))
+    }
+
+    /// The same, found by its key.
+    pub(super) fn update_by_key<T>(&mut self, key: TopicKey, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        let index = self.find_key(key)?;
+        Some(self.update_at(index, change))
+    }
+
+    fn update_at<T>(&mut self, index: u32, change: impl FnOnce(&mut Slot) -> T) -> T {
         let slot = self.slots[index as usize].as_mut().expect("found");
         let (key, events, bytes) = (slot.key, slot.events(), slot.bytes);
         let answer = change(slot);
@@ -96,7 +108,7 @@ impl Table {
         self.events = self.events - events + slot.events();
         self.bytes = self.bytes - bytes + slot.bytes;
         self.newest_mark = self.newest_mark.max(slot.mark);
-        Some(answer)
+        answer
     }
 
     /// Adds a topic whose name is not in use.
@@ -105,7 +117,7 @@ impl Table {
         self.events += slot.events();
         self.bytes += slot.bytes;
         self.newest_mark = self.newest_mark.max(slot.mark);
-        let (name, key) = (slot.name.clone(), slot.key);
+        let key = slot.key;
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 topics fit in memory")
@@ -116,17 +128,21 @@ impl Table {
             hasher.hash_one(&slots[other as usize].as_ref().expect("in use").name)
         });
         if key.0 > 0 {
-            self.set_key(&name, key);
+            self.set_key_at(index, key);
         }
     }
 
     /// Gives a topic its key, with its first event.
     pub(super) fn set_key(&mut self, name: &TopicName, key: TopicKey) {
         let index = self.find(name).expect("only topics in use get a key");
+        self.set_key_at(index, key);
+    }
+
+    fn set_key_at(&mut self, index: u32, key: TopicKey) {
         self.slots[index as usize].as_mut().expect("found").key = key;
-        let Self { by_key, slots, hasher, .. } = self;
-        by_key.insert_unique(hasher.hash_one(key), index, |&other| {
-            hasher.hash_one(slots[other as usize].as_ref().expect("in use").key)
+        let Self { by_key, slots, key_hasher, .. } = self;
+        by_key.insert_unique(key_hasher.hash_one(key), index, |&other| {
+            key_hasher.hash_one(slots[other as usize].as_ref().expect("in use").key)
         });
     }
 
@@ -137,7 +153,7 @@ impl Table {
         if let Ok(entry) = self.by_name.find_entry(self.hasher.hash_one(name), |&other| other == index) {
             entry.remove();
         }
-        if let Ok(entry) = self.by_key.find_entry(self.hasher.hash_one(slot.key), |&other| other == index) {
+        if let Ok(entry) = self.by_key.find_entry(self.key_hasher.hash_one(slot.key), |&other| other == index) {
             entry.remove();
         }
         self.own.remove(&index);
@@ -175,11 +191,11 @@ impl Table {
         self.own.get(&index).map_or(rule, |own| own.over(rule))
     }
 
-    /// Whether a topic's event is kept at `now`; `false`, too, while older ones are past their age and not trimmed yet.
-    pub(super) fn keeps(&self, name: &TopicName, seq: Seq, now: Millis) -> bool {
+    /// Whether a topic's event is kept; `false`, too, while there are older ones to trim, as `overdue` says.
+    pub(super) fn keeps(&self, name: &TopicName, seq: Seq, overdue: impl FnOnce(&Slot, &Retention) -> bool) -> bool {
         self.find(name).is_some_and(|index| {
             let slot = self.at(index);
-            slot.mark < seq && seq <= slot.tail && !slot.expired(self.limits_at(index).max_age, now)
+            slot.mark < seq && seq <= slot.tail && !overdue(slot, &self.limits_at(index))
         })
     }
 

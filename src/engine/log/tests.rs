@@ -1,15 +1,15 @@
 //! What a bad disk and a full queue may do to an engine, and what they may not.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{LogConfig, Store, store::TopicKey};
 use crate::{
     engine::{
         AppendError, From, ReadRequest, TopicChange, Turn,
         contract::{House, MemoryBed, closing, event, keyed, plain, request, selection, short, topic, wait},
-        memory::Faults,
+        memory::{Faults, Read},
     },
-    event::{Millis, Retention, Seq},
+    event::{Millis, Retention, Seq, retention::Rules},
 };
 
 type Memory = House<MemoryBed>;
@@ -281,4 +281,84 @@ fn an_emptied_topic_stays_stored_until_it_is_remembered() {
     assert_eq!(stored(), 1, "the witness");
     faults(&house).set_full(false);
     house.until("taken back", |_| stored() == 0);
+}
+
+/// A name whose deleted life ended at position 2, before a reader who has seen position 1 met it, is used again while
+/// the page is made, at the worst moment.
+#[test]
+fn a_name_that_is_used_again_while_a_page_is_made_keeps_its_gap() {
+    // By which read the name is used again, and what the reader asks for.
+    let cases = [(Read::Marks, &["**"][..], 1024), (Read::Headers, &["b", "t"], 1024), (Read::Marks, &["**"], 0)];
+    for (moment, filters, merge_topics) in cases {
+        let house = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+        house.publish_all(&["b", "t", "b"]);
+        assert!(house.delete("t"));
+        let engine = Arc::clone(&house.engine);
+        let again = move || drop(wait(engine.append(plain(vec![event("t", "again")]))).expect("accepted"));
+        faults(&house).after_next(moment, again);
+        let page = house.read_in_pages(filters, From::After(Seq(1)), 100, usize::MAX);
+        assert_eq!(house.engine.head(), Seq(4), "{moment:?} was read for {filters:?}");
+        assert_eq!(short(&page), ["t!4", "3"], "{moment:?}, {filters:?}, {merge_topics}");
+        assert_eq!(page.through, Seq(3), "what came meanwhile is the next page's");
+    }
+}
+
+#[test]
+fn a_name_that_is_deleted_and_used_again_while_the_log_is_walked_keeps_its_gap() {
+    let house = Memory::with(LogConfig { merge_topics: 0, ..LogConfig::default() });
+    house.publish_all(&["b", "t", "b"]);
+    let (deleting, using) = (Arc::clone(&house.engine), Arc::clone(&house.engine));
+    faults(&house).after_next(Read::Scan, move || assert!(wait(deleting.delete(topic("t"))).expect("accepted")));
+    let again = move || drop(wait(using.append(plain(vec![event("t", "again")]))).expect("accepted"));
+    faults(&house).after_next(Read::Marks, again);
+    let page = house.read(&["**"], From::After(Seq(1)));
+    assert_eq!(house.engine.head(), Seq(4), "the marks were read");
+    assert_eq!((short(&page), page.through), (vec!["t!4".to_owned(), "3".to_owned()], Seq(3)));
+}
+
+/// A store that has taken nothing back, opened with limits that it is beyond; the retention thread is held up in its first
+/// round for as long as the answer's sender lives.
+fn reopened_over(rules: Rules) -> (Memory, std::sync::mpsc::Sender<()>) {
+    let mut house = Memory::new();
+    house.publish_all(&["a", "b", "a", "a"]);
+    house.engine.close();
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    let (begins, begun) = std::sync::mpsc::channel();
+    faults(&house).after_next(Read::Headers, move || {
+        begins.send(()).expect("awaited");
+        let _ = held.recv_timeout(Duration::from_secs(10)); // ends when the sender is dropped
+    });
+    house.config.rules = rules;
+    house.start();
+    begun.recv_timeout(Duration::from_secs(10)).expect("the retention thread looks at what is too much");
+    (house, go_on)
+}
+
+#[test]
+fn what_was_trimmed_is_not_seen_again_before_the_first_round_of_retention() {
+    let default = Retention { max_events: Some(2), ..Retention::default() };
+    for filters in [&["a"][..], &["a", "b"], &["**"]] {
+        let (house, go_on) = reopened_over(Rules { default, ..Rules::default() });
+        assert!(!house.engine.keeps(&topic("a"), Seq(1)));
+        let b = if filters.len() == 1 && filters[0] == "a" { vec![] } else { vec!["2"] };
+        assert_eq!(short(&house.read(filters, From::Earliest)), [b, vec!["3", "4"]].concat(), "{filters:?}");
+        assert!(house.engine.keeps(&topic("a"), Seq(3)) && house.engine.keeps(&topic("b"), Seq(2)));
+        assert_eq!(house.state("a").expect("known").events, 2);
+        drop(go_on);
+    }
+    let (house, go_on) = reopened_over(Rules { default, ..Rules::default() });
+    assert_eq!(house.state("a").expect("known").events, 2, "nor by who asks for the topic");
+    drop(go_on);
+}
+
+#[test]
+fn a_reader_waits_for_the_first_round_when_the_store_is_over_its_cap() {
+    let (house, go_on) = reopened_over(Rules { max_store_bytes: Some(20), ..Rules::default() });
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(go_on);
+        });
+        assert_eq!(short(&house.read(&["**"], From::Earliest)), ["3", "4"]);
+    });
 }

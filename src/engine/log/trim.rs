@@ -5,10 +5,10 @@
 
 use super::{
     core::Core,
-    slot::Flag,
+    slot::{Flag, Slot},
     store::{Header, Liveness, Store, StoreError, TopicKey},
 };
-use crate::event::{Millis, Seq, TopicName};
+use crate::event::{Millis, Retention, Seq, TopicName};
 
 /// Headers read in a step: 16 KiB of them.
 const STEP: usize = 512;
@@ -39,14 +39,19 @@ impl<S: Store> Core<S> {
         })
     }
 
-    /// Trims what is past a topic's age now, for a reader who must not see it.
-    pub(super) fn trim_expired(&self, name: &TopicName) -> Result<(), StoreError> {
+    /// Whether a reader must not see all of what a topic has: some is past its age, or was trimmed before this start.
+    pub(super) fn is_overdue(&self, slot: &Slot, limits: &Retention, now: Millis) -> bool {
+        slot.expired(limits.max_age, now) || (!self.settling.is_over() && slot.exceeds(limits, now))
+    }
+
+    /// Trims what a reader must not see of a topic.
+    pub(super) fn trim_overdue(&self, name: &TopicName) -> Result<(), StoreError> {
         let now = self.now();
-        let expired = {
+        let overdue = {
             let table = self.table.read();
-            table.get(name).filter(|slot| slot.expired(table.limits(name).max_age, now)).map(|slot| slot.key)
+            table.get(name).filter(|slot| self.is_overdue(slot, &table.limits(name), now)).map(|slot| slot.key)
         };
-        expired.map_or(Ok(()), |key| self.trim_to_limits(key))
+        overdue.map_or(Ok(()), |key| self.trim_to_limits(key))
     }
 
     /// Trims a topic's oldest events as long as `gone` says so.

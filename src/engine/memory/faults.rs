@@ -1,6 +1,9 @@
 //! What a store in memory can be made to suffer, so that tests see what a bad disk does.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -16,9 +19,45 @@ pub struct Faults {
     lost: Mutex<Vec<(Seq, Seq)>>,
     held: Mutex<bool>,
     released: Condvar,
+    meddling: Mutex<Vec<(Read, Meddling)>>,
+}
+
+/// A read that others may get in the way of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// [`Store::topic_headers`](crate::engine::log::Store::topic_headers).
+    Headers,
+    /// [`Store::scan`](crate::engine::log::Store::scan).
+    Scan,
+    /// [`Store::marks`](crate::engine::log::Store::marks).
+    Marks,
+}
+
+/// What others do meanwhile.
+struct Meddling(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Meddling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meddling")
+    }
 }
 
 impl Faults {
+    /// When the next such read has found what it answers with, and before its caller has the answer, `others` happens.
+    pub fn after_next(&self, read: Read, others: impl FnOnce() + Send + 'static) {
+        self.meddling.lock().push((read, Meddling(Box::new(others))));
+    }
+
+    /// Lets happen what waits for this read.
+    pub(super) fn meddle(&self, read: Read) {
+        let mut waiting = self.meddling.lock();
+        let next = waiting.iter().position(|(of, _)| *of == read).map(|index| waiting.remove(index));
+        drop(waiting);
+        if let Some((_, Meddling(others))) = next {
+            others();
+        }
+    }
+
     /// The next write fails and may be half done.
     pub fn fail_next(&self) {
         self.fail_next.store(true, Ordering::SeqCst);

@@ -16,7 +16,7 @@ use crate::event::{Epoch, Event, Millis, Seq, TopicName};
 
 pub mod faults;
 
-pub use faults::Faults;
+pub use faults::{Faults, Read};
 
 /// Keys remembered for a reopened store: as long as the engine's default window. The engine has its own copy.
 const KEY_WINDOW: std::time::Duration = std::time::Duration::from_secs(600);
@@ -140,7 +140,9 @@ impl Store for MemoryStore {
             time: event.time,
             bytes: event.new.data.len() as u64,
         };
-        Ok(self.kept.read().after(key, after).take(max).map(header).collect())
+        let headers = self.kept.read().after(key, after).take(max).map(header).collect();
+        self.faults.meddle(Read::Headers);
+        Ok(headers)
     }
 
     fn scan(
@@ -162,6 +164,7 @@ impl Store for MemoryStore {
         let events = within(asked.by_ref(), budget);
         let cut = asked.peek().is_some();
         let through = events.last().filter(|_| cut).map_or(end, |event| event.seq);
+        self.faults.meddle(Read::Scan);
         Ok(Scan { events, through })
     }
 
@@ -191,7 +194,10 @@ impl Store for MemoryStore {
         let from = kept.settings.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         let from = from.take_while(|(name, _)| name.as_str().starts_with(prefix));
         let marked = from.filter_map(|(name, settings)| Some((name.clone(), settings.deleted_through?)));
-        marked.filter(|&(_, mark)| mark > after).collect()
+        let marks = marked.filter(|&(_, mark)| mark > after).collect();
+        drop(kept);
+        self.faults.meddle(Read::Marks);
+        marks
     }
 
     fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {

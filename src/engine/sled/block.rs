@@ -141,7 +141,7 @@ pub(super) struct Entry {
 impl Block {
     /// Checks a block filed under `topic` and `first`; `None` when it is damaged.
     pub(super) fn parse(topic: TopicKey, first: Seq, bytes: Bytes) -> Option<Self> {
-        let body = unseal(&bytes, &keys::block(topic, first))?;
+        let body = unseal(&bytes, keys::block_part(topic, first, 0).split_last_chunk::<2>()?.0)?;
         let mut take = Take::new(body);
         if take.byte()? != VERSION || take.number()? != first.0 {
             return None;
@@ -203,11 +203,6 @@ impl Block {
     /// Its size on disk, in bytes.
     pub(super) fn len(&self) -> u64 {
         self.bytes.len() as u64
-    }
-
-    /// The position of its last event, as far as it makes sense.
-    pub(super) fn last(&self) -> Option<Seq> {
-        self.entries().map_while(|entry| entry).last().map(|entry| entry.header.seq)
     }
 
     /// The position before its first event in the topic.

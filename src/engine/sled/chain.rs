@@ -35,15 +35,18 @@ impl Chain {
         Self { held, expect }
     }
 
-    /// A block; answers with what is missing before it.
-    pub(super) fn follow(&mut self, first: Seq, prev: Seq, last: Seq) -> Option<(Seq, Seq)> {
-        let hole = match self.expect {
+    /// A block that begins at `first` and follows `prev`; answers with what is missing before it.
+    pub(super) fn meet(&self, first: Seq, prev: Seq) -> Option<(Seq, Seq)> {
+        match self.expect {
             Expect::Begin(begin) if first > begin => Some((begin, Seq(first.0 - 1))),
             Expect::Follow(before) if prev > before => Some((before.next(), prev)),
             _ => None,
-        };
+        }
+    }
+
+    /// That block, now that it was read to its `last`.
+    pub(super) fn pass(&mut self, last: Seq) {
         self.expect = Expect::Follow(last);
-        hole
     }
 
     /// A damaged block that begins at `first`; what it held is told by others.
@@ -69,6 +72,14 @@ mod tests {
 
     fn chain(after: u64) -> Chain {
         Chain::new(Some((Seq(10), Seq(30))), Seq(after))
+    }
+
+    impl Chain {
+        fn follow(&mut self, first: Seq, prev: Seq, last: Seq) -> Option<(Seq, Seq)> {
+            let hole = self.meet(first, prev);
+            self.pass(last);
+            hole
+        }
     }
 
     #[test]

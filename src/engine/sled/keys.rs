@@ -49,6 +49,15 @@ pub(super) fn block(topic: TopicKey, first: Seq) -> Stem {
     [topic.0.to_be_bytes(), first.0.to_be_bytes()].concat()
 }
 
+/// `blocks`, with its part: for readers, without an allocation.
+pub(super) fn block_part(topic: TopicKey, first: Seq, part: u16) -> [u8; 18] {
+    let mut key = [0; 18];
+    key[..8].copy_from_slice(&topic.0.to_be_bytes());
+    key[8..16].copy_from_slice(&first.0.to_be_bytes());
+    key[16..].copy_from_slice(&part.to_be_bytes());
+    key
+}
+
 /// `commits`.
 pub(super) fn commit(first: Seq) -> Stem {
     first.0.to_be_bytes().to_vec()
@@ -91,5 +100,7 @@ mod tests {
         let key = |topic, first| block(TopicKey(topic), Seq(first));
         let sorted = [key(1, 1), key(1, 255), key(1, 256), key(2, 0), key(256, 0)];
         assert!(sorted.is_sorted());
+        let (topic, first) = (TopicKey(7 << 40), Seq(9 << 40));
+        assert_eq!(block_part(topic, first, 258)[..], [&block(topic, first)[..], &[1, 2]].concat());
     }
 }

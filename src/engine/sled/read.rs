@@ -3,8 +3,7 @@
 //! A reader takes a snapshot of the list of segments. When one of them was replaced meanwhile it takes another and goes on
 //! after the last event it has: what was copied is in the list before its source is out of it.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -33,53 +32,35 @@ impl Shared {
         budget: Budget,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
         let (mut events, mut bytes) = (Vec::new(), 0);
-        self.topic_blocks(key, after, through, |first, block, after, through| {
-            let wanted = |entry: &Entry| entry.header.seq > after && entry.header.seq <= through;
-            for entry in block.entries() {
-                let Some(entry) = entry else {
-                    self.lost_block(key, first);
-                    break;
-                };
-                if !wanted(&entry) {
-                    continue;
-                }
-                if spent(budget, events.len(), bytes, entry.header.bytes) {
-                    return ControlFlow::Break(());
-                }
-                let Some(event) = block.event(name, &entry) else {
-                    self.lost_block(key, first);
-                    break;
-                };
-                bytes = bytes.saturating_add(event.new.data.len());
-                events.push(event);
+        self.topic_blocks(key, after, through, |block, entry| {
+            if spent(budget, events.len(), bytes, entry.header.bytes) {
+                return Some(ControlFlow::Break(()));
             }
-            if events.len() >= budget.events { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            let event = block.event(name, entry)?;
+            bytes = bytes.saturating_add(event.new.data.len());
+            events.push(event);
+            Some(if events.len() >= budget.events { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(events)
     }
 
     pub(super) fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError> {
         let mut headers = Vec::new();
-        self.topic_blocks(key, after, self.head(), |first, block, after, _| {
-            for entry in block.entries() {
-                match entry {
-                    Some(entry) if entry.header.seq > after && headers.len() < max => headers.push(entry.header),
-                    Some(_) => {}
-                    None => self.lost_block(key, first),
-                }
-            }
-            if headers.len() >= max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.topic_blocks(key, after, self.head(), |_, entry| {
+            headers.push(entry.header);
+            Some(if headers.len() >= max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(headers)
     }
 
-    /// Hands out the blocks of a topic, each with what is still wanted of it.
+    /// Hands out the events of a topic, each with its block, until `each` has enough. It answers `None` to one that is
+    /// damaged; the rest of that block is left out.
     fn topic_blocks(
         &self,
         key: TopicKey,
         after: Seq,
         through: Seq,
-        mut each: impl FnMut(Seq, &Block, Seq, Seq) -> ControlFlow<()>,
+        mut each: impl FnMut(&Block, &Entry) -> Option<ControlFlow<()>>,
     ) -> Result<(), StoreError> {
         let through = through.min(self.head());
         let mut at = after;
@@ -90,21 +71,32 @@ impl Shared {
                 let mut chain = Chain::new(segment.summary().and_then(|summary| summary.find(key).ok()?), at);
                 for block in tables.blocks(key, at, through)? {
                     let (first, block) = block?;
-                    let Some((block, last)) = block.and_then(|block| block.last().map(|last| (block, last))) else {
+                    let mut last = None;
+                    if let Some(hole) = block.as_ref().and_then(|block| chain.meet(first, block.first_prev())) {
+                        self.missing(hole);
+                    }
+                    for entry in block.iter().flat_map(Block::entries) {
+                        let handed = entry.as_ref().and_then(|entry| {
+                            last = Some(entry.header.seq);
+                            let wanted = entry.header.seq > at && entry.header.seq <= through;
+                            if wanted { each(block.as_ref()?, entry) } else { Some(ControlFlow::Continue(())) }
+                        });
+                        match handed {
+                            Some(ControlFlow::Continue(())) => {}
+                            Some(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
+                            None => {
+                                self.lost_block(key, first);
+                                break;
+                            }
+                        }
+                    }
+                    let Some(last) = last else {
                         self.lost_block(key, first);
                         chain.skip(first);
                         continue;
                     };
-                    if let Some(hole) = chain.follow(first, block.first_prev(), last) {
-                        self.missing(hole);
-                    }
-                    if last <= at {
-                        continue;
-                    }
-                    if each(first, &block, at, through).is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    at = last;
+                    chain.pass(last);
+                    at = at.max(last);
                 }
                 if let Some(hole) = chain.end(through) {
                     self.missing(hole);
@@ -265,9 +257,8 @@ impl Run {
         commit: &CommitRecord,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<ControlFlow<()>, PartError> {
-        let mut names: HashMap<TopicKey, Option<TopicName>> = HashMap::new();
         // Blocks of a commit overlap, and begin in rising order: what lies before the next one's first can go out.
-        let mut waiting: BTreeMap<Seq, Arc<Event>> = BTreeMap::new();
+        let mut waiting: VecDeque<Arc<Event>> = VecDeque::new();
         for (topic, first) in &commit.blocks {
             if self.give(&mut waiting, Seq(first.0.saturating_sub(1))).is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -275,20 +266,22 @@ impl Run {
             if *first > self.through {
                 break;
             }
-            let Some(name) = names.entry(*topic).or_insert_with(|| wanted(*topic)) else { continue };
+            let Some(name) = wanted(*topic) else { continue };
             let Some(block) = tables.block(*topic, *first)? else {
                 store.lost_block(*topic, *first);
                 continue;
             };
             let (after, through) = (self.scan.through, self.through);
             for entry in block.entries() {
-                let event = entry.map(|entry| (entry.header.seq, block.event(name, &entry)));
+                let event = entry.map(|entry| (entry.header.seq, block.event(&name, &entry)));
                 let Some((seq, Some(event))) = event else {
                     store.lost_block(*topic, *first);
                     break;
                 };
                 if seq > after && seq <= through {
-                    waiting.insert(seq, event);
+                    // Nearly always the end, and of few.
+                    let place = waiting.partition_point(|other| other.seq < seq);
+                    waiting.insert(place, event);
                 }
             }
         }
@@ -301,15 +294,15 @@ impl Run {
     }
 
     /// Hands out waiting events up to `through`.
-    fn give(&mut self, waiting: &mut BTreeMap<Seq, Arc<Event>>, through: Seq) -> ControlFlow<()> {
-        while let Some(next) = waiting.first_entry().filter(|next| *next.key() <= through) {
-            let len = next.get().new.data.len();
+    fn give(&mut self, waiting: &mut VecDeque<Arc<Event>>, through: Seq) -> ControlFlow<()> {
+        while let Some(next) = waiting.front().filter(|next| next.seq <= through) {
+            let len = next.new.data.len();
             if spent(self.budget, self.scan.events.len(), self.bytes, len as u64) {
                 return ControlFlow::Break(());
             }
             self.bytes = self.bytes.saturating_add(len);
-            self.scan.through = *next.key();
-            self.scan.events.push(next.remove());
+            self.scan.through = next.seq;
+            self.scan.events.extend(waiting.pop_front());
         }
         ControlFlow::Continue(())
     }

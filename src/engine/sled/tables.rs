@@ -51,7 +51,7 @@ impl Tables {
         after: Seq,
         through: Seq,
     ) -> Result<impl Iterator<Item = Found<Block>> + '_, PartError> {
-        let key = |seq, part| parts::key(&keys::block(topic, seq), part);
+        let key = |seq, part| keys::block_part(topic, seq, part);
         // The block that begins at or before the first wanted event may hold it.
         let before = self.blocks.range(key(Seq::ZERO, 0)..=key(after.next(), u16::MAX)).next_back().transpose()?;
         let start = before.and_then(|(key, _)| keys::parse_block(&key)).map_or(after.next(), |(_, first, _)| first);
@@ -66,7 +66,8 @@ impl Tables {
 
     /// The block that begins at `first`; `None` when it is missing or damaged.
     pub(super) fn block(&self, topic: TopicKey, first: Seq) -> Result<Option<Block>, PartError> {
-        let bytes = torn_is_none(parts::get(&self.blocks, &keys::block(topic, first)))?;
+        let Some(part) = self.blocks.get(keys::block_part(topic, first, 0))? else { return Ok(None) };
+        let bytes = torn_is_none(parts::complete(&self.blocks, &keys::block(topic, first), part).map(Some))?;
         Ok(bytes.and_then(|bytes| Block::parse(topic, first, bytes)))
     }
 

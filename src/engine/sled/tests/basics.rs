@@ -241,3 +241,23 @@ fn a_sealed_segment_that_nobody_reads_is_closed() {
         bench.check_all();
     }
 }
+
+#[test]
+fn a_sealed_segment_that_holds_nothing_of_a_topic_is_not_opened_for_its_reader() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let small = || SledConfig { rotate_bytes: 32 << 10, ..config(dir.path()) };
+    let (mut bench, _) = Bench::with(small());
+    let filling = "x".repeat(4000);
+    for n in 0..40 {
+        let quiet = if n == 20 { "quiet" } else { "busy" };
+        bench.publish(&[(quiet, "q"), ("busy", &filling)]);
+    }
+    bench.sealed();
+    let (bench, _) = bench.reopen(small());
+    let open = || bench.store.shared.segments.list().iter().filter(|segment| segment.idle_since().is_some()).count();
+    assert!(bench.segments() > 3 && open() == 0);
+    assert_eq!(bench.read("quiet", 0).len(), 1);
+    assert_eq!(open(), 1);
+    assert!(bench.read("quiet", 41).is_empty());
+    assert_eq!(bench.read("busy", 0).len(), 79);
+}

@@ -1,0 +1,102 @@
+//! A page of several topics that are much of the log: picked from the commits in their order.
+//!
+//! A merge asks the store for a run of each topic, so a page of few events of each costs about two looks into the store's
+//! trees for every topic, whatever it gives. Walking the commits costs one look an event and a glance at each commit between
+//! them, so it is cheaper when the topics are many, and when not too much lies between.
+
+use std::collections::HashMap;
+
+use super::{
+    core::Core,
+    key_hash::ByKey,
+    page::Draft,
+    read::{Candidate, Candidates},
+    store::{Budget, Store, StoreError, TopicKey},
+};
+use crate::{
+    engine::Page,
+    event::{Selection, Seq, TopicName},
+};
+
+/// What the two ways cost, in tenths of a microsecond of CPU (measured by `benches/read.rs`, 2026-11-22).
+mod cost {
+    /// A topic's share of a merge's page.
+    pub(super) const RUN: u64 = 180;
+    /// An event that a walk picks.
+    pub(super) const PICK: u64 = 20;
+    /// A position that a walk passes by.
+    pub(super) const PASS: u64 = 2;
+}
+
+impl Candidates {
+    /// Whether picking them from the log is cheaper than merging their runs. An estimate: it takes each topic's events to
+    /// be spread evenly from its first to its last.
+    fn are_dense(&self, draft: &Draft<'_>, budget: Budget) -> bool {
+        let (mut own, mut bytes, mut events) = (0, 0, 0);
+        for Candidate { before, .. } in &self.found {
+            let Some(first) = before.first else { continue };
+            let wanted = before.tail.0.saturating_sub(draft.start.0.max(first.0 - 1));
+            let part = u128::from(before.events) * u128::from(wanted) / u128::from(before.tail.0 - first.0 + 1);
+            own += u64::try_from(part).unwrap_or(u64::MAX);
+            (bytes, events) = (bytes + before.bytes, events + before.events);
+        }
+        let (after, through) = self.range(draft);
+        let average = (bytes / events.max(1)).max(1);
+        let page = own.min(budget.events as u64).min(budget.bytes as u64 / average).max(1);
+        let others = (through.0.saturating_sub(after.0)).saturating_sub(own) / own.max(1);
+        own > 0 && self.found.len() as u64 * cost::RUN / page > cost::PICK + others * cost::PASS
+    }
+
+    /// The positions among which all of theirs are.
+    fn range(&self, draft: &Draft<'_>) -> (Seq, Seq) {
+        let kept = self.found.iter().filter_map(|candidate| candidate.before.first);
+        let first = kept.min().map_or(draft.head, |first| Seq(first.0 - 1));
+        let last = self.found.iter().map(|candidate| candidate.before.tail).max().unwrap_or(draft.head);
+        (first.max(draft.start).min(draft.head), last.min(draft.head))
+    }
+}
+
+impl<S: Store> Core<S> {
+    /// Whether a page of them is better picked from the log than merged from their runs.
+    pub(super) fn is_better_picked(&self, candidates: &Candidates, draft: &Draft<'_>, budget: Budget) -> bool {
+        candidates.found.len() >= self.config.pick_topics && candidates.are_dense(draft, budget)
+    }
+
+    /// Walks the log for these topics.
+    pub(super) fn pick(
+        &self,
+        selection: &Selection,
+        candidates: Candidates,
+        mut draft: Draft<'_>,
+        budget: Budget,
+    ) -> Result<Page, StoreError> {
+        let (after, through) = candidates.range(&draft);
+        let Candidates { found, unused: mut former } = candidates;
+        let names: HashMap<TopicKey, &TopicName, ByKey> = found.iter().map(|of| (of.key, &of.name)).collect();
+        let scan = self.store.scan(after, through, budget, &mut |key| names.get(&key).copied().cloned())?;
+        draft.through = if scan.through < through { scan.through } else { draft.head };
+        draft.events = scan.events;
+        // Marks are taken after the events were read.
+        let mut chains = HashMap::with_capacity(found.len());
+        for candidate in &found {
+            match self.view(candidate) {
+                Some(view) => drop(chains.insert(&candidate.name, (view, Vec::new()))),
+                None => former.push(candidate.name.clone()),
+            }
+        }
+        draft.events.retain(|event| {
+            let Some((view, chain)) = chains.get_mut(&event.new.topic) else { return false };
+            let kept = event.seq > view.mark;
+            if kept {
+                chain.push((event.seq, event.prev));
+            }
+            kept
+        });
+        for (name, (view, chain)) in chains {
+            draft.judge_mark(name, &view);
+            draft.judge_chain(name, view.mark, chain.into_iter(), None);
+        }
+        self.judge_others(selection, &found, &former, &mut draft);
+        Ok(draft.finish())
+    }
+}
