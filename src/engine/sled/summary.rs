@@ -208,8 +208,8 @@ mod tests {
         for n in 10..200 {
             let topic = TopicName::new(&format!("t/{}", n % 20)).expect("valid");
             let new = NewEvent { close: n == 199, ..NewEvent::new(topic, "data") };
-            tally.event(TopicKey(10 + n % 20), &Event { seq: Seq(n), prev: Seq(n - 1), time: Millis(n), new });
-            tally.block(TopicKey(10 + n % 20), 100);
+            let event = Event { seq: Seq(n), prev: Seq(n - 1), time: Millis(n), new };
+            tally.written(TopicKey(10 + n % 20), std::iter::once(&event), 100);
             tally.commit(Seq(n), Millis(n));
         }
         Summary::write(dir.path(), Seq(10), &tally, &[]).expect("written");
