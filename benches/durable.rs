@@ -32,7 +32,11 @@ use std::{
 };
 
 use gapless::{
-    engine::{Append, Engine, log::LogEngine, sled::SledStore},
+    engine::{
+        Append, Engine,
+        log::{LogEngine, clerk},
+        sled::SledStore,
+    },
     event::{NewEvent, TopicName},
 };
 use support::{block_on, payload, report::Report, store};
@@ -127,6 +131,7 @@ impl Round {
         let (cpu_before, syncs_before, begun) = (cpu(), side.syncs(), Instant::now());
         let events = Rc::new(Cell::new(0));
         block_on(async {
+            spawn_local(clerk()); // as each of the hub's shards does
             let publishers: Vec<_> = (0..waiting)
                 .map(|first| {
                     let (side, topics, events) = (Rc::clone(side), topics.clone(), Rc::clone(&events));
