@@ -48,8 +48,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const BYTES: usize = 256;
 const TOPICS: usize = 16;
-const ROUNDS: usize = 41;
-const ROUND: Duration = Duration::from_millis(120);
+const ROUNDS: usize = 81;
+const ROUND: Duration = Duration::from_millis(60);
 /// Bytes of zeros: more than is written over them.
 const ZEROS: u64 = 1 << 30;
 /// Publishers, and events in each append.

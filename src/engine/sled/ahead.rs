@@ -16,15 +16,15 @@ use rustix::io::{ReadWriteFlags, pwritev2};
 
 use super::database::LOG_SEGMENT_BYTES;
 
-/// Zeros put ahead at a time, at most: room for a hundred or more of the smallest commits, and few enough that the sync
-/// that writes them takes hardly longer.
-const ROOM_BYTES: usize = 256 << 10;
+/// Zeros put ahead at a time, at most: room for twenty or more of the commits that get some, and few enough that the sync
+/// that writes them takes little longer.
+const ROOM_BYTES: usize = 1 << 20;
 
 /// Of the file so far at most this part is put ahead, so that a small database stays small.
 const PART: u64 = 4;
 
 /// Writes above this get none: they would use it up at once, and it doubles what they write.
-const SMALL_BYTES: u64 = 16 << 10;
+const SMALL_BYTES: u64 = 48 << 10;
 
 static ZEROS: [u8; ROOM_BYTES] = [0; ROOM_BYTES];
 
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_small_write_at_the_end_gets_zeros_behind_it() {
-        for (len, room) in [(1000, 250), (3 << 20, ROOM_BYTES)] {
+        for (len, room) in [(1000, 250), (7 << 20, ROOM_BYTES)] {
             let file = after(len, len, 300);
             let (written, zeros) = file.split_at(usize::try_from(len).expect("small"));
             assert!(written.iter().all(|&byte| byte == 7) && zeros.iter().all(|&byte| byte == 0));
