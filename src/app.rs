@@ -14,7 +14,7 @@ use crate::{
     config::{Config, kinds::Engine as EngineKind},
     engine::{
         Engine,
-        log::{LogConfig, LogEngine, Store},
+        log::{LogConfig, LogEngine, Store, clerk},
         memory::MemoryStore,
         sled::{OpenError, SledConfig, SledStore},
     },
@@ -122,7 +122,9 @@ fn shard(door: Arc<Door>, index: usize, listener: TcpListener) -> io::Result<()>
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_name(format!("shard-{index}-disk"))
         .build()?;
-    LocalSet::new().block_on(&runtime, server::serve(door, index, listener))
+    let tasks = LocalSet::new();
+    tasks.spawn_local(clerk());
+    tasks.block_on(&runtime, server::serve(door, index, listener))
 }
 
 /// One listener a shard on the same address; where port 0 was asked for, the first decides which.

@@ -34,7 +34,11 @@ pub(super) struct Group<'a, S> {
     core: &'a Core<S>,
     idempotency: &'a Idempotency,
     next: Seq,
-    topics: HashMap<TopicName, Staged>,
+    /// Where each topic stands in `topics`.
+    by_name: HashMap<TopicName, usize>,
+    topics: Vec<Staged>,
+    /// Where the topics of the append that is decided stand, event by event.
+    named: Vec<usize>,
     /// Where the keys of this group stand in `commit.keys`.
     keys: HashMap<[u8; 16], usize>,
     receipts: usize,
@@ -42,31 +46,49 @@ pub(super) struct Group<'a, S> {
 }
 
 /// A topic as this group leaves it.
-struct Staged {
-    name: TopicName,
-    key: TopicKey,
+pub(super) struct Staged {
+    pub(super) name: TopicName,
+    pub(super) key: TopicKey,
     tail: Seq,
     last: Option<Seq>,
     closed: bool,
     audience: u32,
+    /// What the commit has for it.
+    pub(super) run: Option<Run>,
+}
+
+/// A group's events of one topic.
+pub(super) struct Run {
+    /// The position before the first in the topic.
+    pub(super) prev: Seq,
+    pub(super) first: Seq,
+    pub(super) last: Seq,
+    pub(super) events: u64,
+    /// Of their data.
+    pub(super) bytes: u64,
+    /// The last one closes the topic.
+    pub(super) closes: bool,
 }
 
 impl<'a, S: Store> Group<'a, S> {
-    pub(super) fn new(core: &'a Core<S>, idempotency: &'a Idempotency, next: Seq, time: Millis) -> Self {
+    /// For about so many events.
+    pub(super) fn new(core: &'a Core<S>, idempotency: &'a Idempotency, next: Seq, time: Millis, events: usize) -> Self {
         Self {
             core,
             idempotency,
             next,
-            topics: HashMap::new(),
+            by_name: HashMap::new(),
+            topics: Vec::new(),
+            named: Vec::new(),
             keys: HashMap::new(),
             receipts: 0,
-            commit: Commit { events: Vec::new(), keys: Vec::new(), time },
+            commit: Commit { events: Vec::with_capacity(events), keys: Vec::new(), time },
         }
     }
 
-    /// The commit, and the first position after it.
-    pub(super) fn finish(self) -> (Commit, Seq) {
-        (self.commit, self.next)
+    /// The commit, what it does to each topic, and the first position after it.
+    pub(super) fn finish(self) -> (Commit, Vec<Staged>, Seq) {
+        (self.commit, self.topics, self.next)
     }
 
     /// Takes in all of `append`, or nothing.
@@ -90,10 +112,18 @@ impl<'a, S: Store> Group<'a, S> {
                 Lookup::Fresh => {}
             }
         }
-        if let Err(error) = self.check(&append) {
+        let mut named = std::mem::take(&mut self.named);
+        named.clear();
+        named.extend(append.events.iter().map(|event| self.find(&event.topic)));
+        let checked = self.check(&append, &named);
+        let receipts: Vec<Receipt> = match checked {
+            Ok(()) => append.events.into_iter().zip(&named).map(|(event, &at)| self.stage(event, at)).collect(),
+            Err(_) => Vec::new(),
+        };
+        self.named = named;
+        if let Err(error) = checked {
             return Outcome::Refused(error);
         }
-        let receipts: Vec<Receipt> = append.events.into_iter().map(|event| self.stage(event)).collect();
         if let Some(key) = append.key {
             self.receipts += receipts.len();
             self.keys.insert(key.key, self.commit.keys.len());
@@ -103,34 +133,34 @@ impl<'a, S: Store> Group<'a, S> {
         Outcome::Staged(receipts)
     }
 
-    fn check(&mut self, append: &Append) -> Result<(), AppendError> {
-        if let (Some(expect), Some(first)) = (append.expect, append.events.first()) {
+    fn check(&self, append: &Append, named: &[usize]) -> Result<(), AppendError> {
+        if let (Some(expect), Some(&first)) = (append.expect, named.first()) {
             let epoch = self.core.epoch;
-            let last = self.topic(&first.topic).last.map(|seq| EventId { epoch, seq });
+            let last = self.topics[first].last.map(|seq| EventId { epoch, seq });
             let holds = match expect {
                 Expect::Empty => last.is_none(),
                 Expect::Last(id) => last == Some(id),
             };
-            if !holds || append.events.iter().any(|event| event.topic != first.topic) {
+            if !holds || named.iter().any(|&at| at != first) {
                 return Err(AppendError::Precondition { last });
             }
         }
         let mut closing = HashSet::new();
-        for event in &append.events {
-            if self.topic(&event.topic).closed || closing.contains(&event.topic) {
+        for (event, &at) in append.events.iter().zip(named) {
+            if self.topics[at].closed || closing.contains(&at) {
                 return Err(AppendError::Closed { topic: event.topic.clone() });
             }
             if event.close {
-                closing.insert(&event.topic);
+                closing.insert(at);
             }
         }
         Ok(())
     }
 
-    fn stage(&mut self, mut new: NewEvent) -> Receipt {
+    fn stage(&mut self, mut new: NewEvent, at: usize) -> Receipt {
         let (seq, time) = (self.next, self.commit.time);
         self.next = seq.next();
-        let topic = self.topic(&new.topic);
+        let topic = &mut self.topics[at];
         if topic.key.0 == 0 {
             topic.key = TopicKey(seq.0);
         }
@@ -139,32 +169,48 @@ impl<'a, S: Store> Group<'a, S> {
         topic.closed = new.close;
         topic.last = Some(seq);
         let prev = std::mem::replace(&mut topic.tail, seq);
-        let key = topic.key;
-        self.commit.events.push((key, Arc::new(Event { seq, prev, time, new })));
+        topic.take(prev, seq, &new);
+        self.commit.events.push((topic.key, Arc::new(Event { seq, prev, time, new })));
         receipt
     }
 
-    fn topic(&mut self, name: &TopicName) -> &mut Staged {
-        if !self.topics.contains_key(name) {
-            let staged = self.core.table.read().get(name).map(|slot| Staged {
-                name: slot.name.clone(),
-                key: slot.key,
-                tail: slot.tail,
-                last: slot.last(),
-                closed: slot.is(Flag::Closed),
-                audience: 0,
-            });
-            let mut staged = staged.unwrap_or_else(|| Staged {
-                name: name.clone(),
-                key: TopicKey(0),
-                tail: self.core.unused_tail(name),
-                last: None,
-                closed: false,
-                audience: 0,
-            });
-            staged.audience = self.core.observer.audience(name);
-            self.topics.insert(name.clone(), staged);
+    /// Where a topic stands in `topics`.
+    fn find(&mut self, name: &TopicName) -> usize {
+        if let Some(&at) = self.by_name.get(name) {
+            return at;
         }
-        self.topics.get_mut(name).expect("just put there")
+        let known = self.core.table.read().get(name).map(|slot| Staged {
+            name: slot.name.clone(),
+            key: slot.key,
+            tail: slot.tail,
+            last: slot.last(),
+            closed: slot.is(Flag::Closed),
+            audience: 0,
+            run: None,
+        });
+        let mut staged = known.unwrap_or_else(|| Staged {
+            name: name.clone(),
+            key: TopicKey(0),
+            tail: self.core.unused_tail(name),
+            last: None,
+            closed: false,
+            audience: 0,
+            run: None,
+        });
+        staged.audience = self.core.observer.audience(name);
+        self.topics.push(staged);
+        self.by_name.insert(name.clone(), self.topics.len() - 1);
+        self.topics.len() - 1
+    }
+}
+
+impl Staged {
+    /// Counts an event that is part of the commit.
+    fn take(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
+        let run = self.run.get_or_insert(Run { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });
+        run.last = seq;
+        run.events += 1;
+        run.bytes += new.data.len() as u64;
+        run.closes = new.close;
     }
 }

@@ -7,6 +7,7 @@
 //! | `slot`, `table` | every topic in use, in a few words each |
 //! | `recovery` | the table as a store's events and settings make it |
 //! | `queue`, `group`, `writer` | from waiting appends to one commit to receipts |
+//! | `desk` | from receipts to those who wait, a thread at a time |
 //! | `idempotency` | keys of recent publishes |
 //! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
 //! | `trim`, `chores`, `retention` | letting go of the oldest |
@@ -40,6 +41,7 @@ use crate::event::{Epoch, Seq, TopicName};
 mod chores;
 mod config;
 mod core;
+mod desk;
 mod group;
 mod idempotency;
 mod key_hash;
@@ -61,6 +63,7 @@ mod trim;
 mod writer;
 
 pub use config::{Clock, EVENT_OVERHEAD, LogConfig};
+pub use desk::{Clerk, clerk};
 pub use store::Store;
 
 /// An engine over a [`Store`]: a writer thread, a retention thread, and readers on their own threads.
@@ -121,7 +124,7 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn append(&self, append: Append) -> Answer<Vec<Receipt>, AppendError> {
-        self.ask(|reply| Job::Append(Pending { append, reply }))
+        self.ask(|reply| Job::Append(Pending::new(append, reply)))
     }
 
     fn read(&self, request: &ReadRequest) -> Result<Page, ReadError> {

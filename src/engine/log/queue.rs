@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     config::{EVENT_OVERHEAD, LogConfig},
+    desk::Desk,
     store::TopicKey,
 };
 use crate::{
@@ -21,6 +22,12 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
 pub(super) struct Pending {
     pub(super) append: Append,
     pub(super) reply: Reply<Vec<Receipt>>,
+    /// Where the answer is handed out; `None` for at once.
+    pub(super) desk: Option<Arc<Desk>>,
+    /// What it costs the queue.
+    pub(super) cost: usize,
+    /// Bytes of its data.
+    bytes: usize,
 }
 
 /// What the writer is asked to do.
@@ -74,6 +81,7 @@ impl Queue {
         }
         state.bytes = bytes;
         state.jobs.push_back(job);
+        drop(state); // or the writer would wake up only to wait for it
         self.wake.notify_one();
         Ok(())
     }
@@ -129,11 +137,12 @@ impl Queue {
 
 impl State {
     fn group(&mut self, first: Pending, config: &LogConfig) -> Vec<Pending> {
-        let (mut events, mut bytes) = (first.append.events.len(), first.bytes());
-        let mut group = vec![first];
+        let (mut events, mut bytes) = (first.append.events.len(), first.bytes);
+        let mut group = Vec::with_capacity(self.jobs.len().min(config.group_events) + 1);
+        group.push(first);
         while let Some(Job::Append(next)) = self.jobs.front() {
             events += next.append.events.len();
-            bytes += next.bytes();
+            bytes += next.bytes;
             if events > config.group_events || bytes > config.group_bytes {
                 break;
             }
@@ -145,14 +154,14 @@ impl State {
 }
 
 impl Pending {
-    fn bytes(&self) -> usize {
-        self.append.events.iter().map(|event| event.data.len()).sum()
-    }
-
-    /// What it costs the queue.
-    pub(super) fn cost(&self) -> usize {
-        let names = |event: &crate::event::NewEvent| event.topic.as_str().len() + event.name.as_str().len();
-        self.append.events.iter().map(|event| event.data.len() + names(event) + EVENT_OVERHEAD).sum()
+    /// Weighed here, by whoever asks, and not by the writer.
+    pub(super) fn new(append: Append, reply: Reply<Vec<Receipt>>) -> Self {
+        let (mut cost, mut bytes) = (0, 0);
+        for event in &append.events {
+            bytes += event.data.len();
+            cost += event.data.len() + event.topic.as_str().len() + event.name.as_str().len() + EVENT_OVERHEAD;
+        }
+        Self { append, reply, desk: Desk::here(), cost, bytes }
     }
 }
 
@@ -160,7 +169,7 @@ impl Job {
     /// What it costs the queue.
     pub(super) fn cost(&self) -> usize {
         match self {
-            Self::Append(pending) => pending.cost(),
+            Self::Append(pending) => pending.cost,
             Self::Configure(topic, ..) | Self::Delete(topic, _) => topic.as_str().len() + EVENT_OVERHEAD,
             Self::Remember(topics) => topics.len() * size_of::<TopicKey>(),
         }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::store::{TopicKey, TopicSummary};
+use super::{
+    group::Run,
+    store::{TopicKey, TopicSummary},
+};
 use crate::event::{Millis, Retention, Seq, TopicName};
 
 /// A topic in use.
@@ -106,17 +109,17 @@ impl Slot {
         self.set(Flag::Closed, later.last_closes);
     }
 
-    /// Adds its newest event.
-    pub(super) fn push(&mut self, seq: Seq, time: Millis, bytes: u64, close: bool) {
+    /// Adds its newest events, all of one commit.
+    pub(super) fn push(&mut self, run: &Run, time: Millis) {
         if self.events() == 0 {
-            (self.first, self.first_time) = (seq, time);
+            (self.first, self.first_time) = (run.first, time);
         }
-        self.set_events(self.events() + 1);
-        self.bytes += bytes;
-        self.tail = seq;
+        self.set_events(self.events() + run.events);
+        self.bytes += run.bytes;
+        self.tail = run.last;
         self.set(Flag::Used, true);
         self.set(Flag::Remembered, false);
-        self.set(Flag::Closed, close);
+        self.set(Flag::Closed, run.closes);
     }
 
     /// Whether it keeps more than it should, at `now`.

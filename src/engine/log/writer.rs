@@ -4,11 +4,12 @@
 //! acknowledged. Whatever goes wrong before the first step used nothing up; a commit that may be half written poisons
 //! the engine, because after a failed flush nobody knows what the disk holds.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use super::{
     core::Core,
-    group::{Group, Outcome},
+    desk::{Letter, Mail},
+    group::{Group, Outcome, Staged},
     idempotency::Idempotency,
     queue::{Job, Pending, Work},
     slot::{Flag, Slot},
@@ -43,25 +44,28 @@ impl<S: Store> Writer<S> {
     }
 
     fn append(&mut self, group: Vec<Pending>) {
-        let cost = group.iter().map(Pending::cost).sum();
+        let cost = group.iter().map(|it| it.cost).sum();
+        let events = group.iter().map(|it| it.append.events.len()).sum();
         let time = self.core.now().max(self.last_time);
         self.idempotency.forget_old(time);
-        let mut making = Group::new(&self.core, &self.idempotency, self.next, time);
-        let outcomes: Vec<_> = group.into_iter().map(|it| (making.decide(it.append), it.reply)).collect();
-        let (commit, next) = making.finish();
-        let result = self.commit(commit, next);
+        let mut making = Group::new(&self.core, &self.idempotency, self.next, time, events);
+        let outcomes: Vec<_> = group.into_iter().map(|it| (making.decide(it.append), it.reply, it.desk)).collect();
+        let (commit, topics, next) = making.finish();
+        let result = self.commit(commit, topics, next);
         self.core.queue.done(cost);
-        for (outcome, reply) in outcomes {
+        let mut mail = Mail::default();
+        for (outcome, reply, desk) in outcomes {
             let answer = match (outcome, &result) {
                 (Outcome::Known(receipts), _) | (Outcome::Staged(receipts), Ok(())) => Ok(receipts),
                 (Outcome::Refused(error), Ok(())) => Err(error),
                 (Outcome::Staged(_) | Outcome::Refused(_), Err(error)) => Err(error.clone()),
             };
-            drop(reply.send(answer)); // whoever asked may have gone
+            mail.add(desk, Letter { reply, answer });
         }
+        mail.send();
     }
 
-    fn commit(&mut self, commit: Commit, next: Seq) -> Result<(), AppendError> {
+    fn commit(&mut self, commit: Commit, topics: Vec<Staged>, next: Seq) -> Result<(), AppendError> {
         if commit.events.is_empty() {
             return Ok(());
         }
@@ -69,7 +73,7 @@ impl<S: Store> Writer<S> {
         self.core.store.commit(&commit).map_err(|error| self.failed(error))?;
         self.core.meter.lock().record(began.elapsed());
         (self.next, self.last_time) = (next, commit.time);
-        let (exceeding, full) = self.apply(&commit);
+        let (exceeding, full) = self.apply(topics, commit.time);
         for record in commit.keys {
             self.idempotency.remember(record);
         }
@@ -83,31 +87,29 @@ impl<S: Store> Writer<S> {
     }
 
     /// Makes the table tell of a durable commit. Returns the topics that now keep too much, and whether all do together.
-    fn apply(&self, commit: &Commit) -> (BTreeSet<TopicKey>, bool) {
+    fn apply(&self, topics: Vec<Staged>, time: Millis) -> (Vec<TopicKey>, bool) {
         let mut table = self.core.table.write();
-        let mut touched = BTreeSet::new();
-        for (key, event) in &commit.events {
-            let name = &event.new.topic;
-            if table.by_key(*key).is_none() {
-                if table.get(name).is_none() {
-                    let rule = table.rule_number(name);
-                    table.insert(Slot::new(name.clone(), event.prev, rule));
+        let mut exceeding = Vec::new();
+        for Staged { name, key, run, .. } in topics {
+            let Some(run) = run else { continue };
+            if table.by_key(key).is_none() {
+                if table.get(&name).is_none() {
+                    let rule = table.rule_number(&name);
+                    table.insert(Slot::new(name.clone(), run.prev, rule));
                 }
-                table.set_key(name, *key);
+                table.set_key(&name, key);
             }
-            table.update(name, |slot| {
-                slot.push(event.seq, event.time, event.new.data.len() as u64, event.new.close);
+            let limits = table.limits(&name);
+            let exceeds = table.update(&name, |slot| {
+                slot.push(&run, time);
+                slot.exceeds(&limits, time)
             });
-            touched.insert(*key);
+            exceeding.extend(exceeds.unwrap_or(false).then_some(key));
+            table.head = table.head.max(run.last);
         }
-        table.head = commit.events.last().map_or(table.head, |(_, event)| event.seq);
         self.core.set_head(table.head);
-        let exceeding = |key: &TopicKey| {
-            table.by_key(*key).is_some_and(|slot| slot.exceeds(&table.limits(&slot.name), commit.time))
-        };
-        touched.retain(exceeding);
         let full = self.core.config.rules.max_store_bytes.is_some_and(|max| table.bytes > max);
-        (touched, full)
+        (exceeding, full)
     }
 
     fn single(&mut self, job: Job) {

@@ -19,7 +19,8 @@ use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
 use super::super::log::store::{Header, TopicKey};
 use super::{
     keys,
-    wire::{Take, put_bytes, put_number, seal, unseal},
+    parts::COUNT_BYTES,
+    wire::{MAX_NUMBER_BYTES, Take, put_bytes, put_number, seal_from, unseal},
 };
 
 const VERSION: u8 = 1;
@@ -36,7 +37,10 @@ const CLOSES: u8 = 8;
 /// The smallest event: flags, id, length of data.
 const MIN_ENTRY_BYTES: usize = 3;
 
-/// Builds one block.
+/// Room before the entries for what is known last: the number of parts, the version and four varints.
+const HEAD_BYTES: usize = COUNT_BYTES + 1 + 4 * MAX_NUMBER_BYTES;
+
+/// Builds blocks, one after the other, each in the same bytes.
 #[derive(Debug)]
 pub(super) struct Builder {
     topic: TopicKey,
@@ -45,30 +49,33 @@ pub(super) struct Builder {
     time: Millis,
     last: Seq,
     count: u64,
-    entries: Vec<u8>,
+    /// The head's room, then the entries.
+    bytes: Vec<u8>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let (zero, time) = (Seq::ZERO, Millis(0));
+        Self { topic: TopicKey(0), first: zero, prev: zero, time, last: zero, count: 0, bytes: Vec::new() }
+    }
 }
 
 impl Builder {
-    /// A block of `event` alone.
-    pub(super) fn new(topic: TopicKey, event: &Event) -> Self {
-        let mut block = Self {
-            topic,
-            first: event.seq,
-            prev: event.prev,
-            time: event.time,
-            last: event.seq,
-            count: 0,
-            entries: Vec::with_capacity(event.new.data.len() + 64),
-        };
-        block.push(event);
-        block
+    /// Begins a block of `event` alone; what was built before is forgotten.
+    pub(super) fn begin(&mut self, topic: TopicKey, event: &Event) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        bytes.resize(HEAD_BYTES, 0);
+        let Event { seq, prev, time, .. } = *event;
+        *self = Self { topic, first: seq, prev, time, last: seq, count: 0, bytes };
+        self.push(event);
     }
 
     /// Whether `event` may follow in this block.
     pub(super) fn takes(&self, event: &Event) -> bool {
         event.prev == self.last
             && event.time >= self.time
-            && self.entries.len() + event.new.data.len() + MIN_ENTRY_BYTES <= TARGET_BYTES
+            && self.bytes.len() - HEAD_BYTES + event.new.data.len() + MIN_ENTRY_BYTES <= TARGET_BYTES
     }
 
     /// Appends an event that the block [`takes`](Self::takes).
@@ -80,7 +87,7 @@ impl Builder {
             (new.retry.is_some(), HAS_RETRY),
             (new.close, CLOSES),
         ];
-        let out = &mut self.entries;
+        let out = &mut self.bytes;
         out.push(flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
         put_number(out, event.seq.0 - self.last.0);
         if event.time != self.time {
@@ -97,22 +104,24 @@ impl Builder {
         self.count += 1;
     }
 
-    /// The position it is filed under.
-    pub(super) fn first(&self) -> Seq {
-        self.first
+    /// Lets go of what a large event took.
+    pub(super) fn shrink(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(HEAD_BYTES + 2 * TARGET_BYTES);
     }
 
-    /// Its key and its bytes.
-    pub(super) fn finish(self) -> (keys::Stem, Vec<u8>) {
+    /// Its key, and its bytes with room for the number of parts before them. Another can be begun then.
+    pub(super) fn finish(&mut self) -> (keys::Stem, &mut [u8]) {
         let stem = keys::block(self.topic, self.first);
-        let mut out = Vec::with_capacity(self.entries.len() + 40);
-        out.push(VERSION);
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        head.push(VERSION);
         for number in [self.first.0, self.prev.0, self.count, self.time.0] {
-            put_number(&mut out, number);
+            put_number(&mut head, number);
         }
-        out.extend_from_slice(&self.entries);
-        seal(&mut out, &stem);
-        (stem, out)
+        let start = HEAD_BYTES - head.len();
+        self.bytes[start..HEAD_BYTES].copy_from_slice(&head);
+        seal_from(&mut self.bytes, start, &stem);
+        (stem, &mut self.bytes[start - COUNT_BYTES..])
     }
 }
 
@@ -226,12 +235,13 @@ mod tests {
     }
 
     fn packed(events: &[Event]) -> Bytes {
-        let mut block = Builder::new(TopicKey(7), &events[0]);
+        let mut block = Builder::default();
+        block.begin(TopicKey(7), &events[0]);
         for event in &events[1..] {
             assert!(block.takes(event));
             block.push(event);
         }
-        block.finish().1.into()
+        Bytes::copy_from_slice(&block.finish().1[COUNT_BYTES..])
     }
 
     #[test]
@@ -262,7 +272,8 @@ mod tests {
 
     #[test]
     fn a_hole_or_a_full_block_starts_another() {
-        let block = Builder::new(TopicKey(7), &event(10, 7, "one"));
+        let mut block = Builder::default();
+        block.begin(TopicKey(7), &event(10, 7, "one"));
         assert!(block.takes(&event(12, 10, "two")));
         assert!(!block.takes(&event(12, 11, "two")), "its predecessor is not in the block");
         assert!(!block.takes(&event(12, 10, &"x".repeat(TARGET_BYTES))));

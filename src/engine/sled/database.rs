@@ -11,7 +11,7 @@ use super::parts::PartError;
 
 /// sled's log segment. Written into each database and never to be changed: with 4 MiB a value of 48 KiB stays in
 /// the log (see `parts`).
-const LOG_SEGMENT_BYTES: usize = 4 << 20;
+pub(super) const LOG_SEGMENT_BYTES: usize = 4 << 20;
 
 /// How long opening one database may take before it counts as damaged. Measured: 1 s for 4 GB, and ours have 256 MiB;
 /// the rest is for slow disks.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `keys` | the whole schema on one screen |
 //! | `block`, `records`, `parts`, `wire` | what is stored, as checksummed bytes |
-//! | `sync_shim` | a flush is an fdatasync |
+//! | `sync_shim`, `ahead` | a flush is an fdatasync, and has no file length to note |
 //! | `guard`, `database` | a panic of sled is an error of ours |
 //! | `segment`, `segments`, `tables` | one sled database a run of positions, so that space comes back a directory at a time |
 //! | `tally`, `summary` | what a sealed segment holds, so that opening need not read it |
@@ -32,6 +32,8 @@ use super::log::store::{
 };
 use crate::event::{Event, Millis, Seq, TopicName};
 
+#[cfg(target_os = "linux")]
+mod ahead;
 mod block;
 mod chain;
 mod config;

@@ -20,7 +20,7 @@ use super::space::Space;
 use super::tables::Tables;
 use super::tally::Tally;
 use super::watermark::{Found, Mark, RESERVE_IDS, Watermark};
-use super::write::{self, Writer};
+use super::write::{self, Growth, Scratch, Writer};
 use super::{Shared, damage, reclaim};
 
 /// Opens the store in `config.dir`, or makes it.
@@ -170,14 +170,15 @@ impl<'a> Finding<'a> {
     fn writer(&mut self, segments: &[Arc<Segment>], next: Seq) -> Result<Writer, OpenError> {
         let (reserved, given) = (Seq(next.0.saturating_add(RESERVE_IDS)), Seq(next.0 - 1));
         let begun = Instant::now();
+        let (growth, scratch) = (Growth::default(), Scratch::default());
         if let Some((segment, tables, tally)) = self.last.take() {
-            return Ok(Writer { segment, tables, tally, begun, reserved, given });
+            return Ok(Writer { segment, tables, tally, begun, reserved, given, growth, scratch });
         }
         debug_assert!(segments.iter().all(|segment| segment.first < next), "positions are given in rising order");
         let made = write::begin(self.config, next);
         let path = self.config.dir.join("seg");
         let (segment, tables) = made.map_err(|reason| OpenError::Database { path, reason })?;
-        Ok(Writer { segment, tables, tally: Tally::after(Seq(next.0 - 1)), begun, reserved, given })
+        Ok(Writer { segment, tables, tally: Tally::after(Seq(next.0 - 1)), begun, reserved, given, growth, scratch })
     }
 
     fn recovered(&mut self, next: Seq, known: Known) -> Recovered {

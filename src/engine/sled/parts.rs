@@ -13,7 +13,7 @@ use bytes::Bytes;
 pub(super) const PART_BYTES: usize = 48 * 1024;
 
 /// Bytes of the number of parts.
-const COUNT_BYTES: usize = 2;
+pub(super) const COUNT_BYTES: usize = 2;
 
 /// Why a value could not be read back.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,6 +36,15 @@ pub(super) fn insert(tree: &sled::Tree, stem: &[u8], value: &[u8]) -> sled::Resu
     }
     tree.insert(key(stem, 0), [&count.to_be_bytes(), head].concat())?;
     Ok(())
+}
+
+/// Inserts what follows the first [`COUNT_BYTES`] of `framed` under `stem`: without copying it together when it is one part.
+pub(super) fn insert_framed(tree: &sled::Tree, stem: &[u8], framed: &mut [u8]) -> sled::Result<()> {
+    if framed.len() > PART_BYTES {
+        return insert(tree, stem, &framed[COUNT_BYTES..]);
+    }
+    framed[..COUNT_BYTES].copy_from_slice(&1_u16.to_be_bytes());
+    tree.insert(key(stem, 0), &*framed).map(drop)
 }
 
 /// Removes all that [`insert`] put under `stem`.

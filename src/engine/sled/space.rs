@@ -81,7 +81,7 @@ impl Space {
 }
 
 /// What sled may write for a commit of `bytes`.
-fn needed(bytes: u64) -> u64 {
+pub(super) fn needed(bytes: u64) -> u64 {
     bytes.saturating_mul(AMPLIFICATION).saturating_add(COMMIT_BYTES)
 }
 

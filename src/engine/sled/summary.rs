@@ -219,8 +219,8 @@ mod tests {
         for n in 10..400 {
             let topic = TopicName::new(&format!("t/{}", n % 150)).expect("valid");
             let new = NewEvent { close: n == 399, ..NewEvent::new(topic, "data") };
-            tally.event(key(n), &Event { seq: Seq(n), prev: Seq(n - 1), time: Millis(n), new });
-            tally.block(key(n), 100);
+            let event = Event { seq: Seq(n), prev: Seq(n - 1), time: Millis(n), new };
+            tally.written(key(n), std::iter::once(&event), 100);
             tally.commit(Seq(n), Millis(n));
         }
         Summary::write(dir.path(), Seq(10), &tally, &[]).expect("written");

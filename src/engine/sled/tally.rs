@@ -58,8 +58,8 @@ impl Tally {
         self.span.head = self.span.head.max(last);
     }
 
-    /// A block of `bytes` that was written for `topic`, after its events.
-    pub(super) fn block(&mut self, topic: TopicKey, bytes: u64) {
+    /// A block of `bytes`, after its events.
+    fn block(&mut self, topic: TopicKey, bytes: u64) {
         let weight = bytes + BLOCK_OVERHEAD;
         self.span.weight += weight;
         if let Some(tally) = self.topics.get_mut(&topic) {
@@ -67,11 +67,15 @@ impl Tally {
         }
     }
 
-    /// An event that was written.
-    pub(super) fn event(&mut self, key: TopicKey, event: &Event) {
-        let name = || event.new.topic.clone();
-        let (seq, prev, time) = (event.seq, event.prev, event.time);
-        self.add(key, name, (seq, prev, time), event.new.data.len() as u64, event.new.close);
+    /// A block of `events`, a topic's next, that was written in `bytes`.
+    pub(super) fn written<'a>(&mut self, key: TopicKey, events: impl Iterator<Item = &'a Event>, bytes: u64) {
+        let mut events = events.peekable();
+        let Some(first) = events.peek() else { return };
+        let tally = self.topic(key, || first.new.topic.clone(), (first.seq, first.prev, first.time));
+        for event in events {
+            tally.add(event.seq, event.new.data.len() as u64, event.new.close);
+        }
+        self.block(key, bytes);
     }
 
     /// A block that was read. Answers `false`, having counted what came before, when it is damaged.
@@ -79,21 +83,21 @@ impl Tally {
         for entry in block.entries() {
             let Some(entry) = entry else { return false };
             let header = entry.header;
-            self.add(key, || name.clone(), (header.seq, header.prev, header.time), header.bytes, entry.closes);
+            let tally = self.topic(key, || name.clone(), (header.seq, header.prev, header.time));
+            tally.add(header.seq, header.bytes, entry.closes);
         }
         self.block(key, block.len());
         true
     }
 
-    fn add(
+    /// A topic's tally; begun with the position, the one before and the time of its first event when it has none.
+    fn topic(
         &mut self,
         key: TopicKey,
         name: impl FnOnce() -> TopicName,
         (seq, prev, time): (Seq, Seq, Millis),
-        bytes: u64,
-        closes: bool,
-    ) {
-        let tally = self.topics.entry(key).or_insert_with(|| {
+    ) -> &mut TopicTally {
+        self.topics.entry(key).or_insert_with(|| {
             let summary = TopicSummary {
                 key,
                 name: name(),
@@ -101,13 +105,18 @@ impl Tally {
                 first_prev: prev,
                 first_time: time,
                 last: seq,
-                last_closes: closes,
+                last_closes: false,
                 events: 0,
                 bytes: 0,
             };
             TopicTally { summary, weight: 0 }
-        });
-        let summary = &mut tally.summary;
+        })
+    }
+}
+
+impl TopicTally {
+    fn add(&mut self, seq: Seq, bytes: u64, closes: bool) {
+        let summary = &mut self.summary;
         summary.last = seq;
         summary.last_closes = closes;
         summary.events += 1;

@@ -3,6 +3,9 @@
 //! Every record ends in a CRC-32 of all before it, because sled checks its log messages but not what a wrong page
 //! pointer makes of them, and files of our own are checked by nobody else.
 
+/// Bytes of the largest number.
+pub(super) const MAX_NUMBER_BYTES: usize = 10;
+
 /// Appends a number, seven bits a byte, low ones first.
 pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
@@ -25,7 +28,12 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Appends the checksum of `salt` and all of `out`. The salt is what a record is filed under, so that a record in the
 /// wrong place is a damaged one.
 pub(super) fn seal(out: &mut Vec<u8>, salt: &[u8]) {
-    let sum = checksum(out, salt);
+    seal_from(out, 0, salt);
+}
+
+/// The same for a record that begins at `start`.
+pub(super) fn seal_from(out: &mut Vec<u8>, start: usize, salt: &[u8]) {
+    let sum = checksum(&out[start..], salt);
     out.extend_from_slice(&sum.to_be_bytes());
 }
 

@@ -3,8 +3,6 @@
 //! Plain inserts by one thread, and the commit's record last: sled recovers a prefix of what was inserted, so a commit
 //! is whole when its record is there. (`apply_batch` would cost a second sync a commit and give no more.)
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -19,7 +17,7 @@ use super::segment::Segment;
 use super::tables::Tables;
 use super::tally::Tally;
 use super::watermark::RESERVE_IDS;
-use super::{Shared, database, disk, keys, parts};
+use super::{Shared, database, disk, keys, parts, space};
 
 /// Where commits go.
 #[derive(Debug)]
@@ -32,7 +30,29 @@ pub(super) struct Writer {
     pub(super) reserved: Seq,
     /// The ids up to here may have been given before the store was opened.
     pub(super) given: Seq,
+    pub(super) growth: Growth,
+    pub(super) scratch: Scratch,
 }
+
+/// How large the segment's file may have become since somebody looked: saves a look at every commit.
+#[derive(Debug, Default)]
+pub(super) struct Growth {
+    /// Bytes that it lacked to be full.
+    room: u64,
+    /// Bytes that sled may have written since.
+    written: u64,
+}
+
+/// Memory that every commit uses again.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Where each event of a commit stands in it, by topic and then in order.
+    by_topic: Vec<(TopicKey, usize)>,
+    block: Builder,
+}
+
+/// Events of a commit for which memory is kept: four times as many as the engine puts into one by itself.
+const KEPT_EVENTS: usize = 16 << 10;
 
 impl Shared {
     /// Makes `commit` durable, then readable. Answers whether a segment waits to be sealed.
@@ -40,7 +60,8 @@ impl Shared {
         self.alive()?;
         let data: usize = commit.events.iter().map(|(_, event)| event.new.data.len() + 64).sum();
         let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.len() * 64).sum();
-        self.space.check((data + keys) as u64)?;
+        let bytes = (data + keys) as u64;
+        self.space.check(bytes)?;
         let mut writer = self.writer.lock();
         let Some(writer) = writer.as_mut() else { return Err(self.closed()) };
         let rotated = !commit.events.is_empty() && self.is_due(writer);
@@ -54,6 +75,7 @@ impl Shared {
         let blocks = guarded(|| writer.insert(commit)).map_err(|panic| self.poison("a write", &panic))?;
         let blocks = blocks.map_err(|error| self.poison("a write", &error))?;
         writer.count(commit, &blocks);
+        writer.growth.written += space::needed(bytes);
         self.newest.fetch_max(commit.time.0, Ordering::Relaxed);
         if let Some(last) = last {
             self.head.store(last.0, Ordering::Release);
@@ -62,14 +84,19 @@ impl Shared {
     }
 
     /// Whether the segment is large or old enough to be the last of its commits.
-    fn is_due(&self, writer: &Writer) -> bool {
+    fn is_due(&self, writer: &mut Writer) -> bool {
         let empty = writer.tally.topics.is_empty();
-        let full = || {
-            let db = std::fs::metadata(writer.segment.dir.join("db"));
-            db.is_ok_and(|db| db.len() >= self.config.rotate_bytes)
-        };
-        let due = writer.begun.elapsed() >= self.config.rotate_age || full();
+        let due = writer.begun.elapsed() >= self.config.rotate_age || self.is_full(writer);
         !empty && (due || self.rotate_soon.swap(false, Ordering::Relaxed))
+    }
+
+    fn is_full(&self, writer: &mut Writer) -> bool {
+        if writer.growth.written < writer.growth.room {
+            return false;
+        }
+        let len = std::fs::metadata(writer.segment.dir.join("db")).map_or(0, |db| db.len());
+        writer.growth = Growth { room: self.config.rotate_bytes.saturating_sub(len), written: 0 };
+        writer.growth.room == 0
     }
 
     /// Begins another segment and leaves the old one to be sealed.
@@ -83,6 +110,8 @@ impl Shared {
             begun: Instant::now(),
             reserved: writer.reserved,
             given: writer.given,
+            growth: Growth::default(),
+            scratch: std::mem::take(&mut writer.scratch),
         };
         self.segments.replace(&[], Some(Arc::clone(&begun.segment)));
         let old = std::mem::replace(writer, begun);
@@ -151,37 +180,40 @@ pub(super) fn begin(config: &super::SledConfig, first: Seq) -> Result<(Arc<Segme
 pub(super) struct Written {
     topic: TopicKey,
     first: Seq,
+    /// How many events are in it.
+    events: usize,
     bytes: u64,
 }
 
 impl Writer {
-    /// Inserts a commit and waits until it is durable.
-    pub(super) fn insert(&self, commit: &Commit) -> sled::Result<Vec<Written>> {
+    /// Inserts a commit and waits until it is durable. The blocks come by topic and then in order.
+    pub(super) fn insert(&mut self, commit: &Commit) -> sled::Result<Vec<Written>> {
         let tables = &*self.tables;
-        let mut named = HashSet::new();
-        for (topic, event) in &commit.events {
-            if !self.tally.topics.contains_key(topic) && named.insert(*topic) {
-                tables.topics.insert(keys::topic(*topic), event.new.topic.as_str())?;
-            }
-        }
+        let Scratch { by_topic, block } = &mut self.scratch;
+        by_topic.clear();
+        by_topic.extend(commit.events.iter().enumerate().map(|(at, (topic, _))| (*topic, at)));
+        by_topic.sort_unstable();
         let mut written = Vec::new();
-        let mut open: HashMap<TopicKey, Builder> = HashMap::new();
-        let mut write = |topic, block: Builder| {
-            let first = block.first();
-            let (stem, bytes) = block.finish();
-            written.push(Written { topic, first, bytes: bytes.len() as u64 });
-            parts::insert(&tables.blocks, &stem, &bytes)
-        };
-        for (topic, event) in &commit.events {
-            match open.entry(*topic) {
-                Entry::Occupied(mut block) if block.get().takes(event) => block.get_mut().push(event),
-                Entry::Occupied(mut block) => write(*topic, block.insert(Builder::new(*topic, event)))?,
-                Entry::Vacant(none) => drop(none.insert(Builder::new(*topic, event))),
+        for run in by_topic.chunk_by(|one, next| one.0 == next.0) {
+            let mut events = run.iter().map(|&(_, at)| &*commit.events[at].1).peekable();
+            let topic = run[0].0;
+            if let Some(event) = events.peek().filter(|_| !self.tally.topics.contains_key(&topic)) {
+                tables.topics.insert(keys::topic(topic), event.new.topic.as_str())?;
+            }
+            while let Some(first) = events.next() {
+                let mut count = 1;
+                block.begin(topic, first);
+                while let Some(event) = events.next_if(|event| block.takes(event)) {
+                    block.push(event);
+                    count += 1;
+                }
+                let (stem, bytes) = block.finish();
+                parts::insert_framed(&tables.blocks, &stem, bytes)?;
+                written.push(Written { topic, first: first.seq, events: count, bytes: bytes.len() as u64 });
             }
         }
-        for (topic, block) in open {
-            write(topic, block)?;
-        }
+        by_topic.shrink_to(KEPT_EVENTS);
+        block.shrink();
         let ends = commit.events.first().zip(commit.events.last());
         let last = ends.map_or(Seq::ZERO, |(_, last)| last.1.seq);
         for record in &commit.keys {
@@ -189,13 +221,14 @@ impl Writer {
             parts::insert(&tables.keys, &stem, &bytes)?;
         }
         if let Some((first, last)) = ends {
-            written.sort_unstable_by_key(|block| block.first);
+            let mut blocks: Vec<_> = written.iter().map(|block| (block.topic, block.first)).collect();
+            blocks.sort_unstable_by_key(|block| block.1);
             let record = CommitRecord {
                 first: first.1.seq,
                 last: last.1.seq,
                 before: self.tally.span.head,
                 time: commit.time,
-                blocks: written.iter().map(|block| (block.topic, block.first)).collect(),
+                blocks,
             };
             let (stem, bytes) = record.encode();
             parts::insert(&tables.commits, &stem, &bytes)?;
@@ -204,13 +237,11 @@ impl Writer {
         Ok(written)
     }
 
-    /// Counts a durable commit.
+    /// Counts a durable commit, just inserted in these blocks.
     fn count(&mut self, commit: &Commit, blocks: &[Written]) {
-        for (topic, event) in &commit.events {
-            self.tally.event(*topic, event);
-        }
+        let mut events = self.scratch.by_topic.iter().map(|&(_, at)| &*commit.events[at].1);
         for block in blocks {
-            self.tally.block(block.topic, block.bytes);
+            self.tally.written(block.topic, events.by_ref().take(block.events), block.bytes);
         }
         if let Some((_, last)) = commit.events.last() {
             self.tally.commit(last.seq, commit.time);

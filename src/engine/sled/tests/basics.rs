@@ -261,3 +261,38 @@ fn a_sealed_segment_that_holds_nothing_of_a_topic_is_not_opened_for_its_reader()
     assert!(bench.read("quiet", 41).is_empty());
     assert_eq!(bench.read("busy", 0).len(), 79);
 }
+
+/// Lengths of the segments' databases, oldest first.
+fn lengths(dir: &Path) -> Vec<u64> {
+    let entries = std::fs::read_dir(dir.join("seg")).expect("there").map(|entry| entry.expect("read").path());
+    let mut segments: Vec<_> = entries.collect();
+    segments.sort();
+    segments.iter().map(|segment| std::fs::metadata(segment.join("db")).expect("there").len()).collect()
+}
+
+#[test]
+fn a_segment_ends_with_the_commit_that_fills_it() {
+    const FULL: u64 = 256 << 10;
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: FULL, ..config(dir.path()) });
+    for _ in 0..150 {
+        bench.publish(&[("a", &"x".repeat(4000))]);
+    }
+    let lengths = lengths(dir.path());
+    let (_, full) = lengths.split_last().expect("there is one");
+    // Beyond it are one commit with the pages it rewrites, and the room ahead.
+    assert!(full.len() >= 2 && full.iter().all(|len| (FULL..FULL * 3 / 2).contains(len)), "{lengths:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn few_small_commits_make_the_file_longer() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::open(dir.path());
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..300 {
+        bench.publish(&[("a", "small")]);
+        seen.extend(lengths(dir.path()));
+    }
+    assert!(seen.len() < 50, "{seen:?}");
+}

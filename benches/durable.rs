@@ -1,0 +1,239 @@
+//! **How much of what the disk can do is left for publishers?**
+//!
+//! Durable publishes with 1, 64 and 512 waiting, through the engine alone, against the least that is durable: the same
+//! events appended to a file that grows, by a thread that shares one fdatasync among all who wait. Then appends of 4,096
+//! events, two on their way, which is what a poured-in stream becomes. 256 B an event and 16 topics on both sides.
+//!
+//! The sides take turns, [`ROUND`] each, [`ROUNDS`] times, and each turn gives one ratio: other work on the machine hits
+//! both. A figure is the median of the rounds; the quartiles tell how far it is to be trusted. CPU is the scheduler's
+//! count for the threads of a side, the publishers' apart. A third side overwrites zeros, so that the file system has no
+//! length to note: it says what the disk could do, and no more.
+//!
+//! Not measured yet.
+
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+
+mod support;
+
+use std::{
+    cell::Cell,
+    fs::{self, File},
+    io::{self, Read, Seek, Write},
+    path::Path,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use gapless::{
+    engine::{
+        Append, Engine,
+        log::{LogEngine, clerk},
+        sled::SledStore,
+    },
+    event::{NewEvent, TopicName},
+};
+use support::{block_on, payload, report::Report, store};
+use tokio::{sync::oneshot, task::spawn_local};
+
+/// The binary's own allocator, for both sides.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+const BYTES: usize = 256;
+const TOPICS: usize = 16;
+const ROUNDS: usize = 81;
+const ROUND: Duration = Duration::from_millis(60);
+/// Bytes of zeros: more than is written over them.
+const ZEROS: u64 = 1 << 30;
+/// Publishers, and events in each append.
+const LOADS: [(usize, usize); 4] = [(1, 1), (64, 1), (512, 1), (2, 4096)];
+
+fn main() {
+    if !support::asked() {
+        return;
+    }
+    // For a profile of one load.
+    let only = std::env::var("DURABLE_WAITING").ok().and_then(|waiting| waiting.parse::<usize>().ok());
+    let mut report = Report::new("durable");
+    let dir = support::directory();
+    let engine = store::engine(&dir.path().join("engine"));
+    let log: Rc<dyn Side> = Rc::new(Log::create(&dir.path().join("growing"), 0));
+    let ours: Rc<dyn Side> = Rc::new(Ours(Arc::clone(&engine)));
+    let zeros: Rc<dyn Side> = Rc::new(Log::create(&dir.path().join("zeros"), ZEROS));
+    let mut published = 0;
+    for (waiting, each) in LOADS.into_iter().filter(|(waiting, _)| only.is_none_or(|only| only == *waiting)) {
+        let what = if each == 1 { format!("{waiting} waiting") } else { format!("appends of {each}") };
+        let turns: Vec<_> = (0..ROUNDS)
+            .map(|turn| {
+                // Neither comes always after the other.
+                let [one, other] = if turn % 2 == 0 { [&log, &ours] } else { [&ours, &log] };
+                let (one, other) = (Round::of(one, waiting, each), Round::of(other, waiting, each));
+                let (log, ours) = if turn % 2 == 0 { (one, other) } else { (other, one) };
+                published += ours.events;
+                (log, ours, Round::of(&zeros, waiting, each))
+            })
+            .collect();
+        let mut row = |text: &str, unit, figure: &dyn Fn(&(Round, Round, Round)) -> f64| {
+            let [low, middle, high] = quartiles(turns.iter().map(figure).collect());
+            report.row(format!("{what}: {text}"), middle, unit);
+            (low, high)
+        };
+        row("log", "events/s", &|(log, ..)| log.rate());
+        row("engine", "events/s", &|(_, ours, _)| ours.rate());
+        let (low, high) = row("engine / log", "", &|(log, ours, _)| ours.rate() / log.rate());
+        row("engine / log over zeros", "", &|(_, ours, zeros)| ours.rate() / zeros.rate());
+        row("log, CPU", "us/event", &|(log, ..)| log.cpu_us());
+        row("engine, CPU", "us/event", &|(_, ours, _)| ours.cpu_us());
+        row("log, events a sync", "", &|(log, ..)| log.events as f64 / log.syncs as f64);
+        row("engine, events a sync", "", &|(_, ours, _)| ours.events as f64 / ours.syncs as f64);
+        report.row(format!("{what}: engine / log, lower quartile"), low, "");
+        report.row(format!("{what}: engine / log, upper quartile"), high, "");
+    }
+    assert_eq!(engine.head().0, published, "every event has a position, and no position is without one");
+    engine.close();
+    report.finish();
+}
+
+/// The values a quarter, half and three quarters of the way up.
+fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| values[values.len() * quarter / 4])
+}
+
+/// What can be published to.
+trait Side {
+    /// Appends, and answers when it is durable.
+    fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>>;
+
+    /// Syncs since it began.
+    fn syncs(&self) -> u64;
+}
+
+/// What one side did in one round.
+struct Round {
+    events: u64,
+    syncs: u64,
+    seconds: f64,
+    cpu: f64,
+}
+
+impl Round {
+    /// Lets `waiting` publishers append `each` events, one append after the other, until the round is over.
+    fn of(side: &Rc<dyn Side>, waiting: usize, each: usize) -> Self {
+        let topics: Vec<_> = (0..TOPICS).map(|n| TopicName::new(&store::topic(n as u64)).expect("valid")).collect();
+        let (cpu_before, syncs_before, begun) = (cpu(), side.syncs(), Instant::now());
+        let events = Rc::new(Cell::new(0));
+        block_on(async {
+            spawn_local(clerk()); // as each of the hub's shards does
+            let publishers: Vec<_> = (0..waiting)
+                .map(|first| {
+                    let (side, topics, events) = (Rc::clone(side), topics.clone(), Rc::clone(&events));
+                    let data = NewEvent::new(topics[0].clone(), payload(first as u64, BYTES)).data;
+                    spawn_local(async move {
+                        let mut topic = (first..).map(|n| topics[n % TOPICS].clone());
+                        while begun.elapsed() < ROUND {
+                            let event = |topic| NewEvent::new(topic, data.clone());
+                            side.append(topic.by_ref().take(each).map(event).collect()).await;
+                            events.set(events.get() + each as u64);
+                        }
+                    })
+                })
+                .collect();
+            for publisher in publishers {
+                publisher.await.expect("they all answer");
+            }
+        });
+        let seconds = begun.elapsed().as_secs_f64();
+        Self { events: events.get(), syncs: side.syncs() - syncs_before, seconds, cpu: cpu() - cpu_before }
+    }
+
+    fn rate(&self) -> f64 {
+        self.events as f64 / self.seconds
+    }
+
+    fn cpu_us(&self) -> f64 {
+        self.cpu * 1e6 / self.events as f64
+    }
+}
+
+/// Seconds of CPU that this process's threads have used, but for this one, where the publishers are.
+fn cpu() -> f64 {
+    let own = std::process::id().to_string(); // also the main thread's
+    let tasks = fs::read_dir("/proc/self/task").expect("proc(5)").flatten();
+    let others = tasks.filter(|task| task.file_name().to_string_lossy() != own);
+    // A thread may end meanwhile. Its first number is the time it ran, in nanoseconds.
+    let ran = others.filter_map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    ran.sum::<f64>() / 1e9
+}
+
+/// The engine as the hub runs it.
+struct Ours(Arc<LogEngine<SledStore>>);
+
+impl Side for Ours {
+    fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>> {
+        let answer = self.0.append(Append { events, expect: None, key: None });
+        Box::pin(async move { drop(answer.await.expect("accepted")) })
+    }
+
+    /// One a commit: `an_fdatasync_stands_between_a_commits_write_and_its_receipt` counts them.
+    fn syncs(&self) -> u64 {
+        self.0.status().commits_total
+    }
+}
+
+/// An append-only file: what is as durable as the hub and does nothing else.
+struct Log {
+    queue: mpsc::Sender<(Vec<NewEvent>, oneshot::Sender<()>)>,
+    syncs: Arc<AtomicU64>,
+}
+
+impl Log {
+    fn create(path: &Path, zeros: u64) -> Self {
+        let mut file = File::create(path).expect("made");
+        let filled = io::copy(&mut io::repeat(0).take(zeros), &mut file).and_then(|_| file.rewind());
+        filled.and_then(|()| file.sync_all()).expect("written");
+        let (queue, waiting) = mpsc::channel::<(Vec<NewEvent>, oneshot::Sender<()>)>();
+        let syncs = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&syncs);
+        let mut bytes = Vec::new();
+        let write = move || {
+            while let Ok(first) = waiting.recv() {
+                let group: Vec<_> = std::iter::once(first).chain(waiting.try_iter()).collect();
+                bytes.clear();
+                for event in group.iter().flat_map(|(events, _)| events) {
+                    bytes.extend_from_slice(event.topic.as_str().as_bytes());
+                    bytes.extend_from_slice(event.data.bytes());
+                }
+                file.write_all(&bytes).and_then(|()| file.sync_data()).expect("written");
+                counted.fetch_add(1, Ordering::Relaxed);
+                for (_, done) in group {
+                    let _ = done.send(());
+                }
+            }
+        };
+        thread::Builder::new().name("log".into()).spawn(write).expect("a thread");
+        Self { queue, syncs }
+    }
+}
+
+impl Side for Log {
+    fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>> {
+        let (done, answer) = oneshot::channel();
+        self.queue.send((events, done)).expect("it runs");
+        Box::pin(async move { answer.await.expect("written") })
+    }
+
+    fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+}
