@@ -15,7 +15,7 @@ use super::{
     store::{Commit, KeyRecord, Store, TopicKey},
 };
 use crate::{
-    engine::{Append, AppendError, Expect, Receipt},
+    engine::{Append, AppendError, Appended, Expect, Receipt},
     event::{Event, EventId, Millis, NewEvent, Seq, TopicName},
 };
 
@@ -101,6 +101,17 @@ impl<'a, S: Store> Group<'a, S> {
             self.commit.keys.push(KeyRecord { key, time: self.commit.time, receipts });
         }
         Outcome::Staged(receipts)
+    }
+
+    /// Takes in each of `events` for itself, unless its topic is closed.
+    pub(super) fn decide_each(&mut self, events: Vec<NewEvent>) -> Vec<Appended> {
+        let decide = |event: NewEvent| {
+            if self.topic(&event.topic).closed {
+                return Err(AppendError::Closed { topic: event.topic });
+            }
+            Ok(self.stage(event))
+        };
+        events.into_iter().map(decide).collect()
     }
 
     fn check(&mut self, append: &Append) -> Result<(), AppendError> {

@@ -10,12 +10,12 @@ use super::{
     core::Core,
     group::{Group, Outcome},
     idempotency::Idempotency,
-    queue::{Job, Pending, Work},
+    queue::{Job, Pending, Replies, Reply, Work},
     slot::{Flag, Slot},
     store::{Commit, Store, StoreError, TopicKey, TopicSettings},
 };
 use crate::{
-    engine::{AppendError, TopicChange, TopicState, Turn},
+    engine::{AppendError, Appended, Receipt, TopicChange, TopicState, Turn},
     event::{Event, Millis, Seq, TopicName},
 };
 
@@ -47,18 +47,15 @@ impl<S: Store> Writer<S> {
         let time = self.core.now().max(self.last_time);
         self.idempotency.forget_old(time);
         let mut making = Group::new(&self.core, &self.idempotency, self.next, time);
-        let outcomes: Vec<_> = group.into_iter().map(|it| (making.decide(it.append), it.reply)).collect();
+        let decide = |it: Pending| match it.reply {
+            Replies::Whole(reply) => Decided::Whole(making.decide(it.append), reply),
+            Replies::Each(reply) => Decided::Each(making.decide_each(it.append.events), reply),
+        };
+        let decided: Vec<_> = group.into_iter().map(decide).collect();
         let (commit, next) = making.finish();
         let result = self.commit(commit, next);
         self.core.queue.done(cost);
-        for (outcome, reply) in outcomes {
-            let answer = match (outcome, &result) {
-                (Outcome::Known(receipts), _) | (Outcome::Staged(receipts), Ok(())) => Ok(receipts),
-                (Outcome::Refused(error), Ok(())) => Err(error),
-                (Outcome::Staged(_) | Outcome::Refused(_), Err(error)) => Err(error.clone()),
-            };
-            drop(reply.send(answer)); // whoever asked may have gone
-        }
+        decided.into_iter().for_each(|decided| decided.answer(&result));
     }
 
     fn commit(&mut self, commit: Commit, next: Seq) -> Result<(), AppendError> {
@@ -189,6 +186,30 @@ impl<S: Store> Writer<S> {
                 self.core.queue.fail(&reason);
                 AppendError::Unavailable { reason }
             }
+        }
+    }
+}
+
+/// An append that was decided, and who waits for its answer.
+enum Decided {
+    Whole(Outcome, Reply<Vec<Receipt>>),
+    Each(Vec<Appended>, Reply<Vec<Appended>>),
+}
+
+impl Decided {
+    /// Answers when the commit has come to `result`. Whoever asked may have gone.
+    fn answer(self, result: &Result<(), AppendError>) {
+        match self {
+            Self::Whole(outcome, reply) => {
+                let answer = match (outcome, result) {
+                    (Outcome::Known(receipts), _) | (Outcome::Staged(receipts), Ok(())) => Ok(receipts),
+                    (Outcome::Refused(error), Ok(())) => Err(error),
+                    (Outcome::Staged(_) | Outcome::Refused(_), Err(error)) => Err(error.clone()),
+                };
+                drop(reply.send(answer));
+            }
+            // A refusal, too, may rest on what the commit was to make true.
+            Self::Each(all, reply) => drop(reply.send(result.clone().map(|()| all))),
         }
     }
 }
