@@ -47,6 +47,7 @@ pub mod wire;
 
 use operators::rates::Rates;
 use problem::{Code, Problem};
+use publish::gather::Gather;
 use stream::streams::Streams;
 
 /// An answer's body. Never fails by itself: a stream that cannot go on ends.
@@ -79,6 +80,8 @@ pub struct Core {
     pub index: usize,
     /// Its open streams.
     pub streams: Rc<Streams>,
+    /// Its publishers' events on their way to the engine.
+    pub gather: Gather,
 }
 
 /// Bounds of the door, each with its reason in docs/OPERATIONS.md.

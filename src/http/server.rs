@@ -10,12 +10,7 @@ use tokio::{
     task::spawn_local,
 };
 
-use super::{
-    Beyond, Core, Door,
-    routes::Routes,
-    stream::streams::{Streams, TICK},
-    wire::Wires,
-};
+use super::{Beyond, Core, Door, publish::gather::Gather, routes::Routes, stream::streams::TICK, wire::Wires};
 
 /// Connections the kernel keeps waiting for [`serve`] to accept: what Linux allows by default (`somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -54,10 +49,12 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// When the listener cannot be used at all.
 pub async fn serve(door: Arc<Door>, index: usize, listener: std::net::TcpListener) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let core = Rc::new(Core { door, index, streams: Rc::new(Streams::default()) });
+    let gather = Gather::new(door.hub.epoch());
+    let core = Rc::new(Core { door, index, streams: Rc::default(), gather });
     let wires = Rc::new(Wires::default());
     let routes = Rc::new(Routes::default());
     spawn_local(follow(Rc::clone(&core)));
+    spawn_local(hand_in(Rc::clone(&core)));
     spawn_local(tick(Rc::clone(&core), Rc::clone(&wires)));
     spawn_local(end_streams(Rc::clone(&core)));
     let accepting = accept(&core, &wires, &routes, &listener);
@@ -66,6 +63,10 @@ pub async fn serve(door: Arc<Door>, index: usize, listener: std::net::TcpListene
         () = core.door.drain.ended() => {}
     }
     Ok(())
+}
+
+async fn hand_in(core: Rc<Core>) {
+    core.gather.run(&core.door.hub).await;
 }
 
 async fn follow(core: Rc<Core>) {
@@ -145,6 +146,7 @@ async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: 
             .serve_connection(io, service)
     );
     let result = tokio::select! {
+        biased;
         result = &mut connection => result,
         () = core.door.drain.begun() => tokio::select! {
             result = &mut connection => result,
