@@ -1,134 +1,135 @@
-//! **How much of what the disk can do is left for publishers?**
+//! **What does a durable publish over HTTP cost, beside a server that does nothing else?**
 //!
-//! Durable publishes with 1, 64 and 512 waiting, through the engine, against the least that is durable: the same bytes
-//! appended to a file by a thread that shares one fdatasync among all who wait. Once to a file that grows, which makes the
-//! file system note its length each time, and once over zeros written before. All run in turn; a ratio is the median of
-//! the rounds. Then over HTTP: events a second on one NDJSON connection with 4,096 on their way, and as POSTs of 64
-//! connections that stay open, each waiting for its receipt. 256 B an event, 16 topics.
+//! 256 B an event, 16 topics, sled. One event a request on 1, 64 and 256 connections that stay open, each with one
+//! request in flight, against `durable-streams` 0.1.5 as durable as it can be (`--durability wal`, its default: an append
+//! is answered after the fdatasync of its log; one stream for each of our topics, a POST an append), when its server is
+//! at hand (`cargo install durable-streams@0.1.5 --root target/contenders`). Then streams poured in on one connection,
+//! NDJSON and SSE, with 16,384 events on their way. The load is one thread of raw bytes on a CPU of its own, the server
+//! has the other; and once more with both wherever the system puts them. Rounds in turn, medians; a ratio is the median of
+//! the rounds' ratios. In the same run: a receipt for each event, no id twice, none out of order in a stream, and the
+//! server's own count of what it took is ours.
 //!
-//! 2026-11-21, 2 cores and a disk shared with four builds, without LTO: of a growing file 2.0, 1.1, 0.6 and of zeros
-//! 2.3, 0.5, 0.3 with 1, 64, 512 waiting (the first two say little: they swing threefold between runs); NDJSON 128,000
-//! events/s at 4.6 us of CPU, POST 21,000 events/s at 24.5 us.
+//! The engine's share of it is what `durable` measures.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
 mod support;
 
-use std::{
-    fs::File,
-    io::{self, Read, Seek, Write},
-    path::Path,
-    sync::mpsc,
-    time::{Duration, Instant},
+use std::{path::Path, thread::available_parallelism, time::Duration};
+
+use hdrhistogram::Histogram;
+use support::{
+    median,
+    posting::{Dialect, Pouring, Round, Server, pin, post, pour},
+    report::Report,
 };
 
-use gapless::engine::{Append, Engine};
-use support::{block_on, hub::Hub, median, payload, report::Report, store, wire::Publisher};
-use tokio::{sync::oneshot, task::spawn_local};
-
 const BYTES: usize = 256;
-const TOPICS: u64 = 16;
 const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_millis(500);
-/// Bytes of zeros: more than is written over them.
-const ZEROS: u64 = 512 << 20;
+const ROUND: Duration = Duration::from_secs(1);
+/// Events of a stream in one chunk, some 58 KB, and without their receipts.
+const CHUNK: u64 = 200;
+const WINDOW: u64 = 16_384;
+/// Where [`ROUND`]s of the server and of the load run when they have a CPU each.
+const CPUS: (usize, usize) = (0, 1);
 
 fn main() {
     if !support::asked() {
         return;
     }
     let mut report = Report::new("publish");
-    let dir = support::directory();
-    let engine = store::engine(&dir.path().join("engine"));
-    let logs = [Log::create(&dir.path().join("growing"), 0), Log::create(&dir.path().join("zeros"), ZEROS)];
-    for waiting in [1, 64, 512] {
-        let (mut rates, mut ratios) = (Vec::new(), [Vec::new(), Vec::new()]);
-        for _ in 0..ROUNDS {
-            let least = logs.each_ref().map(|log| rate(waiting, |n| log.append(payload(n, BYTES))));
-            let ours = rate(waiting, |n| {
-                let append = Append { events: vec![store::event(n, TOPICS, BYTES)], expect: None, key: None };
-                let answer = engine.append(append);
-                async move { drop(answer.await.expect("accepted")) }
-            });
-            rates.push(ours);
-            for (ratios, least) in ratios.iter_mut().zip(least) {
-                ratios.push(ours / least);
-            }
-        }
-        report.row(format!("engine, {waiting} waiting"), median(rates), "events/s");
-        for (ratios, what) in ratios.into_iter().zip(["a growing file", "a file of zeros"]) {
-            report.row(format!("engine, {waiting} waiting, of what {what} takes"), median(ratios), "");
-        }
+    let both = available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
+    for pinned in [true, false].into_iter().filter(|pinned| both || !pinned) {
+        measure(&mut report, pinned);
     }
-    engine.close();
-    drop(engine);
-
-    let hub = Hub::start(&dir.path().join("hub"));
-    let publisher = Publisher::new(hub.address, "news", BYTES);
-    let mut over_http = |what: &str, events: u64, publish: &mut dyn FnMut()| {
-        let (begun, cpu) = (Instant::now(), hub.cpu());
-        publish();
-        report.row(format!("HTTP, {what}"), events as f64 / begun.elapsed().as_secs_f64(), "events/s");
-        report.row(format!("HTTP, {what}: CPU"), (hub.cpu() - cpu) * 1e6 / events as f64, "us/event");
-    };
-    over_http("one NDJSON connection", 200_000, &mut || block_on(publisher.pour(0..200_000, 4096)));
-    over_http("64 connections that POST", 20_000, &mut || block_on(publisher.post(0..20_000, 64)));
     report.finish();
 }
 
-/// Appends a second when `waiting` publishers wait for one at a time.
-fn rate<F: Future<Output = ()> + 'static>(waiting: u64, append: impl Fn(u64) -> F) -> f64 {
-    block_on(async {
-        let begun = Instant::now();
-        let (done, mut each) = tokio::sync::mpsc::unbounded_channel();
-        let mut started = 0;
-        let mut start = || {
-            let (answer, done) = (append(started), done.clone());
-            started += 1;
-            spawn_local(async move {
-                answer.await;
-                // Nobody counts any more when the round is over.
-                let _ = done.send(());
-            });
-        };
-        (0..waiting).for_each(|_| start());
-        let mut finished = 0_u64;
-        while begun.elapsed() < ROUND {
-            each.recv().await.expect("they all answer");
-            finished += 1;
-            start();
-        }
-        finished as f64 / begun.elapsed().as_secs_f64()
-    })
-}
-
-/// An append-only file: what is as durable as the hub and does nothing else.
-struct Log {
-    queue: mpsc::Sender<(String, oneshot::Sender<()>)>,
-}
-
-impl Log {
-    fn create(path: &Path, zeros: u64) -> Self {
-        let mut file = File::create(path).expect("made");
-        let filled = io::copy(&mut io::repeat(0).take(zeros), &mut file).and_then(|_| file.rewind());
-        filled.and_then(|()| file.sync_all()).expect("written");
-        let (queue, waiting) = mpsc::channel::<(String, oneshot::Sender<()>)>();
-        std::thread::spawn(move || {
-            while let Ok(first) = waiting.recv() {
-                let group: Vec<_> = std::iter::once(first).chain(waiting.try_iter()).collect();
-                let bytes: String = group.iter().map(|(data, _)| data.as_str()).collect();
-                file.write_all(bytes.as_bytes()).and_then(|()| file.sync_data()).expect("written");
-                for (_, done) in group {
-                    let _ = done.send(());
-                }
+fn measure(report: &mut Report, pinned: bool) {
+    let place = if pinned { "a CPU each" } else { "anywhere" };
+    let dir = support::directory();
+    let cpu = pinned.then_some(CPUS.0);
+    let hub = Path::new(env!("CARGO_BIN_EXE_gapless"));
+    let contender = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/contenders/bin/durable-streams-server");
+    let mut servers =
+        vec![Measured::new("gapless", Server::start(Dialect::Gapless, hub, &dir.path().join("hub"), cpu))];
+    if contender.exists() {
+        let server = Server::start(Dialect::DurableStreams, &contender, &dir.path().join("contender"), cpu);
+        servers.push(Measured::new("durable-streams", server));
+    }
+    pin(pinned.then_some(CPUS.1));
+    for connections in [1, 64, 256] {
+        for _ in 0..ROUNDS {
+            for measured in &mut servers {
+                measured.round(|server| post(server, connections, BYTES, ROUND));
             }
-        });
-        Self { queue }
+        }
+        let ratios = servers.get(1).map(|contender| servers[0].ratios(contender));
+        for measured in &mut servers {
+            measured.tell(report, &format!("POST, {connections} connections, {place}"));
+        }
+        if let Some(ratios) = ratios {
+            report.row(format!("POST, {connections} connections, {place}: of durable-streams' rate"), ratios.0, "");
+            report.row(format!("POST, {connections} connections, {place}: of its p99"), ratios.1, "");
+        }
+    }
+    let hub = &mut servers[0];
+    for (how, what) in [(Pouring::Lines, "NDJSON"), (Pouring::EventStream, "SSE")] {
+        for _ in 0..ROUNDS {
+            hub.round(|server| pour(server, how, BYTES, CHUNK, WINDOW, ROUND));
+        }
+        hub.tell(report, &format!("one {what} stream, {place}"));
+    }
+    for measured in &servers {
+        assert_eq!(measured.server.accepted(BYTES), measured.events, "{} took in what it acknowledged", measured.name);
+    }
+    pin(None);
+}
+
+/// A server and its rounds so far.
+struct Measured {
+    name: &'static str,
+    server: Server,
+    events: u64,
+    rounds: Vec<Figures>,
+}
+
+struct Figures {
+    rate: f64,
+    /// Microseconds of the server's CPU for an event.
+    cpu: f64,
+    acks: Histogram<u64>,
+}
+
+impl Measured {
+    fn new(name: &'static str, server: Server) -> Self {
+        Self { name, server, events: 0, rounds: Vec::new() }
     }
 
-    fn append(&self, data: String) -> impl Future<Output = ()> + use<> {
-        let (done, answer) = oneshot::channel();
-        self.queue.send((data, done)).expect("it runs");
-        async move { answer.await.expect("written") }
+    fn round(&mut self, publish: impl FnOnce(&Server) -> Round) {
+        let before = self.server.cpu();
+        let Round { events, took, acks } = publish(&self.server);
+        let cpu = (self.server.cpu() - before) * 1e6 / events as f64;
+        self.events += events;
+        self.rounds.push(Figures { rate: events as f64 / took.as_secs_f64(), cpu, acks });
+    }
+
+    /// How its rates and the 99th percentiles of its answers compare with another's, round by round.
+    fn ratios(&self, other: &Self) -> (f64, f64) {
+        let pairs = || self.rounds.iter().zip(&other.rounds);
+        let p99 = |figures: &Figures| figures.acks.value_at_quantile(0.99) as f64;
+        let rates = pairs().map(|(ours, theirs)| ours.rate / theirs.rate).collect();
+        (median(rates), median(pairs().map(|(ours, theirs)| p99(ours) / p99(theirs)).collect()))
+    }
+
+    /// Reports the rounds, and forgets them.
+    fn tell(&mut self, report: &mut Report, what: &str) {
+        let rounds = std::mem::take(&mut self.rounds);
+        let of = |figure: fn(&Figures) -> f64| median(rounds.iter().map(figure).collect());
+        let what = format!("{what}: {}", self.name);
+        report.row(&*what, of(|round| round.rate), "events/s");
+        report.row(format!("{what}, ack p50"), of(|round| round.acks.value_at_quantile(0.5) as f64), "us");
+        report.row(format!("{what}, ack p99"), of(|round| round.acks.value_at_quantile(0.99) as f64), "us");
+        report.row(format!("{what}, CPU"), of(|round| round.cpu), "us/event");
     }
 }

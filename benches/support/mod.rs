@@ -4,6 +4,7 @@
 //! | room | idea |
 //! |---|---|
 //! | [`hub`] | the process, its CPU time and its memory |
+//! | [`posting`] | publishers over HTTP, and the servers that they are measured against |
 //! | [`store`] | a store made in this process, before the hub opens it |
 //! | [`wire`] | publishers and subscribers, cheap enough not to be what is measured |
 //! | [`report`] | one table, and the same as JSON |
@@ -11,6 +12,7 @@
 #![allow(dead_code, reason = "not every bench uses all of it")]
 
 pub(crate) mod hub;
+pub(crate) mod posting;
 pub(crate) mod report;
 pub(crate) mod store;
 pub(crate) mod wire;

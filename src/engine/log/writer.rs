@@ -55,7 +55,9 @@ impl<S: Store> Writer<S> {
         let (commit, next) = making.finish();
         let result = self.commit(commit, next);
         self.core.queue.done(cost);
-        decided.into_iter().for_each(|decided| decided.answer(&result));
+        for decided in decided {
+            decided.answer(&result);
+        }
     }
 
     fn commit(&mut self, commit: Commit, next: Seq) -> Result<(), AppendError> {

@@ -92,12 +92,12 @@ impl Gather {
     /// Hands events to the engine and its answers to whoever waits. Never ends.
     pub async fn run(&self, hub: &Hub) {
         let mut under_way = UnderWay::new();
-        poll_fn(|cx| {
+        poll_fn::<(), _>(|cx| {
             self.submit(hub, &mut under_way, cx);
             answer(&mut under_way, cx);
             Poll::Pending
         })
-        .await
+        .await;
     }
 
     fn submit(&self, hub: &Hub, under_way: &mut UnderWay, cx: &Context<'_>) {
@@ -215,7 +215,8 @@ mod tests {
         let gather = Gather::new(door.hub.epoch());
         let asked = async {
             let mut gone = Box::pin(gather.publish(event("a", "1")));
-            poll_fn(|cx| Poll::Ready(assert!(gone.as_mut().poll(cx).is_pending()))).await;
+            let handed_in = poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx).is_pending())).await;
+            assert!(handed_in);
             drop(gone);
             gather.publish(event("b", "2")).await
         };
@@ -225,7 +226,7 @@ mod tests {
 
     async fn all_of<F: Future>(all: impl IntoIterator<Item = F>) -> Vec<F::Output> {
         let mut all: Vec<_> = all.into_iter().map(|one| (Box::pin(one), None)).collect();
-        poll_fn(|cx| {
+        poll_fn::<(), _>(|cx| {
             for (one, done) in &mut all {
                 if done.is_none()
                     && let Poll::Ready(output) = one.as_mut().poll(cx)

@@ -30,8 +30,8 @@ fn text(json: &str) -> Option<(&str, &str)> {
     let rest = json.strip_prefix('"')?;
     let (text, rest) = rest.split_at(memchr2(b'"', b'\\', rest.as_bytes())?);
     // JSON wants control characters escaped. Without an early end, so that many bytes are compared at once.
-    let allowed = text.bytes().fold(true, |allowed, byte| allowed & (byte >= b' '));
-    Some((text, rest.strip_prefix('"').filter(|_| allowed)?))
+    let lowest = text.bytes().fold(u8::MAX, u8::min);
+    Some((text, rest.strip_prefix('"').filter(|_| lowest >= b' ')?))
 }
 
 #[cfg(test)]
