@@ -9,7 +9,10 @@
 //! the rounds' ratios. In the same run: a receipt for each event, no id twice, none out of order in a stream, and the
 //! server's own count of what it took is ours.
 //!
-//! The engine's share of it is what `durable` measures.
+//! 2026-11-22, 2 cores shared with five builds, without LTO, a CPU each. Server CPU an event, which says more than rates
+//! do on such a machine, with 1, 64 and 256 connections: 308, 34.5 and 21.9 us, of `durable-streams` 153, 22.3 and 17.5;
+//! of its rate 1.1, 1.1 and 1.4, of its p99 0.6, 1.4 and 0.8 (more threads win more of a crowded CPU). NDJSON 223,000
+//! events/s at 2.4 us, SSE 169,000 at 2.6 us (before: 4.3 both).
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 

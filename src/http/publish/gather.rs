@@ -172,7 +172,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_handed_in_together_shares_a_flush_and_each_gets_its_own_receipt() {
-        let (door, store) = door();
+        // Only what comes as one append is more than one event in a commit.
+        let (door, store) = door_over(LogConfig { group_events: 1, ..LogConfig::default() });
         let gather = Gather::new(door.hub.epoch());
         let publish = |n: usize| gather.publish(event(&format!("t/{n}"), "x"));
         let all = all_of((0..100).map(publish));

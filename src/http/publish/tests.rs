@@ -296,8 +296,9 @@ async fn any_number_of_lines_that_came_together_is_answered_in_order() {
     let lines: String = (1..=5000).map(|n| if n % 100 == 0 { "{\n".into() } else { format!("{n}\n") }).collect();
     publisher.send(&lines).await;
     publisher.end();
-    assert!(tokio::time::timeout(Duration::from_millis(50), publisher.line()).await.is_err());
+    let told = tokio::time::timeout(Duration::from_millis(50), publisher.line()).await;
     store.faults().release();
+    assert!(told.is_err(), "nothing is said before what comes first is durable");
     let (mut seq, mut refused) = (0, 0);
     for n in 1..=5000 {
         let line = publisher.line().await.expect("an answer for each");
