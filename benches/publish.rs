@@ -1,36 +1,139 @@
-//! **What does publishing over HTTP cost?**
+//! **What does a durable publish over HTTP cost, beside a server that does nothing else?**
 //!
-//! Over HTTP: events a second on one NDJSON connection with 4,096 on their way, and as POSTs of 64 connections that stay
-//! open, each waiting for its receipt. 256 B an event. What of that is the engine's: `durable`.
+//! 256 B an event, 16 topics, sled. One event a request on 1, 64 and 256 connections that stay open, each with one
+//! request in flight, against `durable-streams` 0.1.5 as durable as it can be (`--durability wal`, its default: an append
+//! is answered after the fdatasync of its log; one stream for each of our topics, a POST an append), when its server is
+//! at hand (`cargo install durable-streams@0.1.5 --root target/contenders`). Then streams poured in on one connection,
+//! NDJSON and SSE, with 16,384 events on their way. The load is one thread of raw bytes on a CPU of its own, the server
+//! has the other; and once more with both wherever the system puts them. Rounds in turn, medians; a ratio is the median of
+//! the rounds' ratios. In the same run: a receipt for each event, no id twice, none out of order in a stream, and the
+//! server's own count of what it took is ours.
 //!
-//! 2026-11-21, 2 cores and a disk shared with four builds, without LTO: NDJSON 128,000 events/s at 4.6 us of CPU, POST
-//! 21,000 events/s at 24.5 us.
+//! 2026-11-22, two runs on 2 cores and a disk shared with five builds, without LTO, a CPU each. Server CPU an event with 1,
+//! 64 and 256 connections: 308 and 268, 34 and 41, 22 and 31 us; of `durable-streams` 153 and 124, 22 and 25, 17 and 22.
+//! Its CPU is thus 0.5, 0.6 and 0.7 to 0.8 of ours. Of its rate 1.1 and 0.9, 1.1 and 1.1, 1.4 and 0.9; of its p99 0.6 and
+//! 1.1, 1.4 and 1.4, 0.8 and 1.1: on a machine this busy these say more about who is scheduled than about the servers.
+//! NDJSON 223,000 and 189,000 events/s at 2.4 and 2.7 us, SSE 169,000 and 230,000 at 2.6 and 2.4 us.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
 mod support;
 
-use std::time::Instant;
+use std::{path::Path, thread::available_parallelism, time::Duration};
 
-use support::{block_on, hub::Hub, report::Report, wire::Publisher};
+use hdrhistogram::Histogram;
+use support::{
+    median,
+    posting::{Dialect, Pouring, Round, Server, pin, post, pour},
+    report::Report,
+};
 
 const BYTES: usize = 256;
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(1);
+/// Events of a stream in one chunk, some 58 KB, and without their receipts.
+const CHUNK: u64 = 200;
+const WINDOW: u64 = 16_384;
+/// Where [`ROUND`]s of the server and of the load run when they have a CPU each.
+const CPUS: (usize, usize) = (0, 1);
 
 fn main() {
     if !support::asked() {
         return;
     }
     let mut report = Report::new("publish");
-    let dir = support::directory();
-    let hub = Hub::start(&dir.path().join("hub"));
-    let publisher = Publisher::new(hub.address, "news", BYTES);
-    let mut over_http = |what: &str, events: u64, publish: &mut dyn FnMut()| {
-        let (begun, cpu) = (Instant::now(), hub.cpu());
-        publish();
-        report.row(format!("HTTP, {what}"), events as f64 / begun.elapsed().as_secs_f64(), "events/s");
-        report.row(format!("HTTP, {what}: CPU"), (hub.cpu() - cpu) * 1e6 / events as f64, "us/event");
-    };
-    over_http("one NDJSON connection", 200_000, &mut || block_on(publisher.pour(0..200_000, 4096)));
-    over_http("64 connections that POST", 20_000, &mut || block_on(publisher.post(0..20_000, 64)));
+    let both = available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
+    for pinned in [true, false].into_iter().filter(|pinned| both || !pinned) {
+        measure(&mut report, pinned);
+    }
     report.finish();
+}
+
+fn measure(report: &mut Report, pinned: bool) {
+    let place = if pinned { "a CPU each" } else { "anywhere" };
+    let dir = support::directory();
+    let cpu = pinned.then_some(CPUS.0);
+    let hub = Path::new(env!("CARGO_BIN_EXE_gapless"));
+    let contender = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/contenders/bin/durable-streams-server");
+    let mut servers =
+        vec![Measured::new("gapless", Server::start(Dialect::Gapless, hub, &dir.path().join("hub"), cpu))];
+    if contender.exists() {
+        let server = Server::start(Dialect::DurableStreams, &contender, &dir.path().join("contender"), cpu);
+        servers.push(Measured::new("durable-streams", server));
+    }
+    pin(pinned.then_some(CPUS.1));
+    for connections in [1, 64, 256] {
+        for _ in 0..ROUNDS {
+            for measured in &mut servers {
+                measured.round(|server| post(server, connections, BYTES, ROUND));
+            }
+        }
+        let ratios = servers.get(1).map(|contender| servers[0].ratios(contender));
+        for measured in &mut servers {
+            measured.tell(report, &format!("POST, {connections} connections, {place}"));
+        }
+        if let Some(ratios) = ratios {
+            report.row(format!("POST, {connections} connections, {place}: of durable-streams' rate"), ratios.0, "");
+            report.row(format!("POST, {connections} connections, {place}: of its p99"), ratios.1, "");
+        }
+    }
+    let hub = &mut servers[0];
+    for (how, what) in [(Pouring::Lines, "NDJSON"), (Pouring::EventStream, "SSE")] {
+        for _ in 0..ROUNDS {
+            hub.round(|server| pour(server, how, BYTES, CHUNK, WINDOW, ROUND));
+        }
+        hub.tell(report, &format!("one {what} stream, {place}"));
+    }
+    for measured in &servers {
+        assert_eq!(measured.server.accepted(BYTES), measured.events, "{} took in what it acknowledged", measured.name);
+    }
+    pin(None);
+}
+
+/// A server and its rounds so far.
+struct Measured {
+    name: &'static str,
+    server: Server,
+    events: u64,
+    rounds: Vec<Figures>,
+}
+
+struct Figures {
+    rate: f64,
+    /// Microseconds of the server's CPU for an event.
+    cpu: f64,
+    acks: Histogram<u64>,
+}
+
+impl Measured {
+    fn new(name: &'static str, server: Server) -> Self {
+        Self { name, server, events: 0, rounds: Vec::new() }
+    }
+
+    fn round(&mut self, publish: impl FnOnce(&Server) -> Round) {
+        let before = self.server.cpu();
+        let Round { events, took, acks } = publish(&self.server);
+        let cpu = (self.server.cpu() - before) * 1e6 / events as f64;
+        self.events += events;
+        self.rounds.push(Figures { rate: events as f64 / took.as_secs_f64(), cpu, acks });
+    }
+
+    /// How its rates and the 99th percentiles of its answers compare with another's, round by round.
+    fn ratios(&self, other: &Self) -> (f64, f64) {
+        let pairs = || self.rounds.iter().zip(&other.rounds);
+        let p99 = |figures: &Figures| figures.acks.value_at_quantile(0.99) as f64;
+        let rates = pairs().map(|(ours, theirs)| ours.rate / theirs.rate).collect();
+        (median(rates), median(pairs().map(|(ours, theirs)| p99(ours) / p99(theirs)).collect()))
+    }
+
+    /// Reports the rounds, and forgets them.
+    fn tell(&mut self, report: &mut Report, what: &str) {
+        let rounds = std::mem::take(&mut self.rounds);
+        let of = |figure: fn(&Figures) -> f64| median(rounds.iter().map(figure).collect());
+        let what = format!("{what}: {}", self.name);
+        report.row(&*what, of(|round| round.rate), "events/s");
+        report.row(format!("{what}, ack p50"), of(|round| round.acks.value_at_quantile(0.5) as f64), "us");
+        report.row(format!("{what}, ack p99"), of(|round| round.acks.value_at_quantile(0.99) as f64), "us");
+        report.row(format!("{what}, CPU"), of(|round| round.cpu), "us/event");
+    }
 }

@@ -9,6 +9,7 @@
 //! | [`machine`] | which processor for whom |
 //! | [`report`] | a table, and the same as JSON |
 //! | [`hub`] | the hub alone, as it comes |
+//! | [`posting`] | publishers over HTTP, and the servers that they are measured against |
 //! | [`store`] | a store made in this process, before the hub opens it |
 //! | [`wire`] | one client that resumes; publishers for the benches of one hub |
 //!
@@ -20,6 +21,7 @@
 pub(crate) mod contender;
 pub(crate) mod hub;
 pub(crate) mod machine;
+pub(crate) mod posting;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod rounds;

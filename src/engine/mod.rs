@@ -41,6 +41,15 @@ pub trait Engine: Send + Sync + 'static {
     /// readable and handed to the [`Observer`]. The queue is bounded: see [`AppendError::Busy`].
     fn append(&self, append: Append) -> Answer<Vec<Receipt>, AppendError>;
 
+    /// Appends each of `events` for itself, in their order: what is wrong with one of them refuses that one alone.
+    /// They share a place in the queue, a commit and an answer, so that many small appends cost one wake of the
+    /// writer and one of whoever waits. The answer has a result for each, and fails as a whole when the commit does.
+    /// Promises what [`Engine::append`] does.
+    ///
+    /// # Errors
+    /// When the queue takes nothing now; the events come back, to be tried again.
+    fn append_each(&self, events: Vec<NewEvent>) -> Result<Answer<Vec<Appended>, AppendError>, Returned>;
+
     /// Reads a page of the log. Blocks on the disk: call it on a thread that may wait.
     ///
     /// # Errors
@@ -147,6 +156,18 @@ pub struct Receipt {
     pub time: Millis,
     /// Live streams it went to.
     pub subscribers: u32,
+}
+
+/// What became of one of the events of [`Engine::append_each`].
+pub type Appended = Result<Receipt, AppendError>;
+
+/// Events that the queue did not take.
+#[derive(Debug, Clone)]
+pub struct Returned {
+    /// As they were given.
+    pub events: Vec<NewEvent>,
+    /// Why.
+    pub error: AppendError,
 }
 
 /// Why nothing was appended. `Display` says what the caller can do.

@@ -2,6 +2,8 @@
 //!
 //! Serves both sides: a stream poured into `POST /publish`, and `gapless tail` reading one.
 
+use memchr::memchr2;
+
 /// What one blank line ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Block {
@@ -58,21 +60,43 @@ impl Parser {
     /// Reads `chunk`, handing each finished block, or the reason why one cannot be had, to `each`.
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(Result<Block, ParseError>)) {
         let mut rest = chunk;
+        while let Some(block) = self.next(&mut rest) {
+            each(block);
+        }
+    }
+
+    /// Reads until a block is finished or cannot be had, and takes off `rest` what it has read; `None` when that is all.
+    pub fn next(&mut self, rest: &mut &[u8]) -> Option<Result<Block, ParseError>> {
         if self.after_cr && !rest.is_empty() {
             self.after_cr = false;
-            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+            *rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
-        while let Some(end) = rest.iter().position(|b| matches!(b, b'\n' | b'\r')) {
-            self.take(&rest[..end]);
-            self.end_line(&mut each);
-            let cr = rest[end] == b'\r';
-            rest = &rest[end + 1..];
-            if cr {
+        while let Some(end) = memchr2(b'\n', b'\r', rest) {
+            let (line, after) = rest.split_at(end);
+            *rest = &after[1..];
+            if after[0] == b'\r' {
                 self.after_cr = rest.is_empty();
-                rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+                *rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+            }
+            let block = if self.line.is_empty() && self.held + line.len() <= self.limit {
+                // It came as a whole, so it is read where it is.
+                self.held += line.len();
+                self.end_line(line)
+            } else {
+                self.take(line);
+                let mut line = std::mem::take(&mut self.line);
+                let block = self.end_line(&line);
+                line.clear();
+                self.line = line;
+                block
+            };
+            if block.is_some() {
+                return block;
             }
         }
         self.take(rest);
+        *rest = &[];
+        None
     }
 
     /// Whether a block has begun that no blank line has ended: an unfinished event at the end of a stream.
@@ -96,9 +120,8 @@ impl Parser {
         }
     }
 
-    fn end_line(&mut self, each: &mut impl FnMut(Result<Block, ParseError>)) {
-        let line = std::mem::take(&mut self.line);
-        let mut bytes = &*line;
+    fn end_line(&mut self, line: &[u8]) -> Option<Result<Block, ParseError>> {
+        let mut bytes = line;
         if std::mem::replace(&mut self.at_start, false) {
             bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         }
@@ -106,19 +129,18 @@ impl Parser {
             self.held = 0;
             let block = std::mem::take(&mut self.block);
             let touched = std::mem::take(&mut self.touched);
-            match self.failed.take() {
-                Some(error) => each(Err(error)),
-                None if touched => each(Ok(block)),
-                None => {}
-            }
-        } else if self.failed.is_none() {
+            return match self.failed.take() {
+                Some(error) => Some(Err(error)),
+                None => touched.then_some(Ok(block)),
+            };
+        }
+        if self.failed.is_none() {
             match std::str::from_utf8(bytes) {
                 Ok(text) => self.field(text),
                 Err(_) => self.failed = Some(ParseError::NotUtf8),
             }
         }
-        self.line = line;
-        self.line.clear();
+        None
     }
 
     fn field(&mut self, line: &str) {

@@ -1,7 +1,13 @@
 //! A whole body in memory, within its bounds: of its size, of the time between its parts, and of all bodies together.
 //! And a whole answer.
 
-use bytes::{Bytes, BytesMut};
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+};
+
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -28,7 +34,7 @@ pub async fn read<B: Body<Data = Bytes>>(
     body: B,
     limit: usize,
 ) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
-    let mut body = std::pin::pin!(body);
+    let mut body = pin!(body);
     let result = read_within(door, headers, body.as_mut(), limit).await;
     if matches!(&result, Err(problem) if problem.code != Code::RequestTimeout) {
         discard(door, headers, body).await;
@@ -39,7 +45,7 @@ pub async fn read<B: Body<Data = Bytes>>(
 async fn read_within<B: Body<Data = Bytes>>(
     door: &Door,
     headers: &HeaderMap,
-    mut body: std::pin::Pin<&mut B>,
+    mut body: Pin<&mut B>,
     limit: usize,
 ) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
     // hyper has checked that it is a number, and that it agrees with what comes.
@@ -47,19 +53,43 @@ async fn read_within<B: Body<Data = Bytes>>(
     let announced = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
     check_size(announced, limit)?;
     let mut reserved = reserve(door, announced)?;
-    let mut bytes = BytesMut::new();
+    // Exactly as large as what is kept, when that is known: an event's data is this allocation.
+    let mut bytes = Vec::with_capacity(announced);
     loop {
-        let Ok(frame) = timeout(door.limits.body_timeout, body.frame()).await else {
+        // The end of what was announced need not be waited for.
+        if announced > 0 && bytes.len() == announced {
+            return Ok((bytes.into(), reserved));
+        }
+        let Some(frame) = soon(door.limits.body_timeout, body.frame()).await else {
             let detail = format!("no more of the body came for {:?}; send it without pauses", door.limits.body_timeout);
             return Err(Problem::new(Code::RequestTimeout, detail));
         };
-        let Some(frame) = frame else { return Ok((bytes.freeze(), reserved)) };
+        let Some(frame) = frame else { return Ok((bytes.into(), reserved)) };
         let frame = frame.map_err(|_| Problem::new(Code::BodyInvalid, "the body broke off; send it again"))?;
         let Ok(data) = frame.into_data() else { continue };
         let size = bytes.len() + data.len();
         check_size(size, limit)?;
         reserved.merge(reserve(door, size.saturating_sub(reserved.num_permits()))?);
         bytes.extend_from_slice(&data);
+    }
+}
+
+/// What `work` comes to, unless it takes longer than `limit`. hyper gives a body that is already there only when it has
+/// been asked once, so a timer is set for what was asked twice.
+async fn soon<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut asked = false;
+    let twice = poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if std::mem::replace(&mut asked, true) => Poll::Ready(None),
+        Poll::Pending => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    match twice.await {
+        Some(output) => Some(output),
+        None => timeout(limit, work).await.ok(),
     }
 }
 
@@ -86,7 +116,7 @@ pub async fn discard<B: Body<Data = Bytes>>(door: &Door, headers: &HeaderMap, bo
     if headers.contains_key(header::EXPECT) {
         return;
     }
-    let mut body = std::pin::pin!(body);
+    let mut body = pin!(body);
     let (deadline, mut dropped) = (Instant::now() + LINGER, 0);
     while dropped <= door.limits.batch_bytes {
         match timeout_at(deadline, body.frame()).await {
@@ -98,8 +128,9 @@ pub async fn discard<B: Body<Data = Bytes>>(door: &Door, headers: &HeaderMap, bo
 
 /// 200 with JSON. Never cached: what it says is true only now. The line is ended, because terminals show it.
 #[must_use]
-pub fn json(mut text: String) -> Answer {
-    text.push('\n');
+pub fn json(text: impl Into<Vec<u8>>) -> Answer {
+    let mut text = text.into();
+    text.push(b'\n');
     let mut answer = Answer::new(full(text));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

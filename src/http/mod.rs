@@ -48,6 +48,7 @@ pub mod wire;
 pub use answer::{Answer, Body, full, made};
 use operators::rates::Rates;
 use problem::{Code, Problem};
+use publish::gather::Gather;
 use stream::streams::Streams;
 
 /// What every handler on every core needs.
@@ -74,6 +75,8 @@ pub struct Core {
     pub index: usize,
     /// Its open streams.
     pub streams: Rc<Streams>,
+    /// Its publishers' events on their way to the engine.
+    pub gather: Gather,
 }
 
 /// Bounds of the door, each with its reason in docs/OPERATIONS.md.

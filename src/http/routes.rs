@@ -112,7 +112,7 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
 async fn enter(room: Room, core: &Rc<Core>, request: Request<Incoming>) -> Result<Answer, Problem> {
     let door = &core.door;
     match room {
-        Room::Publish => publish::handle(door, request).await,
+        Room::Publish => publish::handle(door, &core.gather, request).await,
         Room::Events if request.method() == Method::POST => events::post(core, request).await,
         Room::Events => events::get(core, request).await,
         Room::Topics => topics::handle(door, request).await,

@@ -19,13 +19,9 @@ use tokio::{
 
 use super::{
     Beyond, Body, Core, Door,
+    publish::gather::Gather,
     routes::Routes,
-    stream::{
-        fan_out::fan_out,
-        line::Stream,
-        streams::{Streams, TICK},
-        takeover::Handover,
-    },
+    stream::{fan_out::fan_out, line::Stream, streams::TICK, takeover::Handover},
     wire::{Wire, Wires},
 };
 
@@ -66,10 +62,12 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// When the listener cannot be used at all.
 pub async fn serve(door: Arc<Door>, index: usize, listener: std::net::TcpListener) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let core = Rc::new(Core { door, index, streams: Rc::new(Streams::default()) });
+    let gather = Gather::new(door.hub.epoch());
+    let core = Rc::new(Core { door, index, streams: Rc::default(), gather });
     let wires = Rc::new(Wires::default());
     let routes = Rc::new(Routes::default());
     spawn_local(fan_out(Rc::clone(&core)));
+    spawn_local(hand_in(Rc::clone(&core)));
     spawn_local(tick(Rc::clone(&core), Rc::clone(&wires)));
     spawn_local(end_streams(Rc::clone(&core)));
     let accepting = accept(&core, &wires, &routes, &listener);
@@ -78,6 +76,10 @@ pub async fn serve(door: Arc<Door>, index: usize, listener: std::net::TcpListene
         () = core.door.drain.ended() => {}
     }
     Ok(())
+}
+
+async fn hand_in(core: Rc<Core>) {
+    core.gather.run(&core.door.hub).await;
 }
 
 /// The core's one clock: keepalives, stalled clients, and on the first core what the whole process needs.
@@ -158,6 +160,7 @@ async fn converse(core: Rc<Core>, wires: Rc<Wires>, routes: Rc<Routes>, socket: 
         .max_buf_size(limits.headers_bytes)
         .serve_connection(io, service);
     let result = tokio::select! {
+        biased;
         result = drive(&mut connection, &handover) => result,
         () = core.door.drain.begun() => tokio::select! {
             result = drive(&mut connection, &handover) => result,

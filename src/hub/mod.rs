@@ -19,8 +19,11 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    engine::{Answer, Append, AppendError, Engine, ReadError, ReadRequest, Receipt, Status, TopicChange, TopicState},
-    event::{Epoch, Seq, TopicName},
+    engine::{
+        Answer, Append, AppendError, Appended, Engine, ReadError, ReadRequest, Receipt, Returned, Status, TopicChange,
+        TopicState,
+    },
+    event::{Epoch, NewEvent, Seq, TopicName},
 };
 
 pub mod board;
@@ -99,6 +102,14 @@ impl Hub {
     /// Says why nothing was appended.
     pub async fn publish(&self, append: Append) -> Result<Vec<Receipt>, AppendError> {
         self.engine.append(append).await
+    }
+
+    /// Appends each of `events` for itself, in their order; answers as [`Hub::publish`] does, with a result for each.
+    ///
+    /// # Errors
+    /// When the engine's queue takes nothing now; the events come back, to be tried again.
+    pub fn publish_each(&self, events: Vec<NewEvent>) -> Result<Answer<Vec<Appended>, AppendError>, Returned> {
+        self.engine.append_each(events)
     }
 
     /// What is known of a topic; `None` when it is not in use.

@@ -47,6 +47,25 @@ pub(crate) fn an_append_is_taken_whole_or_not_at_all<B: Bed>() {
     assert_eq!(receipts.iter().map(|receipt| receipt.seq.0).collect::<Vec<_>>(), [2, 3, 4]);
 }
 
+pub(crate) fn what_is_appended_each_for_itself_is_refused_one_by_one_and_shares_a_commit<B: Bed>() {
+    let house = House::<B>::new();
+    let each = |events| wait(house.engine.append_each(events).expect("the queue is empty")).expect("committed");
+    house.append(plain(vec![closing("closed")])).expect("accepted");
+    let results = each(vec![event("a", "1"), event("closed", "2"), closing("b"), event("b", "3"), event("a", "4")]);
+    let told = |(result, name): (&crate::engine::Appended, &str)| match result {
+        Ok(receipt) => (receipt.topic.as_str() == name).then_some(receipt.seq.0).expect("its own topic"),
+        Err(error) => {
+            assert_eq!(*error, AppendError::Closed { topic: topic(name) });
+            0
+        }
+    };
+    let told: Vec<u64> = results.iter().zip(["a", "closed", "b", "b", "a"]).map(told).collect();
+    assert_eq!(told, [2, 0, 3, 0, 4]);
+    assert_eq!(house.engine.status().commits_total, 2);
+    assert_eq!(short(&house.read(&["a", "b"], From::Earliest)), ["2", "3", "4"]);
+    assert_eq!(house.heard.turns.lock().last().map(|(name, _)| name.clone()), Some(topic("b")));
+}
+
 pub(crate) fn an_append_may_depend_on_the_last_id<B: Bed>() {
     let house = House::<B>::new();
     let append = |expect, names: &[&str]| {

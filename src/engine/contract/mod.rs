@@ -292,6 +292,7 @@ promises! {
         nothing_is_acknowledged_before_it_was_readable_and_handed_up,
         concurrent_appenders_share_commits_and_are_heard_once_in_order,
         an_append_is_taken_whole_or_not_at_all,
+        what_is_appended_each_for_itself_is_refused_one_by_one_and_shares_a_commit,
         an_append_may_depend_on_the_last_id,
         a_retry_gets_the_first_receipts_and_adds_nothing,
         a_retry_is_known_after_a_restart,

@@ -15,7 +15,7 @@ use super::{
     store::{Commit, KeyRecord, Store, TopicKey},
 };
 use crate::{
-    engine::{Append, AppendError, Expect, Receipt},
+    engine::{Append, AppendError, Appended, Expect, Receipt},
     event::{Event, EventId, Millis, NewEvent, Seq, TopicName},
 };
 
@@ -131,6 +131,18 @@ impl<'a, S: Store> Group<'a, S> {
             self.commit.keys.push(KeyRecord { key, time: self.commit.time, receipts });
         }
         Outcome::Staged(receipts)
+    }
+
+    /// Takes in each of `events` for itself, unless its topic is closed.
+    pub(super) fn decide_each(&mut self, events: Vec<NewEvent>) -> Vec<Appended> {
+        let decide = |event: NewEvent| {
+            let at = self.find(&event.topic);
+            if self.topics[at].closed {
+                return Err(AppendError::Closed { topic: event.topic });
+            }
+            Ok(self.stage(event, at))
+        };
+        events.into_iter().map(decide).collect()
     }
 
     fn check(&self, append: &Append, named: &[usize]) -> Result<(), AppendError> {

@@ -28,15 +28,15 @@ use tokio::sync::oneshot;
 use self::{
     core::Core,
     idempotency::Idempotency,
-    queue::{Job, Pending},
+    queue::{Job, Pending, Replies},
     retention::Retention,
     writer::Writer,
 };
 use super::{
-    Answer, Append, AppendError, Engine, Observer, Page, ReadError, ReadRequest, Receipt, Status, TopicChange,
-    TopicState,
+    Answer, Append, AppendError, Appended, Engine, Observer, Page, ReadError, ReadRequest, Receipt, Returned, Status,
+    TopicChange, TopicState,
 };
-use crate::event::{Epoch, Seq, TopicName};
+use crate::event::{Epoch, NewEvent, Seq, TopicName};
 
 mod chores;
 mod config;
@@ -102,12 +102,16 @@ impl<S: Store> LogEngine<S> {
     /// Puts a job in the queue now, so that dropping the answer cancels nothing.
     fn ask<T: Send + 'static>(&self, job: impl FnOnce(queue::Reply<T>) -> Job) -> Answer<T, AppendError> {
         let (reply, answer) = oneshot::channel();
-        let queued = self.core.queue.push(job(reply));
-        Box::pin(async move {
-            queued?;
-            answer.await.unwrap_or_else(|_| Err(AppendError::Unavailable { reason: "the engine has ended".into() }))
-        })
+        match self.core.queue.push(job(reply)) {
+            Ok(()) => when_answered(answer),
+            Err((error, _)) => Box::pin(std::future::ready(Err(error))),
+        }
     }
+}
+
+fn when_answered<T: Send + 'static>(answer: oneshot::Receiver<Result<T, AppendError>>) -> Answer<T, AppendError> {
+    let ended = |_| Err(AppendError::Unavailable { reason: "the engine has ended".into() });
+    Box::pin(async move { answer.await.unwrap_or_else(ended) })
 }
 
 impl<S: Store> Engine for LogEngine<S> {
@@ -124,7 +128,16 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn append(&self, append: Append) -> Answer<Vec<Receipt>, AppendError> {
-        self.ask(|reply| Job::Append(Pending::new(append, reply)))
+        self.ask(|reply| Job::Append(Pending::new(append, Replies::Whole(reply))))
+    }
+
+    fn append_each(&self, events: Vec<NewEvent>) -> Result<Answer<Vec<Appended>, AppendError>, Returned> {
+        let (reply, answer) = oneshot::channel();
+        let append = Append { events, expect: None, key: None };
+        let refused = self.core.queue.push(Job::Append(Pending::new(append, Replies::Each(reply)))).err();
+        let Some((error, job)) = refused else { return Ok(when_answered(answer)) };
+        let Job::Append(Pending { append, .. }) = job else { unreachable!("a job comes back as it was") };
+        Err(Returned { events: append.events, error })
     }
 
     fn read(&self, request: &ReadRequest) -> Result<Page, ReadError> {

@@ -11,7 +11,7 @@ use super::{
     store::TopicKey,
 };
 use crate::{
-    engine::{Append, AppendError, Receipt, TopicChange, TopicState},
+    engine::{Append, AppendError, Appended, Receipt, TopicChange, TopicState},
     event::TopicName,
 };
 
@@ -21,13 +21,21 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
 /// An append and who waits for it.
 pub(super) struct Pending {
     pub(super) append: Append,
-    pub(super) reply: Reply<Vec<Receipt>>,
+    pub(super) reply: Replies,
     /// Where the answer is handed out; `None` for at once.
     pub(super) desk: Option<Arc<Desk>>,
     /// What it costs the queue.
     pub(super) cost: usize,
     /// Bytes of its data.
     bytes: usize,
+}
+
+/// What an append's answer is to be.
+pub(super) enum Replies {
+    /// All of it, or why nothing.
+    Whole(Reply<Vec<Receipt>>),
+    /// Its events each for itself; it has neither condition nor key.
+    Each(Reply<Vec<Appended>>),
 }
 
 /// What the writer is asked to do.
@@ -69,15 +77,19 @@ impl Queue {
     /// Puts a job at the end.
     ///
     /// # Errors
-    /// When the queue is full, or refuses.
-    pub(super) fn push(&self, job: Job) -> Result<(), AppendError> {
+    /// When the queue is full, or refuses; gives the job back.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a job that came back is tried again, and a box would be for that alone"
+    )]
+    pub(super) fn push(&self, job: Job) -> Result<(), (AppendError, Job)> {
         let mut state = self.state.lock();
         if let Some(reason) = &state.refusing {
-            return Err(AppendError::Unavailable { reason: Arc::clone(reason) });
+            return Err((AppendError::Unavailable { reason: Arc::clone(reason) }, job));
         }
         let bytes = state.bytes + job.cost();
         if bytes > self.max_bytes && state.bytes > 0 {
-            return Err(AppendError::Busy);
+            return Err((AppendError::Busy, job));
         }
         state.bytes = bytes;
         state.jobs.push_back(job);
@@ -155,7 +167,7 @@ impl State {
 
 impl Pending {
     /// Weighed here, by whoever asks, and not by the writer.
-    pub(super) fn new(append: Append, reply: Reply<Vec<Receipt>>) -> Self {
+    pub(super) fn new(append: Append, reply: Replies) -> Self {
         let (mut cost, mut bytes) = (0, 0);
         for event in &append.events {
             bytes += event.data.len();
@@ -177,7 +189,8 @@ impl Job {
 
     fn refuse(self, error: &AppendError) {
         match self {
-            Self::Append(pending) => drop(pending.reply.send(Err(error.clone()))),
+            Self::Append(Pending { reply: Replies::Whole(reply), .. }) => drop(reply.send(Err(error.clone()))),
+            Self::Append(Pending { reply: Replies::Each(reply), .. }) => drop(reply.send(Err(error.clone()))),
             Self::Configure(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Delete(_, reply) => drop(reply.send(Err(error.clone()))),
             Self::Remember(_) => {}

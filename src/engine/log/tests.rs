@@ -87,6 +87,23 @@ fn what_waits_shares_one_commit() {
 }
 
 #[test]
+fn events_that_a_full_queue_does_not_take_come_back_and_a_refused_commit_refuses_all() {
+    let house = Memory::with(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
+    faults(&house).hold();
+    let events: Vec<_> = ["1", "2", "3", "4", "5"].map(|data| event("a", data)).to_vec();
+    let first = house.engine.append_each(events.clone()).expect("the queue is empty");
+    let returned = house.engine.append_each(events.clone()).err().expect("the queue is full");
+    house.until("the writer waits", |_| faults(&house).writes() == 1);
+    faults(&house).set_full(true);
+    faults(&house).release();
+    assert_eq!((returned.events, returned.error), (events.clone(), AppendError::Busy));
+    assert_eq!(wait(first), Err(AppendError::Full));
+    faults(&house).set_full(false);
+    let receipts = wait(house.engine.append_each(events).expect("room again")).expect("committed");
+    assert_eq!(receipts[0].as_ref().map(|receipt| receipt.seq), Ok(Seq(1)), "nothing was used up");
+}
+
+#[test]
 fn a_group_is_bounded_by_events_and_by_bytes() {
     for (group_events, group_bytes) in [(10, usize::MAX), (usize::MAX, 100)] {
         let house = Memory::with(LogConfig { group_events, group_bytes, ..LogConfig::default() });

@@ -8,15 +8,15 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     core::Core,
-    desk::{Letter, Mail},
+    desk::{Desk, Letter, Mail},
     group::{Group, Outcome, Staged},
     idempotency::Idempotency,
-    queue::{Job, Pending, Work},
+    queue::{Job, Pending, Replies, Reply, Work},
     slot::{Flag, Slot},
     store::{Commit, Store, StoreError, TopicKey, TopicSettings},
 };
 use crate::{
-    engine::{AppendError, TopicChange, TopicState, Turn},
+    engine::{AppendError, Appended, Receipt, TopicChange, TopicState, Turn},
     event::{Event, Millis, Seq, TopicName},
 };
 
@@ -49,18 +49,17 @@ impl<S: Store> Writer<S> {
         let time = self.core.now().max(self.last_time);
         self.idempotency.forget_old(time);
         let mut making = Group::new(&self.core, &self.idempotency, self.next, time, events);
-        let outcomes: Vec<_> = group.into_iter().map(|it| (making.decide(it.append), it.reply, it.desk)).collect();
+        let decide = |it: Pending| match it.reply {
+            Replies::Whole(reply) => Decided::Whole(making.decide(it.append), it.desk, reply),
+            Replies::Each(reply) => Decided::Each(making.decide_each(it.append.events), reply),
+        };
+        let decided: Vec<_> = group.into_iter().map(decide).collect();
         let (commit, topics, next) = making.finish();
         let result = self.commit(commit, topics, next);
         self.core.queue.done(cost);
         let mut mail = Mail::default();
-        for (outcome, reply, desk) in outcomes {
-            let answer = match (outcome, &result) {
-                (Outcome::Known(receipts), _) | (Outcome::Staged(receipts), Ok(())) => Ok(receipts),
-                (Outcome::Refused(error), Ok(())) => Err(error),
-                (Outcome::Staged(_) | Outcome::Refused(_), Err(error)) => Err(error.clone()),
-            };
-            mail.add(desk, Letter { reply, answer });
+        for decided in decided {
+            decided.answer(&result, &mut mail);
         }
         mail.send();
     }
@@ -191,6 +190,30 @@ impl<S: Store> Writer<S> {
                 self.core.queue.fail(&reason);
                 AppendError::Unavailable { reason }
             }
+        }
+    }
+}
+
+/// An append that was decided, and who waits for its answer.
+enum Decided {
+    Whole(Outcome, Option<Arc<Desk>>, Reply<Vec<Receipt>>),
+    Each(Vec<Appended>, Reply<Vec<Appended>>),
+}
+
+impl Decided {
+    /// Answers when the commit has come to `result`. Whoever asked may have gone.
+    fn answer(self, result: &Result<(), AppendError>, mail: &mut Mail) {
+        match self {
+            Self::Whole(outcome, desk, reply) => {
+                let answer = match (outcome, result) {
+                    (Outcome::Known(receipts), _) | (Outcome::Staged(receipts), Ok(())) => Ok(receipts),
+                    (Outcome::Refused(error), Ok(())) => Err(error),
+                    (Outcome::Staged(_) | Outcome::Refused(_), Err(error)) => Err(error.clone()),
+                };
+                mail.add(desk, Letter { reply, answer });
+            }
+            // A refusal, too, may rest on what the commit was to make true.
+            Self::Each(all, reply) => drop(reply.send(result.clone().map(|()| all))),
         }
     }
 }

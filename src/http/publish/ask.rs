@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
+use super::names::Names;
 use crate::{
     engine::Expect,
     event::{Data, EventId, EventName, NewEvent, TopicName, record::MAX_RETRY_MS},
@@ -43,9 +44,9 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    pub(super) fn new(head: &Parts) -> Result<Self, Problem> {
+    pub(super) fn new(head: &Parts, names: &mut Names) -> Result<Self, Problem> {
         let query = Query::new(head.uri.query());
-        let topic = query.one("topic")?.map(TopicName::new).transpose()?;
+        let topic = query.one("topic")?.map(|text| names.topic(text)).transpose()?;
         let retry = query.number("retry", 0, MAX_RETRY_MS.into())?;
         let ask = Self {
             form: form(&head.headers, topic.is_some())?,
@@ -162,7 +163,7 @@ impl Ask {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Self::new(&request.body(()).expect("valid").into_parts().0)
+        Self::new(&request.body(()).expect("valid").into_parts().0, &mut Names::default())
     }
 }
 

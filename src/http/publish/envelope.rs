@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Shape, ask::Ask, json};
+use super::{Shape, ask::Ask, json, names::Names, plain};
 use crate::{
     event::{Data, EventName, NewEvent, TopicName, record::MAX_RETRY_MS, record::NotUtf8},
     http::problem::{Code, Problem},
@@ -28,19 +28,24 @@ const NO_TOPIC: &str = "name the topic: POST /publish?topic=notices with the dat
 #[serde(deny_unknown_fields)]
 struct Envelope<'a> {
     #[serde(borrow)]
-    topic: Option<Cow<'a, str>>,
+    topic: Option<Text<'a>>,
     data: &'a RawValue,
     #[serde(borrow)]
-    event: Option<Cow<'a, str>>,
+    event: Option<Text<'a>>,
     retry: Option<u32>,
     close: Option<&'a RawValue>,
 }
+
+/// A string, copied only when it has escapes: serde borrows a `Cow` that stands by itself, and copies one in an `Option`.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The events of a whole JSON body, in order.
 pub(super) fn parse(body: &[u8], ask: &Ask, event_bytes: usize) -> Result<(Vec<NewEvent>, Shape), Problem> {
     let text = text(body)?;
     match text.trim_ascii_start().bytes().next() {
-        Some(b'{') => Ok((vec![one(text, ask, event_bytes)?], Shape::One)),
+        Some(b'{') => Ok((vec![one(text, ask, &mut Names::default(), event_bytes)?], Shape::One)),
         Some(b'[') => {
             let mut events = batch(text, &Ask { close: false, ..ask.clone() }, event_bytes)?;
             if ask.close {
@@ -53,14 +58,17 @@ pub(super) fn parse(body: &[u8], ask: &Ask, event_bytes: usize) -> Result<(Vec<N
 }
 
 /// One envelope.
-pub(super) fn one(text: &str, ask: &Ask, event_bytes: usize) -> Result<NewEvent, Problem> {
+pub(super) fn one(text: &str, ask: &Ask, names: &mut Names, event_bytes: usize) -> Result<NewEvent, Problem> {
+    if let Some((topic, data)) = plain::envelope(text.strip_suffix('\r').unwrap_or(text)) {
+        return Ok(ask.event(names.topic(topic)?, sized(data.into(), event_bytes)?));
+    }
     if !text.trim_ascii_start().starts_with('{') {
         return Err(Problem::new(Code::BodyInvalid, "an envelope is a JSON object: {\"topic\":…,\"data\":…}"));
     }
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| json::malformed(&error))?;
     let topic = envelope.topic.ok_or_else(|| Problem::new(Code::TopicInvalid, NO_TOPIC))?;
-    let mut event = ask.event(TopicName::new(&topic)?, sized(json::data(envelope.data)?.into(), event_bytes)?);
-    if let Some(name) = envelope.event {
+    let mut event = ask.event(names.topic(&topic.0)?, sized(json::data(envelope.data)?, event_bytes)?);
+    if let Some(Text(name)) = envelope.event {
         event.name = EventName::new(&name)?;
     }
     if let Some(ms) = envelope.retry {
@@ -77,8 +85,11 @@ pub(super) fn one(text: &str, ask: &Ask, event_bytes: usize) -> Result<NewEvent,
 
 /// A line of bare JSON, for the query's topic.
 pub(super) fn bare(text: &str, topic: &TopicName, ask: &Ask, event_bytes: usize) -> Result<NewEvent, Problem> {
+    if let Some(data) = plain::string(text.strip_suffix('\r').unwrap_or(text)) {
+        return Ok(ask.event(topic.clone(), sized(data.into(), event_bytes)?));
+    }
     let value: &RawValue = serde_json::from_str(text).map_err(|error| json::malformed(&error))?;
-    Ok(ask.event(topic.clone(), sized(json::data(value)?.into(), event_bytes)?))
+    Ok(ask.event(topic.clone(), sized(json::data(value)?, event_bytes)?))
 }
 
 /// The text of a JSON body.
@@ -106,7 +117,7 @@ fn batch(text: &str, ask: &Ask, event_bytes: usize) -> Result<Vec<NewEvent>, Pro
     let mut found = None;
     let mut json = serde_json::Deserializer::from_str(text);
     let events = json
-        .deserialize_seq(Batch { ask, event_bytes, problem: &mut found })
+        .deserialize_seq(Batch { ask, names: Names::default(), event_bytes, problem: &mut found })
         .and_then(|events| json.end().map(|()| events))
         .map_err(|error| found.unwrap_or_else(|| json::malformed(&error)))?;
     if events.is_empty() {
@@ -117,6 +128,7 @@ fn batch(text: &str, ask: &Ask, event_bytes: usize) -> Result<Vec<NewEvent>, Pro
 
 struct Batch<'a> {
     ask: &'a Ask,
+    names: Names,
     event_bytes: usize,
     /// What was wrong with an envelope; a serde error could carry its words only.
     problem: &'a mut Option<Problem>,
@@ -129,11 +141,12 @@ impl<'de> Visitor<'de> for Batch<'_> {
         f.write_str("an array of envelopes")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<Self::Value, A::Error> {
         let mut events = Vec::new();
         while let Some(item) = array.next_element::<&RawValue>()? {
             let event = if events.len() < MAX_EVENTS {
-                one(item.get(), self.ask, self.event_bytes).map_err(|problem| problem.at(format!("[{}]", events.len())))
+                let event = one(item.get(), self.ask, &mut self.names, self.event_bytes);
+                event.map_err(|problem| problem.at(format!("[{}]", events.len())))
             } else {
                 let detail = format!("the batch has more than {MAX_EVENTS} events; split it");
                 Err(Problem::new(Code::TooLarge, detail))

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::Body;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -48,6 +48,8 @@ pub(super) struct Intake<B> {
     waiting: Option<(Bytes, Place)>,
     /// Places of `chunk` and of what the source holds.
     reserved: OwnedSemaphorePermit,
+    /// Bytes of items that were taken and not released.
+    taken: usize,
     /// Bytes taken off chunks since the last item.
     spent: usize,
     end: Option<End>,
@@ -67,6 +69,7 @@ impl<B: Body<Data = Bytes>> Intake<B> {
             chunk: Bytes::new(),
             waiting: None,
             reserved,
+            taken: 0,
             spent: 0,
             end: None,
         }
@@ -99,7 +102,7 @@ impl<B: Body<Data = Bytes>> Intake<B> {
             match ready!(self.body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        self.waiting = Some((data.clone(), self.place(data.len())));
+                        self.admit(data);
                     }
                 }
                 Some(Err(_)) => self.end = Some(End::Broken),
@@ -109,31 +112,41 @@ impl<B: Body<Data = Bytes>> Intake<B> {
         Poll::Ready(())
     }
 
-    /// The next event of what was read, with its places; `None` when more must be read first.
-    pub(super) fn next(&mut self) -> Option<(Item, OwnedSemaphorePermit)> {
-        let before = self.chunk.len();
-        let mut item = self.source.next(&mut self.chunk);
-        self.spent += before - self.chunk.len();
+    /// The next event of what was read; `None` when more must be read first.
+    pub(super) fn next(&mut self) -> Option<Item> {
+        let mut rest = &*self.chunk;
+        let mut item = self.source.next(&mut rest);
+        let read = self.chunk.len() - rest.len();
+        self.chunk.advance(read);
+        self.spent += read;
         if item.is_none() && self.end == Some(End::Whole) {
             item = self.source.finish();
         }
-        if let Some(item) = item {
-            let permit = self.release(self.spent);
-            return Some((item, permit));
+        if item.is_some() {
+            self.taken += std::mem::take(&mut self.spent);
         }
-        // Blank lines, comments and what is skipped are in memory no more.
-        drop(self.release(self.spent.saturating_sub(self.source.held())));
-        None
+        item
     }
 
-    fn release(&mut self, bytes: usize) -> OwnedSemaphorePermit {
-        self.spent -= bytes;
+    /// The places of all that [`Intake::next`] has given since this was called last. Blank lines, comments and what is
+    /// skipped are in memory no more, so their places go with them.
+    pub(super) fn release(&mut self) -> OwnedSemaphorePermit {
+        let idle = self.spent.saturating_sub(self.source.held());
+        self.spent -= idle;
+        let bytes = std::mem::take(&mut self.taken) + idle;
         self.reserved.split(bytes).expect("every byte of a chunk has its place")
     }
 
-    fn place(&self, bytes: usize) -> Place {
-        let (inflight, patience) = (self.inflight.clone(), self.patience);
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        Box::pin(async move { timeout(patience, inflight.acquire_many_owned(bytes)).await.ok()?.ok() })
+    /// Takes `data` as the next chunk if there is a place for it, else waits for one.
+    fn admit(&mut self, data: Bytes) {
+        let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let (inflight, patience) = (Arc::clone(&self.inflight), self.patience);
+        if let Ok(permit) = Arc::clone(&inflight).try_acquire_many_owned(bytes) {
+            self.reserved.merge(permit);
+            self.chunk = data;
+        } else {
+            let place = async move { timeout(patience, inflight.acquire_many_owned(bytes)).await.ok()?.ok() };
+            self.waiting = Some((data, Box::pin(place)));
+        }
     }
 }

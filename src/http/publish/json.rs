@@ -4,15 +4,24 @@
 
 use serde_json::value::RawValue;
 
-use crate::http::problem::{Code, Problem};
+use super::plain;
+use crate::{
+    event::Data,
+    http::problem::{Code, Problem},
+};
 
 /// Arrays and objects inside one another at most: what most JSON readers take (serde_json's own limit), so that no
 /// subscriber is given what it cannot read.
 const MAX_DEPTH: usize = 128;
 
 /// The data of an event: a string's text, any other JSON compact.
-pub(super) fn data(value: &RawValue) -> Result<String, Problem> {
-    if value.get().starts_with('"') { text(value.get()) } else { compact(value.get()) }
+pub(super) fn data(value: &RawValue) -> Result<Data, Problem> {
+    let json = value.get();
+    match plain::string(json) {
+        Some(text) => Ok(text.into()),
+        None if json.starts_with('"') => text(json).map(Data::from),
+        None => compact(json).map(Data::from),
+    }
 }
 
 /// The text of a JSON string whose grammar was checked: only half a character can still be wrong with it.
@@ -74,7 +83,7 @@ mod tests {
     use super::*;
 
     fn parse(json: &str) -> Result<String, Problem> {
-        data(serde_json::from_str(json).map_err(|error| malformed(&error))?)
+        data(serde_json::from_str(json).map_err(|error| malformed(&error))?).map(|data| data.as_str().to_owned())
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! A byte stream cut into lines, a chunk at a time, holding at most one line of bounded length.
 
-use bytes::{Buf, Bytes, BytesMut};
+use std::borrow::Cow;
+
+use memchr::memchr;
 
 /// What stands between two line feeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Line {
-    /// The line, without its line feed.
-    Text(Bytes),
+pub(super) enum Line<'a> {
+    /// The line, without its line feed: where it came, unless it came in parts.
+    Text(Cow<'a, [u8]>),
     /// It had more bytes than the limit, and is gone.
     TooLong,
 }
@@ -15,42 +17,40 @@ pub(super) enum Line {
 #[derive(Debug)]
 pub(super) struct Lines {
     limit: usize,
-    held: BytesMut,
+    held: Vec<u8>,
     /// The rest of a line that was too long is being dropped.
     skipping: bool,
 }
 
 impl Lines {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, held: BytesMut::new(), skipping: false }
+        Self { limit, held: Vec::new(), skipping: false }
     }
 
     /// Takes the next line off `chunk`; `None` when all of `chunk` is taken and no line has ended.
-    pub(super) fn next(&mut self, chunk: &mut Bytes) -> Option<Line> {
-        let end = chunk.iter().position(|&b| b == b'\n');
-        let part = chunk.split_to(end.unwrap_or(chunk.len()));
+    pub(super) fn next<'a>(&mut self, chunk: &mut &'a [u8]) -> Option<Line<'a>> {
+        let end = memchr(b'\n', chunk);
+        let (part, rest) = chunk.split_at(end.unwrap_or(chunk.len()));
+        *chunk = rest.get(1..).unwrap_or_default();
         if self.skipping || self.held.len() + part.len() > self.limit {
-            self.held = BytesMut::new();
+            self.held = Vec::new();
             self.skipping = end.is_none();
-            chunk.advance(end.map_or(0, |_| 1));
             return end.map(|_| Line::TooLong);
         }
         if end.is_some() && self.held.is_empty() {
-            chunk.advance(1);
-            return Some(Line::Text(part));
+            return Some(Line::Text(Cow::Borrowed(part)));
         }
-        self.held.extend_from_slice(&part);
+        self.held.extend_from_slice(part);
         end?;
-        chunk.advance(1);
-        Some(Line::Text(std::mem::take(&mut self.held).freeze()))
+        Some(Line::Text(Cow::Owned(std::mem::take(&mut self.held))))
     }
 
     /// The last line, which no line feed has ended.
-    pub(super) fn finish(&mut self) -> Option<Line> {
+    pub(super) fn finish(&mut self) -> Option<Line<'static>> {
         if std::mem::take(&mut self.skipping) {
             return Some(Line::TooLong);
         }
-        (!self.held.is_empty()).then(|| Line::Text(std::mem::take(&mut self.held).freeze()))
+        (!self.held.is_empty()).then(|| Line::Text(Cow::Owned(std::mem::take(&mut self.held))))
     }
 
     /// Bytes of an unfinished line.
@@ -68,7 +68,7 @@ mod tests {
         let mut all = Vec::new();
         let mut most_held = 0;
         for chunk in text.as_bytes().chunks(size) {
-            let mut chunk = Bytes::copy_from_slice(chunk);
+            let mut chunk = chunk;
             while let Some(line) = lines.next(&mut chunk) {
                 all.push(line);
             }
@@ -78,7 +78,7 @@ mod tests {
         all.extend(lines.finish());
         assert!(most_held <= 5);
         let show = |line| match line {
-            Line::Text(text) => String::from_utf8(text.to_vec()).expect("UTF-8"),
+            Line::Text(text) => String::from_utf8(text.into_owned()).expect("UTF-8"),
             Line::TooLong => "TOO LONG".into(),
         };
         all.into_iter().map(show).collect()

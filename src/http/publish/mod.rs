@@ -14,6 +14,8 @@ use http::{Request, request::Parts};
 
 use self::{
     ask::{Ask, Form},
+    gather::Gather,
+    names::Names,
     receipt::Receipts,
 };
 use super::{Answer, Door, body, problem::Problem};
@@ -24,11 +26,14 @@ use crate::{
 
 mod ask;
 mod envelope;
+pub mod gather;
 mod intake;
 mod json;
 mod key;
 mod lines;
+mod names;
 mod pipeline;
+mod plain;
 mod receipt;
 mod source;
 mod stream;
@@ -40,16 +45,16 @@ enum Shape {
     Many,
 }
 
-/// Answers `POST /publish`.
+/// Answers `POST /publish`. [`Gather::run`] must be running.
 ///
 /// # Errors
 /// Says why nothing was published. A stream is answered at once, and says so in the place of the line's receipt.
-pub async fn handle<B>(door: &Door, request: Request<B>) -> Result<Answer, Problem>
+pub async fn handle<B>(door: &Door, gather: &Gather, request: Request<B>) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes> + 'static,
 {
     let (head, body) = request.into_parts();
-    let ask = match door.admit(&head.extensions).and_then(|()| Ask::new(&head)) {
+    let ask = match door.admit(&head.extensions).and_then(|()| gather.ask(&head)) {
         Ok(ask) => ask,
         Err(problem) => {
             body::discard(door, &head.headers, body).await;
@@ -58,28 +63,36 @@ where
     };
     match ask.form {
         Form::Lines | Form::EventStream => Ok(stream::answer(door, ask, body)),
-        Form::Raw | Form::Json => whole(door, &ask, &head, body).await,
+        Form::Raw | Form::Json => whole(door, gather, &ask, head, body).await,
     }
 }
 
 /// A publish that is there as a whole before any of it is committed: all or nothing.
-async fn whole<B>(door: &Door, ask: &Ask, head: &Parts, body: B) -> Result<Answer, Problem>
+async fn whole<B>(door: &Door, gather: &Gather, ask: &Ask, head: Parts, body: B) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let limit = if ask.form == Form::Raw { door.limits.event_bytes } else { door.limits.batch_bytes };
     let (bytes, reserved) = body::read(door, &head.headers, body, limit).await?;
-    let (events, shape) = match &ask.topic {
+    // It holds on to the connection's buffer, which can be used again while the event is written.
+    drop(head);
+    let (mut events, shape) = match &ask.topic {
         Some(topic) => (vec![ask.event(topic.clone(), Data::new(bytes)?)], Shape::One),
         None => envelope::parse(&bytes, ask, door.limits.event_bytes)?,
     };
-    let append = append(ask, events, shape)?;
-    let receipts = Receipts { epoch: door.hub.epoch(), receipts: door.hub.publish(append).await? };
-    drop(reserved);
-    let json = match shape {
-        Shape::One => receipts.one(),
-        Shape::Many => receipts.many(),
+    let plain = shape == Shape::One && ask.key.is_none() && ask.expect.is_none();
+    let json = match events.pop() {
+        Some(event) if plain => gather.receipt(&gather.publish(event).await?),
+        last => {
+            events.extend(last);
+            let receipts = door.hub.publish(append(ask, events, shape)?).await?;
+            match (shape, &receipts[..]) {
+                (Shape::One, [receipt]) => gather.receipt(receipt),
+                _ => Receipts::new(door.hub.epoch()).list(&receipts),
+            }
+        }
     };
+    drop(reserved);
     Ok(body::json(json))
 }
 
@@ -90,7 +103,7 @@ where
 #[doc(hidden)]
 pub fn read_json(body: &[u8], event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
     let (head, ()) = Request::post("/publish").body(()).expect("a valid request").into_parts();
-    envelope::parse(body, &Ask::new(&head)?, event_bytes).map(|(events, _)| events)
+    envelope::parse(body, &Ask::new(&head, &mut Names::default())?, event_bytes).map(|(events, _)| events)
 }
 
 fn append(ask: &Ask, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Problem> {

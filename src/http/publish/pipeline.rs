@@ -1,7 +1,8 @@
 //! Lines of a stream on their way into the log, and their receipts in the lines' order.
 //!
-//! Many lines wait for the disk at the same time, so that they share its flushes; none waits for the receipt of the
-//! one before it.
+//! The lines that came together go to the engine together, as a run: each is accepted or refused for itself, but they
+//! share a place in its queue, a commit and an answer. Many runs wait for the disk at the same time; none waits for the
+//! receipts of the one before it.
 
 use std::{
     collections::VecDeque,
@@ -17,139 +18,198 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::{
-    receipt::{Receipts, refusal},
-    source::Item,
-};
+use super::receipt::{self, RECEIPT_BYTES, Receipts};
 use crate::{
-    engine::{Append, AppendError, Receipt},
+    engine::{Answer, AppendError, Appended, Returned},
     event::NewEvent,
     http::problem::Problem,
     hub::Hub,
 };
 
-/// Lines of one stream waiting at most: at 5 ms a flush, 200 000 events a second.
-const MAX_LINES: usize = 1024;
+/// Lines of one stream waiting at most: at 20 ms for two flushes, 800 000 events a second. 4 MiB beside their data.
+const MAX_LINES: usize = 16_384;
 
-/// Bytes of data of one stream waiting at most: at 5 ms a flush, 800 MB a second. One event is always let in.
+/// Bytes of data of one stream waiting at most: at 20 ms for two flushes, 200 MB a second. One event is always let in.
 const MAX_BYTES: usize = 4 << 20;
+
+/// Lines of one run at most, and bytes of data after which it ends: a quarter of what the engine puts into one commit by
+/// itself, so that its groups are full and publishers beside this one find room in them.
+const RUN_LINES: usize = 1024;
+
+/// See [`RUN_LINES`].
+const RUN_BYTES: usize = 256 << 10;
 
 /// Pause before a full engine is asked again: a few flushes.
 const PAUSE: Duration = Duration::from_millis(20);
 
-type Publishing = Pin<Box<dyn Future<Output = Result<Vec<Receipt>, AppendError>>>>;
-
 pub(super) struct Pipeline {
     hub: Arc<Hub>,
     patience: Duration,
+    /// Lines that came and were not handed to the engine yet.
+    run: Vec<NewEvent>,
+    run_bytes: usize,
     places: VecDeque<Place>,
+    /// Of all that waits.
+    lines: usize,
     bytes: usize,
-    stalled: Option<Stalled>,
+    /// A place is [`Way::Stalled`].
+    stalled: bool,
+    receipts: Receipts,
 }
 
-/// A line's place in the answer.
-enum Place {
+/// The place of a run, or of a refused line, in the answer.
+struct Place {
+    lines: usize,
+    bytes: usize,
+    way: Way,
+}
+
+enum Way {
     /// What to say there is known.
-    Known(String),
+    Known(Vec<u8>),
     /// Waits for its commit.
-    Due { publishing: Publishing, bytes: usize, _reserved: OwnedSemaphorePermit },
-}
-
-/// A line that the engine had no room for. Nothing is tried after it before it got in, so that the order is kept.
-struct Stalled {
-    event: NewEvent,
-    reserved: OwnedSemaphorePermit,
-    since: Instant,
-    pause: Pin<Box<Sleep>>,
+    Due { answer: Answer<Vec<Appended>, AppendError>, _reserved: OwnedSemaphorePermit },
+    /// The engine had no room for it. Nothing is tried after it before it got in, so that the order is kept.
+    Stalled { events: Vec<NewEvent>, reserved: OwnedSemaphorePermit, since: Instant, pause: Pin<Box<Sleep>> },
 }
 
 impl Pipeline {
     /// Publishes to `hub`; a line waits at most `patience` for a full engine before it is refused.
     pub(super) fn new(hub: Arc<Hub>, patience: Duration) -> Self {
-        Self { hub, patience, places: VecDeque::new(), bytes: 0, stalled: None }
+        let receipts = Receipts::new(hub.epoch());
+        Self {
+            hub,
+            patience,
+            run: Vec::new(),
+            run_bytes: 0,
+            places: VecDeque::new(),
+            lines: 0,
+            bytes: 0,
+            stalled: false,
+            receipts,
+        }
     }
 
     /// Whether another line may be pushed now.
     pub(super) fn has_room(&self) -> bool {
-        self.stalled.is_none() && self.places.len() < MAX_LINES && self.bytes < MAX_BYTES
+        !self.stalled && self.lines < MAX_LINES && self.bytes < MAX_BYTES
     }
 
     /// Whether no line waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.stalled.is_none() && self.places.is_empty()
+        self.lines == 0
     }
 
-    /// Puts a line into the engine's queue, or what is wrong with it into its place.
-    pub(super) fn push(&mut self, item: Item, reserved: OwnedSemaphorePermit, cx: &mut Context<'_>) {
-        match item {
-            Ok(event) => self.submit(event, reserved, Instant::now(), cx),
-            Err(problem) => self.refuse(&problem),
+    /// Adds a line to the run; `true` when the run is full and must be submitted.
+    pub(super) fn push(&mut self, event: NewEvent) -> bool {
+        let bytes = event.data.len();
+        self.lines += 1;
+        self.bytes += bytes;
+        self.run_bytes += bytes;
+        self.run.push(event);
+        self.run.len() >= RUN_LINES || self.run_bytes >= RUN_BYTES
+    }
+
+    /// Hands the run to the engine; `reserved` are the places of its bytes.
+    pub(super) fn submit(&mut self, reserved: OwnedSemaphorePermit) {
+        if self.run.is_empty() {
+            return;
         }
+        let (events, bytes) = (std::mem::take(&mut self.run), std::mem::take(&mut self.run_bytes));
+        let lines = events.len();
+        let way = self.ask(events, reserved, Instant::now());
+        self.places.push_back(Place { lines, bytes, way });
     }
 
-    /// Puts a refusal into the next place.
+    /// Puts a refusal into the next place. What came before must have been submitted.
     pub(super) fn refuse(&mut self, problem: &Problem) {
-        self.hub.stats().refused(problem.code.as_str());
-        self.places.push_back(Place::Known(refusal(problem)));
+        let mut line = Vec::new();
+        self.refusal(&mut line, problem);
+        self.lines += 1;
+        self.places.push_back(Place { lines: 1, bytes: 0, way: Way::Known(line) });
     }
 
     /// The receipts that are due, one a line; empty when the first is still waited for.
     pub(super) fn receipts(&mut self, cx: &mut Context<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         self.retry_stalled(cx);
-        while let Some(place) = self.places.front_mut() {
-            let line = match place {
-                Place::Known(line) => std::mem::take(line),
-                Place::Due { publishing, bytes, .. } => {
-                    let Poll::Ready(result) = publishing.as_mut().poll(cx) else { break };
-                    self.bytes -= *bytes;
-                    settle(&self.hub, result)
+        while let Some(Place { lines, bytes, way }) = self.places.front_mut() {
+            let (lines, bytes) = (*lines, *bytes);
+            match way {
+                Way::Known(text) => out.append(text),
+                Way::Due { answer, .. } => {
+                    let Poll::Ready(result) = answer.as_mut().poll(cx) else { break };
+                    self.settle(&mut out, lines, result);
                 }
-            };
+                Way::Stalled { .. } => break,
+            }
+            self.lines -= lines;
+            self.bytes -= bytes;
             self.places.pop_front();
-            out.extend_from_slice(line.as_bytes());
-            out.push(b'\n');
         }
         out
     }
 
-    fn submit(&mut self, event: NewEvent, reserved: OwnedSemaphorePermit, since: Instant, cx: &mut Context<'_>) {
-        let hub = self.hub.clone();
-        let append = Append { events: vec![event.clone()], expect: None, key: None };
-        let mut publishing: Publishing = Box::pin(async move { hub.publish(append).await });
-        let bytes = event.data.len();
-        // The first poll puts it into the engine's queue; a full one says so at once.
-        match publishing.as_mut().poll(cx) {
-            Poll::Ready(Err(AppendError::Busy)) if since.elapsed() < self.patience => {
-                self.stalled = Some(Stalled { event, reserved, since, pause: Box::pin(sleep(PAUSE)) });
+    /// Asks the engine to append a run that waits since `since`.
+    fn ask(&mut self, events: Vec<NewEvent>, reserved: OwnedSemaphorePermit, since: Instant) -> Way {
+        match self.hub.publish_each(events) {
+            Ok(answer) => Way::Due { answer, _reserved: reserved },
+            Err(Returned { events, error: AppendError::Busy }) if since.elapsed() < self.patience => {
+                self.stalled = true;
+                Way::Stalled { events, reserved, since, pause: Box::pin(sleep(PAUSE)) }
             }
-            Poll::Ready(result) => self.places.push_back(Place::Known(settle(&self.hub, result))),
-            Poll::Pending => {
-                self.bytes += bytes;
-                self.places.push_back(Place::Due { publishing, bytes, _reserved: reserved });
+            Err(Returned { events, error }) => {
+                let mut out = Vec::new();
+                self.settle(&mut out, events.len(), Err(error));
+                Way::Known(out)
             }
         }
     }
 
     fn retry_stalled(&mut self, cx: &mut Context<'_>) {
-        while let Some(mut stalled) = self.stalled.take() {
-            if stalled.pause.as_mut().poll(cx).is_pending() {
-                self.stalled = Some(stalled);
+        while self.stalled {
+            // The run that stalled, or the line after it that was refused, was the last to come.
+            let stalled = self.places.iter().rposition(|place| matches!(place.way, Way::Stalled { .. }));
+            let place = &mut self.places[stalled.expect("one is")];
+            if let Way::Stalled { pause, .. } = &mut place.way
+                && pause.as_mut().poll(cx).is_pending()
+            {
                 return;
             }
-            self.submit(stalled.event, stalled.reserved, stalled.since, cx);
+            self.stalled = false;
+            let way = std::mem::replace(&mut place.way, Way::Known(Vec::new()));
+            let Way::Stalled { events, reserved, since, .. } = way else { unreachable!("just seen") };
+            let way = self.ask(events, reserved, since);
+            self.places[stalled.expect("one is")].way = way;
         }
     }
-}
 
-/// A finished line's receipt, or its refusal, counted.
-fn settle(hub: &Hub, result: Result<Vec<Receipt>, AppendError>) -> String {
-    match result {
-        Ok(receipts) => Receipts { epoch: hub.epoch(), receipts }.one(),
-        Err(error) => {
-            let problem = Problem::from(error);
-            hub.stats().refused(problem.code.as_str());
-            refusal(&problem)
+    /// The receipts of a run that has its answer, or its refusals, counted.
+    fn settle(&mut self, out: &mut Vec<u8>, lines: usize, result: Result<Vec<Appended>, AppendError>) {
+        match result {
+            Ok(all) => {
+                out.reserve(all.len() * RECEIPT_BYTES);
+                for appended in all {
+                    match appended {
+                        Ok(receipt) => {
+                            self.receipts.put(out, &receipt);
+                            out.push(b'\n');
+                        }
+                        Err(error) => self.refusal(out, &Problem::from(error)),
+                    }
+                }
+            }
+            Err(error) => {
+                let problem = Problem::from(error);
+                (0..lines).for_each(|_| self.refusal(out, &problem));
+            }
         }
+    }
+
+    /// Writes a refused line's place, and counts it.
+    fn refusal(&self, out: &mut Vec<u8>, problem: &Problem) {
+        self.hub.stats().refused(problem.code.as_str());
+        receipt::refuse(out, problem);
+        out.push(b'\n');
     }
 }

@@ -1,52 +1,72 @@
 //! Receipts as JSON: `{"topic","id","time","subscribers"}`.
+//!
+//! Written by hand, because most receipts differ from the one before them in the id's number only.
+
+use std::io::Write;
 
 use serde::Serialize;
 
 use crate::{
     engine::Receipt,
-    event::{Epoch, EventId},
+    event::{Epoch, Millis, TopicName},
     http::problem::Problem,
 };
 
-/// The receipts of one commit; at least one.
+/// Room for a receipt of a topic with a name of ordinary length, and its line feed.
+pub(super) const RECEIPT_BYTES: usize = 128;
+
+/// Writes receipts of one store.
+#[derive(Debug)]
 pub(super) struct Receipts {
-    pub(super) epoch: Epoch,
-    pub(super) receipts: Vec<Receipt>,
-}
-
-#[derive(Serialize)]
-struct One<'a> {
-    topic: &'a str,
-    id: String,
-    time: String,
-    subscribers: u32,
-}
-
-#[derive(Serialize)]
-struct Many<'a> {
-    events: Vec<One<'a>>,
+    epoch: Epoch,
+    /// `{"topic":"…","id":"<epoch>-` for the topic of the receipt before.
+    head: (Option<TopicName>, Vec<u8>),
+    /// `","time":"…","subscribers":` for its time.
+    time: (Option<Millis>, Vec<u8>),
 }
 
 impl Receipts {
-    /// The receipt of the only event.
-    pub(super) fn one(&self) -> String {
-        json(&One::new(self.epoch, self.receipts.first().expect("a receipt for each event")))
+    pub(super) fn new(epoch: Epoch) -> Self {
+        Self { epoch, head: (None, Vec::new()), time: (None, Vec::new()) }
     }
 
-    /// `{"events":[…]}`.
-    pub(super) fn many(&self) -> String {
-        json(&Many { events: self.receipts.iter().map(|receipt| One::new(self.epoch, receipt)).collect() })
-    }
-}
-
-impl<'a> One<'a> {
-    fn new(epoch: Epoch, receipt: &'a Receipt) -> Self {
-        Self {
-            topic: receipt.topic.as_str(),
-            id: EventId { epoch, seq: receipt.seq }.to_string(),
-            time: receipt.time.to_string(),
-            subscribers: receipt.subscribers,
+    /// Appends a receipt.
+    pub(super) fn put(&mut self, out: &mut Vec<u8>, receipt: &Receipt) {
+        let (topic, head) = &mut self.head;
+        if topic.as_ref() != Some(&receipt.topic) {
+            head.clear();
+            head.extend_from_slice(b"{\"topic\":");
+            serde_json::to_writer(&mut *head, receipt.topic.as_str()).expect("text is JSON");
+            head.extend_from_slice(b",\"id\":\"");
+            head.extend_from_slice(self.epoch.as_str().as_bytes());
+            head.push(b'-');
+            *topic = Some(receipt.topic.clone());
         }
+        let (time, after) = &mut self.time;
+        if *time != Some(receipt.time) {
+            after.clear();
+            write!(after, "\",\"time\":\"{}\",\"subscribers\":", receipt.time).expect("memory");
+            *time = Some(receipt.time);
+        }
+        out.extend_from_slice(head);
+        let mut digits = itoa::Buffer::new();
+        out.extend_from_slice(digits.format(receipt.seq.0).as_bytes());
+        out.extend_from_slice(after);
+        out.extend_from_slice(digits.format(receipt.subscribers).as_bytes());
+        out.push(b'}');
+    }
+
+    /// `{"events":[…]}`, of at least one.
+    pub(super) fn list(&mut self, receipts: &[Receipt]) -> Vec<u8> {
+        let mut out = b"{\"events\":[".to_vec();
+        for (n, receipt) in receipts.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            self.put(&mut out, receipt);
+        }
+        out.extend_from_slice(b"]}");
+        out
     }
 }
 
@@ -56,11 +76,43 @@ struct Refusal<'a> {
     error: &'a Problem,
 }
 
-/// A refused line's place in the answer.
-pub(super) fn refusal(problem: &Problem) -> String {
-    json(&Refusal { error: problem })
+/// Appends what stands in a refused line's place in the answer.
+pub(super) fn refuse(out: &mut Vec<u8>, problem: &Problem) {
+    serde_json::to_writer(out, &Refusal { error: problem }).expect("text and numbers are JSON");
 }
 
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("text and numbers are JSON")
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::event::Seq;
+
+    #[test]
+    fn each_receipt_tells_its_own() {
+        let receipt = |topic: &str, seq, time, subscribers| Receipt {
+            topic: TopicName::new(topic).expect("valid"),
+            seq: Seq(seq),
+            time: Millis(time),
+            subscribers,
+        };
+        let all = [
+            receipt("a", 1, 0, 0),
+            receipt("a", 2, 0, 3),
+            receipt("a\"\\b", 3, 0, 0),
+            receipt("a\"\\b", u64::MAX, 1_000, u32::MAX),
+            receipt("a", 5, 1_000, 0),
+        ];
+        let list = Receipts::new(Epoch::new("abcd").expect("valid")).list(&all);
+        let told: Value = serde_json::from_slice(&list).expect("JSON");
+        let want = |receipt: &Receipt| {
+            json!({
+                "topic": receipt.topic.as_str(),
+                "id": format!("abcd-{}", receipt.seq),
+                "time": receipt.time.to_string(),
+                "subscribers": receipt.subscribers,
+            })
+        };
+        assert_eq!(told, json!({ "events": all.iter().map(want).collect::<Vec<_>>() }));
+    }
 }

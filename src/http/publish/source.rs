@@ -1,11 +1,10 @@
 //! A poured-in stream's bytes as events, one by one: JSON lines, or blocks of `text/event-stream`.
 
-use bytes::Bytes;
-
 use super::{
     ask::{Ask, Form},
     envelope::{self, checked_retry, sized},
     lines::{Line, Lines},
+    names::Names,
 };
 use crate::{
     event::{
@@ -30,6 +29,7 @@ pub(super) struct Source {
     ask: Ask,
     event_bytes: usize,
     wire_limit: usize,
+    names: Names,
     format: Format,
 }
 
@@ -47,22 +47,15 @@ impl Source {
             Form::EventStream => Format::EventStream(Parser::new(wire_limit)),
             _ => Format::Lines(Lines::new(wire_limit)),
         };
-        Self { ask, event_bytes, wire_limit, format }
+        Self { ask, event_bytes, wire_limit, names: Names::default(), format }
     }
 
     /// Takes bytes off `chunk` until there is an item; `None` when all are taken.
-    pub(super) fn next(&mut self, chunk: &mut Bytes) -> Option<Item> {
+    pub(super) fn next(&mut self, chunk: &mut &[u8]) -> Option<Item> {
         while !chunk.is_empty() {
             let item = match &mut self.format {
                 Format::Lines(lines) => lines.next(chunk).and_then(|line| self.line(&line)),
-                Format::EventStream(parser) => {
-                    let end = chunk.iter().position(|b| matches!(b, b'\n' | b'\r'));
-                    let part = chunk.split_to(end.map_or(chunk.len(), |end| end + 1));
-                    let mut ended = None;
-                    // One line ends one block at most.
-                    parser.push(&part, |block| ended = Some(block));
-                    ended.and_then(|block| self.block(block))
-                }
+                Format::EventStream(parser) => parser.next(chunk).and_then(|block| self.block(block)),
             };
             if item.is_some() {
                 return item;
@@ -89,7 +82,7 @@ impl Source {
         }
     }
 
-    fn line(&self, line: &Line) -> Option<Item> {
+    fn line(&mut self, line: &Line<'_>) -> Option<Item> {
         let Line::Text(bytes) = line else {
             let detail = format!("the line has more than {} bytes; split the event", self.wire_limit);
             return Some(Err(Problem::new(Code::TooLarge, detail)));
@@ -99,7 +92,7 @@ impl Source {
         }
         let event = |text| match &self.ask.topic {
             Some(topic) => envelope::bare(text, topic, &self.ask, self.event_bytes),
-            None => envelope::one(text, &self.ask, self.event_bytes),
+            None => envelope::one(text, &self.ask, &mut self.names, self.event_bytes),
         };
         Some(envelope::text(bytes).and_then(event))
     }
@@ -142,7 +135,7 @@ mod tests {
     fn pour_into(mut source: Source, body: &[u8], size: usize) -> Vec<String> {
         let mut items = Vec::new();
         for chunk in body.chunks(size) {
-            let mut chunk = Bytes::copy_from_slice(chunk);
+            let mut chunk = chunk;
             while let Some(item) = source.next(&mut chunk) {
                 items.push(item);
             }
@@ -201,11 +194,10 @@ mod tests {
     #[test]
     fn what_is_held_is_what_is_unfinished() {
         let mut source = Source::new(Ask::of("/publish?topic=t", &[("content-type", LINES)]).expect("valid"), 8);
-        let mut chunk = Bytes::from(vec![b'1'; 3000]);
-        assert!(source.next(&mut chunk).is_none());
+        let chunk = vec![b'1'; 3000];
+        assert!(source.next(&mut &*chunk).is_none());
         assert_eq!(source.held(), 3000);
-        let mut chunk = Bytes::from(vec![b'1'; 3000]);
-        assert!(source.next(&mut chunk).is_none());
+        assert!(source.next(&mut &*chunk).is_none());
         assert_eq!(source.held(), 0, "a line that is too long is not kept");
     }
 }

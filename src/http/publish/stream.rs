@@ -73,10 +73,7 @@ impl<B: Body<Data = Bytes>> Poured<B> {
     /// Lines that can be answered now; `None` when all is said.
     fn poll_lines(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
         loop {
-            while self.pipeline.has_room() {
-                let Some((item, reserved)) = self.intake.next() else { break };
-                self.pipeline.push(item, reserved, cx);
-            }
+            self.take_lines();
             let lines = self.pipeline.receipts(cx);
             if !lines.is_empty() {
                 return Poll::Ready(Some(lines));
@@ -95,6 +92,25 @@ impl<B: Body<Data = Bytes>> Poured<B> {
                 std::task::ready!(self.poll_end(cx));
             }
         }
+    }
+
+    /// Hands what was read to the engine, as far as there is room.
+    fn take_lines(&mut self) {
+        while self.pipeline.has_room() {
+            match self.intake.next() {
+                Some(Ok(event)) => {
+                    if self.pipeline.push(event) {
+                        self.pipeline.submit(self.intake.release());
+                    }
+                }
+                Some(Err(problem)) => {
+                    self.pipeline.submit(self.intake.release());
+                    self.pipeline.refuse(&problem);
+                }
+                None => break,
+            }
+        }
+        self.pipeline.submit(self.intake.release());
     }
 
     /// Closes the topic if that was asked for, and says what went wrong at the end.

@@ -21,9 +21,21 @@ use crate::{
 };
 
 async fn post(door: &Door, target: &str, headers: &[(&str, &str)], body: &str) -> Result<Value, Problem> {
-    let answer = handle(door, request("POST", target, headers, body)).await?;
+    let answer = answered(door, request("POST", target, headers, body)).await?;
     assert_eq!(answer.status(), 200);
     Ok(testing::json(answer).await)
+}
+
+/// What a core answers.
+async fn answered<B>(door: &Door, request: Request<B>) -> Result<Answer, Problem>
+where
+    B: http_body::Body<Data = Bytes> + 'static,
+{
+    let gather = Gather::new(door.hub.epoch());
+    tokio::select! {
+        () = gather.run(&door.hub) => unreachable!("it never ends"),
+        answer = handle(door, &gather, request) => answer,
+    }
 }
 
 async fn refused(door: &Door, target: &str, headers: &[(&str, &str)], body: &str) -> Code {
@@ -94,7 +106,7 @@ async fn a_body_that_stops_coming_is_given_up() {
     sender.send(Ok(Frame::data(Bytes::from("half")))).await.expect("open");
     let request = http::Request::post("/publish?topic=a").body(body).expect("valid");
     let started = tokio::time::Instant::now();
-    let problem = handle(&door, request).await.err().expect("nothing more came");
+    let problem = answered(&door, request).await.err().expect("nothing more came");
     assert_eq!((problem.code, started.elapsed()), (Code::RequestTimeout, door.limits.body_timeout));
 }
 
@@ -112,7 +124,7 @@ async fn a_refused_body_is_taken_to_its_end_unless_the_client_waits_for_a_word()
         });
         let mut request = http::Request::post("/publish?topic=a").body(StreamBody::new(parts)).expect("valid");
         *request.headers_mut() = headers;
-        assert_eq!(handle(&door, request).await.err().map(|problem| problem.code), Some(Code::TooLarge));
+        assert_eq!(answered(&door, request).await.err().map(|problem| problem.code), Some(Code::TooLarge));
         assert_eq!(taken.get(), want);
     }
 }
@@ -179,7 +191,7 @@ impl Publisher {
     async fn new(door: &Door, target: &str, content_type: &str) -> Self {
         let (parts, body) = channel();
         let request = http::Request::post(target).header("content-type", content_type).body(body).expect("valid");
-        let answer = handle(door, request).await.expect("a stream is answered at once");
+        let answer = answered(door, request).await.expect("a stream is answered at once");
         assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
         Self { parts: Some(parts), answer, unread: Vec::new() }
     }
@@ -277,15 +289,47 @@ async fn lines_do_not_wait_for_the_receipts_before_them() {
 }
 
 #[tokio::test]
+async fn any_number_of_lines_that_came_together_is_answered_in_order() {
+    let (door, store) = door_over(LogConfig { group_events: 100, ..LogConfig::default() });
+    store.faults().hold();
+    let mut publisher = Publisher::lines(&door, "/publish?topic=a&event=e").await;
+    let lines: String = (1..=5000).map(|n| if n % 100 == 0 { "{\n".into() } else { format!("{n}\n") }).collect();
+    publisher.send(&lines).await;
+    publisher.end();
+    let told = tokio::time::timeout(Duration::from_millis(50), publisher.line()).await;
+    store.faults().release();
+    assert!(told.is_err(), "nothing is said before what comes first is durable");
+    let (mut seq, mut refused) = (0, 0);
+    for n in 1..=5000 {
+        let line = publisher.line().await.expect("an answer for each");
+        if n % 100 == 0 {
+            assert_eq!(line["error"]["code"], "body-invalid", "{n}");
+            refused += 1;
+        } else {
+            seq += 1;
+            assert_eq!(line["id"], format!("{}-{seq}", door.hub.epoch()), "{n}");
+        }
+    }
+    assert_eq!((publisher.line().await, seq + refused), (None, 5000));
+    assert_eq!(door.inflight.available_permits(), door.limits.inflight_bytes, "no place is kept");
+}
+
+#[tokio::test]
 async fn a_full_queue_slows_a_stream_and_refuses_nothing() {
     let (door, store) = door_over(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
     store.faults().hold();
     let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
-    publisher.send(&"1\n".repeat(100)).await;
+    // Lines that came together may be more than the queue takes, when nothing else is in it.
+    for part in 1..=4 {
+        publisher.send(&format!("{part}\n").repeat(25)).await;
+        publisher.send("nope\n").await;
+    }
     publisher.end();
     assert!(tokio::time::timeout(Duration::from_millis(50), publisher.line()).await.is_err());
     store.faults().release();
-    assert_eq!(publisher.rest().await, vec!["ok"; 100]);
+    let part = [vec!["ok"; 25], vec!["body-invalid"]].concat();
+    assert_eq!(publisher.rest().await, [&part[..]; 4].concat());
+    assert_eq!(door.hub.stats().events_in.get(), 100);
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ fn name(text: &str) -> Result<TopicName, Problem> {
     Ok(TopicName::new(&text)?)
 }
 
-async fn list(door: &Door, query: &Query) -> Result<Answer, Problem> {
+async fn list(door: &Door, query: &Query<'_>) -> Result<Answer, Problem> {
     let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
     let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());
