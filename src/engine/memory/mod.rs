@@ -140,7 +140,9 @@ impl Store for MemoryStore {
             time: event.time,
             bytes: event.new.data.len() as u64,
         };
-        Ok(self.kept.read().after(key, after).take(max).map(header).collect())
+        let headers: Vec<_> = self.kept.read().after(key, after).take(max).map(header).collect();
+        self.faults.add_headers(headers.len());
+        Ok(headers)
     }
 
     fn scan(
