@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let time = Duration::from_secs_f64(60.0 * minutes.expect("GAPLESS_SOAK_MINUTES is a number"));
-    assert_eq!(descriptors::make_room(2 * STREAMS as usize), None, "raise the limit on open files (ulimit -n)");
+    assert_eq!(descriptors::make_room(2 * STREAMS), None, "raise the limit on open files (ulimit -n)");
     let dir = support::directory();
     let data = dir.path().join("hub");
     let flags = ["--retention-rules", world::RULES, "--store-rotate-bytes", "8MiB", "--stream-ring-bytes", RING];
@@ -72,26 +72,26 @@ fn main() -> ExitCode {
 async fn soak(world: &Rc<World>, mut sampler: Sampler<'_>, time: Duration) -> Vec<Sample> {
     let cursor = publishers::first(world).await;
     let (mut publishing, mut listening) = (JoinSet::new(), JoinSet::new());
-    for n in 0..STREAMS {
+    for n in 0..STREAMS as u64 {
         listening.spawn_local(Subscriber::new(world, n, cursor).listen());
     }
     publishing.spawn_local(publishers::pour(Rc::clone(world)));
     for client in 0..publishers::CLIENTS {
         publishing.spawn_local(publishers::posting(Rc::clone(world), client));
     }
-    let mut samples = Vec::new();
+    let mut taken = Vec::new();
     let end = Instant::now() + time;
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     while Instant::now() < end {
         tokio::select! {
-            _ = ticks.tick() => samples.push(sampler.take(world)),
+            _ = ticks.tick() => taken.push(sampler.take(world)),
             Some(ended) = publishing.join_next() => panic!("a publisher ended: {ended:?}"),
             Some(ended) = listening.join_next() => panic!("a subscriber ended: {ended:?}"),
         }
-        if samples.len() % 60 == 1 {
-            samples.last().expect("just taken").print();
+        if taken.len() % 60 == 1 {
+            taken.last().expect("just taken").print();
         }
     }
     world.closing.set(true);
@@ -105,5 +105,5 @@ async fn soak(world: &Rc<World>, mut sampler: Sampler<'_>, time: Duration) -> Ve
     if heard.await.is_err() {
         world.found.mistake(|| format!("{} streams have not heard the rest", listening.len()));
     }
-    samples
+    taken
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Streams of the soak.
-pub(crate) const STREAMS: u64 = 1000;
+pub(crate) const STREAMS: usize = 1000;
 /// Buffer of a slow client's socket, so that it is the hub that notices.
 const SMALL: u32 = 16 << 10;
 /// Data of one event at most, and more: a block beyond is a mistake.
