@@ -130,13 +130,13 @@ fn table(out: &mut String, group: &Group<'_>) {
     };
     let by_case = cases.len() > MOST_COLUMNS || contenders.len() == 1;
     let (across, down) = if by_case { (&contenders, &cases) } else { (&cases, &contenders) };
-    let heads: Vec<String> = across.iter().map(|name| cell(name)).collect();
+    let head = |name: &str| if Bench::is_ours(name) { format!("**{}**", cell(name)) } else { cell(name) };
+    let heads: Vec<String> = across.iter().map(|name| head(name)).collect();
     let _ = write!(out, "| | {} |\n|---|{}\n", heads.join(" | "), "---:|".repeat(across.len()));
     for name in down {
         let of = |other: &&str| if by_case { value(name, other) } else { value(other, name) };
         let values: Vec<String> = across.iter().map(of).collect();
-        let name = if Bench::is_ours(name) { format!("**{}**", cell(name)) } else { cell(name) };
-        let _ = writeln!(out, "| {name} | {} |", values.join(" | "));
+        let _ = writeln!(out, "| {} | {} |", head(name), values.join(" | "));
     }
     out.push('\n');
 }

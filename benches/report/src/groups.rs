@@ -15,21 +15,25 @@ impl<'a> Group<'a> {
         distinct(self.rows.iter().map(|row| &*row.case))
     }
 
-    /// The contenders, in the order in which they came.
+    /// The contenders: ours first, what is durable before what is not, then by name. A bench tries them in any order.
     pub(crate) fn contenders(&self) -> Vec<&'a str> {
-        distinct(self.rows.iter().map(|row| &*row.contender))
+        let mut contenders = distinct(self.rows.iter().map(|row| &*row.contender));
+        contenders.sort_by_key(|name| (!Bench::is_ours(name), name.contains("memory"), *name));
+        contenders
     }
 
     pub(crate) fn row(&self, case: &str, contender: &str) -> Option<&'a Row> {
         self.rows.iter().find(|row| row.case == case && row.contender == contender).copied()
     }
 
-    /// Name of its plot; `None` for a lone figure, of which there is nothing to see.
+    /// Name of its plot; `None` where there is nothing to see: a lone figure, or zeros.
     pub(crate) fn plot(&self, bench: &Bench) -> Option<String> {
-        let name = |text: &str| -> String {
-            text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
+        let name = |text: &str| {
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+            words.collect::<Vec<_>>().join("-").to_ascii_lowercase()
         };
-        (self.rows.len() > 1).then(|| format!("{}-{}.svg", name(&bench.name), name(self.measure)))
+        let seen = self.rows.len() > 1 && self.rows.iter().any(|row| row.max > 0.0);
+        seen.then(|| format!("{}-{}.svg", name(&bench.name), name(self.measure)))
     }
 }
 

@@ -58,15 +58,14 @@ fn meets(better: Better, value: f64, target: f64) -> bool {
 
 /// By how much a target is missed.
 fn short_of(better: Better, value: f64, target: f64) -> String {
-    let (more, less) = if value > target { (value, target) } else { (target, value) };
-    if less <= 0.0 {
-        return format!("{} where {} was asked", figure(value), figure(target));
+    let part = value / target;
+    match better {
+        _ if target <= 0.0 || value <= 0.0 => format!("{} where {} was asked", figure(value), figure(target)),
+        Better::Higher if part <= 0.5 => format!("{} of what was asked", figure(part)),
+        Better::Higher => format!("{} % short", figure(100.0 * (1.0 - part))),
+        Better::Lower if part >= 2.0 => format!("{} times what was asked", figure(part)),
+        Better::Lower => format!("{} % over", figure(100.0 * (part - 1.0))),
     }
-    let (times, word) = (more / less, if better == Better::Higher { "too little" } else { "too much" });
-    if times >= 2.0 {
-        return format!("{} times {word}", figure(times));
-    }
-    format!("{} % {word}", figure(100.0 * (value - target).abs() / target))
 }
 
 #[cfg(test)]
@@ -97,15 +96,15 @@ mod tests {
             (Higher, [1.4, 1.5, 1.6], Some(1.35), Some(1.5), "yes, and the aim"),
             (Higher, [1.4, 1.45, 1.6], Some(1.35), Some(1.5), "yes, short of the aim"),
             (Higher, [1.2, 1.4, 1.6], Some(1.35), Some(1.5), "yes, but not in its worst round"),
-            (Higher, [1.0, 1.08, 1.1], Some(1.35), Some(1.5), "**no**: 20 % too little"),
-            (Higher, [1.0, 1.08, 1.4], Some(1.35), None, "**no**: 20 % too little; only its best round does"),
-            (Higher, [1.0, 5.0, 6.0], Some(15.0), Some(25.0), "**no**: 3 times too little"),
+            (Higher, [1.0, 1.08, 1.1], Some(1.35), Some(1.5), "**no**: 20 % short"),
+            (Higher, [1.0, 1.08, 1.4], Some(1.35), None, "**no**: 20 % short; only its best round does"),
+            (Higher, [1.0, 5.0, 6.0], Some(15.0), Some(25.0), "**no**: 0.333 of what was asked"),
             (Lower, [1.0, 1.05, 1.07], Some(1.08), Some(1.03), "yes, short of the aim"),
-            (Lower, [1.1, 1.188, 1.2], Some(1.08), None, "**no**: 10 % too much"),
-            (Lower, [9.0, 12.0, 13.0], Some(5.0), None, "**no**: 2.4 times too much"),
+            (Lower, [1.1, 1.188, 1.2], Some(1.08), None, "**no**: 10 % over"),
+            (Lower, [9.0, 12.0, 13.0], Some(5.0), None, "**no**: 2.4 times what was asked"),
             (Lower, [1.0, 1.0, 1.0], Some(1.08), None, "yes"),
             (Lower, [1.0, 1.0, 1.0], None, None, "no target"),
-            (Lower, [2.0, 2.2, 2.4], None, Some(2.0), "**no**: 10 % too much; only its best round does"),
+            (Lower, [2.0, 2.2, 2.4], None, Some(2.0), "**no**: 10 % over; only its best round does"),
         ] {
             assert_eq!(words(&ratio(better, values, reach, aim)), expected);
         }

@@ -64,7 +64,11 @@ pub(crate) fn bars(bench: &Bench, group: &Group<'_>) -> String {
     let mut canvas = Canvas::new(&title, "median, least to most");
     let cases = if alone { vec![""] } else { group.cases() };
     for case in cases {
-        let rows: Vec<&Row> = group.rows.iter().filter(|row| alone || row.case == case).copied().collect();
+        let rows: Vec<&Row> = if alone {
+            group.rows.clone()
+        } else {
+            group.contenders().into_iter().filter_map(|contender| group.row(case, contender)).collect()
+        };
         let scale = Scale::of(&rows);
         canvas.y += if case.is_empty() { 12.0 } else { 24.0 };
         if let Scale::Log { .. } = scale {

@@ -15,8 +15,8 @@ use svg::{
 const WIDTH: f64 = 520.0;
 /// Around everything.
 const MARGIN: f64 = 14.0;
-/// Of a letter of the plots' size, on average and with some air.
-const LETTER: f64 = 7.6;
+/// Of a letter of the plots' size, a bold one, on average and with some air.
+const LETTER: f64 = 8.9;
 
 /// A background of its own, because the page may be dark when the system is light; colours with enough contrast on it.
 const STYLE: &str = "
