@@ -79,6 +79,30 @@ fn every_figure_is_described_and_every_described_figure_is_there() {
     assert_eq!(names.collect::<BTreeSet<_>>(), first_cells("docs/OPERATIONS.md", "### Metrics"));
 }
 
+#[test]
+fn what_the_sizing_names_is_there() {
+    let metrics = first_cells("docs/OPERATIONS.md", "### Metrics");
+    let stats = first_cells("docs/OPERATIONS.md", "### Stats");
+    let keys: BTreeSet<String> = KEYS.iter().map(|key| key.path()).collect();
+    let sections: BTreeSet<&str> = keys.iter().filter_map(|key| Some(key.split_once('.')?.0)).collect();
+    let text = read("docs/SCALING.md");
+    let mut named = 0;
+    for name in text.split(|c: char| !c.is_ascii_alphanumeric() && !['.', '_'].contains(&c)) {
+        let name = name.trim_matches('.');
+        let key = name.split_once('.').is_some_and(|(section, _)| sections.contains(section));
+        if name.starts_with("gapless_") {
+            assert!(metrics.contains(name), "docs/SCALING.md: there is no metric {name}");
+        } else if key {
+            let there = keys.contains(name) || stats.contains(name);
+            assert!(there, "docs/SCALING.md: there is no key and no figure {name}");
+        } else {
+            continue;
+        }
+        named += 1;
+    }
+    assert!(named > 20, "the names were not found");
+}
+
 /// Dotted paths of a document's leaves.
 fn leaves(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value.as_object().filter(|object| !object.is_empty()) {
