@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use gapless::{config::KEYS, http::problem::Code};
+use gapless::{
+    config::{KEYS, Key},
+    http::problem::Code,
+};
 use serde_json::Value;
 
 fn root() -> &'static Path {
@@ -83,7 +86,7 @@ fn every_figure_is_described_and_every_described_figure_is_there() {
 fn what_the_sizing_names_is_there() {
     let metrics = first_cells("docs/OPERATIONS.md", "### Metrics");
     let stats = first_cells("docs/OPERATIONS.md", "### Stats");
-    let keys: BTreeSet<String> = KEYS.iter().map(|key| key.path()).collect();
+    let keys: BTreeSet<String> = KEYS.iter().map(Key::path).collect();
     let sections: BTreeSet<&str> = keys.iter().filter_map(|key| Some(key.split_once('.')?.0)).collect();
     let text = read("docs/SCALING.md");
     let mut named = 0;
