@@ -1,18 +1,19 @@
 //! **Does the hub stay as it is under a mixed load that goes on?**
 //!
-//! One hub over sled for `GAPLESS_SOAK_MINUTES` (`make soak`: 30; without it nothing runs): 400 events a second of 40 B to 1.2 kB to 260 topics, most
-//! as lines of one NDJSON stream, the rest as POSTs of 8 clients. All topics are trimmed, by count, age or bytes, within the first
-//! minute, and a segment has 8 MiB, so that space is taken back all the time. Rings have 64 KiB. 1,000 subscribers of a topic, of five, or of a
-//! pattern: 200 stay, 50 stop reading for up to 45 s, the rest leave at random and come back with their cursor up to 90 s
-//! later. Each event is checked: one that is lost without a gap, doubled or out of order fails the soak, and so does a gap
-//! with any reason but `trimmed`. In the end all streams must have heard everything.
+//! One hub over sled for `GAPLESS_SOAK_MINUTES` (`make soak`: 30; without it nothing runs): 400 events a second of 40 B
+//! to 1.2 kB to 260 topics, most as lines of one NDJSON stream, the rest as POSTs of 8 clients. All topics are trimmed,
+//! by count, age or bytes, within the first minute, and a segment has 8 MiB, so that space is taken back all the time.
+//! Rings have 64 KiB. 1,000 subscribers of a topic, of five, or of a pattern: 200 stay, 50 stop reading for up to 45 s,
+//! the rest leave at random and come back with their cursor up to 90 s later. Each event is checked: one that is lost
+//! without a gap, doubled or out of order fails the soak, and so does a gap with any reason but `trimmed`. In the end
+//! all streams must have heard everything.
 //!
-//! A sample a second. Flat means that the median of the last quarter is at most 1.1 times that of the second; the first is
-//! the warm-up. The spread of the ratio is that of the last quarter's middle half.
+//! A sample a second. Flat means that the median of the last quarter is at most 1.1 times that of the second; the first
+//! is the warm-up. The spread of the ratio is that of the last quarter's middle half.
 //!
-//! 2026-11-22, 2 cores shared with five builds, without LTO, 16 minutes: 7.8 million deliveries, 14,691 reconnects, 129 streams
-//! cut, 352,363 events trimmed unheard and told so, none lost, doubled or out of order; the last quarter of the second: memory
-//! (130 MiB) 1.01, disk (75 MiB) 1.03, delivery p99 0.86.
+//! 2026-11-22, 2 cores shared with five builds, without LTO, 16 minutes: 7.8 million deliveries, 14,691 reconnects, 129
+//! streams cut, 352,363 events trimmed unheard and told so, none lost, doubled or out of order; the last quarter of the
+//! second: memory (130 MiB) 1.01, disk (75 MiB) 1.03, delivery p99 0.86.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
