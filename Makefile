@@ -1,5 +1,8 @@
 # The only door: people and CI come in here.
-.PHONY: help run test lint bench fuzz install
+.PHONY: help run test lint bench soak report fuzz install
+
+# A crate of its own, so that nothing it needs is needed by the hub.
+REPORT := --manifest-path benches/report/Cargo.toml --target-dir target/report --quiet
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -13,14 +16,27 @@ install: ## what the tests need, by name from apt, npm and pip
 test: install ## every test there is
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run; else cargo test --lib --bins --tests; fi
 	cargo test --doc --quiet
+	cargo test $(REPORT)
 
 lint: ## formatting, clippy, links between documents
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+	cargo fmt --manifest-path benches/report/Cargo.toml --check
+	cargo clippy $(REPORT) --all-targets -- -D warnings
 
-bench: ## the figures, with the questions they answer
+bench: ## the figures, with the questions they answer, in docs/BENCHMARKS.md
 	cargo bench
+	@$(MAKE) --no-print-directory report
+
+SOAK_MINUTES ?= 30
+
+soak: ## a mixed load for SOAK_MINUTES: is everything flat, is nothing lost
+	GAPLESS_SOAK_MINUTES=$(SOAK_MINUTES) cargo bench --bench sustained
+	@$(MAKE) --no-print-directory report
+
+report: ## docs/BENCHMARKS.md of what the benches wrote last
+	cargo run --release $(REPORT)
 
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use gapless::{config::KEYS, http::problem::Code};
+use gapless::{
+    config::{KEYS, Key},
+    http::problem::Code,
+};
 use serde_json::Value;
 
 fn root() -> &'static Path {
@@ -77,6 +80,30 @@ fn every_figure_is_described_and_every_described_figure_is_there() {
     let metrics = hub.get("/metrics");
     let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned));
     assert_eq!(names.collect::<BTreeSet<_>>(), first_cells("docs/OPERATIONS.md", "### Metrics"));
+}
+
+#[test]
+fn what_the_sizing_names_is_there() {
+    let metrics = first_cells("docs/OPERATIONS.md", "### Metrics");
+    let stats = first_cells("docs/OPERATIONS.md", "### Stats");
+    let keys: BTreeSet<String> = KEYS.iter().map(Key::path).collect();
+    let sections: BTreeSet<&str> = keys.iter().filter_map(|key| Some(key.split_once('.')?.0)).collect();
+    let text = read("docs/SCALING.md");
+    let mut named = 0;
+    for name in text.split(|c: char| !c.is_ascii_alphanumeric() && !['.', '_'].contains(&c)) {
+        let name = name.trim_matches('.');
+        let key = name.split_once('.').is_some_and(|(section, _)| sections.contains(section));
+        if name.starts_with("gapless_") {
+            assert!(metrics.contains(name), "docs/SCALING.md: there is no metric {name}");
+        } else if key {
+            let there = keys.contains(name) || stats.contains(name);
+            assert!(there, "docs/SCALING.md: there is no key and no figure {name}");
+        } else {
+            continue;
+        }
+        named += 1;
+    }
+    assert!(named > 20, "the names were not found");
 }
 
 /// Dotted paths of a document's leaves.

@@ -19,9 +19,15 @@ pub(crate) struct Hub {
 impl Hub {
     /// A hub with the defaults over the store in `data`. Answers when it accepts connections.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same with these flags besides.
+    pub(crate) fn start_with(data: &Path, flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
             .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data"])
             .arg(data)
+            .args(flags)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
@@ -41,6 +47,11 @@ impl Hub {
         let (_, fields) = stat.rsplit_once(')').expect("proc(5)");
         let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("proc(5)"));
         ticks.sum::<f64>() / 100.0
+    }
+
+    /// Descriptors it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("it runs").count()
     }
 
     /// Memory in it now, in bytes.

@@ -10,7 +10,11 @@ use super::{
 };
 use crate::event::{Millis, Retention, Seq, TopicName};
 
-/// Headers read in a step: 16 KiB of them.
+/// Headers read in the first step. Mostly one event or two exceed a limit; looking at all that a topic keeps would open
+/// every segment that holds some of it, and there are more of them than may be open.
+const FIRST_STEP: usize = 16;
+
+/// Headers read in a step at most: 16 KiB of them.
 const STEP: usize = 512;
 
 /// What a topic still keeps when a header is judged, itself included.
@@ -60,10 +64,11 @@ impl<S: Store> Core<S> {
         key: TopicKey,
         mut gone: impl FnMut(&Header, &Left) -> bool,
     ) -> Result<(), StoreError> {
+        let mut step = FIRST_STEP;
         loop {
             let before = self.table.read().by_key(key).map(|slot| (slot.mark, slot.tail, slot.events(), slot.bytes));
             let Some((mark, tail, events @ 1.., bytes)) = before else { return Ok(()) };
-            let headers = self.store.topic_headers(key, mark, STEP)?;
+            let headers = self.store.topic_headers(key, mark, step)?;
             let mut left = Left { events, bytes };
             let mut dropped = headers
                 .iter()
@@ -77,7 +82,8 @@ impl<S: Store> Core<S> {
                 })
                 .count();
             let all = dropped == headers.len();
-            let more = headers.len() == STEP;
+            let more = headers.len() == step;
+            step = (2 * step).min(STEP);
             let mut table = self.table.write();
             let Some(name) = table.by_key(key).filter(|slot| slot.mark == mark).map(|slot| slot.name.clone()) else {
                 continue; // another trimmer was faster

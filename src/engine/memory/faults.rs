@@ -15,6 +15,7 @@ pub struct Faults {
     fail_next: AtomicBool,
     full: AtomicBool,
     writes: AtomicU64,
+    headers: AtomicU64,
     losses: AtomicU64,
     lost: Mutex<Vec<(Seq, Seq)>>,
     held: Mutex<bool>,
@@ -82,6 +83,15 @@ impl Faults {
     /// Writes that began, also those that wait or failed.
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::SeqCst)
+    }
+
+    /// Headers of events that were read.
+    pub fn headers_read(&self) -> u64 {
+        self.headers.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn add_headers(&self, count: usize) {
+        self.headers.fetch_add(count as u64, Ordering::SeqCst);
     }
 
     /// What the next opening says was lost.

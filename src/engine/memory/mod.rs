@@ -140,7 +140,8 @@ impl Store for MemoryStore {
             time: event.time,
             bytes: event.new.data.len() as u64,
         };
-        let headers = self.kept.read().after(key, after).take(max).map(header).collect();
+        let headers: Vec<_> = self.kept.read().after(key, after).take(max).map(header).collect();
+        self.faults.add_headers(headers.len());
         self.faults.meddle(Read::Headers);
         Ok(headers)
     }

@@ -1,0 +1,85 @@
+//! Makes docs/BENCHMARKS.md and its plots of what the benches wrote into target/bench.
+//!
+//! `gapless-report [BENCH_DIR [DOCS_DIR]]`; without them those of the repository. The same reports make the same bytes.
+//!
+//! | room | idea |
+//! |---|---|
+//! | `input` | the shape of a report, and the order of the benches |
+//! | `groups` | a report's rows by measure |
+//! | `verdict` | whether a target is met, in words |
+//! | `document` | the Markdown |
+//! | `by_hand` | what people wrote into it stays |
+//! | `plot` | bars and lines as SVG |
+//! | `figure` | numbers as people read them |
+
+mod by_hand;
+mod document;
+mod figure;
+mod groups;
+mod input;
+mod plot;
+mod verdict;
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+fn main() -> ExitCode {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut args = env::args_os().skip(1).map(PathBuf::from);
+    let benches = args.next().unwrap_or_else(|| repository.join("target/bench"));
+    let docs = args.next().unwrap_or_else(|| repository.join("docs"));
+    match report(&benches, &docs) {
+        Ok(count) => {
+            println!("{count} reports are in {}", docs.join("BENCHMARKS.md").display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("gapless-report: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(from: &Path, docs: &Path) -> io::Result<usize> {
+    let benches = input::read(from)?;
+    let path = docs.join("BENCHMARKS.md");
+    let before = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        text => Some(text?),
+    };
+    let text = document::document(&benches, &by_hand::kept(before.as_deref())?);
+    let mut plots = BTreeMap::new();
+    for bench in &benches {
+        for group in groups::groups(bench) {
+            if let Some(name) = group.plot(bench) {
+                plots.insert(name, plot::bars::bars(bench, &group));
+            }
+        }
+        if !bench.series.is_empty() {
+            plots.insert(document::over_time(bench), plot::lines::lines(bench));
+        }
+    }
+    replace_plots(&docs.join(document::PLOTS), &plots)?;
+    fs::write(path, text)?;
+    Ok(benches.len())
+}
+
+/// These and no others: a plot that no report speaks of any more is of another time.
+fn replace_plots(dir: &Path, plots: &BTreeMap<String, String>) -> io::Result<()> {
+    if plots.is_empty() && !dir.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let kept = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| plots.contains_key(name));
+        if path.extension().is_some_and(|ending| ending == "svg") && !kept {
+            fs::remove_file(path)?;
+        }
+    }
+    plots.iter().try_for_each(|(name, svg)| fs::write(dir.join(name), svg))
+}
