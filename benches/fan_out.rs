@@ -1,73 +1,193 @@
 //! **What does it cost to tell an event to many?**
 //!
-//! 1,000 and 5,000 subscribers on one topic of a hub with sled, all on this machine. Microseconds of the hub's CPU a
-//! delivery (publish and flush included), one event in flight and 64 in flight; milliseconds from handing the event in to
-//! its delivery, one in flight, the load generator's own work included; bytes of memory an idle subscriber.
+//! Microseconds of the server's CPU a delivery, publishing included, and milliseconds from handing an event in (or from
+//! when it was due) to its delivery. Server on one processor, load on the other; 256 B an event; every contender a new
+//! process in every round; ratios are of one round, the figure is the median. One event in flight: the next one is
+//! published when every stream has the one before, so there is one write for each event and socket. Saturated: 64 in
+//! flight. Paced: 500 events a second to 1,000 streams, whatever becomes of them. Spread: 1,000 topics of 10 streams, 32
+//! publishers that wait. Nchan, floor, axum and node keep nothing on disk; durable-streams and the hub with sled do.
 //!
-//! 2026-11-21, 2 cores shared with four builds, without LTO: 6.7 us (1,000) and 8.3 us (5,000) with one in flight,
-//! 0.4 us with 64; delivered within 4.8 ms (p50) and 13 ms (p99) to 1,000, 58 ms and 170 ms to 5,000; 10.8 KB each.
+//! 2026-11-22, before the takeover of sockets: see docs/BENCHMARKS.md for what is true now.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
 mod support;
 
-use gapless::lifecycle::descriptors;
+use std::time::Duration;
+
+use gapless::load::{Form, Load, LoadError, Outcome, Pace, Topics, Traffic, generator::Wants};
 use support::{
-    hub::Hub,
-    report::Report,
-    wire::{self, Audience, Publisher},
+    contender::{Contender, Cores, Kind},
+    report::{Better, Compare, Report},
+    rounds,
 };
 
-const TOPIC: &str = "news";
 const BYTES: usize = 256;
-/// Deliveries measured with one in flight, and with 64: enough ticks of CPU time.
-const DELIVERIES: u64 = 300_000;
-const IN_FLIGHT: u64 = 64;
+const CPU: &str = "cpu per delivery";
+const P99: &str = "latency p99";
+const HUBS: [Kind; 2] = [Kind::Sled, Kind::Memory];
 
 fn main() {
     if !support::asked() {
         return;
     }
     let mut report = Report::new("fan_out");
-    for subscribers in [1_000, 5_000] {
-        assert_eq!(descriptors::make_room(2 * subscribers), None, "raise the limit on open files (ulimit -n)");
-        let dir = support::directory();
-        let hub = Hub::start(&dir.path().join("store"));
-        support::block_on(measure(&hub, subscribers as u64, &mut report));
+    rounds::make_room(10_000);
+    for streams in rounds::sized(vec![1_000, 10_000], vec![200]) {
+        // The floor has two faces: a send for each event, and all that has come in one.
+        let kinds = [
+            Kind::Sled,
+            Kind::Memory,
+            Kind::Floor,
+            Kind::FloorBatch,
+            Kind::Nchan,
+            Kind::DurableStreams,
+            Kind::Axum,
+            Kind::Node,
+        ];
+        let case = Cases::of(streams);
+        rounds::run(&mut report, &kinds, Cores::One, |contender, report| one_topic(contender, streams, &case, report));
+        case.compare(&mut report);
+    }
+    let kinds = [Kind::Sled, Kind::Memory, Kind::Floor, Kind::Nchan, Kind::DurableStreams, Kind::Axum, Kind::Node];
+    rounds::run(&mut report, &kinds, Cores::One, spread);
+    for hub in HUBS {
+        report.compare(hub.name(), Kind::Nchan.name(), &per_cpu_second(SPREAD, 1.3, 1.45));
     }
     report.finish();
 }
 
-async fn measure(hub: &Hub, subscribers: u64, report: &mut Report) {
-    let before = hub.resident();
-    let audience = Audience::open(hub.address, subscribers, |_| TOPIC.into()).await;
-    report.row(format!("{subscribers} idle: memory of each"), (hub.resident() - before) / subscribers as f64, "bytes");
+/// Names of the cases with so many streams of one topic.
+struct Cases {
+    streams: usize,
+    single: String,
+    saturated: String,
+    paced: String,
+}
 
-    let events = DELIVERIES / subscribers;
-    let mut socket = wire::connect(hub.address).await;
-    let cpu = hub.cpu();
-    for n in 0..events {
-        audience.expect(1);
-        audience.time();
-        wire::post(&mut socket, TOPIC, &support::payload(n, BYTES)).await;
-        audience.heard().await;
-    }
-    let a_delivery = |seconds: f64, events: u64| seconds * 1e6 / (events * subscribers) as f64;
-    report.row(format!("{subscribers}, 1 in flight: CPU a delivery"), a_delivery(hub.cpu() - cpu, events), "us");
-    let mut times = audience.times();
-    times.sort_unstable();
-    for (percent, at) in [(50, times.len() / 2), (99, times.len() * 99 / 100)] {
-        report.row(format!("{subscribers}, 1 in flight: delivered, p{percent}"), times[at].as_secs_f64() * 1e3, "ms");
+impl Cases {
+    fn of(streams: usize) -> Self {
+        Self {
+            streams,
+            single: format!("1 in flight, {streams} subscribers"),
+            saturated: format!("64 in flight, {streams} subscribers"),
+            paced: format!("500 events/s, {streams} subscribers"),
+        }
     }
 
-    let more = (3 * DELIVERIES / subscribers).next_multiple_of(IN_FLIGHT);
-    let cpu = hub.cpu();
-    audience.expect(more);
-    Publisher::new(hub.address, TOPIC, BYTES).pour(events..events + more, IN_FLIGHT).await;
-    audience.heard().await;
-    report.row(
-        format!("{subscribers}, {IN_FLIGHT} in flight: CPU a delivery"),
-        a_delivery(hub.cpu() - cpu, more),
-        "us",
-    );
+    fn compare(&self, report: &mut Report) {
+        for hub in HUBS {
+            let mut against = |other: Kind, compare| report.compare(hub.name(), other.name(), &compare);
+            against(Kind::Nchan, per_cpu_second(&self.single, 1.35, 1.5));
+            against(Kind::DurableStreams, per_cpu_second(&self.single, 1.3, 1.6));
+            against(
+                Kind::Floor,
+                Compare {
+                    case: &self.single,
+                    measure: CPU,
+                    tells: "cpu per delivery",
+                    inverse: false,
+                    better: Better::Lower,
+                    reach: Some(1.08),
+                    aim: Some(1.03),
+                },
+            );
+            let aim = if self.streams < 5_000 { 25.0 } else { 70.0 };
+            against(Kind::Nchan, per_cpu_second(&self.saturated, 15.0, aim));
+            report.aim(
+                hub.name(),
+                &Compare {
+                    case: &self.paced,
+                    measure: P99,
+                    tells: "latency p99, ms",
+                    inverse: false,
+                    better: Better::Lower,
+                    reach: Some(15.0),
+                    aim: Some(10.0),
+                },
+            );
+        }
+    }
+}
+
+fn per_cpu_second(case: &str, reach: f64, aim: f64) -> Compare<'_> {
+    Compare {
+        case,
+        measure: CPU,
+        tells: "deliveries per CPU second",
+        inverse: true,
+        better: Better::Higher,
+        reach: Some(reach),
+        aim: Some(aim),
+    }
+}
+
+fn traffic(pace: Pace, form: Form) -> Traffic {
+    Traffic { events: u64::MAX, time: rounds::interval(), pace, bytes: BYTES, form }
+}
+
+/// The hub's own way to hand in many; the others take a request for each.
+fn many(contender: &Contender) -> Form {
+    if contender.kind.is_ours() { Form::Lines } else { Form::Requests }
+}
+
+fn one_topic(contender: &Contender, streams: usize, case: &Cases, report: &mut Report) -> Result<(), LoadError> {
+    let mut load = rounds::one_topic(contender, streams)?;
+    let warm = Traffic { events: 20, ..traffic(Pace::Window(1), Form::Requests) };
+    rounds::measured(contender, &mut load, &warm, report)?;
+    if contender.kind != Kind::FloorBatch {
+        let traffic = traffic(Pace::Window(1), Form::Requests);
+        let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
+        figures(contender, &case.single, &outcome, cpu, report);
+    }
+    if contender.kind != Kind::Floor {
+        let traffic = traffic(Pace::Window(64), many(contender));
+        let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
+        figures(contender, &case.saturated, &outcome, cpu, report);
+        report.sample(
+            &case.saturated,
+            contender.kind.name(),
+            "deliveries",
+            outcome.delivered_per_second() / 1e6,
+            "million/s",
+        );
+    }
+    // Beyond a thousand streams one processor of any of them has too much to do.
+    if streams <= 1_000 && contender.kind != Kind::Floor {
+        let time = rounds::sized(Duration::from_secs(3), rounds::interval());
+        let traffic = Traffic { time, ..traffic(Pace::Rate(500.0), many(contender)) };
+        let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
+        figures(contender, &case.paced, &outcome, cpu, report);
+        let wanted = 500.0 * streams as f64;
+        report.sample(
+            &case.paced,
+            contender.kind.name(),
+            "of the deliveries wanted",
+            100.0 * outcome.delivered_per_second() / wanted,
+            "%",
+        );
+    }
+    Ok(())
+}
+
+const SPREAD: &str = "1000 topics of 10 subscribers";
+
+fn spread(contender: &Contender, report: &mut Report) -> Result<(), LoadError> {
+    let count = rounds::sized(1_000, 50);
+    let topics = Topics { names: (0..count).map(|n| format!("topic-{n}")).collect(), publishers: 32 };
+    let mut load = Load::new(contender.target.clone(), topics.clone())?;
+    load.subscribe(10 * count, |n| Wants::topic(&topics, n % count))?;
+    let warm = Traffic { events: 2 * count as u64, ..traffic(Pace::Window(1), Form::Requests) };
+    rounds::measured(contender, &mut load, &warm, report)?;
+    let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic(Pace::Window(1), Form::Requests), report)?;
+    figures(contender, SPREAD, &outcome, cpu, report);
+    Ok(())
+}
+
+fn figures(contender: &Contender, case: &str, outcome: &Outcome, cpu: f64, report: &mut Report) {
+    let name = contender.kind.name();
+    report.sample(case, name, CPU, cpu * 1e6 / outcome.delivered as f64, "us");
+    report.sample(case, name, "latency p50", outcome.latency_ms(50.0), "ms");
+    report.sample(case, name, P99, outcome.latency_ms(99.0), "ms");
+    report.sample(case, name, "latency p999", outcome.latency_ms(99.9), "ms");
 }

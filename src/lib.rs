@@ -13,6 +13,7 @@
 //! ```text
 //! 4  main, cli, app     composition; app alone names every engine
 //! 3  http            -> hub            bytes become topics, events, cursors; frames become bytes
+//!    load                              the public protocol from the other side, by the thousand
 //! 2  hub             -> engine, event  topics, rings, subscriptions
 //! 1  engine          -> event          what is durable is handed up through a callback
 //! 0  event, lifecycle                  the vocabulary, without I/O; drain and signals
@@ -26,6 +27,7 @@
 //! | [`engine::sled`] | the log on disk | its schema, `keys.rs` |
 //! | [`hub`] | who listens to what | [`hub::subscription`] |
 //! | [`http`] | the wire | `routes.rs`, [`http::problem`] |
+//! | [`load`] | publishers and subscribers by the thousand, that check what they get | [`load::Load`] |
 //! | [`cli`] | `gapless publish`, `tail`, `check` | |
 //! | [`config`] | every setting, and every mistake at once | [`config::keys`] |
 //! | [`lifecycle`] | how a process ends | [`lifecycle::Drain`] |
@@ -43,4 +45,5 @@ pub mod event;
 pub mod http;
 pub mod hub;
 pub mod lifecycle;
+pub mod load;
 pub mod telemetry;

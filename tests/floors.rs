@@ -21,6 +21,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("http", 3),
     ("relay", 3),
     ("console", 3),
+    ("load", 3),
     ("cli", 4),
     ("app", 4),
     ("main", 5),
@@ -40,6 +41,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("config", &["engine", "lifecycle"]),
     ("telemetry", &["engine", "lifecycle"]),
     ("cli", &["engine", "hub", "http", "app"]), // clients speak the public protocol
+    ("load", &["engine", "hub", "config", "telemetry"]), // and so does who measures it
 ];
 
 /// Crates and paths, and the only places that may name them.

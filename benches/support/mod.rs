@@ -3,15 +3,26 @@
 //!
 //! | room | idea |
 //! |---|---|
-//! | [`hub`] | the process, its CPU time and its memory |
+//! | [`rounds`] | every contender in every round |
+//! | [`contender`] | the hub and its peers as processes |
+//! | [`process`] | a process tree's CPU time and memory |
+//! | [`machine`] | which processor for whom |
+//! | [`report`] | a table, and the same as JSON |
+//! | [`hub`] | the hub alone, as it comes |
 //! | [`store`] | a store made in this process, before the hub opens it |
-//! | [`wire`] | publishers and subscribers, cheap enough not to be what is measured |
-//! | [`report`] | one table, and the same as JSON |
+//! | [`wire`] | one client that resumes; publishers for the benches of one hub |
+//!
+//! `GAPLESS_BENCH_QUICK=1` sees that all of it works, `GAPLESS_BENCH_ROUNDS=n` sets the rounds, and
+//! `GAPLESS_BENCH_ONLY=floor,nchan` whom to measure.
 
 #![allow(dead_code, reason = "not every bench uses all of it")]
 
+pub(crate) mod contender;
 pub(crate) mod hub;
+pub(crate) mod machine;
+pub(crate) mod process;
 pub(crate) mod report;
+pub(crate) mod rounds;
 pub(crate) mod store;
 pub(crate) mod wire;
 

@@ -1,59 +1,274 @@
-//! The answers: one aligned table, and the same in `target/bench/<name>.json` for whoever compares runs.
+//! The answers: a table for people, and the same in `target/bench/<name>.json` for `benches/report`.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::{Value, json};
+
+use super::{machine, median};
 
 /// What a bench found.
 pub(crate) struct Report {
     name: &'static str,
+    round: usize,
     rows: Vec<Row>,
+    ratios: Vec<Ratio>,
+    notes: Vec<String>,
 }
 
+/// Figures of one contender in one case, one a round.
 struct Row {
-    what: String,
-    value: f64,
+    case: String,
+    contender: &'static str,
+    measure: &'static str,
     unit: &'static str,
-    below: Option<f64>,
+    values: BTreeMap<usize, f64>,
 }
+
+/// A figure with an aim.
+pub(crate) struct Ratio {
+    pub(crate) case: String,
+    /// What is compared, in words.
+    pub(crate) measure: &'static str,
+    pub(crate) of: &'static str,
+    /// Whom with; `None` when the figure itself has an aim.
+    pub(crate) to: Option<&'static str>,
+    /// One a round.
+    pub(crate) values: Vec<f64>,
+    pub(crate) reach: Option<f64>,
+    pub(crate) aim: Option<f64>,
+    pub(crate) better: Better,
+}
+
+/// Which way is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+}
+
+/// Who is compared with whom, by figures that are in the report.
+pub(crate) struct Compare<'a> {
+    pub(crate) case: &'a str,
+    /// The measure whose figures are divided.
+    pub(crate) measure: &'static str,
+    /// What the ratio is, in words.
+    pub(crate) tells: &'static str,
+    /// Whether it is of the inverse: `deliveries per CPU second` from figures of CPU a delivery.
+    pub(crate) inverse: bool,
+    pub(crate) better: Better,
+    pub(crate) reach: Option<f64>,
+    pub(crate) aim: Option<f64>,
+}
+
+/// Who a figure is of when nothing else is said.
+const OURS: &str = "gapless (sled)";
 
 impl Report {
     pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, rows: Vec::new() }
+        Self { name, round: 0, rows: Vec::new(), ratios: Vec::new(), notes: Vec::new() }
     }
 
-    /// A figure.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// From now on figures are of the next round.
+    pub(crate) fn next_round(&mut self) {
+        self.round += 1;
+    }
+
+    /// A figure of this round.
+    pub(crate) fn sample(
+        &mut self,
+        case: &str,
+        contender: &'static str,
+        measure: &'static str,
+        value: f64,
+        unit: &'static str,
+    ) {
+        let same = |row: &&mut Row| row.case == case && row.contender == contender && row.measure == measure;
+        let round = self.round;
+        if let Some(row) = self.rows.iter_mut().find(same) {
+            row.values.insert(round, value);
+        } else {
+            let values = BTreeMap::from([(round, value)]);
+            self.rows.push(Row { case: case.into(), contender, measure, unit, values });
+        }
+    }
+
+    /// The only figure of its kind.
     pub(crate) fn row(&mut self, what: impl Into<String>, value: f64, unit: &'static str) {
-        self.rows.push(Row { what: what.into(), value, unit, below: None });
+        self.sample(&what.into(), OURS, "", value, unit);
     }
 
     /// A figure that should be below `target`.
     pub(crate) fn below(&mut self, what: impl Into<String>, value: f64, unit: &'static str, target: f64) {
-        self.rows.push(Row { what: what.into(), value, unit, below: Some(target) });
+        let case = what.into();
+        self.sample(&case, OURS, "", value, unit);
+        let (reach, aim, better) = (Some(target), None, Better::Lower);
+        self.ratio(Ratio { case, measure: unit, of: OURS, to: None, values: vec![value], reach, aim, better });
+    }
+
+    /// A figure with an aim.
+    pub(crate) fn ratio(&mut self, ratio: Ratio) {
+        if !ratio.values.is_empty() {
+            self.ratios.push(ratio);
+        }
+    }
+
+    /// Divides the figures of two contenders, round by round. Nothing when one of them has none.
+    pub(crate) fn compare(&mut self, of: &'static str, to: &'static str, compare: &Compare<'_>) {
+        let figures = |contender: &str| {
+            let same =
+                |row: &&Row| row.case == compare.case && row.contender == contender && row.measure == compare.measure;
+            self.rows.iter().find(same).map(|row| &row.values)
+        };
+        let (Some(ours), Some(theirs)) = (figures(of), figures(to)) else { return };
+        let both = ours.iter().filter_map(|(round, ours)| Some((*ours, *theirs.get(round)?)));
+        let values = both.map(|(ours, theirs)| if compare.inverse { theirs / ours } else { ours / theirs }).collect();
+        self.ratio(Ratio {
+            case: compare.case.into(),
+            measure: compare.tells,
+            of,
+            to: Some(to),
+            values,
+            reach: compare.reach,
+            aim: compare.aim,
+            better: compare.better,
+        });
+    }
+
+    /// Gives the figures of `contender` in a case their own aim.
+    pub(crate) fn aim(&mut self, contender: &'static str, compare: &Compare<'_>) {
+        let same =
+            |row: &&Row| row.case == compare.case && row.contender == contender && row.measure == compare.measure;
+        let Some(row) = self.rows.iter().find(same) else { return };
+        let values = row.values.values().copied().collect();
+        self.ratio(Ratio {
+            case: compare.case.into(),
+            measure: compare.tells,
+            of: contender,
+            to: None,
+            values,
+            reach: compare.reach,
+            aim: compare.aim,
+            better: compare.better,
+        });
+    }
+
+    /// What a reader must know of the figures; said once.
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// Prints it and writes it down.
     pub(crate) fn finish(self) {
-        let width = self.rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
-        println!("\n{}", self.name);
-        for Row { what, value, unit, below } in &self.rows {
-            let target = below.map_or(String::new(), |target| {
-                let met = if value < &target { "met" } else { "MISSED" };
-                format!("below {target}: {met}")
-            });
-            println!("  {what:width$}  {:>12} {unit:<8} {target}", figure(*value));
-        }
-        let rows: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|row| json!({ "what": row.what, "value": row.value, "unit": row.unit, "below": row.below }))
-            .collect();
+        self.print();
+        let row = |row: &Row| {
+            let (middle, least, most) = spread(row.values.values().copied().collect());
+            json!({
+                "case": row.case, "contender": row.contender, "measure": row.measure, "unit": row.unit,
+                "median": middle, "min": least, "max": most, "rounds": row.values.len(),
+            })
+        };
+        let ratio = |ratio: &Ratio| {
+            let (middle, least, most) = spread(ratio.values.clone());
+            let better = if ratio.better == Better::Higher { "higher" } else { "lower" };
+            json!({
+                "case": ratio.case, "measure": ratio.measure, "of": ratio.of, "to": ratio.to,
+                "median": middle, "min": least, "max": most, "reach": ratio.reach, "aim": ratio.aim, "better": better,
+            })
+        };
+        let (question, method) = self.header();
+        let all = json!({
+            "bench": self.name,
+            "question": question,
+            "method": method,
+            "date": jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+            "machine": machine::description(),
+            "rows": self.rows.iter().map(row).collect::<Vec<Value>>(),
+            "ratios": self.ratios.iter().map(ratio).collect::<Vec<Value>>(),
+            "notes": self.notes,
+        });
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
-        let text = serde_json::to_string_pretty(&rows).expect("plain values");
+        let text = serde_json::to_string_pretty(&all).expect("plain values");
         fs::create_dir_all(&dir)
             .and_then(|()| fs::write(dir.join(format!("{}.json", self.name)), text))
             .expect("written");
     }
+
+    /// The question and the method, as the head of the bench's file has them.
+    fn header(&self) -> (String, String) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/{}.rs", self.name));
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
+        let mut paragraphs = lines.split(|line| line.is_empty()).map(|lines| lines.join(" "));
+        let question = paragraphs.next().unwrap_or_default().trim_matches('*').to_owned();
+        (question, paragraphs.next().unwrap_or_default())
+    }
+
+    fn print(&self) {
+        println!("\n{}", self.name);
+        let width = |text: fn(&Row) -> &str| self.rows.iter().map(|row| text(row).chars().count()).max().unwrap_or(0);
+        let (case, contender, measure) = (width(|row| &row.case), width(|row| row.contender), width(|row| row.measure));
+        let mut rows: Vec<&Row> = self.rows.iter().collect();
+        let place =
+            |row: &Row| self.rows.iter().position(|first| first.case == row.case && first.measure == row.measure);
+        rows.sort_by_key(|row| (place(row), contender_order(row.contender)));
+        for row in rows {
+            let (middle, least, most) = spread(row.values.values().copied().collect());
+            let Row { case: of, contender: by, measure: what, unit, .. } = row;
+            let range =
+                if row.values.len() > 1 { format!("{} .. {}", figure(least), figure(most)) } else { String::new() };
+            println!("  {of:case$}  {by:contender$}  {what:measure$}  {:>9} {unit:<10} {range}", figure(middle));
+        }
+        for ratio in &self.ratios {
+            let (middle, least, most) = spread(ratio.values.clone());
+            let met = |target: Option<f64>| {
+                target.is_none_or(
+                    |target| if ratio.better == Better::Higher { middle >= target } else { middle <= target },
+                )
+            };
+            let verdict = match (ratio.reach, ratio.aim) {
+                (None, None) => String::new(),
+                (reach, aim) if met(aim) && met(reach) && aim.is_some() => format!("aim {}: met", shown(aim)),
+                (reach, aim) if met(reach) => format!("reach {}: met; aim {}", shown(reach), shown(aim)),
+                (reach, aim) => format!("reach {}: MISSED; aim {}", shown(reach), shown(aim)),
+            };
+            let against = ratio.to.map_or(String::new(), |to| format!(" against {to}"));
+            println!(
+                "  {}: {} of {}{against}: {} ({} .. {})  {verdict}",
+                ratio.case,
+                ratio.measure,
+                ratio.of,
+                figure(middle),
+                figure(least),
+                figure(most)
+            );
+        }
+        for note in &self.notes {
+            println!("  note: {note}");
+        }
+    }
+}
+
+fn contender_order(name: &str) -> usize {
+    let order = ["gapless (sled)", "gapless (memory)", "floor", "floor (batch)", "nchan"];
+    order.iter().position(|known| *known == name).unwrap_or(order.len())
+}
+
+fn shown(target: Option<f64>) -> String {
+    target.map_or("none".into(), |target| target.to_string())
+}
+
+/// The middle, the least and the most.
+fn spread(values: Vec<f64>) -> (f64, f64, f64) {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (median(values), least, most)
 }
 
 /// Three digits that count.
@@ -61,6 +276,7 @@ fn figure(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        v if v >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
     }
 }

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Builds and installs what the hub is measured against, below target/contenders. What cannot be had is said, and the
+# benches go on without it. Does nothing, quickly, where all of it is there.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+
+root=target/contenders
+complain() { echo "contenders: $*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; else return 1; fi; }
+
+# Ours: the floor, and a hub as anyone would write it.
+cargo build --release --quiet --locked --manifest-path benches/contenders/Cargo.toml --target-dir $root/build ||
+  complain "floor and naive_axum cannot be built"
+
+# Others', from crates.io.
+[ -x $root/bin/durable-streams-server ] ||
+  timeout 900 cargo install --quiet --locked --root $root --target-dir $root/build durable-streams@0.1.5 ||
+  complain "durable-streams cannot be built"
+
+# apt: nginx's modules are where Debian keeps them.
+missing=()
+[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(nginx libnginx-mod-nchan)
+have node || missing+=(nodejs)
+if [ "${#missing[@]}" -gt 0 ]; then
+  have apt-get && as_root apt-get update -q &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "${missing[@]}" ||
+    complain "apt-get could not install: ${missing[*]}"
+fi
+exit 0

@@ -1,0 +1,241 @@
+//! Servers under the same load, each as a process on a port of its own: the hub, and what it is measured against.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use gapless::load::{Dialect, dialect::Target};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::{
+    directory,
+    machine::{self, Place},
+    process::{self, Used},
+};
+
+/// How long one may take to start, and to stop.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Who is under load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The hub, durable.
+    Sled,
+    /// The hub, in memory.
+    Memory,
+    /// `benches/contenders`: a send for each event and socket, and nothing else.
+    Floor,
+    /// The same, sending what has come together in one piece.
+    FloorBatch,
+    /// nginx with Nchan, in memory, one worker.
+    Nchan,
+    /// The crate `durable-streams`, durable, one thread.
+    DurableStreams,
+    /// `benches/contenders`: axum and a broadcast channel.
+    Axum,
+    /// `benches/contenders`: plain Node.
+    Node,
+}
+
+impl Kind {
+    /// As the report calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "gapless (sled)",
+            Self::Memory => "gapless (memory)",
+            Self::Floor => "floor",
+            Self::FloorBatch => "floor (batch)",
+            Self::Nchan => "nchan",
+            Self::DurableStreams => "durable-streams",
+            Self::Axum => "naive axum",
+            Self::Node => "node",
+        }
+    }
+
+    /// Whether it is the hub: its faults fail a bench, those of others are noted.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Sled | Self::Memory)
+    }
+
+    fn dialect(self) -> Dialect {
+        match self {
+            Self::Nchan => Dialect::Nchan,
+            Self::DurableStreams => Dialect::DurableStreams,
+            _ => Dialect::Gapless,
+        }
+    }
+
+    /// The program and its arguments; those that are told their port get `port`.
+    fn command(self, dir: &Path, port: u16) -> Result<Command, String> {
+        let data = dir.join("data");
+        let mut command = match self {
+            Self::Sled | Self::Memory => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+                let engine = if self == Self::Sled { "sled" } else { "memory" };
+                command.args([
+                    "serve",
+                    "--listen",
+                    "127.0.0.1:0",
+                    "--log-level",
+                    "error",
+                    "--http-connections",
+                    "20000",
+                ]);
+                command.args(["--engine", engine, "--data"]).arg(data);
+                command
+            }
+            Self::Floor | Self::FloorBatch => {
+                let mut command = Command::new(built("build/release/floor")?);
+                command.args((self == Self::FloorBatch).then_some("batch"));
+                command
+            }
+            Self::Axum => Command::new(built("build/release/naive_axum")?),
+            Self::Node => {
+                let mut command = Command::new("node");
+                command.arg(sources().join("node_hub.js"));
+                command
+            }
+            Self::DurableStreams => {
+                let mut command = Command::new(built("bin/durable-streams-server")?);
+                command.args(["--worker-threads", "1", "--wal-shards", "1", "--port", &port.to_string(), "--data-dir"]);
+                command.arg(data);
+                command
+            }
+            Self::Nchan => {
+                let template = fs::read_to_string(sources().join("nchan.conf")).expect("ours");
+                let text = template.replace("@PORT@", &port.to_string()).replace("@DIR@", &dir.display().to_string());
+                let file = dir.join("nginx.conf");
+                fs::write(&file, text).expect("a fresh directory");
+                let mut command = Command::new("/usr/sbin/nginx");
+                // Where Debian keeps its modules.
+                command.args(["-p", "/usr/share/nginx/", "-c"]).arg(file);
+                command
+            }
+        };
+        command.stdout(Stdio::piped());
+        Ok(command)
+    }
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/contenders")
+}
+
+fn built(program: &str) -> Result<PathBuf, String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/contenders").join(program);
+    if path.exists() { Ok(path) } else { Err(format!("{program} is not built: benches/contenders/install.sh")) }
+}
+
+/// How a contender is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cores {
+    /// On one processor that the load generator does not use.
+    One,
+    /// As it comes, beside the load generator.
+    All,
+}
+
+/// A running contender; stopped when dropped.
+pub(crate) struct Contender {
+    pub(crate) kind: Kind,
+    pub(crate) target: Target,
+    process: Child,
+    dir: TempDir,
+}
+
+impl Contender {
+    /// Starts one with nothing in it, on a store of its own. Answers when it accepts connections.
+    ///
+    /// # Errors
+    /// In words, when it cannot be had here.
+    pub(crate) fn start(kind: Kind, cores: Cores) -> Result<Self, String> {
+        let dir = directory();
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let mut command = kind.command(dir.path(), port)?;
+        if cores == Cores::One {
+            machine::pin(Place::Server);
+            if kind.is_ours() {
+                command.args(["--shards", "1"]);
+            }
+        } else {
+            machine::unpin();
+        }
+        let spawned = command.spawn();
+        machine::pin(Place::Load);
+        let process = spawned.map_err(|error| format!("{} cannot be started: {error}", kind.name()))?;
+        let address = ([127, 0, 0, 1], port).into();
+        let mut contender = Self { kind, target: Target::new(address, kind.dialect()), process, dir };
+        contender.await_address()?;
+        Ok(contender)
+    }
+
+    fn await_address(&mut self) -> Result<(), String> {
+        let told_its_port = matches!(self.kind, Kind::Nchan | Kind::DurableStreams);
+        let mut stdout = BufReader::new(self.process.stdout.take().expect("piped"));
+        if !told_its_port {
+            let mut line = String::new();
+            stdout.read_line(&mut line).expect("it greets");
+            let address = line.trim_end().rsplit_once("http://").and_then(|(_, text)| text.parse::<SocketAddr>().ok());
+            let address = address.ok_or_else(|| format!("{} did not start", self.kind.name()))?;
+            self.target = Target::new(address, self.kind.dialect());
+        }
+        // Kept open and read: a process that writes into a closed pipe would be told so.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        let begun = Instant::now();
+        while TcpStream::connect(self.target.address).is_err() {
+            if begun.elapsed() > PATIENCE || self.process.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return Err(format!("{} does not listen", self.kind.name()));
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// CPU time used until now.
+    pub(crate) fn used(&self) -> Used {
+        Used::by(self.process.id())
+    }
+
+    /// Seconds of CPU since `before`.
+    pub(crate) fn cpu(&self, before: &Used) -> f64 {
+        self.used().since(before)
+    }
+
+    /// Memory in it now, in bytes.
+    pub(crate) fn resident(&self) -> f64 {
+        process::resident(self.process.id())
+    }
+
+    /// Where its store is.
+    pub(crate) fn directory(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        let all = process::tree(self.process.id());
+        let tell = |pid: u32, signal| {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            // One that has ended meanwhile is what is wanted.
+            let _ = pid.map(|pid| kill_process(pid, signal));
+        };
+        tell(self.process.id(), Signal::TERM);
+        let begun = Instant::now();
+        while self.process.try_wait().is_ok_and(|ended| ended.is_none()) {
+            if begun.elapsed() > PATIENCE {
+                for pid in &all {
+                    tell(*pid, Signal::KILL);
+                }
+            }
+            sleep(Duration::from_millis(10));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What a process and its children have used: CPU time and memory, from proc(5).
+
+use std::{collections::BTreeMap, fs};
+
+/// CPU time that a tree of processes had used at some moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Used {
+    /// Nanoseconds of each thread that is there.
+    threads: BTreeMap<u32, u64>,
+    /// Seconds in ticks of 10 ms, of threads that have ended, too.
+    ticks: f64,
+}
+
+/// A process and all below it.
+pub(crate) fn tree(root: u32) -> Vec<u32> {
+    let (mut all, mut at) = (vec![root], 0);
+    while let Some(&pid) = all.get(at) {
+        at += 1;
+        for task in tasks(pid) {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{task}/children")).unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+    }
+    all
+}
+
+fn tasks(pid: u32) -> Vec<u32> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+impl Used {
+    /// Of the process `root` and all below it, until now.
+    pub(crate) fn by(root: u32) -> Self {
+        let (mut threads, mut ticks) = (BTreeMap::new(), 0.0);
+        for pid in tree(root) {
+            for task in tasks(pid) {
+                let stat = fs::read_to_string(format!("/proc/{pid}/task/{task}/schedstat")).unwrap_or_default();
+                if let Some(ns) = stat.split_whitespace().next().and_then(|ns| ns.parse().ok()) {
+                    threads.insert(task, ns);
+                }
+            }
+            ticks += seconds(pid);
+        }
+        Self { threads, ticks }
+    }
+
+    /// Seconds from `before` until then. In nanoseconds, unless a thread that was there has ended: what it used is known
+    /// in ticks only.
+    #[expect(clippy::cast_precision_loss, reason = "nanoseconds of CPU, far below 2^52")]
+    pub(crate) fn since(&self, before: &Self) -> f64 {
+        if before.threads.keys().all(|thread| self.threads.contains_key(thread)) {
+            let sum = |used: &Self| used.threads.values().sum::<u64>();
+            (sum(self) - sum(before)) as f64 / 1e9
+        } else {
+            self.ticks - before.ticks
+        }
+    }
+}
+
+fn seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before it may hold anything, so fields are counted from its closing bracket: 14 and 15 of proc(5).
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+/// Memory of the process `root` and all below it, in bytes: what they share is counted once.
+pub(crate) fn resident(root: u32) -> f64 {
+    let of = |pid: u32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or_default() * 1024.0
+    };
+    tree(root).into_iter().map(of).sum()
+}

@@ -1,0 +1,104 @@
+//! Rounds: each contender is measured in each of them, in another order each time, so that what else the machine does
+//! hits all alike.
+
+use std::time::Duration;
+
+use gapless::{
+    lifecycle::descriptors,
+    load::{Faults, Load, LoadError, Outcome, Topics, Traffic, generator::Wants},
+};
+
+use super::{
+    contender::{Contender, Cores, Kind},
+    machine::{self, Place},
+    report::Report,
+};
+
+/// Whether this is only to see that everything works: a second or two a bench and figures that say little.
+pub(crate) fn quick() -> bool {
+    std::env::var_os("GAPLESS_BENCH_QUICK").is_some_and(|value| value != "0")
+}
+
+/// `normally`, or `quickly` when that is asked for.
+pub(crate) fn sized<T>(normally: T, quickly: T) -> T {
+    if quick() { quickly } else { normally }
+}
+
+/// Rounds of a bench.
+pub(crate) fn count() -> usize {
+    let asked = std::env::var("GAPLESS_BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    asked.unwrap_or(sized(3, 1))
+}
+
+/// How long a contender is loaded in a case.
+pub(crate) fn interval() -> Duration {
+    sized(Duration::from_millis(1500), Duration::from_millis(200))
+}
+
+/// Measures each of `kinds` in each round, as a new process each time. What cannot be had, or fails, is noted; the hub
+/// must not fail.
+pub(crate) fn run(
+    report: &mut Report,
+    kinds: &[Kind],
+    cores: Cores,
+    mut measure: impl FnMut(&Contender, &mut Report) -> Result<(), LoadError>,
+) {
+    machine::pin(Place::Load);
+    let mut kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| chosen(*kind)).collect();
+    for round in 1..=count() {
+        report.next_round();
+        kinds.rotate_left(1);
+        kinds.retain(|kind| {
+            // Whoever waits for minutes wants to see something.
+            eprintln!("{}: round {round}: {}", report.name(), kind.name());
+            let outcome = Contender::start(*kind, cores)
+                .and_then(|contender| measure(&contender, report).map_err(|error| format!("{}: {error}", kind.name())));
+            let Err(error) = outcome else { return true };
+            assert!(!kind.is_ours(), "{error}");
+            report.note(error);
+            false
+        });
+    }
+}
+
+/// `GAPLESS_BENCH_ONLY=floor,nchan` measures only those.
+fn chosen(kind: Kind) -> bool {
+    std::env::var("GAPLESS_BENCH_ONLY").map_or(true, |only| only.split(',').any(|name| name == kind.name()))
+}
+
+/// Room for `connections` in this process and, as they inherit the limit, in the contenders.
+pub(crate) fn make_room(connections: usize) {
+    assert_eq!(descriptors::make_room(connections), None, "raise the limit on open files (ulimit -n)");
+}
+
+/// One topic, one publisher, and `streams` of it.
+pub(crate) fn one_topic(contender: &Contender, streams: usize) -> Result<Load, LoadError> {
+    let topics = Topics { names: vec!["news".into()], publishers: 1 };
+    let mut load = Load::new(contender.target.clone(), topics.clone())?;
+    load.subscribe(streams, |_| Wants::topic(&topics, 0))?;
+    Ok(load)
+}
+
+/// Runs `traffic` and answers with what came of it and the server's CPU seconds. Faults are the end of the hub's figures,
+/// and a note for the others.
+pub(crate) fn measured(
+    contender: &Contender,
+    load: &mut Load,
+    traffic: &Traffic,
+    report: &mut Report,
+) -> Result<(Outcome, f64), LoadError> {
+    let before = contender.used();
+    let outcome = load.run(traffic)?;
+    let cpu = contender.cpu(&before);
+    judge(contender, &outcome.faults, report);
+    Ok((outcome, cpu))
+}
+
+/// A lost, doubled or reordered event of the hub's ends everything.
+pub(crate) fn judge(contender: &Contender, faults: &Faults, report: &mut Report) {
+    if !faults.none() {
+        let what = format!("{}: {faults:?}", contender.kind.name());
+        assert!(!contender.kind.is_ours(), "{what}");
+        report.note(what);
+    }
+}

@@ -1,0 +1,225 @@
+//! How a server is asked to publish and to subscribe, and where its answers say what is looked for.
+//!
+//! All of them speak Server-Sent Events over HTTP/1.1; they differ in paths, in what a topic is called, and in what stands
+//! around the data. So a server is a few lines here.
+
+use std::{fmt::Write as _, net::SocketAddr};
+
+use super::number;
+
+/// A server under load.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// For the `Host` header.
+    pub authority: String,
+    /// What all its paths begin with, without a final slash; mostly empty.
+    pub base: String,
+    /// What it speaks.
+    pub dialect: Dialect,
+}
+
+impl Target {
+    /// A server on this machine that speaks `dialect`.
+    #[must_use]
+    pub fn new(address: SocketAddr, dialect: Dialect) -> Self {
+        Self { address, authority: address.to_string(), base: String::new(), dialect }
+    }
+}
+
+/// Whose protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// This hub's, and that of small servers that have its two paths, without promising more.
+    Gapless,
+    /// nginx with Nchan: `/pub?topic=T` and `/sub?topic=T`; `/old?topic=T` begins with the oldest message.
+    Nchan,
+    /// The crate `durable-streams`: a stream at `/T`, made by PUT. One line of data is one event.
+    DurableStreams,
+}
+
+/// How events are handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A request for each.
+    Requests,
+    /// One request of NDJSON lines, answered by receipts as they become durable. [`Dialect::Gapless`] only.
+    Lines,
+}
+
+/// Where a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// With what is published from now on.
+    Now,
+    /// With the oldest event there is.
+    Earliest,
+}
+
+/// What a line of a stream says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said<'a> {
+    /// The id of the event that comes.
+    Id(&'a [u8]),
+    /// An event.
+    Event(u64),
+    /// An event that is none of ours.
+    Stray,
+    /// That events are gone, or none will come.
+    Told,
+    /// Nothing that matters here.
+    Nothing,
+}
+
+impl Dialect {
+    /// The request for a stream of `topics`, after `cursor` if there is one.
+    pub(super) fn subscribe(self, target: &Target, topics: &[&str], from: From, cursor: Option<&str>) -> String {
+        let mut path = target.base.clone();
+        match self {
+            Self::Gapless => {
+                path.push_str("/events?");
+                let mut query =
+                    form_urlencoded::Serializer::for_suffix(&mut path, target.base.len() + "/events?".len());
+                query.extend_pairs(topics.iter().map(|topic| ("topic", topic)));
+                if from == From::Earliest && cursor.is_none() {
+                    query.append_pair("from", "earliest");
+                }
+            }
+            Self::Nchan => {
+                let place = if from == From::Now && cursor.is_none() { "sub" } else { "old" };
+                write!(path, "/{place}?topic={}", topics[0]).expect("memory");
+            }
+            Self::DurableStreams => {
+                let offset = if from == From::Now { "now" } else { "-1" };
+                write!(path, "/{}?offset={offset}&live=sse", topics[0]).expect("memory");
+            }
+        }
+        let cursor = cursor.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
+        let host = &target.authority;
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n{cursor}\r\n")
+    }
+
+    /// Appends the request that publishes `data` to `topic`.
+    pub(super) fn publish(self, target: &Target, topic: &str, data: &str, out: &mut String) {
+        let (base, host) = (&target.base, &target.authority);
+        let (query, end) = match self {
+            Self::Gapless => ("/publish?topic=", ""),
+            Self::Nchan => ("/pub?topic=", ""),
+            // Events run into each other there, but lines are told apart.
+            Self::DurableStreams => ("/", "\n"),
+        };
+        let length = data.len() + end.len();
+        write!(
+            out,
+            "POST {base}{query}{topic} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\n\
+             Content-Length: {length}\r\n\r\n{data}{end}"
+        )
+        .expect("memory");
+    }
+
+    /// The head of a request whose body is NDJSON lines, in chunks.
+    pub(super) fn lines(target: &Target) -> String {
+        let (base, host) = (&target.base, &target.authority);
+        format!(
+            "POST {base}/publish HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/x-ndjson\r\n\
+             Transfer-Encoding: chunked\r\n\r\n"
+        )
+    }
+
+    /// The request that makes `topic`, where one must be made.
+    pub(super) fn create(self, target: &Target, topic: &str) -> Option<String> {
+        let (base, host) = (&target.base, &target.authority);
+        (self == Self::DurableStreams).then(|| {
+            format!(
+                "PUT {base}/{topic} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
+            )
+        })
+    }
+
+    /// What `line` of a stream says.
+    pub(super) fn said(self, line: &[u8]) -> Said<'_> {
+        if let Some(data) = field(line, b"data:") {
+            return match number(data) {
+                Some(number) => Said::Event(number),
+                // Its offsets are data, too, and so is the end of the last line.
+                None if self == Self::DurableStreams => Said::Nothing,
+                None => Said::Stray,
+            };
+        }
+        match field(line, b"id:") {
+            Some(id) => Said::Id(id),
+            None if self == Self::Gapless && line.starts_with(b"event: hub.") => Said::Told,
+            None => Said::Nothing,
+        }
+    }
+}
+
+fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = line.strip_prefix(name)?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
+}
+
+/// The position in the text of an id, `<epoch>-<seq>`.
+pub(super) fn position(id: &[u8]) -> Option<u64> {
+    let at = memchr::memrchr(b'-', id)?;
+    let digits = &id[at + 1..];
+    let value = |sum: u64, digit: &u8| Some(sum * 10 + u64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?));
+    (1..=19).contains(&digits.len()).then(|| digits.iter().try_fold(0, value)).flatten()
+}
+
+/// The position that a receipt tells; `None` when it is none.
+pub(super) fn receipt(line: &[u8]) -> Option<u64> {
+    const ID: &[u8] = b"\"id\":\"";
+    let at = memchr::memmem::find(line, ID)? + ID.len();
+    let end = memchr::memchr(b'"', &line[at..])?;
+    position(&line[at..at + end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(dialect: Dialect) -> Target {
+        Target::new(([127, 0, 0, 1], 80).into(), dialect)
+    }
+
+    #[test]
+    fn a_line_says_what_each_server_means_by_it() {
+        use Dialect::{DurableStreams, Gapless, Nchan};
+        let event = b"data: 000000000000000agapless";
+        for dialect in [Gapless, Nchan] {
+            assert_eq!(dialect.said(event), Said::Event(10));
+            assert_eq!(dialect.said(b"data: something else"), Said::Stray);
+        }
+        assert_eq!(Gapless.said(b"id: abcd-7"), Said::Id(b"abcd-7"));
+        assert_eq!(Gapless.said(b"event: hub.gap"), Said::Told);
+        assert_eq!(Nchan.said(b"event: hub.gap"), Said::Nothing);
+        assert_eq!(DurableStreams.said(b"data:000000000000000agapless"), Said::Event(10));
+        assert_eq!(DurableStreams.said(b"data:{\"streamNextOffset\":\"0\"}"), Said::Nothing);
+        assert_eq!(Gapless.said(b""), Said::Nothing);
+    }
+
+    #[test]
+    fn positions_are_read_from_ids_and_receipts() {
+        assert_eq!(position(b"0a1b2c3d-42"), Some(42));
+        for wrong in [&b"42"[..], b"abcd-", b"abcd-4x", b"abcd-99999999999999999999"] {
+            assert_eq!(position(wrong), None);
+        }
+        assert_eq!(receipt(br#"{"topic":"t","id":"abcd-9","time":"x"}"#), Some(9));
+        assert_eq!(receipt(br#"{"error":{"status":400}}"#), None);
+    }
+
+    #[test]
+    fn a_stream_is_asked_for_with_its_topics_and_its_cursor() {
+        let asked = |dialect: Dialect, topics: &[&str], from, cursor| {
+            dialect.subscribe(&target(dialect), topics, from, cursor).lines().next().expect("a line").to_owned()
+        };
+        let two = asked(Dialect::Gapless, &["a/1", "b/*"], From::Earliest, None);
+        assert_eq!(two, "GET /events?topic=a%2F1&topic=b%2F*&from=earliest HTTP/1.1");
+        let back = Dialect::Gapless.subscribe(&target(Dialect::Gapless), &["a"], From::Earliest, Some("abcd-1"));
+        assert!(back.starts_with("GET /events?topic=a HTTP/1.1\r\n") && back.contains("\r\nLast-Event-ID: abcd-1\r\n"));
+        assert_eq!(asked(Dialect::Nchan, &["a"], From::Now, None), "GET /sub?topic=a HTTP/1.1");
+        assert_eq!(asked(Dialect::Nchan, &["a"], From::Now, Some("1:0")), "GET /old?topic=a HTTP/1.1");
+    }
+}

@@ -1,0 +1,190 @@
+//! One publisher: a connection that hands events in and takes their acknowledgements, in order.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    io::{self, Read, Write},
+    net,
+    time::Duration,
+};
+
+use mio::{Interest, Registry, Token, net::TcpStream};
+
+use super::{
+    Form, LoadError,
+    dialect::{Dialect, Target, receipt},
+    response::{Lines, Part, Responses},
+    tally::Tally,
+    write_payload,
+};
+
+const WHO: &str = "a publisher";
+
+/// Time to connect in: publishers are few, and come one after the other.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Bytes that wait for the socket at most; beyond, nothing more is handed in.
+const BACKLOG: usize = 1 << 20;
+
+/// Text of a refusal that is shown.
+const REASON_BYTES: usize = 300;
+
+/// A publisher.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    socket: TcpStream,
+    form: Form,
+    responses: Responses,
+    lines: Lines,
+    /// Text of a response that is no receipt: of a refusal, the reason.
+    said: Vec<u8>,
+    /// Bytes for the socket, of which `written` are written.
+    out: Vec<u8>,
+    written: usize,
+    /// Lines that are not in a chunk yet.
+    chunk: String,
+    /// Numbers of events that are not acknowledged.
+    waiting: VecDeque<u64>,
+    status: u16,
+    /// Of the newest receipt.
+    position: u64,
+}
+
+impl Publisher {
+    /// A connected publisher.
+    pub(super) fn connect(target: &Target, form: Form, registry: &Registry, token: Token) -> Result<Self, LoadError> {
+        let address = target.address;
+        let connected = net::TcpStream::connect_timeout(&address, CONNECT).and_then(|socket| {
+            socket.set_nodelay(true)?;
+            socket.set_nonblocking(true)?;
+            let mut socket = TcpStream::from_std(socket);
+            registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+            Ok(socket)
+        });
+        let out = match form {
+            Form::Lines => Dialect::lines(target).into_bytes(),
+            Form::Requests => Vec::new(),
+        };
+        Ok(Self {
+            socket: connected.map_err(|reason| LoadError::Connect { address, reason })?,
+            form,
+            responses: Responses::default(),
+            lines: Lines::default(),
+            said: Vec::new(),
+            out,
+            written: 0,
+            chunk: String::new(),
+            waiting: VecDeque::new(),
+            status: 0,
+            position: 0,
+        })
+    }
+
+    /// Whether the socket takes less than it is given.
+    pub(super) fn is_full(&self) -> bool {
+        self.out.len() - self.written + self.chunk.len() > BACKLOG
+    }
+
+    /// Hands an event in; [`Self::flush`] sends it.
+    pub(super) fn publish(&mut self, target: &Target, topic: &str, number: u64, bytes: usize) {
+        match self.form {
+            Form::Lines => {
+                write!(self.chunk, "{{\"topic\":\"{topic}\",\"data\":\"").expect("memory");
+                write_payload(&mut self.chunk, number, bytes);
+                self.chunk.push_str("\"}\n");
+            }
+            Form::Requests => {
+                let (mut data, mut request) = (String::with_capacity(bytes + 8), String::with_capacity(bytes + 256));
+                write_payload(&mut data, number, bytes);
+                target.dialect.publish(target, topic, &data, &mut request);
+                self.out.extend_from_slice(request.as_bytes());
+            }
+        }
+        self.waiting.push_back(number);
+    }
+
+    /// Says that no more events come.
+    pub(super) fn finish(&mut self) -> Result<(), LoadError> {
+        self.flush()?;
+        if self.form == Form::Lines {
+            self.out.extend_from_slice(b"0\r\n\r\n");
+        }
+        self.flush()
+    }
+
+    /// Sends what the socket takes.
+    pub(super) fn flush(&mut self) -> Result<(), LoadError> {
+        if !self.chunk.is_empty() {
+            write!(self.out, "{:x}\r\n{}\r\n", self.chunk.len(), self.chunk).expect("memory");
+            self.chunk.clear();
+        }
+        while self.written < self.out.len() {
+            match self.socket.write(&self.out[self.written..]) {
+                Ok(written) => self.written += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(reason) => return Err(LoadError::Broken { who: WHO, reason }),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Takes the acknowledgements that have come.
+    pub(super) fn read(&mut self, dialect: Dialect, buffer: &mut [u8], tally: &mut Tally) -> Result<(), LoadError> {
+        loop {
+            let read = match self.socket.read(buffer) {
+                Ok(0) if self.waiting.is_empty() => return Ok(()),
+                Ok(0) => return Err(LoadError::hung_up(WHO)),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(reason) => return Err(LoadError::Broken { who: WHO, reason }),
+            };
+            self.take(dialect, &buffer[..read], tally)?;
+        }
+    }
+
+    fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut Tally) -> Result<(), LoadError> {
+        let Self { responses, lines, said, waiting, status, position, form, .. } = self;
+        responses.feed(bytes, |part| match part {
+            Part::Head { status: now } => {
+                *status = now;
+                Ok(())
+            }
+            Part::Data(data) if *form == Form::Lines && *status == 200 => lines.feed(data, |line| {
+                let Some(seq) = receipt(line) else { return Err(refused(*status, line)) };
+                if dialect == Dialect::Gapless && seq <= *position {
+                    return Err(refused(*status, b"a receipt whose id is not above the one before"));
+                }
+                *position = seq;
+                acknowledge(waiting, tally, line)
+            }),
+            Part::Data(data) => {
+                said.extend_from_slice(&data[..data.len().min(REASON_BYTES.saturating_sub(said.len()))]);
+                Ok(())
+            }
+            Part::End if (200..300).contains(status) => match form {
+                Form::Requests => {
+                    let said = std::mem::take(said);
+                    acknowledge(waiting, tally, &said)
+                }
+                Form::Lines if waiting.is_empty() => Ok(()),
+                Form::Lines => Err(LoadError::hung_up(WHO)),
+            },
+            Part::End => Err(refused(*status, said)),
+        })
+    }
+}
+
+fn acknowledge(waiting: &mut VecDeque<u64>, tally: &mut Tally, line: &[u8]) -> Result<(), LoadError> {
+    let number = waiting.pop_front().ok_or_else(|| refused(200, line))?;
+    tally.acknowledged(number);
+    Ok(())
+}
+
+fn refused(status: u16, text: &[u8]) -> LoadError {
+    let text = String::from_utf8_lossy(&text[..text.len().min(REASON_BYTES)]).into_owned();
+    LoadError::Refused { who: WHO, status, text }
+}

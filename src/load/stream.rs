@@ -1,0 +1,233 @@
+//! One subscriber: a socket, and where in its answer it is.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr},
+};
+
+use mio::{Interest, Registry, Token, net::TcpStream};
+
+use super::{
+    LoadError,
+    dialect::{Dialect, Said, position},
+    generator::Wants,
+    response::{Lines, Part, Responses},
+    tally::{Hears, Standing, Tally},
+};
+
+const WHO: &str = "a stream";
+
+/// Longest id that is kept to come back with: the hub's have 37 at most.
+const ID_BYTES: usize = 47;
+
+/// Text of a refusal that is shown.
+const REASON_BYTES: usize = 300;
+
+/// Where a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not connected.
+    Away,
+    /// Connecting, or its request is not sent yet.
+    Coming,
+    /// Asked, and not answered.
+    Asked,
+    /// Answered: events follow.
+    Open,
+    /// Open, and does not read.
+    Stalled,
+}
+
+/// A subscriber.
+#[derive(Debug)]
+pub(super) struct Stream {
+    socket: Option<TcpStream>,
+    pub(super) phase: Phase,
+    responses: Responses,
+    lines: Lines,
+    pub(super) wants: Wants,
+    pub(super) hears: Hears,
+    pub(super) standing: Standing,
+    /// The newest id whose event was heard, and the one that stood before an event to come.
+    heard: Id,
+    coming: Id,
+    /// The position in `heard`, where ids rise.
+    position: u64,
+}
+
+/// The text of an id, in place.
+#[derive(Debug, Clone, Copy)]
+struct Id {
+    text: [u8; ID_BYTES],
+    length: u8,
+}
+
+impl Id {
+    const NONE: Self = Self { text: [0; ID_BYTES], length: 0 };
+
+    fn new(id: &[u8]) -> Option<Self> {
+        let mut text = [0; ID_BYTES];
+        text.get_mut(..id.len())?.copy_from_slice(id);
+        Some(Self { text, length: u8::try_from(id.len()).ok()? })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
+}
+
+impl Stream {
+    /// One that is not connected yet.
+    pub(super) fn new(wants: Wants, hears: Hears) -> Self {
+        Self {
+            socket: None,
+            phase: Phase::Away,
+            responses: Responses::default(),
+            lines: Lines::default(),
+            wants,
+            hears,
+            standing: Standing::default(),
+            heard: Id::NONE,
+            coming: Id::NONE,
+            position: 0,
+        }
+    }
+
+    /// Begins to connect.
+    pub(super) fn connect(&mut self, address: SocketAddr, registry: &Registry, token: Token) -> Result<(), LoadError> {
+        let connected = TcpStream::connect(address).and_then(|mut socket| {
+            registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+            Ok(socket)
+        });
+        self.socket = Some(connected.map_err(|reason| LoadError::Connect { address, reason })?);
+        self.phase = Phase::Coming;
+        Ok(())
+    }
+
+    /// The id to come back with.
+    pub(super) fn cursor(&self) -> Option<&str> {
+        std::str::from_utf8(self.heard.bytes()).ok().filter(|id| !id.is_empty())
+    }
+
+    /// Sends the request, when the connection is there.
+    pub(super) fn ask(&mut self, address: SocketAddr, request: &str) -> Result<(), LoadError> {
+        let socket = self.socket.as_mut().expect("it connects");
+        let failed = |reason| LoadError::Connect { address, reason };
+        if let Some(reason) = socket.take_error().map_err(failed)? {
+            return Err(failed(reason));
+        }
+        match socket.write(request.as_bytes()) {
+            Ok(written) if written == request.len() => {
+                // Its own are only requests, but a server may look at it for the other direction.
+                let _ = socket.set_nodelay(true);
+                self.phase = Phase::Asked;
+                Ok(())
+            }
+            // An empty socket takes a request whole, or there is something wrong with it.
+            Ok(_) => Err(LoadError::hung_up(WHO)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => Ok(()),
+            Err(reason) => Err(failed(reason)),
+        }
+    }
+
+    /// Reads what there is into the books. `closed` when the poll has said that no more will come, so that the end is not
+    /// left unread.
+    pub(super) fn read(
+        &mut self,
+        dialect: Dialect,
+        buffer: &mut [u8],
+        tally: &mut Tally,
+        closed: bool,
+        clock: &impl Fn() -> u64,
+    ) -> Result<(), LoadError> {
+        loop {
+            let socket = self.socket.as_mut().expect("it is connected");
+            let read = match socket.read(buffer) {
+                Ok(0) => return Err(LoadError::hung_up(WHO)),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(reason) => return Err(LoadError::Broken { who: WHO, reason }),
+            };
+            self.take(dialect, &buffer[..read], tally, clock())?;
+            // A poll that tells of changes tells of what comes after this.
+            if read < buffer.len() && !closed {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut Tally, now: u64) -> Result<(), LoadError> {
+        let Self { responses, lines, phase, hears, standing, heard, coming, position: newest, .. } = self;
+        responses.feed(bytes, |part| match part {
+            Part::Head { status: 200 } => {
+                *phase = Phase::Open;
+                tally.came(*hears, standing);
+                Ok(())
+            }
+            Part::Head { status } => {
+                let end = bytes.len().min(REASON_BYTES);
+                let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
+                Err(LoadError::Refused { who: WHO, status, text })
+            }
+            Part::End => Err(LoadError::hung_up(WHO)),
+            Part::Data(data) => lines.feed(data, |line| {
+                match dialect.said(line) {
+                    Said::Event(number) => {
+                        if coming.length > 0 {
+                            *heard = std::mem::replace(coming, Id::NONE);
+                            if dialect == Dialect::Gapless
+                                && let Some(seq) = position(heard.bytes())
+                            {
+                                tally.faults.reordered += u64::from(seq <= *newest);
+                                *newest = seq;
+                            }
+                        }
+                        tally.heard(*hears, standing, number, now);
+                    }
+                    Said::Id(id) => *coming = Id::new(id).ok_or_else(|| unreadable("an id of more than 47 bytes"))?,
+                    Said::Stray => tally.faults.stray += 1,
+                    Said::Told => tally.faults.told += 1,
+                    Said::Nothing => {}
+                }
+                Ok(())
+            }),
+        })
+    }
+
+    /// Closes the connection without a word, as a phone in a tunnel would not even do.
+    pub(super) fn leave(&mut self, tally: &mut Tally) {
+        if self.standing.there {
+            tally.left(self.hears, &mut self.standing);
+        }
+        if let Some(socket) = self.socket.take() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        self.phase = Phase::Away;
+        (self.responses, self.lines, self.coming) = (Responses::default(), Lines::default(), Id::NONE);
+    }
+
+    /// Stops reading.
+    pub(super) fn stall(&mut self, tally: &mut Tally) {
+        assert_eq!(self.phase, Phase::Open, "only an open stream can stall");
+        tally.left(self.hears, &mut self.standing);
+        self.phase = Phase::Stalled;
+    }
+
+    /// Reads again; what has arrived meanwhile must be read by the caller, for no poll tells of it any more.
+    pub(super) fn wake(&mut self, tally: &mut Tally) {
+        assert_eq!(self.phase, Phase::Stalled, "only a stalled stream can wake");
+        tally.came(self.hears, &mut self.standing);
+        self.phase = Phase::Open;
+    }
+}
+
+impl From<String> for LoadError {
+    fn from(what: String) -> Self {
+        Self::Unreadable { who: "the load", what }
+    }
+}
+
+fn unreadable(what: &str) -> LoadError {
+    LoadError::Unreadable { who: WHO, what: what.to_owned() }
+}
