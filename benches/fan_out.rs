@@ -154,7 +154,7 @@ fn one_topic(contender: &Contender, streams: usize, case: &Cases, report: &mut R
     }
     // Beyond a thousand streams one processor of any of them has too much to do.
     if streams <= 1_000 && contender.kind != Kind::Floor {
-        let time = rounds::sized(Duration::from_secs(3), rounds::interval());
+        let time = rounds::sized(Duration::from_secs(2), rounds::interval());
         let traffic = Traffic { time, ..traffic(Pace::Rate(500.0), many(contender)) };
         let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
         figures(contender, &case.paced, &outcome, cpu, report);
