@@ -17,9 +17,12 @@ test: install ## every test there is
 lint: ## formatting, clippy, links between documents
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
+	cargo fmt --check --manifest-path benches/contenders/Cargo.toml
+	cargo clippy --quiet --manifest-path benches/contenders/Cargo.toml --target-dir target/contenders/build -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 
-bench: ## the figures, with the questions they answer
+bench: ## the figures, with the questions they answer, beside the hub's peers
+	benches/contenders/install.sh
 	cargo bench
 
 FUZZ_SECONDS ?= 60
