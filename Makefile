@@ -21,11 +21,14 @@ test: install ## every test there is
 lint: ## formatting, clippy, links between documents
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
+	cargo fmt --check --manifest-path benches/contenders/Cargo.toml
+	cargo clippy --quiet --manifest-path benches/contenders/Cargo.toml --target-dir target/contenders/build -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 	cargo fmt --manifest-path benches/report/Cargo.toml --check
 	cargo clippy $(REPORT) --all-targets -- -D warnings
 
-bench: ## the figures, with the questions they answer, in docs/BENCHMARKS.md
+bench: ## the figures, with the questions they answer, beside the hub's peers, in docs/BENCHMARKS.md
+	benches/contenders/install.sh
 	cargo bench
 	@$(MAKE) --no-print-directory report
 

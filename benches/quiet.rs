@@ -10,46 +10,28 @@
 
 mod support;
 
-use std::time::Instant;
+use std::time::Duration;
 
-use gapless::lifecycle::descriptors;
-use support::{
-    hub::Hub,
-    median,
-    report::Report,
-    store,
-    wire::{Audience, Publisher},
-};
+use gapless::load::{Dialect, Form, Load, LoadError, Pace, Topics, Traffic, dialect::Target, generator::Wants};
+use support::{hub::Hub, median, report::Report, rounds, store};
 
-const TOPICS: u64 = 1_000_000;
 const SUBSCRIBERS: usize = 5_000;
 const BYTES: usize = 64;
-const ROUNDS: u64 = 9;
-const EVENTS: u64 = 10_000;
+const ROUNDS: usize = 9;
+const EVENTS: u64 = 50_000;
 
 fn main() {
     if !support::asked() {
         return;
     }
-    assert_eq!(descriptors::make_room(2 * SUBSCRIBERS), None, "raise the limit on open files (ulimit -n)");
+    rounds::make_room(SUBSCRIBERS);
     let dir = support::directory();
     let data = dir.path().join("full");
-    store::fill(&data, TOPICS, TOPICS, BYTES);
+    let topics = rounds::sized(1_000_000, 10_000);
+    store::fill(&data, topics, topics, BYTES);
     let hubs = [Hub::start(&dir.path().join("empty")), Hub::start(&data)];
     let (mut cpu, mut rate) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-    support::block_on(async {
-        // Nothing is expected of them: an event they hear fails the bench.
-        let _idle = Audience::open(hubs[1].address, SUBSCRIBERS as u64, |n| format!("idle/{n}")).await;
-        for round in 0..ROUNDS {
-            for (index, hub) in hubs.iter().enumerate() {
-                let (begun, before) = (Instant::now(), hub.cpu());
-                let range = round * EVENTS..(round + 1) * EVENTS;
-                Publisher::new(hub.address, "news", BYTES).pour(range, 64).await;
-                rate[index].push(EVENTS as f64 / begun.elapsed().as_secs_f64());
-                cpu[index].push((hub.cpu() - before) * 1e6 / EVENTS as f64);
-            }
-        }
-    });
+    measure(&hubs, &mut cpu, &mut rate).expect("the hub serves");
     let ratio = |of: &[Vec<f64>; 2]| median(of[1].iter().zip(&of[0]).map(|(full, empty)| full / empty).collect());
     let mut report = Report::new("quiet");
     report.below("CPU a publish, of an empty hub's", ratio(&cpu), "", 1.1);
@@ -59,4 +41,26 @@ fn main() {
         report.row(format!("{what}: publishes"), median(rate[index].clone()), "events/s");
     }
     report.finish();
+}
+
+fn measure(hubs: &[Hub; 2], cpu: &mut [Vec<f64>; 2], rate: &mut [Vec<f64>; 2]) -> Result<(), LoadError> {
+    let target = |hub: &Hub| Target::new(hub.address, Dialect::Gapless);
+    let idle = Topics { names: (0..SUBSCRIBERS).map(|n| format!("idle/{n}")).collect(), publishers: 1 };
+    let mut idlers = Load::new(target(&hubs[1]), idle.clone())?;
+    idlers.subscribe(SUBSCRIBERS, |n| Wants::topic(&idle, n))?;
+    let (time, pace, form) = (Duration::from_secs(60), Pace::Window(64), Form::Lines);
+    let traffic = Traffic { events: EVENTS, time, pace, bytes: BYTES, form };
+    for _ in 0..rounds::sized(ROUNDS, 1) {
+        for (index, hub) in hubs.iter().enumerate() {
+            let mut load = Load::new(target(hub), Topics { names: vec!["news".into()], publishers: 1 })?;
+            let before = hub.cpu();
+            let outcome = load.run(&traffic)?;
+            assert_eq!(outcome.published, EVENTS, "a receipt for each");
+            rate[index].push(outcome.published_per_second());
+            cpu[index].push((hub.cpu() - before) * 1e6 / EVENTS as f64);
+        }
+    }
+    let heard = idlers.listen(Duration::from_millis(100))?;
+    assert!(heard.none(), "nothing was published to them: {heard:?}");
+    Ok(())
 }

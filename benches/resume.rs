@@ -9,13 +9,11 @@
 mod support;
 
 use gapless::event::{EventId, Seq};
-use support::{hub::Hub, report::Report, store, wire};
+use support::{hub::Hub, report::Report, rounds, store, wire};
 
 const TOPICS: u64 = 10_000;
-const EVENTS: u64 = 1_000_000;
 const BYTES: usize = 256;
 const MISSED: u64 = 5;
-const TIMES: usize = 2_000;
 
 fn main() {
     if !support::asked() {
@@ -23,13 +21,14 @@ fn main() {
     }
     let dir = support::directory();
     let data = dir.path().join("store");
-    let filled = store::fill(&data, TOPICS, EVENTS, BYTES);
+    let (events, times) = rounds::sized((1_000_000, 2_000), (100_000, 50));
+    let filled = store::fill(&data, TOPICS, events, BYTES);
     let hub = Hub::start(&data);
     let mut random = fastrand::Rng::with_seed(1);
     let (mut head, mut first, mut last) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..TIMES {
+    for _ in 0..times {
         let n = random.u64(0..TOPICS);
-        let seqs: Vec<u64> = (0..=MISSED).rev().map(|k| EVENTS - (k + 1) * TOPICS + n + 1).collect();
+        let seqs: Vec<u64> = (0..=MISSED).rev().map(|k| events - (k + 1) * TOPICS + n + 1).collect();
         let cursor = EventId { epoch: filled.epoch, seq: Seq(seqs[0]) };
         let resumed = wire::resume(hub.address, &format!("/events?topic={}", store::topic(n)), cursor, MISSED);
         let want = seqs[1..].iter().map(|seq| (*seq, seq - 1));
@@ -39,10 +38,10 @@ fn main() {
         last.push(resumed.last.as_secs_f64() * 1e3);
     }
     let mut report = Report::new("resume");
-    for (what, mut times) in [("head of the answer", head), ("first event", first), ("all five events", last)] {
-        times.sort_by(f64::total_cmp);
-        report.row(format!("{what}, p50"), times[TIMES / 2], "ms");
-        report.below(format!("{what}, p99"), times[TIMES * 99 / 100], "ms", 10.0);
+    for (what, mut took) in [("head of the answer", head), ("first event", first), ("all five events", last)] {
+        took.sort_by(f64::total_cmp);
+        report.row(format!("{what}, p50"), took[times / 2], "ms");
+        report.below(format!("{what}, p99"), took[times * 99 / 100], "ms", 10.0);
     }
     report.finish();
 }

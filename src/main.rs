@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Check(flags) => configured(&flags, |_, effective| finish(cli::check::run(&effective))),
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
+        Command::Bench(args) => finish(block_on(cli::bench::run(args))),
     }
 }
 

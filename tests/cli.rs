@@ -1,7 +1,7 @@
 //! The real binary: exit codes, a real socket on the other side of its clients, and pipes that close.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     process::{Child, Command, Output, Stdio},
     thread::{self, JoinHandle},
@@ -143,4 +143,103 @@ fn a_pipe_that_closes_ends_it_quietly() {
         let output = outcome(child);
         assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(0), ""), "{arguments:?}");
     }
+}
+
+/// A server that answers publishers like a hub, and loses the third event on the way to its streams.
+fn lossy_hub() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        let mut streams: Vec<TcpStream> = Vec::new();
+        for client in listener.incoming() {
+            let mut client = client.expect("a client");
+            let mut lines = BufReader::new(client.try_clone().expect("a socket")).lines();
+            let mut next = || lines.next().expect("a request").expect("text");
+            let head = next();
+            while !next().is_empty() {}
+            if head.starts_with("GET") {
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nretry: 100\n\n";
+                client.write_all(head.as_bytes()).expect("it listens");
+                streams.push(client);
+            } else if head.starts_with("POST") {
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("it listens");
+                publish(lines, &mut client, &mut streams);
+            } else {
+                client.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("it listens");
+            }
+        }
+    });
+    url
+}
+
+fn publish(lines: impl Iterator<Item = io::Result<String>>, client: &mut TcpStream, streams: &mut [TcpStream]) {
+    let mut count = 0;
+    for line in lines {
+        let line = line.expect("lines and chunks");
+        if line == "0" {
+            return;
+        }
+        let Some((_, data)) = line.split_once("\"data\":\"") else { continue };
+        count += 1;
+        if count != 3 {
+            let event = format!("id: fake-{count}\ndata: {}\n\n", data.trim_end_matches("\"}"));
+            for stream in &mut *streams {
+                stream.write_all(event.as_bytes()).expect("it reads");
+            }
+        }
+        writeln!(client, "{{\"id\":\"fake-{count}\"}}").expect("it reads");
+    }
+}
+
+#[test]
+fn a_hub_that_loses_an_event_fails_its_bench() {
+    let url = lossy_hub();
+    let bench = ["bench", "--url", &url, "--subscribers", "2", "--window", "1", "--seconds", "1", "--json"];
+    let output = outcome(gapless(&bench));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&found["faults"]["lost"], &found["faults"]["doubled"]), (&2.into(), &0.into()), "{found}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("2 lost"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_bench_of_the_hub_counts_every_delivery_and_leaves_nothing() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().display().to_string();
+    let mut hub = gapless(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory", "--data", &directory]);
+    let mut greeting = String::new();
+    BufReader::new(hub.stdout.as_mut().expect("piped")).read_line(&mut greeting).expect("it greets");
+    let url = greeting.trim_end().split_once("listening on ").expect("where it listens").1;
+
+    let load = ["--subscribers", "12", "--topics", "3", "--publishers", "5", "--seconds", "1"];
+    for way in [&["--window", "8", "--json"][..], &["--rate", "200", "--post", "--json"]] {
+        let output = outcome(gapless(&[&["bench", "--url", url], &load[..], way].concat()));
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let published = found["published"]["events"].as_u64().expect("a count");
+        assert!(published > 0 && found["delivered"]["events"] == published * 4, "four streams each: {found}");
+        assert!(found["latency_ms"]["p99"].as_f64() > Some(0.0), "{found}");
+    }
+    let table = outcome(gapless(&[&["bench", "--url", url], &load[..]].concat()));
+    assert!(text(&table.stdout).ends_with("0 lost, 0 doubled, 0 reordered\n"), "{}", text(&table.stdout));
+
+    let mut ask = TcpStream::connect(url.trim_start_matches("http://")).expect("it listens");
+    ask.write_all(b"GET /topics?prefix=bench HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    ask.read_to_string(&mut answer).expect("text");
+    assert!(answer.contains("\"topics\":[]"), "{answer}");
+    hub.kill().expect("our own child");
+    hub.wait().expect("our own child");
+}
+
+#[test]
+fn a_bench_without_a_hub_or_without_room_says_so() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let output = outcome(gapless(&["bench", "--url", &format!("http://{nowhere}")]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("is it running?"), "{}", text(&output.stderr));
+    let output = outcome(gapless(&["bench", "--subscribers", "1000000"]));
+    // Where a million may be open there is no hub.
+    let told = text(&output.stderr);
+    assert!(told.contains("ulimit -n") || told.contains("is it running?"), "{told}");
 }

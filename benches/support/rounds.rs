@@ -32,7 +32,7 @@ pub(crate) fn count() -> usize {
 
 /// How long a contender is loaded in a case.
 pub(crate) fn interval() -> Duration {
-    sized(Duration::from_millis(1500), Duration::from_millis(200))
+    sized(Duration::from_secs(1), Duration::from_millis(200))
 }
 
 /// Measures each of `kinds` in each round, as a new process each time. What cannot be had, or fails, is noted; the hub

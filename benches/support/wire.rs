@@ -1,11 +1,11 @@
-//! HTTP by hand: publishers and subscribers that cost little beside the hub, and check what they get.
+//! HTTP by hand: a client that comes back, and publishers that check their receipts.
 
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
     collections::HashSet,
     fmt::Write as _,
-    io::{self, Read, Write},
+    io::{Read, Write},
     net::{self, SocketAddr},
     ops::Range,
     rc::Rc,
@@ -16,7 +16,6 @@ use gapless::event::EventId;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Notify,
     task::spawn_local,
 };
 
@@ -203,91 +202,4 @@ pub(crate) async fn connect(hub: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(hub).await.expect("it accepts");
     socket.set_nodelay(true).expect("a socket");
     socket
-}
-
-/// Many subscribers of one topic each, on one thread, with no more memory than the sockets take.
-#[derive(Default)]
-pub(crate) struct Audience {
-    streams: Cell<u64>,
-    /// Events expected of each stream, and deliveries still to come.
-    due: Cell<u64>,
-    all: Notify,
-    /// When the event in flight was handed in.
-    handed_in: Cell<Option<Instant>>,
-    times: RefCell<Vec<Duration>>,
-}
-
-impl Audience {
-    /// Opens `count` streams, the `n`th on `topic(n)`, and waits until each is greeted.
-    pub(crate) async fn open(hub: SocketAddr, count: u64, topic: impl Fn(u64) -> String) -> Rc<Self> {
-        let audience = Rc::new(Self::default());
-        audience.due.set(count);
-        for n in 0..count {
-            let mut socket = connect(hub).await;
-            let ask =
-                format!("GET /events?topic={} HTTP/1.1\r\nHost: hub\r\nAccept: text/event-stream\r\n\r\n", topic(n));
-            socket.write_all(ask.as_bytes()).await.expect("it listens");
-            let listening = Rc::clone(&audience);
-            spawn_local(async move { listening.listen(socket).await });
-        }
-        audience.streams.set(count);
-        audience.heard().await;
-        audience
-    }
-
-    async fn listen(&self, socket: TcpStream) {
-        let (mut lines, mut next, mut greeted) = (Lines::default(), None, false);
-        loop {
-            socket.readable().await.expect("it is open");
-            let mut buffer = [0; 16 << 10];
-            let read = match socket.try_read(&mut buffer) {
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => panic!("a stream broke: {error}"),
-            };
-            assert!(read > 0, "a stream ended");
-            if !greeted && buffer[..read].windows(7).any(|window| window == b"retry: ") {
-                greeted = true;
-                self.count();
-            }
-            lines.feed(&buffer[..read], |_, n| {
-                assert!(next.is_none_or(|next| n == next), "event {n} is lost, doubled or out of order: {next:?}");
-                next = Some(n + 1);
-                if let Some(begun) = self.handed_in.get() {
-                    self.times.borrow_mut().push(begun.elapsed());
-                }
-                self.count();
-            });
-        }
-    }
-
-    fn count(&self) {
-        self.due.set(self.due.get().checked_sub(1).expect("nothing comes that was not published"));
-        if self.due.get() == 0 {
-            self.all.notify_one();
-        }
-    }
-
-    /// From now on each stream is to hear `events` more.
-    pub(crate) fn expect(&self, events: u64) {
-        self.due.set(self.due.get() + events * self.streams.get());
-    }
-
-    /// From now on each delivery is timed: an event is handed in.
-    pub(crate) fn time(&self) {
-        self.handed_in.set(Some(Instant::now()));
-    }
-
-    /// The times so far; from now on none is taken.
-    pub(crate) fn times(&self) -> Vec<Duration> {
-        self.handed_in.set(None);
-        self.times.take()
-    }
-
-    /// Waits until every stream has heard all.
-    pub(crate) async fn heard(&self) {
-        while self.due.get() > 0 {
-            self.all.notified().await;
-        }
-    }
 }

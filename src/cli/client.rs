@@ -84,6 +84,11 @@ impl Hub<Tcp> {
         let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
         Ok(Self::new(url, authority.as_str(), uri.path(), Tcp(address)))
     }
+
+    /// Where it is, as `host:port`; its authority; and what its paths begin with, without a final slash.
+    pub(super) fn place(&self) -> (&str, &str, &str) {
+        (&self.dial.0, &self.authority, &self.base)
+    }
 }
 
 impl<D: Dial> Hub<D> {

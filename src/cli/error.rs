@@ -3,6 +3,7 @@
 use std::io;
 
 use super::problem::Problem;
+use crate::load::{Faults, LoadError};
 
 /// What a command ends with when it does not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,27 @@ pub enum CliError {
     /// Whatever answered is no hub.
     #[error("what answered is not a gapless hub: {0}")]
     NotAHub(String),
+    /// A load was given up.
+    #[error("the load was given up: {error}{hint}")]
+    Load {
+        /// Why.
+        error: LoadError,
+        /// What may be behind it.
+        hint: &'static str,
+    },
+    /// What a hub must not do.
+    #[error("the hub did not keep its promise: {0}")]
+    Faults(Faults),
+    /// Too many connections for one process.
+    #[error(
+        "{wanted} connections are too many for this process, {fits} fit: raise the limit on open files (ulimit -n)"
+    )]
+    Descriptors {
+        /// Asked for.
+        wanted: usize,
+        /// What the limit leaves.
+        fits: usize,
+    },
     /// Some lines were not published.
     #[error("{0}")]
     Unconfirmed(String),
@@ -51,6 +73,18 @@ impl CliError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         u8::from(!matches!(self, Self::OutputClosed))
+    }
+
+    /// From what ended a load on the hub at `url`.
+    pub(super) fn from_load(error: LoadError, url: &str) -> Self {
+        let hint = match error {
+            LoadError::Connect { reason, .. } => return Self::Unreachable { url: url.into(), reason },
+            LoadError::Broken { .. } => {
+                "; a hub that is full (http.connections) or draining ends streams, a proxy may too"
+            }
+            _ => "",
+        };
+        Self::Load { error, hint }
     }
 
     /// From an error of writing to stdout.

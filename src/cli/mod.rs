@@ -8,6 +8,7 @@
 //! | [`check`] | what the configuration says, before it is used |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
+//! | [`bench`] | `gapless bench`: a hub under load |
 //! | `client` | one request to a hub over one connection |
 //! | `problem` | a refusal in plain words |
 //! | `output` | stdout and stderr, whose readers may go away |
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Flags;
 
+pub mod bench;
 pub mod check;
 mod client;
 mod error;
@@ -68,6 +70,8 @@ pub enum Command {
     Publish(publish::Args),
     /// Follow topics, reconnecting without loss
     Tail(tail::Args),
+    /// Load a hub, and check what its streams hear
+    Bench(bench::Args),
     /// Check a configuration and print it as it would be used
     #[command(max_term_width = 140)]
     Check(Flags),

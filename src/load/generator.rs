@@ -205,6 +205,19 @@ impl Load {
         Ok(self.tally.faults)
     }
 
+    /// Listens for `time`, publishes nothing, and answers with what went wrong since the last run began: what streams hear
+    /// that was not published to them, for one.
+    ///
+    /// # Errors
+    /// When a connection breaks.
+    pub fn listen(&mut self, time: Duration) -> Result<Faults, LoadError> {
+        let begun = Instant::now();
+        while let Some(left) = time.checked_sub(begun.elapsed()) {
+            self.turn(Some(left))?;
+        }
+        Ok(self.tally.faults)
+    }
+
     /// Deliveries since the last run began.
     #[must_use]
     pub fn delivered(&self) -> u64 {

@@ -3,7 +3,7 @@
 //! Events are numbered by their **source**: what one publisher sends to one topic. A source's events are acknowledged and
 //! heard in order, so each stream needs one number for each source it hears: which event is next.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 use hdrhistogram::Histogram;
 
@@ -30,6 +30,18 @@ impl Faults {
     #[must_use]
     pub fn none(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// As a sentence has it: what is not zero, and the three that everyone asks for.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lost, doubled, reordered, stray, told } = self;
+        write!(f, "{lost} lost, {doubled} doubled, {reordered} reordered")?;
+        if stray + told > 0 {
+            write!(f, ", {stray} of others, {told} gaps or ends told")?;
+        }
+        Ok(())
     }
 }
 
@@ -343,12 +355,13 @@ mod tests {
         let second = tally.sent(0, 1);
         hear(&mut tally, &mut a, &[first, second]);
         tally.acknowledged(first);
-        tally.acknowledged(second);
-        assert_eq!((tally.due, tally.in_flight(0)), (0, 0));
+        assert_eq!((tally.due, tally.in_flight(0)), (0, 1), "the second one is not acknowledged");
         tally.came(b.0, &mut b.1);
         assert_eq!((tally.due, b.1.behind), (2, 2));
         hear(&mut tally, &mut b, &[first, second]);
         assert_eq!((tally.due, b.1.behind, tally.latency.len()), (0, 0, 2), "catching up is not timed");
+        tally.acknowledged(second);
+        assert_eq!(tally.in_flight(0), 0);
         assert!(tally.faults.none());
     }
 

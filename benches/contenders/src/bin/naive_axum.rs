@@ -2,6 +2,8 @@
 //!
 //! It keeps nothing, and a stream that falls 1,024 events behind loses some without being told.
 
+#![expect(clippy::disallowed_types, reason = "std's mutex, as anyone would write it")]
+
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -48,9 +50,13 @@ async fn publish(State(hub): State<Arc<Hub>>, Query(query): Asked, data: String)
     format!("{{\"id\":\"naiv-{seq}\"}}")
 }
 
-async fn events(State(hub): State<Arc<Hub>>, Query(query): Asked) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn events(
+    State(hub): State<Arc<Hub>>,
+    Query(query): Asked,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let events = BroadcastStream::new(hub.topic(&query["topic"]).subscribe());
-    let events = events.filter_map(Result::ok).map(|(seq, data)| Ok(Event::default().id(format!("naiv-{seq}")).data(data)));
+    let events =
+        events.filter_map(Result::ok).map(|(seq, data)| Ok(Event::default().id(format!("naiv-{seq}")).data(data)));
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 

@@ -1,0 +1,66 @@
+//! **What does a stream of several topics cost?**
+//!
+//! 1,000 streams of the hub, one event in flight, published to 10 topics in turn. Microseconds of the hub's CPU a delivery
+//! when all of them ask for one topic (which gets every event), for a pattern that matches the 10, and for the 10 by name.
+//! Ratios against the single topic, of one round.
+//!
+//! 2026-11-22, before the takeover of sockets: see docs/BENCHMARKS.md for what is true now.
+
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+
+mod support;
+
+use gapless::load::{Form, Load, LoadError, Pace, Topics, Traffic, dialect::From, generator::Wants};
+use support::{
+    contender::{Contender, Cores, Kind},
+    report::{Better, Ratio, Report},
+    rounds,
+};
+
+const CASES: [&str; 3] = ["one topic", "a pattern over 10 topics", "10 topics by name"];
+const CPU: &str = "cpu per delivery";
+
+fn main() {
+    if !support::asked() {
+        return;
+    }
+    let mut report = Report::new("patterns");
+    rounds::make_room(4_000);
+    for kind in [Kind::Sled, Kind::Memory] {
+        let mut ratios = [Vec::new(), Vec::new()];
+        rounds::run(&mut report, &[kind], Cores::One, |contender, report| {
+            let mut figures = [0.0; 3];
+            for (figure, case) in figures.iter_mut().zip(CASES) {
+                *figure = one_in_flight(contender, case, report)?;
+                report.sample(case, contender.kind.name(), CPU, *figure, "us");
+            }
+            for (ratios, figure) in ratios.iter_mut().zip(&figures[1..]) {
+                ratios.push(figure / figures[0]);
+            }
+            Ok(())
+        });
+        for (values, case) in ratios.into_iter().zip(&CASES[1..]) {
+            let (case, measure) = ((*case).to_owned(), "cpu per delivery, of one topic's");
+            let (reach, aim, better) = (Some(1.5), Some(1.1), Better::Lower);
+            report.ratio(Ratio { case, measure, of: kind.name(), to: None, values, reach, aim, better });
+        }
+    }
+    report.finish();
+}
+
+/// Microseconds a delivery.
+fn one_in_flight(contender: &Contender, case: &str, report: &mut Report) -> Result<f64, LoadError> {
+    let streams = rounds::sized(1_000, 100);
+    let count = if case == CASES[0] { 1 } else { 10 };
+    // Each case has names of its own, so that none finds the others' rings.
+    let room = case.replace(' ', "-");
+    let names: Vec<String> = (0..count).map(|n| format!("{room}/{n}")).collect();
+    let select = if case == CASES[1] { vec![format!("{room}/*")] } else { names.clone() };
+    let mut load = Load::new(contender.target.clone(), Topics { names, publishers: 1 })?;
+    load.subscribe(streams, |_| Wants { select: select.clone(), topics: 0..count, from: From::Now })?;
+    let (time, pace, form) = (rounds::interval(), Pace::Window(1), Form::Requests);
+    let traffic = Traffic { events: u64::MAX, time, pace, bytes: 256, form };
+    rounds::measured(contender, &mut load, &Traffic { events: 20, ..traffic }, report)?;
+    let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
+    Ok(cpu * 1e6 / outcome.delivered as f64)
+}
