@@ -154,8 +154,10 @@ mod tests {
         }
     }
 
+    type Waiting = oneshot::Receiver<Result<Vec<Receipt>, AppendError>>;
+
     /// Letters for this thread's desk, and where they arrive.
-    fn mail(count: usize) -> (Mail, Vec<oneshot::Receiver<Result<Vec<Receipt>, AppendError>>>) {
+    fn mail(count: usize) -> (Mail, Vec<Waiting>) {
         let mut mail = Mail::default();
         let receivers = (0..count).map(|_| {
             let (reply, receiver) = oneshot::channel();
