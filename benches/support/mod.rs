@@ -55,10 +55,10 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     LocalSet::new().block_on(&runtime, bounded)
 }
 
-/// The value in the middle.
+/// The value in the middle; of an even number, between the two that are.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
 }
 
 /// An event's data: `bytes` of it, the first 16 of which say that it is the `n`th.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{machine, median};
+use super::{machine, median, rounds};
 
 /// What a bench found.
 pub(crate) struct Report {
@@ -165,7 +165,10 @@ impl Report {
     }
 
     /// Prints it and writes it down.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(mut self) {
+        if rounds::quick() {
+            self.note("a quick try: these figures say little");
+        }
         self.print();
         let row = |row: &Row| {
             let (middle, least, most) = spread(row.values.values().copied().collect());
