@@ -3,6 +3,8 @@
 //! The engine in this process, as the hub runs it, over what it closed in order: 1,000,000 topics of 3 events of 128 B;
 //! and 4 GB of events of 1 KB over 100 topics. Seconds until it answers, and of CPU on all threads; median of 5 openings,
 //! the file system's cache warm. Targets: 10 s and 5 s.
+//!
+//! 2026-11-22, 2 cores shared with six builds, without LTO, under perf: 9.2 s (3.5 s of CPU); 0.06 s (0.01 s).
 
 mod support;
 
