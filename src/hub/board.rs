@@ -117,10 +117,22 @@ impl Board {
             drop(lingering);
             self.forget(&feed);
         }
-        if self.budget.used() > self.budget.total / 2 {
-            let head = Seq(self.pushed.load(Ordering::Acquire));
-            let directory = self.directory.read();
-            directory.feeds().filter(|feed| feed.streams() == 0).for_each(|feed| feed.clear(head));
+        self.relieve();
+    }
+
+    /// When the rings are more than half full: first those that nobody follows, then each down to an equal share of that
+    /// half, so that quiet ones leave room for the newest of the busy ones.
+    fn relieve(&self) {
+        let half = self.budget.total / 2;
+        if self.budget.used() <= half {
+            return;
+        }
+        let head = Seq(self.pushed.load(Ordering::Acquire));
+        let directory = self.directory.read();
+        directory.feeds().filter(|feed| feed.streams() == 0).for_each(|feed| feed.clear(head));
+        if self.budget.used() > half {
+            let share = half / directory.feeds().count().max(1);
+            directory.feeds().for_each(|feed| feed.shrink(share));
         }
     }
 

@@ -166,6 +166,16 @@ impl Feed {
         self.newest.store(ring.floor.0, Ordering::Release);
     }
 
+    /// Lets the oldest frames go until no more than `bytes` are left.
+    pub(super) fn shrink(&self, bytes: usize) {
+        let mut ring = self.ring.write();
+        let mut freed = 0;
+        while ring.bytes > bytes {
+            freed += ring.drop_oldest();
+        }
+        self.budget.used.fetch_sub(freed, Ordering::Relaxed);
+    }
+
     /// The position of the newest frame, or of the floor when there is none: a cursor that is not behind it has
     /// everything.
     pub fn newest(&self) -> Seq {

@@ -18,7 +18,10 @@ use crate::{
 };
 
 fn hub() -> Arc<Hub> {
-    let config = HubConfig::default();
+    hub_with(HubConfig::default())
+}
+
+fn hub_with(config: HubConfig) -> Arc<Hub> {
     let board = Board::new(1, &config);
     let engine = LogEngine::open(MemoryStore::new(), LogConfig::default(), Arc::clone(&board) as _);
     Hub::new(engine, board, config)
@@ -117,4 +120,25 @@ async fn a_page_is_read_once_for_all_and_again_when_retention_has_been_there() {
     assert_eq!(read(&mut all()).await, ["a3", "a4", "a5"]);
     hub.delete(TopicName::new("a").expect("valid")).await.expect("deleted");
     assert_eq!(read(&mut all()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn quiet_rings_leave_room_for_the_busy_ones() {
+    let hub = hub_with(HubConfig { ring_bytes: 8000, rings_bytes: 18_000, ..HubConfig::default() });
+    let mut quiet: Vec<_> = ["a", "b"].map(|topic| from_now_on(&hub, topic, Start::Now, 100)).into();
+    for topic in ["a", "b"] {
+        for _ in 0..4 {
+            publish(&hub, topic, &"x".repeat(700)).await;
+        }
+    }
+    for subscription in &mut quiet {
+        assert_eq!(read(subscription).await.len(), 4);
+    }
+    hub.sweep();
+    let mut busy = from_now_on(&hub, "busy", Start::Now, 100);
+    for _ in 0..4 {
+        publish(&hub, "busy", &"x".repeat(700)).await;
+    }
+    assert_eq!(read(&mut busy).await.len(), 4);
+    assert_eq!(hub.stats().pages_read.get(), 0, "all of it was in the ring");
 }
