@@ -21,11 +21,10 @@ mod support;
 
 use std::{path::Path, thread::available_parallelism, time::Duration};
 
-use hdrhistogram::Histogram;
 use support::{
-    median,
     posting::{Dialect, Pouring, Round, Server, pin, post, pour},
-    report::Report,
+    report::{Better, Compare, Report},
+    rounds,
 };
 
 const BYTES: usize = 256;
@@ -36,6 +35,11 @@ const CHUNK: u64 = 200;
 const WINDOW: u64 = 16_384;
 /// Where [`ROUND`]s of the server and of the load run when they have a CPU each.
 const CPUS: (usize, usize) = (0, 1);
+
+const OURS: &str = "gapless (sled)";
+const THEIRS: &str = "durable-streams";
+const RATE: &str = "rate";
+const ACK_P99: &str = "ack p99";
 
 fn main() {
     if !support::asked() {
@@ -55,34 +59,42 @@ fn measure(report: &mut Report, pinned: bool) {
     let cpu = pinned.then_some(CPUS.0);
     let hub = Path::new(env!("CARGO_BIN_EXE_gapless"));
     let contender = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/contenders/bin/durable-streams-server");
-    let mut servers =
-        vec![Measured::new("gapless", Server::start(Dialect::Gapless, hub, &dir.path().join("hub"), cpu))];
+    let mut servers = vec![Measured::new(OURS, Server::start(Dialect::Gapless, hub, &dir.path().join("hub"), cpu))];
     if contender.exists() {
         let server = Server::start(Dialect::DurableStreams, &contender, &dir.path().join("contender"), cpu);
-        servers.push(Measured::new("durable-streams", server));
+        servers.push(Measured::new(THEIRS, server));
     }
     pin(pinned.then_some(CPUS.1));
     for connections in [1, 64, 256] {
-        for _ in 0..ROUNDS {
+        let case = format!("POST, {connections} connections, {place}");
+        for _ in 0..rounds::sized(ROUNDS, 1) {
+            report.next_round();
             for measured in &mut servers {
-                measured.round(|server| post(server, connections, BYTES, ROUND));
+                measured.round(report, &case, |server| post(server, connections, BYTES, ROUND));
             }
         }
-        let ratios = servers.get(1).map(|contender| servers[0].ratios(contender));
-        for measured in &mut servers {
-            measured.tell(report, &format!("POST, {connections} connections, {place}"));
-        }
-        if let Some(ratios) = ratios {
-            report.row(format!("POST, {connections} connections, {place}: of durable-streams' rate"), ratios.0, "");
-            report.row(format!("POST, {connections} connections, {place}: of its p99"), ratios.1, "");
-        }
+        let against = |measure, tells, better, reach, aim| Compare {
+            case: &case,
+            measure,
+            tells,
+            inverse: false,
+            better,
+            // A target is of the fair setup.
+            reach: pinned.then_some(reach),
+            aim: pinned.then_some(aim),
+        };
+        report.compare(OURS, THEIRS, &against(RATE, "events a second", Better::Higher, 0.7, 1.1));
+        report.compare(OURS, THEIRS, &against(ACK_P99, "ack p99", Better::Lower, 1.5, 1.0));
     }
     let hub = &mut servers[0];
     for (how, what) in [(Pouring::Lines, "NDJSON"), (Pouring::EventStream, "SSE")] {
-        for _ in 0..ROUNDS {
-            hub.round(|server| pour(server, how, BYTES, CHUNK, WINDOW, ROUND));
+        let case = format!("one {what} stream, {place}");
+        for _ in 0..rounds::sized(ROUNDS, 1) {
+            report.next_round();
+            hub.round(report, &case, |server| pour(server, how, BYTES, CHUNK, WINDOW, ROUND));
         }
-        hub.tell(report, &format!("one {what} stream, {place}"));
+        let (tells, inverse, better, reach, aim) = (RATE, false, Better::Higher, Some(300e3), Some(600e3));
+        report.aim(OURS, &Compare { case: &case, measure: RATE, tells, inverse, better, reach, aim });
     }
     for measured in &servers {
         assert_eq!(measured.server.accepted(BYTES), measured.events, "{} took in what it acknowledged", measured.name);
@@ -90,50 +102,27 @@ fn measure(report: &mut Report, pinned: bool) {
     pin(None);
 }
 
-/// A server and its rounds so far.
+/// A server, and what it has taken in so far.
 struct Measured {
     name: &'static str,
     server: Server,
     events: u64,
-    rounds: Vec<Figures>,
-}
-
-struct Figures {
-    rate: f64,
-    /// Microseconds of the server's CPU for an event.
-    cpu: f64,
-    acks: Histogram<u64>,
 }
 
 impl Measured {
     fn new(name: &'static str, server: Server) -> Self {
-        Self { name, server, events: 0, rounds: Vec::new() }
+        Self { name, server, events: 0 }
     }
 
-    fn round(&mut self, publish: impl FnOnce(&Server) -> Round) {
+    fn round(&mut self, report: &mut Report, case: &str, publish: impl FnOnce(&Server) -> Round) {
         let before = self.server.cpu();
         let Round { events, took, acks } = publish(&self.server);
         let cpu = (self.server.cpu() - before) * 1e6 / events as f64;
         self.events += events;
-        self.rounds.push(Figures { rate: events as f64 / took.as_secs_f64(), cpu, acks });
-    }
-
-    /// How its rates and the 99th percentiles of its answers compare with another's, round by round.
-    fn ratios(&self, other: &Self) -> (f64, f64) {
-        let pairs = || self.rounds.iter().zip(&other.rounds);
-        let p99 = |figures: &Figures| figures.acks.value_at_quantile(0.99) as f64;
-        let rates = pairs().map(|(ours, theirs)| ours.rate / theirs.rate).collect();
-        (median(rates), median(pairs().map(|(ours, theirs)| p99(ours) / p99(theirs)).collect()))
-    }
-
-    /// Reports the rounds, and forgets them.
-    fn tell(&mut self, report: &mut Report, what: &str) {
-        let rounds = std::mem::take(&mut self.rounds);
-        let of = |figure: fn(&Figures) -> f64| median(rounds.iter().map(figure).collect());
-        let what = format!("{what}: {}", self.name);
-        report.row(&*what, of(|round| round.rate), "events/s");
-        report.row(format!("{what}, ack p50"), of(|round| round.acks.value_at_quantile(0.5) as f64), "us");
-        report.row(format!("{what}, ack p99"), of(|round| round.acks.value_at_quantile(0.99) as f64), "us");
-        report.row(format!("{what}, CPU"), of(|round| round.cpu), "us/event");
+        let ack = |quantile| acks.value_at_quantile(quantile) as f64 / 1e3;
+        report.sample(case, self.name, RATE, events as f64 / took.as_secs_f64(), "events/s");
+        report.sample(case, self.name, "ack p50", ack(0.5), "ms");
+        report.sample(case, self.name, ACK_P99, ack(0.99), "ms");
+        report.sample(case, self.name, "cpu per event", cpu, "us");
     }
 }
