@@ -251,3 +251,16 @@ fn a_bench_without_a_hub_or_without_room_says_so() {
     let told = text(&output.stderr);
     assert!(told.contains("ulimit -n") || told.contains("is it running?"), "{told}");
 }
+
+#[test]
+fn a_hub_whose_log_nobody_reads_any_more_still_ends_in_order() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().display().to_string();
+    let mut hub = gapless(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory", "--data", &directory]);
+    let mut greeting = String::new();
+    BufReader::new(hub.stdout.as_mut().expect("piped")).read_line(&mut greeting).expect("it greets");
+    drop(hub.stderr.take());
+    let pid = rustix::process::Pid::from_child(&hub);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("our own child");
+    assert_eq!(outcome(hub).status.code(), Some(0));
+}
