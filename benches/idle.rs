@@ -5,7 +5,8 @@
 //! it), once when they are connected and once when each has heard ten events. Milliseconds of CPU a second while they
 //! wait.
 //!
-//! 2026-11-22, before the takeover of sockets: see docs/BENCHMARKS.md for what is true now.
+//! 2026-11-22, 2 cores shared with five builds, without LTO, before sockets were taken over: the hub 11.1 KiB and 11.5 KiB
+//! after ten events, Nchan 10.0 and 14.0, durable-streams 0.8, axum 18.8, node 10.9, the floor 0.07.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 

@@ -5,7 +5,8 @@
 //! the newest 1 MiB of a topic in its ring and the rest in its store, whose pages the file system has cached; Nchan
 //! has all of them in memory.
 //!
-//! 2026-11-22, before the takeover of sockets: see docs/BENCHMARKS.md for what is true now.
+//! 2026-11-22, 2 cores shared with five builds, without LTO, before sockets were taken over: the hub 0.66 us (sled) and
+//! 0.70 us (memory), durable-streams 0.81 us, Nchan 33 us: it looks each message up from its newest one on.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 

@@ -145,6 +145,16 @@ fn a_pipe_that_closes_ends_it_quietly() {
     }
 }
 
+/// A process that ends with its test, however that ends.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A server that answers publishers like a hub, and loses the third event on the way to its streams.
 fn lossy_hub() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -194,7 +204,7 @@ fn publish(lines: impl Iterator<Item = io::Result<String>>, client: &mut TcpStre
 #[test]
 fn a_hub_that_loses_an_event_fails_its_bench() {
     let url = lossy_hub();
-    let bench = ["bench", "--url", &url, "--subscribers", "2", "--window", "1", "--seconds", "1", "--json"];
+    let bench = ["bench", "--url", &url, "--subscribers", "2", "--window", "8", "--seconds", "1", "--json"];
     let output = outcome(gapless(&bench));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((&found["faults"]["lost"], &found["faults"]["doubled"]), (&2.into(), &0.into()), "{found}");
@@ -206,9 +216,9 @@ fn a_hub_that_loses_an_event_fails_its_bench() {
 fn a_bench_of_the_hub_counts_every_delivery_and_leaves_nothing() {
     let data = tempfile::tempdir().expect("a directory");
     let directory = data.path().display().to_string();
-    let mut hub = gapless(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory", "--data", &directory]);
+    let mut hub = Ended(gapless(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory", "--data", &directory]));
     let mut greeting = String::new();
-    BufReader::new(hub.stdout.as_mut().expect("piped")).read_line(&mut greeting).expect("it greets");
+    BufReader::new(hub.0.stdout.as_mut().expect("piped")).read_line(&mut greeting).expect("it greets");
     let url = greeting.trim_end().split_once("listening on ").expect("where it listens").1;
 
     let load = ["--subscribers", "12", "--topics", "3", "--publishers", "5", "--seconds", "1"];
@@ -228,8 +238,6 @@ fn a_bench_of_the_hub_counts_every_delivery_and_leaves_nothing() {
     let mut answer = String::new();
     ask.read_to_string(&mut answer).expect("text");
     assert!(answer.contains("\"topics\":[]"), "{answer}");
-    hub.kill().expect("our own child");
-    hub.wait().expect("our own child");
 }
 
 #[test]
@@ -242,4 +250,17 @@ fn a_bench_without_a_hub_or_without_room_says_so() {
     // Where a million may be open there is no hub.
     let told = text(&output.stderr);
     assert!(told.contains("ulimit -n") || told.contains("is it running?"), "{told}");
+}
+
+#[test]
+fn a_hub_whose_log_nobody_reads_any_more_still_ends_in_order() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().display().to_string();
+    let mut hub = gapless(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory", "--data", &directory]);
+    let mut greeting = String::new();
+    BufReader::new(hub.stdout.as_mut().expect("piped")).read_line(&mut greeting).expect("it greets");
+    drop(hub.stderr.take());
+    let pid = rustix::process::Pid::from_child(&hub);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("our own child");
+    assert_eq!(outcome(hub).status.code(), Some(0));
 }

@@ -97,7 +97,7 @@ pub(crate) fn measured(
 /// A lost, doubled or reordered event of the hub's ends everything.
 pub(crate) fn judge(contender: &Contender, faults: &Faults, report: &mut Report) {
     if !faults.none() {
-        let what = format!("{}: {faults:?}", contender.kind.name());
+        let what = format!("{}: {faults}", contender.kind.name());
         assert!(!contender.kind.is_ours(), "{what}");
         report.note(what);
     }
