@@ -11,7 +11,7 @@
 //! | [`hub`] | the hub alone, as it comes |
 //! | [`posting`] | publishers over HTTP, and the servers that they are measured against |
 //! | [`store`] | a store made in this process, before the hub opens it |
-//! | [`wire`] | one client that resumes; publishers for the benches of one hub |
+//! | [`wire`] | one client that resumes |
 //!
 //! `GAPLESS_BENCH_QUICK=1` sees that all of it works, `GAPLESS_BENCH_ROUNDS=n` sets the rounds, and
 //! `GAPLESS_BENCH_ONLY=floor,nchan` whom to measure.
