@@ -16,6 +16,9 @@ use crate::event::TopicName;
 /// Topics counted at a time: some 25 times as many as a page of stats shows, about 64 KB.
 const COUNTERS: usize = 256;
 
+/// Topics that one look at all counters finds to be replaced.
+const LIGHTEST: usize = 16;
+
 /// Time in which a weight halves: long enough for a calm number, short enough to see what is busy now.
 const HALF_LIFE: Duration = Duration::from_secs(30);
 
@@ -46,6 +49,11 @@ pub struct Top(Mutex<Sketch>);
 #[derive(Debug, Default)]
 struct Sketch {
     counters: HashMap<TopicName, Traffic>,
+    /// The lightest when it was last looked, with their weights then, the lightest at the end. Weights only rise until
+    /// they fade, so one that weighs the same is still the lightest: with very many topics each event needs one.
+    lightest: Vec<(TopicName, f64)>,
+    /// The least that a topic counted since then weighed at first.
+    newcomer: f64,
     faded: Option<Instant>,
 }
 
@@ -83,6 +91,9 @@ impl Sketch {
         let traffic = self.counters.get_mut(topic).expect("counted or just put there");
         traffic.events += events as f64;
         traffic.bytes += bytes as f64;
+        if traffic.since == now {
+            self.newcomer = self.newcomer.min(traffic.weight());
+        }
     }
 
     fn busiest(&mut self, now: Instant, count: usize) -> Vec<Busy> {
@@ -102,10 +113,27 @@ impl Sketch {
         if self.counters.len() < COUNTERS {
             return 0.0;
         }
-        let lightest = self.counters.iter().min_by(|a, b| a.1.weight().total_cmp(&b.1.weight()));
-        let (topic, weight) = lightest.map(|(topic, traffic)| (topic.clone(), traffic.weight())).expect("256 of them");
-        self.counters.remove(&topic);
-        weight
+        loop {
+            let Some((topic, weight)) = self.lightest.pop().filter(|(_, weight)| *weight <= self.newcomer) else {
+                self.find_lightest();
+                continue;
+            };
+            #[expect(clippy::float_cmp, reason = "the same sum, or one that has risen")]
+            let same = self.counters.get(&topic).is_some_and(|traffic| traffic.weight() == weight);
+            if same {
+                debug_assert!(self.counters.values().all(|traffic| traffic.weight() >= weight), "the lightest goes");
+                self.counters.remove(&topic);
+                return weight;
+            }
+        }
+    }
+
+    fn find_lightest(&mut self) {
+        let mut all: Vec<_> = self.counters.iter().map(|(topic, traffic)| (topic, traffic.weight())).collect();
+        let (lightest, ..) = all.select_nth_unstable_by(LIGHTEST, |a, b| a.1.total_cmp(&b.1));
+        lightest.sort_unstable_by(|a, b| b.1.total_cmp(&a.1));
+        self.newcomer = f64::INFINITY;
+        self.lightest = lightest.iter().map(|(topic, weight)| ((*topic).clone(), *weight)).collect();
     }
 
     fn fade(&mut self, now: Instant) {
@@ -114,6 +142,7 @@ impl Sketch {
             return;
         }
         self.faded = Some(now);
+        self.lightest.clear();
         let factor = 0.5_f64.powf(since.as_secs_f64() / HALF_LIFE.as_secs_f64());
         self.counters.retain(|_, traffic| {
             traffic.events *= factor;
@@ -166,6 +195,19 @@ mod tests {
         let busiest = sketch.busiest(now, 3);
         assert_eq!((busiest.len(), busiest[0].topic.as_str()), (3, "busy"));
         assert!(sketch.busiest(now + HALF_LIFE * 60, 1).is_empty(), "all of them are idle");
+    }
+
+    #[test]
+    fn the_lightest_is_replaced_also_when_it_has_just_come() {
+        let (mut sketch, start) = (Sketch::default(), Instant::now());
+        for n in 0..COUNTERS as u64 {
+            sketch.record(start, &topic(&format!("old/{n}")), 1, n * 10_000);
+        }
+        for turn in 1..100 {
+            // `make_room` asserts that it is the lightest.
+            sketch.record(start + Duration::from_millis(turn), &topic(&format!("new/{turn}")), 1, 0);
+        }
+        assert!(sketch.counters.contains_key(&topic("old/1")), "newcomers took the place of newcomers");
     }
 
     #[test]
