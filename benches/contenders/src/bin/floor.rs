@@ -94,6 +94,8 @@ impl Floor {
                 Err(error) => return Err(error),
             };
             socket.set_nodelay(true)?;
+            // As the hub sets it: left to itself, the kernel would think about the size with each send.
+            rustix::net::sockopt::set_socket_send_buffer_size(&socket, 256 << 10)?;
             socket.set_nonblocking(true)?;
             let place = self.free.pop().unwrap_or_else(|| {
                 self.connections.push(None);
