@@ -8,7 +8,7 @@
 //! | [`check`] | what the configuration says, before it is used |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
-//! | [`bench`] | `gapless bench`: a hub under load |
+//! | [`mod@bench`] | `gapless bench`: a hub under load |
 //! | `client` | one request to a hub over one connection |
 //! | `problem` | a refusal in plain words |
 //! | `output` | stdout and stderr, whose readers may go away |

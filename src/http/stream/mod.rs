@@ -8,7 +8,7 @@
 //! | [`streams`] | a shard's open streams |
 //! | [`fan_out`] | the hot loop: sends the news to all who are at the ring's end |
 //! | [`takeover`] | hyper writes the head, and then lets go |
-//! | [`line`] | a stream on a socket of its own |
+//! | [`mod@line`] | a stream on a socket of its own |
 //! | [`body`] | a stream as the body of an answer, for every other connection |
 
 pub mod body;

@@ -3,7 +3,7 @@
 //! hyper reads the request and writes the head. Then it would only cost: a task to wake, a body to poll, a chunk to frame
 //! and 10 KiB of buffers for each stream. So the stream is kept back from hyper, whose body never yields. When the
 //! connection flushes after it has asked that body for the first time, the head is on the wire and hyper's buffer is
-//! empty: what is left of the connection is a socket, which [`line`](super::line) goes on with.
+//! empty: what is left of the connection is a socket, which [`line`](mod@super::line) goes on with.
 
 use std::{
     cell::{Cell, RefCell},

@@ -184,7 +184,7 @@ impl Hub {
 
 impl Subscription {
     /// The next delivery. Pending only at the live edge or while the log is read; then the caller is woken by the
-    /// log, or by its shard when [`Subscription::feed_id`]'s feed has news.
+    /// log, or by its shard when [`Subscription::feed`] has news.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
         loop {
             if let Some(delivery) = self.ready.pop_front() {
