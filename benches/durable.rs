@@ -9,11 +9,8 @@
 //! count for the threads of a side, the publishers' apart. A third side overwrites zeros, so that the file system has no
 //! length to note: it says what the disk could do, and no more.
 //!
-//! 2026-11-22, 2 cores and a disk shared with six builds, without LTO, medians of two to five runs that lie far apart: of
-//! what the log takes 0.8 to 1.8 with 1, 0.9 to 1.3 with 64 and 0.6 to 1.3 with 512 waiting, at 203 to 248, 7.4 to 9.2
-//! and 2.3 to 3.0 us of CPU an event where the log uses 76 to 114, 4 and 0.8. In appends of 4,096 it takes 300,000
-//! events/s at 1.8 us. Without desks, room ahead and grouping by topic: 2.0 to 3.4 with 1, 0.5 to 0.6
-//! and once 1.2 with 64, 0.45 to 2.5 with 512, at 231 to 263, 13 to 15 and 3.1 to 4.7 us, and 2.5 in appends of 4,096.
+//! 2026-11-22, 2 quiet cores: of the log's rate 0.63, 0.79, 0.52 with 1, 64, 512 waiting; 0.37 in appends of 4,096,
+//! which are 422,000 events/s.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 

@@ -4,8 +4,7 @@
 //! when all of them ask for one topic (which gets every event), for a pattern that matches the 10, and for the 10 by name.
 //! Ratios against the single topic, of one round.
 //!
-//! 2026-11-22, 2 cores shared with five builds, without LTO, before sockets were taken over: 1.01 (pattern) and 1.04 times
-//! (by name) the 8.5 us of a single topic, with sled.
+//! 2026-11-22, 2 quiet cores: 1.02 and 0.95 of one topic's (sled), 1.14 and 1.13 (memory).
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 

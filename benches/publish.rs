@@ -9,11 +9,8 @@
 //! the rounds' ratios. In the same run: a receipt for each event, no id twice, none out of order in a stream, and the
 //! server's own count of what it took is ours.
 //!
-//! 2026-11-22, two runs on 2 cores and a disk shared with five builds, without LTO, a CPU each. Server CPU an event with 1,
-//! 64 and 256 connections: 308 and 268, 34 and 41, 22 and 31 us; of `durable-streams` 153 and 124, 22 and 25, 17 and 22.
-//! Its CPU is thus 0.5, 0.6 and 0.7 to 0.8 of ours. Of its rate 1.1 and 0.9, 1.1 and 1.1, 1.4 and 0.9; of its p99 0.6 and
-//! 1.1, 1.4 and 1.4, 0.8 and 1.1: on a machine this busy these say more about who is scheduled than about the servers.
-//! NDJSON 223,000 and 189,000 events/s at 2.4 and 2.7 us, SSE 169,000 and 230,000 at 2.6 and 2.4 us.
+//! 2026-11-22, 2 quiet cores, one for the hub: of durable-streams' rate 0.71, 1.07, 1.17 with 1, 64, 256 connections,
+//! of its p99 1.39, 1.20, 0.84; NDJSON 466,000 and SSE 374,000 events/s.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 

@@ -6,8 +6,7 @@
 //! pattern over them, and of a pattern over 2,000 (a walk over the commits). Median of 21 rounds, and the least. Target, for the
 //! first: 0.1 us.
 //!
-//! 2026-11-22, 2 cores shared with six builds, without LTO: 0.27 us (the least 0.20), 1.9 (1.6), 1.5 (1.4), 3.1 us (2.9).
-//! Before topics that are much of the log were picked from it: 0.30 (0.22), 10.1 (8.2), 9.1 (7.1), 4.5 us (3.6).
+//! 2026-11-22, 2 quiet cores: 0.14 us (the least 0.13), 1.1 (0.9), 1.4 (0.9), 1.9 us (1.8).
 
 mod support;
 

@@ -5,8 +5,7 @@
 //! the newest 1 MiB of a topic in its ring and the rest in its store, whose pages the file system has cached; Nchan
 //! has all of them in memory.
 //!
-//! 2026-11-22, 2 cores shared with five builds, without LTO, before sockets were taken over: the hub 0.66 us (sled) and
-//! 0.70 us (memory), durable-streams 0.81 us, Nchan 33 us: it looks each message up from its newest one on.
+//! 2026-11-22, 2 quiet cores: 0.09 us (sled and memory), Nchan 7.4 us, durable-streams 0.65 us.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
