@@ -93,3 +93,68 @@ impl Shard {
         feeds
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::Turn,
+        event::{Data, Epoch, Event, Millis, NewEvent, TopicName},
+        hub::{feed::Budget, frame::Frame},
+    };
+
+    const ALL: Portion = Portion { events: 100, bytes: 1 << 20 };
+
+    fn topic() -> TopicName {
+        TopicName::new("t").expect("valid")
+    }
+
+    /// A feed with the frames 1 to `count`.
+    fn feed(count: u64) -> Feed {
+        let feed = Feed::new(1, topic().into(), Seq(0), 1, Arc::new(Budget::new(1 << 20, 1 << 20)));
+        (1..=count).for_each(|seq| push(&feed, seq));
+        feed
+    }
+
+    fn push(feed: &Feed, seq: u64) {
+        let new = NewEvent::new(topic(), Data::from("x"));
+        let event = Event { seq: Seq(seq), prev: Seq(seq - 1), time: Millis(0), new };
+        feed.push(Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), Arc::new(event))));
+    }
+
+    fn run(next: Next) -> Arc<Run> {
+        let Next::Run(run) = next else { panic!("{next:?}") };
+        run
+    }
+
+    #[test]
+    fn streams_at_one_cursor_share_a_run_until_there_is_news() {
+        let (shard, feed) = (Shard::default(), feed(3));
+        let first = run(shard.after(&feed, Seq(1), ALL));
+        assert!(Arc::ptr_eq(&first, &run(shard.after(&feed, Seq(1), ALL))));
+        push(&feed, 4);
+        assert_eq!((first.last(), run(shard.after(&feed, Seq(1), ALL)).last()), (Seq(3), Seq(4)));
+        assert!(matches!(shard.after(&feed, Seq(4), ALL), Next::Nothing));
+    }
+
+    #[test]
+    fn a_deleted_topics_events_are_in_no_run_that_was_kept() {
+        let (shard, feed) = (Shard::default(), feed(3));
+        let one = Portion { events: 1, ..ALL };
+        assert!(run(shard.after(&feed, Seq(1), one)).full, "it would do for ever");
+        feed.clear(Seq(3));
+        feed.turn(&topic(), Turn::Deleted { last: Seq(3) });
+        assert!(matches!(shard.after(&feed, Seq(1), one), Next::Moved));
+    }
+
+    #[test]
+    fn no_more_runs_are_kept_than_the_bound_and_none_for_longer_than_a_tick() {
+        let (shard, feed) = (Shard::default(), feed(40));
+        for cursor in 0..40 {
+            run(shard.after(&feed, Seq(cursor), ALL));
+            assert!(shard.runs.lock().len() <= RUNS);
+        }
+        shard.forget_runs();
+        assert!(shard.runs.lock().is_empty());
+    }
+}
