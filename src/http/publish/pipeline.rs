@@ -213,3 +213,37 @@ impl Pipeline {
         out.push(b'\n');
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::{event::TopicName, http::testing::door};
+
+    /// Lines that a stream lets wait while the disk does not answer, and the most that one run of them held.
+    fn waiting(data: &str) -> (usize, usize) {
+        let (door, store) = door();
+        store.faults().hold();
+        let permits = Arc::new(Semaphore::new(1));
+        let mut pipeline = Pipeline::new(Arc::clone(&door.hub), Duration::from_secs(10));
+        let (mut lines, mut longest, mut run) = (0, 0, 0);
+        while pipeline.has_room() {
+            let topic = TopicName::new("t").expect("valid");
+            (lines, run) = (lines + 1, run + 1);
+            if pipeline.push(NewEvent::new(topic, data)) {
+                pipeline.submit(Arc::clone(&permits).try_acquire_many_owned(0).expect("none of them"));
+                (longest, run) = (longest.max(run), 0);
+            }
+        }
+        store.faults().release();
+        (lines, longest)
+    }
+
+    #[tokio::test]
+    async fn a_stream_has_no_more_under_way_than_its_bounds() {
+        assert_eq!(waiting("x"), (MAX_LINES, RUN_LINES));
+        let large = "x".repeat(64 << 10);
+        assert_eq!(waiting(&large), (MAX_BYTES / large.len(), RUN_BYTES / large.len()));
+    }
+}
