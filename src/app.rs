@@ -11,6 +11,7 @@ use std::{
 use tokio::{runtime, sync::Semaphore, task::LocalSet};
 
 use crate::{
+    access::{Access, Grant, Settings},
     config::{Config, kinds::Engine as EngineKind},
     engine::{
         Engine,
@@ -19,7 +20,12 @@ use crate::{
         sled::{OpenError, SledConfig, SledStore},
     },
     event::Millis,
-    http::{Door, Limits, operators::rates::Rates, server},
+    http::{
+        Door, Limits,
+        operators::rates::Rates,
+        policy::{Policies, Policy},
+        server,
+    },
     hub::{Hub, HubConfig, board::Board, run::Portion},
     lifecycle::{Drain, Outcome},
 };
@@ -41,6 +47,9 @@ pub enum AppError {
         /// What the system said.
         source: io::Error,
     },
+    /// What the configuration says about credentials cannot be used.
+    #[error("the credentials cannot be used")]
+    Access,
     /// The system refuses threads.
     #[error("cannot start: {0}")]
     Thread(#[from] io::Error),
@@ -78,6 +87,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
     let door = Arc::new(Door {
         hub,
         limits: limits(config),
+        policies: Policies::new(policy(config)?),
         started: Instant::now(),
         inflight: Arc::new(Semaphore::new(config.publish.inflight_bytes)),
         drain: drain.clone(),
@@ -178,6 +188,22 @@ fn hub_config(config: &Config) -> HubConfig {
         retry_ms: config.stream.retry,
         ..HubConfig::default()
     }
+}
+
+fn policy(config: &Config) -> Result<Policy, AppError> {
+    let Config { access, .. } = config;
+    let settings = Settings {
+        tokens: access.tokens.clone(),
+        issuers: access.issuers.clone(),
+        anonymous: Grant {
+            publish: access.anyone_publish.clone(),
+            subscribe: access.anyone_subscribe.clone(),
+            admin: false,
+        },
+        revoked: access.revoked.clone(),
+        leeway: access.leeway,
+    };
+    Ok(Policy { access: Access::new(settings).map_err(|_| AppError::Access)? })
 }
 
 fn limits(config: &Config) -> Limits {

@@ -16,6 +16,7 @@
 //!    load                              the public protocol from the other side, by the thousand
 //! 2  hub             -> engine, event  topics, rings, subscriptions
 //! 1  engine          -> event          what is durable is handed up through a callback
+//!    access          -> event          a credential in, a pass or a refusal out
 //! 0  event, lifecycle                  the vocabulary, without I/O; drain and signals
 //! ```
 //!
@@ -25,6 +26,7 @@
 //! | [`engine`] | who keeps the log, and what they promise | [`engine::Engine`] |
 //! | [`engine::log`] | one writer, group commit, pages, gaps, retention | [`engine::log::Store`] |
 //! | [`engine::sled`] | the log on disk | its schema, `keys.rs` |
+//! | [`access`] | who may do what | [`access::Access`] |
 //! | [`hub`] | who listens to what | [`hub::subscription`] |
 //! | [`http`] | the wire | `routes.rs`, [`http::problem`] |
 //! | [`load`] | publishers and subscribers by the thousand, that check what they get | [`load::Load`] |
@@ -37,6 +39,7 @@
 //! ARCHITECTURE.md tells the life of an event and of a reconnect, and what must hold; docs/PROTOCOL.md is the wire
 //! contract, docs/OPERATIONS.md is for whoever runs it.
 
+pub mod access;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -14,6 +14,7 @@ use std::{
 const ROOMS: &[(&str, u8)] = &[
     ("event", 0),
     ("lifecycle", 0),
+    ("access", 1),
     ("config", 1),
     ("telemetry", 1),
     ("engine", 1),
@@ -31,12 +32,14 @@ const ROOMS: &[(&str, u8)] = &[
 /// Arrows between rooms of one floor that are meant.
 const BESIDE: &[(&str, &str)] = &[
     ("telemetry", "config"), // how the log looks is a setting
+    ("config", "access"),    // what a credential opens is written in the configuration
 ];
 
 /// Arrows downwards that are not: a room that knows less than its floor would let it.
 const NEVER: &[(&str, &[&str])] = &[
     ("engine", &["config", "telemetry", "lifecycle"]),
-    ("hub", &["config", "telemetry"]),
+    ("access", &["lifecycle"]),
+    ("hub", &["access", "config", "telemetry"]),
     ("http", &["config", "telemetry"]),
     ("config", &["engine", "lifecycle"]),
     ("telemetry", &["engine", "lifecycle"]),
@@ -48,7 +51,9 @@ const NEVER: &[(&str, &[&str])] = &[
 const FENCED: &[(&[&str], &[&str])] = &[
     (&["hyper::", "hyper_util::", "http::", "http_body::", "http_body_util::"], &["http", "relay", "console", "cli"]),
     (&["sled::"], &["engine/sled"]),
-    (&["serde_json::"], &["http", "relay", "console", "cli", "config", "telemetry"]),
+    (&["serde_json::"], &["http", "relay", "console", "cli", "config", "telemetry", "access"]),
+    (&["jsonwebtoken::", "ureq::"], &["access"]),
+    (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http", "cli", "access"]),
 ];
 
 /// What the vocabulary must not know: it is pure.

@@ -8,7 +8,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{KEYS, mistakes::Mistakes, rules::text_of, table::ROOT};
+use super::{KEYS, mistakes::Mistakes, table::ROOT, tables::text_of};
 
 /// What a file says about a key.
 #[derive(Debug)]

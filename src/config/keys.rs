@@ -5,7 +5,12 @@
 //! (the first paragraph here) all come from it. Keys of the first section stand at the top: `--listen`, `listen`.
 
 use super::{
-    kinds::{Address, Count, Engine, Filter, Format, Kind, Maybe, Milliseconds, Path, Shards, Size, Span, Switch},
+    access::{IssuerList, TokenList, Topics},
+    kinds::{
+        Address, Count, Engine, File, Filter, Format, Kind, Maybe, Milliseconds, Path, Shards, Size, Span, Switch, Text,
+    },
+    list::List,
+    names::{Domain, Forwarded, Network, Origin, Token},
     resolve::Resolver,
     rules::RuleList,
     table::{Key, settings},
@@ -20,7 +25,10 @@ settings! {
         data: Path = "./gapless-data";
         /// Keeper of the logs: sled (on disk) or memory (forgets)
         engine: Engine = "sled";
-        /// Serve whoever reaches the address: needed beyond loopback
+        /// Serve whoever reaches the address, without authentication
+        ///
+        /// Needed beyond the loopback, and behind a proxy, when no credential is configured; then the hub also answers to any
+        /// name. Means nothing once a credential is configured.
         open: Switch = "false";
         /// Threads that serve connections; auto is one a core
         shards: Shards = "auto", "1"..="1024";
@@ -79,6 +87,106 @@ settings! {
         header_line_bytes: Size = "8KiB", "1KiB"..="1MiB";
         /// Longest head of a request
         header_bytes: Size = "64KiB", "8KiB"..="1MiB";
+        /// Requests at once on one HTTP/2 connection
+        ///
+        /// A page's hundred streams and some publishes beside them.
+        h2_streams: Count = "128", "1"..="10000";
+        /// Proxies trusted for client addresses
+        trusted_proxies: List<Network> = "none";
+        /// Where they say it: x-forwarded-for or forwarded
+        ///
+        /// One of them, the one your proxy sets: a client can write the other.
+        forwarded: Forwarded = "x-forwarded-for";
+    }
+
+    /// TLS
+    tls: Tls {
+        /// Certificate chain, PEM; the hub speaks TLS
+        ///
+        /// Looked at every ten seconds, and at SIGHUP.
+        cert: Maybe<File> = "none";
+        /// Private key of the certificate, PEM
+        key: Maybe<File> = "none";
+        /// Domains to get certificates for by ACME
+        acme: List<Domain> = "none";
+        /// Who ACME may write to about them
+        acme_contact: List<Text> = "none";
+        /// Directory of the ACME service
+        ///
+        /// A URL, or letsencrypt, or letsencrypt-staging.
+        acme_directory: Text = "letsencrypt";
+        /// Root certificates of the ACME service
+        acme_roots: Maybe<File> = "none";
+    }
+
+    /// Access
+    access: Access {
+        /// Static tokens
+        ///
+        /// Each a table with name, sha256, publish, subscribe and admin.
+        tokens: TokenList = "[]";
+        /// Issuers of JWTs
+        ///
+        /// Each a table with issuer, audience, algorithms, and key, key_file or jwks.
+        issuers: IssuerList = "[]";
+        /// Topics anyone may publish to
+        anyone_publish: List<Topics> = "none";
+        /// Topics anyone may subscribe to
+        anyone_subscribe: List<Topics> = "none";
+        /// File of credentials that are good no more
+        revoked: Maybe<File> = "none";
+        /// Difference of clocks that a JWT's times may have
+        leeway: Span = "5s", "0s"..="5m";
+        /// Cookie that may carry a token
+        cookie: Maybe<Token> = "gapless";
+        /// Take subscribers' tokens as ?access_token=
+        ///
+        /// For EventSource on another site, which can send neither header nor cookie. URLs end up in proxies' logs.
+        query_subscribe: Switch = "true";
+        /// Take publishers' tokens as ?access_token=
+        query_publish: Switch = "false";
+    }
+
+    /// Other sites
+    cors: Cors {
+        /// Origins whose pages may use the hub
+        ///
+        /// Exact, as https://app.example; with * as the first label, as https://*.example; or *, any.
+        origins: List<Origin> = "none";
+        /// Let those pages use cookies
+        credentials: Switch = "false";
+        /// Time a browser may remember a preflight
+        max_age: Span = "10m", "0s"..="1d";
+    }
+
+    /// Limits
+    limits: Limits {
+        /// Connections of one address
+        address_connections: Maybe<Count> = "none", "1"..="10000000";
+        /// Streams of one address
+        address_streams: Maybe<Count> = "none", "1"..="10000000";
+        /// Events published a second by one address
+        address_events: Maybe<Count<u32>> = "none", "1"..="10000000";
+        /// Data published a second by one address
+        address_bytes: Maybe<Size<u32>> = "none", "1KiB"..="1GiB";
+        /// Streams of one holder of a token
+        holder_streams: Maybe<Count> = "none", "1"..="10000000";
+        /// Events published a second by one holder
+        holder_events: Maybe<Count<u32>> = "none", "1"..="10000000";
+        /// Data published a second by one holder
+        holder_bytes: Maybe<Size<u32>> = "none", "1KiB"..="1GiB";
+        /// Topics made an hour by one holder
+        holder_topics: Maybe<Count<u32>> = "none", "1"..="10000000";
+        /// Bad credentials a second of one address
+        ///
+        /// Beyond, its next ones are not looked at; those that were found good before still are.
+        bad_credentials: Count<u32> = "20", "1"..="1000000";
+    }
+
+    /// Operators
+    admin: Admin {
+        /// Address for stats and metrics alone
+        listen: Maybe<Address> = "none";
     }
 
     /// Publishing

@@ -31,6 +31,12 @@ pub struct Address;
 /// A file or directory.
 #[derive(Debug)]
 pub struct Path;
+/// A file.
+#[derive(Debug)]
+pub struct File;
+/// Text without control characters.
+#[derive(Debug)]
+pub struct Text;
 /// `true` or `false`.
 #[derive(Debug)]
 pub struct Switch;
@@ -74,7 +80,8 @@ pub enum Format {
     Json,
 }
 
-fn problem<T>(text: impl fmt::Display) -> Result<T, Vec<String>> {
+/// That something is wrong with a text.
+pub(super) fn problem<T>(text: impl fmt::Display) -> Result<T, Vec<String>> {
     Err(vec![text.to_string()])
 }
 
@@ -93,6 +100,27 @@ impl Kind for Path {
 
     fn parse(text: &str) -> Result<PathBuf, Vec<String>> {
         if text.is_empty() { problem("is empty; name a directory") } else { Ok(text.into()) }
+    }
+}
+
+impl Kind for File {
+    type Value = PathBuf;
+    const METAVAR: &'static str = "FILE";
+
+    fn parse(text: &str) -> Result<PathBuf, Vec<String>> {
+        if text.is_empty() { problem("is empty; name a file") } else { Ok(text.into()) }
+    }
+}
+
+impl Kind for Text {
+    type Value = String;
+    const METAVAR: &'static str = "TEXT";
+
+    fn parse(text: &str) -> Result<String, Vec<String>> {
+        if text.is_empty() || text.contains(char::is_control) {
+            return problem("is empty, or has control characters");
+        }
+        Ok(text.into())
     }
 }
 

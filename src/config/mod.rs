@@ -6,7 +6,10 @@
 //! |---|---|
 //! | [`keys`] | every key, its default, range and reason, on one screen |
 //! | [`kinds`] | how a duration, a size, an address is written |
+//! | [`list`], [`names`] | several values; origins, domains, networks |
 //! | [`rules`] | retention by topic or pattern |
+//! | [`access`] | static tokens, and issuers of JWTs |
+//! | `tables` | what rules, tokens and issuers are written as |
 //! | `table` | a key, and the macro that makes the types |
 //! | `flags`, `file`, `resolve` | the sources, and which one wins |
 //! | [`mistakes`] | what is wrong, all of it |
@@ -16,15 +19,19 @@ use std::{ffi::OsString, path::PathBuf};
 
 use resolve::Resolver;
 
+pub mod access;
 pub mod effective;
 mod file;
 mod flags;
 pub mod keys;
 pub mod kinds;
+pub mod list;
 pub mod mistakes;
+pub mod names;
 mod resolve;
 pub mod rules;
 mod table;
+mod tables;
 #[cfg(test)]
 mod tests;
 

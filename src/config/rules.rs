@@ -2,9 +2,10 @@
 //!
 //! As a flag or an environment variable the same value is inline TOML: `[{ topics = "jobs/**", max_age = "1d" }]`.
 
-use serde::Deserialize;
-
-use super::kinds::{Count, Kind, Maybe, Milliseconds, Size, Span};
+use super::{
+    kinds::{Count, Kind, Maybe, Milliseconds, Size, Span},
+    tables::{self, text_of},
+};
 use crate::event::{Filter, Retention, retention::Rule};
 
 /// A list of retention rules, as TOML.
@@ -17,39 +18,14 @@ impl Kind for RuleList {
     const IS_TOML: bool = true;
 
     fn parse(text: &str) -> Result<Vec<Rule>, Vec<String>> {
-        let list = toml::Value::deserialize(toml::de::ValueDeserializer::parse(text).map_err(not_toml)?);
-        let toml::Value::Array(list) = list.map_err(not_toml)? else {
-            return Err(vec![EXPECTED.into()]);
-        };
-        let mut problems = Vec::new();
-        let rules = list.iter().enumerate().filter_map(|(index, rule)| {
-            let mut mistakes = Vec::new();
-            let rule = read_rule(rule, &mut mistakes);
-            problems.extend(mistakes.into_iter().map(|mistake| format!("rule {}: {mistake}", index + 1)));
-            rule
-        });
-        let rules = rules.collect();
-        if problems.is_empty() { Ok(rules) } else { Err(problems) }
+        tables::parse(text, "rule", EXPECTED, read_rule)
     }
 }
 
 const EXPECTED: &str = "is no list of rules; write it like [{ topics = \"jobs/**\", max_age = \"1d\" }]";
 
-fn not_toml(error: impl std::fmt::Display) -> Vec<String> {
-    let reason = error.to_string();
-    vec![format!("{EXPECTED} ({})", reason.lines().last().unwrap_or_default())]
-}
-
-fn read_rule(rule: &toml::Value, mistakes: &mut Vec<String>) -> Option<Rule> {
-    let Some(table) = rule.as_table() else {
-        mistakes.push("it is no table with topics and limits".into());
-        return None;
-    };
-    for key in
-        table.keys().filter(|key| !["topics", "max_events", "max_age", "max_bytes", "retry"].contains(&key.as_str()))
-    {
-        mistakes.push(format!("there is no key {key:?}; a rule has topics, max_events, max_age, max_bytes and retry"));
-    }
+fn read_rule(table: &toml::Table, mistakes: &mut Vec<String>) -> Option<Rule> {
+    tables::known(table, &["topics", "max_events", "max_age", "max_bytes", "retry"], mistakes);
     let topics = match table.get("topics").map(|topics| Filter::new(&text_of(topics))) {
         Some(Ok(topics)) => Some(topics),
         Some(Err(error)) => {
@@ -88,11 +64,6 @@ impl Limits<'_> {
         }
         Some(value)
     }
-}
-
-/// A TOML value as the text that a [`Kind`] reads.
-pub(super) fn text_of(value: &toml::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), Into::into)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`topic`] | a topic's name and its rules |
 //! | [`selection`] | what a subscription asks for: names and patterns |
+//! | [`cover`] | whether a pattern lies within another |
 //! | [`id`] | `<epoch>-<seq>`, the position every cursor speaks of |
 //! | [`cursor`] | the one rule: seen, next, or a hole |
 //! | [`record`] | an event, before and after it has a position |
@@ -15,6 +16,7 @@
 //! | [`sse`] | an event as the bytes of `text/event-stream` |
 //! | [`sse_parser`] | those bytes back into events |
 
+pub mod cover;
 pub mod cursor;
 pub mod id;
 pub mod record;

@@ -6,6 +6,7 @@
 //! | [`wire`] | a socket that knows how long its client has not read |
 //! | [`routes`] | every route in one table |
 //! | [`answer`] | an answer and its body |
+//! | [`policy`] | whom the hub trusts: what a reload may change |
 //! | [`problem`] | every error's code and status |
 //! | [`query`] | a query string as browsers write it |
 //! | [`accept`] | what a client says it understands |
@@ -34,6 +35,7 @@ pub mod duration;
 pub mod envelope;
 pub mod events;
 pub mod operators;
+pub mod policy;
 pub mod problem;
 pub mod publish;
 pub mod query;
@@ -47,6 +49,7 @@ pub mod wire;
 
 pub use answer::{Answer, Body, full, made};
 use operators::rates::Rates;
+use policy::Policies;
 use problem::{Code, Problem};
 use publish::gather::Gather;
 use stream::streams::Streams;
@@ -57,6 +60,8 @@ pub struct Door {
     pub hub: Arc<Hub>,
     /// Bounds.
     pub limits: Limits,
+    /// Whom it trusts.
+    pub policies: Policies,
     /// When the process began to serve.
     pub started: std::time::Instant,
     /// Bytes of publish bodies being read or waiting for their commit, in units of one byte.

@@ -7,8 +7,13 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{Answer, Door, Limits, operators::rates::Rates};
+use super::{
+    Answer, Door, Limits,
+    operators::rates::Rates,
+    policy::{Policies, Policy},
+};
 use crate::{
+    access::{Access, Settings},
     engine::{
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
@@ -51,6 +56,7 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
         started: std::time::Instant::now(),
         inflight: Arc::new(Semaphore::new(limits.inflight_bytes)),
         limits,
+        policies: Policies::new(Policy { access: Access::new(Settings::default()).expect("open") }),
         drain: Drain::new(),
         rates: Rates::default(),
     };

@@ -1,0 +1,88 @@
+//! What a credential opens.
+
+use crate::event::{Filter, Selection, TopicName};
+
+/// What may be done, by topic patterns. The default opens nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Topics that may be published to.
+    pub publish: Vec<Filter>,
+    /// Topics and patterns that may be subscribed to.
+    pub subscribe: Vec<Filter>,
+    /// Whether the operators' endpoints are open, and topics may be changed and deleted. Opens no topic's events.
+    pub admin: bool,
+}
+
+impl Grant {
+    /// What opens everything.
+    #[must_use]
+    pub fn everything() -> Self {
+        let all = vec![Filter::new("**").expect("a pattern")];
+        Self { publish: all.clone(), subscribe: all, admin: true }
+    }
+
+    /// Whether `topic` may be published to.
+    #[must_use]
+    pub fn may_publish(&self, topic: &TopicName) -> bool {
+        self.publish.iter().any(|granted| granted.matches(topic))
+    }
+
+    /// Whether `asked` may be subscribed to: one grant must cover all of it.
+    #[must_use]
+    pub fn may_subscribe(&self, asked: &Filter) -> bool {
+        self.subscribe.iter().any(|granted| granted.covers(asked))
+    }
+
+    /// The first of the selection's filters that may not be subscribed to.
+    #[must_use]
+    pub fn lacks<'s>(&self, selection: &'s Selection) -> Option<&'s Filter> {
+        selection.filters().iter().find(|asked| !self.may_subscribe(asked))
+    }
+
+    /// Whether `topic` may be looked at: it may be subscribed or published to, or by an operator.
+    #[must_use]
+    pub fn may_see(&self, topic: &TopicName) -> bool {
+        self.admin || self.may_publish(topic) || self.subscribe.iter().any(|granted| granted.matches(topic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filters(texts: &[&str]) -> Vec<Filter> {
+        texts.iter().map(|text| Filter::new(text).expect("valid")).collect()
+    }
+
+    fn topic(text: &str) -> TopicName {
+        TopicName::new(text).expect("valid")
+    }
+
+    #[test]
+    fn the_default_opens_nothing_and_everything_opens_all() {
+        let (none, all) = (Grant::default(), Grant::everything());
+        let wish = Selection::new(filters(&["**", "a/*"])).expect("some");
+        assert!(!none.may_publish(&topic("a")) && none.lacks(&wish).is_some() && !none.may_see(&topic("a")));
+        assert!(all.may_publish(&topic("a/b")) && all.lacks(&wish).is_none() && all.may_see(&topic("a")));
+    }
+
+    #[test]
+    fn each_filter_asked_for_must_be_covered() {
+        let grant = Grant { subscribe: filters(&["jobs/*", "news"]), ..Grant::default() };
+        let lacks = |asked: &[&str]| {
+            let wish = Selection::new(filters(asked)).expect("some");
+            grant.lacks(&wish).map(|filter| filter.as_str().to_owned())
+        };
+        assert_eq!(lacks(&["jobs/1", "jobs/*", "news"]), None);
+        assert_eq!(lacks(&["jobs/1", "other"]).as_deref(), Some("other"));
+        assert_eq!(lacks(&["jobs/**"]).as_deref(), Some("jobs/**"));
+    }
+
+    #[test]
+    fn publishing_opens_no_reading_and_the_operators_endpoints_neither() {
+        let publisher = Grant { publish: filters(&["a/*"]), ..Grant::default() };
+        assert!(publisher.may_see(&topic("a/b")) && !publisher.may_subscribe(&Filter::new("a/b").expect("valid")));
+        let operator = Grant { admin: true, ..Grant::default() };
+        assert!(operator.may_see(&topic("a/b")) && !operator.may_publish(&topic("a/b")));
+    }
+}

@@ -1,0 +1,192 @@
+//! `[[access.tokens]]` and `[[access.issuers]]`: whose word on a client counts.
+//!
+//! As a flag or an environment variable the same value is inline TOML.
+
+use std::path::PathBuf;
+
+use super::{
+    kinds::{Kind, Switch, Text, problem},
+    list::List,
+    tables::{self, text_of},
+};
+use crate::{
+    access::{
+        Grant,
+        settings::{Issuer, KeySource, StaticToken},
+    },
+    event::Filter,
+};
+
+/// A topic or a pattern.
+#[derive(Debug)]
+pub struct Topics;
+/// A list of static tokens, as TOML.
+#[derive(Debug)]
+pub struct TokenList;
+/// A list of issuers of JWTs, as TOML.
+#[derive(Debug)]
+pub struct IssuerList;
+
+impl Kind for Topics {
+    type Value = Filter;
+    const METAVAR: &'static str = "TOPICS";
+
+    fn parse(text: &str) -> Result<Filter, Vec<String>> {
+        Filter::new(text).or_else(|error| problem(format_args!("names no topics ({error})")))
+    }
+}
+
+impl Kind for TokenList {
+    type Value = Vec<StaticToken>;
+    const METAVAR: &'static str = "TOML";
+    const IS_TOML: bool = true;
+
+    fn parse(text: &str) -> Result<Vec<StaticToken>, Vec<String>> {
+        let tokens: Vec<StaticToken> = tables::parse(text, "token", TOKENS, |table, mistakes| {
+            tables::known(table, &["name", "sha256", "publish", "subscribe", "admin"], mistakes);
+            let mut entry = Entry { table, mistakes };
+            let name = entry.needed::<Text>("name", "say whose it is, as in name = \"backup\"");
+            let sha256 = entry.needed::<Sha256>("sha256", "`gapless token --static` makes a token and its hash");
+            let grant = entry.grant();
+            Some(StaticToken { name: name?, sha256: sha256?, grant })
+        })?;
+        for (index, token) in tokens.iter().enumerate() {
+            if let Some(twin) = tokens[..index].iter().find(|twin| twin.name == token.name) {
+                return problem(format_args!("has two tokens called {:?}; give each a name of its own", twin.name));
+            }
+        }
+        Ok(tokens)
+    }
+}
+
+impl Kind for IssuerList {
+    type Value = Vec<Issuer>;
+    const METAVAR: &'static str = "TOML";
+    const IS_TOML: bool = true;
+
+    fn parse(text: &str) -> Result<Vec<Issuer>, Vec<String>> {
+        tables::parse(text, "issuer", ISSUERS, |table, mistakes| {
+            let keys = ["issuer", "audience", "algorithms", "key", "key_file", "jwks"];
+            tables::known(table, &keys, mistakes);
+            let mut entry = Entry { table, mistakes };
+            let issuer = entry.needed::<Text>("issuer", "say what the claim iss must be");
+            let audience =
+                entry.needed::<Text>("audience", "say what the claim aud must be, as in audience = \"gapless\"");
+            let algorithms = entry.needed::<List<Text>>("algorithms", "pin them, as in algorithms = [\"EdDSA\"]");
+            let keys = entry.keys();
+            Some(Issuer { issuer: issuer?, audience: audience?, algorithms: algorithms?, keys: keys? })
+        })
+    }
+}
+
+const TOKENS: &str = "is no list of tokens; write it like [{ name = \"ci\", sha256 = \"…\", publish = [\"jobs/*\"] }]";
+const ISSUERS: &str = "is no list of issuers; write it like [{ issuer = \"https://login.example\", audience = \"gapless\", \
+                       algorithms = [\"EdDSA\"], key_file = \"login.pem\" }]";
+
+/// A hash of 32 bytes, as 64 hexadecimal digits.
+struct Sha256;
+
+impl Kind for Sha256 {
+    type Value = [u8; 32];
+    const METAVAR: &'static str = "SHA256";
+
+    fn parse(text: &str) -> Result<[u8; 32], Vec<String>> {
+        let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let bytes: Option<Vec<u8>> = (0..32).map(|at| digit(2 * at)).collect();
+        let hexadecimal = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match bytes.and_then(|bytes| bytes.try_into().ok()).filter(|_| hexadecimal) {
+            Some(bytes) => Ok(bytes),
+            None => problem("is no SHA-256; it has 64 hexadecimal digits"),
+        }
+    }
+}
+
+/// One table of a list, and what is wrong with it.
+struct Entry<'a> {
+    table: &'a toml::Table,
+    mistakes: &'a mut Vec<String>,
+}
+
+impl Entry<'_> {
+    fn read<K: Kind>(&mut self, name: &str) -> Option<K::Value> {
+        let text = text_of(self.table.get(name)?);
+        // Not the text: it may be a secret.
+        let value = K::parse(&text).map_err(|problems| {
+            self.mistakes.extend(problems.iter().map(|problem| format!("{name} {problem}")));
+        });
+        value.ok()
+    }
+
+    fn needed<K: Kind>(&mut self, name: &str, why: &str) -> Option<K::Value> {
+        if !self.table.contains_key(name) {
+            self.mistakes.push(format!("{name} is missing; {why}"));
+        }
+        self.read::<K>(name)
+    }
+
+    fn grant(&mut self) -> Grant {
+        Grant {
+            publish: self.read::<List<Topics>>("publish").unwrap_or_default(),
+            subscribe: self.read::<List<Topics>>("subscribe").unwrap_or_default(),
+            admin: self.read::<Switch>("admin").unwrap_or_default(),
+        }
+    }
+
+    fn keys(&mut self) -> Option<KeySource> {
+        let given: Vec<&str> =
+            ["key", "key_file", "jwks"].into_iter().filter(|key| self.table.contains_key(*key)).collect();
+        if given.len() != 1 {
+            self.mistakes.push("give one of key, key_file and jwks".into());
+            return None;
+        }
+        let text = text_of(&self.table[given[0]]);
+        Some(match given[0] {
+            "key" => KeySource::Inline(text),
+            "key_file" => KeySource::File(PathBuf::from(text)),
+            _ => KeySource::Jwks(text),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    #[test]
+    fn a_token_has_a_name_a_hash_and_a_grant() {
+        let text = format!(
+            "[{{ name = \"ci\", sha256 = \"{HASH}\", publish = [\"jobs/*\"], subscribe = \"a, b/**\", admin = true }}]"
+        );
+        let tokens = TokenList::parse(&text).expect("valid");
+        assert_eq!((&*tokens[0].name, tokens[0].sha256[0], tokens[0].grant.admin), ("ci", 0x9f, true));
+        assert_eq!((tokens[0].grant.publish.len(), tokens[0].grant.subscribe.len()), (1, 2));
+    }
+
+    #[test]
+    fn every_mistake_of_a_token_is_told_and_no_secret_is() {
+        let text = "[{ sha256 = \"hunter2\", publish = [\"a*\"], admim = true }]";
+        let problems = TokenList::parse(text).expect_err("wrong");
+        for want in ["name is missing", "sha256 is no SHA-256", "publish has an item", "admim"] {
+            assert!(problems.iter().any(|problem| problem.contains(want)), "{want}: {problems:#?}");
+        }
+        assert!(!problems.concat().contains("hunter2"), "{problems:#?}");
+        let twins = format!("[{{ name = \"a\", sha256 = \"{HASH}\" }}, {{ name = \"a\", sha256 = \"{HASH}\" }}]");
+        assert!(TokenList::parse(&twins).expect_err("twins")[0].contains("two tokens"));
+    }
+
+    #[test]
+    fn an_issuer_pins_what_its_tokens_must_say() {
+        let whole = "[{ issuer = \"https://login.example\", audience = \"gapless\", algorithms = [\"EdDSA\"], jwks = \"https://login.example/keys\" }]";
+        let issuers = IssuerList::parse(whole).expect("valid");
+        assert_eq!(issuers[0].keys, KeySource::Jwks("https://login.example/keys".into()));
+        let problems = IssuerList::parse("[{ key = \"hunter2\", jwks = \"x\" }]").expect_err("wrong");
+        for want in
+            ["issuer is missing", "audience is missing", "algorithms is missing", "one of key, key_file and jwks"]
+        {
+            assert!(problems.iter().any(|problem| problem.contains(want)), "{want}: {problems:#?}");
+        }
+        assert!(!problems.concat().contains("hunter2"), "{problems:#?}");
+    }
+}

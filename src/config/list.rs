@@ -1,0 +1,69 @@
+//! Several values under one key: `a, b`, or a TOML list of strings, or `none`.
+
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+
+use super::{kinds::Kind, tables::text_of};
+
+/// A list of another kind.
+#[derive(Debug)]
+pub struct List<K>(PhantomData<K>);
+
+impl<K: Kind> Kind for List<K> {
+    type Value = Vec<K::Value>;
+    const METAVAR: &'static str = K::METAVAR;
+
+    fn parse(text: &str) -> Result<Vec<K::Value>, Vec<String>> {
+        let mut problems = Vec::new();
+        let items = items(text)?;
+        let values = items.iter().filter_map(|item| match K::parse(item) {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                problems.extend(wrong.iter().map(|problem| format!("has an item that {problem}: {item:?}")));
+                None
+            }
+        });
+        let values = values.collect();
+        if problems.is_empty() { Ok(values) } else { Err(problems) }
+    }
+}
+
+/// What stands between commas, or in the TOML list.
+fn items(text: &str) -> Result<Vec<String>, Vec<String>> {
+    if text.is_empty() || text == "none" {
+        return Ok(Vec::new());
+    }
+    if !text.starts_with('[') {
+        return Ok(text.split(',').map(|item| item.trim().to_owned()).collect());
+    }
+    let list = toml::de::ValueDeserializer::parse(text).and_then(toml::Value::deserialize);
+    match list {
+        Ok(toml::Value::Array(list)) => Ok(list.iter().map(text_of).collect()),
+        _ => Err(vec!["is no list; write it like a, b or [\"a\", \"b\"]".into()]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::kinds::Count;
+
+    #[test]
+    fn a_list_is_written_with_commas_or_as_toml() {
+        for text in ["1, 2,3", "[1, 2, 3]", "[\"1\", \"2\", \"3\"]"] {
+            assert_eq!(List::<Count>::parse(text), Ok(vec![1, 2, 3]), "{text}");
+        }
+        for text in ["", "none", "[]"] {
+            assert_eq!(List::<Count>::parse(text), Ok(vec![]), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_wrong_item_is_told() {
+        let problems = List::<Count>::parse("1, x, y").expect_err("wrong");
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(List::<Count>::parse("[1").is_err());
+        assert!(List::<Count>::parse("1,").is_err(), "an empty item");
+    }
+}

@@ -1,0 +1,119 @@
+//! How origins, domains, networks and the names of headers and cookies are written.
+
+use std::net::IpAddr;
+
+use super::kinds::{Kind, problem};
+
+/// A network, as `10.0.0.0/8`, or one address.
+#[derive(Debug)]
+pub struct Network;
+/// An origin as browsers send it, `https://app.example`, with `*` as the whole or as the first label of the host.
+#[derive(Debug)]
+pub struct Origin;
+/// A domain's name.
+#[derive(Debug)]
+pub struct Domain;
+/// A token of HTTP, as the name of a cookie is.
+#[derive(Debug)]
+pub struct Token;
+
+/// The header in which a proxy says who its client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forwarded {
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+    /// `Forwarded`, RFC 7239.
+    Forwarded,
+}
+
+impl Kind for Network {
+    type Value = ipnet::IpNet;
+    const METAVAR: &'static str = "NETWORK";
+
+    fn parse(text: &str) -> Result<ipnet::IpNet, Vec<String>> {
+        let one = || text.parse::<IpAddr>().map(ipnet::IpNet::from);
+        text.parse().or_else(|_| one()).or_else(|_| problem("is no network; write it like 10.0.0.0/8 or 127.0.0.1"))
+    }
+}
+
+impl Kind for Origin {
+    type Value = String;
+    const METAVAR: &'static str = "ORIGIN";
+
+    fn parse(text: &str) -> Result<String, Vec<String>> {
+        if text == "*" {
+            return Ok(text.into());
+        }
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let host = host.map(|host| host.strip_prefix("*.").unwrap_or(host));
+        let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:[]".contains(c);
+        match host {
+            Some(host) if !host.is_empty() && host.chars().all(label) => Ok(text.into()),
+            _ => problem(
+                "is no origin; write it like https://app.example, https://*.example or *, in lower case, with no path",
+            ),
+        }
+    }
+}
+
+impl Kind for Domain {
+    type Value = String;
+    const METAVAR: &'static str = "DOMAIN";
+
+    fn parse(text: &str) -> Result<String, Vec<String>> {
+        let label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        if text.len() <= 253 && text.split('.').all(label) {
+            return Ok(text.into());
+        }
+        problem("is no domain; write it like hub.example, in lower case")
+    }
+}
+
+impl Kind for Token {
+    type Value = String;
+    const METAVAR: &'static str = "NAME";
+
+    fn parse(text: &str) -> Result<String, Vec<String>> {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if !text.is_empty() && text.bytes().all(token) { Ok(text.into()) } else { problem("is no name for a cookie") }
+    }
+}
+
+impl Kind for Forwarded {
+    type Value = Self;
+    const METAVAR: &'static str = "HEADER";
+
+    fn parse(text: &str) -> Result<Self, Vec<String>> {
+        match text {
+            "x-forwarded-for" => Ok(Self::XForwardedFor),
+            "forwarded" => Ok(Self::Forwarded),
+            _ => problem("is no such header; choose x-forwarded-for or forwarded"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_as_browsers_send_them() {
+        for text in ["*", "https://app.example", "http://localhost:3000", "https://*.example", "http://[::1]:80"] {
+            assert!(Origin::parse(text).is_ok(), "{text}");
+        }
+        for text in
+            ["app.example", "https://", "https://app.example/", "https://App.example", "https://a.*.b", "ftp://a", ""]
+        {
+            assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_network_may_be_one_address() {
+        assert_eq!(Network::parse("127.0.0.1").expect("one").to_string(), "127.0.0.1/32");
+        assert_eq!(Network::parse("fd00::/8").expect("many").to_string(), "fd00::/8");
+        assert!(Network::parse("10.0.0.0/33").is_err() && Network::parse("proxy").is_err());
+    }
+}

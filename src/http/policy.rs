@@ -1,0 +1,55 @@
+//! What a reload may change, in one place that all cores look at.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+
+use crate::access::Access;
+
+/// Whom the hub trusts, and with how much. Never changes: a reload makes another one.
+#[derive(Debug)]
+pub struct Policy {
+    /// Credentials.
+    pub access: Access,
+}
+
+/// The policy in force.
+#[derive(Debug)]
+pub struct Policies {
+    current: ArcSwap<Policy>,
+    generation: AtomicU64,
+}
+
+impl Policies {
+    /// Begins with `policy`.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self { current: ArcSwap::from_pointee(policy), generation: AtomicU64::new(0) }
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn current(&self) -> Arc<Policy> {
+        self.current.load_full()
+    }
+
+    /// Counts the changes: what was judged under an older generation is to be judged again.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Puts `policy` in force.
+    pub fn replace(&self, policy: Policy) {
+        self.current.store(Arc::new(policy));
+        self.judge_again();
+    }
+
+    /// What the policy says has changed: an issuer has other keys.
+    pub fn judge_again(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+}
