@@ -93,9 +93,9 @@ settings! {
         h2_streams: Count = "128", "1"..="10000";
         /// Proxies trusted for client addresses
         trusted_proxies: List<Network> = "none";
-        /// Where they say it: x-forwarded-for or forwarded
+        /// Header that names the client
         ///
-        /// One of them, the one your proxy sets: a client can write the other.
+        /// x-forwarded-for or forwarded: the one your proxy sets, because a client can write the other.
         forwarded: Forwarded = "x-forwarded-for";
     }
 
@@ -133,17 +133,17 @@ settings! {
         anyone_publish: List<Topics> = "none";
         /// Topics anyone may subscribe to
         anyone_subscribe: List<Topics> = "none";
-        /// File of credentials that are good no more
+        /// File of revoked credentials
         revoked: Maybe<File> = "none";
-        /// Difference of clocks that a JWT's times may have
+        /// Difference of clocks allowed for
         leeway: Span = "5s", "0s"..="5m";
         /// Cookie that may carry a token
         cookie: Maybe<Token> = "gapless";
-        /// Take subscribers' tokens as ?access_token=
+        /// Take ?access_token= to subscribe
         ///
         /// For EventSource on another site, which can send neither header nor cookie. URLs end up in proxies' logs.
         query_subscribe: Switch = "true";
-        /// Take publishers' tokens as ?access_token=
+        /// Take ?access_token= to publish
         query_publish: Switch = "false";
     }
 
