@@ -22,9 +22,11 @@ use crate::{
     event::Millis,
     http::{
         Door, Limits,
+        cors::Cors,
         operators::rates::Rates,
         policy::{Policies, Policy},
         server,
+        visitor::credential::Places,
     },
     hub::{Hub, HubConfig, board::Board, run::Portion},
     lifecycle::{Drain, Outcome},
@@ -87,7 +89,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
     let door = Arc::new(Door {
         hub,
         limits: limits(config),
-        policies: Policies::new(policy(config)?),
+        policies: Arc::new(Policies::new(policy(config)?)),
         started: Instant::now(),
         inflight: Arc::new(Semaphore::new(config.publish.inflight_bytes)),
         drain: drain.clone(),
@@ -203,7 +205,17 @@ fn policy(config: &Config) -> Result<Policy, AppError> {
         revoked: access.revoked.clone(),
         leeway: access.leeway,
     };
-    Ok(Policy { access: Access::new(settings).map_err(|_| AppError::Access)? })
+    let access_now = Access::new(settings).map_err(|_| AppError::Access)?;
+    Ok(Policy {
+        loopback_names: access_now.is_open() && !config.hub.open,
+        access: access_now,
+        places: Places {
+            cookie: access.cookie.clone(),
+            query_subscribe: access.query_subscribe,
+            query_publish: access.query_publish,
+        },
+        cors: Cors::new(config.cors.origins.clone(), config.cors.credentials, config.cors.max_age),
+    })
 }
 
 fn limits(config: &Config) -> Limits {

@@ -84,17 +84,31 @@ impl Config {
         }
     }
 
+    /// Whether somebody is told apart: a token or an issuer is configured, or what is open without.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        let keys::Access { tokens, issuers, anyone_publish, anyone_subscribe, .. } = &self.access;
+        !(tokens.is_empty() && issuers.is_empty() && anyone_publish.is_empty() && anyone_subscribe.is_empty())
+    }
+
     /// What must hold between keys.
     fn check(&self, resolver: &mut Resolver<'_>) {
-        let Self { hub, stream, http, publish, .. } = self;
+        let Self { hub, stream, http, publish, cors, .. } = self;
+        for (address, keys) in [(Some(hub.listen), ["listen", "open"]), (self.admin.listen, ["admin.listen", "open"])] {
+            let Some(address) = address else { continue };
+            resolver.require(
+                hub.open || self.has_credentials() || address.ip().to_canonical().is_loopback(),
+                &keys,
+                format_args!(
+                    "{address} is reachable from beyond this machine and no credential is configured; listen on \
+                     127.0.0.1, configure [access], or say --open to let everyone in who reaches it"
+                ),
+            );
+        }
         resolver.require(
-            hub.open || hub.listen.ip().to_canonical().is_loopback(),
-            &["listen", "open"],
-            format_args!(
-                "{} is reachable from beyond this machine and there is no authentication; \
-                 listen on 127.0.0.1, or say --open to let everyone in who reaches it",
-                hub.listen
-            ),
+            !(cors.credentials && cors.origins.iter().any(|origin| origin == "*")),
+            &["cors.origins", "cors.credentials"],
+            "pages of any site (*) would act with their visitors' cookies; name the origins that may",
         );
         for (small, large, keys) in [
             (publish.event_bytes, publish.batch_bytes, ["publish.event_bytes", "publish.batch_bytes"]),

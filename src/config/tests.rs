@@ -113,13 +113,27 @@ fn a_missing_file_is_told_with_the_other_mistakes() {
 }
 
 #[test]
-fn listening_beyond_the_loopback_needs_open() {
+fn pages_of_any_site_never_use_cookies() {
+    let told =
+        load_from(&["--cors-origins", "https://a.example, *", "--cors-credentials"], &[], None).expect_err("any");
+    assert!(told.contains("cors.origins, cors.credentials"), "{told}");
+    config(&["--cors-origins", "https://a.example", "--cors-credentials"], &[], None);
+    config(&["--cors-origins", "*"], &[], None);
+}
+
+#[test]
+fn listening_beyond_the_loopback_needs_open_or_credentials() {
     for beyond in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
         let told = load_from(&["--listen", beyond], &[], None).expect_err(beyond);
         assert!(told.contains("--open"), "{told}");
         assert!(config(&["--listen", beyond, "--open"], &[], None).hub.open);
         load_from(&["--listen", beyond, "--open=false"], &[("GAPLESS_OPEN", "true")], None).expect_err(beyond);
     }
+    for credentials in [["--access-anyone-subscribe", "public/**"], ["--access-anyone-publish", "inbox"]] {
+        let [flag, topics] = credentials;
+        config(&["--listen", "0.0.0.0:80", "--admin-listen", "0.0.0.0:81", flag, topics], &[], None);
+    }
+    load_from(&["--admin-listen", "0.0.0.0:81"], &[], None).expect_err("the figures, too");
     for loopback in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
         config(&["--listen", loopback], &[], None);
     }

@@ -25,6 +25,9 @@ impl Pattern {
     /// Whether `topic` is one of those the pattern stands for.
     #[must_use]
     pub fn matches(&self, topic: &TopicName) -> bool {
+        if &*self.0 == "**" {
+            return true;
+        }
         let mut names = topic.as_str().split('/');
         let mut parts = self.0.split('/').peekable();
         while let Some(part) = parts.next() {

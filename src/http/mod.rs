@@ -8,6 +8,9 @@
 //! | [`answer`] | an answer and its body |
 //! | [`policy`] | whom the hub trusts: what a reload may change |
 //! | [`problem`] | every error's code and status |
+//! | [`visitor`] | who makes a request, and what that opens |
+//! | [`cors`] | which pages of other sites may use the hub |
+//! | [`headers`] | headers that may come once |
 //! | [`query`] | a query string as browsers write it |
 //! | [`accept`] | what a client says it understands |
 //! | [`body`] | a whole body in memory, within its bounds |
@@ -31,9 +34,11 @@ use crate::{
 pub mod accept;
 pub mod answer;
 pub mod body;
+pub mod cors;
 pub mod duration;
 pub mod envelope;
 pub mod events;
+pub mod headers;
 pub mod operators;
 pub mod policy;
 pub mod problem;
@@ -45,6 +50,7 @@ pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod topics;
+pub mod visitor;
 pub mod wire;
 
 pub use answer::{Answer, Body, full, made};
@@ -53,6 +59,7 @@ use policy::Policies;
 use problem::{Code, Problem};
 use publish::gather::Gather;
 use stream::streams::Streams;
+use visitor::passes::Passes;
 
 /// What every handler on every core needs.
 pub struct Door {
@@ -61,7 +68,7 @@ pub struct Door {
     /// Bounds.
     pub limits: Limits,
     /// Whom it trusts.
-    pub policies: Policies,
+    pub policies: Arc<Policies>,
     /// When the process began to serve.
     pub started: std::time::Instant,
     /// Bytes of publish bodies being read or waiting for their commit, in units of one byte.
@@ -80,6 +87,8 @@ pub struct Core {
     pub index: usize,
     /// Its open streams.
     pub streams: Rc<Streams>,
+    /// Credentials it has found good.
+    pub passes: Passes,
     /// Its publishers' events on their way to the engine.
     pub gather: Gather,
 }

@@ -7,6 +7,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 
+use super::{cors::Cors, visitor::credential::Places};
 use crate::access::Access;
 
 /// Whom the hub trusts, and with how much. Never changes: a reload makes another one.
@@ -14,6 +15,12 @@ use crate::access::Access;
 pub struct Policy {
     /// Credentials.
     pub access: Access,
+    /// Where a request may carry one.
+    pub places: Places,
+    /// Pages of other sites.
+    pub cors: Cors,
+    /// Whether the hub answers to the loopback's names only.
+    pub loopback_names: bool,
 }
 
 /// The policy in force.

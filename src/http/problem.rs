@@ -2,7 +2,7 @@
 //!
 //! A [`Problem`] is made where something is refused, and turned into an answer, and counted, in one place.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -59,6 +59,10 @@ codes! {
     BodyInvalid, "body-invalid", BAD_REQUEST, "The body is not what this request needs";
     QueryInvalid, "query-invalid", BAD_REQUEST, "The query string is not what this request needs";
     HeaderInvalid, "header-invalid", BAD_REQUEST, "A header is not what this request needs";
+    Unauthorized, "unauthorized", UNAUTHORIZED, "A credential is missing, or is not good";
+    Forbidden, "forbidden", FORBIDDEN, "The credential does not open this";
+    OriginForbidden, "origin-forbidden", FORBIDDEN, "Pages of this origin may not do this";
+    HostUnknown, "host-unknown", MISDIRECTED_REQUEST, "The hub is not asked by a name of its own";
     NotFound, "not-found", NOT_FOUND, "There is nothing at this path";
     TopicUnknown, "topic-unknown", NOT_FOUND, "There is no such topic";
     MethodNotAllowed, "method-not-allowed", METHOD_NOT_ALLOWED, "The path does not take this method";
@@ -70,6 +74,8 @@ codes! {
     TooLarge, "too-large", PAYLOAD_TOO_LARGE, "The request is too large";
     EncodingUnsupported, "encoding-unsupported", UNSUPPORTED_MEDIA_TYPE, "The body is compressed";
     OverCapacity, "over-capacity", TOO_MANY_REQUESTS, "The hub is busy";
+    RateLimited, "rate-limited", TOO_MANY_REQUESTS, "The client has reached a limit of its own";
+    KeysUnavailable, "keys-unavailable", SERVICE_UNAVAILABLE, "The issuer's keys are not there yet";
     Draining, "draining", SERVICE_UNAVAILABLE, "The hub is stopping";
     StoreUnavailable, "store-unavailable", SERVICE_UNAVAILABLE, "The store cannot be used";
     StorageFull, "storage-full", INSUFFICIENT_STORAGE, "The disk is nearly full";
@@ -78,10 +84,12 @@ codes! {
 impl Code {
     /// Seconds after which trying again is worth it, for what passes: the earliest and the latest. Each answer takes
     /// one between, so that many refused clients come back spread out.
+    ///
+    /// `None` for what the client must change.
     const fn retry_after(self) -> Option<(u32, u32)> {
         match self {
-            Self::OverCapacity => Some((1, 4)),
-            Self::Draining => Some((2, 6)),
+            Self::OverCapacity | Self::RateLimited => Some((1, 4)),
+            Self::KeysUnavailable | Self::Draining => Some((2, 6)),
             Self::StoreUnavailable | Self::StorageFull => Some((10, 30)),
             _ => None,
         }
@@ -107,6 +115,10 @@ enum Extra {
     LastId(Option<EventId>),
     /// The methods a path takes, a header.
     Allow(&'static str),
+    /// What kind of credential is wanted and what was wrong with the one that came: the error of RFC 6750, a header.
+    Challenge(&'static str),
+    /// When it is worth to try again, a header; the client's own limit knows it.
+    After(Duration),
 }
 
 impl Problem {
@@ -121,6 +133,44 @@ impl Problem {
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let problem = Self::new(Code::MethodNotAllowed, format!("use one of: {allow}"));
         Self { extra: Extra::Allow(allow), ..problem }
+    }
+
+    /// 401: no good credential came. The challenge says that one is missing.
+    #[must_use]
+    pub fn missing_credential(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { extra: Extra::Challenge("Bearer realm=\"gapless\""), ..Self::new(Code::Unauthorized, detail) }
+    }
+
+    /// 401: the credential that came is not good.
+    #[must_use]
+    pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
+        let challenge = "Bearer realm=\"gapless\", error=\"invalid_token\"";
+        Self { extra: Extra::Challenge(challenge), ..Self::new(Code::Unauthorized, detail) }
+    }
+
+    /// 403: the credential is good and does not open this.
+    #[must_use]
+    pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        let challenge = "Bearer realm=\"gapless\", error=\"insufficient_scope\"";
+        Self { extra: Extra::Challenge(challenge), ..Self::new(Code::Forbidden, detail) }
+    }
+
+    /// 429: a limit of this client's own; `wait` is over when the same may be asked again.
+    #[must_use]
+    pub fn rate_limited(wait: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { extra: Extra::After(wait), ..Self::new(Code::RateLimited, detail) }
+    }
+
+    /// Whether the same request may be answered otherwise in a moment.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.code.retry_after().is_some()
+    }
+
+    /// How long to wait at least before asking again, when that is known.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        if let Extra::After(wait) = self.extra { wait } else { Duration::ZERO }
     }
 
     /// 412: the topic's last id is `last`, not the one asked for.
@@ -147,10 +197,21 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some((earliest, latest)) = self.code.retry_after() {
-            headers.insert(header::RETRY_AFTER, fastrand::u32(earliest..=latest).into());
+            // Rounded up, or who comes back in time would be refused once more.
+            let least = u32::try_from(self.wait().as_millis().div_ceil(1000)).unwrap_or(u32::MAX - latest);
+            headers.insert(
+                header::RETRY_AFTER,
+                fastrand::u32(least.max(earliest)..=least.max(earliest) + latest - earliest).into(),
+            );
         }
-        if let Extra::Allow(methods) = self.extra {
-            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        match self.extra {
+            Extra::Allow(methods) => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+            }
+            Extra::Challenge(challenge) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+            Extra::Nothing | Extra::LastId(_) | Extra::After(_) => {}
         }
         answer
     }

@@ -2,14 +2,15 @@
 
 use std::{convert::Infallible, rc::Rc};
 
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 use matchit::Router;
 
 use super::{
-    Answer, Beyond, Core, Limits, events, full, operators,
+    Answer, Beyond, Core, Limits, body, events, full, operators,
     problem::{Code, Problem},
     publish, topics,
+    visitor::{Right, Visitor},
 };
 
 /// What a path leads to.
@@ -27,15 +28,15 @@ enum Room {
 
 /// The table: path, room, and the methods it takes as the `Allow` header lists them.
 const TABLE: [(&str, Room, &str); 9] = [
-    ("/", Room::Page, "GET, HEAD"),
-    ("/publish", Room::Publish, "POST"),
-    ("/events", Room::Events, "GET, HEAD, POST"),
-    ("/topics", Room::Topics, "GET, HEAD"),
-    ("/topics/{*topic}", Room::Topics, "GET, HEAD, PUT, DELETE"),
-    ("/admin/stats", Room::Stats, "GET, HEAD"),
-    ("/metrics", Room::Metrics, "GET, HEAD"),
-    ("/healthz", Room::Health, "GET, HEAD"),
-    ("/readyz", Room::Ready, "GET, HEAD"),
+    ("/", Room::Page, "GET, HEAD, OPTIONS"),
+    ("/publish", Room::Publish, "POST, OPTIONS"),
+    ("/events", Room::Events, "GET, HEAD, POST, OPTIONS"),
+    ("/topics", Room::Topics, "GET, HEAD, OPTIONS"),
+    ("/topics/{*topic}", Room::Topics, "GET, HEAD, PUT, DELETE, OPTIONS"),
+    ("/admin/stats", Room::Stats, "GET, HEAD, OPTIONS"),
+    ("/metrics", Room::Metrics, "GET, HEAD, OPTIONS"),
+    ("/healthz", Room::Health, "GET, HEAD, OPTIONS"),
+    ("/readyz", Room::Ready, "GET, HEAD, OPTIONS"),
 ];
 
 /// The page that anyone can open after starting the hub.
@@ -44,6 +45,17 @@ const PAGE: &str = include_str!("../../console/index.html");
 /// What the page may do: its own script and style, and talk to the hub it came from.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
      connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What every answer says to browsers, unless it says something else itself: take the Content-Type for what it is, show this in
+/// no frame and run nothing of it, let no other site embed it, and tell nobody where its reader came from (there may be a token
+/// in the address). No Strict-Transport-Security: it would hold for every port of the name.
+const EVERY: [(HeaderName, &str); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
 
 /// Finds rooms by path.
 pub struct Routes(Router<(Room, &'static str)>);
@@ -66,20 +78,45 @@ impl Routes {
     pub async fn answer(&self, core: &Rc<Core>, request: Request<Incoming>) -> Result<Answer, Infallible> {
         // One too many may find room when it comes back as another connection.
         let last = request.extensions().get::<Beyond>().is_some();
-        let result = match self.find(core, &request) {
-            Ok(room) => enter(room, core, request).await,
-            Err(problem) => Err(problem),
-        };
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let result = self.lead(core, request).await;
         let mut answer = result.unwrap_or_else(|problem| problem.into_answer(core.door.hub.stats()));
         let headers = answer.headers_mut();
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in EVERY {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        }
+        core.passes.policy(&core.door.policies).cors.mark(origin.as_ref(), headers);
         if last || core.door.drain.is_draining() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(answer)
     }
 
-    fn find(&self, core: &Core, request: &Request<Incoming>) -> Result<Room, Problem> {
+    /// Leads a request into its room, when whoever sends it may go there.
+    async fn lead(&self, core: &Rc<Core>, request: Request<Incoming>) -> Result<Answer, Problem> {
+        let (room, methods) = self.find(core, &request)?;
+        if request.method() == Method::OPTIONS {
+            return core.passes.policy(&core.door.policies).cors.options(request.headers(), methods);
+        }
+        match room {
+            Room::Health => return Ok(operators::health::alive()),
+            Room::Ready => return operators::health::ready(&core.door),
+            Room::Page => return Ok(page()),
+            Room::Publish | Room::Events | Room::Topics | Room::Stats | Room::Metrics => {}
+        }
+        let (head, body) = request.into_parts();
+        let visitor = match Visitor::of(core, &head) {
+            Ok(visitor) => visitor,
+            Err(problem) if room == Room::Events => return events::come_back(core, &head.headers, problem),
+            Err(problem) => {
+                body::discard(&core.door, &head.headers, body).await;
+                return Err(problem);
+            }
+        };
+        enter(room, core, visitor.right, Request::from_parts(head, body)).await
+    }
+
+    fn find(&self, core: &Core, request: &Request<Incoming>) -> Result<(Room, &'static str), Problem> {
         check_headers(request.headers(), &core.door.limits)?;
         let (room, methods) = *self
             .0
@@ -87,7 +124,7 @@ impl Routes {
             .map_err(|_| Problem::new(Code::NotFound, "see GET / for where things are"))?
             .value;
         let allowed = methods.split(", ").any(|method| method == request.method().as_str());
-        allowed.then_some(room).ok_or_else(|| Problem::method_not_allowed(methods))
+        allowed.then_some((room, methods)).ok_or_else(|| Problem::method_not_allowed(methods))
     }
 }
 
@@ -109,18 +146,16 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn enter(room: Room, core: &Rc<Core>, request: Request<Incoming>) -> Result<Answer, Problem> {
+async fn enter(room: Room, core: &Rc<Core>, right: Right, request: Request<Incoming>) -> Result<Answer, Problem> {
     let door = &core.door;
     match room {
-        Room::Publish => publish::handle(door, &core.gather, request).await,
-        Room::Events if request.method() == Method::POST => events::post(core, request).await,
-        Room::Events => events::get(core, request).await,
-        Room::Topics => topics::handle(door, request).await,
-        Room::Stats => Ok(operators::stats::handle(door, request.headers())),
-        Room::Metrics => Ok(operators::metrics::handle(door)),
-        Room::Health => Ok(operators::health::alive()),
-        Room::Ready => operators::health::ready(door),
-        Room::Page => Ok(page()),
+        Room::Publish => publish::handle(door, &core.gather, right, request).await,
+        Room::Events if request.method() == Method::POST => events::post(core, right, request).await,
+        Room::Events => events::get(core, right, request).await,
+        Room::Topics => topics::handle(door, &right, request).await,
+        Room::Stats => operators::stats::handle(door, right, request.headers()),
+        Room::Metrics => operators::metrics::handle(door, &right),
+        Room::Health | Room::Ready | Room::Page => unreachable!("open to everyone"),
     }
 }
 
@@ -130,6 +165,5 @@ fn page() -> Answer {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     answer
 }

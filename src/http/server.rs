@@ -22,6 +22,7 @@ use super::{
     publish::gather::Gather,
     routes::Routes,
     stream::{fan_out::fan_out, line::Stream, streams::TICK, takeover::Handover},
+    visitor::passes::Passes,
     wire::{Wire, Wires},
 };
 
@@ -63,7 +64,8 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 pub async fn serve(door: Arc<Door>, index: usize, listener: std::net::TcpListener) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let gather = Gather::new(door.hub.epoch());
-    let core = Rc::new(Core { door, index, streams: Rc::default(), gather });
+    let passes = Passes::new(&door.policies);
+    let core = Rc::new(Core { door, index, streams: Rc::default(), passes, gather });
     let wires = Rc::new(Wires::default());
     let routes = Rc::new(Routes::default());
     spawn_local(fan_out(Rc::clone(&core)));
@@ -88,7 +90,8 @@ async fn tick(core: Rc<Core>, wires: Rc<Wires>) {
     loop {
         ticks.tick().await;
         let limits = &core.door.limits;
-        let cut = core.streams.tick(limits.keepalive, limits.write_timeout) + wires.tick(limits.write_timeout);
+        let cut = core.streams.tick(limits.keepalive, limits.write_timeout, core.door.policies.generation())
+            + wires.tick(limits.write_timeout);
         core.door.hub.board().shards()[core.index].forget_runs();
         if cut > 0 {
             core.door.hub.stats().slow_readers_cut.add(cut);

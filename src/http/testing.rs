@@ -9,8 +9,10 @@ use tokio::sync::Semaphore;
 
 use super::{
     Answer, Door, Limits,
+    cors::Cors,
     operators::rates::Rates,
     policy::{Policies, Policy},
+    visitor::{Right, credential::Places},
 };
 use crate::{
     access::{Access, Settings},
@@ -56,11 +58,26 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
         started: std::time::Instant::now(),
         inflight: Arc::new(Semaphore::new(limits.inflight_bytes)),
         limits,
-        policies: Policies::new(Policy { access: Access::new(Settings::default()).expect("open") }),
+        policies: Arc::new(Policies::new(policy(Settings::default()))),
         drain: Drain::new(),
         rates: Rates::default(),
     };
     (Arc::new(door), store)
+}
+
+/// A policy with these credentials.
+pub(super) fn policy(settings: Settings) -> Policy {
+    Policy {
+        access: Access::new(settings).expect("sound"),
+        places: Places { cookie: Some("gapless".into()), query_subscribe: true, query_publish: false },
+        cors: Cors::default(),
+        loopback_names: false,
+    }
+}
+
+/// The right of whoever reaches a hub without credentials.
+pub(super) fn anyone(door: &Door) -> Right {
+    Right::new(door.policies.current().access.anonymous(), door.policies.generation())
 }
 
 /// A request with a whole body.

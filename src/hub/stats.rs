@@ -36,6 +36,8 @@ pub struct Stats {
     pub gaps_ahead: Counter,
     /// Streams cut because their client did not read.
     pub slow_readers_cut: Counter,
+    /// Streams ended because their client's credential was good no more.
+    pub lapsed: Counter,
     /// Events read from the log for streams, and pages read for them.
     pub replayed: Counter,
     /// See `replayed`.

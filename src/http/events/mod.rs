@@ -8,12 +8,13 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Request, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
 
 use super::{
-    Answer, Core, body,
+    Answer, Core, accept, body,
     problem::{Code, Problem},
     stream::{body::StreamBody, language::Language, telling::Telling},
+    visitor::Right,
 };
 use crate::{
     event::EventId,
@@ -29,27 +30,28 @@ use wish::{Form, Wish};
 ///
 /// # Errors
 /// Says what the client must change.
-pub async fn get<B>(core: &Rc<Core>, request: Request<B>) -> Result<Answer, Problem> {
+pub async fn get<B>(core: &Rc<Core>, right: Right, request: Request<B>) -> Result<Answer, Problem> {
     let (parts, _) = request.into_parts();
     let wish = Wish::from_query(&parts, &core.door.limits)?;
-    answer(core, &parts, wish).await
+    answer(core, right, &parts, wish).await
 }
 
 /// `POST /events`: the same by a JSON body, for clients with long lists.
 ///
 /// # Errors
 /// Says what the client must change.
-pub async fn post<B>(core: &Rc<Core>, request: Request<B>) -> Result<Answer, Problem>
+pub async fn post<B>(core: &Rc<Core>, right: Right, request: Request<B>) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
     let (parts, body) = request.into_parts();
     let (body, _reserved) = body::read(&core.door, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
     let wish = Wish::from_json(&parts, &body, &core.door.limits)?;
-    answer(core, &parts, wish).await
+    answer(core, right, &parts, wish).await
 }
 
-async fn answer(core: &Rc<Core>, parts: &Parts, wish: Wish) -> Result<Answer, Problem> {
+async fn answer(core: &Rc<Core>, right: Right, parts: &Parts, wish: Wish) -> Result<Answer, Problem> {
+    right.subscribe(&wish.selection)?;
     if let Some(reason) = core.door.refusal(&parts.extensions) {
         return turn_away(core, &wish, reason);
     }
@@ -71,10 +73,23 @@ async fn answer(core: &Rc<Core>, parts: &Parts, wish: Wish) -> Result<Answer, Pr
             Ok(answer)
         }
         Form::Stream(language) => {
-            let telling = Telling::new(Rc::clone(core), subscription, language, retry, shown);
+            let telling = Telling::new(Rc::clone(core), subscription, right, language, retry, shown);
             Ok(stream(language, super::Body::Stream(Box::new(StreamBody::new(telling)))))
         }
     }
+}
+
+/// Sends a newcomer away for a reason that will pass, before it is known what it asks for: see [`turn_away`].
+///
+/// # Errors
+/// The problem itself, for a client that no 200 keeps alive.
+pub fn come_back(core: &Core, headers: &HeaderMap, problem: Problem) -> Result<Answer, Problem> {
+    if !problem.passes() || !accept::names(headers, "text/event-stream") {
+        return Err(problem);
+    }
+    core.door.hub.stats().refused(problem.code.as_str());
+    let retry = core.door.spread_retry(core.door.hub.retry_for(std::iter::empty()).max(problem.wait()));
+    Ok(ended(Language::Sse, retry))
 }
 
 /// Sends a newcomer away for a reason that will pass. An EventSource would never come back after anything but 200, so
@@ -84,10 +99,15 @@ fn turn_away(core: &Rc<Core>, wish: &Wish, reason: Code) -> Result<Answer, Probl
         Form::Stream(language) if wish.eventsource => {
             core.door.hub.stats().refused(reason.as_str());
             let retry = core.door.spread_retry(core.door.hub.retry_for(wish.selection.names()));
-            Ok(stream(language, super::full(language.retry(retry).map(|piece| piece.bare()).unwrap_or_default())))
+            Ok(ended(language, retry))
         }
         _ => Err(Problem::new(reason, "come back in a moment, with the same cursor")),
     }
+}
+
+/// A stream that says when to come back, and ends.
+fn ended(language: Language, retry: u32) -> Answer {
+    stream(language, super::full(language.retry(retry).map(|piece| piece.bare()).unwrap_or_default()))
 }
 
 fn stream(language: Language, body: super::Body) -> Answer {

@@ -40,7 +40,7 @@ pub async fn answer(
     limit: usize,
     wait: Duration,
 ) -> Result<Answer, Problem> {
-    let enrolled = core.streams.enroll(subscription.feed());
+    let enrolled = core.streams.enroll(subscription.feed(), None);
     let mut page = Page { closed: subscription.nothing_left(), ..Page::default() };
     let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);

@@ -7,17 +7,20 @@ use std::fmt::{Display, Write};
 
 use http::{HeaderValue, header};
 
-use super::snapshot::Snapshot;
-use crate::http::{Answer, Door, full};
+use super::{snapshot::Snapshot, stats::LOOK};
+use crate::http::{Answer, Door, full, problem::Problem, visitor::Right};
 
 /// Answers with every metric.
-#[must_use]
-pub fn handle(door: &Door) -> Answer {
+///
+/// # Errors
+/// When they are not open to whoever asks.
+pub fn handle(door: &Door, right: &Right) -> Result<Answer, Problem> {
+    right.operate(LOOK)?;
     let mut answer = Answer::new(full(text(&Snapshot::new(door))));
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    Ok(answer)
 }
 
 fn text(now: &Snapshot) -> String {
@@ -72,6 +75,8 @@ fn text(now: &Snapshot) -> String {
     );
     let cut = now.slow_readers_cut_total;
     out.counter("gapless_slow_readers_cut_total", "Streams cut because their client did not read.", cut);
+    let lapsed = now.lapsed_total;
+    out.counter("gapless_lapsed_streams_total", "Streams ended because their credential was good no more.", lapsed);
     let refused = now.refused_total.iter().map(|(code, count)| (*code, *count));
     out.many(
         "counter",

@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub gaps_total: Gaps,
     /// Streams cut because their client did not read.
     pub slow_readers_cut_total: u64,
+    /// Streams ended because their client's credential was good no more.
+    pub lapsed_total: u64,
     /// Refused requests, by the code of their problem.
     pub refused_total: BTreeMap<&'static str, u64>,
     /// The busiest topics by events and bytes, busiest first.
@@ -198,6 +200,7 @@ impl Snapshot {
             store: Store::new(stats, &health),
             gaps_total: Gaps::new(stats),
             slow_readers_cut_total: stats.slow_readers_cut.get(),
+            lapsed_total: stats.lapsed.get(),
             refused_total: stats.refused_by_code(),
             top_topics: hub.board().top().busiest(TOP).iter().map(|busy| TopTopic::new(door, busy)).collect(),
             top_topics_by_subscribers: hub

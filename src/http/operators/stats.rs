@@ -17,8 +17,11 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::snapshot::Snapshot;
 use crate::{
     event::sse,
-    http::{Answer, Door, accept, body, made},
+    http::{Answer, Door, accept, body, made, problem::Problem, visitor::Right},
 };
+
+/// What looking at the figures is called in a refusal.
+pub(super) const LOOK: &str = "look at the hub's figures";
 
 /// Time between two looks at the figures.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -27,33 +30,37 @@ const PERIOD: Duration = Duration::from_secs(1);
 const RETRY_MS: u32 = 3000;
 
 /// Answers with the figures.
-#[must_use]
-pub fn handle(door: &Arc<Door>, headers: &HeaderMap) -> Answer {
+///
+/// # Errors
+/// When they are not open to whoever asks.
+pub fn handle(door: &Arc<Door>, right: Right, headers: &HeaderMap) -> Result<Answer, Problem> {
+    right.operate(LOOK)?;
     if !accept::names(headers, "text/event-stream") {
-        return body::json(Snapshot::new(door).to_json());
+        return Ok(body::json(Snapshot::new(door).to_json()));
     }
-    let mut answer = Answer::new(made(Watch::new(Arc::clone(door))));
+    let mut answer = Answer::new(made(Watch::new(Arc::clone(door), right)));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    answer
+    Ok(answer)
 }
 
 /// The figures as a stream of events. Made when they are asked for: a watcher that does not read costs nothing.
 struct Watch {
     door: Arc<Door>,
+    right: Right,
     ticks: Interval,
     draining: Pin<Box<dyn Future<Output = ()>>>,
     greeted: bool,
 }
 
 impl Watch {
-    fn new(door: Arc<Door>) -> Self {
+    fn new(door: Arc<Door>, right: Right) -> Self {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let drain = door.drain.clone();
-        Self { door, ticks, draining: Box::pin(async move { drain.begun().await }), greeted: false }
+        Self { door, right, ticks, draining: Box::pin(async move { drain.begun().await }), greeted: false }
     }
 }
 
@@ -69,6 +76,9 @@ impl Body for Watch {
             return Poll::Ready(None);
         } else {
             std::task::ready!(this.ticks.poll_tick(cx));
+            if this.right.renew(&this.door.policies).and_then(|()| this.right.operate(LOOK)).is_err() {
+                return Poll::Ready(None);
+            }
             format!("data: {}\n\n", Snapshot::new(&this.door).to_json()).into_bytes()
         };
         Poll::Ready(Some(Ok(Frame::data(bytes.into()))))

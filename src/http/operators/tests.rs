@@ -27,7 +27,7 @@ async fn stats_have_every_promised_field() {
     let (door, _) = door();
     publish(&door, "a", "hello").await;
     drop(Problem::new(Code::TooLarge, "x").into_answer(door.hub.stats()));
-    let value = testing::json(stats::handle(&door, &HeaderMap::new())).await;
+    let value = testing::json(stats::handle(&door, testing::anyone(&door), &HeaderMap::new()).expect("open")).await;
     for pointer in [
         "/version",
         "/engine",
@@ -71,7 +71,7 @@ async fn stats_are_told_once_a_second_until_the_hub_drains() {
     let (door, _) = door();
     let accept =
         HeaderMap::from_iter([(http::header::ACCEPT, "text/html, text/event-stream;q=0.9".parse().expect("valid"))]);
-    let mut answer = stats::handle(&door, &accept);
+    let mut answer = stats::handle(&door, testing::anyone(&door), &accept).expect("open");
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
     let started = tokio::time::Instant::now();
     let mut blocks = Vec::new();
@@ -92,7 +92,8 @@ async fn every_metric_has_a_unit_a_kind_and_help() {
     let (door, _) = door();
     publish(&door, "a", "hello").await;
     drop(Problem::new(Code::TooLarge, "x").into_answer(door.hub.stats()));
-    let body = metrics::handle(&door)
+    let body = metrics::handle(&door, &testing::anyone(&door))
+        .expect("open")
         .into_body()
         .collect()
         .await

@@ -7,6 +7,7 @@ use crate::{
     engine::Expect,
     event::{Data, EventId, EventName, NewEvent, TopicName, record::MAX_RETRY_MS},
     http::{
+        headers,
         problem::{Code, Problem},
         query::Query,
     },
@@ -99,7 +100,7 @@ impl Ask {
 
 /// With a topic in the query everything but the two streams is data, also JSON; without one only JSON can name it.
 fn form(headers: &HeaderMap, has_topic: bool) -> Result<Form, Problem> {
-    let encoding = one(headers, &header::CONTENT_ENCODING)?;
+    let encoding = headers::one(headers, &header::CONTENT_ENCODING)?;
     if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let detail = "send the body without Content-Encoding; events are kept and sent as they came";
         return Err(Problem::new(Code::EncodingUnsupported, detail));
@@ -119,7 +120,7 @@ fn form(headers: &HeaderMap, has_topic: bool) -> Result<Form, Problem> {
 
 /// `If-Match: "<id>"` or `"none"`.
 fn expect(headers: &HeaderMap) -> Result<Option<Expect>, Problem> {
-    let Some(value) = one(headers, &header::IF_MATCH)? else { return Ok(None) };
+    let Some(value) = headers::one(headers, &header::IF_MATCH)? else { return Ok(None) };
     let tag = value.to_str().ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
     let expect = match tag {
         Some("none") => Some(Expect::Empty),
@@ -133,22 +134,12 @@ fn expect(headers: &HeaderMap) -> Result<Option<Expect>, Problem> {
 
 /// `Idempotency-Key: K` or, as draft-ietf-httpapi-idempotency-key-header-07 writes it, `"K"`: the same key.
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = one(headers, &KEY)? else { return Ok(None) };
+    let Some(value) = headers::one(headers, &KEY)? else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let valid = (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|b| matches!(b, b' '..=b'~'));
     let detail = "an Idempotency-Key has 1 to 255 ASCII characters and no control characters; a UUID does";
     if valid { Ok(Some(text.into())) } else { Err(bad_header(detail)) }
-}
-
-/// The only value of a header.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next();
-    match values.next() {
-        None => Ok(first),
-        Some(_) => Err(Problem::new(Code::HeaderInvalid, format!("the header {name} came twice; send it once"))),
-    }
 }
 
 fn bad_header(detail: &'static str) -> Problem {

@@ -10,10 +10,16 @@ use crate::{
 
 /// The key, and a fingerprint of all that the publish asks for: its events as they were understood, so that a retry
 /// that spaces its JSON otherwise is the same, its condition, and the shape of its receipt.
-pub(super) fn idempotency(key: &str, events: &[NewEvent], expect: Option<Expect>, shape: Shape) -> IdempotencyKey {
+pub(super) fn idempotency(
+    holder: Option<&str>,
+    key: &str,
+    events: &[NewEvent],
+    expect: Option<Expect>,
+    shape: Shape,
+) -> IdempotencyKey {
     let mut owner = Sha256::new();
-    // The credential, of which there is none yet, so that keys of two publishers never meet.
-    part(&mut owner, b"");
+    // Whose credential it is, so that keys of two publishers never meet.
+    part(&mut owner, holder.unwrap_or_default().as_bytes());
     part(&mut owner, key.as_bytes());
     IdempotencyKey { key: half(owner), fingerprint: half(fingerprint(events, expect, shape)) }
 }
@@ -71,12 +77,13 @@ mod tests {
             (vec![NewEvent { close: true, ..base.clone() }], None, Shape::One),
         ]
         .into_iter()
-        .map(|(events, expect, shape)| idempotency("k", &events, expect, shape).fingerprint)
+        .map(|(events, expect, shape)| idempotency(None, "k", &events, expect, shape).fingerprint)
         .collect();
         let different: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len());
-        let again = |key| idempotency(key, std::slice::from_ref(&base), None, Shape::One);
-        assert_eq!(again("k").fingerprint, all[0]);
-        assert_ne!(again("k").key, again("l").key);
+        let again = |holder, key| idempotency(holder, key, std::slice::from_ref(&base), None, Shape::One);
+        assert_eq!(again(None, "k").fingerprint, all[0]);
+        assert_ne!(again(None, "k").key, again(None, "l").key);
+        assert_ne!(again(Some("ci"), "k").key, again(None, "k").key, "keys of two holders never meet");
     }
 }

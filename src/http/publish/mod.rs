@@ -18,7 +18,7 @@ use self::{
     names::Names,
     receipt::Receipts,
 };
-use super::{Answer, Door, body, problem::Problem};
+use super::{Answer, Door, body, problem::Problem, visitor::Right};
 use crate::{
     engine::Append,
     event::{Data, NewEvent},
@@ -49,12 +49,18 @@ enum Shape {
 ///
 /// # Errors
 /// Says why nothing was published. A stream is answered at once, and says so in the place of the line's receipt.
-pub async fn handle<B>(door: &Door, gather: &Gather, request: Request<B>) -> Result<Answer, Problem>
+pub async fn handle<B>(door: &Door, gather: &Gather, right: Right, request: Request<B>) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes> + 'static,
 {
     let (head, body) = request.into_parts();
-    let ask = match door.admit(&head.extensions).and_then(|()| gather.ask(&head)) {
+    let asked = || {
+        door.admit(&head.extensions)?;
+        let ask = gather.ask(&head)?;
+        ask.topic.as_ref().map_or(Ok(()), |topic| right.publish(topic))?;
+        Ok(ask)
+    };
+    let ask = match asked() {
         Ok(ask) => ask,
         Err(problem) => {
             body::discard(door, &head.headers, body).await;
@@ -62,13 +68,20 @@ where
         }
     };
     match ask.form {
-        Form::Lines | Form::EventStream => Ok(stream::answer(door, ask, body)),
-        Form::Raw | Form::Json => whole(door, gather, &ask, head, body).await,
+        Form::Lines | Form::EventStream => Ok(stream::answer(door, ask, right, body)),
+        Form::Raw | Form::Json => whole(door, gather, &ask, &right, head, body).await,
     }
 }
 
 /// A publish that is there as a whole before any of it is committed: all or nothing.
-async fn whole<B>(door: &Door, gather: &Gather, ask: &Ask, head: Parts, body: B) -> Result<Answer, Problem>
+async fn whole<B>(
+    door: &Door,
+    gather: &Gather,
+    ask: &Ask,
+    right: &Right,
+    head: Parts,
+    body: B,
+) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
@@ -80,12 +93,15 @@ where
         Some(topic) => (vec![ask.event(topic.clone(), Data::new(bytes)?)], Shape::One),
         None => envelope::parse(&bytes, ask, door.limits.event_bytes)?,
     };
+    if ask.topic.is_none() {
+        open_to(right, &events)?;
+    }
     let plain = shape == Shape::One && ask.key.is_none() && ask.expect.is_none();
     let json = match events.pop() {
         Some(event) if plain => gather.receipt(&gather.publish(event).await?),
         last => {
             events.extend(last);
-            let receipts = door.hub.publish(append(ask, events, shape)?).await?;
+            let receipts = door.hub.publish(append(ask, right, events, shape)?).await?;
             match (shape, &receipts[..]) {
                 (Shape::One, [receipt]) => gather.receipt(receipt),
                 _ => Receipts::new(door.hub.epoch()).list(&receipts),
@@ -106,9 +122,22 @@ pub fn read_json(body: &[u8], event_bytes: usize) -> Result<Vec<NewEvent>, Probl
     envelope::parse(body, &Ask::new(&head, &mut Names::default())?, event_bytes).map(|(events, _)| events)
 }
 
-fn append(ask: &Ask, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Problem> {
+/// All of a batch or nothing: one topic that is not open refuses it.
+fn open_to(right: &Right, events: &[NewEvent]) -> Result<(), Problem> {
+    let mut before = None;
+    for event in events {
+        // The events of a batch often go to one topic, and share its name.
+        if before != Some(&event.topic) {
+            right.publish(&event.topic)?;
+        }
+        before = Some(&event.topic);
+    }
+    Ok(())
+}
+
+fn append(ask: &Ask, right: &Right, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Problem> {
     ask.check_one_topic(&events)?;
-    let key = ask.key.as_deref().map(|key| key::idempotency(key, &events, ask.expect, shape));
+    let key = ask.key.as_deref().map(|key| key::idempotency(right.holder(), key, &events, ask.expect, shape));
     Ok(Append { events, expect: ask.expect, key })
 }
 

@@ -27,13 +27,15 @@ use crate::{
     event::TopicName,
     http::{
         Answer, Door, made,
+        policy::Policies,
         problem::{Code, Problem},
+        visitor::Right,
     },
     hub::Hub,
 };
 
 /// Answers a stream of events with the stream of their receipts.
-pub(super) fn answer<B>(door: &Door, ask: Ask, body: B) -> Answer
+pub(super) fn answer<B>(door: &Door, ask: Ask, right: Right, body: B) -> Answer
 where
     B: Body<Data = Bytes> + 'static,
 {
@@ -44,6 +46,9 @@ where
         intake: Intake::new(door, body, source),
         pipeline: Pipeline::new(door.hub.clone(), door.limits.body_timeout),
         hub: door.hub.clone(),
+        right,
+        policies: Arc::clone(&door.policies),
+        lapsed: None,
         closes,
         closing: None,
         ended: false,
@@ -62,6 +67,10 @@ struct Poured<B> {
     intake: Intake<B>,
     pipeline: Pipeline,
     hub: Arc<Hub>,
+    right: Right,
+    policies: Arc<Policies>,
+    /// Why the publisher's right ended before its stream did.
+    lapsed: Option<Problem>,
     /// The topic to close when all of the body is in the log.
     closes: Option<TopicName>,
     closing: Option<Closing>,
@@ -78,8 +87,15 @@ impl<B: Body<Data = Bytes>> Poured<B> {
             if !lines.is_empty() {
                 return Poll::Ready(Some(lines));
             }
+            if self.lapsed.is_some() && self.pipeline.is_empty() {
+                if self.ended {
+                    return Poll::Ready(None);
+                }
+                std::task::ready!(self.poll_end(cx));
+                continue;
+            }
             // With room left all of the chunk is taken; without, the first receipt due wakes this again.
-            if !self.pipeline.has_room() {
+            if !self.pipeline.has_room() || self.lapsed.is_some() {
                 return Poll::Pending;
             }
             if self.intake.end().is_none() {
@@ -96,8 +112,13 @@ impl<B: Body<Data = Bytes>> Poured<B> {
 
     /// Hands what was read to the engine, as far as there is room.
     fn take_lines(&mut self) {
-        while self.pipeline.has_room() {
-            match self.intake.next() {
+        self.lapsed = self.lapsed.take().or_else(|| self.right.renew(&self.policies).err());
+        while self.pipeline.has_room() && self.lapsed.is_none() {
+            let item = self.intake.next().map(|item| {
+                let event = item?;
+                self.right.publish(&event.topic).map(|()| event)
+            });
+            match item {
                 Some(Ok(event)) => {
                     if self.pipeline.push(event) {
                         self.pipeline.submit(self.intake.release());
@@ -116,6 +137,7 @@ impl<B: Body<Data = Bytes>> Poured<B> {
     /// Closes the topic if that was asked for, and says what went wrong at the end.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let problem = match (self.intake.end(), self.closes.clone()) {
+            _ if self.lapsed.is_some() => self.lapsed.clone(),
             (Some(End::Whole), Some(topic)) => {
                 let hub = &self.hub;
                 let closing = self.closing.get_or_insert_with(|| close(hub.clone(), topic));

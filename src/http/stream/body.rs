@@ -23,7 +23,7 @@ impl StreamBody {
     /// The body that tells this.
     #[must_use]
     pub fn new(telling: Telling) -> Self {
-        let enrolled = Rc::clone(&telling.core().streams).enroll(telling.subscription().feed());
+        let enrolled = Rc::clone(&telling.core().streams).enroll(telling.subscription().feed(), telling.expires());
         Self { telling, enrolled }
     }
 

@@ -119,7 +119,7 @@ impl<T> Stream<T> {
     pub fn new(telling: Telling, socket: TcpStream, held: T) -> Self {
         let streams = Rc::clone(&telling.core().streams);
         let line = Line::new(socket, telling.language);
-        let enrolled = streams.enroll_line(telling.subscription().feed(), line);
+        let enrolled = streams.enroll_line(telling.subscription().feed(), telling.expires(), line);
         Self { telling, enrolled, unsent: Bytes::new(), over: false, _held: held }
     }
 

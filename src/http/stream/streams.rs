@@ -14,7 +14,7 @@ use std::{
 use slab::Slab;
 
 use super::line::Line;
-use crate::hub::feed::Feed;
+use crate::{http::visitor::right, hub::feed::Feed};
 
 /// How often [`Streams::tick`] is called.
 pub const TICK: Duration = Duration::from_secs(1);
@@ -23,8 +23,10 @@ pub const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Streams {
     groups: RefCell<HashMap<u64, Rc<Group>>>,
-    /// Ticks so far: the only clock streams have.
+    /// Ticks so far: the only clock that streams are told by.
     now: Cell<u32>,
+    /// The policy that streams were last woken for.
+    policy: Cell<u64>,
 }
 
 /// The streams of one feed.
@@ -46,6 +48,8 @@ pub struct Member {
     silent: bool,
     /// When it last sent something.
     spoke: u32,
+    /// When its client's credential ends, in seconds since 1970.
+    expires: u64,
     /// Its socket, for one that needs no hyper.
     pub(super) line: Option<Line>,
 }
@@ -72,25 +76,26 @@ pub struct Enrolled {
 impl Streams {
     /// Adds a stream that follows `feed` and is to be woken for news.
     #[must_use]
-    pub fn enroll(self: &Rc<Self>, feed: &Arc<Feed>) -> Enrolled {
-        self.add(feed, None)
+    pub fn enroll(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>) -> Enrolled {
+        self.add(feed, expires, None)
     }
 
     /// Adds a stream that follows `feed` on a line of its own.
     #[must_use]
-    pub(super) fn enroll_line(self: &Rc<Self>, feed: &Arc<Feed>, line: Line) -> Enrolled {
-        self.add(feed, Some(line))
+    pub(super) fn enroll_line(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>, line: Line) -> Enrolled {
+        self.add(feed, expires, Some(line))
     }
 
-    fn add(self: &Rc<Self>, feed: &Arc<Feed>, line: Option<Line>) -> Enrolled {
+    fn add(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>, line: Option<Line>) -> Enrolled {
         let new = || {
             let (turns, members) = (Cell::new(feed.turns()), RefCell::default());
             Rc::new(Group { feed: Arc::clone(feed), turns, members })
         };
         let group = Rc::clone(self.groups.borrow_mut().entry(feed.id).or_insert_with(new));
         let spoke = self.now.get();
-        let key =
-            group.members.borrow_mut().insert(Member { waker: None, stance: Stance::Wake, silent: false, spoke, line });
+        let expires = expires.unwrap_or(u64::MAX);
+        let member = Member { waker: None, stance: Stance::Wake, silent: false, spoke, expires, line };
+        let key = group.members.borrow_mut().insert(member);
         Enrolled { streams: Rc::clone(self), group, key }
     }
 
@@ -106,15 +111,20 @@ impl Streams {
         self.now.get()
     }
 
-    /// Counts a tick. Nudges the streams that have been silent for `keepalive`, and ends those whose client has not read
-    /// for longer than `stall`: answers with how many.
-    pub fn tick(&self, keepalive: Duration, stall: Duration) -> u64 {
+    /// Counts a tick. Nudges the streams that have been silent for `keepalive`, those whose client's credential has ended, and
+    /// all when the policy's `generation` is another; ends those whose client has not read for longer than `stall`: answers
+    /// with how many.
+    pub fn tick(&self, keepalive: Duration, stall: Duration, generation: u64) -> u64 {
+        let (clock, reloaded) = (right::now(), self.policy.replace(generation) != generation);
         let now = self.now.get().wrapping_add(1);
         self.now.set(now);
         let mut cut = 0;
         self.each(|member| {
             if TICK * now.wrapping_sub(member.spoke) >= keepalive {
                 member.silent = true;
+                member.wake();
+            }
+            if reloaded || member.expires <= clock {
                 member.wake();
             }
             if let Some(line) = &mut member.line

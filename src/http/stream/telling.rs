@@ -10,7 +10,10 @@ use std::{
 use super::{language::Language, piece::Piece};
 use crate::{
     event::{EventId, Seq},
-    http::Core,
+    http::{
+        Core,
+        visitor::{Right, right},
+    },
     hub::subscription::{Delivery, Subscription},
 };
 
@@ -18,6 +21,7 @@ use crate::{
 pub struct Telling {
     core: Rc<Core>,
     subscription: Subscription,
+    right: Right,
     /// How it writes.
     pub language: Language,
     /// The reconnect delay for this stream's client.
@@ -42,6 +46,7 @@ impl Telling {
     pub fn new(
         core: Rc<Core>,
         subscription: Subscription,
+        right: Right,
         language: Language,
         retry: Duration,
         shown: Option<EventId>,
@@ -49,7 +54,7 @@ impl Telling {
         let epoch = subscription.cursor().epoch;
         let shown =
             shown.map_or(Shown::Nothing, |id| if id.epoch == epoch { Shown::Here(id.seq) } else { Shown::Foreign });
-        Self { core, subscription, language, retry, greeted: false, over: false, shown }
+        Self { core, subscription, right, language, retry, greeted: false, over: false, shown }
     }
 
     /// Where it is told.
@@ -64,6 +69,12 @@ impl Telling {
         &self.subscription
     }
 
+    /// When its client's credential is good no more, in seconds since 1970. Whoever tells it has it polled then.
+    #[must_use]
+    pub fn expires(&self) -> Option<u64> {
+        self.right.expires()
+    }
+
     /// The next piece; `None` when the stream is over. `silent`: it has said nothing for so long that it should.
     pub fn poll(&mut self, cx: &mut Context<'_>, silent: bool) -> Poll<Option<Piece>> {
         if !std::mem::replace(&mut self.greeted, true) {
@@ -75,7 +86,7 @@ impl Telling {
             if self.over {
                 return Poll::Ready(None);
             }
-            if self.core.door.drain.is_draining() {
+            if self.core.door.drain.is_draining() || self.has_lapsed() {
                 return Poll::Ready(self.send_away());
             }
             let piece = match self.subscription.poll_next(cx) {
@@ -126,6 +137,21 @@ impl Telling {
             self.subscription.sent(position);
             self.shown = Shown::Here(position);
         }
+    }
+
+    /// Whether the client's credential is good no more, or opens this no more. It is told to come back, with a fresh one.
+    fn has_lapsed(&mut self) -> bool {
+        let policies = &self.core.door.policies;
+        let ends = self.right.expires().is_some_and(|end| end <= right::now());
+        if !ends && !self.right.is_stale(policies) {
+            return false;
+        }
+        let selection = &self.subscription.feed().selection;
+        let result = self.right.renew(policies).and_then(|()| self.right.subscribe(selection));
+        if result.is_err() {
+            self.core.door.hub.stats().lapsed.add(1);
+        }
+        result.is_err()
     }
 
     /// The last bytes of a stream that the hub ends for a reason that will pass.

@@ -9,12 +9,14 @@ use super::{
     Answer, Door, body, duration, full,
     problem::{Code, Problem},
     query::Query,
+    visitor::Right,
 };
 use crate::{
     event::{Epoch, EventId, Retention, Seq, TopicName},
     hub::TopicView,
 };
 
+mod listing;
 mod settings;
 
 /// Topics of one page when the query does not say, and at most: a page of the largest names is 500 KB.
@@ -28,22 +30,28 @@ const SETTINGS_BYTES: usize = 8192;
 ///
 /// # Errors
 /// Says what to change, or that there is no such topic.
-pub async fn handle<B>(door: &Door, request: Request<B>) -> Result<Answer, Problem>
+pub async fn handle<B>(door: &Door, right: &Right, request: Request<B>) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let path = request.uri().path().strip_prefix("/topics").unwrap_or_default();
     match path.strip_prefix('/') {
         None => match *request.method() {
-            Method::GET | Method::HEAD => list(door, &Query::new(request.uri().query())).await,
+            Method::GET | Method::HEAD => list(door, right, &Query::new(request.uri().query())).await,
             _ => Err(Problem::method_not_allowed("GET, HEAD")),
         },
         Some(text) => {
             let name = name(text)?;
             match *request.method() {
-                Method::GET | Method::HEAD => show(door, &name),
-                Method::PUT => change(door, name, request).await,
-                Method::DELETE => delete(door, name).await,
+                Method::GET | Method::HEAD => right.see(&name).and_then(|()| show(door, &name)),
+                Method::PUT | Method::DELETE => {
+                    right.operate("set or delete a topic")?;
+                    if request.method() == Method::PUT {
+                        change(door, name, request).await
+                    } else {
+                        delete(door, name).await
+                    }
+                }
                 _ => Err(Problem::method_not_allowed("GET, HEAD, PUT, DELETE")),
             }
         }
@@ -58,14 +66,12 @@ fn name(text: &str) -> Result<TopicName, Problem> {
     Ok(TopicName::new(&text)?)
 }
 
-async fn list(door: &Door, query: &Query<'_>) -> Result<Answer, Problem> {
+async fn list(door: &Door, right: &Right, query: &Query<'_>) -> Result<Answer, Problem> {
+    let shown = right.list()?;
     let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
     let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());
-    // One more than asked for tells whether there is a next page.
-    let mut views = door.hub.topics(prefix.into(), after.into(), limit + 1).await;
-    let more = views.len() > limit;
-    views.truncate(limit);
+    let (views, more) = listing::page(door, shown, prefix, after, limit).await?;
     let topics: Vec<Shown<'_>> = views.iter().map(|view| Shown::new(door.hub.epoch(), view)).collect();
     let next = topics.last().filter(|_| more).map(|last| last.topic);
     Ok(json(&Listed { next, topics: &topics }))

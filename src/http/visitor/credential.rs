@@ -1,0 +1,198 @@
+//! Where a request carries its credential, and which one counts.
+//!
+//! The header `Authorization`, else `?access_token=`, else the cookie: the first that is there counts, and what stands after it
+//! is not looked at. One that is there and cannot be read is an error, never taken for none.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method, Uri, header};
+
+use crate::http::{headers, problem::Problem, query::Query};
+
+/// The query's key, as RFC 6750 has it.
+const KEY: &str = "access_token";
+
+/// Which places are looked at.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The cookie's name, if one counts.
+    pub cookie: Option<String>,
+    /// Whether the query counts where events are read.
+    pub query_subscribe: bool,
+    /// Whether it counts where something is changed.
+    pub query_publish: bool,
+}
+
+/// How a credential came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// `Authorization: Bearer`.
+    Header,
+    /// `?access_token=`.
+    Query,
+    /// A cookie: a browser sends it whichever page asks.
+    Cookie,
+}
+
+/// What a request does, as far as credentials go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// It changes nothing.
+    Read,
+    /// It publishes, sets or deletes.
+    Change,
+}
+
+impl Act {
+    /// What a request does by its method and path: `POST /events` reads.
+    #[must_use]
+    pub fn of(method: &Method, path: &str) -> Self {
+        if method.is_safe() || path == "/events" { Self::Read } else { Self::Change }
+    }
+}
+
+/// The credential of a request, if it has one.
+///
+/// # Errors
+/// When it cannot be read, or came where it does not count.
+pub fn find<'r>(
+    places: &Places,
+    act: Act,
+    headers: &'r HeaderMap,
+    uri: &'r Uri,
+) -> Result<Option<(Cow<'r, str>, Carrier)>, Problem> {
+    if let Some(token) = from_header(headers)? {
+        return Ok(Some((token.into(), Carrier::Header)));
+    }
+    if let Some(token) = from_query(places, act, uri)? {
+        return Ok(Some((token, Carrier::Query)));
+    }
+    let cookie = places.cookie.as_deref().map(|name| from_cookie(headers, name)).transpose()?.flatten();
+    Ok(cookie.map(|token| (token.into(), Carrier::Cookie)))
+}
+
+fn from_header(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers::one(headers, &header::AUTHORIZATION)? else { return Ok(None) };
+    let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
+    let token = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim_ascii());
+    let problem =
+        || Problem::unauthorized("the Authorization header must be 'Bearer TOKEN'; no other scheme is known here");
+    token.filter(|token| is_token(token)).map(Some).ok_or_else(problem)
+}
+
+fn from_query<'r>(places: &Places, act: Act, uri: &'r Uri) -> Result<Option<Cow<'r, str>>, Problem> {
+    let query = Query::new(uri.query());
+    let Some(token) = query.one(KEY)? else { return Ok(None) };
+    let counts = match act {
+        Act::Read => places.query_subscribe,
+        Act::Change => places.query_publish,
+    };
+    if !counts {
+        let detail = "a token is not taken from the query here; send it as 'Authorization: Bearer TOKEN'";
+        return Err(Problem::unauthorized(detail));
+    }
+    if !is_token(token) {
+        return Err(Problem::unauthorized("the query's access_token is empty, or no token; leave it out for none"));
+    }
+    Ok(Some(token.to_owned().into()))
+}
+
+/// HTTP/2 may split cookies into several headers. Two of one name may be another site's, set over ours: neither counts.
+fn from_cookie<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>, Problem> {
+    let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim_ascii().split_once('='));
+    let mut tokens = pairs.filter(|(found, _)| *found == name).map(|(_, token)| token);
+    let Some(token) = tokens.next() else { return Ok(None) };
+    if tokens.next().is_some() {
+        return Err(Problem::unauthorized(format!("there are two cookies called {name}; remove one")));
+    }
+    let token = token.strip_prefix('"').and_then(|token| token.strip_suffix('"')).unwrap_or(token);
+    let problem = || Problem::unauthorized(format!("the cookie {name} is empty, or no token; remove it to have none"));
+    is_token(token).then_some(Some(token)).ok_or_else(problem)
+}
+
+/// `b64token` of RFC 6750: what may follow `Bearer`.
+fn is_token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::http::problem::Code;
+
+    fn places() -> Places {
+        Places { cookie: Some("gapless".into()), query_subscribe: true, query_publish: false }
+    }
+
+    /// The credential of a request, or the code of the refusal.
+    fn found(act: Act, target: &str, headers: &[(&str, &str)]) -> Result<Option<(String, Carrier)>, Code> {
+        let mut request = Request::get(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (head, ()) = request.body(()).expect("valid").into_parts();
+        let found = find(&places(), act, &head.headers, &head.uri).map_err(|problem| problem.code)?;
+        Ok(found.map(|(token, carrier)| (token.into_owned(), carrier)))
+    }
+
+    #[test]
+    fn the_header_beats_the_query_which_beats_the_cookie() {
+        let (header, cookie) = (("authorization", "Bearer h"), ("cookie", "a=1; gapless=c; b=2"));
+        let target = "/events?topic=t&access_token=q";
+        let token = |target, headers: &[_]| found(Act::Read, target, headers).expect("readable");
+        assert_eq!(token(target, &[cookie, header]), Some(("h".into(), Carrier::Header)));
+        assert_eq!(token(target, &[cookie]), Some(("q".into(), Carrier::Query)));
+        assert_eq!(token("/events?topic=t", &[cookie]), Some(("c".into(), Carrier::Cookie)));
+        assert_eq!(token("/events?topic=t", &[("cookie", "gaples=x; xgapless=y; Gapless=z")]), None);
+    }
+
+    #[test]
+    fn a_credential_that_cannot_be_read_is_never_none() {
+        for value in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic dTpw",
+            "bearer a b",
+            "Bearer a\u{e9}",
+            "Token x",
+            "Bearer a,b",
+            "Bearer ==",
+        ] {
+            assert_eq!(found(Act::Read, "/events", &[("authorization", value)]), Err(Code::Unauthorized), "{value:?}");
+        }
+        let two = [("authorization", "Bearer a"), ("authorization", "Bearer a")];
+        assert_eq!(found(Act::Read, "/events", &two), Err(Code::HeaderInvalid));
+        for target in ["/events?access_token=", "/events?access_token=a%20b", "/events?access%5Ftoken=%00"] {
+            assert_eq!(found(Act::Read, target, &[]), Err(Code::Unauthorized), "{target}");
+        }
+        assert_eq!(found(Act::Read, "/events?access_token=a&access_token=a", &[]), Err(Code::QueryInvalid));
+        for cookies in ["gapless=", "gapless=\"\"", "gapless=a b", "gapless=a; gapless=a"] {
+            assert_eq!(found(Act::Read, "/events", &[("cookie", cookies)]), Err(Code::Unauthorized), "{cookies}");
+        }
+        let split = [("cookie", "gapless=a"), ("cookie", "gapless=b")];
+        assert_eq!(found(Act::Read, "/events", &split), Err(Code::Unauthorized));
+    }
+
+    #[test]
+    fn a_token_in_the_query_publishes_nothing_unless_that_is_allowed() {
+        assert_eq!(found(Act::Change, "/publish?access_token=q", &[]), Err(Code::Unauthorized));
+        assert_eq!(Act::of(&Method::POST, "/events"), Act::Read);
+        assert_eq!(Act::of(&Method::POST, "/publish"), Act::Change);
+        assert_eq!(Act::of(&Method::DELETE, "/topics/t"), Act::Change);
+    }
+
+    #[test]
+    fn spellings_that_mean_the_same_are_the_same() {
+        for value in ["Bearer t0k.en-_~+/=", "bearer t0k.en-_~+/=", "BEARER   t0k.en-_~+/="] {
+            let token = found(Act::Read, "/events", &[("authorization", value)]).expect(value);
+            assert_eq!(token, Some(("t0k.en-_~+/=".into(), Carrier::Header)));
+        }
+        let quoted = found(Act::Read, "/events", &[("cookie", "gapless=\"c\"")]).expect("readable");
+        assert_eq!(quoted, Some(("c".into(), Carrier::Cookie)));
+    }
+}
