@@ -12,7 +12,7 @@ use tokio::{runtime, sync::Semaphore, task::LocalSet};
 
 use crate::{
     access::{Access, Grant, Settings},
-    config::{Config, kinds::Engine as EngineKind},
+    config::{Config, Effective, Mistakes, kinds::Engine as EngineKind},
     engine::{
         Engine,
         log::{LogConfig, LogEngine, Store, clerk},
@@ -29,7 +29,7 @@ use crate::{
         visitor::credential::Places,
     },
     hub::{Hub, HubConfig, board::Board, run::Portion},
-    lifecycle::{Drain, Outcome},
+    lifecycle::{Drain, Outcome, signals::Hangups},
 };
 
 /// Threads a core may use to wait for the disk: as many as log pages are read at a time, with room for one more.
@@ -62,18 +62,34 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     engine: Arc<dyn Engine>,
+    door: Arc<Door>,
     drain: Drain,
     shards: Vec<JoinHandle<io::Result<()>>>,
+}
+
+/// How a running hub is told to read its configuration again, and how it does.
+pub struct Reload<'a> {
+    /// Tells when.
+    pub asked: Hangups,
+    /// The configuration that it runs with.
+    pub before: &'a Effective,
+    /// Reads it from where it was read first.
+    pub read: &'a dyn Fn() -> Result<(Config, Effective), Mistakes>,
 }
 
 /// Serves until `drain` is over. `ready` is told the address once connections are accepted.
 ///
 /// # Errors
 /// When it cannot start.
-pub fn serve(config: &Config, drain: &Drain, ready: impl FnOnce(SocketAddr)) -> Result<Outcome, AppError> {
+pub fn serve(
+    config: &Config,
+    drain: &Drain,
+    reload: &Reload<'_>,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<Outcome, AppError> {
     let running = start(config, drain)?;
     ready(running.address);
-    Ok(running.wait())
+    Ok(running.wait(reload))
 }
 
 /// Opens the store and starts a thread for each shard.
@@ -97,6 +113,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
     });
     let listeners = listeners(config.hub.listen, shards)?;
     let address = listeners[0].local_addr()?;
+    let kept = Arc::clone(&door);
     let shards = listeners
         .into_iter()
         .enumerate()
@@ -106,14 +123,22 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
         })
         .collect::<io::Result<_>>()?;
     tracing::info!(address = %address, engine = engine.name(), epoch = %engine.epoch(), head.seq = engine.head().0, "serving");
-    Ok(Running { address, engine, drain: drain.clone(), shards })
+    Ok(Running { address, engine, door: kept, drain: drain.clone(), shards })
 }
 
 impl Running {
-    /// Waits until the drain is over, and closes the store.
-    pub fn wait(self) -> Outcome {
+    /// Waits until the drain is over, and closes the store. Reloads whenever it is asked to.
+    pub fn wait(self, reload: &Reload<'_>) -> Outcome {
         let clock = runtime::Builder::new_current_thread().enable_time().build().expect("a runtime without I/O");
-        let outcome = clock.block_on(self.drain.settled());
+        let outcome = clock.block_on(async {
+            let mut settled = std::pin::pin!(self.drain.settled());
+            loop {
+                tokio::select! {
+                    outcome = &mut settled => return outcome,
+                    () = reload.asked.next() => self.reload(reload),
+                }
+            }
+        });
         for shard in self.shards {
             match shard.join() {
                 Ok(Ok(())) => {}
@@ -124,6 +149,28 @@ impl Running {
         self.engine.close();
         tracing::info!(outcome = ?outcome, "ended");
         outcome
+    }
+
+    /// Reads the configuration again. With a mistake in it everything stays as it was.
+    fn reload(&self, reload: &Reload<'_>) {
+        let (config, effective) = match (reload.read)() {
+            Ok(read) => read,
+            Err(mistakes) => {
+                for mistake in mistakes.all() {
+                    tracing::error!(place = mistake.place, problem = mistake.problem, "nothing was reloaded");
+                }
+                return;
+            }
+        };
+        match policy(&config) {
+            Ok(policy) => self.door.policies.replace(policy),
+            Err(error) => return tracing::error!(error = %error, "nothing was reloaded"),
+        }
+        let left = effective.needs_restart(reload.before);
+        if !left.is_empty() {
+            tracing::warn!(keys = left.join(", "), "these have changed, too, and need a restart");
+        }
+        tracing::info!("reloaded who may do what");
     }
 }
 

@@ -7,7 +7,7 @@ use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use clap::Parser;
 use gapless::{
-    app,
+    app::{self, Reload},
     cli::{self, Cli, CliError, Command, complain},
     config::{self, Config, Effective, Flags},
     lifecycle::{Drain, descriptors, signals},
@@ -22,7 +22,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let Cli { command, flags } = Cli::parse();
     match command.unwrap_or(Command::Serve(flags)) {
-        Command::Serve(flags) => configured(&flags, |config, _| serve(&config)),
+        Command::Serve(flags) => configured(&flags, |config, effective| serve(&config, &effective, &flags)),
         Command::Check(flags) => configured(&flags, |_, effective| finish(cli::check::run(&effective))),
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 /// The hub: configuration, log, room for connections, signals, and then the app until it has drained.
-fn serve(config: &Config) -> ExitCode {
+fn serve(config: &Config, effective: &Effective, flags: &Flags) -> ExitCode {
     telemetry::init(&config.log);
     if let Some(fits) = descriptors::make_room(config.http.connections) {
         let wanted = config.http.connections;
@@ -42,11 +42,15 @@ fn serve(config: &Config) -> ExitCode {
         );
     }
     let drain = Drain::new();
-    if let Err(error) = signals::listen(drain.clone(), config.hub.drain) {
-        complain(format_args!("cannot listen for signals: {error}"));
-        return ExitCode::FAILURE;
-    }
-    match app::serve(config, &drain, greet) {
+    let asked = match signals::listen(drain.clone(), config.hub.drain) {
+        Ok(hangups) => hangups,
+        Err(error) => {
+            complain(format_args!("cannot listen for signals: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let reload = Reload { asked, before: effective, read: &|| config::load(flags) };
+    match app::serve(config, &drain, &reload, greet) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             complain(error);

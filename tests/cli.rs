@@ -234,7 +234,8 @@ fn a_bench_of_the_hub_counts_every_delivery_and_leaves_nothing() {
     assert!(text(&table.stdout).ends_with("0 lost, 0 doubled, 0 reordered\n"), "{}", text(&table.stdout));
 
     let mut ask = TcpStream::connect(url.trim_start_matches("http://")).expect("it listens");
-    ask.write_all(b"GET /topics?prefix=bench HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n").expect("it reads");
+    ask.write_all(b"GET /topics?prefix=bench HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .expect("it reads");
     let mut answer = String::new();
     ask.read_to_string(&mut answer).expect("text");
     assert!(answer.contains("\"topics\":[]"), "{answer}");

@@ -65,7 +65,7 @@ impl Server {
         let server = Self { address: address.expect("it greets with its address"), dialect, process };
         if dialect == Dialect::DurableStreams {
             for topic in 0..TOPICS {
-                let answer = server.ask(&format!("PUT /jobs-{topic} HTTP/1.1\r\nHost: hub\r\n{BINARY}"));
+                let answer = server.ask(&format!("PUT /jobs-{topic} HTTP/1.1\r\nHost: localhost\r\n{BINARY}"));
                 assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
             }
         }
@@ -85,12 +85,12 @@ impl Server {
     pub(crate) fn accepted(&self, bytes: usize) -> u64 {
         match self.dialect {
             Dialect::Gapless => {
-                let answer = self.ask("GET /admin/stats HTTP/1.1\r\nHost: hub\r\n");
+                let answer = self.ask("GET /admin/stats HTTP/1.1\r\nHost: localhost\r\n");
                 number_after(&answer, "\"in_total\":")
             }
             Dialect::DurableStreams => (0..TOPICS)
                 .map(|topic| {
-                    let answer = self.ask(&format!("HEAD /jobs-{topic} HTTP/1.1\r\nHost: hub\r\n"));
+                    let answer = self.ask(&format!("HEAD /jobs-{topic} HTTP/1.1\r\nHost: localhost\r\n"));
                     let (_, offset) = answer.split_once("stream-next-offset: ").expect("its length");
                     let offset = offset.lines().next().expect("text");
                     let bytes_in: u64 = offset.rsplit('_').next().expect("text").parse().expect("a number");
@@ -204,8 +204,8 @@ impl Client {
         socket.set_nonblocking(true).expect("a socket");
         let topic = n % TOPICS;
         let mut request = match server.dialect {
-            Dialect::Gapless => format!("POST /publish?topic=jobs/{topic} HTTP/1.1\r\nHost: hub\r\n"),
-            Dialect::DurableStreams => format!("POST /jobs-{topic} HTTP/1.1\r\nHost: hub\r\n{BINARY}"),
+            Dialect::Gapless => format!("POST /publish?topic=jobs/{topic} HTTP/1.1\r\nHost: localhost\r\n"),
+            Dialect::DurableStreams => format!("POST /jobs-{topic} HTTP/1.1\r\nHost: localhost\r\n{BINARY}"),
         }
         .into_bytes();
         request.extend_from_slice(format!("Content-Length: {bytes}\r\n\r\n").as_bytes());
@@ -262,8 +262,9 @@ pub(crate) fn pour(server: &Server, how: Pouring, bytes: usize, chunk: u64, wind
         Pouring::Lines => ("/publish", "application/x-ndjson", "{\"topic\":\"news\",\"data\":\"", "\"}\n"),
         Pouring::EventStream => ("/publish?topic=news", "text/event-stream", "data: ", "\n\n"),
     };
-    let head =
-        format!("POST {target} HTTP/1.1\r\nHost: hub\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
     socket.write_all(head.as_bytes()).expect("it listens");
     socket.set_nonblocking(true).expect("a socket");
     let event = format!("{before}{}{after}", super::payload(0, bytes));

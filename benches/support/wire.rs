@@ -60,8 +60,9 @@ pub(crate) fn resume(hub: SocketAddr, target: &str, cursor: EventId, count: u64)
     let begun = Instant::now();
     let mut socket = TcpStream::connect(hub).expect("it accepts");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let ask =
-        format!("GET {target} HTTP/1.1\r\nHost: hub\r\nAccept: text/event-stream\r\nLast-Event-ID: {cursor}\r\n\r\n");
+    let ask = format!(
+        "GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nLast-Event-ID: {cursor}\r\n\r\n"
+    );
     socket.write_all(ask.as_bytes()).expect("it listens");
     let (mut lines, mut buffer) = (Lines::default(), [0; 16 << 10]);
     let mut resumed = Resumed { head: Duration::ZERO, first: Duration::ZERO, last: Duration::ZERO, events: Vec::new() };

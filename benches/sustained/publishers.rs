@@ -55,7 +55,7 @@ fn bytes(rng: &mut fastrand::Rng) -> usize {
 /// One stream of NDJSON until the soak is over; answers when every line has its receipt.
 pub(crate) async fn pour(world: Rc<World>) {
     let (reader, mut writer) = connect(&world).await.into_split();
-    let head = "POST /publish HTTP/1.1\r\nHost: hub\r\nContent-Type: application/x-ndjson\r\n\
+    let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
                 Transfer-Encoding: chunked\r\n\r\n";
     writer.write_all(head.as_bytes()).await.expect("it listens");
     let received = Rc::new(Cell::new(0));
@@ -113,8 +113,10 @@ pub(crate) async fn posting(world: Rc<World>, client: usize) {
 }
 
 async fn post(socket: &mut TcpStream, topic: &str, data: &str) -> EventId {
-    let ask =
-        format!("POST /publish?topic={topic} HTTP/1.1\r\nHost: hub\r\nContent-Length: {}\r\n\r\n{data}", data.len());
+    let ask = format!(
+        "POST /publish?topic={topic} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{data}",
+        data.len()
+    );
     socket.write_all(ask.as_bytes()).await.expect("it listens");
     let mut answer = Vec::new();
     // A receipt is one line of JSON, and the last thing of an answer.

@@ -112,7 +112,7 @@ fn allocated(dir: &Path) -> io::Result<f64> {
 fn stats(hub: &Hub) -> Option<Value> {
     let mut socket = TcpStream::connect(hub.address).ok()?;
     socket.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-    socket.write_all(b"GET /admin/stats HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n").ok()?;
+    socket.write_all(b"GET /admin/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer).ok()?;
     serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()

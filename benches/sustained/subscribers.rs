@@ -123,7 +123,7 @@ impl Subscriber {
     async fn stream(&mut self) -> io::Result<Left> {
         let mut socket = self.connect().await?;
         let ask = format!(
-            "GET /events?{} HTTP/1.1\r\nHost: hub\r\nAccept: text/event-stream\r\nLast-Event-ID: {}\r\n\r\n",
+            "GET /events?{} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nLast-Event-ID: {}\r\n\r\n",
             self.query, self.cursor
         );
         socket.write_all(ask.as_bytes()).await?;

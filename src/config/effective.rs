@@ -11,6 +11,15 @@ use super::{
 #[derive(Debug)]
 pub struct Effective(pub(super) Vec<Setting>);
 
+impl Effective {
+    /// The keys that need a restart and have another value here than in `before`.
+    #[must_use]
+    pub fn needs_restart(&self, before: &Self) -> Vec<String> {
+        let pairs = self.0.iter().zip(&before.0);
+        pairs.filter(|(new, old)| !new.key.reloads() && new.text != old.text).map(|(new, _)| new.key.path()).collect()
+    }
+}
+
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut section = ROOT;

@@ -45,6 +45,13 @@ impl Key {
         format!("GAPLESS_{}", self.path().replace('.', "_").to_uppercase())
     }
 
+    /// Whether a running hub takes another value at SIGHUP; the others need a restart.
+    #[must_use]
+    pub fn reloads(&self) -> bool {
+        ["access", "cors", "limits"].contains(&self.section)
+            || ["http.trusted_proxies", "http.forwarded"].contains(&&*self.path())
+    }
+
     /// The line of `--help`.
     #[must_use]
     pub fn help(&self) -> String {

@@ -1,31 +1,50 @@
-//! SIGTERM and SIGINT: the first starts the drain, the second ends the process.
+//! SIGTERM and SIGINT: the first starts the drain, the second ends the process. SIGHUP: the configuration is to be read again.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
 
 use super::Drain;
 
 /// What a process exits with when it was told to stop twice: 128 + SIGINT, what a shell shows for Ctrl-C.
 pub const EXIT_FORCED: u8 = 130;
 
+/// Tells of SIGHUP. Several that come before somebody looks are one.
+#[derive(Debug, Clone, Default)]
+pub struct Hangups(Arc<Notify>);
+
+impl Hangups {
+    /// Waits for the next one; one that came before counts. Cancel safe.
+    pub async fn next(&self) {
+        self.0.notified().await;
+    }
+}
+
 /// Listens from now on, on a thread of its own, so that it hears a second signal whatever the others are stuck in.
 /// The first begins `drain` with `grace`. The second exits the process at once with [`EXIT_FORCED`]: what was
-/// acknowledged is durable, and streams resume.
+/// acknowledged is durable, and streams resume. A SIGHUP is told by the answer.
 ///
 /// # Errors
 /// When the system refuses the thread or the signal handlers.
-pub fn listen(drain: Drain, grace: Duration) -> io::Result<()> {
+pub fn listen(drain: Drain, grace: Duration) -> io::Result<Hangups> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut terminate, mut interrupt) = {
+    let (mut terminate, mut interrupt, mut hangup) = {
         let _context = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
     };
+    let hangups = Hangups::default();
+    let told = hangups.clone();
     let wait = async move {
         let mut next = async || {
-            tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return "SIGTERM",
+                    _ = interrupt.recv() => return "SIGINT",
+                    _ = hangup.recv() => told.0.notify_one(),
+                }
             }
         };
         let signal = next().await;
@@ -41,5 +60,5 @@ pub fn listen(drain: Drain, grace: Duration) -> io::Result<()> {
         std::process::exit(EXIT_FORCED.into());
     };
     std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
-    Ok(())
+    Ok(hangups)
 }

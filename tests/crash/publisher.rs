@@ -161,7 +161,7 @@ impl Publisher {
         let mut socket = TcpStream::connect(self.address)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        let head = "POST /publish HTTP/1.1\r\nhost: hub\r\ncontent-type: application/x-ndjson\r\n\
+        let head = "POST /publish HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n\
                     transfer-encoding: chunked\r\n\r\n";
         socket.write_all(head.as_bytes())?;
         let mut answer: Option<Incoming> = None;

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod access;
 mod drain;
 mod end;
 mod gap;
@@ -18,6 +19,7 @@ mod problems;
 mod publishing;
 mod publishing_is_safe;
 mod reconnect;
+mod reload;
 mod replay;
 mod slow_reader;
 mod starting;

@@ -62,7 +62,7 @@ fn passes_a_publishers_stream_on(kind: Kind) {
     let mut socket = TcpStream::connect(proxy.address).unwrap();
     write!(
         socket,
-        "POST /publish?topic=t HTTP/1.1\r\nhost: hub\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
+        "POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
     )
     .unwrap();
     for n in 0..3 {

@@ -1,0 +1,116 @@
+//! SIGHUP: another word on who may do what takes effect on open streams, and drops nobody else.
+
+use std::{fs, path::PathBuf};
+
+use tempfile::TempDir;
+
+use super::{
+    access::tokens,
+    support::{
+        eventually,
+        hub::Hub,
+        wire::{self, EventStream, Upload},
+    },
+};
+
+/// A hub with a file of settings.
+struct Settings {
+    hub: Hub,
+    path: PathBuf,
+    _directory: TempDir,
+}
+
+impl Settings {
+    fn start(text: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gapless.toml");
+        fs::write(&path, text).unwrap();
+        let hub = Hub::start_with(&["--config", path.to_str().unwrap(), "--stream-retry", "200ms"]);
+        Self { hub, path, _directory: directory }
+    }
+
+    /// Puts other settings in force, and waits until the hub says so.
+    fn reload(&self, text: &str, said: &str) {
+        fs::write(&self.path, text).unwrap();
+        self.hub.signal("HUP");
+        eventually("the hub has read it", || self.hub.log().contains(said));
+    }
+
+    fn watch(&self, token: &str) -> EventStream {
+        wire::watch(self.hub.address, &format!("topic=news&access_token={token}-token"), None)
+    }
+
+    fn publish(&self, data: &str) {
+        let answer = self.hub.post("/publish?topic=news", &[("authorization", "Bearer writer-token")], data.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+fn access(entries: &[(&str, &str)]) -> String {
+    format!("[access]\ntokens = {}\n", tokens(entries))
+}
+
+const READER: &str = "subscribe = [\"news\"]";
+const WRITER: (&str, &str) = ("writer", "publish = [\"news\"]");
+const RELOADED: &str = "reloaded who may do what";
+
+#[test]
+fn a_token_that_is_gone_ends_its_streams_and_nobody_elses() {
+    let settings = Settings::start(&access(&[WRITER, ("stays", READER), ("goes", READER), ("narrowed", READER)]));
+    let (mut stays, mut goes, mut narrowed) =
+        (settings.watch("stays"), settings.watch("goes"), settings.watch("narrowed"));
+    settings.publish("before");
+    for stream in [&mut stays, &mut goes, &mut narrowed] {
+        assert_eq!(stream.next().unwrap().data, "before");
+    }
+    let narrow = ("narrowed", "subscribe = [\"other\"]");
+    settings.reload(&access(&[WRITER, ("stays", READER), narrow]), RELOADED);
+    for stream in [&mut goes, &mut narrowed] {
+        assert_eq!(stream.next(), None, "it ends");
+        assert!((200..=600).contains(&stream.retry().unwrap()), "and says when to come back: {:?}", stream.retry());
+        assert!(stream.last_id().is_some());
+    }
+    settings.publish("after");
+    assert_eq!(stays.next().unwrap().data, "after");
+    for (token, status) in [("goes", 401), ("narrowed", 403)] {
+        let answer = settings.hub.get(&format!("/events?topic=news&access_token={token}-token"));
+        assert_eq!(answer.status, status, "{token}");
+    }
+}
+
+#[test]
+fn a_publisher_whose_token_is_gone_is_told_in_its_stream() {
+    let settings = Settings::start(&access(&[WRITER]));
+    let headers = [("content-type", "application/x-ndjson"), ("authorization", "Bearer writer-token")];
+    let mut upload = Upload::open(settings.hub.address, "/publish?topic=news", &headers);
+    let mut receipts = upload.answer_after("1\n");
+    assert_eq!(receipts.json()["topic"], "news");
+    settings.reload(&access(&[("stays", READER)]), RELOADED);
+    upload.send("2\n");
+    assert_eq!(receipts.json()["error"]["code"], "unauthorized");
+    assert_eq!(receipts.line(), None, "nothing more is taken");
+}
+
+#[test]
+fn a_mistake_changes_nothing_and_is_told_with_its_line() {
+    let settings = Settings::start(&access(&[WRITER, ("stays", READER)]));
+    let mut stays = settings.watch("stays");
+    settings.reload("[access]\ntokens = [{ name = \"stays\" }]\n", "nothing was reloaded");
+    eventually("it says where", || {
+        settings.hub.log().contains("gapless.toml:2") && settings.hub.log().contains("sha256")
+    });
+    settings.publish("after");
+    assert_eq!(stays.next().unwrap().data, "after");
+    // The next one, without a mistake, counts again.
+    settings.reload(&access(&[WRITER]), RELOADED);
+    assert_eq!(stays.next(), None);
+}
+
+#[test]
+fn what_needs_a_restart_is_named() {
+    let settings = Settings::start(&access(&[WRITER]));
+    settings.reload(&format!("shards = 7\n{}[log]\nformat = \"json\"\n", access(&[WRITER])), RELOADED);
+    let log = settings.hub.log();
+    assert!(log.contains("need a restart") && log.contains("shards") && log.contains("log.format"), "{log}");
+    settings.publish("all the same");
+}
