@@ -7,6 +7,7 @@ mod child;
 #[path = "../clients/chromium.rs"]
 mod chromium;
 mod looks;
+mod other_sites;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "../promises/support/mod.rs"]
 mod support;

@@ -3,29 +3,11 @@
 use serde_json::json;
 
 use super::support::{
-    eventually,
+    assert_problem, eventually,
     hub::Hub,
+    tokens,
     wire::{self, Answer, Upload},
 };
-
-/// Static tokens are `<name>-token`; each entry is a name and what it opens, as TOML.
-pub(super) fn tokens(entries: &[(&str, &str)]) -> String {
-    let table = |(name, opens): &(&str, &str)| {
-        let sha256 = sha256(&format!("{name}-token"));
-        format!("{{ name = \"{name}\", sha256 = \"{sha256}\", {opens} }}")
-    };
-    format!("[{}]", entries.iter().map(table).collect::<Vec<_>>().join(", "))
-}
-
-fn sha256(text: &str) -> String {
-    use std::fmt::Write;
-
-    use sha2::{Digest, Sha256};
-    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
-        write!(hex, "{byte:02x}").unwrap();
-        hex
-    })
-}
 
 const ENTRIES: [(&str, &str); 4] = [
     ("ci", "publish = [\"jobs/*\"], subscribe = [\"jobs/**\"]"),
@@ -44,12 +26,6 @@ fn with(hub: &Hub, name: &str, method: &str, target: &str, body: &str) -> Answer
     let bearer = format!("Bearer {name}-token");
     let headers: &[_] = if name.is_empty() { &[] } else { &[("authorization", &*bearer)] };
     wire::request(hub.address, method, target, headers, body.as_bytes())
-}
-
-/// Status and code.
-fn refused(answer: &Answer) -> (u16, String) {
-    assert_eq!(answer.headers.get("content-type"), Some("application/problem+json"), "{}", answer.text());
-    (answer.status, answer.json()["code"].as_str().unwrap().into())
 }
 
 fn detail(answer: &Answer) -> String {
@@ -87,7 +63,7 @@ fn a_token_opens_what_it_says_and_the_refusal_names_what_is_missing() {
     let hub = guarded(&[]);
     assert_eq!(with(&hub, "ci", "POST", "/publish?topic=jobs/1", "x").status, 200);
     let answer = with(&hub, "ci", "POST", "/publish?topic=jobs/1/log", "x");
-    assert_eq!(refused(&answer), (403, "forbidden".into()));
+    assert_problem(&answer, 403, "forbidden");
     assert!(detail(&answer).contains("'jobs/1/log'") && detail(&answer).contains("jobs/*"), "{}", detail(&answer));
     assert!(answer.headers.get("www-authenticate").unwrap().contains("insufficient_scope"));
 
@@ -98,7 +74,7 @@ fn a_token_opens_what_it_says_and_the_refusal_names_what_is_missing() {
     };
     assert_eq!(page("reader", "topic=jobs/*&topic=news").json()["events"][0]["data"], "x");
     let answer = page("reader", "topic=news&topic=jobs/**");
-    assert_eq!(refused(&answer), (403, "forbidden".into()));
+    assert_problem(&answer, 403, "forbidden");
     assert!(detail(&answer).contains("'jobs/**'"), "{}", detail(&answer));
     assert_eq!(page("ci", "topic=jobs/**").status, 200);
     assert_eq!(page("operator", "topic=jobs/1").status, 403, "an operator reads no events");
@@ -109,7 +85,7 @@ fn a_token_opens_what_it_says_and_the_refusal_names_what_is_missing() {
 fn a_batch_with_one_topic_too_many_is_refused_whole() {
     let hub = guarded(&[]);
     let batch = r#"[{"topic":"jobs/1","data":"a"},{"topic":"jobs/1","data":"b"},{"topic":"other","data":"c"}]"#;
-    assert_eq!(refused(&with(&hub, "ci", "POST", "/publish", batch)), (403, "forbidden".into()));
+    assert_problem(&with(&hub, "ci", "POST", "/publish", batch), 403, "forbidden");
     assert_eq!(with(&hub, "all", "GET", "/topics", "").json()["topics"], json!([]));
 }
 
@@ -162,14 +138,14 @@ fn a_bad_credential_is_an_error_and_never_anonymity() {
         [("cookie", "gapless=a; gapless=b")],
     ] {
         let answer = ask(&headers);
-        assert_eq!(refused(&answer), (401, "unauthorized".into()), "{headers:?}");
+        assert_problem(&answer, 401, "unauthorized");
         assert!(answer.headers.get("www-authenticate").unwrap().contains("invalid_token"), "{headers:?}");
     }
     let twice = [("authorization", "Bearer reader-token"), ("authorization", "Bearer all-token")];
-    assert_eq!(refused(&ask(&twice)), (400, "header-invalid".into()));
+    assert_problem(&ask(&twice), 400, "header-invalid");
     for query in ["access_token=nobodys", "access_token=", "access_token=%0d%0aX", "access%5Ftoken=nobodys"] {
         let answer = hub.get(&format!("/events?topic=public/x&{query}"));
-        assert_eq!(refused(&answer), (401, "unauthorized".into()), "{query}");
+        assert_problem(&answer, 401, "unauthorized");
     }
     assert_eq!(hub.post("/publish?topic=public/inbox", &[], b"x").status, 200);
     assert_eq!(hub.post("/publish?topic=public/other", &[], b"x").status, 401);
@@ -185,7 +161,7 @@ fn a_subscribers_token_may_come_in_the_query_or_a_cookie_and_a_publishers_not_in
     let by_cookie = wire::request(hub.address, "GET", "/events?topic=news&from=earliest", &cookie, b"");
     assert_eq!(by_cookie.json()["events"][0]["id"], json!(id));
     let answer = hub.post("/publish?topic=news&access_token=all-token", &[], b"x");
-    assert_eq!(refused(&answer), (401, "unauthorized".into()));
+    assert_problem(&answer, 401, "unauthorized");
     assert!(detail(&answer).contains("Authorization"), "{}", detail(&answer));
 }
 
@@ -202,7 +178,7 @@ fn a_change_by_cookie_needs_an_origin_that_may() {
         assert_eq!(publish(Some(origin)).status, 200, "{origin}");
     }
     for origin in [None, Some("https://evil.example"), Some("null"), Some("https://app.example.evil.example")] {
-        assert_eq!(refused(&publish(origin)), (403, "origin-forbidden".into()), "{origin:?}");
+        assert_problem(&publish(origin), 403, "origin-forbidden");
     }
     let bearer = [("authorization", "Bearer all-token"), ("origin", "https://evil.example")];
     assert_eq!(hub.post("/publish?topic=t", &bearer, b"x").status, 200, "no browser adds a header by itself");
@@ -226,11 +202,11 @@ fn topics_are_shown_to_who_may_see_them_and_changed_by_operators() {
     assert_eq!(listed("reader", "limit=1&after=jobs/1"), (vec!["news".into()], json!(null)));
     for topic in ["secret", "no-such-topic"] {
         let answer = with(&hub, "reader", "GET", &format!("/topics/{topic}"), "");
-        assert_eq!(refused(&answer), (403, "forbidden".into()), "a refusal tells nothing: {topic}");
+        assert_problem(&answer, 403, "forbidden");
     }
     assert_eq!(with(&hub, "reader", "GET", "/topics/news", "").json()["events"], 1);
     for method in ["PUT", "DELETE"] {
-        assert_eq!(refused(&with(&hub, "ci", method, "/topics/jobs/1", "{}")).0, 403);
+        assert_problem(&with(&hub, "ci", method, "/topics/jobs/1", "{}"), 403, "forbidden");
     }
     assert_eq!(with(&hub, "operator", "PUT", "/topics/jobs/1", "{\"retry\":1000}").status, 200);
     assert_eq!(with(&hub, "operator", "DELETE", "/topics/jobs/1", "").status, 204);
@@ -242,7 +218,7 @@ fn the_figures_are_the_operators() {
     for target in ["/admin/stats", "/metrics"] {
         assert_eq!(with(&hub, "operator", "GET", target, "").status, 200, "{target}");
         let answer = with(&hub, "ci", "GET", target, "");
-        assert_eq!(refused(&answer), (403, "forbidden".into()), "{target}");
+        assert_problem(&answer, 403, "forbidden");
         assert!(detail(&answer).contains("admin"), "{}", detail(&answer));
     }
 }
@@ -301,7 +277,7 @@ fn a_page_of_another_site_publishes_nothing_on_a_hub_without_credentials() {
     for (method, target) in [("POST", "/publish?topic=t"), ("PUT", "/topics/t"), ("DELETE", "/topics/t")] {
         for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
             let answer = wire::request(hub.address, method, target, &[("origin", origin)], b"{}");
-            assert_eq!(refused(&answer), (403, "origin-forbidden".into()), "{method} {origin}");
+            assert_problem(&answer, 403, "origin-forbidden");
         }
     }
     assert_eq!(hub.get("/topics").json()["topics"], json!([]));

@@ -4,13 +4,11 @@ use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
-use super::{
-    access::tokens,
-    support::{
-        eventually,
-        hub::Hub,
-        wire::{self, EventStream, Upload},
-    },
+use super::support::{
+    eventually,
+    hub::Hub,
+    tokens,
+    wire::{self, EventStream, Upload},
 };
 
 /// A hub with a file of settings.

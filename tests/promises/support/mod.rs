@@ -5,6 +5,8 @@ pub(crate) mod wire;
 
 use std::time::{Duration, Instant};
 
+use sha2::{Digest, Sha256};
+
 /// How long anything that must happen may take. Far above what it takes, so that only what never happens fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -28,4 +30,17 @@ pub(crate) fn assert_problem(answer: &wire::Answer, status: u16, code: &str) -> 
         assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "no {member}: {problem}");
     }
     problem
+}
+
+/// Static tokens as the configuration wants them: `<name>-token` for each name, with what it opens, as TOML.
+pub(crate) fn tokens(entries: &[(&str, &str)]) -> String {
+    let table = |(name, opens): &(&str, &str)| {
+        let sha256 = sha256(&format!("{name}-token"));
+        format!("{{ name = \"{name}\", sha256 = \"{sha256}\", {opens} }}")
+    };
+    format!("[{}]", entries.iter().map(table).collect::<Vec<_>>().join(", "))
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }

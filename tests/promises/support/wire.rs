@@ -4,6 +4,7 @@ use std::{
     fmt::Write as _,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    time::Instant,
 };
 
 use gapless::event::sse_parser::{Block, Parser};
@@ -322,7 +323,9 @@ impl EventStream {
 
     /// Like [`EventStream::next`]; an error when the connection breaks or nothing comes within patience.
     pub(crate) fn try_next(&mut self) -> io::Result<Option<Message>> {
-        loop {
+        // Keepalives keep the socket from giving up.
+        let given_up = Instant::now() + 3 * PATIENCE;
+        while Instant::now() < given_up {
             while let Some(block) = self.ready.pop_front() {
                 self.retry = block.retry.or(self.retry);
                 if let Some(id) = block.id {
@@ -340,6 +343,7 @@ impl EventStream {
             }
             self.parser.push(&bytes[..read], |block| self.ready.push_back(block.expect("well-formed")));
         }
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// The data of all events until the response ends.
