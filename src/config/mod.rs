@@ -84,9 +84,25 @@ impl Config {
         }
     }
 
+    /// Whether connections speak TLS.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.tls.cert.is_some() || !self.tls.acme.is_empty()
+    }
+
     /// What must hold between keys.
     fn check(&self, resolver: &mut Resolver<'_>) {
-        let Self { hub, stream, http, publish, .. } = self;
+        let Self { hub, stream, http, publish, tls, .. } = self;
+        resolver.require(
+            tls.cert.is_some() == tls.key.is_some(),
+            &["tls.cert", "tls.key"],
+            "one goes with the other; name the certificate's chain and its private key",
+        );
+        resolver.require(
+            tls.acme.is_empty() || (tls.cert.is_none() && tls.key.is_none()),
+            &["tls.acme", "tls.cert", "tls.key"],
+            "a certificate is either in files or asked for; leave out the one or the other",
+        );
         resolver.require(
             hub.open || hub.listen.ip().to_canonical().is_loopback(),
             &["listen", "open"],
