@@ -115,8 +115,14 @@ pub(crate) fn connect(root: &[u8], address: SocketAddr, protocol: &str) -> std::
 
 /// Reads a chunked body until `end` is in it; the data, without the chunks.
 pub(crate) fn chunks_until(reader: &mut impl BufRead, end: &str) -> String {
-    let mut all = Vec::new();
-    while !String::from_utf8_lossy(&all).contains(end) {
+    let (mut all, mut looked) = (Vec::new(), 0);
+    loop {
+        // What was looked at before is not looked at again, but for where `end` may have begun.
+        let from: usize = usize::saturating_sub(looked, end.len());
+        if String::from_utf8_lossy(&all[from..]).contains(end) {
+            break;
+        }
+        looked = all.len();
         let mut size = String::new();
         reader.read_line(&mut size).unwrap();
         let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
