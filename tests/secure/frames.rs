@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
+    time::Instant,
 };
 
 use crate::support::PATIENCE;
@@ -42,6 +43,8 @@ pub(crate) struct Frames<S> {
     pub(crate) bodies: BTreeMap<u32, Vec<u8>>,
     /// Streams for which no room is given.
     pub(crate) stalled: Vec<u32>,
+    /// Until when all of it must be over: a connection that goes on for ever is no test.
+    pub(crate) deadline: Instant,
 }
 
 /// The bytes of a frame.
@@ -90,7 +93,12 @@ impl<S: Read + Write> Frames<S> {
     /// Says the preface.
     pub(crate) fn new(mut io: S) -> Self {
         io.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, b"")].concat()).unwrap();
-        Self { io, bodies: BTreeMap::new(), stalled: Vec::new() }
+        Self::begun(io)
+    }
+
+    /// Goes on with a connection whose preface was said.
+    pub(crate) fn begun(io: S) -> Self {
+        Self { io, bodies: BTreeMap::new(), stalled: Vec::new(), deadline: Instant::now() + PATIENCE }
     }
 
     pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
@@ -104,6 +112,7 @@ impl<S: Read + Write> Frames<S> {
 
     /// The next frame, whatever it is.
     pub(crate) fn read(&mut self) -> io::Result<Frame> {
+        assert!(Instant::now() < self.deadline, "it never comes");
         let mut start = [0; 9];
         self.io.read_exact(&mut start)?;
         let size = u32::from_be_bytes([0, start[0], start[1], start[2]]);

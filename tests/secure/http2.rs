@@ -71,8 +71,7 @@ fn the_preface_may_come_byte_by_byte() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     socket.write_all(&frames::frame(SETTINGS, 0, 0, b"")).unwrap();
-    let stalled = Vec::new();
-    let mut frames = Frames { io: socket, bodies: std::collections::BTreeMap::new(), stalled };
+    let mut frames = Frames::begun(socket);
     frames.get(1, "/healthz");
     assert_eq!(frames.next().payload[0], OK);
     // A method that begins like it, and all others, are HTTP/1.1.
