@@ -26,6 +26,10 @@ use crate::{
         operators::rates::Rates,
         policy::{Policies, Policy},
         server,
+        tls::{
+            Tls,
+            acme::{Acme, Order},
+        },
         visitor::credential::Places,
     },
     hub::{Hub, HubConfig, board::Board, run::Portion},
@@ -52,6 +56,9 @@ pub enum AppError {
     /// What the configuration says about credentials cannot be used.
     #[error("the credentials cannot be used")]
     Access,
+    /// The certificate, or what should get one, cannot be used.
+    #[error("TLS: {}", .0.join("; "))]
+    Tls(Vec<String>),
     /// The system refuses threads.
     #[error("cannot start: {0}")]
     Thread(#[from] io::Error),
@@ -92,6 +99,14 @@ pub fn serve(
     Ok(running.wait(reload))
 }
 
+/// What can only be known by looking: whether the certificate can be used.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn check(config: &Config) -> Result<(), AppError> {
+    files(config).transpose().map(drop)
+}
+
 /// Opens the store and starts a thread for each shard.
 ///
 /// # Errors
@@ -102,6 +117,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
     let board = Board::new(shards, &hub_config);
     let engine = open_engine(config, &board)?;
     let hub = Hub::new(Arc::clone(&engine), board, hub_config);
+    let tls = tls(config, drain)?;
     let door = Arc::new(Door {
         hub,
         limits: limits(config),
@@ -110,6 +126,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
         inflight: Arc::new(Semaphore::new(config.publish.inflight_bytes)),
         drain: drain.clone(),
         rates: Rates::default(),
+        tls,
     });
     let listeners = listeners(config.hub.listen, shards)?;
     let address = listeners[0].local_addr()?;
@@ -265,6 +282,30 @@ fn policy(config: &Config) -> Result<Policy, AppError> {
     })
 }
 
+/// The certificate in files, when it is in files.
+fn files(config: &Config) -> Option<Result<Tls, AppError>> {
+    let (cert, key) = config.tls.cert.as_ref().zip(config.tls.key.as_ref())?;
+    Some(Tls::files(cert, key).map_err(AppError::Tls))
+}
+
+fn tls(config: &Config, drain: &Drain) -> Result<Option<Tls>, AppError> {
+    let Config { tls, hub, .. } = config;
+    if tls.acme.is_empty() {
+        return files(config).transpose();
+    }
+    let acme = Acme::new(&Order {
+        domains: &tls.acme,
+        contact: &tls.acme_contact,
+        directory: &tls.acme_directory,
+        roots: tls.acme_roots.as_deref(),
+        cache: hub.data.join("acme"),
+    });
+    let acme = acme.map_err(|problem| AppError::Tls(vec![problem]))?;
+    let tls = Tls::acme(&acme);
+    acme.run(drain.clone())?;
+    Ok(Some(tls))
+}
+
 fn limits(config: &Config) -> Limits {
     let Config { stream, http, publish, .. } = config;
     Limits {
@@ -274,6 +315,7 @@ fn limits(config: &Config) -> Limits {
         header_line_bytes: http.header_line_bytes,
         headers_bytes: http.header_bytes,
         header_timeout: http.header_timeout,
+        h2_streams: u32::try_from(http.h2_streams).unwrap_or(u32::MAX),
         inflight_bytes: publish.inflight_bytes,
         body_timeout: http.body_timeout,
         write_timeout: stream.write_timeout,

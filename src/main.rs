@@ -50,7 +50,8 @@ fn serve(config: &Config, effective: &Effective, flags: &Flags) -> ExitCode {
         }
     };
     let reload = Reload { asked, before: effective, read: &|| config::load(flags) };
-    match app::serve(config, &drain, &reload, greet) {
+    let scheme = if config.speaks_tls() { "https" } else { "http" };
+    match app::serve(config, &drain, &reload, |address| greet(scheme, address)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             complain(error);
@@ -60,22 +61,28 @@ fn serve(config: &Config, effective: &Effective, flags: &Flags) -> ExitCode {
 }
 
 /// Where to look, for whoever has just started a hub for the first time.
-fn greet(address: SocketAddr) {
+fn greet(scheme: &str, address: SocketAddr) {
     let mut out = std::io::stdout().lock();
     // Nobody reading is no reason not to serve.
     let _ = writeln!(
         out,
-        "gapless listening on http://{address}\n\n\
-         \x20 page       http://{address}/\n\
-         \x20 publish    curl -d 'Hello' 'http://{address}/publish?topic=demo'\n\
-         \x20 subscribe  curl -N 'http://{address}/events?topic=demo&from=earliest'"
+        "gapless listening on {scheme}://{address}\n\n\
+         \x20 page       {scheme}://{address}/\n\
+         \x20 publish    curl -d 'Hello' '{scheme}://{address}/publish?topic=demo'\n\
+         \x20 subscribe  curl -N '{scheme}://{address}/events?topic=demo&from=earliest'"
     );
     let _ = out.flush();
 }
 
 fn configured(flags: &Flags, next: impl FnOnce(Config, Effective) -> ExitCode) -> ExitCode {
     match config::load(flags) {
-        Ok((config, effective)) => next(config, effective),
+        Ok((config, effective)) => match app::check(&config) {
+            Ok(()) => next(config, effective),
+            Err(error) => {
+                complain(error);
+                ExitCode::from(config::EXIT_CODE)
+            }
+        },
         Err(mistakes) => {
             complain(mistakes);
             ExitCode::from(config::EXIT_CODE)

@@ -34,7 +34,7 @@ impl Hub {
         let mut stdout = BufReader::new(process.stdout.take().expect("piped"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("it greets");
-        let address = line.trim_end().rsplit_once("http://").and_then(|(_, address)| address.parse().ok());
+        let address = line.trim_end().rsplit_once("://").and_then(|(_, address)| address.parse().ok());
         // Kept open and read: a process that greets into a closed pipe would be told so.
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         Self { address: address.expect("it greets with its address"), process }

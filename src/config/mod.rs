@@ -91,9 +91,15 @@ impl Config {
         !(tokens.is_empty() && issuers.is_empty() && anyone_publish.is_empty() && anyone_subscribe.is_empty())
     }
 
+    /// Whether connections speak TLS.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.tls.cert.is_some() || !self.tls.acme.is_empty()
+    }
+
     /// What must hold between keys.
     fn check(&self, resolver: &mut Resolver<'_>) {
-        let Self { hub, stream, http, publish, cors, .. } = self;
+        let Self { hub, stream, http, publish, cors, tls, .. } = self;
         for (address, keys) in [(Some(hub.listen), ["listen", "open"]), (self.admin.listen, ["admin.listen", "open"])] {
             let Some(address) = address else { continue };
             resolver.require(
@@ -105,6 +111,16 @@ impl Config {
                 ),
             );
         }
+        resolver.require(
+            tls.cert.is_some() == tls.key.is_some(),
+            &["tls.cert", "tls.key"],
+            "one goes with the other; name the certificate's chain and its private key",
+        );
+        resolver.require(
+            tls.acme.is_empty() || (tls.cert.is_none() && tls.key.is_none()),
+            &["tls.acme", "tls.cert", "tls.key"],
+            "a certificate is either in files or asked for; leave out the one or the other",
+        );
         resolver.require(
             !(cors.credentials && cors.origins.iter().any(|origin| origin == "*")),
             &["cors.origins", "cors.credentials"],

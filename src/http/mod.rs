@@ -3,6 +3,9 @@
 //! | room | idea |
 //! |---|---|
 //! | [`server`] | a core's listener and its connections |
+//! | [`converse`] | one connection: what it speaks, and its requests one by one |
+//! | [`tls`] | certificates, and who renews them |
+//! | [`peer`] | who is at the other end |
 //! | [`wire`] | a socket that knows how long its client has not read |
 //! | [`routes`] | every route in one table |
 //! | [`answer`] | an answer and its body |
@@ -34,12 +37,14 @@ use crate::{
 pub mod accept;
 pub mod answer;
 pub mod body;
+pub mod converse;
 pub mod cors;
 pub mod duration;
 pub mod envelope;
 pub mod events;
 pub mod headers;
 pub mod operators;
+pub mod peer;
 pub mod policy;
 pub mod problem;
 pub mod publish;
@@ -49,6 +54,7 @@ pub mod server;
 pub mod stream;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod topics;
 pub mod visitor;
 pub mod wire;
@@ -59,6 +65,7 @@ use policy::Policies;
 use problem::{Code, Problem};
 use publish::gather::Gather;
 use stream::streams::Streams;
+use tls::Tls;
 use visitor::passes::Passes;
 
 /// What every handler on every core needs.
@@ -77,6 +84,8 @@ pub struct Door {
     pub drain: Drain,
     /// How fast the counters rise.
     pub rates: Rates,
+    /// Its certificate, when it speaks TLS.
+    pub tls: Option<Tls>,
 }
 
 /// What the handlers on one core share. Nothing in it is locked: a connection lives and dies on its core.
@@ -110,6 +119,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Bytes of all publish bodies in memory at most, of all connections.
     pub inflight_bytes: usize,
+    /// Requests at once on one HTTP/2 connection at most.
+    pub h2_streams: u32,
     /// Longest wait for the next bytes of a body.
     pub body_timeout: Duration,
     /// How long a client may leave bytes unread before it is cut.

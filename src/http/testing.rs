@@ -33,6 +33,7 @@ fn limits() -> Limits {
         header_line_bytes: 8192,
         headers_bytes: 65_536,
         header_timeout: Duration::from_secs(10),
+        h2_streams: 4,
         inflight_bytes: 100_000,
         body_timeout: Duration::from_secs(10),
         write_timeout: Duration::from_secs(10),
@@ -61,6 +62,7 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
         policies: Arc::new(Policies::new(policy(Settings::default()))),
         drain: Drain::new(),
         rates: Rates::default(),
+        tls: None,
     };
     (Arc::new(door), store)
 }

@@ -1,7 +1,8 @@
 //! A socket that knows how long its client has not read.
 //!
 //! A stalled client costs a bounded amount (the kernel's send buffer, hyper's, one page of the log), but it should not
-//! cost that for ever. The core's tick asks every wire how long it has been blocked; no wire has a timer of its own.
+//! cost that for ever. The core's tick asks every wire how long it has been blocked; no wire has a timer of its own. The
+//! same list has the streams of HTTP/2 connections, each of which can stall by itself.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,7 +15,7 @@ use std::{
 
 use slab::Slab;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 
@@ -24,21 +25,40 @@ use super::stream::{streams::TICK, takeover::Handover};
 pub struct Wire {
     /// There until it is taken over.
     socket: Option<TcpStream>,
-    state: Rc<State>,
+    /// Bytes that were read to see what they are, and are still to be read.
+    seen: Seen,
+    seat: Seat,
     handover: Rc<Handover>,
-    wires: Rc<Wires>,
-    key: usize,
 }
 
-/// The sockets of one core.
+/// First bytes of a connection, to be read again.
+#[derive(Debug, Default)]
+struct Seen {
+    bytes: [u8; SEEN],
+    from: u8,
+    to: u8,
+}
+
+/// Bytes that can be looked at and read again: the preface of HTTP/2 (RFC 9113, section 3.4).
+pub const SEEN: usize = 24;
+
+/// What may stall on one core: its sockets, and streams within them.
 #[derive(Debug, Default)]
 pub struct Wires {
     open: RefCell<Slab<Rc<State>>>,
 }
 
-/// What the core's tick sees of a wire.
+/// A place on the core's list; leaves it when it is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    state: Rc<State>,
+    wires: Rc<Wires>,
+    key: usize,
+}
+
+/// What the core's tick sees of a seat.
 #[derive(Debug, Default)]
-pub struct State {
+struct State {
     blocked: Cell<bool>,
     blocked_ticks: Cell<u32>,
     cut: Cell<bool>,
@@ -49,12 +69,18 @@ impl Wires {
     /// Adds a socket.
     #[must_use]
     pub fn add(self: &Rc<Self>, socket: TcpStream, handover: Rc<Handover>) -> Wire {
-        let state = Rc::new(State::default());
-        let key = self.open.borrow_mut().insert(Rc::clone(&state));
-        Wire { socket: Some(socket), state, handover, wires: Rc::clone(self), key }
+        Wire { socket: Some(socket), seen: Seen::default(), seat: self.seat(), handover }
     }
 
-    /// Counts a tick and cuts the wires that have been blocked for longer than `limit`. Answers with how many.
+    /// Adds whatever may stall.
+    #[must_use]
+    pub fn seat(self: &Rc<Self>) -> Seat {
+        let state = Rc::new(State::default());
+        let key = self.open.borrow_mut().insert(Rc::clone(&state));
+        Seat { state, wires: Rc::clone(self), key }
+    }
+
+    /// Counts a tick and cuts what has been blocked for longer than `limit`. Answers with how many.
     pub fn tick(&self, limit: Duration) -> u64 {
         let mut cut = 0;
         for (_, state) in self.open.borrow().iter().filter(|(_, state)| state.blocked.get() && !state.cut.get()) {
@@ -71,11 +97,73 @@ impl Wires {
     }
 }
 
+impl Seat {
+    /// Nothing is taken from it at the moment; the task to wake when it is cut.
+    pub fn block(&self, cx: &Context<'_>) {
+        self.state.blocked.set(true);
+        let mut waker = self.state.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Something was taken from it, or nothing is offered.
+    pub fn flow(&self) {
+        self.state.blocked.set(false);
+        self.state.blocked_ticks.set(0);
+    }
+
+    /// Whether it was blocked for too long.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.state.cut.get()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.wires.open.borrow_mut().remove(self.key);
+    }
+}
+
 impl Wire {
     /// The socket, for another to go on with.
     #[must_use]
     pub fn into_socket(mut self) -> TcpStream {
         self.socket.take().expect("taken once")
+    }
+
+    /// Reads until the first bytes are other than `expected`, or all of it. Answers with whether they are. What was read
+    /// is read again. `expected` has at most [`SEEN`] bytes. Cancel safe.
+    ///
+    /// # Errors
+    /// When the socket fails, or ends before.
+    pub async fn begins_with(&mut self, expected: &[u8]) -> io::Result<bool> {
+        let socket = self.socket.as_mut().expect("not taken");
+        let Seen { bytes, to, .. } = &mut self.seen;
+        loop {
+            let have = usize::from(*to);
+            if bytes[..have] != expected[..have] || have == expected.len() {
+                return Ok(have == expected.len() && bytes[..have] == *expected);
+            }
+            let read = socket.read(&mut bytes[have..expected.len()]).await?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            *to += u8::try_from(read).expect("no more than SEEN bytes");
+        }
+    }
+
+    /// The first byte, which stays to be read. Cancel safe.
+    ///
+    /// # Errors
+    /// When the socket fails, or ends before.
+    pub async fn first_byte(&self) -> io::Result<u8> {
+        let mut byte = [0];
+        match self.socket.as_ref().expect("not taken").peek(&mut byte).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(byte[0]),
+        }
     }
 
     fn socket(&mut self) -> Pin<&mut TcpStream> {
@@ -84,27 +172,28 @@ impl Wire {
 
     /// Notes whether the client takes bytes; a cut wire fails.
     fn note<T>(&self, cx: &Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if self.state.cut.get() {
+        if self.seat.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        self.state.blocked.set(result.is_pending());
         if result.is_pending() {
-            *self.state.waker.borrow_mut() = Some(cx.waker().clone());
+            self.seat.block(cx);
         } else {
-            self.state.blocked_ticks.set(0);
+            self.seat.flow();
         }
         result
     }
 }
 
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.wires.open.borrow_mut().remove(self.key);
-    }
-}
-
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Seen { bytes, from, to } = &mut self.seen;
+        if from < to {
+            let seen = &bytes[usize::from(*from)..usize::from(*to)];
+            let read = seen.len().min(buf.remaining());
+            buf.put_slice(&seen[..read]);
+            *from += u8::try_from(read).expect("no more than SEEN bytes");
+            return Poll::Ready(Ok(()));
+        }
         self.socket().poll_read(cx, buf)
     }
 }

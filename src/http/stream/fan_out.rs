@@ -8,10 +8,6 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use rustix::{
-    io::Errno,
-    net::{SendFlags, send},
-};
 use tokio::task::yield_now;
 
 use super::{
@@ -129,16 +125,19 @@ impl Round<'_> {
             }
             let Some(run) = &self.next else { return true };
             let bytes = line.language.framed(run);
-            let sent = match send(&line.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Err(Errno::INTR) => continue,
-                Err(_) => return false,
-                Ok(sent) => sent,
-            };
+            let Ok(sent) = line.socket.send(bytes) else { return false };
+            // With nothing taken the cursor stays, so that the stream's task finds it where the client is.
+            if sent == 0 {
+                return false;
+            }
             line.cursor = run.last();
             self.events += run.frames().len() as u64;
             self.bytes += bytes.len() as u64;
             if sent < bytes.len() {
                 line.rest = Some(Box::new(bytes.slice(sent..)));
+                return false;
+            }
+            if line.socket.is_behind() {
                 return false;
             }
         }

@@ -1,4 +1,4 @@
-//! A stream on a plain HTTP/1.1 connection that was taken over from hyper: a socket, a cursor and a small task.
+//! A stream on an HTTP/1.1 connection that was taken over from hyper: a socket, a cursor and a small task.
 //!
 //! At the ring's end the task sleeps and [`fan_out`](super::fan_out) sends for it. It wakes for everything else: to catch
 //! up, to wait for a slow client, to say that it is there, and to end.
@@ -11,12 +11,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
-use tokio::net::TcpStream;
+use bytes::Bytes;
 
 use super::{
     language::Language,
     piece,
+    socket::Socket,
     streams::{Enrolled, Stance},
     telling::Telling,
 };
@@ -28,7 +28,7 @@ const PIECES: usize = 8;
 /// What the fan-out needs of a stream to send for it.
 #[derive(Debug)]
 pub struct Line {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     pub(super) language: Language,
     /// The last event sent, while the fan-out sends.
     pub(super) cursor: Seq,
@@ -58,7 +58,7 @@ pub struct Stream<T> {
 }
 
 impl Line {
-    pub(super) fn new(socket: TcpStream, language: Language) -> Self {
+    pub(super) fn new(socket: Socket, language: Language) -> Self {
         Self { socket, language, cursor: Seq::ZERO, rest: None, flow: Flow::Open }
     }
 
@@ -75,48 +75,21 @@ impl Line {
         std::mem::replace(&mut self.flow, Flow::Cut) != Flow::Cut
     }
 
-    /// Whether the client has hung up. It has nothing more to say: what it sends is dropped.
-    fn hung_up(&self, cx: &mut Context<'_>) -> bool {
-        let mut junk = [0; 1024];
-        for _ in 0..PIECES {
-            let Poll::Ready(ready) = self.socket.poll_read_ready(cx) else { return false };
-            match ready.and_then(|()| self.socket.try_read(&mut junk)) {
-                Ok(0) => return true,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return true,
-            }
-        }
-        cx.waker().wake_by_ref();
-        false
-    }
-
-    /// Sends all of `bytes`.
+    /// Sends all of `bytes`, and what the fan-out could not.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes, now: u32) -> Poll<io::Result<()>> {
-        while !bytes.is_empty() {
-            let Poll::Ready(ready) = self.socket.poll_write_ready(cx) else {
-                if self.flow == Flow::Open {
-                    self.flow = Flow::Stalled(now);
-                }
-                return Poll::Pending;
-            };
-            match ready.and_then(|()| self.socket.try_write(bytes)) {
-                Ok(sent) => {
-                    bytes.advance(sent);
-                    self.flow = Flow::Open;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        let Self { socket, flow, .. } = self;
+        let polled = socket.poll_send(cx, bytes, || *flow = Flow::Open);
+        if polled.is_pending() && *flow == Flow::Open {
+            *flow = Flow::Stalled(now);
         }
-        Poll::Ready(Ok(()))
+        polled
     }
 }
 
 impl<T> Stream<T> {
     /// Goes on with a stream whose head was sent on `socket`.
     #[must_use]
-    pub fn new(telling: Telling, socket: TcpStream, held: T) -> Self {
+    pub fn new(telling: Telling, socket: Socket, held: T) -> Self {
         let streams = Rc::clone(&telling.core().streams);
         let line = Line::new(socket, telling.language);
         let enrolled = streams.enroll_line(telling.subscription().feed(), telling.expires(), line);
@@ -131,7 +104,7 @@ impl<T> Stream<T> {
         let silent = member.polled(cx);
         member.stance = Stance::Busy;
         let line = member.line.as_mut().expect("enrolled with one");
-        if line.flow == Flow::Cut || line.hung_up(cx) {
+        if line.flow == Flow::Cut || line.socket.hung_up(cx) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         telling.sent(line.cursor);
@@ -140,11 +113,12 @@ impl<T> Stream<T> {
         }
         let mut silent = silent;
         for _ in 0..PIECES {
-            if !unsent.is_empty() {
+            if !unsent.is_empty() || line.socket.is_behind() {
                 ready!(line.poll_write(cx, unsent, now))?;
                 silent = false;
             }
             if *over {
+                line.socket.farewell();
                 return Poll::Ready(Ok(()));
             }
             match telling.poll(cx, silent) {

@@ -6,6 +6,7 @@
 //! | [`language`] | what an event, a gap and an end are in SSE and NDJSON |
 //! | [`piece`] | bytes that can be sent as they are |
 //! | [`streams`] | a shard's open streams |
+//! | [`socket`] | where a stream's bytes go, in the clear or within TLS |
 //! | [`fan_out`] | the hot loop: sends the news to all who are at the ring's end |
 //! | [`takeover`] | hyper writes the head, and then lets go |
 //! | [`mod@line`] | a stream on a socket of its own |
@@ -16,6 +17,7 @@ pub mod fan_out;
 pub mod language;
 pub mod line;
 pub mod piece;
+pub mod socket;
 pub mod streams;
 pub mod takeover;
 pub mod telling;

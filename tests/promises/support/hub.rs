@@ -35,9 +35,14 @@ impl Hub {
 
     /// A hub with a fresh store and these arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", arguments)
+    }
+
+    /// The same at an address of the caller's choice.
+    pub(crate) fn start_at(listen: &str, arguments: &[&str]) -> Self {
         let store = Arc::new(tempfile::tempdir().expect("a directory"));
         let arguments = arguments.iter().map(|&argument| argument.into()).collect();
-        Self::spawn(store, arguments, "127.0.0.1:0")
+        Self::spawn(store, arguments, listen)
     }
 
     fn spawn(store: Arc<TempDir>, arguments: Vec<String>, listen: &str) -> Self {
@@ -63,7 +68,8 @@ impl Hub {
         let mut stdout = BufReader::new(process.stdout.take().expect("piped"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("readable");
-        let address = line.trim_end().strip_prefix("gapless listening on http://").and_then(|text| text.parse().ok());
+        let place = line.trim_end().strip_prefix("gapless listening on ").and_then(|url| url.split_once("://"));
+        let address = place.and_then(|(_, address)| address.parse().ok());
         let address = address.unwrap_or_else(|| {
             std::thread::sleep(std::time::Duration::from_millis(200));
             panic!("it said {line:?} and logged {}", log.lock())

@@ -1,0 +1,123 @@
+//! One connection from its first byte to its last.
+//!
+//! | room | idea |
+//! |---|---|
+//! | this file | who has come, and which protocol they speak |
+//! | `opening` | the first bytes: TLS, plain HTTP, the preface of HTTP/2 |
+//! | [`channel`] | bytes to and fro, in the clear or not |
+//! | `http1` | one request after another, until a stream takes the connection |
+//! | `http2` | requests side by side, and the bounds of that |
+//! | `tasks` | the requests of an HTTP/2 connection, each of which can be cut alone |
+//! | `flowing` | a body that knows whether it is taken |
+
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+use socket2::SockRef;
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{Beyond, Core, Door, peer::Peer, routes::Routes, stream::takeover::Handover, wire::Wires};
+use crate::lifecycle::Guard;
+
+pub mod channel;
+mod flowing;
+mod http1;
+mod http2;
+mod opening;
+mod tasks;
+
+use opening::Opened;
+
+/// Bytes the kernel may hold for a client that does not read. Left to itself it takes up to 4 MiB a socket
+/// (`tcp_wmem`), and a stalled client would not be noticed before.
+const SEND_BUFFER: usize = 256 << 10;
+
+/// How long a connection that has asked for nothing yet may still do so when the hub drains: its request may be on its
+/// way, or just written.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// What all connections of a core share.
+pub struct House {
+    /// The core.
+    pub core: Rc<Core>,
+    /// What may stall on it.
+    pub wires: Rc<Wires>,
+    /// Where requests lead to.
+    pub routes: Rc<Routes>,
+}
+
+/// A connection, whatever it speaks.
+struct Guest {
+    house: House,
+    peer: Peer,
+    open: Open,
+    busy: Guard,
+}
+
+/// Counts a connection for as long as it lives.
+struct Open {
+    door: Arc<Door>,
+    /// There was no room for it. Said of the newcomer, so that whoever was there before is served on.
+    beyond: bool,
+}
+
+/// Serves a connection that comes from `address` until its end. It counts from the start, so that handshakes in progress
+/// are bounded as connections are.
+pub async fn converse(house: House, socket: TcpStream, address: SocketAddr) {
+    let door = Arc::clone(&house.core.door);
+    let (open, busy) = (Open::new(&door), door.drain.guard());
+    let (limits, drain) = (&door.limits, &door.drain);
+    // Failing to set an option only makes the connection slower, or its end later.
+    let _ = socket.set_nodelay(true);
+    let _ = SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
+    // A client that has vanished acknowledges nothing, and the kernel would go on trying for a quarter of an hour.
+    // Twice, so that one that is there and does not read is cut by us, and counted.
+    let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(limits.write_timeout * 2));
+    let handover = Rc::<Handover>::default();
+    let wire = house.wires.add(socket, Rc::clone(&handover));
+    // Boxed, because what a handshake needs is not needed for long.
+    let opening = Box::pin(timeout(limits.header_timeout, opening::open(door.tls.as_ref(), wire)));
+    let opened = tokio::select! {
+        opened = opening => opened,
+        () = async { drain.begun().await; tokio::time::sleep(FIRST_REQUEST).await } => return,
+    };
+    let Ok(Some(opened)) = opened else { return };
+    let peer = Peer { address, secure: door.tls.is_some() };
+    let guest = Guest { house, peer, open, busy };
+    match opened {
+        Opened::Http1(channel) => Box::pin(http1::serve(guest, channel, handover)).await,
+        Opened::Http2(channel) => Box::pin(http2::serve(guest, channel)).await,
+    }
+}
+
+impl Guest {
+    /// Tells a request's handlers about its connection.
+    fn introduce(&self, request: &mut http::Extensions) {
+        request.insert(self.peer);
+        if self.open.beyond {
+            request.insert(Beyond);
+        }
+    }
+}
+
+/// Waits, while the hub drains, until a connection need not be read any more. hyper hangs up at once on one that has
+/// asked for nothing, and would leave a newcomer without the word to come back.
+async fn last_request(asked: bool) {
+    if !asked {
+        tokio::time::sleep(FIRST_REQUEST).await;
+    }
+}
+
+impl Open {
+    fn new(door: &Arc<Door>) -> Self {
+        let stats = door.hub.stats();
+        stats.connections.add(1);
+        stats.connections_total.add(1);
+        Self { beyond: stats.connections.get() > door.limits.connections as u64, door: Arc::clone(door) }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.door.hub.stats().connections.add(-1);
+    }
+}

@@ -1,0 +1,82 @@
+//! The first bytes of a connection: what it speaks.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
+
+use super::channel::Channel;
+use crate::http::{
+    tls::{self, Tls},
+    wire::Wire,
+};
+
+/// What an HTTP/2 connection begins with (RFC 9113, section 3.4). HTTP/1.1 has no method PRI, and the second byte tells.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The first byte of every TLS connection: a record of the handshake (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// What is said to someone who speaks HTTP where TLS is spoken, as nginx and Go do. Bare, because it is no request's
+/// answer.
+const USE_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\
+    content-length: 48\r\n\r\nThis port speaks TLS: use https:// in its place.";
+
+/// How long, and how many bytes, someone is listened to who was told so: what is unread when a socket is closed takes the
+/// answer with it.
+const LINGER: (Duration, u64) = (Duration::from_secs(1), 64 << 10);
+
+/// A connection whose protocol is known.
+pub(super) enum Opened {
+    Http1(Channel),
+    Http2(Channel),
+}
+
+/// Finds out what a connection speaks; `None` when it is nothing that could be served. The caller bounds the time. Not
+/// cancel safe: what was read is gone with the connection.
+pub(super) async fn open(tls: Option<&Tls>, wire: Wire) -> Option<Opened> {
+    let opened = match tls {
+        Some(tls) => secure(tls, wire).await,
+        None => plain(wire).await.map(Some),
+    };
+    // Half of the internet's scanners end here, so it is no more than a detail.
+    opened.inspect_err(|error| tracing::debug!(error = %error, "a connection did not begin")).ok().flatten()
+}
+
+async fn plain(mut wire: Wire) -> io::Result<Opened> {
+    let http2 = wire.begins_with(PREFACE).await?;
+    let channel = Channel::Plain(wire);
+    Ok(if http2 { Opened::Http2(channel) } else { Opened::Http1(channel) })
+}
+
+async fn secure(tls: &Tls, mut wire: Wire) -> io::Result<Option<Opened>> {
+    if wire.first_byte().await? != HANDSHAKE {
+        wire.write_all(USE_TLS).await?;
+        wire.shutdown().await?;
+        let mut rest = wire.take(LINGER.1);
+        let _ = timeout(LINGER.0, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+        return Ok(None);
+    }
+    let stream = tls.accept(wire).await?;
+    let protocol = stream.get_ref().1.alpn_protocol();
+    Ok(match protocol {
+        Some(tls::HTTP2) => Some(Opened::Http2(Channel::Secure(Box::new(stream)))),
+        // The handshake was all that the certificate authority came for.
+        Some(tls::ACME) => None,
+        _ => Some(Opened::Http1(Channel::Secure(Box::new(stream)))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_to_use_tls_is_as_long_as_it_says() {
+        let text = std::str::from_utf8(USE_TLS).expect("ASCII");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+    }
+}

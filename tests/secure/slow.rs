@@ -1,0 +1,68 @@
+//! Whoever takes too long to say what it wants is hung up on, and nobody else notices.
+
+use std::{io::Write, net::TcpStream, time::Duration};
+
+use crate::{
+    frames::{self, CONTINUATION, HEADERS, PREFACE, frame},
+    support::{PATIENCE, eventually, hub::Hub, wire},
+    trust::Trust,
+};
+
+/// Sends byte by byte, more slowly than the hub waits, until it hangs up.
+fn drip(socket: &mut TcpStream, bytes: &[u8], mut meanwhile: impl FnMut()) {
+    socket.set_nodelay(true).unwrap();
+    let mut bytes = bytes.iter().cycle();
+    eventually("it is hung up on", || {
+        std::thread::sleep(Duration::from_millis(200));
+        meanwhile();
+        socket.write_all(&[*bytes.next().unwrap()]).is_err()
+    });
+}
+
+#[test]
+fn a_preface_that_drips_is_cut() {
+    let hub = Hub::start_with(&["--http-header-timeout", "2s"]);
+    let mut stream = hub.watch("topic=t");
+    drip(&mut TcpStream::connect(hub.address).unwrap(), &PREFACE[..20], || {
+        hub.publish("t", "x");
+        assert_eq!(stream.data(1), ["x"]);
+    });
+}
+
+#[test]
+fn a_handshake_that_drips_is_cut() {
+    let trust = Trust::new();
+    let hub = trust.hub(&["--http-header-timeout", "2s"]);
+    // A record that announces far more than will come.
+    let mut hello = vec![22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+    hello.extend([7; 500]);
+    drip(&mut TcpStream::connect(hub.address).unwrap(), &hello, || Trust::publish(hub.address, "t", "x"));
+    let silent = wire::send(hub.address, b"");
+    assert!(wire::drained(&silent).is_empty(), "nor is silence waited for");
+}
+
+#[test]
+fn a_head_that_drips_is_cut() {
+    let hub = Hub::start_with(&["--http-header-timeout", "2s"]);
+    let mut frames = frames::plain(hub.address);
+    frames.send(HEADERS, 0, 1, &frames::head("GET", "/topics", &[]));
+    let pieces: Vec<u8> = (0..100).flat_map(|_| frame(CONTINUATION, 0, 1, b"\x00\x01x\x01y")).collect();
+    drip(&mut frames.io, &pieces, || drop(hub.publish("t", "x")));
+}
+
+#[test]
+fn a_connection_without_a_request_is_closed_and_one_with_a_stream_is_not() {
+    let hub = Hub::start_with(&["--http-header-timeout", "1s"]);
+    hub.publish("t", "in use");
+    let mut stream = frames::plain(hub.address);
+    stream.get(1, "/events?topic=t");
+    hub.heard_by("t", 1);
+    let mut idle = frames::plain(hub.address);
+    idle.get(1, "/topics");
+    assert_eq!(idle.end(), Some(0), "told so, in order");
+    let silent = wire::send(hub.address, &[PREFACE, &frame(frames::SETTINGS, 0, 0, b"")].concat());
+    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    wire::drained(&silent);
+    hub.publish("t", "x");
+    stream.until(|bodies| bodies.get(&1).is_some_and(|body| body.ends_with(b"data: x\n\n")));
+}
