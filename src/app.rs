@@ -12,7 +12,7 @@ use tokio::{runtime, sync::Semaphore, task::LocalSet};
 
 use crate::{
     access::{Access, Grant, Settings},
-    config::{Config, kinds::Engine as EngineKind},
+    config::{Config, kinds::Engine as EngineKind, names::Forwarded},
     engine::{
         Engine,
         log::{LogConfig, LogEngine, Store, clerk},
@@ -22,6 +22,7 @@ use crate::{
     event::Millis,
     http::{
         Door, Limits,
+        forwarded::{Header, Proxies},
         operators::rates::Rates,
         policy::{Policies, Policy},
         server,
@@ -191,7 +192,7 @@ fn hub_config(config: &Config) -> HubConfig {
 }
 
 fn policy(config: &Config) -> Result<Policy, AppError> {
-    let Config { access, .. } = config;
+    let Config { access, http, .. } = config;
     let settings = Settings {
         tokens: access.tokens.clone(),
         issuers: access.issuers.clone(),
@@ -203,7 +204,14 @@ fn policy(config: &Config) -> Result<Policy, AppError> {
         revoked: access.revoked.clone(),
         leeway: access.leeway,
     };
-    Ok(Policy { access: Access::new(settings).map_err(|_| AppError::Access)? })
+    let header = match http.forwarded {
+        Forwarded::XForwardedFor => Header::XForwardedFor,
+        Forwarded::Forwarded => Header::Forwarded,
+    };
+    Ok(Policy {
+        access: Access::new(settings).map_err(|_| AppError::Access)?,
+        proxies: Proxies::new(http.trusted_proxies.iter().copied(), header),
+    })
 }
 
 fn limits(config: &Config) -> Limits {

@@ -6,6 +6,7 @@
 //! | [`wire`] | a socket that knows how long its client has not read |
 //! | [`routes`] | every route in one table |
 //! | [`answer`] | an answer and its body |
+//! | [`forwarded`] | the client's address behind trusted proxies |
 //! | [`policy`] | whom the hub trusts: what a reload may change |
 //! | [`problem`] | every error's code and status |
 //! | [`query`] | a query string as browsers write it |
@@ -34,6 +35,7 @@ pub mod body;
 pub mod duration;
 pub mod envelope;
 pub mod events;
+pub mod forwarded;
 pub mod operators;
 pub mod policy;
 pub mod problem;

@@ -7,6 +7,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 
+use super::forwarded::Proxies;
 use crate::access::Access;
 
 /// Whom the hub trusts, and with how much. Never changes: a reload makes another one.
@@ -14,6 +15,8 @@ use crate::access::Access;
 pub struct Policy {
     /// Credentials.
     pub access: Access,
+    /// Who may say whom a request comes from.
+    pub proxies: Proxies,
 }
 
 /// The policy in force.

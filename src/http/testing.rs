@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     Answer, Door, Limits,
+    forwarded::Proxies,
     operators::rates::Rates,
     policy::{Policies, Policy},
 };
@@ -56,7 +57,10 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
         started: std::time::Instant::now(),
         inflight: Arc::new(Semaphore::new(limits.inflight_bytes)),
         limits,
-        policies: Policies::new(Policy { access: Access::new(Settings::default()).expect("open") }),
+        policies: Policies::new(Policy {
+            access: Access::new(Settings::default()).expect("open"),
+            proxies: Proxies::default(),
+        }),
         drain: Drain::new(),
         rates: Rates::default(),
     };
