@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    num::NonZeroU32,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Instant, SystemTime},
@@ -25,6 +26,7 @@ use crate::{
         forwarded::{Header, Proxies},
         operators::rates::Rates,
         policy::{Policies, Policy},
+        quota::{Allowance, Allowances, Quotas},
         server,
     },
     hub::{Hub, HubConfig, board::Board, run::Portion},
@@ -89,6 +91,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
         hub,
         limits: limits(config),
         policies: Policies::new(policy(config)?),
+        quotas: Quotas::new(&allowances(config)),
         started: Instant::now(),
         inflight: Arc::new(Semaphore::new(config.publish.inflight_bytes)),
         drain: drain.clone(),
@@ -212,6 +215,29 @@ fn policy(config: &Config) -> Result<Policy, AppError> {
         access: Access::new(settings).map_err(|_| AppError::Access)?,
         proxies: Proxies::new(http.trusted_proxies.iter().copied(), header),
     })
+}
+
+fn allowances(config: &Config) -> Allowances {
+    let limits = &config.limits;
+    let count = |limit: Option<usize>| limit.map(|limit| limit as u64);
+    let rate = |limit: Option<u32>| limit.map(|limit| NonZeroU32::new(limit).expect("the keys' ranges begin at 1"));
+    Allowances {
+        address: Allowance {
+            connections: count(limits.address_connections),
+            streams: count(limits.address_streams),
+            events: rate(limits.address_events),
+            bytes: rate(limits.address_bytes),
+            topics: None,
+            bad_credentials: rate(Some(limits.bad_credentials)),
+        },
+        holder: Allowance {
+            streams: count(limits.holder_streams),
+            events: rate(limits.holder_events),
+            bytes: rate(limits.holder_bytes),
+            topics: rate(limits.holder_topics),
+            ..Allowance::default()
+        },
+    }
 }
 
 fn limits(config: &Config) -> Limits {

@@ -7,6 +7,7 @@
 //! | [`routes`] | every route in one table |
 //! | [`answer`] | an answer and its body |
 //! | [`forwarded`] | the client's address behind trusted proxies |
+//! | [`quota`] | what one address, and one holder of a token, may have |
 //! | [`policy`] | whom the hub trusts: what a reload may change |
 //! | [`problem`] | every error's code and status |
 //! | [`query`] | a query string as browsers write it |
@@ -41,6 +42,7 @@ pub mod policy;
 pub mod problem;
 pub mod publish;
 pub mod query;
+pub mod quota;
 pub mod routes;
 pub mod server;
 pub mod stream;
@@ -54,6 +56,7 @@ use operators::rates::Rates;
 use policy::Policies;
 use problem::{Code, Problem};
 use publish::gather::Gather;
+use quota::Quotas;
 use stream::streams::Streams;
 
 /// What every handler on every core needs.
@@ -64,6 +67,8 @@ pub struct Door {
     pub limits: Limits,
     /// Whom it trusts.
     pub policies: Policies,
+    /// What everybody has open and has used.
+    pub quotas: Quotas,
     /// When the process began to serve.
     pub started: std::time::Instant,
     /// Bytes of publish bodies being read or waiting for their commit, in units of one byte.

@@ -12,6 +12,7 @@ use super::{
     forwarded::Proxies,
     operators::rates::Rates,
     policy::{Policies, Policy},
+    quota::{Allowances, Quotas},
 };
 use crate::{
     access::{Access, Settings},
@@ -61,6 +62,7 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
             access: Access::new(Settings::default()).expect("open"),
             proxies: Proxies::default(),
         }),
+        quotas: Quotas::new(&Allowances::default()),
         drain: Drain::new(),
         rates: Rates::default(),
     };
