@@ -257,3 +257,60 @@ fn limits(config: &Config) -> Limits {
         keepalive: stream.keepalive,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+    use crate::config::{Flags, load};
+
+    fn config(flags: &[&str]) -> Config {
+        let command = Flags::augment_args(Command::new("gapless"));
+        let matches = command.get_matches_from([&["gapless"], flags].concat());
+        load(&Flags::from_arg_matches(&matches).expect("flags")).expect("sound").0
+    }
+
+    #[test]
+    fn each_limit_is_what_its_key_says() {
+        let some = NonZeroU32::new;
+        let bad_credentials = |n| Allowance { bad_credentials: some(n), ..Allowance::default() };
+        let want = Allowances { address: bad_credentials(20), holder: Allowance::default() };
+        assert_eq!(allowances(&config(&[])), want, "the defaults");
+
+        let all = config(&[
+            "--limits-address-connections=1",
+            "--limits-address-streams=2",
+            "--limits-address-events=3",
+            "--limits-address-bytes=4KiB",
+            "--limits-holder-streams=5",
+            "--limits-holder-events=6",
+            "--limits-holder-bytes=7KiB",
+            "--limits-holder-topics=8",
+            "--limits-bad-credentials=9",
+        ]);
+        let address = Allowance {
+            connections: Some(1),
+            streams: Some(2),
+            events: some(3),
+            bytes: some(4096),
+            ..bad_credentials(9)
+        };
+        let holder =
+            Allowance { streams: Some(5), events: some(6), bytes: some(7168), topics: some(8), ..Allowance::default() };
+        assert_eq!(allowances(&all), Allowances { address, holder });
+    }
+
+    #[test]
+    fn the_policy_trusts_the_proxies_that_are_named_and_the_header_that_is_chosen() {
+        let policy = policy(&config(&["--http-trusted-proxies=10.0.0.0/8", "--http-forwarded=forwarded"]));
+        let proxies = policy.expect("sound").proxies;
+        let header = |name: &'static str, text: &str| [(name.parse().expect("a name"), text.parse().expect("text"))];
+        let client = |peer: &str, headers| proxies.client(peer.parse().expect("an address"), &headers).to_string();
+        let theirs = || header("forwarded", "for=198.51.100.7").into_iter().collect();
+        assert_eq!(client("10.0.0.1", theirs()), "198.51.100.7");
+        assert_eq!(client("192.0.2.1", theirs()), "192.0.2.1");
+        let other = header("x-forwarded-for", "198.51.100.7").into_iter().collect();
+        assert_eq!(client("10.0.0.1", other), "10.0.0.1");
+    }
+}

@@ -319,3 +319,31 @@ impl Drop for Seat {
         (self.open)(&self.account).fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use super::*;
+
+    #[test]
+    fn without_limits_nobody_waits_for_a_lock() {
+        let account = |kind| {
+            let common = Arc::new(Common::new(&Allowances::default()));
+            Arc::new(Account::new(kind, false, common))
+        };
+        let (address, holder) = (account(Kind::Address), account(Kind::Holder));
+        let _locks = [address.buckets.lock(), holder.buckets.lock()];
+        let (done, is_done) = mpsc::channel();
+        let (address, holder) = (Arc::clone(&address), Arc::clone(&holder));
+        thread::spawn(move || {
+            address.publish_for(&holder, 1, 1).expect("no limit");
+            holder.topic().expect("no limit");
+            address.bad_credential();
+            address.may_try_credential().expect("no limit");
+            drop([address.connect(), address.stream(), holder.stream()]);
+            done.send(()).expect("somebody waits");
+        });
+        is_done.recv_timeout(Duration::from_secs(30)).expect("nothing was waited for");
+    }
+}

@@ -30,9 +30,9 @@ pub use self::{
 use account::{Common, Kind};
 use table::Table;
 
-/// Addresses told apart at most. An account has 128 bytes and its place in the table up to 80 (hashbrown doubles): 20 MB
-/// together, for some times as many addresses as there can be connections by default. Networks of 64 bits are cheap:
-/// who has a /32 of them could fill any table.
+/// Addresses told apart at most: 15 MB (measured; an account has 128 bytes, its place in the table 33 to 75), for some
+/// times as many as there can be connections by default. Networks of 64 bits are cheap: who has a /32 of them could fill
+/// any table.
 const ADDRESSES: usize = 100_000;
 
 /// Holders told apart at most: 10,000 accounts with names of at most 128 bytes are 4 MB. Unlike addresses, they are
@@ -104,7 +104,7 @@ impl Quotas {
         self.holders.get(name, || name.into())
     }
 
-    /// Forgets who is idle: of the addresses a quarter at a time. To be called about once a second; in between, the tables
+    /// Forgets who is idle: of the addresses an eighth at a time. To be called about once a second; in between, the tables
     /// have their bounds.
     pub fn sweep(&self) {
         let now = self.common.now();

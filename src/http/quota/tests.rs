@@ -32,7 +32,7 @@ fn nth(n: u32) -> IpAddr {
 
 /// As often as it takes to look at everybody.
 fn sweep(quotas: &Quotas) {
-    for _ in 0..4 {
+    for _ in 0..8 {
         quotas.sweep();
     }
 }
