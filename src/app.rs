@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    num::NonZeroU32,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Instant, SystemTime},
@@ -12,7 +13,7 @@ use tokio::{runtime, sync::Semaphore, task::LocalSet};
 
 use crate::{
     access::{Access, Grant, Settings},
-    config::{Config, Effective, Mistakes, kinds::Engine as EngineKind},
+    config::{Config, Effective, Mistakes, kinds::Engine as EngineKind, names::Forwarded},
     engine::{
         Engine,
         log::{LogConfig, LogEngine, Store, clerk},
@@ -23,8 +24,10 @@ use crate::{
     http::{
         Door, Limits,
         cors::Cors,
+        forwarded::{Header, Proxies},
         operators::rates::Rates,
         policy::{Policies, Policy},
+        quota::{Allowance, Allowances, Quotas},
         server,
         tls::{
             Tls,
@@ -122,6 +125,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
         hub,
         limits: limits(config),
         policies: Arc::new(Policies::new(policy(config)?)),
+        quotas: Quotas::new(&allowances(config)),
         started: Instant::now(),
         inflight: Arc::new(Semaphore::new(config.publish.inflight_bytes)),
         drain: drain.clone(),
@@ -257,7 +261,7 @@ fn hub_config(config: &Config) -> HubConfig {
 }
 
 fn policy(config: &Config) -> Result<Policy, AppError> {
-    let Config { access, .. } = config;
+    let Config { access, http, .. } = config;
     let settings = Settings {
         tokens: access.tokens.clone(),
         issuers: access.issuers.clone(),
@@ -269,6 +273,10 @@ fn policy(config: &Config) -> Result<Policy, AppError> {
         revoked: access.revoked.clone(),
         leeway: access.leeway,
     };
+    let header = match http.forwarded {
+        Forwarded::XForwardedFor => Header::XForwardedFor,
+        Forwarded::Forwarded => Header::Forwarded,
+    };
     let access_now = Access::new(settings).map_err(|_| AppError::Access)?;
     Ok(Policy {
         loopback_names: access_now.is_open() && !config.hub.open,
@@ -278,8 +286,32 @@ fn policy(config: &Config) -> Result<Policy, AppError> {
             query_subscribe: access.query_subscribe,
             query_publish: access.query_publish,
         },
+        proxies: Proxies::new(http.trusted_proxies.iter().copied(), header),
         cors: Cors::new(config.cors.origins.clone(), config.cors.credentials, config.cors.max_age),
     })
+}
+
+fn allowances(config: &Config) -> Allowances {
+    let limits = &config.limits;
+    let count = |limit: Option<usize>| limit.map(|limit| limit as u64);
+    let rate = |limit: Option<u32>| limit.map(|limit| NonZeroU32::new(limit).expect("the keys' ranges begin at 1"));
+    Allowances {
+        address: Allowance {
+            connections: count(limits.address_connections),
+            streams: count(limits.address_streams),
+            events: rate(limits.address_events),
+            bytes: rate(limits.address_bytes),
+            topics: None,
+            bad_credentials: rate(Some(limits.bad_credentials)),
+        },
+        holder: Allowance {
+            streams: count(limits.holder_streams),
+            events: rate(limits.holder_events),
+            bytes: rate(limits.holder_bytes),
+            topics: rate(limits.holder_topics),
+            ..Allowance::default()
+        },
+    }
 }
 
 /// The certificate in files, when it is in files.
@@ -322,5 +354,62 @@ fn limits(config: &Config) -> Limits {
         portion: Portion { events: stream.page_events, bytes: stream.page_bytes },
         filters: stream.topics,
         keepalive: stream.keepalive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+    use crate::config::{Flags, load};
+
+    fn config(flags: &[&str]) -> Config {
+        let command = Flags::augment_args(Command::new("gapless"));
+        let matches = command.get_matches_from([&["gapless"], flags].concat());
+        load(&Flags::from_arg_matches(&matches).expect("flags")).expect("sound").0
+    }
+
+    #[test]
+    fn each_limit_is_what_its_key_says() {
+        let some = NonZeroU32::new;
+        let bad_credentials = |n| Allowance { bad_credentials: some(n), ..Allowance::default() };
+        let want = Allowances { address: bad_credentials(20), holder: Allowance::default() };
+        assert_eq!(allowances(&config(&[])), want, "the defaults");
+
+        let all = config(&[
+            "--limits-address-connections=1",
+            "--limits-address-streams=2",
+            "--limits-address-events=3",
+            "--limits-address-bytes=4KiB",
+            "--limits-holder-streams=5",
+            "--limits-holder-events=6",
+            "--limits-holder-bytes=7KiB",
+            "--limits-holder-topics=8",
+            "--limits-bad-credentials=9",
+        ]);
+        let address = Allowance {
+            connections: Some(1),
+            streams: Some(2),
+            events: some(3),
+            bytes: some(4096),
+            ..bad_credentials(9)
+        };
+        let holder =
+            Allowance { streams: Some(5), events: some(6), bytes: some(7168), topics: some(8), ..Allowance::default() };
+        assert_eq!(allowances(&all), Allowances { address, holder });
+    }
+
+    #[test]
+    fn the_policy_trusts_the_proxies_that_are_named_and_the_header_that_is_chosen() {
+        let policy = policy(&config(&["--http-trusted-proxies=10.0.0.0/8", "--http-forwarded=forwarded"]));
+        let proxies = policy.expect("sound").proxies;
+        let header = |name: &'static str, text: &str| [(name.parse().expect("a name"), text.parse().expect("text"))];
+        let client = |peer: &str, headers| proxies.client(peer.parse().expect("an address"), &headers).to_string();
+        let theirs = || header("forwarded", "for=198.51.100.7").into_iter().collect();
+        assert_eq!(client("10.0.0.1", theirs()), "198.51.100.7");
+        assert_eq!(client("192.0.2.1", theirs()), "192.0.2.1");
+        let other = header("x-forwarded-for", "198.51.100.7").into_iter().collect();
+        assert_eq!(client("10.0.0.1", other), "10.0.0.1");
     }
 }

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../fuzz/properties/forwarded.rs"]
+mod forwarded;
 #[path = "../fuzz/properties/last_event_id.rs"]
 mod last_event_id;
 #[path = "../fuzz/properties/publish_envelopes.rs"]
@@ -44,6 +46,11 @@ fn names_and_patterns_are_what_the_rules_say() {
 #[test]
 fn any_text_is_a_cursor_that_resumes_or_is_told() {
     try_each("last_event_id", last_event_id::holds_for);
+}
+
+#[test]
+fn no_client_chooses_its_address() {
+    try_each("forwarded", forwarded::holds_for);
 }
 
 #[test]

@@ -9,6 +9,8 @@
 //! | [`wire`] | a socket that knows how long its client has not read |
 //! | [`routes`] | every route in one table |
 //! | [`answer`] | an answer and its body |
+//! | [`forwarded`] | the client's address behind trusted proxies |
+//! | [`quota`] | what one address, and one holder of a token, may have |
 //! | [`policy`] | whom the hub trusts: what a reload may change |
 //! | [`problem`] | every error's code and status |
 //! | [`visitor`] | who makes a request, and what that opens |
@@ -42,6 +44,7 @@ pub mod cors;
 pub mod duration;
 pub mod envelope;
 pub mod events;
+pub mod forwarded;
 pub mod headers;
 pub mod operators;
 pub mod peer;
@@ -49,6 +52,7 @@ pub mod policy;
 pub mod problem;
 pub mod publish;
 pub mod query;
+pub mod quota;
 pub mod routes;
 pub mod server;
 pub mod stream;
@@ -64,6 +68,7 @@ use operators::rates::Rates;
 use policy::Policies;
 use problem::{Code, Problem};
 use publish::gather::Gather;
+use quota::Quotas;
 use stream::streams::Streams;
 use tls::Tls;
 use visitor::passes::Passes;
@@ -76,6 +81,8 @@ pub struct Door {
     pub limits: Limits,
     /// Whom it trusts.
     pub policies: Arc<Policies>,
+    /// What everybody has open and has used.
+    pub quotas: Quotas,
     /// When the process began to serve.
     pub started: std::time::Instant,
     /// Bytes of publish bodies being read or waiting for their commit, in units of one byte.

@@ -7,7 +7,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 
-use super::{cors::Cors, visitor::credential::Places};
+use super::{cors::Cors, forwarded::Proxies, visitor::credential::Places};
 use crate::access::Access;
 
 /// Whom the hub trusts, and with how much. Never changes: a reload makes another one.
@@ -21,6 +21,8 @@ pub struct Policy {
     pub cors: Cors,
     /// Whether the hub answers to the loopback's names only.
     pub loopback_names: bool,
+    /// Who may say whom a request comes from.
+    pub proxies: Proxies,
 }
 
 /// The policy in force.

@@ -10,8 +10,10 @@ use tokio::sync::Semaphore;
 use super::{
     Answer, Door, Limits,
     cors::Cors,
+    forwarded::Proxies,
     operators::rates::Rates,
     policy::{Policies, Policy},
+    quota::{Allowances, Quotas},
     visitor::{Right, credential::Places},
 };
 use crate::{
@@ -60,6 +62,7 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
         inflight: Arc::new(Semaphore::new(limits.inflight_bytes)),
         limits,
         policies: Arc::new(Policies::new(policy(Settings::default()))),
+        quotas: Quotas::new(&Allowances::default()),
         drain: Drain::new(),
         rates: Rates::default(),
         tls: None,
@@ -73,6 +76,7 @@ pub(super) fn policy(settings: Settings) -> Policy {
         access: Access::new(settings).expect("sound"),
         places: Places { cookie: Some("gapless".into()), query_subscribe: true, query_publish: false },
         cors: Cors::default(),
+        proxies: Proxies::default(),
         loopback_names: false,
     }
 }

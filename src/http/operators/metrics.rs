@@ -1,14 +1,14 @@
 //! `GET /metrics`: every metric with its unit and its help, in Prometheus' text format 0.0.4.
 //!
 //! The same figures as [`super::snapshot`], under the names `gapless_<noun>_<unit>[_total]`. Labels are few and fixed:
-//! states, reasons, codes; never a topic or a client.
+//! states, reasons, codes, limits; never a topic, a client or a holder.
 
 use std::fmt::{Display, Write};
 
 use http::{HeaderValue, header};
 
 use super::{snapshot::Snapshot, stats::LOOK};
-use crate::http::{Answer, Door, full, problem::Problem, visitor::Right};
+use crate::http::{Answer, Door, full, problem::Problem, quota::Limit, visitor::Right};
 
 /// Answers with every metric.
 ///
@@ -84,6 +84,21 @@ fn text(now: &Snapshot) -> String {
         "Requests refused, by their problem's code.",
         "code",
         refused,
+    );
+    let met = |limit: Limit| (limit.as_str(), now.quota_refused_total.get(limit.as_str()).copied().unwrap_or(0));
+    out.many(
+        "counter",
+        "gapless_quota_refused_total",
+        "Times that a limit by address or holder was met.",
+        "limit",
+        Limit::ALL.map(met),
+    );
+    out.many(
+        "gauge",
+        "gapless_quota_accounts",
+        "Client addresses and holders of tokens that are told apart.",
+        "kind",
+        [("address", now.addresses), ("holder", now.holders_known)],
     );
     out.0
 }

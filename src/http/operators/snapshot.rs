@@ -8,12 +8,18 @@ use super::rates::PerSecond;
 use crate::{
     engine::Status,
     event::EventId,
-    http::Door,
+    http::{
+        Door,
+        quota::{Limit, Used},
+    },
     hub::{stats::Stats, top::Busy},
 };
 
 /// Topics of each list of the busiest.
 const TOP: usize = 10;
+
+/// Holders of the list of the busiest: more than topics, because whoever asks looks for one of them.
+const TOP_HOLDERS: usize = 20;
 
 /// The hub's figures. Names ending in `_total` count since the process began; the others are of this moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -60,6 +66,14 @@ pub struct Snapshot {
     pub lapsed_total: u64,
     /// Refused requests, by the code of their problem.
     pub refused_total: BTreeMap<&'static str, u64>,
+    /// How often each limit by address or by holder was met; only those that were.
+    pub quota_refused_total: BTreeMap<&'static str, u64>,
+    /// Client addresses that have something open, or owe something.
+    pub addresses: u64,
+    /// Holders of tokens that are remembered.
+    pub holders_known: u64,
+    /// The busiest holders of tokens by events, then by streams, busiest first.
+    pub holders: Vec<Holder>,
     /// The busiest topics by events and bytes, busiest first.
     pub top_topics: Vec<TopTopic>,
     /// The topics with most open streams, most first.
@@ -170,6 +184,21 @@ pub struct Audience {
     pub subscribers: u32,
 }
 
+/// A holder of tokens; its sums count since it is known.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Holder {
+    /// Its name.
+    pub holder: Box<str>,
+    /// Open streams.
+    pub streams: u64,
+    /// Events it has published.
+    pub events_total: u64,
+    /// Bytes of their data.
+    pub bytes_total: u64,
+    /// How often it met a limit of its own.
+    pub refused_total: u64,
+}
+
 impl Snapshot {
     /// The figures now.
     #[must_use]
@@ -202,6 +231,10 @@ impl Snapshot {
             slow_readers_cut_total: stats.slow_readers_cut.get(),
             lapsed_total: stats.lapsed.get(),
             refused_total: stats.refused_by_code(),
+            quota_refused_total: quota_refused(door),
+            addresses: door.quotas.addresses() as u64,
+            holders_known: door.quotas.holders() as u64,
+            holders: door.quotas.busiest(TOP_HOLDERS).into_iter().map(Holder::from).collect(),
             top_topics: hub.board().top().busiest(TOP).iter().map(|busy| TopTopic::new(door, busy)).collect(),
             top_topics_by_subscribers: hub
                 .board()
@@ -277,6 +310,23 @@ impl TopTopic {
             bytes_per_s: rounded(busy.bytes_per_s),
         }
     }
+}
+
+impl From<Used> for Holder {
+    fn from(used: Used) -> Self {
+        Self {
+            holder: used.holder,
+            streams: used.streams,
+            events_total: used.events,
+            bytes_total: used.bytes,
+            refused_total: used.refused,
+        }
+    }
+}
+
+fn quota_refused(door: &Door) -> BTreeMap<&'static str, u64> {
+    let counts = Limit::ALL.map(|limit| (limit.as_str(), door.quotas.refused(limit)));
+    counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 /// Three decimals: more would only be noise.

@@ -13,6 +13,7 @@ use crate::{
     http::{
         Door,
         problem::{Code, Problem},
+        quota::{Allowance, Allowances},
         testing::{self, door},
     },
 };
@@ -55,6 +56,8 @@ async fn stats_have_every_promised_field() {
         "/slow_readers_cut_total",
         "/refused_total",
         "/top_topics",
+        "/holders",
+        "/addresses",
     ] {
         assert!(value.pointer(pointer).is_some(), "{pointer}");
     }
@@ -64,6 +67,44 @@ async fn stats_have_every_promised_field() {
     );
     assert_eq!(value["refused_total"], json!({"too-large": 1}));
     assert_eq!(value["top_topics"][0]["topic"], "a");
+}
+
+#[tokio::test]
+async fn stats_tell_what_holders_have_used_and_metrics_never_name_one() {
+    let (door, _) = door();
+    let name = "mallory\"}\n<b>";
+    let (address, holder) = (door.quotas.address("192.0.2.1".parse().expect("an address")), door.quotas.holder(name));
+    address.publish_for(&holder, 2, 10).expect("no limit");
+    let _seats = [holder.stream().expect("no limit"), door.quotas.holder("other").stream().expect("no limit")];
+    let limits = Allowance { streams: Some(1), ..Allowance::default() };
+    door.quotas.configure(&Allowances { holder: limits, ..Allowances::default() });
+    holder.stream().expect_err("one is open");
+    let value = testing::json(stats::handle(&door, testing::anyone(&door), &HeaderMap::new()).expect("open")).await;
+    assert_eq!(
+        value["holders"],
+        json!([
+            {"holder": name, "streams": 1, "events_total": 2, "bytes_total": 10, "refused_total": 1},
+            {"holder": "other", "streams": 1, "events_total": 0, "bytes_total": 0, "refused_total": 0},
+        ])
+    );
+    assert_eq!((&value["addresses"], &value["holders_known"]), (&json!(1), &json!(2)));
+    assert_eq!(value["quota_refused_total"], json!({"holder_streams": 1}));
+
+    let text = metrics_text(&door).await;
+    assert!(text.contains("gapless_quota_refused_total{limit=\"holder_streams\"} 1\n"));
+    assert!(text.contains("gapless_quota_refused_total{limit=\"bad_credentials\"} 0\n"), "the labels are fixed");
+    assert!(text.contains("gapless_quota_accounts{kind=\"holder\"} 2\n"));
+    assert!(!text.contains("mallory") && !text.contains("192.0.2"));
+}
+
+async fn metrics_text(door: &Door) -> String {
+    let body = metrics::handle(door, &testing::anyone(door))
+        .expect("open")
+        .into_body()
+        .collect()
+        .await
+        .map_or_else(|never| match never {}, http_body_util::Collected::to_bytes);
+    String::from_utf8(body.to_vec()).expect("UTF-8")
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,13 +133,7 @@ async fn every_metric_has_a_unit_a_kind_and_help() {
     let (door, _) = door();
     publish(&door, "a", "hello").await;
     drop(Problem::new(Code::TooLarge, "x").into_answer(door.hub.stats()));
-    let body = metrics::handle(&door, &testing::anyone(&door))
-        .expect("open")
-        .into_body()
-        .collect()
-        .await
-        .map_or_else(|never| match never {}, http_body_util::Collected::to_bytes);
-    let text = String::from_utf8(body.to_vec()).expect("UTF-8");
+    let text = metrics_text(&door).await;
     let mut lines = text.lines().peekable();
     while let Some(help) = lines.next() {
         let (name, words) = help.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')).expect(help);

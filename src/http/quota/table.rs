@@ -1,0 +1,191 @@
+//! Accounts by their key, never more than there is room for.
+
+use std::{
+    borrow::Borrow,
+    collections::HashMap,
+    hash::{BuildHasher, Hash, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    account::{Account, Common, Kind},
+    bucket::Moment,
+};
+
+/// Parts with a lock each, so that cores seldom meet: some times as many as cores look something up at the same instant.
+const PARTS: usize = 16;
+
+/// Parts that one [`Table::sweep`] looks at. All of them would take 18 ms when 100,000 accounts go at once (measured), and
+/// a core has its streams to serve.
+const SWEPT: usize = PARTS / 8;
+
+/// The accounts of one kind.
+#[derive(Debug)]
+pub(super) struct Table<K> {
+    parts: [Mutex<HashMap<K, Arc<Account>>>; PARTS],
+    /// Chooses the part. Keyed, like the maps themselves: clients choose their addresses.
+    hasher: RandomState,
+    count: AtomicUsize,
+    most: usize,
+    /// The part that is swept next.
+    next: AtomicUsize,
+    kind: Kind,
+    common: Arc<Common>,
+    /// Of all who come while there is no room.
+    shared: Arc<Account>,
+}
+
+impl<K: Eq + Hash> Table<K> {
+    pub(super) fn new(kind: Kind, most: usize, common: &Arc<Common>) -> Self {
+        Self {
+            parts: Default::default(),
+            hasher: RandomState::new(),
+            count: AtomicUsize::new(0),
+            most,
+            next: AtomicUsize::new(0),
+            kind,
+            common: Arc::clone(common),
+            shared: Arc::new(Account::new(kind, true, Arc::clone(common))),
+        }
+    }
+
+    /// The account of `key`; made when there is none and there is room, else the shared one.
+    pub(super) fn get<Q>(&self, key: &Q, owned: impl FnOnce() -> K) -> Arc<Account>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits are as good as any")]
+        let part = self.hasher.hash_one(key) as usize % PARTS;
+        let mut accounts = self.parts[part].lock();
+        if let Some(account) = accounts.get(key) {
+            return Arc::clone(account);
+        }
+        let room = self.count.fetch_update(Relaxed, Relaxed, |count| (count < self.most).then_some(count + 1));
+        if room.is_err() {
+            return Arc::clone(&self.shared);
+        }
+        let account = Arc::new(Account::new(self.kind, false, Arc::clone(&self.common)));
+        accounts.insert(owned(), Arc::clone(&account));
+        account
+    }
+
+    /// How many there are, the shared one not counted.
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    /// Forgets the idle accounts of the next parts; a few calls look at all of them.
+    ///
+    /// An idle one has nothing open, owes nothing, and is held by nobody: a new one would be as good, but for its sums.
+    pub(super) fn sweep(&self, now: Moment) {
+        let next = self.next.fetch_add(SWEPT, Relaxed);
+        for part in next..next + SWEPT {
+            self.forget(part % PARTS, u64::MAX, now);
+        }
+    }
+
+    /// Forgets idle accounts only while there are more than `kept`: those with the fewest events, and all that have as few.
+    pub(super) fn sweep_beyond(&self, kept: usize, now: Moment) {
+        let excess = self.len().saturating_sub(kept);
+        if excess == 0 {
+            return;
+        }
+        let mut sums = Vec::new();
+        for part in &self.parts {
+            sums.extend(part.lock().values().filter(|account| is_idle(account, now)).map(|account| account.events()));
+        }
+        let most = if excess < sums.len() { *sums.select_nth_unstable(excess - 1).1 } else { u64::MAX };
+        for part in 0..PARTS {
+            self.forget(part, most, now);
+        }
+    }
+
+    /// Forgets the idle accounts of a part that have at most so many events.
+    fn forget(&self, part: usize, most: u64, now: Moment) {
+        let mut accounts = self.parts[part].lock();
+        let before = accounts.len();
+        accounts.retain(|_, account| account.events() > most || !is_idle(account, now));
+        self.count.fetch_sub(before - accounts.len(), Relaxed);
+        // A flood is not remembered in memory either.
+        if accounts.capacity() > 4 * accounts.len().max(64) {
+            let twice = 2 * accounts.len();
+            accounts.shrink_to(twice);
+        }
+    }
+
+    /// Makes something of the `count` accounts with the highest rank, in no order.
+    pub(super) fn highest<R: Ord, T>(
+        &self,
+        count: usize,
+        rank: impl Fn(&Account) -> R,
+        make: impl Fn(&K, &Account) -> T,
+    ) -> Vec<T> {
+        let mut highest: Vec<(R, T)> = Vec::new();
+        for part in &self.parts {
+            let accounts = part.lock();
+            let mut ranked: Vec<_> = accounts.iter().map(|(key, account)| (rank(account), key, account)).collect();
+            ranked.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+            highest.extend(ranked.into_iter().take(count).map(|(rank, key, account)| (rank, make(key, account))));
+        }
+        highest.sort_by(|a, b| b.0.cmp(&a.0));
+        highest.into_iter().take(count).map(|(_, made)| made).collect()
+    }
+}
+
+/// Whether nobody would miss it. Asked under the lock of its part, where alone somebody could begin to hold it.
+fn is_idle(account: &Arc<Account>, now: Moment) -> bool {
+    Arc::strong_count(account) == 1 && account.is_rested(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::quota::Allowances;
+
+    fn table(most: usize) -> Table<u32> {
+        Table::new(Kind::Address, most, &Arc::new(Common::new(&Allowances::default())))
+    }
+
+    #[test]
+    fn a_flood_is_forgotten_in_a_few_sweeps_none_of_them_long_and_leaves_no_memory_taken() {
+        let table = table(10_000);
+        for n in 0..20_000 {
+            let _ = table.get(&n, || n);
+        }
+        assert_eq!(table.len(), 10_000);
+        for sweep in 1..=8 {
+            let before = table.len();
+            table.sweep(0);
+            assert!(before - table.len() <= 2500, "{sweep}: {before}, {}", table.len());
+        }
+        assert_eq!(table.len(), 0);
+        assert!(table.parts.iter().all(|part| part.lock().capacity() <= 256));
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_there_whoever_comes_and_goes() {
+        let table = table(100);
+        std::thread::scope(|scope| {
+            for begin in 0..8 {
+                let table = &table;
+                scope.spawn(move || {
+                    for n in 0..2000 {
+                        let _ = table.get(&(begin * 10 + n % 50), || begin * 10 + n % 50);
+                        if n % 7 == 0 {
+                            table.sweep(0);
+                        }
+                        assert!(table.len() <= 100);
+                    }
+                });
+            }
+        });
+        let there: usize = table.parts.iter().map(|part| part.lock().len()).sum();
+        assert_eq!(there, table.len());
+    }
+}

@@ -1,0 +1,383 @@
+//! What one may have, by each limit and each bound. Time is tokio's, paused.
+
+use std::{num::NonZeroU32, thread, time::Duration};
+
+use proptest::prelude::*;
+use tokio::time::advance;
+
+use super::*;
+
+const KIB: u64 = 1024;
+
+fn some(n: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(n)
+}
+
+fn for_address(address: Allowance) -> Quotas {
+    Quotas::new(&Allowances { address, ..Allowances::default() })
+}
+
+fn for_holder(holder: Allowance) -> Quotas {
+    Quotas::new(&Allowances { holder, ..Allowances::default() })
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// The `n`th of many networks.
+fn nth(n: u32) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | (u128::from(n) << 64)))
+}
+
+/// As often as it takes to look at everybody.
+fn sweep(quotas: &Quotas) {
+    for _ in 0..8 {
+        quotas.sweep();
+    }
+}
+
+fn wait(result: Result<(), Exceeded>) -> Duration {
+    result.expect_err("a limit is met").wait
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_limits_everything_is_let_in_and_holders_are_still_counted() {
+    let quotas = Quotas::new(&Allowances::default());
+    let (address, holder) = (quotas.address(ip("192.0.2.1")), quotas.holder("a"));
+    let seats: Vec<Seat> =
+        (0..1000).flat_map(|_| [address.connect(), address.stream(), holder.stream()]).map(Result::unwrap).collect();
+    for _ in 0..1000 {
+        address.publish_for(&holder, u32::MAX, u64::MAX / 2000).unwrap();
+        holder.topic().unwrap();
+        address.bad_credential();
+        address.may_try_credential().unwrap();
+    }
+    let used = quotas.busiest(20);
+    assert_eq!((used.len(), &*used[0].holder, used[0].streams, used[0].refused), (1, "a", 1000, 0));
+    assert_eq!((used[0].events, used[0].bytes), (1000 * u64::from(u32::MAX), 1000 * (u64::MAX / 2000)));
+    drop(seats);
+    assert_eq!(quotas.busiest(20)[0].streams, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_address_has_no_more_connections_than_it_may() {
+    let quotas = for_address(Allowance { connections: Some(2), ..Allowance::default() });
+    let address = quotas.address(ip("192.0.2.1"));
+    let first = address.connect().unwrap();
+    let _second = address.connect().unwrap();
+    let refused = address.connect().expect_err("two are open");
+    assert_eq!((refused.what, refused.limit, refused.common), (Limit::AddressConnections, 2, false));
+    assert!(refused.wait > Duration::ZERO);
+    let _other = quotas.address(ip("192.0.2.2")).connect().unwrap();
+    drop(first);
+    let _third = address.connect().expect("one was closed");
+    assert_eq!(address.connections(), 2);
+    assert_eq!((quotas.refused(Limit::AddressConnections), address.refused()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_address_and_one_holder_have_no_more_streams_than_they_may() {
+    let one = Allowance { streams: Some(1), ..Allowance::default() };
+    let quotas = Quotas::new(&Allowances { address: one.clone(), holder: one });
+    for (account, what) in
+        [(quotas.address(ip("192.0.2.1")), Limit::AddressStreams), (quotas.holder("a"), Limit::HolderStreams)]
+    {
+        let seat = account.stream().unwrap();
+        assert_eq!(account.stream().expect_err("one is open").what, what);
+        let _connection = account.connect().expect("is no stream");
+        drop(seat);
+        assert_eq!(account.streams(), 0);
+        let _again = account.stream().unwrap();
+        assert_eq!(quotas.refused(what), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_and_bytes_a_second_are_limited_and_the_wait_told_is_the_true_one() {
+    let allowance = Allowance { events: some(10), bytes: some(1000), ..Allowance::default() };
+    let quotas = Quotas::new(&Allowances { address: allowance.clone(), holder: allowance });
+    for (account, events, bytes) in [
+        (quotas.address(ip("192.0.2.1")), Limit::AddressEvents, Limit::AddressBytes),
+        (quotas.holder("a"), Limit::HolderEvents, Limit::HolderBytes),
+    ] {
+        account.publish(10, 0).unwrap();
+        let refused = account.publish(1, 0).expect_err("ten a second");
+        assert_eq!((refused.what, refused.limit, refused.wait), (events, 10, Duration::from_millis(100)));
+        advance(Duration::from_millis(99)).await;
+        assert_eq!(wait(account.publish(1, 0)), Duration::from_millis(1));
+        advance(Duration::from_millis(1)).await;
+        account.publish(1, 1000).unwrap();
+        advance(Duration::from_millis(500)).await;
+        let refused = account.publish(1, 501).expect_err("a thousand bytes a second");
+        assert_eq!((refused.what, refused.limit, refused.wait), (bytes, 1000, Duration::from_millis(1)));
+        account.publish(1, 500).unwrap();
+        assert_eq!((account.events(), account.bytes(), account.refused()), (12, 1500, 3));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_large_event_is_let_in_and_what_follows_waits_for_it() {
+    let quotas = for_holder(Allowance { bytes: some(64 << 10), ..Allowance::default() });
+    let holder = quotas.holder("a");
+    holder.publish(1, 1024 * KIB).expect("it could not come otherwise");
+    assert_eq!(wait(holder.publish(1, 64 * KIB)), Duration::from_secs(16));
+    assert_eq!(wait(holder.publish(1, 1)), Duration::from_secs(15) + Duration::from_nanos(15_258));
+    advance(Duration::from_secs(16)).await;
+    holder.publish(1, 1024 * KIB).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_publish_uses_nothing_up() {
+    let quotas = Quotas::new(&Allowances {
+        address: Allowance { events: some(10), bytes: some(100), ..Allowance::default() },
+        holder: Allowance { events: some(5), bytes: some(50), ..Allowance::default() },
+    });
+    let (address, holder) = (quotas.address(ip("192.0.2.1")), quotas.holder("a"));
+    address.publish_for(&holder, 5, 0).unwrap();
+    for _ in 0..100 {
+        assert_eq!(address.publish_for(&holder, 5, 0).unwrap_err().what, Limit::HolderEvents);
+        assert_eq!(address.publish_for(&quotas.holder("b"), 6, 0).unwrap_err().what, Limit::AddressEvents);
+    }
+    advance(Duration::from_secs(1)).await;
+    address.publish_for(&holder, 0, 50).unwrap();
+    for _ in 0..100 {
+        assert_eq!(address.publish_for(&holder, 1, 50).unwrap_err().what, Limit::HolderBytes);
+    }
+    address.publish_for(&quotas.holder("b"), 5, 50).expect("the refused ones cost the address nothing");
+    assert_eq!((address.events(), address.bytes(), holder.events(), holder.bytes()), (10, 100, 5, 50));
+    assert_eq!((address.refused(), holder.refused(), quotas.refused(Limit::HolderBytes)), (100, 200, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_holder_makes_no_more_topics_an_hour_than_it_may() {
+    let quotas = for_holder(Allowance { topics: some(2), ..Allowance::default() });
+    let holder = quotas.holder("a");
+    holder.topic().unwrap();
+    holder.topic().unwrap();
+    let refused = holder.topic().expect_err("two an hour");
+    assert_eq!((refused.what, refused.limit, refused.wait), (Limit::HolderTopics, 2, Duration::from_secs(1800)));
+    advance(Duration::from_secs(1800)).await;
+    holder.topic().unwrap();
+    assert!(holder.topic().is_err());
+    assert_eq!(quotas.refused(Limit::HolderTopics), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_too_many_bad_credentials_the_next_are_not_looked_at_for_a_while() {
+    let quotas = for_address(Allowance { bad_credentials: some(20), ..Allowance::default() });
+    let address = quotas.address(ip("192.0.2.1"));
+    for _ in 0..20 {
+        for _ in 0..100 {
+            address.may_try_credential().expect("asking uses nothing up");
+        }
+        address.bad_credential();
+    }
+    let refused = address.may_try_credential().expect_err("twenty a second");
+    assert_eq!((refused.what, refused.limit, refused.wait), (Limit::BadCredentials, 20, Duration::from_millis(50)));
+    for _ in 0..10_000 {
+        address.bad_credential();
+    }
+    assert_eq!(wait(address.may_try_credential()), Duration::from_millis(1050), "about a second, however many came");
+    quotas.address(ip("192.0.2.2")).may_try_credential().expect("another one");
+    advance(Duration::from_millis(1050)).await;
+    address.may_try_credential().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ipv6_network_is_one_client_and_a_mapped_address_is_ipv4() {
+    let quotas = for_address(Allowance { connections: Some(1), ..Allowance::default() });
+    let _seat = quotas.address(ip("2001:db8:1:2::1")).connect().unwrap();
+    assert!(quotas.address(ip("2001:db8:1:2:ffff:ffff:ffff:ffff")).connect().is_err());
+    let _other = quotas.address(ip("2001:db8:1:3::1")).connect().unwrap();
+    let _seat = quotas.address(ip("::ffff:192.0.2.1")).connect().unwrap();
+    assert!(quotas.address(ip("192.0.2.1")).connect().is_err());
+    let _other = quotas.address(ip("::ffff:192.0.2.2")).connect().unwrap();
+    assert_eq!(quotas.addresses(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_holds_for_those_who_are_there_and_takes_nothing_away() {
+    let quotas = Quotas::new(&Allowances::default());
+    let holder = quotas.holder("a");
+    let seats = [holder.stream().unwrap(), holder.stream().unwrap()];
+    holder.publish(1000, 0).unwrap();
+    let allowance = |streams, events| Allowances {
+        holder: Allowance { streams: Some(streams), events: some(events), ..Allowance::default() },
+        ..Allowances::default()
+    };
+    quotas.configure(&allowance(1, 10));
+    assert!(holder.stream().is_err() && holder.streams() == 2, "two were open before");
+    holder.publish(10, 0).expect("what was free costs nothing afterwards");
+    assert!(holder.publish(1, 0).is_err());
+    quotas.configure(&allowance(3, 1000));
+    let _third = holder.stream().unwrap();
+    assert!(holder.stream().is_err());
+    drop(seats);
+    assert_eq!(holder.streams(), 1);
+    quotas.configure(&Allowances::default());
+    holder.publish(100_000, 0).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_idle_is_forgotten_and_who_owes_or_has_something_open_is_not() {
+    let allowance = Allowance { events: some(10), bad_credentials: some(1), ..Allowance::default() };
+    let quotas = for_address(allowance);
+    let seat = quotas.address(nth(0)).stream().unwrap();
+    quotas.address(nth(1)).publish(10, 0).unwrap();
+    quotas.address(nth(2)).bad_credential();
+    let held = quotas.address(nth(3));
+    let _ = quotas.address(nth(4));
+    assert_eq!(quotas.addresses(), 5);
+    sweep(&quotas);
+    assert_eq!(quotas.addresses(), 4, "one was idle");
+    quotas.address(nth(1)).publish(1, 0).expect_err("it was not forgotten");
+    advance(Duration::from_secs(1)).await;
+    sweep(&quotas);
+    assert_eq!(quotas.addresses(), 2);
+    drop((seat, held));
+    sweep(&quotas);
+    assert_eq!(quotas.addresses(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_there_is_no_room_newcomers_share_one_account() {
+    let one = Allowance { streams: Some(1), events: some(1), ..Allowance::default() };
+    let quotas = Quotas::with_room(&Allowances { address: one.clone(), holder: one }, 100, 100);
+    let seats: Vec<Seat> = (0..100)
+        .flat_map(|n| [quotas.address(nth(n)).stream(), quotas.holder(&format!("{n}")).stream()])
+        .map(Result::unwrap)
+        .collect();
+    for (first, second) in
+        [(quotas.address(nth(100)), quotas.address(nth(101))), (quotas.holder("100"), quotas.holder("101"))]
+    {
+        let seat = first.stream().expect("nobody is refused outright");
+        let refused = second.stream().expect_err("they share it");
+        assert!(refused.common && refused.to_string().contains("shared by all"), "{refused}");
+        first.publish(1, 0).unwrap();
+        assert!(second.publish(1, 0).unwrap_err().common);
+        drop(seat);
+    }
+    for n in 0..10_000 {
+        let _ = (quotas.address(nth(n)), quotas.holder(&format!("{n}")));
+    }
+    sweep(&quotas);
+    assert_eq!((quotas.addresses(), quotas.holders()), (100, 100));
+    assert!(!quotas.address(nth(7)).stream().unwrap_err().common, "who is known keeps its own");
+    drop(seats);
+    sweep(&quotas);
+    assert_eq!((quotas.addresses(), quotas.holders()), (0, 0), "all of them have as few events");
+    let (own, other) = (quotas.address(nth(100)).stream(), quotas.address(nth(101)).stream());
+    assert!(own.is_ok() && other.is_ok(), "there is room again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_holders_keep_their_sums_while_there_is_room_and_the_busiest_keep_them_longest() {
+    let quotas = Quotas::with_room(&Allowances::default(), 1, 100);
+    for n in 0..100_u32 {
+        quotas.holder(&format!("{n}")).publish(n, 0).unwrap();
+        sweep(&quotas);
+        assert!(quotas.holders() <= 50);
+    }
+    let names = |count| quotas.busiest(count).iter().map(|used| used.holder.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(3), ["99", "98", "97"]);
+    assert_eq!(names(1000).len(), 50);
+    let seats: Vec<Seat> = (0..90).map(|n| quotas.holder(&format!("open/{n}")).stream().unwrap()).collect();
+    sweep(&quotas);
+    let open = quotas.busiest(1000).iter().filter(|used| used.streams == 1).count();
+    assert!(open >= 50 && quotas.holders() == open, "only the idle ones made room: {open}");
+    drop(seats);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_busiest_holders_are_told_by_events_then_by_streams() {
+    let quotas = Quotas::new(&Allowances::default());
+    for n in 0..100 {
+        quotas.holder(&format!("h{n:02}")).publish(1, 1).unwrap();
+    }
+    quotas.holder("h50").publish(1, 7).unwrap();
+    let _seats = [quotas.holder("h20").stream().unwrap(), quotas.holder("h20").stream().unwrap()];
+    let _seat = quotas.holder("h30").stream().unwrap();
+    let busiest = quotas.busiest(20);
+    let names: Vec<&str> = busiest.iter().map(|used| &*used.holder).collect();
+    assert_eq!((names.len(), &names[..3]), (20, &["h50", "h20", "h30"][..]));
+    assert!(names[3..].is_sorted());
+    assert_eq!((busiest[0].events, busiest[0].bytes, busiest[1].streams), (2, 8, 2));
+}
+
+#[test]
+fn a_thousand_threads_leave_nothing_open_and_never_have_too_much() {
+    const LIMIT: u64 = 30;
+    let few = Allowance { connections: Some(LIMIT), streams: Some(LIMIT), ..Allowance::default() };
+    let quotas = Quotas::new(&Allowances { address: few.clone(), holder: few });
+    thread::scope(|scope| {
+        for n in 0..1000_u32 {
+            let quotas = &quotas;
+            scope.spawn(move || {
+                let (address, holder) = (quotas.address(nth(n % 2)), quotas.holder(["a", "b"][n as usize % 2]));
+                for _ in 0..10 {
+                    let seats = [address.connect(), address.stream(), holder.stream()];
+                    assert!(address.connections() <= LIMIT && address.streams() <= LIMIT && holder.streams() <= LIMIT);
+                    thread::yield_now();
+                    drop(seats);
+                }
+            });
+        }
+    });
+    for n in 0..2_u32 {
+        let (address, holder) = (quotas.address(nth(n)), quotas.holder(["a", "b"][n as usize]));
+        assert_eq!((address.connections(), address.streams(), holder.streams()), (0, 0, 0));
+    }
+    assert_eq!(quotas.addresses(), 2);
+    sweep(&quotas);
+    assert_eq!(quotas.addresses(), 0);
+}
+
+#[test]
+fn an_account_costs_what_the_bounds_reckon_with() {
+    // With the two counts of its Arc: one of jemalloc's classes of 128 bytes.
+    assert!(size_of::<Account>() + 16 <= 128, "{}", size_of::<Account>());
+    assert!(size_of::<(IpAddr, Arc<Account>)>() <= 32);
+}
+
+proptest! {
+    /// Two accounts, random limits, random publishes: decided and counted as by a plain model of two buckets each.
+    #[test]
+    fn nobody_is_let_in_beyond_any_of_its_limits(
+        limits in prop::array::uniform4(prop::option::of(1_u32..50)),
+        steps in prop::collection::vec((0_u64..400, 0_u32..60, 0_u64..60), 1..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async move {
+            let rates = |events: Option<u32>, bytes: Option<u32>| Allowance {
+                events: events.and_then(some), bytes: bytes.and_then(some), ..Allowance::default()
+            };
+            let quotas = Quotas::new(&Allowances { address: rates(limits[0], limits[1]), holder: rates(limits[2], limits[3]) });
+            let (address, holder) = (quotas.address(nth(0)), quotas.holder("a"));
+            // What each may still take, in thousandths; one that owes is below 0.
+            let mut there = limits.map(|limit| limit.map(|limit| i64::from(limit) * 1000));
+            let mut sums = (0, 0);
+            for (pause, events, bytes) in steps {
+                advance(Duration::from_millis(pause)).await;
+                let needs = [u64::from(events), bytes, u64::from(events), bytes].map(|n| i64::try_from(n).unwrap() * 1000);
+                let mut fits = true;
+                for (limit, (there, needs)) in limits.iter().zip(there.iter_mut().zip(needs)) {
+                    let (Some(limit), Some(there)) = (limit, there) else { continue };
+                    let full = i64::from(*limit) * 1000;
+                    *there = full.min(*there + i64::from(*limit) * i64::try_from(pause).unwrap());
+                    fits &= *there >= needs.min(full);
+                }
+                assert_eq!(address.publish_for(&holder, events, bytes).is_ok(), fits, "{there:?} {needs:?}");
+                if fits {
+                    sums = (sums.0 + u64::from(events), sums.1 + bytes);
+                    for (there, needs) in there.iter_mut().zip(needs) {
+                        if let Some(there) = there {
+                            *there -= needs;
+                        }
+                    }
+                }
+                assert_eq!((address.events(), holder.bytes()), sums);
+            }
+        });
+    }
+}
