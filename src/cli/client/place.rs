@@ -106,7 +106,7 @@ mod tests {
         for url in [
             "https://hub/?access_token=secret",
             "https://me:secret@hub",
-            "https://me:secret@x@hub",
+            "https://me:se@secret@hub",
             "ftp://secret@hub",
             "secret@hub/ x",
         ] {
