@@ -76,8 +76,7 @@ pub struct Args {
 /// # Errors
 /// When the hub cannot be reached or refuses, and when an event was lost, doubled or reordered.
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let hub = Hub::reach(&args.hub)?;
-    let (address, authority, base) = hub.plainly().ok_or(CliError::NoTls)?;
+    let hub = Hub::reach_plainly(&args.hub)?;
     let connections = (args.subscribers + args.publishers) as usize;
     if let Some(fits) = descriptors::make_room(connections) {
         return Err(CliError::Descriptors { wanted: connections, fits });
@@ -85,7 +84,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let topics = args.topics();
     // It does nothing else meanwhile, so that nothing else is in its figures.
     let authorization = hub.credential().show()?;
-    let outcome = target(address, authority, base).and_then(|mut target| {
+    let outcome = target(&hub).and_then(|mut target| {
         target.authorization = authorization.as_ref().and_then(|value| value.to_str().ok()).map(Authorization::new);
         load(&args, target, &topics)
     });
@@ -109,7 +108,8 @@ fn load(args: &Args, target: Target, topics: &Topics) -> Result<Outcome, LoadErr
     })
 }
 
-fn target(name: &str, authority: &str, base: &str) -> Result<Target, LoadError> {
+fn target(hub: &Hub<Line>) -> Result<Target, LoadError> {
+    let (name, authority, base) = hub.place();
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let failed = |reason| LoadError::Connect { address: nowhere, reason };
     let address = name.to_socket_addrs().map_err(failed)?.next();

@@ -43,9 +43,9 @@ impl Line {
         Ok(Self { address: place.address.clone(), tls })
     }
 
-    /// The address, where no TLS is wanted.
-    pub(super) fn plain_address(&self) -> Option<&str> {
-        self.tls.is_none().then_some(&self.address)
+    /// Where they go, as `host:port`.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 }
 

@@ -92,10 +92,14 @@ impl Hub<Line> {
         Ok(Self::new(&args.url, &place.authority, &place.base, line).with(credential))
     }
 
-    /// The address to connect to by plain TCP, the authority, and what paths begin with, without a final slash; `None`
-    /// when it wants TLS.
-    pub(super) fn plainly(&self) -> Option<(&str, &str, &str)> {
-        self.dial.plain_address().map(|address| (address, &*self.authority, &*self.base))
+    /// The same, for who has no TLS.
+    pub(super) fn reach_plainly(args: &HubArgs) -> Result<Self, CliError> {
+        if Place::parse(&args.url)?.tls { Err(CliError::NoTls) } else { Self::reach(args) }
+    }
+
+    /// Where it is, as `host:port`; its authority; and what its paths begin with, without a final slash.
+    pub(super) fn place(&self) -> (&str, &str, &str) {
+        (self.dial.address(), &self.authority, &self.base)
     }
 }
 
