@@ -191,6 +191,9 @@ mod tests {
         assert!(found(&[], Some(&long[1..])).is_ok(), "the longest");
         let told = found(&["--token-file", "/no/such/file"], None).expect_err("no file").to_string();
         assert!(told.contains("/no/such/file") && told.contains("cannot be read"), "{told}");
+        // No more is read of a file than a token may have: this one has no end.
+        let told = found(&["--token-file", "/dev/zero"], None).expect_err("endless").to_string();
+        assert!(told.contains("8192 bytes"), "{told}");
     }
 
     #[test]

@@ -260,5 +260,18 @@ mod tests {
         told("BEGIN CERTIFICATE");
         fs::write(path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").expect("written");
         told("cannot be used");
+        let endless = ask(&["--url", "https://localhost:1", "--ca", "/dev/zero"]).expect_err("endless").to_string();
+        assert!(endless.contains("more than 4 MiB"), "{endless}");
+    }
+
+    #[test]
+    fn a_handshake_that_never_ends_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("https://localhost:{}", silent.local_addr().expect("an address").port());
+        let hub = Hub::reach(&args(&["--url", &url, "--ca", &Issuer::new("ours").file()])).expect("a hub");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let request = hub.send(Method::GET, "/", HeaderMap::new(), Empty::<bytes::Bytes>::new());
+        let told = runtime.expect("a runtime").block_on(request).expect_err("silence").to_string();
+        assert!(told.contains("cannot reach the hub") && told.contains("timed out"), "{told}");
     }
 }

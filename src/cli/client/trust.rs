@@ -1,6 +1,6 @@
 //! Whose certificates are taken, and why one was not, in words. There is no way not to look at them.
 
-use std::{fmt::Write as _, path::Path, sync::Arc};
+use std::{fmt::Write as _, fs::File, io::Read as _, path::Path, sync::Arc};
 
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, Error, RootCertStore,
@@ -34,9 +34,16 @@ pub(super) fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, CliError> {
     Ok(Arc::new(config))
 }
 
+/// Longest file of certificates read: all public issuers together have some 250 KB.
+const MAX_CA_BYTES: u64 = 4 << 20;
+
 fn add(path: &Path, roots: &mut RootCertStore) -> Result<(), String> {
-    let before = roots.len();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())? {
+    let (before, mut text) = (roots.len(), Vec::new());
+    let read = File::open(path).and_then(|file| file.take(MAX_CA_BYTES + 1).read_to_end(&mut text));
+    if read.map_err(|error| error.to_string())? as u64 > MAX_CA_BYTES {
+        return Err("it has more than 4 MiB, which is no list of issuers".into());
+    }
+    for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|error| error.to_string())?;
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
