@@ -142,7 +142,7 @@ fn with_token(args: &[&str]) -> Output {
 
 #[test]
 fn the_environments_token_goes_into_the_header_and_is_never_shown() {
-    let refusal = "HTTP/1.1 403 Forbidden\r\ncontent-length: 16\r\n\r\n{\"detail\":\"no\"}\n";
+    let refusal = "HTTP/1.1 403 Forbidden\r\ncontent-length: 23\r\n\r\n{\"detail\":\"not yours\"}\n";
     for command in [&["tail", "t"][..], &["publish", "t", "data"], &["bench", "--seconds", "1", "--subscribers", "1"]] {
         // A bench lets its topics be deleted afterwards.
         let answers = if command[0] == "bench" { 2 } else { 1 };
@@ -151,6 +151,7 @@ fn the_environments_token_goes_into_the_header_and_is_never_shown() {
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(told.contains("gapless token --explain -") && !told.contains("secret"), "{told}");
+        assert!(told.contains("not yours") && !told.contains("content-length"), "the reason, and not the head: {told}");
         for request in hub.join().expect("connections") {
             let (first, rest) = request.split_once('\n').expect("a request");
             assert!(
