@@ -15,6 +15,7 @@ fn gapless(args: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_gapless"))
         .args(args)
         .env_remove("RUST_LOG")
+        .env_remove("GAPLESS_TOKEN")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -131,6 +132,43 @@ fn a_refusal_is_exit_code_1_with_the_hubs_words() {
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(text(&output.stderr), "gapless: the hub refused: no such thing (404 unknown)\n");
     }
+}
+
+/// A process whose environment holds a token.
+fn with_token(args: &[&str]) -> Output {
+    let command = Command::new(env!("CARGO_BIN_EXE_gapless")).args(args).env("GAPLESS_TOKEN", "secret").output();
+    command.expect("the binary starts")
+}
+
+#[test]
+fn the_environments_token_goes_into_the_header_and_is_never_shown() {
+    let refusal = "HTTP/1.1 403 Forbidden\r\ncontent-length: 23\r\n\r\n{\"detail\":\"not yours\"}\n";
+    for command in [&["tail", "t"][..], &["publish", "t", "data"], &["bench", "--seconds", "1", "--subscribers", "1"]] {
+        // A bench lets its topics be deleted afterwards.
+        let answers = if command[0] == "bench" { 2 } else { 1 };
+        let (url, hub) = hub(vec![refusal.into(); answers]);
+        let output = with_token(&[command, &["--url", &url]].concat());
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("gapless token --explain -") && !told.contains("secret"), "{told}");
+        assert!(told.contains("not yours") && !told.contains("content-length"), "the reason, and not the head: {told}");
+        for request in hub.join().expect("connections") {
+            let (first, rest) = request.split_once('\n').expect("a request");
+            assert!(
+                rest.to_lowercase().contains("authorization: bearer secret\n") && !first.contains("secret"),
+                "{request}"
+            );
+        }
+        let help = text(&with_token(&[command[0], "--help"]).stdout);
+        assert!(help.contains("GAPLESS_TOKEN") && !help.contains("secret"), "{help}");
+    }
+}
+
+#[test]
+fn a_bench_over_tls_is_told_where_else_to_go() {
+    let output = outcome(gapless(&["bench", "--url", "https://127.0.0.1:1"]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("the hub's plain port"), "{}", text(&output.stderr));
 }
 
 #[test]

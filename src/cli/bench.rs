@@ -17,12 +17,16 @@ use serde_json::json;
 
 use super::{
     CliError,
-    client::{Hub, HubUrl, Tcp},
+    client::{Hub, HubArgs, Line},
     output::print_line,
 };
 use crate::{
     lifecycle::descriptors,
-    load::{Dialect, Faults, Form, Load, LoadError, Outcome, Pace, Topics, Traffic, dialect::Target, generator::Wants},
+    load::{
+        Dialect, Faults, Form, Load, LoadError, Outcome, Pace, Topics, Traffic,
+        dialect::{Authorization, Target},
+        generator::Wants,
+    },
 };
 
 /// What to load it with.
@@ -64,7 +68,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    hub: HubUrl,
+    hub: HubArgs,
 }
 
 /// Loads the hub and prints what came of it.
@@ -72,14 +76,18 @@ pub struct Args {
 /// # Errors
 /// When the hub cannot be reached or refuses, and when an event was lost, doubled or reordered.
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let hub = Hub::at(&args.hub.url)?;
+    let hub = Hub::reach_plainly(&args.hub)?;
     let connections = (args.subscribers + args.publishers) as usize;
     if let Some(fits) = descriptors::make_room(connections) {
         return Err(CliError::Descriptors { wanted: connections, fits });
     }
     let topics = args.topics();
     // It does nothing else meanwhile, so that nothing else is in its figures.
-    let outcome = load(&args, &hub, &topics);
+    let authorization = hub.credential().show()?;
+    let outcome = target(&hub).and_then(|mut target| {
+        target.authorization = authorization.as_ref().and_then(|value| value.to_str().ok()).map(Authorization::new);
+        load(&args, target, &topics)
+    });
     clean(&hub, &topics).await;
     let outcome = outcome.map_err(|error| CliError::from_load(error, &args.hub.url))?;
     let text = if args.json { args.json(&outcome) } else { args.table(&outcome) };
@@ -87,8 +95,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     if outcome.faults.none() { Ok(()) } else { Err(CliError::Faults(outcome.faults)) }
 }
 
-fn load(args: &Args, hub: &Hub<Tcp>, topics: &Topics) -> Result<Outcome, LoadError> {
-    let target = target(hub)?;
+fn load(args: &Args, target: Target, topics: &Topics) -> Result<Outcome, LoadError> {
     let mut load = Load::new(target, topics.clone())?;
     let count = topics.names.len();
     load.subscribe(args.subscribers as usize, |n| Wants::topic(topics, n % count))?;
@@ -101,17 +108,23 @@ fn load(args: &Args, hub: &Hub<Tcp>, topics: &Topics) -> Result<Outcome, LoadErr
     })
 }
 
-fn target(hub: &Hub<Tcp>) -> Result<Target, LoadError> {
+fn target(hub: &Hub<Line>) -> Result<Target, LoadError> {
     let (name, authority, base) = hub.place();
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let failed = |reason| LoadError::Connect { address: nowhere, reason };
     let address = name.to_socket_addrs().map_err(failed)?.next();
     let address = address.ok_or_else(|| failed(io::Error::new(io::ErrorKind::NotFound, "no such host")))?;
-    Ok(Target { address, authority: authority.into(), base: base.into(), dialect: Dialect::Gapless })
+    Ok(Target {
+        address,
+        authority: authority.into(),
+        base: base.into(),
+        dialect: Dialect::Gapless,
+        authorization: None,
+    })
 }
 
 /// Deletes the topics; a hub that cannot does not make the figures wrong.
-async fn clean(hub: &Hub<Tcp>, topics: &Topics) {
+async fn clean(hub: &Hub<Line>, topics: &Topics) {
     for topic in &topics.names {
         let target = format!("/topics/{topic}");
         let deleted = hub.send(Method::DELETE, &target, HeaderMap::new(), Empty::<Bytes>::new()).await;

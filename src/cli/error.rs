@@ -1,8 +1,8 @@
 //! Why a command failed, in words for its user.
 
-use std::io;
+use std::{io, path::PathBuf};
 
-use super::problem::Problem;
+use super::{client::Untrusted, problem::Problem};
 use crate::load::{Faults, LoadError};
 
 /// What a command ends with when it does not succeed.
@@ -33,11 +33,52 @@ pub enum CliError {
         /// What the system said.
         reason: io::Error,
     },
+    /// A token that cannot be one, or is not there. Its value is in no message.
+    #[error("the token of {from} cannot be used: {problem}")]
+    Token {
+        /// Where it was sought: an option, a variable, or a file.
+        from: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A token that others could read on its way.
+    #[error(
+        "over {url} everyone on the way could read the token; use https://, or --insecure-token if nobody is on that way"
+    )]
+    InTheClear {
+        /// The hub's URL.
+        url: String,
+    },
+    /// `--ca` names no certificates.
+    #[error("--ca {path:?} cannot be used: {problem}")]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// No issuer of certificates is trusted.
+    #[error("this machine trusts no issuer of certificates{cause}; name some with --ca or SSL_CERT_FILE")]
+    NoRoots {
+        /// What the system said, in parentheses; or nothing.
+        cause: String,
+    },
+    /// Whoever answered could not show to be the hub.
+    #[error("no trust in {url}: {problem}")]
+    Untrusted {
+        /// The hub's URL.
+        url: String,
+        /// Why not, and what to do.
+        problem: String,
+    },
+    /// The load generator has no TLS.
+    #[error("a bench speaks http:// only, for its own TLS would be in the figures; load the hub's plain port")]
+    NoTls,
     /// A connection that was there is not any more.
     #[error("the connection to the hub broke: {0}")]
     Broken(String),
     /// The hub said no.
-    #[error("{0}")]
+    #[error("{0}{hint}", hint = .0.hint())]
     Refused(Problem),
     /// Whatever answered is no hub.
     #[error("what answered is not a gapless hub: {0}")]
@@ -75,6 +116,14 @@ impl CliError {
         u8::from(!matches!(self, Self::OutputClosed))
     }
 
+    /// From an error of connecting to the hub at `url`.
+    pub(super) fn from_dial(reason: io::Error, url: &str) -> Self {
+        match Untrusted::of(&reason) {
+            Some(problem) => Self::Untrusted { url: url.into(), problem: problem.to_string() },
+            None => Self::Unreachable { url: url.into(), reason },
+        }
+    }
+
     /// From what ended a load on the hub at `url`.
     pub(super) fn from_load(error: LoadError, url: &str) -> Self {
         let hint = match error {
@@ -82,6 +131,7 @@ impl CliError {
             LoadError::Broken { .. } => {
                 "; a hub that is full (http.connections) or draining ends streams, a proxy may too"
             }
+            LoadError::Refused { status: status @ (401 | 403), .. } => hint(status),
             _ => "",
         };
         Self::Load { error, hint }
@@ -104,5 +154,14 @@ impl CliError {
             cause = error.source();
         }
         Self::Broken(words)
+    }
+}
+
+/// What whoever was refused with `status` over a token may do next.
+pub(super) fn hint(status: u16) -> &'static str {
+    match status {
+        401 => "; give a token with --token-file or GAPLESS_TOKEN, `gapless token --explain -` says what it opens",
+        403 => "; `gapless token --explain -` says what a token opens",
+        _ => "",
     }
 }

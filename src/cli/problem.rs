@@ -6,6 +6,8 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{Response, StatusCode, body::Incoming, header};
 use serde::Deserialize;
 
+use super::error::hint;
+
 /// Why the hub said no. `Display` says what to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -44,6 +46,11 @@ impl Problem {
             problem.detail = format!("it is at {location}; use that with --url");
         }
         problem
+    }
+
+    /// What to do about it, where the hub cannot know.
+    pub(super) fn hint(&self) -> &'static str {
+        self.status.map_or("", hint)
     }
 
     fn from_body(status: StatusCode, body: &[u8]) -> Self {

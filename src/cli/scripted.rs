@@ -1,18 +1,20 @@
 //! A hub whose every byte is written down: tests of the clients, on paused time.
 
-use std::{cell::RefCell, collections::VecDeque, future::pending, io, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::VecDeque, fs, future::pending, io, path::PathBuf, rc::Rc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     time::{Instant, sleep},
 };
 
-use super::client::{Dial, Hub};
+use super::client::{Dial, Hub, Untrusted};
 
 /// What happens on one connection.
 pub(super) enum Script {
     /// There is none.
     Refuse,
+    /// Whoever is there cannot show to be the hub.
+    Distrust,
     /// It is taken; the request's head, and its body up to `until`, is read and these steps follow.
     Serve { until: &'static str, steps: Vec<Step> },
 }
@@ -25,6 +27,8 @@ pub(super) enum Step {
     Pause(Duration),
     /// Reads until what it has read of the request ends so.
     Read(&'static str),
+    /// Somebody writes a file meanwhile; nothing for its text: removes it.
+    Write(PathBuf, &'static str),
     /// Says nothing any more, without closing.
     Hang,
 }
@@ -79,7 +83,11 @@ impl Dial for Scripted {
         let script = self.scripts.borrow_mut().pop_front().expect("no more connections than scripts");
         let index = self.requests.borrow().len();
         self.requests.borrow_mut().push(Request { at: self.started.elapsed(), text: String::new() });
-        let Script::Serve { until, steps } = script else { return Err(io::ErrorKind::ConnectionRefused.into()) };
+        let (until, steps) = match script {
+            Script::Refuse => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Script::Distrust => return Err(io::Error::other(Untrusted("an unknown issuer".into()))),
+            Script::Serve { until, steps } => (until, steps),
+        };
         // Small, so that writers meet a full pipe.
         let (client, hub) = tokio::io::duplex(64);
         tokio::task::spawn_local(play(hub, until, steps, Rc::clone(&self.requests), index));
@@ -100,6 +108,8 @@ async fn play(
             // A client that hangs up early is free to.
             Step::Send(text) => drop(io.write_all(text.as_bytes()).await),
             Step::Pause(time) => sleep(time).await,
+            Step::Write(path, "") => fs::remove_file(path).expect("the test's own"),
+            Step::Write(path, text) => fs::write(path, text).expect("the test's own"),
             Step::Hang => pending().await,
             Step::Read(until) => {
                 while !requests.borrow()[index].text.ends_with(until) {

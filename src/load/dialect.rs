@@ -3,7 +3,10 @@
 //! All of them speak Server-Sent Events over HTTP/1.1; they differ in paths, in what a topic is called, and in what stands
 //! around the data. So a server is a few lines here.
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::{
+    fmt::{self, Write as _},
+    net::SocketAddr,
+};
 
 use super::number;
 
@@ -18,13 +21,37 @@ pub struct Target {
     pub base: String,
     /// What it speaks.
     pub dialect: Dialect,
+    /// What it is shown with each request, if it asks for that.
+    pub authorization: Option<Authorization>,
+}
+
+/// A line of `Authorization`, kept from being printed.
+#[derive(Clone)]
+pub struct Authorization(String);
+
+impl Authorization {
+    /// The line with `value`, as in `Bearer …`: visible ASCII and spaces.
+    #[must_use]
+    pub fn new(value: &str) -> Self {
+        Self(format!("Authorization: {value}\r\n"))
+    }
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authorization")
+    }
 }
 
 impl Target {
     /// A server on this machine that speaks `dialect`.
     #[must_use]
     pub fn new(address: SocketAddr, dialect: Dialect) -> Self {
-        Self { address, authority: address.to_string(), base: String::new(), dialect }
+        Self { address, authority: address.to_string(), base: String::new(), dialect, authorization: None }
+    }
+
+    fn authorization(&self) -> &str {
+        self.authorization.as_ref().map_or("", |line| &line.0)
     }
 }
 
@@ -96,13 +123,13 @@ impl Dialect {
             }
         }
         let cursor = cursor.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
-        let host = &target.authority;
-        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n{cursor}\r\n")
+        let (host, shown) = (&target.authority, target.authorization());
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{shown}Accept: text/event-stream\r\n{cursor}\r\n")
     }
 
     /// Appends the request that publishes `data` to `topic`.
     pub(super) fn publish(self, target: &Target, topic: &str, data: &str, out: &mut String) {
-        let (base, host) = (&target.base, &target.authority);
+        let (base, host, shown) = (&target.base, &target.authority, target.authorization());
         let (query, end) = match self {
             Self::Gapless => ("/publish?topic=", ""),
             Self::Nchan => ("/pub?topic=", ""),
@@ -112,7 +139,7 @@ impl Dialect {
         let length = data.len() + end.len();
         write!(
             out,
-            "POST {base}{query}{topic} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\n\
+            "POST {base}{query}{topic} HTTP/1.1\r\nHost: {host}\r\n{shown}Content-Type: text/plain\r\n\
              Content-Length: {length}\r\n\r\n{data}{end}"
         )
         .expect("memory");
@@ -120,19 +147,19 @@ impl Dialect {
 
     /// The head of a request whose body is NDJSON lines, in chunks.
     pub(super) fn lines(target: &Target) -> String {
-        let (base, host) = (&target.base, &target.authority);
+        let (base, host, shown) = (&target.base, &target.authority, target.authorization());
         format!(
-            "POST {base}/publish HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/x-ndjson\r\n\
+            "POST {base}/publish HTTP/1.1\r\nHost: {host}\r\n{shown}Content-Type: application/x-ndjson\r\n\
              Transfer-Encoding: chunked\r\n\r\n"
         )
     }
 
     /// The request that makes `topic`, where one must be made.
     pub(super) fn create(self, target: &Target, topic: &str) -> Option<String> {
-        let (base, host) = (&target.base, &target.authority);
+        let (base, host, shown) = (&target.base, &target.authority, target.authorization());
         (self == Self::DurableStreams).then(|| {
             format!(
-                "PUT {base}/{topic} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
+                "PUT {base}/{topic} HTTP/1.1\r\nHost: {host}\r\n{shown}Content-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
             )
         })
     }
@@ -208,6 +235,24 @@ mod tests {
         }
         assert_eq!(receipt(br#"{"topic":"t","id":"abcd-9","time":"x"}"#), Some(9));
         assert_eq!(receipt(br#"{"error":{"status":400}}"#), None);
+    }
+
+    #[test]
+    fn every_request_shows_what_the_server_asks_for_and_no_print_does() {
+        for dialect in [Dialect::Gapless, Dialect::Nchan, Dialect::DurableStreams] {
+            let mut target = target(dialect);
+            target.authorization = Some(Authorization::new("Bearer secret"));
+            let mut publish = String::new();
+            dialect.publish(&target, "t", "data", &mut publish);
+            let subscribe = dialect.subscribe(&target, &["t"], From::Now, None);
+            let all = [Some(publish), Some(subscribe), Some(Dialect::lines(&target)), dialect.create(&target, "t")];
+            for request in all.into_iter().flatten() {
+                let head = request.split("\r\n\r\n").next().expect("a head");
+                let lines = head.lines().filter(|line| *line == "Authorization: Bearer secret");
+                assert_eq!(lines.count(), 1, "{request}");
+            }
+            assert!(!format!("{target:?}").contains("secret"));
+        }
     }
 
     #[test]

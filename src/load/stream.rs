@@ -165,11 +165,7 @@ impl Stream {
                 tally.came(*hears, standing);
                 Ok(())
             }
-            Part::Head { status } => {
-                let end = bytes.len().min(REASON_BYTES);
-                let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
-                Err(LoadError::Refused { who: WHO, status, text })
-            }
+            Part::Head { status } => Err(LoadError::Refused { who: WHO, status, text: reason(bytes) }),
             Part::End => Err(LoadError::hung_up(WHO)),
             Part::Data(data) => lines.feed(data, |line| {
                 match dialect.said(line) {
@@ -226,6 +222,13 @@ impl From<String> for LoadError {
     fn from(what: String) -> Self {
         Self::Unreadable { who: "the load", what }
     }
+}
+
+/// The beginning of a refusal's body, which comes along with its head or is left out.
+fn reason(answer: &[u8]) -> String {
+    const END: &[u8] = b"\r\n\r\n";
+    let body = memchr::memmem::find(answer, END).map_or(answer, |at| &answer[at + END.len()..]);
+    String::from_utf8_lossy(&body[..body.len().min(REASON_BYTES)]).into_owned()
 }
 
 fn unreadable(what: &str) -> LoadError {

@@ -36,12 +36,12 @@ fn it_fits_wide_and_narrow_screens_light_and_dark() {
 }
 
 /// WCAG's contrast of each element's colour with the background it stands on.
-const CONTRASTS: &str = "{
+pub(crate) const CONTRASTS: &str = "{
     const light = colour => { const [r, g, b] = colour.match(/[\\d.]+/g).map(n => n / 255)
         .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
     const ground = node => { const colour = getComputedStyle(node).backgroundColor;
         return colour === 'rgba(0, 0, 0, 0)' ? ground(node.parentElement) : colour; };
-    return [...document.querySelectorAll('h1, header p, label, input, select, textarea, button, #word, #last, #log *')]
+    return [...document.querySelectorAll('h1, header p, label, input, select, textarea, button, #word, #last, #using, #hint, #log *')]
         .map(node => { const pair = [light(getComputedStyle(node).color), light(ground(node))].sort((a, b) => b - a);
             return [node.outerHTML.slice(0, 60), (pair[0] + 0.05) / (pair[1] + 0.05)]; })
         .filter(([, contrast]) => contrast < 4.5); }";

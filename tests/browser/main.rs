@@ -32,7 +32,7 @@ impl Page {
 
     /// Publishes from the page.
     fn publish(&mut self, data: &str) {
-        self.0.run(&format!("await page.fill('#data', {data:?}); await page.click('text=Publish')"));
+        self.0.run(&format!("await page.fill('#data', {data:?}); await page.click('#publish button')"));
     }
 
     /// The text that an element shows.

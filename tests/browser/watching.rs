@@ -106,6 +106,19 @@ fn a_refusal_is_explained() {
     assert!(page.text("#word").contains("segment"), "{}", page.text("#word"));
 }
 
+#[test]
+fn an_open_hub_asks_for_no_token() {
+    let hub = Hub::start();
+    let mut page = Page::open(&hub);
+    page.says("Live");
+    page.publish("a//b is next");
+    page.shows(&["a//b is next".into()]);
+    page.0.run("await page.fill('#topic', 'a//b'); await page.click('text=Watch')");
+    page.says("Refused: ");
+    let shown = "['#door', '#using'].map(id => document.querySelector(id).checkVisibility())";
+    assert_eq!(page.0.eval(shown), json!([false, false]), "another refusal is not about a token");
+}
+
 /// Text that would be more than text in a page that is careless with it.
 const HOSTILE: [&str; 4] = [
     "<img src=x onerror=\"window.pwned=1\">",

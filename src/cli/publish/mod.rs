@@ -21,7 +21,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
     CliError,
-    client::{Dial, Hub, HubUrl},
+    client::{Dial, Hub, HubArgs},
     output::print_line,
     problem::Problem,
 };
@@ -63,7 +63,7 @@ pub struct Args {
     #[arg(long, value_name = "KEY", conflicts_with = "lines")]
     key: Option<HeaderValue>,
     #[command(flatten)]
-    hub: HubUrl,
+    hub: HubArgs,
 }
 
 /// Publishes and prints the receipts.
@@ -71,7 +71,7 @@ pub struct Args {
 /// # Errors
 /// When the hub cannot be reached or refuses, or when not every line has its receipt.
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let hub = Hub::at(&args.hub.url)?;
+    let hub = Hub::reach(&args.hub)?;
     let mut out = io::stdout().lock();
     if args.lines {
         lines::publish(&hub, &args, input::lines(io::stdin()), &mut out).await

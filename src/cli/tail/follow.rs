@@ -33,6 +33,8 @@ pub(super) struct Follower<'a, D, O, N> {
     target: String,
     cursor: Option<String>,
     retry: Duration,
+    /// Whether it has ever been a stream.
+    begun: bool,
     printer: Printer<O, N>,
 }
 
@@ -49,7 +51,7 @@ enum Connection {
 impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
     /// A reader of `target` that starts after `cursor`.
     pub(super) fn new(hub: &'a Hub<D>, target: String, cursor: Option<String>, printer: Printer<O, N>) -> Self {
-        Self { hub, target, cursor, retry: delay::DEFAULT, printer }
+        Self { hub, target, cursor, retry: delay::DEFAULT, begun: false, printer }
     }
 
     /// Reads on until the hub says that nothing more will come (204), or enough was printed.
@@ -75,13 +77,20 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
         }
     }
 
-    /// One connection from its request to its end. Errors are for good.
+    /// One connection from its request to its end, or two when the token was replaced under the first. Errors are for
+    /// good.
     async fn connect(&mut self) -> Result<Connection, CliError> {
-        let request = self.hub.send(Method::GET, &self.target, self.headers(), Empty::<Bytes>::new());
-        let response = match timeout(SILENCE, request).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(reason)) => return Ok(Connection::Failed(reason)),
-            Err(_) => return Ok(Connection::Failed(silent())),
+        let mut response = self.ask().await;
+        if response.as_ref().is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED)
+            && self.hub.credential().is_renewed()
+        {
+            response = self.ask().await;
+        }
+        let response = match response {
+            Ok(response) => response,
+            // A certificate that was good once is being renewed, or somebody stands in between for a while.
+            Err(reason @ CliError::Untrusted { .. }) if !self.begun => return Err(reason),
+            Err(reason) => return Ok(Connection::Failed(reason)),
         };
         match response.status() {
             StatusCode::OK => {}
@@ -92,7 +101,13 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
         if kind.parse::<mime::Mime>().map_or(true, |kind| kind.essence_str() != "text/event-stream") {
             return Err(CliError::NotAHub(format!("its answer is {kind:?}, not text/event-stream")));
         }
+        self.begun = true;
         self.read(response).await
+    }
+
+    async fn ask(&self) -> Result<Response<Incoming>, CliError> {
+        let request = self.hub.send(Method::GET, &self.target, self.headers(), Empty::<Bytes>::new());
+        timeout(SILENCE, request).await.unwrap_or_else(|_| Err(silent()))
     }
 
     fn headers(&self) -> HeaderMap {

@@ -14,7 +14,7 @@ use form_urlencoded::Serializer;
 
 use super::{
     CliError,
-    client::{Hub, HubUrl},
+    client::{Hub, HubArgs},
 };
 
 mod delay;
@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(short = 'n', long, value_name = "COUNT", value_parser = value_parser!(u64).range(1..))]
     count: Option<u64>,
     #[command(flatten)]
-    hub: HubUrl,
+    hub: HubArgs,
 }
 
 /// Follows until the topics are closed, `--count` is reached, or nobody reads the output any more.
@@ -65,7 +65,7 @@ pub struct Args {
 /// # Errors
 /// When the hub refuses, or stdout cannot be written. A lost connection is none: it is made again.
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let hub = Hub::at(&args.hub.url)?;
+    let hub = Hub::reach(&args.hub)?;
     let printer = Printer::new(BufWriter::new(io::stdout().lock()), io::stderr(), args.shape(), args.count);
     Follower::new(&hub, args.target(), args.last_event_id, printer).follow().await
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::cli::{
     CliError,
+    client::tests::credential,
     scripted::{Request, STREAM, Script, Step, answer, hub, run, serve, stream},
 };
 
@@ -48,6 +49,14 @@ impl Outcome {
         self.requests.iter().map(cursor).collect()
     }
 
+    /// The `Authorization` of each request.
+    fn tokens(&self) -> Vec<Option<&str>> {
+        fn token(request: &Request) -> Option<&str> {
+            request.text.lines().find_map(|line| line.strip_prefix("authorization: Bearer "))
+        }
+        self.requests.iter().map(token).collect()
+    }
+
     /// Time between each request and the one before.
     fn waits(&self) -> Vec<Duration> {
         self.requests.windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at)).collect()
@@ -55,10 +64,15 @@ impl Outcome {
 }
 
 fn tail(cursor: Option<&str>, count: Option<u64>, scripts: Vec<Script>) -> Outcome {
+    tail_with(&[], cursor, count, scripts)
+}
+
+fn tail_with(line: &[&str], cursor: Option<&str>, count: Option<u64>, scripts: Vec<Script>) -> Outcome {
     let (out, notes) = (Shared::default(), Shared::default());
     let mut outcome = None;
     run(async {
         let (hub, requests) = hub(scripts);
+        let hub = hub.with(credential(line));
         let printer = Printer::new(out.clone(), notes.clone(), Shape::Data, count);
         let result = Follower::new(&hub, "/events?topic=t".into(), cursor.map(Into::into), printer).follow().await;
         outcome = Some((result, requests.take()));
@@ -211,4 +225,94 @@ fn a_reader_that_goes_away_ends_it_without_a_complaint() {
         let error = Follower::new(&hub, "/events".into(), None, printer).follow().await.expect_err("closed");
         assert_eq!(error.exit_code(), 0);
     });
+}
+
+/// A token in a file that the test may replace.
+struct TokenFile(tempfile::TempDir);
+
+impl TokenFile {
+    fn new() -> Self {
+        let file = Self(tempfile::tempdir().expect("a directory"));
+        std::fs::write(file.path(), "first\n").expect("written");
+        file
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("token")
+    }
+
+    fn becomes(&self, token: &'static str) -> Step {
+        Step::Write(self.path(), token)
+    }
+
+    fn tail(&self, scripts: Vec<Script>) -> Outcome {
+        tail_with(&["--token-file", self.path().to_str().expect("UTF-8")], None, None, scripts)
+    }
+}
+
+/// A hub that does `before` and then refuses the token.
+fn unauthorized(before: Vec<Step>) -> Script {
+    const BODY: &str = r#"{"status":401,"code":"unauthorized","detail":"the token has expired at noon"}"#;
+    let answer = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
+    serve(before.into_iter().chain([Step::Send(answer)]).collect())
+}
+
+#[test]
+fn a_token_is_shown_on_every_connection_and_a_replaced_one_is_taken_up() {
+    let file = TokenFile::new();
+    let head = || Step::Send(STREAM.into());
+    let outcome = file.tail(vec![serve(vec![head(), file.becomes("second")]), stream(""), gone()]);
+    assert!(outcome.result.is_ok() && outcome.notes.is_empty(), "{}", outcome.notes);
+    assert_eq!(outcome.tokens(), [Some("first"), Some("second"), Some("second")]);
+    assert!(outcome.requests.iter().all(|request| request.text.matches("first").count() < 2), "in the header alone");
+}
+
+#[test]
+fn a_token_that_is_not_good_ends_it_with_the_reason_and_what_to_look_at() {
+    for status in ["401 Unauthorized", "403 Forbidden"] {
+        let outcome = tail_with(&["--token", "secret"], None, None, vec![answer(status, r#"{"detail":"expired"}"#)]);
+        let error = outcome.result.expect_err(status);
+        let told = error.to_string();
+        assert!(told.contains("expired") && told.contains("gapless token --explain -"), "{told}");
+        assert!(!told.contains("secret") && !outcome.notes.contains("secret"), "{told}");
+        assert_eq!(error.exit_code(), 1);
+    }
+}
+
+#[test]
+fn a_token_that_was_replaced_while_it_was_refused_is_tried_once_and_at_once() {
+    let file = TokenFile::new();
+    let replaced = |token| unauthorized(vec![file.becomes(token)]);
+    let outcome = file.tail(vec![replaced("second"), stream(""), replaced("third"), replaced("fourth")]);
+    let told = outcome.result.as_ref().expect_err("refused twice").to_string();
+    assert!(told.contains("expired at noon"), "{told}");
+    assert_eq!(outcome.tokens(), ["first", "second", "second", "third"].map(Some));
+    assert_eq!(outcome.waits(), [0, 3, 0].map(Duration::from_secs));
+}
+
+#[test]
+fn a_token_file_that_is_away_for_a_while_is_waited_for() {
+    let file = TokenFile::new();
+    let path = file.path();
+    let scripts = vec![serve(vec![Step::Send(STREAM.into()), file.becomes("")]), gone()];
+    let notes = Shared::default();
+    run(async {
+        let (hub, _) = hub(scripts);
+        let hub = hub.with(credential(&["--token-file", path.to_str().expect("UTF-8")]));
+        let printer = Printer::new(Shared::default(), notes.clone(), Shape::Data, None);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            std::fs::write(path, "back").expect("the test's own");
+        });
+        Follower::new(&hub, "/events?topic=t".into(), None, printer).follow().await.expect("it went on");
+    });
+    assert!(notes.text().contains("cannot be read") && notes.text().contains("trying again"), "{}", notes.text());
+}
+
+#[test]
+fn a_hub_without_trust_is_none_but_one_that_had_it_is_tried_again() {
+    let outcome = tail(None, None, vec![Script::Distrust]);
+    assert!(outcome.result.expect_err("never trusted").to_string().contains("an unknown issuer"));
+    let outcome = tail(None, None, vec![stream(""), Script::Distrust, gone()]);
+    assert!(outcome.result.is_ok() && outcome.notes.contains("trying again"), "{}", outcome.notes);
 }
