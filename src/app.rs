@@ -184,7 +184,10 @@ impl Running {
             }
         };
         match policy(&config) {
-            Ok(policy) => self.door.policies.replace(policy),
+            Ok(policy) => {
+                self.door.quotas.configure(&allowances(&config));
+                self.door.policies.replace(policy);
+            }
             Err(error) => return tracing::error!(error = %error, "nothing was reloaded"),
         }
         let left = effective.needs_restart(reload.before);

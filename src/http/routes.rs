@@ -10,7 +10,7 @@ use super::{
     Answer, Beyond, Core, Limits, body, events, full, operators,
     problem::{Code, Problem},
     publish, topics,
-    visitor::{Right, Visitor},
+    visitor::Visitor,
 };
 
 /// What a path leads to.
@@ -113,7 +113,7 @@ impl Routes {
                 return Err(problem);
             }
         };
-        enter(room, core, visitor.right, Request::from_parts(head, body)).await
+        enter(room, core, visitor, Request::from_parts(head, body)).await
     }
 
     fn find(&self, core: &Core, request: &Request<Incoming>) -> Result<(Room, &'static str), Problem> {
@@ -146,15 +146,15 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn enter(room: Room, core: &Rc<Core>, right: Right, request: Request<Incoming>) -> Result<Answer, Problem> {
+async fn enter(room: Room, core: &Rc<Core>, visitor: Visitor, request: Request<Incoming>) -> Result<Answer, Problem> {
     let door = &core.door;
     match room {
-        Room::Publish => publish::handle(door, &core.gather, right, request).await,
-        Room::Events if request.method() == Method::POST => events::post(core, right, request).await,
-        Room::Events => events::get(core, right, request).await,
-        Room::Topics => topics::handle(door, &right, request).await,
-        Room::Stats => operators::stats::handle(door, right, request.headers()),
-        Room::Metrics => operators::metrics::handle(door, &right),
+        Room::Publish => publish::handle(door, &core.gather, visitor, request).await,
+        Room::Events if request.method() == Method::POST => events::post(core, visitor, request).await,
+        Room::Events => events::get(core, visitor, request).await,
+        Room::Topics => topics::handle(door, &visitor.right, request).await,
+        Room::Stats => operators::stats::handle(door, visitor.right, request.headers()),
+        Room::Metrics => operators::metrics::handle(door, &visitor.right),
         Room::Health | Room::Ready | Room::Page => unreachable!("open to everyone"),
     }
 }

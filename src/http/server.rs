@@ -1,6 +1,12 @@
 //! A core's listener and its connections: one current-thread runtime, where everything lives and dies.
 
-use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::TcpListener, task::spawn_local};
@@ -9,6 +15,7 @@ use super::{
     Core, Door,
     converse::{House, converse},
     publish::gather::Gather,
+    quota::{Exceeded, Seat},
     routes::Routes,
     stream::{fan_out::fan_out, streams::TICK},
     tls::{LOOK, Tls},
@@ -85,6 +92,7 @@ async fn tick(core: Rc<Core>, wires: Rc<Wires>) {
         if core.index == 0 {
             core.door.rates.sample(core.door.hub.stats());
             core.door.hub.sweep();
+            core.door.quotas.sweep();
         }
     }
 }
@@ -104,10 +112,12 @@ async fn accept(core: &Rc<Core>, wires: &Rc<Wires>, routes: &Rc<Routes>, listene
             continue;
         }
         match listener.accept().await {
-            // Whoever is to be refused by address is refused here: before TLS, which costs more than the refusal.
             Ok((socket, address)) => {
+                // Refused before TLS, which costs more than the refusal. Who is hung up on comes back later: an EventSource
+                // does so by itself.
+                let Ok(seat) = seat(core, address.ip()) else { continue };
                 let house = House { core: Rc::clone(core), wires: Rc::clone(wires), routes: Rc::clone(routes) };
-                spawn_local(converse(house, socket, address));
+                spawn_local(converse(house, socket, address, seat));
             }
             Err(error) => {
                 tracing::warn!(error = %error, "cannot accept a connection");
@@ -115,6 +125,12 @@ async fn accept(core: &Rc<Core>, wires: &Rc<Wires>, routes: &Rc<Routes>, listene
             }
         }
     }
+}
+
+/// The place of a connection among those of its address; a proxy's are its clients'.
+fn seat(core: &Core, address: IpAddr) -> Result<Option<Seat>, Exceeded> {
+    let proxy = core.passes.policy(&core.door.policies).proxies.trusts(address);
+    if proxy { Ok(None) } else { core.door.quotas.address(address).connect().map(Some) }
 }
 
 /// Looks at the certificate's files now and then, on a thread that may wait for the disk.

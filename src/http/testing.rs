@@ -1,6 +1,6 @@
 //! A door with a real hub and engine behind it, over a store in memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -14,7 +14,7 @@ use super::{
     operators::rates::Rates,
     policy::{Policies, Policy},
     quota::{Allowances, Quotas},
-    visitor::{Right, credential::Places},
+    visitor::{Means, Right, Visitor, credential::Places},
 };
 use crate::{
     access::{Access, Settings},
@@ -84,6 +84,12 @@ pub(super) fn policy(settings: Settings) -> Policy {
 /// The right of whoever reaches a hub without credentials.
 pub(super) fn anyone(door: &Door) -> Right {
     Right::new(door.policies.current().access.anonymous(), door.policies.generation())
+}
+
+/// Whoever reaches a hub without credentials, from this machine.
+pub(super) fn visitor(door: &Door) -> Visitor {
+    let address = door.quotas.address(Ipv4Addr::LOCALHOST.into());
+    Visitor { right: anyone(door), means: Means { address, holder: None } }
 }
 
 /// A request with a whole body.

@@ -15,7 +15,7 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Beyond, Core, Door, peer::Peer, routes::Routes, stream::takeover::Handover, wire::Wires};
+use super::{Beyond, Core, Door, peer::Peer, quota::Seat, routes::Routes, stream::takeover::Handover, wire::Wires};
 use crate::lifecycle::Guard;
 
 pub mod channel;
@@ -58,13 +58,14 @@ struct Open {
     door: Arc<Door>,
     /// There was no room for it. Said of the newcomer, so that whoever was there before is served on.
     beyond: bool,
+    _seat: Option<Seat>,
 }
 
 /// Serves a connection that comes from `address` until its end. It counts from the start, so that handshakes in progress
 /// are bounded as connections are.
-pub async fn converse(house: House, socket: TcpStream, address: SocketAddr) {
+pub async fn converse(house: House, socket: TcpStream, address: SocketAddr, seat: Option<Seat>) {
     let door = Arc::clone(&house.core.door);
-    let (open, busy) = (Open::new(&door), door.drain.guard());
+    let (open, busy) = (Open::new(&door, seat), door.drain.guard());
     let (limits, drain) = (&door.limits, &door.drain);
     // Failing to set an option only makes the connection slower, or its end later.
     let _ = socket.set_nodelay(true);
@@ -108,11 +109,11 @@ async fn last_request(asked: bool) {
 }
 
 impl Open {
-    fn new(door: &Arc<Door>) -> Self {
+    fn new(door: &Arc<Door>, seat: Option<Seat>) -> Self {
         let stats = door.hub.stats();
         stats.connections.add(1);
         stats.connections_total.add(1);
-        Self { beyond: stats.connections.get() > door.limits.connections as u64, door: Arc::clone(door) }
+        Self { beyond: stats.connections.get() > door.limits.connections as u64, door: Arc::clone(door), _seat: seat }
     }
 }
 

@@ -12,9 +12,9 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
 
 use super::{
     Answer, Core, accept, body,
-    problem::{Code, Problem},
+    problem::Problem,
     stream::{body::StreamBody, language::Language, telling::Telling},
-    visitor::Right,
+    visitor::Visitor,
 };
 use crate::{
     event::EventId,
@@ -30,31 +30,35 @@ use wish::{Form, Wish};
 ///
 /// # Errors
 /// Says what the client must change.
-pub async fn get<B>(core: &Rc<Core>, right: Right, request: Request<B>) -> Result<Answer, Problem> {
+pub async fn get<B>(core: &Rc<Core>, visitor: Visitor, request: Request<B>) -> Result<Answer, Problem> {
     let (parts, _) = request.into_parts();
     let wish = Wish::from_query(&parts, &core.door.limits)?;
-    answer(core, right, &parts, wish).await
+    answer(core, visitor, &parts, wish).await
 }
 
 /// `POST /events`: the same by a JSON body, for clients with long lists.
 ///
 /// # Errors
 /// Says what the client must change.
-pub async fn post<B>(core: &Rc<Core>, right: Right, request: Request<B>) -> Result<Answer, Problem>
+pub async fn post<B>(core: &Rc<Core>, visitor: Visitor, request: Request<B>) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
     let (parts, body) = request.into_parts();
     let (body, _reserved) = body::read(&core.door, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
     let wish = Wish::from_json(&parts, &body, &core.door.limits)?;
-    answer(core, right, &parts, wish).await
+    answer(core, visitor, &parts, wish).await
 }
 
-async fn answer(core: &Rc<Core>, right: Right, parts: &Parts, wish: Wish) -> Result<Answer, Problem> {
-    right.subscribe(&wish.selection)?;
+async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) -> Result<Answer, Problem> {
+    visitor.right.subscribe(&wish.selection)?;
     if let Some(reason) = core.door.refusal(&parts.extensions) {
-        return turn_away(core, &wish, reason);
+        return turn_away(core, &wish, Problem::new(reason, "come back in a moment, with the same cursor"));
     }
+    let seats = match visitor.means.stream() {
+        Ok(seats) => seats,
+        Err(problem) => return turn_away(core, &wish, problem),
+    };
     let portion = match wish.form {
         Form::Page { limit, .. } => Portion { events: limit, ..core.door.limits.portion },
         Form::Stream(_) => core.door.limits.portion,
@@ -73,7 +77,7 @@ async fn answer(core: &Rc<Core>, right: Right, parts: &Parts, wish: Wish) -> Res
             Ok(answer)
         }
         Form::Stream(language) => {
-            let telling = Telling::new(Rc::clone(core), subscription, right, language, retry, shown);
+            let telling = Telling::new(Rc::clone(core), subscription, (visitor.right, seats), language, retry, shown);
             Ok(stream(language, super::Body::Stream(Box::new(StreamBody::new(telling)))))
         }
     }
@@ -94,14 +98,14 @@ pub fn come_back(core: &Core, headers: &HeaderMap, problem: Problem) -> Result<A
 
 /// Sends a newcomer away for a reason that will pass. An EventSource would never come back after anything but 200, so
 /// it is told when to, on a stream that ends.
-fn turn_away(core: &Rc<Core>, wish: &Wish, reason: Code) -> Result<Answer, Problem> {
+fn turn_away(core: &Rc<Core>, wish: &Wish, problem: Problem) -> Result<Answer, Problem> {
     match wish.form {
         Form::Stream(language) if wish.eventsource => {
-            core.door.hub.stats().refused(reason.as_str());
-            let retry = core.door.spread_retry(core.door.hub.retry_for(wish.selection.names()));
-            Ok(ended(language, retry))
+            core.door.hub.stats().refused(problem.code.as_str());
+            let retry = core.door.hub.retry_for(wish.selection.names()).max(problem.wait());
+            Ok(ended(language, core.door.spread_retry(retry)))
         }
-        _ => Err(Problem::new(reason, "come back in a moment, with the same cursor")),
+        _ => Err(problem),
     }
 }
 

@@ -18,7 +18,7 @@ use self::{
     names::Names,
     receipt::Receipts,
 };
-use super::{Answer, Door, body, problem::Problem, visitor::Right};
+use super::{Answer, Door, body, problem::Problem, visitor::Visitor};
 use crate::{
     engine::Append,
     event::{Data, NewEvent},
@@ -26,6 +26,7 @@ use crate::{
 
 mod ask;
 mod envelope;
+mod gate;
 pub mod gather;
 mod intake;
 mod json;
@@ -49,7 +50,7 @@ enum Shape {
 ///
 /// # Errors
 /// Says why nothing was published. A stream is answered at once, and says so in the place of the line's receipt.
-pub async fn handle<B>(door: &Door, gather: &Gather, right: Right, request: Request<B>) -> Result<Answer, Problem>
+pub async fn handle<B>(door: &Door, gather: &Gather, visitor: Visitor, request: Request<B>) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes> + 'static,
 {
@@ -57,7 +58,7 @@ where
     let asked = || {
         door.admit(&head.extensions)?;
         let ask = gather.ask(&head)?;
-        ask.topic.as_ref().map_or(Ok(()), |topic| right.publish(topic))?;
+        ask.topic.as_ref().map_or(Ok(()), |topic| visitor.right.publish(topic))?;
         Ok(ask)
     };
     let ask = match asked() {
@@ -68,8 +69,8 @@ where
         }
     };
     match ask.form {
-        Form::Lines | Form::EventStream => Ok(stream::answer(door, ask, right, body)),
-        Form::Raw | Form::Json => whole(door, gather, &ask, &right, head, body).await,
+        Form::Lines | Form::EventStream => Ok(stream::answer(door, ask, visitor, body)),
+        Form::Raw | Form::Json => whole(door, gather, &ask, &visitor, head, body).await,
     }
 }
 
@@ -78,7 +79,7 @@ async fn whole<B>(
     door: &Door,
     gather: &Gather,
     ask: &Ask,
-    right: &Right,
+    visitor: &Visitor,
     head: Parts,
     body: B,
 ) -> Result<Answer, Problem>
@@ -94,14 +95,15 @@ where
         None => envelope::parse(&bytes, ask, door.limits.event_bytes)?,
     };
     if ask.topic.is_none() {
-        open_to(right, &events)?;
+        open_to(visitor, &events)?;
     }
+    visitor.means.publish(&door.hub, &events)?;
     let plain = shape == Shape::One && ask.key.is_none() && ask.expect.is_none();
     let json = match events.pop() {
         Some(event) if plain => gather.receipt(&gather.publish(event).await?),
         last => {
             events.extend(last);
-            let receipts = door.hub.publish(append(ask, right, events, shape)?).await?;
+            let receipts = door.hub.publish(append(ask, visitor, events, shape)?).await?;
             match (shape, &receipts[..]) {
                 (Shape::One, [receipt]) => gather.receipt(receipt),
                 _ => Receipts::new(door.hub.epoch()).list(&receipts),
@@ -123,21 +125,21 @@ pub fn read_json(body: &[u8], event_bytes: usize) -> Result<Vec<NewEvent>, Probl
 }
 
 /// All of a batch or nothing: one topic that is not open refuses it.
-fn open_to(right: &Right, events: &[NewEvent]) -> Result<(), Problem> {
+fn open_to(visitor: &Visitor, events: &[NewEvent]) -> Result<(), Problem> {
     let mut before = None;
     for event in events {
         // The events of a batch often go to one topic, and share its name.
         if before != Some(&event.topic) {
-            right.publish(&event.topic)?;
+            visitor.right.publish(&event.topic)?;
         }
         before = Some(&event.topic);
     }
     Ok(())
 }
 
-fn append(ask: &Ask, right: &Right, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Problem> {
+fn append(ask: &Ask, visitor: &Visitor, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Problem> {
     ask.check_one_topic(&events)?;
-    let key = ask.key.as_deref().map(|key| key::idempotency(right.holder(), key, &events, ask.expect, shape));
+    let key = ask.key.as_deref().map(|key| key::idempotency(visitor.right.holder(), key, &events, ask.expect, shape));
     Ok(Append { events, expect: ask.expect, key })
 }
 

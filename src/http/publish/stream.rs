@@ -18,6 +18,7 @@ use http_body::{Body, Frame};
 
 use super::{
     ask::Ask,
+    gate::Gate,
     intake::{End, Intake},
     pipeline::Pipeline,
     source::Source,
@@ -27,15 +28,14 @@ use crate::{
     event::TopicName,
     http::{
         Answer, Door, made,
-        policy::Policies,
         problem::{Code, Problem},
-        visitor::Right,
+        visitor::Visitor,
     },
     hub::Hub,
 };
 
 /// Answers a stream of events with the stream of their receipts.
-pub(super) fn answer<B>(door: &Door, ask: Ask, right: Right, body: B) -> Answer
+pub(super) fn answer<B>(door: &Door, ask: Ask, visitor: Visitor, body: B) -> Answer
 where
     B: Body<Data = Bytes> + 'static,
 {
@@ -46,8 +46,7 @@ where
         intake: Intake::new(door, body, source),
         pipeline: Pipeline::new(door.hub.clone(), door.limits.body_timeout),
         hub: door.hub.clone(),
-        right,
-        policies: Arc::clone(&door.policies),
+        gate: Gate::new(door, visitor),
         lapsed: None,
         closes,
         closing: None,
@@ -67,8 +66,7 @@ struct Poured<B> {
     intake: Intake<B>,
     pipeline: Pipeline,
     hub: Arc<Hub>,
-    right: Right,
-    policies: Arc<Policies>,
+    gate: Gate,
     /// Why the publisher's right ended before its stream did.
     lapsed: Option<Problem>,
     /// The topic to close when all of the body is in the log.
@@ -82,7 +80,7 @@ impl<B: Body<Data = Bytes>> Poured<B> {
     /// Lines that can be answered now; `None` when all is said.
     fn poll_lines(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
         loop {
-            self.take_lines();
+            self.take_lines(cx);
             let lines = self.pipeline.receipts(cx);
             if !lines.is_empty() {
                 return Poll::Ready(Some(lines));
@@ -95,7 +93,7 @@ impl<B: Body<Data = Bytes>> Poured<B> {
                 continue;
             }
             // With room left all of the chunk is taken; without, the first receipt due wakes this again.
-            if !self.pipeline.has_room() || self.lapsed.is_some() {
+            if !self.pipeline.has_room() || self.gate.is_shut() || self.lapsed.is_some() {
                 return Poll::Pending;
             }
             if self.intake.end().is_none() {
@@ -111,13 +109,10 @@ impl<B: Body<Data = Bytes>> Poured<B> {
     }
 
     /// Hands what was read to the engine, as far as there is room.
-    fn take_lines(&mut self) {
-        self.lapsed = self.lapsed.take().or_else(|| self.right.renew(&self.policies).err());
+    fn take_lines(&mut self, cx: &mut Context<'_>) {
+        self.lapsed = self.lapsed.take().or_else(|| self.gate.renew().err());
         while self.pipeline.has_room() && self.lapsed.is_none() {
-            let item = self.intake.next().map(|item| {
-                let event = item?;
-                self.right.publish(&event.topic).map(|()| event)
-            });
+            let Poll::Ready(item) = self.gate.next(cx, &mut self.intake) else { break };
             match item {
                 Some(Ok(event)) => {
                     if self.pipeline.push(event) {

@@ -34,7 +34,7 @@ where
     let gather = Gather::new(door.hub.epoch());
     tokio::select! {
         () = gather.run(&door.hub) => unreachable!("it never ends"),
-        answer = handle(door, &gather, testing::anyone(door), request) => answer,
+        answer = handle(door, &gather, testing::visitor(door), request) => answer,
     }
 }
 

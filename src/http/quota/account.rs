@@ -144,6 +144,12 @@ impl Account {
         self.publish_as(Some(holder), events, bytes)
     }
 
+    /// Whether [`Self::topic`] may refuse: who asks it first finds out which topics are new.
+    #[must_use]
+    pub fn may_run_out_of_topics(&self) -> bool {
+        self.allowed(|allowance| allowance.topics).is_some()
+    }
+
     /// Makes a topic.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::{
     event::{EventId, Seq},
     http::{
         Core,
-        visitor::{Right, right},
+        visitor::{Right, Seats, right},
     },
     hub::subscription::{Delivery, Subscription},
 };
@@ -22,6 +22,7 @@ pub struct Telling {
     core: Rc<Core>,
     subscription: Subscription,
     right: Right,
+    _seats: Seats,
     /// How it writes.
     pub language: Language,
     /// The reconnect delay for this stream's client.
@@ -46,7 +47,7 @@ impl Telling {
     pub fn new(
         core: Rc<Core>,
         subscription: Subscription,
-        right: Right,
+        (right, seats): (Right, Seats),
         language: Language,
         retry: Duration,
         shown: Option<EventId>,
@@ -54,7 +55,7 @@ impl Telling {
         let epoch = subscription.cursor().epoch;
         let shown =
             shown.map_or(Shown::Nothing, |id| if id.epoch == epoch { Shown::Here(id.seq) } else { Shown::Foreign });
-        Self { core, subscription, right, language, retry, greeted: false, over: false, shown }
+        Self { core, subscription, right, _seats: seats, language, retry, greeted: false, over: false, shown }
     }
 
     /// Where it is told.

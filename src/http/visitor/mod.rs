@@ -6,23 +6,29 @@
 //! | [`credential`] | where a request carries its credential, and which one counts |
 //! | [`site`] | which page's site asks, and by which name |
 //! | [`passes`] | credentials that a core has found good |
+//! | [`means`] | what a visitor uses up, and of which limits |
 //! | [`right`] | what a visitor may do, for as long as the credential is good |
+
+use std::sync::Arc;
 
 use http::request::Parts;
 
 use super::{
     Core,
+    peer::Peer,
     policy::Policy,
     problem::{Code, Problem},
 };
 use crate::access::Refusal;
 
 pub mod credential;
+pub mod means;
 pub mod passes;
 pub mod right;
 pub mod site;
 
 use credential::Act;
+pub use means::{Means, Seats};
 pub use right::Right;
 use site::Site;
 
@@ -31,6 +37,8 @@ use site::Site;
 pub struct Visitor {
     /// What it may do.
     pub right: Right,
+    /// What it may use.
+    pub means: Means,
 }
 
 impl Visitor {
@@ -40,20 +48,22 @@ impl Visitor {
     /// When a page of another site asks for what it must not have, or the credential is not good.
     pub fn of(core: &Core, head: &Parts) -> Result<Self, Problem> {
         let policy = core.passes.policy(&core.door.policies);
+        let peer = head.extensions.get::<Peer>().expect("every connection says who is there");
+        let address = core.door.quotas.address(policy.proxies.client(peer.address.ip(), &head.headers));
         check_name(&policy, head)?;
         let act = Act::of(&head.method, head.uri.path());
-        let site = Site::of(&head.headers, &head.uri, false, &policy.cors)?;
-        if policy.access.is_open() {
-            site.check(act, None, &policy.cors)?;
-            return Ok(Self { right: Right::new(policy.access.anonymous(), core.passes.generation()) });
-        }
-        let shown = credential::find(&policy.places, act, &head.headers, &head.uri)?;
+        let site = Site::of(&head.headers, &head.uri, peer.secure, &policy.cors)?;
+        let shown = match policy.access.is_open() {
+            true => None,
+            false => credential::find(&policy.places, act, &head.headers, &head.uri)?,
+        };
         site.check(act, shown.as_ref().map(|(_, carrier)| *carrier), &policy.cors)?;
         let pass = match shown {
-            None => policy.access.anonymous().clone(),
-            Some((token, _)) => core.passes.judge(&policy, token.as_bytes())?,
+            None => Arc::clone(policy.access.anonymous()),
+            Some((token, _)) => core.passes.judge(&policy, &address, token.as_bytes())?,
         };
-        Ok(Self { right: Right::new(&pass, core.passes.generation()) })
+        let holder = pass.holder.as_deref().map(|holder| core.door.quotas.holder(holder));
+        Ok(Self { right: Right::new(&pass, core.passes.generation()), means: Means { address, holder } })
     }
 }
 

@@ -10,8 +10,12 @@ use quick_cache::unsync::Cache;
 
 use super::right;
 use crate::{
-    access::{Pass, Refusal},
-    http::policy::{Policies, Policy},
+    access::Pass,
+    http::{
+        policy::{Policies, Policy},
+        problem::Problem,
+        quota::Account,
+    },
 };
 
 /// Credentials kept a core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core; who goes round among more
@@ -52,11 +56,13 @@ impl Passes {
         self.generation.get()
     }
 
-    /// Judges `token`, which may have been found good before.
+    /// Judges `token`, which may have been found good before, for a client whose address has the account `address`. A client
+    /// that sent too many bad ones is told to wait before another one is looked at, so that guessing costs the hub little; those
+    /// that were found good are served on.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn judge(&self, policy: &Policy, token: &[u8]) -> Result<Arc<Pass>, Refusal> {
+    pub fn judge(&self, policy: &Policy, address: &Account, token: &[u8]) -> Result<Arc<Pass>, Problem> {
         let now = right::now();
         let digest = digest::digest(&digest::SHA256, token);
         let digest: &[u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
@@ -64,7 +70,12 @@ impl Passes {
         if let Some(pass) = good.get(digest).filter(|pass| pass.expires.is_none_or(|end| now < end)) {
             return Ok(Arc::clone(pass));
         }
-        let pass = policy.access.judge(token, now)?;
+        address.may_try_credential()?;
+        let pass = policy.access.judge(token, now).inspect_err(|refusal| {
+            if !refusal.passes() {
+                address.bad_credential();
+            }
+        })?;
         good.insert(*digest, Arc::clone(&pass));
         Ok(pass)
     }

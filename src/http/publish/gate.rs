@@ -1,0 +1,92 @@
+//! The lines of a stream as its publisher may publish them: with its right, and no faster than its limits.
+//!
+//! A line that comes too fast waits, and nothing after it is read: the publisher is slowed by its own connection. One that is
+//! not open is refused in its place.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::Body;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{intake::Intake, source::Item};
+use crate::{
+    event::NewEvent,
+    http::{Door, policy::Policies, problem::Problem, visitor::Visitor},
+    hub::Hub,
+};
+
+pub(super) struct Gate {
+    visitor: Visitor,
+    hub: Arc<Hub>,
+    policies: Arc<Policies>,
+    /// How long a line waits at most before it is refused.
+    patience: Duration,
+    held: Option<Held>,
+}
+
+/// A line that came too fast.
+struct Held {
+    event: NewEvent,
+    since: Instant,
+    pause: Pin<Box<Sleep>>,
+}
+
+impl Gate {
+    /// For what `visitor` pours in.
+    pub(super) fn new(door: &Door, visitor: Visitor) -> Self {
+        let (hub, policies) = (Arc::clone(&door.hub), Arc::clone(&door.policies));
+        Self { visitor, hub, policies, patience: door.limits.body_timeout, held: None }
+    }
+
+    /// Whether a line waits.
+    pub(super) fn is_shut(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Whether the publisher's credential is still good.
+    pub(super) fn renew(&mut self) -> Result<(), Problem> {
+        self.visitor.right.renew(&self.policies)
+    }
+
+    /// The next line, or why it is refused; `None` when all that came was taken. Pending while one waits.
+    pub(super) fn next<B: Body<Data = Bytes>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        intake: &mut Intake<B>,
+    ) -> Poll<Option<Item>> {
+        let (event, since) = match self.held.take() {
+            Some(mut held) => {
+                if held.pause.as_mut().poll(cx).is_pending() {
+                    self.held = Some(held);
+                    return Poll::Pending;
+                }
+                (held.event, Some(held.since))
+            }
+            None => match intake.next() {
+                Some(Ok(event)) => (event, None),
+                other => return Poll::Ready(other),
+            },
+        };
+        if let Err(problem) = self.visitor.right.publish(&event.topic) {
+            return Poll::Ready(Some(Err(problem)));
+        }
+        let Err(exceeded) = self.visitor.means.publish(&self.hub, std::slice::from_ref(&event)) else {
+            return Poll::Ready(Some(Ok(event)));
+        };
+        let since = since.unwrap_or_else(Instant::now);
+        if since.elapsed() + exceeded.wait > self.patience {
+            return Poll::Ready(Some(Err(exceeded.into())));
+        }
+        let mut pause = Box::pin(sleep(exceeded.wait));
+        let _not_yet = pause.as_mut().poll(cx);
+        self.held = Some(Held { event, since, pause });
+        Poll::Pending
+    }
+}
