@@ -11,8 +11,8 @@ use std::{
 use tokio::{runtime, sync::Semaphore, task::LocalSet};
 
 use crate::{
-    access::{Access, Grant, Settings},
-    config::{Config, kinds::Engine as EngineKind},
+    access::Access,
+    config::{Config, Mistakes, kinds::Engine as EngineKind},
     engine::{
         Engine,
         log::{LogConfig, LogEngine, Store, clerk},
@@ -47,9 +47,9 @@ pub enum AppError {
         /// What the system said.
         source: io::Error,
     },
-    /// What the configuration says about credentials cannot be used.
-    #[error("the credentials cannot be used")]
-    Access,
+    /// What the configuration says about credentials cannot be used any more: it was sound when it was read.
+    #[error(transparent)]
+    Access(#[from] Mistakes),
     /// The system refuses threads.
     #[error("cannot start: {0}")]
     Thread(#[from] io::Error),
@@ -190,20 +190,19 @@ fn hub_config(config: &Config) -> HubConfig {
     }
 }
 
-fn policy(config: &Config) -> Result<Policy, AppError> {
-    let Config { access, .. } = config;
-    let settings = Settings {
-        tokens: access.tokens.clone(),
-        issuers: access.issuers.clone(),
-        anonymous: Grant {
-            publish: access.anyone_publish.clone(),
-            subscribe: access.anyone_subscribe.clone(),
-            admin: false,
-        },
-        revoked: access.revoked.clone(),
-        leeway: access.leeway,
-    };
-    Ok(Policy { access: Access::new(settings).map_err(|_| AppError::Access)? })
+/// Whom the hub trusts. Reads the files with keys, and starts no thread yet.
+///
+/// # Errors
+/// Everything that is wrong with what the configuration says about credentials.
+pub fn policy(config: &Config) -> Result<Policy, Mistakes> {
+    let access = Access::new(config.credentials()).map_err(|problems| {
+        let mut mistakes = Mistakes::default();
+        for (key, problem) in problems {
+            mistakes.push(key, problem);
+        }
+        mistakes
+    })?;
+    Ok(Policy { access })
 }
 
 fn limits(config: &Config) -> Limits {

@@ -7,7 +7,7 @@ use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use clap::Parser;
 use gapless::{
-    app,
+    app::{self, AppError},
     cli::{self, Cli, CliError, Command, complain},
     config::{self, Config, Effective, Flags},
     lifecycle::{Drain, descriptors, signals},
@@ -23,6 +23,9 @@ fn main() -> ExitCode {
     let Cli { command, flags } = Cli::parse();
     match command.unwrap_or(Command::Serve(flags)) {
         Command::Serve(flags) => configured(&flags, |config, _| serve(&config)),
+        Command::Token(args) => {
+            configured(&args.flags().clone(), |config, _| finish(cli::token::run(&args, config.credentials())))
+        }
         Command::Check(flags) => configured(&flags, |_, effective| finish(cli::check::run(&effective))),
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
@@ -49,8 +52,9 @@ fn serve(config: &Config) -> ExitCode {
     match app::serve(config, &drain, greet) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
+            let wrong = matches!(error, AppError::Access(_));
             complain(error);
-            ExitCode::FAILURE
+            if wrong { ExitCode::from(config::EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }
 }

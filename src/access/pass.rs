@@ -35,13 +35,28 @@ pub enum Credential {
     Jwt {
         /// A fingerprint of the key that signed it, its issuer and its audience: gone with any of them.
         key: [u8; 32],
-        /// Its hash, as the revoked list may name it.
+        /// SHA-256 of all before its last dot, as the revoked list may name it.
         sha256: [u8; 32],
         /// The claim `jti`.
         id: Option<Box<str>>,
         /// The claim `sub`.
         subject: Option<Box<str>>,
     },
+}
+
+/// What the holder called `text` goes by: itself, or its beginning and a hash of it all.
+pub(super) fn holder(text: &str) -> Box<str> {
+    /// Of the hash, as hexadecimal digits, after a `~`: 64 bits, far more than there are holders.
+    const HASH_BYTES: usize = 8;
+    if text.len() <= MAX_HOLDER_BYTES {
+        return text.into();
+    }
+    let mut cut = MAX_HOLDER_BYTES - 1 - 2 * HASH_BYTES;
+    while !text.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    let hash = super::sha256(text.as_bytes());
+    format!("{}~{}", &text[..cut], super::hex(&hash[..HASH_BYTES])).into()
 }
 
 impl Pass {
@@ -55,5 +70,19 @@ impl Pass {
     #[must_use]
     pub(super) fn anonymous(grant: Grant) -> Self {
         Self { holder: None, grant, expires: None, credential: Credential::Anonymous }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_and_still_its_own() {
+        let (longest, beyond) = ("ä".repeat(64), "ä".repeat(65));
+        assert_eq!(&*holder(&longest), longest);
+        let (one, other) = (holder(&beyond), holder(&format!("{}ö", "ä".repeat(64))));
+        assert!(one.len() <= MAX_HOLDER_BYTES && other.len() <= MAX_HOLDER_BYTES);
+        assert!(one != other && one.starts_with("ää"), "{one} {other}");
     }
 }

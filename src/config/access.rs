@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     access::{
-        Grant,
+        Grant, from_hex,
         settings::{Issuer, KeySource, StaticToken},
     },
     event::Filter,
@@ -91,13 +91,7 @@ impl Kind for Sha256 {
     const METAVAR: &'static str = "SHA256";
 
     fn parse(text: &str) -> Result<[u8; 32], Vec<String>> {
-        let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let bytes: Option<Vec<u8>> = (0..32).map(|at| digit(2 * at)).collect();
-        let hexadecimal = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match bytes.and_then(|bytes| bytes.try_into().ok()).filter(|_| hexadecimal) {
-            Some(bytes) => Ok(bytes),
-            None => problem("is no SHA-256; it has 64 hexadecimal digits"),
-        }
+        from_hex(text).map_or_else(|| problem("is no SHA-256; it has 64 hexadecimal digits"), Ok)
     }
 }
 
