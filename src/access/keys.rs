@@ -3,7 +3,7 @@
 use aws_lc_rs::{
     digest,
     encoding::{AsDer, PublicKeyX509Der},
-    rsa::PublicEncryptingKey,
+    rsa::PublicKey,
     signature::{
         ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
         ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey, RsaKeyPair,
@@ -68,16 +68,19 @@ impl Material {
         if let Some(spki) = parsed(&ECDSA_P384_SHA384_FIXED).map(der) {
             return Ok(Self::verifying(&[Algorithm::ES384], DecodingKey::from_ec_der(&spki), &spki));
         }
-        let key = PublicEncryptingKey::from_der(bytes).map_err(
+        let key = PublicKey::from_der(bytes).map_err(
             |_| "is no public key that is understood: it must be Ed25519, P-256, P-384, or RSA of 2048 to 8192 bits",
         )?;
-        let bits = key.key_size_bits();
+        let modulus = key.modulus();
+        let modulus = modulus.big_endian_without_leading_zero();
+        let bits = 8 * modulus.len() - modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
         if !RSA_BITS.contains(&bits) {
             return Err(format!(
                 "is an RSA key of {bits} bits; 2048 to 8192 are accepted, because fewer can be broken"
             ));
         }
-        Ok(Self::verifying(RSA, DecodingKey::from_rsa_der(bytes), bytes))
+        let spki = key.as_der().map_err(|_| "is an RSA key that cannot be written again")?;
+        Ok(Self::verifying(RSA, DecodingKey::from_rsa_der(spki.as_ref()), spki.as_ref()))
     }
 
     /// A private key, PKCS#8. It verifies with its public half.
@@ -197,7 +200,7 @@ mod tests {
         n[0] = 0xbf;
         let spki = PublicKeyComponents { n: &n[..], e: &[1, 0, 1][..] }.as_der().expect("a number");
         let told = Material::public(spki.as_ref()).err().expect("too short");
-        assert!(told.contains("2048"), "{told}");
+        assert!(told.contains("of 1024 bits"), "{told}");
         let mut n = [0xff; 256];
         n[0] = 0xbf;
         let spki = PublicKeyComponents { n: &n[..], e: &[1, 0, 1][..] }.as_der().expect("a number");
