@@ -30,7 +30,7 @@
 //! | [`hub`] | who listens to what | [`hub::subscription`] |
 //! | [`http`] | the wire | `routes.rs`, [`http::problem`] |
 //! | [`load`] | publishers and subscribers by the thousand, that check what they get | [`load::Load`] |
-//! | [`cli`] | `gapless publish`, `tail`, `check`, `bench` | |
+//! | [`cli`] | `gapless publish`, `tail`, `token`, `check`, `bench` | |
 //! | [`config`] | every setting, and every mistake at once | [`config::keys`] |
 //! | [`lifecycle`] | how a process ends | [`lifecycle::Drain`] |
 //! | [`telemetry`] | what the process says of itself | |

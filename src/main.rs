@@ -7,7 +7,7 @@ use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use clap::Parser;
 use gapless::{
-    app::{self, Reload},
+    app::{self, AppError, Reload},
     cli::{self, Cli, CliError, Command, complain},
     config::{self, Config, Effective, Flags},
     lifecycle::{Drain, descriptors, signals},
@@ -23,6 +23,9 @@ fn main() -> ExitCode {
     let Cli { command, flags } = Cli::parse();
     match command.unwrap_or(Command::Serve(flags)) {
         Command::Serve(flags) => configured(&flags, |config, effective| serve(&config, &effective, &flags)),
+        Command::Token(args) => {
+            configured(&args.flags().clone(), |config, _| finish(cli::token::run(&args, config.credentials())))
+        }
         Command::Check(flags) => configured(&flags, |_, effective| finish(cli::check::run(&effective))),
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
@@ -51,17 +54,18 @@ fn serve(config: &Config, effective: &Effective, flags: &Flags) -> ExitCode {
     };
     let reload = Reload { asked, before: effective, read: &|| config::load(flags) };
     let scheme = if config.speaks_tls() { "https" } else { "http" };
-    match app::serve(config, &drain, &reload, |address| greet(scheme, address)) {
+    match app::serve(config, &drain, &reload, |hub| greet(scheme, hub.address, hub.operators)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
+            let wrong = matches!(error, AppError::Access(_));
             complain(error);
-            ExitCode::FAILURE
+            if wrong { ExitCode::from(config::EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }
 }
 
 /// Where to look, for whoever has just started a hub for the first time.
-fn greet(scheme: &str, address: SocketAddr) {
+fn greet(scheme: &str, address: SocketAddr, operators: Option<SocketAddr>) {
     let mut out = std::io::stdout().lock();
     // Nobody reading is no reason not to serve.
     let _ = writeln!(
@@ -71,6 +75,9 @@ fn greet(scheme: &str, address: SocketAddr) {
          \x20 publish    curl -d 'Hello' '{scheme}://{address}/publish?topic=demo'\n\
          \x20 subscribe  curl -N '{scheme}://{address}/events?topic=demo&from=earliest'"
     );
+    if let Some(operators) = operators {
+        let _ = writeln!(out, " figures    http://{operators}/admin/stats");
+    }
     let _ = out.flush();
 }
 

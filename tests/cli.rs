@@ -76,6 +76,42 @@ fn a_wrong_configuration_is_exit_code_78_and_names_every_mistake() {
     assert!(told.contains("--open") && told.contains("--shards") && told.contains("/no/such/file"), "{told}");
 }
 
+/// An issuer with a secret, as a flag.
+const ISSUERS: &str =
+    "[{ issuer = \"me\", audience = \"hub\", algorithms = [\"HS256\"], key = \"0123456789abcdef0123456789abcdef\" }]";
+
+#[test]
+fn a_token_is_made_and_explained_by_the_same_configuration() {
+    let made = outcome(gapless(&["token", "--access-issuers", ISSUERS, "--publish", "jobs/*", "--ttl", "10m"]));
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let token = text(&made.stdout);
+    let explain = |to: &str| {
+        let line = ["token", "--access-issuers", ISSUERS, "--explain", token.trim(), "--topic", "jobs/42", "--to", to];
+        let output = outcome(gapless(&line));
+        (output.status.code(), text(&output.stdout))
+    };
+    let (code, told) = explain("publish");
+    assert!(
+        code == Some(0) && told.starts_with("good\n") && told.contains("may publish to jobs/42: by jobs/*"),
+        "{told}"
+    );
+    let (code, told) = explain("subscribe");
+    assert!(code == Some(1) && told.contains("may not subscribe to jobs/42: nothing is granted"), "{told}");
+    let nobody = outcome(gapless(&["token", "--publish", "jobs/*"]));
+    assert!(nobody.status.code() == Some(1) && text(&nobody.stderr).contains("[[access.issuers]]"));
+}
+
+#[test]
+fn a_key_that_cannot_be_read_is_exit_code_78_with_every_other_mistake() {
+    let issuers = ISSUERS.replace("key = \"0123456789abcdef0123456789abcdef\"", "key_file = \"/no/such/key\"");
+    for command in ["serve", "check", "token"] {
+        let output = outcome(gapless(&[command, "--access-issuers", &issuers, "--shards", "x"]));
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{told}");
+        assert!(told.contains("/no/such/key cannot be read") && told.contains("--shards"), "{told}");
+    }
+}
+
 #[test]
 fn check_prints_what_check_accepts() {
     let output = outcome(gapless(&["check", "--stream-keepalive", "20s"]));

@@ -14,6 +14,8 @@ mod publish_envelopes;
 mod sse_encoder;
 #[path = "../fuzz/properties/sse_parser.rs"]
 mod sse_parser;
+#[path = "../fuzz/properties/tokens.rs"]
+mod tokens;
 #[path = "../fuzz/properties/topic_names.rs"]
 mod topic_names;
 
@@ -56,6 +58,22 @@ fn no_client_chooses_its_address() {
 #[test]
 fn what_is_taken_as_envelopes_is_taken_again() {
     try_each("publish_envelopes", publish_envelopes::holds_for);
+}
+
+#[test]
+fn only_what_a_configured_key_has_signed_is_a_good_token() {
+    try_each("tokens", tokens::holds_for);
+}
+
+/// Every byte of a good token counts; it has some 350.
+#[test]
+fn a_good_token_changed_in_any_one_place_is_refused() {
+    for at in 0..512_u16 {
+        let [high, low] = at.to_be_bytes();
+        for byte in [b'A', b'.', b'=', 0] {
+            tokens::holds_for(&[high, low, byte]);
+        }
+    }
 }
 
 /// The hub has a table of its own for the characters that no name may have.

@@ -5,8 +5,8 @@ use super::Grant;
 /// Who somebody is and what that opens. Made by [`Access`](super::Access) alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pass {
-    /// Whose credential it is, of at most [`MAX_HOLDER_BYTES`]: the token's name, or the JWT's `sub` (else its issuer). `None`
-    /// for whoever sent none. Limits, stats and Idempotency-Keys go by it; two credentials of one holder share them.
+    /// Whose credential it is, of at most [`MAX_HOLDER_BYTES`]: the token's name, or the JWT's `sub` and issuer. `None` for
+    /// whoever sent none. Limits, stats and Idempotency-Keys go by it; two credentials of one holder share them.
     pub holder: Option<Box<str>>,
     /// What it opens.
     pub grant: Grant,
@@ -16,7 +16,7 @@ pub struct Pass {
     pub credential: Credential,
 }
 
-/// Bytes of a holder's name at most; a longer `sub` is cut and ends in a hash of the whole.
+/// Bytes of a holder's name at most; a longer one is cut and ends in a hash of the whole.
 pub const MAX_HOLDER_BYTES: usize = 128;
 
 /// What was shown.
@@ -24,6 +24,8 @@ pub const MAX_HOLDER_BYTES: usize = 128;
 pub enum Credential {
     /// Nothing, and nothing was asked for.
     Open,
+    /// Nothing, at the operators' own address.
+    Operator,
     /// Nothing.
     Anonymous,
     /// A static token.
@@ -35,13 +37,37 @@ pub enum Credential {
     Jwt {
         /// A fingerprint of the key that signed it, its issuer and its audience: gone with any of them.
         key: [u8; 32],
-        /// Its hash, as the revoked list may name it.
+        /// SHA-256 of all before its last dot, as the revoked list may name it.
         sha256: [u8; 32],
         /// The claim `jti`.
         id: Option<Box<str>>,
         /// The claim `sub`.
         subject: Option<Box<str>>,
     },
+}
+
+/// What the holder of a JWT goes by: `ann of https://login.example`, or without a subject `of https://login.example`. Neither
+/// issuers nor static tokens' names have white space, so no two holders are called alike.
+pub(super) fn holder(subject: Option<&str>, issuer: &str) -> Box<str> {
+    match subject {
+        Some(subject) => bounded(&format!("{subject} of {issuer}")),
+        None => bounded(&format!("of {issuer}")),
+    }
+}
+
+/// `text`, or its beginning and a hash of it all.
+fn bounded(text: &str) -> Box<str> {
+    /// Of the hash, as hexadecimal digits, after a `~`: 64 bits, far more than there are holders.
+    const HASH_BYTES: usize = 8;
+    if text.len() <= MAX_HOLDER_BYTES {
+        return text.into();
+    }
+    let mut cut = MAX_HOLDER_BYTES - 1 - 2 * HASH_BYTES;
+    while !text.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    let hash = super::sha256(text.as_bytes());
+    format!("{}~{}", &text[..cut], super::hex(&hash[..HASH_BYTES])).into()
 }
 
 impl Pass {
@@ -51,9 +77,30 @@ impl Pass {
         Self { holder: None, grant: Grant::everything(), expires: None, credential: Credential::Open }
     }
 
+    /// Of whoever reaches the operators' own address on the loopback.
+    #[must_use]
+    pub(super) fn operator() -> Self {
+        let grant = Grant { admin: true, ..Grant::default() };
+        Self { holder: None, grant, expires: None, credential: Credential::Operator }
+    }
+
     /// Of whoever sends no credential.
     #[must_use]
     pub(super) fn anonymous(grant: Grant) -> Self {
         Self { holder: None, grant, expires: None, credential: Credential::Anonymous }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_and_still_its_own() {
+        let (longest, beyond) = ("ä".repeat(64), "ä".repeat(65));
+        assert_eq!(&*bounded(&longest), longest);
+        let (one, other) = (bounded(&beyond), bounded(&format!("{}ö", "ä".repeat(64))));
+        assert!(one.len() <= MAX_HOLDER_BYTES && other.len() <= MAX_HOLDER_BYTES);
+        assert!(one != other && one.starts_with("ää"), "{one} {other}");
     }
 }

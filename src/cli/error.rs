@@ -104,6 +104,9 @@ pub enum CliError {
         /// What the limit leaves.
         fits: usize,
     },
+    /// No token could be made, or one that was to be explained is not good.
+    #[error("{0}")]
+    TokenCommand(String),
     /// Some lines were not published.
     #[error("{0}")]
     Unconfirmed(String),

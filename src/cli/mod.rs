@@ -8,6 +8,7 @@
 //! | [`check`] | what the configuration says, before it is used |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
+//! | [`token`] | `gapless token`: a token, or what one opens |
 //! | [`mod@bench`] | `gapless bench`: a hub under load |
 //! | `client` | one request to a hub over one connection |
 //! | `problem` | a refusal in plain words |
@@ -27,6 +28,7 @@ pub mod publish;
 #[cfg(test)]
 mod scripted;
 pub mod tail;
+pub mod token;
 
 pub use self::{error::CliError, output::complain};
 
@@ -72,6 +74,8 @@ pub enum Command {
     Tail(tail::Args),
     /// Load a hub, and check what its streams hear
     Bench(bench::Args),
+    /// Make a token, or say what one opens
+    Token(token::Args),
     /// Check a configuration and print it as it would be used
     #[command(max_term_width = 140)]
     Check(Flags),

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use super::{
     kinds::{Kind, Switch, Text, problem},
     list::List,
+    names::Token,
     tables::{self, text_of},
 };
 use crate::{
     access::{
-        Grant,
+        Grant, from_hex,
         settings::{Issuer, KeySource, StaticToken},
     },
     event::Filter,
@@ -45,7 +46,7 @@ impl Kind for TokenList {
         let tokens: Vec<StaticToken> = tables::parse(text, "token", TOKENS, |table, mistakes| {
             tables::known(table, &["name", "sha256", "publish", "subscribe", "admin"], mistakes);
             let mut entry = Entry { table, mistakes };
-            let name = entry.needed::<Text>("name", "say whose it is, as in name = \"backup\"");
+            let name = entry.needed::<Token>("name", "say whose it is, as in name = \"backup\"");
             let sha256 = entry.needed::<Sha256>("sha256", "`gapless token --static` makes a token and its hash");
             let grant = entry.grant();
             Some(StaticToken { name: name?, sha256: sha256?, grant })
@@ -69,7 +70,7 @@ impl Kind for IssuerList {
             let keys = ["issuer", "audience", "algorithms", "key", "key_file", "jwks"];
             tables::known(table, &keys, mistakes);
             let mut entry = Entry { table, mistakes };
-            let issuer = entry.needed::<Text>("issuer", "say what the claim iss must be");
+            let issuer = entry.needed::<Word>("issuer", "say what the claim iss must be");
             let audience =
                 entry.needed::<Text>("audience", "say what the claim aud must be, as in audience = \"gapless\"");
             let algorithms = entry.needed::<List<Text>>("algorithms", "pin them, as in algorithms = [\"EdDSA\"]");
@@ -83,6 +84,21 @@ const TOKENS: &str = "is no list of tokens; write it like [{ name = \"ci\", sha2
 const ISSUERS: &str = "is no list of issuers; write it like [{ issuer = \"https://login.example\", audience = \"gapless\", \
                        algorithms = [\"EdDSA\"], key_file = \"login.pem\" }]";
 
+/// Text without white space.
+struct Word;
+
+impl Kind for Word {
+    type Value = String;
+    const METAVAR: &'static str = "TEXT";
+
+    fn parse(text: &str) -> Result<String, Vec<String>> {
+        if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return problem("is empty, or has white space");
+        }
+        Ok(text.into())
+    }
+}
+
 /// A hash of 32 bytes, as 64 hexadecimal digits.
 struct Sha256;
 
@@ -91,13 +107,7 @@ impl Kind for Sha256 {
     const METAVAR: &'static str = "SHA256";
 
     fn parse(text: &str) -> Result<[u8; 32], Vec<String>> {
-        let digit = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let bytes: Option<Vec<u8>> = (0..32).map(|at| digit(2 * at)).collect();
-        let hexadecimal = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match bytes.and_then(|bytes| bytes.try_into().ok()).filter(|_| hexadecimal) {
-            Some(bytes) => Ok(bytes),
-            None => problem("is no SHA-256; it has 64 hexadecimal digits"),
-        }
+        from_hex(text).map_or_else(|| problem("is no SHA-256; it has 64 hexadecimal digits"), Ok)
     }
 }
 

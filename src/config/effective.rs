@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 use super::{
     resolve::{Origin, Setting},
     table::ROOT,
 };
 
-/// Every key with its value in force. `Display` is a file that gives the same configuration again.
+/// Every key with its value in force. `Display` is a file that gives the same configuration again, but for secrets: an issuer's
+/// inline key is left out, and the line says so.
 #[derive(Debug)]
 pub struct Effective(pub(super) Vec<Setting>);
 
@@ -28,17 +31,39 @@ impl fmt::Display for Effective {
                 section = key.section;
                 writeln!(f, "\n[{section}]")?;
             }
-            let value =
-                if key.is_toml || is_bare(text) { text.clone() } else { toml::Value::from(&**text).to_string() };
+            let hidden = hide(text).filter(|_| key.is_toml);
+            let note = if hidden.is_some() { "; write the hidden keys in again" } else { "" };
+            let value = match hidden {
+                Some(text) => text,
+                None if key.is_toml || is_bare(text) => text.clone(),
+                None => toml::Value::from(&**text).to_string(),
+            };
             let line = format!("{} = {value}", key.name);
             match origin {
                 Origin::Default => writeln!(f, "{line}")?,
                 // Aligned at a column that most lines stay left of.
-                origin => writeln!(f, "{line:<40} # {origin}")?,
+                origin => writeln!(f, "{line:<40} # {origin}{note}")?,
             }
         }
         Ok(())
     }
+}
+
+/// What stands for a secret. As one it is too short, so that a file with it is refused, and never in force.
+const HIDDEN: &str = "hidden";
+
+/// The list of tables in `text` with every value called `key` hidden, when there is one: an issuer's secret, or its private key.
+fn hide(text: &str) -> Option<String> {
+    let value = toml::de::ValueDeserializer::parse(text).and_then(toml::Value::deserialize).ok()?;
+    let toml::Value::Array(mut list) = value else { return None };
+    let mut found = false;
+    for table in list.iter_mut().filter_map(toml::Value::as_table_mut) {
+        if let Some(secret) = table.get_mut("key") {
+            *secret = HIDDEN.into();
+            found = true;
+        }
+    }
+    found.then(|| toml::Value::from(list).to_string())
 }
 
 /// Whether TOML reads `text` as a number or truth whose text is `text` again.

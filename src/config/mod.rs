@@ -42,7 +42,10 @@ pub use self::{
     mistakes::Mistakes,
     table::Key,
 };
-use crate::event::{Retention, retention::Rules};
+use crate::{
+    access::{Access, Grant, Settings},
+    event::{Retention, retention::Rules},
+};
 
 /// Reads the configuration from `flags`, from the process's environment, and from the file that either names.
 ///
@@ -97,7 +100,24 @@ impl Config {
         self.tls.cert.is_some() || !self.tls.acme.is_empty()
     }
 
-    /// What must hold between keys.
+    /// What the keys say about credentials.
+    #[must_use]
+    pub fn credentials(&self) -> Settings {
+        let Self { access, .. } = self;
+        Settings {
+            tokens: access.tokens.clone(),
+            issuers: access.issuers.clone(),
+            anonymous: Grant {
+                publish: access.anyone_publish.clone(),
+                subscribe: access.anyone_subscribe.clone(),
+                admin: false,
+            },
+            revoked: access.revoked.clone(),
+            leeway: access.leeway,
+        }
+    }
+
+    /// What must hold between keys, and of the files that they name.
     fn check(&self, resolver: &mut Resolver<'_>) {
         let Self { hub, stream, http, publish, cors, tls, .. } = self;
         for (address, keys) in [(Some(hub.listen), ["listen", "open"]), (self.admin.listen, ["admin.listen", "open"])] {
@@ -126,6 +146,10 @@ impl Config {
             &["cors.origins", "cors.credentials"],
             "pages of any site (*) would act with their visitors' cookies; name the origins that may",
         );
+        // With the others, because a mistake in a key's file is one of the configuration.
+        for (key, problem) in Access::new(self.credentials()).err().unwrap_or_default() {
+            resolver.require(false, &[key], problem);
+        }
         for (small, large, keys) in [
             (publish.event_bytes, publish.batch_bytes, ["publish.event_bytes", "publish.batch_bytes"]),
             (publish.batch_bytes, publish.inflight_bytes, ["publish.batch_bytes", "publish.inflight_bytes"]),

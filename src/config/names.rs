@@ -77,7 +77,11 @@ impl Kind for Token {
 
     fn parse(text: &str) -> Result<String, Vec<String>> {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if !text.is_empty() && text.bytes().all(token) { Ok(text.into()) } else { problem("is no name for a cookie") }
+        if !text.is_empty() && text.bytes().all(token) {
+            Ok(text.into())
+        } else {
+            problem("is no name of letters, digits and -._~ without white space")
+        }
     }
 }
 

@@ -171,6 +171,37 @@ fn the_effective_configuration_is_a_file_that_gives_itself_again() {
 }
 
 #[test]
+fn an_inline_key_is_never_printed_and_what_is_printed_instead_is_no_key() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let issuers = format!(
+        "[{{ issuer = \"me\", audience = \"gapless\", algorithms = [\"HS256\"], key = \"{secret}\" }}, \
+         {{ issuer = \"you\", audience = \"gapless\", algorithms = [\"EdDSA\"], jwks = \"https://login.example/keys\" }}]"
+    );
+    let (config, effective) = load_from(&["--access-issuers", &issuers], &[], None).expect("sound");
+    assert!(!effective.contains(secret) && effective.contains("key = \"hidden\""), "{effective}");
+    assert!(effective.contains("# --access-issuers; write the hidden keys in again"), "{effective}");
+    assert!(!format!("{config:?}").contains(secret), "{config:?}");
+    let told = load_from(&[], &[], Some(&effective)).expect_err("nobody's secret is hidden");
+    assert!(told.contains("key is a secret of 6 bytes"), "{told}");
+    let again = effective.replace("\"hidden\"", &format!("{secret:?}"));
+    assert_eq!(format!("{config:?}"), format!("{:?}", self::config(&[], &[], Some(&again))), "all else is there");
+}
+
+#[test]
+fn mistakes_in_the_files_of_keys_are_told_with_all_others() {
+    let issuers =
+        "[{ issuer = \"me\", audience = \"gapless\", algorithms = [\"HS256\"], key_file = \"/no/such/key\" }]";
+    let told =
+        load_from(&["--access-issuers", issuers, "--shards", "x", "--access-revoked", "/no/such/list"], &[], None)
+            .expect_err("wrong");
+    for want in
+        ["access.issuers: issuer 1 (\"me\"): /no/such/key cannot be read", "--shards", "access.revoked: /no/such/list"]
+    {
+        assert!(told.contains(want), "{want}\n{told}");
+    }
+}
+
+#[test]
 fn an_empty_variable_is_none_and_a_foreign_one_is_ignored() {
     let environment = [("GAPLESS_SHARDS", ""), ("GAPLESS_CONFIG", ""), ("GAPLESS_PORT", "tcp://10.0.0.1:80")];
     config(&[], &environment, None);

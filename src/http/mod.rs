@@ -65,6 +65,7 @@ pub mod wire;
 
 pub use answer::{Answer, Body, full, made};
 use operators::rates::Rates;
+use peer::Operators;
 use policy::Policies;
 use problem::{Code, Problem};
 use publish::gather::Gather;
@@ -83,6 +84,8 @@ pub struct Door {
     pub policies: Arc<Policies>,
     /// What everybody has open and has used.
     pub quotas: Quotas,
+    /// Where operators look at the figures.
+    pub operators: Operators,
     /// When the process began to serve.
     pub started: std::time::Instant,
     /// Bytes of publish bodies being read or waiting for their commit, in units of one byte.

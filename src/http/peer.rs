@@ -9,4 +9,26 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whether the request came over the hub's own TLS.
     pub secure: bool,
+    /// To which of the hub's addresses it came.
+    pub side: Side,
+}
+
+/// One of the hub's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The one for everybody.
+    Public,
+    /// The one for operators alone.
+    Operators,
+}
+
+/// Where operators look at the figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operators {
+    /// At the address for everybody, with the grant `admin`.
+    AmongAll,
+    /// At an address of their own, with the grant `admin`.
+    Apart,
+    /// At an address of their own on the loopback, where the machine's users are trusted.
+    ApartFree,
 }

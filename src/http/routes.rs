@@ -8,6 +8,7 @@ use matchit::Router;
 
 use super::{
     Answer, Beyond, Core, Limits, body, events, full, operators,
+    peer::{Operators, Peer, Side},
     problem::{Code, Problem},
     publish, topics,
     visitor::Visitor,
@@ -118,13 +119,26 @@ impl Routes {
 
     fn find(&self, core: &Core, request: &Request<Incoming>) -> Result<(Room, &'static str), Problem> {
         check_headers(request.headers(), &core.door.limits)?;
+        let (room, methods) = self.at(core, request)?;
+        let allowed = methods.split(", ").any(|method| method == request.method().as_str());
+        allowed.then_some((room, methods)).ok_or_else(|| Problem::method_not_allowed(methods))
+    }
+
+    /// What the path leads to, at the address that the request came to.
+    fn at(&self, core: &Core, request: &Request<Incoming>) -> Result<(Room, &'static str), Problem> {
         let (room, methods) = *self
             .0
             .at(request.uri().path())
             .map_err(|_| Problem::new(Code::NotFound, "see GET / for where things are"))?
             .value;
-        let allowed = methods.split(", ").any(|method| method == request.method().as_str());
-        allowed.then_some((room, methods)).ok_or_else(|| Problem::method_not_allowed(methods))
+        let side = request.extensions().get::<Peer>().map_or(Side::Public, |peer| peer.side);
+        let here = match room {
+            Room::Health | Room::Ready => true,
+            Room::Stats | Room::Metrics => side == Side::Operators || core.door.operators == Operators::AmongAll,
+            Room::Publish | Room::Events | Room::Topics | Room::Page => side == Side::Public,
+        };
+        here.then_some((room, methods))
+            .ok_or_else(|| Problem::new(Code::NotFound, "this is at the hub's other address"))
     }
 }
 

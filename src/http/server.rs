@@ -14,6 +14,7 @@ use tokio::{net::TcpListener, task::spawn_local};
 use super::{
     Core, Door,
     converse::{House, converse},
+    peer::Side,
     publish::gather::Gather,
     quota::{Exceeded, Seat},
     routes::Routes,
@@ -46,12 +47,22 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// Where a core's connections come from.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The address for everybody.
+    pub public: std::net::TcpListener,
+    /// The operators' own, on one core.
+    pub operators: Option<std::net::TcpListener>,
+}
+
 /// Serves one core until the drain is over. Must run inside a `LocalSet` on a current-thread runtime.
 ///
 /// # Errors
 /// When the listener cannot be used at all.
-pub async fn serve(door: Arc<Door>, index: usize, listener: std::net::TcpListener) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+pub async fn serve(door: Arc<Door>, index: usize, listeners: Listeners) -> io::Result<()> {
+    let public = TcpListener::from_std(listeners.public)?;
+    let operators = listeners.operators.map(TcpListener::from_std).transpose()?;
     let gather = Gather::new(door.hub.epoch());
     let passes = Passes::new(&door.policies);
     let core = Rc::new(Core { door, index, streams: Rc::default(), passes, gather });
@@ -64,9 +75,17 @@ pub async fn serve(door: Arc<Door>, index: usize, listener: std::net::TcpListene
     if index == 0 && core.door.tls.is_some() {
         spawn_local(watch_certificate(Arc::clone(&core.door)));
     }
-    let accepting = accept(&core, &wires, &routes, &listener);
+    let house = |side| House { core: Rc::clone(&core), wires: Rc::clone(&wires), routes: Rc::clone(&routes), side };
+    let (everybodys, theirs) = (house(Side::Public), house(Side::Operators));
+    let apart = async {
+        match &operators {
+            Some(listener) => accept(&theirs, listener).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        () = accepting => {}
+        () = accept(&everybodys, &public) => {}
+        () = apart => {}
         () = core.door.drain.ended() => {}
     }
     Ok(())
@@ -103,7 +122,8 @@ async fn end_streams(core: Rc<Core>) {
 }
 
 /// Newcomers are served while the hub drains, too: to be told to come back.
-async fn accept(core: &Rc<Core>, wires: &Rc<Wires>, routes: &Rc<Routes>, listener: &TcpListener) {
+async fn accept(house: &House, listener: &TcpListener) {
+    let core = &house.core;
     let connections = &core.door.hub.stats().connections;
     let most = core.door.limits.connections as u64 + OVERFLOW;
     loop {
@@ -116,8 +136,7 @@ async fn accept(core: &Rc<Core>, wires: &Rc<Wires>, routes: &Rc<Routes>, listene
                 // Refused before TLS, which costs more than the refusal. Who is hung up on comes back later: an EventSource
                 // does so by itself.
                 let Ok(seat) = seat(core, address.ip()) else { continue };
-                let house = House { core: Rc::clone(core), wires: Rc::clone(wires), routes: Rc::clone(routes) };
-                spawn_local(converse(house, socket, address, seat));
+                spawn_local(converse(house.clone(), socket, address, seat));
             }
             Err(error) => {
                 tracing::warn!(error = %error, "cannot accept a connection");

@@ -15,7 +15,14 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Beyond, Core, Door, peer::Peer, quota::Seat, routes::Routes, stream::takeover::Handover, wire::Wires};
+use super::{
+    Beyond, Core, Door,
+    peer::{Operators, Peer, Side},
+    quota::Seat,
+    routes::Routes,
+    stream::takeover::Handover,
+    wire::Wires,
+};
 use crate::lifecycle::Guard;
 
 pub mod channel;
@@ -35,7 +42,8 @@ const SEND_BUFFER: usize = 256 << 10;
 /// way, or just written.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
-/// What all connections of a core share.
+/// What all connections of a core share that came to one address.
+#[derive(Clone)]
 pub struct House {
     /// The core.
     pub core: Rc<Core>,
@@ -43,6 +51,8 @@ pub struct House {
     pub wires: Rc<Wires>,
     /// Where requests lead to.
     pub routes: Rc<Routes>,
+    /// Which address.
+    pub side: Side,
 }
 
 /// A connection, whatever it speaks.
@@ -75,14 +85,17 @@ pub async fn converse(house: House, socket: TcpStream, address: SocketAddr, seat
     let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(limits.write_timeout * 2));
     let handover = Rc::<Handover>::default();
     let wire = house.wires.add(socket, Rc::clone(&handover));
+    let free = house.side == Side::Operators && door.operators == Operators::ApartFree;
+    // On the loopback there is nobody to hide from, and a certificate would name another host.
+    let tls = door.tls.as_ref().filter(|_| !free);
     // Boxed, because what a handshake needs is not needed for long.
-    let opening = Box::pin(timeout(limits.header_timeout, opening::open(door.tls.as_ref(), wire)));
+    let opening = Box::pin(timeout(limits.header_timeout, opening::open(tls, wire)));
     let opened = tokio::select! {
         opened = opening => opened,
         () = async { drain.begun().await; tokio::time::sleep(FIRST_REQUEST).await } => return,
     };
     let Ok(Some(opened)) = opened else { return };
-    let peer = Peer { address, secure: door.tls.is_some() };
+    let peer = Peer { address, secure: tls.is_some(), side: house.side };
     let guest = Guest { house, peer, open, busy };
     match opened {
         Opened::Http1(channel) => Box::pin(http1::serve(guest, channel, handover)).await,

@@ -15,8 +15,7 @@ use http::request::Parts;
 
 use super::{
     Core,
-    peer::Peer,
-    policy::Policy,
+    peer::{Operators, Peer, Side},
     problem::{Code, Problem},
 };
 use crate::access::Refusal;
@@ -50,15 +49,18 @@ impl Visitor {
         let policy = core.passes.policy(&core.door.policies);
         let peer = head.extensions.get::<Peer>().expect("every connection says who is there");
         let address = core.door.quotas.address(policy.proxies.client(peer.address.ip(), &head.headers));
-        check_name(&policy, head)?;
+        let free = peer.side == Side::Operators && core.door.operators == Operators::ApartFree;
+        if policy.loopback_names || free {
+            check_name(head)?;
+        }
         let act = Act::of(&head.method, head.uri.path());
         let site = Site::of(&head.headers, &head.uri, peer.secure, &policy.cors)?;
-        let shown = match policy.access.is_open() {
-            true => None,
-            false => credential::find(&policy.places, act, &head.headers, &head.uri)?,
-        };
+        let asked = !policy.access.is_open() && !free;
+        let shown =
+            asked.then(|| credential::find(&policy.places, act, &head.headers, &head.uri)).transpose()?.flatten();
         site.check(act, shown.as_ref().map(|(_, carrier)| *carrier), &policy.cors)?;
         let pass = match shown {
+            None if free => Arc::clone(policy.access.operator()),
             None => Arc::clone(policy.access.anonymous()),
             Some((token, _)) => core.passes.judge(&policy, &address, token.as_bytes())?,
         };
@@ -67,12 +69,9 @@ impl Visitor {
     }
 }
 
-/// A hub that lets in whoever reaches the loopback is asked by the loopback's names only: a browser on this machine reaches it
+/// An address that lets in whoever reaches the loopback is asked by the loopback's names only: a browser on this machine reaches it
 /// for any page whose name leads here.
-fn check_name(policy: &Policy, head: &Parts) -> Result<(), Problem> {
-    if !policy.loopback_names {
-        return Ok(());
-    }
+fn check_name(head: &Parts) -> Result<(), Problem> {
     match site::host(&head.headers, &head.uri)? {
         Some(host) if !site::is_loopback(host) => Err(Problem::new(
             Code::HostUnknown,

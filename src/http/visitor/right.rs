@@ -65,7 +65,12 @@ impl Right {
         if self.is_stale(policies) {
             // Read before the policy: a change in between is met at the next look.
             let generation = policies.generation();
-            self.pass = policies.current().access.renew(&self.pass, now)?;
+            match policies.current().access.renew(&self.pass, now) {
+                Ok(pass) => self.pass = pass,
+                // Nobody can tell yet. It is judged again when the issuer's keys have come, which is another generation.
+                Err(refusal) if refusal.passes() => {}
+                Err(refusal) => return Err(refusal.into()),
+            }
             self.generation = generation;
         }
         if self.pass.expires.is_some_and(|end| end <= now) {
@@ -127,7 +132,7 @@ impl Right {
             return Ok(());
         }
         Err(match self.pass.credential {
-            Credential::Open | Credential::Anonymous => Problem::missing_credential(format!(
+            Credential::Open | Credential::Operator | Credential::Anonymous => Problem::missing_credential(format!(
                 "to {what} needs a token with the grant admin; send 'Authorization: Bearer TOKEN'"
             )),
             _ => Problem::forbidden(format!(
@@ -138,7 +143,7 @@ impl Right {
 
     fn lacks(&self, wish: std::fmt::Arguments<'_>, verb: &str, granted: &[Filter]) -> Problem {
         match self.pass.credential {
-            Credential::Open | Credential::Anonymous => Problem::missing_credential(format!(
+            Credential::Open | Credential::Operator | Credential::Anonymous => Problem::missing_credential(format!(
                 "to {wish} needs a token, and none was sent; send 'Authorization: Bearer TOKEN'"
             )),
             _ => Problem::forbidden(format!("this token does not let you {wish}; {}", opens(verb, granted))),

@@ -1,0 +1,198 @@
+//! JWK sets (RFC 7517), from a file or fetched.
+//!
+//! Read here and not by `jsonwebtoken`, because a set of keys is taken as a whole there: one key of a kind that it does not know
+//! the members of would take all others with it.
+
+use aws_lc_rs::{encoding::AsDer, rsa::PublicKeyComponents};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use jsonwebtoken::Algorithm;
+use serde_json::{Map, Value};
+
+use super::{
+    algorithms, json, key_text,
+    keys::{Key, Material},
+};
+
+/// The keys of a set that an operator has written into a file: each must be of use, and secrets may be among them.
+///
+/// # Errors
+/// Each key that is not, by its place.
+pub(super) fn own(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<Key>, Vec<String>> {
+    let set = set(text).map_err(|problem| vec![problem.to_owned()])?;
+    let (mut keys, mut problems) = (Vec::new(), Vec::new());
+    for (index, value) in set.iter().enumerate() {
+        match key(value, pinned, true) {
+            Ok(key) => keys.push(key),
+            Err(problem) => problems.push(format!("has a key, number {}, that {problem}", index + 1)),
+        }
+    }
+    if problems.is_empty() { Ok(keys) } else { Err(problems) }
+}
+
+/// The keys of a fetched set that may be used. Others are passed over: a provider's set has keys for other uses, too. A secret
+/// never is one, because whoever can read the URL would have it.
+///
+/// # Errors
+/// When it is no set, has too many keys, or none that is of use.
+pub(super) fn fetched(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<Key>, &'static str> {
+    let set = set(text)?;
+    if set.len() > key_text::MAX_KEYS {
+        return Err("has more than 100 keys");
+    }
+    let keys: Vec<Key> = set.iter().filter_map(|value| key(value, pinned, false).ok()).collect();
+    if keys.is_empty() { Err("has no key that is for signatures by the configured algorithms") } else { Ok(keys) }
+}
+
+fn set(text: &[u8]) -> Result<Vec<Value>, &'static str> {
+    match json::object(text)?.remove("keys") {
+        Some(Value::Array(keys)) if keys.is_empty() => Err("is a JWK set without keys"),
+        Some(Value::Array(keys)) => Ok(keys),
+        _ => Err("is no JWK set: it has no list called keys"),
+    }
+}
+
+/// One key. `secrets` says whether it may be one.
+fn key(value: &Value, pinned: &[Algorithm], secrets: bool) -> Result<Key, String> {
+    let Value::Object(jwk) = value else { return Err("is no JSON object".into()) };
+    if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
+        return Err("is not for signatures (use)".into());
+    }
+    match jwk.get("key_ops") {
+        None => {}
+        Some(Value::Array(uses)) if uses.iter().any(|one| one == "verify") => {}
+        Some(_) => return Err("is not for verifying (key_ops)".into()),
+    }
+    let only = text(jwk, "alg")?.map(|name| {
+        let known = algorithms::named(name).filter(|algorithm| pinned.contains(algorithm));
+        known.ok_or("is for an algorithm (alg) that is none of the configured ones")
+    });
+    let only = only.transpose()?;
+    let pinned = only.as_ref().map_or(pinned, std::slice::from_ref);
+    let bytes = |name: &str| {
+        let decoded = text(jwk, name).ok().flatten().and_then(|text| BASE64_URL_SAFE_NO_PAD.decode(text).ok());
+        decoded.ok_or_else(|| format!("has no {name} in base64url"))
+    };
+    let material = match (text(jwk, "kty")?, text(jwk, "crv")?) {
+        (Some("RSA"), _) => {
+            let key = PublicKeyComponents { n: bytes("n")?, e: bytes("e")? };
+            let spki = key.as_der().map_err(|_| "is no RSA key")?;
+            Material::public(spki.as_ref())?
+        }
+        (Some("EC"), Some(curve @ ("P-256" | "P-384"))) => {
+            let (x, y, size) = (bytes("x")?, bytes("y")?, if curve == "P-256" { 32 } else { 48 });
+            if (x.len(), y.len()) != (size, size) {
+                return Err("has a point that is not on its curve".into());
+            }
+            Material::public(&[&[4], &*x, &y].concat())?
+        }
+        (Some("OKP"), Some("Ed25519")) => match bytes("x")? {
+            x if x.len() == 32 => Material::public(&x)?,
+            _ => return Err("has an x that is not of 32 bytes".into()),
+        },
+        (Some("oct"), _) if secrets => {
+            let secret = bytes("k")?;
+            key_text::long_enough(&secret, pinned)?;
+            Material::secret(&secret)
+        }
+        (Some("oct"), _) => return Err("is a secret".into()),
+        _ => return Err("is of a kind (kty, crv) that is not known here".into()),
+    };
+    material.pinned(pinned, text(jwk, "kid")?)
+}
+
+/// A member that must be text when it is there.
+fn text<'v>(jwk: &'v Map<String, Value>, name: &str) -> Result<Option<&'v str>, String> {
+    match jwk.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("has a {name} that is no text")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::access::testing::Pair;
+
+    const ALL: &[Algorithm] =
+        &[Algorithm::EdDSA, Algorithm::ES256, Algorithm::ES384, Algorithm::RS256, Algorithm::PS384];
+
+    fn taken(jwk: &Value, pinned: &[Algorithm]) -> Result<usize, &'static str> {
+        fetched(json!({ "keys": [jwk] }).to_string().as_bytes(), pinned).map(|keys| keys.len())
+    }
+
+    #[test]
+    fn a_key_verifies_what_its_private_half_has_signed() {
+        for pair in Pair::all() {
+            let text = json!({ "keys": [pair.jwk("a")] }).to_string();
+            let keys = fetched(text.as_bytes(), &[pair.algorithm]).expect("sound");
+            let signer = Material::private(&pair.pkcs8).expect("sound").pinned(&[pair.algorithm], None).expect("fits");
+            let signature = signer.sign(pair.algorithm, "message").expect("it signs");
+            assert!(keys[0].verifies(pair.algorithm, b"message", &signature), "{:?}", pair.algorithm);
+            assert_eq!((keys[0].id.as_deref(), keys[0].thumb), (Some("a"), signer.thumb), "known by the same thumb");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_taken_from_a_fetched_set() {
+        let secret = json!({ "kty": "oct", "k": BASE64_URL_SAFE_NO_PAD.encode([7; 64]), "alg": "HS256" });
+        let set = json!({ "keys": [secret] }).to_string();
+        assert!(fetched(set.as_bytes(), &[Algorithm::HS256]).is_err());
+        assert_eq!(own(set.as_bytes(), &[Algorithm::HS256]).expect("the operator's own").len(), 1);
+        let short = json!({ "keys": [{ "kty": "oct", "k": BASE64_URL_SAFE_NO_PAD.encode([7; 31]) }] }).to_string();
+        assert!(own(short.as_bytes(), &[Algorithm::HS256]).expect_err("short")[0].contains("31 bytes"));
+    }
+
+    #[test]
+    fn a_key_for_something_else_is_passed_over() {
+        let ec = Pair::all()[1].jwk("a");
+        let with = |name: &str, value: Value| {
+            let mut jwk = ec.clone();
+            jwk[name] = value;
+            taken(&jwk, ALL)
+        };
+        assert_eq!(taken(&ec, ALL), Ok(1));
+        for (name, value) in [
+            ("use", json!("enc")),
+            ("use", json!(["sig"])),
+            ("key_ops", json!(["encrypt"])),
+            ("key_ops", json!("verify")),
+            ("alg", json!("ES384")),
+            ("alg", json!("RS256")),
+            ("alg", json!("HS256")),
+            ("alg", json!("none")),
+            ("kty", json!("RSA")),
+            ("kty", json!("OKP")),
+            ("crv", json!("P-384")),
+            ("crv", json!("P-521")),
+            ("kid", json!(7)),
+            ("x", json!("AAAA")),
+            ("x", json!(BASE64_URL_SAFE_NO_PAD.encode([1; 32]))),
+        ] {
+            assert!(with(name, value.clone()).is_err(), "{name}: {value}");
+        }
+        assert_eq!(with("use", json!("sig")), Ok(1));
+        assert_eq!(with("alg", json!("ES256")), Ok(1));
+        assert!(taken(&ec, &[Algorithm::EdDSA]).is_err(), "not one that is pinned");
+    }
+
+    #[test]
+    fn one_strange_key_does_not_take_the_others_with_it() {
+        let strange = json!({ "kty": "AKP", "alg": "ML-DSA-44", "pub": 7 });
+        let set = json!({ "keys": [strange, 7, Pair::all()[1].jwk("a")] }).to_string();
+        assert_eq!(fetched(set.as_bytes(), ALL).expect("one is known").len(), 1);
+        assert_eq!(own(set.as_bytes(), ALL).expect_err("an operator meant them all").len(), 2);
+    }
+
+    #[test]
+    fn a_set_has_an_end() {
+        let set = |count: usize| json!({ "keys": vec![Pair::all()[1].jwk("a"); count] }).to_string();
+        assert_eq!(fetched(set(100).as_bytes(), ALL).map(|keys| keys.len()), Ok(100));
+        assert!(fetched(set(101).as_bytes(), ALL).is_err());
+        for text in ["{}", "{\"keys\":[]}", "{\"keys\":{}}", "[]", "", "<html>", "{\"keys\":[],\"keys\":[{}]}"] {
+            assert!(fetched(text.as_bytes(), ALL).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! A key that JWTs may be signed with, read and checked once.
+
+use aws_lc_rs::{
+    digest,
+    encoding::{AsDer, PublicKeyX509Der},
+    rsa::PublicKey,
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+        ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey, RsaKeyPair,
+    },
+};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
+
+use super::algorithms;
+
+/// Bits that an RSA key must have (NIST SP 800-131A, RFC 7518 3.3), and those that are still verified in fair time.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+const SECRET: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+const RSA: &[Algorithm] =
+    &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
+
+/// What a key is, before it is known whose.
+pub(super) struct Material {
+    /// Of what it can verify, what the curve or kind of key allows.
+    algorithms: &'static [Algorithm],
+    verifies: DecodingKey,
+    signs: Option<EncodingKey>,
+    /// SHA-256 of the public key (SubjectPublicKeyInfo), or of the secret.
+    thumb: [u8; 32],
+}
+
+/// A key of an issuer.
+#[derive(Clone)]
+pub(super) struct Key {
+    /// The name that a token may call it by.
+    pub id: Option<Box<str>>,
+    /// What it is used for: pinned by the issuer's configuration, and fitting the key. Never empty.
+    pub algorithms: Vec<Algorithm>,
+    verifies: DecodingKey,
+    signs: Option<EncodingKey>,
+    /// What it is known by: of a secret only a hash is.
+    pub thumb: [u8; 32],
+}
+
+impl Material {
+    /// A secret that signs and verifies.
+    pub(super) fn secret(secret: &[u8]) -> Self {
+        Self {
+            algorithms: SECRET,
+            verifies: DecodingKey::from_secret(secret),
+            signs: Some(EncodingKey::from_secret(secret)),
+            thumb: sha256(secret),
+        }
+    }
+
+    /// A public key: SubjectPublicKeyInfo, or the bare point or number of EC and Ed25519 keys.
+    pub(super) fn public(bytes: &[u8]) -> Result<Self, String> {
+        let parsed = |algorithm| ParsedPublicKey::new(algorithm, bytes).ok().and_then(|key| key.as_der().ok());
+        let der = |der: PublicKeyX509Der<'static>| der.as_ref().to_vec();
+        if let Some(spki) = parsed(&ED25519).map(der) {
+            return Ok(Self::verifying(&[Algorithm::EdDSA], DecodingKey::from_ed_der(&spki), &spki));
+        }
+        if let Some(spki) = parsed(&ECDSA_P256_SHA256_FIXED).map(der) {
+            return Ok(Self::verifying(&[Algorithm::ES256], DecodingKey::from_ec_der(&spki), &spki));
+        }
+        if let Some(spki) = parsed(&ECDSA_P384_SHA384_FIXED).map(der) {
+            return Ok(Self::verifying(&[Algorithm::ES384], DecodingKey::from_ec_der(&spki), &spki));
+        }
+        let key = PublicKey::from_der(bytes).map_err(
+            |_| "is no public key that is understood: it must be Ed25519, P-256, P-384, or RSA of 2048 to 8192 bits",
+        )?;
+        let modulus = key.modulus();
+        let modulus = modulus.big_endian_without_leading_zero();
+        let bits = 8 * modulus.len() - modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+        if !RSA_BITS.contains(&bits) {
+            return Err(format!(
+                "is an RSA key of {bits} bits; 2048 to 8192 are accepted, because fewer can be broken"
+            ));
+        }
+        let spki = key.as_der().map_err(|_| "is an RSA key that cannot be written again")?;
+        Ok(Self::verifying(RSA, DecodingKey::from_rsa_der(spki.as_ref()), spki.as_ref()))
+    }
+
+    /// A private key, PKCS#8. It verifies with its public half.
+    pub(super) fn private(pkcs8: &[u8]) -> Result<Self, String> {
+        let (public, signs) = if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8) {
+            (pair.public_key().as_ref().to_vec(), EncodingKey::from_ed_der(pkcs8))
+        } else if let Some(pair) = [&ECDSA_P256_SHA256_FIXED_SIGNING, &ECDSA_P384_SHA384_FIXED_SIGNING]
+            .into_iter()
+            .find_map(|curve| EcdsaKeyPair::from_pkcs8(curve, pkcs8).ok())
+        {
+            (pair.public_key().as_ref().to_vec(), EncodingKey::from_ec_der(pkcs8))
+        } else if let Ok(pair) = RsaKeyPair::from_pkcs8(pkcs8) {
+            let spki = pair.public_key().as_der().map_err(|_| "is an RSA key without a public half")?;
+            (spki.as_ref().to_vec(), rsa_signer(pkcs8)?)
+        } else {
+            return Err(
+                "is no private key that is understood: it must be Ed25519, P-256, P-384, or RSA of 2048 to 8192 bits"
+                    .into(),
+            );
+        };
+        Ok(Self { signs: Some(signs), ..Self::public(&public)? })
+    }
+
+    fn verifying(algorithms: &'static [Algorithm], verifies: DecodingKey, spki: &[u8]) -> Self {
+        Self { algorithms, verifies, signs: None, thumb: sha256(spki) }
+    }
+
+    /// The key as one of an issuer that has `pinned` these algorithms.
+    ///
+    /// # Errors
+    /// Says why it is not.
+    pub(super) fn pinned(self, pinned: &[Algorithm], id: Option<&str>) -> Result<Key, String> {
+        let algorithms: Vec<Algorithm> =
+            pinned.iter().filter(|algorithm| self.algorithms.contains(algorithm)).copied().collect();
+        if algorithms.is_empty() {
+            let names = |all: &[Algorithm]| all.iter().map(|one| algorithms::name(*one)).collect::<Vec<_>>().join(", ");
+            return Err(format!("is a key for {}, and algorithms are {}", names(self.algorithms), names(pinned)));
+        }
+        let Self { verifies, signs, thumb, .. } = self;
+        Ok(Key { id: id.map(Into::into), algorithms, verifies, signs, thumb })
+    }
+}
+
+impl Key {
+    /// Whether it has made this signature, base64url, of `message`.
+    pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
+        debug_assert!(self.algorithms.contains(&algorithm), "the caller has chosen by algorithm");
+        crypto::verify(signature, message, &self.verifies, algorithm).unwrap_or(false)
+    }
+
+    /// A JWT of it: `header` and `claims` are JSON. `None` when it is no key to sign with.
+    pub(super) fn sign(&self, algorithm: Algorithm, message: &str) -> Option<String> {
+        crypto::sign(message.as_bytes(), self.signs.as_ref()?, algorithm).ok()
+    }
+
+    /// Whether it can sign.
+    pub(super) fn can_sign(&self) -> bool {
+        self.signs.is_some()
+    }
+}
+
+/// Never shows a secret.
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("id", &self.id).field("algorithms", &self.algorithms).finish_non_exhaustive()
+    }
+}
+
+/// The crate wants what is inside of PKCS#8, and finds it when it is given PEM.
+fn rsa_signer(pkcs8: &[u8]) -> Result<EncodingKey, String> {
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64_STANDARD.encode(pkcs8));
+    EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| "is an RSA key that cannot be read".into())
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    digest::digest(&digest::SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rsa::PublicKeyComponents;
+
+    use super::*;
+    use crate::access::testing::Pair;
+
+    #[test]
+    fn a_key_is_for_what_its_kind_allows_and_nothing_else() {
+        for pair in Pair::all() {
+            let key = Material::public(&pair.spki()).expect("sound");
+            assert_eq!(key.algorithms, Material::private(&pair.pkcs8).expect("sound").algorithms);
+            for (_, algorithm) in
+                [("ES256", Algorithm::ES256), ("EdDSA", Algorithm::EdDSA), ("PS512", Algorithm::PS512)]
+            {
+                let pinned = Material::public(&pair.spki()).expect("sound").pinned(&[algorithm], None);
+                assert_eq!(pinned.is_ok(), key.algorithms.contains(&algorithm), "{:?}", pair.algorithm);
+            }
+        }
+    }
+
+    #[test]
+    fn a_private_key_verifies_with_its_public_half() {
+        for pair in Pair::all() {
+            let private = Material::private(&pair.pkcs8).expect("sound").pinned(&[pair.algorithm], None).expect("fits");
+            let public = Material::public(&pair.spki()).expect("sound").pinned(&[pair.algorithm], None).expect("fits");
+            assert_eq!(private.thumb, public.thumb, "{:?}", pair.algorithm);
+            let signature = private.sign(pair.algorithm, "message").expect("it signs");
+            assert!(public.verifies(pair.algorithm, b"message", &signature));
+            assert!(!public.verifies(pair.algorithm, b"massage", &signature));
+            assert!(!public.can_sign() && public.sign(pair.algorithm, "message").is_none());
+        }
+    }
+
+    #[test]
+    fn a_short_rsa_key_is_refused_with_its_length() {
+        // Not a product of two primes, which nobody who only verifies can know.
+        let mut n = [0xff; 128];
+        n[0] = 0xbf;
+        let spki = PublicKeyComponents { n: &n[..], e: &[1, 0, 1][..] }.as_der().expect("a number");
+        let told = Material::public(spki.as_ref()).err().expect("too short");
+        assert!(told.contains("of 1024 bits"), "{told}");
+        let mut n = [0xff; 256];
+        n[0] = 0xbf;
+        let spki = PublicKeyComponents { n: &n[..], e: &[1, 0, 1][..] }.as_der().expect("a number");
+        assert!(Material::public(spki.as_ref()).is_ok());
+    }
+
+    #[test]
+    fn nothing_of_a_key_is_shown() {
+        let key = Material::secret(&[b'x'; 32]).pinned(&[Algorithm::HS256], Some("id")).expect("fits");
+        assert!(!format!("{key:?}").contains("xxx"), "{key:?}");
+    }
+}

@@ -1,0 +1,36 @@
+//! Where the hub's certificate comes from: files, or ACME.
+
+use super::AppError;
+use crate::{
+    config::Config,
+    http::tls::{
+        Tls,
+        acme::{Acme, Order},
+    },
+    lifecycle::Drain,
+};
+
+/// The certificate in files, when it is in files.
+pub(super) fn files(config: &Config) -> Option<Result<Tls, AppError>> {
+    let (cert, key) = config.tls.cert.as_ref().zip(config.tls.key.as_ref())?;
+    Some(Tls::files(cert, key).map_err(AppError::Tls))
+}
+
+/// TLS, when the hub is to speak it. Begins to order a certificate where that is asked for.
+pub(super) fn tls(config: &Config, drain: &Drain) -> Result<Option<Tls>, AppError> {
+    let Config { tls, hub, .. } = config;
+    if tls.acme.is_empty() {
+        return files(config).transpose();
+    }
+    let acme = Acme::new(&Order {
+        domains: &tls.acme,
+        contact: &tls.acme_contact,
+        directory: &tls.acme_directory,
+        roots: tls.acme_roots.as_deref(),
+        cache: hub.data.join("acme"),
+    });
+    let acme = acme.map_err(|problem| AppError::Tls(vec![problem]))?;
+    let tls = Tls::acme(&acme);
+    acme.run(drain.clone())?;
+    Ok(Some(tls))
+}

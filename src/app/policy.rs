@@ -1,0 +1,144 @@
+//! Whom the hub trusts, and with how much: what SIGHUP reads again.
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use crate::{
+    access::Access,
+    config::{Config, Mistakes, names::Forwarded},
+    http::{
+        cors::Cors,
+        forwarded::{Header, Proxies},
+        policy::{Policies, Policy},
+        quota::{Allowance, Allowances},
+        visitor::credential::Places,
+    },
+};
+
+/// The policy. Reads the files with keys, and starts no thread yet.
+///
+/// # Errors
+/// Everything that is wrong with what the configuration says about credentials.
+pub(super) fn policy(config: &Config) -> Result<Policy, Mistakes> {
+    let Config { access: keys, http, cors, hub, .. } = config;
+    let access = Access::new(config.credentials()).map_err(|problems| {
+        let mut mistakes = Mistakes::default();
+        for (key, problem) in problems {
+            mistakes.push(key, problem);
+        }
+        mistakes
+    })?;
+    let header = match http.forwarded {
+        Forwarded::XForwardedFor => Header::XForwardedFor,
+        Forwarded::Forwarded => Header::Forwarded,
+    };
+    Ok(Policy {
+        loopback_names: access.is_open() && !hub.open,
+        access,
+        places: Places {
+            cookie: keys.cookie.clone(),
+            query_subscribe: keys.query_subscribe,
+            query_publish: keys.query_publish,
+        },
+        proxies: Proxies::new(http.trusted_proxies.iter().copied(), header),
+        cors: Cors::new(cors.origins.clone(), cors.credentials, cors.max_age),
+    })
+}
+
+/// Puts `policy` in force in the place of the one before. It begins with the keys that were fetched for that one.
+pub(super) fn replace(policies: &Arc<Policies>, policy: Policy) {
+    policy.access.adopt(&policies.current().access);
+    policies.replace(policy);
+    watch(policies);
+}
+
+/// Begins to fetch the issuers' keys for the policy in force. Streams are judged again when they change.
+pub(super) fn watch(policies: &Arc<Policies>) {
+    // Weak, because the policy holds who watches, and ends them when it is gone.
+    let watched = Arc::downgrade(policies);
+    policies.current().access.watch(Arc::new(move || {
+        if let Some(policies) = watched.upgrade() {
+            policies.judge_again();
+        }
+    }));
+}
+
+/// What one address and one holder may have.
+pub(super) fn allowances(config: &Config) -> Allowances {
+    let limits = &config.limits;
+    let count = |limit: Option<usize>| limit.map(|limit| limit as u64);
+    let rate = |limit: Option<u32>| limit.map(|limit| NonZeroU32::new(limit).expect("the keys' ranges begin at 1"));
+    Allowances {
+        address: Allowance {
+            connections: count(limits.address_connections),
+            streams: count(limits.address_streams),
+            events: rate(limits.address_events),
+            bytes: rate(limits.address_bytes),
+            topics: None,
+            bad_credentials: rate(Some(limits.bad_credentials)),
+        },
+        holder: Allowance {
+            streams: count(limits.holder_streams),
+            events: rate(limits.holder_events),
+            bytes: rate(limits.holder_bytes),
+            topics: rate(limits.holder_topics),
+            ..Allowance::default()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
+    use super::*;
+    use crate::config::{Flags, load};
+
+    fn config(flags: &[&str]) -> Config {
+        let command = Flags::augment_args(Command::new("gapless"));
+        let matches = command.get_matches_from([&["gapless"], flags].concat());
+        load(&Flags::from_arg_matches(&matches).expect("flags")).expect("sound").0
+    }
+
+    #[test]
+    fn each_limit_is_what_its_key_says() {
+        let some = NonZeroU32::new;
+        let bad_credentials = |n| Allowance { bad_credentials: some(n), ..Allowance::default() };
+        let want = Allowances { address: bad_credentials(20), holder: Allowance::default() };
+        assert_eq!(allowances(&config(&[])), want, "the defaults");
+
+        let all = config(&[
+            "--limits-address-connections=1",
+            "--limits-address-streams=2",
+            "--limits-address-events=3",
+            "--limits-address-bytes=4KiB",
+            "--limits-holder-streams=5",
+            "--limits-holder-events=6",
+            "--limits-holder-bytes=7KiB",
+            "--limits-holder-topics=8",
+            "--limits-bad-credentials=9",
+        ]);
+        let address = Allowance {
+            connections: Some(1),
+            streams: Some(2),
+            events: some(3),
+            bytes: some(4096),
+            ..bad_credentials(9)
+        };
+        let holder =
+            Allowance { streams: Some(5), events: some(6), bytes: some(7168), topics: some(8), ..Allowance::default() };
+        assert_eq!(allowances(&all), Allowances { address, holder });
+    }
+
+    #[test]
+    fn the_policy_trusts_the_proxies_that_are_named_and_the_header_that_is_chosen() {
+        let policy = policy(&config(&["--http-trusted-proxies=10.0.0.0/8", "--http-forwarded=forwarded"]));
+        let proxies = policy.expect("sound").proxies;
+        let header = |name: &'static str, text: &str| [(name.parse().expect("a name"), text.parse().expect("text"))];
+        let client = |peer: &str, headers| proxies.client(peer.parse().expect("an address"), &headers).to_string();
+        let theirs = || header("forwarded", "for=198.51.100.7").into_iter().collect();
+        assert_eq!(client("10.0.0.1", theirs()), "198.51.100.7");
+        assert_eq!(client("192.0.2.1", theirs()), "192.0.2.1");
+        let other = header("x-forwarded-for", "198.51.100.7").into_iter().collect();
+        assert_eq!(client("10.0.0.1", other), "10.0.0.1");
+    }
+}

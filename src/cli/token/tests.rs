@@ -1,0 +1,135 @@
+//! What `gapless token` says, against a configuration of one secret.
+
+use clap::Parser;
+
+use super::{explain::explain, *};
+use crate::access::settings::{Issuer, KeySource, StaticToken};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn parsed(line: &[&str]) -> Result<Args, clap::Error> {
+    Cli::try_parse_from([&["token"], line].concat()).map(|cli| cli.args)
+}
+
+const NOW: u64 = 1_795_233_960;
+
+fn settings() -> Settings {
+    let keys = KeySource::Inline("0123456789abcdef0123456789abcdef".into());
+    let issuer = Issuer { issuer: "me".into(), audience: "gapless".into(), algorithms: vec!["HS256".into()], keys };
+    Settings { issuers: vec![issuer], ..Settings::default() }
+}
+
+/// What is said of `token`, and whether it is all right.
+fn explained(token: &str, line: &[&str], settings: Settings) -> (String, bool) {
+    let args = parsed(&[&["--explain", token], line].concat()).expect("a command line");
+    let mut out = Vec::new();
+    let outcome = explain(token, &args, settings, NOW, &mut out);
+    (String::from_utf8(out).expect("text"), outcome.is_ok())
+}
+
+fn minted(line: &[&str], now: u64) -> String {
+    let grant = parsed(line).expect("a command line").grant().expect("something");
+    Mint::new(&settings(), None, None).expect("a secret").token(&grant, Some("ann"), now, 60)
+}
+
+#[test]
+fn a_good_token_is_told_with_what_it_opens_and_by_what() {
+    let token = minted(&["--publish", "jobs/*", "--subscribe", "jobs/**", "--subscribe", "news"], NOW);
+    let (told, good) = explained(&token, &["--topic", "jobs/42", "--topic", "jobs/*"], settings());
+    assert!(good, "{told}");
+    for want in [
+        "good\n",
+        "issuer    \"me\"",
+        "holder    \"ann of ISSUER\"",
+        "2026-11-21T04:07:00.000Z (1m left)",
+        "subscribe jobs/**, news",
+        "admin     no",
+        "revoke it sha256:",
+        "may publish to jobs/42: by jobs/*",
+        "may subscribe to jobs/42: by jobs/**",
+        "may not publish to jobs/*: an event has one topic",
+        "may subscribe to jobs/*: by jobs/**",
+    ] {
+        assert!(told.contains(want), "{want}\n{told}");
+    }
+}
+
+#[test]
+fn what_is_closed_is_told_with_what_came_nearest() {
+    let token = minted(&["--publish", "jobs/*"], NOW);
+    let (told, good) =
+        explained(&token, &["--topic", "jobs/1", "--topic", "jobs/1/log", "--to", "publish"], settings());
+    assert!(told.contains("may publish to jobs/1: by jobs/*") && !told.contains("subscribe to"), "{told}");
+    assert!(told.contains("may not publish to jobs/1/log: nearest is jobs/*, but it has only 2 segments"), "{told}");
+    assert!(!good, "not all that was asked");
+}
+
+#[test]
+fn a_bad_token_is_told_with_everything_that_is_wrong() {
+    let (told, good) = explained(&minted(&["--admin"], NOW - 100), &[], settings());
+    assert!(!good && told.starts_with("not good: the token expired at 2026-11-21T04:05:20Z"), "{told}");
+    let mut other = settings();
+    other.issuers[0].audience = "elsewhere".into();
+    let (told, good) = explained(&minted(&["--admin"], NOW), &[], other);
+    assert!(!good && told.contains("claim aud must be \"elsewhere\""), "{told}");
+    let mut other = settings();
+    other.issuers[0].keys = KeySource::Inline("another secret of enough bytes, it is".into());
+    let (told, good) = explained(&minted(&["--admin"], NOW), &[], other);
+    assert!(!good && told.contains("by no key that is trusted here") && !told.contains("ann"), "{told}");
+}
+
+#[test]
+fn keys_that_cannot_be_had_are_told() {
+    let mut away = settings();
+    away.issuers[0].algorithms = vec!["HS256".into()];
+    let keys = KeySource::Jwks("http://127.0.0.1:1/keys".into());
+    away.issuers.push(Issuer { algorithms: vec!["ES256".into()], keys, ..away.issuers[0].clone() });
+    let (told, good) = explained(&minted(&["--admin"], NOW), &[], away.clone());
+    assert!(good && !told.contains("127.0.0.1"), "a secret needs no network: {told}");
+    let (told, good) = explained("eyJhbGciOiJFUzI1NiJ9.e30.AAAA", &[], away);
+    assert!(!good && told.contains("keys cannot be fetched: http://127.0.0.1:1/keys: cannot be reached"), "{told}");
+    assert!(told.contains("not good: the keys that could tell"), "{told}");
+}
+
+#[test]
+fn a_static_token_is_made_with_the_entry_that_lets_it_in() {
+    let args = parsed(&["--static", "--name", "c\"i", "--publish", "builds/**", "--admin"]).expect("a command line");
+    let text = entry("c\"i", &args.grant().expect("something"));
+    let (token, rest) = text.split_once("\n\n").expect("the token, and its entry");
+    let table: toml::Table = rest.parse().expect("TOML");
+    let list = table["access"]["tokens"].to_string();
+    let tokens: Vec<StaticToken> = crate::config::access::TokenList::parse(&list).expect("an entry");
+    assert_eq!((&*tokens[0].name, tokens[0].grant.admin), ("c\"i", true));
+    let (told, good) = explained(token, &["--topic", "builds/1", "--to", "publish"], Settings { tokens, ..settings() });
+    assert!(good && told.contains("static token") && told.contains("by builds/**"), "{told}");
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_refused() {
+    for line in [
+        &["--static"][..],
+        &["--name", "ci"],
+        &["--publish", "a*"],
+        &["--topic", "a"],
+        &["--to", "publish"],
+        &["--ttl", "0s"],
+        &["--ttl", "367d"],
+        &["--explain", "x", "--admin"],
+        &["--static", "--name", "x", "--ttl", "1h"],
+    ] {
+        assert!(parsed(line).is_err(), "{line:?}");
+    }
+    assert!(parsed(&["--ttl", "366d", "--admin"]).is_ok());
+    assert!(parsed(&[]).expect("a command line").grant().expect_err("nothing").to_string().contains("--publish"));
+}
+
+#[test]
+fn a_token_from_a_pipe_has_no_line_break() {
+    assert_eq!(from(&b"a.b.c\r\n"[..]).expect("text"), "a.b.c");
+    assert_eq!(from(&[b'x'; 9000][..]).expect("text").len(), MAX_CREDENTIAL_BYTES + 3, "and it has an end");
+    assert!(from(&b"\xff"[..]).is_err());
+}
