@@ -44,7 +44,7 @@ fn a_good_token_is_told_with_what_it_opens_and_by_what() {
     for want in [
         "good\n",
         "issuer    \"me\"",
-        "holder    \"ann of ISSUER\"",
+        "holder    \"ann of me\"",
         "2026-11-21T04:07:00.000Z (1m left)",
         "subscribe jobs/**, news",
         "admin     no",
