@@ -151,7 +151,7 @@ settings! {
     cors: Cors {
         /// Origins whose pages may use the hub
         ///
-        /// Exact, as `https://app.example`; with * as the first label, as https://*.example; or *, any.
+        /// Exact, as `https://app.example`; with `*` as the first label, as `https://*.example`; or `*`, any.
         origins: List<Origin> = "none";
         /// Let those pages use cookies
         credentials: Switch = "false";

@@ -83,7 +83,7 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
     }
 }
 
-/// Sends a newcomer away for a reason that will pass, before it is known what it asks for: see [`turn_away`].
+/// Sends a newcomer away for a reason that will pass, before it is known what it asks for.
 ///
 /// # Errors
 /// The problem itself, for a client that no 200 keeps alive.
