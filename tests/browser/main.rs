@@ -2,15 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod access;
 #[path = "../clients/child.rs"]
 mod child;
 #[path = "../clients/chromium.rs"]
 mod chromium;
+mod cookies;
 mod looks;
+mod one_connection;
 mod other_sites;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "../promises/support/mod.rs"]
 mod support;
+#[allow(dead_code, reason = "shared with the tests of TLS, which use all of it")]
+#[path = "../secure/trust.rs"]
+mod trust;
 mod watching;
 
 use chromium::Chromium;

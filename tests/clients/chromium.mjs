@@ -1,5 +1,5 @@
 // Headless Chromium by lines: each line on stdin is JavaScript, run with `page`; the line that answers is
-// {"value": …} or {"error": "…"}.
+// {"value": …} or {"error": "…"}. Arguments are Chromium's own.
 import { createInterface } from 'node:readline';
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { chromium } from 'playwright-core';
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    '--disable-background-networking', '--disable-component-update', '--disable-sync', ...process.argv.slice(2)],
 });
 const page = await browser.newPage();
 page.setDefaultTimeout(30_000);
