@@ -53,8 +53,7 @@ fn serve(config: &Config, effective: &Effective, flags: &Flags) -> ExitCode {
         }
     };
     let reload = Reload { asked, before: effective, read: &|| config::load(flags) };
-    let scheme = if config.speaks_tls() { "https" } else { "http" };
-    match app::serve(config, &drain, &reload, |hub| greet(scheme, hub.address, hub.operators)) {
+    match app::serve(config, &drain, &reload, |hub| greet(config, hub.address, hub.operators)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             let wrong = matches!(error, AppError::Access(_));
@@ -65,18 +64,22 @@ fn serve(config: &Config, effective: &Effective, flags: &Flags) -> ExitCode {
 }
 
 /// Where to look, for whoever has just started a hub for the first time.
-fn greet(scheme: &str, address: SocketAddr, operators: Option<SocketAddr>) {
+fn greet(config: &Config, address: SocketAddr, operators: Option<SocketAddr>) {
+    let scheme = if config.speaks_tls() { "https" } else { "http" };
+    let token = if config.has_credentials() { "-H 'Authorization: Bearer TOKEN' " } else { "" };
     let mut out = std::io::stdout().lock();
     // Nobody reading is no reason not to serve.
     let _ = writeln!(
         out,
         "gapless listening on {scheme}://{address}\n\n\
          \x20 page       {scheme}://{address}/\n\
-         \x20 publish    curl -d 'Hello' '{scheme}://{address}/publish?topic=demo'\n\
-         \x20 subscribe  curl -N '{scheme}://{address}/events?topic=demo&from=earliest'"
+         \x20 publish    curl {token}-d 'Hello' '{scheme}://{address}/publish?topic=demo'\n\
+         \x20 subscribe  curl {token}-N '{scheme}://{address}/events?topic=demo&from=earliest'"
     );
     if let Some(operators) = operators {
-        let _ = writeln!(out, " figures    http://{operators}/admin/stats");
+        // Alone on the loopback they speak no TLS.
+        let scheme = if operators.ip().to_canonical().is_loopback() { "http" } else { scheme };
+        let _ = writeln!(out, "  figures    {scheme}://{operators}/admin/stats");
     }
     let _ = out.flush();
 }

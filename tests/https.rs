@@ -19,7 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A hub at `https://localhost` that gives each connection the next of `answers`; its certificate is in `file`.
 fn hub(file: &Path, answers: &'static [&'static str]) -> (String, thread::JoinHandle<Vec<String>>) {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["localhost".into()]).expect("signed");
+    hub_with(file, &generate_simple_self_signed(vec!["localhost".into()]).expect("signed"), answers)
+}
+
+/// The same with a certificate of the caller's choice.
+fn hub_with(
+    file: &Path,
+    CertifiedKey { cert, signing_key }: &CertifiedKey<rcgen::KeyPair>,
+    answers: &'static [&'static str],
+) -> (String, thread::JoinHandle<Vec<String>>) {
     fs::write(file, cert.pem()).expect("written");
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -86,6 +94,19 @@ fn it_follows_across_connections_with_the_roots_that_the_environment_names() {
     let requests = hub.join().expect("two connections");
     assert!(requests[1].contains("last-event-id: abcd-1\r\n"), "{requests:?}");
     assert!(requests.iter().all(|request| request.contains("authorization: Bearer filed\r\n")), "{requests:?}");
+}
+
+#[test]
+fn an_issuers_own_certificate_as_openssl_makes_it_is_told_with_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("hub.pem");
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".into()]).expect("a name");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let signing_key = rcgen::KeyPair::generate().expect("a key");
+    let made = CertifiedKey { cert: params.self_signed(&signing_key).expect("signed"), signing_key };
+    let (url, _hub) = hub_with(&file, &made, &[""]);
+    let told = text(&gapless(&["publish", "t", "data", "--url", &url], &file).stderr);
+    assert!(told.contains("no server's") && told.contains("CA:FALSE"), "{told}");
 }
 
 #[test]

@@ -7,10 +7,10 @@
 use super::{
     access::{IssuerList, TokenList, Topics},
     kinds::{
-        Address, Count, Engine, File, Filter, Format, Kind, Maybe, Milliseconds, Path, Shards, Size, Span, Switch, Text,
+        Address, Count, Engine, File, Filter, Format, Kind, Maybe, Milliseconds, Path, Shards, Size, Span, Switch,
     },
     list::List,
-    names::{Domain, Forwarded, Network, Origin, Token},
+    names::{Contact, Directory, Domain, Forwarded, Network, Origin, Token},
     resolve::Resolver,
     rules::RuleList,
     table::{Key, settings},
@@ -110,11 +110,11 @@ settings! {
         /// Domains to get certificates for by ACME
         acme: List<Domain> = "none";
         /// Who ACME may write to about them
-        acme_contact: List<Text> = "none";
+        acme_contact: List<Contact> = "none";
         /// Directory of the ACME service
         ///
         /// A URL, or letsencrypt, or letsencrypt-staging.
-        acme_directory: Text = "letsencrypt";
+        acme_directory: Directory = "letsencrypt";
         /// Root certificates of the ACME service
         acme_roots: Maybe<File> = "none";
     }

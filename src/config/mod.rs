@@ -141,6 +141,13 @@ impl Config {
             &["tls.acme", "tls.cert", "tls.key"],
             "a certificate is either in files or asked for; leave out the one or the other",
         );
+        // What is in them is judged by those who use them.
+        for (key, file) in [("tls.cert", &tls.cert), ("tls.key", &tls.key), ("tls.acme_roots", &tls.acme_roots)] {
+            let Some(path) = file else { continue };
+            if let Err(error) = std::fs::File::open(path) {
+                resolver.require(false, &[key], format_args!("{} cannot be read: {error}", path.display()));
+            }
+        }
         resolver.require(
             !(cors.credentials && cors.origins.iter().any(|origin| origin == "*")),
             &["cors.origins", "cors.credentials"],

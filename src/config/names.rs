@@ -13,6 +13,12 @@ pub struct Origin;
 /// A domain's name.
 #[derive(Debug)]
 pub struct Domain;
+/// Somebody to write to, as ACME wants it: a URL of mailto.
+#[derive(Debug)]
+pub struct Contact;
+/// The directory of an ACME service: a URL, or one that is known by name.
+#[derive(Debug)]
+pub struct Directory;
 /// A token of HTTP, as the name of a cookie is.
 #[derive(Debug)]
 pub struct Token;
@@ -64,10 +70,40 @@ impl Kind for Domain {
         let label = |label: &str| {
             !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
-        if text.len() <= 253 && text.split('.').all(label) {
+        // An address has no domain above it that could vouch for it.
+        if text.len() <= 253 && text.split('.').all(label) && text.parse::<IpAddr>().is_err() {
             return Ok(text.into());
         }
         problem("is no domain; write it like hub.example, in lower case")
+    }
+}
+
+impl Kind for Contact {
+    type Value = String;
+    const METAVAR: &'static str = "URL";
+
+    fn parse(text: &str) -> Result<String, Vec<String>> {
+        let address = text.strip_prefix("mailto:").and_then(|address| address.split_once('@'));
+        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic());
+        if address.is_some_and(|(who, at)| plain(who) && plain(at)) {
+            return Ok(text.into());
+        }
+        problem("is nobody to write to; write it like mailto:ops@hub.example")
+    }
+}
+
+impl Kind for Directory {
+    type Value = String;
+    const METAVAR: &'static str = "URL";
+
+    fn parse(text: &str) -> Result<String, Vec<String>> {
+        let host = text.strip_prefix("https://").filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
+        if host.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_graphic()))
+            || ["letsencrypt", "letsencrypt-staging"].contains(&text)
+        {
+            return Ok(text.into());
+        }
+        problem("is no ACME directory; write its URL with https://, or letsencrypt, or letsencrypt-staging")
     }
 }
 
@@ -111,6 +147,26 @@ mod tests {
             ["app.example", "https://", "https://app.example/", "https://App.example", "https://a.*.b", "ftp://a", ""]
         {
             assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_order_for_a_certificate_is_told_apart_from_one_that_every_authority_refuses() {
+        for text in ["hub.example", "localhost", "xn--hb-fka.example", "4.example"] {
+            assert!(Domain::parse(text).is_ok(), "{text}");
+        }
+        for text in ["10.0.0.1", "*.example", "hub_1.example", "Hub.example", "hub..example", ""] {
+            assert!(Domain::parse(text).is_err(), "{text}");
+        }
+        assert!(Contact::parse("mailto:ops@hub.example").is_ok());
+        for text in ["ops@hub.example", "mailto:ops", "mailto:@hub.example", "mailto:ops@hub example", ""] {
+            assert!(Contact::parse(text).is_err(), "{text}");
+        }
+        for text in ["letsencrypt", "letsencrypt-staging", "https://localhost:14000/dir"] {
+            assert!(Directory::parse(text).is_ok(), "{text}");
+        }
+        for text in ["http://acme.example/dir", "lets-encrypt", "https://", ""] {
+            assert!(Directory::parse(text).is_err(), "{text}");
         }
     }
 

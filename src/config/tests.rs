@@ -191,12 +191,33 @@ fn an_inline_key_is_never_printed_and_what_is_printed_instead_is_no_key() {
 fn mistakes_in_the_files_of_keys_are_told_with_all_others() {
     let issuers =
         "[{ issuer = \"me\", audience = \"gapless\", algorithms = [\"HS256\"], key_file = \"/no/such/key\" }]";
-    let told =
-        load_from(&["--access-issuers", issuers, "--shards", "x", "--access-revoked", "/no/such/list"], &[], None)
-            .expect_err("wrong");
-    for want in
-        ["access.issuers: issuer 1 (\"me\"): /no/such/key cannot be read", "--shards", "access.revoked: /no/such/list"]
-    {
+    let told = load_from(
+        &[
+            "--access-issuers",
+            issuers,
+            "--shards",
+            "x",
+            "--access-revoked",
+            "/no/such/list",
+            "--tls-cert",
+            "/no/such/chain",
+            "--tls-key",
+            "/no/such/secret",
+            "--tls-acme-roots",
+            "/no/such/roots",
+        ],
+        &[],
+        None,
+    )
+    .expect_err("wrong");
+    for want in [
+        "access.issuers: issuer 1 (\"me\"): /no/such/key cannot be read",
+        "--shards",
+        "access.revoked: /no/such/list",
+        "tls.cert: /no/such/chain cannot be read",
+        "tls.key: /no/such/secret cannot",
+        "tls.acme_roots: /no/such/roots cannot",
+    ] {
         assert!(told.contains(want), "{want}\n{told}");
     }
 }

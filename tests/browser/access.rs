@@ -84,6 +84,7 @@ fn a_hub_that_is_not_open_says_why_and_takes_a_token_that_stays_in_the_tab() {
     let mut page = Page::open(&hub);
     page.says("Refused: ");
     assert!(page.asks());
+    assert_eq!(page.text("#word"), "Refused: to subscribe to 'demo' needs a token, and none was sent");
     let field = "(({ type, autocomplete, value }) => [type, autocomplete, value])(document.querySelector('#token'))";
     assert_eq!(page.0.eval(field), json!(["password", "off", ""]));
 

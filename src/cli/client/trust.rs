@@ -73,7 +73,8 @@ fn untrusted(error: &CertificateError, host: &str) -> String {
         CertificateError::UnknownIssuer => {
             "its certificate is of an issuer that this machine does not trust; give the issuer's own with --ca".into()
         }
-        CertificateError::BadSignature => {
+        // The second says the same: a signature of another kind than that key makes.
+        CertificateError::BadSignature | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "its certificate names an issuer that is trusted, but was made with another key; was the issuer made anew? \
              Give its present certificate with --ca"
                 .into()
@@ -91,6 +92,12 @@ fn untrusted(error: &CertificateError, host: &str) -> String {
         CertificateError::NotValidYet => early(None),
         CertificateError::NotValidYetContext { not_before, .. } => early(Some(*not_before)),
         CertificateError::Revoked => "its certificate was revoked; its operator must have another one issued".into(),
+        // What `openssl req -x509` makes unless it is told otherwise. rustls has no name of its own for it.
+        CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
+            "its certificate is an issuer's, which may sign others and be no server's; its operator must have one made \
+             with -addext basicConstraints=critical,CA:FALSE"
+                .into()
+        }
         error => format!("its certificate cannot be taken: {error}"),
     }
 }

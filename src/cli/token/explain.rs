@@ -48,10 +48,11 @@ pub(super) fn explain(
         }
         Ok(found) => {
             lines.extend(describe(&found, now));
-            let opens = args.topic.iter().map(|asked| topic(&found.grant, asked, args.to, &mut lines));
+            let good = found.wrong.is_empty();
+            let opens = args.topic.iter().map(|asked| topic(&found.grant, good, asked, args.to, &mut lines));
             // All of them are told, also after the first that is closed.
             let closed = opens.filter(|opens| !opens).count();
-            match (found.wrong.is_empty(), closed) {
+            match (good, closed) {
                 (false, _) => Err("the token is not good"),
                 (true, 0) => Ok(()),
                 (true, _) => Err("the token does not open all that was asked"),
@@ -115,9 +116,10 @@ fn describe(found: &Findings, now: u64) -> Vec<String> {
     lines
 }
 
-/// Says whether the grant opens `asked`, each way that is asked for. Whether one does.
-fn topic(grant: &Grant, asked: &Filter, to: Option<Way>, lines: &mut Vec<String>) -> bool {
+/// Says whether the grant of a token, which may be no good, opens `asked`, each way that is asked for. Whether one does.
+fn topic(grant: &Grant, good: bool, asked: &Filter, to: Option<Way>, lines: &mut Vec<String>) -> bool {
     let mut opens = false;
+    let may = if good { "may" } else { "could, if it were good," };
     for way in [Way::Publish, Way::Subscribe].into_iter().filter(|way| to.is_none_or(|to| to == *way)) {
         let (verb, outcome) = match (way, asked) {
             (Way::Publish, Filter::Pattern(_)) => {
@@ -128,7 +130,7 @@ fn topic(grant: &Grant, asked: &Filter, to: Option<Way>, lines: &mut Vec<String>
         };
         opens |= outcome.is_ok();
         lines.push(match outcome {
-            Ok(by) => format!("may {verb} {}: by {}", asked.as_str(), by.as_str()),
+            Ok(by) => format!("{may} {verb} {}: by {}", asked.as_str(), by.as_str()),
             Err(why) => format!("may not {verb} {}: {why}", asked.as_str()),
         });
     }

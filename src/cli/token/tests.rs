@@ -80,6 +80,9 @@ fn a_bad_token_is_told_with_everything_that_is_wrong() {
     other.issuers[0].keys = KeySource::Inline("another secret of enough bytes, it is".into());
     let (told, good) = explained(&minted(&["--admin"], NOW), &[], other);
     assert!(!good && told.contains("by no key that is trusted here") && !told.contains("ann"), "{told}");
+    let old = minted(&["--publish", "jobs/*"], NOW - 100);
+    let (told, good) = explained(&old, &["--topic", "jobs/1", "--to", "publish"], settings());
+    assert!(!good && told.ends_with("could, if it were good, publish to jobs/1: by jobs/*\n"), "{told}");
 }
 
 #[test]
