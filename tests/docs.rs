@@ -217,7 +217,7 @@ fn every_test_that_the_documents_name_is_there() {
         let table = text.split_once(table).unwrap().1.split("\n## ").next().unwrap();
         // A test is named by a promise, which has more than three words; keys and headers have fewer.
         let names = table.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 2);
-        let named = names.inspect(|name| assert!(words.contains(name), "{document}: no test is called {name}")).count();
-        assert!(named > 10, "{document}: the table is not where it was");
+        let count = names.inspect(|name| assert!(words.contains(name), "{document}: no test is called {name}")).count();
+        assert!(count > 10, "{document}: the table is not where it was");
     }
 }
