@@ -109,13 +109,13 @@ fn measure(way: Way, streams: usize, data: &Path, chain: &Path, key: &Path) -> (
 }
 
 fn publish(publisher: &mut Box<dyn Both>) {
-    let head = format!("POST /publish?topic=t HTTP/1.1\r\nhost: hub\r\ncontent-length: {BYTES}\r\n\r\n");
+    let head = format!("POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\ncontent-length: {BYTES}\r\n\r\n");
     let receipt = ask(publisher, &[head.as_bytes(), &[b'x'; BYTES]].concat());
     assert!(receipt.contains("\"id\""), "{receipt}");
 }
 
 fn delivered(publisher: &mut Box<dyn Both>) -> u64 {
-    let stats = ask(publisher, b"GET /admin/stats HTTP/1.1\r\nhost: hub\r\n\r\n");
+    let stats = ask(publisher, b"GET /admin/stats HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let (_, body) = stats.split_once("\r\n\r\n").expect("a head");
     let stats: serde_json::Value = serde_json::from_str(body).expect("JSON");
     stats["events"]["out_total"].as_u64().expect("a count")
@@ -177,7 +177,7 @@ impl Client {
 
     fn one(&self) -> Open {
         let (mut connection, socket) = self.socket("http/1.1");
-        let ask = b"GET /events?topic=t HTTP/1.1\r\nhost: hub\r\naccept: text/event-stream\r\n\r\n";
+        let ask = b"GET /events?topic=t HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
         connection.write_all(ask).expect("the hub reads");
         let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
         while !String::from_utf8_lossy(&seen).contains("retry: ") {

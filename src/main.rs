@@ -3,11 +3,11 @@
 //! Exit codes: 0 done, or drained in order · 1 failed · 2 wrong command line · 78 wrong configuration ·
 //! 130 told to stop twice.
 
-use std::{io::Write, net::SocketAddr, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use gapless::{
-    app::{self, AppError, Reload},
+    app::{self, AppError, Reload, Running},
     cli::{self, Cli, CliError, Command, complain},
     config::{self, Config, Effective, Flags},
     lifecycle::{Drain, descriptors, signals},
@@ -53,7 +53,7 @@ fn serve(config: &Config, effective: &Effective, flags: &Flags) -> ExitCode {
         }
     };
     let reload = Reload { asked, before: effective, read: &|| config::load(flags) };
-    match app::serve(config, &drain, &reload, |hub| greet(config, hub.address, hub.operators)) {
+    match app::serve(config, &drain, &reload, |hub| greet(config, hub)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             let wrong = matches!(error, AppError::Access(_));
@@ -64,8 +64,10 @@ fn serve(config: &Config, effective: &Effective, flags: &Flags) -> ExitCode {
 }
 
 /// Where to look, for whoever has just started a hub for the first time.
-fn greet(config: &Config, address: SocketAddr, operators: Option<SocketAddr>) {
+fn greet(config: &Config, hub: &Running) {
     let scheme = if config.speaks_tls() { "https" } else { "http" };
+    let address = hub.address;
+    // What anyone may do needs no token, and what nobody may do without one is worth a word.
     let token = if config.has_credentials() { "-H 'Authorization: Bearer TOKEN' " } else { "" };
     let mut out = std::io::stdout().lock();
     // Nobody reading is no reason not to serve.
@@ -76,7 +78,7 @@ fn greet(config: &Config, address: SocketAddr, operators: Option<SocketAddr>) {
          \x20 publish    curl {token}-d 'Hello' '{scheme}://{address}/publish?topic=demo'\n\
          \x20 subscribe  curl {token}-N '{scheme}://{address}/events?topic=demo&from=earliest'"
     );
-    if let Some(operators) = operators {
+    if let Some(operators) = hub.operators {
         // Alone on the loopback they speak no TLS.
         let scheme = if operators.ip().to_canonical().is_loopback() { "http" } else { scheme };
         let _ = writeln!(out, "  figures    {scheme}://{operators}/admin/stats");

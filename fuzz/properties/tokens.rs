@@ -53,7 +53,7 @@ impl House {
         match self.access.judge(token, NOW) {
             Ok(pass) => {
                 assert_eq!(token, self.good.as_bytes(), "signed by nobody");
-                assert_eq!((&pass.grant, pass.holder.as_deref()), (&grant(), Some("ann")));
+                assert_eq!((&pass.grant, pass.holder.as_deref()), (&grant(), Some("ann of me")));
                 assert_eq!(pass.expires, Some(NOW + 65));
             }
             Err(refusal) => {

@@ -419,7 +419,10 @@ fn what_a_mint_makes_is_what_was_asked_for() {
         let settings = Settings { issuers: vec![issuer], ..Settings::default() };
         let token = mint::Mint::new(&settings, None, None).expect("a secret").token(&grant, Some("ci"), NOW, 60);
         let pass = judge(&Access::new(settings).expect("sound"), &token).expect("good");
-        assert_eq!((&pass.grant, pass.holder.as_deref(), pass.expires), (&grant, Some("ci"), Some(NOW + 60)));
+        assert_eq!(
+            (&pass.grant, pass.holder.as_deref(), pass.expires),
+            (&grant, Some(&*format!("ci of {ISSUER}")), Some(NOW + 60))
+        );
         assert!(matches!(&pass.credential, Credential::Jwt { id: Some(_), .. }), "it can be revoked by its jti");
     }
 }

@@ -151,6 +151,9 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
             thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard(door, index, listeners))
         })
         .collect::<io::Result<_>>()?;
+    if let Some(operators) = operators {
+        tracing::info!(address = %operators, "serving operators");
+    }
     tracing::info!(address = %address, engine = engine.name(), epoch = %engine.epoch(), head.seq = engine.head().0, "serving");
     Ok(Running { address, operators, engine, door: kept, drain: drain.clone(), shards })
 }

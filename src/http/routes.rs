@@ -108,7 +108,9 @@ impl Routes {
         let (head, body) = request.into_parts();
         let visitor = match Visitor::of(core, &head) {
             Ok(visitor) => visitor,
-            Err(problem) if room == Room::Events => return events::come_back(core, &head.headers, problem),
+            Err(problem) if matches!(room, Room::Events | Room::Stats) => {
+                return events::come_back(core, &head.headers, problem);
+            }
             Err(problem) => {
                 body::discard(&core.door, &head.headers, body).await;
                 return Err(problem);

@@ -23,6 +23,7 @@ use crate::{
     config::{
         Flags,
         kinds::{Kind, Span},
+        names::Token,
     },
     event::Filter,
 };
@@ -73,7 +74,7 @@ pub struct Args {
     #[arg(long = "static", requires = "name", conflicts_with = "ttl")]
     fixed: bool,
     /// Name of the static token
-    #[arg(long, value_name = "NAME", requires = "fixed")]
+    #[arg(long, value_name = "NAME", requires = "fixed", value_parser = name)]
     name: Option<String>,
     /// Token to explain; - reads it from stdin, so that no shell remembers it
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true,
@@ -138,6 +139,11 @@ pub fn run(args: &Args, settings: Settings) -> Result<(), CliError> {
         mint.token(&args.grant()?, args.subject.as_deref(), now, args.ttl.unwrap_or(TTL).as_secs())
     };
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(CliError::output)
+}
+
+/// A static token's name, as the configuration takes it.
+fn name(text: &str) -> Result<String, String> {
+    Token::parse(text).map_err(|problems| problems.join("; "))
 }
 
 /// A fresh static token, and what to write into the configuration.

@@ -100,13 +100,13 @@ fn keys_that_cannot_be_had_are_told() {
 
 #[test]
 fn a_static_token_is_made_with_the_entry_that_lets_it_in() {
-    let args = parsed(&["--static", "--name", "c\"i", "--publish", "builds/**", "--admin"]).expect("a command line");
-    let text = entry("c\"i", &args.grant().expect("something"));
+    let args = parsed(&["--static", "--name", "c'i", "--publish", "builds/**", "--admin"]).expect("a command line");
+    let text = entry("c'i", &args.grant().expect("something"));
     let (token, rest) = text.split_once("\n\n").expect("the token, and its entry");
     let table: toml::Table = rest.parse().expect("TOML");
     let list = table["access"]["tokens"].to_string();
     let tokens: Vec<StaticToken> = crate::config::access::TokenList::parse(&list).expect("an entry");
-    assert_eq!((&*tokens[0].name, tokens[0].grant.admin), ("c\"i", true));
+    assert_eq!((&*tokens[0].name, tokens[0].grant.admin), ("c'i", true));
     let (told, good) = explained(token, &["--topic", "builds/1", "--to", "publish"], Settings { tokens, ..settings() });
     assert!(good && told.contains("static token") && told.contains("by builds/**"), "{told}");
 }
@@ -116,6 +116,7 @@ fn a_command_line_that_makes_no_sense_is_refused() {
     for line in [
         &["--static"][..],
         &["--name", "ci"],
+        &["--static", "--name", "c i"],
         &["--publish", "a*"],
         &["--topic", "a"],
         &["--to", "publish"],

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    access::Grant,
     engine::Append,
-    event::NewEvent,
+    event::{Filter, NewEvent},
     http::testing::{self, door, request},
 };
 
@@ -101,4 +102,35 @@ fn a_path_names_a_topic_with_its_slashes() {
     for path in ["", "a//b", "%ff", "a*"] {
         assert_eq!(name(path).expect_err(path).code, Code::TopicInvalid);
     }
+}
+
+#[tokio::test]
+async fn a_list_looks_at_a_bounded_number_of_topics_and_names_none_that_may_not_be_seen() {
+    let (door, _) = door();
+    let topic = |text: String| TopicName::new(&text).expect("valid");
+    let hidden = (0..10_500).map(|n| topic(format!("b/{n:05}")));
+    for chunk in hidden.collect::<Vec<_>>().chunks(1000) {
+        let events = chunk.iter().map(|name| NewEvent::new(name.clone(), "x")).collect();
+        door.hub.publish(Append { events, expect: None, key: None }).await.expect("published");
+    }
+    let seen = Grant {
+        subscribe: vec![Filter::new("a/*").expect("valid"), Filter::new("c").expect("valid")],
+        ..Grant::default()
+    };
+    let problem =
+        listing::page(&door, Some(&seen), "", "", 10).await.expect_err("nothing to see, and nothing to go on from");
+    assert!(problem.code == Code::QueryInvalid && problem.detail.contains("prefix"), "{problem}");
+
+    for name in ["a/1", "a/2", "c"] {
+        let events = vec![NewEvent::new(topic(name.into()), "x")];
+        door.hub.publish(Append { events, expect: None, key: None }).await.expect("published");
+    }
+    let names =
+        |views: &[crate::hub::TopicView]| views.iter().map(|view| view.state.topic.to_string()).collect::<Vec<_>>();
+    let (views, more) = listing::page(&door, Some(&seen), "", "", 10).await.expect("some");
+    assert_eq!((names(&views), more), (vec!["a/1".into(), "a/2".into()], true), "the page ends at what was seen last");
+    let (views, more) = listing::page(&door, Some(&seen), "c", "", 10).await.expect("some");
+    assert_eq!((names(&views), more), (vec!["c".into()], false));
+    let (views, more) = listing::page(&door, None, "", "", 10).await.expect("all");
+    assert_eq!((views.len(), more), (10, true));
 }

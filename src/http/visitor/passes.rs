@@ -36,8 +36,12 @@ impl Passes {
     /// Knows no credential yet.
     #[must_use]
     pub fn new(policies: &Policies) -> Self {
+        Self::with_room(policies, CREDENTIALS)
+    }
+
+    fn with_room(policies: &Policies, credentials: usize) -> Self {
         let generation = Cell::new(policies.generation());
-        Self { policy: policies.current().into(), generation, good: Cache::new(CREDENTIALS).into() }
+        Self { policy: policies.current().into(), generation, good: Cache::new(credentials).into() }
     }
 
     /// The policy in force. Forgets what was found under another one.
@@ -78,5 +82,74 @@ impl Passes {
         })?;
         good.insert(*digest, Arc::clone(&pass));
         Ok(pass)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::{
+        access::{Grant, Settings, settings::StaticToken},
+        http::{
+            problem::Code,
+            quota::{Allowance, Allowances, Quotas},
+            testing::policy,
+        },
+    };
+
+    fn token(name: usize) -> (String, StaticToken) {
+        let text = format!("token-{name}");
+        let sha256 = digest::digest(&digest::SHA256, text.as_bytes()).as_ref().try_into().expect("32 bytes");
+        (text, StaticToken { name: name.to_string(), sha256, grant: Grant::everything() })
+    }
+
+    fn trusting(tokens: std::ops::Range<usize>) -> Policy {
+        policy(Settings { tokens: tokens.map(|name| token(name).1).collect(), ..Settings::default() })
+    }
+
+    fn address(bad_credentials: u32) -> Arc<Account> {
+        let address = Allowance { bad_credentials: std::num::NonZeroU32::new(bad_credentials), ..Allowance::default() };
+        Quotas::new(&Allowances { address, ..Allowances::default() }).address(Ipv4Addr::LOCALHOST.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_credentials_are_kept_than_there_is_room_for_and_each_is_good_all_the_same() {
+        let policies = Policies::new(trusting(0..100));
+        let (passes, client) = (Passes::with_room(&policies, 10), address(1000));
+        for _ in 0..2 {
+            for name in 0..100 {
+                let pass = passes.judge(&passes.policy(&policies), &client, token(name).0.as_bytes()).expect("good");
+                assert_eq!(pass.holder, Some(name.to_string().into()));
+            }
+        }
+        assert!(passes.good.borrow().len() <= 10, "{}", passes.good.borrow().len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bad_credentials_push_out_no_good_one_and_stop_being_looked_at() {
+        let policies = Policies::new(trusting(0..2));
+        let (passes, client) = (Passes::with_room(&policies, 10), address(5));
+        let judge = |text: &str| passes.judge(&passes.policy(&policies), &client, text.as_bytes());
+        judge("token-0").expect("good");
+        for n in 0..100 {
+            let code = judge(&format!("bad-{n}")).expect_err("bad").code;
+            assert_eq!(code, if n < 5 { Code::Unauthorized } else { Code::RateLimited }, "{n}");
+        }
+        judge("token-0").expect("found good before");
+        assert_eq!(judge("token-1").expect_err("not looked at").code, Code::RateLimited);
+        tokio::time::advance(std::time::Duration::from_secs(2)).await;
+        judge("token-1").expect("good");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_good_under_another_policy_is_judged_again() {
+        let policies = Policies::new(trusting(0..2));
+        let (passes, client) = (Passes::new(&policies), address(5));
+        let judge = || passes.judge(&passes.policy(&policies), &client, b"token-0");
+        judge().expect("good");
+        policies.replace(trusting(1..2));
+        assert_eq!(judge().expect_err("gone").code, Code::Unauthorized);
     }
 }
