@@ -16,9 +16,10 @@ def events(topic, tokens):
     yield json.dumps({"topic": topic, "event": "done", "data": "", "close": True}).encode() + b"\n"
 
 
-hub = urlsplit(os.environ.get("GAPLESS_URL", "http://127.0.0.1:8080"))
-connection = http.client.HTTPConnection(hub.hostname, hub.port)
-topic = f"jobs/{sys.argv[1]}/tokens"
-connection.request("POST", "/publish", events(topic, model(sys.argv[2])), {"Content-Type": "application/x-ndjson"})
+hub, token = urlsplit(os.environ.get("GAPLESS_URL", "http://127.0.0.1:8080")), os.environ.get("GAPLESS_TOKEN")
+kind = http.client.HTTPSConnection if hub.scheme == "https" else http.client.HTTPConnection
+connection, topic = kind(hub.hostname, hub.port), f"jobs/{sys.argv[1]}/tokens"
+headers = {"Content-Type": "application/x-ndjson"} | ({"Authorization": f"Bearer {token}"} if token else {})
+connection.request("POST", "/publish", events(topic, model(sys.argv[2])), headers)
 for receipt in connection.getresponse():
     print(receipt.decode(), end="")

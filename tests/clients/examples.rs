@@ -10,20 +10,31 @@ use serde_json::{Value, json};
 
 use crate::{
     child::{Child, here, tool},
-    support::{eventually, hub::Hub},
+    support::{eventually, hub::Hub, tokens},
 };
 
 /// Lines an example may have: it is to be read in one look.
 const MOST_LINES: usize = 25;
 
 fn example(hub: &Hub, name: &str, arguments: &[&str]) -> Child {
+    example_with(hub, "", name, arguments)
+}
+
+/// The same with a token; an empty one is none.
+fn example_with(hub: &Hub, token: &str, name: &str, arguments: &[&str]) -> Child {
     let directory = std::path::Path::new(env!("CARGO_BIN_EXE_gapless")).parent().unwrap();
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
     for program in ["bash", "curl", "python3"] {
         tool(program);
     }
     let mut command = Command::new(here(&format!("examples/{name}")));
-    Child::spawn(command.args(arguments).env("PATH", path).env("GAPLESS_URL", format!("http://{}", hub.address)))
+    command.args(arguments).env("PATH", path).env("GAPLESS_URL", format!("http://{}", hub.address));
+    if token.is_empty() {
+        command.env_remove("GAPLESS_TOKEN")
+    } else {
+        command.env("GAPLESS_TOKEN", token)
+    };
+    Child::spawn(&mut command)
 }
 
 fn finished(mut example: Child) -> Vec<String> {
@@ -98,6 +109,29 @@ fn notifications_reach_whom_they_are_for_once() {
         said("notices/bob", "message", "Invoice 42 is due"),
     ];
     assert_eq!(heard(&hub, "notices/*"), (events, json!(false)));
+}
+
+#[test]
+fn each_example_shows_the_token_that_it_is_given() {
+    let known = tokens(&[("example", "publish = [\"**\"]")]);
+    let hub = Hub::start_with(&["--access-tokens", &known, "--access-anyone-subscribe", "**"]);
+    for (name, arguments, topic, count) in [
+        ("ai_tokens.py", &["7", "why?"][..], "jobs/7/tokens", 8),
+        ("progress.sh", &["backup", "4"], "backup", 4),
+        ("notifications.sh", &[], "notices/*", 5),
+    ] {
+        finished(example_with(&hub, "example-token", name, arguments));
+        assert_eq!(heard(&hub, topic).0.len(), count, "{name}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("app.log");
+    fs::write(&file, "").unwrap();
+    let _tail = example_with(&hub, "example-token", "log_tail.sh", &[file.to_str().unwrap(), "logs/app"]);
+    let mut log = OpenOptions::new().append(true).open(&file).unwrap();
+    eventually("it follows the file", || {
+        writeln!(log, "a line").unwrap();
+        !heard(&hub, "logs/app").0.is_empty()
+    });
 }
 
 #[test]
