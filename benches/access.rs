@@ -5,7 +5,8 @@
 //! is refused before any signature is checked. The hub keeps what it has found good, so this is what a client's first
 //! request costs, and each of an attacker's.
 //!
-//! Not measured yet in a release build.
+//! 2026-11-25, 2 cores beside other builds: static 6.3 us of a hundred; HS256 4.9 us; RS256 34, EdDSA 63, ES256 76 us. Bad
+//! signatures: HS256 1.9, RS256 28, EdDSA 64, ES256 68 us; an algorithm that is not accepted 1.3 us.
 
 mod support;
 

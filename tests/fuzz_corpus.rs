@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../fuzz/properties/credentials.rs"]
+mod credentials;
 #[path = "../fuzz/properties/forwarded.rs"]
 mod forwarded;
 #[path = "../fuzz/properties/last_event_id.rs"]
@@ -53,6 +55,11 @@ fn any_text_is_a_cursor_that_resumes_or_is_told() {
 #[test]
 fn no_client_chooses_its_address() {
     try_each("forwarded", forwarded::holds_for);
+}
+
+#[test]
+fn the_credential_that_counts_is_one_that_the_request_has() {
+    try_each("credentials", credentials::holds_for);
 }
 
 #[test]

@@ -10,6 +10,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::process::Used;
+
 /// A running hub; drained and awaited when dropped.
 pub(crate) struct Hub {
     pub(crate) address: SocketAddr,
@@ -47,6 +49,11 @@ impl Hub {
         let (_, fields) = stat.rsplit_once(')').expect("proc(5)");
         let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("proc(5)"));
         ticks.sum::<f64>() / 100.0
+    }
+
+    /// CPU time used until now.
+    pub(crate) fn used(&self) -> Used {
+        Used::by(self.process.id())
     }
 
     /// Descriptors it has open.

@@ -87,8 +87,21 @@ impl Bench {
 }
 
 /// Benches as one asks about them; others follow by name.
-const ORDER: [&str; 10] =
-    ["fan_out", "idle", "replay", "storm", "slow", "patterns", "publish", "resume", "topics", "quiet"];
+const ORDER: [&str; 13] = [
+    "fan_out",
+    "idle",
+    "replay",
+    "storm",
+    "slow",
+    "patterns",
+    "publish",
+    "resume",
+    "topics",
+    "quiet",
+    "secure",
+    "access",
+    "access_requests",
+];
 
 /// All reports in `dir`; none when it is not there.
 ///

@@ -59,7 +59,8 @@ fn what_is_missed_is_called_missed_and_every_figure_is_there() {
     ] {
         assert!(text.contains(line), "no {line} in {text}");
     }
-    let places = ["## fan_out\n", "## sustained\n", "## Where and when\n"].map(|heading| text.find(heading).unwrap());
+    let headings = ["## fan_out\n", "## secure\n", "## access\n", "## sustained\n", "## Where and when\n"];
+    let places = headings.map(|heading| text.find(heading).unwrap());
     assert!(places.is_sorted(), "benches come in the order of their questions");
     for (path, svg) in files(&docs.join("benchmarks")) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
