@@ -5,6 +5,7 @@
 mod support;
 
 mod access;
+mod compression;
 mod drain;
 mod end;
 mod gap;
@@ -12,6 +13,7 @@ mod keepalive;
 mod limits;
 mod ndjson_out;
 mod on_the_wire;
+mod operators;
 mod ordering;
 mod pages;
 mod post_events;
