@@ -10,6 +10,7 @@ mod drain;
 mod end;
 mod gap;
 mod keepalive;
+mod lapsed;
 mod limits;
 mod ndjson_out;
 mod on_the_wire;

@@ -44,6 +44,7 @@ pub async fn post<B>(core: &Rc<Core>, visitor: Visitor, request: Request<B>) -> 
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
+    visitor.right.subscribe_anywhere()?;
     let (parts, body) = request.into_parts();
     let (body, _reserved) = body::read(&core.door, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
     let wish = Wish::from_json(&parts, &body, &core.door.limits)?;
@@ -70,7 +71,7 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
     };
     let subscription = core.door.hub.subscribe(&wish.selection, wish.start, portion, core.index);
     match wish.form {
-        Form::Page { limit, wait } => page::answer(core, subscription, limit, wait).await,
+        Form::Page { limit, wait } => page::answer(core, subscription, visitor.right, limit, wait).await,
         Form::Stream(_) if subscription.nothing_left() => {
             let mut answer = Answer::new(super::full(""));
             *answer.status_mut() = StatusCode::NO_CONTENT;
