@@ -21,6 +21,7 @@ mod post_events;
 mod problems;
 mod publishing;
 mod publishing_is_safe;
+mod quotas;
 mod reconnect;
 mod reload;
 mod replay;
