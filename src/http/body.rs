@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Answer, Door, full,
+    Answer, Door, full, headers,
     problem::{Code, Problem},
 };
 
@@ -48,6 +48,7 @@ async fn read_within<B: Body<Data = Bytes>>(
     mut body: Pin<&mut B>,
     limit: usize,
 ) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+    headers::uncompressed(headers)?;
     // hyper has checked that it is a number, and that it agrees with what comes.
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let announced = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);

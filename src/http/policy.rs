@@ -7,7 +7,11 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 
-use super::{cors::Cors, forwarded::Proxies, visitor::credential::Places};
+use super::{
+    cors::Cors,
+    forwarded::Proxies,
+    visitor::{credential::Places, seen::Seen},
+};
 use crate::access::Access;
 
 /// Whom the hub trusts, and with how much. Never changes: a reload makes another one.
@@ -30,13 +34,14 @@ pub struct Policy {
 pub struct Policies {
     current: ArcSwap<Policy>,
     generation: AtomicU64,
+    seen: Seen,
 }
 
 impl Policies {
     /// Begins with `policy`.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { current: ArcSwap::from_pointee(policy), generation: AtomicU64::new(0) }
+        Self { current: ArcSwap::from_pointee(policy), generation: AtomicU64::new(0), seen: Seen::default() }
     }
 
     /// The policy in force.
@@ -49,6 +54,12 @@ impl Policies {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// The credentials that some core has found good.
+    #[must_use]
+    pub fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// Puts `policy` in force.

@@ -7,7 +7,9 @@ use hyper::body::Incoming;
 use matchit::Router;
 
 use super::{
-    Answer, Beyond, Core, Limits, body, events, full, operators,
+    Answer, Beyond, Core, Limits, body,
+    cors::Cors,
+    events, full, operators,
     peer::{Operators, Peer, Side},
     problem::{Code, Problem},
     publish, topics,
@@ -80,13 +82,16 @@ impl Routes {
         // One too many may find room when it comes back as another connection.
         let last = request.extensions().get::<Beyond>().is_some();
         let origin = request.headers().get(header::ORIGIN).cloned();
+        let side = side(&request);
         let result = self.lead(core, request).await;
         let mut answer = result.unwrap_or_else(|problem| problem.into_answer(core.door.hub.stats()));
         let headers = answer.headers_mut();
         for (name, value) in EVERY {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
-        core.passes.policy(&core.door.policies).cors.mark(origin.as_ref(), headers);
+        if pages_may_ask(core, side) {
+            core.passes.policy(&core.door.policies).cors.mark(origin.as_ref(), headers);
+        }
         if last || core.door.drain.is_draining() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -97,7 +102,10 @@ impl Routes {
     async fn lead(&self, core: &Rc<Core>, request: Request<Incoming>) -> Result<Answer, Problem> {
         let (room, methods) = self.find(core, &request)?;
         if request.method() == Method::OPTIONS {
-            return core.passes.policy(&core.door.policies).cors.options(request.headers(), methods);
+            let policy = core.passes.policy(&core.door.policies);
+            let closed = Cors::default();
+            let pages = if pages_may_ask(core, side(&request)) { &policy.cors } else { &closed };
+            return pages.options(request.headers(), methods);
         }
         match room {
             Room::Health => return Ok(operators::health::alive()),
@@ -133,7 +141,7 @@ impl Routes {
             .at(request.uri().path())
             .map_err(|_| Problem::new(Code::NotFound, "see GET / for where things are"))?
             .value;
-        let side = request.extensions().get::<Peer>().map_or(Side::Public, |peer| peer.side);
+        let side = side(request);
         let here = match room {
             Room::Health | Room::Ready => true,
             Room::Stats | Room::Metrics => side == Side::Operators || core.door.operators == Operators::AmongAll,
@@ -142,6 +150,16 @@ impl Routes {
         here.then_some((room, methods))
             .ok_or_else(|| Problem::new(Code::NotFound, "this is at the hub's other address"))
     }
+}
+
+fn side<B>(request: &Request<B>) -> Side {
+    request.extensions().get::<Peer>().map_or(Side::Public, |peer| peer.side)
+}
+
+/// Whether pages of other sites may use an address at all. Where whoever reaches it needs no credential, any page in a browser on
+/// this machine reaches it.
+fn pages_may_ask(core: &Core, side: Side) -> bool {
+    side == Side::Public || core.door.operators != Operators::ApartFree
 }
 
 /// hyper has already bounded what it reads of a head, but only roughly, and not by line.

@@ -239,6 +239,28 @@ fn a_poured_in_stream_is_asked_for_each_topic() {
 }
 
 #[test]
+fn who_may_do_nothing_of_the_kind_takes_no_room_with_a_body() {
+    // Four bodies that were announced and never come would fill it.
+    let sizes =
+        ["--publish-inflight-bytes", "1MiB", "--publish-batch-bytes", "512KiB", "--publish-event-bytes", "512KiB"];
+    let hub = guarded(&[&sizes[..], &["--access-anyone-subscribe", "public/*"]].concat());
+    let mut held = Vec::new();
+    for (what, path, token) in [
+        ("nobody", "/publish", ""),
+        ("a reader", "/publish", "authorization: Bearer reader-token\r\n"),
+        ("an operator", "/publish", "authorization: Bearer operator-token\r\n"),
+        ("an operator", "/events", "authorization: Bearer operator-token\r\n"),
+    ] {
+        let request = format!("POST {path} HTTP/1.1\r\nhost: hub\r\n{token}content-length: 262144\r\n\r\n[");
+        let socket = wire::send(hub.address, request.as_bytes());
+        let want = if token.is_empty() { 401 } else { 403 };
+        assert_eq!(wire::Incoming::read(socket.try_clone().unwrap(), false).unwrap().status, want, "{what} {path}");
+        held.push(socket);
+    }
+    assert_eq!(with(&hub, "all", "POST", "/publish?topic=t", &"x".repeat(1 << 19)).status, 200);
+}
+
+#[test]
 fn an_idempotency_key_belongs_to_its_holder() {
     let hub = guarded(&[]);
     let publish = |token: &str, data: &[u8]| {

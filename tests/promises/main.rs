@@ -5,19 +5,23 @@
 mod support;
 
 mod access;
+mod compression;
 mod drain;
 mod end;
 mod gap;
 mod keepalive;
+mod lapsed;
 mod limits;
 mod ndjson_out;
 mod on_the_wire;
+mod operators;
 mod ordering;
 mod pages;
 mod post_events;
 mod problems;
 mod publishing;
 mod publishing_is_safe;
+mod quotas;
 mod reconnect;
 mod reload;
 mod replay;

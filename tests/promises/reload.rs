@@ -12,14 +12,14 @@ use super::support::{
 };
 
 /// A hub with a file of settings.
-struct Settings {
-    hub: Hub,
+pub(super) struct Settings {
+    pub(super) hub: Hub,
     path: PathBuf,
     _directory: TempDir,
 }
 
 impl Settings {
-    fn start(text: &str) -> Self {
+    pub(super) fn start(text: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("gapless.toml");
         fs::write(&path, text).unwrap();
@@ -28,7 +28,7 @@ impl Settings {
     }
 
     /// Puts other settings in force, and waits until the hub says so.
-    fn reload(&self, text: &str, said: &str) {
+    pub(super) fn reload(&self, text: &str, said: &str) {
         fs::write(&self.path, text).unwrap();
         self.hub.signal("HUP");
         eventually("the hub has read it", || self.hub.log().contains(said));
@@ -44,13 +44,13 @@ impl Settings {
     }
 }
 
-fn access(entries: &[(&str, &str)]) -> String {
+pub(super) fn access(entries: &[(&str, &str)]) -> String {
     format!("[access]\ntokens = {}\n", tokens(entries))
 }
 
-const READER: &str = "subscribe = [\"news\"]";
-const WRITER: (&str, &str) = ("writer", "publish = [\"news\"]");
-const RELOADED: &str = "reloaded who may do what";
+pub(super) const READER: &str = "subscribe = [\"news\"]";
+pub(super) const WRITER: (&str, &str) = ("writer", "publish = [\"news\"]");
+pub(super) const RELOADED: &str = "reloaded who may do what";
 
 #[test]
 fn a_token_that_is_gone_ends_its_streams_and_nobody_elses() {

@@ -4,8 +4,11 @@
 
 mod acme;
 mod attacks;
+mod bad_tokens;
 mod frames;
 mod http2;
+mod jwks;
+mod jwt;
 mod slow;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "../promises/support/mod.rs"]

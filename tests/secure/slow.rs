@@ -1,9 +1,13 @@
 //! Whoever takes too long to say what it wants is hung up on, and nobody else notices.
 
-use std::{io::Write, net::TcpStream, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
 
 use crate::{
-    frames::{self, CONTINUATION, HEADERS, PREFACE, frame},
+    frames::{self, CONTINUATION, DATA, END_HEADERS, HEADERS, PREFACE, frame, head},
     support::{PATIENCE, eventually, hub::Hub, wire},
     trust::Trust,
 };
@@ -65,4 +69,44 @@ fn a_connection_without_a_request_is_closed_and_one_with_a_stream_is_not() {
     wire::drained(&silent);
     hub.publish("t", "x");
     stream.until(|bodies| bodies.get(&1).is_some_and(|body| body.ends_with(b"data: x\n\n")));
+}
+
+/// Says that a body of ten bytes comes, and sends one of them.
+const BODY_BEGUN: &str = "POST /publish?topic=t HTTP/1.1\r\nhost: hub\r\ncontent-length: 10\r\n\r\nx";
+
+#[test]
+fn many_bodies_that_stop_are_given_up_and_others_are_served() {
+    let trust = Trust::new();
+    let hub = trust.hub(&["--http-body-timeout", "1s", "--open"]);
+    let mut stopped: Vec<_> = (0..50).map(|_| trust.connect(hub.address, "http/1.1")).collect();
+    for stream in &mut stopped {
+        stream.write_all(BODY_BEGUN.as_bytes()).unwrap();
+    }
+    let mut frames = frames::Frames::new(trust.connect(hub.address, "h2"));
+    for n in 0..50 {
+        frames.send(HEADERS, END_HEADERS, 2 * n + 1, &head("POST", "/publish?topic=t", &[("content-length", "10")]));
+        frames.send(DATA, 0, 2 * n + 1, b"x");
+    }
+    Trust::publish(hub.address, "t", "served");
+    for stream in &mut stopped {
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 408");
+    }
+    // One that goes on waiting for its body would never be answered.
+    frames.until(|bodies| bodies.len() == 50);
+    assert!((0..50).all(|n| frames.text(2 * n + 1).contains("request-timeout")), "{}", frames.text(1));
+    Trust::publish(hub.address, "t", "served on");
+    assert!(Trust::curl(hub.address, &[], "/topics/t").contains("\"events\":2"), "nothing of them was published");
+}
+
+#[test]
+fn many_handshakes_that_stop_keep_nobody_out() {
+    let trust = Trust::new();
+    let hub = trust.hub(&["--http-header-timeout", "2s"]);
+    let stopped: Vec<_> = (0..200).map(|_| wire::send(hub.address, &[22, 3, 1])).collect();
+    Trust::publish(hub.address, "t", "served");
+    for socket in &stopped {
+        assert!(wire::drained(socket).is_empty(), "it is hung up on");
+    }
 }

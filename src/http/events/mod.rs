@@ -44,13 +44,14 @@ pub async fn post<B>(core: &Rc<Core>, visitor: Visitor, request: Request<B>) -> 
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
+    visitor.right.subscribe_anywhere()?;
     let (parts, body) = request.into_parts();
     let (body, _reserved) = body::read(&core.door, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
     let wish = Wish::from_json(&parts, &body, &core.door.limits)?;
     answer(core, visitor, &parts, wish).await
 }
 
-async fn answer(core: &Rc<Core>, mut visitor: Visitor, parts: &Parts, wish: Wish) -> Result<Answer, Problem> {
+async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) -> Result<Answer, Problem> {
     visitor.right.subscribe(&wish.selection)?;
     if let Some(reason) = core.door.refusal(&parts.extensions) {
         return turn_away(core, &wish, Problem::new(reason, "come back in a moment, with the same cursor"));
@@ -70,13 +71,7 @@ async fn answer(core: &Rc<Core>, mut visitor: Visitor, parts: &Parts, wish: Wish
     };
     let subscription = core.door.hub.subscribe(&wish.selection, wish.start, portion, core.index);
     match wish.form {
-        Form::Page { limit, wait } => {
-            let page = page::answer(core, subscription, limit, wait).await?;
-            // It may have waited for longer than the credential was good.
-            visitor.right.renew(&core.door.policies)?;
-            visitor.right.subscribe(&wish.selection)?;
-            Ok(page)
-        }
+        Form::Page { limit, wait } => page::answer(core, subscription, visitor.right, limit, wait).await,
         Form::Stream(_) if subscription.nothing_left() => {
             let mut answer = Answer::new(super::full(""));
             *answer.status_mut() = StatusCode::NO_CONTENT;

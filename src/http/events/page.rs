@@ -15,6 +15,7 @@ use crate::{
         Answer, Core, body, envelope,
         problem::{Code, Problem},
         stream::language::GapNotice,
+        visitor::Right,
     },
     hub::subscription::{Delivery, Subscription},
 };
@@ -33,14 +34,15 @@ struct Page {
 /// Gathers up to `limit` events; waits up to `wait` for the first one, or for a gap or an end.
 ///
 /// # Errors
-/// When the store cannot be read.
+/// When the store cannot be read, or `right` ends meanwhile.
 pub async fn answer(
     core: &Rc<Core>,
     mut subscription: Subscription,
+    mut right: Right,
     limit: usize,
     wait: Duration,
 ) -> Result<Answer, Problem> {
-    let enrolled = core.streams.enroll(subscription.feed(), None);
+    let enrolled = core.streams.enroll(subscription.feed(), right.expires());
     let mut page = Page { closed: subscription.nothing_left(), ..Page::default() };
     let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);
@@ -50,15 +52,17 @@ pub async fn answer(
     while page.events.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
             enrolled.polled(cx);
+            right.still_reads(&core.door.policies, &subscription.feed().selection)?;
             match subscription.poll_next(cx) {
-                Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
+                Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
                 Poll::Pending if !subscription.caught_up() => Poll::Pending,
-                Poll::Pending if !page.events.is_empty() || !page.gaps.is_empty() => Poll::Ready(None),
-                Poll::Pending if core.door.drain.is_draining() => Poll::Ready(None),
-                Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
+                Poll::Pending if !page.events.is_empty() || !page.gaps.is_empty() => Poll::Ready(Ok(None)),
+                Poll::Pending if core.door.drain.is_draining() => Poll::Ready(Ok(None)),
+                Poll::Pending => deadline.as_mut().poll(cx).map(|()| Ok(None)),
             }
         });
-        match delivery.await {
+        let delivery: Result<_, Problem> = delivery.await;
+        match delivery? {
             None => {
                 next = subscription.cursor();
                 break;

@@ -100,11 +100,7 @@ impl Ask {
 
 /// With a topic in the query everything but the two streams is data, also JSON; without one only JSON can name it.
 fn form(headers: &HeaderMap, has_topic: bool) -> Result<Form, Problem> {
-    let encoding = headers::one(headers, &header::CONTENT_ENCODING)?;
-    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        let detail = "send the body without Content-Encoding; events are kept and sent as they came";
-        return Err(Problem::new(Code::EncodingUnsupported, detail));
-    }
+    headers::uncompressed(headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let essence = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
     Ok(if essence.eq_ignore_ascii_case(b"application/x-ndjson") {

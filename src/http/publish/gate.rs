@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{intake::Intake, source::Item};
 use crate::{
-    event::NewEvent,
+    event::{NewEvent, TopicName},
     http::{Door, policy::Policies, problem::Problem, visitor::Visitor},
     hub::Hub,
 };
@@ -53,6 +53,13 @@ impl Gate {
     /// Whether the publisher's credential is still good.
     pub(super) fn renew(&mut self) -> Result<(), Problem> {
         self.visitor.right.renew(&self.policies)
+    }
+
+    /// Whether the publisher may close `topic`, whose last line was taken long ago or never came.
+    pub(super) fn close(&mut self, topic: &TopicName) -> Result<(), Problem> {
+        self.renew()?;
+        self.visitor.right.publish(topic)?;
+        Ok(self.visitor.means.close(&self.hub, topic)?)
     }
 
     /// The next line, or why it is refused; `None` when all that came was taken. Pending while one waits.

@@ -58,7 +58,10 @@ where
     let asked = || {
         door.admit(&head.extensions)?;
         let ask = gather.ask(&head)?;
-        ask.topic.as_ref().map_or(Ok(()), |topic| visitor.right.publish(topic))?;
+        match &ask.topic {
+            Some(topic) => visitor.right.publish(topic)?,
+            None => visitor.right.publish_anywhere()?,
+        }
         Ok(ask)
     };
     let ask = match asked() {
@@ -70,7 +73,7 @@ where
     };
     match ask.form {
         Form::Lines | Form::EventStream => Ok(stream::answer(door, ask, visitor, body)),
-        Form::Raw | Form::Json => whole(door, gather, &ask, &visitor, head, body).await,
+        Form::Raw | Form::Json => whole(door, gather, &ask, visitor, head, body).await,
     }
 }
 
@@ -79,7 +82,7 @@ async fn whole<B>(
     door: &Door,
     gather: &Gather,
     ask: &Ask,
-    visitor: &Visitor,
+    mut visitor: Visitor,
     head: Parts,
     body: B,
 ) -> Result<Answer, Problem>
@@ -94,16 +97,16 @@ where
         Some(topic) => (vec![ask.event(topic.clone(), Data::new(bytes)?)], Shape::One),
         None => envelope::parse(&bytes, ask, door.limits.event_bytes)?,
     };
-    if ask.topic.is_none() {
-        open_to(visitor, &events)?;
-    }
+    // The body may have been long in coming.
+    visitor.right.renew(&door.policies)?;
+    open_to(&visitor, &events)?;
     visitor.means.publish(&door.hub, &events)?;
     let plain = shape == Shape::One && ask.key.is_none() && ask.expect.is_none();
     let json = match events.pop() {
         Some(event) if plain => gather.receipt(&gather.publish(event).await?),
         last => {
             events.extend(last);
-            let receipts = door.hub.publish(append(ask, visitor, events, shape)?).await?;
+            let receipts = door.hub.publish(append(ask, &visitor, events, shape)?).await?;
             match (shape, &receipts[..]) {
                 (Shape::One, [receipt]) => gather.receipt(receipt),
                 _ => Receipts::new(door.hub.epoch()).list(&receipts),

@@ -134,8 +134,11 @@ impl<B: Body<Data = Bytes>> Poured<B> {
         let problem = match (self.intake.end(), self.closes.clone()) {
             _ if self.lapsed.is_some() => self.lapsed.clone(),
             (Some(End::Whole), Some(topic)) => {
-                let hub = &self.hub;
-                let closing = self.closing.get_or_insert_with(|| close(hub.clone(), topic));
+                let (hub, gate) = (&self.hub, &mut self.gate);
+                let closing = self.closing.get_or_insert_with(|| match gate.close(&topic) {
+                    Ok(()) => close(hub.clone(), topic),
+                    Err(problem) => Box::pin(std::future::ready(Err(problem))),
+                });
                 std::task::ready!(closing.as_mut().poll(cx)).err()
             }
             (Some(End::Draining), _) => {

@@ -12,7 +12,7 @@ use crate::{
     event::{EventId, Seq},
     http::{
         Core,
-        visitor::{Right, Seats, right},
+        visitor::{Right, Seats},
     },
     hub::subscription::{Delivery, Subscription},
 };
@@ -142,17 +142,12 @@ impl Telling {
 
     /// Whether the client's credential is good no more, or opens this no more. It is told to come back, with a fresh one.
     fn has_lapsed(&mut self) -> bool {
-        let policies = &self.core.door.policies;
-        let ends = self.right.expires().is_some_and(|end| end <= right::now());
-        if !ends && !self.right.is_stale(policies) {
-            return false;
+        let (door, selection) = (&self.core.door, &self.subscription.feed().selection);
+        let lapsed = self.right.still_reads(&door.policies, selection).is_err();
+        if lapsed {
+            door.hub.stats().lapsed.add(1);
         }
-        let selection = &self.subscription.feed().selection;
-        let result = self.right.renew(policies).and_then(|()| self.right.subscribe(selection));
-        if result.is_err() {
-            self.core.door.hub.stats().lapsed.add(1);
-        }
-        result.is_err()
+        lapsed
     }
 
     /// The last bytes of a stream that the hub ends for a reason that will pass.

@@ -26,6 +26,9 @@ const MAX_LIMIT: u64 = 1000;
 /// Bytes of settings at most: some twenty times what all of them take.
 const SETTINGS_BYTES: usize = 8192;
 
+/// What changing a topic is called in a refusal.
+const CHANGE: &str = "set or delete a topic";
+
 /// Answers what is asked of `/topics` or `/topics/T`.
 ///
 /// # Errors
@@ -45,9 +48,9 @@ where
             match *request.method() {
                 Method::GET | Method::HEAD => right.see(&name).and_then(|()| show(door, &name)),
                 Method::PUT | Method::DELETE => {
-                    right.operate("set or delete a topic")?;
+                    right.operate(CHANGE)?;
                     if request.method() == Method::PUT {
-                        change(door, name, request).await
+                        change(door, right.clone(), name, request).await
                     } else {
                         delete(door, name).await
                     }
@@ -82,12 +85,14 @@ fn show(door: &Door, name: &TopicName) -> Result<Answer, Problem> {
     Ok(json(&Shown::new(door.hub.epoch(), &view)))
 }
 
-async fn change<B>(door: &Door, name: TopicName, request: Request<B>) -> Result<Answer, Problem>
+async fn change<B>(door: &Door, mut right: Right, name: TopicName, request: Request<B>) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
     let (bytes, _reserved) = body::read(door, &head.headers, body, SETTINGS_BYTES).await?;
+    // The body may have been long in coming.
+    right.renew(&door.policies).and_then(|()| right.operate(CHANGE))?;
     let view = door.hub.configure(name, settings::parse(&bytes)?).await?;
     Ok(json(&Shown::new(door.hub.epoch(), &view)))
 }

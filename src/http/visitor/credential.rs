@@ -99,16 +99,17 @@ fn from_query<'r>(places: &Places, act: Act, uri: &'r Uri) -> Result<Option<Cow<
 
 /// HTTP/2 may split cookies into several headers. Two of one name may be another site's, set over ours: neither counts.
 fn from_cookie<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>, Problem> {
-    let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim_ascii().split_once('='));
-    let mut tokens = pairs.filter(|(found, _)| *found == name).map(|(_, token)| token);
+    // Bytes, because cookies of others on the same line may be no ASCII, and must not hide ours.
+    let pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let named = |pair: &'r [u8]| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+    let mut tokens = pairs.filter_map(named);
     let Some(token) = tokens.next() else { return Ok(None) };
     if tokens.next().is_some() {
         return Err(Problem::unauthorized(format!("there are two cookies called {name}; remove one")));
     }
-    let token = token.strip_prefix('"').and_then(|token| token.strip_suffix('"')).unwrap_or(token);
+    let token = token.strip_prefix(b"\"").and_then(|token| token.strip_suffix(b"\"")).unwrap_or(token);
     let problem = || Problem::unauthorized(format!("the cookie {name} is empty, or no token; remove it to have none"));
-    is_token(token).then_some(Some(token)).ok_or_else(problem)
+    std::str::from_utf8(token).ok().filter(|token| is_token(token)).map(Some).ok_or_else(problem)
 }
 
 /// `b64token` of RFC 6750: what may follow `Bearer`.
@@ -148,6 +149,16 @@ mod tests {
         assert_eq!(token(target, &[cookie]), Some(("q".into(), Carrier::Query)));
         assert_eq!(token("/events?topic=t", &[cookie]), Some(("c".into(), Carrier::Cookie)));
         assert_eq!(token("/events?topic=t", &[("cookie", "gaples=x; xgapless=y; Gapless=z")]), None);
+    }
+
+    #[test]
+    fn a_cookie_is_found_beside_others_that_are_no_ascii() {
+        for cookie in ["a=J\u{fc}rgen; gapless=t", "gapless=t; a=\u{20ac}"] {
+            let want = Some(("t".into(), Carrier::Cookie));
+            assert_eq!(found(Act::Read, "/events", &[("cookie", cookie)]), Ok(want), "{cookie}");
+        }
+        let junk = [("cookie", "a=1; gapless=J\u{fc}rgen")];
+        assert_eq!(found(Act::Read, "/events", &junk), Err(Code::Unauthorized));
     }
 
     #[test]

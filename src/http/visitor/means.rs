@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    event::NewEvent,
+    event::{NewEvent, TopicName},
     http::{
         problem::Problem,
         quota::{Account, Exceeded, Seat},
@@ -49,6 +49,17 @@ impl Means {
         match &self.holder {
             Some(holder) => self.address.publish_for(holder, count, bytes),
             None => self.address.publish(count, bytes),
+        }
+    }
+
+    /// Closes a topic that may not be there yet.
+    ///
+    /// # Errors
+    /// When the holder must wait until it may make another one.
+    pub fn close(&self, hub: &Hub, topic: &TopicName) -> Result<(), Exceeded> {
+        match self.holder.as_ref().filter(|holder| holder.may_run_out_of_topics() && hub.topic(topic).is_none()) {
+            Some(holder) => holder.topic(),
+            None => Ok(()),
         }
     }
 

@@ -6,6 +6,7 @@
 //! | [`credential`] | where a request carries its credential, and which one counts |
 //! | [`site`] | which page's site asks, and by which name |
 //! | [`passes`] | credentials that a core has found good |
+//! | [`seen`] | those that any core has found good |
 //! | [`means`] | what a visitor uses up, and of which limits |
 //! | [`right`] | what a visitor may do, for as long as the credential is good |
 
@@ -24,6 +25,7 @@ pub mod credential;
 pub mod means;
 pub mod passes;
 pub mod right;
+pub mod seen;
 pub mod site;
 
 use credential::Act;
@@ -62,7 +64,7 @@ impl Visitor {
         let pass = match shown {
             None if free => Arc::clone(policy.access.operator()),
             None => Arc::clone(policy.access.anonymous()),
-            Some((token, _)) => core.passes.judge(&policy, &address, token.as_bytes())?,
+            Some((token, _)) => core.passes.judge(&policy, core.door.policies.seen(), &address, token.as_bytes())?,
         };
         let holder = pass.holder.as_deref().map(|holder| core.door.quotas.holder(holder));
         Ok(Self { right: Right::new(&pass, core.passes.generation()), means: Means { address, holder } })

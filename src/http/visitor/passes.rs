@@ -8,7 +8,7 @@ use std::{
 use aws_lc_rs::digest;
 use quick_cache::unsync::Cache;
 
-use super::right;
+use super::{right, seen::Seen};
 use crate::{
     access::Pass,
     http::{
@@ -20,7 +20,7 @@ use crate::{
 
 /// Credentials kept a core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core; who goes round among more
 /// pays for a signature each time, 20 to 60 us.
-const CREDENTIALS: usize = 4096;
+pub(super) const CREDENTIALS: usize = 4096;
 
 /// The policy as this core last looked at it, and the credentials that were good under it. Bad ones are not kept, so that they
 /// push out no good one.
@@ -60,27 +60,30 @@ impl Passes {
         self.generation.get()
     }
 
-    /// Judges `token`, which may have been found good before, for a client whose address has the account `address`. A client
-    /// that sent too many bad ones is told to wait before another one is looked at, so that guessing costs the hub little; those
-    /// that were found good are served on.
+    /// Judges `token`, which may have been found good before, here or on another core (`seen`), for a client whose address has
+    /// the account `address`. A client that sent too many bad ones is told to wait before another one is looked at, so that
+    /// guessing costs the hub little; those that were found good are served on.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn judge(&self, policy: &Policy, address: &Account, token: &[u8]) -> Result<Arc<Pass>, Problem> {
+    pub fn judge(&self, policy: &Policy, seen: &Seen, address: &Account, token: &[u8]) -> Result<Arc<Pass>, Problem> {
         let now = right::now();
         let digest = digest::digest(&digest::SHA256, token);
         let digest: &[u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
         let mut good = self.good.borrow_mut();
-        if let Some(pass) = good.get(digest).filter(|pass| pass.expires.is_none_or(|end| now < end)) {
+        let lasts = |pass: &Arc<Pass>| pass.expires.is_none_or(|end| now < end);
+        if let Some(pass) = good.get(digest).filter(|pass| lasts(pass)) {
             return Ok(Arc::clone(pass));
         }
+        if let Some(pass) = seen.find(self.generation(), digest).filter(lasts) {
+            good.insert(*digest, Arc::clone(&pass));
+            return Ok(pass);
+        }
         address.may_try_credential()?;
-        let pass = policy.access.judge(token, now).inspect_err(|refusal| {
-            if !refusal.passes() {
-                address.bad_credential();
-            }
-        })?;
+        // Also one that nobody can judge yet: to find that out costs as much, and whoever invents keys must not be free.
+        let pass = policy.access.judge(token, now).inspect_err(|_| address.bad_credential())?;
         good.insert(*digest, Arc::clone(&pass));
+        seen.add(self.generation(), *digest, &pass);
         Ok(pass)
     }
 }
@@ -120,7 +123,9 @@ mod tests {
         let (passes, client) = (Passes::with_room(&policies, 10), address(1000));
         for _ in 0..2 {
             for name in 0..100 {
-                let pass = passes.judge(&passes.policy(&policies), &client, token(name).0.as_bytes()).expect("good");
+                let pass = passes
+                    .judge(&passes.policy(&policies), policies.seen(), &client, token(name).0.as_bytes())
+                    .expect("good");
                 assert_eq!(pass.holder, Some(name.to_string().into()));
             }
         }
@@ -131,7 +136,7 @@ mod tests {
     async fn bad_credentials_push_out_no_good_one_and_stop_being_looked_at() {
         let policies = Policies::new(trusting(0..2));
         let (passes, client) = (Passes::with_room(&policies, 10), address(5));
-        let judge = |text: &str| passes.judge(&passes.policy(&policies), &client, text.as_bytes());
+        let judge = |text: &str| passes.judge(&passes.policy(&policies), policies.seen(), &client, text.as_bytes());
         judge("token-0").expect("good");
         for n in 0..100 {
             let code = judge(&format!("bad-{n}")).expect_err("bad").code;
@@ -147,7 +152,7 @@ mod tests {
     async fn what_was_good_under_another_policy_is_judged_again() {
         let policies = Policies::new(trusting(0..2));
         let (passes, client) = (Passes::new(&policies), address(5));
-        let judge = || passes.judge(&passes.policy(&policies), &client, b"token-0");
+        let judge = || passes.judge(&passes.policy(&policies), policies.seen(), &client, b"token-0");
         judge().expect("good");
         policies.replace(trusting(1..2));
         assert_eq!(judge().expect_err("gone").code, Code::Unauthorized);

@@ -100,6 +100,38 @@ impl Right {
         Err(self.lacks(format_args!("{wish}"), "subscribe to", &self.pass.grant.subscribe))
     }
 
+    /// Lets the visitor go on reading `selection`, which it may read so far: judges the credential again when that may say
+    /// something else. Who was refused does not ask again.
+    ///
+    /// # Errors
+    /// Says why it is good no more, or opens this no more.
+    pub fn still_reads(&mut self, policies: &Policies, selection: &Selection) -> Result<(), Problem> {
+        if !self.is_stale(policies) && self.pass.expires.is_none_or(|end| now() < end) {
+            return Ok(());
+        }
+        self.renew(policies)?;
+        self.subscribe(selection)
+    }
+
+    /// Lets the visitor send events, before it is known where to. Who may publish to no topic at all is refused before any of
+    /// the body is read, which would take room from those who may.
+    ///
+    /// # Errors
+    /// When there is no such topic.
+    pub fn publish_anywhere(&self) -> Result<(), Problem> {
+        let granted = &self.pass.grant.publish;
+        if granted.is_empty() { Err(self.lacks(format_args!("publish"), "publish to", granted)) } else { Ok(()) }
+    }
+
+    /// The same for who sends a list of topics to read.
+    ///
+    /// # Errors
+    /// When there is no topic that may be subscribed to.
+    pub fn subscribe_anywhere(&self) -> Result<(), Problem> {
+        let granted = &self.pass.grant.subscribe;
+        if granted.is_empty() { Err(self.lacks(format_args!("subscribe"), "subscribe to", granted)) } else { Ok(()) }
+    }
+
     /// Lets the visitor look at `topic` as a thing.
     ///
     /// # Errors
