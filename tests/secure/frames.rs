@@ -59,7 +59,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 /// A head in HPACK, each line a literal that is not remembered.
 pub(crate) fn head(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
-    let fixed = [(":method", method), (":scheme", "http"), (":authority", "hub"), (":path", path)];
+    let fixed = [(":method", method), (":scheme", "http"), (":authority", "localhost"), (":path", path)];
     for (name, value) in fixed.iter().chain(more) {
         block.push(0);
         for text in [name, value] {

@@ -79,7 +79,7 @@ impl Trust {
     pub(crate) fn watch(&self, hub: &Hub, query: &str) -> (String, BufReader<Stream>) {
         let mut stream = self.connect(hub.address, "http/1.1");
         let mut ask = String::new();
-        write!(ask, "GET /events?{query} HTTP/1.1\r\nhost: hub\r\naccept: text/event-stream\r\n\r\n").unwrap();
+        write!(ask, "GET /events?{query} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n").unwrap();
         stream.write_all(ask.as_bytes()).unwrap();
         let mut reader = BufReader::new(stream);
         let mut head = String::new();
