@@ -89,12 +89,22 @@ fn resets_that_the_client_provokes_end_the_connection() {
     let mut bytes = Vec::new();
     for n in 0..5000 {
         bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, 2 * n + 1, &block));
-        // No room for zero bytes: a mistake that costs the stream (CVE-2025-8671, MadeYouReset).
-        bytes.extend(frame(WINDOW_UPDATE, 0, 2 * n + 1, &[0; 4]));
+        // More room than there can be: a mistake that costs the stream, and not the connection (CVE-2025-8671, MadeYouReset).
+        bytes.extend(frame(WINDOW_UPDATE, 0, 2 * n + 1, &0x7fff_ffff_u32.to_be_bytes()));
     }
     let _ = frames.io.write_all(&bytes);
-    assert!(frames.end().is_some_and(|code| code != 0));
+    assert_eq!(frames.end(), Some(CALM));
     assert_eq!(hub.stats()["subscribers"], 0);
+}
+
+#[test]
+fn a_head_in_more_pieces_than_it_can_have_is_not_waited_for() {
+    let hub = hub();
+    let mut frames = frames::plain(hub.address);
+    frames.send(HEADERS, END_STREAM, 1, &head("GET", "/topics", &[]));
+    // h2 makes its bound of ours (headers_bytes): so many full frames and a quarter more.
+    let _ = frames.io.write_all(&frame(CONTINUATION, 0, 1, b"").repeat(20));
+    assert_eq!(frames.end(), Some(CALM), "and not only when its time is over");
 }
 
 #[test]

@@ -88,8 +88,8 @@ fn a_flood_of_bad_tokens_slows_good_ones_no_more_than_one_of_no_tokens() {
     eprintln!(
         "{GOOD} good: {without:?} beside {anonymous:.0}/s without a token, {with:?} beside {tokens:.0}/s bad ones"
     );
-    // A signature costs some ten times what refusing does, so that checking all of them could not pass.
-    assert!(with < without * 4, "{with:?} beside bad tokens, {without:?} beside none");
+    // Seen: 1.1 to 1.4 times as long; 3.5 times when the signature of each is checked.
+    assert!(with * 2 < without * 5, "{with:?} beside bad tokens, {without:?} beside none");
 }
 
 #[test]

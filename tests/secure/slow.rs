@@ -72,7 +72,7 @@ fn a_connection_without_a_request_is_closed_and_one_with_a_stream_is_not() {
 }
 
 /// Says that a body of ten bytes comes, and sends one of them.
-const BODY_BEGUN: &str = "POST /publish?topic=t HTTP/1.1\r\nhost: hub\r\ncontent-length: 10\r\n\r\nx";
+const BODY_BEGUN: &str = "POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nx";
 
 #[test]
 fn many_bodies_that_stop_are_given_up_and_others_are_served() {
