@@ -66,18 +66,13 @@ fn in_query(uri: &Uri) -> Vec<Vec<u8>> {
 
 /// Cookies of our name, without the quotes that RFC 6265 allows around a value.
 fn in_cookies(headers: &HeaderMap) -> Vec<Vec<u8>> {
-    let readable = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut found = Vec::new();
-    for pair in readable.flat_map(|text| text.split(';')) {
-        let Some(value) = pair.trim_ascii().strip_prefix(COOKIE).and_then(|rest| rest.strip_prefix('=')) else {
-            continue;
-        };
-        let bare = if value.len() > 1 && value.starts_with('"') && value.ends_with('"') {
-            &value[1..value.len() - 1]
-        } else {
-            value
-        };
-        found.push(bare.as_bytes().to_vec());
+    // Bytes: cookies of others on the same line may be anything.
+    for pair in headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';')) {
+        let named = pair.trim_ascii().strip_prefix(COOKIE.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        let Some(value) = named else { continue };
+        let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        found.push(bare.to_vec());
     }
     found
 }
