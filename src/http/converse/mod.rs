@@ -38,6 +38,10 @@ use opening::Opened;
 /// (`tcp_wmem`), and a stalled client would not be noticed before.
 const SEND_BUFFER: usize = 256 << 10;
 
+/// How much longer than for one that does not read the kernel waits for a client that may have vanished: so the one that is
+/// there is cut by us, and counted, also by a core that is late.
+const VANISHED: Duration = Duration::from_secs(30);
+
 /// How long a connection that has asked for nothing yet may still do so when the hub drains: its request may be on its
 /// way, or just written.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
@@ -81,8 +85,7 @@ pub async fn converse(house: House, socket: TcpStream, address: SocketAddr, seat
     let _ = socket.set_nodelay(true);
     let _ = SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
     // A client that has vanished acknowledges nothing, and the kernel would go on trying for a quarter of an hour.
-    // Twice, so that one that is there and does not read is cut by us, and counted.
-    let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(limits.write_timeout * 2));
+    let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(limits.write_timeout + VANISHED));
     let handover = Rc::<Handover>::default();
     let wire = house.wires.add(socket, Rc::clone(&handover));
     let free = house.side == Side::Operators && door.operators == Operators::ApartFree;
