@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Credentials kept a core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core; who goes round among more
-/// pays for a signature each time, 20 to 60 us.
+/// pays for a signature each time, 30 to 80 us (`benches/access.rs`).
 pub(super) const CREDENTIALS: usize = 4096;
 
 /// The policy as this core last looked at it, and the credentials that were good under it. Bad ones are not kept, so that they
