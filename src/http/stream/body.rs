@@ -1,5 +1,5 @@
-//! A stream as the body of an answer: how connections are served whose bytes are not simply the stream's, with HTTP/1.0,
-//! TLS or HTTP/2.
+//! A stream as the body of an answer: how connections are served whose bytes are not simply the stream's, with HTTP/1.0
+//! or HTTP/2.
 
 use std::{
     convert::Infallible,
