@@ -16,6 +16,7 @@ use super::{
     directory::Directory,
     feed::{Budget, Feed, Next},
     frame::Frame,
+    removed::Removed,
     run::Portion,
     shard::Shard,
     stats::Stats,
@@ -45,6 +46,7 @@ pub struct Board {
     lingering: Mutex<VecDeque<(Arc<Feed>, Instant)>>,
     /// Positions of the newest commit's closing events, whose turns are to come and are told by their frames.
     closing: Mutex<VecDeque<Seq>>,
+    removed: Removed,
     stats: Arc<Stats>,
     top: Top,
 }
@@ -73,6 +75,7 @@ impl Board {
             budget: Arc::new(Budget::new(config.ring_bytes, config.rings_bytes)),
             lingering: Mutex::default(),
             closing: Mutex::default(),
+            removed: Removed::default(),
             stats: Arc::default(),
             top: Top::default(),
         })
@@ -170,6 +173,19 @@ impl Board {
         &self.stats
     }
 
+    /// What was taken back a moment ago.
+    pub(super) fn removals(&self) -> &Removed {
+        &self.removed
+    }
+
+    /// Answers when every core has looked once: what any of them was sending before, it has handed to its sockets.
+    pub(super) async fn pass(&self) {
+        let all: Vec<_> = self.shards.iter().map(|shard| shard.pass()).collect();
+        for passes in all {
+            let _ = passes.await; // a core that has ended sends nothing either
+        }
+    }
+
     fn forget(&self, feed: &Arc<Feed>) {
         let mut directory = self.directory.write();
         let current = directory.get(&feed.selection).is_some_and(|kept| Arc::ptr_eq(kept, feed));
@@ -226,6 +242,13 @@ impl Observer for Board {
         }
         drop(directory);
         self.wake(&touched);
+    }
+
+    fn removed(&self, topic: &TopicName, seq: Seq) {
+        self.directory.read().matching(topic).iter().for_each(|feed| feed.remove(seq));
+        // After the rings: who counts it has read the log, or a ring, that has the tombstone.
+        self.removed.add(seq);
+        self.stats.removed.add(1);
     }
 
     fn turned(&self, topic: &TopicName, turn: Turn) {

@@ -10,6 +10,7 @@
 //! | `desk` | from receipts to those who wait, a thread at a time |
 //! | `idempotency` | keys of recent publishes |
 //! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
+//! | `removal` | taking one event back |
 //! | `trim`, `chores`, `retention` | letting go of the oldest |
 //! | `settling` | readers before retention's first round |
 //! | `meter` | how long commits take |
@@ -51,6 +52,7 @@ mod pick;
 mod queue;
 mod read;
 mod recovery;
+mod removal;
 mod retention;
 mod run;
 mod settling;
@@ -186,6 +188,14 @@ impl<S: Store> Engine for LogEngine<S> {
         self.ask(|reply| Job::Delete(topic, reply))
     }
 
+    fn remove(&self, topic: TopicName, seq: Seq) -> Answer<bool, AppendError> {
+        self.ask(|reply| Job::Remove(topic, seq, reply))
+    }
+
+    fn untold(&self) -> Vec<(TopicName, Seq)> {
+        self.core.untold_removals()
+    }
+
     fn status(&self) -> Status {
         let core = &self.core;
         let refusing = core.queue.refusing().or_else(|| core.store.room().is_err().then_some(AppendError::Full));
@@ -205,6 +215,7 @@ impl<S: Store> Engine for LogEngine<S> {
             commit_ms_p99: meter.quantile_ms(0.99),
             queued_bytes: core.queue.bytes() as u64,
             losses: core.store.losses(),
+            unscrubbed: core.store.unscrubbed(),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct SledConfig {
     /// How long an idempotency key must be remembered, by the time of commits. Default 10 min; at least the engine's
     /// window.
     pub key_window: Duration,
+    /// How long a segment that holds bytes of removed events waits for its copy. Default 5 s: many removals share a copy.
+    pub scrub_after: Duration,
 }
 
 impl SledConfig {
@@ -44,6 +46,7 @@ impl SledConfig {
             max_open_segments: 8,
             close_after: Duration::from_secs(60),
             key_window: Duration::from_secs(600),
+            scrub_after: super::scrub::PATIENCE,
         }
     }
 }

@@ -65,9 +65,17 @@ impl Shared {
         let mut half = made.dir.clone().into_os_string();
         half.push(HALF);
         let half = PathBuf::from(half);
+        let made_before = self.removals.lock().made();
         let head = last.summary().map_or(Seq::ZERO, |summary| summary.span.head);
         match self.fill(&half, sources, (first.first, head), live, keys_since) {
             Ok(summary) => {
+                let removals = self.removals.lock();
+                if removals.touched(sources, made_before) {
+                    // An event was taken back behind the copier: the next copy has its tombstone.
+                    drop(removals);
+                    let _ = fs::remove_dir_all(&half);
+                    return Ok(());
+                }
                 if let Err(error) = name_copy(&half, &made.dir) {
                     let _ = fs::remove_dir_all(&half);
                     return Err(StoreError::Failed(error.to_string().into()));
@@ -75,6 +83,7 @@ impl Shared {
                 made.seal(summary);
                 tracing::debug!(segment.first = made.first.0, segment.last = head.0, sources = sources.len(), "copied");
                 self.segments.replace(sources, Some(Arc::new(made)));
+                drop(removals);
                 for source in sources {
                     remove(source);
                 }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use crate::event::Seq;
 
 use super::super::log::store::TopicKey;
+use super::reclaim::remove;
 use super::segment::{Segment, Unusable};
 use super::tables::Tables;
 use super::{Shared, disk};
@@ -57,8 +58,12 @@ impl Shared {
             return;
         }
         self.segments.replace(std::slice::from_ref(segment), None);
-        drop(segment.retire());
-        set_aside(&self.config.dir, &segment.dir, (segment.first, through), reason);
+        if self.removals.lock().is_dirty(segment.name()) {
+            discard(segment, (segment.first, through), reason);
+        } else {
+            drop(segment.retire());
+            set_aside(&self.config.dir, &segment.dir, (segment.first, through), reason);
+        }
         self.lose((segment.first, through));
     }
 
@@ -70,6 +75,16 @@ impl Shared {
             self.poison("writing the watermark", &error);
         }
     }
+}
+
+/// Removes what is damaged and holds bytes of removed events: kept in quarantine, it would keep them for ever.
+pub(super) fn discard(segment: &Segment, range: (Seq, Seq), reason: &str) {
+    tracing::error!(
+        lost.first = range.0.0, lost.last = range.1.0, dir = %segment.dir.display(), reason,
+        "part of the store is damaged: events in this range are lost; its files are removed, because they hold bytes of \
+         events that were taken back"
+    );
+    remove(segment);
 }
 
 /// Renames what is damaged and says which positions are lost with it.

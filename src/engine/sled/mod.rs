@@ -17,6 +17,7 @@
 //! | `read`, `chain` | runs of events, from any thread, and what they lack |
 //! | `open`, `open_segments`, `inspect` | what a crash or a damaged disk left, made sound |
 //! | `reclaim`, `copy` | the space of dead events |
+//! | `removals`, `remove`, `scrub` | an event taken back: what is to be done, the tombstone, and the bytes off the disk |
 //! | `housekeeping` | sealing and the recorded head, off the writer's path |
 //! | `meta`, `disk`, `space`, `config` | settings by name, files, free bytes, and what can be told |
 
@@ -28,7 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::log::store::{
-    Budget, Commit, Header, Liveness, Recovered, Scan, Store, StoreError, TopicKey, TopicSettings, TopicSummary,
+    Budget, Commit, Header, Liveness, Recovered, Scan, Store, StoreError, Taken, TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Event, Millis, Seq, TopicName};
 
@@ -52,6 +53,9 @@ mod parts;
 mod read;
 mod reclaim;
 mod records;
+mod removals;
+mod remove;
+mod scrub;
 mod segment;
 mod segments;
 mod space;
@@ -70,6 +74,7 @@ pub use config::{OpenError, SledConfig};
 
 use housekeeping::Housekeeper;
 use meta::Meta;
+use removals::Removals;
 use segments::Segments;
 use space::Space;
 use watermark::Watermark;
@@ -91,6 +96,8 @@ struct Shared {
     meta: Mutex<Option<Arc<Meta>>>,
     writer: Mutex<Option<Writer>>,
     watermark: Mutex<Watermark>,
+    /// Locked before the writer and the list of segments.
+    removals: Mutex<Removals>,
     /// The newest durable position: readers see nothing beyond it.
     head: AtomicU64,
     /// The newest commit's time, by which idempotency keys age.
@@ -168,6 +175,18 @@ impl Store for SledStore {
 
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
         self.shared.save_settings(topic, settings)
+    }
+
+    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
+        self.shared.remove(topic, seq)
+    }
+
+    fn told(&self, topic: TopicKey, seq: Seq) {
+        self.shared.removals.lock().told(topic, seq);
+    }
+
+    fn unscrubbed(&self) -> u64 {
+        self.shared.removals.lock().dirty().count() as u64
     }
 
     fn mark(&self, topic: &TopicName) -> Option<Seq> {

@@ -14,6 +14,7 @@ use super::config::{OpenError, SledConfig};
 use super::database::Failure;
 use super::disk::{self, io_error};
 use super::meta::{Known, Meta};
+use super::removals::Removals;
 use super::segment::Segment;
 use super::segments::Segments;
 use super::space::Space;
@@ -43,6 +44,7 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
     let clean = mark.clean;
     (mark.head, mark.clean, mark.reserved) = (mark.head.max(found.head), false, writer.reserved);
     found.watermark.save().map_err(io_error(&dir.join("watermark")))?;
+    let recovered = found.recovered(next, known);
     let mut segments = segments;
     if !segments.iter().any(|segment| Arc::ptr_eq(segment, &writer.segment)) {
         segments.push(Arc::clone(&writer.segment));
@@ -58,12 +60,13 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
         writer: Mutex::new(Some(writer)),
         head: found.head.0.into(),
         newest: found.newest.0.into(),
+        removals: Mutex::new(found.removals),
         space: Space::new(dir, config.reserve_bytes),
         failed: std::sync::OnceLock::new(),
         damage: damage::Seen::default(),
         reclaiming: Mutex::new(reclaim::Progress::default()),
         rotate_soon: false.into(),
-        recovered: Mutex::new(Some(found.recovered(next, known))),
+        recovered: Mutex::new(Some(recovered)),
         watermark: Mutex::new(found.watermark),
         lock: Mutex::new(Some(lock)),
         config,
@@ -74,6 +77,7 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
 pub(super) struct Finding<'a> {
     pub(super) config: &'a SledConfig,
     pub(super) watermark: Watermark,
+    pub(super) removals: Removals,
     /// No id up to here is free.
     pub(super) given: Seq,
     pub(super) head: Seq,
@@ -106,8 +110,19 @@ impl<'a> Finding<'a> {
                 create_watermark(&path, true)?
             }
         };
+        let path = config.dir.join("removals");
+        let removals = Removals::open(&config.dir).map_err(io_error(&path))?;
         let given = Seq(watermark.mark.reserved.0.max(watermark.mark.head.0) + beyond);
-        Ok(Self { config, watermark, given, head: Seq::ZERO, newest: Millis(0), keys: Vec::new(), last: None })
+        Ok(Self {
+            config,
+            watermark,
+            removals,
+            given,
+            head: Seq::ZERO,
+            newest: Millis(0),
+            keys: Vec::new(),
+            last: None,
+        })
     }
 
     /// Opens the settings; damaged ones are set aside and begun anew.
@@ -195,6 +210,7 @@ impl<'a> Finding<'a> {
             settings: known.settings,
             newest_mark: known.newest_mark,
             keys,
+            untold: self.removals.untold().to_vec(),
             lost: mark.lost.clone(),
         }
     }

@@ -62,6 +62,7 @@ impl Looked {
 impl Shared {
     pub(super) fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
         self.alive()?;
+        self.scrub(live)?;
         self.judge_newest(live);
         let mut progress = self.reclaiming.lock();
         let looked = self.look(&mut progress, live);
