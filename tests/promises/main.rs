@@ -28,4 +28,5 @@ mod replay;
 mod slow_reader;
 mod starting;
 mod streaming_in;
+mod taking_back;
 mod topics;

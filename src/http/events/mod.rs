@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this file | a wish into an answer: a stream, a page, or word that nothing is left |
 //! | [`wish`] | a request into a wish |
+//! | [`removal`] | `DELETE /events/<id>`: taking one event back |
 //! | [`page`] | one page of events as JSON, at once or when there is something |
 
 use std::rc::Rc;
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub mod page;
+pub mod removal;
 pub mod wish;
 
 use wish::{Form, Wish};
