@@ -188,9 +188,8 @@ mod tests {
     async fn a_reload_that_still_trusts_a_credential_serves_it_also_during_a_flood_of_bad_ones() {
         let policies = Policies::new(trusting(0..3));
         let (here, elsewhere, client) = (Passes::new(&policies), Passes::new(&policies), address(5));
-        let judge = |core: &Passes, text: &str| {
-            core.judge(&core.policy(&policies), policies.seen(), &client, text.as_bytes())
-        };
+        let judge =
+            |core: &Passes, text: &str| core.judge(&core.policy(&policies), policies.seen(), &client, text.as_bytes());
         judge(&here, "token-0").expect("good");
         judge(&here, "token-1").expect("good");
         for n in 0..10 {
