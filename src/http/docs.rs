@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn a_link_that_leads_nowhere_here_is_plain_text() {
-        let page = page("x", "[a](OPERATIONS.md#tls) [b](#b) [c](../src/main.rs) [d](https://d.example) `x`\n\n# A `b`, C\n");
+        let page =
+            page("x", "[a](OPERATIONS.md#tls) [b](#b) [c](../src/main.rs) [d](https://d.example) `x`\n\n# A `b`, C\n");
         for want in ["href=\"OPERATIONS.md#tls\"", "href=\"#b\"", " c ", "href=\"https://d.example\"", "id=\"a-b-c\""] {
             assert!(page.contains(want), "{want}: {page}");
         }
