@@ -8,7 +8,7 @@ use crate::engine::log::store::{Liveness, Taken};
 /// Nothing but the secret holds it, and no compression hides it.
 const SECRET: &str = "swordfish-4711-swordfish";
 
-struct All;
+pub(super) struct All;
 
 impl Liveness for All {
     fn first_kept(&self, _: TopicKey) -> Option<Seq> {
