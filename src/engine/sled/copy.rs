@@ -69,9 +69,8 @@ impl Shared {
         let head = last.summary().map_or(Seq::ZERO, |summary| summary.span.head);
         match self.fill(&half, sources, (first.first, head), live, keys_since) {
             Ok(summary) => {
-                let removals = self.removals.lock();
-                if removals.touched(sources, made_before) {
-                    // An event was taken back behind the copier: the next copy has its tombstone.
+                let mut removals = self.removals.lock();
+                if removals.touched(sources, made_before) && !self.catch_up(&mut removals, made_before, &half, &made) {
                     drop(removals);
                     let _ = fs::remove_dir_all(&half);
                     return Ok(());

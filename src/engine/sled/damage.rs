@@ -54,16 +54,19 @@ impl Shared {
     /// A sealed segment cannot be read: it is renamed, kept, and no longer part of the store.
     pub(super) fn set_aside(&self, segment: &Arc<Segment>, reason: &str) {
         let through = segment.summary().map_or_else(|| self.head(), |summary| summary.span.head);
+        // Nothing is taken back from it between this look and its end.
+        let removals = self.removals.lock();
         if !self.segments.list().iter().any(|listed| Arc::ptr_eq(listed, segment)) {
             return;
         }
         self.segments.replace(std::slice::from_ref(segment), None);
-        if self.removals.lock().is_dirty(segment.name()) {
+        if removals.is_dirty(segment.name()) {
             discard(segment, (segment.first, through), reason);
         } else {
             drop(segment.retire());
             set_aside(&self.config.dir, &segment.dir, (segment.first, through), reason);
         }
+        drop(removals);
         self.lose((segment.first, through));
     }
 

@@ -62,7 +62,8 @@ impl Looked {
 impl Shared {
     pub(super) fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
         self.alive()?;
-        self.scrub(live)?;
+        // On a full disk it waits for what the rest frees.
+        let scrubbed = self.scrub(live);
         self.judge_newest(live);
         let mut progress = self.reclaiming.lock();
         let looked = self.look(&mut progress, live);
@@ -83,7 +84,7 @@ impl Shared {
                 break;
             }
         }
-        Ok(())
+        scrubbed
     }
 
     /// Asks for another segment when the one that takes commits is mostly dead: nothing of it can be taken back before

@@ -11,7 +11,7 @@
 //! version u8 | segments | each: first id, generation | removals | each: topic key, id | CRC-32
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,10 @@ const SALT: &[u8] = b"removals";
 /// only when a full disk refuses their notices; beyond, removing is refused, too.
 const MAX_UNTOLD: usize = 1024;
 
+/// Removals remembered for a copy that is being made: more than there can be while one is, but for the fastest disks. A copy
+/// that more were made behind is thrown away.
+const RECENT: usize = 16 << 10;
+
 /// What names a segment's directory.
 type Name = (Seq, u32);
 
@@ -44,6 +48,8 @@ pub(super) struct Removals {
     untold: Vec<(TopicKey, Seq)>,
     /// Removals so far, in this process.
     made: u64,
+    /// The latest of them, each with its number.
+    recent: VecDeque<(u64, TopicKey, Seq)>,
     /// The file says something else.
     changed: bool,
 }
@@ -60,7 +66,14 @@ impl Removals {
     /// Reads the list of the store in `root`. A damaged one says of every segment that it is to be copied: what it said is
     /// not known, and what was promised stays promised.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let mut list = Self { root: root.into(), dirty: BTreeMap::new(), untold: Vec::new(), made: 0, changed: false };
+        let mut list = Self {
+            root: root.into(),
+            dirty: BTreeMap::new(),
+            untold: Vec::new(),
+            made: 0,
+            recent: VecDeque::new(),
+            changed: false,
+        };
         let bytes = match fs::read(root.join(FILE)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(list),
@@ -95,13 +108,37 @@ impl Removals {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         let (dirty, untold) = (self.dirty.clone(), self.untold.clone());
-        self.made += 1;
+        let number = self.made + 1;
         let place = self.dirty.entry(segment.name()).or_insert(Dirty { since: Instant::now(), last: 0 });
-        place.last = self.made;
+        place.last = number;
         if !self.untold.contains(&(topic, seq)) {
             self.untold.push((topic, seq));
         }
-        self.save().inspect_err(|_| (self.dirty, self.untold) = (dirty, untold))
+        self.save().inspect_err(|_| (self.dirty, self.untold) = (dirty, untold))?;
+        self.made = number;
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((self.made, topic, seq));
+        Ok(())
+    }
+
+    /// What was taken back after the first `made` removals; `None` when that is not remembered.
+    pub(super) fn since(&self, made: u64) -> Option<Vec<(TopicKey, Seq)>> {
+        let late = self.recent.iter().filter(|(number, ..)| *number > made).map(|&(_, topic, seq)| (topic, seq));
+        let late: Vec<_> = late.collect();
+        (late.len() as u64 == self.made - made).then_some(late)
+    }
+
+    /// Notes, durably, that a segment's files are about to hold bytes of removed events.
+    ///
+    /// # Errors
+    /// When it cannot be written, and nothing was noted.
+    pub(super) fn note(&mut self, name: Name) -> io::Result<()> {
+        self.mark([name]);
+        self.save().inspect_err(|_| {
+            self.dirty.remove(&name);
+        })
     }
 
     /// Nobody needs to be told of it any more. Written with the next change.
@@ -226,6 +263,19 @@ mod tests {
         fs::write(&path, bytes).expect("written");
         let read = Removals::open(dir.path()).expect("read");
         assert!(read.is_dirty(one.name()) && read.is_dirty(two.name()));
+    }
+
+    #[test]
+    fn a_copier_learns_what_was_taken_back_behind_it_or_that_nobody_knows() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let one = segment(dir.path(), 1, 0);
+        let mut list = Removals::open(dir.path()).expect("none");
+        (1..4).for_each(|seq| list.begin(&one, TopicKey(1), Seq(seq)).expect("written"));
+        assert_eq!(list.since(1), Some(vec![(TopicKey(1), Seq(2)), (TopicKey(1), Seq(3))]));
+        assert_eq!(list.since(3), Some(vec![]));
+        list.recent = std::iter::repeat_n((3, TopicKey(1), Seq(3)), RECENT).collect();
+        list.begin(&one, TopicKey(1), Seq(4)).expect("written");
+        assert_eq!((list.recent.len(), list.since(0)), (RECENT, None));
     }
 
     #[test]

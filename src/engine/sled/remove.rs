@@ -18,7 +18,7 @@ use super::{Shared, keys};
 const LOOKS: usize = 100;
 
 /// What a segment knows of an event.
-enum Found {
+pub(super) enum Found {
     Nothing,
     Removed,
     Stored(Block),
@@ -29,9 +29,9 @@ impl Shared {
     pub(super) fn remove(&self, key: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
         self.alive()?;
         'list: for _ in 0..LOOKS {
+            // No segment is replaced between the look at the list and the tombstone.
+            let mut removals = self.removals.lock();
             for segment in self.segments.between(Seq(seq.0.saturating_sub(1)), seq) {
-                // Nothing is copied between the look and the tombstone.
-                let mut removals = self.removals.lock();
                 let tables = match self.tables(&segment) {
                     Ok(tables) => tables,
                     Err(Unusable::Retired) => continue 'list,
@@ -95,7 +95,7 @@ impl Shared {
     }
 }
 
-fn find(tables: &Tables, key: TopicKey, seq: Seq) -> Result<Found, PartError> {
+pub(super) fn find(tables: &Tables, key: TopicKey, seq: Seq) -> Result<Found, PartError> {
     for block in tables.blocks(key, Seq(seq.0.saturating_sub(1)), seq)? {
         let (first, block) = block?;
         let Some(block) = block else { return Ok(Found::Damaged(first)) };
@@ -115,14 +115,14 @@ fn find(tables: &Tables, key: TopicKey, seq: Seq) -> Result<Found, PartError> {
     Ok(Found::Nothing)
 }
 
-fn name_of(tables: &Tables, key: TopicKey) -> sled::Result<Option<TopicName>> {
+pub(super) fn name_of(tables: &Tables, key: TopicKey) -> sled::Result<Option<TopicName>> {
     let name = tables.topics.get(keys::topic(key))?;
     Ok(name.and_then(|name| TopicName::new(std::str::from_utf8(&name).ok()?).ok()))
 }
 
 /// The new block is one part: an event of more than one has its block for itself, and a tombstone is small. The other parts of
 /// the old block belong to nothing any more, and no copy takes them along.
-fn replace(tables: &Tables, stem: &[u8], framed: &mut [u8]) -> sled::Result<()> {
+pub(super) fn replace(tables: &Tables, stem: &[u8], framed: &mut [u8]) -> sled::Result<()> {
     parts::insert_framed(&tables.blocks, stem, framed)?;
     tables.flush()
 }

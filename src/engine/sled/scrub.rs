@@ -5,12 +5,21 @@
 //! for want of space is tried again at every round of [`Store::reclaim`](super::super::log::store::Store::reclaim).
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::log::store::{Liveness, StoreError};
-use super::Shared;
+use crate::event::Seq;
+
+use super::super::log::store::{Liveness, StoreError, TopicKey};
+use super::guard::guarded;
+use super::parts::PartError;
+use super::removals::Removals;
+use super::remove::{Found, find, name_of, replace};
 use super::segment::{HALF, Segment, dir_name};
+use super::segments::SEALED_PART;
+use super::tables::Tables;
+use super::{Shared, database, disk};
 
 /// How long a segment waits for its copy after the first removal from it, so that many removals, one after the other, do not
 /// copy it as many times.
@@ -64,8 +73,22 @@ impl Shared {
         self.rotate(writer).map_err(StoreError::Failed)
     }
 
+    /// Takes out of the copy in `half` what was taken back behind the copier, before anybody reads it. The copy's files then hold
+    /// bytes of it, so it is to be copied in turn; what had been taken back before is in neither. Answers with whether it is
+    /// done: otherwise the copy is worth nothing.
+    pub(super) fn catch_up(&self, removals: &mut Removals, made: u64, half: &Path, copy: &Segment) -> bool {
+        let Some(late) = removals.since(made) else { return false };
+        if removals.note(copy.name()).is_err() {
+            return false;
+        }
+        let Ok(tables) = Tables::open(half, self.config.cache_bytes_per_segment / SEALED_PART) else { return false };
+        let taken = guarded(|| late.iter().try_for_each(|&(key, seq)| take_out(&tables, key, seq)));
+        database::close_bounded(tables);
+        matches!(taken, Ok(Ok(()))) && disk::sync_tree(half).is_ok()
+    }
+
     /// A directory that is no segment any more: a removal that failed.
-    fn remove_leftover(&self, (first, generation): (crate::event::Seq, u32)) {
+    fn remove_leftover(&self, (first, generation): (Seq, u32)) {
         let dir = self.config.dir.join("seg").join(dir_name(first, generation));
         let mut half = dir.clone().into_os_string();
         half.push(HALF);
@@ -77,4 +100,16 @@ impl Shared {
             }
         }
     }
+}
+
+/// Puts a tombstone in the place of an event, if it is there.
+fn take_out(tables: &Tables, key: TopicKey, seq: Seq) -> Result<(), PartError> {
+    if let Found::Stored(block) = find(tables, key, seq)?
+        && let Some(name) = name_of(tables, key)?
+        && let Some((mut built, _)) = block.without(key, &name, seq)
+    {
+        let (stem, framed) = built.finish();
+        replace(tables, &stem, framed)?;
+    }
+    Ok(())
 }
