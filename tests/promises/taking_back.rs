@@ -14,7 +14,7 @@ use super::support::{assert_problem, eventually, hub::Hub, tokens, wire};
 const SECRET: &str = "swordfish-4711-swordfish";
 
 /// What is promised: the bytes are off the disk by then.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 /// Takes an event back, which must be there.
 fn take_back(hub: &Hub, topic: &str, id: &str) {
