@@ -194,6 +194,12 @@ pub enum AppendError {
     /// The disk's free space is below the reserve. Passes when space returns.
     #[error("the disk is nearly full, so nothing is accepted until space is freed; all that was accepted is safe")]
     Full,
+    /// The store cannot be written now, and nothing was: it is away, or does not answer. Passes without a restart.
+    #[error("the store cannot be used now: {reason}; nothing was written, try again")]
+    NotNow {
+        /// What it waits for.
+        reason: Arc<str>,
+    },
     /// A flush failed, or the engine is closed; needs a restart.
     #[error("the store cannot be written until a restart has looked at the disk: {reason}")]
     Unavailable {
@@ -304,7 +310,8 @@ pub struct TopicChange {
 /// An engine's health and size.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// Why a durable append would be refused now: [`AppendError::Full`] or [`AppendError::Unavailable`].
+    /// Why a durable append would be refused now: [`AppendError::Full`], [`AppendError::NotNow`] or
+    /// [`AppendError::Unavailable`].
     pub refusing: Option<AppendError>,
     /// Topics in use.
     pub topics: u64,

@@ -243,7 +243,7 @@ impl From<AppendError> for Problem {
             AppendError::KeyReused => Code::IdempotencyConflict,
             AppendError::Busy => Code::OverCapacity,
             AppendError::Full => Code::StorageFull,
-            AppendError::Unavailable { .. } => Code::StoreUnavailable,
+            AppendError::NotNow { .. } | AppendError::Unavailable { .. } => Code::StoreUnavailable,
         };
         Self::new(code, detail)
     }

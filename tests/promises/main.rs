@@ -27,5 +27,6 @@ mod reload;
 mod replay;
 mod slow_reader;
 mod starting;
+mod store;
 mod streaming_in;
 mod topics;

@@ -65,6 +65,7 @@ mod writer;
 pub use config::{Clock, EVENT_OVERHEAD, LogConfig};
 pub use desk::{Clerk, clerk};
 pub use store::Store;
+use store::StoreError;
 
 /// An engine over a [`Store`]: a writer thread, a retention thread, and readers on their own threads.
 pub struct LogEngine<S: Store> {
@@ -188,7 +189,12 @@ impl<S: Store> Engine for LogEngine<S> {
 
     fn status(&self) -> Status {
         let core = &self.core;
-        let refusing = core.queue.refusing().or_else(|| core.store.room().is_err().then_some(AppendError::Full));
+        let refusing = core.queue.refusing().or_else(|| match core.store.room() {
+            Ok(()) => None,
+            Err(StoreError::Full) => Some(AppendError::Full),
+            Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
+            Err(StoreError::Failed(reason)) => Some(AppendError::Unavailable { reason }),
+        });
         let (topics, events, bytes) = {
             let table = core.table.read();
             (table.len() as u64, table.events, table.bytes)

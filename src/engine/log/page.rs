@@ -67,9 +67,13 @@ impl<'a> Draft<'a> {
         Self { from, start, through: head, head, lost: &core.lost, events: Vec::new(), gaps: Vec::new() }
     }
 
-    /// Tells what the reader missed of a topic below its mark.
+    /// Tells what the reader missed of a topic below its mark. Who begins with the oldest is not told what was trimmed, but
+    /// what the disk may have lost.
     pub(super) fn judge_mark(&mut self, name: &TopicName, view: &View) {
         if self.from == From::Earliest {
+            if self.is_lost(view.mark) {
+                self.tell(name, view.mark, view.first, true);
+            }
             return;
         }
         let since = view.lost_since(self.from);
@@ -104,6 +108,8 @@ impl<'a> Draft<'a> {
     pub(super) fn judge_gone(&mut self, name: &TopicName, mark: Seq) {
         if self.from != From::Earliest {
             self.tell(name, mark, None, self.meets_loss(mark));
+        } else if self.is_lost(mark) {
+            self.tell(name, mark, None, true);
         }
     }
 
@@ -115,6 +121,11 @@ impl<'a> Draft<'a> {
 
     fn push(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
         self.gaps.push((position, Gap { topic: name.clone(), resumes_at, lost }));
+    }
+
+    /// Whether the disk may have lost the event at this position.
+    fn is_lost(&self, position: Seq) -> bool {
+        self.lost.iter().any(|&(first, last)| first <= position && position <= last)
     }
 
     /// Whether the disk may have lost some of what is gone from the page's start to `through`.

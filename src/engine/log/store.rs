@@ -144,6 +144,10 @@ pub enum StoreError {
     /// Free space is below the reserve; nothing was written and the store is sound.
     #[error("free space is below the reserve")]
     Full,
+    /// It cannot be done now and nothing was written: the disk does not answer, its directory is away, the system has no
+    /// descriptor or memory to spare. Passes, and is tried again without a restart.
+    #[error("{0}")]
+    NotNow(Arc<str>),
     /// A write or flush failed: nothing more may be acknowledged before a restart.
     #[error("{0}")]
     Failed(Arc<str>),
@@ -162,7 +166,8 @@ pub trait Store: Send + Sync + 'static {
     /// Makes a commit durable, then readable. Blocks. After [`StoreError::Failed`] it is not called again.
     ///
     /// # Errors
-    /// [`StoreError::Full`] before anything is written; [`StoreError::Failed`] when it may be half written.
+    /// [`StoreError::Full`] or [`StoreError::NotNow`] before anything is written; [`StoreError::Failed`] when it may be
+    /// half written.
     fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
 
     /// Events of one topic with `after < seq <= through`, in order. A damaged block is left out, logged and counted:
@@ -224,7 +229,7 @@ pub trait Store: Send + Sync + 'static {
     /// Whether a commit would be accepted now. Cheap enough to ask before each.
     ///
     /// # Errors
-    /// [`StoreError::Full`].
+    /// [`StoreError::Full`] or [`StoreError::NotNow`].
     fn room(&self) -> Result<(), StoreError>;
 
     /// Bytes the store's files take; 0 in memory.

@@ -185,6 +185,7 @@ impl<S: Store> Writer<S> {
     fn failed(&self, error: StoreError) -> AppendError {
         match error {
             StoreError::Full => AppendError::Full,
+            StoreError::NotNow(reason) => AppendError::NotNow { reason },
             StoreError::Failed(reason) => {
                 tracing::error!(reason = &*reason, "the store failed; nothing is accepted until a restart");
                 self.core.queue.fail(&reason);

@@ -54,7 +54,7 @@ impl Meta {
             let known = meta.read_all()?;
             Ok::<_, sled::Error>((meta, known))
         });
-        Ok(opened.map_err(Failure::Damaged)??)
+        Ok(opened.map_err(Failure::of_panic)??)
     }
 
     fn read_all(&self) -> sled::Result<Known> {

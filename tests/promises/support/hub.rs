@@ -47,9 +47,9 @@ impl Hub {
 
     fn spawn(store: Arc<TempDir>, arguments: Vec<String>, listen: &str) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
-            .args(["serve", "--listen", listen, "--data"])
-            .arg(store.path().join("data"))
+            .args(["serve", "--listen", listen])
             .args(&arguments)
+            .env("GAPLESS_DATA", store.path().join("data"))
             .env_remove("GAPLESS_URL")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

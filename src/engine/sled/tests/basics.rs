@@ -171,7 +171,7 @@ fn a_newer_format_is_refused_by_name() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("format"), "gapless store\nformat 7\n").expect("written");
     let refused = SledStore::open(config(dir.path())).expect_err("newer");
-    assert_eq!(refused.to_string(), "this store has format 7, this gapless reads up to 1; use a newer gapless");
+    assert_eq!(refused.to_string(), "this store has format 7, this gapless reads up to 2; use a newer gapless");
     std::fs::write(dir.path().join("format"), "something else").expect("written");
     assert!(matches!(SledStore::open(config(dir.path())), Err(OpenError::NotAStore { .. })));
 }
