@@ -90,7 +90,6 @@ impl Shared {
         if self.presence.check().is_err() {
             return;
         }
-        let _waiting = self.waits.begin("sealing segments and recording the newest id");
         // Logs when a full disk begins and when it passes, also while nobody publishes.
         let _told = self.space.room();
         for segment in self.segments.list().iter() {

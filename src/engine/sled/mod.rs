@@ -232,7 +232,7 @@ impl Shared {
     /// Whether an ordinary commit would be accepted now. Looks at the disk only while the disk answers.
     fn ready(&self) -> Result<(), StoreError> {
         self.alive()?;
-        if let Some((what, waited)) = self.waits.long() {
+        if let Some((what, waited)) = self.waits.long_write() {
             let reason = format!("the disk does not answer: {what} has waited for {} s", waited.as_secs());
             return Err(StoreError::NotNow(reason.into()));
         }
@@ -251,7 +251,7 @@ impl Shared {
 
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
         self.alive()?;
-        let _waiting = self.waits.begin("saving settings");
+        let _waiting = self.waits.begin_write("saving settings");
         self.presence.check()?;
         self.space.check_small()?;
         let Some(meta) = self.meta.lock().clone() else { return Err(self.closed()) };

@@ -64,7 +64,6 @@ impl Shared {
     pub(super) fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
         self.alive()?;
         self.presence.check()?;
-        let _waiting = self.waits.begin("taking back space");
         self.judge_newest(live);
         let mut progress = self.reclaiming.lock();
         let looked = self.look(&mut progress, live);

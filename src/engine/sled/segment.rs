@@ -18,7 +18,7 @@ use super::parts::PartError;
 use super::summary::Summary;
 use super::tables::Tables;
 use super::tally::Tally;
-use super::waits::{LONG, Waits};
+use super::waits::Waits;
 
 /// A segment of the log. Segments hold disjoint runs of positions.
 #[derive(Debug)]
@@ -52,6 +52,10 @@ enum Handle {
     /// Replaced by a copy, removed or set aside.
     Retired,
 }
+
+/// How long a reader waits for a segment to be opened, which takes a second at most on a disk that answers. Then it gives its
+/// place to others and comes back.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why a segment cannot be read.
 #[derive(Debug)]
@@ -165,7 +169,7 @@ impl Segment {
                     }
                 }
             };
-            let Some(opened) = opening.wait(LONG) else {
+            let Some(opened) = opening.wait(PATIENCE) else {
                 let reason = format!("the disk is slow: segment {} is still being opened", self.first.0);
                 return Err(Unusable::Failed(Failure::Unavailable(reason.into())));
             };

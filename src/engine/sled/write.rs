@@ -19,7 +19,6 @@ use super::records::{CommitRecord, encode_key};
 use super::segment::Segment;
 use super::tables::Tables;
 use super::tally::Tally;
-use super::waits::LONG;
 use super::watermark::RESERVE_IDS;
 use super::{Shared, database, disk, keys, parts, space};
 
@@ -59,6 +58,9 @@ pub(super) struct Scratch {
     block: Builder,
 }
 
+/// How long the end waits for a segment that is just being opened.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long to wait before a segment that could not be begun is tried again.
 const ROTATE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -69,7 +71,7 @@ impl Shared {
     /// Makes `commit` durable, then readable. Answers whether a segment waits to be sealed.
     pub(super) fn commit(&self, commit: &Commit) -> Result<bool, StoreError> {
         self.alive()?;
-        let _waiting = self.waits.begin("a commit");
+        let _waiting = self.waits.begin_write("a commit");
         let data: usize = commit.events.iter().map(|(_, event)| event.new.data.len() + 64).sum();
         let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.len() * 64).sum();
         let bytes = (data + keys) as u64;
@@ -210,7 +212,7 @@ impl Shared {
         }
         let list = self.segments.list();
         self.segments.forget(&list);
-        let open: Vec<_> = list.iter().map(|segment| segment.retire(LONG)).collect();
+        let open: Vec<_> = list.iter().map(|segment| segment.retire(CLOSE_PATIENCE)).collect();
         if writer.is_some() {
             database::close_bounded((writer, meta, open, list));
         }
