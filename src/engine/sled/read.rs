@@ -213,7 +213,7 @@ impl Shared {
             }
             return Ok(());
         }
-        Err(StoreError::Failed("segments were replaced faster than they could be read; try again".into()))
+        Err(StoreError::NotNow("segments were replaced faster than they could be read; try again".into()))
     }
 
     /// A damaged sealed segment is set aside; without the newest there is no going on before a restart. What the system does

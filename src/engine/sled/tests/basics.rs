@@ -296,3 +296,25 @@ fn few_small_commits_make_the_file_longer() {
     }
     assert!(seen.len() < 50, "{seen:?}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_of_many_segments_needs_no_more_descriptors_than_it_says() {
+    let open = || std::fs::read_dir("/proc/self/fd").expect("there").count();
+    let before = open();
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = SledConfig { rotate_bytes: 1, ..config(dir.path()) };
+    let (mut bench, _) = Bench::with(config.clone());
+    for _ in 0..60 {
+        bench.publish(&[("a", "x")]);
+    }
+    bench.sealed();
+    bench.check_all();
+    assert!(bench.segments() >= 60);
+    let needed = open() - before;
+    assert!(needed <= config.descriptors(), "{needed} of {}", config.descriptors());
+    let (bench, _) = bench.reopen(config.clone());
+    bench.check_all();
+    let needed = open() - before;
+    assert!(needed <= config.descriptors(), "{needed} of {} after a start", config.descriptors());
+}
