@@ -111,7 +111,7 @@ impl Finding<'_> {
             let next = firsts.range(first.next()..).next();
             let range = (first, next.map_or(self.given, |next| Seq(next.0 - 1)));
             // Set aside by us, or told by an earlier start.
-            if !self.watermark.mark.knows(range) {
+            if !self.watermark.mark.knows((first, first)) {
                 tracing::error!(
                     lost.first = range.0.0,
                     lost.last = range.1.0,
