@@ -46,12 +46,12 @@ impl SledConfig {
         Self {
             dir: dir.into(),
             rotate_bytes: 256 << 20,
-            rotate_age: Duration::from_secs(3600),
+            rotate_age: Duration::from_hours(1),
             reserve_bytes: 64 << 20,
             cache_bytes_per_segment: 32 << 20,
             max_open_segments: 8,
-            close_after: Duration::from_secs(60),
-            key_window: Duration::from_secs(600),
+            close_after: Duration::from_mins(1),
+            key_window: Duration::from_mins(10),
         }
     }
 }

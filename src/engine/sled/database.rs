@@ -38,6 +38,7 @@ impl Failure {
 
 impl Failure {
     /// What a panic of sled says: it unwraps some of the system's errors, and the rest is damage.
+    #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
     pub(super) fn of_panic(said: Arc<str>) -> Self {
         // As `io::Error` shows itself to a developer.
         let code = said.split_once("Os { code: ").and_then(|(_, rest)| rest.split_once(',')?.0.parse().ok());

@@ -19,7 +19,7 @@ pub(super) const LONG: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 
 /// A wait that goes on is told again so often.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// What waits for the disk now. A few: each is a thread.
 #[derive(Debug, Default)]

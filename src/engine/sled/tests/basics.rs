@@ -227,7 +227,7 @@ fn a_large_newest_segment_is_sealed_by_an_opening_and_lets_go_of_its_memory() {
 #[test]
 fn a_sealed_segment_that_nobody_reads_is_closed() {
     let dir = tempfile::tempdir().expect("a directory");
-    for (close_after, open) in [(std::time::Duration::from_secs(3600), 2), (std::time::Duration::ZERO, 0)] {
+    for (close_after, open) in [(std::time::Duration::from_hours(1), 2), (std::time::Duration::ZERO, 0)] {
         let dir = dir.path().join(open.to_string());
         let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 1, close_after, ..config(&dir) });
         for text in ["1", "2", "3"] {
