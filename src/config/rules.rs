@@ -6,7 +6,10 @@ use super::{
     kinds::{Count, Kind, Maybe, Milliseconds, Size, Span},
     tables::{self, text_of},
 };
-use crate::event::{Filter, Retention, retention::Rule};
+use crate::event::{
+    Filter, Retention,
+    retention::{Rule, SHORTEST_AGE},
+};
 
 /// A list of retention rules, as TOML.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ fn read_rule(table: &toml::Table, mistakes: &mut Vec<String>) -> Option<Rule> {
     let mut limits = Limits { table, mistakes };
     let retention = Retention {
         max_events: limits.read::<Maybe<Count<u64>>>("max_events", 1).flatten(),
-        max_age: limits.read::<Maybe<Span>>("max_age", 1).flatten(),
+        max_age: limits.read::<Maybe<Span>>("max_age", SHORTEST_AGE.as_nanos()).flatten(),
         max_bytes: limits.read::<Maybe<Size<u64>>>("max_bytes", 1).flatten(),
     };
     Some(Rule { retry: limits.read::<Milliseconds>("retry", 1), retention, topics: topics? })

@@ -4,6 +4,7 @@
 //! lock                          held by the one process that has the store
 //! format                        "gapless store\nformat 1\n"
 //! watermark                     two alternating slots: epoch, head, reserved ids, what was lost   (watermark.rs)
+//! clock                         what the log's clock showed, while it is ahead of the machine's      (clock.rs)
 //! meta/                         one sled database
 //!   settings   name                              -> topic settings                               (records.rs)
 //!   (default)  "revision"                        -> how often settings were saved, u64

@@ -59,7 +59,7 @@ impl Shared {
     pub(super) fn commit(&self, commit: &Commit) -> Result<bool, StoreError> {
         self.alive()?;
         let data: usize = commit.events.iter().map(|(_, event)| event.new.data.len() + 64).sum();
-        let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.len() * 64).sum();
+        let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.iter().count() * 64).sum();
         let bytes = (data + keys) as u64;
         self.space.check(bytes)?;
         let mut writer = self.writer.lock();
