@@ -35,11 +35,18 @@ pub(super) struct Idempotency {
     /// Keys of [`UNIT`] bytes that fit.
     most: usize,
     taken: usize,
-    /// Of `taken`, by owner.
-    shares: HashMap<u64, usize>,
+    shares: HashMap<u64, Share>,
     known: HashMap<[u8; 16], KeyRecord>,
     /// Oldest first.
     order: VecDeque<Used>,
+}
+
+/// What one owner has of the room.
+#[derive(Default)]
+struct Share {
+    taken: usize,
+    /// When its keys were used, oldest first.
+    times: VecDeque<Millis>,
 }
 
 /// When a key was used.
@@ -100,28 +107,28 @@ impl Idempotency {
     /// Says who has used up what, and how long to wait.
     pub(super) fn room(&self, owner: u64, receipts: &Receipts, group: &Taking, now: Millis) -> Result<(), AppendError> {
         let units = units(receipts);
-        let of = |shares: &HashMap<u64, usize>| shares.get(&owner).copied().unwrap_or(0);
-        let own = units + of(&self.shares) + of(&group.shares);
+        let share = self.shares.get(&owner);
+        let own = units + share.map_or(0, |share| share.taken) + group.shares.get(&owner).copied().unwrap_or(0);
         let all = units + self.taken + group.taken;
         let part = |part: usize| (self.most / part).max(1);
         // Of keys that an older gapless has stored nobody knows whose they are: they count for all together.
         let has_share = owner != 0;
         let reserved = all > self.most - self.most / RESERVE_PART && own > part(LITTLE_PART);
-        let full = |own| Err(AppendError::KeysFull { own, wait: self.wait(now) });
+        let full = |own, oldest| Err(AppendError::KeysFull { own, wait: self.wait(oldest, now) });
         if has_share && units > part(SHARE_PART) || units > self.most {
             Err(AppendError::KeyTooLarge)
         } else if has_share && own > part(SHARE_PART) {
-            full(true)
+            full(true, share.and_then(|share| share.times.front().copied()))
         } else if all > self.most || has_share && reserved {
-            full(false)
+            full(false, self.order.front().map(|used| used.time))
         } else {
             Ok(())
         }
     }
 
-    /// How long until the oldest key is forgotten.
-    fn wait(&self, now: Millis) -> Duration {
-        let age = self.order.front().map_or(0, |oldest| now.0.saturating_sub(oldest.time.0));
+    /// How long until a key used at `oldest` is forgotten.
+    fn wait(&self, oldest: Option<Millis>, now: Millis) -> Duration {
+        let age = now.0.saturating_sub(oldest.unwrap_or(now).0);
         self.window.saturating_sub(Duration::from_millis(age)).max(Duration::from_secs(1))
     }
 
@@ -129,7 +136,9 @@ impl Idempotency {
     pub(super) fn remember(&mut self, record: KeyRecord, at: Option<Duration>) {
         let (owner, units) = (record.key.owner, units(&record.receipts));
         self.taken += units;
-        *self.shares.entry(owner).or_default() += units;
+        let share = self.shares.entry(owner).or_default();
+        share.taken += units;
+        share.times.push_back(record.time);
         self.order.push_back(Used { time: record.time, at, key: record.key.key });
         if let Some(replaced) = self.known.insert(record.key.key, record) {
             self.release(&replaced);
@@ -141,8 +150,8 @@ impl Idempotency {
     pub(super) fn forget_old(&mut self, now: Millis, at: Duration) {
         let oldest = now.before(self.window);
         while let Some(used) = self.order.front()
-            && used.time < oldest
-            && used.at.is_none_or(|used| used + self.window < at)
+            && used.time <= oldest
+            && used.at.is_none_or(|used| used + self.window <= at)
         {
             // A key used again after its window has a younger record, which stays.
             if self.known.get(&used.key).is_some_and(|record| record.time == used.time)
@@ -158,8 +167,9 @@ impl Idempotency {
         let units = units(&record.receipts);
         self.taken -= units;
         if let Entry::Occupied(mut share) = self.shares.entry(record.key.owner) {
-            *share.get_mut() -= units;
-            if *share.get() == 0 {
+            share.get_mut().taken -= units;
+            share.get_mut().times.pop_front();
+            if share.get().times.is_empty() {
                 share.remove();
             }
         }
@@ -172,6 +182,8 @@ mod tests {
     use crate::event::{Seq, TopicName};
 
     const WINDOW: Duration = Duration::from_secs(600);
+    /// Of the window, two seconds later.
+    const LEFT: Duration = Duration::from_secs(598);
 
     fn topic(n: usize) -> TopicName {
         TopicName::new(&format!("t/{n}")).expect("valid")
@@ -205,6 +217,7 @@ mod tests {
         let (first, error) = fill(&mut keys, 1, 1000);
         assert_eq!((first, error), (3200, AppendError::KeysFull { own: true, wait: WINDOW }));
         let (second, error) = fill(&mut keys, 2, 2000);
+        assert!(matches!(fill(&mut keys, 1, 3000).1, AppendError::KeysFull { wait, .. } if wait == LEFT), "of its own");
         let wait = WINDOW.saturating_sub(Duration::from_secs(1));
         assert_eq!((second, error), (1600, AppendError::KeysFull { own: false, wait }), "up to the reserve");
         for owner in 3..19 {
@@ -212,7 +225,7 @@ mod tests {
         }
         assert_eq!(fill(&mut keys, 19, 2000).0, 0, "it is bounded all the same");
         keys.forget_old(Millis(1001).after(WINDOW), WINDOW * 2);
-        assert_eq!(keys.shares.get(&1), None);
+        assert!(!keys.shares.contains_key(&1));
         assert!(fill(&mut keys, 19, 601_002).0 >= 100);
     }
 
