@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         Command::Token(args) => {
             configured(&args.flags().clone(), |config, _| finish(cli::token::run(&args, config.credentials())))
         }
-        Command::Check(flags) => configured(&flags, |_, effective| finish(cli::check::run(&effective))),
+        Command::Check(flags) => {
+            configured(&flags, |config, effective| finish(cli::check::run(&effective, app::clock_ahead(&config))))
+        }
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
         Command::Bench(args) => finish(block_on(cli::bench::run(args))),

@@ -37,6 +37,8 @@ mod certificate;
 mod engine;
 mod policy;
 
+pub use engine::clock_ahead;
+
 /// Threads a core may use to wait for the disk: as many as log pages are read at a time, with room for one more.
 const BLOCKING_THREADS: usize = 9;
 

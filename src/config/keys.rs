@@ -203,7 +203,7 @@ settings! {
         idempotency_window: Span = "10m", "1s"..="7d";
         /// Idempotency-Keys remembered
         ///
-        /// Beyond, keyed publishes are told to come back. Four hundred keyed publishes a second for the whole window, in about 50 MB of memory.
+        /// A batch to many topics counts as several. Half of them for one client; beyond, keyed publishes are told to come back. Four hundred keyed publishes a second for the whole window, in about 60 MB of memory.
         idempotency_keys: Count = "250000", "1"..="100000000";
     }
 
@@ -212,7 +212,7 @@ settings! {
         /// Events a topic keeps; none is no limit
         max_events: Maybe<Count<u64>> = "none", "1"..="1000000000000";
         /// Age of a topic's events; none is no limit
-        max_age: Maybe<Span> = "none", "1s"..="36500d";
+        max_age: Maybe<Span> = "none", "1ms"..="36500d";
         /// Data a topic keeps; none is no limit
         max_bytes: Maybe<Size<u64>> = "none", "1"..="1024TiB";
         /// Limits by topic or pattern; first match wins

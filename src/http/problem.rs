@@ -241,6 +241,11 @@ impl From<AppendError> for Problem {
             AppendError::Precondition { last } => return Self::precondition_failed(last, detail),
             AppendError::Closed { .. } => Code::TopicClosed,
             AppendError::KeyReused => Code::IdempotencyConflict,
+            AppendError::KeysFull { own: true, wait } => return Self::rate_limited(wait, detail),
+            AppendError::KeysFull { own: false, wait } => {
+                return Self { extra: Extra::After(wait), ..Self::new(Code::OverCapacity, detail) };
+            }
+            AppendError::KeyTooLarge => Code::TooLarge,
             AppendError::Busy => Code::OverCapacity,
             AppendError::Full => Code::StorageFull,
             AppendError::NotNow { .. } | AppendError::Unavailable { .. } => Code::StoreUnavailable,

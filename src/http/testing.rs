@@ -91,7 +91,7 @@ pub(super) fn anyone(door: &Door) -> Right {
 /// Whoever reaches a hub without credentials, from this machine.
 pub(super) fn visitor(door: &Door) -> Visitor {
     let address = door.quotas.address(Ipv4Addr::LOCALHOST.into());
-    Visitor { right: anyone(door), means: Means { address, holder: None } }
+    Visitor { right: anyone(door), means: Means { address, holder: None, owner: 1 } }
 }
 
 /// A request with a whole body.

@@ -5,14 +5,18 @@
 mod support;
 
 mod access;
+mod clock;
 mod compression;
 mod drain;
 mod end;
 mod gap;
 mod keepalive;
+mod keys;
 mod lapsed;
 mod limits;
+mod names;
 mod ndjson_out;
+mod old_store;
 mod on_the_wire;
 mod operators;
 mod ordering;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+pub use super::receipts::Receipts;
 use crate::engine::IdempotencyKey;
 use crate::event::{Epoch, Event, Millis, Retention, Seq, TopicName};
 
@@ -31,8 +32,8 @@ pub struct KeyRecord {
     pub key: IdempotencyKey,
     /// When it was used.
     pub time: Millis,
-    /// Topic, position and subscribers of each event, in the publish's order. Their time is `time`.
-    pub receipts: Vec<(TopicName, Seq, u32)>,
+    /// What a retry gets. Their time is `time`.
+    pub receipts: Receipts,
 }
 
 /// What a topic was told to be, beyond its events. Kept by name.
@@ -89,7 +90,7 @@ pub struct Recovered {
     pub head: Seq,
     /// The next position to give: above every one that was ever given.
     pub next: Seq,
-    /// The newest commit's time; time never falls.
+    /// The newest commit's time, or what the log's clock showed later: see [`Store::keep_clock`].
     pub last_time: Millis,
     /// Settings by name, without those that are nothing but a mark of a deleted topic.
     pub settings: Vec<(TopicName, TopicSettings)>,
@@ -213,6 +214,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// As [`Store::commit`].
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError>;
+
+    /// Keeps what the log's clock shows, or forgets it, durably. Called now and then while that is ahead of the machine's
+    /// clock, so that the time until a restart counts although no commit tells it.
+    ///
+    /// # Errors
+    /// When it is not kept; nothing else is harmed.
+    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError>;
 
     /// The mark of a deleted topic.
     fn mark(&self, topic: &TopicName) -> Option<Seq>;

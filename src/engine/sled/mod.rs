@@ -19,7 +19,7 @@
 //! | `reclaim`, `copy` | the space of dead events |
 //! | `housekeeping` | sealing and the recorded head, off the writer's path |
 //! | `presence`, `waits` | a directory that is away and a disk that does not answer are no damage |
-//! | `meta`, `disk`, `space`, `config` | settings by name, files, free bytes, and what can be told |
+//! | `meta`, `clock`, `disk`, `space`, `config` | settings by name, the log's clock, files, free bytes, and what can be told |
 
 use std::fs::File;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ use crate::event::{Event, Millis, Seq, TopicName};
 mod ahead;
 mod block;
 mod chain;
+mod clock;
 mod config;
 mod copy;
 mod damage;
@@ -70,6 +71,7 @@ mod watermark;
 mod wire;
 mod write;
 
+pub use clock::kept_clock;
 pub use config::{OpenError, SledConfig};
 
 use housekeeping::Housekeeper;
@@ -179,6 +181,11 @@ impl Store for SledStore {
 
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
         self.shared.save_settings(topic, settings)
+    }
+
+    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
+        self.shared.alive()?;
+        clock::keep(&self.shared.config.dir, time).map_err(|error| StoreError::Failed(error.to_string().into()))
     }
 
     fn mark(&self, topic: &TopicName) -> Option<Seq> {

@@ -215,7 +215,7 @@ impl<'a> Finding<'a> {
             epoch: mark.epoch,
             head: self.head,
             next,
-            last_time: self.newest,
+            last_time: self.newest.max(super::clock::kept_clock(&self.config.dir).unwrap_or_default()),
             settings: known.settings,
             newest_mark: known.newest_mark,
             keys,

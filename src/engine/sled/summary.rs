@@ -239,7 +239,7 @@ fn parse_row(row: &[u8], names: &[u8]) -> Option<TopicTally> {
     let (events, bytes, weight) = (number()?, number()?, number()?);
     let at = usize::try_from(u32::from_be_bytes(take.array()?)).ok()?;
     let len = usize::from(u16::from_be_bytes(take.array()?));
-    let name = TopicName::new(std::str::from_utf8(names.get(at..)?.get(..len)?).ok()?).ok()?;
+    let name = TopicName::stored(std::str::from_utf8(names.get(at..)?.get(..len)?).ok()?).ok()?;
     let last_closes = take.byte()? & 1 != 0;
     let summary = TopicSummary { key, name, first, first_prev, first_time, last, last_closes, events, bytes };
     Some(TopicTally { summary, weight })

@@ -73,7 +73,7 @@ impl Shared {
         self.alive()?;
         let _waiting = self.waits.begin_write("a commit");
         let data: usize = commit.events.iter().map(|(_, event)| event.new.data.len() + 64).sum();
-        let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.len() * 64).sum();
+        let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.iter().count() * 64).sum();
         let bytes = (data + keys) as u64;
         self.presence.check()?;
         self.space.check(bytes)?;

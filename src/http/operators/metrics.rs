@@ -56,6 +56,8 @@ fn text(now: &Snapshot) -> String {
     out.gauge("gapless_store_disk_bytes", "Bytes the store's files take.", store.disk_bytes);
     out.gauge("gapless_store_queued_bytes", "Bytes of events that wait for the disk.", store.queued_bytes);
     out.gauge("gapless_store_losses", "Parts of the store found damaged and set aside.", store.losses);
+    let ahead = "Seconds by which events are stamped ahead of the machine's clock.";
+    out.gauge("gapless_clock_ahead_seconds", ahead, store.clock_ahead_s);
     out.counter("gapless_commits_total", "Commits; events that come together share one.", store.commits_total);
     out.many(
         "gauge",

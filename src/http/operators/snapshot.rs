@@ -138,6 +138,8 @@ pub struct Store {
     pub pages_read_total: u64,
     /// Parts of the store found damaged and set aside since it was made.
     pub losses: u64,
+    /// Seconds by which events are stamped ahead of the machine's clock.
+    pub clock_ahead_s: u64,
 }
 
 /// Milliseconds a commit takes, since the process began.
@@ -286,6 +288,7 @@ impl Store {
             commit_ms: CommitMs { p50: rounded(health.commit_ms_p50), p99: rounded(health.commit_ms_p99) },
             pages_read_total: stats.pages_read.get(),
             losses: health.losses,
+            clock_ahead_s: health.clock_ahead.as_secs(),
         }
     }
 }

@@ -142,7 +142,8 @@ fn open_to(visitor: &Visitor, events: &[NewEvent]) -> Result<(), Problem> {
 
 fn append(ask: &Ask, visitor: &Visitor, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Problem> {
     ask.check_one_topic(&events)?;
-    let key = ask.key.as_deref().map(|key| key::idempotency(visitor.right.holder(), key, &events, ask.expect, shape));
+    let (holder, owner) = (visitor.right.holder(), visitor.means.owner);
+    let key = ask.key.as_deref().map(|key| key::idempotency(holder, owner, key, &events, ask.expect, shape));
     Ok(Append { events, expect: ask.expect, key })
 }
 

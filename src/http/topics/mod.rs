@@ -44,7 +44,7 @@ where
             _ => Err(Problem::method_not_allowed("GET, HEAD")),
         },
         Some(text) => {
-            let name = name(text)?;
+            let name = name(text, |old| door.hub.topic(old).is_some())?;
             match *request.method() {
                 Method::GET | Method::HEAD => right.see(&name).and_then(|()| show(door, &name)),
                 Method::PUT | Method::DELETE => {
@@ -61,12 +61,16 @@ where
     }
 }
 
-/// The rest of the path is the topic; an escaped slash is a slash.
-fn name(text: &str) -> Result<TopicName, Problem> {
+/// The rest of the path is the topic; an escaped slash is a slash. A topic that is older than the rule against `.` and `..` is
+/// found by its name, so that it can be looked at and deleted.
+fn name(text: &str, is_in_use: impl FnOnce(&TopicName) -> bool) -> Result<TopicName, Problem> {
     let text = percent_decode_str(text).decode_utf8();
     let text =
         text.map_err(|_| Problem::new(Code::TopicInvalid, "the topic in the path is not UTF-8; encode it so"))?;
-    Ok(TopicName::new(&text)?)
+    TopicName::new(&text).or_else(|error| {
+        let old = TopicName::stored(&text).ok().filter(is_in_use);
+        old.ok_or_else(|| error.into())
+    })
 }
 
 async fn list(door: &Door, right: &Right, query: &Query<'_>) -> Result<Answer, Problem> {

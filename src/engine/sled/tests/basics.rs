@@ -3,7 +3,7 @@
 use super::*;
 
 fn key(n: u8) -> IdempotencyKey {
-    IdempotencyKey { key: [n; 16], fingerprint: [n + 1; 16] }
+    IdempotencyKey { key: [n; 16], fingerprint: [n + 1; 16], owner: u64::from(n) }
 }
 
 #[test]
@@ -140,13 +140,14 @@ fn idempotency_keys_survive_a_restart_and_their_window_ends() {
         for n in 0..8 {
             bench.time += 100_000;
             let mut commit = bench.build(vec![NewEvent::new(name("a"), "x")]);
-            let receipts = (0..u32::from(n) * 1000).map(|_| (name("a"), commit.events[0].1.seq, 3)).collect();
+            let topics: Vec<_> = (0..u32::from(n) * 1000).map(|n| name(&format!("a/{}", n % 7))).collect();
+            let receipts = Receipts::new(commit.events[0].1.seq, topics.iter().map(|topic| (topic, 3)));
             let record = KeyRecord { key: key(n), time: commit.time, receipts };
             commit.keys.push(record.clone());
             bench.commit(&commit);
             records.push(record);
         }
-        let only = KeyRecord { key: key(100), time: Millis(bench.time), receipts: Vec::new() };
+        let only = KeyRecord { key: key(100), time: Millis(bench.time), receipts: Receipts::default() };
         let commit = Commit { events: Vec::new(), keys: vec![only.clone()], time: only.time };
         bench.store.commit(&commit).expect("accepted");
         records.push(only);

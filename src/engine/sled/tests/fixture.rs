@@ -38,8 +38,10 @@ fn commits() -> Vec<Vec<NewEvent>> {
 }
 
 fn key_record(time: Millis) -> KeyRecord {
-    let key = IdempotencyKey { key: *b"a key's own hash", fingerprint: *b"its fingerprint." };
-    KeyRecord { key, time, receipts: vec![(name("jobs/42/tokens"), Seq(1), 2), (name("notices"), Seq(2), 0)] }
+    // When it was made nobody kept whose a key is.
+    let key = IdempotencyKey { key: *b"a key's own hash", fingerprint: *b"its fingerprint.", owner: 0 };
+    let (tokens, notices) = (name("jobs/42/tokens"), name("notices"));
+    KeyRecord { key, time, receipts: Receipts::new(Seq(1), [(&tokens, 2), (&notices, 0)].into_iter()) }
 }
 
 fn settings() -> [(TopicName, TopicSettings); 3] {
