@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::CliError;
+use super::{CliError, output};
 use crate::config::Effective;
 
 /// Prints the configuration in force as a TOML file; what is not a default says where it comes from.
@@ -10,6 +10,6 @@ use crate::config::Effective;
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(effective: &Effective) -> Result<(), CliError> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     write!(out, "{effective}").and_then(|()| out.flush()).map_err(CliError::output)
 }
