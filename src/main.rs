@@ -5,7 +5,6 @@
 
 use std::{io::Write, process::ExitCode};
 
-use clap::Parser;
 use gapless::{
     app::{self, AppError, Reload, Running},
     cli::{self, Cli, CliError, Command, complain},
@@ -20,7 +19,7 @@ use gapless::{
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let Cli { command, flags } = Cli::parse();
+    let Cli { command, flags } = Cli::of_process();
     match command.unwrap_or(Command::Serve(flags)) {
         Command::Serve(flags) => configured(&flags, |config, effective| serve(&config, &effective, &flags)),
         Command::Token(args) => {
@@ -31,6 +30,7 @@ fn main() -> ExitCode {
         }
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
+        Command::Remove(args) => finish(block_on(cli::remove::run(args))),
         Command::Bench(args) => finish(block_on(cli::bench::run(args))),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use super::CliError;
+use super::{CliError, output};
 use crate::{config::Effective, event::Millis};
 
 /// Prints the configuration in force as a TOML file; what is not a default says where it comes from. When the log's clock is
@@ -11,7 +11,7 @@ use crate::{config::Effective, event::Millis};
 /// # Errors
 /// When stdout cannot be written.
 pub fn run(effective: &Effective, ahead: Option<(Millis, Duration)>) -> Result<(), CliError> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     let ahead = ahead.map(|(stamp, ahead)| {
         let ahead = humantime::format_duration(ahead);
         format!(

@@ -96,7 +96,8 @@ pub(super) fn check_text(text: &str) -> Result<(), TopicError> {
 }
 
 /// Unicode general category Cf (Unicode 16.0, `DerivedGeneralCategory.txt`).
-const fn is_format(c: char) -> bool {
+#[must_use]
+pub const fn is_format(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{0600}'..='\u{0605}' | '\u{061C}' | '\u{06DD}' | '\u{070F}'
         | '\u{0890}'..='\u{0891}' | '\u{08E2}' | '\u{180E}' | '\u{200B}'..='\u{200F}'

@@ -6,6 +6,7 @@ mod support;
 
 mod access;
 mod clock;
+mod commands;
 mod compression;
 mod drain;
 mod end;

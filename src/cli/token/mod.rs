@@ -14,7 +14,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::CliError;
+use super::{CliError, output};
 use crate::{
     access::{
         Grant, MAX_CREDENTIAL_BYTES, Settings,
@@ -126,7 +126,7 @@ impl Args {
 /// When there is nothing to sign with; when a token that was to be explained is not good or does not open all that was asked.
 pub fn run(args: &Args, settings: Settings) -> Result<(), CliError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let mut out = io::stdout().lock();
+    let mut out = output::stdout();
     if let Some(token) = &args.explain {
         let token = if token == "-" { from(io::stdin())? } else { token.clone() };
         return explain::explain(&token, args, settings, now, &mut out);

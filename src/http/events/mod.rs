@@ -6,7 +6,7 @@
 //! | [`wish`] | a request into a wish |
 //! | [`page`] | one page of events as JSON, at once or when there is something |
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
 
@@ -85,7 +85,9 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
             let cursor = cursor(&start, &subscription);
             let manner = Manner { retry, keepalive: Keepalive::Comment, cursor };
             let telling = Telling::new(Rc::clone(core), subscription, (visitor.right, seats), language, manner);
-            Ok(stream(language, super::Body::Stream(Box::new(StreamBody::new(telling)))))
+            let mut answer = stream(language, super::Body::Stream(Box::new(StreamBody::new(telling))));
+            answer.headers_mut().insert("stream-keepalive", keepalive(core.door.limits.keepalive));
+            Ok(answer)
         }
     }
 }
@@ -128,6 +130,11 @@ fn turn_away(core: &Rc<Core>, wish: &Wish, problem: Problem) -> Result<Answer, P
 /// A stream that says when to come back, and ends.
 fn ended(language: Language, retry: u32) -> Answer {
     stream(language, super::full(language.farewell(retry, None).map(|piece| piece.bare()).unwrap_or_default()))
+}
+
+/// The longest silence of a stream that lives, in seconds, so that a client knows when to give one up.
+fn keepalive(interval: Duration) -> HeaderValue {
+    HeaderValue::from(interval.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
 }
 
 fn stream(language: Language, body: super::Body) -> Answer {
