@@ -45,8 +45,19 @@ impl Hub {
         Self::spawn(store, arguments, listen)
     }
 
+    /// A hub with a fresh store that another program executes, as `prlimit` does.
+    pub(crate) fn start_under(wrapper: &[&str], arguments: &[&str]) -> Self {
+        let store = Arc::new(tempfile::tempdir().expect("a directory"));
+        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
+        Self::spawn_by(under(wrapper), store, arguments, "127.0.0.1:0")
+    }
+
     fn spawn(store: Arc<TempDir>, arguments: Vec<String>, listen: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
+        Self::spawn_by(under(&[]), store, arguments, listen)
+    }
+
+    fn spawn_by(mut command: Command, store: Arc<TempDir>, arguments: Vec<String>, listen: &str) -> Self {
+        let mut process = command
             .args(["serve", "--listen", listen, "--data"])
             .arg(store.path().join("data"))
             .args(&arguments)
@@ -80,8 +91,13 @@ impl Hub {
 
     /// What `gapless serve` says when it does not start: exit code and stderr.
     pub(crate) fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+        Self::refused_under(&[], arguments)
+    }
+
+    /// The same by way of another program.
+    pub(crate) fn refused_under(wrapper: &[&str], arguments: &[&str]) -> (Option<i32>, String) {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
+        let mut process = under(wrapper)
             .arg("serve")
             .args(arguments)
             .current_dir(directory.path())
@@ -220,6 +236,15 @@ impl Hub {
     pub(crate) fn stats(&self) -> Value {
         self.get("/admin/stats").json()
     }
+}
+
+/// The binary, executed by `wrapper`.
+fn under(wrapper: &[&str]) -> Command {
+    let binary = env!("CARGO_BIN_EXE_gapless");
+    let Some((program, arguments)) = wrapper.split_first() else { return Command::new(binary) };
+    let mut command = Command::new(program);
+    command.args(arguments).arg(binary);
+    command
 }
 
 impl Drop for Hub {
