@@ -6,10 +6,9 @@
 
 use super::{
     access::{IssuerList, TokenList, Topics},
-    kinds::{
-        Address, Count, Engine, File, Filter, Format, Kind, Maybe, Milliseconds, Path, Shards, Size, Span, Switch,
-    },
+    kinds::{Count, Engine, File, Filter, Format, Kind, Maybe, Milliseconds, Path, Shards, Size, Span, Switch},
     list::List,
+    listen::{Listen, Mode},
     names::{Contact, Directory, Domain, Forwarded, Network, Origin, Token},
     resolve::Resolver,
     rules::RuleList,
@@ -19,8 +18,14 @@ use super::{
 settings! {
     /// Hub
     hub: Hub {
-        /// Address to listen on; port 0 takes a free one
-        listen: Address = "127.0.0.1:8080";
+        /// Addresses to listen on; port 0 takes a free one
+        ///
+        /// Several with commas: IP addresses, localhost:PORT (both families), unix:PATH (a socket file).
+        listen: List<Listen> = "127.0.0.1:8080";
+        /// Permissions of socket files
+        ///
+        /// Who may connect to unix:PATH. The hub's user and group, because a proxy is put into the group.
+        unix_mode: Mode = "0660";
         /// Directory of the store; made when missing
         data: Path = "./gapless-data";
         /// Keeper of the logs: sled (on disk) or memory (forgets)
@@ -76,11 +81,15 @@ settings! {
         /// Connections at once
         ///
         /// Beyond, a newcomer is told to come back. Below the 20,000 descriptors that a service is usually given, with room for the store's files.
+        /// Where the limit on open files is lower, as many as fit.
         connections: Count = "16000", "1"..="10000000";
         /// Time for a request's head to arrive
-        ///
-        /// Also how long a connection may idle between requests, as proxies expect: well above 10 s.
         header_timeout: Span = "30s", "1s"..="10m";
+        /// Time a connection may idle between requests
+        ///
+        /// Above the 60 s for which nginx, and most load balancers, keep an idle connection: whoever sends the next request on
+        /// it must be the one that closes it first, or a request meets a closing connection and is lost (502).
+        idle_timeout: Span = "75s", "1s"..="1h";
         /// Silence inside a body before it is given up
         body_timeout: Span = "30s", "1s"..="1h";
         /// Longest line of a request's head
@@ -185,8 +194,8 @@ settings! {
 
     /// Operators
     admin: Admin {
-        /// Address for stats and metrics alone
-        listen: Maybe<Address> = "none";
+        /// Addresses for stats and metrics alone
+        listen: List<Listen> = "none";
     }
 
     /// Publishing

@@ -2,7 +2,9 @@
 //!
 //! | room | idea |
 //! |---|---|
-//! | [`server`] | a core's listener and its connections |
+//! | [`listen`] | where the hub listens: addresses, and socket files |
+//! | [`transport`] | a socket of either kind |
+//! | [`server`] | a core's listeners and its connections |
 //! | [`converse`] | one connection: what it speaks, and its requests one by one |
 //! | [`tls`] | certificates, and who renews them |
 //! | [`peer`] | who is at the other end |
@@ -13,6 +15,7 @@
 //! | [`quota`] | what one address, and one holder of a token, may have |
 //! | [`policy`] | whom the hub trusts: what a reload may change |
 //! | [`problem`] | every error's code and status |
+//! | [`seldom`] | what is told once a second, however often it happens |
 //! | [`visitor`] | who makes a request, and what that opens |
 //! | [`cors`] | which pages of other sites may use the hub |
 //! | [`docs`] | the documents that a problem's `type` leads to |
@@ -48,6 +51,7 @@ pub mod envelope;
 pub mod events;
 pub mod forwarded;
 pub mod headers;
+pub mod listen;
 pub mod operators;
 pub mod peer;
 pub mod policy;
@@ -56,12 +60,14 @@ pub mod publish;
 pub mod query;
 pub mod quota;
 pub mod routes;
+pub mod seldom;
 pub mod server;
 pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod tls;
 pub mod topics;
+pub mod transport;
 pub mod visitor;
 pub mod wire;
 
@@ -72,6 +78,7 @@ use policy::Policies;
 use problem::{Code, Problem};
 use publish::gather::Gather;
 use quota::Quotas;
+use seldom::Seldom;
 use stream::streams::Streams;
 use tls::Tls;
 use visitor::passes::Passes;
@@ -98,6 +105,10 @@ pub struct Door {
     pub rates: Rates,
     /// Its certificate, when it speaks TLS.
     pub tls: Option<Tls>,
+    /// Connections that could not be accepted.
+    pub unaccepted: Seldom,
+    /// Lines of the log that nobody took in time, so far.
+    pub log_dropped: fn() -> u64,
 }
 
 /// What the handlers on one core share. Nothing in it is locked: a connection lives and dies on its core.
@@ -119,6 +130,8 @@ pub struct Core {
 pub struct Limits {
     /// Connections served at most; the next ones are told to come back.
     pub connections: usize,
+    /// Connections beyond those, only to be told so.
+    pub overflow: usize,
     /// Bytes of one event's data at most.
     pub event_bytes: usize,
     /// Bytes of a batch's body at most.
@@ -127,8 +140,10 @@ pub struct Limits {
     pub header_line_bytes: usize,
     /// Bytes of all headers of a request at most.
     pub headers_bytes: usize,
-    /// Longest wait for a request's head, also on an idle connection.
+    /// Longest wait for a request's head, from its first byte, or from the beginning of the connection.
     pub header_timeout: Duration,
+    /// Longest silence of a connection between two requests.
+    pub idle_timeout: Duration,
     /// Bytes of all publish bodies in memory at most, of all connections.
     pub inflight_bytes: usize,
     /// Requests at once on one HTTP/2 connection at most.

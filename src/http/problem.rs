@@ -73,6 +73,7 @@ codes! {
     HeadersTooLarge, "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "A header line is too large";
     TooLarge, "too-large", PAYLOAD_TOO_LARGE, "The request is too large";
     EncodingUnsupported, "encoding-unsupported", UNSUPPORTED_MEDIA_TYPE, "The body is compressed";
+    TransferEncodingUnsupported, "transfer-encoding-unsupported", NOT_IMPLEMENTED, "The body's transfer coding is not known";
     OverCapacity, "over-capacity", TOO_MANY_REQUESTS, "The hub is busy";
     RateLimited, "rate-limited", TOO_MANY_REQUESTS, "The client has reached a limit of its own";
     KeysUnavailable, "keys-unavailable", SERVICE_UNAVAILABLE, "The issuer's keys are not there yet";

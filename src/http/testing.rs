@@ -31,11 +31,13 @@ use crate::{
 fn limits() -> Limits {
     Limits {
         connections: 8,
+        overflow: 8,
         event_bytes: 1000,
         batch_bytes: 10_000,
         header_line_bytes: 8192,
         headers_bytes: 65_536,
         header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(10),
         h2_streams: 4,
         inflight_bytes: 100_000,
         body_timeout: Duration::from_secs(10),
@@ -68,6 +70,8 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
         drain: Drain::new(),
         rates: Rates::default(),
         tls: None,
+        unaccepted: super::seldom::Seldom::default(),
+        log_dropped: || 0,
     };
     (Arc::new(door), store)
 }

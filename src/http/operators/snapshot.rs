@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub draining: bool,
     /// Open connections.
     pub connections: u64,
+    /// Connections served at most: as many as are configured, or as fit below the limit on open files.
+    pub connections_limit: u64,
     /// Connections accepted.
     pub connections_total: u64,
     /// Open streams: the sum of `subscriptions`.
@@ -64,6 +66,8 @@ pub struct Snapshot {
     pub slow_readers_cut_total: u64,
     /// Streams ended because their client's credential was good no more.
     pub lapsed_total: u64,
+    /// Lines of the log dropped because nobody read them in time.
+    pub log_lines_dropped_total: u64,
     /// Refused requests, by the code of their problem.
     pub refused_total: BTreeMap<&'static str, u64>,
     /// How often each limit by address or by holder was met; only those that were.
@@ -220,6 +224,7 @@ impl Snapshot {
             ready: health.refusing.is_none() && !draining,
             draining,
             connections: stats.connections.get(),
+            connections_limit: door.limits.connections as u64,
             connections_total: stats.connections_total.get(),
             subscribers: subscriptions.live + subscriptions.replaying + subscriptions.lagged,
             subscriptions,
@@ -232,6 +237,7 @@ impl Snapshot {
             gaps_total: Gaps::new(stats),
             slow_readers_cut_total: stats.slow_readers_cut.get(),
             lapsed_total: stats.lapsed.get(),
+            log_lines_dropped_total: (door.log_dropped)(),
             refused_total: stats.refused_by_code(),
             quota_refused_total: quota_refused(door),
             addresses: door.quotas.addresses() as u64,

@@ -65,12 +65,25 @@ impl Hub {
     }
 
     fn spawn(store: Arc<TempDir>, arguments: Vec<String>, listen: &str, clock: Option<String>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+        let mut command = under(&[]);
         if let Some(offset) = &clock {
             // What faketime(1) does, but for its process in between, which would be killed in the hub's stead.
             command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1");
             command.env("FAKETIME", offset).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
+        let mut hub = Self::spawn_by(command, store, arguments, listen);
+        hub.clock = clock;
+        hub
+    }
+
+    /// A hub with a fresh store that another program executes, as `prlimit` does.
+    pub(crate) fn start_under(wrapper: &[&str], arguments: &[&str]) -> Self {
+        let store = Arc::new(tempfile::tempdir().expect("a directory"));
+        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
+        Self::spawn_by(under(wrapper), store, arguments, "127.0.0.1:0")
+    }
+
+    fn spawn_by(mut command: Command, store: Arc<TempDir>, arguments: Vec<String>, listen: &str) -> Self {
         let mut process = command
             .args(["serve", "--listen", listen])
             .args(&arguments)
@@ -100,13 +113,18 @@ impl Hub {
             panic!("it said {line:?} and logged {}", log.lock())
         });
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Self { address, process, store, arguments, clock, log }
+        Self { address, process, store, arguments, clock: None, log }
     }
 
     /// What `gapless serve` says when it does not start: exit code and stderr.
     pub(crate) fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+        Self::refused_under(&[], arguments)
+    }
+
+    /// The same by way of another program.
+    pub(crate) fn refused_under(wrapper: &[&str], arguments: &[&str]) -> (Option<i32>, String) {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
+        let mut process = under(wrapper)
             .arg("serve")
             .args(arguments)
             .current_dir(directory.path())
@@ -258,6 +276,15 @@ impl Hub {
     pub(crate) fn stats(&self) -> Value {
         self.get("/admin/stats").json()
     }
+}
+
+/// The binary, executed by `wrapper`.
+fn under(wrapper: &[&str]) -> Command {
+    let binary = env!("CARGO_BIN_EXE_gapless");
+    let Some((program, arguments)) = wrapper.split_first() else { return Command::new(binary) };
+    let mut command = Command::new(program);
+    command.args(arguments).arg(binary);
+    command
 }
 
 impl Drop for Hub {
