@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(rules[0].topics, Filter::new("jobs/**").expect("valid"));
         assert_eq!(
             rules[0].retention,
-            Retention { max_events: Some(100), max_age: Some(Duration::from_secs(86_400)), max_bytes: Some(1 << 20) }
+            Retention { max_events: Some(100), max_age: Some(Duration::from_hours(24)), max_bytes: Some(1 << 20) }
         );
         assert_eq!((rules[0].retry, rules[1].retry), (Some(5_000), None));
         assert_eq!(rules[1].retention, Retention::default());

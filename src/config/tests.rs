@@ -154,7 +154,7 @@ fn rules_come_from_the_file_or_a_flag_alike() {
     let rules = config(&[], &[], Some(file)).retention_rules();
     assert_eq!(rules, config(&["--retention-rules", flag], &[], None).retention_rules());
     let of = |topic| rules.retention_for(&TopicName::new(topic).expect("valid"));
-    assert_eq!(of("jobs/1").max_age, Some(Duration::from_secs(86_400)));
+    assert_eq!(of("jobs/1").max_age, Some(Duration::from_hours(24)));
     assert_eq!((of("logs").max_events, of("other")), (Some(5), Retention::default()));
 }
 

@@ -44,11 +44,11 @@ pub(super) struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            refresh: Duration::from_secs(300),
-            ages: (Duration::from_secs(60), Duration::from_secs(3600)),
+            refresh: Duration::from_mins(5),
+            ages: (Duration::from_mins(1), Duration::from_hours(1)),
             early: Duration::from_secs(30),
             retry: Duration::from_secs(5),
-            keep: Duration::from_secs(24 * 3600),
+            keep: Duration::from_hours(24),
         }
     }
 }

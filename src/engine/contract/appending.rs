@@ -90,7 +90,7 @@ pub(crate) fn a_retry_gets_the_first_receipts_and_adds_nothing<B: Bed>() {
     let (first, twin) = (house.engine.append(publish()), house.engine.append(publish()));
     let first = wait(first).expect("accepted");
     assert_eq!(wait(twin), Ok(first.clone()));
-    house.pass(Duration::from_secs(60));
+    house.pass(Duration::from_mins(1));
     assert_eq!(house.append(publish()), Ok(first));
     assert_eq!(house.engine.head(), Seq(2));
 }
@@ -100,7 +100,7 @@ pub(crate) fn a_retry_is_known_after_a_restart<B: Bed>() {
     house.heard.audience.store(7, Ordering::SeqCst);
     let first = house.append(keyed(1, 1, vec![event("a", "1"), event("b", "2")])).expect("accepted");
     house.reopen();
-    house.pass(Duration::from_secs(60));
+    house.pass(Duration::from_mins(1));
     assert_eq!(house.append(keyed(1, 1, vec![event("a", "1"), event("b", "2")])), Ok(first));
     assert_eq!(house.append(keyed(1, 2, vec![event("a", "1")])), Err(AppendError::KeyReused));
 }
@@ -132,7 +132,7 @@ pub(crate) fn too_many_keys_are_refused_until_the_window_has_passed<B: Bed>() {
     for key in 0..2 {
         house.append(keyed(key, 1, vec![event("a", "1")])).expect("accepted");
     }
-    let wait = Duration::from_secs(600);
+    let wait = Duration::from_mins(10);
     assert_eq!(house.append(keyed(2, 1, vec![event("a", "1")])), Err(AppendError::KeysFull { own: false, wait }));
     assert!(house.append(plain(vec![event("a", "1")])).is_ok(), "without a key there is room");
     house.pass(Duration::from_secs(601));

@@ -24,7 +24,7 @@ pub(crate) fn after_a_clock_that_was_ahead_age_and_since_and_keys_go_by_the_time
         let house = once_ahead::<B>(ahead);
         let keyed_publish = || house.append(keyed(1, 1, vec![event("b", "x")])).map(|receipts| receipts[0].seq);
         assert_eq!(keyed_publish(), Ok(Seq(2)));
-        house.pass(Duration::from_secs(60));
+        house.pass(Duration::from_mins(1));
         assert_eq!(short(&house.read(&["a", "b"], ago(&house, Duration::from_secs(30)))), [""; 0]);
         let late = house.publish_bytes("a", 1);
         assert_eq!(short(&house.read(&["a"], ago(&house, Duration::from_secs(30)))), ["3"]);
@@ -35,7 +35,7 @@ pub(crate) fn after_a_clock_that_was_ahead_age_and_since_and_keys_go_by_the_time
         let told = house.engine.status().clock_ahead;
         let was = Duration::from_millis(ahead);
         assert!(told <= was && told + Duration::from_secs(10) > was, "{told:?}");
-        house.pass(Duration::from_secs(600));
+        house.pass(Duration::from_mins(10));
         assert_eq!(keyed_publish(), Ok(Seq(4)), "the key's window is over");
     }
 }
@@ -57,13 +57,13 @@ pub(crate) fn a_store_that_was_stamped_ahead_heals_over_restarts<B: Bed>() {
 pub(crate) fn since_reaches_back_before_the_clock_leapt<B: Bed>() {
     let house = House::<B>::new();
     house.publish("a");
-    house.pass(Duration::from_secs(60));
+    house.pass(Duration::from_mins(1));
     house.publish("a");
-    house.pass(Duration::from_secs(60));
+    house.pass(Duration::from_mins(1));
     house.machine().fetch_add(YEARS, Ordering::SeqCst);
     house.publish("a");
     house.machine().fetch_sub(YEARS, Ordering::SeqCst);
-    house.pass(Duration::from_secs(60));
+    house.pass(Duration::from_mins(1));
     house.publish("a");
     let told = |seconds| short(&house.read(&["a"], ago(&house, Duration::from_secs(seconds))));
     assert_eq!(told(30), ["4"]);

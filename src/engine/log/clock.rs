@@ -29,10 +29,10 @@ const SLOWER_PART: u32 = 32;
 const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// A clock that gains this much at once has leapt, or the machine was asleep.
-const LEAP: Duration = Duration::from_secs(600);
+const LEAP: Duration = Duration::from_mins(10);
 
 /// How often the log's clock is kept while it is ahead of the machine's: what a crash may take back of an age.
-const KEEP_EVERY: Duration = Duration::from_secs(60);
+const KEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// The log's clock.
 pub(super) struct LogClock {

@@ -54,7 +54,7 @@ impl Default for LogConfig {
     fn default() -> Self {
         Self {
             rules: Rules::default(),
-            idempotency_window: Duration::from_secs(600),
+            idempotency_window: Duration::from_mins(10),
             idempotency_keys: 250_000,
             queue_bytes: 64 << 20,
             group_events: 4096,

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::event::{Seq, TopicName};
 
-    const WINDOW: Duration = Duration::from_secs(600);
+    const WINDOW: Duration = Duration::from_mins(10);
     /// Of the window, two seconds later.
     const LEFT: Duration = Duration::from_secs(598);
 

@@ -19,7 +19,7 @@ pub mod faults;
 pub use faults::{Faults, Read};
 
 /// Keys remembered for a reopened store: as long as the engine's default window. The engine has its own copy.
-const KEY_WINDOW: std::time::Duration = std::time::Duration::from_secs(600);
+const KEY_WINDOW: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// A store in memory. Clones share their contents, as two openings of one directory do; only one may be used at a time.
 #[derive(Debug, Clone)]

@@ -122,7 +122,7 @@ mod tests {
         let all = r#"{"retention":{"max_events":5,"max_age":"10m","max_bytes":null},"retry":7,"closed":true}"#;
         let want = TopicChange {
             max_events: Some(Some(5)),
-            max_age: Some(Some(Duration::from_secs(600))),
+            max_age: Some(Some(Duration::from_mins(10))),
             max_bytes: Some(None),
             retry: Some(Some(7)),
             closed: Some(true),
