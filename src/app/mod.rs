@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use tokio::{runtime, sync::Semaphore, task::LocalSet};
+use tokio::{runtime, task::LocalSet};
 
 use crate::{
     config::{Config, Effective, Mistakes},
@@ -26,6 +26,7 @@ use crate::{
         peer::Operators,
         policy::Policies,
         quota::Quotas,
+        room::Room,
         server::{self, Listeners},
         tls::Tls,
     },
@@ -132,7 +133,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
         quotas: Quotas::new(&policy::allowances(config)),
         operators: operators(config),
         started: Instant::now(),
-        inflight: Arc::new(Semaphore::new(config.publish.inflight_bytes)),
+        room: Room::new(config.publish.inflight_bytes),
         drain: drain.clone(),
         rates: Rates::default(),
         tls,
@@ -272,8 +273,8 @@ fn limits(config: &Config) -> Limits {
         headers_bytes: http.header_bytes,
         header_timeout: http.header_timeout,
         h2_streams: u32::try_from(http.h2_streams).unwrap_or(u32::MAX),
-        inflight_bytes: publish.inflight_bytes,
         body_timeout: http.body_timeout,
+        body_rate: http.body_rate,
         write_timeout: stream.write_timeout,
         portion: Portion { events: stream.page_events, bytes: stream.page_bytes },
         filters: stream.topics,

@@ -46,7 +46,7 @@ where
 {
     visitor.right.subscribe_anywhere()?;
     let (parts, body) = request.into_parts();
-    let (body, _reserved) = body::read(&core.door, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
+    let (body, _place) = body::read(&core.door, &visitor.means, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
     let wish = Wish::from_json(&parts, &body, &core.door.limits)?;
     answer(core, visitor, &parts, wish).await
 }
