@@ -179,7 +179,7 @@ impl Board {
     }
 
     /// Puts `feeds` on their shards' lists and wakes each shard once.
-    fn wake(&self, feeds: &[Arc<Feed>]) {
+    fn wake<'a>(&self, feeds: impl Iterator<Item = &'a Arc<Feed>>) {
         let mut woken = vec![false; self.shards.len()];
         for feed in feeds {
             for index in feed.shards() {
@@ -202,7 +202,7 @@ impl Observer for Board {
         let epoch = *self.epoch.get().expect("attached before the first event");
         *self.closing.lock() = events.iter().filter(|event| event.new.close).map(|event| event.seq).collect();
         let directory = self.directory.read();
-        let mut touched: Vec<Arc<Feed>> = Vec::new();
+        let mut touched: Vec<Arc<[Arc<Feed>]>> = Vec::new();
         for run in events.chunk_by(|a, b| a.new.topic == b.new.topic) {
             let topic = &run[0].new.topic;
             let bytes = run.iter().map(|event| event.new.data.len() as u64).sum();
@@ -215,17 +215,17 @@ impl Observer for Board {
             }
             for event in run {
                 let frame = Arc::new(Frame::new(epoch, Arc::clone(event)));
-                for feed in &feeds {
+                for feed in &*feeds {
                     feed.push(Arc::clone(&frame));
                 }
             }
-            touched.extend(feeds);
+            touched.push(feeds);
         }
         if let Some(last) = events.last() {
             self.pushed.store(last.seq.0, Ordering::Release);
         }
         drop(directory);
-        self.wake(&touched);
+        self.wake(touched.iter().flat_map(|feeds| feeds.iter()));
     }
 
     fn turned(&self, topic: &TopicName, turn: Turn) {
@@ -238,13 +238,13 @@ impl Observer for Board {
             }
         }
         let feeds = self.directory.read().matching(topic);
-        for feed in &feeds {
+        for feed in &*feeds {
             if let Turn::Deleted { .. } = turn {
                 feed.clear(Seq(self.pushed.load(Ordering::Acquire)));
             }
             feed.turn(topic, turn);
         }
-        self.wake(&feeds);
+        self.wake(feeds.iter());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every bound is kept, and whoever meets one is told what to do.
 
-use std::{io::Write, net::TcpStream};
+use std::io::Write;
 
 use super::support::{
     assert_problem, eventually,
@@ -85,6 +85,23 @@ fn a_stream_asks_for_a_bounded_number_of_topics() {
     let query = |count: usize| (0..count).map(|n| format!("topic={n}")).collect::<Vec<_>>().join("&");
     assert_problem(&hub.get(&format!("/events?{}", query(4))), 400, "query-invalid");
     drop(hub.watch(&query(3)));
+}
+
+#[test]
+fn a_stream_may_have_many_patterns_but_few_shapes_of_them() {
+    let hub = Hub::start();
+    // A bit of the number says whether a segment is a wildcard.
+    let pattern = |n: usize, end: usize| {
+        let segment = |place: u32| if (n >> place) & 1 == 0 { "a" } else { "*" };
+        format!("topic={}/{end}", (0..6).map(segment).collect::<Vec<_>>().join("/"))
+    };
+    let query = |shapes: usize| (0..320).map(|n| pattern(n % shapes + 1, n)).collect::<Vec<_>>().join("&");
+    let answer = assert_problem(&hub.get(&format!("/events?{}", query(33))), 400, "query-invalid");
+    let detail = answer["detail"].as_str().unwrap();
+    assert!(detail.contains("33 different") && detail.contains("at most 32"), "{detail}");
+    let mut stream = hub.watch(&query(32));
+    hub.publish("a/b/a/a/a/a/1", "heard");
+    assert_eq!(stream.data(1), ["heard"]);
 }
 
 #[test]
