@@ -39,6 +39,7 @@ pub struct Parser {
     failed: Option<ParseError>,
     after_cr: bool,
     at_start: bool,
+    retry: Option<u64>,
 }
 
 impl Parser {
@@ -54,6 +55,7 @@ impl Parser {
             failed: None,
             after_cr: false,
             at_start: true,
+            retry: None,
         }
     }
 
@@ -115,6 +117,13 @@ impl Parser {
         self.line.len() + fields
     }
 
+    /// The newest reconnect delay in milliseconds. A `retry` line counts as soon as it is read, also when no blank line
+    /// follows it.
+    #[must_use]
+    pub fn retry(&self) -> Option<u64> {
+        self.retry
+    }
+
     fn take(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -168,6 +177,7 @@ impl Parser {
             "id" if !value.contains('\0') => self.block.id = Some(value.into()),
             "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
                 self.block.retry = value.parse().ok();
+                self.retry = self.block.retry.or(self.retry);
             }
             _ => return,
         }
@@ -238,6 +248,15 @@ mod tests {
         };
         assert_eq!((held(b"retry: 3000\n:\n"), held(b": a comment\n"), held(b"data")), (0, 0, 4));
         assert_eq!((held(b": abc\n"), held(b"event: e\n"), held(b"\n")), (3, 4, 0));
+    }
+
+    #[test]
+    fn a_reconnect_delay_counts_without_a_blank_line() {
+        let mut parser = Parser::new(64);
+        parser.push(b"retry: 10\n:\nretry: x\n", |_| {});
+        assert_eq!(parser.retry(), Some(10));
+        parser.push(b"data: a\n\nretry: 20\n", |block| assert_eq!(block, Ok(Block { retry: Some(10), ..data("a") })));
+        assert_eq!(parser.retry(), Some(20));
     }
 
     #[test]
