@@ -22,6 +22,7 @@ use crate::{
     engine::{Engine, log::clerk, sled::OpenError},
     http::{
         Door, Limits,
+        events::page,
         operators::rates::Rates,
         peer::Operators,
         policy::Policies,
@@ -134,6 +135,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
         operators: operators(config),
         started: Instant::now(),
         room: Room::new(config.publish.inflight_bytes),
+        pages: Room::new(page::ROOM),
         drain: drain.clone(),
         rates: Rates::default(),
         tls,

@@ -147,6 +147,12 @@ pub async fn discard<B: Body<Data = Bytes>>(door: &Door, headers: &HeaderMap, bo
 pub fn json(text: impl Into<Vec<u8>>) -> Answer {
     let mut text = text.into();
     text.push(b'\n');
+    json_of(text.into())
+}
+
+/// 200 with a JSON text that ends its line.
+#[must_use]
+pub fn json_of(text: Bytes) -> Answer {
     let mut answer = Answer::new(full(text));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

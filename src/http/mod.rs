@@ -93,6 +93,8 @@ pub struct Door {
     pub started: std::time::Instant,
     /// Memory for bodies that are being read or wait for their commit.
     pub room: Arc<Room>,
+    /// Memory for pages that their clients have not read.
+    pub pages: Arc<Room>,
     /// Whether the process is about to end.
     pub drain: Drain,
     /// How fast the counters rise.

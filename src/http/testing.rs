@@ -64,6 +64,7 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
         hub: Hub::new(engine, board, hub),
         started: std::time::Instant::now(),
         room: Room::new(ROOM),
+        pages: Room::new(10 * ROOM),
         limits,
         policies: Arc::new(Policies::new(policy(Settings::default()))),
         quotas: Quotas::new(&Allowances::default()),

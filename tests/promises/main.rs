@@ -13,6 +13,7 @@ mod gap;
 mod keepalive;
 mod lapsed;
 mod limits;
+mod memory;
 mod ndjson_out;
 mod on_the_wire;
 mod operators;

@@ -75,7 +75,7 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
     let start = wish.start.clone();
     let subscription = core.door.hub.subscribe(&wish.selection, wish.start, portion, core.index);
     match wish.form {
-        Form::Page { limit, wait } => page::answer(core, subscription, visitor.right, limit, wait).await,
+        Form::Page { limit, wait } => page::answer(core, subscription, visitor, limit, wait).await,
         Form::Stream(_) if subscription.nothing_left() => {
             let mut answer = Answer::new(super::full(""));
             *answer.status_mut() = StatusCode::NO_CONTENT;
