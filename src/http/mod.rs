@@ -21,6 +21,7 @@
 //! | [`body`] | a whole body in memory, within its bounds |
 //! | [`duration`] | "10m" |
 //! | [`envelope`] | an event as JSON |
+//! | [`json_text`] | JSON that is one line to every reader |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events` in all theirs |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
@@ -46,6 +47,7 @@ pub mod envelope;
 pub mod events;
 pub mod forwarded;
 pub mod headers;
+pub mod json_text;
 pub mod operators;
 pub mod peer;
 pub mod policy;

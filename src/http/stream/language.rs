@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::piece::Piece;
 use crate::{
     event::{EventId, EventName, sse},
-    http::envelope::envelope,
+    http::{envelope::envelope, json_text},
     hub::{
         endings::Ending,
         frame::Frame,
@@ -146,7 +146,7 @@ impl Language {
     }
 
     fn write_own(self, out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &impl Serialize) {
-        let data = serde_json::to_string(data).expect("strings are always JSON");
+        let data = json_text::text(data);
         match self {
             Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
             _ => sse::encode_own(out, &format!("hub.{name}"), id, &data),
