@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::json_text;
 use crate::hub::frame::Frame;
 
 #[derive(Serialize)]
@@ -31,8 +32,8 @@ pub const END: &[u8] = b"\"}";
 
 /// A part of the data as it stands in an envelope.
 pub fn escaped(out: &mut Vec<u8>, part: &str) {
-    let text = serde_json::to_string(part).expect("strings are always JSON");
-    out.extend_from_slice(&text.as_bytes()[1..text.len() - 1]);
+    let text = json_text::bytes(&part);
+    out.extend_from_slice(&text[1..text.len() - 1]);
 }
 
 fn with_data(frame: &Frame, data: &str) -> Vec<u8> {
@@ -44,5 +45,5 @@ fn with_data(frame: &Frame, data: &str) -> Vec<u8> {
         event: new.name.as_str(),
         data,
     };
-    serde_json::to_vec(&envelope).expect("strings are always JSON")
+    json_text::bytes(&envelope)
 }

@@ -24,6 +24,7 @@
 //! | [`pace`] | how slowly a body may arrive |
 //! | [`duration`] | "10m" |
 //! | [`envelope`] | an event as JSON |
+//! | [`json_text`] | JSON that is one line to every reader |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events` in all theirs |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
@@ -48,6 +49,7 @@ pub mod envelope;
 pub mod events;
 pub mod forwarded;
 pub mod headers;
+pub mod json_text;
 pub mod operators;
 pub mod pace;
 pub mod peer;

@@ -5,6 +5,7 @@
 mod support;
 
 mod access;
+mod beginning;
 mod bodies;
 mod compression;
 mod drain;

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     http::{
-        Answer, Core, body, envelope,
+        Answer, Core, body, envelope, json_text,
         problem::{Code, Problem},
         room::Place,
         stream::language::GapNotice,
@@ -60,7 +60,10 @@ pub async fn answer(
     let (mut bytes, mut full) = (0, false);
     while !full && page.events.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
-            enrolled.polled(cx);
+            if enrolled.polled(cx) {
+                // A page has nothing to say against idle timeouts.
+                enrolled.spoke();
+            }
             right.still_reads(&core.door.policies, &subscription.feed().selection)?;
             match subscription.poll_next(cx) {
                 Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
@@ -109,7 +112,7 @@ pub async fn answer(
         }
     }
     page.next = next.to_string();
-    let mut text = serde_json::to_vec(&page).expect("a page is JSON");
+    let mut text = json_text::bytes(&page);
     text.push(b'\n');
     Ok(body::json_of(Bytes::from_owner(Placed { text, _place: place })))
 }

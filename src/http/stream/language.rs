@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::piece::Piece;
 use crate::{
     event::{EventId, EventName, sse},
-    http::envelope,
+    http::{envelope, json_text},
     hub::{
         endings::Ending,
         frame::Frame,
@@ -80,6 +80,8 @@ impl Language {
             (Self::Sse, b'\n' | b'\r') => 6,
             (Self::Sse, _) => 0,
             (_, b'"' | b'\\') => 1,
+            // They begin the line ends that are escaped in JSON, and other characters.
+            (_, 0xC2 | 0xE2) => 4,
             (_, byte) => 5 * usize::from(byte < b' '),
         };
         data.len() + data.iter().map(|&byte| more(byte)).sum::<usize>()
@@ -214,7 +216,7 @@ impl Language {
     }
 
     fn write_own(self, out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &impl Serialize) {
-        let data = serde_json::to_string(data).expect("strings are always JSON");
+        let data = json_text::text(data);
         match self {
             Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
             _ => sse::encode_own(out, &format!("hub.{name}"), id, &data),
