@@ -152,8 +152,8 @@ impl Selection {
             return self.filters.iter().any(|filter| filter.matches(topic));
         }
         // Sorted: names, then patterns.
-        let named = self.filters.partition_point(|filter| matches!(filter, Filter::Topic(_)));
-        let (names, patterns) = self.filters.split_at(named);
+        let patterns_from = self.filters.partition_point(|filter| matches!(filter, Filter::Topic(_)));
+        let (names, patterns) = self.filters.split_at(patterns_from);
         let has = |all: &[Filter], text: &str| all.binary_search_by(|filter| filter.as_str().cmp(text)).is_ok();
         let mut text = String::new();
         has(names, topic.as_str())

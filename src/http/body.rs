@@ -57,7 +57,7 @@ async fn read_within<B: Body<Data = Bytes>>(
     let announced = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
     check_size(announced, limit)?;
     let mut place = door.room.place(means);
-    let mut pace = Pace::new(door.limits.body_timeout, door.limits.body_rate);
+    let mut speed = Pace::new(door.limits.body_timeout, door.limits.body_rate);
     let mut bytes = Vec::new();
     loop {
         // The end of what was announced need not be waited for.
@@ -65,11 +65,11 @@ async fn read_within<B: Body<Data = Bytes>>(
             return Ok((bytes.into(), place));
         }
         let asked = Instant::now();
-        let Some(frame) = soon(pace.left(), body.frame()).await else { return Err(too_slow(door)) };
+        let Some(frame) = soon(speed.left(), body.frame()).await else { return Err(too_slow(door)) };
         let Some(frame) = frame else { return Ok((bytes.into(), place)) };
         let frame = frame.map_err(|_| Problem::new(Code::BodyInvalid, "the body broke off; send it again"))?;
         let Ok(data) = frame.into_data() else { continue };
-        pace.arrived(data.len(), asked.elapsed());
+        speed.arrived(data.len(), asked.elapsed());
         let size = bytes.len() + data.len();
         check_size(size, limit)?;
         if size > bytes.capacity() {

@@ -171,9 +171,9 @@ mod tests {
             assert!(!room.is_full(), "{address}");
         }
         greedy.extend((11..20).map(|address| room.place(&means(&quotas, address, None))));
-        greedy.iter_mut().for_each(|place| {
+        for place in &mut greedy {
             fill(place);
-        });
+        }
         assert!(room.is_full());
         drop(greedy);
         assert_eq!(room.used(), 0);
@@ -198,9 +198,9 @@ mod tests {
     fn a_share_is_the_address_s_and_the_holder_s_however_many_bodies_they_come_as() {
         let (quotas, room) = (quotas(), Room::new(60 * MIB));
         let mut places: Vec<Place> = (0..10).map(|n| room.place(&means(&quotas, n, Some("ann")))).collect();
-        places.iter_mut().for_each(|place| {
+        for place in &mut places {
             fill(place);
-        });
+        }
         assert_eq!(room.used().div_ceil(MIB), 20, "one holder at many addresses");
         let mut same = room.place(&means(&quotas, 0, Some("bob")));
         assert!(same.grow(MIB).is_err(), "one address with many tokens");

@@ -6,7 +6,6 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -16,6 +15,7 @@ use super::{
     directory::Directory,
     feed::{Budget, Feed, Next},
     frame::Frame,
+    lingering::Lingering,
     run::Portion,
     shard::Shard,
     stats::Stats,
@@ -25,12 +25,6 @@ use crate::{
     engine::{Observer, Turn},
     event::{Epoch, Event, Selection, Seq, TopicName},
 };
-
-/// How long a feed without streams is kept, so that clients that drop and come back find its ring.
-const LINGER: Duration = Duration::from_secs(30);
-
-/// Feeds without streams that are kept at most; beyond, the longest without goes first.
-const MAX_LINGERING: usize = 1024;
 
 /// The engine's [`Observer`] and the streams' meeting point.
 #[derive(Debug)]
@@ -42,7 +36,7 @@ pub struct Board {
     epoch: OnceLock<Epoch>,
     shards: Box<[Arc<Shard>]>,
     budget: Arc<Budget>,
-    lingering: Mutex<VecDeque<(Arc<Feed>, Instant)>>,
+    lingering: Mutex<Lingering>,
     /// Positions of the newest commit's closing events, whose turns are to come and are told by their frames.
     closing: Mutex<VecDeque<Seq>>,
     stats: Arc<Stats>,
@@ -110,13 +104,7 @@ impl Board {
     /// Lets go of feeds that nobody has come back to, and of old frames when the rings are more than half full.
     /// Call it about once a second.
     pub(super) fn sweep(&self) {
-        loop {
-            let mut lingering = self.lingering.lock();
-            let due = lingering.front().is_some_and(|(_, since)| since.elapsed() >= LINGER);
-            let Some((feed, _)) = (if due { lingering.pop_front() } else { None }) else { break };
-            drop(lingering);
-            self.forget(&feed);
-        }
+        self.forget_some();
         self.relieve();
     }
 
@@ -168,6 +156,15 @@ impl Board {
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
+    }
+
+    /// Lets go of the feeds that lingered long enough, or are too many.
+    fn forget_some(&self) {
+        loop {
+            // Not while the feed is forgotten, which takes the directory's lock.
+            let Some(feed) = self.lingering.lock().take() else { return };
+            self.forget(&feed);
+        }
     }
 
     fn forget(&self, feed: &Arc<Feed>) {
@@ -260,12 +257,7 @@ impl Drop for Seat {
         if !self.feed.leave(self.shard) {
             return;
         }
-        let mut lingering = self.board.lingering.lock();
-        lingering.push_back((Arc::clone(&self.feed), Instant::now()));
-        let oldest = (lingering.len() > MAX_LINGERING).then(|| lingering.pop_front()).flatten();
-        drop(lingering);
-        if let Some((feed, _)) = oldest {
-            self.board.forget(&feed);
-        }
+        self.board.lingering.lock().keep(&self.feed);
+        self.board.forget_some();
     }
 }

@@ -67,11 +67,11 @@ impl Frame {
         if let Some(kept) = self.envelope.get() {
             return kept.clone();
         }
-        let made = Bytes::from(make(self));
-        if self.may_keep(&made) {
-            self.envelope.get_or_init(|| made.clone());
+        let written = Bytes::from(make(self));
+        if self.may_keep(&written) {
+            self.envelope.get_or_init(|| written.clone());
         }
-        made
+        written
     }
 
     /// What the frame is counted as in a ring: its data, its name and the frame itself.

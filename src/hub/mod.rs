@@ -10,6 +10,7 @@
 //! | [`frame`] | an event with its bytes, encoded once |
 //! | [`run`] | frames in a row, written once for all who are at the same cursor |
 //! | [`subscription`] | the cursor: ring, gap, and its way through the log |
+//! | `lingering` | feeds kept for clients that come back |
 //! | `pages` | pages of the log for those who come back together |
 //! | [`endings`] | which topics have ended, and when to say so |
 //! | [`shard`] | waking a core's streams once a commit, and sharing what they send |
@@ -37,6 +38,7 @@ mod directory;
 pub mod endings;
 pub mod feed;
 pub mod frame;
+mod lingering;
 mod pages;
 pub mod run;
 pub mod shard;

@@ -96,7 +96,9 @@ async fn a_hub_full_of_bodies_says_come_back() {
     let (door, _) = door();
     let means = testing::visitor(&door).means;
     let mut others: Vec<_> = (0..2).map(|_| door.room.place(&means)).collect();
-    others.iter_mut().for_each(|place| place.grow(testing::ROOM / 4).expect("free"));
+    for place in &mut others {
+        place.grow(testing::ROOM / 4).expect("free");
+    }
     let problem = post(&door, "/publish?topic=a", &[], "x").await.expect_err("no room");
     assert_eq!(problem.code, Code::OverCapacity);
     assert!(problem.detail.contains("take 50000 of 100000 bytes, and this address has 50000"), "{problem}");

@@ -174,12 +174,11 @@ impl Telling {
     fn next_part(&mut self) -> Option<Piece> {
         let (parts, last) = &mut **self.parts.as_mut()?;
         let (piece, last) = (parts.next(), *last);
-        match &piece {
-            Some(piece) => self.count(piece),
-            None => {
-                self.parts = None;
-                self.show(last);
-            }
+        if let Some(piece) = &piece {
+            self.count(piece);
+        } else {
+            self.parts = None;
+            self.show(last);
         }
         piece
     }
