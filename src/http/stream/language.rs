@@ -54,7 +54,7 @@ impl Language {
     }
 
     /// These events in one chunk, written once for every stream of this language; `None` when that would be too large in memory,
-    /// so that each stream writes them in [`Parts`](super::parts::Parts).
+    /// so that each stream writes them in parts.
     #[must_use]
     pub fn framed(self, run: &Run) -> Option<&Bytes> {
         const { assert!(Self::Ndjson as usize + 1 == FORMS, "a form for each language") };
