@@ -7,7 +7,7 @@ use crate::{
         listen::{Address, Bound},
         peer::Operators,
     },
-    lifecycle::descriptors::{self, Room},
+    lifecycle::descriptors::{self, ConnectionLimits},
 };
 
 /// Every address of the hub: taken, and not listening yet.
@@ -55,7 +55,7 @@ pub(super) fn operators(config: &Config) -> Operators {
 }
 
 /// Room for connections below the limit on open files, which is raised as far as it may be.
-pub(super) fn room(config: &Config) -> Result<Room, AppError> {
+pub(super) fn room(config: &Config) -> Result<ConnectionLimits, AppError> {
     let wanted = config.http.connections;
     let room = descriptors::for_hub(wanted, config.hub.shards)?;
     if room.connections < wanted {

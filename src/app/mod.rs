@@ -17,24 +17,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime, sync::Semaphore, task::LocalSet};
+use tokio::{runtime, task::LocalSet};
 
 use crate::{
     config::{Config, Mistakes},
     engine::{Engine, log::clerk, sled::OpenError},
     http::{
         Door, Limits,
+        events::page,
         listen::{Bound, File, ListenError, Place},
         operators::rates::Rates,
         policy::Policies,
         quota::Quotas,
+        room::Room,
         seldom::Seldom,
         server::{self, Listeners},
     },
     hub::{Hub, HubConfig, board::Board, run::Portion},
     lifecycle::{
         Drain, Outcome,
-        descriptors::{Room, TooFew},
+        descriptors::{ConnectionLimits, TooFew},
     },
     telemetry,
 };
@@ -147,7 +149,8 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
         quotas: Quotas::new(&policy::allowances(config)),
         operators: listening::operators(config),
         started: Instant::now(),
-        inflight: Arc::new(Semaphore::new(config.publish.inflight_bytes)),
+        room: Room::new(config.publish.inflight_bytes),
+        pages: Room::new(page::ROOM),
         drain: drain.clone(),
         rates: Rates::default(),
         tls,
@@ -230,11 +233,11 @@ fn hub_config(config: &Config) -> HubConfig {
     }
 }
 
-fn limits(config: &Config, room: Room) -> Limits {
+fn limits(config: &Config, fits: ConnectionLimits) -> Limits {
     let Config { stream, http, publish, .. } = config;
     Limits {
-        connections: room.connections,
-        overflow: room.overflow,
+        connections: fits.connections,
+        overflow: fits.overflow,
         event_bytes: publish.event_bytes,
         batch_bytes: publish.batch_bytes,
         header_line_bytes: http.header_line_bytes,
@@ -242,8 +245,8 @@ fn limits(config: &Config, room: Room) -> Limits {
         header_timeout: http.header_timeout,
         idle_timeout: http.idle_timeout,
         h2_streams: u32::try_from(http.h2_streams).unwrap_or(u32::MAX),
-        inflight_bytes: publish.inflight_bytes,
         body_timeout: http.body_timeout,
+        body_rate: http.body_rate,
         write_timeout: stream.write_timeout,
         portion: Portion { events: stream.page_events, bytes: stream.page_bytes },
         filters: stream.topics,

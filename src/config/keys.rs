@@ -92,6 +92,10 @@ settings! {
         idle_timeout: Span = "75s", "1s"..="1h";
         /// Silence inside a body before it is given up
         body_timeout: Span = "30s", "1s"..="1h";
+        /// Least bytes a second of a body
+        ///
+        /// On average; a slow start, or a pause, of `body_timeout` is let pass. 64 kbit/s: a slow mobile line.
+        body_rate: Size = "8KiB", "1"..="1GiB";
         /// Longest line of a request's head
         header_line_bytes: Size = "8KiB", "1KiB"..="1MiB";
         /// Longest head of a request
@@ -206,7 +210,7 @@ settings! {
         batch_bytes: Size = "16MiB", "1KiB"..="256MiB";
         /// Bodies that are not yet durable
         ///
-        /// Of all publishers together; beyond, they are told to come back.
+        /// Of all publishers together. One address, and one holder of a token, has at most half of what is free; beyond, it is told to come back.
         inflight_bytes: Size = "64MiB", "1MiB"..="16GiB";
         /// Time an Idempotency-Key is remembered
         idempotency_window: Span = "10m", "1s"..="7d";

@@ -164,9 +164,17 @@ impl Config {
         for (key, problem) in Access::new(self.credentials()).err().unwrap_or_default() {
             resolver.require(false, &[key], problem);
         }
+        resolver.require(
+            publish.batch_bytes <= publish.inflight_bytes / 3,
+            &["publish.batch_bytes", "publish.inflight_bytes"],
+            format_args!(
+                "publish.batch_bytes ({} bytes) is more than a third of publish.inflight_bytes ({} bytes): a publisher may have half of \
+                 what it leaves free, so no such batch would be taken",
+                publish.batch_bytes, publish.inflight_bytes
+            ),
+        );
         for (small, large, keys) in [
             (publish.event_bytes, publish.batch_bytes, ["publish.event_bytes", "publish.batch_bytes"]),
-            (publish.batch_bytes, publish.inflight_bytes, ["publish.batch_bytes", "publish.inflight_bytes"]),
             (stream.ring_bytes, stream.ring_bytes_total, ["stream.ring_bytes", "stream.ring_bytes_total"]),
             (http.header_line_bytes, http.header_bytes, ["http.header_line_bytes", "http.header_bytes"]),
         ] {

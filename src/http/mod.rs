@@ -23,8 +23,11 @@
 //! | [`query`] | a query string as browsers write it |
 //! | [`accept`] | what a client says it understands |
 //! | [`body`] | a whole body in memory, within its bounds |
+//! | [`room`] | what all bodies in memory may take, and who of it |
+//! | [`pace`] | how slowly a body may arrive |
 //! | [`duration`] | "10m" |
 //! | [`envelope`] | an event as JSON |
+//! | [`json_text`] | JSON that is one line to every reader |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events` in all theirs |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
@@ -32,8 +35,6 @@
 //! | [`operators`] | stats, metrics, health |
 
 use std::{rc::Rc, sync::Arc, time::Duration};
-
-use tokio::sync::Semaphore;
 
 use crate::{
     hub::{Hub, run::Portion},
@@ -51,14 +52,17 @@ pub mod envelope;
 pub mod events;
 pub mod forwarded;
 pub mod headers;
+pub mod json_text;
 pub mod listen;
 pub mod operators;
+pub mod pace;
 pub mod peer;
 pub mod policy;
 pub mod problem;
 pub mod publish;
 pub mod query;
 pub mod quota;
+pub mod room;
 pub mod routes;
 pub mod seldom;
 pub mod server;
@@ -78,6 +82,7 @@ use policy::Policies;
 use problem::{Code, Problem};
 use publish::gather::Gather;
 use quota::Quotas;
+use room::Room;
 use seldom::Seldom;
 use stream::streams::Streams;
 use tls::Tls;
@@ -97,8 +102,10 @@ pub struct Door {
     pub operators: Operators,
     /// When the process began to serve.
     pub started: std::time::Instant,
-    /// Bytes of publish bodies being read or waiting for their commit, in units of one byte.
-    pub inflight: Arc<Semaphore>,
+    /// Memory for bodies that are being read or wait for their commit.
+    pub room: Arc<Room>,
+    /// Memory for pages that their clients have not read.
+    pub pages: Arc<Room>,
     /// Whether the process is about to end.
     pub drain: Drain,
     /// How fast the counters rise.
@@ -144,12 +151,12 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Longest silence of a connection between two requests.
     pub idle_timeout: Duration,
-    /// Bytes of all publish bodies in memory at most, of all connections.
-    pub inflight_bytes: usize,
     /// Requests at once on one HTTP/2 connection at most.
     pub h2_streams: u32,
     /// Longest wait for the next bytes of a body.
     pub body_timeout: Duration,
+    /// Bytes a second that a body must have on average.
+    pub body_rate: usize,
     /// How long a client may leave bytes unread before it is cut.
     pub write_timeout: Duration,
     /// What one piece of a stream, or a page, may hold.

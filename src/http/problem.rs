@@ -7,7 +7,7 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{Answer, full};
+use super::{Answer, full, json_text};
 use crate::{
     engine::{AppendError, ReadError},
     event::{
@@ -191,7 +191,7 @@ impl Problem {
     #[must_use]
     pub fn into_answer(self, stats: &Stats) -> Answer {
         stats.refused(self.code.as_str());
-        let text = serde_json::to_string(&self).expect("text and numbers are JSON");
+        let text = json_text::text(&self);
         let mut answer = Answer::new(full(text + "\n"));
         *answer.status_mut() = self.code.status();
         let headers = answer.headers_mut();

@@ -212,7 +212,7 @@ async fn enter(room: Room, core: &Rc<Core>, visitor: Visitor, request: Request<I
         Room::Publish => publish::handle(door, &core.gather, visitor, request).await,
         Room::Events if request.method() == Method::POST => events::post(core, visitor, request).await,
         Room::Events => events::get(core, visitor, request).await,
-        Room::Topics => topics::handle(door, &visitor.right, request).await,
+        Room::Topics => topics::handle(door, &visitor, request).await,
         Room::Stats => operators::stats::handle(door, visitor.right, request.headers()),
         Room::Metrics => operators::metrics::handle(door, &visitor.right),
         Room::Health | Room::Ready | Room::Page | Room::Docs => unreachable!("open to everyone"),

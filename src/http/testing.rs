@@ -5,7 +5,6 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use super::{
     Answer, Door, Limits,
@@ -15,6 +14,7 @@ use super::{
     peer::Operators,
     policy::{Policies, Policy},
     quota::{Allowances, Quotas},
+    room::Room,
     visitor::{Means, Right, Visitor, credential::Places},
 };
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
     hub::{Hub, HubConfig, board::Board, run::Portion},
     lifecycle::Drain,
 };
+
+/// Bytes of all bodies in memory.
+pub(super) const ROOM: usize = 100_000;
 
 /// Small limits, so that tests reach them.
 fn limits() -> Limits {
@@ -39,8 +42,8 @@ fn limits() -> Limits {
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(10),
         h2_streams: 4,
-        inflight_bytes: 100_000,
         body_timeout: Duration::from_secs(10),
+        body_rate: 100,
         write_timeout: Duration::from_secs(10),
         portion: Portion { events: 1000, bytes: 64 << 10 },
         filters: 16,
@@ -62,7 +65,8 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
     let door = Door {
         hub: Hub::new(engine, board, hub),
         started: std::time::Instant::now(),
-        inflight: Arc::new(Semaphore::new(limits.inflight_bytes)),
+        room: Room::new(ROOM),
+        pages: Room::new(10 * ROOM),
         limits,
         policies: Arc::new(Policies::new(policy(Settings::default()))),
         quotas: Quotas::new(&Allowances::default()),

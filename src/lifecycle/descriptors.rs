@@ -17,7 +17,7 @@ const LEAST: u64 = 16;
 
 /// How many connections fit below the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct ConnectionLimits {
     /// Served at most.
     pub connections: usize,
     /// Beyond those, only to be told to come back.
@@ -38,7 +38,7 @@ pub struct TooFew {
 ///
 /// # Errors
 /// When next to none fit.
-pub fn for_hub(connections: usize, cores: usize) -> Result<Room, TooFew> {
+pub fn for_hub(connections: usize, cores: usize) -> Result<ConnectionLimits, TooFew> {
     let needed = kept(cores) + connections as u64 + OVERFLOW;
     below(raise(needed).unwrap_or(needed), connections, cores)
 }
@@ -64,7 +64,7 @@ fn raise(needed: u64) -> Option<u64> {
 }
 
 /// What fits below `limit`.
-fn below(limit: u64, connections: usize, cores: usize) -> Result<Room, TooFew> {
+fn below(limit: u64, connections: usize, cores: usize) -> Result<ConnectionLimits, TooFew> {
     let left = limit.saturating_sub(kept(cores));
     if left < LEAST {
         return Err(TooFew { limit, needed: kept(cores) + LEAST });
@@ -72,7 +72,7 @@ fn below(limit: u64, connections: usize, cores: usize) -> Result<Room, TooFew> {
     let overflow = (left / 8).min(OVERFLOW);
     let connections = (connections as u64).min(left - overflow);
     let size = |count| usize::try_from(count).unwrap_or(usize::MAX);
-    Ok(Room { connections: size(connections), overflow: size(overflow) })
+    Ok(ConnectionLimits { connections: size(connections), overflow: size(overflow) })
 }
 
 fn kept(cores: usize) -> u64 {
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn connections_leave_room_for_the_files_of_the_store() {
         for (limit, cores) in [(256, 1), (256, 2), (1024, 4), (20_000, 64), (1 << 20, 1)] {
-            let Room { connections, overflow } = below(limit, 16_000, cores).expect("there is room");
+            let ConnectionLimits { connections, overflow } = below(limit, 16_000, cores).expect("there is room");
             assert!((connections + overflow) as u64 + kept(cores) <= limit, "{limit}");
             assert!(connections >= 64 && overflow > 0, "{limit}: {connections} {overflow}");
         }

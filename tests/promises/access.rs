@@ -261,7 +261,7 @@ fn a_poured_in_stream_is_asked_for_each_topic() {
 fn who_may_do_nothing_of_the_kind_takes_no_room_with_a_body() {
     // Four bodies that were announced and never come would fill it.
     let sizes =
-        ["--publish-inflight-bytes", "1MiB", "--publish-batch-bytes", "512KiB", "--publish-event-bytes", "512KiB"];
+        ["--publish-inflight-bytes", "1536KiB", "--publish-batch-bytes", "512KiB", "--publish-event-bytes", "512KiB"];
     let hub = guarded(&[&sizes[..], &["--access-anyone-subscribe", "public/*"]].concat());
     let mut held = Vec::new();
     for (what, path, token) in [

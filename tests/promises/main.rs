@@ -5,6 +5,8 @@
 mod support;
 
 mod access;
+mod beginning;
+mod bodies;
 mod clock;
 mod commands;
 mod compression;
@@ -20,6 +22,7 @@ mod keys;
 mod lapsed;
 mod limits;
 mod listening;
+mod memory;
 mod names;
 mod ndjson_out;
 mod old_store;

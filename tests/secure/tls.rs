@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    frames::Frames,
     support::{eventually, hub::Hub, wire},
     trust::{Trust, chunks_until, connect},
 };
@@ -263,4 +264,18 @@ fn a_client_that_closes_its_own_direction_is_answered_and_reads_its_stream_on() 
         assert_ne!(read, 0, "{}", String::from_utf8_lossy(&all));
         all.extend_from_slice(&piece[..read]);
     }
+}
+
+#[test]
+fn a_keepalive_comes_once_in_each_interval_within_tls_and_on_http_2() {
+    let trust = Trust::new();
+    let hub = trust.hub(&["--stream-keepalive", "2s"]);
+    let mut frames = Frames::new(trust.connect(hub.address, "h2"));
+    frames.get(1, "/events?topic=t");
+    frames.until(|bodies| bodies.contains_key(&1));
+    let (_, mut stream) = trust.watch(&hub, "topic=t");
+    frames.until(|bodies| bodies[&1].windows(2).filter(|pair| pair == b":\n").count() >= 3);
+    Trust::publish(hub.address, "t", "x");
+    let seen = chunks_until(&mut stream, "data: x\n\n").lines().filter(|line| *line == ":").count();
+    assert!((2..=4).contains(&seen), "{seen} while another kind of connection had 3");
 }

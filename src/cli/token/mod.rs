@@ -93,7 +93,7 @@ pub struct Args {
 /// How long a token is good for when nothing is said.
 const TTL: Duration = Duration::from_hours(1);
 /// And at most: a token cannot be taken back but by a list, and its key should not grow older, either.
-const MAX_TTL: Duration = Duration::from_hours(8784);
+const MAX_TTL: Duration = Duration::from_hours(366 * 24);
 
 fn ttl(text: &str) -> Result<Duration, String> {
     let ttl = Span::parse(text).map_err(|problems| problems.join("; "))?;

@@ -9,7 +9,7 @@ use crate::{
     engine::Status,
     event::EventId,
     http::{
-        Door,
+        Door, json_text,
         quota::{Limit, Used},
     },
     hub::{stats::Stats, top::Busy},
@@ -221,7 +221,7 @@ impl Snapshot {
             epoch: hub.epoch().to_string(),
             last_id: EventId { epoch: hub.epoch(), seq: hub.head() }.to_string(),
             uptime_s: rounded(door.started.elapsed().as_secs_f64()),
-            ready: health.refusing.is_none() && !draining,
+            ready: health.refusing.is_none() && !draining && !door.room.is_full(),
             draining,
             connections: stats.connections.get(),
             connections_limit: door.limits.connections as u64,
@@ -232,7 +232,7 @@ impl Snapshot {
             topics: health.topics,
             events: Events::new(stats, &rates),
             bytes: Bytes::new(stats, &rates),
-            publish_bytes: door.limits.inflight_bytes.saturating_sub(door.inflight.available_permits()) as u64,
+            publish_bytes: door.room.used() as u64,
             store: Store::new(stats, &health),
             gaps_total: Gaps::new(stats),
             slow_readers_cut_total: stats.slow_readers_cut.get(),
@@ -256,7 +256,7 @@ impl Snapshot {
     /// The figures as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("numbers and texts are JSON")
+        json_text::text(self)
     }
 }
 

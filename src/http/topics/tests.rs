@@ -11,7 +11,7 @@ use crate::{
 };
 
 async fn ask(door: &Door, method: &str, target: &str, body: &str) -> Result<(u16, Value), Problem> {
-    let answer = handle(door, &testing::anyone(door), request(method, target, &[], body)).await?;
+    let answer = handle(door, &testing::visitor(door), request(method, target, &[], body)).await?;
     Ok((answer.status().as_u16(), testing::json(answer).await))
 }
 
