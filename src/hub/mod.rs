@@ -11,20 +11,28 @@
 //! | [`run`] | frames in a row, written once for all who are at the same cursor |
 //! | [`subscription`] | the cursor: ring, gap, and its way through the log |
 //! | `removed` | which events were taken back a moment ago |
+//! | `large` | large events that several readers hold, once |
+//! | `lingering` | feeds kept for clients that come back |
 //! | `pages` | pages of the log for those who come back together |
 //! | [`endings`] | which topics have ended, and when to say so |
 //! | [`shard`] | waking a core's streams once a commit, and sharing what they send |
 //! | [`stats`] | what is counted |
 //! | [`top`] | the busiest topics, in bounded memory |
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::{
     engine::{
-        Answer, Append, AppendError, Appended, Engine, ReadError, ReadRequest, Receipt, Returned, Status, TopicChange,
-        TopicState,
+        Answer, Append, AppendError, Appended, Engine, Place, ReadError, ReadRequest, Receipt, Returned, Status,
+        TopicChange, TopicState,
     },
-    event::{Epoch, NewEvent, Seq, TopicName},
+    event::{Epoch, NewEvent, Selection, Seq, TopicName},
 };
 
 pub mod board;
@@ -32,6 +40,8 @@ mod directory;
 pub mod endings;
 pub mod feed;
 pub mod frame;
+mod large;
+mod lingering;
 mod pages;
 mod removed;
 pub mod run;
@@ -45,6 +55,7 @@ mod tests;
 
 use board::Board;
 use frame::Frame;
+use large::Large;
 use pages::{Kept, Key, Pages, Read};
 use removed::Judged;
 use run::Run;
@@ -77,7 +88,10 @@ pub struct Hub {
     stats: Arc<Stats>,
     config: HubConfig,
     readers: Arc<Semaphore>,
+    /// Places that are looked for at the same time: apart from pages, because one may take seconds.
+    locators: Arc<Semaphore>,
     pages: Pages,
+    large: Large,
 }
 
 /// A topic and who listens to it.
@@ -89,17 +103,37 @@ pub struct TopicView {
     pub subscribers: u32,
 }
 
+/// Somebody waits for an answer; dropped when it is given up.
+struct Asked(Arc<AtomicBool>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Hub {
     /// A hub over `engine`, which must have been opened with `board` as its observer.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, board: Arc<Board>, config: HubConfig) -> Arc<Self> {
         let readers = Arc::new(Semaphore::new(config.readers));
+        let locators = Arc::new(Semaphore::new(config.readers.div_ceil(2)));
         let stats = board.stats().clone();
         board.attach(engine.epoch(), engine.head());
-        for (topic, seq) in engine.untold() {
-            drop(engine.remove(topic, seq)); // done all the same
+        let hub = Arc::new(Self {
+            engine,
+            board,
+            stats,
+            config,
+            readers,
+            locators,
+            pages: Pages::default(),
+            large: Large::default(),
+        });
+        for (topic, seq) in hub.engine.untold() {
+            drop(hub.engine.remove(topic, seq)); // done all the same
         }
-        Arc::new(Self { engine, board, stats, config, readers, pages: Pages::default() })
+        hub
     }
 
     /// Appends events; answers when they are durable and handed to every live stream.
@@ -218,6 +252,7 @@ impl Hub {
     pub fn sweep(&self) {
         self.board.sweep();
         self.pages.sweep();
+        self.large.sweep();
     }
 
     /// The delay after which a client of these topics should reconnect: the longest of its topics' own, else the hub's.
@@ -242,6 +277,32 @@ impl Hub {
             });
             let page = page.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
             page.map(Read::Page)
+        }
+    }
+
+    /// The position at which a reader begins that asks by time or by number, found on a thread that may wait. It is given
+    /// up when nobody waits for the answer any more.
+    ///
+    /// # Errors
+    /// When the store cannot be read now.
+    pub fn locate(
+        self: &Arc<Self>,
+        selection: Selection,
+        place: Place,
+    ) -> impl Future<Output = Result<Seq, ReadError>> + use<> {
+        let hub = Arc::clone(self);
+        async move {
+            let turn = Arc::clone(&hub.locators).acquire_owned().await.expect("never closed");
+            let asked = Asked(Arc::default());
+            let given_up = Arc::clone(&asked.0);
+            let found = tokio::task::spawn_blocking(move || {
+                let found = hub.engine.locate(&selection, place, &|| !given_up.load(Ordering::Relaxed));
+                drop(turn);
+                found
+            });
+            let found = found.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
+            drop(asked);
+            found
         }
     }
 

@@ -54,6 +54,11 @@ impl Store for Meddling {
         self.store.topic_headers(key, after, max)
     }
 
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError> {
+        self.meddle();
+        self.store.topic_newest(key, after, through, max)
+    }
+
     fn scan(
         &self,
         after: Seq,
@@ -95,6 +100,10 @@ impl Store for Meddling {
 
     fn unscrubbed(&self) -> u64 {
         self.store.unscrubbed()
+    }
+
+    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
+        self.store.keep_clock(time)
     }
 
     fn mark(&self, topic: &TopicName) -> Option<Seq> {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    frames::Frames,
     support::{eventually, hub::Hub, wire},
     trust::{Trust, chunks_until, connect},
 };
@@ -229,5 +230,52 @@ fn a_client_that_goes_is_forgotten_without_another_event() {
     let mut polite = polite.into_inner();
     polite.conn.send_close_notify();
     polite.flush().unwrap();
+    drop(polite);
     heard(0);
+}
+
+#[test]
+fn a_client_that_closes_its_own_direction_is_answered_and_reads_its_stream_on() {
+    let trust = Trust::new();
+    let hub = trust.hub(&["--stream-keepalive", "1s"]);
+    for n in 0..5 {
+        let mut stream = trust.connect(hub.address, "http/1.1");
+        let ask = "POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\nx";
+        stream.write_all(ask.as_bytes()).unwrap();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        if n % 2 == 0 {
+            stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+    let (_, reader) = trust.watch(&hub, "topic=t");
+    let mut stream = reader.into_inner();
+    stream.conn.send_close_notify();
+    stream.flush().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    Trust::publish(hub.address, "t", "heard");
+    let mut all = Vec::new();
+    let mut piece = [0; 1024];
+    while !String::from_utf8_lossy(&all).contains("data: heard\n\n") {
+        let read = stream.read(&mut piece).unwrap();
+        assert_ne!(read, 0, "{}", String::from_utf8_lossy(&all));
+        all.extend_from_slice(&piece[..read]);
+    }
+}
+
+#[test]
+fn a_keepalive_comes_once_in_each_interval_within_tls_and_on_http_2() {
+    let trust = Trust::new();
+    let hub = trust.hub(&["--stream-keepalive", "2s"]);
+    let mut frames = Frames::new(trust.connect(hub.address, "h2"));
+    frames.get(1, "/events?topic=t");
+    frames.until(|bodies| bodies.contains_key(&1));
+    let (_, mut stream) = trust.watch(&hub, "topic=t");
+    frames.until(|bodies| bodies[&1].windows(2).filter(|pair| pair == b":\n").count() >= 3);
+    Trust::publish(hub.address, "t", "x");
+    let seen = chunks_until(&mut stream, "data: x\n\n").lines().filter(|line| *line == ":").count();
+    assert!((2..=4).contains(&seen), "{seen} while another kind of connection had 3");
 }

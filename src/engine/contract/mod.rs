@@ -22,9 +22,11 @@ use super::{
 use crate::event::{Event, EventId, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName, retention::Rules};
 
 mod appending;
+mod clocks;
 mod gaps;
 mod life;
 mod model;
+mod places;
 mod reading;
 mod removing;
 mod retaining;
@@ -66,6 +68,7 @@ pub(crate) struct House<B> {
     pub(crate) bed: B,
     pub(crate) config: LogConfig,
     clock: Arc<AtomicU64>,
+    uptime: Arc<AtomicU64>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) engine: Arc<dyn Engine>,
 }
@@ -128,9 +131,12 @@ impl<B: Bed> House<B> {
         let hand = Arc::clone(&clock);
         config.reclaim_every = Duration::from_millis(5);
         config.clock = Arc::new(move || Millis(hand.load(Ordering::SeqCst)));
+        let uptime = Arc::new(AtomicU64::new(0));
+        let hand = Arc::clone(&uptime);
+        config.uptime = Arc::new(move || Duration::from_millis(hand.load(Ordering::SeqCst)));
         let mut bed = B::new();
         let (engine, heard) = open(&mut bed, &config);
-        Self { bed, config, clock, heard, engine }
+        Self { bed, config, clock, uptime, heard, engine }
     }
 
     pub(crate) fn reopen(&mut self) {
@@ -144,7 +150,14 @@ impl<B: Bed> House<B> {
     }
 
     pub(crate) fn pass(&self, time: Duration) {
-        self.clock.fetch_add(u64::try_from(time.as_millis()).expect("short"), Ordering::SeqCst);
+        let ms = u64::try_from(time.as_millis()).expect("short");
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+        self.uptime.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// The machine's clock, to be set.
+    pub(crate) fn machine(&self) -> &AtomicU64 {
+        &self.clock
     }
 
     /// Publishes one event, with as many bytes of data as asked.
@@ -265,7 +278,7 @@ pub(crate) fn closing(name: &str) -> NewEvent {
 }
 
 pub(crate) fn keyed(key: u8, fingerprint: u8, events: Vec<NewEvent>) -> Append {
-    Append { key: Some(IdempotencyKey { key: [key; 16], fingerprint: [fingerprint; 16] }), ..plain(events) }
+    Append { key: Some(IdempotencyKey { key: [key; 16], fingerprint: [fingerprint; 16], owner: 0 }), ..plain(events) }
 }
 
 pub(crate) fn plain(events: Vec<NewEvent>) -> Append {
@@ -317,6 +330,8 @@ promises! {
         a_refused_append_uses_no_key_up,
         a_retried_close_and_a_retried_condition_get_their_receipt,
         too_many_keys_are_refused_until_the_window_has_passed,
+        a_batch_under_a_key_takes_the_room_of_one,
+        an_owner_of_many_keys_leaves_room_for_others_also_after_a_restart,
         time_never_falls,
         receipts_tell_the_audience;
     life:
@@ -335,6 +350,12 @@ promises! {
         a_page_ends_at_its_budget_and_the_next_goes_on,
         a_cursor_at_the_head_reads_nothing,
         since_starts_at_a_moment;
+    places:
+        the_newest_events_are_those_of_a_plain_list,
+        the_newest_of_nothing_begin_at_the_end,
+        the_newest_are_among_what_is_kept,
+        looking_for_the_newest_reads_no_more_than_is_asked_for,
+        a_moment_is_a_position_that_tells_what_was_lost_since;
     gaps:
         a_cursor_before_trimmed_events_is_told,
         earliest_tells_no_gap,
@@ -364,6 +385,11 @@ promises! {
         what_is_counted_is_what_is_left,
         retention_counts_the_notice_and_the_last_id_is_its,
         a_deleted_topic_is_used_again_after_one_of_its_events_was_taken_back;
+    clocks:
+        after_a_clock_that_was_ahead_age_and_since_and_keys_go_by_the_time_that_passes,
+        a_store_that_was_stamped_ahead_heals_over_restarts,
+        since_reaches_back_before_the_clock_leapt,
+        a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key;
     model:
         every_page_is_what_a_plain_list_says;
 }

@@ -8,9 +8,11 @@
 //! | `recovery` | the table as a store's events and settings make it |
 //! | `queue`, `group`, `writer` | from waiting appends to one commit to receipts |
 //! | `desk` | from receipts to those who wait, a thread at a time |
-//! | `idempotency` | keys of recent publishes |
+//! | `idempotency`, `receipts` | keys of recent publishes |
+//! | `clock` | stamps and ages, whatever the machine's clock does |
 //! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
 //! | `removal` | taking one event back |
+//! | `locate` | where a reader begins that asks by time or by number |
 //! | `trim`, `chores`, `retention` | letting go of the oldest |
 //! | `settling` | readers before retention's first round |
 //! | `meter` | how long commits take |
@@ -34,23 +36,26 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Answer, Append, AppendError, Appended, Engine, Observer, Page, ReadError, ReadRequest, Receipt, Returned, Status,
-    TopicChange, TopicState,
+    Answer, Append, AppendError, Appended, Engine, Observer, Page, Place, ReadError, ReadRequest, Receipt, Returned,
+    Status, TopicChange, TopicState,
 };
-use crate::event::{Epoch, NewEvent, Seq, TopicName};
+use crate::event::{Epoch, NewEvent, Selection, Seq, TopicName};
 
 mod chores;
+mod clock;
 mod config;
 mod core;
 mod desk;
 mod group;
 mod idempotency;
 mod key_hash;
+mod locate;
 mod meter;
 mod page;
 mod pick;
 mod queue;
 mod read;
+pub mod receipts;
 mod recovery;
 mod removal;
 mod retention;
@@ -64,9 +69,10 @@ mod tests;
 mod trim;
 mod writer;
 
-pub use config::{Clock, EVENT_OVERHEAD, LogConfig};
+pub use config::{Clock, EVENT_OVERHEAD, LogConfig, Uptime};
 pub use desk::{Clerk, clerk};
 pub use store::Store;
+use store::StoreError;
 
 /// An engine over a [`Store`]: a writer thread, a retention thread, and readers on their own threads.
 pub struct LogEngine<S: Store> {
@@ -84,12 +90,12 @@ impl<S: Store> LogEngine<S> {
         let (table, mut recovered) = recovery::recover(&store, config.rules.clone());
         let mut idempotency = Idempotency::new(config.idempotency_window, config.idempotency_keys);
         for record in recovered.keys.drain(..) {
-            idempotency.remember(record);
+            idempotency.remember(record, None);
         }
         let next = recovered.next.max(table.head.next());
-        let last_time = recovered.last_time;
         let core = Arc::new(Core::new(store, config, observer, recovered, table));
-        let writer = Writer { core: Arc::clone(&core), idempotency, next, last_time };
+        core.clock.read(); // tells at once what is wrong with it
+        let writer = Writer { core: Arc::clone(&core), idempotency, next };
         let retention = Retention::new(Arc::clone(&core));
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(work).expect("the system gives two threads at start")
@@ -146,6 +152,10 @@ impl<S: Store> Engine for LogEngine<S> {
         self.core.page(request).map_err(|error| ReadError { reason: error.to_string().into() })
     }
 
+    fn locate(&self, selection: &Selection, place: Place, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Seq, ReadError> {
+        self.core.locate(selection, place, go_on).map_err(|error| ReadError { reason: error.to_string().into() })
+    }
+
     fn topic(&self, name: &TopicName) -> Option<TopicState> {
         // A store that cannot be read now leaves the state as it was; the next read says so.
         drop(self.core.trim_overdue(name));
@@ -198,7 +208,12 @@ impl<S: Store> Engine for LogEngine<S> {
 
     fn status(&self) -> Status {
         let core = &self.core;
-        let refusing = core.queue.refusing().or_else(|| core.store.room().is_err().then_some(AppendError::Full));
+        let refusing = core.queue.refusing().or_else(|| match core.store.room() {
+            Ok(()) => None,
+            Err(StoreError::Full) => Some(AppendError::Full),
+            Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
+            Err(StoreError::Failed(reason)) => Some(AppendError::Unavailable { reason }),
+        });
         let (topics, events, bytes) = {
             let table = core.table.read();
             (table.len() as u64, table.events, table.bytes)
@@ -216,6 +231,7 @@ impl<S: Store> Engine for LogEngine<S> {
             queued_bytes: core.queue.bytes() as u64,
             losses: core.store.losses(),
             unscrubbed: core.store.unscrubbed(),
+            clock_ahead: core.clock.read().ahead(),
         }
     }
 
@@ -223,9 +239,13 @@ impl<S: Store> Engine for LogEngine<S> {
         self.core.queue.refuse("the engine is closed");
         self.core.chores.end();
         let threads = std::mem::take(&mut *self.threads.lock());
+        let first = !threads.is_empty();
         // An observer may hold the last handle and let go of it on one of these threads, which cannot await itself.
         for thread in threads.into_iter().filter(|thread| thread.thread().id() != thread::current().id()) {
             drop(thread.join()); // a panic was told where it happened
+        }
+        if first {
+            self.core.keep_clock(true);
         }
         self.core.store.close();
     }

@@ -95,7 +95,11 @@ impl<S: Store> Writer<S> {
         let mut key = [0; 16];
         key[..8].copy_from_slice(&KEY_TAG);
         key[8..].copy_from_slice(&seq.0.to_be_bytes());
-        let append = Append { events: vec![notice], expect: None, key: Some(IdempotencyKey { key, fingerprint: key }) };
+        let append = Append {
+            events: vec![notice],
+            expect: None,
+            key: Some(IdempotencyKey { key, fingerprint: key, owner: 0 }),
+        };
         match self.append_one(append.clone()) {
             // No room for a key: a crash might have it told twice, which is better than not at all.
             Err(AppendError::Busy) => self.append_one(Append { key: None, ..append }),
@@ -105,8 +109,8 @@ impl<S: Store> Writer<S> {
 
     /// Commits an append of the engine's own.
     fn append_one(&mut self, append: Append) -> Result<(), AppendError> {
-        let time = self.core.now().max(self.last_time);
-        self.idempotency.forget_old(time);
+        let time = self.core.now();
+        self.idempotency.forget_old(time, self.core.clock.uptime());
         let mut making = Group::new(&self.core, &self.idempotency, self.next, time, append.events.len());
         let outcome = making.decide(append);
         let (commit, topics, next) = making.finish();

@@ -19,7 +19,7 @@ pub mod faults;
 pub use faults::{Faults, Read};
 
 /// Keys remembered for a reopened store: as long as the engine's default window. The engine has its own copy.
-const KEY_WINDOW: std::time::Duration = std::time::Duration::from_secs(600);
+const KEY_WINDOW: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// A store in memory. Clones share their contents, as two openings of one directory do; only one may be used at a time.
 #[derive(Debug, Clone)]
@@ -40,6 +40,7 @@ struct Kept {
     /// Events that were taken back and of which nobody was told.
     untold: Vec<(TopicKey, Seq)>,
     last_time: Millis,
+    clock: Option<Millis>,
     head: Seq,
 }
 
@@ -103,7 +104,7 @@ impl Store for MemoryStore {
             epoch: self.epoch,
             head: kept.head,
             next: kept.head.next(),
-            last_time: kept.last_time,
+            last_time: kept.last_time.max(kept.clock.unwrap_or_default()),
             settings: kept.settings.iter().filter(|(_, s)| is_kept(s)).map(|(n, s)| (n.clone(), s.clone())).collect(),
             newest_mark: kept.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
             keys: kept.keys.iter().cloned().collect(),
@@ -152,6 +153,15 @@ impl Store for MemoryStore {
         self.faults.add_headers(headers.len());
         self.faults.meddle(Read::Headers);
         Ok(headers)
+    }
+
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError> {
+        let kept = self.kept.read();
+        let events = kept.topics.get(&key).into_iter().flat_map(|events| events.iter().rev());
+        let wanted = events.map(|event| event.seq).filter(|&seq| seq <= through).take_while(|&seq| seq > after);
+        let found: Vec<_> = wanted.take(max).collect();
+        self.faults.add_headers(found.len());
+        Ok(found)
     }
 
     fn scan(
@@ -219,6 +229,11 @@ impl Store for MemoryStore {
 
     fn unscrubbed(&self) -> u64 {
         0
+    }
+
+    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
+        self.kept.write().clock = time;
+        Ok(())
     }
 
     fn mark(&self, topic: &TopicName) -> Option<Seq> {

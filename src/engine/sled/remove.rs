@@ -28,6 +28,7 @@ pub(super) enum Found {
 impl Shared {
     pub(super) fn remove(&self, key: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
         self.alive()?;
+        self.presence.check()?;
         'list: for _ in 0..LOOKS {
             // No segment is replaced between the look at the list and the tombstone.
             let mut removals = self.removals.lock();
@@ -40,7 +41,7 @@ impl Shared {
                         return self.unreachable(&segment, failure);
                     }
                 };
-                let found = guarded(|| find(&tables, key, seq)).map_err(Failure::Damaged).and_then(|it| Ok(it?));
+                let found = guarded(|| find(&tables, key, seq)).map_err(Failure::of_panic).and_then(|it| Ok(it?));
                 let block = match found {
                     Ok(Found::Nothing) => continue,
                     Ok(Found::Removed) => return Ok(Taken::Before),
@@ -67,7 +68,7 @@ impl Shared {
                     let (stem, framed) = built.finish();
                     replace(&tables, &stem, framed)
                 });
-                let failure = match replaced.map_err(Failure::Damaged).and_then(|it| Ok(it?)) {
+                let failure = match replaced.map_err(Failure::of_panic).and_then(|it| Ok(it?)) {
                     Ok(()) => return Ok(Taken::Now(bytes)),
                     Err(failure) => failure,
                 };
@@ -88,7 +89,7 @@ impl Shared {
             Failure::Unavailable(reason) => Ok(Taken::Unreachable(reason)),
             Failure::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", &reason)),
             Failure::Damaged(reason) => {
-                self.set_aside(segment, &reason);
+                self.set_aside(segment, &reason)?;
                 Ok(Taken::Nothing)
             }
         }

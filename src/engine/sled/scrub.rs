@@ -43,7 +43,7 @@ impl Shared {
             result = result.and(self.scrub_one(&segment, live));
         }
         let settled = self.removals.lock().settle();
-        result.and(settled.map_err(|error| StoreError::Failed(error.to_string().into())))
+        result.and(settled.map_err(|error| StoreError::NotNow(error.to_string().into())))
     }
 
     fn scrub_one(&self, segment: &Arc<Segment>, live: &dyn Liveness) -> Result<(), StoreError> {
@@ -70,7 +70,7 @@ impl Shared {
             return Ok(());
         };
         self.space.check_small()?;
-        self.rotate(writer).map_err(StoreError::Failed)
+        self.rotate(writer).map_err(StoreError::NotNow)
     }
 
     /// Takes out of the copy in `half` what was taken back behind the copier, before anybody reads it. The copy's files then hold

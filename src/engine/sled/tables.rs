@@ -35,7 +35,7 @@ impl Tables {
             let tree = |name| db.open_tree(name);
             Ok::<_, sled::Error>([tree(keys::BLOCKS)?, tree(keys::COMMITS)?, tree(keys::TOPICS)?, tree(keys::KEYS)?])
         };
-        let [blocks, commits, topics, keys] = guarded(trees).map_err(Failure::Damaged)??;
+        let [blocks, commits, topics, keys] = guarded(trees).map_err(Failure::of_panic)??;
         Ok(Self { db, blocks, commits, topics, keys })
     }
 
@@ -57,6 +57,22 @@ impl Tables {
         let start = before.and_then(|(key, _)| keys::parse_block(&key)).map_or(after.next(), |(_, first, _)| first);
         let range = self.blocks.range(key(start, 0)..=key(through, u16::MAX));
         Ok(range.filter_map(move |entry| self.block_of(entry).transpose()))
+    }
+
+    /// The last block of `topic` that begins at or before `through`: where, and the positions in it. A damaged one has none.
+    pub(super) fn block_back(&self, topic: TopicKey, through: Seq) -> Result<Option<(Seq, Vec<Seq>)>, PartError> {
+        let key = |seq, part| keys::block_part(topic, seq, part);
+        let last = self.blocks.range(key(Seq::ZERO, 0)..=key(through, u16::MAX)).next_back().transpose()?;
+        let Some((key, value)) = last else { return Ok(None) };
+        let Some((_, first, part)) = keys::parse_block(&key) else { return Ok(None) };
+        if part > 0 {
+            // A block of several parts is far above what several events may share, so it is one event's.
+            return Ok(Some((first, vec![first])));
+        }
+        let bytes = torn_is_none(parts::complete(&self.blocks, &key[..key.len() - 2], value).map(Some))?;
+        let block = bytes.and_then(|bytes| Block::parse(topic, first, bytes));
+        let entries = block.iter().flat_map(Block::entries).map_while(|entry| Some(entry?.header.seq));
+        Ok(Some((first, entries.collect())))
     }
 
     /// Every block of the segment, in order of their keys.

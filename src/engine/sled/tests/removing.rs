@@ -314,8 +314,12 @@ fn a_copy_that_an_event_is_taken_back_from_is_read_whole_and_loses_nothing() {
     let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 64 << 10, ..later(dir.path()) });
     bench.publish(&[("a", SECRET), ("a", "kept")]);
     let mut commit = bench.build(vec![NewEvent::new(name("dead"), "x".repeat(40_000).as_str())]);
-    let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16] };
-    commit.keys.push(KeyRecord { key, time: commit.time, receipts: vec![(name("dead"), Seq(3), 0)] });
+    let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 0 };
+    commit.keys.push(KeyRecord {
+        key,
+        time: commit.time,
+        receipts: Receipts::new(Seq(3), [(&name("dead"), 0)].into_iter()),
+    });
     bench.commit(&commit);
     bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
     bench.publish(&[("a", "newest")]);
