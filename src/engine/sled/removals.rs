@@ -179,10 +179,13 @@ impl Removals {
     /// When it cannot be written; it is tried again.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         let seg = self.root.join("seg");
+        fs::metadata(&seg)?; // a disk that is away has no directories, and takes no bytes with it
         let before = self.dirty.len();
+        // What cannot be looked at counts as there.
+        let is_there = |name: &str| seg.join(name).try_exists().unwrap_or(true);
         self.dirty.retain(|(first, generation), _| {
             let name = dir_name(*first, *generation);
-            seg.join(&name).exists() || seg.join(name + HALF).exists()
+            is_there(&name) || is_there(&(name + HALF))
         });
         self.changed |= self.dirty.len() != before;
         if self.changed { self.save() } else { Ok(()) }
@@ -250,6 +253,20 @@ mod tests {
         let read = Removals::open(dir.path()).expect("read");
         assert_eq!(read.untold(), [(TopicKey(2), Seq(11))]);
         assert!(read.is_dirty((Seq(9), 3)) && !read.is_dirty((Seq(1), 0)));
+    }
+
+    #[test]
+    fn a_disk_that_is_away_ends_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let one = segment(dir.path(), 1, 0);
+        let mut list = Removals::open(dir.path()).expect("none");
+        list.begin(&one, TopicKey(1), Seq(4)).expect("written");
+        let (seg, away) = (dir.path().join("seg"), dir.path().join("away"));
+        fs::rename(&seg, &away).expect("away");
+        assert!(list.settle().is_err());
+        fs::rename(&away, &seg).expect("back");
+        list.settle().expect("written");
+        assert!(list.is_dirty(one.name()));
     }
 
     #[test]
