@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// The Content-Type of a `text/event-stream`.
+pub const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
+
 /// How a stream writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
@@ -45,7 +48,8 @@ impl Language {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Sse | Self::SseEnvelope | Self::SseMessage => "text/event-stream",
+            // The parameter says nothing new to who knows the standard; others take `text/*` without it for Latin-1.
+            Self::Sse | Self::SseEnvelope | Self::SseMessage => SSE_TYPE,
             Self::Ndjson => "application/x-ndjson",
         }
     }
