@@ -15,6 +15,7 @@
 //! | [`problem`] | every error's code and status |
 //! | [`visitor`] | who makes a request, and what that opens |
 //! | [`cors`] | which pages of other sites may use the hub |
+//! | [`docs`] | the documents that a problem's `type` leads to |
 //! | [`headers`] | headers that may come once |
 //! | [`query`] | a query string as browsers write it |
 //! | [`accept`] | what a client says it understands |
@@ -42,6 +43,7 @@ pub mod answer;
 pub mod body;
 pub mod converse;
 pub mod cors;
+pub mod docs;
 pub mod duration;
 pub mod envelope;
 pub mod events;
