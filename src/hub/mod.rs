@@ -306,6 +306,28 @@ impl Hub {
         }
     }
 
+    /// For a selection of names none of which takes events any more, but some were deleted and may be used again: the lowest
+    /// mark that those left. A client that comes back at or past it has seen all and is told so for good (204), so one that
+    /// waits must not be given such a cursor.
+    #[must_use]
+    pub fn awaits_reuse(&self, selection: &Selection) -> Option<Seq> {
+        if selection.is_open_ended() {
+            return None;
+        }
+        let mut lowest: Option<Seq> = None;
+        for name in selection.names() {
+            match self.engine.topic(name) {
+                Some(state) if state.closed => {}
+                Some(_) => return None,
+                None => {
+                    let mark = self.engine.deleted_through(name)?;
+                    lowest = Some(lowest.map_or(mark, |lowest| lowest.min(mark)));
+                }
+            }
+        }
+        lowest
+    }
+
     /// The page, if another has read it a moment ago.
     fn kept(&self, key: &Key) -> Option<Kept> {
         self.pages.get(key, &*self.engine, self.board.removals().count())

@@ -33,7 +33,7 @@ fn passes_on_as_it_comes(kind: Kind) {
     let hub = Hub::start();
     let proxy = Proxy::before(hub.address, kind);
     let mut stream = wire::watch(proxy.address, "topic=t&from=earliest", None);
-    assert_eq!(stream.incoming.headers.get("content-type"), Some("text/event-stream"));
+    assert_eq!(stream.incoming.headers.get("content-type"), Some("text/event-stream; charset=utf-8"));
     let publisher = thread::spawn(move || {
         let say = |n: usize| {
             thread::sleep(Duration::from_millis(100));

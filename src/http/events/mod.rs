@@ -91,7 +91,10 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
         }
         Form::Stream(language) => {
             let cursor = match position {
-                Some(position) => Cursor::Given(position.unwrap_or(subscription.cursor().seq)),
+                Some(position) => {
+                    let position = position.unwrap_or(subscription.cursor().seq);
+                    Cursor::Given(below_reuse(core, &wish, position))
+                }
                 None => subscription.resumed().map_or(Cursor::Useless, Cursor::Brought),
             };
             let manner = Manner { retry, keepalive: wish.keepalive, cursor };
@@ -101,6 +104,12 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
             Ok(answer)
         }
     }
+}
+
+/// A position to give to a client that has none: below the mark of a name that it waits for to be used again.
+fn below_reuse(core: &Core, wish: &Wish, position: Seq) -> Seq {
+    let mark = core.door.hub.awaits_reuse(&wish.selection);
+    mark.map_or(position, |mark| position.min(Seq(mark.0.saturating_sub(1))))
 }
 
 /// How long finding where a stream begins may take. Its client is sent nothing before, and proxies give up after 60 s.
@@ -155,7 +164,7 @@ fn turn_away(core: &Rc<Core>, wish: &Wish, problem: Problem) -> Result<Answer, P
             let retry = core.door.hub.retry_for(wish.selection.names()).max(problem.wait());
             let epoch = core.door.hub.epoch();
             let cursor = match &wish.begin {
-                Begin::At(Start::Now) => Some(EventId { epoch, seq: core.door.hub.head() }),
+                Begin::At(Start::Now) => Some(EventId { epoch, seq: below_reuse(core, wish, core.door.hub.head()) }),
                 Begin::At(Start::Earliest) => Some(EventId { epoch, seq: Seq::ZERO }),
                 // The others ask for the same again, and miss nothing by it.
                 _ => None,

@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// The Content-Type of a `text/event-stream`.
+pub const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
+
 /// Bytes of a run that are always kept as one piece: a page of 64 KiB with what is around its events.
 const WHOLE: usize = 160 << 10;
 
@@ -48,7 +51,8 @@ impl Language {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Sse | Self::SseEnvelope | Self::SseMessage => "text/event-stream",
+            // The parameter says nothing new to who knows the standard; others take `text/*` without it for Latin-1.
+            Self::Sse | Self::SseEnvelope | Self::SseMessage => SSE_TYPE,
             Self::Ndjson => "application/x-ndjson",
         }
     }

@@ -298,6 +298,30 @@ fn few_small_commits_make_the_file_longer() {
     assert!(seen.len() < 50, "{seen:?}");
 }
 
+#[test]
+fn the_newest_positions_are_found_backwards_over_segments_and_large_events() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 200_000, ..config(dir.path()) });
+    for n in 0..60 {
+        let data = "x".repeat([10, 5000, 60_000, 200, 120_000][n % 5]);
+        bench.publish(&[("a", &data), ("b", "y"), ("a", "z")]);
+    }
+    assert!(bench.segments() > 3, "several segments");
+    let (bench, _) = bench.reopen(config(dir.path()));
+    for topic in ["a", "b"] {
+        let key = bench.keys[topic];
+        let all: Vec<Seq> =
+            bench.events.iter().rev().filter(|(of, _)| *of == key).map(|(_, event)| event.seq).collect();
+        for (after, through, max) in
+            [(0, 1000, 1000), (0, 1000, 7), (0, 77, 1000), (50, 120, 1000), (100, 100, 9), (0, 0, 9)]
+        {
+            let want = all.iter().copied().filter(|seq| (after + 1..=through).contains(&seq.0)).take(max);
+            let found = bench.store.topic_newest(key, Seq(after), Seq(through), max).expect("readable");
+            assert_eq!(found, want.collect::<Vec<_>>(), "{topic}: {max} in {after}..={through}");
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_store_of_many_segments_needs_no_more_descriptors_than_it_says() {
