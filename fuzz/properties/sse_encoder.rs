@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use gapless::event::{
     Data, Epoch, Event, EventId, EventName, Millis, NewEvent, Seq, TopicName,
-    sse::{encode, encode_notice},
+    sse::{KEEPALIVE, encode, encode_notice, encode_own, retry_line},
     sse_parser::{Block, Parser},
 };
 
@@ -25,14 +25,24 @@ pub(crate) fn holds_for(input: &[u8]) {
     let mut bytes = Vec::new();
     encode(&mut bytes, epoch, &event);
     encode(&mut bytes, epoch, &event);
+    bytes.extend_from_slice(KEEPALIVE);
     encode_notice(&mut bytes, "hub.gap", &text);
+    encode_own(&mut bytes, "hub.cursor", Some(EventId { epoch, seq: event.seq }), &text);
+    let whole = bytes.len();
+    bytes.extend_from_slice(&retry_line(u32::from(flags)));
+    bytes.extend_from_slice(KEEPALIVE);
 
     let data = Some(text.replace("\r\n", "\n").replace('\r', "\n"));
     let id = Some(EventId { epoch, seq: event.seq }.to_string());
     let named = if name.is_default() { String::new() } else { name.as_str().to_owned() };
-    let want = Block { event: named, data: data.clone(), id, retry: retry.map(u64::from) };
-    let notice = Block { event: "hub.gap".into(), data, ..Block::default() };
-    assert_eq!(blocks(&bytes), [want.clone(), want, notice], "{:?}", String::from_utf8_lossy(&bytes));
+    let want = Block { event: named, data: data.clone(), id: id.clone(), retry: retry.map(u64::from) };
+    let notice = Block { event: "hub.gap".into(), data: data.clone(), ..Block::default() };
+    let cursor = Block { event: "hub.cursor".into(), data, id, retry: None };
+    assert_eq!(blocks(&bytes[..whole]), [want.clone(), want, notice, cursor], "{:?}", String::from_utf8_lossy(&bytes));
+    // What stands without a blank line ends no event, and its delay counts all the same.
+    let mut parser = Parser::new(usize::MAX);
+    parser.push(&bytes, drop);
+    assert_eq!(parser.retry(), Some(u64::from(flags)));
 }
 
 fn blocks(bytes: &[u8]) -> Vec<Block> {

@@ -28,25 +28,28 @@ pub fn encode_with(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Eve
 
 /// Appends an event of the hub's own (`hub.gap`, `hub.end`), without an id.
 pub fn encode_notice(out: &mut Vec<u8>, name: &str, data: &str) {
+    encode_own(out, name, None, data);
+}
+
+/// Appends an event of the hub's own that moves the client's cursor to `id`.
+pub fn encode_own(out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &str) {
     field(out, "event", name.as_bytes());
+    if let Some(id) = id {
+        writeln!(out, "id: {id}").expect("writing to memory");
+    }
     data_lines(out, data.as_bytes());
     out.push(b'\n');
 }
 
-/// A block that sets the reconnect delay and dispatches nothing.
+/// The line that sets the reconnect delay. No blank line follows it: several clients hand over an empty event for a
+/// blank line that ends no data, and the standard reads the line by itself.
 #[must_use]
-pub fn retry_block(milliseconds: u32) -> Vec<u8> {
-    format!("retry: {milliseconds}\n\n").into_bytes()
+pub fn retry_line(milliseconds: u32) -> Vec<u8> {
+    format!("retry: {milliseconds}\n").into_bytes()
 }
 
-/// A block that moves the client's cursor and dispatches nothing.
-#[must_use]
-pub fn id_block(id: EventId) -> Vec<u8> {
-    format!("id: {id}\n\n").into_bytes()
-}
-
-/// A comment, which clients ignore and idle timeouts do not.
-pub const KEEPALIVE: &[u8] = b":\n\n";
+/// A comment, which clients ignore and idle timeouts do not. Without a blank line, as [`retry_line`].
+pub const KEEPALIVE: &[u8] = b":\n";
 
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
@@ -92,6 +95,15 @@ mod tests {
         assert_eq!(encoded("", "hi", None), "id: abcd-7\ndata: hi\n\n");
         assert_eq!(encoded("", "", None), "id: abcd-7\ndata: \n\n");
         assert_eq!(encoded("tick", "hi", Some(5)), "id: abcd-7\nevent: tick\nretry: 5\ndata: hi\n\n");
+    }
+
+    #[test]
+    fn an_event_of_the_hubs_own_may_move_the_cursor() {
+        let id = EventId { epoch: Epoch::new("abcd").expect("valid"), seq: Seq(7) };
+        let mut out = Vec::new();
+        encode_own(&mut out, "hub.x", Some(id), "{}");
+        encode_notice(&mut out, "hub.y", "{}");
+        assert_eq!(out, b"event: hub.x\nid: abcd-7\ndata: {}\n\nevent: hub.y\ndata: {}\n\n");
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub struct Parser {
     failed: Option<ParseError>,
     after_cr: bool,
     at_start: bool,
+    retry: Option<u64>,
 }
 
 impl Parser {
@@ -54,6 +55,7 @@ impl Parser {
             failed: None,
             after_cr: false,
             at_start: true,
+            retry: None,
         }
     }
 
@@ -103,6 +105,13 @@ impl Parser {
     #[must_use]
     pub fn is_mid_block(&self) -> bool {
         self.touched || !self.line.is_empty()
+    }
+
+    /// The newest reconnect delay in milliseconds. A `retry` line counts as soon as it is read, also when no blank line
+    /// follows it.
+    #[must_use]
+    pub fn retry(&self) -> Option<u64> {
+        self.retry
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -158,6 +167,7 @@ impl Parser {
             "id" if !value.contains('\0') => self.block.id = Some(value.into()),
             "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
                 self.block.retry = value.parse().ok();
+                self.retry = self.block.retry.or(self.retry);
             }
             _ => return,
         }
@@ -217,6 +227,15 @@ mod tests {
         assert!(!parser.is_mid_block());
         parser.push(b"data: b\n", |_| {});
         assert!(parser.is_mid_block());
+    }
+
+    #[test]
+    fn a_reconnect_delay_counts_without_a_blank_line() {
+        let mut parser = Parser::new(64);
+        parser.push(b"retry: 10\n:\nretry: x\n", |_| {});
+        assert_eq!(parser.retry(), Some(10));
+        parser.push(b"data: a\n\nretry: 20\n", |block| assert_eq!(block, Ok(Block { retry: Some(10), ..data("a") })));
+        assert_eq!(parser.retry(), Some(20));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub enum Body {
     Made(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible>>>),
     /// Events.
     Stream(Box<StreamBody>),
-    /// Events that hyper never sees: only the head is its own.
+    /// Events that hyper never sees: only the head and the greeting pass it.
     Promised(Rc<Handover>),
 }
 
@@ -47,10 +47,10 @@ impl http_body::Body for Body {
             Self::Full(body) => Pin::new(body).poll_frame(cx),
             Self::Made(body) => body.as_mut().poll_frame(cx),
             Self::Stream(body) => Pin::new(body).poll_frame(cx),
-            Self::Promised(handover) => {
-                handover.asked();
-                Poll::Pending
-            }
+            Self::Promised(handover) => match handover.asked() {
+                Some(greeting) => Poll::Ready(Some(Ok(Frame::data(greeting)))),
+                None => Poll::Pending,
+            },
         }
     }
 

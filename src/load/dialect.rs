@@ -95,6 +95,8 @@ pub(super) enum Said<'a> {
     Stray,
     /// That events are gone, or none will come.
     Told,
+    /// That what comes is the server's own and no event: a cursor, or a keepalive.
+    Own,
     /// Nothing that matters here.
     Nothing,
 }
@@ -174,10 +176,13 @@ impl Dialect {
                 None => Said::Stray,
             };
         }
-        match field(line, b"id:") {
-            Some(id) => Said::Id(id),
-            None if self == Self::Gapless && line.starts_with(b"event: hub.") => Said::Told,
-            None => Said::Nothing,
+        if let Some(id) = field(line, b"id:") {
+            return Said::Id(id);
+        }
+        match line.strip_prefix(b"event: hub.") {
+            Some(b"cursor" | b"keepalive") if self == Self::Gapless => Said::Own,
+            Some(_) if self == Self::Gapless => Said::Told,
+            _ => Said::Nothing,
         }
     }
 }
@@ -221,6 +226,7 @@ mod tests {
         }
         assert_eq!(Gapless.said(b"id: abcd-7"), Said::Id(b"abcd-7"));
         assert_eq!(Gapless.said(b"event: hub.gap"), Said::Told);
+        assert_eq!(Gapless.said(b"event: hub.cursor"), Said::Own);
         assert_eq!(Nchan.said(b"event: hub.gap"), Said::Nothing);
         assert_eq!(DurableStreams.said(b"data:000000000000000agapless"), Said::Event(10));
         assert_eq!(DurableStreams.said(b"data:{\"streamNextOffset\":\"0\"}"), Said::Nothing);

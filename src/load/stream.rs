@@ -53,6 +53,8 @@ pub(super) struct Stream {
     coming: Id,
     /// The position in `heard`, where ids rise.
     position: u64,
+    /// The data that comes is the server's own.
+    own: bool,
 }
 
 /// The text of an id, in place.
@@ -90,6 +92,7 @@ impl Stream {
             heard: Id::NONE,
             coming: Id::NONE,
             position: 0,
+            own: false,
         }
     }
 
@@ -158,7 +161,7 @@ impl Stream {
     }
 
     fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut Tally, now: u64) -> Result<(), LoadError> {
-        let Self { responses, lines, phase, hears, standing, heard, coming, position: newest, .. } = self;
+        let Self { responses, lines, phase, hears, standing, heard, coming, position: newest, own, .. } = self;
         responses.feed(bytes, |part| match part {
             Part::Head { status: 200 } => {
                 *phase = Phase::Open;
@@ -169,6 +172,14 @@ impl Stream {
             Part::End => Err(LoadError::hung_up(WHO)),
             Part::Data(data) => lines.feed(data, |line| {
                 match dialect.said(line) {
+                    Said::Event(_) | Said::Stray if std::mem::take(own) => {
+                        if coming.length > 0 {
+                            *heard = std::mem::replace(coming, Id::NONE);
+                            // No event: the next one may be at no position before this.
+                            *newest = position(heard.bytes()).unwrap_or(*newest);
+                        }
+                    }
+                    Said::Own => *own = true,
                     Said::Event(number) => {
                         if coming.length > 0 {
                             *heard = std::mem::replace(coming, Id::NONE);
@@ -201,6 +212,7 @@ impl Stream {
         }
         self.phase = Phase::Away;
         (self.responses, self.lines, self.coming) = (Responses::default(), Lines::default(), Id::NONE);
+        self.own = false;
     }
 
     /// Stops reading.

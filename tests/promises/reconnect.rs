@@ -111,6 +111,59 @@ fn a_client_that_comes_back_after_every_kill_sees_each_acknowledged_event_once()
     assert!(missed.is_empty(), "acknowledged and never seen: {missed:?}");
 }
 
+/// Connects, has the hub killed before anything was published, and comes back with what the first bytes gave it.
+fn killed_before_its_first_event(start: &str, before: &[&str]) {
+    let mut hub = Hub::start();
+    for data in before {
+        hub.publish("other", data);
+    }
+    let mut stream = hub.watch(&format!("topic=t{start}"));
+    let first = stream.next_of_all().unwrap();
+    let id = first.id.clone().expect("the first bytes give a cursor");
+    assert_eq!((&*first.event, first.data), ("hub.cursor", format!("{{\"id\":\"{id}\"}}")), "{start}");
+    hub.kill();
+    let hub = hub.again();
+    let published = hub.publish("t", "while it was away");
+    let mut resumed = hub.resume(&format!("topic=t{start}"), &id);
+    let message = resumed.next_of_all().unwrap();
+    assert_eq!((&*message.event, &*message.data, message.id), ("message", "while it was away", Some(published)));
+}
+
+#[test]
+fn a_stream_without_an_event_loses_none_when_the_hub_is_killed() {
+    for start in ["", "&from=now", "&from=earliest"] {
+        killed_before_its_first_event(start, &["x", "y"]);
+        killed_before_its_first_event(start, &[]);
+    }
+}
+
+#[test]
+fn a_client_with_a_cursor_is_given_none() {
+    let hub = Hub::start();
+    let id = hub.publish("t", "1");
+    hub.publish("t", "2");
+    assert_eq!(hub.resume("topic=t", &id).next_of_all().unwrap().data, "2");
+}
+
+#[test]
+fn a_gap_that_nothing_follows_is_told_once() {
+    let hub = Hub::start();
+    let first = hub.publish("a/t", "1");
+    hub.publish("a/t", "2");
+    hub.delete("a/t");
+    for (cursor, reason) in [(&*first, "trimmed"), ("zzzz-1", "unknown"), ("junk", "unknown")] {
+        let other = hub.publish("other", "x");
+        let mut stream = hub.resume("topic=a/*", cursor);
+        let (gap, moved) = (stream.next_of_all().unwrap(), stream.next_of_all().unwrap());
+        assert!(gap.event == "hub.gap" && gap.data.contains(reason), "{gap:?}");
+        assert_eq!((&*moved.event, moved.id.as_ref()), ("hub.cursor", Some(&other)), "where it is now");
+        let mut again = hub.resume("topic=a/*", &other);
+        let next = hub.publish("a/t", "next");
+        assert_eq!(again.next_of_all().unwrap().id, Some(next), "not told again");
+        hub.delete("a/t");
+    }
+}
+
 #[test]
 fn a_stream_that_is_cut_resumes_where_it_was() {
     let hub = Hub::start();

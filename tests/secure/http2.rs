@@ -110,7 +110,7 @@ fn a_stream_that_stalls_is_cut_alone() {
         assert_eq!(text.matches(&format!("data: {n} x")).count(), 1);
     }
     // What it was given before is whole events, and the rest can be had from there.
-    assert!(frames.text(1).starts_with("retry: 3000\n\n"), "{}", frames.text(1).len());
+    assert!(frames.text(1).starts_with("retry: 3000\nevent: hub.cursor\n"), "{}", frames.text(1).len());
 }
 
 #[test]

@@ -138,6 +138,10 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
                 (Ok(()), Err(error)) => self.printer.note(&format!("warning: skipped: {error}")),
                 (Err(_), _) => {}
             });
+            // A hub that ends the stream says by its last line when to come back.
+            if let Some(milliseconds) = parser.retry() {
+                self.retry = Duration::from_millis(milliseconds);
+            }
             outcome.and_then(|()| self.printer.flush())?;
             if self.printer.is_full() {
                 return Ok(Connection::Done);
@@ -148,9 +152,6 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
     fn take(&mut self, block: Block) -> Result<(), CliError> {
         if let Some(id) = block.id {
             self.cursor = (!id.is_empty()).then_some(id);
-        }
-        if let Some(milliseconds) = block.retry {
-            self.retry = Duration::from_millis(milliseconds);
         }
         block.data.map_or(Ok(()), |data| self.printer.event(&block.event, &data))
     }

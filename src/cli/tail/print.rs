@@ -61,6 +61,7 @@ impl<O: Write, N: Write> Printer<O, N> {
     pub(super) fn event(&mut self, name: &str, data: &str) -> Result<(), CliError> {
         match name {
             _ if self.is_full() => return Ok(()),
+            "hub.cursor" | "hub.keepalive" => return Ok(()),
             "hub.gap" => {
                 self.note(&serde_json::from_str::<Gap>(data).map_or_else(|_| data.into(), |gap| gap.in_words()));
                 return Ok(());

@@ -13,12 +13,19 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
 use super::{
     Answer, Core, accept, body,
     problem::Problem,
-    stream::{body::StreamBody, language::Language, telling::Telling},
+    stream::{
+        body::StreamBody,
+        language::{Keepalive, Language},
+        telling::{Cursor, Manner, Telling},
+    },
     visitor::Visitor,
 };
 use crate::{
-    event::EventId,
-    hub::{run::Portion, subscription::Start},
+    event::Seq,
+    hub::{
+        run::Portion,
+        subscription::{Start, Subscription},
+    },
 };
 
 pub mod page;
@@ -65,10 +72,7 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
         Form::Stream(_) => core.door.limits.portion,
     };
     let retry = core.door.hub.retry_for(wish.selection.names());
-    let shown = match &wish.start {
-        Start::Cursor(text) => EventId::parse(text),
-        _ => None,
-    };
+    let start = wish.start.clone();
     let subscription = core.door.hub.subscribe(&wish.selection, wish.start, portion, core.index);
     match wish.form {
         Form::Page { limit, wait } => page::answer(core, subscription, visitor.right, limit, wait).await,
@@ -78,9 +82,20 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
             Ok(answer)
         }
         Form::Stream(language) => {
-            let telling = Telling::new(Rc::clone(core), subscription, (visitor.right, seats), language, retry, shown);
+            let cursor = cursor(&start, &subscription);
+            let manner = Manner { retry, keepalive: Keepalive::Comment, cursor };
+            let telling = Telling::new(Rc::clone(core), subscription, (visitor.right, seats), language, manner);
             Ok(stream(language, super::Body::Stream(Box::new(StreamBody::new(telling)))))
         }
+    }
+}
+
+/// Where the client of a stream that starts like this is without it.
+fn cursor(start: &Start, subscription: &Subscription) -> Cursor {
+    match start {
+        Start::Cursor(_) => subscription.resumed().map_or(Cursor::Useless, Cursor::Brought),
+        Start::Now => Cursor::Given(subscription.cursor().seq),
+        Start::Earliest | Start::Since(_) => Cursor::Given(Seq::ZERO),
     }
 }
 
@@ -112,7 +127,7 @@ fn turn_away(core: &Rc<Core>, wish: &Wish, problem: Problem) -> Result<Answer, P
 
 /// A stream that says when to come back, and ends.
 fn ended(language: Language, retry: u32) -> Answer {
-    stream(language, super::full(language.retry(retry).map(|piece| piece.bare()).unwrap_or_default()))
+    stream(language, super::full(language.farewell(retry, None).map(|piece| piece.bare()).unwrap_or_default()))
 }
 
 fn stream(language: Language, body: super::Body) -> Answer {

@@ -71,7 +71,7 @@ impl Body for Watch {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
         let bytes = if !std::mem::replace(&mut this.greeted, true) {
-            sse::retry_block(RETRY_MS)
+            sse::retry_line(RETRY_MS)
         } else if this.draining.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
         } else {

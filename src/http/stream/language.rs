@@ -30,6 +30,16 @@ pub enum Language {
     Ndjson,
 }
 
+/// What a silent stream sends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keepalive {
+    /// Bytes that mean nothing.
+    #[default]
+    Comment,
+    /// `hub.keepalive`, for clients that want to see it.
+    Event,
+}
+
 impl Language {
     /// The Content-Type it is announced with.
     #[must_use]
@@ -88,50 +98,59 @@ impl Language {
         self.notice("end", &EndNotice { topic: ending.topic.as_str(), reason, last_id })
     }
 
-    /// Bytes that mean nothing, against idle timeouts, and a cursor if there is one to give.
+    /// The first bytes of a stream: how long to wait before coming back, and a cursor for a client that has none.
     #[must_use]
-    pub fn keepalive(self, cursor: Option<EventId>) -> Piece {
+    pub fn greeting(self, retry: u32, cursor: Option<EventId>) -> Piece {
         Piece::write(0, |out| {
-            out.extend_from_slice(if self == Self::Ndjson { b"\n" } else { sse::KEEPALIVE });
-            self.write_cursor(out, cursor);
+            match self {
+                // NDJSON has no `retry`; some proxies pass the head on only with the first byte of the body.
+                Self::Ndjson if cursor.is_none() => out.push(b'\n'),
+                Self::Ndjson => {}
+                _ => out.extend_from_slice(&sse::retry_line(retry)),
+            }
+            if let Some(id) = cursor {
+                self.write_cursor(out, id);
+            }
         })
     }
 
-    /// Sets the client's reconnect delay; NDJSON has no word for it.
+    /// Against idle timeouts.
     #[must_use]
-    pub fn retry(self, milliseconds: u32) -> Option<Piece> {
-        self.farewell(milliseconds, None)
-    }
-
-    /// Sets the client's reconnect delay, and its cursor if there is one to give; NDJSON has no word for either.
-    #[must_use]
-    pub fn farewell(self, retry: u32, cursor: Option<EventId>) -> Option<Piece> {
-        (self != Self::Ndjson).then(|| {
-            Piece::write(0, |out| {
-                out.extend_from_slice(&sse::retry_block(retry));
-                self.write_cursor(out, cursor);
-            })
-        })
-    }
-
-    /// Moves the client's cursor without an event; NDJSON has no word for it.
-    #[must_use]
-    pub fn cursor(self, id: EventId) -> Option<Piece> {
-        (self != Self::Ndjson).then(|| Piece::write(0, |out| self.write_cursor(out, Some(id))))
-    }
-
-    fn write_cursor(self, out: &mut Vec<u8>, cursor: Option<EventId>) {
-        if let Some(id) = cursor.filter(|_| self != Self::Ndjson) {
-            out.extend_from_slice(&sse::id_block(id));
+    pub fn keepalive(self, keepalive: Keepalive) -> Piece {
+        match (self, keepalive) {
+            (_, Keepalive::Event) => self.notice("keepalive", &Nothing {}),
+            (Self::Ndjson, _) => Piece::write(0, |out| out.push(b'\n')),
+            _ => Piece::write(0, |out| out.extend_from_slice(sse::KEEPALIVE)),
         }
     }
 
+    /// The last bytes of a stream that the hub ends: when to come back, and a cursor if there is one to give. NDJSON
+    /// has no word for the former.
+    #[must_use]
+    pub fn farewell(self, retry: u32, cursor: Option<EventId>) -> Option<Piece> {
+        (self != Self::Ndjson || cursor.is_some()).then(|| self.greeting(retry, cursor))
+    }
+
+    /// `hub.cursor`: moves the client's cursor.
+    #[must_use]
+    pub fn cursor(self, id: EventId) -> Piece {
+        Piece::write(0, |out| self.write_cursor(out, id))
+    }
+
+    fn write_cursor(self, out: &mut Vec<u8>, id: EventId) {
+        self.write_own(out, "cursor", Some(id), &CursorNotice { id: id.to_string() });
+    }
+
     fn notice(self, name: &str, data: &impl Serialize) -> Piece {
+        Piece::write(0, |out| self.write_own(out, name, None, data))
+    }
+
+    fn write_own(self, out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &impl Serialize) {
         let data = serde_json::to_string(data).expect("strings are always JSON");
-        Piece::write(data.len(), |out| match self {
+        match self {
             Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
-            _ => sse::encode_notice(out, &format!("hub.{name}"), &data),
-        })
+            _ => sse::encode_own(out, &format!("hub.{name}"), id, &data),
+        }
     }
 }
 
@@ -144,6 +163,14 @@ pub struct GapNotice {
     resumes_at: Option<String>,
     reason: &'static str,
 }
+
+#[derive(Serialize)]
+struct CursorNotice {
+    id: String,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
 
 #[derive(Serialize)]
 struct EndNotice<'a> {

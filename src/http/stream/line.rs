@@ -101,7 +101,7 @@ impl<T> Stream<T> {
         let now = enrolled.now();
         let mut members = enrolled.group.members.borrow_mut();
         let member = &mut members[enrolled.key];
-        let silent = member.polled(cx);
+        let mut silent = member.polled(cx);
         member.stance = Stance::Busy;
         let line = member.line.as_mut().expect("enrolled with one");
         if line.flow == Flow::Cut || line.socket.hung_up(cx) {
@@ -111,10 +111,11 @@ impl<T> Stream<T> {
         if let Some(rest) = line.rest.take() {
             *unsent = *rest;
         }
-        let mut silent = silent;
         for _ in 0..PIECES {
             if !unsent.is_empty() || line.socket.is_behind() {
                 ready!(line.poll_write(cx, unsent, now))?;
+                // Noted here as well as by the fan-out: whoever speaks says when, or is nudged at every tick.
+                (member.spoke, member.silent) = (now, false);
                 silent = false;
             }
             if *over {

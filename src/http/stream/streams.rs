@@ -45,9 +45,9 @@ pub struct Member {
     waker: Option<Waker>,
     pub(super) stance: Stance,
     /// Whether it has been silent for long enough to say so.
-    silent: bool,
+    pub(super) silent: bool,
     /// When it last sent something.
-    spoke: u32,
+    pub(super) spoke: u32,
     /// When its client's credential ends, in seconds since 1970.
     expires: u64,
     /// Its socket, for one that needs no hyper.

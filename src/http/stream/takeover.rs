@@ -1,15 +1,17 @@
 //! Taking a stream over from hyper.
 //!
 //! hyper reads the request and writes the head. Then it would only cost: a task to wake, a body to poll, a chunk to frame
-//! and 10 KiB of buffers for each stream. So the stream is kept back from hyper, whose body never yields. When the
-//! connection flushes after it has asked that body for the first time, the head is on the wire and hyper's buffer is
-//! empty: what is left of the connection is a socket, which [`line`](mod@super::line) goes on with.
+//! and 10 KiB of buffers for each stream. So the stream is kept back from hyper, whose body yields the greeting and then
+//! nothing more: it goes with the head, in one write, because a client that has the one without the other would come back
+//! without a cursor. When the connection flushes after it has asked that body for the first time, both are on the wire and
+//! hyper's buffer is empty: what is left of the connection is a socket, which [`line`](mod@super::line) goes on with.
 
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
 };
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, Version, header};
 
 use super::telling::Telling;
@@ -19,6 +21,7 @@ use crate::http::answer::{Answer, Body};
 #[derive(Default)]
 pub struct Handover {
     telling: RefCell<Option<Telling>>,
+    greeting: Cell<Option<Bytes>>,
     stage: Cell<Stage>,
 }
 
@@ -43,17 +46,21 @@ impl Handover {
         }
         let (mut head, body) = answer.into_parts();
         let Body::Stream(body) = body else { unreachable!("just seen") };
-        *self.telling.borrow_mut() = Some(body.into_telling());
+        let mut telling = body.into_telling();
+        self.greeting.set(Some(telling.greet().bare()));
+        *self.telling.borrow_mut() = Some(telling);
         // Nobody reads another request from it.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         Answer::from_parts(head, Body::Promised(Rc::clone(self)))
     }
 
-    /// hyper asks for the body.
-    pub fn asked(&self) {
+    /// hyper asks for the body: its first bytes, once.
+    #[must_use]
+    pub fn asked(&self) -> Option<Bytes> {
         if self.stage.get() == Stage::Hyper {
             self.stage.set(Stage::Asked);
         }
+        self.greeting.take()
     }
 
     /// hyper has nothing left in its buffer.

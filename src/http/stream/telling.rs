@@ -1,5 +1,9 @@
-//! What a stream says, in order: a greeting, events while there are any, comments while there are none, and the last
+//! What a stream says, in order: a greeting, events while there are any, keepalives while there are none, and the last
 //! word. The same for every kind of connection.
+//!
+//! A client that came without a usable cursor must never be without one once its head has arrived, or it would come back
+//! at "now" and miss what came between, untold. So the greeting gives it one, where its stream starts. A gap has no id, so
+//! that whoever drops right there is told again; when nothing follows it, a cursor does, so that it is told once.
 
 use std::{
     rc::Rc,
@@ -7,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use super::{language::Language, piece::Piece};
+use super::{
+    language::{Keepalive, Language},
+    piece::Piece,
+};
 use crate::{
     event::{EventId, Seq},
     http::{
@@ -25,37 +32,63 @@ pub struct Telling {
     _seats: Seats,
     /// How it writes.
     pub language: Language,
-    /// The reconnect delay for this stream's client.
-    retry: Duration,
+    manner: Manner,
     greeted: bool,
     over: bool,
-    shown: Shown,
+    /// The newest position of this store that the client has as its cursor.
+    shown: Option<Seq>,
+    /// Whether a client that came back with that cursor would be told something again that is not an event.
+    unsettled: bool,
 }
 
-/// The last id the client was given, or came with.
+/// What a client's request decides about its stream beside the events.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// The reconnect delay for its client.
+    pub retry: Duration,
+    /// What it sends when it is silent.
+    pub keepalive: Keepalive,
+    /// The cursor that the client came with, or is given with the first bytes.
+    pub cursor: Cursor,
+}
+
+/// Where a client is without the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    Nothing,
-    /// One of another store.
-    Foreign,
-    Here(Seq),
+pub enum Cursor {
+    /// It came with one of this store.
+    Brought(Seq),
+    /// It came with one that is of no use here: a gap says so, and only what follows gives it one.
+    Useless,
+    /// It came with none: it is given this one, where the stream starts.
+    Given(Seq),
 }
 
 impl Telling {
-    /// The stream of `subscription`, for a client that came with the cursor `shown`.
+    /// The stream of `subscription`.
     #[must_use]
     pub fn new(
         core: Rc<Core>,
         subscription: Subscription,
         (right, seats): (Right, Seats),
         language: Language,
-        retry: Duration,
-        shown: Option<EventId>,
+        manner: Manner,
     ) -> Self {
-        let epoch = subscription.cursor().epoch;
-        let shown =
-            shown.map_or(Shown::Nothing, |id| if id.epoch == epoch { Shown::Here(id.seq) } else { Shown::Foreign });
-        Self { core, subscription, right, _seats: seats, language, retry, greeted: false, over: false, shown }
+        let shown = match manner.cursor {
+            Cursor::Brought(seq) | Cursor::Given(seq) => Some(seq),
+            Cursor::Useless => None,
+        };
+        Self {
+            core,
+            subscription,
+            right,
+            _seats: seats,
+            language,
+            manner,
+            greeted: false,
+            over: false,
+            shown,
+            unsettled: !matches!(manner.cursor, Cursor::Brought(_)),
+        }
     }
 
     /// Where it is told.
@@ -78,10 +111,8 @@ impl Telling {
 
     /// The next piece; `None` when the stream is over. `silent`: it has said nothing for so long that it should.
     pub fn poll(&mut self, cx: &mut Context<'_>, silent: bool) -> Poll<Option<Piece>> {
-        if !std::mem::replace(&mut self.greeted, true) {
-            // NDJSON has no `retry`; its keepalive makes proxies pass the head on at once all the same.
-            let retry = self.language.retry(milliseconds(self.retry));
-            return Poll::Ready(Some(retry.unwrap_or_else(|| self.language.keepalive(None))));
+        if !self.greeted {
+            return Poll::Ready(Some(self.greet()));
         }
         loop {
             if self.over {
@@ -91,20 +122,23 @@ impl Telling {
                 return Poll::Ready(self.send_away());
             }
             let piece = match self.subscription.poll_next(cx) {
-                Poll::Pending if silent => {
-                    let cursor = self.cursor_to_show();
-                    self.language.keepalive(cursor)
-                }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => match self.cursor_to_show() {
+                    Some(cursor) => self.language.cursor(cursor),
+                    None if silent => self.language.keepalive(self.manner.keepalive),
+                    None => return Poll::Pending,
+                },
                 Poll::Ready(Delivery::Events(run)) => {
-                    self.shown = Shown::Here(run.last());
+                    self.show(run.last());
                     let piece = self.language.events(&run);
                     let stats = self.core.door.hub.stats();
                     stats.events_out.add(run.frames().len() as u64);
                     stats.bytes_out.add(piece.bare().len() as u64);
                     piece
                 }
-                Poll::Ready(Delivery::Gap(gap)) => self.language.gap(&gap),
+                Poll::Ready(Delivery::Gap(gap)) => {
+                    self.unsettled = true;
+                    self.language.gap(&gap)
+                }
                 Poll::Ready(Delivery::End(ending)) => {
                     let epoch = self.subscription.cursor().epoch;
                     let last = (ending.last > Seq::ZERO).then_some(EventId { epoch, seq: ending.last });
@@ -113,16 +147,26 @@ impl Telling {
                 Poll::Ready(Delivery::Finished(id)) => {
                     self.over = true;
                     // Without the newest id the client would come back to be told the same again, for ever.
-                    let behind = !matches!(self.shown, Shown::Here(seq) if seq >= id.seq);
-                    match self.language.cursor(id).filter(|_| behind) {
-                        Some(piece) => piece,
-                        None => continue,
+                    if self.shown >= Some(id.seq) {
+                        continue;
                     }
+                    self.language.cursor(id)
                 }
                 Poll::Ready(Delivery::Broken) => return Poll::Ready(self.send_away()),
             };
             return Poll::Ready(Some(piece));
         }
+    }
+
+    /// The first piece.
+    pub fn greet(&mut self) -> Piece {
+        self.greeted = true;
+        let epoch = self.subscription.cursor().epoch;
+        let cursor = match self.manner.cursor {
+            Cursor::Given(seq) => Some(EventId { epoch, seq }),
+            Cursor::Brought(_) | Cursor::Useless => None,
+        };
+        self.language.greeting(milliseconds(self.manner.retry), cursor)
     }
 
     /// The cursor of a stream that needs only be sent the ring's next runs, as long as they close no topic: whoever does
@@ -136,7 +180,7 @@ impl Telling {
     pub fn sent(&mut self, position: Seq) {
         if position > self.subscription.cursor().seq {
             self.subscription.sent(position);
-            self.shown = Shown::Here(position);
+            self.show(position);
         }
     }
 
@@ -153,20 +197,25 @@ impl Telling {
     /// The last bytes of a stream that the hub ends for a reason that will pass.
     fn send_away(&mut self) -> Option<Piece> {
         self.over = true;
-        let retry = self.core.door.spread_retry(self.retry);
+        let retry = self.core.door.spread_retry(self.manner.retry);
         let cursor = self.cursor_to_show();
         self.language.farewell(retry, cursor)
     }
 
-    /// A cursor for a client that has none yet: it would come back without one, and miss what came between. Not with the
-    /// first bytes, so that a stream begins like its replay.
+    /// The client has an id that stands after all it was told.
+    fn show(&mut self, position: Seq) {
+        (self.shown, self.unsettled) = (Some(position), false);
+    }
+
+    /// A cursor for a client that would be told the same again if it came back with the one it has: nothing that it was told
+    /// since had an id.
     fn cursor_to_show(&mut self) -> Option<EventId> {
-        if self.shown != Shown::Nothing || !self.subscription.caught_up() {
+        if !self.unsettled || !self.subscription.caught_up() {
             return None;
         }
-        let cursor = self.subscription.cursor();
-        self.shown = Shown::Here(cursor.seq);
-        Some(cursor)
+        let (cursor, before) = (self.subscription.cursor(), self.shown);
+        self.show(cursor.seq);
+        (before < Some(cursor.seq)).then_some(cursor)
     }
 }
 

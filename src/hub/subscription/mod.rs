@@ -270,6 +270,13 @@ impl Subscription {
         EventId { epoch: self.hub.epoch(), seq: self.position }
     }
 
+    /// The position that its client came back with; `None` when it came with no cursor, or with one of no use here. Only
+    /// before anything was delivered.
+    #[must_use]
+    pub fn resumed(&self) -> Option<Seq> {
+        (self.stray.is_none() && self.after.is_some()).then_some(self.position)
+    }
+
     /// The feed whose news wake this subscription.
     #[must_use]
     pub fn feed(&self) -> &Arc<Feed> {

@@ -316,18 +316,32 @@ impl EventStream {
         self.retry
     }
 
-    /// The next dispatched event; `None` when the response has ended.
+    /// The next event that concerns a topic; `None` when the response has ended. What only moves the cursor or keeps the
+    /// connection alive is passed over, as by a page that does not listen for it.
     pub(crate) fn next(&mut self) -> Option<Message> {
         self.try_next().expect("within patience")
     }
 
     /// Like [`EventStream::next`]; an error when the connection breaks or nothing comes within patience.
     pub(crate) fn try_next(&mut self) -> io::Result<Option<Message>> {
+        loop {
+            match self.try_next_of_all()? {
+                Some(message) if matches!(&*message.event, "hub.cursor" | "hub.keepalive") => {}
+                next => return Ok(next),
+            }
+        }
+    }
+
+    /// The next event, whatever it is.
+    pub(crate) fn next_of_all(&mut self) -> Option<Message> {
+        self.try_next_of_all().expect("within patience")
+    }
+
+    fn try_next_of_all(&mut self) -> io::Result<Option<Message>> {
         // Keepalives keep the socket from giving up.
         let given_up = Instant::now() + 3 * PATIENCE;
         while Instant::now() < given_up {
             while let Some(block) = self.ready.pop_front() {
-                self.retry = block.retry.or(self.retry);
                 if let Some(id) = block.id {
                     self.last_id = Some(id);
                 }
@@ -342,6 +356,7 @@ impl EventStream {
                 return Ok(None);
             }
             self.parser.push(&bytes[..read], |block| self.ready.push_back(block.expect("well-formed")));
+            self.retry = self.parser.retry().or(self.retry);
         }
         Err(io::ErrorKind::TimedOut.into())
     }
