@@ -39,8 +39,17 @@ impl Proxy {
         Self::patient(hub, kind, "60s")
     }
 
+    /// Before `hub`, hanging up on connections to it that idle for a second instead of the recommended 20 s.
+    pub(crate) fn hasty(hub: SocketAddr, kind: Kind) -> Self {
+        Self::start(hub, kind, "60s", "1s")
+    }
+
     /// Before `hub`, cutting streams that are silent for `idle` instead of the recommended 60 s.
     pub(crate) fn patient(hub: SocketAddr, kind: Kind, idle: &str) -> Self {
+        Self::start(hub, kind, idle, "20s")
+    }
+
+    fn start(hub: SocketAddr, kind: Kind, idle: &str, keep: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let address = free_address();
         let (at, directory) = (address.to_string(), files.path().display());
@@ -50,7 +59,12 @@ impl Proxy {
                 let site = if kind == Kind::Nginx {
                     recommended(
                         "deploy/nginx.conf",
-                        &[hub, ("listen 80;", format!("listen {at};")), ("60s", idle.into())],
+                        &[
+                            hub,
+                            ("listen 80;", format!("listen {at};")),
+                            ("60s", idle.into()),
+                            ("keepalive_timeout 20s", format!("keepalive_timeout {keep}")),
+                        ],
                     )
                 } else {
                     format!("server {{ listen {at}; location / {{ proxy_pass http://{}; }} }}", hub.1)
@@ -67,7 +81,8 @@ impl Proxy {
             }
             Kind::Caddy => {
                 let haste = "admin off\n\tgrace_period 1s".into();
-                let changes = [hub, (":80 {", format!("http://{at} {{")), ("grace_period 10s", haste)];
+                let kept = ("keepalive 20s", format!("keepalive {keep}"));
+                let changes = [hub, (":80 {", format!("http://{at} {{")), ("grace_period 10s", haste), kept];
                 let site = recommended("deploy/Caddyfile", &changes);
                 fs::write(files.path().join("Caddyfile"), site).unwrap();
                 let mut command = Command::new(tool("caddy"));
