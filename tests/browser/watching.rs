@@ -144,20 +144,26 @@ fn without_an_answer_it_does_not_say_what_it_cannot_know_and_publishing_again_do
     );
     page.publish("stands in the list");
     page.shows(&["stands in the list".into()]);
-    eventually("it does not know", || page.text("#receipt").starts_with("Published to story or not"));
+    eventually("it does not know", || {
+        page.text("#receipt").starts_with("Whether it was published to story is not known")
+    });
     page.0.run("await page.click('#publish button')");
     eventually("the first receipt comes", || page.text("#receipt").starts_with("On disk in story as "));
     // What stands between them answers in its own words.
     page.0.run("await page.route('**/publish*', route => route.fulfill({ status: 502, body: '<h1>Bad Gateway</h1>' }), { times: 1 })");
     page.publish("second");
-    eventually("it does not know", || page.text("#receipt").starts_with("Published to story or not"));
+    eventually("it does not know", || {
+        page.text("#receipt").starts_with("Whether it was published to story is not known")
+    });
     page.0.run("await page.click('#publish button')");
     page.shows(&["stands in the list".into(), "second".into()]);
 
     hub.kill();
     page.says("Reconnecting");
     page.publish("third");
-    eventually("it does not know", || page.text("#receipt").starts_with("Published to story or not"));
+    eventually("it does not know", || {
+        page.text("#receipt").starts_with("Whether it was published to story is not known")
+    });
     let hub = hub.again();
     eventually("it says that the hub is back", || page.text("#receipt").starts_with("The hub is back"));
     page.0.run("await page.click('#publish button')");
