@@ -1,6 +1,9 @@
 # The only door: people and CI come in here.
 .PHONY: help run test lint bench soak report fuzz install
 
+# Where tests/install.sh puts what it gets from pip, as cargo-nextest.
+export PATH := $(CURDIR)/target/venv/bin:$(PATH)
+
 # A crate of its own, so that nothing it needs is needed by the hub.
 REPORT := --manifest-path benches/report/Cargo.toml --target-dir target/report --quiet
 
@@ -8,14 +11,15 @@ help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: ## start the hub on http://127.0.0.1:8080
-	cargo run --release --quiet -- serve
+	@echo 'Building the hub. The first time this takes about three minutes on two cores; later it starts at once.'
+	cargo run --profile quick --locked -- serve
 
 install: ## what the tests need, by name from apt, npm and pip
 	tests/install.sh
 
 test: install ## every test there is
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run; else cargo test --lib --bins --tests; fi
-	cargo test --doc --quiet
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked --lib --bins --tests; fi
+	cargo test --locked --doc --quiet
 	cargo test $(REPORT)
 
 lint: ## formatting, clippy, links between documents

@@ -36,6 +36,9 @@ fn main() -> ExitCode {
 /// The hub: configuration, log, room for connections, signals, and then the app until it has drained.
 fn serve(config: &Config, effective: &Effective, flags: &Flags) -> ExitCode {
     telemetry::init(&config.log);
+    for variable in &effective.ignored {
+        tracing::warn!(variable, "no setting has this name; it is ignored");
+    }
     if let Some(fits) = descriptors::make_room(config.http.connections) {
         let wanted = config.http.connections;
         tracing::warn!(

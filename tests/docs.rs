@@ -221,3 +221,25 @@ fn every_test_that_the_documents_name_is_there() {
         assert!(count > 10, "{document}: the table is not where it was");
     }
 }
+
+/// The toolchain that the README asks for is the one in Cargo.toml, and new enough for every dependency, the tests' too.
+#[test]
+fn the_toolchain_asked_for_builds_everything() {
+    let asked = env!("CARGO_PKG_RUST_VERSION");
+    assert!(read("README.md").contains(&format!("You need Rust {asked} or later")), "README.md asks for another one");
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let version =
+        |text: &str| text.split('.').map(|part| part.parse().unwrap()).chain([0; 2]).take(3).collect::<Vec<u32>>();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 100);
+    for package in packages {
+        let needs = package["rust_version"].as_str().unwrap_or("1.0");
+        assert!(version(needs) <= version(asked), "{} needs Rust {needs}", package["name"]);
+    }
+}

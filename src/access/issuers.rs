@@ -48,7 +48,7 @@ enum Keys {
 /// A token whose signature is good, and what it claims.
 pub(super) struct Verified<'i> {
     pub by: &'i Trusted,
-    /// The key, for this issuer and audience.
+    /// The key and algorithm, for this issuer and audience.
     pub seal: [u8; 32],
     pub claims: Claims,
 }
@@ -128,7 +128,7 @@ impl Issuers {
             let wanted = Wanted { issuer: &by.issuer, audience: &by.audience, leeway, now };
             let claims = claims::read(&token.claims, &wanted)?;
             if claims.are_ours() {
-                return Ok(Verified { by, seal: by.seal(key), claims });
+                return Ok(Verified { by, seal: by.seal(key, algorithm), claims });
             }
             // One key may be two issuers', each for an audience of its own.
             others = others.or_else(|| claims.wrong.into_iter().next());
@@ -145,9 +145,13 @@ impl Issuers {
         })
     }
 
-    /// Whether the key with this seal is still an issuer's, for the same audience. `None` when that cannot be known yet.
+    /// Whether the key with this seal is still an issuer's, for the same audience and algorithm. `None` when that cannot be
+    /// known yet.
     pub(super) fn still_has(&self, seal: &[u8; 32]) -> Option<bool> {
-        let has = |trusted: &Trusted| trusted.keys().iter().any(|key| trusted.seal(key) == *seal);
+        let has = |trusted: &Trusted| {
+            let sealed = |key: &Key| key.algorithms.iter().any(|algorithm| trusted.seal(key, *algorithm) == *seal);
+            trusted.keys().iter().any(sealed)
+        };
         if self.0.iter().any(has) {
             return Some(true);
         }
@@ -266,10 +270,12 @@ impl Trusted {
         !known && keyring.ask()
     }
 
-    /// What a pass remembers of a key: gone with the key, its issuer, or its audience.
-    pub(super) fn seal(&self, key: &Key) -> [u8; 32] {
+    /// What a pass remembers of a key: gone with the key, its issuer, its audience, or the algorithm that was used.
+    pub(super) fn seal(&self, key: &Key, algorithm: Algorithm) -> [u8; 32] {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&key.thumb);
+        context.update(&algorithms::name(algorithm).len().to_be_bytes());
+        context.update(algorithms::name(algorithm).as_bytes());
         context.update(&(self.issuer.len() as u64).to_be_bytes());
         context.update(self.issuer.as_bytes());
         context.update(self.audience.as_bytes());

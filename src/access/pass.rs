@@ -35,7 +35,7 @@ pub enum Credential {
     },
     /// A JWT.
     Jwt {
-        /// A fingerprint of the key that signed it, its issuer and its audience: gone with any of them.
+        /// A fingerprint of the key that signed it, the algorithm, the issuer and the audience: gone with any of them.
         key: [u8; 32],
         /// SHA-256 of all before its last dot, as the revoked list may name it.
         sha256: [u8; 32],

@@ -8,7 +8,7 @@ use super::{
     kinds::{Kind, Switch, Text, problem},
     list::List,
     names::Token,
-    tables::{self, text_of},
+    tables::{self, Part, Problem, Table, text_of},
 };
 use crate::{
     access::{
@@ -43,9 +43,13 @@ impl Kind for TokenList {
     const IS_TOML: bool = true;
 
     fn parse(text: &str) -> Result<Vec<StaticToken>, Vec<String>> {
-        let tokens: Vec<StaticToken> = tables::parse(text, "token", TOKENS, |table, mistakes| {
-            tables::known(table, &["name", "sha256", "publish", "subscribe", "admin"], mistakes);
-            let mut entry = Entry { table, mistakes };
+        Self::parse_parts(text).map_err(tables::texts)
+    }
+
+    fn parse_parts(text: &str) -> Result<Vec<StaticToken>, Vec<Problem>> {
+        let tokens: Vec<StaticToken> = tables::parse(text, "token", TOKENS, |table| {
+            table.known(&["name", "sha256", "publish", "subscribe", "admin"]);
+            let mut entry = Entry(table);
             let name = entry.needed::<Token>("name", "say whose it is, as in name = \"backup\"");
             let sha256 = entry.needed::<Sha256>("sha256", "`gapless token --static` makes a token and its hash");
             let grant = entry.grant();
@@ -53,7 +57,9 @@ impl Kind for TokenList {
         })?;
         for (index, token) in tokens.iter().enumerate() {
             if let Some(twin) = tokens[..index].iter().find(|twin| twin.name == token.name) {
-                return problem(format_args!("has two tokens called {:?}; give each a name of its own", twin.name));
+                let text = format!("has two tokens called {:?}; give each a name of its own", twin.name);
+                let part = Some(Part { table: index, key: Some("name".into()) });
+                return Err(vec![Problem { text, part }]);
             }
         }
         Ok(tokens)
@@ -66,10 +72,13 @@ impl Kind for IssuerList {
     const IS_TOML: bool = true;
 
     fn parse(text: &str) -> Result<Vec<Issuer>, Vec<String>> {
-        tables::parse(text, "issuer", ISSUERS, |table, mistakes| {
-            let keys = ["issuer", "audience", "algorithms", "key", "key_file", "jwks"];
-            tables::known(table, &keys, mistakes);
-            let mut entry = Entry { table, mistakes };
+        Self::parse_parts(text).map_err(tables::texts)
+    }
+
+    fn parse_parts(text: &str) -> Result<Vec<Issuer>, Vec<Problem>> {
+        tables::parse(text, "issuer", ISSUERS, |table| {
+            table.known(&["issuer", "audience", "algorithms", "key", "key_file", "jwks"]);
+            let mut entry = Entry(table);
             let issuer = entry.needed::<Word>("issuer", "say what the claim iss must be");
             let audience =
                 entry.needed::<Text>("audience", "say what the claim aud must be, as in audience = \"gapless\"");
@@ -111,25 +120,22 @@ impl Kind for Sha256 {
     }
 }
 
-/// One table of a list, and what is wrong with it.
-struct Entry<'a> {
-    table: &'a toml::Table,
-    mistakes: &'a mut Vec<String>,
-}
+/// One table of a list: a token or an issuer.
+struct Entry<'e, 'a>(&'e mut Table<'a>);
 
-impl Entry<'_> {
+impl Entry<'_, '_> {
     fn read<K: Kind>(&mut self, name: &str) -> Option<K::Value> {
-        let text = text_of(self.table.get(name)?);
+        let text = text_of(self.0.get(name)?);
         // Not the text: it may be a secret.
         let value = K::parse(&text).map_err(|problems| {
-            self.mistakes.extend(problems.iter().map(|problem| format!("{name} {problem}")));
+            problems.iter().for_each(|problem| self.0.wrong(Some(name), format!("{name} {problem}")));
         });
         value.ok()
     }
 
     fn needed<K: Kind>(&mut self, name: &str, why: &str) -> Option<K::Value> {
-        if !self.table.contains_key(name) {
-            self.mistakes.push(format!("{name} is missing; {why}"));
+        if self.0.get(name).is_none() {
+            self.0.wrong(None, format!("{name} is missing; {why}"));
         }
         self.read::<K>(name)
     }
@@ -143,14 +149,12 @@ impl Entry<'_> {
     }
 
     fn keys(&mut self) -> Option<KeySource> {
-        let given: Vec<&str> =
-            ["key", "key_file", "jwks"].into_iter().filter(|key| self.table.contains_key(*key)).collect();
-        if given.len() != 1 {
-            self.mistakes.push("give one of key, key_file and jwks".into());
+        let given = ["key", "key_file", "jwks"].into_iter().filter_map(|key| Some((key, text_of(self.0.get(key)?))));
+        let Ok([(key, text)]) = <[_; 1]>::try_from(given.collect::<Vec<_>>()) else {
+            self.0.wrong(None, "give one of key, key_file and jwks");
             return None;
-        }
-        let text = text_of(&self.table[given[0]]);
-        Some(match given[0] {
+        };
+        Some(match key {
             "key" => KeySource::Inline(text),
             "key_file" => KeySource::File(PathBuf::from(text)),
             _ => KeySource::Jwks(text),

@@ -12,13 +12,17 @@ use super::{
 /// Every key with its value in force. `Display` is a file that gives the same configuration again, but for secrets: an issuer's
 /// inline key is left out, and the line says so.
 #[derive(Debug)]
-pub struct Effective(pub(super) Vec<Setting>);
+pub struct Effective {
+    pub(super) settings: Vec<Setting>,
+    /// Variables of the environment that look like the hub's and are no settings.
+    pub ignored: Vec<String>,
+}
 
 impl Effective {
     /// The keys that need a restart and have another value here than in `before`.
     #[must_use]
     pub fn needs_restart(&self, before: &Self) -> Vec<String> {
-        let pairs = self.0.iter().zip(&before.0);
+        let pairs = self.settings.iter().zip(&before.settings);
         pairs.filter(|(new, old)| !new.key.reloads() && new.text != old.text).map(|(new, _)| new.key.path()).collect()
     }
 }
@@ -26,7 +30,10 @@ impl Effective {
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut section = ROOT;
-        for Setting { key, text, origin } in &self.0 {
+        for name in &self.ignored {
+            writeln!(f, "# {name} is no setting; it is ignored")?;
+        }
+        for Setting { key, text, origin } in &self.settings {
             if key.section != section {
                 section = key.section;
                 writeln!(f, "\n[{section}]")?;

@@ -8,15 +8,39 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{KEYS, mistakes::Mistakes, table::ROOT, tables::text_of};
+use super::{
+    KEYS,
+    mistakes::Mistakes,
+    table::{Key, ROOT},
+    tables::{Part, text_of},
+};
 
 /// What a file says about a key.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The value's text.
     pub text: String,
-    /// `FILE:LINE`.
-    pub place: String,
+    /// Where it stands.
+    pub places: Places,
+}
+
+/// Where a value stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Places {
+    /// `FILE:LINE` of its key.
+    key: String,
+    /// In a list of tables, the same of each table and of its keys.
+    tables: Vec<(String, BTreeMap<String, String>)>,
+}
+
+impl Places {
+    /// `FILE:LINE` of a part, or of the whole.
+    pub(super) fn place_of(&self, part: Option<&Part>) -> &str {
+        let Some((part, (table, keys))) = part.and_then(|part| Some((part, self.tables.get(part.table)?))) else {
+            return &self.key;
+        };
+        part.key.as_ref().and_then(|key| keys.get(key)).unwrap_or(table)
+    }
 }
 
 /// Reads `path`; what is wrong with it as a file, its syntax and its keys goes to `mistakes`.
@@ -42,22 +66,26 @@ fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> BTreeMap<String, En
         return BTreeMap::new();
     }
     let mut entries = BTreeMap::new();
-    let mut leaf = |path: String, at: usize, value: &Spanned<DeValue<'_>>| {
+    let mut leaf = |path: String, at: usize, spanned: &Spanned<DeValue<'_>>| {
         if !is_key(&path) {
             return mistakes.push(place(at), unknown(&path));
         }
-        match toml::Value::deserialize(value.clone().into_deserializer()) {
+        match toml::Value::deserialize(spanned.clone().into_deserializer()) {
             Ok(value) => {
-                entries.insert(path, Entry { text: text_of(&value), place: place(at) });
+                let places = Places { key: place(at), tables: tables(&spanned, &place) };
+                entries.insert(path, Entry { text: text_of(&value), places });
             }
             Err(error) => mistakes.push(place(at), format_args!("{path}: {}", error.message())),
         }
     };
+    let mut mistakes_of_sections = Vec::new();
     for (key, value) in table.get_ref() {
         let name = key.get_ref();
         match value.get_ref() {
-            // An unknown section without keys would pass unseen.
-            DeValue::Table(section) if is_section(name) || (!section.is_empty() && !is_key(name)) => {
+            DeValue::Table(_) if !is_section(name) && !is_key(name) => {
+                mistakes_of_sections.push((key.span().start, unknown_section(name)));
+            }
+            DeValue::Table(section) if is_section(name) => {
                 for (key, value) in section {
                     leaf(format!("{name}.{}", key.get_ref()), key.span().start, value);
                 }
@@ -65,7 +93,25 @@ fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> BTreeMap<String, En
             _ => leaf(name.to_string(), key.span().start, value),
         }
     }
+    for (at, problem) in mistakes_of_sections {
+        mistakes.push(place(at), problem);
+    }
     entries
+}
+
+/// Where each table of a list stands, and each of its keys. A table in brackets begins at its first key.
+fn tables(value: &Spanned<DeValue<'_>>, place: &dyn Fn(usize) -> String) -> Vec<(String, BTreeMap<String, String>)> {
+    let DeValue::Array(items) = value.get_ref() else { return Vec::new() };
+    let table = |item: &Spanned<DeValue<'_>>| {
+        let keys = match item.get_ref() {
+            DeValue::Table(table) => {
+                table.keys().map(|key| (key.get_ref().to_string(), place(key.span().start))).collect()
+            }
+            _ => BTreeMap::new(),
+        };
+        (place(item.span().start), keys)
+    };
+    items.iter().map(table).collect()
 }
 
 fn is_section(name: &str) -> bool {
@@ -81,12 +127,28 @@ fn unknown(path: &str) -> String {
     if is_section(path) {
         return format!("{path} is a section, not a key; write [{path}] and its keys below");
     }
-    // Below this likeness (0 to 1) a guess confuses more than it helps; cargo and clap draw the line near it too.
-    let near = KEYS.iter().map(|key| (strsim::jaro_winkler(path, &key.path()), key)).filter(|(like, _)| *like > 0.85);
-    match near.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
-        Some((_, key)) => format!("there is no key {path}; did you mean {}?", key.path()),
+    match nearest(path, KEYS.iter().map(Key::path)) {
+        Some(key) => format!("there is no key {path}; did you mean {key}?"),
         None => format!("there is no key {path}; `gapless check` prints them all"),
     }
+}
+
+/// Says that there is no such section. Its keys are not told one by one: with the right name they may be right.
+fn unknown_section(name: &str) -> String {
+    if name == ROOT {
+        return format!("there is no section [{name}]; its keys stand at the top of the file");
+    }
+    match nearest(name, KEYS.iter().map(|key| key.section.to_owned())) {
+        Some(section) => format!("there is no section [{name}]; did you mean [{section}]?"),
+        None => format!("there is no section [{name}]; `gapless check` prints them all"),
+    }
+}
+
+/// Which of `names` may have been meant by `name`.
+pub(super) fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
+    // Below this likeness (0 to 1) a guess confuses more than it helps; cargo and clap draw the line near it too.
+    let near = names.map(|known| (strsim::jaro_winkler(name, &known), known)).filter(|(like, _)| *like > 0.85);
+    near.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
 }
 
 #[cfg(test)]
@@ -105,33 +167,56 @@ mod tests {
             parsed("shards = 4\n\n[stream]\nkeepalive = \"20s\"\n[[retention.rules]]\ntopics = \"a\"\n");
         assert_eq!(mistakes, [""; 0]);
         assert_eq!(entries["shards"].text, "4");
-        assert_eq!((&*entries["stream.keepalive"].text, &*entries["stream.keepalive"].place), ("20s", "f.toml:4"));
+        let keepalive = &entries["stream.keepalive"];
+        assert_eq!((&*keepalive.text, keepalive.places.place_of(None)), ("20s", "f.toml:4"));
         assert_eq!(entries["retention.rules"].text, r#"[{ topics = "a" }]"#);
     }
 
     #[test]
     fn an_unknown_key_is_told_with_its_line_and_a_guess() {
-        let (_, mistakes) =
-            parsed("lisen = \"x\"\nlog = \"debug\"\n[stream]\nkeep_alive = 1\nzzz = 2\n[hub]\nlisten = 1\n");
-        assert_eq!(mistakes.len(), 5, "{mistakes:#?}");
+        let (_, mistakes) = parsed("lisen = \"x\"\nlog = \"debug\"\n[stream]\nkeep_alive = 1\nzzz = 2\n");
+        assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
         for want in [
             "f.toml:1: there is no key lisen; did you mean listen?",
             "f.toml:2: log is a section, not a key; write [log] and its keys below",
             "f.toml:4: there is no key stream.keep_alive; did you mean stream.keepalive?",
             "f.toml:5: there is no key stream.zzz",
-            "f.toml:7: there is no key hub.listen",
         ] {
             assert!(mistakes.iter().any(|mistake| mistake.starts_with(want)), "{want}: {mistakes:#?}");
         }
     }
 
     #[test]
-    fn an_unknown_section_is_told_even_when_it_is_empty() {
-        let (_, mistakes) = parsed("[strem]\n[hub]\n[stream]\n");
-        assert_eq!(mistakes.len(), 2, "{mistakes:#?}");
-        for want in ["f.toml:1: there is no key strem; did you mean", "f.toml:2: there is no key hub"] {
-            assert!(mistakes.iter().any(|mistake| mistake.starts_with(want)), "{want}: {mistakes:#?}");
+    fn an_unknown_section_is_told_once_with_a_guess_whatever_it_holds() {
+        let (_, mistakes) =
+            parsed("[strem]\n[hub]\nlisten = 1\n[stream]\n[accesss]\nissuers = []\nanyone = 1\n[zzz.a]\nb = 1\n");
+        let want = [
+            "f.toml:1: there is no section [strem]; did you mean [stream]?",
+            "f.toml:2: there is no section [hub]; its keys stand at the top of the file",
+            "f.toml:5: there is no section [accesss]; did you mean [access]?",
+            "f.toml:8: there is no section [zzz]; `gapless check` prints them all",
+        ];
+        for want in want {
+            assert!(mistakes.iter().any(|mistake| mistake == want), "{want}: {mistakes:#?}");
         }
+        assert_eq!(mistakes.len(), want.len(), "{mistakes:#?}");
+    }
+
+    #[test]
+    fn each_table_of_a_list_and_each_of_its_keys_has_a_line() {
+        let (entries, _) = parsed(
+            "[[retention.rules]]\ntopics = \"a\"\nmax_age = \"1d\"\n\n[[retention.rules]]\nmax_age = \"2d\"\n[access]\ntokens = [\n  { name = \"x\" },\n  7,\n]\n",
+        );
+        let line = |path: &str, table, key: Option<&str>| {
+            let part = Part { table, key: key.map(Into::into) };
+            entries[path].places.place_of(Some(&part)).to_owned()
+        };
+        assert_eq!(line("retention.rules", 0, Some("max_age")), "f.toml:3");
+        assert_eq!(line("retention.rules", 1, Some("max_age")), "f.toml:6");
+        assert_eq!(line("retention.rules", 1, None), "f.toml:5");
+        assert_eq!(line("retention.rules", 1, Some("topics")), "f.toml:5", "it has none");
+        assert_eq!(line("access.tokens", 0, Some("name")), "f.toml:9");
+        assert_eq!(line("access.tokens", 1, None), "f.toml:10");
     }
 
     #[test]

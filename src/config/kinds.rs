@@ -2,6 +2,8 @@
 
 use std::{fmt, marker::PhantomData, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
+use super::tables::Problem;
+
 /// How the text of a key becomes a value.
 pub trait Kind {
     /// What it becomes.
@@ -18,6 +20,14 @@ pub trait Kind {
     /// # Errors
     /// Each thing that is wrong with it, in words that follow the text: `"x" is not …`.
     fn parse(text: &str) -> Result<Self::Value, Vec<String>>;
+
+    /// Reads a value, and says of what is wrong in a list of tables in which of them.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    fn parse_parts(text: &str) -> Result<Self::Value, Vec<Problem>> {
+        Self::parse(text).map_err(|problems| problems.into_iter().map(Into::into).collect())
+    }
 
     /// What a range compares; `None` is in every range.
     fn magnitude(_: &Self::Value) -> Option<u128> {
@@ -189,9 +199,18 @@ impl Kind for Filter {
     const METAVAR: &'static str = "FILTER";
 
     fn parse(text: &str) -> Result<String, Vec<String>> {
-        match tracing_subscriber::EnvFilter::try_new(text) {
-            Ok(_) => Ok(text.into()),
-            Err(error) => problem(format_args!("is no log filter: {error}; write it like info or gapless=debug")),
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(text) {
+            return problem(format_args!("is no log filter: {error}; write it like info or gapless=debug"));
+        }
+        // A word alone that is no level would be taken for the name of a crate, and nothing else be logged.
+        let is_level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+        let word = |part: &&str| !part.is_empty() && !part.contains(['=', '[']) && !is_level(part);
+        match text.split(',').map(str::trim).find(word) {
+            Some(word) => problem(format_args!(
+                "has {word:?}, which is no level; choose from error, warn, info, debug, trace and off, or write target=level, \
+                 like gapless=debug"
+            )),
+            None => Ok(text.into()),
         }
     }
 }
@@ -306,6 +325,16 @@ mod tests {
         }
         assert_eq!(Milliseconds::parse("250ms"), Ok(250));
         assert!(Milliseconds::parse("50d").is_err());
+    }
+
+    #[test]
+    fn a_filter_is_a_level_or_names_the_level_of_a_target() {
+        for text in ["info", "OFF", "warn,gapless=debug", "gapless=trace", "gapless[stream]=debug,error", ""] {
+            assert!(Filter::parse(text).is_ok(), "{text}");
+        }
+        for text in ["blah", "gapless", "warn,blah", "gapless=loud"] {
+            assert!(Filter::parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]

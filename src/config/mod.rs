@@ -11,16 +11,18 @@
 //! | [`access`] | static tokens, and issuers of JWTs |
 //! | `tables` | what rules, tokens and issuers are written as |
 //! | `table` | a key, and the macro that makes the types |
-//! | `flags`, `file`, `resolve` | the sources, and which one wins |
+//! | `flags`, `environment`, `file`, `resolve` | the sources, and which one wins |
 //! | [`mistakes`] | what is wrong, all of it |
 //! | [`effective`] | the outcome as a file, for `gapless check` |
 
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
+use environment::Environment;
 use resolve::Resolver;
 
 pub mod access;
 pub mod effective;
+mod environment;
 mod file;
 mod flags;
 pub mod keys;
@@ -52,23 +54,23 @@ use crate::{
 /// # Errors
 /// Every mistake of all of them. The process should exit with [`EXIT_CODE`].
 pub fn load(flags: &Flags) -> Result<(Config, Effective), Mistakes> {
-    load_with(flags, &|name| std::env::var_os(name))
+    load_with(flags, &Environment::of_process())
 }
 
 /// `EX_CONFIG` of `sysexits.h`: what a process exits with over its configuration.
 pub const EXIT_CODE: u8 = 78;
 
-/// As [`load`], with the environment given. Variables that are no key are ignored: Kubernetes sets some by itself
-/// (`GAPLESS_SERVICE_HOST`, `GAPLESS_PORT`) for a service called gapless.
-fn load_with(flags: &Flags, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<(Config, Effective), Mistakes> {
+/// As [`load`], with the environment given.
+fn load_with(flags: &Flags, environment: &Environment) -> Result<(Config, Effective), Mistakes> {
     let mut mistakes = Mistakes::default();
-    let named = || environment("GAPLESS_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let ignored = environment.unknown(&mut mistakes);
+    let named = || environment.get("GAPLESS_CONFIG").map(PathBuf::from);
     let file = flags.file.clone().or_else(named).map(|path| file::read(&path, &mut mistakes)).unwrap_or_default();
     let mut resolver = Resolver::new(flags, environment, file, mistakes);
     let config = Config::read(&mut resolver);
     config.check(&mut resolver);
     let (config, settings) = resolver.finish(config)?;
-    Ok((config, Effective(settings)))
+    Ok((config, Effective { settings, ignored }))
 }
 
 impl Config {
@@ -149,9 +151,9 @@ impl Config {
             }
         }
         resolver.require(
-            !(cors.credentials && cors.origins.iter().any(|origin| origin == "*")),
+            !(cors.credentials && cors.origins.iter().any(|origin| ["*", "null"].contains(&&**origin))),
             &["cors.origins", "cors.credentials"],
-            "pages of any site (*) would act with their visitors' cookies; name the origins that may",
+            "pages of any site (* and null) would act with their visitors' cookies; name the origins that may",
         );
         // With the others, because a mistake in a key's file is one of the configuration.
         for (key, problem) in Access::new(self.credentials()).err().unwrap_or_default() {

@@ -7,7 +7,8 @@ use super::kinds::{Kind, problem};
 /// A network, as `10.0.0.0/8`, or one address.
 #[derive(Debug)]
 pub struct Network;
-/// An origin as browsers send it, `https://app.example`, with `*` as the whole or as the first label of the host.
+/// An origin as browsers send it, `https://app.example` or `null`, with `*` as the whole, as the host's first label, or as the
+/// port.
 #[derive(Debug)]
 pub struct Origin;
 /// A domain's name.
@@ -42,22 +43,30 @@ impl Kind for Network {
     }
 }
 
+const NO_ORIGIN: &str = "is no origin; write it like https://app.example, https://*.example, http://localhost:*, null or *, in lower \
+                         case, with no path";
+
 impl Kind for Origin {
     type Value = String;
     const METAVAR: &'static str = "ORIGIN";
 
     fn parse(text: &str) -> Result<String, Vec<String>> {
-        if text == "*" {
+        if text == "*" || text == "null" {
             return Ok(text.into());
         }
-        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        let host = host.map(|host| host.strip_prefix("*.").unwrap_or(host));
+        // Apps and browsers' extensions have schemes of their own: capacitor://localhost, chrome-extension://…
+        let scheme = |text: &str| {
+            let rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+            text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(rest)
+        };
         let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:[]".contains(c);
-        match host {
-            Some(host) if !host.is_empty() && host.chars().all(label) => Ok(text.into()),
-            _ => problem(
-                "is no origin; write it like https://app.example, https://*.example or *, in lower case, with no path",
-            ),
+        match text.split_once("://").filter(|(name, _)| scheme(name)) {
+            Some((_, host)) => {
+                let host = host.strip_prefix("*.").unwrap_or(host);
+                let host = host.strip_suffix(":*").unwrap_or(host);
+                if !host.is_empty() && host.chars().all(label) { Ok(text.into()) } else { problem(NO_ORIGIN) }
+            }
+            None => problem(NO_ORIGIN),
         }
     }
 }
@@ -140,12 +149,35 @@ mod tests {
 
     #[test]
     fn origins_are_as_browsers_send_them() {
-        for text in ["*", "https://app.example", "http://localhost:3000", "https://*.example", "http://[::1]:80"] {
+        for text in [
+            "*",
+            "null",
+            "https://app.example",
+            "http://localhost:3000",
+            "http://localhost:*",
+            "https://*.example",
+            "https://*.example:*",
+            "http://[::1]:80",
+            "capacitor://localhost",
+            "tauri://localhost",
+            "chrome-extension://abcdefghijklmnop",
+        ] {
             assert!(Origin::parse(text).is_ok(), "{text}");
         }
-        for text in
-            ["app.example", "https://", "https://app.example/", "https://App.example", "https://a.*.b", "ftp://a", ""]
-        {
+        for text in [
+            "app.example",
+            "https://",
+            "https://*",
+            "https://:*",
+            "https://app.example/",
+            "https://App.example",
+            "https://a.*.b",
+            "https://a:8*",
+            "://a",
+            "1a://b",
+            "NULL",
+            "",
+        ] {
             assert!(Origin::parse(text).is_err(), "{text}");
         }
     }

@@ -1,13 +1,21 @@
 //! Flag over environment over file over default; every text is judged, also the ones that lose.
 
-use std::{collections::BTreeMap, ffi::OsString, fmt};
+use std::{collections::BTreeMap, fmt};
 
-use super::{file::Entry, flags::Flags, kinds::Kind, mistakes::Mistakes, table::Key};
+use super::{
+    environment::Environment,
+    file::{Entry, Places},
+    flags::Flags,
+    kinds::Kind,
+    mistakes::Mistakes,
+    table::Key,
+    tables::Problem,
+};
 
 /// Reads keys from all sources, and remembers what was wrong and who won.
 pub(super) struct Resolver<'a> {
     flags: &'a Flags,
-    environment: &'a dyn Fn(&str) -> Option<OsString>,
+    environment: &'a Environment,
     file: BTreeMap<String, Entry>,
     mistakes: Mistakes,
     wrong: Vec<String>,
@@ -27,7 +35,7 @@ pub(super) struct Setting {
 pub(super) enum Origin {
     Flag(String),
     Environment(String),
-    File(String),
+    File(Places),
     Default,
 }
 
@@ -37,7 +45,7 @@ const LEVEL: (&str, &str) = ("log.level", "RUST_LOG");
 impl<'a> Resolver<'a> {
     pub(super) fn new(
         flags: &'a Flags,
-        environment: &'a dyn Fn(&str) -> Option<OsString>,
+        environment: &'a Environment,
         file: BTreeMap<String, Entry>,
         mistakes: Mistakes,
     ) -> Self {
@@ -56,12 +64,12 @@ impl<'a> Resolver<'a> {
                 Ok(_) => {}
                 Err(problems) => {
                     self.wrong.push(key.path());
-                    let place = match &origin {
-                        Origin::File(line) => format!("{line}: {}", key.path()),
-                        other => other.to_string(),
-                    };
-                    for problem in &problems {
-                        self.mistakes.push(&place, problem);
+                    for Problem { text, part } in &problems {
+                        let place = match &origin {
+                            Origin::File(entry) => format!("{}: {}", entry.place_of(part.as_ref()), key.path()),
+                            other => other.to_string(),
+                        };
+                        self.mistakes.push(&place, text);
                     }
                 }
             }
@@ -92,7 +100,7 @@ impl<'a> Resolver<'a> {
             all.extend(self.variable(LEVEL.1.into()));
         }
         if let Some(entry) = self.file.remove(&path) {
-            all.push((entry.text, Origin::File(entry.place)));
+            all.push((entry.text, Origin::File(entry.places)));
         }
         all.push((key.default.to_owned(), Origin::Default));
         all
@@ -100,20 +108,26 @@ impl<'a> Resolver<'a> {
 
     /// An empty variable counts as none: `GAPLESS_DATA=` is how scripts and compose files leave one out.
     fn variable(&mut self, name: String) -> Option<(String, Origin)> {
-        let text = (self.environment)(&name).filter(|text| !text.is_empty())?;
-        let text = text.into_string().map_err(|_| self.mistakes.push(&name, "is not UTF-8")).ok()?;
-        Some((text, Origin::Environment(name)))
+        let text = self.environment.get(&name)?;
+        let Some(text) = text.to_str() else {
+            self.mistakes.push(&name, "is not UTF-8");
+            return None;
+        };
+        Some((text.to_owned(), Origin::Environment(name)))
     }
 }
 
 /// Reads `text` as a `K` and holds it against the range.
-fn judge<K: Kind>(key: &Key, text: &str) -> Result<K::Value, Vec<String>> {
-    let quoted = |problem: &String| if K::IS_TOML { problem.clone() } else { format!("{text:?} {problem}") };
-    let value = K::parse(text).map_err(|problems| problems.iter().map(quoted).collect::<Vec<_>>())?;
+fn judge<K: Kind>(key: &Key, text: &str) -> Result<K::Value, Vec<Problem>> {
+    let quoted = |Problem { text: wrong, part }| {
+        let wrong = if K::IS_TOML { wrong } else { format!("{text:?} {wrong}") };
+        Problem { text: wrong, part }
+    };
+    let value = K::parse_parts(text).map_err(|problems| problems.into_iter().map(quoted).collect::<Vec<_>>())?;
     if let (Some(magnitude), Some((low, high))) = (K::magnitude(&value), key.range) {
         let bound = |text| K::parse(text).ok().and_then(|value| K::magnitude(&value)).expect("a bound is sound");
         if !(bound(low)..=bound(high)).contains(&magnitude) {
-            return Err(vec![format!("{text:?} is out of range; choose from {low} to {high}")]);
+            return Err(vec![format!("{text:?} is out of range; choose from {low} to {high}").into()]);
         }
     }
     Ok(value)
@@ -124,7 +138,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Flag(flag) => write!(f, "--{flag}"),
             Self::Environment(name) => f.write_str(name),
-            Self::File(line) => f.write_str(line),
+            Self::File(places) => f.write_str(places.place_of(None)),
             Self::Default => f.write_str("default"),
         }
     }

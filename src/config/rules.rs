@@ -4,7 +4,7 @@
 
 use super::{
     kinds::{Count, Kind, Maybe, Milliseconds, Size, Span},
-    tables::{self, text_of},
+    tables::{self, Problem, Table, text_of},
 };
 use crate::event::{Filter, Retention, retention::Rule};
 
@@ -18,52 +18,53 @@ impl Kind for RuleList {
     const IS_TOML: bool = true;
 
     fn parse(text: &str) -> Result<Vec<Rule>, Vec<String>> {
+        Self::parse_parts(text).map_err(tables::texts)
+    }
+
+    fn parse_parts(text: &str) -> Result<Vec<Rule>, Vec<Problem>> {
         tables::parse(text, "rule", EXPECTED, read_rule)
     }
 }
 
 const EXPECTED: &str = "is no list of rules; write it like [{ topics = \"jobs/**\", max_age = \"1d\" }]";
 
-fn read_rule(table: &toml::Table, mistakes: &mut Vec<String>) -> Option<Rule> {
-    tables::known(table, &["topics", "max_events", "max_age", "max_bytes", "retry"], mistakes);
+fn read_rule(table: &mut Table<'_>) -> Option<Rule> {
+    table.known(&["topics", "max_events", "max_age", "max_bytes", "retry"]);
     let topics = match table.get("topics").map(|topics| Filter::new(&text_of(topics))) {
         Some(Ok(topics)) => Some(topics),
         Some(Err(error)) => {
-            mistakes.push(format!("topics: {error}"));
+            table.wrong(Some("topics"), format!("topics: {error}"));
             None
         }
         None => {
-            mistakes.push("topics is missing; say which, as in topics = \"jobs/**\"".into());
+            table.wrong(None, "topics is missing; say which, as in topics = \"jobs/**\"");
             None
         }
     };
-    let mut limits = Limits { table, mistakes };
     let retention = Retention {
-        max_events: limits.read::<Maybe<Count<u64>>>("max_events", 1).flatten(),
-        max_age: limits.read::<Maybe<Span>>("max_age", 1).flatten(),
-        max_bytes: limits.read::<Maybe<Size<u64>>>("max_bytes", 1).flatten(),
+        max_events: limit::<Maybe<Count<u64>>>(table, "max_events").flatten(),
+        max_age: limit::<Maybe<Span>>(table, "max_age").flatten(),
+        max_bytes: limit::<Maybe<Size<u64>>>(table, "max_bytes").flatten(),
     };
-    Some(Rule { retry: limits.read::<Milliseconds>("retry", 1), retention, topics: topics? })
+    Some(Rule { retry: limit::<Milliseconds>(table, "retry"), retention, topics: topics? })
 }
 
-struct Limits<'a> {
-    table: &'a toml::Table,
-    mistakes: &'a mut Vec<String>,
-}
-
-impl Limits<'_> {
-    /// The limit called `name`, when there is a good one.
-    fn read<K: Kind>(&mut self, name: &str, least: u128) -> Option<K::Value> {
-        let text = text_of(self.table.get(name)?);
-        let value = K::parse(&text).map_err(|problems| {
-            self.mistakes.extend(problems.iter().map(|problem| format!("{name}: {text:?} {problem}")));
-        });
-        let value = value.ok()?;
-        if K::magnitude(&value).is_some_and(|magnitude| magnitude < least) {
-            self.mistakes.push(format!("{name}: {text:?} would keep nothing; leave it out for no limit"));
+/// The limit called `name`, when there is a good one.
+fn limit<K: Kind>(table: &mut Table<'_>, name: &str) -> Option<K::Value> {
+    let text = text_of(table.get(name)?);
+    let value = match K::parse(&text) {
+        Ok(value) => value,
+        Err(problems) => {
+            for problem in problems {
+                table.wrong(Some(name), format!("{name}: {text:?} {problem}"));
+            }
+            return None;
         }
-        Some(value)
+    };
+    if K::magnitude(&value) == Some(0) {
+        table.wrong(Some(name), format!("{name}: {text:?} would keep nothing; leave it out for no limit"));
     }
+    Some(value)
 }
 
 #[cfg(test)]

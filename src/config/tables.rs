@@ -2,42 +2,94 @@
 
 use serde::Deserialize;
 
+/// What is wrong with a value, and in a list of tables with which part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// In words that follow the value's text.
+    pub text: String,
+    /// Which part, when only a part is wrong.
+    pub part: Option<Part>,
+}
+
+/// A part of a list of tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Which table, counted from 0.
+    pub table: usize,
+    /// Which of its keys; `None` for the table as a whole.
+    pub key: Option<String>,
+}
+
+impl From<String> for Problem {
+    fn from(text: String) -> Self {
+        Self { text, part: None }
+    }
+}
+
+/// One table of a list, and what is wrong with it.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    values: &'a toml::Table,
+    problems: Vec<(Option<String>, String)>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a toml::Value> {
+        self.values.get(key)
+    }
+
+    /// Adds a problem of one key, or of the whole table.
+    pub(super) fn wrong(&mut self, key: Option<&str>, text: impl Into<String>) {
+        self.problems.push((key.map(Into::into), text.into()));
+    }
+
+    /// Adds a problem for each key that is none of `keys`.
+    pub(super) fn known(&mut self, keys: &[&str]) {
+        for key in self.values.keys().filter(|key| !keys.contains(&key.as_str())) {
+            let text = format!("there is no key {key:?}; known are {}", keys.join(", "));
+            self.problems.push((Some(key.clone()), text));
+        }
+    }
+}
+
 /// Reads a list of tables; `expected` says how one is written, and `read` reads one of them.
 pub(super) fn parse<T>(
     text: &str,
     item: &str,
     expected: &str,
-    read: impl Fn(&toml::Table, &mut Vec<String>) -> Option<T>,
-) -> Result<Vec<T>, Vec<String>> {
+    read: impl Fn(&mut Table<'_>) -> Option<T>,
+) -> Result<Vec<T>, Vec<Problem>> {
     let not_toml = |error: toml::de::Error| {
         let reason = error.to_string();
-        vec![format!("{expected} ({})", reason.lines().last().unwrap_or_default())]
+        vec![format!("{expected} ({})", reason.lines().last().unwrap_or_default()).into()]
     };
     let list = toml::Value::deserialize(toml::de::ValueDeserializer::parse(text).map_err(not_toml)?);
     let toml::Value::Array(list) = list.map_err(not_toml)? else {
-        return Err(vec![expected.into()]);
+        return Err(vec![expected.to_owned().into()]);
     };
     let mut problems = Vec::new();
     let items = list.iter().enumerate().filter_map(|(index, value)| {
-        let mut mistakes = Vec::new();
-        let value = if let Some(table) = value.as_table() {
-            read(table, &mut mistakes)
+        let none = toml::Table::new();
+        let mut table = Table { values: value.as_table().unwrap_or(&none), problems: Vec::new() };
+        let value = if value.is_table() {
+            read(&mut table)
         } else {
-            mistakes.push("it is no table of keys and values".into());
+            table.wrong(None, "it is no table of keys and values");
             None
         };
-        problems.extend(mistakes.into_iter().map(|mistake| format!("{item} {}: {mistake}", index + 1)));
+        problems.extend(table.problems.into_iter().map(|(key, text)| Problem {
+            text: format!("{item} {}: {text}", index + 1),
+            part: Some(Part { table: index, key }),
+        }));
         value
     });
     let items = items.collect();
     if problems.is_empty() { Ok(items) } else { Err(problems) }
 }
 
-/// Adds a mistake for each key of `table` that is none of `keys`.
-pub(super) fn known(table: &toml::Table, keys: &[&str], mistakes: &mut Vec<String>) {
-    for key in table.keys().filter(|key| !keys.contains(&key.as_str())) {
-        mistakes.push(format!("there is no key {key:?}; known are {}", keys.join(", ")));
-    }
+/// The texts alone.
+pub(super) fn texts(problems: Vec<Problem>) -> Vec<String> {
+    problems.into_iter().map(|problem| problem.text).collect()
 }
 
 /// A TOML value as the text that a [`Kind`](super::kinds::Kind) reads.

@@ -1,6 +1,6 @@
 //! What a configuration promises, through its front door.
 
-use std::{collections::HashMap, io::Write, net::SocketAddr, time::Duration};
+use std::{io::Write, net::SocketAddr, time::Duration};
 
 use clap::{Args, Command, FromArgMatches};
 
@@ -18,8 +18,8 @@ fn load_from(flags: &[&str], environment: &[(&str, &str)], file: Option<&str>) -
     }
     let matches = Flags::augment_args(Command::new("gapless")).try_get_matches_from(arguments).expect("known flags");
     let flags = Flags::from_arg_matches(&matches).expect("flags");
-    let environment: HashMap<&str, &str> = environment.iter().copied().collect();
-    load_with(&flags, &|name| environment.get(name).map(Into::into))
+    let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.into()));
+    load_with(&flags, &Environment::new(environment))
         .map(|(config, effective)| (config, effective.to_string()))
         .map_err(|mistakes| mistakes.to_string())
 }
@@ -81,7 +81,7 @@ fn all_mistakes_of_all_sources_are_told_at_once() {
         ":1: there is no key lisen; did you mean listen?",
         ":2: shards: \"four\" is neither",
         ":4: publish.event_bytes: \"1 potato\" is not a size",
-        "retention.rules: rule 1: topics: a pattern's '*'",
+        ":6: retention.rules: rule 1: topics: a pattern's '*'",
         "GAPLESS_ENGINE: \"postgres\" is no engine",
         "GAPLESS_STREAM_RETRY: \"1ms\" is out of range; choose from 100ms to 1d",
         "--listen: \"here\" is not an address",
@@ -226,6 +226,10 @@ fn mistakes_in_the_files_of_keys_are_told_with_all_others() {
 fn an_empty_variable_is_none_and_a_foreign_one_is_ignored() {
     let environment = [("GAPLESS_SHARDS", ""), ("GAPLESS_CONFIG", ""), ("GAPLESS_PORT", "tcp://10.0.0.1:80")];
     config(&[], &environment, None);
+    let (_, effective) = load_from(&[], &[("GAPLESS_DEPLOYED_BY", "ann")], None).expect("sound");
+    assert!(effective.starts_with("# GAPLESS_DEPLOYED_BY is no setting; it is ignored\n"), "{effective}");
+    let told = load_from(&[], &[("GAPLESS_LISTENN", "1")], None).expect_err("mistyped");
+    assert!(told.contains("GAPLESS_LISTENN: is no setting; did you mean GAPLESS_LISTEN?"), "{told}");
 }
 
 #[test]

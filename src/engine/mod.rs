@@ -56,6 +56,13 @@ pub trait Engine: Send + Sync + 'static {
     /// When the disk does not give back what was stored.
     fn read(&self, request: &ReadRequest) -> Result<Page, ReadError>;
 
+    /// The position at which a reader begins that asks by time or by number: reading [`From::After`] it gives all that was
+    /// asked for, and tells at least the gaps. Blocks on the disk, and gives up when `go_on` says no.
+    ///
+    /// # Errors
+    /// When the disk does not give back what was stored, or it was given up.
+    fn locate(&self, selection: &Selection, place: Place, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Seq, ReadError>;
+
     /// What is known of a topic; `None` when it was never used or was deleted and not used since.
     fn topic(&self, name: &TopicName) -> Option<TopicState>;
 
@@ -211,6 +218,15 @@ pub enum From {
     After(Seq),
     /// The first event at or after this moment. Tells a gap for each topic that lost events since.
     Since(Millis),
+}
+
+/// Where a reader begins that has no position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// At the first event at or after this moment.
+    Since(Millis),
+    /// At the oldest of the newest so many kept events of the selection.
+    Newest(u64),
 }
 
 /// A wish for a page.

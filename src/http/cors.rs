@@ -9,9 +9,8 @@ use super::{
     problem::{Code, Problem},
 };
 
-/// Headers that a script may send: all that the hub reads, and what EventSource's stand-ins add.
-const SENT: &str =
-    "accept, authorization, cache-control, content-type, idempotency-key, if-match, last-event-id, x-requested-with";
+/// Bytes of a preflight's list of headers that are answered, more than any library adds.
+const MAX_LISTED_BYTES: usize = 1024;
 
 /// Headers that a script may read, beside those that it always may (`Cache-Control`, `Content-Type`).
 const READ: &str = "allow, retry-after, www-authenticate";
@@ -30,37 +29,72 @@ pub struct Cors {
 enum Allowed {
     Any,
     Exactly(String),
-    /// A scheme with `://`, and the rest of the host with its port, after the first label's dot.
-    Below(String, String),
+    Pattern(Pattern),
+}
+
+/// An origin with a wildcard: any first label of the host, any port, or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pattern {
+    /// With `://`.
+    scheme: String,
+    /// Whether one more label comes before `host`, which then begins with a dot.
+    any_label: bool,
+    /// With its port, unless any will do.
+    host: String,
+    any_port: bool,
+}
+
+impl Allowed {
+    fn new(origin: String) -> Self {
+        if origin == "*" {
+            return Self::Any;
+        }
+        let Some((scheme, host)) = origin.split_once("://").filter(|(_, host)| host.contains('*')) else {
+            return Self::Exactly(origin);
+        };
+        let (host, any_port) = host.strip_suffix(":*").map_or((host, false), |host| (host, true));
+        let (host, any_label) = host.strip_prefix('*').map_or((host, false), |host| (host, true));
+        Self::Pattern(Pattern { scheme: format!("{scheme}://"), any_label, host: host.into(), any_port })
+    }
+
+    fn matches(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(known) => known == origin,
+            Self::Pattern(pattern) => pattern.matches(origin),
+        }
+    }
+}
+
+impl Pattern {
+    fn matches(&self, origin: &str) -> bool {
+        let Some(rest) = origin.strip_prefix(&*self.scheme) else { return false };
+        let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+        let host = match rest.rsplit_once(':') {
+            Some((host, port)) if self.any_port && is_port(port) => host,
+            _ => rest,
+        };
+        if !self.any_label {
+            return host == self.host;
+        }
+        let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        host.strip_suffix(&*self.host).is_some_and(is_label)
+    }
 }
 
 impl Cors {
-    /// Lets pages of `origins` in: each as browsers send it, with `*` as its host's first label, or `*`. With `*` nobody's
-    /// page may use cookies, whatever `credentials` says.
+    /// Lets pages of `origins` in: each as browsers send it, with `*` as its host's first label or as its port, or `*`. With an
+    /// [origin that any page can have](is_anybodys) no page may use cookies, whatever `credentials` says.
     #[must_use]
     pub fn new(origins: Vec<String>, credentials: bool, max_age: Duration) -> Self {
-        let allowed = |origin: String| match origin.split_once("://*.") {
-            _ if origin == "*" => Allowed::Any,
-            Some((scheme, rest)) => Allowed::Below(format!("{scheme}://"), format!(".{rest}")),
-            None => Allowed::Exactly(origin),
-        };
-        let origins: Vec<Allowed> = origins.into_iter().map(allowed).collect();
-        Self { credentials: credentials && !origins.contains(&Allowed::Any), origins, max_age }
+        let credentials = credentials && !origins.iter().any(|origin| is_anybodys(origin));
+        Self { credentials, origins: origins.into_iter().map(Allowed::new).collect(), max_age }
     }
 
     /// Whether pages of `origin`, as a browser sends it, may use the hub.
     #[must_use]
     pub fn allows(&self, origin: &str) -> bool {
-        self.origins.iter().any(|allowed| match allowed {
-            Allowed::Any => true,
-            Allowed::Exactly(known) => known == origin,
-            Allowed::Below(scheme, rest) => {
-                let label = origin.strip_prefix(&**scheme).and_then(|host| host.strip_suffix(&**rest));
-                label.is_some_and(|label| {
-                    !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-                })
-            }
-        })
+        self.origins.iter().any(|allowed| allowed.matches(origin))
     }
 
     /// Answers `OPTIONS` for a path that takes `methods`: what a browser asks before it sends a page's request.
@@ -78,7 +112,11 @@ impl Cors {
                 return Err(Problem::new(Code::OriginForbidden, detail));
             }
             said.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
-            said.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(SENT));
+            // All that it asks for: tracing and monitoring libraries add headers of their own, which the hub does not read.
+            if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|asked| is_a_list(asked)) {
+                said.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+            }
+            said.append(header::VARY, HeaderValue::from_static("access-control-request-headers"));
             said.insert(header::ACCESS_CONTROL_MAX_AGE, self.max_age.as_secs().into());
         } else {
             said.insert(header::ALLOW, HeaderValue::from_static(methods));
@@ -106,6 +144,18 @@ impl Cors {
             answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
     }
+}
+
+/// Whether pages of any site can have this origin: `*`, or `null`, which every sandboxed frame and local file has.
+#[must_use]
+pub fn is_anybodys(origin: &str) -> bool {
+    origin == "*" || origin == "null"
+}
+
+/// Whether this is a list of header names, of a sane length.
+fn is_a_list(value: &HeaderValue) -> bool {
+    let named = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~, ".contains(b);
+    value.len() <= MAX_LISTED_BYTES && value.as_bytes().iter().all(named)
 }
 
 #[cfg(test)]
@@ -167,6 +217,61 @@ mod tests {
     }
 
     #[test]
+    fn the_origins_of_apps_extensions_and_development_servers_can_be_named() {
+        let named = cors(&[
+            "capacitor://localhost",
+            "chrome-extension://abcdef",
+            "http://localhost:*",
+            "https://*.dev.example:*",
+        ]);
+        for origin in [
+            "capacitor://localhost",
+            "chrome-extension://abcdef",
+            "http://localhost",
+            "http://localhost:5173",
+            "https://a.dev.example",
+            "https://a.dev.example:8443",
+        ] {
+            assert!(named.allows(origin), "{origin}");
+        }
+        for origin in [
+            "capacitor://evil",
+            "https://localhost:5173",
+            "http://localhost:",
+            "http://localhost:x",
+            "http://localhost:123456",
+            "http://localhost:80:80",
+            "http://localhost.evil.example:80",
+            "https://a.b.dev.example:1",
+            "null",
+        ] {
+            assert!(!named.allows(origin), "{origin}");
+        }
+        let sandboxed = cors(&["null"]);
+        assert!(sandboxed.allows("null") && !sandboxed.credentials, "every sandboxed frame has this origin");
+    }
+
+    #[test]
+    fn a_preflight_may_ask_for_any_header_in_a_list_of_sane_length() {
+        let cors = cors(&["https://app.example"]);
+        let allowed = |asked: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ORIGIN, HeaderValue::from_static("https://app.example"));
+            headers.insert(header::ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("POST"));
+            headers.insert(header::ACCESS_CONTROL_REQUEST_HEADERS, asked.parse().expect("a value"));
+            let answer = cors.options(&headers, "POST").expect("named");
+            answer
+                .headers()
+                .get(header::ACCESS_CONTROL_ALLOW_HEADERS)
+                .map(|value| value.to_str().expect("text").to_owned())
+        };
+        let tracing = "authorization,baggage, sentry-trace,traceparent";
+        assert_eq!(allowed(tracing).as_deref(), Some(tracing));
+        assert_eq!(allowed("x\u{e9}"), None);
+        assert_eq!(allowed(&"a".repeat(MAX_LISTED_BYTES + 1)), None);
+    }
+
+    #[test]
     fn a_preflight_is_answered_for_who_may_and_refused_for_who_may_not() {
         let cors = cors(&["https://app.example"]);
         let ask = |origin: &str| {
@@ -178,6 +283,7 @@ mod tests {
         let answer = ask("https://app.example").expect("allowed");
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         assert_eq!(answer.headers()[header::ACCESS_CONTROL_ALLOW_METHODS], "POST");
+        assert!(!answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_HEADERS), "it asked for none");
         assert_eq!(ask("https://evil.example").map(|_| ()).expect_err("foreign").code, Code::OriginForbidden);
         let bare = cors.options(&HeaderMap::new(), "POST").expect("no page asks");
         assert_eq!(bare.headers()[header::ALLOW], "POST");

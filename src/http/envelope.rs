@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::json_text;
 use crate::hub::frame::Frame;
 
 #[derive(Serialize)]
@@ -24,6 +25,6 @@ pub fn envelope(frame: &Frame) -> &bytes::Bytes {
             event: new.name.as_str(),
             data: new.data.as_str(),
         };
-        serde_json::to_vec(&envelope).expect("strings are always JSON")
+        json_text::bytes(&envelope)
     })
 }

@@ -15,12 +15,14 @@
 //! | [`problem`] | every error's code and status |
 //! | [`visitor`] | who makes a request, and what that opens |
 //! | [`cors`] | which pages of other sites may use the hub |
+//! | [`docs`] | the documents that a problem's `type` leads to |
 //! | [`headers`] | headers that may come once |
 //! | [`query`] | a query string as browsers write it |
 //! | [`accept`] | what a client says it understands |
 //! | [`body`] | a whole body in memory, within its bounds |
 //! | [`duration`] | "10m" |
 //! | [`envelope`] | an event as JSON |
+//! | [`json_text`] | JSON that is one line to every reader |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events` in all theirs |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
@@ -41,11 +43,13 @@ pub mod answer;
 pub mod body;
 pub mod converse;
 pub mod cors;
+pub mod docs;
 pub mod duration;
 pub mod envelope;
 pub mod events;
 pub mod forwarded;
 pub mod headers;
+pub mod json_text;
 pub mod operators;
 pub mod peer;
 pub mod policy;

@@ -7,7 +7,7 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{Answer, full};
+use super::{Answer, full, json_text};
 use crate::{
     engine::{AppendError, ReadError},
     event::{
@@ -190,19 +190,19 @@ impl Problem {
     #[must_use]
     pub fn into_answer(self, stats: &Stats) -> Answer {
         stats.refused(self.code.as_str());
-        let text = serde_json::to_string(&self).expect("text and numbers are JSON");
+        let text = json_text::text(&self);
         let mut answer = Answer::new(full(text + "\n"));
         *answer.status_mut() = self.code.status();
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some((earliest, latest)) = self.code.retry_after() {
-            // Rounded up, or who comes back in time would be refused once more.
-            let least = u32::try_from(self.wait().as_millis().div_ceil(1000)).unwrap_or(u32::MAX - latest);
-            headers.insert(
-                header::RETRY_AFTER,
-                fastrand::u32(least.max(earliest)..=least.max(earliest) + latest - earliest).into(),
-            );
+            let seconds = match self.extra {
+                // What the detail says. Rounded up, or a client that comes back in time would be refused once more.
+                Extra::After(wait) => wait.as_millis().div_ceil(1000).try_into().unwrap_or(u32::MAX).max(1),
+                _ => fastrand::u32(earliest..=latest),
+            };
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         match self.extra {
             Extra::Allow(methods) => {
@@ -294,6 +294,16 @@ mod tests {
             let answer = Problem::new(code, "x").into_answer(&Stats::default());
             let passes = matches!(answer.status().as_u16(), 429 | 503 | 507);
             assert_eq!(answer.headers().contains_key(header::RETRY_AFTER), passes, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_the_clients_own_says_one_number() {
+        for (ms, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (16_000, "16")] {
+            for _ in 0..20 {
+                let problem = Problem::rate_limited(Duration::from_millis(ms), "x");
+                assert_eq!(problem.into_answer(&Stats::default()).headers()[header::RETRY_AFTER], seconds);
+            }
         }
     }
 

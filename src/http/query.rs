@@ -59,6 +59,16 @@ impl<'q> Query<'q> {
         self.of(key).next().map(|pair| &*pair.value)
     }
 
+    /// The values of every key that `is` says yes to, in order; as [`Query::lossy`].
+    pub fn lossy_where(&self, is: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |pair| is(&pair.key)).map(|pair| &*pair.value)
+    }
+
+    /// The keys, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|pair| &*pair.key)
+    }
+
     /// The only value of `key` as yes or no: `true`, `false`, `1`, `0`; no when it is not there.
     ///
     /// # Errors

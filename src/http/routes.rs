@@ -9,7 +9,7 @@ use matchit::Router;
 use super::{
     Answer, Beyond, Core, Limits, body,
     cors::Cors,
-    events, full, operators,
+    docs, events, full, operators,
     peer::{Operators, Peer, Side},
     problem::{Code, Problem},
     publish, topics,
@@ -27,11 +27,13 @@ enum Room {
     Health,
     Ready,
     Page,
+    Docs,
 }
 
 /// The table: path, room, and the methods it takes as the `Allow` header lists them.
-const TABLE: [(&str, Room, &str); 9] = [
+const TABLE: [(&str, Room, &str); 10] = [
     ("/", Room::Page, "GET, HEAD, OPTIONS"),
+    ("/docs/{document}", Room::Docs, "GET, HEAD, OPTIONS"),
     ("/publish", Room::Publish, "POST, OPTIONS"),
     ("/events", Room::Events, "GET, HEAD, POST, OPTIONS"),
     ("/topics", Room::Topics, "GET, HEAD, OPTIONS"),
@@ -111,6 +113,7 @@ impl Routes {
             Room::Health => return Ok(operators::health::alive()),
             Room::Ready => return operators::health::ready(&core.door),
             Room::Page => return Ok(page()),
+            Room::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
             Room::Publish | Room::Events | Room::Topics | Room::Stats | Room::Metrics => {}
         }
         let (head, body) = request.into_parts();
@@ -143,7 +146,7 @@ impl Routes {
             .value;
         let side = side(request);
         let here = match room {
-            Room::Health | Room::Ready => true,
+            Room::Health | Room::Ready | Room::Docs => true,
             Room::Stats | Room::Metrics => side == Side::Operators || core.door.operators == Operators::AmongAll,
             Room::Publish | Room::Events | Room::Topics | Room::Page => side == Side::Public,
         };
@@ -189,7 +192,7 @@ async fn enter(room: Room, core: &Rc<Core>, visitor: Visitor, request: Request<I
         Room::Topics => topics::handle(door, &visitor.right, request).await,
         Room::Stats => operators::stats::handle(door, visitor.right, request.headers()),
         Room::Metrics => operators::metrics::handle(door, &visitor.right),
-        Room::Health | Room::Ready | Room::Page => unreachable!("open to everyone"),
+        Room::Health | Room::Ready | Room::Page | Room::Docs => unreachable!("open to everyone"),
     }
 }
 

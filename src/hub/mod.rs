@@ -16,14 +16,20 @@
 //! | [`stats`] | what is counted |
 //! | [`top`] | the busiest topics, in bounded memory |
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::{
     engine::{
-        Answer, Append, AppendError, Appended, Engine, ReadError, ReadRequest, Receipt, Returned, Status, TopicChange,
-        TopicState,
+        Answer, Append, AppendError, Appended, Engine, Place, ReadError, ReadRequest, Receipt, Returned, Status,
+        TopicChange, TopicState,
     },
-    event::{Epoch, NewEvent, Seq, TopicName},
+    event::{Epoch, NewEvent, Selection, Seq, TopicName},
 };
 
 pub mod board;
@@ -73,6 +79,8 @@ pub struct Hub {
     stats: Arc<Stats>,
     config: HubConfig,
     readers: Arc<Semaphore>,
+    /// Places that are looked for at the same time: apart from pages, because one may take seconds.
+    locators: Arc<Semaphore>,
     pages: Pages,
 }
 
@@ -85,14 +93,24 @@ pub struct TopicView {
     pub subscribers: u32,
 }
 
+/// Somebody waits for an answer; dropped when it is given up.
+struct Asked(Arc<AtomicBool>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Hub {
     /// A hub over `engine`, which must have been opened with `board` as its observer.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, board: Arc<Board>, config: HubConfig) -> Arc<Self> {
         let readers = Arc::new(Semaphore::new(config.readers));
+        let locators = Arc::new(Semaphore::new(config.readers.div_ceil(2)));
         let stats = board.stats().clone();
         board.attach(engine.epoch(), engine.head());
-        Arc::new(Self { engine, board, stats, config, readers, pages: Pages::default() })
+        Arc::new(Self { engine, board, stats, config, readers, locators, pages: Pages::default() })
     }
 
     /// Appends events; answers when they are durable and handed to every live stream.
@@ -205,6 +223,54 @@ impl Hub {
             let page = page.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
             page.map(Read::Page)
         }
+    }
+
+    /// The position at which a reader begins that asks by time or by number, found on a thread that may wait. It is given
+    /// up when nobody waits for the answer any more.
+    ///
+    /// # Errors
+    /// When the store cannot be read now.
+    pub fn locate(
+        self: &Arc<Self>,
+        selection: Selection,
+        place: Place,
+    ) -> impl Future<Output = Result<Seq, ReadError>> + use<> {
+        let hub = Arc::clone(self);
+        async move {
+            let turn = Arc::clone(&hub.locators).acquire_owned().await.expect("never closed");
+            let asked = Asked(Arc::default());
+            let given_up = Arc::clone(&asked.0);
+            let found = tokio::task::spawn_blocking(move || {
+                let found = hub.engine.locate(&selection, place, &|| !given_up.load(Ordering::Relaxed));
+                drop(turn);
+                found
+            });
+            let found = found.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
+            drop(asked);
+            found
+        }
+    }
+
+    /// For a selection of names none of which takes events any more, but some were deleted and may be used again: the lowest
+    /// mark that those left. A client that comes back at or past it has seen all and is told so for good (204), so one that
+    /// waits must not be given such a cursor.
+    #[must_use]
+    pub fn awaits_reuse(&self, selection: &Selection) -> Option<Seq> {
+        if selection.is_open_ended() {
+            return None;
+        }
+        let mut lowest: Option<Seq> = None;
+        for name in selection.names() {
+            match self.engine.topic(name) {
+                Some(state) if state.closed => {}
+                Some(_) => return None,
+                None => {
+                    let mark = self.engine.deleted_through(name)?;
+                    lowest = Some(lowest.map_or(mark, |lowest| lowest.min(mark)));
+                }
+            }
+        }
+        lowest
     }
 
     /// The page, if another has read it a moment ago.

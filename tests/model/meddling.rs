@@ -53,6 +53,11 @@ impl Store for Meddling {
         self.store.topic_headers(key, after, max)
     }
 
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError> {
+        self.meddle();
+        self.store.topic_newest(key, after, through, max)
+    }
+
     fn scan(
         &self,
         after: Seq,

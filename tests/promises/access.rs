@@ -208,6 +208,25 @@ fn a_change_by_cookie_needs_an_origin_that_may() {
 }
 
 #[test]
+fn apps_and_development_servers_are_named_and_their_tracing_headers_are_let_through() {
+    let hub = guarded(&["--cors-origins", "capacitor://localhost, http://localhost:*, null"]);
+    let preflight = |origin: &str| {
+        let asked = "authorization, baggage, traceparent, sentry-trace";
+        let headers =
+            [("origin", origin), ("access-control-request-method", "POST"), ("access-control-request-headers", asked)];
+        let answer = wire::request(hub.address, "OPTIONS", "/publish", &headers, b"");
+        let told = |name: &str| answer.headers.get(name).unwrap_or_default().to_owned();
+        (answer.status, told("access-control-allow-origin"), told("access-control-allow-headers") == asked)
+    };
+    for origin in ["capacitor://localhost", "http://localhost:5173", "null"] {
+        assert_eq!(preflight(origin), (204, origin.to_owned(), true), "{origin}");
+    }
+    assert_eq!(preflight("tauri://localhost").0, 403);
+    let (code, said) = Hub::refused(&["--cors-origins", "null", "--cors-credentials"]);
+    assert_eq!(code, Some(78), "any page can have the origin null: {said}");
+}
+
+#[test]
 fn topics_are_shown_to_who_may_see_them_and_changed_by_operators() {
     let hub = guarded(&[]);
     for topic in ["jobs/1", "jobs/2/log", "news", "secret"] {

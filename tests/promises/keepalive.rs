@@ -67,6 +67,22 @@ fn a_comment_ends_no_event() {
 }
 
 #[test]
+fn a_page_may_ask_for_a_keepalive_that_it_can_see() {
+    let hub = Hub::start_with(&["--stream-keepalive", "1s"]);
+    let id = hub.publish("t", "x");
+    let mut stream = hub.resume("topic=t&keepalive=event", &id);
+    for _ in 0..2 {
+        let message = stream.next_of_all().unwrap();
+        assert_eq!((&*message.event, &*message.data, message.id.as_ref()), ("hub.keepalive", "{}", Some(&id)));
+    }
+    let body = format!("{{\"topics\":[\"t\"],\"keepalive\":\"event\",\"last_event_id\":\"{id}\"}}");
+    let headers = [("accept", "application/x-ndjson")];
+    let mut lines = wire::open(hub.address, "POST", "/events", &headers, body.as_bytes());
+    let lines: Vec<String> = (0..3).map(|_| lines.line().unwrap()).collect();
+    assert_eq!(lines, ["", "{\"keepalive\":{}}", "{\"keepalive\":{}}"]);
+}
+
+#[test]
 fn a_silent_ndjson_stream_sends_a_blank_line() {
     let hub = Hub::start_with(&["--stream-keepalive", "1s"]);
     let headers = [("accept", "application/x-ndjson")];

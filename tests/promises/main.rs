@@ -5,6 +5,7 @@
 mod support;
 
 mod access;
+mod beginning;
 mod compression;
 mod drain;
 mod end;

@@ -38,6 +38,31 @@ fn each_event_is_an_envelope_on_a_line() {
 }
 
 #[test]
+fn no_line_of_json_is_cut_by_a_reader_that_knows_other_line_ends() {
+    const ENDS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
+    let hub = Hub::start();
+    let (data, topic) = ("a\u{85}b\u{2028}c\u{2029}d", "x/\u{2028}");
+    let line = json!({"topic": topic, "data": data}).to_string() + "\n{\"\u{2028}\": 1}\n";
+    let receipts = hub.post("/publish", &[("content-type", "application/x-ndjson")], line.as_bytes()).text();
+    assert_eq!(receipts.lines().count(), 2, "{receipts}");
+    let sse = [("accept", "text/event-stream")];
+    let said = [
+        receipts,
+        lines(&hub, "topic=x/*&from=earliest").line().unwrap(),
+        wire::open(hub.address, "GET", "/events?topic=x/*&from=earliest&format=json", &sse, b"").until("d\"}\n\n"),
+        wire::request(hub.address, "GET", "/events?topic=x/*&from=earliest", &[("accept", "application/json")], b"")
+            .text(),
+        hub.get("/topics").text(),
+        hub.get("/topics/%E2%80%A8").text(),
+        wire::open(hub.address, "GET", "/events?topic=x/*&last_event_id=%E2%80%A8", &sse, b"").until("\"}\n\n"),
+    ];
+    for said in said {
+        assert!(!said.contains(ENDS), "{said:?}");
+    }
+    assert_eq!(hub.page("topic=x/*&from=earliest")["events"][0]["data"], data);
+}
+
+#[test]
 fn gaps_and_ends_are_lines_of_their_own() {
     let hub = Hub::start();
     let ids: Vec<String> = (0..4).map(|n| hub.publish("t", &n.to_string())).collect();

@@ -70,6 +70,23 @@ fn with_http_1_0_the_same_bytes_come_without_chunks() {
     }
 }
 
+/// In one write, so that whoever has the head has a cursor, too. What was written at once is read at once here; of two writes
+/// some would be read apart.
+#[test]
+fn the_greeting_goes_with_the_head() {
+    let hub = Hub::start();
+    for n in 0..200 {
+        let version = ["1.1", "1.0"][n % 2];
+        let ask = format!("GET /events?topic=t HTTP/{version}\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n");
+        let mut socket = wire::send(hub.address, ask.as_bytes());
+        let mut buffer = [0; 4096];
+        let read = socket.read(&mut buffer).unwrap();
+        let first = std::str::from_utf8(&buffer[..read]).unwrap();
+        assert!(first.starts_with("HTTP/1.1 200") || first.starts_with("HTTP/1.0 200"), "{first}");
+        assert!(first.contains("retry: 3000\nevent: hub.cursor\nid: ") && first.contains("\"}\n\n"), "{n}: {first}");
+    }
+}
+
 #[test]
 fn what_a_client_says_on_an_open_stream_is_dropped() {
     let hub = Hub::start();

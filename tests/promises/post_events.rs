@@ -28,7 +28,11 @@ fn a_body_asks_for_the_same_stream_as_a_query() {
     ] {
         let mut get = wire::open(hub.address, "GET", &format!("/events?{query}"), &[], b"");
         let mut got = post(&hub, &body, &[]);
-        assert_eq!((got.status, got.headers.get("content-type")), (200, Some("text/event-stream")), "{body}");
+        assert_eq!(
+            (got.status, got.headers.get("content-type")),
+            (200, Some("text/event-stream; charset=utf-8")),
+            "{body}"
+        );
         let last = if query.contains("json") { "\"data\":\"2\"}\n\n" } else { "data: 2\n\n" };
         assert_eq!(got.until(last), get.until(last), "{body}");
     }

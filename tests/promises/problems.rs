@@ -37,7 +37,12 @@ fn every_refusal_is_a_problem() {
 fn a_problem_points_to_its_words() {
     let hub = Hub::start();
     let problem = hub.get("/nowhere").json();
-    assert!(problem["type"].as_str().unwrap().ends_with("#not-found"), "{problem}");
+    let (path, anchor) = problem["type"].as_str().unwrap().split_once('#').unwrap();
+    assert_eq!(anchor, "not-found");
+    let page = hub.get(path);
+    assert_eq!((page.status, page.headers.get("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("<h3 id=\"not-found\">"), "the anchor is there");
+    assert_problem(&hub.get("/docs/NOWHERE.md"), 404, "not-found");
 }
 
 #[test]

@@ -41,6 +41,11 @@ fn get(hub: &Hub, name: &str, target: &str) -> Answer {
 fn come_back(answer: &Answer, mut again: impl FnMut() -> Answer) {
     assert_problem(answer, 429, "rate-limited");
     let wait: u64 = answer.headers.get("retry-after").unwrap().parse().unwrap();
+    assert!(
+        answer.text().contains(&format!(" {wait} s")),
+        "the detail says another time than {wait} s: {}",
+        answer.text()
+    );
     std::thread::sleep(Duration::from_secs(wait));
     let answer = again();
     assert_eq!(answer.status, 200, "Retry-After: {wait} was true: {}", answer.text());

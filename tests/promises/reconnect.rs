@@ -165,6 +165,34 @@ fn a_gap_that_nothing_follows_is_told_once() {
 }
 
 #[test]
+fn a_client_that_waits_for_a_deleted_name_to_be_used_again_may_come_back() {
+    let mut hub = Hub::start();
+    let older = hub.publish("t", "1");
+    hub.publish("t", "2");
+    hub.delete("t");
+    for start in ["", "&from=earliest", "&since=1h", "&from=last:5"] {
+        hub.publish("other", "x");
+        let id = hub.watch(&format!("topic=t{start}")).next_of_all().unwrap().id.unwrap();
+        let mut back = hub.resume(&format!("topic=t{start}"), &id);
+        assert_eq!(back.incoming.status, 200, "{start}");
+        assert_eq!(back.next_of_all().unwrap().event, "hub.gap", "on the safe side");
+    }
+    let mut waits = hub.resume("topic=t", &older);
+    assert_eq!(waits.next_of_all().unwrap().event, "hub.gap");
+    hub.terminate();
+    assert_eq!(waits.next_of_all(), None, "no cursor that would end it for good");
+    hub.wait();
+    let hub = hub.again();
+    let id = hub.watch("topic=t").next_of_all().unwrap().id.unwrap();
+    let again = hub.publish("t", "again");
+    let mut back = hub.resume("topic=t", &id);
+    assert_eq!(
+        std::iter::from_fn(|| back.next_of_all()).find(|message| message.event == "message").unwrap().id,
+        Some(again)
+    );
+}
+
+#[test]
 fn a_stream_that_is_cut_resumes_where_it_was() {
     let hub = Hub::start();
     let mut stream = hub.watch("topic=t");

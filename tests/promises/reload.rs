@@ -105,6 +105,29 @@ fn a_mistake_changes_nothing_and_is_told_with_its_line() {
 }
 
 #[test]
+fn a_reload_that_changes_nothing_refuses_no_token_also_during_a_flood_of_bad_ones() {
+    let text = format!("shards = 1\n{}[limits]\nbad_credentials = 1\n", access(&[WRITER, ("known", READER)]));
+    let settings = Settings::start(&text);
+    let ask = |token: &str| {
+        let authorization = format!("Bearer {token}");
+        wire::request(settings.hub.address, "GET", "/topics/news", &[("authorization", &authorization)], b"")
+    };
+    settings.publish("before");
+    assert_eq!(ask("known-token").status, 200);
+    let flood = || {
+        let refused = || ask("nobodys-token").status == 429;
+        eventually("bad credentials are no longer looked at", refused);
+    };
+    flood();
+    settings.reload(&text, RELOADED);
+    flood();
+    for n in 0..40 {
+        ask("nobodys-token");
+        assert_eq!(ask("known-token").status, 200, "request {n} after the reload");
+    }
+}
+
+#[test]
 fn what_needs_a_restart_is_named() {
     let settings = Settings::start(&access(&[WRITER]));
     settings.reload(&format!("shards = 7\n{}[log]\nformat = \"json\"\n", access(&[WRITER])), RELOADED);

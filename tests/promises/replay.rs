@@ -217,7 +217,7 @@ fn headers_and_retry_go_out_before_any_event() {
     let mut stream = incoming("topic=quiet");
     assert_eq!(stream.line().unwrap(), "retry: 1234");
     for (name, value) in [
-        ("content-type", "text/event-stream"),
+        ("content-type", "text/event-stream; charset=utf-8"),
         ("cache-control", "no-cache, no-transform"),
         ("x-accel-buffering", "no"),
     ] {
@@ -232,7 +232,7 @@ fn curl_without_an_accept_header_gets_the_stream() {
     hub.publish("t", "x");
     for headers in [&[][..], &[("accept", "*/*")]] {
         let mut stream = wire::open(hub.address, "GET", "/events?topic=t&from=earliest", headers, b"");
-        assert_eq!(stream.headers.get("content-type"), Some("text/event-stream"));
+        assert_eq!(stream.headers.get("content-type"), Some("text/event-stream; charset=utf-8"));
         stream.until("data: x\n\n");
     }
 }

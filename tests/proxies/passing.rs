@@ -37,7 +37,7 @@ fn passes_on_as_it_comes(kind: Kind) {
     let hub = Hub::start();
     let proxy = Proxy::before(hub.address, kind);
     let mut stream = wire::watch(proxy.address, "topic=t&from=earliest", None);
-    assert_eq!(stream.incoming.headers.get("content-type"), Some("text/event-stream"));
+    assert_eq!(stream.incoming.headers.get("content-type"), Some("text/event-stream; charset=utf-8"));
     let publisher = thread::spawn(move || {
         let say = |n: usize| {
             thread::sleep(Duration::from_millis(100));
@@ -121,7 +121,7 @@ fn an_absence_ends_no_eventsource(kind: Kind) {
     hub.kill();
     let mut told = wire::open(proxy.address, "GET", "/events?topic=t", &[("accept", "text/event-stream")], b"");
     assert_eq!(told.status, 200);
-    assert_eq!(told.headers.get("content-type"), Some("text/event-stream"));
+    assert_eq!(told.headers.get("content-type"), Some("text/event-stream; charset=utf-8"));
     let mut bytes = Vec::new();
     told.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, b"retry: 3000\n", "a blank line would be an empty event to some clients");

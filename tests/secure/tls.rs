@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    frames::Frames,
     support::{eventually, hub::Hub, wire},
     trust::{Trust, chunks_until, connect},
 };
@@ -230,4 +231,18 @@ fn a_client_that_goes_is_forgotten_without_another_event() {
     polite.conn.send_close_notify();
     polite.flush().unwrap();
     heard(0);
+}
+
+#[test]
+fn a_keepalive_comes_once_in_each_interval_within_tls_and_on_http_2() {
+    let trust = Trust::new();
+    let hub = trust.hub(&["--stream-keepalive", "2s"]);
+    let mut frames = Frames::new(trust.connect(hub.address, "h2"));
+    frames.get(1, "/events?topic=t");
+    frames.until(|bodies| bodies.contains_key(&1));
+    let (_, mut stream) = trust.watch(&hub, "topic=t");
+    frames.until(|bodies| bodies[&1].windows(2).filter(|pair| pair == b":\n").count() >= 3);
+    Trust::publish(hub.address, "t", "x");
+    let seen = chunks_until(&mut stream, "data: x\n\n").lines().filter(|line| *line == ":").count();
+    assert!((2..=4).contains(&seen), "{seen} while another kind of connection had 3");
 }

@@ -25,6 +25,7 @@ mod appending;
 mod gaps;
 mod life;
 mod model;
+mod places;
 mod reading;
 mod retaining;
 
@@ -318,6 +319,12 @@ promises! {
         a_page_ends_at_its_budget_and_the_next_goes_on,
         a_cursor_at_the_head_reads_nothing,
         since_starts_at_a_moment;
+    places:
+        the_newest_events_are_those_of_a_plain_list,
+        the_newest_of_nothing_begin_at_the_end,
+        the_newest_are_among_what_is_kept,
+        looking_for_the_newest_reads_no_more_than_is_asked_for,
+        a_moment_is_a_position_that_tells_what_was_lost_since;
     gaps:
         a_cursor_before_trimmed_events_is_told,
         earliest_tells_no_gap,

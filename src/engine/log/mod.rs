@@ -10,6 +10,7 @@
 //! | `desk` | from receipts to those who wait, a thread at a time |
 //! | `idempotency` | keys of recent publishes |
 //! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
+//! | `locate` | where a reader begins that asks by time or by number |
 //! | `trim`, `chores`, `retention` | letting go of the oldest |
 //! | `settling` | readers before retention's first round |
 //! | `meter` | how long commits take |
@@ -33,10 +34,10 @@ use self::{
     writer::Writer,
 };
 use super::{
-    Answer, Append, AppendError, Appended, Engine, Observer, Page, ReadError, ReadRequest, Receipt, Returned, Status,
-    TopicChange, TopicState,
+    Answer, Append, AppendError, Appended, Engine, Observer, Page, Place, ReadError, ReadRequest, Receipt, Returned,
+    Status, TopicChange, TopicState,
 };
-use crate::event::{Epoch, NewEvent, Seq, TopicName};
+use crate::event::{Epoch, NewEvent, Selection, Seq, TopicName};
 
 mod chores;
 mod config;
@@ -45,6 +46,7 @@ mod desk;
 mod group;
 mod idempotency;
 mod key_hash;
+mod locate;
 mod meter;
 mod page;
 mod pick;
@@ -142,6 +144,10 @@ impl<S: Store> Engine for LogEngine<S> {
 
     fn read(&self, request: &ReadRequest) -> Result<Page, ReadError> {
         self.core.page(request).map_err(|error| ReadError { reason: error.to_string().into() })
+    }
+
+    fn locate(&self, selection: &Selection, place: Place, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Seq, ReadError> {
+        self.core.locate(selection, place, go_on).map_err(|error| ReadError { reason: error.to_string().into() })
     }
 
     fn topic(&self, name: &TopicName) -> Option<TopicState> {

@@ -184,6 +184,12 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be read at all.
     fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError>;
 
+    /// Positions of one topic with `after < seq <= through`, newest first; at most `max`. What is damaged is left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError>;
+
     /// Events of many topics with `after < seq <= through`, in order of `seq`, walking commits in their order.
     /// `wanted` gives the name of a topic whose events are asked for; it is asked for every block, so it remembers.
     ///

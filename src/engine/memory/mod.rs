@@ -146,6 +146,15 @@ impl Store for MemoryStore {
         Ok(headers)
     }
 
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError> {
+        let kept = self.kept.read();
+        let events = kept.topics.get(&key).into_iter().flat_map(|events| events.iter().rev());
+        let wanted = events.map(|event| event.seq).filter(|&seq| seq <= through).take_while(|&seq| seq > after);
+        let found: Vec<_> = wanted.take(max).collect();
+        self.faults.add_headers(found.len());
+        Ok(found)
+    }
+
     fn scan(
         &self,
         after: Seq,

@@ -15,6 +15,7 @@
 //! | `watermark` | what must be known even if sled forgets: the head, ids given out, what was lost |
 //! | `write` | the one writer: insert, flush, count |
 //! | `read`, `chain` | runs of events, from any thread, and what they lack |
+//! | `backward` | a topic's newest positions |
 //! | `open`, `open_segments`, `inspect` | what a crash or a damaged disk left, made sound |
 //! | `reclaim`, `copy` | the space of dead events |
 //! | `housekeeping` | sealing and the recorded head, off the writer's path |
@@ -34,6 +35,7 @@ use crate::event::{Event, Millis, Seq, TopicName};
 
 #[cfg(target_os = "linux")]
 mod ahead;
+mod backward;
 mod block;
 mod chain;
 mod config;
@@ -150,6 +152,10 @@ impl Store for SledStore {
 
     fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError> {
         self.shared.topic_headers(key, after, max)
+    }
+
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError> {
+        self.shared.topic_newest(key, after, through, max)
     }
 
     fn scan(

@@ -180,12 +180,22 @@ impl Shared {
         &self,
         after: Seq,
         through: Seq,
+        look: impl FnMut(&Segment, &Tables) -> Result<ControlFlow<()>, PartError>,
+        ask: impl Fn(&Segment) -> bool,
+    ) -> Result<(), StoreError> {
+        self.walk_list(|| self.segments.between(after, through), look, ask)
+    }
+
+    /// The same with the segments that `list` gives, in its order.
+    pub(super) fn walk_list(
+        &self,
+        list: impl Fn() -> Vec<Arc<Segment>>,
         mut look: impl FnMut(&Segment, &Tables) -> Result<ControlFlow<()>, PartError>,
         ask: impl Fn(&Segment) -> bool,
     ) -> Result<(), StoreError> {
         self.readable()?;
         'list: for _ in 0..LOOKS {
-            for segment in self.segments.between(after, through) {
+            for segment in list() {
                 if !ask(&segment) {
                     continue;
                 }

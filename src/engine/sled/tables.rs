@@ -59,6 +59,22 @@ impl Tables {
         Ok(range.filter_map(move |entry| self.block_of(entry).transpose()))
     }
 
+    /// The last block of `topic` that begins at or before `through`: where, and the positions in it. A damaged one has none.
+    pub(super) fn block_back(&self, topic: TopicKey, through: Seq) -> Result<Option<(Seq, Vec<Seq>)>, PartError> {
+        let key = |seq, part| keys::block_part(topic, seq, part);
+        let last = self.blocks.range(key(Seq::ZERO, 0)..=key(through, u16::MAX)).next_back().transpose()?;
+        let Some((key, value)) = last else { return Ok(None) };
+        let Some((_, first, part)) = keys::parse_block(&key) else { return Ok(None) };
+        if part > 0 {
+            // A block of several parts is far above what several events may share, so it is one event's.
+            return Ok(Some((first, vec![first])));
+        }
+        let bytes = torn_is_none(parts::complete(&self.blocks, &key[..key.len() - 2], value).map(Some))?;
+        let block = bytes.and_then(|bytes| Block::parse(topic, first, bytes));
+        let entries = block.iter().flat_map(Block::entries).map_while(|entry| Some(entry?.header.seq));
+        Ok(Some((first, entries.collect())))
+    }
+
     /// Every block of the segment, in order of their keys.
     pub(super) fn all_blocks(&self) -> impl Iterator<Item = Result<(TopicKey, Seq, Option<Bytes>), PartError>> + '_ {
         self.blocks.iter().filter_map(|entry| self.block_bytes(entry).transpose())

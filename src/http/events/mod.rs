@@ -4,33 +4,36 @@
 //! |---|---|
 //! | this file | a wish into an answer: a stream, a page, or word that nothing is left |
 //! | [`wish`] | a request into a wish |
+//! | [`begin`] | where a stream begins |
+//! | `keys` | the keys of a query |
 //! | [`page`] | one page of events as JSON, at once or when there is something |
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
 
 use super::{
     Answer, Core, accept, body,
-    problem::Problem,
+    problem::{Code, Problem},
     stream::{
         body::StreamBody,
-        language::{Keepalive, Language},
+        language::Language,
         telling::{Cursor, Manner, Telling},
     },
     visitor::Visitor,
 };
 use crate::{
-    event::Seq,
-    hub::{
-        run::Portion,
-        subscription::{Start, Subscription},
-    },
+    engine::Place,
+    event::{EventId, Seq},
+    hub::{run::Portion, subscription::Start},
 };
 
+pub mod begin;
+mod keys;
 pub mod page;
 pub mod wish;
 
+use begin::Begin;
 use wish::{Form, Wish};
 
 /// `GET /events`, or `HEAD`.
@@ -72,8 +75,11 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
         Form::Stream(_) => core.door.limits.portion,
     };
     let retry = core.door.hub.retry_for(wish.selection.names());
-    let start = wish.start.clone();
-    let subscription = core.door.hub.subscribe(&wish.selection, wish.start, portion, core.index);
+    let (start, position) = match locate(core, &wish).await {
+        Ok(found) => found,
+        Err(problem) => return turn_away(core, &wish, problem),
+    };
+    let subscription = core.door.hub.subscribe(&wish.selection, start, portion, core.index);
     match wish.form {
         Form::Page { limit, wait } => page::answer(core, subscription, visitor.right, limit, wait).await,
         Form::Stream(_) if subscription.nothing_left() => {
@@ -82,21 +88,54 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
             Ok(answer)
         }
         Form::Stream(language) => {
-            let cursor = cursor(&start, &subscription);
-            let manner = Manner { retry, keepalive: Keepalive::Comment, cursor };
+            let cursor = match position {
+                Some(position) => {
+                    let position = position.unwrap_or(subscription.cursor().seq);
+                    Cursor::Given(below_reuse(core, &wish, position))
+                }
+                None => subscription.resumed().map_or(Cursor::Useless, Cursor::Brought),
+            };
+            let manner = Manner { retry, keepalive: wish.keepalive, cursor };
             let telling = Telling::new(Rc::clone(core), subscription, (visitor.right, seats), language, manner);
             Ok(stream(language, super::Body::Stream(Box::new(StreamBody::new(telling)))))
         }
     }
 }
 
-/// Where the client of a stream that starts like this is without it.
-fn cursor(start: &Start, subscription: &Subscription) -> Cursor {
-    match start {
-        Start::Cursor(_) => subscription.resumed().map_or(Cursor::Useless, Cursor::Brought),
-        Start::Now => Cursor::Given(subscription.cursor().seq),
-        Start::Earliest | Start::Since(_) => Cursor::Given(Seq::ZERO),
-    }
+/// A position to give to a client that has none: below the mark of a name that it waits for to be used again.
+fn below_reuse(core: &Core, wish: &Wish, position: Seq) -> Seq {
+    let mark = core.door.hub.awaits_reuse(&wish.selection);
+    mark.map_or(position, |mark| position.min(Seq(mark.0.saturating_sub(1))))
+}
+
+/// How long finding where a stream begins may take. Its client is sent nothing before, and proxies give up after 60 s.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a stream begins, and the cursor that its client is given if it came with none: as a position that is known
+/// before the stream is, or else the subscription's own.
+///
+/// # Errors
+/// When the store cannot say now.
+async fn locate(core: &Rc<Core>, wish: &Wish) -> Result<(Start, Option<Option<Seq>>), Problem> {
+    let find = async |place| {
+        let found = core.door.hub.locate(wish.selection.clone(), place);
+        let found = tokio::time::timeout(PATIENCE, found).await.map_err(|_| "it takes too long".to_owned());
+        found.and_then(|found| found.map_err(|error| error.to_string())).map_err(|reason| {
+            tracing::warn!(reason, "where a stream begins cannot be found");
+            Problem::new(Code::StoreUnavailable, "where to begin cannot be found now; come back, or ask for less")
+        })
+    };
+    Ok(match &wish.begin {
+        Begin::Newest(count) => {
+            let position = find(Place::Newest(*count)).await?;
+            (Start::Kept(position), Some(Some(position)))
+        }
+        Begin::At(start @ Start::Since(time)) => (start.clone(), Some(Some(find(Place::Since(*time)).await?))),
+        // Before everything: until its first event comes, a client that comes back gets all that is kept again.
+        Begin::At(Start::Earliest) => (Start::Earliest, Some(Some(Seq::ZERO))),
+        Begin::At(start @ Start::Cursor(_)) => (start.clone(), None),
+        Begin::At(start) => (start.clone(), Some(None)),
+    })
 }
 
 /// Sends a newcomer away for a reason that will pass, before it is known what it asks for.
@@ -109,7 +148,7 @@ pub fn come_back(core: &Core, headers: &HeaderMap, problem: Problem) -> Result<A
     }
     core.door.hub.stats().refused(problem.code.as_str());
     let retry = core.door.spread_retry(core.door.hub.retry_for(std::iter::empty()).max(problem.wait()));
-    Ok(ended(Language::Sse, retry))
+    Ok(ended(Language::Sse, retry, None))
 }
 
 /// Sends a newcomer away for a reason that will pass. An EventSource would never come back after anything but 200, so
@@ -119,15 +158,23 @@ fn turn_away(core: &Rc<Core>, wish: &Wish, problem: Problem) -> Result<Answer, P
         Form::Stream(language) if wish.eventsource => {
             core.door.hub.stats().refused(problem.code.as_str());
             let retry = core.door.hub.retry_for(wish.selection.names()).max(problem.wait());
-            Ok(ended(language, core.door.spread_retry(retry)))
+            let epoch = core.door.hub.epoch();
+            let cursor = match &wish.begin {
+                Begin::At(Start::Now) => Some(EventId { epoch, seq: below_reuse(core, wish, core.door.hub.head()) }),
+                Begin::At(Start::Earliest) => Some(EventId { epoch, seq: Seq::ZERO }),
+                // The others ask for the same again, and miss nothing by it.
+                _ => None,
+            };
+            Ok(ended(language, core.door.spread_retry(retry), cursor))
         }
         _ => Err(problem),
     }
 }
 
-/// A stream that says when to come back, and ends.
-fn ended(language: Language, retry: u32) -> Answer {
-    stream(language, super::full(language.farewell(retry, None).map(|piece| piece.bare()).unwrap_or_default()))
+/// A stream that says when to come back, and ends: with a cursor for a client that has none, because it was there for a
+/// moment and must not miss what comes before it is back.
+fn ended(language: Language, retry: u32, cursor: Option<EventId>) -> Answer {
+    stream(language, super::full(language.farewell(retry, cursor).map(|piece| piece.bare()).unwrap_or_default()))
 }
 
 fn stream(language: Language, body: super::Body) -> Answer {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     http::{
-        Answer, Core, body, envelope,
+        Answer, Core, body, envelope, json_text,
         problem::{Code, Problem},
         stream::language::GapNotice,
         visitor::Right,
@@ -51,7 +51,10 @@ pub async fn answer(
     let mut bytes = 0;
     while page.events.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
-            enrolled.polled(cx);
+            if enrolled.polled(cx) {
+                // A page has nothing to say against idle timeouts.
+                enrolled.spoke();
+            }
             right.still_reads(&core.door.policies, &subscription.feed().selection)?;
             match subscription.poll_next(cx) {
                 Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
@@ -93,5 +96,5 @@ pub async fn answer(
         }
     }
     page.next = next.to_string();
-    Ok(body::json(serde_json::to_string(&page).expect("a page is JSON")))
+    Ok(body::json(json_text::text(&page)))
 }

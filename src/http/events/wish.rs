@@ -1,19 +1,22 @@
 //! What a client asks `/events` for: topics, a place to start, and a form.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::{HeaderMap, request::Parts};
 use serde::Deserialize;
 
+use super::{
+    begin::{Begin, Said},
+    keys,
+};
 use crate::{
-    event::{Filter, Millis, Selection},
+    event::{Filter, Selection},
     http::{
         Limits, accept, duration,
         problem::{Code, Problem},
         query::Query,
-        stream::language::Language,
+        stream::language::{Keepalive, Language},
     },
-    hub::subscription::Start,
 };
 
 /// Bytes of a `POST /events` body at most: room for the most filters a stream may have, each as long as it may be.
@@ -25,18 +28,17 @@ const PAGE_LIMIT: (usize, usize) = (100, 1000);
 /// Longest long poll: below the 60 s after which stock proxies give up.
 const MAX_WAIT: Duration = Duration::from_secs(55);
 
-/// The spellings of a cursor in a query.
-const CURSOR_KEYS: [&str; 3] = ["last_event_id", "lastEventId", "lastEventID"];
-
 /// A request for events.
 #[derive(Debug, PartialEq)]
 pub struct Wish {
     /// Of which topics.
     pub selection: Selection,
     /// From where.
-    pub start: Start,
+    pub begin: Begin,
     /// As what.
     pub form: Form,
+    /// What a silent stream sends.
+    pub keepalive: Keepalive,
     /// The client is one that only a 200 keeps alive.
     pub eventsource: bool,
 }
@@ -59,24 +61,24 @@ pub enum Form {
 #[serde(deny_unknown_fields)]
 struct Body {
     topics: Vec<String>,
-    #[serde(default, alias = "lastEventId", alias = "lastEventID")]
+    #[serde(default, alias = "lastEventId", alias = "lastEventID", alias = "Last-Event-ID", alias = "last-event-id")]
     last_event_id: Option<String>,
     from: Option<String>,
     since: Option<String>,
     format: Option<String>,
     limit: Option<u64>,
     wait: Option<String>,
+    keepalive: Option<String>,
 }
 
 /// The parts of a wish that a query and a body spell differently.
 struct Words<'a> {
     topics: Vec<&'a str>,
-    cursor: Option<String>,
-    from: Option<&'a str>,
-    since: Option<&'a str>,
+    said: Said<'a>,
     format: Option<&'a str>,
     limit: Option<u64>,
     wait: Option<&'a str>,
+    keepalive: Option<&'a str>,
 }
 
 impl Wish {
@@ -86,14 +88,14 @@ impl Wish {
     /// Says what the client must change.
     pub fn from_query(parts: &Parts, limits: &Limits) -> Result<Self, Problem> {
         let query = Query::new(parts.uri.query());
+        keys::check(&query)?;
         let words = Words {
             topics: query.all("topic").collect::<Result<_, _>>()?,
-            cursor: CURSOR_KEYS.iter().find_map(|key| query.lossy(key).filter(|text| !text.is_empty())).map(Into::into),
-            from: query.one("from")?,
-            since: query.one("since")?,
+            said: Said { cursor: keys::cursor(&query), from: query.one("from")?, since: query.one("since")? },
             format: query.one("format")?,
             limit: query.number("limit", 1, u64::MAX)?,
             wait: query.one("wait")?,
+            keepalive: query.one("keepalive")?,
         };
         Self::new(&words, &parts.headers, limits)
     }
@@ -113,23 +115,27 @@ impl Wish {
         }
         let words = Words {
             topics: body.topics.iter().map(String::as_str).collect(),
-            cursor: body.last_event_id.clone().filter(|text| !text.is_empty()),
-            from: body.from.as_deref(),
-            since: body.since.as_deref(),
+            said: Said {
+                cursor: body.last_event_id.as_deref(),
+                from: body.from.as_deref(),
+                since: body.since.as_deref(),
+            },
             format: body.format.as_deref(),
             limit: body.limit,
             wait: body.wait.as_deref(),
+            keepalive: body.keepalive.as_deref(),
         };
         Self::new(&words, &parts.headers, limits)
     }
 
     fn new(words: &Words<'_>, headers: &HeaderMap, limits: &Limits) -> Result<Self, Problem> {
         let selection = selection(&words.topics, limits.filters)?;
-        let start = start(words, headers)?;
+        let begin = Begin::new(&words.said, headers)?;
+        let keepalive = keepalive(words.keepalive)?;
         let wait = words.wait.map(wait).transpose()?;
         let form = form(words, headers, wait)?;
         let eventsource = accept::names(headers, "text/event-stream");
-        Ok(Self { selection, start, form, eventsource })
+        Ok(Self { selection, begin, form, keepalive, eventsource })
     }
 }
 
@@ -148,38 +154,18 @@ fn selection(topics: &[&str], most: usize) -> Result<Selection, Problem> {
         .ok_or_else(|| Problem::new(Code::TopicInvalid, "say which topics to watch, like /events?topic=jobs/42/tokens"))
 }
 
-/// The header wins, because a reconnecting EventSource keeps its URL.
-fn start(words: &Words<'_>, headers: &HeaderMap) -> Result<Start, Problem> {
-    let header = headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    if let Some(cursor) = header.filter(|text| !text.is_empty()).or_else(|| words.cursor.clone()) {
-        return Ok(Start::Cursor(cursor));
-    }
-    match (words.from.filter(|text| !text.is_empty()), words.since.filter(|text| !text.is_empty())) {
-        (Some(_), Some(_)) => Err(Problem::new(Code::QueryInvalid, "give 'from' or 'since', not both")),
-        (None | Some("now"), None) => Ok(Start::Now),
-        (Some("earliest"), None) => Ok(Start::Earliest),
-        (Some(id), None) => match crate::event::EventId::parse(id) {
-            Some(_) => Ok(Start::Cursor(id.into())),
-            None => Err(Problem::new(Code::QueryInvalid, "'from' must be earliest, now or an id like 4f9a2c1e-17")),
-        },
-        (None, Some(text)) => since(text).map(Start::Since),
-    }
-}
-
-fn since(text: &str) -> Result<Millis, Problem> {
-    let now = Millis::from(SystemTime::now());
-    Millis::parse_rfc3339(text).or_else(|| Some(now.before(duration::parse(text)?))).ok_or_else(|| {
-        Problem::new(
-            Code::QueryInvalid,
-            "'since' must be a time like 2026-01-31T09:00:00Z or an age like 90s, 10m or 2h",
-        )
-    })
-}
-
 fn wait(text: &str) -> Result<Duration, Problem> {
     let wait = duration::parse(text)
         .ok_or_else(|| Problem::new(Code::QueryInvalid, "'wait' must be a duration like 30s, or seconds"))?;
     Ok(wait.min(MAX_WAIT))
+}
+
+fn keepalive(text: Option<&str>) -> Result<Keepalive, Problem> {
+    match text {
+        None | Some("" | "comment") => Ok(Keepalive::Comment),
+        Some("event") => Ok(Keepalive::Event),
+        Some(_) => Err(Problem::new(Code::QueryInvalid, "'keepalive' must be event, comment, or left out")),
+    }
 }
 
 fn form(words: &Words<'_>, headers: &HeaderMap, wait: Option<Duration>) -> Result<Form, Problem> {

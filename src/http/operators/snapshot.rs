@@ -9,7 +9,7 @@ use crate::{
     engine::Status,
     event::EventId,
     http::{
-        Door,
+        Door, json_text,
         quota::{Limit, Used},
     },
     hub::{stats::Stats, top::Busy},
@@ -248,7 +248,7 @@ impl Snapshot {
     /// The figures as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("numbers and texts are JSON")
+        json_text::text(self)
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::snapshot::Snapshot;
 use crate::{
     event::sse,
-    http::{Answer, Door, accept, body, made, problem::Problem, visitor::Right},
+    http::{Answer, Door, accept, body, made, problem::Problem, stream::language::SSE_TYPE, visitor::Right},
 };
 
 /// What looking at the figures is called in a refusal.
@@ -40,7 +40,7 @@ pub fn handle(door: &Arc<Door>, right: Right, headers: &HeaderMap) -> Result<Ans
     }
     let mut answer = Answer::new(made(Watch::new(Arc::clone(door), right)));
     let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SSE_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(answer)

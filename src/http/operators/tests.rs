@@ -113,7 +113,7 @@ async fn stats_are_told_once_a_second_until_the_hub_drains() {
     let accept =
         HeaderMap::from_iter([(http::header::ACCEPT, "text/html, text/event-stream;q=0.9".parse().expect("valid"))]);
     let mut answer = stats::handle(&door, testing::anyone(&door), &accept).expect("open");
-    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    assert_eq!(answer.headers()["content-type"], "text/event-stream; charset=utf-8");
     let started = tokio::time::Instant::now();
     let mut blocks = Vec::new();
     for _ in 0..4 {

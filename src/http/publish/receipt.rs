@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     engine::Receipt,
     event::{Epoch, Millis, TopicName},
-    http::problem::Problem,
+    http::{json_text, problem::Problem},
 };
 
 /// Room for a receipt of a topic with a name of ordinary length, and its line feed.
@@ -36,7 +36,7 @@ impl Receipts {
         if topic.as_ref() != Some(&receipt.topic) {
             head.clear();
             head.extend_from_slice(b"{\"topic\":");
-            serde_json::to_writer(&mut *head, receipt.topic.as_str()).expect("text is JSON");
+            json_text::write(head, &receipt.topic.as_str());
             head.extend_from_slice(b",\"id\":\"");
             head.extend_from_slice(self.epoch.as_str().as_bytes());
             head.push(b'-');
@@ -78,7 +78,7 @@ struct Refusal<'a> {
 
 /// Appends what stands in a refused line's place in the answer.
 pub(super) fn refuse(out: &mut Vec<u8>, problem: &Problem) {
-    serde_json::to_writer(out, &Refusal { error: problem }).expect("text and numbers are JSON");
+    json_text::write(out, &Refusal { error: problem });
 }
 
 #[cfg(test)]

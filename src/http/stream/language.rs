@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::piece::Piece;
 use crate::{
     event::{EventId, EventName, sse},
-    http::envelope::envelope,
+    http::{envelope::envelope, json_text},
     hub::{
         endings::Ending,
         frame::Frame,
@@ -16,6 +16,9 @@ use crate::{
         subscription::{Gap, GapReason},
     },
 };
+
+/// The Content-Type of a `text/event-stream`.
+pub const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
 
 /// How a stream writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,8 @@ impl Language {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Sse | Self::SseEnvelope | Self::SseMessage => "text/event-stream",
+            // The parameter says nothing new to who knows the standard; others take `text/*` without it for Latin-1.
+            Self::Sse | Self::SseEnvelope | Self::SseMessage => SSE_TYPE,
             Self::Ndjson => "application/x-ndjson",
         }
     }
@@ -146,7 +150,7 @@ impl Language {
     }
 
     fn write_own(self, out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &impl Serialize) {
-        let data = serde_json::to_string(data).expect("strings are always JSON");
+        let data = json_text::text(data);
         match self {
             Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
             _ => sse::encode_own(out, &format!("hub.{name}"), id, &data),

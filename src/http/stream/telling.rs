@@ -214,6 +214,11 @@ impl Telling {
             return None;
         }
         let (cursor, before) = (self.subscription.cursor(), self.shown);
+        if self.core.door.hub.awaits_reuse(&self.subscription.feed().selection).is_some_and(|mark| cursor.seq >= mark) {
+            // It waits for a name to be used again. With this cursor it would come back to be sent away for good.
+            self.unsettled = false;
+            return None;
+        }
         self.show(cursor.seq);
         (before < Some(cursor.seq)).then_some(cursor)
     }

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::{
-    Answer, Door, body, duration, full,
+    Answer, Door, body, duration, full, json_text,
     problem::{Code, Problem},
     query::Query,
     visitor::Right,
@@ -158,7 +158,7 @@ impl<'a> Shown<'a> {
 }
 
 fn json(value: &impl Serialize) -> Answer {
-    body::json(serde_json::to_string(value).expect("text and numbers are JSON"))
+    body::json(json_text::text(value))
 }
 
 #[cfg(test)]

@@ -18,18 +18,27 @@ use crate::{
     },
 };
 
-/// Credentials kept a core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core; who goes round among more
-/// pays for a signature each time, 30 to 80 us (`benches/access.rs`).
+/// Credentials cached per core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core. A client that rotates
+/// through more tokens than this pays for one signature check per request, 30 to 80 us (`benches/access.rs`).
 pub(super) const CREDENTIALS: usize = 4096;
 
-/// The policy as this core last looked at it, and the credentials that were good under it. Bad ones are not kept, so that they
+/// The policy as this core last looked at it, and the credentials that were found good. Bad ones are not kept, so that they
 /// push out no good one.
 #[derive(Debug)]
 pub struct Passes {
     policy: RefCell<Arc<Policy>>,
     generation: Cell<u64>,
     /// By SHA-256, so that a long credential takes no more room than a short one.
-    good: RefCell<Cache<[u8; 32], Arc<Pass>>>,
+    good: RefCell<Cache<[u8; 32], Known>>,
+}
+
+/// A credential that was found good.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    /// The generation of the policy that it was good under.
+    pub generation: u64,
+    /// What it opened under that policy.
+    pub pass: Arc<Pass>,
 }
 
 impl Passes {
@@ -44,12 +53,11 @@ impl Passes {
         Self { policy: policies.current().into(), generation, good: Cache::new(credentials).into() }
     }
 
-    /// The policy in force. Forgets what was found under another one.
+    /// The policy in force.
     pub fn policy(&self, policies: &Policies) -> Arc<Policy> {
         let now = policies.generation();
         if self.generation.replace(now) != now {
             self.policy.replace(policies.current());
-            self.good.borrow_mut().clear();
         }
         Arc::clone(&self.policy.borrow())
     }
@@ -62,7 +70,7 @@ impl Passes {
 
     /// Judges `token`, which may have been found good before, here or on another core (`seen`), for a client whose address has
     /// the account `address`. A client that sent too many bad ones is told to wait before another one is looked at, so that
-    /// guessing costs the hub little; those that were found good are served on.
+    /// guessing costs the hub little. Those that were found good are served on, also after a reload that still trusts them.
     ///
     /// # Errors
     /// Says what is wrong with it.
@@ -71,19 +79,37 @@ impl Passes {
         let digest = digest::digest(&digest::SHA256, token);
         let digest: &[u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
         let mut good = self.good.borrow_mut();
-        let lasts = |pass: &Arc<Pass>| pass.expires.is_none_or(|end| now < end);
-        if let Some(pass) = good.get(digest).filter(|pass| lasts(pass)) {
-            return Ok(Arc::clone(pass));
+        let generation = self.generation();
+        let lasts = |known: &Known| known.pass.expires.is_none_or(|end| now < end);
+        if let Some(known) = good.get(digest).filter(|known| known.generation == generation && lasts(known)) {
+            return Ok(Arc::clone(&known.pass));
         }
-        if let Some(pass) = seen.find(self.generation(), digest).filter(lasts) {
-            good.insert(*digest, Arc::clone(&pass));
-            return Ok(pass);
-        }
-        address.may_try_credential()?;
-        // Also one that nobody can judge yet: to find that out costs as much, and whoever invents keys must not be free.
-        let pass = policy.access.judge(token, now).inspect_err(|_| address.bad_credential())?;
-        good.insert(*digest, Arc::clone(&pass));
-        seen.add(self.generation(), *digest, &pass);
+        let found = match seen.find(digest).or_else(|| good.get(digest).cloned()).filter(lasts) {
+            Some(known) if known.generation == generation => Some(known.pass),
+            // Known from an earlier policy: the present one says whether it still counts, without a signature check.
+            Some(known) => match policy.access.renew(&known.pass, now) {
+                Ok(pass) => Some(pass),
+                Err(refusal) if refusal.passes() => return Err(refusal.into()),
+                // Another key or issuer of this policy may vouch for it.
+                Err(_) => None,
+            },
+            None => None,
+        };
+        let pass = match found {
+            Some(pass) => pass,
+            None => {
+                address.may_try_credential()?;
+                // Charge this even when the issuer's keys are not loaded yet: otherwise inventing key ids would be a free
+                // way to cost us work.
+                policy.access.judge(token, now).inspect_err(|_| {
+                    good.remove(digest);
+                    address.bad_credential();
+                })?
+            }
+        };
+        let known = Known { generation, pass: Arc::clone(&pass) };
+        seen.add(*digest, &known);
+        good.insert(*digest, known);
         Ok(pass)
     }
 }
@@ -156,5 +182,23 @@ mod tests {
         judge().expect("good");
         policies.replace(trusting(1..2));
         assert_eq!(judge().expect_err("gone").code, Code::Unauthorized);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_that_still_trusts_a_credential_serves_it_also_during_a_flood_of_bad_ones() {
+        let policies = Policies::new(trusting(0..3));
+        let (here, elsewhere, client) = (Passes::new(&policies), Passes::new(&policies), address(5));
+        let judge =
+            |core: &Passes, text: &str| core.judge(&core.policy(&policies), policies.seen(), &client, text.as_bytes());
+        judge(&here, "token-0").expect("good");
+        judge(&here, "token-1").expect("good");
+        for n in 0..10 {
+            judge(&here, &format!("bad-{n}")).expect_err("bad");
+        }
+        policies.replace(trusting(1..3));
+        judge(&here, "token-1").expect("good before and after");
+        judge(&elsewhere, "token-1").expect("on each core");
+        assert_eq!(judge(&here, "token-0").expect_err("gone").code, Code::RateLimited);
+        assert_eq!(judge(&here, "token-2").expect_err("never seen").code, Code::RateLimited);
     }
 }

@@ -1,79 +1,68 @@
 //! Credentials that some core has found good, for the other cores: whoever was served is served on whichever core its next
 //! connection comes to, also while its address sends bad ones.
 
-use std::sync::Arc;
-
 use parking_lot::Mutex;
 use quick_cache::unsync::Cache;
 
-use crate::access::Pass;
+use super::passes::{CREDENTIALS, Known};
 
-/// Credentials kept for all cores: as many as one of them keeps for itself, 2 MiB.
-const CREDENTIALS: usize = super::passes::CREDENTIALS;
-
-/// What was found good under one generation of the policy. Asked only about what a core does not know itself, which costs more
-/// than its lock.
+/// What was found good by any core, as many as one of them keeps for itself (2 MiB). Asked only about what a core does not know
+/// itself, which costs more than its lock.
 #[derive(Debug)]
-pub struct Seen(Mutex<Good>);
-
-#[derive(Debug)]
-struct Good {
-    generation: u64,
-    passes: Cache<[u8; 32], Arc<Pass>>,
-}
+pub struct Seen(Mutex<Cache<[u8; 32], Known>>);
 
 impl Default for Seen {
     fn default() -> Self {
-        Self(Mutex::new(Good { generation: 0, passes: Cache::new(CREDENTIALS) }))
+        Self(Mutex::new(Cache::new(CREDENTIALS)))
     }
 }
 
 impl Seen {
-    /// What the credential of this hash opens, if it was found good under `generation`. It may have expired since.
+    /// What is known of the credential with this hash. It may have expired since, and the policy may be another.
     #[must_use]
-    pub fn find(&self, generation: u64, digest: &[u8; 32]) -> Option<Arc<Pass>> {
-        let good = self.0.lock();
-        if good.generation == generation { good.passes.get(digest).cloned() } else { None }
+    pub(super) fn find(&self, digest: &[u8; 32]) -> Option<Known> {
+        self.0.lock().get(digest).cloned()
     }
 
-    /// Notes that it is good under `generation`. All of older ones is forgotten, and nothing of an older one noted.
-    pub fn add(&self, generation: u64, digest: [u8; 32], pass: &Arc<Pass>) {
+    /// Notes what was found, unless another core has found something under a newer policy.
+    pub(super) fn add(&self, digest: [u8; 32], known: &Known) {
         let mut good = self.0.lock();
-        if generation > good.generation {
-            good.generation = generation;
-            good.passes.clear();
-        }
-        if generation == good.generation {
-            good.passes.insert(digest, Arc::clone(pass));
+        if good.get(&digest).is_none_or(|there| there.generation <= known.generation) {
+            good.insert(digest, known.clone());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::access::{Access, Settings};
 
+    fn known(generation: u64) -> Known {
+        let pass = Arc::clone(Access::new(Settings::default()).expect("sound").anonymous());
+        Known { generation, pass }
+    }
+
     #[test]
-    fn what_was_good_counts_under_its_own_policy_only() {
-        let (seen, pass) = (Seen::default(), Arc::clone(Access::new(Settings::default()).expect("sound").anonymous()));
-        seen.add(1, [1; 32], &pass);
-        assert!(seen.find(1, &[1; 32]).is_some());
-        assert!(seen.find(0, &[1; 32]).is_none() && seen.find(2, &[1; 32]).is_none());
-        seen.add(0, [2; 32], &pass);
-        assert!(seen.find(0, &[2; 32]).is_none() && seen.find(1, &[2; 32]).is_none(), "what is old comes too late");
-        seen.add(2, [3; 32], &pass);
-        assert!(seen.find(2, &[1; 32]).is_none() && seen.find(2, &[3; 32]).is_some(), "a reload forgets the rest");
+    fn what_was_found_under_a_newer_policy_is_not_replaced_by_an_older_finding() {
+        let seen = Seen::default();
+        for (generation, then) in [(1, 1), (0, 1), (2, 2)] {
+            seen.add([1; 32], &known(generation));
+            assert_eq!(seen.find(&[1; 32]).expect("known").generation, then);
+        }
+        assert!(seen.find(&[2; 32]).is_none());
     }
 
     #[test]
     fn no_more_are_kept_than_there_is_room_for() {
-        let (seen, pass) = (Seen::default(), Arc::clone(Access::new(Settings::default()).expect("sound").anonymous()));
+        let seen = Seen::default();
         for n in 0..3 * CREDENTIALS as u64 {
             let mut digest = [0; 32];
             digest[..8].copy_from_slice(&n.to_be_bytes());
-            seen.add(0, digest, &pass);
+            seen.add(digest, &known(0));
         }
-        assert!(seen.0.lock().passes.len() <= CREDENTIALS);
+        assert!(seen.0.lock().len() <= CREDENTIALS);
     }
 }

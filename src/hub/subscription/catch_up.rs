@@ -77,7 +77,9 @@ impl Subscription {
                     self.begin_topic(&event.new.topic);
                     frames.push(frame(&self.hub, event));
                 }
-                Item::Gap(gap) if self.begun.as_ref().is_some_and(|begun| !begun.0.contains(&gap.topic)) => {}
+                // What the disk lost is told, always.
+                Item::Gap(gap)
+                    if !gap.lost && self.begun.as_ref().is_some_and(|begun| !begun.0.contains(&gap.topic)) => {}
                 Item::Gap(gap) => {
                     self.deliver_read(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };

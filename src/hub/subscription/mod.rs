@@ -41,6 +41,9 @@ pub enum Start {
     Earliest,
     /// With the first event at or after this moment.
     Since(Millis),
+    /// With what is kept after this position: as with the oldest kept event, what a topic lost before the stream reached its
+    /// first event is no gap.
+    Kept(Seq),
     /// After the event with this id, as the client sent it: any text at all.
     Cursor(String),
 }
@@ -135,6 +138,7 @@ impl Hub {
     ) -> Subscription {
         let seat = self.board.sit(selection, shard);
         let resumed = matches!(start, Start::Cursor(_));
+        let from_kept = matches!(start, Start::Kept(_));
         let (from, after, stray) = self.place_of(start, seat.from);
         let position = match from {
             engine::From::After(seq) => seq,
@@ -154,7 +158,7 @@ impl Hub {
             after,
             stray,
             place: Place::Ring { behind: false },
-            begun: (from == engine::From::Earliest).then(Box::default),
+            begun: (from_kept || from == engine::From::Earliest).then(Box::default),
             endings,
             ready: VecDeque::new(),
         };
@@ -170,6 +174,7 @@ impl Hub {
             Start::Now => return (engine::From::After(now), None, None),
             Start::Earliest => return (engine::From::Earliest, None, None),
             Start::Since(time) => return (engine::From::Since(time), None, None),
+            Start::Kept(position) => return (engine::From::After(position), None, None),
             Start::Cursor(text) => text,
         };
         let (from, stray) = match EventId::parse(&text) {

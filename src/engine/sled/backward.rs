@@ -1,0 +1,42 @@
+//! A topic's newest positions, from the end: for readers that ask for the last so many events.
+
+use std::ops::ControlFlow;
+
+use crate::event::Seq;
+
+use super::super::log::store::{StoreError, TopicKey};
+use super::Shared;
+
+impl Shared {
+    /// Positions of a topic with `after < seq <= through`, newest first; at most `max`. What is damaged is left out.
+    pub(super) fn topic_newest(
+        &self,
+        key: TopicKey,
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<Seq>, StoreError> {
+        let mut at = through.min(self.head());
+        let mut found = Vec::new();
+        self.walk_list(
+            || self.segments.between(after, through).into_iter().rev().collect(),
+            |_, tables| {
+                while found.len() < max && at > after {
+                    let Some((first, seqs)) = tables.block_back(key, at)? else { return Ok(ControlFlow::Continue(())) };
+                    let wanted = seqs.into_iter().rev().filter(|&seq| seq > after && seq <= at);
+                    found.extend(wanted.take(max - found.len()));
+                    at = Seq(first.0.saturating_sub(1));
+                }
+                Ok(ControlFlow::Break(()))
+            },
+            |segment| match segment.summary() {
+                None => true,
+                Some(summary) => match summary.find(key) {
+                    Ok(found) => found.is_some_and(|(first, last)| last > after && first <= through),
+                    Err(_) => true,
+                },
+            },
+        )?;
+        Ok(found)
+    }
+}

@@ -1,0 +1,155 @@
+//! Where a stream begins: a cursor, the oldest, now, the newest so many, or a moment.
+
+use std::time::SystemTime;
+
+use http::HeaderMap;
+
+use crate::{
+    event::{EventId, Millis},
+    http::{
+        duration,
+        problem::{Code, Problem},
+    },
+    hub::subscription::Start,
+};
+
+/// Events that `from=last:N` may ask for: finding where they begin reads that many positions.
+pub const MAX_NEWEST: u64 = 1_000_000;
+
+/// Where a stream is asked to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begin {
+    /// There.
+    At(Start),
+    /// With the newest so many kept events.
+    Newest(u64),
+}
+
+/// What a request says of it. Empty ones say nothing.
+#[derive(Debug, Default)]
+pub(super) struct Said<'a> {
+    pub(super) cursor: Option<&'a str>,
+    pub(super) from: Option<&'a str>,
+    pub(super) since: Option<&'a str>,
+}
+
+impl Begin {
+    /// The header wins, because a reconnecting EventSource keeps its URL.
+    pub(super) fn new(said: &Said<'_>, headers: &HeaderMap) -> Result<Self, Problem> {
+        let header = headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let cursor = header.filter(|text| !text.is_empty());
+        if let Some(cursor) = cursor.or_else(|| said.cursor.filter(|text| !text.is_empty()).map(Into::into)) {
+            return Ok(Self::At(Start::Cursor(cursor)));
+        }
+        match (said.from.filter(|text| !text.is_empty()), said.since.filter(|text| !text.is_empty())) {
+            (Some(_), Some(_)) => Err(Problem::new(Code::QueryInvalid, "give 'from' or 'since', not both")),
+            (None | Some("now"), None) => Ok(Self::At(Start::Now)),
+            (Some("earliest"), None) => Ok(Self::At(Start::Earliest)),
+            (Some(text), None) => from(text),
+            (None, Some(text)) => since(text, SystemTime::now().into()).map(|time| Self::At(Start::Since(time))),
+        }
+    }
+}
+
+fn from(text: &str) -> Result<Begin, Problem> {
+    if let Some(number) = text.strip_prefix("last:") {
+        let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        let count = digits.then(|| number.parse().ok()).flatten().filter(|count| (1..=MAX_NEWEST).contains(count));
+        return count.map(Begin::Newest).ok_or_else(|| {
+            let detail = format!("'from=last:N' takes a whole number from 1 to {MAX_NEWEST}, like last:100");
+            Problem::new(Code::QueryInvalid, detail)
+        });
+    }
+    match EventId::parse(text) {
+        Some(_) => Ok(Begin::At(Start::Cursor(text.into()))),
+        None => {
+            let detail = "'from' must be earliest, now, last:N (the newest N events) or an id like 4f9a2c1e-17";
+            Err(Problem::new(Code::QueryInvalid, detail))
+        }
+    }
+}
+
+fn since(text: &str, now: Millis) -> Result<Millis, Problem> {
+    let number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let time = if number && !is_age(text) { unix_time(text) } else { Millis::parse_rfc3339(text) };
+    time.or_else(|| is_age(text).then(|| Some(now.before(duration::parse(text)?)))?).ok_or_else(|| {
+        let detail = "'since' must be a time like 2026-01-31T09:00:00Z or 1769850000 (Unix, in seconds or milliseconds), \
+                      or an age like 90s, 10m or 2h";
+        Problem::new(Code::QueryInvalid, detail)
+    })
+}
+
+/// Whether a text is to be read as an age: one with a unit, or so few seconds that as a Unix time they would lie before
+/// September 2001. More of them than 31 years have can only be a time.
+fn is_age(text: &str) -> bool {
+    text.bytes().any(|b| !b.is_ascii_digit() && b != b'.') || (text.len() < 10 && !text.contains('.'))
+}
+
+/// A Unix time in seconds, which may have a fraction, or in whole milliseconds: 10 or 13 digits, years 2001 to 2286.
+/// Others (microseconds, nanoseconds) are not guessed at.
+fn unix_time(text: &str) -> Option<Millis> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if whole.starts_with('0') || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let milliseconds: u64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    match (whole.len(), text.contains('.')) {
+        (10, false) => Some(Millis(whole.parse::<u64>().ok()? * 1000)),
+        (10, true) if !fraction.is_empty() => Some(Millis(whole.parse::<u64>().ok()? * 1000 + milliseconds)),
+        (13, false) => Some(Millis(whole.parse().ok()?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis(1_764_100_000_000);
+
+    #[test]
+    fn since_is_a_time_or_an_age_and_each_number_is_only_one_of_them() {
+        for (text, want) in [
+            ("1970-01-01T00:00:01Z", 1000),
+            ("1764100000", 1_764_100_000_000),
+            ("1764100000.5", 1_764_100_000_500),
+            ("1764100000.123456789", 1_764_100_000_123),
+            ("1764100000123", 1_764_100_000_123),
+            ("1000000000", 1_000_000_000_000),
+            ("90", NOW.0 - 90_000),
+            ("999999999", NOW.0 - 999_999_999_000),
+            ("1764100000s", 0),
+            ("10m", NOW.0 - 600_000),
+        ] {
+            assert_eq!(since(text, NOW), Ok(Millis(want)), "{text}");
+        }
+        for text in [
+            "17641000000",
+            "176410000000",
+            "17641000001234",
+            "1764100000123456789",
+            "1764100000.",
+            "1764100000123.5",
+            "90.5",
+            "0000000090",
+            ".5",
+            "-1",
+            "yesterday",
+            "all",
+            "99999999999999999999",
+        ] {
+            assert_eq!(since(text, NOW).unwrap_err().code, Code::QueryInvalid, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_newest_are_bounded() {
+        assert_eq!(from("last:1"), Ok(Begin::Newest(1)));
+        assert_eq!(from(&format!("last:{MAX_NEWEST}")), Ok(Begin::Newest(MAX_NEWEST)));
+        for text in
+            ["last:0", "last:", "last:-1", "last:+1", "last:1000001", "last:x", "last", "last:99999999999999999999"]
+        {
+            assert!(from(text).is_err(), "{text}");
+        }
+    }
+}
