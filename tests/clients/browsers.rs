@@ -19,6 +19,9 @@ const CLIENTS: [(&str, &str); 4] = [
     ("htmx-ext-sse", "htmx"),
 ];
 
+/// Names of all of them.
+pub(crate) const NAMES: [&str; 4] = [CLIENTS[0].0, CLIENTS[1].0, CLIENTS[2].0, CLIENTS[3].0];
+
 /// One of the page's clients.
 struct OnPage {
     page: Arc<Mutex<Chromium>>,

@@ -42,6 +42,9 @@ async fn listen(url: &str, told: &Mutex<Told>) {
     told.lock().stopped = true;
 }
 
+/// As docs/CLIENTS.md has it.
+pub(crate) const NAME: &str = "eventsource-client";
+
 /// Starts it.
 pub(crate) fn eventsource_client(url: &str) -> Client {
     let told = Arc::<Mutex<Told>>::default();
@@ -50,5 +53,5 @@ pub(crate) fn eventsource_client(url: &str) -> Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(listen(&url, &listener));
     });
-    Client { name: "eventsource-client", listener: Box::new(told) }
+    Client { name: NAME, listener: Box::new(told) }
 }

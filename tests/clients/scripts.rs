@@ -33,6 +33,14 @@ const SCRIPTS: &[(&str, &str, &[&str])] = &[
     ("okhttp-eventsource", "java", &["-cp", "target/java:target/java/*", "Client"]),
 ];
 
+/// Names of all of them, and of our own.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    SCRIPTS.iter().map(|&(name, ..)| name).chain([TAIL])
+}
+
+/// Prints events on stdout, and on stderr what the hub says besides.
+pub(crate) const TAIL: &str = "gapless tail";
+
 /// Starts all of them.
 pub(crate) fn all(url: &str) -> Vec<Client> {
     tool("curl");
@@ -53,5 +61,5 @@ fn tail(url: &str) -> Client {
     if query.contains("earliest") {
         command.args(["--from", "earliest"]);
     }
-    Client { name: "gapless tail", listener: Box::new(Child::spawn(&mut command)) }
+    Client { name: TAIL, listener: Box::new(Child::spawn(&mut command)) }
 }

@@ -121,7 +121,7 @@ fn an_absence_ends_no_eventsource(kind: Kind) {
     hub.kill();
     let mut told = wire::open(proxy.address, "GET", "/events?topic=t", &[("accept", "text/event-stream")], b"");
     assert_eq!(told.status, 200);
-    assert_eq!(told.headers.get("content-type"), Some("text/event-stream; charset=utf-8"));
+    assert!(told.headers.get("content-type").unwrap().starts_with("text/event-stream"));
     let mut bytes = Vec::new();
     told.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, b"retry: 3000\n", "a blank line would be an empty event to some clients");
