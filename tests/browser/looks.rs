@@ -61,7 +61,7 @@ fn its_words_stand_out_and_its_controls_have_names() {
     assert_eq!(page.0.eval(nameless), json!(0));
     page.0.run("await page.getByRole('status').first().waitFor()");
     // From the keyboard alone: the topic, then Tab, and Enter.
-    page.0.run("await page.getByLabel('Topic').fill('keys'); await page.keyboard.press('Enter')");
+    page.0.run("await page.getByLabel('Topic or pattern').fill('keys'); await page.keyboard.press('Enter')");
     page.says("Live");
     page.0.run("await page.getByLabel('Data').fill('typed'); await page.keyboard.press('Control+Enter')");
     page.shows(&["typed".into()]);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod below_a_path;
 #[path = "../clients/child.rs"]
 mod child;
 #[path = "../clients/chromium.rs"]
@@ -11,6 +12,9 @@ mod cookies;
 mod looks;
 mod one_connection;
 mod other_sites;
+#[allow(dead_code, reason = "shared with the tests of proxies, which use all of it")]
+#[path = "../proxies/proxy.rs"]
+mod proxy;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "../promises/support/mod.rs"]
 mod support;

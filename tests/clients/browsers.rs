@@ -1,46 +1,62 @@
-//! Chromium's own EventSource, and Microsoft's fetch-event-source in its home, on a page that the hub serves.
+//! The browser's clients, all on one page of a real Chromium: its own EventSource, and libraries that are at home there.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::{
+    child::here,
     chromium::Chromium,
-    story::{self, Heard, Listener},
+    story::{Client, Heard, Listener},
 };
 
-impl Listener for Chromium {
+/// Each client's name, as docs/CLIENTS.md has it, and in `page.js`. One HTTP/1.1 host has six connections and no more.
+const CLIENTS: [(&str, &str); 4] = [
+    ("Chromium's EventSource", "native"),
+    ("@microsoft/fetch-event-source", "fetched"),
+    ("event-source-polyfill", "polyfill"),
+    ("htmx-ext-sse", "htmx"),
+];
+
+/// Names of all of them.
+pub(crate) const NAMES: [&str; 4] = [CLIENTS[0].0, CLIENTS[1].0, CLIENTS[2].0, CLIENTS[3].0];
+
+/// One of the page's clients.
+struct OnPage {
+    page: Arc<Mutex<Chromium>>,
+    name: &'static str,
+    heard: Vec<Heard>,
+}
+
+impl Listener for OnPage {
     fn heard(&mut self) -> Vec<Heard> {
-        serde_json::from_value(self.eval("window.heard")).unwrap()
+        let more = self.page.lock().eval(&format!("clients.{}.heard.slice({})", self.name, self.heard.len()));
+        self.heard.extend(serde_json::from_value::<Vec<Heard>>(more).unwrap());
+        self.heard.clone()
     }
 
     fn stopped(&mut self) -> bool {
-        self.eval("window.stopped") == json!(true)
+        self.page.lock().eval(&format!("clients.{}.stopped", self.name)) == json!(true)
     }
 }
 
-fn run(script: &str) {
-    story::tell(|url| {
-        let (hub, _) = url.split_once("/events").unwrap();
-        let mut chromium = Chromium::open(hub);
-        chromium.run("await page.addScriptTag({ content: bundle('@microsoft/fetch-event-source', 'sse') })");
-        chromium.eval(&format!("{{ window.heard = []; window.stopped = false; const url = {url:?}; {script} }}"));
-        chromium
-    });
-}
-
-#[test]
-fn chromiums_eventsource_outlives_its_hub_and_stops_at_the_end() {
-    run("const source = new EventSource(url);
-         source.onmessage = ({ lastEventId, data }) => heard.push({ id: lastEventId, data });
-         source.onerror = () => { stopped = source.readyState === EventSource.CLOSED; };");
-}
-
-#[test]
-fn fetch_event_source_outlives_its_hub_and_stops_at_the_end() {
-    run("class End extends Error {}
-         sse.fetchEventSource(url, {
-             async onopen(response) { if (response.status === 204) throw new End(); },
-             onmessage({ id, event, data }) { if (id && !event) heard.push({ id, data }); },
-             onclose() { throw new Error('come back'); },
-             onerror(error) { if (error instanceof End) throw error; },
-         }).catch(() => { stopped = true; });");
+/// Starts all of them.
+pub(crate) fn all(url: &str) -> Vec<Client> {
+    let (hub, _) = url.split_once("/events").unwrap();
+    let mut chromium = Chromium::open(&format!("{hub}/"));
+    // The page's own stream would take one of the six connections.
+    chromium.eval("source.close()");
+    let modules = here("tests/clients/node_modules");
+    for script in ["event-source-polyfill/src/eventsource.js", "htmx.org/dist/htmx.min.js", "htmx-ext-sse/sse.js"] {
+        chromium.run(&format!("await page.addScriptTag({{ path: '{modules}/{script}' }})"));
+    }
+    chromium.run("await page.addScriptTag({ content: bundle('@microsoft/fetch-event-source', 'sse') })");
+    chromium.eval(&format!("{{ const url = {url:?}; {} }}", include_str!("page.js")));
+    let page = Arc::new(Mutex::new(chromium));
+    let client = |(name, short)| Client {
+        name,
+        listener: Box::new(OnPage { page: Arc::clone(&page), name: short, heard: Vec::new() }),
+    };
+    CLIENTS.map(client).into()
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Lines an example may have: it is to be read in one look.
-const MOST_LINES: usize = 25;
+const MOST_LINES: usize = 35;
 
 fn example(hub: &Hub, name: &str, arguments: &[&str]) -> Child {
     example_with(hub, "", name, arguments)
@@ -41,6 +41,14 @@ fn finished(mut example: Child) -> Vec<String> {
     eventually("the example ends", || example.exit_code().is_some());
     assert_eq!(example.exit_code(), Some(0));
     example.lines()
+}
+
+/// What an example that cannot do its work says, to whoever reads stdout or stderr, with its exit code.
+fn refused(url: &str, name: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(here(&format!("examples/{name}")));
+    let output = command.args(arguments).env("GAPLESS_URL", url).env_remove("GAPLESS_TOKEN").output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
 }
 
 /// Topic, name and data of every event, and whether everything asked for is closed.
@@ -132,6 +140,35 @@ fn each_example_shows_the_token_that_it_is_given() {
         writeln!(log, "a line").unwrap();
         !heard(&hub, "logs/app").0.is_empty()
     });
+}
+
+#[test]
+fn an_example_that_is_refused_says_why_and_fails() {
+    let hub = Hub::start();
+    let guarded = Hub::start_with(&["--access-tokens", &tokens(&[("example", "publish = [\"**\"]")])]);
+    let (open, guarded) = (format!("http://{}", hub.address), format!("http://{}", guarded.address));
+    for (name, arguments, closes) in [
+        ("ai_tokens.py", &["7", "why?"][..], true),
+        ("progress.sh", &["builds/7", "2"], true),
+        ("notifications.sh", &[], false),
+    ] {
+        let (code, said) = refused(&guarded, name, arguments);
+        assert!(code != Some(0) && said.contains("needs a token"), "{name}: {code:?} {said}");
+        assert!(!said.contains("Traceback"), "{said}");
+        finished(example(&hub, name, arguments));
+        let (code, said) = refused(&open, name, arguments);
+        assert_eq!(code != Some(0), closes, "{name} a second time: {said}");
+        assert!(!closes || said.contains("is closed; reopen it"), "{name}: {said}");
+    }
+    let (code, said) = refused("http://127.0.0.1:1", "ai_tokens.py", &["7", "why?"]);
+    assert!(code != Some(0) && said.contains("Connection refused") && !said.contains("Traceback"), "{said}");
+    for name in ["ai_tokens.py", "progress.sh", "log_tail.sh"] {
+        let (code, said) = refused(&open, name, &[]);
+        assert!(
+            code != Some(0) && said.to_lowercase().contains("usage: ") && !said.contains("Traceback"),
+            "{name}: {said}"
+        );
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""Python's httpx-sse, with the loop its README gives for reconnecting."""
+"""Python's httpx-sse, with the loop that its README gives for reconnecting."""
 
 import json
 import sys
@@ -16,11 +16,9 @@ with httpx.Client(timeout=httpx.Timeout(10, read=30)) as client:
                 if source.response.status_code == 204:
                     sys.exit(0)
                 for event in source.iter_sse():
-                    # A block with only `retry:` comes as an event too; its id is empty on a fresh connection.
                     last_id = event.id or last_id
                     delay = delay if event.retry is None else event.retry / 1000
-                    if event.data and event.event == "message":
-                        print(json.dumps({"id": event.id, "data": event.data}), flush=True)
+                    print(json.dumps({"event": event.event, "id": event.id, "data": event.data}), flush=True)
         except httpx.TransportError:
             pass
         time.sleep(delay)

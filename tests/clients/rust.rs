@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, thread};
 
-use eventsource_client::{Client, ClientBuilder, SSE};
+use eventsource_client::{Client as _, ClientBuilder, SSE};
 use launchdarkly_sdk_transport::HyperTransport;
 use parking_lot::Mutex;
 use tokio_stream::StreamExt;
 
-use crate::story::{self, Heard, Listener};
+use crate::story::{Client, Heard, Listener};
 
 #[derive(Default)]
 struct Told {
@@ -32,8 +32,9 @@ async fn listen(url: &str, told: &Mutex<Told>) {
     while let Some(item) = stream.next().await {
         match item {
             Ok(SSE::Connected(details)) if details.response().status() == 204 => break,
-            Ok(SSE::Event(event)) if event.event_type == "message" => {
-                told.lock().heard.push(Heard { id: event.id.unwrap(), data: event.data });
+            Ok(SSE::Event(event)) => {
+                let id = event.id.unwrap_or_default();
+                told.lock().heard.push(Heard { event: event.event_type, id, data: event.data });
             }
             Ok(_) | Err(_) => {}
         }
@@ -41,15 +42,16 @@ async fn listen(url: &str, told: &Mutex<Told>) {
     told.lock().stopped = true;
 }
 
-#[test]
-fn rust_eventsource_client_outlives_its_hub_and_stops_at_the_end() {
-    story::tell(|url| {
-        let told = Arc::<Mutex<Told>>::default();
-        let (url, listener) = (url.to_owned(), Arc::clone(&told));
-        thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(listen(&url, &listener));
-        });
-        told
+/// As docs/CLIENTS.md has it.
+pub(crate) const NAME: &str = "eventsource-client";
+
+/// Starts it.
+pub(crate) fn eventsource_client(url: &str) -> Client {
+    let told = Arc::<Mutex<Told>>::default();
+    let (url, listener) = (url.to_owned(), Arc::clone(&told));
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(listen(&url, &listener));
     });
+    Client { name: NAME, listener: Box::new(told) }
 }

@@ -1,10 +1,10 @@
-//! Clients that are processes: a line of JSON on stdout for each event they hear.
+//! Clients that are processes: a line of JSON on stdout for each event that their user is given; exit code 0 at the end.
 
 use std::process::Command;
 
 use crate::{
     child::{Child, here, tool},
-    story::{self, Heard, Listener},
+    story::{Client, Heard, Listener},
 };
 
 impl Listener for Child {
@@ -18,31 +18,48 @@ impl Listener for Child {
     }
 }
 
-fn run(program: &str, arguments: &[&str]) {
-    story::tell(|url| Child::spawn(Command::new(tool(program)).args(arguments).arg(url)));
+/// Each client's name, as docs/CLIENTS.md has it, the program that runs it, and the program's arguments before the URL.
+const SCRIPTS: &[(&str, &str, &[&str])] = &[
+    ("curl", "bash", &["tests/clients/curl.sh"]),
+    ("eventsource", "node", &["tests/clients/eventsource.mjs"]),
+    ("launchdarkly-eventsource", "node", &["tests/clients/launchdarkly.mjs"]),
+    ("extended-eventsource", "node", &["tests/clients/extended_eventsource.mjs"]),
+    ("httpx-sse", "target/venv/bin/python", &["tests/clients/httpx_sse_client.py"]),
+    ("requests-sse", "target/venv/bin/python", &["tests/clients/requests_sse_client.py"]),
+    ("sseclient-py", "target/venv/bin/python", &["tests/clients/sseclient_py_client.py"]),
+    ("aiohttp-sse-client2", "target/venv/bin/python", &["tests/clients/aiohttp_sse_client.py"]),
+    ("r3labs/sse", "target/go/r3labs", &[]),
+    ("tmaxmax/go-sse", "target/go/tmaxmax", &[]),
+    ("okhttp-eventsource", "java", &["-cp", "target/java:target/java/*", "Client"]),
+];
+
+/// Names of all of them, and of our own.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    SCRIPTS.iter().map(|&(name, ..)| name).chain([TAIL])
 }
 
-#[test]
-fn npm_eventsource_outlives_its_hub_and_stops_at_the_end() {
-    run("node", &[&here("tests/clients/eventsource.mjs")]);
-}
+/// Prints events on stdout, and on stderr what the hub says besides.
+pub(crate) const TAIL: &str = "gapless tail";
 
-#[test]
-fn python_httpx_sse_outlives_its_hub_and_stops_at_the_end() {
-    run(&here("target/venv/bin/python"), &[&here("tests/clients/httpx_sse_client.py")]);
-}
-
-#[test]
-fn curl_outlives_its_hub_and_stops_at_the_end() {
+/// Starts all of them.
+pub(crate) fn all(url: &str) -> Vec<Client> {
     tool("curl");
-    run("bash", &[&here("tests/clients/curl.sh")]);
+    let start = |&(name, program, arguments): &(&'static str, &str, &[&str])| {
+        let program = if program.contains('/') { here(program) } else { tool(program) };
+        let mut command = Command::new(program);
+        command.args(arguments).arg(url).current_dir(here("."));
+        Client { name, listener: Box::new(Child::spawn(&mut command)) }
+    };
+    SCRIPTS.iter().map(start).chain([tail(url)]).collect()
 }
 
-#[test]
-fn gapless_tail_outlives_its_hub_and_stops_at_the_end() {
-    story::tell(|url| {
-        let hub = url.split("/events").next().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
-        Child::spawn(command.args(["tail", "story", "--from", "earliest", "--json", "--url", hub]))
-    });
+/// Our own. It prints events, and says on stderr what the hub says besides.
+fn tail(url: &str) -> Client {
+    let (hub, query) = url.split_once("/events?topic=story").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+    command.args(["tail", "story", "--json", "--url", hub]);
+    if query.contains("earliest") {
+        command.args(["--from", "earliest"]);
+    }
+    Client { name: TAIL, listener: Box::new(Child::spawn(&mut command)) }
 }

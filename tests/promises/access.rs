@@ -166,6 +166,29 @@ fn a_subscribers_token_may_come_in_the_query_or_a_cookie_and_a_publishers_not_in
 }
 
 #[test]
+fn a_proxys_password_hides_no_cookie_and_lets_nobody_in() {
+    let hub = guarded(&["--access-anyone-subscribe", "public/**"]);
+    let ask = |method: &str, target: &str, headers: &[(&str, &str)]| {
+        let headers = [&[("authorization", "Basic dXNlcjpwYXNz"), ("accept", "application/json")], headers].concat();
+        wire::request(hub.address, method, target, &headers, b"")
+    };
+    let read = "/events?topic=news&from=earliest";
+    assert_eq!(ask("GET", read, &[("cookie", "gapless=reader-token")]).status, 200);
+    assert_eq!(ask("GET", &format!("{read}&access_token=reader-token"), &[]).status, 200);
+    assert_problem(&ask("GET", read, &[("cookie", "gapless=nobodys")]), 401, "unauthorized");
+    for target in [read, "/events?topic=public/x&from=earliest"] {
+        let answer = ask("GET", target, &[]);
+        assert_problem(&answer, 401, "unauthorized");
+        assert!(detail(&answer).contains("proxy"), "{}", detail(&answer));
+    }
+    // A browser adds both by itself, whichever page asks: a change still needs an origin that may.
+    let publish =
+        |origin: &str| ask("POST", "/publish?topic=t", &[("cookie", "gapless=all-token"), ("origin", origin)]);
+    assert_problem(&publish("https://evil.example"), 403, "origin-forbidden");
+    assert_eq!(publish(&format!("http://{}", hub.address)).status, 200);
+}
+
+#[test]
 fn a_change_by_cookie_needs_an_origin_that_may() {
     let hub = guarded(&["--cors-origins", "https://app.example,https://*.wild.example", "--cors-credentials"]);
     let ours = format!("http://{}", hub.address);

@@ -36,6 +36,23 @@ fn a_body_of_any_type_is_the_data_of_one_event() {
 }
 
 #[test]
+fn a_form_is_refused_with_what_to_send_instead() {
+    let hub = Hub::start();
+    let form = "--b\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\nhello\r\n--b--\r\n";
+    for (target, content_type) in [
+        ("/publish?topic=t", "multipart/form-data; boundary=b"),
+        ("/publish?topic=t", "Multipart/Form-Data"),
+        ("/publish", "multipart/form-data; boundary=b"),
+    ] {
+        let answer = hub.post(target, &[("content-type", content_type)], form.as_bytes());
+        let problem = assert_problem(&answer, 400, "body-invalid");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("curl -F") && detail.contains("--data-binary @FILE"), "{detail}");
+    }
+    assert_eq!(hub.get("/topics").json()["topics"], json!([]), "nothing was published");
+}
+
+#[test]
 fn a_receipt_names_topic_id_time_and_subscribers() {
     let hub = Hub::start();
     let _exact = hub.watch("topic=a/b");

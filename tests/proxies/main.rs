@@ -7,6 +7,7 @@
 mod child;
 mod passing;
 mod proxy;
+#[allow(dead_code, reason = "shared with the clients, which use all of it")]
 #[path = "../clients/story.rs"]
 mod story;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]

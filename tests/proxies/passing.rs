@@ -1,18 +1,22 @@
 //! What passes through a proxy, and when.
 
 use std::{
-    io::Write,
+    fs,
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
+use gapless::config::KEYS;
+
 use crate::{
     child::{Child, here, tool},
     proxy::{Kind, Proxy},
-    story::{self, Heard, Listener},
+    story::{self, Client, Heard, Listener},
     support::{
+        PATIENCE, eventually,
         hub::Hub,
         wire::{self, EventStream, Incoming},
     },
@@ -88,16 +92,39 @@ fn silence_cuts_nothing(kind: Kind) {
     assert_eq!(next(&mut stream), "after");
 }
 
+/// The hub's own page, on whatever port the proxy listens, is no page of another site.
+fn the_hubs_page_may_publish_on_any_port(kind: Kind) {
+    let hub = Hub::start();
+    let proxy = Proxy::before(hub.address, kind);
+    let publish = |origin: String| {
+        wire::request(proxy.address, "POST", "/publish?topic=t", &[("origin", &origin)], b"from the page").status
+    };
+    assert_eq!(publish(format!("http://{}", proxy.address)), 200);
+    assert_eq!(publish("http://127.0.0.1".into()), 403, "what listens on another port is another site");
+}
+
+/// The proxy, and not the hub, hangs up on a connection that idles between them: a request on its way would be lost.
+fn an_idle_connection_is_closed_by_the_proxy(kind: Kind) {
+    let hub = Hub::start();
+    let proxy = Proxy::hasty(hub.address, kind);
+    publish(proxy.address, "and then nothing");
+    // The one that asks is counted, too. The hub would wait for 30 s and more.
+    let asked = Instant::now();
+    eventually("nothing idles", || hub.stats()["connections"] == 1);
+    assert!(asked.elapsed() < PATIENCE / 2, "the hub hung up first");
+}
+
 /// While the hub is away an EventSource is told to come back, and whoever asks for something else is told the truth.
 fn an_absence_ends_no_eventsource(kind: Kind) {
     let mut hub = Hub::start();
     let proxy = Proxy::before(hub.address, kind);
     hub.kill();
-    let mut told = wire::watch(proxy.address, "topic=t", None);
-    assert_eq!(told.incoming.status, 200);
-    assert_eq!(told.incoming.headers.get("content-type"), Some("text/event-stream"));
-    assert_eq!(told.next(), None);
-    assert_eq!(told.retry(), Some(3000));
+    let mut told = wire::open(proxy.address, "GET", "/events?topic=t", &[("accept", "text/event-stream")], b"");
+    assert_eq!(told.status, 200);
+    assert!(told.headers.get("content-type").unwrap().starts_with("text/event-stream"));
+    let mut bytes = Vec::new();
+    told.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, b"retry: 3000\n", "a blank line would be an empty event to some clients");
     let headers = [("accept", "application/json")];
     let answer = wire::request(proxy.address, "GET", "/events?topic=t", &headers, b"");
     assert!((502..=504).contains(&answer.status), "{}", answer.status);
@@ -123,12 +150,13 @@ impl Listener for Behind {
 
 /// What every client lives through in `tests/clients`, behind a proxy.
 fn an_eventsource_outlives_the_hub(kind: Kind) {
-    story::tell(|url| {
+    story::killed_twice(|url| {
         let (hub, query) = url.strip_prefix("http://").unwrap().split_once("/events").unwrap();
         let proxy = Proxy::before(hub.parse().unwrap(), kind);
         let url = format!("http://{}/events{query}", proxy.address);
         let script = here("tests/clients/eventsource.mjs");
-        Behind { client: Child::spawn(Command::new(tool("node")).arg(script).arg(url)), _proxy: proxy }
+        let client = Child::spawn(Command::new(tool("node")).arg(script).arg(url));
+        vec![Client { name: "eventsource", listener: Box::new(Behind { client, _proxy: proxy }) }]
     });
 }
 
@@ -147,12 +175,39 @@ macro_rules! promises {
 promises! {
     // Caddy has no idle timeout for a silence to meet, and its HTTP/1.1 no receipts before a request's end.
     nginx = Nginx: passes_on_as_it_comes passes_a_publishers_stream_on silence_cuts_nothing
+        the_hubs_page_may_publish_on_any_port an_idle_connection_is_closed_by_the_proxy
         an_absence_ends_no_eventsource an_eventsource_outlives_the_hub;
     caddy = Caddy: passes_on_as_it_comes
+        the_hubs_page_may_publish_on_any_port an_idle_connection_is_closed_by_the_proxy
         an_absence_ends_no_eventsource an_eventsource_outlives_the_hub;
+    // HAProxy has no setting for how long a connection to the hub idles, and drops it within 20 s.
     haproxy = Haproxy: passes_on_as_it_comes passes_a_publishers_stream_on silence_cuts_nothing
+        the_hubs_page_may_publish_on_any_port
         an_absence_ends_no_eventsource an_eventsource_outlives_the_hub;
     stock_nginx = StockNginx: passes_on_as_it_comes;
+}
+
+/// What the configurations say: no proxy keeps an idle connection to the hub for as long as the hub itself does.
+#[test]
+fn no_proxy_keeps_an_idle_connection_for_longer_than_the_hub() {
+    let default = |path: &str| KEYS.iter().find(|key| key.path() == path).map(|key| seconds(&key.default.to_string()));
+    let hub = default("http.idle_timeout").or_else(|| default("http.header_timeout")).unwrap();
+    for (file, directive) in [
+        ("deploy/nginx.conf", "keepalive_timeout "),
+        ("deploy/Caddyfile", "\tkeepalive "),
+        ("deploy/haproxy.cfg", "timeout http-keep-alive "),
+    ] {
+        let text = fs::read_to_string(here(file)).unwrap();
+        let value = text.split_once(directive).unwrap_or_else(|| panic!("{file} has no {directive}")).1;
+        let proxy = seconds(value.split(|c: char| c == ';' || c.is_whitespace()).next().unwrap());
+        assert!(proxy < hub, "{file}: {proxy} s, and the hub hangs up after {hub} s");
+    }
+}
+
+fn seconds(text: &str) -> u64 {
+    text.strip_suffix('s')
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_else(|| panic!("{text:?} is not in seconds"))
 }
 
 /// The one long test: nginx without a word about streams cuts after 60 s of silence, and the hub's default keepalive

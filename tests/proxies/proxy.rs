@@ -18,6 +18,8 @@ use crate::{
 pub(crate) enum Kind {
     /// nginx as `deploy/nginx.conf` sets it up.
     Nginx,
+    /// The same, with the hub below `/hub/` of the site, as the file says.
+    NginxBelow,
     /// nginx with a `proxy_pass` and nothing else.
     StockNginx,
     /// Caddy as `deploy/Caddyfile` sets it up.
@@ -39,21 +41,45 @@ impl Proxy {
         Self::patient(hub, kind, "60s")
     }
 
+    /// Before `hub`, hanging up on connections to it that idle for a second instead of the recommended 20 s.
+    pub(crate) fn hasty(hub: SocketAddr, kind: Kind) -> Self {
+        Self::start(hub, kind, "60s", "1s")
+    }
+
     /// Before `hub`, cutting streams that are silent for `idle` instead of the recommended 60 s.
     pub(crate) fn patient(hub: SocketAddr, kind: Kind, idle: &str) -> Self {
+        Self::start(hub, kind, idle, "20s")
+    }
+
+    fn start(hub: SocketAddr, kind: Kind, idle: &str, keep: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let address = free_address();
         let (at, directory) = (address.to_string(), files.path().display());
         let hub = ("127.0.0.1:8080", hub.to_string());
         let mut command = match kind {
-            Kind::Nginx | Kind::StockNginx => {
-                let site = if kind == Kind::Nginx {
-                    recommended(
-                        "deploy/nginx.conf",
-                        &[hub, ("listen 80;", format!("listen {at};")), ("60s", idle.into())],
-                    )
-                } else {
+            Kind::Nginx | Kind::NginxBelow | Kind::StockNginx => {
+                let site = if kind == Kind::StockNginx {
                     format!("server {{ listen {at}; location / {{ proxy_pass http://{}; }} }}", hub.1)
+                } else {
+                    let site = recommended(
+                        "deploy/nginx.conf",
+                        &[
+                            hub,
+                            ("listen 80;", format!("listen {at};")),
+                            ("60s", idle.into()),
+                            ("keepalive_timeout 20s", format!("keepalive_timeout {keep}")),
+                        ],
+                    );
+                    let below = [
+                        ("location / {", "location /hub/ {".into()),
+                        ("proxy_pass http://gapless;\n    }\n", "proxy_pass http://gapless/;\n    }\n".into()),
+                        ("location = /events {", "location = /hub/events {".into()),
+                        (
+                            "proxy_pass http://gapless;\n        #",
+                            "proxy_pass http://gapless/events;\n        #".into(),
+                        ),
+                    ];
+                    if kind == Kind::NginxBelow { changed("deploy/nginx.conf", site, &below) } else { site }
                 };
                 let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
                 let places: String = kinds.map(|kind| format!("{kind}_temp_path {directory}/{kind};\n")).concat();
@@ -67,7 +93,8 @@ impl Proxy {
             }
             Kind::Caddy => {
                 let haste = "admin off\n\tgrace_period 1s".into();
-                let changes = [hub, (":80 {", format!("http://{at} {{")), ("grace_period 10s", haste)];
+                let kept = ("keepalive 20s", format!("keepalive {keep}"));
+                let changes = [hub, (":80 {", format!("http://{at} {{")), ("grace_period 10s", haste), kept];
                 let site = recommended("deploy/Caddyfile", &changes);
                 fs::write(files.path().join("Caddyfile"), site).unwrap();
                 let mut command = Command::new(tool("caddy"));
@@ -96,7 +123,10 @@ impl Proxy {
 
 /// The recommended configuration with the places of this test. What it is to change must be there.
 fn recommended(path: &str, changes: &[(&str, String)]) -> String {
-    let mut text = fs::read_to_string(here(path)).unwrap();
+    changed(path, fs::read_to_string(here(path)).unwrap(), changes)
+}
+
+fn changed(path: &str, mut text: String, changes: &[(&str, String)]) -> String {
     for (from, to) in changes {
         assert!(text.contains(from), "{path} has no {from}");
         text = text.replace(from, to);

@@ -98,7 +98,8 @@ impl Ask {
     }
 }
 
-/// With a topic in the query everything but the two streams is data, also JSON; without one only JSON can name it.
+/// With a topic in the query everything but the two streams is data, also JSON; without one only JSON can name it. A form is
+/// refused: whoever sends one (`curl -F`, a page's `FormData`) means what is in its fields, not the boundaries around them.
 fn form(headers: &HeaderMap, has_topic: bool) -> Result<Form, Problem> {
     headers::uncompressed(headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
@@ -107,6 +108,10 @@ fn form(headers: &HeaderMap, has_topic: bool) -> Result<Form, Problem> {
         Form::Lines
     } else if essence.eq_ignore_ascii_case(b"text/event-stream") {
         Form::EventStream
+    } else if essence.eq_ignore_ascii_case(b"multipart/form-data") {
+        let detail = "the body is a form (multipart/form-data), as curl -F and FormData make it; send the data itself: \
+                      curl -d TEXT, or curl --data-binary @FILE";
+        return Err(Problem::new(Code::BodyInvalid, detail));
     } else if has_topic {
         Form::Raw
     } else {

@@ -2,15 +2,21 @@
 //!
 //! The header `Authorization`, else `?access_token=`, else the cookie: the first that is there counts, and what stands after it
 //! is not looked at. One that is there and cannot be read is an error, never taken for none.
+//!
+//! One header is passed over where a token comes in another place: what a browser sends a proxy before the hub, by itself, with
+//! each request (`Basic` and its like). It can be no token of the hub's. Where no token comes with it, it is an error, too.
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 use crate::http::{headers, problem::Problem, query::Query};
 
 /// The query's key, as RFC 6750 has it.
 const KEY: &str = "access_token";
+
+/// The schemes that browsers use by themselves, with a password that a proxy asked for. The hub knows none of them.
+const OF_PROXIES: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
 
 /// Which places are looked at.
 #[derive(Debug, Clone)]
@@ -61,23 +67,34 @@ pub fn find<'r>(
     headers: &'r HeaderMap,
     uri: &'r Uri,
 ) -> Result<Option<(Cow<'r, str>, Carrier)>, Problem> {
-    if let Some(token) = from_header(headers)? {
-        return Ok(Some((token.into(), Carrier::Header)));
+    let authorization = headers::one(headers, &header::AUTHORIZATION)?;
+    let a_proxys = authorization.is_some_and(is_a_proxys);
+    if let Some(value) = authorization.filter(|_| !a_proxys) {
+        return Ok(Some((from_header(value)?.into(), Carrier::Header)));
     }
     if let Some(token) = from_query(places, act, uri)? {
         return Ok(Some((token, Carrier::Query)));
     }
     let cookie = places.cookie.as_deref().map(|name| from_cookie(headers, name)).transpose()?.flatten();
+    if cookie.is_none() && a_proxys {
+        let detail = "the Authorization header is of another scheme than 'Bearer TOKEN', and no token came beside it; a proxy \
+                      before the hub that asks for passwords should remove it";
+        return Err(Problem::unauthorized(detail));
+    }
     Ok(cookie.map(|token| (token.into(), Carrier::Cookie)))
 }
 
-fn from_header(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers::one(headers, &header::AUTHORIZATION)? else { return Ok(None) };
+fn is_a_proxys(value: &HeaderValue) -> bool {
+    let scheme = value.to_str().ok().and_then(|text| text.split(' ').next());
+    scheme.is_some_and(|scheme| OF_PROXIES.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+}
+
+fn from_header(value: &HeaderValue) -> Result<&str, Problem> {
     let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
     let token = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim_ascii());
     let problem =
         || Problem::unauthorized("the Authorization header must be 'Bearer TOKEN'; no other scheme is known here");
-    token.filter(|token| is_token(token)).map(Some).ok_or_else(problem)
+    token.filter(|token| is_token(token)).ok_or_else(problem)
 }
 
 fn from_query<'r>(places: &Places, act: Act, uri: &'r Uri) -> Result<Option<Cow<'r, str>>, Problem> {
@@ -149,6 +166,24 @@ mod tests {
         assert_eq!(token(target, &[cookie]), Some(("q".into(), Carrier::Query)));
         assert_eq!(token("/events?topic=t", &[cookie]), Some(("c".into(), Carrier::Cookie)));
         assert_eq!(token("/events?topic=t", &[("cookie", "gaples=x; xgapless=y; Gapless=z")]), None);
+    }
+
+    #[test]
+    fn a_proxys_password_hides_no_token_and_is_none_itself() {
+        let cookie = ("cookie", "gapless=c");
+        for value in ["Basic dTpw", "basic dTpw", "Digest username=\"u\"", "Negotiate YII=", "NTLM TlRM"] {
+            let proxys = ("authorization", value);
+            let of = |target, headers: &[_]| found(Act::Read, target, headers);
+            assert_eq!(of("/events", &[proxys, cookie]), Ok(Some(("c".into(), Carrier::Cookie))), "{value}");
+            assert_eq!(of("/events?access_token=q", &[proxys]), Ok(Some(("q".into(), Carrier::Query))), "{value}");
+            assert_eq!(of("/events", &[proxys]), Err(Code::Unauthorized), "{value}");
+            assert_eq!(of("/events", &[proxys, ("cookie", "gapless=a b")]), Err(Code::Unauthorized), "{value}");
+            assert_eq!(of("/events", &[proxys, proxys, cookie]), Err(Code::HeaderInvalid), "{value}");
+        }
+        for value in ["", "Bearer", "Bearer a b", "Token x", "Basically dTpw"] {
+            let other = ("authorization", value);
+            assert_eq!(found(Act::Read, "/events", &[other, cookie]), Err(Code::Unauthorized), "{value:?}");
+        }
     }
 
     #[test]

@@ -189,7 +189,12 @@ impl Hub {
 
     /// The same store again, on the same address, after [`Hub::kill`] or [`Hub::wait`].
     pub(crate) fn again(&self) -> Self {
-        Self::spawn(Arc::clone(&self.store), self.arguments.clone(), &self.address.to_string(), self.clock.clone())
+        self.again_at(&self.address.to_string())
+    }
+
+    /// The same store again on an address of the caller's choice: another one, and those who listened do not find it.
+    pub(crate) fn again_at(&self, listen: &str) -> Self {
+        Self::spawn(Arc::clone(&self.store), self.arguments.clone(), listen, self.clock.clone())
     }
 
     /// The same as [`Hub::again`], after it has ended in order.
