@@ -3,7 +3,7 @@
 //! Fields are dotted (`topic`, `event.seq`, `client.addr`, `duration_ms`). Payloads, keys and credentials are never
 //! logged. stdout is left to the commands' answers.
 //!
-//! Nothing here waits for whoever reads stderr: see [`queue`](mod@queue). A crate for that exists (tracing-appender); it does
+//! Nothing here waits for whoever reads stderr: see `queue`. A crate for that exists (tracing-appender); it does
 //! not say in the log what it has dropped, and its end belongs to one owner, while a hub may end on several threads.
 
 use std::{

@@ -131,7 +131,7 @@ fn a_body_that_drips_is_given_up_and_one_that_keeps_its_pace_is_taken() {
         steady.send(&"x".repeat(4 << 10));
         let _ = (&dripped).write_all(b"1\r\nx\r\n");
         std::thread::sleep(Duration::from_millis(100));
-        !matches!((&dripped).peek(&mut [0; 12]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        !matches!(dripped.peek(&mut [0; 12]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     });
     dripped.set_nonblocking(false).expect("a socket");
     let mut answer = dripping.answer();

@@ -51,8 +51,8 @@ fn lines_to(command: &mut Running, stop: &Arc<AtomicBool>) -> thread::JoinHandle
     thread::spawn(move || {
         let mut count = 0;
         while !stop.load(Ordering::SeqCst) {
-            let lines: String = (count..count + 50).map(|number| format!("line {number}\n")).collect();
-            stdin.write_all(lines.as_bytes()).expect("it reads");
+            let lines: Vec<_> = (count..count + 50).map(|number| format!("line {number}\n")).collect();
+            stdin.write_all(lines.concat().as_bytes()).expect("it reads");
             count += 50;
             thread::sleep(Duration::from_millis(5));
         }

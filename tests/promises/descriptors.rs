@@ -24,9 +24,8 @@ fn more_clients_than_descriptors_leave_the_store_what_it_needs() {
             format!("POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", data.len());
         (&publisher).write_all(format!("{head}{data}").as_bytes()).unwrap();
         let mut incoming = super::support::wire::Incoming::read(publisher.try_clone().unwrap(), false).unwrap();
-        let status = incoming.status;
         incoming.rest();
-        status
+        incoming.status
     };
     assert_eq!(publish(), 200);
     let crowd: Vec<_> = (0..400).filter_map(|_| TcpStream::connect(hub.address).ok()).collect();

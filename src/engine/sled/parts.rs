@@ -14,6 +14,9 @@ use bytes::Bytes;
 /// of 1 MiB events: 241 MiB with parts of 48 KiB, 76 MiB with these, at the same speed.
 pub(super) const PART_BYTES: usize = 8 * 1024;
 
+// A block of several events is one part: whoever meets a value of several parts has met one event.
+const _: () = assert!(2 * super::block::TARGET_BYTES <= PART_BYTES);
+
 /// Bytes of the number of parts.
 pub(super) const COUNT_BYTES: usize = 2;
 
