@@ -48,7 +48,7 @@ fn measure(hubs: &[Hub; 2], cpu: &mut [Vec<f64>; 2], rate: &mut [Vec<f64>; 2]) -
     let idle = Topics { names: (0..SUBSCRIBERS).map(|n| format!("idle/{n}")).collect(), publishers: 1 };
     let mut idlers = Load::new(target(&hubs[1]), idle.clone())?;
     idlers.subscribe(SUBSCRIBERS, |n| Wants::topic(&idle, n))?;
-    let (time, pace, form) = (Duration::from_secs(60), Pace::Window(64), Form::Lines);
+    let (time, pace, form) = (Duration::from_mins(1), Pace::Window(64), Form::Lines);
     let traffic = Traffic { events: EVENTS, time, pace, bytes: BYTES, form };
     for _ in 0..rounds::sized(ROUNDS, 1) {
         for (index, hub) in hubs.iter().enumerate() {

@@ -62,7 +62,7 @@ fn replay(
     let topics = Topics { names: vec!["news".into()], publishers: 1 };
     let mut load = Load::new(contender.target.clone(), topics.clone())?;
     let form = if contender.kind.is_ours() { Form::Lines } else { Form::Requests };
-    let (time, pace) = (Duration::from_secs(60), Pace::Window(256));
+    let (time, pace) = (Duration::from_mins(1), Pace::Window(256));
     rounds::measured(contender, &mut load, &Traffic { events, time, pace, bytes: 256, form }, report)?;
 
     // The hub is to be warm, not its client: the first replay is not counted.

@@ -3,14 +3,13 @@
 //! Exit codes: 0 done, or drained in order · 1 failed · 2 wrong command line · 78 wrong configuration ·
 //! 130 told to stop twice.
 
-use std::{io::Write, process::ExitCode};
+use std::{fmt::Display, io::Write, process::ExitCode};
 
-use clap::Parser;
 use gapless::{
     app::{self, AppError, Reload, Running},
     cli::{self, Cli, CliError, Command, complain},
     config::{self, Config, Effective, Flags},
-    lifecycle::{Drain, descriptors, signals},
+    lifecycle::{Drain, signals},
     telemetry,
 };
 
@@ -20,73 +19,72 @@ use gapless::{
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let Cli { command, flags } = Cli::parse();
+    let Cli { command, flags } = Cli::of_process();
     match command.unwrap_or(Command::Serve(flags)) {
-        Command::Serve(flags) => configured(&flags, |config, effective| serve(&config, &effective, &flags)),
+        Command::Serve(flags) => configured(&flags, |config, effective| serve(&config, effective, &flags)),
         Command::Token(args) => {
             configured(&args.flags().clone(), |config, _| finish(cli::token::run(&args, config.credentials())))
         }
-        Command::Check(flags) => configured(&flags, |_, effective| finish(cli::check::run(&effective))),
+        Command::Check(flags) => {
+            configured(&flags, |config, effective| finish(cli::check::run(&effective, app::clock_ahead(&config))))
+        }
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
+        Command::Remove(args) => finish(block_on(cli::remove::run(args))),
         Command::Bench(args) => finish(block_on(cli::bench::run(args))),
     }
 }
 
-/// The hub: configuration, log, room for connections, signals, and then the app until it has drained.
-fn serve(config: &Config, effective: &Effective, flags: &Flags) -> ExitCode {
-    telemetry::init(&config.log);
+/// The hub: configuration, log, signals, and then the app until it has drained.
+fn serve(config: &Config, effective: Effective, flags: &Flags) -> ExitCode {
+    let code = serve_until_drained(config, effective, flags);
+    telemetry::flush();
+    code
+}
+
+fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> ExitCode {
+    if let Err(error) = telemetry::init(&config.log) {
+        complain(format_args!("cannot start: {error}"));
+        return ExitCode::FAILURE;
+    }
     for variable in &effective.ignored {
         tracing::warn!(variable, "no setting has this name; it is ignored");
     }
-    if let Some(fits) = descriptors::make_room(config.http.connections) {
-        let wanted = config.http.connections;
-        tracing::warn!(
-            connections.fit = fits,
-            connections.wanted = wanted,
-            "raise the limit on open files (ulimit -n)"
-        );
-    }
     let drain = Drain::new();
-    let asked = match signals::listen(drain.clone(), config.hub.drain) {
+    let asked = match signals::listen(drain.clone(), config.hub.drain, telemetry::flush) {
         Ok(hangups) => hangups,
         Err(error) => {
-            complain(format_args!("cannot listen for signals: {error}"));
+            tell(format_args!("cannot listen for signals: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    let reload = Reload { asked, before: effective, read: &|| config::load(flags) };
-    match app::serve(config, &drain, &reload, |hub| greet(config, hub)) {
+    let flags = flags.clone();
+    let reload = Reload { asked, before: effective, read: Box::new(move || config::load(&flags)) };
+    match app::serve(config, &drain, reload, |hub| greet(config, hub)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             let wrong = matches!(error, AppError::Access(_));
-            complain(error);
+            tell(error);
             if wrong { ExitCode::from(config::EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }
 }
 
+/// Says on stderr why the hub does not go on, without waiting for whoever reads there.
+fn tell(what: impl Display) {
+    telemetry::say(format!("gapless: {what}\n"));
+}
+
 /// Where to look, for whoever has just started a hub for the first time.
 fn greet(config: &Config, hub: &Running) {
-    let scheme = if config.speaks_tls() { "https" } else { "http" };
-    let address = hub.address;
-    // What anyone may do needs no token, and what nobody may do without one is worth a word.
-    let token = if config.has_credentials() { "-H 'Authorization: Bearer TOKEN' " } else { "" };
-    let mut out = std::io::stdout().lock();
-    // Nobody reading is no reason not to serve.
-    let _ = writeln!(
-        out,
-        "gapless listening on {scheme}://{address}\n\n\
-         \x20 page       {scheme}://{address}/\n\
-         \x20 publish    curl {token}-d 'Hello' '{scheme}://{address}/publish?topic=demo'\n\
-         \x20 subscribe  curl {token}-N '{scheme}://{address}/events?topic=demo&from=earliest'"
-    );
-    if let Some(operators) = hub.operators {
-        // Alone on the loopback they speak no TLS.
-        let scheme = if operators.ip().to_canonical().is_loopback() { "http" } else { scheme };
-        let _ = writeln!(out, "  figures    {scheme}://{operators}/admin/stats");
-    }
-    let _ = out.flush();
+    let text = app::greeting::text(config, &hub.places, &hub.operators);
+    let print = move || {
+        let mut out = std::io::stdout().lock();
+        // Nobody reading is no reason not to serve.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    };
+    // Nor is somebody who has stopped reading: this thread may wait for ever.
+    let _unheard = std::thread::Builder::new().name("greeting".into()).spawn(print);
 }
 
 fn configured(flags: &Flags, next: impl FnOnce(Config, Effective) -> ExitCode) -> ExitCode {

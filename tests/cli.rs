@@ -152,7 +152,7 @@ fn tail_resumes_over_a_real_socket_and_ends_when_nothing_more_will_come() {
 #[test]
 fn several_topics_and_patterns_are_told_apart() {
     let (url, hub) = hub(vec![stream("data: {\"topic\":\"a/1\",\"data\":\"x\"}\n\n")]);
-    let output = outcome(gapless(&["tail", "a/*", "b", "-n1", "--url", &url]));
+    let output = outcome(gapless(&["tail", "a/*", "b", "--count", "1", "--url", &url]));
     assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "a/1: x\n"));
     let requests = hub.join().expect("a connection");
     assert!(requests[0].starts_with("GET /events?topic=a%2F*&topic=b&format=json HTTP/1.1\n"), "{}", requests[0]);
@@ -204,7 +204,8 @@ fn the_environments_token_goes_into_the_header_and_is_never_shown() {
 fn a_bench_over_tls_is_told_where_else_to_go() {
     let output = outcome(gapless(&["bench", "--url", "https://127.0.0.1:1"]));
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("the hub's plain port"), "{}", text(&output.stderr));
+    let told = text(&output.stderr);
+    assert!(told.contains("gapless serve --listen") && !told.contains("the hub's plain port"), "{told}");
 }
 
 #[test]
@@ -217,6 +218,196 @@ fn a_pipe_that_closes_ends_it_quietly() {
         let output = outcome(child);
         assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(0), ""), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_tail_while_the_topic_is_silent() {
+    let (url, _hub) = hub_that_goes_on(stream("data: x\n\n"));
+    let mut child = gapless(&["tail", "t", "--url", &url]);
+    let mut line = [0; 2];
+    child.stdout.take().expect("piped").read_exact(&mut line).expect("an event");
+    let output = outcome(child);
+    assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(0), ""));
+}
+
+/// A hub that gives one answer and keeps the connection, for as long as the test holds it.
+fn hub_that_goes_on(answer: String) -> (String, JoinHandle<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let serving = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        read_head(&stream);
+        stream.write_all(answer.as_bytes()).expect("it reads");
+        stream
+    });
+    (url, serving)
+}
+
+#[test]
+fn what_can_be_no_request_is_told_at_once_also_when_no_hub_is_there() {
+    for (line, want) in [
+        (&["tail", "a**"][..], "a whole segment"),
+        (&["tail", "a//b"], "segment"),
+        (&["tail", "t", "--from", "yesterday"], "--since"),
+        (&["tail", "t", "--from", "last:0"], "1000000"),
+        (&["tail", "t", "--since", "yesterday"], "2h"),
+        (&["tail", "t", "-n", "0"], "1..=1000000"),
+        (&["tail", "t", "-n", "5", "--from", "now"], "cannot be used with"),
+        (&["publish", "a*", "data"], "pattern"),
+        (&["publish", "--lines"], "TOPIC"),
+        (&["publish", "t", "--ndjson"], "cannot be used with"),
+        (&["remove", "t", "17"], "4f9a2c1e-17"),
+    ] {
+        let output = outcome(gapless(&[line, &["--url", "http://127.0.0.1:1"]].concat()));
+        let told = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && told.contains(want), "{line:?}: {told}");
+    }
+}
+
+#[test]
+fn the_last_events_are_asked_for_like_those_of_a_file() {
+    let (url, hub) = hub(vec![stream("data: x\n\n")]);
+    let output = outcome(gapless(&["tail", "t", "-n", "100", "--count", "1", "--url", &url]));
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "x\n"));
+    let requests = hub.join().expect("a connection");
+    assert!(requests[0].starts_with("GET /events?topic=t&from=last%3A100 HTTP/1.1\n"), "{}", requests[0]);
+}
+
+#[test]
+fn a_hub_is_reached_by_its_socket_in_the_file_system_and_shown_the_token() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("hub.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    let serving = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("a request");
+            head.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{}\n").expect("it reads");
+        text(&head)
+    });
+    let output = with_token(&["publish", "t", "data", "--url", &format!("unix:{}", path.display())]);
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "{}\n"), "{}", text(&output.stderr));
+    let request = serving.join().expect("a request");
+    assert!(request.starts_with("POST /publish?topic=t HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.contains("host: localhost\r\n") && request.contains("authorization: Bearer secret\r\n"),
+        "{request}"
+    );
+    let told = outcome(gapless(&["publish", "t", "data", "--url", "unix:/no/such/hub.sock"]));
+    assert!(text(&told.stderr).contains("cannot reach the hub at unix:/no/such/hub.sock"), "{}", text(&told.stderr));
+    let told = outcome(gapless(&["bench", "--url", "unix:/no/such/hub.sock"]));
+    assert!(text(&told.stderr).contains("straight over TCP"), "{}", text(&told.stderr));
+}
+
+/// A process with these variables and none other of a proxy.
+fn behind(args: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
+    command.args(args).envs(environment.iter().copied()).env_remove("GAPLESS_TOKEN");
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    outcome(child.expect("the binary starts"))
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_asked_for_the_hub() {
+    let (proxy, requests) = hub(vec!["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".into()]);
+    let proxy = proxy.replace("http://", "http://me:secret@");
+    let publish = ["publish", "t", "data", "--url", "http://hub.example:81/live"];
+    let output = behind(&publish, &[("http_proxy", &proxy)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let request = &requests.join().expect("a request")[0];
+    assert!(request.starts_with("POST http://hub.example:81/live/publish?topic=t HTTP/1.1\n"), "{request}");
+    assert!(request.contains("proxy-authorization: Basic bWU6c2VjcmV0\n"), "{request}");
+    assert!(request.contains("host: hub.example:81\n"), "{request}");
+
+    let (proxy, requests) = hub(vec!["HTTP/1.1 403 Forbidden\r\n\r\n".into()]);
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    let certificate = rcgen::generate_simple_self_signed(vec!["hub.example".into()]).expect("signed");
+    file.write_all(certificate.cert.pem().as_bytes()).expect("written");
+    let ca = file.path().display().to_string();
+    let tls = ["publish", "t", "data", "--url", "https://hub.example", "--ca", &ca];
+    let told = text(&behind(&tls, &[("HTTPS_PROXY", &proxy)]).stderr);
+    assert!(told.contains("by the proxy 127.0.0.1:"), "{told}");
+    let request = &requests.join().expect("a request")[0];
+    assert!(request.starts_with("CONNECT hub.example:443 HTTP/1.1\n"), "{request}");
+
+    let told = text(&behind(&publish, &[("ALL_PROXY", "https://me:secret@proxy.example")]).stderr);
+    assert!(told.contains("ALL_PROXY cannot be used") && !told.contains("secret"), "{told}");
+    let told =
+        text(&behind(&["bench", "--url", "http://hub.example"], &[("HTTP_PROXY", "http://proxy.example")]).stderr);
+    assert!(told.contains("straight over TCP"), "{told}");
+}
+
+#[test]
+fn a_hub_on_this_machine_is_asked_for_no_proxy() {
+    let (url, requests) = hub(vec!["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".into()]);
+    let output = behind(&["publish", "t", "data", "--url", &url], &[("HTTP_PROXY", "http://127.0.0.1:1")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(requests.join().expect("a request")[0].starts_with("POST /publish"), "no whole URL");
+}
+
+/// A process on a terminal of its own; all that it shows there, and its exit code.
+fn on_a_terminal(args: &[&str]) -> (String, Option<i32>) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&ours).and_then(|()| unlockpt(&ours)).expect("a terminal");
+    let path = ptsname(&ours, Vec::new()).expect("its name").into_string().expect("UTF-8");
+    let theirs = std::fs::File::options().read(true).write(true).open(path).expect("the other side");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+    command.args(args).env_remove("GAPLESS_TOKEN").stdin(Stdio::null());
+    let child = command.stdout(theirs.try_clone().expect("a descriptor")).stderr(theirs).spawn();
+    drop(command);
+    let mut ours = std::fs::File::from(ours);
+    let shown = thread::spawn(move || {
+        let mut shown = Vec::new();
+        // It ends with an error when the other side has been closed.
+        let _closed = ours.read_to_end(&mut shown);
+        shown
+    });
+    let code = outcome(child.expect("the binary starts")).status.code();
+    (text(&shown.join().expect("its reader")), code)
+}
+
+#[test]
+fn control_sequences_of_strangers_are_shown_on_a_terminal_and_not_obeyed() {
+    let evil = "\u{1b}]0;title\u{7}\u{1b}]52;c;cm0=\u{7}\u{9b}2J\u{202e}x\u{8}\u{7f}";
+    let ndjson = format!("{{\"topic\":\"a\u{1b}[2J\",\"data\":\"\\u001b[2J{evil}\"}}").replace('\u{1b}', "\\u001b");
+    let refusal = format!("HTTP/1.1 404 Not Found\r\ncontent-length: {}\r\n\r\n{evil}", evil.len());
+    let receipt = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{evil}", evil.len());
+    let end = "event: hub.end\ndata: {\"topic\":\"t\",\"reason\":\"closed\",\"last_id\":null}\n\n";
+    let gone = format!(
+        "HTTP/1.1 301 Moved\r\nlocation: /{}\r\ncontent-length: 0\r\n\r\n",
+        "\u{1b}[2J".replace('\u{1b}', "%1b")
+    );
+    for (args, answer) in [
+        (&["tail", "t"][..], stream(&format!("data: {evil}\n\nevent: hub.gap\ndata: {evil}\n\n{end}"))),
+        (&["tail", "t", "--json"], stream(&format!("data: {evil}\n\n{end}"))),
+        (&["tail", "t", "u", "--count", "1"], stream(&format!("data: {ndjson}\n\n"))),
+        (&["tail", "t"], refusal.clone()),
+        (&["publish", "t", "data"], refusal.clone()),
+        (&["publish", "t", "data"], receipt),
+        (&["publish", "t", "data"], gone),
+        (&["remove", "t", "abcd-1"], refusal.clone()),
+        (&["bench", "--seconds", "1", "--subscribers", "1"], refusal),
+    ] {
+        let (url, _hub) = hub(vec![answer; if args[0] == "bench" { 2 } else { 1 }]);
+        let (shown, _) = on_a_terminal(&[args, &["--url", &url]].concat());
+        let obeyed = shown.chars().find(|&c| c.is_control() && !matches!(c, '\n' | '\r' | '\t') || c == '\u{202e}');
+        assert_eq!(obeyed, None, "{args:?}: {shown:?}");
+        assert!(shown.contains("\\u001b") || shown.contains("%1b"), "{args:?}: {shown:?}");
+    }
+    // A command line may be a stranger's, too.
+    let (shown, code) = on_a_terminal(&["tail", &format!("a**{evil}")]);
+    assert!(code == Some(2) && !shown.contains(['\u{1b}', '\u{9b}']) && shown.contains("\\u009b2J"), "{shown:?}");
+    // A pipe is given what came.
+    let (url, _hub) = hub(vec![stream(&format!("data: {evil}\n\n{end}"))]);
+    assert_eq!(text(&outcome(gapless(&["tail", "t", "--url", &url])).stdout), format!("{evil}\n"));
 }
 
 /// A process that ends with its test, however that ends.

@@ -17,7 +17,7 @@ const CHILD: &str = "GAPLESS_TEST_CHILD";
 fn child(mode: &str) {
     let drain = Drain::new();
     let guard = (mode == "stuck").then(|| drain.guard());
-    signals::listen(drain.clone(), Duration::from_secs(3600)).expect("signals");
+    signals::listen(drain.clone(), Duration::from_hours(1), || {}).expect("signals");
     println!("\nready");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let outcome = runtime.block_on(async {

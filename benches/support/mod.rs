@@ -34,7 +34,7 @@ use tempfile::TempDir;
 use tokio::{runtime, task::LocalSet};
 
 /// How long anything may take before the bench has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Whether to measure: `cargo test --all-targets` runs the benches, too, only to see that they build.
 pub(crate) fn asked() -> bool {

@@ -46,7 +46,7 @@ use crate::{
 };
 
 /// For the streams to hear the rest when nothing more is published.
-const SETTLE: Duration = Duration::from_secs(120);
+const SETTLE: Duration = Duration::from_mins(2);
 
 /// A ring keeps what retention has let go: with the default of 1 MiB each, it takes a quarter of an hour until the
 /// topics' rings are full, and memory grows as long. This way they are full within a minute, and slow streams read the log.

@@ -24,7 +24,7 @@ const POST_EVERY: Duration = Duration::from_millis(80);
 /// Lines without a receipt at which the stream pauses: the hub is not keeping up, and more of it would only wait.
 const WAITING: u64 = 4096;
 /// For one answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Turns of a publisher in which the quiet topics are left out, for each in which they are not.
 const HUSH: u64 = 200;
 

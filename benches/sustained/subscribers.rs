@@ -197,13 +197,12 @@ impl Subscriber {
             }
         }
         match (event, data) {
-            (_, None) => {}
+            (_, None) | ("hub.cursor", Some(_)) => {}
             ("", Some(data)) => match Told::read(data).filter(|told| self.next.contains_key(&told.topic)) {
                 Some(told) => self.hear(&told),
                 None => found.mistake(|| format!("a stray event: {data:.60}")),
             },
             ("hub.gap", Some(gap)) => self.miss(gap),
-            ("hub.cursor", Some(_)) => {}
             (other, Some(data)) => found.mistake(|| format!("{other}: {data}")),
         }
     }

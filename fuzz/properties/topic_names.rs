@@ -27,7 +27,7 @@ fn is_allowed(text: &str) -> bool {
     let plain = |c: char| !matches!(c.general_category(), GeneralCategory::Control | GeneralCategory::Format);
     (1..=255).contains(&text.len())
         && text.chars().all(plain)
-        && text.split('/').all(|segment| !segment.is_empty())
+        && text.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
         && !text.starts_with('$')
         && text != "hub"
         && !text.starts_with("hub/")

@@ -1,6 +1,9 @@
 //! Which engine keeps the log, and over which store.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::AppError;
 use crate::{
@@ -9,7 +12,7 @@ use crate::{
         Engine,
         log::{LogConfig, LogEngine, Store},
         memory::MemoryStore,
-        sled::{SledConfig, SledStore},
+        sled::{SledConfig, SledStore, kept_clock},
     },
     event::Millis,
     hub::board::Board,
@@ -20,6 +23,15 @@ pub(super) fn open(config: &Config, board: &Arc<Board>) -> Result<Arc<dyn Engine
         EngineKind::Memory => open_log(MemoryStore::new(), config, board),
         EngineKind::Sled => open_log(SledStore::open(sled_config(config))?, config, board),
     })
+}
+
+/// The newest stamp that the hub on this configuration's store has told of, and by how much it is ahead of this machine's
+/// clock; `None` when the hub that had the store last saw nothing of that.
+#[must_use]
+pub fn clock_ahead(config: &Config) -> Option<(Millis, Duration)> {
+    let stamp = kept_clock(&config.hub.data).filter(|_| config.hub.engine == EngineKind::Sled)?;
+    let ahead = stamp.0.checked_sub(Millis::from(SystemTime::now()).0)? / 1000;
+    (ahead > 0).then(|| (stamp, Duration::from_secs(ahead)))
 }
 
 fn open_log<S: Store>(store: S, config: &Config, board: &Arc<Board>) -> Arc<dyn Engine> {

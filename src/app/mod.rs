@@ -2,43 +2,64 @@
 //!
 //! | room | idea |
 //! |---|---|
-//! | this file | the process: starting, reloading, waiting for its end |
+//! | this file | the process: starting, waiting for its end |
 //! | `engine` | which engine keeps the log |
+//! | `reloading` | reading the configuration again |
 //! | `policy` | whom the hub trusts |
 //! | `certificate` | where its certificate comes from |
+//! | [`greeting`] | what is said on stdout |
+//! | `listening` | where it listens, and room for connections |
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use tokio::{runtime, sync::Semaphore, task::LocalSet};
+use tokio::{runtime, task::LocalSet};
 
 use crate::{
-    config::{Config, Effective, Mistakes},
+    config::{Config, Mistakes},
     engine::{Engine, log::clerk, sled::OpenError},
     http::{
         Door, Limits,
+        events::page,
+        listen::{Bound, File, ListenError, Place},
         operators::rates::Rates,
-        peer::Operators,
         policy::Policies,
         quota::Quotas,
+        room::Room,
+        seldom::Seldom,
         server::{self, Listeners},
-        tls::Tls,
     },
     hub::{Hub, HubConfig, board::Board, run::Portion},
-    lifecycle::{Drain, Outcome, signals::Hangups},
+    lifecycle::{
+        Drain, Outcome,
+        descriptors::{ConnectionLimits, TooFew},
+    },
+    telemetry,
 };
 
 mod certificate;
 mod engine;
+pub mod greeting;
+mod listening;
 mod policy;
+mod reloading;
+
+pub use reloading::Reload;
+
+pub use engine::clock_ahead;
 
 /// Threads a core may use to wait for the disk: as many as log pages are read at a time, with room for one more.
 const BLOCKING_THREADS: usize = 9;
+
+/// How long reads that are under way are waited for in the end.
+const LAST_READS: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a thread that the system refused can be had by now.
+const LOOK: Duration = Duration::from_mins(1);
 
 /// Why the hub did not start. `Display` says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -46,16 +67,17 @@ pub enum AppError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The address cannot be had.
-    #[error("cannot listen on {address}: {source}; choose another with {flag}")]
+    /// An address cannot be had.
+    #[error("{error}; choose another with {flag}")]
     Listen {
-        /// Which one.
-        address: SocketAddr,
+        /// Which one, and why.
+        error: ListenError,
         /// What chooses another.
         flag: &'static str,
-        /// What the system said.
-        source: io::Error,
     },
+    /// There is no room for connections.
+    #[error(transparent)]
+    Descriptors(#[from] TooFew),
     /// What the configuration says about credentials cannot be used any more: it was sound when it was read.
     #[error(transparent)]
     Access(#[from] Mistakes),
@@ -69,24 +91,16 @@ pub enum AppError {
 
 /// A hub that serves. Tests hold one as users hold a process.
 pub struct Running {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it listens: one place at least.
+    pub places: Vec<Place>,
     /// Where it listens for operators alone, if it does.
-    pub operators: Option<SocketAddr>,
+    pub operators: Vec<Place>,
+    /// Of sockets in the file system.
+    _files: Vec<File>,
     engine: Arc<dyn Engine>,
     door: Arc<Door>,
     drain: Drain,
     shards: Vec<JoinHandle<io::Result<()>>>,
-}
-
-/// How a running hub is told to read its configuration again, and how it does.
-pub struct Reload<'a> {
-    /// Tells when.
-    pub asked: Hangups,
-    /// The configuration that it runs with.
-    pub before: &'a Effective,
-    /// Reads it from where it was read first.
-    pub read: &'a dyn Fn() -> Result<(Config, Effective), Mistakes>,
 }
 
 /// Serves until `drain` is over. `ready` is told where once connections are accepted.
@@ -96,12 +110,13 @@ pub struct Reload<'a> {
 pub fn serve(
     config: &Config,
     drain: &Drain,
-    reload: &Reload<'_>,
+    reload: Reload,
     ready: impl FnOnce(&Running),
 ) -> Result<Outcome, AppError> {
     let running = start(config, drain)?;
     ready(&running);
-    Ok(running.wait(reload))
+    reload.start(Arc::clone(&running.door))?;
+    Ok(running.wait())
 }
 
 /// What can only be known by looking: whether the certificate can be used.
@@ -112,11 +127,13 @@ pub fn check(config: &Config) -> Result<(), AppError> {
     certificate::files(config).transpose().map(drop)
 }
 
-/// Opens the store and starts a thread for each shard.
+/// Takes the addresses, opens the store, starts a thread for each shard, and listens.
 ///
 /// # Errors
 /// When the store or the address cannot be had.
 pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
+    let room = listening::room(config)?;
+    let addresses = listening::bind(config)?;
     let hub_config = hub_config(config);
     let shards = config.hub.shards;
     let board = Board::new(shards, &hub_config);
@@ -127,50 +144,57 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
     policy::watch(&policies);
     let door = Arc::new(Door {
         hub,
-        limits: limits(config),
+        limits: limits(config, room),
         policies,
         quotas: Quotas::new(&policy::allowances(config)),
-        operators: operators(config),
+        operators: listening::operators(config),
         started: Instant::now(),
-        inflight: Arc::new(Semaphore::new(config.publish.inflight_bytes)),
+        room: Room::new(config.publish.inflight_bytes),
+        pages: Room::new(page::ROOM),
         drain: drain.clone(),
         rates: Rates::default(),
         tls,
+        unaccepted: Seldom::default(),
+        log_dropped: telemetry::dropped,
     });
-    let listeners = listeners(config.hub.listen, shards)?;
-    let address = listeners[0].local_addr()?;
-    // Few come there, so one core has them all.
-    let mut apart = config.admin.listen.map(|address| alone(address, "--admin-listen")).transpose()?;
-    let operators = apart.as_ref().map(TcpListener::local_addr).transpose()?;
+    let listen = |bound: Bound, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
+    let public = listen(addresses.public, listening::PUBLIC)?;
+    let mut apart = listen(addresses.operators, listening::OPERATORS)?;
     let kept = Arc::clone(&door);
-    let shards = listeners
+    let shards = public
+        .listeners
         .into_iter()
         .enumerate()
         .map(|(index, public)| {
-            let (door, listeners) = (Arc::clone(&door), Listeners { public, operators: apart.take() });
+            // One core has them all: the list has one item.
+            let operators = apart.listeners.pop().unwrap_or_default();
+            let (door, listeners) = (Arc::clone(&door), Listeners { public, operators });
             thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard(door, index, listeners))
         })
         .collect::<io::Result<_>>()?;
-    if let Some(operators) = operators {
-        tracing::info!(address = %operators, "serving operators");
+    for place in &apart.places {
+        tracing::info!(address = %place, "serving operators");
     }
-    tracing::info!(address = %address, engine = engine.name(), epoch = %engine.epoch(), head.seq = engine.head().0, "serving");
-    Ok(Running { address, operators, engine, door: kept, drain: drain.clone(), shards })
+    for place in &public.places {
+        tracing::info!(address = %place, engine = engine.name(), epoch = %engine.epoch(), head.seq = engine.head().0, "serving");
+    }
+    let files = public.files.into_iter().chain(apart.files).collect();
+    Ok(Running {
+        places: public.places,
+        operators: apart.places,
+        _files: files,
+        engine,
+        door: kept,
+        drain: drain.clone(),
+        shards,
+    })
 }
 
 impl Running {
-    /// Waits until the drain is over, and closes the store. Reloads whenever it is asked to.
-    pub fn wait(self, reload: &Reload<'_>) -> Outcome {
+    /// Waits until the drain is over, and closes the store.
+    pub fn wait(self) -> Outcome {
         let clock = runtime::Builder::new_current_thread().enable_time().build().expect("a runtime without I/O");
-        let outcome = clock.block_on(async {
-            let mut settled = std::pin::pin!(self.drain.settled());
-            loop {
-                tokio::select! {
-                    outcome = &mut settled => return outcome,
-                    () = reload.asked.next() => self.reload(reload),
-                }
-            }
-        });
+        let outcome = clock.block_on(self.drain.settled());
         for shard in self.shards {
             match shard.join() {
                 Ok(Ok(())) => {}
@@ -181,33 +205,6 @@ impl Running {
         self.engine.close();
         tracing::info!(outcome = ?outcome, "ended");
         outcome
-    }
-
-    /// Reads the configuration again. With a mistake in it everything stays as it was.
-    fn reload(&self, reload: &Reload<'_>) {
-        let (config, effective) = match (reload.read)() {
-            Ok(read) => read,
-            Err(mistakes) => {
-                for mistake in mistakes.all() {
-                    tracing::error!(place = mistake.place, problem = mistake.problem, "nothing was reloaded");
-                }
-                return;
-            }
-        };
-        match policy::policy(&config) {
-            Ok(policy) => {
-                self.door.quotas.configure(&policy::allowances(&config));
-                policy::replace(&self.door.policies, policy);
-            }
-            Err(error) => return tracing::error!(error = %error, "nothing was reloaded"),
-        }
-        // What is wrong with a certificate it has told, and the old one stays.
-        let _told = self.door.tls.as_ref().is_none_or(Tls::reload);
-        let left = effective.needs_restart(reload.before);
-        if !left.is_empty() {
-            tracing::warn!(keys = left.join(", "), "these have changed, too, and need a restart");
-        }
-        tracing::info!("reloaded who may do what");
     }
 }
 
@@ -220,37 +217,11 @@ fn shard(door: Arc<Door>, index: usize, listeners: Listeners) -> io::Result<()> 
         .build()?;
     let tasks = LocalSet::new();
     tasks.spawn_local(clerk());
-    tasks.block_on(&runtime, server::serve(door, index, listeners))
-}
-
-/// One listener a shard on the same address; where port 0 was asked for, the first decides which.
-fn listeners(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, AppError> {
-    let first = alone(address, "--listen")?;
-    let address = first.local_addr()?;
-    let mut all = vec![first];
-    for _ in 1..count {
-        all.push(server::listen(address).map_err(|source| AppError::Listen { address, flag: "--listen", source })?);
-    }
-    Ok(all)
-}
-
-/// A listener on an address that nobody else has.
-fn alone(address: SocketAddr, flag: &'static str) -> Result<TcpListener, AppError> {
-    let refused = |source| AppError::Listen { address, flag, source };
-    // Without this a second hub would silently share the first one's port.
-    if address.port() != 0 {
-        drop(TcpListener::bind(address).map_err(refused)?);
-    }
-    server::listen(address).map_err(refused)
-}
-
-/// Where operators look, and whether they need a credential there.
-fn operators(config: &Config) -> Operators {
-    match config.admin.listen {
-        None => Operators::AmongAll,
-        Some(address) if address.ip().to_canonical().is_loopback() => Operators::ApartFree,
-        Some(_) => Operators::Apart,
-    }
+    let served = tasks.block_on(&runtime, server::serve(door, index, listeners));
+    drop(tasks);
+    // By itself it would wait for every read of a disk, also of one that does not answer.
+    runtime.shutdown_timeout(LAST_READS);
+    served
 }
 
 fn hub_config(config: &Config) -> HubConfig {
@@ -262,18 +233,20 @@ fn hub_config(config: &Config) -> HubConfig {
     }
 }
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &Config, fits: ConnectionLimits) -> Limits {
     let Config { stream, http, publish, .. } = config;
     Limits {
-        connections: http.connections,
+        connections: fits.connections,
+        overflow: fits.overflow,
         event_bytes: publish.event_bytes,
         batch_bytes: publish.batch_bytes,
         header_line_bytes: http.header_line_bytes,
         headers_bytes: http.header_bytes,
         header_timeout: http.header_timeout,
+        idle_timeout: http.idle_timeout,
         h2_streams: u32::try_from(http.h2_streams).unwrap_or(u32::MAX),
-        inflight_bytes: publish.inflight_bytes,
         body_timeout: http.body_timeout,
+        body_rate: http.body_rate,
         write_timeout: stream.write_timeout,
         portion: Portion { events: stream.page_events, bytes: stream.page_bytes },
         filters: stream.topics,

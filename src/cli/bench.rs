@@ -18,7 +18,7 @@ use serde_json::json;
 use super::{
     CliError,
     client::{Hub, HubArgs, Line},
-    output::print_line,
+    output::{self, print_line},
 };
 use crate::{
     lifecycle::descriptors,
@@ -91,7 +91,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     clean(&hub, &topics).await;
     let outcome = outcome.map_err(|error| CliError::from_load(error, &args.hub.url))?;
     let text = if args.json { args.json(&outcome) } else { args.table(&outcome) };
-    print_line(&mut io::stdout().lock(), text.as_bytes())?;
+    print_line(&mut output::stdout(), text.as_bytes())?;
     if outcome.faults.none() { Ok(()) } else { Err(CliError::Faults(outcome.faults)) }
 }
 

@@ -71,9 +71,25 @@ pub enum CliError {
         /// Why not, and what to do.
         problem: String,
     },
+    /// A proxy of the environment is none. Its value may hold a password.
+    #[error("the proxy in {name} cannot be used: {problem}; unset it, or name the hub in NO_PROXY")]
+    Proxy {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// The load generator has no TLS.
-    #[error("a bench speaks http:// only, for its own TLS would be in the figures; load the hub's plain port")]
+    #[error(
+        "a bench speaks http:// only, for its own TLS would be in the figures, and a hub with TLS answers to nothing else; \
+         load one without TLS: `gapless serve --listen 127.0.0.1:8081 --data DIR` with a new directory starts it"
+    )]
     NoTls,
+    /// The load generator connects by itself.
+    #[error(
+        "a bench goes to the hub straight over TCP; name its http:// URL, and name it in NO_PROXY if there is a proxy"
+    )]
+    NoDetour,
     /// A connection that was there is not any more.
     #[error("the connection to the hub broke: {0}")]
     Broken(String),
@@ -107,6 +123,9 @@ pub enum CliError {
     /// No token could be made, or one that was to be explained is not good.
     #[error("{0}")]
     TokenCommand(String),
+    /// What was to be changed is not there.
+    #[error("{0}")]
+    Nothing(String),
     /// Some lines were not published.
     #[error("{0}")]
     Unconfirmed(String),

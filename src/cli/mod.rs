@@ -8,10 +8,12 @@
 //! | [`check`] | what the configuration says, before it is used |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
+//! | [`remove`] | `gapless remove`: takes one event back |
 //! | [`token`] | `gapless token`: a token, or what one opens |
 //! | [`mod@bench`] | `gapless bench`: a hub under load |
 //! | `client` | one request to a hub over one connection |
 //! | `problem` | a refusal in plain words |
+//! | `delay` | how long to wait before another try |
 //! | `output` | stdout and stderr, whose readers may go away |
 
 use clap::{Parser, Subcommand};
@@ -21,16 +23,35 @@ use crate::config::Flags;
 pub mod bench;
 pub mod check;
 mod client;
+mod delay;
 mod error;
 mod output;
 mod problem;
 pub mod publish;
+pub mod remove;
 #[cfg(test)]
 mod scripted;
 pub mod tail;
 pub mod token;
 
 pub use self::{error::CliError, output::complain};
+
+impl Cli {
+    /// The command line of this process; ends it with the reason when it is none, or with what was asked for.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            // Words of the command line stand in the reason, and may have come from anywhere.
+            let strange = std::env::args_os()
+                .any(|word| word.as_encoded_bytes().iter().any(|byte| !(b' '..=b'~').contains(byte)));
+            if strange && error.use_stderr() {
+                output::complain(error.render());
+                std::process::exit(error.exit_code());
+            }
+            error.exit()
+        })
+    }
+}
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -72,6 +93,8 @@ pub enum Command {
     Publish(publish::Args),
     /// Follow topics, reconnecting without loss
     Tail(tail::Args),
+    /// Take one event back: its data is overwritten, and its readers are told
+    Remove(remove::Args),
     /// Load a hub, and check what its streams hear
     Bench(bench::Args),
     /// Make a token, or say what one opens

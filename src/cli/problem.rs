@@ -1,12 +1,13 @@
 //! A refusal in plain words: RFC 9457 `application/problem+json`, or whatever stands in its place.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use http_body_util::{BodyExt, Limited};
 use hyper::{Response, StatusCode, body::Incoming, header};
 use serde::Deserialize;
+use tokio::time::timeout;
 
-use super::error::hint;
+use super::{error::hint, output::one_line};
 
 /// Why the hub said no. `Display` says what to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,9 @@ pub(super) struct Document {
 /// Longest answer that is read for its reason: a problem has a few hundred bytes, a proxy's page a few thousand.
 const MAX_BYTES: usize = 64 * 1024;
 
+/// Time for the reason to arrive in: it comes with the head, or it is not worth the wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Longest text of an answer that is no problem document, in characters: about two lines of a terminal.
 const MAX_TEXT: usize = 160;
 
@@ -38,7 +42,8 @@ impl Problem {
     /// Reads the reason out of an answer that is not what was hoped for. Bounded; a body that breaks off is left out.
     pub(super) async fn read(response: Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_BYTES).collect().await.map(http_body_util::Collected::to_bytes);
+        let body = timeout(PATIENCE, Limited::new(body, MAX_BYTES).collect()).await;
+        let body = body.map(|body| body.map(http_body_util::Collected::to_bytes).unwrap_or_default());
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut problem = Self::from_body(head.status, &body.unwrap_or_default());
         problem.retry_after = header(header::RETRY_AFTER);
@@ -46,6 +51,33 @@ impl Problem {
             problem.detail = format!("it is at {location}; use that with --url");
         }
         problem
+    }
+
+    /// How long whoever refused asks to wait; nothing when it asks for no time, or in words.
+    pub(super) fn retry_after(&self) -> Duration {
+        let seconds = self.retry_after.as_ref().and_then(|text| text.parse().ok());
+        Duration::from_secs(seconds.unwrap_or(0))
+    }
+
+    /// Whether it passes by itself, as a limit, a full disk, or a proxy's word that the hub behind it is being restarted. 52x are
+    /// those of a content delivery network.
+    pub(super) fn passes(&self) -> bool {
+        matches!(self.status, Some(408 | 425 | 429 | 502..=504 | 507 | 520..=527 | 530))
+    }
+
+    /// Its `code`, when it is a hub's.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// Its status, when it came as an answer of its own.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// Its words.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// What to do about it, where the hub cannot know.
@@ -80,8 +112,8 @@ impl From<Document> for Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the hub refused: {}", self.detail)?;
-        match (self.status, &self.code) {
+        write!(f, "the hub refused: {}", one_line(&self.detail))?;
+        match (self.status, self.code.as_deref().map(one_line)) {
             (Some(status), Some(code)) => write!(f, " ({status} {code})")?,
             (Some(status), None) => write!(f, " ({status})")?,
             (None, Some(code)) => write!(f, " ({code})")?,

@@ -25,7 +25,7 @@ pub(super) enum Step {
     Send(String),
     /// Waits.
     Pause(Duration),
-    /// Reads until what it has read of the request ends so.
+    /// Reads on until what it has read since the step before ends so.
     Read(&'static str),
     /// Somebody writes a file meanwhile; nothing for its text: removes it.
     Write(PathBuf, &'static str),
@@ -112,7 +112,8 @@ async fn play(
             Step::Write(path, text) => fs::write(path, text).expect("the test's own"),
             Step::Hang => pending().await,
             Step::Read(until) => {
-                while !requests.borrow()[index].text.ends_with(until) {
+                let from = requests.borrow()[index].text.len();
+                while !requests.borrow()[index].text[from..].ends_with(until) {
                     let byte = io.read_u8().await.expect("the client sends what the script waits for");
                     requests.borrow_mut()[index].text.push(byte.into());
                 }

@@ -128,7 +128,9 @@ impl Entry<'_, '_> {
         let text = text_of(self.0.get(name)?);
         // Not the text: it may be a secret.
         let value = K::parse(&text).map_err(|problems| {
-            problems.iter().for_each(|problem| self.0.wrong(Some(name), format!("{name} {problem}")));
+            for problem in problems {
+                self.0.wrong(Some(name), format!("{name} {problem}"));
+            }
         });
         value.ok()
     }

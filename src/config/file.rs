@@ -72,7 +72,7 @@ fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> BTreeMap<String, En
         }
         match toml::Value::deserialize(spanned.clone().into_deserializer()) {
             Ok(value) => {
-                let places = Places { key: place(at), tables: tables(&spanned, &place) };
+                let places = Places { key: place(at), tables: tables(spanned, &place) };
                 entries.insert(path, Entry { text: text_of(&value), places });
             }
             Err(error) => mistakes.push(place(at), format_args!("{path}: {}", error.message())),

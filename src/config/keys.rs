@@ -6,10 +6,9 @@
 
 use super::{
     access::{IssuerList, TokenList, Topics},
-    kinds::{
-        Address, Count, Engine, File, Filter, Format, Kind, Maybe, Milliseconds, Path, Shards, Size, Span, Switch,
-    },
+    kinds::{Count, Engine, File, Filter, Format, Kind, Maybe, Milliseconds, Path, Shards, Size, Span, Switch},
     list::List,
+    listen::{Listen, Mode},
     names::{Contact, Directory, Domain, Forwarded, Network, Origin, Token},
     resolve::Resolver,
     rules::RuleList,
@@ -19,8 +18,14 @@ use super::{
 settings! {
     /// Hub
     hub: Hub {
-        /// Address to listen on; port 0 takes a free one
-        listen: Address = "127.0.0.1:8080";
+        /// Addresses to listen on; port 0 takes a free one
+        ///
+        /// Several with commas: IP addresses, localhost:PORT (both families), unix:PATH (a socket file).
+        listen: List<Listen> = "127.0.0.1:8080";
+        /// Permissions of socket files
+        ///
+        /// Who may connect to unix:PATH. The hub's user and group, because a proxy is put into the group.
+        unix_mode: Mode = "0660";
         /// Directory of the store; made when missing
         data: Path = "./gapless-data";
         /// Keeper of the logs: sled (on disk) or memory (forgets)
@@ -76,13 +81,21 @@ settings! {
         /// Connections at once
         ///
         /// Beyond, a newcomer is told to come back. Below the 20,000 descriptors that a service is usually given, with room for the store's files.
+        /// Where the limit on open files is lower, as many as fit.
         connections: Count = "16000", "1"..="10000000";
         /// Time for a request's head to arrive
-        ///
-        /// Also how long a connection may idle between requests, as proxies expect: well above 10 s.
         header_timeout: Span = "30s", "1s"..="10m";
+        /// Time a connection may idle between requests
+        ///
+        /// Above the 60 s for which nginx, and most load balancers, keep an idle connection: whoever sends the next request on
+        /// it must be the one that closes it first, or a request meets a closing connection and is lost (502).
+        idle_timeout: Span = "75s", "1s"..="1h";
         /// Silence inside a body before it is given up
         body_timeout: Span = "30s", "1s"..="1h";
+        /// Least bytes a second of a body
+        ///
+        /// On average; a slow start, or a pause, of `body_timeout` is let pass. 64 kbit/s: a slow mobile line.
+        body_rate: Size = "8KiB", "1"..="1GiB";
         /// Longest line of a request's head
         header_line_bytes: Size = "8KiB", "1KiB"..="1MiB";
         /// Longest head of a request
@@ -185,8 +198,8 @@ settings! {
 
     /// Operators
     admin: Admin {
-        /// Address for stats and metrics alone
-        listen: Maybe<Address> = "none";
+        /// Addresses for stats and metrics alone
+        listen: List<Listen> = "none";
     }
 
     /// Publishing
@@ -197,13 +210,13 @@ settings! {
         batch_bytes: Size = "16MiB", "1KiB"..="256MiB";
         /// Bodies that are not yet durable
         ///
-        /// Of all publishers together; beyond, they are told to come back.
+        /// Of all publishers together. One address, and one holder of a token, has at most half of what is free; beyond, it is told to come back.
         inflight_bytes: Size = "64MiB", "1MiB"..="16GiB";
         /// Time an Idempotency-Key is remembered
         idempotency_window: Span = "10m", "1s"..="7d";
         /// Idempotency-Keys remembered
         ///
-        /// Beyond, keyed publishes are told to come back. Four hundred keyed publishes a second for the whole window, in about 50 MB of memory.
+        /// A batch to many topics counts as several. Half of them for one client; beyond, keyed publishes are told to come back. Four hundred keyed publishes a second for the whole window, in about 60 MB of memory.
         idempotency_keys: Count = "250000", "1"..="100000000";
     }
 
@@ -212,7 +225,7 @@ settings! {
         /// Events a topic keeps; none is no limit
         max_events: Maybe<Count<u64>> = "none", "1"..="1000000000000";
         /// Age of a topic's events; none is no limit
-        max_age: Maybe<Span> = "none", "1s"..="36500d";
+        max_age: Maybe<Span> = "none", "1ms"..="36500d";
         /// Data a topic keeps; none is no limit
         max_bytes: Maybe<Size<u64>> = "none", "1"..="1024TiB";
         /// Limits by topic or pattern; first match wins

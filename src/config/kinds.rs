@@ -1,6 +1,6 @@
 //! The kinds of values a key can have, and how a human writes them.
 
-use std::{fmt, marker::PhantomData, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, marker::PhantomData, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
 use super::tables::Problem;
 
@@ -35,9 +35,6 @@ pub trait Kind {
     }
 }
 
-/// An IP address and a port.
-#[derive(Debug)]
-pub struct Address;
 /// A file or directory.
 #[derive(Debug)]
 pub struct Path;
@@ -93,15 +90,6 @@ pub enum Format {
 /// That something is wrong with a text.
 pub(super) fn problem<T>(text: impl fmt::Display) -> Result<T, Vec<String>> {
     Err(vec![text.to_string()])
-}
-
-impl Kind for Address {
-    type Value = SocketAddr;
-    const METAVAR: &'static str = "ADDR";
-
-    fn parse(text: &str) -> Result<SocketAddr, Vec<String>> {
-        text.parse().or_else(|_| problem("is not an address; write it like 127.0.0.1:8080 or [::1]:8080"))
-    }
 }
 
 impl Kind for Path {

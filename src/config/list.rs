@@ -20,7 +20,11 @@ impl<K: Kind> Kind for List<K> {
         let values = items.iter().filter_map(|item| match K::parse(item) {
             Ok(value) => Some(value),
             Err(wrong) => {
-                problems.extend(wrong.iter().map(|problem| format!("has an item that {problem}: {item:?}")));
+                // One that stands alone is quoted already.
+                let alone = item == text;
+                let told =
+                    |problem: String| if alone { problem } else { format!("has an item that {problem}: {item:?}") };
+                problems.extend(wrong.into_iter().map(told));
                 None
             }
         });
@@ -34,14 +38,16 @@ fn items(text: &str) -> Result<Vec<String>, Vec<String>> {
     if text.is_empty() || text == "none" {
         return Ok(Vec::new());
     }
-    if !text.starts_with('[') {
-        return Ok(text.split(',').map(|item| item.trim().to_owned()).collect());
+    if text.starts_with('[') {
+        let list = toml::de::ValueDeserializer::parse(text).and_then(toml::Value::deserialize);
+        match list {
+            Ok(toml::Value::Array(list)) => return Ok(list.iter().map(text_of).collect()),
+            // An address of IPv6 begins like a list, and does not end like one.
+            _ if text.ends_with(']') => return Err(vec!["is no list; write it like a, b or [\"a\", \"b\"]".into()]),
+            _ => {}
+        }
     }
-    let list = toml::de::ValueDeserializer::parse(text).and_then(toml::Value::deserialize);
-    match list {
-        Ok(toml::Value::Array(list)) => Ok(list.iter().map(text_of).collect()),
-        _ => Err(vec!["is no list; write it like a, b or [\"a\", \"b\"]".into()]),
-    }
+    Ok(text.split(',').map(|item| item.trim().to_owned()).collect())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! | [`keys`] | every key, its default, range and reason, on one screen |
 //! | [`kinds`] | how a duration, a size, an address is written |
 //! | [`list`], [`names`] | several values; origins, domains, networks |
+//! | [`listen`] | addresses, and socket files |
 //! | [`rules`] | retention by topic or pattern |
 //! | [`access`] | static tokens, and issuers of JWTs |
 //! | `tables` | what rules, tokens and issuers are written as |
@@ -28,6 +29,7 @@ mod flags;
 pub mod keys;
 pub mod kinds;
 pub mod list;
+pub mod listen;
 pub mod mistakes;
 pub mod names;
 mod resolve;
@@ -122,16 +124,19 @@ impl Config {
     /// What must hold between keys, and of the files that they name.
     fn check(&self, resolver: &mut Resolver<'_>) {
         let Self { hub, stream, http, publish, cors, tls, .. } = self;
-        for (address, keys) in [(Some(hub.listen), ["listen", "open"]), (self.admin.listen, ["admin.listen", "open"])] {
-            let Some(address) = address else { continue };
-            resolver.require(
-                hub.open || self.has_credentials() || address.ip().to_canonical().is_loopback(),
-                &keys,
-                format_args!(
-                    "{address} is reachable from beyond this machine and no credential is configured; listen on \
-                     127.0.0.1, configure [access], or say --open to let everyone in who reaches it"
-                ),
-            );
+        resolver.require(!hub.listen.is_empty(), &["listen"], "names no address; leave it out, or name one");
+        for (list, keys) in [(&hub.listen, ["listen", "open"]), (&self.admin.listen, ["admin.listen", "open"])] {
+            for (index, address) in list.iter().enumerate() {
+                resolver.require(
+                    hub.open || self.has_credentials() || address.is_local(),
+                    &keys,
+                    format_args!(
+                        "{address} is reachable from beyond this machine and no credential is configured; listen on \
+                         127.0.0.1, configure [access], or say --open to let everyone in who reaches it"
+                    ),
+                );
+                resolver.require(!list[..index].contains(address), &keys[..1], format_args!("names {address} twice"));
+            }
         }
         resolver.require(
             tls.cert.is_some() == tls.key.is_some(),
@@ -159,9 +164,17 @@ impl Config {
         for (key, problem) in Access::new(self.credentials()).err().unwrap_or_default() {
             resolver.require(false, &[key], problem);
         }
+        resolver.require(
+            publish.batch_bytes <= publish.inflight_bytes / 3,
+            &["publish.batch_bytes", "publish.inflight_bytes"],
+            format_args!(
+                "publish.batch_bytes ({} bytes) is more than a third of publish.inflight_bytes ({} bytes): a publisher may have half of \
+                 what it leaves free, so no such batch would be taken",
+                publish.batch_bytes, publish.inflight_bytes
+            ),
+        );
         for (small, large, keys) in [
             (publish.event_bytes, publish.batch_bytes, ["publish.event_bytes", "publish.batch_bytes"]),
-            (publish.batch_bytes, publish.inflight_bytes, ["publish.batch_bytes", "publish.inflight_bytes"]),
             (stream.ring_bytes, stream.ring_bytes_total, ["stream.ring_bytes", "stream.ring_bytes_total"]),
             (http.header_line_bytes, http.header_bytes, ["http.header_line_bytes", "http.header_bytes"]),
         ] {

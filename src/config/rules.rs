@@ -6,7 +6,10 @@ use super::{
     kinds::{Count, Kind, Maybe, Milliseconds, Size, Span},
     tables::{self, Problem, Table, text_of},
 };
-use crate::event::{Filter, Retention, retention::Rule};
+use crate::event::{
+    Filter, Retention,
+    retention::{Rule, SHORTEST_AGE},
+};
 
 /// A list of retention rules, as TOML.
 #[derive(Debug)]
@@ -42,15 +45,15 @@ fn read_rule(table: &mut Table<'_>) -> Option<Rule> {
         }
     };
     let retention = Retention {
-        max_events: limit::<Maybe<Count<u64>>>(table, "max_events").flatten(),
-        max_age: limit::<Maybe<Span>>(table, "max_age").flatten(),
-        max_bytes: limit::<Maybe<Size<u64>>>(table, "max_bytes").flatten(),
+        max_events: limit::<Maybe<Count<u64>>>(table, "max_events", 1).flatten(),
+        max_age: limit::<Maybe<Span>>(table, "max_age", SHORTEST_AGE.as_nanos()).flatten(),
+        max_bytes: limit::<Maybe<Size<u64>>>(table, "max_bytes", 1).flatten(),
     };
-    Some(Rule { retry: limit::<Milliseconds>(table, "retry"), retention, topics: topics? })
+    Some(Rule { retry: limit::<Milliseconds>(table, "retry", 1), retention, topics: topics? })
 }
 
 /// The limit called `name`, when there is a good one.
-fn limit<K: Kind>(table: &mut Table<'_>, name: &str) -> Option<K::Value> {
+fn limit<K: Kind>(table: &mut Table<'_>, name: &str, least: u128) -> Option<K::Value> {
     let text = text_of(table.get(name)?);
     let value = match K::parse(&text) {
         Ok(value) => value,
@@ -61,7 +64,7 @@ fn limit<K: Kind>(table: &mut Table<'_>, name: &str) -> Option<K::Value> {
             return None;
         }
     };
-    if K::magnitude(&value) == Some(0) {
+    if K::magnitude(&value).is_some_and(|magnitude| magnitude < least) {
         table.wrong(Some(name), format!("{name}: {text:?} would keep nothing; leave it out for no limit"));
     }
     Some(value)
@@ -81,7 +84,7 @@ mod tests {
         assert_eq!(rules[0].topics, Filter::new("jobs/**").expect("valid"));
         assert_eq!(
             rules[0].retention,
-            Retention { max_events: Some(100), max_age: Some(Duration::from_secs(86_400)), max_bytes: Some(1 << 20) }
+            Retention { max_events: Some(100), max_age: Some(Duration::from_hours(24)), max_bytes: Some(1 << 20) }
         );
         assert_eq!((rules[0].retry, rules[1].retry), (Some(5_000), None));
         assert_eq!(rules[1].retention, Retention::default());

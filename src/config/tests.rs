@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 
 use clap::{Args, Command, FromArgMatches};
 
-use super::{kinds::Engine, *};
+use super::{kinds::Engine, listen::Listen, *};
 use crate::event::TopicName;
 
 /// Loads from these sources; the answer's error is the text of all mistakes.
@@ -31,7 +31,7 @@ fn config(flags: &[&str], environment: &[(&str, &str)], file: Option<&str>) -> C
 #[test]
 fn without_any_source_the_defaults_hold() {
     let config = config(&[], &[], None);
-    assert_eq!(config.hub.listen, SocketAddr::from(([127, 0, 0, 1], 8080)));
+    assert_eq!(config.hub.listen, [Listen::Address(SocketAddr::from(([127, 0, 0, 1], 8080)))]);
     assert_eq!(config.hub.engine, Engine::Sled);
     assert_eq!((config.stream.retry, config.stream.keepalive), (3_000, Duration::from_secs(15)));
     assert_eq!((config.publish.event_bytes, config.publish.batch_bytes), (1 << 20, 16 << 20));
@@ -154,7 +154,7 @@ fn rules_come_from_the_file_or_a_flag_alike() {
     let rules = config(&[], &[], Some(file)).retention_rules();
     assert_eq!(rules, config(&["--retention-rules", flag], &[], None).retention_rules());
     let of = |topic| rules.retention_for(&TopicName::new(topic).expect("valid"));
-    assert_eq!(of("jobs/1").max_age, Some(Duration::from_secs(86_400)));
+    assert_eq!(of("jobs/1").max_age, Some(Duration::from_hours(24)));
     assert_eq!((of("logs").max_events, of("other")), (Some(5), Retention::default()));
 }
 

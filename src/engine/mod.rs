@@ -150,6 +150,8 @@ pub struct IdempotencyKey {
     pub key: [u8; 16],
     /// Hash of all that the request asked for; the same key with another is refused.
     pub fingerprint: [u8; 16],
+    /// Hash of whose share of the memory for keys it takes; 0 when that is not known.
+    pub owner: u64,
 }
 
 /// An event's receipt: it is durable.
@@ -195,18 +197,47 @@ pub enum AppendError {
     /// An [`IdempotencyKey`] was used within the window with another fingerprint.
     #[error("this Idempotency-Key was used for another request; use a fresh key")]
     KeyReused,
-    /// Too much is waiting, or remembered, already. Passes.
+    /// No more keys can be remembered, of this owner or of anybody. Passes.
+    #[error("{}", keys_full(*own, *wait))]
+    KeysFull {
+        /// The owner has its share.
+        own: bool,
+        /// Until the oldest key is forgotten.
+        wait: Duration,
+    },
+    /// The receipts of one append are more than can ever be remembered under a key.
+    #[error(
+        "with an Idempotency-Key this batch names too many topics for its receipts to be remembered; split it, each part \
+         with a key of its own"
+    )]
+    KeyTooLarge,
+    /// Too much is waiting already. Passes.
     #[error("too much is waiting to be written; try again in a moment")]
     Busy,
     /// The disk's free space is below the reserve. Passes when space returns.
     #[error("the disk is nearly full, so nothing is accepted until space is freed; all that was accepted is safe")]
     Full,
+    /// The store cannot be written now, and nothing was: it is away, or does not answer. Passes without a restart.
+    #[error("the store cannot be used now: {reason}; nothing was written, try again")]
+    NotNow {
+        /// What it waits for.
+        reason: Arc<str>,
+    },
     /// A flush failed, or the engine is closed; needs a restart.
     #[error("the store cannot be written until a restart has looked at the disk: {reason}")]
     Unavailable {
         /// What failed.
         reason: Arc<str>,
     },
+}
+
+fn keys_full(own: bool, wait: Duration) -> String {
+    let whose = if own { "this client has used" } else { "all clients together have used" };
+    format!(
+        "{whose} as many Idempotency-Keys as the hub remembers at a time; some are forgotten in {} s: try again then, or put \
+         more events under one key",
+        wait.as_millis().div_ceil(1000)
+    )
 }
 
 /// Where a page starts.
@@ -320,7 +351,8 @@ pub struct TopicChange {
 /// An engine's health and size.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// Why a durable append would be refused now: [`AppendError::Full`] or [`AppendError::Unavailable`].
+    /// Why a durable append would be refused now: [`AppendError::Full`], [`AppendError::NotNow`] or
+    /// [`AppendError::Unavailable`].
     pub refusing: Option<AppendError>,
     /// Topics in use.
     pub topics: u64,
@@ -338,6 +370,8 @@ pub struct Status {
     pub commit_ms_p99: f64,
     /// Bytes of appends waiting or being written.
     pub queued_bytes: u64,
+    /// By how much the log's clock, by which events are stamped, is ahead of the machine's.
+    pub clock_ahead: Duration,
     /// Parts of the store that were damaged and set aside, since the store was made.
     pub losses: u64,
 }

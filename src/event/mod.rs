@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`topic`] | a topic's name and its rules |
 //! | [`selection`] | what a subscription asks for: names and patterns |
+//! | [`shape`] | where a pattern's wildcards are, and which one of a shape matches |
 //! | [`cover`] | whether a pattern lies within another |
 //! | [`id`] | `<epoch>-<seq>`, the position every cursor speaks of |
 //! | [`cursor`] | the one rule: seen, next, or a hole |
@@ -22,6 +23,7 @@ pub mod id;
 pub mod record;
 pub mod retention;
 pub mod selection;
+pub mod shape;
 pub mod sse;
 pub mod sse_parser;
 pub mod time;

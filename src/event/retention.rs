@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{selection::Filter, topic::TopicName};
 
+/// Shortest age that a limit may have. As for 0 events and 0 bytes, a shorter one would keep nothing.
+pub const SHORTEST_AGE: Duration = Duration::from_millis(1);
+
 /// Limits on what is kept of one topic; the oldest events go first. `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {

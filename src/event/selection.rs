@@ -1,8 +1,11 @@
 //! What a subscription asks for: topics by name and by pattern.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, collections::BTreeSet, fmt, sync::Arc};
 
-use super::topic::{TopicError, TopicName, check_text};
+use super::{
+    shape::Shape,
+    topic::{TopicError, TopicName, check_text},
+};
 
 /// A valid pattern: `*` stands for exactly one segment, a final `**` for one or more.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +22,14 @@ pub enum Filter {
 
 /// A set of filters: never empty, sorted, without doubles, so that equal wishes are equal values.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Selection(Arc<[Filter]>);
+pub struct Selection {
+    filters: Arc<[Filter]>,
+    /// Of its patterns, each once: what matching a topic costs.
+    shapes: Arc<[Shape]>,
+}
+
+/// Filters up to which they are asked one by one.
+const FEW: usize = 4;
 
 impl Pattern {
     /// Whether `topic` is one of those the pattern stands for.
@@ -55,6 +65,12 @@ impl Pattern {
     }
 }
 
+impl Borrow<str> for Pattern {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Filter {
     /// Reads a topic name or, when it has a `*`, a pattern.
     ///
@@ -84,6 +100,15 @@ impl Filter {
         }
     }
 
+    /// Where its wildcards are, when it is a pattern.
+    #[must_use]
+    pub fn shape(&self) -> Option<Shape> {
+        match self {
+            Self::Topic(_) => None,
+            Self::Pattern(pattern) => Some(Shape::of(pattern.as_str())),
+        }
+    }
+
     /// The filter as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -101,24 +126,43 @@ impl Selection {
         let mut filters: Vec<Filter> = filters.into_iter().collect();
         filters.sort_unstable();
         filters.dedup();
-        (!filters.is_empty()).then(|| Self(filters.into()))
+        if filters.is_empty() {
+            return None;
+        }
+        let shapes: BTreeSet<Shape> = filters.iter().filter_map(Filter::shape).collect();
+        Some(Self { filters: filters.into(), shapes: shapes.into_iter().collect() })
     }
 
     /// The filters, sorted.
     #[must_use]
     pub fn filters(&self) -> &[Filter] {
-        &self.0
+        &self.filters
+    }
+
+    /// The shapes of the patterns, each once.
+    #[must_use]
+    pub fn shapes(&self) -> &[Shape] {
+        &self.shapes
     }
 
     /// Whether events of `topic` are asked for.
     #[must_use]
     pub fn matches(&self, topic: &TopicName) -> bool {
-        self.0.iter().any(|filter| filter.matches(topic))
+        if self.filters.len() <= FEW {
+            return self.filters.iter().any(|filter| filter.matches(topic));
+        }
+        // Sorted: names, then patterns.
+        let patterns_from = self.filters.partition_point(|filter| matches!(filter, Filter::Topic(_)));
+        let (names, patterns) = self.filters.split_at(patterns_from);
+        let has = |all: &[Filter], text: &str| all.binary_search_by(|filter| filter.as_str().cmp(text)).is_ok();
+        let mut text = String::new();
+        has(names, topic.as_str())
+            || self.shapes.iter().any(|shape| shape.pattern_for(topic, &mut text) && has(patterns, &text))
     }
 
     /// The topics asked for by name.
     pub fn names(&self) -> impl Iterator<Item = &TopicName> {
-        self.0.iter().filter_map(|filter| match filter {
+        self.filters.iter().filter_map(|filter| match filter {
             Filter::Topic(name) => Some(name),
             Filter::Pattern(_) => None,
         })
@@ -126,7 +170,7 @@ impl Selection {
 
     /// The patterns asked for.
     pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
-        self.0.iter().filter_map(|filter| match filter {
+        self.filters.iter().filter_map(|filter| match filter {
             Filter::Pattern(pattern) => Some(pattern),
             Filter::Topic(_) => None,
         })
@@ -135,7 +179,7 @@ impl Selection {
     /// The only topic asked for, when it is one by name.
     #[must_use]
     pub fn single(&self) -> Option<&TopicName> {
-        match &*self.0 {
+        match &*self.filters {
             [Filter::Topic(name)] => Some(name),
             _ => None,
         }
@@ -144,13 +188,13 @@ impl Selection {
     /// Whether a topic that does not exist yet could ever match: true with any pattern.
     #[must_use]
     pub fn is_open_ended(&self) -> bool {
-        self.patterns().next().is_some()
+        !self.shapes.is_empty()
     }
 }
 
 impl From<TopicName> for Selection {
     fn from(name: TopicName) -> Self {
-        Self([Filter::Topic(name)].into())
+        Self { filters: [Filter::Topic(name)].into(), shapes: [].into() }
     }
 }
 
@@ -174,7 +218,7 @@ impl fmt::Debug for Pattern {
 
 impl fmt::Debug for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&*self.0).finish()
+        f.debug_list().entries(&*self.filters).finish()
     }
 }
 
@@ -211,6 +255,19 @@ mod tests {
     fn a_misplaced_wildcard_is_refused() {
         for text in ["a*", "a/**/b", "***", "a/b*c", "**/a"] {
             assert_eq!(Filter::new(text), Err(TopicError::MisplacedWildcard), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_selection_matches_what_one_of_its_filters_matches(
+            filters in proptest::collection::vec("([ab*]/){0,3}([ab*]|\\*\\*)", 1..12),
+            topic in "([ab]/){0,4}[ab]",
+        ) {
+            let filters: Vec<_> = filters.iter().map(|text| Filter::new(text).expect("valid")).collect();
+            let topic = TopicName::new(&topic).expect("valid");
+            let selection = Selection::new(filters.clone()).expect("some");
+            proptest::prop_assert_eq!(selection.matches(&topic), filters.iter().any(|filter| filter.matches(&topic)));
         }
     }
 

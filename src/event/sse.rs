@@ -5,6 +5,8 @@
 
 use std::io::Write;
 
+use memchr::memchr2;
+
 use super::{Epoch, Event, EventId, EventName};
 
 /// Appends one event: `id:`, `event:` unless `message`, `retry:` if set, `data:` lines, blank line.
@@ -15,6 +17,13 @@ pub fn encode(out: &mut Vec<u8>, epoch: Epoch, event: &Event) {
 /// Like [`encode`], with another name and other data in their places (an envelope).
 pub fn encode_with(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Event, data: &[u8]) {
     out.reserve(data.len() + 96);
+    begin(out, id, name, event);
+    data_part(out, data);
+    out.extend_from_slice(END);
+}
+
+/// The fields before the data, and the begin of its first line. After [`data_part`]s, [`END`] ends the event.
+pub fn begin(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Event) {
     write!(out, "id: {id}\n").expect("writing to memory");
     if !name.is_default() {
         field(out, "event", name.as_str().as_bytes());
@@ -22,9 +31,11 @@ pub fn encode_with(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Eve
     if let Some(retry) = event.new.retry {
         write!(out, "retry: {retry}\n").expect("writing to memory");
     }
-    data_lines(out, data);
-    out.push(b'\n');
+    out.extend_from_slice(b"data: ");
 }
+
+/// Ends the last line of data, and the event.
+pub const END: &[u8] = b"\n\n";
 
 /// Appends an event of the hub's own (`hub.gap`, `hub.end`), without an id.
 pub fn encode_notice(out: &mut Vec<u8>, name: &str, data: &str) {
@@ -37,8 +48,9 @@ pub fn encode_own(out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &str
     if let Some(id) = id {
         writeln!(out, "id: {id}").expect("writing to memory");
     }
-    data_lines(out, data.as_bytes());
-    out.push(b'\n');
+    out.extend_from_slice(b"data: ");
+    data_part(out, data.as_bytes());
+    out.extend_from_slice(END);
 }
 
 /// The line that sets the reconnect delay. No blank line follows it: several clients hand over an empty event for a
@@ -58,16 +70,17 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.push(b'\n');
 }
 
-/// One `data:` line for each line of `data`, whichever of CR, LF and CRLF ends it.
-fn data_lines(out: &mut Vec<u8>, data: &[u8]) {
-    let mut rest = data;
-    loop {
-        let end = rest.iter().position(|b| matches!(b, b'\n' | b'\r'));
-        field(out, "data", &rest[..end.unwrap_or(rest.len())]);
-        let Some(end) = end else { return };
+/// A part of the data, which begins within a line. Whichever of CR, LF and CRLF ends a line, another `data:` line follows it. A
+/// part must not end within a CRLF.
+pub fn data_part(out: &mut Vec<u8>, part: &[u8]) {
+    let mut rest = part;
+    while let Some(end) = memchr2(b'\n', b'\r', rest) {
+        out.extend_from_slice(&rest[..end]);
+        out.extend_from_slice(b"\ndata: ");
         let skip = if rest[end..].starts_with(b"\r\n") { 2 } else { 1 };
         rest = &rest[end + skip..];
     }
+    out.extend_from_slice(rest);
 }
 
 #[cfg(test)]

@@ -107,6 +107,16 @@ impl Parser {
         self.touched || !self.line.is_empty()
     }
 
+    /// Bytes that came of an unfinished event and are held. A lone `retry`, and comments, hold none: a stream may begin with them
+    /// and then be silent.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let fields = self.block.event.len()
+            + self.block.id.as_ref().map_or(0, String::len)
+            + self.block.data.as_ref().map_or(0, String::len);
+        self.line.len() + fields
+    }
+
     /// The newest reconnect delay in milliseconds. A `retry` line counts as soon as it is read, also when no blank line
     /// follows it.
     #[must_use]
@@ -227,6 +237,17 @@ mod tests {
         assert!(!parser.is_mid_block());
         parser.push(b"data: b\n", |_| {});
         assert!(parser.is_mid_block());
+    }
+
+    #[test]
+    fn what_is_held_is_what_came_of_an_event() {
+        let mut parser = Parser::new(64);
+        let mut held = |text: &[u8]| {
+            parser.push(text, |_| {});
+            parser.held()
+        };
+        assert_eq!((held(b"retry: 3000\n:\n"), held(b": a comment\n"), held(b"data")), (0, 0, 4));
+        assert_eq!((held(b": abc\n"), held(b"event: e\n"), held(b"\n")), (3, 4, 0));
     }
 
     #[test]

@@ -17,6 +17,12 @@ impl Millis {
         u64::try_from(moment.as_millisecond()).ok().map(Self)
     }
 
+    /// So long after.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// This long before; 0 at the earliest.
     #[must_use]
     pub fn before(self, age: Duration) -> Self {

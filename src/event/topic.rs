@@ -21,6 +21,9 @@ pub enum TopicError {
     /// A leading, trailing or doubled `/`.
     #[error("the topic has an empty segment; remove a leading, trailing or doubled '/'")]
     EmptySegment,
+    /// A segment `.` or `..`.
+    #[error("the topic has a segment '.' or '..', which browsers and proxies resolve in a path; use another name")]
+    DotSegment,
     /// A character of Unicode category Cc or Cf.
     #[error("the topic contains U+{0:04X}, a control or format character; remove it")]
     ControlCharacter(u32),
@@ -42,10 +45,22 @@ impl TopicName {
     /// Says which rule it breaks.
     pub fn new(text: &str) -> Result<Self, TopicError> {
         check_text(text)?;
-        if text.contains('*') {
-            return Err(TopicError::Wildcard);
+        Self::without_wildcard(text)
+    }
+
+    /// A name that a store holds. Until 0.3 a name could have a segment `.` or `..`: such a topic stays readable.
+    ///
+    /// # Errors
+    /// Says which of the other rules it breaks.
+    pub fn stored(text: &str) -> Result<Self, TopicError> {
+        match check_text(text) {
+            Ok(()) | Err(TopicError::DotSegment) => Self::without_wildcard(text),
+            Err(error) => Err(error),
         }
-        Ok(Self(text.into()))
+    }
+
+    fn without_wildcard(text: &str) -> Result<Self, TopicError> {
+        if text.contains('*') { Err(TopicError::Wildcard) } else { Ok(Self(text.into())) }
     }
 
     /// The name as text.
@@ -73,11 +88,16 @@ pub(super) fn check_text(text: &str) -> Result<(), TopicError> {
     if first.starts_with('$') || first == "hub" {
         return Err(TopicError::Reserved);
     }
+    // The last of the rules, so that a stored name that breaks it breaks no other one.
+    if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(TopicError::DotSegment);
+    }
     Ok(())
 }
 
 /// Unicode general category Cf (Unicode 16.0, `DerivedGeneralCategory.txt`).
-const fn is_format(c: char) -> bool {
+#[must_use]
+pub const fn is_format(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{0600}'..='\u{0605}' | '\u{061C}' | '\u{06DD}' | '\u{070F}'
         | '\u{0890}'..='\u{0891}' | '\u{08E2}' | '\u{180E}' | '\u{200B}'..='\u{200F}'
@@ -111,7 +131,9 @@ mod tests {
 
     #[test]
     fn valid_names_are_taken_as_they_are() {
-        for text in ["a", "jobs/42/tokens", "größe/ü", "a b", "..", "x$", "a/hub", "a/$b", &"x".repeat(255)] {
+        for text in
+            ["a", "jobs/42/tokens", "größe/ü", "a b", "...", "a/.b/c..", "x$", "a/hub", "a/$b", &"x".repeat(255)]
+        {
             assert_eq!(TopicName::new(text).expect(text).as_str(), text);
         }
     }
@@ -124,6 +146,10 @@ mod tests {
             ("/a", TopicError::EmptySegment),
             ("a/", TopicError::EmptySegment),
             ("a//b", TopicError::EmptySegment),
+            (".", TopicError::DotSegment),
+            ("a/./b", TopicError::DotSegment),
+            ("jobs/../audit", TopicError::DotSegment),
+            ("a/..", TopicError::DotSegment),
             ("a\nb", TopicError::ControlCharacter(10)),
             ("a\u{200d}b", TopicError::ControlCharacter(0x200d)),
             ("a\u{7f}", TopicError::ControlCharacter(0x7f)),
@@ -133,6 +159,16 @@ mod tests {
             ("hub/x", TopicError::Reserved),
         ] {
             assert_eq!(TopicName::new(text), Err(want), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_stored_name_may_have_dot_segments_and_nothing_else_that_is_refused() {
+        for text in [".", "a/../b", "a"] {
+            assert_eq!(TopicName::stored(text).expect(text).as_str(), text);
+        }
+        for text in ["", "../", "../*", "hub/..", "$/..", "../\n"] {
+            assert!(TopicName::stored(text).is_err(), "{text:?}");
         }
     }
 }

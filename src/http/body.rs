@@ -1,4 +1,4 @@
-//! A whole body in memory, within its bounds: of its size, of the time between its parts, and of all bodies together.
+//! A whole body in memory, within its bounds: of its size, of its [pace](Pace), and of its share of the [room](super::room).
 //! And a whole answer.
 
 use std::{
@@ -11,31 +11,33 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Duration, Instant, timeout, timeout_at},
-};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::{
-    Answer, Door, full, headers,
+    Answer, Door, Limits, full, headers,
+    pace::Pace,
     problem::{Code, Problem},
+    room::Place,
+    visitor::Means,
 };
 
 /// How long the rest of a refused body is read: enough for a batch at 64 Mbit/s, and no hold on the connection.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Reads `body`, of at most `limit` bytes; they are counted in [`Door::inflight`] until the permit is dropped.
+/// Reads `body`, of at most `limit` bytes, sent by whoever has these `means`; its memory is counted in [`Door::room`] until the
+/// place is dropped.
 ///
 /// # Errors
 /// When it is too large, too slow, or one too many at the moment.
 pub async fn read<B: Body<Data = Bytes>>(
     door: &Door,
+    means: &Means,
     headers: &HeaderMap,
     body: B,
     limit: usize,
-) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+) -> Result<(Bytes, Place), Problem> {
     let mut body = pin!(body);
-    let result = read_within(door, headers, body.as_mut(), limit).await;
+    let result = read_within(door, means, headers, body.as_mut(), limit).await;
     if matches!(&result, Err(problem) if problem.code != Code::RequestTimeout) {
         discard(door, headers, body).await;
     }
@@ -44,35 +46,57 @@ pub async fn read<B: Body<Data = Bytes>>(
 
 async fn read_within<B: Body<Data = Bytes>>(
     door: &Door,
+    means: &Means,
     headers: &HeaderMap,
     mut body: Pin<&mut B>,
     limit: usize,
-) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+) -> Result<(Bytes, Place), Problem> {
     headers::uncompressed(headers)?;
     // hyper has checked that it is a number, and that it agrees with what comes.
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let announced = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
     check_size(announced, limit)?;
-    let mut reserved = reserve(door, announced)?;
-    // Exactly as large as what is kept, when that is known: an event's data is this allocation.
-    let mut bytes = Vec::with_capacity(announced);
+    let mut place = door.room.place(means);
+    let mut speed = Pace::new(door.limits.body_timeout, door.limits.body_rate);
+    let mut bytes = Vec::new();
     loop {
         // The end of what was announced need not be waited for.
         if announced > 0 && bytes.len() == announced {
-            return Ok((bytes.into(), reserved));
+            return Ok((bytes.into(), place));
         }
-        let Some(frame) = soon(door.limits.body_timeout, body.frame()).await else {
-            let detail = format!("no more of the body came for {:?}; send it without pauses", door.limits.body_timeout);
-            return Err(Problem::new(Code::RequestTimeout, detail));
-        };
-        let Some(frame) = frame else { return Ok((bytes.into(), reserved)) };
+        let asked = Instant::now();
+        let Some(frame) = soon(speed.left(), body.frame()).await else { return Err(too_slow(door)) };
+        let Some(frame) = frame else { return Ok((bytes.into(), place)) };
         let frame = frame.map_err(|_| Problem::new(Code::BodyInvalid, "the body broke off; send it again"))?;
         let Ok(data) = frame.into_data() else { continue };
+        speed.arrived(data.len(), asked.elapsed());
         let size = bytes.len() + data.len();
         check_size(size, limit)?;
-        reserved.merge(reserve(door, size.saturating_sub(reserved.num_permits()))?);
+        if size > bytes.capacity() {
+            make_room(&mut bytes, &mut place, size, if announced > 0 { announced } else { limit })?;
+        }
         bytes.extend_from_slice(&data);
     }
+}
+
+/// Makes `bytes` large enough for `size` bytes, and counts them. They grow with what arrives: an announced size is no reason to
+/// hold as much. It ends exactly as large as what was announced, because an event's data is this allocation.
+fn make_room(bytes: &mut Vec<u8>, place: &mut Place, size: usize, most: usize) -> Result<(), Problem> {
+    let twice = size.saturating_mul(2).min(most).max(size);
+    let capacity = match place.grow(twice.saturating_sub(place.bytes())) {
+        Ok(()) => twice,
+        Err(_) => place.grow(size.saturating_sub(place.bytes())).map(|()| size)?,
+    };
+    bytes.reserve_exact(capacity - bytes.len());
+    Ok(())
+}
+
+fn too_slow(door: &Door) -> Problem {
+    let Limits { body_timeout, body_rate, .. } = &door.limits;
+    let detail = format!(
+        "the body came too slowly: without a silence of {body_timeout:?}, it needs {body_rate} bytes a second on average"
+    );
+    Problem::new(Code::RequestTimeout, detail)
 }
 
 /// What `work` comes to, unless it takes longer than `limit`. hyper gives a body that is already there only when it has
@@ -101,15 +125,6 @@ fn check_size(size: usize, limit: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A place for `bytes` among the bodies in memory. Refused rather than waited for: the client can wait as well, and
-/// holds no memory here while it does.
-fn reserve(door: &Door, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-    let permits = u32::try_from(bytes).ok();
-    permits
-        .and_then(|permits| door.inflight.clone().try_acquire_many_owned(permits).ok())
-        .ok_or_else(|| Problem::new(Code::OverCapacity, "too many bodies are being received; try again in a moment"))
-}
-
 /// Reads what is left of a refused body without keeping it: at most a batch's size, and two seconds. A client that is
 /// still writing reads no answer, and one that is hung up on in mid-write may never see it.
 pub async fn discard<B: Body<Data = Bytes>>(door: &Door, headers: &HeaderMap, body: B) {
@@ -132,6 +147,12 @@ pub async fn discard<B: Body<Data = Bytes>>(door: &Door, headers: &HeaderMap, bo
 pub fn json(text: impl Into<Vec<u8>>) -> Answer {
     let mut text = text.into();
     text.push(b'\n');
+    json_of(text.into())
+}
+
+/// 200 with a JSON text that ends its line.
+#[must_use]
+pub fn json_of(text: Bytes) -> Answer {
     let mut answer = Answer::new(full(text));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Longest duration that is understood: a hundred years. A longer one is a slip, and would overflow somewhere.
-pub const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+pub const MAX: Duration = Duration::from_hours(100 * 365 * 24);
 
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 

@@ -1,5 +1,6 @@
 //! An event as a JSON object: `{"topic","id","time","event","data"}`.
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::json_text;
@@ -14,17 +15,35 @@ struct Envelope<'a> {
     data: &'a str,
 }
 
-/// The envelope of `frame`, made once and shared.
-pub fn envelope(frame: &Frame) -> &bytes::Bytes {
-    frame.envelope(|frame| {
-        let new = &frame.event.new;
-        let envelope = Envelope {
-            topic: new.topic.as_str(),
-            id: frame.id.to_string(),
-            time: frame.event.time.to_string(),
-            event: new.name.as_str(),
-            data: new.data.as_str(),
-        };
-        json_text::bytes(&envelope)
-    })
+/// The envelope of `frame`; a live one's is made once and shared.
+pub fn envelope(frame: &Frame) -> Bytes {
+    frame.envelope(|frame| with_data(frame, frame.event.new.data.as_str()))
+}
+
+/// An envelope up to its data. Parts of the data, [`escaped`], and [`END`] follow.
+pub fn begin(frame: &Frame) -> Vec<u8> {
+    let mut text = with_data(frame, "");
+    text.truncate(text.len() - END.len());
+    text
+}
+
+/// Ends the data, and the envelope.
+pub const END: &[u8] = b"\"}";
+
+/// A part of the data as it stands in an envelope.
+pub fn escaped(out: &mut Vec<u8>, part: &str) {
+    let text = json_text::bytes(&part);
+    out.extend_from_slice(&text[1..text.len() - 1]);
+}
+
+fn with_data(frame: &Frame, data: &str) -> Vec<u8> {
+    let new = &frame.event.new;
+    let envelope = Envelope {
+        topic: new.topic.as_str(),
+        id: frame.id.to_string(),
+        time: frame.event.time.to_string(),
+        event: new.name.as_str(),
+        data,
+    };
+    json_text::bytes(&envelope)
 }

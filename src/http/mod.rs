@@ -2,7 +2,9 @@
 //!
 //! | room | idea |
 //! |---|---|
-//! | [`server`] | a core's listener and its connections |
+//! | [`listen`] | where the hub listens: addresses, and socket files |
+//! | [`transport`] | a socket of either kind |
+//! | [`server`] | a core's listeners and its connections |
 //! | [`converse`] | one connection: what it speaks, and its requests one by one |
 //! | [`tls`] | certificates, and who renews them |
 //! | [`peer`] | who is at the other end |
@@ -13,6 +15,7 @@
 //! | [`quota`] | what one address, and one holder of a token, may have |
 //! | [`policy`] | whom the hub trusts: what a reload may change |
 //! | [`problem`] | every error's code and status |
+//! | [`seldom`] | what is told once a second, however often it happens |
 //! | [`visitor`] | who makes a request, and what that opens |
 //! | [`cors`] | which pages of other sites may use the hub |
 //! | [`docs`] | the documents that a problem's `type` leads to |
@@ -20,6 +23,8 @@
 //! | [`query`] | a query string as browsers write it |
 //! | [`accept`] | what a client says it understands |
 //! | [`body`] | a whole body in memory, within its bounds |
+//! | [`room`] | what all bodies in memory may take, and who of it |
+//! | [`pace`] | how slowly a body may arrive |
 //! | [`duration`] | "10m" |
 //! | [`envelope`] | an event as JSON |
 //! | [`json_text`] | JSON that is one line to every reader |
@@ -30,8 +35,6 @@
 //! | [`operators`] | stats, metrics, health |
 
 use std::{rc::Rc, sync::Arc, time::Duration};
-
-use tokio::sync::Semaphore;
 
 use crate::{
     hub::{Hub, run::Portion},
@@ -50,20 +53,25 @@ pub mod events;
 pub mod forwarded;
 pub mod headers;
 pub mod json_text;
+pub mod listen;
 pub mod operators;
+pub mod pace;
 pub mod peer;
 pub mod policy;
 pub mod problem;
 pub mod publish;
 pub mod query;
 pub mod quota;
+pub mod room;
 pub mod routes;
+pub mod seldom;
 pub mod server;
 pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod tls;
 pub mod topics;
+pub mod transport;
 pub mod visitor;
 pub mod wire;
 
@@ -74,6 +82,8 @@ use policy::Policies;
 use problem::{Code, Problem};
 use publish::gather::Gather;
 use quota::Quotas;
+use room::Room;
+use seldom::Seldom;
 use stream::streams::Streams;
 use tls::Tls;
 use visitor::passes::Passes;
@@ -92,14 +102,20 @@ pub struct Door {
     pub operators: Operators,
     /// When the process began to serve.
     pub started: std::time::Instant,
-    /// Bytes of publish bodies being read or waiting for their commit, in units of one byte.
-    pub inflight: Arc<Semaphore>,
+    /// Memory for bodies that are being read or wait for their commit.
+    pub room: Arc<Room>,
+    /// Memory for pages that their clients have not read.
+    pub pages: Arc<Room>,
     /// Whether the process is about to end.
     pub drain: Drain,
     /// How fast the counters rise.
     pub rates: Rates,
     /// Its certificate, when it speaks TLS.
     pub tls: Option<Tls>,
+    /// Connections that could not be accepted.
+    pub unaccepted: Seldom,
+    /// Lines of the log that nobody took in time, so far.
+    pub log_dropped: fn() -> u64,
 }
 
 /// What the handlers on one core share. Nothing in it is locked: a connection lives and dies on its core.
@@ -121,6 +137,8 @@ pub struct Core {
 pub struct Limits {
     /// Connections served at most; the next ones are told to come back.
     pub connections: usize,
+    /// Connections beyond those, only to be told so.
+    pub overflow: usize,
     /// Bytes of one event's data at most.
     pub event_bytes: usize,
     /// Bytes of a batch's body at most.
@@ -129,14 +147,16 @@ pub struct Limits {
     pub header_line_bytes: usize,
     /// Bytes of all headers of a request at most.
     pub headers_bytes: usize,
-    /// Longest wait for a request's head, also on an idle connection.
+    /// Longest wait for a request's head, from its first byte, or from the beginning of the connection.
     pub header_timeout: Duration,
-    /// Bytes of all publish bodies in memory at most, of all connections.
-    pub inflight_bytes: usize,
+    /// Longest silence of a connection between two requests.
+    pub idle_timeout: Duration,
     /// Requests at once on one HTTP/2 connection at most.
     pub h2_streams: u32,
     /// Longest wait for the next bytes of a body.
     pub body_timeout: Duration,
+    /// Bytes a second that a body must have on average.
+    pub body_rate: usize,
     /// How long a client may leave bytes unread before it is cut.
     pub write_timeout: Duration,
     /// What one piece of a stream, or a page, may hold.

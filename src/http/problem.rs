@@ -73,6 +73,7 @@ codes! {
     HeadersTooLarge, "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "A header line is too large";
     TooLarge, "too-large", PAYLOAD_TOO_LARGE, "The request is too large";
     EncodingUnsupported, "encoding-unsupported", UNSUPPORTED_MEDIA_TYPE, "The body is compressed";
+    TransferEncodingUnsupported, "transfer-encoding-unsupported", NOT_IMPLEMENTED, "The body's transfer coding is not known";
     OverCapacity, "over-capacity", TOO_MANY_REQUESTS, "The hub is busy";
     RateLimited, "rate-limited", TOO_MANY_REQUESTS, "The client has reached a limit of its own";
     KeysUnavailable, "keys-unavailable", SERVICE_UNAVAILABLE, "The issuer's keys are not there yet";
@@ -241,9 +242,14 @@ impl From<AppendError> for Problem {
             AppendError::Precondition { last } => return Self::precondition_failed(last, detail),
             AppendError::Closed { .. } => Code::TopicClosed,
             AppendError::KeyReused => Code::IdempotencyConflict,
+            AppendError::KeysFull { own: true, wait } => return Self::rate_limited(wait, detail),
+            AppendError::KeysFull { own: false, wait } => {
+                return Self { extra: Extra::After(wait), ..Self::new(Code::OverCapacity, detail) };
+            }
+            AppendError::KeyTooLarge => Code::TooLarge,
             AppendError::Busy => Code::OverCapacity,
             AppendError::Full => Code::StorageFull,
-            AppendError::Unavailable { .. } => Code::StoreUnavailable,
+            AppendError::NotNow { .. } | AppendError::Unavailable { .. } => Code::StoreUnavailable,
         };
         Self::new(code, detail)
     }

@@ -2,14 +2,14 @@
 
 use std::{convert::Infallible, rc::Rc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use matchit::Router;
 
 use super::{
     Answer, Beyond, Core, Limits, body,
     cors::Cors,
-    docs, events, full, operators,
+    docs, events, full, headers, operators,
     peer::{Operators, Peer, Side},
     problem::{Code, Problem},
     publish, topics,
@@ -94,8 +94,10 @@ impl Routes {
         if pages_may_ask(core, side) {
             core.passes.policy(&core.door.policies).cors.mark(origin.as_ref(), headers);
         }
-        if last || core.door.drain.is_draining() {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        // Where a body ends that nobody understands is not known.
+        let unread = answer.status() == StatusCode::NOT_IMPLEMENTED;
+        if last || unread || core.door.drain.is_draining() {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(answer)
     }
@@ -132,6 +134,7 @@ impl Routes {
 
     fn find(&self, core: &Core, request: &Request<Incoming>) -> Result<(Room, &'static str), Problem> {
         check_headers(request.headers(), &core.door.limits)?;
+        check_framing(request)?;
         let (room, methods) = self.at(core, request)?;
         let allowed = methods.split(", ").any(|method| method == request.method().as_str());
         allowed.then_some((room, methods)).ok_or_else(|| Problem::method_not_allowed(methods))
@@ -183,13 +186,33 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What RFC 9112 wants of a request besides: one name for the hub (3.2), and a body in chunks or not, but in no other coding (6.1).
+/// hyper reads bodies of other codings as they are, and nobody should take them for what they stand for.
+fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
+    let headers = request.headers();
+    if headers::one(headers, &header::HOST)?.is_none() && request.version() == Version::HTTP_11 {
+        return Err(Problem::new(Code::HeaderInvalid, "the header Host is missing; HTTP/1.1 needs it"));
+    }
+    let lines = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let mut codings = codings.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Problem::new(
+            Code::TransferEncodingUnsupported,
+            "send the body with Content-Length, or with Transfer-Encoding: chunked and nothing else",
+        )),
+    }
+}
+
 async fn enter(room: Room, core: &Rc<Core>, visitor: Visitor, request: Request<Incoming>) -> Result<Answer, Problem> {
     let door = &core.door;
     match room {
         Room::Publish => publish::handle(door, &core.gather, visitor, request).await,
         Room::Events if request.method() == Method::POST => events::post(core, visitor, request).await,
         Room::Events => events::get(core, visitor, request).await,
-        Room::Topics => topics::handle(door, &visitor.right, request).await,
+        Room::Topics => topics::handle(door, &visitor, request).await,
         Room::Stats => operators::stats::handle(door, visitor.right, request.headers()),
         Room::Metrics => operators::metrics::handle(door, &visitor.right),
         Room::Health | Room::Ready | Room::Page | Room::Docs => unreachable!("open to everyone"),

@@ -1,19 +1,13 @@
-//! A core's listener and its connections: one current-thread runtime, where everything lives and dies.
+//! A core's listeners and its connections: one current-thread runtime, where everything lives and dies.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{net::TcpListener, task::spawn_local};
+use tokio::task::spawn_local;
 
 use super::{
     Core, Door,
-    converse::{House, converse},
+    converse::{House, Open, converse},
+    listen::{Acceptor, Listener},
     peer::Side,
     publish::gather::Gather,
     quota::{Exceeded, Seat},
@@ -24,45 +18,25 @@ use super::{
     wire::Wires,
 };
 
-/// Connections the kernel keeps waiting for [`serve`] to accept: what Linux allows by default (`somaxconn`).
-const BACKLOG: i32 = 4096;
-
-/// Connections served beyond the limit, only to be told to come back.
-const OVERFLOW: u64 = 256;
-
 /// How long to wait before accepting again when there are no descriptors, or too many connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A listener on `address`. Several may share it, one a core: the kernel spreads connections over them.
-///
-/// # Errors
-/// When the address cannot be had.
-pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
 /// Where a core's connections come from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Listeners {
-    /// The address for everybody.
-    pub public: std::net::TcpListener,
-    /// The operators' own, on one core.
-    pub operators: Option<std::net::TcpListener>,
+    /// The addresses for everybody.
+    pub public: Vec<Listener>,
+    /// The operators' own.
+    pub operators: Vec<Listener>,
 }
 
 /// Serves one core until the drain is over. Must run inside a `LocalSet` on a current-thread runtime.
 ///
 /// # Errors
-/// When the listener cannot be used at all.
+/// When a listener cannot be used at all.
 pub async fn serve(door: Arc<Door>, index: usize, listeners: Listeners) -> io::Result<()> {
-    let public = TcpListener::from_std(listeners.public)?;
-    let operators = listeners.operators.map(TcpListener::from_std).transpose()?;
+    let acceptors = |all: Vec<Listener>| all.into_iter().map(Listener::into_acceptor).collect::<io::Result<Vec<_>>>();
+    let sides = [(Side::Public, acceptors(listeners.public)?), (Side::Operators, acceptors(listeners.operators)?)];
     let gather = Gather::new(door.hub.epoch());
     let passes = Passes::new(&door.policies);
     let core = Rc::new(Core { door, index, streams: Rc::default(), passes, gather });
@@ -75,19 +49,13 @@ pub async fn serve(door: Arc<Door>, index: usize, listeners: Listeners) -> io::R
     if index == 0 && core.door.tls.is_some() {
         spawn_local(watch_certificate(Arc::clone(&core.door)));
     }
-    let house = |side| House { core: Rc::clone(&core), wires: Rc::clone(&wires), routes: Rc::clone(&routes), side };
-    let (everybodys, theirs) = (house(Side::Public), house(Side::Operators));
-    let apart = async {
-        match &operators {
-            Some(listener) => accept(&theirs, listener).await,
-            None => std::future::pending().await,
+    for (side, acceptors) in sides {
+        for acceptor in acceptors {
+            let house = House { core: Rc::clone(&core), wires: Rc::clone(&wires), routes: Rc::clone(&routes), side };
+            spawn_local(async move { accept(&house, &acceptor).await });
         }
-    };
-    tokio::select! {
-        () = accept(&everybodys, &public) => {}
-        () = apart => {}
-        () = core.door.drain.ended() => {}
     }
+    core.door.drain.ended().await;
     Ok(())
 }
 
@@ -122,28 +90,45 @@ async fn end_streams(core: Rc<Core>) {
 }
 
 /// Newcomers are served while the hub drains, too: to be told to come back.
-async fn accept(house: &House, listener: &TcpListener) {
+async fn accept(house: &House, acceptor: &Acceptor) {
     let core = &house.core;
     let connections = &core.door.hub.stats().connections;
-    let most = core.door.limits.connections as u64 + OVERFLOW;
+    let most = (core.door.limits.connections + core.door.limits.overflow) as u64;
     loop {
         if connections.get() >= most {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         }
-        match listener.accept().await {
+        match acceptor.accept().await {
             Ok((socket, address)) => {
                 // Refused before TLS, which costs more than the refusal. Who is hung up on comes back later: an EventSource
                 // does so by itself.
                 let Ok(seat) = seat(core, address.ip()) else { continue };
-                spawn_local(converse(house.clone(), socket, address, seat));
+                // Counted before the next one is accepted, which may be before this one's task begins; and from here to its end,
+                // so that handshakes in progress are bounded as connections are.
+                let open = Open::new(&core.door, seat);
+                spawn_local(converse(house.clone(), socket, address, open));
             }
+            // None of them is the end: whatever is wrong is wrong with one connection, or passes when others have closed.
             Err(error) => {
-                tracing::warn!(error = %error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                if let Some(times) = core.door.unaccepted.happened() {
+                    tracing::warn!(error = %error, times, "cannot accept a connection");
+                }
+                if !concerns_one(&error) {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
+}
+
+/// Whether it is about the connection that would have been accepted, which is gone with it; the next one may be sound. What else
+/// there is (no descriptors, no memory) leaves the connection waiting, and asking again at once would only spin.
+fn concerns_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }
 
 /// The place of a connection among those of its address; a proxy's are its clients'.

@@ -5,7 +5,6 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use super::{
     Answer, Door, Limits,
@@ -15,6 +14,7 @@ use super::{
     peer::Operators,
     policy::{Policies, Policy},
     quota::{Allowances, Quotas},
+    room::Room,
     visitor::{Means, Right, Visitor, credential::Places},
 };
 use crate::{
@@ -27,18 +27,23 @@ use crate::{
     lifecycle::Drain,
 };
 
+/// Bytes of all bodies in memory.
+pub(super) const ROOM: usize = 100_000;
+
 /// Small limits, so that tests reach them.
 fn limits() -> Limits {
     Limits {
         connections: 8,
+        overflow: 8,
         event_bytes: 1000,
         batch_bytes: 10_000,
         header_line_bytes: 8192,
         headers_bytes: 65_536,
         header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(10),
         h2_streams: 4,
-        inflight_bytes: 100_000,
         body_timeout: Duration::from_secs(10),
+        body_rate: 100,
         write_timeout: Duration::from_secs(10),
         portion: Portion { events: 1000, bytes: 64 << 10 },
         filters: 16,
@@ -60,7 +65,8 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
     let door = Door {
         hub: Hub::new(engine, board, hub),
         started: std::time::Instant::now(),
-        inflight: Arc::new(Semaphore::new(limits.inflight_bytes)),
+        room: Room::new(ROOM),
+        pages: Room::new(10 * ROOM),
         limits,
         policies: Arc::new(Policies::new(policy(Settings::default()))),
         quotas: Quotas::new(&Allowances::default()),
@@ -68,6 +74,8 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
         drain: Drain::new(),
         rates: Rates::default(),
         tls: None,
+        unaccepted: super::seldom::Seldom::default(),
+        log_dropped: || 0,
     };
     (Arc::new(door), store)
 }
@@ -91,7 +99,7 @@ pub(super) fn anyone(door: &Door) -> Right {
 /// Whoever reaches a hub without credentials, from this machine.
 pub(super) fn visitor(door: &Door) -> Visitor {
     let address = door.quotas.address(Ipv4Addr::LOCALHOST.into());
-    Visitor { right: anyone(door), means: Means { address, holder: None } }
+    Visitor { right: anyone(door), means: Means { address, holder: None, owner: 1 } }
 }
 
 /// A request with a whole body.

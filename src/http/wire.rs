@@ -14,17 +14,17 @@ use std::{
 };
 
 use slab::Slab;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use super::stream::{streams::TICK, takeover::Handover};
+use super::{
+    stream::{streams::TICK, takeover::Handover},
+    transport::Transport,
+};
 
 /// A connection's socket. It is on its core's list for as long as it lives.
 pub struct Wire {
     /// There until it is taken over.
-    socket: Option<TcpStream>,
+    socket: Option<Transport>,
     /// Bytes that were read to see what they are, and are still to be read.
     seen: Seen,
     seat: Seat,
@@ -68,7 +68,7 @@ struct State {
 impl Wires {
     /// Adds a socket.
     #[must_use]
-    pub fn add(self: &Rc<Self>, socket: TcpStream, handover: Rc<Handover>) -> Wire {
+    pub fn add(self: &Rc<Self>, socket: Transport, handover: Rc<Handover>) -> Wire {
         Wire { socket: Some(socket), seen: Seen::default(), seat: self.seat(), handover }
     }
 
@@ -129,7 +129,7 @@ impl Drop for Seat {
 impl Wire {
     /// The socket, for another to go on with.
     #[must_use]
-    pub fn into_socket(mut self) -> TcpStream {
+    pub fn into_socket(mut self) -> Transport {
         self.socket.take().expect("taken once")
     }
 
@@ -166,7 +166,7 @@ impl Wire {
         }
     }
 
-    fn socket(&mut self) -> Pin<&mut TcpStream> {
+    fn socket(&mut self) -> Pin<&mut Transport> {
         Pin::new(self.socket.as_mut().expect("not taken"))
     }
 

@@ -6,7 +6,6 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -16,6 +15,7 @@ use super::{
     directory::Directory,
     feed::{Budget, Feed, Next},
     frame::Frame,
+    lingering::Lingering,
     run::Portion,
     shard::Shard,
     stats::Stats,
@@ -25,12 +25,6 @@ use crate::{
     engine::{Observer, Turn},
     event::{Epoch, Event, Selection, Seq, TopicName},
 };
-
-/// How long a feed without streams is kept, so that clients that drop and come back find its ring.
-const LINGER: Duration = Duration::from_secs(30);
-
-/// Feeds without streams that are kept at most; beyond, the longest without goes first.
-const MAX_LINGERING: usize = 1024;
 
 /// The engine's [`Observer`] and the streams' meeting point.
 #[derive(Debug)]
@@ -42,7 +36,7 @@ pub struct Board {
     epoch: OnceLock<Epoch>,
     shards: Box<[Arc<Shard>]>,
     budget: Arc<Budget>,
-    lingering: Mutex<VecDeque<(Arc<Feed>, Instant)>>,
+    lingering: Mutex<Lingering>,
     /// Positions of the newest commit's closing events, whose turns are to come and are told by their frames.
     closing: Mutex<VecDeque<Seq>>,
     stats: Arc<Stats>,
@@ -110,13 +104,7 @@ impl Board {
     /// Lets go of feeds that nobody has come back to, and of old frames when the rings are more than half full.
     /// Call it about once a second.
     pub(super) fn sweep(&self) {
-        loop {
-            let mut lingering = self.lingering.lock();
-            let due = lingering.front().is_some_and(|(_, since)| since.elapsed() >= LINGER);
-            let Some((feed, _)) = (if due { lingering.pop_front() } else { None }) else { break };
-            drop(lingering);
-            self.forget(&feed);
-        }
+        self.forget_some();
         self.relieve();
     }
 
@@ -170,6 +158,15 @@ impl Board {
         &self.stats
     }
 
+    /// Lets go of the feeds that lingered long enough, or are too many.
+    fn forget_some(&self) {
+        loop {
+            // Not while the feed is forgotten, which takes the directory's lock.
+            let Some(feed) = self.lingering.lock().take() else { return };
+            self.forget(&feed);
+        }
+    }
+
     fn forget(&self, feed: &Arc<Feed>) {
         let mut directory = self.directory.write();
         let current = directory.get(&feed.selection).is_some_and(|kept| Arc::ptr_eq(kept, feed));
@@ -179,7 +176,7 @@ impl Board {
     }
 
     /// Puts `feeds` on their shards' lists and wakes each shard once.
-    fn wake(&self, feeds: &[Arc<Feed>]) {
+    fn wake<'a>(&self, feeds: impl Iterator<Item = &'a Arc<Feed>>) {
         let mut woken = vec![false; self.shards.len()];
         for feed in feeds {
             for index in feed.shards() {
@@ -202,7 +199,7 @@ impl Observer for Board {
         let epoch = *self.epoch.get().expect("attached before the first event");
         *self.closing.lock() = events.iter().filter(|event| event.new.close).map(|event| event.seq).collect();
         let directory = self.directory.read();
-        let mut touched: Vec<Arc<Feed>> = Vec::new();
+        let mut touched: Vec<Arc<[Arc<Feed>]>> = Vec::new();
         for run in events.chunk_by(|a, b| a.new.topic == b.new.topic) {
             let topic = &run[0].new.topic;
             let bytes = run.iter().map(|event| event.new.data.len() as u64).sum();
@@ -215,17 +212,17 @@ impl Observer for Board {
             }
             for event in run {
                 let frame = Arc::new(Frame::new(epoch, Arc::clone(event)));
-                for feed in &feeds {
+                for feed in &*feeds {
                     feed.push(Arc::clone(&frame));
                 }
             }
-            touched.extend(feeds);
+            touched.push(feeds);
         }
         if let Some(last) = events.last() {
             self.pushed.store(last.seq.0, Ordering::Release);
         }
         drop(directory);
-        self.wake(&touched);
+        self.wake(touched.iter().flat_map(|feeds| feeds.iter()));
     }
 
     fn turned(&self, topic: &TopicName, turn: Turn) {
@@ -238,13 +235,13 @@ impl Observer for Board {
             }
         }
         let feeds = self.directory.read().matching(topic);
-        for feed in &feeds {
+        for feed in &*feeds {
             if let Turn::Deleted { .. } = turn {
                 feed.clear(Seq(self.pushed.load(Ordering::Acquire)));
             }
             feed.turn(topic, turn);
         }
-        self.wake(&feeds);
+        self.wake(feeds.iter());
     }
 }
 
@@ -260,12 +257,7 @@ impl Drop for Seat {
         if !self.feed.leave(self.shard) {
             return;
         }
-        let mut lingering = self.board.lingering.lock();
-        lingering.push_back((Arc::clone(&self.feed), Instant::now()));
-        let oldest = (lingering.len() > MAX_LINGERING).then(|| lingering.pop_front()).flatten();
-        drop(lingering);
-        if let Some((feed, _)) = oldest {
-            self.board.forget(&feed);
-        }
+        self.board.lingering.lock().keep(&self.feed);
+        self.board.forget_some();
     }
 }

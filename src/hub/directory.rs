@@ -1,26 +1,41 @@
-//! Which feeds a topic's events go to: a tree of segments, so that publishing costs what is matched, not what exists.
+//! Which feeds a topic's events go to.
+//!
+//! Names are looked up, and so are patterns, once for each [`Shape`] that is in use and can match the topic. So what a selection
+//! costs the publishers is its shapes, which are few and bounded, and not its patterns; and it costs that once for each topic, until
+//! somebody comes with another selection.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
 
 use super::feed::Feed;
-use crate::event::{Filter, Selection, TopicName};
+use crate::event::{Filter, Pattern, Selection, TopicName, shape::Shape};
+
+/// Topics whose feeds are remembered, and feeds of all of them together: 1.5 MB. Beyond, all are found anew.
+const TOPICS: usize = 4096;
+const PLACES: usize = 65_536;
 
 /// Feeds by the names and patterns of their selections.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    root: Node,
+    names: HashMap<TopicName, Vec<Arc<Feed>>>,
+    patterns: HashMap<Pattern, Vec<Arc<Feed>>>,
+    /// Of the patterns, with how many have each.
+    shapes: BTreeMap<Shape, usize>,
     feeds: HashMap<Selection, Arc<Feed>>,
+    found: Mutex<Found>,
 }
 
+/// What was found since the selections changed.
 #[derive(Debug, Default)]
-struct Node {
-    children: HashMap<Box<str>, Node>,
-    /// What a `*` at this depth leads to.
-    any: Option<Box<Node>>,
-    /// Feeds whose filter ends here.
-    here: Vec<Arc<Feed>>,
-    /// Feeds whose filter ends in a `**` below here.
-    below: Vec<Arc<Feed>>,
+struct Found {
+    feeds: HashMap<TopicName, Arc<[Arc<Feed>]>>,
+    places: usize,
+    /// Shapes looked up so far.
+    looked_up: u64,
 }
 
 impl Directory {
@@ -33,28 +48,73 @@ impl Directory {
     }
 
     pub(super) fn insert(&mut self, feed: Arc<Feed>) {
+        self.found.get_mut().forget();
         for filter in feed.selection.filters() {
-            self.root.leaf(filter.as_str()).push(Arc::clone(&feed));
+            let feeds = match filter {
+                Filter::Topic(name) => self.names.entry(name.clone()).or_default(),
+                Filter::Pattern(pattern) => {
+                    let feeds = self.patterns.entry(pattern.clone()).or_default();
+                    if feeds.is_empty() {
+                        *self.shapes.entry(Shape::of(pattern.as_str())).or_default() += 1;
+                    }
+                    feeds
+                }
+            };
+            feeds.push(Arc::clone(&feed));
         }
         self.feeds.insert(feed.selection.clone(), feed);
     }
 
     pub(super) fn remove(&mut self, feed: &Feed) {
+        self.found.get_mut().forget();
         self.feeds.remove(&feed.selection);
         for filter in feed.selection.filters() {
-            self.root.remove(filter.as_str(), feed.id);
+            match filter {
+                Filter::Topic(name) => {
+                    leave(&mut self.names, name, feed);
+                }
+                Filter::Pattern(pattern) => {
+                    let shape = Shape::of(pattern.as_str());
+                    if leave(&mut self.patterns, pattern, feed)
+                        && let Some(count) = self.shapes.get_mut(&shape)
+                    {
+                        *count -= 1;
+                        if *count == 0 {
+                            self.shapes.remove(&shape);
+                        }
+                    }
+                }
+            }
         }
     }
 
     /// The feeds that get `topic`'s events, each once.
-    pub(super) fn matching(&self, topic: &TopicName) -> Vec<Arc<Feed>> {
-        let mut found = Vec::new();
-        self.root.collect(topic.as_str(), &mut found);
-        if found.len() > 1 {
-            found.sort_unstable_by_key(|feed| feed.id);
-            found.dedup_by_key(|feed| feed.id);
+    pub(super) fn matching(&self, topic: &TopicName) -> Arc<[Arc<Feed>]> {
+        let mut found = self.found.lock();
+        if let Some(feeds) = found.feeds.get(topic) {
+            return Arc::clone(feeds);
         }
-        found
+        let feeds = self.find(topic, &mut found.looked_up);
+        found.keep(topic, &feeds);
+        feeds
+    }
+
+    fn find(&self, topic: &TopicName, looked_up: &mut u64) -> Arc<[Arc<Feed>]> {
+        let mut found: Vec<&Arc<Feed>> = self.names.get(topic).into_iter().flatten().collect();
+        let mut text = String::new();
+        let segments = Shape::segments_of(topic);
+        let closed = self.shapes.range(Shape::first(false, segments)..Shape::first(false, segments + 1));
+        // A final `**` stands for one segment or more.
+        let open = self.shapes.range(Shape::first(true, 0)..Shape::first(true, segments));
+        for (shape, _) in closed.chain(open) {
+            *looked_up += 1;
+            if shape.pattern_for(topic, &mut text) {
+                found.extend(self.patterns.get(text.as_str()).into_iter().flatten());
+            }
+        }
+        found.sort_unstable_by_key(|feed| feed.id);
+        found.dedup_by_key(|feed| feed.id);
+        found.into_iter().cloned().collect()
     }
 
     /// How many live streams get `topic`'s events.
@@ -64,72 +124,34 @@ impl Directory {
 
     /// Streams of the feeds that ask for exactly one topic by name, for each such topic.
     pub(super) fn streams_by_name(&self) -> impl Iterator<Item = (&TopicName, u32)> {
-        self.feeds.values().flat_map(|feed| {
-            feed.selection.filters().iter().filter_map(|filter| match filter {
-                Filter::Topic(name) => Some((name, feed.streams())),
-                Filter::Pattern(_) => None,
-            })
-        })
+        self.feeds.values().flat_map(|feed| feed.selection.names().map(|name| (name, feed.streams())))
     }
 }
 
-impl Node {
-    /// The list that feeds of `path` stand in, made if need be.
-    fn leaf(&mut self, path: &str) -> &mut Vec<Arc<Feed>> {
-        let (first, rest) = split(path);
-        if first == "**" {
-            return &mut self.below;
+impl Found {
+    fn keep(&mut self, topic: &TopicName, feeds: &Arc<[Arc<Feed>]>) {
+        if self.feeds.len() >= TOPICS || self.places + feeds.len() > PLACES {
+            self.forget();
         }
-        let next = if first == "*" {
-            &mut **self.any.get_or_insert_default()
-        } else {
-            self.children.entry(first.into()).or_default()
-        };
-        match rest {
-            Some(rest) => next.leaf(rest),
-            None => &mut next.here,
-        }
+        self.places += feeds.len();
+        self.feeds.insert(topic.clone(), Arc::clone(feeds));
     }
 
-    /// Takes the feed out of `path`'s list and drops what has become empty. Answers with whether this node has.
-    fn remove(&mut self, path: &str, id: u64) -> bool {
-        let (first, rest) = split(path);
-        if first == "**" {
-            self.below.retain(|feed| feed.id != id);
-        } else if let Some(next) = if first == "*" { self.any.as_deref_mut() } else { self.children.get_mut(first) } {
-            let empty = if let Some(rest) = rest {
-                next.remove(rest, id)
-            } else {
-                next.here.retain(|feed| feed.id != id);
-                next.is_empty()
-            };
-            if empty && first == "*" {
-                self.any = None;
-            } else if empty {
-                self.children.remove(first);
-            }
-        }
-        self.is_empty()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.children.is_empty() && self.any.is_none() && self.here.is_empty() && self.below.is_empty()
-    }
-
-    fn collect(&self, path: &str, found: &mut Vec<Arc<Feed>>) {
-        found.extend_from_slice(&self.below);
-        let (first, rest) = split(path);
-        for next in [self.children.get(first), self.any.as_deref()].into_iter().flatten() {
-            match rest {
-                Some(rest) => next.collect(rest, found),
-                None => found.extend_from_slice(&next.here),
-            }
-        }
+    fn forget(&mut self) {
+        self.feeds.clear();
+        self.places = 0;
     }
 }
 
-fn split(path: &str) -> (&str, Option<&str>) {
-    path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)))
+/// Takes `feed` out of the list of `key`. Answers with whether the list was the last of its key.
+fn leave<K: Eq + std::hash::Hash>(lists: &mut HashMap<K, Vec<Arc<Feed>>>, key: &K, feed: &Feed) -> bool {
+    let Some(feeds) = lists.get_mut(key) else { return false };
+    feeds.retain(|other| other.id != feed.id);
+    let empty = feeds.is_empty();
+    if empty {
+        lists.remove(key);
+    }
+    empty
 }
 
 #[cfg(test)]
@@ -158,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_directory_holds_no_nodes() {
+    fn an_empty_directory_holds_nothing() {
         let mut directory = Directory::default();
         let feeds = [feed(1, &["a/b/c", "*/x", "a/**"]), feed(2, &["a/b", "**"])];
         for feed in &feeds {
@@ -167,21 +189,76 @@ mod tests {
         for feed in &feeds {
             directory.remove(feed);
         }
-        assert!(directory.root.is_empty());
+        let Directory { names, patterns, shapes, feeds, found } = &directory;
+        assert!(names.is_empty() && patterns.is_empty() && shapes.is_empty() && feeds.is_empty());
+        assert!(found.lock().feeds.is_empty());
+    }
+
+    /// Shapes looked up for `topic`.
+    fn cost(directory: &Directory, topic: &str) -> u64 {
+        let before = directory.found.lock().looked_up;
+        matching(directory, topic);
+        directory.found.lock().looked_up - before
+    }
+
+    #[test]
+    fn a_publisher_pays_for_the_shapes_that_can_match_its_topic_and_not_for_patterns() {
+        let pattern = |n: u64, segments: u32| {
+            let segment = |place: u32| if (n >> place) & 1 == 0 { "a" } else { "*" };
+            (0..segments).map(segment).collect::<Vec<_>>().join("/")
+        };
+        let (mut hostile, mut harmless) = (Directory::default(), Directory::default());
+        for id in 0..60 {
+            let patterns: Vec<String> = (0..1000).map(|n| pattern(id * 1000 + n + 1, 17)).collect();
+            hostile.insert(feed(id, &patterns.iter().map(String::as_str).collect::<Vec<_>>()));
+            let names: Vec<String> = (0..1000).map(|n| format!("a/{id}/{n}/*")).collect();
+            harmless.insert(feed(id, &names.iter().map(String::as_str).collect::<Vec<_>>()));
+        }
+        for topic in ["x", "a/b/c/d", "a/1/2/3", "a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a"] {
+            assert!(cost(&hostile, topic) <= cost(&harmless, topic), "{topic}");
+        }
+        let deep = vec!["a"; 17].join("/");
+        assert_eq!((cost(&hostile, &deep), cost(&hostile, &deep)), (60_000, 0), "once for each topic");
+        assert_eq!(hostile.matching(&TopicName::new(&deep).expect("valid")).len(), 60);
+    }
+
+    #[test]
+    fn what_was_found_is_found_anew_when_the_selections_change() {
+        let mut directory = Directory::default();
+        let (first, second) = (feed(1, &["a/*"]), feed(2, &["a/**"]));
+        directory.insert(Arc::clone(&first));
+        assert_eq!((cost(&directory, "a/b"), cost(&directory, "a/b")), (1, 0));
+        directory.insert(second);
+        assert_eq!(matching(&directory, "a/b"), [1, 2]);
+        directory.remove(&first);
+        assert_eq!(matching(&directory, "a/b"), [2]);
+        assert_eq!(matching(&directory, "a"), [0_u64; 0]);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut directory = Directory::default();
+        directory.insert(feed(1, &["**"]));
+        for n in 0..3 * TOPICS {
+            matching(&directory, &format!("t/{n}"));
+            let found = directory.found.lock();
+            assert!(found.feeds.len() <= TOPICS && found.places <= PLACES);
+            assert_eq!(found.places, found.feeds.values().map(|feeds| feeds.len()).sum::<usize>());
+        }
     }
 
     proptest! {
-        /// The tree agrees with [`Selection::matches`] on every name.
+        /// The directory agrees with [`Selection::matches`] on every name.
         #[test]
-        fn the_tree_matches_what_the_filters_match(
+        fn the_directory_finds_what_the_filters_match(
             filters in proptest::collection::vec("([ab*]/){0,2}([ab*]|\\*\\*)", 1..8),
             topic in "([ab]/){0,3}[ab]",
         ) {
             let mut directory = Directory::default();
             let feeds: Vec<_> = (0..).zip(&filters).map(|(id, filter)| feed(id, &[filter])).collect();
             for feed in &feeds {
-            directory.insert(Arc::clone(feed));
-        }
+                directory.insert(Arc::clone(feed));
+            }
             let topic = TopicName::new(&topic).expect("valid");
             let want: Vec<u64> = feeds.iter().filter(|f| f.selection.matches(&topic)).map(|f| f.id).collect();
             prop_assert_eq!(matching(&directory, topic.as_str()), want);

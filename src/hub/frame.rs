@@ -14,7 +14,7 @@ pub struct Frame {
     /// Its id.
     pub id: EventId,
     /// Whether its bytes are kept for streams at other cursors; a page's frames are written with their page.
-    keeps_sse: bool,
+    is_live: bool,
     sse: OnceLock<Bytes>,
     envelope: OnceLock<Bytes>,
 }
@@ -32,28 +32,46 @@ impl Frame {
         Self::with(epoch, event, false)
     }
 
-    fn with(epoch: Epoch, event: Arc<Event>, keeps_sse: bool) -> Self {
+    fn with(epoch: Epoch, event: Arc<Event>, is_live: bool) -> Self {
         let id = EventId { epoch, seq: event.seq };
-        Self { id, event, keeps_sse, sse: OnceLock::new(), envelope: OnceLock::new() }
+        Self { id, event, is_live, sse: OnceLock::new(), envelope: OnceLock::new() }
     }
 
     /// Appends the event as `text/event-stream`.
     pub fn write_sse(&self, out: &mut Vec<u8>) {
-        let encode = |out: &mut Vec<u8>| sse::encode(out, self.id.epoch, &self.event);
-        if !self.keeps_sse {
-            return encode(out);
+        if let Some(kept) = self.sse.get() {
+            return out.extend_from_slice(kept);
         }
-        let kept = self.sse.get_or_init(|| {
-            let mut bytes = Vec::new();
-            encode(&mut bytes);
-            bytes.into()
-        });
-        out.extend_from_slice(kept);
+        let before = out.len();
+        sse::encode(out, self.id.epoch, &self.event);
+        let made = &out[before..];
+        if self.may_keep(made) {
+            self.sse.get_or_init(|| Bytes::copy_from_slice(made));
+        }
     }
 
-    /// The event as the envelope that `make` writes: the hub does not know its language, only that it is made once.
-    pub fn envelope(&self, make: impl FnOnce(&Self) -> Vec<u8>) -> &Bytes {
-        self.envelope.get_or_init(|| make(self).into())
+    /// Whether it is one of a ring, which many streams follow.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.is_live
+    }
+
+    /// What is much larger than the data, as escapes are, is written again for the next run: a ring is bounded by data.
+    fn may_keep(&self, made: &[u8]) -> bool {
+        let data = self.event.new.data.len();
+        self.is_live && made.len() <= data + data / 4 + 512
+    }
+
+    /// The event as the envelope that `make` writes: the hub does not know its language, only that a live one is made once.
+    pub fn envelope(&self, make: impl FnOnce(&Self) -> Vec<u8>) -> Bytes {
+        if let Some(kept) = self.envelope.get() {
+            return kept.clone();
+        }
+        let written = Bytes::from(make(self));
+        if self.may_keep(&written) {
+            self.envelope.get_or_init(|| written.clone());
+        }
+        written
     }
 
     /// What the frame is counted as in a ring: its data, its name and the frame itself.

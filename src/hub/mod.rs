@@ -10,6 +10,8 @@
 //! | [`frame`] | an event with its bytes, encoded once |
 //! | [`run`] | frames in a row, written once for all who are at the same cursor |
 //! | [`subscription`] | the cursor: ring, gap, and its way through the log |
+//! | `large` | large events that several readers hold, once |
+//! | `lingering` | feeds kept for clients that come back |
 //! | `pages` | pages of the log for those who come back together |
 //! | [`endings`] | which topics have ended, and when to say so |
 //! | [`shard`] | waking a core's streams once a commit, and sharing what they send |
@@ -37,6 +39,8 @@ mod directory;
 pub mod endings;
 pub mod feed;
 pub mod frame;
+mod large;
+mod lingering;
 mod pages;
 pub mod run;
 pub mod shard;
@@ -48,6 +52,7 @@ pub mod top;
 mod tests;
 
 use board::Board;
+use large::Large;
 use pages::{Kept, Key, Pages, Read};
 use run::Run;
 use stats::Stats;
@@ -82,6 +87,7 @@ pub struct Hub {
     /// Places that are looked for at the same time: apart from pages, because one may take seconds.
     locators: Arc<Semaphore>,
     pages: Pages,
+    large: Large,
 }
 
 /// A topic and who listens to it.
@@ -110,7 +116,16 @@ impl Hub {
         let locators = Arc::new(Semaphore::new(config.readers.div_ceil(2)));
         let stats = board.stats().clone();
         board.attach(engine.epoch(), engine.head());
-        Arc::new(Self { engine, board, stats, config, readers, locators, pages: Pages::default() })
+        Arc::new(Self {
+            engine,
+            board,
+            stats,
+            config,
+            readers,
+            locators,
+            pages: Pages::default(),
+            large: Large::default(),
+        })
     }
 
     /// Appends events; answers when they are durable and handed to every live stream.
@@ -198,6 +213,7 @@ impl Hub {
     pub fn sweep(&self) {
         self.board.sweep();
         self.pages.sweep();
+        self.large.sweep();
     }
 
     /// The delay after which a client of these topics should reconnect: the longest of its topics' own, else the hub's.

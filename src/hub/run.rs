@@ -34,7 +34,7 @@ pub struct Run {
     /// Whether one of them closes its topic.
     closes: bool,
     firsts: OnceLock<Box<[(TopicName, Seq)]>>,
-    forms: [OnceLock<Bytes>; FORMS],
+    forms: [OnceLock<Option<Bytes>>; FORMS],
 }
 
 impl Run {
@@ -83,8 +83,8 @@ impl Run {
     }
 
     /// The run as the bytes of the language number `form`, which `make` writes: the hub does not know any, only that it
-    /// is done once.
-    pub fn form(&self, form: usize, make: impl FnOnce(&[Arc<Frame>]) -> Bytes) -> &Bytes {
-        self.forms[form].get_or_init(|| make(&self.frames))
+    /// is done once. `None` when they would be too large to be kept with it.
+    pub fn form(&self, form: usize, make: impl FnOnce(&[Arc<Frame>]) -> Option<Bytes>) -> Option<&Bytes> {
+        self.forms[form].get_or_init(|| make(&self.frames)).as_ref()
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
-    event::{Data, Filter, NewEvent, Selection, TopicName},
+    event::{Data, Filter, NewEvent, Selection, Seq, TopicName},
 };
 
 fn hub() -> Arc<Hub> {
@@ -22,8 +22,12 @@ fn hub() -> Arc<Hub> {
 }
 
 fn hub_with(config: HubConfig) -> Arc<Hub> {
+    hub_over(MemoryStore::new(), config)
+}
+
+fn hub_over(store: MemoryStore, config: HubConfig) -> Arc<Hub> {
     let board = Board::new(1, &config);
-    let engine = LogEngine::open(MemoryStore::new(), LogConfig::default(), Arc::clone(&board) as _);
+    let engine = LogEngine::open(store, LogConfig::default(), Arc::clone(&board) as _);
     Hub::new(engine, board, config)
 }
 
@@ -81,6 +85,23 @@ async fn from_the_oldest_kept_event_on_nothing_is_a_gap() {
     assert_eq!(unknown, [&["gap"], &kept[..]].concat());
     let before_all = Start::Cursor(format!("{}-0", hub.epoch()));
     assert!(read(&mut from(before_all)).await.contains(&"gap b".to_owned()), "a cursor is told");
+}
+
+#[tokio::test]
+async fn what_the_disk_lost_is_told_also_to_who_begins_with_the_oldest_or_the_newest() {
+    let store = MemoryStore::new();
+    let hub = hub_over(store.clone(), HubConfig::default());
+    for n in 0..6 {
+        publish(&hub, "a", &format!("a{n}")).await;
+        publish(&hub, "b", &format!("b{n}")).await;
+    }
+    store.damage(Seq(1), Seq(4));
+    let selection = Selection::new(["a", "b"].map(|text| Filter::new(text).expect("valid"))).expect("some");
+    for start in [Start::Earliest, Start::Kept(Seq(2))] {
+        let portion = Portion { events: 100, bytes: 1 << 20 };
+        let told = read(&mut hub.subscribe(&selection, start.clone(), portion, 0)).await;
+        assert_eq!(told[..3], ["gap a", "gap b", "a2"], "{start:?}");
+    }
 }
 
 fn from_now_on(hub: &Arc<Hub>, topic: &str, start: Start, events: usize) -> Subscription {

@@ -1,23 +1,82 @@
-//! The limit on open files: every connection is one.
+//! The limit on open files: every connection is one, and so is every file of the store.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files open besides connections: listeners, the log's segments (about 16, a few files each), pipes, room to look in.
-const BESIDES: u64 = 512;
+/// Files kept for what is not a connection: the store's segments (up to 16 open at a time, with four files each at most, and
+/// those that are being copied or looked at), files that are read at a reload, issuers' keys that are fetched.
+const KEPT: u64 = 128;
 
-/// Raises the soft limit to the hard one, as far as `connections` need it, and answers with how many connections fit.
-/// `None` when all of them do. The soft limit is often 1024 for the sake of programs that use `select(2)`.
+/// What each core has open besides its connections: its event queue and what wakes it, listeners.
+const A_CORE: u64 = 8;
+
+/// Connections beyond the limit, only to be told to come back: an eighth of what there is, and at most this.
+const OVERFLOW: u64 = 256;
+
+/// With fewer connections than this a hub is no use.
+const LEAST: u64 = 16;
+
+/// How many connections fit below the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Served at most.
+    pub connections: usize,
+    /// Beyond those, only to be told to come back.
+    pub overflow: usize,
+}
+
+/// The limit is too low for any connection.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the limit on open files is {limit}, and the hub needs {needed}; raise it (ulimit -n, or LimitNOFILE= of systemd)"
+)]
+pub struct TooFew {
+    limit: u64,
+    needed: u64,
+}
+
+/// Room for `connections` of a hub on so many cores: as many as fit.
+///
+/// # Errors
+/// When next to none fit.
+pub fn for_hub(connections: usize, cores: usize) -> Result<ConnectionLimits, TooFew> {
+    let needed = kept(cores) + connections as u64 + OVERFLOW;
+    below(raise(needed).unwrap_or(needed), connections, cores)
+}
+
+/// Room for `connections` of a client. Answers with how many fit, and with `None` when all of them do.
 #[must_use]
 pub fn make_room(connections: usize) -> Option<usize> {
-    let needed = BESIDES + connections as u64;
+    let needed = KEPT + connections as u64;
+    let soft = raise(needed)?;
+    (soft < needed).then(|| usize::try_from(soft.saturating_sub(KEPT)).unwrap_or(usize::MAX))
+}
+
+/// Raises the soft limit to the hard one, as far as is needed, and answers with what it is then. It is often 1024 for the sake of
+/// programs that use `select(2)`.
+fn raise(needed: u64) -> Option<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|soft| soft < needed) {
         limit.current = Some(limit.maximum.map_or(needed, |hard| hard.min(needed)));
         // A refusal leaves the limit that is read back below.
         let _refused = setrlimit(Resource::Nofile, limit);
     }
-    let soft = getrlimit(Resource::Nofile).current?;
-    (soft < needed).then(|| usize::try_from(soft.saturating_sub(BESIDES)).unwrap_or(usize::MAX))
+    getrlimit(Resource::Nofile).current
+}
+
+/// What fits below `limit`.
+fn below(limit: u64, connections: usize, cores: usize) -> Result<ConnectionLimits, TooFew> {
+    let left = limit.saturating_sub(kept(cores));
+    if left < LEAST {
+        return Err(TooFew { limit, needed: kept(cores) + LEAST });
+    }
+    let overflow = (left / 8).min(OVERFLOW);
+    let connections = (connections as u64).min(left - overflow);
+    let size = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    Ok(ConnectionLimits { connections: size(connections), overflow: size(overflow) })
+}
+
+fn kept(cores: usize) -> u64 {
+    KEPT + A_CORE * cores as u64
 }
 
 #[cfg(test)]
@@ -25,12 +84,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_is_no_reason_to_warn_and_what_cannot_is_told() {
-        assert_eq!(make_room(1), None);
-        let hard = getrlimit(Resource::Nofile).maximum;
-        if let Some(hard) = hard.and_then(|hard| usize::try_from(hard).ok()) {
-            let fits = make_room(hard).expect("more than the hard limit");
-            assert!(fits < hard && fits + usize::try_from(BESIDES).expect("small") <= hard);
+    fn connections_leave_room_for_the_files_of_the_store() {
+        for (limit, cores) in [(256, 1), (256, 2), (1024, 4), (20_000, 64), (1 << 20, 1)] {
+            let ConnectionLimits { connections, overflow } = below(limit, 16_000, cores).expect("there is room");
+            assert!((connections + overflow) as u64 + kept(cores) <= limit, "{limit}");
+            assert!(connections >= 64 && overflow > 0, "{limit}: {connections} {overflow}");
+        }
+        assert_eq!(below(20_000, 16_000, 2).expect("there is room").connections, 16_000, "all that were asked for");
+        assert_eq!(below(1 << 20, 3, 2).expect("there is room").connections, 3);
+    }
+
+    #[test]
+    fn a_limit_that_leaves_no_room_is_an_error_that_says_what_to_raise() {
+        let error = below(128, 100, 1).expect_err("no room").to_string();
+        assert!(error.contains("128") && error.contains("ulimit -n"), "{error}");
+    }
+
+    #[test]
+    fn the_soft_limit_is_raised_as_far_as_the_hard_one_allows() {
+        let hard = getrlimit(Resource::Nofile).maximum.and_then(|hard| usize::try_from(hard).ok());
+        assert_eq!((for_hub(1, 1).expect("there is room").connections, make_room(1)), (1, None));
+        if let Some(hard) = hard {
+            assert!(for_hub(hard, 1).expect("there is room").connections < hard);
+            assert!(make_room(hard).expect("more than the hard limit") < hard);
         }
     }
 }

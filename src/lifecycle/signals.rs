@@ -25,11 +25,11 @@ impl Hangups {
 
 /// Listens from now on, on a thread of its own, so that it hears a second signal whatever the others are stuck in.
 /// The first begins `drain` with `grace`. The second exits the process at once with [`EXIT_FORCED`]: what was
-/// acknowledged is durable, and streams resume. A SIGHUP is told by the answer.
+/// acknowledged is durable, and streams resume. `last` is called before that. A SIGHUP is told by the answer.
 ///
 /// # Errors
 /// When the system refuses the thread or the signal handlers.
-pub fn listen(drain: Drain, grace: Duration) -> io::Result<Hangups> {
+pub fn listen(drain: Drain, grace: Duration, last: fn()) -> io::Result<Hangups> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut terminate, mut interrupt, mut hangup) = {
         let _context = runtime.enter();
@@ -56,6 +56,7 @@ pub fn listen(drain: Drain, grace: Duration) -> io::Result<Hangups> {
         drain.begin(grace);
         let signal = next().await;
         tracing::warn!(signal, "ending at once");
+        last();
         // Without a word to the others: one of them could end the process first, as if all were in order.
         std::process::exit(EXIT_FORCED.into());
     };

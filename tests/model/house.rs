@@ -221,12 +221,13 @@ impl<K: Keeper> House<K> {
 
 fn open<K: Keeper>(keeper: &K, sizes: Sizes, clock: &Arc<AtomicU64>) -> (Arc<dyn Engine>, Arc<Hub>) {
     let hub = HubConfig { ring_bytes: sizes.ring_bytes, rings_bytes: sizes.rings_bytes, ..HubConfig::default() };
-    let clock = Arc::clone(clock);
+    let (clock, passed) = (Arc::clone(clock), Arc::clone(clock));
     let log = LogConfig {
         merge_topics: sizes.merge_topics,
         pick_topics: sizes.pick_topics,
         reclaim_every: Duration::from_millis(5),
         clock: Arc::new(move || Millis(clock.load(Ordering::SeqCst))),
+        uptime: Arc::new(move || Duration::from_millis(passed.load(Ordering::SeqCst))),
         ..LogConfig::default()
     };
     let board = Board::new(1, &hub);

@@ -89,6 +89,10 @@ impl Store for Meddling {
         self.store.save_settings(topic, settings)
     }
 
+    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
+        self.store.keep_clock(time)
+    }
+
     fn mark(&self, topic: &TopicName) -> Option<Seq> {
         self.store.mark(topic)
     }

@@ -116,6 +116,9 @@ fn a_client_that_goes_is_forgotten_without_another_event() {
     drop(gone);
     hub.heard_by("t", 1);
     half.shutdown(Shutdown::Write).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    hub.heard_by("t", 1);
+    drop(half);
     hub.heard_by("t", 0);
     eventually("their connections are gone", || hub.stats()["connections"] == 1);
 }

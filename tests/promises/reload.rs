@@ -135,3 +135,19 @@ fn what_needs_a_restart_is_named() {
     assert!(log.contains("need a restart") && log.contains("shards") && log.contains("log.format"), "{log}");
     settings.publish("all the same");
 }
+
+#[test]
+fn a_file_that_does_not_end_keeps_no_hub_from_serving_and_ending() {
+    let directory = tempfile::tempdir().unwrap();
+    let revoked = directory.path().join("revoked");
+    fs::write(&revoked, "").unwrap();
+    let tokens = tokens(&[("ci", "publish = [\"**\"]")]);
+    let mut hub = Hub::start_with(&["--access-tokens", &tokens, "--access-revoked", revoked.to_str().unwrap()]);
+    fs::remove_file(&revoked).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&revoked).status().unwrap().success());
+    hub.signal("HUP");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(hub.get("/healthz").status, 200);
+    hub.terminate();
+    assert_eq!(hub.wait(), Some(0));
+}

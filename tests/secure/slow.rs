@@ -56,7 +56,7 @@ fn a_head_that_drips_is_cut() {
 
 #[test]
 fn a_connection_without_a_request_is_closed_and_one_with_a_stream_is_not() {
-    let hub = Hub::start_with(&["--http-header-timeout", "1s"]);
+    let hub = Hub::start_with(&["--http-header-timeout", "1s", "--http-idle-timeout", "1s"]);
     hub.publish("t", "in use");
     let mut stream = frames::plain(hub.address);
     stream.get(1, "/events?topic=t");
@@ -69,6 +69,17 @@ fn a_connection_without_a_request_is_closed_and_one_with_a_stream_is_not() {
     wire::drained(&silent);
     hub.publish("t", "x");
     stream.until(|bodies| bodies.get(&1).is_some_and(|body| body.ends_with(b"data: x\n\n")));
+}
+
+#[test]
+fn a_connection_that_was_used_idles_for_longer_than_a_head_may_take() {
+    let hub = Hub::start_with(&["--http-header-timeout", "1s", "--http-idle-timeout", "10m"]);
+    let mut used = frames::plain(hub.address);
+    used.get(1, "/topics");
+    used.until(|bodies| bodies.contains_key(&1));
+    std::thread::sleep(Duration::from_millis(2500));
+    used.get(3, "/topics");
+    used.until(|bodies| bodies.contains_key(&3));
 }
 
 /// Says that a body of ten bytes comes, and sends one of them.

@@ -230,7 +230,40 @@ fn a_client_that_goes_is_forgotten_without_another_event() {
     let mut polite = polite.into_inner();
     polite.conn.send_close_notify();
     polite.flush().unwrap();
+    drop(polite);
     heard(0);
+}
+
+#[test]
+fn a_client_that_closes_its_own_direction_is_answered_and_reads_its_stream_on() {
+    let trust = Trust::new();
+    let hub = trust.hub(&["--stream-keepalive", "1s"]);
+    for n in 0..5 {
+        let mut stream = trust.connect(hub.address, "http/1.1");
+        let ask = "POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\nx";
+        stream.write_all(ask.as_bytes()).unwrap();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        if n % 2 == 0 {
+            stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+    let (_, reader) = trust.watch(&hub, "topic=t");
+    let mut stream = reader.into_inner();
+    stream.conn.send_close_notify();
+    stream.flush().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    Trust::publish(hub.address, "t", "heard");
+    let mut all = Vec::new();
+    let mut piece = [0; 1024];
+    while !String::from_utf8_lossy(&all).contains("data: heard\n\n") {
+        let read = stream.read(&mut piece).unwrap();
+        assert_ne!(read, 0, "{}", String::from_utf8_lossy(&all));
+        all.extend_from_slice(&piece[..read]);
+    }
 }
 
 #[test]

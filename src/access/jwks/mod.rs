@@ -44,11 +44,11 @@ pub(super) struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            refresh: Duration::from_secs(300),
-            ages: (Duration::from_secs(60), Duration::from_secs(3600)),
+            refresh: Duration::from_mins(5),
+            ages: (Duration::from_mins(1), Duration::from_hours(1)),
             early: Duration::from_secs(30),
             retry: Duration::from_secs(5),
-            keep: Duration::from_secs(24 * 3600),
+            keep: Duration::from_hours(24),
         }
     }
 }
@@ -141,7 +141,7 @@ impl Keyring {
         self.attempt().map(|(changed, _)| changed)
     }
 
-    /// Starts the thread that keeps the keys fresh, once. It ends after [`close`](Self::close).
+    /// Starts the thread that keeps the keys fresh, once: call it again for one that could not be had. It ends after [`close`](Self::close).
     pub(super) fn watch(self: &Arc<Self>, changed: Arc<dyn Fn() + Send + Sync>) {
         if std::mem::replace(&mut self.state.lock().watched, true) {
             return;
@@ -149,7 +149,9 @@ impl Keyring {
         let keyring = Arc::clone(self);
         let started = std::thread::Builder::new().name("issuer-keys".into()).spawn(move || keyring.tend(&*changed));
         if let Err(error) = started {
-            tracing::error!(error = %error, url = %self.url, "an issuer's keys are never fetched: no thread for it");
+            // It passes: whoever watches over all of them comes back.
+            self.state.lock().watched = false;
+            tracing::error!(error = %error, url = %self.url, "an issuer's keys cannot be fetched for now: no thread for it");
         }
     }
 

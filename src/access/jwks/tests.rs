@@ -106,7 +106,7 @@ fn manner() -> Manner {
 
 /// Fetches by itself once in an hour, so that a test sees only what it causes.
 fn timing() -> Timing {
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     Timing { refresh: hour, early: hour, retry: hour, keep: hour, ..Timing::default() }
 }
 

@@ -1,21 +1,28 @@
-//! A connection over TCP, or over TLS.
+//! A connection over TCP or a socket in the file system, through a proxy or not, in the clear or over TLS.
 
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Dial, place::Place, trust};
+use super::{Dial, place::Place, proxy::Proxy, trust};
 use crate::cli::CliError;
 
 /// Connections to one place.
 pub(in crate::cli) struct Line {
     /// `host:port`.
     address: String,
+    /// The socket in the file system instead.
+    socket: Option<PathBuf>,
+    /// Who stands between.
+    proxy: Option<Proxy>,
     tls: Option<Tls>,
 }
 
@@ -40,12 +47,27 @@ impl Line {
     /// Connections to `place`, over TLS when its URL says so; `ca` names certificates to trust beside the machine's.
     pub(super) fn new(place: &Place, ca: Option<&Path>) -> Result<Self, CliError> {
         let tls = place.tls.then(|| Tls::new(place, ca)).transpose()?;
-        Ok(Self { address: place.address.clone(), tls })
+        let (address, socket) = (place.address.clone(), place.socket.clone());
+        Ok(Self { address, socket, proxy: Proxy::of(place)?, tls })
     }
 
     /// Where they go, as `host:port`.
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Who stands between.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    async fn tcp(&self) -> io::Result<TcpStream> {
+        let stream = match &self.proxy {
+            Some(proxy) => proxy.connect(&self.address).await?,
+            None => TcpStream::connect(&self.address).await?,
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 }
 
@@ -63,8 +85,10 @@ impl Dial for Line {
     type Io = Box<dyn Wire>;
 
     async fn dial(&self) -> io::Result<Box<dyn Wire>> {
-        let stream = TcpStream::connect(&self.address).await?;
-        stream.set_nodelay(true)?;
+        if let Some(socket) = &self.socket {
+            return Ok(Box::new(UnixStream::connect(socket).await?));
+        }
+        let stream = self.tcp().await?;
         let Some(Tls { connector, name }) = &self.tls else { return Ok(Box::new(stream)) };
         let stream = connector.connect(name.clone(), stream).await.map_err(|error| in_words(error, name))?;
         Ok(Box::new(stream))
@@ -135,23 +159,28 @@ mod tests {
             let mut params = CertificateParams::new(names).expect("names");
             change(&mut params);
             let key = KeyPair::generate().expect("a key");
-            let certificate: CertificateDer<'static> = params.signed_by(&key, &self.issuer).expect("signed").into();
-            let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-            let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_safe_default_protocol_versions()
-                .expect("versions")
-                .with_no_client_auth()
-                .with_single_cert(vec![certificate], key)
-                .expect("they fit");
-            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-            let port = listener.local_addr().expect("an address").port();
-            (port, thread::spawn(move || converse(&listener, config)))
+            answer_with(&params.signed_by(&key, &self.issuer).expect("signed"), &key)
         }
     }
 
     type Change = fn(&mut CertificateParams);
     type Asked = thread::JoinHandle<io::Result<String>>;
+
+    /// A server with this certificate that answers one request with "{}"; where it is, and what it was asked.
+    fn answer_with(certificate: &rcgen::Certificate, key: &KeyPair) -> (u16, Asked) {
+        let certificate: CertificateDer<'static> = certificate.der().clone();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("they fit");
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        (port, thread::spawn(move || converse(&listener, config)))
+    }
 
     fn converse(listener: &TcpListener, config: ServerConfig) -> io::Result<String> {
         let (socket, _) = listener.accept()?;
@@ -228,6 +257,41 @@ mod tests {
             assert!(told.contains(want) && told.contains(&url), "{told}");
             assert!(asked.join().expect("a server").is_err(), "it was asked: {want}");
         }
+    }
+
+    /// A certificate that vouches for itself, with this CN and these names.
+    fn own(cn: &str, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
+        let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, cn);
+        let key = KeyPair::generate().expect("a key");
+        (params.self_signed(&key).expect("signed"), key)
+    }
+
+    #[test]
+    fn a_certificate_that_vouches_for_itself_is_told_as_such_whatever_else_is_trusted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let trusted = dir.path().join("trusted.pem");
+        let namesake = || own("localhost", &["localhost"]).0.pem();
+        for (own, roots, want) in [
+            (own("localhost", &["localhost"]), namesake(), "vouches for itself"),
+            (own("localhost", &["localhost"]), Issuer::new("another").issuer.pem(), "vouches for itself"),
+            (own("localhost", &[]), namesake(), "vouches for itself"),
+        ] {
+            fs::write(&trusted, roots).expect("written");
+            let (port, _asked) = answer_with(&own.0, &own.1);
+            let url = format!("https://localhost:{port}");
+            let told = ask(&["--url", &url, "--ca", trusted.to_str().expect("UTF-8")]).expect_err(want).to_string();
+            assert!(told.contains(want) && told.contains("--ca") && !told.contains("another key"), "{told}");
+        }
+        // Trusted by itself it has no name that counts.
+        let own = own("localhost", &[]);
+        fs::write(&trusted, own.0.pem()).expect("written");
+        let (port, _asked) = answer_with(&own.0, &own.1);
+        let url = format!("https://localhost:{port}");
+        let told = ask(&["--url", &url, "--ca", trusted.to_str().expect("UTF-8")]).expect_err("no name").to_string();
+        assert!(told.contains("no subjectAltName") && told.contains("DNS:localhost"), "{told}");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | this file | the hub as a command sees it, and a request |
 //! | `place` | a URL as something to connect to |
-//! | `line` | a connection over TCP, or over TLS |
+//! | `line` | a connection: TCP or a socket in the file system, in the clear or over TLS |
+//! | `proxy` | who stands between, as the environment has it |
 //! | `trust` | whose certificates are taken, and why one was not |
 //! | `credential` | a token, and where it comes from |
 
@@ -27,6 +28,7 @@ use super::CliError;
 mod credential;
 mod line;
 mod place;
+mod proxy;
 mod trust;
 
 use self::{
@@ -55,6 +57,8 @@ pub(super) struct Hub<D> {
     /// The URL's path, without a final slash: a hub may live below one, behind a proxy.
     base: String,
     credential: Credential,
+    /// What a proxy that reads the requests wants: what each target begins with, and whose they are.
+    forward: Option<(String, Option<HeaderValue>)>,
     dial: D,
 }
 
@@ -62,7 +66,7 @@ pub(super) struct Hub<D> {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "The hub")]
 pub(super) struct HubArgs {
-    /// The hub's URL
+    /// The hub's URL: http://, https://, or unix:/ and the path of its socket
     #[arg(long, env = "GAPLESS_URL", default_value = "http://127.0.0.1:8080")]
     pub(super) url: String,
     /// Read the token from a file, anew for each connection, so that it may be replaced
@@ -89,12 +93,22 @@ impl Hub<Line> {
             return Err(CliError::InTheClear { url: args.url.clone() });
         }
         let line = Line::new(&place, args.ca.as_deref())?;
-        Ok(Self::new(&args.url, &place.authority, &place.base, line).with(credential))
+        let forward = line.proxy().and_then(|proxy| proxy.forwards(&place.authority));
+        let hub = Self::new(&args.url, &place.authority, &place.base, line).with(credential);
+        Ok(Self { forward, ..hub })
     }
 
-    /// The same, for who has no TLS.
+    /// The same, for who speaks TCP and nothing else.
     pub(super) fn reach_plainly(args: &HubArgs) -> Result<Self, CliError> {
-        if Place::parse(&args.url)?.tls { Err(CliError::NoTls) } else { Self::reach(args) }
+        let place = Place::parse(&args.url)?;
+        if place.tls {
+            return Err(CliError::NoTls);
+        }
+        let hub = Self::reach(args)?;
+        match (&place.socket, hub.dial.proxy()) {
+            (None, None) => Ok(hub),
+            _ => Err(CliError::NoDetour),
+        }
     }
 
     /// Where it is, as `host:port`; its authority; and what its paths begin with, without a final slash.
@@ -107,7 +121,8 @@ impl<D: Dial> Hub<D> {
     /// A hub that connections are made to by `dial`.
     pub(super) fn new(url: &str, authority: &str, base: &str, dial: D) -> Self {
         let base = base.trim_end_matches('/').into();
-        Self { url: url.into(), authority: authority.into(), base, credential: Credential::none(), dial }
+        let (url, authority) = (url.into(), authority.into());
+        Self { url, authority, base, credential: Credential::none(), forward: None, dial }
     }
 
     /// The same, which is shown `credential` with each request.
@@ -122,36 +137,63 @@ impl<D: Dial> Hub<D> {
 
     /// Sends a request for `target`, a path and query below the hub's URL, and answers with the head of the response.
     /// Dropping the response, or this future, closes the connection.
-    pub(super) async fn send<B>(
+    pub(super) async fn send<B: Sent>(
         &self,
         method: Method,
         target: &str,
         headers: HeaderMap,
         body: B,
-    ) -> Result<Response<Incoming>, CliError>
-    where
-        B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + 'static,
-    {
+    ) -> Result<Response<Incoming>, CliError> {
+        let request = self.request(method, target, headers, body)?;
+        let mut sender = self.connect().await?;
+        sender.send_request(request).await.map_err(|error| CliError::broken(&error))
+    }
+
+    /// A request for `target`, as it is written.
+    pub(super) fn request<B>(
+        &self,
+        method: Method,
+        target: &str,
+        headers: HeaderMap,
+        body: B,
+    ) -> Result<Request<B>, CliError> {
         let mut request = Request::new(body);
+        let (before, shown) = self.forward.as_ref().map_or(("", None), |(before, shown)| (before, shown.as_ref()));
         *request.method_mut() = method;
-        *request.uri_mut() = format!("{}{target}", self.base).parse().expect("a checked path and an encoded query");
+        *request.uri_mut() =
+            format!("{before}{}{target}", self.base).parse().expect("a checked path and an encoded query");
         *request.headers_mut() = headers;
         let host = HeaderValue::from_str(&self.authority).expect("a URI's authority");
         request.headers_mut().insert(header::HOST, host);
         request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if let Some(shown) = shown {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, shown.clone());
+        }
         if let Some(authorization) = self.credential.show()? {
             request.headers_mut().insert(header::AUTHORIZATION, authorization);
         }
+        Ok(request)
+    }
 
+    /// A new connection, for requests one after the other. Dropping what it gives closes it.
+    pub(super) async fn connect<B: Sent>(&self) -> Result<http1::SendRequest<B>, CliError> {
         let failed = |reason| CliError::from_dial(reason, &self.url);
         let io = timeout(CONNECT_TIMEOUT, self.dial.dial()).await.map_err(|late| failed(late.into()))?;
         let io = TokioIo::new(io.map_err(failed)?);
-        let (mut sender, connection) = http1::handshake(io).await.map_err(|error| CliError::broken(&error))?;
+        let (sender, connection) = http1::handshake(io).await.map_err(|error| CliError::broken(&error))?;
         // Its errors come out of the request and the response's body too.
         tokio::spawn(connection);
-        sender.send_request(request).await.map_err(|error| CliError::broken(&error))
+        Ok(sender)
     }
 }
+
+/// A request's body.
+pub(super) trait Sent:
+    Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + 'static
+{
+}
+
+impl<B> Sent for B where B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + 'static {}
 
 const USER_AGENT: &str = concat!("gapless/", env!("CARGO_PKG_VERSION"));
 

@@ -1,6 +1,6 @@
 //! A URL as something to connect to.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf};
 
 use hyper::Uri;
 
@@ -18,17 +18,23 @@ pub(super) struct Place {
     pub(super) authority: String,
     /// The URL's path.
     pub(super) base: String,
+    /// The socket in the file system, for a hub that listens on one.
+    pub(super) socket: Option<PathBuf>,
 }
 
 impl Place {
     /// Reads `url`.
     pub(super) fn parse(url: &str) -> Result<Self, CliError> {
         let wrong = |problem| CliError::Url { url: without_secrets(url), problem };
+        if let Some(path) = url.strip_prefix("unix:") {
+            return Self::at(path)
+                .ok_or_else(|| wrong("name the socket by its whole path, as in unix:/run/gapless.sock"));
+        }
         let uri: Uri = url.parse().map_err(|_| wrong("write it like http://127.0.0.1:8080"))?;
         let (tls, port) = match uri.scheme_str() {
             Some("http") => (false, 80),
             Some("https") => (true, 443),
-            _ => return Err(wrong("it starts with http:// or https://, as in http://127.0.0.1:8080")),
+            _ => return Err(wrong("it starts with http://, https:// or unix:/, as in http://127.0.0.1:8080")),
         };
         let authority = uri.authority().filter(|authority| !authority.host().is_empty());
         let authority = authority.ok_or_else(|| wrong("it names no host"))?;
@@ -44,18 +50,37 @@ impl Place {
             address: format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(port)),
             authority: authority.as_str().into(),
             base: uri.path().into(),
+            socket: None,
+        })
+    }
+
+    /// A socket in the file system, `None` when that is no whole path. Nobody else is on the way, and a hub takes this machine's
+    /// name for its own.
+    fn at(path: &str) -> Option<Self> {
+        let socket = PathBuf::from(path);
+        socket.is_absolute().then(|| Self {
+            tls: false,
+            host: "localhost".into(),
+            address: path.into(),
+            authority: "localhost".into(),
+            base: "/".into(),
+            socket: Some(socket),
         })
     }
 
     /// Whether others may read what goes there: it is not encrypted and leaves this machine, or may. The names are those
     /// that never leave it (RFC 6761, 6.3).
     pub(super) fn shows_all(&self) -> bool {
+        !self.tls && !self.is_here()
+    }
+
+    /// Whether it is on this machine.
+    pub(super) fn is_here(&self) -> bool {
         let name = self.host.trim_end_matches('.').to_ascii_lowercase();
-        let here = match name.parse::<IpAddr>() {
+        match name.parse::<IpAddr>() {
             Ok(address) => address.to_canonical().is_loopback(),
             Err(_) => name == "localhost" || name.ends_with(".localhost"),
-        };
-        !self.tls && !here
+        }
     }
 }
 
@@ -86,9 +111,18 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_in_the_file_system_is_a_place_on_this_machine() {
+        let place = Place::parse("unix:/run/gapless.sock").expect("a path");
+        assert_eq!((place.socket, &*place.authority), (Some("/run/gapless.sock".into()), "localhost"));
+        for url in ["unix:", "unix:gapless.sock", "unix:./gapless.sock"] {
+            assert!(Place::parse(url).expect_err(url).to_string().contains("unix:/run/gapless.sock"), "{url}");
+        }
+    }
+
+    #[test]
     fn what_is_no_url_of_a_hub_is_told_what_to_write() {
         for (url, want) in [
-            ("ftp://hub.example", "starts with http:// or https://"),
+            ("ftp://hub.example", "starts with http://, https:// or unix:/"),
             ("localhost:8080", "starts with http://"),
             ("hub.example", "starts with http://"),
             ("", "write it like"),

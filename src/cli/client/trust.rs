@@ -3,9 +3,14 @@
 use std::{fmt::Write as _, fs::File, io::Read as _, path::Path, sync::Arc};
 
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, Error, RootCertStore,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
 use crate::{cli::CliError, event::time::Millis};
@@ -29,9 +34,78 @@ pub(super) fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, CliError> {
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider has TLS 1.2 and 1.3");
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let judge = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let judge = Arc::new(Explaining(judge.expect("there are roots, and no revocation lists")));
+    // Dangerous would be a verifier of our own. This one asks rustls's and changes no verdict.
+    let mut config = config.dangerous().with_custom_certificate_verifier(judge).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// rustls's own judge, and one reason more: of a certificate that vouches for itself it says no more than that the issuer's
+/// signature is wrong, when an issuer of the same name is trusted. Debian's ssl-cert-snakeoil is among what a machine trusts,
+/// and where it was made in an image its name is often `localhost`.
+#[derive(Debug)]
+struct Explaining(Arc<WebPkiServerVerifier>);
+
+/// A certificate that is its own issuer, and is not trusted as one.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate vouches for itself")]
+struct SelfSigned;
+
+impl ServerCertVerifier for Explaining {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        verdict.map_err(|error| match error {
+            Error::InvalidCertificate(reason) if is_about_the_issuer(&reason) && is_self_issued(end_entity) => {
+                Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(SelfSigned))))
+            }
+            error => error,
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+fn is_about_the_issuer(reason: &CertificateError) -> bool {
+    matches!(
+        reason,
+        CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+    )
+}
+
+fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
+    webpki::EndEntityCert::try_from(certificate).is_ok_and(|certificate| certificate.issuer() == certificate.subject())
 }
 
 /// Longest file of certificates read: all public issuers together have some 250 KB.
@@ -84,7 +158,13 @@ fn untrusted(error: &CertificateError, host: &str) -> String {
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
             let names: Vec<_> = presented.iter().map(|name| plain(name)).collect();
-            let names = if names.is_empty() { "no name".into() } else { names.join(", ") };
+            if names.is_empty() {
+                return format!(
+                    "its certificate has no subjectAltName, where a name must stand (CN is not looked at); its operator \
+                     must have one made with -addext subjectAltName=DNS:{host}"
+                );
+            }
+            let names = names.join(", ");
             format!("its certificate is for {names}, not for {host}; use a name of it in the URL")
         }
         CertificateError::Expired => expired(None),
@@ -92,6 +172,11 @@ fn untrusted(error: &CertificateError, host: &str) -> String {
         CertificateError::NotValidYet => early(None),
         CertificateError::NotValidYetContext { not_before, .. } => early(Some(*not_before)),
         CertificateError::Revoked => "its certificate was revoked; its operator must have another one issued".into(),
+        CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
+            "its certificate vouches for itself (self-signed), and this machine does not trust it; give that certificate with \
+             --ca, if it is the hub's"
+                .into()
+        }
         // What `openssl req -x509` makes unless it is told otherwise. rustls has no name of its own for it.
         CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
             "its certificate is an issuer's, which may sign others and be no server's; its operator must have one made \

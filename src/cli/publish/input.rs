@@ -1,92 +1,224 @@
 //! stdin. A thread reads it, because a runtime cannot be left while it waits for a line that never comes.
 
 use std::{
+    collections::VecDeque,
     io::{self, BufRead, BufReader, Read},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
 
 use super::CliError;
 
 /// Longest event read: the largest that a hub can be told to accept (`publish.event_bytes`).
 const MAX_EVENT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Lines read ahead of the connection. Enough to fill packets; few enough that a slow hub slows the writer of stdin.
-const LINES_AHEAD: usize = 64;
+/// Lines that are read ahead of the hub's answers, and their bytes: two batches, so that the next one is whole when the answer
+/// to the one before comes. Beyond, whoever writes to stdin is slowed.
+const LINES_AHEAD: usize = 2 * super::batch::MAX_LINES;
+const BYTES_AHEAD: usize = 2 * super::batch::MAX_BYTES;
 
 /// All of `input` as one event.
 pub(super) fn all(input: impl Read) -> Result<Bytes, CliError> {
     let mut data = Vec::new();
     input.take(MAX_EVENT_BYTES + 1).read_to_end(&mut data).map_err(CliError::Input)?;
-    if data.len() as u64 > MAX_EVENT_BYTES { Err(CliError::Input(too_long())) } else { Ok(data.into()) }
-}
-
-/// Lines on their way, and how many there were.
-pub(super) struct Lines {
-    pub(super) receiver: mpsc::Receiver<io::Result<String>>,
-    pub(super) progress: Arc<Progress>,
-}
-
-/// What has been read so far.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    lines: AtomicU64,
-    ended: AtomicBool,
-}
-
-impl Progress {
-    /// Lines read.
-    pub(super) fn lines(&self) -> u64 {
-        self.lines.load(Ordering::Acquire)
+    if data.len() as u64 > MAX_EVENT_BYTES {
+        return Err(CliError::Input(io::Error::new(io::ErrorKind::InvalidData, TOO_LONG)));
     }
-
-    /// Whether there is no further line.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
+    Ok(data.into())
 }
 
-/// The lines of `input`, without their ends (LF or CRLF), as they arrive.
-pub(super) fn lines(input: impl Read + Send + 'static) -> Lines {
-    let (sender, receiver) = mpsc::channel(LINES_AHEAD);
-    let progress = Arc::new(Progress::default());
-    let told = Arc::clone(&progress);
-    std::thread::spawn(move || {
-        let mut input = BufReader::new(input);
-        while let Some(line) = next(&mut input).transpose() {
-            told.lines.fetch_add(1, Ordering::AcqRel);
-            let failed = line.is_err();
-            if sender.blocking_send(line).is_err() || failed {
-                return;
-            }
+/// A line of stdin, or why it can be none of a hub's.
+pub(super) type Line = Result<String, String>;
+
+/// Lines as they arrive.
+pub(super) struct Lines(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    read: Mutex<Ahead>,
+    /// Lines were taken, or nobody will take any more.
+    room: Condvar,
+    /// Lines were read, or there are no more.
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Ahead {
+    lines: VecDeque<Line>,
+    bytes: usize,
+    /// There are no more, or they cannot be read.
+    end: Option<io::Result<()>>,
+    /// Nobody takes them.
+    left: bool,
+}
+
+impl Shared {
+    /// Hands a line over, when there is room. Whether more are wanted.
+    fn put(&self, line: Line) -> bool {
+        let mut ahead = self.read.lock();
+        while !ahead.left && (ahead.lines.len() >= LINES_AHEAD || ahead.bytes >= BYTES_AHEAD) {
+            self.room.wait(&mut ahead);
         }
-        told.ended.store(true, Ordering::Release);
-    });
-    Lines { receiver, progress }
+        ahead.bytes += size(&line);
+        ahead.lines.push_back(line);
+        self.news.notify_one();
+        !ahead.left
+    }
 }
 
-fn next(input: &mut impl BufRead) -> io::Result<Option<String>> {
+fn size(line: &Line) -> usize {
+    line.as_ref().map_or(0, String::len)
+}
+
+impl Lines {
+    /// The lines of `input`, without their ends (LF or CRLF).
+    pub(super) fn of(input: impl Read + Send + 'static) -> Self {
+        let shared = Arc::new(Shared::default());
+        let told = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            let mut input = BufReader::new(input);
+            let end = loop {
+                match next(&mut input) {
+                    Ok(Some(line)) => {
+                        if !told.put(line) {
+                            break Ok(());
+                        }
+                    }
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            told.read.lock().end = Some(end);
+            told.news.notify_one();
+        });
+        Self(shared)
+    }
+
+    /// Waits until there is a line, or none any more. Cancel safe.
+    pub(super) async fn ready(&self) {
+        loop {
+            {
+                let ahead = self.0.read.lock();
+                if !ahead.lines.is_empty() || ahead.end.is_some() {
+                    return;
+                }
+            }
+            self.0.news.notified().await;
+        }
+    }
+
+    /// The next line, if it has been read.
+    pub(super) fn pop(&self) -> Option<Line> {
+        let mut ahead = self.0.read.lock();
+        let line = ahead.lines.pop_front()?;
+        ahead.bytes -= size(&line);
+        self.0.room.notify_one();
+        Some(line)
+    }
+
+    /// Waits until all are read, which must be few.
+    #[cfg(test)]
+    pub(super) fn all_read(self) -> Self {
+        while self.0.read.lock().end.is_none() {
+            std::thread::yield_now();
+        }
+        self
+    }
+
+    /// How the lines ended, once all are taken.
+    pub(super) fn end(&self) -> Option<io::Result<()>> {
+        let mut ahead = self.0.read.lock();
+        if ahead.lines.is_empty() { ahead.end.take() } else { None }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.0.read.lock().left = true;
+        self.0.room.notify_one();
+    }
+}
+
+const TOO_LONG: &str = "an event has more than 64 MiB, which no hub accepts";
+
+/// The next line. One that is too long is skipped to its end without being kept.
+fn next(input: &mut impl BufRead) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
     input.take(MAX_EVENT_BYTES + 2).read_until(b'\n', &mut line)?;
     if line.is_empty() {
         return Ok(None);
     }
+    let ended = line.ends_with(b"\n");
     let text = line.strip_suffix(b"\n").map_or(&*line, |line| line.strip_suffix(b"\r").unwrap_or(line));
     if text.len() as u64 > MAX_EVENT_BYTES {
-        return Err(too_long());
+        if !ended {
+            input.skip_until(b'\n')?;
+        }
+        return Ok(Some(Err(TOO_LONG.into())));
     }
-    let text = std::str::from_utf8(text).map_err(|error| {
-        let words = format!("a line is not UTF-8 ({error}); encode binary data, for example as base64");
-        io::Error::new(io::ErrorKind::InvalidData, words)
-    })?;
-    Ok(Some(text.to_owned()))
+    Ok(Some(std::str::from_utf8(text).map(str::to_owned).map_err(|error| {
+        let at = error.valid_up_to() + 1;
+        format!("byte {at} is not UTF-8; encode binary data, for example as base64")
+    })))
 }
 
-fn too_long() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "an event has more than 64 MiB, which no hub accepts")
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use super::*;
+
+    fn read(input: &'static [u8]) -> Vec<Line> {
+        let lines = Lines::of(input);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let mut all = Vec::new();
+        loop {
+            runtime.block_on(lines.ready());
+            match lines.pop() {
+                Some(line) => all.push(line),
+                None => return all,
+            }
+        }
+    }
+
+    #[test]
+    fn lines_come_without_their_ends_and_one_that_is_not_utf8_takes_no_other_with_it() {
+        let lines = read(b"a\r\n\nb\xffc\n\xc3\xbc");
+        assert_eq!((&lines[0], &lines[1], &lines[3]), (&Ok("a".into()), &Ok(String::new()), &Ok("\u{fc}".into())));
+        assert!(lines[2].as_ref().is_err_and(|told| told.contains("byte 2 is not UTF-8")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_any_event_is_skipped_and_not_kept() {
+        let long = io::repeat(b'x').take(MAX_EVENT_BYTES + 5).chain(&b"\nnext\n"[..]);
+        let mut input = BufReader::new(long);
+        assert!(next(&mut input).expect("read").expect("a line").is_err_and(|told| told.contains("64 MiB")));
+        assert_eq!(next(&mut input).expect("read"), Some(Ok("next".into())));
+        assert_eq!(next(&mut input).expect("read"), None);
+    }
+
+    #[test]
+    fn no_more_is_read_ahead_than_two_batches() {
+        struct Counted(Arc<AtomicUsize>);
+        impl Read for Counted {
+            fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+                let size = out.len().min(1000);
+                out[..size].fill(b'\n');
+                self.0.fetch_add(size, SeqCst);
+                Ok(size)
+            }
+        }
+        let read = Arc::new(AtomicUsize::new(0));
+        let lines = Lines::of(Counted(Arc::clone(&read)));
+        let count = || read.load(SeqCst);
+        while lines.0.read.lock().lines.len() < LINES_AHEAD {
+            std::thread::yield_now();
+        }
+        // And what the buffered reader holds.
+        assert!(count() <= LINES_AHEAD + 8192 + 1000, "{}", count());
+        drop(lines);
+    }
 }

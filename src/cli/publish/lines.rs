@@ -1,49 +1,82 @@
-//! A stream of events up, and of their receipts down, over one `POST`.
+//! Lines of stdin as events: what waits goes as one batch, one after the other, so that order is kept.
+//!
+//! Each batch has an `Idempotency-Key` of its own. When it is not known what became of one (the connection broke, the hub was
+//! killed) the same request is sent again: a hub that has it answers with the first receipts and adds nothing. While one is
+//! on its way the next lines gather, so a slow hub makes batches larger, and no line waits for company unless many batches
+//! went before it ([`pace`](super::pace)).
 
-use std::{io, time::Duration};
+use std::{collections::VecDeque, io, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, StreamBody};
+use form_urlencoded::Serializer;
 use hyper::{
     Method,
-    body::{Frame, Incoming},
     header::{self, HeaderMap, HeaderValue},
 };
-use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
-use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep};
 
 use super::{
-    Args, close,
-    input::{Lines, Progress},
+    Args, PATH,
+    batch::{self, Form, Item, MAX_LINES},
+    input::Lines,
+    ledger::Ledger,
+    pace::Pace,
+    talk::{Answer, Silence, Talk},
 };
 use crate::cli::{
     CliError,
     client::{Dial, Hub},
-    output::{complain, print_line},
-    problem::{Document, Problem},
+    delay,
+    output::complain,
+    problem::Problem,
 };
 
-/// Time that a hub may leave lines without a receipt: far above any commit, below anyone's patience.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a hub remembers a key at least, unless its operator has made `publish.idempotency_window` shorter: its default of
+/// ten minutes, less one for the time that a request takes. A batch that may have been published is not sent again after that.
+const WINDOW: Duration = Duration::from_mins(9);
 
-/// Longest line of the answer: a receipt or a problem has a few hundred bytes.
-const MAX_LINE_BYTES: usize = 64 * 1024;
+/// First wait before another try; it doubles, as `delay` has it. A hub is restarted within seconds.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-#[derive(Serialize)]
-struct Envelope<'a> {
-    topic: &'a str,
-    data: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry: Option<u32>,
+/// A stream of lines on its way.
+struct Pouring<'a, D: Dial, O> {
+    talk: Talk<'a, D>,
+    target: String,
+    form: Form,
+    lines: Lines,
+    /// Lines read so far.
+    read: u64,
+    /// Read and not answered.
+    waiting: VecDeque<Item>,
+    ledger: Ledger,
+    /// Begins all keys of this run.
+    run: String,
+    /// Batches that were given a key.
+    batches: u64,
+    pace: Pace,
+    /// Lines of the next batch at most: fewer after a batch was refused for one of its lines that is not known.
+    most: usize,
+    out: &'a mut O,
 }
 
-/// A line of the answer that is no receipt.
+/// The answer to a batch.
 #[derive(Deserialize)]
-struct Refusal {
-    error: Document,
+struct Receipts<'a> {
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+/// What a try came to.
+enum Outcome {
+    /// The batch was answered, one way or the other.
+    Settled,
+    /// Nothing was published, and the batch may go again after this long.
+    Later(CliError, Duration),
+    /// It may have been published.
+    Unknown(CliError, Duration),
+    /// Nothing was published, and it is no use to go on.
+    Hopeless(CliError),
 }
 
 /// Publishes `lines` as they arrive; prints each receipt as it comes, and says which lines were refused.
@@ -53,88 +86,219 @@ pub(super) async fn publish<D: Dial>(
     lines: Lines,
     out: &mut impl io::Write,
 ) -> Result<(), CliError> {
-    let Lines { receiver, progress } = lines;
-    let (topic, event, retry) = (args.topic.clone(), args.event.clone(), args.retry);
-    let envelopes = ReceiverStream::new(receiver).map(move |line| {
-        let line = line?;
-        let envelope = Envelope { topic: &topic, data: &line, event: event.as_deref(), retry };
-        let mut text = serde_json::to_vec(&envelope)?;
-        text.push(b'\n');
-        io::Result::Ok(Frame::data(Bytes::from(text)))
-    });
-    let mut headers = HeaderMap::new();
-    let ndjson = HeaderValue::from_static("application/x-ndjson");
-    headers.insert(header::ACCEPT, ndjson.clone());
-    headers.insert(header::CONTENT_TYPE, ndjson);
-    let response = hub.send(Method::POST, "/publish", headers, StreamBody::new(envelopes)).await?;
-    if !response.status().is_success() {
-        return Err(CliError::Refused(Problem::read(response).await));
+    let mut query = Serializer::for_suffix(String::from(PATH), PATH.len());
+    query.extend_pairs(args.event.iter().map(|name| ("event", name)));
+    query.extend_pairs(args.retry.iter().map(|retry| ("retry", retry.to_string())));
+    let mut pouring = Pouring {
+        talk: Talk::new(hub),
+        target: query.finish().trim_end_matches('?').into(),
+        form: Form(args.topic.clone()),
+        lines,
+        read: 0,
+        waiting: VecDeque::new(),
+        ledger: Ledger::default(),
+        run: run()?,
+        batches: 0,
+        pace: Pace::new(),
+        most: MAX_LINES,
+        out,
+    };
+    pouring.pour().await?;
+    match (&args.topic, pouring.ledger.is_clean()) {
+        (_, false) => Err(CliError::Unconfirmed(pouring.ledger.refusals())),
+        (Some(topic), true) if args.close => pouring.close(topic).await,
+        _ => Ok(()),
     }
-    let mut receipts = Receipts { body: response.into_body(), pending: Vec::new(), confirmed: 0, refused: 0 };
-    let broke = receipts.print(&progress, out).await?;
-    receipts.judge(&progress, broke)?;
-    if args.close { close(hub, &args.topic).await } else { Ok(()) }
 }
 
-struct Receipts {
-    body: Incoming,
-    pending: Vec<u8>,
-    confirmed: u64,
-    refused: u64,
+/// A name that no other run has.
+fn run() -> Result<String, CliError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| CliError::Input(error.into()))?;
+    Ok(format!("gapless-{:032x}", u128::from_be_bytes(random)))
 }
 
-impl Receipts {
-    /// Prints receipts until the answer ends; `Some` says why it ended too early. Errors are those of the output.
-    async fn print(&mut self, progress: &Progress, out: &mut impl io::Write) -> Result<Option<String>, CliError> {
+impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
+    async fn pour(&mut self) -> Result<(), CliError> {
         loop {
-            let chunk = match timeout(ANSWER_TIMEOUT, self.body.frame()).await {
-                Ok(None) => return Ok(None),
-                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-                Ok(Some(Err(error))) => return Ok(Some(CliError::broken(&error).to_string())),
-                Err(_) if self.answered() == progress.lines() && !progress.has_ended() => continue,
-                Err(_) => return Ok(Some(format!("the hub has said nothing for {} s", ANSWER_TIMEOUT.as_secs()))),
+            self.gather();
+            match self.waiting.front() {
+                Some(Item { envelope: Err(_), .. }) => self.refuse_first(),
+                Some(_) => {
+                    if !self.is_full() {
+                        sleep(self.pace.wait()).await;
+                        self.gather();
+                    }
+                    self.pace.go();
+                    let batch = batch::cut(&mut self.waiting, self.most);
+                    self.settle(batch).await?;
+                }
+                None => match self.lines.end() {
+                    Some(Ok(())) => return Ok(()),
+                    Some(Err(error)) => {
+                        let why = format!("{}", CliError::Input(error));
+                        return Err(CliError::Unconfirmed(self.ledger.advice(&why, None)));
+                    }
+                    None => self.lines.ready().await,
+                },
+            }
+        }
+    }
+
+    /// Takes over what has been read, up to a batch.
+    fn gather(&mut self) {
+        let mut bytes: usize = self.waiting.iter().map(size).sum();
+        while self.waiting.len() < MAX_LINES
+            && bytes < batch::MAX_BYTES
+            && let Some(line) = self.lines.pop()
+        {
+            self.read += 1;
+            if let Some(item) = self.form.item(self.read, line) {
+                bytes += size(&item);
+                self.waiting.push_back(item);
+            }
+        }
+    }
+
+    /// Whether as much waits as goes together.
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= MAX_LINES || self.waiting.iter().map(size).sum::<usize>() >= batch::MAX_BYTES
+    }
+
+    fn refuse_first(&mut self) {
+        if let Some(Item { number, envelope: Err(problem) }) = self.waiting.pop_front() {
+            self.ledger.refuse(number);
+            complain(format_args!("line {number}: {problem}"));
+        }
+    }
+
+    /// Sends `batch` until it is known what became of it.
+    async fn settle(&mut self, batch: Vec<Item>) -> Result<(), CliError> {
+        self.batches += 1;
+        let key = format!("{}-{}", self.run, self.batches);
+        let (mut doubtful, mut failures) = (None, 0);
+        loop {
+            let sent = Instant::now();
+            let outcome = self.attempt(&batch, &key, doubtful.is_some()).await?;
+            if self.talk.doubt() || matches!(outcome, Outcome::Unknown(..)) {
+                doubtful.get_or_insert(sent);
+            }
+            let (reason, wait) = match outcome {
+                Outcome::Settled => return Ok(()),
+                Outcome::Later(reason, wait) | Outcome::Unknown(reason, wait) => (reason, wait),
+                Outcome::Hopeless(error) if self.ledger.is_new() && doubtful.is_none() => return Err(error),
+                Outcome::Hopeless(error) => return Err(self.give_up(&error, &batch, doubtful.is_some())),
             };
-            self.pending.extend_from_slice(&chunk);
-            while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.pending.drain(..=end).collect();
-                self.line(line.trim_ascii(), out)?;
+            failures += 1;
+            let wait = delay::before_next(FIRST_WAIT, failures, fastrand::f64()).max(wait.min(delay::MAX_RETRY));
+            if doubtful.is_some_and(|since| since.elapsed() + wait > WINDOW) {
+                return Err(self.give_up(&reason, &batch, true));
             }
-            if self.pending.len() > MAX_LINE_BYTES {
-                return Ok(Some(format!("a receipt has more than {MAX_LINE_BYTES} bytes")));
+            complain(format_args!("{reason}; trying again in {:.1} s", wait.as_secs_f64()));
+            sleep(wait).await;
+        }
+    }
+
+    /// One try. Errors are those of this side.
+    async fn attempt(&mut self, batch: &[Item], key: &str, doubtful: bool) -> Result<Outcome, CliError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert("idempotency-key", HeaderValue::from_str(key).expect("letters and digits"));
+        let answer = self.talk.ask(Method::POST, &self.target, headers, batch::body(batch)).await;
+        let problem = match answer {
+            Ok(Answer::Good(body)) => return self.receipts(batch, &body),
+            Ok(Answer::Refused(problem)) => problem,
+            Err(Silence::Unreached(error)) => {
+                // Whoever is not there at first is more likely elsewhere than away.
+                let hopeless = !self.talk.reached() || matches!(error, CliError::Token { .. });
+                return Ok(if hopeless { Outcome::Hopeless(error) } else { Outcome::Later(error, Duration::ZERO) });
             }
+            Err(Silence::Broken(error)) => return Ok(Outcome::Unknown(error, Duration::ZERO)),
+        };
+        let wait = problem.retry_after();
+        if problem.passes() {
+            // After a failed flush nobody knows what the disk holds; and a proxy does not know what the hub behind it did.
+            let nothing = problem.code().is_some_and(|code| code != "store-unavailable");
+            let error = CliError::Refused(problem);
+            return Ok(if nothing { Outcome::Later(error, wait) } else { Outcome::Unknown(error, wait) });
         }
+        Ok(self.sort_out(batch, problem, doubtful))
     }
 
-    fn line(&mut self, line: &[u8], out: &mut impl io::Write) -> Result<(), CliError> {
-        if line.is_empty() {
-            return Ok(());
+    /// A batch that was refused as a whole: the line that it was for is found, refused, and the others go again.
+    fn sort_out(&mut self, batch: &[Item], problem: Problem, doubtful: bool) -> Outcome {
+        let code = problem.code().unwrap_or_default();
+        let of_a_line = match code {
+            "body-invalid" | "data-not-utf8" | "too-large" => true,
+            // Where all lines have one topic and one name these are theirs alike.
+            "topic-invalid" | "event-name-invalid" | "topic-closed" => self.form.0.is_none(),
+            // A batch that came in before a token lost its right may have been published.
+            "forbidden" => self.form.0.is_none() && !doubtful,
+            _ => false,
+        };
+        if !of_a_line {
+            return Outcome::Hopeless(CliError::Refused(problem));
         }
-        if let Ok(refusal) = serde_json::from_slice::<Refusal>(line) {
-            self.refused += 1;
-            complain(format_args!("line {}: {}", self.answered(), Problem::from(refusal.error)));
-            return Ok(());
+        let bad = if batch.len() == 1 { Some(0) } else { index(problem.detail()).filter(|at| *at < batch.len()) };
+        let mut again = batch.to_vec();
+        match bad {
+            Some(at) => again[at].envelope = Err(problem.to_string()),
+            None => self.most = batch.len() / 2,
         }
-        self.confirmed += 1;
-        print_line(out, line)
+        again.into_iter().rev().for_each(|item| self.waiting.push_front(item));
+        Outcome::Settled
     }
 
-    fn answered(&self) -> u64 {
-        self.confirmed + self.refused
+    fn receipts(&mut self, batch: &[Item], body: &[u8]) -> Result<Outcome, CliError> {
+        let receipts = serde_json::from_slice::<Receipts<'_>>(body).map(|receipts| receipts.events);
+        let Ok(receipts) = receipts else {
+            return Ok(Outcome::Hopeless(CliError::NotAHub("its answer to a batch is no list of receipts".into())));
+        };
+        if receipts.len() != batch.len() {
+            let (sent, got) = (batch.len(), receipts.len());
+            return Ok(Outcome::Hopeless(CliError::NotAHub(format!("it gave {got} receipts for {sent} events"))));
+        }
+        self.ledger.confirm(batch.iter().map(|item| item.number).max().unwrap_or_default());
+        self.most = self.most.saturating_mul(2).min(MAX_LINES);
+        let lines: String = receipts.iter().flat_map(|receipt| [receipt.get(), "\n"]).collect();
+        self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()).map_err(CliError::output)?;
+        Ok(Outcome::Settled)
     }
 
-    /// Whether every line that was read has its receipt.
-    fn judge(&self, progress: &Progress, broke: Option<String>) -> Result<(), CliError> {
-        let (lines, answered, refused) = (progress.lines(), self.answered(), self.refused);
-        if !progress.has_ended() || answered < lines || broke.is_some() {
-            let why = broke.unwrap_or_else(|| "the hub ended the stream".into());
-            let next = answered + 1;
-            return Err(CliError::Unconfirmed(format!(
-                "{why}; {answered} lines were answered, so publish again from line {next} on"
-            )));
-        }
-        if refused > 0 {
-            return Err(CliError::Unconfirmed(format!("{refused} of {lines} lines were refused")));
-        }
-        Ok(())
+    fn give_up(&self, why: &CliError, batch: &[Item], doubtful: bool) -> CliError {
+        let numbers = || batch.iter().map(|item| item.number);
+        let lines = numbers().min().zip(numbers().max()).map(|(first, last)| first..=last);
+        CliError::Unconfirmed(self.ledger.advice(&why.to_string(), lines.filter(|_| doubtful)))
     }
+
+    /// Ends the topic's streams. It may be asked for as often as it takes.
+    async fn close(&mut self, topic: &str) -> Result<(), CliError> {
+        let mut failures = 0;
+        loop {
+            let (reason, asked) = match super::close(&mut self.talk, topic).await {
+                Ok(Answer::Good(_)) => return Ok(()),
+                Ok(Answer::Refused(problem)) if problem.passes() => {
+                    let wait = problem.retry_after();
+                    (CliError::Refused(problem), wait)
+                }
+                Ok(Answer::Refused(problem)) => return Err(CliError::Refused(problem)),
+                Err(Silence::Unreached(error @ CliError::Token { .. })) => return Err(error),
+                Err(Silence::Unreached(error) | Silence::Broken(error)) => (error, Duration::ZERO),
+            };
+            failures += 1;
+            let wait = delay::before_next(FIRST_WAIT, failures, fastrand::f64()).max(asked.min(delay::MAX_RETRY));
+            complain(format_args!("{reason}; trying again in {:.1} s", wait.as_secs_f64()));
+            sleep(wait).await;
+        }
+    }
+}
+
+fn size(item: &Item) -> usize {
+    item.envelope.as_ref().map_or(0, bytes::Bytes::len)
+}
+
+/// Which envelope of a batch a problem is about, as its detail begins: `[3]: …`.
+fn index(detail: &str) -> Option<usize> {
+    detail.strip_prefix('[')?.split_once("]:")?.0.parse().ok()
 }

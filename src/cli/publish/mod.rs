@@ -3,7 +3,11 @@
 //! | room | idea |
 //! |---|---|
 //! | this file | what to publish, and one event |
-//! | `lines` | a stream of events and, at the same time, of their receipts |
+//! | `lines` | lines as batches, sent until it is known what became of each |
+//! | `batch` | lines as envelopes, and those that go together |
+//! | `ledger` | what became of each line |
+//! | `pace` | how often a batch may go |
+//! | `talk` | requests over one connection |
 //! | `input` | stdin, without a runtime waiting for it |
 
 use std::io;
@@ -11,10 +15,8 @@ use std::io;
 use bytes::Bytes;
 use clap::value_parser;
 use form_urlencoded::Serializer;
-use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Method, Response,
-    body::Incoming,
+    Method,
     header::{self, HeaderMap, HeaderValue},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -22,15 +24,23 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::{
     CliError,
     client::{Dial, Hub, HubArgs},
-    output::print_line,
-    problem::Problem,
+    output::{self, print_line},
 };
-use crate::event::record::MAX_RETRY_MS;
+use crate::event::{TopicName, record::MAX_RETRY_MS, topic::TopicError};
 
+mod batch;
 mod input;
+mod ledger;
 mod lines;
+mod pace;
+mod talk;
 #[cfg(test)]
 mod tests;
+
+use self::{
+    input::Lines,
+    talk::{Answer, Silence, Talk},
+};
 
 /// What to publish.
 #[derive(Debug, clap::Args)]
@@ -38,18 +48,29 @@ mod tests;
 Prints a receipt, a JSON object, for each event: it is durable. Without DATA the event is all of
 stdin, as it is.
 
+--lines and --ndjson send the lines that wait as one batch with an Idempotency-Key of its own, so a hub
+that is restarted or killed meanwhile is waited for, and nothing is lost, doubled or out of order. A
+line that is not UTF-8, is no envelope, or is refused is told on stderr, and the others go on. Exit
+code 1 when a line was not published; the last words say which.
+
   gapless publish notices 'Backup done'
   date | gapless publish clock --event tick
-  my-model | gapless publish jobs/42/tokens --lines --close")]
+  my-model | gapless publish jobs/42/tokens --lines --close
+  gapless tail 'jobs/**' --json | gapless publish --ndjson --url https://other.example")]
 pub struct Args {
     /// Topic, as in jobs/42/tokens
-    topic: String,
+    #[arg(required_unless_present = "ndjson", conflicts_with = "ndjson", value_parser = topic)]
+    topic: Option<String>,
     /// Data of the event; - or nothing reads it from stdin
-    #[arg(allow_negative_numbers = true, conflicts_with = "lines")]
+    #[arg(allow_negative_numbers = true, conflicts_with_all = ["lines", "ndjson"])]
     data: Option<String>,
     /// Publish each line of stdin as an event, as it arrives
     #[arg(long)]
     lines: bool,
+    /// The same, but each line is a JSON object that names its topic: topic, data, and event, retry and close if need be, or
+    /// what tail --json prints
+    #[arg(long, conflicts_with = "lines")]
+    ndjson: bool,
     /// Name of the event [default: message]
     #[arg(long, value_name = "NAME")]
     event: Option<String>,
@@ -57,13 +78,18 @@ pub struct Args {
     #[arg(long, value_name = "MS", value_parser = value_parser!(u32).range(..=i64::from(MAX_RETRY_MS)))]
     retry: Option<u32>,
     /// Close the topic after it: its streams end
-    #[arg(long)]
+    #[arg(long, conflicts_with = "ndjson")]
     close: bool,
     /// Idempotency-Key: publishing again with the same key adds nothing
-    #[arg(long, value_name = "KEY", conflicts_with = "lines")]
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["lines", "ndjson"])]
     key: Option<HeaderValue>,
     #[command(flatten)]
     hub: HubArgs,
+}
+
+/// A topic, told at once when it is none.
+fn topic(text: &str) -> Result<String, TopicError> {
+    TopicName::new(text).map(|_| text.into())
 }
 
 /// Publishes and prints the receipts.
@@ -72,9 +98,9 @@ pub struct Args {
 /// When the hub cannot be reached or refuses, or when not every line has its receipt.
 pub async fn run(args: Args) -> Result<(), CliError> {
     let hub = Hub::reach(&args.hub)?;
-    let mut out = io::stdout().lock();
-    if args.lines {
-        lines::publish(&hub, &args, input::lines(io::stdin()), &mut out).await
+    let mut out = output::stdout();
+    if args.lines || args.ndjson {
+        lines::publish(&hub, &args, Lines::of(io::stdin()), &mut out).await
     } else {
         let data = match args.data.as_deref() {
             None | Some("-") => input::all(io::stdin())?,
@@ -90,7 +116,7 @@ const PATH: &str = "/publish?";
 /// Publishes one event.
 async fn one<D: Dial>(hub: &Hub<D>, args: &Args, data: Bytes, out: &mut impl io::Write) -> Result<(), CliError> {
     let mut query = Serializer::for_suffix(String::from(PATH), PATH.len());
-    query.append_pair("topic", &args.topic);
+    query.extend_pairs(args.topic.iter().map(|topic| ("topic", topic)));
     query.extend_pairs(args.event.iter().map(|name| ("event", name)));
     query.extend_pairs(args.retry.iter().map(|retry| ("retry", retry.to_string())));
     if args.close {
@@ -102,18 +128,20 @@ async fn one<D: Dial>(hub: &Hub<D>, args: &Args, data: Bytes, out: &mut impl io:
     if let Some(key) = &args.key {
         headers.insert("idempotency-key", key.clone());
     }
-    let response = hub.send(Method::POST, &query.finish(), headers, Full::new(data)).await?;
-    print_line(out, answer(response).await?.trim_ascii_end())
+    match Talk::new(hub).ask(Method::POST, &query.finish(), headers, data).await {
+        Ok(Answer::Good(receipt)) => print_line(out, receipt.trim_ascii_end()),
+        Ok(Answer::Refused(problem)) => Err(CliError::Refused(problem)),
+        Err(Silence::Unreached(error) | Silence::Broken(error)) => Err(error),
+    }
 }
 
-/// Ends the topic's streams, when no event is there to do it.
-async fn close<D: Dial>(hub: &Hub<D>, topic: &str) -> Result<(), CliError> {
+/// Asks that the topic's streams end, when no event is there to do it.
+async fn close<D: Dial>(talk: &mut Talk<'_, D>, topic: &str) -> Result<Answer, Silence> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let target = format!("/topics/{}", utf8_percent_encode(topic, IN_PATH));
-    let body = Full::new(Bytes::from_static(br#"{"closed":true}"#));
-    answer(hub.send(Method::PUT, &target, headers, body).await?).await.map(drop)
+    talk.ask(Method::PUT, &target, headers, Bytes::from_static(br#"{"closed":true}"#)).await
 }
 
 /// What a path may not carry as it is (WHATWG URL, path percent-encode set), and `%`.
@@ -129,15 +157,3 @@ const IN_PATH: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'}')
     .add(b'%');
-
-/// Longest answer: a receipt or a topic's state has a few hundred bytes, most of them the topic's name.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-/// The body of a good answer.
-async fn answer(response: Response<Incoming>) -> Result<Bytes, CliError> {
-    if !response.status().is_success() {
-        return Err(CliError::Refused(Problem::read(response).await));
-    }
-    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
-    body.map(http_body_util::Collected::to_bytes).map_err(|error| CliError::Broken(error.to_string()))
-}

@@ -17,13 +17,17 @@ fn args(line: &[&str]) -> Args {
 }
 
 /// Publishes `input` to a hub that plays `scripts`: the outcome, what was printed, and what was asked.
-fn publish(line: &[&str], input: &'static str, scripts: Vec<Script>) -> (Result<(), CliError>, String, Vec<Request>) {
-    let args = args(line);
+fn publish(
+    line: &[&str],
+    input: impl Into<&'static [u8]>,
+    scripts: Vec<Script>,
+) -> (Result<(), CliError>, String, Vec<Request>) {
+    let (args, input) = (args(line), input.into());
     let (mut out, mut outcome) = (Vec::new(), None);
     run(async {
         let (hub, requests) = hub(scripts);
-        let result = if args.lines {
-            lines::publish(&hub, &args, input::lines(input.as_bytes()), &mut out).await
+        let result = if args.lines || args.ndjson {
+            lines::publish(&hub, &args, Lines::of(input).all_read(), &mut out).await
         } else {
             one(&hub, &args, input.into(), &mut out).await
         };
@@ -35,19 +39,59 @@ fn publish(line: &[&str], input: &'static str, scripts: Vec<Script>) -> (Result<
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n";
 const ONE: &str = "{\"topic\":\"t\",\"id\":\"abcd-1\"}\n";
-const TWO: &str = "{\"topic\":\"t\",\"id\":\"abcd-2\"}\n";
-const REFUSED: &str = "{\"error\":{\"status\":409,\"code\":\"topic-closed\",\"detail\":\"closed\"}}\n";
 
-/// A hub that reads the request up to `until`, then answers `lines` and ends.
-fn receipts(until: &'static str, lines: &[&str]) -> Script {
-    Script::Serve { until, steps: vec![Step::Send(format!("{HEAD}{}", lines.concat()))] }
+/// An answer with this body, after which the connection stays open.
+fn good(body: &str) -> Step {
+    Step::Send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+}
+
+/// A refusal with this status, code and detail, after which the connection stays open.
+fn no(status: u16, code: &str, detail: &str) -> Step {
+    let body = serde_json::json!({"status": status, "code": code, "detail": detail}).to_string();
+    Step::Send(format!("HTTP/1.1 {status} No\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+}
+
+/// Receipts for events with these numbers.
+fn receipts(numbers: &[u32]) -> Step {
+    let receipts: Vec<String> = numbers.iter().map(|number| receipt(*number)).collect();
+    good(&format!("{{\"events\":[{}]}}", receipts.join(",")))
+}
+
+fn receipt(number: u32) -> String {
+    format!("{{\"topic\":\"t\",\"id\":\"abcd-{number}\"}}")
+}
+
+fn printed(numbers: &[u32]) -> String {
+    numbers.iter().map(|number| receipt(*number) + "\n").collect()
+}
+
+/// A connection on which each of `answers` follows a batch.
+fn batches(answers: Vec<Step>) -> Script {
+    let mut steps = Vec::new();
+    for (at, answer) in answers.into_iter().enumerate() {
+        if at > 0 {
+            steps.push(Step::Read("]"));
+        }
+        steps.push(answer);
+    }
+    Script::Serve { until: "]", steps }
+}
+
+/// The keys and the bodies that were sent.
+fn sent(requests: &[Request]) -> Vec<(String, String)> {
+    let heads = requests.iter().flat_map(|request| request.text.split("POST /publish").skip(1));
+    let one = |text: &str| {
+        let key = text.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap_or_default();
+        (key.to_owned(), text.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
+    };
+    heads.map(one).collect()
 }
 
 #[test]
 fn an_event_is_a_body_as_it_is_and_its_receipt_a_line() {
     let line = ["a b/ü", "--event", "tick", "--retry", "500", "--close", "--key", "K1"];
     let body = Script::Serve { until: "hi\n", steps: vec![Step::Send(format!("{HEAD}{ONE}"))] };
-    let (result, out, requests) = publish(&line, "hi\n", vec![body]);
+    let (result, out, requests) = publish(&line, &b"hi\n"[..], vec![body]);
     result.expect("published");
     assert_eq!(out, ONE);
     let request = &requests[0].text;
@@ -59,34 +103,45 @@ fn an_event_is_a_body_as_it_is_and_its_receipt_a_line() {
 #[test]
 fn a_refusal_is_told_in_the_hubs_words() {
     let problem = r#"{"status":413,"code":"too-large","detail":"the event has 2 MiB; at most 1 MiB"}"#;
-    let (result, out, _) = publish(&["t"], "", vec![answer("413 Payload Too Large", problem)]);
+    let (result, out, _) = publish(&["t"], &b""[..], vec![answer("413 Payload Too Large", problem)]);
     assert_eq!(
         result.expect_err("refused").to_string(),
         "the hub refused: the event has 2 MiB; at most 1 MiB (413 too-large)"
     );
     assert_eq!(out, "");
-    let (result, _, _) = publish(&["t"], "", vec![answer("503 Service Unavailable\r\nretry-after: 7", "")]);
+    let (result, _, _) = publish(&["t"], &b""[..], vec![answer("503 Service Unavailable\r\nretry-after: 7", "")]);
     assert!(result.expect_err("refused").to_string().ends_with("; try again in 7 s"));
 }
 
 #[test]
 fn a_hub_that_is_not_there_is_told_with_what_to_do() {
-    let (result, _, _) = publish(&["t"], "", vec![Script::Refuse]);
+    let (result, _, _) = publish(&["t"], &b""[..], vec![Script::Refuse]);
     let told = result.expect_err("refused").to_string();
     assert!(told.contains("http://scripted") && told.contains("gapless serve"), "{told}");
 }
 
 #[test]
-fn each_line_is_an_event_and_has_its_receipt() {
-    let script = receipts("0\r\n\r\n", &[ONE, "\n", TWO]);
-    let (result, out, requests) = publish(&["t", "--lines", "--event", "e"], "a \"b\"\r\n\n", vec![script]);
+fn lines_that_wait_go_as_one_batch_and_each_has_its_receipt() {
+    let line = ["t", "--lines", "--event", "e", "--retry", "5"];
+    let (result, out, requests) = publish(&line, &b"a \"b\"\r\n\n"[..], vec![batches(vec![receipts(&[1, 2])])]);
     result.expect("published");
-    assert_eq!(out, [ONE, TWO].concat());
-    let request = &requests[0].text;
-    assert!(request.starts_with("POST /publish HTTP/1.1\r\n"), "{request}");
-    for want in [r#"{"topic":"t","data":"a \"b\"","event":"e"}"#, r#"{"topic":"t","data":"","event":"e"}"#] {
-        assert!(request.contains(want), "{want}: {request}");
-    }
+    assert_eq!(out, printed(&[1, 2]));
+    assert!(requests[0].text.starts_with("POST /publish?event=e&retry=5 HTTP/1.1\r\n"), "{}", requests[0].text);
+    let sent = sent(&requests);
+    assert_eq!(sent[0].1, r#"[{"topic":"t","data":"a \"b\""},{"topic":"t","data":""}]"#);
+    assert!(sent[0].0.starts_with("gapless-"), "{sent:?}");
+}
+
+#[test]
+fn lines_may_name_their_topics() {
+    let input = br#"{"topic":"a","data":"x"}
+
+{"topic":"b","id":"abcd-1","time":"2026-11-26T00:00:00Z","event":"message","data":"y"}
+"#;
+    let (result, out, requests) = publish(&["--ndjson"], &input[..], vec![batches(vec![receipts(&[1, 2])])]);
+    result.expect("published");
+    assert_eq!(out, printed(&[1, 2]));
+    assert_eq!(sent(&requests)[0].1, r#"[{"topic":"a","data":"x"},{"topic":"b","data":"y","event":"message"}]"#);
 }
 
 /// Tells of every receipt that is printed.
@@ -106,62 +161,142 @@ impl io::Write for Telling {
 fn receipts_are_read_while_lines_are_still_to_come() {
     // stdin gives its second line only when the first one's receipt has been printed.
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
-    let (told, printed) = std::sync::mpsc::channel();
+    let (told, printing) = std::sync::mpsc::channel();
     let typist = std::thread::spawn(move || {
         writer.write_all(b"first\n").expect("written");
-        printed.recv_timeout(std::time::Duration::from_secs(20)).expect("a receipt while stdin is open");
+        printing.recv_timeout(std::time::Duration::from_secs(20)).expect("a receipt while stdin is open");
         writer.write_all(b"second\n").expect("written");
     });
     let mut out = Telling(told, Vec::new());
     run_in_real_time(async {
-        let steps = vec![Step::Send(format!("{HEAD}{ONE}")), Step::Read("0\r\n\r\n"), Step::Send(TWO.into())];
-        let (hub, _) = hub([Script::Serve { until: "first\"}\n\r\n", steps }]);
-        lines::publish(&hub, &args(&["t", "--lines"]), input::lines(reader), &mut out).await.expect("published");
+        let (hub, requests) = hub([batches(vec![receipts(&[1]), receipts(&[2])])]);
+        lines::publish(&hub, &args(&["t", "--lines"]), Lines::of(reader), &mut out).await.expect("published");
+        let sent = sent(&requests.borrow());
+        assert!(sent.len() == 2 && sent[0].0 != sent[1].0, "a key for each batch: {sent:?}");
     });
     typist.join().expect("both lines");
-    assert_eq!(String::from_utf8(out.1).expect("UTF-8"), [ONE, TWO].concat());
+    assert_eq!(String::from_utf8(out.1).expect("UTF-8"), printed(&[1, 2]));
 }
 
 #[test]
-fn a_refused_line_is_counted_and_the_others_go_on() {
-    let (result, out, _) = publish(&["t", "--lines"], "a\nb\n", vec![receipts("0\r\n\r\n", &[REFUSED, TWO])]);
-    assert_eq!(result.expect_err("one refused").to_string(), "1 of 2 lines were refused");
-    assert_eq!(out, TWO);
+fn a_batch_whose_fate_is_not_known_is_sent_again_under_its_key_until_it_is() {
+    let scripts = vec![
+        batches(vec![]),
+        Script::Refuse,
+        batches(vec![Step::Send("HTTP/1.1 200 OK\r\ncontent-le".into())]),
+        batches(vec![Step::Hang]),
+        batches(vec![no(503, "draining", "the hub is stopping")]),
+        serve(vec![Step::Send("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n".into())]),
+        batches(vec![receipts(&[1, 2])]),
+    ];
+    let (result, out, requests) = publish(&["t", "--lines"], &b"a\nb\n"[..], scripts);
+    result.expect("published");
+    assert_eq!(out, printed(&[1, 2]), "once");
+    let sent = sent(&requests);
+    assert!(sent.len() == 6 && sent.iter().all(|one| one.0 == sent[0].0), "{sent:?}");
+    assert!(sent.iter().filter(|one| !one.1.is_empty()).all(|one| one.1 == sent[0].1), "{sent:?}");
 }
 
 #[test]
-fn a_hub_that_ends_early_is_told_with_the_line_to_go_on_from() {
-    let (result, out, _) = publish(&["t", "--lines"], "a\nb\nc\n", vec![receipts("0\r\n\r\n", &[ONE])]);
-    let told = result.expect_err("two are missing").to_string();
-    assert!(told.contains("1 lines were answered") && told.contains("from line 2 on"), "{told}");
-    assert_eq!(out, ONE);
+fn a_connection_that_was_closed_in_a_pause_is_made_anew_without_a_wait() {
+    let big = "x".repeat(700_000);
+    let input: &'static str = format!("{big}\n{big}\n").leak();
+    let scripts = vec![batches(vec![receipts(&[1])]), batches(vec![receipts(&[2])])];
+    let (result, out, requests) = publish(&["t", "--lines"], input.as_bytes(), scripts);
+    result.expect("published");
+    assert_eq!((out, requests[1].at), (printed(&[1, 2]), std::time::Duration::ZERO));
 }
 
 #[test]
-fn a_hub_that_falls_silent_is_given_up() {
-    let steps = vec![Step::Send(format!("{HEAD}{ONE}")), Step::Hang];
-    let (result, _, _) = publish(&["t", "--lines"], "a\nb\n", vec![Script::Serve { until: "0\r\n\r\n", steps }]);
-    let told = result.expect_err("silence").to_string();
-    assert!(told.contains("said nothing for 60 s"), "{told}");
+fn what_is_full_or_limited_is_waited_for_as_long_as_it_asks() {
+    for (status, code) in [(429, "rate-limited"), (429, "over-capacity"), (507, "storage-full")] {
+        let Step::Send(refusal) = no(status, code, "later") else { unreachable!() };
+        let refusal = Step::Send(refusal.replacen("\r\n", "\r\nretry-after: 20\r\n", 1));
+        let again = Script::Serve { until: "]", steps: vec![refusal, Step::Read("]"), receipts(&[1])] };
+        let (result, out, requests) = publish(&["t", "--lines"], &b"a\n"[..], vec![again]);
+        result.expect(code);
+        assert_eq!((out, sent(&requests).len()), (printed(&[1]), 2));
+    }
+}
+
+#[test]
+fn a_line_that_is_not_utf8_is_refused_in_its_place_and_the_others_go_on() {
+    let scripts = vec![batches(vec![receipts(&[1]), receipts(&[2, 3])])];
+    let (result, out, _) = publish(&["t", "--lines"], &b"a\nb\xffc\nd\ne\n"[..], scripts);
+    let told = result.expect_err("one is refused").to_string();
+    assert_eq!(told, "1 of 4 lines were refused, line 2; all others are published");
+    assert_eq!(out, printed(&[1, 2, 3]));
+}
+
+#[test]
+fn a_line_that_the_hub_refuses_is_found_and_the_others_go_again() {
+    let answers = vec![no(413, "too-large", "[1]: the event has 2 MiB"), receipts(&[1]), receipts(&[2])];
+    let (result, out, requests) = publish(&["t", "--lines"], &b"a\nb\nc\n"[..], vec![batches(answers)]);
+    assert_eq!(result.expect_err("one").to_string(), "1 of 3 lines were refused, line 2; all others are published");
+    assert_eq!(out, printed(&[1, 2]));
+    let keys: std::collections::BTreeSet<_> = sent(&requests).into_iter().map(|one| one.0).collect();
+    assert_eq!(keys.len(), 3, "another request has another key");
+    // One whose place is not told is found by halves.
+    let closed = || no(409, "topic-closed", "topic b is closed");
+    let answers = vec![closed(), receipts(&[1, 2]), closed(), receipts(&[3]), closed()];
+    let lines = ["a", "a", "a", "b"].map(|topic| format!("{{\"topic\":\"{topic}\",\"data\":1}}\n")).concat();
+    let lines: &'static str = lines.leak();
+    let (result, out, _) = publish(&["--ndjson"], lines.as_bytes(), vec![batches(answers)]);
+    assert_eq!(result.expect_err("one").to_string(), "1 of 4 lines were refused, line 4; all others are published");
+    assert_eq!(out, printed(&[1, 2, 3]));
+}
+
+#[test]
+fn what_every_line_would_be_refused_for_ends_it_with_exact_advice() {
+    for (status, code) in [(409, "topic-closed"), (401, "unauthorized"), (403, "forbidden"), (404, "not-found")] {
+        let answers = vec![receipts(&[1]), no(status, code, "no")];
+        let (result, out, _) = publish(&["t", "--lines"], &b"a\n\xff\nc\nd\n"[..], vec![batches(answers)]);
+        let told = result.expect_err(code).to_string();
+        let want = "; lines 1 to 2 are published, but for those refused: line 2; from line 3 on nothing is published";
+        assert!(told.contains(code) && told.ends_with(want), "{told}");
+        assert_eq!(out, printed(&[1]));
+    }
+}
+
+#[test]
+fn a_batch_that_may_be_published_is_not_sent_again_when_its_key_may_be_forgotten() {
+    let scripts = std::iter::once(batches(vec![])).chain((0..40).map(|_| Script::Refuse)).collect();
+    let (result, out, requests) = publish(&["t", "--lines"], &b"a\nb\n"[..], scripts);
+    let told = result.expect_err("no hub").to_string();
+    let want =
+        "no line was answered; lines 1 to 2 may be published or not: look before you send them again; from line 3 on";
+    assert!(told.contains(want) && out.is_empty(), "{told}");
+    let last = requests.last().expect("tries").at;
+    assert!(last > std::time::Duration::from_secs(400) && last < std::time::Duration::from_mins(10), "{last:?}");
+}
+
+#[test]
+fn a_hub_that_is_not_there_at_first_ends_lines_too() {
+    let (result, _, _) = publish(&["t", "--lines"], &b"a\n"[..], vec![Script::Refuse]);
+    assert!(result.expect_err("nobody").to_string().contains("gapless serve"));
+}
+
+#[test]
+fn an_answer_that_is_no_list_of_receipts_is_no_hubs() {
+    for answer in [good("{}"), receipts(&[1]), good("<html>")] {
+        let (result, out, _) = publish(&["t", "--lines"], &b"a\nb\n"[..], vec![batches(vec![answer])]);
+        assert!(result.is_err_and(|error| error.to_string().contains("not a gapless hub")));
+        assert_eq!(out, "");
+    }
 }
 
 #[test]
 fn close_after_lines_closes_the_topic_when_all_are_durable() {
-    let closed = || serve(vec![Step::Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".into())]);
     let line = ["jobs/4 2?%", "--lines", "--close"];
-    let (result, _, requests) = publish(&line, "a\n", vec![receipts("0\r\n\r\n", &[ONE]), closed()]);
+    let scripts = vec![
+        Script::Serve { until: "]", steps: vec![receipts(&[1]), Step::Read("}"), no(503, "draining", "stopping")] },
+        Script::Serve { until: "}", steps: vec![good("{}")] },
+    ];
+    let (result, _, requests) = publish(&line, &b"a\n"[..], scripts);
     result.expect("published and closed");
-    assert!(requests[1].text.starts_with("PUT /topics/jobs/4%202%3F%25 HTTP/1.1\r\n"), "{}", requests[1].text);
-    let (result, _, requests) = publish(&line, "a\n", vec![receipts("0\r\n\r\n", &[REFUSED])]);
-    assert!(result.is_err() && requests.len() == 1, "a refused line leaves the topic open");
-}
-
-#[test]
-fn input_that_is_not_utf8_is_told() {
-    let (mut lines, mut seen) = (input::lines(&b"ok\n\xff\nnever\n"[..]), Vec::new());
-    while let Some(line) = lines.receiver.blocking_recv() {
-        seen.push(line.map_err(|error| error.to_string()));
+    for request in &requests {
+        assert!(request.text.contains("PUT /topics/jobs/4%202%3F%25 HTTP/1.1\r\n"), "{}", request.text);
     }
-    assert_eq!(seen.len(), 2, "{seen:?}");
-    assert!(seen[1].as_ref().is_err_and(|error| error.contains("not UTF-8")) && !lines.progress.has_ended());
+    let (result, _, requests) = publish(&line, &b"\xff\n"[..], vec![]);
+    assert!(result.is_err() && requests.is_empty(), "a refused line leaves the topic open");
 }

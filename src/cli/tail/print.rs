@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde::Deserialize;
 
-use crate::cli::CliError;
+use crate::cli::{CliError, output::one_line};
 
 /// How an event is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,17 @@ pub(super) struct Printer<O, N> {
     notes: N,
     shape: Shape,
     left: Option<u64>,
+}
+
+/// What an event of the stream was.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Printed {
+    /// An event of a topic.
+    Event,
+    /// Something that the hub says of the stream, or of an event that is gone.
+    Notice,
+    /// The end of this topic.
+    End(String),
 }
 
 #[derive(Deserialize)]
@@ -46,6 +57,13 @@ struct End {
     reason: String,
 }
 
+/// An event that was taken back.
+#[derive(Deserialize)]
+struct Removed {
+    topic: String,
+    id: String,
+}
+
 impl<O: Write, N: Write> Printer<O, N> {
     /// Prints at most `count` events.
     pub(super) fn new(out: O, notes: N, shape: Shape, count: Option<u64>) -> Self {
@@ -57,29 +75,37 @@ impl<O: Write, N: Write> Printer<O, N> {
         self.left == Some(0)
     }
 
-    /// Prints an event, unless there were enough.
-    pub(super) fn event(&mut self, name: &str, data: &str) -> Result<(), CliError> {
+    /// Prints an event, unless there were enough. What the hub says by events of its own goes to the notes.
+    pub(super) fn event(&mut self, name: &str, data: &str) -> Result<Printed, CliError> {
         match name {
-            _ if self.is_full() => return Ok(()),
-            "hub.cursor" | "hub.keepalive" => return Ok(()),
+            _ if self.is_full() => return Ok(Printed::Notice),
+            // The position, which is kept already, and a sign of life.
+            "hub.cursor" | "hub.keepalive" => return Ok(Printed::Notice),
             "hub.gap" => {
                 self.note(&serde_json::from_str::<Gap>(data).map_or_else(|_| data.into(), |gap| gap.in_words()));
-                return Ok(());
+                return Ok(Printed::Notice);
             }
             "hub.end" => {
-                self.note(&serde_json::from_str::<End>(data).map_or_else(|_| data.into(), |end| end.in_words()));
-                return Ok(());
+                let end = serde_json::from_str::<End>(data);
+                self.note(&end.as_ref().map_or_else(|_| data.into(), End::in_words));
+                return Ok(end.map_or(Printed::Notice, |end| Printed::End(end.topic)));
+            }
+            // A program that reads envelopes is told as it is told of events.
+            "hub.removed" if self.shape != Shape::Json => {
+                self.note(&removed(data).map_or_else(|| data.into(), |removed| removed.in_words()));
+                return Ok(Printed::Notice);
             }
             _ => {}
         }
         self.write(data).map_err(CliError::output)?;
         self.left = self.left.map(|left| left - 1);
-        Ok(())
+        Ok(Printed::Event)
     }
 
     /// Says something about the stream. Nobody needs to hear it.
     pub(super) fn note(&mut self, text: &str) {
-        let _unheard = writeln!(self.notes, "gapless: {text}");
+        // In one write, so that no other line comes in between.
+        let _unheard = self.notes.write_all(format!("gapless: {}\n", one_line(text)).as_bytes());
     }
 
     /// Gives what was printed to the reader.
@@ -92,8 +118,24 @@ impl<O: Write, N: Write> Printer<O, N> {
             (Shape::TopicAndData, Ok(envelope)) => {
                 envelope.data.split('\n').try_for_each(|line| writeln!(self.out, "{}: {line}", envelope.topic))
             }
+            // Readers of lines in several languages end one at these, which stand only within strings here.
+            (Shape::Json, _) if data.contains(['\u{2028}', '\u{2029}']) => {
+                writeln!(self.out, "{}", data.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"))
+            }
             _ => writeln!(self.out, "{data}"),
         }
+    }
+}
+
+/// What `hub.removed` says, by itself or in an envelope.
+fn removed(data: &str) -> Option<Removed> {
+    let inner = serde_json::from_str::<Envelope>(data).map_or_else(|_| data.to_owned(), |envelope| envelope.data);
+    serde_json::from_str(&inner).ok()
+}
+
+impl Removed {
+    fn in_words(&self) -> String {
+        format!("{} of {} was taken back", self.id, self.topic)
     }
 }
 
@@ -147,6 +189,30 @@ mod tests {
         let end = ("hub.end", r#"{"topic":"t","reason":"closed","last_id":"abcd-2"}"#);
         let (out, notes) = printed(Shape::Data, Some(2), &[end, ("", "1"), ("", "2"), ("", "3")]);
         assert_eq!((&*out, &*notes), ("1\n2\n", "gapless: t was closed\n"));
+    }
+
+    #[test]
+    fn an_event_that_was_taken_back_is_told_apart_and_is_an_envelope_among_envelopes() {
+        let removed = r#"{"topic":"t","id":"abcd-4"}"#;
+        let envelope = serde_json::json!({"topic": "t", "id": "abcd-4", "event": "hub.removed", "data": removed});
+        let envelope = envelope.to_string();
+        for (shape, data) in [(Shape::Data, removed), (Shape::TopicAndData, &*envelope)] {
+            let (out, notes) = printed(shape, None, &[("hub.removed", data)]);
+            assert_eq!((&*out, &*notes), ("", "gapless: abcd-4 of t was taken back\n"));
+        }
+        assert_eq!(printed(Shape::Json, None, &[("hub.removed", &envelope)]), (format!("{envelope}\n"), String::new()));
+    }
+
+    #[test]
+    fn no_line_of_json_holds_what_some_readers_take_for_its_end() {
+        let out = printed(Shape::Json, None, &[("", "{\"data\":\"a\u{2028}b\u{2029}c\"}")]).0;
+        assert_eq!(out, "{\"data\":\"a\\u2028b\\u2029c\"}\n");
+    }
+
+    #[test]
+    fn a_note_is_one_line_whatever_the_hub_says() {
+        let (_, notes) = printed(Shape::Data, None, &[("hub.gap", "no\ngapless: JSON\r")]);
+        assert_eq!(notes, "gapless: no gapless: JSON \n");
     }
 
     #[test]

@@ -68,13 +68,25 @@ fn tail(cursor: Option<&str>, count: Option<u64>, scripts: Vec<Script>) -> Outco
 }
 
 fn tail_with(line: &[&str], cursor: Option<&str>, count: Option<u64>, scripts: Vec<Script>) -> Outcome {
+    tail_of(None, line, cursor, count, scripts)
+}
+
+fn tail_of(
+    topics: Option<&[&str]>,
+    line: &[&str],
+    cursor: Option<&str>,
+    count: Option<u64>,
+    scripts: Vec<Script>,
+) -> Outcome {
     let (out, notes) = (Shared::default(), Shared::default());
     let mut outcome = None;
     run(async {
         let (hub, requests) = hub(scripts);
         let hub = hub.with(credential(line));
         let printer = Printer::new(out.clone(), notes.clone(), Shape::Data, count);
-        let result = Follower::new(&hub, "/events?topic=t".into(), cursor.map(Into::into), printer).follow().await;
+        let topics = topics.map(|topics| topics.iter().map(|&topic| topic.into()).collect());
+        let follower = Follower::new(&hub, "/events?topic=t".into(), cursor.map(Into::into), printer);
+        let result = follower.until_the_end_of(topics).follow().await;
         outcome = Some((result, requests.take()));
     });
     let (result, requests) = outcome.expect("it ran");
@@ -161,6 +173,79 @@ fn a_silent_connection_is_given_up_and_a_keepalive_is_no_silence() {
     assert_eq!(outcome.waits(), [Duration::from_secs(44 + 44 + 45 + 3)]);
     assert_eq!(outcome.cursors()[1], Some("abcd-1"));
     assert!(outcome.notes.contains("nothing came for 45 s"), "{}", outcome.notes);
+}
+
+/// A stream of a hub that sends a keepalive every so many seconds.
+fn kept_alive(seconds: &str, steps: Vec<Step>) -> Script {
+    let head = STREAM.replace("\r\n\r\n", &format!("\r\nstream-keepalive: {seconds}\r\n\r\n"));
+    serve(std::iter::once(Step::Send(head)).chain(steps).collect())
+}
+
+#[test]
+fn a_connection_is_given_up_when_three_of_the_hubs_own_keepalives_are_missing() {
+    for (seconds, silence) in [("60", 180), ("2", 6), ("600", 1800), ("99999999999", 1800), ("0", 45), ("junk", 45)] {
+        let outcome = tail(None, None, vec![kept_alive(seconds, vec![Step::Hang]), gone()]);
+        assert_eq!(outcome.waits(), [Duration::from_secs(silence + 3)], "{seconds}");
+        assert!(outcome.notes.contains(&format!("nothing came for {silence} s")), "{}", outcome.notes);
+    }
+}
+
+#[test]
+fn a_hub_that_does_not_say_how_often_is_waited_for_longer_each_time() {
+    let silent = || serve(vec![Step::Send(STREAM.into()), Step::Hang]);
+    let scripts = (0..7).map(|_| silent()).chain([gone()]).collect();
+    let waits = [45, 90, 180, 360, 720, 1440, 1800].map(|silence| Duration::from_secs(silence + 3));
+    assert_eq!(tail(None, None, scripts).waits(), waits);
+}
+
+#[test]
+fn the_position_is_kept_from_the_first_bytes_on_and_printed_nowhere() {
+    let position = "retry: 3000\nevent: hub.cursor\nid: abcd-7\ndata: {\"id\":\"abcd-7\"}\n\n:\n";
+    let alive = "event: hub.keepalive\ndata: {}\n\n";
+    for text in [position.to_owned(), format!("{position}{alive}:\nretry: 3000\n")] {
+        let outcome = tail(None, Some(9), vec![stream(&text), stream(""), gone()]);
+        assert_eq!(outcome.cursors(), [None, Some("abcd-7"), Some("abcd-7")]);
+        assert_eq!((&*outcome.out, &*outcome.notes), ("", ""));
+    }
+}
+
+#[test]
+fn a_reconnect_delay_counts_without_a_blank_line_and_is_obeyed_up_to_a_bound() {
+    for (retry, wait) in [("250", 250), ("600000", 600_000), ("1000000000", 600_000), ("18446744073709551615", 600_000)]
+    {
+        let outcome = tail(None, None, vec![stream(&format!("retry: {retry}\n")), gone()]);
+        assert_eq!(outcome.waits(), [Duration::from_millis(wait)], "{retry}");
+    }
+}
+
+#[test]
+fn what_a_proxy_says_of_a_hub_that_is_being_restarted_is_waited_for() {
+    for status in ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout", "429 Too Many Requests"] {
+        let outcome = tail(None, None, vec![answer(status, "<html>"), stream("data: a\n\n"), gone()]);
+        assert!(outcome.result.is_ok() && outcome.out == "a\n", "{status}: {}", outcome.notes);
+        assert!(outcome.notes.contains("trying again"), "{}", outcome.notes);
+    }
+    let asked = |seconds| vec![answer(&format!("503 Later\r\nretry-after: {seconds}"), ""), gone()];
+    assert_eq!(tail(None, None, asked("100")).waits(), [Duration::from_secs(100)]);
+    assert_eq!(tail(None, None, asked("999999999")).waits(), [Duration::from_mins(10)]);
+}
+
+#[test]
+fn it_ends_with_the_last_of_its_topics_and_asks_no_more() {
+    let end = |topic: &str| {
+        format!("event: hub.end\ndata: {{\"topic\":\"{topic}\",\"reason\":\"closed\",\"last_id\":null}}\n\n")
+    };
+    let ended = stream(&format!("data: a\n\n{}{}", end("t"), end("u")));
+    let outcome = tail_of(Some(&["t", "u"]), &[], None, None, vec![ended]);
+    assert!(outcome.result.is_ok());
+    assert_eq!((&*outcome.out, &*outcome.notes), ("a\n", "gapless: t was closed\ngapless: u was closed\n"));
+    // One of two, one that was opened again, and any number of a pattern's are no end.
+    for (topics, text) in
+        [(Some(&["t", "u"][..]), end("t")), (Some(&["t"][..]), end("t") + "data: again\n\n"), (None, end("t"))]
+    {
+        let outcome = tail_of(topics, &[], None, None, vec![stream(&text), gone()]);
+        assert_eq!(outcome.requests.len(), 2, "{text}");
+    }
 }
 
 #[test]

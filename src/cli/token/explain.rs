@@ -29,6 +29,7 @@ pub(super) fn explain(
     now: u64,
     out: &mut impl Write,
 ) -> Result<(), CliError> {
+    let leeway = settings.leeway.as_secs();
     let access = Access::new(settings).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.into_iter().map(|(key, problem)| format!("{key}: {problem}")).collect();
         CliError::TokenCommand(lines.join("; "))
@@ -47,7 +48,7 @@ pub(super) fn explain(
             Err("the token is not good")
         }
         Ok(found) => {
-            lines.extend(describe(&found, now));
+            lines.extend(describe(&found, leeway, now));
             let good = found.wrong.is_empty();
             let opens = args.topic.iter().map(|asked| topic(&found.grant, good, asked, args.to, &mut lines));
             // All of them are told, also after the first that is closed.
@@ -59,7 +60,8 @@ pub(super) fn explain(
             }
         }
     };
-    writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush()).map_err(CliError::output)?;
+    let text = format!("{}\n", lines.join("\n"));
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::output)?;
     outcome.map_err(|problem| CliError::TokenCommand(problem.into()))
 }
 
@@ -71,7 +73,7 @@ fn reason(refusal: &Refusal) -> String {
 }
 
 /// Whose it is, what is wrong with it, and what it opens.
-fn describe(found: &Findings, now: u64) -> Vec<String> {
+fn describe(found: &Findings, leeway: u64, now: u64) -> Vec<String> {
     let mut lines = match &found.wrong[..] {
         [] => vec!["good".to_owned()],
         [one] => vec![format!("not good: {one}")],
@@ -91,12 +93,18 @@ fn describe(found: &Findings, now: u64) -> Vec<String> {
     match found.expires {
         None if found.issuer.is_some() => {}
         None => row("until", "it is taken out of the configuration"),
+        // The moment in the token, as its refusal names it. Clocks may differ: a hub takes it for some seconds more.
         Some(at) => {
-            let left = match at.checked_sub(now).map(Duration::from_secs) {
-                Some(left) if left > Duration::ZERO => format!("{} left", humantime::format_duration(left)),
-                _ => "over".into(),
+            let exp = Millis(at.saturating_sub(leeway).saturating_mul(1000));
+            let left = |until: u64| until.checked_sub(now).filter(|left| *left > 0).map(Duration::from_secs);
+            let left = match (left(at.saturating_sub(leeway)), left(at)) {
+                (Some(left), _) => format!("{} left", humantime::format_duration(left)),
+                (None, Some(left)) => {
+                    format!("over, but taken for {} more by access.leeway", humantime::format_duration(left))
+                }
+                (None, None) => "over".into(),
             };
-            row("until", &format!("{} ({left})", Millis(at.saturating_mul(1000))));
+            row("until", &format!("{exp} ({left})"));
         }
     }
     let list = |filters: &[Filter]| {

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::CliError;
+use super::{CliError, output};
 use crate::{
     access::{
         Grant, MAX_CREDENTIAL_BYTES, Settings,
@@ -91,9 +91,9 @@ pub struct Args {
 }
 
 /// How long a token is good for when nothing is said.
-const TTL: Duration = Duration::from_secs(3600);
+const TTL: Duration = Duration::from_hours(1);
 /// And at most: a token cannot be taken back but by a list, and its key should not grow older, either.
-const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
+const MAX_TTL: Duration = Duration::from_hours(366 * 24);
 
 fn ttl(text: &str) -> Result<Duration, String> {
     let ttl = Span::parse(text).map_err(|problems| problems.join("; "))?;
@@ -126,7 +126,7 @@ impl Args {
 /// When there is nothing to sign with; when a token that was to be explained is not good or does not open all that was asked.
 pub fn run(args: &Args, settings: Settings) -> Result<(), CliError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let mut out = io::stdout().lock();
+    let mut out = output::stdout();
     if let Some(token) = &args.explain {
         let token = if token == "-" { from(io::stdin())? } else { token.clone() };
         return explain::explain(&token, args, settings, now, &mut out);

@@ -59,6 +59,24 @@ fn a_good_token_is_told_with_what_it_opens_and_by_what() {
 }
 
 #[test]
+fn a_token_has_one_end_and_the_leeway_is_told_beside_it() {
+    let lenient = || Settings { leeway: Duration::from_secs(30), ..settings() };
+    // Each is good for a minute.
+    for (made, good, want) in [
+        (NOW, true, "2026-11-21T04:07:00.000Z (1m left)"),
+        (NOW - 70, true, "2026-11-21T04:05:50.000Z (over, but taken for 20s more by access.leeway)"),
+        (NOW - 100, false, "2026-11-21T04:05:20.000Z (over)"),
+    ] {
+        let (told, is_good) = explained(&minted(&["--admin"], made), &[], lenient());
+        assert!(is_good == good && told.contains(want), "{told}");
+        let ends = told.matches("2026-").count();
+        assert_eq!(ends, if good { 1 } else { 2 }, "{told}");
+    }
+    let (told, _) = explained(&minted(&["--admin"], NOW - 100), &[], lenient());
+    assert!(told.starts_with("not good: the token expired at 2026-11-21T04:05:20Z"), "the same one: {told}");
+}
+
+#[test]
 fn what_is_closed_is_told_with_what_came_nearest() {
     let token = minted(&["--publish", "jobs/*"], NOW);
     let (told, good) =

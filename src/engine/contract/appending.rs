@@ -90,7 +90,7 @@ pub(crate) fn a_retry_gets_the_first_receipts_and_adds_nothing<B: Bed>() {
     let (first, twin) = (house.engine.append(publish()), house.engine.append(publish()));
     let first = wait(first).expect("accepted");
     assert_eq!(wait(twin), Ok(first.clone()));
-    house.pass(Duration::from_secs(60));
+    house.pass(Duration::from_mins(1));
     assert_eq!(house.append(publish()), Ok(first));
     assert_eq!(house.engine.head(), Seq(2));
 }
@@ -100,7 +100,7 @@ pub(crate) fn a_retry_is_known_after_a_restart<B: Bed>() {
     house.heard.audience.store(7, Ordering::SeqCst);
     let first = house.append(keyed(1, 1, vec![event("a", "1"), event("b", "2")])).expect("accepted");
     house.reopen();
-    house.pass(Duration::from_secs(60));
+    house.pass(Duration::from_mins(1));
     assert_eq!(house.append(keyed(1, 1, vec![event("a", "1"), event("b", "2")])), Ok(first));
     assert_eq!(house.append(keyed(1, 2, vec![event("a", "1")])), Err(AppendError::KeyReused));
 }
@@ -132,10 +132,40 @@ pub(crate) fn too_many_keys_are_refused_until_the_window_has_passed<B: Bed>() {
     for key in 0..2 {
         house.append(keyed(key, 1, vec![event("a", "1")])).expect("accepted");
     }
-    assert_eq!(house.append(keyed(2, 1, vec![event("a", "1")])), Err(AppendError::Busy));
+    let wait = Duration::from_mins(10);
+    assert_eq!(house.append(keyed(2, 1, vec![event("a", "1")])), Err(AppendError::KeysFull { own: false, wait }));
     assert!(house.append(plain(vec![event("a", "1")])).is_ok(), "without a key there is room");
     house.pass(Duration::from_secs(601));
     assert!(house.append(keyed(2, 1, vec![event("a", "1")])).is_ok());
+}
+
+pub(crate) fn a_batch_under_a_key_takes_the_room_of_one<B: Bed>() {
+    let mut house = House::<B>::with(LogConfig { idempotency_keys: 2, ..LogConfig::default() });
+    for key in 0..2 {
+        house.append(keyed(key, 1, vec![event("a", "1"); 3000])).expect("accepted");
+    }
+    let refused = |house: &House<B>| house.append(keyed(2, 1, vec![event("a", "1")])).map(drop);
+    assert!(matches!(refused(&house), Err(AppendError::KeysFull { .. })));
+    house.reopen();
+    assert!(matches!(refused(&house), Err(AppendError::KeysFull { .. })), "also after a restart");
+    assert_eq!(house.append(keyed(1, 1, vec![])).map(|receipts| receipts.len()), Ok(3000), "the retry is known");
+}
+
+pub(crate) fn an_owner_of_many_keys_leaves_room_for_others_also_after_a_restart<B: Bed>() {
+    let mut house = House::<B>::with(LogConfig { idempotency_keys: 8, ..LogConfig::default() });
+    let publish = |house: &House<B>, owner, key| {
+        let append = keyed(key, 1, vec![event("a", "1")]);
+        let key = append.key.map(|key| IdempotencyKey { owner, ..key });
+        house.append(Append { key, ..append }).map(drop)
+    };
+    for key in 0..4 {
+        assert_eq!(publish(&house, 1, key), Ok(()));
+    }
+    for _ in 0..2 {
+        assert!(matches!(publish(&house, 1, 5), Err(AppendError::KeysFull { own: true, .. })));
+        house.reopen();
+    }
+    assert_eq!((publish(&house, 2, 6), publish(&house, 3, 7)), (Ok(()), Ok(())));
 }
 
 pub(crate) fn time_never_falls<B: Bed>() {

@@ -22,6 +22,7 @@ use super::{
 use crate::event::{Event, EventId, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName, retention::Rules};
 
 mod appending;
+mod clocks;
 mod gaps;
 mod life;
 mod model;
@@ -66,6 +67,7 @@ pub(crate) struct House<B> {
     pub(crate) bed: B,
     pub(crate) config: LogConfig,
     clock: Arc<AtomicU64>,
+    uptime: Arc<AtomicU64>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) engine: Arc<dyn Engine>,
 }
@@ -116,9 +118,12 @@ impl<B: Bed> House<B> {
         let hand = Arc::clone(&clock);
         config.reclaim_every = Duration::from_millis(5);
         config.clock = Arc::new(move || Millis(hand.load(Ordering::SeqCst)));
+        let uptime = Arc::new(AtomicU64::new(0));
+        let hand = Arc::clone(&uptime);
+        config.uptime = Arc::new(move || Duration::from_millis(hand.load(Ordering::SeqCst)));
         let mut bed = B::new();
         let (engine, heard) = open(&mut bed, &config);
-        Self { bed, config, clock, heard, engine }
+        Self { bed, config, clock, uptime, heard, engine }
     }
 
     pub(crate) fn reopen(&mut self) {
@@ -132,7 +137,14 @@ impl<B: Bed> House<B> {
     }
 
     pub(crate) fn pass(&self, time: Duration) {
-        self.clock.fetch_add(u64::try_from(time.as_millis()).expect("short"), Ordering::SeqCst);
+        let ms = u64::try_from(time.as_millis()).expect("short");
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+        self.uptime.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// The machine's clock, to be set.
+    pub(crate) fn machine(&self) -> &AtomicU64 {
+        &self.clock
     }
 
     /// Publishes one event, with as many bytes of data as asked.
@@ -249,7 +261,7 @@ pub(crate) fn closing(name: &str) -> NewEvent {
 }
 
 pub(crate) fn keyed(key: u8, fingerprint: u8, events: Vec<NewEvent>) -> Append {
-    Append { key: Some(IdempotencyKey { key: [key; 16], fingerprint: [fingerprint; 16] }), ..plain(events) }
+    Append { key: Some(IdempotencyKey { key: [key; 16], fingerprint: [fingerprint; 16], owner: 0 }), ..plain(events) }
 }
 
 pub(crate) fn plain(events: Vec<NewEvent>) -> Append {
@@ -301,6 +313,8 @@ promises! {
         a_refused_append_uses_no_key_up,
         a_retried_close_and_a_retried_condition_get_their_receipt,
         too_many_keys_are_refused_until_the_window_has_passed,
+        a_batch_under_a_key_takes_the_room_of_one,
+        an_owner_of_many_keys_leaves_room_for_others_also_after_a_restart,
         time_never_falls,
         receipts_tell_the_audience;
     life:
@@ -344,6 +358,11 @@ promises! {
         a_topics_own_limit_holds_at_once,
         it_is_known_without_reading_what_is_kept,
         what_is_past_its_age_is_known_not_to_be_kept;
+    clocks:
+        after_a_clock_that_was_ahead_age_and_since_and_keys_go_by_the_time_that_passes,
+        a_store_that_was_stamped_ahead_heals_over_restarts,
+        since_reaches_back_before_the_clock_leapt,
+        a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key;
     model:
         every_page_is_what_a_plain_list_says;
 }

@@ -28,10 +28,10 @@ pub(crate) fn a_topic_keeps_its_newest_bytes_but_always_one_event<B: Bed>() {
 }
 
 pub(crate) fn nobody_sees_an_event_past_its_age<B: Bed>() {
-    let house = House::<B>::keeping(Retention { max_age: Some(Duration::from_secs(3600)), ..Retention::default() });
+    let house = House::<B>::keeping(Retention { max_age: Some(Duration::from_hours(1)), ..Retention::default() });
     house.publish("a");
     house.publish("b");
-    house.pass(Duration::from_secs(1800));
+    house.pass(Duration::from_mins(30));
     house.publish("a");
     house.pass(Duration::from_secs(1801));
     for filters in [&["a", "b"][..], &["**"]] {
@@ -39,7 +39,7 @@ pub(crate) fn nobody_sees_an_event_past_its_age<B: Bed>() {
     }
     let state = house.state("a").expect("known");
     assert_eq!((state.first, state.events), (Some(Seq(3)), 1));
-    house.pass(Duration::from_secs(1800));
+    house.pass(Duration::from_mins(30));
     assert_eq!(short(&house.read(&["a"], From::After(Seq(1)))), ["a!-"]);
 }
 
@@ -110,16 +110,16 @@ pub(crate) fn it_is_known_without_reading_what_is_kept<B: Bed>() {
 
 pub(crate) fn what_is_past_its_age_is_known_not_to_be_kept<B: Bed>() {
     // A sweep every 2.5 s of the machine's time: it cannot be what answers here.
-    let house = House::<B>::keeping(Retention { max_age: Some(Duration::from_secs(3600)), ..Retention::default() });
+    let house = House::<B>::keeping(Retention { max_age: Some(Duration::from_hours(1)), ..Retention::default() });
     let old = house.publish("a");
-    house.pass(Duration::from_secs(1800));
+    house.pass(Duration::from_mins(30));
     let young = house.publish("a");
-    house.pass(Duration::from_secs(1800));
+    house.pass(Duration::from_mins(30));
     assert!(house.engine.keeps(&topic("a"), old), "not a moment too early");
     house.pass(Duration::from_millis(1));
     assert!(!house.engine.keeps(&topic("a"), old));
     assert_eq!(kept(&house, "a"), [young.to_string()]);
     assert!(house.engine.keeps(&topic("a"), young), "once the older one is trimmed");
-    house.pass(Duration::from_secs(1800));
+    house.pass(Duration::from_mins(30));
     assert!(!house.engine.keeps(&topic("a"), young));
 }

@@ -3,13 +3,16 @@
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crate::event::{Millis, retention::Rules};
 
 /// Where the engine's time comes from; tests advance it by hand.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
+
+/// How long the process has run, by a clock that nobody sets; tests advance it by hand.
+pub type Uptime = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// Bounds and rules of a log engine.
 #[derive(Clone)]
@@ -18,11 +21,12 @@ pub struct LogConfig {
     pub rules: Rules,
     /// How long an idempotency key is remembered. 10 minutes: longer than any sane client goes on retrying.
     pub idempotency_window: Duration,
-    /// Receipts remembered under keys at most; a keyed append beyond is refused as busy. 1,000,000: about 100 MB,
-    /// and 1,600 keyed events a second over the default window.
+    /// Keys remembered at most, each of up to 512 bytes; one with more receipts counts as several. A keyed append beyond is
+    /// refused. 250,000: at most 128 MB, mostly half of it, and 400 keyed appends a second over the default window.
     pub idempotency_keys: usize,
     /// Bytes of appends that may wait, each event counted with [`EVENT_OVERHEAD`]. 64 MiB: a second or so of a fast disk.
-    /// One append larger than all of it is still taken when nothing else waits.
+    /// One append larger than all of it is still taken when no other large one waits, and appends of up to a 32nd of it
+    /// have a quarter more.
     pub queue_bytes: usize,
     /// Events in one commit at most, unless one append has more. 4096: beyond, sharing a flush gains nothing more
     /// and latency grows.
@@ -39,6 +43,8 @@ pub struct LogConfig {
     pub reclaim_every: Duration,
     /// Where time comes from.
     pub clock: Clock,
+    /// Where the time that passes comes from.
+    pub uptime: Uptime,
 }
 
 /// What an event costs the queue beyond its data and names: the structs that carry it, rounded up.
@@ -48,8 +54,8 @@ impl Default for LogConfig {
     fn default() -> Self {
         Self {
             rules: Rules::default(),
-            idempotency_window: Duration::from_secs(600),
-            idempotency_keys: 1_000_000,
+            idempotency_window: Duration::from_mins(10),
+            idempotency_keys: 250_000,
             queue_bytes: 64 << 20,
             group_events: 4096,
             group_bytes: 1 << 20,
@@ -57,6 +63,7 @@ impl Default for LogConfig {
             pick_topics: 16,
             reclaim_every: Duration::from_secs(2),
             clock: Arc::new(wall_clock),
+            uptime: uptime(),
         }
     }
 }
@@ -65,6 +72,12 @@ impl Default for LogConfig {
 fn wall_clock() -> Millis {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Since now. On Linux the time that a machine sleeps is not part of it.
+fn uptime() -> Uptime {
+    let began = Instant::now();
+    Arc::new(move || began.elapsed())
 }
 
 impl fmt::Debug for LogConfig {

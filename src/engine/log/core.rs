@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     chores::Chores,
+    clock::LogClock,
     config::LogConfig,
     meter::Meter,
     queue::Queue,
@@ -26,6 +27,7 @@ use crate::{
 pub(super) struct Core<S> {
     pub(super) store: S,
     pub(super) config: LogConfig,
+    pub(super) clock: LogClock,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) epoch: Epoch,
     pub(super) table: RwLock<Table>,
@@ -51,7 +53,9 @@ impl<S: Store> Core<S> {
         recovered: Recovered,
         table: Table,
     ) -> Self {
+        let clock = LogClock::new(config.clock.clone(), config.uptime.clone(), recovered.last_time);
         Self {
+            clock,
             epoch: recovered.epoch,
             head: AtomicU64::new(table.head.0),
             newest_deleted: AtomicU64::new(recovered.newest_mark.0),
@@ -68,8 +72,9 @@ impl<S: Store> Core<S> {
         }
     }
 
+    /// By the log's clock.
     pub(super) fn now(&self) -> Millis {
-        (self.config.clock)()
+        self.clock.now()
     }
 
     pub(super) fn head(&self) -> Seq {

@@ -10,12 +10,13 @@ use std::{
 
 use super::{
     core::Core,
-    idempotency::{Idempotency, Lookup, receipts},
+    idempotency::{Idempotency, Lookup, Taking},
+    receipts::Receipts,
     slot::Flag,
     store::{Commit, KeyRecord, Store, TopicKey},
 };
 use crate::{
-    engine::{Append, AppendError, Appended, Expect, Receipt},
+    engine::{Append, AppendError, Appended, Expect, IdempotencyKey, Receipt},
     event::{Event, EventId, Millis, NewEvent, Seq, TopicName},
 };
 
@@ -41,7 +42,8 @@ pub(super) struct Group<'a, S> {
     named: Vec<usize>,
     /// Where the keys of this group stand in `commit.keys`.
     keys: HashMap<[u8; 16], usize>,
-    receipts: usize,
+    /// What the keys of this group will take.
+    taking: Taking,
     commit: Commit,
 }
 
@@ -81,7 +83,7 @@ impl<'a, S: Store> Group<'a, S> {
             topics: Vec::new(),
             named: Vec::new(),
             keys: HashMap::new(),
-            receipts: 0,
+            taking: Taking::default(),
             commit: Commit { events: Vec::with_capacity(events), keys: Vec::new(), time },
         }
     }
@@ -98,7 +100,7 @@ impl<'a, S: Store> Group<'a, S> {
             if let Some(&twin) = self.keys.get(&key.key) {
                 let twin = &self.commit.keys[twin];
                 return if twin.key.fingerprint == key.fingerprint {
-                    Outcome::Staged(receipts(twin))
+                    Outcome::Staged(twin.receipts.at(twin.time))
                 } else {
                     Outcome::Refused(AppendError::KeyReused)
                 };
@@ -106,16 +108,20 @@ impl<'a, S: Store> Group<'a, S> {
             match self.idempotency.lookup(key) {
                 Lookup::Same(receipts) => return Outcome::Known(receipts),
                 Lookup::Other => return Outcome::Refused(AppendError::KeyReused),
-                Lookup::Fresh if !self.idempotency.has_room(self.receipts + append.events.len()) => {
-                    return Outcome::Refused(AppendError::Busy);
-                }
                 Lookup::Fresh => {}
             }
         }
         let mut named = std::mem::take(&mut self.named);
         named.clear();
         named.extend(append.events.iter().map(|event| self.find(&event.topic)));
-        let checked = self.check(&append, &named);
+        let kept = append.key.map(|key| {
+            let topics = named.iter().map(|&at| (&self.topics[at].name, self.topics[at].audience));
+            (key, Receipts::new(self.next, topics))
+        });
+        let room = |(key, receipts): &(IdempotencyKey, Receipts)| {
+            self.idempotency.room(key.owner, receipts, &self.taking, self.commit.time)
+        };
+        let checked = self.check(&append, &named).and_then(|()| kept.as_ref().map_or(Ok(()), room));
         let receipts: Vec<Receipt> = match checked {
             Ok(()) => append.events.into_iter().zip(&named).map(|(event, &at)| self.stage(event, at)).collect(),
             Err(_) => Vec::new(),
@@ -124,10 +130,9 @@ impl<'a, S: Store> Group<'a, S> {
         if let Err(error) = checked {
             return Outcome::Refused(error);
         }
-        if let Some(key) = append.key {
-            self.receipts += receipts.len();
+        if let Some((key, receipts)) = kept {
+            self.taking.add(key.owner, &receipts);
             self.keys.insert(key.key, self.commit.keys.len());
-            let receipts = receipts.iter().map(|r| (r.topic.clone(), r.seq, r.subscribers)).collect();
             self.commit.keys.push(KeyRecord { key, time: self.commit.time, receipts });
         }
         Outcome::Staged(receipts)

@@ -1,24 +1,61 @@
 //! Keys of recent publishes, so that a retry adds nothing.
+//!
+//! What is remembered is bounded, and shared: nobody takes more than half of it, and of the last quarter everybody gets a
+//! little, so that a publisher of many keys, or several of them, leave room for the others.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     time::Duration,
 };
 
-use super::store::KeyRecord;
+use super::{receipts::Receipts, store::KeyRecord};
 use crate::{
-    engine::{IdempotencyKey, Receipt},
+    engine::{AppendError, IdempotencyKey, Receipt},
     event::Millis,
 };
 
-/// The keys used within the window. Bounded by receipts, for they are what takes room.
+/// Bytes that count as one key. A key of one event takes 200 to 500, by its topic's name.
+const UNIT: usize = 512;
+
+/// Bytes that a key takes beside its receipts: its record, its place in the map and in the queue.
+const OVERHEAD: usize = 200;
+
+/// One owner has at most this part of the room.
+const SHARE_PART: usize = 2;
+
+/// The last part of the room is for owners that have little: it takes that many of them to fill it.
+const RESERVE_PART: usize = 4;
+
+/// What part of the room is little.
+const LITTLE_PART: usize = 64;
+
+/// The keys used within the window.
 pub(super) struct Idempotency {
     window: Duration,
-    max_receipts: usize,
-    receipts: usize,
+    /// Keys of [`UNIT`] bytes that fit.
+    most: usize,
+    taken: usize,
+    shares: HashMap<u64, Share>,
     known: HashMap<[u8; 16], KeyRecord>,
     /// Oldest first.
-    order: VecDeque<(Millis, [u8; 16])>,
+    order: VecDeque<Used>,
+}
+
+/// What one owner has of the room.
+#[derive(Default)]
+struct Share {
+    taken: usize,
+    /// When its keys were used, oldest first.
+    times: VecDeque<Millis>,
+}
+
+/// When a key was used.
+struct Used {
+    /// By the log's clock.
+    time: Millis,
+    /// By the time this process runs; `None` when it was used before.
+    at: Option<Duration>,
+    key: [u8; 16],
 }
 
 /// What is known of a key.
@@ -32,57 +69,192 @@ pub(super) enum Lookup {
     Other,
 }
 
+/// What the keys of a group in the making will take.
+#[derive(Default)]
+pub(super) struct Taking {
+    taken: usize,
+    shares: HashMap<u64, usize>,
+}
+
+impl Taking {
+    pub(super) fn add(&mut self, owner: u64, receipts: &Receipts) {
+        self.taken += units(receipts);
+        *self.shares.entry(owner).or_default() += units(receipts);
+    }
+}
+
+/// What a key with these receipts takes of the room.
+fn units(receipts: &Receipts) -> usize {
+    (OVERHEAD + receipts.bytes()).div_ceil(UNIT)
+}
+
 impl Idempotency {
-    pub(super) fn new(window: Duration, max_receipts: usize) -> Self {
-        Self { window, max_receipts, receipts: 0, known: HashMap::new(), order: VecDeque::new() }
+    pub(super) fn new(window: Duration, most: usize) -> Self {
+        Self { window, most, taken: 0, shares: HashMap::new(), known: HashMap::new(), order: VecDeque::new() }
     }
 
     pub(super) fn lookup(&self, key: &IdempotencyKey) -> Lookup {
         match self.known.get(&key.key) {
             None => Lookup::Fresh,
-            Some(record) if record.key.fingerprint == key.fingerprint => Lookup::Same(receipts(record)),
+            Some(record) if record.key.fingerprint == key.fingerprint => Lookup::Same(record.receipts.at(record.time)),
             Some(_) => Lookup::Other,
         }
     }
 
-    /// Whether so many receipts more can be remembered.
-    pub(super) fn has_room(&self, receipts: usize) -> bool {
-        self.receipts + receipts <= self.max_receipts
-    }
-
-    /// Remembers a key whose commit is durable. Records come in order of time.
-    pub(super) fn remember(&mut self, record: KeyRecord) {
-        self.receipts += record.receipts.len();
-        self.order.push_back((record.time, record.key.key));
-        if let Some(replaced) = self.known.insert(record.key.key, record) {
-            self.receipts -= replaced.receipts.len();
+    /// Whether a key of `owner` with these receipts can be remembered at `now`, beside those of the group.
+    ///
+    /// # Errors
+    /// Says who has used up what, and how long to wait.
+    pub(super) fn room(&self, owner: u64, receipts: &Receipts, group: &Taking, now: Millis) -> Result<(), AppendError> {
+        let units = units(receipts);
+        let share = self.shares.get(&owner);
+        let own = units + share.map_or(0, |share| share.taken) + group.shares.get(&owner).copied().unwrap_or(0);
+        let all = units + self.taken + group.taken;
+        let part = |part: usize| (self.most / part).max(1);
+        // Of keys that an older gapless has stored nobody knows whose they are: they count for all together.
+        let has_share = owner != 0;
+        let reserved = all > self.most - self.most / RESERVE_PART && own > part(LITTLE_PART);
+        let full = |own, oldest| Err(AppendError::KeysFull { own, wait: self.wait(oldest, now) });
+        if has_share && units > part(SHARE_PART) || units > self.most {
+            Err(AppendError::KeyTooLarge)
+        } else if has_share && own > part(SHARE_PART) {
+            full(true, share.and_then(|share| share.times.front().copied()))
+        } else if all > self.most || has_share && reserved {
+            full(false, self.order.front().map(|used| used.time))
+        } else {
+            Ok(())
         }
     }
 
-    /// Forgets keys older than the window.
-    pub(super) fn forget_old(&mut self, now: Millis) {
+    /// How long until a key used at `oldest` is forgotten.
+    fn wait(&self, oldest: Option<Millis>, now: Millis) -> Duration {
+        let age = now.0.saturating_sub(oldest.unwrap_or(now).0);
+        self.window.saturating_sub(Duration::from_millis(age)).max(Duration::from_secs(1))
+    }
+
+    /// Remembers a key whose commit is durable; `at` says how long this process had run. Records come in order of time.
+    pub(super) fn remember(&mut self, record: KeyRecord, at: Option<Duration>) {
+        let (owner, units) = (record.key.owner, units(&record.receipts));
+        self.taken += units;
+        let share = self.shares.entry(owner).or_default();
+        share.taken += units;
+        share.times.push_back(record.time);
+        self.order.push_back(Used { time: record.time, at, key: record.key.key });
+        if let Some(replaced) = self.known.insert(record.key.key, record) {
+            self.release(&replaced);
+        }
+    }
+
+    /// Forgets keys older than the window by the log's clock and by this process's time: a clock that leaps ahead makes
+    /// nobody's key older than it is.
+    pub(super) fn forget_old(&mut self, now: Millis, at: Duration) {
         let oldest = now.before(self.window);
-        while let Some(&(time, key)) = self.order.front()
-            && time < oldest
+        while let Some(used) = self.order.front()
+            && used.time <= oldest
+            && used.at.is_none_or(|used| used + self.window <= at)
         {
-            self.order.pop_front();
             // A key used again after its window has a younger record, which stays.
-            if self.known.get(&key).is_some_and(|record| record.time == time)
-                && let Some(record) = self.known.remove(&key)
+            if self.known.get(&used.key).is_some_and(|record| record.time == used.time)
+                && let Some(record) = self.known.remove(&used.key)
             {
-                self.receipts -= record.receipts.len();
+                self.release(&record);
+            }
+            self.order.pop_front();
+        }
+    }
+
+    fn release(&mut self, record: &KeyRecord) {
+        let units = units(&record.receipts);
+        self.taken -= units;
+        if let Entry::Occupied(mut share) = self.shares.entry(record.key.owner) {
+            share.get_mut().taken -= units;
+            share.get_mut().times.pop_front();
+            if share.get().times.is_empty() {
+                share.remove();
             }
         }
     }
 }
 
-/// The receipts that a key's first request got.
-pub(super) fn receipts(record: &KeyRecord) -> Vec<Receipt> {
-    let receipt = |(topic, seq, subscribers): &(crate::event::TopicName, crate::event::Seq, u32)| Receipt {
-        topic: topic.clone(),
-        seq: *seq,
-        time: record.time,
-        subscribers: *subscribers,
-    };
-    record.receipts.iter().map(receipt).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Seq, TopicName};
+
+    const WINDOW: Duration = Duration::from_mins(10);
+    /// Of the window, two seconds later.
+    const LEFT: Duration = Duration::from_secs(598);
+
+    fn topic(n: usize) -> TopicName {
+        TopicName::new(&format!("t/{n}")).expect("valid")
+    }
+
+    fn record(key: u64, owner: u64, time: u64, topics: usize) -> KeyRecord {
+        let names: Vec<_> = (0..topics).map(topic).collect();
+        let receipts = Receipts::new(Seq(1), names.iter().map(|name| (name, 0)));
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&key.to_be_bytes());
+        let key = IdempotencyKey { key: bytes, fingerprint: [0; 16], owner };
+        KeyRecord { key, time: Millis(time), receipts }
+    }
+
+    /// Publishes with keys of one event as `owner` until it is refused; answers with how many were taken.
+    fn fill(keys: &mut Idempotency, owner: u64, time: u64) -> (usize, AppendError) {
+        let mut taken = 0;
+        loop {
+            let record = record(owner << 32 | taken as u64, owner, time, 1);
+            if let Err(error) = keys.room(owner, &record.receipts, &Taking::default(), Millis(time)) {
+                return (taken, error);
+            }
+            keys.remember(record, Some(Duration::ZERO));
+            taken += 1;
+        }
+    }
+
+    #[test]
+    fn nobody_fills_the_room_of_others() {
+        let mut keys = Idempotency::new(WINDOW, 6400);
+        let (first, error) = fill(&mut keys, 1, 1000);
+        assert_eq!((first, error), (3200, AppendError::KeysFull { own: true, wait: WINDOW }));
+        let (second, error) = fill(&mut keys, 2, 2000);
+        assert!(matches!(fill(&mut keys, 1, 3000).1, AppendError::KeysFull { wait, .. } if wait == LEFT), "of its own");
+        let wait = WINDOW.saturating_sub(Duration::from_secs(1));
+        assert_eq!((second, error), (1600, AppendError::KeysFull { own: false, wait }), "up to the reserve");
+        for owner in 3..19 {
+            assert_eq!(fill(&mut keys, owner, 2000).0, 100, "everybody has a little, as the {owner}th too");
+        }
+        assert_eq!(fill(&mut keys, 19, 2000).0, 0, "it is bounded all the same");
+        keys.forget_old(Millis(1001).after(WINDOW), WINDOW * 2);
+        assert!(!keys.shares.contains_key(&1));
+        assert!(fill(&mut keys, 19, 601_002).0 >= 100);
+    }
+
+    #[test]
+    fn keys_count_by_the_memory_they_take() {
+        let keys = Idempotency::new(WINDOW, 1000);
+        let room = |topics| keys.room(1, &record(1, 1, 1, topics).receipts, &Taking::default(), Millis(1));
+        assert_eq!(room(4000), Ok(()));
+        assert_eq!(room(8000), Err(AppendError::KeyTooLarge), "it never fits, so waiting is no advice");
+    }
+
+    #[test]
+    fn a_group_counts_what_it_takes_itself() {
+        let keys = Idempotency::new(WINDOW, 4);
+        let (mut group, one) = (Taking::default(), record(1, 1, 1, 1).receipts);
+        for _ in 0..2 {
+            assert_eq!(keys.room(1, &one, &group, Millis(1)), Ok(()));
+            group.add(1, &one);
+        }
+        assert!(matches!(keys.room(1, &one, &group, Millis(1)), Err(AppendError::KeysFull { own: true, .. })));
+    }
+
+    #[test]
+    fn a_clock_that_leaps_ahead_forgets_no_key() {
+        let mut keys = Idempotency::new(WINDOW, 10);
+        keys.remember(record(1, 1, 1000, 1), Some(Duration::from_secs(1)));
+        keys.forget_old(Millis(1000).after(WINDOW * 1000), Duration::from_secs(2));
+        assert_eq!(keys.taken, 1);
+        keys.forget_old(Millis(1000).after(WINDOW * 1000), Duration::from_secs(602));
+        assert_eq!((keys.taken, keys.known.len()), (0, 0));
+    }
 }

@@ -57,10 +57,12 @@ impl<S: Store> Core<S> {
     /// The position before a moment. A topic that lost events since then, all below that position, lowers it: whoever comes
     /// back with it must be told of them.
     fn before(&self, selection: &Selection, time: Millis) -> Result<Seq, StoreError> {
-        let mut position = self.store.position_before(time)?.min(self.head());
+        let from = self.by_stamps(From::Since(time))?;
+        let From::Since(stamp) = from else { unreachable!("a moment stays one") };
+        let mut position = self.store.position_before(stamp)?.min(self.head());
         self.each(selection, |slot| {
             let view = View::of(slot);
-            if view.lost_since(From::Since(time)) && view.mark <= position {
+            if view.lost_since(from) && view.mark <= position {
                 position = Seq(view.mark.0.saturating_sub(1));
             }
         });

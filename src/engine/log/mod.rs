@@ -8,7 +8,8 @@
 //! | `recovery` | the table as a store's events and settings make it |
 //! | `queue`, `group`, `writer` | from waiting appends to one commit to receipts |
 //! | `desk` | from receipts to those who wait, a thread at a time |
-//! | `idempotency` | keys of recent publishes |
+//! | `idempotency`, `receipts` | keys of recent publishes |
+//! | `clock` | stamps and ages, whatever the machine's clock does |
 //! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
 //! | `locate` | where a reader begins that asks by time or by number |
 //! | `trim`, `chores`, `retention` | letting go of the oldest |
@@ -40,6 +41,7 @@ use super::{
 use crate::event::{Epoch, NewEvent, Selection, Seq, TopicName};
 
 mod chores;
+mod clock;
 mod config;
 mod core;
 mod desk;
@@ -52,6 +54,7 @@ mod page;
 mod pick;
 mod queue;
 mod read;
+pub mod receipts;
 mod recovery;
 mod retention;
 mod run;
@@ -64,9 +67,10 @@ mod tests;
 mod trim;
 mod writer;
 
-pub use config::{Clock, EVENT_OVERHEAD, LogConfig};
+pub use config::{Clock, EVENT_OVERHEAD, LogConfig, Uptime};
 pub use desk::{Clerk, clerk};
 pub use store::Store;
+use store::StoreError;
 
 /// An engine over a [`Store`]: a writer thread, a retention thread, and readers on their own threads.
 pub struct LogEngine<S: Store> {
@@ -84,12 +88,12 @@ impl<S: Store> LogEngine<S> {
         let (table, mut recovered) = recovery::recover(&store, config.rules.clone());
         let mut idempotency = Idempotency::new(config.idempotency_window, config.idempotency_keys);
         for record in recovered.keys.drain(..) {
-            idempotency.remember(record);
+            idempotency.remember(record, None);
         }
         let next = recovered.next.max(table.head.next());
-        let last_time = recovered.last_time;
         let core = Arc::new(Core::new(store, config, observer, recovered, table));
-        let writer = Writer { core: Arc::clone(&core), idempotency, next, last_time };
+        core.clock.read(); // tells at once what is wrong with it
+        let writer = Writer { core: Arc::clone(&core), idempotency, next };
         let retention = Retention::new(Arc::clone(&core));
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(work).expect("the system gives two threads at start")
@@ -194,7 +198,12 @@ impl<S: Store> Engine for LogEngine<S> {
 
     fn status(&self) -> Status {
         let core = &self.core;
-        let refusing = core.queue.refusing().or_else(|| core.store.room().is_err().then_some(AppendError::Full));
+        let refusing = core.queue.refusing().or_else(|| match core.store.room() {
+            Ok(()) => None,
+            Err(StoreError::Full) => Some(AppendError::Full),
+            Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
+            Err(StoreError::Failed(reason)) => Some(AppendError::Unavailable { reason }),
+        });
         let (topics, events, bytes) = {
             let table = core.table.read();
             (table.len() as u64, table.events, table.bytes)
@@ -211,6 +220,7 @@ impl<S: Store> Engine for LogEngine<S> {
             commit_ms_p99: meter.quantile_ms(0.99),
             queued_bytes: core.queue.bytes() as u64,
             losses: core.store.losses(),
+            clock_ahead: core.clock.read().ahead(),
         }
     }
 
@@ -218,9 +228,13 @@ impl<S: Store> Engine for LogEngine<S> {
         self.core.queue.refuse("the engine is closed");
         self.core.chores.end();
         let threads = std::mem::take(&mut *self.threads.lock());
+        let first = !threads.is_empty();
         // An observer may hold the last handle and let go of it on one of these threads, which cannot await itself.
         for thread in threads.into_iter().filter(|thread| thread.thread().id() != thread::current().id()) {
             drop(thread.join()); // a panic was told where it happened
+        }
+        if first {
+            self.core.keep_clock(true);
         }
         self.core.store.close();
     }

@@ -7,7 +7,11 @@
 
 use std::sync::Arc;
 
-use super::{core::Core, slot::Slot, store::Store};
+use super::{
+    core::Core,
+    slot::Slot,
+    store::{Store, TopicKey},
+};
 use crate::{
     engine::{From, Gap, Item, Page},
     event::{Event, Millis, Seq, TopicName},
@@ -30,6 +34,8 @@ pub(super) struct Draft<'a> {
 /// Where a topic stands: taken once before its events are read, and once after.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
+    /// 0 without events.
+    key: TopicKey,
     pub(super) first: Option<Seq>,
     pub(super) mark: Seq,
     pub(super) tail: Seq,
@@ -42,6 +48,7 @@ pub(super) struct View {
 impl View {
     pub(super) fn of(slot: &Slot) -> Self {
         Self {
+            key: slot.key,
             first: slot.first(),
             mark: slot.mark,
             tail: slot.tail,
@@ -67,9 +74,13 @@ impl<'a> Draft<'a> {
         Self { from, start, through: head, head, lost: &core.lost, events: Vec::new(), gaps: Vec::new() }
     }
 
-    /// Tells what the reader missed of a topic below its mark.
+    /// Tells what the reader missed of a topic below its mark. Who begins with the oldest is not told what was trimmed, but
+    /// what the disk may have lost.
     pub(super) fn judge_mark(&mut self, name: &TopicName, view: &View) {
         if self.from == From::Earliest {
+            if self.is_lost(view.mark, view.key) {
+                self.tell(name, view.mark, view.first, true);
+            }
             return;
         }
         let since = view.lost_since(self.from);
@@ -104,6 +115,8 @@ impl<'a> Draft<'a> {
     pub(super) fn judge_gone(&mut self, name: &TopicName, mark: Seq) {
         if self.from != From::Earliest {
             self.tell(name, mark, None, self.meets_loss(mark));
+        } else if self.is_lost(mark, TopicKey(0)) {
+            self.tell(name, mark, None, true);
         }
     }
 
@@ -115,6 +128,12 @@ impl<'a> Draft<'a> {
 
     fn push(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
         self.gaps.push((position, Gap { topic: name.clone(), resumes_at, lost }));
+    }
+
+    /// Whether the disk may have lost the event at this position of a topic. Not when all that is known of the topic began
+    /// after the loss: for ever after, every new topic would be told to have lost something.
+    fn is_lost(&self, position: Seq, key: TopicKey) -> bool {
+        self.lost.iter().any(|&(first, last)| first <= position && position <= last && key.0 <= last.0)
     }
 
     /// Whether the disk may have lost some of what is gone from the page's start to `through`.

@@ -1,4 +1,7 @@
 //! What waits for the writer: bounded by bytes, in order of arrival.
+//!
+//! Large jobs and small ones have room of their own, so that a publisher of large batches, one after the other, leaves some to
+//! those who publish an event now and then.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -60,11 +63,19 @@ pub(super) struct Queue {
     max_bytes: usize,
 }
 
+/// A job above this part of the queue's bytes is large: 2 MiB of 64, more than one event of the usual limit takes.
+const LARGE_PART: usize = 32;
+
+/// Room that small jobs have when large ones have filled the queue, as a part of its bytes and beyond them.
+const RESERVE_PART: usize = 4;
+
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
     /// Of jobs waiting or being written.
     bytes: usize,
+    /// Of these, those of large jobs.
+    large: usize,
     /// Why nothing more is taken.
     refusing: Option<Arc<str>>,
 }
@@ -87,11 +98,20 @@ impl Queue {
         if let Some(reason) = &state.refusing {
             return Err((AppendError::Unavailable { reason: Arc::clone(reason) }, job));
         }
-        let bytes = state.bytes + job.cost();
-        if bytes > self.max_bytes && state.bytes > 0 {
-            return Err((AppendError::Busy, job));
+        let (cost, reserve) = (job.cost(), self.max_bytes / RESERVE_PART);
+        if self.is_large(cost) {
+            // One may be larger than all of the queue, and must come in some time.
+            if state.large > 0 && state.bytes + cost > self.max_bytes {
+                return Err((AppendError::Busy, job));
+            }
+            state.large += cost;
+        } else {
+            let small = state.bytes - state.large;
+            if state.bytes + cost > self.max_bytes && small + cost > reserve {
+                return Err((AppendError::Busy, job));
+            }
         }
-        state.bytes = bytes;
+        state.bytes += cost;
         state.jobs.push_back(job);
         drop(state); // or the writer would wake up only to wait for it
         self.wake.notify_one();
@@ -111,9 +131,17 @@ impl Queue {
         }
     }
 
-    /// Says that jobs of this cost are done.
-    pub(super) fn done(&self, cost: usize) {
-        self.state.lock().bytes -= cost;
+    fn is_large(&self, cost: usize) -> bool {
+        cost > self.max_bytes / LARGE_PART
+    }
+
+    /// Says that jobs of these costs are done.
+    pub(super) fn done(&self, costs: impl IntoIterator<Item = usize>) {
+        let mut state = self.state.lock();
+        for cost in costs {
+            state.bytes -= cost;
+            state.large -= if self.is_large(cost) { cost } else { 0 };
+        }
     }
 
     /// Takes nothing more; what waits is still served. The first reason stays.
@@ -127,10 +155,9 @@ impl Queue {
         let waiting = {
             let mut state = self.state.lock();
             state.refusing = Some(reason.into());
-            let waiting = std::mem::take(&mut state.jobs);
-            state.bytes -= waiting.iter().map(Job::cost).sum::<usize>();
-            waiting
+            std::mem::take(&mut state.jobs)
         };
+        self.done(waiting.iter().map(Job::cost));
         for job in waiting {
             job.refuse(&AppendError::Unavailable { reason: reason.into() });
         }

@@ -39,25 +39,26 @@ impl<S: Store> Core<S> {
         self.settling.wait();
         let budget = Budget { events: request.max_events.max(1), bytes: request.max_bytes };
         let head = self.head();
-        let start = match request.from {
+        let from = self.by_stamps(request.from)?;
+        let start = match from {
             From::Earliest => Seq::ZERO,
             From::After(seq) => seq.min(head),
             From::Since(time) => self.store.position_before(time)?.min(head),
         };
         if let Some(name) = request.selection.single() {
-            return self.one(name, request.from, start, budget);
+            return self.one(name, from, start, budget);
         }
-        let draft = Draft::new(self, request.from, start, head);
+        let draft = Draft::new(self, from, start, head);
         // A walk does not see what is missing, so a store with holes above the start is always merged.
         let damaged = start < self.lost_through() || self.store.losses() > self.losses_at_start;
         let most = if damaged { usize::MAX } else { self.config.merge_topics };
         let losses = self.store.losses();
-        let page = match self.candidates(&request.selection, request.from, start, most)? {
+        let page = match self.candidates(&request.selection, from, start, most)? {
             Some(candidates) if damaged || !self.is_better_picked(&candidates, &draft, budget) => {
                 return self.merge(&request.selection, candidates, draft, budget);
             }
             Some(candidates) => self.pick(&request.selection, candidates, draft, budget)?,
-            None => self.walk(&request.selection, request.from, draft, budget)?,
+            None => self.walk(&request.selection, from, draft, budget)?,
         };
         // Damage that is met just now is told by a merge.
         if self.store.losses() > losses { self.page(request) } else { Ok(page) }

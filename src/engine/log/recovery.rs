@@ -29,12 +29,19 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (Table, Recovered) {
         if stored.is_none() && !empty && !own.exists {
             continue;
         }
+        // Where it ended when it was closed: known even when the store has lost all of it.
+        let closed_at = own.closed.map(|(_, at)| at).filter(|at| *at > own.deleted_through.unwrap_or_default());
         if stored.is_none() {
             let tail = own.emptied_through.max(own.deleted_through).unwrap_or_default();
             table.insert(Slot::new(name.clone(), tail.max(lost), table.rule_number(name)));
         }
         table.update(name, |slot| {
             slot.tail = slot.tail.max(lost);
+            // It had an event there: readers are told that it is gone before they are told that the topic is closed.
+            let had = closed_at.is_some_and(|at| recovered.lost.iter().any(|range| range.0 <= at && at <= range.1));
+            if stored.is_none() && had {
+                slot.set(Flag::Used, true);
+            }
             under_settings(slot, own, stored.unwrap_or_default());
         });
         if own.exists || empty {

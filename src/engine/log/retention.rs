@@ -60,6 +60,7 @@ impl<S: Store> Retention<S> {
                 Err(_) => {}
             }
             settled.0.settling.end();
+            self.core.keep_clock(false);
             let every = self.sweep_every();
             patience = if self.core.chores.has_dead() { every.min(self.core.config.reclaim_every) } else { every };
         }

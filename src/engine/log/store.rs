@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+pub use super::receipts::Receipts;
 use crate::engine::IdempotencyKey;
 use crate::event::{Epoch, Event, Millis, Retention, Seq, TopicName};
 
@@ -31,8 +32,8 @@ pub struct KeyRecord {
     pub key: IdempotencyKey,
     /// When it was used.
     pub time: Millis,
-    /// Topic, position and subscribers of each event, in the publish's order. Their time is `time`.
-    pub receipts: Vec<(TopicName, Seq, u32)>,
+    /// What a retry gets. Their time is `time`.
+    pub receipts: Receipts,
 }
 
 /// What a topic was told to be, beyond its events. Kept by name.
@@ -89,7 +90,7 @@ pub struct Recovered {
     pub head: Seq,
     /// The next position to give: above every one that was ever given.
     pub next: Seq,
-    /// The newest commit's time; time never falls.
+    /// The newest commit's time, or what the log's clock showed later: see [`Store::keep_clock`].
     pub last_time: Millis,
     /// Settings by name, without those that are nothing but a mark of a deleted topic.
     pub settings: Vec<(TopicName, TopicSettings)>,
@@ -144,6 +145,10 @@ pub enum StoreError {
     /// Free space is below the reserve; nothing was written and the store is sound.
     #[error("free space is below the reserve")]
     Full,
+    /// It cannot be done now and nothing was written: the disk does not answer, its directory is away, the system has no
+    /// descriptor or memory to spare. Passes, and is tried again without a restart.
+    #[error("{0}")]
+    NotNow(Arc<str>),
     /// A write or flush failed: nothing more may be acknowledged before a restart.
     #[error("{0}")]
     Failed(Arc<str>),
@@ -162,7 +167,8 @@ pub trait Store: Send + Sync + 'static {
     /// Makes a commit durable, then readable. Blocks. After [`StoreError::Failed`] it is not called again.
     ///
     /// # Errors
-    /// [`StoreError::Full`] before anything is written; [`StoreError::Failed`] when it may be half written.
+    /// [`StoreError::Full`] or [`StoreError::NotNow`] before anything is written; [`StoreError::Failed`] when it may be
+    /// half written.
     fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
 
     /// Events of one topic with `after < seq <= through`, in order. A damaged block is left out, logged and counted:
@@ -215,6 +221,13 @@ pub trait Store: Send + Sync + 'static {
     /// As [`Store::commit`].
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError>;
 
+    /// Keeps what the log's clock shows, or forgets it, durably. Called now and then while that is ahead of the machine's
+    /// clock, so that the time until a restart counts although no commit tells it.
+    ///
+    /// # Errors
+    /// When it is not kept; nothing else is harmed.
+    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError>;
+
     /// The mark of a deleted topic.
     fn mark(&self, topic: &TopicName) -> Option<Seq>;
 
@@ -230,7 +243,7 @@ pub trait Store: Send + Sync + 'static {
     /// Whether a commit would be accepted now. Cheap enough to ask before each.
     ///
     /// # Errors
-    /// [`StoreError::Full`].
+    /// [`StoreError::Full`] or [`StoreError::NotNow`].
     fn room(&self) -> Result<(), StoreError>;
 
     /// Bytes the store's files take; 0 in memory.

@@ -390,3 +390,21 @@ fn a_reader_waits_for_the_first_round_when_the_store_is_over_its_cap() {
         assert_eq!(short(&house.read(&["**"], From::Earliest)), ["3", "4"]);
     });
 }
+
+#[test]
+fn a_publisher_of_large_batches_leaves_room_in_the_queue() {
+    let house = Memory::with(LogConfig { queue_bytes: 100_000, ..LogConfig::default() });
+    faults(&house).hold();
+    let large = || house.engine.append(plain(vec![event("large", "x"); 600]));
+    let first = large();
+    house.until("the writer waits", |_| faults(&house).writes() == 1);
+    assert_eq!(wait(large()), Err(AppendError::Busy), "it is more than all of the queue");
+    let small: Vec<_> = (0..90).map(|_| house.engine.append(plain(vec![event("small", "x")]))).collect();
+    let beyond: Vec<_> = (0..90).map(|_| house.engine.append(plain(vec![event("small", "x")]))).collect();
+    faults(&house).release();
+    assert!(wait(first).is_ok());
+    assert!(small.into_iter().all(|answer| wait(answer).is_ok()));
+    assert!(beyond.into_iter().any(|answer| wait(answer) == Err(AppendError::Busy)), "that room has a bound, too");
+    assert!(wait(large()).is_ok(), "and the next one");
+    house.until("all is done", |engine| engine.status().queued_bytes == 0);
+}

@@ -26,8 +26,6 @@ pub(super) struct Writer<S: Store> {
     pub(super) idempotency: Idempotency,
     /// The next position to give.
     pub(super) next: Seq,
-    /// Time never falls.
-    pub(super) last_time: Millis,
 }
 
 impl<S: Store> Writer<S> {
@@ -44,10 +42,10 @@ impl<S: Store> Writer<S> {
     }
 
     fn append(&mut self, group: Vec<Pending>) {
-        let cost = group.iter().map(|it| it.cost).sum();
+        let costs: Vec<usize> = group.iter().map(|it| it.cost).collect();
         let events = group.iter().map(|it| it.append.events.len()).sum();
-        let time = self.core.now().max(self.last_time);
-        self.idempotency.forget_old(time);
+        let time = self.core.now(); // never falls
+        self.idempotency.forget_old(time, self.core.clock.uptime());
         let mut making = Group::new(&self.core, &self.idempotency, self.next, time, events);
         let decide = |it: Pending| match it.reply {
             Replies::Whole(reply) => Decided::Whole(making.decide(it.append), it.desk, reply),
@@ -56,7 +54,7 @@ impl<S: Store> Writer<S> {
         let decided: Vec<_> = group.into_iter().map(decide).collect();
         let (commit, topics, next) = making.finish();
         let result = self.commit(commit, topics, next);
-        self.core.queue.done(cost);
+        self.core.queue.done(costs);
         let mut mail = Mail::default();
         for decided in decided {
             decided.answer(&result, &mut mail);
@@ -71,10 +69,11 @@ impl<S: Store> Writer<S> {
         let began = Instant::now();
         self.core.store.commit(&commit).map_err(|error| self.failed(error))?;
         self.core.meter.lock().record(began.elapsed());
-        (self.next, self.last_time) = (next, commit.time);
+        self.next = next;
         let (exceeding, full) = self.apply(topics, commit.time);
+        let uptime = self.core.clock.uptime();
         for record in commit.keys {
-            self.idempotency.remember(record);
+            self.idempotency.remember(record, Some(uptime));
         }
         let events: Vec<Arc<Event>> = commit.events.into_iter().map(|(_, event)| event).collect();
         self.core.observer.committed(&events);
@@ -119,7 +118,7 @@ impl<S: Store> Writer<S> {
             Job::Delete(topic, reply) => drop(reply.send(self.delete(&topic))),
             Job::Remember(topics) => self.remember(&topics),
         }
-        self.core.queue.done(cost);
+        self.core.queue.done([cost]);
     }
 
     fn configure(&self, topic: &TopicName, change: TopicChange) -> Result<TopicState, AppendError> {
@@ -185,6 +184,7 @@ impl<S: Store> Writer<S> {
     fn failed(&self, error: StoreError) -> AppendError {
         match error {
             StoreError::Full => AppendError::Full,
+            StoreError::NotNow(reason) => AppendError::NotNow { reason },
             StoreError::Failed(reason) => {
                 tracing::error!(reason = &*reason, "the store failed; nothing is accepted until a restart");
                 self.core.queue.fail(&reason);

@@ -19,7 +19,7 @@ pub mod faults;
 pub use faults::{Faults, Read};
 
 /// Keys remembered for a reopened store: as long as the engine's default window. The engine has its own copy.
-const KEY_WINDOW: std::time::Duration = std::time::Duration::from_secs(600);
+const KEY_WINDOW: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// A store in memory. Clones share their contents, as two openings of one directory do; only one may be used at a time.
 #[derive(Debug, Clone)]
@@ -38,6 +38,7 @@ struct Kept {
     settings: BTreeMap<TopicName, TopicSettings>,
     keys: VecDeque<KeyRecord>,
     last_time: Millis,
+    clock: Option<Millis>,
     head: Seq,
 }
 
@@ -96,7 +97,7 @@ impl Store for MemoryStore {
             epoch: self.epoch,
             head: kept.head,
             next: kept.head.next(),
-            last_time: kept.last_time,
+            last_time: kept.last_time.max(kept.clock.unwrap_or_default()),
             settings: kept.settings.iter().filter(|(_, s)| is_kept(s)).map(|(n, s)| (n.clone(), s.clone())).collect(),
             newest_mark: kept.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
             keys: kept.keys.iter().cloned().collect(),
@@ -192,6 +193,11 @@ impl Store for MemoryStore {
         } else {
             kept.settings.insert(topic.clone(), settings.clone());
         }
+        Ok(())
+    }
+
+    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
+        self.kept.write().clock = time;
         Ok(())
     }
 

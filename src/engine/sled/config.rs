@@ -32,18 +32,26 @@ pub struct SledConfig {
 }
 
 impl SledConfig {
+    /// Descriptors that the store needs, at most: the lock, the watermark, the settings' database and the written one; the
+    /// sealed segments that may be open, and as many that readers still hold; the summaries held open; and for each that may
+    /// be opened or copied at a time (eight readers and three threads) some files for a moment.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        4 + 2 * self.max_open_segments + super::summary::MAX_HELD + 11 * 4
+    }
+
     /// The defaults, in `dir`.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
             rotate_bytes: 256 << 20,
-            rotate_age: Duration::from_secs(3600),
+            rotate_age: Duration::from_hours(1),
             reserve_bytes: 64 << 20,
             cache_bytes_per_segment: 32 << 20,
             max_open_segments: 8,
-            close_after: Duration::from_secs(60),
-            key_window: Duration::from_secs(600),
+            close_after: Duration::from_mins(1),
+            key_window: Duration::from_mins(10),
         }
     }
 }
@@ -73,7 +81,7 @@ pub enum OpenError {
     #[error("this build of gapless cannot make sled's writes durable here, so it keeps nothing; please report it")]
     NotDurable,
     /// The disk said no.
-    #[error("cannot use {}", path.display())]
+    #[error("cannot use {}: {source}; {}", path.display(), advice(source))]
     Io {
         /// Where.
         path: PathBuf,
@@ -81,11 +89,35 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The system does not allow a database there now, though nothing says that it is damaged.
-    #[error("cannot open the database in {}: {reason}; free space, permissions or open files may be short", path.display())]
+    #[error(
+        "cannot open the database in {}: {reason}; nothing says that it is damaged, so it is left as it is: mend what the \
+        system complains about (free space, permissions, open files, the disk itself) and start again",
+        path.display()
+    )]
     Database {
         /// Where.
         path: PathBuf,
         /// What sled said.
         reason: std::sync::Arc<str>,
     },
+}
+
+/// What to do about an error of the system.
+fn advice(error: &io::Error) -> &'static str {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::PermissionDenied => "give this user the right to write there, or choose another directory with --data",
+        Kind::StorageFull | Kind::QuotaExceeded => "free space there, or choose another directory with --data",
+        Kind::ReadOnlyFilesystem => "mount it for writing, or choose another directory with --data",
+        Kind::NotADirectory | Kind::AlreadyExists => {
+            "a file is where a directory must be: move it away, or choose another directory with --data"
+        }
+        Kind::IsADirectory => {
+            "a directory is where a file must be: move it away, or choose another directory with --data"
+        }
+        _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+            "raise the limit on open files (ulimit -n)"
+        }
+        _ => "look at the disk (dmesg), or choose another directory with --data",
+    }
 }

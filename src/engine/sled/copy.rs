@@ -33,10 +33,22 @@ const AMPLIFICATION: u64 = 4;
 enum Failure {
     /// No room for it.
     Full,
-    /// One of the sources cannot be read.
+    /// It cannot be done now.
+    NotNow(Arc<str>),
+    /// One of the sources is damaged.
     Source(Arc<Segment>, Arc<str>),
     /// The copy cannot be written.
     Target(Arc<str>),
+}
+
+impl Failure {
+    /// What reading a source failed with.
+    fn of_source(source: &Arc<Segment>, failure: database::Failure) -> Self {
+        match failure {
+            database::Failure::Damaged(reason) => Self::Source(Arc::clone(source), reason),
+            database::Failure::Unavailable(reason) => Self::NotNow(reason),
+        }
+    }
 }
 
 impl From<std::io::Error> for Failure {
@@ -72,9 +84,16 @@ impl Shared {
                     let _ = fs::remove_dir_all(&half);
                     return Err(StoreError::Failed(error.to_string().into()));
                 }
-                made.seal(summary);
+                made.seal(summary.moved_to(&made.dir));
                 tracing::debug!(segment.first = made.first.0, segment.last = head.0, sources = sources.len(), "copied");
-                self.segments.replace(sources, Some(Arc::new(made)));
+                // Until the list says so, a start takes the copy all the same: of two it has the higher generation.
+                let made = Arc::new(made);
+                if let Err(error) = self.segments.replace(sources, Some(Arc::clone(&made))) {
+                    if fs::rename(&made.dir, &half).is_ok() {
+                        let _ = fs::remove_dir_all(&half);
+                    }
+                    return Err(StoreError::NotNow(format!("the list of segments: {error}").into()));
+                }
                 for source in sources {
                     remove(source);
                 }
@@ -84,11 +103,9 @@ impl Shared {
                 let _ = fs::remove_dir_all(&half);
                 match failure {
                     Failure::Full => Err(StoreError::Full),
+                    Failure::NotNow(reason) => Err(StoreError::NotNow(reason)),
                     Failure::Target(reason) => Err(StoreError::Failed(reason)),
-                    Failure::Source(source, reason) => {
-                        self.set_aside(&source, &reason);
-                        Ok(())
-                    }
+                    Failure::Source(source, reason) => self.set_aside(&source, &reason),
                 }
             }
         }
@@ -112,7 +129,9 @@ impl Shared {
         let mut copy = Copy { store: self, to: &tables, tally: Tally::after(Seq::ZERO), unflushed: 0, live };
         let mut kept_keys = Vec::new();
         for source in sources {
-            let Ok(Some((summary, whole))) = Summary::open(&source.dir, source.first) else {
+            let opened = Summary::open(&source.dir, source.first);
+            let opened = opened.map_err(|error| Failure::NotNow(format!("its summary: {error}").into()))?;
+            let Some((summary, whole)) = opened else {
                 return Err(Failure::Source(Arc::clone(source), "its summary is damaged".into()));
             };
             copy.tally.span.newest = copy.tally.span.newest.max(summary.span.newest);
@@ -123,14 +142,11 @@ impl Shared {
             }
             let from = match self.tables(source) {
                 Ok(from) => from,
-                Err(Unusable::Failed(database::Failure::Damaged(reason))) => {
-                    return Err(Failure::Source(Arc::clone(source), reason));
-                }
-                Err(Unusable::Failed(database::Failure::Unavailable(reason))) => return Err(Failure::Target(reason)),
+                Err(Unusable::Failed(failure)) => return Err(Failure::of_source(source, failure)),
                 Err(Unusable::Retired) => return Err(Failure::Target("a source was set aside; tried again".into())),
             };
             let took = guarded(|| copy.take(source, &from, &whole));
-            took.map_err(|panic| Failure::Source(Arc::clone(source), panic))??;
+            took.map_err(|panic| Failure::of_source(source, database::Failure::of_panic(panic)))??;
         }
         let mut tally = copy.tally;
         tally.span.head = head;
@@ -160,7 +176,7 @@ struct Copy<'a> {
 impl Copy<'_> {
     /// Takes over what is kept of one source.
     fn take(&mut self, source: &Arc<Segment>, from: &Tables, whole: &Whole) -> Result<(), Failure> {
-        let damaged = |error: PartError| Failure::Source(Arc::clone(source), error.to_string().into());
+        let damaged = |error: PartError| Failure::of_source(source, error.into());
         let mut kept: HashMap<TopicKey, Seq> = HashMap::new();
         let mut lost: HashSet<(TopicKey, Seq)> = HashSet::new();
         for topic in whole.topics() {

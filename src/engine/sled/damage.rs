@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::event::Seq;
 
-use super::super::log::store::TopicKey;
+use super::super::log::store::{StoreError, TopicKey};
 use super::segment::{Segment, Unusable};
 use super::tables::Tables;
 use super::{Shared, disk};
@@ -34,7 +35,7 @@ impl Shared {
     }
 
     /// A segment's trees. What is found to be missing from it is told.
-    pub(super) fn tables(&self, segment: &Segment) -> Result<Arc<Tables>, Unusable> {
+    pub(super) fn tables(&self, segment: &Arc<Segment>) -> Result<Arc<Tables>, Unusable> {
         self.segments.tables(segment, |range| self.missing(range))
     }
 
@@ -50,16 +51,25 @@ impl Shared {
         }
     }
 
-    /// A sealed segment cannot be read: it is renamed, kept, and no longer part of the store.
-    pub(super) fn set_aside(&self, segment: &Arc<Segment>, reason: &str) {
+    /// A sealed segment is damaged: it is renamed, kept, and no longer part of the store.
+    ///
+    /// # Errors
+    /// When the whole store is away: then nothing is known of the segment.
+    pub(super) fn set_aside(&self, segment: &Arc<Segment>, reason: &str) -> Result<(), StoreError> {
+        self.presence.check()?;
         let through = segment.summary().map_or_else(|| self.head(), |summary| summary.span.head);
         if !self.segments.list().iter().any(|listed| Arc::ptr_eq(listed, segment)) {
-            return;
+            return Ok(());
         }
-        self.segments.replace(std::slice::from_ref(segment), None);
-        drop(segment.retire());
-        set_aside(&self.config.dir, &segment.dir, (segment.first, through), reason);
+        // First told durably: a crash after this finds the segment lost, and never lost in silence.
         self.lose((segment.first, through));
+        if let Err(error) = self.segments.replace(std::slice::from_ref(segment), None) {
+            tracing::warn!(%error, segment.first = segment.first.0, "the list of segments still has a damaged one");
+            self.segments.forget(std::slice::from_ref(segment));
+        }
+        drop(segment.retire(Duration::ZERO));
+        set_aside(&self.config.dir, &segment.dir, (segment.first, through), reason);
+        Ok(())
     }
 
     pub(super) fn lose(&self, range: (Seq, Seq)) {

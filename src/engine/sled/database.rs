@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -12,10 +13,6 @@ use super::parts::PartError;
 /// sled's log segment. Written into each database and never to be changed: with 4 MiB a value of 48 KiB stays in
 /// the log (see `parts`).
 pub(super) const LOG_SEGMENT_BYTES: usize = 4 << 20;
-
-/// How long opening one database may take before it counts as damaged. Measured: 1 s for 4 GB, and ours have 256 MiB;
-/// the rest is for slow disks.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long to wait for the database's file lock. A reader that holds the last handle of a database lets go of it
 /// within a page; another process cannot hold it, since the store has a lock of its own.
@@ -39,14 +36,32 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What a panic of sled says: it unwraps some of the system's errors, and the rest is damage.
+    #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
+    pub(super) fn of_panic(said: Arc<str>) -> Self {
+        // As `io::Error` shows itself to a developer.
+        let code = said.split_once("Os { code: ").and_then(|(_, rest)| rest.split_once(',')?.0.parse().ok());
+        match code.map(io::Error::from_raw_os_error) {
+            Some(error) if !proves_damage(&error) => Self::Unavailable(error.to_string().into()),
+            _ => Self::Damaged(format!("sled panicked: {said}").into()),
+        }
+    }
+}
+
 impl From<sled::Error> for Failure {
     fn from(error: sled::Error) -> Self {
-        let passing = match &error {
-            sled::Error::Io(io) => is_passing(io),
-            _ => false,
-        };
+        match error {
+            sled::Error::Io(error) => error.into(),
+            error => Self::Damaged(error.to_string().into()),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
         let reason = error.to_string().into();
-        if passing { Self::Unavailable(reason) } else { Self::Damaged(reason) }
+        if proves_damage(&error) { Self::Damaged(reason) } else { Self::Unavailable(reason) }
     }
 }
 
@@ -59,12 +74,14 @@ impl From<PartError> for Failure {
     }
 }
 
-/// Errors of the system that say nothing about what is on the disk.
-fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(error.kind(), OutOfMemory | PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull)
-        || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-        || is_locked(error)
+/// Whether an error says what is on the disk. What the system refuses, even a read that fails (`EIO`: a cable or a path
+/// to the disk may be away, too), says nothing about it, and nothing acknowledged is given up for it. A file that is not
+/// there or ends too early does, and so does what sled or Rust found in its content, which has no code of the system.
+fn proves_damage(error: &io::Error) -> bool {
+    match error.raw_os_error() {
+        Some(code) => code == libc::ENOENT,
+        None => !is_locked(error),
+    }
 }
 
 /// sled's own words; it wraps the lock's error in a text.
@@ -72,34 +89,55 @@ fn is_locked(error: &io::Error) -> bool {
     error.to_string().starts_with("could not acquire lock")
 }
 
-/// Opens the database in `dir`, or makes it. Blocks.
+/// Opens the database in `dir`, or makes it. Blocks for as long as the disk does: that a disk is slow proves nothing.
 ///
 /// # Errors
-/// When sled would not, panicked or did not come back.
+/// When sled would not, or panicked.
 pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Failure> {
     remove_half_snapshots(dir);
-    remove_half_configuration(dir);
+    remove_half_configuration(dir)?;
+    read_through(dir)?;
     let config = sled::Config::new()
         .path(dir)
         .cache_capacity(cache_bytes)
         .segment_size(LOG_SEGMENT_BYTES)
         // Ours is the only flush: sled's flusher hangs on a full disk.
         .flush_every_ms(None);
-    let (answer, opened) = mpsc::channel();
-    let opening = move || {
-        // When nobody waits any more the database is dropped here.
-        let _ = answer.send(guarded(|| open_when_unlocked(&config)));
-    };
-    std::thread::Builder::new()
-        .name("gapless-sled-open".into())
-        .spawn(opening)
-        .map_err(|error| Failure::Unavailable(format!("no thread to open it: {error}").into()))?;
-    match opened.recv_timeout(OPEN_TIMEOUT) {
-        Ok(Ok(opened)) => Ok(opened?),
-        Ok(Err(panic)) => Err(Failure::Damaged(format!("sled panicked: {panic}").into())),
-        Err(_) => Err(Failure::Damaged(format!("sled did not open it within {} s", OPEN_TIMEOUT.as_secs()).into())),
-    }
+    Ok(guarded(|| open_when_unlocked(&config)).map_err(Failure::of_panic)??)
 }
+
+/// Reads what sled is about to read. While it opens a database, sled takes an error of the system for the end of its log and
+/// forgets what follows; here it is an error. With a snapshot sled reads the heads of its log segments and the end.
+fn read_through(dir: &Path) -> Result<(), Failure> {
+    let file = match File::open(dir.join("db")) {
+        Ok(file) => file,
+        // A new one.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let len = file.metadata()?.len();
+    let has_snapshot =
+        fs::read_dir(dir)?.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("snap."));
+    let segment = LOG_SEGMENT_BYTES as u64;
+    let mut buffer = vec![0; READ_BYTES];
+    for start in (0..len).step_by(LOG_SEGMENT_BYTES) {
+        let end = if has_snapshot && len - start > 2 * segment { start + 1 } else { len.min(start + segment) };
+        let mut at = start;
+        while at < end {
+            let most = usize::try_from(end - at).unwrap_or(READ_BYTES).min(READ_BYTES);
+            match file.read_at(&mut buffer[..most], at) {
+                Ok(0) => break,
+                Ok(read) => at += read as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 256 << 10;
 
 /// Takes the room on the disk that sled will write when it next opens the database in `dir`: it fills the file up to a
 /// whole log segment. Without this, reading many segments on a full disk would end the reserve.
@@ -142,15 +180,16 @@ fn remove_half_snapshots(dir: &Path) {
 
 /// sled writes a new database's configuration in two pieces, before it makes the file for the data, and refuses a half one
 /// at every later open. Without that file there is nothing that it could be the configuration of.
-fn remove_half_configuration(dir: &Path) {
+fn remove_half_configuration(dir: &Path) -> io::Result<()> {
     let conf = dir.join("conf");
-    if !conf.exists() || dir.join("db").exists() {
-        return;
+    if !conf.try_exists()? || dir.join("db").try_exists()? {
+        return Ok(());
     }
     match fs::remove_file(&conf) {
         Ok(()) => tracing::info!(file = %conf.display(), "removed what a crash left of a database half made"),
         Err(error) => tracing::warn!(file = %conf.display(), %error, "cannot remove a half configuration"),
     }
+    Ok(())
 }
 
 /// Closes a database that may hang: sled's drop flushes, and after a failed write it may not come back.
@@ -171,3 +210,39 @@ pub(super) fn close_bounded<T: Send + 'static>(handle: T) {
 
 /// Longer than any flush that still works, shorter than a drain.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_files_hold_is_damage() {
+        let of = |code: i32| Failure::from(io::Error::from_raw_os_error(code));
+        let passing = [
+            libc::EIO,
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOMEM,
+            libc::EINTR,
+            libc::EAGAIN,
+            libc::ENOSPC,
+            libc::EDQUOT,
+            libc::EACCES,
+            libc::EROFS,
+            libc::ESTALE,
+            libc::ENODEV,
+            libc::ETIMEDOUT,
+        ];
+        for code in passing {
+            assert!(matches!(of(code), Failure::Unavailable(_)), "{code}");
+            let said = format!("called `Result::unwrap()` on an `Err` value: {:?}", io::Error::from_raw_os_error(code));
+            assert!(matches!(Failure::of_panic(said.clone().into()), Failure::Unavailable(_)), "{said}");
+        }
+        assert!(matches!(of(libc::ENOENT), Failure::Damaged(_)));
+        assert!(matches!(io::Error::from(io::ErrorKind::UnexpectedEof).into(), Failure::Damaged(_)));
+        assert!(matches!(sled::Error::ReportableBug(String::new()).into(), Failure::Damaged(_)));
+        assert!(matches!(Failure::of_panic("torn at 5".into()), Failure::Damaged(_)));
+        let locked = io::Error::other("could not acquire lock on \"db\": Os { code: 11 }");
+        assert!(matches!(locked.into(), Failure::Unavailable(_)));
+    }
+}

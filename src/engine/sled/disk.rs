@@ -21,32 +21,46 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Checks the store's format, or writes it into a fresh one. Answers whether it was there.
-pub(super) fn check_format(dir: &Path) -> Result<bool, OpenError> {
+/// Checks the store's format. Answers which one it has; `None` for one that is yet to be made.
+pub(super) fn check_format(dir: &Path) -> Result<Option<u64>, OpenError> {
     let path = dir.join("format");
     match fs::read_to_string(&path) {
         Ok(text) => {
             let found = text.strip_prefix(FORMAT_LINE).and_then(|rest| rest.trim_end().parse().ok());
             match found {
-                Some(FORMAT) => Ok(true),
                 Some(found) if found > FORMAT => Err(OpenError::Newer { found }),
+                Some(found) if found > 0 => Ok(Some(found)),
                 _ => Err(OpenError::NotAStore { path }),
             }
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            write_whole(&path, format!("{FORMAT_LINE}{FORMAT}\n").as_bytes()).map_err(io_error(&path))?;
-            Ok(false)
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == ErrorKind::InvalidData => Err(OpenError::NotAStore { path }),
         Err(error) => Err(io_error(&path)(error)),
     }
 }
 
-/// Makes `dir` and syncs its parent, so that it is there after a power loss.
+/// Says that the store has this program's format.
+pub(super) fn write_format(dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join("format");
+    write_whole(&path, format!("{FORMAT_LINE}{FORMAT}\n").as_bytes()).map_err(io_error(&path))
+}
+
+/// Makes `dir` and syncs its parent, so that it is there after a power loss. Of one that is there already the parent may
+/// be another's: a mount point stands in a directory that this user need not be able to read.
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
+    let was_there = dir.is_dir();
     fs::create_dir_all(dir)?;
     sync_dir(dir)?;
-    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_dir)
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let synced = parent.map_or(Ok(()), sync_dir);
+    if was_there { Ok(()) } else { synced }
+}
+
+/// Whether the system is short of something now that it may have again in a moment.
+pub(super) fn is_short(error: &io::Error) -> bool {
+    use ErrorKind::{Interrupted, OutOfMemory, QuotaExceeded, StorageFull, WouldBlock};
+    matches!(error.kind(), Interrupted | OutOfMemory | QuotaExceeded | StorageFull | WouldBlock)
+        || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// Makes the names in `dir` durable.

@@ -1,13 +1,15 @@
 //! What need not happen in the writer's path: sealing finished segments, and recording the head.
 
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::segment::Segment;
-use super::{Shared, inspect};
+use super::database::Failure;
+use super::segment::{Segment, Unusable};
+use super::{Shared, disk, inspect};
 
 /// How often the head is recorded: what sled may forget in silence after a crash *and* damage is a second of it.
 const TICK: Duration = Duration::from_secs(1);
@@ -84,6 +86,12 @@ impl Bell {
 
 impl Shared {
     fn keep_house(&self) {
+        // What is told, is told there; nothing is made where the store's directory was.
+        if self.presence.check().is_err() {
+            return;
+        }
+        // Logs when a full disk begins and when it passes, also while nobody publishes.
+        let _told = self.space.room();
         for segment in self.segments.list().iter() {
             self.seal(segment);
         }
@@ -94,11 +102,22 @@ impl Shared {
     /// Writes the summary of a segment that takes no more commits.
     pub(super) fn seal(&self, segment: &Arc<Segment>) {
         let sealed = segment.seal_with(|tally| {
-            let keys = self.tables(segment).ok().and_then(|tables| {
-                let keys = super::guard::guarded(|| inspect::read_keys(&tables));
-                keys.ok()?.ok()
-            });
-            let (keys, _) = keys.unwrap_or_default();
+            let keys = match self.tables(segment) {
+                Ok(tables) => super::guard::guarded(|| inspect::read_keys(&tables))
+                    .map_err(Failure::of_panic)
+                    .and_then(|keys| Ok(keys?.0)),
+                Err(Unusable::Failed(failure)) => Err(failure),
+                Err(Unusable::Retired) => return Err(io::Error::other("it was set aside")),
+            };
+            let keys = match keys {
+                Ok(keys) => keys,
+                // The next try may have them.
+                Err(Failure::Unavailable(reason)) => return Err(io::Error::other(reason.to_string())),
+                Err(Failure::Damaged(reason)) => {
+                    tracing::warn!(%reason, segment.first = segment.first.0, "idempotency keys are damaged and forgotten");
+                    Vec::new()
+                }
+            };
             segment.write_summary(tally, &keys)
         });
         match sealed {
@@ -122,9 +141,13 @@ impl Shared {
         }
         watermark.mark.head = head.max(watermark.mark.head);
         watermark.mark.revision = revision;
-        if let Err(error) = watermark.save() {
-            drop(watermark);
-            self.poison("writing the watermark", &error);
+        match watermark.save() {
+            Ok(()) => {}
+            Err(error) if disk::is_short(&error) => tracing::debug!(%error, "the newest id is recorded later"),
+            Err(error) => {
+                drop(watermark);
+                self.poison("writing the watermark", &error);
+            }
         }
     }
 }

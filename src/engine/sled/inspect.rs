@@ -135,7 +135,7 @@ fn read_names(tables: &Tables) -> Result<HashMap<TopicKey, TopicName>, PartError
     let mut names = HashMap::new();
     for entry in &tables.topics {
         let (key, name) = entry?;
-        let name = std::str::from_utf8(&name).ok().and_then(|text| TopicName::new(text).ok());
+        let name = std::str::from_utf8(&name).ok().and_then(|text| TopicName::stored(text).ok());
         names.extend(keys::parse_topic(&key).zip(name));
     }
     Ok(names)

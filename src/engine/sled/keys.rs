@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! lock                          held by the one process that has the store
-//! format                        "gapless store\nformat 1\n"
+//! format                        "gapless store\nformat 2\n"
 //! watermark                     two alternating slots: epoch, head, reserved ids, what was lost   (watermark.rs)
+//! segments                      which segments there are                                         (manifest.rs)
+//! clock                         what the log's clock showed, while it is ahead of the machine's      (clock.rs)
 //! meta/                         one sled database
 //!   settings   name                              -> topic settings                               (records.rs)
 //!   (default)  "revision"                        -> how often settings were saved, u64
@@ -24,7 +26,7 @@ use crate::event::{Millis, Seq};
 use super::super::log::store::TopicKey;
 
 /// The version of this layout; `migrations/` has a file for each.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 
 /// Trees of a segment.
 pub(super) const BLOCKS: &str = "blocks";

@@ -54,7 +54,7 @@ impl Meta {
             let known = meta.read_all()?;
             Ok::<_, sled::Error>((meta, known))
         });
-        Ok(opened.map_err(Failure::Damaged)??)
+        Ok(opened.map_err(Failure::of_panic)??)
     }
 
     fn read_all(&self) -> sled::Result<Known> {
@@ -64,7 +64,7 @@ impl Meta {
             let mut state = self.state.lock();
             state.sum = state.sum.wrapping_add(sum(&key, &value));
             drop(state);
-            let name = std::str::from_utf8(&key).ok().and_then(|text| TopicName::new(text).ok());
+            let name = std::str::from_utf8(&key).ok().and_then(|text| TopicName::stored(text).ok());
             let found = name.and_then(|name| Some((decode_settings(&name, &value)?, name)));
             let Some((settings, name)) = found else {
                 known.damaged += 1;
@@ -129,7 +129,7 @@ impl Meta {
             let mut marks = Vec::new();
             for entry in self.settings.scan_prefix(prefix) {
                 let (key, value) = entry?;
-                let name = std::str::from_utf8(&key).ok().and_then(|text| TopicName::new(text).ok());
+                let name = std::str::from_utf8(&key).ok().and_then(|text| TopicName::stored(text).ok());
                 let mark = name.and_then(|name| Some((decode_settings(&name, &value)?.deleted_through?, name)));
                 marks.extend(mark.filter(|(mark, _)| *mark > after).map(|(mark, name)| (name, mark)));
             }

@@ -10,7 +10,7 @@
 //! | `block`, `records`, `parts`, `wire` | what is stored, as checksummed bytes |
 //! | `sync_shim`, `ahead` | a flush is an fdatasync, and has no file length to note |
 //! | `guard`, `database` | a panic of sled is an error of ours |
-//! | `segment`, `segments`, `tables` | one sled database a run of positions, so that space comes back a directory at a time |
+//! | `segment`, `segments`, `manifest`, `tables` | one sled database a run of positions, so that space comes back a directory at a time |
 //! | `tally`, `summary` | what a sealed segment holds, so that opening need not read it |
 //! | `watermark` | what must be known even if sled forgets: the head, ids given out, what was lost |
 //! | `write` | the one writer: insert, flush, count |
@@ -19,7 +19,8 @@
 //! | `open`, `open_segments`, `inspect` | what a crash or a damaged disk left, made sound |
 //! | `reclaim`, `copy` | the space of dead events |
 //! | `housekeeping` | sealing and the recorded head, off the writer's path |
-//! | `meta`, `disk`, `space`, `config` | settings by name, files, free bytes, and what can be told |
+//! | `presence`, `waits` | a directory that is away and a disk that does not answer are no damage |
+//! | `meta`, `clock`, `disk`, `space`, `config` | settings by name, the log's clock, files, free bytes, and what can be told |
 
 use std::fs::File;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ mod ahead;
 mod backward;
 mod block;
 mod chain;
+mod clock;
 mod config;
 mod copy;
 mod damage;
@@ -47,10 +49,12 @@ mod guard;
 mod housekeeping;
 mod inspect;
 mod keys;
+mod manifest;
 mod meta;
 mod open;
 mod open_segments;
 mod parts;
+mod presence;
 mod read;
 mod reclaim;
 mod records;
@@ -64,16 +68,20 @@ mod tables;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod watermark;
 mod wire;
 mod write;
 
+pub use clock::kept_clock;
 pub use config::{OpenError, SledConfig};
 
 use housekeeping::Housekeeper;
 use meta::Meta;
+use presence::Presence;
 use segments::Segments;
 use space::Space;
+use waits::{Waits, Watch};
 use watermark::Watermark;
 use write::Writer;
 
@@ -82,6 +90,7 @@ use write::Writer;
 pub struct SledStore {
     shared: Arc<Shared>,
     housekeeper: Housekeeper,
+    _watch: Watch,
 }
 
 /// What the writer, readers, the retention thread and the housekeeper share.
@@ -98,6 +107,8 @@ struct Shared {
     /// The newest commit's time, by which idempotency keys age.
     newest: AtomicU64,
     space: Space,
+    presence: Presence,
+    waits: Arc<Waits>,
     /// Why nothing more may be acknowledged.
     failed: OnceLock<Arc<str>>,
     damage: damage::Seen,
@@ -115,9 +126,11 @@ impl SledStore {
     /// # Errors
     /// When another process has the store, a newer gapless wrote it, or the disk does not allow it. Never for damage.
     pub fn open(config: SledConfig) -> Result<Self, OpenError> {
-        let shared = Arc::new(open::open(config)?);
+        let waits = Arc::new(Waits::default());
+        let watch = Watch::start(&waits);
+        let shared = Arc::new(open::open(config, waits)?);
         let housekeeper = Housekeeper::start(Arc::clone(&shared));
-        Ok(Self { shared, housekeeper })
+        Ok(Self { shared, housekeeper, _watch: watch })
     }
 }
 
@@ -176,6 +189,11 @@ impl Store for SledStore {
         self.shared.save_settings(topic, settings)
     }
 
+    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
+        self.shared.alive()?;
+        clock::keep(&self.shared.config.dir, time).map_err(|error| StoreError::Failed(error.to_string().into()))
+    }
+
     fn mark(&self, topic: &TopicName) -> Option<Seq> {
         self.shared.ask_meta("reading a mark", |meta| meta.mark(topic)).flatten()
     }
@@ -189,7 +207,7 @@ impl Store for SledStore {
     }
 
     fn room(&self) -> Result<(), StoreError> {
-        self.shared.space.room()
+        self.shared.ready()
     }
 
     fn disk_bytes(&self) -> u64 {
@@ -224,6 +242,17 @@ impl Shared {
         self.failed.get().map_or(Ok(()), |reason| Err(StoreError::Failed(Arc::clone(reason))))
     }
 
+    /// Whether an ordinary commit would be accepted now. Looks at the disk only while the disk answers.
+    fn ready(&self) -> Result<(), StoreError> {
+        self.alive()?;
+        if let Some((what, waited)) = self.waits.long_write() {
+            let reason = format!("the disk does not answer: {what} has waited for {} s", waited.as_secs());
+            return Err(StoreError::NotNow(reason.into()));
+        }
+        self.presence.check()?;
+        self.space.room()
+    }
+
     /// From now on nothing is acknowledged. Logged once.
     fn poison(&self, what: &str, reason: &dyn std::fmt::Display) -> StoreError {
         let text: Arc<str> = format!("{what} failed: {reason}").into();
@@ -235,6 +264,8 @@ impl Shared {
 
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
         self.alive()?;
+        let _waiting = self.waits.begin_write("saving settings");
+        self.presence.check()?;
         self.space.check_small()?;
         let Some(meta) = self.meta.lock().clone() else { return Err(self.closed()) };
         meta.save(topic, settings).map_err(|reason| self.poison("saving settings", &reason))

@@ -13,26 +13,36 @@ use super::super::log::store::{KeyRecord, Recovered};
 use super::config::{OpenError, SledConfig};
 use super::database::Failure;
 use super::disk::{self, io_error};
+use super::keys::FORMAT;
+use super::manifest::Manifest;
 use super::meta::{Known, Meta};
+use super::presence::Presence;
 use super::segment::Segment;
-use super::segments::Segments;
+use super::segments::{Segments, entries};
 use super::space::Space;
 use super::tables::Tables;
 use super::tally::Tally;
+use super::waits::Waits;
 use super::watermark::{Found, Mark, RESERVE_IDS, Watermark};
-use super::write::{self, Growth, Scratch, Writer};
-use super::{Shared, damage, reclaim};
+use super::write::{self, Writer};
+use super::{Shared, damage, manifest, reclaim};
 
 /// Opens the store in `config.dir`, or makes it.
-pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
+pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<Shared, OpenError> {
     let begun = Instant::now();
     let dir = config.dir.clone();
+    let waiting = waits.begin("opening the store");
     for made in [dir.clone(), dir.join("seg")] {
         disk::make_dir(&made).map_err(io_error(&made))?;
     }
     let lock = disk::lock(&dir)?;
-    let known_format = disk::check_format(&dir)?;
-    let mut found = Finding::begin(&config, known_format)?;
+    let presence = Presence::new(dir.join("lock"), &lock).map_err(io_error(&dir))?;
+    let format = disk::check_format(&dir)?;
+    if format.is_none() {
+        Manifest::new(&dir).write(&[]).map_err(io_error(&dir))?;
+        disk::write_format(&dir)?;
+    }
+    let mut found = Finding::begin(&config, format)?;
     let (meta, known) = found.open_meta()?;
     check_durable(&meta)?;
     let segments = found.open_segments()?;
@@ -47,13 +57,27 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
     if !segments.iter().any(|segment| Arc::ptr_eq(segment, &writer.segment)) {
         segments.push(Arc::clone(&writer.segment));
     }
+    // After the watermark, which knows what was missing from the old list.
+    Manifest::new(&dir).write(&entries(&segments)).map_err(io_error(&dir.join(manifest::FILE)))?;
+    if format.is_some_and(|format| format < FORMAT) {
+        disk::write_format(&dir)?;
+    }
+    let written = writer.segment.dir.join("db");
+    presence.writes_to(written.clone()).map_err(io_error(&written))?;
+    drop(waiting);
+    if format.is_none() {
+        tracing::info!(dir = %dir.display(), "made a new store");
+    }
     tracing::info!(
         epoch = %found.watermark.mark.epoch, head.seq = found.head.0, segments = segments.len(),
-        clean, duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        // A new one was never closed.
+        clean = format.map(|_| clean), duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "the store is open"
     );
     Ok(Shared {
-        segments: Segments::new(segments, &config),
+        segments: Segments::new(segments, &config, Arc::clone(&waits)),
+        presence,
+        waits,
         meta: Mutex::new(Some(Arc::new(meta))),
         writer: Mutex::new(Some(writer)),
         head: found.head.0.into(),
@@ -73,6 +97,8 @@ pub(super) fn open(config: SledConfig) -> Result<Shared, OpenError> {
 /// What is found while a store is opened.
 pub(super) struct Finding<'a> {
     pub(super) config: &'a SledConfig,
+    /// As it was found; `None` for a new store.
+    pub(super) format: Option<u64>,
     pub(super) watermark: Watermark,
     /// No id up to here is free.
     pub(super) given: Seq,
@@ -84,10 +110,10 @@ pub(super) struct Finding<'a> {
 }
 
 impl<'a> Finding<'a> {
-    fn begin(config: &'a SledConfig, known_format: bool) -> Result<Self, OpenError> {
+    fn begin(config: &'a SledConfig, format: Option<u64>) -> Result<Self, OpenError> {
         let path = config.dir.join("watermark");
         let found = Watermark::open(&path).map_err(io_error(&path))?;
-        let used = known_format && fs::read_dir(config.dir.join("seg")).is_ok_and(|mut dir| dir.next().is_some());
+        let used = format.is_some() && fs::read_dir(config.dir.join("seg")).is_ok_and(|mut dir| dir.next().is_some());
         let mut beyond = 0;
         let watermark = match found {
             Found::Whole(watermark) => watermark,
@@ -107,13 +133,13 @@ impl<'a> Finding<'a> {
             }
         };
         let given = Seq(watermark.mark.reserved.0.max(watermark.mark.head.0) + beyond);
-        Ok(Self { config, watermark, given, head: Seq::ZERO, newest: Millis(0), keys: Vec::new(), last: None })
+        Ok(Self { config, format, watermark, given, head: Seq::ZERO, newest: Millis(0), keys: Vec::new(), last: None })
     }
 
     /// Opens the settings; damaged ones are set aside and begun anew.
     fn open_meta(&mut self) -> Result<(Meta, Known), OpenError> {
         let path = self.config.dir.join("meta");
-        let fresh = !path.exists();
+        let fresh = !path.try_exists().map_err(io_error(&path))?;
         disk::make_dir(&path).map_err(io_error(&path))?;
         let opened = match Meta::open(&path) {
             Ok(opened) if opened.1.damaged == 0 => opened,
@@ -169,16 +195,14 @@ impl<'a> Finding<'a> {
     /// Goes on in the newest segment, or begins one.
     fn writer(&mut self, segments: &[Arc<Segment>], next: Seq) -> Result<Writer, OpenError> {
         let (reserved, given) = (Seq(next.0.saturating_add(RESERVE_IDS)), Seq(next.0 - 1));
-        let begun = Instant::now();
-        let (growth, scratch) = (Growth::default(), Scratch::default());
         if let Some((segment, tables, tally)) = self.last.take() {
-            return Ok(Writer { segment, tables, tally, begun, reserved, given, growth, scratch });
+            return Ok(Writer::new(segment, tables, tally, reserved, given));
         }
         debug_assert!(segments.iter().all(|segment| segment.first < next), "positions are given in rising order");
         let made = write::begin(self.config, next);
         let path = self.config.dir.join("seg");
         let (segment, tables) = made.map_err(|reason| OpenError::Database { path, reason })?;
-        Ok(Writer { segment, tables, tally: Tally::after(Seq(next.0 - 1)), begun, reserved, given, growth, scratch })
+        Ok(Writer::new(segment, tables, Tally::after(Seq(next.0 - 1)), reserved, given))
     }
 
     fn recovered(&mut self, next: Seq, known: Known) -> Recovered {
@@ -191,7 +215,7 @@ impl<'a> Finding<'a> {
             epoch: mark.epoch,
             head: self.head,
             next,
-            last_time: self.newest,
+            last_time: self.newest.max(super::clock::kept_clock(&self.config.dir).unwrap_or_default()),
             settings: known.settings,
             newest_mark: known.newest_mark,
             keys,

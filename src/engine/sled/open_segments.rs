@@ -1,8 +1,10 @@
 //! Opening the segments: sealed ones by their summary, the rest by reading them, damaged ones set aside.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::{Millis, Seq};
 
@@ -14,9 +16,11 @@ use super::database::{self, Failure};
 use super::disk::io_error;
 use super::guard::guarded;
 use super::inspect::{Inspected, inspect};
+use super::keys::FORMAT;
+use super::manifest::{self, Listed, Manifest};
 use super::open::{Finding, database_error};
 use super::segment::{self, Segment};
-use super::summary::Summary;
+use super::summary::{Summary, Whole};
 use super::tables::Tables;
 use super::tally::Tally;
 
@@ -30,6 +34,7 @@ impl Finding<'_> {
     /// Opens what must be looked into, reads the summaries of the rest, sets aside what is damaged.
     pub(super) fn open_segments(&mut self) -> Result<Vec<Arc<Segment>>, OpenError> {
         let root = self.config.dir.join("seg");
+        let listed = self.listed()?;
         let mut names = segment_names(&root).map_err(io_error(&root))?;
         // Of two with the same positions the higher generation counts, and was complete when it got its name.
         names.sort_unstable_by_key(|&(first, generation)| (std::cmp::Reverse(generation), first));
@@ -44,7 +49,12 @@ impl Finding<'_> {
                 continue;
             }
             match self.open_segment(segment) {
-                Ok(opened) => kept.push(opened),
+                Ok(opened) => match &listed {
+                    Listed::Whole(entries) if opened.never_used() && !entries.contains(&(first, generation)) => {
+                        remove_unused(opened);
+                    }
+                    _ => kept.push(opened),
+                },
                 Err(broken) => {
                     let Broken { segment, through, failure } = *broken;
                     let Failure::Damaged(reason) = failure else {
@@ -62,12 +72,54 @@ impl Finding<'_> {
             let through = through.or(next.map(|next| Seq(next.0 - 1))).unwrap_or(self.given);
             self.watermark.mark.lose((first, through));
         }
+        self.compare_lists(&listed, &kept);
         let newest = kept.len().saturating_sub(1);
         let mut segments = Vec::with_capacity(kept.len());
         for (index, opened) in kept.into_iter().enumerate() {
             segments.push(self.count(opened, index == newest));
         }
         Ok(segments)
+    }
+
+    /// Which segments there should be.
+    fn listed(&self) -> Result<Listed, OpenError> {
+        let path = self.config.dir.join(manifest::FILE);
+        // An older store has no list: what is there is what counts.
+        if self.format.is_some_and(|format| format < FORMAT) {
+            return Ok(Listed::Whole(Vec::new()));
+        }
+        Manifest::new(&self.config.dir).read().map_err(io_error(&path))
+    }
+
+    /// Notices segments that are gone.
+    fn compare_lists(&mut self, listed: &Listed, kept: &[Opened]) {
+        let Listed::Whole(entries) = listed else {
+            tracing::error!("the list of segments is gone or damaged: whether one is missing cannot be known");
+            self.watermark.mark.losses += 1;
+            return;
+        };
+        let firsts: BTreeSet<Seq> =
+            entries.iter().map(|entry| entry.0).chain(kept.iter().map(|opened| opened.segment.first)).collect();
+        for &(first, generation) in entries {
+            let is_it = |opened: &&Opened| (opened.segment.first, opened.segment.generation) == (first, generation);
+            let is_copy = |opened: &&Opened| {
+                opened.segment.generation > generation && opened.segment.first <= first && first <= opened.head()
+            };
+            if kept.iter().any(|opened| is_it(&opened) || is_copy(&opened)) {
+                continue;
+            }
+            let next = firsts.range(first.next()..).next();
+            let range = (first, next.map_or(self.given, |next| Seq(next.0 - 1)));
+            // Set aside by us, or told by an earlier start.
+            if !self.watermark.mark.knows((first, first)) {
+                tracing::error!(
+                    lost.first = range.0.0,
+                    lost.last = range.1.0,
+                    "a segment is missing: events in this range are lost"
+                );
+                self.watermark.mark.lose(range);
+            }
+        }
     }
 
     /// A sealed segment is only asked for its summary; any other is read.
@@ -78,8 +130,12 @@ impl Finding<'_> {
         };
         if let Some((summary, whole)) = sealed {
             let through = summary.span.head;
-            if !segment.dir.join("db").metadata().is_ok_and(|db| db.len() > 0 || summary.span.weight == 0) {
-                let failure = Failure::Damaged("its database file is missing or empty".into());
+            let failure = match segment.dir.join("db").metadata() {
+                Ok(db) if db.len() > 0 || summary.span.weight == 0 => None,
+                Ok(_) => Some(Failure::Damaged("its database file is empty".into())),
+                Err(error) => Some(error.into()),
+            };
+            if let Some(failure) = failure {
                 return Err(Broken::new(segment, Some(through), failure));
             }
             let keys = whole.keys().into_iter().map(|(record, _)| record).collect();
@@ -88,7 +144,7 @@ impl Finding<'_> {
         }
         let read = || -> Result<_, Failure> {
             let tables = Tables::open(&segment.dir, self.config.cache_bytes_per_segment)?;
-            let inspected = guarded(|| inspect(&tables, segment.first)).map_err(Failure::Damaged)??;
+            let inspected = guarded(|| inspect(&tables, segment.first)).map_err(Failure::of_panic)??;
             Ok((tables, inspected))
         };
         match read() {
@@ -178,6 +234,14 @@ enum What {
 }
 
 impl Opened {
+    /// Whether it never had a commit.
+    fn never_used(&self) -> bool {
+        match &self.what {
+            What::Sealed { .. } => false,
+            What::Unsealed { inspected, .. } => inspected.tally.span.last == Seq::ZERO && inspected.keys.is_empty(),
+        }
+    }
+
     fn head(&self) -> Seq {
         match &self.what {
             What::Sealed { head, .. } => *head,
@@ -198,9 +262,9 @@ impl Shared {
             }
             let Some(sealed) = segment.summary() else { continue };
             // Read a second time rather than kept: of a million topics each, a few of them would fill the memory.
-            match Summary::open(&segment.dir, segment.first) {
-                Ok(Some((_, whole))) => whole.topics().for_each(|of| topic(of.summary)),
-                Ok(None) | Err(_) => gone.push((segment.first, sealed.span.head)),
+            match read_again(segment) {
+                Some(whole) => whole.topics().for_each(|of| topic(of.summary)),
+                None => gone.push((segment.first, sealed.span.head)),
             }
         }
         if let Some(writer) = &*self.writer.lock() {
@@ -215,6 +279,37 @@ impl Shared {
             self.lose(range);
         }
         self.watermark.lock().mark.lost.clone()
+    }
+}
+
+/// A sealed segment's summary, which could be read a moment ago. What the system does not allow now is waited for.
+fn read_again(segment: &Segment) -> Option<Whole> {
+    let mut told = false;
+    loop {
+        match Summary::open(&segment.dir, segment.first) {
+            Ok(summary) => return summary.map(|(_, whole)| whole),
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%error, segment.first = segment.first.0, "a summary cannot be read now; it is tried again");
+                }
+                std::thread::sleep(AGAIN);
+            }
+        }
+    }
+}
+
+/// How long to wait before the system is asked again for what it refused.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// A segment that a crash left before it was in the list: it never had a commit.
+fn remove_unused(opened: Opened) {
+    let dir = opened.segment.dir.clone();
+    if let What::Unsealed { tables, .. } = opened.what {
+        database::close_bounded((tables, opened.segment.retire(Duration::ZERO)));
+    }
+    tracing::info!(dir = %dir.display(), "removing a segment that a crash left before its first commit");
+    if let Err(error) = fs::remove_dir_all(&dir) {
+        tracing::warn!(%error, dir = %dir.display(), "cannot remove a segment that was never used");
     }
 }
 

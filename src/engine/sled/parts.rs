@@ -9,8 +9,10 @@
 
 use bytes::Bytes;
 
-/// Bytes of a value in one insert: safely below the limit above (measured: 48 KiB stay in the log, 64 KiB do not).
-pub(super) const PART_BYTES: usize = 48 * 1024;
+/// Bytes of a value in one insert: far below the limit above, for the sake of memory. sled's cache has 256 shards, and each
+/// keeps at least one page whatever its size, so an open segment holds up to 256 pages of 17 values. Measured after 200 MB
+/// of 1 MiB events: 241 MiB with parts of 48 KiB, 76 MiB with these, at the same speed.
+pub(super) const PART_BYTES: usize = 8 * 1024;
 
 /// Bytes of the number of parts.
 pub(super) const COUNT_BYTES: usize = 2;
@@ -26,12 +28,13 @@ pub(super) enum PartError {
     Sled(#[from] sled::Error),
 }
 
-/// Inserts `value` under `stem`, part 0 last.
+/// Inserts `value` under `stem`, part 0 last and the others in order: inserted backwards, they keep twice the memory in sled's
+/// cache (146 MiB where this takes 76).
 pub(super) fn insert(tree: &sled::Tree, stem: &[u8], value: &[u8]) -> sled::Result<()> {
     let (head, tail) = value.split_at(value.len().min(PART_BYTES - COUNT_BYTES));
     let tail: Vec<&[u8]> = tail.chunks(PART_BYTES).collect();
-    let count = u16::try_from(tail.len() + 1).expect("a commit is far below 3 GiB");
-    for (part, bytes) in (1..count).zip(tail).rev() {
+    let count = u16::try_from(tail.len() + 1).expect("a commit's largest value is far below 512 MiB");
+    for (part, bytes) in (1..count).zip(tail) {
         tree.insert(key(stem, part), bytes)?;
     }
     tree.insert(key(stem, 0), [&count.to_be_bytes(), head].concat())?;

@@ -211,7 +211,7 @@ impl Shared {
                     }
                 };
                 let looked =
-                    guarded(|| look(&segment, &tables)).map_err(Failure::Damaged).and_then(|looked| Ok(looked?));
+                    guarded(|| look(&segment, &tables)).map_err(Failure::of_panic).and_then(|looked| Ok(looked?));
                 match looked {
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(())) => return Ok(()),
@@ -223,18 +223,17 @@ impl Shared {
             }
             return Ok(());
         }
-        Err(StoreError::Failed("segments were replaced faster than they could be read; try again".into()))
+        Err(StoreError::NotNow("segments were replaced faster than they could be read; try again".into()))
     }
 
-    /// A damaged sealed segment is set aside; without the newest there is no going on before a restart.
+    /// A damaged sealed segment is set aside; without the newest there is no going on before a restart. What the system does
+    /// not allow now is tried again by whoever comes back.
     fn unreadable(&self, segment: &Arc<Segment>, failure: &Failure) -> Result<(), StoreError> {
+        self.presence.check()?;
         match failure {
-            Failure::Unavailable(reason) => Err(StoreError::Failed(Arc::clone(reason))),
+            Failure::Unavailable(reason) => Err(StoreError::NotNow(Arc::clone(reason))),
             Failure::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", reason)),
-            Failure::Damaged(reason) => {
-                self.set_aside(segment, reason);
-                Ok(())
-            }
+            Failure::Damaged(reason) => self.set_aside(segment, reason),
         }
     }
 

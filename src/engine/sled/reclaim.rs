@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::event::{Millis, Seq};
 
@@ -62,12 +63,16 @@ impl Looked {
 impl Shared {
     pub(super) fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
         self.alive()?;
+        self.presence.check()?;
         self.judge_newest(live);
         let mut progress = self.reclaiming.lock();
         let looked = self.look(&mut progress, live);
         let (dead, mut rest): (Vec<_>, Vec<_>) = looked.into_iter().partition(Looked::is_dead);
         let dead: Vec<_> = dead.into_iter().map(|looked| looked.segment).collect();
-        self.segments.replace(&dead, None);
+        if !dead.is_empty() {
+            let listed = self.segments.replace(&dead, None);
+            listed.map_err(|error| StoreError::NotNow(format!("the list of segments: {error}").into()))?;
+        }
         for segment in &dead {
             remove(segment);
         }
@@ -183,7 +188,7 @@ fn kept_weight(topic: &TopicTally, live: &dyn Liveness) -> u64 {
 
 /// Removes a segment that is no longer in the list. A crash on the way leaves a directory that the next start removes.
 pub(super) fn remove(segment: &Segment) {
-    drop(segment.retire());
+    drop(segment.retire(Duration::MAX));
     let mut half = segment.dir.clone().into_os_string();
     half.push(HALF);
     let removed = fs::rename(&segment.dir, &half).and_then(|()| fs::remove_dir_all(&half));

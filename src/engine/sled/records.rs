@@ -5,7 +5,7 @@
 use crate::engine::IdempotencyKey;
 use crate::event::{Millis, Seq, TopicName};
 
-use super::super::log::store::{KeyRecord, TopicKey, TopicSettings};
+use super::super::log::store::{KeyRecord, Receipts, TopicKey, TopicSettings};
 use super::{
     keys,
     wire::{Take, put_bytes, put_number, seal, unseal},
@@ -67,18 +67,19 @@ impl CommitRecord {
 }
 
 /// `version u8 | fingerprint 16 | last id of its commit, 0 when it has no events | receipts |
-/// each receipt: topic, id, subscribers`
+/// each receipt: topic, id, subscribers | owner`; before 0.1.0 without the owner, who is then unknown
 pub(super) fn encode_key(record: &KeyRecord, commit: Seq) -> (keys::Stem, Vec<u8>) {
     let stem = keys::idempotency(record.time, record.key.key);
     let mut out = vec![VERSION];
     out.extend_from_slice(&record.key.fingerprint);
     put_number(&mut out, commit.0);
-    put_number(&mut out, record.receipts.len() as u64);
-    for (topic, seq, subscribers) in &record.receipts {
+    put_number(&mut out, record.receipts.iter().count() as u64);
+    for (topic, seq, subscribers) in record.receipts.iter() {
         put_bytes(&mut out, topic.as_str().as_bytes());
         put_number(&mut out, seq.0);
-        put_number(&mut out, (*subscribers).into());
+        put_number(&mut out, subscribers.into());
     }
+    put_number(&mut out, record.key.owner);
     seal(&mut out, &stem);
     (stem, out)
 }
@@ -93,12 +94,22 @@ pub(super) fn decode_key(stem: &[u8], record: &[u8]) -> Option<(KeyRecord, Seq)>
     }
     let fingerprint = take.array()?;
     let (commit, count) = (Seq(take.number()?), take.number()?);
-    let receipt = |_| {
-        let topic = TopicName::new(take.text()?).ok()?;
-        Some((topic, Seq(take.number()?), take.number()?.try_into().ok()?))
-    };
-    let receipts = (0..count).map(receipt).collect::<Option<_>>()?;
-    Some((KeyRecord { key: IdempotencyKey { key, fingerprint }, time, receipts }, commit))
+    let mut first = None;
+    let mut receipts: Vec<(TopicName, u32)> = Vec::new();
+    for n in 0..count {
+        // The same name is mostly meant once more, and is then in memory once.
+        let text = take.text()?;
+        let same = receipts.last().filter(|(topic, _)| topic.as_str() == text).map(|(topic, _)| topic.clone());
+        let topic = same.map_or_else(|| TopicName::stored(text).ok(), Some)?;
+        let (seq, subscribers) = (take.number()?, take.number()?.try_into().ok()?);
+        // An append's positions follow each other.
+        (first.get_or_insert(seq).checked_add(n)? == seq).then_some(())?;
+        receipts.push((topic, subscribers));
+    }
+    let owner = take.number().unwrap_or(0);
+    let events = receipts.iter().map(|(topic, subscribers)| (topic, *subscribers));
+    let receipts = Receipts::new(Seq(first.unwrap_or(0)), events);
+    Some((KeyRecord { key: IdempotencyKey { key, fingerprint, owner }, time, receipts }, commit))
 }
 
 const EXISTS: u64 = 1;
@@ -197,10 +208,19 @@ mod tests {
     #[test]
     fn a_key_survives_its_bytes() {
         let topic = TopicName::new("a/b").expect("valid");
-        let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16] };
-        let record = KeyRecord { key, time: Millis(5), receipts: vec![(topic.clone(), Seq(4), 3), (topic, Seq(9), 0)] };
+        let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 1 << 63 };
+        let receipts = Receipts::new(Seq(8), [(&topic, 3), (&topic, 0)].into_iter());
+        let record = KeyRecord { key, time: Millis(5), receipts };
         let (stem, bytes) = encode_key(&record, Seq(9));
         assert_eq!(decode_key(&stem, &bytes), Some((record, Seq(9))));
+    }
+
+    /// It is kept for ever: docs/OPERATIONS.md says what it costs, most of it sled's.
+    #[test]
+    fn the_mark_of_a_deleted_name_takes_few_bytes() {
+        let mark = TopicSettings { deleted_through: Some(Seq(u64::MAX)), ..TopicSettings::default() };
+        let topic = TopicName::new("jobs/42").expect("valid");
+        assert!(encode_settings(&topic, &mark).len() <= 20);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::event::Seq;
 
@@ -18,6 +18,7 @@ use super::parts::PartError;
 use super::summary::Summary;
 use super::tables::Tables;
 use super::tally::Tally;
+use super::waits::Waits;
 
 /// A segment of the log. Segments hold disjoint runs of positions.
 #[derive(Debug)]
@@ -41,10 +42,20 @@ pub(super) struct Segment {
 enum Handle {
     /// A reader may still hold what was open.
     Closed(Weak<Tables>),
-    Open(Arc<Tables>),
+    /// A thread opens it.
+    Opening(Arc<Opening>),
+    Open {
+        tables: Arc<Tables>,
+        /// Positions that it lacks, until somebody is told.
+        hole: Option<(Seq, Seq)>,
+    },
     /// Replaced by a copy, removed or set aside.
     Retired,
 }
+
+/// How long a reader waits for a segment to be opened, which takes a second at most on a disk that answers. Then it gives its
+/// place to others and comes back.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why a segment cannot be read.
 #[derive(Debug)]
@@ -71,7 +82,7 @@ impl Segment {
 
     /// With the handle that was just opened on it.
     pub(super) fn with_tables(self, tables: Arc<Tables>) -> Self {
-        *self.handle.lock() = Handle::Open(tables);
+        *self.handle.lock() = Handle::Open { tables, hole: None };
         self
     }
 
@@ -123,64 +134,117 @@ impl Segment {
         self.first <= through && self.summary().is_none_or(|summary| summary.span.head > after)
     }
 
-    /// Its trees, opened if need be. `on_loss` hears of positions that are no longer inside. Blocks.
+    /// Its trees, opened if need be. `on_loss` hears of positions that are no longer inside. Blocks, but only for so long:
+    /// what a slow disk has not opened by then goes on being opened, for whoever asks next.
     pub(super) fn tables(
-        &self,
+        self: &Arc<Self>,
         cache_bytes: u64,
         now: Duration,
-        on_loss: impl FnOnce((Seq, Seq)),
+        waits: &Arc<Waits>,
+        on_loss: impl FnMut((Seq, Seq)),
     ) -> Result<Arc<Tables>, Unusable> {
         self.used.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        let mut handle = self.handle.lock();
-        let tables = match &*handle {
-            Handle::Open(tables) => return Ok(Arc::clone(tables)),
-            Handle::Retired => return Err(Unusable::Retired),
-            Handle::Closed(held) => match held.upgrade() {
-                Some(tables) => tables,
-                None => Arc::new(self.open_existing(cache_bytes, on_loss).map_err(Unusable::Failed)?),
-            },
-        };
-        *handle = Handle::Open(Arc::clone(&tables));
-        Ok(tables)
+        // Held until it was picked up: those beyond the number that may be open are closed at once.
+        let mut _opened = None;
+        loop {
+            let opening = {
+                let mut handle = self.handle.lock();
+                match &mut *handle {
+                    Handle::Open { tables, hole } => {
+                        let (tables, hole) = (Arc::clone(tables), hole.take());
+                        drop(handle);
+                        hole.into_iter().for_each(on_loss);
+                        return Ok(tables);
+                    }
+                    Handle::Retired => return Err(Unusable::Retired),
+                    Handle::Opening(opening) => Arc::clone(opening),
+                    Handle::Closed(held) => {
+                        if let Some(tables) = held.upgrade() {
+                            *handle = Handle::Open { tables: Arc::clone(&tables), hole: None };
+                            return Ok(tables);
+                        }
+                        let opening = self.begin_opening(cache_bytes, waits).map_err(Unusable::Failed)?;
+                        *handle = Handle::Opening(Arc::clone(&opening));
+                        opening
+                    }
+                }
+            };
+            let Some(opened) = opening.wait(PATIENCE) else {
+                let reason = format!("the disk is slow: segment {} is still being opened", self.first.0);
+                return Err(Unusable::Failed(Failure::Unavailable(reason.into())));
+            };
+            _opened = Some(opened.map_err(Unusable::Failed)?);
+        }
     }
 
-    /// sled would make a missing database anew, and opens a truncated one as if nothing had been in it.
-    fn open_existing(&self, cache_bytes: u64, on_loss: impl FnOnce((Seq, Seq))) -> Result<Tables, Failure> {
-        if !self.dir.join("db").exists() {
+    /// Starts the thread that opens it.
+    fn begin_opening(self: &Arc<Self>, cache_bytes: u64, waits: &Arc<Waits>) -> Result<Arc<Opening>, Failure> {
+        let opening = Arc::new(Opening::default());
+        let (segment, told) = (Arc::clone(self), Arc::clone(&opening));
+        let waiting = waits.begin(format!("opening segment {}", self.first.0));
+        let work = move || {
+            let opened = segment.open_existing(cache_bytes);
+            drop(waiting);
+            let mut handle = segment.handle.lock();
+            let wanted = matches!(*handle, Handle::Opening(_));
+            let opened = opened.map(|(tables, hole)| (Arc::new(tables), hole));
+            if wanted {
+                *handle = match &opened {
+                    Ok((tables, hole)) => Handle::Open { tables: Arc::clone(tables), hole: *hole },
+                    Err(_) => Handle::Closed(Weak::new()),
+                };
+            }
+            drop(handle);
+            told.finish(opened.map(|(tables, _)| tables));
+        };
+        std::thread::Builder::new()
+            .name("gapless-sled-open".into())
+            .spawn(work)
+            .map_err(|error| Failure::Unavailable(format!("no thread to open it: {error}").into()))?;
+        Ok(opening)
+    }
+
+    /// sled would make a missing database anew, and opens a truncated one as if nothing had been in it. Answers with the
+    /// positions that are no longer inside, too.
+    fn open_existing(&self, cache_bytes: u64) -> Result<(Tables, Option<(Seq, Seq)>), Failure> {
+        if !self.dir.join("db").try_exists()? {
             return Err(Failure::Damaged("its database file is missing".into()));
         }
         let tables = Tables::open(&self.dir, cache_bytes)?;
         let want = self.summary().map_or(Seq::ZERO, |summary| summary.span.last);
-        if want > Seq::ZERO {
-            match guarded(|| newest(&tables)).map_err(Failure::Damaged)?? {
-                None => return Err(Failure::Damaged("it holds nothing any more".into())),
-                Some(last) if last < want => on_loss((last.next(), want)),
-                Some(_) => {}
-            }
+        if want == Seq::ZERO {
+            return Ok((tables, None));
         }
-        Ok(tables)
+        match guarded(|| newest(&tables)).map_err(Failure::of_panic)?? {
+            None => Err(Failure::Damaged("it holds nothing any more".into())),
+            Some(last) => Ok((tables, (last < want).then(|| (last.next(), want)))),
+        }
     }
 
     /// When it was last read, if it is open and sealed; `None` also when somebody is opening it.
     pub(super) fn idle_since(&self) -> Option<Duration> {
         let handle = self.handle.try_lock()?;
-        (self.summary().is_some() && matches!(*handle, Handle::Open(_)))
+        (self.summary().is_some() && matches!(*handle, Handle::Open { .. }))
             .then(|| Duration::from_millis(self.used.load(Ordering::Relaxed)))
     }
 
     /// Lets go of the handle. Readers keep theirs until they are done.
     pub(super) fn close(&self) {
         let mut handle = self.handle.lock();
-        if let Handle::Open(tables) = &*handle {
+        if let Handle::Open { tables, .. } = &*handle {
             *handle = Handle::Closed(Arc::downgrade(tables));
         }
     }
 
-    /// From now on nobody gets a handle. Answers with the last one, if it was open.
-    pub(super) fn retire(&self) -> Option<Arc<Tables>> {
-        match std::mem::replace(&mut *self.handle.lock(), Handle::Retired) {
-            Handle::Open(tables) => Some(tables),
+    /// From now on nobody gets a handle. Answers with the last one, if it was open. One that is being opened is waited for,
+    /// because sled makes files in its directory meanwhile; at most for `patience`.
+    pub(super) fn retire(&self, patience: Duration) -> Option<Arc<Tables>> {
+        // Unlocked before the wait: whoever opens it needs the lock to say so.
+        let before = std::mem::replace(&mut *self.handle.lock(), Handle::Retired);
+        match before {
+            Handle::Open { tables, .. } => Some(tables),
             Handle::Closed(held) => held.upgrade(),
+            Handle::Opening(opening) => opening.wait(patience)?.ok(),
             Handle::Retired => None,
         }
     }
@@ -196,6 +260,27 @@ impl Segment {
             Some(_) => self.disk_bytes.load(Ordering::Relaxed),
             None => disk::bytes_of(&self.dir),
         }
+    }
+}
+
+/// A segment that is being opened, and those who wait for it.
+#[derive(Debug, Default)]
+struct Opening {
+    state: Mutex<Option<Result<Arc<Tables>, Failure>>>,
+    done: Condvar,
+}
+
+impl Opening {
+    fn finish(&self, opened: Result<Arc<Tables>, Failure>) {
+        *self.state.lock() = Some(opened);
+        self.done.notify_all();
+    }
+
+    /// What came of it; `None` when nothing has yet.
+    fn wait(&self, patience: Duration) -> Option<Result<Arc<Tables>, Failure>> {
+        let mut state = self.state.lock();
+        self.done.wait_while_for(&mut state, |state| state.is_none(), patience);
+        state.clone()
     }
 }
 

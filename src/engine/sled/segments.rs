@@ -1,15 +1,18 @@
 //! The list of segments. Readers take a snapshot of it; every change replaces it as a whole.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::event::Seq;
 
 use super::SledConfig;
+use super::manifest::{Entry, Manifest};
 use super::segment::{Segment, Unusable};
 use super::tables::Tables;
+use super::waits::Waits;
 
 /// A snapshot of the list, in order of positions.
 pub(super) type List = Arc<Vec<Arc<Segment>>>;
@@ -27,16 +30,28 @@ pub(super) struct Segments {
     max_open: usize,
     close_after: Duration,
     cache_bytes: u64,
+    waits: Arc<Waits>,
+    manifest: Manifest,
+    /// Held by whoever changes the list, so that readers need not wait for the disk.
+    changing: Mutex<()>,
+}
+
+/// What the list on the disk says of segments.
+pub(super) fn entries(list: &[Arc<Segment>]) -> Vec<Entry> {
+    list.iter().map(|segment| (segment.first, segment.generation)).collect()
 }
 
 impl Segments {
-    pub(super) fn new(list: Vec<Arc<Segment>>, config: &SledConfig) -> Self {
+    pub(super) fn new(list: Vec<Arc<Segment>>, config: &SledConfig, waits: Arc<Waits>) -> Self {
         Self {
             list: RwLock::new(Arc::new(list)),
             start: Instant::now(),
             max_open: config.max_open_segments,
             close_after: config.close_after,
             cache_bytes: config.cache_bytes_per_segment / SEALED_PART,
+            waits,
+            manifest: Manifest::new(&config.dir),
+            changing: Mutex::new(()),
         }
     }
 
@@ -49,19 +64,36 @@ impl Segments {
         self.list.read().iter().filter(|segment| segment.overlaps(after, through)).cloned().collect()
     }
 
-    /// Replaces `gone` by `new` in one step.
-    pub(super) fn replace(&self, gone: &[Arc<Segment>], new: Option<Arc<Segment>>) {
-        let mut list = self.list.write();
+    /// Replaces `gone` by `new` in one step, on the disk first.
+    ///
+    /// # Errors
+    /// When the list cannot be written; nothing has changed then.
+    pub(super) fn replace(&self, gone: &[Arc<Segment>], new: Option<Arc<Segment>>) -> io::Result<()> {
+        let _one_at_a_time = self.changing.lock();
         let stays = |segment: &&Arc<Segment>| !gone.iter().any(|gone| Arc::ptr_eq(gone, segment));
-        let mut next: Vec<_> = list.iter().filter(stays).cloned().chain(new).collect();
+        let mut next: Vec<_> = self.list.read().iter().filter(stays).cloned().chain(new).collect();
         next.sort_by_key(|segment| segment.first);
-        *list = Arc::new(next);
+        self.manifest.write(&entries(&next))?;
+        *self.list.write() = Arc::new(next);
+        Ok(())
+    }
+
+    /// The same in memory only: for what the list on the disk is known to say wrongly, and for the end.
+    pub(super) fn forget(&self, gone: &[Arc<Segment>]) {
+        let _one_at_a_time = self.changing.lock();
+        let stays = |segment: &&Arc<Segment>| !gone.iter().any(|gone| Arc::ptr_eq(gone, segment));
+        let next: Vec<_> = self.list.read().iter().filter(stays).cloned().collect();
+        *self.list.write() = Arc::new(next);
     }
 
     /// A segment's trees, opened if need be; the one not read for longest is closed instead. Blocks.
-    pub(super) fn tables(&self, segment: &Segment, on_loss: impl FnOnce((Seq, Seq))) -> Result<Arc<Tables>, Unusable> {
+    pub(super) fn tables(
+        &self,
+        segment: &Arc<Segment>,
+        on_loss: impl FnMut((Seq, Seq)),
+    ) -> Result<Arc<Tables>, Unusable> {
         let was_open = segment.idle_since().is_some();
-        let tables = segment.tables(self.cache_bytes, self.start.elapsed(), on_loss)?;
+        let tables = segment.tables(self.cache_bytes, self.start.elapsed(), &self.waits, on_loss)?;
         if !was_open {
             self.close_idle();
         }

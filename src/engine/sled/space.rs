@@ -11,6 +11,9 @@ use super::disk;
 /// How long a look at the disk is good for: others may fill it too.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// How long nothing must have been refused before it is told that there is room again.
+const QUIET: Duration = Duration::from_secs(2);
+
 /// What sled writes at most for a byte of a commit: measured 3.7 to 7.5, and one page for the smallest.
 const AMPLIFICATION: u64 = 8;
 
@@ -26,6 +29,8 @@ pub(super) struct Space {
     dir: PathBuf,
     reserve: u64,
     seen: Mutex<Option<Look>>,
+    /// When a publish was last refused, or would have been; `None` once it is told that this is over.
+    full: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,18 +41,45 @@ struct Look {
 
 impl Space {
     pub(super) fn new(dir: PathBuf, reserve: u64) -> Self {
-        Self { dir, reserve, seen: Mutex::new(None) }
+        Self { dir, reserve, seen: Mutex::new(None), full: Mutex::new(None) }
     }
 
     /// Whether a commit of `bytes` leaves the reserve free. Counts them as written when it does.
     pub(super) fn check(&self, bytes: u64) -> Result<(), StoreError> {
         let need = needed(bytes);
-        self.keep_free(self.reserve, need, need)
+        self.keep_free(self.reserve, need, need).inspect_err(|_| self.refused())
     }
 
     /// Whether a commit of an ordinary size would be accepted.
     pub(super) fn room(&self) -> Result<(), StoreError> {
-        self.keep_free(self.reserve, needed(ORDINARY_BYTES), 0)
+        let room = self.keep_free(self.reserve, needed(ORDINARY_BYTES), 0);
+        match room {
+            Ok(()) => self.accepts_again(),
+            Err(_) => self.refused(),
+        }
+        room
+    }
+
+    /// Logs when this begins.
+    fn refused(&self) {
+        if self.full.lock().replace(Instant::now()).is_none() {
+            let free = self.seen.lock().map_or(0, |look| look.free);
+            tracing::warn!(
+                disk.free_bytes = free,
+                disk.reserve_bytes = self.reserve,
+                "the disk is nearly full; publishes are refused until space is freed"
+            );
+        }
+    }
+
+    /// Logs that there is room again, once nothing was refused for a while: a large batch may be refused where others fit.
+    fn accepts_again(&self) {
+        let mut full = self.full.lock();
+        if full.is_some_and(|refused| refused.elapsed() >= QUIET) {
+            *full = None;
+            let free = self.seen.lock().map_or(0, |look| look.free);
+            tracing::info!(disk.free_bytes = free, "the disk has room again; publishes are accepted");
+        }
     }
 
     /// Settings are small, and deleting a topic is how space is freed: they may use half of the reserve.

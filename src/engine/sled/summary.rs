@@ -19,7 +19,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::event::{Millis, Seq, TopicName};
 
@@ -44,11 +45,40 @@ pub(super) const FILE: &str = "summary";
 #[derive(Debug)]
 pub(super) struct Summary {
     pub(super) span: Span,
-    file: File,
+    path: PathBuf,
+    /// Held open while few are; the others are opened for each look.
+    file: Option<Held>,
     rows: usize,
     bytes: u64,
     /// The topic key of every [`FENCE_ROWS`]th row.
     fences: Box<[u64]>,
+}
+
+/// Files of summaries held open, at most, so that a store of many segments leaves descriptors to others.
+pub(super) const MAX_HELD: usize = 32;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// An open file that counts.
+#[derive(Debug)]
+struct Held(File);
+
+impl Held {
+    fn new(path: &Path) -> Option<Self> {
+        if HELD.fetch_add(1, Ordering::Relaxed) < MAX_HELD
+            && let Ok(file) = File::open(path)
+        {
+            return Some(Self(file));
+        }
+        HELD.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// All of a summary, in memory for as long as it is looked at.
@@ -79,7 +109,7 @@ impl Summary {
         let (rows, bytes) = (whole.rows, whole.bytes.len() as u64);
         let keys = whole.bytes[HEADER_BYTES..].chunks_exact(ROW_BYTES).take(rows);
         let fences = keys.step_by(FENCE_ROWS).map(key_of).collect();
-        Ok(Some((Self { span, file: File::open(path)?, rows, bytes, fences }, whole)))
+        Ok(Some((Self { span, file: Held::new(&path), path, rows, bytes, fences }, whole)))
     }
 
     /// First and last position of a topic in the segment, if it has events there.
@@ -88,9 +118,19 @@ impl Summary {
         let first = fence * FENCE_ROWS;
         let mut rows = [[0; ROW_BYTES]; FENCE_ROWS];
         let rows = &mut rows[..FENCE_ROWS.min(self.rows - first)];
-        self.file.read_exact_at(rows.as_flattened_mut(), (HEADER_BYTES + first * ROW_BYTES) as u64)?;
+        let at = (HEADER_BYTES + first * ROW_BYTES) as u64;
+        match &self.file {
+            Some(held) => held.0.read_exact_at(rows.as_flattened_mut(), at)?,
+            None => File::open(&self.path)?.read_exact_at(rows.as_flattened_mut(), at)?,
+        }
         let found = rows.binary_search_by_key(&topic.0, |row| key_of(row));
         Ok(found.ok().map(|index| (Seq(number(&rows[index], 8)), Seq(number(&rows[index], 32)))))
+    }
+
+    /// Of a segment whose directory has got another name.
+    pub(super) fn moved_to(mut self, dir: &Path) -> Self {
+        self.path = dir.join(FILE);
+        self
     }
 
     /// Size of the file in bytes.
@@ -199,7 +239,7 @@ fn parse_row(row: &[u8], names: &[u8]) -> Option<TopicTally> {
     let (events, bytes, weight) = (number()?, number()?, number()?);
     let at = usize::try_from(u32::from_be_bytes(take.array()?)).ok()?;
     let len = usize::from(u16::from_be_bytes(take.array()?));
-    let name = TopicName::new(std::str::from_utf8(names.get(at..)?.get(..len)?).ok()?).ok()?;
+    let name = TopicName::stored(std::str::from_utf8(names.get(at..)?.get(..len)?).ok()?).ok()?;
     let last_closes = take.byte()? & 1 != 0;
     let summary = TopicSummary { key, name, first, first_prev, first_time, last, last_closes, events, bytes };
     Some(TopicTally { summary, weight })

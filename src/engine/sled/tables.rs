@@ -35,7 +35,7 @@ impl Tables {
             let tree = |name| db.open_tree(name);
             Ok::<_, sled::Error>([tree(keys::BLOCKS)?, tree(keys::COMMITS)?, tree(keys::TOPICS)?, tree(keys::KEYS)?])
         };
-        let [blocks, commits, topics, keys] = guarded(trees).map_err(Failure::Damaged)??;
+        let [blocks, commits, topics, keys] = guarded(trees).map_err(Failure::of_panic)??;
         Ok(Self { db, blocks, commits, topics, keys })
     }
 

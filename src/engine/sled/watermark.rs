@@ -78,7 +78,7 @@ impl Watermark {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(error) => return Err(error),
         };
-        let slots = [read_slot(&file, 0), read_slot(&file, 1)];
+        let slots = [read_slot(&file, 0)?, read_slot(&file, 1)?];
         let whole = slots.iter().all(Option::is_some);
         let Some((turn, mark)) = slots.into_iter().flatten().max_by_key(|(turn, _)| *turn) else {
             return Ok(Found::Damaged);
@@ -181,10 +181,18 @@ fn slot(turn: u64, mark: &Mark) -> Vec<u8> {
     slot
 }
 
-fn read_slot(file: &File, turn: u64) -> Option<(u64, Mark)> {
+/// Reads a slot; `None` when it is damaged. That the system does not let it be read is no damage.
+fn read_slot(file: &File, turn: u64) -> io::Result<Option<(u64, Mark)>> {
     let mut slot = [0; SLOT_BYTES];
-    file.read_exact_at(&mut slot, place(turn)).ok()?;
-    let mut take = Take::new(unseal(Take::new(&slot).bytes()?, b"watermark")?);
+    match file.read_exact_at(&mut slot, place(turn)) {
+        Ok(()) => Ok(parse_slot(&slot)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn parse_slot(slot: &[u8]) -> Option<(u64, Mark)> {
+    let mut take = Take::new(unseal(Take::new(slot).bytes()?, b"watermark")?);
     if take.byte()? != VERSION {
         return None;
     }

@@ -3,9 +3,12 @@
 //! Plain inserts by one thread, and the commit's record last: sled recovers a prefix of what was inserted, so a commit
 //! is whole when its record is there. (`apply_batch` would cost a second sync a commit and give no more.)
 
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::event::Seq;
 
@@ -31,6 +34,10 @@ pub(super) struct Writer {
     /// The ids up to here may have been given before the store was opened.
     pub(super) given: Seq,
     pub(super) growth: Growth,
+    /// Since when no segment could be begun, and it was last tried.
+    pub(super) hindered: Option<Instant>,
+    /// What is left of a segment that could not be begun.
+    pub(super) leftover: Option<PathBuf>,
     pub(super) scratch: Scratch,
 }
 
@@ -51,6 +58,12 @@ pub(super) struct Scratch {
     block: Builder,
 }
 
+/// How long the end waits for a segment that is just being opened.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to wait before a segment that could not be begun is tried again.
+const ROTATE_AGAIN: Duration = Duration::from_secs(1);
+
 /// Events of a commit for which memory is kept: four times as many as the engine puts into one by itself.
 const KEPT_EVENTS: usize = 16 << 10;
 
@@ -58,16 +71,15 @@ impl Shared {
     /// Makes `commit` durable, then readable. Answers whether a segment waits to be sealed.
     pub(super) fn commit(&self, commit: &Commit) -> Result<bool, StoreError> {
         self.alive()?;
+        let _waiting = self.waits.begin_write("a commit");
         let data: usize = commit.events.iter().map(|(_, event)| event.new.data.len() + 64).sum();
-        let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.len() * 64).sum();
+        let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.iter().count() * 64).sum();
         let bytes = (data + keys) as u64;
+        self.presence.check()?;
         self.space.check(bytes)?;
         let mut writer = self.writer.lock();
         let Some(writer) = writer.as_mut() else { return Err(self.closed()) };
-        let rotated = !commit.events.is_empty() && self.is_due(writer);
-        if rotated {
-            self.rotate(writer).map_err(|reason| self.poison("beginning a segment", &reason))?;
-        }
+        let rotated = !commit.events.is_empty() && self.is_due(writer) && self.try_rotate(writer);
         let last = commit.events.last().map(|(_, event)| event.seq);
         if let Some(last) = last {
             self.reserve(writer, last)?;
@@ -99,24 +111,61 @@ impl Shared {
         writer.growth.room == 0
     }
 
+    /// Begins another segment, if the system allows it now. If not, commits go on in the old one, which only becomes larger
+    /// than it should, and it is tried again.
+    fn try_rotate(&self, writer: &mut Writer) -> bool {
+        if writer.hindered.is_some_and(|since| since.elapsed() < ROTATE_AGAIN) {
+            return false;
+        }
+        let result = self.rotate(writer);
+        match &result {
+            Ok(()) => {
+                if writer.hindered.take().is_some() {
+                    tracing::info!("a segment could be begun again");
+                }
+            }
+            Err(reason) => {
+                self.rotate_soon.store(true, Ordering::Relaxed);
+                if writer.hindered.replace(Instant::now()).is_none() {
+                    tracing::warn!(%reason, "cannot begin a segment now; commits go on in the old one, and it is tried again");
+                }
+            }
+        }
+        result.is_ok()
+    }
+
     /// Begins another segment and leaves the old one to be sealed.
     fn rotate(&self, writer: &mut Writer) -> Result<(), Arc<str>> {
+        if let Some(left) = writer.leftover.clone() {
+            remove_leftover(&left)?;
+            writer.leftover = None;
+        }
         let head = writer.tally.span.head;
-        let next = begin(&self.config, head.next())?;
-        let begun = Writer {
-            segment: next.0,
-            tables: next.1,
-            tally: Tally::after(head),
-            begun: Instant::now(),
-            reserved: writer.reserved,
-            given: writer.given,
-            growth: Growth::default(),
-            scratch: std::mem::take(&mut writer.scratch),
-        };
-        self.segments.replace(&[], Some(Arc::clone(&begun.segment)));
+        let next = self.begin_listed(head.next()).inspect_err(|_| {
+            let dir = Segment::new(&self.config.dir, head.next(), 0).dir;
+            // Its positions are going to be the old segment's.
+            writer.leftover = remove_leftover(&dir).is_err().then_some(dir);
+        })?;
+        let mut begun = Writer::new(next.0, next.1, Tally::after(head), writer.reserved, writer.given);
+        (begun.hindered, begun.scratch) = (writer.hindered, std::mem::take(&mut writer.scratch));
         let old = std::mem::replace(writer, begun);
         old.segment.finish(old.tally);
         Ok(())
+    }
+
+    /// Makes an empty segment that stands in the list, in memory and on the disk.
+    fn begin_listed(&self, first: Seq) -> Result<(Arc<Segment>, Arc<Tables>), Arc<str>> {
+        let (segment, tables) = begin(&self.config, first)?;
+        let listed = self.segments.replace(&[], Some(Arc::clone(&segment)));
+        let listed = listed.and_then(|()| self.presence.writes_to(segment.dir.join("db")));
+        match listed {
+            Ok(()) => Ok((segment, tables)),
+            Err(error) => {
+                self.segments.forget(std::slice::from_ref(&segment));
+                database::close_bounded((tables, segment.retire(Duration::ZERO)));
+                Err(error.to_string().into())
+            }
+        }
     }
 
     /// Reserves ids before the last ones reserved are given out, so that none is given twice after a crash.
@@ -127,9 +176,16 @@ impl Shared {
         let mut watermark = self.watermark.lock();
         watermark.mark.reserved = Seq(last.0.saturating_add(RESERVE_IDS));
         watermark.mark.clean = false;
-        if let Err(error) = watermark.save() {
-            drop(watermark);
-            return Err(self.poison("reserving ids", &error));
+        match watermark.save() {
+            Ok(()) => {}
+            // Nothing of the commit is written yet, and the other slot is whole.
+            Err(error) if disk::is_short(&error) => {
+                return Err(StoreError::NotNow(format!("reserving ids: {error}").into()));
+            }
+            Err(error) => {
+                drop(watermark);
+                return Err(self.poison("reserving ids", &error));
+            }
         }
         writer.reserved = watermark.mark.reserved;
         Ok(())
@@ -155,8 +211,8 @@ impl Shared {
             }
         }
         let list = self.segments.list();
-        self.segments.replace(&list, None);
-        let open: Vec<_> = list.iter().map(|segment| segment.retire()).collect();
+        self.segments.forget(&list);
+        let open: Vec<_> = list.iter().map(|segment| segment.retire(CLOSE_PATIENCE)).collect();
         if writer.is_some() {
             database::close_bounded((writer, meta, open, list));
         }
@@ -175,6 +231,14 @@ pub(super) fn begin(config: &super::SledConfig, first: Seq) -> Result<(Arc<Segme
     Ok((Arc::new(segment.with_tables(Arc::clone(&tables))), tables))
 }
 
+/// Removes a segment that was never in the list.
+fn remove_leftover(dir: &Path) -> Result<(), Arc<str>> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", dir.display()).into()),
+        _ => Ok(()),
+    }
+}
+
 /// A block that was written.
 #[derive(Debug)]
 pub(super) struct Written {
@@ -186,6 +250,22 @@ pub(super) struct Written {
 }
 
 impl Writer {
+    /// Writes on in a segment.
+    pub(super) fn new(segment: Arc<Segment>, tables: Arc<Tables>, tally: Tally, reserved: Seq, given: Seq) -> Self {
+        Self {
+            segment,
+            tables,
+            tally,
+            begun: Instant::now(),
+            reserved,
+            given,
+            growth: Growth::default(),
+            hindered: None,
+            leftover: None,
+            scratch: Scratch::default(),
+        }
+    }
+
     /// Inserts a commit and waits until it is durable. The blocks come by topic and then in order.
     pub(super) fn insert(&mut self, commit: &Commit) -> sled::Result<Vec<Written>> {
         let tables = &*self.tables;

@@ -1,18 +1,26 @@
 //! HTTP/1.1: one request after another, until the hub or the client has enough, or a stream takes the connection.
+//!
+//! A client may close its own direction when it has asked (netcat does, and some agents and load balancers): a whole request is
+//! answered all the same. Whether such a client has left altogether shows when it is written to.
 
-use std::{cell::Cell, convert::Infallible, future::poll_fn, rc::Rc, sync::Arc, task::Poll};
+use std::{convert::Infallible, future::poll_fn, pin::Pin, rc::Rc, sync::Arc, task::Poll};
 
 use hyper::{
     body::Incoming,
     server::conn::http1,
     service::{HttpService, service_fn},
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::task::spawn_local;
 
-use super::{Guest, channel::Channel, last_request};
+use super::{
+    Guest,
+    channel::Channel,
+    last_request,
+    pace::{Alarm, Attended, Heard, Late, Pace},
+};
 use crate::http::{
-    Body,
+    Limits,
     stream::{line::Stream, takeover::Handover},
 };
 
@@ -20,32 +28,35 @@ use crate::http::{
 pub(super) async fn serve(guest: Guest, channel: Channel, handover: Rc<Handover>) {
     let door = Arc::clone(&guest.house.core.door);
     let (limits, drain) = (&door.limits, &door.drain);
-    let asked = Cell::new(false);
+    let pace = Pace::new();
     let service = service_fn(|mut request| {
-        asked.set(true);
+        pace.begins();
         guest.introduce(request.extensions_mut());
         let (method, version) = (request.method().clone(), request.version());
-        let (house, handover) = (&guest.house, &handover);
+        let (house, handover, pace) = (&guest.house, &handover, &pace);
         Box::pin(async move {
             let Ok(answer) = house.routes.answer(&house.core, request).await;
-            Ok::<_, Infallible>(handover.keep_back(&method, version, answer))
+            let answer = handover.keep_back(&method, version, answer);
+            Ok::<_, Infallible>(answer.map(|body| Attended { body, pace: Rc::clone(pace) }))
         })
     });
     let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        // The bounds of a head are ours: see `pace`.
+        .header_read_timeout(None)
+        .half_close(true)
         .max_buf_size(limits.headers_bytes)
-        .serve_connection(TokioIo::new(channel), service);
+        .serve_connection(TokioIo::new(Heard { channel, pace: Rc::clone(&pace) }), service);
+    let mut driver = Driver { alarm: Alarm::new(limits), pace: &pace, limits, handover: &handover };
     let result = tokio::select! {
         biased;
-        result = drive(&mut connection, &handover) => result,
+        result = driver.drive(&mut connection) => result,
         () = drain.begun() => tokio::select! {
-            result = drive(&mut connection, &handover) => result,
+            result = driver.drive(&mut connection) => result,
             () = drain.ended() => return,
-            () = last_request(asked.get()) => {
+            () = last_request(pace.asked()) => {
                 Pin::new(&mut connection).graceful_shutdown();
                 tokio::select! {
-                    result = drive(&mut connection, &handover) => result,
+                    result = driver.drive(&mut connection) => result,
                     () = drain.ended() => return,
                 }
             }
@@ -55,7 +66,7 @@ pub(super) async fn serve(guest: Guest, channel: Channel, handover: Rc<Handover>
         tracing::debug!(error = %error, "a connection ended early");
         return;
     }
-    let channel = connection.into_parts().io.into_inner();
+    let channel = connection.into_parts().io.into_inner().channel;
     if let Some(telling) = handover.take() {
         let Guest { open, busy, .. } = guest;
         // A task of its own, because this one keeps the room that hyper needed.
@@ -63,16 +74,50 @@ pub(super) async fn serve(guest: Guest, channel: Channel, handover: Rc<Handover>
     }
 }
 
-/// Drives a connection until its end, or until it is to be taken over.
-async fn drive<S>(connection: &mut http1::Connection<TokioIo<Channel>, S>, handover: &Handover) -> hyper::Result<()>
-where
-    S: HttpService<Incoming, ResBody = Body> + Unpin,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    S::Future: Unpin,
-{
-    poll_fn(|cx| {
-        let polled = connection.poll_without_shutdown(cx);
-        if handover.is_due() { Poll::Ready(Ok(())) } else { polled }
-    })
-    .await
+/// What a connection is driven with.
+struct Driver<'a> {
+    alarm: Alarm,
+    pace: &'a Pace,
+    limits: &'a Limits,
+    handover: &'a Handover,
+}
+
+/// Why a connection was hung up on.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    #[error("no whole head came in time")]
+    Late,
+}
+
+impl Driver<'_> {
+    /// Drives a connection until its end, or until it is to be taken over.
+    async fn drive<S>(&mut self, connection: &mut http1::Connection<TokioIo<Heard>, S>) -> Result<(), Ended>
+    where
+        S: HttpService<Incoming, ResBody = Attended> + Unpin,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: Unpin,
+    {
+        poll_fn(|cx| {
+            loop {
+                let polled = connection.poll_without_shutdown(cx);
+                if self.handover.is_due() {
+                    return Poll::Ready(Ok(()));
+                }
+                if polled.is_ready() {
+                    return polled.map_err(Ended::from);
+                }
+                match std::task::ready!(self.alarm.poll(cx, self.pace, self.limits)) {
+                    Late::Head => return Poll::Ready(Err(Ended::Late)),
+                    // It ends in order, and so at once.
+                    Late::Idle => {
+                        self.pace.begins();
+                        Pin::new(&mut *connection).graceful_shutdown();
+                    }
+                }
+            }
+        })
+        .await
+    }
 }

@@ -60,7 +60,7 @@ pub(super) async fn serve(guest: Guest, channel: Channel) {
     let going = async {
         tokio::select! {
             () = async { drain.begun().await; last_request(tasks.asked()).await } => {}
-            () = tasks.quiet_for(limits.header_timeout) => {}
+            () = tasks.idle(limits) => {}
             () = tasks.leaving() => {}
         }
     };

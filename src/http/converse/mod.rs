@@ -6,14 +6,14 @@
 //! | `opening` | the first bytes: TLS, plain HTTP, the preface of HTTP/2 |
 //! | [`channel`] | bytes to and fro, in the clear or not |
 //! | `http1` | one request after another, until a stream takes the connection |
+//! | `pace` | how long a head may take, and the silence between two requests |
 //! | `http2` | requests side by side, and the bounds of that |
 //! | `tasks` | the requests of an HTTP/2 connection, each of which can be cut alone |
 //! | `flowing` | a body that knows whether it is taken |
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
-use socket2::SockRef;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Beyond, Core, Door,
@@ -21,6 +21,7 @@ use super::{
     quota::Seat,
     routes::Routes,
     stream::takeover::Handover,
+    transport::Transport,
     wire::Wires,
 };
 use crate::lifecycle::Guard;
@@ -30,6 +31,7 @@ mod flowing;
 mod http1;
 mod http2;
 mod opening;
+mod pace;
 mod tasks;
 
 use opening::Opened;
@@ -68,29 +70,26 @@ struct Guest {
 }
 
 /// Counts a connection for as long as it lives.
-struct Open {
+pub struct Open {
     door: Arc<Door>,
     /// There was no room for it. Said of the newcomer, so that whoever was there before is served on.
     beyond: bool,
     _seat: Option<Seat>,
 }
 
-/// Serves a connection that comes from `address` until its end. It counts from the start, so that handshakes in progress
-/// are bounded as connections are.
-pub async fn converse(house: House, socket: TcpStream, address: SocketAddr, seat: Option<Seat>) {
+/// Serves a connection that comes from `address` until its end.
+pub async fn converse(house: House, socket: Transport, address: SocketAddr, open: Open) {
     let door = Arc::clone(&house.core.door);
-    let (open, busy) = (Open::new(&door, seat), door.drain.guard());
+    let busy = door.drain.guard();
     let (limits, drain) = (&door.limits, &door.drain);
-    // Failing to set an option only makes the connection slower, or its end later.
-    let _ = socket.set_nodelay(true);
-    let _ = SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
     // A client that has vanished acknowledges nothing, and the kernel would go on trying for a quarter of an hour.
-    let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(limits.write_timeout + VANISHED));
+    socket.tune(SEND_BUFFER, limits.write_timeout + VANISHED);
+    let through_file = socket.is_unix();
     let handover = Rc::<Handover>::default();
     let wire = house.wires.add(socket, Rc::clone(&handover));
     let free = house.side == Side::Operators && door.operators == Operators::ApartFree;
-    // On the loopback there is nobody to hide from, and a certificate would name another host.
-    let tls = door.tls.as_ref().filter(|_| !free);
+    // Within this machine there is nobody to hide from, and a certificate would name another host.
+    let tls = door.tls.as_ref().filter(|_| !free && !through_file);
     // Boxed, because what a handshake needs is not needed for long.
     let opening = Box::pin(timeout(limits.header_timeout, opening::open(tls, wire)));
     let opened = tokio::select! {
@@ -125,7 +124,9 @@ async fn last_request(asked: bool) {
 }
 
 impl Open {
-    fn new(door: &Arc<Door>, seat: Option<Seat>) -> Self {
+    /// Counts it from now on, `seat` being its place among those of its address.
+    #[must_use]
+    pub fn new(door: &Arc<Door>, seat: Option<Seat>) -> Self {
         let stats = door.hub.stats();
         stats.connections.add(1);
         stats.connections_total.add(1);

@@ -11,7 +11,10 @@ use std::{
 use hyper::rt::Executor;
 use tokio::{sync::Notify, task::spawn_local, time::Instant};
 
-use crate::http::wire::{Seat, Wires};
+use crate::http::{
+    Limits,
+    wire::{Seat, Wires},
+};
 
 tokio::task_local! {
     /// The seat of the request whose task is running: its body says there whether it is taken.
@@ -64,6 +67,15 @@ impl Tasks {
     /// Waits for [`Tasks::leave`].
     pub(super) async fn leaving(&self) {
         self.life.leave.notified().await;
+    }
+
+    /// Waits until the connection is idle for too long: as a head may take before the first request, and as idle ones are kept
+    /// after it.
+    pub(super) async fn idle(&self, limits: &Limits) {
+        self.quiet_for(limits.header_timeout).await;
+        if self.asked() {
+            self.quiet_for(limits.idle_timeout).await;
+        }
     }
 
     /// Waits until no request was open for `limit`.

@@ -60,13 +60,11 @@ fn from(text: &str) -> Result<Begin, Problem> {
             Problem::new(Code::QueryInvalid, detail)
         });
     }
-    match EventId::parse(text) {
-        Some(_) => Ok(Begin::At(Start::Cursor(text.into()))),
-        None => {
-            let detail = "'from' must be earliest, now, last:N (the newest N events) or an id like 4f9a2c1e-17";
-            Err(Problem::new(Code::QueryInvalid, detail))
-        }
+    if EventId::parse(text).is_some() {
+        return Ok(Begin::At(Start::Cursor(text.into())));
     }
+    let detail = "'from' must be earliest, now, last:N (the newest N events) or an id like 4f9a2c1e-17";
+    Err(Problem::new(Code::QueryInvalid, detail))
 }
 
 fn since(text: &str, now: Millis) -> Result<Millis, Problem> {

@@ -56,7 +56,7 @@ where
 {
     visitor.right.subscribe_anywhere()?;
     let (parts, body) = request.into_parts();
-    let (body, _reserved) = body::read(&core.door, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
+    let (body, _place) = body::read(&core.door, &visitor.means, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
     let wish = Wish::from_json(&parts, &body, &core.door.limits)?;
     answer(core, visitor, &parts, wish).await
 }
@@ -81,7 +81,7 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
     };
     let subscription = core.door.hub.subscribe(&wish.selection, start, portion, core.index);
     match wish.form {
-        Form::Page { limit, wait } => page::answer(core, subscription, visitor.right, limit, wait).await,
+        Form::Page { limit, wait } => page::answer(core, subscription, visitor, limit, wait).await,
         Form::Stream(_) if subscription.nothing_left() => {
             let mut answer = Answer::new(super::full(""));
             *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -97,7 +97,9 @@ async fn answer(core: &Rc<Core>, visitor: Visitor, parts: &Parts, wish: Wish) ->
             };
             let manner = Manner { retry, keepalive: wish.keepalive, cursor };
             let telling = Telling::new(Rc::clone(core), subscription, (visitor.right, seats), language, manner);
-            Ok(stream(language, super::Body::Stream(Box::new(StreamBody::new(telling)))))
+            let mut answer = stream(language, super::Body::Stream(Box::new(StreamBody::new(telling))));
+            answer.headers_mut().insert("stream-keepalive", keepalive(core.door.limits.keepalive));
+            Ok(answer)
         }
     }
 }
@@ -175,6 +177,11 @@ fn turn_away(core: &Rc<Core>, wish: &Wish, problem: Problem) -> Result<Answer, P
 /// moment and must not miss what comes before it is back.
 fn ended(language: Language, retry: u32, cursor: Option<EventId>) -> Answer {
     stream(language, super::full(language.farewell(retry, cursor).map(|piece| piece.bare()).unwrap_or_default()))
+}
+
+/// The longest silence of a stream that lives, in seconds, so that a client knows when to give one up.
+fn keepalive(interval: Duration) -> HeaderValue {
+    HeaderValue::from(interval.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
 }
 
 fn stream(language: Language, body: super::Body) -> Answer {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -14,14 +15,21 @@ use crate::{
     http::{
         Answer, Core, body, envelope, json_text,
         problem::{Code, Problem},
+        room::Place,
         stream::language::GapNotice,
-        visitor::Right,
+        visitor::Visitor,
     },
     hub::subscription::{Delivery, Subscription},
 };
 
 /// Bytes of envelopes after which a page ends before its limit: a page is built in memory.
-const PAGE_BYTES: usize = 4 << 20;
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Bytes that the pages of all clients may take in memory until they are read. A page that finds no room ends before its limit.
+pub const ROOM: usize = 64 << 20;
+
+const NO_ROOM: &str = "pages that other requests of this client, or of others, have not read take the memory for pages; read those, then ask \
+                       again with the same cursor";
 
 #[derive(Default, Serialize)]
 struct Page {
@@ -38,18 +46,19 @@ struct Page {
 pub async fn answer(
     core: &Rc<Core>,
     mut subscription: Subscription,
-    mut right: Right,
+    Visitor { mut right, means }: Visitor,
     limit: usize,
     wait: Duration,
 ) -> Result<Answer, Problem> {
+    let mut place = core.door.pages.place(&means);
     let enrolled = core.streams.enroll(subscription.feed(), right.expires());
     let mut page = Page { closed: subscription.nothing_left(), ..Page::default() };
     let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);
     // The cursor after the events in the page: the subscription may have read further.
     let mut next = subscription.cursor();
-    let mut bytes = 0;
-    while page.events.len() < limit && bytes < PAGE_BYTES && !page.closed {
+    let (mut bytes, mut full) = (0, false);
+    while !full && page.events.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
             if enrolled.polled(cx) {
                 // A page has nothing to say against idle timeouts.
@@ -75,10 +84,17 @@ pub async fn answer(
                 for frame in run.frames().iter().take(limit - page.events.len()) {
                     stats.events_out.add(1);
                     let envelope = envelope::envelope(frame);
+                    if let Err(problem) = place.grow(envelope.len()) {
+                        full = true;
+                        if page.events.is_empty() {
+                            return Err(Problem::new(problem.code, NO_ROOM));
+                        }
+                        break;
+                    }
                     stats.bytes_out.add(envelope.len() as u64);
                     bytes += envelope.len();
                     next = frame.id;
-                    let text = std::str::from_utf8(envelope).expect("JSON is UTF-8").to_owned();
+                    let text = std::str::from_utf8(&envelope).expect("JSON is UTF-8").to_owned();
                     page.events.push(RawValue::from_string(text).expect("an envelope is JSON"));
                 }
             }
@@ -96,5 +112,19 @@ pub async fn answer(
         }
     }
     page.next = next.to_string();
-    Ok(body::json(json_text::text(&page)))
+    let mut text = json_text::bytes(&page);
+    text.push(b'\n');
+    Ok(body::json_of(Bytes::from_owner(Placed { text, _place: place })))
+}
+
+/// A page's text, counted until its client has read it.
+struct Placed {
+    text: Vec<u8>,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
 }

@@ -22,6 +22,10 @@ use crate::{
 /// Bytes of a `POST /events` body at most: room for the most filters a stream may have, each as long as it may be.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 
+/// Shapes of one stream's patterns at most: each is a look-up for every topic that is published to, until its feeds are known.
+/// Patterns with a wildcard in one or two places have a few.
+pub const MAX_SHAPES: usize = 32;
+
 /// Events of a page when the client does not say, and at most.
 const PAGE_LIMIT: (usize, usize) = (100, 1000);
 
@@ -150,8 +154,18 @@ fn selection(topics: &[&str], most: usize) -> Result<Selection, Problem> {
     let filters = topics.iter().map(|text| {
         Filter::new(text).map_err(|error| Problem::from(error).at(format_args!("topic '{}'", text.escape_debug())))
     });
-    Selection::new(filters.collect::<Result<Vec<_>, _>>()?)
-        .ok_or_else(|| Problem::new(Code::TopicInvalid, "say which topics to watch, like /events?topic=jobs/42/tokens"))
+    let selection = Selection::new(filters.collect::<Result<Vec<_>, _>>()?).ok_or_else(|| {
+        Problem::new(Code::TopicInvalid, "say which topics to watch, like /events?topic=jobs/42/tokens")
+    })?;
+    let shapes = selection.shapes().len();
+    if shapes > MAX_SHAPES {
+        let detail = format!(
+            "the patterns have '*' and '**' in {shapes} different combinations of places; one stream takes at most {MAX_SHAPES}, \
+             however many patterns there are of each: use wider patterns, or several streams"
+        );
+        return Err(Problem::new(Code::QueryInvalid, detail));
+    }
+    Ok(selection)
 }
 
 fn wait(text: &str) -> Result<Duration, Problem> {

@@ -19,13 +19,17 @@ pub fn alive() -> Answer {
 /// `ok` when a durable publish would be accepted now. Asks the engine, writes nothing.
 ///
 /// # Errors
-/// Says why it would not: the hub drains, the disk is full, or the store has failed.
+/// Says why it would not: the hub drains, the disk is full, the store has failed, or bodies take all the memory they may.
 pub fn ready(door: &Door) -> Result<Answer, Problem> {
     if door.drain.is_draining() {
         return Err(Problem::new(Code::Draining, "the hub is about to stop; use another, or wait for it to return"));
     }
     match door.hub.status().refusing {
         Some(reason) => Err(reason.into()),
+        None if door.room.is_full() => Err(Problem::new(
+            Code::OverCapacity,
+            "publishes that are being received take all of publish.inflight_bytes",
+        )),
         None => Ok(alive()),
     }
 }

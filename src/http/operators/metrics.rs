@@ -33,6 +33,7 @@ fn text(now: &Snapshot) -> String {
     out.gauge("gapless_uptime_seconds", "Time since the process began to serve.", now.uptime_s);
     out.gauge("gapless_ready", "1 when a durable publish would be accepted.", u8::from(now.ready));
     out.gauge("gapless_connections", "Open connections.", now.connections);
+    out.gauge("gapless_connections_limit", "Connections served at most.", now.connections_limit);
     out.counter("gapless_accepted_connections_total", "Connections accepted.", now.connections_total);
     let streams = &now.subscriptions;
     out.many(
@@ -56,6 +57,8 @@ fn text(now: &Snapshot) -> String {
     out.gauge("gapless_store_disk_bytes", "Bytes the store's files take.", store.disk_bytes);
     out.gauge("gapless_store_queued_bytes", "Bytes of events that wait for the disk.", store.queued_bytes);
     out.gauge("gapless_store_losses", "Parts of the store found damaged and set aside.", store.losses);
+    let ahead = "Seconds by which events are stamped ahead of the machine's clock.";
+    out.gauge("gapless_clock_ahead_seconds", ahead, store.clock_ahead_s);
     out.counter("gapless_commits_total", "Commits; events that come together share one.", store.commits_total);
     out.many(
         "gauge",
@@ -77,6 +80,8 @@ fn text(now: &Snapshot) -> String {
     out.counter("gapless_slow_readers_cut_total", "Streams cut because their client did not read.", cut);
     let lapsed = now.lapsed_total;
     out.counter("gapless_lapsed_streams_total", "Streams ended because their credential was good no more.", lapsed);
+    let dropped = now.log_lines_dropped_total;
+    out.counter("gapless_log_lines_dropped_total", "Lines of the log dropped because nobody read them.", dropped);
     let refused = now.refused_total.iter().map(|(code, count)| (*code, *count));
     out.many(
         "counter",

@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub draining: bool,
     /// Open connections.
     pub connections: u64,
+    /// Connections served at most: as many as are configured, or as fit below the limit on open files.
+    pub connections_limit: u64,
     /// Connections accepted.
     pub connections_total: u64,
     /// Open streams: the sum of `subscriptions`.
@@ -64,6 +66,8 @@ pub struct Snapshot {
     pub slow_readers_cut_total: u64,
     /// Streams ended because their client's credential was good no more.
     pub lapsed_total: u64,
+    /// Lines of the log dropped because nobody read them in time.
+    pub log_lines_dropped_total: u64,
     /// Refused requests, by the code of their problem.
     pub refused_total: BTreeMap<&'static str, u64>,
     /// How often each limit by address or by holder was met; only those that were.
@@ -138,6 +142,8 @@ pub struct Store {
     pub pages_read_total: u64,
     /// Parts of the store found damaged and set aside since it was made.
     pub losses: u64,
+    /// Seconds by which events are stamped ahead of the machine's clock.
+    pub clock_ahead_s: u64,
 }
 
 /// Milliseconds a commit takes, since the process began.
@@ -215,9 +221,10 @@ impl Snapshot {
             epoch: hub.epoch().to_string(),
             last_id: EventId { epoch: hub.epoch(), seq: hub.head() }.to_string(),
             uptime_s: rounded(door.started.elapsed().as_secs_f64()),
-            ready: health.refusing.is_none() && !draining,
+            ready: health.refusing.is_none() && !draining && !door.room.is_full(),
             draining,
             connections: stats.connections.get(),
+            connections_limit: door.limits.connections as u64,
             connections_total: stats.connections_total.get(),
             subscribers: subscriptions.live + subscriptions.replaying + subscriptions.lagged,
             subscriptions,
@@ -225,11 +232,12 @@ impl Snapshot {
             topics: health.topics,
             events: Events::new(stats, &rates),
             bytes: Bytes::new(stats, &rates),
-            publish_bytes: door.limits.inflight_bytes.saturating_sub(door.inflight.available_permits()) as u64,
+            publish_bytes: door.room.used() as u64,
             store: Store::new(stats, &health),
             gaps_total: Gaps::new(stats),
             slow_readers_cut_total: stats.slow_readers_cut.get(),
             lapsed_total: stats.lapsed.get(),
+            log_lines_dropped_total: (door.log_dropped)(),
             refused_total: stats.refused_by_code(),
             quota_refused_total: quota_refused(door),
             addresses: door.quotas.addresses() as u64,
@@ -286,6 +294,7 @@ impl Store {
             commit_ms: CommitMs { p50: rounded(health.commit_ms_p50), p99: rounded(health.commit_ms_p99) },
             pages_read_total: stats.pages_read.get(),
             losses: health.losses,
+            clock_ahead_s: health.clock_ahead.as_secs(),
         }
     }
 }

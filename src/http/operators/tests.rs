@@ -15,6 +15,7 @@ use crate::{
         problem::{Code, Problem},
         quota::{Allowance, Allowances},
         testing::{self, door},
+        visitor::Means,
     },
 };
 
@@ -164,4 +165,21 @@ async fn ready_means_that_a_publish_would_be_durable() {
     assert_eq!(health::ready(&door).err().map(|problem| problem.code), Some(Code::Draining));
     let door: &Arc<Door> = &door;
     assert!(!Snapshot::new(door).ready);
+}
+
+#[test]
+fn a_hub_that_takes_no_small_body_is_not_ready() {
+    let (door, _) = testing::door();
+    let mut places: Vec<_> = (0..20)
+        .map(|n| {
+            let address = door.quotas.address(std::net::Ipv4Addr::new(192, 0, 2, n).into());
+            door.room.place(&Means { address, holder: None, owner: 0 })
+        })
+        .collect();
+    for place in &mut places {
+        while place.grow(1000).is_ok() {}
+    }
+    assert_eq!(health::ready(&door).err().map(|problem| problem.code), Some(Code::OverCapacity));
+    drop(places);
+    assert!(health::ready(&door).is_ok());
 }

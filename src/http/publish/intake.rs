@@ -2,52 +2,57 @@
 //!
 //! A chunk waits for its place before it is looked at; meanwhile nothing more is read, so the publisher is slowed by
 //! its own connection. Places go with the events made of the bytes, and are free when those are committed.
+//!
+//! A stream may pause between its events for as long as it likes. An event that has begun holds memory, so it has a [`Pace`].
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use http_body::Body;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::source::{Item, Source};
-use crate::http::Door;
+use crate::http::{Door, pace::Pace, problem::Problem, room::Place, visitor::Means};
+
+/// Pause before a place is asked for again: a few flushes, each of which frees some.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How a stream's body ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum End {
     /// As the publisher meant it.
     Whole,
     /// The connection broke.
     Broken,
-    /// No place was found for a chunk in time.
-    NoRoom,
+    /// No place was found for a chunk in time, for this reason.
+    NoRoom(Problem),
+    /// An event was begun and came too slowly.
+    TooSlow,
     /// The hub is about to stop.
     Draining,
 }
-
-type Place = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>>>>;
 
 /// Reads a stream's body. See the room's own words.
 pub(super) struct Intake<B> {
     draining: Pin<Box<dyn Future<Output = ()>>>,
     body: Pin<Box<B>>,
     source: Source,
-    inflight: Arc<Semaphore>,
     /// How long a chunk may wait for its place.
     patience: Duration,
     chunk: Bytes,
-    waiting: Option<(Bytes, Place)>,
-    /// Places of `chunk` and of what the source holds.
-    reserved: OwnedSemaphorePermit,
+    waiting: Option<Waiting>,
+    /// Of `chunk` and of what the source holds.
+    place: Place,
+    /// Of the event that has begun.
+    pace: Pace,
+    /// Since when more of that event is waited for.
+    unfinished: Option<Instant>,
+    alarm: Option<Pin<Box<Sleep>>>,
     /// Bytes of items that were taken and not released.
     taken: usize,
     /// Bytes taken off chunks since the last item.
@@ -55,20 +60,28 @@ pub(super) struct Intake<B> {
     end: Option<End>,
 }
 
+/// A chunk without a place.
+struct Waiting {
+    chunk: Bytes,
+    since: Instant,
+    pause: Pin<Box<Sleep>>,
+}
+
 impl<B: Body<Data = Bytes>> Intake<B> {
-    /// Reads `body` with `source` until it ends or the hub drains.
-    pub(super) fn new(door: &Door, body: B, source: Source) -> Self {
-        let (drain, inflight) = (door.drain.clone(), Arc::clone(&door.inflight));
-        let reserved = Arc::clone(&inflight).try_acquire_many_owned(0).expect("never closed, and 0 is always left");
+    /// Reads `body` with `source` until it ends or the hub drains. Its memory is of whoever has these `means`.
+    pub(super) fn new(door: &Door, means: &Means, body: B, source: Source) -> Self {
+        let (drain, limits) = (door.drain.clone(), &door.limits);
         Self {
             draining: Box::pin(async move { drain.begun().await }),
             body: Box::pin(body),
             source,
-            inflight,
-            patience: door.limits.body_timeout,
+            patience: limits.body_timeout,
             chunk: Bytes::new(),
             waiting: None,
-            reserved,
+            place: door.room.place(means),
+            pace: Pace::new(limits.body_timeout, limits.body_rate),
+            unfinished: None,
+            alarm: None,
             taken: 0,
             spent: 0,
             end: None,
@@ -76,8 +89,8 @@ impl<B: Body<Data = Bytes>> Intake<B> {
     }
 
     /// How the body ended, once all of it has been taken.
-    pub(super) fn end(&self) -> Option<End> {
-        self.end.filter(|_| self.chunk.is_empty())
+    pub(super) fn end(&self) -> Option<&End> {
+        self.end.as_ref().filter(|_| self.chunk.is_empty())
     }
 
     /// Waits for bytes, or the end. Reads nothing while there are bytes left.
@@ -87,29 +100,44 @@ impl<B: Body<Data = Bytes>> Intake<B> {
                 self.end = Some(End::Draining);
                 break;
             }
-            if let Some((_, place)) = &mut self.waiting {
-                let place = ready!(place.as_mut().poll(cx));
-                let (chunk, _) = self.waiting.take().expect("just seen");
-                match place {
-                    Some(permit) => {
-                        self.reserved.merge(permit);
-                        self.chunk = chunk;
-                    }
-                    None => self.end = Some(End::NoRoom),
-                }
+            if let Some(waiting) = &mut self.waiting {
+                ready!(waiting.pause.as_mut().poll(cx));
+                let Waiting { chunk, since, .. } = self.waiting.take().expect("just seen");
+                self.admit(chunk, since);
                 continue;
             }
-            match ready!(self.body.as_mut().poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.admit(data);
-                    }
+            match self.body.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    let waited = self.unfinished.take().map_or(Duration::ZERO, |since| since.elapsed());
+                    self.pace.arrived(data.len(), waited);
+                    self.admit(data, Instant::now());
                 }
-                Some(Err(_)) => self.end = Some(End::Broken),
-                None => self.end = Some(End::Whole),
+                Poll::Ready(Some(Err(_))) => self.end = Some(End::Broken),
+                Poll::Ready(None) => self.end = Some(End::Whole),
+                Poll::Pending if self.is_too_slow(cx) => self.end = Some(End::TooSlow),
+                Poll::Pending => return Poll::Pending,
             }
         }
         Poll::Ready(())
+    }
+
+    /// Whether the event that has begun came too slowly. Called when more of the body must be waited for.
+    fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.source.held() == 0 {
+            self.pace.reset();
+            return false;
+        }
+        let since = self.unfinished.is_none().then(Instant::now);
+        if let Some(now) = since {
+            self.unfinished = Some(now);
+            let due = now + self.pace.left();
+            match &mut self.alarm {
+                Some(alarm) => alarm.as_mut().reset(due),
+                none => *none = Some(Box::pin(sleep_until(due))),
+            }
+        }
+        self.alarm.as_mut().is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready())
     }
 
     /// The next event of what was read; `None` when more must be read first.
@@ -119,34 +147,31 @@ impl<B: Body<Data = Bytes>> Intake<B> {
         let read = self.chunk.len() - rest.len();
         self.chunk.advance(read);
         self.spent += read;
-        if item.is_none() && self.end == Some(End::Whole) {
+        if item.is_none() && matches!(self.end, Some(End::Whole)) {
             item = self.source.finish();
         }
         if item.is_some() {
             self.taken += std::mem::take(&mut self.spent);
+            self.pace.reset();
         }
         item
     }
 
-    /// The places of all that [`Intake::next`] has given since this was called last. Blank lines, comments and what is
-    /// skipped are in memory no more, so their places go with them.
-    pub(super) fn release(&mut self) -> OwnedSemaphorePermit {
+    /// The place of all that [`Intake::next`] has given since this was called last. Blank lines, comments and what is
+    /// skipped are in memory no more, so their bytes go with them.
+    pub(super) fn release(&mut self) -> Place {
         let idle = self.spent.saturating_sub(self.source.held());
         self.spent -= idle;
         let bytes = std::mem::take(&mut self.taken) + idle;
-        self.reserved.split(bytes).expect("every byte of a chunk has its place")
+        self.place.split(bytes)
     }
 
-    /// Takes `data` as the next chunk if there is a place for it, else waits for one.
-    fn admit(&mut self, data: Bytes) {
-        let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        let (inflight, patience) = (Arc::clone(&self.inflight), self.patience);
-        if let Ok(permit) = Arc::clone(&inflight).try_acquire_many_owned(bytes) {
-            self.reserved.merge(permit);
-            self.chunk = data;
-        } else {
-            let place = async move { timeout(patience, inflight.acquire_many_owned(bytes)).await.ok()?.ok() };
-            self.waiting = Some((data, Box::pin(place)));
+    /// Takes `chunk` as the next one if there is a place for it, else waits for one.
+    fn admit(&mut self, chunk: Bytes, since: Instant) {
+        match self.place.grow(chunk.len()) {
+            Ok(()) => self.chunk = chunk,
+            Err(problem) if since.elapsed() >= self.patience => self.end = Some(End::NoRoom(problem)),
+            Err(_) => self.waiting = Some(Waiting { chunk, since, pause: Box::pin(sleep(PAUSE)) }),
         }
     }
 }

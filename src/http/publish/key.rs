@@ -9,19 +9,20 @@ use crate::{
 };
 
 /// The key, and a fingerprint of all that the publish asks for: its events as they were understood, so that a retry
-/// that spaces its JSON otherwise is the same, its condition, and the shape of its receipt.
+/// that spaces its JSON otherwise is the same, its condition, and the shape of its receipt. `owner` is whose share it takes.
 pub(super) fn idempotency(
     holder: Option<&str>,
+    owner: u64,
     key: &str,
     events: &[NewEvent],
     expect: Option<Expect>,
     shape: Shape,
 ) -> IdempotencyKey {
-    let mut owner = Sha256::new();
+    let mut name = Sha256::new();
     // Whose credential it is, so that keys of two publishers never meet.
-    part(&mut owner, holder.unwrap_or_default().as_bytes());
-    part(&mut owner, key.as_bytes());
-    IdempotencyKey { key: half(owner), fingerprint: half(fingerprint(events, expect, shape)) }
+    part(&mut name, holder.unwrap_or_default().as_bytes());
+    part(&mut name, key.as_bytes());
+    IdempotencyKey { key: half(name), fingerprint: half(fingerprint(events, expect, shape)), owner }
 }
 
 fn fingerprint(events: &[NewEvent], expect: Option<Expect>, shape: Shape) -> Sha256 {
@@ -77,11 +78,11 @@ mod tests {
             (vec![NewEvent { close: true, ..base.clone() }], None, Shape::One),
         ]
         .into_iter()
-        .map(|(events, expect, shape)| idempotency(None, "k", &events, expect, shape).fingerprint)
+        .map(|(events, expect, shape)| idempotency(None, 1, "k", &events, expect, shape).fingerprint)
         .collect();
         let different: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len());
-        let again = |holder, key| idempotency(holder, key, std::slice::from_ref(&base), None, Shape::One);
+        let again = |holder, key| idempotency(holder, 1, key, std::slice::from_ref(&base), None, Shape::One);
         assert_eq!(again(None, "k").fingerprint, all[0]);
         assert_ne!(again(None, "k").key, again(None, "l").key);
         assert_ne!(again(Some("ci"), "k").key, again(None, "k").key, "keys of two holders never meet");

@@ -39,6 +39,9 @@ mod receipt;
 mod source;
 mod stream;
 
+/// What an event of a batch takes beside its data.
+const EVENT_BYTES: usize = 200;
+
 /// Whether a whole body was one event or a list: its receipt has the same shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
@@ -90,13 +93,16 @@ where
     B: http_body::Body<Data = Bytes>,
 {
     let limit = if ask.form == Form::Raw { door.limits.event_bytes } else { door.limits.batch_bytes };
-    let (bytes, reserved) = body::read(door, &head.headers, body, limit).await?;
+    let (bytes, mut place) = body::read(door, &visitor.means, &head.headers, body, limit).await?;
     // It holds on to the connection's buffer, which can be used again while the event is written.
     drop(head);
     let (mut events, shape) = match &ask.topic {
         Some(topic) => (vec![ask.event(topic.clone(), Data::new(bytes)?)], Shape::One),
         None => envelope::parse(&bytes, ask, door.limits.event_bytes)?,
     };
+    if shape == Shape::Many {
+        place.grow(events.len() * EVENT_BYTES)?;
+    }
     // The body may have been long in coming.
     visitor.right.renew(&door.policies)?;
     open_to(&visitor, &events)?;
@@ -113,7 +119,7 @@ where
             }
         }
     };
-    drop(reserved);
+    drop(place);
     Ok(body::json(json))
 }
 
@@ -142,7 +148,8 @@ fn open_to(visitor: &Visitor, events: &[NewEvent]) -> Result<(), Problem> {
 
 fn append(ask: &Ask, visitor: &Visitor, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Problem> {
     ask.check_one_topic(&events)?;
-    let key = ask.key.as_deref().map(|key| key::idempotency(visitor.right.holder(), key, &events, ask.expect, shape));
+    let (holder, owner) = (visitor.right.holder(), visitor.means.owner);
+    let key = ask.key.as_deref().map(|key| key::idempotency(holder, owner, key, &events, ask.expect, shape));
     Ok(Append { events, expect: ask.expect, key })
 }
 

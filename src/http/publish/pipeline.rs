@@ -13,16 +13,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, Sleep, sleep},
-};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::receipt::{self, RECEIPT_BYTES, Receipts};
 use crate::{
     engine::{Answer, AppendError, Appended, Returned},
     event::NewEvent,
-    http::problem::Problem,
+    http::{problem::Problem, room::Place as Reserved},
     hub::Hub,
 };
 
@@ -68,9 +65,9 @@ enum Way {
     /// What to say there is known.
     Known(Vec<u8>),
     /// Waits for its commit.
-    Due { answer: Answer<Vec<Appended>, AppendError>, _reserved: OwnedSemaphorePermit },
+    Due { answer: Answer<Vec<Appended>, AppendError>, _reserved: Reserved },
     /// The engine had no room for it. Nothing is tried after it before it got in, so that the order is kept.
-    Stalled { events: Vec<NewEvent>, reserved: OwnedSemaphorePermit, since: Instant, pause: Pin<Box<Sleep>> },
+    Stalled { events: Vec<NewEvent>, reserved: Reserved, since: Instant, pause: Pin<Box<Sleep>> },
 }
 
 impl Pipeline {
@@ -110,8 +107,8 @@ impl Pipeline {
         self.run.len() >= RUN_LINES || self.run_bytes >= RUN_BYTES
     }
 
-    /// Hands the run to the engine; `reserved` are the places of its bytes.
-    pub(super) fn submit(&mut self, reserved: OwnedSemaphorePermit) {
+    /// Hands the run to the engine; `reserved` is the place of its bytes.
+    pub(super) fn submit(&mut self, reserved: Reserved) {
         if self.run.is_empty() {
             return;
         }
@@ -151,7 +148,7 @@ impl Pipeline {
     }
 
     /// Asks the engine to append a run that waits since `since`.
-    fn ask(&mut self, events: Vec<NewEvent>, reserved: OwnedSemaphorePermit, since: Instant) -> Way {
+    fn ask(&mut self, events: Vec<NewEvent>, reserved: Reserved, since: Instant) -> Way {
         match self.hub.publish_each(events) {
             Ok(answer) => Way::Due { answer, _reserved: reserved },
             Err(Returned { events, error: AppendError::Busy }) if since.elapsed() < self.patience => {
@@ -216,23 +213,24 @@ impl Pipeline {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::Semaphore;
-
     use super::*;
-    use crate::{event::TopicName, http::testing::door};
+    use crate::{
+        event::TopicName,
+        http::testing::{door, visitor},
+    };
 
     /// Lines that a stream lets wait while the disk does not answer, and the most that one run of them held.
     fn waiting(data: &str) -> (usize, usize) {
         let (door, store) = door();
         store.faults().hold();
-        let permits = Arc::new(Semaphore::new(1));
+        let means = visitor(&door).means;
         let mut pipeline = Pipeline::new(Arc::clone(&door.hub), Duration::from_secs(10));
         let (mut lines, mut longest, mut run) = (0, 0, 0);
         while pipeline.has_room() {
             let topic = TopicName::new("t").expect("valid");
             (lines, run) = (lines + 1, run + 1);
             if pipeline.push(NewEvent::new(topic, data)) {
-                pipeline.submit(Arc::clone(&permits).try_acquire_many_owned(0).expect("none of them"));
+                pipeline.submit(door.room.place(&means));
                 (longest, run) = (longest.max(run), 0);
             }
         }

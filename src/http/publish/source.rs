@@ -73,12 +73,11 @@ impl Source {
         }
     }
 
-    /// Bytes held of an unfinished event, at most.
+    /// Bytes that came of an unfinished event and are held.
     pub(super) fn held(&self) -> usize {
         match &self.format {
             Format::Lines(lines) => lines.held(),
-            Format::EventStream(parser) if parser.is_mid_block() => self.wire_limit,
-            Format::EventStream(_) => 0,
+            Format::EventStream(parser) => parser.held(),
         }
     }
 

@@ -43,7 +43,7 @@ where
     // The end of the body closes the topic: which event is the last is not known when it comes.
     let source = Source::new(Ask { close: false, ..ask }, door.limits.event_bytes);
     let poured = Poured {
-        intake: Intake::new(door, body, source),
+        intake: Intake::new(door, &visitor.means, body, source),
         pipeline: Pipeline::new(door.hub.clone(), door.limits.body_timeout),
         hub: door.hub.clone(),
         gate: Gate::new(door, visitor),
@@ -59,6 +59,9 @@ where
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     answer
 }
+
+const TOO_SLOW: &str = "an event was begun and came too slowly; a stream may pause between its events, not within one. Send what \
+                        has no receipt again";
 
 type Closing = Pin<Box<dyn Future<Output = Result<(), Problem>>>>;
 
@@ -131,7 +134,7 @@ impl<B: Body<Data = Bytes>> Poured<B> {
 
     /// Closes the topic if that was asked for, and says what went wrong at the end.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let problem = match (self.intake.end(), self.closes.clone()) {
+        let problem = match (self.intake.end().cloned(), self.closes.clone()) {
             _ if self.lapsed.is_some() => self.lapsed.clone(),
             (Some(End::Whole), Some(topic)) => {
                 let (hub, gate) = (&self.hub, &mut self.gate);
@@ -144,9 +147,8 @@ impl<B: Body<Data = Bytes>> Poured<B> {
             (Some(End::Draining), _) => {
                 Some(Problem::new(Code::Draining, "the hub is about to stop; send what has no receipt to it again"))
             }
-            (Some(End::NoRoom), _) => {
-                Some(Problem::new(Code::OverCapacity, "too many bodies are being received; send the rest in a moment"))
-            }
+            (Some(End::NoRoom(problem)), _) => Some(problem),
+            (Some(End::TooSlow), _) => Some(Problem::new(Code::RequestTimeout, TOO_SLOW)),
             _ => None,
         };
         if let Some(problem) = problem {

@@ -88,15 +88,68 @@ async fn sizes_are_bounded() {
     assert_eq!(refused(&door, "/publish?topic=a", &announced, "").await, Code::TooLarge);
     let spaces = format!("{}{}", " ".repeat(10_000), r#"{"topic":"a","data":1}"#);
     assert_eq!(refused(&door, "/publish", &[], &spaces).await, Code::TooLarge);
-    assert_eq!(door.inflight.available_permits(), door.limits.inflight_bytes, "no place is kept");
+    assert_eq!(door.room.used(), 0, "no place is kept");
 }
 
 #[tokio::test]
 async fn a_hub_full_of_bodies_says_come_back() {
     let (door, _) = door();
-    let _others = door.inflight.clone().try_acquire_many_owned(99_999).expect("free");
+    let means = testing::visitor(&door).means;
+    let mut others: Vec<_> = (0..2).map(|_| door.room.place(&means)).collect();
+    for place in &mut others {
+        place.grow(testing::ROOM / 4).expect("free");
+    }
+    let problem = post(&door, "/publish?topic=a", &[], "x").await.expect_err("no room");
+    assert_eq!(problem.code, Code::OverCapacity);
+    assert!(problem.detail.contains("take 50000 of 100000 bytes, and this address has 50000"), "{problem}");
+    drop(others.pop());
     assert!(post(&door, "/publish?topic=a", &[], "x").await.is_ok());
-    assert_eq!(refused(&door, "/publish?topic=a", &[], "xx").await, Code::OverCapacity);
+}
+
+#[tokio::test]
+async fn an_announced_body_holds_what_has_come_of_it() {
+    let (door, _) = door();
+    let (sender, body) = channel();
+    let head = [("content-length", "1000".parse().expect("valid"))];
+    let mut request = http::Request::post("/publish?topic=a").body(body).expect("valid");
+    *request.headers_mut() =
+        head.into_iter().map(|(name, value)| (http::HeaderName::from_static(name), value)).collect();
+    let mut answer = Box::pin(answered(&door, request));
+    sender.send(Ok(Frame::data(Bytes::from("half")))).await.expect("open");
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut answer).await.is_err());
+    assert_eq!(door.room.used(), 8, "with room for as much again");
+    sender.send(Ok(Frame::data(Bytes::from(vec![b'x'; 996])))).await.expect("open");
+    assert!(within(answer).await.is_ok());
+    assert_eq!(door.room.used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_has_to_keep_its_pace_and_one_that_does_may_take_long() {
+    let (door, _) = door();
+    for (bytes, taken) in [(1, false), (200, true)] {
+        let (sender, body) = channel();
+        let request = http::Request::post("/publish").body(body).expect("valid");
+        let drip = async {
+            for part in 0..40 {
+                let text = if part == 0 {
+                    format!("{{\"topic\":\"a\",\"data\":1{}", " ".repeat(bytes))
+                } else {
+                    " ".repeat(bytes)
+                };
+                if sender.send(Ok(Frame::data(Bytes::from(text)))).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            let _ = sender.send(Ok(Frame::data(Bytes::from("}")))).await;
+            drop(sender);
+        };
+        let (answer, ()) = tokio::join!(answered(&door, request), drip);
+        match answer {
+            Ok(_) => assert!(taken),
+            Err(problem) => assert_eq!((problem.code, taken), (Code::RequestTimeout, false), "{problem}"),
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -259,7 +312,7 @@ async fn a_bad_line_is_told_in_its_place_and_the_stream_goes_on() {
     publisher.end();
     assert_eq!(publisher.rest().await, ["ok", "body-invalid", "ok", "topic-invalid", "ok"]);
     assert_eq!((door.hub.stats().events_in.get(), door.hub.stats().refused_by_code().len()), (3, 2));
-    assert_eq!(door.inflight.available_permits(), door.limits.inflight_bytes, "no place is kept");
+    assert_eq!(door.room.used(), 0, "no place is kept");
 }
 
 #[tokio::test]
@@ -267,7 +320,7 @@ async fn what_is_no_event_takes_no_place() {
     let (door, _) = door();
     let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
     for _ in 0..4 {
-        publisher.send(&"\n".repeat(door.limits.inflight_bytes / 2)).await;
+        publisher.send(&"\n".repeat(testing::ROOM / 2)).await;
     }
     publisher.send("1\n").await;
     assert_eq!(publisher.line().await.expect("a receipt")["id"], last_id(&door, "a"));
@@ -311,7 +364,7 @@ async fn any_number_of_lines_that_came_together_is_answered_in_order() {
         }
     }
     assert_eq!((publisher.line().await, seq + refused), (None, 5000));
-    assert_eq!(door.inflight.available_permits(), door.limits.inflight_bytes, "no place is kept");
+    assert_eq!(door.room.used(), 0, "no place is kept");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -51,6 +51,8 @@ pub struct Account {
     common: Arc<Common>,
     connections: AtomicU64,
     streams: AtomicU64,
+    /// Bytes of its bodies in memory: its share of the [room](crate::http::room).
+    bodies: AtomicUsize,
     buckets: Mutex<Buckets>,
     events: Counter,
     bytes: Counter,
@@ -100,6 +102,7 @@ impl Account {
             common,
             connections: AtomicU64::default(),
             streams: AtomicU64::default(),
+            bodies: AtomicUsize::default(),
             buckets: Mutex::default(),
             events: Counter::default(),
             bytes: Counter::default(),
@@ -181,6 +184,16 @@ impl Account {
         let Some(limit) = self.allowed(|allowance| allowance.bad_credentials) else { return Ok(()) };
         let bucket = self.buckets.lock().bad_credentials;
         self.must_wait(bucket, 1, Rate::a_second(limit), Limit::BadCredentials, self.common.now())
+    }
+
+    /// Counts `bytes` of bodies in memory. Answers with all it has then.
+    pub fn hold(&self, bytes: usize) -> usize {
+        self.bodies.fetch_add(bytes, Relaxed) + bytes
+    }
+
+    /// Counts `bytes` no more.
+    pub fn release(&self, bytes: usize) {
+        self.bodies.fetch_sub(bytes, Relaxed);
     }
 
     /// Connections it has open.

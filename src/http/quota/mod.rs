@@ -10,6 +10,7 @@
 //! | `table` | accounts by key, with a bound |
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
 };
@@ -146,6 +147,18 @@ impl Quotas {
     pub fn refused(&self, limit: Limit) -> u64 {
         self.common.refused(limit)
     }
+}
+
+/// Whose share of a memory that outlives accounts, as that for idempotency keys does, a client uses: its holder's, else its
+/// address's. The same after a restart, and never 0.
+#[must_use]
+pub fn owner(holder: Option<&str>, address: IpAddr) -> u64 {
+    let mut hash = DefaultHasher::new(); // without a random seed
+    match holder {
+        Some(holder) => holder.hash(&mut hash),
+        None => network(address).hash(&mut hash),
+    }
+    hash.finish().max(1)
 }
 
 fn network(address: IpAddr) -> IpAddr {

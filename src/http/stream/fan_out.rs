@@ -124,7 +124,8 @@ impl Round<'_> {
                 }
             }
             let Some(run) = &self.next else { return true };
-            let bytes = line.language.framed(run);
+            // What is sent in parts is the task's work.
+            let Some(bytes) = line.language.framed(run) else { return false };
             let Ok(sent) = line.socket.send(bytes) else { return false };
             // With nothing taken the cursor stays, so that the stream's task finds it where the client is.
             if sent == 0 {

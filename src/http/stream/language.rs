@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::piece::Piece;
 use crate::{
     event::{EventId, EventName, sse},
-    http::{envelope::envelope, json_text},
+    http::{envelope, json_text},
     hub::{
         endings::Ending,
         frame::Frame,
@@ -19,6 +19,9 @@ use crate::{
 
 /// The Content-Type of a `text/event-stream`.
 pub const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
+
+/// Bytes of a run that are always kept as one piece: a page of 64 KiB with what is around its events.
+const WHOLE: usize = 160 << 10;
 
 /// How a stream writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,17 +57,72 @@ impl Language {
         }
     }
 
-    /// These events, in one piece.
+    /// These events in one chunk, written once for every stream of this language; `None` when that would be too large in memory,
+    /// so that each stream writes them in parts.
     #[must_use]
-    pub fn events(self, run: &Run) -> Piece {
-        Piece::shared(self.framed(run))
+    pub fn framed(self, run: &Run) -> Option<&Bytes> {
+        const { assert!(Self::Ndjson as usize + 1 == FORMS, "a form for each language") };
+        run.form(self as usize, |frames| self.fits(frames).then(|| self.write(frames).framed()))
     }
 
-    /// The same with their chunk's frame: written once for every stream of this language.
-    #[must_use]
-    pub fn framed(self, run: &Run) -> &Bytes {
-        const { assert!(Self::Ndjson as usize + 1 == FORMS, "a form for each language") };
-        run.form(self as usize, |frames| self.write(frames).framed())
+    /// Whether these events are kept as one piece: when it is small, or shared by all who follow and not much larger than the
+    /// events' own data.
+    fn fits(self, frames: &[Arc<Frame>]) -> bool {
+        let data: usize = frames.iter().map(|frame| frame.event.new.data.len()).sum();
+        // What is around the data: topics have at most 255 bytes, names as many, and this is no exact sum.
+        let around = frames.len() * 128;
+        if data * 7 + around <= WHOLE {
+            return true;
+        }
+        let encoded = around + frames.iter().map(|frame| self.encoded(frame.event.new.data.bytes())).sum::<usize>();
+        encoded <= WHOLE || (frames.iter().all(|frame| frame.is_live()) && encoded <= 2 * data)
+    }
+
+    /// Bytes that the data takes on the wire, nearly.
+    fn encoded(self, data: &[u8]) -> usize {
+        let more = |byte: u8| match (self, byte) {
+            (Self::Sse, b'\n' | b'\r') => 6,
+            (Self::Sse, _) => 0,
+            (_, b'"' | b'\\') => 1,
+            // They begin the line ends that are escaped in JSON, and other characters.
+            (_, 0xC2 | 0xE2) => 4,
+            (_, byte) => 5 * usize::from(byte < b' '),
+        };
+        data.len() + data.iter().map(|&byte| more(byte)).sum::<usize>()
+    }
+
+    /// An event up to its data.
+    pub(super) fn begin(self, out: &mut Vec<u8>, frame: &Frame) {
+        let nameless = EventName::default();
+        let name = if self == Self::SseMessage { &nameless } else { &frame.event.new.name };
+        if self != Self::Ndjson {
+            sse::begin(out, frame.id, name, &frame.event);
+        }
+        if self != Self::Sse {
+            out.extend_from_slice(&envelope::begin(frame));
+        }
+    }
+
+    /// A part of an event's data.
+    pub(super) fn data(self, out: &mut Vec<u8>, part: &str) {
+        match self {
+            Self::Sse => sse::data_part(out, part.as_bytes()),
+            _ => envelope::escaped(out, part),
+        }
+    }
+
+    /// What follows an event's data.
+    pub(super) fn finish(self, out: &mut Vec<u8>) {
+        if self != Self::Sse {
+            out.extend_from_slice(envelope::END);
+        }
+        out.extend_from_slice(if self == Self::Ndjson { b"\n" } else { sse::END });
+    }
+
+    /// The bytes of a run as a whole.
+    #[cfg(test)]
+    pub(super) fn whole(self, run: &Run) -> Vec<u8> {
+        self.write(run.frames()).bare().to_vec()
     }
 
     fn write(self, frames: &[Arc<Frame>]) -> Piece {
@@ -74,13 +132,25 @@ impl Language {
                 match self {
                     Self::Sse => frame.write_sse(out),
                     Self::SseEnvelope => {
-                        sse::encode_with(out, frame.id, &frame.event.new.name, &frame.event, envelope(frame));
+                        sse::encode_with(
+                            out,
+                            frame.id,
+                            &frame.event.new.name,
+                            &frame.event,
+                            &envelope::envelope(frame),
+                        );
                     }
                     Self::SseMessage => {
-                        sse::encode_with(out, frame.id, &EventName::default(), &frame.event, envelope(frame));
+                        sse::encode_with(
+                            out,
+                            frame.id,
+                            &EventName::default(),
+                            &frame.event,
+                            &envelope::envelope(frame),
+                        );
                     }
                     Self::Ndjson => {
-                        out.extend_from_slice(envelope(frame));
+                        out.extend_from_slice(&envelope::envelope(frame));
                         out.push(b'\n');
                     }
                 }

@@ -70,6 +70,12 @@ impl Line {
         }
     }
 
+    /// Whether its client has closed its own direction. It is looked at every tick: what the client answers to what it was sent
+    /// wakes nobody.
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.socket.has_ended()
+    }
+
     /// Ends it. Answers with whether that is new.
     pub(super) fn cut(&mut self) -> bool {
         std::mem::replace(&mut self.flow, Flow::Cut) != Flow::Cut
@@ -101,12 +107,14 @@ impl<T> Stream<T> {
         let now = enrolled.now();
         let mut members = enrolled.group.members.borrow_mut();
         let member = &mut members[enrolled.key];
-        let mut silent = member.polled(cx);
+        let silent = member.polled(cx);
         member.stance = Stance::Busy;
         let line = member.line.as_mut().expect("enrolled with one");
-        if line.flow == Flow::Cut || line.socket.hung_up(cx) {
+        if line.flow == Flow::Cut {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        // Who has closed its direction is written to at once: a client that has left answers with a reset.
+        let mut silent = line.socket.hear(cx)? || silent;
         telling.sent(line.cursor);
         if let Some(rest) = line.rest.take() {
             *unsent = *rest;

@@ -5,6 +5,7 @@
 //! | [`telling`] | what a stream says, in order |
 //! | [`language`] | what an event, a gap and an end are in SSE and NDJSON |
 //! | [`piece`] | bytes that can be sent as they are |
+//! | `parts` | a run that is too large to be one piece |
 //! | [`streams`] | a shard's open streams |
 //! | [`socket`] | where a stream's bytes go, in the clear or within TLS |
 //! | [`fan_out`] | the hot loop: sends the news to all who are at the ring's end |
@@ -16,6 +17,7 @@ pub mod body;
 pub mod fan_out;
 pub mod language;
 pub mod line;
+mod parts;
 pub mod piece;
 pub mod socket;
 pub mod streams;

@@ -13,8 +13,9 @@ use rustix::{
     io::Errno,
     net::{SendFlags, send},
 };
-use rustls::ServerConnection;
-use tokio::net::TcpStream;
+use rustls::{ProtocolVersion, ServerConnection};
+
+use crate::http::transport::Transport;
 
 /// Bytes of records that wait for the socket: one full record (RFC 8446, section 5.1).
 const RECORD: usize = 16 << 10;
@@ -25,23 +26,25 @@ const READS: usize = 8;
 /// Where a stream's bytes go.
 #[derive(Debug)]
 pub struct Socket {
-    tcp: TcpStream,
+    tcp: Transport,
     /// On the heap, because most streams may have none.
     session: Option<Box<ServerConnection>>,
+    /// Whether the client has closed its direction.
+    ended: bool,
 }
 
 impl Socket {
     /// One whose bytes go as they are.
     #[must_use]
-    pub fn plain(tcp: TcpStream) -> Self {
-        Self { tcp, session: None }
+    pub fn plain(tcp: Transport) -> Self {
+        Self { tcp, session: None, ended: false }
     }
 
     /// One whose bytes go within TLS. All that was written to `session` must have been sent.
     #[must_use]
-    pub fn secure(tcp: TcpStream, mut session: ServerConnection) -> Self {
+    pub fn secure(tcp: Transport, mut session: ServerConnection) -> Self {
         session.set_buffer_limit(Some(RECORD));
-        Self { tcp, session: Some(Box::new(session)) }
+        Self { tcp, session: Some(Box::new(session)), ended: false }
     }
 
     /// Sends what there is room for, and answers with how much that was: [`Socket::is_behind`] tells whether the client
@@ -108,24 +111,39 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether the client has hung up. It has nothing more to say: what it sends is dropped.
-    pub(super) fn hung_up(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Hears what the client has to say, which is nothing: what it sends is dropped. Answers with whether it has just closed its
+    /// direction. It may read on (netcat does), or it has left: that shows only when it is sent something, by an error here.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub(super) fn hear(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.ended {
+            return self.tcp.take_error()?.map_or(Ok(false), Err);
+        }
         let mut junk = [0; 1024];
         for _ in 0..READS {
-            let Poll::Ready(ready) = self.tcp.poll_read_ready(cx) else { return false };
+            let Poll::Ready(ready) = self.tcp.poll_read_ready(cx) else { return Ok(false) };
             let read = ready.and_then(|()| match &mut self.session {
                 None => self.tcp.try_read(&mut junk),
                 Some(session) => listen(session, &self.tcp, &mut junk),
             });
             match read {
-                Ok(0) => return true,
+                Ok(0) => {
+                    self.ended = true;
+                    return Ok(true);
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return true,
+                Err(error) => return Err(error),
             }
         }
         cx.waker().wake_by_ref();
-        false
+        Ok(false)
+    }
+
+    /// Whether the client has closed its direction.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Says that nothing follows, as far as there is room for that: a reader can tell it from a connection that broke.
@@ -139,7 +157,7 @@ impl Socket {
 }
 
 /// Sends the records that wait; answers with whether none is left.
-fn flush(session: &mut ServerConnection, tcp: &TcpStream) -> io::Result<bool> {
+fn flush(session: &mut ServerConnection, tcp: &Transport) -> io::Result<bool> {
     while session.wants_write() {
         match session.write_tls(&mut Records(tcp)) {
             Ok(_) => {}
@@ -151,18 +169,22 @@ fn flush(session: &mut ServerConnection, tcp: &TcpStream) -> io::Result<bool> {
 }
 
 /// Takes records in, and drops what is in them. Zero when the client will send no more.
-fn listen(session: &mut ServerConnection, tcp: &TcpStream, junk: &mut [u8]) -> io::Result<usize> {
+fn listen(session: &mut ServerConnection, tcp: &Transport, junk: &mut [u8]) -> io::Result<usize> {
     let read = session.read_tls(&mut Reads(tcp))?;
     let state = session.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let mut left = state.plaintext_bytes_to_read();
     while left > 0 {
         left -= session.reader().read(junk)?;
     }
+    if state.peer_has_closed() && session.protocol_version() == Some(ProtocolVersion::TLSv1_2) {
+        // There it closes both directions (RFC 5246, 7.2.1).
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
     Ok(if state.peer_has_closed() { 0 } else { read })
 }
 
 /// Writes records to a socket without waiting.
-struct Records<'a>(&'a TcpStream);
+struct Records<'a>(&'a Transport);
 
 impl Write for Records<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -179,7 +201,7 @@ impl Write for Records<'_> {
 }
 
 /// Reads records from a socket without waiting.
-struct Reads<'a>(&'a TcpStream);
+struct Reads<'a>(&'a Transport);
 
 impl io::Read for Reads<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {

@@ -124,7 +124,7 @@ impl Streams {
                 member.silent = true;
                 member.wake();
             }
-            if reloaded || member.expires <= clock {
+            if reloaded || member.expires <= clock || member.line.as_ref().is_some_and(Line::is_half_closed) {
                 member.wake();
             }
             if let Some(line) = &mut member.line

@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     language::{Keepalive, Language},
+    parts::Parts,
     piece::Piece,
 };
 use crate::{
@@ -35,6 +36,8 @@ pub struct Telling {
     manner: Manner,
     greeted: bool,
     over: bool,
+    /// Of a run that is too large to be sent as a whole, and its last position.
+    parts: Option<Box<(Parts, Seq)>>,
     /// The newest position of this store that the client has as its cursor.
     shown: Option<Seq>,
     /// Whether a client that came back with that cursor would be told something again that is not an event.
@@ -86,6 +89,7 @@ impl Telling {
             manner,
             greeted: false,
             over: false,
+            parts: None,
             shown,
             unsettled: !matches!(manner.cursor, Cursor::Brought(_)),
         }
@@ -118,6 +122,10 @@ impl Telling {
             if self.over {
                 return Poll::Ready(None);
             }
+            // What has begun is sent to its end: nothing else may stand within an event.
+            if let Some(piece) = self.next_part() {
+                return Poll::Ready(Some(piece));
+            }
             if self.core.door.drain.is_draining() || self.has_lapsed() {
                 return Poll::Ready(self.send_away());
             }
@@ -128,11 +136,15 @@ impl Telling {
                     None => return Poll::Pending,
                 },
                 Poll::Ready(Delivery::Events(run)) => {
+                    self.core.door.hub.stats().events_out.add(run.frames().len() as u64);
+                    let Some(framed) = self.language.framed(&run) else {
+                        let last = run.last();
+                        self.parts = Some(Box::new((Parts::new(run, self.language), last)));
+                        continue;
+                    };
+                    let piece = Piece::shared(framed);
                     self.show(run.last());
-                    let piece = self.language.events(&run);
-                    let stats = self.core.door.hub.stats();
-                    stats.events_out.add(run.frames().len() as u64);
-                    stats.bytes_out.add(piece.bare().len() as u64);
+                    self.count(&piece);
                     piece
                 }
                 Poll::Ready(Delivery::Gap(gap)) => {
@@ -158,6 +170,23 @@ impl Telling {
         }
     }
 
+    /// What comes next of a run that is sent in parts.
+    fn next_part(&mut self) -> Option<Piece> {
+        let (parts, last) = &mut **self.parts.as_mut()?;
+        let (piece, last) = (parts.next(), *last);
+        if let Some(piece) = &piece {
+            self.count(piece);
+        } else {
+            self.parts = None;
+            self.show(last);
+        }
+        piece
+    }
+
+    fn count(&self, piece: &Piece) {
+        self.core.door.hub.stats().bytes_out.add(piece.bare().len() as u64);
+    }
+
     /// The first piece.
     pub fn greet(&mut self) -> Piece {
         self.greeted = true;
@@ -173,7 +202,7 @@ impl Telling {
     /// says so by [`Telling::sent`].
     #[must_use]
     pub fn follows(&self) -> Option<Seq> {
-        if self.over { None } else { self.subscription.follows() }
+        if self.over || self.parts.is_some() { None } else { self.subscription.follows() }
     }
 
     /// The client was sent what the ring had up to `position`.

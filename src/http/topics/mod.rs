@@ -9,7 +9,7 @@ use super::{
     Answer, Door, body, duration, full, json_text,
     problem::{Code, Problem},
     query::Query,
-    visitor::Right,
+    visitor::{Right, Visitor},
 };
 use crate::{
     event::{Epoch, EventId, Retention, Seq, TopicName},
@@ -33,10 +33,11 @@ const CHANGE: &str = "set or delete a topic";
 ///
 /// # Errors
 /// Says what to change, or that there is no such topic.
-pub async fn handle<B>(door: &Door, right: &Right, request: Request<B>) -> Result<Answer, Problem>
+pub async fn handle<B>(door: &Door, visitor: &Visitor, request: Request<B>) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
+    let right = &visitor.right;
     let path = request.uri().path().strip_prefix("/topics").unwrap_or_default();
     match path.strip_prefix('/') {
         None => match *request.method() {
@@ -44,13 +45,13 @@ where
             _ => Err(Problem::method_not_allowed("GET, HEAD")),
         },
         Some(text) => {
-            let name = name(text)?;
+            let name = name(text, |old| door.hub.topic(old).is_some())?;
             match *request.method() {
                 Method::GET | Method::HEAD => right.see(&name).and_then(|()| show(door, &name)),
                 Method::PUT | Method::DELETE => {
                     right.operate(CHANGE)?;
                     if request.method() == Method::PUT {
-                        change(door, right.clone(), name, request).await
+                        change(door, visitor.clone(), name, request).await
                     } else {
                         delete(door, name).await
                     }
@@ -61,12 +62,16 @@ where
     }
 }
 
-/// The rest of the path is the topic; an escaped slash is a slash.
-fn name(text: &str) -> Result<TopicName, Problem> {
+/// The rest of the path is the topic; an escaped slash is a slash. A topic that is older than the rule against `.` and `..` is
+/// found by its name, so that it can be looked at and deleted.
+fn name(text: &str, is_in_use: impl FnOnce(&TopicName) -> bool) -> Result<TopicName, Problem> {
     let text = percent_decode_str(text).decode_utf8();
     let text =
         text.map_err(|_| Problem::new(Code::TopicInvalid, "the topic in the path is not UTF-8; encode it so"))?;
-    Ok(TopicName::new(&text)?)
+    TopicName::new(&text).or_else(|error| {
+        let old = TopicName::stored(&text).ok().filter(is_in_use);
+        old.ok_or_else(|| error.into())
+    })
 }
 
 async fn list(door: &Door, right: &Right, query: &Query<'_>) -> Result<Answer, Problem> {
@@ -85,12 +90,13 @@ fn show(door: &Door, name: &TopicName) -> Result<Answer, Problem> {
     Ok(json(&Shown::new(door.hub.epoch(), &view)))
 }
 
-async fn change<B>(door: &Door, mut right: Right, name: TopicName, request: Request<B>) -> Result<Answer, Problem>
+async fn change<B>(door: &Door, mut visitor: Visitor, name: TopicName, request: Request<B>) -> Result<Answer, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
-    let (bytes, _reserved) = body::read(door, &head.headers, body, SETTINGS_BYTES).await?;
+    let (bytes, _place) = body::read(door, &visitor.means, &head.headers, body, SETTINGS_BYTES).await?;
+    let right = &mut visitor.right;
     // The body may have been long in coming.
     right.renew(&door.policies).and_then(|()| right.operate(CHANGE))?;
     let view = door.hub.configure(name, settings::parse(&bytes)?).await?;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     engine::TopicChange,
-    event::record::MAX_RETRY_MS,
+    event::{record::MAX_RETRY_MS, retention::SHORTEST_AGE},
     http::{
         duration,
         problem::{Code, Problem},
@@ -72,6 +72,7 @@ pub(super) fn parse(body: &[u8]) -> Result<TopicChange, Problem> {
         Some("null") => RetentionSettings { max_events: Some(None), max_age: Some(None), max_bytes: Some(None) },
         Some(text) => object(text)?,
     };
+    check(&retention)?;
     Ok(TopicChange {
         max_events: retention.max_events,
         max_age: retention.max_age.map(|age| age.map(|Age(age)| age)),
@@ -79,6 +80,21 @@ pub(super) fn parse(body: &[u8]) -> Result<TopicChange, Problem> {
         retry: settings.retry,
         closed: settings.closed,
     })
+}
+
+/// A limit of nothing keeps nothing, and nobody means that: refused here as in the configuration.
+fn check(retention: &RetentionSettings) -> Result<(), Problem> {
+    let none = |limit: Option<Option<u64>>| limit.flatten() == Some(0);
+    let short = matches!(retention.max_age, Some(Some(Age(age))) if age < SHORTEST_AGE);
+    let empty =
+        [("max_events", none(retention.max_events)), ("max_age", short), ("max_bytes", none(retention.max_bytes))];
+    match empty.into_iter().find(|(_, empty)| *empty) {
+        Some((limit, _)) => {
+            let detail = format!("'{limit}' of 0 would keep nothing; give a larger one, or null for the rule's");
+            Err(refused(detail))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A JSON object; serde alone would take an array for it.
@@ -106,7 +122,7 @@ mod tests {
         let all = r#"{"retention":{"max_events":5,"max_age":"10m","max_bytes":null},"retry":7,"closed":true}"#;
         let want = TopicChange {
             max_events: Some(Some(5)),
-            max_age: Some(Some(Duration::from_secs(600))),
+            max_age: Some(Some(Duration::from_mins(10))),
             max_bytes: Some(None),
             retry: Some(Some(7)),
             closed: Some(true),
@@ -127,6 +143,10 @@ mod tests {
             (r#"{"retention":{"max_age":"1y"}}"#, "max_age"),
             (r#"{"retention":{"max_age":-1}}"#, "max_age"),
             (r#"{"retention":{"max_events":1.5}}"#, "1.5"),
+            (r#"{"retention":{"max_events":0}}"#, "'max_events' of 0 would keep nothing"),
+            (r#"{"retention":{"max_events":1,"max_age":"0s"}}"#, "'max_age' of 0 would keep nothing"),
+            (r#"{"retention":{"max_age":0}}"#, "'max_age' of 0 would keep nothing"),
+            (r#"{"retention":{"max_bytes":0}}"#, "'max_bytes' of 0 would keep nothing"),
             (r#"{"retention":[1]}"#, "JSON objects"),
             (r#"{"retention":{"max_age":1,"max_age":2}}"#, "duplicate"),
             (r#"{"retry":86400001}"#, "86400000"),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 async fn ask(door: &Door, method: &str, target: &str, body: &str) -> Result<(u16, Value), Problem> {
-    let answer = handle(door, &testing::anyone(door), request(method, target, &[], body)).await?;
+    let answer = handle(door, &testing::visitor(door), request(method, target, &[], body)).await?;
     Ok((answer.status().as_u16(), testing::json(answer).await))
 }
 
@@ -95,13 +95,16 @@ async fn pages_of_the_list_join_without_a_seam() {
 
 #[test]
 fn a_path_names_a_topic_with_its_slashes() {
+    let name = |path| super::name(path, |_| false);
     for path in ["jobs/42/tokens", "jobs%2F42/tokens", "jobs%2f42%2Ftokens"] {
         assert_eq!(name(path).expect(path).as_str(), "jobs/42/tokens");
     }
     assert_eq!(name("a+b%20c").expect("valid").as_str(), "a+b c", "a plus is a plus in a path");
-    for path in ["", "a//b", "%ff", "a*"] {
+    for path in ["", "a//b", "%ff", "a*", "..", "a/./b", "jobs/%2e%2e/audit", "jobs/.%2E%2Faudit"] {
         assert_eq!(name(path).expect_err(path).code, Code::TopicInvalid);
     }
+    let old = super::name("jobs/%2e%2e/audit", |name| name.as_str() == "jobs/../audit");
+    assert_eq!(old.expect("it is in use").as_str(), "jobs/../audit", "a topic that is older than the rule is found");
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub struct Means {
     pub address: Arc<Account>,
     /// Of the token's holder, if a token came.
     pub holder: Option<Arc<Account>>,
+    /// Whose share of what outlives accounts it uses: see [`quota::owner`](crate::http::quota::owner).
+    pub owner: u64,
 }
 
 /// A stream's place in the accounts, given back when it ends.

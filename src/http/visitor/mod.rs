@@ -18,6 +18,7 @@ use super::{
     Core,
     peer::{Operators, Peer, Side},
     problem::{Code, Problem},
+    quota,
 };
 use crate::access::Refusal;
 
@@ -50,7 +51,8 @@ impl Visitor {
     pub fn of(core: &Core, head: &Parts) -> Result<Self, Problem> {
         let policy = core.passes.policy(&core.door.policies);
         let peer = head.extensions.get::<Peer>().expect("every connection says who is there");
-        let address = core.door.quotas.address(policy.proxies.client(peer.address.ip(), &head.headers));
+        let client = policy.proxies.client(peer.address.ip(), &head.headers);
+        let address = core.door.quotas.address(client);
         let free = peer.side == Side::Operators && core.door.operators == Operators::ApartFree;
         if policy.loopback_names || free {
             check_name(head)?;
@@ -66,8 +68,9 @@ impl Visitor {
             None => Arc::clone(policy.access.anonymous()),
             Some((token, _)) => core.passes.judge(&policy, core.door.policies.seen(), &address, token.as_bytes())?,
         };
+        let owner = quota::owner(pass.holder.as_deref(), client);
         let holder = pass.holder.as_deref().map(|holder| core.door.quotas.holder(holder));
-        Ok(Self { right: Right::new(&pass, core.passes.generation()), means: Means { address, holder } })
+        Ok(Self { right: Right::new(&pass, core.passes.generation()), means: Means { address, holder, owner } })
     }
 }
 

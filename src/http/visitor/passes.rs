@@ -95,17 +95,16 @@ impl Passes {
             },
             None => None,
         };
-        let pass = match found {
-            Some(pass) => pass,
-            None => {
-                address.may_try_credential()?;
-                // Charge this even when the issuer's keys are not loaded yet: otherwise inventing key ids would be a free
-                // way to cost us work.
-                policy.access.judge(token, now).inspect_err(|_| {
-                    good.remove(digest);
-                    address.bad_credential();
-                })?
-            }
+        let pass = if let Some(pass) = found {
+            pass
+        } else {
+            address.may_try_credential()?;
+            // Charge this even when the issuer's keys are not loaded yet: otherwise inventing key ids would be a free
+            // way to cost us work.
+            policy.access.judge(token, now).inspect_err(|_| {
+                good.remove(digest);
+                address.bad_credential();
+            })?
         };
         let known = Known { generation, pass: Arc::clone(&pass) };
         seen.add(*digest, &known);

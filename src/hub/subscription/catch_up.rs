@@ -54,7 +54,7 @@ impl Subscription {
     /// Turns a page into deliveries and decides where to go on.
     pub(super) fn take(&mut self, key: Key, page: Page) {
         self.hub.stats.pages_read.add(1);
-        let frame = |hub: &Hub, event| Arc::new(Frame::replayed(hub.epoch(), event));
+        let frame = |hub: &Hub, event| Arc::new(Frame::replayed(hub.epoch(), hub.large.share(event)));
         let whole = !page.at_end && page.items.iter().all(|item| matches!(item, Item::Event(_)));
         if whole && !page.items.is_empty() {
             let events = page.items.into_iter().filter_map(|item| match item {
@@ -77,7 +77,7 @@ impl Subscription {
                     self.begin_topic(&event.new.topic);
                     frames.push(frame(&self.hub, event));
                 }
-                // What the disk lost is told, always.
+                // What was trimmed before its first event is no news to who begins with the oldest; what was lost is.
                 Item::Gap(gap)
                     if !gap.lost && self.begun.as_ref().is_some_and(|begun| !begun.0.contains(&gap.topic)) => {}
                 Item::Gap(gap) => {

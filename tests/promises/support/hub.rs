@@ -24,6 +24,8 @@ pub(crate) struct Hub {
     process: Child,
     store: Arc<TempDir>,
     arguments: Vec<String>,
+    /// By how much its clock is wrong, as faketime(1) writes it.
+    clock: Option<String>,
     log: Arc<Mutex<String>>,
 }
 
@@ -42,14 +44,50 @@ impl Hub {
     pub(crate) fn start_at(listen: &str, arguments: &[&str]) -> Self {
         let store = Arc::new(tempfile::tempdir().expect("a directory"));
         let arguments = arguments.iter().map(|&argument| argument.into()).collect();
-        Self::spawn(store, arguments, listen)
+        Self::spawn(store, arguments, listen, None)
     }
 
-    fn spawn(store: Arc<TempDir>, arguments: Vec<String>, listen: &str) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
-            .args(["serve", "--listen", listen, "--data"])
-            .arg(store.path().join("data"))
+    /// A hub with a fresh store on a machine whose clock is wrong by `offset`: `+1h`, `-56y`.
+    pub(crate) fn start_with_clock(offset: &str, arguments: &[&str]) -> Self {
+        let store = Arc::new(tempfile::tempdir().expect("a directory"));
+        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
+        Self::spawn(store, arguments, "127.0.0.1:0", Some(offset.into()))
+    }
+
+    /// A hub over a copy of the store in `migrations/fixtures/<name>`, which an older gapless wrote.
+    pub(crate) fn start_over(fixture: &str, arguments: &[&str]) -> Self {
+        let store = Arc::new(tempfile::tempdir().expect("a directory"));
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/fixtures").join(fixture);
+        let copied = Command::new("cp").arg("-r").arg(fixture).arg(store.path().join("data")).status();
+        assert!(copied.expect("cp runs").success());
+        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
+        Self::spawn(store, arguments, "127.0.0.1:0", None)
+    }
+
+    fn spawn(store: Arc<TempDir>, arguments: Vec<String>, listen: &str, clock: Option<String>) -> Self {
+        let mut command = under(&[]);
+        if let Some(offset) = &clock {
+            // What faketime(1) does, but for its process in between, which would be killed in the hub's stead.
+            command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1");
+            command.env("FAKETIME", offset).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        let mut hub = Self::spawn_by(command, store, arguments, listen);
+        hub.clock = clock;
+        hub
+    }
+
+    /// A hub with a fresh store that another program executes, as `prlimit` does.
+    pub(crate) fn start_under(wrapper: &[&str], arguments: &[&str]) -> Self {
+        let store = Arc::new(tempfile::tempdir().expect("a directory"));
+        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
+        Self::spawn_by(under(wrapper), store, arguments, "127.0.0.1:0")
+    }
+
+    fn spawn_by(mut command: Command, store: Arc<TempDir>, arguments: Vec<String>, listen: &str) -> Self {
+        let mut process = command
+            .args(["serve", "--listen", listen])
             .args(&arguments)
+            .env("GAPLESS_DATA", store.path().join("data"))
             .env_remove("GAPLESS_URL")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -75,13 +113,18 @@ impl Hub {
             panic!("it said {line:?} and logged {}", log.lock())
         });
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Self { address, process, store, arguments, log }
+        Self { address, process, store, arguments, clock: None, log }
     }
 
     /// What `gapless serve` says when it does not start: exit code and stderr.
     pub(crate) fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+        Self::refused_under(&[], arguments)
+    }
+
+    /// The same by way of another program.
+    pub(crate) fn refused_under(wrapper: &[&str], arguments: &[&str]) -> (Option<i32>, String) {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
+        let mut process = under(wrapper)
             .arg("serve")
             .args(arguments)
             .current_dir(directory.path())
@@ -151,7 +194,20 @@ impl Hub {
 
     /// The same store again on an address of the caller's choice: another one, and those who listened do not find it.
     pub(crate) fn again_at(&self, listen: &str) -> Self {
-        Self::spawn(Arc::clone(&self.store), self.arguments.clone(), listen)
+        Self::spawn(Arc::clone(&self.store), self.arguments.clone(), listen, self.clock.clone())
+    }
+
+    /// The same as [`Hub::again`], after it has ended in order.
+    pub(crate) fn again_after_end(mut self) -> Self {
+        self.terminate();
+        assert_eq!(self.wait(), Some(0), "{}", self.log());
+        self.again()
+    }
+
+    /// The same as [`Hub::again`], with a clock that is wrong by `offset`, or right.
+    pub(crate) fn again_with_clock(&self, offset: Option<&str>) -> Self {
+        let offset = offset.map(Into::into);
+        Self::spawn(Arc::clone(&self.store), self.arguments.clone(), &self.address.to_string(), offset)
     }
 
     /// Publishes `data` raw; answers with the id.
@@ -225,6 +281,15 @@ impl Hub {
     pub(crate) fn stats(&self) -> Value {
         self.get("/admin/stats").json()
     }
+}
+
+/// The binary, executed by `wrapper`.
+fn under(wrapper: &[&str]) -> Command {
+    let binary = env!("CARGO_BIN_EXE_gapless");
+    let Some((program, arguments)) = wrapper.split_first() else { return Command::new(binary) };
+    let mut command = Command::new(program);
+    command.args(arguments).arg(binary);
+    command
 }
 
 impl Drop for Hub {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn key(n: u8) -> IdempotencyKey {
-    IdempotencyKey { key: [n; 16], fingerprint: [n + 1; 16] }
+    IdempotencyKey { key: [n; 16], fingerprint: [n + 1; 16], owner: u64::from(n) }
 }
 
 #[test]
@@ -140,13 +140,14 @@ fn idempotency_keys_survive_a_restart_and_their_window_ends() {
         for n in 0..8 {
             bench.time += 100_000;
             let mut commit = bench.build(vec![NewEvent::new(name("a"), "x")]);
-            let receipts = (0..u32::from(n) * 1000).map(|_| (name("a"), commit.events[0].1.seq, 3)).collect();
+            let topics: Vec<_> = (0..u32::from(n) * 1000).map(|n| name(&format!("a/{}", n % 7))).collect();
+            let receipts = Receipts::new(commit.events[0].1.seq, topics.iter().map(|topic| (topic, 3)));
             let record = KeyRecord { key: key(n), time: commit.time, receipts };
             commit.keys.push(record.clone());
             bench.commit(&commit);
             records.push(record);
         }
-        let only = KeyRecord { key: key(100), time: Millis(bench.time), receipts: Vec::new() };
+        let only = KeyRecord { key: key(100), time: Millis(bench.time), receipts: Receipts::default() };
         let commit = Commit { events: Vec::new(), keys: vec![only.clone()], time: only.time };
         bench.store.commit(&commit).expect("accepted");
         records.push(only);
@@ -171,7 +172,7 @@ fn a_newer_format_is_refused_by_name() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("format"), "gapless store\nformat 7\n").expect("written");
     let refused = SledStore::open(config(dir.path())).expect_err("newer");
-    assert_eq!(refused.to_string(), "this store has format 7, this gapless reads up to 1; use a newer gapless");
+    assert_eq!(refused.to_string(), "this store has format 7, this gapless reads up to 2; use a newer gapless");
     std::fs::write(dir.path().join("format"), "something else").expect("written");
     assert!(matches!(SledStore::open(config(dir.path())), Err(OpenError::NotAStore { .. })));
 }
@@ -227,7 +228,7 @@ fn a_large_newest_segment_is_sealed_by_an_opening_and_lets_go_of_its_memory() {
 #[test]
 fn a_sealed_segment_that_nobody_reads_is_closed() {
     let dir = tempfile::tempdir().expect("a directory");
-    for (close_after, open) in [(std::time::Duration::from_secs(3600), 2), (std::time::Duration::ZERO, 0)] {
+    for (close_after, open) in [(std::time::Duration::from_hours(1), 2), (std::time::Duration::ZERO, 0)] {
         let dir = dir.path().join(open.to_string());
         let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 1, close_after, ..config(&dir) });
         for text in ["1", "2", "3"] {
@@ -295,4 +296,50 @@ fn few_small_commits_make_the_file_longer() {
         seen.extend(lengths(dir.path()));
     }
     assert!(seen.len() < 50, "{seen:?}");
+}
+
+#[test]
+fn the_newest_positions_are_found_backwards_over_segments_and_large_events() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 200_000, ..config(dir.path()) });
+    for n in 0..60 {
+        let data = "x".repeat([10, 5000, 60_000, 200, 120_000][n % 5]);
+        bench.publish(&[("a", &data), ("b", "y"), ("a", "z")]);
+    }
+    assert!(bench.segments() > 3, "several segments");
+    let (bench, _) = bench.reopen(config(dir.path()));
+    for topic in ["a", "b"] {
+        let key = bench.keys[topic];
+        let all: Vec<Seq> =
+            bench.events.iter().rev().filter(|(of, _)| *of == key).map(|(_, event)| event.seq).collect();
+        for (after, through, max) in
+            [(0, 1000, 1000), (0, 1000, 7), (0, 77, 1000), (50, 120, 1000), (100, 100, 9), (0, 0, 9)]
+        {
+            let want = all.iter().copied().filter(|seq| (after + 1..=through).contains(&seq.0)).take(max);
+            let found = bench.store.topic_newest(key, Seq(after), Seq(through), max).expect("readable");
+            assert_eq!(found, want.collect::<Vec<_>>(), "{topic}: {max} in {after}..={through}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_of_many_segments_needs_no_more_descriptors_than_it_says() {
+    let open = || std::fs::read_dir("/proc/self/fd").expect("there").count();
+    let before = open();
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = SledConfig { rotate_bytes: 1, ..config(dir.path()) };
+    let (mut bench, _) = Bench::with(config.clone());
+    for _ in 0..60 {
+        bench.publish(&[("a", "x")]);
+    }
+    bench.sealed();
+    bench.check_all();
+    assert!(bench.segments() >= 60);
+    let needed = open() - before;
+    assert!(needed <= config.descriptors(), "{needed} of {}", config.descriptors());
+    let (bench, _) = bench.reopen(config.clone());
+    bench.check_all();
+    let needed = open() - before;
+    assert!(needed <= config.descriptors(), "{needed} of {} after a start", config.descriptors());
 }

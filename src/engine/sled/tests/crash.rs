@@ -202,8 +202,8 @@ fn half_a_commit_is_taken_back() {
         // All of it but the last thing written, the commit's record.
         let mut writer = bench.store.shared.writer.lock();
         let writer = writer.as_mut().expect("open");
-        let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16] };
-        let keys = vec![KeyRecord { key, time: torn.time, receipts: Vec::new() }];
+        let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 0 };
+        let keys = vec![KeyRecord { key, time: torn.time, receipts: Receipts::default() }];
         let torn = Commit { keys, events: torn.events.clone(), time: torn.time };
         writer.insert(&torn).expect("inserted");
         let stem = super::super::keys::commit(torn.events[0].1.seq);

@@ -216,3 +216,89 @@ fn without_its_watermark_a_store_begins_another_epoch() {
         assert!(recovered.epoch != first.epoch && bench.store.losses() == 1, "{damage}");
     }
 }
+
+#[test]
+fn a_missing_segment_is_told_once_and_one_that_was_copied_is_not_missing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let _ = store(dir.path());
+    let mut segments: Vec<_> = std::fs::read_dir(dir.path().join("seg")).expect("there").flatten().collect();
+    segments.sort_by_key(std::fs::DirEntry::file_name);
+    let first = |at: usize| segments[at].file_name().to_string_lossy().parse::<u64>().expect("a position");
+    let range = (Seq(first(1)), Seq(first(2) - 1));
+    // As a crash leaves it after a copy got its name: the list still has what was copied.
+    std::fs::rename(segments[3].path(), dir.path().join("seg").join(format!("{:020}-1", first(3)))).expect("renamed");
+    std::fs::remove_dir_all(segments[1].path()).expect("removed");
+    let (bench, recovered) = Bench::with(small(dir.path()));
+    assert_eq!((recovered.lost, bench.store.losses()), (vec![range], 1));
+    let (bench, recovered) = bench.reopen(small(dir.path()));
+    assert_eq!((recovered.lost, bench.store.losses()), (vec![range], 1), "remembered, and not told again");
+}
+
+#[test]
+fn without_its_list_of_segments_a_store_says_that_it_cannot_know() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for damage in ["gone", "damaged"] {
+        let dir = dir.path().join(damage);
+        let (mut bench, _) = Bench::open(&dir);
+        bench.publish(&[("a", "x")]);
+        bench.store.close();
+        match damage {
+            "gone" => std::fs::remove_file(dir.join("segments")).expect("removed"),
+            _ => std::fs::write(dir.join("segments"), [7; 30]).expect("written"),
+        }
+        for _ in 0..2 {
+            let (again, recovered) = bench.reopen(config(&dir));
+            again.check_all();
+            assert_eq!((recovered.lost, again.store.losses()), (vec![], 1), "{damage}: once");
+            bench = again;
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_a_crash_left_before_its_first_commit_is_no_damage() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::open(dir.path());
+    bench.publish(&[("a", "1"), ("a", "2")]);
+    // Made, and not yet in the list; then commits went on in the old one.
+    let made = super::super::segment::dir_name(Seq(2), 0);
+    drop(super::super::tables::Tables::open(&dir.path().join("seg").join(&made), 1 << 20).expect("made"));
+    bench.publish(&[("a", "3")]);
+    let (mut bench, recovered) = bench.reopen(config(dir.path()));
+    assert_eq!((recovered.lost, bench.segments()), (vec![], 1));
+    assert!(!dir.path().join("seg").join(made).exists());
+    bench.publish(&[("a", "4")]);
+    bench.check_all();
+    assert_eq!(bench.store.losses(), 0);
+}
+
+/// What the system refuses now is no damage: a summary without permission is the closest that root is not exempt from.
+#[test]
+fn what_cannot_be_read_now_is_not_set_aside() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (events, _) = store(dir.path());
+    let mut segments: Vec<_> = std::fs::read_dir(dir.path().join("seg")).expect("there").flatten().collect();
+    segments.sort_by_key(std::fs::DirEntry::file_name);
+    // A link that leads nowhere but to itself: the system says ELOOP, for everyone.
+    let (database, kept) = (segments[1].path().join("db"), dir.path().join("kept"));
+    std::fs::rename(&database, &kept).expect("moved");
+    std::os::unix::fs::symlink(&database, &database).expect("linked");
+    let refused = SledStore::open(small(dir.path())).expect_err("it cannot be read");
+    assert!(matches!(refused, OpenError::Database { .. }), "{refused}");
+    assert!(!dir.path().join("quarantine").exists());
+    std::fs::rename(&kept, &database).expect("moved back");
+    let (mut bench, recovered) = Bench::with(small(dir.path()));
+    assert_eq!((recovered.lost, bench.store.losses()), (vec![], 0));
+
+    // The same under a running store: the reader is told to come back.
+    std::fs::rename(&database, &kept).expect("moved");
+    std::os::unix::fs::symlink(&database, &database).expect("linked");
+    let topic = (bench.keys["a"], &name("a"));
+    let read = || bench.store.topic_events(topic, Seq(0), Seq(u64::MAX - 1), ALL);
+    assert!(matches!(read(), Err(StoreError::NotNow(_))));
+    std::fs::rename(&kept, &database).expect("moved back");
+    assert_eq!(read().expect("read").len(), 60);
+    assert_eq!(bench.store.losses(), 0);
+    bench.events = events;
+    bench.check_all();
+}

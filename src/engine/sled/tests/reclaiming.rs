@@ -123,8 +123,12 @@ fn valid_idempotency_keys_outlive_their_events() {
     let one_each = SledConfig { rotate_bytes: 1, ..config(dir.path()) };
     let (mut bench, _) = Bench::with(one_each);
     let mut commit = bench.build(vec![NewEvent::new(name("a"), "x"), NewEvent::new(name("b"), "y")]);
-    let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16] };
-    commit.keys.push(KeyRecord { key, time: commit.time, receipts: vec![(name("a"), Seq(1), 0)] });
+    let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 7 };
+    commit.keys.push(KeyRecord {
+        key,
+        time: commit.time,
+        receipts: Receipts::new(Seq(1), [(&name("a"), 0)].into_iter()),
+    });
     bench.commit(&commit);
     for _ in 0..3 {
         bench.publish(&[("b", "z")]);

@@ -10,7 +10,11 @@ pub(super) const DEFAULT: Duration = Duration::from_secs(3);
 const MIN: Duration = Duration::from_millis(100);
 
 /// Longest wait after failures, unless `retry` is longer: a hub that is back is found within about a minute.
-const MAX: Duration = Duration::from_secs(60);
+const MAX: Duration = Duration::from_mins(1);
+
+/// Longest `retry` or `Retry-After` that is obeyed. A stream's may be set by any of its publishers, up to a day, and whoever
+/// answers in a hub's place may say anything: a client that is away for longer than this looks broken.
+pub(super) const MAX_RETRY: Duration = Duration::from_mins(10);
 
 /// The wait after `failures` connections in a row that could not be had, where a stream that ended in order counts as
 /// none: then it is `retry` itself, which the hub has spread already. Else it doubles, and up to a quarter is added by
@@ -39,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_hubs_retry_is_never_undercut_and_never_spins() {
-        let long = Duration::from_secs(600);
+        let long = Duration::from_mins(10);
         assert_eq!(before_next(long, 9, 0.0), long);
         assert_eq!(before_next(Duration::ZERO, 0, 0.0), MIN);
     }

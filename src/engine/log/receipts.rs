@@ -1,0 +1,130 @@
+//! The receipts of one keyed append, in as few bytes as they need.
+//!
+//! An append's events have consecutive positions and one time, and all its events of a topic went to as many streams. So
+//! the first position, each topic once, and the order of the topics say everything: a batch for one topic takes as much as
+//! one event does.
+
+use std::{collections::HashMap, mem::size_of};
+
+use crate::{
+    engine::Receipt,
+    event::{Millis, Seq, TopicName},
+};
+
+/// What the allocator takes for a topic's name beyond its text: two counts and rounding.
+const NAME_OVERHEAD: usize = 24;
+
+/// An append's receipts, in the order of its events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipts {
+    first: Seq,
+    /// Each with the streams that its events went to.
+    topics: Box<[(TopicName, u32)]>,
+    /// Runs of events of one topic: which topic, and how many events, as varints.
+    runs: Box<[u8]>,
+}
+
+impl Receipts {
+    /// The receipts of events from position `first` on: each event's topic and the streams it went to.
+    pub fn new<'a>(first: Seq, events: impl Iterator<Item = (&'a TopicName, u32)>) -> Self {
+        let (mut topics, mut places, mut runs) = (Vec::new(), HashMap::new(), Vec::new());
+        let mut run: Option<((&TopicName, u32), u32, u32)> = None;
+        for event in events {
+            if let Some((_, _, count)) = run.as_mut().filter(|(of, ..)| *of == event) {
+                *count += 1;
+                continue;
+            }
+            put_run(&mut runs, run);
+            let place = *places.entry(event).or_insert_with(|| {
+                topics.push((event.0.clone(), event.1));
+                u32::try_from(topics.len() - 1).expect("an append has fewer than 2^32 events")
+            });
+            run = Some((event, place, 1));
+        }
+        put_run(&mut runs, run);
+        Self { first, topics: topics.into(), runs: runs.into() }
+    }
+
+    /// Topic, position and subscribers of each event.
+    pub fn iter(&self) -> impl Iterator<Item = (&TopicName, Seq, u32)> {
+        let mut runs = &*self.runs;
+        let runs = std::iter::from_fn(move || Some((take(&mut runs)?, take(&mut runs)?)));
+        let topics = runs.flat_map(|(place, count)| {
+            let (topic, subscribers) = &self.topics[place as usize];
+            (0..count).map(move |_| (topic, *subscribers))
+        });
+        (self.first.0..).zip(topics).map(|(seq, (topic, subscribers))| (topic, Seq(seq), subscribers))
+    }
+
+    /// As a publisher gets them.
+    pub fn at(&self, time: Millis) -> Vec<Receipt> {
+        let receipt = |(topic, seq, subscribers): (&TopicName, Seq, u32)| Receipt {
+            topic: topic.clone(),
+            seq,
+            time,
+            subscribers,
+        };
+        self.iter().map(receipt).collect()
+    }
+
+    /// Bytes they take in memory beside this struct.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let topic = |(name, _): &(TopicName, u32)| size_of::<(TopicName, u32)>() + NAME_OVERHEAD + name.as_str().len();
+        self.topics.iter().map(topic).sum::<usize>() + self.runs.len()
+    }
+}
+
+fn put_run(out: &mut Vec<u8>, run: Option<((&TopicName, u32), u32, u32)>) {
+    let Some((_, place, count)) = run else { return };
+    for mut number in [place, count] {
+        while number >= 0x80 {
+            out.push(number.to_le_bytes()[0] | 0x80);
+            number >>= 7;
+        }
+        out.push(number.to_le_bytes()[0]);
+    }
+}
+
+fn take(from: &mut &[u8]) -> Option<u32> {
+    let mut number = 0;
+    for shift in (0..32).step_by(7) {
+        let (&byte, rest) = from.split_first()?;
+        *from = rest;
+        number |= u32::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(text: &str) -> TopicName {
+        TopicName::new(text).expect("valid")
+    }
+
+    #[test]
+    fn receipts_come_back_as_they_were() {
+        let (a, b) = (topic("a"), topic("b"));
+        let mut order = vec![(&a, 3), (&b, 0), (&b, 0), (&a, 3), (&a, 4)];
+        order.extend(vec![(&b, 0); 70_000]);
+        order.push((&a, 3));
+        let receipts = Receipts::new(Seq(u64::MAX - 80_000), order.iter().copied());
+        let seqs = (u64::MAX - 80_000..).map(Seq);
+        let want: Vec<_> = order.iter().zip(seqs).map(|(&(topic, count), seq)| (topic, seq, count)).collect();
+        assert!(receipts.iter().eq(want));
+        assert_eq!(Receipts::new(Seq(7), std::iter::empty()).iter().count(), 0);
+    }
+
+    #[test]
+    fn a_batch_for_one_topic_takes_as_much_as_one_event() {
+        let a = topic("a");
+        let bytes = |count| Receipts::new(Seq(1), std::iter::repeat_n((&a, 1), count)).bytes();
+        assert!(bytes(1_000_000) <= bytes(1) + 8, "{} bytes", bytes(1_000_000));
+        assert!(bytes(1) < 64, "{} bytes", bytes(1));
+    }
+}

@@ -1,0 +1,294 @@
+//! Where the hub listens: addresses of the network, and socket files.
+//!
+//! | room | idea |
+//! |---|---|
+//! | this file | a list of addresses, bound first and listening later, for every core |
+//! | `file` | a Unix socket's file: its permissions, a stale one in its place, its removal |
+//!
+//! Binding comes before the store is opened, so that a hub whose address is taken touches no disk; listening comes after, so
+//! that a client is refused until it can be served. A connection that is accepted too early would only wait, or be reset.
+
+use std::{
+    fmt, io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+mod file;
+
+pub use file::File;
+
+use super::transport::Transport;
+
+/// Connections the kernel keeps waiting until they are accepted: what Linux allows by default (`somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// How often another port is tried that is free for both families, when any port will do.
+const TRIES: usize = 16;
+
+/// An address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// Of the network; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// The loopback, of IPv4 and, where this machine has it, of IPv6.
+    Localhost(u16),
+    /// A socket file, and its permissions.
+    Unix(PathBuf, u32),
+}
+
+/// Where somebody can connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Of the network.
+    Tcp(SocketAddr),
+    /// A socket file.
+    Unix(PathBuf),
+}
+
+/// An address cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {place}: {source}")]
+pub struct ListenError {
+    /// Which one.
+    pub place: Place,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// A list of addresses that are this process's, and where nobody is let in yet.
+#[derive(Debug)]
+pub struct Bound {
+    tcp: Vec<(SocketAddr, Vec<Socket>)>,
+    unix: Vec<file::Bound>,
+    cores: usize,
+}
+
+/// Sockets that accept connections.
+#[derive(Debug)]
+pub struct Listening {
+    /// Where.
+    pub places: Vec<Place>,
+    /// For each core its own.
+    pub listeners: Vec<Vec<Listener>>,
+    /// Removed when they are dropped.
+    pub files: Vec<File>,
+}
+
+/// A socket that accepts connections, on one core.
+#[derive(Debug)]
+pub enum Listener {
+    /// Of the network. Each core has its own, and the kernel spreads connections over them.
+    Tcp(std::net::TcpListener),
+    /// Of a socket file. All cores have the same, and whoever is awake first accepts.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// A [`Listener`] within a runtime.
+#[derive(Debug)]
+pub enum Acceptor {
+    /// Of the network.
+    Tcp(tokio::net::TcpListener),
+    /// Of a socket file.
+    Unix(tokio::net::UnixListener),
+}
+
+impl Bound {
+    /// Takes every address in `list`, for so many cores.
+    ///
+    /// # Errors
+    /// When one of them cannot be had.
+    pub fn new(list: &[Address], cores: usize) -> Result<Self, ListenError> {
+        let mut bound = Self { tcp: Vec::new(), unix: Vec::new(), cores };
+        for address in list {
+            match address {
+                Address::Tcp(address) => bound.tcp.push(tcp(*address, cores)?),
+                Address::Localhost(port) => bound.tcp.extend(localhost(*port, cores)?),
+                Address::Unix(path, mode) => {
+                    let refused = |source| ListenError { place: Place::Unix(path.clone()), source };
+                    bound.unix.push(file::Bound::new(path, *mode).map_err(refused)?);
+                }
+            }
+        }
+        Ok(bound)
+    }
+
+    /// Lets connections in.
+    ///
+    /// # Errors
+    /// When another process has come to listen there since.
+    pub fn listen(self) -> Result<Listening, ListenError> {
+        let Self { tcp, unix, cores } = self;
+        // Looked at again, all of them before the first listens: two hubs that start at the same time have both been let bind.
+        for (address, _) in &tcp {
+            vacant(*address).map_err(|source| ListenError { place: Place::Tcp(*address), source })?;
+        }
+        let mut all = Listening { places: Vec::new(), listeners: Vec::new(), files: Vec::new() };
+        all.listeners.resize_with(cores, Vec::new);
+        for (address, sockets) in tcp {
+            for (socket, listeners) in sockets.into_iter().zip(&mut all.listeners) {
+                socket.listen(BACKLOG).map_err(|source| ListenError { place: Place::Tcp(address), source })?;
+                listeners.push(Listener::Tcp(socket.into()));
+            }
+            all.places.push(Place::Tcp(address));
+        }
+        for bound in unix {
+            let place = Place::Unix(bound.path().into());
+            let refused = |source| ListenError { place: place.clone(), source };
+            let (socket, file) = bound.listen().map_err(refused)?;
+            for listeners in &mut all.listeners {
+                listeners.push(Listener::Unix(socket.try_clone().map_err(refused)?));
+            }
+            all.files.push(file);
+            all.places.push(place);
+        }
+        Ok(all)
+    }
+}
+
+/// One socket a core on the same address; where port 0 was asked for, the first decides which.
+fn tcp(address: SocketAddr, cores: usize) -> Result<(SocketAddr, Vec<Socket>), ListenError> {
+    let refused = |source| ListenError { place: Place::Tcp(address), source };
+    // Without this a second hub would silently share the first one's port.
+    vacant(address).map_err(refused)?;
+    let first = shared(address).map_err(refused)?;
+    let local = first.local_addr().map_err(refused)?.as_socket().expect("it was bound to one");
+    let rest = (1..cores).map(|_| shared(local));
+    let sockets = std::iter::once(Ok(first)).chain(rest).collect::<io::Result<_>>().map_err(refused)?;
+    Ok((local, sockets))
+}
+
+/// Both loopbacks on the same port; IPv4's alone where there is no IPv6.
+fn localhost(port: u16, cores: usize) -> Result<Vec<(SocketAddr, Vec<Socket>)>, ListenError> {
+    let mut tries = 0;
+    loop {
+        let first = tcp((Ipv4Addr::LOCALHOST, port).into(), cores)?;
+        let taken = first.0.port();
+        match tcp((Ipv6Addr::LOCALHOST, taken).into(), cores) {
+            Ok(second) => return Ok(vec![first, second]),
+            Err(ListenError { source, .. }) if lacks_family(&source) => {
+                tracing::info!(address = %first.0, "this machine has no IPv6 loopback; listening on IPv4's alone");
+                return Ok(vec![first]);
+            }
+            // That port may be another one's there.
+            Err(error) if port != 0 || tries == TRIES => return Err(error),
+            Err(_) => tries += 1,
+        }
+    }
+}
+
+fn lacks_family(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT))
+}
+
+/// Whether nobody listens on `address`. Binding without SO_REUSEPORT fails when somebody does, and is over at once: nothing
+/// ever listens, so nobody can connect to it.
+fn vacant(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of a hub before this one may still linger.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
+}
+
+/// A socket on an address that it shares with those of the other cores.
+fn shared(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+impl Listener {
+    /// Puts it into the runtime that is running.
+    ///
+    /// # Errors
+    /// When the runtime cannot have it.
+    pub fn into_acceptor(self) -> io::Result<Acceptor> {
+        Ok(match self {
+            Self::Tcp(listener) => Acceptor::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            Self::Unix(listener) => Acceptor::Unix(tokio::net::UnixListener::from_std(listener)?),
+        })
+    }
+}
+
+impl Acceptor {
+    /// The next connection, and where it comes from. A client of a socket file comes from 127.0.0.1: it is on this machine,
+    /// and limits and trusted proxies are said by address. Cancel safe.
+    ///
+    /// # Errors
+    /// What is wrong with this connection, or with all of them for now: neither is the end of listening.
+    pub async fn accept(&self) -> io::Result<(Transport, SocketAddr)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(socket, address)| (Transport::Tcp(socket), address)),
+            Self::Unix(listener) => {
+                let (socket, _) = listener.accept().await?;
+                Ok((Transport::Unix(socket), (Ipv4Addr::LOCALHOST, 0).into()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    const FREE: Address = Address::Tcp(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+
+    fn address(bound: &Bound) -> SocketAddr {
+        bound.tcp[0].0
+    }
+
+    #[test]
+    fn nobody_is_let_in_before_it_listens() {
+        let bound = Bound::new(&[FREE], 2).expect("free");
+        let at = address(&bound);
+        let refused = TcpStream::connect(at).expect_err("nobody listens");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let listening = bound.listen().expect("ours");
+        assert_eq!((listening.places, listening.listeners.len()), (vec![Place::Tcp(at)], 2));
+    }
+
+    #[test]
+    fn an_address_that_somebody_listens_on_is_not_shared() {
+        let bound = Bound::new(&[FREE], 2).expect("free");
+        let at = address(&bound);
+        // Two that start at the same time are both let bind, and one of them listens.
+        let late = Bound::new(&[Address::Tcp(at)], 2).expect("nobody listens yet");
+        let _first = bound.listen().expect("ours");
+        for refused in [late.listen().expect_err("taken"), Bound::new(&[Address::Tcp(at)], 1).expect_err("taken")] {
+            assert_eq!(refused.source.kind(), io::ErrorKind::AddrInUse);
+            assert!(refused.to_string().contains(&at.to_string()), "{refused}");
+        }
+    }
+
+    #[test]
+    fn localhost_is_both_families_on_one_port() {
+        let listening = Bound::new(&[Address::Localhost(0)], 1).expect("free").listen().expect("ours");
+        let mut ports = std::collections::BTreeSet::new();
+        for place in &listening.places {
+            let Place::Tcp(address) = place else { panic!("{place}") };
+            assert!(address.ip().is_loopback());
+            TcpStream::connect(address).expect("it listens");
+            ports.insert(address.port());
+        }
+        assert_eq!(ports.len(), 1, "{:?}", listening.places);
+    }
+}

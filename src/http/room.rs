@@ -1,0 +1,245 @@
+//! Memory for request bodies: what all of them together, those of one address, and those of one holder may take.
+//!
+//! What is counted is what has arrived, not what was announced. Nobody may hold more than half of what is free (a dynamic
+//! threshold, as in Choudhury and Hahne, 1998). So each client that takes all it can leaves two thirds of what it found: one
+//! leaves 43 of 64 MiB to others, and ten leave 1.1 MiB. A small body may come to what is free, so that small publishes find room
+//! beside large ones of the same address, which may be a proxy's.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use super::{
+    problem::{Code, Problem},
+    quota::Account,
+    visitor::Means,
+};
+
+/// Largest body that counts as small: most publishes are.
+const SMALL: usize = 64 << 10;
+
+/// Bytes that bodies take, from their arrival until they are durable.
+#[derive(Debug)]
+pub struct Room {
+    total: usize,
+    used: AtomicUsize,
+}
+
+/// What one body takes; given back when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    room: Arc<Room>,
+    means: Means,
+    bytes: usize,
+}
+
+impl Room {
+    /// Room for `total` bytes.
+    #[must_use]
+    pub fn new(total: usize) -> Arc<Self> {
+        Arc::new(Self { total, used: AtomicUsize::new(0) })
+    }
+
+    /// A place without bytes, for a body of whoever has these `means`.
+    #[must_use]
+    pub fn place(self: &Arc<Self>, means: &Means) -> Place {
+        Place { room: Arc::clone(self), means: means.clone(), bytes: 0 }
+    }
+
+    /// Bytes taken.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+
+    /// Whether a small body might be refused, whoever sends it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.total.saturating_sub(self.used()) < (2 * SMALL).min(self.total / 8)
+    }
+}
+
+impl Place {
+    /// Bytes it has.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes `more` bytes.
+    ///
+    /// # Errors
+    /// When the room, or the share of the address or the holder, has none. Nothing was taken then.
+    pub fn grow(&mut self, more: usize) -> Result<(), Problem> {
+        if more == 0 {
+            return Ok(());
+        }
+        let small = self.bytes + more <= SMALL;
+        for (taken, (account, whose)) in self.accounts().enumerate() {
+            // Taken first and looked at then, so that two bodies cannot both have the last bytes.
+            let held = account.hold(more);
+            let free = self.room.total.saturating_sub(self.room.used().saturating_add(more));
+            if held > if small { free } else { free / 2 } {
+                self.accounts().take(taken + 1).for_each(|(account, _)| account.release(more));
+                return Err(self.room.refusal(held - more, whose));
+            }
+        }
+        let within = |used: usize| used.checked_add(more).filter(|&used| used <= self.room.total);
+        if self.room.used.fetch_update(Relaxed, Relaxed, within).is_err() {
+            let held = self.means.address.hold(0);
+            self.accounts().for_each(|(account, _)| account.release(more));
+            return Err(self.room.refusal(held - more, THIS_ADDRESS));
+        }
+        self.bytes += more;
+        Ok(())
+    }
+
+    /// Takes off `bytes`, at most all, as a place of their own.
+    #[must_use = "the bytes are given back when it is dropped"]
+    pub fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { room: Arc::clone(&self.room), means: self.means.clone(), bytes }
+    }
+
+    fn accounts(&self) -> impl Iterator<Item = (&Account, &'static str)> {
+        let holder = self.means.holder.as_deref().map(|holder| (holder, THE_HOLDER));
+        holder.into_iter().chain([(&*self.means.address, THIS_ADDRESS)])
+    }
+}
+
+const THIS_ADDRESS: &str = "this address";
+const THE_HOLDER: &str = "the holder of this token";
+
+impl Room {
+    fn refusal(&self, held: usize, whose: &str) -> Problem {
+        let (total, used) = (self.total, self.used());
+        let detail = format!(
+            "bodies in memory take {used} of {total} bytes, and {whose} has {held} of them; nobody may have more than half of \
+             what is free. Wait for receipts, then send it again"
+        );
+        Problem::new(Code::OverCapacity, detail)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.room.used.fetch_sub(self.bytes, Relaxed);
+            self.accounts().for_each(|(account, _)| account.release(self.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::http::quota::{Allowances, Quotas};
+
+    const MIB: usize = 1 << 20;
+
+    fn quotas() -> Quotas {
+        Quotas::new(&Allowances::default())
+    }
+
+    fn means(quotas: &Quotas, address: u8, holder: Option<&str>) -> Means {
+        Means {
+            address: quotas.address(Ipv4Addr::new(192, 0, 2, address).into()),
+            holder: holder.map(|name| quotas.holder(name)),
+            owner: 0,
+        }
+    }
+
+    /// Takes all that one large body can. Answers with how much that is, in MiB.
+    fn fill(place: &mut Place) -> usize {
+        while place.grow(1000).is_ok() {}
+        place.bytes().div_ceil(MIB)
+    }
+
+    #[test]
+    fn each_that_takes_all_it_can_leaves_two_thirds_to_others() {
+        let (quotas, room) = (quotas(), Room::new(64 * MIB));
+        let mut greedy: Vec<Place> = Vec::new();
+        for address in 1..=10 {
+            let free = room.total - room.used();
+            let mut place = room.place(&means(&quotas, address, None));
+            fill(&mut place);
+            assert!(place.bytes().abs_diff(free / 3) < 2000, "{address}: {} of {free}", place.bytes());
+            greedy.push(place);
+            assert!(!room.is_full(), "{address}");
+        }
+        greedy.extend((11..20).map(|address| room.place(&means(&quotas, address, None))));
+        for place in &mut greedy {
+            fill(place);
+        }
+        assert!(room.is_full());
+        drop(greedy);
+        assert_eq!(room.used(), 0);
+    }
+
+    #[test]
+    fn small_bodies_find_room_beside_large_ones_of_the_same_address() {
+        let (quotas, room) = (quotas(), Room::new(64 * MIB));
+        let means = means(&quotas, 1, None);
+        let mut large = room.place(&means);
+        fill(&mut large);
+        assert!(room.place(&means).grow(SMALL + 1).is_err());
+        let small = || {
+            let mut place = room.place(&means);
+            place.grow(SMALL).map(|()| place)
+        };
+        let places: Vec<Place> = std::iter::from_fn(|| small().ok()).collect();
+        assert!(places.len() > 150, "{}", places.len());
+    }
+
+    #[test]
+    fn a_share_is_the_address_s_and_the_holder_s_however_many_bodies_they_come_as() {
+        let (quotas, room) = (quotas(), Room::new(60 * MIB));
+        let mut places: Vec<Place> = (0..10).map(|n| room.place(&means(&quotas, n, Some("ann")))).collect();
+        for place in &mut places {
+            fill(place);
+        }
+        assert_eq!(room.used() / MIB, 20, "one holder at many addresses");
+        let mut same = room.place(&means(&quotas, 0, Some("bob")));
+        assert!(same.grow(MIB).is_err(), "one address with many tokens");
+        let problem = room.place(&means(&quotas, 50, Some("ann"))).grow(MIB).expect_err("it has its share");
+        assert!(problem.detail.contains("the holder of this token has 2"), "{problem}");
+        drop(places);
+        assert_eq!((room.used(), fill(&mut same)), (0, 20), "nothing stays counted for a refused body");
+    }
+
+    #[test]
+    fn what_is_split_off_is_given_back_by_itself() {
+        let (quotas, room) = (quotas(), Room::new(1000));
+        let mut place = room.place(&means(&quotas, 1, None));
+        place.grow(100).expect("room");
+        let part = place.split(30);
+        assert_eq!((place.bytes(), part.bytes(), room.used()), (70, 30, 100));
+        drop(part);
+        assert_eq!(room.used(), 70);
+        assert_eq!(place.split(99).bytes(), 70);
+        assert_eq!(room.used(), 0);
+    }
+
+    #[test]
+    fn cores_that_take_and_give_back_at_once_never_exceed_the_room_and_leave_nothing_counted() {
+        let (quotas, room) = (quotas(), Room::new(MIB));
+        std::thread::scope(|scope| {
+            for address in 0..4 {
+                let (room, means) = (&room, means(&quotas, address, Some("ann")));
+                scope.spawn(move || {
+                    for n in 0..5000 {
+                        let mut place = room.place(&means);
+                        let _ = place.grow(n % 400 * 1000);
+                        assert!(room.used() <= MIB);
+                    }
+                });
+            }
+        });
+        assert_eq!(room.used(), 0);
+        assert!(room.place(&means(&quotas, 9, Some("ann"))).grow(300_000).is_ok());
+    }
+}

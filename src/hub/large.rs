@@ -1,0 +1,69 @@
+//! Large events that streams are being sent from the log, each once in memory: readers of different selections read it each for itself,
+//! and a slow one holds it for long.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use parking_lot::Mutex;
+
+use crate::event::{Event, Seq};
+
+/// Bytes of data from which an event is shared: below, a page holds several, and sharing costs more than it saves.
+const LARGE: usize = 64 << 10;
+
+/// The large events that somebody holds.
+#[derive(Debug, Default)]
+pub(super) struct Large(Mutex<HashMap<Seq, Weak<Event>>>);
+
+impl Large {
+    /// `event`, or the equal one that another reader holds.
+    pub(super) fn share(&self, event: Arc<Event>) -> Arc<Event> {
+        if event.new.data.len() < LARGE {
+            return event;
+        }
+        let held = self.0.lock().get(&event.seq).and_then(Weak::upgrade);
+        // Compared as a whole: an event may have been changed in the log since.
+        if let Some(held) = held.filter(|held| *held == event) {
+            return held;
+        }
+        self.0.lock().insert(event.seq, Arc::downgrade(&event));
+        event
+    }
+
+    /// Forgets those that nobody holds. Call it about once a second.
+    pub(super) fn sweep(&self) {
+        let held = &mut *self.0.lock();
+        held.retain(|_, event| event.strong_count() > 0);
+        if held.is_empty() {
+            *held = HashMap::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Data, Millis, NewEvent, TopicName};
+
+    fn event(seq: u64, data: &str) -> Arc<Event> {
+        let new = NewEvent::new(TopicName::new("t").expect("valid"), Data::from(data.to_owned()));
+        Arc::new(Event { seq: Seq(seq), prev: Seq(0), time: Millis(0), new })
+    }
+
+    #[test]
+    fn an_event_that_two_read_is_held_once_and_forgotten_with_them() {
+        let (large, text) = (Large::default(), "x".repeat(LARGE));
+        let first = large.share(event(1, &text));
+        assert!(Arc::ptr_eq(&first, &large.share(event(1, &text))));
+        assert!(!Arc::ptr_eq(&first, &large.share(event(2, &text))));
+        let changed = large.share(event(1, &"y".repeat(LARGE)));
+        assert!(changed.new.data.as_str().starts_with('y'), "what is in the log counts");
+        drop((first, changed));
+        large.sweep();
+        assert!(large.0.lock().is_empty());
+        let small = large.share(event(3, "x"));
+        assert!(large.0.lock().is_empty() && small.seq == Seq(3));
+    }
+}

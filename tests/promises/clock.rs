@@ -1,0 +1,87 @@
+//! A machine's clock may be wrong for a while: nothing is kept for ever, trimmed early or given twice because of it.
+
+use std::process::Command;
+
+use super::support::{eventually, hub::Hub};
+
+const TOLD: &str = "stamped ahead of this machine's clock";
+
+/// Ended in order, so that it can be started again.
+fn end(hub: &mut Hub) {
+    hub.terminate();
+    assert_eq!(hub.wait(), Some(0), "{}", hub.log());
+}
+
+/// Data of the events on a page.
+fn data(hub: &Hub, query: &str) -> Vec<String> {
+    let page = hub.page(query);
+    let events = page["events"].as_array().expect("a list");
+    events.iter().map(|event| event["data"].as_str().expect("text").into()).collect()
+}
+
+#[test]
+fn after_a_clock_that_was_ahead_old_events_go_and_since_and_keys_are_true() {
+    for ahead in ["+1h", "+3650d"] {
+        let arguments = ["--retention-max-age", "15s", "--publish-idempotency-window", "4s"];
+        let mut wrong = Hub::start_with_clock(ahead, &arguments);
+        wrong.publish("a", "ahead");
+        end(&mut wrong);
+        let hub = wrong.again_with_clock(None);
+        let told = || -> Vec<String> {
+            hub.log().lines().filter(|line| line.contains(TOLD) && line.contains("ahead=")).map(Into::into).collect()
+        };
+        eventually("it is told, with how far it is ahead", || !told().is_empty());
+        let keyed =
+            |hub: &Hub| hub.post("/publish?topic=k", &[("idempotency-key", "one")], b"keyed").json()["id"].clone();
+        let first = keyed(&hub);
+        assert_eq!(keyed(&hub), first);
+        hub.publish("b", "early");
+        eventually("the key is forgotten", || keyed(&hub) != first);
+        hub.publish("b", "late");
+        assert_eq!(data(&hub, "topic=b&since=3s"), ["late"], "{ahead}");
+        assert_eq!(data(&hub, "topic=a&topic=b&since=1h"), ["ahead", "early", "late"], "{ahead}");
+        assert_eq!(told().len(), 1, "and once: {:?}", told());
+        let hub = hub.again_after_end();
+        eventually("events are past their age, over restarts", || {
+            data(&hub, "topic=a&topic=b&from=earliest").is_empty()
+        });
+        assert!(hub.stats()["store"]["clock_ahead_s"].as_u64().expect("a number") > 3000);
+    }
+}
+
+#[test]
+fn check_tells_that_a_store_is_stamped_ahead() {
+    let check = |hub: &Hub| {
+        let check = Command::new(env!("CARGO_BIN_EXE_gapless")).args(["check", "--data"]).arg(hub.data()).output();
+        String::from_utf8(check.expect("it runs").stdout).expect("UTF-8")
+    };
+    let mut wrong = Hub::start_with_clock("+3650d", &[]);
+    wrong.publish("a", "ahead");
+    assert!(!check(&wrong).contains("# clock"), "nobody knows yet");
+    end(&mut wrong);
+    let mut hub = wrong.again_with_clock(None);
+    eventually("it is told while the hub runs", || check(&hub).contains("ahead of this machine's clock"));
+    end(&mut hub);
+    let told = check(&hub);
+    assert!(told.contains("# clock: ") && told.contains("9years 11months"), "{told}");
+    let mut hub = hub.again_with_clock(Some("+3660d"));
+    end(&mut hub);
+    assert!(!check(&hub).contains("# clock"), "the clock has caught up");
+}
+
+#[test]
+fn a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key() {
+    let keyed = |hub: &Hub| hub.post("/publish?topic=a", &[("idempotency-key", "one")], b"keyed").json()["id"].clone();
+    let mut hub = Hub::start_with(&["--retention-max-age", "1h"]);
+    hub.publish("a", "right");
+    end(&mut hub);
+    let mut wrong = hub.again_with_clock(Some("@1970-01-01 00:01:00"));
+    let first = keyed(&wrong);
+    wrong.publish("a", "in 1970");
+    assert_eq!(data(&wrong, "topic=a&since=10m"), ["right", "keyed", "in 1970"]);
+    end(&mut wrong);
+    let hub = wrong.again_with_clock(None);
+    assert_eq!(keyed(&hub), first);
+    assert_eq!(data(&hub, "topic=a&from=earliest"), ["right", "keyed", "in 1970"]);
+    assert_eq!(data(&hub, "topic=a&since=10m"), ["right", "keyed", "in 1970"]);
+}

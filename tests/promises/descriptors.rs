@@ -1,0 +1,53 @@
+//! The limit on open files is the connections' to meet, never the store's.
+
+use std::{io::Write, net::TcpStream, time::Duration};
+
+use super::support::{eventually, hub::Hub};
+
+#[test]
+fn more_clients_than_descriptors_leave_the_store_what_it_needs() {
+    let mut hub = Hub::start_under(
+        &["prlimit", "--nofile=256:256"],
+        &["--store-rotate-bytes", "1MiB", "--http-header-timeout", "10m"],
+    );
+    let stats = hub.stats();
+    let limit = stats["connections_limit"].as_u64().unwrap();
+    assert!((64..256).contains(&limit), "{stats}");
+    assert!(hub.log().contains("raise the limit on open files"), "{}", hub.log());
+
+    // Publishers first, because who comes later is told to come back.
+    let publisher = TcpStream::connect(hub.address).unwrap();
+    publisher.set_read_timeout(Some(super::support::PATIENCE)).unwrap();
+    let publish = || {
+        let data = "x".repeat(200_000);
+        let head =
+            format!("POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", data.len());
+        (&publisher).write_all(format!("{head}{data}").as_bytes()).unwrap();
+        let mut incoming = super::support::wire::Incoming::read(publisher.try_clone().unwrap(), false).unwrap();
+        let status = incoming.status;
+        incoming.rest();
+        status
+    };
+    assert_eq!(publish(), 200);
+    let crowd: Vec<_> = (0..400).filter_map(|_| TcpStream::connect(hub.address).ok()).collect();
+    assert!(crowd.len() > 256, "the kernel lets them wait");
+    std::thread::sleep(Duration::from_secs(1));
+    // Across segments: each opens files.
+    for n in 0..25 {
+        assert_eq!(publish(), 200, "publish {n}: {}", hub.log());
+    }
+    drop(crowd);
+    eventually("there is room again", || hub.get("/readyz").status == 200);
+    assert_eq!(hub.topic("t")["events"], 26);
+    let complaints = hub.log().matches("cannot accept").count();
+    assert!(complaints <= 5, "{complaints} lines: {}", hub.log());
+    hub.terminate();
+    assert_eq!(hub.wait(), Some(0));
+}
+
+#[test]
+fn with_next_to_no_descriptors_a_hub_does_not_start_and_says_what_to_raise() {
+    let (code, said) = Hub::refused_under(&["prlimit", "--nofile=100:100"], &["--listen", "127.0.0.1:0"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("ulimit -n"), "{said}");
+}

@@ -1,0 +1,92 @@
+//! What clients that do not read cost the hub in memory: what their events hold, whatever those become on the wire.
+
+use std::{
+    io::Write,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use socket2::{Domain, Socket, Type};
+
+use super::support::{PATIENCE, assert_problem, eventually, hub::Hub, wire};
+
+const STREAMS: usize = 40;
+const EVENT: usize = 1 << 20;
+
+/// A connection whose client reads nothing; the kernel keeps little for it.
+fn unread(hub: SocketAddr, request: &str) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a socket");
+    socket.connect(&hub.into()).expect("the hub accepts");
+    let mut socket: TcpStream = socket.into();
+    socket.set_write_timeout(Some(PATIENCE)).expect("a socket");
+    socket.write_all(request.as_bytes()).expect("the hub reads");
+    socket
+}
+
+fn resident_kib(hub: &Hub) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", hub.pid())).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
+/// The resident memory when it no longer grows.
+fn settled_kib(hub: &Hub) -> usize {
+    let mut before = 0;
+    eventually("the memory settles", || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = resident_kib(hub);
+        std::mem::replace(&mut before, now).abs_diff(now) < 512
+    });
+    before
+}
+
+/// What stalled replays of events of this character add to a hub's memory, each with a selection of its own.
+fn growth_kib(character: &str, query: &str) -> usize {
+    let hub = Hub::start();
+    let data = character.repeat(EVENT);
+    for _ in 0..4 {
+        assert_eq!(hub.post("/publish?topic=t", &[], data.as_bytes()).status, 200);
+    }
+    let before = settled_kib(&hub);
+    let streams: Vec<_> = (0..STREAMS)
+        .map(|n| {
+            let path = format!("/events?topic=t&topic=own/{n}&from=earliest{query}");
+            unread(hub.address, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"))
+        })
+        .collect();
+    eventually("all replay", || hub.stats()["subscriptions"]["replaying"] == STREAMS);
+    let after = settled_kib(&hub);
+    drop(streams);
+    after.saturating_sub(before)
+}
+
+#[test]
+fn a_stalled_replay_holds_no_more_for_events_that_are_larger_on_the_wire() {
+    // Seven and six bytes on the wire for each.
+    for (character, query) in [("\n", ""), ("\u{1}", "&format=json")] {
+        let (plain, hostile) = (growth_kib("x", query), growth_kib(character, query));
+        assert!(hostile < plain * 3 / 2 + 8192, "{character:?}: {hostile} KiB, beside {plain} KiB for plain text");
+    }
+}
+
+#[test]
+fn pages_that_nobody_reads_leave_room_for_others() {
+    let hub = Hub::start();
+    assert_eq!(hub.post("/publish?topic=t", &[], "\u{1}".repeat(EVENT).as_bytes()).status, 200);
+    hub.publish("small", "x");
+    let page = |topic: &str| format!("/events?topic={topic}&from=earliest&limit=1");
+    let request = format!("GET {} HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n\r\n", page("t"));
+    let mut pages = Vec::new();
+    let asked = |topic: &str| wire::request(hub.address, "GET", &page(topic), &[("accept", "application/json")], b"");
+    eventually("the address has its share", || {
+        pages.push(unread(hub.address, &request));
+        asked("t").status == 429
+    });
+    assert!(pages.len() < 20, "{}", pages.len());
+    let problem = assert_problem(&asked("t"), 429, "over-capacity");
+    assert!(problem["detail"].as_str().unwrap().contains("have not read"), "{problem}");
+    assert_eq!(asked("small").status, 200, "a small one goes through");
+    drop(pages);
+    eventually("they are gone", || asked("t").status == 200);
+}
