@@ -32,6 +32,8 @@ impl Observer for Nobody {
 
     fn committed(&self, _: &[Arc<Event>]) {}
 
+    fn removed(&self, _: &TopicName, _: Seq) {}
+
     fn turned(&self, _: &TopicName, _: Turn) {}
 }
 

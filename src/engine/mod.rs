@@ -87,6 +87,17 @@ pub trait Engine: Send + Sync + 'static {
     /// Answers with whether there was such a topic.
     fn delete(&self, topic: TopicName) -> Answer<bool, AppendError>;
 
+    /// Takes one event back, durably: a tombstone ([`Event::tombstone`](crate::event::Event::tombstone)) stands in its place
+    /// from now on, and where the topic is open, a notice of it is appended. Its bytes leave the disk a while later. Answers
+    /// with whether such an event is kept; `true` also for one that was taken back before, which changes nothing.
+    ///
+    /// When it fails after the event was taken back, the same request again does the rest.
+    fn remove(&self, topic: TopicName, seq: Seq) -> Answer<bool, AppendError>;
+
+    /// Events that were being taken back when a crash or a failure came between, and whose readers may not have been told.
+    /// [`Engine::remove`] each of them once after opening, when the observer is ready.
+    fn untold(&self) -> Vec<(TopicName, Seq)>;
+
     /// Whether a durable append can be accepted now, and how full the store is.
     fn status(&self) -> Status;
 
@@ -101,6 +112,10 @@ pub trait Observer: Send + Sync + 'static {
 
     /// These events are durable and readable, in rising order of `seq`, and no receipt has left yet. Must not block.
     fn committed(&self, events: &[Arc<Event>]);
+
+    /// The topic's event at `seq` was taken back, durably, and nobody must be given its old bytes any more. Its notice, if
+    /// there is one, comes by [`Observer::committed`] after this.
+    fn removed(&self, topic: &TopicName, seq: Seq);
 
     /// A topic was closed, reopened or deleted, durably; after [`Observer::committed`] for a closing event.
     fn turned(&self, topic: &TopicName, turn: Turn);
@@ -374,4 +389,6 @@ pub struct Status {
     pub clock_ahead: Duration,
     /// Parts of the store that were damaged and set aside, since the store was made.
     pub losses: u64,
+    /// Parts of the store whose files still hold bytes of events that were taken back.
+    pub unscrubbed: u64,
 }

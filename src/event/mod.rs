@@ -12,6 +12,7 @@
 //! | [`id`] | `<epoch>-<seq>`, the position every cursor speaks of |
 //! | [`cursor`] | the one rule: seen, next, or a hole |
 //! | [`record`] | an event, before and after it has a position |
+//! | [`removal`] | what stands in the place of an event that was taken back |
 //! | [`retention`] | what a topic promises to keep |
 //! | [`time`] | milliseconds since 1970, as RFC 3339 |
 //! | [`sse`] | an event as the bytes of `text/event-stream` |
@@ -21,6 +22,7 @@ pub mod cover;
 pub mod cursor;
 pub mod id;
 pub mod record;
+pub mod removal;
 pub mod retention;
 pub mod selection;
 pub mod shape;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{id::Seq, time::Millis, topic::TopicName};
+use super::{id::Seq, removal::REMOVED, time::Millis, topic::TopicName};
 
 /// Longest event name, in bytes: as long as a topic may be.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -83,6 +83,18 @@ impl EventName {
             return Err(NameError::Reserved);
         }
         Ok(Self((!text.is_empty() && text != "message").then(|| text.into())))
+    }
+
+    /// The name of what stands for an event that was taken back, which [`EventName::new`] refuses.
+    #[must_use]
+    pub fn removed() -> Self {
+        Self(Some(REMOVED.into()))
+    }
+
+    /// Whether it is that name.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.0.as_deref() == Some(REMOVED)
     }
 
     /// The name as text, `message` by default.

@@ -58,6 +58,7 @@ codes! {
     DataNotUtf8, "data-not-utf8", BAD_REQUEST, "The data is not UTF-8 text";
     BodyInvalid, "body-invalid", BAD_REQUEST, "The body is not what this request needs";
     QueryInvalid, "query-invalid", BAD_REQUEST, "The query string is not what this request needs";
+    IdInvalid, "id-invalid", BAD_REQUEST, "The id in the path is not one";
     HeaderInvalid, "header-invalid", BAD_REQUEST, "A header is not what this request needs";
     Unauthorized, "unauthorized", UNAUTHORIZED, "A credential is missing, or is not good";
     Forbidden, "forbidden", FORBIDDEN, "The credential does not open this";
@@ -65,6 +66,7 @@ codes! {
     HostUnknown, "host-unknown", MISDIRECTED_REQUEST, "The hub is not asked by a name of its own";
     NotFound, "not-found", NOT_FOUND, "There is nothing at this path";
     TopicUnknown, "topic-unknown", NOT_FOUND, "There is no such topic";
+    EventUnknown, "event-unknown", NOT_FOUND, "There is no such event";
     MethodNotAllowed, "method-not-allowed", METHOD_NOT_ALLOWED, "The path does not take this method";
     RequestTimeout, "request-timeout", REQUEST_TIMEOUT, "The body did not arrive in time";
     IdempotencyConflict, "idempotency-conflict", CONFLICT, "The Idempotency-Key was used for another request";

@@ -21,6 +21,7 @@ use super::{
 enum Room {
     Publish,
     Events,
+    Event,
     Topics,
     Stats,
     Metrics,
@@ -31,11 +32,12 @@ enum Room {
 }
 
 /// The table: path, room, and the methods it takes as the `Allow` header lists them.
-const TABLE: [(&str, Room, &str); 10] = [
+const TABLE: [(&str, Room, &str); 11] = [
     ("/", Room::Page, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Room::Docs, "GET, HEAD, OPTIONS"),
     ("/publish", Room::Publish, "POST, OPTIONS"),
     ("/events", Room::Events, "GET, HEAD, POST, OPTIONS"),
+    ("/events/{id}", Room::Event, "DELETE, OPTIONS"),
     ("/topics", Room::Topics, "GET, HEAD, OPTIONS"),
     ("/topics/{*topic}", Room::Topics, "GET, HEAD, PUT, DELETE, OPTIONS"),
     ("/admin/stats", Room::Stats, "GET, HEAD, OPTIONS"),
@@ -116,7 +118,7 @@ impl Routes {
             Room::Ready => return operators::health::ready(&core.door),
             Room::Page => return Ok(page()),
             Room::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
-            Room::Publish | Room::Events | Room::Topics | Room::Stats | Room::Metrics => {}
+            Room::Publish | Room::Events | Room::Event | Room::Topics | Room::Stats | Room::Metrics => {}
         }
         let (head, body) = request.into_parts();
         let visitor = match Visitor::of(core, &head) {
@@ -151,7 +153,7 @@ impl Routes {
         let here = match room {
             Room::Health | Room::Ready | Room::Docs => true,
             Room::Stats | Room::Metrics => side == Side::Operators || core.door.operators == Operators::AmongAll,
-            Room::Publish | Room::Events | Room::Topics | Room::Page => side == Side::Public,
+            Room::Publish | Room::Events | Room::Event | Room::Topics | Room::Page => side == Side::Public,
         };
         here.then_some((room, methods))
             .ok_or_else(|| Problem::new(Code::NotFound, "this is at the hub's other address"))
@@ -212,6 +214,7 @@ async fn enter(room: Room, core: &Rc<Core>, visitor: Visitor, request: Request<I
         Room::Publish => publish::handle(door, &core.gather, visitor, request).await,
         Room::Events if request.method() == Method::POST => events::post(core, visitor, request).await,
         Room::Events => events::get(core, visitor, request).await,
+        Room::Event => events::removal::handle(door, &visitor.right, request.uri()).await,
         Room::Topics => topics::handle(door, &visitor, request).await,
         Room::Stats => operators::stats::handle(door, visitor.right, request.headers()),
         Room::Metrics => operators::metrics::handle(door, &visitor.right),

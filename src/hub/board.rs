@@ -16,6 +16,7 @@ use super::{
     feed::{Budget, Feed, Next},
     frame::Frame,
     lingering::Lingering,
+    removed::Removed,
     run::Portion,
     shard::Shard,
     stats::Stats,
@@ -39,6 +40,7 @@ pub struct Board {
     lingering: Mutex<Lingering>,
     /// Positions of the newest commit's closing events, whose turns are to come and are told by their frames.
     closing: Mutex<VecDeque<Seq>>,
+    removed: Removed,
     stats: Arc<Stats>,
     top: Top,
 }
@@ -67,6 +69,7 @@ impl Board {
             budget: Arc::new(Budget::new(config.ring_bytes, config.rings_bytes)),
             lingering: Mutex::default(),
             closing: Mutex::default(),
+            removed: Removed::default(),
             stats: Arc::default(),
             top: Top::default(),
         })
@@ -158,6 +161,19 @@ impl Board {
         &self.stats
     }
 
+    /// What was taken back a moment ago.
+    pub(super) fn removals(&self) -> &Removed {
+        &self.removed
+    }
+
+    /// Answers when every core has looked once: what any of them was sending before, it has handed to its sockets.
+    pub(super) async fn pass(&self) {
+        let all: Vec<_> = self.shards.iter().map(|shard| shard.pass()).collect();
+        for passes in all {
+            let _ = passes.await; // a core that has ended sends nothing either
+        }
+    }
+
     /// Lets go of the feeds that lingered long enough, or are too many.
     fn forget_some(&self) {
         loop {
@@ -223,6 +239,13 @@ impl Observer for Board {
         }
         drop(directory);
         self.wake(touched.iter().flat_map(|feeds| feeds.iter()));
+    }
+
+    fn removed(&self, topic: &TopicName, seq: Seq) {
+        self.directory.read().matching(topic).iter().for_each(|feed| feed.remove(seq));
+        // After the rings: who counts it has read the log, or a ring, that has the tombstone.
+        self.removed.add(seq);
+        self.stats.removed.add(1);
     }
 
     fn turned(&self, topic: &TopicName, turn: Turn) {

@@ -49,6 +49,7 @@ pub struct Feed {
     newest: AtomicU64,
     turns: Mutex<Turns>,
     version: AtomicU64,
+    changes: AtomicU64,
 }
 
 /// What a ring has after a cursor.
@@ -108,6 +109,7 @@ impl Feed {
             newest: AtomicU64::new(floor.0),
             turns: Mutex::default(),
             version: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
         }
     }
 
@@ -166,6 +168,25 @@ impl Feed {
         self.newest.store(ring.floor.0, Ordering::Release);
     }
 
+    /// Puts a tombstone in the place of the event at `seq`, if the ring has it.
+    pub(super) fn remove(&self, seq: Seq) {
+        let mut ring = self.ring.write();
+        if let Ok(at) = ring.frames.binary_search_by_key(&seq, |frame| frame.id.seq) {
+            let tombstone = Arc::new(ring.frames[at].tombstone());
+            let (before, after) = (ring.frames[at].weight(), tombstone.weight());
+            ring.frames[at] = tombstone;
+            ring.bytes = ring.bytes - before + after;
+            self.budget.used.fetch_add(after, Ordering::Relaxed);
+            let mut freed = before;
+            while ring.bytes > self.budget.ring {
+                freed += ring.drop_oldest();
+            }
+            self.budget.used.fetch_sub(freed, Ordering::Relaxed);
+        }
+        drop(ring);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
     /// Lets the oldest frames go until no more than `bytes` are left.
     pub(super) fn shrink(&self, bytes: usize) {
         let mut ring = self.ring.write();
@@ -218,6 +239,13 @@ impl Feed {
             turns.first += 1;
         }
         self.version.fetch_add(1, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often what the ring had was changed: topics' turns, and events taken back. A run that was made before is not
+    /// what the ring would give now.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// How many turns there have been.
@@ -319,6 +347,29 @@ mod tests {
         drop(busy);
         drop(quiet);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn an_event_taken_back_leaves_its_tombstone_and_the_right_weight() {
+        let budget = Arc::new(Budget::new(8000, 1 << 20));
+        let feed = feed(&budget, 0);
+        [1000, 0, 1000].into_iter().zip(1..).for_each(|(bytes, seq)| feed.push(frame(seq, bytes)));
+        for seq in [3, 1, 2, 9] {
+            let before = feed.changes();
+            feed.remove(Seq(seq));
+            assert_ne!(feed.changes(), before);
+            let ring = feed.ring.read();
+            assert_eq!(ring.bytes, ring.frames.iter().map(|frame| frame.weight()).sum::<usize>());
+            assert_eq!(budget.used(), ring.bytes, "what is counted is what is there");
+        }
+        let Next::Run(run) = feed.after(Seq(0), Portion { events: 9, bytes: 1 << 20 }) else { panic!("covered") };
+        assert!(run.frames().iter().all(|frame| frame.event.new.name.is_removed()));
+        assert_eq!(after(&feed, 0, 9).expect("covered"), [1, 2, 3], "nothing else changes");
+        let narrow = Arc::new(Budget::new(frame(1, 0).weight(), 1 << 20));
+        let feed = self::feed(&narrow, 0);
+        feed.push(frame(1, 0));
+        feed.remove(Seq(1));
+        assert!(narrow.used() == 0 && after(&feed, 0, 9).is_none(), "a tombstone that does not fit is in the log");
     }
 
     #[test]

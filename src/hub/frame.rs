@@ -29,7 +29,14 @@ impl Frame {
     /// The frame of an event that was read from the log.
     #[must_use]
     pub fn replayed(epoch: Epoch, event: Arc<Event>) -> Self {
-        Self::with(epoch, event, false)
+        Self::with(epoch, event.shown(epoch), false)
+    }
+
+    /// The frame that takes its place when its event is taken back.
+    #[must_use]
+    pub fn tombstone(&self) -> Self {
+        let event = Arc::new(self.event.tombstone()).shown(self.id.epoch);
+        Self::with(self.id.epoch, event, self.is_live)
     }
 
     fn with(epoch: Epoch, event: Arc<Event>, is_live: bool) -> Self {

@@ -10,6 +10,7 @@
 //! | [`frame`] | an event with its bytes, encoded once |
 //! | [`run`] | frames in a row, written once for all who are at the same cursor |
 //! | [`subscription`] | the cursor: ring, gap, and its way through the log |
+//! | `removed` | which events were taken back a moment ago |
 //! | `large` | large events that several readers hold, once |
 //! | `lingering` | feeds kept for clients that come back |
 //! | `pages` | pages of the log for those who come back together |
@@ -42,6 +43,7 @@ pub mod frame;
 mod large;
 mod lingering;
 mod pages;
+mod removed;
 pub mod run;
 pub mod shard;
 pub mod stats;
@@ -52,8 +54,10 @@ pub mod top;
 mod tests;
 
 use board::Board;
+use frame::Frame;
 use large::Large;
 use pages::{Kept, Key, Pages, Read};
+use removed::Judged;
 use run::Run;
 use stats::Stats;
 use tokio::sync::Semaphore;
@@ -116,7 +120,7 @@ impl Hub {
         let locators = Arc::new(Semaphore::new(config.readers.div_ceil(2)));
         let stats = board.stats().clone();
         board.attach(engine.epoch(), engine.head());
-        Arc::new(Self {
+        let hub = Arc::new(Self {
             engine,
             board,
             stats,
@@ -125,7 +129,11 @@ impl Hub {
             locators,
             pages: Pages::default(),
             large: Large::default(),
-        })
+        });
+        for (topic, seq) in hub.engine.untold() {
+            drop(hub.engine.remove(topic, seq)); // done all the same
+        }
+        hub
     }
 
     /// Appends events; answers when they are durable and handed to every live stream.
@@ -171,6 +179,37 @@ impl Hub {
     /// Deletes a topic durably and ends its streams. Answers with whether there was one.
     pub fn delete(&self, topic: TopicName) -> Answer<bool, AppendError> {
         self.engine.delete(topic)
+    }
+
+    /// Takes one event back, durably, and tells its readers. Answers with whether there is one, or a tombstone of it.
+    ///
+    /// # Errors
+    /// Says why it was not, or not wholly, done; the same again does the rest.
+    pub fn remove(&self, topic: TopicName, seq: Seq) -> Answer<bool, AppendError> {
+        self.engine.remove(topic, seq)
+    }
+
+    /// Answers when every core has looked at its streams once more: what any of them was sending before, it has handed to its
+    /// sockets. After [`Hub::remove`] and this no stream is given the event's old bytes.
+    pub async fn passed(&self) {
+        self.board.pass().await;
+    }
+
+    /// How many events have been taken back: see [`Hub::shown`].
+    #[must_use]
+    pub fn removals(&self) -> u64 {
+        self.board.removals().count()
+    }
+
+    /// Frames in a row that were gathered since there had been so many removals, as they are to be given now. `None` when
+    /// that is not known any more: too many were taken back meanwhile.
+    #[must_use]
+    pub fn shown(&self, frames: Vec<Arc<Frame>>, removals: u64) -> Option<Vec<Arc<Frame>>> {
+        match self.board.removals().judge(&frames, removals) {
+            Judged::Same => Some(frames),
+            Judged::Changed(now) => Some(now),
+            Judged::Unknown => None,
+        }
     }
 
     /// The store's incarnation, part of every id.
@@ -291,7 +330,7 @@ impl Hub {
 
     /// The page, if another has read it a moment ago.
     fn kept(&self, key: &Key) -> Option<Kept> {
-        self.pages.get(key, &*self.engine)
+        self.pages.get(key, &*self.engine, self.board.removals().count())
     }
 
     /// Whether reading the run's events from the log would give the same.

@@ -73,8 +73,8 @@ pub(super) fn still(run: &Run, engine: &dyn Engine) -> bool {
 }
 
 impl Pages {
-    /// The page, if it was read a moment ago and is still true.
-    pub(super) fn get(&self, key: &Key, engine: &dyn Engine) -> Option<Kept> {
+    /// The page, if it was read a moment ago and is still true: also that no event was taken back since, of whichever topic.
+    pub(super) fn get(&self, key: &Key, engine: &dyn Engine, removals: u64) -> Option<Kept> {
         let kept = {
             let mut rack = self.0.lock();
             let now = rack.now;
@@ -82,7 +82,7 @@ impl Pages {
             placed.used.0 = now;
             placed.kept.clone()
         };
-        let still = still(&kept.run, engine);
+        let still = kept.run.removals() >= removals && still(&kept.run, engine);
         if !still {
             self.0.lock().remove(key);
         }

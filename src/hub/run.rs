@@ -33,14 +33,22 @@ pub struct Run {
     frames: Box<[Arc<Frame>]>,
     /// Whether one of them closes its topic.
     closes: bool,
+    removals: u64,
     firsts: OnceLock<Box<[(TopicName, Seq)]>>,
     forms: [OnceLock<Option<Bytes>>; FORMS],
 }
 
 impl Run {
-    /// A run of `frames`, of which there must be one.
+    /// A run of `frames`, of which there must be one, that is given at once or kept with its feed's changes.
     #[must_use]
     pub fn new(after: Seq, frames: Vec<Arc<Frame>>, full: bool) -> Arc<Self> {
+        Self::replayed(after, frames, full, u64::MAX)
+    }
+
+    /// The same of frames that were read from the log when there had been so many removals: whoever gives it later looks
+    /// whether there are more.
+    #[must_use]
+    pub fn replayed(after: Seq, frames: Vec<Arc<Frame>>, full: bool, removals: u64) -> Arc<Self> {
         assert!(frames.first().is_some_and(|first| first.id.seq > after), "a run goes on from its cursor");
         let closes = frames.iter().any(|frame| frame.event.new.close);
         Arc::new(Self {
@@ -48,6 +56,7 @@ impl Run {
             full,
             frames: frames.into(),
             closes,
+            removals,
             firsts: OnceLock::new(),
             forms: Default::default(),
         })
@@ -63,6 +72,11 @@ impl Run {
     #[must_use]
     pub fn closes(&self) -> bool {
         self.closes
+    }
+
+    /// How many events had been taken back when it was read.
+    pub(super) fn removals(&self) -> u64 {
+        self.removals
     }
 
     /// The cursor of a stream that has sent it.

@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::{
     feed::{Feed, Next},
@@ -20,17 +20,24 @@ const RUNS: usize = 16;
 /// Bounded by the number of feeds: each stands in it at most once.
 #[derive(Debug, Default)]
 pub struct Shard {
-    dirty: Mutex<Vec<Arc<Feed>>>,
+    news: Mutex<News>,
     wake: Notify,
     /// The latest at the back. Only this core's streams ask, so nobody waits for the lock.
     runs: Mutex<VecDeque<Kept>>,
 }
 
+#[derive(Debug, Default)]
+struct News {
+    dirty: Vec<Arc<Feed>>,
+    /// Who waits for the core to look.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
 #[derive(Debug)]
 struct Kept {
     feed: u64,
-    /// The feed's turns when it was made: a deleted topic's events are in no run made later.
-    turns: u64,
+    /// The feed's changes when it was made: a deleted topic's events are in no run made later, and none that was taken back.
+    changes: u64,
     portion: Portion,
     run: Arc<Run>,
 }
@@ -42,11 +49,11 @@ impl Shard {
         if newest <= cursor {
             return Next::Nothing;
         }
-        let turns = feed.turns();
+        let changes = feed.changes();
         let mut runs = self.runs.lock();
         let same = |kept: &&Kept| {
             let run = &kept.run;
-            (kept.feed, kept.turns, run.after, kept.portion) == (feed.id, turns, cursor, portion)
+            (kept.feed, kept.changes, run.after, kept.portion) == (feed.id, changes, cursor, portion)
                 && (run.full || run.last() == newest)
         };
         if let Some(kept) = runs.iter().rev().find(same) {
@@ -57,7 +64,7 @@ impl Shard {
             if runs.len() == RUNS {
                 runs.pop_front();
             }
-            runs.push_back(Kept { feed: feed.id, turns, portion, run: Arc::clone(run) });
+            runs.push_back(Kept { feed: feed.id, changes, portion, run: Arc::clone(run) });
         }
         next
     }
@@ -70,13 +77,21 @@ impl Shard {
     /// Puts `feed` on the list unless it is there. Does not wake: see [`Shard::wake`].
     pub(super) fn mark(&self, index: usize, feed: &Arc<Feed>) {
         if feed.mark(index) {
-            self.dirty.lock().push(Arc::clone(feed));
+            self.news.lock().dirty.push(Arc::clone(feed));
         }
     }
 
     /// Wakes the core's fan-out loop.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Wakes the core's fan-out loop, and answers when it looks: what it was sending before is sent.
+    pub(super) fn pass(&self) -> oneshot::Receiver<()> {
+        let (looked, answer) = oneshot::channel();
+        self.news.lock().waiting.push(looked);
+        self.wake();
+        answer
     }
 
     /// Waits until there may be news. Cancel safe: a wake that nobody heard is kept.
@@ -86,7 +101,10 @@ impl Shard {
 
     /// The feeds with news since the last call; `index` is this shard's place on the board.
     pub fn take(&self, index: usize) -> Vec<Arc<Feed>> {
-        let feeds = mem::take(&mut *self.dirty.lock());
+        let News { dirty: feeds, waiting } = mem::take(&mut *self.news.lock());
+        for waiting in waiting {
+            let _ = waiting.send(()); // it may have given up
+        }
         for feed in &feeds {
             feed.unmark(index);
         }
@@ -145,6 +163,24 @@ mod tests {
         feed.clear(Seq(3));
         feed.turn(&topic(), Turn::Deleted { last: Seq(3) });
         assert!(matches!(shard.after(&feed, Seq(1), one), Next::Moved));
+    }
+
+    #[test]
+    fn an_event_taken_back_is_in_no_run_that_was_kept() {
+        let (shard, feed) = (Shard::default(), feed(3));
+        let one = Portion { events: 1, ..ALL };
+        assert!(run(shard.after(&feed, Seq(1), one)).full, "it would do for ever");
+        feed.remove(Seq(2));
+        assert!(run(shard.after(&feed, Seq(1), one)).frames()[0].event.new.name.is_removed());
+    }
+
+    #[test]
+    fn whoever_waits_for_a_core_is_answered_when_it_looks() {
+        let shard = Shard::default();
+        let mut answer = shard.pass();
+        assert!(answer.try_recv().is_err(), "not before");
+        shard.take(0);
+        assert!(answer.try_recv().is_ok());
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Stats {
     pub events_out: Counter,
     /// See `events_out`.
     pub bytes_out: Counter,
+    /// Events taken back.
+    pub removed: Counter,
     /// Gaps told, by reason.
     pub gaps_trimmed: Counter,
     /// See `gaps_trimmed`.

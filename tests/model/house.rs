@@ -15,7 +15,7 @@ use gapless::{
         memory::MemoryStore,
         sled::{SledConfig, SledStore},
     },
-    event::{Millis, NewEvent, TopicName},
+    event::{EventId, Millis, NewEvent, Seq, TopicName},
     hub::{Hub, HubConfig, board::Board, run::Portion},
 };
 use tempfile::TempDir;
@@ -98,6 +98,7 @@ impl<K: Keeper> House<K> {
                 assert_eq!(existed, self.plain.topics[*topic].in_use, "{} existed", TOPICS[*topic]);
                 self.plain.delete(*topic);
             }
+            Step::TakeBack(topic, nth) => self.take_back(*topic, *nth),
             Step::KeepEvents(topic, most) => {
                 let most = self.plain.keep_events(*topic, *most);
                 self.configure(*topic, TopicChange { max_events: Some(Some(most)), ..TopicChange::default() });
@@ -166,9 +167,32 @@ impl<K: Keeper> House<K> {
             self.plain.publish(receipt.seq.0, topic, new.data.as_str().into(), receipt.time.0);
             self.plain.set_closed(topic, close);
         }
+        self.published(receipts[0].seq.0);
+    }
+
+    /// From the first of them on, events are in the log.
+    fn published(&mut self, first: u64) {
         let woken: Vec<u64> = self.hub.board().shards()[0].take(0).iter().map(|feed| feed.id).collect();
         for reader in self.readers.iter_mut().flatten() {
-            reader.published(&self.plain, receipts[0].seq.0, &woken);
+            reader.published(&self.plain, first, &woken);
+        }
+    }
+
+    fn take_back(&mut self, topic: usize, nth: usize) {
+        let kept = self.plain.events.iter().filter(|event| event.topic == topic && !event.gone);
+        let Some((seq, removed)) = kept.map(|event| (event.seq, event.removed)).nth(nth) else { return };
+        assert!(self.runtime.block_on(self.hub.remove(name(topic), Seq(seq))).unwrap());
+        if removed {
+            return;
+        }
+        let id = EventId { epoch: self.hub.epoch(), seq: Seq(seq) };
+        let told = NewEvent::notice(name(topic), id).data;
+        self.plain.take_back(seq, told.as_str());
+        if !self.plain.topics[topic].closed {
+            let notice = self.hub.head().0;
+            self.plain.publish(notice, topic, told.as_str().into(), self.clock.load(Ordering::SeqCst));
+            self.plain.take_back(notice, told.as_str());
+            self.published(notice);
         }
     }
 

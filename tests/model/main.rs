@@ -40,6 +40,8 @@ enum Step {
     Close(usize),
     Reopen(usize),
     Delete(usize),
+    /// One of a topic's kept events is taken back.
+    TakeBack(usize, usize),
     KeepEvents(usize, u64),
     KeepFor(usize, Duration),
     Pass(Duration),
@@ -93,6 +95,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => topic().prop_map(Step::Close),
         2 => topic().prop_map(Step::Reopen),
         1 => topic().prop_map(Step::Delete),
+        3 => (topic(), 0..8usize).prop_map(|(topic, nth)| Step::TakeBack(topic, nth)),
         2 => (topic(), 0..5u64).prop_map(|(topic, most)| Step::KeepEvents(topic, most)),
         1 => (topic(), seconds(5..60u64)).prop_map(|(topic, age)| Step::KeepFor(topic, age)),
         2 => seconds(1..20u64).prop_map(Step::Pass),
@@ -145,7 +148,7 @@ fn run<K: Keeper>(sizes: Sizes, steps: &[Step]) {
 #[test]
 fn programs_that_once_broke_it_do_not_again() {
     use Begin::{Earliest, Now};
-    use Step::{Close, Delete, KeepEvents, Nudge, Publish, PublishLast, Read, Reopen, Subscribe};
+    use Step::{Close, Delete, KeepEvents, Nudge, Publish, PublishLast, Read, Reopen, Subscribe, TakeBack};
     const A_AND_B2: usize = 2;
     let sizes = Sizes {
         ring_bytes: 3000,
@@ -162,6 +165,8 @@ fn programs_that_once_broke_it_do_not_again() {
         vec![Publish(vec![2]), Subscribe(0, A_AND_B2, Now), Delete(2), Nudge(0), Publish(vec![2]), Close(2)],
         // The closing event was trimmed before it was read.
         vec![KeepEvents(0, 0), Subscribe(0, A_AND_B2, Earliest), PublishLast(0)],
+        // Taken back after its page was read, and before the page was given.
+        vec![Publish(vec![0, 0]), Subscribe(0, 0, Earliest), Nudge(0), TakeBack(0, 0), Read(0, 5)],
         // Closed by an event, then reopened and closed again without one.
         vec![Subscribe(0, A_AND_B2, Earliest), PublishLast(0), Read(0, 1), Reopen(0), Close(0)],
     ];

@@ -8,7 +8,8 @@ use gapless::{
         log::{
             LogConfig, LogEngine, Store,
             store::{
-                Budget, Commit, Header, Liveness, Recovered, Scan, StoreError, TopicKey, TopicSettings, TopicSummary,
+                Budget, Commit, Header, Liveness, Recovered, Scan, StoreError, Taken, TopicKey, TopicSettings,
+                TopicSummary,
             },
         },
         memory::MemoryStore,
@@ -89,6 +90,18 @@ impl Store for Meddling {
         self.store.save_settings(topic, settings)
     }
 
+    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
+        self.store.remove(topic, seq)
+    }
+
+    fn told(&self, topic: TopicKey, seq: Seq) {
+        self.store.told(topic, seq);
+    }
+
+    fn unscrubbed(&self) -> u64 {
+        self.store.unscrubbed()
+    }
+
     fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
         self.store.keep_clock(time)
     }
@@ -131,6 +144,8 @@ impl Observer for Deaf {
     }
 
     fn committed(&self, _: &[Arc<Event>]) {}
+
+    fn removed(&self, _: &TopicName, _: Seq) {}
 
     fn turned(&self, _: &TopicName, _: Turn) {}
 }

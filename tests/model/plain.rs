@@ -13,6 +13,8 @@ pub(crate) struct Published {
     time: u64,
     /// Trimmed or deleted.
     pub(crate) gone: bool,
+    /// Taken back, or told of one that was.
+    pub(crate) removed: bool,
 }
 
 /// A topic as it was told to be.
@@ -41,9 +43,16 @@ pub(crate) struct Plain {
 impl Plain {
     pub(crate) fn publish(&mut self, seq: u64, topic: usize, data: String, time: u64) {
         assert!(self.events.last().is_none_or(|last| last.seq < seq), "positions rise, also over a restart");
-        self.events.push(Published { seq, topic, data, time, gone: false });
+        self.events.push(Published { seq, topic, data, time, gone: false, removed: false });
         let topic = &mut self.topics[topic];
         (topic.last, topic.in_use) = (seq, true);
+    }
+
+    /// From now on this is all that anybody may see of the event.
+    pub(crate) fn take_back(&mut self, seq: u64, told: &str) {
+        let index = self.events.binary_search_by_key(&seq, |event| event.seq).unwrap();
+        let event = &mut self.events[index];
+        (event.data, event.removed) = (told.into(), true);
     }
 
     /// Sets how many events a topic keeps, never more than before: what was trimmed may come back when a limit widens

@@ -223,6 +223,7 @@ impl Reader {
             (frame.event.new.topic.as_str(), frame.event.new.data.as_str()),
             (TOPICS[event.topic], &*event.data)
         );
+        assert_eq!(frame.event.new.name.is_removed(), event.removed, "{seq}");
         for before in self.owed.range(..seq).map(|&seq| plain.at(seq)) {
             // A gap stands at the newest event that is gone, and that one may be ahead.
             let ahead = before.topic != event.topic && plain.newest_gone(before.topic) > seq;

@@ -43,4 +43,5 @@ mod starting;
 mod store;
 mod streaming_in;
 mod stuck_log;
+mod taking_back;
 mod topics;

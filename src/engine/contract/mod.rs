@@ -28,6 +28,7 @@ mod life;
 mod model;
 mod places;
 mod reading;
+mod removing;
 mod retaining;
 
 /// Somewhere an engine can be opened, closed, and opened again over what it kept.
@@ -78,6 +79,8 @@ pub(crate) struct Heard {
     engine: OnceLock<Weak<dyn Engine>>,
     pub(crate) events: Mutex<Vec<Arc<Event>>>,
     pub(crate) turns: Mutex<Vec<(TopicName, Turn)>>,
+    /// Events taken back, and the newest position that had been heard of then.
+    pub(crate) removed: Mutex<Vec<(TopicName, Seq, Seq)>>,
     audience: AtomicU32,
 }
 
@@ -96,6 +99,16 @@ impl Observer for Heard {
             assert!(trimmed || page.items == [Item::Event(Arc::clone(last))], "readable before it is handed up");
         }
         self.events.lock().extend_from_slice(events);
+    }
+
+    fn removed(&self, topic: &TopicName, seq: Seq) {
+        if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
+            let page = engine.read(&request(topic.clone().into(), From::After(Seq(seq.0 - 1)))).expect("readable");
+            let tombstone = matches!(&page.items[0], Item::Event(event) if event.seq == seq && event.is_tombstone());
+            assert!(tombstone, "its old bytes are read no more when it is said");
+        }
+        let newest = self.events.lock().last().map_or(Seq::ZERO, |event| event.seq);
+        self.removed.lock().push((topic.clone(), seq, newest));
     }
 
     fn turned(&self, topic: &TopicName, turn: Turn) {
@@ -163,6 +176,10 @@ impl<B: Bed> House<B> {
 
     pub(crate) fn delete(&self, name: &str) -> bool {
         wait(self.engine.delete(topic(name))).expect("accepted")
+    }
+
+    pub(crate) fn remove(&self, name: &str, seq: Seq) -> bool {
+        wait(self.engine.remove(topic(name), seq)).expect("accepted")
     }
 
     pub(crate) fn state(&self, name: &str) -> Option<TopicState> {
@@ -358,6 +375,16 @@ promises! {
         a_topics_own_limit_holds_at_once,
         it_is_known_without_reading_what_is_kept,
         what_is_past_its_age_is_known_not_to_be_kept;
+    removing:
+        an_event_that_is_taken_back_leaves_a_tombstone_in_its_place,
+        every_way_of_reading_gives_the_tombstone,
+        readers_are_told_by_a_notice_before_it_is_acknowledged,
+        what_was_taken_back_is_taken_back_once,
+        what_is_not_kept_cannot_be_taken_back,
+        a_closed_topic_stays_closed_and_gets_no_notice,
+        what_is_counted_is_what_is_left,
+        retention_counts_the_notice_and_the_last_id_is_its,
+        a_deleted_topic_is_used_again_after_one_of_its_events_was_taken_back;
     clocks:
         after_a_clock_that_was_ahead_age_and_since_and_keys_go_by_the_time_that_passes,
         a_store_that_was_stamped_ahead_heals_over_restarts,

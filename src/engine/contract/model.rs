@@ -1,6 +1,6 @@
 //! Whatever happens to topics, every page is what a plain list says it must be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{
     prelude::{Just, Strategy, any, prop_oneof},
@@ -19,6 +19,8 @@ enum Step {
     Publish(usize),
     Trim(usize, u64),
     Delete(usize),
+    /// Takes back one of a topic's kept events.
+    Remove(usize, usize),
     Reopen,
 }
 
@@ -26,6 +28,8 @@ enum Step {
 #[derive(Default)]
 struct Plain {
     kept: Vec<u64>,
+    /// Taken back, or told so.
+    removed: BTreeSet<u64>,
     mark: u64,
     limit: Option<u64>,
 }
@@ -35,7 +39,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => topic.clone().prop_map(Step::Publish),
         2 => (topic.clone(), 0..4u64).prop_map(|(topic, limit)| Step::Trim(topic, limit)),
-        1 => topic.prop_map(Step::Delete),
+        1 => topic.clone().prop_map(Step::Delete),
+        2 => (topic, 0..6usize).prop_map(|(topic, nth)| Step::Remove(topic, nth)),
         1 => any::<bool>().prop_map(|_| Step::Reopen),
     ];
     proptest::collection::vec(step, 1..40)
@@ -62,6 +67,13 @@ fn check<B: Bed>(steps: &[Step], (merge_topics, pick_topics): (usize, usize), ma
         apply(&mut house, &mut topics, step);
     }
     let head = house.engine.head();
+    for (name, plain) in &topics {
+        for item in house.read(&[*name], From::Earliest).items {
+            let Item::Event(event) = item else { panic!("no gap is told from the beginning") };
+            let removed = plain.removed.contains(&event.seq.0);
+            assert_eq!(event.new.name.is_removed(), removed, "{} of {name}", event.seq);
+        }
+    }
     for wish in WISHES {
         for start in 0..=head.0 {
             let want = told(&topics, wish, start);
@@ -92,6 +104,16 @@ fn apply<B: Bed>(house: &mut House<B>, topics: &mut BTreeMap<&str, Plain>, step:
             house.delete(NAMES[topic]);
             let plain = topics.get_mut(NAMES[topic]).expect("known");
             *plain = Plain { mark: plain.kept.last().copied().unwrap_or(plain.mark), ..Plain::default() };
+        }
+        Step::Remove(topic, nth) => {
+            let plain = topics.get_mut(NAMES[topic]).expect("known");
+            let Some(&seq) = plain.kept.get(nth) else { return };
+            assert!(house.remove(NAMES[topic], Seq(seq)));
+            if plain.removed.insert(seq) {
+                let notice = house.engine.head().0;
+                plain.kept.push(notice);
+                plain.removed.insert(notice);
+            }
         }
         Step::Reopen => house.reopen(),
     }

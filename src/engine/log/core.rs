@@ -1,8 +1,11 @@
 //! What the writer, the readers and the retention thread share.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -15,7 +18,7 @@ use super::{
     queue::Queue,
     settling::Settling,
     slot::Flag,
-    store::{Recovered, Store, TopicSettings},
+    store::{Recovered, Store, TopicKey, TopicSettings},
     table::Table,
 };
 use crate::{
@@ -42,6 +45,10 @@ pub(super) struct Core<S> {
     pub(super) queue: Queue,
     pub(super) chores: Chores,
     pub(super) settling: Settling,
+    /// Held alone while an event's size changes, and shared by whoever trims by sizes.
+    pub(super) resizing: RwLock<()>,
+    /// Events that were taken back, or were to be, and whose readers may not have been told.
+    pub(super) untold: Mutex<BTreeMap<Seq, TopicKey>>,
     pub(super) meter: Mutex<Meter>,
 }
 
@@ -63,6 +70,8 @@ impl<S: Store> Core<S> {
             losses_at_start: store.losses(),
             queue: Queue::new(config.queue_bytes),
             chores: Chores::default(),
+            resizing: RwLock::new(()),
+            untold: Mutex::new(recovered.untold.into_iter().map(|(key, seq)| (seq, key)).collect()),
             settling: Settling::new(table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX)),
             table: RwLock::new(table),
             meter: Mutex::default(),

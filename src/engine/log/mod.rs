@@ -11,6 +11,7 @@
 //! | `idempotency`, `receipts` | keys of recent publishes |
 //! | `clock` | stamps and ages, whatever the machine's clock does |
 //! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
+//! | `removal` | taking one event back |
 //! | `locate` | where a reader begins that asks by time or by number |
 //! | `trim`, `chores`, `retention` | letting go of the oldest |
 //! | `settling` | readers before retention's first round |
@@ -56,6 +57,7 @@ mod queue;
 mod read;
 pub mod receipts;
 mod recovery;
+mod removal;
 mod retention;
 mod run;
 mod settling;
@@ -196,6 +198,14 @@ impl<S: Store> Engine for LogEngine<S> {
         self.ask(|reply| Job::Delete(topic, reply))
     }
 
+    fn remove(&self, topic: TopicName, seq: Seq) -> Answer<bool, AppendError> {
+        self.ask(|reply| Job::Remove(topic, seq, reply))
+    }
+
+    fn untold(&self) -> Vec<(TopicName, Seq)> {
+        self.core.untold_removals()
+    }
+
     fn status(&self) -> Status {
         let core = &self.core;
         let refusing = core.queue.refusing().or_else(|| match core.store.room() {
@@ -220,6 +230,7 @@ impl<S: Store> Engine for LogEngine<S> {
             commit_ms_p99: meter.quantile_ms(0.99),
             queued_bytes: core.queue.bytes() as u64,
             losses: core.store.losses(),
+            unscrubbed: core.store.unscrubbed(),
             clock_ahead: core.clock.read().ahead(),
         }
     }

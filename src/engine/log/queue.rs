@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     engine::{Append, AppendError, Appended, Receipt, TopicChange, TopicState},
-    event::TopicName,
+    event::{Seq, TopicName},
 };
 
 /// Where an answer goes; nobody may be waiting for it any more.
@@ -46,6 +46,7 @@ pub(super) enum Job {
     Append(Pending),
     Configure(TopicName, TopicChange, Reply<TopicState>),
     Delete(TopicName, Reply<bool>),
+    Remove(TopicName, Seq, Reply<bool>),
     /// Keep durably where these emptied topics ended. Asked by the retention thread, which waits for no answer.
     Remember(Vec<TopicKey>),
 }
@@ -209,7 +210,9 @@ impl Job {
     pub(super) fn cost(&self) -> usize {
         match self {
             Self::Append(pending) => pending.cost,
-            Self::Configure(topic, ..) | Self::Delete(topic, _) => topic.as_str().len() + EVENT_OVERHEAD,
+            Self::Configure(topic, ..) | Self::Delete(topic, _) | Self::Remove(topic, ..) => {
+                topic.as_str().len() + EVENT_OVERHEAD
+            }
             Self::Remember(topics) => topics.len() * size_of::<TopicKey>(),
         }
     }
@@ -219,7 +222,7 @@ impl Job {
             Self::Append(Pending { reply: Replies::Whole(reply), .. }) => drop(reply.send(Err(error.clone()))),
             Self::Append(Pending { reply: Replies::Each(reply), .. }) => drop(reply.send(Err(error.clone()))),
             Self::Configure(_, _, reply) => drop(reply.send(Err(error.clone()))),
-            Self::Delete(_, reply) => drop(reply.send(Err(error.clone()))),
+            Self::Delete(_, reply) | Self::Remove(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Remember(_) => {}
         }
     }

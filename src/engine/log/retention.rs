@@ -99,6 +99,9 @@ impl<S: Store> Retention<S> {
             let more = self.remember_emptied();
             self.core.chores.set_dead(more);
             self.core.store.reclaim(&*self.core).inspect_err(|_| self.core.chores.set_dead(true))?;
+            if self.core.store.unscrubbed() > 0 {
+                self.core.chores.set_dead(true);
+            }
         }
         Ok(())
     }

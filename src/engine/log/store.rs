@@ -1,6 +1,6 @@
 //! What the log engine asks of a store: keep commits, give back runs of them, take back space.
 //!
-//! The writer thread alone calls [`Store::commit`] and [`Store::save_settings`]; reads come from any thread at the
+//! The writer thread alone calls [`Store::commit`], [`Store::remove`] and [`Store::save_settings`]; reads come from any thread at the
 //! same time; [`Store::reclaim`] comes from the retention thread.
 
 use std::sync::Arc;
@@ -98,6 +98,8 @@ pub struct Recovered {
     pub newest_mark: Seq,
     /// Idempotency keys, in order of time, of commits that are whole.
     pub keys: Vec<KeyRecord>,
+    /// Events that were to be taken back and of which nobody said [`Store::told`].
+    pub untold: Vec<(TopicKey, Seq)>,
     /// Ranges `(first, last)` of positions, both included, in which events may have been lost. Sorted, apart, bounded.
     pub lost: Vec<(Seq, Seq)>,
 }
@@ -137,6 +139,19 @@ pub struct Scan {
 pub trait Liveness: Sync {
     /// The oldest kept event of a topic; `None` when nothing of it is.
     fn first_kept(&self, key: TopicKey) -> Option<Seq>;
+}
+
+/// What became of an event that is to be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// There is no such event, or it is damaged.
+    Nothing,
+    /// It was taken back now; so many bytes of data it had.
+    Now(u64),
+    /// It was taken back before, or is a notice.
+    Before,
+    /// It cannot be read or written now, and may be as it was. Passes.
+    Unreachable(Arc<str>),
 }
 
 /// Why a store did not do it.
@@ -221,6 +236,21 @@ pub trait Store: Send + Sync + 'static {
     /// As [`Store::commit`].
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError>;
 
+    /// Puts a tombstone in the place of a topic's event, durably and then readable; afterwards it counts no bytes of data.
+    /// Also remembers, durably and before, that it does so: see [`Store::told`]. [`Store::reclaim`] then takes the old bytes
+    /// off the disk. Blocks.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError>;
+
+    /// Nobody needs to be told any more that the event was taken back. May be forgotten by a crash.
+    fn told(&self, topic: TopicKey, seq: Seq);
+
+    /// Parts of the store whose files still hold bytes of events that were taken back: [`Store::reclaim`] has to be called
+    /// again while there are any.
+    fn unscrubbed(&self) -> u64;
+
     /// Keeps what the log's clock shows, or forgets it, durably. Called now and then while that is ahead of the machine's
     /// clock, so that the time until a restart counts although no commit tells it.
     ///
@@ -234,7 +264,8 @@ pub trait Store: Send + Sync + 'static {
     /// Names starting with `prefix` that have a mark above `after`, with it.
     fn marks(&self, prefix: &str, after: Seq) -> Vec<(TopicName, Seq)>;
 
-    /// Takes back the space of events that are no longer kept. Blocks, bounded work a call; off the writer's path.
+    /// Takes back the space of events that are no longer kept, and the bytes of those that were taken back. Blocks, bounded
+    /// work a call; off the writer's path.
     ///
     /// # Errors
     /// When copying survivors failed; nothing is lost, and it is tried again.

@@ -392,6 +392,61 @@ fn a_reader_waits_for_the_first_round_when_the_store_is_over_its_cap() {
 }
 
 #[test]
+fn a_removal_whose_notice_was_refused_is_finished_by_the_same_again_or_after_a_restart() {
+    for restart in [false, true] {
+        let mut house = Memory::new();
+        house.publish("a");
+        house.publish("a");
+        faults(&house).fill_after(1);
+        let remove = |house: &Memory| wait(house.engine.remove(topic("a"), Seq(1)));
+        assert_eq!(remove(&house), Err(AppendError::Full), "its notice found no room");
+        assert_eq!((house.engine.head(), house.heard.removed.lock().len()), (Seq(2), 1), "nobody reads it any more");
+        assert_eq!(remove(&house), Err(AppendError::Full));
+        faults(&house).set_full(false);
+        if restart {
+            house.reopen();
+            assert_eq!(house.engine.untold(), [(topic("a"), Seq(1))]);
+        }
+        for _ in 0..2 {
+            assert_eq!((remove(&house), house.engine.head()), (Ok(true), Seq(3)), "one notice");
+            assert_eq!(house.engine.untold(), []);
+        }
+    }
+}
+
+#[test]
+fn a_notice_that_a_crash_left_unsaid_is_said_once() {
+    let mut house = Memory::new();
+    house.publish("a");
+    assert!(house.remove("a", Seq(1)));
+    // As if the crash had come after the notice was durable, and before the store was told so.
+    house.engine.close();
+    house.bed.0.leave_untold(TopicKey(1), Seq(1));
+    house.start();
+    assert_eq!(house.engine.untold(), [(topic("a"), Seq(1))]);
+    assert!(house.remove("a", Seq(1)));
+    assert_eq!((house.engine.head(), house.engine.untold()), (Seq(2), vec![]));
+    house.delete("a");
+    house.engine.close();
+    house.bed.0.leave_untold(TopicKey(1), Seq(1));
+    house.start();
+    assert_eq!(house.engine.untold(), [], "nobody is to be told of a topic that is gone");
+    house.reopen();
+    assert_eq!(house.engine.untold(), []);
+}
+
+#[test]
+fn a_removal_that_may_be_half_written_poisons() {
+    let mut house = Memory::new();
+    house.publish("a");
+    faults(&house).fail_next();
+    assert!(is_unavailable(&wait(house.engine.remove(topic("a"), Seq(1)))));
+    assert!(is_unavailable(&house.append(plain(vec![event("b", "3")]))));
+    house.reopen();
+    assert!(house.remove("a", Seq(1)));
+}
+
+#[test]
 fn a_publisher_of_large_batches_leaves_room_in_the_queue() {
     let house = Memory::with(LogConfig { queue_bytes: 100_000, ..LogConfig::default() });
     faults(&house).hold();

@@ -66,6 +66,7 @@ impl<S: Store> Core<S> {
     ) -> Result<(), StoreError> {
         let mut step = FIRST_STEP;
         loop {
+            let _sizes = self.resizing.read(); // what the headers say is what the table counts
             let before = self.table.read().by_key(key).map(|slot| (slot.mark, slot.tail, slot.events(), slot.bytes));
             let Some((mark, tail, events @ 1.., bytes)) = before else { return Ok(()) };
             let headers = self.store.topic_headers(key, mark, step)?;

@@ -62,7 +62,7 @@ impl<S: Store> Writer<S> {
         mail.send();
     }
 
-    fn commit(&mut self, commit: Commit, topics: Vec<Staged>, next: Seq) -> Result<(), AppendError> {
+    pub(super) fn commit(&mut self, commit: Commit, topics: Vec<Staged>, next: Seq) -> Result<(), AppendError> {
         if commit.events.is_empty() {
             return Ok(());
         }
@@ -116,6 +116,7 @@ impl<S: Store> Writer<S> {
             Job::Append(pending) => return self.append(vec![pending]),
             Job::Configure(topic, change, reply) => drop(reply.send(self.configure(&topic, change))),
             Job::Delete(topic, reply) => drop(reply.send(self.delete(&topic))),
+            Job::Remove(topic, seq, reply) => drop(reply.send(self.remove(&topic, seq))),
             Job::Remember(topics) => self.remember(&topics),
         }
         self.core.queue.done([cost]);
@@ -181,7 +182,7 @@ impl<S: Store> Writer<S> {
     }
 
     /// What a store's refusal means to those who wait; a failure poisons.
-    fn failed(&self, error: StoreError) -> AppendError {
+    pub(super) fn failed(&self, error: StoreError) -> AppendError {
         match error {
             StoreError::Full => AppendError::Full,
             StoreError::NotNow(reason) => AppendError::NotNow { reason },

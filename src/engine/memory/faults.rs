@@ -15,6 +15,8 @@ pub struct Faults {
     fail_next: AtomicBool,
     full: AtomicBool,
     writes: AtomicU64,
+    /// The number of the write that finds no room any more; 0 for none.
+    fills_at: AtomicU64,
     headers: AtomicU64,
     losses: AtomicU64,
     lost: Mutex<Vec<(Seq, Seq)>>,
@@ -69,6 +71,11 @@ impl Faults {
         self.full.store(full, Ordering::SeqCst);
     }
 
+    /// There is room for so many more writes.
+    pub fn fill_after(&self, writes: u64) {
+        self.fills_at.store(self.writes() + writes + 1, Ordering::SeqCst);
+    }
+
     /// Writes wait until they are released.
     pub fn hold(&self) {
         *self.held.lock() = true;
@@ -118,7 +125,10 @@ impl Faults {
 
     /// What a write meets.
     pub(super) fn suffer(&self) -> Result<(), StoreError> {
-        self.writes.fetch_add(1, Ordering::SeqCst);
+        let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.fills_at.compare_exchange(number, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            self.set_full(true);
+        }
         let mut held = self.held.lock();
         self.released.wait_while(&mut held, |held| *held);
         drop(held);

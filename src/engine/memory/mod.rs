@@ -9,7 +9,7 @@ use std::{
 use parking_lot::RwLock;
 
 use super::log::store::{
-    Budget, Commit, Header, KeyRecord, Liveness, Recovered, Scan, Store, StoreError, TopicKey, TopicSettings,
+    Budget, Commit, Header, KeyRecord, Liveness, Recovered, Scan, Store, StoreError, Taken, TopicKey, TopicSettings,
     TopicSummary,
 };
 use crate::event::{Epoch, Event, Millis, Seq, TopicName};
@@ -37,6 +37,8 @@ struct Kept {
     topics: HashMap<TopicKey, VecDeque<Arc<Event>>>,
     settings: BTreeMap<TopicName, TopicSettings>,
     keys: VecDeque<KeyRecord>,
+    /// Events that were taken back and of which nobody was told.
+    untold: Vec<(TopicKey, Seq)>,
     last_time: Millis,
     clock: Option<Millis>,
     head: Seq,
@@ -57,6 +59,11 @@ impl MemoryStore {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// Says at the next opening that nobody was told of this removal, as a crash may leave it.
+    pub fn leave_untold(&self, topic: TopicKey, seq: Seq) {
+        self.kept.write().untold.push((topic, seq));
     }
 
     /// Damages the disk under the stored events `first..=last`: they are no longer found, and nobody is told.
@@ -101,6 +108,7 @@ impl Store for MemoryStore {
             settings: kept.settings.iter().filter(|(_, s)| is_kept(s)).map(|(n, s)| (n.clone(), s.clone())).collect(),
             newest_mark: kept.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
             keys: kept.keys.iter().cloned().collect(),
+            untold: kept.untold.clone(),
             lost: self.faults.lost(),
         }
     }
@@ -194,6 +202,33 @@ impl Store for MemoryStore {
             kept.settings.insert(topic.clone(), settings.clone());
         }
         Ok(())
+    }
+
+    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
+        let found = self.kept.read().after(topic, Seq(seq.0.saturating_sub(1))).next().cloned();
+        let Some(event) = found.filter(|event| event.seq == seq) else { return Ok(Taken::Nothing) };
+        if event.new.name.is_removed() {
+            return Ok(Taken::Before);
+        }
+        self.faults.suffer()?;
+        let tombstone = Arc::new(event.tombstone());
+        let mut kept = self.kept.write();
+        let index = kept.log.partition_point(|(_, event)| event.seq < seq);
+        if let Some((_, place)) = kept.log.get_mut(index).filter(|(_, event)| event.seq == seq) {
+            *place = Arc::clone(&tombstone);
+        }
+        let places = kept.topics.get_mut(&topic).into_iter().flatten();
+        places.filter(|event| event.seq == seq).for_each(|place| *place = Arc::clone(&tombstone));
+        kept.untold.push((topic, seq));
+        Ok(Taken::Now(event.new.data.len() as u64))
+    }
+
+    fn told(&self, topic: TopicKey, seq: Seq) {
+        self.kept.write().untold.retain(|untold| *untold != (topic, seq));
+    }
+
+    fn unscrubbed(&self) -> u64 {
+        0
     }
 
     fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {

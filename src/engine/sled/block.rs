@@ -33,6 +33,8 @@ const HAS_TIME: u8 = 1;
 const HAS_NAME: u8 = 2;
 const HAS_RETRY: u8 = 4;
 const CLOSES: u8 = 8;
+/// It was taken back, or tells of one that was: the name is the hub's own, and no publisher's.
+const REMOVED: u8 = 16;
 
 /// The smallest event: flags, id, length of data.
 const MIN_ENTRY_BYTES: usize = 3;
@@ -83,7 +85,8 @@ impl Builder {
         let new = &event.new;
         let flags = [
             (event.time != self.time, HAS_TIME),
-            (!new.name.is_default(), HAS_NAME),
+            (has_name(&new.name), HAS_NAME),
+            (new.name.is_removed(), REMOVED),
             (new.retry.is_some(), HAS_RETRY),
             (new.close, CLOSES),
         ];
@@ -93,7 +96,7 @@ impl Builder {
         if event.time != self.time {
             put_number(out, event.time.0 - self.time.0);
         }
-        if !new.name.is_default() {
+        if has_name(&new.name) {
             put_bytes(out, new.name.as_str().as_bytes());
         }
         if let Some(retry) = new.retry {
@@ -125,6 +128,11 @@ impl Builder {
     }
 }
 
+/// Whether the name is stored as text.
+fn has_name(name: &EventName) -> bool {
+    !name.is_default() && !name.is_removed()
+}
+
 /// A block whose checksum holds.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
@@ -142,6 +150,8 @@ pub(super) struct Block {
 pub(super) struct Entry {
     pub(super) header: Header,
     pub(super) closes: bool,
+    /// It was taken back, or is the notice of one that was.
+    pub(super) removed: bool,
     name: Option<Range<usize>>,
     retry: Option<u32>,
     data: Range<usize>,
@@ -194,12 +204,14 @@ impl Block {
         let retry = if flags & HAS_RETRY == 0 { None } else { Some(take.number()?.try_into().ok()?) };
         let data = take.range()?;
         let header = Header { seq, prev, time, bytes: data.len() as u64 };
-        Some(Entry { header, closes: flags & CLOSES != 0, name, retry, data })
+        let (closes, removed) = (flags & CLOSES != 0, flags & REMOVED != 0);
+        Some(Entry { header, closes, removed, name, retry, data })
     }
 
     /// The event itself; its data shares the block's bytes. `None` is damage.
     pub(super) fn event(&self, topic: &TopicName, entry: &Entry) -> Option<Arc<Event>> {
         let name = match &entry.name {
+            None if entry.removed => EventName::removed(),
             None => EventName::default(),
             Some(range) => EventName::new(std::str::from_utf8(&self.bytes[range.clone()]).ok()?).ok()?,
         };
@@ -207,6 +219,27 @@ impl Block {
         let new = NewEvent { topic: topic.clone(), name, data, retry: entry.retry, close: entry.closes };
         let Header { seq, prev, time, .. } = entry.header;
         Some(Arc::new(Event { seq, prev, time, new }))
+    }
+
+    /// The same block with a tombstone in the place of the event at `seq`, as [`Builder::finish`] gives it, and how many bytes
+    /// of data the event had. `None` is damage, or that there is no such event. Never larger: a tombstone is stored as a flag.
+    pub(super) fn without(&self, key: TopicKey, topic: &TopicName, seq: Seq) -> Option<(Builder, u64)> {
+        let mut built = Builder::default();
+        let mut bytes = None;
+        for entry in self.entries() {
+            let entry = entry?;
+            let mut event = self.event(topic, &entry)?;
+            if event.seq == seq {
+                bytes = Some(entry.header.bytes);
+                event = Arc::new(event.tombstone());
+            }
+            if built.count == 0 {
+                built.begin(key, &event);
+            } else {
+                built.push(&event);
+            }
+        }
+        bytes.map(|bytes| (built, bytes))
     }
 
     /// Its size on disk, in bytes.
@@ -257,6 +290,41 @@ mod tests {
             .map(|entry| block.event(&events[0].new.topic, &entry.expect("whole")).expect("whole"))
             .collect();
         assert!(back.iter().map(|event| &**event).eq(&events), "{back:?}");
+    }
+
+    #[test]
+    fn an_event_is_taken_out_of_a_block_and_the_others_stay() {
+        let mut events = [event(10, 7, "one"), event(12, 10, "secret"), event(900, 12, "three")];
+        events[1].new.name = EventName::new("token").expect("valid");
+        events[2].time = Millis(1007);
+        let topic = events[0].new.topic.clone();
+        for at in 0..events.len() {
+            let bytes = packed(&events);
+            let block = Block::parse(TopicKey(7), Seq(10), bytes.clone()).expect("whole");
+            let (mut built, had) = block.without(TopicKey(7), &topic, events[at].seq).expect("there");
+            let rest = Bytes::copy_from_slice(&built.finish().1[COUNT_BYTES..]);
+            let secret = events[at].new.data.bytes();
+            assert!(rest.len() < bytes.len() && !rest.windows(secret.len()).any(|part| part == secret));
+            assert_eq!(had, secret.len() as u64);
+            let mut want = events.clone();
+            want[at] = want[at].tombstone();
+            let block = Block::parse(TopicKey(7), Seq(10), rest).expect("whole");
+            let back: Vec<_> =
+                block.entries().map(|entry| block.event(&topic, &entry.expect("whole")).expect("whole")).collect();
+            assert!(back.iter().map(|event| &**event).eq(&want), "{back:?}");
+        }
+        let block = Block::parse(TopicKey(7), Seq(10), packed(&events)).expect("whole");
+        assert!(block.without(TopicKey(7), &topic, Seq(11)).is_none());
+    }
+
+    #[test]
+    fn a_notice_survives_its_bytes() {
+        let mut notice = event(10, 7, "");
+        notice.new = NewEvent::notice(notice.new.topic, crate::event::EventId::parse("abcd-3").expect("valid"));
+        let block = Block::parse(TopicKey(7), Seq(10), packed(std::slice::from_ref(&notice))).expect("whole");
+        let entry = block.entries().next().expect("one").expect("whole");
+        assert!(entry.removed);
+        assert_eq!(*block.event(&notice.new.topic, &entry).expect("whole"), notice);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct SledConfig {
     /// How long an idempotency key must be remembered, by the time of commits. Default 10 min; at least the engine's
     /// window.
     pub key_window: Duration,
+    /// How long a segment that holds bytes of removed events waits for its copy. Default 5 s: many removals share a copy.
+    pub scrub_after: Duration,
 }
 
 impl SledConfig {
@@ -52,6 +54,7 @@ impl SledConfig {
             max_open_segments: 8,
             close_after: Duration::from_mins(1),
             key_window: Duration::from_mins(10),
+            scrub_after: super::scrub::PATIENCE,
         }
     }
 }

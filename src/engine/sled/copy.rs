@@ -77,9 +77,16 @@ impl Shared {
         let mut half = made.dir.clone().into_os_string();
         half.push(HALF);
         let half = PathBuf::from(half);
+        let made_before = self.removals.lock().made();
         let head = last.summary().map_or(Seq::ZERO, |summary| summary.span.head);
         match self.fill(&half, sources, (first.first, head), live, keys_since) {
             Ok(summary) => {
+                let mut removals = self.removals.lock();
+                if removals.touched(sources, made_before) && !self.catch_up(&mut removals, made_before, &half, &made) {
+                    drop(removals);
+                    let _ = fs::remove_dir_all(&half);
+                    return Ok(());
+                }
                 if let Err(error) = name_copy(&half, &made.dir) {
                     let _ = fs::remove_dir_all(&half);
                     return Err(StoreError::Failed(error.to_string().into()));
@@ -94,6 +101,7 @@ impl Shared {
                     }
                     return Err(StoreError::NotNow(format!("the list of segments: {error}").into()));
                 }
+                drop(removals);
                 for source in sources {
                     remove(source);
                 }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::event::Seq;
 
 use super::super::log::store::{StoreError, TopicKey};
+use super::reclaim::remove;
 use super::segment::{Segment, Unusable};
 use super::tables::Tables;
 use super::{Shared, disk};
@@ -58,6 +59,8 @@ impl Shared {
     pub(super) fn set_aside(&self, segment: &Arc<Segment>, reason: &str) -> Result<(), StoreError> {
         self.presence.check()?;
         let through = segment.summary().map_or_else(|| self.head(), |summary| summary.span.head);
+        // Nothing is taken back from it between this look and its end.
+        let removals = self.removals.lock();
         if !self.segments.list().iter().any(|listed| Arc::ptr_eq(listed, segment)) {
             return Ok(());
         }
@@ -67,8 +70,13 @@ impl Shared {
             tracing::warn!(%error, segment.first = segment.first.0, "the list of segments still has a damaged one");
             self.segments.forget(std::slice::from_ref(segment));
         }
-        drop(segment.retire(Duration::ZERO));
-        set_aside(&self.config.dir, &segment.dir, (segment.first, through), reason);
+        if removals.is_dirty(segment.name()) {
+            discard(segment, (segment.first, through), reason);
+        } else {
+            drop(segment.retire(Duration::ZERO));
+            set_aside(&self.config.dir, &segment.dir, (segment.first, through), reason);
+        }
+        drop(removals);
         Ok(())
     }
 
@@ -80,6 +88,16 @@ impl Shared {
             self.poison("writing the watermark", &error);
         }
     }
+}
+
+/// Removes what is damaged and holds bytes of removed events: kept in quarantine, it would keep them for ever.
+pub(super) fn discard(segment: &Segment, range: (Seq, Seq), reason: &str) {
+    tracing::error!(
+        lost.first = range.0.0, lost.last = range.1.0, dir = %segment.dir.display(), reason,
+        "part of the store is damaged: events in this range are lost; its files are removed, because they hold bytes of \
+         events that were taken back"
+    );
+    remove(segment);
 }
 
 /// Renames what is damaged and says which positions are lost with it.

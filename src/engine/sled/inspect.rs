@@ -22,15 +22,17 @@ pub(super) struct Inspected {
     pub(super) lost: Vec<(Seq, Seq)>,
 }
 
-/// Reads all of a segment whose positions begin at `first`.
+/// Reads all of a segment whose positions begin at `first`, and that is known to cover those up to `covered`: more than its
+/// last commit when it is a copy.
 ///
 /// # Errors
 /// When sled cannot read it; nothing of it can then be trusted.
-pub(super) fn inspect(tables: &Tables, first: Seq) -> Result<Inspected, PartError> {
+pub(super) fn inspect(tables: &Tables, first: Seq, covered: Seq) -> Result<Inspected, PartError> {
     let before = Seq(first.0.saturating_sub(1));
     let mut found = Inspected { tally: Tally::after(before), keys: Vec::new(), lost: Vec::new() };
     let written = found.read_commits(tables)?;
-    let whole = found.tally.span.head;
+    let whole = found.tally.span.head.max(covered);
+    found.tally.span.head = whole;
     let torn = take_back(tables, whole)?;
     if torn > 0 {
         tracing::info!(after.seq = whole.0, entries = torn, "took back a commit that a crash had left half");

@@ -16,6 +16,7 @@
 //!   topics     topic key                         -> its name
 //!   keys       time | idempotency key | part     -> its receipts                                 (records.rs)
 //!   summary    (a file) what a sealed segment holds, so that opening need not look inside        (summary.rs)
+//! removals                      segments that hold bytes of removed events, removals half done       (removals.rs)
 //! quarantine/                   what was damaged, kept for a human
 //! ```
 //!

@@ -18,6 +18,7 @@
 //! | `backward` | a topic's newest positions |
 //! | `open`, `open_segments`, `inspect` | what a crash or a damaged disk left, made sound |
 //! | `reclaim`, `copy` | the space of dead events |
+//! | `removals`, `remove`, `scrub` | an event taken back: what is to be done, the tombstone, and the bytes off the disk |
 //! | `housekeeping` | sealing and the recorded head, off the writer's path |
 //! | `presence`, `waits` | a directory that is away and a disk that does not answer are no damage |
 //! | `meta`, `clock`, `disk`, `space`, `config` | settings by name, the log's clock, files, free bytes, and what can be told |
@@ -30,7 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::log::store::{
-    Budget, Commit, Header, Liveness, Recovered, Scan, Store, StoreError, TopicKey, TopicSettings, TopicSummary,
+    Budget, Commit, Header, Liveness, Recovered, Scan, Store, StoreError, Taken, TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Event, Millis, Seq, TopicName};
 
@@ -58,6 +59,9 @@ mod presence;
 mod read;
 mod reclaim;
 mod records;
+mod removals;
+mod remove;
+mod scrub;
 mod segment;
 mod segments;
 mod space;
@@ -79,6 +83,7 @@ pub use config::{OpenError, SledConfig};
 use housekeeping::Housekeeper;
 use meta::Meta;
 use presence::Presence;
+use removals::Removals;
 use segments::Segments;
 use space::Space;
 use waits::{Waits, Watch};
@@ -102,6 +107,8 @@ struct Shared {
     meta: Mutex<Option<Arc<Meta>>>,
     writer: Mutex<Option<Writer>>,
     watermark: Mutex<Watermark>,
+    /// Locked before the writer and the list of segments.
+    removals: Mutex<Removals>,
     /// The newest durable position: readers see nothing beyond it.
     head: AtomicU64,
     /// The newest commit's time, by which idempotency keys age.
@@ -187,6 +194,18 @@ impl Store for SledStore {
 
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
         self.shared.save_settings(topic, settings)
+    }
+
+    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
+        self.shared.remove(topic, seq)
+    }
+
+    fn told(&self, topic: TopicKey, seq: Seq) {
+        self.shared.removals.lock().told(topic, seq);
+    }
+
+    fn unscrubbed(&self) -> u64 {
+        self.shared.removals.lock().dirty().count() as u64
     }
 
     fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ use super::keys::FORMAT;
 use super::manifest::Manifest;
 use super::meta::{Known, Meta};
 use super::presence::Presence;
+use super::removals::Removals;
 use super::segment::Segment;
 use super::segments::{Segments, entries};
 use super::space::Space;
@@ -53,6 +54,7 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<Shared, Open
     let clean = mark.clean;
     (mark.head, mark.clean, mark.reserved) = (mark.head.max(found.head), false, writer.reserved);
     found.watermark.save().map_err(io_error(&dir.join("watermark")))?;
+    let recovered = found.recovered(next, known);
     let mut segments = segments;
     if !segments.iter().any(|segment| Arc::ptr_eq(segment, &writer.segment)) {
         segments.push(Arc::clone(&writer.segment));
@@ -82,12 +84,13 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<Shared, Open
         writer: Mutex::new(Some(writer)),
         head: found.head.0.into(),
         newest: found.newest.0.into(),
+        removals: Mutex::new(found.removals),
         space: Space::new(dir, config.reserve_bytes),
         failed: std::sync::OnceLock::new(),
         damage: damage::Seen::default(),
         reclaiming: Mutex::new(reclaim::Progress::default()),
         rotate_soon: false.into(),
-        recovered: Mutex::new(Some(found.recovered(next, known))),
+        recovered: Mutex::new(Some(recovered)),
         watermark: Mutex::new(found.watermark),
         lock: Mutex::new(Some(lock)),
         config,
@@ -100,6 +103,7 @@ pub(super) struct Finding<'a> {
     /// As it was found; `None` for a new store.
     pub(super) format: Option<u64>,
     pub(super) watermark: Watermark,
+    pub(super) removals: Removals,
     /// No id up to here is free.
     pub(super) given: Seq,
     pub(super) head: Seq,
@@ -132,8 +136,20 @@ impl<'a> Finding<'a> {
                 create_watermark(&path, true)?
             }
         };
+        let path = config.dir.join("removals");
+        let removals = Removals::open(&config.dir).map_err(io_error(&path))?;
         let given = Seq(watermark.mark.reserved.0.max(watermark.mark.head.0) + beyond);
-        Ok(Self { config, format, watermark, given, head: Seq::ZERO, newest: Millis(0), keys: Vec::new(), last: None })
+        Ok(Self {
+            config,
+            format,
+            watermark,
+            removals,
+            given,
+            head: Seq::ZERO,
+            newest: Millis(0),
+            keys: Vec::new(),
+            last: None,
+        })
     }
 
     /// Opens the settings; damaged ones are set aside and begun anew.
@@ -219,6 +235,7 @@ impl<'a> Finding<'a> {
             settings: known.settings,
             newest_mark: known.newest_mark,
             keys,
+            untold: self.removals.untold().to_vec(),
             lost: mark.lost.clone(),
         }
     }

@@ -11,7 +11,7 @@ use crate::event::{Millis, Seq};
 use super::super::log::store::{KeyRecord, TopicSummary};
 use super::Shared;
 use super::config::OpenError;
-use super::damage::set_aside;
+use super::damage::{discard, set_aside};
 use super::database::{self, Failure};
 use super::disk::io_error;
 use super::guard::guarded;
@@ -61,7 +61,11 @@ impl Finding<'_> {
                         return Err(database_error(&segment.dir, &failure));
                     };
                     let range = (first, through.unwrap_or(self.given));
-                    set_aside(&self.config.dir, &segment.dir, range, &reason);
+                    if self.removals.is_dirty(segment.name()) {
+                        discard(&segment, range, &reason);
+                    } else {
+                        set_aside(&self.config.dir, &segment.dir, range, &reason);
+                    }
                     damaged.push((first, through));
                 }
             }
@@ -122,12 +126,14 @@ impl Finding<'_> {
         }
     }
 
-    /// A sealed segment is only asked for its summary; any other is read.
+    /// A sealed segment is only asked for its summary; any other is read, and so is one that events were taken back from since
+    /// it was sealed.
     fn open_segment(&self, segment: Segment) -> Result<Opened, Box<Broken>> {
         let sealed = match Summary::open(&segment.dir, segment.first) {
             Ok(sealed) => sealed,
             Err(error) => return Err(Broken::new(segment, None, Failure::Unavailable(error.to_string().into()))),
         };
+        let mut covered = None;
         if let Some((summary, whole)) = sealed {
             let through = summary.span.head;
             let failure = match segment.dir.join("db").metadata() {
@@ -138,22 +144,27 @@ impl Finding<'_> {
             if let Some(failure) = failure {
                 return Err(Broken::new(segment, Some(through), failure));
             }
-            let keys = whole.keys().into_iter().map(|(record, _)| record).collect();
-            segment.seal(summary);
-            return Ok(Opened { segment, what: What::Sealed { head: through, keys } });
+            if !self.removals.is_dirty(segment.name()) {
+                let keys = whole.keys().into_iter().map(|(record, _)| record).collect();
+                segment.seal(summary);
+                return Ok(Opened { segment, what: What::Sealed { head: through, keys } });
+            }
+            covered = Some(through);
         }
         let read = || -> Result<_, Failure> {
             let tables = Tables::open(&segment.dir, self.config.cache_bytes_per_segment)?;
-            let inspected = guarded(|| inspect(&tables, segment.first)).map_err(Failure::of_panic)??;
+            let inspected = guarded(|| inspect(&tables, segment.first, covered.unwrap_or_default()))
+                .map_err(Failure::of_panic)??;
             Ok((tables, inspected))
         };
         match read() {
             Ok((tables, inspected)) => {
                 let tables = Arc::new(tables);
                 let segment = segment.with_tables(Arc::clone(&tables));
-                Ok(Opened { segment, what: What::Unsealed { tables, inspected: Box::new(inspected) } })
+                let what = What::Unsealed { tables, inspected: Box::new(inspected), complete: covered.is_some() };
+                Ok(Opened { segment, what })
             }
-            Err(failure) => Err(Broken::new(segment, None, failure)),
+            Err(failure) => Err(Broken::new(segment, covered, failure)),
         }
     }
 
@@ -172,7 +183,7 @@ impl Finding<'_> {
                 self.newest = self.newest.max(segment.summary().map_or(Millis(0), |summary| summary.span.newest));
                 self.keys.extend(keys);
             }
-            What::Unsealed { tables, inspected } => {
+            What::Unsealed { tables, inspected, complete } => {
                 let inspected = *inspected;
                 self.newest = self.newest.max(inspected.tally.span.newest);
                 self.keys.extend(inspected.keys.iter().map(|(record, _)| record.clone()));
@@ -186,7 +197,7 @@ impl Finding<'_> {
                         self.watermark.mark.lose(range);
                     }
                 }
-                let goes_on = newest && segment.generation == 0;
+                let goes_on = newest && segment.generation == 0 && !complete;
                 if goes_on && !self.is_large(&inspected.tally) {
                     self.last = Some((Arc::clone(&segment), tables, inspected.tally));
                 } else if let Err(error) =
@@ -229,8 +240,16 @@ struct Opened {
 }
 
 enum What {
-    Sealed { head: Seq, keys: Vec<KeyRecord> },
-    Unsealed { tables: Arc<Tables>, inspected: Box<Inspected> },
+    Sealed {
+        head: Seq,
+        keys: Vec<KeyRecord>,
+    },
+    /// `complete`: it was sealed, and takes no more commits.
+    Unsealed {
+        tables: Arc<Tables>,
+        inspected: Box<Inspected>,
+        complete: bool,
+    },
 }
 
 impl Opened {

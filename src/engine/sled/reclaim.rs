@@ -64,6 +64,8 @@ impl Shared {
     pub(super) fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
         self.alive()?;
         self.presence.check()?;
+        // On a full disk it waits for what the rest frees.
+        let scrubbed = self.scrub(live);
         self.judge_newest(live);
         let mut progress = self.reclaiming.lock();
         let looked = self.look(&mut progress, live);
@@ -87,7 +89,7 @@ impl Shared {
                 break;
             }
         }
-        Ok(())
+        scrubbed
     }
 
     /// Asks for another segment when the one that takes commits is mostly dead: nothing of it can be taken back before

@@ -86,6 +86,11 @@ impl Segment {
         self
     }
 
+    /// What names its directory.
+    pub(super) fn name(&self) -> (Seq, u32) {
+        (self.first, self.generation)
+    }
+
     /// Its summary, when it is sealed.
     pub(super) fn summary(&self) -> Option<&Summary> {
         self.sealed.get()

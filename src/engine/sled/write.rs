@@ -135,7 +135,7 @@ impl Shared {
     }
 
     /// Begins another segment and leaves the old one to be sealed.
-    fn rotate(&self, writer: &mut Writer) -> Result<(), Arc<str>> {
+    pub(super) fn rotate(&self, writer: &mut Writer) -> Result<(), Arc<str>> {
         if let Some(left) = writer.leftover.clone() {
             remove_leftover(&left)?;
             writer.leftover = None;
@@ -197,6 +197,11 @@ impl Shared {
         let meta = self.meta.lock().take();
         let clean = self.failed.get().is_none();
         let _ = self.failed.set("the store is closed".into());
+        if writer.is_some()
+            && let Err(error) = self.removals.lock().settle()
+        {
+            tracing::warn!(%error, "cannot record which removed events were told of; the next start goes through them again");
+        }
         if let Some(writer) = writer.as_ref().filter(|_| clean) {
             let flushed = guarded(|| writer.tables.flush());
             let mut watermark = self.watermark.lock();

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this file | a wish into an answer: a stream, a page, or word that nothing is left |
 //! | [`wish`] | a request into a wish |
+//! | [`removal`] | `DELETE /events/<id>`: taking one event back |
 //! | [`begin`] | where a stream begins |
 //! | `keys` | the keys of a query |
 //! | [`page`] | one page of events as JSON, at once or when there is something |
@@ -31,6 +32,7 @@ use crate::{
 pub mod begin;
 mod keys;
 pub mod page;
+pub mod removal;
 pub mod wish;
 
 use begin::Begin;

@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     rc::Rc,
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -19,7 +20,10 @@ use crate::{
         stream::language::GapNotice,
         visitor::Visitor,
     },
-    hub::subscription::{Delivery, Subscription},
+    hub::{
+        frame::Frame,
+        subscription::{Delivery, Subscription},
+    },
 };
 
 /// Bytes of envelopes after which a page ends before its limit: a page is built in memory.
@@ -58,7 +62,8 @@ pub async fn answer(
     // The cursor after the events in the page: the subscription may have read further.
     let mut next = subscription.cursor();
     let (mut bytes, mut full) = (0, false);
-    while !full && page.events.len() < limit && bytes < PAGE_BYTES && !page.closed {
+    let (removals, mut frames) = (core.door.hub.removals(), Vec::new());
+    while !full && frames.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
             if enrolled.polled(cx) {
                 // A page has nothing to say against idle timeouts.
@@ -68,7 +73,7 @@ pub async fn answer(
             match subscription.poll_next(cx) {
                 Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
                 Poll::Pending if !subscription.caught_up() => Poll::Pending,
-                Poll::Pending if !page.events.is_empty() || !page.gaps.is_empty() => Poll::Ready(Ok(None)),
+                Poll::Pending if !frames.is_empty() || !page.gaps.is_empty() => Poll::Ready(Ok(None)),
                 Poll::Pending if core.door.drain.is_draining() => Poll::Ready(Ok(None)),
                 Poll::Pending => deadline.as_mut().poll(cx).map(|()| Ok(None)),
             }
@@ -81,12 +86,12 @@ pub async fn answer(
             }
             Some(Delivery::Events(run)) => {
                 let stats = core.door.hub.stats();
-                for frame in run.frames().iter().take(limit - page.events.len()) {
+                for frame in run.frames().iter().take(limit - frames.len()) {
                     stats.events_out.add(1);
                     let envelope = envelope::envelope(frame);
                     if let Err(problem) = place.grow(envelope.len()) {
                         full = true;
-                        if page.events.is_empty() {
+                        if frames.is_empty() {
                             return Err(Problem::new(problem.code, NO_ROOM));
                         }
                         break;
@@ -94,8 +99,7 @@ pub async fn answer(
                     stats.bytes_out.add(envelope.len() as u64);
                     bytes += envelope.len();
                     next = frame.id;
-                    let text = std::str::from_utf8(&envelope).expect("JSON is UTF-8").to_owned();
-                    page.events.push(RawValue::from_string(text).expect("an envelope is JSON"));
+                    frames.push(Arc::clone(frame));
                 }
             }
             Some(Delivery::Gap(gap)) => page.gaps.push(GapNotice::from(&gap)),
@@ -103,14 +107,12 @@ pub async fn answer(
             Some(Delivery::Finished(id)) => {
                 (page.closed, next) = (true, id);
             }
-            Some(Delivery::Broken) => {
-                return Err(Problem::new(
-                    Code::StoreUnavailable,
-                    "the store cannot be read; come back with the same cursor",
-                ));
-            }
+            Some(Delivery::Broken) => return Err(broken()),
         }
     }
+    // Some may have been taken back while others were read.
+    let frames = core.door.hub.shown(frames, removals).ok_or_else(broken)?;
+    page.events = frames.iter().map(|frame| raw(frame)).collect();
     page.next = next.to_string();
     let mut text = json_text::bytes(&page);
     text.push(b'\n');
@@ -127,4 +129,13 @@ impl AsRef<[u8]> for Placed {
     fn as_ref(&self) -> &[u8] {
         &self.text
     }
+}
+
+fn raw(frame: &Frame) -> Box<RawValue> {
+    let text = std::str::from_utf8(&envelope::envelope(frame)).expect("JSON is UTF-8").to_owned();
+    RawValue::from_string(text).expect("an envelope is JSON")
+}
+
+fn broken() -> Problem {
+    Problem::new(Code::StoreUnavailable, "the store cannot be read; come back with the same cursor")
 }

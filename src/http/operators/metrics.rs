@@ -50,6 +50,7 @@ fn text(now: &Snapshot) -> String {
     out.counter("gapless_delivered_events_total", "Events given to streams.", now.events.out_total);
     out.counter("gapless_delivered_bytes_total", "Bytes written to streams.", now.bytes.out_total);
     out.counter("gapless_replayed_events_total", "Events read from the log for streams.", now.events.replayed_total);
+    out.counter("gapless_removed_events_total", "Events taken back.", now.events.removed_total);
     out.gauge("gapless_publishing_bytes", "Bytes of publish bodies being received or committed.", now.publish_bytes);
     let store = &now.store;
     out.gauge("gapless_store_events", "Events kept.", store.events);
@@ -57,6 +58,8 @@ fn text(now: &Snapshot) -> String {
     out.gauge("gapless_store_disk_bytes", "Bytes the store's files take.", store.disk_bytes);
     out.gauge("gapless_store_queued_bytes", "Bytes of events that wait for the disk.", store.queued_bytes);
     out.gauge("gapless_store_losses", "Parts of the store found damaged and set aside.", store.losses);
+    let unscrubbed = "Segments whose files still hold bytes of events that were taken back.";
+    out.gauge("gapless_store_unscrubbed", unscrubbed, store.unscrubbed);
     let ahead = "Seconds by which events are stamped ahead of the machine's clock.";
     out.gauge("gapless_clock_ahead_seconds", ahead, store.clock_ahead_s);
     out.counter("gapless_commits_total", "Commits; events that come together share one.", store.commits_total);

@@ -104,6 +104,8 @@ pub struct Events {
     pub out_total: u64,
     /// Events read from the log for streams.
     pub replayed_total: u64,
+    /// Events taken back.
+    pub removed_total: u64,
     /// Events accepted a second.
     pub in_per_s: f64,
     /// Events given to streams a second.
@@ -142,6 +144,8 @@ pub struct Store {
     pub pages_read_total: u64,
     /// Parts of the store found damaged and set aside since it was made.
     pub losses: u64,
+    /// Segments whose files still hold bytes of events that were taken back.
+    pub unscrubbed: u64,
     /// Seconds by which events are stamped ahead of the machine's clock.
     pub clock_ahead_s: u64,
 }
@@ -266,6 +270,7 @@ impl Events {
             in_total: stats.events_in.get(),
             out_total: stats.events_out.get(),
             replayed_total: stats.replayed.get(),
+            removed_total: stats.removed.get(),
             in_per_s: rounded(rates.events_in),
             out_per_s: rounded(rates.events_out),
         }
@@ -294,6 +299,7 @@ impl Store {
             commit_ms: CommitMs { p50: rounded(health.commit_ms_p50), p99: rounded(health.commit_ms_p99) },
             pages_read_total: stats.pages_read.get(),
             losses: health.losses,
+            unscrubbed: health.unscrubbed,
             clock_ahead_s: health.clock_ahead.as_secs(),
         }
     }

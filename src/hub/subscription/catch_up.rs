@@ -37,6 +37,7 @@ impl Subscription {
         if from == engine::From::After(self.position) && self.seat.feed.newest() <= self.position {
             return self.follow();
         }
+        self.removals = self.hub.board.removals().count();
         let key = Key { feed: self.seat.feed.id, from, portion: self.portion };
         self.place = if let Some(kept) = self.hub.kept(&key) {
             Place::Kept(Box::new(kept))
@@ -61,7 +62,7 @@ impl Subscription {
                 Item::Event(event) => Some(frame(&self.hub, event)),
                 Item::Gap(_) => None,
             });
-            let kept = Kept { run: Run::new(self.position, events.collect(), true), through: page.through };
+            let kept = Kept { run: self.run_of(events.collect()), through: page.through };
             self.hub.pages.put(key, kept.clone());
             return self.take_kept(kept);
         }
@@ -119,6 +120,11 @@ impl Subscription {
         self.place = Place::Ring { behind: false };
     }
 
+    /// Frames that were read from the log.
+    fn run_of(&self, frames: Vec<Arc<Frame>>) -> Arc<Run> {
+        Run::replayed(self.position, frames, true, self.removals)
+    }
+
     fn tell_stray(&mut self, first: Option<Seq>) {
         if let Some(reason) = self.stray.take() {
             self.tell(None, first, reason);
@@ -140,7 +146,7 @@ impl Subscription {
     fn deliver_read(&mut self, frames: Vec<Arc<Frame>>) {
         if !frames.is_empty() {
             self.hub.stats.replayed.add(frames.len() as u64);
-            self.deliver(Run::new(self.position, frames, true));
+            self.deliver(self.run_of(frames));
         }
     }
 }

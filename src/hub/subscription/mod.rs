@@ -101,6 +101,8 @@ pub struct Subscription {
     /// What the first page has to be told as, before anything else.
     stray: Option<GapReason>,
     place: Place,
+    /// How many events had been taken back when the log was last asked.
+    removals: u64,
     /// For a stream that began with the oldest kept events and has not caught up: the topics that it has begun with.
     /// What a topic lost before that is no gap.
     begun: Option<Box<Begun>>,
@@ -158,6 +160,7 @@ impl Hub {
             after,
             stray,
             place: Place::Ring { behind: false },
+            removals: 0,
             begun: (from_kept || from == engine::From::Earliest).then(Box::default),
             endings,
             ready: VecDeque::new(),
@@ -193,7 +196,7 @@ impl Subscription {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
         loop {
             if let Some(delivery) = self.ready.pop_front() {
-                return Poll::Ready(delivery);
+                return Poll::Ready(self.current(delivery));
             }
             if self.stray.is_none()
                 && let Some(ending) = self.endings.due(&self.hub.engine, &self.seat.feed, self.position)
@@ -286,6 +289,17 @@ impl Subscription {
     #[must_use]
     pub fn feed(&self) -> &Arc<Feed> {
         &self.seat.feed
+    }
+
+    /// A delivery as it is to be given now: of what waited here, some may have been taken back.
+    fn current(&mut self, delivery: Delivery) -> Delivery {
+        let Delivery::Events(run) = delivery else { return delivery };
+        let Some(run) = self.hub.board.removals().current(run) else {
+            self.ready.clear();
+            self.place = Place::Over;
+            return Delivery::Broken;
+        };
+        Delivery::Events(run)
     }
 
     fn deliver(&mut self, run: Arc<Run>) {

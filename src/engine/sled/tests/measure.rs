@@ -173,3 +173,26 @@ fn a_four_gigabyte_store_opens() {
     times.sort();
     eprintln!("seek and 5 events: p50 {:?}, p99 {:?}", times[500], times[990]);
 }
+
+/// How long the bytes of a removed event stay at most, beyond the waits: a full segment is copied.
+#[test]
+#[ignore = "a measurement"]
+fn copying_a_full_segment_without_a_removed_event() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(SledConfig { scrub_after: std::time::Duration::ZERO, ..config(dir.path()) });
+    let mut n = 0;
+    while bench.segments() == 1 {
+        let new = (0..256).map(|k| NewEvent::new(name(&format!("t/{}", k % 16)), payload(n + k).as_str())).collect();
+        let commit = bench.build(new);
+        bench.store.commit(&commit).expect("accepted");
+        n += 256;
+    }
+    bench.sealed();
+    let before = bench.store.disk_bytes();
+    bench.store.remove(bench.keys["t/0"], Seq(1)).expect("there");
+    let begun = Instant::now();
+    bench.store.reclaim(&super::removing::All).expect("copied");
+    assert_eq!(bench.store.unscrubbed(), 0);
+    let (seconds, after) = (begun.elapsed().as_secs_f64(), bench.store.disk_bytes());
+    println!("{n} events: copied in {seconds:.1} s; {} MiB before, {} MiB after", before >> 20, after >> 20);
+}

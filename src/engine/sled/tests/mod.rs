@@ -18,6 +18,7 @@ mod fixture;
 mod full_disk;
 mod measure;
 mod reclaiming;
+mod removing;
 mod syscalls;
 
 /// As much as there is.

@@ -1,0 +1,123 @@
+//! Taking one event back, in its order among the appends: its tombstone is durable, then readable, then known to the
+//! observer; then its notice is committed like any other event; then it is acknowledged.
+//!
+//! The store remembers before the first step that there is something to do, so a crash between the steps loses none of
+//! them. The notice has an idempotency key: whatever is done again tells nobody twice, as long as keys are remembered.
+
+use super::{
+    core::Core,
+    group::{Group, Outcome},
+    slot::Flag,
+    store::{Store, Taken, TopicKey},
+    writer::Writer,
+};
+use crate::{
+    engine::{Append, AppendError, IdempotencyKey},
+    event::{EventId, NewEvent, Seq, TopicName},
+};
+
+/// Begins the keys of notices. Those of publishers are hashes, and meet it as soon as they meet each other: never.
+const KEY_TAG: [u8; 8] = *b"removed\0";
+
+impl<S: Store> Core<S> {
+    /// Nobody needs to be told any more.
+    pub(super) fn settle_removal(&self, key: TopicKey, seq: Seq) {
+        self.store.told(key, seq);
+        self.untold.lock().remove(&seq);
+    }
+
+    /// Events whose removal is to be gone through again, by topic. Those of topics that are gone need not be.
+    pub(super) fn untold_removals(&self) -> Vec<(TopicName, Seq)> {
+        let untold = self.untold.lock().clone();
+        let name = |key| self.table.read().by_key(key).map(|slot| slot.name.clone());
+        let mut left = Vec::new();
+        for (seq, key) in untold {
+            match name(key) {
+                Some(name) => left.push((name, seq)),
+                None => self.settle_removal(key, seq),
+            }
+        }
+        left
+    }
+}
+
+impl<S: Store> Writer<S> {
+    /// Answers with whether there is such an event.
+    pub(super) fn remove(&mut self, topic: &TopicName, seq: Seq) -> Result<bool, AppendError> {
+        let keeper = self.keeper_of(topic, seq);
+        let found = match keeper {
+            Some((key, _)) => self.take_back(topic, key, seq)?,
+            None => false,
+        };
+        let untold = self.core.untold.lock().get(&seq).copied();
+        if let Some(key) = untold {
+            if found && keeper.is_some_and(|(_, closed)| !closed) {
+                self.tell(topic, seq)?;
+            }
+            self.core.settle_removal(key, seq);
+        }
+        Ok(found)
+    }
+
+    /// The topic's incarnation that keeps the position, and whether it is closed.
+    fn keeper_of(&self, topic: &TopicName, seq: Seq) -> Option<(TopicKey, bool)> {
+        let table = self.core.table.read();
+        let slot = table.get(topic)?;
+        let kept = slot.first().is_some() && slot.mark < seq && seq <= slot.tail;
+        kept.then(|| (slot.key, slot.is(Flag::Closed)))
+    }
+
+    fn take_back(&self, topic: &TopicName, key: TopicKey, seq: Seq) -> Result<bool, AppendError> {
+        let core = &self.core;
+        let alone = core.resizing.write();
+        let bytes = match core.store.remove(key, seq).map_err(|error| self.failed(error))? {
+            Taken::Nothing => return Ok(false),
+            Taken::Before => return Ok(true),
+            Taken::Unreachable(reason) => return Err(AppendError::Unavailable { reason }),
+            Taken::Now(bytes) => bytes,
+        };
+        core.untold.lock().insert(seq, key);
+        core.table.write().update_by_key(key, |slot| {
+            // Trimmed meanwhile, it is not counted any more.
+            if slot.mark < seq {
+                slot.bytes = slot.bytes.saturating_sub(bytes);
+            }
+        });
+        drop(alone);
+        core.chores.set_dead(true);
+        core.observer.removed(topic, seq);
+        Ok(true)
+    }
+
+    /// Appends the notice, unless it was appended before.
+    fn tell(&mut self, topic: &TopicName, seq: Seq) -> Result<(), AppendError> {
+        let notice = NewEvent::notice(topic.clone(), EventId { epoch: self.core.epoch, seq });
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&KEY_TAG);
+        key[8..].copy_from_slice(&seq.0.to_be_bytes());
+        let append = Append {
+            events: vec![notice],
+            expect: None,
+            key: Some(IdempotencyKey { key, fingerprint: key, owner: 0 }),
+        };
+        match self.append_one(append.clone()) {
+            // No room for a key: a crash might have it told twice, which is better than not at all.
+            Err(AppendError::Busy) => self.append_one(Append { key: None, ..append }),
+            told => told,
+        }
+    }
+
+    /// Commits an append of the engine's own.
+    fn append_one(&mut self, append: Append) -> Result<(), AppendError> {
+        let time = self.core.now();
+        self.idempotency.forget_old(time, self.core.clock.uptime());
+        let mut making = Group::new(&self.core, &self.idempotency, self.next, time, append.events.len());
+        let outcome = making.decide(append);
+        let (commit, topics, next) = making.finish();
+        self.commit(commit, topics, next)?;
+        match outcome {
+            Outcome::Refused(error) => Err(error),
+            Outcome::Known(_) | Outcome::Staged(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Taking an event back: the tombstone that stands in its place, and the notice that tells those who have it already.
+//!
+//! Both are named [`REMOVED`], which no publisher can send. A tombstone keeps the event's position, time and place in its
+//! topic, and is stored without data: nothing of what was published is left. Its data is made when it is shown.
+
+use std::sync::Arc;
+
+use super::{Data, Epoch, Event, EventId, EventName, NewEvent, TopicName};
+
+/// The name of both.
+pub const REMOVED: &str = "hub.removed";
+
+impl Event {
+    /// What stands in its place when it is taken back. Whether it closes its topic stays, too.
+    #[must_use]
+    pub fn tombstone(&self) -> Self {
+        let new = &self.new;
+        let new = NewEvent { name: EventName::removed(), close: new.close, ..NewEvent::new(new.topic.clone(), "") };
+        Self { new, ..*self }
+    }
+
+    /// Whether it was taken back. A notice was not: it has data.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.new.name.is_removed() && self.new.data.is_empty()
+    }
+
+    /// The event as readers see it: a tombstone with its data, any other as it is.
+    #[must_use]
+    pub fn shown(self: Arc<Self>, epoch: Epoch) -> Arc<Self> {
+        if !self.is_tombstone() {
+            return self;
+        }
+        let data = told(&self.new.topic, EventId { epoch, seq: self.seq });
+        Arc::new(Self { new: NewEvent { data, ..self.new.clone() }, ..*self })
+    }
+}
+
+impl NewEvent {
+    /// Tells the readers of `topic` that its event `id` was taken back.
+    #[must_use]
+    pub fn notice(topic: TopicName, id: EventId) -> Self {
+        let data = told(&topic, id);
+        Self { name: EventName::removed(), ..Self::new(topic, data) }
+    }
+}
+
+/// `{"topic":…,"id":…}`. Written by hand, because the vocabulary knows no JSON: a topic has no control characters, so
+/// only a quote and a backslash need escaping, and an id needs none.
+fn told(topic: &TopicName, id: EventId) -> Data {
+    let topic = topic.as_str().replace('\\', "\\\\").replace('"', "\\\"");
+    Data::from(format!("{{\"topic\":\"{topic}\",\"id\":\"{id}\"}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Millis, Seq};
+
+    fn event(topic: &str) -> Event {
+        let topic = TopicName::new(topic).expect("valid");
+        let new = NewEvent {
+            name: EventName::new("password").expect("valid"),
+            retry: Some(7),
+            close: true,
+            ..NewEvent::new(topic, "secret")
+        };
+        Event { seq: Seq(9), prev: Seq(4), time: Millis(5), new }
+    }
+
+    #[test]
+    fn a_tombstone_keeps_the_place_and_nothing_of_what_was_published() {
+        let tombstone = event("t").tombstone();
+        let place = (tombstone.seq, tombstone.prev, tombstone.time, tombstone.new.close);
+        assert_eq!(place, (Seq(9), Seq(4), Millis(5), true));
+        assert!(tombstone.is_tombstone());
+        let told = format!("{tombstone:?}");
+        assert!(!told.contains("secret") && !told.contains("password"), "{told}");
+        assert_eq!(tombstone.new.retry, None);
+    }
+
+    #[test]
+    fn tombstone_and_notice_say_the_same_as_json() {
+        let epoch = Epoch::new("abcd").expect("valid");
+        for topic in ["a/b", r#"a"b\c"#, "größe"] {
+            let shown = Arc::new(event(topic).tombstone()).shown(epoch);
+            let notice = NewEvent::notice(shown.new.topic.clone(), EventId { epoch, seq: Seq(9) });
+            assert_eq!((&notice.name, &notice.data), (&shown.new.name, &shown.new.data));
+            let data: serde_json::Value = serde_json::from_str(notice.data.as_str()).expect("JSON");
+            assert_eq!(data, serde_json::json!({"topic": topic, "id": "abcd-9"}));
+        }
+    }
+
+    #[test]
+    fn nobody_can_publish_the_name_and_a_notice_is_no_tombstone() {
+        assert!(EventName::new(REMOVED).is_err());
+        let notice = NewEvent::notice(TopicName::new("t").expect("valid"), EventId::parse("abcd-9").expect("valid"));
+        assert!(!Event { new: notice, ..event("t") }.is_tombstone());
+    }
+}
