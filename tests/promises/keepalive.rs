@@ -62,7 +62,7 @@ fn a_comment_ends_no_event() {
     assert_eq!([stream.line().unwrap(), stream.line().unwrap()], [":", ":"]);
     hub.publish("t", "x");
     let rest = stream.until("data: x\n\n");
-    assert!(rest.trim_start_matches(":\n").starts_with("id: "), "{rest}");
+    assert!(rest.trim_start_matches(":\n").starts_with("data: "), "{rest}");
     assert_eq!(stream.line().unwrap(), ":");
 }
 

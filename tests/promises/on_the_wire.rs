@@ -47,7 +47,7 @@ fn a_stream_is_chunks_of_whole_events_and_ends_as_a_body_does() {
     socket.read_to_string(&mut body).unwrap();
     let events = body.strip_suffix("0\r\n\r\n").expect("a last chunk, and the end of the connection");
     let events = unchunked(events);
-    assert!(events.contains(&format!("id: {}\ndata: one\n\nid: {}\ndata: two\n\n", ids[0], ids[1])), "{events}");
+    assert!(events.contains(&format!("data: one\nid: {}\n\ndata: two\nid: {}\n\n", ids[0], ids[1])), "{events}");
     assert!(events.contains(&format!("data: line\ndata: {}\n\n", "x".repeat(100_000))));
     assert!(events.contains("event: hub.end\n"));
 }
