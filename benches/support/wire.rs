@@ -14,7 +14,8 @@ use super::PATIENCE;
 #[derive(Default)]
 pub(crate) struct Lines {
     line: Vec<u8>,
-    seq: u64,
+    /// Of the event whose id is still to come.
+    number: Option<u64>,
 }
 
 impl Lines {
@@ -25,11 +26,15 @@ impl Lines {
             self.line.extend_from_slice(&bytes[..end]);
             bytes = &bytes[end + 1..];
             if let Some(id) = self.line.strip_prefix(b"id: ") {
-                self.seq = seq(std::str::from_utf8(id).expect("ids are text"));
+                // The hub's own, where the stream starts, has an id too.
+                if let Some(n) = self.number.take() {
+                    event(seq(std::str::from_utf8(id).expect("ids are text")), n);
+                }
             } else if let Some(data) = self.line.strip_prefix(b"data: ") {
+                let own = data.starts_with(b"{\"id\":");
                 let n = data.get(..16).and_then(|n| u64::from_str_radix(std::str::from_utf8(n).ok()?, 16).ok());
-                event(self.seq, n.expect("the data says which one it is"));
-            } else {
+                self.number = (!own).then(|| n.expect("the data says which one it is"));
+            } else if self.line != b"event: hub.cursor" {
                 assert!(!self.line.starts_with(b"event: hub."), "nothing is trimmed or ended here");
             }
             self.line.clear();

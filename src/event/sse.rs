@@ -9,7 +9,10 @@ use memchr::memchr2;
 
 use super::{Epoch, Event, EventId, EventName};
 
-/// Appends one event: `id:`, `event:` unless `message`, `retry:` if set, `data:` lines, blank line.
+/// Appends one event: `event:` unless `message`, `retry:` if set, `data:` lines, `id:`, blank line.
+///
+/// The id stands last: some clients take it as soon as they have read its line. If the connection broke in the data after
+/// that, they would come back behind an event that they have not had.
 pub fn encode(out: &mut Vec<u8>, epoch: Epoch, event: &Event) {
     encode_with(out, EventId { epoch, seq: event.seq }, &event.new.name, event, event.new.data.bytes());
 }
@@ -17,14 +20,13 @@ pub fn encode(out: &mut Vec<u8>, epoch: Epoch, event: &Event) {
 /// Like [`encode`], with another name and other data in their places (an envelope).
 pub fn encode_with(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Event, data: &[u8]) {
     out.reserve(data.len() + 96);
-    begin(out, id, name, event);
+    begin(out, name, event);
     data_part(out, data);
-    out.extend_from_slice(END);
+    end(out, id);
 }
 
-/// The fields before the data, and the begin of its first line. After [`data_part`]s, [`END`] ends the event.
-pub fn begin(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Event) {
-    write!(out, "id: {id}\n").expect("writing to memory");
+/// The fields before the data, and the begin of its first line. After [`data_part`]s, [`end`] ends the event.
+pub fn begin(out: &mut Vec<u8>, name: &EventName, event: &Event) {
     if !name.is_default() {
         field(out, "event", name.as_str().as_bytes());
     }
@@ -35,7 +37,9 @@ pub fn begin(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Event) {
 }
 
 /// Ends the last line of data, and the event.
-pub const END: &[u8] = b"\n\n";
+pub fn end(out: &mut Vec<u8>, id: EventId) {
+    write!(out, "\nid: {id}\n\n").expect("writing to memory");
+}
 
 /// Appends an event of the hub's own (`hub.gap`, `hub.end`), without an id.
 pub fn encode_notice(out: &mut Vec<u8>, name: &str, data: &str) {
@@ -45,12 +49,13 @@ pub fn encode_notice(out: &mut Vec<u8>, name: &str, data: &str) {
 /// Appends an event of the hub's own that moves the client's cursor to `id`.
 pub fn encode_own(out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &str) {
     field(out, "event", name.as_bytes());
+    out.extend_from_slice(b"data: ");
+    data_part(out, data.as_bytes());
+    out.push(b'\n');
     if let Some(id) = id {
         writeln!(out, "id: {id}").expect("writing to memory");
     }
-    out.extend_from_slice(b"data: ");
-    data_part(out, data.as_bytes());
-    out.extend_from_slice(END);
+    out.push(b'\n');
 }
 
 /// The line that sets the reconnect delay. No blank line follows it: several clients hand over an empty event for a
@@ -104,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_event_is_an_id_and_its_data() {
-        assert_eq!(encoded("", "hi", None), "id: abcd-7\ndata: hi\n\n");
-        assert_eq!(encoded("", "", None), "id: abcd-7\ndata: \n\n");
-        assert_eq!(encoded("tick", "hi", Some(5)), "id: abcd-7\nevent: tick\nretry: 5\ndata: hi\n\n");
+    fn a_plain_event_is_its_data_and_an_id() {
+        assert_eq!(encoded("", "hi", None), "data: hi\nid: abcd-7\n\n");
+        assert_eq!(encoded("", "", None), "data: \nid: abcd-7\n\n");
+        assert_eq!(encoded("tick", "hi", Some(5)), "event: tick\nretry: 5\ndata: hi\nid: abcd-7\n\n");
     }
 
     #[test]
@@ -116,17 +121,17 @@ mod tests {
         let mut out = Vec::new();
         encode_own(&mut out, "hub.x", Some(id), "{}");
         encode_notice(&mut out, "hub.y", "{}");
-        assert_eq!(out, b"event: hub.x\nid: abcd-7\ndata: {}\n\nevent: hub.y\ndata: {}\n\n");
+        assert_eq!(out, b"event: hub.x\ndata: {}\nid: abcd-7\n\nevent: hub.y\ndata: {}\n\n");
     }
 
     #[test]
     fn every_kind_of_line_break_starts_a_data_line() {
-        assert_eq!(encoded("", "a\nb\rc\r\nd\n", None), "id: abcd-7\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \n\n");
-        assert_eq!(encoded("", "x\r\rid: 9", None), "id: abcd-7\ndata: x\ndata: \ndata: id: 9\n\n");
+        assert_eq!(encoded("", "a\nb\rc\r\nd\n", None), "data: a\ndata: b\ndata: c\ndata: d\ndata: \nid: abcd-7\n\n");
+        assert_eq!(encoded("", "x\r\rid: 9", None), "data: x\ndata: \ndata: id: 9\nid: abcd-7\n\n");
     }
 
     #[test]
     fn a_leading_space_is_kept() {
-        assert_eq!(encoded("", " a", None), "id: abcd-7\ndata:  a\n\n");
+        assert_eq!(encoded("", " a", None), "data:  a\nid: abcd-7\n\n");
     }
 }

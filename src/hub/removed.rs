@@ -124,8 +124,8 @@ mod tests {
         let page = run(removed.count());
         removed.add(Seq(6));
         let now = removed.current(page).expect("known");
-        let told = "id: abcd-6\nevent: hub.removed\ndata: {\"topic\":\"t\",\"id\":\"abcd-6\"}\n\n";
-        assert_eq!(sse(&now), format!("id: abcd-5\ndata: secret\n\n{told}id: abcd-7\ndata: secret\n\n"));
+        let told = "event: hub.removed\ndata: {\"topic\":\"t\",\"id\":\"abcd-6\"}\nid: abcd-6\n\n";
+        assert_eq!(sse(&now), format!("data: secret\nid: abcd-5\n\n{told}data: secret\nid: abcd-7\n\n"));
         assert_eq!((now.after, now.full, now.last()), (Seq(4), true, Seq(7)));
         assert!(Arc::ptr_eq(&now, &removed.current(Arc::clone(&now)).expect("known")), "and then it is as it is");
         let other = run(0);

@@ -87,7 +87,7 @@ pub enum From {
 /// What a line of a stream says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said<'a> {
-    /// The id of the event that comes.
+    /// The id of the event that is being read.
     Id(&'a [u8]),
     /// An event.
     Event(u64),
@@ -97,6 +97,8 @@ pub(super) enum Said<'a> {
     Told,
     /// That what comes is the server's own and no event: a cursor, or a keepalive.
     Own,
+    /// That the event has ended.
+    End,
     /// Nothing that matters here.
     Nothing,
 }
@@ -179,6 +181,9 @@ impl Dialect {
         if let Some(id) = field(line, b"id:") {
             return Said::Id(id);
         }
+        if line.is_empty() {
+            return Said::End;
+        }
         match line.strip_prefix(b"event: hub.") {
             Some(b"cursor" | b"keepalive") if self == Self::Gapless => Said::Own,
             Some(_) if self == Self::Gapless => Said::Told,
@@ -230,7 +235,7 @@ mod tests {
         assert_eq!(Nchan.said(b"event: hub.gap"), Said::Nothing);
         assert_eq!(DurableStreams.said(b"data:000000000000000agapless"), Said::Event(10));
         assert_eq!(DurableStreams.said(b"data:{\"streamNextOffset\":\"0\"}"), Said::Nothing);
-        assert_eq!(Gapless.said(b""), Said::Nothing);
+        assert_eq!(Gapless.said(b""), Said::End);
     }
 
     #[test]

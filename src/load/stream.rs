@@ -48,7 +48,7 @@ pub(super) struct Stream {
     pub(super) wants: Wants,
     pub(super) hears: Hears,
     pub(super) standing: Standing,
-    /// The newest id whose event was heard, and the one that stood before an event to come.
+    /// The newest id whose event was heard, and that of the event which is being read.
     heard: Id,
     coming: Id,
     /// The position in `heard`, where ids rise.
@@ -172,25 +172,21 @@ impl Stream {
             Part::End => Err(LoadError::hung_up(WHO)),
             Part::Data(data) => lines.feed(data, |line| {
                 match dialect.said(line) {
-                    Said::Event(_) | Said::Stray if std::mem::take(own) => {
-                        if coming.length > 0 {
-                            *heard = std::mem::replace(coming, Id::NONE);
-                            // No event: the next one may be at no position before this.
-                            *newest = position(heard.bytes()).unwrap_or(*newest);
-                        }
-                    }
+                    Said::Event(_) | Said::Stray if *own => {}
                     Said::Own => *own = true,
-                    Said::Event(number) => {
+                    Said::Event(number) => tally.heard(*hears, standing, number, now),
+                    Said::End => {
+                        let own = std::mem::take(own);
                         if coming.length > 0 {
                             *heard = std::mem::replace(coming, Id::NONE);
                             if dialect == Dialect::Gapless
                                 && let Some(seq) = position(heard.bytes())
                             {
-                                tally.faults.reordered += u64::from(seq <= *newest);
+                                // A position of its own is no event: the next one may be at no position before it.
+                                tally.faults.reordered += u64::from(seq <= *newest && !own);
                                 *newest = seq;
                             }
                         }
-                        tally.heard(*hears, standing, number, now);
                     }
                     Said::Id(id) => *coming = Id::new(id).ok_or_else(|| unreadable("an id of more than 47 bytes"))?,
                     Said::Stray => tally.faults.stray += 1,

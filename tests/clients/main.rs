@@ -6,6 +6,7 @@
 mod browsers;
 mod child;
 mod chromium;
+mod cut;
 mod examples;
 mod rust;
 mod scripts;
@@ -35,6 +36,11 @@ fn every_client_outlives_its_hub_and_stops_at_the_end() {
 #[test]
 fn a_client_that_has_heard_nothing_yet_misses_nothing_and_is_handed_nothing_empty() {
     unheard::tell(everyone);
+}
+
+#[test]
+fn a_connection_that_breaks_in_the_middle_of_an_event_loses_nothing() {
+    cut::tell(everyone);
 }
 
 /// Where the versions stand that the tests install. Those of what the machine brings (Chromium, curl) and our own are not pinned.

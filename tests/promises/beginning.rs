@@ -104,7 +104,7 @@ fn a_cursor_in_the_query_is_taken_in_every_spelling() {
     for key in ["last_event_id", "lastEventId", "lastEventID", "Last-Event-ID", "last-event-id"] {
         let body = json!({"topics": ["t"], key: ids[1]}).to_string();
         let mut stream = wire::open(hub.address, "POST", "/events", &[], body.as_bytes());
-        assert!(stream.until("\n\n").ends_with("data: 2\n\n"), "{key}");
+        assert!(stream.until("\n\n").contains("data: 2\n"), "{key}");
     }
 }
 

@@ -67,7 +67,7 @@ fn a_socket_file_serves_what_an_address_serves() {
     assert!(asked(&path, publish).starts_with("HTTP/1.1 200 "));
     for socket in &mut streams {
         let (mut all, mut piece) = (Vec::new(), [0; 1024]);
-        while !String::from_utf8_lossy(&all).contains("data: heard\n\n") {
+        while !String::from_utf8_lossy(&all).contains("data: heard\nid: ") {
             let read = socket.read(&mut piece).unwrap();
             assert_ne!(read, 0);
             all.extend_from_slice(&piece[..read]);

@@ -49,7 +49,7 @@ fn no_line_of_json_is_cut_by_a_reader_that_knows_other_line_ends() {
     let said = [
         receipts,
         lines(&hub, "topic=x/*&from=earliest").line().unwrap(),
-        wire::open(hub.address, "GET", "/events?topic=x/*&from=earliest&format=json", &sse, b"").until("d\"}\n\n"),
+        wire::open(hub.address, "GET", "/events?topic=x/*&from=earliest&format=json", &sse, b"").until("d\"}\nid: "),
         wire::request(hub.address, "GET", "/events?topic=x/*&from=earliest", &[("accept", "application/json")], b"")
             .text(),
         hub.get("/topics").text(),

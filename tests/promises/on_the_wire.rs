@@ -39,7 +39,8 @@ fn unchunked(mut chunks: &str) -> String {
 fn a_stream_is_chunks_of_whole_events_and_ends_as_a_body_does() {
     let hub = Hub::start();
     let ids = ["one", "two"].map(|data| hub.publish("t", data));
-    let (mut socket, head, mut body) = stream_until(&hub, "1.1", "topic=t&from=earliest", "two\n\n\r\n");
+    let (mut socket, head, mut body) =
+        stream_until(&hub, "1.1", "topic=t&from=earliest", &format!("id: {}\n\n\r\n", ids[1]));
     assert!(head.contains("transfer-encoding: chunked"), "{head}");
     assert!(head.contains("connection: close"), "nobody reads another request from it: {head}");
     hub.publish("t", &format!("line\n{}", "x".repeat(100_000)));
@@ -47,23 +48,21 @@ fn a_stream_is_chunks_of_whole_events_and_ends_as_a_body_does() {
     socket.read_to_string(&mut body).unwrap();
     let events = body.strip_suffix("0\r\n\r\n").expect("a last chunk, and the end of the connection");
     let events = unchunked(events);
-    assert!(events.contains(&format!("id: {}\ndata: one\n\nid: {}\ndata: two\n\n", ids[0], ids[1])), "{events}");
-    assert!(events.contains(&format!("data: line\ndata: {}\n\n", "x".repeat(100_000))));
+    assert!(events.contains(&format!("data: one\nid: {}\n\ndata: two\nid: {}\n\n", ids[0], ids[1])), "{events}");
+    assert!(events.contains(&format!("data: line\ndata: {}\nid: ", "x".repeat(100_000))));
     assert!(events.contains("event: hub.end\n"));
 }
 
 #[test]
 fn with_http_1_0_the_same_bytes_come_without_chunks() {
     let hub = Hub::start();
-    for data in ["one", "two"] {
-        hub.publish("t", data);
-    }
-    let (_new, _, chunks) = stream_until(&hub, "1.1", "topic=t&from=earliest", "two\n\n\r\n");
-    let (mut old, head, mut plain) = stream_until(&hub, "1.0", "topic=t&from=earliest", "two\n\n");
+    let [_, last] = ["one", "two"].map(|data| format!("id: {}\n\n", hub.publish("t", data)));
+    let (_new, _, chunks) = stream_until(&hub, "1.1", "topic=t&from=earliest", &format!("{last}\r\n"));
+    let (mut old, head, mut plain) = stream_until(&hub, "1.0", "topic=t&from=earliest", &last);
     assert!(!head.contains("chunked"), "{head}");
     assert_eq!(plain, unchunked(&chunks));
     hub.publish("t", "three");
-    while !plain.contains("three\n\n") {
+    while !plain.contains("three\nid: ") {
         let mut buffer = [0; 4096];
         let read = old.read(&mut buffer).unwrap();
         plain.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
@@ -83,7 +82,10 @@ fn the_greeting_goes_with_the_head() {
         let read = socket.read(&mut buffer).unwrap();
         let first = std::str::from_utf8(&buffer[..read]).unwrap();
         assert!(first.starts_with("HTTP/1.1 200") || first.starts_with("HTTP/1.0 200"), "{first}");
-        assert!(first.contains("retry: 3000\nevent: hub.cursor\nid: ") && first.contains("\"}\n\n"), "{n}: {first}");
+        assert!(
+            first.contains("retry: 3000\nevent: hub.cursor\ndata: ") && first.contains("\"}\nid: "),
+            "{n}: {first}"
+        );
     }
 }
 

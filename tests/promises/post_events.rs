@@ -33,7 +33,7 @@ fn a_body_asks_for_the_same_stream_as_a_query() {
             (200, Some("text/event-stream; charset=utf-8")),
             "{body}"
         );
-        let last = if query.contains("json") { "\"data\":\"2\"}\n\n" } else { "data: 2\n\n" };
+        let last = if query.contains("json") { "\"data\":\"2\"}\nid: " } else { "data: 2\nid: " };
         assert_eq!(got.until(last), get.until(last), "{body}");
     }
 }
@@ -43,7 +43,7 @@ fn the_header_wins_over_the_body() {
     let hub = Hub::start();
     let ids: Vec<String> = (0..3).map(|n| hub.publish("t", &n.to_string())).collect();
     let mut stream = post(&hub, &json!({"topics": ["t"], "last_event_id": ids[0]}), &[("last-event-id", &ids[1])]);
-    assert!(!stream.until("data: 2\n\n").contains("data: 1"));
+    assert!(!stream.until("data: 2\nid: ").contains("data: 1"));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_thousand_topics_fit() {
     let mut stream = post(&hub, &json!({"topics": topics}), &[]);
     stream.until("\n\n");
     hub.publish(&name(999), "last");
-    stream.until("data: last\n\n");
+    stream.until("data: last\nid: ");
     assert_problem(
         &hub.post("/events", &[], json!({"topics": vec!["t"; 1001]}).to_string().as_bytes()),
         400,

@@ -90,9 +90,9 @@ fn it_is_the_same_in_every_form() {
     let text = serde_json::to_string(&data).expect("text");
     let envelope_text = format!(r#"{{"topic":"a\"b","id":"{id}","time":{time},"event":"hub.removed","data":{text}}}"#);
     for (form, want) in [
-        ("", format!("id: {id}\nevent: hub.removed\ndata: {data}\n\n")),
-        ("&format=json", format!("id: {id}\nevent: hub.removed\ndata: {envelope_text}\n\n")),
-        ("&format=message", format!("id: {id}\ndata: {envelope_text}\n\n")),
+        ("", format!("event: hub.removed\ndata: {data}\nid: {id}\n\n")),
+        ("&format=json", format!("event: hub.removed\ndata: {envelope_text}\nid: {id}\n\n")),
+        ("&format=message", format!("data: {envelope_text}\nid: {id}\n\n")),
         ("&format=ndjson", format!("{envelope_text}\n")),
     ] {
         let target = format!("/events?topic=a%22b&from=earliest{form}");

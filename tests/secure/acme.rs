@@ -97,7 +97,7 @@ fn a_hub_without_a_certificate_gets_one_and_keeps_it() {
     eventually("it has a certificate", || issuer(&hub).contains("Pebble"));
     Trust::publish(hub.address, "t", "x");
     let page = Trust::curl(hub.address, &["--http2", "-N", "--max-time", "2"], "/events?topic=t&from=earliest");
-    assert!(page.contains("data: x\n\n"), "{page}");
+    assert!(page.contains("data: x\nid: "), "{page}");
     let cache = hub.data().join("acme");
     assert_eq!(mode(&cache), 0o700);
     eventually("it is kept", || fs::read_dir(&cache).unwrap().count() == 2);

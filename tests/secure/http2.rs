@@ -26,11 +26,13 @@ fn a_hundred_streams_on_one_connection_get_each_event_once() {
     }
     Trust::publish(hub.address, "own/7", "only seven");
     Trust::publish(hub.address, "t", "last");
-    frames.until(|bodies| bodies.len() == 100 && bodies.values().all(|body| body.ends_with(b"data: last\n\n")));
+    frames.until(|bodies| {
+        bodies.len() == 100 && bodies.values().all(|body| body.windows(15).any(|piece| piece == b"data: last\nid: "))
+    });
     for n in numbers(100) {
         let text = frames.text(n);
         for event in ["first", "second", "third", "last"] {
-            assert_eq!(text.matches(&format!("data: {event}\n\n")).count(), 1, "{n}: {text}");
+            assert_eq!(text.matches(&format!("data: {event}\nid: ")).count(), 1, "{n}: {text}");
         }
         assert_eq!(text.contains("only seven"), n == 7, "{n}: {text}");
     }
@@ -104,7 +106,7 @@ fn a_stream_that_stalls_is_cut_alone() {
     hub.heard_by("t", 1);
     assert_eq!(hub.stats()["slow_readers_cut_total"], 1);
     hub.publish("t", "after");
-    frames.until(|bodies| bodies[&3].ends_with(b"data: after\n\n"));
+    frames.until(|bodies| bodies[&3].windows(16).any(|piece| piece == b"data: after\nid: "));
     let text = frames.text(3);
     for n in 0..10 {
         assert_eq!(text.matches(&format!("data: {n} x")).count(), 1);
@@ -171,7 +173,9 @@ fn check_drain<S: std::io::Read + Write>(hub: &mut Hub, mut frames: Frames<S>) {
     for n in numbers(10) {
         frames.get(n, "/events?topic=t&from=earliest");
     }
-    frames.until(|bodies| bodies.len() == 10 && bodies.values().all(|body| body.ends_with(b"data: 1\n\n")));
+    frames.until(|bodies| {
+        bodies.len() == 10 && bodies.values().all(|body| body.windows(12).any(|piece| piece == b"data: 1\nid: "))
+    });
     hub.terminate();
     let (mut ended, mut said) = (0, false);
     while ended < 10 || !said {
@@ -205,7 +209,9 @@ fn requests_beyond_the_bound_are_refused_and_those_within_go_on() {
     }
     hub.heard_by("t", 3);
     hub.publish("t", "x");
-    frames.until(|bodies| numbers(3).all(|n| bodies.get(&n).is_some_and(|body| body.ends_with(b"data: x\n\n"))));
+    frames.until(|bodies| {
+        numbers(3).all(|n| bodies.get(&n).is_some_and(|body| body.windows(12).any(|piece| piece == b"data: x\nid: ")))
+    });
 }
 
 #[test]

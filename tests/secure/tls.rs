@@ -170,7 +170,7 @@ fn a_stream_within_tls_ends_so_that_its_reader_knows() {
     let mut hub = trust.hub(&[]);
     Trust::publish(hub.address, "t", "x");
     let (_, mut stream) = trust.watch(&hub, "topic=t&from=earliest");
-    chunks_until(&mut stream, "data: x\n\n");
+    chunks_until(&mut stream, "data: x\nid: ");
     hub.terminate();
     let mut rest = String::new();
     // rustls makes an error of an end without `close_notify`.
@@ -259,7 +259,7 @@ fn a_client_that_closes_its_own_direction_is_answered_and_reads_its_stream_on() 
     Trust::publish(hub.address, "t", "heard");
     let mut all = Vec::new();
     let mut piece = [0; 1024];
-    while !String::from_utf8_lossy(&all).contains("data: heard\n\n") {
+    while !String::from_utf8_lossy(&all).contains("data: heard\nid: ") {
         let read = stream.read(&mut piece).unwrap();
         assert_ne!(read, 0, "{}", String::from_utf8_lossy(&all));
         all.extend_from_slice(&piece[..read]);
@@ -276,6 +276,6 @@ fn a_keepalive_comes_once_in_each_interval_within_tls_and_on_http_2() {
     let (_, mut stream) = trust.watch(&hub, "topic=t");
     frames.until(|bodies| bodies[&1].windows(2).filter(|pair| pair == b":\n").count() >= 3);
     Trust::publish(hub.address, "t", "x");
-    let seen = chunks_until(&mut stream, "data: x\n\n").lines().filter(|line| *line == ":").count();
+    let seen = chunks_until(&mut stream, "data: x\nid: ").lines().filter(|line| *line == ":").count();
     assert!((2..=4).contains(&seen), "{seen} while another kind of connection had 3");
 }

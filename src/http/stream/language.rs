@@ -96,7 +96,7 @@ impl Language {
         let nameless = EventName::default();
         let name = if self == Self::SseMessage { &nameless } else { &frame.event.new.name };
         if self != Self::Ndjson {
-            sse::begin(out, frame.id, name, &frame.event);
+            sse::begin(out, name, &frame.event);
         }
         if self != Self::Sse {
             out.extend_from_slice(&envelope::begin(frame));
@@ -112,11 +112,14 @@ impl Language {
     }
 
     /// What follows an event's data.
-    pub(super) fn finish(self, out: &mut Vec<u8>) {
+    pub(super) fn finish(self, out: &mut Vec<u8>, id: EventId) {
         if self != Self::Sse {
             out.extend_from_slice(envelope::END);
         }
-        out.extend_from_slice(if self == Self::Ndjson { b"\n" } else { sse::END });
+        match self {
+            Self::Ndjson => out.push(b'\n'),
+            _ => sse::end(out, id),
+        }
     }
 
     /// The bytes of a run as a whole.

@@ -53,7 +53,7 @@ impl Parts {
         if to < data.len() {
             self.sent = Some(to);
         } else {
-            self.language.finish(out);
+            self.language.finish(out, frame.id);
             (self.at, self.sent) = (self.at + 1, None);
         }
     }
