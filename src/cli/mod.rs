@@ -116,6 +116,22 @@ mod tests {
     }
 
     #[test]
+    fn help_is_as_wide_as_a_terminal_and_takes_a_line_an_option() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let words = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let broken: Vec<&str> = words.lines().filter(|line| line.chars().count() > 100).collect();
+            assert!(broken.is_empty(), "{name}: {broken:?}");
+            // One explained value is enough for clap to spread the whole help of a command.
+            let spread = command.get_arguments().find(|argument| {
+                argument.get_long_help().is_some()
+                    || argument.get_possible_values().iter().any(|value| value.get_help().is_some())
+            });
+            assert!(spread.is_none(), "{name}: {spread:?}");
+        }
+    }
+
+    #[test]
     fn nothing_said_is_serve_with_its_flags() {
         let cli = Cli::try_parse_from(["gapless", "--listen", "127.0.0.1:0"]).expect("flags of serve");
         assert!(cli.command.is_none());

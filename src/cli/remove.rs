@@ -20,8 +20,8 @@ use crate::event::{EventId, TopicName};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Needs a token with admin. When it succeeds the event's data is overwritten and no reader gets it any
-more: in its place they are told hub.removed. Whoever has read it before is told, too, as long as the
-topic is open, but keeps what was read.
+more: in its place they get an event hub.removed. Whoever has read it before is told, too, as long
+as the topic is open, but keeps what was read.
 
   gapless remove jobs/42/tokens yrtxnomj-17")]
 pub struct Args {

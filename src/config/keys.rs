@@ -49,7 +49,7 @@ settings! {
         ///
         /// A topic, or an event, may say otherwise.
         retry: Milliseconds = "3s", "100ms"..="1d";
-        /// Silence before a comment is sent
+        /// Silence before a keepalive is sent
         ///
         /// Proxies and phone networks cut after 30 to 60 s; the HTML standard recommends "every 15 seconds or so".
         keepalive: Span = "15s", "1s"..="10m";
@@ -61,15 +61,15 @@ settings! {
         ///
         /// Each costs a place in an index and a cursor; a thousand of them is some 100 KiB a stream.
         topics: Count = "1000", "1"..="100000";
-        /// Newest frames of a topic in memory
+        /// Newest frames of one selection in memory
         ///
         /// A reader within them costs no read of the disk: at 200 bytes an event, the last five thousand.
         ring_bytes: Size = "1MiB", "4KiB"..="1GiB";
-        /// Newest frames of all topics in memory
+        /// Newest frames of all selections in memory
         ring_bytes_total: Size = "256MiB", "1MiB"..="64GiB";
-        /// Events in one read of the log or page
+        /// Events in one read of the log
         page_events: Count = "1000", "1"..="100000";
-        /// Data in one read of the log or page
+        /// Data in one read of the log
         ///
         /// Each replaying stream holds one at a time: a thousand of them hold 64 MiB. More than what a socket's buffer
         /// takes at once would only wait in memory.

@@ -12,8 +12,9 @@ use super::{
 };
 
 /// Name and text of each document that is served. Links to others are shown as plain text.
-const DOCUMENTS: [(&str, &str); 3] = [
+const DOCUMENTS: [(&str, &str); 4] = [
     ("PROTOCOL.md", include_str!("../../docs/PROTOCOL.md")),
+    ("CLIENTS.md", include_str!("../../docs/CLIENTS.md")),
     ("OPERATIONS.md", include_str!("../../docs/OPERATIONS.md")),
     ("SCALING.md", include_str!("../../docs/SCALING.md")),
 ];
@@ -110,6 +111,16 @@ mod tests {
         for code in Code::ALL {
             assert!(page.contains(&format!("<h3 id=\"{}\">", code.as_str())), "{code:?}");
         }
+    }
+
+    #[test]
+    fn what_the_protocol_refers_to_is_served_beside_it() {
+        let neighbours = Parser::new(DOCUMENTS[0].1).filter_map(|event| match event {
+            Event::Start(Tag::Link { dest_url, .. }) if !dest_url.starts_with("../") => Some(dest_url),
+            _ => None,
+        });
+        let missing: Vec<CowStr<'_>> = neighbours.filter(|target| !leads_somewhere(target)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]

@@ -36,6 +36,21 @@ fn what_was_published_and_what_is_published_appears() {
 }
 
 #[test]
+fn an_event_that_was_taken_back_is_shown_no_more() {
+    let hub = Hub::start();
+    let mut page = Page::open(&hub);
+    page.watch("notices");
+    let id = hub.publish("notices", "a secret");
+    hub.publish("notices", "another");
+    page.shows(&["a secret".into(), "another".into()]);
+    assert_eq!(hub.request("DELETE", &format!("/events/{id}?topic=notices"), b"").status, 204);
+    page.shows(&["Taken back".into(), "another".into(), format!("{id} was taken back")]);
+    // Whoever comes later is shown the same.
+    page.watch("notices");
+    page.shows(&["Taken back".into(), "another".into(), format!("{id} was taken back")]);
+}
+
+#[test]
 fn a_pattern_shows_each_events_topic_and_name() {
     let hub = Hub::start();
     hub.publish("jobs/1/log&event=warning", "hot");

@@ -140,6 +140,24 @@ fn lines_name_their_topics_and_what_one_hub_tails_another_takes() {
 }
 
 #[test]
+fn a_removal_that_one_hub_tails_is_told_and_not_refused_by_another() {
+    let (from, to) = (Hub::start(), Hub::start());
+    let id = from.publish("a", "secret");
+    from.publish("a", "kept");
+    assert_eq!(Running::new(&from, &["remove", "a", &id]).ended().0, Some(0));
+    let mut tail = Running::new(&from, &["tail", "a", "--from", "earliest", "--json", "--count", "3"]);
+    let mut lines = Vec::new();
+    tail.0.stdout.take().expect("piped").read_to_end(&mut lines).expect("it prints");
+    let mut publish = Running::new(&to, &["publish", "--ndjson"]);
+    let printed = counted(&mut publish);
+    publish.0.stdin.take().expect("piped").write_all(&lines).expect("it reads");
+    let (code, told) = publish.ended();
+    assert_eq!((code, printed.join().expect("receipts")), (Some(0), 1), "{told}");
+    assert!(told.contains("line 1: passed over: hub.removed") && told.contains("line 3: passed over"), "{told}");
+    assert_eq!(to.kept("a").len(), 1);
+}
+
+#[test]
 fn a_tail_that_has_seen_nothing_yet_misses_nothing_over_a_kill() {
     let mut hub = Hub::start();
     let mut tail = Running::new(&hub, &["tail", "quiet", "--count", "1"]);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::input::Line;
+use crate::cli::output::complain;
 
 /// Lines of a batch at most, and bytes of its envelopes unless one has more by itself. A hub takes 100,000 events and 16 MiB
 /// unless it is told otherwise; these are enough to share a flush, and small enough to wait little behind.
@@ -36,10 +37,18 @@ struct Envelope<'a> {
     retry: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     close: Option<&'a RawValue>,
-    #[serde(skip_serializing, default, rename = "id")]
-    _id: Option<IgnoredAny>,
+    #[serde(skip_serializing, default)]
+    id: Option<IgnoredAny>,
     #[serde(skip_serializing, default, rename = "time")]
     _time: Option<IgnoredAny>,
+}
+
+impl Envelope<'_> {
+    /// Whether it is what `tail --json` prints where its hub has taken an event back. That is no event of a publisher's, and no
+    /// hub takes one of that name; nor is it bad input.
+    fn is_removal(&self) -> bool {
+        self.id.is_some() && self.event.is_some_and(|name| name.get() == "\"hub.removed\"")
+    }
 }
 
 /// What makes envelopes of lines: the topic of all of them, or nothing when each names its own.
@@ -47,7 +56,7 @@ struct Envelope<'a> {
 pub(super) struct Form(pub(super) Option<String>);
 
 impl Form {
-    /// The next line as an item; `None` for one that is no event, as a blank one among envelopes.
+    /// The next line as an item; `None` for one that is no event, as a blank one among envelopes, or a removal (which is told).
     pub(super) fn item(&self, number: u64, line: Line) -> Option<Item> {
         #[derive(Serialize)]
         struct Plain<'a> {
@@ -58,7 +67,16 @@ impl Form {
             let json = match &self.0 {
                 Some(topic) => serde_json::to_vec(&Plain { topic, data: &line }),
                 None if line.trim().is_empty() => return Ok(Bytes::new()),
-                None => serde_json::from_str::<Envelope<'_>>(&line).and_then(|envelope| serde_json::to_vec(&envelope)),
+                None => serde_json::from_str::<Envelope<'_>>(&line).and_then(|envelope| {
+                    if envelope.is_removal() {
+                        complain(format_args!(
+                            "line {number}: passed over: hub.removed says that an event was taken back where this line comes \
+                             from; what is here of it stays, until `gapless remove` takes it back"
+                        ));
+                        return Ok(Vec::new());
+                    }
+                    serde_json::to_vec(&envelope)
+                }),
             };
             json.map(Bytes::from).map_err(|error| {
                 format!("it is no envelope, {{\"topic\":…,\"data\":…}} with event, retry and close if need be: {error}")
@@ -112,6 +130,9 @@ mod tests {
         let want = r#"{"topic":"t","data":{"n": 1.50},"retry":5,"close":true}"#;
         assert_eq!(item(&own, all).expect("an item").as_deref(), Ok(want));
         assert_eq!(item(&own, " \t"), None, "a blank line is no event");
+        let removal = r#"{"topic":"t","id":"abcd-2","time":"x","event":"hub.removed","data":"{}"}"#;
+        assert_eq!(item(&own, removal), None, "a removal that a tail prints is no event");
+        item(&own, r#"{"topic":"t","event":"hub.removed","data":""}"#).expect("the hub's to refuse").expect("sound");
     }
 
     #[test]

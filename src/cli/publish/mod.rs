@@ -48,10 +48,10 @@ use self::{
 Prints a receipt, a JSON object, for each event: it is durable. Without DATA the event is all of
 stdin, as it is.
 
---lines and --ndjson send the lines that wait as one batch with an Idempotency-Key of its own, so a hub
-that is restarted or killed meanwhile is waited for, and nothing is lost, doubled or out of order. A
-line that is not UTF-8, is no envelope, or is refused is told on stderr, and the others go on. Exit
-code 1 when a line was not published; the last words say which.
+--lines and --ndjson send the lines that wait as one batch with an Idempotency-Key of its own, so a
+hub that is restarted or killed meanwhile is waited for, and nothing is lost, doubled or out of
+order. A line that is not UTF-8, is no envelope, or is refused is told on stderr, and the others go
+on. Exit code 1 when a line was not published; the last words say which.
 
   gapless publish notices 'Backup done'
   date | gapless publish clock --event tick

@@ -58,7 +58,7 @@ pub struct Args {
     /// Start with the newest N events that are kept, of all topics together; the same as --from last:N
     #[arg(short = 'n', long, value_name = "N", group = "start", value_parser = value_parser!(u64).range(1..=start::MAX_LAST))]
     last: Option<u64>,
-    /// Start at the first event since then: 10m, 2h, or a time as in RFC 3339
+    /// Start at the first event since then: 10m, 2h, or a time, RFC 3339 or Unix
     #[arg(long, value_name = "TIME", group = "start", value_parser = start::since)]
     since: Option<String>,
     /// Start after this id, as a reconnecting EventSource does

@@ -12,9 +12,8 @@ use crate::{
 /// What is asked of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Way {
-    /// To publish to it.
+    // No documentation: clap would spread the help of the whole command for it.
     Publish,
-    /// To subscribe to it.
     Subscribe,
 }
 

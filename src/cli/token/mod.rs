@@ -55,7 +55,7 @@ pub struct Args {
     /// Topic or pattern that may be subscribed to; as often as needed
     #[arg(long, value_name = "TOPICS", value_parser = Filter::new)]
     subscribe: Vec<Filter>,
-    /// Open the operators' endpoints, and changing and deleting topics
+    /// Open the operators' endpoints, changing and deleting topics, and taking events back
     #[arg(long)]
     admin: bool,
     /// Time it is good for, at most a year [default: 1h]
