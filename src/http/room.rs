@@ -72,15 +72,36 @@ impl Place {
     /// # Errors
     /// When the room, or the share of the address or the holder, has none. Nothing was taken then.
     pub fn grow(&mut self, more: usize) -> Result<(), Problem> {
+        self.grow_to(more, false)
+    }
+
+    /// Takes `more` bytes for what a body that has arrived turned into. Who has nothing else in the room may have more than a
+    /// share for it: else a batch within its limits would be refused by an idle hub, however often it is sent.
+    ///
+    /// # Errors
+    /// As [`Self::grow`]; and when it could not be taken by an empty room.
+    pub fn grow_arrived(&mut self, more: usize) -> Result<(), Problem> {
+        let (size, total) = (self.bytes.saturating_add(more), self.room.total);
+        if size > total {
+            let detail =
+                format!("the batch takes {size} bytes of memory, and all bodies together have {total}; split it");
+            return Err(Problem::new(Code::TooLarge, detail));
+        }
+        self.grow_to(more, true)
+    }
+
+    fn grow_to(&mut self, more: usize, arrived: bool) -> Result<(), Problem> {
         if more == 0 {
             return Ok(());
         }
-        let small = self.bytes + more <= SMALL;
+        let size = self.bytes + more;
+        let small = size <= SMALL;
         for (taken, (account, whose)) in self.accounts().enumerate() {
             // Taken first and looked at then, so that two bodies cannot both have the last bytes.
             let held = account.hold(more);
             let free = self.room.total.saturating_sub(self.room.used().saturating_add(more));
-            if held > if small { free } else { free / 2 } {
+            let alone = arrived && held <= size;
+            if !alone && held > if small { free } else { free / 2 } {
                 self.accounts().take(taken + 1).for_each(|(account, _)| account.release(more));
                 return Err(self.room.refusal(held - more, whose));
             }
@@ -209,6 +230,24 @@ mod tests {
         assert!(problem.detail.contains("the holder of this token has 2"), "{problem}");
         drop(places);
         assert_eq!((room.used(), fill(&mut same)), (0, 20), "nothing stays counted for a refused body");
+    }
+
+    #[test]
+    fn a_batch_that_has_arrived_is_not_refused_for_its_share_by_an_idle_hub() {
+        let (quotas, room) = (quotas(), Room::new(64 * MIB));
+        let whole = |address| {
+            let mut place = room.place(&means(&quotas, address, None));
+            place.grow(16 * MIB).and_then(|()| place.grow_arrived(20_000_000)).map(|()| place)
+        };
+        let first = whole(1).expect("nothing else is there");
+        assert_eq!(room.place(&means(&quotas, 1, None)).grow(MIB).expect_err("its share").code, Code::OverCapacity);
+        assert_eq!(whole(1).expect_err("a second of the same address").code, Code::OverCapacity);
+        assert!(room.place(&means(&quotas, 2, None)).grow(8 * MIB).is_ok(), "others have room");
+        drop(first);
+        assert!(whole(1).is_ok());
+        let mut place = room.place(&means(&quotas, 1, None));
+        assert_eq!(place.grow_arrived(64 * MIB + 1).expect_err("never").code, Code::TooLarge);
+        assert_eq!(room.used(), 0);
     }
 
     #[test]

@@ -81,6 +81,15 @@ fn bodies_in_memory_are_bounded_and_their_room_is_given_back() {
 }
 
 #[test]
+fn a_batch_of_as_many_events_as_are_allowed_is_taken_by_an_idle_hub() {
+    let hub = Hub::start();
+    let event = format!(r#"{{"topic":"t","data":"{}"}}"#, "x".repeat(140));
+    let batch = format!("[{}]", vec![event; 100_000].join(","));
+    assert!(batch.len() > 15 << 20, "and nearly as large as one may be");
+    assert_eq!(hub.post("/publish", &[], batch.as_bytes()).status, 200);
+}
+
+#[test]
 fn a_publisher_that_hangs_up_gives_its_room_back() {
     let hub = Hub::start_with(&SMALL_ROOM);
     let body = vec![b'x'; LARGE];

@@ -1,8 +1,13 @@
 //! The limit on open files is the connections' to meet, never the store's.
 
-use std::{io::Write, net::TcpStream, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
+    time::Duration,
+};
 
-use super::support::{eventually, hub::Hub};
+use super::support::{PATIENCE, eventually, hub::Hub};
 
 #[test]
 fn more_clients_than_descriptors_leave_the_store_what_it_needs() {
@@ -49,4 +54,33 @@ fn with_next_to_no_descriptors_a_hub_does_not_start_and_says_what_to_raise() {
     let (code, said) = Hub::refused_under(&["prlimit", "--nofile=100:100"], &["--listen", "127.0.0.1:0"]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("ulimit -n"), "{said}");
+}
+
+#[test]
+fn a_removal_without_a_descriptor_is_refused_for_now_and_done_when_it_is_asked_for_again() {
+    let hub = Hub::start();
+    let id = hub.publish("t", "secret");
+    let mut kept = TcpStream::connect(hub.address).unwrap();
+    kept.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut remove = || {
+        write!(kept, "DELETE /events/{id}?topic=t HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let (mut answer, mut buffer) = (String::new(), [0; 4096]);
+        while !answer.contains("\r\n\r\n") || answer.starts_with("HTTP/1.1 503") && !answer.ends_with("}\n") {
+            let read = kept.read(&mut buffer).unwrap();
+            assert!(read > 0, "hung up after {answer:?}");
+            answer.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+        answer
+    };
+    let limit = |most: &str| {
+        let done = Command::new("prlimit").args(["--pid", &hub.pid().to_string(), most]).status().unwrap();
+        assert!(done.success());
+    };
+    limit("--nofile=3:");
+    let refused = remove();
+    limit("--nofile=1024:");
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after"), "{refused}");
+    assert!(refused.contains("try again") && !refused.contains("restart"), "{refused}");
+    assert!(remove().starts_with("HTTP/1.1 204"));
+    assert_eq!(hub.get("/readyz").status, 200);
 }

@@ -73,7 +73,7 @@ impl<S: Store> Writer<S> {
         let bytes = match core.store.remove(key, seq).map_err(|error| self.failed(error))? {
             Taken::Nothing => return Ok(false),
             Taken::Before => return Ok(true),
-            Taken::Unreachable(reason) => return Err(AppendError::Unavailable { reason }),
+            Taken::Unreachable(reason) => return Err(AppendError::NotNow { reason }),
             Taken::Now(bytes) => bytes,
         };
         core.untold.lock().insert(seq, key);

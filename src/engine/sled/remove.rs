@@ -60,7 +60,13 @@ impl Shared {
                 if let Err(error) = removals.begin(&segment, key, seq) {
                     return Ok(Taken::Unreachable(error.to_string().into()));
                 }
-                let name = name_of(&tables, key).map_err(|error| StoreError::Failed(error.to_string().into()))?;
+                let name = match guarded(|| name_of(&tables, key)).map_err(Failure::of_panic).and_then(|it| Ok(it?)) {
+                    Ok(name) => name,
+                    Err(failure) => {
+                        drop((removals, tables));
+                        return self.unreachable(&segment, failure);
+                    }
+                };
                 let Some((mut built, bytes)) = name.and_then(|name| block.without(key, &name, seq)) else {
                     return Ok(Taken::Nothing);
                 };

@@ -101,7 +101,7 @@ where
         None => envelope::parse(&bytes, ask, door.limits.event_bytes)?,
     };
     if shape == Shape::Many {
-        place.grow(events.len() * EVENT_BYTES)?;
+        place.grow_arrived(events.len() * EVENT_BYTES)?;
     }
     // The body may have been long in coming.
     visitor.right.renew(&door.policies)?;
