@@ -92,14 +92,14 @@ fn the_greeting_goes_with_the_head() {
 #[test]
 fn what_a_client_says_on_an_open_stream_is_dropped() {
     let hub = Hub::start();
-    hub.publish("t", "before");
-    let (mut socket, ..) = stream_until(&hub, "1.1", "topic=t&from=earliest", "before\n\n\r\n");
+    let before = hub.publish("t", "before");
+    let (mut socket, ..) = stream_until(&hub, "1.1", "topic=t&from=earliest", &format!("id: {before}\n\n\r\n"));
     // More than the kernel's buffers take.
     let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1_000_000);
     socket.write_all(&request).expect("all of it is read");
-    hub.publish("t", "after");
+    let after = format!("id: {}\n\n\r\n", hub.publish("t", "after"));
     let mut seen = String::new();
-    while !seen.contains("after\n\n\r\n") {
+    while !seen.contains(&after) {
         let mut buffer = [0; 4096];
         let read = socket.read(&mut buffer).unwrap();
         assert!(read > 0, "it stays open");
