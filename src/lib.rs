@@ -8,7 +8,7 @@
 //!
 //! # Floors
 //!
-//! An arrow may only point down (`tests/docs.rs` holds it).
+//! An arrow may only point down (`tests/floors.rs` holds it).
 //!
 //! ```text
 //! 4  main, cli, app     composition; app alone names every engine
