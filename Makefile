@@ -11,7 +11,7 @@ help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: ## start the hub on http://127.0.0.1:8080
-	@echo 'Building the hub. The first time this takes about three minutes on two cores; later it starts at once.'
+	@echo 'Building the hub. The first time this takes several minutes; later it starts at once.'
 	cargo run --profile quick --locked -- serve
 
 install: ## what the tests need, by name from apt, npm and pip
