@@ -142,7 +142,7 @@ fn a_stream_that_reads_large_events_slowly_is_not_cut() {
     frames.get(1, "/events?topic=t");
     hub.heard_by("t", 1);
     hub.publish("t", &format!("{}end", "x".repeat(400_000)));
-    while !frames.text(1).contains("end\n\n") {
+    while !frames.text(1).contains("end\nid: ") {
         assert_eq!(frames.next().kind, if frames.bodies.is_empty() { HEADERS } else { DATA });
         if frames.text(1).len() > 60_000 {
             std::thread::sleep(std::time::Duration::from_millis(100));
