@@ -105,6 +105,12 @@ impl<S: Read + Write> Frames<S> {
         self.io.write_all(&frame(kind, flags, stream, payload)).expect("the hub reads");
     }
 
+    /// Says what a sound client answers by itself. A hub that drains may have hung up already; what it said before that is read
+    /// all the same.
+    fn answer(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let _hung_up = self.io.write_all(&frame(kind, flags, stream, payload));
+    }
+
     /// Asks without a body.
     pub(crate) fn get(&mut self, stream: u32, path: &str) {
         self.send(HEADERS, END_STREAM | END_HEADERS, stream, &head("GET", path, &[("accept", "text/event-stream")]));
@@ -128,17 +134,17 @@ impl<S: Read + Write> Frames<S> {
         loop {
             let frame = self.read().expect("within patience");
             match frame.kind {
-                SETTINGS if frame.flags & ACK == 0 => self.send(SETTINGS, ACK, 0, b""),
+                SETTINGS if frame.flags & ACK == 0 => self.answer(SETTINGS, ACK, 0, b""),
                 PING if frame.flags & ACK == 0 => {
-                    self.send(PING, ACK, 0, &frame.payload);
+                    self.answer(PING, ACK, 0, &frame.payload);
                 }
                 SETTINGS | PING | WINDOW_UPDATE => {}
                 DATA => {
                     self.bodies.entry(frame.stream).or_default().extend_from_slice(&frame.payload);
                     if let Ok(size @ 1..) = u32::try_from(frame.payload.len()) {
-                        self.send(WINDOW_UPDATE, 0, 0, &size.to_be_bytes());
+                        self.answer(WINDOW_UPDATE, 0, 0, &size.to_be_bytes());
                         if frame.flags & END_STREAM == 0 && !self.stalled.contains(&frame.stream) {
-                            self.send(WINDOW_UPDATE, 0, frame.stream, &size.to_be_bytes());
+                            self.answer(WINDOW_UPDATE, 0, frame.stream, &size.to_be_bytes());
                         }
                     }
                     return frame;
