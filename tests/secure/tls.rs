@@ -136,7 +136,7 @@ fn a_new_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
     eventually("the new one is in use", || connect(&new.0, hub.address, "h2").is_ok());
     assert!(connect(&old, hub.address, "h2").is_err(), "and the old one no more");
     Trust::publish(hub.address, "t", "still here");
-    chunks_until(&mut stream, "still here\n\n");
+    chunks_until(&mut stream, "still here\nid: ");
     assert_eq!(hub.log().matches("the old one stays").count(), 1, "each is told once: {}", hub.log());
 }
 
