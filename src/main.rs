@@ -25,9 +25,10 @@ fn main() -> ExitCode {
         Command::Token(args) => {
             configured(&args.flags().clone(), |config, _| finish(cli::token::run(&args, config.credentials())))
         }
-        Command::Check(flags) => {
-            configured(&flags, |config, effective| finish(cli::check::run(&effective, app::clock_ahead(&config))))
-        }
+        Command::Check(flags) => configured(&flags, |config, effective| {
+            let clock = app::clock_state(&config);
+            finish(cli::check::run(&effective, clock.ahead, clock.leapt))
+        }),
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
         Command::Remove(args) => finish(block_on(cli::remove::run(args))),

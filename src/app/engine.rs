@@ -25,13 +25,28 @@ pub(super) fn open(config: &Config, board: &Arc<Board>) -> Result<Arc<dyn Engine
     })
 }
 
-/// The newest stamp that the hub on this configuration's store has told of, and by how much it is ahead of this machine's
-/// clock; `None` when the hub that had the store last saw nothing of that.
+/// What is known of the clock of a store.
+#[derive(Debug, Default)]
+pub struct ClockState {
+    /// What the log's clock has shown, and by how much that is ahead of this machine's.
+    pub ahead: Option<(Millis, Duration)>,
+    /// When this machine's clock leapt last, and how far in all known leaps.
+    pub leapt: Option<(Millis, Duration)>,
+}
+
+/// What the hub that had this configuration's store last has told of its clock.
 #[must_use]
-pub fn clock_ahead(config: &Config) -> Option<(Millis, Duration)> {
-    let stamp = kept_clock(&config.hub.data).filter(|_| config.hub.engine == EngineKind::Sled)?;
-    let ahead = stamp.0.checked_sub(Millis::from(SystemTime::now()).0)? / 1000;
-    (ahead > 0).then(|| (stamp, Duration::from_secs(ahead)))
+pub fn clock_state(config: &Config) -> ClockState {
+    if config.hub.engine != EngineKind::Sled {
+        return ClockState::default();
+    }
+    let kept = kept_clock(&config.hub.data);
+    let now = Millis::from(SystemTime::now());
+    let ahead = |stamp: Millis| Duration::from_secs(stamp.0.saturating_sub(now.0) / 1000);
+    ClockState {
+        ahead: kept.ahead.map(|stamp| (stamp, ahead(stamp))).filter(|(_, ahead)| !ahead.is_zero()),
+        leapt: kept.leaps.iter().next_back().map(|last| (last.at, kept.leaps.gained())),
+    }
 }
 
 fn open_log<S: Store>(store: S, config: &Config, board: &Arc<Board>) -> Arc<dyn Engine> {

@@ -50,7 +50,7 @@ mod reloading;
 
 pub use reloading::Reload;
 
-pub use engine::clock_ahead;
+pub use engine::{ClockState, clock_state};
 
 /// Threads a core may use to wait for the disk: as many as log pages are read at a time, with room for one more.
 const BLOCKING_THREADS: usize = 9;

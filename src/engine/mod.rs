@@ -9,6 +9,7 @@
 //! | room | idea |
 //! |---|---|
 //! | this file | what every engine promises, and the words for it |
+//! | `place` | where a reader begins |
 //! | [`log`] | the engine on one machine: one writer, group commit, retention; generic over a [`log::Store`] |
 //! | [`memory`] | a store that forgets: the contract in a page, and the fault injector |
 //! | [`sled`] | the store on disk |
@@ -21,7 +22,10 @@ use crate::event::{Epoch, Event, EventId, Millis, NewEvent, Retention, Selection
 mod contract;
 pub mod log;
 pub mod memory;
+mod place;
 pub mod sled;
+
+pub use place::{From, Place, When};
 
 /// What an engine's answer comes in. Dropping it is safe: a commit that has begun is finished all the same.
 pub type Answer<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
@@ -62,6 +66,12 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// When the disk does not give back what was stored, or it was given up.
     fn locate(&self, selection: &Selection, place: Place, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Seq, ReadError>;
+
+    /// The stamp that a reader begins with who asks by time: see [`From::Since`]. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the disk does not give back what was stored.
+    fn stamp(&self, when: When) -> Result<Millis, ReadError>;
 
     /// What is known of a topic; `None` when it was never used or was deleted and not used since.
     fn topic(&self, name: &TopicName) -> Option<TopicState>;
@@ -255,26 +265,6 @@ fn keys_full(own: bool, wait: Duration) -> String {
     )
 }
 
-/// Where a page starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum From {
-    /// The oldest kept event. Tells no gap.
-    Earliest,
-    /// After this position. Tells a gap for each topic that lost events after it.
-    After(Seq),
-    /// The first event at or after this moment. Tells a gap for each topic that lost events since.
-    Since(Millis),
-}
-
-/// Where a reader begins that has no position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// At the first event at or after this moment.
-    Since(Millis),
-    /// At the oldest of the newest so many kept events of the selection.
-    Newest(u64),
-}
-
 /// A wish for a page.
 #[derive(Debug, Clone)]
 pub struct ReadRequest {
@@ -387,6 +377,8 @@ pub struct Status {
     pub queued_bytes: u64,
     /// By how much the log's clock, by which events are stamped, is ahead of the machine's.
     pub clock_ahead: Duration,
+    /// By how much the machine's clock leapt ahead, in all leaps that are remembered: what ages do not count.
+    pub clock_leapt: Duration,
     /// Parts of the store that were damaged and set aside, since the store was made.
     pub losses: u64,
     /// Parts of the store whose files still hold bytes of events that were taken back.

@@ -30,9 +30,9 @@ use std::{
 use crate::{
     engine::{
         Answer, Append, AppendError, Appended, Engine, Place, ReadError, ReadRequest, Receipt, Returned, Status,
-        TopicChange, TopicState,
+        TopicChange, TopicState, When,
     },
-    event::{Epoch, NewEvent, Selection, Seq, TopicName},
+    event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName},
 };
 
 pub mod board;
@@ -290,13 +290,29 @@ impl Hub {
         selection: Selection,
         place: Place,
     ) -> impl Future<Output = Result<Seq, ReadError>> + use<> {
+        self.look(move |engine, go_on| engine.locate(&selection, place, go_on))
+    }
+
+    /// The stamp with which a reader begins that asks by time, found like a position.
+    ///
+    /// # Errors
+    /// When the store cannot be read now.
+    pub fn stamp(self: &Arc<Self>, when: When) -> impl Future<Output = Result<Millis, ReadError>> + use<> {
+        self.look(move |engine, _| engine.stamp(when))
+    }
+
+    /// Asks the engine on a thread that may wait, when it is this reader's turn.
+    fn look<T: Send + 'static, A>(self: &Arc<Self>, ask: A) -> impl Future<Output = Result<T, ReadError>> + use<T, A>
+    where
+        A: FnOnce(&dyn Engine, &(dyn Fn() -> bool + Sync)) -> Result<T, ReadError> + Send + 'static,
+    {
         let hub = Arc::clone(self);
         async move {
             let turn = Arc::clone(&hub.locators).acquire_owned().await.expect("never closed");
             let asked = Asked(Arc::default());
             let given_up = Arc::clone(&asked.0);
             let found = tokio::task::spawn_blocking(move || {
-                let found = hub.engine.locate(&selection, place, &|| !given_up.load(Ordering::Relaxed));
+                let found = ask(&*hub.engine, &|| !given_up.load(Ordering::Relaxed));
                 drop(turn);
                 found
             });

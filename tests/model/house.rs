@@ -252,6 +252,7 @@ fn open<K: Keeper>(keeper: &K, sizes: Sizes, clock: &Arc<AtomicU64>) -> (Arc<dyn
         reclaim_every: Duration::from_millis(5),
         clock: Arc::new(move || Millis(clock.load(Ordering::SeqCst))),
         uptime: Arc::new(move || Duration::from_millis(passed.load(Ordering::SeqCst))),
+        boot: None,
         ..LogConfig::default()
     };
     let board = Board::new(1, &hub);

@@ -8,8 +8,8 @@ use gapless::{
         log::{
             LogConfig, LogEngine, Store,
             store::{
-                Budget, Commit, Header, Liveness, Recovered, Scan, StoreError, Taken, TopicKey, TopicSettings,
-                TopicSummary,
+                Budget, Commit, Header, KeptClock, Liveness, Recovered, Scan, StoreError, Taken, TopicKey,
+                TopicSettings, TopicSummary,
             },
         },
         memory::MemoryStore,
@@ -102,8 +102,8 @@ impl Store for Meddling {
         self.store.unscrubbed()
     }
 
-    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
-        self.store.keep_clock(time)
+    fn keep_clock(&self, clock: &KeptClock) -> Result<(), StoreError> {
+        self.store.keep_clock(clock)
     }
 
     fn mark(&self, topic: &TopicName) -> Option<Seq> {

@@ -5,6 +5,7 @@ use std::process::Command;
 use super::support::{eventually, hub::Hub};
 
 const TOLD: &str = "stamped ahead of this machine's clock";
+const LEAPT: &str = "this machine's clock leapt ahead";
 
 /// Ended in order, so that it can be started again.
 fn end(hub: &mut Hub) {
@@ -31,8 +32,6 @@ fn after_a_clock_that_was_ahead_old_events_go_and_since_and_keys_are_true() {
             hub.log().lines().filter(|line| line.contains(TOLD) && line.contains("ahead=")).map(Into::into).collect()
         };
         eventually("it is told, with how far it is ahead", || !told().is_empty());
-        let keyed =
-            |hub: &Hub| hub.post("/publish?topic=k", &[("idempotency-key", "one")], b"keyed").json()["id"].clone();
         let first = keyed(&hub);
         assert_eq!(keyed(&hub), first);
         hub.publish("b", "early");
@@ -49,12 +48,106 @@ fn after_a_clock_that_was_ahead_old_events_go_and_since_and_keys_are_true() {
     }
 }
 
+/// Publishes under a key, which is always the same; answers with the id.
+fn keyed(hub: &Hub) -> String {
+    let answer = hub.post("/publish?topic=k", &[("idempotency-key", "one")], b"keyed").json();
+    answer["id"].as_str().expect("an id").into()
+}
+
+fn check(hub: &Hub) -> String {
+    let check = Command::new(env!("CARGO_BIN_EXE_gapless")).args(["check", "--data"]).arg(hub.data()).output();
+    String::from_utf8(check.expect("it runs").stdout).expect("UTF-8")
+}
+
+#[test]
+fn a_clock_that_leaps_ahead_trims_nothing_and_forgets_no_key_whatever_happens_then() {
+    let arguments = ["--retention-max-age", "1h", "--publish-idempotency-window", "1h"];
+    // What happens to the hub after the leap, and how its machine's clock is wrong then.
+    for (killed, then) in [(false, "+3650d"), (true, "+3650d"), (false, "+0d"), (true, "+0d")] {
+        let mut hub = Hub::start_with_clock("+0d", &arguments);
+        hub.publish("a", "before");
+        let first = keyed(&hub);
+        hub.set_clock("+3650d");
+        let seen = hub.publish("a", "after");
+        let all = |hub: &Hub| {
+            assert_eq!(data(hub, "topic=a&from=earliest"), ["before", "after"], "{killed} {then}");
+            assert_eq!(data(hub, "topic=a&since=5m"), ["before", "after"], "{killed} {then}");
+            assert_eq!(keyed(hub), first, "{killed} {then}");
+            let leapt = hub.stats()["store"]["clock_leapt_s"].as_u64().expect("a number");
+            assert!(leapt.abs_diff(3650 * 24 * 3600) < 60, "{leapt}");
+        };
+        all(&hub);
+        let told = hub.log().lines().filter(|line| line.contains(LEAPT) && line.contains("gained=")).count();
+        assert_eq!(told, 1, "{}", hub.log());
+        if killed {
+            hub.kill();
+        } else {
+            end(&mut hub);
+        }
+        assert!(
+            check(&hub).contains("# clock: this machine's clock leapt ahead by 9years 11months"),
+            "{}",
+            check(&hub)
+        );
+        let hub = hub.again_with_clock(Some(then));
+        all(&hub);
+        let page = hub.page(&format!("topic=a&last_event_id={seen}"));
+        assert_eq!(page["gaps"].as_array().map(Vec::len), Some(0), "{page}");
+        assert!(!hub.log().contains(LEAPT), "it is known: {}", hub.log());
+    }
+}
+
+#[test]
+fn events_from_before_a_leap_are_trimmed_at_their_age() {
+    let mut hub = Hub::start_with_clock("+0d", &["--retention-max-age", "8s", "--publish-idempotency-window", "4s"]);
+    hub.publish("a", "before");
+    let first = keyed(&hub);
+    hub.set_clock("+3650d");
+    hub.publish("a", "after");
+    assert_eq!(data(&hub, "topic=a&from=earliest"), ["before", "after"]);
+    eventually("the key is forgotten", || keyed(&hub) != first);
+    hub.publish("b", "late");
+    assert_eq!(data(&hub, "topic=a&topic=b&since=3s"), ["late"]);
+    eventually("they are past their age", || data(&hub, "topic=a&from=earliest").is_empty());
+}
+
+#[test]
+fn a_kill_before_anything_was_published_after_a_leap_trims_nothing() {
+    for told in [false, true] {
+        let mut hub = Hub::start_with_clock("+0d", &["--retention-max-age", "1h"]);
+        hub.publish("a", "before");
+        eventually("it keeps its clock", || hub.data().join("clock").exists());
+        if told {
+            hub.set_clock("+3650d");
+            eventually("it is told", || hub.log().contains(LEAPT));
+        }
+        hub.kill();
+        let hub = hub.again_with_clock(Some("+3650d"));
+        assert_eq!(data(&hub, "topic=a&from=earliest"), ["before"], "{told}");
+        assert_eq!(data(&hub, "topic=a&since=10m"), ["before"], "{told}");
+    }
+}
+
+#[test]
+fn a_leap_that_cannot_be_kept_refuses_publishes_until_it_can() {
+    let mut hub = Hub::start_with_clock("+0d", &["--retention-max-age", "1h"]);
+    hub.publish("a", "before");
+    eventually("it keeps its clock", || hub.data().join("clock").exists());
+    let obstacle = hub.data().join("clock.half");
+    std::fs::create_dir(&obstacle).expect("made");
+    hub.set_clock("+3650d");
+    let publish = || hub.post("/publish?topic=a", &[], b"after").status;
+    assert_eq!((publish(), publish()), (503, 503));
+    eventually("it is told", || hub.log().contains("cannot keep the log's clock"));
+    assert_eq!(data(&hub, "topic=a&from=earliest"), ["before"], "nothing is trimmed by it");
+    std::fs::remove_dir(&obstacle).expect("removed");
+    assert_eq!(publish(), 200);
+    hub.kill();
+    assert_eq!(data(&hub.again(), "topic=a&from=earliest"), ["before", "after"]);
+}
+
 #[test]
 fn check_tells_that_a_store_is_stamped_ahead() {
-    let check = |hub: &Hub| {
-        let check = Command::new(env!("CARGO_BIN_EXE_gapless")).args(["check", "--data"]).arg(hub.data()).output();
-        String::from_utf8(check.expect("it runs").stdout).expect("UTF-8")
-    };
     let mut wrong = Hub::start_with_clock("+3650d", &[]);
     wrong.publish("a", "ahead");
     assert!(!check(&wrong).contains("# clock"), "nobody knows yet");
@@ -66,7 +159,7 @@ fn check_tells_that_a_store_is_stamped_ahead() {
     assert!(told.contains("# clock: ") && told.contains("9years 11months"), "{told}");
     let mut hub = hub.again_with_clock(Some("+3660d"));
     end(&mut hub);
-    assert!(!check(&hub).contains("# clock"), "the clock has caught up");
+    assert!(!check(&hub).contains("# clock: events"), "the clock has caught up");
 }
 
 #[test]

@@ -14,14 +14,12 @@ use parking_lot::Mutex;
 
 use super::{
     Answer, Append, AppendError, Engine, Expect, From, IdempotencyKey, Item, Observer, Page, ReadRequest, Receipt,
-    TopicChange, TopicState, Turn,
-    log::{LogConfig, LogEngine},
-    memory::MemoryStore,
-    sled::{SledConfig, SledStore},
+    TopicChange, TopicState, Turn, When, log::LogConfig,
 };
 use crate::event::{Event, EventId, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName, retention::Rules};
 
 mod appending;
+mod beds;
 mod clocks;
 mod gaps;
 mod life;
@@ -31,37 +29,7 @@ mod reading;
 mod removing;
 mod retaining;
 
-/// Somewhere an engine can be opened, closed, and opened again over what it kept.
-pub(crate) trait Bed {
-    fn new() -> Self;
-    fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine>;
-}
-
-pub(crate) struct MemoryBed(pub(crate) MemoryStore);
-
-impl Bed for MemoryBed {
-    fn new() -> Self {
-        Self(MemoryStore::new())
-    }
-
-    fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
-        LogEngine::open(self.0.clone(), config, observer)
-    }
-}
-
-/// A directory that lives as long as its bed; the store on it is let go of when its engine is closed.
-pub(crate) struct SledBed(tempfile::TempDir);
-
-impl Bed for SledBed {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
-    }
-
-    fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
-        let store = SledStore::open(SledConfig::new(self.0.path().join("store"))).expect("a sound store");
-        LogEngine::open(store, config, observer)
-    }
-}
+pub(crate) use beds::{Bed, MemoryBed, SledBed};
 
 /// An engine under test, what it told its observer, and the clock in our hand.
 pub(crate) struct House<B> {
@@ -134,6 +102,7 @@ impl<B: Bed> House<B> {
         let uptime = Arc::new(AtomicU64::new(0));
         let hand = Arc::clone(&uptime);
         config.uptime = Arc::new(move || Duration::from_millis(hand.load(Ordering::SeqCst)));
+        config.boot = None;
         let mut bed = B::new();
         let (engine, heard) = open(&mut bed, &config);
         Self { bed, config, clock, uptime, heard, engine }
@@ -389,7 +358,12 @@ promises! {
         after_a_clock_that_was_ahead_age_and_since_and_keys_go_by_the_time_that_passes,
         a_store_that_was_stamped_ahead_heals_over_restarts,
         since_reaches_back_before_the_clock_leapt,
-        a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key;
+        a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key,
+        a_clock_that_leaps_ahead_ages_no_event_and_no_key,
+        after_a_leap_and_back_ages_are_true_over_restarts,
+        a_moment_stays_one_where_the_clock_leapt,
+        a_clock_that_leaps_more_often_than_is_remembered_trims_nothing_early,
+        a_board_that_begins_in_1970_and_learns_the_time_trims_nothing_early;
     model:
         every_page_is_what_a_plain_list_says;
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::event::{Millis, retention::Rules};
@@ -11,7 +11,7 @@ use crate::event::{Millis, retention::Rules};
 /// Where the engine's time comes from; tests advance it by hand.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
-/// How long the process has run, by a clock that nobody sets; tests advance it by hand.
+/// The time that passes, since any moment, by a clock that nobody sets; tests advance it by hand.
 pub type Uptime = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// Bounds and rules of a log engine.
@@ -45,6 +45,9 @@ pub struct LogConfig {
     pub clock: Clock,
     /// Where the time that passes comes from.
     pub uptime: Uptime,
+    /// Names the time since that moment: where another process's log has the same name here, its `uptime` is of the same
+    /// clock. `None` when no other's is.
+    pub boot: Option<Arc<str>>,
 }
 
 /// What an event costs the queue beyond its data and names: the structs that carry it, rounded up.
@@ -64,6 +67,7 @@ impl Default for LogConfig {
             reclaim_every: Duration::from_secs(2),
             clock: Arc::new(wall_clock),
             uptime: uptime(),
+            boot: boot(),
         }
     }
 }
@@ -74,10 +78,31 @@ fn wall_clock() -> Millis {
     Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Since now. On Linux the time that a machine sleeps is not part of it.
+/// Since the machine started, with the time that it slept.
+#[cfg(target_os = "linux")]
 fn uptime() -> Uptime {
-    let began = Instant::now();
+    use rustix::time::{ClockId, clock_gettime};
+    Arc::new(|| Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default())
+}
+
+/// Since now. The time that a machine sleeps may not be part of it; then it looks like a leap of its clock.
+#[cfg(not(target_os = "linux"))]
+fn uptime() -> Uptime {
+    let began = std::time::Instant::now();
     Arc::new(move || began.elapsed())
+}
+
+/// The kernel's name for this boot (proc_sys_kernel(5)).
+#[cfg(target_os = "linux")]
+fn boot() -> Option<Arc<str>> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let name = text.trim();
+    (!name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())).then(|| name.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn boot() -> Option<Arc<str>> {
+    None
 }
 
 impl fmt::Debug for LogConfig {

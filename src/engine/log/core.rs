@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     chores::Chores,
-    clock::LogClock,
+    clock::{LogClock, Now},
     config::LogConfig,
     meter::Meter,
     queue::Queue,
@@ -59,8 +59,9 @@ impl<S: Store> Core<S> {
         observer: Arc<dyn Observer>,
         recovered: Recovered,
         table: Table,
+        oldest: Millis,
     ) -> Self {
-        let clock = LogClock::new(config.clock.clone(), config.uptime.clone(), recovered.last_time);
+        let clock = LogClock::new(&config, recovered.last_time, &recovered.clock, oldest);
         Self {
             clock,
             epoch: recovered.epoch,
@@ -82,7 +83,7 @@ impl<S: Store> Core<S> {
     }
 
     /// By the log's clock.
-    pub(super) fn now(&self) -> Millis {
+    pub(super) fn now(&self) -> Now {
         self.clock.now()
     }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    clock::Now,
     core::Core,
     idempotency::{Idempotency, Lookup, Taking},
     receipts::Receipts,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     engine::{Append, AppendError, Appended, Expect, IdempotencyKey, Receipt},
-    event::{Event, EventId, Millis, NewEvent, Seq, TopicName},
+    event::{Event, EventId, NewEvent, Seq, TopicName},
 };
 
 /// What an append came to.
@@ -35,6 +36,7 @@ pub(super) struct Group<'a, S> {
     core: &'a Core<S>,
     idempotency: &'a Idempotency,
     next: Seq,
+    now: &'a Now,
     /// Where each topic stands in `topics`.
     by_name: HashMap<TopicName, usize>,
     topics: Vec<Staged>,
@@ -74,17 +76,18 @@ pub(super) struct Run {
 
 impl<'a, S: Store> Group<'a, S> {
     /// For about so many events.
-    pub(super) fn new(core: &'a Core<S>, idempotency: &'a Idempotency, next: Seq, time: Millis, events: usize) -> Self {
+    pub(super) fn new(core: &'a Core<S>, idempotency: &'a Idempotency, next: Seq, now: &'a Now, events: usize) -> Self {
         Self {
             core,
             idempotency,
             next,
+            now,
             by_name: HashMap::new(),
             topics: Vec::new(),
             named: Vec::new(),
             keys: HashMap::new(),
             taking: Taking::default(),
-            commit: Commit { events: Vec::with_capacity(events), keys: Vec::new(), time },
+            commit: Commit { events: Vec::with_capacity(events), keys: Vec::new(), time: now.time },
         }
     }
 
@@ -119,7 +122,7 @@ impl<'a, S: Store> Group<'a, S> {
             (key, Receipts::new(self.next, topics))
         });
         let room = |(key, receipts): &(IdempotencyKey, Receipts)| {
-            self.idempotency.room(key.owner, receipts, &self.taking, self.commit.time)
+            self.idempotency.room(key.owner, receipts, &self.taking, self.now)
         };
         let checked = self.check(&append, &named).and_then(|()| kept.as_ref().map_or(Ok(()), room));
         let receipts: Vec<Receipt> = match checked {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{receipts::Receipts, store::KeyRecord};
+use super::{clock::Now, receipts::Receipts, store::KeyRecord};
 use crate::{
     engine::{AppendError, IdempotencyKey, Receipt},
     event::Millis,
@@ -53,8 +53,6 @@ struct Share {
 struct Used {
     /// By the log's clock.
     time: Millis,
-    /// By the time this process runs; `None` when it was used before.
-    at: Option<Duration>,
     key: [u8; 16],
 }
 
@@ -105,7 +103,7 @@ impl Idempotency {
     ///
     /// # Errors
     /// Says who has used up what, and how long to wait.
-    pub(super) fn room(&self, owner: u64, receipts: &Receipts, group: &Taking, now: Millis) -> Result<(), AppendError> {
+    pub(super) fn room(&self, owner: u64, receipts: &Receipts, group: &Taking, now: &Now) -> Result<(), AppendError> {
         let units = units(receipts);
         let share = self.shares.get(&owner);
         let own = units + share.map_or(0, |share| share.taken) + group.shares.get(&owner).copied().unwrap_or(0);
@@ -127,31 +125,29 @@ impl Idempotency {
     }
 
     /// How long until a key used at `oldest` is forgotten.
-    fn wait(&self, oldest: Option<Millis>, now: Millis) -> Duration {
-        let age = now.0.saturating_sub(oldest.unwrap_or(now).0);
-        self.window.saturating_sub(Duration::from_millis(age)).max(Duration::from_secs(1))
+    fn wait(&self, oldest: Option<Millis>, now: &Now) -> Duration {
+        let age = now.age(oldest.unwrap_or(now.time));
+        self.window.saturating_sub(age).max(Duration::from_secs(1))
     }
 
-    /// Remembers a key whose commit is durable; `at` says how long this process had run. Records come in order of time.
-    pub(super) fn remember(&mut self, record: KeyRecord, at: Option<Duration>) {
+    /// Remembers a key whose commit is durable. Records come in order of time.
+    pub(super) fn remember(&mut self, record: KeyRecord) {
         let (owner, units) = (record.key.owner, units(&record.receipts));
         self.taken += units;
         let share = self.shares.entry(owner).or_default();
         share.taken += units;
         share.times.push_back(record.time);
-        self.order.push_back(Used { time: record.time, at, key: record.key.key });
+        self.order.push_back(Used { time: record.time, key: record.key.key });
         if let Some(replaced) = self.known.insert(record.key.key, record) {
             self.release(&replaced);
         }
     }
 
-    /// Forgets keys older than the window by the log's clock and by this process's time: a clock that leaps ahead makes
-    /// nobody's key older than it is.
-    pub(super) fn forget_old(&mut self, now: Millis, at: Duration) {
+    /// Forgets keys older than the window.
+    pub(super) fn forget_old(&mut self, now: &Now) {
         let oldest = now.before(self.window);
         while let Some(used) = self.order.front()
             && used.time <= oldest
-            && used.at.is_none_or(|used| used + self.window <= at)
         {
             // A key used again after its window has a younger record, which stays.
             if self.known.get(&used.key).is_some_and(|record| record.time == used.time)
@@ -178,12 +174,19 @@ impl Idempotency {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::store::{Leap, Leaps},
+        *,
+    };
     use crate::event::{Seq, TopicName};
 
     const WINDOW: Duration = Duration::from_mins(10);
     /// Of the window, two seconds later.
     const LEFT: Duration = Duration::from_secs(598);
+
+    fn now(ms: u64) -> Now {
+        Now { time: Millis(ms), leaps: Leaps::default() }
+    }
 
     fn topic(n: usize) -> TopicName {
         TopicName::new(&format!("t/{n}")).expect("valid")
@@ -203,10 +206,10 @@ mod tests {
         let mut taken = 0;
         loop {
             let record = record(owner << 32 | taken as u64, owner, time, 1);
-            if let Err(error) = keys.room(owner, &record.receipts, &Taking::default(), Millis(time)) {
+            if let Err(error) = keys.room(owner, &record.receipts, &Taking::default(), &now(time)) {
                 return (taken, error);
             }
-            keys.remember(record, Some(Duration::ZERO));
+            keys.remember(record);
             taken += 1;
         }
     }
@@ -224,7 +227,7 @@ mod tests {
             assert_eq!(fill(&mut keys, owner, 2000).0, 100, "everybody has a little, as the {owner}th too");
         }
         assert_eq!(fill(&mut keys, 19, 2000).0, 0, "it is bounded all the same");
-        keys.forget_old(Millis(1001).after(WINDOW), WINDOW * 2);
+        keys.forget_old(&now(601_001));
         assert!(!keys.shares.contains_key(&1));
         assert!(fill(&mut keys, 19, 601_002).0 >= 100);
     }
@@ -232,7 +235,7 @@ mod tests {
     #[test]
     fn keys_count_by_the_memory_they_take() {
         let keys = Idempotency::new(WINDOW, 1000);
-        let room = |topics| keys.room(1, &record(1, 1, 1, topics).receipts, &Taking::default(), Millis(1));
+        let room = |topics| keys.room(1, &record(1, 1, 1, topics).receipts, &Taking::default(), &now(1));
         assert_eq!(room(4000), Ok(()));
         assert_eq!(room(8000), Err(AppendError::KeyTooLarge), "it never fits, so waiting is no advice");
     }
@@ -242,19 +245,26 @@ mod tests {
         let keys = Idempotency::new(WINDOW, 4);
         let (mut group, one) = (Taking::default(), record(1, 1, 1, 1).receipts);
         for _ in 0..2 {
-            assert_eq!(keys.room(1, &one, &group, Millis(1)), Ok(()));
+            assert_eq!(keys.room(1, &one, &group, &now(1)), Ok(()));
             group.add(1, &one);
         }
-        assert!(matches!(keys.room(1, &one, &group, Millis(1)), Err(AppendError::KeysFull { own: true, .. })));
+        assert!(matches!(keys.room(1, &one, &group, &now(1)), Err(AppendError::KeysFull { own: true, .. })));
     }
 
     #[test]
     fn a_clock_that_leaps_ahead_forgets_no_key() {
-        let mut keys = Idempotency::new(WINDOW, 10);
-        keys.remember(record(1, 1, 1000, 1), Some(Duration::from_secs(1)));
-        keys.forget_old(Millis(1000).after(WINDOW * 1000), Duration::from_secs(2));
+        let mut keys = Idempotency::new(WINDOW, 1);
+        let years = WINDOW * 500_000;
+        let leap = Leap { at: Millis(2000), to: Millis(2000).after(years), gained: years };
+        let now = |ms| Now { time: Millis(ms).after(years), leaps: Leaps::default().with(leap) };
+        keys.remember(record(1, 1, 1000, 1));
+        keys.forget_old(&now(3000));
         assert_eq!(keys.taken, 1);
-        keys.forget_old(Millis(1000).after(WINDOW * 1000), Duration::from_secs(602));
+        let wait = keys.room(2, &record(2, 2, 1, 1).receipts, &Taking::default(), &now(3000));
+        assert_eq!(wait, Err(AppendError::KeysFull { own: false, wait: LEFT }));
+        keys.forget_old(&now(600_999));
+        assert_eq!(keys.taken, 1);
+        keys.forget_old(&now(601_000));
         assert_eq!((keys.taken, keys.known.len()), (0, 0));
     }
 }

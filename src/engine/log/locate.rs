@@ -49,16 +49,15 @@ impl<S: Store> Core<S> {
             self.trim_overdue(name)?;
         }
         match place {
-            Place::Since(time) => self.before(selection, time),
+            Place::Since(stamp) => self.before(selection, stamp),
             Place::Newest(count) => self.newest(selection, count, go_on),
         }
     }
 
-    /// The position before a moment. A topic that lost events since then, all below that position, lowers it: whoever comes
+    /// The position before a stamp. A topic that lost events since then, all below that position, lowers it: whoever comes
     /// back with it must be told of them.
-    fn before(&self, selection: &Selection, time: Millis) -> Result<Seq, StoreError> {
-        let from = self.by_stamps(From::Since(time))?;
-        let From::Since(stamp) = from else { unreachable!("a moment stays one") };
+    fn before(&self, selection: &Selection, stamp: Millis) -> Result<Seq, StoreError> {
+        let from = From::Since(stamp);
         let mut position = self.store.position_before(stamp)?.min(self.head());
         self.each(selection, |slot| {
             let view = View::of(slot);

@@ -9,7 +9,7 @@
 //! | `queue`, `group`, `writer` | from waiting appends to one commit to receipts |
 //! | `desk` | from receipts to those who wait, a thread at a time |
 //! | `idempotency`, `receipts` | keys of recent publishes |
-//! | `clock` | stamps and ages, whatever the machine's clock does |
+//! | `clock`, [`leaps`] | stamps and ages, whatever the machine's clock does |
 //! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
 //! | `removal` | taking one event back |
 //! | `locate` | where a reader begins that asks by time or by number |
@@ -37,9 +37,9 @@ use self::{
 };
 use super::{
     Answer, Append, AppendError, Appended, Engine, Observer, Page, Place, ReadError, ReadRequest, Receipt, Returned,
-    Status, TopicChange, TopicState,
+    Status, TopicChange, TopicState, When,
 };
-use crate::event::{Epoch, NewEvent, Selection, Seq, TopicName};
+use crate::event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName};
 
 mod chores;
 mod clock;
@@ -49,6 +49,7 @@ mod desk;
 mod group;
 mod idempotency;
 mod key_hash;
+pub mod leaps;
 mod locate;
 mod meter;
 mod page;
@@ -88,12 +89,13 @@ impl<S: Store> LogEngine<S> {
     #[must_use]
     pub fn open(store: S, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<Self> {
         let (table, mut recovered) = recovery::recover(&store, config.rules.clone());
+        let oldest = recovery::oldest(&table, &recovered.keys);
         let mut idempotency = Idempotency::new(config.idempotency_window, config.idempotency_keys);
         for record in recovered.keys.drain(..) {
-            idempotency.remember(record, None);
+            idempotency.remember(record);
         }
         let next = recovered.next.max(table.head.next());
-        let core = Arc::new(Core::new(store, config, observer, recovered, table));
+        let core = Arc::new(Core::new(store, config, observer, recovered, table, oldest));
         core.clock.read(); // tells at once what is wrong with it
         let writer = Writer { core: Arc::clone(&core), idempotency, next };
         let retention = Retention::new(Arc::clone(&core));
@@ -156,6 +158,10 @@ impl<S: Store> Engine for LogEngine<S> {
         self.core.locate(selection, place, go_on).map_err(|error| ReadError { reason: error.to_string().into() })
     }
 
+    fn stamp(&self, when: When) -> Result<Millis, ReadError> {
+        self.core.stamp(when).map_err(|error| ReadError { reason: error.to_string().into() })
+    }
+
     fn topic(&self, name: &TopicName) -> Option<TopicState> {
         // A store that cannot be read now leaves the state as it was; the next read says so.
         drop(self.core.trim_overdue(name));
@@ -171,7 +177,7 @@ impl<S: Store> Engine for LogEngine<S> {
 
     fn keeps(&self, topic: &TopicName, seq: Seq) -> bool {
         let now = self.core.now();
-        self.core.table.read().keeps(topic, seq, |slot, limits| self.core.is_overdue(slot, limits, now))
+        self.core.table.read().keeps(topic, seq, |slot, limits| self.core.is_overdue(slot, limits, &now))
     }
 
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState> {
@@ -218,6 +224,7 @@ impl<S: Store> Engine for LogEngine<S> {
             let table = core.table.read();
             (table.len() as u64, table.events, table.bytes)
         };
+        let (reading, now) = core.clock.read_all();
         let meter = core.meter.lock();
         Status {
             refusing,
@@ -231,7 +238,8 @@ impl<S: Store> Engine for LogEngine<S> {
             queued_bytes: core.queue.bytes() as u64,
             losses: core.store.losses(),
             unscrubbed: core.store.unscrubbed(),
-            clock_ahead: core.clock.read().ahead(),
+            clock_ahead: reading.ahead(),
+            clock_leapt: now.leaps.gained(),
         }
     }
 

@@ -39,7 +39,7 @@ impl<S: Store> Core<S> {
         self.settling.wait();
         let budget = Budget { events: request.max_events.max(1), bytes: request.max_bytes };
         let head = self.head();
-        let from = self.by_stamps(request.from)?;
+        let from = request.from;
         let start = match from {
             From::Earliest => Seq::ZERO,
             From::After(seq) => seq.min(head),
@@ -120,7 +120,7 @@ impl<S: Store> Core<S> {
         let mut look = |slot: &super::slot::Slot, limits: &crate::event::Retention| {
             let before = View::of(slot);
             if before.tail > start || before.lost_since(from) {
-                if self.is_overdue(slot, limits, now) {
+                if self.is_overdue(slot, limits, &now) {
                     overdue.push(found.len());
                 }
                 found.push(Candidate { name: slot.name.clone(), key: slot.key, before });

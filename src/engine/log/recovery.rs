@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     core::lost_through,
     slot::{Flag, Slot},
-    store::{Recovered, Store, TopicKey, TopicSettings, TopicSummary},
+    store::{KeyRecord, Recovered, Store, TopicKey, TopicSettings, TopicSummary},
     table::Table,
 };
 use crate::event::{Millis, Seq, TopicName, retention::Rules};
@@ -52,6 +52,12 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (Table, Recovered) {
     table.raise_tails(lost);
     table.head = recovered.head.max(lost);
     (table, recovered)
+}
+
+/// The oldest stamp of what is kept; the latest possible one when nothing is.
+pub(super) fn oldest(table: &Table, keys: &[KeyRecord]) -> Millis {
+    let events = table.slots().filter(|slot| slot.first().is_some()).map(|slot| slot.first_time);
+    events.chain(keys.iter().map(|record| record.time)).min().unwrap_or(Millis(u64::MAX))
 }
 
 /// A place in a topic's chain where stored events are missing.

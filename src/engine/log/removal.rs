@@ -109,9 +109,9 @@ impl<S: Store> Writer<S> {
 
     /// Commits an append of the engine's own.
     fn append_one(&mut self, append: Append) -> Result<(), AppendError> {
-        let time = self.core.now();
-        self.idempotency.forget_old(time, self.core.clock.uptime());
-        let mut making = Group::new(&self.core, &self.idempotency, self.next, time, append.events.len());
+        let now = self.core.now();
+        self.idempotency.forget_old(&now);
+        let mut making = Group::new(&self.core, &self.idempotency, self.next, &now, append.events.len());
         let outcome = making.decide(append);
         let (commit, topics, next) = making.finish();
         self.commit(commit, topics, next)?;

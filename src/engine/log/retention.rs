@@ -71,7 +71,7 @@ impl<S: Store> Retention<S> {
         self.core.chores.set_dead(true);
         let now = self.core.now();
         pass(&self.core.table, |seen| {
-            self.core.chores.ask(seen.slot.exceeds(&seen.limits(), now).then_some(seen.slot.key), false);
+            self.core.chores.ask(seen.slot.exceeds(&seen.limits(), &now).then_some(seen.slot.key), false);
             ControlFlow::Continue(())
         });
         self.core.chores.ask(None, self.excess() > 0);
@@ -117,7 +117,7 @@ impl<S: Store> Retention<S> {
         if self.core.table.read().shortest_age().is_some() {
             let now = self.core.now();
             pass(&self.core.table, |seen| {
-                expired.extend(seen.slot.expired(seen.limits().max_age, now).then_some(seen.slot.key));
+                expired.extend(seen.slot.expired(seen.limits().max_age, &now).then_some(seen.slot.key));
                 ControlFlow::Continue(())
             });
         }

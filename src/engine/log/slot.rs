@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    clock::Now,
     group::Run,
     store::{TopicKey, TopicSummary},
 };
@@ -123,14 +124,14 @@ impl Slot {
     }
 
     /// Whether it keeps more than it should, at `now`.
-    pub(super) fn exceeds(&self, limits: &Retention, now: Millis) -> bool {
+    pub(super) fn exceeds(&self, limits: &Retention, now: &Now) -> bool {
         limits.max_events.is_some_and(|max| self.events() > max)
             || limits.max_bytes.is_some_and(|max| self.bytes > max && self.events() > 1)
             || self.expired(limits.max_age, now)
     }
 
     /// Whether its oldest event is past `max_age`.
-    pub(super) fn expired(&self, max_age: Option<Duration>, now: Millis) -> bool {
+    pub(super) fn expired(&self, max_age: Option<Duration>, now: &Now) -> bool {
         self.events() > 0 && max_age.is_some_and(|age| self.first_time < now.before(age))
     }
 }

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-pub use super::receipts::Receipts;
+pub use super::{
+    leaps::{KeptClock, Leap, Leaps, Seen},
+    receipts::Receipts,
+};
 use crate::engine::IdempotencyKey;
 use crate::event::{Epoch, Event, Millis, Retention, Seq, TopicName};
 
@@ -90,8 +93,10 @@ pub struct Recovered {
     pub head: Seq,
     /// The next position to give: above every one that was ever given.
     pub next: Seq,
-    /// The newest commit's time, or what the log's clock showed later: see [`Store::keep_clock`].
+    /// The newest commit's time.
     pub last_time: Millis,
+    /// What was kept by [`Store::keep_clock`].
+    pub clock: KeptClock,
     /// Settings by name, without those that are nothing but a mark of a deleted topic.
     pub settings: Vec<(TopicName, TopicSettings)>,
     /// The highest `deleted_through` of all names; 0 when there is none.
@@ -251,12 +256,12 @@ pub trait Store: Send + Sync + 'static {
     /// again while there are any.
     fn unscrubbed(&self) -> u64;
 
-    /// Keeps what the log's clock shows, or forgets it, durably. Called now and then while that is ahead of the machine's
-    /// clock, so that the time until a restart counts although no commit tells it.
+    /// Keeps what is known of the log's clock, durably, in place of what was kept before. Idempotency keys age by these leaps
+    /// from then on. Called before the first commit that is stamped after a leap, and now and then.
     ///
     /// # Errors
-    /// When it is not kept; nothing else is harmed.
-    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError>;
+    /// When it is not kept; nothing else is harmed. [`StoreError::Failed`] only when the store had failed before.
+    fn keep_clock(&self, clock: &KeptClock) -> Result<(), StoreError>;
 
     /// The mark of a deleted topic.
     fn mark(&self, topic: &TopicName) -> Option<Seq>;

@@ -4,6 +4,7 @@
 //! was faster. Readers see the mark at once; the space is taken back later.
 
 use super::{
+    clock::Now,
     core::Core,
     slot::{Flag, Slot},
     store::{Header, Liveness, Store, StoreError, TopicKey},
@@ -30,7 +31,7 @@ impl<S: Store> Core<S> {
         let Some(limits) = ({
             let table = self.table.read();
             let slot = table.by_key(key);
-            slot.map(|slot| (slot.exceeds(&table.limits(&slot.name), now), table.limits(&slot.name)))
+            slot.map(|slot| (slot.exceeds(&table.limits(&slot.name), &now), table.limits(&slot.name)))
         }) else {
             return Ok(());
         };
@@ -44,7 +45,7 @@ impl<S: Store> Core<S> {
     }
 
     /// Whether a reader must not see all of what a topic has: some is past its age, or was trimmed before this start.
-    pub(super) fn is_overdue(&self, slot: &Slot, limits: &Retention, now: Millis) -> bool {
+    pub(super) fn is_overdue(&self, slot: &Slot, limits: &Retention, now: &Now) -> bool {
         slot.expired(limits.max_age, now) || (!self.settling.is_over() && slot.exceeds(limits, now))
     }
 
@@ -53,7 +54,7 @@ impl<S: Store> Core<S> {
         let now = self.now();
         let overdue = {
             let table = self.table.read();
-            table.get(name).filter(|slot| self.is_overdue(slot, &table.limits(name), now)).map(|slot| slot.key)
+            table.get(name).filter(|slot| self.is_overdue(slot, &table.limits(name), &now)).map(|slot| slot.key)
         };
         overdue.map_or(Ok(()), |key| self.trim_to_limits(key))
     }

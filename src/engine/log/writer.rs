@@ -44,9 +44,9 @@ impl<S: Store> Writer<S> {
     fn append(&mut self, group: Vec<Pending>) {
         let costs: Vec<usize> = group.iter().map(|it| it.cost).collect();
         let events = group.iter().map(|it| it.append.events.len()).sum();
-        let time = self.core.now(); // never falls
-        self.idempotency.forget_old(time, self.core.clock.uptime());
-        let mut making = Group::new(&self.core, &self.idempotency, self.next, time, events);
+        let now = self.core.now(); // never falls
+        self.idempotency.forget_old(&now);
+        let mut making = Group::new(&self.core, &self.idempotency, self.next, &now, events);
         let decide = |it: Pending| match it.reply {
             Replies::Whole(reply) => Decided::Whole(making.decide(it.append), it.desk, reply),
             Replies::Each(reply) => Decided::Each(making.decide_each(it.append.events), reply),
@@ -66,14 +66,14 @@ impl<S: Store> Writer<S> {
         if commit.events.is_empty() {
             return Ok(());
         }
+        self.core.keep_leaps().map_err(|error| self.failed(error))?;
         let began = Instant::now();
         self.core.store.commit(&commit).map_err(|error| self.failed(error))?;
         self.core.meter.lock().record(began.elapsed());
         self.next = next;
         let (exceeding, full) = self.apply(topics, commit.time);
-        let uptime = self.core.clock.uptime();
         for record in commit.keys {
-            self.idempotency.remember(record, Some(uptime));
+            self.idempotency.remember(record);
         }
         let events: Vec<Arc<Event>> = commit.events.into_iter().map(|(_, event)| event).collect();
         self.core.observer.committed(&events);
@@ -86,6 +86,7 @@ impl<S: Store> Writer<S> {
 
     /// Makes the table tell of a durable commit. Returns the topics that now keep too much, and whether all do together.
     fn apply(&self, topics: Vec<Staged>, time: Millis) -> (Vec<TopicKey>, bool) {
+        let now = self.core.now();
         let mut table = self.core.table.write();
         let mut exceeding = Vec::new();
         for Staged { name, key, run, .. } in topics {
@@ -100,7 +101,7 @@ impl<S: Store> Writer<S> {
             let limits = table.limits(&name);
             let exceeds = table.update(&name, |slot| {
                 slot.push(&run, time);
-                slot.exceeds(&limits, time)
+                slot.exceeds(&limits, &now)
             });
             exceeding.extend(exceeds.unwrap_or(false).then_some(key));
             table.head = table.head.max(run.last);

@@ -9,8 +9,8 @@ use std::{
 use parking_lot::RwLock;
 
 use super::log::store::{
-    Budget, Commit, Header, KeyRecord, Liveness, Recovered, Scan, Store, StoreError, Taken, TopicKey, TopicSettings,
-    TopicSummary,
+    Budget, Commit, Header, KeptClock, KeyRecord, Liveness, Recovered, Scan, Store, StoreError, Taken, TopicKey,
+    TopicSettings, TopicSummary,
 };
 use crate::event::{Epoch, Event, Millis, Seq, TopicName};
 
@@ -40,7 +40,7 @@ struct Kept {
     /// Events that were taken back and of which nobody was told.
     untold: Vec<(TopicKey, Seq)>,
     last_time: Millis,
-    clock: Option<Millis>,
+    clock: KeptClock,
     head: Seq,
 }
 
@@ -104,7 +104,8 @@ impl Store for MemoryStore {
             epoch: self.epoch,
             head: kept.head,
             next: kept.head.next(),
-            last_time: kept.last_time.max(kept.clock.unwrap_or_default()),
+            last_time: kept.last_time,
+            clock: kept.clock.clone(),
             settings: kept.settings.iter().filter(|(_, s)| is_kept(s)).map(|(n, s)| (n.clone(), s.clone())).collect(),
             newest_mark: kept.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
             keys: kept.keys.iter().cloned().collect(),
@@ -122,7 +123,7 @@ impl Store for MemoryStore {
             kept.head = event.seq;
         }
         kept.keys.extend(commit.keys.iter().cloned());
-        let oldest = commit.time.before(KEY_WINDOW);
+        let oldest = kept.clock.leaps.before(commit.time, KEY_WINDOW);
         while kept.keys.front().is_some_and(|record| record.time < oldest) {
             kept.keys.pop_front();
         }
@@ -231,8 +232,9 @@ impl Store for MemoryStore {
         0
     }
 
-    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
-        self.kept.write().clock = time;
+    fn keep_clock(&self, clock: &KeptClock) -> Result<(), StoreError> {
+        self.room()?;
+        self.kept.write().clock = clock.clone();
         Ok(())
     }
 

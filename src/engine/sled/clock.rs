@@ -1,29 +1,108 @@
-//! The log's clock, kept in a file of its own while it is ahead of the machine's.
+//! What is kept of the log's clock, in a file of its own: a line a truth.
+//!
+//! ```text
+//! ahead <time>                           what it showed, while it is ahead of the machine's
+//! leap <time> <time> <ms>                the log's time before and after, and what ages do not count
+//! seen <time> <boot> <ms>                what it showed at this uptime of this boot
+//! ```
+//!
+//! Times are RFC 3339. A time alone, as an older gapless wrote it, is one that was ahead. A line that is not understood is
+//! passed over: without it ages are counted as they were before anything was kept.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, time::Duration};
 
 use crate::event::Millis;
 
+use super::super::log::store::{KeptClock, Leap, Seen};
 use super::disk;
 
-/// Name of the file: RFC 3339 and a line feed.
+/// Name of the file.
 const FILE: &str = "clock";
 
-/// What the log's clock showed when it was last kept in the store at `dir`; `None` when it was not ahead. May be asked while
-/// another process has the store.
+/// What is kept of the log's clock in the store at `dir`. May be asked while another process has the store.
 #[must_use]
-pub fn kept_clock(dir: &Path) -> Option<Millis> {
-    Millis::parse_rfc3339(fs::read_to_string(dir.join(FILE)).ok()?.trim_end())
+pub fn kept_clock(dir: &Path) -> KeptClock {
+    fs::read_to_string(dir.join(FILE)).map(|text| parse(&text)).unwrap_or_default()
 }
 
-/// Keeps it, or forgets it.
-pub(super) fn keep(dir: &Path, time: Option<Millis>) -> io::Result<()> {
+/// Keeps it, in place of what was kept.
+pub(super) fn keep(dir: &Path, clock: &KeptClock) -> io::Result<()> {
     let path = dir.join(FILE);
-    let Some(time) = time else {
+    if *clock == KeptClock::default() {
         return match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
-    };
-    disk::write_whole(&path, format!("{time}\n").as_bytes())
+    }
+    disk::write_whole(&path, text(clock).as_bytes())
+}
+
+fn text(clock: &KeptClock) -> String {
+    let ahead = clock.ahead.map(|time| format!("ahead {time}\n"));
+    let leap = |leap: &Leap| format!("leap {} {} {}\n", leap.at, leap.to, leap.gained.as_millis());
+    let seen = |seen: &Seen| format!("seen {} {} {}\n", seen.time, seen.boot, seen.uptime.as_millis());
+    ahead.into_iter().chain(clock.leaps.iter().map(leap)).chain(clock.seen.as_ref().map(seen)).collect()
+}
+
+fn parse(text: &str) -> KeptClock {
+    let mut clock = KeptClock::default();
+    let time = Millis::parse_rfc3339;
+    let ms = |word: &str| word.parse().ok().map(Duration::from_millis);
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["ahead", at] | [at] => clock.ahead = time(at),
+            ["leap", at, to, gained] => {
+                if let (Some(at), Some(to), Some(gained)) = (time(at), time(to), ms(gained)) {
+                    clock.leaps = clock.leaps.with(Leap { at, to, gained });
+                }
+            }
+            ["seen", at, boot, uptime] => {
+                let seen = |(time, uptime)| Seen { time, boot: boot.into(), uptime };
+                clock.seen = time(at).zip(ms(uptime)).map(seen);
+            }
+            _ => {}
+        }
+    }
+    clock
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis(1_795_233_960_007);
+
+    #[test]
+    fn what_is_kept_is_read_again_and_a_time_alone_is_one_that_was_ahead() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert_eq!(kept_clock(dir.path()), KeptClock::default());
+        let gained = Duration::from_hours(87_600);
+        let leap = Leap { at: NOW, to: NOW.after(gained), gained };
+        let seen = Seen { time: NOW, boot: "0af413a8-eb25".into(), uptime: Duration::from_millis(1_234_567) };
+        let leaps = || [leap, Leap { at: leap.to.after(gained), to: leap.to.after(gained * 2), gained }];
+        for ahead in [None, Some(NOW)] {
+            for count in 0..=2 {
+                for seen in [None, Some(seen.clone())] {
+                    let clock = KeptClock { ahead, leaps: leaps().into_iter().take(count).collect(), seen };
+                    keep(dir.path(), &clock).expect("kept");
+                    assert_eq!(kept_clock(dir.path()), clock);
+                }
+            }
+        }
+        fs::write(dir.path().join(FILE), "2026-11-21T04:06:00.007Z\n").expect("written");
+        assert_eq!(kept_clock(dir.path()), KeptClock { ahead: Some(NOW), ..KeptClock::default() });
+        keep(dir.path(), &KeptClock::default()).expect("forgotten");
+        assert!(!dir.path().join(FILE).exists());
+        keep(dir.path(), &KeptClock::default()).expect("as it was");
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_is_passed_over() {
+        for text in ["", "\n\n", "leap 1 2 3", "leap 2026-11-21T04:06:00Z", "seen x y z", "\0\0\0", "new words\n"] {
+            assert_eq!(parse(text), KeptClock::default(), "{text:?}");
+        }
+        let text = "more 1\nahead 2026-11-21T04:06:00.007Z\nleap 2026-11-21T04:06:00Z 2036-11-21T04:06:00Z -5\n";
+        assert_eq!(parse(text), KeptClock { ahead: Some(NOW), ..KeptClock::default() });
+    }
 }

@@ -5,7 +5,7 @@
 //! format                        "gapless store\nformat 2\n"
 //! watermark                     two alternating slots: epoch, head, reserved ids, what was lost   (watermark.rs)
 //! segments                      which segments there are                                         (manifest.rs)
-//! clock                         what the log's clock showed, while it is ahead of the machine's      (clock.rs)
+//! clock                         what the log's clock showed, and leaps of the machine's           (clock.rs)
 //! meta/                         one sled database
 //!   settings   name                              -> topic settings                               (records.rs)
 //!   (default)  "revision"                        -> how often settings were saved, u64

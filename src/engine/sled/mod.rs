@@ -24,6 +24,7 @@
 //! | `meta`, `clock`, `disk`, `space`, `config` | settings by name, the log's clock, files, free bytes, and what can be told |
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,7 +32,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::log::store::{
-    Budget, Commit, Header, Liveness, Recovered, Scan, Store, StoreError, Taken, TopicKey, TopicSettings, TopicSummary,
+    Budget, Commit, Header, KeptClock, Leaps, Liveness, Recovered, Scan, Store, StoreError, Taken, TopicKey,
+    TopicSettings, TopicSummary,
 };
 use crate::event::{Event, Millis, Seq, TopicName};
 
@@ -111,8 +113,10 @@ struct Shared {
     removals: Mutex<Removals>,
     /// The newest durable position: readers see nothing beyond it.
     head: AtomicU64,
-    /// The newest commit's time, by which idempotency keys age.
+    /// The newest commit's time, by which idempotency keys age,
     newest: AtomicU64,
+    /// but for these.
+    leaps: Mutex<Leaps>,
     space: Space,
     presence: Presence,
     waits: Arc<Waits>,
@@ -208,9 +212,17 @@ impl Store for SledStore {
         self.shared.removals.lock().dirty().count() as u64
     }
 
-    fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
-        self.shared.alive()?;
-        clock::keep(&self.shared.config.dir, time).map_err(|error| StoreError::Failed(error.to_string().into()))
+    fn keep_clock(&self, clock: &KeptClock) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        shared.alive()?;
+        let _waiting = shared.waits.begin_write("keeping the log's clock");
+        shared.presence.check()?;
+        clock::keep(&shared.config.dir, clock).map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+            _ => StoreError::NotNow(format!("the log's clock cannot be kept: {error}").into()),
+        })?;
+        shared.leaps.lock().clone_from(&clock.leaps);
+        Ok(())
     }
 
     fn mark(&self, topic: &TopicName) -> Option<Seq> {

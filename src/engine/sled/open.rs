@@ -84,6 +84,7 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<Shared, Open
         writer: Mutex::new(Some(writer)),
         head: found.head.0.into(),
         newest: found.newest.0.into(),
+        leaps: Mutex::new(recovered.clock.leaps.clone()),
         removals: Mutex::new(found.removals),
         space: Space::new(dir, config.reserve_bytes),
         failed: std::sync::OnceLock::new(),
@@ -222,7 +223,8 @@ impl<'a> Finding<'a> {
     }
 
     fn recovered(&mut self, next: Seq, known: Known) -> Recovered {
-        let valid = self.newest.before(self.config.key_window);
+        let clock = super::clock::kept_clock(&self.config.dir);
+        let valid = clock.leaps.before(self.newest, self.config.key_window);
         let mut keys = std::mem::take(&mut self.keys);
         keys.retain(|record| record.time >= valid);
         keys.sort_by_key(|record| record.time);
@@ -231,7 +233,8 @@ impl<'a> Finding<'a> {
             epoch: mark.epoch,
             head: self.head,
             next,
-            last_time: self.newest.max(super::clock::kept_clock(&self.config.dir).unwrap_or_default()),
+            last_time: self.newest,
+            clock,
             settings: known.settings,
             newest_mark: known.newest_mark,
             keys,

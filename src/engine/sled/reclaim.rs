@@ -171,7 +171,7 @@ impl Shared {
 
     /// Idempotency keys from this moment on must be remembered. By the log's own time, as the engine counts it.
     pub(super) fn keys_since(&self) -> Millis {
-        Millis(self.newest.load(Ordering::Relaxed)).before(self.config.key_window)
+        self.leaps.lock().before(Millis(self.newest.load(Ordering::Relaxed)), self.config.key_window)
     }
 }
 

@@ -1,10 +1,9 @@
 //! Where a stream begins: a cursor, the oldest, now, the newest so many, or a moment.
 
-use std::time::SystemTime;
-
 use http::HeaderMap;
 
 use crate::{
+    engine::When,
     event::{EventId, Millis},
     http::{
         duration,
@@ -21,6 +20,8 @@ pub const MAX_NEWEST: u64 = 1_000_000;
 pub enum Begin {
     /// There.
     At(Start),
+    /// With what was published then or later.
+    Since(When),
     /// With the newest so many kept events.
     Newest(u64),
 }
@@ -46,7 +47,7 @@ impl Begin {
             (None | Some("now"), None) => Ok(Self::At(Start::Now)),
             (Some("earliest"), None) => Ok(Self::At(Start::Earliest)),
             (Some(text), None) => from(text),
-            (None, Some(text)) => since(text, SystemTime::now().into()).map(|time| Self::At(Start::Since(time))),
+            (None, Some(text)) => since(text).map(Self::Since),
         }
     }
 }
@@ -67,10 +68,11 @@ fn from(text: &str) -> Result<Begin, Problem> {
     Err(Problem::new(Code::QueryInvalid, detail))
 }
 
-fn since(text: &str, now: Millis) -> Result<Millis, Problem> {
+fn since(text: &str) -> Result<When, Problem> {
     let number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let time = if number && !is_age(text) { unix_time(text) } else { Millis::parse_rfc3339(text) };
-    time.or_else(|| is_age(text).then(|| Some(now.before(duration::parse(text)?)))?).ok_or_else(|| {
+    let age = || is_age(text).then(|| duration::parse(text)).flatten();
+    time.map(When::Moment).or_else(|| age().map(When::Ago)).ok_or_else(|| {
         let detail = "'since' must be a time like 2026-01-31T09:00:00Z or 1769850000 (Unix, in seconds or milliseconds), \
                       or an age like 90s, 10m or 2h";
         Problem::new(Code::QueryInvalid, detail)
@@ -101,25 +103,27 @@ fn unix_time(text: &str) -> Option<Millis> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    const NOW: Millis = Millis(1_764_100_000_000);
+    use super::*;
 
     #[test]
     fn since_is_a_time_or_an_age_and_each_number_is_only_one_of_them() {
+        let moment = |ms| When::Moment(Millis(ms));
+        let ago = |seconds| When::Ago(Duration::from_secs(seconds));
         for (text, want) in [
-            ("1970-01-01T00:00:01Z", 1000),
-            ("1764100000", 1_764_100_000_000),
-            ("1764100000.5", 1_764_100_000_500),
-            ("1764100000.123456789", 1_764_100_000_123),
-            ("1764100000123", 1_764_100_000_123),
-            ("1000000000", 1_000_000_000_000),
-            ("90", NOW.0 - 90_000),
-            ("999999999", NOW.0 - 999_999_999_000),
-            ("1764100000s", 0),
-            ("10m", NOW.0 - 600_000),
+            ("1970-01-01T00:00:01Z", moment(1000)),
+            ("1764100000", moment(1_764_100_000_000)),
+            ("1764100000.5", moment(1_764_100_000_500)),
+            ("1764100000.123456789", moment(1_764_100_000_123)),
+            ("1764100000123", moment(1_764_100_000_123)),
+            ("1000000000", moment(1_000_000_000_000)),
+            ("90", ago(90)),
+            ("999999999", ago(999_999_999)),
+            ("1764100000s", ago(1_764_100_000)),
+            ("10m", ago(600)),
         ] {
-            assert_eq!(since(text, NOW), Ok(Millis(want)), "{text}");
+            assert_eq!(since(text), Ok(want), "{text}");
         }
         for text in [
             "17641000000",
@@ -136,7 +140,7 @@ mod tests {
             "all",
             "99999999999999999999",
         ] {
-            assert_eq!(since(text, NOW).unwrap_err().code, Code::QueryInvalid, "{text}");
+            assert_eq!(since(text).unwrap_err().code, Code::QueryInvalid, "{text}");
         }
     }
 

@@ -24,7 +24,7 @@ use super::{
     visitor::Visitor,
 };
 use crate::{
-    engine::Place,
+    engine::{Place, ReadError},
     event::{EventId, Seq},
     hub::{run::Portion, subscription::Start},
 };
@@ -121,24 +121,33 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the store cannot say now.
 async fn locate(core: &Rc<Core>, wish: &Wish) -> Result<(Start, Option<Option<Seq>>), Problem> {
-    let find = async |place| {
-        let found = core.door.hub.locate(wish.selection.clone(), place);
-        let found = tokio::time::timeout(PATIENCE, found).await.map_err(|_| "it takes too long".to_owned());
-        found.and_then(|found| found.map_err(|error| error.to_string())).map_err(|reason| {
-            tracing::warn!(reason, "where a stream begins cannot be found");
-            Problem::new(Code::StoreUnavailable, "where to begin cannot be found now; come back, or ask for less")
-        })
-    };
+    let hub = &core.door.hub;
+    let locate = |place| hub.locate(wish.selection.clone(), place);
     Ok(match &wish.begin {
         Begin::Newest(count) => {
-            let position = find(Place::Newest(*count)).await?;
+            let position = found(locate(Place::Newest(*count))).await?;
             (Start::Kept(position), Some(Some(position)))
         }
-        Begin::At(start @ Start::Since(time)) => (start.clone(), Some(Some(find(Place::Since(*time)).await?))),
+        Begin::Since(when) => {
+            let find = async {
+                let stamp = hub.stamp(*when).await?;
+                Ok((Start::Since(stamp), Some(Some(locate(Place::Since(stamp)).await?))))
+            };
+            found(find).await?
+        }
         // Before everything: until its first event comes, a client that comes back gets all that is kept again.
         Begin::At(Start::Earliest) => (Start::Earliest, Some(Some(Seq::ZERO))),
         Begin::At(start @ Start::Cursor(_)) => (start.clone(), None),
         Begin::At(start) => (start.clone(), Some(None)),
+    })
+}
+
+/// What is found, if it is within [`PATIENCE`].
+async fn found<T>(finding: impl Future<Output = Result<T, ReadError>>) -> Result<T, Problem> {
+    let found = tokio::time::timeout(PATIENCE, finding).await.map_err(|_| "it takes too long".to_owned());
+    found.and_then(|found| found.map_err(|error| error.to_string())).map_err(|reason| {
+        tracing::warn!(reason, "where a stream begins cannot be found");
+        Problem::new(Code::StoreUnavailable, "where to begin cannot be found now; come back, or ask for less")
     })
 }
 

@@ -62,6 +62,8 @@ fn text(now: &Snapshot) -> String {
     out.gauge("gapless_store_unscrubbed", unscrubbed, store.unscrubbed);
     let ahead = "Seconds by which events are stamped ahead of the machine's clock.";
     out.gauge("gapless_clock_ahead_seconds", ahead, store.clock_ahead_s);
+    let leapt = "Seconds by which the machine's clock leapt ahead, and which ages do not count.";
+    out.gauge("gapless_clock_leapt_seconds", leapt, store.clock_leapt_s);
     out.counter("gapless_commits_total", "Commits; events that come together share one.", store.commits_total);
     out.many(
         "gauge",

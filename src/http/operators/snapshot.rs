@@ -148,6 +148,8 @@ pub struct Store {
     pub unscrubbed: u64,
     /// Seconds by which events are stamped ahead of the machine's clock.
     pub clock_ahead_s: u64,
+    /// Seconds by which the machine's clock leapt ahead, and which ages do not count.
+    pub clock_leapt_s: u64,
 }
 
 /// Milliseconds a commit takes, since the process began.
@@ -301,6 +303,7 @@ impl Store {
             losses: health.losses,
             unscrubbed: health.unscrubbed,
             clock_ahead_s: health.clock_ahead.as_secs(),
+            clock_leapt_s: health.clock_leapt.as_secs(),
         }
     }
 }

@@ -39,7 +39,7 @@ pub enum Start {
     Now,
     /// With the oldest kept event.
     Earliest,
-    /// With the first event at or after this moment.
+    /// With the first event that has this stamp or a later one.
     Since(Millis),
     /// With what is kept after this position: as with the oldest kept event, what a topic lost before the stream reached its
     /// first event is no gap.

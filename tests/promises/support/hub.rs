@@ -54,6 +54,12 @@ impl Hub {
         Self::spawn(store, arguments, "127.0.0.1:0", Some(offset.into()))
     }
 
+    /// Sets the clock of the hub's machine while it runs. It was started with a clock that is wrong by an offset.
+    pub(crate) fn set_clock(&mut self, offset: &str) {
+        write_clock(&self.store, offset);
+        self.clock = Some(offset.into());
+    }
+
     /// A hub over a copy of the store in `migrations/fixtures/<name>`, which an older gapless wrote.
     pub(crate) fn start_over(fixture: &str, arguments: &[&str]) -> Self {
         let store = Arc::new(tempfile::tempdir().expect("a directory"));
@@ -68,8 +74,14 @@ impl Hub {
         let mut command = under(&[]);
         if let Some(offset) = &clock {
             // What faketime(1) does, but for its process in between, which would be killed in the hub's stead.
-            command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1");
-            command.env("FAKETIME", offset).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            if offset.starts_with('@') {
+                command.env("FAKETIME", offset);
+            } else {
+                // Read again whenever the hub asks for the time, so that it can be changed meanwhile.
+                write_clock(&store, offset);
+                command.env("FAKETIME_TIMESTAMP_FILE", clock_file(&store)).env("FAKETIME_NO_CACHE", "1");
+            }
         }
         let mut hub = Self::spawn_by(command, store, arguments, listen);
         hub.clock = clock;
@@ -281,6 +293,17 @@ impl Hub {
     pub(crate) fn stats(&self) -> Value {
         self.get("/admin/stats").json()
     }
+}
+
+/// Where faketime reads by how much the clock is wrong.
+fn clock_file(store: &TempDir) -> std::path::PathBuf {
+    store.path().join("clock")
+}
+
+fn write_clock(store: &TempDir, offset: &str) {
+    let half = store.path().join("clock.half");
+    std::fs::write(&half, offset).expect("written");
+    std::fs::rename(half, clock_file(store)).expect("there at once");
 }
 
 /// The binary, executed by `wrapper`.

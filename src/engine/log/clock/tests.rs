@@ -1,0 +1,219 @@
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use super::*;
+
+const HOUR: u64 = 3_600_000;
+const YEARS: u64 = 87_600 * HOUR;
+
+/// Clocks in our hand: the machine's, and the time that passes.
+struct Hands {
+    wall: Arc<AtomicU64>,
+    up: Arc<AtomicU64>,
+    clock: LogClock,
+}
+
+impl Hands {
+    fn new(machine: u64, last: u64) -> Self {
+        Self::again(machine, 0, last, &KeptClock::default(), None)
+    }
+
+    /// In another process, over what a store kept.
+    fn again(machine: u64, up: u64, last: u64, kept: &KeptClock, boot: Option<&str>) -> Self {
+        let (wall, up) = (Arc::new(AtomicU64::new(machine)), Arc::new(AtomicU64::new(up)));
+        let (of_wall, of_up) = (Arc::clone(&wall), Arc::clone(&up));
+        let config = LogConfig {
+            clock: Arc::new(move || Millis(of_wall.load(SeqCst))),
+            uptime: Arc::new(move || Duration::from_millis(of_up.load(SeqCst))),
+            boot: boot.map(Into::into),
+            ..LogConfig::default()
+        };
+        Self { wall, up, clock: LogClock::new(&config, Millis(last), kept, Millis(0)) }
+    }
+
+    fn pass(&self, ms: u64) -> u64 {
+        self.wall.fetch_add(ms, SeqCst);
+        self.up.fetch_add(ms, SeqCst);
+        self.clock.now().time.0
+    }
+
+    fn leap(&self, ms: u64) -> u64 {
+        self.wall.fetch_add(ms, SeqCst);
+        self.clock.now().time.0
+    }
+
+    fn age(&self, stamp: u64) -> u64 {
+        u64::try_from(self.clock.now().age(Millis(stamp)).as_millis()).expect("short")
+    }
+
+    /// What the store is to keep, and does.
+    fn keep(&self, closing: bool) -> Option<KeptClock> {
+        self.clock.due(closing).inspect(|clock| self.clock.kept(clock))
+    }
+}
+
+fn leap(at: u64, gained: u64) -> Leap {
+    Leap { at: Millis(at), to: Millis(at + gained), gained: Duration::from_millis(gained) }
+}
+
+#[test]
+fn it_shows_the_machines_time_and_never_goes_back() {
+    let hands = Hands::new(50 * HOUR, 49 * HOUR);
+    assert_eq!(hands.pass(0), 50 * HOUR);
+    assert_eq!(hands.pass(7), 50 * HOUR + 7);
+    hands.wall.fetch_sub(5000, SeqCst);
+    assert_eq!(hands.pass(0), 50 * HOUR + 7);
+    assert!(hands.pass(3200) >= 50 * HOUR + 7 + 3100, "and goes on");
+    assert_eq!(hands.pass(HOUR), 51 * HOUR + 3207 - 5000, "until the machine's is later");
+}
+
+#[test]
+fn behind_a_stamp_it_goes_on_by_the_time_that_passes_and_is_caught_up_with() {
+    let hands = Hands::new(50 * HOUR, 60 * HOUR);
+    assert_eq!(hands.clock.read(), Reading { log: Millis(60 * HOUR), machine: Millis(50 * HOUR) });
+    assert_eq!(hands.pass(32 * HOUR), 91 * HOUR, "a 32nd slower");
+    hands.wall.store(10, SeqCst);
+    assert_eq!(hands.pass(0), 91 * HOUR, "a machine that begins in 1970 changes nothing");
+    hands.wall.store(92 * HOUR, SeqCst);
+    assert_eq!(hands.clock.read().ahead(), Duration::ZERO);
+    assert_eq!(hands.clock.now().leaps, Leaps::default(), "what the log's clock lost is no leap");
+}
+
+#[test]
+fn it_is_kept_while_it_is_ahead_and_no_longer() {
+    let hands = Hands::new(HOUR, 2 * HOUR);
+    let ahead = |time| Some(KeptClock { ahead: Some(Millis(time)), ..KeptClock::default() });
+    assert_eq!(hands.clock.due(false), ahead(2 * HOUR));
+    assert_eq!(hands.keep(false), ahead(2 * HOUR), "again, until it is kept");
+    hands.pass(1000);
+    assert_eq!(hands.keep(false), None, "not all the time");
+    assert!(hands.keep(true).is_some(), "but at the end");
+    hands.wall.store(2 * HOUR + 1500, SeqCst);
+    assert_eq!(hands.keep(false), Some(KeptClock::default()));
+    assert_eq!(hands.keep(true), None);
+}
+
+#[test]
+fn an_age_counts_the_time_that_passes_and_no_leap() {
+    let hands = Hands::new(50 * HOUR, 0);
+    hands.pass(HOUR);
+    assert_eq!(hands.leap(YEARS), 51 * HOUR + YEARS, "stamps follow the machine's clock");
+    assert_eq!(hands.clock.now().leaps.iter().collect::<Vec<_>>(), [&leap(51 * HOUR, YEARS)]);
+    assert_eq!((hands.age(50 * HOUR), hands.age(51 * HOUR + YEARS)), (HOUR, 0));
+    hands.pass(2 * HOUR);
+    assert_eq!((hands.age(50 * HOUR), hands.age(51 * HOUR + YEARS)), (3 * HOUR, 2 * HOUR));
+    hands.wall.fetch_sub(YEARS, SeqCst);
+    hands.pass(32 * HOUR);
+    let slower = 31 * HOUR;
+    assert_eq!(
+        (hands.age(50 * HOUR), hands.age(51 * HOUR + YEARS)),
+        (3 * HOUR + slower, 2 * HOUR + slower),
+        "and back"
+    );
+    hands.leap(YEARS + 20 * HOUR);
+    assert_eq!(hands.clock.now().leaps.iter().count(), 2, "beyond where it was");
+    assert_eq!(hands.age(50 * HOUR), 35 * HOUR, "and then what was lost is found");
+}
+
+#[test]
+fn what_a_clock_gains_in_small_steps_and_time_asleep_are_no_leaps() {
+    let hands = Hands::new(50 * HOUR, 0);
+    hands.leap(999);
+    hands.pass(48 * HOUR);
+    hands.leap(999);
+    assert_eq!(hands.clock.now().leaps, Leaps::default());
+    assert_eq!(hands.age(50 * HOUR), 48 * HOUR + 1998);
+    hands.leap(1000);
+    assert_eq!(hands.clock.now().leaps.iter().count(), 1);
+    assert_eq!(hands.age(50 * HOUR), 48 * HOUR + 1998);
+}
+
+#[test]
+fn a_leap_is_kept_once_and_until_it_was_kept() {
+    let hands = Hands::new(50 * HOUR, 0);
+    assert_eq!(hands.keep(false), None);
+    hands.leap(YEARS);
+    let kept = KeptClock { leaps: Leaps::default().with(leap(50 * HOUR, YEARS)), ..KeptClock::default() };
+    assert!(hands.clock.unkept.load(SeqCst));
+    assert_eq!(hands.clock.due(false), Some(kept.clone()));
+    hands.leap(HOUR);
+    hands.clock.kept(&kept);
+    let both = kept.leaps.with(leap(50 * HOUR + YEARS, HOUR));
+    assert_eq!(hands.keep(false).map(|kept| kept.leaps), Some(both), "one that came meanwhile is kept, too");
+    assert_eq!(hands.keep(false), None);
+    assert!(!hands.clock.unkept.load(SeqCst));
+}
+
+#[test]
+fn a_leap_is_known_after_a_restart_if_anything_was_stamped_after_it() {
+    let hands = Hands::new(50 * HOUR, 0);
+    hands.pass(HOUR);
+    hands.leap(YEARS);
+    let kept = hands.keep(false).expect("a leap");
+    let age = |machine, last, kept: &KeptClock| {
+        let again = Hands::again(machine, 0, last, kept, None);
+        (again.age(50 * HOUR), again.clock.unkept.load(SeqCst))
+    };
+    let (right, wrong) = (52 * HOUR, 52 * HOUR + YEARS);
+    assert_eq!(age(wrong, 51 * HOUR, &kept), (2 * HOUR, false));
+    assert_eq!(age(wrong, wrong, &kept), (2 * HOUR, false));
+    assert_eq!(age(right, wrong, &kept), (2 * HOUR, false), "while it is ahead");
+    let ahead = KeptClock { ahead: Some(Millis(wrong + HOUR)), ..kept.clone() };
+    assert_eq!(age(right, 51 * HOUR, &ahead), (3 * HOUR, false));
+    assert_eq!(age(right, 51 * HOUR, &kept), (2 * HOUR, true), "and otherwise it is forgotten, here");
+    let kept = Hands::again(right, 0, 51 * HOUR, &kept, None).keep(false).expect("to be forgotten");
+    assert_eq!(kept, KeptClock::default(), "and by the store");
+}
+
+#[test]
+fn within_one_boot_a_leap_between_two_processes_is_seen() {
+    let first = Hands::again(50 * HOUR, 7 * HOUR, 0, &KeptClock::default(), Some("one"));
+    let kept = first.keep(false).expect("the boot");
+    first.pass(HOUR);
+    let age = |machine: u64, up: u64, last: u64, boot| {
+        let again = Hands::again(machine, up, last, &kept, Some(boot));
+        (again.age(50 * HOUR), again.clock.unkept.load(SeqCst))
+    };
+    assert_eq!(age(53 * HOUR, 10 * HOUR, 51 * HOUR, "one"), (3 * HOUR, false));
+    assert_eq!(age(53 * HOUR + YEARS, 10 * HOUR, 51 * HOUR, "one"), (3 * HOUR, true));
+    let seen = age(53 * HOUR + YEARS, 10 * HOUR, 53 * HOUR + YEARS, "one");
+    assert_eq!(seen, (3 * HOUR + YEARS, false), "not below a stamp: the process before would have kept it");
+    assert_eq!(age(53 * HOUR + YEARS, 10 * HOUR, 51 * HOUR, "two"), (3 * HOUR + YEARS, false), "nobody knows");
+    assert_eq!(age(53 * HOUR + YEARS, 6 * HOUR, 51 * HOUR, "one"), (3 * HOUR + YEARS, false), "it is another clock");
+    assert_eq!(age(20 * HOUR, 10 * HOUR, 51 * HOUR, "one"), (HOUR, false), "behind, it goes on from the newest stamp");
+    let last = first.keep(true).and_then(|kept| kept.seen).expect("at the end");
+    assert_eq!((last.time, last.uptime), (Millis(51 * HOUR), Duration::from_millis(8 * HOUR)));
+    assert_eq!(first.keep(false), None);
+}
+
+#[test]
+fn leaps_before_all_that_is_kept_are_forgotten() {
+    let leaps = Leaps::default().with(leap(10 * HOUR, HOUR)).with(leap(20 * HOUR, HOUR));
+    let kept = KeptClock { leaps, ..KeptClock::default() };
+    let config = LogConfig { clock: Arc::new(|| Millis(50 * HOUR)), boot: None, ..LogConfig::default() };
+    let left = |oldest| LogClock::new(&config, Millis(40 * HOUR), &kept, oldest).now().leaps.iter().count();
+    assert_eq!([10 * HOUR, 11 * HOUR, 20 * HOUR + 1, u64::MAX].map(Millis).map(left), [2, 1, 0, 0]);
+}
+
+#[test]
+fn a_thread_that_is_held_up_between_the_clocks_sees_no_leap() {
+    let up = Arc::new(AtomicU64::new(0));
+    let (of_up, of_wall) = (Arc::clone(&up), Arc::clone(&up));
+    let held_up = AtomicU64::new(0);
+    let config = LogConfig {
+        clock: Arc::new(move || Millis(50 * HOUR + of_wall.load(SeqCst))),
+        uptime: Arc::new(move || {
+            // The machine's clock is read before every second look.
+            let looks = held_up.fetch_add(1, SeqCst);
+            let late = if looks == 3 { 3000 } else { 0 };
+            Duration::from_millis(of_up.fetch_add(late, SeqCst) + late)
+        }),
+        boot: None,
+        ..LogConfig::default()
+    };
+    let clock = LogClock::new(&config, Millis(0), &KeptClock::default(), Millis(0));
+    for _ in 0..5 {
+        clock.read();
+    }
+    assert_eq!(up.load(SeqCst), 3000, "it was held up");
+    assert_eq!(clock.now().leaps, Leaps::default());
+}
