@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this file | the process: starting, waiting for its end |
 //! | `engine` | which engine keeps the log |
+//! | `patience` | how long the process waits for the store's disk |
 //! | `reloading` | reading the configuration again |
 //! | `policy` | whom the hub trusts |
 //! | `certificate` | where its certificate comes from |
@@ -45,6 +46,7 @@ mod certificate;
 mod engine;
 pub mod greeting;
 mod listening;
+mod patience;
 mod policy;
 mod reloading;
 
@@ -67,6 +69,15 @@ pub enum AppError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// It was told to stop before the store was open, and the drain's time is over.
+    #[error("told to stop before the store was open; all that it keeps stays there")]
+    NotOpened,
+    /// The store did not close in time.
+    #[error(
+        "the disk does not answer, so the store could not be closed in order: all that was acknowledged is in it; what was \
+         not yet acknowledged may be kept or not, and the next start looks"
+    )]
+    NotClosed,
     /// An address cannot be had.
     #[error("{error}; choose another with {flag}")]
     Listen {
@@ -106,7 +117,7 @@ pub struct Running {
 /// Serves until `drain` is over. `ready` is told where once connections are accepted.
 ///
 /// # Errors
-/// When it cannot start.
+/// When it cannot start, or the store cannot be closed in order.
 pub fn serve(
     config: &Config,
     drain: &Drain,
@@ -116,7 +127,7 @@ pub fn serve(
     let running = start(config, drain)?;
     ready(&running);
     reload.start(Arc::clone(&running.door))?;
-    Ok(running.wait())
+    running.wait()
 }
 
 /// What can only be known by looking: whether the certificate can be used.
@@ -137,7 +148,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
     let hub_config = hub_config(config);
     let shards = config.hub.shards;
     let board = Board::new(shards, &hub_config);
-    let engine = engine::open(config, &board)?;
+    let engine = patience::open(config, &board, drain)?;
     let hub = Hub::new(Arc::clone(&engine), board, hub_config);
     let tls = certificate::tls(config, drain)?;
     let policies = Arc::new(Policies::new(policy::policy(config)?));
@@ -192,19 +203,23 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
 
 impl Running {
     /// Waits until the drain is over, and closes the store.
-    pub fn wait(self) -> Outcome {
-        let clock = runtime::Builder::new_current_thread().enable_time().build().expect("a runtime without I/O");
-        let outcome = clock.block_on(self.drain.settled());
-        for shard in self.shards {
-            match shard.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(error = %error, "a shard failed"),
-                Err(_) => tracing::error!("a shard panicked"),
+    ///
+    /// # Errors
+    /// When the disk does not answer in time; threads that wait for it are left to the end of the process.
+    pub fn wait(self) -> Result<Outcome, AppError> {
+        let (shards, engine) = (self.shards, self.engine);
+        let outcome = patience::end(&self.drain, move || {
+            for shard in shards {
+                match shard.join() {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::error!(error = %error, "a shard failed"),
+                    Err(_) => tracing::error!("a shard panicked"),
+                }
             }
-        }
-        self.engine.close();
+            engine.close();
+        })?;
         tracing::info!(outcome = ?outcome, "ended");
-        outcome
+        Ok(outcome)
     }
 }
 

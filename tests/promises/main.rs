@@ -42,6 +42,7 @@ mod slow_reader;
 mod starting;
 mod store;
 mod streaming_in;
+mod stuck_disk;
 mod stuck_log;
 mod taking_back;
 mod topics;

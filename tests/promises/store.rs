@@ -82,6 +82,30 @@ fn a_closed_topic_whose_segment_is_damaged_is_told_as_lost() {
 }
 
 #[test]
+fn a_topic_that_was_closed_before_a_segment_of_others_is_told_nothing_of_its_loss() {
+    let mut hub = Hub::start_with(&["--store-rotate-age", "1s"]);
+    let id = hub.publish("doc", "one");
+    hub.put("doc", "{\"closed\":true}");
+    thread::sleep(ROTATES);
+    hub.publish("other", "x");
+    thread::sleep(ROTATES);
+    hub.publish("after", "x");
+    stop(&mut hub);
+    fs::remove_dir_all(&segments(&hub.data())[1]).unwrap();
+    for _ in 0..2 {
+        hub = hub.again();
+        assert_eq!(hub.topic("doc")["last_id"], id);
+        for from in ["from=earliest".to_owned(), format!("from={}", epoch_zero(&id))] {
+            let page = hub.page(&format!("topic=doc&{from}"));
+            assert_eq!((reasons(&page), page["events"][0]["id"].as_str()), (vec![], Some(&*id)), "{page}");
+        }
+        assert_eq!(hub.get(&format!("/events?topic=doc&from={id}")).status, 204, "it has seen all");
+        assert_eq!(reasons(&hub.page("topic=other&from=earliest")), lost("other"));
+        stop(&mut hub);
+    }
+}
+
+#[test]
 fn a_missing_segment_is_told_as_lost_once() {
     let mut hub = Hub::start_with(&["--store-rotate-age", "1s"]);
     let first = hub.publish("before", "x");
@@ -324,7 +348,7 @@ fn limit_descriptors(pid: u32, most: usize) {
 }
 
 /// Something mounted, until it is dropped.
-struct Mount(PathBuf);
+pub(crate) struct Mount(pub(crate) PathBuf);
 
 impl Mount {
     /// `None` where mounting is not allowed.
@@ -337,7 +361,7 @@ impl Mount {
         None
     }
 
-    fn tmpfs(at: &Path, size: &str) -> Option<Self> {
+    pub(crate) fn tmpfs(at: &Path, size: &str) -> Option<Self> {
         Self::new(at, &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
     }
 

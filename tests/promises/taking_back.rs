@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::support::{assert_problem, eventually, hub::Hub, tokens, wire};
+use super::{
+    store::Mount,
+    support::{assert_problem, eventually, hub::Hub, tokens, wire},
+};
 
 /// Nothing but the events that are taken back holds it.
 const SECRET: &str = "swordfish-4711-swordfish";
@@ -313,4 +316,49 @@ fn a_removal_that_a_kill_cut_short_is_whole_or_was_not_begun() {
     }
     assert!(!answered.is_empty());
     assert_eq!(hub.stats()["store"]["losses"], 0);
+}
+
+/// Between the reserve and its half there is room for a tombstone and none for its notice; below, for neither.
+#[test]
+fn a_full_disk_refuses_a_removal_or_its_notice_and_what_is_left_is_done_when_it_passes() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(disk) = Mount::tmpfs(home.path(), "256m") else { return };
+    let (data, ballast) = (disk.0.join("data"), disk.0.join("ballast"));
+    let mut hub = Hub::start_with(&["--data", data.to_str().unwrap(), "--store-reserve-bytes", "64MiB"]);
+    let ids: Vec<String> = ["first", "second"].iter().map(|n| hub.publish("a", &format!("{n} {SECRET}"))).collect();
+    let remove = |hub: &Hub, id: &str| hub.request("DELETE", &format!("/events/{id}?topic=a"), b"");
+    let names = |hub: &Hub| {
+        let page = hub.page("topic=a&from=earliest");
+        let events = page["events"].as_array().unwrap().iter();
+        events.map(|event| event["event"].as_str().unwrap_or("message").to_owned()).collect::<Vec<_>>()
+    };
+    let leave = |mebibytes: u64| {
+        let _ = std::fs::remove_file(&ballast);
+        let free = rustix::fs::statvfs(&disk.0).unwrap();
+        let size = (free.f_bavail * free.f_frsize).saturating_sub(mebibytes << 20);
+        std::fs::write(&ballast, vec![1; usize::try_from(size).unwrap()]).unwrap();
+        std::thread::sleep(Duration::from_millis(200)); // longer than a look at the disk is good for
+    };
+    leave(48);
+    for _ in 0..2 {
+        assert_problem(&remove(&hub, &ids[0]), 507, "storage-full");
+        assert_eq!(names(&hub), ["hub.removed", "message"], "nobody reads it, and its notice is not there");
+    }
+    leave(16);
+    assert_problem(&remove(&hub, &ids[1]), 507, "storage-full");
+    assert_eq!(names(&hub), ["hub.removed", "message"], "nothing was begun");
+    hub.kill();
+    std::fs::remove_file(&ballast).unwrap();
+    let hub = hub.again();
+    eventually("the start has done the rest", || names(&hub) == ["hub.removed", "message", "hub.removed"]);
+    take_back(&hub, "a", &ids[0]);
+    take_back(&hub, "a", &ids[1]);
+    assert_eq!(names(&hub), ["hub.removed"; 4]);
+    let page = hub.page("topic=a&from=earliest");
+    for (place, id) in [(2, &ids[0]), (3, &ids[1])] {
+        let data: Value = serde_json::from_str(page["events"][place]["data"].as_str().unwrap()).unwrap();
+        assert_eq!(data, told("a", id));
+    }
+    gone(&data);
+    drop(hub);
 }

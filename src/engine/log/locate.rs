@@ -107,7 +107,7 @@ impl<S: Store> Core<S> {
             }
             if topic.known.is_empty() {
                 if !go_on() {
-                    return Err(StoreError::Failed("finding the newest events took too long; ask for fewer".into()));
+                    return Err(StoreError::NotNow("finding the newest events took too long; ask for fewer".into()));
                 }
                 topic.extend(self)?;
             }

@@ -23,6 +23,7 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (Table, Recovered) {
         table.remove(name);
     }
     let lost = lost_through(&recovered.lost);
+    let mut ended = Vec::new();
     for (name, own) in &recovered.settings {
         let stored = table.get(name).map(|slot| slot.tail);
         let empty = stored.is_none() && own.emptied_through.is_some();
@@ -47,9 +48,19 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (Table, Recovered) {
         if own.exists || empty {
             table.set_own(name, own.clone());
         }
+        // While it is closed nothing is published to it, so that is where it ended, whatever was lost since.
+        ended.extend(
+            own.closed.filter(|&(closed, at)| closed && at >= stored.unwrap_or_default()).map(|end| (name, end.1)),
+        );
     }
     // Events between the last stored one and the end of a lost range may be gone: readers there must be told.
     table.raise_tails(lost);
+    for (name, end) in ended {
+        table.update(name, |slot| {
+            slot.tail = end;
+            slot.mark = slot.mark.min(end);
+        });
+    }
     table.head = recovered.head.max(lost);
     (table, recovered)
 }

@@ -101,8 +101,10 @@ impl<S: Store> Writer<S> {
             key: Some(IdempotencyKey { key, fingerprint: key, owner: 0 }),
         };
         match self.append_one(append.clone()) {
-            // No room for a key: a crash might have it told twice, which is better than not at all.
-            Err(AppendError::Busy) => self.append_one(Append { key: None, ..append }),
+            // No room for a key: after a crash it might be told twice, and without the notice it is never told.
+            Err(AppendError::KeysFull { .. } | AppendError::KeyTooLarge) => {
+                self.append_one(Append { key: None, ..append })
+            }
             told => told,
         }
     }

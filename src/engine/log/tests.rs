@@ -209,6 +209,52 @@ fn events_lost_before_a_start_are_told() {
     }
 }
 
+/// Positions 3 and 4 are lost, and `b` with them; `a` was closed at 1 and `c` at 5, by settings. `d` was never used.
+#[test]
+fn a_topic_that_was_closed_before_a_loss_is_told_nothing_of_it() {
+    for merge_topics in [0, 1000] {
+        let mut house = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+        house.publish_all(&["a", "c", "b", "b", "c"]);
+        for name in ["a", "c", "d"] {
+            house.configure(name, TopicChange { closed: Some(true), ..TopicChange::default() });
+        }
+        house.engine.close();
+        house.bed.0.damage(Seq(3), Seq(4));
+        faults(&house).set_lost(vec![(Seq(3), Seq(4))]);
+        house.start();
+        for _ in 0..2 {
+            let last = |name| house.state(name).expect("in use").last;
+            assert_eq!((last("a"), last("c"), last("d")), (Some(Seq(1)), Some(Seq(5)), None));
+            for (name, kept) in [("a", &["1"][..]), ("c", &["2", "5"]), ("d", &[])] {
+                for from in [From::Earliest, From::After(Seq(0))] {
+                    assert_eq!(short(&house.read(&[name], from)), kept, "{name} {from:?}");
+                }
+            }
+            let all = short(&house.read(&["a", "c", "d"], From::After(Seq(0))));
+            assert_eq!(all, ["1", "2", "5"]);
+            house.reopen();
+        }
+        house.configure("a", TopicChange { closed: Some(false), ..TopicChange::default() });
+        house.publish("a");
+        assert_eq!(short(&house.read(&["a"], From::After(Seq(1)))), ["6"], "nor when it is used on");
+    }
+}
+
+#[test]
+fn a_closed_topic_whose_last_event_is_lost_ends_where_it_ended() {
+    let mut house = Memory::new();
+    house.publish_all(&["a", "a", "b", "b"]);
+    house.configure("a", TopicChange { closed: Some(true), ..TopicChange::default() });
+    house.engine.close();
+    house.bed.0.damage(Seq(2), Seq(3));
+    faults(&house).set_lost(vec![(Seq(2), Seq(3))]);
+    house.start();
+    assert_eq!(house.state("a").expect("in use").last, Some(Seq(2)));
+    assert_eq!(short(&house.read(&["a"], From::Earliest)), ["1", "a?-"]);
+    assert_eq!(short(&house.read(&["a"], From::After(Seq(1)))), ["a?-"]);
+    assert_eq!(short(&house.read(&["a"], From::After(Seq(2)))), [""; 0], "who has its last has missed nothing");
+}
+
 #[test]
 fn a_loss_at_the_very_end_is_told_and_its_ids_are_not_used_again() {
     let mut house = Memory::new();
@@ -433,6 +479,15 @@ fn a_notice_that_a_crash_left_unsaid_is_said_once() {
     assert_eq!(house.engine.untold(), [], "nobody is to be told of a topic that is gone");
     house.reopen();
     assert_eq!(house.engine.untold(), []);
+}
+
+#[test]
+fn a_removal_is_told_although_no_more_keys_can_be_remembered() {
+    let house = Memory::with(LogConfig { idempotency_keys: 1, ..LogConfig::default() });
+    house.append(keyed(1, 1, vec![event("a", "1")])).expect("accepted");
+    assert!(matches!(house.append(keyed(2, 1, vec![event("a", "2")])), Err(AppendError::KeysFull { .. })));
+    assert!(house.remove("a", Seq(1)));
+    assert_eq!((house.engine.head(), house.engine.untold()), (Seq(2), vec![]), "its notice");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,6 +78,7 @@ impl Shared {
         let mut half = made.dir.clone().into_os_string();
         half.push(HALF);
         let half = PathBuf::from(half);
+        give_up(&made.dir, &half); // what an attempt before this one left
         let made_before = self.removals.lock().made();
         let head = last.summary().map_or(Seq::ZERO, |summary| summary.span.head);
         match self.fill(&half, sources, (first.first, head), live, keys_since) {
@@ -84,11 +86,11 @@ impl Shared {
                 let mut removals = self.removals.lock();
                 if removals.touched(sources, made_before) && !self.catch_up(&mut removals, made_before, &half, &made) {
                     drop(removals);
-                    let _ = fs::remove_dir_all(&half);
+                    give_up(&made.dir, &half);
                     return Ok(());
                 }
                 if let Err(error) = name_copy(&half, &made.dir) {
-                    let _ = fs::remove_dir_all(&half);
+                    give_up(&made.dir, &half);
                     return Err(StoreError::Failed(error.to_string().into()));
                 }
                 made.seal(summary.moved_to(&made.dir));
@@ -96,9 +98,7 @@ impl Shared {
                 // Until the list says so, a start takes the copy all the same: of two it has the higher generation.
                 let made = Arc::new(made);
                 if let Err(error) = self.segments.replace(sources, Some(Arc::clone(&made))) {
-                    if fs::rename(&made.dir, &half).is_ok() {
-                        let _ = fs::remove_dir_all(&half);
-                    }
+                    give_up(&made.dir, &half);
                     return Err(StoreError::NotNow(format!("the list of segments: {error}").into()));
                 }
                 drop(removals);
@@ -108,7 +108,7 @@ impl Shared {
                 Ok(())
             }
             Err(failure) => {
-                let _ = fs::remove_dir_all(&half);
+                give_up(&made.dir, &half);
                 match failure {
                     Failure::Full => Err(StoreError::Full),
                     Failure::NotNow(reason) => Err(StoreError::NotNow(reason)),
@@ -128,9 +128,6 @@ impl Shared {
         live: &dyn Liveness,
         keys_since: Millis,
     ) -> Result<Summary, Failure> {
-        if half.exists() {
-            fs::remove_dir_all(half)?;
-        }
         disk::make_dir(half)?;
         let tables = Tables::open(half, self.config.cache_bytes_per_segment / SEALED_PART)
             .map_err(|failure| Failure::Target(Arc::clone(failure.reason())))?;
@@ -164,6 +161,19 @@ impl Shared {
         let summary = Summary::write(half, first, &tally, &kept_keys)?;
         disk::sync_tree(half)?;
         Ok(summary)
+    }
+}
+
+/// Removes a copy that is not in the list, under whichever name it has. With its full name a start would take it for the newer
+/// one of two, although events were taken back from its sources since.
+fn give_up(dir: &Path, half: &Path) {
+    let removed = match fs::remove_dir_all(half) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ if dir.exists() => fs::rename(dir, half).and_then(|()| fs::remove_dir_all(half)),
+        _ => Ok(()),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(%error, dir = %dir.display(), "cannot remove a copy that is of no use; tried again before the next one");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -83,6 +84,7 @@ impl Shared {
     pub(super) fn lose(&self, range: (Seq, Seq)) {
         let mut watermark = self.watermark.lock();
         watermark.mark.lose(range);
+        self.losses.store(watermark.mark.losses, Ordering::Release);
         if let Err(error) = watermark.save() {
             drop(watermark);
             self.poison("writing the watermark", &error);

@@ -109,8 +109,12 @@ struct Shared {
     meta: Mutex<Option<Arc<Meta>>>,
     writer: Mutex<Option<Writer>>,
     watermark: Mutex<Watermark>,
+    /// What the watermark counts, for those who must not wait for its lock, which is held while it is written.
+    losses: AtomicU64,
     /// Locked before the writer and the list of segments.
     removals: Mutex<Removals>,
+    /// What it counts, for the same reason.
+    unscrubbed: Arc<AtomicU64>,
     /// The newest durable position: readers see nothing beyond it.
     head: AtomicU64,
     /// The newest commit's time, by which idempotency keys age,
@@ -209,7 +213,7 @@ impl Store for SledStore {
     }
 
     fn unscrubbed(&self) -> u64 {
-        self.shared.removals.lock().dirty().count() as u64
+        self.shared.unscrubbed.load(Ordering::Relaxed)
     }
 
     fn keep_clock(&self, clock: &KeptClock) -> Result<(), StoreError> {
@@ -247,7 +251,7 @@ impl Store for SledStore {
     }
 
     fn losses(&self) -> u64 {
-        self.shared.watermark.lock().mark.losses
+        self.shared.losses.load(Ordering::Acquire)
     }
 
     fn close(&self) {

@@ -32,7 +32,7 @@ use super::{Shared, damage, manifest, reclaim};
 pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<Shared, OpenError> {
     let begun = Instant::now();
     let dir = config.dir.clone();
-    let waiting = waits.begin("opening the store");
+    let waiting = waits.begin_write("opening the store");
     for made in [dir.clone(), dir.join("seg")] {
         disk::make_dir(&made).map_err(io_error(&made))?;
     }
@@ -85,6 +85,7 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<Shared, Open
         head: found.head.0.into(),
         newest: found.newest.0.into(),
         leaps: Mutex::new(recovered.clock.leaps.clone()),
+        unscrubbed: found.removals.unscrubbed(),
         removals: Mutex::new(found.removals),
         space: Space::new(dir, config.reserve_bytes),
         failed: std::sync::OnceLock::new(),
@@ -92,6 +93,7 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<Shared, Open
         reclaiming: Mutex::new(reclaim::Progress::default()),
         rotate_soon: false.into(),
         recovered: Mutex::new(Some(recovered)),
+        losses: found.watermark.mark.losses.into(),
         watermark: Mutex::new(found.watermark),
         lock: Mutex::new(Some(lock)),
         config,

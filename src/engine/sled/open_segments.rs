@@ -23,6 +23,7 @@ use super::segment::{self, Segment};
 use super::summary::{Summary, Whole};
 use super::tables::Tables;
 use super::tally::Tally;
+use super::waits::Waits;
 
 /// Topics in a segment that an opening still goes on with: about 2 MB counted.
 const LARGE_TOPICS: usize = 10_000;
@@ -281,7 +282,7 @@ impl Shared {
             }
             let Some(sealed) = segment.summary() else { continue };
             // Read a second time rather than kept: of a million topics each, a few of them would fill the memory.
-            match read_again(segment) {
+            match read_again(segment, &self.waits) {
                 Some(whole) => whole.topics().for_each(|of| topic(of.summary)),
                 None => gone.push((segment.first, sealed.span.head)),
             }
@@ -301,15 +302,17 @@ impl Shared {
     }
 }
 
-/// A sealed segment's summary, which could be read a moment ago. What the system does not allow now is waited for.
-fn read_again(segment: &Segment) -> Option<Whole> {
-    let mut told = false;
+/// A sealed segment's summary, which could be read a moment ago. What the system does not allow now is waited for, without a
+/// bound: nobody is served without it. That it takes long is told, and whoever stops the hub waits no longer than its drain.
+fn read_again(segment: &Segment, waits: &Arc<Waits>) -> Option<Whole> {
+    let mut waiting = None;
     loop {
         match Summary::open(&segment.dir, segment.first) {
             Ok(summary) => return summary.map(|(_, whole)| whole),
             Err(error) => {
-                if !std::mem::replace(&mut told, true) {
+                if waiting.is_none() {
                     tracing::warn!(%error, segment.first = segment.first.0, "a summary cannot be read now; it is tried again");
+                    waiting = Some(waits.begin_write("reading a summary"));
                 }
                 std::thread::sleep(AGAIN);
             }

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::event::Seq;
@@ -45,11 +47,15 @@ type Name = (Seq, u32);
 pub(super) struct Removals {
     root: PathBuf,
     dirty: BTreeMap<Name, Dirty>,
+    /// How many they are.
+    unscrubbed: Arc<AtomicU64>,
     untold: Vec<(TopicKey, Seq)>,
     /// Removals so far, in this process.
     made: u64,
     /// The latest of them, each with its number.
     recent: VecDeque<(u64, TopicKey, Seq)>,
+    /// Removals that failed half done, with the bytes of each event's data. Each is untold, too.
+    failed: BTreeMap<(TopicKey, Seq), u64>,
     /// The file says something else.
     changed: bool,
 }
@@ -69,9 +75,11 @@ impl Removals {
         let mut list = Self {
             root: root.into(),
             dirty: BTreeMap::new(),
+            unscrubbed: Arc::default(),
             untold: Vec::new(),
             made: 0,
             recent: VecDeque::new(),
+            failed: BTreeMap::new(),
             changed: false,
         };
         let bytes = match fs::read(root.join(FILE)) {
@@ -97,6 +105,17 @@ impl Removals {
     fn mark(&mut self, names: impl IntoIterator<Item = Name>) {
         let since = Instant::now();
         self.dirty.extend(names.into_iter().map(|name| (name, Dirty { since, last: 0 })));
+        self.count();
+    }
+
+    fn count(&self) {
+        self.unscrubbed.store(self.dirty.len() as u64, Ordering::Relaxed);
+    }
+
+    /// How many segments are to be copied: for those who must not wait for this list's lock, which is held while the disk is
+    /// written.
+    pub(super) fn unscrubbed(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.unscrubbed)
     }
 
     /// Notes, durably, that an event of `segment` is about to be taken back.
@@ -114,13 +133,30 @@ impl Removals {
         if !self.untold.contains(&(topic, seq)) {
             self.untold.push((topic, seq));
         }
-        self.save().inspect_err(|_| (self.dirty, self.untold) = (dirty, untold))?;
+        let saved = self.save().inspect_err(|_| (self.dirty, self.untold) = (dirty, untold));
+        self.count();
+        saved?;
         self.made = number;
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
         self.recent.push_back((self.made, topic, seq));
         Ok(())
+    }
+
+    /// A removal that [`begin`](Self::begin) noted failed when its tombstone may have been in place: an event of so many bytes.
+    pub(super) fn failed(&mut self, topic: TopicKey, seq: Seq, bytes: u64) {
+        self.failed.insert((topic, seq), bytes);
+    }
+
+    /// Whether the last try failed so.
+    pub(super) fn has_failed(&self, topic: TopicKey, seq: Seq) -> bool {
+        self.failed.contains_key(&(topic, seq))
+    }
+
+    /// The same, and how many bytes of data the event had; it is about to be tried again.
+    pub(super) fn failed_before(&mut self, topic: TopicKey, seq: Seq) -> Option<u64> {
+        self.failed.remove(&(topic, seq))
     }
 
     /// What was taken back after the first `made` removals; `None` when that is not remembered.
@@ -138,6 +174,7 @@ impl Removals {
         self.mark([name]);
         self.save().inspect_err(|_| {
             self.dirty.remove(&name);
+            self.count();
         })
     }
 
@@ -145,6 +182,7 @@ impl Removals {
     pub(super) fn told(&mut self, topic: TopicKey, seq: Seq) {
         let before = self.untold.len();
         self.untold.retain(|untold| *untold != (topic, seq));
+        self.failed.remove(&(topic, seq));
         self.changed |= self.untold.len() != before;
     }
 
@@ -169,7 +207,7 @@ impl Removals {
     }
 
     /// Whether an event of one of `segments` was taken back after the first `made` removals.
-    pub(super) fn touched(&self, segments: &[std::sync::Arc<Segment>], made: u64) -> bool {
+    pub(super) fn touched(&self, segments: &[Arc<Segment>], made: u64) -> bool {
         segments.iter().any(|segment| self.dirty.get(&segment.name()).is_some_and(|dirty| dirty.last > made))
     }
 
@@ -188,6 +226,7 @@ impl Removals {
             is_there(&name) || is_there(&(name + HALF))
         });
         self.changed |= self.dirty.len() != before;
+        self.count();
         if self.changed { self.save() } else { Ok(()) }
     }
 
@@ -228,8 +267,6 @@ fn parse(bytes: &[u8]) -> Option<Listed> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn segment(root: &Path, first: u64, generation: u32) -> Arc<Segment> {

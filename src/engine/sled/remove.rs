@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::event::{Seq, TopicName};
 
 use super::super::log::store::{StoreError, Taken, TopicKey};
-use super::block::Block;
+use super::block::{Block, Entry};
 use super::database::Failure;
 use super::guard::guarded;
 use super::parts::{self, PartError};
@@ -20,14 +20,17 @@ const LOOKS: usize = 100;
 /// What a segment knows of an event.
 pub(super) enum Found {
     Nothing,
-    Removed,
+    /// A tombstone or a notice.
+    Removed(Block),
     Stored(Block),
+    /// Where the damaged block begins.
     Damaged(Seq),
 }
 
 impl Shared {
     pub(super) fn remove(&self, key: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
         self.alive()?;
+        let _waiting = self.waits.begin_write("removing an event");
         self.presence.check()?;
         'list: for _ in 0..LOOKS {
             // No segment is replaced between the look at the list and the tombstone.
@@ -44,8 +47,8 @@ impl Shared {
                 let found = guarded(|| find(&tables, key, seq)).map_err(Failure::of_panic).and_then(|it| Ok(it?));
                 let block = match found {
                     Ok(Found::Nothing) => continue,
-                    Ok(Found::Removed) => return Ok(Taken::Before),
-                    Ok(Found::Stored(block)) => block,
+                    Ok(Found::Removed(_)) if !removals.has_failed(key, seq) => return Ok(Taken::Before),
+                    Ok(Found::Removed(block) | Found::Stored(block)) => block,
                     Ok(Found::Damaged(first)) => {
                         drop(removals);
                         self.lost_block(key, first);
@@ -56,10 +59,6 @@ impl Shared {
                         return self.unreachable(&segment, failure);
                     }
                 };
-                self.space.check_small()?;
-                if let Err(error) = removals.begin(&segment, key, seq) {
-                    return Ok(Taken::Unreachable(error.to_string().into()));
-                }
                 let name = match guarded(|| name_of(&tables, key)).map_err(Failure::of_panic).and_then(|it| Ok(it?)) {
                     Ok(name) => name,
                     Err(failure) => {
@@ -70,6 +69,11 @@ impl Shared {
                 let Some((mut built, bytes)) = name.and_then(|name| block.without(key, &name, seq)) else {
                     return Ok(Taken::Nothing);
                 };
+                self.space.check_small()?;
+                if let Err(error) = removals.begin(&segment, key, seq) {
+                    return Ok(Taken::Unreachable(error.to_string().into()));
+                }
+                let bytes = removals.failed_before(key, seq).unwrap_or(bytes);
                 let replaced = guarded(|| {
                     let (stem, framed) = built.finish();
                     replace(&tables, &stem, framed)
@@ -78,6 +82,7 @@ impl Shared {
                     Ok(()) => return Ok(Taken::Now(bytes)),
                     Err(failure) => failure,
                 };
+                removals.failed(key, seq, bytes);
                 // The segment that takes commits may be half written; any other is as it was, or is not.
                 return match segment.summary() {
                     None => Err(self.poison("removing an event", failure.reason())),
@@ -111,10 +116,9 @@ pub(super) fn find(tables: &Tables, key: TopicKey, seq: Seq) -> Result<Found, Pa
         let found = match entries.next() {
             None => continue,
             Some(None) => Found::Damaged(first),
-            Some(Some(entry)) if entry.removed => Found::Removed,
-            Some(Some(_)) => {
+            Some(Some(Entry { removed, .. })) => {
                 drop(entries);
-                Found::Stored(block)
+                if removed { Found::Removed(block) } else { Found::Stored(block) }
             }
         };
         return Ok(found);
@@ -124,7 +128,7 @@ pub(super) fn find(tables: &Tables, key: TopicKey, seq: Seq) -> Result<Found, Pa
 
 pub(super) fn name_of(tables: &Tables, key: TopicKey) -> sled::Result<Option<TopicName>> {
     let name = tables.topics.get(keys::topic(key))?;
-    Ok(name.and_then(|name| TopicName::new(std::str::from_utf8(&name).ok()?).ok()))
+    Ok(name.and_then(|name| TopicName::stored(std::str::from_utf8(&name).ok()?).ok()))
 }
 
 /// The new block is one part: an event of more than one has its block for itself, and a tombstone is small. The other parts of

@@ -1,8 +1,8 @@
 //! Waits for the disk, and who is told when one is long.
 //!
 //! A disk that does not answer is not a damaged one: whatever waits for it goes on waiting. But it is not kept quiet: a
-//! thread that never touches the disk logs when a wait is long and when it is over, and while a commit is among those who
-//! wait the store is not ready.
+//! thread that never touches the disk logs when a wait is long and when it is over, and while a write, or the opening of the
+//! store, waits for long, the store is not ready.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ struct Wait {
     number: u64,
     since: Instant,
     what: Cow<'static, str>,
-    /// Others that publish wait for it, too.
+    /// Whoever publishes waits for it, too.
     writes: bool,
 }
 
@@ -53,7 +53,7 @@ impl Waits {
         self.add(what.into(), false)
     }
 
-    /// The same of a write that every publisher waits for.
+    /// The same of what every publisher waits for.
     pub(super) fn begin_write(self: &Arc<Self>, what: &'static str) -> Waiting {
         self.add(what.into(), true)
     }
@@ -66,7 +66,7 @@ impl Waits {
         Waiting { waits: Arc::clone(self), number }
     }
 
-    /// The write that has waited for long, and for how long.
+    /// What publishers have waited for long for, and how long.
     pub(super) fn long_write(&self) -> Option<(Cow<'static, str>, Duration)> {
         self.long(|wait| wait.writes)
     }

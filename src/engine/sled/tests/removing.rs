@@ -290,6 +290,103 @@ fn a_full_disk_keeps_it_waiting_and_no_longer() {
     bench.check_all();
 }
 
+/// Names that are refused today are no reason to keep what is taken back.
+#[test]
+fn an_event_of_a_topic_with_an_old_name_is_taken_back_like_any_other() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(at_once(dir.path()));
+    let old = TopicName::stored("a/../b").expect("an old name");
+    let commit = bench.build(vec![NewEvent::new(old.clone(), SECRET), NewEvent::new(old, "second")]);
+    bench.commit(&commit);
+    let key = bench.keys["a/../b"];
+    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Now(SECRET.len() as u64));
+    bench.reclaim();
+    assert_eq!((holders(dir.path()), bench.store.unscrubbed()), (vec![], 0));
+}
+
+#[test]
+fn what_is_no_event_of_the_topic_leaves_nothing_to_be_done() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(later(dir.path()));
+    bench.publish(&[("a", "x"), ("b", "y")]);
+    let (a, removals) = (bench.keys["a"], &bench.store.shared.removals);
+    assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), Taken::Nothing);
+    bench.store.shared.writer.lock().as_ref().expect("open").tables.topics.remove(a.0.to_be_bytes()).expect("removed");
+    assert_eq!(bench.store.remove(a, Seq(1)).expect("possible"), Taken::Nothing, "whose it is, is not known");
+    assert_eq!((removals.lock().untold(), bench.store.unscrubbed()), (&[][..], 0));
+}
+
+/// The tombstone is in sled's memory, and its flush failed: nobody was told, and nothing is durable.
+#[test]
+fn a_removal_that_failed_half_done_is_done_by_the_same_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(later(dir.path()));
+    bench.publish(&[("a", SECRET)]);
+    bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
+    bench.publish(&[("a", "x")]);
+    bench.sealed();
+    let key = bench.keys["a"];
+    bench.take_back("a", 1);
+    bench.store.shared.removals.lock().failed(key, Seq(1), 24);
+    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Now(24), "readers hear of it now");
+    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Before);
+}
+
+/// What a copy that could not be listed, nor given up, left behind.
+#[test]
+fn a_copy_that_was_left_over_is_made_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(at_once(dir.path()));
+    bench.publish(&[("a", SECRET), ("a", "x")]);
+    bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
+    bench.publish(&[("a", "y")]);
+    bench.sealed();
+    let left = dir.path().join("seg/00000000000000000001-1");
+    copy_dir(&dir.path().join("seg/00000000000000000001"), &left);
+    bench.take_back("a", 1);
+    bench.reclaim();
+    assert_eq!((holders(dir.path()), bench.store.unscrubbed()), (vec![], 0));
+    let (bench, _) = bench.reopen(config(dir.path()));
+    bench.check_all();
+}
+
+#[test]
+fn a_copy_that_cannot_be_listed_is_given_up_and_made_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(at_once(dir.path()));
+    bench.publish(&[("a", SECRET), ("a", "x")]);
+    bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
+    bench.publish(&[("a", "y")]);
+    bench.sealed();
+    bench.take_back("a", 1);
+    // A directory where the list is to be written.
+    let in_the_way = dir.path().join("segments.half");
+    std::fs::create_dir(&in_the_way).expect("made");
+    assert!(matches!(bench.store.reclaim(&All), Err(StoreError::NotNow(_))));
+    assert!(!dir.path().join("seg/00000000000000000001-1").exists(), "a start would take it for the newer one");
+    bench.check_all();
+    std::fs::remove_dir(in_the_way).expect("removed");
+    bench.reclaim();
+    assert_eq!((holders(dir.path()), bench.store.unscrubbed()), (vec![], 0));
+    bench.check_all();
+}
+
+/// Who asks may be the thread of many streams.
+#[test]
+fn how_the_store_is_does_not_wait_for_its_disk() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (bench, _) = Bench::open(dir.path());
+    let (store, shared) = (&bench.store, &bench.store.shared);
+    let (removing, recording) = (shared.removals.lock(), shared.watermark.lock());
+    std::thread::scope(|scope| {
+        let (answer, answered) = std::sync::mpsc::channel();
+        scope.spawn(move || answer.send((store.losses(), store.unscrubbed())));
+        let answered = answered.recv_timeout(std::time::Duration::from_secs(10));
+        drop((removing, recording));
+        assert_eq!(answered, Ok((0, 0)));
+    });
+}
+
 #[test]
 fn what_is_all_gone_goes_with_its_segment() {
     let dir = tempfile::tempdir().expect("a directory");
