@@ -54,10 +54,16 @@ pub(super) fn operators(config: &Config) -> Operators {
     }
 }
 
+/// Sockets that one core listens on for these.
+fn sockets(list: &[Listen]) -> usize {
+    list.iter().map(|listen| if matches!(listen, Listen::Localhost(_)) { 2 } else { 1 }).sum()
+}
+
 /// Room for connections below the limit on open files, which is raised as far as it may be.
 pub(super) fn room(config: &Config) -> Result<ConnectionLimits, AppError> {
     let wanted = config.http.connections;
-    let room = descriptors::for_hub(wanted, config.hub.shards)?;
+    let listeners = sockets(&config.hub.listen) * config.hub.shards + sockets(&config.admin.listen);
+    let room = descriptors::for_hub(wanted, config.hub.shards, listeners)?;
     if room.connections < wanted {
         tracing::warn!(
             connections.fit = room.connections,

@@ -48,7 +48,7 @@ impl TopicName {
         Self::without_wildcard(text)
     }
 
-    /// A name that a store holds. Until 0.3 a name could have a segment `.` or `..`: such a topic stays readable.
+    /// A name that a store holds. Earlier a name could have a segment `.` or `..`: such a topic stays readable.
     ///
     /// # Errors
     /// Says which of the other rules it breaks.

@@ -13,7 +13,7 @@ use super::{
 const MAX_LISTED_BYTES: usize = 1024;
 
 /// Headers that a script may read, beside those that it always may (`Cache-Control`, `Content-Type`).
-const READ: &str = "allow, retry-after, www-authenticate";
+const READ: &str = "allow, retry-after, stream-keepalive, www-authenticate";
 
 /// What the operator says about other sites.
 #[derive(Debug, Clone, Default)]
@@ -214,6 +214,11 @@ mod tests {
         let one = marked(&cors(&["https://app.example"]), "https://app.example");
         assert_eq!(one[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.example");
         assert_eq!(one[header::ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        let read = one[header::ACCESS_CONTROL_EXPOSE_HEADERS].to_str().expect("text");
+        assert!(
+            read.split(", ").any(|name| name == "stream-keepalive"),
+            "a page tells by it whether its stream lives: {read}"
+        );
     }
 
     #[test]

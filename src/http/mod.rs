@@ -21,6 +21,7 @@
 //! | [`docs`] | the documents that a problem's `type` leads to |
 //! | [`headers`] | headers that may come once |
 //! | [`query`] | a query string as browsers write it |
+//! | [`keys`] | which keys each route's query has |
 //! | [`accept`] | what a client says it understands |
 //! | [`body`] | a whole body in memory, within its bounds |
 //! | [`room`] | what all bodies in memory may take, and who of it |
@@ -53,6 +54,7 @@ pub mod events;
 pub mod forwarded;
 pub mod headers;
 pub mod json_text;
+pub mod keys;
 pub mod listen;
 pub mod operators;
 pub mod pace;

@@ -1,4 +1,5 @@
-//! Memory for request bodies: what all of them together, those of one address, and those of one holder may take.
+//! Memory for request bodies: what all of them together, those of one address, and those of one holder may take. JSON pages that
+//! are not read yet have a room of the same kind.
 //!
 //! What is counted is what has arrived, not what was announced. Nobody may hold more than half of what is free (a dynamic
 //! threshold, as in Choudhury and Hahne, 1998). So each client that takes all it can leaves two thirds of what it found: one
@@ -12,16 +13,17 @@ use std::sync::{
 
 use super::{
     problem::{Code, Problem},
-    quota::Account,
+    quota::{Account, account::Memory},
     visitor::Means,
 };
 
 /// Largest body that counts as small: most publishes are.
 const SMALL: usize = 64 << 10;
 
-/// Bytes that bodies take, from their arrival until they are durable.
+/// Bytes that bodies take, from their arrival until they are durable; or those that pages take.
 #[derive(Debug)]
 pub struct Room {
+    memory: Memory,
     total: usize,
     used: AtomicUsize,
 }
@@ -35,10 +37,10 @@ pub struct Place {
 }
 
 impl Room {
-    /// Room for `total` bytes.
+    /// Room for `total` bytes of this kind. There is one of each: an account counts what it has by kind.
     #[must_use]
-    pub fn new(total: usize) -> Arc<Self> {
-        Arc::new(Self { total, used: AtomicUsize::new(0) })
+    pub fn new(memory: Memory, total: usize) -> Arc<Self> {
+        Arc::new(Self { memory, total, used: AtomicUsize::new(0) })
     }
 
     /// A place without bytes, for a body of whoever has these `means`.
@@ -98,18 +100,18 @@ impl Place {
         let small = size <= SMALL;
         for (taken, (account, whose)) in self.accounts().enumerate() {
             // Taken first and looked at then, so that two bodies cannot both have the last bytes.
-            let held = account.hold(more);
+            let held = account.hold(self.room.memory, more);
             let free = self.room.total.saturating_sub(self.room.used().saturating_add(more));
             let alone = arrived && held <= size;
             if !alone && held > if small { free } else { free / 2 } {
-                self.accounts().take(taken + 1).for_each(|(account, _)| account.release(more));
+                self.accounts().take(taken + 1).for_each(|(account, _)| account.release(self.room.memory, more));
                 return Err(self.room.refusal(held - more, whose));
             }
         }
         let within = |used: usize| used.checked_add(more).filter(|&used| used <= self.room.total);
         if self.room.used.fetch_update(Relaxed, Relaxed, within).is_err() {
-            let held = self.means.address.hold(0);
-            self.accounts().for_each(|(account, _)| account.release(more));
+            let held = self.means.address.hold(self.room.memory, 0);
+            self.accounts().for_each(|(account, _)| account.release(self.room.memory, more));
             return Err(self.room.refusal(held - more, THIS_ADDRESS));
         }
         self.bytes += more;
@@ -148,7 +150,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.room.used.fetch_sub(self.bytes, Relaxed);
-            self.accounts().for_each(|(account, _)| account.release(self.bytes));
+            self.accounts().for_each(|(account, _)| account.release(self.room.memory, self.bytes));
         }
     }
 }
@@ -182,7 +184,7 @@ mod tests {
 
     #[test]
     fn each_that_takes_all_it_can_leaves_two_thirds_to_others() {
-        let (quotas, room) = (quotas(), Room::new(64 * MIB));
+        let (quotas, room) = (quotas(), Room::new(Memory::Bodies, 64 * MIB));
         let mut greedy: Vec<Place> = Vec::new();
         for address in 1..=10 {
             let free = room.total - room.used();
@@ -203,7 +205,7 @@ mod tests {
 
     #[test]
     fn small_bodies_find_room_beside_large_ones_of_the_same_address() {
-        let (quotas, room) = (quotas(), Room::new(64 * MIB));
+        let (quotas, room) = (quotas(), Room::new(Memory::Bodies, 64 * MIB));
         let means = means(&quotas, 1, None);
         let mut large = room.place(&means);
         fill(&mut large);
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_share_is_the_address_s_and_the_holder_s_however_many_bodies_they_come_as() {
-        let (quotas, room) = (quotas(), Room::new(60 * MIB));
+        let (quotas, room) = (quotas(), Room::new(Memory::Bodies, 60 * MIB));
         let mut places: Vec<Place> = (0..10).map(|n| room.place(&means(&quotas, n, Some("ann")))).collect();
         for place in &mut places {
             fill(place);
@@ -234,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_has_arrived_is_not_refused_for_its_share_by_an_idle_hub() {
-        let (quotas, room) = (quotas(), Room::new(64 * MIB));
+        let (quotas, room) = (quotas(), Room::new(Memory::Bodies, 64 * MIB));
         let whole = |address| {
             let mut place = room.place(&means(&quotas, address, None));
             place.grow(16 * MIB).and_then(|()| place.grow_arrived(20_000_000)).map(|()| place)
@@ -251,8 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn pages_that_are_not_read_take_no_share_of_bodies() {
+        let (quotas, bodies, pages) =
+            (quotas(), Room::new(Memory::Bodies, 3 * MIB), Room::new(Memory::Pages, 64 * MIB));
+        let means = means(&quotas, 1, Some("ann"));
+        let (mut page, mut body) = (pages.place(&means), bodies.place(&means));
+        assert_eq!((fill(&mut page), fill(&mut body)), (22, 1));
+        drop((page, body));
+        assert_eq!((pages.used(), bodies.used()), (0, 0));
+        assert!([Memory::Bodies, Memory::Pages].iter().all(|memory| means.address.hold(*memory, 0) == 0));
+    }
+
+    #[test]
     fn what_is_split_off_is_given_back_by_itself() {
-        let (quotas, room) = (quotas(), Room::new(1000));
+        let (quotas, room) = (quotas(), Room::new(Memory::Bodies, 1000));
         let mut place = room.place(&means(&quotas, 1, None));
         place.grow(100).expect("room");
         let part = place.split(30);
@@ -265,7 +279,7 @@ mod tests {
 
     #[test]
     fn cores_that_take_and_give_back_at_once_never_exceed_the_room_and_leave_nothing_counted() {
-        let (quotas, room) = (quotas(), Room::new(MIB));
+        let (quotas, room) = (quotas(), Room::new(Memory::Bodies, MIB));
         std::thread::scope(|scope| {
             for address in 0..4 {
                 let (room, means) = (&room, means(&quotas, address, Some("ann")));

@@ -13,7 +13,7 @@ use super::{
     operators::rates::Rates,
     peer::Operators,
     policy::{Policies, Policy},
-    quota::{Allowances, Quotas},
+    quota::{Allowances, Quotas, account::Memory},
     room::Room,
     visitor::{Means, Right, Visitor, credential::Places},
 };
@@ -65,8 +65,8 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
     let door = Door {
         hub: Hub::new(engine, board, hub),
         started: std::time::Instant::now(),
-        room: Room::new(ROOM),
-        pages: Room::new(10 * ROOM),
+        room: Room::new(Memory::Bodies, ROOM),
+        pages: Room::new(Memory::Pages, 10 * ROOM),
         limits,
         policies: Arc::new(Policies::new(policy(Settings::default()))),
         quotas: Quotas::new(&Allowances::default()),

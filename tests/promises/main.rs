@@ -34,6 +34,7 @@ mod post_events;
 mod problems;
 mod publishing;
 mod publishing_is_safe;
+mod queries;
 mod quotas;
 mod reconnect;
 mod reload;

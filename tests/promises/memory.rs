@@ -3,9 +3,9 @@
 use std::{
     io::Write,
     net::{SocketAddr, TcpStream},
-    time::Duration,
 };
 
+use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
 use super::support::{PATIENCE, assert_problem, eventually, hub::Hub, wire};
@@ -24,23 +24,6 @@ fn unread(hub: SocketAddr, request: &str) -> TcpStream {
     socket
 }
 
-fn resident_kib(hub: &Hub) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", hub.pid())).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
-}
-
-/// The resident memory when it no longer grows.
-fn settled_kib(hub: &Hub) -> usize {
-    let mut before = 0;
-    eventually("the memory settles", || {
-        std::thread::sleep(Duration::from_millis(300));
-        let now = resident_kib(hub);
-        std::mem::replace(&mut before, now).abs_diff(now) < 512
-    });
-    before
-}
-
 /// What stalled replays of events of this character add to a hub's memory, each with a selection of its own.
 fn growth_kib(character: &str, query: &str) -> usize {
     let hub = Hub::start();
@@ -48,7 +31,7 @@ fn growth_kib(character: &str, query: &str) -> usize {
     for _ in 0..4 {
         assert_eq!(hub.post("/publish?topic=t", &[], data.as_bytes()).status, 200);
     }
-    let before = settled_kib(&hub);
+    let before = hub.settled_kib();
     let streams: Vec<_> = (0..STREAMS)
         .map(|n| {
             let path = format!("/events?topic=t&topic=own/{n}&from=earliest{query}");
@@ -56,7 +39,7 @@ fn growth_kib(character: &str, query: &str) -> usize {
         })
         .collect();
     eventually("all replay", || hub.stats()["subscriptions"]["replaying"] == STREAMS);
-    let after = settled_kib(&hub);
+    let after = hub.settled_kib();
     drop(streams);
     after.saturating_sub(before)
 }
@@ -89,4 +72,26 @@ fn pages_that_nobody_reads_leave_room_for_others() {
     assert_eq!(asked("small").status, 200, "a small one goes through");
     drop(pages);
     eventually("they are gone", || asked("t").status == 200);
+}
+
+#[test]
+fn the_gaps_of_a_page_that_nobody_reads_take_room_as_its_events_do() {
+    const TOPICS: usize = 2000;
+    let hub = Hub::start_with(&["--retention-max-age", "1s"]);
+    // Each byte of a name is two in JSON.
+    let name = |n: usize| format!("{n}/{}", "\"".repeat(240));
+    let events: Vec<_> = (0..TOPICS).map(|n| json!({"topic": name(n), "data": ""})).collect();
+    let before = hub.publish("before", "x");
+    assert_eq!(hub.post("/publish", &[], json!(events).to_string().as_bytes()).status, 200);
+    eventually("all of them are trimmed", || hub.stats()["store"]["events"] == 0);
+    let target = format!("/events?topic=*/*&last_event_id={before}");
+    let asked = || wire::request(hub.address, "GET", &target, &[("accept", "application/json")], b"");
+    let page = asked();
+    assert_eq!(page.json()["gaps"].as_array().unwrap().len(), TOPICS, "a gap for each, in one page");
+    let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n\r\n");
+    // Half of all the room, where an address may have a third.
+    let pages: Vec<_> = (0..(32 << 20) / page.body.len()).map(|_| unread(hub.address, &request)).collect();
+    eventually("the address has its share", || asked().status == 429);
+    drop(pages);
+    eventually("they are gone", || asked().status == 200);
 }

@@ -54,7 +54,8 @@ fn no_line_of_json_is_cut_by_a_reader_that_knows_other_line_ends() {
             .text(),
         hub.get("/topics").text(),
         hub.get("/topics/%E2%80%A8").text(),
-        wire::open(hub.address, "GET", "/events?topic=x/*&last_event_id=%E2%80%A8", &sse, b"").until("\"}\n\n"),
+        wire::open(hub.address, "GET", "/events?topic=x/*&last_event_id=%E2%80%A8", &sse, b"")
+            .until("\"reason\":\"unknown\"}\n"),
     ];
     for said in said {
         assert!(!said.contains(ENDS), "{said:?}");

@@ -115,6 +115,36 @@ fn a_stream_that_stalls_is_cut_alone() {
     assert!(frames.text(1).starts_with("retry: 3000\nevent: hub.cursor\n"), "{}", frames.text(1).len());
 }
 
+/// What stalled replays of events of this character add to a hub's memory, all of them on one connection.
+fn growth_kib(character: &str, query: &str) -> usize {
+    const STREAMS: u32 = 40;
+    let hub = Hub::start_with(&["--stream-write-timeout", "10m"]);
+    for _ in 0..4 {
+        hub.publish("t", &character.repeat(1 << 20));
+    }
+    let before = hub.settled_kib();
+    let mut frames = frames::plain(hub.address);
+    frames.stalled = numbers(STREAMS).collect();
+    for n in numbers(STREAMS) {
+        frames.get(n, &format!("/events?topic=t&topic=own/{n}&from=earliest{query}"));
+    }
+    // What a stream may be sent before its client gives it more room (RFC 9113, section 6.5.2).
+    frames.until(|bodies| numbers(STREAMS).all(|n| bodies.get(&n).is_some_and(|body| body.len() == 65_535)));
+    eventually("all replay", || hub.stats()["subscriptions"]["replaying"] == STREAMS);
+    let after = hub.settled_kib();
+    drop(frames);
+    after.saturating_sub(before)
+}
+
+#[test]
+fn stalled_replays_on_one_connection_hold_no_more_for_events_that_are_larger_on_the_wire() {
+    // Seven and six bytes on the wire for each.
+    for (character, query) in [("\n", ""), ("\u{1}", "&format=json")] {
+        let (plain, hostile) = (growth_kib("x", query), growth_kib(character, query));
+        assert!(hostile < plain * 3 / 2 + 8192, "{character:?}: {hostile} KiB, beside {plain} KiB for plain text");
+    }
+}
+
 #[test]
 fn an_answer_that_is_not_taken_is_cut_as_a_stream_is() {
     let hub = Hub::start_with(&["--stream-write-timeout", "1s"]);

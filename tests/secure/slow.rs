@@ -82,6 +82,15 @@ fn a_connection_that_was_used_idles_for_longer_than_a_head_may_take() {
     used.until(|bodies| bodies.contains_key(&3));
 }
 
+#[test]
+fn a_connection_that_was_used_idles_no_longer_than_it_may_also_where_a_head_may_take_longer() {
+    let hub = Hub::start_with(&["--http-header-timeout", "10m", "--http-idle-timeout", "1s"]);
+    let mut used = frames::plain(hub.address);
+    used.get(1, "/topics");
+    used.until(|bodies| bodies.contains_key(&1));
+    assert_eq!(used.end(), Some(0), "told so, in order");
+}
+
 /// Says that a body of ten bytes comes, and sends one of them.
 const BODY_BEGUN: &str = "POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nx";
 

@@ -17,7 +17,7 @@ use super::{
     Guest,
     channel::Channel,
     last_request,
-    pace::{Alarm, Attended, Heard, Late, Pace},
+    phase::{Alarm, Attended, Heard, Late, Phase},
 };
 use crate::http::{
     Limits,
@@ -28,32 +28,32 @@ use crate::http::{
 pub(super) async fn serve(guest: Guest, channel: Channel, handover: Rc<Handover>) {
     let door = Arc::clone(&guest.house.core.door);
     let (limits, drain) = (&door.limits, &door.drain);
-    let pace = Pace::new();
+    let phase = Phase::new();
     let service = service_fn(|mut request| {
-        pace.begins();
+        phase.begins();
         guest.introduce(request.extensions_mut());
         let (method, version) = (request.method().clone(), request.version());
-        let (house, handover, pace) = (&guest.house, &handover, &pace);
+        let (house, handover, phase) = (&guest.house, &handover, &phase);
         Box::pin(async move {
             let Ok(answer) = house.routes.answer(&house.core, request).await;
             let answer = handover.keep_back(&method, version, answer);
-            Ok::<_, Infallible>(answer.map(|body| Attended { body, pace: Rc::clone(pace) }))
+            Ok::<_, Infallible>(answer.map(|body| Attended { body, phase: Rc::clone(phase) }))
         })
     });
     let mut connection = http1::Builder::new()
-        // The bounds of a head are ours: see `pace`.
+        // The bounds of a head are ours: see `phase`.
         .header_read_timeout(None)
         .half_close(true)
         .max_buf_size(limits.headers_bytes)
-        .serve_connection(TokioIo::new(Heard { channel, pace: Rc::clone(&pace) }), service);
-    let mut driver = Driver { alarm: Alarm::new(limits), pace: &pace, limits, handover: &handover };
+        .serve_connection(TokioIo::new(Heard { channel, phase: Rc::clone(&phase) }), service);
+    let mut driver = Driver { alarm: Alarm::new(limits), phase: &phase, limits, handover: &handover };
     let result = tokio::select! {
         biased;
         result = driver.drive(&mut connection) => result,
         () = drain.begun() => tokio::select! {
             result = driver.drive(&mut connection) => result,
             () = drain.ended() => return,
-            () = last_request(pace.asked()) => {
+            () = last_request(phase.asked()) => {
                 Pin::new(&mut connection).graceful_shutdown();
                 tokio::select! {
                     result = driver.drive(&mut connection) => result,
@@ -77,7 +77,7 @@ pub(super) async fn serve(guest: Guest, channel: Channel, handover: Rc<Handover>
 /// What a connection is driven with.
 struct Driver<'a> {
     alarm: Alarm,
-    pace: &'a Pace,
+    phase: &'a Phase,
     limits: &'a Limits,
     handover: &'a Handover,
 }
@@ -108,11 +108,11 @@ impl Driver<'_> {
                 if polled.is_ready() {
                     return polled.map_err(Ended::from);
                 }
-                match std::task::ready!(self.alarm.poll(cx, self.pace, self.limits)) {
+                match std::task::ready!(self.alarm.poll(cx, self.phase, self.limits)) {
                     Late::Head => return Poll::Ready(Err(Ended::Late)),
                     // It ends in order, and so at once.
                     Late::Idle => {
-                        self.pace.begins();
+                        self.phase.begins();
                         Pin::new(&mut *connection).graceful_shutdown();
                     }
                 }

@@ -6,7 +6,7 @@
 //! | `opening` | the first bytes: TLS, plain HTTP, the preface of HTTP/2 |
 //! | [`channel`] | bytes to and fro, in the clear or not |
 //! | `http1` | one request after another, until a stream takes the connection |
-//! | `pace` | how long a head may take, and the silence between two requests |
+//! | `phase` | how long a head may take, and the silence between two requests |
 //! | `http2` | requests side by side, and the bounds of that |
 //! | `tasks` | the requests of an HTTP/2 connection, each of which can be cut alone |
 //! | `flowing` | a body that knows whether it is taken |
@@ -31,7 +31,7 @@ mod flowing;
 mod http1;
 mod http2;
 mod opening;
-mod pace;
+mod phase;
 mod tasks;
 
 use opening::Opened;
@@ -88,7 +88,7 @@ pub async fn converse(house: House, socket: Transport, address: SocketAddr, open
     let handover = Rc::<Handover>::default();
     let wire = house.wires.add(socket, Rc::clone(&handover));
     let free = house.side == Side::Operators && door.operators == Operators::ApartFree;
-    // Within this machine there is nobody to hide from, and a certificate would name another host.
+    // A Unix socket does not leave this machine, and no certificate names it.
     let tls = door.tls.as_ref().filter(|_| !free && !through_file);
     // Boxed, because what a handshake needs is not needed for long.
     let opening = Box::pin(timeout(limits.header_timeout, opening::open(tls, wire)));

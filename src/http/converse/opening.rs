@@ -22,7 +22,7 @@ const HANDSHAKE: u8 = 22;
 /// What is said to someone who speaks HTTP where TLS is spoken, as nginx and Go do. Bare, because it is no request's
 /// answer.
 const USE_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\
-    content-length: 48\r\n\r\nThis port speaks TLS: use https:// in its place.";
+    content-length: 49\r\n\r\nThis port speaks TLS: use https:// in its place.\n";
 
 /// How long, and how many bytes, someone is listened to who was told so: what is unread when a socket is closed takes the
 /// answer with it.
@@ -41,7 +41,7 @@ pub(super) async fn open(tls: Option<&Tls>, wire: Wire) -> Option<Opened> {
         Some(tls) => secure(tls, wire).await,
         None => plain(wire).await.map(Some),
     };
-    // Half of the internet's scanners end here, so it is no more than a detail.
+    // Scanners cause it all the time, and no operator can do anything about it.
     opened.inspect_err(|error| tracing::debug!(error = %error, "a connection did not begin")).ok().flatten()
 }
 
@@ -77,6 +77,7 @@ mod tests {
     fn the_word_to_use_tls_is_as_long_as_it_says() {
         let text = std::str::from_utf8(USE_TLS).expect("ASCII");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());
+        assert!(body.ends_with('\n'), "terminals show it");
     }
 }

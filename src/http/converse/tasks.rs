@@ -69,25 +69,30 @@ impl Tasks {
         self.life.leave.notified().await;
     }
 
-    /// Waits until the connection is idle for too long: as a head may take before the first request, and as idle ones are kept
-    /// after it.
+    /// Waits until the connection has been idle for too long: for as long as a head may take before its first request, and for as
+    /// long as idle ones are kept after it.
     pub(super) async fn idle(&self, limits: &Limits) {
-        self.quiet_for(limits.header_timeout).await;
-        if self.asked() {
-            self.quiet_for(limits.idle_timeout).await;
+        let Limits { header_timeout, idle_timeout, .. } = *limits;
+        loop {
+            let limit = if self.asked() { idle_timeout } else { header_timeout };
+            let Some(end) = self.quiet_until(limit) else { return };
+            // The first request may change the limit meanwhile.
+            tokio::time::sleep_until(end.min(Instant::now() + header_timeout.min(idle_timeout))).await;
         }
     }
 
     /// Waits until no request was open for `limit`.
     pub(super) async fn quiet_for(&self, limit: Duration) {
-        loop {
-            let now = Instant::now();
-            let since = if self.life.open.get() == 0 { self.life.quiet_since.get() } else { now };
-            if now >= since + limit {
-                return;
-            }
-            tokio::time::sleep_until(since + limit).await;
+        while let Some(end) = self.quiet_until(limit) {
+            tokio::time::sleep_until(end).await;
         }
+    }
+
+    /// When no request will have been open for `limit`, at the earliest; `None` when that is so now.
+    fn quiet_until(&self, limit: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        let since = if self.life.open.get() == 0 { self.life.quiet_since.get() } else { now };
+        Some(since + limit).filter(|end| now < *end)
     }
 }
 

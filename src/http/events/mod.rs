@@ -6,7 +6,6 @@
 //! | [`wish`] | a request into a wish |
 //! | [`removal`] | `DELETE /events/<id>`: taking one event back |
 //! | [`begin`] | where a stream begins |
-//! | `keys` | the keys of a query |
 //! | [`page`] | one page of events as JSON, at once or when there is something |
 
 use std::{rc::Rc, time::Duration};
@@ -14,8 +13,9 @@ use std::{rc::Rc, time::Duration};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
 
 use super::{
-    Answer, Core, accept, body,
+    Answer, Core, accept, body, keys,
     problem::{Code, Problem},
+    query::Query,
     stream::{
         body::StreamBody,
         language::Language,
@@ -30,7 +30,6 @@ use crate::{
 };
 
 pub mod begin;
-mod keys;
 pub mod page;
 pub mod removal;
 pub mod wish;
@@ -56,8 +55,13 @@ pub async fn post<B>(core: &Rc<Core>, visitor: Visitor, request: Request<B>) -> 
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
-    visitor.right.subscribe_anywhere()?;
     let (parts, body) = request.into_parts();
+    let query = Query::new(parts.uri.query());
+    let asked = visitor.right.subscribe_anywhere().and_then(|()| keys::EVENTS_BY_BODY.check(&query));
+    if let Err(problem) = asked {
+        body::discard(&core.door, &parts.headers, body).await;
+        return Err(problem);
+    }
     let (body, _place) = body::read(&core.door, &visitor.means, &parts.headers, body, wish::MAX_BODY_BYTES).await?;
     let wish = Wish::from_json(&parts, &body, &core.door.limits)?;
     answer(core, visitor, &parts, wish).await

@@ -92,7 +92,7 @@ pub async fn answer(
                     if let Err(problem) = place.grow(envelope.len()) {
                         full = true;
                         if frames.is_empty() {
-                            return Err(Problem::new(problem.code, NO_ROOM));
+                            return Err(no_room(&problem));
                         }
                         break;
                     }
@@ -102,7 +102,15 @@ pub async fn answer(
                     frames.push(Arc::clone(frame));
                 }
             }
-            Some(Delivery::Gap(gap)) => page.gaps.push(GapNotice::from(&gap)),
+            Some(Delivery::Gap(gap)) => {
+                let gap = GapNotice::from(&gap);
+                match place.grow(json_text::bytes(&gap).len()) {
+                    Ok(()) => page.gaps.push(gap),
+                    // It has no id to come back behind, so without an event before it there is nothing to give.
+                    Err(problem) if frames.is_empty() => return Err(no_room(&problem)),
+                    Err(_) => full = true,
+                }
+            }
             Some(Delivery::End(_)) => {}
             Some(Delivery::Finished(id)) => {
                 (page.closed, next) = (true, id);
@@ -134,6 +142,10 @@ impl AsRef<[u8]> for Placed {
 fn raw(frame: &Frame) -> Box<RawValue> {
     let text = std::str::from_utf8(&envelope::envelope(frame)).expect("JSON is UTF-8").to_owned();
     RawValue::from_string(text).expect("an envelope is JSON")
+}
+
+fn no_room(problem: &Problem) -> Problem {
+    Problem::new(problem.code, NO_ROOM)
 }
 
 fn broken() -> Problem {

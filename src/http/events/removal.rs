@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::{
     event::{EventId, TopicName},
     http::{
-        Answer, Door, full,
+        Answer, Door, full, keys,
         problem::{Code, Problem},
         query::Query,
         visitor::Right,
@@ -35,7 +35,9 @@ pub async fn handle(door: &Door, right: &Right, uri: &Uri) -> Result<Answer, Pro
             "the last part of the path must be an event's id, as in a receipt: <epoch>-<number>",
         )
     })?;
-    let topic = Query::new(uri.query()).one("topic")?.map(TopicName::new).transpose()?;
+    let query = Query::new(uri.query());
+    keys::EVENT.check(&query)?;
+    let topic = query.one("topic")?.map(TopicName::new).transpose()?;
     let topic = topic.ok_or_else(|| {
         Problem::new(Code::TopicInvalid, "say which topic the event is of: ?topic=T; a pattern is none")
     })?;

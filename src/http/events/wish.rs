@@ -5,14 +5,11 @@ use std::time::Duration;
 use http::{HeaderMap, request::Parts};
 use serde::Deserialize;
 
-use super::{
-    begin::{Begin, Said},
-    keys,
-};
+use super::begin::{Begin, Said};
 use crate::{
     event::{Filter, Selection},
     http::{
-        Limits, accept, duration,
+        Limits, accept, duration, keys,
         problem::{Code, Problem},
         query::Query,
         stream::language::{Keepalive, Language},
@@ -92,7 +89,7 @@ impl Wish {
     /// Says what the client must change.
     pub fn from_query(parts: &Parts, limits: &Limits) -> Result<Self, Problem> {
         let query = Query::new(parts.uri.query());
-        keys::check(&query)?;
+        keys::EVENTS.check(&query)?;
         let words = Words {
             topics: query.all("topic").collect::<Result<_, _>>()?,
             said: Said { cursor: keys::cursor(&query), from: query.one("from")?, since: query.one("since")? },

@@ -19,7 +19,7 @@ pub fn alive() -> Answer {
 /// `ok` when a durable publish would be accepted now. Asks the engine, writes nothing.
 ///
 /// # Errors
-/// Says why it would not: the hub drains, the disk is full, the store has failed, or bodies take all the memory they may.
+/// Says why it would not: the hub drains, the disk is full, the store has failed, or bodies take nearly all of their memory.
 pub fn ready(door: &Door) -> Result<Answer, Problem> {
     if door.drain.is_draining() {
         return Err(Problem::new(Code::Draining, "the hub is about to stop; use another, or wait for it to return"));
@@ -28,7 +28,7 @@ pub fn ready(door: &Door) -> Result<Answer, Problem> {
         Some(reason) => Err(reason.into()),
         None if door.room.is_full() => Err(Problem::new(
             Code::OverCapacity,
-            "publishes that are being received take all of publish.inflight_bytes",
+            "publishes that are being received, or wait for the disk, take nearly all of publish.inflight_bytes",
         )),
         None => Ok(alive()),
     }

@@ -7,7 +7,7 @@ use crate::{
     engine::Expect,
     event::{Data, EventId, EventName, NewEvent, TopicName, record::MAX_RETRY_MS},
     http::{
-        headers,
+        headers, keys,
         problem::{Code, Problem},
         query::Query,
     },
@@ -47,6 +47,7 @@ pub(super) struct Ask {
 impl Ask {
     pub(super) fn new(head: &Parts, names: &mut Names) -> Result<Self, Problem> {
         let query = Query::new(head.uri.query());
+        keys::PUBLISH.check(&query)?;
         let topic = query.one("topic")?.map(|text| names.topic(text)).transpose()?;
         let retry = query.number("retry", 0, MAX_RETRY_MS.into())?;
         let ask = Self {

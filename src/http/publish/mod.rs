@@ -98,7 +98,12 @@ where
     drop(head);
     let (mut events, shape) = match &ask.topic {
         Some(topic) => (vec![ask.event(topic.clone(), Data::new(bytes)?)], Shape::One),
-        None => envelope::parse(&bytes, ask, door.limits.event_bytes)?,
+        None => {
+            let parsed = envelope::parse(&bytes, ask, door.limits.event_bytes)?;
+            // The events have copies of what they need of it.
+            drop(bytes);
+            parsed
+        }
     };
     if shape == Shape::Many {
         place.grow_arrived(events.len() * EVENT_BYTES)?;

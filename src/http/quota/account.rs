@@ -51,8 +51,8 @@ pub struct Account {
     common: Arc<Common>,
     connections: AtomicU64,
     streams: AtomicU64,
-    /// Bytes of its bodies in memory: its share of the [room](crate::http::room).
-    bodies: AtomicUsize,
+    /// Bytes that it has of each [room](crate::http::room).
+    held: [AtomicUsize; 2],
     buckets: Mutex<Buckets>,
     events: Counter,
     bytes: Counter,
@@ -65,6 +65,15 @@ struct Buckets {
     bytes: Bucket,
     topics: Bucket,
     bad_credentials: Bucket,
+}
+
+/// What memory is shared for, each kind by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// Bodies of requests, until what they say is done.
+    Bodies,
+    /// JSON pages, until their clients have read them.
+    Pages,
 }
 
 /// A place among what one may have open; given back when it is dropped.
@@ -102,7 +111,7 @@ impl Account {
             common,
             connections: AtomicU64::default(),
             streams: AtomicU64::default(),
-            bodies: AtomicUsize::default(),
+            held: Default::default(),
             buckets: Mutex::default(),
             events: Counter::default(),
             bytes: Counter::default(),
@@ -186,14 +195,14 @@ impl Account {
         self.must_wait(bucket, 1, Rate::a_second(limit), Limit::BadCredentials, self.common.now())
     }
 
-    /// Counts `bytes` of bodies in memory. Answers with all it has then.
-    pub fn hold(&self, bytes: usize) -> usize {
-        self.bodies.fetch_add(bytes, Relaxed) + bytes
+    /// Counts `bytes` of memory. Answers with all it has of that kind then.
+    pub fn hold(&self, memory: Memory, bytes: usize) -> usize {
+        self.held[memory as usize].fetch_add(bytes, Relaxed) + bytes
     }
 
     /// Counts `bytes` no more.
-    pub fn release(&self, bytes: usize) {
-        self.bodies.fetch_sub(bytes, Relaxed);
+    pub fn release(&self, memory: Memory, bytes: usize) {
+        self.held[memory as usize].fetch_sub(bytes, Relaxed);
     }
 
     /// Connections it has open.

@@ -51,7 +51,7 @@ impl Language {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            // The parameter says nothing new to who knows the standard; others take `text/*` without it for Latin-1.
+            // The standard needs no parameter; plain HTTP clients read `text/*` without it as Latin-1.
             Self::Sse | Self::SseEnvelope | Self::SseMessage => SSE_TYPE,
             Self::Ndjson => "application/x-ndjson",
         }

@@ -6,13 +6,13 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::{
-    Answer, Door, body, duration, full, json_text,
+    Answer, Door, body, duration, full, json_text, keys,
     problem::{Code, Problem},
     query::Query,
     visitor::{Right, Visitor},
 };
 use crate::{
-    event::{Epoch, EventId, Retention, Seq, TopicName},
+    event::{Epoch, EventId, Retention, Seq, TopicName, topic::TopicError},
     hub::TopicView,
 };
 
@@ -39,17 +39,24 @@ where
 {
     let right = &visitor.right;
     let path = request.uri().path().strip_prefix("/topics").unwrap_or_default();
+    let query = Query::new(request.uri().query());
     match path.strip_prefix('/') {
         None => match *request.method() {
-            Method::GET | Method::HEAD => list(door, right, &Query::new(request.uri().query())).await,
+            Method::GET | Method::HEAD => list(door, right, &query).await,
             _ => Err(Problem::method_not_allowed("GET, HEAD")),
         },
         Some(text) => {
-            let name = name(text, |old| door.hub.topic(old).is_some())?;
+            keys::TOPIC.check(&query)?;
+            let (name, broken) = name(text)?;
             match *request.method() {
-                Method::GET | Method::HEAD => right.see(&name).and_then(|()| show(door, &name)),
+                Method::GET | Method::HEAD => {
+                    right.see(&name)?;
+                    check_old(door, &name, broken)?;
+                    show(door, &name)
+                }
                 Method::PUT | Method::DELETE => {
                     right.operate(CHANGE)?;
+                    check_old(door, &name, broken)?;
                     if request.method() == Method::PUT {
                         change(door, visitor.clone(), name, request).await
                     } else {
@@ -62,20 +69,30 @@ where
     }
 }
 
-/// The rest of the path is the topic; an escaped slash is a slash. A topic that is older than the rule against `.` and `..` is
-/// found by its name, so that it can be looked at and deleted.
-fn name(text: &str, is_in_use: impl FnOnce(&TopicName) -> bool) -> Result<TopicName, Problem> {
+/// The rest of the path is the topic; an escaped slash is a slash. With it comes the rule that it breaks, when a topic that is
+/// older than that rule may have the name.
+fn name(text: &str) -> Result<(TopicName, Option<TopicError>), Problem> {
     let text = percent_decode_str(text).decode_utf8();
     let text =
         text.map_err(|_| Problem::new(Code::TopicInvalid, "the topic in the path is not UTF-8; encode it so"))?;
-    TopicName::new(&text).or_else(|error| {
-        let old = TopicName::stored(&text).ok().filter(is_in_use);
-        old.ok_or_else(|| error.into())
-    })
+    match TopicName::new(&text) {
+        Ok(name) => Ok((name, None)),
+        Err(error) => Ok((TopicName::stored(&text).map_err(|_| error)?, Some(error))),
+    }
+}
+
+/// A name that breaks a rule is that of a topic in use, which can be looked at, set and deleted, or of none. To be asked after the
+/// visitor's right: whether there is such a topic is not for everybody.
+fn check_old(door: &Door, name: &TopicName, broken: Option<TopicError>) -> Result<(), Problem> {
+    match broken {
+        Some(error) if door.hub.topic(name).is_none() => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 async fn list(door: &Door, right: &Right, query: &Query<'_>) -> Result<Answer, Problem> {
     let shown = right.list()?;
+    keys::TOPICS.check(query)?;
     let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
     let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());

@@ -167,6 +167,23 @@ impl Hub {
         self.process.id()
     }
 
+    /// Its resident memory when it no longer grows.
+    pub(crate) fn settled_kib(&self) -> usize {
+        let mut before = 0;
+        eventually("the memory settles", || {
+            std::thread::sleep(Duration::from_millis(300));
+            let now = self.resident_kib();
+            std::mem::replace(&mut before, now).abs_diff(now) < 512
+        });
+        before
+    }
+
+    fn resident_kib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().clone()

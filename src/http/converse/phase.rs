@@ -25,7 +25,7 @@ use crate::http::{Body, Limits};
 
 /// What a connection is waiting for, shared by those who see it change.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Phase {
     state: Cell<State>,
     asked: Cell<bool>,
 }
@@ -36,7 +36,7 @@ enum State {
     Head { since: Instant },
     /// The next request.
     Idle { since: Instant },
-    /// Its answer. Whoever makes that has bounds of his own.
+    /// Its answer, which has bounds of its own.
     Busy,
 }
 
@@ -49,7 +49,7 @@ pub(super) enum Late {
     Idle,
 }
 
-impl Pace {
+impl Phase {
     /// That of a connection that has just begun.
     pub(super) fn new() -> Rc<Self> {
         Rc::new(Self { state: Cell::new(State::Head { since: Instant::now() }), asked: Cell::new(false) })
@@ -95,9 +95,9 @@ impl Alarm {
     }
 
     /// Whether the connection has taken too long. To be asked after each step of it.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, pace: &Pace, limits: &Limits) -> Poll<Late> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, phase: &Phase, limits: &Limits) -> Poll<Late> {
         loop {
-            let Some((deadline, late)) = pace.deadline(limits) else { return Poll::Pending };
+            let Some((deadline, late)) = phase.deadline(limits) else { return Poll::Pending };
             if self.0.is_elapsed() || self.0.deadline() > deadline {
                 if Instant::now() >= deadline {
                     return Poll::Ready(late);
@@ -112,7 +112,7 @@ impl Alarm {
 /// A connection's bytes, noting when the client speaks.
 pub(super) struct Heard {
     pub(super) channel: Channel,
-    pub(super) pace: Rc<Pace>,
+    pub(super) phase: Rc<Phase>,
 }
 
 impl AsyncRead for Heard {
@@ -120,7 +120,7 @@ impl AsyncRead for Heard {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.channel).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.pace.heard();
+            self.phase.heard();
         }
         polled
     }
@@ -155,12 +155,12 @@ impl AsyncWrite for Heard {
 /// An answer's body, noting when all of it was taken. hyper drops it then.
 pub(super) struct Attended {
     pub(super) body: Body,
-    pub(super) pace: Rc<Pace>,
+    pub(super) phase: Rc<Phase>,
 }
 
 impl Drop for Attended {
     fn drop(&mut self) {
-        self.pace.answered();
+        self.phase.answered();
     }
 }
 
