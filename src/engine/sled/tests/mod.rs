@@ -17,6 +17,7 @@ mod damage;
 mod fixture;
 mod full_disk;
 mod measure;
+mod memory;
 mod reclaiming;
 mod removing;
 mod syscalls;
