@@ -31,7 +31,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::log::store::{
-    Budget, Commit, Header, Liveness, Recovered, Scan, Store, StoreError, Taken, TopicKey, TopicSettings, TopicSummary,
+    Budget, Commit, Header, Liveness, Position, Recovered, Scan, Store, StoreError, Taken, TopicKey, TopicSettings,
+    TopicSummary,
 };
 use crate::event::{Event, Millis, Seq, TopicName};
 
@@ -174,7 +175,7 @@ impl Store for SledStore {
         self.shared.topic_headers(key, after, max)
     }
 
-    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError> {
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
         self.shared.topic_newest(key, after, through, max)
     }
 
@@ -210,7 +211,7 @@ impl Store for SledStore {
 
     fn keep_clock(&self, time: Option<Millis>) -> Result<(), StoreError> {
         self.shared.alive()?;
-        clock::keep(&self.shared.config.dir, time).map_err(|error| StoreError::Failed(error.to_string().into()))
+        clock::keep(&self.shared.config.dir, time).map_err(|error| StoreError::NotNow(error.to_string().into()))
     }
 
     fn mark(&self, topic: &TopicName) -> Option<Seq> {
