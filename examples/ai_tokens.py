@@ -23,7 +23,7 @@ kind = http.client.HTTPSConnection if hub.scheme == "https" else http.client.HTT
 connection, topic = kind(hub.hostname, hub.port), f"jobs/{sys.argv[1]}/tokens"
 headers = {"Content-Type": "application/x-ndjson"} | ({"Authorization": f"Bearer {token}"} if token else {})
 try:
-    connection.request("POST", "/publish", events(topic, model(sys.argv[2])), headers)
+    connection.request("POST", hub.path.rstrip("/") + "/publish", events(topic, model(sys.argv[2])), headers)
     for line in connection.getresponse():  # A receipt for each event, or a problem in its place.
         print(line.decode(), end="")
         problem = json.loads(line)

@@ -183,6 +183,41 @@ fn every_link_between_documents_leads_somewhere() {
     }
 }
 
+/// Lines that the log is said to have are in the code, as far as the table quotes them.
+#[test]
+fn every_line_of_the_log_that_is_described_is_there() {
+    // A text may go on in the next line of the code.
+    let code: String = files("src", ".rs").iter().map(read).collect();
+    let code: String = code.split("\\\n").map(|part| part.trim_start()).collect();
+    let text = read("docs/OPERATIONS.md");
+    let table = text.split_once("\n### The log\n").unwrap().1.split("\n## ").next().unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | ")).skip(1);
+    let lines = rows.map(|(line, _)| line.trim_end_matches(" …"));
+    let count = lines.inspect(|line| assert!(code.contains(&format!("\"{line}")), "no such line: {line}")).count();
+    assert!(count > 40, "the table is not where it was");
+}
+
+/// What the hub's code takes in while it is compiled is not left out of the image.
+#[test]
+fn the_images_context_has_all_that_a_build_needs() {
+    let allowed = read("deploy/Dockerfile.dockerignore");
+    let allowed: BTreeSet<&str> = allowed.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let mut needed: BTreeSet<String> = ["Cargo.toml", "Cargo.lock", "src", "benches"].map(Into::into).into();
+    for path in files("src", ".rs") {
+        let code = read(&path);
+        for taken in ["include_str!(\"", "include_bytes!(\""] {
+            for target in code.split(taken).skip(1).filter_map(|rest| rest.split('"').next()) {
+                let file = path.parent().unwrap().join(target).canonicalize().unwrap();
+                let below = file.strip_prefix(root().canonicalize().unwrap()).unwrap();
+                needed.insert(below.components().next().unwrap().as_os_str().to_string_lossy().into_owned());
+            }
+        }
+    }
+    assert!(needed.contains("docs") && needed.contains("console"), "{needed:?}");
+    let missing: Vec<_> = needed.iter().filter(|name| !allowed.contains(&***name)).collect();
+    assert!(missing.is_empty(), "deploy/Dockerfile.dockerignore leaves out {missing:?}");
+}
+
 /// The text without what stands in fences.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut fenced = false;

@@ -168,8 +168,12 @@ impl Args {
             None => format!("{} on their way", self.window),
         };
         let Self { subscribers, topics, publishers, bytes, .. } = self;
+        let counted = |count: &u32, what: &str| format!("{count} {what}{}", if *count == 1 { "" } else { "s" });
         let mut text = format!(
-            "{subscribers} subscribers, {topics} topics, {publishers} publishers, {bytes} B, {pace}, {:.1} s\n",
+            "{}, {}, {}, {bytes} B, {pace}, {:.1} s\n",
+            counted(subscribers, "subscriber"),
+            counted(topics, "topic"),
+            counted(publishers, "publisher"),
             outcome.elapsed.as_secs_f64()
         );
         let mut row = |what: &str, count: u64, rate: f64| {

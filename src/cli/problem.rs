@@ -15,7 +15,8 @@ pub struct Problem {
     status: Option<u16>,
     code: Option<String>,
     detail: String,
-    retry_after: Option<String>,
+    /// How long it asks to wait.
+    retry_after: Option<Duration>,
 }
 
 /// The fields of a problem document that people read.
@@ -46,17 +47,17 @@ impl Problem {
         let body = body.map(|body| body.map(http_body_util::Collected::to_bytes).unwrap_or_default());
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut problem = Self::from_body(head.status, &body.unwrap_or_default());
-        problem.retry_after = header(header::RETRY_AFTER);
+        problem.retry_after = header(header::RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
         if let (true, Some(location)) = (head.status.is_redirection(), header(header::LOCATION)) {
             problem.detail = format!("it is at {location}; use that with --url");
         }
         problem
     }
 
-    /// How long whoever refused asks to wait; nothing when it asks for no time, or in words.
-    pub(super) fn retry_after(&self) -> Duration {
-        let seconds = self.retry_after.as_ref().and_then(|text| text.parse().ok());
-        Duration::from_secs(seconds.unwrap_or(0))
+    /// How long whoever refused asks to wait; nothing when it asks for no time, or for a date. It is not told any more: whoever
+    /// takes it tells how long they wait.
+    pub(super) fn take_retry_after(&mut self) -> Duration {
+        self.retry_after.take().unwrap_or_default()
     }
 
     /// Whether it passes by itself, as a limit, a full disk, or a proxy's word that the hub behind it is being restarted. 52x are
@@ -120,7 +121,7 @@ impl fmt::Display for Problem {
             (None, None) => {}
         }
         match &self.retry_after {
-            Some(seconds) => write!(f, "; try again in {seconds} s"),
+            Some(wait) => write!(f, "; try again in {} s", wait.as_secs()),
             None => Ok(()),
         }
     }

@@ -63,7 +63,7 @@ async fn remove<D: Dial>(hub: &Hub<D>, args: &Args, out: &mut impl std::io::Writ
     let problem = Problem::read(response).await;
     match problem.code() {
         Some("event-unknown") => Err(CliError::Nothing(format!(
-            "there is no event {} in {}: it was removed, trimmed, or never there",
+            "{1} keeps no event {0}: retention or a deletion has let go of it, or it was never there",
             args.id, args.topic
         ))),
         _ => Err(CliError::Refused(problem)),
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn an_event_that_is_not_there_is_told_plainly_and_a_refusal_in_the_hubs_words() {
         let (result, out, _) = removed("404 Not Found", r#"{"code":"event-unknown","detail":"no"}"#);
-        assert!(result.expect_err("none").to_string().starts_with("there is no event abcd-17 in a b/\u{fc}"));
+        assert!(result.expect_err("none").to_string().starts_with("a b/\u{fc} keeps no event abcd-17: "));
         assert_eq!(out, "");
         let (result, _, _) = removed("403 Forbidden", r#"{"code":"forbidden","detail":"needs admin"}"#);
         assert!(result.expect_err("no right").to_string().contains("needs admin"));

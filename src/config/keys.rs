@@ -59,7 +59,7 @@ settings! {
         write_timeout: Span = "30s", "1s"..="1h";
         /// Topics and patterns of one stream
         ///
-        /// Each costs a place in an index and a cursor; a thousand of them is some 100 KiB a stream.
+        /// A thousand of them is 100 to 400 KiB, once for all streams that ask for the same.
         topics: Count = "1000", "1"..="100000";
         /// Newest frames of one selection in memory
         ///
@@ -164,7 +164,8 @@ settings! {
     cors: Cors {
         /// Origins whose pages may use the hub
         ///
-        /// Exact, as `https://app.example`; with `*` as the first label, as `https://*.example`; or `*`, any.
+        /// Exact, as `https://app.example`; with `*` as the first label or as the port, as `https://*.example`,
+        /// `http://localhost:*`; `null`; or `*`, any.
         origins: List<Origin> = "none";
         /// Let those pages use cookies
         credentials: Switch = "false";

@@ -1,6 +1,6 @@
 //! The configuration: from flags, over the environment, over a TOML file, over defaults.
 //!
-//! Every mistake of every source is told at once, because finding them one restart at a time is how evenings go.
+//! Every mistake of every source is told at once: finding them would take a restart each.
 //!
 //! | room | idea |
 //! |---|---|

@@ -187,6 +187,20 @@ fn without_an_answer_it_does_not_say_what_it_cannot_know_and_publishing_again_do
 }
 
 #[test]
+fn a_hub_that_was_never_away_is_not_said_to_be_back() {
+    let hub = Hub::start();
+    let mut page = Page::open(&hub);
+    page.watch("story");
+    page.0.run("await page.route('**/publish*', route => route.abort(), { times: 1 })");
+    page.publish("lost on its way");
+    eventually("it does not know", || page.text("#receipt").contains("is not known"));
+    page.watch("another");
+    hub.publish("another", "an event");
+    page.shows(&["an event".into()]);
+    assert_eq!(page.text("#receipt"), "", "it spoke of another topic, and of no absence");
+}
+
+#[test]
 fn a_gap_is_told_before_what_comes_after_it() {
     let mut hub = Hub::start_with(&["--stream-retry", "100ms"]);
     let mut page = Page::open(&hub);

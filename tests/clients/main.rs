@@ -18,6 +18,7 @@ mod unheard;
 
 use std::{collections::BTreeMap, fs};
 
+use serde_json::Value;
 use story::Client;
 
 /// Every client there is, listening to a URL.
@@ -43,14 +44,37 @@ fn a_connection_that_breaks_in_the_middle_of_an_event_loses_nothing() {
     cut::tell(everyone);
 }
 
-/// Where the versions stand that the tests install. Those of what the machine brings (Chromium, curl) and our own are not pinned.
-const PINNED: [&str; 5] = [
-    "tests/clients/package.json",
-    "tests/clients/requirements.txt",
-    "tests/clients/go/go.mod",
-    "tests/clients/java/pom.xml",
-    "Cargo.toml",
-];
+/// The versions that the tests install, by the client's name. Those of what the machine brings (Chromium, curl) and our own are not
+/// pinned.
+fn pinned() -> BTreeMap<String, String> {
+    let read = |path: &str| fs::read_to_string(child::here(path)).unwrap();
+    let package: Value = serde_json::from_str(&read("tests/clients/package.json")).unwrap();
+    let npm = package["dependencies"].as_object().unwrap().iter();
+    let mut pinned: BTreeMap<String, String> =
+        npm.map(|(name, version)| (name.clone(), version.as_str().unwrap().to_owned())).collect();
+    let mut add = |name: &str, version: &str| {
+        assert_eq!(pinned.insert(name.to_owned(), version.to_owned()), None, "{name} is installed twice");
+    };
+    for (name, version) in read("tests/clients/requirements.txt").lines().filter_map(|line| line.split_once("==")) {
+        add(name, version);
+    }
+    for line in read("tests/clients/go/go.mod").lines().filter_map(|line| line.trim().strip_prefix("github.com/")) {
+        let (path, version) = line.split_once(" v").unwrap();
+        // A major version above 1 is a part of the module's path.
+        add(path.rsplit_once("/v").map_or(path, |(name, _)| name), version);
+    }
+    let pom = read("tests/clients/java/pom.xml");
+    let between = |text: &str, tag: &str| {
+        let inner = text.split_once(&format!("<{tag}>")).unwrap().1;
+        inner.split_once(&format!("</{tag}>")).unwrap().0.to_owned()
+    };
+    for dependency in pom.split("<dependency>").skip(1) {
+        add(&between(dependency, "artifactId"), &between(dependency, "version"));
+    }
+    let cargo: toml::Table = read("Cargo.toml").parse().unwrap();
+    add(rust::NAME, cargo["dev-dependencies"][rust::NAME].as_str().unwrap().trim_start_matches('='));
+    pinned
+}
 
 #[test]
 fn the_documents_clients_are_those_that_run_here_in_their_versions() {
@@ -61,13 +85,10 @@ fn the_documents_clients_are_those_that_run_here_in_their_versions() {
     run.sort_unstable();
     assert_eq!(told.keys().copied().collect::<Vec<_>>(), run);
 
-    let files = PINNED.map(|path| fs::read_to_string(child::here(path)).unwrap());
+    let pinned = pinned();
     for (name, version) in told {
-        if ["curl", "gapless tail", "Chromium's EventSource"].contains(&name) {
-            continue;
+        if !["curl", "gapless tail", "Chromium's EventSource"].contains(&name) {
+            assert_eq!(pinned.get(name).map(String::as_str), Some(version), "{name} in docs/CLIENTS.md");
         }
-        let mut places = files.iter().flat_map(|file| file.match_indices(name).map(move |(at, _)| &file[at..]));
-        let pinned = places.any(|place| place.chars().take(120).collect::<String>().contains(version));
-        assert!(pinned, "{name} is not installed as {version}");
     }
 }

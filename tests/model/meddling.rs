@@ -8,7 +8,7 @@ use gapless::{
         log::{
             LogConfig, LogEngine, Store,
             store::{
-                Budget, Commit, Header, KeptClock, Liveness, Recovered, Scan, StoreError, Taken, TopicKey,
+                Budget, Commit, Header, KeptClock, Liveness, Position, Recovered, Scan, StoreError, Taken, TopicKey,
                 TopicSettings, TopicSummary,
             },
         },
@@ -54,7 +54,7 @@ impl Store for Meddling {
         self.store.topic_headers(key, after, max)
     }
 
-    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError> {
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
         self.meddle();
         self.store.topic_newest(key, after, through, max)
     }

@@ -191,7 +191,7 @@ promises! {
 #[test]
 fn no_proxy_keeps_an_idle_connection_for_longer_than_the_hub() {
     let default = |path: &str| KEYS.iter().find(|key| key.path() == path).map(|key| seconds(key.default));
-    let hub = default("http.idle_timeout").or_else(|| default("http.header_timeout")).unwrap();
+    let hub = default("http.idle_timeout").unwrap();
     for (file, directive) in [
         ("deploy/nginx.conf", "keepalive_timeout "),
         ("deploy/Caddyfile", "\tkeepalive "),

@@ -57,28 +57,29 @@ impl Proxy {
         if place.is_here() || cgi {
             return Ok(None);
         }
-        let first =
-            |names: &[&'static str; 2]| names.iter().find_map(|&name| variable(name).map(|value| (name, value)));
-        let own = first(if place.tls { &HTTPS } else { &HTTP }).filter(|(_, value)| !value.is_empty());
-        let Some((name, value)) = own.or_else(|| first(&ALL)).filter(|(_, value)| !value.is_empty()) else {
+        // An empty variable counts as none.
+        let set = |name: &'static str| variable(name).filter(|value| !value.is_empty()).map(|value| (name, value));
+        let first = |names: [&'static str; 2]| names.into_iter().find_map(&set);
+        let Some((name, value)) = first(if place.tls { HTTPS } else { HTTP }).or_else(|| first(ALL)) else {
             return Ok(None);
         };
-        let no = first(&NO).map(|(_, value)| value).unwrap_or_default();
+        let no = first(NO).map(|(_, value)| value).unwrap_or_default();
         let hub: Uri = format!("http://{}/", place.address).parse().expect("it was a URL's");
         if Matcher::builder().all("http://proxy").no(no).build().intercept(&hub).is_none() {
             return Ok(None);
         }
         // Its value may hold a password.
         let wrong = |problem| CliError::Proxy { name, problem };
+        let scheme = value.split_once("://").map_or("http", |(scheme, _)| scheme).to_ascii_lowercase();
+        let way = match &*scheme {
+            "http" if place.tls => Way::Tunnel,
+            "http" => Way::Forward,
+            "socks5" => Way::Socks { remote_names: false },
+            "socks5h" => Way::Socks { remote_names: true },
+            _ => return Err(wrong("its URL must begin with http://, socks5:// or socks5h://")),
+        };
         let found = Matcher::builder().all(value).build().intercept(&hub);
         let found = found.ok_or_else(|| wrong("it is no URL of a proxy, as in http://proxy.example:3128"))?;
-        let way = match found.uri().scheme_str() {
-            Some("http") if place.tls => Way::Tunnel,
-            Some("http") => Way::Forward,
-            Some("socks5") => Way::Socks { remote_names: false },
-            Some("socks5h") => Way::Socks { remote_names: true },
-            _ => return Err(wrong("http://, socks5:// and socks5h:// are the proxies that are understood")),
-        };
         Ok(Some(Self { found, way }))
     }
 
@@ -151,6 +152,17 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_variable_is_none() {
+        for (environment, want) in [
+            (&[("HTTP_PROXY", ""), ("http_proxy", "a:1")][..], true),
+            (&[("http_proxy", ""), ("ALL_PROXY", ""), ("all_proxy", "a:1")], true),
+            (&[("HTTP_PROXY", ""), ("ALL_PROXY", "")], false),
+        ] {
+            assert_eq!(found("http://hub.example", environment).expect("valid").is_some(), want, "{environment:?}");
+        }
+    }
+
+    #[test]
     fn no_proxy_names_hubs_that_are_reached_without_one() {
         for (no, want) in
             [("hub.example", true), (".example,other", true), ("10.0.0.0/8", false), ("*", true), ("", false)]
@@ -167,9 +179,17 @@ mod tests {
 
     #[test]
     fn a_proxy_that_is_not_understood_is_refused_and_its_password_not_repeated() {
-        for value in ["https://me:secret@a:1", "socks4://me:secret@a:1", "ftp://me:secret@a", "me:secret@a b"] {
+        let (scheme, url) = ("begin with http://, socks5:// or socks5h://", "no URL of a proxy");
+        for (value, want) in [
+            ("https://me:secret@a:1", scheme),
+            ("socks4://me:secret@a:1", scheme),
+            ("ftp://me:secret@a", scheme),
+            ("me:secret@a b", url),
+            ("socks5://me:secret@a b", url),
+            ("http://", url),
+        ] {
             let told = found("http://hub.example", &[("http_proxy", value)]).expect_err(value).to_string();
-            assert!(told.contains("http_proxy") && !told.contains("secret"), "{told}");
+            assert!(told.contains("http_proxy") && told.contains(want) && !told.contains("secret"), "{value}: {told}");
         }
     }
 }

@@ -190,11 +190,11 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
                 Outcome::Hopeless(error) => return Err(self.give_up(&error, &batch, doubtful.is_some())),
             };
             failures += 1;
-            let wait = delay::before_next(FIRST_WAIT, failures, fastrand::f64()).max(wait.min(delay::MAX_RETRY));
+            let wait = delay::before_next(FIRST_WAIT, wait, failures, fastrand::f64());
             if doubtful.is_some_and(|since| since.elapsed() + wait > WINDOW) {
                 return Err(self.give_up(&reason, &batch, true));
             }
-            complain(format_args!("{reason}; trying again in {:.1} s", wait.as_secs_f64()));
+            complain(delay::told(&reason, wait));
             sleep(wait).await;
         }
     }
@@ -206,7 +206,7 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("idempotency-key", HeaderValue::from_str(key).expect("letters and digits"));
         let answer = self.talk.ask(Method::POST, &self.target, headers, batch::body(batch)).await;
-        let problem = match answer {
+        let mut problem = match answer {
             Ok(Answer::Good(body)) => return self.receipts(batch, &body),
             Ok(Answer::Refused(problem)) => problem,
             Err(Silence::Unreached(error)) => {
@@ -216,8 +216,8 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
             }
             Err(Silence::Broken(error)) => return Ok(Outcome::Unknown(error, Duration::ZERO)),
         };
-        let wait = problem.retry_after();
         if problem.passes() {
+            let wait = problem.take_retry_after();
             // After a failed flush nobody knows what the disk holds; and a proxy does not know what the hub behind it did.
             let nothing = problem.code().is_some_and(|code| code != "store-unavailable");
             let error = CliError::Refused(problem);
@@ -278,8 +278,8 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
         loop {
             let (reason, asked) = match super::close(&mut self.talk, topic).await {
                 Ok(Answer::Good(_)) => return Ok(()),
-                Ok(Answer::Refused(problem)) if problem.passes() => {
-                    let wait = problem.retry_after();
+                Ok(Answer::Refused(mut problem)) if problem.passes() => {
+                    let wait = problem.take_retry_after();
                     (CliError::Refused(problem), wait)
                 }
                 Ok(Answer::Refused(problem)) => return Err(CliError::Refused(problem)),
@@ -287,8 +287,8 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
                 Err(Silence::Unreached(error) | Silence::Broken(error)) => (error, Duration::ZERO),
             };
             failures += 1;
-            let wait = delay::before_next(FIRST_WAIT, failures, fastrand::f64()).max(asked.min(delay::MAX_RETRY));
-            complain(format_args!("{reason}; trying again in {:.1} s", wait.as_secs_f64()));
+            let wait = delay::before_next(FIRST_WAIT, asked, failures, fastrand::f64());
+            complain(delay::told(&reason, wait));
             sleep(wait).await;
         }
     }

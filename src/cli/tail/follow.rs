@@ -88,9 +88,9 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
                     (Some(reason), asked)
                 }
             };
-            let wait = delay::before_next(self.retry, failures, fastrand::f64()).max(asked.min(delay::MAX_RETRY));
+            let wait = delay::before_next(self.retry, asked, failures, fastrand::f64());
             if let Some(reason) = reason {
-                self.printer.note(&format!("{reason}; trying again in {:.1} s", wait.as_secs_f64()));
+                self.printer.note(&delay::told(&reason, wait));
             }
             tokio::time::sleep(wait).await;
         }
@@ -115,11 +115,11 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
             StatusCode::OK => {}
             StatusCode::NO_CONTENT => return Ok(Connection::Done),
             _ => {
-                let problem = Problem::read(response).await;
+                let mut problem = Problem::read(response).await;
                 if !problem.passes() {
                     return Err(CliError::Refused(problem));
                 }
-                let asked = problem.retry_after();
+                let asked = problem.take_retry_after();
                 return Ok(Connection::Failed(CliError::Refused(problem), asked));
             }
         }
@@ -177,7 +177,7 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
                 (Err(_), _) => {}
             });
             if let Some(milliseconds) = parser.retry() {
-                self.retry = Duration::from_millis(milliseconds).min(delay::MAX_RETRY);
+                self.retry = Duration::from_millis(milliseconds);
             }
             outcome.and_then(|()| self.printer.flush())?;
             if self.printer.is_full() {

@@ -39,7 +39,7 @@ use self::{
 Prints each event's data; with several topics or a pattern, the topic before it. Reconnects after
 the last id it has seen, and before any event after the position that the hub gives with the first
 bytes, so that no event is missed, until the topics are closed. What is missing all the same (a gap:
-events trimmed before they were seen) is told on stderr.
+events trimmed before they were seen) is told on stderr, and so is an event that was taken back.
 
 A connection is given up when three keepalives of the hub are missing. A hub that is away, and a
 proxy's 502, 503 or 504, are waited for; a `retry` of more than 10 minutes is taken as 10 minutes.
@@ -55,7 +55,7 @@ pub struct Args {
     /// Where to start: earliest, now, last:N, or the id of an event, to start after it [default: now]
     #[arg(long, value_name = "PLACE", group = "start", value_parser = start::place)]
     from: Option<String>,
-    /// Start with the newest N events that are kept, of all topics together; the same as --from last:N
+    /// Start with the newest N events that are kept, of all topics together; --from last:N is the same
     #[arg(short = 'n', long, value_name = "N", group = "start", value_parser = value_parser!(u64).range(1..=start::MAX_LAST))]
     last: Option<u64>,
     /// Start at the first event since then: 10m, 2h, or a time, RFC 3339 or Unix

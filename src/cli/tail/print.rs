@@ -1,6 +1,6 @@
 //! An event as lines of output.
 
-use std::io::Write;
+use std::{collections::VecDeque, io::Write};
 
 use serde::Deserialize;
 
@@ -17,6 +17,10 @@ pub(super) enum Shape {
     Json,
 }
 
+/// Removals that were told and are remembered, so that a tombstone and the notice of the same event, which may be far behind it,
+/// are told once: at some 40 bytes each, few enough to forget about.
+const MAX_REMOVALS: usize = 1024;
+
 /// Writes events to `out` and what the hub says of itself to `notes`.
 #[derive(Debug)]
 pub(super) struct Printer<O, N> {
@@ -24,6 +28,8 @@ pub(super) struct Printer<O, N> {
     notes: N,
     shape: Shape,
     left: Option<u64>,
+    /// Ids of events that were told to be taken back, the newest last.
+    removals: VecDeque<String>,
 }
 
 /// What an event of the stream was.
@@ -67,7 +73,7 @@ struct Removed {
 impl<O: Write, N: Write> Printer<O, N> {
     /// Prints at most `count` events.
     pub(super) fn new(out: O, notes: N, shape: Shape, count: Option<u64>) -> Self {
-        Self { out, notes, shape, left: count }
+        Self { out, notes, shape, left: count, removals: VecDeque::new() }
     }
 
     /// Whether as many events were printed as were asked for.
@@ -92,7 +98,17 @@ impl<O: Write, N: Write> Printer<O, N> {
             }
             // A program that reads envelopes is told as it is told of events.
             "hub.removed" if self.shape != Shape::Json => {
-                self.note(&removed(data).map_or_else(|| data.into(), |removed| removed.in_words()));
+                match removed(data) {
+                    Some(removed) if self.removals.contains(&removed.id) => {}
+                    Some(removed) => {
+                        self.note(&removed.in_words());
+                        if self.removals.len() == MAX_REMOVALS {
+                            self.removals.pop_front();
+                        }
+                        self.removals.push_back(removed.id);
+                    }
+                    None => self.note(data),
+                }
                 return Ok(Printed::Notice);
             }
             _ => {}
@@ -201,6 +217,20 @@ mod tests {
             assert_eq!((&*out, &*notes), ("", "gapless: abcd-4 of t was taken back\n"));
         }
         assert_eq!(printed(Shape::Json, None, &[("hub.removed", &envelope)]), (format!("{envelope}\n"), String::new()));
+    }
+
+    #[test]
+    fn a_removal_is_told_once_as_long_as_it_is_remembered() {
+        let removed = |number: usize| format!(r#"{{"topic":"t","id":"abcd-{number}"}}"#);
+        let (again, others) = (removed(1), (2..=MAX_REMOVALS).map(removed).collect::<Vec<_>>());
+        let told = |last: &[&str]| {
+            let all =
+                [&*again, &again].into_iter().chain(others.iter().map(|other| &**other)).chain(last.iter().copied());
+            let events: Vec<_> = all.map(|data| ("hub.removed", data)).collect();
+            printed(Shape::Data, None, &events).1.lines().count()
+        };
+        assert_eq!(told(&[&again]), MAX_REMOVALS, "each once");
+        assert_eq!(told(&[&removed(MAX_REMOVALS + 1), &again]), MAX_REMOVALS + 2, "the oldest is forgotten");
     }
 
     #[test]

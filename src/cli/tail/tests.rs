@@ -225,9 +225,14 @@ fn what_a_proxy_says_of_a_hub_that_is_being_restarted_is_waited_for() {
         assert!(outcome.result.is_ok() && outcome.out == "a\n", "{status}: {}", outcome.notes);
         assert!(outcome.notes.contains("trying again"), "{}", outcome.notes);
     }
-    let asked = |seconds| vec![answer(&format!("503 Later\r\nretry-after: {seconds}"), ""), gone()];
-    assert_eq!(tail(None, None, asked("100")).waits(), [Duration::from_secs(100)]);
-    assert_eq!(tail(None, None, asked("999999999")).waits(), [Duration::from_mins(10)]);
+    let asked = |header| vec![answer(&format!("503 Later\r\nretry-after: {header}"), ""), gone()];
+    for (header, wait) in [("100", 100), ("99999999", 600), ("0", 3), ("Thu, 26 Nov 2026 09:00:00 GMT", 3)] {
+        let outcome = tail(None, None, asked(header));
+        assert!((wait..=wait * 5 / 4).contains(&outcome.waits()[0].as_secs()), "{header}: {:?}", outcome.waits());
+        let told = outcome.notes.trim_end();
+        assert_eq!(told.matches("again in").count(), 1, "one number: {told}");
+        assert!(wait == 3 || told.ends_with(&format!("; trying again in {wait}.0 s")), "{told}");
+    }
 }
 
 #[test]

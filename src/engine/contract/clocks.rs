@@ -63,7 +63,10 @@ pub(crate) fn a_store_that_was_stamped_ahead_heals_over_restarts<B: Bed>() {
     assert_eq!(short(&house.read(&["a"], From::Earliest)), [""; 0]);
     house.publish("a");
     house.reopen();
-    assert_eq!(short(&house.read(&["a"], ago(&house, Duration::from_secs(10)))), ["2"]);
+    let mut told = short(&house.read(&["a"], ago(&house, Duration::from_secs(10))));
+    // After a start it is not known when the trimmed event was published: a gap may be told to be on the safe side.
+    told.retain(|item| item != "a!2");
+    assert_eq!(told, ["2"]);
 }
 
 pub(crate) fn since_reaches_back_before_the_clock_leapt<B: Bed>() {

@@ -323,6 +323,7 @@ promises! {
         the_newest_events_are_those_of_a_plain_list,
         the_newest_of_nothing_begin_at_the_end,
         the_newest_are_among_what_is_kept,
+        what_was_taken_back_is_not_counted_among_the_newest,
         looking_for_the_newest_reads_no_more_than_is_asked_for,
         a_moment_is_a_position_that_tells_what_was_lost_since;
     gaps:

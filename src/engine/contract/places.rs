@@ -55,6 +55,39 @@ pub(crate) fn the_newest_are_among_what_is_kept<B: Bed>() {
     assert_eq!(given(&house, &["b"], Place::Newest(10)), ["41"]);
 }
 
+pub(crate) fn what_was_taken_back_is_not_counted_among_the_newest<B: Bed>() {
+    let mut house = House::<B>::new();
+    house.publish("b");
+    let large = house.publish_bytes("b", 100_000).seq;
+    house.append(plain((0..40).map(|n| event("a", &n.to_string())).collect())).expect("accepted");
+    assert_eq!(house.publish("c"), Seq(43));
+    for seq in [37, 39, 41, 42] {
+        assert!(house.remove("a", Seq(seq)));
+    }
+    assert!(house.remove("b", large));
+    for reopened in [false, true] {
+        if reopened {
+            house.reopen();
+        }
+        // Of a 40, 38, 36 and those before are left, of b the first; the newest positions of both are notices.
+        for (filters, count, want) in [
+            (&["a"][..], 1, 40),
+            (&["a"], 2, 38),
+            (&["a"], 3, 36),
+            (&["b"], 1, 1),
+            (&["a", "c"], 1, 43),
+            (&["*"], 1, 43),
+            (&["*"], 2, 40),
+            (&["*"], 37, 3),
+            (&["*"], 38, 1),
+            (&["*"], 39, 1),
+        ] {
+            let from = located(&house, filters, Place::Newest(count));
+            assert_eq!(from, Seq(want - 1), "{count} of {filters:?}");
+        }
+    }
+}
+
 pub(crate) fn looking_for_the_newest_reads_no_more_than_is_asked_for<B: Bed>() {
     let house = House::<B>::new();
     for n in 0..40 {

@@ -11,7 +11,7 @@ use super::{
     core::Core,
     page::View,
     slot::Slot,
-    store::{Store, StoreError, TopicKey},
+    store::{Position, Store, StoreError, TopicKey},
     table::pass,
 };
 use crate::{
@@ -30,10 +30,21 @@ struct Back {
     key: TopicKey,
     mark: Seq,
     /// Positions known and not counted yet, newest first.
-    known: VecDeque<Seq>,
+    known: VecDeque<Position>,
     /// Everything above is known.
     below: Seq,
     step: usize,
+}
+
+/// Topics with the newest tails.
+struct Tails {
+    topics: Vec<Back>,
+    /// Events that all topics keep, those left out too.
+    kept: u64,
+    /// The position before everything that is kept.
+    floor: Seq,
+    /// The newest tail that was left out.
+    left_out: Option<Seq>,
 }
 
 impl<S: Store> Core<S> {
@@ -68,41 +79,65 @@ impl<S: Store> Core<S> {
         Ok(position)
     }
 
-    /// The position before the newest `count` kept events: a merge of the topics' own runs, backwards. It reads as many
-    /// positions as are asked for, a step of each topic more at most, and no data.
+    /// The position before the newest `count` kept events: a merge of the topics' own runs, backwards. Events that were taken
+    /// back, and the notices of that, are not counted. It reads as many positions as are asked for and those not counted, a
+    /// step of each topic more at most, and no data.
     fn newest(&self, selection: &Selection, count: u64, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Seq, StoreError> {
+        let mut most = usize::try_from(count).unwrap_or(usize::MAX);
+        loop {
+            let tails = self.tails(selection, most);
+            if tails.kept <= count {
+                return Ok(tails.floor);
+            }
+            let (floor, left_out) = (tails.floor, tails.left_out);
+            match (self.counted_back(tails.topics, count, go_on)?, left_out) {
+                (Some(seq), newest) if newest.is_none_or(|newest| newest < seq) => return Ok(Seq(seq.0 - 1)),
+                (None, None) => return Ok(floor),
+                // At the newest tails there was something that does not count: more topics may hold what does.
+                _ => most = most.saturating_mul(4),
+            }
+        }
+    }
+
+    /// The `most` topics of the selection with the newest tails. If each tail counts, no other topic holds any of the newest
+    /// `most` events.
+    fn tails(&self, selection: &Selection, most: usize) -> Tails {
         let head = self.head();
-        let most = usize::try_from(count).unwrap_or(usize::MAX);
-        let (mut kept, mut floor) = (0, head);
-        // Only the topics with the newest tails can hold any of them.
+        let (mut kept, mut floor, mut left_out) = (0, head, None);
         let mut tails = BinaryHeap::new();
         self.each(selection, |slot| {
             if slot.events() > 0 {
                 kept += slot.events();
                 floor = floor.min(slot.mark);
                 tails.push(Reverse((slot.tail.min(head), slot.key, slot.mark)));
-                if tails.len() > most {
-                    tails.pop();
+                if tails.len() > most
+                    && let Some(Reverse((tail, ..))) = tails.pop()
+                {
+                    left_out = left_out.max(Some(tail));
                 }
             }
         });
-        if kept <= count {
-            return Ok(floor);
-        }
-        let mut topics = Vec::with_capacity(tails.len());
-        let mut next = BinaryHeap::with_capacity(tails.len());
-        for Reverse((tail, key, mark)) in tails {
-            next.push((tail, topics.len()));
-            topics.push(Back { key, mark, known: VecDeque::new(), below: tail, step: FIRST });
-        }
+        let topic = |Reverse((tail, key, mark))| Back { key, mark, known: VecDeque::new(), below: tail, step: FIRST };
+        Tails { topics: tails.into_iter().map(topic).collect(), kept, floor, left_out }
+    }
+
+    /// The oldest of the newest `count` events of these topics that count; `None` when there are fewer.
+    fn counted_back(
+        &self,
+        mut topics: Vec<Back>,
+        count: u64,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<Seq>, StoreError> {
+        let mut next: BinaryHeap<_> = topics.iter().enumerate().map(|(index, topic)| (topic.below, index)).collect();
         let mut left = count;
         while let Some((seq, index)) = next.pop() {
             let topic = &mut topics[index];
-            if topic.known.front() == Some(&seq) {
-                topic.known.pop_front();
+            if let Some(position) = topic.known.pop_front_if(|position| position.seq == seq)
+                && !position.removed
+            {
                 left -= 1;
                 if left == 0 {
-                    return Ok(Seq(seq.0 - 1));
+                    return Ok(Some(seq));
                 }
             }
             if topic.known.is_empty() {
@@ -111,11 +146,11 @@ impl<S: Store> Core<S> {
                 }
                 topic.extend(self)?;
             }
-            if let Some(&seq) = topic.known.front() {
-                next.push((seq, index));
+            if let Some(position) = topic.known.front() {
+                next.push((position.seq, index));
             }
         }
-        Ok(floor)
+        Ok(None)
     }
 
     /// Shows every topic of the selection that is in use.
@@ -141,7 +176,7 @@ impl Back {
             return Ok(());
         }
         let found = core.store.topic_newest(self.key, self.mark, self.below, self.step)?;
-        self.below = if found.len() < self.step { self.mark } else { Seq(found[found.len() - 1].0 - 1) };
+        self.below = if found.len() < self.step { self.mark } else { Seq(found[found.len() - 1].seq.0 - 1) };
         self.known.extend(found);
         self.step = (2 * self.step).min(STEP);
         Ok(())

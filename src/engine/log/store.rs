@@ -146,6 +146,15 @@ pub trait Liveness: Sync {
     fn first_kept(&self, key: TopicKey) -> Option<Seq>;
 }
 
+/// Where an event stands in its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Its seq.
+    pub seq: Seq,
+    /// It was taken back, or is the notice of one that was.
+    pub removed: bool,
+}
+
 /// What became of an event that is to be taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
@@ -214,7 +223,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store cannot be read at all.
-    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError>;
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError>;
 
     /// Events of many topics with `after < seq <= through`, in order of `seq`, walking commits in their order.
     /// `wanted` gives the name of a topic whose events are asked for; it is asked for every block, so it remembers.

@@ -9,8 +9,8 @@ use std::{
 use parking_lot::RwLock;
 
 use super::log::store::{
-    Budget, Commit, Header, KeptClock, KeyRecord, Liveness, Recovered, Scan, Store, StoreError, Taken, TopicKey,
-    TopicSettings, TopicSummary,
+    Budget, Commit, Header, KeptClock, KeyRecord, Liveness, Position, Recovered, Scan, Store, StoreError, Taken,
+    TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Epoch, Event, Millis, Seq, TopicName};
 
@@ -156,11 +156,12 @@ impl Store for MemoryStore {
         Ok(headers)
     }
 
-    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError> {
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
         let kept = self.kept.read();
         let events = kept.topics.get(&key).into_iter().flat_map(|events| events.iter().rev());
-        let wanted = events.map(|event| event.seq).filter(|&seq| seq <= through).take_while(|&seq| seq > after);
-        let found: Vec<_> = wanted.take(max).collect();
+        let wanted = events.filter(|event| event.seq <= through).take_while(|event| event.seq > after);
+        let position = |event: &Arc<Event>| Position { seq: event.seq, removed: event.new.name.is_removed() };
+        let found: Vec<_> = wanted.take(max).map(position).collect();
         self.faults.add_headers(found.len());
         Ok(found)
     }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::event::Seq;
 
-use super::super::log::store::{StoreError, TopicKey};
+use super::super::log::store::{Position, StoreError, TopicKey};
 use super::Shared;
 
 impl Shared {
@@ -15,15 +15,17 @@ impl Shared {
         after: Seq,
         through: Seq,
         max: usize,
-    ) -> Result<Vec<Seq>, StoreError> {
+    ) -> Result<Vec<Position>, StoreError> {
         let mut at = through.min(self.head());
         let mut found = Vec::new();
         self.walk_list(
             || self.segments.between(after, through).into_iter().rev().collect(),
             |_, tables| {
                 while found.len() < max && at > after {
-                    let Some((first, seqs)) = tables.block_back(key, at)? else { return Ok(ControlFlow::Continue(())) };
-                    let wanted = seqs.into_iter().rev().filter(|&seq| seq > after && seq <= at);
+                    let Some((first, positions)) = tables.block_back(key, at)? else {
+                        return Ok(ControlFlow::Continue(()));
+                    };
+                    let wanted = positions.into_iter().rev().filter(|it| it.seq > after && it.seq <= at);
                     found.extend(wanted.take(max - found.len()));
                     at = Seq(first.0.saturating_sub(1));
                 }

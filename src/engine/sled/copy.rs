@@ -34,12 +34,10 @@ const AMPLIFICATION: u64 = 4;
 enum Failure {
     /// No room for it.
     Full,
-    /// It cannot be done now.
+    /// It cannot be read or written now. Nothing is lost, and it is tried again.
     NotNow(Arc<str>),
     /// One of the sources is damaged.
     Source(Arc<Segment>, Arc<str>),
-    /// The copy cannot be written.
-    Target(Arc<str>),
 }
 
 impl Failure {
@@ -54,13 +52,13 @@ impl Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::Target(error.to_string().into())
+        Self::NotNow(format!("the copy: {error}").into())
     }
 }
 
 impl From<sled::Error> for Failure {
     fn from(error: sled::Error) -> Self {
-        Self::Target(error.to_string().into())
+        Self::NotNow(format!("the copy: {error}").into())
     }
 }
 
@@ -91,7 +89,7 @@ impl Shared {
                 }
                 if let Err(error) = name_copy(&half, &made.dir) {
                     give_up(&made.dir, &half);
-                    return Err(StoreError::Failed(error.to_string().into()));
+                    return Err(StoreError::NotNow(format!("the copy: {error}").into()));
                 }
                 made.seal(summary.moved_to(&made.dir));
                 tracing::debug!(segment.first = made.first.0, segment.last = head.0, sources = sources.len(), "copied");
@@ -112,7 +110,6 @@ impl Shared {
                 match failure {
                     Failure::Full => Err(StoreError::Full),
                     Failure::NotNow(reason) => Err(StoreError::NotNow(reason)),
-                    Failure::Target(reason) => Err(StoreError::Failed(reason)),
                     Failure::Source(source, reason) => self.set_aside(&source, &reason),
                 }
             }
@@ -130,7 +127,7 @@ impl Shared {
     ) -> Result<Summary, Failure> {
         disk::make_dir(half)?;
         let tables = Tables::open(half, self.config.cache_bytes_per_segment / SEALED_PART)
-            .map_err(|failure| Failure::Target(Arc::clone(failure.reason())))?;
+            .map_err(|failure| Failure::NotNow(Arc::clone(failure.reason())))?;
         let mut copy = Copy { store: self, to: &tables, tally: Tally::after(Seq::ZERO), unflushed: 0, live };
         let mut kept_keys = Vec::new();
         for source in sources {
@@ -148,14 +145,14 @@ impl Shared {
             let from = match self.tables(source) {
                 Ok(from) => from,
                 Err(Unusable::Failed(failure)) => return Err(Failure::of_source(source, failure)),
-                Err(Unusable::Retired) => return Err(Failure::Target("a source was set aside; tried again".into())),
+                Err(Unusable::Retired) => return Err(Failure::NotNow("a source was set aside; tried again".into())),
             };
             let took = guarded(|| copy.take(source, &from, &whole));
             took.map_err(|panic| Failure::of_source(source, database::Failure::of_panic(panic)))??;
         }
         let mut tally = copy.tally;
         tally.span.head = head;
-        guarded(|| tables.flush()).map_err(Failure::Target)??;
+        guarded(|| tables.flush()).map_err(Failure::NotNow)??;
         database::close_bounded(tables);
         database::preallocate(half)?;
         let summary = Summary::write(half, first, &tally, &kept_keys)?;

@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::log::store::{
-    Budget, Commit, Header, KeptClock, Leaps, Liveness, Recovered, Scan, Store, StoreError, Taken, TopicKey,
+    Budget, Commit, Header, KeptClock, Leaps, Liveness, Position, Recovered, Scan, Store, StoreError, Taken, TopicKey,
     TopicSettings, TopicSummary,
 };
 use crate::event::{Event, Millis, Seq, TopicName};
@@ -182,7 +182,7 @@ impl Store for SledStore {
         self.shared.topic_headers(key, after, max)
     }
 
-    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Seq>, StoreError> {
+    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
         self.shared.topic_newest(key, after, through, max)
     }
 

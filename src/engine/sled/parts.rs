@@ -79,7 +79,7 @@ pub(super) fn get(tree: &sled::Tree, stem: &[u8]) -> Result<Option<Bytes>, PartE
 
 /// The whole value whose part 0 is `part`. Shares its bytes when it is the only one.
 pub(super) fn complete(tree: &sled::Tree, stem: &[u8], part: sled::IVec) -> Result<Bytes, PartError> {
-    let count = u16::from_be_bytes(*part.first_chunk().ok_or(PartError::Torn)?);
+    let count = count(&part).ok_or(PartError::Torn)?;
     if count <= 1 {
         return Ok(Bytes::from_owner(part).slice(COUNT_BYTES..));
     }
@@ -89,6 +89,11 @@ pub(super) fn complete(tree: &sled::Tree, stem: &[u8], part: sled::IVec) -> Resu
         whole.extend_from_slice(&tree.get(key(stem, part))?.ok_or(PartError::Torn)?);
     }
     Ok(whole.into())
+}
+
+/// How many parts the value has whose part 0 is `part`.
+pub(super) fn count(part: &[u8]) -> Option<u16> {
+    part.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }
 
 /// The key of a part.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::event::Seq;
 
-use super::super::log::store::TopicKey;
+use super::super::log::store::{Position, TopicKey};
 use super::block::Block;
 use super::database::Failure;
 use super::guard::guarded;
@@ -60,19 +60,24 @@ impl Tables {
     }
 
     /// The last block of `topic` that begins at or before `through`: where, and the positions in it. A damaged one has none.
-    pub(super) fn block_back(&self, topic: TopicKey, through: Seq) -> Result<Option<(Seq, Vec<Seq>)>, PartError> {
-        let key = |seq, part| keys::block_part(topic, seq, part);
-        let last = self.blocks.range(key(Seq::ZERO, 0)..=key(through, u16::MAX)).next_back().transpose()?;
+    pub(super) fn block_back(&self, topic: TopicKey, through: Seq) -> Result<Option<(Seq, Vec<Position>)>, PartError> {
+        let at = |seq, part| keys::block_part(topic, seq, part);
+        let last = self.blocks.range(at(Seq::ZERO, 0)..=at(through, u16::MAX)).next_back().transpose()?;
         let Some((key, value)) = last else { return Ok(None) };
         let Some((_, first, part)) = keys::parse_block(&key) else { return Ok(None) };
         if part > 0 {
-            // A block of several parts is far above what several events may share, so it is one event's.
-            return Ok(Some((first, vec![first])));
+            // A block of several parts is far above what several events may share, so it is one event's. Where that was taken back
+            // its tombstone is one part, and the others are left over.
+            let removed = self.blocks.get(at(first, 0))?.is_some_and(|part| parts::count(&part) == Some(1));
+            return Ok(Some((first, vec![Position { seq: first, removed }])));
         }
         let bytes = torn_is_none(parts::complete(&self.blocks, &key[..key.len() - 2], value).map(Some))?;
         let block = bytes.and_then(|bytes| Block::parse(topic, first, bytes));
-        let entries = block.iter().flat_map(Block::entries).map_while(|entry| Some(entry?.header.seq));
-        Ok(Some((first, entries.collect())))
+        let positions = block.iter().flat_map(Block::entries).map_while(|entry| {
+            let entry = entry?;
+            Some(Position { seq: entry.header.seq, removed: entry.removed })
+        });
+        Ok(Some((first, positions.collect())))
     }
 
     /// Every block of the segment, in order of their keys.

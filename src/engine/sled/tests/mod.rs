@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::log::store::{
-    Budget, Commit, KeyRecord, Receipts, Recovered, Store, StoreError, TopicKey, TopicSettings, TopicSummary,
+    Budget, Commit, KeyRecord, Position, Receipts, Recovered, Store, StoreError, TopicKey, TopicSettings, TopicSummary,
 };
 use super::{OpenError, SledConfig, SledStore};
 use crate::engine::IdempotencyKey;

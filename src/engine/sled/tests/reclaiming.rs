@@ -226,6 +226,30 @@ fn a_crash_between_copy_and_removal_leaves_one_of_them() {
 }
 
 #[test]
+fn a_copy_that_cannot_get_its_name_now_loses_nothing_and_is_made_later() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 1, ..config(dir.path()) });
+    let mut kept = Kept::default();
+    for n in 0..12 {
+        bench.publish(&[("a", "x"), (&format!("t/{n}"), "y")]);
+    }
+    for topic in bench.keys.clone().into_keys() {
+        bench.keep(&mut kept, &topic, usize::MAX);
+    }
+    let (bench, _) = bench.reopen(config(dir.path()));
+    bench.sealed();
+    let obstacle = dir.path().join("seg/00000000000000000001-1");
+    std::fs::write(&obstacle, "a file in the copy's place").expect("written");
+    let refused = bench.store.reclaim(&kept);
+    assert!(matches!(refused, Err(StoreError::NotNow(_))), "{refused:?}");
+    bench.check_kept(&kept);
+    std::fs::remove_file(obstacle).expect("ours");
+    bench.store.reclaim(&kept).expect("reclaimed");
+    bench.check_kept(&kept);
+    assert_eq!(bench.segments(), 2);
+}
+
+#[test]
 fn a_deleted_topics_space_comes_back_before_its_segment_is_full() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 64 << 20, ..config(dir.path()) });
