@@ -18,24 +18,17 @@ cargo build --release --quiet --locked --manifest-path benches/contenders/Cargo.
   timeout 900 cargo install --quiet --locked --root $root --target-dir $root/build durable-streams@0.1.5 ||
   complain "durable-streams cannot be built"
 
-# Go's: Centrifugo's own command, and ours around Mercure's library (AGPL-3.0: it is run here, and goes nowhere). Where the
-# modules cannot be had, MERCURE_SOURCE may name a checkout of Mercure v0.24.2. Both build for some minutes.
-go_bin() { GOTOOLCHAIN=local GOFLAGS=-buildvcs=false timeout 1800 go "$@"; }
-mercure() {
-  local build=$root/mercure
-  mkdir -p "$build" "$root/bin" && cp benches/contenders/mercure/{go.mod,go.sum,main.go} "$build" || return 1
-  if [ -n "${MERCURE_SOURCE:-}" ]; then
-    go_bin -C "$build" mod edit -replace "github.com/dunglas/mercure=$(realpath "$MERCURE_SOURCE")" || return 1
-  fi
-  go_bin -C "$build" build -o ../bin/mercure .
-}
+# Go's: Centrifugo's own command, and ours around Mercure's library (AGPL-3.0: it is run here, and goes nowhere). Each builds
+# for some minutes.
 if [ ! -x $root/bin/mercure ] || [ ! -x $root/bin/centrifugo ]; then
   if have go; then
+    export GOBIN=$PWD/$root/bin GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
     [ -x $root/bin/centrifugo ] ||
-      GOBIN=$PWD/$root/bin go_bin install github.com/centrifugal/centrifugo/v6@v6.9.1 ||
-      complain "centrifugo cannot be built: the module cannot be had, or Go is older than it wants"
-    [ -x $root/bin/mercure ] || mercure ||
-      complain "mercure cannot be built: the module cannot be had (MERCURE_SOURCE may name a checkout), or Go is older than it wants"
+      timeout 1800 go install github.com/centrifugal/centrifugo/v6@v6.9.1 ||
+      complain "centrifugo cannot be built"
+    [ -x $root/bin/mercure ] ||
+      timeout 1800 go build -C benches/contenders/mercure -o "$GOBIN/mercure" . ||
+      complain "mercure cannot be built"
   else
     complain "mercure and centrifugo cannot be built: there is no Go"
   fi
