@@ -47,7 +47,7 @@ fn main() {
     let mut report = Report::new("peers");
     rounds::make_room(10_000);
     for streams in rounds::sized(vec![1_000, 10_000], vec![100]) {
-        // At a rate that is too high for it a stream of Mercure's is cut, and its later rounds with it.
+        // No paced case: a peer that falls behind works it off for longer than all other cases take.
         let case = Cases { paced: None, ..Cases::of(streams) };
         rounds::run(&mut report, &FAN_OUT, Cores::One, |contender, report| {
             questions::fan_out(contender, &case, report)

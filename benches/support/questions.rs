@@ -71,7 +71,9 @@ pub(crate) fn fan_out(contender: &Contender, case: &Cases, report: &mut Report) 
     }
     if contender.kind != Kind::Floor {
         let traffic = traffic(Pace::Window(64), many(contender));
-        let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
+        let measured = rounds::measured(contender, &mut load, &traffic, report);
+        let measured = rounds::unless_cut(contender, &case.saturated, measured, report)?;
+        let Some((outcome, cpu)) = measured else { return Ok(()) };
         delivered(contender, &case.saturated, &outcome, cpu, report);
         let rate = outcome.delivered_per_second() / 1e6;
         report.sample(&case.saturated, contender.kind.name(), "deliveries", rate, "million/s");
@@ -79,7 +81,8 @@ pub(crate) fn fan_out(contender: &Contender, case: &Cases, report: &mut Report) 
     if let Some(paced) = case.paced.as_ref().filter(|_| contender.kind != Kind::Floor) {
         let time = rounds::sized(Duration::from_secs(2), rounds::interval());
         let traffic = Traffic { time, ..traffic(Pace::Rate(500.0), many(contender)) };
-        let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
+        let measured = rounds::measured(contender, &mut load, &traffic, report);
+        let Some((outcome, cpu)) = rounds::unless_cut(contender, paced, measured, report)? else { return Ok(()) };
         delivered(contender, paced, &outcome, cpu, report);
         let percent = 100.0 * outcome.delivered_per_second() / (500.0 * case.streams as f64);
         report.sample(paced, contender.kind.name(), "of the deliveries wanted", percent, "%");
@@ -115,7 +118,8 @@ pub(crate) fn idle(
     let before = contender.resident();
     drop(warm);
 
-    let mut load = rounds::one_topic(contender, streams)?;
+    let load = rounds::one_topic(contender, streams);
+    let Some(mut load) = rounds::unless_cut(contender, &cases[0], load, report)? else { return Ok(()) };
     settle();
     report.sample(&cases[0], name, EACH, (contender.resident() - before) / streams as f64 / KIB, "KiB");
     let used = contender.used();
@@ -124,7 +128,10 @@ pub(crate) fn idle(
 
     let (time, pace, form) = (Duration::from_secs(30), Pace::Window(1), Form::Requests);
     let traffic = Traffic { events: 10, time, pace, bytes: BYTES, form };
-    rounds::measured(contender, &mut load, &traffic, report)?;
+    let measured = rounds::measured(contender, &mut load, &traffic, report);
+    if rounds::unless_cut(contender, &cases[1], measured, report)?.is_none() {
+        return Ok(());
+    }
     settle();
     report.sample(&cases[1], name, EACH, (contender.resident() - before) / streams as f64 / KIB, "KiB");
     Ok(())
