@@ -61,8 +61,8 @@ pub(crate) fn mercure(transport: Transport, dir: &Path) -> Result<Command, Strin
 /// Centrifugo on `port`, its history in its memory or in the Redis on the port `redis`.
 ///
 /// What its documentation recommends for speed is of the machine (<https://centrifugal.dev/docs/server/infra_tuning>): room
-/// for open files, which `rounds::make_room` makes. Two limits are above their defaults, so that what a bench asks for can
-/// be recovered: `recovery_max_publication_limit`, and `queue_max_size`, for it comes in one message
+/// for open files, which `rounds::make_room` makes. Three limits are above their defaults, so that what a bench asks for
+/// can be recovered: `recovery_max_publication_limit`; `queue_max_size`, for it comes in one message; and Redis' `io_timeout`
 /// (<https://centrifugal.dev/docs/server/history_and_recovery>).
 ///
 /// # Errors
@@ -72,7 +72,10 @@ pub(crate) fn centrifugo(dir: &Path, port: u16, redis: Option<u16>) -> Result<Co
     let text = fs::read_to_string(sources().join("centrifugo.json")).expect("ours");
     let engine = redis.map_or_else(
         || json!({ "type": "memory" }),
-        |port| json!({ "type": "redis", "redis": { "address": [format!("redis://127.0.0.1:{port}")] } }),
+        |port| {
+            let address = format!("redis://127.0.0.1:{port}");
+            json!({ "type": "redis", "redis": { "address": [address], "io_timeout": "30s" } })
+        },
     );
     let text = text.replace("\"@PORT@\"", &port.to_string()).replace("@KEY@", KEY);
     let file = dir.join("centrifugo.json");
