@@ -18,10 +18,27 @@ cargo build --release --quiet --locked --manifest-path benches/contenders/Cargo.
   timeout 900 cargo install --quiet --locked --root $root --target-dir $root/build durable-streams@0.1.5 ||
   complain "durable-streams cannot be built"
 
+# Go's: Centrifugo's own command, and ours around Mercure's library (AGPL-3.0: it is run here, and goes nowhere). Each builds
+# for some minutes.
+if [ ! -x $root/bin/mercure ] || [ ! -x $root/bin/centrifugo ]; then
+  if have go; then
+    export GOBIN=$PWD/$root/bin GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
+    [ -x $root/bin/centrifugo ] ||
+      timeout 1800 go install github.com/centrifugal/centrifugo/v6@v6.9.1 ||
+      complain "centrifugo cannot be built"
+    [ -x $root/bin/mercure ] ||
+      timeout 1800 go build -C benches/contenders/mercure -o "$GOBIN/mercure" . ||
+      complain "mercure cannot be built"
+  else
+    complain "mercure and centrifugo cannot be built: there is no Go"
+  fi
+fi
+
 # apt: nginx's modules are where Debian keeps them.
 missing=()
 [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(nginx libnginx-mod-nchan)
 have node || missing+=(nodejs)
+have redis-server || missing+=(redis-server)
 if [ "${#missing[@]}" -gt 0 ]; then
   have apt-get && as_root apt-get update -q &&
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "${missing[@]}" ||

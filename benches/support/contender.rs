@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::{
     directory,
     machine::{self, Place},
+    peers::{self, Aof, History, Transport},
     process::{self, Used},
 };
 
@@ -42,6 +43,10 @@ pub(crate) enum Kind {
     Axum,
     /// `benches/contenders`: plain Node.
     Node,
+    /// Mercure's library in net/http.
+    Mercure(Transport),
+    /// Centrifugo, alone or with a Redis.
+    Centrifugo(History),
 }
 
 impl Kind {
@@ -56,6 +61,12 @@ impl Kind {
             Self::DurableStreams => "durable-streams",
             Self::Axum => "naive axum",
             Self::Node => "node",
+            Self::Mercure(Transport::Bolt) => "mercure (bolt)",
+            Self::Mercure(Transport::Local) => "mercure (local)",
+            Self::Centrifugo(History::Memory) => "centrifugo (memory)",
+            Self::Centrifugo(History::Redis(Aof::No)) => "centrifugo (redis)",
+            Self::Centrifugo(History::Redis(Aof::EverySecond)) => "centrifugo (redis everysec)",
+            Self::Centrifugo(History::Redis(Aof::Always)) => "centrifugo (redis always)",
         }
     }
 
@@ -68,12 +79,38 @@ impl Kind {
         match self {
             Self::Nchan => Dialect::Nchan,
             Self::DurableStreams => Dialect::DurableStreams,
+            Self::Mercure(_) => Dialect::Mercure,
+            Self::Centrifugo(_) => Dialect::Centrifugo,
             _ => Dialect::Gapless,
         }
     }
 
-    /// The program and its arguments; those that are told their port get `port`.
-    fn command(self, dir: &Path, port: u16) -> Result<Command, String> {
+    /// The server at `address`, with what it wants to be shown.
+    fn target(self, address: SocketAddr) -> Target {
+        let mut target = Target::new(address, self.dialect());
+        target.authorization = match self {
+            Self::Mercure(_) => Some(peers::mercure_token()),
+            Self::Centrifugo(_) => Some(peers::centrifugo_key()),
+            _ => None,
+        };
+        target
+    }
+
+    /// Whether it is told its port; others choose one, and say which.
+    fn is_told_its_port(self) -> bool {
+        matches!(self, Self::Nchan | Self::DurableStreams | Self::Centrifugo(_))
+    }
+
+    /// What has to run before it, on `port`, with its files in `dir`.
+    fn helper(self, dir: &Path, port: u16) -> Result<Option<Command>, String> {
+        match self {
+            Self::Centrifugo(History::Redis(aof)) => peers::redis(aof, dir, port).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The program and its arguments; those that are told their port get `port`, and that of what was started before it.
+    fn command(self, dir: &Path, port: u16, helper: Option<u16>) -> Result<Command, String> {
         let data = dir.join("data");
         let mut command = match self {
             Self::Sled | Self::Memory => {
@@ -118,17 +155,19 @@ impl Kind {
                 command.args(["-p", "/usr/share/nginx/", "-c"]).arg(file);
                 command
             }
+            Self::Mercure(transport) => peers::mercure(transport, dir)?,
+            Self::Centrifugo(_) => peers::centrifugo(dir, port, helper)?,
         };
         command.stdout(Stdio::piped());
         Ok(command)
     }
 }
 
-fn sources() -> PathBuf {
+pub(super) fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/contenders")
 }
 
-fn built(program: &str) -> Result<PathBuf, String> {
+pub(super) fn built(program: &str) -> Result<PathBuf, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/contenders").join(program);
     if path.exists() { Ok(path) } else { Err(format!("{program} is not built: benches/contenders/install.sh")) }
 }
@@ -146,7 +185,9 @@ pub(crate) enum Cores {
 pub(crate) struct Contender {
     pub(crate) kind: Kind,
     pub(crate) target: Target,
-    process: Child,
+    process: Running,
+    /// What had to run before it; stopped after it.
+    helper: Option<Running>,
     dir: TempDir,
 }
 
@@ -157,8 +198,9 @@ impl Contender {
     /// In words, when it cannot be had here.
     pub(crate) fn start(kind: Kind, cores: Cores) -> Result<Self, String> {
         let dir = directory();
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-        let mut command = kind.command(dir.path(), port)?;
+        let [port, other] = free_ports();
+        let helper = kind.helper(dir.path(), other)?;
+        let mut command = kind.command(dir.path(), port, helper.is_some().then_some(other))?;
         if cores == Cores::One {
             machine::pin(Place::Server);
             if kind.is_ours() {
@@ -167,40 +209,37 @@ impl Contender {
         } else {
             machine::unpin();
         }
-        let spawned = command.spawn();
+        let spawned = helper.map(|mut helper| Running::start(&mut helper, Some(local(other)))).transpose();
+        let spawned = spawned.and_then(|helper| Ok((helper, Running::start(&mut command, None)?)));
         machine::pin(Place::Load);
-        let process = spawned.map_err(|error| format!("{} cannot be started: {error}", kind.name()))?;
-        let address = ([127, 0, 0, 1], port).into();
-        let mut contender = Self { kind, target: Target::new(address, kind.dialect()), process, dir };
+        let (helper, process) = spawned.map_err(|error| format!("{} cannot be started: {error}", kind.name()))?;
+        let mut contender = Self { kind, target: kind.target(local(port)), process, helper, dir };
         contender.await_address()?;
         Ok(contender)
     }
 
     fn await_address(&mut self) -> Result<(), String> {
-        let told_its_port = matches!(self.kind, Kind::Nchan | Kind::DurableStreams);
-        let mut stdout = BufReader::new(self.process.stdout.take().expect("piped"));
-        if !told_its_port {
+        let mut stdout = BufReader::new(self.process.0.stdout.take().expect("piped"));
+        if !self.kind.is_told_its_port() {
             let mut line = String::new();
             stdout.read_line(&mut line).expect("it greets");
             let address = line.trim_end().rsplit_once("http://").and_then(|(_, text)| text.parse::<SocketAddr>().ok());
             let address = address.ok_or_else(|| format!("{} did not start", self.kind.name()))?;
-            self.target = Target::new(address, self.kind.dialect());
+            self.target = self.kind.target(address);
         }
         // Kept open and read: a process that writes into a closed pipe would be told so.
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        let begun = Instant::now();
-        while TcpStream::connect(self.target.address).is_err() {
-            if begun.elapsed() > PATIENCE || self.process.try_wait().is_ok_and(|ended| ended.is_some()) {
-                return Err(format!("{} does not listen", self.kind.name()));
-            }
-            sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        self.process.listens(self.target.address).map_err(|error| format!("{} {error}", self.kind.name()))
+    }
+
+    /// The roots of its processes.
+    fn roots(&self) -> impl Iterator<Item = u32> {
+        self.helper.iter().chain([&self.process]).map(|running| running.0.id())
     }
 
     /// CPU time used until now.
     pub(crate) fn used(&self) -> Used {
-        Used::by(self.process.id())
+        Used::by(self.roots())
     }
 
     /// Seconds of CPU since `before`.
@@ -210,7 +249,7 @@ impl Contender {
 
     /// Memory in it now, in bytes.
     pub(crate) fn resident(&self) -> f64 {
-        process::resident(self.process.id())
+        self.roots().map(process::resident).sum()
     }
 
     /// Where its store is.
@@ -219,17 +258,43 @@ impl Contender {
     }
 }
 
-impl Drop for Contender {
+/// A process that is told to end, and awaited, when dropped.
+struct Running(Child);
+
+impl Running {
+    /// Starts one; answers at once, or when it listens at `address`.
+    fn start(command: &mut Command, address: Option<SocketAddr>) -> Result<Self, String> {
+        let mut running = Self(command.spawn().map_err(|error| error.to_string())?);
+        if let Some(address) = address {
+            running.listens(address)?;
+        }
+        Ok(running)
+    }
+
+    /// Waits until it accepts connections at `address`.
+    fn listens(&mut self, address: SocketAddr) -> Result<(), String> {
+        let begun = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if begun.elapsed() > PATIENCE || self.0.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return Err("does not listen".into());
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
-        let all = process::tree(self.process.id());
+        let all = process::tree(self.0.id());
         let tell = |pid: u32, signal| {
             let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
             // One that has ended meanwhile is what is wanted.
             let _ = pid.map(|pid| kill_process(pid, signal));
         };
-        tell(self.process.id(), Signal::TERM);
+        tell(self.0.id(), Signal::TERM);
         let begun = Instant::now();
-        while self.process.try_wait().is_ok_and(|ended| ended.is_none()) {
+        while self.0.try_wait().is_ok_and(|ended| ended.is_none()) {
             if begun.elapsed() > PATIENCE {
                 for pid in &all {
                     tell(*pid, Signal::KILL);
@@ -238,4 +303,14 @@ impl Drop for Contender {
             sleep(Duration::from_millis(10));
         }
     }
+}
+
+fn local(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+/// Two ports that nobody listens on now.
+fn free_ports() -> [u16; 2] {
+    let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    held.map(|held| held.local_addr().expect("bound").port())
 }

@@ -53,7 +53,7 @@ impl Hub {
 
     /// CPU time used until now.
     pub(crate) fn used(&self) -> Used {
-        Used::by(self.process.id())
+        Used::by([self.process.id()])
     }
 
     /// Descriptors it has open.

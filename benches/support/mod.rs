@@ -5,8 +5,10 @@
 //! |---|---|
 //! | [`rounds`] | every contender in every round |
 //! | [`contender`] | the hub and its peers as processes |
+//! | [`peers`] | those of the peers that take more than a line to start |
 //! | [`process`] | a process tree's CPU time and memory |
 //! | [`machine`] | which processor for whom |
+//! | [`questions`] | what more than one bench asks |
 //! | [`report`] | a table, and the same as JSON |
 //! | [`hub`] | the hub alone, as it comes |
 //! | [`posting`] | publishers over HTTP, and the servers that they are measured against |
@@ -21,8 +23,10 @@
 pub(crate) mod contender;
 pub(crate) mod hub;
 pub(crate) mod machine;
+pub(crate) mod peers;
 pub(crate) mod posting;
 pub(crate) mod process;
+pub(crate) mod questions;
 pub(crate) mod report;
 pub(crate) mod rounds;
 pub(crate) mod store;

@@ -30,10 +30,10 @@ fn tasks(pid: u32) -> Vec<u32> {
 }
 
 impl Used {
-    /// Of the process `root` and all below it, until now.
-    pub(crate) fn by(root: u32) -> Self {
+    /// Of the processes `roots` and all below them, until now.
+    pub(crate) fn by(roots: impl IntoIterator<Item = u32>) -> Self {
         let (mut threads, mut ticks) = (BTreeMap::new(), 0.0);
-        for pid in tree(root) {
+        for pid in roots.into_iter().flat_map(tree) {
             for task in tasks(pid) {
                 let stat = fs::read_to_string(format!("/proc/{pid}/task/{task}/schedstat")).unwrap_or_default();
                 if let Some(ns) = stat.split_whitespace().next().and_then(|ns| ns.parse().ok()) {

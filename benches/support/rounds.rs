@@ -94,6 +94,22 @@ pub(crate) fn measured(
     Ok((outcome, cpu))
 }
 
+/// `None` where a peer has cut a connection: that is noted, and it is measured again in the next round. The hub must not.
+pub(crate) fn unless_cut<T>(
+    contender: &Contender,
+    case: &str,
+    outcome: Result<T, LoadError>,
+    report: &mut Report,
+) -> Result<Option<T>, LoadError> {
+    match outcome {
+        Err(error) if !contender.kind.is_ours() => {
+            report.note(format!("{}, {case}: {error}", contender.kind.name()));
+            Ok(None)
+        }
+        outcome => outcome.map(Some),
+    }
+}
+
 /// A lost, doubled or reordered event of the hub's ends everything.
 pub(crate) fn judge(contender: &Contender, faults: &Faults, report: &mut Report) {
     if !faults.none() {

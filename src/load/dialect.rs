@@ -4,11 +4,15 @@
 //! around the data. So a server is a few lines here.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write as _},
     net::SocketAddr,
 };
 
-use super::number;
+use super::{
+    centrifugo::{self, Numbers},
+    number,
+};
 
 /// A server under load.
 #[derive(Debug, Clone)]
@@ -64,6 +68,11 @@ pub enum Dialect {
     Nchan,
     /// The crate `durable-streams`: a stream at `/T`, made by PUT. One line of data is one event.
     DurableStreams,
+    /// Mercure up to 0.x: `/.well-known/mercure`, to which forms are POSTed.
+    Mercure,
+    /// Centrifugo: its HTTP API, and its unidirectional SSE, whose data are JSON and which has no ids. What a stream missed
+    /// comes with the answer to its connect request, all of it in one line.
+    Centrifugo,
 }
 
 /// How events are handed in.
@@ -91,6 +100,8 @@ pub(super) enum Said<'a> {
     Id(&'a [u8]),
     /// An event.
     Event(u64),
+    /// Any number of events.
+    Events(Numbers<'a>),
     /// An event that is none of ours.
     Stray,
     /// That events are gone, or none will come.
@@ -125,6 +136,17 @@ impl Dialect {
                 let offset = if from == From::Now { "now" } else { "-1" };
                 write!(path, "/{}?offset={offset}&live=sse", topics[0]).expect("memory");
             }
+            Self::Mercure => {
+                let earliest = if from == From::Earliest && cursor.is_none() { "&lastEventID=earliest" } else { "" };
+                write!(path, "{MERCURE}?topic={}{earliest}", topics[0]).expect("memory");
+            }
+            Self::Centrifugo => {
+                // After the position 0, of whatever epoch.
+                let recover = if from == From::Earliest { "\"recover\":true" } else { "" };
+                let connect = format!("{{\"subs\":{{\"{}\":{{{recover}}}}}}}", topics[0]);
+                path.push_str("/connection/uni_sse?cf_connect=");
+                path.extend(form_urlencoded::byte_serialize(connect.as_bytes()));
+            }
         }
         let cursor = cursor.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
         let (host, shown) = (&target.authority, target.authorization());
@@ -134,17 +156,29 @@ impl Dialect {
     /// Appends the request that publishes `data` to `topic`.
     pub(super) fn publish(self, target: &Target, topic: &str, data: &str, out: &mut String) {
         let (base, host, shown) = (&target.base, &target.authority, target.authorization());
-        let (query, end) = match self {
-            Self::Gapless => ("/publish?topic=", ""),
-            Self::Nchan => ("/pub?topic=", ""),
+        let data = match self {
+            Self::Gapless | Self::Nchan => Cow::Borrowed(data),
             // Events run into each other there, but lines are told apart.
-            Self::DurableStreams => ("/", "\n"),
+            Self::DurableStreams => format!("{data}\n").into(),
+            Self::Mercure => {
+                let mut form = form_urlencoded::Serializer::new(String::with_capacity(2 * data.len()));
+                form.append_pair("topic", topic).append_pair("data", data).finish().into()
+            }
+            Self::Centrifugo => format!("{{\"channel\":\"{topic}\",\"data\":\"{data}\"}}").into(),
         };
-        let length = data.len() + end.len();
+        let (path, topic, kind) = match self {
+            Self::Gapless => ("/publish?topic=", topic, "text/plain"),
+            Self::Nchan => ("/pub?topic=", topic, "text/plain"),
+            Self::DurableStreams => ("/", topic, "text/plain"),
+            Self::Mercure => (MERCURE, "", "application/x-www-form-urlencoded"),
+            // Without the second line its refusals have the status 200.
+            Self::Centrifugo => ("/api/publish", "", "application/json\r\nX-Centrifugo-Error-Mode: transport"),
+        };
+        let length = data.len();
         write!(
             out,
-            "POST {base}{query}{topic} HTTP/1.1\r\nHost: {host}\r\n{shown}Content-Type: text/plain\r\n\
-             Content-Length: {length}\r\n\r\n{data}{end}"
+            "POST {base}{path}{topic} HTTP/1.1\r\nHost: {host}\r\n{shown}Content-Type: {kind}\r\n\
+             Content-Length: {length}\r\n\r\n{data}"
         )
         .expect("memory");
     }
@@ -171,6 +205,9 @@ impl Dialect {
     /// What `line` of a stream says.
     pub(super) fn said(self, line: &[u8]) -> Said<'_> {
         if let Some(data) = field(line, b"data:") {
+            if self == Self::Centrifugo {
+                return centrifugo::said(data);
+            }
             return match number(data) {
                 Some(number) => Said::Event(number),
                 // Its offsets are data, too, and so is the end of the last line.
@@ -191,6 +228,9 @@ impl Dialect {
         }
     }
 }
+
+/// Mercure's only path.
+const MERCURE: &str = "/.well-known/mercure";
 
 fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let value = line.strip_prefix(name)?;
@@ -250,7 +290,8 @@ mod tests {
 
     #[test]
     fn every_request_shows_what_the_server_asks_for_and_no_print_does() {
-        for dialect in [Dialect::Gapless, Dialect::Nchan, Dialect::DurableStreams] {
+        use Dialect::{Centrifugo, DurableStreams, Gapless, Mercure, Nchan};
+        for dialect in [Gapless, Nchan, DurableStreams, Mercure, Centrifugo] {
             let mut target = target(dialect);
             target.authorization = Some(Authorization::new("Bearer secret"));
             let mut publish = String::new();
@@ -277,5 +318,36 @@ mod tests {
         assert!(back.starts_with("GET /events?topic=a HTTP/1.1\r\n") && back.contains("\r\nLast-Event-ID: abcd-1\r\n"));
         assert_eq!(asked(Dialect::Nchan, &["a"], From::Now, None), "GET /sub?topic=a HTTP/1.1");
         assert_eq!(asked(Dialect::Nchan, &["a"], From::Now, Some("1:0")), "GET /old?topic=a HTTP/1.1");
+        let mercure = |from, cursor| asked(Dialect::Mercure, &["a"], from, cursor);
+        assert_eq!(mercure(From::Now, None), "GET /.well-known/mercure?topic=a HTTP/1.1");
+        let all = "GET /.well-known/mercure?topic=a&lastEventID=earliest HTTP/1.1";
+        assert_eq!(mercure(From::Earliest, None), all);
+        assert_eq!(mercure(From::Earliest, Some("urn:uuid:1")), "GET /.well-known/mercure?topic=a HTTP/1.1");
+        let connect = |text| form_urlencoded::byte_serialize(text).collect::<String>();
+        for (from, want) in
+            [(From::Now, &br#"{"subs":{"a":{}}}"#[..]), (From::Earliest, br#"{"subs":{"a":{"recover":true}}}"#)]
+        {
+            let line = format!("GET /connection/uni_sse?cf_connect={} HTTP/1.1", connect(want));
+            assert_eq!(asked(Dialect::Centrifugo, &["a"], from, None), line);
+        }
+    }
+
+    #[test]
+    fn an_event_is_published_in_each_servers_own_form() {
+        let published = |dialect: Dialect| {
+            let mut request = String::new();
+            dialect.publish(&target(dialect), "t", "a b", &mut request);
+            let (head, body) = request.split_once("\r\n\r\n").expect("a head");
+            assert!(head.contains(&format!("\r\nContent-Length: {}", body.len())), "{head}");
+            (head.lines().next().expect("a line").to_owned(), body.to_owned())
+        };
+        let has = |(line, body): (String, String), path: &str, want: &str| {
+            assert_eq!((line, body), (format!("POST {path} HTTP/1.1"), want.to_owned()));
+        };
+        has(published(Dialect::Gapless), "/publish?topic=t", "a b");
+        has(published(Dialect::Nchan), "/pub?topic=t", "a b");
+        has(published(Dialect::DurableStreams), "/t", "a b\n");
+        has(published(Dialect::Mercure), MERCURE, "topic=t&data=a+b");
+        has(published(Dialect::Centrifugo), "/api/publish", r#"{"channel":"t","data":"a b"}"#);
     }
 }

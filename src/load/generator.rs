@@ -186,6 +186,7 @@ impl Load {
             delivered: self.tally.delivered,
             elapsed,
             latency: self.tally.latency.clone(),
+            acks: self.tally.acks.clone(),
             faults: self.tally.faults,
             caught_up: self.caught_up.map(|at| Duration::from_nanos(at - self.returned)),
         })
@@ -304,7 +305,8 @@ impl Load {
                     publisher.flush()?;
                 }
                 if event.is_readable() {
-                    publisher.read(self.target.dialect, &mut self.buffer, &mut self.tally)?;
+                    let clock = clock(self.begun);
+                    publisher.read(self.target.dialect, &mut self.buffer, &mut self.tally, &clock)?;
                 }
             } else {
                 self.serve(token, event.is_read_closed())?;

@@ -10,6 +10,7 @@
 //! | [`tally`] | what each stream is owed, and what went wrong |
 //! | [`dialect`] | how a server is asked, and where its answers say what we look for |
 //! | [`traffic`] | how much is published, how fast, and what came of it |
+//! | `centrifugo` | the messages of a server whose data are JSON |
 //! | `schedule` | which publisher hands in what, and when |
 //! | `stream` | one subscriber |
 //! | `publisher` | one publisher |
@@ -17,6 +18,7 @@
 //!
 //! A subscriber costs its socket and about 200 bytes; while a line of it is half read, that line's beginning, too.
 
+mod centrifugo;
 pub mod dialect;
 mod error;
 pub mod generator;

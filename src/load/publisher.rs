@@ -132,7 +132,13 @@ impl Publisher {
     }
 
     /// Takes the acknowledgements that have come.
-    pub(super) fn read(&mut self, dialect: Dialect, buffer: &mut [u8], tally: &mut Tally) -> Result<(), LoadError> {
+    pub(super) fn read(
+        &mut self,
+        dialect: Dialect,
+        buffer: &mut [u8],
+        tally: &mut Tally,
+        clock: &impl Fn() -> u64,
+    ) -> Result<(), LoadError> {
         loop {
             let read = match self.socket.read(buffer) {
                 Ok(0) if self.waiting.is_empty() => return Ok(()),
@@ -142,11 +148,11 @@ impl Publisher {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(reason) => return Err(LoadError::Broken { who: WHO, reason }),
             };
-            self.take(dialect, &buffer[..read], tally)?;
+            self.take(dialect, &buffer[..read], tally, clock())?;
         }
     }
 
-    fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut Tally) -> Result<(), LoadError> {
+    fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut Tally, now: u64) -> Result<(), LoadError> {
         let Self { responses, lines, said, waiting, status, position, form, .. } = self;
         responses.feed(bytes, |part| match part {
             Part::Head { status: now } => {
@@ -159,7 +165,7 @@ impl Publisher {
                     return Err(refused(*status, b"a receipt whose id is not above the one before"));
                 }
                 *position = seq;
-                acknowledge(waiting, tally, line)
+                acknowledge(waiting, tally, line, now)
             }),
             Part::Data(data) => {
                 said.extend_from_slice(&data[..data.len().min(REASON_BYTES.saturating_sub(said.len()))]);
@@ -168,7 +174,7 @@ impl Publisher {
             Part::End if (200..300).contains(status) => match form {
                 Form::Requests => {
                     let said = std::mem::take(said);
-                    acknowledge(waiting, tally, &said)
+                    acknowledge(waiting, tally, &said, now)
                 }
                 Form::Lines if waiting.is_empty() => Ok(()),
                 Form::Lines => Err(LoadError::hung_up(WHO)),
@@ -178,9 +184,9 @@ impl Publisher {
     }
 }
 
-fn acknowledge(waiting: &mut VecDeque<u64>, tally: &mut Tally, line: &[u8]) -> Result<(), LoadError> {
+fn acknowledge(waiting: &mut VecDeque<u64>, tally: &mut Tally, line: &[u8], now: u64) -> Result<(), LoadError> {
     let number = waiting.pop_front().ok_or_else(|| refused(200, line))?;
-    tally.acknowledged(number);
+    tally.acknowledged(number, now);
     Ok(())
 }
 

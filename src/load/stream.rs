@@ -173,6 +173,10 @@ impl Stream {
             Part::Data(data) => lines.feed(data, |line| {
                 match dialect.said(line) {
                     Said::Event(_) | Said::Stray if *own => {}
+                    Said::Events(numbers) => numbers.for_each(|number| match number {
+                        Some(number) => tally.heard(*hears, standing, number, now),
+                        None => tally.faults.stray += 1,
+                    }),
                     Said::Own => *own = true,
                     Said::Event(number) => tally.heard(*hears, standing, number, now),
                     Said::End => {

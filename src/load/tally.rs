@@ -99,6 +99,7 @@ pub(super) struct Tally {
     pub(super) delivered: u64,
     pub(super) faults: Faults,
     pub(super) latency: Histogram<u64>,
+    pub(super) acks: Histogram<u64>,
 }
 
 impl Tally {
@@ -116,6 +117,7 @@ impl Tally {
             delivered: 0,
             faults: Faults::default(),
             latency: histogram(),
+            acks: histogram(),
         }
     }
 
@@ -123,6 +125,7 @@ impl Tally {
     pub(super) fn begin(&mut self) {
         (self.published, self.delivered, self.faults) = (0, 0, Faults::default());
         self.latency.reset();
+        self.acks.reset();
     }
 
     /// Events that `publisher` has on their way.
@@ -180,11 +183,12 @@ impl Tally {
         (index as u64) << COUNT_BITS | n
     }
 
-    /// The event `number` is acknowledged.
-    pub(super) fn acknowledged(&mut self, number: u64) {
+    /// The event `number` is acknowledged, at `now` ns.
+    pub(super) fn acknowledged(&mut self, number: u64, now: u64) {
         let (source, n) = split(number);
         if let Some(pending) = self.sources[source].pending(n) {
             pending.acknowledged = true;
+            self.acks.saturating_record(now.saturating_sub(pending.at));
         }
         self.unacknowledged -= 1;
         self.published += 1;
@@ -320,11 +324,12 @@ mod tests {
         hear(&mut tally, &mut a, &[first, second]);
         hear(&mut tally, &mut b, &[first]);
         assert_eq!((tally.due, tally.in_flight(0)), (1, 2), "nobody has acknowledged it");
-        tally.acknowledged(first);
+        tally.acknowledged(first, 4);
         assert_eq!((tally.in_flight(0), tally.unacknowledged), (1, 1));
-        tally.acknowledged(second);
+        tally.acknowledged(second, 4);
         hear(&mut tally, &mut b, &[second]);
         assert_eq!((tally.due, tally.in_flight(0), tally.delivered, tally.latency.len()), (0, 0, 4, 4));
+        assert_eq!((tally.acks.len(), tally.acks.max()), (2, 3), "from when it was handed in");
         assert!(tally.faults.none());
     }
 
@@ -341,7 +346,7 @@ mod tests {
         tally.give_up(b.0, &mut b.1);
         assert_eq!((tally.faults.lost, tally.due), (3, 0));
         for number in all {
-            tally.acknowledged(number);
+            tally.acknowledged(number, 4);
         }
         assert_eq!(tally.in_flight(0), 0);
     }
@@ -354,13 +359,13 @@ mod tests {
         assert_eq!(tally.due, 1);
         let second = tally.sent(0, 1);
         hear(&mut tally, &mut a, &[first, second]);
-        tally.acknowledged(first);
+        tally.acknowledged(first, 4);
         assert_eq!((tally.due, tally.in_flight(0)), (0, 1), "the second one is not acknowledged");
         tally.came(b.0, &mut b.1);
         assert_eq!((tally.due, b.1.behind), (2, 2));
         hear(&mut tally, &mut b, &[first, second]);
         assert_eq!((tally.due, b.1.behind, tally.latency.len()), (0, 0, 2), "catching up is not timed");
-        tally.acknowledged(second);
+        tally.acknowledged(second, 4);
         assert_eq!(tally.in_flight(0), 0);
         assert!(tally.faults.none());
     }

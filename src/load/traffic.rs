@@ -43,6 +43,8 @@ pub struct Outcome {
     /// Nanoseconds from handing an event in, or from when it was due, to each delivery. Without those to streams that
     /// were catching up.
     pub latency: Histogram<u64>,
+    /// Nanoseconds from handing an event in, or from when it was due, to its acknowledgement.
+    pub acks: Histogram<u64>,
     /// What must not happen.
     pub faults: Faults,
     /// For a run in which streams came back: from then until the last one had all that it had missed.
@@ -69,5 +71,12 @@ impl Outcome {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52 ns, 52 days")]
     pub fn latency_ms(&self, percent: f64) -> f64 {
         self.latency.value_at_percentile(percent) as f64 / 1e6
+    }
+
+    /// The time to its acknowledgement that `percent` of the events had at most, in milliseconds.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 ns, 52 days")]
+    pub fn ack_ms(&self, percent: f64) -> f64 {
+        self.acks.value_at_percentile(percent) as f64 / 1e6
     }
 }

@@ -40,6 +40,7 @@ pub(crate) fn document(benches: &[Bench], by_hand: &str) -> String {
 const AGAIN: &str = "## Again\n\n```console\n$ make bench                        # all of it, and this document\n\
     $ make soak                         # the half hour of `sustained`, and this document\n\
     $ cargo bench --bench fan_out       # one question\n\
+    $ cargo bench --bench peers         # beside Mercure and Centrifugo: about half an hour\n\
     $ make report                       # this document from target/bench/*.json\n```\n\n";
 
 fn targets(out: &mut String, benches: &[Bench]) {

@@ -87,7 +87,7 @@ impl Bench {
 }
 
 /// Benches as one asks about them; others follow by name.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "fan_out",
     "idle",
     "replay",
@@ -95,6 +95,7 @@ const ORDER: [&str; 13] = [
     "slow",
     "patterns",
     "publish",
+    "peers",
     "resume",
     "topics",
     "quiet",

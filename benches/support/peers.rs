@@ -1,0 +1,117 @@
+//! Mercure and Centrifugo as processes: how each is started, and what it is shown with each request.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use gapless::load::dialect::Authorization;
+use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
+use serde_json::json;
+
+use super::contender::{built, sources};
+
+/// Shared by whoever publishes and the server that checks it; of the length that HS256 wants.
+const KEY: &str = "gapless-benches-gapless-benches-gapless-benches";
+
+/// Where Mercure keeps events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// In a file, each event synced before it is answered and seen; its default.
+    Bolt,
+    /// Nowhere.
+    Local,
+}
+
+/// Where Centrifugo keeps its history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum History {
+    /// In its own memory; its default.
+    Memory,
+    /// In a Redis that writes what it has to its append-only file, or does not.
+    Redis(Aof),
+}
+
+/// Redis' `appendonly` and `appendfsync`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aof {
+    /// `appendonly no`: Redis' default.
+    No,
+    /// `everysec`: up to a second of events is lost with the machine.
+    EverySecond,
+    /// `always`: synced before it is answered.
+    Always,
+}
+
+/// Mercure, with its store in `dir`.
+///
+/// Its documentation recommends nothing for speed but room for open files
+/// (<https://mercure.rocks/docs/hub/cookbooks>), which `rounds::make_room` makes. A history without a limit is its default,
+/// and the fastest: nothing is trimmed.
+///
+/// # Errors
+/// When it is not built.
+pub(crate) fn mercure(transport: Transport, dir: &Path) -> Result<Command, String> {
+    let mut command = Command::new(built("bin/mercure")?);
+    command.arg(if transport == Transport::Bolt { "bolt" } else { "local" }).arg(KEY).arg(dir);
+    Ok(command)
+}
+
+/// Centrifugo on `port`, its history in its memory or in the Redis on the port `redis`.
+///
+/// What its documentation recommends for speed is of the machine (<https://centrifugal.dev/docs/server/infra_tuning>): room
+/// for open files, which `rounds::make_room` makes. Three limits are above their defaults, so that what a bench asks for
+/// can be recovered: `recovery_max_publication_limit`; `queue_max_size`, for it comes in one message; and Redis' `io_timeout`
+/// (<https://centrifugal.dev/docs/server/history_and_recovery>).
+///
+/// # Errors
+/// When it is not built.
+pub(crate) fn centrifugo(dir: &Path, port: u16, redis: Option<u16>) -> Result<Command, String> {
+    let mut command = Command::new(built("bin/centrifugo")?);
+    let text = fs::read_to_string(sources().join("centrifugo.json")).expect("ours");
+    let engine = redis.map_or_else(
+        || json!({ "type": "memory" }),
+        |port| {
+            let address = format!("redis://127.0.0.1:{port}");
+            json!({ "type": "redis", "redis": { "address": [address], "io_timeout": "30s" } })
+        },
+    );
+    let text = text.replace("\"@PORT@\"", &port.to_string()).replace("@KEY@", KEY);
+    let file = dir.join("centrifugo.json");
+    fs::write(&file, text.replace("\"@ENGINE@\"", &engine.to_string())).expect("a fresh directory");
+    command.arg("--config").arg(file);
+    Ok(command)
+}
+
+/// Redis on `port` of the loopback (<https://redis.io/docs/latest/operate/oss_and_stack/management/persistence>), with its files in `dir` and nothing but the append-only file.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn redis(aof: Aof, dir: &Path, port: u16) -> Result<Command, String> {
+    let program = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"].map(PathBuf::from);
+    let program = program.into_iter().find(|path| path.exists());
+    let mut command = Command::new(program.ok_or("redis-server is not installed: benches/contenders/install.sh")?);
+    let (append, sync) = match aof {
+        Aof::No => ("no", "no"),
+        Aof::EverySecond => ("yes", "everysec"),
+        Aof::Always => ("yes", "always"),
+    };
+    command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--daemonize", "no"]);
+    command.args(["--appendonly", append, "--appendfsync", sync, "--loglevel", "warning", "--dir"]).arg(dir);
+    command.stdout(Stdio::null());
+    Ok(command)
+}
+
+/// What Mercure wants to see: a JWT that may publish to and read everything, for an hour.
+pub(crate) fn mercure_token() -> Authorization {
+    let rights = json!({ "publish": ["*"], "subscribe": ["*"] });
+    let claims = json!({ "mercure": rights, "exp": get_current_timestamp() + 3600 });
+    let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(KEY.as_bytes())).expect("a key");
+    Authorization::new(&format!("Bearer {token}"))
+}
+
+/// What Centrifugo's API wants to see. Its streams are anonymous, and do not look at it.
+pub(crate) fn centrifugo_key() -> Authorization {
+    Authorization::new(&format!("apikey {KEY}"))
+}

@@ -1,0 +1,186 @@
+//! What more than one bench asks: of each contender the same.
+
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use gapless::load::{Form, Load, LoadError, Outcome, Pace, Topics, Traffic, dialect::From, generator::Wants};
+
+use super::{
+    contender::{Contender, Kind},
+    report::Report,
+    rounds,
+};
+
+const KIB: f64 = 1024.0;
+const BYTES: usize = 256;
+
+/// Microseconds of the server's CPU a delivery, publishing included.
+pub(crate) const CPU: &str = "cpu per delivery";
+pub(crate) const P99: &str = "latency p99";
+/// KiB of the server's memory.
+pub(crate) const EACH: &str = "memory per stream";
+/// Microseconds of the server's CPU a replayed event.
+pub(crate) const CPU_REPLAYED: &str = "cpu per event";
+
+/// Names of the cases with so many streams of one topic.
+pub(crate) struct Cases {
+    pub(crate) streams: usize,
+    /// One event in flight.
+    pub(crate) single: String,
+    /// 64 in flight.
+    pub(crate) saturated: String,
+    /// 500 a second, if that is asked.
+    pub(crate) paced: Option<String>,
+}
+
+impl Cases {
+    pub(crate) fn of(streams: usize) -> Self {
+        Self {
+            streams,
+            single: format!("1 in flight, {streams} subscribers"),
+            saturated: format!("64 in flight, {streams} subscribers"),
+            // Beyond a thousand streams one processor of any of them has too much to do.
+            paced: (streams <= 1_000).then(|| format!("500 events/s, {streams} subscribers")),
+        }
+    }
+}
+
+/// Events of 256 B for [`rounds::interval`].
+pub(crate) fn traffic(pace: Pace, form: Form) -> Traffic {
+    Traffic { events: u64::MAX, time: rounds::interval(), pace, bytes: BYTES, form }
+}
+
+/// The hub's own way to hand in many; the others take a request for each.
+pub(crate) fn many(contender: &Contender) -> Form {
+    if contender.kind.is_ours() { Form::Lines } else { Form::Requests }
+}
+
+/// What it costs to tell an event to all streams of a topic.
+pub(crate) fn fan_out(contender: &Contender, case: &Cases, report: &mut Report) -> Result<(), LoadError> {
+    let mut load = rounds::one_topic(contender, case.streams)?;
+    let warm = Traffic { events: 20, ..traffic(Pace::Window(1), Form::Requests) };
+    rounds::measured(contender, &mut load, &warm, report)?;
+    if contender.kind != Kind::FloorBatch {
+        let traffic = traffic(Pace::Window(1), Form::Requests);
+        let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
+        delivered(contender, &case.single, &outcome, cpu, report);
+    }
+    if contender.kind != Kind::Floor {
+        let traffic = traffic(Pace::Window(64), many(contender));
+        let measured = rounds::measured(contender, &mut load, &traffic, report);
+        let measured = rounds::unless_cut(contender, &case.saturated, measured, report)?;
+        let Some((outcome, cpu)) = measured else { return Ok(()) };
+        delivered(contender, &case.saturated, &outcome, cpu, report);
+        let rate = outcome.delivered_per_second() / 1e6;
+        report.sample(&case.saturated, contender.kind.name(), "deliveries", rate, "million/s");
+    }
+    if let Some(paced) = case.paced.as_ref().filter(|_| contender.kind != Kind::Floor) {
+        let time = rounds::sized(Duration::from_secs(2), rounds::interval());
+        let traffic = Traffic { time, ..traffic(Pace::Rate(500.0), many(contender)) };
+        let measured = rounds::measured(contender, &mut load, &traffic, report);
+        let Some((outcome, cpu)) = rounds::unless_cut(contender, paced, measured, report)? else { return Ok(()) };
+        delivered(contender, paced, &outcome, cpu, report);
+        let percent = 100.0 * outcome.delivered_per_second() / (500.0 * case.streams as f64);
+        report.sample(paced, contender.kind.name(), "of the deliveries wanted", percent, "%");
+    }
+    Ok(())
+}
+
+/// What deliveries cost, and how long they took.
+pub(crate) fn delivered(contender: &Contender, case: &str, outcome: &Outcome, cpu: f64, report: &mut Report) {
+    let name = contender.kind.name();
+    report.sample(case, name, CPU, cpu * 1e6 / outcome.delivered as f64, "us");
+    report.sample(case, name, "latency p50", outcome.latency_ms(50.0), "ms");
+    report.sample(case, name, P99, outcome.latency_ms(99.0), "ms");
+    report.sample(case, name, "latency p999", outcome.latency_ms(99.9), "ms");
+}
+
+/// Names of the cases with `streams` that wait: when they are connected, and when each has heard ten events.
+pub(crate) fn idle_cases(streams: usize) -> [String; 2] {
+    [format!("{streams} streams connected"), format!("{streams} streams after 10 events")]
+}
+
+/// What streams cost that wait.
+pub(crate) fn idle(
+    contender: &Contender,
+    streams: usize,
+    cases: &[String; 2],
+    report: &mut Report,
+) -> Result<(), LoadError> {
+    let name = contender.kind.name();
+    // What is there once, however many come, is there after the first few.
+    let warm = rounds::one_topic(contender, 20)?;
+    settle();
+    let before = contender.resident();
+    drop(warm);
+
+    let load = rounds::one_topic(contender, streams);
+    let Some(mut load) = rounds::unless_cut(contender, &cases[0], load, report)? else { return Ok(()) };
+    settle();
+    report.sample(&cases[0], name, EACH, (contender.resident() - before) / streams as f64 / KIB, "KiB");
+    let used = contender.used();
+    sleep(Duration::from_secs(1));
+    report.sample(&cases[0], name, "cpu while idle", contender.cpu(&used) * 1e3, "ms/s");
+
+    let (time, pace, form) = (Duration::from_secs(30), Pace::Window(1), Form::Requests);
+    let traffic = Traffic { events: 10, time, pace, bytes: BYTES, form };
+    let measured = rounds::measured(contender, &mut load, &traffic, report);
+    if rounds::unless_cut(contender, &cases[1], measured, report)?.is_none() {
+        return Ok(());
+    }
+    settle();
+    report.sample(&cases[1], name, EACH, (contender.resident() - before) / streams as f64 / KIB, "KiB");
+    Ok(())
+}
+
+/// Lets what was freed be given back, and what was begun be done.
+fn settle() {
+    sleep(rounds::sized(Duration::from_secs(1), Duration::from_millis(300)));
+}
+
+/// Name of the case in which so many clients ask for so many events.
+pub(crate) fn replay_case(clients: usize, events: u64) -> String {
+    format!("{clients} clients, {events} events each")
+}
+
+/// What it costs to tell `clients` all there was: `events` of them. A peer that cuts a stream before its end has no
+/// figures; how much came is noted.
+pub(crate) fn replay(contender: &Contender, clients: usize, events: u64, report: &mut Report) -> Result<(), LoadError> {
+    let (case, name) = (replay_case(clients, events), contender.kind.name());
+    let topics = Topics { names: vec!["news".into()], publishers: 1 };
+    let mut load = Load::new(contender.target.clone(), topics.clone())?;
+    let (time, pace, form) = (Duration::from_mins(1), Pace::Window(256), many(contender));
+    let (outcome, _) =
+        rounds::measured(contender, &mut load, &Traffic { events, time, pace, bytes: BYTES, form }, report)?;
+    let published = outcome.published;
+    if published < events {
+        report.note(format!("{name}: {published} of {events} events were published within a minute"));
+    }
+
+    // The server is to be warm, not its client: the first replay is not counted.
+    let mut first = true;
+    for count in [1, clients] {
+        let (before, begun) = (contender.used(), Instant::now());
+        let wants = |_| Wants { from: From::Earliest, ..Wants::topic(&topics, 0) };
+        let faults = match load.subscribe(count, wants).and_then(|()| load.settle()) {
+            Err(error) if !contender.kind.is_ours() => {
+                let (got, of) = (load.delivered(), count as u64 * published);
+                report.note(format!("{name}, {case}: {got} of {of} events came, then {error}"));
+                return Ok(());
+            }
+            faults => faults?,
+        };
+        let (cpu, time) = (contender.cpu(&before), begun.elapsed().as_secs_f64());
+        rounds::judge(contender, &faults, report);
+        if !std::mem::take(&mut first) {
+            let all = (count as u64 * published) as f64;
+            report.sample(&case, name, CPU_REPLAYED, cpu * 1e6 / all, "us");
+            report.sample(&case, name, "events", all / time / 1e6, "million/s");
+        }
+    }
+    Ok(())
+}
