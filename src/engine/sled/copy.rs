@@ -166,7 +166,7 @@ impl Shared {
 fn give_up(dir: &Path, half: &Path) {
     let removed = match fs::remove_dir_all(half) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ if dir.exists() => fs::rename(dir, half).and_then(|()| fs::remove_dir_all(half)),
+        _ if dir.is_dir() => fs::rename(dir, half).and_then(|()| fs::remove_dir_all(half)),
         _ => Ok(()),
     };
     if let Err(error) = removed {
