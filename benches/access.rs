@@ -1,6 +1,6 @@
 //! **What does it cost to judge a credential that nobody has judged before?**
 //!
-//! Nanoseconds a call of `Access::judge` on one thread, of a token with three patterns: a static token among a hundred, and
+//! Nanoseconds a call of `Access::authenticate` on one thread, of a token with three patterns: a static token among a hundred, and
 //! JWTs of 332 B (HS256) to 631 B (RS256); good ones, the same with a bad signature, and one whose algorithm is not accepted, which
 //! is refused before any signature is checked. The hub keeps what it has found good, so this is what a client's first
 //! request costs, and each of an attacker's.
@@ -14,9 +14,9 @@ use std::{hint::black_box, time::Instant};
 
 use gapless::{
     access::{
-        Access, Grant, Settings,
+        Access, AccessSettings, Grant,
         mint::{self, Mint},
-        settings::{Issuer, KeySource, StaticToken},
+        settings::{IssuerSettings, KeySource, StaticToken},
     },
     event::Filter,
 };
@@ -61,19 +61,19 @@ fn statics(report: &mut Report) {
         tokens.push(StaticToken { name: index.to_string(), sha256, grant: grant() });
         last = token;
     }
-    let access = Access::new(Settings { tokens, ..Settings::default() }).expect("sound");
+    let access = Access::new(AccessSettings { tokens, ..AccessSettings::default() }).expect("sound");
     row(report, "static, of a hundred", &access, last.as_bytes(), true);
     row(report, "static, unknown", &access, b"gpl_0123456789012345678901234567890123456789012", false);
 }
 
 fn signed(report: &mut Report, name: &str, key: String) {
-    let issuer = Issuer {
+    let issuer = IssuerSettings {
         issuer: "https://login.example".into(),
         audience: "gapless".into(),
         algorithms: vec![name.into()],
         keys: KeySource::Inline(key),
     };
-    let settings = Settings { issuers: vec![issuer], ..Settings::default() };
+    let settings = AccessSettings { issuers: vec![issuer], ..AccessSettings::default() };
     let token = Mint::new(&settings, None, None).expect("a key to sign with").token(&grant(), Some("ann"), NOW, 60);
     let access = Access::new(settings).expect("sound");
     row(report, &format!("{name}, {} B, good", token.len()), &access, token.as_bytes(), true);
@@ -93,7 +93,7 @@ fn row(report: &mut Report, what: &str, access: &Access, token: &[u8], good: boo
     let round = |_| {
         let begun = Instant::now();
         for _ in 0..calls {
-            assert_eq!(access.judge(black_box(token), NOW).is_ok(), good, "{what}");
+            assert_eq!(access.authenticate(black_box(token), NOW).is_ok(), good, "{what}");
         }
         begun.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
     };

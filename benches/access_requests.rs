@@ -24,16 +24,16 @@ use std::{
 
 use gapless::{
     access::{
-        Grant, Settings,
+        AccessSettings, Grant,
         mint::{self, Mint},
-        settings::{Issuer, KeySource},
+        settings::{IssuerSettings, KeySource},
     },
     event::Filter,
 };
 use support::{
     PATIENCE,
     hub::Hub,
-    machine::{self, Place},
+    machine::{self, BodyPermit},
     report::{Better, Ratio, Report},
     rounds,
 };
@@ -53,14 +53,15 @@ fn main() {
         return;
     }
     let dir = support::directory();
-    let issuers = [("HS256", SECRET.to_owned()), ("ES256", pem())].map(|(algorithm, key)| Issuer {
+    let issuers = [("HS256", SECRET.to_owned()), ("ES256", pem())].map(|(algorithm, key)| IssuerSettings {
         issuer: format!("https://{}.example", algorithm.to_ascii_lowercase()),
         audience: "gapless".into(),
         algorithms: vec![algorithm.into()],
         keys: KeySource::Inline(key),
     });
     let mints = issuers.clone().map(|issuer| {
-        Mint::new(&Settings { issuers: vec![issuer], ..Settings::default() }, None, None).expect("a key to sign with")
+        Mint::new(&AccessSettings { issuers: vec![issuer], ..AccessSettings::default() }, None, None)
+            .expect("a key to sign with")
     });
     let (token, hash) = mint::static_token();
     let file = dir.path().join("hub.toml");
@@ -90,7 +91,7 @@ fn main() {
             for case in &mut cases {
                 // Minted beforehand: the load generator has the other processor, but a wait is a wait.
                 let fresh = if case.fresh() { (0..count / 10).map(|_| minted(&mints[1])).collect() } else { vec![] };
-                case.turn(count, &fresh);
+                case.change(count, &fresh);
             }
         }
         for case in &mut cases {
@@ -122,10 +123,10 @@ fn minted(mint: &Mint) -> String {
     mint.token(&grant, Some("ann"), now, 3600)
 }
 
-fn configuration(hash: &str, issuers: &[Issuer]) -> String {
+fn configuration(hash: &str, issuers: &[IssuerSettings]) -> String {
     let mut toml = format!("[[access.tokens]]\nname = \"ci\"\nsha256 = \"{hash}\"\n");
     toml += "publish = [\"jobs/*\"]\nsubscribe = [\"jobs/**\", \"news\"]\n";
-    for Issuer { issuer, audience, algorithms, keys } in issuers {
+    for IssuerSettings { issuer, audience, algorithms, keys } in issuers {
         let KeySource::Inline(key) = keys else { unreachable!("made above") };
         let algorithm = &algorithms[0];
         write!(
@@ -144,9 +145,9 @@ fn text(path: &Path) -> &str {
 
 /// A hub on the first processor, and this process on the second.
 fn start(data: &Path, flags: &[&str]) -> Hub {
-    machine::pin(Place::Server);
+    machine::pin(BodyPermit::Server);
     let hub = Hub::start_with(data, &[&["--engine", "memory", "--shards", "1"], flags].concat());
-    machine::pin(Place::Load);
+    machine::pin(BodyPermit::Load);
     hub
 }
 
@@ -177,7 +178,7 @@ impl<'h> Case<'h> {
     }
 
     /// Makes `count` requests, or one with each token of `fresh`.
-    fn turn(&mut self, count: usize, fresh: &[String]) {
+    fn change(&mut self, count: usize, fresh: &[String]) {
         let same = request(ASKED, self.token.as_deref());
         let requests = if fresh.is_empty() {
             // Its first time is another question, and so is a processor that has just been idle.

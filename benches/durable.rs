@@ -35,7 +35,7 @@ use std::{
 use gapless::{
     engine::{
         Append, Engine,
-        log::{LogEngine, clerk},
+        log::{LogEngine, reply_task},
         sled::SledStore,
     },
     event::{NewEvent, TopicName},
@@ -74,18 +74,18 @@ fn main() {
     let mut report = Report::new("durable");
     let dir = support::directory();
     let engine = store::engine(&dir.path().join("engine"));
-    let log: Rc<dyn Side> = Rc::new(Log::create(&dir.path().join("growing"), 0));
-    let ours: Rc<dyn Side> = Rc::new(Ours(Arc::clone(&engine)));
-    let zeros: Rc<dyn Side> = Rc::new(Log::create(&dir.path().join("zeros"), ZEROS));
+    let log: Rc<dyn ListenerRole> = Rc::new(Log::create(&dir.path().join("growing"), 0));
+    let ours: Rc<dyn ListenerRole> = Rc::new(Ours(Arc::clone(&engine)));
+    let zeros: Rc<dyn ListenerRole> = Rc::new(Log::create(&dir.path().join("zeros"), ZEROS));
     let mut published = 0;
     for (waiting, each) in LOADS.into_iter().filter(|(waiting, _)| only.is_none_or(|only| only == *waiting)) {
         let what = if each == 1 { format!("{waiting} waiting") } else { format!("appends of {each}") };
         let turns: Vec<_> = (0..ROUNDS)
-            .map(|turn| {
+            .map(|change| {
                 // Neither comes always after the other.
-                let [one, other] = if turn % 2 == 0 { [&log, &ours] } else { [&ours, &log] };
+                let [one, other] = if change % 2 == 0 { [&log, &ours] } else { [&ours, &log] };
                 let (one, other) = (Round::of(one, waiting, each), Round::of(other, waiting, each));
-                let (log, ours) = if turn % 2 == 0 { (one, other) } else { (other, one) };
+                let (log, ours) = if change % 2 == 0 { (one, other) } else { (other, one) };
                 published += ours.events;
                 (log, ours, Round::of(&zeros, waiting, each))
             })
@@ -119,7 +119,7 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
 }
 
 /// What can be published to.
-trait Side {
+trait ListenerRole {
     /// Appends, and answers when it is durable.
     fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>>;
 
@@ -137,12 +137,12 @@ struct Round {
 
 impl Round {
     /// Lets `waiting` publishers append `each` events, one append after the other, until the round is over.
-    fn of(side: &Rc<dyn Side>, waiting: usize, each: usize) -> Self {
+    fn of(side: &Rc<dyn ListenerRole>, waiting: usize, each: usize) -> Self {
         let topics: Vec<_> = (0..TOPICS).map(|n| TopicName::new(&store::topic(n as u64)).expect("valid")).collect();
         let (cpu_before, syncs_before, begun) = (cpu(), side.syncs(), Instant::now());
         let events = Rc::new(Cell::new(0));
         block_on(async {
-            spawn_local(clerk()); // as each of the hub's shards does
+            spawn_local(reply_task()); // as each of the hub's shards does
             let publishers: Vec<_> = (0..waiting)
                 .map(|first| {
                     let (side, topics, events) = (Rc::clone(side), topics.clone(), Rc::clone(&events));
@@ -190,7 +190,7 @@ fn cpu() -> f64 {
 /// The engine as the hub runs it.
 struct Ours(Arc<LogEngine<SledStore>>);
 
-impl Side for Ours {
+impl ListenerRole for Ours {
     fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>> {
         let answer = self.0.append(Append { events, expect: None, key: None });
         Box::pin(async move { drop(answer.await.expect("accepted")) })
@@ -237,7 +237,7 @@ impl Log {
     }
 }
 
-impl Side for Log {
+impl ListenerRole for Log {
     fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>> {
         let (done, answer) = oneshot::channel();
         self.queue.send((events, done)).expect("it runs");

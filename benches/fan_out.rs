@@ -13,7 +13,7 @@
 
 mod support;
 
-use gapless::load::{Form, Load, LoadError, Pace, Topics, Traffic, generator::Wants};
+use gapless::load::{Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, generator::Wants};
 use support::{
     contender::{Contender, Cores, Kind},
     questions::{self, CPU, Cases, P99, traffic},
@@ -110,12 +110,13 @@ const SPREAD: &str = "1000 topics of 10 subscribers";
 
 fn spread(contender: &Contender, report: &mut Report) -> Result<(), LoadError> {
     let count = rounds::sized(1_000, 50);
-    let topics = Topics { names: (0..count).map(|n| format!("topic-{n}")).collect(), publishers: 32 };
+    let topics = LoadTopics { names: (0..count).map(|n| format!("topic-{n}")).collect(), publishers: 32 };
     let mut load = Load::new(contender.target.clone(), topics.clone())?;
     load.subscribe(10 * count, |n| Wants::topic(&topics, n % count))?;
-    let warm = Traffic { events: 2 * count as u64, ..traffic(Pace::Window(1), Form::Requests) };
+    let warm = LoadPlan { events: 2 * count as u64, ..traffic(LoadMode::Window(1), PublishMode::Requests) };
     rounds::measured(contender, &mut load, &warm, report)?;
-    let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic(Pace::Window(1), Form::Requests), report)?;
+    let (outcome, cpu) =
+        rounds::measured(contender, &mut load, &traffic(LoadMode::Window(1), PublishMode::Requests), report)?;
     questions::delivered(contender, SPREAD, &outcome, cpu, report);
     Ok(())
 }

@@ -10,7 +10,7 @@
 
 mod support;
 
-use gapless::load::{Form, Load, LoadError, Pace, Topics, Traffic, dialect::From, generator::Wants};
+use gapless::load::{Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, dialect::StartAt, generator::Wants};
 use support::{
     contender::{Contender, Cores, Kind},
     report::{Better, Ratio, Report},
@@ -56,11 +56,11 @@ fn one_in_flight(contender: &Contender, case: &str, report: &mut Report) -> Resu
     let room = case.replace(' ', "-");
     let names: Vec<String> = (0..count).map(|n| format!("{room}/{n}")).collect();
     let select = if case == CASES[1] { vec![format!("{room}/*")] } else { names.clone() };
-    let mut load = Load::new(contender.target.clone(), Topics { names, publishers: 1 })?;
-    load.subscribe(streams, |_| Wants { select: select.clone(), topics: 0..count, from: From::Now })?;
-    let (time, pace, form) = (rounds::interval(), Pace::Window(1), Form::Requests);
-    let traffic = Traffic { events: u64::MAX, time, pace, bytes: 256, form };
-    rounds::measured(contender, &mut load, &Traffic { events: 20, ..traffic }, report)?;
+    let mut load = Load::new(contender.target.clone(), LoadTopics { names, publishers: 1 })?;
+    load.subscribe(streams, |_| Wants { select: select.clone(), topics: 0..count, from: StartAt::Now })?;
+    let (time, pace, form) = (rounds::interval(), LoadMode::Window(1), PublishMode::Requests);
+    let traffic = LoadPlan { events: u64::MAX, time, pace, bytes: 256, form };
+    rounds::measured(contender, &mut load, &LoadPlan { events: 20, ..traffic }, report)?;
     let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
     Ok(cpu * 1e6 / outcome.delivered as f64)
 }

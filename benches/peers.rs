@@ -14,7 +14,7 @@
 
 mod support;
 
-use gapless::load::{Form, Load, LoadError, Pace, Topics, Traffic, generator::Wants};
+use gapless::load::{Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, generator::Wants};
 use support::{
     contender::{Contender, Cores, Kind},
     peers::{Aof, History, Transport},
@@ -99,11 +99,11 @@ const TOPICS: usize = 16;
 
 /// What an event costs that is heard once, and how long it takes until it is acknowledged and heard.
 fn publish(contender: &Contender, publishers: usize, case: &str, report: &mut Report) -> Result<(), LoadError> {
-    let topics = Topics { names: (0..TOPICS).map(|n| format!("jobs-{n}")).collect(), publishers };
+    let topics = LoadTopics { names: (0..TOPICS).map(|n| format!("jobs-{n}")).collect(), publishers };
     let mut load = Load::new(contender.target.clone(), topics.clone())?;
     load.subscribe(TOPICS, |n| Wants::topic(&topics, n))?;
-    let traffic = questions::traffic(Pace::Window(1), Form::Requests);
-    rounds::measured(contender, &mut load, &Traffic { events: 2 * publishers as u64, ..traffic }, report)?;
+    let traffic = questions::traffic(LoadMode::Window(1), PublishMode::Requests);
+    rounds::measured(contender, &mut load, &LoadPlan { events: 2 * publishers as u64, ..traffic }, report)?;
     let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
     let name = contender.kind.name();
     report.sample(case, name, RATE, outcome.published_per_second(), "events/s");

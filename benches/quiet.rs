@@ -12,7 +12,9 @@ mod support;
 
 use std::time::Duration;
 
-use gapless::load::{Dialect, Form, Load, LoadError, Pace, Topics, Traffic, dialect::Target, generator::Wants};
+use gapless::load::{
+    Dialect, Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, dialect::Target, generator::Wants,
+};
 use support::{hub::Hub, median, report::Report, rounds, store};
 
 const SUBSCRIBERS: usize = 5_000;
@@ -45,14 +47,14 @@ fn main() {
 
 fn measure(hubs: &[Hub; 2], cpu: &mut [Vec<f64>; 2], rate: &mut [Vec<f64>; 2]) -> Result<(), LoadError> {
     let target = |hub: &Hub| Target::new(hub.address, Dialect::Gapless);
-    let idle = Topics { names: (0..SUBSCRIBERS).map(|n| format!("idle/{n}")).collect(), publishers: 1 };
+    let idle = LoadTopics { names: (0..SUBSCRIBERS).map(|n| format!("idle/{n}")).collect(), publishers: 1 };
     let mut idlers = Load::new(target(&hubs[1]), idle.clone())?;
     idlers.subscribe(SUBSCRIBERS, |n| Wants::topic(&idle, n))?;
-    let (time, pace, form) = (Duration::from_mins(1), Pace::Window(64), Form::Lines);
-    let traffic = Traffic { events: EVENTS, time, pace, bytes: BYTES, form };
+    let (time, pace, form) = (Duration::from_mins(1), LoadMode::Window(64), PublishMode::Lines);
+    let traffic = LoadPlan { events: EVENTS, time, pace, bytes: BYTES, form };
     for _ in 0..rounds::sized(ROUNDS, 1) {
         for (index, hub) in hubs.iter().enumerate() {
-            let mut load = Load::new(target(hub), Topics { names: vec!["news".into()], publishers: 1 })?;
+            let mut load = Load::new(target(hub), LoadTopics { names: vec!["news".into()], publishers: 1 })?;
             let before = hub.cpu();
             let outcome = load.run(&traffic)?;
             assert_eq!(outcome.published, EVENTS, "a receipt for each");

@@ -11,7 +11,7 @@
 mod support;
 
 use gapless::{
-    engine::{Append, Engine, From, Item, ReadRequest},
+    engine::{Append, Engine, PageItem, ReadFrom, ReadRequest},
     event::{Filter, Selection, Seq},
 };
 use rustix::time::{ClockId, clock_gettime};
@@ -56,7 +56,7 @@ fn measure(report: &mut Report, what: &str, topics: u64, filters: fn(u64) -> Vec
 
 /// Reads all of it once. Answers with microseconds an event.
 fn round(engine: &dyn Engine, selection: &Selection) -> f64 {
-    let mut from = From::Earliest;
+    let mut from = ReadFrom::Earliest;
     let mut seen = Seq::ZERO;
     let before = thread_cpu_ns();
     loop {
@@ -64,7 +64,7 @@ fn round(engine: &dyn Engine, selection: &Selection) -> f64 {
             ReadRequest { selection: selection.clone(), from, max_events: PAGE_EVENTS, max_bytes: PAGE_BYTES };
         let page = engine.read(&request).expect("readable");
         for item in &page.items {
-            let Item::Event(event) = item else { panic!("nothing is missing: {item:?}") };
+            let PageItem::Event(event) = item else { panic!("nothing is missing: {item:?}") };
             assert_eq!(event.seq, seen.next(), "every event, in order");
             assert_eq!(event.new.data.len(), BYTES);
             seen = event.seq;
@@ -72,7 +72,7 @@ fn round(engine: &dyn Engine, selection: &Selection) -> f64 {
         if page.at_end {
             break;
         }
-        from = From::After(page.through);
+        from = ReadFrom::After(page.through);
     }
     let cpu = thread_cpu_ns() - before;
     assert_eq!(seen, Seq(EVENTS));

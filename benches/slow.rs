@@ -11,7 +11,7 @@ mod support;
 
 use std::time::Duration;
 
-use gapless::load::{Form, LoadError, Pace, Traffic};
+use gapless::load::{LoadError, LoadMode, LoadPlan, PublishMode};
 use support::{
     contender::{Contender, Cores, Kind},
     report::{Better, Compare, Report},
@@ -43,11 +43,11 @@ fn main() {
 
 fn slow(contender: &Contender, report: &mut Report) -> Result<(), LoadError> {
     let mut load = rounds::one_topic(contender, STREAMS)?;
-    let form = if contender.kind.is_ours() { Form::Lines } else { Form::Requests };
-    let paced = |seconds| Traffic {
+    let form = if contender.kind.is_ours() { PublishMode::Lines } else { PublishMode::Requests };
+    let paced = |seconds| LoadPlan {
         events: u64::MAX,
         time: rounds::sized(Duration::from_secs(seconds), Duration::from_secs(1)),
-        pace: Pace::Rate(400.0),
+        pace: LoadMode::Rate(400.0),
         bytes: 4096,
         form,
     };
@@ -65,7 +65,7 @@ fn slow(contender: &Contender, report: &mut Report) -> Result<(), LoadError> {
 
     load.wake(0..STALLED)?;
     let faults = load.settle()?;
-    rounds::judge(contender, &faults, report);
+    rounds::authenticate(contender, &faults, report);
     report.sample(CASE, name, "deliveries lost", number(faults.lost), "");
     Ok(())
 }

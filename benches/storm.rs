@@ -13,7 +13,7 @@ mod support;
 
 use std::{thread::sleep, time::Duration};
 
-use gapless::load::{Form, LoadError, Pace, Traffic};
+use gapless::load::{LoadError, LoadMode, LoadPlan, PublishMode};
 use support::{
     contender::{Contender, Cores, Kind},
     report::{Better, Compare, Report},
@@ -45,8 +45,8 @@ fn main() {
 
 fn storm(contender: &Contender, clients: usize, case: &str, report: &mut Report) -> Result<(), LoadError> {
     let mut load = rounds::one_topic(contender, clients)?;
-    let (pace, form) = (Pace::Rate(50.0), Form::Requests);
-    let paced = |time| Traffic { events: u64::MAX, time, pace, bytes: 256, form };
+    let (pace, form) = (LoadMode::Rate(50.0), PublishMode::Requests);
+    let paced = |time| LoadPlan { events: u64::MAX, time, pace, bytes: 256, form };
     rounds::measured(contender, &mut load, &paced(Duration::from_millis(500)), report)?;
 
     load.leave(0..clients);

@@ -6,7 +6,7 @@
 use std::{fmt::Display, io::Write, process::ExitCode};
 
 use gapless::{
-    app::{self, AppError, Reload, Running},
+    app::{self, AppError, Reload, RunningHub},
     cli::{self, Cli, CliError, Command, complain},
     config::{self, Config, Effective, Flags},
     lifecycle::{Drain, signals},
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match command.unwrap_or(Command::Serve(flags)) {
         Command::Serve(flags) => configured(&flags, |config, effective| serve(&config, effective, &flags)),
         Command::Token(args) => {
-            configured(&args.flags().clone(), |config, _| finish(cli::token::run(&args, config.credentials())))
+            configured(&args.flags().clone(), |config, _| finish(cli::token::run(&args, config.is_transient())))
         }
         Command::Check(flags) => configured(&flags, |config, effective| {
             let clock = app::clock_state(&config);
@@ -77,7 +77,7 @@ fn tell(what: impl Display) {
 }
 
 /// Where to look, for whoever has just started a hub for the first time.
-fn greet(config: &Config, hub: &Running) {
+fn greet(config: &Config, hub: &RunningHub) {
     let text = app::greeting::text(config, &hub.places, &hub.operators);
     let print = move || {
         let mut out = std::io::stdout().lock();
@@ -97,8 +97,8 @@ fn configured(flags: &Flags, next: impl FnOnce(Config, Effective) -> ExitCode) -
                 ExitCode::from(config::EXIT_CODE)
             }
         },
-        Err(mistakes) => {
-            complain(mistakes);
+        Err(errors) => {
+            complain(errors);
             ExitCode::from(config::EXIT_CODE)
         }
     }

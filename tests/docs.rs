@@ -13,7 +13,7 @@ use std::{
 };
 
 use gapless::{
-    config::{KEYS, Key},
+    config::{ConfigKey, KEYS},
     http::problem::Code,
 };
 use serde_json::Value;
@@ -86,7 +86,7 @@ fn every_figure_is_described_and_every_described_figure_is_there() {
 fn what_the_sizing_names_is_there() {
     let metrics = first_cells("docs/OPERATIONS.md", "### Metrics");
     let stats = first_cells("docs/OPERATIONS.md", "### Stats");
-    let keys: BTreeSet<String> = KEYS.iter().map(Key::path).collect();
+    let keys: BTreeSet<String> = KEYS.iter().map(ConfigKey::path).collect();
     let sections: BTreeSet<&str> = keys.iter().filter_map(|key| Some(key.split_once('.')?.0)).collect();
     let text = read("docs/SCALING.md");
     let mut named = 0;
@@ -188,7 +188,7 @@ fn every_link_between_documents_leads_somewhere() {
 fn every_line_of_the_log_that_is_described_is_there() {
     // A text may go on in the next line of the code.
     let code: String = files("src", ".rs").iter().map(read).collect();
-    let code: String = code.split("\\\n").map(|part| part.trim_start()).collect();
+    let code: String = code.split("\\\n").map(str::trim_start).collect();
     let text = read("docs/OPERATIONS.md");
     let table = text.split_once("\n### The log\n").unwrap().1.split("\n## ").next().unwrap();
     let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | ")).skip(1);

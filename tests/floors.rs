@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -65,8 +65,10 @@ const MOST_LINES: usize = 400;
 struct Source {
     /// Below `src/`, without `.rs`.
     path: String,
-    /// Lines of code that ship, without comments.
+    /// Lines of code that ship, without comments and indentation.
     lines: Vec<String>,
+    /// The types that they define. Those of an `impl` are indented, and are left out.
+    types: Vec<String>,
     /// Lines before the tests, comments and all.
     length: usize,
 }
@@ -103,7 +105,13 @@ impl Source {
             |at: &usize| all[*at] == "#[cfg(test)]" && all.get(at + 1).is_some_and(|next| next.ends_with('{'));
         let length = (0..all.len()).find(is_test).unwrap_or(all.len());
         let code = |line: &&str| line.split_once("//").map_or(*line, |(code, _)| code).trim().to_owned();
-        Self { path: path.to_str().unwrap().into(), lines: all[..length].iter().map(code).collect(), length }
+        let types = all[..length].iter().filter(|line| !line.starts_with(' ')).filter_map(|line| defined_type(line));
+        Self {
+            path: path.to_str().unwrap().into(),
+            types: types.map(Into::into).collect(),
+            lines: all[..length].iter().map(code).collect(),
+            length,
+        }
     }
 
     /// The room it stands in.
@@ -242,6 +250,29 @@ fn a_file_holds_one_idea() {
         if length > MOST_LINES { vec![format!("{length} lines without its tests")] } else { vec![] }
     };
     assert_eq!(mistakes(long), [""; 0]);
+}
+
+#[test]
+fn a_type_name_has_one_meaning() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in sources() {
+        for name in source.types {
+            places.entry(name).or_default().push(format!("src/{}.rs", source.path));
+        }
+    }
+    assert!(places.len() > 300, "the types were not found");
+    places.retain(|_, places| places.len() > 1);
+    assert_eq!(places, BTreeMap::new(), "give one of them another name");
+}
+
+/// The name of the type that a line of code defines.
+fn defined_type(line: &str) -> Option<&str> {
+    let item = line.strip_prefix("pub").map_or(line, |rest| match rest.strip_prefix('(') {
+        Some(rest) => rest.split_once(')').map_or("", |(_, rest)| rest),
+        None => rest,
+    });
+    let (keyword, rest) = item.trim_start().split_once(' ')?;
+    matches!(keyword, "struct" | "enum" | "trait" | "type" | "union").then(|| word(rest))
 }
 
 #[test]

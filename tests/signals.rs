@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use gapless::lifecycle::{Drain, Outcome, signals};
+use gapless::lifecycle::{Drain, DrainOutcome, signals};
 use rustix::process::{Pid, Signal, kill_process};
 
 const CHILD: &str = "GAPLESS_TEST_CHILD";
@@ -26,7 +26,7 @@ fn child(mode: &str) {
         drain.settled().await
     });
     drop(guard);
-    std::process::exit(i32::from(outcome != Outcome::Complete));
+    std::process::exit(i32::from(outcome != DrainOutcome::Complete));
 }
 
 /// Longer than anything here takes, so that a hang is a failure and not a wait.

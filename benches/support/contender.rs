@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::{
     directory,
-    machine::{self, Place},
+    machine::{self, BodyPermit},
     peers::{self, Aof, History, Transport},
     process::{self, Used},
 };
@@ -185,9 +185,9 @@ pub(crate) enum Cores {
 pub(crate) struct Contender {
     pub(crate) kind: Kind,
     pub(crate) target: Target,
-    process: Running,
+    process: RunningHub,
     /// What had to run before it; stopped after it.
-    helper: Option<Running>,
+    helper: Option<RunningHub>,
     dir: TempDir,
 }
 
@@ -202,16 +202,16 @@ impl Contender {
         let helper = kind.helper(dir.path(), other)?;
         let mut command = kind.command(dir.path(), port, helper.is_some().then_some(other))?;
         if cores == Cores::One {
-            machine::pin(Place::Server);
+            machine::pin(BodyPermit::Server);
             if kind.is_ours() {
                 command.args(["--shards", "1"]);
             }
         } else {
             machine::unpin();
         }
-        let spawned = helper.map(|mut helper| Running::start(&mut helper, Some(local(other)))).transpose();
-        let spawned = spawned.and_then(|helper| Ok((helper, Running::start(&mut command, None)?)));
-        machine::pin(Place::Load);
+        let spawned = helper.map(|mut helper| RunningHub::start(&mut helper, Some(local(other)))).transpose();
+        let spawned = spawned.and_then(|helper| Ok((helper, RunningHub::start(&mut command, None)?)));
+        machine::pin(BodyPermit::Load);
         let (helper, process) = spawned.map_err(|error| format!("{} cannot be started: {error}", kind.name()))?;
         let mut contender = Self { kind, target: kind.target(local(port)), process, helper, dir };
         contender.await_address()?;
@@ -259,9 +259,9 @@ impl Contender {
 }
 
 /// A process that is told to end, and awaited, when dropped.
-struct Running(Child);
+struct RunningHub(Child);
 
-impl Running {
+impl RunningHub {
     /// Starts one; answers at once, or when it listens at `address`.
     fn start(command: &mut Command, address: Option<SocketAddr>) -> Result<Self, String> {
         let mut running = Self(command.spawn().map_err(|error| error.to_string())?);
@@ -284,7 +284,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningHub {
     fn drop(&mut self) {
         let all = process::tree(self.0.id());
         let tell = |pid: u32, signal| {

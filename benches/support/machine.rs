@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// Whose processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum BodyPermit {
     /// The server under load: the first.
     Server,
     /// The load generator: the second, or all there is.
@@ -16,10 +16,10 @@ pub(crate) enum Place {
 
 /// Moves this thread, and the processes it starts from now on, to its processor. Safe Rust has no other way to place a
 /// child before its first thread is there.
-pub(crate) fn pin(place: Place) {
+pub(crate) fn pin(place: BodyPermit) {
     // The first of those this process was given, and the second.
     let all = ALLOWED.with(Clone::clone);
-    let index = usize::from(place == Place::Load && all.len() > 1);
+    let index = usize::from(place == BodyPermit::Load && all.len() > 1);
     let mut set = CpuSet::new();
     set.set(all[index]);
     sched_setaffinity(None, &set).expect("one of our own processors");

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use gapless::load::dialect::Authorization;
+use gapless::load::dialect::AuthorizationHeader;
 use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
 use serde_json::json;
 
@@ -104,14 +104,14 @@ pub(crate) fn redis(aof: Aof, dir: &Path, port: u16) -> Result<Command, String> 
 }
 
 /// What Mercure wants to see: a JWT that may publish to and read everything, for an hour.
-pub(crate) fn mercure_token() -> Authorization {
+pub(crate) fn mercure_token() -> AuthorizationHeader {
     let rights = json!({ "publish": ["*"], "subscribe": ["*"] });
     let claims = json!({ "mercure": rights, "exp": get_current_timestamp() + 3600 });
     let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(KEY.as_bytes())).expect("a key");
-    Authorization::new(&format!("Bearer {token}"))
+    AuthorizationHeader::new(&format!("Bearer {token}"))
 }
 
 /// What Centrifugo's API wants to see. Its streams are anonymous, and do not look at it.
-pub(crate) fn centrifugo_key() -> Authorization {
-    Authorization::new(&format!("apikey {KEY}"))
+pub(crate) fn centrifugo_key() -> AuthorizationHeader {
+    AuthorizationHeader::new(&format!("apikey {KEY}"))
 }

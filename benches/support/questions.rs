@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gapless::load::{Form, Load, LoadError, Outcome, Pace, Topics, Traffic, dialect::From, generator::Wants};
+use gapless::load::{
+    Load, LoadError, LoadMode, LoadOutcome, LoadPlan, LoadTopics, PublishMode, dialect::StartAt, generator::Wants,
+};
 
 use super::{
     contender::{Contender, Kind},
@@ -50,27 +52,27 @@ impl Cases {
 }
 
 /// Events of 256 B for [`rounds::interval`].
-pub(crate) fn traffic(pace: Pace, form: Form) -> Traffic {
-    Traffic { events: u64::MAX, time: rounds::interval(), pace, bytes: BYTES, form }
+pub(crate) fn traffic(pace: LoadMode, form: PublishMode) -> LoadPlan {
+    LoadPlan { events: u64::MAX, time: rounds::interval(), pace, bytes: BYTES, form }
 }
 
 /// The hub's own way to hand in many; the others take a request for each.
-pub(crate) fn many(contender: &Contender) -> Form {
-    if contender.kind.is_ours() { Form::Lines } else { Form::Requests }
+pub(crate) fn many(contender: &Contender) -> PublishMode {
+    if contender.kind.is_ours() { PublishMode::Lines } else { PublishMode::Requests }
 }
 
 /// What it costs to tell an event to all streams of a topic.
 pub(crate) fn fan_out(contender: &Contender, case: &Cases, report: &mut Report) -> Result<(), LoadError> {
     let mut load = rounds::one_topic(contender, case.streams)?;
-    let warm = Traffic { events: 20, ..traffic(Pace::Window(1), Form::Requests) };
+    let warm = LoadPlan { events: 20, ..traffic(LoadMode::Window(1), PublishMode::Requests) };
     rounds::measured(contender, &mut load, &warm, report)?;
     if contender.kind != Kind::FloorBatch {
-        let traffic = traffic(Pace::Window(1), Form::Requests);
+        let traffic = traffic(LoadMode::Window(1), PublishMode::Requests);
         let (outcome, cpu) = rounds::measured(contender, &mut load, &traffic, report)?;
         delivered(contender, &case.single, &outcome, cpu, report);
     }
     if contender.kind != Kind::Floor {
-        let traffic = traffic(Pace::Window(64), many(contender));
+        let traffic = traffic(LoadMode::Window(64), many(contender));
         let measured = rounds::measured(contender, &mut load, &traffic, report);
         let measured = rounds::unless_cut(contender, &case.saturated, measured, report)?;
         let Some((outcome, cpu)) = measured else { return Ok(()) };
@@ -80,7 +82,7 @@ pub(crate) fn fan_out(contender: &Contender, case: &Cases, report: &mut Report) 
     }
     if let Some(paced) = case.paced.as_ref().filter(|_| contender.kind != Kind::Floor) {
         let time = rounds::sized(Duration::from_secs(2), rounds::interval());
-        let traffic = Traffic { time, ..traffic(Pace::Rate(500.0), many(contender)) };
+        let traffic = LoadPlan { time, ..traffic(LoadMode::Rate(500.0), many(contender)) };
         let measured = rounds::measured(contender, &mut load, &traffic, report);
         let Some((outcome, cpu)) = rounds::unless_cut(contender, paced, measured, report)? else { return Ok(()) };
         delivered(contender, paced, &outcome, cpu, report);
@@ -91,7 +93,7 @@ pub(crate) fn fan_out(contender: &Contender, case: &Cases, report: &mut Report) 
 }
 
 /// What deliveries cost, and how long they took.
-pub(crate) fn delivered(contender: &Contender, case: &str, outcome: &Outcome, cpu: f64, report: &mut Report) {
+pub(crate) fn delivered(contender: &Contender, case: &str, outcome: &LoadOutcome, cpu: f64, report: &mut Report) {
     let name = contender.kind.name();
     report.sample(case, name, CPU, cpu * 1e6 / outcome.delivered as f64, "us");
     report.sample(case, name, "latency p50", outcome.latency_ms(50.0), "ms");
@@ -126,8 +128,8 @@ pub(crate) fn idle(
     sleep(Duration::from_secs(1));
     report.sample(&cases[0], name, "cpu while idle", contender.cpu(&used) * 1e3, "ms/s");
 
-    let (time, pace, form) = (Duration::from_secs(30), Pace::Window(1), Form::Requests);
-    let traffic = Traffic { events: 10, time, pace, bytes: BYTES, form };
+    let (time, pace, form) = (Duration::from_secs(30), LoadMode::Window(1), PublishMode::Requests);
+    let traffic = LoadPlan { events: 10, time, pace, bytes: BYTES, form };
     let measured = rounds::measured(contender, &mut load, &traffic, report);
     if rounds::unless_cut(contender, &cases[1], measured, report)?.is_none() {
         return Ok(());
@@ -151,11 +153,11 @@ pub(crate) fn replay_case(clients: usize, events: u64) -> String {
 /// figures; how much came is noted.
 pub(crate) fn replay(contender: &Contender, clients: usize, events: u64, report: &mut Report) -> Result<(), LoadError> {
     let (case, name) = (replay_case(clients, events), contender.kind.name());
-    let topics = Topics { names: vec!["news".into()], publishers: 1 };
+    let topics = LoadTopics { names: vec!["news".into()], publishers: 1 };
     let mut load = Load::new(contender.target.clone(), topics.clone())?;
-    let (time, pace, form) = (Duration::from_mins(1), Pace::Window(256), many(contender));
+    let (time, pace, form) = (Duration::from_mins(1), LoadMode::Window(256), many(contender));
     let (outcome, _) =
-        rounds::measured(contender, &mut load, &Traffic { events, time, pace, bytes: BYTES, form }, report)?;
+        rounds::measured(contender, &mut load, &LoadPlan { events, time, pace, bytes: BYTES, form }, report)?;
     let published = outcome.published;
     if published < events {
         report.note(format!("{name}: {published} of {events} events were published within a minute"));
@@ -165,7 +167,7 @@ pub(crate) fn replay(contender: &Contender, clients: usize, events: u64, report:
     let mut first = true;
     for count in [1, clients] {
         let (before, begun) = (contender.used(), Instant::now());
-        let wants = |_| Wants { from: From::Earliest, ..Wants::topic(&topics, 0) };
+        let wants = |_| Wants { from: StartAt::Earliest, ..Wants::topic(&topics, 0) };
         let faults = match load.subscribe(count, wants).and_then(|()| load.settle()) {
             Err(error) if !contender.kind.is_ours() => {
                 let (got, of) = (load.delivered(), count as u64 * published);
@@ -175,7 +177,7 @@ pub(crate) fn replay(contender: &Contender, clients: usize, events: u64, report:
             faults => faults?,
         };
         let (cpu, time) = (contender.cpu(&before), begun.elapsed().as_secs_f64());
-        rounds::judge(contender, &faults, report);
+        rounds::authenticate(contender, &faults, report);
         if !std::mem::take(&mut first) {
             let all = (count as u64 * published) as f64;
             report.sample(&case, name, CPU_REPLAYED, cpu * 1e6 / all, "us");

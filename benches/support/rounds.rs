@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use gapless::{
     lifecycle::descriptors,
-    load::{Faults, Load, LoadError, Outcome, Topics, Traffic, generator::Wants},
+    load::{DeliveryFaults, Load, LoadError, LoadOutcome, LoadPlan, LoadTopics, generator::Wants},
 };
 
 use super::{
     contender::{Contender, Cores, Kind},
-    machine::{self, Place},
+    machine::{self, BodyPermit},
     report::Report,
 };
 
@@ -43,7 +43,7 @@ pub(crate) fn run(
     cores: Cores,
     mut measure: impl FnMut(&Contender, &mut Report) -> Result<(), LoadError>,
 ) {
-    machine::pin(Place::Load);
+    machine::pin(BodyPermit::Load);
     let mut kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| chosen(*kind)).collect();
     for round in 1..=count() {
         report.next_round();
@@ -73,7 +73,7 @@ pub(crate) fn make_room(connections: usize) {
 
 /// One topic, one publisher, and `streams` of it.
 pub(crate) fn one_topic(contender: &Contender, streams: usize) -> Result<Load, LoadError> {
-    let topics = Topics { names: vec!["news".into()], publishers: 1 };
+    let topics = LoadTopics { names: vec!["news".into()], publishers: 1 };
     let mut load = Load::new(contender.target.clone(), topics.clone())?;
     load.subscribe(streams, |_| Wants::topic(&topics, 0))?;
     Ok(load)
@@ -84,13 +84,13 @@ pub(crate) fn one_topic(contender: &Contender, streams: usize) -> Result<Load, L
 pub(crate) fn measured(
     contender: &Contender,
     load: &mut Load,
-    traffic: &Traffic,
+    traffic: &LoadPlan,
     report: &mut Report,
-) -> Result<(Outcome, f64), LoadError> {
+) -> Result<(LoadOutcome, f64), LoadError> {
     let before = contender.used();
     let outcome = load.run(traffic)?;
     let cpu = contender.cpu(&before);
-    judge(contender, &outcome.faults, report);
+    authenticate(contender, &outcome.faults, report);
     Ok((outcome, cpu))
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn unless_cut<T>(
 }
 
 /// A lost, doubled or reordered event of the hub's ends everything.
-pub(crate) fn judge(contender: &Contender, faults: &Faults, report: &mut Report) {
+pub(crate) fn authenticate(contender: &Contender, faults: &DeliveryFaults, report: &mut Report) {
     if !faults.none() {
         let what = format!("{}: {faults}", contender.kind.name());
         assert!(!contender.kind.is_ours(), "{what}");

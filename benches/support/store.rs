@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use gapless::{
     engine::{
-        Append, Engine, Observer, Turn,
+        Append, Engine, LifecycleChange, Observer,
         log::{LogConfig, LogEngine},
         sled::{SledConfig, SledStore},
     },
@@ -26,7 +26,7 @@ pub(crate) struct Filled {
 pub(crate) struct Nobody;
 
 impl Observer for Nobody {
-    fn audience(&self, _: &TopicName) -> u32 {
+    fn subscriber_count(&self, _: &TopicName) -> u32 {
         0
     }
 
@@ -34,7 +34,7 @@ impl Observer for Nobody {
 
     fn removed(&self, _: &TopicName, _: Seq) {}
 
-    fn turned(&self, _: &TopicName, _: Turn) {}
+    fn lifecycle_changed(&self, _: &TopicName, _: LifecycleChange) {}
 }
 
 /// The engine as the hub runs it.

@@ -4,7 +4,7 @@
 //! Input: a byte that says what the request does and which places are looked at, the query, and one header a line, of which
 //! the first letter says which one: `a` for Authorization, anything else for a cookie.
 
-use gapless::http::visitor::credential::{self, Act, Carrier, Places};
+use gapless::http::auth::credential::{self, Action, Carrier, CredentialSources};
 use http::{HeaderMap, HeaderValue, Uri, header};
 
 const COOKIE: &str = "gapless";
@@ -22,9 +22,10 @@ pub(crate) fn holds_for(input: &[u8]) {
         let Ok(value) = HeaderValue::from_bytes(text) else { return };
         headers.append(name, value);
     }
-    let act = if bit(0) { Act::Read } else { Act::Change };
-    let places = Places { cookie: bit(1).then(|| COOKIE.into()), query_subscribe: bit(2), query_publish: bit(3) };
-    let query_counts = if act == Act::Read { places.query_subscribe } else { places.query_publish };
+    let act = if bit(0) { Action::Read } else { Action::Change };
+    let places =
+        CredentialSources { cookie: bit(1).then(|| COOKIE.into()), query_subscribe: bit(2), query_publish: bit(3) };
+    let query_counts = if act == Action::Read { places.query_subscribe } else { places.query_publish };
 
     let mut there = [in_header(&headers), in_query(&uri), if bit(1) { in_cookies(&headers) } else { vec![] }];
     if is_a_proxys_password(&headers) && there[1..].iter().any(|tokens| !tokens.is_empty()) {

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use gapless::http::forwarded::{Header, Proxies};
+use gapless::http::forwarded::{ForwardedHeader, Proxies};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Asks for the address of a client that sends the input, directly and through a trusted proxy.
@@ -12,9 +12,9 @@ pub(crate) fn holds_for(input: &[u8]) {
     let Some((&flags, sent)) = input.split_first() else { return };
     let bit = |n: u8| flags & (1 << n) != 0;
     let (header, name) = if bit(0) {
-        (Header::Forwarded, HeaderName::from_static("forwarded"))
+        (ForwardedHeader::Forwarded, HeaderName::from_static("forwarded"))
     } else {
-        (Header::XForwardedFor, HeaderName::from_static("x-forwarded-for"))
+        (ForwardedHeader::XForwardedFor, HeaderName::from_static("x-forwarded-for"))
     };
     let own: IpAddr = if bit(1) { "2001:db8::7" } else { "198.51.100.7" }.parse().expect("an address");
     let proxies = Proxies::new(["10.0.0.0/8".parse().expect("a network")], header);
@@ -32,9 +32,9 @@ pub(crate) fn holds_for(input: &[u8]) {
 
     lines.retain(|line| HeaderValue::from_bytes(line).is_ok());
     let added = match (header, own) {
-        (Header::XForwardedFor, _) => own.to_string(),
-        (Header::Forwarded, IpAddr::V4(_)) => format!("for={own};proto=https"),
-        (Header::Forwarded, IpAddr::V6(_)) => format!("by=_x;for=\"[{own}]:4711\""),
+        (ForwardedHeader::XForwardedFor, _) => own.to_string(),
+        (ForwardedHeader::Forwarded, IpAddr::V4(_)) => format!("for={own};proto=https"),
+        (ForwardedHeader::Forwarded, IpAddr::V6(_)) => format!("by=_x;for=\"[{own}]:4711\""),
     };
     match lines.last_mut() {
         Some(last) if bit(2) => last.extend_from_slice(format!(", {added}").as_bytes()),

@@ -9,8 +9,8 @@ use gapless::{
     event::{EventId, NewEvent, Seq, TopicName},
     hub::{
         Hub, HubConfig,
-        board::Board,
-        run::Portion,
+        batch::ReadLimit,
+        broker::Broker,
         subscription::{Delivery, GapReason, Start, Subscription},
     },
 };
@@ -41,9 +41,9 @@ pub(crate) fn holds_for(input: &[u8]) {
 impl House {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
-        let board = Board::new(1, &HubConfig::default());
-        let engine = LogEngine::open(MemoryStore::new(), LogConfig::default(), board.clone());
-        let hub = Hub::new(engine, board, HubConfig::default());
+        let broker = Broker::new(1, &HubConfig::default());
+        let engine = LogEngine::open(MemoryStore::new(), LogConfig::default(), broker.clone());
+        let hub = Hub::new(engine, broker, HubConfig::default());
         let events = (0..HEAD).map(|_| NewEvent::new(topic(), "x")).collect();
         runtime.block_on(hub.publish(Append { events, expect: None, key: None })).expect("accepted");
         Self { runtime, hub }
@@ -55,8 +55,8 @@ impl House {
             None => Some(GapReason::Unknown),
             Some(id) => (id.seq > Seq(HEAD)).then_some(GapReason::Ahead),
         };
-        let portion = Portion { events: 100, bytes: 1 << 20 };
-        let mut stream = self.hub.subscribe(&topic().into(), Start::Cursor(text.into()), portion, 0);
+        let limit = ReadLimit { events: 100, bytes: 1 << 20 };
+        let mut stream = self.hub.subscribe(&topic().into(), Start::Cursor(text.into()), limit, 0);
         if let Some(reason) = stray {
             let Delivery::Gap(gap) = self.next(&mut stream) else { panic!("{text:?} is told first") };
             assert_eq!((gap.reason, gap.topic), (reason, None), "{text:?}");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use gapless::event::{
     Data, Epoch, Event, EventId, EventName, Millis, NewEvent, Seq, TopicName,
     sse::{KEEPALIVE, encode, encode_notice, encode_own, retry_line},
-    sse_parser::{Block, Parser},
+    sse_parser::{Parser, SseBlock},
 };
 
 /// Encodes the input as an event, twice, and as a notice, and reads it all back.
@@ -35,9 +35,9 @@ pub(crate) fn holds_for(input: &[u8]) {
     let data = Some(text.replace("\r\n", "\n").replace('\r', "\n"));
     let id = Some(EventId { epoch, seq: event.seq }.to_string());
     let named = if name.is_default() { String::new() } else { name.as_str().to_owned() };
-    let want = Block { event: named, data: data.clone(), id: id.clone(), retry: retry.map(u64::from) };
-    let notice = Block { event: "hub.gap".into(), data: data.clone(), ..Block::default() };
-    let cursor = Block { event: "hub.cursor".into(), data, id, retry: None };
+    let want = SseBlock { event: named, data: data.clone(), id: id.clone(), retry: retry.map(u64::from) };
+    let notice = SseBlock { event: "hub.gap".into(), data: data.clone(), ..SseBlock::default() };
+    let cursor = SseBlock { event: "hub.cursor".into(), data, id, retry: None };
     assert_eq!(blocks(&bytes[..whole]), [want.clone(), want, notice, cursor], "{:?}", String::from_utf8_lossy(&bytes));
     // What stands without a blank line ends no event, and its delay counts all the same.
     let mut parser = Parser::new(usize::MAX);
@@ -45,7 +45,7 @@ pub(crate) fn holds_for(input: &[u8]) {
     assert_eq!(parser.retry(), Some(u64::from(flags)));
 }
 
-fn blocks(bytes: &[u8]) -> Vec<Block> {
+fn blocks(bytes: &[u8]) -> Vec<SseBlock> {
     let mut parser = Parser::new(usize::MAX);
     let mut blocks = Vec::new();
     parser.push(bytes, |block| blocks.push(block.expect("well-formed")));

@@ -2,7 +2,7 @@
 //!
 //! Input: the parser's limit, the lengths of the chunks, how many those are, and the stream.
 
-use gapless::event::sse_parser::{Block, ParseError, Parser};
+use gapless::event::sse_parser::{ParseError, Parser, SseBlock};
 
 /// Reads the input's stream whole, in the input's chunks, and byte by byte.
 pub(crate) fn holds_for(input: &[u8]) {
@@ -25,7 +25,7 @@ pub(crate) fn holds_for(input: &[u8]) {
 }
 
 /// What was read, and whether an event is unfinished.
-fn read(limit: usize, chunks: &[&[u8]]) -> (Vec<Result<Block, ParseError>>, bool) {
+fn read(limit: usize, chunks: &[&[u8]]) -> (Vec<Result<SseBlock, ParseError>>, bool) {
     let mut parser = Parser::new(limit);
     let mut blocks = Vec::new();
     for chunk in chunks {
@@ -35,7 +35,7 @@ fn read(limit: usize, chunks: &[&[u8]]) -> (Vec<Result<Block, ParseError>>, bool
 }
 
 /// No block holds more than the limit, and no field a line break, which is what ends it.
-fn assert_bounded(limit: usize, blocks: &[Result<Block, ParseError>]) {
+fn assert_bounded(limit: usize, blocks: &[Result<SseBlock, ParseError>]) {
     for block in blocks.iter().flatten() {
         let data = block.data.as_deref().unwrap_or_default();
         let id = block.id.as_deref().unwrap_or_default();

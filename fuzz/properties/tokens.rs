@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use gapless::{
     access::{
-        Access, Grant, Settings,
+        Access, AccessSettings, Grant,
         mint::Mint,
-        settings::{Issuer, KeySource},
+        settings::{IssuerSettings, KeySource},
     },
     event::Filter,
 };
@@ -26,13 +26,13 @@ struct House {
 pub(crate) fn holds_for(input: &[u8]) {
     thread_local!(static HOUSE: House = House::new());
     HOUSE.with(|house| {
-        house.judge(if input == b"T" { house.good.as_bytes() } else { input });
+        house.authenticate(if input == b"T" { house.good.as_bytes() } else { input });
         if let [high, low, over @ ..] = input {
             let mut token = house.good.clone().into_bytes();
             let at = usize::from(u16::from_be_bytes([*high, *low])) % token.len();
             let end = token.len().min(at + over.len());
             token[at..end].copy_from_slice(&over[..end - at]);
-            house.judge(&token);
+            house.authenticate(&token);
         }
     });
 }
@@ -40,17 +40,18 @@ pub(crate) fn holds_for(input: &[u8]) {
 impl House {
     fn new() -> Self {
         let keys = KeySource::Inline("0123456789abcdef0123456789abcdef".into());
-        let issuer = Issuer { issuer: "me".into(), audience: "us".into(), algorithms: vec!["HS256".into()], keys };
+        let issuer =
+            IssuerSettings { issuer: "me".into(), audience: "us".into(), algorithms: vec!["HS256".into()], keys };
         let leeway = Duration::from_secs(5);
-        let settings = Settings { issuers: vec![issuer], leeway, ..Settings::default() };
+        let settings = AccessSettings { issuers: vec![issuer], leeway, ..AccessSettings::default() };
         let mint = Mint::new(&settings, None, None).expect("a secret");
         let good = mint.token(&grant(), Some("ann"), NOW, 60);
         Self { access: Access::new(settings).expect("sound"), good }
     }
 
     /// A token is good when it is the good one. Who could make another could sign.
-    fn judge(&self, token: &[u8]) {
-        match self.access.judge(token, NOW) {
+    fn authenticate(&self, token: &[u8]) {
+        match self.access.authenticate(token, NOW) {
             Ok(pass) => {
                 assert_eq!(token, self.good.as_bytes(), "signed by nobody");
                 assert_eq!((&pass.grant, pass.holder.as_deref()), (&grant(), Some("ann of me")));

@@ -9,13 +9,13 @@ use super::{
     Refusal, algorithms,
     claims::{self, Claims, Wanted},
     jwks::{
-        Keyring, Timing,
-        fetch::{Manner, Url},
+        JwksCache, Timing,
+        fetch::{FetchConfig, Url},
     },
     jwt::Jwt,
     key_text,
-    keys::Key,
-    settings::{Issuer, KeySource},
+    keys::VerificationKey,
+    settings::{IssuerSettings, KeySource},
 };
 
 /// Issuers at most: each with keys at a URL has a thread of its own.
@@ -28,26 +28,26 @@ pub(super) const MAX_FILE_BYTES: u64 = 256 << 10;
 
 /// All of them, in the order of the configuration.
 #[derive(Debug, Default)]
-pub(super) struct Issuers(Vec<Trusted>);
+pub(super) struct Issuers(Vec<TrustedIssuer>);
 
 /// One of them.
 #[derive(Debug)]
-pub(super) struct Trusted {
+pub(super) struct TrustedIssuer {
     pub issuer: Box<str>,
     audience: Box<str>,
     algorithms: Vec<Algorithm>,
-    keys: Keys,
+    keys: IssuerKeys,
 }
 
 #[derive(Debug)]
-enum Keys {
-    Own(Arc<Vec<Key>>),
-    Fetched(Arc<Keyring>),
+enum IssuerKeys {
+    Own(Arc<Vec<VerificationKey>>),
+    Fetched(Arc<JwksCache>),
 }
 
 /// A token whose signature is good, and what it claims.
 pub(super) struct Verified<'i> {
-    pub by: &'i Trusted,
+    pub by: &'i TrustedIssuer,
     /// The key and algorithm, for this issuer and audience.
     pub seal: [u8; 32],
     pub claims: Claims,
@@ -55,15 +55,20 @@ pub(super) struct Verified<'i> {
 
 impl Issuers {
     /// Reads `issuers` and their files. Each mistake goes to `wrong`.
-    pub(super) fn new(issuers: Vec<Issuer>, timing: Timing, manner: &Manner, mut wrong: impl FnMut(String)) -> Self {
+    pub(super) fn new(
+        issuers: Vec<IssuerSettings>,
+        timing: Timing,
+        manner: &FetchConfig,
+        mut wrong: impl FnMut(String),
+    ) -> Self {
         if issuers.len() > MAX_ISSUERS {
             wrong(format!("has {} issuers; {MAX_ISSUERS} fit", issuers.len()));
             return Self::default();
         }
-        let mut all: Vec<Trusted> = Vec::new();
+        let mut all: Vec<TrustedIssuer> = Vec::new();
         for (index, issuer) in issuers.into_iter().enumerate() {
             let mut wrong = |problem: &str| wrong(format!("issuer {} ({:?}): {problem}", index + 1, issuer.issuer));
-            if let Some(trusted) = Trusted::new(&issuer, timing, manner, &mut wrong) {
+            if let Some(trusted) = TrustedIssuer::new(&issuer, timing, manner, &mut wrong) {
                 all.push(trusted);
             }
         }
@@ -81,8 +86,8 @@ impl Issuers {
     fn crowded(&self) -> Option<&'static str> {
         let nameless = |algorithm: &Algorithm| {
             let keys = self.0.iter().filter_map(|trusted| match &trusted.keys {
-                Keys::Own(keys) => Some(&**keys),
-                Keys::Fetched(_) => None,
+                IssuerKeys::Own(keys) => Some(&**keys),
+                IssuerKeys::Fetched(_) => None,
             });
             keys.flatten().filter(|key| key.id.is_none() && key.algorithms.contains(algorithm)).count()
         };
@@ -94,7 +99,7 @@ impl Issuers {
         self.0.is_empty()
     }
 
-    pub(super) fn all(&self) -> &[Trusted] {
+    pub(super) fn all(&self) -> &[TrustedIssuer] {
         &self.0
     }
 
@@ -104,16 +109,16 @@ impl Issuers {
     /// When no key here has, or its claims are for another issuer or audience than the key's.
     pub(super) fn verify(&self, token: &Jwt<'_>, leeway: u64, now: u64) -> Result<Verified<'_>, Refusal> {
         let pins =
-            |trusted: &&Trusted| token.algorithm.is_some_and(|algorithm| trusted.algorithms.contains(&algorithm));
-        let mine: Vec<(&Trusted, Arc<Vec<Key>>)> =
+            |trusted: &&TrustedIssuer| token.algorithm.is_some_and(|algorithm| trusted.algorithms.contains(&algorithm));
+        let mine: Vec<(&TrustedIssuer, Arc<Vec<VerificationKey>>)> =
             self.0.iter().filter(pins).map(|trusted| (trusted, trusted.keys())).collect();
         let Some(algorithm) = token.algorithm.filter(|_| !mine.is_empty()) else {
             return Err(Refusal::Algorithm { accepted: self.accepted().into() });
         };
-        let fits = |key: &&Key| key.algorithms.contains(&algorithm);
-        let named = |key: &Key| key.id.is_some() && key.id.as_deref() == token.key_id.as_deref();
-        let may_be = |key: &Key| key.id.is_none() || token.key_id.is_none();
-        let of = |wants: &dyn Fn(&Key) -> bool| -> Vec<(&Trusted, &Key)> {
+        let fits = |key: &&VerificationKey| key.algorithms.contains(&algorithm);
+        let named = |key: &VerificationKey| key.id.is_some() && key.id.as_deref() == token.key_id.as_deref();
+        let may_be = |key: &VerificationKey| key.id.is_none() || token.key_id.is_none();
+        let of = |wants: &dyn Fn(&VerificationKey) -> bool| -> Vec<(&TrustedIssuer, &VerificationKey)> {
             let keys = mine.iter().flat_map(|(trusted, keys)| keys.iter().map(|key| (*trusted, key)));
             keys.filter(|(_, key)| fits(key) && wants(key)).collect()
         };
@@ -148,14 +153,16 @@ impl Issuers {
     /// Whether the key with this seal is still an issuer's, for the same audience and algorithm. `None` when that cannot be
     /// known yet.
     pub(super) fn still_has(&self, seal: &[u8; 32]) -> Option<bool> {
-        let has = |trusted: &Trusted| {
-            let sealed = |key: &Key| key.algorithms.iter().any(|algorithm| trusted.seal(key, *algorithm) == *seal);
+        let has = |trusted: &TrustedIssuer| {
+            let sealed =
+                |key: &VerificationKey| key.algorithms.iter().any(|algorithm| trusted.seal(key, *algorithm) == *seal);
             trusted.keys().iter().any(sealed)
         };
         if self.0.iter().any(has) {
             return Some(true);
         }
-        let unknown = |trusted: &Trusted| matches!(&trusted.keys, Keys::Fetched(ring) if ring.keys().is_empty());
+        let unknown =
+            |trusted: &TrustedIssuer| matches!(&trusted.keys, IssuerKeys::Fetched(ring) if ring.keys().is_empty());
         if self.0.iter().any(unknown) { None } else { Some(false) }
     }
 
@@ -168,10 +175,10 @@ impl Issuers {
     }
 
     /// The keys that are fetched.
-    pub(super) fn keyrings(&self) -> impl Iterator<Item = &Arc<Keyring>> {
+    pub(super) fn keyrings(&self) -> impl Iterator<Item = &Arc<JwksCache>> {
         self.0.iter().filter_map(|trusted| match &trusted.keys {
-            Keys::Own(_) => None,
-            Keys::Fetched(keyring) => Some(keyring),
+            IssuerKeys::Own(_) => None,
+            IssuerKeys::Fetched(keyring) => Some(keyring),
         })
     }
 
@@ -180,15 +187,17 @@ impl Issuers {
         for trusted in &self.0 {
             let twin =
                 older.0.iter().find(|twin| (&twin.issuer, &twin.audience) == (&trusted.issuer, &trusted.audience));
-            if let (Keys::Fetched(ring), Some(Keys::Fetched(old))) = (&trusted.keys, twin.map(|twin| &twin.keys)) {
+            if let (IssuerKeys::Fetched(ring), Some(IssuerKeys::Fetched(old))) =
+                (&trusted.keys, twin.map(|twin| &twin.keys))
+            {
                 ring.adopt(old);
             }
         }
     }
 }
 
-impl Trusted {
-    fn new(issuer: &Issuer, timing: Timing, manner: &Manner, wrong: &mut dyn FnMut(&str)) -> Option<Self> {
+impl TrustedIssuer {
+    fn new(issuer: &IssuerSettings, timing: Timing, manner: &FetchConfig, wrong: &mut dyn FnMut(&str)) -> Option<Self> {
         let mut sound = true;
         let pinned = algorithms::pinned(&issuer.algorithms, |problem| {
             sound = false;
@@ -198,7 +207,7 @@ impl Trusted {
             // What the keys must be is not known.
             return None;
         }
-        let read = |text: &[u8]| key_text::read(text, &pinned).map(|keys| Keys::Own(Arc::new(keys)));
+        let read = |text: &[u8]| key_text::read(text, &pinned).map(|keys| IssuerKeys::Own(Arc::new(keys)));
         let (name, keys) = match &issuer.keys {
             KeySource::Inline(text) => ("key".to_owned(), read(text.as_bytes())),
             KeySource::File(path) => (path.display().to_string(), {
@@ -220,7 +229,7 @@ impl Trusted {
             KeySource::Jwks(text) => (
                 "jwks".into(),
                 Url::new(text)
-                    .map(|url| Keys::Fetched(Arc::new(Keyring::new(url, &pinned, timing, manner.clone()))))
+                    .map(|url| IssuerKeys::Fetched(Arc::new(JwksCache::new(url, &pinned, timing, manner.clone()))))
                     .map_err(|problem| vec![problem.into()]),
             ),
         };
@@ -241,10 +250,10 @@ impl Trusted {
     }
 
     /// Its keys of now.
-    pub(super) fn keys(&self) -> Arc<Vec<Key>> {
+    pub(super) fn keys(&self) -> Arc<Vec<VerificationKey>> {
         match &self.keys {
-            Keys::Own(keys) => Arc::clone(keys),
-            Keys::Fetched(keyring) => keyring.keys(),
+            IssuerKeys::Own(keys) => Arc::clone(keys),
+            IssuerKeys::Fetched(keyring) => keyring.keys(),
         }
     }
 
@@ -260,18 +269,18 @@ impl Trusted {
 
     /// Whether its keys are fetched.
     pub(super) fn is_fetched(&self) -> bool {
-        matches!(self.keys, Keys::Fetched(_))
+        matches!(self.keys, IssuerKeys::Fetched(_))
     }
 
     /// Whether a key that `keys` have not may come: when the token names none of them, or none of all has signed it.
-    fn may_get(&self, token: &Jwt<'_>, keys: &[Key]) -> bool {
-        let Keys::Fetched(keyring) = &self.keys else { return false };
+    fn may_get(&self, token: &Jwt<'_>, keys: &[VerificationKey]) -> bool {
+        let IssuerKeys::Fetched(keyring) = &self.keys else { return false };
         let known = token.key_id.is_some() && keys.iter().any(|key| key.id.as_deref() == token.key_id.as_deref());
         !known && keyring.ask()
     }
 
     /// What a pass remembers of a key: gone with the key, its issuer, its audience, or the algorithm that was used.
-    pub(super) fn seal(&self, key: &Key, algorithm: Algorithm) -> [u8; 32] {
+    pub(super) fn seal(&self, key: &VerificationKey, algorithm: Algorithm) -> [u8; 32] {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(&key.thumb);
         context.update(&algorithms::name(algorithm).len().to_be_bytes());

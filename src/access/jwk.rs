@@ -10,14 +10,14 @@ use serde_json::{Map, Value};
 
 use super::{
     algorithms, json, key_text,
-    keys::{Key, Material},
+    keys::{Material, VerificationKey},
 };
 
 /// The keys of a set that an operator has written into a file: each must be of use, and secrets may be among them.
 ///
 /// # Errors
 /// Each key that is not, by its place.
-pub(super) fn own(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<Key>, Vec<String>> {
+pub(super) fn own(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<VerificationKey>, Vec<String>> {
     let set = set(text).map_err(|problem| vec![problem.to_owned()])?;
     let (mut keys, mut problems) = (Vec::new(), Vec::new());
     for (index, value) in set.iter().enumerate() {
@@ -34,12 +34,12 @@ pub(super) fn own(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<Key>, Vec<Str
 ///
 /// # Errors
 /// When it is no set, has too many keys, or none that is of use.
-pub(super) fn fetched(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<Key>, &'static str> {
+pub(super) fn fetched(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<VerificationKey>, &'static str> {
     let set = set(text)?;
     if set.len() > key_text::MAX_KEYS {
         return Err("has more than 100 keys");
     }
-    let keys: Vec<Key> = set.iter().filter_map(|value| key(value, pinned, false).ok()).collect();
+    let keys: Vec<VerificationKey> = set.iter().filter_map(|value| key(value, pinned, false).ok()).collect();
     if keys.is_empty() { Err("has no key that is for signatures by the configured algorithms") } else { Ok(keys) }
 }
 
@@ -52,7 +52,7 @@ fn set(text: &[u8]) -> Result<Vec<Value>, &'static str> {
 }
 
 /// One key. `secrets` says whether it may be one.
-fn key(value: &Value, pinned: &[Algorithm], secrets: bool) -> Result<Key, String> {
+fn key(value: &Value, pinned: &[Algorithm], secrets: bool) -> Result<VerificationKey, String> {
     let Value::Object(jwk) = value else { return Err("is no JSON object".into()) };
     if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
         return Err("is not for signatures (use)".into());
@@ -114,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::access::testing::Pair;
+    use crate::access::testing::TestKey;
 
     const ALL: &[Algorithm] =
         &[Algorithm::EdDSA, Algorithm::ES256, Algorithm::ES384, Algorithm::RS256, Algorithm::PS384];
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_key_verifies_what_its_private_half_has_signed() {
-        for pair in Pair::all() {
+        for pair in TestKey::all() {
             let text = json!({ "keys": [pair.jwk("a")] }).to_string();
             let keys = fetched(text.as_bytes(), &[pair.algorithm]).expect("sound");
             let signer = Material::private(&pair.pkcs8).expect("sound").pinned(&[pair.algorithm], None).expect("fits");
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_key_for_something_else_is_passed_over() {
-        let ec = Pair::all()[1].jwk("a");
+        let ec = TestKey::all()[1].jwk("a");
         let with = |name: &str, value: Value| {
             let mut jwk = ec.clone();
             jwk[name] = value;
@@ -181,14 +181,14 @@ mod tests {
     #[test]
     fn one_strange_key_does_not_take_the_others_with_it() {
         let strange = json!({ "kty": "AKP", "alg": "ML-DSA-44", "pub": 7 });
-        let set = json!({ "keys": [strange, 7, Pair::all()[1].jwk("a")] }).to_string();
+        let set = json!({ "keys": [strange, 7, TestKey::all()[1].jwk("a")] }).to_string();
         assert_eq!(fetched(set.as_bytes(), ALL).expect("one is known").len(), 1);
         assert_eq!(own(set.as_bytes(), ALL).expect_err("an operator meant them all").len(), 2);
     }
 
     #[test]
     fn a_set_has_an_end() {
-        let set = |count: usize| json!({ "keys": vec![Pair::all()[1].jwk("a"); count] }).to_string();
+        let set = |count: usize| json!({ "keys": vec![TestKey::all()[1].jwk("a"); count] }).to_string();
         assert_eq!(fetched(set(100).as_bytes(), ALL).map(|keys| keys.len()), Ok(100));
         assert!(fetched(set(101).as_bytes(), ALL).is_err());
         for text in ["{}", "{\"keys\":[]}", "{\"keys\":{}}", "[]", "", "<html>", "{\"keys\":[],\"keys\":[{}]}"] {

@@ -7,7 +7,7 @@ use rustls::pki_types::pem::{PemObject, SectionKind};
 
 use super::{
     algorithms, jwk,
-    keys::{Key, Material},
+    keys::{Material, VerificationKey},
 };
 
 /// Keys of one issuer at most, in a file or fetched. A rotation has two or three, a large provider ten.
@@ -17,7 +17,7 @@ pub(super) const MAX_KEYS: usize = 100;
 ///
 /// # Errors
 /// Each thing that is wrong, in words that follow the name of the key or its file. None repeats any of the text.
-pub(super) fn read(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<Key>, Vec<String>> {
+pub(super) fn read(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<VerificationKey>, Vec<String>> {
     let is_pem = text.windows(BEGIN.len()).any(|window| window == BEGIN);
     let is_json = text.trim_ascii_start().starts_with(b"{");
     let keys = match (pinned.iter().any(|algorithm| algorithms::is_secret(*algorithm)), is_pem, is_json) {
@@ -38,7 +38,7 @@ pub(super) fn read(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<Key>, Vec<St
 const BEGIN: &[u8] = b"-----BEGIN ";
 
 /// A secret is its bytes; of a file, without the line break that editors put at its end.
-fn secret(text: &[u8], pinned: &[Algorithm]) -> Result<Key, String> {
+fn secret(text: &[u8], pinned: &[Algorithm]) -> Result<VerificationKey, String> {
     let text = text.strip_suffix(b"\n").map_or(text, |text| text.strip_suffix(b"\r").unwrap_or(text));
     long_enough(text, pinned)?;
     Material::secret(text).pinned(pinned, None)
@@ -60,7 +60,7 @@ pub(super) fn long_enough(secret: &[u8], pinned: &[Algorithm]) -> Result<(), Str
 }
 
 /// Every block is a key; one that is not is a mistake, because it was meant to be.
-fn pem(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<Key>, Vec<String>> {
+fn pem(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<VerificationKey>, Vec<String>> {
     let (mut keys, mut problems) = (Vec::new(), Vec::new());
     for label in labels(text) {
         match label {
@@ -107,7 +107,7 @@ fn labels(text: &[u8]) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::testing::Pair;
+    use crate::access::testing::TestKey;
 
     fn problems(text: &str, pinned: &[Algorithm]) -> String {
         read(text.as_bytes(), pinned).expect_err("wrong").join("; ")
@@ -126,14 +126,14 @@ mod tests {
 
     #[test]
     fn a_public_key_is_never_a_secret() {
-        for pair in Pair::all() {
+        for pair in TestKey::all() {
             assert!(problems(&pair.public_pem(), &[Algorithm::HS256]).contains("is PEM"));
         }
     }
 
     #[test]
     fn a_file_has_several_keys() {
-        let [ed, ec, rsa, ..] = Pair::all() else { panic!("three kinds") };
+        let [ed, ec, rsa, ..] = TestKey::all() else { panic!("three kinds") };
         let text = format!("# rotation\n{}\n{}\r\n{}", ed.public_pem(), ec.private_pem(), rsa.public_pem());
         let pinned = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::PS256];
         let keys = read(text.as_bytes(), &pinned).expect("sound");
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_told_with_what_to_do() {
-        let ed = &Pair::all()[0];
+        let ed = &TestKey::all()[0];
         for (text, want) in [
             ("x".repeat(64), "neither PEM nor a JWK set"),
             (ed.public_pem().replace("PUBLIC KEY", "CERTIFICATE"), "openssl x509"),
@@ -152,7 +152,7 @@ mod tests {
             (ed.public_pem().replace("PUBLIC KEY", "DH PARAMETERS"), "leave it out"),
             (ed.public_pem().replace("-----END PUBLIC KEY-----", ""), "whole"),
             ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".into(), "no public key"),
-            (Pair::all()[1].public_pem(), "is a key for ES256, and algorithms are EdDSA"),
+            (TestKey::all()[1].public_pem(), "is a key for ES256, and algorithms are EdDSA"),
         ] {
             let told = problems(&text, &[Algorithm::EdDSA]);
             assert!(told.contains(want), "{want}: {told}");
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn no_more_keys_than_the_bound_are_taken() {
-        let pem = Pair::all()[0].public_pem();
+        let pem = TestKey::all()[0].public_pem();
         assert_eq!(read(pem.repeat(MAX_KEYS).as_bytes(), &[Algorithm::EdDSA]).expect("sound").len(), MAX_KEYS);
         assert!(problems(&pem.repeat(MAX_KEYS + 1), &[Algorithm::EdDSA]).contains("more than 100 keys"));
     }

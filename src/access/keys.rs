@@ -33,7 +33,7 @@ pub(super) struct Material {
 
 /// A key of an issuer.
 #[derive(Clone)]
-pub(super) struct Key {
+pub(super) struct VerificationKey {
     /// The name that a token may call it by.
     pub id: Option<Box<str>>,
     /// What it is used for: pinned by the issuer's configuration, and fitting the key. Never empty.
@@ -112,7 +112,7 @@ impl Material {
     ///
     /// # Errors
     /// Says why it is not.
-    pub(super) fn pinned(self, pinned: &[Algorithm], id: Option<&str>) -> Result<Key, String> {
+    pub(super) fn pinned(self, pinned: &[Algorithm], id: Option<&str>) -> Result<VerificationKey, String> {
         let algorithms: Vec<Algorithm> =
             pinned.iter().filter(|algorithm| self.algorithms.contains(algorithm)).copied().collect();
         if algorithms.is_empty() {
@@ -120,11 +120,11 @@ impl Material {
             return Err(format!("is a key for {}, and algorithms are {}", names(self.algorithms), names(pinned)));
         }
         let Self { verifies, signs, thumb, .. } = self;
-        Ok(Key { id: id.map(Into::into), algorithms, verifies, signs, thumb })
+        Ok(VerificationKey { id: id.map(Into::into), algorithms, verifies, signs, thumb })
     }
 }
 
-impl Key {
+impl VerificationKey {
     /// Whether it has made this signature, base64url, of `message`.
     pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
         debug_assert!(self.algorithms.contains(&algorithm), "the caller has chosen by algorithm");
@@ -143,7 +143,7 @@ impl Key {
 }
 
 /// Never shows a secret.
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for VerificationKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Key").field("id", &self.id).field("algorithms", &self.algorithms).finish_non_exhaustive()
     }
@@ -164,11 +164,11 @@ mod tests {
     use aws_lc_rs::rsa::PublicKeyComponents;
 
     use super::*;
-    use crate::access::testing::Pair;
+    use crate::access::testing::TestKey;
 
     #[test]
     fn a_key_is_for_what_its_kind_allows_and_nothing_else() {
-        for pair in Pair::all() {
+        for pair in TestKey::all() {
             let key = Material::public(&pair.spki()).expect("sound");
             assert_eq!(key.algorithms, Material::private(&pair.pkcs8).expect("sound").algorithms);
             for (_, algorithm) in
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_private_key_verifies_with_its_public_half() {
-        for pair in Pair::all() {
+        for pair in TestKey::all() {
             let private = Material::private(&pair.pkcs8).expect("sound").pinned(&[pair.algorithm], None).expect("fits");
             let public = Material::public(&pair.spki()).expect("sound").pinned(&[pair.algorithm], None).expect("fits");
             assert_eq!(private.thumb, public.thumb, "{:?}", pair.algorithm);

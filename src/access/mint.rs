@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 use super::{
     Grant, algorithms,
     issuers::{Issuers, MAX_FILE_BYTES},
-    jwks::{Timing, fetch::Manner},
+    jwks::{Timing, fetch::FetchConfig},
     key_text,
-    keys::Key,
-    settings::Settings,
+    keys::VerificationKey,
+    settings::AccessSettings,
 };
 
 /// A key to sign with, and for whom.
@@ -22,7 +22,7 @@ pub struct Mint {
     issuer: Box<str>,
     audience: Box<str>,
     algorithm: Algorithm,
-    key: Key,
+    key: VerificationKey,
 }
 
 /// Bytes of a static token that are random: as strong as the hash that it is known by.
@@ -34,9 +34,9 @@ impl Mint {
     ///
     /// # Errors
     /// Says what to configure.
-    pub fn new(settings: &Settings, issuer: Option<&str>, key: Option<&Path>) -> Result<Self, String> {
+    pub fn new(settings: &AccessSettings, issuer: Option<&str>, key: Option<&Path>) -> Result<Self, String> {
         let mut problems = Vec::new();
-        let issuers = Issuers::new(settings.issuers.clone(), Timing::default(), &Manner::default(), |problem| {
+        let issuers = Issuers::new(settings.issuers.clone(), Timing::default(), &FetchConfig::default(), |problem| {
             problems.push(problem);
         });
         if !problems.is_empty() {
@@ -75,7 +75,7 @@ impl Mint {
                     continue;
                 }
             };
-            let Some(mut key) = keys.into_iter().find(Key::can_sign) else { continue };
+            let Some(mut key) = keys.into_iter().find(VerificationKey::can_sign) else { continue };
             let known = trusted.keys();
             match known.iter().find(|known| known.thumb == key.thumb) {
                 Some(known) => key.id.clone_from(&known.id),
@@ -94,7 +94,7 @@ impl Mint {
         Err(why)
     }
 
-    fn with(issuer: &str, audience: &str, key: Key) -> Self {
+    fn with(issuer: &str, audience: &str, key: VerificationKey) -> Self {
         Self { issuer: issuer.into(), audience: audience.into(), algorithm: key.algorithms[0], key }
     }
 

@@ -1,4 +1,4 @@
-//! Floor 1, who may do what: a credential in, a [`Pass`] or a [`Refusal`] out.
+//! Floor 1, who may do what: a credential in, a [`Principal`] or a [`Refusal`] out.
 //!
 //! Nothing here knows HTTP. Nothing that an unverified token says is ever used: not for a URL, not for a line of the log,
 //! only to be compared with what the operator has configured.
@@ -7,7 +7,7 @@
 //! |---|---|
 //! | this file | [`Access`]: all that an operator trusts, and the one judge |
 //! | [`grant`] | what a credential opens, by topic patterns |
-//! | [`pass`] | a credential that was found good |
+//! | [`principal`] | a credential that was found good |
 //! | [`refusal`] | why one was not, in words for whoever sent it |
 //! | [`settings`] | what the operator says |
 //! | [`mint`] | tokens of one's own, for `gapless token` |
@@ -33,7 +33,7 @@ mod jwt;
 mod key_text;
 mod keys;
 pub mod mint;
-pub mod pass;
+pub mod principal;
 pub mod refusal;
 mod revoked;
 pub mod settings;
@@ -45,12 +45,12 @@ mod tokens;
 
 pub use self::{
     grant::Grant,
-    pass::{Credential, Pass},
+    principal::{CredentialKind, Principal},
     refusal::Refusal,
-    settings::Settings,
+    settings::AccessSettings,
 };
 use issuers::Issuers;
-use jwks::{Timing, fetch::Manner};
+use jwks::{Timing, fetch::FetchConfig};
 use revoked::Revoked;
 use tokens::Tokens;
 
@@ -63,8 +63,8 @@ pub struct Access {
     tokens: Tokens,
     issuers: Issuers,
     revoked: Revoked,
-    anonymous: Arc<Pass>,
-    operator: Arc<Pass>,
+    anonymous: Arc<Principal>,
+    operator: Arc<Principal>,
     /// Whether no credential is configured: then there is nobody to tell apart.
     open: bool,
     leeway: u64,
@@ -73,7 +73,7 @@ pub struct Access {
 /// All that there is to say about a credential that somebody has verified.
 #[derive(Debug)]
 pub struct Findings {
-    /// Whose credential it is, as [`Pass::holder`].
+    /// Whose credential it is, as [`Principal::holder`].
     pub holder: Option<Box<str>>,
     /// Who has issued it; `None` of a static token.
     pub issuer: Option<Box<str>>,
@@ -92,14 +92,18 @@ impl Access {
     ///
     /// # Errors
     /// Everything that is wrong with them, each after the key it is about.
-    pub fn new(settings: Settings) -> Result<Self, Vec<(&'static str, String)>> {
-        Self::with(settings, Timing::default(), &Manner::default())
+    pub fn new(settings: AccessSettings) -> Result<Self, Vec<(&'static str, String)>> {
+        Self::with(settings, Timing::default(), &FetchConfig::default())
     }
 
-    fn with(settings: Settings, timing: Timing, manner: &Manner) -> Result<Self, Vec<(&'static str, String)>> {
+    fn with(
+        settings: AccessSettings,
+        timing: Timing,
+        manner: &FetchConfig,
+    ) -> Result<Self, Vec<(&'static str, String)>> {
         let mut mistakes = Vec::new();
         let open = settings.tokens.is_empty() && settings.issuers.is_empty() && settings.anonymous == Grant::default();
-        let anonymous = if open { Pass::open() } else { Pass::anonymous(settings.anonymous) };
+        let anonymous = if open { Principal::open() } else { Principal::anonymous(settings.anonymous) };
         let wrong = |problem| mistakes.push(("access.issuers", problem));
         let issuers = Issuers::new(settings.issuers, timing, manner, wrong);
         let revoked = settings.revoked.as_deref().map(Revoked::read).transpose().unwrap_or_else(|problems| {
@@ -114,7 +118,7 @@ impl Access {
             issuers,
             revoked: revoked.unwrap_or_default(),
             anonymous: Arc::new(anonymous),
-            operator: Arc::new(Pass::operator()),
+            operator: Arc::new(Principal::operator()),
             open,
             leeway: settings.leeway.as_secs(),
         })
@@ -128,13 +132,13 @@ impl Access {
 
     /// The pass of whoever sends no credential.
     #[must_use]
-    pub fn anonymous(&self) -> &Arc<Pass> {
+    pub fn anonymous(&self) -> &Arc<Principal> {
         &self.anonymous
     }
 
     /// The pass of whoever reaches the operators' own address on the loopback.
     #[must_use]
-    pub fn operator(&self) -> &Arc<Pass> {
+    pub fn operator(&self) -> &Arc<Principal> {
         &self.operator
     }
 
@@ -143,7 +147,7 @@ impl Access {
     ///
     /// # Errors
     /// Says what is wrong with it. A bad credential is never taken for none.
-    pub fn judge(&self, token: &[u8], now: u64) -> Result<Arc<Pass>, Refusal> {
+    pub fn authenticate(&self, token: &[u8], now: u64) -> Result<Arc<Principal>, Refusal> {
         if token.len() > MAX_CREDENTIAL_BYTES {
             return Err(Refusal::TooLong);
         }
@@ -156,11 +160,11 @@ impl Access {
         if let Some(refusal) = claims.wrong.into_iter().next() {
             return Err(refusal);
         }
-        Ok(Arc::new(Pass {
-            holder: Some(pass::holder(claims.subject.as_deref(), &by.issuer)),
+        Ok(Arc::new(Principal {
+            holder: Some(principal::holder(claims.subject.as_deref(), &by.issuer)),
             grant: claims.grant,
             expires: Some(claims.expires),
-            credential: Credential::Jwt { key: seal, sha256, id: claims.id, subject: claims.subject },
+            credential: CredentialKind::Jwt { key: seal, sha256, id: claims.id, subject: claims.subject },
         }))
     }
 
@@ -170,15 +174,15 @@ impl Access {
     /// # Errors
     /// Says why it is good no more. With [`Refusal::KeysUnavailable`] it may still be: judge it again when `watch` says that
     /// keys have changed.
-    pub fn renew(&self, pass: &Arc<Pass>, now: u64) -> Result<Arc<Pass>, Refusal> {
+    pub fn renew(&self, pass: &Arc<Principal>, now: u64) -> Result<Arc<Principal>, Refusal> {
         match &pass.credential {
-            Credential::Open | Credential::Anonymous => Ok(Arc::clone(&self.anonymous)),
-            Credential::Operator => Ok(Arc::clone(&self.operator)),
-            Credential::Token { sha256 } => {
+            CredentialKind::Open | CredentialKind::Anonymous => Ok(Arc::clone(&self.anonymous)),
+            CredentialKind::Operator => Ok(Arc::clone(&self.operator)),
+            CredentialKind::Token { sha256 } => {
                 let pass = self.tokens.find(sha256).ok_or(Refusal::Unknown)?;
                 if self.revoked.token(pass.holder.as_deref(), sha256) { Err(Refusal::Revoked) } else { Ok(pass) }
             }
-            Credential::Jwt { key, sha256, id, subject } => {
+            CredentialKind::Jwt { key, sha256, id, subject } => {
                 if let Some(at) = pass.expires.filter(|expires| *expires <= now) {
                     return Err(Refusal::Expired { at: at.saturating_sub(self.leeway) });
                 }
@@ -218,7 +222,7 @@ impl Access {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Judges a credential as [`judge`](Self::judge) does, and tells everything instead of the first thing that is wrong.
+    /// Judges a credential as [`authenticate`](Self::authenticate) does, and tells everything instead of the first thing that is wrong.
     ///
     /// # Errors
     /// When it is not known who has made it: then nothing that it says is worth telling.
@@ -235,7 +239,7 @@ impl Access {
         }
         let (issuers::Verified { by, claims, .. }, sha256) = self.verify(token, now)?;
         Ok(Findings {
-            holder: Some(pass::holder(claims.subject.as_deref(), &by.issuer)),
+            holder: Some(principal::holder(claims.subject.as_deref(), &by.issuer)),
             issuer: Some(by.issuer.clone()),
             grant: claims.grant,
             expires: (claims.expires > 0).then_some(claims.expires),

@@ -91,7 +91,7 @@ impl Refusal {
     /// Whether trying again with the same credential may soon help, so that an EventSource is told to come back. A token
     /// that is not good yet may be so for years: whoever has it should know.
     #[must_use]
-    pub fn passes(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::KeysUnavailable)
     }
 }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn only_what_passes_by_itself_is_worth_another_try() {
-        assert!(Refusal::KeysUnavailable.passes());
-        assert!(!Refusal::Signature.passes() && !Refusal::Expired { at: 1 }.passes());
+        assert!(Refusal::KeysUnavailable.is_transient());
+        assert!(!Refusal::Signature.is_transient() && !Refusal::Expired { at: 1 }.is_transient());
     }
 }

@@ -6,11 +6,11 @@ use super::Grant;
 
 /// All of it.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct AccessSettings {
     /// Tokens that stand in the configuration.
     pub tokens: Vec<StaticToken>,
     /// Who may issue JWTs.
-    pub issuers: Vec<Issuer>,
+    pub issuers: Vec<IssuerSettings>,
     /// What anyone may do.
     pub anonymous: Grant,
     /// The file of credentials that are good no more.
@@ -32,7 +32,7 @@ pub struct StaticToken {
 
 /// Who may issue JWTs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issuer {
+pub struct IssuerSettings {
     /// What the claim `iss` must be.
     pub issuer: String,
     /// What the claim `aud` must be, or hold.

@@ -16,13 +16,13 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::{
-    Access, Settings, algorithms,
-    keys::{Key, Material},
-    settings::{Issuer, KeySource},
+    Access, AccessSettings, algorithms,
+    keys::{Material, VerificationKey},
+    settings::{IssuerSettings, KeySource},
 };
 
 /// A key pair of its own.
-pub(super) struct Pair {
+pub(super) struct TestKey {
     pub algorithm: Algorithm,
     pub pkcs8: Vec<u8>,
 }
@@ -35,10 +35,10 @@ pub(super) const AUDIENCE: &str = "gapless";
 /// A secret that is long enough for all.
 pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-impl Pair {
+impl TestKey {
     /// One of each kind, made once: Ed25519, P-256, RSA, P-384.
     pub(super) fn all() -> &'static [Self] {
-        static ALL: OnceLock<Vec<Pair>> = OnceLock::new();
+        static ALL: OnceLock<Vec<TestKey>> = OnceLock::new();
         ALL.get_or_init(|| {
             let all = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::ES384];
             all.into_iter().map(Self::fresh).collect()
@@ -114,7 +114,7 @@ impl Pair {
         }
     }
 
-    pub(super) fn key(&self) -> Key {
+    pub(super) fn key(&self) -> VerificationKey {
         Material::private(&self.pkcs8).expect("sound").pinned(&[self.algorithm], None).expect("fits")
     }
 
@@ -130,10 +130,10 @@ impl Pair {
 
     /// An access that trusts it alone.
     pub(super) fn access(&self) -> Access {
-        Access::new(Settings { issuers: vec![self.issuer()], ..Settings::default() }).expect("sound")
+        Access::new(AccessSettings { issuers: vec![self.issuer()], ..AccessSettings::default() }).expect("sound")
     }
 
-    pub(super) fn issuer(&self) -> Issuer {
+    pub(super) fn issuer(&self) -> IssuerSettings {
         issuer(&[algorithms::name(self.algorithm)], KeySource::Inline(self.public_pem()))
     }
 }
@@ -143,20 +143,20 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// A key of [`SECRET`].
-pub(super) fn secret(algorithm: Algorithm) -> Key {
+pub(super) fn secret(algorithm: Algorithm) -> VerificationKey {
     Material::secret(SECRET.as_bytes()).pinned(&[algorithm], None).expect("fits")
 }
 
 /// A token of any header and claims, well signed.
-pub(super) fn signed(key: &Key, algorithm: Algorithm, header: &str, claims: &str) -> String {
+pub(super) fn signed(key: &VerificationKey, algorithm: Algorithm, header: &str, claims: &str) -> String {
     let message = format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header), BASE64_URL_SAFE_NO_PAD.encode(claims));
     let signature = key.sign(algorithm, &message).expect("it signs");
     format!("{message}.{signature}")
 }
 
 /// The issuer of the tests.
-pub(super) fn issuer(algorithms: &[&str], keys: KeySource) -> Issuer {
-    Issuer {
+pub(super) fn issuer(algorithms: &[&str], keys: KeySource) -> IssuerSettings {
+    IssuerSettings {
         issuer: ISSUER.into(),
         audience: AUDIENCE.into(),
         algorithms: algorithms.iter().map(|name| (*name).to_owned()).collect(),

@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 use super::{
     keys::Material,
-    settings::{Issuer, KeySource, StaticToken},
-    testing::{AUDIENCE, ISSUER, NOW, Pair, SECRET, claims, claims_with, issuer, secret, signed},
+    settings::{IssuerSettings, KeySource, StaticToken},
+    testing::{AUDIENCE, ISSUER, NOW, SECRET, TestKey, claims, claims_with, issuer, secret, signed},
     *,
 };
 
-fn access(issuers: Vec<Issuer>) -> Access {
-    Access::new(Settings { issuers, ..Settings::default() }).expect("sound")
+fn access(issuers: Vec<IssuerSettings>) -> Access {
+    Access::new(AccessSettings { issuers, ..AccessSettings::default() }).expect("sound")
 }
 
-fn hs() -> Issuer {
+fn hs() -> IssuerSettings {
     issuer(&["HS256"], KeySource::Inline(SECRET.into()))
 }
 
@@ -27,8 +27,8 @@ fn hs_token(claims: &Value) -> String {
 }
 
 /// The pass of a token, or why there is none.
-fn judge(access: &Access, token: &str) -> Result<Arc<Pass>, Refusal> {
-    access.judge(token.as_bytes(), NOW)
+fn authenticate(access: &Access, token: &str) -> Result<Arc<Principal>, Refusal> {
+    access.authenticate(token.as_bytes(), NOW)
 }
 
 fn jwk_file(keys: &[Value]) -> tempfile::NamedTempFile {
@@ -52,30 +52,33 @@ fn a_token_of_every_algorithm_is_good_for_its_own_key_alone() {
     ];
     let header = |name: &str| json!({ "alg": name }).to_string();
     for (name, algorithm, index) in all {
-        let pair = &Pair::all()[index];
+        let pair = &TestKey::all()[index];
         let key = Material::private(&pair.pkcs8).expect("sound").pinned(&[algorithm], None).expect("fits");
         let token = signed(&key, algorithm, &header(name), &claims().to_string());
         let own = access(vec![issuer(&[name], KeySource::Inline(pair.public_pem()))]);
-        assert_eq!(judge(&own, &token).map(|pass| pass.expires), Ok(Some(NOW + 60)), "{name}");
-        let other = access(vec![issuer(&[name], KeySource::Inline(Pair::fresh(pair.algorithm).public_pem()))]);
-        assert_eq!(judge(&other, &token), Err(Refusal::Signature), "{name}");
+        assert_eq!(authenticate(&own, &token).map(|pass| pass.expires), Ok(Some(NOW + 60)), "{name}");
+        let other = access(vec![issuer(&[name], KeySource::Inline(TestKey::fresh(pair.algorithm).public_pem()))]);
+        assert_eq!(authenticate(&other, &token), Err(Refusal::Signature), "{name}");
     }
     for (name, algorithm) in [("HS256", Algorithm::HS256), ("HS384", Algorithm::HS384), ("HS512", Algorithm::HS512)] {
         let token = signed(&secret(algorithm), algorithm, &header(name), &claims().to_string());
-        assert!(judge(&access(vec![issuer(&[name], KeySource::Inline(SECRET.into()))]), &token).is_ok(), "{name}");
+        assert!(
+            authenticate(&access(vec![issuer(&[name], KeySource::Inline(SECRET.into()))]), &token).is_ok(),
+            "{name}"
+        );
         let other = access(vec![issuer(&[name], KeySource::Inline(SECRET.to_uppercase()))]);
-        assert_eq!(judge(&other, &token), Err(Refusal::Signature), "{name}");
+        assert_eq!(authenticate(&other, &token), Err(Refusal::Signature), "{name}");
     }
 }
 
 #[test]
 fn none_is_no_algorithm_in_any_spelling() {
     let body = BASE64_URL_SAFE_NO_PAD.encode(claims().to_string());
-    for access in [access(vec![hs()]), Pair::all()[0].access()] {
+    for access in [access(vec![hs()]), TestKey::all()[0].access()] {
         for name in ["none", "None", "NONE", "nOnE", "", "null", "HS256\0", "hs256", "none "] {
             let header = BASE64_URL_SAFE_NO_PAD.encode(json!({ "alg": name }).to_string());
             for signature in ["", "AAAA", "e30"] {
-                let told = judge(&access, &format!("{header}.{body}.{signature}"));
+                let told = authenticate(&access, &format!("{header}.{body}.{signature}"));
                 let right = matches!(told, Err(Refusal::Algorithm { .. } | Refusal::Malformed { .. }));
                 assert!(right, "{name:?} {signature:?}: {told:?}");
             }
@@ -86,29 +89,29 @@ fn none_is_no_algorithm_in_any_spelling() {
 #[test]
 fn a_public_key_is_no_secret_to_sign_with() {
     for (index, name) in [(1, "ES256"), (2, "RS256"), (0, "EdDSA")] {
-        let pair = &Pair::all()[index];
+        let pair = &TestKey::all()[index];
         let access = access(vec![issuer(&[name], KeySource::Inline(pair.public_pem())), hs()]);
         for public in [pair.public_pem().into_bytes(), pair.public_pem().trim().into(), pair.spki()] {
             let key = Material::secret(&public).pinned(&[Algorithm::HS256], None).expect("fits");
             let token = signed(&key, Algorithm::HS256, r#"{"alg":"HS256"}"#, &claims().to_string());
-            assert_eq!(judge(&access, &token), Err(Refusal::Signature), "{name}, and HS256 is another issuer's");
-            assert!(matches!(judge(&pair.access(), &token), Err(Refusal::Algorithm { .. })), "{name}");
+            assert_eq!(authenticate(&access, &token), Err(Refusal::Signature), "{name}, and HS256 is another issuer's");
+            assert!(matches!(authenticate(&pair.access(), &token), Err(Refusal::Algorithm { .. })), "{name}");
         }
     }
 }
 
 #[test]
 fn an_algorithm_that_is_not_pinned_is_refused_and_the_accepted_ones_are_named() {
-    let pair = &Pair::all()[2];
+    let pair = &TestKey::all()[2];
     let key = Material::private(&pair.pkcs8).expect("sound").pinned(&[Algorithm::PS256], None).expect("fits");
     let token = signed(&key, Algorithm::PS256, r#"{"alg":"PS256"}"#, &claims().to_string());
-    let told = judge(&access(vec![issuer(&["RS512", "RS256"], KeySource::Inline(pair.public_pem()))]), &token);
+    let told = authenticate(&access(vec![issuer(&["RS512", "RS256"], KeySource::Inline(pair.public_pem()))]), &token);
     assert_eq!(told, Err(Refusal::Algorithm { accepted: "RS256, RS512".into() }), "the very key, another padding");
 }
 
 #[test]
 fn a_header_cannot_bring_its_own_key() {
-    let (own, evil) = (&Pair::all()[1], Pair::fresh(Algorithm::ES256));
+    let (own, evil) = (&TestKey::all()[1], TestKey::fresh(Algorithm::ES256));
     let access = own.access();
     let chain = BASE64_STANDARD.encode(evil.spki());
     for header in [
@@ -118,45 +121,47 @@ fn a_header_cannot_bring_its_own_key() {
         json!({ "alg": "ES256", "x5c": [chain] }),
     ] {
         let token = evil.signed(&header.to_string(), &claims().to_string());
-        assert_eq!(judge(&access, &token), Err(Refusal::Signature), "{header}");
+        assert_eq!(authenticate(&access, &token), Err(Refusal::Signature), "{header}");
         let good = own.signed(&header.to_string(), &claims().to_string());
-        assert!(judge(&access, &good).is_ok(), "and what it brings does no harm, either: {header}");
+        assert!(authenticate(&access, &good).is_ok(), "and what it brings does no harm, either: {header}");
     }
 }
 
 #[test]
 fn a_key_counts_for_its_own_issuer_alone_whatever_it_is_called() {
-    let (one, other) = (&Pair::all()[1], Pair::fresh(Algorithm::ES256));
+    let (one, other) = (&TestKey::all()[1], TestKey::fresh(Algorithm::ES256));
     let (first, second) = (jwk_file(&[one.jwk("same")]), jwk_file(&[other.jwk("same")]));
     let at = |file: &tempfile::NamedTempFile, name: &str| {
         let keys = KeySource::File(file.path().into());
-        Issuer { issuer: name.into(), ..issuer(&["ES256"], keys) }
+        IssuerSettings { issuer: name.into(), ..issuer(&["ES256"], keys) }
     };
     let access = access(vec![at(&first, "one"), at(&second, "other")]);
-    let token = |pair: &Pair, iss: &str| {
+    let token = |pair: &TestKey, iss: &str| {
         pair.signed(r#"{"alg":"ES256","kid":"same"}"#, &claims_with("iss", Some(json!(iss))).to_string())
     };
-    assert!(judge(&access, &token(one, "one")).is_ok() && judge(&access, &token(&other, "other")).is_ok());
-    assert_eq!(judge(&access, &token(one, "other")), Err(Refusal::Issuer { wanted: "one".into() }));
-    assert_eq!(judge(&access, &token(&other, "one")), Err(Refusal::Issuer { wanted: "other".into() }));
+    assert!(
+        authenticate(&access, &token(one, "one")).is_ok() && authenticate(&access, &token(&other, "other")).is_ok()
+    );
+    assert_eq!(authenticate(&access, &token(one, "other")), Err(Refusal::Issuer { wanted: "one".into() }));
+    assert_eq!(authenticate(&access, &token(&other, "one")), Err(Refusal::Issuer { wanted: "other".into() }));
 }
 
 #[test]
 fn a_key_name_is_only_compared() {
-    let pair = &Pair::all()[1];
+    let pair = &TestKey::all()[1];
     let file = jwk_file(&[pair.jwk("a")]);
     let access = access(vec![issuer(&["ES256"], KeySource::File(file.path().into()))]);
     let token = |kid: &str| pair.signed(&json!({ "alg": "ES256", "kid": kid }).to_string(), &claims().to_string());
-    assert!(judge(&access, &token("a")).is_ok());
+    assert!(authenticate(&access, &token("a")).is_ok());
     for kid in ["../../../../dev/null", "/dev/null", "a\0", "A", "", "' OR 1=1 --", "http://127.0.0.1/", "a "] {
-        assert_eq!(judge(&access, &token(kid)), Err(Refusal::UnknownKey), "{kid:?}");
+        assert_eq!(authenticate(&access, &token(kid)), Err(Refusal::UnknownKey), "{kid:?}");
     }
-    assert!(judge(&access, &pair.token(&claims())).is_ok(), "a token without one is tried with every key");
+    assert!(authenticate(&access, &pair.token(&claims())).is_ok(), "a token without one is tried with every key");
 }
 
 #[test]
 fn one_key_may_be_of_two_issuers_with_an_audience_each() {
-    let issuers = [("one", "a"), ("two", "b")].map(|(name, audience)| Issuer {
+    let issuers = [("one", "a"), ("two", "b")].map(|(name, audience)| IssuerSettings {
         issuer: name.into(),
         audience: audience.into(),
         ..hs()
@@ -165,7 +170,7 @@ fn one_key_may_be_of_two_issuers_with_an_audience_each() {
     let token = |iss: &str, aud: &str| {
         let mut claims = claims_with("iss", Some(json!(iss)));
         claims["aud"] = json!(aud);
-        judge(&access, &hs_token(&claims))
+        authenticate(&access, &hs_token(&claims))
     };
     assert!(token("one", "a").is_ok() && token("two", "b").is_ok());
     assert_eq!(token("one", "b"), Err(Refusal::Audience { wanted: "a".into() }));
@@ -174,18 +179,18 @@ fn one_key_may_be_of_two_issuers_with_an_audience_each() {
 
 #[test]
 fn claims_are_believed_only_behind_a_good_signature() {
-    let access = Pair::all()[1].access();
-    let evil = Pair::fresh(Algorithm::ES256);
+    let access = TestKey::all()[1].access();
+    let evil = TestKey::fresh(Algorithm::ES256);
     for claims in [claims_with("exp", Some(json!(1))), claims_with("aud", None), json!({ "exp": "<script>" })] {
-        let told = judge(&access, &evil.token(&claims)).expect_err("not its key");
+        let told = authenticate(&access, &evil.token(&claims)).expect_err("not its key");
         assert_eq!(told, Refusal::Signature, "and nothing about what it says");
     }
 }
 
 #[test]
 fn what_a_good_signature_covers_is_checked_all_the_same() {
-    let pair = &Pair::all()[1];
-    let told = |claims: &str| pair.access().judge(pair.signed(r#"{"alg":"ES256"}"#, claims).as_bytes(), NOW);
+    let pair = &TestKey::all()[1];
+    let told = |claims: &str| pair.access().authenticate(pair.signed(r#"{"alg":"ES256"}"#, claims).as_bytes(), NOW);
     let text = claims().to_string();
     assert!(told(&text).is_ok());
     let twice = text.replacen('{', r#"{"exp":99999999999,"#, 1);
@@ -200,31 +205,39 @@ fn what_a_good_signature_covers_is_checked_all_the_same() {
 
 #[test]
 fn a_token_that_is_too_long_is_not_looked_at() {
-    let pair = &Pair::all()[1];
+    let pair = &TestKey::all()[1];
     let padded = |bytes: usize| pair.token(&claims_with("x", Some(json!("x".repeat(bytes)))));
     let fits = (5000..8192).map(padded).find(|token| token.len() > MAX_CREDENTIAL_BYTES - 4).expect("there is one");
-    assert!(fits.len() <= MAX_CREDENTIAL_BYTES && judge(&pair.access(), &fits).is_ok(), "{}", fits.len());
-    assert_eq!(judge(&pair.access(), &padded(8192)), Err(Refusal::TooLong));
-    assert_eq!(Access::new(Settings::default()).expect("open").judge(&[b'.'; 8193], NOW), Err(Refusal::TooLong));
+    assert!(fits.len() <= MAX_CREDENTIAL_BYTES && authenticate(&pair.access(), &fits).is_ok(), "{}", fits.len());
+    assert_eq!(authenticate(&pair.access(), &padded(8192)), Err(Refusal::TooLong));
+    assert_eq!(
+        Access::new(AccessSettings::default()).expect("open").authenticate(&[b'.'; 8193], NOW),
+        Err(Refusal::TooLong)
+    );
 }
 
 #[test]
 fn no_more_signatures_are_checked_than_the_bound() {
-    let mine = &Pair::all()[1];
-    let others: Vec<Value> = (0..8).map(|index| Pair::fresh(Algorithm::ES256).jwk(&format!("other-{index}"))).collect();
+    let mine = &TestKey::all()[1];
+    let others: Vec<Value> =
+        (0..8).map(|index| TestKey::fresh(Algorithm::ES256).jwk(&format!("other-{index}"))).collect();
     let file = jwk_file(&[&others[..], &[mine.jwk("mine")]].concat());
     let access = access(vec![issuer(&["ES256"], KeySource::File(file.path().into()))]);
-    assert_eq!(judge(&access, &mine.token(&claims())), Err(Refusal::Signature), "the ninth of nine without a name");
-    assert!(judge(&access, &mine.signed(r#"{"alg":"ES256","kid":"mine"}"#, &claims().to_string())).is_ok());
-    let nameless = Issuer { keys: KeySource::Inline(mine.public_pem().repeat(9)), ..mine.issuer() };
-    let told = Access::new(Settings { issuers: vec![nameless], ..Settings::default() }).expect_err("nine");
+    assert_eq!(
+        authenticate(&access, &mine.token(&claims())),
+        Err(Refusal::Signature),
+        "the ninth of nine without a name"
+    );
+    assert!(authenticate(&access, &mine.signed(r#"{"alg":"ES256","kid":"mine"}"#, &claims().to_string())).is_ok());
+    let nameless = IssuerSettings { keys: KeySource::Inline(mine.public_pem().repeat(9)), ..mine.issuer() };
+    let told = Access::new(AccessSettings { issuers: vec![nameless], ..AccessSettings::default() }).expect_err("nine");
     assert!(told[0].1.contains("more than 8 keys for ES256"), "{told:?}");
 }
 
 #[test]
 fn a_holder_is_the_subject_of_its_issuer_and_nobody_elses_namesake() {
     let access = access(vec![hs()]);
-    let holder = |claims: &Value| judge(&access, &hs_token(claims)).expect("good").holder.clone();
+    let holder = |claims: &Value| authenticate(&access, &hs_token(claims)).expect("good").holder.clone();
     assert_eq!(holder(&claims()), Some(format!("ann of {ISSUER}").into()));
     assert_eq!(holder(&claims_with("sub", None)), Some(format!("of {ISSUER}").into()));
 }
@@ -232,10 +245,10 @@ fn a_holder_is_the_subject_of_its_issuer_and_nobody_elses_namesake() {
 #[test]
 fn a_jwt_where_nobody_issues_any_is_told_apart_from_a_wrong_token() {
     let grant = Grant { subscribe: vec![crate::event::Filter::new("a").expect("valid")], ..Grant::default() };
-    let access = Access::new(Settings { anonymous: grant, ..Settings::default() }).expect("sound");
-    assert_eq!(judge(&access, &hs_token(&claims())), Err(Refusal::NoIssuers));
+    let access = Access::new(AccessSettings { anonymous: grant, ..AccessSettings::default() }).expect("sound");
+    assert_eq!(authenticate(&access, &hs_token(&claims())), Err(Refusal::NoIssuers));
     for junk in ["", "hunter2", "a.b", "a.b.c.d", "Bearer x"] {
-        assert_eq!(judge(&access, junk), Err(Refusal::Unknown), "{junk}");
+        assert_eq!(authenticate(&access, junk), Err(Refusal::Unknown), "{junk}");
     }
 }
 
@@ -250,7 +263,7 @@ fn every_mistake_of_every_issuer_is_told_and_no_secret_is() {
         wrong(&["EdDSA"], KeySource::Jwks("http://login.example/?code=hunter2".into())),
         wrong(&["HS256"], KeySource::Jwks("https://login.example/".into())),
     ];
-    let settings = Settings { issuers, revoked: Some("/no/such/list".into()), ..Settings::default() };
+    let settings = AccessSettings { issuers, revoked: Some("/no/such/list".into()), ..AccessSettings::default() };
     let told = Access::new(settings).expect_err("wrong");
     let lines: Vec<String> = told.iter().map(|(key, problem)| format!("{key}: {problem}")).collect();
     assert_eq!(lines.len(), 8, "{lines:#?}");
@@ -266,7 +279,7 @@ fn every_mistake_of_every_issuer_is_told_and_no_secret_is() {
     ]) {
         assert!(line.contains(want) && !line.contains("hunter2"), "{want}: {line}");
     }
-    let many = Settings { issuers: vec![hs(); 17], ..Settings::default() };
+    let many = AccessSettings { issuers: vec![hs(); 17], ..AccessSettings::default() };
     assert!(Access::new(many).expect_err("too many")[0].1.contains("16 fit"));
 }
 
@@ -277,7 +290,8 @@ fn a_file_with_keys_has_an_end() {
     let secret = issuer(&["HS256"], KeySource::File(file.path().into()));
     access(vec![secret.clone()]);
     file.write_all(b"x").expect("written");
-    let told = Access::new(Settings { issuers: vec![secret], ..Settings::default() }).expect_err("too large");
+    let told =
+        Access::new(AccessSettings { issuers: vec![secret], ..AccessSettings::default() }).expect_err("too large");
     assert!(told[0].1.contains("more than 262144 bytes"), "{told:?}");
 }
 
@@ -290,7 +304,7 @@ fn with_list(list: &str) -> Access {
     file.write_all(list.as_bytes()).expect("written");
     let tokens = vec![static_token("ci", b"gpl_ci", Grant::everything())];
     let revoked = Some(file.path().to_owned());
-    Access::new(Settings { tokens, issuers: vec![hs()], revoked, ..Settings::default() }).expect("sound")
+    Access::new(AccessSettings { tokens, issuers: vec![hs()], revoked, ..AccessSettings::default() }).expect("sound")
 }
 
 #[test]
@@ -298,19 +312,19 @@ fn what_is_revoked_is_refused_and_renewed_no_more() {
     let token = hs_token(&claims_with("jti", Some(json!("id-1"))));
     let hex = hex(&sha256(jwt::message(token.as_bytes())));
     let before = with_list("");
-    let (jwt, fixed) = (judge(&before, &token).expect("good"), judge(&before, "gpl_ci").expect("good"));
+    let (jwt, fixed) = (authenticate(&before, &token).expect("good"), authenticate(&before, "gpl_ci").expect("good"));
     for line in ["jti:id-1".to_owned(), "sub:ann".to_owned(), format!("sha256:{hex}")] {
         let access = with_list(&line);
-        assert_eq!(judge(&access, &token), Err(Refusal::Revoked), "{line}");
+        assert_eq!(authenticate(&access, &token), Err(Refusal::Revoked), "{line}");
         assert_eq!(access.renew(&jwt, NOW), Err(Refusal::Revoked), "{line}");
-        assert!(judge(&access, "gpl_ci").is_ok() && access.renew(&fixed, NOW).is_ok(), "{line}");
+        assert!(authenticate(&access, "gpl_ci").is_ok() && access.renew(&fixed, NOW).is_ok(), "{line}");
     }
     let hex = super::hex(&sha256(b"gpl_ci"));
     for line in ["token:ci".to_owned(), format!("sha256:{hex}")] {
         let access = with_list(&line);
-        assert_eq!(judge(&access, "gpl_ci"), Err(Refusal::Revoked), "{line}");
+        assert_eq!(authenticate(&access, "gpl_ci"), Err(Refusal::Revoked), "{line}");
         assert_eq!(access.renew(&fixed, NOW), Err(Refusal::Revoked), "{line}");
-        assert!(judge(&access, &token).is_ok() && access.renew(&jwt, NOW).is_ok(), "{line}");
+        assert!(authenticate(&access, &token).is_ok() && access.renew(&jwt, NOW).is_ok(), "{line}");
     }
 }
 
@@ -330,25 +344,26 @@ fn other_signature(token: &str) -> String {
 
 #[test]
 fn a_revoked_token_does_not_come_back_with_its_signature_rewritten() {
-    let pair = &Pair::all()[1];
+    let pair = &TestKey::all()[1];
     let token = pair.token(&claims());
     let rewritten = other_signature(&token);
     assert_ne!(token, rewritten);
-    assert!(judge(&pair.access(), &rewritten).is_ok(), "both are good");
+    assert!(authenticate(&pair.access(), &rewritten).is_ok(), "both are good");
     let hex = hex(&sha256(jwt::message(token.as_bytes())));
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     writeln!(file, "sha256:{hex}").expect("written");
     let revoked = Some(file.path().to_owned());
-    let access = Access::new(Settings { issuers: vec![pair.issuer()], revoked, ..Settings::default() }).expect("sound");
-    assert_eq!(judge(&access, &token), Err(Refusal::Revoked));
-    assert_eq!(judge(&access, &rewritten), Err(Refusal::Revoked));
+    let access = Access::new(AccessSettings { issuers: vec![pair.issuer()], revoked, ..AccessSettings::default() })
+        .expect("sound");
+    assert_eq!(authenticate(&access, &token), Err(Refusal::Revoked));
+    assert_eq!(authenticate(&access, &rewritten), Err(Refusal::Revoked));
 }
 
 #[test]
 fn a_pass_is_renewed_as_long_as_its_key_and_its_time_hold() {
-    let pair = &Pair::all()[1];
-    let pass = judge(&pair.access(), &pair.token(&claims())).expect("good");
-    let after = |change: &dyn Fn(&mut Issuer), now| {
+    let pair = &TestKey::all()[1];
+    let pass = authenticate(&pair.access(), &pair.token(&claims())).expect("good");
+    let after = |change: &dyn Fn(&mut IssuerSettings), now| {
         let mut issuer = pair.issuer();
         change(&mut issuer);
         access(vec![issuer]).renew(&pass, now)
@@ -357,16 +372,16 @@ fn a_pass_is_renewed_as_long_as_its_key_and_its_time_hold() {
     assert_eq!(after(&|_| {}, NOW + 60), Err(Refusal::Expired { at: NOW + 60 }));
     assert_eq!(after(&|issuer| issuer.issuer.push('2'), NOW), Err(Refusal::KeyGone));
     assert_eq!(after(&|issuer| issuer.audience.push('2'), NOW), Err(Refusal::KeyGone));
-    let other = KeySource::Inline(Pair::fresh(Algorithm::ES256).public_pem());
+    let other = KeySource::Inline(TestKey::fresh(Algorithm::ES256).public_pem());
     assert_eq!(after(&|issuer| issuer.keys = other.clone(), NOW), Err(Refusal::KeyGone));
-    let both = KeySource::Inline(Pair::fresh(Algorithm::ES256).public_pem() + &pair.public_pem());
+    let both = KeySource::Inline(TestKey::fresh(Algorithm::ES256).public_pem() + &pair.public_pem());
     assert!(after(&|issuer| issuer.keys = both.clone(), NOW).is_ok(), "a rotation has both for a while");
 }
 
 #[test]
 fn a_static_token_is_renewed_with_the_grant_of_now() {
-    let with = |tokens| Access::new(Settings { tokens, ..Settings::default() }).expect("sound");
-    let pass = judge(&with(vec![static_token("ci", b"x", Grant::everything())]), "x").expect("good");
+    let with = |tokens| Access::new(AccessSettings { tokens, ..AccessSettings::default() }).expect("sound");
+    let pass = authenticate(&with(vec![static_token("ci", b"x", Grant::everything())]), "x").expect("good");
     let less = Grant { admin: true, ..Grant::default() };
     let renewed = with(vec![static_token("ci", b"x", less.clone())]).renew(&pass, NOW).expect("still there");
     assert_eq!(renewed.grant, less);
@@ -375,7 +390,7 @@ fn a_static_token_is_renewed_with_the_grant_of_now() {
 
 #[test]
 fn nobodys_pass_is_renewed_with_what_anyone_may_do_now() {
-    let open = Access::new(Settings::default()).expect("open");
+    let open = Access::new(AccessSettings::default()).expect("open");
     let closed = access(vec![hs()]);
     let renewed = closed.renew(open.anonymous(), NOW).expect("anybody is somebody");
     assert_eq!(renewed.grant, Grant::default(), "the hub is not open any more");
@@ -392,20 +407,20 @@ fn everything_about_a_token_is_explained_once_its_signature_is_good() {
     assert_eq!(found.wrong, [Refusal::Expired { at: NOW - 100 }, Refusal::NotYet { from: NOW + 100 }]);
     assert_eq!((found.holder.as_deref(), found.issuer.as_deref()), (Some(&*format!("ann of {ISSUER}")), Some(ISSUER)));
     assert_eq!(found.grant.publish.len(), 1, "what it would open");
-    assert_eq!(access.explain(b"a.b.c", NOW).err(), judge(&access, "a.b.c").err());
+    assert_eq!(access.explain(b"a.b.c", NOW).err(), authenticate(&access, "a.b.c").err());
 }
 
 proptest! {
     #[test]
     fn a_changed_token_is_refused(at in 0usize..400, byte in any::<u8>()) {
-        let access = Access::new(Settings { issuers: vec![hs()], ..Settings::default() }).expect("sound");
+        let access = Access::new(AccessSettings { issuers: vec![hs()], ..AccessSettings::default() }).expect("sound");
         let good = hs_token(&claims());
         let mut token = good.clone().into_bytes();
         let at = at % token.len();
         prop_assume!(token[at] != byte);
         token[at] = byte;
-        prop_assert!(access.judge(&token, NOW).is_err(), "{}", String::from_utf8_lossy(&token));
-        prop_assert!(judge(&access, &good).is_ok());
+        prop_assert!(access.authenticate(&token, NOW).is_err(), "{}", String::from_utf8_lossy(&token));
+        prop_assert!(authenticate(&access, &good).is_ok());
     }
 }
 
@@ -416,36 +431,37 @@ fn what_a_mint_makes_is_what_was_asked_for() {
     let file = jwk_file(&[json!({ "kid": "a", "kty": "oct", "k": BASE64_URL_SAFE_NO_PAD.encode(SECRET) })]);
     let named = issuer(&["HS512"], KeySource::File(file.path().into()));
     for issuer in [hs(), named] {
-        let settings = Settings { issuers: vec![issuer], ..Settings::default() };
+        let settings = AccessSettings { issuers: vec![issuer], ..AccessSettings::default() };
         let token = mint::Mint::new(&settings, None, None).expect("a secret").token(&grant, Some("ci"), NOW, 60);
-        let pass = judge(&Access::new(settings).expect("sound"), &token).expect("good");
+        let pass = authenticate(&Access::new(settings).expect("sound"), &token).expect("good");
         assert_eq!(
             (&pass.grant, pass.holder.as_deref(), pass.expires),
             (&grant, Some(&*format!("ci of {ISSUER}")), Some(NOW + 60))
         );
-        assert!(matches!(&pass.credential, Credential::Jwt { id: Some(_), .. }), "it can be revoked by its jti");
+        assert!(matches!(&pass.credential, CredentialKind::Jwt { id: Some(_), .. }), "it can be revoked by its jti");
     }
 }
 
 #[test]
 fn a_private_key_mints_for_the_issuer_that_has_its_public_half() {
-    for pair in Pair::all() {
+    for pair in TestKey::all() {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
         file.write_all(pair.private_pem().as_bytes()).expect("written");
-        let settings = Settings { issuers: vec![hs(), pair.issuer()], ..Settings::default() };
+        let settings = AccessSettings { issuers: vec![hs(), pair.issuer()], ..AccessSettings::default() };
         let told = mint::Mint::new(&settings, Some("nobody"), None).expect_err("no such issuer");
         assert!(told.contains(ISSUER), "{told}");
-        let only = Settings { issuers: vec![pair.issuer()], ..Settings::default() };
+        let only = AccessSettings { issuers: vec![pair.issuer()], ..AccessSettings::default() };
         assert!(mint::Mint::new(&only, None, None).expect_err("a public key").contains("--key-file"));
         let mint = mint::Mint::new(&only, Some(ISSUER), Some(file.path())).expect("its private half");
         let token = mint.token(&Grant::everything(), None, NOW, 60);
-        assert!(judge(&Access::new(only).expect("sound"), &token).is_ok(), "{:?}", pair.algorithm);
+        assert!(authenticate(&Access::new(only).expect("sound"), &token).is_ok(), "{:?}", pair.algorithm);
 
-        let stranger = Settings { issuers: vec![Pair::fresh(pair.algorithm).issuer()], ..Settings::default() };
+        let stranger =
+            AccessSettings { issuers: vec![TestKey::fresh(pair.algorithm).issuer()], ..AccessSettings::default() };
         let told = mint::Mint::new(&stranger, None, Some(file.path())).expect_err("not of the pair");
         assert!(told.contains("would be refused"), "{told}");
     }
-    let nothing = mint::Mint::new(&Settings::default(), None, None).expect_err("nothing configured");
+    let nothing = mint::Mint::new(&AccessSettings::default(), None, None).expect_err("nothing configured");
     assert!(nothing.contains("[[access.issuers]]") && nothing.contains(AUDIENCE), "{nothing}");
 }
 

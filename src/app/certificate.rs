@@ -4,20 +4,20 @@ use super::AppError;
 use crate::{
     config::Config,
     http::tls::{
-        Tls,
+        TlsServer,
         acme::{Acme, Order},
     },
     lifecycle::Drain,
 };
 
 /// The certificate in files, when it is in files.
-pub(super) fn files(config: &Config) -> Option<Result<Tls, AppError>> {
+pub(super) fn files(config: &Config) -> Option<Result<TlsServer, AppError>> {
     let (cert, key) = config.tls.cert.as_ref().zip(config.tls.key.as_ref())?;
-    Some(Tls::files(cert, key).map_err(AppError::Tls))
+    Some(TlsServer::files(cert, key).map_err(AppError::Tls))
 }
 
 /// TLS, when the hub is to speak it. Begins to order a certificate where that is asked for.
-pub(super) fn tls(config: &Config, drain: &Drain) -> Result<Option<Tls>, AppError> {
+pub(super) fn tls(config: &Config, drain: &Drain) -> Result<Option<TlsServer>, AppError> {
     let Config { tls, hub, .. } = config;
     if tls.acme.is_empty() {
         return files(config).transpose();
@@ -30,7 +30,7 @@ pub(super) fn tls(config: &Config, drain: &Drain) -> Result<Option<Tls>, AppErro
         cache: hub.data.join("acme"),
     });
     let acme = acme.map_err(|problem| AppError::Tls(vec![problem]))?;
-    let tls = Tls::acme(&acme);
+    let tls = TlsServer::acme(&acme);
     acme.run(drain.clone())?;
     Ok(Some(tls))
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::AppError;
 use crate::{
-    config::{Config, kinds::Engine as EngineKind},
+    config::{Config, kinds::EngineKind},
     engine::{
         Engine,
         log::{LogConfig, LogEngine, Store},
@@ -15,13 +15,13 @@ use crate::{
         sled::{SledConfig, SledStore, kept_clock},
     },
     event::Millis,
-    hub::board::Board,
+    hub::broker::Broker,
 };
 
-pub(super) fn open(config: &Config, board: &Arc<Board>) -> Result<Arc<dyn Engine>, AppError> {
+pub(super) fn open(config: &Config, broker: &Arc<Broker>) -> Result<Arc<dyn Engine>, AppError> {
     Ok(match config.hub.engine {
-        EngineKind::Memory => open_log(MemoryStore::new(), config, board),
-        EngineKind::Sled => open_log(SledStore::open(sled_config(config))?, config, board),
+        EngineKind::Memory => open_log(MemoryStore::new(), config, broker),
+        EngineKind::Sled => open_log(SledStore::open(sled_config(config))?, config, broker),
     })
 }
 
@@ -49,7 +49,7 @@ pub fn clock_state(config: &Config) -> ClockState {
     }
 }
 
-fn open_log<S: Store>(store: S, config: &Config, board: &Arc<Board>) -> Arc<dyn Engine> {
+fn open_log<S: Store>(store: S, config: &Config, broker: &Arc<Broker>) -> Arc<dyn Engine> {
     let config = LogConfig {
         rules: config.retention_rules(),
         idempotency_window: config.publish.idempotency_window,
@@ -57,7 +57,7 @@ fn open_log<S: Store>(store: S, config: &Config, board: &Arc<Board>) -> Arc<dyn 
         clock: Arc::new(|| Millis::from(SystemTime::now())),
         ..LogConfig::default()
     };
-    LogEngine::open(store, config, board.clone())
+    LogEngine::open(store, config, broker.clone())
 }
 
 fn sled_config(config: &Config) -> SledConfig {

@@ -4,12 +4,12 @@ use std::{fmt::Write, net::SocketAddr};
 
 use crate::{
     config::Config,
-    http::{listen::Place, peer::Operators},
+    http::{listen::Endpoint, peer::AdminListener},
 };
 
 /// The words of greeting: every place, and commands that work as they stand, or say what to put in.
 #[must_use]
-pub fn text(config: &Config, places: &[Place], operators: &[Place]) -> String {
+pub fn text(config: &Config, places: &[Endpoint], operators: &[Endpoint]) -> String {
     let hub = Face { tls: config.speaks_tls(), certified: config.tls.acme.first().map(String::as_str) };
     let mut out = String::new();
     for (index, place) in places.iter().enumerate() {
@@ -19,12 +19,12 @@ pub fn text(config: &Config, places: &[Place], operators: &[Place]) -> String {
     // What anyone may do needs no token, and what nobody may do without one is worth a word.
     let token = if config.has_credentials() { "-H 'Authorization: Bearer TOKEN' " } else { "" };
     let network = places.iter().find_map(|place| match place {
-        Place::Tcp(address) => Some(hub.url(*address)),
-        Place::Unix(_) => None,
+        Endpoint::Tcp(address) => Some(hub.url(*address)),
+        Endpoint::Unix(_) => None,
     });
     let (through, url) = match (&network, places.first()) {
         (Some(url), _) => (String::new(), url.clone()),
-        (None, Some(Place::Unix(path))) => {
+        (None, Some(Endpoint::Unix(path))) => {
             (format!("--unix-socket '{}' ", path.display()), "http://localhost".to_owned())
         }
         (None, _) => return out,
@@ -37,11 +37,11 @@ pub fn text(config: &Config, places: &[Place], operators: &[Place]) -> String {
     say(&mut out, format_args!("  subscribe  curl {through}{token}-N '{url}/events?topic=demo&from=earliest'"));
     for place in operators {
         // Where only this machine comes they speak no TLS.
-        let free = super::listening::operators(config) == Operators::ApartFree;
+        let free = super::listening::operators(config) == AdminListener::ApartFree;
         let face = Face { tls: hub.tls && !free, ..hub };
         match place {
-            Place::Tcp(address) => say(&mut out, format_args!("  figures    {}/admin/stats", face.url(*address))),
-            Place::Unix(path) => {
+            Endpoint::Tcp(address) => say(&mut out, format_args!("  figures    {}/admin/stats", face.url(*address))),
+            Endpoint::Unix(path) => {
                 let path = path.display();
                 say(&mut out, format_args!("  figures    curl --unix-socket '{path}' http://localhost/admin/stats"));
             }
@@ -67,11 +67,11 @@ struct Face<'a> {
 
 impl Face<'_> {
     /// The place itself.
-    fn named(self, place: &Place) -> String {
+    fn named(self, place: &Endpoint) -> String {
         match place {
-            Place::Tcp(address) if self.tls => format!("https://{address}"),
-            Place::Tcp(address) => format!("http://{address}"),
-            Place::Unix(_) => place.to_string(),
+            Endpoint::Tcp(address) if self.tls => format!("https://{address}"),
+            Endpoint::Tcp(address) => format!("http://{address}"),
+            Endpoint::Unix(_) => place.to_string(),
         }
     }
 
@@ -96,26 +96,26 @@ mod tests {
     use super::*;
     use crate::config::{Flags, load};
 
-    fn greeting(flags: &[&str], places: &[Place]) -> String {
+    fn greeting(flags: &[&str], places: &[Endpoint]) -> String {
         let command = Flags::augment_args(Command::new("gapless"));
         let matches = command.get_matches_from([&["gapless"], flags].concat());
         let config = load(&Flags::from_arg_matches(&matches).expect("flags")).expect("sound").0;
         text(&config, places, &[])
     }
 
-    fn tcp(text: &str) -> Place {
-        Place::Tcp(text.parse().expect("an address"))
+    fn tcp(text: &str) -> Endpoint {
+        Endpoint::Tcp(text.parse().expect("an address"))
     }
 
     #[test]
     fn every_place_is_named_and_the_commands_go_to_the_first_that_any_client_reaches() {
-        let said = greeting(&[], &[Place::Unix("/run/hub".into()), tcp("[::1]:80"), tcp("127.0.0.1:80")]);
+        let said = greeting(&[], &[Endpoint::Unix("/run/hub".into()), tcp("[::1]:80"), tcp("127.0.0.1:80")]);
         assert!(said.starts_with("gapless listening on unix:/run/hub\n"), "{said}");
         for words in ["and on http://[::1]:80\n", "and on http://127.0.0.1:80\n", "-d 'Hello' 'http://[::1]:80/publish"]
         {
             assert!(said.contains(words), "{said}");
         }
-        let said = greeting(&[], &[Place::Unix("/run/hub".into())]);
+        let said = greeting(&[], &[Endpoint::Unix("/run/hub".into())]);
         assert!(
             said.contains("curl --unix-socket '/run/hub' -d 'Hello' 'http://localhost/publish?topic=demo'"),
             "{said}"

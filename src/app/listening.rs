@@ -4,23 +4,23 @@ use super::AppError;
 use crate::{
     config::{Config, listen::Listen},
     http::{
-        listen::{Address, Bound},
-        peer::Operators,
+        listen::{Address, BoundAddresses},
+        peer::AdminListener,
     },
     lifecycle::descriptors::{self, ConnectionLimits},
 };
 
 /// Every address of the hub: taken, and not listening yet.
 pub(super) struct Addresses {
-    pub(super) public: Bound,
-    pub(super) operators: Bound,
+    pub(super) public: BoundAddresses,
+    pub(super) operators: BoundAddresses,
 }
 
 /// Takes every address. Nothing else was done before, so that a hub whose address is another's leaves no trace.
 pub(super) fn bind(config: &Config) -> Result<Addresses, AppError> {
     let take = |list: &[Listen], cores, flag| {
         let list: Vec<Address> = list.iter().map(|listen| address(listen, config.hub.unix_mode)).collect();
-        Bound::new(&list, cores).map_err(|error| AppError::Listen { error, flag })
+        BoundAddresses::new(&list, cores).map_err(|error| AppError::Listen { error, flag })
     };
     Ok(Addresses {
         public: take(&config.hub.listen, config.hub.shards, PUBLIC)?,
@@ -43,14 +43,14 @@ fn address(listen: &Listen, mode: u32) -> Address {
 }
 
 /// Where operators look, and whether they need a credential there: not where only this machine comes.
-pub(super) fn operators(config: &Config) -> Operators {
+pub(super) fn operators(config: &Config) -> AdminListener {
     let list = &config.admin.listen;
     if list.is_empty() {
-        Operators::AmongAll
+        AdminListener::AmongAll
     } else if list.iter().all(Listen::is_local) {
-        Operators::ApartFree
+        AdminListener::ApartFree
     } else {
-        Operators::Apart
+        AdminListener::Apart
     }
 }
 

@@ -21,22 +21,22 @@ use std::{
 use tokio::{runtime, task::LocalSet};
 
 use crate::{
-    config::{Config, Mistakes},
-    engine::{Engine, log::clerk, sled::OpenError},
+    config::{Config, ConfigErrors},
+    engine::{Engine, log::reply_task, sled::OpenError},
     http::{
-        Door, Limits,
+        AppState, Limits,
+        body_memory::BodyMemory,
         events::page,
-        listen::{Bound, File, ListenError, Place},
+        listen::{BoundAddresses, Endpoint, ListenError, SocketFile},
         operators::rates::Rates,
         policy::Policies,
-        quota::{Quotas, account::Memory},
-        room::Room,
-        seldom::Seldom,
+        quota::{Quotas, account::HeldMemory},
         server::{self, Listeners},
+        throttled_log::ThrottledLog,
     },
-    hub::{Hub, HubConfig, board::Board, run::Portion},
+    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::{
-        Drain, Outcome,
+        Drain, DrainOutcome,
         descriptors::{ConnectionLimits, TooFew},
     },
     telemetry,
@@ -91,7 +91,7 @@ pub enum AppError {
     Descriptors(#[from] TooFew),
     /// What the configuration says about credentials cannot be used any more: it was sound when it was read.
     #[error(transparent)]
-    Access(#[from] Mistakes),
+    Access(#[from] ConfigErrors),
     /// The certificate, or what should get one, cannot be used.
     #[error("TLS: {}", .0.join("; "))]
     Tls(Vec<String>),
@@ -101,15 +101,15 @@ pub enum AppError {
 }
 
 /// A hub that serves. Tests hold one as users hold a process.
-pub struct Running {
+pub struct RunningHub {
     /// Where it listens: one place at least.
-    pub places: Vec<Place>,
+    pub places: Vec<Endpoint>,
     /// Where it listens for operators alone, if it does.
-    pub operators: Vec<Place>,
+    pub operators: Vec<Endpoint>,
     /// Of sockets in the file system.
-    _files: Vec<File>,
+    _files: Vec<SocketFile>,
     engine: Arc<dyn Engine>,
-    door: Arc<Door>,
+    app: Arc<AppState>,
     drain: Drain,
     shards: Vec<JoinHandle<io::Result<()>>>,
 }
@@ -122,11 +122,11 @@ pub fn serve(
     config: &Config,
     drain: &Drain,
     reload: Reload,
-    ready: impl FnOnce(&Running),
-) -> Result<Outcome, AppError> {
+    ready: impl FnOnce(&RunningHub),
+) -> Result<DrainOutcome, AppError> {
     let running = start(config, drain)?;
     ready(&running);
-    reload.start(Arc::clone(&running.door))?;
+    reload.start(Arc::clone(&running.app))?;
     running.wait()
 }
 
@@ -142,36 +142,36 @@ pub fn check(config: &Config) -> Result<(), AppError> {
 ///
 /// # Errors
 /// When the store or the address cannot be had.
-pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
+pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
     let room = listening::room(config)?;
     let addresses = listening::bind(config)?;
     let hub_config = hub_config(config);
     let shards = config.hub.shards;
-    let board = Board::new(shards, &hub_config);
-    let engine = patience::open(config, &board, drain)?;
-    let hub = Hub::new(Arc::clone(&engine), board, hub_config);
+    let broker = Broker::new(shards, &hub_config);
+    let engine = patience::open(config, &broker, drain)?;
+    let hub = Hub::new(Arc::clone(&engine), broker, hub_config);
     let tls = certificate::tls(config, drain)?;
     let policies = Arc::new(Policies::new(policy::policy(config)?));
     policy::watch(&policies);
-    let door = Arc::new(Door {
+    let app = Arc::new(AppState {
         hub,
         limits: limits(config, room),
         policies,
         quotas: Quotas::new(&policy::allowances(config)),
         operators: listening::operators(config),
         started: Instant::now(),
-        room: Room::new(Memory::Bodies, config.publish.inflight_bytes),
-        pages: Room::new(Memory::Pages, page::ROOM),
+        body_memory: BodyMemory::new(HeldMemory::Bodies, config.publish.inflight_bytes),
+        pages: BodyMemory::new(HeldMemory::Pages, page::ROOM),
         drain: drain.clone(),
         rates: Rates::default(),
         tls,
-        unaccepted: Seldom::default(),
+        accept_failures: ThrottledLog::default(),
         log_dropped: telemetry::dropped,
     });
-    let listen = |bound: Bound, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
+    let listen = |bound: BoundAddresses, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
     let public = listen(addresses.public, listening::PUBLIC)?;
     let mut apart = listen(addresses.operators, listening::OPERATORS)?;
-    let kept = Arc::clone(&door);
+    let kept = Arc::clone(&app);
     let shards = public
         .listeners
         .into_iter()
@@ -179,8 +179,8 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
         .map(|(index, public)| {
             // One core has them all: the list has one item.
             let operators = apart.listeners.pop().unwrap_or_default();
-            let (door, listeners) = (Arc::clone(&door), Listeners { public, operators });
-            thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard(door, index, listeners))
+            let (app, listeners) = (Arc::clone(&app), Listeners { public, operators });
+            thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard(app, index, listeners))
         })
         .collect::<io::Result<_>>()?;
     for place in &apart.places {
@@ -190,23 +190,23 @@ pub fn start(config: &Config, drain: &Drain) -> Result<Running, AppError> {
         tracing::info!(address = %place, engine = engine.name(), epoch = %engine.epoch(), head.seq = engine.head().0, "serving");
     }
     let files = public.files.into_iter().chain(apart.files).collect();
-    Ok(Running {
+    Ok(RunningHub {
         places: public.places,
         operators: apart.places,
         _files: files,
         engine,
-        door: kept,
+        app: kept,
         drain: drain.clone(),
         shards,
     })
 }
 
-impl Running {
+impl RunningHub {
     /// Waits until the drain is over, and closes the store.
     ///
     /// # Errors
     /// When the disk does not answer in time; threads that wait for it are left to the end of the process.
-    pub fn wait(self) -> Result<Outcome, AppError> {
+    pub fn wait(self) -> Result<DrainOutcome, AppError> {
         let (shards, engine) = (self.shards, self.engine);
         let outcome = patience::end(&self.drain, move || {
             for shard in shards {
@@ -223,7 +223,7 @@ impl Running {
     }
 }
 
-fn shard(door: Arc<Door>, index: usize, listeners: Listeners) -> io::Result<()> {
+fn shard(app: Arc<AppState>, index: usize, listeners: Listeners) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -231,8 +231,8 @@ fn shard(door: Arc<Door>, index: usize, listeners: Listeners) -> io::Result<()> 
         .thread_name(format!("shard-{index}-disk"))
         .build()?;
     let tasks = LocalSet::new();
-    tasks.spawn_local(clerk());
-    let served = tasks.block_on(&runtime, server::serve(door, index, listeners));
+    tasks.spawn_local(reply_task());
+    let served = tasks.block_on(&runtime, server::serve(app, index, listeners));
     drop(tasks);
     // By itself it would wait for every read of a disk, also of one that does not answer.
     runtime.shutdown_timeout(LAST_READS);
@@ -263,7 +263,7 @@ fn limits(config: &Config, fits: ConnectionLimits) -> Limits {
         body_timeout: http.body_timeout,
         body_rate: http.body_rate,
         write_timeout: stream.write_timeout,
-        portion: Portion { events: stream.page_events, bytes: stream.page_bytes },
+        limit: ReadLimit { events: stream.page_events, bytes: stream.page_bytes },
         filters: stream.topics,
         keepalive: stream.keepalive,
     }

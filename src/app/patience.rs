@@ -12,8 +12,8 @@ use super::{AppError, engine};
 use crate::{
     config::Config,
     engine::Engine,
-    hub::board::Board,
-    lifecycle::{Drain, Outcome, Phase},
+    hub::broker::Broker,
+    lifecycle::{Drain, DrainOutcome, DrainPhase},
 };
 
 /// How long the store has to close at least, when streams have taken all of the drain. A disk that answers needs a flush;
@@ -21,10 +21,10 @@ use crate::{
 const CLOSING: Duration = Duration::from_secs(4);
 
 /// Opens the store, unless the drain is over before that.
-pub(super) fn open(config: &Config, board: &Arc<Board>, drain: &Drain) -> Result<Arc<dyn Engine>, AppError> {
-    let (answer, opened) = oneshot::channel();
-    let (config, board) = (config.clone(), Arc::clone(board));
-    let work = move || drop(answer.send(engine::open(&config, &board)));
+pub(super) fn open(config: &Config, broker: &Arc<Broker>, drain: &Drain) -> Result<Arc<dyn Engine>, AppError> {
+    let (response, opened) = oneshot::channel();
+    let (config, broker) = (config.clone(), Arc::clone(broker));
+    let work = move || drop(response.send(engine::open(&config, &broker)));
     let thread = thread::Builder::new().name("opening".into()).spawn(work)?;
     let _held = drain.guard(); // without one, a drain would be over at once
     let outcome = clock()?.block_on(async {
@@ -42,11 +42,11 @@ pub(super) fn open(config: &Config, board: &Arc<Board>, drain: &Drain) -> Result
 }
 
 /// Waits until the drain is over, and then for `finish`: within the drain's time, or [`CLOSING`] when that is longer.
-pub(super) fn end(drain: &Drain, finish: impl FnOnce() + Send + 'static) -> Result<Outcome, AppError> {
+pub(super) fn end(drain: &Drain, finish: impl FnOnce() + Send + 'static) -> Result<DrainOutcome, AppError> {
     clock()?.block_on(async {
         drain.begun().await;
         let now = Instant::now();
-        let deadline = if let Phase::Draining { deadline } = drain.phase() { deadline } else { now };
+        let deadline = if let DrainPhase::Draining { deadline } = drain.phase() { deadline } else { now };
         let outcome = drain.settled().await;
         let (done, finished) = oneshot::channel::<()>();
         let work = move || {

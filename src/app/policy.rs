@@ -4,13 +4,13 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use crate::{
     access::Access,
-    config::{Config, Mistakes, names::Forwarded},
+    config::{Config, ConfigErrors, names::Forwarded},
     http::{
+        auth::credential::CredentialSources,
         cors::Cors,
-        forwarded::{Header, Proxies},
+        forwarded::{ForwardedHeader, Proxies},
         policy::{Policies, Policy},
-        quota::{Allowance, Allowances},
-        visitor::credential::Places,
+        quota::{QuotaConfig, QuotaLimits},
     },
 };
 
@@ -18,23 +18,23 @@ use crate::{
 ///
 /// # Errors
 /// Everything that is wrong with what the configuration says about credentials.
-pub(super) fn policy(config: &Config) -> Result<Policy, Mistakes> {
+pub(super) fn policy(config: &Config) -> Result<Policy, ConfigErrors> {
     let Config { access: keys, http, cors, hub, .. } = config;
-    let access = Access::new(config.credentials()).map_err(|problems| {
-        let mut mistakes = Mistakes::default();
+    let access = Access::new(config.is_transient()).map_err(|problems| {
+        let mut errors = ConfigErrors::default();
         for (key, problem) in problems {
-            mistakes.push(key, problem);
+            errors.push(key, problem);
         }
-        mistakes
+        errors
     })?;
     let header = match http.forwarded {
-        Forwarded::XForwardedFor => Header::XForwardedFor,
-        Forwarded::Forwarded => Header::Forwarded,
+        Forwarded::XForwardedFor => ForwardedHeader::XForwardedFor,
+        Forwarded::Forwarded => ForwardedHeader::Forwarded,
     };
     Ok(Policy {
         loopback_names: access.is_open() && !hub.open,
         access,
-        places: Places {
+        places: CredentialSources {
             cookie: keys.cookie.clone(),
             query_subscribe: keys.query_subscribe,
             query_publish: keys.query_publish,
@@ -63,12 +63,12 @@ pub(super) fn watch(policies: &Arc<Policies>) {
 }
 
 /// What one address and one holder may have.
-pub(super) fn allowances(config: &Config) -> Allowances {
+pub(super) fn allowances(config: &Config) -> QuotaConfig {
     let limits = &config.limits;
     let count = |limit: Option<usize>| limit.map(|limit| limit as u64);
     let rate = |limit: Option<u32>| limit.map(|limit| NonZeroU32::new(limit).expect("the keys' ranges begin at 1"));
-    Allowances {
-        address: Allowance {
+    QuotaConfig {
+        address: QuotaLimits {
             connections: count(limits.address_connections),
             streams: count(limits.address_streams),
             events: rate(limits.address_events),
@@ -76,12 +76,12 @@ pub(super) fn allowances(config: &Config) -> Allowances {
             topics: None,
             bad_credentials: rate(Some(limits.bad_credentials)),
         },
-        holder: Allowance {
+        holder: QuotaLimits {
             streams: count(limits.holder_streams),
             events: rate(limits.holder_events),
             bytes: rate(limits.holder_bytes),
             topics: rate(limits.holder_topics),
-            ..Allowance::default()
+            ..QuotaLimits::default()
         },
     }
 }
@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn each_limit_is_what_its_key_says() {
         let some = NonZeroU32::new;
-        let bad_credentials = |n| Allowance { bad_credentials: some(n), ..Allowance::default() };
-        let want = Allowances { address: bad_credentials(20), holder: Allowance::default() };
+        let bad_credentials = |n| QuotaLimits { bad_credentials: some(n), ..QuotaLimits::default() };
+        let want = QuotaConfig { address: bad_credentials(20), holder: QuotaLimits::default() };
         assert_eq!(allowances(&config(&[])), want, "the defaults");
 
         let all = config(&[
@@ -117,16 +117,21 @@ mod tests {
             "--limits-holder-topics=8",
             "--limits-bad-credentials=9",
         ]);
-        let address = Allowance {
+        let address = QuotaLimits {
             connections: Some(1),
             streams: Some(2),
             events: some(3),
             bytes: some(4096),
             ..bad_credentials(9)
         };
-        let holder =
-            Allowance { streams: Some(5), events: some(6), bytes: some(7168), topics: some(8), ..Allowance::default() };
-        assert_eq!(allowances(&all), Allowances { address, holder });
+        let holder = QuotaLimits {
+            streams: Some(5),
+            events: some(6),
+            bytes: some(7168),
+            topics: some(8),
+            ..QuotaLimits::default()
+        };
+        assert_eq!(allowances(&all), QuotaConfig { address, holder });
     }
 
     #[test]

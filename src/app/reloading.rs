@@ -7,8 +7,8 @@ use tokio::{runtime, time::interval};
 
 use super::policy;
 use crate::{
-    config::{Config, Effective, Mistakes},
-    http::{Door, tls::Tls},
+    config::{Config, ConfigErrors, Effective},
+    http::{AppState, tls::TlsServer},
     lifecycle::signals::Hangups,
 };
 
@@ -19,23 +19,23 @@ pub struct Reload {
     /// The configuration that it runs with.
     pub before: Effective,
     /// Reads it.
-    pub read: Box<dyn Fn() -> Result<(Config, Effective), Mistakes> + Send>,
+    pub read: Box<dyn Fn() -> Result<(Config, Effective), ConfigErrors> + Send>,
 }
 
 impl Reload {
-    /// Reloads what `door` lets in whenever it is asked to. The thread ends with the process.
+    /// Reloads what `app` lets in whenever it is asked to. The thread ends with the process.
     ///
     /// # Errors
     /// When the system refuses the thread.
-    pub(super) fn start(self, door: Arc<Door>) -> io::Result<()> {
+    pub(super) fn start(self, app: Arc<AppState>) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
         let work = async move {
             let mut looks = interval(super::LOOK);
             loop {
                 tokio::select! {
-                    () = self.asked.next() => self.reload(&door),
+                    () = self.asked.next() => self.reload(&app),
                     // Does nothing for those that are watched.
-                    _ = looks.tick() => policy::watch(&door.policies),
+                    _ = looks.tick() => policy::watch(&app.policies),
                 }
             }
         };
@@ -44,11 +44,11 @@ impl Reload {
     }
 
     /// With a mistake in it everything stays as it was.
-    fn reload(&self, door: &Door) {
+    fn reload(&self, app: &AppState) {
         let (config, effective) = match (self.read)() {
             Ok(read) => read,
-            Err(mistakes) => {
-                for mistake in mistakes.all() {
+            Err(errors) => {
+                for mistake in errors.all() {
                     tracing::error!(place = mistake.place, problem = mistake.problem, "nothing was reloaded");
                 }
                 return;
@@ -56,13 +56,13 @@ impl Reload {
         };
         match policy::policy(&config) {
             Ok(policy) => {
-                door.quotas.configure(&policy::allowances(&config));
-                policy::replace(&door.policies, policy);
+                app.quotas.configure(&policy::allowances(&config));
+                policy::replace(&app.policies, policy);
             }
             Err(error) => return tracing::error!(error = %error, "nothing was reloaded"),
         }
         // What is wrong with a certificate it has told, and the old one stays.
-        let _told = door.tls.as_ref().is_none_or(Tls::reload);
+        let _told = app.tls.as_ref().is_none_or(TlsServer::reload);
         let left = effective.needs_restart(&self.before);
         if !left.is_empty() {
             tracing::warn!(keys = left.join(", "), "these have changed, too, and need a restart");

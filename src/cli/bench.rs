@@ -17,14 +17,14 @@ use serde_json::json;
 
 use super::{
     CliError,
-    client::{Hub, HubArgs, Line},
+    client::{Connector, HubArgs, HubClient},
     output::{self, print_line},
 };
 use crate::{
     lifecycle::descriptors,
     load::{
-        Dialect, Faults, Form, Load, LoadError, Outcome, Pace, Topics, Traffic,
-        dialect::{Authorization, Target},
+        DeliveryFaults, Dialect, Load, LoadError, LoadMode, LoadOutcome, LoadPlan, LoadTopics, PublishMode,
+        dialect::{AuthorizationHeader, Target},
         generator::Wants,
     },
 };
@@ -39,7 +39,7 @@ the hub the load takes its share of the processors.
   gapless bench                                  64 events on their way, until all have heard them
   gapless bench --rate 500 --subscribers 5000    500 events a second, whatever becomes of them
   gapless bench --subscribers 0 --publishers 8   publishing alone")]
-pub struct Args {
+pub struct BenchArgs {
     /// Streams, spread over the topics
     #[arg(long, value_name = "N", default_value = "1000", value_parser = value_parser!(u32).range(..=1_000_000))]
     subscribers: u32,
@@ -75,8 +75,8 @@ pub struct Args {
 ///
 /// # Errors
 /// When the hub cannot be reached or refuses, and when an event was lost, doubled or reordered.
-pub async fn run(args: Args) -> Result<(), CliError> {
-    let hub = Hub::reach_plainly(&args.hub)?;
+pub async fn run(args: BenchArgs) -> Result<(), CliError> {
+    let hub = HubClient::reach_plainly(&args.hub)?;
     let connections = (args.subscribers + args.publishers) as usize;
     if let Some(fits) = descriptors::make_room(connections) {
         return Err(CliError::Descriptors { wanted: connections, fits });
@@ -85,7 +85,8 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     // It does nothing else meanwhile, so that nothing else is in its figures.
     let authorization = hub.credential().show()?;
     let outcome = target(&hub).and_then(|mut target| {
-        target.authorization = authorization.as_ref().and_then(|value| value.to_str().ok()).map(Authorization::new);
+        target.authorization =
+            authorization.as_ref().and_then(|value| value.to_str().ok()).map(AuthorizationHeader::new);
         load(&args, target, &topics)
     });
     clean(&hub, &topics).await;
@@ -95,20 +96,20 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     if outcome.faults.none() { Ok(()) } else { Err(CliError::Faults(outcome.faults)) }
 }
 
-fn load(args: &Args, target: Target, topics: &Topics) -> Result<Outcome, LoadError> {
+fn load(args: &BenchArgs, target: Target, topics: &LoadTopics) -> Result<LoadOutcome, LoadError> {
     let mut load = Load::new(target, topics.clone())?;
     let count = topics.names.len();
     load.subscribe(args.subscribers as usize, |n| Wants::topic(topics, n % count))?;
-    load.run(&Traffic {
+    load.run(&LoadPlan {
         events: u64::MAX,
         time: Duration::from_secs(args.seconds.into()),
-        pace: args.rate.map_or(Pace::Window(args.window), |rate| Pace::Rate(rate.into())),
+        pace: args.rate.map_or(LoadMode::Window(args.window), |rate| LoadMode::Rate(rate.into())),
         bytes: args.bytes as usize,
-        form: if args.post { Form::Requests } else { Form::Lines },
+        form: if args.post { PublishMode::Requests } else { PublishMode::Lines },
     })
 }
 
-fn target(hub: &Hub<Line>) -> Result<Target, LoadError> {
+fn target(hub: &HubClient<Connector>) -> Result<Target, LoadError> {
     let (name, authority, base) = hub.place();
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let failed = |reason| LoadError::Connect { address: nowhere, reason };
@@ -124,7 +125,7 @@ fn target(hub: &Hub<Line>) -> Result<Target, LoadError> {
 }
 
 /// Deletes the topics; a hub that cannot does not make the figures wrong.
-async fn clean(hub: &Hub<Line>, topics: &Topics) {
+async fn clean(hub: &HubClient<Connector>, topics: &LoadTopics) {
     for topic in &topics.names {
         let target = format!("/topics/{topic}");
         let deleted = hub.send(Method::DELETE, &target, HeaderMap::new(), Empty::<Bytes>::new()).await;
@@ -136,15 +137,15 @@ async fn clean(hub: &Hub<Line>, topics: &Topics) {
     }
 }
 
-impl Args {
-    fn topics(&self) -> Topics {
+impl BenchArgs {
+    fn topics(&self) -> LoadTopics {
         let run = fastrand::u32(..);
         let names = (0..self.topics).map(|n| format!("bench/{run:08x}/{n}")).collect();
-        Topics { names, publishers: self.publishers as usize }
+        LoadTopics { names, publishers: self.publishers as usize }
     }
 
-    fn json(&self, outcome: &Outcome) -> String {
-        let Faults { lost, doubled, reordered, stray, told } = outcome.faults;
+    fn json(&self, outcome: &LoadOutcome) -> String {
+        let DeliveryFaults { lost, doubled, reordered, stray, told } = outcome.faults;
         let ms = |percent| outcome.latency_ms(percent);
         json!({
             "subscribers": self.subscribers,
@@ -162,7 +163,7 @@ impl Args {
         .to_string()
     }
 
-    fn table(&self, outcome: &Outcome) -> String {
+    fn table(&self, outcome: &LoadOutcome) -> String {
         let pace = match self.rate {
             Some(rate) => format!("{rate} events/s"),
             None => format!("{} on their way", self.window),

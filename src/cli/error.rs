@@ -2,8 +2,8 @@
 
 use std::{io, path::PathBuf};
 
-use super::{client::Untrusted, problem::Problem};
-use crate::load::{Faults, LoadError};
+use super::{client::Untrusted, problem::HubProblem};
+use crate::load::{DeliveryFaults, LoadError};
 
 /// What a command ends with when it does not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ pub enum CliError {
     Broken(String),
     /// The hub said no.
     #[error("{0}{hint}", hint = .0.hint())]
-    Refused(Problem),
+    Refused(HubProblem),
     /// Whatever answered is no hub.
     #[error("what answered is not a gapless hub: {0}")]
     NotAHub(String),
@@ -109,7 +109,7 @@ pub enum CliError {
     },
     /// What a hub must not do.
     #[error("the hub did not keep its promise: {0}")]
-    Faults(Faults),
+    Faults(DeliveryFaults),
     /// Too many connections for one process.
     #[error(
         "{wanted} connections are too many for this process, {fits} fit: raise the limit on open files (ulimit -n)"

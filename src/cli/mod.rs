@@ -90,15 +90,15 @@ pub enum Command {
     #[command(after_help = AFTER_HELP, max_term_width = 140)]
     Serve(Flags),
     /// Publish an event, or each line of stdin as one
-    Publish(publish::Args),
+    Publish(publish::PublishArgs),
     /// Follow topics, reconnecting without loss
-    Tail(tail::Args),
+    Tail(tail::TailArgs),
     /// Take one event back: its data is overwritten, and its readers are told
-    Remove(remove::Args),
+    Remove(remove::RemoveArgs),
     /// Load a hub, and check what its streams hear
-    Bench(bench::Args),
+    Bench(bench::BenchArgs),
     /// Make a token, or say what one opens
-    Token(token::Args),
+    Token(token::TokenArgs),
     /// Check a configuration and print it as it would be used
     #[command(max_term_width = 140)]
     Check(Flags),

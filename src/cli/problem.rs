@@ -11,7 +11,7 @@ use super::{error::hint, output::one_line};
 
 /// Why the hub said no. `Display` says what to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct HubProblem {
     status: Option<u16>,
     code: Option<String>,
     detail: String,
@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest text of an answer that is no problem document, in characters: about two lines of a terminal.
 const MAX_TEXT: usize = 160;
 
-impl Problem {
+impl HubProblem {
     /// Reads the reason out of an answer that is not what was hoped for. Bounded; a body that breaks off is left out.
     pub(super) async fn read(response: Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
@@ -104,14 +104,14 @@ impl Problem {
     }
 }
 
-impl From<Document> for Problem {
+impl From<Document> for HubProblem {
     fn from(document: Document) -> Self {
         let detail = if document.detail.is_empty() { document.title } else { document.detail };
         Self { status: document.status, code: document.code, detail, retry_after: None }
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for HubProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the hub refused: {}", one_line(&self.detail))?;
         match (self.status, self.code.as_deref().map(one_line)) {
@@ -134,13 +134,13 @@ mod tests {
     #[test]
     fn a_problem_document_is_told_by_its_detail_and_code() {
         let body = br#"{"type":"x","title":"Closed","status":409,"detail":"topic t is closed","code":"topic-closed"}"#;
-        let told = Problem::from_body(StatusCode::CONFLICT, body).to_string();
+        let told = HubProblem::from_body(StatusCode::CONFLICT, body).to_string();
         assert_eq!(told, "the hub refused: topic t is closed (409 topic-closed)");
     }
 
     #[test]
     fn anything_else_is_told_by_its_text_cut_short_or_its_status() {
-        let told = |body: &[u8]| Problem::from_body(StatusCode::BAD_GATEWAY, body).to_string();
+        let told = |body: &[u8]| HubProblem::from_body(StatusCode::BAD_GATEWAY, body).to_string();
         assert_eq!(told(b"upstream down\n"), "the hub refused: upstream down (502)");
         assert_eq!(told(b""), "the hub refused: bad gateway (502)");
         assert!(told(&[b'x'; 5000]).len() < 200);

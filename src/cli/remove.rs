@@ -10,9 +10,9 @@ use hyper::{
 
 use super::{
     CliError,
-    client::{Dial, Hub, HubArgs},
+    client::{Dial, HubArgs, HubClient},
     output::{self, print_line},
-    problem::Problem,
+    problem::HubProblem,
 };
 use crate::event::{EventId, TopicName};
 
@@ -24,7 +24,7 @@ more: in its place they get an event hub.removed. Whoever has read it before is 
 as the topic is open, but keeps what was read.
 
   gapless remove jobs/42/tokens yrtxnomj-17")]
-pub struct Args {
+pub struct RemoveArgs {
     /// Topic of the event
     #[arg(value_name = "TOPIC", value_parser = topic)]
     topic: TopicName,
@@ -47,11 +47,11 @@ fn id(text: &str) -> Result<EventId, String> {
 ///
 /// # Errors
 /// When the hub cannot be reached, refuses, or has no such event.
-pub async fn run(args: Args) -> Result<(), CliError> {
-    remove(&Hub::reach(&args.hub)?, &args, &mut output::stdout()).await
+pub async fn run(args: RemoveArgs) -> Result<(), CliError> {
+    remove(&HubClient::reach(&args.hub)?, &args, &mut output::stdout()).await
 }
 
-async fn remove<D: Dial>(hub: &Hub<D>, args: &Args, out: &mut impl std::io::Write) -> Result<(), CliError> {
+async fn remove<D: Dial>(hub: &HubClient<D>, args: &RemoveArgs, out: &mut impl std::io::Write) -> Result<(), CliError> {
     let path = format!("/events/{}?", args.id);
     let target = Serializer::for_suffix(path.clone(), path.len()).append_pair("topic", args.topic.as_str()).finish();
     let mut headers = HeaderMap::new();
@@ -60,7 +60,7 @@ async fn remove<D: Dial>(hub: &Hub<D>, args: &Args, out: &mut impl std::io::Writ
     if response.status().is_success() {
         return print_line(out, format!("removed {} of {}", args.id, args.topic).as_bytes());
     }
-    let problem = Problem::read(response).await;
+    let problem = HubProblem::read(response).await;
     match problem.code() {
         Some("event-unknown") => Err(CliError::Nothing(format!(
             "{1} keeps no event {0}: retention or a deletion has let go of it, or it was never there",

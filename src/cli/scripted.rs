@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::client::{Dial, Hub, Untrusted};
+use super::client::{Dial, HubClient, Untrusted};
 
 /// What happens on one connection.
 pub(super) enum Script {
@@ -16,11 +16,11 @@ pub(super) enum Script {
     /// Whoever is there cannot show to be the hub.
     Distrust,
     /// It is taken; the request's head, and its body up to `until`, is read and these steps follow.
-    Serve { until: &'static str, steps: Vec<Step> },
+    Serve { until: &'static str, steps: Vec<ScriptStep> },
 }
 
 /// What the hub does on a connection.
-pub(super) enum Step {
+pub(super) enum ScriptStep {
     /// Sends bytes.
     Send(String),
     /// Waits.
@@ -51,29 +51,29 @@ pub(super) struct Scripted {
 
 /// A stream that sends `body` in one piece and ends.
 pub(super) fn stream(body: &str) -> Script {
-    serve(vec![Step::Send(format!("{STREAM}{body}"))])
+    serve(vec![ScriptStep::Send(format!("{STREAM}{body}"))])
 }
 
 /// Answers the head of a request with `steps`, and closes.
-pub(super) fn serve(steps: Vec<Step>) -> Script {
+pub(super) fn serve(steps: Vec<ScriptStep>) -> Script {
     Script::Serve { until: "\r\n\r\n", steps }
 }
 
 /// An answer that is no stream.
 pub(super) fn answer(status: &str, body: &str) -> Script {
     let length = body.len();
-    serve(vec![Step::Send(format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}"))])
+    serve(vec![ScriptStep::Send(format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}"))])
 }
 
 /// The head of a good stream whose end is the connection's.
 pub(super) const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\r\n";
 
 /// A hub that plays `scripts`, and what is asked of it.
-pub(super) fn hub(scripts: impl IntoIterator<Item = Script>) -> (Hub<Scripted>, Rc<RefCell<Vec<Request>>>) {
+pub(super) fn hub(scripts: impl IntoIterator<Item = Script>) -> (HubClient<Scripted>, Rc<RefCell<Vec<Request>>>) {
     let requests = Rc::default();
     let scripts = RefCell::new(scripts.into_iter().collect());
     let dial = Scripted { scripts, started: Instant::now(), requests: Rc::clone(&requests) };
-    (Hub::new("http://scripted", "scripted", "/", dial), requests)
+    (HubClient::new("http://scripted", "scripted", "/", dial), requests)
 }
 
 impl Dial for Scripted {
@@ -98,20 +98,20 @@ impl Dial for Scripted {
 async fn play(
     mut io: DuplexStream,
     until: &'static str,
-    steps: Vec<Step>,
+    steps: Vec<ScriptStep>,
     requests: Rc<RefCell<Vec<Request>>>,
     index: usize,
 ) {
-    let first = Step::Read(until);
+    let first = ScriptStep::Read(until);
     for step in std::iter::once(first).chain(steps) {
         match step {
             // A client that hangs up early is free to.
-            Step::Send(text) => drop(io.write_all(text.as_bytes()).await),
-            Step::Pause(time) => sleep(time).await,
-            Step::Write(path, "") => fs::remove_file(path).expect("the test's own"),
-            Step::Write(path, text) => fs::write(path, text).expect("the test's own"),
-            Step::Hang => pending().await,
-            Step::Read(until) => {
+            ScriptStep::Send(text) => drop(io.write_all(text.as_bytes()).await),
+            ScriptStep::Pause(time) => sleep(time).await,
+            ScriptStep::Write(path, "") => fs::remove_file(path).expect("the test's own"),
+            ScriptStep::Write(path, text) => fs::write(path, text).expect("the test's own"),
+            ScriptStep::Hang => pending().await,
+            ScriptStep::Read(until) => {
                 let from = requests.borrow()[index].text.len();
                 while !requests.borrow()[index].text[from..].ends_with(until) {
                     let byte = io.read_u8().await.expect("the client sends what the script waits for");

@@ -5,22 +5,22 @@
 use std::path::PathBuf;
 
 use super::{
-    kinds::{Kind, Switch, Text, problem},
-    list::List,
+    kinds::{PlainText, Switch, ValueKind, problem},
+    list::ListOf,
     names::Token,
-    tables::{self, Part, Problem, Table, text_of},
+    tables::{self, ConfigTable, TablePart, ValueProblem, text_of},
 };
 use crate::{
     access::{
         Grant, from_hex,
-        settings::{Issuer, KeySource, StaticToken},
+        settings::{IssuerSettings, KeySource, StaticToken},
     },
     event::Filter,
 };
 
 /// A topic or a pattern.
 #[derive(Debug)]
-pub struct Topics;
+pub struct TopicFilter;
 /// A list of static tokens, as TOML.
 #[derive(Debug)]
 pub struct TokenList;
@@ -28,7 +28,7 @@ pub struct TokenList;
 #[derive(Debug)]
 pub struct IssuerList;
 
-impl Kind for Topics {
+impl ValueKind for TopicFilter {
     type Value = Filter;
     const METAVAR: &'static str = "TOPICS";
 
@@ -37,7 +37,7 @@ impl Kind for Topics {
     }
 }
 
-impl Kind for TokenList {
+impl ValueKind for TokenList {
     type Value = Vec<StaticToken>;
     const METAVAR: &'static str = "TOML";
     const IS_TOML: bool = true;
@@ -46,10 +46,10 @@ impl Kind for TokenList {
         Self::parse_parts(text).map_err(tables::texts)
     }
 
-    fn parse_parts(text: &str) -> Result<Vec<StaticToken>, Vec<Problem>> {
+    fn parse_parts(text: &str) -> Result<Vec<StaticToken>, Vec<ValueProblem>> {
         let tokens: Vec<StaticToken> = tables::parse(text, "token", TOKENS, |table| {
             table.known(&["name", "sha256", "publish", "subscribe", "admin"]);
-            let mut entry = Entry(table);
+            let mut entry = ListEntry(table);
             let name = entry.needed::<Token>("name", "say whose it is, as in name = \"backup\"");
             let sha256 = entry.needed::<Sha256>("sha256", "`gapless token --static` makes a token and its hash");
             let grant = entry.grant();
@@ -58,33 +58,34 @@ impl Kind for TokenList {
         for (index, token) in tokens.iter().enumerate() {
             if let Some(twin) = tokens[..index].iter().find(|twin| twin.name == token.name) {
                 let text = format!("has two tokens called {:?}; give each a name of its own", twin.name);
-                let part = Some(Part { table: index, key: Some("name".into()) });
-                return Err(vec![Problem { text, part }]);
+                let part = Some(TablePart { table: index, key: Some("name".into()) });
+                return Err(vec![ValueProblem { text, part }]);
             }
         }
         Ok(tokens)
     }
 }
 
-impl Kind for IssuerList {
-    type Value = Vec<Issuer>;
+impl ValueKind for IssuerList {
+    type Value = Vec<IssuerSettings>;
     const METAVAR: &'static str = "TOML";
     const IS_TOML: bool = true;
 
-    fn parse(text: &str) -> Result<Vec<Issuer>, Vec<String>> {
+    fn parse(text: &str) -> Result<Vec<IssuerSettings>, Vec<String>> {
         Self::parse_parts(text).map_err(tables::texts)
     }
 
-    fn parse_parts(text: &str) -> Result<Vec<Issuer>, Vec<Problem>> {
+    fn parse_parts(text: &str) -> Result<Vec<IssuerSettings>, Vec<ValueProblem>> {
         tables::parse(text, "issuer", ISSUERS, |table| {
             table.known(&["issuer", "audience", "algorithms", "key", "key_file", "jwks"]);
-            let mut entry = Entry(table);
+            let mut entry = ListEntry(table);
             let issuer = entry.needed::<Word>("issuer", "say what the claim iss must be");
             let audience =
-                entry.needed::<Text>("audience", "say what the claim aud must be, as in audience = \"gapless\"");
-            let algorithms = entry.needed::<List<Text>>("algorithms", "pin them, as in algorithms = [\"EdDSA\"]");
+                entry.needed::<PlainText>("audience", "say what the claim aud must be, as in audience = \"gapless\"");
+            let algorithms =
+                entry.needed::<ListOf<PlainText>>("algorithms", "pin them, as in algorithms = [\"EdDSA\"]");
             let keys = entry.keys();
-            Some(Issuer { issuer: issuer?, audience: audience?, algorithms: algorithms?, keys: keys? })
+            Some(IssuerSettings { issuer: issuer?, audience: audience?, algorithms: algorithms?, keys: keys? })
         })
     }
 }
@@ -96,7 +97,7 @@ const ISSUERS: &str = "is no list of issuers; write it like [{ issuer = \"https:
 /// Text without white space.
 struct Word;
 
-impl Kind for Word {
+impl ValueKind for Word {
     type Value = String;
     const METAVAR: &'static str = "TEXT";
 
@@ -111,7 +112,7 @@ impl Kind for Word {
 /// A hash of 32 bytes, as 64 hexadecimal digits.
 struct Sha256;
 
-impl Kind for Sha256 {
+impl ValueKind for Sha256 {
     type Value = [u8; 32];
     const METAVAR: &'static str = "SHA256";
 
@@ -121,10 +122,10 @@ impl Kind for Sha256 {
 }
 
 /// One table of a list: a token or an issuer.
-struct Entry<'e, 'a>(&'e mut Table<'a>);
+struct ListEntry<'e, 'a>(&'e mut ConfigTable<'a>);
 
-impl Entry<'_, '_> {
-    fn read<K: Kind>(&mut self, name: &str) -> Option<K::Value> {
+impl ListEntry<'_, '_> {
+    fn read<K: ValueKind>(&mut self, name: &str) -> Option<K::Value> {
         let text = text_of(self.0.get(name)?);
         // Not the text: it may be a secret.
         let value = K::parse(&text).map_err(|problems| {
@@ -135,7 +136,7 @@ impl Entry<'_, '_> {
         value.ok()
     }
 
-    fn needed<K: Kind>(&mut self, name: &str, why: &str) -> Option<K::Value> {
+    fn needed<K: ValueKind>(&mut self, name: &str, why: &str) -> Option<K::Value> {
         if self.0.get(name).is_none() {
             self.0.wrong(None, format!("{name} is missing; {why}"));
         }
@@ -144,8 +145,8 @@ impl Entry<'_, '_> {
 
     fn grant(&mut self) -> Grant {
         Grant {
-            publish: self.read::<List<Topics>>("publish").unwrap_or_default(),
-            subscribe: self.read::<List<Topics>>("subscribe").unwrap_or_default(),
+            publish: self.read::<ListOf<TopicFilter>>("publish").unwrap_or_default(),
+            subscribe: self.read::<ListOf<TopicFilter>>("subscribe").unwrap_or_default(),
             admin: self.read::<Switch>("admin").unwrap_or_default(),
         }
     }

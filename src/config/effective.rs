@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::{
-    resolve::{Origin, Setting},
+    resolve::{Setting, ValueOrigin},
     table::ROOT,
 };
 
@@ -47,7 +47,7 @@ impl fmt::Display for Effective {
             };
             let line = format!("{} = {value}", key.name);
             match origin {
-                Origin::Default => writeln!(f, "{line}")?,
+                ValueOrigin::Default => writeln!(f, "{line}")?,
                 // Aligned at a column that most lines stay left of.
                 origin => writeln!(f, "{line:<40} # {origin}{note}")?,
             }

@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
 };
 
-use super::{KEYS, file::nearest, mistakes::Mistakes, table::Key};
+use super::{KEYS, errors::ConfigErrors, file::nearest, table::ConfigKey};
 
 /// What all of the hub's own variables begin with.
 const PREFIX: &str = "GAPLESS_";
@@ -35,24 +35,24 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str)
     }
 
-    /// Names of variables that are no settings. One that looks like a mistyped setting goes to `mistakes`; the others are
+    /// Names of variables that are no settings. One that looks like a mistyped setting goes to `errors`; the others are
     /// returned, because they may be somebody else's.
-    pub(super) fn unknown(&self, mistakes: &mut Mistakes) -> Vec<String> {
+    pub(super) fn unknown(&self, errors: &mut ConfigErrors) -> Vec<String> {
         let known = |name: &str| KEYS.iter().any(|key| key.variable() == name) || OTHERS.contains(&name);
         let mut ignored = Vec::new();
         for (name, value) in self.0.iter().filter(|(name, _)| name.starts_with(PREFIX) && !known(name)) {
             if is_from_kubernetes(name, value) {
                 continue;
             }
-            let variables = KEYS.iter().map(Key::variable).chain(OTHERS.map(Into::into));
+            let variables = KEYS.iter().map(ConfigKey::variable).chain(OTHERS.map(Into::into));
             // Without what all have in common, which would make any two alike.
             let short = variables.map(|variable| variable[PREFIX.len()..].to_owned());
             match nearest(&name[PREFIX.len()..], short) {
                 Some(meant) => {
-                    mistakes.push(name, format_args!("is no setting; did you mean {PREFIX}{meant}?"));
+                    errors.push(name, format_args!("is no setting; did you mean {PREFIX}{meant}?"));
                 }
                 None if name == "GAPLESS_PORT" => {
-                    mistakes.push(name, "is no setting; write GAPLESS_LISTEN, like 127.0.0.1:8080");
+                    errors.push(name, "is no setting; write GAPLESS_LISTEN, like 127.0.0.1:8080");
                 }
                 None => ignored.push(name.clone()),
             }
@@ -79,9 +79,9 @@ mod tests {
     fn looked_at(variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
         let environment =
             Environment::new(variables.iter().map(|&(name, value)| (name.to_owned(), OsString::from(value))));
-        let mut mistakes = Mistakes::default();
-        let ignored = environment.unknown(&mut mistakes);
-        let told = mistakes.all().iter().map(|mistake| format!("{} {}", mistake.place, mistake.problem));
+        let mut errors = ConfigErrors::default();
+        let ignored = environment.unknown(&mut errors);
+        let told = errors.all().iter().map(|mistake| format!("{} {}", mistake.place, mistake.problem));
         (told.collect(), ignored)
     }
 

@@ -10,32 +10,32 @@ use toml::{
 
 use super::{
     KEYS,
-    mistakes::Mistakes,
-    table::{Key, ROOT},
-    tables::{Part, text_of},
+    errors::ConfigErrors,
+    table::{ConfigKey, ROOT},
+    tables::{TablePart, text_of},
 };
 
 /// What a file says about a key.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct FileEntry {
     /// The value's text.
     pub text: String,
     /// Where it stands.
-    pub places: Places,
+    pub places: Locations,
 }
 
 /// Where a value stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Places {
+pub(super) struct Locations {
     /// `FILE:LINE` of its key.
     key: String,
     /// In a list of tables, the same of each table and of its keys.
     tables: Vec<(String, BTreeMap<String, String>)>,
 }
 
-impl Places {
+impl Locations {
     /// `FILE:LINE` of a part, or of the whole.
-    pub(super) fn place_of(&self, part: Option<&Part>) -> &str {
+    pub(super) fn place_of(&self, part: Option<&TablePart>) -> &str {
         let Some((part, (table, keys))) = part.and_then(|part| Some((part, self.tables.get(part.table)?))) else {
             return &self.key;
         };
@@ -43,23 +43,23 @@ impl Places {
     }
 }
 
-/// Reads `path`; what is wrong with it as a file, its syntax and its keys goes to `mistakes`.
-pub(super) fn read(path: &Path, mistakes: &mut Mistakes) -> BTreeMap<String, Entry> {
+/// Reads `path`; what is wrong with it as a file, its syntax and its keys goes to `found`.
+pub(super) fn read(path: &Path, found: &mut ConfigErrors) -> BTreeMap<String, FileEntry> {
     match std::fs::read_to_string(path) {
-        Ok(text) => parse(&path.display().to_string(), &text, mistakes),
+        Ok(text) => parse(&path.display().to_string(), &text, found),
         Err(error) => {
-            mistakes.push(path.display(), format_args!("cannot be read: {error}"));
+            found.push(path.display(), format_args!("cannot be read: {error}"));
             BTreeMap::new()
         }
     }
 }
 
-fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> BTreeMap<String, Entry> {
+fn parse(name: &str, text: &str, found: &mut ConfigErrors) -> BTreeMap<String, FileEntry> {
     let place = |offset: usize| format!("{name}:{}", text[..offset.min(text.len())].matches('\n').count() + 1);
     let (table, mut errors) = DeTable::parse_recoverable(text);
     errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
     for error in &errors {
-        mistakes.push(place(error.span().map_or(0, |span| span.start)), error.message().trim_end());
+        found.push(place(error.span().map_or(0, |span| span.start)), error.message().trim_end());
     }
     if !errors.is_empty() {
         // What was recovered is a guess; judging it would add mistakes that nobody made.
@@ -68,14 +68,14 @@ fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> BTreeMap<String, En
     let mut entries = BTreeMap::new();
     let mut leaf = |path: String, at: usize, spanned: &Spanned<DeValue<'_>>| {
         if !is_key(&path) {
-            return mistakes.push(place(at), unknown(&path));
+            return found.push(place(at), unknown(&path));
         }
         match toml::Value::deserialize(spanned.clone().into_deserializer()) {
             Ok(value) => {
-                let places = Places { key: place(at), tables: tables(spanned, &place) };
-                entries.insert(path, Entry { text: text_of(&value), places });
+                let places = Locations { key: place(at), tables: tables(spanned, &place) };
+                entries.insert(path, FileEntry { text: text_of(&value), places });
             }
-            Err(error) => mistakes.push(place(at), format_args!("{path}: {}", error.message())),
+            Err(error) => found.push(place(at), format_args!("{path}: {}", error.message())),
         }
     };
     let mut mistakes_of_sections = Vec::new();
@@ -94,7 +94,7 @@ fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> BTreeMap<String, En
         }
     }
     for (at, problem) in mistakes_of_sections {
-        mistakes.push(place(at), problem);
+        found.push(place(at), problem);
     }
     entries
 }
@@ -127,7 +127,7 @@ fn unknown(path: &str) -> String {
     if is_section(path) {
         return format!("{path} is a section, not a key; write [{path}] and its keys below");
     }
-    match nearest(path, KEYS.iter().map(Key::path)) {
+    match nearest(path, KEYS.iter().map(ConfigKey::path)) {
         Some(key) => format!("there is no key {path}; did you mean {key}?"),
         None => format!("there is no key {path}; `gapless check` prints them all"),
     }
@@ -155,17 +155,17 @@ pub(super) fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> (BTreeMap<String, Entry>, Vec<String>) {
-        let mut mistakes = Mistakes::default();
-        let entries = parse("f.toml", text, &mut mistakes);
-        (entries, mistakes.all().iter().map(|mistake| format!("{}: {}", mistake.place, mistake.problem)).collect())
+    fn parsed(text: &str) -> (BTreeMap<String, FileEntry>, Vec<String>) {
+        let mut found = ConfigErrors::default();
+        let entries = parse("f.toml", text, &mut found);
+        (entries, found.all().iter().map(|mistake| format!("{}: {}", mistake.place, mistake.problem)).collect())
     }
 
     #[test]
     fn a_key_is_known_by_its_path_and_line() {
-        let (entries, mistakes) =
+        let (entries, found) =
             parsed("shards = 4\n\n[stream]\nkeepalive = \"20s\"\n[[retention.rules]]\ntopics = \"a\"\n");
-        assert_eq!(mistakes, [""; 0]);
+        assert_eq!(found, [""; 0]);
         assert_eq!(entries["shards"].text, "4");
         let keepalive = &entries["stream.keepalive"];
         assert_eq!((&*keepalive.text, keepalive.places.place_of(None)), ("20s", "f.toml:4"));
@@ -174,21 +174,21 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_told_with_its_line_and_a_guess() {
-        let (_, mistakes) = parsed("lisen = \"x\"\nlog = \"debug\"\n[stream]\nkeep_alive = 1\nzzz = 2\n");
-        assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
+        let (_, found) = parsed("lisen = \"x\"\nlog = \"debug\"\n[stream]\nkeep_alive = 1\nzzz = 2\n");
+        assert_eq!(found.len(), 4, "{found:#?}");
         for want in [
             "f.toml:1: there is no key lisen; did you mean listen?",
             "f.toml:2: log is a section, not a key; write [log] and its keys below",
             "f.toml:4: there is no key stream.keep_alive; did you mean stream.keepalive?",
             "f.toml:5: there is no key stream.zzz",
         ] {
-            assert!(mistakes.iter().any(|mistake| mistake.starts_with(want)), "{want}: {mistakes:#?}");
+            assert!(found.iter().any(|mistake| mistake.starts_with(want)), "{want}: {found:#?}");
         }
     }
 
     #[test]
     fn an_unknown_section_is_told_once_with_a_guess_whatever_it_holds() {
-        let (_, mistakes) =
+        let (_, found) =
             parsed("[strem]\n[hub]\nlisten = 1\n[stream]\n[accesss]\nissuers = []\nanyone = 1\n[zzz.a]\nb = 1\n");
         let want = [
             "f.toml:1: there is no section [strem]; did you mean [stream]?",
@@ -197,9 +197,9 @@ mod tests {
             "f.toml:8: there is no section [zzz]; `gapless check` prints them all",
         ];
         for want in want {
-            assert!(mistakes.iter().any(|mistake| mistake == want), "{want}: {mistakes:#?}");
+            assert!(found.iter().any(|mistake| mistake == want), "{want}: {found:#?}");
         }
-        assert_eq!(mistakes.len(), want.len(), "{mistakes:#?}");
+        assert_eq!(found.len(), want.len(), "{found:#?}");
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
             "[[retention.rules]]\ntopics = \"a\"\nmax_age = \"1d\"\n\n[[retention.rules]]\nmax_age = \"2d\"\n[access]\ntokens = [\n  { name = \"x\" },\n  7,\n]\n",
         );
         let line = |path: &str, table, key: Option<&str>| {
-            let part = Part { table, key: key.map(Into::into) };
+            let part = TablePart { table, key: key.map(Into::into) };
             entries[path].places.place_of(Some(&part)).to_owned()
         };
         assert_eq!(line("retention.rules", 0, Some("max_age")), "f.toml:3");
@@ -221,14 +221,14 @@ mod tests {
 
     #[test]
     fn a_number_too_large_for_toml_is_a_mistake() {
-        let (_, mistakes) = parsed("\nshards = 99999999999999999999\n");
-        assert!(mistakes.len() == 1 && mistakes[0].starts_with("f.toml:2: shards: "), "{mistakes:#?}");
+        let (_, found) = parsed("\nshards = 99999999999999999999\n");
+        assert!(found.len() == 1 && found[0].starts_with("f.toml:2: shards: "), "{found:#?}");
     }
 
     #[test]
     fn broken_syntax_is_told_with_its_line() {
-        let (_, mistakes) = parsed("shards = 4\nlisten = \n[stream\n");
-        assert!(mistakes[0].starts_with("f.toml:2: "), "{mistakes:#?}");
-        assert!(mistakes.iter().any(|mistake| mistake.starts_with("f.toml:3: ")), "{mistakes:#?}");
+        let (_, found) = parsed("shards = 4\nlisten = \n[stream\n");
+        assert!(found[0].starts_with("f.toml:2: "), "{found:#?}");
+        assert!(found.iter().any(|mistake| mistake.starts_with("f.toml:3: ")), "{found:#?}");
     }
 }

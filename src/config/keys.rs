@@ -5,14 +5,17 @@
 //! (the first paragraph here) all come from it. Keys of the first section stand at the top: `--listen`, `listen`.
 
 use super::{
-    access::{IssuerList, TokenList, Topics},
-    kinds::{Count, Engine, File, Filter, Format, Kind, Maybe, Milliseconds, Path, Shards, Size, Span, Switch},
-    list::List,
+    access::{IssuerList, TokenList, TopicFilter},
+    kinds::{
+        Count, DurationText, EngineKind, FilePath, LogFilter, LogFormat, Maybe, Milliseconds, Path, Shards, Size,
+        Switch, ValueKind,
+    },
+    list::ListOf,
     listen::{Listen, Mode},
-    names::{Contact, Directory, Domain, Forwarded, Network, Origin, Token},
+    names::{AcmeDirectory, AllowedOrigin, Contact, Domain, Forwarded, Network, Token},
     resolve::Resolver,
     rules::RuleList,
-    table::{Key, settings},
+    table::{ConfigKey, settings},
 };
 
 settings! {
@@ -21,7 +24,7 @@ settings! {
         /// Addresses to listen on; port 0 takes a free one
         ///
         /// Several with commas: IP addresses, localhost:PORT (both families), unix:PATH (a socket file).
-        listen: List<Listen> = "127.0.0.1:8080";
+        listen: ListOf<Listen> = "127.0.0.1:8080";
         /// Permissions of socket files
         ///
         /// Who may connect to unix:PATH. The hub's user and group, because a proxy is put into the group.
@@ -29,7 +32,7 @@ settings! {
         /// Directory of the store; made when missing
         data: Path = "./gapless-data";
         /// Keeper of the logs: sled (on disk) or memory (forgets)
-        engine: Engine = "sled";
+        engine: EngineKind = "sled";
         /// Serve whoever reaches the address, without authentication
         ///
         /// Needed beyond the loopback, and behind a proxy, when no credential is configured; then the hub also answers to any
@@ -40,7 +43,7 @@ settings! {
         /// Time streams have to end after SIGTERM or SIGINT
         ///
         /// Ten seconds, because process managers kill after 10 (docker) to 90 (systemd).
-        drain: Span = "10s", "0s"..="10m";
+        drain: DurationText = "10s", "0s"..="10m";
     }
 
     /// Streams
@@ -52,11 +55,11 @@ settings! {
         /// Silence before a keepalive is sent
         ///
         /// Proxies and phone networks cut after 30 to 60 s; the HTML standard recommends "every 15 seconds or so".
-        keepalive: Span = "15s", "1s"..="10m";
+        keepalive: DurationText = "15s", "1s"..="10m";
         /// Time a reader may stall before it is cut
         ///
         /// It resumes without loss when it reconnects.
-        write_timeout: Span = "30s", "1s"..="1h";
+        write_timeout: DurationText = "30s", "1s"..="1h";
         /// Topics and patterns of one stream
         ///
         /// A thousand of them is 100 to 400 KiB, once for all streams that ask for the same.
@@ -84,14 +87,14 @@ settings! {
         /// Where the limit on open files is lower, as many as fit.
         connections: Count = "16000", "1"..="10000000";
         /// Time for a request's head to arrive
-        header_timeout: Span = "30s", "1s"..="10m";
+        header_timeout: DurationText = "30s", "1s"..="10m";
         /// Time a connection may idle between requests
         ///
         /// Above the 60 s for which nginx, and most load balancers, keep an idle connection: whoever sends the next request on
         /// it must be the one that closes it first, or a request meets a closing connection and is lost (502).
-        idle_timeout: Span = "75s", "1s"..="1h";
+        idle_timeout: DurationText = "75s", "1s"..="1h";
         /// Silence inside a body before it is given up
-        body_timeout: Span = "30s", "1s"..="1h";
+        body_timeout: DurationText = "30s", "1s"..="1h";
         /// Least bytes a second of a body
         ///
         /// On average; a slow start, or a pause, of `body_timeout` is let pass. 64 kbit/s: a slow mobile line.
@@ -105,7 +108,7 @@ settings! {
         /// A page's hundred streams and some publishes beside them.
         h2_streams: Count = "128", "1"..="10000";
         /// Proxies trusted for client addresses
-        trusted_proxies: List<Network> = "none";
+        trusted_proxies: ListOf<Network> = "none";
         /// Header that names the client
         ///
         /// x-forwarded-for or forwarded: the one your proxy sets, because a client can write the other.
@@ -117,19 +120,19 @@ settings! {
         /// Certificate chain, PEM; the hub speaks TLS
         ///
         /// Looked at every ten seconds, and at SIGHUP.
-        cert: Maybe<File> = "none";
+        cert: Maybe<FilePath> = "none";
         /// Private key of the certificate, PEM
-        key: Maybe<File> = "none";
+        key: Maybe<FilePath> = "none";
         /// Domains to get certificates for by ACME
-        acme: List<Domain> = "none";
+        acme: ListOf<Domain> = "none";
         /// Who ACME may write to about them
-        acme_contact: List<Contact> = "none";
+        acme_contact: ListOf<Contact> = "none";
         /// Directory of the ACME service
         ///
         /// A URL, or letsencrypt, or letsencrypt-staging.
-        acme_directory: Directory = "letsencrypt";
+        acme_directory: AcmeDirectory = "letsencrypt";
         /// Root certificates of the ACME service
-        acme_roots: Maybe<File> = "none";
+        acme_roots: Maybe<FilePath> = "none";
     }
 
     /// Access
@@ -143,13 +146,13 @@ settings! {
         /// Each a table with issuer, audience, algorithms, and key, key_file or jwks.
         issuers: IssuerList = "[]";
         /// Topics anyone may publish to
-        anyone_publish: List<Topics> = "none";
+        anyone_publish: ListOf<TopicFilter> = "none";
         /// Topics anyone may subscribe to
-        anyone_subscribe: List<Topics> = "none";
+        anyone_subscribe: ListOf<TopicFilter> = "none";
         /// File of revoked credentials
-        revoked: Maybe<File> = "none";
+        revoked: Maybe<FilePath> = "none";
         /// Difference of clocks allowed for
-        leeway: Span = "5s", "0s"..="5m";
+        leeway: DurationText = "5s", "0s"..="5m";
         /// Cookie that may carry a token
         cookie: Maybe<Token> = "gapless";
         /// Take ?access_token= to subscribe
@@ -166,11 +169,11 @@ settings! {
         ///
         /// Exact, as `https://app.example`; with `*` as the first label or as the port, as `https://*.example`,
         /// `http://localhost:*`; `null`; or `*`, any.
-        origins: List<Origin> = "none";
+        origins: ListOf<AllowedOrigin> = "none";
         /// Let those pages use cookies
         credentials: Switch = "false";
         /// Time a browser may remember a preflight
-        max_age: Span = "10m", "0s"..="1d";
+        max_age: DurationText = "10m", "0s"..="1d";
     }
 
     /// Limits
@@ -200,7 +203,7 @@ settings! {
     /// Operators
     admin: Admin {
         /// Addresses for stats and metrics alone
-        listen: List<Listen> = "none";
+        listen: ListOf<Listen> = "none";
     }
 
     /// Publishing
@@ -214,7 +217,7 @@ settings! {
         /// Of all publishers together. One address, and one holder of a token, has at most half of what is free; beyond, it is told to come back.
         inflight_bytes: Size = "64MiB", "1MiB"..="16GiB";
         /// Time an Idempotency-Key is remembered
-        idempotency_window: Span = "10m", "1s"..="7d";
+        idempotency_window: DurationText = "10m", "1s"..="7d";
         /// Idempotency-Keys remembered
         ///
         /// A batch to many topics counts as several. Half of them for one client; beyond, keyed publishes are told to come back. Four hundred keyed publishes a second for the whole window, in about 60 MB of memory.
@@ -226,7 +229,7 @@ settings! {
         /// Events a topic keeps; none is no limit
         max_events: Maybe<Count<u64>> = "none", "1"..="1000000000000";
         /// Age of a topic's events; none is no limit
-        max_age: Maybe<Span> = "none", "1ms"..="36500d";
+        max_age: Maybe<DurationText> = "none", "1ms"..="36500d";
         /// Data a topic keeps; none is no limit
         max_bytes: Maybe<Size<u64>> = "none", "1"..="1024TiB";
         /// Limits by topic or pattern; first match wins
@@ -244,7 +247,7 @@ settings! {
         /// Space comes back a segment at a time: smaller frees sooner, larger copies less.
         rotate_bytes: Size<u64> = "256MiB", "1MiB"..="4GiB";
         /// Age at which a new segment starts
-        rotate_age: Span = "1h", "1s"..="30d";
+        rotate_age: DurationText = "1h", "1s"..="30d";
         /// Free space below which publishes are refused
         ///
         /// sled needs room to finish what it has begun; a full disk under it poisons the store.
@@ -254,8 +257,8 @@ settings! {
     /// Log
     log: Log {
         /// What is logged: a level, or a filter as in RUST_LOG
-        level: Filter = "info";
+        level: LogFilter = "info";
         /// How it is logged, to stderr: text or json
-        format: Format = "text";
+        format: LogFormat = "text";
     }
 }

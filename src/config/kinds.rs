@@ -2,10 +2,10 @@
 
 use std::{fmt, marker::PhantomData, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
-use super::tables::Problem;
+use super::tables::ValueProblem;
 
 /// How the text of a key becomes a value.
-pub trait Kind {
+pub trait ValueKind {
     /// What it becomes.
     type Value;
     /// What a value is called in `--help`.
@@ -25,7 +25,7 @@ pub trait Kind {
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
-    fn parse_parts(text: &str) -> Result<Self::Value, Vec<Problem>> {
+    fn parse_parts(text: &str) -> Result<Self::Value, Vec<ValueProblem>> {
         Self::parse(text).map_err(|problems| problems.into_iter().map(Into::into).collect())
     }
 
@@ -40,10 +40,10 @@ pub trait Kind {
 pub struct Path;
 /// A file.
 #[derive(Debug)]
-pub struct File;
+pub struct FilePath;
 /// Text without control characters.
 #[derive(Debug)]
-pub struct Text;
+pub struct PlainText;
 /// `true` or `false`.
 #[derive(Debug)]
 pub struct Switch;
@@ -52,13 +52,13 @@ pub struct Switch;
 pub struct Shards;
 /// A duration: `2s`, `10m`, `7d`, or seconds.
 #[derive(Debug)]
-pub struct Span;
-/// A [`Span`] kept as whole milliseconds, as the `retry:` field of a stream wants it.
+pub struct DurationText;
+/// A [`DurationText`] kept as whole milliseconds, as the `retry:` field of a stream wants it.
 #[derive(Debug)]
 pub struct Milliseconds;
 /// A filter for logs, as `tracing_subscriber::EnvFilter` reads it.
 #[derive(Debug)]
-pub struct Filter;
+pub struct LogFilter;
 /// A number of things.
 #[derive(Debug)]
 pub struct Count<T = usize>(PhantomData<T>);
@@ -71,7 +71,7 @@ pub struct Maybe<K>(PhantomData<K>);
 
 /// Which keeper of logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
+pub enum EngineKind {
     /// On disk.
     Sled,
     /// Forgets at exit.
@@ -80,7 +80,7 @@ pub enum Engine {
 
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     Text,
     /// For machines, an object a line.
@@ -92,7 +92,7 @@ pub(super) fn problem<T>(text: impl fmt::Display) -> Result<T, Vec<String>> {
     Err(vec![text.to_string()])
 }
 
-impl Kind for Path {
+impl ValueKind for Path {
     type Value = PathBuf;
     const METAVAR: &'static str = "DIR";
 
@@ -101,7 +101,7 @@ impl Kind for Path {
     }
 }
 
-impl Kind for File {
+impl ValueKind for FilePath {
     type Value = PathBuf;
     const METAVAR: &'static str = "FILE";
 
@@ -110,7 +110,7 @@ impl Kind for File {
     }
 }
 
-impl Kind for Text {
+impl ValueKind for PlainText {
     type Value = String;
     const METAVAR: &'static str = "TEXT";
 
@@ -122,7 +122,7 @@ impl Kind for Text {
     }
 }
 
-impl Kind for Switch {
+impl ValueKind for Switch {
     type Value = bool;
     const METAVAR: &'static str = "BOOL";
     const IS_SWITCH: bool = true;
@@ -136,7 +136,7 @@ impl Kind for Switch {
     }
 }
 
-impl Kind for Shards {
+impl ValueKind for Shards {
     type Value = usize;
     const METAVAR: &'static str = "COUNT";
 
@@ -152,7 +152,7 @@ impl Kind for Shards {
     }
 }
 
-impl Kind for Span {
+impl ValueKind for DurationText {
     type Value = Duration;
     const METAVAR: &'static str = "TIME";
 
@@ -169,12 +169,13 @@ impl Kind for Span {
     }
 }
 
-impl Kind for Milliseconds {
+impl ValueKind for Milliseconds {
     type Value = u32;
     const METAVAR: &'static str = "TIME";
 
     fn parse(text: &str) -> Result<u32, Vec<String>> {
-        u32::try_from(Span::parse(text)?.as_millis()).or_else(|_| problem("is more than 49 days; write a shorter one"))
+        u32::try_from(DurationText::parse(text)?.as_millis())
+            .or_else(|_| problem("is more than 49 days; write a shorter one"))
     }
 
     fn magnitude(value: &u32) -> Option<u128> {
@@ -182,7 +183,7 @@ impl Kind for Milliseconds {
     }
 }
 
-impl Kind for Filter {
+impl ValueKind for LogFilter {
     type Value = String;
     const METAVAR: &'static str = "FILTER";
 
@@ -203,7 +204,7 @@ impl Kind for Filter {
     }
 }
 
-impl<T: TryFrom<u64> + Copy + TryInto<u128>> Kind for Count<T> {
+impl<T: TryFrom<u64> + Copy + TryInto<u128>> ValueKind for Count<T> {
     type Value = T;
     const METAVAR: &'static str = "COUNT";
 
@@ -217,7 +218,7 @@ impl<T: TryFrom<u64> + Copy + TryInto<u128>> Kind for Count<T> {
     }
 }
 
-impl<T: TryFrom<u64> + Copy + TryInto<u128>> Kind for Size<T> {
+impl<T: TryFrom<u64> + Copy + TryInto<u128>> ValueKind for Size<T> {
     type Value = T;
     const METAVAR: &'static str = "SIZE";
 
@@ -231,7 +232,7 @@ impl<T: TryFrom<u64> + Copy + TryInto<u128>> Kind for Size<T> {
     }
 }
 
-impl<K: Kind> Kind for Maybe<K> {
+impl<K: ValueKind> ValueKind for Maybe<K> {
     type Value = Option<K::Value>;
     const METAVAR: &'static str = K::METAVAR;
 
@@ -244,7 +245,7 @@ impl<K: Kind> Kind for Maybe<K> {
     }
 }
 
-impl Kind for Engine {
+impl ValueKind for EngineKind {
     type Value = Self;
     const METAVAR: &'static str = "NAME";
 
@@ -257,7 +258,7 @@ impl Kind for Engine {
     }
 }
 
-impl Kind for Format {
+impl ValueKind for LogFormat {
     type Value = Self;
     const METAVAR: &'static str = "FORMAT";
 
@@ -306,10 +307,10 @@ mod tests {
     #[test]
     fn durations_are_written_as_people_do() {
         for (text, want) in [("2s", 2), ("90", 90), ("10m", 600), ("7d", 604_800), ("1h 30m", 5_400)] {
-            assert_eq!(Span::parse(text), Ok(Duration::from_secs(want)), "{text}");
+            assert_eq!(DurationText::parse(text), Ok(Duration::from_secs(want)), "{text}");
         }
         for text in ["", "-1s", "soon", "1.2.3s"] {
-            assert!(Span::parse(text).is_err(), "{text}");
+            assert!(DurationText::parse(text).is_err(), "{text}");
         }
         assert_eq!(Milliseconds::parse("250ms"), Ok(250));
         assert!(Milliseconds::parse("50d").is_err());
@@ -318,10 +319,10 @@ mod tests {
     #[test]
     fn a_filter_is_a_level_or_names_the_level_of_a_target() {
         for text in ["info", "OFF", "warn,gapless=debug", "gapless=trace", "gapless[stream]=debug,error", ""] {
-            assert!(Filter::parse(text).is_ok(), "{text}");
+            assert!(LogFilter::parse(text).is_ok(), "{text}");
         }
         for text in ["blah", "gapless", "warn,blah", "gapless=loud"] {
-            assert!(Filter::parse(text).is_err(), "{text}");
+            assert!(LogFilter::parse(text).is_err(), "{text}");
         }
     }
 

@@ -4,13 +4,13 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 
-use super::{kinds::Kind, tables::text_of};
+use super::{kinds::ValueKind, tables::text_of};
 
 /// A list of another kind.
 #[derive(Debug)]
-pub struct List<K>(PhantomData<K>);
+pub struct ListOf<K>(PhantomData<K>);
 
-impl<K: Kind> Kind for List<K> {
+impl<K: ValueKind> ValueKind for ListOf<K> {
     type Value = Vec<K::Value>;
     const METAVAR: &'static str = K::METAVAR;
 
@@ -58,18 +58,18 @@ mod tests {
     #[test]
     fn a_list_is_written_with_commas_or_as_toml() {
         for text in ["1, 2,3", "[1, 2, 3]", "[\"1\", \"2\", \"3\"]"] {
-            assert_eq!(List::<Count>::parse(text), Ok(vec![1, 2, 3]), "{text}");
+            assert_eq!(ListOf::<Count>::parse(text), Ok(vec![1, 2, 3]), "{text}");
         }
         for text in ["", "none", "[]"] {
-            assert_eq!(List::<Count>::parse(text), Ok(vec![]), "{text}");
+            assert_eq!(ListOf::<Count>::parse(text), Ok(vec![]), "{text}");
         }
     }
 
     #[test]
     fn every_wrong_item_is_told() {
-        let problems = List::<Count>::parse("1, x, y").expect_err("wrong");
+        let problems = ListOf::<Count>::parse("1, x, y").expect_err("wrong");
         assert_eq!(problems.len(), 2, "{problems:?}");
-        assert!(List::<Count>::parse("[1").is_err());
-        assert!(List::<Count>::parse("1,").is_err(), "an empty item");
+        assert!(ListOf::<Count>::parse("[1").is_err());
+        assert!(ListOf::<Count>::parse("1,").is_err(), "an empty item");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
-use super::kinds::{Kind, problem};
+use super::kinds::{ValueKind, problem};
 
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Listen {
     }
 }
 
-impl Kind for Listen {
+impl ValueKind for Listen {
     type Value = Self;
     const METAVAR: &'static str = "ADDR";
 
@@ -53,7 +53,7 @@ impl Kind for Listen {
     }
 }
 
-impl Kind for Mode {
+impl ValueKind for Mode {
     type Value = u32;
     const METAVAR: &'static str = "MODE";
 
@@ -82,7 +82,7 @@ impl fmt::Display for Listen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::list::List;
+    use crate::config::list::ListOf;
 
     #[test]
     fn addresses_are_written_with_commas_or_as_toml_also_those_that_begin_with_a_bracket() {
@@ -96,12 +96,12 @@ mod tests {
             ("localhost:80,unix:/run/hub", vec![Listen::Localhost(80), file.clone()]),
             ("[\"[::1]:80\", \"unix:/run/hub\"]", vec![v6, file]),
         ] {
-            assert_eq!(List::<Listen>::parse(text), Ok(want.clone()), "{text}");
+            assert_eq!(ListOf::<Listen>::parse(text), Ok(want.clone()), "{text}");
             let shown = want.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            assert_eq!(List::<Listen>::parse(&shown), Ok(want), "{shown}");
+            assert_eq!(ListOf::<Listen>::parse(&shown), Ok(want), "{shown}");
         }
         for text in ["8080", ":8080", "localhost", "hub.example:80", "unix:", "[::1]", "localhost:65536"] {
-            assert!(List::<Listen>::parse(text).is_err(), "{text}");
+            assert!(ListOf::<Listen>::parse(text).is_err(), "{text}");
         }
     }
 

@@ -13,7 +13,7 @@
 //! | `tables` | what rules, tokens and issuers are written as |
 //! | `table` | a key, and the macro that makes the types |
 //! | `flags`, `environment`, `file`, `resolve` | the sources, and which one wins |
-//! | [`mistakes`] | what is wrong, all of it |
+//! | [`errors`] | what is wrong, all of it |
 //! | [`effective`] | the outcome as a file, for `gapless check` |
 
 use std::path::PathBuf;
@@ -24,13 +24,13 @@ use resolve::Resolver;
 pub mod access;
 pub mod effective;
 mod environment;
+pub mod errors;
 mod file;
 mod flags;
 pub mod keys;
 pub mod kinds;
 pub mod list;
 pub mod listen;
-pub mod mistakes;
 pub mod names;
 mod resolve;
 pub mod rules;
@@ -41,13 +41,13 @@ mod tests;
 
 pub use self::{
     effective::Effective,
+    errors::ConfigErrors,
     flags::Flags,
     keys::{Config, KEYS},
-    mistakes::Mistakes,
-    table::Key,
+    table::ConfigKey,
 };
 use crate::{
-    access::{Access, Grant, Settings},
+    access::{Access, AccessSettings, Grant},
     event::{Retention, retention::Rules},
 };
 
@@ -55,7 +55,7 @@ use crate::{
 ///
 /// # Errors
 /// Every mistake of all of them. The process should exit with [`EXIT_CODE`].
-pub fn load(flags: &Flags) -> Result<(Config, Effective), Mistakes> {
+pub fn load(flags: &Flags) -> Result<(Config, Effective), ConfigErrors> {
     load_with(flags, &Environment::of_process())
 }
 
@@ -63,12 +63,12 @@ pub fn load(flags: &Flags) -> Result<(Config, Effective), Mistakes> {
 pub const EXIT_CODE: u8 = 78;
 
 /// As [`load`], with the environment given.
-fn load_with(flags: &Flags, environment: &Environment) -> Result<(Config, Effective), Mistakes> {
-    let mut mistakes = Mistakes::default();
-    let ignored = environment.unknown(&mut mistakes);
+fn load_with(flags: &Flags, environment: &Environment) -> Result<(Config, Effective), ConfigErrors> {
+    let mut errors = ConfigErrors::default();
+    let ignored = environment.unknown(&mut errors);
     let named = || environment.get("GAPLESS_CONFIG").map(PathBuf::from);
-    let file = flags.file.clone().or_else(named).map(|path| file::read(&path, &mut mistakes)).unwrap_or_default();
-    let mut resolver = Resolver::new(flags, environment, file, mistakes);
+    let file = flags.file.clone().or_else(named).map(|path| file::read(&path, &mut errors)).unwrap_or_default();
+    let mut resolver = Resolver::new(flags, environment, file, errors);
     let config = Config::read(&mut resolver);
     config.check(&mut resolver);
     let (config, settings) = resolver.finish(config)?;
@@ -106,9 +106,9 @@ impl Config {
 
     /// What the keys say about credentials.
     #[must_use]
-    pub fn credentials(&self) -> Settings {
+    pub fn is_transient(&self) -> AccessSettings {
         let Self { access, .. } = self;
-        Settings {
+        AccessSettings {
             tokens: access.tokens.clone(),
             issuers: access.issuers.clone(),
             anonymous: Grant {
@@ -161,7 +161,7 @@ impl Config {
             "pages of any site (* and null) would act with their visitors' cookies; name the origins that may",
         );
         // With the others, because a mistake in a key's file is one of the configuration.
-        for (key, problem) in Access::new(self.credentials()).err().unwrap_or_default() {
+        for (key, problem) in Access::new(self.is_transient()).err().unwrap_or_default() {
             resolver.require(false, &[key], problem);
         }
         resolver.require(

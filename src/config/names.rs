@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::kinds::{Kind, problem};
+use super::kinds::{ValueKind, problem};
 
 /// A network, as `10.0.0.0/8`, or one address.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub struct Network;
 /// An origin as browsers send it, `https://app.example` or `null`, with `*` as the whole, as the host's first label, or as the
 /// port.
 #[derive(Debug)]
-pub struct Origin;
+pub struct AllowedOrigin;
 /// A domain's name.
 #[derive(Debug)]
 pub struct Domain;
@@ -19,7 +19,7 @@ pub struct Domain;
 pub struct Contact;
 /// The directory of an ACME service: a URL, or one that is known by name.
 #[derive(Debug)]
-pub struct Directory;
+pub struct AcmeDirectory;
 /// A token of HTTP, as the name of a cookie is.
 #[derive(Debug)]
 pub struct Token;
@@ -33,7 +33,7 @@ pub enum Forwarded {
     Forwarded,
 }
 
-impl Kind for Network {
+impl ValueKind for Network {
     type Value = ipnet::IpNet;
     const METAVAR: &'static str = "NETWORK";
 
@@ -46,7 +46,7 @@ impl Kind for Network {
 const NO_ORIGIN: &str = "is no origin; write it like https://app.example, https://*.example, http://localhost:*, null or *, in lower \
                          case, with no path";
 
-impl Kind for Origin {
+impl ValueKind for AllowedOrigin {
     type Value = String;
     const METAVAR: &'static str = "ORIGIN";
 
@@ -71,7 +71,7 @@ impl Kind for Origin {
     }
 }
 
-impl Kind for Domain {
+impl ValueKind for Domain {
     type Value = String;
     const METAVAR: &'static str = "DOMAIN";
 
@@ -87,7 +87,7 @@ impl Kind for Domain {
     }
 }
 
-impl Kind for Contact {
+impl ValueKind for Contact {
     type Value = String;
     const METAVAR: &'static str = "URL";
 
@@ -101,7 +101,7 @@ impl Kind for Contact {
     }
 }
 
-impl Kind for Directory {
+impl ValueKind for AcmeDirectory {
     type Value = String;
     const METAVAR: &'static str = "URL";
 
@@ -116,7 +116,7 @@ impl Kind for Directory {
     }
 }
 
-impl Kind for Token {
+impl ValueKind for Token {
     type Value = String;
     const METAVAR: &'static str = "NAME";
 
@@ -130,7 +130,7 @@ impl Kind for Token {
     }
 }
 
-impl Kind for Forwarded {
+impl ValueKind for Forwarded {
     type Value = Self;
     const METAVAR: &'static str = "HEADER";
 
@@ -162,7 +162,7 @@ mod tests {
             "tauri://localhost",
             "chrome-extension://abcdefghijklmnop",
         ] {
-            assert!(Origin::parse(text).is_ok(), "{text}");
+            assert!(AllowedOrigin::parse(text).is_ok(), "{text}");
         }
         for text in [
             "app.example",
@@ -178,7 +178,7 @@ mod tests {
             "NULL",
             "",
         ] {
-            assert!(Origin::parse(text).is_err(), "{text}");
+            assert!(AllowedOrigin::parse(text).is_err(), "{text}");
         }
     }
 
@@ -195,10 +195,10 @@ mod tests {
             assert!(Contact::parse(text).is_err(), "{text}");
         }
         for text in ["letsencrypt", "letsencrypt-staging", "https://localhost:14000/dir"] {
-            assert!(Directory::parse(text).is_ok(), "{text}");
+            assert!(AcmeDirectory::parse(text).is_ok(), "{text}");
         }
         for text in ["http://acme.example/dir", "lets-encrypt", "https://", ""] {
-            assert!(Directory::parse(text).is_err(), "{text}");
+            assert!(AcmeDirectory::parse(text).is_err(), "{text}");
         }
     }
 

@@ -4,20 +4,20 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{
     environment::Environment,
-    file::{Entry, Places},
+    errors::ConfigErrors,
+    file::{FileEntry, Locations},
     flags::Flags,
-    kinds::Kind,
-    mistakes::Mistakes,
-    table::Key,
-    tables::Problem,
+    kinds::ValueKind,
+    table::ConfigKey,
+    tables::ValueProblem,
 };
 
 /// Reads keys from all sources, and remembers what was wrong and who won.
 pub(super) struct Resolver<'a> {
     flags: &'a Flags,
     environment: &'a Environment,
-    file: BTreeMap<String, Entry>,
-    mistakes: Mistakes,
+    file: BTreeMap<String, FileEntry>,
+    errors: ConfigErrors,
     wrong: Vec<String>,
     chosen: Vec<Setting>,
 }
@@ -25,17 +25,17 @@ pub(super) struct Resolver<'a> {
 /// A key's value in force.
 #[derive(Debug)]
 pub(super) struct Setting {
-    pub key: &'static Key,
+    pub key: &'static ConfigKey,
     pub text: String,
-    pub origin: Origin,
+    pub origin: ValueOrigin,
 }
 
 /// Where a value comes from. `Display` names the place to change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum ValueOrigin {
     Flag(String),
     Environment(String),
-    File(Places),
+    File(Locations),
     Default,
 }
 
@@ -46,17 +46,17 @@ impl<'a> Resolver<'a> {
     pub(super) fn new(
         flags: &'a Flags,
         environment: &'a Environment,
-        file: BTreeMap<String, Entry>,
-        mistakes: Mistakes,
+        file: BTreeMap<String, FileEntry>,
+        errors: ConfigErrors,
     ) -> Self {
-        Self { flags, environment, file, mistakes, wrong: Vec::new(), chosen: Vec::new() }
+        Self { flags, environment, file, errors, wrong: Vec::new(), chosen: Vec::new() }
     }
 
     /// The value of `key` from its strongest sound source.
-    pub(super) fn read<K: Kind>(&mut self, key: &'static Key) -> K::Value {
+    pub(super) fn read<K: ValueKind>(&mut self, key: &'static ConfigKey) -> K::Value {
         let mut strongest = None;
         for (text, origin) in self.candidates(key) {
-            match judge::<K>(key, &text) {
+            match authenticate::<K>(key, &text) {
                 Ok(value) if strongest.is_none() => {
                     strongest = Some(value);
                     self.chosen.push(Setting { key, text, origin });
@@ -64,12 +64,12 @@ impl<'a> Resolver<'a> {
                 Ok(_) => {}
                 Err(problems) => {
                     self.wrong.push(key.path());
-                    for Problem { text, part } in &problems {
+                    for ValueProblem { text, part } in &problems {
                         let place = match &origin {
-                            Origin::File(entry) => format!("{}: {}", entry.place_of(part.as_ref()), key.path()),
+                            ValueOrigin::File(entry) => format!("{}: {}", entry.place_of(part.as_ref()), key.path()),
                             other => other.to_string(),
                         };
-                        self.mistakes.push(&place, text);
+                        self.errors.push(&place, text);
                     }
                 }
             }
@@ -80,48 +80,48 @@ impl<'a> Resolver<'a> {
     /// Adds a mistake of `keys` together, unless one of them is wrong by itself.
     pub(super) fn require(&mut self, holds: bool, keys: &[&str], problem: impl fmt::Display) {
         if !holds && !keys.iter().any(|key| self.wrong.iter().any(|wrong| wrong == key)) {
-            self.mistakes.push(keys.join(", "), problem);
+            self.errors.push(keys.join(", "), problem);
         }
     }
 
-    pub(super) fn finish<T>(self, value: T) -> Result<(T, Vec<Setting>), Mistakes> {
-        self.mistakes.or((value, self.chosen))
+    pub(super) fn finish<T>(self, value: T) -> Result<(T, Vec<Setting>), ConfigErrors> {
+        self.errors.or((value, self.chosen))
     }
 
     /// Strongest first.
-    fn candidates(&mut self, key: &Key) -> Vec<(String, Origin)> {
+    fn candidates(&mut self, key: &ConfigKey) -> Vec<(String, ValueOrigin)> {
         let path = key.path();
         let mut all = Vec::new();
         if let Some(text) = self.flags.get(&path) {
-            all.push((text.to_owned(), Origin::Flag(key.flag())));
+            all.push((text.to_owned(), ValueOrigin::Flag(key.flag())));
         }
         all.extend(self.variable(key.variable()));
         if path == LEVEL.0 {
             all.extend(self.variable(LEVEL.1.into()));
         }
         if let Some(entry) = self.file.remove(&path) {
-            all.push((entry.text, Origin::File(entry.places)));
+            all.push((entry.text, ValueOrigin::File(entry.places)));
         }
-        all.push((key.default.to_owned(), Origin::Default));
+        all.push((key.default.to_owned(), ValueOrigin::Default));
         all
     }
 
     /// An empty variable counts as none: `GAPLESS_DATA=` is how scripts and compose files leave one out.
-    fn variable(&mut self, name: String) -> Option<(String, Origin)> {
+    fn variable(&mut self, name: String) -> Option<(String, ValueOrigin)> {
         let text = self.environment.get(&name)?;
         let Some(text) = text.to_str() else {
-            self.mistakes.push(&name, "is not UTF-8");
+            self.errors.push(&name, "is not UTF-8");
             return None;
         };
-        Some((text.to_owned(), Origin::Environment(name)))
+        Some((text.to_owned(), ValueOrigin::Environment(name)))
     }
 }
 
 /// Reads `text` as a `K` and holds it against the range.
-fn judge<K: Kind>(key: &Key, text: &str) -> Result<K::Value, Vec<Problem>> {
-    let quoted = |Problem { text: wrong, part }| {
+fn authenticate<K: ValueKind>(key: &ConfigKey, text: &str) -> Result<K::Value, Vec<ValueProblem>> {
+    let quoted = |ValueProblem { text: wrong, part }| {
         let wrong = if K::IS_TOML { wrong } else { format!("{text:?} {wrong}") };
-        Problem { text: wrong, part }
+        ValueProblem { text: wrong, part }
     };
     let value = K::parse_parts(text).map_err(|problems| problems.into_iter().map(quoted).collect::<Vec<_>>())?;
     if let (Some(magnitude), Some((low, high))) = (K::magnitude(&value), key.range) {
@@ -133,7 +133,7 @@ fn judge<K: Kind>(key: &Key, text: &str) -> Result<K::Value, Vec<Problem>> {
     Ok(value)
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(flag) => write!(f, "--{flag}"),

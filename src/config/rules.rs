@@ -3,8 +3,8 @@
 //! As a flag or an environment variable the same value is inline TOML: `[{ topics = "jobs/**", max_age = "1d" }]`.
 
 use super::{
-    kinds::{Count, Kind, Maybe, Milliseconds, Size, Span},
-    tables::{self, Problem, Table, text_of},
+    kinds::{Count, DurationText, Maybe, Milliseconds, Size, ValueKind},
+    tables::{self, ConfigTable, ValueProblem, text_of},
 };
 use crate::event::{
     Filter, Retention,
@@ -15,7 +15,7 @@ use crate::event::{
 #[derive(Debug)]
 pub struct RuleList;
 
-impl Kind for RuleList {
+impl ValueKind for RuleList {
     type Value = Vec<Rule>;
     const METAVAR: &'static str = "TOML";
     const IS_TOML: bool = true;
@@ -24,14 +24,14 @@ impl Kind for RuleList {
         Self::parse_parts(text).map_err(tables::texts)
     }
 
-    fn parse_parts(text: &str) -> Result<Vec<Rule>, Vec<Problem>> {
+    fn parse_parts(text: &str) -> Result<Vec<Rule>, Vec<ValueProblem>> {
         tables::parse(text, "rule", EXPECTED, read_rule)
     }
 }
 
 const EXPECTED: &str = "is no list of rules; write it like [{ topics = \"jobs/**\", max_age = \"1d\" }]";
 
-fn read_rule(table: &mut Table<'_>) -> Option<Rule> {
+fn read_rule(table: &mut ConfigTable<'_>) -> Option<Rule> {
     table.known(&["topics", "max_events", "max_age", "max_bytes", "retry"]);
     let topics = match table.get("topics").map(|topics| Filter::new(&text_of(topics))) {
         Some(Ok(topics)) => Some(topics),
@@ -46,14 +46,14 @@ fn read_rule(table: &mut Table<'_>) -> Option<Rule> {
     };
     let retention = Retention {
         max_events: limit::<Maybe<Count<u64>>>(table, "max_events", 1).flatten(),
-        max_age: limit::<Maybe<Span>>(table, "max_age", SHORTEST_AGE.as_nanos()).flatten(),
+        max_age: limit::<Maybe<DurationText>>(table, "max_age", SHORTEST_AGE.as_nanos()).flatten(),
         max_bytes: limit::<Maybe<Size<u64>>>(table, "max_bytes", 1).flatten(),
     };
     Some(Rule { retry: limit::<Milliseconds>(table, "retry", 1), retention, topics: topics? })
 }
 
 /// The limit called `name`, when there is a good one.
-fn limit<K: Kind>(table: &mut Table<'_>, name: &str, least: u128) -> Option<K::Value> {
+fn limit<K: ValueKind>(table: &mut ConfigTable<'_>, name: &str, least: u128) -> Option<K::Value> {
     let text = text_of(table.get(name)?);
     let value = match K::parse(&text) {
         Ok(value) => value,

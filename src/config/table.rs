@@ -2,7 +2,7 @@
 
 /// One key of the configuration.
 #[derive(Debug)]
-pub struct Key {
+pub struct ConfigKey {
     /// Its section; keys of the section `hub` stand at the top.
     pub section: &'static str,
     /// Its name in the section.
@@ -26,7 +26,7 @@ pub struct Key {
 /// The section whose keys stand at the top of the file and have no prefix.
 pub(super) const ROOT: &str = "hub";
 
-impl Key {
+impl ConfigKey {
     /// `stream.keepalive`: where it stands in the file.
     #[must_use]
     pub fn path(&self) -> String {
@@ -67,7 +67,7 @@ macro_rules! settings {
     ($(
         #[doc = $heading:literal]
         $section:ident: $Section:ident {
-            $( $(#[doc = $about:literal])+ $key:ident: $Kind:ty = $default:literal $(, $low:literal ..= $high:literal)?; )+
+            $( $(#[doc = $about:literal])+ $key:ident: $ValueKind:ty = $default:literal $(, $low:literal ..= $high:literal)?; )+
         }
     )+) => {
         /// The effective configuration, by section. Every value is in its range.
@@ -80,22 +80,22 @@ macro_rules! settings {
             #[doc = concat!("Section", $heading, ".")]
             #[derive(Debug, Clone)]
             pub struct $Section {
-                $( $(#[doc = $about])+ pub $key: <$Kind as Kind>::Value, )+
+                $( $(#[doc = $about])+ pub $key: <$ValueKind as ValueKind>::Value, )+
             }
         )+
 
         /// Every key, in the order of the table.
-        pub const KEYS: &[Key] = &[$($(
-            Key {
+        pub const KEYS: &[ConfigKey] = &[$($(
+            ConfigKey {
                 section: stringify!($section),
                 name: stringify!($key),
                 heading: $heading,
                 about: &[$($about),+],
-                metavar: <$Kind as Kind>::METAVAR,
+                metavar: <$ValueKind as ValueKind>::METAVAR,
                 default: $default,
                 range: settings!(@range $($low $high)?),
-                is_toml: <$Kind as Kind>::IS_TOML,
-                is_switch: <$Kind as Kind>::IS_SWITCH,
+                is_toml: <$ValueKind as ValueKind>::IS_TOML,
+                is_switch: <$ValueKind as ValueKind>::IS_SWITCH,
             },
         )+)+];
 
@@ -105,7 +105,7 @@ macro_rules! settings {
                 let mut keys = KEYS.iter();
                 Self { $(
                     $section: $Section { $(
-                        $key: resolver.read::<$Kind>(keys.next().expect("one a field, in the same order")),
+                        $key: resolver.read::<$ValueKind>(keys.next().expect("one a field, in the same order")),
                     )+ },
                 )+ }
             }

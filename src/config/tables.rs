@@ -4,23 +4,23 @@ use serde::Deserialize;
 
 /// What is wrong with a value, and in a list of tables with which part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ValueProblem {
     /// In words that follow the value's text.
     pub text: String,
     /// Which part, when only a part is wrong.
-    pub part: Option<Part>,
+    pub part: Option<TablePart>,
 }
 
 /// A part of a list of tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct TablePart {
     /// Which table, counted from 0.
     pub table: usize,
     /// Which of its keys; `None` for the table as a whole.
     pub key: Option<String>,
 }
 
-impl From<String> for Problem {
+impl From<String> for ValueProblem {
     fn from(text: String) -> Self {
         Self { text, part: None }
     }
@@ -28,12 +28,12 @@ impl From<String> for Problem {
 
 /// One table of a list, and what is wrong with it.
 #[derive(Debug)]
-pub(super) struct Table<'a> {
+pub(super) struct ConfigTable<'a> {
     values: &'a toml::Table,
     problems: Vec<(Option<String>, String)>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> ConfigTable<'a> {
     pub(super) fn get(&self, key: &str) -> Option<&'a toml::Value> {
         self.values.get(key)
     }
@@ -57,8 +57,8 @@ pub(super) fn parse<T>(
     text: &str,
     item: &str,
     expected: &str,
-    read: impl Fn(&mut Table<'_>) -> Option<T>,
-) -> Result<Vec<T>, Vec<Problem>> {
+    read: impl Fn(&mut ConfigTable<'_>) -> Option<T>,
+) -> Result<Vec<T>, Vec<ValueProblem>> {
     let not_toml = |error: toml::de::Error| {
         let reason = error.to_string();
         vec![format!("{expected} ({})", reason.lines().last().unwrap_or_default()).into()]
@@ -70,16 +70,16 @@ pub(super) fn parse<T>(
     let mut problems = Vec::new();
     let items = list.iter().enumerate().filter_map(|(index, value)| {
         let none = toml::Table::new();
-        let mut table = Table { values: value.as_table().unwrap_or(&none), problems: Vec::new() };
+        let mut table = ConfigTable { values: value.as_table().unwrap_or(&none), problems: Vec::new() };
         let value = if value.is_table() {
             read(&mut table)
         } else {
             table.wrong(None, "it is no table of keys and values");
             None
         };
-        problems.extend(table.problems.into_iter().map(|(key, text)| Problem {
+        problems.extend(table.problems.into_iter().map(|(key, text)| ValueProblem {
             text: format!("{item} {}: {text}", index + 1),
-            part: Some(Part { table: index, key }),
+            part: Some(TablePart { table: index, key }),
         }));
         value
     });
@@ -88,11 +88,11 @@ pub(super) fn parse<T>(
 }
 
 /// The texts alone.
-pub(super) fn texts(problems: Vec<Problem>) -> Vec<String> {
+pub(super) fn texts(problems: Vec<ValueProblem>) -> Vec<String> {
     problems.into_iter().map(|problem| problem.text).collect()
 }
 
-/// A TOML value as the text that a [`Kind`](super::kinds::Kind) reads.
+/// A TOML value as the text that a [`ValueKind`](super::kinds::ValueKind) reads.
 pub(super) fn text_of(value: &toml::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), Into::into)
 }

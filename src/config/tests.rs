@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr, time::Duration};
 
 use clap::{Args, Command, FromArgMatches};
 
-use super::{kinds::Engine, listen::Listen, *};
+use super::{kinds::EngineKind, listen::Listen, *};
 use crate::event::TopicName;
 
 /// Loads from these sources; the answer's error is the text of all mistakes.
@@ -21,7 +21,7 @@ fn load_from(flags: &[&str], environment: &[(&str, &str)], file: Option<&str>) -
     let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.into()));
     load_with(&flags, &Environment::new(environment))
         .map(|(config, effective)| (config, effective.to_string()))
-        .map_err(|mistakes| mistakes.to_string())
+        .map_err(|errors| errors.to_string())
 }
 
 fn config(flags: &[&str], environment: &[(&str, &str)], file: Option<&str>) -> Config {
@@ -32,7 +32,7 @@ fn config(flags: &[&str], environment: &[(&str, &str)], file: Option<&str>) -> C
 fn without_any_source_the_defaults_hold() {
     let config = config(&[], &[], None);
     assert_eq!(config.hub.listen, [Listen::Address(SocketAddr::from(([127, 0, 0, 1], 8080)))]);
-    assert_eq!(config.hub.engine, Engine::Sled);
+    assert_eq!(config.hub.engine, EngineKind::Sled);
     assert_eq!((config.stream.retry, config.stream.keepalive), (3_000, Duration::from_secs(15)));
     assert_eq!((config.publish.event_bytes, config.publish.batch_bytes), (1 << 20, 16 << 20));
     let rules = config.retention_rules();

@@ -25,10 +25,10 @@ pub mod memory;
 mod place;
 pub mod sled;
 
-pub use place::{From, Place, When};
+pub use place::{LocateBy, ReadFrom, When};
 
 /// What an engine's answer comes in. Dropping it is safe: a commit that has begun is finished all the same.
-pub type Answer<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+pub type EngineFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// A keeper of logs.
 pub trait Engine: Send + Sync + 'static {
@@ -43,7 +43,7 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Appends all of `append` in one commit and in its order, or nothing. Answers only when it is durable,
     /// readable and handed to the [`Observer`]. The queue is bounded: see [`AppendError::Busy`].
-    fn append(&self, append: Append) -> Answer<Vec<Receipt>, AppendError>;
+    fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError>;
 
     /// Appends each of `events` for itself, in their order: what is wrong with one of them refuses that one alone.
     /// They share a place in the queue, a commit and an answer, so that many small appends cost one wake of the
@@ -52,22 +52,27 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the queue takes nothing now; the events come back, to be tried again.
-    fn append_each(&self, events: Vec<NewEvent>) -> Result<Answer<Vec<Appended>, AppendError>, Returned>;
+    fn append_each(&self, events: Vec<NewEvent>) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected>;
 
     /// Reads a page of the log. Blocks on the disk: call it on a thread that may wait.
     ///
     /// # Errors
     /// When the disk does not give back what was stored.
-    fn read(&self, request: &ReadRequest) -> Result<Page, ReadError>;
+    fn read(&self, request: &ReadRequest) -> Result<LogPage, ReadError>;
 
-    /// The position at which a reader begins that asks by time or by number: reading [`From::After`] it gives all that was
+    /// The position at which a reader begins that asks by time or by number: reading [`ReadFrom::After`] it gives all that was
     /// asked for, and tells at least the gaps. Blocks on the disk, and gives up when `go_on` says no.
     ///
     /// # Errors
     /// When the disk does not give back what was stored, or it was given up.
-    fn locate(&self, selection: &Selection, place: Place, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Seq, ReadError>;
+    fn locate(
+        &self,
+        selection: &Selection,
+        place: LocateBy,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Seq, ReadError>;
 
-    /// The stamp that a reader begins with who asks by time: see [`From::Since`]. Blocks on the disk.
+    /// The stamp that a reader begins with who asks by time: see [`ReadFrom::Since`]. Blocks on the disk.
     ///
     /// # Errors
     /// When the disk does not give back what was stored.
@@ -91,18 +96,18 @@ pub trait Engine: Send + Sync + 'static {
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState>;
 
     /// Changes what is given, durably; creates the topic if need be. Answers with the new state.
-    fn configure(&self, topic: TopicName, change: TopicChange) -> Answer<TopicState, AppendError>;
+    fn configure(&self, topic: TopicName, change: TopicChange) -> EngineFuture<TopicState, AppendError>;
 
     /// Forgets a topic's events and settings, durably, and leaves its trimmed-through mark.
     /// Answers with whether there was such a topic.
-    fn delete(&self, topic: TopicName) -> Answer<bool, AppendError>;
+    fn delete(&self, topic: TopicName) -> EngineFuture<bool, AppendError>;
 
     /// Takes one event back, durably: a tombstone ([`Event::tombstone`](crate::event::Event::tombstone)) stands in its place
     /// from now on, and where the topic is open, a notice of it is appended. Its bytes leave the disk a while later. Answers
     /// with whether such an event is kept; `true` also for one that was taken back before, which changes nothing.
     ///
     /// When it fails after the event was taken back, the same request again does the rest.
-    fn remove(&self, topic: TopicName, seq: Seq) -> Answer<bool, AppendError>;
+    fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError>;
 
     /// Events that were being taken back when a crash or a failure came between, and whose readers may not have been told.
     /// [`Engine::remove`] each of them once after opening, when the observer is ready.
@@ -118,7 +123,7 @@ pub trait Engine: Send + Sync + 'static {
 /// Who hears of what an engine has made durable: the hub. Every call comes from the engine's one writer, in order.
 pub trait Observer: Send + Sync + 'static {
     /// How many live streams an event of `topic` would go to. Asked when a commit is built, for its receipts.
-    fn audience(&self, topic: &TopicName) -> u32;
+    fn subscriber_count(&self, topic: &TopicName) -> u32;
 
     /// These events are durable and readable, in rising order of `seq`, and no receipt has left yet. Must not block.
     fn committed(&self, events: &[Arc<Event>]);
@@ -128,12 +133,12 @@ pub trait Observer: Send + Sync + 'static {
     fn removed(&self, topic: &TopicName, seq: Seq);
 
     /// A topic was closed, reopened or deleted, durably; after [`Observer::committed`] for a closing event.
-    fn turned(&self, topic: &TopicName, turn: Turn);
+    fn lifecycle_changed(&self, topic: &TopicName, change: LifecycleChange);
 }
 
 /// A change in a topic's life that ends or revives its streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum LifecycleChange {
     /// No more events.
     Closed {
         /// The topic's newest position ever.
@@ -154,14 +159,14 @@ pub struct Append {
     /// At least one; their order is kept.
     pub events: Vec<NewEvent>,
     /// Only if the one topic of all `events` ends so.
-    pub expect: Option<Expect>,
+    pub expect: Option<ExpectedLast>,
     /// Makes a retry a no-op.
     pub key: Option<IdempotencyKey>,
 }
 
 /// How a topic must end for a conditional append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expect {
+pub enum ExpectedLast {
     /// It has no last id: never used, or deleted.
     Empty,
     /// Its last id is this one.
@@ -193,11 +198,11 @@ pub struct Receipt {
 }
 
 /// What became of one of the events of [`Engine::append_each`].
-pub type Appended = Result<Receipt, AppendError>;
+pub type AppendResult = Result<Receipt, AppendError>;
 
 /// Events that the queue did not take.
 #[derive(Debug, Clone)]
-pub struct Returned {
+pub struct Rejected {
     /// As they were given.
     pub events: Vec<NewEvent>,
     /// Why.
@@ -207,7 +212,7 @@ pub struct Returned {
 /// Why nothing was appended. `Display` says what the caller can do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// [`Expect`] does not hold.
+    /// [`ExpectedLast`] does not hold.
     #[error("the topic's last id is not the one in If-Match; read on from there and try again")]
     Precondition {
         /// The topic's last id, `None` when it has none.
@@ -265,13 +270,22 @@ fn keys_full(own: bool, wait: Duration) -> String {
     )
 }
 
+/// How much one read may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ReadLimit {
+    /// Events at most.
+    pub events: usize,
+    /// Bytes of data after which it ends; the first event is always given.
+    pub bytes: usize,
+}
+
 /// A wish for a page.
 #[derive(Debug, Clone)]
 pub struct ReadRequest {
     /// Events of which topics.
     pub selection: Selection,
     /// Where to start.
-    pub from: From,
+    pub from: ReadFrom,
     /// Events at most; at least 1.
     pub max_events: usize,
     /// Bytes of data after which the page ends; one event is always given.
@@ -280,9 +294,9 @@ pub struct ReadRequest {
 
 /// A run of the log for a selection, without holes but for those it tells.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Page {
+pub struct LogPage {
     /// Events in order of `seq`, and gaps before the first event after them.
-    pub items: Vec<Item>,
+    pub items: Vec<PageItem>,
     /// The selection has nothing between the start and here but what `items` holds: the next page starts after it.
     pub through: Seq,
     /// `through` was the log's head: what comes now is live.
@@ -291,16 +305,16 @@ pub struct Page {
 
 /// What a reader meets in a log.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Item {
+pub enum PageItem {
     /// The next event.
     Event(Arc<Event>),
     /// Events of a topic that are gone.
-    Gap(Gap),
+    Gap(LogGap),
 }
 
 /// Events of `topic` between the reader's cursor and here that are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
+pub struct LogGap {
     /// The topic that lost them.
     pub topic: TopicName,
     /// Its next kept event; `None` when it keeps nothing.

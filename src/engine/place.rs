@@ -6,7 +6,7 @@ use crate::event::{Millis, Seq};
 
 /// Where a page starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum From {
+pub enum ReadFrom {
     /// The oldest kept event. Tells no gap.
     Earliest,
     /// After this position. Tells a gap for each topic that lost events after it.
@@ -17,7 +17,7 @@ pub enum From {
 
 /// Where a reader begins that has no position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum LocateBy {
     /// At the first event with this stamp or a later one.
     Since(Millis),
     /// At the oldest of the newest so many kept events of the selection.

@@ -6,7 +6,7 @@ use memchr::memchr2;
 
 /// What one blank line ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Block {
+pub struct SseBlock {
     /// The `event` field; empty when there was none.
     pub event: String,
     /// The `data` lines, joined by line feeds; `None` when there was none, so nothing is dispatched.
@@ -33,7 +33,7 @@ pub enum ParseError {
 pub struct Parser {
     limit: usize,
     line: Vec<u8>,
-    block: Block,
+    block: SseBlock,
     held: usize,
     touched: bool,
     failed: Option<ParseError>,
@@ -49,7 +49,7 @@ impl Parser {
         Self {
             limit,
             line: Vec::new(),
-            block: Block::default(),
+            block: SseBlock::default(),
             held: 0,
             touched: false,
             failed: None,
@@ -60,7 +60,7 @@ impl Parser {
     }
 
     /// Reads `chunk`, handing each finished block, or the reason why one cannot be had, to `each`.
-    pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(Result<Block, ParseError>)) {
+    pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(Result<SseBlock, ParseError>)) {
         let mut rest = chunk;
         while let Some(block) = self.next(&mut rest) {
             each(block);
@@ -68,7 +68,7 @@ impl Parser {
     }
 
     /// Reads until a block is finished or cannot be had, and takes off `rest` what it has read; `None` when that is all.
-    pub fn next(&mut self, rest: &mut &[u8]) -> Option<Result<Block, ParseError>> {
+    pub fn next(&mut self, rest: &mut &[u8]) -> Option<Result<SseBlock, ParseError>> {
         if self.after_cr && !rest.is_empty() {
             self.after_cr = false;
             *rest = rest.strip_prefix(b"\n").unwrap_or(rest);
@@ -139,7 +139,7 @@ impl Parser {
         }
     }
 
-    fn end_line(&mut self, line: &[u8]) -> Option<Result<Block, ParseError>> {
+    fn end_line(&mut self, line: &[u8]) -> Option<Result<SseBlock, ParseError>> {
         let mut bytes = line;
         if std::mem::replace(&mut self.at_start, false) {
             bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
@@ -189,7 +189,7 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn parse_in_chunks(text: &[u8], size: usize) -> Vec<Result<Block, ParseError>> {
+    fn parse_in_chunks(text: &[u8], size: usize) -> Vec<Result<SseBlock, ParseError>> {
         let mut parser = Parser::new(64);
         let mut all = Vec::new();
         for chunk in text.chunks(size) {
@@ -198,8 +198,8 @@ mod tests {
         all
     }
 
-    fn data(text: &str) -> Block {
-        Block { data: Some(text.into()), ..Block::default() }
+    fn data(text: &str) -> SseBlock {
+        SseBlock { data: Some(text.into()), ..SseBlock::default() }
     }
 
     #[test]
@@ -207,8 +207,8 @@ mod tests {
         let text =
             "\u{feff}: hi\r\nid: 1\r\nevent: e\r\ndata: a\rdata:b\n\rretry: 10\n\ndata\n\ndata: ü\n\n".as_bytes();
         let want = vec![
-            Ok(Block { event: "e".into(), id: Some("1".into()), ..data("a\nb") }),
-            Ok(Block { retry: Some(10), ..Block::default() }),
+            Ok(SseBlock { event: "e".into(), id: Some("1".into()), ..data("a\nb") }),
+            Ok(SseBlock { retry: Some(10), ..SseBlock::default() }),
             Ok(data("")),
             Ok(data("ü")),
         ];
@@ -255,7 +255,8 @@ mod tests {
         let mut parser = Parser::new(64);
         parser.push(b"retry: 10\n:\nretry: x\n", |_| {});
         assert_eq!(parser.retry(), Some(10));
-        parser.push(b"data: a\n\nretry: 20\n", |block| assert_eq!(block, Ok(Block { retry: Some(10), ..data("a") })));
+        parser
+            .push(b"data: a\n\nretry: 20\n", |block| assert_eq!(block, Ok(SseBlock { retry: Some(10), ..data("a") })));
         assert_eq!(parser.retry(), Some(20));
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::{
-    Answer, full,
+    Body, full,
     problem::{Code, Problem},
 };
 
@@ -29,12 +29,12 @@ pub struct Cors {
 enum Allowed {
     Any,
     Exactly(String),
-    Pattern(Pattern),
+    Pattern(OriginPattern),
 }
 
 /// An origin with a wildcard: any first label of the host, any port, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Pattern {
+struct OriginPattern {
     /// With `://`.
     scheme: String,
     /// Whether one more label comes before `host`, which then begins with a dot.
@@ -54,7 +54,7 @@ impl Allowed {
         };
         let (host, any_port) = host.strip_suffix(":*").map_or((host, false), |host| (host, true));
         let (host, any_label) = host.strip_prefix('*').map_or((host, false), |host| (host, true));
-        Self::Pattern(Pattern { scheme: format!("{scheme}://"), any_label, host: host.into(), any_port })
+        Self::Pattern(OriginPattern { scheme: format!("{scheme}://"), any_label, host: host.into(), any_port })
     }
 
     fn matches(&self, origin: &str) -> bool {
@@ -66,7 +66,7 @@ impl Allowed {
     }
 }
 
-impl Pattern {
+impl OriginPattern {
     fn matches(&self, origin: &str) -> bool {
         let Some(rest) = origin.strip_prefix(&*self.scheme) else { return false };
         let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
@@ -101,10 +101,10 @@ impl Cors {
     ///
     /// # Errors
     /// When it asks for a page that may not.
-    pub fn options(&self, headers: &HeaderMap, methods: &'static str) -> Result<Answer, Problem> {
-        let mut answer = Response::new(full(""));
-        *answer.status_mut() = StatusCode::NO_CONTENT;
-        let said = answer.headers_mut();
+    pub fn options(&self, headers: &HeaderMap, methods: &'static str) -> Result<Response<Body>, Problem> {
+        let mut response = Response::new(full(""));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let said = response.headers_mut();
         let preflight = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if let Some(origin) = headers.get(header::ORIGIN).filter(|_| preflight) {
             if !origin.to_str().is_ok_and(|origin| self.allows(origin)) {
@@ -121,27 +121,27 @@ impl Cors {
         } else {
             said.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// Says on an answer to whom it may be shown.
-    pub fn mark(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
+    pub fn mark(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
         if self.origins.is_empty() {
             return;
         }
         let any = self.origins.contains(&Allowed::Any);
         if !any {
             // A cache must not give one site the answer that was meant for another.
-            answer.append(header::VARY, HeaderValue::from_static("origin"));
+            response.append(header::VARY, HeaderValue::from_static("origin"));
         }
         let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.allows(origin))) else {
             return;
         };
         let shown = if any { HeaderValue::from_static("*") } else { origin.clone() };
-        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, shown);
-        answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(READ));
+        response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, shown);
+        response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(READ));
         if self.credentials {
-            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            response.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
     }
 }
@@ -264,8 +264,8 @@ mod tests {
             headers.insert(header::ORIGIN, HeaderValue::from_static("https://app.example"));
             headers.insert(header::ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("POST"));
             headers.insert(header::ACCESS_CONTROL_REQUEST_HEADERS, asked.parse().expect("a value"));
-            let answer = cors.options(&headers, "POST").expect("named");
-            answer
+            let response = cors.options(&headers, "POST").expect("named");
+            response
                 .headers()
                 .get(header::ACCESS_CONTROL_ALLOW_HEADERS)
                 .map(|value| value.to_str().expect("text").to_owned())
@@ -285,10 +285,10 @@ mod tests {
             headers.insert(header::ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("POST"));
             cors.options(&headers, "POST")
         };
-        let answer = ask("https://app.example").expect("allowed");
-        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-        assert_eq!(answer.headers()[header::ACCESS_CONTROL_ALLOW_METHODS], "POST");
-        assert!(!answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_HEADERS), "it asked for none");
+        let response = ask("https://app.example").expect("allowed");
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_METHODS], "POST");
+        assert!(!response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_HEADERS), "it asked for none");
         assert_eq!(ask("https://evil.example").map(|_| ()).expect_err("foreign").code, Code::OriginForbidden);
         let bare = cors.options(&HeaderMap::new(), "POST").expect("no page asks");
         assert_eq!(bare.headers()[header::ALLOW], "POST");

@@ -7,7 +7,7 @@ use http::{HeaderValue, header};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use super::{
-    Answer, full,
+    Response, full,
     problem::{Code, Problem},
 };
 
@@ -40,17 +40,17 @@ static PAGES: LazyLock<[Bytes; DOCUMENTS.len()]> =
 ///
 /// # Errors
 /// When there is none of this name.
-pub fn document(name: &str) -> Result<Answer, Problem> {
+pub fn document(name: &str) -> Result<Response, Problem> {
     let Some(index) = DOCUMENTS.iter().position(|(known, _)| *known == name) else {
         let names = DOCUMENTS.map(|(name, _)| name).join(", ");
         return Err(Problem::new(Code::NotFound, format!("there is no such document here; there are {names}")));
     };
-    let mut answer = Answer::new(full(PAGES[index].clone()));
-    let headers = answer.headers_mut();
+    let mut response = Response::new(full(PAGES[index].clone()));
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    Ok(answer)
+    Ok(response)
 }
 
 /// A document as HTML, with the anchors that GitHub gives its headings.

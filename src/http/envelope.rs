@@ -7,7 +7,7 @@ use super::json_text;
 use crate::hub::frame::Frame;
 
 #[derive(Serialize)]
-struct Envelope<'a> {
+struct EventEnvelope<'a> {
     topic: &'a str,
     id: String,
     time: String,
@@ -38,7 +38,7 @@ pub fn escaped(out: &mut Vec<u8>, part: &str) {
 
 fn with_data(frame: &Frame, data: &str) -> Vec<u8> {
     let new = &frame.event.new;
-    let envelope = Envelope {
+    let envelope = EventEnvelope {
         topic: new.topic.as_str(),
         id: frame.id.to_string(),
         time: frame.event.time.to_string(),

@@ -15,7 +15,7 @@ const MOST_HOPS: usize = 32;
 
 /// The header in which proxies say whom they were called by. Only one: a client can write the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Header {
+pub enum ForwardedHeader {
     /// `X-Forwarded-For`: addresses.
     #[default]
     XForwardedFor,
@@ -27,13 +27,13 @@ pub enum Header {
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
     trusted: Vec<IpNet>,
-    header: Header,
+    header: ForwardedHeader,
 }
 
 impl Proxies {
     /// Those in `trusted`, who speak in `header`.
     #[must_use]
-    pub fn new(trusted: impl IntoIterator<Item = IpNet>, header: Header) -> Self {
+    pub fn new(trusted: impl IntoIterator<Item = IpNet>, header: ForwardedHeader) -> Self {
         Self { trusted: trusted.into_iter().map(canonical).collect(), header }
     }
 
@@ -69,7 +69,7 @@ impl Proxies {
     }
 }
 
-impl Header {
+impl ForwardedHeader {
     fn name(self) -> HeaderName {
         match self {
             Self::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
@@ -180,40 +180,40 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    fn proxies(header: Header) -> Proxies {
+    fn proxies(header: ForwardedHeader) -> Proxies {
         let networks = ["10.0.0.0/8", "fd00::/8", "::ffff:172.16.0.0/108"];
         Proxies::new(networks.map(|network| network.parse().expect("a network")), header)
     }
 
-    fn headers(header: Header, lines: &[&str]) -> HeaderMap {
+    fn headers(header: ForwardedHeader, lines: &[&str]) -> HeaderMap {
         let name = match header {
-            Header::XForwardedFor => "x-forwarded-for",
-            Header::Forwarded => "forwarded",
+            ForwardedHeader::XForwardedFor => "x-forwarded-for",
+            ForwardedHeader::Forwarded => "forwarded",
         };
         let value = |line: &&str| HeaderValue::from_bytes(line.as_bytes()).expect("may be sent");
         lines.iter().map(|line| (HeaderName::from_static(name), value(line))).collect()
     }
 
-    fn client(header: Header, peer: &str, lines: &[&str]) -> String {
+    fn client(header: ForwardedHeader, peer: &str, lines: &[&str]) -> String {
         proxies(header).client(ip(peer), &headers(header, lines)).to_string()
     }
 
     fn x_forwarded_for(lines: &[&str]) -> String {
-        client(Header::XForwardedFor, PROXY, lines)
+        client(ForwardedHeader::XForwardedFor, PROXY, lines)
     }
 
     fn forwarded(lines: &[&str]) -> String {
-        client(Header::Forwarded, PROXY, lines)
+        client(ForwardedHeader::Forwarded, PROXY, lines)
     }
 
     #[test]
     fn a_peer_that_is_not_trusted_is_the_client_whatever_it_says() {
         for peer in ["192.0.2.1", "11.0.0.1", "2001:db8::1", "::ffff:11.0.0.1"] {
             let own = ip(peer).to_canonical().to_string();
-            assert_eq!(client(Header::XForwardedFor, peer, &["198.51.100.7"]), own);
-            assert_eq!(client(Header::Forwarded, peer, &["for=198.51.100.7"]), own);
+            assert_eq!(client(ForwardedHeader::XForwardedFor, peer, &["198.51.100.7"]), own);
+            assert_eq!(client(ForwardedHeader::Forwarded, peer, &["for=198.51.100.7"]), own);
         }
-        let none = Proxies::default().client(ip(PROXY), &headers(Header::default(), &["198.51.100.7"]));
+        let none = Proxies::default().client(ip(PROXY), &headers(ForwardedHeader::default(), &["198.51.100.7"]));
         assert_eq!(none, ip(PROXY), "nobody is trusted unless somebody says so");
     }
 
@@ -235,7 +235,7 @@ mod tests {
         ] {
             assert_eq!(x_forwarded_for(lines), want, "{lines:?}");
         }
-        assert_eq!(client(Header::XForwardedFor, "::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client(ForwardedHeader::XForwardedFor, "::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
     }
 
     #[test]
@@ -281,9 +281,10 @@ mod tests {
     #[test]
     fn the_other_header_is_not_looked_at() {
         for text in ["203.0.113.9", "for=203.0.113.9"] {
-            for (ours, other) in
-                [(Header::XForwardedFor, Header::Forwarded), (Header::Forwarded, Header::XForwardedFor)]
-            {
+            for (ours, other) in [
+                (ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded),
+                (ForwardedHeader::Forwarded, ForwardedHeader::XForwardedFor),
+            ] {
                 assert_eq!(proxies(ours).client(ip(PROXY), &headers(other, &[text])), ip(PROXY), "{text}");
             }
         }
@@ -311,16 +312,16 @@ mod tests {
         fn no_client_chooses_its_address(
             lines in proptest::collection::vec(line(), 0..4), own in any::<IpAddr>(), joined: bool, x: bool,
         ) {
-            let header = if x { Header::XForwardedFor } else { Header::Forwarded };
+            let header = if x { ForwardedHeader::XForwardedFor } else { ForwardedHeader::Forwarded };
             let mut lines = lines;
             let trusted = proxies(header);
             let direct = trusted.client(own, &headers(header, &lines.iter().map(String::as_str).collect::<Vec<_>>()));
             prop_assume!(!trusted.trusts(own.to_canonical()));
             prop_assert_eq!(direct, own.to_canonical());
             let named = match (header, own) {
-                (Header::XForwardedFor, _) => own.to_string(),
-                (Header::Forwarded, IpAddr::V4(_)) => format!("for={own}"),
-                (Header::Forwarded, IpAddr::V6(_)) => format!("for=\"[{own}]\""),
+                (ForwardedHeader::XForwardedFor, _) => own.to_string(),
+                (ForwardedHeader::Forwarded, IpAddr::V4(_)) => format!("for={own}"),
+                (ForwardedHeader::Forwarded, IpAddr::V6(_)) => format!("for=\"[{own}]\""),
             };
             match lines.last_mut().filter(|_| joined) {
                 Some(last) => *last = format!("{last}, {named}"),

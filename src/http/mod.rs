@@ -5,18 +5,18 @@
 //! | [`listen`] | where the hub listens: addresses, and socket files |
 //! | [`transport`] | a socket of either kind |
 //! | [`server`] | a core's listeners and its connections |
-//! | [`converse`] | one connection: what it speaks, and its requests one by one |
+//! | [`connection`] | one connection: what it speaks, and its requests one by one |
 //! | [`tls`] | certificates, and who renews them |
 //! | [`peer`] | who is at the other end |
-//! | [`wire`] | a socket that knows how long its client has not read |
+//! | [`tracked_socket`] | a socket that knows how long its client has not read |
 //! | [`routes`] | every route in one table |
-//! | [`answer`] | an answer and its body |
+//! | [`response`] | an answer and its body |
 //! | [`forwarded`] | the client's address behind trusted proxies |
 //! | [`quota`] | what one address, and one holder of a token, may have |
 //! | [`policy`] | whom the hub trusts: what a reload may change |
 //! | [`problem`] | every error's code and status |
-//! | [`seldom`] | what is told once a second, however often it happens |
-//! | [`visitor`] | who makes a request, and what that opens |
+//! | [`throttled_log`] | what is told once a second, however often it happens |
+//! | [`auth`] | who makes a request, and what that opens |
 //! | [`cors`] | which pages of other sites may use the hub |
 //! | [`docs`] | the documents that a problem's `type` leads to |
 //! | [`headers`] | headers that may come once |
@@ -24,7 +24,7 @@
 //! | [`keys`] | which keys each route's query has |
 //! | [`accept`] | what a client says it understands |
 //! | [`body`] | a whole body in memory, within its bounds |
-//! | [`room`] | what all bodies in memory may take, and who of it |
+//! | [`body_memory`] | what all bodies in memory may take, and who of it |
 //! | [`pace`] | how slowly a body may arrive |
 //! | [`duration`] | "10m" |
 //! | [`envelope`] | an event as JSON |
@@ -38,14 +38,15 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use crate::{
-    hub::{Hub, run::Portion},
+    hub::{Hub, batch::ReadLimit},
     lifecycle::Drain,
 };
 
 pub mod accept;
-pub mod answer;
+pub mod auth;
 pub mod body;
-pub mod converse;
+pub mod body_memory;
+pub mod connection;
 pub mod cors;
 pub mod docs;
 pub mod duration;
@@ -64,34 +65,33 @@ pub mod problem;
 pub mod publish;
 pub mod query;
 pub mod quota;
-pub mod room;
+pub mod response;
 pub mod routes;
-pub mod seldom;
 pub mod server;
 pub mod stream;
 #[cfg(test)]
 mod testing;
+pub mod throttled_log;
 pub mod tls;
 pub mod topics;
+pub mod tracked_socket;
 pub mod transport;
-pub mod visitor;
-pub mod wire;
 
-pub use answer::{Answer, Body, full, made};
+use auth::credential_cache::CredentialCache;
+use body_memory::BodyMemory;
 use operators::rates::Rates;
-use peer::Operators;
+use peer::AdminListener;
 use policy::Policies;
 use problem::{Code, Problem};
-use publish::gather::Gather;
+use publish::batcher::Batcher;
 use quota::Quotas;
-use room::Room;
-use seldom::Seldom;
+pub use response::{Body, Response, full, made};
 use stream::streams::Streams;
-use tls::Tls;
-use visitor::passes::Passes;
+use throttled_log::ThrottledLog;
+use tls::TlsServer;
 
 /// What every handler on every core needs.
-pub struct Door {
+pub struct AppState {
     /// The hub behind it.
     pub hub: Arc<Hub>,
     /// Bounds.
@@ -101,37 +101,37 @@ pub struct Door {
     /// What everybody has open and has used.
     pub quotas: Quotas,
     /// Where operators look at the figures.
-    pub operators: Operators,
+    pub operators: AdminListener,
     /// When the process began to serve.
     pub started: std::time::Instant,
     /// Memory for bodies that are being read or wait for their commit.
-    pub room: Arc<Room>,
+    pub body_memory: Arc<BodyMemory>,
     /// Memory for pages that their clients have not read.
-    pub pages: Arc<Room>,
+    pub pages: Arc<BodyMemory>,
     /// Whether the process is about to end.
     pub drain: Drain,
     /// How fast the counters rise.
     pub rates: Rates,
     /// Its certificate, when it speaks TLS.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsServer>,
     /// Connections that could not be accepted.
-    pub unaccepted: Seldom,
+    pub accept_failures: ThrottledLog,
     /// Lines of the log that nobody took in time, so far.
     pub log_dropped: fn() -> u64,
 }
 
 /// What the handlers on one core share. Nothing in it is locked: a connection lives and dies on its core.
-pub struct Core {
+pub struct ShardState {
     /// What all cores share.
-    pub door: Arc<Door>,
+    pub app: Arc<AppState>,
     /// Which core this is.
     pub index: usize,
     /// Its open streams.
     pub streams: Rc<Streams>,
     /// Credentials it has found good.
-    pub passes: Passes,
+    pub credentials: CredentialCache,
     /// Its publishers' events on their way to the engine.
-    pub gather: Gather,
+    pub batcher: Batcher,
 }
 
 /// Bounds of the door, each with its reason in docs/OPERATIONS.md.
@@ -162,7 +162,7 @@ pub struct Limits {
     /// How long a client may leave bytes unread before it is cut.
     pub write_timeout: Duration,
     /// What one piece of a stream, or a page, may hold.
-    pub portion: Portion,
+    pub limit: ReadLimit,
     /// Filters of one stream at most.
     pub filters: usize,
     /// Silence after which a stream sends a keepalive.
@@ -171,9 +171,9 @@ pub struct Limits {
 
 /// Marks the requests of a connection that was one too many.
 #[derive(Debug, Clone, Copy)]
-pub struct Beyond;
+pub struct OverCapacity;
 
-impl Door {
+impl AppState {
     /// `retry`, at random up to three times as long, in milliseconds: clients that are sent away together come back
     /// spread out.
     #[must_use]
@@ -196,7 +196,7 @@ impl Door {
     pub fn refusal(&self, request: &http::Extensions) -> Option<Code> {
         if self.drain.is_draining() {
             Some(Code::Draining)
-        } else if request.get::<Beyond>().is_some() {
+        } else if request.get::<OverCapacity>().is_some() {
             Some(Code::OverCapacity)
         } else {
             None

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 /// The time that a client has left for the next bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct BodyPace {
     timeout: Duration,
     /// Bytes a second.
     rate: usize,
     left: Duration,
 }
 
-impl Pace {
+impl BodyPace {
     /// A pace with the whole budget left.
     #[must_use]
     pub fn new(timeout: Duration, rate: usize) -> Self {
@@ -46,7 +46,7 @@ mod tests {
 
     /// Seconds until a client is given up that sends `bytes` every `seconds`; `None` when it never is.
     fn given_up(bytes: usize, seconds: u64) -> Option<u64> {
-        let mut pace = Pace::new(Duration::from_secs(30), 1000);
+        let mut pace = BodyPace::new(Duration::from_secs(30), 1000);
         (0..1000).find_map(|n| {
             let waits = Duration::from_secs(seconds);
             let late = waits > pace.left();
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_at_once_pays_for_no_later_silence() {
-        let mut pace = Pace::new(Duration::from_secs(30), 1000);
+        let mut pace = BodyPace::new(Duration::from_secs(30), 1000);
         pace.arrived(16 << 20, Duration::ZERO);
         assert_eq!(pace.left(), Duration::from_secs(30));
     }

@@ -10,12 +10,12 @@ pub struct Peer {
     /// Whether the request came over the hub's own TLS.
     pub secure: bool,
     /// To which of the hub's addresses it came.
-    pub side: Side,
+    pub side: ListenerRole,
 }
 
 /// One of the hub's addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum ListenerRole {
     /// The one for everybody.
     Public,
     /// The one for operators alone.
@@ -24,7 +24,7 @@ pub enum Side {
 
 /// Where operators look at the figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operators {
+pub enum AdminListener {
     /// At the address for everybody, with the grant `admin`.
     AmongAll,
     /// At an address of their own, with the grant `admin`.

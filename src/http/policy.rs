@@ -8,9 +8,9 @@ use std::sync::{
 use arc_swap::ArcSwap;
 
 use super::{
+    auth::{credential::CredentialSources, shared_cache::SharedCredentialCache},
     cors::Cors,
     forwarded::Proxies,
-    visitor::{credential::Places, seen::Seen},
 };
 use crate::access::Access;
 
@@ -20,7 +20,7 @@ pub struct Policy {
     /// Credentials.
     pub access: Access,
     /// Where a request may carry one.
-    pub places: Places,
+    pub places: CredentialSources,
     /// Pages of other sites.
     pub cors: Cors,
     /// Whether the hub answers to the loopback's names only.
@@ -34,14 +34,18 @@ pub struct Policy {
 pub struct Policies {
     current: ArcSwap<Policy>,
     generation: AtomicU64,
-    seen: Seen,
+    seen: SharedCredentialCache,
 }
 
 impl Policies {
     /// Begins with `policy`.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { current: ArcSwap::from_pointee(policy), generation: AtomicU64::new(0), seen: Seen::default() }
+        Self {
+            current: ArcSwap::from_pointee(policy),
+            generation: AtomicU64::new(0),
+            seen: SharedCredentialCache::default(),
+        }
     }
 
     /// The policy in force.
@@ -58,7 +62,7 @@ impl Policies {
 
     /// The credentials that some core has found good.
     #[must_use]
-    pub fn seen(&self) -> &Seen {
+    pub fn seen(&self) -> &SharedCredentialCache {
         &self.seen
     }
 

@@ -7,7 +7,7 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{Answer, full, json_text};
+use super::{Response, full, json_text};
 use crate::{
     engine::{AppendError, ReadError},
     event::{
@@ -166,7 +166,7 @@ impl Problem {
 
     /// Whether the same request may be answered otherwise in a moment.
     #[must_use]
-    pub fn passes(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         self.code.retry_after().is_some()
     }
 
@@ -191,12 +191,12 @@ impl Problem {
 
     /// The problem as an answer, counted in `stats`.
     #[must_use]
-    pub fn into_answer(self, stats: &Stats) -> Answer {
+    pub fn into_answer(self, stats: &Stats) -> Response {
         stats.refused(self.code.as_str());
         let text = json_text::text(&self);
-        let mut answer = Answer::new(full(text + "\n"));
-        *answer.status_mut() = self.code.status();
-        let headers = answer.headers_mut();
+        let mut response = Response::new(full(text + "\n"));
+        *response.status_mut() = self.code.status();
+        let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some((earliest, latest)) = self.code.retry_after() {
@@ -216,7 +216,7 @@ impl Problem {
             }
             Extra::Nothing | Extra::LastId(_) | Extra::After(_) => {}
         }
-        answer
+        response
     }
 }
 
@@ -299,9 +299,9 @@ mod tests {
     #[test]
     fn what_passes_says_when_to_come_back() {
         for &code in Code::ALL {
-            let answer = Problem::new(code, "x").into_answer(&Stats::default());
-            let passes = matches!(answer.status().as_u16(), 429 | 503 | 507);
-            assert_eq!(answer.headers().contains_key(header::RETRY_AFTER), passes, "{code:?}");
+            let response = Problem::new(code, "x").into_answer(&Stats::default());
+            let credentials = matches!(response.status().as_u16(), 429 | 503 | 507);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), credentials, "{code:?}");
         }
     }
 
@@ -327,9 +327,9 @@ mod tests {
     #[test]
     fn an_answer_is_counted_once_under_its_code() {
         let stats = Stats::default();
-        let answer = Problem::method_not_allowed("GET, HEAD").into_answer(&stats);
-        assert_eq!(answer.headers()[header::ALLOW], "GET, HEAD");
-        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let response = Problem::method_not_allowed("GET, HEAD").into_answer(&stats);
+        assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
         assert_eq!(stats.refused_by_code().into_iter().collect::<Vec<_>>(), [("method-not-allowed", 1)]);
     }
 }

@@ -11,10 +11,10 @@ use super::problem::{Code, Problem};
 
 /// A decoded query string. What has no escapes is not copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query<'q>(Vec<Pair<'q>>);
+pub struct Query<'q>(Vec<QueryPair<'q>>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Pair<'q> {
+struct QueryPair<'q> {
     key: Cow<'q, str>,
     value: Cow<'q, str>,
     /// The value's escapes were UTF-8; else `value` has U+FFFD in their place.
@@ -26,7 +26,7 @@ impl<'q> Query<'q> {
     #[must_use]
     pub fn new(text: Option<&'q str>) -> Self {
         let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        Self(pairs.map(Pair::new).collect())
+        Self(pairs.map(QueryPair::new).collect())
     }
 
     /// Every value of `key`, in order.
@@ -96,12 +96,12 @@ impl<'q> Query<'q> {
         value.map(Some).ok_or_else(problem)
     }
 
-    fn of<'a, 'k>(&'a self, key: &'k str) -> impl Iterator<Item = &'a Pair<'q>> + use<'a, 'k, 'q> {
+    fn of<'a, 'k>(&'a self, key: &'k str) -> impl Iterator<Item = &'a QueryPair<'q>> + use<'a, 'k, 'q> {
         self.0.iter().filter(move |pair| pair.key == key)
     }
 }
 
-impl<'q> Pair<'q> {
+impl<'q> QueryPair<'q> {
     fn new(text: &'q str) -> Self {
         let (key, value) = text.split_once('=').unwrap_or((text, ""));
         let (value, exact) = decode(value);

@@ -7,18 +7,19 @@ use hyper::body::Incoming;
 use matchit::Router;
 
 use super::{
-    Answer, Beyond, Core, Limits, body,
+    Limits, OverCapacity, Response, ShardState,
+    auth::Caller,
+    body,
     cors::Cors,
     docs, events, full, headers, operators,
-    peer::{Operators, Peer, Side},
+    peer::{AdminListener, ListenerRole, Peer},
     problem::{Code, Problem},
     publish, topics,
-    visitor::Visitor,
 };
 
 /// What a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
+enum Route {
     Publish,
     Events,
     Event,
@@ -32,18 +33,18 @@ enum Room {
 }
 
 /// The table: path, room, and the methods it takes as the `Allow` header lists them.
-const TABLE: [(&str, Room, &str); 11] = [
-    ("/", Room::Page, "GET, HEAD, OPTIONS"),
-    ("/docs/{document}", Room::Docs, "GET, HEAD, OPTIONS"),
-    ("/publish", Room::Publish, "POST, OPTIONS"),
-    ("/events", Room::Events, "GET, HEAD, POST, OPTIONS"),
-    ("/events/{id}", Room::Event, "DELETE, OPTIONS"),
-    ("/topics", Room::Topics, "GET, HEAD, OPTIONS"),
-    ("/topics/{*topic}", Room::Topics, "GET, HEAD, PUT, DELETE, OPTIONS"),
-    ("/admin/stats", Room::Stats, "GET, HEAD, OPTIONS"),
-    ("/metrics", Room::Metrics, "GET, HEAD, OPTIONS"),
-    ("/healthz", Room::Health, "GET, HEAD, OPTIONS"),
-    ("/readyz", Room::Ready, "GET, HEAD, OPTIONS"),
+const TABLE: [(&str, Route, &str); 11] = [
+    ("/", Route::Page, "GET, HEAD, OPTIONS"),
+    ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
+    ("/publish", Route::Publish, "POST, OPTIONS"),
+    ("/events", Route::Events, "GET, HEAD, POST, OPTIONS"),
+    ("/events/{id}", Route::Event, "DELETE, OPTIONS"),
+    ("/topics", Route::Topics, "GET, HEAD, OPTIONS"),
+    ("/topics/{*topic}", Route::Topics, "GET, HEAD, PUT, DELETE, OPTIONS"),
+    ("/admin/stats", Route::Stats, "GET, HEAD, OPTIONS"),
+    ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
+    ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
+    ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
 ];
 
 /// The page that anyone can open after starting the hub.
@@ -65,13 +66,13 @@ const EVERY: [(HeaderName, &str); 5] = [
 ];
 
 /// Finds rooms by path.
-pub struct Routes(Router<(Room, &'static str)>);
+pub struct Routes(Router<(Route, &'static str)>);
 
 impl Default for Routes {
     fn default() -> Self {
         let mut router = Router::new();
-        for (path, room, methods) in TABLE {
-            router.insert(path, (room, methods)).expect("the table's paths are distinct");
+        for (path, route, methods) in TABLE {
+            router.insert(path, (route, methods)).expect("the table's paths are distinct");
         }
         Self(router)
     }
@@ -82,92 +83,94 @@ impl Routes {
     ///
     /// # Errors
     /// Never.
-    pub async fn answer(&self, core: &Rc<Core>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    pub async fn response(&self, shard: &Rc<ShardState>, request: Request<Incoming>) -> Result<Response, Infallible> {
         // One too many may find room when it comes back as another connection.
-        let last = request.extensions().get::<Beyond>().is_some();
+        let last = request.extensions().get::<OverCapacity>().is_some();
         let origin = request.headers().get(header::ORIGIN).cloned();
         let side = side(&request);
-        let result = self.lead(core, request).await;
-        let mut answer = result.unwrap_or_else(|problem| problem.into_answer(core.door.hub.stats()));
-        let headers = answer.headers_mut();
+        let result = self.lead(shard, request).await;
+        let mut response = result.unwrap_or_else(|problem| problem.into_answer(shard.app.hub.stats()));
+        let headers = response.headers_mut();
         for (name, value) in EVERY {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
-        if pages_may_ask(core, side) {
-            core.passes.policy(&core.door.policies).cors.mark(origin.as_ref(), headers);
+        if pages_may_ask(shard, side) {
+            shard.credentials.policy(&shard.app.policies).cors.mark(origin.as_ref(), headers);
         }
         // Where a body ends that nobody understands is not known.
-        let unread = answer.status() == StatusCode::NOT_IMPLEMENTED;
-        if last || unread || core.door.drain.is_draining() {
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        let unread = response.status() == StatusCode::NOT_IMPLEMENTED;
+        if last || unread || shard.app.drain.is_draining() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// Leads a request into its room, when whoever sends it may go there.
-    async fn lead(&self, core: &Rc<Core>, request: Request<Incoming>) -> Result<Answer, Problem> {
-        let (room, methods) = self.find(core, &request)?;
+    async fn lead(&self, shard: &Rc<ShardState>, request: Request<Incoming>) -> Result<Response, Problem> {
+        let (route, methods) = self.find(shard, &request)?;
         if request.method() == Method::OPTIONS {
-            let policy = core.passes.policy(&core.door.policies);
+            let policy = shard.credentials.policy(&shard.app.policies);
             let closed = Cors::default();
-            let pages = if pages_may_ask(core, side(&request)) { &policy.cors } else { &closed };
+            let pages = if pages_may_ask(shard, side(&request)) { &policy.cors } else { &closed };
             return pages.options(request.headers(), methods);
         }
-        match room {
-            Room::Health => return Ok(operators::health::alive()),
-            Room::Ready => return operators::health::ready(&core.door),
-            Room::Page => return Ok(page()),
-            Room::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
-            Room::Publish | Room::Events | Room::Event | Room::Topics | Room::Stats | Room::Metrics => {}
+        match route {
+            Route::Health => return Ok(operators::health::alive()),
+            Route::Ready => return operators::health::ready(&shard.app),
+            Route::Page => return Ok(page()),
+            Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
+            Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Stats | Route::Metrics => {}
         }
         let (head, body) = request.into_parts();
-        let visitor = match Visitor::of(core, &head) {
-            Ok(visitor) => visitor,
-            Err(problem) if matches!(room, Room::Events | Room::Stats) => {
-                return events::come_back(core, &head.headers, problem);
+        let caller = match Caller::of(shard, &head) {
+            Ok(caller) => caller,
+            Err(problem) if matches!(route, Route::Events | Route::Stats) => {
+                return events::come_back(shard, &head.headers, problem);
             }
             Err(problem) => {
-                body::discard(&core.door, &head.headers, body).await;
+                body::discard(&shard.app, &head.headers, body).await;
                 return Err(problem);
             }
         };
-        enter(room, core, visitor, Request::from_parts(head, body)).await
+        enter(route, shard, caller, Request::from_parts(head, body)).await
     }
 
-    fn find(&self, core: &Core, request: &Request<Incoming>) -> Result<(Room, &'static str), Problem> {
-        check_headers(request.headers(), &core.door.limits)?;
+    fn find(&self, shard: &ShardState, request: &Request<Incoming>) -> Result<(Route, &'static str), Problem> {
+        check_headers(request.headers(), &shard.app.limits)?;
         check_framing(request)?;
-        let (room, methods) = self.at(core, request)?;
+        let (route, methods) = self.at(shard, request)?;
         let allowed = methods.split(", ").any(|method| method == request.method().as_str());
-        allowed.then_some((room, methods)).ok_or_else(|| Problem::method_not_allowed(methods))
+        allowed.then_some((route, methods)).ok_or_else(|| Problem::method_not_allowed(methods))
     }
 
     /// What the path leads to, at the address that the request came to.
-    fn at(&self, core: &Core, request: &Request<Incoming>) -> Result<(Room, &'static str), Problem> {
-        let (room, methods) = *self
+    fn at(&self, shard: &ShardState, request: &Request<Incoming>) -> Result<(Route, &'static str), Problem> {
+        let (route, methods) = *self
             .0
             .at(request.uri().path())
             .map_err(|_| Problem::new(Code::NotFound, "see GET / for where things are"))?
             .value;
         let side = side(request);
-        let here = match room {
-            Room::Health | Room::Ready | Room::Docs => true,
-            Room::Stats | Room::Metrics => side == Side::Operators || core.door.operators == Operators::AmongAll,
-            Room::Publish | Room::Events | Room::Event | Room::Topics | Room::Page => side == Side::Public,
+        let here = match route {
+            Route::Health | Route::Ready | Route::Docs => true,
+            Route::Stats | Route::Metrics => {
+                side == ListenerRole::Operators || shard.app.operators == AdminListener::AmongAll
+            }
+            Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Page => side == ListenerRole::Public,
         };
-        here.then_some((room, methods))
+        here.then_some((route, methods))
             .ok_or_else(|| Problem::new(Code::NotFound, "this is at the hub's other address"))
     }
 }
 
-fn side<B>(request: &Request<B>) -> Side {
-    request.extensions().get::<Peer>().map_or(Side::Public, |peer| peer.side)
+fn side<B>(request: &Request<B>) -> ListenerRole {
+    request.extensions().get::<Peer>().map_or(ListenerRole::Public, |peer| peer.side)
 }
 
 /// Whether pages of other sites may use an address at all. Where whoever reaches it needs no credential, any page in a browser on
 /// this machine reaches it.
-fn pages_may_ask(core: &Core, side: Side) -> bool {
-    side == Side::Public || core.door.operators != Operators::ApartFree
+fn pages_may_ask(shard: &ShardState, side: ListenerRole) -> bool {
+    side == ListenerRole::Public || shard.app.operators != AdminListener::ApartFree
 }
 
 /// hyper has already bounded what it reads of a head, but only roughly, and not by line.
@@ -208,25 +211,30 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
     }
 }
 
-async fn enter(room: Room, core: &Rc<Core>, visitor: Visitor, request: Request<Incoming>) -> Result<Answer, Problem> {
-    let door = &core.door;
-    match room {
-        Room::Publish => publish::handle(door, &core.gather, visitor, request).await,
-        Room::Events if request.method() == Method::POST => events::post(core, visitor, request).await,
-        Room::Events => events::get(core, visitor, request).await,
-        Room::Event => events::removal::handle(door, &visitor.right, request.uri()).await,
-        Room::Topics => topics::handle(door, &visitor, request).await,
-        Room::Stats => operators::stats::handle(door, visitor.right, request.headers()),
-        Room::Metrics => operators::metrics::handle(door, &visitor.right),
-        Room::Health | Room::Ready | Room::Page | Room::Docs => unreachable!("open to everyone"),
+async fn enter(
+    route: Route,
+    shard: &Rc<ShardState>,
+    caller: Caller,
+    request: Request<Incoming>,
+) -> Result<Response, Problem> {
+    let app = &shard.app;
+    match route {
+        Route::Publish => publish::handle(app, &shard.batcher, caller, request).await,
+        Route::Events if request.method() == Method::POST => events::post(shard, caller, request).await,
+        Route::Events => events::get(shard, caller, request).await,
+        Route::Event => events::removal::handle(app, &caller.authorization, request.uri()).await,
+        Route::Topics => topics::handle(app, &caller, request).await,
+        Route::Stats => operators::stats::handle(app, caller.authorization, request.headers()),
+        Route::Metrics => operators::metrics::handle(app, &caller.authorization),
+        Route::Health | Route::Ready | Route::Page | Route::Docs => unreachable!("open to everyone"),
     }
 }
 
-fn page() -> Answer {
-    let mut answer = Answer::new(full(PAGE));
-    let headers = answer.headers_mut();
+fn page() -> Response {
+    let mut response = Response::new(full(PAGE));
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
-    answer
+    response
 }

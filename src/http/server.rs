@@ -5,17 +5,17 @@ use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::task::spawn_local;
 
 use super::{
-    Core, Door,
-    converse::{House, Open, converse},
+    AppState, ShardState,
+    auth::credential_cache::CredentialCache,
+    connection::{ListenerContext, Open, connection},
     listen::{Acceptor, Listener},
-    peer::Side,
-    publish::gather::Gather,
-    quota::{Exceeded, Seat},
+    peer::ListenerRole,
+    publish::batcher::Batcher,
+    quota::{Exceeded, OpenPermit},
     routes::Routes,
     stream::{fan_out::fan_out, streams::TICK},
-    tls::{LOOK, Tls},
-    visitor::passes::Passes,
-    wire::Wires,
+    tls::{LOOK, TlsServer},
+    tracked_socket::StallWatch,
 };
 
 /// How long to wait before accepting again when there are no descriptors, or too many connections.
@@ -34,66 +34,74 @@ pub struct Listeners {
 ///
 /// # Errors
 /// When a listener cannot be used at all.
-pub async fn serve(door: Arc<Door>, index: usize, listeners: Listeners) -> io::Result<()> {
+pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io::Result<()> {
     let acceptors = |all: Vec<Listener>| all.into_iter().map(Listener::into_acceptor).collect::<io::Result<Vec<_>>>();
-    let sides = [(Side::Public, acceptors(listeners.public)?), (Side::Operators, acceptors(listeners.operators)?)];
-    let gather = Gather::new(door.hub.epoch());
-    let passes = Passes::new(&door.policies);
-    let core = Rc::new(Core { door, index, streams: Rc::default(), passes, gather });
-    let wires = Rc::new(Wires::default());
+    let sides = [
+        (ListenerRole::Public, acceptors(listeners.public)?),
+        (ListenerRole::Operators, acceptors(listeners.operators)?),
+    ];
+    let batcher = Batcher::new(app.hub.epoch());
+    let credentials = CredentialCache::new(&app.policies);
+    let shard = Rc::new(ShardState { app, index, streams: Rc::default(), credentials, batcher });
+    let stalls = Rc::new(StallWatch::default());
     let routes = Rc::new(Routes::default());
-    spawn_local(fan_out(Rc::clone(&core)));
-    spawn_local(hand_in(Rc::clone(&core)));
-    spawn_local(tick(Rc::clone(&core), Rc::clone(&wires)));
-    spawn_local(end_streams(Rc::clone(&core)));
-    if index == 0 && core.door.tls.is_some() {
-        spawn_local(watch_certificate(Arc::clone(&core.door)));
+    spawn_local(fan_out(Rc::clone(&shard)));
+    spawn_local(hand_in(Rc::clone(&shard)));
+    spawn_local(tick(Rc::clone(&shard), Rc::clone(&stalls)));
+    spawn_local(end_streams(Rc::clone(&shard)));
+    if index == 0 && shard.app.tls.is_some() {
+        spawn_local(watch_certificate(Arc::clone(&shard.app)));
     }
     for (side, acceptors) in sides {
         for acceptor in acceptors {
-            let house = House { core: Rc::clone(&core), wires: Rc::clone(&wires), routes: Rc::clone(&routes), side };
-            spawn_local(async move { accept(&house, &acceptor).await });
+            let context = ListenerContext {
+                shard: Rc::clone(&shard),
+                stalls: Rc::clone(&stalls),
+                routes: Rc::clone(&routes),
+                side,
+            };
+            spawn_local(async move { accept(&context, &acceptor).await });
         }
     }
-    core.door.drain.ended().await;
+    shard.app.drain.ended().await;
     Ok(())
 }
 
-async fn hand_in(core: Rc<Core>) {
-    core.gather.run(&core.door.hub).await;
+async fn hand_in(shard: Rc<ShardState>) {
+    shard.batcher.run(&shard.app.hub).await;
 }
 
 /// The core's one clock: keepalives, stalled clients, and on the first core what the whole process needs.
-async fn tick(core: Rc<Core>, wires: Rc<Wires>) {
+async fn tick(shard: Rc<ShardState>, stalls: Rc<StallWatch>) {
     let mut ticks = tokio::time::interval(TICK);
     loop {
         ticks.tick().await;
-        let limits = &core.door.limits;
-        let cut = core.streams.tick(limits.keepalive, limits.write_timeout, core.door.policies.generation())
-            + wires.tick(limits.write_timeout);
-        core.door.hub.board().shards()[core.index].forget_runs();
+        let limits = &shard.app.limits;
+        let cut = shard.streams.tick(limits.keepalive, limits.write_timeout, shard.app.policies.generation())
+            + stalls.tick(limits.write_timeout);
+        shard.app.hub.broker().shards()[shard.index].forget_runs();
         if cut > 0 {
-            core.door.hub.stats().slow_readers_cut.add(cut);
+            shard.app.hub.stats().slow_readers_cut.add(cut);
             tracing::info!(streams = cut, "cut clients that do not read");
         }
-        if core.index == 0 {
-            core.door.rates.sample(core.door.hub.stats());
-            core.door.hub.sweep();
-            core.door.quotas.sweep();
+        if shard.index == 0 {
+            shard.app.rates.sample(shard.app.hub.stats());
+            shard.app.hub.sweep();
+            shard.app.quotas.sweep();
         }
     }
 }
 
-async fn end_streams(core: Rc<Core>) {
-    core.door.drain.begun().await;
-    core.streams.wake_all();
+async fn end_streams(shard: Rc<ShardState>) {
+    shard.app.drain.begun().await;
+    shard.streams.wake_all();
 }
 
 /// Newcomers are served while the hub drains, too: to be told to come back.
-async fn accept(house: &House, acceptor: &Acceptor) {
-    let core = &house.core;
-    let connections = &core.door.hub.stats().connections;
-    let most = (core.door.limits.connections + core.door.limits.overflow) as u64;
+async fn accept(context: &ListenerContext, acceptor: &Acceptor) {
+    let shard = &context.shard;
+    let connections = &shard.app.hub.stats().connections;
+    let most = (shard.app.limits.connections + shard.app.limits.overflow) as u64;
     loop {
         if connections.get() >= most {
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -103,15 +111,15 @@ async fn accept(house: &House, acceptor: &Acceptor) {
             Ok((socket, address)) => {
                 // Refused before TLS, which costs more than the refusal. Who is hung up on comes back later: an EventSource
                 // does so by itself.
-                let Ok(seat) = seat(core, address.ip()) else { continue };
+                let Ok(seat) = seat(shard, address.ip()) else { continue };
                 // Counted before the next one is accepted, which may be before this one's task begins; and from here to its end,
                 // so that handshakes in progress are bounded as connections are.
-                let open = Open::new(&core.door, seat);
-                spawn_local(converse(house.clone(), socket, address, open));
+                let open = Open::new(&shard.app, seat);
+                spawn_local(connection(context.clone(), socket, address, open));
             }
             // None of them is the end: whatever is wrong is wrong with one connection, or passes when others have closed.
             Err(error) => {
-                if let Some(times) = core.door.unaccepted.happened() {
+                if let Some(times) = shard.app.accept_failures.happened() {
                     tracing::warn!(error = %error, times, "cannot accept a connection");
                 }
                 if !concerns_one(&error) {
@@ -132,18 +140,18 @@ fn concerns_one(error: &io::Error) -> bool {
 }
 
 /// The place of a connection among those of its address; a proxy's are its clients'.
-fn seat(core: &Core, address: IpAddr) -> Result<Option<Seat>, Exceeded> {
-    let proxy = core.passes.policy(&core.door.policies).proxies.trusts(address);
-    if proxy { Ok(None) } else { core.door.quotas.address(address).connect().map(Some) }
+fn seat(shard: &ShardState, address: IpAddr) -> Result<Option<OpenPermit>, Exceeded> {
+    let proxy = shard.credentials.policy(&shard.app.policies).proxies.trusts(address);
+    if proxy { Ok(None) } else { shard.app.quotas.address(address).connect().map(Some) }
 }
 
 /// Looks at the certificate's files now and then, on a thread that may wait for the disk.
-async fn watch_certificate(door: Arc<Door>) {
+async fn watch_certificate(app: Arc<AppState>) {
     let mut looks = tokio::time::interval(LOOK);
     loop {
         looks.tick().await;
-        let door = Arc::clone(&door);
-        let look = move || door.tls.as_ref().is_none_or(Tls::reload);
+        let app = Arc::clone(&app);
+        let look = move || app.tls.as_ref().is_none_or(TlsServer::reload);
         // A panic there was told, and the next look is another try.
         let _ = tokio::task::spawn_blocking(look).await;
     }

@@ -7,23 +7,23 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 
 use super::{
-    Answer, Door, Limits,
+    AppState, Limits, Response,
+    auth::{Authorization, Caller, CallerQuotas, credential::CredentialSources},
+    body_memory::BodyMemory,
     cors::Cors,
     forwarded::Proxies,
     operators::rates::Rates,
-    peer::Operators,
+    peer::AdminListener,
     policy::{Policies, Policy},
-    quota::{Allowances, Quotas, account::Memory},
-    room::Room,
-    visitor::{Means, Right, Visitor, credential::Places},
+    quota::{QuotaConfig, Quotas, account::HeldMemory},
 };
 use crate::{
-    access::{Access, Settings},
+    access::{Access, AccessSettings},
     engine::{
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
-    hub::{Hub, HubConfig, board::Board, run::Portion},
+    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::Drain,
 };
 
@@ -45,46 +45,46 @@ fn limits() -> Limits {
         body_timeout: Duration::from_secs(10),
         body_rate: 100,
         write_timeout: Duration::from_secs(10),
-        portion: Portion { events: 1000, bytes: 64 << 10 },
+        limit: ReadLimit { events: 1000, bytes: 64 << 10 },
         filters: 16,
         keepalive: Duration::from_secs(15),
     }
 }
 
 /// A door to an empty hub, and the store below it.
-pub(super) fn door() -> (Arc<Door>, MemoryStore) {
+pub(super) fn app() -> (Arc<AppState>, MemoryStore) {
     door_over(LogConfig::default())
 }
 
 /// The same with an engine of the caller's choice.
-pub(super) fn door_over(config: LogConfig) -> (Arc<Door>, MemoryStore) {
+pub(super) fn door_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
     let (hub, store) = (HubConfig::default(), MemoryStore::new());
-    let board = Board::new(1, &hub);
-    let engine = LogEngine::open(store.clone(), config, Arc::clone(&board) as _);
+    let broker = Broker::new(1, &hub);
+    let engine = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
     let limits = limits();
-    let door = Door {
-        hub: Hub::new(engine, board, hub),
+    let app = AppState {
+        hub: Hub::new(engine, broker, hub),
         started: std::time::Instant::now(),
-        room: Room::new(Memory::Bodies, ROOM),
-        pages: Room::new(Memory::Pages, 10 * ROOM),
+        body_memory: BodyMemory::new(HeldMemory::Bodies, ROOM),
+        pages: BodyMemory::new(HeldMemory::Pages, 10 * ROOM),
         limits,
-        policies: Arc::new(Policies::new(policy(Settings::default()))),
-        quotas: Quotas::new(&Allowances::default()),
-        operators: Operators::AmongAll,
+        policies: Arc::new(Policies::new(policy(AccessSettings::default()))),
+        quotas: Quotas::new(&QuotaConfig::default()),
+        operators: AdminListener::AmongAll,
         drain: Drain::new(),
         rates: Rates::default(),
         tls: None,
-        unaccepted: super::seldom::Seldom::default(),
+        accept_failures: super::throttled_log::ThrottledLog::default(),
         log_dropped: || 0,
     };
-    (Arc::new(door), store)
+    (Arc::new(app), store)
 }
 
 /// A policy with these credentials.
-pub(super) fn policy(settings: Settings) -> Policy {
+pub(super) fn policy(settings: AccessSettings) -> Policy {
     Policy {
         access: Access::new(settings).expect("sound"),
-        places: Places { cookie: Some("gapless".into()), query_subscribe: true, query_publish: false },
+        places: CredentialSources { cookie: Some("gapless".into()), query_subscribe: true, query_publish: false },
         cors: Cors::default(),
         proxies: Proxies::default(),
         loopback_names: false,
@@ -92,14 +92,14 @@ pub(super) fn policy(settings: Settings) -> Policy {
 }
 
 /// The right of whoever reaches a hub without credentials.
-pub(super) fn anyone(door: &Door) -> Right {
-    Right::new(door.policies.current().access.anonymous(), door.policies.generation())
+pub(super) fn anyone(app: &AppState) -> Authorization {
+    Authorization::new(app.policies.current().access.anonymous(), app.policies.generation())
 }
 
 /// Whoever reaches a hub without credentials, from this machine.
-pub(super) fn visitor(door: &Door) -> Visitor {
-    let address = door.quotas.address(Ipv4Addr::LOCALHOST.into());
-    Visitor { right: anyone(door), means: Means { address, holder: None, owner: 1 } }
+pub(super) fn caller(app: &AppState) -> Caller {
+    let address = app.quotas.address(Ipv4Addr::LOCALHOST.into());
+    Caller { authorization: anyone(app), quotas: CallerQuotas { address, holder: None, owner: 1 } }
 }
 
 /// A request with a whole body.
@@ -112,8 +112,8 @@ pub(super) fn request(method: &str, target: &str, headers: &[(&str, &str)], body
 }
 
 /// An answer's whole body as JSON; null when it has none.
-pub(super) async fn json(answer: Answer) -> Value {
+pub(super) async fn json(response: Response) -> Value {
     let bytes =
-        answer.into_body().collect().await.map_or_else(|never| match never {}, http_body_util::Collected::to_bytes);
+        response.into_body().collect().await.map_or_else(|never| match never {}, http_body_util::Collected::to_bytes);
     if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") }
 }

@@ -20,25 +20,25 @@ const PLACES: usize = 65_536;
 
 /// Feeds by the names and patterns of their selections.
 #[derive(Debug, Default)]
-pub(super) struct Directory {
+pub(super) struct FeedDirectory {
     names: HashMap<TopicName, Vec<Arc<Feed>>>,
     patterns: HashMap<Pattern, Vec<Arc<Feed>>>,
     /// Of the patterns, with how many have each.
     shapes: BTreeMap<Shape, usize>,
     feeds: HashMap<Selection, Arc<Feed>>,
-    found: Mutex<Found>,
+    found: Mutex<MatchCache>,
 }
 
 /// What was found since the selections changed.
 #[derive(Debug, Default)]
-struct Found {
+struct MatchCache {
     feeds: HashMap<TopicName, Arc<[Arc<Feed>]>>,
     places: usize,
     /// Shapes looked up so far.
     looked_up: u64,
 }
 
-impl Directory {
+impl FeedDirectory {
     pub(super) fn get(&self, selection: &Selection) -> Option<&Arc<Feed>> {
         self.feeds.get(selection)
     }
@@ -118,7 +118,7 @@ impl Directory {
     }
 
     /// How many live streams get `topic`'s events.
-    pub(super) fn audience(&self, topic: &TopicName) -> u32 {
+    pub(super) fn subscriber_count(&self, topic: &TopicName) -> u32 {
         self.matching(topic).iter().map(|feed| feed.streams()).sum()
     }
 
@@ -128,7 +128,7 @@ impl Directory {
     }
 }
 
-impl Found {
+impl MatchCache {
     fn keep(&mut self, topic: &TopicName, feeds: &Arc<[Arc<Feed>]>) {
         if self.feeds.len() >= TOPICS || self.places + feeds.len() > PLACES {
             self.forget();
@@ -159,21 +159,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{event::Seq, hub::feed::Budget};
+    use crate::{event::Seq, hub::feed::RingBudget};
 
     fn feed(id: u64, filters: &[&str]) -> Arc<Feed> {
         let filters = filters.iter().map(|text| Filter::new(text).expect("valid"));
         let selection = Selection::new(filters).expect("some");
-        Arc::new(Feed::new(id, selection, Seq(0), 1, Arc::new(Budget::new(1, 1))))
+        Arc::new(Feed::new(id, selection, Seq(0), 1, Arc::new(RingBudget::new(1, 1))))
     }
 
-    fn matching(directory: &Directory, topic: &str) -> Vec<u64> {
+    fn matching(directory: &FeedDirectory, topic: &str) -> Vec<u64> {
         directory.matching(&TopicName::new(topic).expect("valid")).iter().map(|feed| feed.id).collect()
     }
 
     #[test]
     fn a_feed_that_matches_twice_gets_an_event_once() {
-        let mut directory = Directory::default();
+        let mut directory = FeedDirectory::default();
         directory.insert(feed(1, &["a/b", "a/*", "**"]));
         directory.insert(feed(2, &["a/*"]));
         assert_eq!(matching(&directory, "a/b"), [1, 2]);
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_empty_directory_holds_nothing() {
-        let mut directory = Directory::default();
+        let mut directory = FeedDirectory::default();
         let feeds = [feed(1, &["a/b/c", "*/x", "a/**"]), feed(2, &["a/b", "**"])];
         for feed in &feeds {
             directory.insert(Arc::clone(feed));
@@ -189,13 +189,13 @@ mod tests {
         for feed in &feeds {
             directory.remove(feed);
         }
-        let Directory { names, patterns, shapes, feeds, found } = &directory;
+        let FeedDirectory { names, patterns, shapes, feeds, found } = &directory;
         assert!(names.is_empty() && patterns.is_empty() && shapes.is_empty() && feeds.is_empty());
         assert!(found.lock().feeds.is_empty());
     }
 
     /// Shapes looked up for `topic`.
-    fn cost(directory: &Directory, topic: &str) -> u64 {
+    fn cost(directory: &FeedDirectory, topic: &str) -> u64 {
         let before = directory.found.lock().looked_up;
         matching(directory, topic);
         directory.found.lock().looked_up - before
@@ -207,7 +207,7 @@ mod tests {
             let segment = |place: u32| if (n >> place) & 1 == 0 { "a" } else { "*" };
             (0..segments).map(segment).collect::<Vec<_>>().join("/")
         };
-        let (mut hostile, mut harmless) = (Directory::default(), Directory::default());
+        let (mut hostile, mut harmless) = (FeedDirectory::default(), FeedDirectory::default());
         for id in 0..60 {
             let patterns: Vec<String> = (0..1000).map(|n| pattern(id * 1000 + n + 1, 17)).collect();
             hostile.insert(feed(id, &patterns.iter().map(String::as_str).collect::<Vec<_>>()));
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_was_found_is_found_anew_when_the_selections_change() {
-        let mut directory = Directory::default();
+        let mut directory = FeedDirectory::default();
         let (first, second) = (feed(1, &["a/*"]), feed(2, &["a/**"]));
         directory.insert(Arc::clone(&first));
         assert_eq!((cost(&directory, "a/b"), cost(&directory, "a/b")), (1, 0));
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut directory = Directory::default();
+        let mut directory = FeedDirectory::default();
         directory.insert(feed(1, &["**"]));
         for n in 0..3 * TOPICS {
             matching(&directory, &format!("t/{n}"));
@@ -254,7 +254,7 @@ mod tests {
             filters in proptest::collection::vec("([ab*]/){0,2}([ab*]|\\*\\*)", 1..8),
             topic in "([ab]/){0,3}[ab]",
         ) {
-            let mut directory = Directory::default();
+            let mut directory = FeedDirectory::default();
             let feeds: Vec<_> = (0..).zip(&filters).map(|(id, filter)| feed(id, &[filter])).collect();
             for feed in &feeds {
                 directory.insert(Arc::clone(feed));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{feed::Feed, frame::Frame};
 use crate::{
-    engine::{Engine, TopicState, Turn},
+    engine::{Engine, LifecycleChange, TopicState},
     event::{Selection, Seq, TopicName},
 };
 
@@ -120,15 +120,15 @@ impl Endings {
     fn follow(&mut self, engine: &Arc<dyn Engine>, feed: &Feed, position: Seq) {
         let now = feed.turns();
         if let Some(turns) = feed.turns_after(self.seen) {
-            for (topic, turn) in turns {
-                let (last, deleted) = match turn {
-                    Turn::Reopened => {
+            for (topic, change) in turns {
+                let (last, deleted) = match change {
+                    LifecycleChange::Reopened => {
                         self.pending.remove(&topic);
                         self.told.remove(&topic);
                         continue;
                     }
-                    Turn::Closed { last } => (last, false),
-                    Turn::Deleted { last } => (last, true),
+                    LifecycleChange::Closed { last } => (last, false),
+                    LifecycleChange::Deleted { last } => (last, true),
                 };
                 self.expect(Ending { topic, deleted, last });
             }

@@ -14,11 +14,11 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::{
+    batch::{FrameBatch, ReadLimit},
     frame::Frame,
-    run::{Portion, Run},
 };
 use crate::{
-    engine::Turn,
+    engine::LifecycleChange,
     event::{Selection, Seq, TopicName, Verdict, cursor::judge},
 };
 
@@ -27,7 +27,7 @@ const MAX_TURNS: usize = 64;
 
 /// What all rings together may hold.
 #[derive(Debug)]
-pub struct Budget {
+pub struct RingBudget {
     /// Bytes one ring keeps at most.
     pub ring: usize,
     /// Bytes all rings keep at most.
@@ -43,11 +43,11 @@ pub struct Feed {
     /// What it is a feed of.
     pub selection: Selection,
     ring: RwLock<Ring>,
-    budget: Arc<Budget>,
-    places: Box<[Place]>,
+    budget: Arc<RingBudget>,
+    places: Box<[ShardStreams]>,
     /// The position of the newest frame, or of the floor when there is none.
     newest: AtomicU64,
-    turns: Mutex<Turns>,
+    turns: Mutex<RecentChanges>,
     version: AtomicU64,
     changes: AtomicU64,
 }
@@ -56,7 +56,7 @@ pub struct Feed {
 #[derive(Debug)]
 pub enum Next {
     /// The next frames.
-    Run(Arc<Run>),
+    Run(Arc<FrameBatch>),
     /// Nothing yet.
     Nothing,
     /// It has moved past the cursor: read the log.
@@ -65,7 +65,7 @@ pub enum Next {
 
 /// A feed on one shard.
 #[derive(Debug, Default)]
-struct Place {
+struct ShardStreams {
     streams: AtomicU32,
     dirty: AtomicBool,
 }
@@ -79,13 +79,13 @@ struct Ring {
 }
 
 #[derive(Debug, Default)]
-struct Turns {
-    recent: VecDeque<(TopicName, Turn)>,
+struct RecentChanges {
+    recent: VecDeque<(TopicName, LifecycleChange)>,
     /// Version of the oldest kept turn; the newest has `first + recent.len() - 1`.
     first: u64,
 }
 
-impl Budget {
+impl RingBudget {
     /// Bounds of all rings together.
     #[must_use]
     pub fn new(ring: usize, total: usize) -> Self {
@@ -99,13 +99,13 @@ impl Budget {
 }
 
 impl Feed {
-    pub(super) fn new(id: u64, selection: Selection, floor: Seq, shards: usize, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(id: u64, selection: Selection, floor: Seq, shards: usize, budget: Arc<RingBudget>) -> Self {
         Self {
             id,
             selection,
             ring: RwLock::new(Ring { frames: VecDeque::new(), floor, bytes: 0 }),
             budget,
-            places: (0..shards).map(|_| Place::default()).collect(),
+            places: (0..shards).map(|_| ShardStreams::default()).collect(),
             newest: AtomicU64::new(floor.0),
             turns: Mutex::default(),
             version: AtomicU64::new(0),
@@ -209,7 +209,7 @@ impl Feed {
     }
 
     /// What follows `cursor`, as much of it as the portion takes. Streams ask their shard, which shares the answer.
-    pub(super) fn after(&self, cursor: Seq, portion: Portion) -> Next {
+    pub(super) fn after(&self, cursor: Seq, limit: ReadLimit) -> Next {
         let ring = self.ring.read();
         let start = ring.frames.partition_point(|frame| frame.id.seq <= cursor);
         let prev = if start == 0 { ring.floor } else { ring.frames[start - 1].id.seq };
@@ -220,20 +220,20 @@ impl Feed {
             return Next::Moved;
         }
         let mut bytes = 0;
-        let run = ring.frames.range(start..).take(portion.events).take_while(|frame| {
-            let room = bytes < portion.bytes;
+        let run = ring.frames.range(start..).take(limit.events).take_while(|frame| {
+            let room = bytes < limit.bytes;
             bytes += frame.weight();
             room
         });
         let frames: Vec<_> = run.cloned().collect();
         let full = start + frames.len() < ring.frames.len();
-        Next::Run(Run::new(cursor, frames, full))
+        Next::Run(FrameBatch::new(cursor, frames, full))
     }
 
     /// Remembers a topic's turn for the feed's streams.
-    pub(super) fn turn(&self, topic: &TopicName, turn: Turn) {
+    pub(super) fn change(&self, topic: &TopicName, change: LifecycleChange) {
         let mut turns = self.turns.lock();
-        turns.recent.push_back((topic.clone(), turn));
+        turns.recent.push_back((topic.clone(), change));
         if turns.recent.len() > MAX_TURNS {
             turns.recent.pop_front();
             turns.first += 1;
@@ -254,7 +254,7 @@ impl Feed {
     }
 
     /// The turns after the first `seen`, in order; `None` when some of them are forgotten.
-    pub fn turns_after(&self, seen: u64) -> Option<Vec<(TopicName, Turn)>> {
+    pub fn turns_after(&self, seen: u64) -> Option<Vec<(TopicName, LifecycleChange)>> {
         let turns = self.turns.lock();
         let skip = usize::try_from(seen.checked_sub(turns.first)?).ok()?;
         Some(turns.recent.iter().skip(skip).cloned().collect())
@@ -287,14 +287,14 @@ mod tests {
         Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), Arc::new(event)))
     }
 
-    fn feed(budget: &Arc<Budget>, floor: u64) -> Feed {
+    fn feed(budget: &Arc<RingBudget>, floor: u64) -> Feed {
         let selection = TopicName::new("t").expect("valid").into();
         Feed::new(1, selection, Seq(floor), 1, Arc::clone(budget))
     }
 
     /// Positions of what follows `cursor`; `None` when the ring has moved past it.
     fn after(feed: &Feed, cursor: u64, events: usize) -> Option<Vec<u64>> {
-        match feed.after(Seq(cursor), Portion { events, bytes: 1 << 20 }) {
+        match feed.after(Seq(cursor), ReadLimit { events, bytes: 1 << 20 }) {
             Next::Run(run) => Some(run.frames().iter().map(|frame| frame.id.seq.0).collect()),
             Next::Nothing => Some(Vec::new()),
             Next::Moved => None,
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_cursor_below_the_floor_is_sent_to_the_log() {
-        let feed = feed(&Arc::new(Budget::new(1 << 20, 1 << 20)), 10);
+        let feed = feed(&Arc::new(RingBudget::new(1 << 20, 1 << 20)), 10);
         assert!(after(&feed, 9, 99).is_none(), "an empty ring knows where it began");
         assert_eq!(after(&feed, 10, 99).expect("covered"), [0_u64; 0]);
         feed.push(frame(12, 0));
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_ring_never_holds_more_than_its_bound() {
-        let budget = Arc::new(Budget::new(4000, 1 << 20));
+        let budget = Arc::new(RingBudget::new(4000, 1 << 20));
         let feed = feed(&budget, 0);
         for seq in 1..=100 {
             feed.push(frame(seq, 100));
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_frame_larger_than_the_ring_is_left_to_the_log() {
-        let feed = feed(&Arc::new(Budget::new(1000, 1 << 20)), 0);
+        let feed = feed(&Arc::new(RingBudget::new(1000, 1 << 20)), 0);
         feed.push(frame(1, 5000));
         assert!(after(&feed, 0, 99).is_none());
         assert_eq!(after(&feed, 1, 99).expect("covered"), [0_u64; 0]);
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn all_rings_together_stay_within_the_total() {
-        let budget = Arc::new(Budget::new(1 << 20, 10_000));
+        let budget = Arc::new(RingBudget::new(1 << 20, 10_000));
         let (busy, quiet) = (feed(&budget, 0), feed(&budget, 0));
         quiet.push(frame(1, 3000));
         for seq in 2..50 {
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn an_event_taken_back_leaves_its_tombstone_and_the_right_weight() {
-        let budget = Arc::new(Budget::new(8000, 1 << 20));
+        let budget = Arc::new(RingBudget::new(8000, 1 << 20));
         let feed = feed(&budget, 0);
         [1000, 0, 1000].into_iter().zip(1..).for_each(|(bytes, seq)| feed.push(frame(seq, bytes)));
         for seq in [3, 1, 2, 9] {
@@ -362,10 +362,10 @@ mod tests {
             assert_eq!(ring.bytes, ring.frames.iter().map(|frame| frame.weight()).sum::<usize>());
             assert_eq!(budget.used(), ring.bytes, "what is counted is what is there");
         }
-        let Next::Run(run) = feed.after(Seq(0), Portion { events: 9, bytes: 1 << 20 }) else { panic!("covered") };
+        let Next::Run(run) = feed.after(Seq(0), ReadLimit { events: 9, bytes: 1 << 20 }) else { panic!("covered") };
         assert!(run.frames().iter().all(|frame| frame.event.new.name.is_removed()));
         assert_eq!(after(&feed, 0, 9).expect("covered"), [1, 2, 3], "nothing else changes");
-        let narrow = Arc::new(Budget::new(frame(1, 0).weight(), 1 << 20));
+        let narrow = Arc::new(RingBudget::new(frame(1, 0).weight(), 1 << 20));
         let feed = self::feed(&narrow, 0);
         feed.push(frame(1, 0));
         feed.remove(Seq(1));
@@ -374,10 +374,10 @@ mod tests {
 
     #[test]
     fn turns_are_bounded_and_a_late_stream_knows_it_missed_some() {
-        let feed = feed(&Arc::new(Budget::new(1, 1)), 0);
+        let feed = feed(&Arc::new(RingBudget::new(1, 1)), 0);
         let topic = TopicName::new("t").expect("valid");
         for last in 1..=100 {
-            feed.turn(&topic, Turn::Closed { last: Seq(last) });
+            feed.change(&topic, LifecycleChange::Closed { last: Seq(last) });
         }
         assert_eq!(feed.turns(), 100);
         assert!(feed.turns_after(10).is_none());

@@ -5,12 +5,12 @@
 //!
 //! | room | idea |
 //! |---|---|
-//! | [`board`] | which feeds an event goes to; hears from the engine what is durable |
+//! | [`broker`] | which feeds an event goes to; hears from the engine what is durable |
 //! | [`feed`] | the ring of newest frames of one selection of topics |
 //! | [`frame`] | an event with its bytes, encoded once |
-//! | [`run`] | frames in a row, written once for all who are at the same cursor |
+//! | [`batch`] | frames in a row, written once for all who are at the same cursor |
 //! | [`subscription`] | the cursor: ring, gap, and its way through the log |
-//! | `removed` | which events were taken back a moment ago |
+//! | `removals` | which events were taken back a moment ago |
 //! | `large` | large events that several readers hold, once |
 //! | `lingering` | feeds kept for clients that come back |
 //! | `pages` | pages of the log for those who come back together |
@@ -29,13 +29,14 @@ use std::{
 
 use crate::{
     engine::{
-        Answer, Append, AppendError, Appended, Engine, Place, ReadError, ReadRequest, Receipt, Returned, Status,
-        TopicChange, TopicState, When,
+        Append, AppendError, AppendResult, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Receipt, Rejected,
+        Status, TopicChange, TopicState, When,
     },
     event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName},
 };
 
-pub mod board;
+pub mod batch;
+pub mod broker;
 mod directory;
 pub mod endings;
 pub mod feed;
@@ -43,8 +44,7 @@ pub mod frame;
 mod large;
 mod lingering;
 mod pages;
-mod removed;
-pub mod run;
+mod removals;
 pub mod shard;
 pub mod stats;
 pub mod subscription;
@@ -53,12 +53,12 @@ pub mod top;
 #[cfg(test)]
 mod tests;
 
-use board::Board;
+use batch::FrameBatch;
+use broker::Broker;
 use frame::Frame;
 use large::Large;
-use pages::{Kept, Key, Pages, Read};
-use removed::Judged;
-use run::Run;
+use pages::{CachedPage, PageKey, PageRead, Pages};
+use removals::RemovalCheck;
 use stats::Stats;
 use tokio::sync::Semaphore;
 
@@ -84,7 +84,7 @@ impl Default for HubConfig {
 /// The hub: topics, their streams and the engine below.
 pub struct Hub {
     engine: Arc<dyn Engine>,
-    board: Arc<Board>,
+    broker: Arc<Broker>,
     stats: Arc<Stats>,
     config: HubConfig,
     readers: Arc<Semaphore>,
@@ -104,25 +104,25 @@ pub struct TopicView {
 }
 
 /// Somebody waits for an answer; dropped when it is given up.
-struct Asked(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<AtomicBool>);
 
-impl Drop for Asked {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
 impl Hub {
-    /// A hub over `engine`, which must have been opened with `board` as its observer.
+    /// A hub over `engine`, which must have been opened with `broker` as its observer.
     #[must_use]
-    pub fn new(engine: Arc<dyn Engine>, board: Arc<Board>, config: HubConfig) -> Arc<Self> {
+    pub fn new(engine: Arc<dyn Engine>, broker: Arc<Broker>, config: HubConfig) -> Arc<Self> {
         let readers = Arc::new(Semaphore::new(config.readers));
         let locators = Arc::new(Semaphore::new(config.readers.div_ceil(2)));
-        let stats = board.stats().clone();
-        board.attach(engine.epoch(), engine.head());
+        let stats = broker.stats().clone();
+        broker.attach(engine.epoch(), engine.head());
         let hub = Arc::new(Self {
             engine,
-            board,
+            broker,
             stats,
             config,
             readers,
@@ -149,7 +149,10 @@ impl Hub {
     ///
     /// # Errors
     /// When the engine's queue takes nothing now; the events come back, to be tried again.
-    pub fn publish_each(&self, events: Vec<NewEvent>) -> Result<Answer<Vec<Appended>, AppendError>, Returned> {
+    pub fn publish_each(
+        &self,
+        events: Vec<NewEvent>,
+    ) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected> {
         self.engine.append_each(events)
     }
 
@@ -177,7 +180,7 @@ impl Hub {
     }
 
     /// Deletes a topic durably and ends its streams. Answers with whether there was one.
-    pub fn delete(&self, topic: TopicName) -> Answer<bool, AppendError> {
+    pub fn delete(&self, topic: TopicName) -> EngineFuture<bool, AppendError> {
         self.engine.delete(topic)
     }
 
@@ -185,30 +188,30 @@ impl Hub {
     ///
     /// # Errors
     /// Says why it was not, or not wholly, done; the same again does the rest.
-    pub fn remove(&self, topic: TopicName, seq: Seq) -> Answer<bool, AppendError> {
+    pub fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
         self.engine.remove(topic, seq)
     }
 
     /// Answers when every core has looked at its streams once more: what any of them was sending before, it has handed to its
     /// sockets. After [`Hub::remove`] and this no stream is given the event's old bytes.
     pub async fn passed(&self) {
-        self.board.pass().await;
+        self.broker.pass().await;
     }
 
     /// How many events have been taken back: see [`Hub::shown`].
     #[must_use]
     pub fn removals(&self) -> u64 {
-        self.board.removals().count()
+        self.broker.removals().count()
     }
 
     /// Frames in a row that were gathered since there had been so many removals, as they are to be given now. `None` when
     /// that is not known any more: too many were taken back meanwhile.
     #[must_use]
     pub fn shown(&self, frames: Vec<Arc<Frame>>, removals: u64) -> Option<Vec<Arc<Frame>>> {
-        match self.board.removals().judge(&frames, removals) {
-            Judged::Same => Some(frames),
-            Judged::Changed(now) => Some(now),
-            Judged::Unknown => None,
+        match self.broker.removals().judge(&frames, removals) {
+            RemovalCheck::Same => Some(frames),
+            RemovalCheck::Changed(now) => Some(now),
+            RemovalCheck::Unknown => None,
         }
     }
 
@@ -244,13 +247,13 @@ impl Hub {
 
     /// Who listens to what.
     #[must_use]
-    pub fn board(&self) -> &Arc<Board> {
-        &self.board
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
     }
 
     /// Lets go of what is kept for clients that did not come back. Call it about once a second.
     pub fn sweep(&self) {
-        self.board.sweep();
+        self.broker.sweep();
         self.pages.sweep();
         self.large.sweep();
     }
@@ -263,20 +266,24 @@ impl Hub {
     }
 
     /// Reads a page of the log on a thread that may wait; readers beyond the bound wait their turn.
-    fn read(self: &Arc<Self>, key: Key, request: ReadRequest) -> impl Future<Output = Result<Read, ReadError>> + use<> {
+    fn read(
+        self: &Arc<Self>,
+        key: PageKey,
+        request: ReadRequest,
+    ) -> impl Future<Output = Result<PageRead, ReadError>> + use<> {
         let hub = Arc::clone(self);
         async move {
-            let turn = Arc::clone(&hub.readers).acquire_owned().await.expect("never closed");
+            let change = Arc::clone(&hub.readers).acquire_owned().await.expect("never closed");
             if let Some(kept) = hub.kept(&key) {
-                return Ok(Read::Kept(kept));
+                return Ok(PageRead::Kept(kept));
             }
             let page = tokio::task::spawn_blocking(move || {
                 let page = hub.engine.read(&request);
-                drop(turn);
+                drop(change);
                 page
             });
             let page = page.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
-            page.map(Read::Page)
+            page.map(PageRead::Page)
         }
     }
 
@@ -288,7 +295,7 @@ impl Hub {
     pub fn locate(
         self: &Arc<Self>,
         selection: Selection,
-        place: Place,
+        place: LocateBy,
     ) -> impl Future<Output = Result<Seq, ReadError>> + use<> {
         self.look(move |engine, go_on| engine.locate(&selection, place, go_on))
     }
@@ -308,12 +315,12 @@ impl Hub {
     {
         let hub = Arc::clone(self);
         async move {
-            let turn = Arc::clone(&hub.locators).acquire_owned().await.expect("never closed");
-            let asked = Asked(Arc::default());
+            let change = Arc::clone(&hub.locators).acquire_owned().await.expect("never closed");
+            let asked = CancelOnDrop(Arc::default());
             let given_up = Arc::clone(&asked.0);
             let found = tokio::task::spawn_blocking(move || {
                 let found = ask(&*hub.engine, &|| !given_up.load(Ordering::Relaxed));
-                drop(turn);
+                drop(change);
                 found
             });
             let found = found.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
@@ -345,16 +352,16 @@ impl Hub {
     }
 
     /// The page, if another has read it a moment ago.
-    fn kept(&self, key: &Key) -> Option<Kept> {
-        self.pages.get(key, &*self.engine, self.board.removals().count())
+    fn kept(&self, key: &PageKey) -> Option<CachedPage> {
+        self.pages.get(key, &*self.engine, self.broker.removals().count())
     }
 
     /// Whether reading the run's events from the log would give the same.
-    fn keeps(&self, run: &Run) -> bool {
+    fn keeps(&self, run: &FrameBatch) -> bool {
         pages::still(run, &*self.engine)
     }
 
     fn view(&self, state: TopicState) -> TopicView {
-        TopicView { subscribers: self.board.subscribers(&state.topic), state }
+        TopicView { subscribers: self.broker.subscribers(&state.topic), state }
     }
 }

@@ -8,9 +8,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::run::{Portion, Run};
+use super::batch::{FrameBatch, ReadLimit};
 use crate::{
-    engine::{Engine, From, Page},
+    engine::{Engine, LogPage, ReadFrom},
     event::Seq,
 };
 
@@ -23,36 +23,36 @@ const IDLE: u32 = 5;
 
 /// Which page: of whose feed, from where, how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct PageKey {
     pub(super) feed: u64,
-    pub(super) from: From,
-    pub(super) portion: Portion,
+    pub(super) from: ReadFrom,
+    pub(super) limit: ReadLimit,
 }
 
 /// A page without gaps that is not the last.
 #[derive(Debug, Clone)]
-pub(super) struct Kept {
-    pub(super) run: Arc<Run>,
+pub(super) struct CachedPage {
+    pub(super) run: Arc<FrameBatch>,
     /// The selection has nothing else up to here.
     pub(super) through: Seq,
 }
 
 /// What a reader who had to wait for its turn gets.
 #[derive(Debug)]
-pub(super) enum Read {
+pub(super) enum PageRead {
     /// Read for it.
-    Page(Page),
+    Page(LogPage),
     /// Another has read it meanwhile.
-    Kept(Kept),
+    Kept(CachedPage),
 }
 
 /// The pages kept.
 #[derive(Debug, Default)]
-pub(super) struct Pages(Mutex<Rack>);
+pub(super) struct Pages(Mutex<PageTable>);
 
 #[derive(Debug, Default)]
-struct Rack {
-    pages: HashMap<Key, Placed>,
+struct PageTable {
+    pages: HashMap<PageKey, PageEntry>,
     bytes: usize,
     /// Sweeps, and pages put there, so far.
     now: u32,
@@ -60,21 +60,21 @@ struct Rack {
 }
 
 #[derive(Debug)]
-struct Placed {
-    kept: Kept,
+struct PageEntry {
+    kept: CachedPage,
     bytes: usize,
     /// When it was last asked for, and its number among all: the least goes first.
     used: (u32, u64),
 }
 
 /// Whether reading the run's events now would give the same.
-pub(super) fn still(run: &Run, engine: &dyn Engine) -> bool {
+pub(super) fn still(run: &FrameBatch, engine: &dyn Engine) -> bool {
     run.firsts().iter().all(|(topic, first)| engine.keeps(topic, *first))
 }
 
 impl Pages {
     /// The page, if it was read a moment ago and is still true: also that no event was taken back since, of whichever topic.
-    pub(super) fn get(&self, key: &Key, engine: &dyn Engine, removals: u64) -> Option<Kept> {
+    pub(super) fn get(&self, key: &PageKey, engine: &dyn Engine, removals: u64) -> Option<CachedPage> {
         let kept = {
             let mut rack = self.0.lock();
             let now = rack.now;
@@ -90,7 +90,7 @@ impl Pages {
     }
 
     /// Keeps a page, and lets the one go that nobody asked for the longest when there are too many.
-    pub(super) fn put(&self, key: Key, kept: Kept) {
+    pub(super) fn put(&self, key: PageKey, kept: CachedPage) {
         let bytes = kept.run.frames().iter().map(|frame| frame.weight()).sum();
         if bytes > BYTES {
             return;
@@ -105,7 +105,7 @@ impl Pages {
         }
         rack.placed += 1;
         rack.bytes += bytes;
-        rack.pages.insert(key, Placed { kept, bytes, used: (rack.now, rack.placed) });
+        rack.pages.insert(key, PageEntry { kept, bytes, used: (rack.now, rack.placed) });
     }
 
     /// Lets go of what nobody asked for. Call it about once a second.
@@ -121,8 +121,8 @@ impl Pages {
     }
 }
 
-impl Rack {
-    fn remove(&mut self, key: &Key) {
+impl PageTable {
+    fn remove(&mut self, key: &PageKey) {
         if let Some(placed) = self.pages.remove(key) {
             self.bytes -= placed.bytes;
         }
@@ -137,15 +137,15 @@ mod tests {
         hub::frame::Frame,
     };
 
-    fn key(after: u64) -> Key {
-        Key { feed: 1, from: From::After(Seq(after)), portion: Portion { events: 9, bytes: 9 } }
+    fn key(after: u64) -> PageKey {
+        PageKey { feed: 1, from: ReadFrom::After(Seq(after)), limit: ReadLimit { events: 9, bytes: 9 } }
     }
 
-    fn kept(after: u64, bytes: usize) -> Kept {
+    fn kept(after: u64, bytes: usize) -> CachedPage {
         let new = NewEvent::new(TopicName::new("t").expect("valid"), Data::from("x".repeat(bytes)));
         let event = Event { seq: Seq(after + 1), prev: Seq(after), time: Millis(0), new };
         let frame = Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)));
-        Kept { run: Run::new(Seq(after), vec![frame], true), through: Seq(after + 1) }
+        CachedPage { run: FrameBatch::new(Seq(after), vec![frame], true), through: Seq(after + 1) }
     }
 
     fn bytes(pages: &Pages) -> usize {

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
+    batch::{FrameBatch, ReadLimit},
     feed::{Feed, Next},
-    run::{Portion, Run},
 };
 use crate::event::Seq;
 
@@ -20,51 +20,51 @@ const RUNS: usize = 16;
 /// Bounded by the number of feeds: each stands in it at most once.
 #[derive(Debug, Default)]
 pub struct Shard {
-    news: Mutex<News>,
+    news: Mutex<ShardInbox>,
     wake: Notify,
     /// The latest at the back. Only this core's streams ask, so nobody waits for the lock.
-    runs: Mutex<VecDeque<Kept>>,
+    runs: Mutex<VecDeque<CachedBatch>>,
 }
 
 #[derive(Debug, Default)]
-struct News {
+struct ShardInbox {
     dirty: Vec<Arc<Feed>>,
     /// Who waits for the core to look.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct CachedBatch {
     feed: u64,
     /// The feed's changes when it was made: a deleted topic's events are in no run made later, and none that was taken back.
     changes: u64,
-    portion: Portion,
-    run: Arc<Run>,
+    limit: ReadLimit,
+    run: Arc<FrameBatch>,
 }
 
 impl Shard {
     /// What follows `cursor` in the feed's ring.
-    pub fn after(&self, feed: &Feed, cursor: Seq, portion: Portion) -> Next {
+    pub fn after(&self, feed: &Feed, cursor: Seq, limit: ReadLimit) -> Next {
         let newest = feed.newest();
         if newest <= cursor {
             return Next::Nothing;
         }
         let changes = feed.changes();
         let mut runs = self.runs.lock();
-        let same = |kept: &&Kept| {
+        let same = |kept: &&CachedBatch| {
             let run = &kept.run;
-            (kept.feed, kept.changes, run.after, kept.portion) == (feed.id, changes, cursor, portion)
+            (kept.feed, kept.changes, run.after, kept.limit) == (feed.id, changes, cursor, limit)
                 && (run.full || run.last() == newest)
         };
         if let Some(kept) = runs.iter().rev().find(same) {
             return Next::Run(Arc::clone(&kept.run));
         }
-        let next = feed.after(cursor, portion);
+        let next = feed.after(cursor, limit);
         if let Next::Run(run) = &next {
             if runs.len() == RUNS {
                 runs.pop_front();
             }
-            runs.push_back(Kept { feed: feed.id, changes, portion, run: Arc::clone(run) });
+            runs.push_back(CachedBatch { feed: feed.id, changes, limit, run: Arc::clone(run) });
         }
         next
     }
@@ -101,7 +101,7 @@ impl Shard {
 
     /// The feeds with news since the last call; `index` is this shard's place on the board.
     pub fn take(&self, index: usize) -> Vec<Arc<Feed>> {
-        let News { dirty: feeds, waiting } = mem::take(&mut *self.news.lock());
+        let ShardInbox { dirty: feeds, waiting } = mem::take(&mut *self.news.lock());
         for waiting in waiting {
             let _ = waiting.send(()); // it may have given up
         }
@@ -116,12 +116,12 @@ impl Shard {
 mod tests {
     use super::*;
     use crate::{
-        engine::Turn,
+        engine::LifecycleChange,
         event::{Data, Epoch, Event, Millis, NewEvent, TopicName},
-        hub::{feed::Budget, frame::Frame},
+        hub::{feed::RingBudget, frame::Frame},
     };
 
-    const ALL: Portion = Portion { events: 100, bytes: 1 << 20 };
+    const ALL: ReadLimit = ReadLimit { events: 100, bytes: 1 << 20 };
 
     fn topic() -> TopicName {
         TopicName::new("t").expect("valid")
@@ -129,7 +129,7 @@ mod tests {
 
     /// A feed with the frames 1 to `count`.
     fn feed(count: u64) -> Feed {
-        let feed = Feed::new(1, topic().into(), Seq(0), 1, Arc::new(Budget::new(1 << 20, 1 << 20)));
+        let feed = Feed::new(1, topic().into(), Seq(0), 1, Arc::new(RingBudget::new(1 << 20, 1 << 20)));
         (1..=count).for_each(|seq| push(&feed, seq));
         feed
     }
@@ -140,7 +140,7 @@ mod tests {
         feed.push(Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), Arc::new(event))));
     }
 
-    fn run(next: Next) -> Arc<Run> {
+    fn run(next: Next) -> Arc<FrameBatch> {
         let Next::Run(run) = next else { panic!("{next:?}") };
         run
     }
@@ -158,17 +158,17 @@ mod tests {
     #[test]
     fn a_deleted_topics_events_are_in_no_run_that_was_kept() {
         let (shard, feed) = (Shard::default(), feed(3));
-        let one = Portion { events: 1, ..ALL };
+        let one = ReadLimit { events: 1, ..ALL };
         assert!(run(shard.after(&feed, Seq(1), one)).full, "it would do for ever");
         feed.clear(Seq(3));
-        feed.turn(&topic(), Turn::Deleted { last: Seq(3) });
+        feed.change(&topic(), LifecycleChange::Deleted { last: Seq(3) });
         assert!(matches!(shard.after(&feed, Seq(1), one), Next::Moved));
     }
 
     #[test]
     fn an_event_taken_back_is_in_no_run_that_was_kept() {
         let (shard, feed) = (Shard::default(), feed(3));
-        let one = Portion { events: 1, ..ALL };
+        let one = ReadLimit { events: 1, ..ALL };
         assert!(run(shard.after(&feed, Seq(1), one)).full, "it would do for ever");
         feed.remove(Seq(2));
         assert!(run(shard.after(&feed, Seq(1), one)).frames()[0].event.new.name.is_removed());

@@ -4,8 +4,8 @@ use std::{future::poll_fn, sync::Arc};
 
 use super::{
     Hub, HubConfig,
-    board::Board,
-    run::Portion,
+    batch::ReadLimit,
+    broker::Broker,
     subscription::{Delivery, Start, Subscription},
 };
 use crate::{
@@ -26,9 +26,9 @@ fn hub_with(config: HubConfig) -> Arc<Hub> {
 }
 
 fn hub_over(store: MemoryStore, config: HubConfig) -> Arc<Hub> {
-    let board = Board::new(1, &config);
-    let engine = LogEngine::open(store, LogConfig::default(), Arc::clone(&board) as _);
-    Hub::new(engine, board, config)
+    let broker = Broker::new(1, &config);
+    let engine = LogEngine::open(store, LogConfig::default(), Arc::clone(&broker) as _);
+    Hub::new(engine, broker, config)
 }
 
 async fn publish(hub: &Hub, topic: &str, data: &str) {
@@ -77,8 +77,8 @@ async fn from_the_oldest_kept_event_on_nothing_is_a_gap() {
     let filters = ["a", "b"].map(|text| Filter::new(text).expect("valid"));
     let selection = Selection::new(filters).expect("some");
     // Pages of two events: the page that meets b's mark is not the first.
-    let portion = Portion { events: 2, bytes: 1 << 20 };
-    let from = |start| hub.subscribe(&selection, start, portion, 0);
+    let limit = ReadLimit { events: 2, bytes: 1 << 20 };
+    let from = |start| hub.subscribe(&selection, start, limit, 0);
     let kept = ["a0", "a1", "a2", "a3", "a4", "a5", "b5"];
     assert_eq!(read(&mut from(Start::Earliest)).await, kept);
     let unknown = read(&mut from(Start::Cursor("of another hub".into()))).await;
@@ -98,15 +98,15 @@ async fn what_the_disk_lost_is_told_also_to_who_begins_with_the_oldest_or_the_ne
     store.damage(Seq(1), Seq(4));
     let selection = Selection::new(["a", "b"].map(|text| Filter::new(text).expect("valid"))).expect("some");
     for start in [Start::Earliest, Start::Kept(Seq(2))] {
-        let portion = Portion { events: 100, bytes: 1 << 20 };
-        let told = read(&mut hub.subscribe(&selection, start.clone(), portion, 0)).await;
+        let limit = ReadLimit { events: 100, bytes: 1 << 20 };
+        let told = read(&mut hub.subscribe(&selection, start.clone(), limit, 0)).await;
         assert_eq!(told[..3], ["gap a", "gap b", "a2"], "{start:?}");
     }
 }
 
 fn from_now_on(hub: &Arc<Hub>, topic: &str, start: Start, events: usize) -> Subscription {
     let selection = Selection::new([Filter::new(topic).expect("valid")]).expect("some");
-    hub.subscribe(&selection, start, Portion { events, bytes: 1 << 20 }, 0)
+    hub.subscribe(&selection, start, ReadLimit { events, bytes: 1 << 20 }, 0)
 }
 
 #[tokio::test]

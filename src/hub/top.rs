@@ -48,7 +48,7 @@ pub struct Top(Mutex<Sketch>);
 
 #[derive(Debug, Default)]
 struct Sketch {
-    counters: HashMap<TopicName, Traffic>,
+    counters: HashMap<TopicName, TopicTraffic>,
     /// The lightest when it was last looked, with their weights then, the lightest at the end. Weights only rise until
     /// they fade, so one that weighs the same is still the lightest: with very many topics each event needs one.
     lightest: Vec<(TopicName, f64)>,
@@ -58,7 +58,7 @@ struct Sketch {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Traffic {
+struct TopicTraffic {
     since: Instant,
     /// Sums that fade, of this topic alone.
     events: f64,
@@ -86,7 +86,7 @@ impl Sketch {
         self.fade(now);
         if !self.counters.contains_key(topic) {
             let inherited = self.make_room();
-            self.counters.insert(topic.clone(), Traffic { since: now, events: 0.0, bytes: 0.0, inherited });
+            self.counters.insert(topic.clone(), TopicTraffic { since: now, events: 0.0, bytes: 0.0, inherited });
         }
         let traffic = self.counters.get_mut(topic).expect("counted or just put there");
         traffic.events += events as f64;
@@ -100,7 +100,7 @@ impl Sketch {
         self.fade(now);
         let mut all: Vec<_> = self.counters.iter().collect();
         all.sort_unstable_by(|a, b| b.1.own().total_cmp(&a.1.own()).then_with(|| a.0.cmp(b.0)));
-        let busy = |(topic, traffic): (&TopicName, &Traffic)| Busy {
+        let busy = |(topic, traffic): (&TopicName, &TopicTraffic)| Busy {
             topic: topic.clone(),
             events_per_s: traffic.events / traffic.window(now),
             bytes_per_s: traffic.bytes / traffic.window(now),
@@ -154,7 +154,7 @@ impl Sketch {
     }
 }
 
-impl Traffic {
+impl TopicTraffic {
     /// Seconds that its fading sums stand for: those since it is counted while they are few, in the end half-life / ln 2.
     fn window(&self, now: Instant) -> f64 {
         let age = now.saturating_duration_since(self.since).max(LEAST_AGE);
@@ -185,9 +185,9 @@ mod tests {
         for old in 0..COUNTERS {
             sketch.record(now, &topic(&format!("old/{old}")), 10, 0);
         }
-        for turn in 0..20_000 {
-            sketch.record(now, &topic(&format!("rare/{turn}")), 1, 0);
-            if turn % 50 == 0 {
+        for change in 0..20_000 {
+            sketch.record(now, &topic(&format!("rare/{change}")), 1, 0);
+            if change % 50 == 0 {
                 sketch.record(now, &topic("busy"), 1, 10);
             }
         }
@@ -203,9 +203,9 @@ mod tests {
         for n in 0..COUNTERS as u64 {
             sketch.record(start, &topic(&format!("old/{n}")), 1, n * 10_000);
         }
-        for turn in 1..100 {
+        for change in 1..100 {
             // `make_room` asserts that it is the lightest.
-            sketch.record(start + Duration::from_millis(turn), &topic(&format!("new/{turn}")), 1, 0);
+            sketch.record(start + Duration::from_millis(change), &topic(&format!("new/{change}")), 1, 0);
         }
         assert!(sketch.counters.contains_key(&topic("old/1")), "newcomers took the place of newcomers");
     }

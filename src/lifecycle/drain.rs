@@ -15,7 +15,7 @@ use tokio::{
 
 /// Where a process is on its way out. Only ever moves on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum DrainPhase {
     /// Serving.
     Running,
     /// Accepting nothing new; what is open ends politely before `deadline`.
@@ -29,7 +29,7 @@ pub enum Phase {
 
 /// How a drain came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DrainOutcome {
     /// Every guard was dropped.
     Complete,
     /// The deadline passed with this many guards left.
@@ -46,11 +46,11 @@ pub enum Outcome {
 
 /// A handle on the one signal. Cheap to clone; works across threads and runtimes.
 #[derive(Debug, Clone)]
-pub struct Drain(Arc<Shared>);
+pub struct Drain(Arc<DrainState>);
 
 #[derive(Debug)]
-struct Shared {
-    phase: watch::Sender<Phase>,
+struct DrainState {
+    phase: watch::Sender<DrainPhase>,
     guards: AtomicUsize,
     /// Told when the last guard is dropped. Apart from `phase`, so that a closing connection wakes nobody else.
     none_left: Notify,
@@ -59,7 +59,7 @@ struct Shared {
 /// Something that must finish before the process ends. Dropping it says that it has.
 #[derive(Debug)]
 #[must_use = "a guard that is dropped at once guards nothing"]
-pub struct Guard(Arc<Shared>);
+pub struct Guard(Arc<DrainState>);
 
 impl Default for Drain {
     fn default() -> Self {
@@ -68,19 +68,19 @@ impl Default for Drain {
 }
 
 impl Drain {
-    /// A signal that says [`Phase::Running`].
+    /// A signal that says [`DrainPhase::Running`].
     #[must_use]
     pub fn new() -> Self {
-        let phase = watch::Sender::new(Phase::Running);
-        Self(Arc::new(Shared { phase, guards: AtomicUsize::new(0), none_left: Notify::new() }))
+        let phase = watch::Sender::new(DrainPhase::Running);
+        Self(Arc::new(DrainState { phase, guards: AtomicUsize::new(0), none_left: Notify::new() }))
     }
 
     /// Starts the drain, to be over within `grace`. Does nothing when it has started already.
     pub fn begin(&self, grace: Duration) {
         self.0.phase.send_if_modified(|phase| {
-            let begins = *phase == Phase::Running;
+            let begins = *phase == DrainPhase::Running;
             if begins {
-                *phase = Phase::Draining { deadline: Instant::now() + grace };
+                *phase = DrainPhase::Draining { deadline: Instant::now() + grace };
             }
             begins
         });
@@ -88,29 +88,29 @@ impl Drain {
 
     /// Ends everything now.
     pub fn end(&self) {
-        self.0.phase.send_if_modified(|phase| std::mem::replace(phase, Phase::Ended) != Phase::Ended);
+        self.0.phase.send_if_modified(|phase| std::mem::replace(phase, DrainPhase::Ended) != DrainPhase::Ended);
     }
 
     /// The phase at this moment.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> DrainPhase {
         *self.0.phase.borrow()
     }
 
     /// Whether nothing new should be accepted.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.phase() != Phase::Running
+        self.phase() != DrainPhase::Running
     }
 
     /// Waits until the drain has begun, or is over. Cancel safe.
     pub async fn begun(&self) {
-        self.wait_for(|phase| *phase != Phase::Running).await;
+        self.wait_for(|phase| *phase != DrainPhase::Running).await;
     }
 
-    /// Waits for [`Phase::Ended`]. Cancel safe. Needs someone to await [`Drain::settled`] for the deadline to count.
+    /// Waits for [`DrainPhase::Ended`]. Cancel safe. Needs someone to await [`Drain::settled`] for the deadline to count.
     pub async fn ended(&self) {
-        self.wait_for(|phase| *phase == Phase::Ended).await;
+        self.wait_for(|phase| *phase == DrainPhase::Ended).await;
     }
 
     /// Makes the drain wait for the holder.
@@ -125,18 +125,18 @@ impl Drain {
         self.0.guards.load(Ordering::Acquire)
     }
 
-    /// Waits for the drain to begin and then to be over, and says [`Phase::Ended`] to everyone. Cancel safe.
-    pub async fn settled(&self) -> Outcome {
+    /// Waits for the drain to begin and then to be over, and says [`DrainPhase::Ended`] to everyone. Cancel safe.
+    pub async fn settled(&self) -> DrainOutcome {
         self.begun().await;
         let outcome = match self.phase() {
-            Phase::Draining { deadline } => tokio::select! {
+            DrainPhase::Draining { deadline } => tokio::select! {
                 biased;
-                () = self.unguarded() => Outcome::Complete,
-                () = self.ended() => Outcome::Forced { left: self.guards() },
-                () = tokio::time::sleep_until(deadline) => Outcome::Late { left: self.guards() },
+                () = self.unguarded() => DrainOutcome::Complete,
+                () = self.ended() => DrainOutcome::Forced { left: self.guards() },
+                () = tokio::time::sleep_until(deadline) => DrainOutcome::Late { left: self.guards() },
             },
-            _ if self.guards() == 0 => Outcome::Complete,
-            _ => Outcome::Forced { left: self.guards() },
+            _ if self.guards() == 0 => DrainOutcome::Complete,
+            _ => DrainOutcome::Forced { left: self.guards() },
         };
         self.end();
         outcome
@@ -154,7 +154,7 @@ impl Drain {
         }
     }
 
-    async fn wait_for(&self, reached: impl FnMut(&Phase) -> bool) {
+    async fn wait_for(&self, reached: impl FnMut(&DrainPhase) -> bool) {
         self.0.phase.subscribe().wait_for(reached).await.expect("the sender lives in self");
     }
 }
@@ -178,8 +178,8 @@ mod tests {
         let drain = Drain::new();
         drain.begin(GRACE);
         let started = Instant::now();
-        assert_eq!(drain.settled().await, Outcome::Complete);
-        assert_eq!((started.elapsed(), drain.phase()), (Duration::ZERO, Phase::Ended));
+        assert_eq!(drain.settled().await, DrainOutcome::Complete);
+        assert_eq!((started.elapsed(), drain.phase()), (Duration::ZERO, DrainPhase::Ended));
     }
 
     #[tokio::test(start_paused = true)]
@@ -194,7 +194,7 @@ mod tests {
             tokio::time::sleep(GRACE / 5).await;
             drop(second);
         });
-        assert_eq!(drain.settled().await, Outcome::Complete);
+        assert_eq!(drain.settled().await, DrainOutcome::Complete);
         assert_eq!(started.elapsed(), GRACE / 5 * 2);
     }
 
@@ -205,7 +205,7 @@ mod tests {
         drain.begin(GRACE);
         drain.begin(GRACE * 100);
         let started = Instant::now();
-        assert_eq!(drain.settled().await, Outcome::Late { left: 1 });
+        assert_eq!(drain.settled().await, DrainOutcome::Late { left: 1 });
         assert_eq!(started.elapsed(), GRACE);
         drain.ended().await;
     }
@@ -218,7 +218,7 @@ mod tests {
         let started = Instant::now();
         let asked_again = drain.clone();
         tokio::spawn(async move { asked_again.end() });
-        assert_eq!(drain.settled().await, Outcome::Forced { left: 1 });
+        assert_eq!(drain.settled().await, DrainOutcome::Forced { left: 1 });
         assert_eq!(started.elapsed(), Duration::ZERO);
     }
 
@@ -227,13 +227,13 @@ mod tests {
         let drain = Drain::new();
         drain.end();
         drain.begin(GRACE);
-        assert_eq!(drain.phase(), Phase::Ended);
+        assert_eq!(drain.phase(), DrainPhase::Ended);
     }
 
     #[test]
     fn runtimes_of_other_threads_hear_the_signal_and_hold_it_up() {
         let drain = Drain::new();
-        let block_on = |future: std::pin::Pin<Box<dyn Future<Output = Outcome>>>| {
+        let block_on = |future: std::pin::Pin<Box<dyn Future<Output = DrainOutcome>>>| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
             runtime.block_on(future)
         };
@@ -245,14 +245,14 @@ mod tests {
                         drain.begun().await;
                         drop(guard);
                         drain.ended().await;
-                        Outcome::Complete
+                        DrainOutcome::Complete
                     }))
                 })
             })
             .collect();
         drain.begin(GRACE);
         let settling = drain.clone();
-        assert_eq!(block_on(Box::pin(async move { settling.settled().await })), Outcome::Complete);
+        assert_eq!(block_on(Box::pin(async move { settling.settled().await })), DrainOutcome::Complete);
         for shard in shards {
             shard.join().expect("it ended");
         }

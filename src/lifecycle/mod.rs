@@ -13,4 +13,4 @@ pub mod descriptors;
 mod drain;
 pub mod signals;
 
-pub use drain::{Drain, Guard, Outcome, Phase};
+pub use drain::{Drain, DrainOutcome, DrainPhase, Guard};

@@ -26,14 +26,14 @@ pub struct Target {
     /// What it speaks.
     pub dialect: Dialect,
     /// What it is shown with each request, if it asks for that.
-    pub authorization: Option<Authorization>,
+    pub authorization: Option<AuthorizationHeader>,
 }
 
-/// A line of `Authorization`, kept from being printed.
+/// A line of `AuthorizationHeader`, kept from being printed.
 #[derive(Clone)]
-pub struct Authorization(String);
+pub struct AuthorizationHeader(String);
 
-impl Authorization {
+impl AuthorizationHeader {
     /// The line with `value`, as in `Bearer …`: visible ASCII and spaces.
     #[must_use]
     pub fn new(value: &str) -> Self {
@@ -41,7 +41,7 @@ impl Authorization {
     }
 }
 
-impl fmt::Debug for Authorization {
+impl fmt::Debug for AuthorizationHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Authorization")
     }
@@ -77,7 +77,7 @@ pub enum Dialect {
 
 /// How events are handed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum PublishMode {
     /// A request for each.
     Requests,
     /// One request of NDJSON lines, answered by receipts as they become durable. [`Dialect::Gapless`] only.
@@ -86,7 +86,7 @@ pub enum Form {
 
 /// Where a stream begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
+pub enum StartAt {
     /// With what is published from now on.
     Now,
     /// With the oldest event there is.
@@ -95,7 +95,7 @@ pub enum From {
 
 /// What a line of a stream says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said<'a> {
+pub(super) enum StreamLine<'a> {
     /// The id of the event that is being read.
     Id(&'a [u8]),
     /// An event.
@@ -116,7 +116,7 @@ pub(super) enum Said<'a> {
 
 impl Dialect {
     /// The request for a stream of `topics`, after `cursor` if there is one.
-    pub(super) fn subscribe(self, target: &Target, topics: &[&str], from: From, cursor: Option<&str>) -> String {
+    pub(super) fn subscribe(self, target: &Target, topics: &[&str], from: StartAt, cursor: Option<&str>) -> String {
         let mut path = target.base.clone();
         match self {
             Self::Gapless => {
@@ -124,25 +124,25 @@ impl Dialect {
                 let mut query =
                     form_urlencoded::Serializer::for_suffix(&mut path, target.base.len() + "/events?".len());
                 query.extend_pairs(topics.iter().map(|topic| ("topic", topic)));
-                if from == From::Earliest && cursor.is_none() {
+                if from == StartAt::Earliest && cursor.is_none() {
                     query.append_pair("from", "earliest");
                 }
             }
             Self::Nchan => {
-                let place = if from == From::Now && cursor.is_none() { "sub" } else { "old" };
+                let place = if from == StartAt::Now && cursor.is_none() { "sub" } else { "old" };
                 write!(path, "/{place}?topic={}", topics[0]).expect("memory");
             }
             Self::DurableStreams => {
-                let offset = if from == From::Now { "now" } else { "-1" };
+                let offset = if from == StartAt::Now { "now" } else { "-1" };
                 write!(path, "/{}?offset={offset}&live=sse", topics[0]).expect("memory");
             }
             Self::Mercure => {
-                let earliest = if from == From::Earliest && cursor.is_none() { "&lastEventID=earliest" } else { "" };
+                let earliest = if from == StartAt::Earliest && cursor.is_none() { "&lastEventID=earliest" } else { "" };
                 write!(path, "{MERCURE}?topic={}{earliest}", topics[0]).expect("memory");
             }
             Self::Centrifugo => {
                 // After the position 0, of whatever epoch.
-                let recover = if from == From::Earliest { "\"recover\":true" } else { "" };
+                let recover = if from == StartAt::Earliest { "\"recover\":true" } else { "" };
                 let connect = format!("{{\"subs\":{{\"{}\":{{{recover}}}}}}}", topics[0]);
                 path.push_str("/connection/uni_sse?cf_connect=");
                 path.extend(form_urlencoded::byte_serialize(connect.as_bytes()));
@@ -203,28 +203,28 @@ impl Dialect {
     }
 
     /// What `line` of a stream says.
-    pub(super) fn said(self, line: &[u8]) -> Said<'_> {
+    pub(super) fn said(self, line: &[u8]) -> StreamLine<'_> {
         if let Some(data) = field(line, b"data:") {
             if self == Self::Centrifugo {
                 return centrifugo::said(data);
             }
             return match number(data) {
-                Some(number) => Said::Event(number),
+                Some(number) => StreamLine::Event(number),
                 // Its offsets are data, too, and so is the end of the last line.
-                None if self == Self::DurableStreams => Said::Nothing,
-                None => Said::Stray,
+                None if self == Self::DurableStreams => StreamLine::Nothing,
+                None => StreamLine::Stray,
             };
         }
         if let Some(id) = field(line, b"id:") {
-            return Said::Id(id);
+            return StreamLine::Id(id);
         }
         if line.is_empty() {
-            return Said::End;
+            return StreamLine::End;
         }
         match line.strip_prefix(b"event: hub.") {
-            Some(b"cursor" | b"keepalive") if self == Self::Gapless => Said::Own,
-            Some(_) if self == Self::Gapless => Said::Told,
-            _ => Said::Nothing,
+            Some(b"cursor" | b"keepalive") if self == Self::Gapless => StreamLine::Own,
+            Some(_) if self == Self::Gapless => StreamLine::Told,
+            _ => StreamLine::Nothing,
         }
     }
 }
@@ -266,16 +266,16 @@ mod tests {
         use Dialect::{DurableStreams, Gapless, Nchan};
         let event = b"data: 000000000000000agapless";
         for dialect in [Gapless, Nchan] {
-            assert_eq!(dialect.said(event), Said::Event(10));
-            assert_eq!(dialect.said(b"data: something else"), Said::Stray);
+            assert_eq!(dialect.said(event), StreamLine::Event(10));
+            assert_eq!(dialect.said(b"data: something else"), StreamLine::Stray);
         }
-        assert_eq!(Gapless.said(b"id: abcd-7"), Said::Id(b"abcd-7"));
-        assert_eq!(Gapless.said(b"event: hub.gap"), Said::Told);
-        assert_eq!(Gapless.said(b"event: hub.cursor"), Said::Own);
-        assert_eq!(Nchan.said(b"event: hub.gap"), Said::Nothing);
-        assert_eq!(DurableStreams.said(b"data:000000000000000agapless"), Said::Event(10));
-        assert_eq!(DurableStreams.said(b"data:{\"streamNextOffset\":\"0\"}"), Said::Nothing);
-        assert_eq!(Gapless.said(b""), Said::End);
+        assert_eq!(Gapless.said(b"id: abcd-7"), StreamLine::Id(b"abcd-7"));
+        assert_eq!(Gapless.said(b"event: hub.gap"), StreamLine::Told);
+        assert_eq!(Gapless.said(b"event: hub.cursor"), StreamLine::Own);
+        assert_eq!(Nchan.said(b"event: hub.gap"), StreamLine::Nothing);
+        assert_eq!(DurableStreams.said(b"data:000000000000000agapless"), StreamLine::Event(10));
+        assert_eq!(DurableStreams.said(b"data:{\"streamNextOffset\":\"0\"}"), StreamLine::Nothing);
+        assert_eq!(Gapless.said(b""), StreamLine::End);
     }
 
     #[test]
@@ -293,10 +293,10 @@ mod tests {
         use Dialect::{Centrifugo, DurableStreams, Gapless, Mercure, Nchan};
         for dialect in [Gapless, Nchan, DurableStreams, Mercure, Centrifugo] {
             let mut target = target(dialect);
-            target.authorization = Some(Authorization::new("Bearer secret"));
+            target.authorization = Some(AuthorizationHeader::new("Bearer secret"));
             let mut publish = String::new();
             dialect.publish(&target, "t", "data", &mut publish);
-            let subscribe = dialect.subscribe(&target, &["t"], From::Now, None);
+            let subscribe = dialect.subscribe(&target, &["t"], StartAt::Now, None);
             let all = [Some(publish), Some(subscribe), Some(Dialect::lines(&target)), dialect.create(&target, "t")];
             for request in all.into_iter().flatten() {
                 let head = request.split("\r\n\r\n").next().expect("a head");
@@ -312,20 +312,20 @@ mod tests {
         let asked = |dialect: Dialect, topics: &[&str], from, cursor| {
             dialect.subscribe(&target(dialect), topics, from, cursor).lines().next().expect("a line").to_owned()
         };
-        let two = asked(Dialect::Gapless, &["a/1", "b/*"], From::Earliest, None);
+        let two = asked(Dialect::Gapless, &["a/1", "b/*"], StartAt::Earliest, None);
         assert_eq!(two, "GET /events?topic=a%2F1&topic=b%2F*&from=earliest HTTP/1.1");
-        let back = Dialect::Gapless.subscribe(&target(Dialect::Gapless), &["a"], From::Earliest, Some("abcd-1"));
+        let back = Dialect::Gapless.subscribe(&target(Dialect::Gapless), &["a"], StartAt::Earliest, Some("abcd-1"));
         assert!(back.starts_with("GET /events?topic=a HTTP/1.1\r\n") && back.contains("\r\nLast-Event-ID: abcd-1\r\n"));
-        assert_eq!(asked(Dialect::Nchan, &["a"], From::Now, None), "GET /sub?topic=a HTTP/1.1");
-        assert_eq!(asked(Dialect::Nchan, &["a"], From::Now, Some("1:0")), "GET /old?topic=a HTTP/1.1");
+        assert_eq!(asked(Dialect::Nchan, &["a"], StartAt::Now, None), "GET /sub?topic=a HTTP/1.1");
+        assert_eq!(asked(Dialect::Nchan, &["a"], StartAt::Now, Some("1:0")), "GET /old?topic=a HTTP/1.1");
         let mercure = |from, cursor| asked(Dialect::Mercure, &["a"], from, cursor);
-        assert_eq!(mercure(From::Now, None), "GET /.well-known/mercure?topic=a HTTP/1.1");
+        assert_eq!(mercure(StartAt::Now, None), "GET /.well-known/mercure?topic=a HTTP/1.1");
         let all = "GET /.well-known/mercure?topic=a&lastEventID=earliest HTTP/1.1";
-        assert_eq!(mercure(From::Earliest, None), all);
-        assert_eq!(mercure(From::Earliest, Some("urn:uuid:1")), "GET /.well-known/mercure?topic=a HTTP/1.1");
+        assert_eq!(mercure(StartAt::Earliest, None), all);
+        assert_eq!(mercure(StartAt::Earliest, Some("urn:uuid:1")), "GET /.well-known/mercure?topic=a HTTP/1.1");
         let connect = |text| form_urlencoded::byte_serialize(text).collect::<String>();
         for (from, want) in
-            [(From::Now, &br#"{"subs":{"a":{}}}"#[..]), (From::Earliest, br#"{"subs":{"a":{"recover":true}}}"#)]
+            [(StartAt::Now, &br#"{"subs":{"a":{}}}"#[..]), (StartAt::Earliest, br#"{"subs":{"a":{"recover":true}}}"#)]
         {
             let line = format!("GET /connection/uni_sse?cf_connect={} HTTP/1.1", connect(want));
             assert_eq!(asked(Dialect::Centrifugo, &["a"], from, None), line);

@@ -11,12 +11,12 @@ use std::{
 use mio::{Events, Poll, Token};
 
 use super::{
-    Faults, LoadError, Outcome, Traffic,
-    dialect::{From, Target},
-    publisher::Publisher,
+    DeliveryFaults, LoadError, LoadOutcome, LoadPlan,
+    dialect::{StartAt, Target},
+    publisher::LoadPublisher,
     schedule::Schedule,
-    stream::{Phase, Stream},
-    tally::Tally,
+    stream::{LoadStream, StreamPhase},
+    tally::LoadTally,
 };
 
 /// How long nothing may happen, where something must, before it is given up.
@@ -35,7 +35,7 @@ const NAP: Duration = Duration::from_micros(100);
 
 /// Topics under load, and who publishes to them.
 #[derive(Debug, Clone)]
-pub struct Topics {
+pub struct LoadTopics {
     /// Their names, as they stand in a query: no character that needs an escape.
     pub names: Vec<String>,
     /// Connections that publish. When there are fewer than topics each serves several in turn, when there are more
@@ -48,27 +48,27 @@ pub struct Topics {
 pub struct Wants {
     /// Topics or patterns, as asked for.
     pub select: Vec<String>,
-    /// The topics these are, as places in [`Topics::names`].
+    /// The topics these are, as places in [`LoadTopics::names`].
     pub topics: Range<usize>,
     /// Where it begins. A stream that comes back begins after what it has heard.
-    pub from: From,
+    pub from: StartAt,
 }
 
 /// A server under load: publishers, streams, and the books of what they have heard.
 pub struct Load {
     pub(super) target: Target,
-    pub(super) topics: Topics,
+    pub(super) topics: LoadTopics,
     /// Sources of each topic.
     pub(super) voices: usize,
     poll: Poll,
     begun: Instant,
     buffer: Vec<u8>,
-    streams: Vec<Stream>,
+    streams: Vec<LoadStream>,
     /// Streams that are to connect, and how many are on their way.
     queue: VecDeque<usize>,
     coming: usize,
-    pub(super) publishers: Vec<Publisher>,
-    pub(super) tally: Tally,
+    pub(super) publishers: Vec<LoadPublisher>,
+    pub(super) tally: LoadTally,
     /// Streams that came back and have not heard all they missed, since when, and when the last one had.
     behind: usize,
     returned: u64,
@@ -80,12 +80,12 @@ impl Load {
     ///
     /// # Errors
     /// When a topic cannot be made, or the system has no event queue to spare.
-    pub fn new(target: Target, topics: Topics) -> Result<Self, LoadError> {
+    pub fn new(target: Target, topics: LoadTopics) -> Result<Self, LoadError> {
         let voices = topics.publishers.div_ceil(topics.names.len());
         let (count, publishers) = (topics.names.len(), topics.publishers);
         // A topic's voices are publishers as far apart as there are topics.
         let publisher = |source: usize| (source / voices + source % voices * count) % publishers;
-        let tally = Tally::new(count * voices, publishers, publisher);
+        let tally = LoadTally::new(count * voices, publishers, publisher);
         let load = Self {
             voices,
             poll: Poll::new().map_err(LoadError::Poll)?,
@@ -132,9 +132,9 @@ impl Load {
         for n in 0..count {
             let wants = wants(n);
             let sources = wants.topics.start * self.voices..wants.topics.end * self.voices;
-            let hears = self.tally.stream(sources.start, sources.len(), wants.from == From::Earliest);
+            let hears = self.tally.stream(sources.start, sources.len(), wants.from == StartAt::Earliest);
             self.queue.push_back(self.streams.len());
-            self.streams.push(Stream::new(wants, hears));
+            self.streams.push(LoadStream::new(wants, hears));
         }
         let (mut missing, mut since) = (count, Instant::now());
         while missing > 0 {
@@ -153,16 +153,16 @@ impl Load {
     /// reads. What is not heard when nothing has happened for ten seconds is lost.
     ///
     /// # Errors
-    /// When a connection breaks or is refused. What was lost, doubled or reordered is no error: see [`Outcome::faults`].
-    pub fn run(&mut self, traffic: &Traffic) -> Result<Outcome, LoadError> {
+    /// When a connection breaks or is refused. What was lost, doubled or reordered is no error: see [`LoadOutcome::faults`].
+    pub fn run(&mut self, traffic: &LoadPlan) -> Result<LoadOutcome, LoadError> {
         self.tally.begin();
         self.caught_up = None;
         for index in 0..self.topics.publishers {
             let token = Token(PUBLISHERS + index);
-            self.publishers.push(Publisher::connect(&self.target, traffic.form, self.poll.registry(), token)?);
+            self.publishers.push(LoadPublisher::connect(&self.target, traffic.form, self.poll.registry(), token)?);
         }
         let mut schedule = Schedule::new(traffic, &self.topics, self.voices, self.now());
-        let mut progress = Progress::new(&self.tally);
+        let mut progress = ProgressWatch::new(&self.tally);
         let outcome = loop {
             let due = schedule.publish(self)?;
             let at_rest = self.tally.due == 0 && self.tally.unacknowledged == 0;
@@ -177,11 +177,11 @@ impl Load {
             }
         };
         let elapsed = progress.last.duration_since(self.begun).saturating_sub(Duration::from_nanos(schedule.begun));
-        let finished = self.publishers.iter_mut().try_for_each(Publisher::finish);
+        let finished = self.publishers.iter_mut().try_for_each(LoadPublisher::finish);
         self.publishers.clear();
         outcome.and(finished)?;
         self.write_off();
-        Ok(Outcome {
+        Ok(LoadOutcome {
             published: self.tally.published,
             delivered: self.tally.delivered,
             elapsed,
@@ -197,8 +197,8 @@ impl Load {
     ///
     /// # Errors
     /// When a connection breaks.
-    pub fn settle(&mut self) -> Result<Faults, LoadError> {
-        let mut progress = Progress::new(&self.tally);
+    pub fn settle(&mut self) -> Result<DeliveryFaults, LoadError> {
+        let mut progress = ProgressWatch::new(&self.tally);
         while self.tally.due > 0 && progress.made(&self.tally) {
             self.turn(Some(PATIENCE / 10))?;
         }
@@ -211,7 +211,7 @@ impl Load {
     ///
     /// # Errors
     /// When a connection breaks.
-    pub fn listen(&mut self, time: Duration) -> Result<Faults, LoadError> {
+    pub fn listen(&mut self, time: Duration) -> Result<DeliveryFaults, LoadError> {
         let begun = Instant::now();
         while let Some(left) = time.checked_sub(begun.elapsed()) {
             self.turn(Some(left))?;
@@ -233,7 +233,7 @@ impl Load {
     }
 
     /// Lets `streams`, which have left, come back with the ids of what they heard last, as fast as they can, while what
-    /// is called next goes on. [`Outcome::caught_up`] tells how long it took.
+    /// is called next goes on. [`LoadOutcome::caught_up`] tells how long it took.
     pub fn come_back(&mut self, streams: Range<usize>) {
         self.behind += streams.len();
         self.queue.extend(streams);
@@ -318,20 +318,20 @@ impl Load {
     /// Serves the stream `index`, whose socket has something.
     fn serve(&mut self, index: usize, closed: bool) -> Result<(), LoadError> {
         let stream = &mut self.streams[index];
-        if stream.phase == Phase::Coming {
+        if stream.phase == StreamPhase::Coming {
             let topics: Vec<&str> = stream.wants.select.iter().map(String::as_str).collect();
             let request = self.target.dialect.subscribe(&self.target, &topics, stream.wants.from, stream.cursor());
             stream.ask(self.target.address, &request)?;
         }
-        if !matches!(stream.phase, Phase::Asked | Phase::Open) {
+        if !matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open) {
             return Ok(());
         }
         let (phase, behind) = (stream.phase, stream.standing.behind);
         let clock = clock(self.begun);
         stream.read(self.target.dialect, &mut self.buffer, &mut self.tally, closed, &clock)?;
-        let came = phase == Phase::Asked && stream.phase == Phase::Open;
+        let came = phase == StreamPhase::Asked && stream.phase == StreamPhase::Open;
         self.coming -= usize::from(came);
-        if (came || behind > 0) && stream.phase == Phase::Open && stream.standing.behind == 0 && self.behind > 0 {
+        if (came || behind > 0) && stream.phase == StreamPhase::Open && stream.standing.behind == 0 && self.behind > 0 {
             self.behind -= 1;
             if self.behind == 0 {
                 self.caught_up = Some(clock());
@@ -350,18 +350,18 @@ fn clock(begun: Instant) -> impl Fn() -> u64 {
 }
 
 /// Whether anything still happens.
-struct Progress {
+struct ProgressWatch {
     seen: (u64, u64),
     last: Instant,
 }
 
-impl Progress {
-    fn new(tally: &Tally) -> Self {
+impl ProgressWatch {
+    fn new(tally: &LoadTally) -> Self {
         Self { seen: (tally.delivered, tally.published), last: Instant::now() }
     }
 
     /// Whether something has happened lately.
-    fn made(&mut self, tally: &Tally) -> bool {
+    fn made(&mut self, tally: &LoadTally) -> bool {
         let seen = (tally.delivered, tally.published);
         if seen != self.seen {
             (self.seen, self.last) = (seen, Instant::now());
@@ -373,7 +373,7 @@ impl Progress {
 impl Wants {
     /// One stream of the `n`th topic of `topics`, from now on.
     #[must_use]
-    pub fn topic(topics: &Topics, n: usize) -> Self {
-        Self { select: vec![topics.names[n].clone()], topics: n..n + 1, from: From::Now }
+    pub fn topic(topics: &LoadTopics, n: usize) -> Self {
+        Self { select: vec![topics.names[n].clone()], topics: n..n + 1, from: StartAt::Now }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It speaks the public protocol and knows nothing of the hub's inside, so it measures other servers as well
 //! ([`Dialect`]). Every event says in its data which one it is ([`payload`]), and every stream is held to hear each event
-//! of its topics once and in order: a server that loses one has no figures, it has [`Faults`].
+//! of its topics once and in order: a server that loses one has no figures, it has [`DeliveryFaults`].
 //!
 //! | room | idea |
 //! |---|---|
@@ -30,11 +30,11 @@ pub mod tally;
 pub mod traffic;
 
 pub use self::{
-    dialect::{Dialect, Form},
+    dialect::{Dialect, PublishMode},
     error::LoadError,
-    generator::{Load, Topics},
-    tally::Faults,
-    traffic::{Outcome, Pace, Traffic},
+    generator::{Load, LoadTopics},
+    tally::DeliveryFaults,
+    traffic::{LoadMode, LoadOutcome, LoadPlan},
 };
 
 /// Bytes at the beginning of an event's data that say which one it is: a number of 16 hexadecimal digits.

@@ -11,10 +11,10 @@ use std::{
 use mio::{Interest, Registry, Token, net::TcpStream};
 
 use super::{
-    Form, LoadError,
+    LoadError, PublishMode,
     dialect::{Dialect, Target, receipt},
-    response::{Lines, Part, Responses},
-    tally::Tally,
+    response::{BodyLines, ResponsePart, Responses},
+    tally::LoadTally,
     write_payload,
 };
 
@@ -31,11 +31,11 @@ const REASON_BYTES: usize = 300;
 
 /// A publisher.
 #[derive(Debug)]
-pub(super) struct Publisher {
+pub(super) struct LoadPublisher {
     socket: TcpStream,
-    form: Form,
+    form: PublishMode,
     responses: Responses,
-    lines: Lines,
+    lines: BodyLines,
     /// Text of a response that is no receipt: of a refusal, the reason.
     said: Vec<u8>,
     /// Bytes for the socket, of which `written` are written.
@@ -50,9 +50,14 @@ pub(super) struct Publisher {
     position: u64,
 }
 
-impl Publisher {
+impl LoadPublisher {
     /// A connected publisher.
-    pub(super) fn connect(target: &Target, form: Form, registry: &Registry, token: Token) -> Result<Self, LoadError> {
+    pub(super) fn connect(
+        target: &Target,
+        form: PublishMode,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Self, LoadError> {
         let address = target.address;
         let connected = net::TcpStream::connect_timeout(&address, CONNECT).and_then(|socket| {
             socket.set_nodelay(true)?;
@@ -62,14 +67,14 @@ impl Publisher {
             Ok(socket)
         });
         let out = match form {
-            Form::Lines => Dialect::lines(target).into_bytes(),
-            Form::Requests => Vec::new(),
+            PublishMode::Lines => Dialect::lines(target).into_bytes(),
+            PublishMode::Requests => Vec::new(),
         };
         Ok(Self {
             socket: connected.map_err(|reason| LoadError::Connect { address, reason })?,
             form,
             responses: Responses::default(),
-            lines: Lines::default(),
+            lines: BodyLines::default(),
             said: Vec::new(),
             out,
             written: 0,
@@ -88,12 +93,12 @@ impl Publisher {
     /// Hands an event in; [`Self::flush`] sends it.
     pub(super) fn publish(&mut self, target: &Target, topic: &str, number: u64, bytes: usize) {
         match self.form {
-            Form::Lines => {
+            PublishMode::Lines => {
                 write!(self.chunk, "{{\"topic\":\"{topic}\",\"data\":\"").expect("memory");
                 write_payload(&mut self.chunk, number, bytes);
                 self.chunk.push_str("\"}\n");
             }
-            Form::Requests => {
+            PublishMode::Requests => {
                 let (mut data, mut request) = (String::with_capacity(bytes + 8), String::with_capacity(bytes + 256));
                 write_payload(&mut data, number, bytes);
                 target.dialect.publish(target, topic, &data, &mut request);
@@ -106,7 +111,7 @@ impl Publisher {
     /// Says that no more events come.
     pub(super) fn finish(&mut self) -> Result<(), LoadError> {
         self.flush()?;
-        if self.form == Form::Lines {
+        if self.form == PublishMode::Lines {
             self.out.extend_from_slice(b"0\r\n\r\n");
         }
         self.flush()
@@ -136,7 +141,7 @@ impl Publisher {
         &mut self,
         dialect: Dialect,
         buffer: &mut [u8],
-        tally: &mut Tally,
+        tally: &mut LoadTally,
         clock: &impl Fn() -> u64,
     ) -> Result<(), LoadError> {
         loop {
@@ -152,14 +157,14 @@ impl Publisher {
         }
     }
 
-    fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut Tally, now: u64) -> Result<(), LoadError> {
+    fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut LoadTally, now: u64) -> Result<(), LoadError> {
         let Self { responses, lines, said, waiting, status, position, form, .. } = self;
         responses.feed(bytes, |part| match part {
-            Part::Head { status: now } => {
+            ResponsePart::Head { status: now } => {
                 *status = now;
                 Ok(())
             }
-            Part::Data(data) if *form == Form::Lines && *status == 200 => lines.feed(data, |line| {
+            ResponsePart::Data(data) if *form == PublishMode::Lines && *status == 200 => lines.feed(data, |line| {
                 let Some(seq) = receipt(line) else { return Err(refused(*status, line)) };
                 if dialect == Dialect::Gapless && seq <= *position {
                     return Err(refused(*status, b"a receipt whose id is not above the one before"));
@@ -167,24 +172,24 @@ impl Publisher {
                 *position = seq;
                 acknowledge(waiting, tally, line, now)
             }),
-            Part::Data(data) => {
+            ResponsePart::Data(data) => {
                 said.extend_from_slice(&data[..data.len().min(REASON_BYTES.saturating_sub(said.len()))]);
                 Ok(())
             }
-            Part::End if (200..300).contains(status) => match form {
-                Form::Requests => {
+            ResponsePart::End if (200..300).contains(status) => match form {
+                PublishMode::Requests => {
                     let said = std::mem::take(said);
                     acknowledge(waiting, tally, &said, now)
                 }
-                Form::Lines if waiting.is_empty() => Ok(()),
-                Form::Lines => Err(LoadError::hung_up(WHO)),
+                PublishMode::Lines if waiting.is_empty() => Ok(()),
+                PublishMode::Lines => Err(LoadError::hung_up(WHO)),
             },
-            Part::End => Err(refused(*status, said)),
+            ResponsePart::End => Err(refused(*status, said)),
         })
     }
 }
 
-fn acknowledge(waiting: &mut VecDeque<u64>, tally: &mut Tally, line: &[u8], now: u64) -> Result<(), LoadError> {
+fn acknowledge(waiting: &mut VecDeque<u64>, tally: &mut LoadTally, line: &[u8], now: u64) -> Result<(), LoadError> {
     let number = waiting.pop_front().ok_or_else(|| refused(200, line))?;
     tally.acknowledged(number, now);
     Ok(())

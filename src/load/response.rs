@@ -13,7 +13,7 @@ const HEAD_BYTES: usize = 64 << 10;
 
 /// A part of a response.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part<'a> {
+pub(super) enum ResponsePart<'a> {
     /// The head.
     Head { status: u16 },
     /// Some of the body.
@@ -24,7 +24,7 @@ pub(super) enum Part<'a> {
 
 /// Where in which response the next byte stands.
 #[derive(Debug)]
-enum Place {
+enum ParseState {
     /// In a head, of which this was read.
     Head(Vec<u8>),
     /// In a body of which so much is left.
@@ -45,11 +45,11 @@ enum Place {
 
 /// Reads one response after the other.
 #[derive(Debug)]
-pub(super) struct Responses(Place);
+pub(super) struct Responses(ParseState);
 
 impl Default for Responses {
     fn default() -> Self {
-        Self(Place::Head(Vec::new()))
+        Self(ParseState::Head(Vec::new()))
     }
 }
 
@@ -61,25 +61,25 @@ impl Responses {
     pub(super) fn feed<E: From<String>>(
         &mut self,
         mut bytes: &[u8],
-        mut part: impl FnMut(Part<'_>) -> Result<(), E>,
+        mut part: impl FnMut(ResponsePart<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         while !bytes.is_empty() {
             match &mut self.0 {
-                Place::Head(_) => bytes = self.head(bytes, &mut part)?,
-                Place::Rest => return part(Part::Data(bytes)),
-                Place::Length(left) | Place::Chunk(left) => {
+                ParseState::Head(_) => bytes = self.head(bytes, &mut part)?,
+                ParseState::Rest => return part(ResponsePart::Data(bytes)),
+                ParseState::Length(left) | ParseState::Chunk(left) => {
                     let (data, rest) =
                         bytes.split_at(usize::try_from(*left).map_or(bytes.len(), |n| n.min(bytes.len())));
                     *left -= data.len() as u64;
                     bytes = rest;
-                    part(Part::Data(data))?;
+                    part(ResponsePart::Data(data))?;
                     match self.0 {
-                        Place::Length(0) => self.end(&mut part)?,
-                        Place::Chunk(0) => self.0 = Place::ChunkEnd,
+                        ParseState::Length(0) => self.end(&mut part)?,
+                        ParseState::Chunk(0) => self.0 = ParseState::ChunkEnd,
                         _ => {}
                     }
                 }
-                Place::Size(size) => {
+                ParseState::Size(size) => {
                     let digit = char::from(bytes[0]).to_digit(16);
                     match digit {
                         Some(digit) if *size < 1 << 56 => {
@@ -87,21 +87,21 @@ impl Responses {
                             bytes = &bytes[1..];
                         }
                         Some(_) => return Err("a chunk of more than a memory has".to_owned().into()),
-                        None => self.0 = Place::Extension(*size),
+                        None => self.0 = ParseState::Extension(*size),
                     }
                 }
-                Place::Extension(size) => {
+                ParseState::Extension(size) => {
                     let size = *size;
                     if skip_line(&mut bytes) {
-                        self.0 = if size == 0 { Place::Trailer { blank: true } } else { Place::Chunk(size) };
+                        self.0 = if size == 0 { ParseState::Trailer { blank: true } } else { ParseState::Chunk(size) };
                     }
                 }
-                Place::ChunkEnd => {
+                ParseState::ChunkEnd => {
                     if skip_line(&mut bytes) {
-                        self.0 = Place::Size(0);
+                        self.0 = ParseState::Size(0);
                     }
                 }
-                Place::Trailer { blank } => {
+                ParseState::Trailer { blank } => {
                     let (byte, rest) = (bytes[0], &bytes[1..]);
                     bytes = rest;
                     match byte {
@@ -116,18 +116,18 @@ impl Responses {
         Ok(())
     }
 
-    fn end<E>(&mut self, part: &mut impl FnMut(Part<'_>) -> Result<(), E>) -> Result<(), E> {
-        self.0 = Place::Head(Vec::new());
-        part(Part::End)
+    fn end<E>(&mut self, part: &mut impl FnMut(ResponsePart<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.0 = ParseState::Head(Vec::new());
+        part(ResponsePart::End)
     }
 
     /// Takes a head, or what there is of it; what follows it is left.
     fn head<'a, E: From<String>>(
         &mut self,
         bytes: &'a [u8],
-        part: &mut impl FnMut(Part<'_>) -> Result<(), E>,
+        part: &mut impl FnMut(ResponsePart<'_>) -> Result<(), E>,
     ) -> Result<&'a [u8], E> {
-        let Place::Head(begun) = &mut self.0 else { unreachable!("asked in a head only") };
+        let ParseState::Head(begun) = &mut self.0 else { unreachable!("asked in a head only") };
         let before = begun.len();
         begun.extend_from_slice(&bytes[..bytes.len().min(HEAD_BYTES - before.min(HEAD_BYTES) + 1)]);
         if begun.len() > HEAD_BYTES {
@@ -142,17 +142,17 @@ impl Responses {
         };
         let status = head.code.expect("complete");
         let body = body(status, head.headers);
-        self.0 = body.unwrap_or(Place::Head(Vec::new()));
-        part(Part::Head { status })?;
-        if matches!(self.0, Place::Head(_)) && status >= 200 {
-            part(Part::End)?;
+        self.0 = body.unwrap_or(ParseState::Head(Vec::new()));
+        part(ResponsePart::Head { status })?;
+        if matches!(self.0, ParseState::Head(_)) && status >= 200 {
+            part(ResponsePart::End)?;
         }
         Ok(&bytes[length - before..])
     }
 }
 
 /// How a body is delimited; `None` when there is none.
-fn body(status: u16, headers: &[httparse::Header<'_>]) -> Option<Place> {
+fn body(status: u16, headers: &[httparse::Header<'_>]) -> Option<ParseState> {
     let value = |name: &str| {
         let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(header.value).ok()
@@ -160,12 +160,12 @@ fn body(status: u16, headers: &[httparse::Header<'_>]) -> Option<Place> {
     if status < 200 || status == 204 || status == 304 {
         None
     } else if value("transfer-encoding").is_some_and(|coding| coding.to_ascii_lowercase().contains("chunked")) {
-        Some(Place::Size(0))
+        Some(ParseState::Size(0))
     } else {
         match value("content-length").map(|length| u64::from_str(length.trim())) {
             Some(Ok(0)) => None,
-            Some(Ok(length)) => Some(Place::Length(length)),
-            _ => Some(Place::Rest),
+            Some(Ok(length)) => Some(ParseState::Length(length)),
+            _ => Some(ParseState::Rest),
         }
     }
 }
@@ -179,11 +179,11 @@ fn skip_line(bytes: &mut &[u8]) -> bool {
 
 /// Lines of a body that arrives in pieces. A line is copied only when it is not all in one of them.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct BodyLines {
     begun: Vec<u8>,
 }
 
-impl Lines {
+impl BodyLines {
     /// Takes what was read and hands out the lines in it, without their ends.
     pub(super) fn feed<E>(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
@@ -215,9 +215,9 @@ mod tests {
         for piece in text.as_bytes().chunks(size) {
             responses.feed(piece, |part| {
                 let said = match part {
-                    Part::Head { status } => status.to_string(),
-                    Part::End => "end".into(),
-                    Part::Data(data) => {
+                    ResponsePart::Head { status } => status.to_string(),
+                    ResponsePart::End => "end".into(),
+                    ResponsePart::Data(data) => {
                         let data = String::from_utf8_lossy(data);
                         match all.last_mut() {
                             Some(last) if last.starts_with('+') => last.push_str(&data),
@@ -272,7 +272,7 @@ mod tests {
     fn lines_in_pieces_of_any_size_read_the_same() {
         let text = b"id: 1\r\n\ndata: a\nrest";
         for size in 1..=text.len() {
-            let (mut lines, mut all) = (Lines::default(), Vec::new());
+            let (mut lines, mut all) = (BodyLines::default(), Vec::new());
             for piece in text.chunks(size) {
                 lines
                     .feed(piece, |line| {

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    LoadError, Pace, Traffic,
-    generator::{Load, PATIENCE, Topics},
+    LoadError, LoadMode, LoadPlan,
+    generator::{Load, LoadTopics, PATIENCE},
 };
 
 /// Events on their way of one publisher that does not wait, at most: a bound for the memory of a server that stalls.
@@ -12,7 +12,7 @@ const OPEN: u32 = 100_000;
 
 /// What is still to be handed in.
 pub(super) struct Schedule {
-    traffic: Traffic,
+    traffic: LoadPlan,
     pub(super) begun: u64,
     left: u64,
     pub(super) done: bool,
@@ -23,7 +23,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(traffic: &Traffic, topics: &Topics, voices: usize, begun: u64) -> Self {
+    pub(super) fn new(traffic: &LoadPlan, topics: &LoadTopics, voices: usize, begun: u64) -> Self {
         let count = topics.names.len();
         let mut sources = vec![VecDeque::new(); topics.publishers];
         for source in 0..count * voices {
@@ -45,7 +45,7 @@ impl Schedule {
             return Ok(None);
         }
         let wait = match self.traffic.pace {
-            Pace::Window(window) => {
+            LoadMode::Window(window) => {
                 for publisher in 0..self.sources.len() {
                     while self.left > 0
                         && load.tally.in_flight(publisher) < window
@@ -56,7 +56,7 @@ impl Schedule {
                 }
                 Duration::from_nanos(end - now)
             }
-            Pace::Rate(rate) => {
+            LoadMode::Rate(rate) => {
                 let mut due = self.due(rate);
                 while due <= now && self.left > 0 {
                     let publisher = usize::try_from(self.count).expect("a count in memory") % self.sources.len();

@@ -9,10 +9,10 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 
 use super::{
     LoadError,
-    dialect::{Dialect, Said, position},
+    dialect::{Dialect, StreamLine, position},
     generator::Wants,
-    response::{Lines, Part, Responses},
-    tally::{Hears, Standing, Tally},
+    response::{BodyLines, ResponsePart, Responses},
+    tally::{Hears, LoadTally, Standing},
 };
 
 const WHO: &str = "a stream";
@@ -25,7 +25,7 @@ const REASON_BYTES: usize = 300;
 
 /// Where a stream is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum StreamPhase {
     /// Not connected.
     Away,
     /// Connecting, or its request is not sent yet.
@@ -40,11 +40,11 @@ pub(super) enum Phase {
 
 /// A subscriber.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(super) struct LoadStream {
     socket: Option<TcpStream>,
-    pub(super) phase: Phase,
+    pub(super) phase: StreamPhase,
     responses: Responses,
-    lines: Lines,
+    lines: BodyLines,
     pub(super) wants: Wants,
     pub(super) hears: Hears,
     pub(super) standing: Standing,
@@ -78,14 +78,14 @@ impl Id {
     }
 }
 
-impl Stream {
+impl LoadStream {
     /// One that is not connected yet.
     pub(super) fn new(wants: Wants, hears: Hears) -> Self {
         Self {
             socket: None,
-            phase: Phase::Away,
+            phase: StreamPhase::Away,
             responses: Responses::default(),
-            lines: Lines::default(),
+            lines: BodyLines::default(),
             wants,
             hears,
             standing: Standing::default(),
@@ -103,7 +103,7 @@ impl Stream {
             Ok(socket)
         });
         self.socket = Some(connected.map_err(|reason| LoadError::Connect { address, reason })?);
-        self.phase = Phase::Coming;
+        self.phase = StreamPhase::Coming;
         Ok(())
     }
 
@@ -123,7 +123,7 @@ impl Stream {
             Ok(written) if written == request.len() => {
                 // Its own are only requests, but a server may look at it for the other direction.
                 let _ = socket.set_nodelay(true);
-                self.phase = Phase::Asked;
+                self.phase = StreamPhase::Asked;
                 Ok(())
             }
             // An empty socket takes a request whole, or there is something wrong with it.
@@ -139,7 +139,7 @@ impl Stream {
         &mut self,
         dialect: Dialect,
         buffer: &mut [u8],
-        tally: &mut Tally,
+        tally: &mut LoadTally,
         closed: bool,
         clock: &impl Fn() -> u64,
     ) -> Result<(), LoadError> {
@@ -160,26 +160,26 @@ impl Stream {
         }
     }
 
-    fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut Tally, now: u64) -> Result<(), LoadError> {
+    fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut LoadTally, now: u64) -> Result<(), LoadError> {
         let Self { responses, lines, phase, hears, standing, heard, coming, position: newest, own, .. } = self;
         responses.feed(bytes, |part| match part {
-            Part::Head { status: 200 } => {
-                *phase = Phase::Open;
+            ResponsePart::Head { status: 200 } => {
+                *phase = StreamPhase::Open;
                 tally.came(*hears, standing);
                 Ok(())
             }
-            Part::Head { status } => Err(LoadError::Refused { who: WHO, status, text: reason(bytes) }),
-            Part::End => Err(LoadError::hung_up(WHO)),
-            Part::Data(data) => lines.feed(data, |line| {
+            ResponsePart::Head { status } => Err(LoadError::Refused { who: WHO, status, text: reason(bytes) }),
+            ResponsePart::End => Err(LoadError::hung_up(WHO)),
+            ResponsePart::Data(data) => lines.feed(data, |line| {
                 match dialect.said(line) {
-                    Said::Event(_) | Said::Stray if *own => {}
-                    Said::Events(numbers) => numbers.for_each(|number| match number {
+                    StreamLine::Event(_) | StreamLine::Stray if *own => {}
+                    StreamLine::Events(numbers) => numbers.for_each(|number| match number {
                         Some(number) => tally.heard(*hears, standing, number, now),
                         None => tally.faults.stray += 1,
                     }),
-                    Said::Own => *own = true,
-                    Said::Event(number) => tally.heard(*hears, standing, number, now),
-                    Said::End => {
+                    StreamLine::Own => *own = true,
+                    StreamLine::Event(number) => tally.heard(*hears, standing, number, now),
+                    StreamLine::End => {
                         let own = std::mem::take(own);
                         if coming.length > 0 {
                             *heard = std::mem::replace(coming, Id::NONE);
@@ -192,10 +192,12 @@ impl Stream {
                             }
                         }
                     }
-                    Said::Id(id) => *coming = Id::new(id).ok_or_else(|| unreadable("an id of more than 47 bytes"))?,
-                    Said::Stray => tally.faults.stray += 1,
-                    Said::Told => tally.faults.told += 1,
-                    Said::Nothing => {}
+                    StreamLine::Id(id) => {
+                        *coming = Id::new(id).ok_or_else(|| unreadable("an id of more than 47 bytes"))?;
+                    }
+                    StreamLine::Stray => tally.faults.stray += 1,
+                    StreamLine::Told => tally.faults.told += 1,
+                    StreamLine::Nothing => {}
                 }
                 Ok(())
             }),
@@ -203,30 +205,30 @@ impl Stream {
     }
 
     /// Closes the connection without a word, as a phone in a tunnel would not even do.
-    pub(super) fn leave(&mut self, tally: &mut Tally) {
+    pub(super) fn leave(&mut self, tally: &mut LoadTally) {
         if self.standing.there {
             tally.left(self.hears, &mut self.standing);
         }
         if let Some(socket) = self.socket.take() {
             let _ = socket.shutdown(Shutdown::Both);
         }
-        self.phase = Phase::Away;
-        (self.responses, self.lines, self.coming) = (Responses::default(), Lines::default(), Id::NONE);
+        self.phase = StreamPhase::Away;
+        (self.responses, self.lines, self.coming) = (Responses::default(), BodyLines::default(), Id::NONE);
         self.own = false;
     }
 
     /// Stops reading.
-    pub(super) fn stall(&mut self, tally: &mut Tally) {
-        assert_eq!(self.phase, Phase::Open, "only an open stream can stall");
+    pub(super) fn stall(&mut self, tally: &mut LoadTally) {
+        assert_eq!(self.phase, StreamPhase::Open, "only an open stream can stall");
         tally.left(self.hears, &mut self.standing);
-        self.phase = Phase::Stalled;
+        self.phase = StreamPhase::Stalled;
     }
 
     /// Reads again; what has arrived meanwhile must be read by the caller, for no poll tells of it any more.
-    pub(super) fn wake(&mut self, tally: &mut Tally) {
-        assert_eq!(self.phase, Phase::Stalled, "only a stalled stream can wake");
+    pub(super) fn wake(&mut self, tally: &mut LoadTally) {
+        assert_eq!(self.phase, StreamPhase::Stalled, "only a stalled stream can wake");
         tally.came(self.hears, &mut self.standing);
-        self.phase = Phase::Open;
+        self.phase = StreamPhase::Open;
     }
 }
 

@@ -12,7 +12,7 @@ const COUNT_BITS: u32 = 40;
 
 /// What must not happen to a stream. All zero, or the server under load has no figures worth a look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Faults {
+pub struct DeliveryFaults {
     /// Events that a stream did not hear.
     pub lost: u64,
     /// Events that a stream heard twice.
@@ -25,7 +25,7 @@ pub struct Faults {
     pub told: u64,
 }
 
-impl Faults {
+impl DeliveryFaults {
     /// Whether nothing went wrong.
     #[must_use]
     pub fn none(&self) -> bool {
@@ -34,7 +34,7 @@ impl Faults {
 }
 
 /// As a sentence has it: what is not zero, and the three that everyone asks for.
-impl fmt::Display for Faults {
+impl fmt::Display for DeliveryFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { lost, doubled, reordered, stray, told } = self;
         write!(f, "{lost} lost, {doubled} doubled, {reordered} reordered")?;
@@ -47,18 +47,18 @@ impl fmt::Display for Faults {
 
 /// One publisher's events of one topic.
 #[derive(Debug, Default)]
-struct Source {
+struct TopicSource {
     publisher: usize,
     /// Events sent.
     sent: u64,
     /// Those that are on their way: the first of them is `sent - pending.len()`.
-    pending: VecDeque<Pending>,
+    pending: VecDeque<PendingEvent>,
     /// Streams that hear it and are there.
     audience: u32,
 }
 
 #[derive(Debug)]
-struct Pending {
+struct PendingEvent {
     /// Nanoseconds since the load began, when it was handed in or due.
     at: u64,
     /// Streams that are to hear it.
@@ -71,7 +71,7 @@ struct Pending {
 pub(super) struct Hears {
     first: usize,
     count: usize,
-    /// In [`Tally::next`].
+    /// In [`LoadTally::next`].
     at: usize,
 }
 
@@ -88,8 +88,8 @@ pub(super) struct Standing {
 
 /// The books of a load.
 #[derive(Debug)]
-pub(super) struct Tally {
-    sources: Vec<Source>,
+pub(super) struct LoadTally {
+    sources: Vec<TopicSource>,
     next: Vec<u64>,
     in_flight: Vec<u32>,
     /// Deliveries to streams that are there, still to come.
@@ -97,16 +97,16 @@ pub(super) struct Tally {
     pub(super) unacknowledged: u64,
     pub(super) published: u64,
     pub(super) delivered: u64,
-    pub(super) faults: Faults,
+    pub(super) faults: DeliveryFaults,
     pub(super) latency: Histogram<u64>,
     pub(super) acks: Histogram<u64>,
 }
 
-impl Tally {
+impl LoadTally {
     /// Books of `sources` sources, each of the publisher that `publisher` says.
     pub(super) fn new(sources: usize, publishers: usize, publisher: impl Fn(usize) -> usize) -> Self {
         assert!(sources < 1 << (u64::BITS - COUNT_BITS), "a source has a number of 24 bits");
-        let source = |index| Source { publisher: publisher(index), ..Source::default() };
+        let source = |index| TopicSource { publisher: publisher(index), ..TopicSource::default() };
         Self {
             sources: (0..sources).map(source).collect(),
             next: Vec::new(),
@@ -115,7 +115,7 @@ impl Tally {
             unacknowledged: 0,
             published: 0,
             delivered: 0,
-            faults: Faults::default(),
+            faults: DeliveryFaults::default(),
             latency: histogram(),
             acks: histogram(),
         }
@@ -123,7 +123,7 @@ impl Tally {
 
     /// Counts from zero for a new run. What is owed stays owed.
     pub(super) fn begin(&mut self) {
-        (self.published, self.delivered, self.faults) = (0, 0, Faults::default());
+        (self.published, self.delivered, self.faults) = (0, 0, DeliveryFaults::default());
         self.latency.reset();
         self.acks.reset();
     }
@@ -176,7 +176,7 @@ impl Tally {
         let source = &mut self.sources[index];
         let n = source.sent;
         source.sent += 1;
-        source.pending.push_back(Pending { at, owed: source.audience, acknowledged: false });
+        source.pending.push_back(PendingEvent { at, owed: source.audience, acknowledged: false });
         self.due += u64::from(source.audience);
         self.unacknowledged += 1;
         self.in_flight[source.publisher] += 1;
@@ -269,15 +269,15 @@ impl Tally {
     }
 }
 
-impl Source {
+impl TopicSource {
     /// The event `n`, if it is on its way.
-    fn pending(&mut self, n: u64) -> Option<&mut Pending> {
+    fn pending(&mut self, n: u64) -> Option<&mut PendingEvent> {
         let first = self.sent - self.pending.len() as u64;
         self.pending.get_mut(usize::try_from(n.checked_sub(first)?).ok()?)
     }
 
     /// Those on their way, from the event `next` on.
-    fn unheard(&mut self, next: u64) -> impl Iterator<Item = &mut Pending> {
+    fn unheard(&mut self, next: u64) -> impl Iterator<Item = &mut PendingEvent> {
         let first = self.sent - self.pending.len() as u64;
         let skip = usize::try_from(next.saturating_sub(first)).expect("a place in memory");
         self.pending.iter_mut().skip(skip)
@@ -299,8 +299,8 @@ mod tests {
     use super::*;
 
     /// One source, heard by two streams.
-    fn two() -> (Tally, [(Hears, Standing); 2]) {
-        let mut tally = Tally::new(1, 1, |_| 0);
+    fn two() -> (LoadTally, [(Hears, Standing); 2]) {
+        let mut tally = LoadTally::new(1, 1, |_| 0);
         let streams = [(); 2].map(|()| {
             let (hears, mut standing) = (tally.stream(0, 1, false), Standing::default());
             tally.came(hears, &mut standing);
@@ -309,7 +309,7 @@ mod tests {
         (tally, streams)
     }
 
-    fn hear(tally: &mut Tally, stream: &mut (Hears, Standing), numbers: &[u64]) {
+    fn hear(tally: &mut LoadTally, stream: &mut (Hears, Standing), numbers: &[u64]) {
         for number in numbers {
             tally.heard(stream.0, &mut stream.1, *number, 5);
         }
@@ -338,11 +338,11 @@ mod tests {
         let (mut tally, [mut a, mut b]) = two();
         let all: Vec<u64> = (0..4).map(|_| tally.sent(0, 1)).collect();
         hear(&mut tally, &mut a, &[all[0], all[2], all[3]]);
-        assert_eq!(tally.faults, Faults { lost: 1, ..Faults::default() });
+        assert_eq!(tally.faults, DeliveryFaults { lost: 1, ..DeliveryFaults::default() });
         hear(&mut tally, &mut a, &[all[1]]);
-        assert_eq!(tally.faults, Faults { reordered: 1, ..Faults::default() }, "it was only late");
+        assert_eq!(tally.faults, DeliveryFaults { reordered: 1, ..DeliveryFaults::default() }, "it was only late");
         hear(&mut tally, &mut b, &[all[0], all[0], 1 << COUNT_BITS, 99]);
-        assert_eq!(tally.faults, Faults { reordered: 1, doubled: 1, stray: 2, ..Faults::default() });
+        assert_eq!(tally.faults, DeliveryFaults { reordered: 1, doubled: 1, stray: 2, ..DeliveryFaults::default() });
         tally.give_up(b.0, &mut b.1);
         assert_eq!((tally.faults.lost, tally.due), (3, 0));
         for number in all {
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn who_begins_with_the_oldest_is_owed_everything() {
-        let mut tally = Tally::new(2, 1, |_| 0);
+        let mut tally = LoadTally::new(2, 1, |_| 0);
         let numbers = [tally.sent(0, 1), tally.sent(1, 1)];
         let mut late = (tally.stream(0, 2, true), Standing::default());
         tally.came(late.0, &mut late.1);

@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::{Faults, Form};
+use super::{DeliveryFaults, PublishMode};
 
 /// What a run publishes.
 #[derive(Debug, Clone, Copy)]
-pub struct Traffic {
+pub struct LoadPlan {
     /// Events at most, of all publishers together.
     pub events: u64,
     /// Time after which none is begun.
     pub time: Duration,
     /// Who waits for whom.
-    pub pace: Pace,
+    pub pace: LoadMode,
     /// Data of an event, in bytes.
     pub bytes: usize,
     /// How they are handed in.
-    pub form: Form,
+    pub form: PublishMode,
 }
 
 /// Who waits for whom.
 #[derive(Debug, Clone, Copy)]
-pub enum Pace {
+pub enum LoadMode {
     /// Closed: each publisher has so many events on their way, until they are acknowledged and every stream has heard them.
     Window(u32),
     /// Open: so many events a second of all publishers together, whatever becomes of them. Latencies count from when an
@@ -33,7 +33,7 @@ pub enum Pace {
 
 /// What came of a run.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct LoadOutcome {
     /// Events acknowledged.
     pub published: u64,
     /// Deliveries: an event to one stream.
@@ -46,12 +46,12 @@ pub struct Outcome {
     /// Nanoseconds from handing an event in, or from when it was due, to its acknowledgement.
     pub acks: Histogram<u64>,
     /// What must not happen.
-    pub faults: Faults,
+    pub faults: DeliveryFaults,
     /// For a run in which streams came back: from then until the last one had all that it had missed.
     pub caught_up: Option<Duration>,
 }
 
-impl Outcome {
+impl LoadOutcome {
     /// Deliveries a second.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

@@ -15,17 +15,17 @@ use std::{
 
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::config::{keys::Log, kinds::Format};
+use crate::config::{keys::Log, kinds::LogFormat};
 
 mod queue;
 
-use queue::Queue;
+use queue::LogQueue;
 
 /// How long the end of the process waits for its last lines: long enough for any reader that reads.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The process's log, once it is open.
-static QUEUE: OnceLock<Queue> = OnceLock::new();
+static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
 /// Sends the log to stderr, and panics with it. Once a process: a second call changes nothing.
 ///
@@ -35,14 +35,14 @@ pub fn init(log: &Log) -> io::Result<()> {
     if QUEUE.get().is_some() {
         return Ok(());
     }
-    let queue = Queue::start(io::stderr())?;
+    let queue = LogQueue::start(io::stderr())?;
     let queue = QUEUE.get_or_init(|| queue).clone();
     let filter = EnvFilter::try_new(&log.level).expect("checked by the configuration");
     let lines = fmt().with_env_filter(filter).with_writer(queue).log_internal_errors(false);
     // An error says that a subscriber is there already, as it may be in tests.
     let _already = match log.format {
-        Format::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
-        Format::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
     // The hook that is there by itself writes to stderr and waits for its reader.
     std::panic::set_hook(Box::new(tell_panic));
@@ -52,7 +52,7 @@ pub fn init(log: &Log) -> io::Result<()> {
 /// Lines of the log that nobody took in time, since the process began.
 #[must_use]
 pub fn dropped() -> u64 {
-    QUEUE.get().map_or(0, Queue::dropped)
+    QUEUE.get().map_or(0, LogQueue::dropped)
 }
 
 /// Waits for the last lines, for a second at most. To be called before the process exits.

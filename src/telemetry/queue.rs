@@ -25,18 +25,18 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// The entrance. Never blocks.
 #[derive(Debug, Clone)]
-pub(super) struct Queue {
-    sender: SyncSender<Item>,
+pub(super) struct LogQueue {
+    sender: SyncSender<QueueItem>,
     dropped: Arc<AtomicU64>,
 }
 
-enum Item {
+enum QueueItem {
     Line(Vec<u8>),
     /// Says that all before it was written.
     Mark(SyncSender<()>),
 }
 
-impl Queue {
+impl LogQueue {
     /// Starts the thread that writes to `out`. It lives as long as the process.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Queue {
 
     /// Hands a line in, or drops and counts it.
     pub(super) fn push(&self, line: Vec<u8>) {
-        if self.sender.try_send(Item::Line(line)).is_err() {
+        if self.sender.try_send(QueueItem::Line(line)).is_err() {
             self.dropped.fetch_add(1, Relaxed);
         }
     }
@@ -64,7 +64,7 @@ impl Queue {
     /// Waits until what was handed in is written, for so long at most. Answers with whether it is.
     pub(super) fn flush(&self, patience: Duration) -> bool {
         let (done, written) = sync_channel(1);
-        let mut mark = Item::Mark(done);
+        let mut mark = QueueItem::Mark(done);
         let pauses = patience.as_millis() / PAUSE.as_millis();
         for _ in 0..=pauses {
             match self.sender.try_send(mark) {
@@ -79,12 +79,12 @@ impl Queue {
 }
 
 /// The life of the thread.
-fn write_all(lines: &Receiver<Item>, mut out: impl Write, dropped: &AtomicU64) {
+fn write_all(lines: &Receiver<QueueItem>, mut out: impl Write, dropped: &AtomicU64) {
     let mut told = 0;
     loop {
         match lines.recv() {
-            Ok(Item::Line(line)) => write(&mut out, &line),
-            Ok(Item::Mark(done)) => {
+            Ok(QueueItem::Line(line)) => write(&mut out, &line),
+            Ok(QueueItem::Mark(done)) => {
                 let _ = out.flush();
                 let _gone = done.send(());
             }
@@ -113,12 +113,12 @@ fn write(out: &mut impl Write, mut line: &[u8]) {
 }
 
 /// A line that is being made.
-pub(super) struct Line<'a> {
-    queue: &'a Queue,
+pub(super) struct LogLine<'a> {
+    queue: &'a LogQueue,
     bytes: Vec<u8>,
 }
 
-impl Write for Line<'_> {
+impl Write for LogLine<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -129,7 +129,7 @@ impl Write for Line<'_> {
     }
 }
 
-impl Drop for Line<'_> {
+impl Drop for LogLine<'_> {
     fn drop(&mut self) {
         if !self.bytes.is_empty() {
             self.queue.push(std::mem::take(&mut self.bytes));
@@ -137,11 +137,11 @@ impl Drop for Line<'_> {
     }
 }
 
-impl<'a> MakeWriter<'a> for Queue {
-    type Writer = Line<'a>;
+impl<'a> MakeWriter<'a> for LogQueue {
+    type Writer = LogLine<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line { queue: self, bytes: Vec::new() }
+    fn make_writer(&'a self) -> LogLine<'a> {
+        LogLine { queue: self, bytes: Vec::new() }
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_reader_that_stops_holds_nobody_up_and_what_it_missed_is_counted() {
         let ((go, may_write), (written, read)) = (channel(), channel());
-        let queue = Queue::start(Stuck(may_write, written)).expect("a thread");
+        let queue = LogQueue::start(Stuck(may_write, written)).expect("a thread");
         for n in 0..2 * WAITING {
             queue.push(n.to_string().into_bytes());
         }
@@ -207,7 +207,7 @@ mod tests {
         let mut once = Once(0);
         write(&mut once, b"line");
         assert_eq!(once.0, 3);
-        let queue = Queue::start(Gone).expect("a thread");
+        let queue = LogQueue::start(Gone).expect("a thread");
         queue.push(b"line".to_vec());
         assert!(queue.flush(Duration::from_secs(30)), "the thread goes on");
     }

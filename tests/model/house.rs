@@ -16,7 +16,7 @@ use gapless::{
         sled::{SledConfig, SledStore},
     },
     event::{EventId, Millis, NewEvent, Seq, TopicName},
-    hub::{Hub, HubConfig, board::Board, run::Portion},
+    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
 };
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -26,7 +26,7 @@ use crate::{READERS, Sizes, Step, TOPICS, WISHES, plain::Plain, reader::Reader};
 /// Something that keeps logs over a restart.
 pub(crate) trait Keeper {
     fn new() -> Self;
-    fn open(&self, config: LogConfig, board: Arc<Board>) -> Arc<dyn Engine>;
+    fn open(&self, config: LogConfig, broker: Arc<Broker>) -> Arc<dyn Engine>;
 }
 
 pub(crate) struct Remembering(MemoryStore);
@@ -38,8 +38,8 @@ impl Keeper for Remembering {
         Self(MemoryStore::new())
     }
 
-    fn open(&self, config: LogConfig, board: Arc<Board>) -> Arc<dyn Engine> {
-        LogEngine::open(self.0.clone(), config, board)
+    fn open(&self, config: LogConfig, broker: Arc<Broker>) -> Arc<dyn Engine> {
+        LogEngine::open(self.0.clone(), config, broker)
     }
 }
 
@@ -48,10 +48,10 @@ impl Keeper for OnDisk {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn open(&self, config: LogConfig, board: Arc<Board>) -> Arc<dyn Engine> {
+    fn open(&self, config: LogConfig, broker: Arc<Broker>) -> Arc<dyn Engine> {
         // Segments of a few commits, so that they rotate, are copied and dropped.
         let store = SledConfig { reserve_bytes: 0, rotate_bytes: 2048, ..SledConfig::new(self.0.path().join("store")) };
-        LogEngine::open(SledStore::open(store).unwrap(), config, board)
+        LogEngine::open(SledStore::open(store).unwrap(), config, broker)
     }
 }
 
@@ -109,7 +109,7 @@ impl<K: Keeper> House<K> {
             }
             Step::Pass(time) => drop(self.clock.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst)),
             Step::Subscribe(reader, wish, begin) => {
-                let mut reading = Reader::new(WISHES[*wish], *begin, self.portion());
+                let mut reading = Reader::new(WISHES[*wish], *begin, self.limit());
                 reading.connect(&self.hub, &self.plain);
                 self.readers[*reader] = Some(reading);
             }
@@ -143,8 +143,8 @@ impl<K: Keeper> House<K> {
         }
     }
 
-    fn portion(&self) -> Portion {
-        Portion { events: self.sizes.page_events, bytes: self.sizes.page_bytes }
+    fn limit(&self) -> ReadLimit {
+        ReadLimit { events: self.sizes.page_events, bytes: self.sizes.page_bytes }
     }
 
     fn publish(&mut self, topics: &[usize], close: bool) {
@@ -172,7 +172,7 @@ impl<K: Keeper> House<K> {
 
     /// From the first of them on, events are in the log.
     fn published(&mut self, first: u64) {
-        let woken: Vec<u64> = self.hub.board().shards()[0].take(0).iter().map(|feed| feed.id).collect();
+        let woken: Vec<u64> = self.hub.broker().shards()[0].take(0).iter().map(|feed| feed.id).collect();
         for reader in self.readers.iter_mut().flatten() {
             reader.published(&self.plain, first, &woken);
         }
@@ -255,9 +255,9 @@ fn open<K: Keeper>(keeper: &K, sizes: Sizes, clock: &Arc<AtomicU64>) -> (Arc<dyn
         boot: None,
         ..LogConfig::default()
     };
-    let board = Board::new(1, &hub);
-    let engine = keeper.open(log, Arc::clone(&board));
-    (Arc::clone(&engine), Hub::new(engine, board, hub))
+    let broker = Broker::new(1, &hub);
+    let engine = keeper.open(log, Arc::clone(&broker));
+    (Arc::clone(&engine), Hub::new(engine, broker, hub))
 }
 
 pub(crate) fn name(topic: usize) -> TopicName {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use gapless::{
     engine::{
-        Append, Engine, From, Item, Observer, ReadRequest, Turn,
+        Append, Engine, LifecycleChange, Observer, PageItem, ReadFrom, ReadRequest,
         log::{
             LogConfig, LogEngine, Store,
             store::{
-                Budget, Commit, Header, KeptClock, Liveness, Position, Recovered, Scan, StoreError, Taken, TopicKey,
-                TopicSettings, TopicSummary,
+                Commit, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, Scan, StoreError, Taken,
+                TopicKey, TopicSettings, TopicSummary,
             },
         },
         memory::MemoryStore,
@@ -23,12 +23,12 @@ type Deed = Box<dyn FnOnce() + Send>;
 
 /// A store that does a deed the next time events or headers are read, before it reads them.
 #[derive(Clone, Default)]
-struct Meddling {
+struct Interleaving {
     store: MemoryStore,
     deed: Arc<Mutex<Option<Deed>>>,
 }
 
-impl Meddling {
+impl Interleaving {
     fn meddle(&self) {
         let deed = self.deed.lock().take();
         if let Some(deed) = deed {
@@ -37,19 +37,19 @@ impl Meddling {
     }
 }
 
-impl Store for Meddling {
+impl Store for Interleaving {
     fn topic_events(
         &self,
         topic: (TopicKey, &TopicName),
         after: Seq,
         through: Seq,
-        budget: Budget,
+        budget: ReadLimit,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
         self.meddle();
         self.store.topic_events(topic, after, through, budget)
     }
 
-    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError> {
+    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
         self.meddle();
         self.store.topic_headers(key, after, max)
     }
@@ -63,7 +63,7 @@ impl Store for Meddling {
         &self,
         after: Seq,
         through: Seq,
-        budget: Budget,
+        budget: ReadLimit,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<Scan, StoreError> {
         self.meddle();
@@ -139,7 +139,7 @@ impl Store for Meddling {
 struct Deaf;
 
 impl Observer for Deaf {
-    fn audience(&self, _: &TopicName) -> u32 {
+    fn subscriber_count(&self, _: &TopicName) -> u32 {
         0
     }
 
@@ -147,7 +147,7 @@ impl Observer for Deaf {
 
     fn removed(&self, _: &TopicName, _: Seq) {}
 
-    fn turned(&self, _: &TopicName, _: Turn) {}
+    fn lifecycle_changed(&self, _: &TopicName, _: LifecycleChange) {}
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_name_deleted_and_used_again_while_its_page_is_read_is_told() {
     let ways = [(100, 100), (100, 0), (0, 0)]; // merged, picked, walked
     let wishes = [&["b/1"][..], &["a", "b/1"], &["b/*"]];
     for (wish, (merge_topics, pick_topics)) in wishes.into_iter().flat_map(|wish| ways.map(|way| (wish, way))) {
-        let store = Meddling::default();
+        let store = Interleaving::default();
         let deed = Arc::clone(&store.deed);
         let engine =
             LogEngine::open(store, LogConfig { merge_topics, pick_topics, ..LogConfig::default() }, Arc::new(Deaf));
@@ -166,17 +166,17 @@ fn a_name_deleted_and_used_again_while_its_page_is_read_is_told() {
             publish(&*meddled, "b/1");
         }));
         let selection = Selection::new(wish.iter().map(|text| Filter::new(text).unwrap())).unwrap();
-        let mut request = ReadRequest { selection, from: From::After(Seq::ZERO), max_events: 10, max_bytes: 1000 };
+        let mut request = ReadRequest { selection, from: ReadFrom::After(Seq::ZERO), max_events: 10, max_bytes: 1000 };
         let mut told = Vec::new();
         loop {
             let page = engine.read(&request).unwrap();
             told.extend(page.items);
-            request.from = From::After(page.through);
+            request.from = ReadFrom::After(page.through);
             if page.through == Seq(2) {
                 break;
             }
         }
-        let [Item::Gap(gap), Item::Event(event)] = &*told else { panic!("{wish:?}: {told:?}") };
+        let [PageItem::Gap(gap), PageItem::Event(event)] = &*told else { panic!("{wish:?}: {told:?}") };
         assert_eq!((gap.topic.as_str(), gap.resumes_at, event.seq), ("b/1", Some(Seq(2)), Seq(2)), "{wish:?}");
     }
 }

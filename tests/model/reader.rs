@@ -11,9 +11,9 @@ use gapless::{
     event::{EventId, Filter, Selection, TopicName},
     hub::{
         Hub,
+        batch::ReadLimit,
         endings::Ending,
         frame::Frame,
-        run::Portion,
         subscription::{Delivery, Gap, GapReason, Start, Subscription},
     },
 };
@@ -29,7 +29,7 @@ use crate::{
 pub(crate) struct Reader {
     selection: Selection,
     begin: Begin,
-    portion: Portion,
+    limit: ReadLimit,
     subscription: Option<Subscription>,
     /// The id it would come back with.
     last_id: Option<EventId>,
@@ -50,12 +50,12 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(wish: &[&str], begin: Begin, portion: Portion) -> Self {
+    pub(crate) fn new(wish: &[&str], begin: Begin, limit: ReadLimit) -> Self {
         let filters = wish.iter().map(|text| Filter::new(text).unwrap());
         Self {
             selection: Selection::new(filters).unwrap(),
             begin,
-            portion,
+            limit,
             subscription: None,
             last_id: None,
             owed: BTreeSet::new(),
@@ -105,7 +105,7 @@ impl Reader {
             }
         };
         self.owed = owed;
-        let subscription = hub.subscribe(&self.selection, start, self.portion, 0);
+        let subscription = hub.subscribe(&self.selection, start, self.limit, 0);
         if subscription.nothing_left() {
             assert!(self.all_ended(plain) && self.owed.iter().all(|&seq| plain.at(seq).gone), "204 is for ever");
             return;
@@ -194,7 +194,7 @@ impl Reader {
         match delivery {
             Delivery::Events(run) => {
                 let frames = run.frames();
-                assert!(!frames.is_empty() && frames.len() <= self.portion.events, "a portion");
+                assert!(!frames.is_empty() && frames.len() <= self.limit.events, "a portion");
                 for frame in frames {
                     self.event(frame, plain);
                 }

@@ -14,16 +14,16 @@ use std::{
 use crate::support::{eventually, hub::Hub};
 
 /// A command, which is ended with the test.
-struct Running(Child);
+struct RunningHub(Child);
 
-impl Drop for Running {
+impl Drop for RunningHub {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-impl Running {
+impl RunningHub {
     fn new(hub: &Hub, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
         command.args(args).arg("--url").arg(format!("http://{}", hub.address)).env_remove("GAPLESS_TOKEN");
@@ -45,7 +45,7 @@ impl Running {
 }
 
 /// Writes numbered lines, some at a time, until it is told to stop; how many there were.
-fn lines_to(command: &mut Running, stop: &Arc<AtomicBool>) -> thread::JoinHandle<usize> {
+fn lines_to(command: &mut RunningHub, stop: &Arc<AtomicBool>) -> thread::JoinHandle<usize> {
     let mut stdin = command.0.stdin.take().expect("piped");
     let stop = Arc::clone(stop);
     thread::spawn(move || {
@@ -61,7 +61,7 @@ fn lines_to(command: &mut Running, stop: &Arc<AtomicBool>) -> thread::JoinHandle
 }
 
 /// Reads what is printed, so that nobody waits for a reader; how many lines there were in the end.
-fn counted(command: &mut Running) -> thread::JoinHandle<usize> {
+fn counted(command: &mut RunningHub) -> thread::JoinHandle<usize> {
     let stdout = BufReader::new(command.0.stdout.take().expect("piped"));
     thread::spawn(move || stdout.lines().map_while(Result::ok).count())
 }
@@ -69,7 +69,7 @@ fn counted(command: &mut Running) -> thread::JoinHandle<usize> {
 #[test]
 fn lines_are_published_once_and_in_order_while_the_hub_is_killed_and_stopped() {
     let mut hub = Hub::start();
-    let mut publish = Running::new(&hub, &["publish", "poured", "--lines", "--close"]);
+    let mut publish = RunningHub::new(&hub, &["publish", "poured", "--lines", "--close"]);
     let stop = Arc::new(AtomicBool::new(false));
     let (typist, printed) = (lines_to(&mut publish, &stop), counted(&mut publish));
     for round in 0..4 {
@@ -101,7 +101,7 @@ fn lines_are_published_once_and_in_order_while_the_hub_is_killed_and_stopped() {
 #[test]
 fn a_line_that_is_not_utf8_or_too_long_is_refused_in_its_place_and_the_rest_is_published() {
     let hub = Hub::start_with(&["--publish-event-bytes", "1KiB"]);
-    let mut publish = Running::new(&hub, &["publish", "t", "--lines"]);
+    let mut publish = RunningHub::new(&hub, &["publish", "t", "--lines"]);
     let printed = counted(&mut publish);
     let long = "x".repeat(2000);
     let mut stdin = publish.0.stdin.take().expect("piped");
@@ -120,10 +120,10 @@ fn lines_name_their_topics_and_what_one_hub_tails_another_takes() {
     for (topic, data) in [("a", "1\u{2028}2"), ("b/c", "{\"n\": 1}"), ("a", "")] {
         from.publish(topic, data);
     }
-    let mut tail = Running::new(&from, &["tail", "**", "--from", "earliest", "--json", "--count", "3"]);
+    let mut tail = RunningHub::new(&from, &["tail", "**", "--from", "earliest", "--json", "--count", "3"]);
     let mut lines = Vec::new();
     tail.0.stdout.take().expect("piped").read_to_end(&mut lines).expect("it prints");
-    let mut publish = Running::new(&to, &["publish", "--ndjson"]);
+    let mut publish = RunningHub::new(&to, &["publish", "--ndjson"]);
     let printed = counted(&mut publish);
     publish.0.stdin.take().expect("piped").write_all(&lines).expect("it reads");
     let (code, told) = publish.ended();
@@ -144,11 +144,11 @@ fn a_removal_that_one_hub_tails_is_told_and_not_refused_by_another() {
     let (from, to) = (Hub::start(), Hub::start());
     let id = from.publish("a", "secret");
     from.publish("a", "kept");
-    assert_eq!(Running::new(&from, &["remove", "a", &id]).ended().0, Some(0));
-    let mut tail = Running::new(&from, &["tail", "a", "--from", "earliest", "--json", "--count", "3"]);
+    assert_eq!(RunningHub::new(&from, &["remove", "a", &id]).ended().0, Some(0));
+    let mut tail = RunningHub::new(&from, &["tail", "a", "--from", "earliest", "--json", "--count", "3"]);
     let mut lines = Vec::new();
     tail.0.stdout.take().expect("piped").read_to_end(&mut lines).expect("it prints");
-    let mut publish = Running::new(&to, &["publish", "--ndjson"]);
+    let mut publish = RunningHub::new(&to, &["publish", "--ndjson"]);
     let printed = counted(&mut publish);
     publish.0.stdin.take().expect("piped").write_all(&lines).expect("it reads");
     let (code, told) = publish.ended();
@@ -160,7 +160,7 @@ fn a_removal_that_one_hub_tails_is_told_and_not_refused_by_another() {
 #[test]
 fn a_tail_that_has_seen_nothing_yet_misses_nothing_over_a_kill() {
     let mut hub = Hub::start();
-    let mut tail = Running::new(&hub, &["tail", "quiet", "--count", "1"]);
+    let mut tail = RunningHub::new(&hub, &["tail", "quiet", "--count", "1"]);
     eventually("it listens", || hub.stats()["subscribers"] == 1);
     // Its position came with the first bytes; they have arrived when this client's, which came later, have.
     hub.watch("topic=quiet");

@@ -14,14 +14,14 @@ pub(in crate::access) struct Url(String);
 
 /// How it is asked for. The default is in force; tests are quicker, and trust their own certificates.
 #[derive(Debug, Clone)]
-pub(in crate::access) struct Manner {
+pub(in crate::access) struct FetchConfig {
     /// Time for all of it: name, connection, TLS, head and body.
     pub timeout: Duration,
     /// Certificates that are trusted instead of the system's.
     pub roots: Option<Arc<Vec<Certificate<'static>>>>,
 }
 
-impl Default for Manner {
+impl Default for FetchConfig {
     fn default() -> Self {
         Self { timeout: Duration::from_secs(10), roots: None }
     }
@@ -81,7 +81,7 @@ impl fmt::Display for Url {
 ///
 /// # Errors
 /// Why not, in words that follow the URL.
-pub(super) fn get(url: &Url, manner: &Manner) -> Result<Fetched, String> {
+pub(super) fn get(url: &Url, manner: &FetchConfig) -> Result<Fetched, String> {
     let mut config = Agent::config_builder()
         .timeout_global(Some(manner.timeout))
         .max_redirects(0)

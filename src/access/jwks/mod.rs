@@ -2,7 +2,7 @@
 //!
 //! | room | idea |
 //! |---|---|
-//! | this file | [`Keyring`]: the keys of now, and when they are fetched again |
+//! | this file | [`JwksCache`]: the keys of now, and when they are fetched again |
 //! | [`fetch`] | one request, and its bounds |
 //!
 //! Keys are held by issuer, never by `kid` or URL alone: two issuers may call different keys the same (CVE-2026-49998).
@@ -16,13 +16,13 @@ use arc_swap::ArcSwap;
 use jsonwebtoken::Algorithm;
 use parking_lot::{Condvar, Mutex};
 
-use super::{jwk, keys::Key};
+use super::{jwk, keys::VerificationKey};
 
 pub(super) mod fetch;
 #[cfg(test)]
 mod tests;
 
-use fetch::{Fetched, Manner, Url};
+use fetch::{FetchConfig, Fetched, Url};
 
 /// When keys are fetched. The defaults are in force; tests are quicker.
 #[derive(Debug, Clone, Copy)]
@@ -54,54 +54,54 @@ impl Default for Timing {
 }
 
 /// The keys of one issuer at a URL.
-pub(super) struct Keyring {
+pub(super) struct JwksCache {
     url: Url,
     pinned: Vec<Algorithm>,
     timing: Timing,
-    manner: Manner,
-    keys: ArcSwap<Vec<Key>>,
-    state: Mutex<State>,
+    manner: FetchConfig,
+    keys: ArcSwap<Vec<VerificationKey>>,
+    state: Mutex<FetchState>,
     bell: Condvar,
 }
 
 /// How the fetching goes.
 #[derive(Debug, Default)]
-struct State {
+struct FetchState {
     /// When the keys of now were fetched; `None` when there are none.
     loaded: Option<Instant>,
     /// Failures since.
     failures: u32,
     /// When a token last had them fetched early.
     early: Option<Instant>,
-    errand: Errand,
+    errand: FetchRequest,
     watched: bool,
     closed: bool,
 }
 
 /// Whether somebody waits for a fetch.
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Errand {
+enum FetchRequest {
     #[default]
     None,
     Asked,
     UnderWay,
 }
 
-impl Keyring {
-    pub(super) fn new(url: Url, pinned: &[Algorithm], timing: Timing, manner: Manner) -> Self {
+impl JwksCache {
+    pub(super) fn new(url: Url, pinned: &[Algorithm], timing: Timing, manner: FetchConfig) -> Self {
         let (keys, state, bell) = (ArcSwap::default(), Mutex::default(), Condvar::new());
         Self { url, pinned: pinned.to_vec(), timing, manner, keys, state, bell }
     }
 
     /// The keys of now; none until they were fetched.
-    pub(super) fn keys(&self) -> Arc<Vec<Key>> {
+    pub(super) fn keys(&self) -> Arc<Vec<VerificationKey>> {
         self.keys.load_full()
     }
 
     /// Asks for a key that is not among them. Whether it may be soon: then a fetch is under way, or due.
     pub(super) fn ask(&self) -> bool {
         let mut state = self.state.lock();
-        if state.errand != Errand::None {
+        if state.errand != FetchRequest::None {
             return true;
         }
         // What a server that cannot be reached would say is not known.
@@ -112,7 +112,7 @@ impl Keyring {
         let recently = state.early.is_some_and(|early| early.elapsed() < self.timing.early);
         if !recently {
             state.early = Some(Instant::now());
-            state.errand = Errand::Asked;
+            state.errand = FetchRequest::Asked;
             self.bell.notify_all();
             return true;
         }
@@ -202,8 +202,10 @@ impl Keyring {
     fn wait(&self, wait: Duration) -> bool {
         let mut state = self.state.lock();
         let due = Instant::now() + wait;
-        while !state.closed && state.errand == Errand::None && !self.bell.wait_until(&mut state, due).timed_out() {}
-        state.errand = Errand::UnderWay;
+        while !state.closed && state.errand == FetchRequest::None && !self.bell.wait_until(&mut state, due).timed_out()
+        {
+        }
+        state.errand = FetchRequest::UnderWay;
         !state.closed
     }
 
@@ -216,7 +218,7 @@ impl Keyring {
             Ok((keys, max_age))
         });
         let mut state = self.state.lock();
-        state.errand = Errand::None;
+        state.errand = FetchRequest::None;
         let (keys, max_age) = keys.inspect_err(|_| state.failures = state.failures.saturating_add(1))?;
         if std::mem::take(&mut state.failures) > 0 {
             tracing::info!(url = %self.url, "an issuer's keys are fetched again");
@@ -241,11 +243,11 @@ impl Keyring {
 }
 
 /// What makes a set of keys this one: whatever a token is chosen or verified by.
-fn identity(keys: &[Key]) -> Vec<(Option<&str>, &[u8; 32], &[Algorithm])> {
+fn identity(keys: &[VerificationKey]) -> Vec<(Option<&str>, &[u8; 32], &[Algorithm])> {
     keys.iter().map(|key| (key.id.as_deref(), &key.thumb, &*key.algorithms)).collect()
 }
 
-impl std::fmt::Debug for Keyring {
+impl std::fmt::Debug for JwksCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keyring")
             .field("url", &self.url.to_string())

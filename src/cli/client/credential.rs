@@ -35,14 +35,14 @@ impl fmt::Debug for Secret {
 
 /// What the hub is shown with each request.
 #[derive(Debug)]
-pub(in crate::cli) struct Credential {
-    source: Source,
+pub(in crate::cli) struct ClientCredential {
+    source: CredentialSource,
     /// What it was shown last.
     shown: RefCell<Option<HeaderValue>>,
 }
 
 #[derive(Debug)]
-enum Source {
+enum CredentialSource {
     Nothing,
     /// It does not change.
     Fixed(HeaderValue),
@@ -50,10 +50,10 @@ enum Source {
     File(PathBuf),
 }
 
-impl Credential {
+impl ClientCredential {
     /// None.
     pub(super) fn none() -> Self {
-        Self { source: Source::Nothing, shown: RefCell::default() }
+        Self { source: CredentialSource::Nothing, shown: RefCell::default() }
     }
 
     /// The one of the command line, else of the `environment`.
@@ -62,17 +62,17 @@ impl Credential {
     /// When it can be none, so that a mistake is told before anything is sent.
     pub(super) fn find(args: &HubArgs, environment: Option<OsString>) -> Result<Self, CliError> {
         let source = match (&args.token, &args.token_file, environment) {
-            (Some(Secret(token)), ..) => Source::Fixed(header("--token", token.as_bytes())?),
-            (None, Some(path), _) => Source::of_file(path)?,
-            (None, None, Some(token)) => Source::Fixed(header(VARIABLE, token.as_encoded_bytes())?),
-            (None, None, None) => Source::Nothing,
+            (Some(Secret(token)), ..) => CredentialSource::Fixed(header("--token", token.as_bytes())?),
+            (None, Some(path), _) => CredentialSource::of_file(path)?,
+            (None, None, Some(token)) => CredentialSource::Fixed(header(VARIABLE, token.as_encoded_bytes())?),
+            (None, None, None) => CredentialSource::Nothing,
         };
         Ok(Self { source, shown: RefCell::default() })
     }
 
     /// Whether there is one.
     pub(super) fn is_some(&self) -> bool {
-        !matches!(self.source, Source::Nothing)
+        !matches!(self.source, CredentialSource::Nothing)
     }
 
     /// The value of `Authorization`, if there is one.
@@ -91,7 +91,7 @@ impl Credential {
     }
 }
 
-impl Source {
+impl CredentialSource {
     fn of_file(path: &Path) -> Result<Self, CliError> {
         let token = read(path)?;
         // A pipe, as a shell's <(…), gives its token once.
@@ -152,7 +152,7 @@ mod tests {
     use super::{super::tests::args, *};
 
     fn found(line: &[&str], environment: Option<&str>) -> Result<Option<String>, CliError> {
-        let shown = Credential::find(&args(line), environment.map(Into::into))?.show()?;
+        let shown = ClientCredential::find(&args(line), environment.map(Into::into))?.show()?;
         Ok(shown.map(|value| value.to_str().expect("ASCII").into()))
     }
 
@@ -201,7 +201,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("token");
         fs::write(&path, "old\n").expect("written");
-        let credential = Credential::find(&args(&["--token-file", path.to_str().expect("UTF-8")]), None).expect("old");
+        let credential =
+            ClientCredential::find(&args(&["--token-file", path.to_str().expect("UTF-8")]), None).expect("old");
         credential.show().expect("shown");
         assert!(!credential.is_renewed());
         fs::write(&path, "new\n").expect("written");
@@ -218,7 +219,7 @@ mod tests {
         writer.write_all(b"piped").expect("written");
         drop(writer);
         let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
-        let credential = Credential::find(&args(&["--token-file", &path]), None).expect("a token");
+        let credential = ClientCredential::find(&args(&["--token-file", &path]), None).expect("a token");
         for _ in 0..2 {
             assert_eq!(credential.show().expect("kept").expect("a token"), "Bearer piped");
         }
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_token_is_not_printed_by_accident() {
-        let credential = Credential::find(&args(&["--token", "secret"]), None).expect("a token");
+        let credential = ClientCredential::find(&args(&["--token", "secret"]), None).expect("a token");
         let _shown = credential.show();
         assert!(!format!("{credential:?}").contains("secret"), "{credential:?}");
     }

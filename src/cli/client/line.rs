@@ -12,41 +12,41 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Dial, place::Place, proxy::Proxy, trust};
+use super::{Dial, place::HubAddress, proxy::Proxy, trust};
 use crate::cli::CliError;
 
 /// Connections to one place.
-pub(in crate::cli) struct Line {
+pub(in crate::cli) struct Connector {
     /// `host:port`.
     address: String,
     /// The socket in the file system instead.
     socket: Option<PathBuf>,
     /// Who stands between.
     proxy: Option<Proxy>,
-    tls: Option<Tls>,
+    tls: Option<ClientTls>,
 }
 
-struct Tls {
+struct ClientTls {
     connector: TlsConnector,
     /// Whose certificate it must be.
     name: ServerName<'static>,
 }
 
-impl std::fmt::Debug for Line {
+impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Line").field("address", &self.address).field("tls", &self.tls.is_some()).finish_non_exhaustive()
     }
 }
 
 /// Bytes both ways.
-pub(in crate::cli) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(in crate::cli) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
 
-impl Line {
+impl Connector {
     /// Connections to `place`, over TLS when its URL says so; `ca` names certificates to trust beside the machine's.
-    pub(super) fn new(place: &Place, ca: Option<&Path>) -> Result<Self, CliError> {
-        let tls = place.tls.then(|| Tls::new(place, ca)).transpose()?;
+    pub(super) fn new(place: &HubAddress, ca: Option<&Path>) -> Result<Self, CliError> {
+        let tls = place.tls.then(|| ClientTls::new(place, ca)).transpose()?;
         let (address, socket) = (place.address.clone(), place.socket.clone());
         Ok(Self { address, socket, proxy: Proxy::of(place)?, tls })
     }
@@ -71,8 +71,8 @@ impl Line {
     }
 }
 
-impl Tls {
-    fn new(place: &Place, ca: Option<&Path>) -> Result<Self, CliError> {
+impl ClientTls {
+    fn new(place: &HubAddress, ca: Option<&Path>) -> Result<Self, CliError> {
         let name = ServerName::try_from(place.host.clone()).map_err(|_| CliError::Url {
             url: format!("https://{}", place.authority),
             problem: "no certificate can be for that host; it is a DNS name or an address",
@@ -81,15 +81,15 @@ impl Tls {
     }
 }
 
-impl Dial for Line {
-    type Io = Box<dyn Wire>;
+impl Dial for Connector {
+    type Io = Box<dyn ByteStream>;
 
-    async fn dial(&self) -> io::Result<Box<dyn Wire>> {
+    async fn dial(&self) -> io::Result<Box<dyn ByteStream>> {
         if let Some(socket) = &self.socket {
             return Ok(Box::new(UnixStream::connect(socket).await?));
         }
         let stream = self.tcp().await?;
-        let Some(Tls { connector, name }) = &self.tls else { return Ok(Box::new(stream)) };
+        let Some(ClientTls { connector, name }) = &self.tls else { return Ok(Box::new(stream)) };
         let stream = connector.connect(name.clone(), stream).await.map_err(|error| in_words(error, name))?;
         Ok(Box::new(stream))
     }
@@ -130,15 +130,15 @@ mod tests {
     use tempfile::TempDir;
 
     use super::{super::tests::args, *};
-    use crate::cli::client::Hub;
+    use crate::cli::client::HubClient;
 
     /// An issuer of this test, and its certificate as a file.
-    struct Issuer {
+    struct TestIssuer {
         issuer: CertifiedIssuer<'static, KeyPair>,
         dir: TempDir,
     }
 
-    impl Issuer {
+    impl TestIssuer {
         fn new(name: &str) -> Self {
             let mut params = CertificateParams::default();
             params.distinguished_name.push(DnType::CommonName, name);
@@ -154,7 +154,7 @@ mod tests {
         }
 
         /// A server for `names` that answers one request with "{}"; where it is, and what it was asked.
-        fn serve(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (u16, Asked) {
+        fn serve(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (u16, ServerThread) {
             let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
             let mut params = CertificateParams::new(names).expect("names");
             change(&mut params);
@@ -164,10 +164,10 @@ mod tests {
     }
 
     type Change = fn(&mut CertificateParams);
-    type Asked = thread::JoinHandle<io::Result<String>>;
+    type ServerThread = thread::JoinHandle<io::Result<String>>;
 
     /// A server with this certificate that answers one request with "{}"; where it is, and what it was asked.
-    fn answer_with(certificate: &rcgen::Certificate, key: &KeyPair) -> (u16, Asked) {
+    fn answer_with(certificate: &rcgen::Certificate, key: &KeyPair) -> (u16, ServerThread) {
         let certificate: CertificateDer<'static> = certificate.der().clone();
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -200,7 +200,7 @@ mod tests {
 
     /// The status of a request by these arguments.
     fn ask(line: &[&str]) -> Result<u16, CliError> {
-        let hub = Hub::reach(&args(line))?;
+        let hub = HubClient::reach(&args(line))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let body = Empty::<bytes::Bytes>::new();
         let answer = runtime.block_on(hub.send(Method::GET, "/healthz", HeaderMap::new(), body))?;
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_hub_with_a_certificate_of_a_named_issuer_is_reached_and_shown_the_token() {
-        let issuer = Issuer::new("ours");
+        let issuer = TestIssuer::new("ours");
         for name in ["localhost", "127.0.0.1"] {
             let (port, asked) = issuer.serve(&[name], |_| ());
             let url = format!("https://{name}:{port}/live");
@@ -224,8 +224,8 @@ mod tests {
 
     #[test]
     fn whom_it_cannot_trust_it_shows_nothing_and_says_why() {
-        let (issuer, other, twin) = (Issuer::new("ours"), Issuer::new("another"), Issuer::new("ours"));
-        let cases: [(&Issuer, &[&str], Change, &str); 6] = [
+        let (issuer, other, twin) = (TestIssuer::new("ours"), TestIssuer::new("another"), TestIssuer::new("ours"));
+        let cases: [(&TestIssuer, &[&str], Change, &str); 6] = [
             (&twin, &["localhost"], |_| (), "made with another key"),
             (&other, &["localhost"], |_| (), "does not trust; give the issuer's own with --ca"),
             (
@@ -276,7 +276,7 @@ mod tests {
         let namesake = || own("localhost", &["localhost"]).0.pem();
         for (own, roots, want) in [
             (own("localhost", &["localhost"]), namesake(), "vouches for itself"),
-            (own("localhost", &["localhost"]), Issuer::new("another").issuer.pem(), "vouches for itself"),
+            (own("localhost", &["localhost"]), TestIssuer::new("another").issuer.pem(), "vouches for itself"),
             (own("localhost", &[]), namesake(), "vouches for itself"),
         ] {
             fs::write(&trusted, roots).expect("written");
@@ -304,7 +304,7 @@ mod tests {
             let _hello = io::Read::read(&mut socket, &mut [0; 4096]);
             socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("it reads");
         });
-        let told = ask(&["--url", &format!("https://localhost:{port}"), "--ca", &Issuer::new("ours").file()]);
+        let told = ask(&["--url", &format!("https://localhost:{port}"), "--ca", &TestIssuer::new("ours").file()]);
         let told = told.expect_err("no TLS").to_string();
         assert!(told.contains("does not speak TLS; is it http://?"), "{told}");
         server.join().expect("a server");
@@ -332,7 +332,7 @@ mod tests {
     fn a_handshake_that_never_ends_is_given_up() {
         let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("https://localhost:{}", silent.local_addr().expect("an address").port());
-        let hub = Hub::reach(&args(&["--url", &url, "--ca", &Issuer::new("ours").file()])).expect("a hub");
+        let hub = HubClient::reach(&args(&["--url", &url, "--ca", &TestIssuer::new("ours").file()])).expect("a hub");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         let request = hub.send(Method::GET, "/", HeaderMap::new(), Empty::<bytes::Bytes>::new());
         let told = runtime.expect("a runtime").block_on(request).expect_err("silence").to_string();

@@ -32,10 +32,10 @@ mod proxy;
 mod trust;
 
 use self::{
-    credential::{Credential, Secret},
-    place::Place,
+    credential::{ClientCredential, Secret},
+    place::HubAddress,
 };
-pub(super) use line::{Line, Untrusted};
+pub(super) use line::{Connector, Untrusted};
 
 /// Time to connect in, with TLS and all. The system's own is minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,13 +50,13 @@ pub(super) trait Dial {
 
 /// A hub as its clients see it.
 #[derive(Debug)]
-pub(super) struct Hub<D> {
+pub(super) struct HubClient<D> {
     url: String,
     /// For the `Host` header.
     authority: String,
     /// The URL's path, without a final slash: a hub may live below one, behind a proxy.
     base: String,
-    credential: Credential,
+    credential: ClientCredential,
     /// What a proxy that reads the requests wants: what each target begins with, and whose they are.
     forward: Option<(String, Option<HeaderValue>)>,
     dial: D,
@@ -84,15 +84,15 @@ pub(super) struct HubArgs {
     ca: Option<PathBuf>,
 }
 
-impl Hub<Line> {
+impl HubClient<Connector> {
     /// The hub that `args` name. Nothing is sent yet.
     pub(super) fn reach(args: &HubArgs) -> Result<Self, CliError> {
-        let place = Place::parse(&args.url)?;
-        let credential = Credential::find(args, std::env::var_os(credential::VARIABLE))?;
+        let place = HubAddress::parse(&args.url)?;
+        let credential = ClientCredential::find(args, std::env::var_os(credential::VARIABLE))?;
         if credential.is_some() && !args.insecure_token && place.shows_all() {
             return Err(CliError::InTheClear { url: args.url.clone() });
         }
-        let line = Line::new(&place, args.ca.as_deref())?;
+        let line = Connector::new(&place, args.ca.as_deref())?;
         let forward = line.proxy().and_then(|proxy| proxy.forwards(&place.authority));
         let hub = Self::new(&args.url, &place.authority, &place.base, line).with(credential);
         Ok(Self { forward, ..hub })
@@ -100,7 +100,7 @@ impl Hub<Line> {
 
     /// The same, for who speaks TCP and nothing else.
     pub(super) fn reach_plainly(args: &HubArgs) -> Result<Self, CliError> {
-        let place = Place::parse(&args.url)?;
+        let place = HubAddress::parse(&args.url)?;
         if place.tls {
             return Err(CliError::NoTls);
         }
@@ -117,21 +117,21 @@ impl Hub<Line> {
     }
 }
 
-impl<D: Dial> Hub<D> {
+impl<D: Dial> HubClient<D> {
     /// A hub that connections are made to by `dial`.
     pub(super) fn new(url: &str, authority: &str, base: &str, dial: D) -> Self {
         let base = base.trim_end_matches('/').into();
         let (url, authority) = (url.into(), authority.into());
-        Self { url, authority, base, credential: Credential::none(), forward: None, dial }
+        Self { url, authority, base, credential: ClientCredential::none(), forward: None, dial }
     }
 
     /// The same, which is shown `credential` with each request.
-    pub(super) fn with(self, credential: Credential) -> Self {
+    pub(super) fn with(self, credential: ClientCredential) -> Self {
         Self { credential, ..self }
     }
 
     /// What it is shown.
-    pub(super) fn credential(&self) -> &Credential {
+    pub(super) fn credential(&self) -> &ClientCredential {
         &self.credential
     }
 
@@ -204,24 +204,24 @@ pub(super) mod tests {
     use super::*;
 
     #[derive(Debug, Parser)]
-    pub(in crate::cli) struct Line {
+    pub(in crate::cli) struct TestArgs {
         #[command(flatten)]
         pub(in crate::cli) hub: HubArgs,
     }
 
     /// The arguments of a command line.
     pub(in crate::cli) fn args(line: &[&str]) -> HubArgs {
-        Line::try_parse_from(["gapless"].iter().chain(line)).expect("a command line").hub
+        TestArgs::try_parse_from(["gapless"].iter().chain(line)).expect("a command line").hub
     }
 
     /// The credential of a command line.
-    pub(in crate::cli) fn credential(line: &[&str]) -> Credential {
-        Credential::find(&args(line), None).expect("a token")
+    pub(in crate::cli) fn credential(line: &[&str]) -> ClientCredential {
+        ClientCredential::find(&args(line), None).expect("a token")
     }
 
     #[test]
     fn a_token_is_not_sent_in_the_clear_to_another_machine_unless_told_to() {
-        let reach = |line: &[&str]| Hub::reach(&args(line)).map(drop);
+        let reach = |line: &[&str]| HubClient::reach(&args(line)).map(drop);
         let clear = "http://hub.example";
         let told = reach(&["--url", clear, "--token", "secret"]).expect_err("in the clear").to_string();
         assert!(told.contains("https://") && told.contains("--insecure-token"), "{told}");
@@ -244,7 +244,7 @@ pub(super) mod tests {
             &["--token=se cret", "--url"],
             &["--token", "secret", "--help"],
         ] {
-            let told = Line::try_parse_from(["gapless"].iter().chain(line)).expect_err("wrong").to_string();
+            let told = TestArgs::try_parse_from(["gapless"].iter().chain(line)).expect_err("wrong").to_string();
             assert!(!told.contains("secret") && !told.contains("cret"), "{told}");
         }
         let shown = format!("{:?}", args(&["--token", "-secret"]));

@@ -8,7 +8,7 @@ use crate::cli::CliError;
 
 /// Where a hub is.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct HubAddress {
     pub(super) tls: bool,
     /// A name or an address, the latter without brackets.
     pub(super) host: String,
@@ -22,7 +22,7 @@ pub(super) struct Place {
     pub(super) socket: Option<PathBuf>,
 }
 
-impl Place {
+impl HubAddress {
     /// Reads `url`.
     pub(super) fn parse(url: &str) -> Result<Self, CliError> {
         let wrong = |problem| CliError::Url { url: without_secrets(url), problem };
@@ -104,7 +104,7 @@ mod tests {
             ("https://hub.example", true, "hub.example", "hub.example:443", "/"),
             ("https://[::1]:9/live/", true, "::1", "[::1]:9", "/live/"),
         ] {
-            let place = Place::parse(url).expect(url);
+            let place = HubAddress::parse(url).expect(url);
             let found = (place.tls, &*place.host, &*place.address, &*place.base);
             assert_eq!(found, (tls, host, address, base), "{url}");
         }
@@ -112,10 +112,10 @@ mod tests {
 
     #[test]
     fn a_socket_in_the_file_system_is_a_place_on_this_machine() {
-        let place = Place::parse("unix:/run/gapless.sock").expect("a path");
+        let place = HubAddress::parse("unix:/run/gapless.sock").expect("a path");
         assert_eq!((place.socket, &*place.authority), (Some("/run/gapless.sock".into()), "localhost"));
         for url in ["unix:", "unix:gapless.sock", "unix:./gapless.sock"] {
-            assert!(Place::parse(url).expect_err(url).to_string().contains("unix:/run/gapless.sock"), "{url}");
+            assert!(HubAddress::parse(url).expect_err(url).to_string().contains("unix:/run/gapless.sock"), "{url}");
         }
     }
 
@@ -130,7 +130,7 @@ mod tests {
             ("http://user:pass@hub", "credentials"),
             ("http://hub/?x=1", "query"),
         ] {
-            let told = Place::parse(url).expect_err(url).to_string();
+            let told = HubAddress::parse(url).expect_err(url).to_string();
             assert!(told.contains(want), "{url}: {told}");
         }
     }
@@ -144,7 +144,7 @@ mod tests {
             "ftp://secret@hub",
             "secret@hub/ x",
         ] {
-            let told = Place::parse(url).expect_err(url).to_string();
+            let told = HubAddress::parse(url).expect_err(url).to_string();
             assert!(!told.contains("secret") && told.contains("hub"), "{told}");
         }
     }

@@ -19,18 +19,18 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::place::Place;
+use super::place::HubAddress;
 use crate::cli::CliError;
 
 /// One that stands between.
 #[derive(Debug)]
 pub(in crate::cli) struct Proxy {
     found: Intercept,
-    way: Way,
+    way: ProxyMode,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum ProxyMode {
     /// It is given requests for the hub, each with its whole URL.
     Forward,
     /// It is asked for a connection to the hub, `CONNECT`.
@@ -47,11 +47,11 @@ const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 impl Proxy {
     /// The one on the way to `place`, as the environment has it. A hub on this machine is behind none.
-    pub(super) fn of(place: &Place) -> Result<Option<Self>, CliError> {
+    pub(super) fn of(place: &HubAddress) -> Result<Option<Self>, CliError> {
         Self::find(place, |name| std::env::var(name).ok())
     }
 
-    fn find(place: &Place, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, CliError> {
+    fn find(place: &HubAddress, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, CliError> {
         // HTTP_PROXY of a CGI script is a header that its client chose.
         let cgi = variable("REQUEST_METHOD").is_some();
         if place.is_here() || cgi {
@@ -72,10 +72,10 @@ impl Proxy {
         let wrong = |problem| CliError::Proxy { name, problem };
         let scheme = value.split_once("://").map_or("http", |(scheme, _)| scheme).to_ascii_lowercase();
         let way = match &*scheme {
-            "http" if place.tls => Way::Tunnel,
-            "http" => Way::Forward,
-            "socks5" => Way::Socks { remote_names: false },
-            "socks5h" => Way::Socks { remote_names: true },
+            "http" if place.tls => ProxyMode::Tunnel,
+            "http" => ProxyMode::Forward,
+            "socks5" => ProxyMode::Socks { remote_names: false },
+            "socks5h" => ProxyMode::Socks { remote_names: true },
             _ => return Err(wrong("its URL must begin with http://, socks5:// or socks5h://")),
         };
         let found = Matcher::builder().all(value).build().intercept(&hub);
@@ -85,7 +85,7 @@ impl Proxy {
 
     /// What each request to an HTTP hub at `authority` begins with, and what the proxy is shown; nothing when it reads none.
     pub(super) fn forwards(&self, authority: &str) -> Option<(String, Option<HeaderValue>)> {
-        (self.way == Way::Forward).then(|| (format!("http://{authority}"), self.found.basic_auth().cloned()))
+        (self.way == ProxyMode::Forward).then(|| (format!("http://{authority}"), self.found.basic_auth().cloned()))
     }
 
     /// A connection that leads to `address`, `host:port`.
@@ -94,15 +94,15 @@ impl Proxy {
         let (proxy, mut connector) = (self.found.uri().clone(), HttpConnector::new());
         connector.enforce_http(false);
         let stream = match self.way {
-            Way::Forward => connector.call(proxy).await.map_err(|error| self.failed(&error))?,
-            Way::Tunnel => {
+            ProxyMode::Forward => connector.call(proxy).await.map_err(|error| self.failed(&error))?,
+            ProxyMode::Tunnel => {
                 let mut tunnel = Tunnel::new(proxy, connector);
                 if let Some(shown) = self.found.basic_auth() {
                     tunnel = tunnel.with_auth(shown.clone());
                 }
                 tunnel.call(hub).await.map_err(|error| self.failed(&error))?
             }
-            Way::Socks { remote_names } => {
+            ProxyMode::Socks { remote_names } => {
                 let mut socks = SocksV5::new(proxy, connector).local_dns(!remote_names);
                 if let Some((user, password)) = self.found.raw_auth() {
                     socks = socks.with_auth(user.into(), password.into());
@@ -130,16 +130,16 @@ mod tests {
 
     fn found(url: &str, environment: &[(&str, &str)]) -> Result<Option<Proxy>, CliError> {
         let variable = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).into());
-        Proxy::find(&Place::parse(url).expect("a URL"), variable)
+        Proxy::find(&HubAddress::parse(url).expect("a URL"), variable)
     }
 
     #[test]
     fn the_proxy_of_the_urls_scheme_counts_and_one_for_all_after_it() {
         let all = [("HTTP_PROXY", "http://a:1"), ("https_proxy", "b:2"), ("ALL_PROXY", "socks5h://u:p@c:3")];
         for (url, environment, want) in [
-            ("http://hub.example", &all[..], Some(("a:1", Way::Forward))),
-            ("https://hub.example", &all[..], Some(("b:2", Way::Tunnel))),
-            ("https://hub.example", &all[2..], Some(("c:3", Way::Socks { remote_names: true }))),
+            ("http://hub.example", &all[..], Some(("a:1", ProxyMode::Forward))),
+            ("https://hub.example", &all[..], Some(("b:2", ProxyMode::Tunnel))),
+            ("https://hub.example", &all[2..], Some(("c:3", ProxyMode::Socks { remote_names: true }))),
             ("https://hub.example", &all[..1], None),
             ("http://127.0.0.1:8080", &all[..], None),
             ("http://hub.localhost", &all[..], None),

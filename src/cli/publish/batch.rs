@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::input::Line;
+use super::input::InputLine;
 use crate::cli::output::complain;
 
 /// Lines of a batch at most, and bytes of its envelopes unless one has more by itself. A hub takes 100,000 events and 16 MiB
@@ -18,7 +18,7 @@ pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// A line on its way: an envelope, or why it is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Item {
+pub(super) struct BatchLine {
     /// Its number, from 1.
     pub(super) number: u64,
     pub(super) envelope: Result<Bytes, String>,
@@ -27,7 +27,7 @@ pub(super) struct Item {
 /// An event that names its topic. `id` and `time`, as `tail --json` prints them, are of another hub or another time.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Envelope<'a> {
+struct EnvelopeLine<'a> {
     #[serde(borrow)]
     topic: &'a RawValue,
     data: &'a RawValue,
@@ -43,7 +43,7 @@ struct Envelope<'a> {
     _time: Option<IgnoredAny>,
 }
 
-impl Envelope<'_> {
+impl EnvelopeLine<'_> {
     /// Whether it is what `tail --json` prints where its hub has taken an event back. That is no event of a publisher's, and no
     /// hub takes one of that name; nor is it bad input.
     fn is_removal(&self) -> bool {
@@ -53,21 +53,21 @@ impl Envelope<'_> {
 
 /// What makes envelopes of lines: the topic of all of them, or nothing when each names its own.
 #[derive(Debug)]
-pub(super) struct Form(pub(super) Option<String>);
+pub(super) struct LineFormat(pub(super) Option<String>);
 
-impl Form {
+impl LineFormat {
     /// The next line as an item; `None` for one that is no event, as a blank one among envelopes, or a removal (which is told).
-    pub(super) fn item(&self, number: u64, line: Line) -> Option<Item> {
+    pub(super) fn item(&self, number: u64, line: InputLine) -> Option<BatchLine> {
         #[derive(Serialize)]
-        struct Plain<'a> {
+        struct WrappedLine<'a> {
             topic: &'a str,
             data: &'a str,
         }
         let envelope = line.and_then(|line| {
             let json = match &self.0 {
-                Some(topic) => serde_json::to_vec(&Plain { topic, data: &line }),
+                Some(topic) => serde_json::to_vec(&WrappedLine { topic, data: &line }),
                 None if line.trim().is_empty() => return Ok(Bytes::new()),
-                None => serde_json::from_str::<Envelope<'_>>(&line).and_then(|envelope| {
+                None => serde_json::from_str::<EnvelopeLine<'_>>(&line).and_then(|envelope| {
                     if envelope.is_removal() {
                         complain(format_args!(
                             "line {number}: passed over: hub.removed says that an event was taken back where this line comes \
@@ -82,14 +82,14 @@ impl Form {
                 format!("it is no envelope, {{\"topic\":…,\"data\":…}} with event, retry and close if need be: {error}")
             })
         });
-        (envelope != Ok(Bytes::new())).then_some(Item { number, envelope })
+        (envelope != Ok(Bytes::new())).then_some(BatchLine { number, envelope })
     }
 }
 
 /// The envelopes at the front of `waiting`, `most` at most, as long as they are good and fit.
-pub(super) fn cut(waiting: &mut VecDeque<Item>, most: usize) -> Vec<Item> {
+pub(super) fn cut(waiting: &mut VecDeque<BatchLine>, most: usize) -> Vec<BatchLine> {
     let mut bytes = 0;
-    let fits = |item: &&Item| {
+    let fits = |item: &&BatchLine| {
         bytes += item.envelope.as_ref().map_or(MAX_BYTES, Bytes::len);
         item.envelope.is_ok() && bytes <= MAX_BYTES
     };
@@ -98,7 +98,7 @@ pub(super) fn cut(waiting: &mut VecDeque<Item>, most: usize) -> Vec<Item> {
 }
 
 /// The body of a publish of `batch`: a list, also of one.
-pub(super) fn body(batch: &[Item]) -> Bytes {
+pub(super) fn body(batch: &[BatchLine]) -> Bytes {
     let envelopes = || batch.iter().filter_map(|item| item.envelope.as_ref().ok());
     let mut body = BytesMut::with_capacity(envelopes().map(|envelope| envelope.len() + 1).sum::<usize>() + 2);
     for (at, envelope) in envelopes().enumerate() {
@@ -113,17 +113,17 @@ pub(super) fn body(batch: &[Item]) -> Bytes {
 mod tests {
     use super::*;
 
-    fn item(form: &Form, line: &str) -> Option<Result<String, String>> {
+    fn item(form: &LineFormat, line: &str) -> Option<Result<String, String>> {
         let item = form.item(1, Ok(line.into()))?;
         Some(item.envelope.map(|json| String::from_utf8(json.to_vec()).expect("UTF-8")))
     }
 
     #[test]
     fn a_line_is_the_data_of_an_envelope_or_an_envelope_itself() {
-        let one = Form(Some("a/b".into()));
+        let one = LineFormat(Some("a/b".into()));
         assert_eq!(item(&one, "x \"y\"").expect("an item").as_deref(), Ok(r#"{"topic":"a/b","data":"x \"y\""}"#));
         assert_eq!(item(&one, "").expect("an item").as_deref(), Ok(r#"{"topic":"a/b","data":""}"#));
-        let own = Form(None);
+        let own = LineFormat(None);
         let tailed = r#"{"topic":"t","id":"abcd-1","time":"x","event":"e","data":"d"}"#;
         assert_eq!(item(&own, tailed).expect("an item").as_deref(), Ok(r#"{"topic":"t","data":"d","event":"e"}"#));
         let all = r#" {"topic":"t","data":{"n": 1.50},"retry":5,"close":true} "#;
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn no_line_can_be_more_or_less_than_one_envelope() {
-        let own = Form(None);
+        let own = LineFormat(None);
         for line in
             ["x", r#"{"topic":"t"}"#, r#"{"topic":"t","data":1},{"topic":"t","data":2}"#, "]", r#"["t",1]"#, "1"]
         {
@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn a_batch_ends_before_a_bad_line_and_at_its_bounds() {
-        let item = |number: u64, size: usize| Item { number, envelope: Ok(vec![b'1'; size].into()) };
-        let bad = Item { number: 3, envelope: Err("bad".into()) };
+        let item = |number: u64, size: usize| BatchLine { number, envelope: Ok(vec![b'1'; size].into()) };
+        let bad = BatchLine { number: 3, envelope: Err("bad".into()) };
         let mut waiting = VecDeque::from([item(1, 1), item(2, 1), bad.clone(), item(4, 2 * MAX_BYTES), item(5, 1)]);
         waiting.extend((6..10_000).map(|number| item(number, 1)));
         let mut batches = vec![cut(&mut waiting, MAX_LINES)];

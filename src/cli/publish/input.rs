@@ -31,13 +31,13 @@ pub(super) fn all(input: impl Read) -> Result<Bytes, CliError> {
 }
 
 /// A line of stdin, or why it can be none of a hub's.
-pub(super) type Line = Result<String, String>;
+pub(super) type InputLine = Result<String, String>;
 
 /// Lines as they arrive.
-pub(super) struct Lines(Arc<Shared>);
+pub(super) struct InputLines(Arc<InputQueue>);
 
 #[derive(Default)]
-struct Shared {
+struct InputQueue {
     read: Mutex<Ahead>,
     /// Lines were taken, or nobody will take any more.
     room: Condvar,
@@ -47,7 +47,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Ahead {
-    lines: VecDeque<Line>,
+    lines: VecDeque<InputLine>,
     bytes: usize,
     /// There are no more, or they cannot be read.
     end: Option<io::Result<()>>,
@@ -55,9 +55,9 @@ struct Ahead {
     left: bool,
 }
 
-impl Shared {
+impl InputQueue {
     /// Hands a line over, when there is room. Whether more are wanted.
-    fn put(&self, line: Line) -> bool {
+    fn put(&self, line: InputLine) -> bool {
         let mut ahead = self.read.lock();
         while !ahead.left && (ahead.lines.len() >= LINES_AHEAD || ahead.bytes >= BYTES_AHEAD) {
             self.room.wait(&mut ahead);
@@ -69,14 +69,14 @@ impl Shared {
     }
 }
 
-fn size(line: &Line) -> usize {
+fn size(line: &InputLine) -> usize {
     line.as_ref().map_or(0, String::len)
 }
 
-impl Lines {
+impl InputLines {
     /// The lines of `input`, without their ends (LF or CRLF).
     pub(super) fn of(input: impl Read + Send + 'static) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(InputQueue::default());
         let told = Arc::clone(&shared);
         std::thread::spawn(move || {
             let mut input = BufReader::new(input);
@@ -111,7 +111,7 @@ impl Lines {
     }
 
     /// The next line, if it has been read.
-    pub(super) fn pop(&self) -> Option<Line> {
+    pub(super) fn pop(&self) -> Option<InputLine> {
         let mut ahead = self.0.read.lock();
         let line = ahead.lines.pop_front()?;
         ahead.bytes -= size(&line);
@@ -135,7 +135,7 @@ impl Lines {
     }
 }
 
-impl Drop for Lines {
+impl Drop for InputLines {
     fn drop(&mut self) {
         self.0.read.lock().left = true;
         self.0.room.notify_one();
@@ -145,7 +145,7 @@ impl Drop for Lines {
 const TOO_LONG: &str = "an event has more than 64 MiB, which no hub accepts";
 
 /// The next line. One that is too long is skipped to its end without being kept.
-fn next(input: &mut impl BufRead) -> io::Result<Option<Line>> {
+fn next(input: &mut impl BufRead) -> io::Result<Option<InputLine>> {
     let mut line = Vec::new();
     input.take(MAX_EVENT_BYTES + 2).read_until(b'\n', &mut line)?;
     if line.is_empty() {
@@ -171,8 +171,8 @@ mod tests {
 
     use super::*;
 
-    fn read(input: &'static [u8]) -> Vec<Line> {
-        let lines = Lines::of(input);
+    fn read(input: &'static [u8]) -> Vec<InputLine> {
+        let lines = InputLines::of(input);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let mut all = Vec::new();
         loop {
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn no_more_is_read_ahead_than_two_batches() {
-        struct Counted(Arc<AtomicUsize>);
-        impl Read for Counted {
+        struct CountedReader(Arc<AtomicUsize>);
+        impl Read for CountedReader {
             fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
                 let size = out.len().min(1000);
                 out[..size].fill(b'\n');
@@ -212,7 +212,7 @@ mod tests {
             }
         }
         let read = Arc::new(AtomicUsize::new(0));
-        let lines = Lines::of(Counted(Arc::clone(&read)));
+        let lines = InputLines::of(CountedReader(Arc::clone(&read)));
         let count = || read.load(SeqCst);
         while lines.0.read.lock().lines.len() < LINES_AHEAD {
             std::thread::yield_now();

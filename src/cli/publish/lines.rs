@@ -17,19 +17,19 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Args, PATH,
-    batch::{self, Form, Item, MAX_LINES},
-    input::Lines,
+    PATH, PublishArgs,
+    batch::{self, BatchLine, LineFormat, MAX_LINES},
+    input::InputLines,
     ledger::Ledger,
     pace::Pace,
-    talk::{Answer, Silence, Talk},
+    talk::{HubResponse, Silence, Talk},
 };
 use crate::cli::{
     CliError,
-    client::{Dial, Hub},
+    client::{Dial, HubClient},
     delay,
     output::complain,
-    problem::Problem,
+    problem::HubProblem,
 };
 
 /// How long a hub remembers a key at least, unless its operator has made `publish.idempotency_window` shorter: its default of
@@ -40,15 +40,15 @@ const WINDOW: Duration = Duration::from_mins(9);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// A stream of lines on its way.
-struct Pouring<'a, D: Dial, O> {
+struct LineSender<'a, D: Dial, O> {
     talk: Talk<'a, D>,
     target: String,
-    form: Form,
-    lines: Lines,
+    form: LineFormat,
+    lines: InputLines,
     /// Lines read so far.
     read: u64,
     /// Read and not answered.
-    waiting: VecDeque<Item>,
+    waiting: VecDeque<BatchLine>,
     ledger: Ledger,
     /// Begins all keys of this run.
     run: String,
@@ -62,13 +62,13 @@ struct Pouring<'a, D: Dial, O> {
 
 /// The answer to a batch.
 #[derive(Deserialize)]
-struct Receipts<'a> {
+struct BatchReceipts<'a> {
     #[serde(borrow)]
     events: Vec<&'a RawValue>,
 }
 
 /// What a try came to.
-enum Outcome {
+enum SendOutcome {
     /// The batch was answered, one way or the other.
     Settled,
     /// Nothing was published, and the batch may go again after this long.
@@ -81,18 +81,18 @@ enum Outcome {
 
 /// Publishes `lines` as they arrive; prints each receipt as it comes, and says which lines were refused.
 pub(super) async fn publish<D: Dial>(
-    hub: &Hub<D>,
-    args: &Args,
-    lines: Lines,
+    hub: &HubClient<D>,
+    args: &PublishArgs,
+    lines: InputLines,
     out: &mut impl io::Write,
 ) -> Result<(), CliError> {
     let mut query = Serializer::for_suffix(String::from(PATH), PATH.len());
     query.extend_pairs(args.event.iter().map(|name| ("event", name)));
     query.extend_pairs(args.retry.iter().map(|retry| ("retry", retry.to_string())));
-    let mut pouring = Pouring {
+    let mut pouring = LineSender {
         talk: Talk::new(hub),
         target: query.finish().trim_end_matches('?').into(),
-        form: Form(args.topic.clone()),
+        form: LineFormat(args.topic.clone()),
         lines,
         read: 0,
         waiting: VecDeque::new(),
@@ -118,12 +118,12 @@ fn run() -> Result<String, CliError> {
     Ok(format!("gapless-{:032x}", u128::from_be_bytes(random)))
 }
 
-impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
+impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
     async fn pour(&mut self) -> Result<(), CliError> {
         loop {
             self.gather();
             match self.waiting.front() {
-                Some(Item { envelope: Err(_), .. }) => self.refuse_first(),
+                Some(BatchLine { envelope: Err(_), .. }) => self.refuse_first(),
                 Some(_) => {
                     if !self.is_full() {
                         sleep(self.pace.wait()).await;
@@ -166,28 +166,28 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
     }
 
     fn refuse_first(&mut self) {
-        if let Some(Item { number, envelope: Err(problem) }) = self.waiting.pop_front() {
+        if let Some(BatchLine { number, envelope: Err(problem) }) = self.waiting.pop_front() {
             self.ledger.refuse(number);
             complain(format_args!("line {number}: {problem}"));
         }
     }
 
     /// Sends `batch` until it is known what became of it.
-    async fn settle(&mut self, batch: Vec<Item>) -> Result<(), CliError> {
+    async fn settle(&mut self, batch: Vec<BatchLine>) -> Result<(), CliError> {
         self.batches += 1;
         let key = format!("{}-{}", self.run, self.batches);
         let (mut doubtful, mut failures) = (None, 0);
         loop {
             let sent = Instant::now();
             let outcome = self.attempt(&batch, &key, doubtful.is_some()).await?;
-            if self.talk.doubt() || matches!(outcome, Outcome::Unknown(..)) {
+            if self.talk.doubt() || matches!(outcome, SendOutcome::Unknown(..)) {
                 doubtful.get_or_insert(sent);
             }
             let (reason, wait) = match outcome {
-                Outcome::Settled => return Ok(()),
-                Outcome::Later(reason, wait) | Outcome::Unknown(reason, wait) => (reason, wait),
-                Outcome::Hopeless(error) if self.ledger.is_new() && doubtful.is_none() => return Err(error),
-                Outcome::Hopeless(error) => return Err(self.give_up(&error, &batch, doubtful.is_some())),
+                SendOutcome::Settled => return Ok(()),
+                SendOutcome::Later(reason, wait) | SendOutcome::Unknown(reason, wait) => (reason, wait),
+                SendOutcome::Hopeless(error) if self.ledger.is_new() && doubtful.is_none() => return Err(error),
+                SendOutcome::Hopeless(error) => return Err(self.give_up(&error, &batch, doubtful.is_some())),
             };
             failures += 1;
             let wait = delay::before_next(FIRST_WAIT, wait, failures, fastrand::f64());
@@ -200,34 +200,38 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
     }
 
     /// One try. Errors are those of this side.
-    async fn attempt(&mut self, batch: &[Item], key: &str, doubtful: bool) -> Result<Outcome, CliError> {
+    async fn attempt(&mut self, batch: &[BatchLine], key: &str, doubtful: bool) -> Result<SendOutcome, CliError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("idempotency-key", HeaderValue::from_str(key).expect("letters and digits"));
         let answer = self.talk.ask(Method::POST, &self.target, headers, batch::body(batch)).await;
         let mut problem = match answer {
-            Ok(Answer::Good(body)) => return self.receipts(batch, &body),
-            Ok(Answer::Refused(problem)) => problem,
+            Ok(HubResponse::Good(body)) => return self.receipts(batch, &body),
+            Ok(HubResponse::Refused(problem)) => problem,
             Err(Silence::Unreached(error)) => {
                 // Whoever is not there at first is more likely elsewhere than away.
                 let hopeless = !self.talk.reached() || matches!(error, CliError::Token { .. });
-                return Ok(if hopeless { Outcome::Hopeless(error) } else { Outcome::Later(error, Duration::ZERO) });
+                return Ok(if hopeless {
+                    SendOutcome::Hopeless(error)
+                } else {
+                    SendOutcome::Later(error, Duration::ZERO)
+                });
             }
-            Err(Silence::Broken(error)) => return Ok(Outcome::Unknown(error, Duration::ZERO)),
+            Err(Silence::Broken(error)) => return Ok(SendOutcome::Unknown(error, Duration::ZERO)),
         };
         if problem.passes() {
             let wait = problem.take_retry_after();
             // After a failed flush nobody knows what the disk holds; and a proxy does not know what the hub behind it did.
             let nothing = problem.code().is_some_and(|code| code != "store-unavailable");
             let error = CliError::Refused(problem);
-            return Ok(if nothing { Outcome::Later(error, wait) } else { Outcome::Unknown(error, wait) });
+            return Ok(if nothing { SendOutcome::Later(error, wait) } else { SendOutcome::Unknown(error, wait) });
         }
         Ok(self.sort_out(batch, problem, doubtful))
     }
 
     /// A batch that was refused as a whole: the line that it was for is found, refused, and the others go again.
-    fn sort_out(&mut self, batch: &[Item], problem: Problem, doubtful: bool) -> Outcome {
+    fn sort_out(&mut self, batch: &[BatchLine], problem: HubProblem, doubtful: bool) -> SendOutcome {
         let code = problem.code().unwrap_or_default();
         let of_a_line = match code {
             "body-invalid" | "data-not-utf8" | "too-large" => true,
@@ -238,7 +242,7 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
             _ => false,
         };
         if !of_a_line {
-            return Outcome::Hopeless(CliError::Refused(problem));
+            return SendOutcome::Hopeless(CliError::Refused(problem));
         }
         let bad = if batch.len() == 1 { Some(0) } else { index(problem.detail()).filter(|at| *at < batch.len()) };
         let mut again = batch.to_vec();
@@ -247,26 +251,26 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
             None => self.most = batch.len() / 2,
         }
         again.into_iter().rev().for_each(|item| self.waiting.push_front(item));
-        Outcome::Settled
+        SendOutcome::Settled
     }
 
-    fn receipts(&mut self, batch: &[Item], body: &[u8]) -> Result<Outcome, CliError> {
-        let receipts = serde_json::from_slice::<Receipts<'_>>(body).map(|receipts| receipts.events);
+    fn receipts(&mut self, batch: &[BatchLine], body: &[u8]) -> Result<SendOutcome, CliError> {
+        let receipts = serde_json::from_slice::<BatchReceipts<'_>>(body).map(|receipts| receipts.events);
         let Ok(receipts) = receipts else {
-            return Ok(Outcome::Hopeless(CliError::NotAHub("its answer to a batch is no list of receipts".into())));
+            return Ok(SendOutcome::Hopeless(CliError::NotAHub("its answer to a batch is no list of receipts".into())));
         };
         if receipts.len() != batch.len() {
             let (sent, got) = (batch.len(), receipts.len());
-            return Ok(Outcome::Hopeless(CliError::NotAHub(format!("it gave {got} receipts for {sent} events"))));
+            return Ok(SendOutcome::Hopeless(CliError::NotAHub(format!("it gave {got} receipts for {sent} events"))));
         }
         self.ledger.confirm(batch.iter().map(|item| item.number).max().unwrap_or_default());
         self.most = self.most.saturating_mul(2).min(MAX_LINES);
         let lines: String = receipts.iter().flat_map(|receipt| [receipt.get(), "\n"]).collect();
         self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()).map_err(CliError::output)?;
-        Ok(Outcome::Settled)
+        Ok(SendOutcome::Settled)
     }
 
-    fn give_up(&self, why: &CliError, batch: &[Item], doubtful: bool) -> CliError {
+    fn give_up(&self, why: &CliError, batch: &[BatchLine], doubtful: bool) -> CliError {
         let numbers = || batch.iter().map(|item| item.number);
         let lines = numbers().min().zip(numbers().max()).map(|(first, last)| first..=last);
         CliError::Unconfirmed(self.ledger.advice(&why.to_string(), lines.filter(|_| doubtful)))
@@ -277,12 +281,12 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
         let mut failures = 0;
         loop {
             let (reason, asked) = match super::close(&mut self.talk, topic).await {
-                Ok(Answer::Good(_)) => return Ok(()),
-                Ok(Answer::Refused(mut problem)) if problem.passes() => {
+                Ok(HubResponse::Good(_)) => return Ok(()),
+                Ok(HubResponse::Refused(mut problem)) if problem.passes() => {
                     let wait = problem.take_retry_after();
                     (CliError::Refused(problem), wait)
                 }
-                Ok(Answer::Refused(problem)) => return Err(CliError::Refused(problem)),
+                Ok(HubResponse::Refused(problem)) => return Err(CliError::Refused(problem)),
                 Err(Silence::Unreached(error @ CliError::Token { .. })) => return Err(error),
                 Err(Silence::Unreached(error) | Silence::Broken(error)) => (error, Duration::ZERO),
             };
@@ -294,7 +298,7 @@ impl<D: Dial, O: io::Write> Pouring<'_, D, O> {
     }
 }
 
-fn size(item: &Item) -> usize {
+fn size(item: &BatchLine) -> usize {
     item.envelope.as_ref().map_or(0, bytes::Bytes::len)
 }
 

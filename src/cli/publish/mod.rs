@@ -23,7 +23,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
     CliError,
-    client::{Dial, Hub, HubArgs},
+    client::{Dial, HubArgs, HubClient},
     output::{self, print_line},
 };
 use crate::event::{TopicName, record::MAX_RETRY_MS, topic::TopicError};
@@ -38,8 +38,8 @@ mod talk;
 mod tests;
 
 use self::{
-    input::Lines,
-    talk::{Answer, Silence, Talk},
+    input::InputLines,
+    talk::{HubResponse, Silence, Talk},
 };
 
 /// What to publish.
@@ -57,7 +57,7 @@ on. Exit code 1 when a line was not published; the last words say which.
   date | gapless publish clock --event tick
   my-model | gapless publish jobs/42/tokens --lines --close
   gapless tail 'jobs/**' --json | gapless publish --ndjson --url https://other.example")]
-pub struct Args {
+pub struct PublishArgs {
     /// Topic, as in jobs/42/tokens
     #[arg(required_unless_present = "ndjson", conflicts_with = "ndjson", value_parser = topic)]
     topic: Option<String>,
@@ -96,11 +96,11 @@ fn topic(text: &str) -> Result<String, TopicError> {
 ///
 /// # Errors
 /// When the hub cannot be reached or refuses, or when not every line has its receipt.
-pub async fn run(args: Args) -> Result<(), CliError> {
-    let hub = Hub::reach(&args.hub)?;
+pub async fn run(args: PublishArgs) -> Result<(), CliError> {
+    let hub = HubClient::reach(&args.hub)?;
     let mut out = output::stdout();
     if args.lines || args.ndjson {
-        lines::publish(&hub, &args, Lines::of(io::stdin()), &mut out).await
+        lines::publish(&hub, &args, InputLines::of(io::stdin()), &mut out).await
     } else {
         let data = match args.data.as_deref() {
             None | Some("-") => input::all(io::stdin())?,
@@ -114,7 +114,12 @@ pub async fn run(args: Args) -> Result<(), CliError> {
 const PATH: &str = "/publish?";
 
 /// Publishes one event.
-async fn one<D: Dial>(hub: &Hub<D>, args: &Args, data: Bytes, out: &mut impl io::Write) -> Result<(), CliError> {
+async fn one<D: Dial>(
+    hub: &HubClient<D>,
+    args: &PublishArgs,
+    data: Bytes,
+    out: &mut impl io::Write,
+) -> Result<(), CliError> {
     let mut query = Serializer::for_suffix(String::from(PATH), PATH.len());
     query.extend_pairs(args.topic.iter().map(|topic| ("topic", topic)));
     query.extend_pairs(args.event.iter().map(|name| ("event", name)));
@@ -129,14 +134,14 @@ async fn one<D: Dial>(hub: &Hub<D>, args: &Args, data: Bytes, out: &mut impl io:
         headers.insert("idempotency-key", key.clone());
     }
     match Talk::new(hub).ask(Method::POST, &query.finish(), headers, data).await {
-        Ok(Answer::Good(receipt)) => print_line(out, receipt.trim_ascii_end()),
-        Ok(Answer::Refused(problem)) => Err(CliError::Refused(problem)),
+        Ok(HubResponse::Good(receipt)) => print_line(out, receipt.trim_ascii_end()),
+        Ok(HubResponse::Refused(problem)) => Err(CliError::Refused(problem)),
         Err(Silence::Unreached(error) | Silence::Broken(error)) => Err(error),
     }
 }
 
 /// Asks that the topic's streams end, when no event is there to do it.
-async fn close<D: Dial>(talk: &mut Talk<'_, D>, topic: &str) -> Result<Answer, Silence> {
+async fn close<D: Dial>(talk: &mut Talk<'_, D>, topic: &str) -> Result<HubResponse, Silence> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use crate::cli::{
     CliError,
-    client::{Dial, Hub},
-    problem::Problem,
+    client::{Dial, HubClient},
+    problem::HubProblem,
 };
 
 /// Time that a hub may take for an answer: far above any commit, below anyone's patience.
@@ -21,7 +21,7 @@ const MAX_ANSWER_BYTES: usize = super::batch::MAX_LINES * 2048;
 
 /// A hub, and the connection to it.
 pub(super) struct Talk<'a, D> {
-    hub: &'a Hub<D>,
+    hub: &'a HubClient<D>,
     connection: Option<SendRequest<Full<Bytes>>>,
     /// A request may have been heard, and was sent again.
     doubt: bool,
@@ -30,11 +30,11 @@ pub(super) struct Talk<'a, D> {
 }
 
 /// What the hub said.
-pub(super) enum Answer {
+pub(super) enum HubResponse {
     /// The body of a good answer.
     Good(Bytes),
     /// Why not.
-    Refused(Problem),
+    Refused(HubProblem),
 }
 
 /// Why nothing was said.
@@ -46,7 +46,7 @@ pub(super) enum Silence {
 }
 
 impl<'a, D: Dial> Talk<'a, D> {
-    pub(super) fn new(hub: &'a Hub<D>) -> Self {
+    pub(super) fn new(hub: &'a HubClient<D>) -> Self {
         Self { hub, connection: None, doubt: false, reached: false }
     }
 
@@ -68,7 +68,7 @@ impl<'a, D: Dial> Talk<'a, D> {
         target: &str,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<Answer, Silence> {
+    ) -> Result<HubResponse, Silence> {
         let kept = self.connection.take().filter(|sender| !sender.is_closed());
         let was_kept = kept.is_some();
         let first = self.once(kept, &method, target, &headers, &body).await;
@@ -81,7 +81,7 @@ impl<'a, D: Dial> Talk<'a, D> {
             other => other,
         };
         match answer {
-            Ok(Answer::Refused(problem))
+            Ok(HubResponse::Refused(problem))
                 if problem.status() == Some(StatusCode::UNAUTHORIZED.as_u16())
                     && self.hub.credential().is_renewed() =>
             {
@@ -98,7 +98,7 @@ impl<'a, D: Dial> Talk<'a, D> {
         target: &str,
         headers: &HeaderMap,
         body: &Bytes,
-    ) -> Result<Answer, Silence> {
+    ) -> Result<HubResponse, Silence> {
         let request = self.hub.request(method.clone(), target, headers.clone(), Full::new(body.clone()));
         let request = request.map_err(Silence::Unreached)?;
         let mut sender = match kept {
@@ -110,11 +110,11 @@ impl<'a, D: Dial> Talk<'a, D> {
             sender.ready().await.map_err(|error| CliError::broken(&error))?;
             let response = sender.send_request(request).await.map_err(|error| CliError::broken(&error))?;
             if !response.status().is_success() {
-                return Ok(Answer::Refused(Problem::read(response).await));
+                return Ok(HubResponse::Refused(HubProblem::read(response).await));
             }
             let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
             let body = body.map_err(|error| CliError::Broken(error.to_string()))?;
-            Ok(Answer::Good(body.to_bytes()))
+            Ok(HubResponse::Good(body.to_bytes()))
         };
         let late = || CliError::Broken(format!("the hub has said nothing for {} s", ANSWER_TIMEOUT.as_secs()));
         let answer = timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| Err(late())).map_err(Silence::Broken)?;

@@ -7,10 +7,10 @@ use clap::Parser;
 use super::*;
 use crate::cli::{
     Cli, Command,
-    scripted::{Request, Script, Step, answer, hub, run, run_in_real_time, serve},
+    scripted::{Request, Script, ScriptStep, answer, hub, run, run_in_real_time, serve},
 };
 
-fn args(line: &[&str]) -> Args {
+fn args(line: &[&str]) -> PublishArgs {
     let cli = Cli::try_parse_from(["gapless", "publish"].iter().chain(line)).expect("a command line");
     let Some(Command::Publish(args)) = cli.command else { panic!("not publish") };
     args
@@ -27,7 +27,7 @@ fn publish(
     run(async {
         let (hub, requests) = hub(scripts);
         let result = if args.lines || args.ndjson {
-            lines::publish(&hub, &args, Lines::of(input).all_read(), &mut out).await
+            lines::publish(&hub, &args, InputLines::of(input).all_read(), &mut out).await
         } else {
             one(&hub, &args, input.into(), &mut out).await
         };
@@ -41,18 +41,18 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\
 const ONE: &str = "{\"topic\":\"t\",\"id\":\"abcd-1\"}\n";
 
 /// An answer with this body, after which the connection stays open.
-fn good(body: &str) -> Step {
-    Step::Send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+fn good(body: &str) -> ScriptStep {
+    ScriptStep::Send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
 }
 
 /// A refusal with this status, code and detail, after which the connection stays open.
-fn no(status: u16, code: &str, detail: &str) -> Step {
+fn no(status: u16, code: &str, detail: &str) -> ScriptStep {
     let body = serde_json::json!({"status": status, "code": code, "detail": detail}).to_string();
-    Step::Send(format!("HTTP/1.1 {status} No\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+    ScriptStep::Send(format!("HTTP/1.1 {status} No\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
 }
 
 /// Receipts for events with these numbers.
-fn receipts(numbers: &[u32]) -> Step {
+fn receipts(numbers: &[u32]) -> ScriptStep {
     let receipts: Vec<String> = numbers.iter().map(|number| receipt(*number)).collect();
     good(&format!("{{\"events\":[{}]}}", receipts.join(",")))
 }
@@ -66,11 +66,11 @@ fn printed(numbers: &[u32]) -> String {
 }
 
 /// A connection on which each of `answers` follows a batch.
-fn batches(answers: Vec<Step>) -> Script {
+fn batches(answers: Vec<ScriptStep>) -> Script {
     let mut steps = Vec::new();
     for (at, answer) in answers.into_iter().enumerate() {
         if at > 0 {
-            steps.push(Step::Read("]"));
+            steps.push(ScriptStep::Read("]"));
         }
         steps.push(answer);
     }
@@ -90,7 +90,7 @@ fn sent(requests: &[Request]) -> Vec<(String, String)> {
 #[test]
 fn an_event_is_a_body_as_it_is_and_its_receipt_a_line() {
     let line = ["a b/ü", "--event", "tick", "--retry", "500", "--close", "--key", "K1"];
-    let body = Script::Serve { until: "hi\n", steps: vec![Step::Send(format!("{HEAD}{ONE}"))] };
+    let body = Script::Serve { until: "hi\n", steps: vec![ScriptStep::Send(format!("{HEAD}{ONE}"))] };
     let (result, out, requests) = publish(&line, &b"hi\n"[..], vec![body]);
     result.expect("published");
     assert_eq!(out, ONE);
@@ -145,8 +145,8 @@ fn lines_may_name_their_topics() {
 }
 
 /// Tells of every receipt that is printed.
-struct Telling(std::sync::mpsc::Sender<()>, Vec<u8>);
-impl io::Write for Telling {
+struct ReceiptSignal(std::sync::mpsc::Sender<()>, Vec<u8>);
+impl io::Write for ReceiptSignal {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.1.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -167,10 +167,10 @@ fn receipts_are_read_while_lines_are_still_to_come() {
         printing.recv_timeout(std::time::Duration::from_secs(20)).expect("a receipt while stdin is open");
         writer.write_all(b"second\n").expect("written");
     });
-    let mut out = Telling(told, Vec::new());
+    let mut out = ReceiptSignal(told, Vec::new());
     run_in_real_time(async {
         let (hub, requests) = hub([batches(vec![receipts(&[1]), receipts(&[2])])]);
-        lines::publish(&hub, &args(&["t", "--lines"]), Lines::of(reader), &mut out).await.expect("published");
+        lines::publish(&hub, &args(&["t", "--lines"]), InputLines::of(reader), &mut out).await.expect("published");
         let sent = sent(&requests.borrow());
         assert!(sent.len() == 2 && sent[0].0 != sent[1].0, "a key for each batch: {sent:?}");
     });
@@ -183,10 +183,10 @@ fn a_batch_whose_fate_is_not_known_is_sent_again_under_its_key_until_it_is() {
     let scripts = vec![
         batches(vec![]),
         Script::Refuse,
-        batches(vec![Step::Send("HTTP/1.1 200 OK\r\ncontent-le".into())]),
-        batches(vec![Step::Hang]),
+        batches(vec![ScriptStep::Send("HTTP/1.1 200 OK\r\ncontent-le".into())]),
+        batches(vec![ScriptStep::Hang]),
         batches(vec![no(503, "draining", "the hub is stopping")]),
-        serve(vec![Step::Send("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n".into())]),
+        serve(vec![ScriptStep::Send("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n".into())]),
         batches(vec![receipts(&[1, 2])]),
     ];
     let (result, out, requests) = publish(&["t", "--lines"], &b"a\nb\n"[..], scripts);
@@ -210,9 +210,9 @@ fn a_connection_that_was_closed_in_a_pause_is_made_anew_without_a_wait() {
 #[test]
 fn what_is_full_or_limited_is_waited_for_as_long_as_it_asks() {
     for (status, code) in [(429, "rate-limited"), (429, "over-capacity"), (507, "storage-full")] {
-        let Step::Send(refusal) = no(status, code, "later") else { unreachable!() };
-        let refusal = Step::Send(refusal.replacen("\r\n", "\r\nretry-after: 20\r\n", 1));
-        let again = Script::Serve { until: "]", steps: vec![refusal, Step::Read("]"), receipts(&[1])] };
+        let ScriptStep::Send(refusal) = no(status, code, "later") else { unreachable!() };
+        let refusal = ScriptStep::Send(refusal.replacen("\r\n", "\r\nretry-after: 20\r\n", 1));
+        let again = Script::Serve { until: "]", steps: vec![refusal, ScriptStep::Read("]"), receipts(&[1])] };
         let (result, out, requests) = publish(&["t", "--lines"], &b"a\n"[..], vec![again]);
         result.expect(code);
         assert_eq!((out, sent(&requests).len()), (printed(&[1]), 2));
@@ -289,7 +289,10 @@ fn an_answer_that_is_no_list_of_receipts_is_no_hubs() {
 fn close_after_lines_closes_the_topic_when_all_are_durable() {
     let line = ["jobs/4 2?%", "--lines", "--close"];
     let scripts = vec![
-        Script::Serve { until: "]", steps: vec![receipts(&[1]), Step::Read("}"), no(503, "draining", "stopping")] },
+        Script::Serve {
+            until: "]",
+            steps: vec![receipts(&[1]), ScriptStep::Read("}"), no(503, "draining", "stopping")],
+        },
         Script::Serve { until: "}", steps: vec![good("{}")] },
     ];
     let (result, _, requests) = publish(&line, &b"a\n"[..], scripts);

@@ -15,11 +15,11 @@ use super::print::{Printed, Printer};
 use crate::{
     cli::{
         CliError,
-        client::{Dial, Hub},
+        client::{Dial, HubClient},
         delay,
-        problem::Problem,
+        problem::HubProblem,
     },
-    event::sse_parser::{Block, Parser},
+    event::sse_parser::{Parser, SseBlock},
 };
 
 /// Silence after which a connection is given up when the hub has not said how often it sends a keepalive: three of the
@@ -38,7 +38,7 @@ const MAX_EVENT_BYTES: usize = 128 * 1024 * 1024;
 
 /// A reader of one stream, across the connections it takes.
 pub(super) struct Follower<'a, D, O, N> {
-    hub: &'a Hub<D>,
+    hub: &'a HubClient<D>,
     target: String,
     cursor: Option<String>,
     retry: Duration,
@@ -52,7 +52,7 @@ pub(super) struct Follower<'a, D, O, N> {
 }
 
 /// How one connection went.
-enum Connection {
+enum TailConnection {
     /// There is nothing more to come, or to print.
     Done,
     /// It was a stream, and ended; or it broke, and why.
@@ -63,7 +63,7 @@ enum Connection {
 
 impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
     /// A reader of `target` that starts after `cursor`.
-    pub(super) fn new(hub: &'a Hub<D>, target: String, cursor: Option<String>, printer: Printer<O, N>) -> Self {
+    pub(super) fn new(hub: &'a HubClient<D>, target: String, cursor: Option<String>, printer: Printer<O, N>) -> Self {
         let (retry, patience) = (delay::DEFAULT, SILENCE);
         Self { hub, target, cursor, retry, patience, topics: None, begun: false, printer }
     }
@@ -78,12 +78,12 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
         let mut failures = 0;
         loop {
             let (reason, asked) = match self.connect().await? {
-                Connection::Done => return Ok(()),
-                Connection::Ended(reason) => {
+                TailConnection::Done => return Ok(()),
+                TailConnection::Ended(reason) => {
                     failures = 0;
                     (reason, Duration::ZERO)
                 }
-                Connection::Failed(reason, asked) => {
+                TailConnection::Failed(reason, asked) => {
                     failures += 1;
                     (Some(reason), asked)
                 }
@@ -98,7 +98,7 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
 
     /// One connection from its request to its end, or two when the token was replaced under the first. Errors are for
     /// good.
-    async fn connect(&mut self) -> Result<Connection, CliError> {
+    async fn connect(&mut self) -> Result<TailConnection, CliError> {
         let mut response = self.ask().await;
         if response.as_ref().is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED)
             && self.hub.credential().is_renewed()
@@ -109,18 +109,18 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
             Ok(response) => response,
             // A certificate that was good once is being renewed, or somebody stands in between for a while.
             Err(reason @ CliError::Untrusted { .. }) if !self.begun => return Err(reason),
-            Err(reason) => return Ok(Connection::Failed(reason, Duration::ZERO)),
+            Err(reason) => return Ok(TailConnection::Failed(reason, Duration::ZERO)),
         };
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::NO_CONTENT => return Ok(Connection::Done),
+            StatusCode::NO_CONTENT => return Ok(TailConnection::Done),
             _ => {
-                let mut problem = Problem::read(response).await;
+                let mut problem = HubProblem::read(response).await;
                 if !problem.passes() {
                     return Err(CliError::Refused(problem));
                 }
                 let asked = problem.take_retry_after();
-                return Ok(Connection::Failed(CliError::Refused(problem), asked));
+                return Ok(TailConnection::Failed(CliError::Refused(problem), asked));
             }
         }
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -151,23 +151,23 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
     }
 
     /// Prints a stream until it ends. A block that no blank line has ended by then is dropped: it comes again.
-    async fn read(&mut self, response: Response<Incoming>) -> Result<Connection, CliError> {
+    async fn read(&mut self, response: Response<Incoming>) -> Result<TailConnection, CliError> {
         let mut body = response.into_body();
         let mut parser = Parser::new(MAX_EVENT_BYTES);
         let mut ended = BTreeSet::new();
         loop {
             let chunk = match timeout(self.patience, body.frame()).await {
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-                Ok(Some(Err(error))) => return Ok(Connection::Ended(Some(CliError::broken(&error)))),
+                Ok(Some(Err(error))) => return Ok(TailConnection::Ended(Some(CliError::broken(&error)))),
                 Ok(None) if self.topics.as_ref().is_some_and(|all| all.is_subset(&ended)) => {
-                    return Ok(Connection::Done);
+                    return Ok(TailConnection::Done);
                 }
-                Ok(None) => return Ok(Connection::Ended(None)),
+                Ok(None) => return Ok(TailConnection::Ended(None)),
                 Err(_) => {
                     let reason = silent(self.patience);
                     // Whoever stands between may have left the header out; a hub that was only slow is waited for longer.
                     self.patience = self.patience.saturating_mul(2).min(MAX_SILENCE);
-                    return Ok(Connection::Ended(Some(reason)));
+                    return Ok(TailConnection::Ended(Some(reason)));
                 }
             };
             let mut outcome = Ok(());
@@ -181,12 +181,12 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
             }
             outcome.and_then(|()| self.printer.flush())?;
             if self.printer.is_full() {
-                return Ok(Connection::Done);
+                return Ok(TailConnection::Done);
             }
         }
     }
 
-    fn take(&mut self, block: Block, ended: &mut BTreeSet<String>) -> Result<(), CliError> {
+    fn take(&mut self, block: SseBlock, ended: &mut BTreeSet<String>) -> Result<(), CliError> {
         if let Some(id) = block.id {
             self.cursor = (!id.is_empty()).then_some(id);
         }

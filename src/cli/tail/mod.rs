@@ -17,7 +17,7 @@ use form_urlencoded::Serializer;
 
 use super::{
     CliError,
-    client::{Hub, HubArgs},
+    client::{HubArgs, HubClient},
     output,
 };
 use crate::event::{Filter, topic::TopicError};
@@ -30,7 +30,7 @@ mod tests;
 
 use self::{
     follow::Follower,
-    print::{Printer, Shape},
+    print::{OutputFormat, Printer},
 };
 
 /// What to follow.
@@ -48,7 +48,7 @@ On a terminal control characters are shown as \\u001b; a pipe gets events as the
   gapless tail jobs/42/tokens --from earliest
   gapless tail logs/app -n 100
   gapless tail 'jobs/**' --since 10m --json | jq .data")]
-pub struct Args {
+pub struct TailArgs {
     /// Topics, or patterns: * is one segment, a final ** one or more
     #[arg(required = true, value_name = "TOPIC", value_parser = topic)]
     topics: Vec<String>,
@@ -83,8 +83,8 @@ fn topic(text: &str) -> Result<String, TopicError> {
 ///
 /// # Errors
 /// When the hub refuses, or stdout cannot be written. A lost connection is none: it is made again.
-pub async fn run(args: Args) -> Result<(), CliError> {
-    let hub = Hub::reach(&args.hub)?;
+pub async fn run(args: TailArgs) -> Result<(), CliError> {
+    let hub = HubClient::reach(&args.hub)?;
     let printer = Printer::new(output::stdout().map(BufWriter::new), output::stderr(), args.shape(), args.count);
     let (target, topics) = (args.target(), args.finite());
     let follower = Follower::new(&hub, target, args.last_event_id, printer).until_the_end_of(topics);
@@ -98,7 +98,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
 /// Where the query of a subscription begins.
 const PATH: &str = "/events?";
 
-impl Args {
+impl TailArgs {
     /// The path and query to ask for.
     fn target(&self) -> String {
         let mut query = Serializer::for_suffix(String::from(PATH), PATH.len());
@@ -106,7 +106,7 @@ impl Args {
         query.extend_pairs(self.from.iter().map(|place| ("from", place)));
         query.extend_pairs(self.last.iter().map(|count| ("from", format!("last:{count}"))));
         query.extend_pairs(self.since.iter().map(|time| ("since", time)));
-        if self.shape() != Shape::Data {
+        if self.shape() != OutputFormat::Data {
             query.append_pair("format", "json");
         }
         query.finish()
@@ -118,13 +118,13 @@ impl Args {
         (!patterns).then(|| self.topics.iter().cloned().collect())
     }
 
-    fn shape(&self) -> Shape {
+    fn shape(&self) -> OutputFormat {
         if self.json {
-            Shape::Json
+            OutputFormat::Json
         } else if self.topics.len() > 1 || self.topics[0].contains('*') {
-            Shape::TopicAndData
+            OutputFormat::TopicAndData
         } else {
-            Shape::Data
+            OutputFormat::Data
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::{CliError, output::one_line};
 
 /// How an event is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum OutputFormat {
     /// Its data.
     Data,
     /// Each line of its data after its topic. Wants envelopes.
@@ -26,7 +26,7 @@ const MAX_REMOVALS: usize = 1024;
 pub(super) struct Printer<O, N> {
     out: O,
     notes: N,
-    shape: Shape,
+    shape: OutputFormat,
     left: Option<u64>,
     /// Ids of events that were told to be taken back, the newest last.
     removals: VecDeque<String>,
@@ -44,13 +44,13 @@ pub(super) enum Printed {
 }
 
 #[derive(Deserialize)]
-struct Envelope {
+struct ReceivedEnvelope {
     topic: String,
     data: String,
 }
 
 #[derive(Deserialize)]
-struct Gap {
+struct GapData {
     topic: Option<String>,
     after: Option<String>,
     resumes_at: Option<String>,
@@ -58,21 +58,21 @@ struct Gap {
 }
 
 #[derive(Deserialize)]
-struct End {
+struct EndData {
     topic: String,
     reason: String,
 }
 
 /// An event that was taken back.
 #[derive(Deserialize)]
-struct Removed {
+struct RemovalData {
     topic: String,
     id: String,
 }
 
 impl<O: Write, N: Write> Printer<O, N> {
     /// Prints at most `count` events.
-    pub(super) fn new(out: O, notes: N, shape: Shape, count: Option<u64>) -> Self {
+    pub(super) fn new(out: O, notes: N, shape: OutputFormat, count: Option<u64>) -> Self {
         Self { out, notes, shape, left: count, removals: VecDeque::new() }
     }
 
@@ -88,16 +88,16 @@ impl<O: Write, N: Write> Printer<O, N> {
             // The position, which is kept already, and a sign of life.
             "hub.cursor" | "hub.keepalive" => return Ok(Printed::Notice),
             "hub.gap" => {
-                self.note(&serde_json::from_str::<Gap>(data).map_or_else(|_| data.into(), |gap| gap.in_words()));
+                self.note(&serde_json::from_str::<GapData>(data).map_or_else(|_| data.into(), |gap| gap.in_words()));
                 return Ok(Printed::Notice);
             }
             "hub.end" => {
-                let end = serde_json::from_str::<End>(data);
-                self.note(&end.as_ref().map_or_else(|_| data.into(), End::in_words));
+                let end = serde_json::from_str::<EndData>(data);
+                self.note(&end.as_ref().map_or_else(|_| data.into(), EndData::in_words));
                 return Ok(end.map_or(Printed::Notice, |end| Printed::End(end.topic)));
             }
             // A program that reads envelopes is told as it is told of events.
-            "hub.removed" if self.shape != Shape::Json => {
+            "hub.removed" if self.shape != OutputFormat::Json => {
                 match removed(data) {
                     Some(removed) if self.removals.contains(&removed.id) => {}
                     Some(removed) => {
@@ -130,12 +130,12 @@ impl<O: Write, N: Write> Printer<O, N> {
     }
 
     fn write(&mut self, data: &str) -> std::io::Result<()> {
-        match (self.shape, serde_json::from_str::<Envelope>(data)) {
-            (Shape::TopicAndData, Ok(envelope)) => {
+        match (self.shape, serde_json::from_str::<ReceivedEnvelope>(data)) {
+            (OutputFormat::TopicAndData, Ok(envelope)) => {
                 envelope.data.split('\n').try_for_each(|line| writeln!(self.out, "{}: {line}", envelope.topic))
             }
             // Readers of lines in several languages end one at these, which stand only within strings here.
-            (Shape::Json, _) if data.contains(['\u{2028}', '\u{2029}']) => {
+            (OutputFormat::Json, _) if data.contains(['\u{2028}', '\u{2029}']) => {
                 writeln!(self.out, "{}", data.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"))
             }
             _ => writeln!(self.out, "{data}"),
@@ -144,18 +144,19 @@ impl<O: Write, N: Write> Printer<O, N> {
 }
 
 /// What `hub.removed` says, by itself or in an envelope.
-fn removed(data: &str) -> Option<Removed> {
-    let inner = serde_json::from_str::<Envelope>(data).map_or_else(|_| data.to_owned(), |envelope| envelope.data);
+fn removed(data: &str) -> Option<RemovalData> {
+    let inner =
+        serde_json::from_str::<ReceivedEnvelope>(data).map_or_else(|_| data.to_owned(), |envelope| envelope.data);
     serde_json::from_str(&inner).ok()
 }
 
-impl Removed {
+impl RemovalData {
     fn in_words(&self) -> String {
         format!("{} of {} was taken back", self.id, self.topic)
     }
 }
 
-impl Gap {
+impl GapData {
     fn in_words(&self) -> String {
         let of = self.topic.as_ref().map(|topic| format!(" of {topic}")).unwrap_or_default();
         let after = self.after.as_ref().map(|after| format!(" after {after}")).unwrap_or_default();
@@ -173,7 +174,7 @@ impl Gap {
     }
 }
 
-impl End {
+impl EndData {
     fn in_words(&self) -> String {
         format!("{} was {}", self.topic, self.reason)
     }
@@ -183,7 +184,7 @@ impl End {
 mod tests {
     use super::*;
 
-    fn printed(shape: Shape, count: Option<u64>, events: &[(&str, &str)]) -> (String, String) {
+    fn printed(shape: OutputFormat, count: Option<u64>, events: &[(&str, &str)]) -> (String, String) {
         let mut printer = Printer::new(Vec::new(), Vec::new(), shape, count);
         for (name, data) in events {
             printer.event(name, data).expect("memory takes it");
@@ -195,15 +196,15 @@ mod tests {
     #[test]
     fn each_shape_shows_what_it_should() {
         let envelope = r#"{"topic":"t","id":"abcd-1","time":"x","event":"message","data":"a\nb"}"#;
-        assert_eq!(printed(Shape::Data, None, &[("", "a\nb")]).0, "a\nb\n");
-        assert_eq!(printed(Shape::TopicAndData, None, &[("", envelope)]).0, "t: a\nt: b\n");
-        assert_eq!(printed(Shape::Json, None, &[("", envelope)]).0, format!("{envelope}\n"));
+        assert_eq!(printed(OutputFormat::Data, None, &[("", "a\nb")]).0, "a\nb\n");
+        assert_eq!(printed(OutputFormat::TopicAndData, None, &[("", envelope)]).0, "t: a\nt: b\n");
+        assert_eq!(printed(OutputFormat::Json, None, &[("", envelope)]).0, format!("{envelope}\n"));
     }
 
     #[test]
     fn no_more_events_are_printed_than_asked_for_and_notices_do_not_count() {
         let end = ("hub.end", r#"{"topic":"t","reason":"closed","last_id":"abcd-2"}"#);
-        let (out, notes) = printed(Shape::Data, Some(2), &[end, ("", "1"), ("", "2"), ("", "3")]);
+        let (out, notes) = printed(OutputFormat::Data, Some(2), &[end, ("", "1"), ("", "2"), ("", "3")]);
         assert_eq!((&*out, &*notes), ("1\n2\n", "gapless: t was closed\n"));
     }
 
@@ -212,11 +213,14 @@ mod tests {
         let removed = r#"{"topic":"t","id":"abcd-4"}"#;
         let envelope = serde_json::json!({"topic": "t", "id": "abcd-4", "event": "hub.removed", "data": removed});
         let envelope = envelope.to_string();
-        for (shape, data) in [(Shape::Data, removed), (Shape::TopicAndData, &*envelope)] {
+        for (shape, data) in [(OutputFormat::Data, removed), (OutputFormat::TopicAndData, &*envelope)] {
             let (out, notes) = printed(shape, None, &[("hub.removed", data)]);
             assert_eq!((&*out, &*notes), ("", "gapless: abcd-4 of t was taken back\n"));
         }
-        assert_eq!(printed(Shape::Json, None, &[("hub.removed", &envelope)]), (format!("{envelope}\n"), String::new()));
+        assert_eq!(
+            printed(OutputFormat::Json, None, &[("hub.removed", &envelope)]),
+            (format!("{envelope}\n"), String::new())
+        );
     }
 
     #[test]
@@ -227,7 +231,7 @@ mod tests {
             let all =
                 [&*again, &again].into_iter().chain(others.iter().map(|other| &**other)).chain(last.iter().copied());
             let events: Vec<_> = all.map(|data| ("hub.removed", data)).collect();
-            printed(Shape::Data, None, &events).1.lines().count()
+            printed(OutputFormat::Data, None, &events).1.lines().count()
         };
         assert_eq!(told(&[&again]), MAX_REMOVALS, "each once");
         assert_eq!(told(&[&removed(MAX_REMOVALS + 1), &again]), MAX_REMOVALS + 2, "the oldest is forgotten");
@@ -235,13 +239,13 @@ mod tests {
 
     #[test]
     fn no_line_of_json_holds_what_some_readers_take_for_its_end() {
-        let out = printed(Shape::Json, None, &[("", "{\"data\":\"a\u{2028}b\u{2029}c\"}")]).0;
+        let out = printed(OutputFormat::Json, None, &[("", "{\"data\":\"a\u{2028}b\u{2029}c\"}")]).0;
         assert_eq!(out, "{\"data\":\"a\\u2028b\\u2029c\"}\n");
     }
 
     #[test]
     fn a_note_is_one_line_whatever_the_hub_says() {
-        let (_, notes) = printed(Shape::Data, None, &[("hub.gap", "no\ngapless: JSON\r")]);
+        let (_, notes) = printed(OutputFormat::Data, None, &[("hub.gap", "no\ngapless: JSON\r")]);
         assert_eq!(notes, "gapless: no gapless: JSON \n");
     }
 
@@ -261,7 +265,7 @@ mod tests {
                 "has not come as far as abcd-99; going on",
             ),
         ] {
-            let (out, notes) = printed(Shape::Data, None, &[("hub.gap", gap)]);
+            let (out, notes) = printed(OutputFormat::Data, None, &[("hub.gap", gap)]);
             assert!(out.is_empty() && notes.contains(want), "{notes}");
         }
     }

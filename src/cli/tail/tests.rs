@@ -4,25 +4,25 @@ use std::{cell::RefCell, io, rc::Rc, time::Duration};
 
 use super::{
     follow::Follower,
-    print::{Printer, Shape},
+    print::{OutputFormat, Printer},
 };
 use crate::cli::{
     CliError,
     client::tests::credential,
-    scripted::{Request, STREAM, Script, Step, answer, hub, run, serve, stream},
+    scripted::{Request, STREAM, Script, ScriptStep, answer, hub, run, serve, stream},
 };
 
 /// Bytes that a test looks at while they are written.
 #[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
+struct SharedBuffer(Rc<RefCell<Vec<u8>>>);
 
-impl Shared {
+impl SharedBuffer {
     fn text(&self) -> String {
         String::from_utf8(self.0.borrow().clone()).expect("UTF-8")
     }
 }
 
-impl io::Write for Shared {
+impl io::Write for SharedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -33,14 +33,14 @@ impl io::Write for Shared {
     }
 }
 
-struct Outcome {
+struct TailOutcome {
     result: Result<(), CliError>,
     out: String,
     notes: String,
     requests: Vec<Request>,
 }
 
-impl Outcome {
+impl TailOutcome {
     /// The `Last-Event-ID` of each request.
     fn cursors(&self) -> Vec<Option<&str>> {
         fn cursor(request: &Request) -> Option<&str> {
@@ -63,11 +63,11 @@ impl Outcome {
     }
 }
 
-fn tail(cursor: Option<&str>, count: Option<u64>, scripts: Vec<Script>) -> Outcome {
+fn tail(cursor: Option<&str>, count: Option<u64>, scripts: Vec<Script>) -> TailOutcome {
     tail_with(&[], cursor, count, scripts)
 }
 
-fn tail_with(line: &[&str], cursor: Option<&str>, count: Option<u64>, scripts: Vec<Script>) -> Outcome {
+fn tail_with(line: &[&str], cursor: Option<&str>, count: Option<u64>, scripts: Vec<Script>) -> TailOutcome {
     tail_of(None, line, cursor, count, scripts)
 }
 
@@ -77,20 +77,20 @@ fn tail_of(
     cursor: Option<&str>,
     count: Option<u64>,
     scripts: Vec<Script>,
-) -> Outcome {
-    let (out, notes) = (Shared::default(), Shared::default());
+) -> TailOutcome {
+    let (out, notes) = (SharedBuffer::default(), SharedBuffer::default());
     let mut outcome = None;
     run(async {
         let (hub, requests) = hub(scripts);
         let hub = hub.with(credential(line));
-        let printer = Printer::new(out.clone(), notes.clone(), Shape::Data, count);
+        let printer = Printer::new(out.clone(), notes.clone(), OutputFormat::Data, count);
         let topics = topics.map(|topics| topics.iter().map(|&topic| topic.into()).collect());
         let follower = Follower::new(&hub, "/events?topic=t".into(), cursor.map(Into::into), printer);
         let result = follower.until_the_end_of(topics).follow().await;
         outcome = Some((result, requests.take()));
     });
     let (result, requests) = outcome.expect("it ran");
-    Outcome { result, out: out.text(), notes: notes.text(), requests }
+    TailOutcome { result, out: out.text(), notes: notes.text(), requests }
 }
 
 fn gone() -> Script {
@@ -139,7 +139,7 @@ fn a_hub_that_is_away_is_tried_less_and_less_often_until_it_is_back() {
 
 #[test]
 fn a_connection_that_breaks_before_its_answer_is_a_failure_that_passes() {
-    let outcome = tail(None, None, vec![serve(vec![]), serve(vec![Step::Send("HTTP/1.1 2".into())]), gone()]);
+    let outcome = tail(None, None, vec![serve(vec![]), serve(vec![ScriptStep::Send("HTTP/1.1 2".into())]), gone()]);
     assert!(outcome.result.is_ok());
     assert_eq!(outcome.notes.matches("trying again in").count(), 2, "{}", outcome.notes);
 }
@@ -156,19 +156,26 @@ fn half_an_event_is_dropped_and_its_id_with_it() {
 fn an_event_may_come_in_any_pieces() {
     let text = "id: abcd-1\r\nevent: e\r\ndata: a\r\ndata: \u{fc}\r\n\r\ndata: b\n\n";
     let letters = text.char_indices().flat_map(|(at, letter)| {
-        [Step::Send(text[at..at + letter.len_utf8()].into()), Step::Pause(Duration::from_millis(1))]
+        [ScriptStep::Send(text[at..at + letter.len_utf8()].into()), ScriptStep::Pause(Duration::from_millis(1))]
     });
-    let head = Step::Send(STREAM.into());
+    let head = ScriptStep::Send(STREAM.into());
     let outcome = tail(None, None, vec![serve(std::iter::once(head).chain(letters).collect()), gone()]);
     assert_eq!(outcome.out, "a\n\u{fc}\nb\n");
 }
 
 #[test]
 fn a_silent_connection_is_given_up_and_a_keepalive_is_no_silence() {
-    let pause = || Step::Pause(Duration::from_secs(44));
-    let send = |text: &str| Step::Send(text.into());
-    let steps =
-        vec![send(STREAM), send("id: abcd-1\ndata: a\n\n"), pause(), send(":\n\n"), pause(), send(":\n\n"), Step::Hang];
+    let pause = || ScriptStep::Pause(Duration::from_secs(44));
+    let send = |text: &str| ScriptStep::Send(text.into());
+    let steps = vec![
+        send(STREAM),
+        send("id: abcd-1\ndata: a\n\n"),
+        pause(),
+        send(":\n\n"),
+        pause(),
+        send(":\n\n"),
+        ScriptStep::Hang,
+    ];
     let outcome = tail(None, None, vec![serve(steps), gone()]);
     assert_eq!(outcome.waits(), [Duration::from_secs(44 + 44 + 45 + 3)]);
     assert_eq!(outcome.cursors()[1], Some("abcd-1"));
@@ -176,15 +183,15 @@ fn a_silent_connection_is_given_up_and_a_keepalive_is_no_silence() {
 }
 
 /// A stream of a hub that sends a keepalive every so many seconds.
-fn kept_alive(seconds: &str, steps: Vec<Step>) -> Script {
+fn kept_alive(seconds: &str, steps: Vec<ScriptStep>) -> Script {
     let head = STREAM.replace("\r\n\r\n", &format!("\r\nstream-keepalive: {seconds}\r\n\r\n"));
-    serve(std::iter::once(Step::Send(head)).chain(steps).collect())
+    serve(std::iter::once(ScriptStep::Send(head)).chain(steps).collect())
 }
 
 #[test]
 fn a_connection_is_given_up_when_three_of_the_hubs_own_keepalives_are_missing() {
     for (seconds, silence) in [("60", 180), ("2", 6), ("600", 1800), ("99999999999", 1800), ("0", 45), ("junk", 45)] {
-        let outcome = tail(None, None, vec![kept_alive(seconds, vec![Step::Hang]), gone()]);
+        let outcome = tail(None, None, vec![kept_alive(seconds, vec![ScriptStep::Hang]), gone()]);
         assert_eq!(outcome.waits(), [Duration::from_secs(silence + 3)], "{seconds}");
         assert!(outcome.notes.contains(&format!("nothing came for {silence} s")), "{}", outcome.notes);
     }
@@ -192,7 +199,7 @@ fn a_connection_is_given_up_when_three_of_the_hubs_own_keepalives_are_missing() 
 
 #[test]
 fn a_hub_that_does_not_say_how_often_is_waited_for_longer_each_time() {
-    let silent = || serve(vec![Step::Send(STREAM.into()), Step::Hang]);
+    let silent = || serve(vec![ScriptStep::Send(STREAM.into()), ScriptStep::Hang]);
     let scripts = (0..7).map(|_| silent()).chain([gone()]).collect();
     let waits = [45, 90, 180, 360, 720, 1440, 1800].map(|silence| Duration::from_secs(silence + 3));
     assert_eq!(tail(None, None, scripts).waits(), waits);
@@ -255,7 +262,7 @@ fn it_ends_with_the_last_of_its_topics_and_asks_no_more() {
 
 #[test]
 fn an_answer_that_never_comes_is_given_up_too() {
-    let outcome = tail(None, None, vec![serve(vec![Step::Hang]), gone()]);
+    let outcome = tail(None, None, vec![serve(vec![ScriptStep::Hang]), gone()]);
     assert!(outcome.result.is_ok() && outcome.waits()[0] >= Duration::from_secs(48), "{:?}", outcome.waits());
 }
 
@@ -277,13 +284,13 @@ fn a_refusal_ends_it_with_the_hubs_words() {
 #[test]
 fn what_is_no_event_stream_ends_it() {
     let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 0\r\n\r\n";
-    let outcome = tail(None, None, vec![serve(vec![Step::Send(page.into())])]);
+    let outcome = tail(None, None, vec![serve(vec![ScriptStep::Send(page.into())])]);
     assert!(matches!(outcome.result, Err(CliError::NotAHub(_))));
 }
 
 #[test]
 fn it_stops_after_as_many_events_as_asked_for() {
-    let steps = vec![Step::Send(format!("{STREAM}data: a\n\ndata: b\n\ndata: c\n\n")), Step::Hang];
+    let steps = vec![ScriptStep::Send(format!("{STREAM}data: a\n\ndata: b\n\ndata: c\n\n")), ScriptStep::Hang];
     let outcome = tail(None, Some(2), vec![serve(steps)]);
     assert!(outcome.result.is_ok());
     assert_eq!(outcome.out, "a\nb\n");
@@ -311,7 +318,7 @@ fn a_reader_that_goes_away_ends_it_without_a_complaint() {
     }
     run(async {
         let (hub, _) = hub([stream("data: a\n\n")]);
-        let printer = Printer::new(Closed, io::sink(), Shape::Data, None);
+        let printer = Printer::new(Closed, io::sink(), OutputFormat::Data, None);
         let error = Follower::new(&hub, "/events".into(), None, printer).follow().await.expect_err("closed");
         assert_eq!(error.exit_code(), 0);
     });
@@ -331,26 +338,26 @@ impl TokenFile {
         self.0.path().join("token")
     }
 
-    fn becomes(&self, token: &'static str) -> Step {
-        Step::Write(self.path(), token)
+    fn becomes(&self, token: &'static str) -> ScriptStep {
+        ScriptStep::Write(self.path(), token)
     }
 
-    fn tail(&self, scripts: Vec<Script>) -> Outcome {
+    fn tail(&self, scripts: Vec<Script>) -> TailOutcome {
         tail_with(&["--token-file", self.path().to_str().expect("UTF-8")], None, None, scripts)
     }
 }
 
 /// A hub that does `before` and then refuses the token.
-fn unauthorized(before: Vec<Step>) -> Script {
+fn unauthorized(before: Vec<ScriptStep>) -> Script {
     const BODY: &str = r#"{"status":401,"code":"unauthorized","detail":"the token has expired at noon"}"#;
     let answer = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
-    serve(before.into_iter().chain([Step::Send(answer)]).collect())
+    serve(before.into_iter().chain([ScriptStep::Send(answer)]).collect())
 }
 
 #[test]
 fn a_token_is_shown_on_every_connection_and_a_replaced_one_is_taken_up() {
     let file = TokenFile::new();
-    let head = || Step::Send(STREAM.into());
+    let head = || ScriptStep::Send(STREAM.into());
     let outcome = file.tail(vec![serve(vec![head(), file.becomes("second")]), stream(""), gone()]);
     assert!(outcome.result.is_ok() && outcome.notes.is_empty(), "{}", outcome.notes);
     assert_eq!(outcome.tokens(), [Some("first"), Some("second"), Some("second")]);
@@ -384,12 +391,12 @@ fn a_token_that_was_replaced_while_it_was_refused_is_tried_once_and_at_once() {
 fn a_token_file_that_is_away_for_a_while_is_waited_for() {
     let file = TokenFile::new();
     let path = file.path();
-    let scripts = vec![serve(vec![Step::Send(STREAM.into()), file.becomes("")]), gone()];
-    let notes = Shared::default();
+    let scripts = vec![serve(vec![ScriptStep::Send(STREAM.into()), file.becomes("")]), gone()];
+    let notes = SharedBuffer::default();
     run(async {
         let (hub, _) = hub(scripts);
         let hub = hub.with(credential(&["--token-file", path.to_str().expect("UTF-8")]));
-        let printer = Printer::new(Shared::default(), notes.clone(), Shape::Data, None);
+        let printer = Printer::new(SharedBuffer::default(), notes.clone(), OutputFormat::Data, None);
         tokio::task::spawn_local(async move {
             tokio::time::sleep(Duration::from_secs(5)).await;
             std::fs::write(path, "back").expect("the test's own");

@@ -2,16 +2,16 @@
 
 use std::{io::Write, time::Duration};
 
-use super::{Args, nearest::opening};
+use super::{TokenArgs, nearest::opening};
 use crate::{
-    access::{Access, Findings, Grant, Refusal, Settings, hex},
+    access::{Access, AccessSettings, Findings, Grant, Refusal, hex},
     cli::CliError,
     event::{Filter, Millis},
 };
 
 /// What is asked of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Way {
+pub(super) enum TopicAction {
     // No documentation: clap would spread the help of the whole command for it.
     Publish,
     Subscribe,
@@ -23,8 +23,8 @@ pub(super) enum Way {
 /// When it is not good, or does not open all that was asked, after everything is told.
 pub(super) fn explain(
     token: &str,
-    args: &Args,
-    settings: Settings,
+    args: &TokenArgs,
+    settings: AccessSettings,
     now: u64,
     out: &mut impl Write,
 ) -> Result<(), CliError> {
@@ -36,7 +36,7 @@ pub(super) fn explain(
     let mut told = access.explain(token.as_bytes(), now);
     let mut missing = Vec::new();
     // A key of one's own is tried first: it needs no network.
-    if told.as_ref().is_err_and(Refusal::passes) {
+    if told.as_ref().is_err_and(Refusal::is_transient) {
         missing = access.fetch().err().unwrap_or_default();
         told = access.explain(token.as_bytes(), now);
     }
@@ -124,16 +124,16 @@ fn describe(found: &Findings, leeway: u64, now: u64) -> Vec<String> {
 }
 
 /// Says whether the grant of a token, which may be no good, opens `asked`, each way that is asked for. Whether one does.
-fn topic(grant: &Grant, good: bool, asked: &Filter, to: Option<Way>, lines: &mut Vec<String>) -> bool {
+fn topic(grant: &Grant, good: bool, asked: &Filter, to: Option<TopicAction>, lines: &mut Vec<String>) -> bool {
     let mut opens = false;
     let may = if good { "may" } else { "could, if it were good," };
-    for way in [Way::Publish, Way::Subscribe].into_iter().filter(|way| to.is_none_or(|to| to == *way)) {
+    for way in [TopicAction::Publish, TopicAction::Subscribe].into_iter().filter(|way| to.is_none_or(|to| to == *way)) {
         let (verb, outcome) = match (way, asked) {
-            (Way::Publish, Filter::Pattern(_)) => {
+            (TopicAction::Publish, Filter::Pattern(_)) => {
                 ("publish to", Err("an event has one topic, and this is a pattern".into()))
             }
-            (Way::Publish, Filter::Topic(_)) => ("publish to", opening(&grant.publish, asked)),
-            (Way::Subscribe, _) => ("subscribe to", opening(&grant.subscribe, asked)),
+            (TopicAction::Publish, Filter::Topic(_)) => ("publish to", opening(&grant.publish, asked)),
+            (TopicAction::Subscribe, _) => ("subscribe to", opening(&grant.subscribe, asked)),
         };
         opens |= outcome.is_ok();
         lines.push(match outcome {

@@ -17,12 +17,12 @@ use std::{
 use super::{CliError, output};
 use crate::{
     access::{
-        Grant, MAX_CREDENTIAL_BYTES, Settings,
+        AccessSettings, Grant, MAX_CREDENTIAL_BYTES,
         mint::{self, Mint},
     },
     config::{
         Flags,
-        kinds::{Kind, Span},
+        kinds::{DurationText, ValueKind},
         names::Token,
     },
     event::Filter,
@@ -33,7 +33,7 @@ mod nearest;
 #[cfg(test)]
 mod tests;
 
-use explain::Way;
+use explain::TopicAction;
 
 /// What to make or explain.
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,7 @@ its hash alone. --explain says with exit code 0 that a token is good and opens a
   pbpaste | gapless token --explain - --topic jobs/42 --to publish --config hub.toml",
     max_term_width = 140
 )]
-pub struct Args {
+pub struct TokenArgs {
     /// Topic or pattern that may be published to; as often as needed
     #[arg(long, value_name = "TOPICS", value_parser = Filter::new)]
     publish: Vec<Filter>,
@@ -85,7 +85,7 @@ pub struct Args {
     topic: Vec<Filter>,
     /// What is asked of the topics [default: either will do]
     #[arg(long, value_enum, requires = "explain")]
-    to: Option<Way>,
+    to: Option<TopicAction>,
     #[command(flatten)]
     flags: Flags,
 }
@@ -96,14 +96,14 @@ const TTL: Duration = Duration::from_hours(1);
 const MAX_TTL: Duration = Duration::from_hours(366 * 24);
 
 fn ttl(text: &str) -> Result<Duration, String> {
-    let ttl = Span::parse(text).map_err(|problems| problems.join("; "))?;
+    let ttl = DurationText::parse(text).map_err(|problems| problems.join("; "))?;
     if ttl < Duration::from_secs(1) || ttl > MAX_TTL {
         return Err("is out of range; choose from 1s to 366d".into());
     }
     Ok(ttl)
 }
 
-impl Args {
+impl TokenArgs {
     /// What the command line says about the configuration.
     #[must_use]
     pub fn flags(&self) -> &Flags {
@@ -124,7 +124,7 @@ impl Args {
 ///
 /// # Errors
 /// When there is nothing to sign with; when a token that was to be explained is not good or does not open all that was asked.
-pub fn run(args: &Args, settings: Settings) -> Result<(), CliError> {
+pub fn run(args: &TokenArgs, settings: AccessSettings) -> Result<(), CliError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut out = output::stdout();
     if let Some(token) = &args.explain {

@@ -3,28 +3,29 @@
 use clap::Parser;
 
 use super::{explain::explain, *};
-use crate::access::settings::{Issuer, KeySource, StaticToken};
+use crate::access::settings::{IssuerSettings, KeySource, StaticToken};
 
 #[derive(Parser)]
-struct Cli {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: TokenArgs,
 }
 
-fn parsed(line: &[&str]) -> Result<Args, clap::Error> {
-    Cli::try_parse_from([&["token"], line].concat()).map(|cli| cli.args)
+fn parsed(line: &[&str]) -> Result<TokenArgs, clap::Error> {
+    TestCli::try_parse_from([&["token"], line].concat()).map(|cli| cli.args)
 }
 
 const NOW: u64 = 1_795_233_960;
 
-fn settings() -> Settings {
+fn settings() -> AccessSettings {
     let keys = KeySource::Inline("0123456789abcdef0123456789abcdef".into());
-    let issuer = Issuer { issuer: "me".into(), audience: "gapless".into(), algorithms: vec!["HS256".into()], keys };
-    Settings { issuers: vec![issuer], ..Settings::default() }
+    let issuer =
+        IssuerSettings { issuer: "me".into(), audience: "gapless".into(), algorithms: vec!["HS256".into()], keys };
+    AccessSettings { issuers: vec![issuer], ..AccessSettings::default() }
 }
 
 /// What is said of `token`, and whether it is all right.
-fn explained(token: &str, line: &[&str], settings: Settings) -> (String, bool) {
+fn explained(token: &str, line: &[&str], settings: AccessSettings) -> (String, bool) {
     let args = parsed(&[&["--explain", token], line].concat()).expect("a command line");
     let mut out = Vec::new();
     let outcome = explain(token, &args, settings, NOW, &mut out);
@@ -60,7 +61,7 @@ fn a_good_token_is_told_with_what_it_opens_and_by_what() {
 
 #[test]
 fn a_token_has_one_end_and_the_leeway_is_told_beside_it() {
-    let lenient = || Settings { leeway: Duration::from_secs(30), ..settings() };
+    let lenient = || AccessSettings { leeway: Duration::from_secs(30), ..settings() };
     // Each is good for a minute.
     for (made, good, want) in [
         (NOW, true, "2026-11-21T04:07:00.000Z (1m left)"),
@@ -108,7 +109,7 @@ fn keys_that_cannot_be_had_are_told() {
     let mut away = settings();
     away.issuers[0].algorithms = vec!["HS256".into()];
     let keys = KeySource::Jwks("http://127.0.0.1:1/keys".into());
-    away.issuers.push(Issuer { algorithms: vec!["ES256".into()], keys, ..away.issuers[0].clone() });
+    away.issuers.push(IssuerSettings { algorithms: vec!["ES256".into()], keys, ..away.issuers[0].clone() });
     let (told, good) = explained(&minted(&["--admin"], NOW), &[], away.clone());
     assert!(good && !told.contains("127.0.0.1"), "a secret needs no network: {told}");
     let (told, good) = explained("eyJhbGciOiJFUzI1NiJ9.e30.AAAA", &[], away);
@@ -125,7 +126,8 @@ fn a_static_token_is_made_with_the_entry_that_lets_it_in() {
     let list = table["access"]["tokens"].to_string();
     let tokens: Vec<StaticToken> = crate::config::access::TokenList::parse(&list).expect("an entry");
     assert_eq!((&*tokens[0].name, tokens[0].grant.admin), ("c'i", true));
-    let (told, good) = explained(token, &["--topic", "builds/1", "--to", "publish"], Settings { tokens, ..settings() });
+    let (told, good) =
+        explained(token, &["--topic", "builds/1", "--to", "publish"], AccessSettings { tokens, ..settings() });
     assert!(good && told.contains("static token") && told.contains("by builds/**"), "{told}");
 }
 

@@ -10,14 +10,14 @@ use super::super::{
 };
 
 /// Somewhere an engine can be opened, closed, and opened again over what it kept.
-pub(crate) trait Bed {
+pub(crate) trait StoreFactory {
     fn new() -> Self;
     fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine>;
 }
 
-pub(crate) struct MemoryBed(pub(crate) MemoryStore);
+pub(crate) struct MemoryFactory(pub(crate) MemoryStore);
 
-impl Bed for MemoryBed {
+impl StoreFactory for MemoryFactory {
     fn new() -> Self {
         Self(MemoryStore::new())
     }
@@ -28,9 +28,9 @@ impl Bed for MemoryBed {
 }
 
 /// A directory that lives as long as its bed; the store on it is let go of when its engine is closed.
-pub(crate) struct SledBed(tempfile::TempDir);
+pub(crate) struct SledFactory(tempfile::TempDir);
 
-impl Bed for SledBed {
+impl StoreFactory for SledFactory {
     fn new() -> Self {
         Self(tempfile::tempdir().expect("a directory"))
     }

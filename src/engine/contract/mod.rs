@@ -1,6 +1,6 @@
 //! What every engine promises, each promise a test, run over every store there is.
 //!
-//! A promise is a function over a [`Bed`]; the last lines here name them all, and the stores.
+//! A promise is a function over a [`StoreFactory`]; the last lines here name them all, and the stores.
 
 use std::{
     sync::{
@@ -13,8 +13,8 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Answer, Append, AppendError, Engine, Expect, From, IdempotencyKey, Item, Observer, Page, ReadRequest, Receipt,
-    TopicChange, TopicState, Turn, When, log::LogConfig,
+    Append, AppendError, Engine, EngineFuture, ExpectedLast, IdempotencyKey, LifecycleChange, LogPage, Observer,
+    PageItem, ReadFrom, ReadRequest, Receipt, TopicChange, TopicState, When, log::LogConfig,
 };
 use crate::event::{Event, EventId, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName, retention::Rules};
 
@@ -29,62 +29,63 @@ mod reading;
 mod removing;
 mod retaining;
 
-pub(crate) use beds::{Bed, MemoryBed, SledBed};
+pub(crate) use beds::{MemoryFactory, SledFactory, StoreFactory};
 
 /// An engine under test, what it told its observer, and the clock in our hand.
-pub(crate) struct House<B> {
+pub(crate) struct Fixture<B> {
     pub(crate) bed: B,
     pub(crate) config: LogConfig,
     clock: Arc<AtomicU64>,
     uptime: Arc<AtomicU64>,
-    pub(crate) heard: Arc<Heard>,
+    pub(crate) heard: Arc<RecordingObserver>,
     pub(crate) engine: Arc<dyn Engine>,
 }
 
 /// Everything an observer was told, and that it was true when it was told.
 #[derive(Default)]
-pub(crate) struct Heard {
+pub(crate) struct RecordingObserver {
     engine: OnceLock<Weak<dyn Engine>>,
     pub(crate) events: Mutex<Vec<Arc<Event>>>,
-    pub(crate) turns: Mutex<Vec<(TopicName, Turn)>>,
+    pub(crate) turns: Mutex<Vec<(TopicName, LifecycleChange)>>,
     /// Events taken back, and the newest position that had been heard of then.
     pub(crate) removed: Mutex<Vec<(TopicName, Seq, Seq)>>,
-    audience: AtomicU32,
+    subscriber_count: AtomicU32,
 }
 
-impl Observer for Heard {
-    fn audience(&self, _: &TopicName) -> u32 {
-        self.audience.load(Ordering::SeqCst)
+impl Observer for RecordingObserver {
+    fn subscriber_count(&self, _: &TopicName) -> u32 {
+        self.subscriber_count.load(Ordering::SeqCst)
     }
 
     fn committed(&self, events: &[Arc<Event>]) {
         if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
             let last = events.last().expect("never called without events");
             assert!(engine.head() >= last.seq, "the head tells of what is handed up");
-            let request = request(Selection::from(last.new.topic.clone()), From::After(Seq(last.seq.0 - 1)));
+            let request = request(Selection::from(last.new.topic.clone()), ReadFrom::After(Seq(last.seq.0 - 1)));
             let page = engine.read(&request).expect("readable");
-            let trimmed = matches!(&*page.items, [Item::Gap(_)]);
-            assert!(trimmed || page.items == [Item::Event(Arc::clone(last))], "readable before it is handed up");
+            let trimmed = matches!(&*page.items, [PageItem::Gap(_)]);
+            assert!(trimmed || page.items == [PageItem::Event(Arc::clone(last))], "readable before it is handed up");
         }
         self.events.lock().extend_from_slice(events);
     }
 
     fn removed(&self, topic: &TopicName, seq: Seq) {
         if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
-            let page = engine.read(&request(topic.clone().into(), From::After(Seq(seq.0 - 1)))).expect("readable");
-            let tombstone = matches!(&page.items[0], Item::Event(event) if event.seq == seq && event.is_tombstone());
+            let page = engine.read(&request(topic.clone().into(), ReadFrom::After(Seq(seq.0 - 1)))).expect("readable");
+            let tombstone =
+                matches!(&page.items[0], PageItem::Event(event) if event.seq == seq && event.is_tombstone());
             assert!(tombstone, "its old bytes are read no more when it is said");
         }
         let newest = self.events.lock().last().map_or(Seq::ZERO, |event| event.seq);
         self.removed.lock().push((topic.clone(), seq, newest));
     }
 
-    fn turned(&self, topic: &TopicName, turn: Turn) {
-        self.turns.lock().push((topic.clone(), turn));
+    fn lifecycle_changed(&self, topic: &TopicName, change: LifecycleChange) {
+        self.turns.lock().push((topic.clone(), change));
     }
 }
 
-impl<B: Bed> House<B> {
+impl<B: StoreFactory> Fixture<B> {
     pub(crate) fn new() -> Self {
         Self::with(LogConfig::default())
     }
@@ -181,25 +182,31 @@ impl<B: Bed> House<B> {
     }
 
     /// One page with room for all.
-    pub(crate) fn read(&self, filters: &[&str], from: From) -> Page {
+    pub(crate) fn read(&self, filters: &[&str], from: ReadFrom) -> LogPage {
         self.engine.read(&request(selection(filters), from)).expect("readable")
     }
 
     /// All pages of these budgets as one.
-    pub(crate) fn read_in_pages(&self, filters: &[&str], from: From, max_events: usize, max_bytes: usize) -> Page {
+    pub(crate) fn read_in_pages(
+        &self,
+        filters: &[&str],
+        from: ReadFrom,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> LogPage {
         let mut request = ReadRequest { selection: selection(filters), from, max_events, max_bytes };
-        let mut whole = Page::default();
+        let mut whole = LogPage::default();
         loop {
             let page = self.engine.read(&request).expect("readable");
             let moved = page.through > whole.through || !page.items.is_empty() || page.at_end;
             assert!(moved, "a page that is not the last moves on");
-            assert!(page.items.iter().filter(|item| matches!(item, Item::Event(_))).count() <= max_events);
+            assert!(page.items.iter().filter(|item| matches!(item, PageItem::Event(_))).count() <= max_events);
             whole.items.extend(page.items);
             (whole.through, whole.at_end) = (page.through, page.at_end);
             if whole.at_end {
                 return whole;
             }
-            request.from = From::After(whole.through);
+            request.from = ReadFrom::After(whole.through);
         }
     }
 
@@ -213,15 +220,15 @@ impl<B: Bed> House<B> {
     }
 }
 
-fn open<B: Bed>(bed: &mut B, config: &LogConfig) -> (Arc<dyn Engine>, Arc<Heard>) {
-    let heard = Arc::new(Heard::default());
+fn open<B: StoreFactory>(bed: &mut B, config: &LogConfig) -> (Arc<dyn Engine>, Arc<RecordingObserver>) {
+    let heard = Arc::new(RecordingObserver::default());
     let engine = bed.open(config.clone(), Arc::clone(&heard) as Arc<dyn Observer>);
     drop(heard.engine.set(Arc::downgrade(&engine)));
     (engine, heard)
 }
 
 /// The answer, within bounds.
-pub(crate) fn wait<T, E>(answer: Answer<T, E>) -> Result<T, E> {
+pub(crate) fn wait<T, E>(answer: EngineFuture<T, E>) -> Result<T, E> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), answer).await }).expect("an answer in time")
 }
@@ -234,7 +241,7 @@ pub(crate) fn selection(filters: &[&str]) -> Selection {
     Selection::new(filters.iter().map(|text| Filter::new(text).expect("valid"))).expect("not empty")
 }
 
-pub(crate) fn request(selection: Selection, from: From) -> ReadRequest {
+pub(crate) fn request(selection: Selection, from: ReadFrom) -> ReadRequest {
     ReadRequest { selection, from, max_events: 100_000, max_bytes: usize::MAX }
 }
 
@@ -256,10 +263,10 @@ pub(crate) fn plain(events: Vec<NewEvent>) -> Append {
 
 /// A page in short: `5` for an event, `topic!5` for a gap that resumes there, `topic!-` when nothing is kept,
 /// `topic?5` when it was lost.
-pub(crate) fn short(page: &Page) -> Vec<String> {
-    let item = |item: &Item| match item {
-        Item::Event(event) => event.seq.to_string(),
-        Item::Gap(gap) => {
+pub(crate) fn short(page: &LogPage) -> Vec<String> {
+    let item = |item: &PageItem| match item {
+        PageItem::Event(event) => event.seq.to_string(),
+        PageItem::Gap(gap) => {
             let resumes = gap.resumes_at.map_or("-".into(), |seq| seq.to_string());
             format!("{}{}{resumes}", gap.topic, if gap.lost { '?' } else { '!' })
         }
@@ -369,5 +376,5 @@ promises! {
         every_page_is_what_a_plain_list_says;
 }
 
-contract!(memory, super::super::MemoryBed);
-contract!(sled, super::super::SledBed);
+contract!(memory, super::super::MemoryFactory);
+contract!(sled, super::super::SledFactory);

@@ -15,7 +15,7 @@ const NAMES: [&str; 4] = ["a", "b/1", "b/2", "b/3"];
 const WISHES: [&[&str]; 6] = [&["a"], &["b/1"], &["a", "b/2"], &["b/*"], &["**"], &["b/3", "b/*"]];
 
 #[derive(Debug, Clone)]
-enum Step {
+enum ModelStep {
     Publish(usize),
     Trim(usize, u64),
     Delete(usize),
@@ -26,7 +26,7 @@ enum Step {
 
 /// A topic as a plain list.
 #[derive(Default)]
-struct Plain {
+struct ModelTopic {
     kept: Vec<u64>,
     /// Taken back, or told so.
     removed: BTreeSet<u64>,
@@ -34,19 +34,19 @@ struct Plain {
     limit: Option<u64>,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<ModelStep>> {
     let topic = 0..NAMES.len();
     let step = prop_oneof![
-        8 => topic.clone().prop_map(Step::Publish),
-        2 => (topic.clone(), 0..4u64).prop_map(|(topic, limit)| Step::Trim(topic, limit)),
-        1 => topic.clone().prop_map(Step::Delete),
-        2 => (topic, 0..6usize).prop_map(|(topic, nth)| Step::Remove(topic, nth)),
-        1 => any::<bool>().prop_map(|_| Step::Reopen),
+        8 => topic.clone().prop_map(ModelStep::Publish),
+        2 => (topic.clone(), 0..4u64).prop_map(|(topic, limit)| ModelStep::Trim(topic, limit)),
+        1 => topic.clone().prop_map(ModelStep::Delete),
+        2 => (topic, 0..6usize).prop_map(|(topic, nth)| ModelStep::Remove(topic, nth)),
+        1 => any::<bool>().prop_map(|_| ModelStep::Reopen),
     ];
     proptest::collection::vec(step, 1..40)
 }
 
-pub(crate) fn every_page_is_what_a_plain_list_says<B: Bed>() {
+pub(crate) fn every_page_is_what_a_plain_list_says<B: StoreFactory>() {
     let mut runner =
         TestRunner::new(Config { cases: 40, max_shrink_iters: 40, failure_persistence: None, ..Config::default() });
     // Walked, picked or merged.
@@ -60,16 +60,21 @@ pub(crate) fn every_page_is_what_a_plain_list_says<B: Bed>() {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-fn check<B: Bed>(steps: &[Step], (merge_topics, pick_topics): (usize, usize), max_events: usize, max_bytes: usize) {
-    let mut house = House::<B>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::default() });
-    let mut topics: BTreeMap<&str, Plain> = NAMES.iter().map(|name| (*name, Plain::default())).collect();
+fn check<B: StoreFactory>(
+    steps: &[ModelStep],
+    (merge_topics, pick_topics): (usize, usize),
+    max_events: usize,
+    max_bytes: usize,
+) {
+    let mut house = Fixture::<B>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::default() });
+    let mut topics: BTreeMap<&str, ModelTopic> = NAMES.iter().map(|name| (*name, ModelTopic::default())).collect();
     for step in steps {
         apply(&mut house, &mut topics, step);
     }
     let head = house.engine.head();
     for (name, plain) in &topics {
-        for item in house.read(&[*name], From::Earliest).items {
-            let Item::Event(event) = item else { panic!("no gap is told from the beginning") };
+        for item in house.read(&[*name], ReadFrom::Earliest).items {
+            let PageItem::Event(event) = item else { panic!("no gap is told from the beginning") };
             let removed = plain.removed.contains(&event.seq.0);
             assert_eq!(event.new.name.is_removed(), removed, "{} of {name}", event.seq);
         }
@@ -77,7 +82,7 @@ fn check<B: Bed>(steps: &[Step], (merge_topics, pick_topics): (usize, usize), ma
     for wish in WISHES {
         for start in 0..=head.0 {
             let want = told(&topics, wish, start);
-            let from = From::After(Seq(start));
+            let from = ReadFrom::After(Seq(start));
             assert_eq!(short(&house.read(wish, from)), want, "{wish:?} after {start} in one page");
             let pages = house.read_in_pages(wish, from, max_events, max_bytes);
             assert_eq!(short(&pages), want, "{wish:?} after {start} in small pages");
@@ -86,13 +91,13 @@ fn check<B: Bed>(steps: &[Step], (merge_topics, pick_topics): (usize, usize), ma
     }
 }
 
-fn apply<B: Bed>(house: &mut House<B>, topics: &mut BTreeMap<&str, Plain>, step: &Step) {
+fn apply<B: StoreFactory>(house: &mut Fixture<B>, topics: &mut BTreeMap<&str, ModelTopic>, step: &ModelStep) {
     match *step {
-        Step::Publish(topic) => {
+        ModelStep::Publish(topic) => {
             let seq = house.publish(NAMES[topic]);
             topics.get_mut(NAMES[topic]).expect("known").kept.push(seq.0);
         }
-        Step::Trim(topic, limit) => {
+        ModelStep::Trim(topic, limit) => {
             // Never wider than before: a store need not have taken back the space of what was trimmed, and after a
             // restart under a wider limit such events are kept again.
             let plain = topics.get_mut(NAMES[topic]).expect("known");
@@ -100,12 +105,12 @@ fn apply<B: Bed>(house: &mut House<B>, topics: &mut BTreeMap<&str, Plain>, step:
             house.trim(NAMES[topic], limit);
             plain.limit = Some(limit);
         }
-        Step::Delete(topic) => {
+        ModelStep::Delete(topic) => {
             house.delete(NAMES[topic]);
             let plain = topics.get_mut(NAMES[topic]).expect("known");
-            *plain = Plain { mark: plain.kept.last().copied().unwrap_or(plain.mark), ..Plain::default() };
+            *plain = ModelTopic { mark: plain.kept.last().copied().unwrap_or(plain.mark), ..ModelTopic::default() };
         }
-        Step::Remove(topic, nth) => {
+        ModelStep::Remove(topic, nth) => {
             let plain = topics.get_mut(NAMES[topic]).expect("known");
             let Some(&seq) = plain.kept.get(nth) else { return };
             assert!(house.remove(NAMES[topic], Seq(seq)));
@@ -115,7 +120,7 @@ fn apply<B: Bed>(house: &mut House<B>, topics: &mut BTreeMap<&str, Plain>, step:
                 plain.removed.insert(notice);
             }
         }
-        Step::Reopen => house.reopen(),
+        ModelStep::Reopen => house.reopen(),
     }
     for plain in topics.values_mut() {
         while plain.limit.is_some_and(|limit| plain.kept.len() as u64 > limit) {
@@ -127,7 +132,7 @@ fn apply<B: Bed>(house: &mut House<B>, topics: &mut BTreeMap<&str, Plain>, step:
 }
 
 /// What a reader after `start` must be told, in short.
-fn told(topics: &BTreeMap<&str, Plain>, wish: &[&str], start: u64) -> Vec<String> {
+fn told(topics: &BTreeMap<&str, ModelTopic>, wish: &[&str], start: u64) -> Vec<String> {
     let wanted = selection(wish);
     let mut items = Vec::new();
     for (name, plain) in topics.iter().filter(|(name, _)| wanted.matches(&topic(name))) {

@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn kept<B: Bed>(house: &House<B>, name: &str) -> Vec<String> {
-    short(&house.read(&[name], From::Earliest))
+fn kept<B: StoreFactory>(house: &Fixture<B>, name: &str) -> Vec<String> {
+    short(&house.read(&[name], ReadFrom::Earliest))
 }
 
-pub(crate) fn a_topic_keeps_its_newest_events_by_count<B: Bed>() {
-    let house = House::<B>::keeping(Retention { max_events: Some(3), ..Retention::default() });
+pub(crate) fn a_topic_keeps_its_newest_events_by_count<B: StoreFactory>() {
+    let house = Fixture::<B>::keeping(Retention { max_events: Some(3), ..Retention::default() });
     (0..2000).for_each(|_| drop(house.engine.append(plain(vec![event("a", "x")]))));
     house.publish("b");
     house.until("trimmed", |engine| engine.status().events == 4);
@@ -16,8 +16,8 @@ pub(crate) fn a_topic_keeps_its_newest_events_by_count<B: Bed>() {
     assert_eq!((state.first, state.events, state.bytes), (Some(Seq(1998)), 3, 3));
 }
 
-pub(crate) fn a_topic_keeps_its_newest_bytes_but_always_one_event<B: Bed>() {
-    let house = House::<B>::keeping(Retention { max_bytes: Some(100), ..Retention::default() });
+pub(crate) fn a_topic_keeps_its_newest_bytes_but_always_one_event<B: StoreFactory>() {
+    let house = Fixture::<B>::keeping(Retention { max_bytes: Some(100), ..Retention::default() });
     (0..5).for_each(|_| drop(house.publish_bytes("a", 40)));
     house.publish_bytes("b", 30);
     house.publish_bytes("b", 500);
@@ -27,45 +27,45 @@ pub(crate) fn a_topic_keeps_its_newest_bytes_but_always_one_event<B: Bed>() {
     assert_eq!(house.engine.status().bytes, 580);
 }
 
-pub(crate) fn nobody_sees_an_event_past_its_age<B: Bed>() {
-    let house = House::<B>::keeping(Retention { max_age: Some(Duration::from_hours(1)), ..Retention::default() });
+pub(crate) fn nobody_sees_an_event_past_its_age<B: StoreFactory>() {
+    let house = Fixture::<B>::keeping(Retention { max_age: Some(Duration::from_hours(1)), ..Retention::default() });
     house.publish("a");
     house.publish("b");
     house.pass(Duration::from_mins(30));
     house.publish("a");
     house.pass(Duration::from_secs(1801));
     for filters in [&["a", "b"][..], &["**"]] {
-        assert_eq!(short(&house.read(filters, From::After(Seq(0)))), ["a!3", "b!-", "3"], "{filters:?}");
+        assert_eq!(short(&house.read(filters, ReadFrom::After(Seq(0)))), ["a!3", "b!-", "3"], "{filters:?}");
     }
     let state = house.state("a").expect("known");
     assert_eq!((state.first, state.events), (Some(Seq(3)), 1));
     house.pass(Duration::from_mins(30));
-    assert_eq!(short(&house.read(&["a"], From::After(Seq(1)))), ["a!-"]);
+    assert_eq!(short(&house.read(&["a"], ReadFrom::After(Seq(1)))), ["a!-"]);
 }
 
-pub(crate) fn age_is_swept_without_a_reader<B: Bed>() {
-    let house = House::<B>::keeping(Retention { max_age: Some(Duration::from_secs(1)), ..Retention::default() });
+pub(crate) fn age_is_swept_without_a_reader<B: StoreFactory>() {
+    let house = Fixture::<B>::keeping(Retention { max_age: Some(Duration::from_secs(1)), ..Retention::default() });
     house.publish("a");
     house.publish("b");
     house.pass(Duration::from_secs(2));
     house.until("swept", |engine| engine.status().events == 0);
 }
 
-pub(crate) fn the_whole_store_stays_under_its_cap_by_trimming_the_oldest<B: Bed>() {
+pub(crate) fn the_whole_store_stays_under_its_cap_by_trimming_the_oldest<B: StoreFactory>() {
     let rules = Rules { max_store_bytes: Some(1000), ..Rules::default() };
-    let house = House::<B>::with(LogConfig { rules, ..LogConfig::default() });
+    let house = Fixture::<B>::with(LogConfig { rules, ..LogConfig::default() });
     for n in 0..30 {
         house.publish_bytes(["a", "b", "c"][n % 3], 100);
         let bytes = |engine: &dyn Engine| engine.status().bytes;
         house.until("under the cap", |engine| bytes(engine) <= 1000);
     }
     let newest: Vec<String> = (21..=30).map(|seq| seq.to_string()).collect();
-    assert_eq!(short(&house.read(&["**"], From::Earliest)), newest);
-    assert_eq!(short(&house.read(&["c"], From::After(Seq(3))))[0], "c!21");
+    assert_eq!(short(&house.read(&["**"], ReadFrom::Earliest)), newest);
+    assert_eq!(short(&house.read(&["c"], ReadFrom::After(Seq(3))))[0], "c!21");
 }
 
-pub(crate) fn new_rules_hold_for_old_topics_at_a_restart<B: Bed>() {
-    let mut house = House::<B>::new();
+pub(crate) fn new_rules_hold_for_old_topics_at_a_restart<B: StoreFactory>() {
+    let mut house = Fixture::<B>::new();
     house.publish_all(&["a"; 5]);
     house.config.rules.default.max_events = Some(2);
     house.reopen();
@@ -73,8 +73,8 @@ pub(crate) fn new_rules_hold_for_old_topics_at_a_restart<B: Bed>() {
     assert_eq!(kept(&house, "a"), ["4", "5"]);
 }
 
-pub(crate) fn a_topics_own_limit_holds_at_once<B: Bed>() {
-    let house = House::<B>::new();
+pub(crate) fn a_topics_own_limit_holds_at_once<B: StoreFactory>() {
+    let house = Fixture::<B>::new();
     house.publish_all(&["a"; 5]);
     let change = TopicChange { max_age: Some(Some(Duration::from_secs(5))), ..TopicChange::default() };
     house.configure("a", change);
@@ -86,10 +86,10 @@ pub(crate) fn a_topics_own_limit_holds_at_once<B: Bed>() {
     house.until("trimmed", |engine| engine.status().events == 1);
 }
 
-pub(crate) fn it_is_known_without_reading_what_is_kept<B: Bed>() {
-    let mut house = House::<B>::new();
+pub(crate) fn it_is_known_without_reading_what_is_kept<B: StoreFactory>() {
+    let mut house = Fixture::<B>::new();
     house.publish_all(&["a", "b", "a", "a", "gone"]);
-    let keeps = |house: &House<B>, name: &str, seqs: &[u64]| {
+    let keeps = |house: &Fixture<B>, name: &str, seqs: &[u64]| {
         seqs.iter().map(|&seq| house.engine.keeps(&topic(name), Seq(seq))).collect::<Vec<_>>()
     };
     assert_eq!(keeps(&house, "a", &[0, 1, 3, 4, 5]), [false, true, true, true, false], "its own run, and no further");
@@ -108,9 +108,9 @@ pub(crate) fn it_is_known_without_reading_what_is_kept<B: Bed>() {
     assert_eq!((keeps(&house, "gone", &[5, again.0]), keeps(&house, "b", &[2])), (vec![false, true], vec![false]));
 }
 
-pub(crate) fn what_is_past_its_age_is_known_not_to_be_kept<B: Bed>() {
+pub(crate) fn what_is_past_its_age_is_known_not_to_be_kept<B: StoreFactory>() {
     // A sweep every 2.5 s of the machine's time: it cannot be what answers here.
-    let house = House::<B>::keeping(Retention { max_age: Some(Duration::from_hours(1)), ..Retention::default() });
+    let house = Fixture::<B>::keeping(Retention { max_age: Some(Duration::from_hours(1)), ..Retention::default() });
     let old = house.publish("a");
     house.pass(Duration::from_mins(30));
     let young = house.publish("a");

@@ -20,8 +20,8 @@ use parking_lot::Mutex;
 
 use super::{
     config::{Clock, LogConfig, Uptime},
-    core::Core,
-    leaps::{KeptClock, Leap, Leaps, Seen},
+    leaps::{ClockSeen, KeptClock, Leap, Leaps},
+    shared::LogShared,
     store::{Store, StoreError},
 };
 use crate::{engine::When, event::Millis};
@@ -50,7 +50,7 @@ pub(super) struct LogClock {
     machine: Clock,
     uptime: Uptime,
     boot: Option<Arc<str>>,
-    state: Mutex<State>,
+    state: Mutex<LogClockState>,
     /// The store does not keep the leaps as they are now.
     unkept: AtomicBool,
     /// It was told that the store cannot keep it.
@@ -59,7 +59,7 @@ pub(super) struct LogClock {
     keeping: Mutex<()>,
 }
 
-struct State {
+struct LogClockState {
     /// What it showed,
     at: Millis,
     /// at this uptime.
@@ -119,8 +119,14 @@ impl LogClock {
         let known = last.max(machine);
         // Where the clock leapt further than it shows now, nothing was stamped after the leap.
         let leaps = kept.leaps.only(|leap| leap.to <= known && leap.at >= oldest);
-        let mut state =
-            State { at: known, since: uptime, leaps, told: false, kept: None, kept_ahead: kept.ahead.is_some() };
+        let mut state = LogClockState {
+            at: known,
+            since: uptime,
+            leaps,
+            told: false,
+            kept: None,
+            kept_ahead: kept.ahead.is_some(),
+        };
         let mut unkept = state.leaps != kept.leaps;
         // Within one boot the time in which no hub ran is known, too.
         let seen = kept.seen.as_ref().filter(|seen| Some(&seen.boot) == config.boot.as_ref());
@@ -188,7 +194,7 @@ impl LogClock {
         } else {
             state.kept_ahead
         };
-        let seen = |boot: &Arc<str>| Seen { time: reading.log, boot: Arc::clone(boot), uptime };
+        let seen = |boot: &Arc<str>| ClockSeen { time: reading.log, boot: Arc::clone(boot), uptime };
         (first || last || due || self.unkept.load(Ordering::Acquire)).then(|| KeptClock {
             ahead: reading.is_ahead().then_some(reading.log),
             leaps: now.leaps,
@@ -207,7 +213,7 @@ impl LogClock {
     }
 }
 
-impl State {
+impl LogClockState {
     /// The machine shows as much as the log or more, when `passed` had gone since it did so last. Answers whether it leapt.
     fn catch_up(&mut self, machine: Millis, passed: Duration) -> bool {
         if std::mem::take(&mut self.told) {
@@ -246,7 +252,7 @@ fn told(time: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(time.as_secs()))
 }
 
-impl<S: Store> Core<S> {
+impl<S: Store> LogShared<S> {
     /// Keeps in the store what is known of the clock, so that ages are true after a restart, too.
     pub(super) fn keep_clock(&self, closing: bool) {
         let kept = self.keep_clock_now(closing);

@@ -10,19 +10,19 @@ use std::{
 
 use super::{
     clock::Now,
-    core::Core,
     idempotency::{Idempotency, Lookup, Taking},
-    receipts::Receipts,
+    receipts::StoredReceipts,
+    shared::LogShared,
     slot::Flag,
     store::{Commit, KeyRecord, Store, TopicKey},
 };
 use crate::{
-    engine::{Append, AppendError, Appended, Expect, IdempotencyKey, Receipt},
+    engine::{Append, AppendError, AppendResult, ExpectedLast, IdempotencyKey, Receipt},
     event::{Event, EventId, NewEvent, Seq, TopicName},
 };
 
 /// What an append came to.
-pub(super) enum Outcome {
+pub(super) enum AppendOutcome {
     /// It is part of the commit.
     Staged(Vec<Receipt>),
     /// It, or its twin, was committed before this group.
@@ -32,8 +32,8 @@ pub(super) enum Outcome {
 }
 
 /// A commit in the making.
-pub(super) struct Group<'a, S> {
-    core: &'a Core<S>,
+pub(super) struct CommitGroup<'a, S> {
+    shared: &'a LogShared<S>,
     idempotency: &'a Idempotency,
     next: Seq,
     now: &'a Now,
@@ -56,13 +56,13 @@ pub(super) struct Staged {
     tail: Seq,
     last: Option<Seq>,
     closed: bool,
-    audience: u32,
+    subscriber_count: u32,
     /// What the commit has for it.
-    pub(super) run: Option<Run>,
+    pub(super) run: Option<TopicBatch>,
 }
 
 /// A group's events of one topic.
-pub(super) struct Run {
+pub(super) struct TopicBatch {
     /// The position before the first in the topic.
     pub(super) prev: Seq,
     pub(super) first: Seq,
@@ -74,11 +74,17 @@ pub(super) struct Run {
     pub(super) closes: bool,
 }
 
-impl<'a, S: Store> Group<'a, S> {
+impl<'a, S: Store> CommitGroup<'a, S> {
     /// For about so many events.
-    pub(super) fn new(core: &'a Core<S>, idempotency: &'a Idempotency, next: Seq, now: &'a Now, events: usize) -> Self {
+    pub(super) fn new(
+        shared: &'a LogShared<S>,
+        idempotency: &'a Idempotency,
+        next: Seq,
+        now: &'a Now,
+        events: usize,
+    ) -> Self {
         Self {
-            core,
+            shared,
             idempotency,
             next,
             now,
@@ -97,20 +103,20 @@ impl<'a, S: Store> Group<'a, S> {
     }
 
     /// Takes in all of `append`, or nothing.
-    pub(super) fn decide(&mut self, append: Append) -> Outcome {
+    pub(super) fn decide(&mut self, append: Append) -> AppendOutcome {
         // The key comes first, so that a retry of a publish that closed its topic, or had a condition, gets its receipt.
         if let Some(key) = &append.key {
             if let Some(&twin) = self.keys.get(&key.key) {
                 let twin = &self.commit.keys[twin];
                 return if twin.key.fingerprint == key.fingerprint {
-                    Outcome::Staged(twin.receipts.at(twin.time))
+                    AppendOutcome::Staged(twin.receipts.at(twin.time))
                 } else {
-                    Outcome::Refused(AppendError::KeyReused)
+                    AppendOutcome::Refused(AppendError::KeyReused)
                 };
             }
             match self.idempotency.lookup(key) {
-                Lookup::Same(receipts) => return Outcome::Known(receipts),
-                Lookup::Other => return Outcome::Refused(AppendError::KeyReused),
+                Lookup::Same(receipts) => return AppendOutcome::Known(receipts),
+                Lookup::Other => return AppendOutcome::Refused(AppendError::KeyReused),
                 Lookup::Fresh => {}
             }
         }
@@ -118,10 +124,10 @@ impl<'a, S: Store> Group<'a, S> {
         named.clear();
         named.extend(append.events.iter().map(|event| self.find(&event.topic)));
         let kept = append.key.map(|key| {
-            let topics = named.iter().map(|&at| (&self.topics[at].name, self.topics[at].audience));
-            (key, Receipts::new(self.next, topics))
+            let topics = named.iter().map(|&at| (&self.topics[at].name, self.topics[at].subscriber_count));
+            (key, StoredReceipts::new(self.next, topics))
         });
-        let room = |(key, receipts): &(IdempotencyKey, Receipts)| {
+        let room = |(key, receipts): &(IdempotencyKey, StoredReceipts)| {
             self.idempotency.room(key.owner, receipts, &self.taking, self.now)
         };
         let checked = self.check(&append, &named).and_then(|()| kept.as_ref().map_or(Ok(()), room));
@@ -131,18 +137,18 @@ impl<'a, S: Store> Group<'a, S> {
         };
         self.named = named;
         if let Err(error) = checked {
-            return Outcome::Refused(error);
+            return AppendOutcome::Refused(error);
         }
         if let Some((key, receipts)) = kept {
             self.taking.add(key.owner, &receipts);
             self.keys.insert(key.key, self.commit.keys.len());
             self.commit.keys.push(KeyRecord { key, time: self.commit.time, receipts });
         }
-        Outcome::Staged(receipts)
+        AppendOutcome::Staged(receipts)
     }
 
     /// Takes in each of `events` for itself, unless its topic is closed.
-    pub(super) fn decide_each(&mut self, events: Vec<NewEvent>) -> Vec<Appended> {
+    pub(super) fn decide_each(&mut self, events: Vec<NewEvent>) -> Vec<AppendResult> {
         let decide = |event: NewEvent| {
             let at = self.find(&event.topic);
             if self.topics[at].closed {
@@ -155,11 +161,11 @@ impl<'a, S: Store> Group<'a, S> {
 
     fn check(&self, append: &Append, named: &[usize]) -> Result<(), AppendError> {
         if let (Some(expect), Some(&first)) = (append.expect, named.first()) {
-            let epoch = self.core.epoch;
+            let epoch = self.shared.epoch;
             let last = self.topics[first].last.map(|seq| EventId { epoch, seq });
             let holds = match expect {
-                Expect::Empty => last.is_none(),
-                Expect::Last(id) => last == Some(id),
+                ExpectedLast::Empty => last.is_none(),
+                ExpectedLast::Last(id) => last == Some(id),
             };
             if !holds || named.iter().any(|&at| at != first) {
                 return Err(AppendError::Precondition { last });
@@ -185,7 +191,7 @@ impl<'a, S: Store> Group<'a, S> {
             topic.key = TopicKey(seq.0);
         }
         new.topic = topic.name.clone(); // one allocation for all of a topic's events in memory
-        let receipt = Receipt { topic: topic.name.clone(), seq, time, subscribers: topic.audience };
+        let receipt = Receipt { topic: topic.name.clone(), seq, time, subscribers: topic.subscriber_count };
         topic.closed = new.close;
         topic.last = Some(seq);
         let prev = std::mem::replace(&mut topic.tail, seq);
@@ -199,25 +205,25 @@ impl<'a, S: Store> Group<'a, S> {
         if let Some(&at) = self.by_name.get(name) {
             return at;
         }
-        let known = self.core.table.read().get(name).map(|slot| Staged {
+        let known = self.shared.table.read().get(name).map(|slot| Staged {
             name: slot.name.clone(),
             key: slot.key,
             tail: slot.tail,
             last: slot.last(),
             closed: slot.is(Flag::Closed),
-            audience: 0,
+            subscriber_count: 0,
             run: None,
         });
         let mut staged = known.unwrap_or_else(|| Staged {
             name: name.clone(),
             key: TopicKey(0),
-            tail: self.core.unused_tail(name),
+            tail: self.shared.unused_tail(name),
             last: None,
             closed: false,
-            audience: 0,
+            subscriber_count: 0,
             run: None,
         });
-        staged.audience = self.core.observer.audience(name);
+        staged.subscriber_count = self.shared.observer.subscriber_count(name);
         self.topics.push(staged);
         self.by_name.insert(name.clone(), self.topics.len() - 1);
         self.topics.len() - 1
@@ -227,7 +233,8 @@ impl<'a, S: Store> Group<'a, S> {
 impl Staged {
     /// Counts an event that is part of the commit.
     fn take(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
-        let run = self.run.get_or_insert(Run { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });
+        let run =
+            self.run.get_or_insert(TopicBatch { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });
         run.last = seq;
         run.events += 1;
         run.bytes += new.data.len() as u64;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{clock::Now, receipts::Receipts, store::KeyRecord};
+use super::{clock::Now, receipts::StoredReceipts, store::KeyRecord};
 use crate::{
     engine::{AppendError, IdempotencyKey, Receipt},
     event::Millis,
@@ -38,7 +38,7 @@ pub(super) struct Idempotency {
     shares: HashMap<u64, Share>,
     known: HashMap<[u8; 16], KeyRecord>,
     /// Oldest first.
-    order: VecDeque<Used>,
+    order: VecDeque<KeyUse>,
 }
 
 /// What one owner has of the room.
@@ -50,7 +50,7 @@ struct Share {
 }
 
 /// When a key was used.
-struct Used {
+struct KeyUse {
     /// By the log's clock.
     time: Millis,
     key: [u8; 16],
@@ -75,14 +75,14 @@ pub(super) struct Taking {
 }
 
 impl Taking {
-    pub(super) fn add(&mut self, owner: u64, receipts: &Receipts) {
+    pub(super) fn add(&mut self, owner: u64, receipts: &StoredReceipts) {
         self.taken += units(receipts);
         *self.shares.entry(owner).or_default() += units(receipts);
     }
 }
 
 /// What a key with these receipts takes of the room.
-fn units(receipts: &Receipts) -> usize {
+fn units(receipts: &StoredReceipts) -> usize {
     (OVERHEAD + receipts.bytes()).div_ceil(UNIT)
 }
 
@@ -103,7 +103,13 @@ impl Idempotency {
     ///
     /// # Errors
     /// Says who has used up what, and how long to wait.
-    pub(super) fn room(&self, owner: u64, receipts: &Receipts, group: &Taking, now: &Now) -> Result<(), AppendError> {
+    pub(super) fn room(
+        &self,
+        owner: u64,
+        receipts: &StoredReceipts,
+        group: &Taking,
+        now: &Now,
+    ) -> Result<(), AppendError> {
         let units = units(receipts);
         let share = self.shares.get(&owner);
         let own = units + share.map_or(0, |share| share.taken) + group.shares.get(&owner).copied().unwrap_or(0);
@@ -137,7 +143,7 @@ impl Idempotency {
         let share = self.shares.entry(owner).or_default();
         share.taken += units;
         share.times.push_back(record.time);
-        self.order.push_back(Used { time: record.time, key: record.key.key });
+        self.order.push_back(KeyUse { time: record.time, key: record.key.key });
         if let Some(replaced) = self.known.insert(record.key.key, record) {
             self.release(&replaced);
         }
@@ -194,7 +200,7 @@ mod tests {
 
     fn record(key: u64, owner: u64, time: u64, topics: usize) -> KeyRecord {
         let names: Vec<_> = (0..topics).map(topic).collect();
-        let receipts = Receipts::new(Seq(1), names.iter().map(|name| (name, 0)));
+        let receipts = StoredReceipts::new(Seq(1), names.iter().map(|name| (name, 0)));
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&key.to_be_bytes());
         let key = IdempotencyKey { key: bytes, fingerprint: [0; 16], owner };

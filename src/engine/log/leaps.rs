@@ -93,12 +93,12 @@ pub struct KeptClock {
     /// The known leaps.
     pub leaps: Leaps,
     /// What it showed at a moment that can be told from others of the same boot.
-    pub seen: Option<Seen>,
+    pub seen: Option<ClockSeen>,
 }
 
 /// What the log's clock showed at a moment of a boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct ClockSeen {
     /// What it showed,
     pub time: Millis,
     /// in this boot of the machine,

@@ -8,14 +8,14 @@ use std::{
 };
 
 use super::{
-    core::Core,
     page::View,
+    shared::LogShared,
     slot::Slot,
     store::{Position, Store, StoreError, TopicKey},
     table::pass,
 };
 use crate::{
-    engine::{From, Place},
+    engine::{LocateBy, ReadFrom},
     event::{Millis, Selection, Seq},
 };
 
@@ -26,7 +26,7 @@ const FIRST: usize = 16;
 const STEP: usize = 512;
 
 /// A topic read backwards.
-struct Back {
+struct BackwardSearch {
     key: TopicKey,
     mark: Seq,
     /// Positions known and not counted yet, newest first.
@@ -38,7 +38,7 @@ struct Back {
 
 /// Topics with the newest tails.
 struct Tails {
-    topics: Vec<Back>,
+    topics: Vec<BackwardSearch>,
     /// Events that all topics keep, those left out too.
     kept: u64,
     /// The position before everything that is kept.
@@ -47,28 +47,28 @@ struct Tails {
     left_out: Option<Seq>,
 }
 
-impl<S: Store> Core<S> {
+impl<S: Store> LogShared<S> {
     /// A position to begin after. Gives up when `go_on` says so.
     pub(super) fn locate(
         &self,
         selection: &Selection,
-        place: Place,
+        place: LocateBy,
         go_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<Seq, StoreError> {
-        self.settling.wait();
+        self.startup_trim.wait();
         for name in selection.names() {
             self.trim_overdue(name)?;
         }
         match place {
-            Place::Since(stamp) => self.before(selection, stamp),
-            Place::Newest(count) => self.newest(selection, count, go_on),
+            LocateBy::Since(stamp) => self.before(selection, stamp),
+            LocateBy::Newest(count) => self.newest(selection, count, go_on),
         }
     }
 
     /// The position before a stamp. A topic that lost events since then, all below that position, lowers it: whoever comes
     /// back with it must be told of them.
     fn before(&self, selection: &Selection, stamp: Millis) -> Result<Seq, StoreError> {
-        let from = From::Since(stamp);
+        let from = ReadFrom::Since(stamp);
         let mut position = self.store.position_before(stamp)?.min(self.head());
         self.each(selection, |slot| {
             let view = View::of(slot);
@@ -117,14 +117,15 @@ impl<S: Store> Core<S> {
                 }
             }
         });
-        let topic = |Reverse((tail, key, mark))| Back { key, mark, known: VecDeque::new(), below: tail, step: FIRST };
+        let topic =
+            |Reverse((tail, key, mark))| BackwardSearch { key, mark, known: VecDeque::new(), below: tail, step: FIRST };
         Tails { topics: tails.into_iter().map(topic).collect(), kept, floor, left_out }
     }
 
     /// The oldest of the newest `count` events of these topics that count; `None` when there are fewer.
     fn counted_back(
         &self,
-        mut topics: Vec<Back>,
+        mut topics: Vec<BackwardSearch>,
         count: u64,
         go_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<Seq>, StoreError> {
@@ -170,12 +171,12 @@ impl<S: Store> Core<S> {
     }
 }
 
-impl Back {
-    fn extend<S: Store>(&mut self, core: &Core<S>) -> Result<(), StoreError> {
+impl BackwardSearch {
+    fn extend<S: Store>(&mut self, shared: &LogShared<S>) -> Result<(), StoreError> {
         if self.below <= self.mark {
             return Ok(());
         }
-        let found = core.store.topic_newest(self.key, self.mark, self.below, self.step)?;
+        let found = shared.store.topic_newest(self.key, self.mark, self.below, self.step)?;
         self.below = if found.len() < self.step { self.mark } else { Seq(found[found.len() - 1].seq.0 - 1) };
         self.known.extend(found);
         self.step = (2 * self.step).min(STEP);

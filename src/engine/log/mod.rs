@@ -7,16 +7,16 @@
 //! | `slot`, `table` | every topic in use, in a few words each |
 //! | `recovery` | the table as a store's events and settings make it |
 //! | `queue`, `group`, `writer` | from waiting appends to one commit to receipts |
-//! | `desk` | from receipts to those who wait, a thread at a time |
+//! | `reply_mailbox` | from receipts to those who wait, a thread at a time |
 //! | `idempotency`, `receipts` | keys of recent publishes |
 //! | `clock`, [`leaps`] | stamps and ages, whatever the machine's clock does |
 //! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
 //! | `removal` | taking one event back |
 //! | `locate` | where a reader begins that asks by time or by number |
-//! | `trim`, `chores`, `retention` | letting go of the oldest |
-//! | `settling` | readers before retention's first round |
+//! | `trim`, `retention_queue`, `retention` | letting go of the oldest |
+//! | `startup_trim` | readers before retention's first round |
 //! | `meter` | how long commits take |
-//! | `core` | what all of them share |
+//! | `shared` | what all of them share |
 
 use std::{
     collections::BinaryHeap,
@@ -29,24 +29,22 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use self::{
-    core::Core,
     idempotency::Idempotency,
-    queue::{Job, Pending, Replies},
-    retention::Retention,
-    writer::Writer,
+    queue::{Job, PendingAppend, Replies},
+    retention::RetentionWorker,
+    shared::LogShared,
+    writer::LogWriter,
 };
 use super::{
-    Answer, Append, AppendError, Appended, Engine, Observer, Page, Place, ReadError, ReadRequest, Receipt, Returned,
-    Status, TopicChange, TopicState, When,
+    Append, AppendError, AppendResult, Engine, EngineFuture, LocateBy, LogPage, Observer, ReadError, ReadRequest,
+    Receipt, Rejected, Status, TopicChange, TopicState, When,
 };
 use crate::event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName};
 
-mod chores;
 mod clock;
 mod config;
-mod core;
-mod desk;
 mod group;
+mod header_cursor;
 mod idempotency;
 mod key_hash;
 pub mod leaps;
@@ -59,10 +57,12 @@ mod read;
 pub mod receipts;
 mod recovery;
 mod removal;
+mod reply_mailbox;
 mod retention;
-mod run;
-mod settling;
+mod retention_queue;
+mod shared;
 mod slot;
+mod startup_trim;
 pub mod store;
 mod table;
 #[cfg(test)]
@@ -71,13 +71,13 @@ mod trim;
 mod writer;
 
 pub use config::{Clock, EVENT_OVERHEAD, LogConfig, Uptime};
-pub use desk::{Clerk, clerk};
+pub use reply_mailbox::{ReplyTask, reply_task};
 pub use store::Store;
 use store::StoreError;
 
 /// An engine over a [`Store`]: a writer thread, a retention thread, and readers on their own threads.
 pub struct LogEngine<S: Store> {
-    core: Arc<Core<S>>,
+    shared: Arc<LogShared<S>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -95,10 +95,10 @@ impl<S: Store> LogEngine<S> {
             idempotency.remember(record);
         }
         let next = recovered.next.max(table.head.next());
-        let core = Arc::new(Core::new(store, config, observer, recovered, table, oldest));
-        core.clock.read(); // tells at once what is wrong with it
-        let writer = Writer { core: Arc::clone(&core), idempotency, next };
-        let retention = Retention::new(Arc::clone(&core));
+        let shared = Arc::new(LogShared::new(store, config, observer, recovered, table, oldest));
+        shared.clock.read(); // tells at once what is wrong with it
+        let writer = LogWriter { shared: Arc::clone(&shared), idempotency, next };
+        let retention = RetentionWorker::new(Arc::clone(&shared));
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(work).expect("the system gives two threads at start")
         };
@@ -106,83 +106,88 @@ impl<S: Store> LogEngine<S> {
             spawn("gapless-writer", Box::new(move || writer.run())),
             spawn("gapless-retention", Box::new(move || retention.run())),
         ];
-        Arc::new(Self { core, threads: Mutex::new(threads) })
+        Arc::new(Self { shared, threads: Mutex::new(threads) })
     }
 
     /// Puts a job in the queue now, so that dropping the answer cancels nothing.
-    fn ask<T: Send + 'static>(&self, job: impl FnOnce(queue::Reply<T>) -> Job) -> Answer<T, AppendError> {
+    fn ask<T: Send + 'static>(&self, job: impl FnOnce(queue::AppendReply<T>) -> Job) -> EngineFuture<T, AppendError> {
         let (reply, answer) = oneshot::channel();
-        match self.core.queue.push(job(reply)) {
+        match self.shared.queue.push(job(reply)) {
             Ok(()) => when_answered(answer),
             Err((error, _)) => Box::pin(std::future::ready(Err(error))),
         }
     }
 }
 
-fn when_answered<T: Send + 'static>(answer: oneshot::Receiver<Result<T, AppendError>>) -> Answer<T, AppendError> {
+fn when_answered<T: Send + 'static>(answer: oneshot::Receiver<Result<T, AppendError>>) -> EngineFuture<T, AppendError> {
     let ended = |_| Err(AppendError::Unavailable { reason: "the engine has ended".into() });
     Box::pin(async move { answer.await.unwrap_or_else(ended) })
 }
 
 impl<S: Store> Engine for LogEngine<S> {
     fn name(&self) -> &'static str {
-        self.core.store.name()
+        self.shared.store.name()
     }
 
     fn epoch(&self) -> Epoch {
-        self.core.epoch
+        self.shared.epoch
     }
 
     fn head(&self) -> Seq {
-        self.core.head()
+        self.shared.head()
     }
 
-    fn append(&self, append: Append) -> Answer<Vec<Receipt>, AppendError> {
-        self.ask(|reply| Job::Append(Pending::new(append, Replies::Whole(reply))))
+    fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
+        self.ask(|reply| Job::Append(PendingAppend::new(append, Replies::Whole(reply))))
     }
 
-    fn append_each(&self, events: Vec<NewEvent>) -> Result<Answer<Vec<Appended>, AppendError>, Returned> {
+    fn append_each(&self, events: Vec<NewEvent>) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected> {
         let (reply, answer) = oneshot::channel();
         let append = Append { events, expect: None, key: None };
-        let refused = self.core.queue.push(Job::Append(Pending::new(append, Replies::Each(reply)))).err();
+        let refused = self.shared.queue.push(Job::Append(PendingAppend::new(append, Replies::Each(reply)))).err();
         let Some((error, job)) = refused else { return Ok(when_answered(answer)) };
-        let Job::Append(Pending { append, .. }) = job else { unreachable!("a job comes back as it was") };
-        Err(Returned { events: append.events, error })
+        let Job::Append(PendingAppend { append, .. }) = job else { unreachable!("a job comes back as it was") };
+        Err(Rejected { events: append.events, error })
     }
 
-    fn read(&self, request: &ReadRequest) -> Result<Page, ReadError> {
-        self.core.page(request).map_err(|error| ReadError { reason: error.to_string().into() })
+    fn read(&self, request: &ReadRequest) -> Result<LogPage, ReadError> {
+        self.shared.page(request).map_err(|error| ReadError { reason: error.to_string().into() })
     }
 
-    fn locate(&self, selection: &Selection, place: Place, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Seq, ReadError> {
-        self.core.locate(selection, place, go_on).map_err(|error| ReadError { reason: error.to_string().into() })
+    fn locate(
+        &self,
+        selection: &Selection,
+        place: LocateBy,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Seq, ReadError> {
+        self.shared.locate(selection, place, go_on).map_err(|error| ReadError { reason: error.to_string().into() })
     }
 
     fn stamp(&self, when: When) -> Result<Millis, ReadError> {
-        self.core.stamp(when).map_err(|error| ReadError { reason: error.to_string().into() })
+        self.shared.stamp(when).map_err(|error| ReadError { reason: error.to_string().into() })
     }
 
     fn topic(&self, name: &TopicName) -> Option<TopicState> {
         // A store that cannot be read now leaves the state as it was; the next read says so.
-        drop(self.core.trim_overdue(name));
-        self.core.table.read().state(name)
+        drop(self.shared.trim_overdue(name));
+        self.shared.table.read().state(name)
     }
 
     fn deleted_through(&self, name: &TopicName) -> Option<Seq> {
-        if self.core.table.read().get(name).is_some() {
+        if self.shared.table.read().get(name).is_some() {
             return None;
         }
-        self.core.store.mark(name)
+        self.shared.store.mark(name)
     }
 
     fn keeps(&self, topic: &TopicName, seq: Seq) -> bool {
-        let now = self.core.now();
-        self.core.table.read().keeps(topic, seq, |slot, limits| self.core.is_overdue(slot, limits, &now))
+        let now = self.shared.now();
+        self.shared.table.read().keeps(topic, seq, |slot, limits| self.shared.is_overdue(slot, limits, &now))
     }
 
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState> {
         let mut names = BinaryHeap::new();
-        table::pass(&self.core.table, |seen| {
+        table::pass(&self.shared.table, |seen| {
             let name = seen.slot.name.as_str();
             let beyond = names.len() >= limit && names.peek().is_none_or(|last: &TopicName| last.as_str() <= name);
             if name.starts_with(prefix) && name > after && !beyond {
@@ -196,56 +201,56 @@ impl<S: Store> Engine for LogEngine<S> {
         names.into_sorted_vec().iter().filter_map(|name| self.topic(name)).collect()
     }
 
-    fn configure(&self, topic: TopicName, change: TopicChange) -> Answer<TopicState, AppendError> {
+    fn configure(&self, topic: TopicName, change: TopicChange) -> EngineFuture<TopicState, AppendError> {
         self.ask(|reply| Job::Configure(topic, change, reply))
     }
 
-    fn delete(&self, topic: TopicName) -> Answer<bool, AppendError> {
+    fn delete(&self, topic: TopicName) -> EngineFuture<bool, AppendError> {
         self.ask(|reply| Job::Delete(topic, reply))
     }
 
-    fn remove(&self, topic: TopicName, seq: Seq) -> Answer<bool, AppendError> {
+    fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
         self.ask(|reply| Job::Remove(topic, seq, reply))
     }
 
     fn untold(&self) -> Vec<(TopicName, Seq)> {
-        self.core.untold_removals()
+        self.shared.untold_removals()
     }
 
     fn status(&self) -> Status {
-        let core = &self.core;
-        let refusing = core.queue.refusing().or_else(|| match core.store.room() {
+        let shared = &self.shared;
+        let refusing = shared.queue.refusing().or_else(|| match shared.store.room() {
             Ok(()) => None,
             Err(StoreError::Full) => Some(AppendError::Full),
             Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
             Err(StoreError::Failed(reason)) => Some(AppendError::Unavailable { reason }),
         });
         let (topics, events, bytes) = {
-            let table = core.table.read();
+            let table = shared.table.read();
             (table.len() as u64, table.events, table.bytes)
         };
-        let (reading, now) = core.clock.read_all();
-        let meter = core.meter.lock();
+        let (reading, now) = shared.clock.read_all();
+        let meter = shared.meter.lock();
         Status {
             refusing,
             topics,
             events,
             bytes,
-            disk_bytes: core.store.disk_bytes(),
+            disk_bytes: shared.store.disk_bytes(),
             commits_total: meter.total(),
             commit_ms_p50: meter.quantile_ms(0.5),
             commit_ms_p99: meter.quantile_ms(0.99),
-            queued_bytes: core.queue.bytes() as u64,
-            losses: core.store.losses(),
-            unscrubbed: core.store.unscrubbed(),
+            queued_bytes: shared.queue.bytes() as u64,
+            losses: shared.store.losses(),
+            unscrubbed: shared.store.unscrubbed(),
             clock_ahead: reading.ahead(),
             clock_leapt: now.leaps.gained(),
         }
     }
 
     fn close(&self) {
-        self.core.queue.refuse("the engine is closed");
-        self.core.chores.end();
+        self.shared.queue.refuse("the engine is closed");
+        self.shared.retention_queue.end();
         let threads = std::mem::take(&mut *self.threads.lock());
         let first = !threads.is_empty();
         // An observer may hold the last handle and let go of it on one of these threads, which cannot await itself.
@@ -253,9 +258,9 @@ impl<S: Store> Engine for LogEngine<S> {
             drop(thread.join()); // a panic was told where it happened
         }
         if first {
-            self.core.keep_clock(true);
+            self.shared.keep_clock(true);
         }
-        self.core.store.close();
+        self.shared.store.close();
     }
 }
 

@@ -8,18 +8,18 @@
 use std::sync::Arc;
 
 use super::{
-    core::Core,
+    shared::LogShared,
     slot::Slot,
     store::{Store, TopicKey},
 };
 use crate::{
-    engine::{From, Gap, Item, Page},
+    engine::{LogGap, LogPage, PageItem, ReadFrom},
     event::{Event, Millis, Seq, TopicName},
 };
 
 /// A page in the making.
 pub(super) struct Draft<'a> {
-    from: From,
+    from: ReadFrom,
     /// The page's range is above this,
     pub(super) start: Seq,
     /// and up to here.
@@ -28,7 +28,7 @@ pub(super) struct Draft<'a> {
     lost: &'a [(Seq, Seq)],
     pub(super) events: Vec<Arc<Event>>,
     /// Each with its position.
-    gaps: Vec<(Seq, Gap)>,
+    gaps: Vec<(Seq, LogGap)>,
 }
 
 /// Where a topic stands: taken once before its events are read, and once after.
@@ -61,8 +61,8 @@ impl View {
 
     /// Whether events made at or after `from`'s moment are trimmed. After a restart the trimmed ones' time is not
     /// known, and any between that moment and the oldest kept event may have been.
-    pub(super) fn lost_since(&self, from: From) -> bool {
-        let From::Since(time) = from else { return false };
+    pub(super) fn lost_since(&self, from: ReadFrom) -> bool {
+        let ReadFrom::Since(time) = from else { return false };
         let unknown = self.trimmed_time == Millis(0) && self.mark > Seq::ZERO;
         self.trimmed_time >= time && self.trimmed_time > Millis(0)
             || unknown && (self.first.is_none() || self.first_time > time)
@@ -70,14 +70,14 @@ impl View {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new<S: Store>(core: &'a Core<S>, from: From, start: Seq, head: Seq) -> Self {
-        Self { from, start, through: head, head, lost: &core.lost, events: Vec::new(), gaps: Vec::new() }
+    pub(super) fn new<S: Store>(shared: &'a LogShared<S>, from: ReadFrom, start: Seq, head: Seq) -> Self {
+        Self { from, start, through: head, head, lost: &shared.lost, events: Vec::new(), gaps: Vec::new() }
     }
 
     /// Tells what the reader missed of a topic below its mark. Who begins with the oldest is not told what was trimmed, but
     /// what the disk may have lost.
     pub(super) fn judge_mark(&mut self, name: &TopicName, view: &View) {
-        if self.from == From::Earliest {
+        if self.from == ReadFrom::Earliest {
             if self.is_lost(view.mark, view.key) {
                 self.tell(name, view.mark, view.first, true);
             }
@@ -113,7 +113,7 @@ impl<'a> Draft<'a> {
 
     /// Tells of a name that is not in use and whose events ended at `mark`.
     pub(super) fn judge_gone(&mut self, name: &TopicName, mark: Seq) {
-        if self.from != From::Earliest {
+        if self.from != ReadFrom::Earliest {
             self.tell(name, mark, None, self.meets_loss(mark));
         } else if self.is_lost(mark, TopicKey(0)) {
             self.tell(name, mark, None, true);
@@ -127,7 +127,7 @@ impl<'a> Draft<'a> {
     }
 
     fn push(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
-        self.gaps.push((position, Gap { topic: name.clone(), resumes_at, lost }));
+        self.gaps.push((position, LogGap { topic: name.clone(), resumes_at, lost }));
     }
 
     /// Whether the disk may have lost the event at this position of a topic. Not when all that is known of the topic began
@@ -142,17 +142,17 @@ impl<'a> Draft<'a> {
     }
 
     /// The page: each gap before the first event after it.
-    pub(super) fn finish(mut self) -> Page {
+    pub(super) fn finish(mut self) -> LogPage {
         self.gaps.sort_unstable_by(|(a, gap), (b, other)| (a, &gap.topic).cmp(&(b, &other.topic)));
         let mut gaps = self.gaps.into_iter().peekable();
         let mut items = Vec::with_capacity(self.events.len() + gaps.len());
         for event in self.events {
             while let Some((_, gap)) = gaps.next_if(|&(position, _)| position < event.seq) {
-                items.push(Item::Gap(gap));
+                items.push(PageItem::Gap(gap));
             }
-            items.push(Item::Event(event));
+            items.push(PageItem::Event(event));
         }
-        items.extend(gaps.map(|(_, gap)| Item::Gap(gap)));
-        Page { items, through: self.through, at_end: self.through == self.head }
+        items.extend(gaps.map(|(_, gap)| PageItem::Gap(gap)));
+        LogPage { items, through: self.through, at_end: self.through == self.head }
     }
 }

@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 
 use super::{
-    core::Core,
     key_hash::ByKey,
     page::Draft,
     read::{Candidate, Candidates},
-    store::{Budget, Store, StoreError, TopicKey},
+    shared::LogShared,
+    store::{ReadLimit, Store, StoreError, TopicKey},
 };
 use crate::{
-    engine::Page,
+    engine::LogPage,
     event::{Selection, Seq, TopicName},
 };
 
@@ -31,7 +31,7 @@ mod cost {
 impl Candidates {
     /// Whether picking them from the log is cheaper than merging their runs. An estimate: it takes each topic's events to
     /// be spread evenly from its first to its last.
-    fn are_dense(&self, draft: &Draft<'_>, budget: Budget) -> bool {
+    fn are_dense(&self, draft: &Draft<'_>, limit: ReadLimit) -> bool {
         let (mut own, mut bytes, mut events) = (0, 0, 0);
         for Candidate { before, .. } in &self.found {
             let Some(first) = before.first else { continue };
@@ -42,7 +42,7 @@ impl Candidates {
         }
         let (after, through) = self.range(draft);
         let average = (bytes / events.max(1)).max(1);
-        let page = own.min(budget.events as u64).min(budget.bytes as u64 / average).max(1);
+        let page = own.min(limit.events as u64).min(limit.bytes as u64 / average).max(1);
         let others = (through.0.saturating_sub(after.0)).saturating_sub(own) / own.max(1);
         own > 0 && self.found.len() as u64 * cost::RUN / page > cost::PICK + others * cost::PASS
     }
@@ -56,10 +56,10 @@ impl Candidates {
     }
 }
 
-impl<S: Store> Core<S> {
+impl<S: Store> LogShared<S> {
     /// Whether a page of them is better picked from the log than merged from their runs.
-    pub(super) fn is_better_picked(&self, candidates: &Candidates, draft: &Draft<'_>, budget: Budget) -> bool {
-        candidates.found.len() >= self.config.pick_topics && candidates.are_dense(draft, budget)
+    pub(super) fn is_better_picked(&self, candidates: &Candidates, draft: &Draft<'_>, limit: ReadLimit) -> bool {
+        candidates.found.len() >= self.config.pick_topics && candidates.are_dense(draft, limit)
     }
 
     /// Walks the log for these topics.
@@ -68,12 +68,12 @@ impl<S: Store> Core<S> {
         selection: &Selection,
         candidates: Candidates,
         mut draft: Draft<'_>,
-        budget: Budget,
-    ) -> Result<Page, StoreError> {
+        limit: ReadLimit,
+    ) -> Result<LogPage, StoreError> {
         let (after, through) = candidates.range(&draft);
         let Candidates { found, unused: mut former } = candidates;
         let names: HashMap<TopicKey, &TopicName, ByKey> = found.iter().map(|of| (of.key, &of.name)).collect();
-        let scan = self.store.scan(after, through, budget, &mut |key| names.get(&key).copied().cloned())?;
+        let scan = self.store.scan(after, through, limit, &mut |key| names.get(&key).copied().cloned())?;
         draft.through = if scan.through < through { scan.through } else { draft.head };
         draft.events = scan.events;
         // Marks are taken after the events were read.

@@ -10,23 +10,23 @@ use tokio::sync::oneshot;
 
 use super::{
     config::{EVENT_OVERHEAD, LogConfig},
-    desk::Desk,
+    reply_mailbox::ReplyMailbox,
     store::TopicKey,
 };
 use crate::{
-    engine::{Append, AppendError, Appended, Receipt, TopicChange, TopicState},
+    engine::{Append, AppendError, AppendResult, Receipt, TopicChange, TopicState},
     event::{Seq, TopicName},
 };
 
 /// Where an answer goes; nobody may be waiting for it any more.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
+pub(super) type AppendReply<T> = oneshot::Sender<Result<T, AppendError>>;
 
 /// An append and who waits for it.
-pub(super) struct Pending {
+pub(super) struct PendingAppend {
     pub(super) append: Append,
     pub(super) reply: Replies,
     /// Where the answer is handed out; `None` for at once.
-    pub(super) desk: Option<Arc<Desk>>,
+    pub(super) mailbox: Option<Arc<ReplyMailbox>>,
     /// What it costs the queue.
     pub(super) cost: usize,
     /// Bytes of its data.
@@ -36,30 +36,30 @@ pub(super) struct Pending {
 /// What an append's answer is to be.
 pub(super) enum Replies {
     /// All of it, or why nothing.
-    Whole(Reply<Vec<Receipt>>),
+    Whole(AppendReply<Vec<Receipt>>),
     /// Its events each for itself; it has neither condition nor key.
-    Each(Reply<Vec<Appended>>),
+    Each(AppendReply<Vec<AppendResult>>),
 }
 
 /// What the writer is asked to do.
 pub(super) enum Job {
-    Append(Pending),
-    Configure(TopicName, TopicChange, Reply<TopicState>),
-    Delete(TopicName, Reply<bool>),
-    Remove(TopicName, Seq, Reply<bool>),
+    Append(PendingAppend),
+    Configure(TopicName, TopicChange, AppendReply<TopicState>),
+    Delete(TopicName, AppendReply<bool>),
+    Remove(TopicName, Seq, AppendReply<bool>),
     /// Keep durably where these emptied topics ended. Asked by the retention thread, which waits for no answer.
     Remember(Vec<TopicKey>),
 }
 
 /// What the writer does at once.
 pub(super) enum Work {
-    Group(Vec<Pending>),
+    Group(Vec<PendingAppend>),
     Single(Job),
 }
 
 /// The writer's queue.
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct AppendQueue {
+    state: Mutex<QueueState>,
     wake: Condvar,
     max_bytes: usize,
 }
@@ -71,7 +71,7 @@ const LARGE_PART: usize = 32;
 const RESERVE_PART: usize = 4;
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     jobs: VecDeque<Job>,
     /// Of jobs waiting or being written.
     bytes: usize,
@@ -81,7 +81,7 @@ struct State {
     refusing: Option<Arc<str>>,
 }
 
-impl Queue {
+impl AppendQueue {
     pub(super) fn new(max_bytes: usize) -> Self {
         Self { state: Mutex::default(), wake: Condvar::new(), max_bytes }
     }
@@ -175,8 +175,8 @@ impl Queue {
     }
 }
 
-impl State {
-    fn group(&mut self, first: Pending, config: &LogConfig) -> Vec<Pending> {
+impl QueueState {
+    fn group(&mut self, first: PendingAppend, config: &LogConfig) -> Vec<PendingAppend> {
         let (mut events, mut bytes) = (first.append.events.len(), first.bytes);
         let mut group = Vec::with_capacity(self.jobs.len().min(config.group_events) + 1);
         group.push(first);
@@ -193,7 +193,7 @@ impl State {
     }
 }
 
-impl Pending {
+impl PendingAppend {
     /// Weighed here, by whoever asks, and not by the writer.
     pub(super) fn new(append: Append, reply: Replies) -> Self {
         let (mut cost, mut bytes) = (0, 0);
@@ -201,7 +201,7 @@ impl Pending {
             bytes += event.data.len();
             cost += event.data.len() + event.topic.as_str().len() + event.name.as_str().len() + EVENT_OVERHEAD;
         }
-        Self { append, reply, desk: Desk::here(), cost, bytes }
+        Self { append, reply, mailbox: ReplyMailbox::here(), cost, bytes }
     }
 }
 
@@ -219,8 +219,8 @@ impl Job {
 
     fn refuse(self, error: &AppendError) {
         match self {
-            Self::Append(Pending { reply: Replies::Whole(reply), .. }) => drop(reply.send(Err(error.clone()))),
-            Self::Append(Pending { reply: Replies::Each(reply), .. }) => drop(reply.send(Err(error.clone()))),
+            Self::Append(PendingAppend { reply: Replies::Whole(reply), .. }) => drop(reply.send(Err(error.clone()))),
+            Self::Append(PendingAppend { reply: Replies::Each(reply), .. }) => drop(reply.send(Err(error.clone()))),
             Self::Configure(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Delete(_, reply) | Self::Remove(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Remember(_) => {}

@@ -6,15 +6,15 @@ use std::{
 };
 
 use super::{
-    core::Core,
+    header_cursor::{HeaderCursor, cut},
     key_hash::ByKey,
     page::{Draft, View},
-    run::{Run, cut},
-    store::{Budget, Store, StoreError, TopicKey},
+    shared::LogShared,
+    store::{ReadLimit, Store, StoreError, TopicKey},
     table::pass,
 };
 use crate::{
-    engine::{From, Page, ReadRequest},
+    engine::{LogPage, ReadFrom, ReadRequest},
     event::{Pattern, Selection, Seq, TopicName},
 };
 
@@ -33,20 +33,20 @@ pub(super) struct Candidate {
     pub(super) before: View,
 }
 
-impl<S: Store> Core<S> {
+impl<S: Store> LogShared<S> {
     /// Reads a page.
-    pub(super) fn page(&self, request: &ReadRequest) -> Result<Page, StoreError> {
-        self.settling.wait();
-        let budget = Budget { events: request.max_events.max(1), bytes: request.max_bytes };
+    pub(super) fn page(&self, request: &ReadRequest) -> Result<LogPage, StoreError> {
+        self.startup_trim.wait();
+        let limit = ReadLimit { events: request.max_events.max(1), bytes: request.max_bytes };
         let head = self.head();
         let from = request.from;
         let start = match from {
-            From::Earliest => Seq::ZERO,
-            From::After(seq) => seq.min(head),
-            From::Since(time) => self.store.position_before(time)?.min(head),
+            ReadFrom::Earliest => Seq::ZERO,
+            ReadFrom::After(seq) => seq.min(head),
+            ReadFrom::Since(time) => self.store.position_before(time)?.min(head),
         };
         if let Some(name) = request.selection.single() {
-            return self.one(name, from, start, budget);
+            return self.one(name, from, start, limit);
         }
         let draft = Draft::new(self, from, start, head);
         // A walk does not see what is missing, so a store with holes above the start is always merged.
@@ -54,17 +54,17 @@ impl<S: Store> Core<S> {
         let most = if damaged { usize::MAX } else { self.config.merge_topics };
         let losses = self.store.losses();
         let page = match self.candidates(&request.selection, from, start, most)? {
-            Some(candidates) if damaged || !self.is_better_picked(&candidates, &draft, budget) => {
-                return self.merge(&request.selection, candidates, draft, budget);
+            Some(candidates) if damaged || !self.is_better_picked(&candidates, &draft, limit) => {
+                return self.merge(&request.selection, candidates, draft, limit);
             }
-            Some(candidates) => self.pick(&request.selection, candidates, draft, budget)?,
-            None => self.walk(&request.selection, from, draft, budget)?,
+            Some(candidates) => self.pick(&request.selection, candidates, draft, limit)?,
+            None => self.walk(&request.selection, from, draft, limit)?,
         };
         // Damage that is met just now is told by a merge.
         if self.store.losses() > losses { self.page(request) } else { Ok(page) }
     }
 
-    fn one(&self, name: &TopicName, from: From, start: Seq, budget: Budget) -> Result<Page, StoreError> {
+    fn one(&self, name: &TopicName, from: ReadFrom, start: Seq, limit: ReadLimit) -> Result<LogPage, StoreError> {
         self.trim_overdue(name)?;
         let (head, before) = {
             let table = self.table.read();
@@ -75,13 +75,13 @@ impl<S: Store> Core<S> {
             let (from, last) = (start.max(before.mark), before.tail.min(head));
             let mut events = Vec::new();
             if from < last && key.0 > 0 {
-                events = self.store.topic_events((key, name), from, last, budget)?;
+                events = self.store.topic_events((key, name), from, last, limit)?;
             }
             let end = events.last().map_or(from, |event| event.seq);
             if end < last {
                 let bytes: usize = events.iter().map(|event| event.new.data.len()).sum();
                 // A page that is well filled ended by its budget, or else the next one finds what is not there.
-                let filled = events.len() >= budget.events || (!events.is_empty() && bytes >= budget.bytes / 2);
+                let filled = events.len() >= limit.events || (!events.is_empty() && bytes >= limit.bytes / 2);
                 // Of a shorter one only the store knows whether the budget or a hole ended it.
                 let next = if filled { None } else { self.store.topic_headers(key, end, 1)?.pop() };
                 match next.filter(|next| next.seq <= head) {
@@ -112,7 +112,7 @@ impl<S: Store> Core<S> {
     fn candidates(
         &self,
         selection: &Selection,
-        from: From,
+        from: ReadFrom,
         start: Seq,
         most: usize,
     ) -> Result<Option<Candidates>, StoreError> {
@@ -130,7 +130,7 @@ impl<S: Store> Core<S> {
             let mut count = 0;
             pass(&self.table, |seen| {
                 let slot = seen.slot;
-                if (slot.tail > start || matches!(from, From::Since(_))) && selection.matches(&slot.name) {
+                if (slot.tail > start || matches!(from, ReadFrom::Since(_))) && selection.matches(&slot.name) {
                     look(slot, &seen.limits());
                     count += 1;
                 }
@@ -169,37 +169,37 @@ impl<S: Store> Core<S> {
         selection: &Selection,
         Candidates { found: candidates, unused: mut former }: Candidates,
         mut draft: Draft<'_>,
-        budget: Budget,
-    ) -> Result<Page, StoreError> {
+        limit: ReadLimit,
+    ) -> Result<LogPage, StoreError> {
         let mut runs = Vec::with_capacity(candidates.len());
         // A few each at first; more as it turns out who is busy.
-        let share = budget.events / candidates.len().max(1);
+        let share = limit.events / candidates.len().max(1);
         for candidate in &candidates {
-            let mut run = Run::after(draft.start.max(candidate.before.mark));
+            let mut run = HeaderCursor::after(draft.start.max(candidate.before.mark));
             run.extend(self, candidate.key, run.step(share))?;
             runs.push(run);
         }
         loop {
-            let known = runs.iter().filter(|run| !run.whole).map(Run::end).min().unwrap_or(draft.head);
+            let known = runs.iter().filter(|run| !run.whole).map(HeaderCursor::end).min().unwrap_or(draft.head);
             draft.through = known.min(draft.head);
             let held: Vec<&[_]> = runs.iter().map(|run| run.up_to(draft.through)).collect();
             let events: usize = held.iter().map(|run| run.len()).sum();
             let bytes: u64 = held.iter().flat_map(|run| run.iter()).map(|header| header.bytes).sum();
-            if draft.through == draft.head || events >= budget.events || bytes >= budget.bytes as u64 {
+            if draft.through == draft.head || events >= limit.events || bytes >= limit.bytes as u64 {
                 break;
             }
             for (run, candidate) in runs.iter_mut().zip(&candidates) {
                 if !run.whole && run.end() == known {
-                    run.extend(self, candidate.key, run.step(budget.events - events))?;
+                    run.extend(self, candidate.key, run.step(limit.events - events))?;
                 }
             }
         }
-        draft.through = cut(&runs, draft.through, budget);
+        draft.through = cut(&runs, draft.through, limit);
         for (candidate, run) in candidates.iter().zip(&runs) {
             let wanted = run.up_to(draft.through).len();
             let mut events = Vec::new();
             if let Some(last) = run.headers[..wanted].last() {
-                let all = Budget { events: wanted, bytes: usize::MAX };
+                let all = ReadLimit { events: wanted, bytes: usize::MAX };
                 let after = draft.start.max(candidate.before.mark);
                 events = self.store.topic_events((candidate.key, &candidate.name), after, last.seq, all)?;
             }
@@ -245,12 +245,12 @@ impl<S: Store> Core<S> {
     fn walk(
         &self,
         selection: &Selection,
-        from: From,
+        from: ReadFrom,
         mut draft: Draft<'_>,
-        budget: Budget,
-    ) -> Result<Page, StoreError> {
+        limit: ReadLimit,
+    ) -> Result<LogPage, StoreError> {
         let mut wanted: HashMap<TopicKey, Option<TopicName>, ByKey> = HashMap::default();
-        let scan = self.store.scan(draft.start, draft.head, budget, &mut |key| {
+        let scan = self.store.scan(draft.start, draft.head, limit, &mut |key| {
             let name = || {
                 let table = self.table.read();
                 table.by_key(key).map(|slot| slot.name.clone()).filter(|name| selection.matches(name))
@@ -264,7 +264,7 @@ impl<S: Store> Core<S> {
         // were ever deleted are looked at in the end, whether or not they are in use.
         let mut views: HashMap<TopicName, (Option<View>, Option<Seq>)> = HashMap::new();
         let (start, through) = (draft.start, draft.through);
-        if self.table.read().newest_mark > start || matches!(from, From::Since(_)) {
+        if self.table.read().newest_mark > start || matches!(from, ReadFrom::Since(_)) {
             pass(&self.table, |seen| {
                 let slot = seen.slot;
                 let view = View::of(slot);

@@ -16,7 +16,7 @@ const NAME_OVERHEAD: usize = 24;
 
 /// An append's receipts, in the order of its events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Receipts {
+pub struct StoredReceipts {
     first: Seq,
     /// Each with the streams that its events went to.
     topics: Box<[(TopicName, u32)]>,
@@ -24,7 +24,7 @@ pub struct Receipts {
     runs: Box<[u8]>,
 }
 
-impl Receipts {
+impl StoredReceipts {
     /// The receipts of events from position `first` on: each event's topic and the streams it went to.
     pub fn new<'a>(first: Seq, events: impl Iterator<Item = (&'a TopicName, u32)>) -> Self {
         let (mut topics, mut places, mut runs) = (Vec::new(), HashMap::new(), Vec::new());
@@ -113,17 +113,17 @@ mod tests {
         let mut order = vec![(&a, 3), (&b, 0), (&b, 0), (&a, 3), (&a, 4)];
         order.extend(vec![(&b, 0); 70_000]);
         order.push((&a, 3));
-        let receipts = Receipts::new(Seq(u64::MAX - 80_000), order.iter().copied());
+        let receipts = StoredReceipts::new(Seq(u64::MAX - 80_000), order.iter().copied());
         let seqs = (u64::MAX - 80_000..).map(Seq);
         let want: Vec<_> = order.iter().zip(seqs).map(|(&(topic, count), seq)| (topic, seq, count)).collect();
         assert!(receipts.iter().eq(want));
-        assert_eq!(Receipts::new(Seq(7), std::iter::empty()).iter().count(), 0);
+        assert_eq!(StoredReceipts::new(Seq(7), std::iter::empty()).iter().count(), 0);
     }
 
     #[test]
     fn a_batch_for_one_topic_takes_as_much_as_one_event() {
         let a = topic("a");
-        let bytes = |count| Receipts::new(Seq(1), std::iter::repeat_n((&a, 1), count)).bytes();
+        let bytes = |count| StoredReceipts::new(Seq(1), std::iter::repeat_n((&a, 1), count)).bytes();
         assert!(bytes(1_000_000) <= bytes(1) + 8, "{} bytes", bytes(1_000_000));
         assert!(bytes(1) < 64, "{} bytes", bytes(1));
     }

@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 
 use super::{
-    core::lost_through,
+    shared::lost_through,
     slot::{Flag, Slot},
     store::{KeyRecord, Recovered, Store, TopicKey, TopicSettings, TopicSummary},
-    table::Table,
+    table::TopicTable,
 };
 use crate::event::{Millis, Seq, TopicName, retention::Rules};
 
 /// Builds the table of what `store` kept. Answers with the rest of what it found, too.
-pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (Table, Recovered) {
-    let mut table = Table::new(rules);
+pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (TopicTable, Recovered) {
+    let mut table = TopicTable::new(rules);
     let mut holes = Vec::new();
     let recovered = store.recovered(&mut |summary| holes.extend(add(&mut table, &summary)));
     forget_leftovers(&mut table, holes, &recovered.lost);
@@ -66,7 +66,7 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (Table, Recovered) {
 }
 
 /// The oldest stamp of what is kept; the latest possible one when nothing is.
-pub(super) fn oldest(table: &Table, keys: &[KeyRecord]) -> Millis {
+pub(super) fn oldest(table: &TopicTable, keys: &[KeyRecord]) -> Millis {
     let events = table.slots().filter(|slot| slot.first().is_some()).map(|slot| slot.first_time);
     events.chain(keys.iter().map(|record| record.time)).min().unwrap_or(Millis(u64::MAX))
 }
@@ -87,7 +87,7 @@ struct Hole {
 }
 
 /// Adds what one place of the store holds of a topic. Answers with the hole before it, if there is one.
-fn add(table: &mut Table, summary: &TopicSummary) -> Option<Hole> {
+fn add(table: &mut TopicTable, summary: &TopicSummary) -> Option<Hole> {
     let joined = table.update_by_key(summary.key, |slot| {
         let hole = (summary.first_prev > slot.tail).then(|| Hole {
             key: summary.key,
@@ -122,7 +122,7 @@ fn add(table: &mut Table, summary: &TopicSummary) -> Option<Hole> {
 
 /// Forgets what is stored below a hole that no damage made: it was trimmed, like what filled the hole, and is only left
 /// because its space was not taken back. Below the newest such hole of a topic, all of it.
-fn forget_leftovers(table: &mut Table, holes: Vec<Hole>, lost: &[(Seq, Seq)]) {
+fn forget_leftovers(table: &mut TopicTable, holes: Vec<Hole>, lost: &[(Seq, Seq)]) {
     let mut done = HashSet::new();
     for hole in holes.into_iter().rev() {
         let damage = lost.iter().any(|&(first, last)| first <= hole.above && hole.below < last);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn pieces_of_a_topic_become_one_and_of_two_incarnations_the_later_counts() {
-        let mut table = Table::new(Rules::default());
+        let mut table = TopicTable::new(Rules::default());
         for summary in [piece(2, 2, 3), piece(5, 5, 6), piece(1, 1, 1), piece(5, 7, 9)] {
             assert!(add(&mut table, &summary).is_none(), "no hole");
         }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn what_is_left_below_trimmed_events_is_trimmed_and_below_lost_ones_is_kept() {
         let kept = |lost: &[(Seq, Seq)]| {
-            let mut table = Table::new(Rules::default());
+            let mut table = TopicTable::new(Rules::default());
             let pieces = [piece(1, 1, 2), piece(1, 5, 6), piece(1, 9, 9)];
             let holes = pieces.iter().filter_map(|summary| add(&mut table, summary)).collect();
             forget_leftovers(&mut table, holes, lost);

@@ -5,11 +5,11 @@
 //! them. The notice has an idempotency key: whatever is done again tells nobody twice, as long as keys are remembered.
 
 use super::{
-    core::Core,
-    group::{Group, Outcome},
+    group::{AppendOutcome, CommitGroup},
+    shared::LogShared,
     slot::Flag,
     store::{Store, Taken, TopicKey},
-    writer::Writer,
+    writer::LogWriter,
 };
 use crate::{
     engine::{Append, AppendError, IdempotencyKey},
@@ -19,7 +19,7 @@ use crate::{
 /// Begins the keys of notices. Those of publishers are hashes, and meet it as soon as they meet each other: never.
 const KEY_TAG: [u8; 8] = *b"removed\0";
 
-impl<S: Store> Core<S> {
+impl<S: Store> LogShared<S> {
     /// Nobody needs to be told any more.
     pub(super) fn settle_removal(&self, key: TopicKey, seq: Seq) {
         self.store.told(key, seq);
@@ -41,7 +41,7 @@ impl<S: Store> Core<S> {
     }
 }
 
-impl<S: Store> Writer<S> {
+impl<S: Store> LogWriter<S> {
     /// Answers with whether there is such an event.
     pub(super) fn remove(&mut self, topic: &TopicName, seq: Seq) -> Result<bool, AppendError> {
         let keeper = self.keeper_of(topic, seq);
@@ -49,49 +49,49 @@ impl<S: Store> Writer<S> {
             Some((key, _)) => self.take_back(topic, key, seq)?,
             None => false,
         };
-        let untold = self.core.untold.lock().get(&seq).copied();
+        let untold = self.shared.untold.lock().get(&seq).copied();
         if let Some(key) = untold {
             if found && keeper.is_some_and(|(_, closed)| !closed) {
                 self.tell(topic, seq)?;
             }
-            self.core.settle_removal(key, seq);
+            self.shared.settle_removal(key, seq);
         }
         Ok(found)
     }
 
     /// The topic's incarnation that keeps the position, and whether it is closed.
     fn keeper_of(&self, topic: &TopicName, seq: Seq) -> Option<(TopicKey, bool)> {
-        let table = self.core.table.read();
+        let table = self.shared.table.read();
         let slot = table.get(topic)?;
         let kept = slot.first().is_some() && slot.mark < seq && seq <= slot.tail;
         kept.then(|| (slot.key, slot.is(Flag::Closed)))
     }
 
     fn take_back(&self, topic: &TopicName, key: TopicKey, seq: Seq) -> Result<bool, AppendError> {
-        let core = &self.core;
-        let alone = core.resizing.write();
-        let bytes = match core.store.remove(key, seq).map_err(|error| self.failed(error))? {
+        let shared = &self.shared;
+        let alone = shared.resizing.write();
+        let bytes = match shared.store.remove(key, seq).map_err(|error| self.failed(error))? {
             Taken::Nothing => return Ok(false),
             Taken::Before => return Ok(true),
             Taken::Unreachable(reason) => return Err(AppendError::NotNow { reason }),
             Taken::Now(bytes) => bytes,
         };
-        core.untold.lock().insert(seq, key);
-        core.table.write().update_by_key(key, |slot| {
+        shared.untold.lock().insert(seq, key);
+        shared.table.write().update_by_key(key, |slot| {
             // Trimmed meanwhile, it is not counted any more.
             if slot.mark < seq {
                 slot.bytes = slot.bytes.saturating_sub(bytes);
             }
         });
         drop(alone);
-        core.chores.set_dead(true);
-        core.observer.removed(topic, seq);
+        shared.retention_queue.set_dead(true);
+        shared.observer.removed(topic, seq);
         Ok(true)
     }
 
     /// Appends the notice, unless it was appended before.
     fn tell(&mut self, topic: &TopicName, seq: Seq) -> Result<(), AppendError> {
-        let notice = NewEvent::notice(topic.clone(), EventId { epoch: self.core.epoch, seq });
+        let notice = NewEvent::notice(topic.clone(), EventId { epoch: self.shared.epoch, seq });
         let mut key = [0; 16];
         key[..8].copy_from_slice(&KEY_TAG);
         key[8..].copy_from_slice(&seq.0.to_be_bytes());
@@ -111,15 +111,15 @@ impl<S: Store> Writer<S> {
 
     /// Commits an append of the engine's own.
     fn append_one(&mut self, append: Append) -> Result<(), AppendError> {
-        let now = self.core.now();
+        let now = self.shared.now();
         self.idempotency.forget_old(&now);
-        let mut making = Group::new(&self.core, &self.idempotency, self.next, &now, append.events.len());
+        let mut making = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, append.events.len());
         let outcome = making.decide(append);
         let (commit, topics, next) = making.finish();
         self.commit(commit, topics, next)?;
         match outcome {
-            Outcome::Refused(error) => Err(error),
-            Outcome::Known(_) | Outcome::Staged(_) => Ok(()),
+            AppendOutcome::Refused(error) => Err(error),
+            AppendOutcome::Known(_) | AppendOutcome::Staged(_) => Ok(()),
         }
     }
 }

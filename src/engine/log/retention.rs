@@ -10,9 +10,9 @@ use std::{
 };
 
 use super::{
-    chores::List,
-    core::Core,
     queue::Job,
+    retention_queue::RetentionTasks,
+    shared::LogShared,
     slot::Flag,
     store::{Store, StoreError, TopicKey},
     table::pass,
@@ -30,26 +30,26 @@ const SHORTEST_SWEEP: Duration = Duration::from_millis(50);
 const REMEMBER_AT_ONCE: usize = 64;
 
 /// The retention thread's own state.
-pub(super) struct Retention<S> {
-    core: Arc<Core<S>>,
+pub(super) struct RetentionWorker<S> {
+    shared: Arc<LogShared<S>>,
     last_sweep: Instant,
     last_reclaim: Instant,
     failing: bool,
 }
 
-impl<S: Store> Retention<S> {
-    pub(super) fn new(core: Arc<Core<S>>) -> Self {
+impl<S: Store> RetentionWorker<S> {
+    pub(super) fn new(shared: Arc<LogShared<S>>) -> Self {
         let now = Instant::now();
-        Self { core, last_sweep: now, last_reclaim: now, failing: false }
+        Self { shared, last_sweep: now, last_reclaim: now, failing: false }
     }
 
     /// Works until the engine closes.
     pub(super) fn run(mut self) {
-        let settled = SettledOnExit(Arc::clone(&self.core));
+        let settled = SettledOnExit(Arc::clone(&self.shared));
         self.look_at_all(); // rules may have changed since the store was last open
         let mut patience = Duration::ZERO;
         loop {
-            let Some(list) = self.core.chores.take(patience) else { return };
+            let Some(list) = self.shared.retention_queue.take(patience) else { return };
             let every = self.sweep_every();
             match self.round(&list, every) {
                 Ok(()) => self.failing = false,
@@ -59,27 +59,31 @@ impl<S: Store> Retention<S> {
                 }
                 Err(_) => {}
             }
-            settled.0.settling.end();
-            self.core.keep_clock(false);
+            settled.0.startup_trim.end();
+            self.shared.keep_clock(false);
             let every = self.sweep_every();
-            patience = if self.core.chores.has_dead() { every.min(self.core.config.reclaim_every) } else { every };
+            patience = if self.shared.retention_queue.has_dead() {
+                every.min(self.shared.config.reclaim_every)
+            } else {
+                every
+            };
         }
     }
 
     /// Finds everything to do anew.
     fn look_at_all(&self) {
-        self.core.chores.set_dead(true);
-        let now = self.core.now();
-        pass(&self.core.table, |seen| {
-            self.core.chores.ask(seen.slot.exceeds(&seen.limits(), &now).then_some(seen.slot.key), false);
+        self.shared.retention_queue.set_dead(true);
+        let now = self.shared.now();
+        pass(&self.shared.table, |seen| {
+            self.shared.retention_queue.ask(seen.slot.exceeds(&seen.limits(), &now).then_some(seen.slot.key), false);
             ControlFlow::Continue(())
         });
-        self.core.chores.ask(None, self.excess() > 0);
+        self.shared.retention_queue.ask(None, self.excess() > 0);
     }
 
-    fn round(&mut self, list: &List, sweep_every: Duration) -> Result<(), StoreError> {
+    fn round(&mut self, list: &RetentionTasks, sweep_every: Duration) -> Result<(), StoreError> {
         for &key in &list.topics {
-            self.core.trim_to_limits(key)?;
+            self.shared.trim_to_limits(key)?;
         }
         if self.last_sweep.elapsed() >= sweep_every {
             self.last_sweep = Instant::now();
@@ -87,20 +91,20 @@ impl<S: Store> Retention<S> {
                 self.look_at_all(); // what the failed round left undone
             }
             for key in self.expired() {
-                self.core.trim_to_limits(key)?;
+                self.shared.trim_to_limits(key)?;
             }
         }
         self.trim_store()?;
-        if self.core.chores.has_dead()
-            && self.last_reclaim.elapsed() >= self.core.config.reclaim_every
-            && self.core.queue.refusing().is_none()
+        if self.shared.retention_queue.has_dead()
+            && self.last_reclaim.elapsed() >= self.shared.config.reclaim_every
+            && self.shared.queue.refusing().is_none()
         {
             self.last_reclaim = Instant::now();
             let more = self.remember_emptied();
-            self.core.chores.set_dead(more);
-            self.core.store.reclaim(&*self.core).inspect_err(|_| self.core.chores.set_dead(true))?;
-            if self.core.store.unscrubbed() > 0 {
-                self.core.chores.set_dead(true);
+            self.shared.retention_queue.set_dead(more);
+            self.shared.store.reclaim(&*self.shared).inspect_err(|_| self.shared.retention_queue.set_dead(true))?;
+            if self.shared.store.unscrubbed() > 0 {
+                self.shared.retention_queue.set_dead(true);
             }
         }
         Ok(())
@@ -108,15 +112,15 @@ impl<S: Store> Retention<S> {
 
     /// A tenth of the shortest age promised, halved so that a look that just missed an event is early enough again.
     fn sweep_every(&self) -> Duration {
-        let shortest = self.core.table.read().shortest_age();
+        let shortest = self.shared.table.read().shortest_age();
         shortest.map_or(LONGEST_SWEEP, |age| (age / 20).clamp(SHORTEST_SWEEP, LONGEST_SWEEP))
     }
 
     fn expired(&self) -> Vec<TopicKey> {
         let mut expired = Vec::new();
-        if self.core.table.read().shortest_age().is_some() {
-            let now = self.core.now();
-            pass(&self.core.table, |seen| {
+        if self.shared.table.read().shortest_age().is_some() {
+            let now = self.shared.now();
+            pass(&self.shared.table, |seen| {
                 expired.extend(seen.slot.expired(seen.limits().max_age, &now).then_some(seen.slot.key));
                 ControlFlow::Continue(())
             });
@@ -127,7 +131,7 @@ impl<S: Store> Retention<S> {
     /// Asks the writer to remember where emptied topics ended. Returns whether there may be more of them.
     fn remember_emptied(&self) -> bool {
         let mut emptied = Vec::new();
-        pass(&self.core.table, |seen| {
+        pass(&self.shared.table, |seen| {
             let slot = seen.slot;
             if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::Remembered) {
                 emptied.push(slot.key);
@@ -137,15 +141,15 @@ impl<S: Store> Retention<S> {
         let more = !emptied.is_empty();
         if more {
             // Refused when the writer has more than enough to do: the next round asks again.
-            drop(self.core.queue.push(Job::Remember(emptied)));
+            drop(self.shared.queue.push(Job::Remember(emptied)));
         }
         more
     }
 
     /// Bytes kept beyond the cap.
     fn excess(&self) -> u64 {
-        let cap = self.core.config.rules.max_store_bytes.unwrap_or(u64::MAX);
-        self.core.table.read().bytes.saturating_sub(cap)
+        let cap = self.shared.config.rules.max_store_bytes.unwrap_or(u64::MAX);
+        self.shared.table.read().bytes.saturating_sub(cap)
     }
 
     /// Trims the oldest events of any topic until the store is within its cap.
@@ -155,7 +159,7 @@ impl<S: Store> Retention<S> {
             return Ok(());
         }
         let mut oldest = BinaryHeap::new();
-        pass(&self.core.table, |seen| {
+        pass(&self.shared.table, |seen| {
             oldest.extend(seen.slot.first().map(|first| Reverse((first, seen.slot.key))));
             ControlFlow::Continue(())
         });
@@ -163,12 +167,12 @@ impl<S: Store> Retention<S> {
             && let Some(Reverse((_, key))) = oldest.pop()
         {
             let next = oldest.peek().map_or(Seq(u64::MAX), |&Reverse((first, _))| first);
-            self.core.trim_while(key, |header, _| {
+            self.shared.trim_while(key, |header, _| {
                 let gone = excess > 0 && header.seq < next;
                 excess = excess.saturating_sub(if gone { header.bytes } else { 0 });
                 gone
             })?;
-            let first = self.core.table.read().by_key(key).and_then(super::slot::Slot::first);
+            let first = self.shared.table.read().by_key(key).and_then(super::slot::Slot::first);
             oldest.extend(first.map(|first| Reverse((first, key))));
         }
         Ok(())
@@ -176,10 +180,10 @@ impl<S: Store> Retention<S> {
 }
 
 /// Readers do not wait for a thread that has ended.
-struct SettledOnExit<S: Store>(Arc<Core<S>>);
+struct SettledOnExit<S: Store>(Arc<LogShared<S>>);
 
 impl<S: Store> Drop for SettledOnExit<S> {
     fn drop(&mut self) {
-        self.0.settling.end();
+        self.0.startup_trim.end();
     }
 }

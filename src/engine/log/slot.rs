@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     clock::Now,
-    group::Run,
+    group::TopicBatch,
     store::{TopicKey, TopicSummary},
 };
 use crate::event::{Millis, Retention, Seq, TopicName};
@@ -111,7 +111,7 @@ impl Slot {
     }
 
     /// Adds its newest events, all of one commit.
-    pub(super) fn push(&mut self, run: &Run, time: Millis) {
+    pub(super) fn push(&mut self, run: &TopicBatch, time: Millis) {
         if self.events() == 0 {
             (self.first, self.first_time) = (run.first, time);
         }

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 pub use super::{
-    leaps::{KeptClock, Leap, Leaps, Seen},
-    receipts::Receipts,
+    leaps::{ClockSeen, KeptClock, Leap, Leaps},
+    receipts::StoredReceipts,
 };
 use crate::engine::IdempotencyKey;
+pub use crate::engine::ReadLimit;
 use crate::event::{Epoch, Event, Millis, Retention, Seq, TopicName};
 
 /// One incarnation of a topic inside a store: the position of its first event, so never used twice. A name that is
@@ -36,7 +37,7 @@ pub struct KeyRecord {
     /// When it was used.
     pub time: Millis,
     /// What a retry gets. Their time is `time`.
-    pub receipts: Receipts,
+    pub receipts: StoredReceipts,
 }
 
 /// What a topic was told to be, beyond its events. Kept by name.
@@ -111,7 +112,7 @@ pub struct Recovered {
 
 /// The position, size and age of one event, without its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Header {
+pub struct EventHeader {
     /// Its position.
     pub seq: Seq,
     /// The one before it in its topic.
@@ -120,15 +121,6 @@ pub struct Header {
     pub time: Millis,
     /// Bytes of data.
     pub bytes: u64,
-}
-
-/// How much one read may give.
-#[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    /// Events at most.
-    pub events: usize,
-    /// Bytes of data after which it ends; the first event is always given.
-    pub bytes: usize,
 }
 
 /// A run of commits.
@@ -210,14 +202,14 @@ pub trait Store: Send + Sync + 'static {
         topic: (TopicKey, &TopicName),
         after: Seq,
         through: Seq,
-        budget: Budget,
+        limit: ReadLimit,
     ) -> Result<Vec<Arc<Event>>, StoreError>;
 
     /// Like [`Store::topic_events`], without the data; at most `max`.
     ///
     /// # Errors
     /// When the store cannot be read at all.
-    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError>;
+    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError>;
 
     /// Positions of one topic with `after < seq <= through`, newest first; at most `max`. What is damaged is left out.
     ///
@@ -234,7 +226,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         after: Seq,
         through: Seq,
-        budget: Budget,
+        limit: ReadLimit,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<Scan, StoreError>;
 

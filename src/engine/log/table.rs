@@ -28,7 +28,7 @@ const PASS: usize = 4096;
 
 /// The topics in use and their sums.
 #[derive(Default)]
-pub(super) struct Table {
+pub(super) struct TopicTable {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     by_name: HashTable<u32>,
@@ -47,7 +47,7 @@ pub(super) struct Table {
     pub(super) bytes: u64,
 }
 
-impl Table {
+impl TopicTable {
     pub(super) fn new(rules: Rules) -> Self {
         Self { rules, ..Self::default() }
     }
@@ -225,14 +225,14 @@ impl Table {
 }
 
 /// Shows every topic to `visit`, [`PASS`] of them under one lock. A topic made or deleted meanwhile may be missed.
-pub(super) fn pass(table: &RwLock<Table>, mut visit: impl FnMut(&Seen<'_>) -> ControlFlow<()>) {
+pub(super) fn pass(table: &RwLock<TopicTable>, mut visit: impl FnMut(&TopicEntry<'_>) -> ControlFlow<()>) {
     let mut start = 0;
     loop {
         let table = table.read();
         let end = table.slots.len().min(start + PASS);
         for index in start..end {
             if let Some(slot) = &table.slots[index] {
-                let seen = Seen { table: &table, index, slot };
+                let seen = TopicEntry { table: &table, index, slot };
                 if visit(&seen).is_break() {
                     return;
                 }
@@ -246,13 +246,13 @@ pub(super) fn pass(table: &RwLock<Table>, mut visit: impl FnMut(&Seen<'_>) -> Co
 }
 
 /// A topic met by a [`pass`].
-pub(super) struct Seen<'a> {
-    table: &'a Table,
+pub(super) struct TopicEntry<'a> {
+    table: &'a TopicTable,
     index: usize,
     pub(super) slot: &'a Slot,
 }
 
-impl Seen<'_> {
+impl TopicEntry<'_> {
     /// Its limits in force.
     pub(super) fn limits(&self) -> Retention {
         self.table.limits_at(u32::try_from(self.index).expect("an index of a slot"))

@@ -5,16 +5,16 @@ use std::{sync::Arc, time::Duration};
 use super::{LogConfig, Store, store::TopicKey};
 use crate::{
     engine::{
-        AppendError, From, ReadRequest, TopicChange, Turn,
-        contract::{House, MemoryBed, closing, event, keyed, plain, request, selection, short, topic, wait},
-        memory::{Faults, Read},
+        AppendError, LifecycleChange, ReadFrom, ReadRequest, TopicChange,
+        contract::{Fixture, MemoryFactory, closing, event, keyed, plain, request, selection, short, topic, wait},
+        memory::{FaultInjector, InterruptedRead},
     },
     event::{Millis, Retention, Seq, retention::Rules},
 };
 
-type Memory = House<MemoryBed>;
+type Memory = Fixture<MemoryFactory>;
 
-fn faults(house: &Memory) -> &Faults {
+fn faults(house: &Memory) -> &FaultInjector {
     house.bed.0.faults()
 }
 
@@ -30,16 +30,16 @@ fn after_a_failed_commit_nothing_is_acknowledged_again() {
     let first = house.engine.append(plain(vec![event("a", "1")]));
     house.until("the first is being written", |_| faults(&house).writes() == 2);
     let queued: Vec<_> = (0..10).map(|_| house.engine.append(plain(vec![event("a", "2")]))).collect();
-    let turn = house.engine.delete(topic("a"));
+    let change = house.engine.delete(topic("a"));
     faults(&house).fail_next();
     faults(&house).release();
     assert!(is_unavailable(&wait(first)));
     assert!(queued.into_iter().all(|answer| is_unavailable(&wait(answer))));
-    assert!(is_unavailable(&wait(turn)));
+    assert!(is_unavailable(&wait(change)));
     assert!(is_unavailable(&house.append(plain(vec![event("b", "3")]))));
     assert!(matches!(house.engine.status().refusing, Some(AppendError::Unavailable { .. })));
     assert_eq!((house.engine.head(), house.heard.events.lock().len()), (Seq(1), 1), "nobody heard of it");
-    assert_eq!(short(&house.read(&["a"], From::Earliest)), ["1"], "what was durable can be read");
+    assert_eq!(short(&house.read(&["a"], ReadFrom::Earliest)), ["1"], "what was durable can be read");
     house.reopen();
     assert_eq!(house.publish("a"), Seq(2), "a restart looks at the disk and goes on");
 }
@@ -168,11 +168,11 @@ fn nobody_sees_what_is_not_durable() {
     let answer = house.engine.append(plain(vec![closing("a")]));
     house.until("being written", |_| faults(&house).writes() == 1);
     assert_eq!((house.state("a"), house.engine.head()), (None, Seq(0)));
-    assert!(house.read(&["**"], From::Earliest).items.is_empty());
+    assert!(house.read(&["**"], ReadFrom::Earliest).items.is_empty());
     assert!(house.heard.events.lock().is_empty() && house.heard.turns.lock().is_empty());
     faults(&house).release();
     wait(answer).expect("accepted");
-    assert_eq!(*house.heard.turns.lock(), [(topic("a"), Turn::Closed { last: Seq(1) })]);
+    assert_eq!(*house.heard.turns.lock(), [(topic("a"), LifecycleChange::Closed { last: Seq(1) })]);
 }
 
 /// Positions 4 to 6 are lost: the only events of `b`, and the newest of `a`.
@@ -190,22 +190,22 @@ fn after_a_loss(merge_topics: usize) -> Memory {
 fn events_lost_before_a_start_are_told() {
     for merge_topics in [0, 1000] {
         let house = after_a_loss(merge_topics);
-        assert_eq!(short(&house.read(&["a"], From::After(Seq(1)))), ["3", "a?-"]);
-        assert_eq!(short(&house.read(&["a"], From::After(Seq(5)))), ["a?-"]);
-        assert_eq!(short(&house.read(&["a"], From::After(Seq(6)))), [""; 0]);
-        assert_eq!(short(&house.read(&["b"], From::After(Seq(5)))), ["b?-"], "b is not even known any more");
-        assert_eq!(short(&house.read(&["c"], From::After(Seq(2)))), ["c?7", "7"]);
+        assert_eq!(short(&house.read(&["a"], ReadFrom::After(Seq(1)))), ["3", "a?-"]);
+        assert_eq!(short(&house.read(&["a"], ReadFrom::After(Seq(5)))), ["a?-"]);
+        assert_eq!(short(&house.read(&["a"], ReadFrom::After(Seq(6)))), [""; 0]);
+        assert_eq!(short(&house.read(&["b"], ReadFrom::After(Seq(5)))), ["b?-"], "b is not even known any more");
+        assert_eq!(short(&house.read(&["c"], ReadFrom::After(Seq(2)))), ["c?7", "7"]);
         let all = ["1", "2", "3", "a?-", "c?7", "7"];
-        assert_eq!(short(&house.read(&["**"], From::After(Seq(0)))), all);
-        assert_eq!(short(&house.read_in_pages(&["**"], From::After(Seq(0)), 1, 1)), all);
+        assert_eq!(short(&house.read(&["**"], ReadFrom::After(Seq(0)))), all);
+        assert_eq!(short(&house.read_in_pages(&["**"], ReadFrom::After(Seq(0)), 1, 1)), all);
         assert_eq!(house.state("a").expect("known").last, Some(Seq(6)), "as far as it may have gone");
         assert_eq!(house.publish("a"), Seq(8));
         assert_eq!(house.publish("b"), Seq(9));
         let prevs: Vec<Seq> = house.heard.events.lock().iter().map(|event| event.prev).collect();
         assert_eq!(prevs, [Seq(6), Seq(6)], "an older cursor sees a hole");
-        assert_eq!(short(&house.read(&["a"], From::After(Seq(1)))), ["3", "a?8", "8"]);
-        assert_eq!(short(&house.read(&["b"], From::After(Seq(5)))), ["b?9", "9"]);
-        assert_eq!(short(&house.read(&["b"], From::Earliest)), ["9"]);
+        assert_eq!(short(&house.read(&["a"], ReadFrom::After(Seq(1)))), ["3", "a?8", "8"]);
+        assert_eq!(short(&house.read(&["b"], ReadFrom::After(Seq(5)))), ["b?9", "9"]);
+        assert_eq!(short(&house.read(&["b"], ReadFrom::Earliest)), ["9"]);
     }
 }
 
@@ -226,17 +226,17 @@ fn a_topic_that_was_closed_before_a_loss_is_told_nothing_of_it() {
             let last = |name| house.state(name).expect("in use").last;
             assert_eq!((last("a"), last("c"), last("d")), (Some(Seq(1)), Some(Seq(5)), None));
             for (name, kept) in [("a", &["1"][..]), ("c", &["2", "5"]), ("d", &[])] {
-                for from in [From::Earliest, From::After(Seq(0))] {
+                for from in [ReadFrom::Earliest, ReadFrom::After(Seq(0))] {
                     assert_eq!(short(&house.read(&[name], from)), kept, "{name} {from:?}");
                 }
             }
-            let all = short(&house.read(&["a", "c", "d"], From::After(Seq(0))));
+            let all = short(&house.read(&["a", "c", "d"], ReadFrom::After(Seq(0))));
             assert_eq!(all, ["1", "2", "5"]);
             house.reopen();
         }
         house.configure("a", TopicChange { closed: Some(false), ..TopicChange::default() });
         house.publish("a");
-        assert_eq!(short(&house.read(&["a"], From::After(Seq(1)))), ["6"], "nor when it is used on");
+        assert_eq!(short(&house.read(&["a"], ReadFrom::After(Seq(1)))), ["6"], "nor when it is used on");
     }
 }
 
@@ -250,9 +250,9 @@ fn a_closed_topic_whose_last_event_is_lost_ends_where_it_ended() {
     faults(&house).set_lost(vec![(Seq(2), Seq(3))]);
     house.start();
     assert_eq!(house.state("a").expect("in use").last, Some(Seq(2)));
-    assert_eq!(short(&house.read(&["a"], From::Earliest)), ["1", "a?-"]);
-    assert_eq!(short(&house.read(&["a"], From::After(Seq(1)))), ["a?-"]);
-    assert_eq!(short(&house.read(&["a"], From::After(Seq(2)))), [""; 0], "who has its last has missed nothing");
+    assert_eq!(short(&house.read(&["a"], ReadFrom::Earliest)), ["1", "a?-"]);
+    assert_eq!(short(&house.read(&["a"], ReadFrom::After(Seq(1)))), ["a?-"]);
+    assert_eq!(short(&house.read(&["a"], ReadFrom::After(Seq(2)))), [""; 0], "who has its last has missed nothing");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_loss_at_the_very_end_is_told_and_its_ids_are_not_used_again() {
     faults(&house).set_lost(vec![(Seq(3), Seq(9))]);
     house.start();
     assert_eq!(house.engine.head(), Seq(9), "ids up to there may have been seen");
-    assert_eq!(short(&house.read(&["a"], From::After(Seq(5)))), ["a?-"]);
+    assert_eq!(short(&house.read(&["a"], ReadFrom::After(Seq(5)))), ["a?-"]);
     assert_eq!(house.publish("a"), Seq(10));
 }
 
@@ -276,10 +276,10 @@ fn damage_under_a_running_engine_is_told_once_wherever_pages_are_cut() {
         house.bed.0.damage(Seq(7), Seq(7));
         for filters in [&["a", "b"][..], &["**"]] {
             let told = ["1", "2", "a?6", "b?5", "5", "6", "b?-"];
-            assert_eq!(short(&house.read(filters, From::After(Seq(0)))), told, "{filters:?}");
-            assert_eq!(short(&house.read_in_pages(filters, From::After(Seq(0)), 1, 1)), told, "{filters:?}");
+            assert_eq!(short(&house.read(filters, ReadFrom::After(Seq(0)))), told, "{filters:?}");
+            assert_eq!(short(&house.read_in_pages(filters, ReadFrom::After(Seq(0)), 1, 1)), told, "{filters:?}");
         }
-        assert_eq!(short(&house.read_in_pages(&["b"], From::After(Seq(0)), 1, 1)), ["2", "b?5", "5", "b?-"]);
+        assert_eq!(short(&house.read_in_pages(&["b"], ReadFrom::After(Seq(0)), 1, 1)), ["2", "b?5", "5", "b?-"]);
     }
 }
 
@@ -320,8 +320,8 @@ fn since_tells_a_gap_also_when_the_space_was_taken_back() {
     house.until("taken back", |_| stored() == 1);
     let later = Millis(trimmed.0 + 1);
     for filters in [&["a"][..], &["a", "b"], &["**"]] {
-        assert_eq!(short(&house.read(filters, From::Since(trimmed))), ["a!3", "3"], "{filters:?}");
-        assert_eq!(short(&house.read(filters, From::Since(later))), ["3"], "{filters:?}");
+        assert_eq!(short(&house.read(filters, ReadFrom::Since(trimmed))), ["a!3", "3"], "{filters:?}");
+        assert_eq!(short(&house.read(filters, ReadFrom::Since(later))), ["3"], "{filters:?}");
     }
 }
 
@@ -332,7 +332,7 @@ fn one_busy_topic_among_idle_ones_fills_its_pages() {
     for n in 0..50 {
         house.publish(&format!("idle/{n}"));
     }
-    let wish = ReadRequest { max_events: 200, ..request(selection(&["**"]), From::After(Seq(0))) };
+    let wish = ReadRequest { max_events: 200, ..request(selection(&["**"]), ReadFrom::After(Seq(0))) };
     let page = house.engine.read(&wish).expect("readable");
     assert_eq!((page.items.len(), page.through), (200, Seq(200)));
 }
@@ -362,7 +362,11 @@ fn an_emptied_topic_stays_stored_until_it_is_remembered() {
 #[test]
 fn a_name_that_is_used_again_while_a_page_is_made_keeps_its_gap() {
     // By which read the name is used again, and what the reader asks for.
-    let cases = [(Read::Marks, &["**"][..], 1024), (Read::Headers, &["b", "t"], 1024), (Read::Marks, &["**"], 0)];
+    let cases = [
+        (InterruptedRead::Marks, &["**"][..], 1024),
+        (InterruptedRead::Headers, &["b", "t"], 1024),
+        (InterruptedRead::Marks, &["**"], 0),
+    ];
     for (moment, filters, merge_topics) in cases {
         let house = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
         house.publish_all(&["b", "t", "b"]);
@@ -370,7 +374,7 @@ fn a_name_that_is_used_again_while_a_page_is_made_keeps_its_gap() {
         let engine = Arc::clone(&house.engine);
         let again = move || drop(wait(engine.append(plain(vec![event("t", "again")]))).expect("accepted"));
         faults(&house).after_next(moment, again);
-        let page = house.read_in_pages(filters, From::After(Seq(1)), 100, usize::MAX);
+        let page = house.read_in_pages(filters, ReadFrom::After(Seq(1)), 100, usize::MAX);
         assert_eq!(house.engine.head(), Seq(4), "{moment:?} was read for {filters:?}");
         assert_eq!(short(&page), ["t!4", "3"], "{moment:?}, {filters:?}, {merge_topics}");
         assert_eq!(page.through, Seq(3), "what came meanwhile is the next page's");
@@ -382,10 +386,11 @@ fn a_name_that_is_deleted_and_used_again_while_the_log_is_walked_keeps_its_gap()
     let house = Memory::with(LogConfig { merge_topics: 0, ..LogConfig::default() });
     house.publish_all(&["b", "t", "b"]);
     let (deleting, using) = (Arc::clone(&house.engine), Arc::clone(&house.engine));
-    faults(&house).after_next(Read::Scan, move || assert!(wait(deleting.delete(topic("t"))).expect("accepted")));
+    faults(&house)
+        .after_next(InterruptedRead::Scan, move || assert!(wait(deleting.delete(topic("t"))).expect("accepted")));
     let again = move || drop(wait(using.append(plain(vec![event("t", "again")]))).expect("accepted"));
-    faults(&house).after_next(Read::Marks, again);
-    let page = house.read(&["**"], From::After(Seq(1)));
+    faults(&house).after_next(InterruptedRead::Marks, again);
+    let page = house.read(&["**"], ReadFrom::After(Seq(1)));
     assert_eq!(house.engine.head(), Seq(4), "the marks were read");
     assert_eq!((short(&page), page.through), (vec!["t!4".to_owned(), "3".to_owned()], Seq(3)));
 }
@@ -398,7 +403,7 @@ fn reopened_over(rules: Rules) -> (Memory, std::sync::mpsc::Sender<()>) {
     house.engine.close();
     let (go_on, held) = std::sync::mpsc::channel::<()>();
     let (begins, begun) = std::sync::mpsc::channel();
-    faults(&house).after_next(Read::Headers, move || {
+    faults(&house).after_next(InterruptedRead::Headers, move || {
         begins.send(()).expect("awaited");
         let _ = held.recv_timeout(Duration::from_secs(10)); // ends when the sender is dropped
     });
@@ -415,7 +420,7 @@ fn what_was_trimmed_is_not_seen_again_before_the_first_round_of_retention() {
         let (house, go_on) = reopened_over(Rules { default, ..Rules::default() });
         assert!(!house.engine.keeps(&topic("a"), Seq(1)));
         let b = if filters.len() == 1 && filters[0] == "a" { vec![] } else { vec!["2"] };
-        assert_eq!(short(&house.read(filters, From::Earliest)), [b, vec!["3", "4"]].concat(), "{filters:?}");
+        assert_eq!(short(&house.read(filters, ReadFrom::Earliest)), [b, vec!["3", "4"]].concat(), "{filters:?}");
         assert!(house.engine.keeps(&topic("a"), Seq(3)) && house.engine.keeps(&topic("b"), Seq(2)));
         assert_eq!(house.state("a").expect("known").events, 2);
         drop(go_on);
@@ -433,7 +438,7 @@ fn a_reader_waits_for_the_first_round_when_the_store_is_over_its_cap() {
             std::thread::sleep(Duration::from_millis(50));
             drop(go_on);
         });
-        assert_eq!(short(&house.read(&["**"], From::Earliest)), ["3", "4"]);
+        assert_eq!(short(&house.read(&["**"], ReadFrom::Earliest)), ["3", "4"]);
     });
 }
 

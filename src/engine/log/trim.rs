@@ -5,9 +5,9 @@
 
 use super::{
     clock::Now,
-    core::Core,
+    shared::LogShared,
     slot::{Flag, Slot},
-    store::{Header, Liveness, Store, StoreError, TopicKey},
+    store::{EventHeader, Liveness, Store, StoreError, TopicKey},
 };
 use crate::event::{Millis, Retention, Seq, TopicName};
 
@@ -24,7 +24,7 @@ pub(super) struct Left {
     pub(super) bytes: u64,
 }
 
-impl<S: Store> Core<S> {
+impl<S: Store> LogShared<S> {
     /// Brings a topic within its limits.
     pub(super) fn trim_to_limits(&self, key: TopicKey) -> Result<(), StoreError> {
         let now = self.now();
@@ -46,7 +46,7 @@ impl<S: Store> Core<S> {
 
     /// Whether a reader must not see all of what a topic has: some is past its age, or was trimmed before this start.
     pub(super) fn is_overdue(&self, slot: &Slot, limits: &Retention, now: &Now) -> bool {
-        slot.expired(limits.max_age, now) || (!self.settling.is_over() && slot.exceeds(limits, now))
+        slot.expired(limits.max_age, now) || (!self.startup_trim.is_over() && slot.exceeds(limits, now))
     }
 
     /// Trims what a reader must not see of a topic.
@@ -63,7 +63,7 @@ impl<S: Store> Core<S> {
     pub(super) fn trim_while(
         &self,
         key: TopicKey,
-        mut gone: impl FnMut(&Header, &Left) -> bool,
+        mut gone: impl FnMut(&EventHeader, &Left) -> bool,
     ) -> Result<(), StoreError> {
         let mut step = FIRST_STEP;
         loop {
@@ -100,7 +100,7 @@ impl<S: Store> Core<S> {
                 }
                 return Ok(());
             }
-            self.chores.set_dead(true);
+            self.retention_queue.set_dead(true);
             table.update(&name, |slot| {
                 if let Some(last) = headers[..dropped].last() {
                     (slot.mark, slot.trimmed_time) = (last.seq, last.time);
@@ -123,7 +123,7 @@ impl<S: Store> Core<S> {
 }
 
 /// What the store must keep.
-impl<S: Store> Liveness for Core<S> {
+impl<S: Store> Liveness for LogShared<S> {
     fn first_kept(&self, key: TopicKey) -> Option<Seq> {
         let table = self.table.read();
         match table.by_key(key) {

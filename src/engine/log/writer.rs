@@ -7,32 +7,32 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    core::Core,
-    desk::{Desk, Letter, Mail},
-    group::{Group, Outcome, Staged},
+    group::{AppendOutcome, CommitGroup, Staged},
     idempotency::Idempotency,
-    queue::{Job, Pending, Replies, Reply, Work},
+    queue::{AppendReply, Job, PendingAppend, Replies, Work},
+    reply_mailbox::{PendingReply, ReplyBatch, ReplyMailbox},
+    shared::LogShared,
     slot::{Flag, Slot},
     store::{Commit, Store, StoreError, TopicKey, TopicSettings},
 };
 use crate::{
-    engine::{AppendError, Appended, Receipt, TopicChange, TopicState, Turn},
+    engine::{AppendError, AppendResult, LifecycleChange, Receipt, TopicChange, TopicState},
     event::{Event, Millis, Seq, TopicName},
 };
 
 /// The writer's own state: nobody else decides.
-pub(super) struct Writer<S: Store> {
-    pub(super) core: Arc<Core<S>>,
+pub(super) struct LogWriter<S: Store> {
+    pub(super) shared: Arc<LogShared<S>>,
     pub(super) idempotency: Idempotency,
     /// The next position to give.
     pub(super) next: Seq,
 }
 
-impl<S: Store> Writer<S> {
+impl<S: Store> LogWriter<S> {
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
-        let refuse = RefuseOnExit(Arc::clone(&self.core));
-        while let Some(work) = self.core.queue.take(&self.core.config) {
+        let refuse = RefuseOnExit(Arc::clone(&self.shared));
+        while let Some(work) = self.shared.queue.take(&self.shared.config) {
             match work {
                 Work::Group(group) => self.append(group),
                 Work::Single(job) => self.single(job),
@@ -41,21 +41,21 @@ impl<S: Store> Writer<S> {
         drop(refuse);
     }
 
-    fn append(&mut self, group: Vec<Pending>) {
+    fn append(&mut self, group: Vec<PendingAppend>) {
         let costs: Vec<usize> = group.iter().map(|it| it.cost).collect();
         let events = group.iter().map(|it| it.append.events.len()).sum();
-        let now = self.core.now(); // never falls
+        let now = self.shared.now(); // never falls
         self.idempotency.forget_old(&now);
-        let mut making = Group::new(&self.core, &self.idempotency, self.next, &now, events);
-        let decide = |it: Pending| match it.reply {
-            Replies::Whole(reply) => Decided::Whole(making.decide(it.append), it.desk, reply),
+        let mut making = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, events);
+        let decide = |it: PendingAppend| match it.reply {
+            Replies::Whole(reply) => Decided::Whole(making.decide(it.append), it.mailbox, reply),
             Replies::Each(reply) => Decided::Each(making.decide_each(it.append.events), reply),
         };
         let decided: Vec<_> = group.into_iter().map(decide).collect();
         let (commit, topics, next) = making.finish();
         let result = self.commit(commit, topics, next);
-        self.core.queue.done(costs);
-        let mut mail = Mail::default();
+        self.shared.queue.done(costs);
+        let mut mail = ReplyBatch::default();
         for decided in decided {
             decided.answer(&result, &mut mail);
         }
@@ -66,28 +66,28 @@ impl<S: Store> Writer<S> {
         if commit.events.is_empty() {
             return Ok(());
         }
-        self.core.keep_leaps().map_err(|error| self.failed(error))?;
+        self.shared.keep_leaps().map_err(|error| self.failed(error))?;
         let began = Instant::now();
-        self.core.store.commit(&commit).map_err(|error| self.failed(error))?;
-        self.core.meter.lock().record(began.elapsed());
+        self.shared.store.commit(&commit).map_err(|error| self.failed(error))?;
+        self.shared.meter.lock().record(began.elapsed());
         self.next = next;
         let (exceeding, full) = self.apply(topics, commit.time);
         for record in commit.keys {
             self.idempotency.remember(record);
         }
         let events: Vec<Arc<Event>> = commit.events.into_iter().map(|(_, event)| event).collect();
-        self.core.observer.committed(&events);
+        self.shared.observer.committed(&events);
         for event in events.iter().filter(|event| event.new.close) {
-            self.core.observer.turned(&event.new.topic, Turn::Closed { last: event.seq });
+            self.shared.observer.lifecycle_changed(&event.new.topic, LifecycleChange::Closed { last: event.seq });
         }
-        self.core.chores.ask(exceeding, full);
+        self.shared.retention_queue.ask(exceeding, full);
         Ok(())
     }
 
     /// Makes the table tell of a durable commit. Returns the topics that now keep too much, and whether all do together.
     fn apply(&self, topics: Vec<Staged>, time: Millis) -> (Vec<TopicKey>, bool) {
-        let now = self.core.now();
-        let mut table = self.core.table.write();
+        let now = self.shared.now();
+        let mut table = self.shared.table.write();
         let mut exceeding = Vec::new();
         for Staged { name, key, run, .. } in topics {
             let Some(run) = run else { continue };
@@ -106,8 +106,8 @@ impl<S: Store> Writer<S> {
             exceeding.extend(exceeds.unwrap_or(false).then_some(key));
             table.head = table.head.max(run.last);
         }
-        self.core.set_head(table.head);
-        let full = self.core.config.rules.max_store_bytes.is_some_and(|max| table.bytes > max);
+        self.shared.set_head(table.head);
+        let full = self.shared.config.rules.max_store_bytes.is_some_and(|max| table.bytes > max);
         (exceeding, full)
     }
 
@@ -120,22 +120,22 @@ impl<S: Store> Writer<S> {
             Job::Remove(topic, seq, reply) => drop(reply.send(self.remove(&topic, seq))),
             Job::Remember(topics) => self.remember(&topics),
         }
-        self.core.queue.done([cost]);
+        self.shared.queue.done([cost]);
     }
 
     fn configure(&self, topic: &TopicName, change: TopicChange) -> Result<TopicState, AppendError> {
-        let core = &self.core;
+        let shared = &self.shared;
         let (known, was_closed, tail) = {
-            let table = core.table.read();
+            let table = shared.table.read();
             let slot = table.get(topic);
             (slot.is_some(), slot.is_some_and(|slot| slot.is(Flag::Closed)), slot.map(|slot| slot.tail))
         };
-        let tail = tail.unwrap_or_else(|| core.unused_tail(topic));
-        let mut settings = core.settings(topic);
+        let tail = tail.unwrap_or_else(|| shared.unused_tail(topic));
+        let mut settings = shared.settings(topic);
         apply_change(&mut settings, change, tail);
-        core.store.save_settings(topic, &settings).map_err(|error| self.failed(error))?;
+        shared.store.save_settings(topic, &settings).map_err(|error| self.failed(error))?;
         let closed = change.closed.unwrap_or(was_closed);
-        let mut table = core.table.write();
+        let mut table = shared.table.write();
         if !known {
             let rule = table.rule_number(topic);
             table.insert(Slot::new(topic.clone(), tail, rule));
@@ -148,22 +148,25 @@ impl<S: Store> Writer<S> {
         let state = table.state(topic).expect("just put there");
         drop(table);
         if closed != was_closed {
-            core.observer.turned(topic, if closed { Turn::Closed { last: tail } } else { Turn::Reopened });
+            shared.observer.lifecycle_changed(
+                topic,
+                if closed { LifecycleChange::Closed { last: tail } } else { LifecycleChange::Reopened },
+            );
         }
-        core.chores.ask(key, false);
+        shared.retention_queue.ask(key, false);
         Ok(state)
     }
 
     fn delete(&self, topic: &TopicName) -> Result<bool, AppendError> {
-        let core = &self.core;
-        let Some(mark) = core.table.read().get(topic).map(|slot| slot.tail) else { return Ok(false) };
+        let shared = &self.shared;
+        let Some(mark) = shared.table.read().get(topic).map(|slot| slot.tail) else { return Ok(false) };
         let settings =
             TopicSettings { deleted_through: (mark > Seq::ZERO).then_some(mark), ..TopicSettings::default() };
-        core.store.save_settings(topic, &settings).map_err(|error| self.failed(error))?;
-        core.raise_newest_deleted(mark);
-        core.table.write().remove(topic);
-        core.observer.turned(topic, Turn::Deleted { last: mark });
-        core.chores.set_dead(true);
+        shared.store.save_settings(topic, &settings).map_err(|error| self.failed(error))?;
+        shared.raise_newest_deleted(mark);
+        shared.table.write().remove(topic);
+        shared.observer.lifecycle_changed(topic, LifecycleChange::Deleted { last: mark });
+        shared.retention_queue.set_dead(true);
         Ok(true)
     }
 
@@ -171,12 +174,12 @@ impl<S: Store> Writer<S> {
     /// it is asked again later.
     fn remember(&self, topics: &[TopicKey]) {
         for &key in topics {
-            let core = &self.core;
-            let emptied = core.table.read().by_key(key).filter(|slot| slot.first().is_none()).cloned();
+            let shared = &self.shared;
+            let emptied = shared.table.read().by_key(key).filter(|slot| slot.first().is_none()).cloned();
             let Some(slot) = emptied else { continue };
-            let settings = TopicSettings { emptied_through: Some(slot.tail), ..core.settings(&slot.name) };
-            match core.store.save_settings(&slot.name, &settings) {
-                Ok(()) => drop(core.table.write().update(&slot.name, |slot| slot.set(Flag::Remembered, true))),
+            let settings = TopicSettings { emptied_through: Some(slot.tail), ..shared.settings(&slot.name) };
+            match shared.store.save_settings(&slot.name, &settings) {
+                Ok(()) => drop(shared.table.write().update(&slot.name, |slot| slot.set(Flag::Remembered, true))),
                 Err(error) => return drop(self.failed(error)),
             }
         }
@@ -189,7 +192,7 @@ impl<S: Store> Writer<S> {
             StoreError::NotNow(reason) => AppendError::NotNow { reason },
             StoreError::Failed(reason) => {
                 tracing::error!(reason = &*reason, "the store failed; nothing is accepted until a restart");
-                self.core.queue.fail(&reason);
+                self.shared.queue.fail(&reason);
                 AppendError::Unavailable { reason }
             }
         }
@@ -198,21 +201,21 @@ impl<S: Store> Writer<S> {
 
 /// An append that was decided, and who waits for its answer.
 enum Decided {
-    Whole(Outcome, Option<Arc<Desk>>, Reply<Vec<Receipt>>),
-    Each(Vec<Appended>, Reply<Vec<Appended>>),
+    Whole(AppendOutcome, Option<Arc<ReplyMailbox>>, AppendReply<Vec<Receipt>>),
+    Each(Vec<AppendResult>, AppendReply<Vec<AppendResult>>),
 }
 
 impl Decided {
     /// Answers when the commit has come to `result`. Whoever asked may have gone.
-    fn answer(self, result: &Result<(), AppendError>, mail: &mut Mail) {
+    fn answer(self, result: &Result<(), AppendError>, mail: &mut ReplyBatch) {
         match self {
-            Self::Whole(outcome, desk, reply) => {
+            Self::Whole(outcome, mailbox, reply) => {
                 let answer = match (outcome, result) {
-                    (Outcome::Known(receipts), _) | (Outcome::Staged(receipts), Ok(())) => Ok(receipts),
-                    (Outcome::Refused(error), Ok(())) => Err(error),
-                    (Outcome::Staged(_) | Outcome::Refused(_), Err(error)) => Err(error.clone()),
+                    (AppendOutcome::Known(receipts), _) | (AppendOutcome::Staged(receipts), Ok(())) => Ok(receipts),
+                    (AppendOutcome::Refused(error), Ok(())) => Err(error),
+                    (AppendOutcome::Staged(_) | AppendOutcome::Refused(_), Err(error)) => Err(error.clone()),
                 };
-                mail.add(desk, Letter { reply, answer });
+                mail.add(mailbox, PendingReply { reply, answer });
             }
             // A refusal, too, may rest on what the commit was to make true.
             Self::Each(all, reply) => drop(reply.send(result.clone().map(|()| all))),
@@ -240,7 +243,7 @@ fn apply_change(settings: &mut TopicSettings, change: TopicChange, tail: Seq) {
 }
 
 /// Whoever waits is told even when the writer ends by a broken invariant.
-struct RefuseOnExit<S: Store>(Arc<Core<S>>);
+struct RefuseOnExit<S: Store>(Arc<LogShared<S>>);
 
 impl<S: Store> Drop for RefuseOnExit<S> {
     fn drop(&mut self) {

@@ -11,7 +11,7 @@ use crate::{engine::log::store::StoreError, event::Seq};
 
 /// A fault injector.
 #[derive(Debug, Default)]
-pub struct Faults {
+pub struct FaultInjector {
     fail_next: AtomicBool,
     full: AtomicBool,
     writes: AtomicU64,
@@ -22,12 +22,12 @@ pub struct Faults {
     lost: Mutex<Vec<(Seq, Seq)>>,
     held: Mutex<bool>,
     released: Condvar,
-    meddling: Mutex<Vec<(Read, Meddling)>>,
+    meddling: Mutex<Vec<(InterruptedRead, Interleaving)>>,
 }
 
 /// A read that others may get in the way of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
+pub enum InterruptedRead {
     /// [`Store::topic_headers`](crate::engine::log::Store::topic_headers).
     Headers,
     /// [`Store::scan`](crate::engine::log::Store::scan).
@@ -37,26 +37,26 @@ pub enum Read {
 }
 
 /// What others do meanwhile.
-struct Meddling(Box<dyn FnOnce() + Send>);
+struct Interleaving(Box<dyn FnOnce() + Send>);
 
-impl fmt::Debug for Meddling {
+impl fmt::Debug for Interleaving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Meddling")
     }
 }
 
-impl Faults {
+impl FaultInjector {
     /// When the next such read has found what it answers with, and before its caller has the answer, `others` happens.
-    pub fn after_next(&self, read: Read, others: impl FnOnce() + Send + 'static) {
-        self.meddling.lock().push((read, Meddling(Box::new(others))));
+    pub fn after_next(&self, read: InterruptedRead, others: impl FnOnce() + Send + 'static) {
+        self.meddling.lock().push((read, Interleaving(Box::new(others))));
     }
 
     /// Lets happen what waits for this read.
-    pub(super) fn meddle(&self, read: Read) {
+    pub(super) fn meddle(&self, read: InterruptedRead) {
         let mut waiting = self.meddling.lock();
         let next = waiting.iter().position(|(of, _)| *of == read).map(|index| waiting.remove(index));
         drop(waiting);
-        if let Some((_, Meddling(others))) = next {
+        if let Some((_, Interleaving(others))) = next {
             others();
         }
     }

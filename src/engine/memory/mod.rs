@@ -9,14 +9,14 @@ use std::{
 use parking_lot::RwLock;
 
 use super::log::store::{
-    Budget, Commit, Header, KeptClock, KeyRecord, Liveness, Position, Recovered, Scan, Store, StoreError, Taken,
-    TopicKey, TopicSettings, TopicSummary,
+    Commit, EventHeader, KeptClock, KeyRecord, Liveness, Position, ReadLimit, Recovered, Scan, Store, StoreError,
+    Taken, TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Epoch, Event, Millis, Seq, TopicName};
 
 pub mod faults;
 
-pub use faults::{Faults, Read};
+pub use faults::{FaultInjector, InterruptedRead};
 
 /// Keys remembered for a reopened store: as long as the engine's default window. The engine has its own copy.
 const KEY_WINDOW: std::time::Duration = std::time::Duration::from_mins(10);
@@ -25,12 +25,12 @@ const KEY_WINDOW: std::time::Duration = std::time::Duration::from_mins(10);
 #[derive(Debug, Clone)]
 pub struct MemoryStore {
     epoch: Epoch,
-    kept: Arc<RwLock<Kept>>,
-    faults: Arc<Faults>,
+    kept: Arc<RwLock<StoredCommit>>,
+    faults: Arc<FaultInjector>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct StoredCommit {
     /// All events in order of `seq`.
     log: VecDeque<(TopicKey, Arc<Event>)>,
     /// Each topic's events, in order.
@@ -57,7 +57,7 @@ impl MemoryStore {
 
     /// What it is made to suffer.
     #[must_use]
-    pub fn faults(&self) -> &Faults {
+    pub fn faults(&self) -> &FaultInjector {
         &self.faults
     }
 
@@ -136,15 +136,15 @@ impl Store for MemoryStore {
         topic: (TopicKey, &TopicName),
         after: Seq,
         through: Seq,
-        budget: Budget,
+        limit: ReadLimit,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
         let kept = self.kept.read();
         let run = kept.after(topic.0, after).take_while(|event| event.seq <= through);
-        Ok(within(run, budget))
+        Ok(within(run, limit))
     }
 
-    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError> {
-        let header = |event: &Arc<Event>| Header {
+    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
+        let header = |event: &Arc<Event>| EventHeader {
             seq: event.seq,
             prev: event.prev,
             time: event.time,
@@ -152,7 +152,7 @@ impl Store for MemoryStore {
         };
         let headers: Vec<_> = self.kept.read().after(key, after).take(max).map(header).collect();
         self.faults.add_headers(headers.len());
-        self.faults.meddle(Read::Headers);
+        self.faults.meddle(InterruptedRead::Headers);
         Ok(headers)
     }
 
@@ -170,7 +170,7 @@ impl Store for MemoryStore {
         &self,
         after: Seq,
         through: Seq,
-        budget: Budget,
+        limit: ReadLimit,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<Scan, StoreError> {
         // What is wanted is asked without the lock, because the answer may need locks of its own.
@@ -182,10 +182,10 @@ impl Store for MemoryStore {
         let end = if run.len() == SCAN { run.last().map_or(through, |(_, event)| event.seq) } else { through };
         let asked = run.iter().filter(|(key, _)| wanted(*key).is_some()).map(|(_, event)| event);
         let mut asked = asked.peekable();
-        let events = within(asked.by_ref(), budget);
+        let events = within(asked.by_ref(), limit);
         let cut = asked.peek().is_some();
         let through = events.last().filter(|_| cut).map_or(end, |event| event.seq);
-        self.faults.meddle(Read::Scan);
+        self.faults.meddle(InterruptedRead::Scan);
         Ok(Scan { events, through })
     }
 
@@ -250,7 +250,7 @@ impl Store for MemoryStore {
         let marked = from.filter_map(|(name, settings)| Some((name.clone(), settings.deleted_through?)));
         let marks = marked.filter(|&(_, mark)| mark > after).collect();
         drop(kept);
-        self.faults.meddle(Read::Marks);
+        self.faults.meddle(InterruptedRead::Marks);
         marks
     }
 
@@ -287,7 +287,7 @@ impl Store for MemoryStore {
 /// Events looked at by one scan: some milliseconds of work.
 const SCAN: usize = 65_536;
 
-impl Kept {
+impl StoredCommit {
     fn after(&self, key: TopicKey, after: Seq) -> impl Iterator<Item = &Arc<Event>> {
         let events = self.topics.get(&key);
         let start = events.map_or(0, |events| events.partition_point(|event| event.seq <= after));
@@ -310,13 +310,13 @@ fn summary(key: TopicKey, events: &VecDeque<Arc<Event>>) -> Option<TopicSummary>
     })
 }
 
-fn within<'a>(events: impl Iterator<Item = &'a Arc<Event>>, budget: Budget) -> Vec<Arc<Event>> {
+fn within<'a>(events: impl Iterator<Item = &'a Arc<Event>>, limit: ReadLimit) -> Vec<Arc<Event>> {
     let mut taken = Vec::new();
     let mut bytes = 0;
     for event in events {
         taken.push(Arc::clone(event));
         bytes += event.new.data.len();
-        if taken.len() >= budget.events || bytes >= budget.bytes {
+        if taken.len() >= limit.events || bytes >= limit.bytes {
             break;
         }
     }

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use crate::event::Seq;
 
 use super::super::log::store::{Position, StoreError, TopicKey};
-use super::Shared;
+use super::StoreShared;
 
-impl Shared {
+impl StoreShared {
     /// Positions of a topic with `after < seq <= through`, newest first; at most `max`. What is damaged is left out.
     pub(super) fn topic_newest(
         &self,

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
 
-use super::super::log::store::{Header, TopicKey};
+use super::super::log::store::{EventHeader, TopicKey};
 use super::{
     keys,
     parts::COUNT_BYTES,
@@ -147,8 +147,8 @@ pub(super) struct Block {
 
 /// One event, its texts still in the block.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) header: Header,
+pub(super) struct BlockEvent {
+    pub(super) header: EventHeader,
     pub(super) closes: bool,
     /// It was taken back, or is the notice of one that was.
     pub(super) removed: bool,
@@ -171,7 +171,7 @@ impl Block {
     }
 
     /// Its events in order. A `None` among them is damage.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Option<Entry>> + '_ {
+    pub(super) fn entries(&self) -> impl Iterator<Item = Option<BlockEvent>> + '_ {
         let mut take = Take::new(&self.bytes[..self.end]);
         take.skip(self.entries);
         let (mut prev, mut seq) = (self.prev, self.first);
@@ -191,7 +191,7 @@ impl Block {
         })
     }
 
-    fn entry(&self, take: &mut Take<'_>, index: u64, prev: Seq, last: Seq) -> Option<Entry> {
+    fn entry(&self, take: &mut Take<'_>, index: u64, prev: Seq, last: Seq) -> Option<BlockEvent> {
         let flags = take.byte()?;
         let step = take.number()?;
         if (index == 0) != (step == 0) {
@@ -203,13 +203,13 @@ impl Block {
         let name = if flags & HAS_NAME == 0 { None } else { Some(take.range()?) };
         let retry = if flags & HAS_RETRY == 0 { None } else { Some(take.number()?.try_into().ok()?) };
         let data = take.range()?;
-        let header = Header { seq, prev, time, bytes: data.len() as u64 };
+        let header = EventHeader { seq, prev, time, bytes: data.len() as u64 };
         let (closes, removed) = (flags & CLOSES != 0, flags & REMOVED != 0);
-        Some(Entry { header, closes, removed, name, retry, data })
+        Some(BlockEvent { header, closes, removed, name, retry, data })
     }
 
     /// The event itself; its data shares the block's bytes. `None` is damage.
-    pub(super) fn event(&self, topic: &TopicName, entry: &Entry) -> Option<Arc<Event>> {
+    pub(super) fn event(&self, topic: &TopicName, entry: &BlockEvent) -> Option<Arc<Event>> {
         let name = match &entry.name {
             None if entry.removed => EventName::removed(),
             None => EventName::default(),
@@ -217,7 +217,7 @@ impl Block {
         };
         let data = Data::new(self.bytes.slice(entry.data.clone())).ok()?;
         let new = NewEvent { topic: topic.clone(), name, data, retry: entry.retry, close: entry.closes };
-        let Header { seq, prev, time, .. } = entry.header;
+        let EventHeader { seq, prev, time, .. } = entry.header;
         Some(Arc::new(Event { seq, prev, time, new }))
     }
 

@@ -12,11 +12,11 @@ pub(super) struct Chain {
     /// First and last position that the segment holds of the topic, when it is sealed.
     held: Option<(Seq, Seq)>,
     /// Where the next block has to begin, or what it has to follow.
-    expect: Expect,
+    expect: NextBlock,
 }
 
 #[derive(Debug)]
-enum Expect {
+enum NextBlock {
     /// The reader came in the middle, or the last block was damaged and told.
     Anything,
     /// The segment's first.
@@ -29,8 +29,8 @@ impl Chain {
     /// For a reader that has everything up to `after`.
     pub(super) fn new(held: Option<(Seq, Seq)>, after: Seq) -> Self {
         let expect = match held {
-            Some((first, _)) if first > after => Expect::Begin(first),
-            _ => Expect::Anything,
+            Some((first, _)) if first > after => NextBlock::Begin(first),
+            _ => NextBlock::Anything,
         };
         Self { held, expect }
     }
@@ -38,29 +38,29 @@ impl Chain {
     /// A block that begins at `first` and follows `prev`; answers with what is missing before it.
     pub(super) fn meet(&self, first: Seq, prev: Seq) -> Option<(Seq, Seq)> {
         match self.expect {
-            Expect::Begin(begin) if first > begin => Some((begin, Seq(first.0 - 1))),
-            Expect::Follow(before) if prev > before => Some((before.next(), prev)),
+            NextBlock::Begin(begin) if first > begin => Some((begin, Seq(first.0 - 1))),
+            NextBlock::Follow(before) if prev > before => Some((before.next(), prev)),
             _ => None,
         }
     }
 
     /// That block, now that it was read to its `last`.
     pub(super) fn pass(&mut self, last: Seq) {
-        self.expect = Expect::Follow(last);
+        self.expect = NextBlock::Follow(last);
     }
 
     /// A damaged block that begins at `first`; what it held is told by others.
     pub(super) fn skip(&mut self, first: Seq) {
         self.held = self.held.filter(|(_, last)| *last > first);
-        self.expect = Expect::Anything;
+        self.expect = NextBlock::Anything;
     }
 
     /// The segment has no more of the topic up to `through`; answers with what is missing.
     pub(super) fn end(self, through: Seq) -> Option<(Seq, Seq)> {
         let (_, last) = self.held.filter(|(_, last)| *last <= through)?;
         match self.expect {
-            Expect::Begin(begin) => Some((begin, last)),
-            Expect::Follow(before) if before < last => Some((before.next(), last)),
+            NextBlock::Begin(begin) => Some((begin, last)),
+            NextBlock::Follow(before) if before < last => Some((before.next(), last)),
             _ => None,
         }
     }

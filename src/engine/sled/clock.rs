@@ -13,7 +13,7 @@ use std::{fs, io, path::Path, time::Duration};
 
 use crate::event::Millis;
 
-use super::super::log::store::{KeptClock, Leap, Seen};
+use super::super::log::store::{ClockSeen, KeptClock, Leap};
 use super::disk;
 
 /// Name of the file.
@@ -40,7 +40,7 @@ pub(super) fn keep(dir: &Path, clock: &KeptClock) -> io::Result<()> {
 fn text(clock: &KeptClock) -> String {
     let ahead = clock.ahead.map(|time| format!("ahead {time}\n"));
     let leap = |leap: &Leap| format!("leap {} {} {}\n", leap.at, leap.to, leap.gained.as_millis());
-    let seen = |seen: &Seen| format!("seen {} {} {}\n", seen.time, seen.boot, seen.uptime.as_millis());
+    let seen = |seen: &ClockSeen| format!("seen {} {} {}\n", seen.time, seen.boot, seen.uptime.as_millis());
     ahead.into_iter().chain(clock.leaps.iter().map(leap)).chain(clock.seen.as_ref().map(seen)).collect()
 }
 
@@ -58,7 +58,7 @@ fn parse(text: &str) -> KeptClock {
                 }
             }
             ["seen", at, boot, uptime] => {
-                let seen = |(time, uptime)| Seen { time, boot: boot.into(), uptime };
+                let seen = |(time, uptime)| ClockSeen { time, boot: boot.into(), uptime };
                 clock.seen = time(at).zip(ms(uptime)).map(seen);
             }
             _ => {}
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(kept_clock(dir.path()), KeptClock::default());
         let gained = Duration::from_hours(87_600);
         let leap = Leap { at: NOW, to: NOW.after(gained), gained };
-        let seen = Seen { time: NOW, boot: "0af413a8-eb25".into(), uptime: Duration::from_millis(1_234_567) };
+        let seen = ClockSeen { time: NOW, boot: "0af413a8-eb25".into(), uptime: Duration::from_millis(1_234_567) };
         let leaps = || [leap, Leap { at: leap.to.after(gained), to: leap.to.after(gained * 2), gained }];
         for ahead in [None, Some(NOW)] {
             for count in 0..=2 {

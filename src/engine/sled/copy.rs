@@ -21,8 +21,8 @@ use super::segment::{HALF, Segment, Unusable};
 use super::segments::SEALED_PART;
 use super::summary::{Summary, Whole};
 use super::tables::Tables;
-use super::tally::Tally;
-use super::{Shared, database, disk, keys};
+use super::tally::SegmentTally;
+use super::{StoreShared, database, disk, keys};
 
 /// Bytes copied between two flushes: what sled may hold in memory of it.
 const FLUSH_BYTES: u64 = 8 << 20;
@@ -31,7 +31,7 @@ const FLUSH_BYTES: u64 = 8 << 20;
 const AMPLIFICATION: u64 = 4;
 
 /// Why a copy was not made.
-enum Failure {
+enum CopyError {
     /// No room for it.
     Full,
     /// It cannot be read or written now. Nothing is lost, and it is tried again.
@@ -40,29 +40,29 @@ enum Failure {
     Source(Arc<Segment>, Arc<str>),
 }
 
-impl Failure {
+impl CopyError {
     /// What reading a source failed with.
-    fn of_source(source: &Arc<Segment>, failure: database::Failure) -> Self {
+    fn of_source(source: &Arc<Segment>, failure: database::DatabaseError) -> Self {
         match failure {
-            database::Failure::Damaged(reason) => Self::Source(Arc::clone(source), reason),
-            database::Failure::Unavailable(reason) => Self::NotNow(reason),
+            database::DatabaseError::Damaged(reason) => Self::Source(Arc::clone(source), reason),
+            database::DatabaseError::Unavailable(reason) => Self::NotNow(reason),
         }
     }
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for CopyError {
     fn from(error: std::io::Error) -> Self {
         Self::NotNow(format!("the copy: {error}").into())
     }
 }
 
-impl From<sled::Error> for Failure {
+impl From<sled::Error> for CopyError {
     fn from(error: sled::Error) -> Self {
         Self::NotNow(format!("the copy: {error}").into())
     }
 }
 
-impl Shared {
+impl StoreShared {
     /// Replaces `sources`, neighbours in order, by a copy of what is kept of them.
     pub(super) fn copy(
         &self,
@@ -108,9 +108,9 @@ impl Shared {
             Err(failure) => {
                 give_up(&made.dir, &half);
                 match failure {
-                    Failure::Full => Err(StoreError::Full),
-                    Failure::NotNow(reason) => Err(StoreError::NotNow(reason)),
-                    Failure::Source(source, reason) => self.set_aside(&source, &reason),
+                    CopyError::Full => Err(StoreError::Full),
+                    CopyError::NotNow(reason) => Err(StoreError::NotNow(reason)),
+                    CopyError::Source(source, reason) => self.set_aside(&source, &reason),
                 }
             }
         }
@@ -124,17 +124,17 @@ impl Shared {
         (first, head): (Seq, Seq),
         live: &dyn Liveness,
         keys_since: Millis,
-    ) -> Result<Summary, Failure> {
+    ) -> Result<Summary, CopyError> {
         disk::make_dir(half)?;
         let tables = Tables::open(half, self.config.cache_bytes_per_segment / SEALED_PART)
-            .map_err(|failure| Failure::NotNow(Arc::clone(failure.reason())))?;
-        let mut copy = Copy { store: self, to: &tables, tally: Tally::after(Seq::ZERO), unflushed: 0, live };
+            .map_err(|failure| CopyError::NotNow(Arc::clone(failure.reason())))?;
+        let mut copy = Copy { store: self, to: &tables, tally: SegmentTally::after(Seq::ZERO), unflushed: 0, live };
         let mut kept_keys = Vec::new();
         for source in sources {
             let opened = Summary::open(&source.dir, source.first);
-            let opened = opened.map_err(|error| Failure::NotNow(format!("its summary: {error}").into()))?;
+            let opened = opened.map_err(|error| CopyError::NotNow(format!("its summary: {error}").into()))?;
             let Some((summary, whole)) = opened else {
-                return Err(Failure::Source(Arc::clone(source), "its summary is damaged".into()));
+                return Err(CopyError::Source(Arc::clone(source), "its summary is damaged".into()));
             };
             copy.tally.span.newest = copy.tally.span.newest.max(summary.span.newest);
             for (record, commit) in whole.keys().into_iter().filter(|(record, _)| record.time >= keys_since) {
@@ -144,15 +144,15 @@ impl Shared {
             }
             let from = match self.tables(source) {
                 Ok(from) => from,
-                Err(Unusable::Failed(failure)) => return Err(Failure::of_source(source, failure)),
-                Err(Unusable::Retired) => return Err(Failure::NotNow("a source was set aside; tried again".into())),
+                Err(Unusable::Failed(failure)) => return Err(CopyError::of_source(source, failure)),
+                Err(Unusable::Retired) => return Err(CopyError::NotNow("a source was set aside; tried again".into())),
             };
             let took = guarded(|| copy.take(source, &from, &whole));
-            took.map_err(|panic| Failure::of_source(source, database::Failure::of_panic(panic)))??;
+            took.map_err(|panic| CopyError::of_source(source, database::DatabaseError::of_panic(panic)))??;
         }
         let mut tally = copy.tally;
         tally.span.head = head;
-        guarded(|| tables.flush()).map_err(Failure::NotNow)??;
+        guarded(|| tables.flush()).map_err(CopyError::NotNow)??;
         database::close_bounded(tables);
         database::preallocate(half)?;
         let summary = Summary::write(half, first, &tally, &kept_keys)?;
@@ -181,17 +181,17 @@ fn name_copy(half: &Path, dir: &Path) -> std::io::Result<()> {
 
 /// A copy under way.
 struct Copy<'a> {
-    store: &'a Shared,
+    store: &'a StoreShared,
     to: &'a Tables,
-    tally: Tally,
+    tally: SegmentTally,
     unflushed: u64,
     live: &'a dyn Liveness,
 }
 
 impl Copy<'_> {
     /// Takes over what is kept of one source.
-    fn take(&mut self, source: &Arc<Segment>, from: &Tables, whole: &Whole) -> Result<(), Failure> {
-        let damaged = |error: PartError| Failure::of_source(source, error.into());
+    fn take(&mut self, source: &Arc<Segment>, from: &Tables, whole: &Whole) -> Result<(), CopyError> {
+        let damaged = |error: PartError| CopyError::of_source(source, error.into());
         let mut kept: HashMap<TopicKey, Seq> = HashMap::new();
         let mut lost: HashSet<(TopicKey, Seq)> = HashSet::new();
         for topic in whole.topics() {
@@ -224,7 +224,7 @@ impl Copy<'_> {
         Ok(())
     }
 
-    fn put(&mut self, commit: &CommitRecord) -> Result<(), Failure> {
+    fn put(&mut self, commit: &CommitRecord) -> Result<(), CopyError> {
         self.tally.commit(commit.last, commit.time);
         let (stem, bytes) = commit.encode();
         self.make_room(bytes.len() as u64)?;
@@ -232,9 +232,9 @@ impl Copy<'_> {
     }
 
     /// Flushes now and then, while there is room on the disk.
-    fn make_room(&mut self, bytes: u64) -> Result<(), Failure> {
+    fn make_room(&mut self, bytes: u64) -> Result<(), CopyError> {
         if self.unflushed == 0 {
-            self.store.space.check_copy(FLUSH_BYTES.max(bytes) * AMPLIFICATION).map_err(|_| Failure::Full)?;
+            self.store.space.check_copy(FLUSH_BYTES.max(bytes) * AMPLIFICATION).map_err(|_| CopyError::Full)?;
         }
         self.unflushed += bytes;
         if self.unflushed >= FLUSH_BYTES {

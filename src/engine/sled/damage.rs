@@ -13,16 +13,16 @@ use super::super::log::store::{StoreError, TopicKey};
 use super::reclaim::remove;
 use super::segment::{Segment, Unusable};
 use super::tables::Tables;
-use super::{Shared, disk};
+use super::{StoreShared, disk};
 
 /// Damaged blocks remembered, at most, so that each is told once. Beyond that they are told again.
 const REMEMBERED: usize = 4096;
 
 /// Blocks already told.
 #[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<HashSet<(TopicKey, Seq)>>);
+pub(super) struct ReportedDamage(Mutex<HashSet<(TopicKey, Seq)>>);
 
-impl Shared {
+impl StoreShared {
     /// A block is damaged or missing: it is left out.
     pub(super) fn lost_block(&self, topic: TopicKey, first: Seq) {
         let mut seen = self.damage.0.lock();

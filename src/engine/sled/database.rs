@@ -20,14 +20,14 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a database was not opened or read.
 #[derive(Debug, Clone)]
-pub(super) enum Failure {
+pub(super) enum DatabaseError {
     /// Its files are damaged.
     Damaged(Arc<str>),
     /// The system did not allow it now: a full disk, too many open files. The files may be sound.
     Unavailable(Arc<str>),
 }
 
-impl Failure {
+impl DatabaseError {
     /// What went wrong.
     pub(super) fn reason(&self) -> &Arc<str> {
         match self {
@@ -36,7 +36,7 @@ impl Failure {
     }
 }
 
-impl Failure {
+impl DatabaseError {
     /// What a panic of sled says: it unwraps some of the system's errors, and the rest is damage.
     #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
     pub(super) fn of_panic(said: Arc<str>) -> Self {
@@ -49,7 +49,7 @@ impl Failure {
     }
 }
 
-impl From<sled::Error> for Failure {
+impl From<sled::Error> for DatabaseError {
     fn from(error: sled::Error) -> Self {
         match error {
             sled::Error::Io(error) => error.into(),
@@ -58,14 +58,14 @@ impl From<sled::Error> for Failure {
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for DatabaseError {
     fn from(error: io::Error) -> Self {
         let reason = error.to_string().into();
         if proves_damage(&error) { Self::Damaged(reason) } else { Self::Unavailable(reason) }
     }
 }
 
-impl From<PartError> for Failure {
+impl From<PartError> for DatabaseError {
     fn from(error: PartError) -> Self {
         match error {
             PartError::Torn => Self::Damaged(error.to_string().into()),
@@ -93,7 +93,7 @@ fn is_locked(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// When sled would not, or panicked.
-pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Failure> {
+pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, DatabaseError> {
     remove_half_snapshots(dir);
     remove_half_configuration(dir)?;
     read_through(dir)?;
@@ -103,12 +103,12 @@ pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Failure> {
         .segment_size(LOG_SEGMENT_BYTES)
         // Ours is the only flush: sled's flusher hangs on a full disk.
         .flush_every_ms(None);
-    Ok(guarded(|| open_when_unlocked(&config)).map_err(Failure::of_panic)??)
+    Ok(guarded(|| open_when_unlocked(&config)).map_err(DatabaseError::of_panic)??)
 }
 
 /// Reads what sled is about to read. While it opens a database, sled takes an error of the system for the end of its log and
 /// forgets what follows; here it is an error. With a snapshot sled reads the heads of its log segments and the end.
-fn read_through(dir: &Path) -> Result<(), Failure> {
+fn read_through(dir: &Path) -> Result<(), DatabaseError> {
     let file = match File::open(dir.join("db")) {
         Ok(file) => file,
         // A new one.
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn only_what_the_files_hold_is_damage() {
-        let of = |code: i32| Failure::from(io::Error::from_raw_os_error(code));
+        let of = |code: i32| DatabaseError::from(io::Error::from_raw_os_error(code));
         let passing = [
             libc::EIO,
             libc::EMFILE,
@@ -234,15 +234,15 @@ mod tests {
             libc::ETIMEDOUT,
         ];
         for code in passing {
-            assert!(matches!(of(code), Failure::Unavailable(_)), "{code}");
+            assert!(matches!(of(code), DatabaseError::Unavailable(_)), "{code}");
             let said = format!("called `Result::unwrap()` on an `Err` value: {:?}", io::Error::from_raw_os_error(code));
-            assert!(matches!(Failure::of_panic(said.clone().into()), Failure::Unavailable(_)), "{said}");
+            assert!(matches!(DatabaseError::of_panic(said.clone().into()), DatabaseError::Unavailable(_)), "{said}");
         }
-        assert!(matches!(of(libc::ENOENT), Failure::Damaged(_)));
-        assert!(matches!(io::Error::from(io::ErrorKind::UnexpectedEof).into(), Failure::Damaged(_)));
-        assert!(matches!(sled::Error::ReportableBug(String::new()).into(), Failure::Damaged(_)));
-        assert!(matches!(Failure::of_panic("torn at 5".into()), Failure::Damaged(_)));
+        assert!(matches!(of(libc::ENOENT), DatabaseError::Damaged(_)));
+        assert!(matches!(io::Error::from(io::ErrorKind::UnexpectedEof).into(), DatabaseError::Damaged(_)));
+        assert!(matches!(sled::Error::ReportableBug(String::new()).into(), DatabaseError::Damaged(_)));
+        assert!(matches!(DatabaseError::of_panic("torn at 5".into()), DatabaseError::Damaged(_)));
         let locked = io::Error::other("could not acquire lock on \"db\": Os { code: 11 }");
-        assert!(matches!(locked.into(), Failure::Unavailable(_)));
+        assert!(matches!(locked.into(), DatabaseError::Unavailable(_)));
     }
 }

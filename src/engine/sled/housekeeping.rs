@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::database::Failure;
+use super::database::DatabaseError;
 use super::segment::{Segment, Unusable};
-use super::{Shared, disk, inspect};
+use super::{StoreShared, disk, inspect};
 
 /// How often the head is recorded: what sled may forget in silence after a crash *and* damage is a second of it.
 const TICK: Duration = Duration::from_secs(1);
@@ -17,18 +17,18 @@ const TICK: Duration = Duration::from_secs(1);
 /// The thread.
 #[derive(Debug)]
 pub(super) struct Housekeeper {
-    bell: Arc<Bell>,
+    bell: Arc<HousekeeperSignal>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
-struct Bell {
-    state: Mutex<State>,
+struct HousekeeperSignal {
+    state: Mutex<HousekeeperState>,
     rung: Condvar,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum HousekeeperState {
     #[default]
     Quiet,
     Work,
@@ -36,8 +36,8 @@ enum State {
 }
 
 impl Housekeeper {
-    pub(super) fn start(store: Arc<Shared>) -> Self {
-        let bell = Arc::new(Bell::default());
+    pub(super) fn start(store: Arc<StoreShared>) -> Self {
+        let bell = Arc::new(HousekeeperSignal::default());
         let heard = Arc::clone(&bell);
         let thread = std::thread::Builder::new().name("gapless-sled".into()).spawn(move || {
             while heard.wait() {
@@ -50,22 +50,22 @@ impl Housekeeper {
 
     /// There is a segment to seal.
     pub(super) fn wake(&self) {
-        self.bell.ring(State::Work);
+        self.bell.ring(HousekeeperState::Work);
     }
 
     /// Waits for what it is doing, and for its end.
     pub(super) fn stop(&self) {
-        self.bell.ring(State::Stop);
+        self.bell.ring(HousekeeperState::Stop);
         if let Some(thread) = self.thread.lock().take() {
             let _ = thread.join();
         }
     }
 }
 
-impl Bell {
-    fn ring(&self, state: State) {
+impl HousekeeperSignal {
+    fn ring(&self, state: HousekeeperState) {
         let mut now = self.state.lock();
-        if *now != State::Stop {
+        if *now != HousekeeperState::Stop {
             *now = state;
         }
         self.rung.notify_one();
@@ -74,17 +74,17 @@ impl Bell {
     /// Waits for work or a tick; `false` is the end.
     fn wait(&self) -> bool {
         let mut now = self.state.lock();
-        if *now == State::Quiet {
+        if *now == HousekeeperState::Quiet {
             self.rung.wait_for(&mut now, TICK);
         }
-        if *now == State::Work {
-            *now = State::Quiet;
+        if *now == HousekeeperState::Work {
+            *now = HousekeeperState::Quiet;
         }
-        *now != State::Stop
+        *now != HousekeeperState::Stop
     }
 }
 
-impl Shared {
+impl StoreShared {
     fn keep_house(&self) {
         // What is told, is told there; nothing is made where the store's directory was.
         if self.presence.check().is_err() {
@@ -104,7 +104,7 @@ impl Shared {
         let sealed = segment.seal_with(|tally| {
             let keys = match self.tables(segment) {
                 Ok(tables) => super::guard::guarded(|| inspect::read_keys(&tables))
-                    .map_err(Failure::of_panic)
+                    .map_err(DatabaseError::of_panic)
                     .and_then(|keys| Ok(keys?.0)),
                 Err(Unusable::Failed(failure)) => Err(failure),
                 Err(Unusable::Retired) => return Err(io::Error::other("it was set aside")),
@@ -112,8 +112,8 @@ impl Shared {
             let keys = match keys {
                 Ok(keys) => keys,
                 // The next try may have them.
-                Err(Failure::Unavailable(reason)) => return Err(io::Error::other(reason.to_string())),
-                Err(Failure::Damaged(reason)) => {
+                Err(DatabaseError::Unavailable(reason)) => return Err(io::Error::other(reason.to_string())),
+                Err(DatabaseError::Damaged(reason)) => {
                     tracing::warn!(%reason, segment.first = segment.first.0, "idempotency keys are damaged and forgotten");
                     Vec::new()
                 }

@@ -9,13 +9,13 @@ use super::block::Block;
 use super::parts::{self, PartError};
 use super::records::decode_key;
 use super::tables::Tables;
-use super::tally::Tally;
+use super::tally::SegmentTally;
 use super::{keys, wire};
 
 /// What a segment holds, and what it lost.
 #[derive(Debug)]
 pub(super) struct Inspected {
-    pub(super) tally: Tally,
+    pub(super) tally: SegmentTally,
     /// Idempotency keys, each with the last id of its commit.
     pub(super) keys: Vec<(KeyRecord, Seq)>,
     /// Ranges in which something is missing that was acknowledged.
@@ -29,7 +29,7 @@ pub(super) struct Inspected {
 /// When sled cannot read it; nothing of it can then be trusted.
 pub(super) fn inspect(tables: &Tables, first: Seq, covered: Seq) -> Result<Inspected, PartError> {
     let before = Seq(first.0.saturating_sub(1));
-    let mut found = Inspected { tally: Tally::after(before), keys: Vec::new(), lost: Vec::new() };
+    let mut found = Inspected { tally: SegmentTally::after(before), keys: Vec::new(), lost: Vec::new() };
     let written = found.read_commits(tables)?;
     let whole = found.tally.span.head.max(covered);
     found.tally.span.head = whole;

@@ -22,7 +22,7 @@ const SALT: &[u8] = b"segments";
 pub(super) const FILE: &str = "segments";
 
 /// What the list says of a segment: where it begins, and how often it was copied.
-pub(super) type Entry = (Seq, u32);
+pub(super) type ManifestEntry = (Seq, u32);
 
 /// The file.
 #[derive(Debug, Clone)]
@@ -32,9 +32,9 @@ pub(super) struct Manifest {
 
 /// What a manifest said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Listed {
+pub(super) enum ManifestRead {
     /// These, in order.
-    Whole(Vec<Entry>),
+    Whole(Vec<ManifestEntry>),
     /// There is none.
     Nothing,
     /// It is damaged: nobody knows which segments there were.
@@ -50,10 +50,10 @@ impl Manifest {
     ///
     /// # Errors
     /// When the system does not let it be read, which says nothing about what is in it.
-    pub(super) fn read(&self) -> io::Result<Listed> {
+    pub(super) fn read(&self) -> io::Result<ManifestRead> {
         match fs::read(&self.path) {
-            Ok(bytes) => Ok(decode(&bytes).map_or(Listed::Damaged, Listed::Whole)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Listed::Nothing),
+            Ok(bytes) => Ok(decode(&bytes).map_or(ManifestRead::Damaged, ManifestRead::Whole)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ManifestRead::Nothing),
             Err(error) => Err(error),
         }
     }
@@ -62,12 +62,12 @@ impl Manifest {
     ///
     /// # Errors
     /// Then the old one stays.
-    pub(super) fn write(&self, entries: &[Entry]) -> io::Result<()> {
+    pub(super) fn write(&self, entries: &[ManifestEntry]) -> io::Result<()> {
         disk::write_whole(&self.path, &encode(entries))
     }
 }
 
-fn encode(entries: &[Entry]) -> Vec<u8> {
+fn encode(entries: &[ManifestEntry]) -> Vec<u8> {
     let mut sorted = entries.to_vec();
     sorted.sort_unstable();
     let mut out = vec![VERSION];
@@ -82,7 +82,7 @@ fn encode(entries: &[Entry]) -> Vec<u8> {
     out
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<Entry>> {
+fn decode(bytes: &[u8]) -> Option<Vec<ManifestEntry>> {
     let mut take = Take::new(unseal(bytes, SALT)?);
     if take.byte()? != VERSION {
         return None;
@@ -104,10 +104,10 @@ mod tests {
     fn a_list_survives_its_file_and_a_flipped_bit_is_found() {
         let dir = tempfile::tempdir().expect("a directory");
         let manifest = Manifest::new(dir.path());
-        assert_eq!(manifest.read().expect("read"), Listed::Nothing);
+        assert_eq!(manifest.read().expect("read"), ManifestRead::Nothing);
         let entries = [(Seq(1), 0), (Seq(900), 3), (Seq(u64::MAX), 1)];
         manifest.write(&entries).expect("written");
-        assert_eq!(manifest.read().expect("read"), Listed::Whole(entries.to_vec()));
+        assert_eq!(manifest.read().expect("read"), ManifestRead::Whole(entries.to_vec()));
         let whole = fs::read(dir.path().join(FILE)).expect("there");
         for bit in 0..whole.len() * 8 {
             let mut bytes = whole.clone();

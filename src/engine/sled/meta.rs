@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::event::{Seq, TopicName};
 
 use super::super::log::store::TopicSettings;
-use super::database::Failure;
+use super::database::DatabaseError;
 use super::guard::guarded;
 use super::records::{decode_settings, encode_settings};
 use super::{database, keys, wire};
@@ -18,12 +18,12 @@ use super::{database, keys, wire};
 pub(super) struct Meta {
     db: sled::Db,
     settings: sled::Tree,
-    state: Mutex<State>,
+    state: Mutex<SettingsChecksum>,
 }
 
 /// What the watermark remembers of the settings.
 #[derive(Debug, Clone, Copy, Default)]
-struct State {
+struct SettingsChecksum {
     /// Rises with each save, and is written after it: settings are not older than it says.
     revision: u64,
     /// Of all records, in any order.
@@ -32,7 +32,7 @@ struct State {
 
 /// What is known of topics by name.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct TopicRecords {
     /// Those that are more than a mark.
     pub(super) settings: Vec<(TopicName, TopicSettings)>,
     /// The highest mark; 0 when there is none.
@@ -43,22 +43,22 @@ pub(super) struct Known {
 
 impl Meta {
     /// Opens it, or makes it, and reads it through. Blocks.
-    pub(super) fn open(dir: &Path) -> Result<(Self, Known), Failure> {
+    pub(super) fn open(dir: &Path) -> Result<(Self, TopicRecords), DatabaseError> {
         // Settings are small and few: a megabyte of pages.
         let db = database::open(dir, 1 << 20)?;
         let opened = guarded(|| {
             let settings = db.open_tree(keys::SETTINGS)?;
             let revision = db.get(keys::REVISION)?.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
-            let state = State { revision: revision.unwrap_or(0), sum: 0 };
+            let state = SettingsChecksum { revision: revision.unwrap_or(0), sum: 0 };
             let meta = Self { db, settings, state: Mutex::new(state) };
             let known = meta.read_all()?;
             Ok::<_, sled::Error>((meta, known))
         });
-        Ok(opened.map_err(Failure::of_panic)??)
+        Ok(opened.map_err(DatabaseError::of_panic)??)
     }
 
-    fn read_all(&self) -> sled::Result<Known> {
-        let mut known = Known::default();
+    fn read_all(&self) -> sled::Result<TopicRecords> {
+        let mut known = TopicRecords::default();
         for entry in &self.settings {
             let (key, value) = entry?;
             let mut state = self.state.lock();

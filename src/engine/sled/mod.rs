@@ -32,8 +32,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::log::store::{
-    Budget, Commit, Header, KeptClock, Leaps, Liveness, Position, Recovered, Scan, Store, StoreError, Taken, TopicKey,
-    TopicSettings, TopicSummary,
+    Commit, EventHeader, KeptClock, Leaps, Liveness, Position, ReadLimit, Recovered, Scan, Store, StoreError, Taken,
+    TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Event, Millis, Seq, TopicName};
 
@@ -88,26 +88,26 @@ use presence::Presence;
 use removals::Removals;
 use segments::Segments;
 use space::Space;
-use waits::{Waits, Watch};
+use waits::{WaitReporter, Waits};
 use watermark::Watermark;
-use write::Writer;
+use write::SegmentWriter;
 
 /// A [`Store`] in a directory. Opened by [`SledStore::open`]; one process at a time.
 #[derive(Debug)]
 pub struct SledStore {
-    shared: Arc<Shared>,
+    shared: Arc<StoreShared>,
     housekeeper: Housekeeper,
-    _watch: Watch,
+    _watch: WaitReporter,
 }
 
 /// What the writer, readers, the retention thread and the housekeeper share.
 #[derive(Debug)]
-struct Shared {
+struct StoreShared {
     config: SledConfig,
     segments: Segments,
     /// `None` once the store is closed.
     meta: Mutex<Option<Arc<Meta>>>,
-    writer: Mutex<Option<Writer>>,
+    writer: Mutex<Option<SegmentWriter>>,
     watermark: Mutex<Watermark>,
     /// What the watermark counts, for those who must not wait for its lock, which is held while it is written.
     losses: AtomicU64,
@@ -126,8 +126,8 @@ struct Shared {
     waits: Arc<Waits>,
     /// Why nothing more may be acknowledged.
     failed: OnceLock<Arc<str>>,
-    damage: damage::Seen,
-    reclaiming: Mutex<reclaim::Progress>,
+    damage: damage::ReportedDamage,
+    reclaiming: Mutex<reclaim::ReclaimPosition>,
     /// The segment that takes commits is mostly dead: begin another one, so that its space comes back.
     rotate_soon: AtomicBool,
     recovered: Mutex<Option<Recovered>>,
@@ -142,7 +142,7 @@ impl SledStore {
     /// When another process has the store, a newer gapless wrote it, or the disk does not allow it. Never for damage.
     pub fn open(config: SledConfig) -> Result<Self, OpenError> {
         let waits = Arc::new(Waits::default());
-        let watch = Watch::start(&waits);
+        let watch = WaitReporter::start(&waits);
         let shared = Arc::new(open::open(config, waits)?);
         let housekeeper = Housekeeper::start(Arc::clone(&shared));
         Ok(Self { shared, housekeeper, _watch: watch })
@@ -173,12 +173,12 @@ impl Store for SledStore {
         topic: (TopicKey, &TopicName),
         after: Seq,
         through: Seq,
-        budget: Budget,
+        limit: ReadLimit,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
-        self.shared.topic_events(topic, after, through, budget)
+        self.shared.topic_events(topic, after, through, limit)
     }
 
-    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError> {
+    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
         self.shared.topic_headers(key, after, max)
     }
 
@@ -190,10 +190,10 @@ impl Store for SledStore {
         &self,
         after: Seq,
         through: Seq,
-        budget: Budget,
+        limit: ReadLimit,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<Scan, StoreError> {
-        self.shared.scan(after, through, budget, wanted)
+        self.shared.scan(after, through, limit, wanted)
     }
 
     fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
@@ -266,7 +266,7 @@ impl Drop for SledStore {
     }
 }
 
-impl Shared {
+impl StoreShared {
     /// The newest durable position.
     fn head(&self) -> Seq {
         Seq(self.head.load(Ordering::Acquire))

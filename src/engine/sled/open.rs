@@ -11,25 +11,25 @@ use crate::event::{Epoch, Millis, Seq};
 
 use super::super::log::store::{KeyRecord, Recovered};
 use super::config::{OpenError, SledConfig};
-use super::database::Failure;
+use super::database::DatabaseError;
 use super::disk::{self, io_error};
 use super::keys::FORMAT;
 use super::manifest::Manifest;
-use super::meta::{Known, Meta};
+use super::meta::{Meta, TopicRecords};
 use super::presence::Presence;
 use super::removals::Removals;
 use super::segment::Segment;
 use super::segments::{Segments, entries};
 use super::space::Space;
 use super::tables::Tables;
-use super::tally::Tally;
+use super::tally::SegmentTally;
 use super::waits::Waits;
-use super::watermark::{Found, Mark, RESERVE_IDS, Watermark};
-use super::write::{self, Writer};
-use super::{Shared, damage, manifest, reclaim};
+use super::watermark::{Mark, RESERVE_IDS, Watermark, WatermarkRead};
+use super::write::{self, SegmentWriter};
+use super::{StoreShared, damage, manifest, reclaim};
 
 /// Opens the store in `config.dir`, or makes it.
-pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<Shared, OpenError> {
+pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<StoreShared, OpenError> {
     let begun = Instant::now();
     let dir = config.dir.clone();
     let waiting = waits.begin_write("opening the store");
@@ -76,7 +76,7 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<Shared, Open
         clean = format.map(|_| clean), duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "the store is open"
     );
-    Ok(Shared {
+    Ok(StoreShared {
         segments: Segments::new(segments, &config, Arc::clone(&waits)),
         presence,
         waits,
@@ -89,8 +89,8 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<Shared, Open
         removals: Mutex::new(found.removals),
         space: Space::new(dir, config.reserve_bytes),
         failed: std::sync::OnceLock::new(),
-        damage: damage::Seen::default(),
-        reclaiming: Mutex::new(reclaim::Progress::default()),
+        damage: damage::ReportedDamage::default(),
+        reclaiming: Mutex::new(reclaim::ReclaimPosition::default()),
         rotate_soon: false.into(),
         recovered: Mutex::new(Some(recovered)),
         losses: found.watermark.mark.losses.into(),
@@ -113,7 +113,7 @@ pub(super) struct Finding<'a> {
     pub(super) newest: Millis,
     pub(super) keys: Vec<KeyRecord>,
     /// Of the newest segment, when it can be written on.
-    pub(super) last: Option<(Arc<Segment>, Arc<Tables>, Tally)>,
+    pub(super) last: Option<(Arc<Segment>, Arc<Tables>, SegmentTally)>,
 }
 
 impl<'a> Finding<'a> {
@@ -123,15 +123,15 @@ impl<'a> Finding<'a> {
         let used = format.is_some() && fs::read_dir(config.dir.join("seg")).is_ok_and(|mut dir| dir.next().is_some());
         let mut beyond = 0;
         let watermark = match found {
-            Found::Whole(watermark) => watermark,
-            Found::Half(watermark) => {
+            WatermarkRead::Whole(watermark) => watermark,
+            WatermarkRead::Half(watermark) => {
                 tracing::warn!("one slot of the watermark is damaged, from a crash or the disk; the other one counts");
                 // The damaged slot may have reserved more.
                 beyond = 2 * RESERVE_IDS;
                 watermark
             }
-            Found::Nothing if !used => create_watermark(&path, false)?,
-            Found::Nothing | Found::Damaged => {
+            WatermarkRead::Nothing if !used => create_watermark(&path, false)?,
+            WatermarkRead::Nothing | WatermarkRead::Damaged => {
                 tracing::error!(
                     "the watermark is gone or damaged: the store begins another epoch, so that no id is given twice; \
                      clients are told a gap"
@@ -156,13 +156,13 @@ impl<'a> Finding<'a> {
     }
 
     /// Opens the settings; damaged ones are set aside and begun anew.
-    fn open_meta(&mut self) -> Result<(Meta, Known), OpenError> {
+    fn open_meta(&mut self) -> Result<(Meta, TopicRecords), OpenError> {
         let path = self.config.dir.join("meta");
         let fresh = !path.try_exists().map_err(io_error(&path))?;
         disk::make_dir(&path).map_err(io_error(&path))?;
         let opened = match Meta::open(&path) {
             Ok(opened) if opened.1.damaged == 0 => opened,
-            Err(Failure::Unavailable(reason)) => return Err(OpenError::Database { path, reason }),
+            Err(DatabaseError::Unavailable(reason)) => return Err(OpenError::Database { path, reason }),
             damaged => {
                 let reason = match damaged {
                     Ok((_, known)) => format!("{} records are damaged", known.damaged),
@@ -212,19 +212,19 @@ impl<'a> Finding<'a> {
     }
 
     /// Goes on in the newest segment, or begins one.
-    fn writer(&mut self, segments: &[Arc<Segment>], next: Seq) -> Result<Writer, OpenError> {
+    fn writer(&mut self, segments: &[Arc<Segment>], next: Seq) -> Result<SegmentWriter, OpenError> {
         let (reserved, given) = (Seq(next.0.saturating_add(RESERVE_IDS)), Seq(next.0 - 1));
         if let Some((segment, tables, tally)) = self.last.take() {
-            return Ok(Writer::new(segment, tables, tally, reserved, given));
+            return Ok(SegmentWriter::new(segment, tables, tally, reserved, given));
         }
         debug_assert!(segments.iter().all(|segment| segment.first < next), "positions are given in rising order");
         let made = write::begin(self.config, next);
         let path = self.config.dir.join("seg");
         let (segment, tables) = made.map_err(|reason| OpenError::Database { path, reason })?;
-        Ok(Writer::new(segment, tables, Tally::after(Seq(next.0 - 1)), reserved, given))
+        Ok(SegmentWriter::new(segment, tables, SegmentTally::after(Seq(next.0 - 1)), reserved, given))
     }
 
-    fn recovered(&mut self, next: Seq, known: Known) -> Recovered {
+    fn recovered(&mut self, next: Seq, known: TopicRecords) -> Recovered {
         let clock = super::clock::kept_clock(&self.config.dir);
         let valid = clock.leaps.before(self.newest, self.config.key_window);
         let mut keys = std::mem::take(&mut self.keys);
@@ -252,7 +252,7 @@ fn create_watermark(path: &Path, lost: bool) -> Result<Watermark, OpenError> {
     Watermark::create(path, Mark { losses: u64::from(lost), ..Mark::new(epoch) }).map_err(io_error(path))
 }
 
-pub(super) fn database_error(path: &Path, failure: &Failure) -> OpenError {
+pub(super) fn database_error(path: &Path, failure: &DatabaseError) -> OpenError {
     OpenError::Database { path: path.into(), reason: Arc::clone(failure.reason()) }
 }
 

@@ -9,20 +9,20 @@ use std::time::Duration;
 use crate::event::{Millis, Seq};
 
 use super::super::log::store::{KeyRecord, TopicSummary};
-use super::Shared;
+use super::StoreShared;
 use super::config::OpenError;
 use super::damage::{discard, set_aside};
-use super::database::{self, Failure};
+use super::database::{self, DatabaseError};
 use super::disk::io_error;
 use super::guard::guarded;
 use super::inspect::{Inspected, inspect};
 use super::keys::FORMAT;
-use super::manifest::{self, Listed, Manifest};
+use super::manifest::{self, Manifest, ManifestRead};
 use super::open::{Finding, database_error};
 use super::segment::{self, Segment};
 use super::summary::{Summary, Whole};
 use super::tables::Tables;
-use super::tally::Tally;
+use super::tally::SegmentTally;
 use super::waits::Waits;
 
 /// Topics in a segment that an opening still goes on with: about 2 MB counted.
@@ -39,26 +39,27 @@ impl Finding<'_> {
         let mut names = segment_names(&root).map_err(io_error(&root))?;
         // Of two with the same positions the higher generation counts, and was complete when it got its name.
         names.sort_unstable_by_key(|&(first, generation)| (std::cmp::Reverse(generation), first));
-        let mut kept: Vec<Opened> = Vec::new();
+        let mut kept: Vec<OpenedSegment> = Vec::new();
         let mut damaged: Vec<(Seq, Option<Seq>)> = Vec::new();
         for (first, generation) in names {
             let segment = Segment::new(&self.config.dir, first, generation);
-            let superseded =
-                |by: &Opened| by.segment.generation > generation && by.segment.first <= first && first <= by.head();
+            let superseded = |by: &OpenedSegment| {
+                by.segment.generation > generation && by.segment.first <= first && first <= by.head()
+            };
             if kept.iter().any(superseded) {
                 remove_superseded(&segment);
                 continue;
             }
             match self.open_segment(segment) {
                 Ok(opened) => match &listed {
-                    Listed::Whole(entries) if opened.never_used() && !entries.contains(&(first, generation)) => {
+                    ManifestRead::Whole(entries) if opened.never_used() && !entries.contains(&(first, generation)) => {
                         remove_unused(opened);
                     }
                     _ => kept.push(opened),
                 },
                 Err(broken) => {
                     let Broken { segment, through, failure } = *broken;
-                    let Failure::Damaged(reason) = failure else {
+                    let DatabaseError::Damaged(reason) = failure else {
                         return Err(database_error(&segment.dir, &failure));
                     };
                     let range = (first, through.unwrap_or(self.given));
@@ -87,18 +88,18 @@ impl Finding<'_> {
     }
 
     /// Which segments there should be.
-    fn listed(&self) -> Result<Listed, OpenError> {
+    fn listed(&self) -> Result<ManifestRead, OpenError> {
         let path = self.config.dir.join(manifest::FILE);
         // An older store has no list: what is there is what counts.
         if self.format.is_some_and(|format| format < FORMAT) {
-            return Ok(Listed::Whole(Vec::new()));
+            return Ok(ManifestRead::Whole(Vec::new()));
         }
         Manifest::new(&self.config.dir).read().map_err(io_error(&path))
     }
 
     /// Notices segments that are gone.
-    fn compare_lists(&mut self, listed: &Listed, kept: &[Opened]) {
-        let Listed::Whole(entries) = listed else {
+    fn compare_lists(&mut self, listed: &ManifestRead, kept: &[OpenedSegment]) {
+        let ManifestRead::Whole(entries) = listed else {
             tracing::error!("the list of segments is gone or damaged: whether one is missing cannot be known");
             self.watermark.mark.losses += 1;
             return;
@@ -106,8 +107,9 @@ impl Finding<'_> {
         let firsts: BTreeSet<Seq> =
             entries.iter().map(|entry| entry.0).chain(kept.iter().map(|opened| opened.segment.first)).collect();
         for &(first, generation) in entries {
-            let is_it = |opened: &&Opened| (opened.segment.first, opened.segment.generation) == (first, generation);
-            let is_copy = |opened: &&Opened| {
+            let is_it =
+                |opened: &&OpenedSegment| (opened.segment.first, opened.segment.generation) == (first, generation);
+            let is_copy = |opened: &&OpenedSegment| {
                 opened.segment.generation > generation && opened.segment.first <= first && first <= opened.head()
             };
             if kept.iter().any(|opened| is_it(&opened) || is_copy(&opened)) {
@@ -129,17 +131,17 @@ impl Finding<'_> {
 
     /// A sealed segment is only asked for its summary; any other is read, and so is one that events were taken back from since
     /// it was sealed.
-    fn open_segment(&self, segment: Segment) -> Result<Opened, Box<Broken>> {
+    fn open_segment(&self, segment: Segment) -> Result<OpenedSegment, Box<Broken>> {
         let sealed = match Summary::open(&segment.dir, segment.first) {
             Ok(sealed) => sealed,
-            Err(error) => return Err(Broken::new(segment, None, Failure::Unavailable(error.to_string().into()))),
+            Err(error) => return Err(Broken::new(segment, None, DatabaseError::Unavailable(error.to_string().into()))),
         };
         let mut covered = None;
         if let Some((summary, whole)) = sealed {
             let through = summary.span.head;
             let failure = match segment.dir.join("db").metadata() {
                 Ok(db) if db.len() > 0 || summary.span.weight == 0 => None,
-                Ok(_) => Some(Failure::Damaged("its database file is empty".into())),
+                Ok(_) => Some(DatabaseError::Damaged("its database file is empty".into())),
                 Err(error) => Some(error.into()),
             };
             if let Some(failure) = failure {
@@ -148,14 +150,14 @@ impl Finding<'_> {
             if !self.removals.is_dirty(segment.name()) {
                 let keys = whole.keys().into_iter().map(|(record, _)| record).collect();
                 segment.seal(summary);
-                return Ok(Opened { segment, what: What::Sealed { head: through, keys } });
+                return Ok(OpenedSegment { segment, what: What::Sealed { head: through, keys } });
             }
             covered = Some(through);
         }
-        let read = || -> Result<_, Failure> {
+        let read = || -> Result<_, DatabaseError> {
             let tables = Tables::open(&segment.dir, self.config.cache_bytes_per_segment)?;
             let inspected = guarded(|| inspect(&tables, segment.first, covered.unwrap_or_default()))
-                .map_err(Failure::of_panic)??;
+                .map_err(DatabaseError::of_panic)??;
             Ok((tables, inspected))
         };
         match read() {
@@ -163,7 +165,7 @@ impl Finding<'_> {
                 let tables = Arc::new(tables);
                 let segment = segment.with_tables(Arc::clone(&tables));
                 let what = What::Unsealed { tables, inspected: Box::new(inspected), complete: covered.is_some() };
-                Ok(Opened { segment, what })
+                Ok(OpenedSegment { segment, what })
             }
             Err(failure) => Err(Broken::new(segment, covered, failure)),
         }
@@ -171,12 +173,12 @@ impl Finding<'_> {
 
     /// Whether a segment is better sealed than gone on with: what is counted of its topics, and the pages that were read
     /// to count them, would stay in memory for as long as nobody publishes.
-    fn is_large(&self, tally: &Tally) -> bool {
+    fn is_large(&self, tally: &SegmentTally) -> bool {
         tally.topics.len() > LARGE_TOPICS || tally.span.weight > self.config.rotate_bytes / LARGE_PART
     }
 
     /// Adds up what a segment holds.
-    fn count(&mut self, opened: Opened, newest: bool) -> Arc<Segment> {
+    fn count(&mut self, opened: OpenedSegment, newest: bool) -> Arc<Segment> {
         self.head = self.head.max(opened.head());
         let segment = Arc::new(opened.segment);
         match opened.what {
@@ -225,17 +227,17 @@ struct Broken {
     segment: Segment,
     /// Its newest position, when that is known.
     through: Option<Seq>,
-    failure: Failure,
+    failure: DatabaseError,
 }
 
 impl Broken {
-    fn new(segment: Segment, through: Option<Seq>, failure: Failure) -> Box<Self> {
+    fn new(segment: Segment, through: Option<Seq>, failure: DatabaseError) -> Box<Self> {
         Box::new(Self { segment, through, failure })
     }
 }
 
 /// A segment that can be read.
-struct Opened {
+struct OpenedSegment {
     segment: Segment,
     what: What,
 }
@@ -253,7 +255,7 @@ enum What {
     },
 }
 
-impl Opened {
+impl OpenedSegment {
     /// Whether it never had a commit.
     fn never_used(&self) -> bool {
         match &self.what {
@@ -270,7 +272,7 @@ impl Opened {
     }
 }
 
-impl Shared {
+impl StoreShared {
     /// Hands out what each segment holds of its topics, oldest segment first. Answers with all ranges that are lost.
     pub(super) fn summaries(&self, topic: &mut dyn FnMut(TopicSummary)) -> Vec<(Seq, Seq)> {
         let mut gone = Vec::new();
@@ -324,7 +326,7 @@ fn read_again(segment: &Segment, waits: &Arc<Waits>) -> Option<Whole> {
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// A segment that a crash left before it was in the list: it never had a commit.
-fn remove_unused(opened: Opened) {
+fn remove_unused(opened: OpenedSegment) {
     let dir = opened.segment.dir.clone();
     if let What::Unsealed { tables, .. } = opened.what {
         database::close_bounded((tables, opened.segment.retire(Duration::ZERO)));

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use crate::event::{Event, Millis, Seq, TopicName};
 
-use super::super::log::store::{Budget, Header, Scan, StoreError, TopicKey};
-use super::Shared;
-use super::block::{Block, Entry};
+use super::super::log::store::{EventHeader, ReadLimit, Scan, StoreError, TopicKey};
+use super::StoreShared;
+use super::block::{Block, BlockEvent};
 use super::chain::Chain;
-use super::database::Failure;
+use super::database::DatabaseError;
 use super::guard::guarded;
 use super::parts::PartError;
 use super::records::CommitRecord;
@@ -23,28 +23,28 @@ use super::tables::Tables;
 /// How often a list is taken anew before a read gives up; each time a segment was replaced under it.
 const LOOKS: usize = 100;
 
-impl Shared {
+impl StoreShared {
     pub(super) fn topic_events(
         &self,
         (key, name): (TopicKey, &TopicName),
         after: Seq,
         through: Seq,
-        budget: Budget,
+        limit: ReadLimit,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
         let (mut events, mut bytes) = (Vec::new(), 0);
         self.topic_blocks(key, after, through, |block, entry| {
-            if spent(budget, events.len(), bytes, entry.header.bytes) {
+            if spent(limit, events.len(), bytes, entry.header.bytes) {
                 return Some(ControlFlow::Break(()));
             }
             let event = block.event(name, entry)?;
             bytes = bytes.saturating_add(event.new.data.len());
             events.push(event);
-            Some(if events.len() >= budget.events { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            Some(if events.len() >= limit.events { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(events)
     }
 
-    pub(super) fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<Header>, StoreError> {
+    pub(super) fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
         let mut headers = Vec::new();
         self.topic_blocks(key, after, self.head(), |_, entry| {
             headers.push(entry.header);
@@ -60,7 +60,7 @@ impl Shared {
         key: TopicKey,
         after: Seq,
         through: Seq,
-        mut each: impl FnMut(&Block, &Entry) -> Option<ControlFlow<()>>,
+        mut each: impl FnMut(&Block, &BlockEvent) -> Option<ControlFlow<()>>,
     ) -> Result<(), StoreError> {
         let through = through.min(self.head());
         let mut at = after;
@@ -117,11 +117,11 @@ impl Shared {
         &self,
         after: Seq,
         through: Seq,
-        budget: Budget,
+        limit: ReadLimit,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<Scan, StoreError> {
         let through = through.min(self.head());
-        let mut run = Run { scan: Scan { events: Vec::new(), through: after }, bytes: 0, budget, through };
+        let mut run = BlockCursor { scan: Scan { events: Vec::new(), through: after }, bytes: 0, limit, through };
         let mut ended = false;
         self.walk(
             after,
@@ -211,7 +211,7 @@ impl Shared {
                     }
                 };
                 let looked =
-                    guarded(|| look(&segment, &tables)).map_err(Failure::of_panic).and_then(|looked| Ok(looked?));
+                    guarded(|| look(&segment, &tables)).map_err(DatabaseError::of_panic).and_then(|looked| Ok(looked?));
                 match looked {
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(())) => return Ok(()),
@@ -228,12 +228,12 @@ impl Shared {
 
     /// A damaged sealed segment is set aside; without the newest there is no going on before a restart. What the system does
     /// not allow now is tried again by whoever comes back.
-    fn unreadable(&self, segment: &Arc<Segment>, failure: &Failure) -> Result<(), StoreError> {
+    fn unreadable(&self, segment: &Arc<Segment>, failure: &DatabaseError) -> Result<(), StoreError> {
         self.presence.check()?;
         match failure {
-            Failure::Unavailable(reason) => Err(StoreError::NotNow(Arc::clone(reason))),
-            Failure::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", reason)),
-            Failure::Damaged(reason) => self.set_aside(segment, reason),
+            DatabaseError::Unavailable(reason) => Err(StoreError::NotNow(Arc::clone(reason))),
+            DatabaseError::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", reason)),
+            DatabaseError::Damaged(reason) => self.set_aside(segment, reason),
         }
     }
 
@@ -244,24 +244,24 @@ impl Shared {
 }
 
 /// Whether an event of `more` bytes does not fit what a read may give. The first one always does.
-fn spent(budget: Budget, events: usize, bytes: usize, more: u64) -> bool {
+fn spent(limit: ReadLimit, events: usize, bytes: usize, more: u64) -> bool {
     let more = usize::try_from(more).unwrap_or(usize::MAX);
-    events >= budget.events.max(1) || (events > 0 && bytes.saturating_add(more) > budget.bytes)
+    events >= limit.events.max(1) || (events > 0 && bytes.saturating_add(more) > limit.bytes)
 }
 
 /// A scan under way.
-struct Run {
+struct BlockCursor {
     scan: Scan,
     bytes: usize,
-    budget: Budget,
+    limit: ReadLimit,
     through: Seq,
 }
 
-impl Run {
+impl BlockCursor {
     /// Adds the wanted events of a commit; breaks when the budget is spent.
     fn take(
         &mut self,
-        store: &Shared,
+        store: &StoreShared,
         tables: &Tables,
         commit: &CommitRecord,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
@@ -306,7 +306,7 @@ impl Run {
     fn give(&mut self, waiting: &mut VecDeque<Arc<Event>>, through: Seq) -> ControlFlow<()> {
         while let Some(next) = waiting.front().filter(|next| next.seq <= through) {
             let len = next.new.data.len();
-            if spent(self.budget, self.scan.events.len(), self.bytes, len as u64) {
+            if spent(self.limit, self.scan.events.len(), self.bytes, len as u64) {
                 return ControlFlow::Break(());
             }
             self.bytes = self.bytes.saturating_add(len);

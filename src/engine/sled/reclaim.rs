@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::event::{Millis, Seq};
 
 use super::super::log::store::{Liveness, StoreError};
-use super::Shared;
+use super::StoreShared;
 use super::disk;
 use super::segment::{HALF, Segment};
 use super::summary::{Summary, Whole};
@@ -37,7 +37,7 @@ const COPY_PART: u64 = 2;
 
 /// Where the last call stopped.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct ReclaimPosition {
     next: Seq,
 }
 
@@ -60,7 +60,7 @@ impl Looked {
     }
 }
 
-impl Shared {
+impl StoreShared {
     pub(super) fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
         self.alive()?;
         self.presence.check()?;
@@ -105,7 +105,7 @@ impl Shared {
     }
 
     /// Reads summaries from where the last call stopped, once around at most.
-    fn look(&self, progress: &mut Progress, live: &dyn Liveness) -> Vec<Looked> {
+    fn look(&self, progress: &mut ReclaimPosition, live: &dyn Liveness) -> Vec<Looked> {
         let head = self.head();
         let list = self.segments.list();
         // The one that holds the newest event shows at a restart that nothing was lost.

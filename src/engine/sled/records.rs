@@ -5,7 +5,7 @@
 use crate::engine::IdempotencyKey;
 use crate::event::{Millis, Seq, TopicName};
 
-use super::super::log::store::{KeyRecord, Receipts, TopicKey, TopicSettings};
+use super::super::log::store::{KeyRecord, StoredReceipts, TopicKey, TopicSettings};
 use super::{
     keys,
     wire::{Take, put_bytes, put_number, seal, unseal},
@@ -108,7 +108,7 @@ pub(super) fn decode_key(stem: &[u8], record: &[u8]) -> Option<(KeyRecord, Seq)>
     }
     let owner = take.number().unwrap_or(0);
     let events = receipts.iter().map(|(topic, subscribers)| (topic, *subscribers));
-    let receipts = Receipts::new(Seq(first.unwrap_or(0)), events);
+    let receipts = StoredReceipts::new(Seq(first.unwrap_or(0)), events);
     Some((KeyRecord { key: IdempotencyKey { key, fingerprint, owner }, time, receipts }, commit))
 }
 
@@ -209,7 +209,7 @@ mod tests {
     fn a_key_survives_its_bytes() {
         let topic = TopicName::new("a/b").expect("valid");
         let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 1 << 63 };
-        let receipts = Receipts::new(Seq(8), [(&topic, 3), (&topic, 0)].into_iter());
+        let receipts = StoredReceipts::new(Seq(8), [(&topic, 3), (&topic, 0)].into_iter());
         let record = KeyRecord { key, time: Millis(5), receipts };
         let (stem, bytes) = encode_key(&record, Seq(9));
         assert_eq!(decode_key(&stem, &bytes), Some((record, Seq(9))));

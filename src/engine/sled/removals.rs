@@ -250,9 +250,9 @@ impl Removals {
 }
 
 /// What the file lists.
-type Listed = (Vec<Name>, Vec<(TopicKey, Seq)>);
+type RemovalsRead = (Vec<Name>, Vec<(TopicKey, Seq)>);
 
-fn parse(bytes: &[u8]) -> Option<Listed> {
+fn parse(bytes: &[u8]) -> Option<RemovalsRead> {
     let mut take = Take::new(unseal(bytes, SALT)?);
     if take.byte()? != VERSION {
         return None;

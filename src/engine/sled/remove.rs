@@ -6,19 +6,19 @@ use std::sync::Arc;
 use crate::event::{Seq, TopicName};
 
 use super::super::log::store::{StoreError, Taken, TopicKey};
-use super::block::{Block, Entry};
-use super::database::Failure;
+use super::block::{Block, BlockEvent};
+use super::database::DatabaseError;
 use super::guard::guarded;
 use super::parts::{self, PartError};
 use super::segment::{Segment, Unusable};
 use super::tables::Tables;
-use super::{Shared, keys};
+use super::{StoreShared, keys};
 
 /// How often the list of segments is taken anew; each time one was replaced meanwhile.
 const LOOKS: usize = 100;
 
 /// What a segment knows of an event.
-pub(super) enum Found {
+pub(super) enum FoundEvent {
     Nothing,
     /// A tombstone or a notice.
     Removed(Block),
@@ -27,7 +27,7 @@ pub(super) enum Found {
     Damaged(Seq),
 }
 
-impl Shared {
+impl StoreShared {
     pub(super) fn remove(&self, key: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
         self.alive()?;
         let _waiting = self.waits.begin_write("removing an event");
@@ -44,12 +44,12 @@ impl Shared {
                         return self.unreachable(&segment, failure);
                     }
                 };
-                let found = guarded(|| find(&tables, key, seq)).map_err(Failure::of_panic).and_then(|it| Ok(it?));
+                let found = guarded(|| find(&tables, key, seq)).map_err(DatabaseError::of_panic).and_then(|it| Ok(it?));
                 let block = match found {
-                    Ok(Found::Nothing) => continue,
-                    Ok(Found::Removed(_)) if !removals.has_failed(key, seq) => return Ok(Taken::Before),
-                    Ok(Found::Removed(block) | Found::Stored(block)) => block,
-                    Ok(Found::Damaged(first)) => {
+                    Ok(FoundEvent::Nothing) => continue,
+                    Ok(FoundEvent::Removed(_)) if !removals.has_failed(key, seq) => return Ok(Taken::Before),
+                    Ok(FoundEvent::Removed(block) | FoundEvent::Stored(block)) => block,
+                    Ok(FoundEvent::Damaged(first)) => {
                         drop(removals);
                         self.lost_block(key, first);
                         return Ok(Taken::Nothing);
@@ -59,13 +59,14 @@ impl Shared {
                         return self.unreachable(&segment, failure);
                     }
                 };
-                let name = match guarded(|| name_of(&tables, key)).map_err(Failure::of_panic).and_then(|it| Ok(it?)) {
-                    Ok(name) => name,
-                    Err(failure) => {
-                        drop((removals, tables));
-                        return self.unreachable(&segment, failure);
-                    }
-                };
+                let name =
+                    match guarded(|| name_of(&tables, key)).map_err(DatabaseError::of_panic).and_then(|it| Ok(it?)) {
+                        Ok(name) => name,
+                        Err(failure) => {
+                            drop((removals, tables));
+                            return self.unreachable(&segment, failure);
+                        }
+                    };
                 let Some((mut built, bytes)) = name.and_then(|name| block.without(key, &name, seq)) else {
                     return Ok(Taken::Nothing);
                 };
@@ -78,7 +79,7 @@ impl Shared {
                     let (stem, framed) = built.finish();
                     replace(&tables, &stem, framed)
                 });
-                let failure = match replaced.map_err(Failure::of_panic).and_then(|it| Ok(it?)) {
+                let failure = match replaced.map_err(DatabaseError::of_panic).and_then(|it| Ok(it?)) {
                     Ok(()) => return Ok(Taken::Now(bytes)),
                     Err(failure) => failure,
                 };
@@ -95,11 +96,11 @@ impl Shared {
     }
 
     /// A sealed segment that is damaged is set aside, as when it is read.
-    fn unreachable(&self, segment: &Arc<Segment>, failure: Failure) -> Result<Taken, StoreError> {
+    fn unreachable(&self, segment: &Arc<Segment>, failure: DatabaseError) -> Result<Taken, StoreError> {
         match failure {
-            Failure::Unavailable(reason) => Ok(Taken::Unreachable(reason)),
-            Failure::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", &reason)),
-            Failure::Damaged(reason) => {
+            DatabaseError::Unavailable(reason) => Ok(Taken::Unreachable(reason)),
+            DatabaseError::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", &reason)),
+            DatabaseError::Damaged(reason) => {
                 self.set_aside(segment, &reason)?;
                 Ok(Taken::Nothing)
             }
@@ -107,23 +108,23 @@ impl Shared {
     }
 }
 
-pub(super) fn find(tables: &Tables, key: TopicKey, seq: Seq) -> Result<Found, PartError> {
+pub(super) fn find(tables: &Tables, key: TopicKey, seq: Seq) -> Result<FoundEvent, PartError> {
     for block in tables.blocks(key, Seq(seq.0.saturating_sub(1)), seq)? {
         let (first, block) = block?;
-        let Some(block) = block else { return Ok(Found::Damaged(first)) };
+        let Some(block) = block else { return Ok(FoundEvent::Damaged(first)) };
         let mut entries =
             block.entries().skip_while(|entry| entry.as_ref().is_some_and(|entry| entry.header.seq != seq));
         let found = match entries.next() {
             None => continue,
-            Some(None) => Found::Damaged(first),
-            Some(Some(Entry { removed, .. })) => {
+            Some(None) => FoundEvent::Damaged(first),
+            Some(Some(BlockEvent { removed, .. })) => {
                 drop(entries);
-                if removed { Found::Removed(block) } else { Found::Stored(block) }
+                if removed { FoundEvent::Removed(block) } else { FoundEvent::Stored(block) }
             }
         };
         return Ok(found);
     }
-    Ok(Found::Nothing)
+    Ok(FoundEvent::Nothing)
 }
 
 pub(super) fn name_of(tables: &Tables, key: TopicKey) -> sled::Result<Option<TopicName>> {

@@ -15,17 +15,17 @@ use super::super::log::store::{Liveness, StoreError, TopicKey};
 use super::guard::guarded;
 use super::parts::PartError;
 use super::removals::Removals;
-use super::remove::{Found, find, name_of, replace};
+use super::remove::{FoundEvent, find, name_of, replace};
 use super::segment::{HALF, Segment, dir_name};
 use super::segments::SEALED_PART;
 use super::tables::Tables;
-use super::{Shared, database, disk};
+use super::{StoreShared, database, disk};
 
 /// How long a segment waits for its copy after the first removal from it, so that many removals, one after the other, do not
 /// copy it as many times.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-impl Shared {
+impl StoreShared {
     /// Copies the segments that hold bytes of removed events. One that cannot be copied now does not keep the others waiting.
     pub(super) fn scrub(&self, live: &dyn Liveness) -> Result<(), StoreError> {
         let due: Vec<_> = {
@@ -104,7 +104,7 @@ impl Shared {
 
 /// Puts a tombstone in the place of an event, if it is there.
 fn take_out(tables: &Tables, key: TopicKey, seq: Seq) -> Result<(), PartError> {
-    if let Found::Stored(block) = find(tables, key, seq)?
+    if let FoundEvent::Stored(block) = find(tables, key, seq)?
         && let Some(name) = name_of(tables, key)?
         && let Some((mut built, _)) = block.without(key, &name, seq)
     {

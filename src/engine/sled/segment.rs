@@ -11,13 +11,13 @@ use parking_lot::{Condvar, Mutex};
 use crate::event::Seq;
 
 use super::super::log::store::KeyRecord;
-use super::database::{self, Failure};
+use super::database::{self, DatabaseError};
 use super::disk;
 use super::guard::guarded;
 use super::parts::PartError;
 use super::summary::Summary;
 use super::tables::Tables;
-use super::tally::Tally;
+use super::tally::SegmentTally;
 use super::waits::Waits;
 
 /// A segment of the log. Segments hold disjoint runs of positions.
@@ -31,7 +31,7 @@ pub(super) struct Segment {
     /// Once it takes no more commits and its summary is written.
     sealed: OnceLock<Summary>,
     /// Between its last commit and its sealing.
-    tally: Mutex<Option<Tally>>,
+    tally: Mutex<Option<SegmentTally>>,
     handle: Mutex<Handle>,
     /// Milliseconds on the list's clock.
     used: AtomicU64,
@@ -63,7 +63,7 @@ pub(super) enum Unusable {
     /// It is no longer in the list: look at the list again.
     Retired,
     /// It cannot be opened.
-    Failed(Failure),
+    Failed(DatabaseError),
 }
 
 impl Segment {
@@ -97,7 +97,7 @@ impl Segment {
     }
 
     /// Writes its summary durably, and takes the room on the disk that opening it again needs.
-    pub(super) fn write_summary(&self, tally: &Tally, keys: &[(KeyRecord, Seq)]) -> io::Result<Summary> {
+    pub(super) fn write_summary(&self, tally: &SegmentTally, keys: &[(KeyRecord, Seq)]) -> io::Result<Summary> {
         let summary = Summary::write(&self.dir, self.first, tally, keys)?;
         if let Err(error) = database::preallocate(&self.dir) {
             tracing::debug!(%error, segment.first = self.first.0, "no room taken for its next opening");
@@ -112,13 +112,13 @@ impl Segment {
     }
 
     /// Leaves what is known of it to whoever seals it.
-    pub(super) fn finish(&self, tally: Tally) {
+    pub(super) fn finish(&self, tally: SegmentTally) {
         *self.tally.lock() = Some(tally);
     }
 
     /// What `look` makes of what [`finish`](Self::finish) left. It is sealed at the end of this call or of none: whoever
     /// finds no tally finds a summary.
-    pub(super) fn with_tally<T>(&self, look: impl FnOnce(&Tally) -> T) -> Option<T> {
+    pub(super) fn with_tally<T>(&self, look: impl FnOnce(&SegmentTally) -> T) -> Option<T> {
         self.tally.lock().as_ref().map(look)
     }
 
@@ -126,7 +126,7 @@ impl Segment {
     ///
     /// # Errors
     /// Those of `write`; the tally is kept for another try.
-    pub(super) fn seal_with(&self, write: impl FnOnce(&Tally) -> io::Result<Summary>) -> io::Result<bool> {
+    pub(super) fn seal_with(&self, write: impl FnOnce(&SegmentTally) -> io::Result<Summary>) -> io::Result<bool> {
         let mut tally = self.tally.lock();
         let Some(counted) = &*tally else { return Ok(false) };
         self.seal(write(counted)?);
@@ -176,14 +176,14 @@ impl Segment {
             };
             let Some(opened) = opening.wait(PATIENCE) else {
                 let reason = format!("the disk is slow: segment {} is still being opened", self.first.0);
-                return Err(Unusable::Failed(Failure::Unavailable(reason.into())));
+                return Err(Unusable::Failed(DatabaseError::Unavailable(reason.into())));
             };
             _opened = Some(opened.map_err(Unusable::Failed)?);
         }
     }
 
     /// Starts the thread that opens it.
-    fn begin_opening(self: &Arc<Self>, cache_bytes: u64, waits: &Arc<Waits>) -> Result<Arc<Opening>, Failure> {
+    fn begin_opening(self: &Arc<Self>, cache_bytes: u64, waits: &Arc<Waits>) -> Result<Arc<Opening>, DatabaseError> {
         let opening = Arc::new(Opening::default());
         let (segment, told) = (Arc::clone(self), Arc::clone(&opening));
         let waiting = waits.begin(format!("opening segment {}", self.first.0));
@@ -205,23 +205,23 @@ impl Segment {
         std::thread::Builder::new()
             .name("gapless-sled-open".into())
             .spawn(work)
-            .map_err(|error| Failure::Unavailable(format!("no thread to open it: {error}").into()))?;
+            .map_err(|error| DatabaseError::Unavailable(format!("no thread to open it: {error}").into()))?;
         Ok(opening)
     }
 
     /// sled would make a missing database anew, and opens a truncated one as if nothing had been in it. Answers with the
     /// positions that are no longer inside, too.
-    fn open_existing(&self, cache_bytes: u64) -> Result<(Tables, Option<(Seq, Seq)>), Failure> {
+    fn open_existing(&self, cache_bytes: u64) -> Result<(Tables, Option<(Seq, Seq)>), DatabaseError> {
         if !self.dir.join("db").try_exists()? {
-            return Err(Failure::Damaged("its database file is missing".into()));
+            return Err(DatabaseError::Damaged("its database file is missing".into()));
         }
         let tables = Tables::open(&self.dir, cache_bytes)?;
         let want = self.summary().map_or(Seq::ZERO, |summary| summary.span.last);
         if want == Seq::ZERO {
             return Ok((tables, None));
         }
-        match guarded(|| newest(&tables)).map_err(Failure::of_panic)?? {
-            None => Err(Failure::Damaged("it holds nothing any more".into())),
+        match guarded(|| newest(&tables)).map_err(DatabaseError::of_panic)?? {
+            None => Err(DatabaseError::Damaged("it holds nothing any more".into())),
             Some(last) => Ok((tables, (last < want).then(|| (last.next(), want)))),
         }
     }
@@ -271,18 +271,18 @@ impl Segment {
 /// A segment that is being opened, and those who wait for it.
 #[derive(Debug, Default)]
 struct Opening {
-    state: Mutex<Option<Result<Arc<Tables>, Failure>>>,
+    state: Mutex<Option<Result<Arc<Tables>, DatabaseError>>>,
     done: Condvar,
 }
 
 impl Opening {
-    fn finish(&self, opened: Result<Arc<Tables>, Failure>) {
+    fn finish(&self, opened: Result<Arc<Tables>, DatabaseError>) {
         *self.state.lock() = Some(opened);
         self.done.notify_all();
     }
 
     /// What came of it; `None` when nothing has yet.
-    fn wait(&self, patience: Duration) -> Option<Result<Arc<Tables>, Failure>> {
+    fn wait(&self, patience: Duration) -> Option<Result<Arc<Tables>, DatabaseError>> {
         let mut state = self.state.lock();
         self.done.wait_while_for(&mut state, |state| state.is_none(), patience);
         state.clone()

@@ -9,13 +9,13 @@ use parking_lot::{Mutex, RwLock};
 use crate::event::Seq;
 
 use super::SledConfig;
-use super::manifest::{Entry, Manifest};
+use super::manifest::{Manifest, ManifestEntry};
 use super::segment::{Segment, Unusable};
 use super::tables::Tables;
 use super::waits::Waits;
 
 /// A snapshot of the list, in order of positions.
-pub(super) type List = Arc<Vec<Arc<Segment>>>;
+pub(super) type SegmentList = Arc<Vec<Arc<Segment>>>;
 
 /// A sealed segment's cache as a part of the written one's: it is read here and there, and what it has is soon read
 /// again or never.
@@ -24,7 +24,7 @@ pub(super) const SEALED_PART: u64 = 4;
 /// All segments of the store.
 #[derive(Debug)]
 pub(super) struct Segments {
-    list: RwLock<List>,
+    list: RwLock<SegmentList>,
     /// Segments count from here when they were read.
     start: Instant,
     max_open: usize,
@@ -37,7 +37,7 @@ pub(super) struct Segments {
 }
 
 /// What the list on the disk says of segments.
-pub(super) fn entries(list: &[Arc<Segment>]) -> Vec<Entry> {
+pub(super) fn entries(list: &[Arc<Segment>]) -> Vec<ManifestEntry> {
     list.iter().map(|segment| (segment.first, segment.generation)).collect()
 }
 
@@ -55,7 +55,7 @@ impl Segments {
         }
     }
 
-    pub(super) fn list(&self) -> List {
+    pub(super) fn list(&self) -> SegmentList {
         Arc::clone(&self.list.read())
     }
 

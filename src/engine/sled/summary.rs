@@ -27,7 +27,7 @@ use crate::event::{Millis, Seq, TopicName};
 use super::super::log::store::{KeyRecord, TopicKey, TopicSummary};
 use super::disk;
 use super::records::{decode_key, encode_key};
-use super::tally::{Span, Tally, TopicTally};
+use super::tally::{SegmentSpan, SegmentTally, TopicTally};
 use super::wire::{Take, put_bytes, seal, unseal};
 
 const MAGIC: [u8; 16] = *b"gapless summary\x01";
@@ -44,10 +44,10 @@ pub(super) const FILE: &str = "summary";
 /// A sealed segment's summary, its rows still in the file.
 #[derive(Debug)]
 pub(super) struct Summary {
-    pub(super) span: Span,
+    pub(super) span: SegmentSpan,
     path: PathBuf,
     /// Held open while few are; the others are opened for each look.
-    file: Option<Held>,
+    file: Option<CountedFile>,
     rows: usize,
     bytes: u64,
     /// The topic key of every [`FENCE_ROWS`]th row.
@@ -61,9 +61,9 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// An open file that counts.
 #[derive(Debug)]
-struct Held(File);
+struct CountedFile(File);
 
-impl Held {
+impl CountedFile {
     fn new(path: &Path) -> Option<Self> {
         if HELD.fetch_add(1, Ordering::Relaxed) < MAX_HELD
             && let Ok(file) = File::open(path)
@@ -75,7 +75,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for CountedFile {
     fn drop(&mut self) {
         HELD.fetch_sub(1, Ordering::Relaxed);
     }
@@ -91,7 +91,7 @@ pub(super) struct Whole {
 
 impl Summary {
     /// Writes the summary of the segment in `dir`, durably, and opens it.
-    pub(super) fn write(dir: &Path, first: Seq, tally: &Tally, keys: &[(KeyRecord, Seq)]) -> io::Result<Self> {
+    pub(super) fn write(dir: &Path, first: Seq, tally: &SegmentTally, keys: &[(KeyRecord, Seq)]) -> io::Result<Self> {
         let path = dir.join(FILE);
         disk::write_whole(&path, &encode(first, tally, keys))?;
         Ok(Self::open(dir, first)?.ok_or_else(|| io::Error::other("it reads back differently"))?.0)
@@ -109,7 +109,7 @@ impl Summary {
         let (rows, bytes) = (whole.rows, whole.bytes.len() as u64);
         let keys = whole.bytes[HEADER_BYTES..].chunks_exact(ROW_BYTES).take(rows);
         let fences = keys.step_by(FENCE_ROWS).map(key_of).collect();
-        Ok(Some((Self { span, file: Held::new(&path), path, rows, bytes, fences }, whole)))
+        Ok(Some((Self { span, file: CountedFile::new(&path), path, rows, bytes, fences }, whole)))
     }
 
     /// First and last position of a topic in the segment, if it has events there.
@@ -139,7 +139,7 @@ impl Summary {
     }
 }
 
-fn encode(first: Seq, tally: &Tally, keys: &[(KeyRecord, Seq)]) -> Vec<u8> {
+fn encode(first: Seq, tally: &SegmentTally, keys: &[(KeyRecord, Seq)]) -> Vec<u8> {
     let mut topics: Vec<&TopicTally> = tally.topics.values().collect();
     topics.sort_unstable_by_key(|topic| topic.summary.key);
     let names: usize = topics.iter().map(|topic| topic.summary.name.as_str().len()).sum();
@@ -195,13 +195,13 @@ fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
 }
 
 impl Whole {
-    fn parse(bytes: Vec<u8>, first: Seq) -> Option<(Span, Self)> {
+    fn parse(bytes: Vec<u8>, first: Seq) -> Option<(SegmentSpan, Self)> {
         let body = unseal(&bytes, SALT)?;
         let mut take = Take::new(body);
         if take.array()? != MAGIC || take.u64()? != first.0 {
             return None;
         }
-        let span = Span {
+        let span = SegmentSpan {
             head: Seq(take.u64()?),
             last: Seq(take.u64()?),
             oldest: Millis(take.u64()?),
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_summary_survives_its_file_and_finds_topics() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut tally = Tally::after(Seq(9));
+        let mut tally = SegmentTally::after(Seq(9));
         // More topics than rows between two fences, and keys that are not there beside those that are.
         let key = |n: u64| TopicKey(10 + 2 * (n % 150));
         for n in 10..400 {

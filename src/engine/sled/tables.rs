@@ -8,7 +8,7 @@ use crate::event::Seq;
 
 use super::super::log::store::{Position, TopicKey};
 use super::block::Block;
-use super::database::Failure;
+use super::database::DatabaseError;
 use super::guard::guarded;
 use super::parts::{self, PartError};
 use super::records::CommitRecord;
@@ -25,17 +25,17 @@ pub(super) struct Tables {
 }
 
 /// A block as it was found: `None` is damage.
-pub(super) type Found<T> = Result<(Seq, Option<T>), PartError>;
+pub(super) type BlockRead<T> = Result<(Seq, Option<T>), PartError>;
 
 impl Tables {
     /// Opens the segment in `dir`, or makes it. Blocks.
-    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, Failure> {
+    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, DatabaseError> {
         let db = database::open(dir, cache_bytes)?;
         let trees = || {
             let tree = |name| db.open_tree(name);
             Ok::<_, sled::Error>([tree(keys::BLOCKS)?, tree(keys::COMMITS)?, tree(keys::TOPICS)?, tree(keys::KEYS)?])
         };
-        let [blocks, commits, topics, keys] = guarded(trees).map_err(Failure::of_panic)??;
+        let [blocks, commits, topics, keys] = guarded(trees).map_err(DatabaseError::of_panic)??;
         Ok(Self { db, blocks, commits, topics, keys })
     }
 
@@ -50,7 +50,7 @@ impl Tables {
         topic: TopicKey,
         after: Seq,
         through: Seq,
-    ) -> Result<impl Iterator<Item = Found<Block>> + '_, PartError> {
+    ) -> Result<impl Iterator<Item = BlockRead<Block>> + '_, PartError> {
         let key = |seq, part| keys::block_part(topic, seq, part);
         // The block that begins at or before the first wanted event may hold it.
         let before = self.blocks.range(key(Seq::ZERO, 0)..=key(after.next(), u16::MAX)).next_back().transpose()?;
@@ -93,7 +93,7 @@ impl Tables {
     }
 
     /// Commits from the one that `from` lies in or before, in order.
-    pub(super) fn commits(&self, from: Seq) -> Result<impl Iterator<Item = Found<CommitRecord>> + '_, PartError> {
+    pub(super) fn commits(&self, from: Seq) -> Result<impl Iterator<Item = BlockRead<CommitRecord>> + '_, PartError> {
         let start = self.commit_before(from)?.unwrap_or(from);
         let range = self.commits.range(parts::key(&keys::commit(start), 0)..);
         Ok(range.filter_map(move |entry| self.commit_of(entry).transpose()))

@@ -12,7 +12,7 @@ const BLOCK_OVERHEAD: u64 = 64;
 
 /// A segment's events as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct SegmentSpan {
     /// The newest position in it, or covered by it; before its first when it is empty.
     pub(super) head: Seq,
     /// The newest position of its newest commit; 0 when it has none.
@@ -35,16 +35,16 @@ pub(super) struct TopicTally {
 
 /// Both.
 #[derive(Debug, Clone)]
-pub(super) struct Tally {
-    pub(super) span: Span,
+pub(super) struct SegmentTally {
+    pub(super) span: SegmentSpan,
     /// Only topics with events in this segment.
     pub(super) topics: HashMap<TopicKey, TopicTally>,
 }
 
-impl Tally {
+impl SegmentTally {
     /// Of an empty segment that begins after `head`.
     pub(super) fn after(head: Seq) -> Self {
-        let span = Span { head, last: Seq::ZERO, oldest: Millis(0), newest: Millis(0), weight: 0 };
+        let span = SegmentSpan { head, last: Seq::ZERO, oldest: Millis(0), newest: Millis(0), weight: 0 };
         Self { span, topics: HashMap::new() }
     }
 

@@ -23,10 +23,10 @@ const AGAIN: Duration = Duration::from_mins(1);
 
 /// What waits for the disk now. A few: each is a thread.
 #[derive(Debug, Default)]
-pub(super) struct Waits(Mutex<List>);
+pub(super) struct Waits(Mutex<WaitList>);
 
 #[derive(Debug, Default)]
-struct List {
+struct WaitList {
     next: u64,
     open: Vec<Wait>,
 }
@@ -42,28 +42,28 @@ struct Wait {
 
 /// Something that waits for the disk; over when it is dropped.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct DiskWait {
     waits: Arc<Waits>,
     number: u64,
 }
 
 impl Waits {
     /// Says that `what` may wait for the disk from now on.
-    pub(super) fn begin(self: &Arc<Self>, what: impl Into<Cow<'static, str>>) -> Waiting {
+    pub(super) fn begin(self: &Arc<Self>, what: impl Into<Cow<'static, str>>) -> DiskWait {
         self.add(what.into(), false)
     }
 
     /// The same of what every publisher waits for.
-    pub(super) fn begin_write(self: &Arc<Self>, what: &'static str) -> Waiting {
+    pub(super) fn begin_write(self: &Arc<Self>, what: &'static str) -> DiskWait {
         self.add(what.into(), true)
     }
 
-    fn add(self: &Arc<Self>, what: Cow<'static, str>, writes: bool) -> Waiting {
+    fn add(self: &Arc<Self>, what: Cow<'static, str>, writes: bool) -> DiskWait {
         let mut list = self.0.lock();
         let number = list.next;
         list.next += 1;
         list.open.push(Wait { number, since: Instant::now(), what, writes });
-        Waiting { waits: Arc::clone(self), number }
+        DiskWait { waits: Arc::clone(self), number }
     }
 
     /// What publishers have waited for long for, and how long.
@@ -79,7 +79,7 @@ impl Waits {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for DiskWait {
     fn drop(&mut self) {
         self.waits.0.lock().open.retain(|wait| wait.number != self.number);
     }
@@ -87,12 +87,12 @@ impl Drop for Waiting {
 
 /// The thread that tells. Ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct WaitReporter {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Watch {
+impl WaitReporter {
     pub(super) fn start(waits: &Arc<Waits>) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let waits = Arc::clone(waits);
@@ -108,7 +108,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for WaitReporter {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

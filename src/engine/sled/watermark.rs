@@ -53,13 +53,13 @@ pub(super) struct Mark {
 #[derive(Debug)]
 pub(super) struct Watermark {
     file: File,
-    turn: u64,
+    change: u64,
     pub(super) mark: Mark,
 }
 
 /// What a watermark file said.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum WatermarkRead {
     /// There is none.
     Nothing,
     /// Both slots are whole.
@@ -72,19 +72,19 @@ pub(super) enum Found {
 
 impl Watermark {
     /// Reads the file at `path`.
-    pub(super) fn open(path: &Path) -> io::Result<Found> {
+    pub(super) fn open(path: &Path) -> io::Result<WatermarkRead> {
         let file = match File::options().read(true).write(true).open(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(WatermarkRead::Nothing),
             Err(error) => return Err(error),
         };
         let slots = [read_slot(&file, 0)?, read_slot(&file, 1)?];
         let whole = slots.iter().all(Option::is_some);
-        let Some((turn, mark)) = slots.into_iter().flatten().max_by_key(|(turn, _)| *turn) else {
-            return Ok(Found::Damaged);
+        let Some((change, mark)) = slots.into_iter().flatten().max_by_key(|(change, _)| *change) else {
+            return Ok(WatermarkRead::Damaged);
         };
-        let watermark = Self { file, turn, mark };
-        Ok(if whole { Found::Whole(watermark) } else { Found::Half(watermark) })
+        let watermark = Self { file, change, mark };
+        Ok(if whole { WatermarkRead::Whole(watermark) } else { WatermarkRead::Half(watermark) })
     }
 
     /// Makes the file at `path` anew, both slots alike.
@@ -92,15 +92,15 @@ impl Watermark {
         let bytes = [slot(0, &mark), slot(1, &mark)].concat();
         disk::write_whole(path, &bytes)?;
         let file = File::options().read(true).write(true).open(path)?;
-        Ok(Self { file, turn: 1, mark })
+        Ok(Self { file, change: 1, mark })
     }
 
     /// Writes the mark over the older slot and waits until it is durable.
     pub(super) fn save(&mut self) -> io::Result<()> {
-        let turn = self.turn + 1;
-        self.file.write_all_at(&slot(turn, &self.mark), place(turn))?;
+        let change = self.change + 1;
+        self.file.write_all_at(&slot(change, &self.mark), place(change))?;
         self.file.sync_data()?;
-        self.turn = turn;
+        self.change = change;
         Ok(())
     }
 }
@@ -154,13 +154,13 @@ impl Mark {
     }
 }
 
-fn place(turn: u64) -> u64 {
-    turn % 2 * SLOT_BYTES as u64
+fn place(change: u64) -> u64 {
+    change % 2 * SLOT_BYTES as u64
 }
 
-fn slot(turn: u64, mark: &Mark) -> Vec<u8> {
+fn slot(change: u64, mark: &Mark) -> Vec<u8> {
     let mut body = vec![VERSION];
-    body.extend_from_slice(&turn.to_be_bytes());
+    body.extend_from_slice(&change.to_be_bytes());
     put_bytes(&mut body, mark.epoch.as_str().as_bytes());
     put_number(&mut body, mark.head.0);
     put_number(&mut body, mark.reserved.0);
@@ -182,9 +182,9 @@ fn slot(turn: u64, mark: &Mark) -> Vec<u8> {
 }
 
 /// Reads a slot; `None` when it is damaged. That the system does not let it be read is no damage.
-fn read_slot(file: &File, turn: u64) -> io::Result<Option<(u64, Mark)>> {
+fn read_slot(file: &File, change: u64) -> io::Result<Option<(u64, Mark)>> {
     let mut slot = [0; SLOT_BYTES];
-    match file.read_exact_at(&mut slot, place(turn)) {
+    match file.read_exact_at(&mut slot, place(change)) {
         Ok(()) => Ok(parse_slot(&slot)),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
@@ -196,13 +196,13 @@ fn parse_slot(slot: &[u8]) -> Option<(u64, Mark)> {
     if take.byte()? != VERSION {
         return None;
     }
-    let turn = take.u64()?;
+    let change = take.u64()?;
     let epoch = Epoch::new(take.text()?)?;
     let (head, reserved) = (Seq(take.number()?), Seq(take.number()?));
     let (clean, revision, settings) = (take.byte()? != 0, take.number()?, take.u64()?);
     let (losses, count) = (take.number()?, take.number()?);
     let lost = (0..count).map(|_| Some((Seq(take.number()?), Seq(take.number()?)))).collect::<Option<_>>()?;
-    Some((turn, Mark { epoch, head, reserved, clean, revision, settings, losses, lost }))
+    Some((change, Mark { epoch, head, reserved, clean, revision, settings, losses, lost }))
 }
 
 #[cfg(test)]
@@ -221,19 +221,19 @@ mod tests {
         let mut written = Watermark::create(&path, mark()).expect("written");
         written.mark.head = Seq(6);
         written.save().expect("written");
-        let Ok(Found::Whole(read)) = Watermark::open(&path) else { panic!("whole") };
+        let Ok(WatermarkRead::Whole(read)) = Watermark::open(&path) else { panic!("whole") };
         assert_eq!(read.mark, written.mark);
-        let newer = usize::try_from(place(written.turn)).expect("small");
+        let newer = usize::try_from(place(written.change)).expect("small");
         for (at, head) in [(newer, Seq(0)), (SLOT_BYTES - newer, Seq(6))] {
             let mut bytes = std::fs::read(&path).expect("there");
             bytes[at + 7] ^= 1;
             let hurt = dir.path().join("hurt");
             std::fs::write(&hurt, &bytes).expect("written");
-            let Ok(Found::Half(read)) = Watermark::open(&hurt) else { panic!("half") };
+            let Ok(WatermarkRead::Half(read)) = Watermark::open(&hurt) else { panic!("half") };
             assert_eq!(read.mark.head, head);
         }
         std::fs::write(&path, [0; 100]).expect("written");
-        assert!(matches!(Watermark::open(&path), Ok(Found::Damaged)));
+        assert!(matches!(Watermark::open(&path), Ok(WatermarkRead::Damaged)));
     }
 
     #[test]

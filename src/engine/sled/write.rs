@@ -18,16 +18,16 @@ use super::guard::guarded;
 use super::records::{CommitRecord, encode_key};
 use super::segment::Segment;
 use super::tables::Tables;
-use super::tally::Tally;
+use super::tally::SegmentTally;
 use super::watermark::RESERVE_IDS;
-use super::{Shared, database, disk, keys, parts, space};
+use super::{StoreShared, database, disk, keys, parts, space};
 
 /// Where commits go.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct SegmentWriter {
     pub(super) segment: Arc<Segment>,
     pub(super) tables: Arc<Tables>,
-    pub(super) tally: Tally,
+    pub(super) tally: SegmentTally,
     pub(super) begun: Instant,
     /// No id above it was reserved in the watermark.
     pub(super) reserved: Seq,
@@ -67,7 +67,7 @@ const ROTATE_AGAIN: Duration = Duration::from_secs(1);
 /// Events of a commit for which memory is kept: four times as many as the engine puts into one by itself.
 const KEPT_EVENTS: usize = 16 << 10;
 
-impl Shared {
+impl StoreShared {
     /// Makes `commit` durable, then readable. Answers whether a segment waits to be sealed.
     pub(super) fn commit(&self, commit: &Commit) -> Result<bool, StoreError> {
         self.alive()?;
@@ -96,13 +96,13 @@ impl Shared {
     }
 
     /// Whether the segment is large or old enough to be the last of its commits.
-    fn is_due(&self, writer: &mut Writer) -> bool {
+    fn is_due(&self, writer: &mut SegmentWriter) -> bool {
         let empty = writer.tally.topics.is_empty();
         let due = writer.begun.elapsed() >= self.config.rotate_age || self.is_full(writer);
         !empty && (due || self.rotate_soon.swap(false, Ordering::Relaxed))
     }
 
-    fn is_full(&self, writer: &mut Writer) -> bool {
+    fn is_full(&self, writer: &mut SegmentWriter) -> bool {
         if writer.growth.written < writer.growth.room {
             return false;
         }
@@ -113,7 +113,7 @@ impl Shared {
 
     /// Begins another segment, if the system allows it now. If not, commits go on in the old one, which only becomes larger
     /// than it should, and it is tried again.
-    fn try_rotate(&self, writer: &mut Writer) -> bool {
+    fn try_rotate(&self, writer: &mut SegmentWriter) -> bool {
         if writer.hindered.is_some_and(|since| since.elapsed() < ROTATE_AGAIN) {
             return false;
         }
@@ -135,7 +135,7 @@ impl Shared {
     }
 
     /// Begins another segment and leaves the old one to be sealed.
-    pub(super) fn rotate(&self, writer: &mut Writer) -> Result<(), Arc<str>> {
+    pub(super) fn rotate(&self, writer: &mut SegmentWriter) -> Result<(), Arc<str>> {
         if let Some(left) = writer.leftover.clone() {
             remove_leftover(&left)?;
             writer.leftover = None;
@@ -146,7 +146,7 @@ impl Shared {
             // Its positions are going to be the old segment's.
             writer.leftover = remove_leftover(&dir).is_err().then_some(dir);
         })?;
-        let mut begun = Writer::new(next.0, next.1, Tally::after(head), writer.reserved, writer.given);
+        let mut begun = SegmentWriter::new(next.0, next.1, SegmentTally::after(head), writer.reserved, writer.given);
         (begun.hindered, begun.scratch) = (writer.hindered, std::mem::take(&mut writer.scratch));
         let old = std::mem::replace(writer, begun);
         old.segment.finish(old.tally);
@@ -169,7 +169,7 @@ impl Shared {
     }
 
     /// Reserves ids before the last ones reserved are given out, so that none is given twice after a crash.
-    fn reserve(&self, writer: &mut Writer, last: Seq) -> Result<(), StoreError> {
+    fn reserve(&self, writer: &mut SegmentWriter, last: Seq) -> Result<(), StoreError> {
         if last.0.saturating_add(RESERVE_IDS / 2) <= writer.reserved.0 {
             return Ok(());
         }
@@ -254,9 +254,15 @@ pub(super) struct Written {
     bytes: u64,
 }
 
-impl Writer {
+impl SegmentWriter {
     /// Writes on in a segment.
-    pub(super) fn new(segment: Arc<Segment>, tables: Arc<Tables>, tally: Tally, reserved: Seq, given: Seq) -> Self {
+    pub(super) fn new(
+        segment: Arc<Segment>,
+        tables: Arc<Tables>,
+        tally: SegmentTally,
+        reserved: Seq,
+        given: Seq,
+    ) -> Self {
         Self {
             segment,
             tables,

@@ -14,11 +14,13 @@ use serde_json::value::RawValue;
 
 use crate::{
     http::{
-        Answer, Core, body, envelope, json_text,
+        Response, ShardState,
+        auth::Caller,
+        body,
+        body_memory::BodyPermit,
+        envelope, json_text,
         problem::{Code, Problem},
-        room::Place,
-        stream::language::GapNotice,
-        visitor::Visitor,
+        stream::encoding::GapNotice,
     },
     hub::{
         frame::Frame,
@@ -36,7 +38,7 @@ const NO_ROOM: &str = "pages that other requests of this client, or of others, h
                        again with the same cursor";
 
 #[derive(Default, Serialize)]
-struct Page {
+struct PageBody {
     events: Vec<Box<RawValue>>,
     next: String,
     gaps: Vec<GapNotice>,
@@ -46,35 +48,35 @@ struct Page {
 /// Gathers up to `limit` events; waits up to `wait` for the first one, or for a gap or an end.
 ///
 /// # Errors
-/// When the store cannot be read, or `right` ends meanwhile.
-pub async fn answer(
-    core: &Rc<Core>,
+/// When the store cannot be read, or `authorization` ends meanwhile.
+pub async fn response(
+    shard: &Rc<ShardState>,
     mut subscription: Subscription,
-    Visitor { mut right, means }: Visitor,
+    Caller { mut authorization, quotas }: Caller,
     limit: usize,
     wait: Duration,
-) -> Result<Answer, Problem> {
-    let mut place = core.door.pages.place(&means);
-    let enrolled = core.streams.enroll(subscription.feed(), right.expires());
-    let mut page = Page { closed: subscription.nothing_left(), ..Page::default() };
+) -> Result<Response, Problem> {
+    let mut place = shard.app.pages.place(&quotas);
+    let handle = shard.streams.enroll(subscription.feed(), authorization.expires());
+    let mut page = PageBody { closed: subscription.nothing_left(), ..PageBody::default() };
     let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);
     // The cursor after the events in the page: the subscription may have read further.
     let mut next = subscription.cursor();
     let (mut bytes, mut full) = (0, false);
-    let (removals, mut frames) = (core.door.hub.removals(), Vec::new());
+    let (removals, mut frames) = (shard.app.hub.removals(), Vec::new());
     while !full && frames.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
-            if enrolled.polled(cx) {
+            if handle.polled(cx) {
                 // A page has nothing to say against idle timeouts.
-                enrolled.spoke();
+                handle.spoke();
             }
-            right.still_reads(&core.door.policies, &subscription.feed().selection)?;
+            authorization.still_reads(&shard.app.policies, &subscription.feed().selection)?;
             match subscription.poll_next(cx) {
                 Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
                 Poll::Pending if !subscription.caught_up() => Poll::Pending,
                 Poll::Pending if !frames.is_empty() || !page.gaps.is_empty() => Poll::Ready(Ok(None)),
-                Poll::Pending if core.door.drain.is_draining() => Poll::Ready(Ok(None)),
+                Poll::Pending if shard.app.drain.is_draining() => Poll::Ready(Ok(None)),
                 Poll::Pending => deadline.as_mut().poll(cx).map(|()| Ok(None)),
             }
         });
@@ -85,7 +87,7 @@ pub async fn answer(
                 break;
             }
             Some(Delivery::Events(run)) => {
-                let stats = core.door.hub.stats();
+                let stats = shard.app.hub.stats();
                 for frame in run.frames().iter().take(limit - frames.len()) {
                     stats.events_out.add(1);
                     let envelope = envelope::envelope(frame);
@@ -119,21 +121,21 @@ pub async fn answer(
         }
     }
     // Some may have been taken back while others were read.
-    let frames = core.door.hub.shown(frames, removals).ok_or_else(broken)?;
+    let frames = shard.app.hub.shown(frames, removals).ok_or_else(broken)?;
     page.events = frames.iter().map(|frame| raw(frame)).collect();
     page.next = next.to_string();
     let mut text = json_text::bytes(&page);
     text.push(b'\n');
-    Ok(body::json_of(Bytes::from_owner(Placed { text, _place: place })))
+    Ok(body::json_of(Bytes::from_owner(CountedPage { text, _place: place })))
 }
 
 /// A page's text, counted until its client has read it.
-struct Placed {
+struct CountedPage {
     text: Vec<u8>,
-    _place: Place,
+    _place: BodyPermit,
 }
 
-impl AsRef<[u8]> for Placed {
+impl AsRef<[u8]> for CountedPage {
     fn as_ref(&self) -> &[u8] {
         &self.text
     }

@@ -9,10 +9,11 @@ use tokio::time::timeout;
 use crate::{
     event::{EventId, TopicName},
     http::{
-        Answer, Door, full, keys,
+        AppState, Response,
+        auth::Authorization,
+        full, keys,
         problem::{Code, Problem},
         query::Query,
-        visitor::Right,
     },
 };
 
@@ -26,8 +27,8 @@ const PASSING: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Says what to change, or that there is no such event.
-pub async fn handle(door: &Door, right: &Right, uri: &Uri) -> Result<Answer, Problem> {
-    right.operate(REMOVE)?;
+pub async fn handle(app: &AppState, authorization: &Authorization, uri: &Uri) -> Result<Response, Problem> {
+    authorization.operate(REMOVE)?;
     let text = percent_decode_str(uri.path().rsplit('/').next().unwrap_or_default()).decode_utf8_lossy();
     let id = EventId::parse(&text).ok_or_else(|| {
         Problem::new(
@@ -41,14 +42,14 @@ pub async fn handle(door: &Door, right: &Right, uri: &Uri) -> Result<Answer, Pro
     let topic = topic.ok_or_else(|| {
         Problem::new(Code::TopicInvalid, "say which topic the event is of: ?topic=T; a pattern is none")
     })?;
-    let found = id.epoch == door.hub.epoch() && door.hub.remove(topic.clone(), id.seq).await?;
+    let found = id.epoch == app.hub.epoch() && app.hub.remove(topic.clone(), id.seq).await?;
     if !found {
         let detail =
             format!("topic {topic} keeps no event {id}: it never had it, or retention or a deletion has let it go");
         return Err(Problem::new(Code::EventUnknown, detail));
     }
-    let _ = timeout(PASSING, door.hub.passed()).await;
-    let mut answer = Answer::new(full(bytes::Bytes::new()));
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    Ok(answer)
+    let _ = timeout(PASSING, app.hub.passed()).await;
+    let mut response = Response::new(full(bytes::Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
 }

@@ -16,22 +16,22 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 /// A socket that is bound and does not listen yet.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(super) struct BoundSocketFile {
     socket: Socket,
     path: PathBuf,
     /// Under its first name.
-    file: File,
+    file: SocketFile,
 }
 
 /// A socket's file. Removed when it is dropped, unless another one has taken its place.
 #[derive(Debug)]
-pub struct File {
+pub struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
 }
 
-impl Bound {
+impl BoundSocketFile {
     /// Prepares a socket for `path`, with these permissions.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Bound {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::unix(&first)?)?;
-        let file = File::of(first)?;
+        let file = SocketFile::of(first)?;
         fs::set_permissions(&file.path, fs::Permissions::from_mode(mode))?;
         Ok(Self { socket, path: path.into(), file })
     }
@@ -57,7 +57,7 @@ impl Bound {
     ///
     /// # Errors
     /// When somebody else has come to listen there since.
-    pub(super) fn listen(self) -> io::Result<(UnixListener, File)> {
+    pub(super) fn listen(self) -> io::Result<(UnixListener, SocketFile)> {
         let Self { socket, path, mut file } = self;
         vacant(&path)?;
         socket.listen(super::BACKLOG)?;
@@ -89,14 +89,14 @@ fn vacant(path: &Path) -> io::Result<()> {
     }
 }
 
-impl File {
+impl SocketFile {
     fn of(path: PathBuf) -> io::Result<Self> {
         let there = fs::symlink_metadata(&path)?;
         Ok(Self { path, identity: (there.dev(), there.ino()) })
     }
 }
 
-impl Drop for File {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         let same = |there: fs::Metadata| (there.dev(), there.ino()) == self.identity;
         if fs::symlink_metadata(&self.path).is_ok_and(same) {
@@ -121,12 +121,12 @@ mod tests {
     fn it_is_there_only_while_it_listens_and_only_for_those_it_is_for() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("hub");
-        let bound = Bound::new(&path, 0o620).expect("free");
+        let bound = BoundSocketFile::new(&path, 0o620).expect("free");
         assert!(UnixStream::connect(&path).is_err());
         let (_socket, file) = bound.listen().expect("free");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o620);
         UnixStream::connect(&path).expect("it listens");
-        assert_eq!(Bound::new(&path, 0o600).expect_err("in use").kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(BoundSocketFile::new(&path, 0o600).expect_err("in use").kind(), io::ErrorKind::AddrInUse);
         assert_eq!(names(directory.path()), ["hub"]);
         drop(file);
         assert_eq!(names(directory.path()), [""; 0]);
@@ -137,9 +137,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("hub");
         drop(UnixListener::bind(&path).expect("free"));
-        let (_socket, first) = Bound::new(&path, 0o600).expect("stale").listen().expect("stale");
+        let (_socket, first) = BoundSocketFile::new(&path, 0o600).expect("stale").listen().expect("stale");
         fs::remove_file(&path).expect("there");
-        let (_other, second) = Bound::new(&path, 0o600).expect("free").listen().expect("free");
+        let (_other, second) = BoundSocketFile::new(&path, 0o600).expect("free").listen().expect("free");
         drop(first);
         assert!(path.exists(), "it is another one's by now");
         drop(second);
@@ -147,7 +147,7 @@ mod tests {
         fs::write(&file, "kept").expect("writable");
         std::os::unix::fs::symlink(&file, &path).expect("free");
         for path in [&file, &path] {
-            assert_eq!(Bound::new(path, 0o600).expect_err("no socket").kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(BoundSocketFile::new(path, 0o600).expect_err("no socket").kind(), io::ErrorKind::AlreadyExists);
         }
         assert_eq!(fs::read_to_string(&file).expect("there"), "kept");
     }
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn one_that_never_listened_leaves_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
-        drop(Bound::new(&directory.path().join("hub"), 0o600).expect("free"));
+        drop(BoundSocketFile::new(&directory.path().join("hub"), 0o600).expect("free"));
         assert_eq!(names(directory.path()), [""; 0]);
     }
 }

@@ -18,7 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 mod file;
 
-pub use file::File;
+pub use file::SocketFile;
 
 use super::transport::Transport;
 
@@ -41,7 +41,7 @@ pub enum Address {
 
 /// Where somebody can connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Endpoint {
     /// Of the network.
     Tcp(SocketAddr),
     /// A socket file.
@@ -53,16 +53,16 @@ pub enum Place {
 #[error("cannot listen on {place}: {source}")]
 pub struct ListenError {
     /// Which one.
-    pub place: Place,
+    pub place: Endpoint,
     /// What the system said.
     pub source: io::Error,
 }
 
 /// A list of addresses that are this process's, and where nobody is let in yet.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundAddresses {
     tcp: Vec<(SocketAddr, Vec<Socket>)>,
-    unix: Vec<file::Bound>,
+    unix: Vec<file::BoundSocketFile>,
     cores: usize,
 }
 
@@ -70,11 +70,11 @@ pub struct Bound {
 #[derive(Debug)]
 pub struct Listening {
     /// Where.
-    pub places: Vec<Place>,
+    pub places: Vec<Endpoint>,
     /// For each core its own.
     pub listeners: Vec<Vec<Listener>>,
     /// Removed when they are dropped.
-    pub files: Vec<File>,
+    pub files: Vec<SocketFile>,
 }
 
 /// A socket that accepts connections, on one core.
@@ -95,7 +95,7 @@ pub enum Acceptor {
     Unix(tokio::net::UnixListener),
 }
 
-impl Bound {
+impl BoundAddresses {
     /// Takes every address in `list`, for so many cores.
     ///
     /// # Errors
@@ -107,8 +107,8 @@ impl Bound {
                 Address::Tcp(address) => bound.tcp.push(tcp(*address, cores)?),
                 Address::Localhost(port) => bound.tcp.extend(localhost(*port, cores)?),
                 Address::Unix(path, mode) => {
-                    let refused = |source| ListenError { place: Place::Unix(path.clone()), source };
-                    bound.unix.push(file::Bound::new(path, *mode).map_err(refused)?);
+                    let refused = |source| ListenError { place: Endpoint::Unix(path.clone()), source };
+                    bound.unix.push(file::BoundSocketFile::new(path, *mode).map_err(refused)?);
                 }
             }
         }
@@ -123,19 +123,19 @@ impl Bound {
         let Self { tcp, unix, cores } = self;
         // Looked at again, all of them before the first listens: two hubs that start at the same time have both been let bind.
         for (address, _) in &tcp {
-            vacant(*address).map_err(|source| ListenError { place: Place::Tcp(*address), source })?;
+            vacant(*address).map_err(|source| ListenError { place: Endpoint::Tcp(*address), source })?;
         }
         let mut all = Listening { places: Vec::new(), listeners: Vec::new(), files: Vec::new() };
         all.listeners.resize_with(cores, Vec::new);
         for (address, sockets) in tcp {
             for (socket, listeners) in sockets.into_iter().zip(&mut all.listeners) {
-                socket.listen(BACKLOG).map_err(|source| ListenError { place: Place::Tcp(address), source })?;
+                socket.listen(BACKLOG).map_err(|source| ListenError { place: Endpoint::Tcp(address), source })?;
                 listeners.push(Listener::Tcp(socket.into()));
             }
-            all.places.push(Place::Tcp(address));
+            all.places.push(Endpoint::Tcp(address));
         }
         for bound in unix {
-            let place = Place::Unix(bound.path().into());
+            let place = Endpoint::Unix(bound.path().into());
             let refused = |source| ListenError { place: place.clone(), source };
             let (socket, file) = bound.listen().map_err(refused)?;
             for listeners in &mut all.listeners {
@@ -150,7 +150,7 @@ impl Bound {
 
 /// One socket a core on the same address; where port 0 was asked for, the first decides which.
 fn tcp(address: SocketAddr, cores: usize) -> Result<(SocketAddr, Vec<Socket>), ListenError> {
-    let refused = |source| ListenError { place: Place::Tcp(address), source };
+    let refused = |source| ListenError { place: Endpoint::Tcp(address), source };
     // Without this a second hub would silently share the first one's port.
     vacant(address).map_err(refused)?;
     let first = shared(address).map_err(refused)?;
@@ -235,7 +235,7 @@ impl Acceptor {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
@@ -252,28 +252,30 @@ mod tests {
 
     const FREE: Address = Address::Tcp(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
 
-    fn address(bound: &Bound) -> SocketAddr {
+    fn address(bound: &BoundAddresses) -> SocketAddr {
         bound.tcp[0].0
     }
 
     #[test]
     fn nobody_is_let_in_before_it_listens() {
-        let bound = Bound::new(&[FREE], 2).expect("free");
+        let bound = BoundAddresses::new(&[FREE], 2).expect("free");
         let at = address(&bound);
         let refused = TcpStream::connect(at).expect_err("nobody listens");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         let listening = bound.listen().expect("ours");
-        assert_eq!((listening.places, listening.listeners.len()), (vec![Place::Tcp(at)], 2));
+        assert_eq!((listening.places, listening.listeners.len()), (vec![Endpoint::Tcp(at)], 2));
     }
 
     #[test]
     fn an_address_that_somebody_listens_on_is_not_shared() {
-        let bound = Bound::new(&[FREE], 2).expect("free");
+        let bound = BoundAddresses::new(&[FREE], 2).expect("free");
         let at = address(&bound);
         // Two that start at the same time are both let bind, and one of them listens.
-        let late = Bound::new(&[Address::Tcp(at)], 2).expect("nobody listens yet");
+        let late = BoundAddresses::new(&[Address::Tcp(at)], 2).expect("nobody listens yet");
         let _first = bound.listen().expect("ours");
-        for refused in [late.listen().expect_err("taken"), Bound::new(&[Address::Tcp(at)], 1).expect_err("taken")] {
+        for refused in
+            [late.listen().expect_err("taken"), BoundAddresses::new(&[Address::Tcp(at)], 1).expect_err("taken")]
+        {
             assert_eq!(refused.source.kind(), io::ErrorKind::AddrInUse);
             assert!(refused.to_string().contains(&at.to_string()), "{refused}");
         }
@@ -281,10 +283,10 @@ mod tests {
 
     #[test]
     fn localhost_is_both_families_on_one_port() {
-        let listening = Bound::new(&[Address::Localhost(0)], 1).expect("free").listen().expect("ours");
+        let listening = BoundAddresses::new(&[Address::Localhost(0)], 1).expect("free").listen().expect("ours");
         let mut ports = std::collections::BTreeSet::new();
         for place in &listening.places {
-            let Place::Tcp(address) = place else { panic!("{place}") };
+            let Endpoint::Tcp(address) = place else { panic!("{place}") };
             assert!(address.ip().is_loopback());
             TcpStream::connect(address).expect("it listens");
             ports.insert(address.port());

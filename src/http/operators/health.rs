@@ -3,30 +3,30 @@
 use http::{HeaderValue, header};
 
 use crate::http::{
-    Answer, Door, full,
+    AppState, Response, full,
     problem::{Code, Problem},
 };
 
 /// Always `ok`: who gets no answer knows.
 #[must_use]
-pub fn alive() -> Answer {
-    let mut answer = Answer::new(full("ok\n"));
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+pub fn alive() -> Response {
+    let mut response = Response::new(full("ok\n"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// `ok` when a durable publish would be accepted now. Asks the engine, writes nothing.
 ///
 /// # Errors
 /// Says why it would not: the hub drains, the disk is full, the store has failed, or bodies take nearly all of their memory.
-pub fn ready(door: &Door) -> Result<Answer, Problem> {
-    if door.drain.is_draining() {
+pub fn ready(app: &AppState) -> Result<Response, Problem> {
+    if app.drain.is_draining() {
         return Err(Problem::new(Code::Draining, "the hub is about to stop; use another, or wait for it to return"));
     }
-    match door.hub.status().refusing {
+    match app.hub.status().refusing {
         Some(reason) => Err(reason.into()),
-        None if door.room.is_full() => Err(Problem::new(
+        None if app.body_memory.is_full() => Err(Problem::new(
             Code::OverCapacity,
             "publishes that are being received, or wait for the disk, take nearly all of publish.inflight_bytes",
         )),

@@ -8,23 +8,23 @@ use std::fmt::{Display, Write};
 use http::{HeaderValue, header};
 
 use super::{snapshot::Snapshot, stats::LOOK};
-use crate::http::{Answer, Door, full, problem::Problem, quota::Limit, visitor::Right};
+use crate::http::{AppState, Response, auth::Authorization, full, problem::Problem, quota::Limit};
 
 /// Answers with every metric.
 ///
 /// # Errors
 /// When they are not open to whoever asks.
-pub fn handle(door: &Door, right: &Right) -> Result<Answer, Problem> {
-    right.operate(LOOK)?;
-    let mut answer = Answer::new(full(text(&Snapshot::new(door))));
+pub fn handle(app: &AppState, authorization: &Authorization) -> Result<Response, Problem> {
+    authorization.operate(LOOK)?;
+    let mut response = Response::new(full(text(&Snapshot::new(app))));
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(answer)
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 fn text(now: &Snapshot) -> String {
-    let mut out = Text::default();
+    let mut out = MetricsText::default();
     out.info(
         "gapless_build_info",
         "The program and its engine; always 1.",
@@ -115,9 +115,9 @@ fn text(now: &Snapshot) -> String {
 
 /// The text format. Label values are the program's own words, so nothing needs escaping.
 #[derive(Default)]
-struct Text(String);
+struct MetricsText(String);
 
-impl Text {
+impl MetricsText {
     fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.head("gauge", name, help);
         self.line(format_args!("{name} {value}"));

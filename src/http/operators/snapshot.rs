@@ -9,8 +9,8 @@ use crate::{
     engine::Status,
     event::EventId,
     http::{
-        Door, json_text,
-        quota::{Limit, Used},
+        AppState, json_text,
+        quota::{HolderUsage, Limit},
     },
     hub::{stats::Stats, top::Busy},
 };
@@ -47,21 +47,21 @@ pub struct Snapshot {
     /// Open streams: the sum of `subscriptions`.
     pub subscribers: u64,
     /// Open streams by what they do.
-    pub subscriptions: Subscriptions,
+    pub subscriptions: SubscriptionFigures,
     /// Streams that came with a cursor.
     pub resumed_total: u64,
     /// Topics in use.
     pub topics: u64,
     /// Events in and out.
-    pub events: Events,
+    pub events: EventFigures,
     /// Bytes in and out.
-    pub bytes: Bytes,
+    pub bytes: ByteFigures,
     /// Bytes of publish bodies that are being received or wait for the disk.
     pub publish_bytes: u64,
     /// What is kept.
-    pub store: Store,
+    pub store: StoreFigures,
     /// Gaps told to streams, by reason.
-    pub gaps_total: Gaps,
+    pub gaps_total: GapFigures,
     /// Streams cut because their client did not read.
     pub slow_readers_cut_total: u64,
     /// Streams ended because their client's credential was good no more.
@@ -86,7 +86,7 @@ pub struct Snapshot {
 
 /// Open streams by what they do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Subscriptions {
+pub struct SubscriptionFigures {
     /// Follow the newest events.
     pub live: u64,
     /// Read the log to catch up after they came.
@@ -97,7 +97,7 @@ pub struct Subscriptions {
 
 /// Events in and out. Rates are averages of the last ten seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Events {
+pub struct EventFigures {
     /// Events accepted.
     pub in_total: u64,
     /// Events given to streams, once for each stream.
@@ -114,7 +114,7 @@ pub struct Events {
 
 /// Bytes in and out. Rates are averages of the last ten seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Bytes {
+pub struct ByteFigures {
     /// Bytes of data accepted.
     pub in_total: u64,
     /// Bytes written to streams.
@@ -127,7 +127,7 @@ pub struct Bytes {
 
 /// What the engine keeps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Store {
+pub struct StoreFigures {
     /// Events kept.
     pub events: u64,
     /// Bytes of their data.
@@ -163,7 +163,7 @@ pub struct CommitMs {
 
 /// Gaps told to streams, by reason.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Gaps {
+pub struct GapFigures {
     /// Retention had removed events.
     pub trimmed: u64,
     /// The disk had lost events.
@@ -214,44 +214,47 @@ pub struct Holder {
 impl Snapshot {
     /// The figures now.
     #[must_use]
-    pub fn new(door: &Door) -> Self {
-        let hub = &door.hub;
+    pub fn new(app: &AppState) -> Self {
+        let hub = &app.hub;
         let (health, stats): (Status, &Stats) = (hub.status(), hub.stats());
-        let rates = door.rates.now(stats);
-        let subscriptions =
-            Subscriptions { live: stats.live.get(), replaying: stats.replaying.get(), lagged: stats.lagged.get() };
-        let draining = door.drain.is_draining();
+        let rates = app.rates.now(stats);
+        let subscriptions = SubscriptionFigures {
+            live: stats.live.get(),
+            replaying: stats.replaying.get(),
+            lagged: stats.lagged.get(),
+        };
+        let draining = app.drain.is_draining();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             engine: hub.engine_name(),
             epoch: hub.epoch().to_string(),
             last_id: EventId { epoch: hub.epoch(), seq: hub.head() }.to_string(),
-            uptime_s: rounded(door.started.elapsed().as_secs_f64()),
-            ready: health.refusing.is_none() && !draining && !door.room.is_full(),
+            uptime_s: rounded(app.started.elapsed().as_secs_f64()),
+            ready: health.refusing.is_none() && !draining && !app.body_memory.is_full(),
             draining,
             connections: stats.connections.get(),
-            connections_limit: door.limits.connections as u64,
+            connections_limit: app.limits.connections as u64,
             connections_total: stats.connections_total.get(),
             subscribers: subscriptions.live + subscriptions.replaying + subscriptions.lagged,
             subscriptions,
             resumed_total: stats.resumed.get(),
             topics: health.topics,
-            events: Events::new(stats, &rates),
-            bytes: Bytes::new(stats, &rates),
-            publish_bytes: door.room.used() as u64,
-            store: Store::new(stats, &health),
-            gaps_total: Gaps::new(stats),
+            events: EventFigures::new(stats, &rates),
+            bytes: ByteFigures::new(stats, &rates),
+            publish_bytes: app.body_memory.used() as u64,
+            store: StoreFigures::new(stats, &health),
+            gaps_total: GapFigures::new(stats),
             slow_readers_cut_total: stats.slow_readers_cut.get(),
             lapsed_total: stats.lapsed.get(),
-            log_lines_dropped_total: (door.log_dropped)(),
+            log_lines_dropped_total: (app.log_dropped)(),
             refused_total: stats.refused_by_code(),
-            quota_refused_total: quota_refused(door),
-            addresses: door.quotas.addresses() as u64,
-            holders_known: door.quotas.holders() as u64,
-            holders: door.quotas.busiest(TOP_HOLDERS).into_iter().map(Holder::from).collect(),
-            top_topics: hub.board().top().busiest(TOP).iter().map(|busy| TopTopic::new(door, busy)).collect(),
+            quota_refused_total: quota_refused(app),
+            addresses: app.quotas.addresses() as u64,
+            holders_known: app.quotas.holders() as u64,
+            holders: app.quotas.busiest(TOP_HOLDERS).into_iter().map(Holder::from).collect(),
+            top_topics: hub.broker().top().busiest(TOP).iter().map(|busy| TopTopic::new(app, busy)).collect(),
             top_topics_by_subscribers: hub
-                .board()
+                .broker()
                 .top_by_subscribers(TOP)
                 .into_iter()
                 .map(|(topic, subscribers)| Audience { topic: topic.to_string(), subscribers })
@@ -266,7 +269,7 @@ impl Snapshot {
     }
 }
 
-impl Events {
+impl EventFigures {
     fn new(stats: &Stats, rates: &PerSecond) -> Self {
         Self {
             in_total: stats.events_in.get(),
@@ -279,7 +282,7 @@ impl Events {
     }
 }
 
-impl Bytes {
+impl ByteFigures {
     fn new(stats: &Stats, rates: &PerSecond) -> Self {
         Self {
             in_total: stats.bytes_in.get(),
@@ -290,7 +293,7 @@ impl Bytes {
     }
 }
 
-impl Store {
+impl StoreFigures {
     fn new(stats: &Stats, health: &Status) -> Self {
         Self {
             events: health.events,
@@ -308,7 +311,7 @@ impl Store {
     }
 }
 
-impl Gaps {
+impl GapFigures {
     fn new(stats: &Stats) -> Self {
         Self {
             trimmed: stats.gaps_trimmed.get(),
@@ -320,9 +323,9 @@ impl Gaps {
 }
 
 impl TopTopic {
-    fn new(door: &Door, busy: &Busy) -> Self {
+    fn new(app: &AppState, busy: &Busy) -> Self {
         Self {
-            subscribers: door.hub.board().subscribers(&busy.topic),
+            subscribers: app.hub.broker().subscribers(&busy.topic),
             topic: busy.topic.to_string(),
             events_per_s: rounded(busy.events_per_s),
             bytes_per_s: rounded(busy.bytes_per_s),
@@ -330,8 +333,8 @@ impl TopTopic {
     }
 }
 
-impl From<Used> for Holder {
-    fn from(used: Used) -> Self {
+impl From<HolderUsage> for Holder {
+    fn from(used: HolderUsage) -> Self {
         Self {
             holder: used.holder,
             streams: used.streams,
@@ -342,8 +345,8 @@ impl From<Used> for Holder {
     }
 }
 
-fn quota_refused(door: &Door) -> BTreeMap<&'static str, u64> {
-    let counts = Limit::ALL.map(|limit| (limit.as_str(), door.quotas.refused(limit)));
+fn quota_refused(app: &AppState) -> BTreeMap<&'static str, u64> {
+    let counts = Limit::ALL.map(|limit| (limit.as_str(), app.quotas.refused(limit)));
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 

@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::snapshot::Snapshot;
 use crate::{
     event::sse,
-    http::{Answer, Door, accept, body, made, problem::Problem, stream::language::SSE_TYPE, visitor::Right},
+    http::{AppState, Response, accept, auth::Authorization, body, made, problem::Problem, stream::encoding::SSE_TYPE},
 };
 
 /// What looking at the figures is called in a refusal.
@@ -33,38 +33,38 @@ const RETRY_MS: u32 = 3000;
 ///
 /// # Errors
 /// When they are not open to whoever asks.
-pub fn handle(door: &Arc<Door>, right: Right, headers: &HeaderMap) -> Result<Answer, Problem> {
-    right.operate(LOOK)?;
+pub fn handle(app: &Arc<AppState>, authorization: Authorization, headers: &HeaderMap) -> Result<Response, Problem> {
+    authorization.operate(LOOK)?;
     if !accept::names(headers, "text/event-stream") {
-        return Ok(body::json(Snapshot::new(door).to_json()));
+        return Ok(body::json(Snapshot::new(app).to_json()));
     }
-    let mut answer = Answer::new(made(Watch::new(Arc::clone(door), right)));
-    let headers = answer.headers_mut();
+    let mut response = Response::new(made(StatsStream::new(Arc::clone(app), authorization)));
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SSE_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(answer)
+    Ok(response)
 }
 
 /// The figures as a stream of events. Made when they are asked for: a watcher that does not read costs nothing.
-struct Watch {
-    door: Arc<Door>,
-    right: Right,
+struct StatsStream {
+    app: Arc<AppState>,
+    authorization: Authorization,
     ticks: Interval,
     draining: Pin<Box<dyn Future<Output = ()>>>,
     greeted: bool,
 }
 
-impl Watch {
-    fn new(door: Arc<Door>, right: Right) -> Self {
+impl StatsStream {
+    fn new(app: Arc<AppState>, authorization: Authorization) -> Self {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let drain = door.drain.clone();
-        Self { door, right, ticks, draining: Box::pin(async move { drain.begun().await }), greeted: false }
+        let drain = app.drain.clone();
+        Self { app, authorization, ticks, draining: Box::pin(async move { drain.begun().await }), greeted: false }
     }
 }
 
-impl Body for Watch {
+impl Body for StatsStream {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -76,10 +76,10 @@ impl Body for Watch {
             return Poll::Ready(None);
         } else {
             std::task::ready!(this.ticks.poll_tick(cx));
-            if this.right.renew(&this.door.policies).and_then(|()| this.right.operate(LOOK)).is_err() {
+            if this.authorization.renew(&this.app.policies).and_then(|()| this.authorization.operate(LOOK)).is_err() {
                 return Poll::Ready(None);
             }
-            format!("data: {}\n\n", Snapshot::new(&this.door).to_json()).into_bytes()
+            format!("data: {}\n\n", Snapshot::new(&this.app).to_json()).into_bytes()
         };
         Poll::Ready(Some(Ok(Frame::data(bytes.into()))))
     }

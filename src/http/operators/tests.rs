@@ -11,25 +11,25 @@ use crate::{
     engine::Append,
     event::{NewEvent, TopicName},
     http::{
-        Door,
+        AppState,
+        auth::CallerQuotas,
         problem::{Code, Problem},
-        quota::{Allowance, Allowances},
-        testing::{self, door},
-        visitor::Means,
+        quota::{QuotaConfig, QuotaLimits},
+        testing::{self, app},
     },
 };
 
-async fn publish(door: &Door, topic: &str, data: &str) {
+async fn publish(app: &AppState, topic: &str, data: &str) {
     let event = NewEvent::new(TopicName::new(topic).expect("valid"), data);
-    door.hub.publish(Append { events: vec![event], expect: None, key: None }).await.expect("published");
+    app.hub.publish(Append { events: vec![event], expect: None, key: None }).await.expect("published");
 }
 
 #[tokio::test]
 async fn stats_have_every_promised_field() {
-    let (door, _) = door();
-    publish(&door, "a", "hello").await;
-    drop(Problem::new(Code::TooLarge, "x").into_answer(door.hub.stats()));
-    let value = testing::json(stats::handle(&door, testing::anyone(&door), &HeaderMap::new()).expect("open")).await;
+    let (app, _) = app();
+    publish(&app, "a", "hello").await;
+    drop(Problem::new(Code::TooLarge, "x").into_answer(app.hub.stats()));
+    let value = testing::json(stats::handle(&app, testing::anyone(&app), &HeaderMap::new()).expect("open")).await;
     for pointer in [
         "/version",
         "/engine",
@@ -72,15 +72,15 @@ async fn stats_have_every_promised_field() {
 
 #[tokio::test]
 async fn stats_tell_what_holders_have_used_and_metrics_never_name_one() {
-    let (door, _) = door();
+    let (app, _) = app();
     let name = "mallory\"}\n<b>";
-    let (address, holder) = (door.quotas.address("192.0.2.1".parse().expect("an address")), door.quotas.holder(name));
+    let (address, holder) = (app.quotas.address("192.0.2.1".parse().expect("an address")), app.quotas.holder(name));
     address.publish_for(&holder, 2, 10).expect("no limit");
-    let _seats = [holder.stream().expect("no limit"), door.quotas.holder("other").stream().expect("no limit")];
-    let limits = Allowance { streams: Some(1), ..Allowance::default() };
-    door.quotas.configure(&Allowances { holder: limits, ..Allowances::default() });
+    let _seats = [holder.stream().expect("no limit"), app.quotas.holder("other").stream().expect("no limit")];
+    let limits = QuotaLimits { streams: Some(1), ..QuotaLimits::default() };
+    app.quotas.configure(&QuotaConfig { holder: limits, ..QuotaConfig::default() });
     holder.stream().expect_err("one is open");
-    let value = testing::json(stats::handle(&door, testing::anyone(&door), &HeaderMap::new()).expect("open")).await;
+    let value = testing::json(stats::handle(&app, testing::anyone(&app), &HeaderMap::new()).expect("open")).await;
     assert_eq!(
         value["holders"],
         json!([
@@ -91,15 +91,15 @@ async fn stats_tell_what_holders_have_used_and_metrics_never_name_one() {
     assert_eq!((&value["addresses"], &value["holders_known"]), (&json!(1), &json!(2)));
     assert_eq!(value["quota_refused_total"], json!({"holder_streams": 1}));
 
-    let text = metrics_text(&door).await;
+    let text = metrics_text(&app).await;
     assert!(text.contains("gapless_quota_refused_total{limit=\"holder_streams\"} 1\n"));
     assert!(text.contains("gapless_quota_refused_total{limit=\"bad_credentials\"} 0\n"), "the labels are fixed");
     assert!(text.contains("gapless_quota_accounts{kind=\"holder\"} 2\n"));
     assert!(!text.contains("mallory") && !text.contains("192.0.2"));
 }
 
-async fn metrics_text(door: &Door) -> String {
-    let body = metrics::handle(door, &testing::anyone(door))
+async fn metrics_text(app: &AppState) -> String {
+    let body = metrics::handle(app, &testing::anyone(app))
         .expect("open")
         .into_body()
         .collect()
@@ -110,31 +110,31 @@ async fn metrics_text(door: &Door) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn stats_are_told_once_a_second_until_the_hub_drains() {
-    let (door, _) = door();
+    let (app, _) = app();
     let accept =
         HeaderMap::from_iter([(http::header::ACCEPT, "text/html, text/event-stream;q=0.9".parse().expect("valid"))]);
-    let mut answer = stats::handle(&door, testing::anyone(&door), &accept).expect("open");
-    assert_eq!(answer.headers()["content-type"], "text/event-stream; charset=utf-8");
+    let mut response = stats::handle(&app, testing::anyone(&app), &accept).expect("open");
+    assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
     let started = tokio::time::Instant::now();
     let mut blocks = Vec::new();
     for _ in 0..4 {
-        let Ok(frame) = answer.body_mut().frame().await.expect("open");
+        let Ok(frame) = response.body_mut().frame().await.expect("open");
         blocks.push(String::from_utf8(frame.into_data().expect("data").to_vec()).expect("UTF-8"));
     }
     assert_eq!(started.elapsed(), Duration::from_secs(2), "a retry and three snapshots, the first at once");
     assert!(blocks[0].starts_with("retry: "));
     let data = blocks[3].strip_prefix("data: ").and_then(|block| block.strip_suffix("\n\n")).expect("one event");
     assert_eq!(serde_json::from_str::<Value>(data).expect("JSON")["engine"], "memory");
-    door.drain.begin(Duration::from_secs(10));
-    assert!(answer.body_mut().frame().await.is_none());
+    app.drain.begin(Duration::from_secs(10));
+    assert!(response.body_mut().frame().await.is_none());
 }
 
 #[tokio::test]
 async fn every_metric_has_a_unit_a_kind_and_help() {
-    let (door, _) = door();
-    publish(&door, "a", "hello").await;
-    drop(Problem::new(Code::TooLarge, "x").into_answer(door.hub.stats()));
-    let text = metrics_text(&door).await;
+    let (app, _) = app();
+    publish(&app, "a", "hello").await;
+    drop(Problem::new(Code::TooLarge, "x").into_answer(app.hub.stats()));
+    let text = metrics_text(&app).await;
     let mut lines = text.lines().peekable();
     while let Some(help) = lines.next() {
         let (name, words) = help.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')).expect(help);
@@ -153,33 +153,33 @@ async fn every_metric_has_a_unit_a_kind_and_help() {
 
 #[tokio::test]
 async fn ready_means_that_a_publish_would_be_durable() {
-    let (door, store) = door();
+    let (app, store) = app();
     assert_eq!(health::alive().status(), 200);
-    assert!(health::ready(&door).is_ok());
+    assert!(health::ready(&app).is_ok());
     store.faults().set_full(true);
-    assert_eq!(health::ready(&door).err().map(|problem| problem.code), Some(Code::StorageFull));
+    assert_eq!(health::ready(&app).err().map(|problem| problem.code), Some(Code::StorageFull));
     store.faults().set_full(false);
-    assert!(health::ready(&door).is_ok(), "no restart is needed");
-    assert!(Snapshot::new(&door).ready);
-    door.drain.begin(Duration::from_secs(10));
-    assert_eq!(health::ready(&door).err().map(|problem| problem.code), Some(Code::Draining));
-    let door: &Arc<Door> = &door;
-    assert!(!Snapshot::new(door).ready);
+    assert!(health::ready(&app).is_ok(), "no restart is needed");
+    assert!(Snapshot::new(&app).ready);
+    app.drain.begin(Duration::from_secs(10));
+    assert_eq!(health::ready(&app).err().map(|problem| problem.code), Some(Code::Draining));
+    let app: &Arc<AppState> = &app;
+    assert!(!Snapshot::new(app).ready);
 }
 
 #[test]
 fn a_hub_that_takes_no_small_body_is_not_ready() {
-    let (door, _) = testing::door();
+    let (app, _) = testing::app();
     let mut places: Vec<_> = (0..20)
         .map(|n| {
-            let address = door.quotas.address(std::net::Ipv4Addr::new(192, 0, 2, n).into());
-            door.room.place(&Means { address, holder: None, owner: 0 })
+            let address = app.quotas.address(std::net::Ipv4Addr::new(192, 0, 2, n).into());
+            app.body_memory.place(&CallerQuotas { address, holder: None, owner: 0 })
         })
         .collect();
     for place in &mut places {
         while place.grow(1000).is_ok() {}
     }
-    assert_eq!(health::ready(&door).err().map(|problem| problem.code), Some(Code::OverCapacity));
+    assert_eq!(health::ready(&app).err().map(|problem| problem.code), Some(Code::OverCapacity));
     drop(places);
-    assert!(health::ready(&door).is_ok());
+    assert!(health::ready(&app).is_ok());
 }

@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Shape, ask::Ask, json, names::Names, plain};
+use super::{BatchShape, fast_path, interner::TopicInterner, json, options::PublishOptions};
 use crate::{
     event::{Data, EventName, NewEvent, TopicName, record::MAX_RETRY_MS, record::NotUtf8},
     http::problem::{Code, Problem},
@@ -26,12 +26,12 @@ const NO_TOPIC: &str = "name the topic: POST /publish?topic=notices with the dat
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Envelope<'a> {
+struct PublishEnvelope<'a> {
     #[serde(borrow)]
-    topic: Option<Text<'a>>,
+    topic: Option<JsonText<'a>>,
     data: &'a RawValue,
     #[serde(borrow)]
-    event: Option<Text<'a>>,
+    event: Option<JsonText<'a>>,
     retry: Option<u32>,
     close: Option<&'a RawValue>,
 }
@@ -39,36 +39,45 @@ struct Envelope<'a> {
 /// A string, copied only when it has escapes: serde borrows a `Cow` that stands by itself, and copies one in an `Option`.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The events of a whole JSON body, in order.
-pub(super) fn parse(body: &[u8], ask: &Ask, event_bytes: usize) -> Result<(Vec<NewEvent>, Shape), Problem> {
+pub(super) fn parse(
+    body: &[u8],
+    options: &PublishOptions,
+    event_bytes: usize,
+) -> Result<(Vec<NewEvent>, BatchShape), Problem> {
     let text = text(body)?;
     match text.trim_ascii_start().bytes().next() {
-        Some(b'{') => Ok((vec![one(text, ask, &mut Names::default(), event_bytes)?], Shape::One)),
+        Some(b'{') => Ok((vec![one(text, options, &mut TopicInterner::default(), event_bytes)?], BatchShape::One)),
         Some(b'[') => {
-            let mut events = batch(text, &Ask { close: false, ..ask.clone() }, event_bytes)?;
-            if ask.close {
+            let mut events = batch(text, &PublishOptions { close: false, ..options.clone() }, event_bytes)?;
+            if options.close {
                 close_last(&mut events);
             }
-            Ok((events, Shape::Many))
+            Ok((events, BatchShape::Many))
         }
         _ => Err(Problem::new(Code::TopicInvalid, NO_TOPIC)),
     }
 }
 
 /// One envelope.
-pub(super) fn one(text: &str, ask: &Ask, names: &mut Names, event_bytes: usize) -> Result<NewEvent, Problem> {
-    if let Some((topic, data)) = plain::envelope(text.strip_suffix('\r').unwrap_or(text)) {
-        return Ok(ask.event(names.topic(topic)?, sized(data.into(), event_bytes)?));
+pub(super) fn one(
+    text: &str,
+    options: &PublishOptions,
+    interner: &mut TopicInterner,
+    event_bytes: usize,
+) -> Result<NewEvent, Problem> {
+    if let Some((topic, data)) = fast_path::envelope(text.strip_suffix('\r').unwrap_or(text)) {
+        return Ok(options.event(interner.topic(topic)?, sized(data.into(), event_bytes)?));
     }
     if !text.trim_ascii_start().starts_with('{') {
         return Err(Problem::new(Code::BodyInvalid, "an envelope is a JSON object: {\"topic\":…,\"data\":…}"));
     }
-    let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| json::malformed(&error))?;
+    let envelope: PublishEnvelope<'_> = serde_json::from_str(text).map_err(|error| json::malformed(&error))?;
     let topic = envelope.topic.ok_or_else(|| Problem::new(Code::TopicInvalid, NO_TOPIC))?;
-    let mut event = ask.event(names.topic(&topic.0)?, sized(json::data(envelope.data)?, event_bytes)?);
-    if let Some(Text(name)) = envelope.event {
+    let mut event = options.event(interner.topic(&topic.0)?, sized(json::data(envelope.data)?, event_bytes)?);
+    if let Some(JsonText(name)) = envelope.event {
         event.name = EventName::new(&name)?;
     }
     if let Some(ms) = envelope.retry {
@@ -84,12 +93,17 @@ pub(super) fn one(text: &str, ask: &Ask, names: &mut Names, event_bytes: usize) 
 }
 
 /// A line of bare JSON, for the query's topic.
-pub(super) fn bare(text: &str, topic: &TopicName, ask: &Ask, event_bytes: usize) -> Result<NewEvent, Problem> {
-    if let Some(data) = plain::string(text.strip_suffix('\r').unwrap_or(text)) {
-        return Ok(ask.event(topic.clone(), sized(data.into(), event_bytes)?));
+pub(super) fn bare(
+    text: &str,
+    topic: &TopicName,
+    options: &PublishOptions,
+    event_bytes: usize,
+) -> Result<NewEvent, Problem> {
+    if let Some(data) = fast_path::string(text.strip_suffix('\r').unwrap_or(text)) {
+        return Ok(options.event(topic.clone(), sized(data.into(), event_bytes)?));
     }
     let value: &RawValue = serde_json::from_str(text).map_err(|error| json::malformed(&error))?;
-    Ok(ask.event(topic.clone(), sized(json::data(value)?, event_bytes)?))
+    Ok(options.event(topic.clone(), sized(json::data(value)?, event_bytes)?))
 }
 
 /// The text of a JSON body.
@@ -113,11 +127,11 @@ pub(super) fn checked_retry(ms: u64) -> Result<u32, Problem> {
 }
 
 /// The events of an array, read one by one so that the first bad one ends it.
-fn batch(text: &str, ask: &Ask, event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
+fn batch(text: &str, options: &PublishOptions, event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
     let mut found = None;
     let mut json = serde_json::Deserializer::from_str(text);
     let events = json
-        .deserialize_seq(Batch { ask, names: Names::default(), event_bytes, problem: &mut found })
+        .deserialize_seq(Batch { options, interner: TopicInterner::default(), event_bytes, problem: &mut found })
         .and_then(|events| json.end().map(|()| events))
         .map_err(|error| found.unwrap_or_else(|| json::malformed(&error)))?;
     if events.is_empty() {
@@ -127,8 +141,8 @@ fn batch(text: &str, ask: &Ask, event_bytes: usize) -> Result<Vec<NewEvent>, Pro
 }
 
 struct Batch<'a> {
-    ask: &'a Ask,
-    names: Names,
+    options: &'a PublishOptions,
+    interner: TopicInterner,
     event_bytes: usize,
     /// What was wrong with an envelope; a serde error could carry its words only.
     problem: &'a mut Option<Problem>,
@@ -145,7 +159,7 @@ impl<'de> Visitor<'de> for Batch<'_> {
         let mut events = Vec::new();
         while let Some(item) = array.next_element::<&RawValue>()? {
             let event = if events.len() < MAX_EVENTS {
-                let event = one(item.get(), self.ask, &mut self.names, self.event_bytes);
+                let event = one(item.get(), self.options, &mut self.interner, self.event_bytes);
                 event.map_err(|problem| problem.at(format!("[{}]", events.len())))
             } else {
                 let detail = format!("the batch has more than {MAX_EVENTS} events; split it");
@@ -177,8 +191,8 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &str) -> Result<(Vec<NewEvent>, Shape), Problem> {
-        parse(body.as_bytes(), &Ask::of("/publish", &[]).expect("valid"), 16)
+    fn read(body: &str) -> Result<(Vec<NewEvent>, BatchShape), Problem> {
+        parse(body.as_bytes(), &PublishOptions::of("/publish", &[]).expect("valid"), 16)
     }
 
     fn refused(body: &str) -> (Code, String) {
@@ -196,20 +210,20 @@ mod tests {
             close: true,
             ..NewEvent::new(TopicName::new("a/b").expect("valid"), "hi")
         };
-        assert_eq!((events, shape), (vec![want], Shape::One));
+        assert_eq!((events, shape), (vec![want], BatchShape::One));
     }
 
     #[test]
     fn a_list_of_one_is_a_list() {
         let (events, shape) = read(r#"[{"topic":"a","data":{"x": 1.0}}]"#).expect("valid");
-        assert_eq!((events[0].data.as_str(), shape), ("{\"x\":1.0}", Shape::Many));
+        assert_eq!((events[0].data.as_str(), shape), ("{\"x\":1.0}", BatchShape::Many));
     }
 
     #[test]
     fn what_the_query_says_is_what_an_envelope_leaves_out() {
-        let ask = Ask::of("/publish?event=e&retry=1&close=true", &[]).expect("valid");
+        let options = PublishOptions::of("/publish?event=e&retry=1&close=true", &[]).expect("valid");
         let body = br#"[{"topic":"a","data":1},{"topic":"b","data":2},{"topic":"a","data":3,"event":"f","retry":2}]"#;
-        let (events, _) = parse(body, &ask, 16).expect("valid");
+        let (events, _) = parse(body, &options, 16).expect("valid");
         let seen: Vec<_> = events.iter().map(|event| (event.name.as_str(), event.retry, event.close)).collect();
         assert_eq!(seen, [("e", Some(1), false), ("e", Some(1), true), ("f", Some(2), true)]);
     }
@@ -246,8 +260,8 @@ mod tests {
             assert_eq!(got, code, "{body}: {detail}");
             assert!(detail.contains(hint), "{body}: {detail}");
         }
-        let ask = Ask::of("/publish", &[]).expect("valid");
-        let problem = parse(b"{\"topic\":\"\xff", &ask, 16).expect_err("not UTF-8");
+        let options = PublishOptions::of("/publish", &[]).expect("valid");
+        let problem = parse(b"{\"topic\":\"\xff", &options, 16).expect_err("not UTF-8");
         assert_eq!((problem.code, problem.detail.contains("offset 10")), (Code::DataNotUtf8, true));
     }
 
@@ -261,22 +275,22 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_survives_its_envelope(text: String) {
-            let ask = Ask::of("/publish", &[]).expect("valid");
+            let options = PublishOptions::of("/publish", &[]).expect("valid");
             let body = json!({"topic": "t", "data": text}).to_string();
-            let (events, _) = parse(body.as_bytes(), &ask, usize::MAX).expect("valid");
+            let (events, _) = parse(body.as_bytes(), &options, usize::MAX).expect("valid");
             prop_assert_eq!(events[0].data.as_str(), text);
         }
 
         #[test]
         fn no_bytes_make_it_panic(body: Vec<u8>) {
-            let _ = parse(&body, &Ask::of("/publish", &[]).expect("valid"), 16);
+            let _ = parse(&body, &PublishOptions::of("/publish", &[]).expect("valid"), 16);
         }
 
         #[test]
         fn nothing_like_json_makes_it_panic(body in r#"[\[\]{}"a:,\\u0d8 topicdata1.-]{0,60}"#) {
-            let ask = Ask::of("/publish", &[]).expect("valid");
-            let _ = parse(body.as_bytes(), &ask, 16);
-            let _ = bare(&body, &TopicName::new("t").expect("valid"), &ask, 16);
+            let options = PublishOptions::of("/publish", &[]).expect("valid");
+            let _ = parse(body.as_bytes(), &options, 16);
+            let _ = bare(&body, &TopicName::new("t").expect("valid"), &options, 16);
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use serde_json::value::RawValue;
 
-use super::plain;
+use super::fast_path;
 use crate::{
     event::Data,
     http::problem::{Code, Problem},
@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 128;
 /// The data of an event: a string's text, any other JSON compact.
 pub(super) fn data(value: &RawValue) -> Result<Data, Problem> {
     let json = value.get();
-    match plain::string(json) {
+    match fast_path::string(json) {
         Some(text) => Ok(text.into()),
         None if json.starts_with('"') => text(json).map(Data::from),
         None => compact(json).map(Data::from),

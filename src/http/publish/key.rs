@@ -2,9 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
-use super::Shape;
+use super::BatchShape;
 use crate::{
-    engine::{Expect, IdempotencyKey},
+    engine::{ExpectedLast, IdempotencyKey},
     event::NewEvent,
 };
 
@@ -15,8 +15,8 @@ pub(super) fn idempotency(
     owner: u64,
     key: &str,
     events: &[NewEvent],
-    expect: Option<Expect>,
-    shape: Shape,
+    expect: Option<ExpectedLast>,
+    shape: BatchShape,
 ) -> IdempotencyKey {
     let mut name = Sha256::new();
     // Whose credential it is, so that keys of two publishers never meet.
@@ -25,13 +25,13 @@ pub(super) fn idempotency(
     IdempotencyKey { key: half(name), fingerprint: half(fingerprint(events, expect, shape)), owner }
 }
 
-fn fingerprint(events: &[NewEvent], expect: Option<Expect>, shape: Shape) -> Sha256 {
+fn fingerprint(events: &[NewEvent], expect: Option<ExpectedLast>, shape: BatchShape) -> Sha256 {
     let mut hash = Sha256::new();
-    hash.update([u8::from(shape == Shape::Many)]);
+    hash.update([u8::from(shape == BatchShape::Many)]);
     match expect {
         None => part(&mut hash, b""),
-        Some(Expect::Empty) => part(&mut hash, b"none"),
-        Some(Expect::Last(id)) => part(&mut hash, id.to_string().as_bytes()),
+        Some(ExpectedLast::Empty) => part(&mut hash, b"none"),
+        Some(ExpectedLast::Last(id)) => part(&mut hash, id.to_string().as_bytes()),
     }
     for event in events {
         part(&mut hash, event.topic.as_str().as_bytes());
@@ -61,28 +61,28 @@ mod tests {
 
     #[test]
     fn anything_asked_for_makes_another_fingerprint() {
-        let plain = |topic: &str, data: &str| NewEvent::new(TopicName::new(topic).expect("valid"), data);
-        let base = plain("t", "ab");
+        let fast_path = |topic: &str, data: &str| NewEvent::new(TopicName::new(topic).expect("valid"), data);
+        let base = fast_path("t", "ab");
         let named =
-            |name: &str, data: &str| NewEvent { name: EventName::new(name).expect("valid"), ..plain("t", data) };
+            |name: &str, data: &str| NewEvent { name: EventName::new(name).expect("valid"), ..fast_path("t", data) };
         let all: Vec<[u8; 16]> = [
-            (vec![base.clone()], None, Shape::One),
-            (vec![base.clone()], None, Shape::Many),
-            (vec![base.clone()], Some(Expect::Empty), Shape::One),
-            (vec![base.clone()], EventId::parse("abcd-1").map(Expect::Last), Shape::One),
-            (vec![base.clone(), base.clone()], None, Shape::Many),
-            (vec![plain("ta", "b")], None, Shape::One),
-            (vec![named("x", "ab")], None, Shape::One),
-            (vec![named("xa", "b")], None, Shape::One),
-            (vec![NewEvent { retry: Some(0), ..base.clone() }], None, Shape::One),
-            (vec![NewEvent { close: true, ..base.clone() }], None, Shape::One),
+            (vec![base.clone()], None, BatchShape::One),
+            (vec![base.clone()], None, BatchShape::Many),
+            (vec![base.clone()], Some(ExpectedLast::Empty), BatchShape::One),
+            (vec![base.clone()], EventId::parse("abcd-1").map(ExpectedLast::Last), BatchShape::One),
+            (vec![base.clone(), base.clone()], None, BatchShape::Many),
+            (vec![fast_path("ta", "b")], None, BatchShape::One),
+            (vec![named("x", "ab")], None, BatchShape::One),
+            (vec![named("xa", "b")], None, BatchShape::One),
+            (vec![NewEvent { retry: Some(0), ..base.clone() }], None, BatchShape::One),
+            (vec![NewEvent { close: true, ..base.clone() }], None, BatchShape::One),
         ]
         .into_iter()
         .map(|(events, expect, shape)| idempotency(None, 1, "k", &events, expect, shape).fingerprint)
         .collect();
         let different: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len());
-        let again = |holder, key| idempotency(holder, 1, key, std::slice::from_ref(&base), None, Shape::One);
+        let again = |holder, key| idempotency(holder, 1, key, std::slice::from_ref(&base), None, BatchShape::One);
         assert_eq!(again(None, "k").fingerprint, all[0]);
         assert_ne!(again(None, "k").key, again(None, "l").key);
         assert_ne!(again(Some("ci"), "k").key, again(None, "k").key, "keys of two holders never meet");

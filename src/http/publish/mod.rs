@@ -13,30 +13,30 @@ use bytes::Bytes;
 use http::{Request, request::Parts};
 
 use self::{
-    ask::{Ask, Form},
-    gather::Gather,
-    names::Names,
-    receipt::Receipts,
+    batcher::Batcher,
+    interner::TopicInterner,
+    options::{BodyFormat, PublishOptions},
+    receipt::ReceiptWriter,
 };
-use super::{Answer, Door, body, problem::Problem, visitor::Visitor};
+use super::{AppState, Response, auth::Caller, body, problem::Problem};
 use crate::{
     engine::Append,
     event::{Data, NewEvent},
 };
 
-mod ask;
+pub mod batcher;
+mod body_reader;
 mod envelope;
-mod gate;
-pub mod gather;
-mod intake;
+mod event_reader;
+mod fast_path;
+mod interner;
 mod json;
 mod key;
-mod lines;
-mod names;
+mod line_splitter;
+mod options;
 mod pipeline;
-mod plain;
+mod rate_gate;
 mod receipt;
-mod source;
 mod stream;
 
 /// What an event of a batch takes beside its data.
@@ -44,83 +44,87 @@ const EVENT_BYTES: usize = 200;
 
 /// Whether a whole body was one event or a list: its receipt has the same shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+enum BatchShape {
     One,
     Many,
 }
 
-/// Answers `POST /publish`. [`Gather::run`] must be running.
+/// Answers `POST /publish`. [`Batcher::run`] must be running.
 ///
 /// # Errors
 /// Says why nothing was published. A stream is answered at once, and says so in the place of the line's receipt.
-pub async fn handle<B>(door: &Door, gather: &Gather, visitor: Visitor, request: Request<B>) -> Result<Answer, Problem>
+pub async fn handle<B>(
+    app: &AppState,
+    batcher: &Batcher,
+    caller: Caller,
+    request: Request<B>,
+) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = Bytes> + 'static,
 {
     let (head, body) = request.into_parts();
     let asked = || {
-        door.admit(&head.extensions)?;
-        let ask = gather.ask(&head)?;
-        match &ask.topic {
-            Some(topic) => visitor.right.publish(topic)?,
-            None => visitor.right.publish_anywhere()?,
+        app.admit(&head.extensions)?;
+        let options = batcher.options(&head)?;
+        match &options.topic {
+            Some(topic) => caller.authorization.publish(topic)?,
+            None => caller.authorization.publish_anywhere()?,
         }
-        Ok(ask)
+        Ok(options)
     };
-    let ask = match asked() {
-        Ok(ask) => ask,
+    let options = match asked() {
+        Ok(options) => options,
         Err(problem) => {
-            body::discard(door, &head.headers, body).await;
+            body::discard(app, &head.headers, body).await;
             return Err(problem);
         }
     };
-    match ask.form {
-        Form::Lines | Form::EventStream => Ok(stream::answer(door, ask, visitor, body)),
-        Form::Raw | Form::Json => whole(door, gather, &ask, visitor, head, body).await,
+    match options.form {
+        BodyFormat::Lines | BodyFormat::EventStream => Ok(stream::response(app, options, caller, body)),
+        BodyFormat::Raw | BodyFormat::Json => whole(app, batcher, &options, caller, head, body).await,
     }
 }
 
 /// A publish that is there as a whole before any of it is committed: all or nothing.
 async fn whole<B>(
-    door: &Door,
-    gather: &Gather,
-    ask: &Ask,
-    mut visitor: Visitor,
+    app: &AppState,
+    batcher: &Batcher,
+    options: &PublishOptions,
+    mut caller: Caller,
     head: Parts,
     body: B,
-) -> Result<Answer, Problem>
+) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
-    let limit = if ask.form == Form::Raw { door.limits.event_bytes } else { door.limits.batch_bytes };
-    let (bytes, mut place) = body::read(door, &visitor.means, &head.headers, body, limit).await?;
+    let limit = if options.form == BodyFormat::Raw { app.limits.event_bytes } else { app.limits.batch_bytes };
+    let (bytes, mut place) = body::read(app, &caller.quotas, &head.headers, body, limit).await?;
     // It holds on to the connection's buffer, which can be used again while the event is written.
     drop(head);
-    let (mut events, shape) = match &ask.topic {
-        Some(topic) => (vec![ask.event(topic.clone(), Data::new(bytes)?)], Shape::One),
-        None => {
-            let parsed = envelope::parse(&bytes, ask, door.limits.event_bytes)?;
-            // The events have copies of what they need of it.
-            drop(bytes);
-            parsed
-        }
+    let (mut events, shape) = if let Some(topic) = &options.topic {
+        (vec![options.event(topic.clone(), Data::new(bytes)?)], BatchShape::One)
+    } else {
+        let parsed = envelope::parse(&bytes, options, app.limits.event_bytes)?;
+        // The events have copies of what they need of it.
+        drop(bytes);
+        parsed
     };
-    if shape == Shape::Many {
+    if shape == BatchShape::Many {
         place.grow_arrived(events.len() * EVENT_BYTES)?;
     }
     // The body may have been long in coming.
-    visitor.right.renew(&door.policies)?;
-    open_to(&visitor, &events)?;
-    visitor.means.publish(&door.hub, &events)?;
-    let plain = shape == Shape::One && ask.key.is_none() && ask.expect.is_none();
+    caller.authorization.renew(&app.policies)?;
+    open_to(&caller, &events)?;
+    caller.quotas.publish(&app.hub, &events)?;
+    let fast_path = shape == BatchShape::One && options.key.is_none() && options.expect.is_none();
     let json = match events.pop() {
-        Some(event) if plain => gather.receipt(&gather.publish(event).await?),
+        Some(event) if fast_path => batcher.receipt(&batcher.publish(event).await?),
         last => {
             events.extend(last);
-            let receipts = door.hub.publish(append(ask, &visitor, events, shape)?).await?;
+            let receipts = app.hub.publish(append(options, &caller, events, shape)?).await?;
             match (shape, &receipts[..]) {
-                (Shape::One, [receipt]) => gather.receipt(receipt),
-                _ => Receipts::new(door.hub.epoch()).list(&receipts),
+                (BatchShape::One, [receipt]) => batcher.receipt(receipt),
+                _ => ReceiptWriter::new(app.hub.epoch()).list(&receipts),
             }
         }
     };
@@ -135,27 +139,33 @@ where
 #[doc(hidden)]
 pub fn read_json(body: &[u8], event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
     let (head, ()) = Request::post("/publish").body(()).expect("a valid request").into_parts();
-    envelope::parse(body, &Ask::new(&head, &mut Names::default())?, event_bytes).map(|(events, _)| events)
+    envelope::parse(body, &PublishOptions::new(&head, &mut TopicInterner::default())?, event_bytes)
+        .map(|(events, _)| events)
 }
 
 /// All of a batch or nothing: one topic that is not open refuses it.
-fn open_to(visitor: &Visitor, events: &[NewEvent]) -> Result<(), Problem> {
+fn open_to(caller: &Caller, events: &[NewEvent]) -> Result<(), Problem> {
     let mut before = None;
     for event in events {
         // The events of a batch often go to one topic, and share its name.
         if before != Some(&event.topic) {
-            visitor.right.publish(&event.topic)?;
+            caller.authorization.publish(&event.topic)?;
         }
         before = Some(&event.topic);
     }
     Ok(())
 }
 
-fn append(ask: &Ask, visitor: &Visitor, events: Vec<NewEvent>, shape: Shape) -> Result<Append, Problem> {
-    ask.check_one_topic(&events)?;
-    let (holder, owner) = (visitor.right.holder(), visitor.means.owner);
-    let key = ask.key.as_deref().map(|key| key::idempotency(holder, owner, key, &events, ask.expect, shape));
-    Ok(Append { events, expect: ask.expect, key })
+fn append(
+    options: &PublishOptions,
+    caller: &Caller,
+    events: Vec<NewEvent>,
+    shape: BatchShape,
+) -> Result<Append, Problem> {
+    options.check_one_topic(&events)?;
+    let (holder, owner) = (caller.authorization.holder(), caller.quotas.owner);
+    let key = options.key.as_deref().map(|key| key::idempotency(holder, owner, key, &events, options.expect, shape));
+    Ok(Append { events, expect: options.expect, key })
 }
 
 #[cfg(test)]

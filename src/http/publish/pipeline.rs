@@ -15,11 +15,11 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::receipt::{self, RECEIPT_BYTES, Receipts};
+use super::receipt::{self, RECEIPT_BYTES, ReceiptWriter};
 use crate::{
-    engine::{Answer, AppendError, Appended, Returned},
+    engine::{AppendError, AppendResult, EngineFuture, Rejected},
     event::NewEvent,
-    http::{problem::Problem, room::Place as Reserved},
+    http::{body_memory::BodyPermit as Reserved, problem::Problem},
     hub::Hub,
 };
 
@@ -45,27 +45,27 @@ pub(super) struct Pipeline {
     /// Lines that came and were not handed to the engine yet.
     run: Vec<NewEvent>,
     run_bytes: usize,
-    places: VecDeque<Place>,
+    places: VecDeque<ReceiptSlot>,
     /// Of all that waits.
     lines: usize,
     bytes: usize,
-    /// A place is [`Way::Stalled`].
+    /// A place is [`SlotState::Stalled`].
     stalled: bool,
-    receipts: Receipts,
+    receipts: ReceiptWriter,
 }
 
 /// The place of a run, or of a refused line, in the answer.
-struct Place {
+struct ReceiptSlot {
     lines: usize,
     bytes: usize,
-    way: Way,
+    way: SlotState,
 }
 
-enum Way {
+enum SlotState {
     /// What to say there is known.
     Known(Vec<u8>),
     /// Waits for its commit.
-    Due { answer: Answer<Vec<Appended>, AppendError>, _reserved: Reserved },
+    Due { response: EngineFuture<Vec<AppendResult>, AppendError>, _reserved: Reserved },
     /// The engine had no room for it. Nothing is tried after it before it got in, so that the order is kept.
     Stalled { events: Vec<NewEvent>, reserved: Reserved, since: Instant, pause: Pin<Box<Sleep>> },
 }
@@ -73,7 +73,7 @@ enum Way {
 impl Pipeline {
     /// Publishes to `hub`; a line waits at most `patience` for a full engine before it is refused.
     pub(super) fn new(hub: Arc<Hub>, patience: Duration) -> Self {
-        let receipts = Receipts::new(hub.epoch());
+        let receipts = ReceiptWriter::new(hub.epoch());
         Self {
             hub,
             patience,
@@ -114,8 +114,8 @@ impl Pipeline {
         }
         let (events, bytes) = (std::mem::take(&mut self.run), std::mem::take(&mut self.run_bytes));
         let lines = events.len();
-        let way = self.ask(events, reserved, Instant::now());
-        self.places.push_back(Place { lines, bytes, way });
+        let way = self.options(events, reserved, Instant::now());
+        self.places.push_back(ReceiptSlot { lines, bytes, way });
     }
 
     /// Puts a refusal into the next place. What came before must have been submitted.
@@ -123,22 +123,22 @@ impl Pipeline {
         let mut line = Vec::new();
         self.refusal(&mut line, problem);
         self.lines += 1;
-        self.places.push_back(Place { lines: 1, bytes: 0, way: Way::Known(line) });
+        self.places.push_back(ReceiptSlot { lines: 1, bytes: 0, way: SlotState::Known(line) });
     }
 
     /// The receipts that are due, one a line; empty when the first is still waited for.
     pub(super) fn receipts(&mut self, cx: &mut Context<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         self.retry_stalled(cx);
-        while let Some(Place { lines, bytes, way }) = self.places.front_mut() {
+        while let Some(ReceiptSlot { lines, bytes, way }) = self.places.front_mut() {
             let (lines, bytes) = (*lines, *bytes);
             match way {
-                Way::Known(text) => out.append(text),
-                Way::Due { answer, .. } => {
-                    let Poll::Ready(result) = answer.as_mut().poll(cx) else { break };
+                SlotState::Known(text) => out.append(text),
+                SlotState::Due { response, .. } => {
+                    let Poll::Ready(result) = response.as_mut().poll(cx) else { break };
                     self.settle(&mut out, lines, result);
                 }
-                Way::Stalled { .. } => break,
+                SlotState::Stalled { .. } => break,
             }
             self.lines -= lines;
             self.bytes -= bytes;
@@ -148,17 +148,17 @@ impl Pipeline {
     }
 
     /// Asks the engine to append a run that waits since `since`.
-    fn ask(&mut self, events: Vec<NewEvent>, reserved: Reserved, since: Instant) -> Way {
+    fn options(&mut self, events: Vec<NewEvent>, reserved: Reserved, since: Instant) -> SlotState {
         match self.hub.publish_each(events) {
-            Ok(answer) => Way::Due { answer, _reserved: reserved },
-            Err(Returned { events, error: AppendError::Busy }) if since.elapsed() < self.patience => {
+            Ok(response) => SlotState::Due { response, _reserved: reserved },
+            Err(Rejected { events, error: AppendError::Busy }) if since.elapsed() < self.patience => {
                 self.stalled = true;
-                Way::Stalled { events, reserved, since, pause: Box::pin(sleep(PAUSE)) }
+                SlotState::Stalled { events, reserved, since, pause: Box::pin(sleep(PAUSE)) }
             }
-            Err(Returned { events, error }) => {
+            Err(Rejected { events, error }) => {
                 let mut out = Vec::new();
                 self.settle(&mut out, events.len(), Err(error));
-                Way::Known(out)
+                SlotState::Known(out)
             }
         }
     }
@@ -166,23 +166,23 @@ impl Pipeline {
     fn retry_stalled(&mut self, cx: &mut Context<'_>) {
         while self.stalled {
             // The run that stalled, or the line after it that was refused, was the last to come.
-            let stalled = self.places.iter().rposition(|place| matches!(place.way, Way::Stalled { .. }));
+            let stalled = self.places.iter().rposition(|place| matches!(place.way, SlotState::Stalled { .. }));
             let place = &mut self.places[stalled.expect("one is")];
-            if let Way::Stalled { pause, .. } = &mut place.way
+            if let SlotState::Stalled { pause, .. } = &mut place.way
                 && pause.as_mut().poll(cx).is_pending()
             {
                 return;
             }
             self.stalled = false;
-            let way = std::mem::replace(&mut place.way, Way::Known(Vec::new()));
-            let Way::Stalled { events, reserved, since, .. } = way else { unreachable!("just seen") };
-            let way = self.ask(events, reserved, since);
+            let way = std::mem::replace(&mut place.way, SlotState::Known(Vec::new()));
+            let SlotState::Stalled { events, reserved, since, .. } = way else { unreachable!("just seen") };
+            let way = self.options(events, reserved, since);
             self.places[stalled.expect("one is")].way = way;
         }
     }
 
     /// The receipts of a run that has its answer, or its refusals, counted.
-    fn settle(&mut self, out: &mut Vec<u8>, lines: usize, result: Result<Vec<Appended>, AppendError>) {
+    fn settle(&mut self, out: &mut Vec<u8>, lines: usize, result: Result<Vec<AppendResult>, AppendError>) {
         match result {
             Ok(all) => {
                 out.reserve(all.len() * RECEIPT_BYTES);
@@ -216,21 +216,21 @@ mod tests {
     use super::*;
     use crate::{
         event::TopicName,
-        http::testing::{door, visitor},
+        http::testing::{app, caller},
     };
 
     /// Lines that a stream lets wait while the disk does not answer, and the most that one run of them held.
     fn waiting(data: &str) -> (usize, usize) {
-        let (door, store) = door();
+        let (app, store) = app();
         store.faults().hold();
-        let means = visitor(&door).means;
-        let mut pipeline = Pipeline::new(Arc::clone(&door.hub), Duration::from_secs(10));
+        let quotas = caller(&app).quotas;
+        let mut pipeline = Pipeline::new(Arc::clone(&app.hub), Duration::from_secs(10));
         let (mut lines, mut longest, mut run) = (0, 0, 0);
         while pipeline.has_room() {
             let topic = TopicName::new("t").expect("valid");
             (lines, run) = (lines + 1, run + 1);
             if pipeline.push(NewEvent::new(topic, data)) {
-                pipeline.submit(door.room.place(&means));
+                pipeline.submit(app.body_memory.place(&quotas));
                 (longest, run) = (longest.max(run), 0);
             }
         }

@@ -17,7 +17,7 @@ pub(super) const RECEIPT_BYTES: usize = 128;
 
 /// Writes receipts of one store.
 #[derive(Debug)]
-pub(super) struct Receipts {
+pub(super) struct ReceiptWriter {
     epoch: Epoch,
     /// `{"topic":"…","id":"<epoch>-` for the topic of the receipt before.
     head: (Option<TopicName>, Vec<u8>),
@@ -25,7 +25,7 @@ pub(super) struct Receipts {
     time: (Option<Millis>, Vec<u8>),
 }
 
-impl Receipts {
+impl ReceiptWriter {
     pub(super) fn new(epoch: Epoch) -> Self {
         Self { epoch, head: (None, Vec::new()), time: (None, Vec::new()) }
     }
@@ -72,13 +72,13 @@ impl Receipts {
 
 /// What stands in a receipt's place when a line of a stream is refused: `{"error":{…problem…}}`.
 #[derive(Serialize)]
-struct Refusal<'a> {
+struct RefusedLine<'a> {
     error: &'a Problem,
 }
 
 /// Appends what stands in a refused line's place in the answer.
 pub(super) fn refuse(out: &mut Vec<u8>, problem: &Problem) {
-    json_text::write(out, &Refusal { error: problem });
+    json_text::write(out, &RefusedLine { error: problem });
 }
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
             receipt("a\"\\b", u64::MAX, 1_000, u32::MAX),
             receipt("a", 5, 1_000, 0),
         ];
-        let list = Receipts::new(Epoch::new("abcd").expect("valid")).list(&all);
+        let list = ReceiptWriter::new(Epoch::new("abcd").expect("valid")).list(&all);
         let told: Value = serde_json::from_slice(&list).expect("JSON");
         let want = |receipt: &Receipt| {
             json!({

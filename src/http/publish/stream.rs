@@ -17,47 +17,48 @@ use http::{HeaderValue, header};
 use http_body::{Body, Frame};
 
 use super::{
-    ask::Ask,
-    gate::Gate,
-    intake::{End, Intake},
+    body_reader::{BodyEnd, BodyReader},
+    event_reader::EventReader,
+    options::PublishOptions,
     pipeline::Pipeline,
-    source::Source,
+    rate_gate::RateGate,
 };
 use crate::{
     engine::TopicChange,
     event::TopicName,
     http::{
-        Answer, Door, made,
+        AppState, Response,
+        auth::Caller,
+        made,
         problem::{Code, Problem},
-        visitor::Visitor,
     },
     hub::Hub,
 };
 
 /// Answers a stream of events with the stream of their receipts.
-pub(super) fn answer<B>(door: &Door, ask: Ask, visitor: Visitor, body: B) -> Answer
+pub(super) fn response<B>(app: &AppState, options: PublishOptions, caller: Caller, body: B) -> Response
 where
     B: Body<Data = Bytes> + 'static,
 {
-    let closes = ask.topic.clone().filter(|_| ask.close);
+    let closes = options.topic.clone().filter(|_| options.close);
     // The end of the body closes the topic: which event is the last is not known when it comes.
-    let source = Source::new(Ask { close: false, ..ask }, door.limits.event_bytes);
-    let poured = Poured {
-        intake: Intake::new(door, &visitor.means, body, source),
-        pipeline: Pipeline::new(door.hub.clone(), door.limits.body_timeout),
-        hub: door.hub.clone(),
-        gate: Gate::new(door, visitor),
+    let event_reader = EventReader::new(PublishOptions { close: false, ..options }, app.limits.event_bytes);
+    let poured = PublishStream {
+        body_reader: BodyReader::new(app, &caller.quotas, body, event_reader),
+        pipeline: Pipeline::new(app.hub.clone(), app.limits.body_timeout),
+        hub: app.hub.clone(),
+        rate_gate: RateGate::new(app, caller),
         lapsed: None,
         closes,
         closing: None,
         ended: false,
     };
-    let mut answer = Answer::new(made(poured));
-    let headers = answer.headers_mut();
+    let mut response = Response::new(made(poured));
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    answer
+    response
 }
 
 const TOO_SLOW: &str = "an event was begun and came too slowly; a stream may pause between its events, not within one. Send what \
@@ -65,11 +66,11 @@ const TOO_SLOW: &str = "an event was begun and came too slowly; a stream may pau
 
 type Closing = Pin<Box<dyn Future<Output = Result<(), Problem>>>>;
 
-struct Poured<B> {
-    intake: Intake<B>,
+struct PublishStream<B> {
+    body_reader: BodyReader<B>,
     pipeline: Pipeline,
     hub: Arc<Hub>,
-    gate: Gate,
+    rate_gate: RateGate,
     /// Why the publisher's right ended before its stream did.
     lapsed: Option<Problem>,
     /// The topic to close when all of the body is in the log.
@@ -79,7 +80,7 @@ struct Poured<B> {
     ended: bool,
 }
 
-impl<B: Body<Data = Bytes>> Poured<B> {
+impl<B: Body<Data = Bytes>> PublishStream<B> {
     /// Lines that can be answered now; `None` when all is said.
     fn poll_lines(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
         loop {
@@ -96,11 +97,11 @@ impl<B: Body<Data = Bytes>> Poured<B> {
                 continue;
             }
             // With room left all of the chunk is taken; without, the first receipt due wakes this again.
-            if !self.pipeline.has_room() || self.gate.is_shut() || self.lapsed.is_some() {
+            if !self.pipeline.has_room() || self.rate_gate.is_shut() || self.lapsed.is_some() {
                 return Poll::Pending;
             }
-            if self.intake.end().is_none() {
-                std::task::ready!(self.intake.poll_fill(cx));
+            if self.body_reader.end().is_none() {
+                std::task::ready!(self.body_reader.poll_fill(cx));
             } else if !self.pipeline.is_empty() {
                 return Poll::Pending;
             } else if self.ended {
@@ -113,42 +114,42 @@ impl<B: Body<Data = Bytes>> Poured<B> {
 
     /// Hands what was read to the engine, as far as there is room.
     fn take_lines(&mut self, cx: &mut Context<'_>) {
-        self.lapsed = self.lapsed.take().or_else(|| self.gate.renew().err());
+        self.lapsed = self.lapsed.take().or_else(|| self.rate_gate.renew().err());
         while self.pipeline.has_room() && self.lapsed.is_none() {
-            let Poll::Ready(item) = self.gate.next(cx, &mut self.intake) else { break };
+            let Poll::Ready(item) = self.rate_gate.next(cx, &mut self.body_reader) else { break };
             match item {
                 Some(Ok(event)) => {
                     if self.pipeline.push(event) {
-                        self.pipeline.submit(self.intake.release());
+                        self.pipeline.submit(self.body_reader.release());
                     }
                 }
                 Some(Err(problem)) => {
-                    self.pipeline.submit(self.intake.release());
+                    self.pipeline.submit(self.body_reader.release());
                     self.pipeline.refuse(&problem);
                 }
                 None => break,
             }
         }
-        self.pipeline.submit(self.intake.release());
+        self.pipeline.submit(self.body_reader.release());
     }
 
     /// Closes the topic if that was asked for, and says what went wrong at the end.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let problem = match (self.intake.end().cloned(), self.closes.clone()) {
+        let problem = match (self.body_reader.end().cloned(), self.closes.clone()) {
             _ if self.lapsed.is_some() => self.lapsed.clone(),
-            (Some(End::Whole), Some(topic)) => {
-                let (hub, gate) = (&self.hub, &mut self.gate);
-                let closing = self.closing.get_or_insert_with(|| match gate.close(&topic) {
+            (Some(BodyEnd::Whole), Some(topic)) => {
+                let (hub, rate_gate) = (&self.hub, &mut self.rate_gate);
+                let closing = self.closing.get_or_insert_with(|| match rate_gate.close(&topic) {
                     Ok(()) => close(hub.clone(), topic),
                     Err(problem) => Box::pin(std::future::ready(Err(problem))),
                 });
                 std::task::ready!(closing.as_mut().poll(cx)).err()
             }
-            (Some(End::Draining), _) => {
+            (Some(BodyEnd::Draining), _) => {
                 Some(Problem::new(Code::Draining, "the hub is about to stop; send what has no receipt to it again"))
             }
-            (Some(End::NoRoom(problem)), _) => Some(problem),
-            (Some(End::TooSlow), _) => Some(Problem::new(Code::RequestTimeout, TOO_SLOW)),
+            (Some(BodyEnd::NoRoom(problem)), _) => Some(problem),
+            (Some(BodyEnd::TooSlow), _) => Some(Problem::new(Code::RequestTimeout, TOO_SLOW)),
             _ => None,
         };
         if let Some(problem) = problem {
@@ -166,7 +167,7 @@ fn close(hub: Arc<Hub>, topic: TopicName) -> Closing {
     })
 }
 
-impl<B: Body<Data = Bytes>> Body for Poured<B> {
+impl<B: Body<Data = Bytes>> Body for PublishStream<B> {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -12,120 +12,120 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use super::*;
 use crate::{
-    engine::{Engine, From, Item, ReadRequest, log::LogConfig},
+    engine::{Engine, PageItem, ReadFrom, ReadRequest, log::LogConfig},
     event::{Filter, Selection, TopicName},
     http::{
         problem::Code,
-        testing::{self, door, door_over, request},
+        testing::{self, app, door_over, request},
     },
 };
 
-async fn post(door: &Door, target: &str, headers: &[(&str, &str)], body: &str) -> Result<Value, Problem> {
-    let answer = answered(door, request("POST", target, headers, body)).await?;
-    assert_eq!(answer.status(), 200);
-    Ok(testing::json(answer).await)
+async fn post(app: &AppState, target: &str, headers: &[(&str, &str)], body: &str) -> Result<Value, Problem> {
+    let response = answered(app, request("POST", target, headers, body)).await?;
+    assert_eq!(response.status(), 200);
+    Ok(testing::json(response).await)
 }
 
 /// What a core answers.
-async fn answered<B>(door: &Door, request: Request<B>) -> Result<Answer, Problem>
+async fn answered<B>(app: &AppState, request: Request<B>) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = Bytes> + 'static,
 {
-    let gather = Gather::new(door.hub.epoch());
+    let batcher = Batcher::new(app.hub.epoch());
     tokio::select! {
-        () = gather.run(&door.hub) => unreachable!("it never ends"),
-        answer = handle(door, &gather, testing::visitor(door), request) => answer,
+        () = batcher.run(&app.hub) => unreachable!("it never ends"),
+        response = handle(app, &batcher, testing::caller(app), request) => response,
     }
 }
 
-async fn refused(door: &Door, target: &str, headers: &[(&str, &str)], body: &str) -> Code {
-    post(door, target, headers, body).await.expect_err(body).code
+async fn refused(app: &AppState, target: &str, headers: &[(&str, &str)], body: &str) -> Code {
+    post(app, target, headers, body).await.expect_err(body).code
 }
 
-fn last_id(door: &Door, topic: &str) -> String {
+fn last_id(app: &AppState, topic: &str) -> String {
     let topic = TopicName::new(topic).expect("valid");
-    let last = door.hub.topic(&topic).and_then(|view| view.state.last).expect("something was published");
-    format!("{}-{last}", door.hub.epoch())
+    let last = app.hub.topic(&topic).and_then(|view| view.state.last).expect("something was published");
+    format!("{}-{last}", app.hub.epoch())
 }
 
 #[tokio::test]
 async fn a_body_is_an_event_and_its_receipt_says_where() {
-    let (door, _) = door();
+    let (app, _) = app();
     let form = [("content-type", "application/x-www-form-urlencoded")];
-    let receipt = post(&door, "/publish?topic=notices", &form, "Backup done").await.expect("published");
+    let receipt = post(&app, "/publish?topic=notices", &form, "Backup done").await.expect("published");
     let fields: Vec<_> = receipt.as_object().expect("an object").keys().cloned().collect();
     assert_eq!(fields.len(), 4);
-    assert_eq!((&receipt["topic"], &receipt["id"]), (&json!("notices"), &json!(last_id(&door, "notices"))));
+    assert_eq!((&receipt["topic"], &receipt["id"]), (&json!("notices"), &json!(last_id(&app, "notices"))));
     assert_eq!(receipt["subscribers"], 0);
     assert!(receipt["time"].as_str().expect("text").ends_with('Z'));
-    assert_eq!((door.hub.stats().events_in.get(), door.hub.stats().bytes_in.get()), (1, 11));
+    assert_eq!((app.hub.stats().events_in.get(), app.hub.stats().bytes_in.get()), (1, 11));
 }
 
 #[tokio::test]
 async fn a_list_is_answered_as_a_list_even_of_one() {
-    let (door, _) = door();
-    let one = post(&door, "/publish", &[], r#"[{"topic":"a","data":1}]"#).await.expect("published");
+    let (app, _) = app();
+    let one = post(&app, "/publish", &[], r#"[{"topic":"a","data":1}]"#).await.expect("published");
     assert_eq!(one["events"].as_array().expect("a list").len(), 1);
-    let single = post(&door, "/publish", &[], r#"{"topic":"a","data":1}"#).await.expect("published");
-    assert_eq!(single["id"], last_id(&door, "a"));
+    let single = post(&app, "/publish", &[], r#"{"topic":"a","data":1}"#).await.expect("published");
+    assert_eq!(single["id"], last_id(&app, "a"));
 }
 
 #[tokio::test]
 async fn a_batch_is_all_or_nothing() {
-    let (door, _) = door();
+    let (app, _) = app();
     let bad = r#"[{"topic":"a","data":1},{"topic":"a*","data":1}]"#;
-    assert_eq!(refused(&door, "/publish", &[], bad).await, Code::TopicInvalid);
-    assert!(door.hub.topic(&TopicName::new("a").expect("valid")).is_none());
+    assert_eq!(refused(&app, "/publish", &[], bad).await, Code::TopicInvalid);
+    assert!(app.hub.topic(&TopicName::new("a").expect("valid")).is_none());
 }
 
 #[tokio::test]
 async fn sizes_are_bounded() {
-    let (door, _) = door();
+    let (app, _) = app();
     let most = "x".repeat(1000);
-    assert!(post(&door, "/publish?topic=a", &[], &most).await.is_ok());
-    assert_eq!(refused(&door, "/publish?topic=a", &[], &format!("{most}x")).await, Code::TooLarge);
+    assert!(post(&app, "/publish?topic=a", &[], &most).await.is_ok());
+    assert_eq!(refused(&app, "/publish?topic=a", &[], &format!("{most}x")).await, Code::TooLarge);
     let announced = [("content-length", "1001")];
-    assert_eq!(refused(&door, "/publish?topic=a", &announced, "").await, Code::TooLarge);
+    assert_eq!(refused(&app, "/publish?topic=a", &announced, "").await, Code::TooLarge);
     let spaces = format!("{}{}", " ".repeat(10_000), r#"{"topic":"a","data":1}"#);
-    assert_eq!(refused(&door, "/publish", &[], &spaces).await, Code::TooLarge);
-    assert_eq!(door.room.used(), 0, "no place is kept");
+    assert_eq!(refused(&app, "/publish", &[], &spaces).await, Code::TooLarge);
+    assert_eq!(app.body_memory.used(), 0, "no place is kept");
 }
 
 #[tokio::test]
 async fn a_hub_full_of_bodies_says_come_back() {
-    let (door, _) = door();
-    let means = testing::visitor(&door).means;
-    let mut others: Vec<_> = (0..2).map(|_| door.room.place(&means)).collect();
+    let (app, _) = app();
+    let quotas = testing::caller(&app).quotas;
+    let mut others: Vec<_> = (0..2).map(|_| app.body_memory.place(&quotas)).collect();
     for place in &mut others {
         place.grow(testing::ROOM / 4).expect("free");
     }
-    let problem = post(&door, "/publish?topic=a", &[], "x").await.expect_err("no room");
+    let problem = post(&app, "/publish?topic=a", &[], "x").await.expect_err("no room");
     assert_eq!(problem.code, Code::OverCapacity);
     assert!(problem.detail.contains("take 50000 of 100000 bytes, and this address has 50000"), "{problem}");
     drop(others.pop());
-    assert!(post(&door, "/publish?topic=a", &[], "x").await.is_ok());
+    assert!(post(&app, "/publish?topic=a", &[], "x").await.is_ok());
 }
 
 #[tokio::test]
 async fn an_announced_body_holds_what_has_come_of_it() {
-    let (door, _) = door();
+    let (app, _) = app();
     let (sender, body) = channel();
     let head = [("content-length", "1000".parse().expect("valid"))];
     let mut request = http::Request::post("/publish?topic=a").body(body).expect("valid");
     *request.headers_mut() =
         head.into_iter().map(|(name, value)| (http::HeaderName::from_static(name), value)).collect();
-    let mut answer = Box::pin(answered(&door, request));
+    let mut response = Box::pin(answered(&app, request));
     sender.send(Ok(Frame::data(Bytes::from("half")))).await.expect("open");
-    assert!(tokio::time::timeout(Duration::from_millis(50), &mut answer).await.is_err());
-    assert_eq!(door.room.used(), 8, "with room for as much again");
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut response).await.is_err());
+    assert_eq!(app.body_memory.used(), 8, "with room for as much again");
     sender.send(Ok(Frame::data(Bytes::from(vec![b'x'; 996])))).await.expect("open");
-    assert!(within(answer).await.is_ok());
-    assert_eq!(door.room.used(), 0);
+    assert!(within(response).await.is_ok());
+    assert_eq!(app.body_memory.used(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_has_to_keep_its_pace_and_one_that_does_may_take_long() {
-    let (door, _) = door();
+    let (app, _) = app();
     for (bytes, taken) in [(1, false), (200, true)] {
         let (sender, body) = channel();
         let request = http::Request::post("/publish").body(body).expect("valid");
@@ -144,8 +144,8 @@ async fn a_body_has_to_keep_its_pace_and_one_that_does_may_take_long() {
             let _ = sender.send(Ok(Frame::data(Bytes::from("}")))).await;
             drop(sender);
         };
-        let (answer, ()) = tokio::join!(answered(&door, request), drip);
-        match answer {
+        let (response, ()) = tokio::join!(answered(&app, request), drip);
+        match response {
             Ok(_) => assert!(taken),
             Err(problem) => assert_eq!((problem.code, taken), (Code::RequestTimeout, false), "{problem}"),
         }
@@ -154,18 +154,18 @@ async fn a_body_has_to_keep_its_pace_and_one_that_does_may_take_long() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stops_coming_is_given_up() {
-    let (door, _) = door();
+    let (app, _) = app();
     let (sender, body) = channel();
     sender.send(Ok(Frame::data(Bytes::from("half")))).await.expect("open");
     let request = http::Request::post("/publish?topic=a").body(body).expect("valid");
     let started = tokio::time::Instant::now();
-    let problem = answered(&door, request).await.err().expect("nothing more came");
-    assert_eq!((problem.code, started.elapsed()), (Code::RequestTimeout, door.limits.body_timeout));
+    let problem = answered(&app, request).await.err().expect("nothing more came");
+    assert_eq!((problem.code, started.elapsed()), (Code::RequestTimeout, app.limits.body_timeout));
 }
 
 #[tokio::test]
 async fn a_refused_body_is_taken_to_its_end_unless_the_client_waits_for_a_word() {
-    let (door, _) = door();
+    let (app, _) = app();
     for (headers, want) in
         [(HeaderMap::new(), 5), (HeaderMap::from_iter([(EXPECT, "100-continue".parse().expect("valid"))]), 2)]
     {
@@ -177,50 +177,50 @@ async fn a_refused_body_is_taken_to_its_end_unless_the_client_waits_for_a_word()
         });
         let mut request = http::Request::post("/publish?topic=a").body(StreamBody::new(parts)).expect("valid");
         *request.headers_mut() = headers;
-        assert_eq!(answered(&door, request).await.err().map(|problem| problem.code), Some(Code::TooLarge));
+        assert_eq!(answered(&app, request).await.err().map(|problem| problem.code), Some(Code::TooLarge));
         assert_eq!(taken.get(), want);
     }
 }
 
 #[tokio::test]
 async fn a_retry_under_the_same_key_gets_the_first_receipt() {
-    let (door, _) = door();
+    let (app, _) = app();
     let key = [("idempotency-key", "k")];
-    let first = post(&door, "/publish?topic=a", &key, "x").await.expect("published");
-    assert_eq!(post(&door, "/publish?topic=a", &key, "x").await.expect("known"), first);
-    assert_eq!(refused(&door, "/publish?topic=a", &key, "y").await, Code::IdempotencyConflict);
-    assert_eq!(last_id(&door, "a"), first["id"]);
-    assert_eq!(door.hub.stats().events_in.get(), 1, "a retry adds nothing");
+    let first = post(&app, "/publish?topic=a", &key, "x").await.expect("published");
+    assert_eq!(post(&app, "/publish?topic=a", &key, "x").await.expect("known"), first);
+    assert_eq!(refused(&app, "/publish?topic=a", &key, "y").await, Code::IdempotencyConflict);
+    assert_eq!(last_id(&app, "a"), first["id"]);
+    assert_eq!(app.hub.stats().events_in.get(), 1, "a retry adds nothing");
 }
 
 #[tokio::test]
 async fn a_condition_holds_or_says_what_is_there() {
-    let (door, _) = door();
+    let (app, _) = app();
     let none = [("if-match", "\"none\"")];
-    let first = post(&door, "/publish?topic=a", &none, "1").await.expect("nothing is there");
+    let first = post(&app, "/publish?topic=a", &none, "1").await.expect("nothing is there");
     let first = format!("\"{}\"", first["id"].as_str().expect("text"));
-    assert!(post(&door, "/publish?topic=a", &[("if-match", &first)], "2").await.is_ok());
+    assert!(post(&app, "/publish?topic=a", &[("if-match", &first)], "2").await.is_ok());
     for stale in [&first, "\"none\"", "\"zzzz-1\""] {
-        let problem = post(&door, "/publish?topic=a", &[("if-match", stale)], "3").await.expect_err(stale);
+        let problem = post(&app, "/publish?topic=a", &[("if-match", stale)], "3").await.expect_err(stale);
         let shown = serde_json::to_value(problem).expect("JSON");
-        assert_eq!(shown["last_id"], last_id(&door, "a"), "{stale}");
+        assert_eq!(shown["last_id"], last_id(&app, "a"), "{stale}");
     }
     let mixed = r#"[{"topic":"a","data":1},{"topic":"b","data":1}]"#;
-    assert_eq!(refused(&door, "/publish", &[("if-match", &first)], mixed).await, Code::HeaderInvalid);
+    assert_eq!(refused(&app, "/publish", &[("if-match", &first)], mixed).await, Code::HeaderInvalid);
 }
 
 #[tokio::test]
 async fn a_closing_event_is_the_last() {
-    let (door, _) = door();
-    assert!(post(&door, "/publish?topic=a&close=true", &[], "bye").await.is_ok());
-    assert_eq!(refused(&door, "/publish?topic=a", &[], "more").await, Code::TopicClosed);
+    let (app, _) = app();
+    assert!(post(&app, "/publish?topic=a&close=true", &[], "bye").await.is_ok());
+    assert_eq!(refused(&app, "/publish?topic=a", &[], "more").await, Code::TopicClosed);
 }
 
 #[tokio::test]
 async fn a_full_disk_is_told_as_one() {
-    let (door, store) = door();
+    let (app, store) = app();
     store.faults().set_full(true);
-    assert_eq!(refused(&door, "/publish?topic=a", &[], "x").await, Code::StorageFull);
+    assert_eq!(refused(&app, "/publish?topic=a", &[], "x").await, Code::StorageFull);
 }
 
 // Streams.
@@ -234,23 +234,23 @@ fn channel() -> (Parts, StreamBody<ReceiverStream<Part>>) {
 }
 
 /// A publisher that reads each receipt as it comes.
-struct Publisher {
+struct TestPublisher {
     parts: Option<Parts>,
-    answer: Answer,
+    response: Response,
     unread: Vec<u8>,
 }
 
-impl Publisher {
-    async fn new(door: &Door, target: &str, content_type: &str) -> Self {
+impl TestPublisher {
+    async fn new(app: &AppState, target: &str, content_type: &str) -> Self {
         let (parts, body) = channel();
         let request = http::Request::post(target).header("content-type", content_type).body(body).expect("valid");
-        let answer = answered(door, request).await.expect("a stream is answered at once");
-        assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
-        Self { parts: Some(parts), answer, unread: Vec::new() }
+        let response = answered(app, request).await.expect("a stream is answered at once");
+        assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+        Self { parts: Some(parts), response, unread: Vec::new() }
     }
 
-    async fn lines(door: &Door, target: &str) -> Self {
-        Self::new(door, target, "application/x-ndjson").await
+    async fn lines(app: &AppState, target: &str) -> Self {
+        Self::new(app, target, "application/x-ndjson").await
     }
 
     async fn send(&self, text: &str) {
@@ -266,7 +266,7 @@ impl Publisher {
     async fn line(&mut self) -> Option<Value> {
         within(async {
             while !self.unread.contains(&b'\n') {
-                let Ok(frame) = self.answer.body_mut().frame().await?;
+                let Ok(frame) = self.response.body_mut().frame().await?;
                 self.unread.extend_from_slice(frame.data_ref().expect("data"));
             }
             let end = self.unread.iter().position(|&b| b == b'\n').expect("just seen");
@@ -293,11 +293,11 @@ async fn within<T>(work: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn a_receipt_comes_while_the_stream_goes_on() {
-    let (door, _) = door();
-    let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+    let (app, _) = app();
+    let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     for _ in 0..3 {
         publisher.send("{\"n\": 1}\n").await;
-        assert_eq!(publisher.line().await.expect("a receipt")["id"], last_id(&door, "a"));
+        assert_eq!(publisher.line().await.expect("a receipt")["id"], last_id(&app, "a"));
     }
     publisher.end();
     assert_eq!(publisher.line().await, None);
@@ -305,32 +305,32 @@ async fn a_receipt_comes_while_the_stream_goes_on() {
 
 #[tokio::test]
 async fn a_bad_line_is_told_in_its_place_and_the_stream_goes_on() {
-    let (door, _) = door();
-    let mut publisher = Publisher::lines(&door, "/publish").await;
+    let (app, _) = app();
+    let mut publisher = TestPublisher::lines(&app, "/publish").await;
     publisher.send("{\"topic\":\"a\",\"data\":1}\n\nnope\n{\"topic\":\"b\",").await;
     publisher.send("\"data\":2}\n{\"topic\":\"hub\",\"data\":1}\n{\"topic\":\"a\",\"data\":3}").await;
     publisher.end();
     assert_eq!(publisher.rest().await, ["ok", "body-invalid", "ok", "topic-invalid", "ok"]);
-    assert_eq!((door.hub.stats().events_in.get(), door.hub.stats().refused_by_code().len()), (3, 2));
-    assert_eq!(door.room.used(), 0, "no place is kept");
+    assert_eq!((app.hub.stats().events_in.get(), app.hub.stats().refused_by_code().len()), (3, 2));
+    assert_eq!(app.body_memory.used(), 0, "no place is kept");
 }
 
 #[tokio::test]
 async fn what_is_no_event_takes_no_place() {
-    let (door, _) = door();
-    let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+    let (app, _) = app();
+    let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     for _ in 0..4 {
         publisher.send(&"\n".repeat(testing::ROOM / 2)).await;
     }
     publisher.send("1\n").await;
-    assert_eq!(publisher.line().await.expect("a receipt")["id"], last_id(&door, "a"));
+    assert_eq!(publisher.line().await.expect("a receipt")["id"], last_id(&app, "a"));
 }
 
 #[tokio::test]
 async fn lines_do_not_wait_for_the_receipts_before_them() {
-    let (door, store) = door();
+    let (app, store) = app();
     store.faults().hold();
-    let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+    let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     publisher.send(&"1\n".repeat(500)).await;
     publisher.end();
     let told = tokio::time::timeout(Duration::from_millis(50), publisher.line()).await;
@@ -343,9 +343,9 @@ async fn lines_do_not_wait_for_the_receipts_before_them() {
 
 #[tokio::test]
 async fn any_number_of_lines_that_came_together_is_answered_in_order() {
-    let (door, store) = door_over(LogConfig { group_events: 100, ..LogConfig::default() });
+    let (app, store) = door_over(LogConfig { group_events: 100, ..LogConfig::default() });
     store.faults().hold();
-    let mut publisher = Publisher::lines(&door, "/publish?topic=a&event=e").await;
+    let mut publisher = TestPublisher::lines(&app, "/publish?topic=a&event=e").await;
     let lines: String = (1..=5000).map(|n| if n % 100 == 0 { "{\n".into() } else { format!("{n}\n") }).collect();
     publisher.send(&lines).await;
     publisher.end();
@@ -360,18 +360,18 @@ async fn any_number_of_lines_that_came_together_is_answered_in_order() {
             refused += 1;
         } else {
             seq += 1;
-            assert_eq!(line["id"], format!("{}-{seq}", door.hub.epoch()), "{n}");
+            assert_eq!(line["id"], format!("{}-{seq}", app.hub.epoch()), "{n}");
         }
     }
     assert_eq!((publisher.line().await, seq + refused), (None, 5000));
-    assert_eq!(door.room.used(), 0, "no place is kept");
+    assert_eq!(app.body_memory.used(), 0, "no place is kept");
 }
 
 #[tokio::test]
 async fn a_full_queue_slows_a_stream_and_refuses_nothing() {
-    let (door, store) = door_over(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
+    let (app, store) = door_over(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
     store.faults().hold();
-    let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+    let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     // Lines that came together may be more than the queue takes, when nothing else is in it.
     for part in 1..=4 {
         publisher.send(&format!("{part}\n").repeat(25)).await;
@@ -382,25 +382,25 @@ async fn a_full_queue_slows_a_stream_and_refuses_nothing() {
     store.faults().release();
     let part = [vec!["ok"; 25], vec!["body-invalid"]].concat();
     assert_eq!(publisher.rest().await, [&part[..]; 4].concat());
-    assert_eq!(door.hub.stats().events_in.get(), 100);
+    assert_eq!(app.hub.stats().events_in.get(), 100);
 }
 
 #[tokio::test]
 async fn the_end_of_a_stream_closes_the_topic_if_it_was_asked_to() {
-    let (door, _) = door();
-    let mut publisher = Publisher::lines(&door, "/publish?topic=a&close=true").await;
+    let (app, _) = app();
+    let mut publisher = TestPublisher::lines(&app, "/publish?topic=a&close=true").await;
     publisher.send("1\n2\n").await;
     assert!(publisher.line().await.is_some() && publisher.line().await.is_some());
-    assert!(!door.hub.topic(&TopicName::new("a").expect("valid")).expect("used").state.closed);
+    assert!(!app.hub.topic(&TopicName::new("a").expect("valid")).expect("used").state.closed);
     publisher.end();
     assert_eq!(publisher.line().await, None);
-    assert_eq!(refused(&door, "/publish?topic=a", &[], "more").await, Code::TopicClosed);
+    assert_eq!(refused(&app, "/publish?topic=a", &[], "more").await, Code::TopicClosed);
 }
 
 #[tokio::test]
 async fn an_event_stream_can_be_poured_in() {
-    let (door, _) = door();
-    let mut publisher = Publisher::new(&door, "/publish?topic=a", "text/event-stream").await;
+    let (app, _) = app();
+    let mut publisher = TestPublisher::new(&app, "/publish?topic=a", "text/event-stream").await;
     publisher
         .send("event: tick\nid: 5\ndata: a\ndata: b\n\n: nothing\n\nevent: hub.x\ndata: x\n\ndata: unfinished")
         .await;
@@ -410,11 +410,11 @@ async fn an_event_stream_can_be_poured_in() {
 
 #[tokio::test]
 async fn a_drain_ends_a_stream_with_a_word() {
-    let (door, _) = door();
-    let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+    let (app, _) = app();
+    let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     publisher.send("1\n").await;
     assert!(publisher.line().await.is_some());
-    door.drain.begin(Duration::from_secs(10));
+    app.drain.begin(Duration::from_secs(10));
     assert_eq!(publisher.rest().await, ["draining"]);
 }
 
@@ -425,24 +425,24 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         runtime.block_on(async {
             let config = LogConfig::default();
-            let (door, store) = door_over(config.clone());
+            let (app, store) = door_over(config.clone());
             let lines: Vec<String> = texts.iter().map(|text| Value::from(text.as_str()).to_string()).collect();
-            let mut publisher = Publisher::lines(&door, "/publish?topic=a").await;
+            let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
             publisher.send(&lines.join("\n")).await;
             publisher.end();
             assert_eq!(publisher.rest().await, vec!["ok"; texts.len()]);
             for text in &texts {
-                post(&door, "/publish?topic=a", &[], text).await.expect("published");
+                post(&app, "/publish?topic=a", &[], text).await.expect("published");
             }
-            drop((publisher, door));
-            let board = crate::hub::board::Board::new(1, &crate::hub::HubConfig::default());
-            let engine = crate::engine::log::LogEngine::open(store, config, Arc::clone(&board) as _);
+            drop((publisher, app));
+            let broker = crate::hub::broker::Broker::new(1, &crate::hub::HubConfig::default());
+            let engine = crate::engine::log::LogEngine::open(store, config, Arc::clone(&broker) as _);
             let selection = Selection::new([Filter::new("a").expect("valid")]).expect("one");
-            let wish = ReadRequest { selection, from: From::Earliest, max_events: 100, max_bytes: 1 << 20 };
-            let page = engine.read(&wish).expect("readable");
+            let events_request = ReadRequest { selection, from: ReadFrom::Earliest, max_events: 100, max_bytes: 1 << 20 };
+            let page = engine.read(&events_request).expect("readable");
             let stored: Vec<String> = page.items.into_iter().filter_map(|item| match item {
-                Item::Event(event) => Some(event.new.data.as_str().to_owned()),
-                Item::Gap(_) => None,
+                PageItem::Event(event) => Some(event.new.data.as_str().to_owned()),
+                PageItem::Gap(_) => None,
             }).collect();
             assert_eq!(stored, [&texts[..], &texts[..]].concat());
         });

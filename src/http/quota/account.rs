@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    Allowance, Allowances,
+    QuotaConfig, QuotaLimits,
     bucket::{Bucket, Moment, Rate},
     exceeded::{Exceeded, Limit},
 };
@@ -29,7 +29,7 @@ const OPEN_WAIT: Duration = Duration::from_secs(3);
 
 /// Whose an account is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum AccountKind {
     Address,
     Holder,
 }
@@ -37,7 +37,7 @@ pub(super) enum Kind {
 /// What all accounts go by.
 #[derive(Debug)]
 pub(super) struct Common {
-    allowances: ArcSwap<Allowances>,
+    allowances: ArcSwap<QuotaConfig>,
     began: Instant,
     refused: [Counter; Limit::ALL.len()],
 }
@@ -45,7 +45,7 @@ pub(super) struct Common {
 /// What one address or one holder has open and has used. Shared by all cores; kept by whoever uses it often.
 #[derive(Debug)]
 pub struct Account {
-    kind: Kind,
+    kind: AccountKind,
     /// Whether it is of all who came while there was no room to tell them apart.
     shared: bool,
     common: Arc<Common>,
@@ -69,7 +69,7 @@ struct Buckets {
 
 /// What memory is shared for, each kind by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
+pub enum HeldMemory {
     /// Bodies of requests, until what they say is done.
     Bodies,
     /// JSON pages, until their clients have read them.
@@ -79,18 +79,18 @@ pub enum Memory {
 /// A place among what one may have open; given back when it is dropped.
 #[derive(Debug)]
 #[must_use = "the place is given back when this is dropped"]
-pub struct Seat {
+pub struct OpenPermit {
     account: Arc<Account>,
     open: fn(&Account) -> &AtomicU64,
 }
 
 impl Common {
-    pub(super) fn new(allowances: &Allowances) -> Self {
+    pub(super) fn new(allowances: &QuotaConfig) -> Self {
         let allowances = ArcSwap::from_pointee(allowances.clone());
         Self { allowances, began: Instant::now(), refused: Default::default() }
     }
 
-    pub(super) fn configure(&self, allowances: &Allowances) {
+    pub(super) fn configure(&self, allowances: &QuotaConfig) {
         self.allowances.store(Arc::new(allowances.clone()));
     }
 
@@ -104,7 +104,7 @@ impl Common {
 }
 
 impl Account {
-    pub(super) fn new(kind: Kind, shared: bool, common: Arc<Common>) -> Self {
+    pub(super) fn new(kind: AccountKind, shared: bool, common: Arc<Common>) -> Self {
         Self {
             kind,
             shared,
@@ -123,18 +123,18 @@ impl Account {
     ///
     /// # Errors
     /// When this address has as many as it may.
-    pub fn connect(self: &Arc<Self>) -> Result<Seat, Exceeded> {
+    pub fn connect(self: &Arc<Self>) -> Result<OpenPermit, Exceeded> {
         let limit = self.allowed(|allowance| allowance.connections);
-        self.sit(|account| &account.connections, limit, Limit::AddressConnections)
+        self.join(|account| &account.connections, limit, Limit::AddressConnections)
     }
 
     /// Opens a stream, which is closed when the seat is dropped.
     ///
     /// # Errors
     /// When this one has as many as it may.
-    pub fn stream(self: &Arc<Self>) -> Result<Seat, Exceeded> {
+    pub fn stream(self: &Arc<Self>) -> Result<OpenPermit, Exceeded> {
         let limit = self.allowed(|allowance| allowance.streams);
-        self.sit(|account| &account.streams, limit, self.kind.streams())
+        self.join(|account| &account.streams, limit, self.kind.streams())
     }
 
     /// Publishes `events` with `bytes` of data. What is more than a second's worth is let in when nothing is owed, because it
@@ -196,12 +196,12 @@ impl Account {
     }
 
     /// Counts `bytes` of memory. Answers with all it has of that kind then.
-    pub fn hold(&self, memory: Memory, bytes: usize) -> usize {
+    pub fn hold(&self, memory: HeldMemory, bytes: usize) -> usize {
         self.held[memory as usize].fetch_add(bytes, Relaxed) + bytes
     }
 
     /// Counts `bytes` no more.
-    pub fn release(&self, memory: Memory, bytes: usize) {
+    pub fn release(&self, memory: HeldMemory, bytes: usize) {
         self.held[memory as usize].fetch_sub(bytes, Relaxed);
     }
 
@@ -241,25 +241,30 @@ impl Account {
         [events, bytes, topics, bad_credentials].iter().all(|bucket| bucket.is_full(now))
     }
 
-    fn allowed<T>(&self, of: impl FnOnce(&Allowance) -> Option<T>) -> Option<T> {
+    fn allowed<T>(&self, of: impl FnOnce(&QuotaLimits) -> Option<T>) -> Option<T> {
         let allowances = self.common.allowances.load();
         of(match self.kind {
-            Kind::Address => &allowances.address,
-            Kind::Holder => &allowances.holder,
+            AccountKind::Address => &allowances.address,
+            AccountKind::Holder => &allowances.holder,
         })
     }
 
-    fn sit(self: &Arc<Self>, open: fn(&Self) -> &AtomicU64, limit: Option<u64>, what: Limit) -> Result<Seat, Exceeded> {
+    fn join(
+        self: &Arc<Self>,
+        open: fn(&Self) -> &AtomicU64,
+        limit: Option<u64>,
+        what: Limit,
+    ) -> Result<OpenPermit, Exceeded> {
         let most = limit.unwrap_or(u64::MAX);
         match open(self).fetch_update(Relaxed, Relaxed, |count| (count < most).then_some(count + 1)) {
-            Ok(_) => Ok(Seat { account: Arc::clone(self), open }),
+            Ok(_) => Ok(OpenPermit { account: Arc::clone(self), open }),
             Err(_) => Err(self.refuse(what, most, OPEN_WAIT)),
         }
     }
 
     fn publish_as(&self, holder: Option<&Self>, events: u32, bytes: u64) -> Result<(), Exceeded> {
-        let rates = self.allowed(Allowance::published);
-        if rates.is_some() || holder.is_some_and(|holder| holder.allowed(Allowance::published).is_some()) {
+        let rates = self.allowed(QuotaLimits::published);
+        if rates.is_some() || holder.is_some_and(|holder| holder.allowed(QuotaLimits::published).is_some()) {
             self.measure(holder, events, bytes, self.common.now())?;
         }
         for account in [Some(self), holder].into_iter().flatten() {
@@ -271,7 +276,7 @@ impl Account {
 
     /// Asks all rates, then charges all.
     fn measure(&self, holder: Option<&Self>, events: u32, bytes: u64, now: Moment) -> Result<(), Exceeded> {
-        let rates = self.allowed(Allowance::published).unwrap_or_default();
+        let rates = self.allowed(QuotaLimits::published).unwrap_or_default();
         let mut buckets = self.buckets.lock();
         if let Some(rate) = rates.events {
             self.must_wait(buckets.events, events.into(), rate, self.kind.events(), now)?;
@@ -310,7 +315,7 @@ struct Published {
     bytes: Option<Rate>,
 }
 
-impl Allowance {
+impl QuotaLimits {
     /// The rates of a publish; `None` when neither is limited, so that most hubs read no clock and take no lock.
     fn published(&self) -> Option<Published> {
         let rate = |limit: Option<NonZeroU32>| limit.map(Rate::a_second);
@@ -319,7 +324,7 @@ impl Allowance {
     }
 }
 
-impl Kind {
+impl AccountKind {
     const fn streams(self) -> Limit {
         match self {
             Self::Address => Limit::AddressStreams,
@@ -342,7 +347,7 @@ impl Kind {
     }
 }
 
-impl Drop for Seat {
+impl Drop for OpenPermit {
     fn drop(&mut self) {
         (self.open)(&self.account).fetch_sub(1, Relaxed);
     }
@@ -357,10 +362,10 @@ mod tests {
     #[test]
     fn without_limits_nobody_waits_for_a_lock() {
         let account = |kind| {
-            let common = Arc::new(Common::new(&Allowances::default()));
+            let common = Arc::new(Common::new(&QuotaConfig::default()));
             Arc::new(Account::new(kind, false, common))
         };
-        let (address, holder) = (account(Kind::Address), account(Kind::Holder));
+        let (address, holder) = (account(AccountKind::Address), account(AccountKind::Holder));
         let _locks = [address.buckets.lock(), holder.buckets.lock()];
         let (done, is_done) = mpsc::channel();
         let (address, holder) = (Arc::clone(&address), Arc::clone(&holder));

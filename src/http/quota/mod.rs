@@ -4,7 +4,7 @@
 //! |---|---|
 //! | this file | [`Quotas`]: all accounts, found by address or holder |
 //! | [`account`] | what one has open and has used |
-//! | [`allowances`] | what one may have |
+//! | [`config`] | what one may have |
 //! | [`exceeded`] | which limit was met, and how long to wait |
 //! | `bucket` | a rate |
 //! | `table` | accounts by key, with a bound |
@@ -16,20 +16,20 @@ use std::{
 };
 
 pub mod account;
-pub mod allowances;
 mod bucket;
+pub mod config;
 pub mod exceeded;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
-    account::{Account, Seat},
-    allowances::{Allowance, Allowances},
+    account::{Account, OpenPermit},
+    config::{QuotaConfig, QuotaLimits},
     exceeded::{Exceeded, Limit},
 };
-use account::{Common, Kind};
-use table::Table;
+use account::{AccountKind, Common};
+use table::AccountTable;
 
 /// Addresses told apart at most: 15 MB (measured; an account has 128 bytes, its place in the table 33 to 75), for some
 /// times as many as there can be connections by default. Networks of 64 bits are cheap: who has a /32 of them could fill
@@ -44,15 +44,15 @@ const HOLDERS: usize = 10_000;
 #[derive(Debug)]
 pub struct Quotas {
     common: Arc<Common>,
-    addresses: Table<IpAddr>,
-    holders: Table<Box<str>>,
+    addresses: AccountTable<IpAddr>,
+    holders: AccountTable<Box<str>>,
     /// Holders remembered while they are idle. Half of the room, so that newcomers find some at any second.
     kept: usize,
 }
 
 /// What a holder has open and has used since it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Used {
+pub struct HolderUsage {
     /// Its name.
     pub holder: Box<str>,
     /// Streams it has open.
@@ -68,24 +68,24 @@ pub struct Used {
 impl Quotas {
     /// Nobody has anything yet, and may have what `allowances` say.
     #[must_use]
-    pub fn new(allowances: &Allowances) -> Self {
+    pub fn new(allowances: &QuotaConfig) -> Self {
         Self::with_room(allowances, ADDRESSES, HOLDERS)
     }
 
     /// The same with room for fewer, or more.
     #[must_use]
-    pub fn with_room(allowances: &Allowances, addresses: usize, holders: usize) -> Self {
+    pub fn with_room(allowances: &QuotaConfig, addresses: usize, holders: usize) -> Self {
         let common = Arc::new(Common::new(allowances));
         Self {
-            addresses: Table::new(Kind::Address, addresses, &common),
-            holders: Table::new(Kind::Holder, holders, &common),
+            addresses: AccountTable::new(AccountKind::Address, addresses, &common),
+            holders: AccountTable::new(AccountKind::Holder, holders, &common),
             kept: holders / 2,
             common,
         }
     }
 
     /// Puts other allowances in force, also for those who have something open: they keep it.
-    pub fn configure(&self, allowances: &Allowances) {
+    pub fn configure(&self, allowances: &QuotaConfig) {
         self.common.configure(allowances);
     }
 
@@ -99,7 +99,7 @@ impl Quotas {
         self.addresses.get(&network, || network)
     }
 
-    /// The account of a holder, by the name in its [`Pass`](crate::access::Pass). When there is no room, it is shared.
+    /// The account of a holder, by the name in its [`Principal`](crate::access::Principal). When there is no room, it is shared.
     #[must_use]
     pub fn holder(&self, name: &str) -> Arc<Account> {
         self.holders.get(name, || name.into())
@@ -127,9 +127,9 @@ impl Quotas {
 
     /// The holders with most events, then with most streams; the most first.
     #[must_use]
-    pub fn busiest(&self, count: usize) -> Vec<Used> {
+    pub fn busiest(&self, count: usize) -> Vec<HolderUsage> {
         let rank = |account: &Account| (account.events(), account.streams());
-        let mut busiest = self.holders.highest(count, rank, |name, account| Used {
+        let mut busiest = self.holders.highest(count, rank, |name, account| HolderUsage {
             holder: name.clone(),
             streams: account.streams(),
             events: account.events(),

@@ -13,20 +13,20 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    account::{Account, Common, Kind},
+    account::{Account, AccountKind, Common},
     bucket::Moment,
 };
 
 /// Parts with a lock each, so that cores seldom meet: some times as many as cores look something up at the same instant.
 const PARTS: usize = 16;
 
-/// Parts that one [`Table::sweep`] looks at. All of them would take 18 ms when 100,000 accounts go at once (measured), and
+/// Parts that one [`AccountTable::sweep`] looks at. All of them would take 18 ms when 100,000 accounts go at once (measured), and
 /// a core has its streams to serve.
 const SWEPT: usize = PARTS / 8;
 
 /// The accounts of one kind.
 #[derive(Debug)]
-pub(super) struct Table<K> {
+pub(super) struct AccountTable<K> {
     parts: [Mutex<HashMap<K, Arc<Account>>>; PARTS],
     /// Chooses the part. Keyed, like the maps themselves: clients choose their addresses.
     hasher: RandomState,
@@ -34,14 +34,14 @@ pub(super) struct Table<K> {
     most: usize,
     /// The part that is swept next.
     next: AtomicUsize,
-    kind: Kind,
+    kind: AccountKind,
     common: Arc<Common>,
     /// Of all who come while there is no room.
     shared: Arc<Account>,
 }
 
-impl<K: Eq + Hash> Table<K> {
-    pub(super) fn new(kind: Kind, most: usize, common: &Arc<Common>) -> Self {
+impl<K: Eq + Hash> AccountTable<K> {
+    pub(super) fn new(kind: AccountKind, most: usize, common: &Arc<Common>) -> Self {
         Self {
             parts: Default::default(),
             hasher: RandomState::new(),
@@ -146,10 +146,10 @@ fn is_idle(account: &Arc<Account>, now: Moment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::quota::Allowances;
+    use crate::http::quota::QuotaConfig;
 
-    fn table(most: usize) -> Table<u32> {
-        Table::new(Kind::Address, most, &Arc::new(Common::new(&Allowances::default())))
+    fn table(most: usize) -> AccountTable<u32> {
+        AccountTable::new(AccountKind::Address, most, &Arc::new(Common::new(&QuotaConfig::default())))
     }
 
     #[test]

@@ -13,12 +13,12 @@ fn some(n: u32) -> Option<NonZeroU32> {
     NonZeroU32::new(n)
 }
 
-fn for_address(address: Allowance) -> Quotas {
-    Quotas::new(&Allowances { address, ..Allowances::default() })
+fn for_address(address: QuotaLimits) -> Quotas {
+    Quotas::new(&QuotaConfig { address, ..QuotaConfig::default() })
 }
 
-fn for_holder(holder: Allowance) -> Quotas {
-    Quotas::new(&Allowances { holder, ..Allowances::default() })
+fn for_holder(holder: QuotaLimits) -> Quotas {
+    Quotas::new(&QuotaConfig { holder, ..QuotaConfig::default() })
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -43,9 +43,9 @@ fn wait(result: Result<(), Exceeded>) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn without_limits_everything_is_let_in_and_holders_are_still_counted() {
-    let quotas = Quotas::new(&Allowances::default());
+    let quotas = Quotas::new(&QuotaConfig::default());
     let (address, holder) = (quotas.address(ip("192.0.2.1")), quotas.holder("a"));
-    let seats: Vec<Seat> =
+    let permits: Vec<OpenPermit> =
         (0..1000).flat_map(|_| [address.connect(), address.stream(), holder.stream()]).map(Result::unwrap).collect();
     for _ in 0..1000 {
         address.publish_for(&holder, u32::MAX, u64::MAX / 2000).unwrap();
@@ -56,13 +56,13 @@ async fn without_limits_everything_is_let_in_and_holders_are_still_counted() {
     let used = quotas.busiest(20);
     assert_eq!((used.len(), &*used[0].holder, used[0].streams, used[0].refused), (1, "a", 1000, 0));
     assert_eq!((used[0].events, used[0].bytes), (1000 * u64::from(u32::MAX), 1000 * (u64::MAX / 2000)));
-    drop(seats);
+    drop(permits);
     assert_eq!(quotas.busiest(20)[0].streams, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_address_has_no_more_connections_than_it_may() {
-    let quotas = for_address(Allowance { connections: Some(2), ..Allowance::default() });
+    let quotas = for_address(QuotaLimits { connections: Some(2), ..QuotaLimits::default() });
     let address = quotas.address(ip("192.0.2.1"));
     let first = address.connect().unwrap();
     let _second = address.connect().unwrap();
@@ -78,8 +78,8 @@ async fn one_address_has_no_more_connections_than_it_may() {
 
 #[tokio::test(start_paused = true)]
 async fn one_address_and_one_holder_have_no_more_streams_than_they_may() {
-    let one = Allowance { streams: Some(1), ..Allowance::default() };
-    let quotas = Quotas::new(&Allowances { address: one.clone(), holder: one });
+    let one = QuotaLimits { streams: Some(1), ..QuotaLimits::default() };
+    let quotas = Quotas::new(&QuotaConfig { address: one.clone(), holder: one });
     for (account, what) in
         [(quotas.address(ip("192.0.2.1")), Limit::AddressStreams), (quotas.holder("a"), Limit::HolderStreams)]
     {
@@ -95,8 +95,8 @@ async fn one_address_and_one_holder_have_no_more_streams_than_they_may() {
 
 #[tokio::test(start_paused = true)]
 async fn events_and_bytes_a_second_are_limited_and_the_wait_told_is_the_true_one() {
-    let allowance = Allowance { events: some(10), bytes: some(1000), ..Allowance::default() };
-    let quotas = Quotas::new(&Allowances { address: allowance.clone(), holder: allowance });
+    let allowance = QuotaLimits { events: some(10), bytes: some(1000), ..QuotaLimits::default() };
+    let quotas = Quotas::new(&QuotaConfig { address: allowance.clone(), holder: allowance });
     for (account, events, bytes) in [
         (quotas.address(ip("192.0.2.1")), Limit::AddressEvents, Limit::AddressBytes),
         (quotas.holder("a"), Limit::HolderEvents, Limit::HolderBytes),
@@ -118,7 +118,7 @@ async fn events_and_bytes_a_second_are_limited_and_the_wait_told_is_the_true_one
 
 #[tokio::test(start_paused = true)]
 async fn one_large_event_is_let_in_and_what_follows_waits_for_it() {
-    let quotas = for_holder(Allowance { bytes: some(64 << 10), ..Allowance::default() });
+    let quotas = for_holder(QuotaLimits { bytes: some(64 << 10), ..QuotaLimits::default() });
     let holder = quotas.holder("a");
     holder.publish(1, 1024 * KIB).expect("it could not come otherwise");
     assert_eq!(wait(holder.publish(1, 64 * KIB)), Duration::from_secs(16));
@@ -129,9 +129,9 @@ async fn one_large_event_is_let_in_and_what_follows_waits_for_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_publish_uses_nothing_up() {
-    let quotas = Quotas::new(&Allowances {
-        address: Allowance { events: some(10), bytes: some(100), ..Allowance::default() },
-        holder: Allowance { events: some(5), bytes: some(50), ..Allowance::default() },
+    let quotas = Quotas::new(&QuotaConfig {
+        address: QuotaLimits { events: some(10), bytes: some(100), ..QuotaLimits::default() },
+        holder: QuotaLimits { events: some(5), bytes: some(50), ..QuotaLimits::default() },
     });
     let (address, holder) = (quotas.address(ip("192.0.2.1")), quotas.holder("a"));
     address.publish_for(&holder, 5, 0).unwrap();
@@ -151,7 +151,7 @@ async fn a_refused_publish_uses_nothing_up() {
 
 #[tokio::test(start_paused = true)]
 async fn one_holder_makes_no_more_topics_an_hour_than_it_may() {
-    let quotas = for_holder(Allowance { topics: some(2), ..Allowance::default() });
+    let quotas = for_holder(QuotaLimits { topics: some(2), ..QuotaLimits::default() });
     let holder = quotas.holder("a");
     holder.topic().unwrap();
     holder.topic().unwrap();
@@ -165,7 +165,7 @@ async fn one_holder_makes_no_more_topics_an_hour_than_it_may() {
 
 #[tokio::test(start_paused = true)]
 async fn after_too_many_bad_credentials_the_next_are_not_looked_at_for_a_while() {
-    let quotas = for_address(Allowance { bad_credentials: some(20), ..Allowance::default() });
+    let quotas = for_address(QuotaLimits { bad_credentials: some(20), ..QuotaLimits::default() });
     let address = quotas.address(ip("192.0.2.1"));
     for _ in 0..20 {
         for _ in 0..100 {
@@ -186,7 +186,7 @@ async fn after_too_many_bad_credentials_the_next_are_not_looked_at_for_a_while()
 
 #[tokio::test(start_paused = true)]
 async fn an_ipv6_network_is_one_client_and_a_mapped_address_is_ipv4() {
-    let quotas = for_address(Allowance { connections: Some(1), ..Allowance::default() });
+    let quotas = for_address(QuotaLimits { connections: Some(1), ..QuotaLimits::default() });
     let _seat = quotas.address(ip("2001:db8:1:2::1")).connect().unwrap();
     assert!(quotas.address(ip("2001:db8:1:2:ffff:ffff:ffff:ffff")).connect().is_err());
     let _other = quotas.address(ip("2001:db8:1:3::1")).connect().unwrap();
@@ -198,13 +198,13 @@ async fn an_ipv6_network_is_one_client_and_a_mapped_address_is_ipv4() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reload_holds_for_those_who_are_there_and_takes_nothing_away() {
-    let quotas = Quotas::new(&Allowances::default());
+    let quotas = Quotas::new(&QuotaConfig::default());
     let holder = quotas.holder("a");
-    let seats = [holder.stream().unwrap(), holder.stream().unwrap()];
+    let permits = [holder.stream().unwrap(), holder.stream().unwrap()];
     holder.publish(1000, 0).unwrap();
-    let allowance = |streams, events| Allowances {
-        holder: Allowance { streams: Some(streams), events: some(events), ..Allowance::default() },
-        ..Allowances::default()
+    let allowance = |streams, events| QuotaConfig {
+        holder: QuotaLimits { streams: Some(streams), events: some(events), ..QuotaLimits::default() },
+        ..QuotaConfig::default()
     };
     quotas.configure(&allowance(1, 10));
     assert!(holder.stream().is_err() && holder.streams() == 2, "two were open before");
@@ -213,15 +213,15 @@ async fn a_reload_holds_for_those_who_are_there_and_takes_nothing_away() {
     quotas.configure(&allowance(3, 1000));
     let _third = holder.stream().unwrap();
     assert!(holder.stream().is_err());
-    drop(seats);
+    drop(permits);
     assert_eq!(holder.streams(), 1);
-    quotas.configure(&Allowances::default());
+    quotas.configure(&QuotaConfig::default());
     holder.publish(100_000, 0).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_idle_is_forgotten_and_who_owes_or_has_something_open_is_not() {
-    let allowance = Allowance { events: some(10), bad_credentials: some(1), ..Allowance::default() };
+    let allowance = QuotaLimits { events: some(10), bad_credentials: some(1), ..QuotaLimits::default() };
     let quotas = for_address(allowance);
     let seat = quotas.address(nth(0)).stream().unwrap();
     quotas.address(nth(1)).publish(10, 0).unwrap();
@@ -242,9 +242,9 @@ async fn who_is_idle_is_forgotten_and_who_owes_or_has_something_open_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn when_there_is_no_room_newcomers_share_one_account() {
-    let one = Allowance { streams: Some(1), events: some(1), ..Allowance::default() };
-    let quotas = Quotas::with_room(&Allowances { address: one.clone(), holder: one }, 100, 100);
-    let seats: Vec<Seat> = (0..100)
+    let one = QuotaLimits { streams: Some(1), events: some(1), ..QuotaLimits::default() };
+    let quotas = Quotas::with_room(&QuotaConfig { address: one.clone(), holder: one }, 100, 100);
+    let permits: Vec<OpenPermit> = (0..100)
         .flat_map(|n| [quotas.address(nth(n)).stream(), quotas.holder(&format!("{n}")).stream()])
         .map(Result::unwrap)
         .collect();
@@ -264,7 +264,7 @@ async fn when_there_is_no_room_newcomers_share_one_account() {
     sweep(&quotas);
     assert_eq!((quotas.addresses(), quotas.holders()), (100, 100));
     assert!(!quotas.address(nth(7)).stream().unwrap_err().common, "who is known keeps its own");
-    drop(seats);
+    drop(permits);
     sweep(&quotas);
     assert_eq!((quotas.addresses(), quotas.holders()), (0, 0), "all of them have as few events");
     let (own, other) = (quotas.address(nth(100)).stream(), quotas.address(nth(101)).stream());
@@ -273,7 +273,7 @@ async fn when_there_is_no_room_newcomers_share_one_account() {
 
 #[tokio::test(start_paused = true)]
 async fn idle_holders_keep_their_sums_while_there_is_room_and_the_busiest_keep_them_longest() {
-    let quotas = Quotas::with_room(&Allowances::default(), 1, 100);
+    let quotas = Quotas::with_room(&QuotaConfig::default(), 1, 100);
     for n in 0..100_u32 {
         quotas.holder(&format!("{n}")).publish(n, 0).unwrap();
         sweep(&quotas);
@@ -282,16 +282,16 @@ async fn idle_holders_keep_their_sums_while_there_is_room_and_the_busiest_keep_t
     let names = |count| quotas.busiest(count).iter().map(|used| used.holder.to_string()).collect::<Vec<_>>();
     assert_eq!(names(3), ["99", "98", "97"]);
     assert_eq!(names(1000).len(), 50);
-    let seats: Vec<Seat> = (0..90).map(|n| quotas.holder(&format!("open/{n}")).stream().unwrap()).collect();
+    let permits: Vec<OpenPermit> = (0..90).map(|n| quotas.holder(&format!("open/{n}")).stream().unwrap()).collect();
     sweep(&quotas);
     let open = quotas.busiest(1000).iter().filter(|used| used.streams == 1).count();
     assert!(open >= 50 && quotas.holders() == open, "only the idle ones made room: {open}");
-    drop(seats);
+    drop(permits);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_busiest_holders_are_told_by_events_then_by_streams() {
-    let quotas = Quotas::new(&Allowances::default());
+    let quotas = Quotas::new(&QuotaConfig::default());
     for n in 0..100 {
         quotas.holder(&format!("h{n:02}")).publish(1, 1).unwrap();
     }
@@ -308,18 +308,18 @@ async fn the_busiest_holders_are_told_by_events_then_by_streams() {
 #[test]
 fn a_thousand_threads_leave_nothing_open_and_never_have_too_much() {
     const LIMIT: u64 = 30;
-    let few = Allowance { connections: Some(LIMIT), streams: Some(LIMIT), ..Allowance::default() };
-    let quotas = Quotas::new(&Allowances { address: few.clone(), holder: few });
+    let few = QuotaLimits { connections: Some(LIMIT), streams: Some(LIMIT), ..QuotaLimits::default() };
+    let quotas = Quotas::new(&QuotaConfig { address: few.clone(), holder: few });
     thread::scope(|scope| {
         for n in 0..1000_u32 {
             let quotas = &quotas;
             scope.spawn(move || {
                 let (address, holder) = (quotas.address(nth(n % 2)), quotas.holder(["a", "b"][n as usize % 2]));
                 for _ in 0..10 {
-                    let seats = [address.connect(), address.stream(), holder.stream()];
+                    let permits = [address.connect(), address.stream(), holder.stream()];
                     assert!(address.connections() <= LIMIT && address.streams() <= LIMIT && holder.streams() <= LIMIT);
                     thread::yield_now();
-                    drop(seats);
+                    drop(permits);
                 }
             });
         }
@@ -349,10 +349,10 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async move {
-            let rates = |events: Option<u32>, bytes: Option<u32>| Allowance {
-                events: events.and_then(some), bytes: bytes.and_then(some), ..Allowance::default()
+            let rates = |events: Option<u32>, bytes: Option<u32>| QuotaLimits {
+                events: events.and_then(some), bytes: bytes.and_then(some), ..QuotaLimits::default()
             };
-            let quotas = Quotas::new(&Allowances { address: rates(limits[0], limits[1]), holder: rates(limits[2], limits[3]) });
+            let quotas = Quotas::new(&QuotaConfig { address: rates(limits[0], limits[1]), holder: rates(limits[2], limits[3]) });
             let (address, holder) = (quotas.address(nth(0)), quotas.holder("a"));
             // What each may still take, in thousandths; one that owes is below 0.
             let mut there = limits.map(|limit| limit.map(|limit| i64::from(limit) * 1000));

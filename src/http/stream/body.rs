@@ -11,26 +11,26 @@ use std::{
 use bytes::Bytes;
 use http_body::Frame;
 
-use super::{streams::Enrolled, telling::Telling};
+use super::{session::StreamSession, streams::StreamHandle};
 
 /// The body of an open stream. Dropping it ends the subscription.
 pub struct StreamBody {
-    telling: Telling,
-    enrolled: Enrolled,
+    session: StreamSession,
+    handle: StreamHandle,
 }
 
 impl StreamBody {
     /// The body that tells this.
     #[must_use]
-    pub fn new(telling: Telling) -> Self {
-        let enrolled = Rc::clone(&telling.core().streams).enroll(telling.subscription().feed(), telling.expires());
-        Self { telling, enrolled }
+    pub fn new(session: StreamSession) -> Self {
+        let handle = Rc::clone(&session.shard().streams).enroll(session.subscription().feed(), session.expires());
+        Self { session, handle }
     }
 
     /// The telling, for another to tell.
     #[must_use]
-    pub fn into_telling(self) -> Telling {
-        self.telling
+    pub fn into_telling(self) -> StreamSession {
+        self.session
     }
 }
 
@@ -39,10 +39,10 @@ impl http_body::Body for StreamBody {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let silent = self.enrolled.polled(cx);
-        self.telling.poll(cx, silent).map(|piece| {
-            self.enrolled.spoke();
-            piece.map(|piece| Ok(Frame::data(piece.bare())))
+        let silent = self.handle.polled(cx);
+        self.session.poll(cx, silent).map(|chunk| {
+            self.handle.spoke();
+            chunk.map(|chunk| Ok(Frame::data(chunk.bare())))
         })
     }
 }

@@ -11,14 +11,14 @@ use std::{rc::Rc, sync::Arc};
 use tokio::task::yield_now;
 
 use super::{
-    line::Line,
-    streams::{Group, Member, Stance},
+    direct::DirectConnection,
+    streams::{FeedStreams, Member, WakeMode},
 };
 use crate::{
-    http::Core,
+    http::ShardState,
     hub::{
+        batch::{FrameBatch, ReadLimit},
         feed::Next,
-        run::{Portion, Run},
         shard::Shard,
     },
 };
@@ -28,36 +28,36 @@ use crate::{
 const VISITS: usize = 512;
 
 /// Tells the streams of this core the news, for as long as the process lives.
-pub async fn fan_out(core: Rc<Core>) {
-    let board = Arc::clone(core.door.hub.board());
-    let shard = &board.shards()[core.index];
+pub async fn fan_out(shard_state: Rc<ShardState>) {
+    let broker = Arc::clone(shard_state.app.hub.broker());
+    let shard = &broker.shards()[shard_state.index];
     loop {
         shard.changed().await;
-        for feed in shard.take(core.index) {
-            if let Some(group) = core.streams.group(&feed) {
-                visit(&core, shard, &group).await;
+        for feed in shard.take(shard_state.index) {
+            if let Some(group) = shard_state.streams.group(&feed) {
+                visit(&shard_state, shard, &group).await;
             }
         }
     }
 }
 
-async fn visit(core: &Core, shard: &Shard, group: &Group) {
+async fn visit(shard_state: &ShardState, shard: &Shard, group: &FeedStreams) {
     let turns = group.feed.turns();
-    let turned = group.turns.replace(turns) != turns;
+    let lifecycle_changed = group.turns.replace(turns) != turns;
     let mut left = Some(0);
     while let Some(from) = left {
         let mut round = Round {
             shard,
             group,
-            portion: core.door.limits.portion,
-            now: core.streams.now(),
-            turned,
+            limit: shard_state.app.limits.limit,
+            now: shard_state.streams.now(),
+            lifecycle_changed,
             next: None,
             events: 0,
             bytes: 0,
         };
         left = round.walk(from);
-        let stats = core.door.hub.stats();
+        let stats = shard_state.app.hub.stats();
         stats.events_out.add(round.events);
         stats.bytes_out.add(round.bytes);
         if left.is_some() {
@@ -69,13 +69,13 @@ async fn visit(core: &Core, shard: &Shard, group: &Group) {
 /// Some streams of one feed, told at one go.
 struct Round<'a> {
     shard: &'a Shard,
-    group: &'a Group,
-    portion: Portion,
+    group: &'a FeedStreams,
+    limit: ReadLimit,
     now: u32,
     /// A topic was closed, reopened or deleted: the streams must look at it.
-    turned: bool,
+    lifecycle_changed: bool,
     /// What the last stream was sent; most of the others are at the same cursor.
-    next: Option<Arc<Run>>,
+    next: Option<Arc<FrameBatch>>,
     /// Given to streams, once for each.
     events: u64,
     bytes: u64,
@@ -95,16 +95,16 @@ impl Round<'_> {
     }
 
     fn tell(&mut self, member: &mut Member) {
-        match (member.stance, &mut member.line) {
-            (Stance::Busy, _) => {}
-            (Stance::Send, Some(line)) if !self.turned => {
+        match (member.wake_mode, &mut member.line) {
+            (WakeMode::Busy, _) => {}
+            (WakeMode::Send, Some(line)) if !self.lifecycle_changed => {
                 let before = line.cursor;
                 let at_end = self.send(line);
                 if line.cursor > before {
                     member.spoke(self.now);
                 }
                 if !at_end {
-                    member.stance = Stance::Busy;
+                    member.wake_mode = WakeMode::Busy;
                     member.wake();
                 }
             }
@@ -113,10 +113,10 @@ impl Round<'_> {
     }
 
     /// Sends what the ring has after the line's cursor. Answers with whether the line is at the ring's end.
-    fn send(&mut self, line: &mut Line) -> bool {
+    fn send(&mut self, line: &mut DirectConnection) -> bool {
         loop {
             if self.next.as_ref().is_none_or(|run| run.after != line.cursor) {
-                match self.shard.after(&self.group.feed, line.cursor, self.portion) {
+                match self.shard.after(&self.group.feed, line.cursor, self.limit) {
                     Next::Nothing => return true,
                     Next::Moved => return false,
                     Next::Run(run) if run.closes() => return false,
@@ -125,7 +125,7 @@ impl Round<'_> {
             }
             let Some(run) = &self.next else { return true };
             // What is sent in parts is the task's work.
-            let Some(bytes) = line.language.framed(run) else { return false };
+            let Some(bytes) = line.encoding.framed(run) else { return false };
             let Ok(sent) = line.socket.send(bytes) else { return false };
             // With nothing taken the cursor stays, so that the stream's task finds it where the client is.
             if sent == 0 {

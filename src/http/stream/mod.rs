@@ -2,9 +2,9 @@
 //!
 //! | room | idea |
 //! |---|---|
-//! | [`telling`] | what a stream says, in order |
-//! | [`language`] | what an event, a gap and an end are in SSE and NDJSON |
-//! | [`piece`] | bytes that can be sent as they are |
+//! | [`session`] | what a stream says, in order |
+//! | [`encoding`] | what an event, a gap and an end are in SSE and NDJSON |
+//! | [`chunk`] | bytes that can be sent as they are |
 //! | `parts` | a run that is too large to be one piece |
 //! | [`streams`] | a shard's open streams |
 //! | [`socket`] | where a stream's bytes go, in the clear or within TLS |
@@ -14,12 +14,12 @@
 //! | [`body`] | a stream as the body of an answer, for every other connection |
 
 pub mod body;
+pub mod chunk;
+pub mod direct;
+pub mod encoding;
 pub mod fan_out;
-pub mod language;
-pub mod line;
 mod parts;
-pub mod piece;
+pub mod session;
 pub mod socket;
 pub mod streams;
 pub mod takeover;
-pub mod telling;

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::{language::Language, piece::Piece};
-use crate::hub::run::Run;
+use super::{chunk::Chunk, encoding::Encoding};
+use crate::hub::batch::FrameBatch;
 
 /// Bytes after which a part ends: what a socket takes at once.
 const PART: usize = 64 << 10;
@@ -15,24 +15,24 @@ const PART: usize = 64 << 10;
 const STEP: usize = 4 << 10;
 
 /// What is left of a run.
-pub(super) struct Parts {
-    run: Arc<Run>,
-    language: Language,
+pub(super) struct BatchParts {
+    run: Arc<FrameBatch>,
+    encoding: Encoding,
     /// The frame that comes next, or is being sent.
     at: usize,
     /// How much of its data was sent, when it has begun.
     sent: Option<usize>,
 }
 
-impl Parts {
-    pub(super) fn new(run: Arc<Run>, language: Language) -> Self {
-        Self { run, language, at: 0, sent: None }
+impl BatchParts {
+    pub(super) fn new(run: Arc<FrameBatch>, encoding: Encoding) -> Self {
+        Self { run, encoding, at: 0, sent: None }
     }
 
     /// The next part; `None` when all was given.
-    pub(super) fn next(&mut self) -> Option<Piece> {
+    pub(super) fn next(&mut self) -> Option<Chunk> {
         (self.at < self.run.frames().len()).then(|| {
-            Piece::write(PART + 8 * STEP, |out| {
+            Chunk::write(PART + 8 * STEP, |out| {
                 let full = out.len() + PART;
                 while out.len() < full && self.at < self.run.frames().len() {
                     self.step(out);
@@ -45,15 +45,15 @@ impl Parts {
         let frame = &self.run.frames()[self.at];
         let data = frame.event.new.data.as_str();
         let from = self.sent.unwrap_or_else(|| {
-            self.language.begin(out, frame);
+            self.encoding.begin(out, frame);
             0
         });
         let to = cut(data, from);
-        self.language.data(out, &data[from..to]);
+        self.encoding.data(out, &data[from..to]);
         if to < data.len() {
             self.sent = Some(to);
         } else {
-            self.language.finish(out, frame.id);
+            self.encoding.finish(out, frame.id);
             (self.at, self.sent) = (self.at + 1, None);
         }
     }
@@ -78,9 +78,9 @@ mod tests {
         hub::frame::Frame,
     };
 
-    const ALL: [Language; 4] = [Language::Sse, Language::SseEnvelope, Language::SseMessage, Language::Ndjson];
+    const ALL: [Encoding; 4] = [Encoding::Sse, Encoding::SseEnvelope, Encoding::SseMessage, Encoding::Ndjson];
 
-    fn run(all: &[&str]) -> Arc<Run> {
+    fn run(all: &[&str]) -> Arc<FrameBatch> {
         let frame = |(seq, data): (u64, &&str)| {
             let topic = TopicName::new("t").expect("valid");
             let name = EventName::new(if seq % 2 == 0 { "" } else { "named" }).expect("valid");
@@ -89,11 +89,11 @@ mod tests {
             let event = Event { seq: Seq(seq), prev: Seq(seq - 1), time: Millis(0), new };
             Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)))
         };
-        Run::new(Seq(0), (1..).zip(all).map(frame).collect(), true)
+        FrameBatch::new(Seq(0), (1..).zip(all).map(frame).collect(), true)
     }
 
-    fn joined(run: &Arc<Run>, language: Language) -> Vec<u8> {
-        let mut parts = Parts::new(Arc::clone(run), language);
+    fn joined(run: &Arc<FrameBatch>, encoding: Encoding) -> Vec<u8> {
+        let mut parts = BatchParts::new(Arc::clone(run), encoding);
         let mut all = Vec::new();
         while let Some(part) = parts.next() {
             assert!(part.bare().len() <= PART + 7 * STEP + 512, "{}", part.bare().len());
@@ -110,8 +110,8 @@ mod tests {
         let shifted = format!("x{crlf}");
         for all in [&[""][..], &["x", "", &long, "y"], &[&breaks], &[&crlf, &shifted]] {
             let run = run(all);
-            for language in ALL {
-                assert!(joined(&run, language) == language.whole(&run), "{language:?}");
+            for encoding in ALL {
+                assert!(joined(&run, encoding) == encoding.whole(&run), "{encoding:?}");
             }
         }
     }
@@ -120,8 +120,8 @@ mod tests {
         #[test]
         fn parts_join_to_the_whole(data in "[a\r\n\"\u{0}\u{85}\u{2028}é𝄞]{4000,9000}") {
             let run = run(&[&data]);
-            for language in ALL {
-                prop_assert!(joined(&run, language) == language.whole(&run), "{:?}", language);
+            for encoding in ALL {
+                prop_assert!(joined(&run, encoding) == encoding.whole(&run), "{:?}", encoding);
             }
         }
     }
@@ -129,15 +129,15 @@ mod tests {
     #[test]
     fn what_grows_on_the_wire_or_is_large_and_nobody_else_s_comes_in_parts() {
         let (text, breaks) = ("x".repeat(1 << 20), "\n".repeat(64 << 10));
-        assert!(ALL.iter().all(|language| language.framed(&run(&["x"; 500])).is_some()));
-        assert!(ALL.iter().all(|language| language.framed(&run(&[&text])).is_none()), "read for one stream");
-        assert!(ALL.iter().any(|language| language.framed(&run(&[&breaks])).is_none()));
+        assert!(ALL.iter().all(|encoding| encoding.framed(&run(&["x"; 500])).is_some()));
+        assert!(ALL.iter().all(|encoding| encoding.framed(&run(&[&text])).is_none()), "read for one stream");
+        assert!(ALL.iter().any(|encoding| encoding.framed(&run(&[&breaks])).is_none()));
         let live = |data: &str| {
             let event = Arc::clone(&run(&[data]).frames()[0].event);
             let frame = Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), event));
-            Run::new(Seq(0), vec![frame], false)
+            FrameBatch::new(Seq(0), vec![frame], false)
         };
-        assert!(ALL.iter().all(|language| language.framed(&live(&text)).is_some()), "shared by all who follow");
-        assert!(ALL.iter().all(|language| language.framed(&live(&"\n\"".repeat(1 << 19))).is_none()));
+        assert!(ALL.iter().all(|encoding| encoding.framed(&live(&text)).is_some()), "shared by all who follow");
+        assert!(ALL.iter().all(|encoding| encoding.framed(&live(&"\n\"".repeat(1 << 19))).is_none()));
     }
 }

@@ -13,8 +13,8 @@ use std::{
 
 use slab::Slab;
 
-use super::line::Line;
-use crate::{http::visitor::right, hub::feed::Feed};
+use super::direct::DirectConnection;
+use crate::{http::auth::authorization, hub::feed::Feed};
 
 /// How often [`Streams::tick`] is called.
 pub const TICK: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ pub const TICK: Duration = Duration::from_secs(1);
 /// The open streams of one shard.
 #[derive(Debug, Default)]
 pub struct Streams {
-    groups: RefCell<HashMap<u64, Rc<Group>>>,
+    groups: RefCell<HashMap<u64, Rc<FeedStreams>>>,
     /// Ticks so far: the only clock that streams are told by.
     now: Cell<u32>,
     /// The policy that streams were last woken for.
@@ -31,7 +31,7 @@ pub struct Streams {
 
 /// The streams of one feed.
 #[derive(Debug)]
-pub struct Group {
+pub struct FeedStreams {
     /// What they follow.
     pub feed: Arc<Feed>,
     /// The feed's turns that they were woken for.
@@ -43,7 +43,7 @@ pub struct Group {
 #[derive(Debug)]
 pub struct Member {
     waker: Option<Waker>,
-    pub(super) stance: Stance,
+    pub(super) wake_mode: WakeMode,
     /// Whether it has been silent for long enough to say so.
     pub(super) silent: bool,
     /// When it last sent something.
@@ -51,12 +51,12 @@ pub struct Member {
     /// When its client's credential ends, in seconds since 1970.
     expires: u64,
     /// Its socket, for one that needs no hyper.
-    pub(super) line: Option<Line>,
+    pub(super) line: Option<DirectConnection>,
 }
 
 /// What a stream needs when there is news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stance {
+pub enum WakeMode {
     /// To be woken.
     Wake,
     /// To be sent the ring's next run after its line's cursor.
@@ -67,41 +67,46 @@ pub enum Stance {
 
 /// A stream's place among its shard's streams; leaves when it is dropped.
 #[derive(Debug)]
-pub struct Enrolled {
+pub struct StreamHandle {
     streams: Rc<Streams>,
-    pub(super) group: Rc<Group>,
+    pub(super) group: Rc<FeedStreams>,
     pub(super) key: usize,
 }
 
 impl Streams {
     /// Adds a stream that follows `feed` and is to be woken for news.
     #[must_use]
-    pub fn enroll(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>) -> Enrolled {
+    pub fn enroll(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>) -> StreamHandle {
         self.add(feed, expires, None)
     }
 
     /// Adds a stream that follows `feed` on a line of its own.
     #[must_use]
-    pub(super) fn enroll_line(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>, line: Line) -> Enrolled {
+    pub(super) fn enroll_line(
+        self: &Rc<Self>,
+        feed: &Arc<Feed>,
+        expires: Option<u64>,
+        line: DirectConnection,
+    ) -> StreamHandle {
         self.add(feed, expires, Some(line))
     }
 
-    fn add(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>, line: Option<Line>) -> Enrolled {
+    fn add(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>, line: Option<DirectConnection>) -> StreamHandle {
         let new = || {
             let (turns, members) = (Cell::new(feed.turns()), RefCell::default());
-            Rc::new(Group { feed: Arc::clone(feed), turns, members })
+            Rc::new(FeedStreams { feed: Arc::clone(feed), turns, members })
         };
         let group = Rc::clone(self.groups.borrow_mut().entry(feed.id).or_insert_with(new));
         let spoke = self.now.get();
         let expires = expires.unwrap_or(u64::MAX);
-        let member = Member { waker: None, stance: Stance::Wake, silent: false, spoke, expires, line };
+        let member = Member { waker: None, wake_mode: WakeMode::Wake, silent: false, spoke, expires, line };
         let key = group.members.borrow_mut().insert(member);
-        Enrolled { streams: Rc::clone(self), group, key }
+        StreamHandle { streams: Rc::clone(self), group, key }
     }
 
     /// The streams of a feed.
     #[must_use]
-    pub fn group(&self, feed: &Feed) -> Option<Rc<Group>> {
+    pub fn group(&self, feed: &Feed) -> Option<Rc<FeedStreams>> {
         self.groups.borrow().get(&feed.id).cloned()
     }
 
@@ -115,7 +120,7 @@ impl Streams {
     /// all when the policy's `generation` is another; ends those whose client has not read for longer than `stall`: answers
     /// with how many.
     pub fn tick(&self, keepalive: Duration, stall: Duration, generation: u64) -> u64 {
-        let (clock, reloaded) = (right::now(), self.policy.replace(generation) != generation);
+        let (clock, reloaded) = (authorization::now(), self.policy.replace(generation) != generation);
         let now = self.now.get().wrapping_add(1);
         self.now.set(now);
         let mut cut = 0;
@@ -124,7 +129,8 @@ impl Streams {
                 member.silent = true;
                 member.wake();
             }
-            if reloaded || member.expires <= clock || member.line.as_ref().is_some_and(Line::is_half_closed) {
+            if reloaded || member.expires <= clock || member.line.as_ref().is_some_and(DirectConnection::is_half_closed)
+            {
                 member.wake();
             }
             if let Some(line) = &mut member.line
@@ -171,7 +177,7 @@ impl Member {
     }
 }
 
-impl Enrolled {
+impl StreamHandle {
     /// Whom to wake for this stream. Answers with whether it should say that it is there. Call it at every poll.
     pub fn polled(&self, cx: &Context<'_>) -> bool {
         self.group.members.borrow_mut()[self.key].polled(cx)
@@ -187,7 +193,7 @@ impl Enrolled {
     }
 }
 
-impl Drop for Enrolled {
+impl Drop for StreamHandle {
     fn drop(&mut self) {
         let mut members = self.group.members.borrow_mut();
         drop(members.remove(self.key));

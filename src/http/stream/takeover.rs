@@ -14,13 +14,13 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Version, header};
 
-use super::telling::Telling;
-use crate::http::answer::{Answer, Body};
+use super::session::StreamSession;
+use crate::http::response::{Body, Response};
 
 /// What a connection's service and its driver share.
 #[derive(Default)]
-pub struct Handover {
-    telling: RefCell<Option<Telling>>,
+pub struct Takeover {
+    session: RefCell<Option<StreamSession>>,
     greeting: Cell<Option<Bytes>>,
     stage: Cell<Stage>,
 }
@@ -36,22 +36,22 @@ enum Stage {
     Flushed,
 }
 
-impl Handover {
+impl Takeover {
     /// Keeps a stream back when the connection can be taken over for it: when the rest of the connection is the stream's
     /// chunks and nothing else.
     #[must_use]
-    pub fn keep_back(self: &Rc<Self>, method: &Method, version: Version, answer: Answer) -> Answer {
-        if *method == Method::HEAD || version != Version::HTTP_11 || !matches!(answer.body(), Body::Stream(_)) {
-            return answer;
+    pub fn keep_back(self: &Rc<Self>, method: &Method, version: Version, response: Response) -> Response {
+        if *method == Method::HEAD || version != Version::HTTP_11 || !matches!(response.body(), Body::Stream(_)) {
+            return response;
         }
-        let (mut head, body) = answer.into_parts();
+        let (mut head, body) = response.into_parts();
         let Body::Stream(body) = body else { unreachable!("just seen") };
-        let mut telling = body.into_telling();
-        self.greeting.set(Some(telling.greet().bare()));
-        *self.telling.borrow_mut() = Some(telling);
+        let mut session = body.into_telling();
+        self.greeting.set(Some(session.greet().bare()));
+        *self.session.borrow_mut() = Some(session);
         // Nobody reads another request from it.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Answer::from_parts(head, Body::Promised(Rc::clone(self)))
+        Response::from_parts(head, Body::Promised(Rc::clone(self)))
     }
 
     /// hyper asks for the body: its first bytes, once.
@@ -78,7 +78,7 @@ impl Handover {
 
     /// The stream to go on with, once.
     #[must_use]
-    pub fn take(&self) -> Option<Telling> {
-        self.telling.take()
+    pub fn take(&self) -> Option<StreamSession> {
+        self.session.take()
     }
 }

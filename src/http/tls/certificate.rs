@@ -45,7 +45,7 @@ impl Certificate {
         })
     }
 
-    /// See [`Tls::reload`](super::Tls::reload).
+    /// See [`TlsServer::reload`](super::TlsServer::reload).
     pub fn reload(&self) -> bool {
         let texts = [read(&self.chain), read(&self.key)];
         let mut last = self.read.lock();

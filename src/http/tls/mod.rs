@@ -43,13 +43,13 @@ pub const ACME: &[u8] = b"acme-tls/1";
 pub const LOOK: Duration = Duration::from_secs(10);
 
 /// The hub's side of every TLS connection.
-pub struct Tls {
+pub struct TlsServer {
     acceptor: TlsAcceptor,
     /// In files, when it is.
     certificate: Option<Arc<Certificate>>,
 }
 
-impl Tls {
+impl TlsServer {
     /// With the certificate chain and the key in these files, PEM.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::{
     access::Grant,
     http::{
-        Door,
+        AppState,
         problem::{Code, Problem},
     },
     hub::TopicView,
@@ -20,7 +20,7 @@ const LOOKED_AT: usize = 10_000;
 /// # Errors
 /// When none of very many may be seen. To go on after the last of those would tell its name.
 pub(super) async fn page(
-    door: &Door,
+    app: &AppState,
     grant: Option<&Grant>,
     prefix: &str,
     after: &str,
@@ -30,7 +30,7 @@ pub(super) async fn page(
     let slice = if grant.is_some() { SLICE } else { limit + 1 };
     let (mut views, mut after, mut looked_at) = (Vec::new(), after.to_owned(), 0);
     while looked_at < LOOKED_AT {
-        let found = door.hub.topics(prefix.into(), after.clone(), slice).await;
+        let found = app.hub.topics(prefix.into(), after.clone(), slice).await;
         let last = found.last().filter(|_| found.len() == slice).map(|view| view.state.topic.to_string());
         looked_at += found.len();
         views.extend(found.into_iter().filter(|view| grant.is_none_or(|grant| grant.may_see(&view.state.topic))));

@@ -6,10 +6,11 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::{
-    Answer, Door, body, duration, full, json_text, keys,
+    AppState, Response,
+    auth::{Authorization, Caller},
+    body, duration, full, json_text, keys,
     problem::{Code, Problem},
     query::Query,
-    visitor::{Right, Visitor},
 };
 use crate::{
     event::{Epoch, EventId, Retention, Seq, TopicName, topic::TopicError},
@@ -33,16 +34,16 @@ const CHANGE: &str = "set or delete a topic";
 ///
 /// # Errors
 /// Says what to change, or that there is no such topic.
-pub async fn handle<B>(door: &Door, visitor: &Visitor, request: Request<B>) -> Result<Answer, Problem>
+pub async fn handle<B>(app: &AppState, caller: &Caller, request: Request<B>) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
-    let right = &visitor.right;
+    let authorization = &caller.authorization;
     let path = request.uri().path().strip_prefix("/topics").unwrap_or_default();
     let query = Query::new(request.uri().query());
     match path.strip_prefix('/') {
         None => match *request.method() {
-            Method::GET | Method::HEAD => list(door, right, &query).await,
+            Method::GET | Method::HEAD => list(app, authorization, &query).await,
             _ => Err(Problem::method_not_allowed("GET, HEAD")),
         },
         Some(text) => {
@@ -50,17 +51,17 @@ where
             let (name, broken) = name(text)?;
             match *request.method() {
                 Method::GET | Method::HEAD => {
-                    right.see(&name)?;
-                    check_old(door, &name, broken)?;
-                    show(door, &name)
+                    authorization.see(&name)?;
+                    check_old(app, &name, broken)?;
+                    show(app, &name)
                 }
                 Method::PUT | Method::DELETE => {
-                    right.operate(CHANGE)?;
-                    check_old(door, &name, broken)?;
+                    authorization.operate(CHANGE)?;
+                    check_old(app, &name, broken)?;
                     if request.method() == Method::PUT {
-                        change(door, visitor.clone(), name, request).await
+                        change(app, caller.clone(), name, request).await
                     } else {
-                        delete(door, name).await
+                        delete(app, name).await
                     }
                 }
                 _ => Err(Problem::method_not_allowed("GET, HEAD, PUT, DELETE")),
@@ -83,50 +84,55 @@ fn name(text: &str) -> Result<(TopicName, Option<TopicError>), Problem> {
 
 /// A name that breaks a rule is that of a topic in use, which can be looked at, set and deleted, or of none. To be asked after the
 /// visitor's right: whether there is such a topic is not for everybody.
-fn check_old(door: &Door, name: &TopicName, broken: Option<TopicError>) -> Result<(), Problem> {
+fn check_old(app: &AppState, name: &TopicName, broken: Option<TopicError>) -> Result<(), Problem> {
     match broken {
-        Some(error) if door.hub.topic(name).is_none() => Err(error.into()),
+        Some(error) if app.hub.topic(name).is_none() => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-async fn list(door: &Door, right: &Right, query: &Query<'_>) -> Result<Answer, Problem> {
-    let shown = right.list()?;
+async fn list(app: &AppState, authorization: &Authorization, query: &Query<'_>) -> Result<Response, Problem> {
+    let shown = authorization.list()?;
     keys::TOPICS.check(query)?;
     let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
     let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());
-    let (views, more) = listing::page(door, shown, prefix, after, limit).await?;
-    let topics: Vec<Shown<'_>> = views.iter().map(|view| Shown::new(door.hub.epoch(), view)).collect();
+    let (views, more) = listing::page(app, shown, prefix, after, limit).await?;
+    let topics: Vec<TopicBody<'_>> = views.iter().map(|view| TopicBody::new(app.hub.epoch(), view)).collect();
     let next = topics.last().filter(|_| more).map(|last| last.topic);
-    Ok(json(&Listed { next, topics: &topics }))
+    Ok(json(&TopicListing { next, topics: &topics }))
 }
 
-fn show(door: &Door, name: &TopicName) -> Result<Answer, Problem> {
-    let view = door.hub.topic(name).ok_or_else(|| unknown(name))?;
-    Ok(json(&Shown::new(door.hub.epoch(), &view)))
+fn show(app: &AppState, name: &TopicName) -> Result<Response, Problem> {
+    let view = app.hub.topic(name).ok_or_else(|| unknown(name))?;
+    Ok(json(&TopicBody::new(app.hub.epoch(), &view)))
 }
 
-async fn change<B>(door: &Door, mut visitor: Visitor, name: TopicName, request: Request<B>) -> Result<Answer, Problem>
+async fn change<B>(
+    app: &AppState,
+    mut caller: Caller,
+    name: TopicName,
+    request: Request<B>,
+) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
-    let (bytes, _place) = body::read(door, &visitor.means, &head.headers, body, SETTINGS_BYTES).await?;
-    let right = &mut visitor.right;
+    let (bytes, _place) = body::read(app, &caller.quotas, &head.headers, body, SETTINGS_BYTES).await?;
+    let authorization = &mut caller.authorization;
     // The body may have been long in coming.
-    right.renew(&door.policies).and_then(|()| right.operate(CHANGE))?;
-    let view = door.hub.configure(name, settings::parse(&bytes)?).await?;
-    Ok(json(&Shown::new(door.hub.epoch(), &view)))
+    authorization.renew(&app.policies).and_then(|()| authorization.operate(CHANGE))?;
+    let view = app.hub.configure(name, settings::parse(&bytes)?).await?;
+    Ok(json(&TopicBody::new(app.hub.epoch(), &view)))
 }
 
-async fn delete(door: &Door, name: TopicName) -> Result<Answer, Problem> {
-    if !door.hub.delete(name.clone()).await? {
+async fn delete(app: &AppState, name: TopicName) -> Result<Response, Problem> {
+    if !app.hub.delete(name.clone()).await? {
         return Err(unknown(&name));
     }
-    let mut answer = Answer::new(full(Bytes::new()));
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    Ok(answer)
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
 }
 
 fn unknown(name: &TopicName) -> Problem {
@@ -135,7 +141,7 @@ fn unknown(name: &TopicName) -> Problem {
 
 /// A topic as clients see it.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct TopicBody<'a> {
     topic: &'a str,
     first_id: Option<String>,
     last_id: Option<String>,
@@ -143,25 +149,25 @@ struct Shown<'a> {
     bytes: u64,
     subscribers: u32,
     closed: bool,
-    retention: ShownRetention,
+    retention: RetentionBody,
     retry: Option<u32>,
 }
 
 #[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names on the wire")]
-struct ShownRetention {
+struct RetentionBody {
     max_events: Option<u64>,
     max_age: Option<String>,
     max_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
-struct Listed<'a> {
-    topics: &'a [Shown<'a>],
+struct TopicListing<'a> {
+    topics: &'a [TopicBody<'a>],
     next: Option<&'a str>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> TopicBody<'a> {
     fn new(epoch: Epoch, view: &'a TopicView) -> Self {
         let state = &view.state;
         let id = |seq: Seq| EventId { epoch, seq }.to_string();
@@ -174,13 +180,13 @@ impl<'a> Shown<'a> {
             bytes: state.bytes,
             subscribers: view.subscribers,
             closed: state.closed,
-            retention: ShownRetention { max_events, max_age: max_age.map(duration::format), max_bytes },
+            retention: RetentionBody { max_events, max_age: max_age.map(duration::format), max_bytes },
             retry: state.retry,
         }
     }
 }
 
-fn json(value: &impl Serialize) -> Answer {
+fn json(value: &impl Serialize) -> Response {
     body::json(json_text::text(value))
 }
 

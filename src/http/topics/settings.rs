@@ -18,7 +18,7 @@ use crate::{
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::option_option, reason = "JSON tells null from nothing")]
-struct Settings<'a> {
+struct SettingsBody<'a> {
     #[serde(borrow, deserialize_with = "given")]
     retention: Option<&'a RawValue>,
     #[serde(deserialize_with = "given")]
@@ -62,7 +62,7 @@ pub(super) fn parse(body: &[u8]) -> Result<TopicChange, Problem> {
         return Ok(TopicChange::default());
     }
     let text = std::str::from_utf8(body).map_err(|_| refused("the settings are not UTF-8"))?;
-    let settings: Settings<'_> = object(text)?;
+    let settings: SettingsBody<'_> = object(text)?;
     if settings.retry.flatten().is_some_and(|ms| ms > MAX_RETRY_MS) {
         return Err(refused(format!("'retry' must be 0 to {MAX_RETRY_MS} milliseconds")));
     }

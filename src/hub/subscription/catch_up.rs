@@ -2,15 +2,15 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{GapReason, Place, Subscription};
+use super::{GapReason, ReadPosition, Subscription};
 use crate::{
-    engine::{self, Item, Page, ReadRequest},
+    engine::{self, LogPage, PageItem, ReadRequest},
     event::{Seq, TopicName},
     hub::{
         Hub,
+        batch::FrameBatch,
         frame::Frame,
-        pages::{Kept, Key},
-        run::Run,
+        pages::{CachedPage, PageKey},
     },
 };
 
@@ -23,65 +23,65 @@ pub(super) struct Begun(HashSet<TopicName>);
 
 impl Subscription {
     /// Begins where a client came back: in the ring, when that reaches back to its cursor.
-    pub(super) fn catch_up(&mut self, from: engine::From) {
-        let cursor = (from == engine::From::After(self.position) && self.stray.is_none()).then_some(self.position);
+    pub(super) fn catch_up(&mut self, from: engine::ReadFrom) {
+        let cursor = (from == engine::ReadFrom::After(self.position) && self.stray.is_none()).then_some(self.position);
         if cursor.is_some_and(|cursor| self.seat.feed.reaches(cursor)) {
-            self.place = Place::Ring { behind: true };
+            self.place = ReadPosition::Ring { behind: true };
         } else {
             self.read(from);
         }
     }
 
     /// Goes on in the log. Once there, only its end leads to the ring: a gap may stand ahead of the cursor, untold.
-    pub(super) fn read(&mut self, from: engine::From) {
-        if from == engine::From::After(self.position) && self.seat.feed.newest() <= self.position {
+    pub(super) fn read(&mut self, from: engine::ReadFrom) {
+        if from == engine::ReadFrom::After(self.position) && self.seat.feed.newest() <= self.position {
             return self.follow();
         }
-        self.removals = self.hub.board.removals().count();
-        let key = Key { feed: self.seat.feed.id, from, portion: self.portion };
+        self.removals = self.hub.broker.removals().count();
+        let key = PageKey { feed: self.seat.feed.id, from, limit: self.limit };
         self.place = if let Some(kept) = self.hub.kept(&key) {
-            Place::Kept(Box::new(kept))
+            ReadPosition::Kept(Box::new(kept))
         } else {
             let request = ReadRequest {
                 selection: self.seat.feed.selection.clone(),
                 from,
-                max_events: self.portion.events,
-                max_bytes: self.portion.bytes,
+                max_events: self.limit.events,
+                max_bytes: self.limit.bytes,
             };
-            Place::Log(Box::new(key), Box::pin(Hub::read(&self.hub, key, request)))
+            ReadPosition::Log(Box::new(key), Box::pin(Hub::read(&self.hub, key, request)))
         };
     }
 
     /// Turns a page into deliveries and decides where to go on.
-    pub(super) fn take(&mut self, key: Key, page: Page) {
+    pub(super) fn take(&mut self, key: PageKey, page: LogPage) {
         self.hub.stats.pages_read.add(1);
         let frame = |hub: &Hub, event| Arc::new(Frame::replayed(hub.epoch(), hub.large.share(event)));
-        let whole = !page.at_end && page.items.iter().all(|item| matches!(item, Item::Event(_)));
+        let whole = !page.at_end && page.items.iter().all(|item| matches!(item, PageItem::Event(_)));
         if whole && !page.items.is_empty() {
             let events = page.items.into_iter().filter_map(|item| match item {
-                Item::Event(event) => Some(frame(&self.hub, event)),
-                Item::Gap(_) => None,
+                PageItem::Event(event) => Some(frame(&self.hub, event)),
+                PageItem::Gap(_) => None,
             });
-            let kept = Kept { run: self.run_of(events.collect()), through: page.through };
+            let kept = CachedPage { run: self.run_of(events.collect()), through: page.through };
             self.hub.pages.put(key, kept.clone());
             return self.take_kept(kept);
         }
         let first = page.items.iter().find_map(|item| match item {
-            Item::Event(event) => Some(event.seq),
-            Item::Gap(_) => None,
+            PageItem::Event(event) => Some(event.seq),
+            PageItem::Gap(_) => None,
         });
         self.tell_stray(first);
         let mut frames = Vec::new();
         for item in page.items {
             match item {
-                Item::Event(event) => {
+                PageItem::Event(event) => {
                     self.begin_topic(&event.new.topic);
                     frames.push(frame(&self.hub, event));
                 }
                 // What was trimmed before its first event is no news to who begins with the oldest; what was lost is.
-                Item::Gap(gap)
+                PageItem::Gap(gap)
                     if !gap.lost && self.begun.as_ref().is_some_and(|begun| !begun.0.contains(&gap.topic)) => {}
-                Item::Gap(gap) => {
+                PageItem::Gap(gap) => {
                     self.deliver_read(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
                     if gap.resumes_at.is_none() {
@@ -96,12 +96,12 @@ impl Subscription {
         if page.at_end {
             self.follow();
         } else {
-            self.read(engine::From::After(self.position));
+            self.read(engine::ReadFrom::After(self.position));
         }
     }
 
     /// The same with a page without gaps that is not the last.
-    pub(super) fn take_kept(&mut self, kept: Kept) {
+    pub(super) fn take_kept(&mut self, kept: CachedPage) {
         self.tell_stray(kept.run.frames().first().map(|frame| frame.id.seq));
         for (topic, _) in kept.run.firsts() {
             self.begin_topic(topic);
@@ -109,7 +109,7 @@ impl Subscription {
         self.hub.stats.replayed.add(kept.run.frames().len() as u64);
         self.deliver(kept.run);
         self.position = self.position.max(kept.through);
-        self.read(engine::From::After(self.position));
+        self.read(engine::ReadFrom::After(self.position));
     }
 
     /// The log was read to its end: what comes now is in the ring.
@@ -117,12 +117,12 @@ impl Subscription {
         self.endings.caught_up(&self.hub.engine);
         self.gauge.change(|stats| &stats.live);
         self.begun = None;
-        self.place = Place::Ring { behind: false };
+        self.place = ReadPosition::Ring { behind: false };
     }
 
     /// Frames that were read from the log.
-    fn run_of(&self, frames: Vec<Arc<Frame>>) -> Arc<Run> {
-        Run::replayed(self.position, frames, true, self.removals)
+    fn run_of(&self, frames: Vec<Arc<Frame>>) -> Arc<FrameBatch> {
+        FrameBatch::replayed(self.position, frames, true, self.removals)
     }
 
     fn tell_stray(&mut self, first: Option<Seq>) {

@@ -17,11 +17,11 @@ use catch_up::Begun;
 
 use super::{
     Hub,
-    board::Seat,
+    batch::{FrameBatch, ReadLimit},
+    broker::FeedHandle,
     endings::{Ending, Endings},
     feed::{Feed, Next},
-    pages::{Kept, Key, Read},
-    run::{Portion, Run},
+    pages::{CachedPage, PageKey, PageRead},
     stats::Gauge,
 };
 use crate::{
@@ -52,7 +52,7 @@ pub enum Start {
 #[derive(Debug, Clone)]
 pub enum Delivery {
     /// The next events.
-    Events(Arc<Run>),
+    Events(Arc<FrameBatch>),
     /// Events after the cursor are gone.
     Gap(Gap),
     /// A topic takes no more events.
@@ -92,15 +92,15 @@ pub enum GapReason {
 /// One stream's cursor.
 pub struct Subscription {
     hub: Arc<Hub>,
-    seat: Seat,
-    portion: Portion,
+    seat: FeedHandle,
+    limit: ReadLimit,
     /// Everything of the selection up to here was delivered, or told to be gone.
     position: Seq,
     /// The cursor to name in a gap.
     after: Option<Box<str>>,
     /// What the first page has to be told as, before anything else.
     stray: Option<GapReason>,
-    place: Place,
+    place: ReadPosition,
     /// How many events had been taken back when the log was last asked.
     removals: u64,
     /// For a stream that began with the oldest kept events and has not caught up: the topics that it has begun with.
@@ -108,14 +108,14 @@ pub struct Subscription {
     begun: Option<Box<Begun>>,
     endings: Endings,
     ready: VecDeque<Delivery>,
-    gauge: Counted,
+    gauge: GaugeGuard,
 }
 
-enum Place {
+enum ReadPosition {
     /// In the log, waiting for a page.
-    Log(Box<Key>, Pin<Box<dyn Future<Output = Result<Read, ReadError>>>>),
+    Log(Box<PageKey>, Pin<Box<dyn Future<Output = Result<PageRead, ReadError>>>>),
     /// In the log, at a page that another has just read.
-    Kept(Box<Kept>),
+    Kept(Box<CachedPage>),
     /// In the ring. `behind`: what is next may be old enough for retention to have let it go meanwhile, so look.
     Ring { behind: bool },
     /// Nothing more will come.
@@ -123,7 +123,7 @@ enum Place {
 }
 
 /// Which gauge a subscription stands under.
-struct Counted {
+struct GaugeGuard {
     hub: Arc<Hub>,
     which: fn(&super::stats::Stats) -> &Gauge,
 }
@@ -135,33 +135,33 @@ impl Hub {
         self: &Arc<Self>,
         selection: &Selection,
         start: Start,
-        portion: Portion,
+        limit: ReadLimit,
         shard: usize,
     ) -> Subscription {
-        let seat = self.board.sit(selection, shard);
+        let seat = self.broker.join(selection, shard);
         let resumed = matches!(start, Start::Cursor(_));
         let from_kept = matches!(start, Start::Kept(_));
         let (from, after, stray) = self.place_of(start, seat.from);
         let position = match from {
-            engine::From::After(seq) => seq,
-            engine::From::Earliest | engine::From::Since(_) => Seq::ZERO,
+            engine::ReadFrom::After(seq) => seq,
+            engine::ReadFrom::Earliest | engine::ReadFrom::Since(_) => Seq::ZERO,
         };
         if resumed {
             self.stats.resumed.add(1);
         }
         let endings = Endings::new(&self.engine, &seat.feed, resumed.then_some(position));
-        let live = position >= seat.feed.newest() && from == engine::From::After(position);
+        let live = position >= seat.feed.newest() && from == engine::ReadFrom::After(position);
         let mut subscription = Subscription {
-            gauge: Counted::new(self, if live { |stats| &stats.live } else { |stats| &stats.replaying }),
+            gauge: GaugeGuard::new(self, if live { |stats| &stats.live } else { |stats| &stats.replaying }),
             hub: Arc::clone(self),
             seat,
-            portion,
+            limit,
             position,
             after,
             stray,
-            place: Place::Ring { behind: false },
+            place: ReadPosition::Ring { behind: false },
             removals: 0,
-            begun: (from_kept || from == engine::From::Earliest).then(Box::default),
+            begun: (from_kept || from == engine::ReadFrom::Earliest).then(Box::default),
             endings,
             ready: VecDeque::new(),
         };
@@ -172,19 +172,19 @@ impl Hub {
     }
 
     /// Turns a start into a place in the log, the cursor a gap would name, and what is wrong with the cursor.
-    fn place_of(&self, start: Start, now: Seq) -> (engine::From, Option<Box<str>>, Option<GapReason>) {
+    fn place_of(&self, start: Start, now: Seq) -> (engine::ReadFrom, Option<Box<str>>, Option<GapReason>) {
         let text = match start {
-            Start::Now => return (engine::From::After(now), None, None),
-            Start::Earliest => return (engine::From::Earliest, None, None),
-            Start::Since(time) => return (engine::From::Since(time), None, None),
-            Start::Kept(position) => return (engine::From::After(position), None, None),
+            Start::Now => return (engine::ReadFrom::After(now), None, None),
+            Start::Earliest => return (engine::ReadFrom::Earliest, None, None),
+            Start::Since(time) => return (engine::ReadFrom::Since(time), None, None),
+            Start::Kept(position) => return (engine::ReadFrom::After(position), None, None),
             Start::Cursor(text) => text,
         };
         let (from, stray) = match EventId::parse(&text) {
-            Some(id) if id.epoch != self.epoch() => (engine::From::Earliest, Some(GapReason::Unknown)),
-            None => (engine::From::Earliest, Some(GapReason::Unknown)),
-            Some(id) if id.seq > self.head() => (engine::From::Earliest, Some(GapReason::Ahead)),
-            Some(id) => (engine::From::After(id.seq), None),
+            Some(id) if id.epoch != self.epoch() => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
+            None => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
+            Some(id) if id.seq > self.head() => (engine::ReadFrom::Earliest, Some(GapReason::Ahead)),
+            Some(id) => (engine::ReadFrom::After(id.seq), None),
         };
         (from, Some(text.chars().take(CURSOR_ECHO).collect()), stray)
     }
@@ -204,31 +204,33 @@ impl Subscription {
                 return Poll::Ready(Delivery::End(ending));
             }
             match &mut self.place {
-                Place::Over => return Poll::Pending,
-                Place::Kept(kept) => {
-                    let kept = Kept::clone(kept);
+                ReadPosition::Over => return Poll::Pending,
+                ReadPosition::Kept(kept) => {
+                    let kept = CachedPage::clone(kept);
                     self.take_kept(kept);
                 }
-                Place::Log(key, page) => match ready!(page.as_mut().poll(cx)) {
-                    Ok(Read::Kept(kept)) => self.take_kept(kept),
-                    Ok(Read::Page(page)) => {
+                ReadPosition::Log(key, page) => match ready!(page.as_mut().poll(cx)) {
+                    Ok(PageRead::Kept(kept)) => self.take_kept(kept),
+                    Ok(PageRead::Page(page)) => {
                         let key = **key;
                         self.take(key, page);
                     }
                     Err(error) => {
                         tracing::warn!(error = %error, cursor.seq = self.position.0, "a stream's log page cannot be read");
-                        self.place = Place::Over;
+                        self.place = ReadPosition::Over;
                         return Poll::Ready(Delivery::Broken);
                     }
                 },
-                Place::Ring { .. } if self.endings.all_ended() => {
-                    self.place = Place::Over;
+                ReadPosition::Ring { .. } if self.endings.all_ended() => {
+                    self.place = ReadPosition::Over;
                     return Poll::Ready(Delivery::Finished(self.cursor()));
                 }
-                Place::Ring { behind } => match self.seat.after(self.position, self.portion) {
+                ReadPosition::Ring { behind } => match self.seat.after(self.position, self.limit) {
                     Next::Nothing if *behind => self.follow(),
                     Next::Nothing => return Poll::Pending,
-                    Next::Run(run) if *behind && !self.hub.keeps(&run) => self.read(engine::From::After(self.position)),
+                    Next::Run(run) if *behind && !self.hub.keeps(&run) => {
+                        self.read(engine::ReadFrom::After(self.position));
+                    }
                     Next::Run(run) => {
                         if *behind {
                             self.hub.stats.replayed.add(run.frames().len() as u64);
@@ -237,7 +239,7 @@ impl Subscription {
                     }
                     Next::Moved => {
                         self.gauge.change(|stats| &stats.lagged);
-                        self.read(engine::From::After(self.position));
+                        self.read(engine::ReadFrom::After(self.position));
                     }
                 },
             }
@@ -247,7 +249,7 @@ impl Subscription {
     /// Whether there is nothing to deliver before the next commit.
     #[must_use]
     pub fn caught_up(&self) -> bool {
-        self.ready.is_empty() && matches!(self.place, Place::Ring { .. })
+        self.ready.is_empty() && matches!(self.place, ReadPosition::Ring { .. })
     }
 
     /// The cursor of a stream for which nothing but the ring's next run can come next: whoever sends it that run says so
@@ -294,15 +296,15 @@ impl Subscription {
     /// A delivery as it is to be given now: of what waited here, some may have been taken back.
     fn current(&mut self, delivery: Delivery) -> Delivery {
         let Delivery::Events(run) = delivery else { return delivery };
-        let Some(run) = self.hub.board.removals().current(run) else {
+        let Some(run) = self.hub.broker.removals().current(run) else {
             self.ready.clear();
-            self.place = Place::Over;
+            self.place = ReadPosition::Over;
             return Delivery::Broken;
         };
         Delivery::Events(run)
     }
 
-    fn deliver(&mut self, run: Arc<Run>) {
+    fn deliver(&mut self, run: Arc<FrameBatch>) {
         self.position = run.last();
         self.after = None;
         self.endings.passed(run.frames());
@@ -327,7 +329,7 @@ impl Subscription {
     }
 }
 
-impl Counted {
+impl GaugeGuard {
     fn new(hub: &Arc<Hub>, which: fn(&super::stats::Stats) -> &Gauge) -> Self {
         which(&hub.stats).add(1);
         Self { hub: Arc::clone(hub), which }
@@ -340,7 +342,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         (self.which)(&self.hub.stats).add(-1);
     }

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use gapless::event::sse_parser::{Block, Parser};
+use gapless::event::sse_parser::{Parser, SseBlock};
 use serde_json::Value;
 
 use super::PATIENCE;
@@ -36,7 +36,7 @@ pub(crate) struct Incoming {
 pub(crate) struct EventStream {
     pub(crate) incoming: Incoming,
     parser: Parser,
-    ready: std::collections::VecDeque<Block>,
+    ready: std::collections::VecDeque<SseBlock>,
     last_id: Option<String>,
     retry: Option<u64>,
 }

@@ -49,12 +49,14 @@ fn a_page_ends_where_its_budget_does_and_the_next_goes_on() {
         let data = "x".repeat(n % 10 * 100);
         bench.publish(&[("a", &data), ("b", &data), ("a", &data)]);
     }
-    for budget in [Budget { events: 1, bytes: 0 }, Budget { events: 7, bytes: 900 }, Budget { events: 5, ..ALL }] {
+    for limit in
+        [ReadLimit { events: 1, bytes: 0 }, ReadLimit { events: 7, bytes: 900 }, ReadLimit { events: 5, ..ALL }]
+    {
         let (mut at, mut pages) = (0, Vec::new());
         loop {
-            let (page, through) = bench.scan(at, budget);
-            assert!(page.len() <= budget.events);
-            assert!(page.len() == 1 || page.iter().map(|event| event.new.data.len()).sum::<usize>() <= budget.bytes);
+            let (page, through) = bench.scan(at, limit);
+            assert!(page.len() <= limit.events);
+            assert!(page.len() == 1 || page.iter().map(|event| event.new.data.len()).sum::<usize>() <= limit.bytes);
             if page.is_empty() {
                 assert_eq!(through, 120);
                 break;
@@ -66,7 +68,7 @@ fn a_page_ends_where_its_budget_does_and_the_next_goes_on() {
         let (mut at, mut pages) = (Seq(0), Vec::new());
         let topic = (bench.keys["a"], &name("a"));
         loop {
-            let page = bench.store.topic_events(topic, at, Seq(u64::MAX), budget).expect("read");
+            let page = bench.store.topic_events(topic, at, Seq(u64::MAX), limit).expect("read");
             let Some(last) = page.last() else { break };
             at = last.seq;
             pages.extend(page);
@@ -141,13 +143,13 @@ fn idempotency_keys_survive_a_restart_and_their_window_ends() {
             bench.time += 100_000;
             let mut commit = bench.build(vec![NewEvent::new(name("a"), "x")]);
             let topics: Vec<_> = (0..u32::from(n) * 1000).map(|n| name(&format!("a/{}", n % 7))).collect();
-            let receipts = Receipts::new(commit.events[0].1.seq, topics.iter().map(|topic| (topic, 3)));
+            let receipts = StoredReceipts::new(commit.events[0].1.seq, topics.iter().map(|topic| (topic, 3)));
             let record = KeyRecord { key: key(n), time: commit.time, receipts };
             commit.keys.push(record.clone());
             bench.commit(&commit);
             records.push(record);
         }
-        let only = KeyRecord { key: key(100), time: Millis(bench.time), receipts: Receipts::default() };
+        let only = KeyRecord { key: key(100), time: Millis(bench.time), receipts: StoredReceipts::default() };
         let commit = Commit { events: Vec::new(), keys: vec![only.clone()], time: only.time };
         bench.store.commit(&commit).expect("accepted");
         records.push(only);

@@ -85,14 +85,14 @@ fn child() {
 
 /// Everything a child said, until it was gone.
 #[derive(Default)]
-struct Said {
+struct ChildOutput {
     next: u64,
     tried: u64,
     acked: Vec<(u64, u64)>,
 }
 
-fn listen(child: &mut Child, heard: &AtomicU64) -> Said {
-    let mut said = Said::default();
+fn listen(child: &mut Child, heard: &AtomicU64) -> ChildOutput {
+    let mut said = ChildOutput::default();
     for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
         let Ok(line) = line else { break };
         heard.fetch_add(1, Ordering::Relaxed);
@@ -203,7 +203,7 @@ fn half_a_commit_is_taken_back() {
         let mut writer = bench.store.shared.writer.lock();
         let writer = writer.as_mut().expect("open");
         let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 0 };
-        let keys = vec![KeyRecord { key, time: torn.time, receipts: Receipts::default() }];
+        let keys = vec![KeyRecord { key, time: torn.time, receipts: StoredReceipts::default() }];
         let torn = Commit { keys, events: torn.events.clone(), time: torn.time };
         writer.insert(&torn).expect("inserted");
         let stem = super::super::keys::commit(torn.events[0].1.seq);

@@ -26,9 +26,9 @@ impl Drop for Mount {
 }
 
 /// Keeps nothing.
-struct Nothing;
+struct NoneLive;
 
-impl Liveness for Nothing {
+impl Liveness for NoneLive {
     fn first_kept(&self, _: TopicKey) -> Option<Seq> {
         None
     }
@@ -72,7 +72,7 @@ fn a_full_disk_refuses_and_accepts_again_and_loses_nothing() {
     bench.check_all();
     let mut bench = bench;
     bench.sealed();
-    bench.store.reclaim(&Nothing).expect("reclaimed on a full disk");
+    bench.store.reclaim(&NoneLive).expect("reclaimed on a full disk");
     bench.events.clear();
     std::thread::sleep(std::time::Duration::from_millis(150));
     assert!(bench.store.room().is_ok(), "there is room again");

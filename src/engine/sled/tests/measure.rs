@@ -105,7 +105,7 @@ fn a_million_topics_of_three_events() {
         let of = name(&format!("jobs/{topic}/tokens"));
         let begun = Instant::now();
         let events =
-            store.topic_events((TopicKey(topic + 1), &of), Seq(0), Seq(u64::MAX - 1), Budget { events: 5, ..ALL });
+            store.topic_events((TopicKey(topic + 1), &of), Seq(0), Seq(u64::MAX - 1), ReadLimit { events: 5, ..ALL });
         times.push(begun.elapsed());
         assert_eq!(events.expect("read").len(), 3);
     }
@@ -147,7 +147,7 @@ fn a_four_gigabyte_store_opens() {
     let begun = Instant::now();
     let (mut at, mut events) = (0, 0);
     loop {
-        let (page, through) = bench.scan(at, Budget { events: 10_000, bytes: 4 << 20 });
+        let (page, through) = bench.scan(at, ReadLimit { events: 10_000, bytes: 4 << 20 });
         if page.is_empty() {
             break;
         }
@@ -165,7 +165,7 @@ fn a_four_gigabyte_store_opens() {
             (bench.keys[&topic], &name(&topic)),
             Seq(after),
             Seq(u64::MAX - 1),
-            Budget { events: 5, ..ALL },
+            ReadLimit { events: 5, ..ALL },
         );
         times.push(begun.elapsed());
         page.expect("read");

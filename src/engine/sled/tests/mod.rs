@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::log::store::{
-    Budget, Commit, KeyRecord, Position, Receipts, Recovered, Store, StoreError, TopicKey, TopicSettings, TopicSummary,
+    Commit, KeyRecord, Position, ReadLimit, Recovered, Store, StoreError, StoredReceipts, TopicKey, TopicSettings,
+    TopicSummary,
 };
 use super::{OpenError, SledConfig, SledStore};
 use crate::engine::IdempotencyKey;
@@ -23,7 +24,7 @@ mod removing;
 mod syscalls;
 
 /// As much as there is.
-const ALL: Budget = Budget { events: usize::MAX, bytes: usize::MAX };
+const ALL: ReadLimit = ReadLimit { events: usize::MAX, bytes: usize::MAX };
 
 /// A store, and all that was acknowledged by it.
 struct Bench {
@@ -126,9 +127,9 @@ impl Bench {
         self.store.topic_events((key, &name(topic)), Seq(after), Seq(u64::MAX), ALL).expect("read")
     }
 
-    fn scan(&self, after: u64, budget: Budget) -> (Vec<Arc<Event>>, u64) {
+    fn scan(&self, after: u64, limit: ReadLimit) -> (Vec<Arc<Event>>, u64) {
         let names: HashMap<TopicKey, TopicName> = self.keys.iter().map(|(text, key)| (*key, name(text))).collect();
-        let scan = self.store.scan(Seq(after), Seq(u64::MAX), budget, &mut |key| names.get(&key).cloned());
+        let scan = self.store.scan(Seq(after), Seq(u64::MAX), limit, &mut |key| names.get(&key).cloned());
         let scan = scan.expect("read");
         (scan.events, scan.through.0)
     }

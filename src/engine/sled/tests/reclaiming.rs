@@ -7,9 +7,9 @@ use crate::engine::log::store::Liveness;
 
 /// What is kept: by topic, from which position on.
 #[derive(Clone, Default)]
-struct Kept(HashMap<TopicKey, Seq>);
+struct KeptFrom(HashMap<TopicKey, Seq>);
 
-impl Liveness for Kept {
+impl Liveness for KeptFrom {
     fn first_kept(&self, key: TopicKey) -> Option<Seq> {
         self.0.get(&key).copied()
     }
@@ -17,7 +17,7 @@ impl Liveness for Kept {
 
 impl Bench {
     /// Keeps the newest `count` events of a topic and forgets the rest.
-    fn keep(&mut self, kept: &mut Kept, topic: &str, count: usize) {
+    fn keep(&mut self, kept: &mut KeptFrom, topic: &str, count: usize) {
         let Some(&key) = self.keys.get(topic) else { return };
         let seqs: Vec<_> = self.events.iter().filter(|(of, _)| *of == key).map(|(_, event)| event.seq).collect();
         let Some(&first) = seqs.get(seqs.len().saturating_sub(count)) else {
@@ -30,7 +30,7 @@ impl Bench {
     }
 
     /// Kept events are there, in both ways of reading; dead ones may be.
-    fn check_kept(&self, kept: &Kept) {
+    fn check_kept(&self, kept: &KeptFrom) {
         for (text, key) in &self.keys {
             let want: Vec<_> = self.events.iter().filter(|(of, _)| of == key).map(|(_, event)| event.clone()).collect();
             let after = kept.0.get(key).map_or(u64::MAX - 1, |first| first.0 - 1);
@@ -51,7 +51,7 @@ fn small(dir: &Path) -> SledConfig {
 fn a_quiet_topic_beside_churning_ones_pins_no_disk() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(small(dir.path()));
-    let mut kept = Kept::default();
+    let mut kept = KeptFrom::default();
     let data = "x".repeat(2000);
     let (mut disk, mut count) = (Vec::new(), Vec::new());
     for round in 0..24 {
@@ -87,7 +87,7 @@ fn dead_segments_are_removed_and_the_newest_event_stays() {
         bench.publish(&[("a", "x")]);
     }
     bench.sealed();
-    bench.store.reclaim(&Kept::default()).expect("reclaimed");
+    bench.store.reclaim(&KeptFrom::default()).expect("reclaimed");
     assert_eq!(bench.segments(), 1);
     assert_eq!(std::fs::read_dir(dir.path().join("seg")).expect("there").count(), 1);
     let (_, recovered) = bench.reopen(config(dir.path()));
@@ -102,7 +102,7 @@ fn many_small_survivors_become_one() {
     for n in 0..20 {
         bench.publish(&[("a", "x"), (&format!("t/{n}"), "y")]);
     }
-    let mut kept = Kept::default();
+    let mut kept = KeptFrom::default();
     for topic in bench.keys.clone().into_keys() {
         bench.keep(&mut kept, &topic, usize::MAX);
     }
@@ -127,20 +127,20 @@ fn valid_idempotency_keys_outlive_their_events() {
     commit.keys.push(KeyRecord {
         key,
         time: commit.time,
-        receipts: Receipts::new(Seq(1), [(&name("a"), 0)].into_iter()),
+        receipts: StoredReceipts::new(Seq(1), [(&name("a"), 0)].into_iter()),
     });
     bench.commit(&commit);
     for _ in 0..3 {
         bench.publish(&[("b", "z")]);
         bench.sealed();
-        bench.store.reclaim(&Kept::default()).expect("reclaimed");
+        bench.store.reclaim(&KeptFrom::default()).expect("reclaimed");
     }
     let (bench, recovered) = bench.reopen(config(dir.path()));
     assert_eq!(recovered.keys, commit.keys);
     drop(bench);
     let (bench, recovered) = Bench::with(SledConfig { key_window: std::time::Duration::ZERO, ..config(dir.path()) });
     assert_eq!(recovered.keys, []);
-    bench.store.reclaim(&Kept::default()).expect("reclaimed");
+    bench.store.reclaim(&KeptFrom::default()).expect("reclaimed");
     assert_eq!(bench.segments(), 1);
 }
 
@@ -179,7 +179,7 @@ fn readers_miss_nothing_while_space_is_reclaimed() {
             }
             bench.publish(&[("quiet", &round.to_string())]);
             bench.sealed();
-            let kept = Kept([(quiet, Seq(1)), (churn, Seq(bench.next))].into());
+            let kept = KeptFrom([(quiet, Seq(1)), (churn, Seq(bench.next))].into());
             bench.store.reclaim(&kept).expect("reclaimed");
         }
         done.store(true, Ordering::Relaxed);
@@ -198,7 +198,7 @@ fn a_crash_between_copy_and_removal_leaves_one_of_them() {
     for n in 0..12 {
         bench.publish(&[("a", "x"), (&format!("t/{n}"), "y")]);
     }
-    let mut kept = Kept::default();
+    let mut kept = KeptFrom::default();
     for topic in bench.keys.clone().into_keys() {
         bench.keep(&mut kept, &topic, usize::MAX);
     }
@@ -229,7 +229,7 @@ fn a_crash_between_copy_and_removal_leaves_one_of_them() {
 fn a_copy_that_cannot_get_its_name_now_loses_nothing_and_is_made_later() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 1, ..config(dir.path()) });
-    let mut kept = Kept::default();
+    let mut kept = KeptFrom::default();
     for n in 0..12 {
         bench.publish(&[("a", "x"), (&format!("t/{n}"), "y")]);
     }
@@ -253,7 +253,7 @@ fn a_copy_that_cannot_get_its_name_now_loses_nothing_and_is_made_later() {
 fn a_deleted_topics_space_comes_back_before_its_segment_is_full() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 64 << 20, ..config(dir.path()) });
-    let mut kept = Kept::default();
+    let mut kept = KeptFrom::default();
     let data = "x".repeat(500_000);
     for _ in 0..20 {
         bench.publish(&[("large", &data)]);

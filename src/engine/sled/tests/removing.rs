@@ -415,7 +415,7 @@ fn a_copy_that_an_event_is_taken_back_from_is_read_whole_and_loses_nothing() {
     commit.keys.push(KeyRecord {
         key,
         time: commit.time,
-        receipts: Receipts::new(Seq(3), [(&name("dead"), 0)].into_iter()),
+        receipts: StoredReceipts::new(Seq(3), [(&name("dead"), 0)].into_iter()),
     });
     bench.commit(&commit);
     bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);

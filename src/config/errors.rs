@@ -1,0 +1,51 @@
+//! Everything that is wrong with a configuration, at once.
+
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where it was written: a flag, a variable, or a line of the file.
+    pub place: String,
+    /// What is wrong, and what to write instead.
+    pub problem: String,
+}
+
+/// Why there is no configuration. Never empty; `Display` is a line for each mistake.
+#[derive(Debug, Default)]
+pub struct ConfigErrors(Vec<Mistake>);
+
+impl ConfigErrors {
+    /// Adds one.
+    pub fn push(&mut self, place: impl fmt::Display, problem: impl fmt::Display) {
+        self.0.push(Mistake { place: place.to_string(), problem: problem.to_string() });
+    }
+
+    /// All of them, in the order they were met.
+    #[must_use]
+    pub fn all(&self) -> &[Mistake] {
+        &self.0
+    }
+
+    /// `value`, unless there are mistakes.
+    ///
+    /// # Errors
+    /// All of them.
+    pub(super) fn or<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            [one] => write!(f, "the configuration has a mistake: {}: {}", one.place, one.problem),
+            all => {
+                write!(f, "the configuration has {} mistakes:", all.len())?;
+                all.iter().try_for_each(|mistake| write!(f, "\n  {}: {}", mistake.place, mistake.problem))
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigErrors {}

@@ -1,0 +1,208 @@
+//! Answers for the publishers of one thread, handed out on that thread.
+//!
+//! Waking a task of another thread costs a system call, and a group has hundreds of publishers. A thread that runs many of
+//! them opens a desk: the writer leaves all of a group's answers there and wakes its [`ReplyTask`] alone, who wakes the others
+//! where that costs next to nothing. Who asks from another thread is answered as ever, by the writer.
+
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+
+use super::queue::AppendReply;
+use crate::engine::{AppendError, Receipt};
+
+thread_local!(static OPEN: RefCell<Option<Arc<ReplyMailbox>>> = const { RefCell::new(None) });
+
+/// Opens a desk for this thread: what is appended from here is answered by the clerk, who must run on this thread as long
+/// as anybody here waits for an answer. Dropping the clerk closes the desk and loses no answer.
+#[must_use = "nobody is answered while the clerk does not run"]
+pub fn reply_task() -> ReplyTask {
+    let mailbox = Arc::<ReplyMailbox>::default();
+    OPEN.set(Some(Arc::clone(&mailbox)));
+    ReplyTask(mailbox)
+}
+
+/// Where the writer leaves answers. Bounded by the writer's queue: every answer is one to an append of this thread, and a
+/// thread that does not come to hand them out appends nothing either.
+#[derive(Default)]
+pub(super) struct ReplyMailbox {
+    state: Mutex<MailboxState>,
+}
+
+#[derive(Default)]
+struct MailboxState {
+    letters: Vec<PendingReply>,
+    reply_task: Option<Waker>,
+    closed: bool,
+}
+
+/// An answer and who waits for it.
+pub(super) struct PendingReply {
+    pub(super) reply: AppendReply<Vec<Receipt>>,
+    pub(super) answer: Result<Vec<Receipt>, AppendError>,
+}
+
+/// Hands out the answers of a desk. Runs until it is dropped.
+pub struct ReplyTask(Arc<ReplyMailbox>);
+
+impl ReplyMailbox {
+    /// The one of this thread.
+    pub(super) fn here() -> Option<Arc<Self>> {
+        OPEN.with_borrow(Option::clone)
+    }
+
+    /// Leaves answers to the clerk.
+    fn leave(&self, letters: Vec<PendingReply>) {
+        let mut state = self.state.lock();
+        if state.closed {
+            drop(state);
+            return letters.into_iter().for_each(PendingReply::deliver);
+        }
+        state.letters.extend(letters);
+        let reply_task = state.reply_task.take();
+        drop(state);
+        if let Some(reply_task) = reply_task {
+            reply_task.wake();
+        }
+    }
+}
+
+impl PendingReply {
+    fn deliver(self) {
+        drop(self.reply.send(self.answer)); // whoever asked may have gone
+    }
+}
+
+/// A group's answers, sorted by desk. One thread a core has a desk, so there are few.
+#[derive(Default)]
+pub(super) struct ReplyBatch(Vec<(Arc<ReplyMailbox>, Vec<PendingReply>)>);
+
+impl ReplyBatch {
+    /// Takes a letter for `mailbox`, or delivers it when there is none.
+    pub(super) fn add(&mut self, mailbox: Option<Arc<ReplyMailbox>>, reply: PendingReply) {
+        let Some(mailbox) = mailbox else { return reply.deliver() };
+        match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &mailbox)) {
+            Some((_, letters)) => letters.push(reply),
+            None => self.0.push((mailbox, vec![reply])),
+        }
+    }
+
+    /// Brings each desk its letters; a single one goes to who waits for it, as fast.
+    pub(super) fn send(self) {
+        for (mailbox, mut letters) in self.0 {
+            match letters.len() {
+                1 => letters.drain(..).for_each(PendingReply::deliver),
+                _ => mailbox.leave(letters),
+            }
+        }
+    }
+}
+
+impl Future for ReplyTask {
+    type Output = Infallible;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Infallible> {
+        let letters = {
+            let mut state = self.0.state.lock();
+            state.reply_task = Some(cx.waker().clone());
+            std::mem::take(&mut state.letters)
+        };
+        letters.into_iter().for_each(PendingReply::deliver);
+        Poll::Pending
+    }
+}
+
+impl Drop for ReplyTask {
+    fn drop(&mut self) {
+        let ours = |mailbox: &Arc<ReplyMailbox>| Arc::ptr_eq(mailbox, &self.0);
+        // A thread that ends has no thread-locals left, and appends nothing either.
+        let _ = OPEN.try_with(|open| open.borrow_mut().take_if(|mailbox| ours(mailbox)));
+        let letters = {
+            let mut state = self.0.state.lock();
+            state.closed = true;
+            state.reply_task = None;
+            std::mem::take(&mut state.letters)
+        };
+        letters.into_iter().for_each(PendingReply::deliver);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Wake,
+    };
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct CountingWaker(AtomicUsize);
+
+    impl Wake for CountingWaker {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    type AwaitedReply = oneshot::Receiver<Result<Vec<Receipt>, AppendError>>;
+
+    /// Letters for this thread's desk, and where they arrive.
+    fn mail(count: usize) -> (ReplyBatch, Vec<AwaitedReply>) {
+        let mut mail = ReplyBatch::default();
+        let receivers = (0..count).map(|_| {
+            let (reply, receiver) = oneshot::channel();
+            mail.add(ReplyMailbox::here(), PendingReply { reply, answer: Ok(Vec::new()) });
+            receiver
+        });
+        let receivers = receivers.collect();
+        (mail, receivers)
+    }
+
+    #[test]
+    fn a_group_wakes_the_clerk_once_and_he_answers_all() {
+        let (mut reply_task, bell) = (Box::pin(reply_task()), Arc::new(CountingWaker::default()));
+        let waker = Waker::from(Arc::clone(&bell));
+        let mut context = Context::from_waker(&waker);
+        assert!(reply_task.as_mut().poll(&mut context).is_pending());
+        let (mail, mut receivers) = mail(3);
+        mail.send();
+        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
+        assert!(receivers[0].try_recv().is_err(), "not before the clerk runs");
+        assert!(reply_task.as_mut().poll(&mut context).is_pending());
+        assert!(receivers.iter_mut().all(|receiver| receiver.try_recv().is_ok()));
+    }
+
+    #[test]
+    fn a_single_answer_and_one_without_a_desk_wait_for_no_clerk() {
+        let (alone, mut receivers) = mail(2);
+        alone.send();
+        assert!(receivers.iter_mut().all(|receiver| receiver.try_recv().is_ok()), "no desk is open");
+        let _clerk = reply_task();
+        let (single, mut receivers) = mail(1);
+        single.send();
+        assert!(receivers[0].try_recv().is_ok());
+    }
+
+    #[test]
+    fn a_clerk_that_leaves_loses_no_answer() {
+        let reply_task = reply_task();
+        let (before, mut answered) = mail(2);
+        let (after, late) = mail(2);
+        before.send();
+        drop(reply_task);
+        after.send();
+        answered.extend(late);
+        assert!(answered.iter_mut().all(|receiver| receiver.try_recv().is_ok()));
+        assert!(ReplyMailbox::here().is_none());
+    }
+}

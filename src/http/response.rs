@@ -1,0 +1,72 @@
+//! An answer and the kinds of bodies it can have.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::Full;
+
+use super::stream::{body::StreamBody, takeover::Takeover};
+
+/// An answer.
+pub type Response = http::Response<Body>;
+
+/// An answer's body. Never fails by itself: a stream that cannot go on ends.
+pub enum Body {
+    /// All there.
+    Full(Full<Bytes>),
+    /// Made while it is sent.
+    Made(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible>>>),
+    /// Events.
+    Stream(Box<StreamBody>),
+    /// Events that hyper never sees: only the head and the greeting pass it.
+    Promised(Rc<Takeover>),
+}
+
+/// A body that is all there.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Body::Full(Full::new(bytes.into()))
+}
+
+/// A body that is made while it is sent.
+pub fn made(body: impl http_body::Body<Data = Bytes, Error = Infallible> + 'static) -> Body {
+    Body::Made(Box::pin(body))
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Full(body) => Pin::new(body).poll_frame(cx),
+            Self::Made(body) => body.as_mut().poll_frame(cx),
+            Self::Stream(body) => Pin::new(body).poll_frame(cx),
+            Self::Promised(takeover) => match takeover.asked() {
+                Some(greeting) => Poll::Ready(Some(Ok(Frame::data(greeting)))),
+                None => Poll::Pending,
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(body) => body.is_end_stream(),
+            Self::Made(body) => body.is_end_stream(),
+            Self::Stream(_) | Self::Promised(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(body) => body.size_hint(),
+            Self::Made(body) => body.size_hint(),
+            Self::Stream(_) | Self::Promised(_) => SizeHint::default(),
+        }
+    }
+}

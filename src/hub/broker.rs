@@ -1,0 +1,286 @@
+//! Who listens to what. Hears from the engine's writer what is durable, puts it into the rings and wakes the shards.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{
+    HubConfig,
+    batch::ReadLimit,
+    directory::FeedDirectory,
+    feed::{Feed, Next, RingBudget},
+    frame::Frame,
+    lingering::Lingering,
+    removals::RecentRemovals,
+    shard::Shard,
+    stats::Stats,
+    top::Top,
+};
+use crate::{
+    engine::{LifecycleChange, Observer},
+    event::{Epoch, Event, Selection, Seq, TopicName},
+};
+
+/// The engine's [`Observer`] and the streams' meeting point.
+#[derive(Debug)]
+pub struct Broker {
+    directory: RwLock<FeedDirectory>,
+    /// Every event up to here is in the rings. Changes only under `directory`'s lock, shared or exclusive.
+    pushed: AtomicU64,
+    next_feed: AtomicU64,
+    epoch: OnceLock<Epoch>,
+    shards: Box<[Arc<Shard>]>,
+    budget: Arc<RingBudget>,
+    lingering: Mutex<Lingering>,
+    /// Positions of the newest commit's closing events, whose turns are to come and are told by their frames.
+    closing: Mutex<VecDeque<Seq>>,
+    removed: RecentRemovals,
+    stats: Arc<Stats>,
+    top: Top,
+}
+
+/// A stream's place on the board; leaves when it is dropped.
+#[derive(Debug)]
+pub struct FeedHandle {
+    /// The ring it follows.
+    pub feed: Arc<Feed>,
+    /// Every event after here is, or will be, in the ring or has moved past it.
+    pub from: Seq,
+    broker: Arc<Broker>,
+    shard: usize,
+}
+
+impl Broker {
+    /// A board for `shards` cores.
+    #[must_use]
+    pub fn new(shards: usize, config: &HubConfig) -> Arc<Self> {
+        Arc::new(Self {
+            directory: RwLock::default(),
+            pushed: AtomicU64::new(0),
+            next_feed: AtomicU64::new(0),
+            epoch: OnceLock::new(),
+            shards: (0..shards).map(|_| Arc::default()).collect(),
+            budget: Arc::new(RingBudget::new(config.ring_bytes, config.rings_bytes)),
+            lingering: Mutex::default(),
+            closing: Mutex::default(),
+            removed: RecentRemovals::default(),
+            stats: Arc::default(),
+            top: Top::default(),
+        })
+    }
+
+    /// Tells the board where the engine stands, once, before the first stream or event.
+    pub(super) fn attach(&self, epoch: Epoch, head: Seq) {
+        self.epoch.set(epoch).expect("one engine");
+        self.pushed.store(head.0, Ordering::Release);
+    }
+
+    /// Takes a place in the ring of `selection`. Do it before the first page of the log is read, so that an event is
+    /// in the page, in the ring or in both, never in neither.
+    #[must_use]
+    pub fn join(self: &Arc<Self>, selection: &Selection, shard: usize) -> FeedHandle {
+        let seat = |feed: &Arc<Feed>| {
+            feed.enter(shard);
+            let from = Seq(self.pushed.load(Ordering::Acquire));
+            FeedHandle { feed: Arc::clone(feed), from, broker: Arc::clone(self), shard }
+        };
+        if let Some(feed) = self.directory.read().get(selection) {
+            return seat(feed);
+        }
+        let mut directory = self.directory.write();
+        if let Some(feed) = directory.get(selection) {
+            return seat(feed);
+        }
+        let id = self.next_feed.fetch_add(1, Ordering::Relaxed);
+        let floor = Seq(self.pushed.load(Ordering::Acquire));
+        let feed = Arc::new(Feed::new(id, selection.clone(), floor, self.shards.len(), Arc::clone(&self.budget)));
+        directory.insert(Arc::clone(&feed));
+        seat(&feed)
+    }
+
+    /// Lets go of feeds that nobody has come back to, and of old frames when the rings are more than half full.
+    /// Call it about once a second.
+    pub(super) fn sweep(&self) {
+        self.forget_some();
+        self.relieve();
+    }
+
+    /// When the rings are more than half full: first those that nobody follows, then each down to an equal share of that
+    /// half, so that quiet ones leave room for the newest of the busy ones.
+    fn relieve(&self) {
+        let half = self.budget.total / 2;
+        if self.budget.used() <= half {
+            return;
+        }
+        let head = Seq(self.pushed.load(Ordering::Acquire));
+        let directory = self.directory.read();
+        directory.feeds().filter(|feed| feed.streams() == 0).for_each(|feed| feed.clear(head));
+        if self.budget.used() > half {
+            let share = half / directory.feeds().count().max(1);
+            directory.feeds().for_each(|feed| feed.shrink(share));
+        }
+    }
+
+    /// Live streams that events of `topic` go to, patterns included.
+    #[must_use]
+    pub fn subscribers(&self, topic: &TopicName) -> u32 {
+        self.directory.read().subscriber_count(topic)
+    }
+
+    /// The topics asked for by name by most streams, most first.
+    #[must_use]
+    pub fn top_by_subscribers(&self, count: usize) -> Vec<(TopicName, u32)> {
+        let directory = self.directory.read();
+        let mut all: Vec<_> = directory.streams_by_name().filter(|(_, streams)| *streams > 0).collect();
+        all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        all.dedup_by(|a, b| a.0 == b.0);
+        all.into_iter().take(count).map(|(name, _)| (name.clone(), directory.subscriber_count(name))).collect()
+    }
+
+    /// The busiest topics by traffic.
+    #[must_use]
+    pub fn top(&self) -> &Top {
+        &self.top
+    }
+
+    /// The shards, in their order.
+    #[must_use]
+    pub fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    /// What was taken back a moment ago.
+    pub(super) fn removals(&self) -> &RecentRemovals {
+        &self.removed
+    }
+
+    /// Answers when every core has looked once: what any of them was sending before, it has handed to its sockets.
+    pub(super) async fn pass(&self) {
+        let all: Vec<_> = self.shards.iter().map(|shard| shard.pass()).collect();
+        for passes in all {
+            let _ = passes.await; // a core that has ended sends nothing either
+        }
+    }
+
+    /// Lets go of the feeds that lingered long enough, or are too many.
+    fn forget_some(&self) {
+        loop {
+            // Not while the feed is forgotten, which takes the directory's lock.
+            let Some(feed) = self.lingering.lock().take() else { return };
+            self.forget(&feed);
+        }
+    }
+
+    fn forget(&self, feed: &Arc<Feed>) {
+        let mut directory = self.directory.write();
+        let current = directory.get(&feed.selection).is_some_and(|kept| Arc::ptr_eq(kept, feed));
+        if current && feed.streams() == 0 {
+            directory.remove(feed);
+        }
+    }
+
+    /// Puts `feeds` on their shards' lists and wakes each shard once.
+    fn wake<'a>(&self, feeds: impl Iterator<Item = &'a Arc<Feed>>) {
+        let mut woken = vec![false; self.shards.len()];
+        for feed in feeds {
+            for index in feed.shards() {
+                self.shards[index].mark(index, feed);
+                woken[index] = true;
+            }
+        }
+        for (shard, _) in self.shards.iter().zip(woken).filter(|(_, woken)| *woken) {
+            shard.wake();
+        }
+    }
+}
+
+impl Observer for Broker {
+    fn subscriber_count(&self, topic: &TopicName) -> u32 {
+        self.subscribers(topic)
+    }
+
+    fn committed(&self, events: &[Arc<Event>]) {
+        let epoch = *self.epoch.get().expect("attached before the first event");
+        *self.closing.lock() = events.iter().filter(|event| event.new.close).map(|event| event.seq).collect();
+        let directory = self.directory.read();
+        let mut touched: Vec<Arc<[Arc<Feed>]>> = Vec::new();
+        for run in events.chunk_by(|a, b| a.new.topic == b.new.topic) {
+            let topic = &run[0].new.topic;
+            let bytes = run.iter().map(|event| event.new.data.len() as u64).sum();
+            self.top.record(topic, run.len() as u64, bytes);
+            self.stats.events_in.add(run.len() as u64);
+            self.stats.bytes_in.add(bytes);
+            let feeds = directory.matching(topic);
+            if feeds.is_empty() {
+                continue;
+            }
+            for event in run {
+                let frame = Arc::new(Frame::new(epoch, Arc::clone(event)));
+                for feed in &*feeds {
+                    feed.push(Arc::clone(&frame));
+                }
+            }
+            touched.push(feeds);
+        }
+        if let Some(last) = events.last() {
+            self.pushed.store(last.seq.0, Ordering::Release);
+        }
+        drop(directory);
+        self.wake(touched.iter().flat_map(|feeds| feeds.iter()));
+    }
+
+    fn removed(&self, topic: &TopicName, seq: Seq) {
+        self.directory.read().matching(topic).iter().for_each(|feed| feed.remove(seq));
+        // After the rings: who counts it has read the log, or a ring, that has the tombstone.
+        self.removed.add(seq);
+        self.stats.removed.add(1);
+    }
+
+    fn lifecycle_changed(&self, topic: &TopicName, change: LifecycleChange) {
+        if let LifecycleChange::Closed { last } = change {
+            // Once each, in their order: a topic reopened and closed again ends at the same position without a frame.
+            let mut closing = self.closing.lock();
+            if closing.front() == Some(&last) {
+                closing.pop_front();
+                return;
+            }
+        }
+        let feeds = self.directory.read().matching(topic);
+        for feed in &*feeds {
+            if let LifecycleChange::Deleted { .. } = change {
+                feed.clear(Seq(self.pushed.load(Ordering::Acquire)));
+            }
+            feed.change(topic, change);
+        }
+        self.wake(feeds.iter());
+    }
+}
+
+impl FeedHandle {
+    /// What follows `cursor` in the ring.
+    pub(super) fn after(&self, cursor: Seq, limit: ReadLimit) -> Next {
+        self.broker.shards[self.shard].after(&self.feed, cursor, limit)
+    }
+}
+
+impl Drop for FeedHandle {
+    fn drop(&mut self) {
+        if !self.feed.leave(self.shard) {
+            return;
+        }
+        self.broker.lingering.lock().keep(&self.feed);
+        self.broker.forget_some();
+    }
+}
