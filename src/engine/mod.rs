@@ -317,7 +317,7 @@ pub enum PageItem {
 pub struct LogGap {
     /// The topic that lost them.
     pub topic: TopicName,
-    /// Its next kept event; `None` when it keeps nothing.
+    /// Its next kept event; `None` when it keeps nothing, or nothing that the page could have.
     pub resumes_at: Option<Seq>,
     /// They were lost by the disk, not trimmed by retention.
     pub lost: bool,

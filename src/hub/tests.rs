@@ -1,6 +1,13 @@
 //! A hub over an engine in memory, its subscriptions polled by hand.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use super::{
     Hub, HubConfig,
@@ -10,11 +17,14 @@ use super::{
 };
 use crate::{
     engine::{
-        Append, TopicChange,
+        Append, LifecycleChange, Observer, TopicChange,
         log::{LogConfig, LogEngine},
-        memory::MemoryStore,
+        memory::{MemoryStore, PageRead},
     },
-    event::{Data, Filter, NewEvent, Selection, Seq, TopicName},
+    event::{
+        Data, Event, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName,
+        retention::{Rule, Rules},
+    },
 };
 
 fn hub() -> Arc<Hub> {
@@ -162,4 +172,115 @@ async fn quiet_rings_leave_room_for_the_busy_ones() {
     }
     assert_eq!(read(&mut busy).await.len(), 4);
     assert_eq!(hub.stats().pages_read.get(), 0, "all of it was in the ring");
+}
+
+/// Of `a` the newest two events are kept.
+fn keeping_two_of_a(retention: Retention) -> LogConfig {
+    let topics = Filter::new("a").expect("valid");
+    let rule = Rule { topics, retention: Retention { max_events: Some(2), ..retention }, retry: None };
+    LogConfig { rules: Rules { rules: vec![rule], ..Rules::default() }, ..LogConfig::default() }
+}
+
+fn new_event(topic: &str, data: &str) -> NewEvent {
+    NewEvent::new(TopicName::new(topic).expect("valid"), Data::from(data))
+}
+
+fn append(events: Vec<NewEvent>) -> Append {
+    Append { events, expect: None, key: None }
+}
+
+fn of_both(hub: &Arc<Hub>, events: usize) -> Subscription {
+    let selection = Selection::new(["a", "b"].map(|text| Filter::new(text).expect("valid"))).expect("some");
+    let cursor = Start::Cursor(format!("{}-0", hub.epoch()));
+    hub.subscribe(&selection, cursor, ReadLimit { events, bytes: 1 << 20 }, 0)
+}
+
+/// Retention passes the log's end, as the page was begun with, while the page is read.
+#[tokio::test]
+async fn what_goes_while_the_last_page_is_read_is_told_before_the_ring() {
+    let (store, config) = (MemoryStore::new(), HubConfig::default());
+    let broker = Broker::new(1, &config);
+    let engine = LogEngine::open(store.clone(), keeping_two_of_a(Retention::default()), Arc::clone(&broker) as _);
+    let hub = Hub::new(engine, broker, config);
+    publish(&hub, "a", "a1").await;
+    publish(&hub, "b", "b2").await;
+    let (meanwhile, runtime) = (Arc::clone(&hub), tokio::runtime::Handle::current());
+    store.faults().after_next(PageRead::Headers, move || {
+        runtime.block_on(async {
+            let events = ["a3", "a4", "a5"].map(|data| new_event("a", data)).into();
+            meanwhile.publish(append(events)).await.expect("appended");
+            keep(&meanwhile, "a", 2).await;
+        });
+    });
+    let mut stream = of_both(&hub, 100);
+    let told = tokio::time::timeout(Duration::from_secs(10), read(&mut stream)).await.expect("in time");
+    assert_eq!(told, ["gap a", "b2", "a3", "a4", "a5"]);
+}
+
+/// A board that is told late of commits.
+struct Late {
+    broker: Arc<Broker>,
+    held: AtomicBool,
+}
+
+impl Observer for Late {
+    fn subscriber_count(&self, topic: &TopicName) -> u32 {
+        self.broker.subscriber_count(topic)
+    }
+
+    fn committed(&self, events: &[Arc<Event>]) {
+        while self.held.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.broker.committed(events);
+    }
+
+    fn removed(&self, topic: &TopicName, seq: Seq) {
+        self.broker.removed(topic, seq);
+    }
+
+    fn lifecycle_changed(&self, topic: &TopicName, change: LifecycleChange) {
+        self.broker.lifecycle_changed(topic, change);
+    }
+}
+
+/// A page that is not the last owes a gap that is ahead of it, although the rings have nothing after it yet.
+#[tokio::test]
+async fn what_goes_with_a_commit_that_no_ring_has_yet_is_told() {
+    let config = HubConfig::default();
+    let broker = Broker::new(1, &config);
+    let late = Arc::new(Late { broker: Arc::clone(&broker), held: AtomicBool::default() });
+    let time = Arc::new(AtomicU64::new(1_000_000));
+    let hand = || {
+        let time = Arc::clone(&time);
+        move || time.load(Ordering::SeqCst)
+    };
+    let (clock, uptime) = (hand(), hand());
+    let hour = Retention { max_age: Some(Duration::from_secs(3600)), ..Retention::default() };
+    let log = LogConfig {
+        clock: Arc::new(move || Millis(clock())),
+        uptime: Arc::new(move || Duration::from_millis(uptime())),
+        boot: None,
+        ..keeping_two_of_a(hour)
+    };
+    let engine = LogEngine::open(MemoryStore::new(), log, Arc::clone(&late) as _);
+    let hub = Hub::new(engine, broker, config);
+    publish(&hub, "a", "a1").await;
+    publish(&hub, "b", "b2").await;
+    time.fetch_add(2 * 3_600_000, Ordering::SeqCst);
+    late.held.store(true, Ordering::SeqCst);
+    let events =
+        [("a", "a3"), ("a", "a4"), ("a", "a5"), ("b", "b6")].map(|(topic, data)| new_event(topic, data)).into();
+    let publisher = Arc::clone(&hub);
+    let publishing = tokio::spawn(async move { publisher.publish(append(events)).await.expect("appended") });
+    while hub.head() < Seq(6) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut stream = of_both(&hub, 1);
+    let told = tokio::time::timeout(Duration::from_secs(10), read(&mut stream)).await.expect("in time");
+    late.held.store(false, Ordering::SeqCst);
+    assert!(told.contains(&"gap a".to_owned()) && told.ends_with(&["a4", "a5", "b6"].map(Into::into)), "{told:?}");
+    publishing.await.expect("no panic");
+    publish(&hub, "b", "b7").await;
+    assert_eq!(read(&mut stream).await, ["b7"]);
 }

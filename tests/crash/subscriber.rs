@@ -31,7 +31,8 @@ pub(crate) struct Wish {
 pub(crate) struct Seen {
     pub(crate) wish: Wish,
     pub(crate) items: Vec<Item>,
-    pub(crate) connections: u64,
+    /// How many items came before each connection, and with which ids it began and ended, and why.
+    pub(crate) connections: Vec<(usize, String)>,
 }
 
 /// What a stream said.
@@ -85,7 +86,7 @@ pub(crate) fn read_all(address: SocketAddr, topics: &[&str]) -> Seen {
 /// Follows until the last event of each of `topics` that it asks for has come. With `whims` it hangs up by itself now
 /// and then, and does not read for a while.
 fn follow(address: SocketAddr, wish: Wish, topics: &[&str], mut whims: Option<Rng>) -> Seen {
-    let mut seen = Seen { wish, items: Vec::new(), connections: 0 };
+    let mut seen = Seen { wish, items: Vec::new(), connections: Vec::new() };
     let mut last_id: Option<String> = None;
     let mut open = topics.iter().filter(|topic| wish.is_for(topic)).count();
     let mut heard = Instant::now();
@@ -96,9 +97,15 @@ fn follow(address: SocketAddr, wish: Wish, topics: &[&str], mut whims: Option<Rn
             continue;
         };
         assert_eq!(stream.incoming.status, 200, "an EventSource would stop");
-        seen.connections += 1;
+        let (from, came_with, mut why) = (seen.items.len(), last_id.clone(), "itself".to_owned());
         for _ in 0..whims.as_mut().map_or(usize::MAX, |random| random.usize(1..2000)) {
-            let Ok(Some(message)) = stream.try_next() else { break };
+            let message = match stream.try_next() {
+                Ok(Some(message)) => message,
+                other => {
+                    why = format!("{other:?}");
+                    break;
+                }
+            };
             heard = Instant::now();
             if let Some(random) = &mut whims
                 && random.u16(0..500) == 0
@@ -112,6 +119,13 @@ fn follow(address: SocketAddr, wish: Wish, topics: &[&str], mut whims: Option<Rn
             }
         }
         last_id = stream.last_id().map(Into::into);
+        seen.connections.push((from, format!("from {came_with:?} to {last_id:?}, ended by {why}")));
+        if let Some(random) = &mut whims
+            && random.u8(0..4) == 0
+        {
+            drop(stream); // and stays away: long enough for the short topics to lose some
+            thread::sleep(Duration::from_millis(random.u64(0..2000)));
+        }
     }
     seen
 }

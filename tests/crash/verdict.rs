@@ -90,7 +90,7 @@ fn judge(entry: &Entry, all: &All<'_>, kept: &BTreeSet<u64>, figures: &mut Figur
 /// One subscriber: in order, nothing twice, nothing missing but what it was told of.
 fn delivered(seen: &Seen, all: &All<'_>, figures: &mut Figures) {
     let wish = &seen.wish;
-    figures.connections += seen.connections;
+    figures.connections += seen.connections.len() as u64;
     let mut walks: BTreeMap<&str, Vec<Step>> = BTreeMap::new();
     let mut last = 0;
     for item in &seen.items {
@@ -116,10 +116,34 @@ fn delivered(seen: &Seen, all: &All<'_>, figures: &mut Figures) {
     for (topic, wanted) in wanted {
         let walk = walks.remove(topic).unwrap_or_default();
         follows(&walk, &wanted, !wish.now && may_be_trimmed(topic)).unwrap_or_else(|seq| {
-            panic!("{wish:?} was not given {seq} of {topic}, and not told: {:.80}", all.by_seq[&seq]);
+            let around = around(seen, seq);
+            panic!("{wish:?} was not given {seq} of {topic}, and not told: {:.80}\n{around}", all.by_seq[&seq]);
         });
     }
     assert!(walks.is_empty(), "{wish:?} was given what nobody published: {walks:?}");
+}
+
+/// What a subscriber was given around a position, by connection.
+fn around(seen: &Seen, missing: u64) -> String {
+    let at = seen.items.iter().position(|item| matches!(item, Item::Event { id, .. } if seq(id) > missing));
+    let at = at.unwrap_or(seen.items.len());
+    let mut lines = Vec::new();
+    let mut connections = seen.connections.iter().peekable();
+    for (index, item) in seen.items.iter().enumerate().take(at + 40) {
+        let near = index + 40 >= at;
+        while let Some((_, connection)) = connections.next_if(|(from, _)| *from <= index) {
+            if near {
+                lines.push(format!("-- a connection {connection}"));
+            }
+        }
+        if near {
+            lines.push(match item {
+                Item::Event { id, data } => format!("{index}: {id} {:?}", data.split(' ').take(2).collect::<Vec<_>>()),
+                gap @ Item::Gap { .. } => format!("{index}: {gap:?}"),
+            });
+        }
+    }
+    lines.join("\n")
 }
 
 /// What a subscriber met in one topic.

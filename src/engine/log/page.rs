@@ -4,6 +4,9 @@
 //! that each is told once, however the log is cut into pages, and again to a reader who comes back from before it.
 //! Marks are taken *after* the events were read: what a topic kept then was there to be read, so a hole above its
 //! mark is a loss and never a race with retention.
+//!
+//! Meanwhile retention may have passed the head that the page was begun with. No later page tells that to a reader who goes
+//! on with what is live after the last page, so the last page tells it: as a gap up to its head.
 
 use std::sync::Arc;
 
@@ -74,21 +77,43 @@ impl<'a> Draft<'a> {
         Self { from, start, through: head, head, lost: &shared.lost, events: Vec::new(), gaps: Vec::new() }
     }
 
-    /// Tells what the reader missed of a topic below its mark. Who begins with the oldest is not told what was trimmed, but
-    /// what the disk may have lost.
-    pub(super) fn judge_mark(&mut self, name: &TopicName, view: &View) {
+    /// Tells what the reader missed of a topic below its mark; `tail` is where the topic stood when the page was begun, as far
+    /// as that is known, or a later position. Who begins with the oldest is not told what was trimmed, but what the disk may
+    /// have lost.
+    pub(super) fn judge_mark(&mut self, name: &TopicName, view: &View, tail: Seq) {
         if self.from == ReadFrom::Earliest {
             if self.is_lost(view.mark, view.key) {
                 self.tell(name, view.mark, view.first, true);
             }
             return;
         }
-        let since = view.lost_since(self.from);
-        if since && view.mark <= self.start {
-            self.push(name, Seq::ZERO, view.first, self.meets_loss(view.mark));
-        } else {
-            self.tell(name, view.mark, view.first, self.meets_loss(view.mark));
+        let (mut position, mut resumes_at) = (view.mark, view.first);
+        if self.is_passed(view.mark) {
+            // What it publishes after the head is live to the reader, kept or not.
+            (position, resumes_at) = (tail.min(self.head), None);
         }
+        let lost = self.meets_loss(position);
+        if position <= self.start && view.lost_since(self.from) {
+            self.push(name, Seq::ZERO, view.first, lost);
+        } else {
+            self.tell(name, position, resumes_at, lost);
+        }
+    }
+
+    /// Whether the page tells of a topic that stands so, of whose events it has none.
+    pub(super) fn tells_of(&self, view: &View) -> bool {
+        let here = self.start < view.mark && view.mark <= self.through;
+        here || (self.is_passed(view.mark) && view.key.0 <= self.head.0)
+    }
+
+    /// Whether a position is past all pages of a reader who goes on with what is live after this one.
+    fn is_passed(&self, position: Seq) -> bool {
+        self.through == self.head && self.head < position
+    }
+
+    /// A position that is gone, as far as the reader's pages go.
+    fn reach(&self, position: Seq) -> Seq {
+        if self.is_passed(position) { self.head } else { position }
     }
 
     /// Tells the holes in a topic's chain of `(seq, prev)`, and a hole between its end and `tail` when that was read.
@@ -101,12 +126,13 @@ impl<'a> Draft<'a> {
     ) {
         let mut have = self.start.max(mark);
         for (seq, prev) in chain {
+            let prev = self.reach(prev);
             if prev > have {
                 self.tell(name, prev, Some(seq), true); // above the mark, so nobody trimmed it
             }
             have = have.max(seq);
         }
-        if let Some(tail) = tail.filter(|&tail| tail > have) {
+        if let Some(tail) = tail.map(|tail| self.reach(tail)).filter(|&tail| tail > have) {
             self.tell(name, tail, None, true);
         }
     }
@@ -114,6 +140,7 @@ impl<'a> Draft<'a> {
     /// Tells of a name that is not in use and whose events ended at `mark`.
     pub(super) fn judge_gone(&mut self, name: &TopicName, mark: Seq) {
         if self.from != ReadFrom::Earliest {
+            let mark = self.reach(mark);
             self.tell(name, mark, None, self.meets_loss(mark));
         } else if self.is_lost(mark, TopicKey(0)) {
             self.tell(name, mark, None, true);

@@ -80,20 +80,20 @@ impl<S: Store> LogShared<S> {
         let mut chains = HashMap::with_capacity(found.len());
         for candidate in &found {
             match self.view(candidate) {
-                Some(view) => drop(chains.insert(&candidate.name, (view, Vec::new()))),
+                Some(view) => drop(chains.insert(&candidate.name, (view, candidate.before.tail, Vec::new()))),
                 None => former.push(candidate.name.clone()),
             }
         }
         draft.events.retain(|event| {
-            let Some((view, chain)) = chains.get_mut(&event.new.topic) else { return false };
+            let Some((view, _, chain)) = chains.get_mut(&event.new.topic) else { return false };
             let kept = event.seq > view.mark;
             if kept {
                 chain.push((event.seq, event.prev));
             }
             kept
         });
-        for (name, (view, chain)) in chains {
-            draft.judge_mark(name, &view);
+        for (name, (view, tail, chain)) in chains {
+            draft.judge_mark(name, &view, tail);
             draft.judge_chain(name, view.mark, chain.into_iter(), None);
         }
         self.judge_others(selection, &found, &former, &mut draft);

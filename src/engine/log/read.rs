@@ -95,7 +95,7 @@ impl<S: Store> LogShared<S> {
             let after = self.table.read().get(name).filter(|slot| slot.key == key).map(View::of);
             if let Some(after) = after {
                 draft.events.retain(|event| event.seq > after.mark);
-                draft.judge_mark(name, &after);
+                draft.judge_mark(name, &after, before.tail);
                 let events = std::mem::take(&mut draft.events);
                 let chain = events.iter().map(|event| (event.seq, event.prev));
                 draft.judge_chain(name, after.mark, chain, Some(ended));
@@ -208,7 +208,7 @@ impl<S: Store> LogShared<S> {
                 continue;
             };
             events.retain(|event| event.seq > view.mark);
-            draft.judge_mark(&candidate.name, &view);
+            draft.judge_mark(&candidate.name, &view, candidate.before.tail);
             let beyond = run.headers[wanted..].iter().map(|header| (header.seq, header.prev));
             let chain = events.iter().map(|event| (event.seq, event.prev)).chain(beyond);
             let tail = run.whole.then_some(candidate.before.tail);
@@ -263,13 +263,12 @@ impl<S: Store> LogShared<S> {
         // look counts. A name may leave the table and come back to it at any time between these looks, so those that
         // were ever deleted are looked at in the end, whether or not they are in use.
         let mut views: HashMap<TopicName, (Option<View>, Option<Seq>)> = HashMap::new();
-        let (start, through) = (draft.start, draft.through);
+        let (start, head) = (draft.start, draft.head);
         if self.table.read().newest_mark > start || matches!(from, ReadFrom::Since(_)) {
             pass(&self.table, |seen| {
                 let slot = seen.slot;
                 let view = View::of(slot);
-                let here = start < view.mark && view.mark <= through;
-                if (here || view.lost_since(from)) && selection.matches(&slot.name) {
+                if (draft.tells_of(&view) || view.lost_since(from)) && selection.matches(&slot.name) {
                     views.insert(slot.name.clone(), (Some(view), None));
                 }
                 ControlFlow::Continue(())
@@ -288,7 +287,7 @@ impl<S: Store> LogShared<S> {
         draft.events.retain(|event| matches!(views[&event.new.topic], (Some(view), _) if event.seq > view.mark));
         for (name, (view, mark)) in &views {
             match view {
-                Some(view) => draft.judge_mark(name, view),
+                Some(view) => draft.judge_mark(name, view, head),
                 None => draft.judge_gone(name, mark.unwrap_or_else(|| self.unused_tail(name))),
             }
         }
@@ -300,7 +299,7 @@ impl<S: Store> LogShared<S> {
     fn judge_former(&self, name: &TopicName, mark: Option<Seq>, draft: &mut Draft<'_>) {
         let view = self.table.read().get(name).map(View::of);
         match view {
-            Some(view) => draft.judge_mark(name, &view),
+            Some(view) => draft.judge_mark(name, &view, draft.head),
             None => draft.judge_gone(name, mark.unwrap_or_else(|| self.unused_tail(name))),
         }
     }

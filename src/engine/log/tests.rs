@@ -395,6 +395,41 @@ fn a_name_that_is_deleted_and_used_again_while_the_log_is_walked_keeps_its_gap()
     assert_eq!((short(&page), page.through), (vec!["t!4".to_owned(), "3".to_owned()], Seq(3)));
 }
 
+/// After the last page of the log a reader goes on with what is published, and no later page tells it anything.
+#[test]
+fn what_retention_takes_while_the_last_page_is_read_is_told_by_it() {
+    // By which read the topic moves on, what the reader asks for, and whether it is merged, picked or walked.
+    let (one, two, all) = (&["a"][..], &["a", "b"][..], &["**"][..]);
+    let cases = [
+        (InterruptedRead::Events, one, 1024, 1024),
+        (InterruptedRead::Headers, two, 1024, 1024),
+        (InterruptedRead::Events, all, 1024, 1024),
+        (InterruptedRead::Scan, two, 1024, 0),
+        (InterruptedRead::Scan, all, 0, 0),
+    ];
+    let newest_two = Retention { max_events: Some(2), ..Retention::default() };
+    for (moment, filters, merge_topics, pick_topics) in cases {
+        let rules = Rules { default: newest_two, ..Rules::default() };
+        let house = Memory::with(LogConfig { rules, merge_topics, pick_topics, ..LogConfig::default() });
+        house.publish_all(&["a", "b", "a"]);
+        let engine = Arc::clone(&house.engine);
+        faults(&house).after_next(moment, move || {
+            wait(engine.append(plain(vec![event("a", "x"); 3]))).expect("accepted");
+            let trimmed = || engine.topic(&topic("a")).and_then(|state| state.first) == Some(Seq(5));
+            while !trimmed() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let page = house.read(filters, ReadFrom::After(Seq(1)));
+        let case = format!("{moment:?}, {filters:?}, {merge_topics}, {pick_topics}");
+        assert_eq!((house.engine.head(), page.through, page.at_end), (Seq(6), Seq(3), true), "{case}");
+        let told = if filters == one { vec!["a!-"] } else { vec!["2", "a!-"] };
+        assert_eq!(short(&page), told, "{case}");
+        let next = ["a!5", "5", "6"];
+        assert_eq!(short(&house.read(filters, ReadFrom::After(Seq(3)))), next, "a reader of pages: {case}");
+    }
+}
+
 /// A store that has taken nothing back, opened with limits that it is beyond; the retention thread is held up in its first
 /// round for as long as the answer's sender lives.
 fn reopened_over(rules: Rules) -> (Memory, std::sync::mpsc::Sender<()>) {

@@ -28,6 +28,8 @@ pub struct FaultInjector {
 /// A read that others may get in the way of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InterruptedRead {
+    /// [`Store::topic_events`](crate::engine::log::Store::topic_events).
+    Events,
     /// [`Store::topic_headers`](crate::engine::log::Store::topic_headers).
     Headers,
     /// [`Store::scan`](crate::engine::log::Store::scan).

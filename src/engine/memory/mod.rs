@@ -140,7 +140,10 @@ impl Store for MemoryStore {
     ) -> Result<Vec<Arc<Event>>, StoreError> {
         let kept = self.kept.read();
         let run = kept.after(topic.0, after).take_while(|event| event.seq <= through);
-        Ok(within(run, limit))
+        let events = within(run, limit);
+        drop(kept);
+        self.faults.meddle(InterruptedRead::Events);
+        Ok(events)
     }
 
     fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {

@@ -32,11 +32,9 @@ impl Subscription {
         }
     }
 
-    /// Goes on in the log. Once there, only its end leads to the ring: a gap may stand ahead of the cursor, untold.
+    /// Goes on in the log. Once there, only its end leads to the ring: a gap may stand ahead of the cursor, untold, also of a
+    /// commit that the ring is still to be given.
     pub(super) fn read(&mut self, from: engine::ReadFrom) {
-        if from == engine::ReadFrom::After(self.position) && self.seat.feed.newest() <= self.position {
-            return self.follow();
-        }
         self.removals = self.hub.broker.removals().count();
         let key = PageKey { feed: self.seat.feed.id, from, limit: self.limit };
         self.place = if let Some(kept) = self.hub.kept(&key) {
