@@ -1,4 +1,4 @@
-//! The documents say what the program does, and the code keeps to its floor plan.
+//! The documents agree with the program: tables, links, quoted log lines, and names of tests, types and functions.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -247,7 +247,7 @@ fn headings(text: &str) -> impl Iterator<Item = String> {
 fn every_test_that_the_documents_name_is_there() {
     let code: String = files("src", ".rs").iter().chain(&files("tests", ".rs")).map(read).collect();
     let words: BTreeSet<&str> = code.split(|c: char| c != '_' && !c.is_alphanumeric()).collect();
-    for (document, table) in [("ARCHITECTURE.md", "\n## What must hold\n"), ("SECURITY.md", "\n## Threats\n")] {
+    for (document, table) in [("ARCHITECTURE.md", "\n## Invariants\n"), ("SECURITY.md", "\n## Threats\n")] {
         let text = read(document);
         let table = text.split_once(table).unwrap().1.split("\n## ").next().unwrap();
         // A test is named by a promise, which has more than three words; keys and headers have fewer.
@@ -255,6 +255,48 @@ fn every_test_that_the_documents_name_is_there() {
         let count = names.inspect(|name| assert!(words.contains(name), "{document}: no test is called {name}")).count();
         assert!(count > 10, "{document}: the table is not where it was");
     }
+}
+
+/// `Type`, `Type::item` and `module::item` in ARCHITECTURE.md exist: a file of the code names the first and defines the item.
+#[test]
+fn every_item_that_the_architecture_names_is_there() {
+    let code: Vec<String> = files("src", ".rs").iter().map(read).collect();
+    let text = read("ARCHITECTURE.md");
+    let spans: String = prose(&text)
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .fold(String::new(), |all, span| all + span + "\n");
+    let is_path = |span: &&str| {
+        let plain = span.chars().all(|c| c.is_alphanumeric() || ['_', ':'].contains(&c));
+        let type_name = span.starts_with(char::is_uppercase) && span.contains(char::is_lowercase);
+        plain && (span.contains("::") || type_name)
+    };
+    let mut count = 0;
+    for span in spans.lines().filter(is_path).filter(|span| !HEADER_NAMES.contains(span)) {
+        let found = match span.split_once("::") {
+            Some((owner, item)) => code.iter().any(|file| has_word(file, owner) && defines(file, item)),
+            None => code.iter().any(|file| defines(file, span)),
+        };
+        assert!(found, "ARCHITECTURE.md: nothing in src/ is called {span}");
+        count += 1;
+    }
+    assert!(count > 60, "only {count} names were found");
+}
+
+/// Names in ARCHITECTURE.md that are a header's.
+const HEADER_NAMES: [&str; 2] = ["Host", "Origin"];
+
+fn has_word(code: &str, word: &str) -> bool {
+    code.split(|c: char| c != '_' && !c.is_alphanumeric()).any(|found| found == word)
+}
+
+/// Whether `code` has a function, type, variant or field called `name`.
+fn defines(code: &str, name: &str) -> bool {
+    let keywords = ["fn ", "struct ", "enum ", "trait ", "type ", "mod "];
+    let after = |start: &str, ends: &[char]| {
+        code.match_indices(&format!("{start}{name}")).any(|(at, found)| code[at + found.len()..].starts_with(ends))
+    };
+    keywords.iter().any(|keyword| after(keyword, &['(', '<', ' ', ';', ':']))
+        || ["\n    ", "\n    pub "].iter().any(|indent| after(indent, &[':', ',', '(']))
 }
 
 /// The toolchain that the README asks for is the one in Cargo.toml, and new enough for every dependency, the tests' too.
