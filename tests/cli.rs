@@ -1,4 +1,4 @@
-//! The real binary: exit codes, a real socket on the other side of its clients, and pipes that close.
+//! The real binary: exit codes, its client commands over real sockets, and pipes that close.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longer than anything here takes, so that a hang is a failure and not a wait.
+/// A bound on every wait, far above what it takes, so that a hang fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn gapless(args: &[&str]) -> Child {
@@ -23,7 +23,7 @@ fn gapless(args: &[&str]) -> Child {
         .expect("the binary starts")
 }
 
-/// The outcome of a process, which is ended when it takes too long.
+/// The output of a process, which is killed when it takes too long.
 fn outcome(mut child: Child) -> Output {
     let started = Instant::now();
     while child.try_wait().expect("a child").is_none() {
@@ -40,7 +40,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
-/// A hub that gives each connection the next of `answers`; yields the requests' heads.
+/// A fake hub that answers each connection with the next of `answers`; returns the requests' heads.
 fn hub(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -52,8 +52,8 @@ fn serve(listener: &TcpListener, answer: &str) -> String {
     let (mut stream, _) = listener.accept().expect("a client");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let head = read_head(&stream);
-    // A client may have enough before the answer's end. What it still sends is read, or closing would reset the
-    // connection and could take the answer with it.
+    // A client may stop before the response ends. What it still sends is read, because closing would otherwise reset the
+    // connection and could discard the response.
     let _sent = stream.write_all(answer.as_bytes()).and_then(|()| stream.shutdown(Shutdown::Write));
     let _rest = std::io::copy(&mut stream, &mut std::io::sink());
     head
@@ -180,7 +180,7 @@ fn with_token(args: &[&str]) -> Output {
 fn the_environments_token_goes_into_the_header_and_is_never_shown() {
     let refusal = "HTTP/1.1 403 Forbidden\r\ncontent-length: 23\r\n\r\n{\"detail\":\"not yours\"}\n";
     for command in [&["tail", "t"][..], &["publish", "t", "data"], &["bench", "--seconds", "1", "--subscribers", "1"]] {
-        // A bench lets its topics be deleted afterwards.
+        // A bench deletes its topics at the end.
         let answers = if command[0] == "bench" { 2 } else { 1 };
         let (url, hub) = hub(vec![refusal.into(); answers]);
         let output = with_token(&[command, &["--url", &url]].concat());
@@ -230,7 +230,7 @@ fn a_reader_that_has_enough_ends_tail_while_the_topic_is_silent() {
     assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(0), ""));
 }
 
-/// A hub that gives one answer and keeps the connection, for as long as the test holds it.
+/// A fake hub that sends one response and keeps the connection open until the test drops it.
 fn hub_that_goes_on(answer: String) -> (String, JoinHandle<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -244,7 +244,7 @@ fn hub_that_goes_on(answer: String) -> (String, JoinHandle<TcpStream>) {
 }
 
 #[test]
-fn what_can_be_no_request_is_told_at_once_also_when_no_hub_is_there() {
+fn an_invalid_request_is_reported_at_once_also_without_a_hub() {
     for (line, want) in [
         (&["tail", "a**"][..], "a whole segment"),
         (&["tail", "a//b"], "segment"),
@@ -303,7 +303,7 @@ fn a_hub_is_reached_by_its_socket_in_the_file_system_and_shown_the_token() {
     assert!(text(&told.stderr).contains("straight over TCP"), "{}", text(&told.stderr));
 }
 
-/// A process with these variables and none other of a proxy.
+/// A process with these variables and no other proxy variables.
 fn behind(args: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
@@ -352,7 +352,7 @@ fn a_hub_on_this_machine_is_asked_for_no_proxy() {
     assert!(requests.join().expect("a request")[0].starts_with("POST /publish"), "no whole URL");
 }
 
-/// A process on a terminal of its own; all that it shows there, and its exit code.
+/// A process on a terminal (pty); all that it prints there, and its exit code.
 fn on_a_terminal(args: &[&str]) -> (String, Option<i32>) {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
@@ -402,25 +402,25 @@ fn control_sequences_of_strangers_are_shown_on_a_terminal_and_not_obeyed() {
         assert_eq!(obeyed, None, "{args:?}: {shown:?}");
         assert!(shown.contains("\\u001b") || shown.contains("%1b"), "{args:?}: {shown:?}");
     }
-    // A command line may be a stranger's, too.
+    // A command line may contain text of others, too.
     let (shown, code) = on_a_terminal(&["tail", &format!("a**{evil}")]);
     assert!(code == Some(2) && !shown.contains(['\u{1b}', '\u{9b}']) && shown.contains("\\u009b2J"), "{shown:?}");
-    // A pipe is given what came.
+    // A pipe gets the bytes unchanged.
     let (url, _hub) = hub(vec![stream(&format!("data: {evil}\n\n{end}"))]);
     assert_eq!(text(&outcome(gapless(&["tail", "t", "--url", &url])).stdout), format!("{evil}\n"));
 }
 
-/// A process that ends with its test, however that ends.
-struct Ended(Child);
+/// A process that is killed when dropped.
+struct KilledOnDrop(Child);
 
-impl Drop for Ended {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// A server that answers publishers like a hub, and loses the third event on the way to its streams.
+/// A server that answers publishers like a hub, and drops the third event before its streams.
 fn lossy_hub() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -481,7 +481,8 @@ fn a_hub_that_loses_an_event_fails_its_bench() {
 fn a_bench_of_the_hub_counts_every_delivery_and_leaves_nothing() {
     let data = tempfile::tempdir().expect("a directory");
     let directory = data.path().display().to_string();
-    let mut hub = Ended(gapless(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory", "--data", &directory]));
+    let mut hub =
+        KilledOnDrop(gapless(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory", "--data", &directory]));
     let mut greeting = String::new();
     BufReader::new(hub.0.stdout.as_mut().expect("piped")).read_line(&mut greeting).expect("it greets");
     let url = greeting.trim_end().split_once("listening on ").expect("where it listens").1;
@@ -513,7 +514,7 @@ fn a_bench_without_a_hub_or_without_room_says_so() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("is it running?"), "{}", text(&output.stderr));
     let output = outcome(gapless(&["bench", "--subscribers", "1000000"]));
-    // Where a million may be open there is no hub.
+    // Where a million descriptors may be open, it fails because there is no hub.
     let told = text(&output.stderr);
     assert!(told.contains("ulimit -n") || told.contains("is it running?"), "{told}");
 }

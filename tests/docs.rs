@@ -1,4 +1,4 @@
-//! The documents say what the program does, and the code keeps to its floor plan.
+//! The documents agree with the program: tables, links, quoted log lines, and names of tests, types and functions.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -47,7 +47,7 @@ fn files(dir: &str, ending: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_problem_has_a_row_and_a_place_of_its_own() {
+fn every_problem_has_a_row_and_a_section() {
     let text = read("docs/PROTOCOL.md");
     for code in Code::ALL {
         let (name, status) = (code.as_str(), code.status().as_u16());
@@ -70,7 +70,7 @@ fn every_key_has_a_row_with_its_default_and_range() {
 }
 
 #[test]
-fn every_figure_is_described_and_every_described_figure_is_there() {
+fn every_figure_is_described_and_every_described_figure_exists() {
     let hub = Hub::start();
     let stats: Value = serde_json::from_str(&hub.get("/admin/stats")).unwrap();
     let mut fields = BTreeSet::new();
@@ -83,7 +83,7 @@ fn every_figure_is_described_and_every_described_figure_is_there() {
 }
 
 #[test]
-fn what_the_sizing_names_is_there() {
+fn every_name_in_the_sizing_exists() {
     let metrics = first_cells("docs/OPERATIONS.md", "### Metrics");
     let stats = first_cells("docs/OPERATIONS.md", "### Stats");
     let keys: BTreeSet<String> = KEYS.iter().map(ConfigKey::path).collect();
@@ -106,7 +106,7 @@ fn what_the_sizing_names_is_there() {
     assert!(named > 20, "the names were not found");
 }
 
-/// Dotted paths of a document's leaves.
+/// Dotted paths of the leaves of a JSON value.
 fn leaves(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value.as_object().filter(|object| !object.is_empty()) {
         Some(object) => {
@@ -119,7 +119,7 @@ fn leaves(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What stands in backticks in the first column of the table below `heading`.
+/// The code spans in the first column of the table below `heading`.
 fn first_cells(path: &str, heading: &str) -> BTreeSet<String> {
     let text = read(path);
     let section = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}")).1;
@@ -183,10 +183,10 @@ fn every_link_between_documents_leads_somewhere() {
     }
 }
 
-/// Lines that the log is said to have are in the code, as far as the table quotes them.
+/// The log lines that the table in OPERATIONS.md quotes are in the code.
 #[test]
-fn every_line_of_the_log_that_is_described_is_there() {
-    // A text may go on in the next line of the code.
+fn every_log_line_that_is_described_exists() {
+    // A string literal may continue on the next line.
     let code: String = files("src", ".rs").iter().map(read).collect();
     let code: String = code.split("\\\n").map(str::trim_start).collect();
     let text = read("docs/OPERATIONS.md");
@@ -197,7 +197,7 @@ fn every_line_of_the_log_that_is_described_is_there() {
     assert!(count > 40, "the table is not where it was");
 }
 
-/// What the hub's code takes in while it is compiled is not left out of the image.
+/// Files that the code includes at compile time are in the image's build context.
 #[test]
 fn the_images_context_has_all_that_a_build_needs() {
     let allowed = read("deploy/Dockerfile.dockerignore");
@@ -218,7 +218,7 @@ fn the_images_context_has_all_that_a_build_needs() {
     assert!(missing.is_empty(), "deploy/Dockerfile.dockerignore leaves out {missing:?}");
 }
 
-/// The text without what stands in fences.
+/// The lines outside code fences.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut fenced = false;
     text.lines().filter(move |line| {
@@ -228,7 +228,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Targets of links that stay in the repository.
+/// Targets of links within the repository.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = prose(text).flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
     targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
@@ -244,20 +244,72 @@ fn headings(text: &str) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn every_test_that_the_documents_name_is_there() {
+fn every_test_that_the_documents_name_exists() {
     let code: String = files("src", ".rs").iter().chain(&files("tests", ".rs")).map(read).collect();
     let words: BTreeSet<&str> = code.split(|c: char| c != '_' && !c.is_alphanumeric()).collect();
-    for (document, table) in [("ARCHITECTURE.md", "\n## What must hold\n"), ("SECURITY.md", "\n## Threats\n")] {
+    for (document, table) in [("ARCHITECTURE.md", "\n## Invariants\n"), ("SECURITY.md", "\n## Threats\n")] {
         let text = read(document);
         let table = text.split_once(table).unwrap().1.split("\n## ").next().unwrap();
-        // A test is named by a promise, which has more than three words; keys and headers have fewer.
+        // A test name has more than three words; keys and headers have fewer.
         let names = table.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 2);
         let count = names.inspect(|name| assert!(words.contains(name), "{document}: no test is called {name}")).count();
         assert!(count > 10, "{document}: the table is not where it was");
     }
 }
 
-/// The toolchain that the README asks for is the one in Cargo.toml, and new enough for every dependency, the tests' too.
+/// `Type`, `Type::item` and `module::item` in ARCHITECTURE.md exist: some file names the first and defines the item.
+#[test]
+fn every_item_that_the_architecture_names_exists() {
+    let code: Vec<String> = files("src", ".rs").iter().map(read).collect();
+    let code: Vec<(BTreeSet<&str>, BTreeSet<&str>)> = code.iter().map(|file| (words(file), defined(file))).collect();
+    let text = read("ARCHITECTURE.md");
+    let is_path = |span: &&str| {
+        let plain = span.chars().all(|c| c.is_alphanumeric() || ['_', ':'].contains(&c));
+        let type_name = span.starts_with(char::is_uppercase) && span.contains(char::is_lowercase);
+        plain && (span.contains("::") || type_name)
+    };
+    let spans = prose(&text).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let mut count = 0;
+    for span in spans.filter(is_path).filter(|span| !HEADER_NAMES.contains(span)) {
+        let found = match span.split_once("::") {
+            Some((owner, item)) => code.iter().any(|(words, items)| words.contains(owner) && items.contains(item)),
+            None => code.iter().any(|(_, items)| items.contains(span)),
+        };
+        assert!(found, "ARCHITECTURE.md: nothing in src/ is called {span}");
+        count += 1;
+    }
+    assert!(count > 60, "only {count} names were found");
+}
+
+/// Names of headers in ARCHITECTURE.md, which are not types.
+const HEADER_NAMES: [&str; 2] = ["Host", "Origin"];
+
+fn words(code: &str) -> BTreeSet<&str> {
+    code.split(|c: char| c != '_' && !c.is_alphanumeric()).collect()
+}
+
+/// Functions, types, modules, variants and fields that `code` defines, at most one per line.
+fn defined(code: &str) -> BTreeSet<&str> {
+    code.lines().filter_map(defined_in).collect()
+}
+
+fn defined_in(line: &str) -> Option<&str> {
+    let mut rest = line.trim_start();
+    if let Some(after) = rest.strip_prefix("pub") {
+        rest = after
+            .strip_prefix('(')
+            .and_then(|scope| scope.split_once(')'))
+            .map_or(after, |(_, rest)| rest)
+            .trim_start();
+    }
+    let keyword = ["const fn ", "async fn ", "fn ", "struct ", "enum ", "trait ", "type ", "mod "];
+    let item = keyword.iter().find_map(|keyword| rest.strip_prefix(keyword));
+    let name = item.unwrap_or(rest).split(|c: char| c != '_' && !c.is_alphanumeric()).next()?;
+    let field_or_variant = rest[name.len()..].starts_with([':', ',', '(']) && line.starts_with(' ');
+    (item.is_some() || field_or_variant).then_some(name)
+}
+
+/// The Rust version in README.md is that of Cargo.toml, and new enough for every dependency, including those of tests.
 #[test]
 fn the_toolchain_asked_for_builds_everything() {
     let asked = env!("CARGO_PKG_RUST_VERSION");

@@ -1,6 +1,7 @@
-//! No arrow points up: what `ARCHITECTURE.md` draws, read from the code itself.
+//! A module uses only modules on lower floors, as ARCHITECTURE.md ("Floors") draws them. The `use crate::` lines of the code
+//! are read for it.
 //!
-//! Only code that ships counts: a file stops at its `#[cfg(test)] mod tests`, and `tests.rs` is left out.
+//! Only shipped code is checked: a file is read up to its `#[cfg(test)] mod tests`, and test-only files are left out.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -10,8 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The rooms, each with its floor and whatever it may use beside what is below it.
-const ROOMS: &[(&str, u8)] = &[
+/// The modules, each with its floor.
+const MODULES: &[(&str, u8)] = &[
     ("event", 0),
     ("lifecycle", 0),
     ("access", 1),
@@ -20,8 +21,6 @@ const ROOMS: &[(&str, u8)] = &[
     ("engine", 1),
     ("hub", 2),
     ("http", 3),
-    ("relay", 3),
-    ("console", 3),
     ("load", 3),
     ("cli", 4),
     ("app", 4),
@@ -29,13 +28,13 @@ const ROOMS: &[(&str, u8)] = &[
     ("lib", 5),
 ];
 
-/// Arrows between rooms of one floor that are meant.
+/// Allowed uses between modules of one floor.
 const BESIDE: &[(&str, &str)] = &[
-    ("telemetry", "config"), // how the log looks is a setting
-    ("config", "access"),    // what a credential opens is written in the configuration
+    ("telemetry", "config"), // the log's format is a setting
+    ("config", "access"),    // grants and issuers are part of the configuration
 ];
 
-/// Arrows downwards that are not: a room that knows less than its floor would let it.
+/// Forbidden uses of lower floors: modules that know less than their floor allows.
 const NEVER: &[(&str, &[&str])] = &[
     ("engine", &["config", "telemetry", "lifecycle"]),
     ("access", &["lifecycle"]),
@@ -43,47 +42,47 @@ const NEVER: &[(&str, &[&str])] = &[
     ("http", &["config", "telemetry"]),
     ("config", &["engine", "lifecycle"]),
     ("telemetry", &["engine", "lifecycle"]),
-    ("cli", &["engine", "hub", "http", "app"]), // clients speak the public protocol
-    ("load", &["engine", "hub", "config", "telemetry"]), // and so does who measures it
+    ("cli", &["engine", "hub", "http", "app"]), // its clients speak the public protocol
+    ("load", &["engine", "hub", "config", "telemetry"]), // and so does the load generator
 ];
 
-/// Crates and paths, and the only places that may name them.
+/// Paths of crates, and the only modules that may name them.
 const FENCED: &[(&[&str], &[&str])] = &[
-    (&["hyper::", "hyper_util::", "http::", "http_body::", "http_body_util::"], &["http", "relay", "console", "cli"]),
+    (&["hyper::", "hyper_util::", "http::", "http_body::", "http_body_util::"], &["http", "cli"]),
     (&["sled::"], &["engine/sled"]),
-    (&["serde_json::"], &["http", "relay", "console", "cli", "config", "telemetry", "access"]),
+    (&["serde_json::"], &["http", "cli", "config", "telemetry", "access"]),
     (&["jsonwebtoken::", "ureq::"], &["access"]),
     (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http", "cli", "access"]),
 ];
 
-/// What the vocabulary must not know: it is pure.
+/// Paths that the vocabulary (`event`) must not name: it is pure.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::thread", "std::process"];
 
-/// Lines of a file without its tests at most: more is two ideas.
+/// Most lines of a file without its tests: a longer one holds two ideas.
 const MOST_LINES: usize = 400;
 
 struct Source {
     /// Below `src/`, without `.rs`.
     path: String,
-    /// Lines of code that ship, without comments and indentation.
+    /// Shipped lines, without comments and indentation.
     lines: Vec<String>,
-    /// The types that they define. Those of an `impl` are indented, and are left out.
+    /// Types defined in them. Associated types of an `impl` are indented, and are left out.
     types: Vec<String>,
-    /// Lines before the tests, comments and all.
+    /// Number of lines before the tests, comments included.
     length: usize,
 }
 
 fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut rooms: Vec<PathBuf> = vec![root.clone()];
-    while let Some(room) = rooms.pop() {
-        for entry in fs::read_dir(room).unwrap() {
+    let mut dirs: Vec<PathBuf> = vec![root.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() {
                 if name != "tests" {
-                    rooms.push(path);
+                    dirs.push(path);
                 }
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 found.push(Source::read(&root, &path));
@@ -114,12 +113,12 @@ impl Source {
         }
     }
 
-    /// The room it stands in.
-    fn room(&self) -> &str {
+    /// The top-level module of the file.
+    fn module(&self) -> &str {
         self.path.split('/').next().unwrap()
     }
 
-    /// Files that this one takes in for its tests only.
+    /// Modules that this file declares for tests only.
     fn test_only(&self) -> Vec<String> {
         let here = self.path.strip_suffix("/mod").unwrap_or(&self.path);
         let pairs = self.lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
@@ -127,25 +126,25 @@ impl Source {
         pairs.filter_map(name).map(|name| format!("{here}/{name}")).collect()
     }
 
-    /// What follows each `crate::`, in a `use` with braces also on later lines.
-    fn arrows(&self) -> BTreeSet<String> {
+    /// The top-level modules that the file uses: the names after each `crate::`, also in groups over several lines.
+    fn uses(&self) -> BTreeSet<String> {
         let text = self.lines.join(" ");
-        let mut rooms = BTreeSet::new();
+        let mut modules = BTreeSet::new();
         for (at, _) in text.match_indices("crate::") {
             let rest = &text[at + "crate::".len()..];
             if let Some(group) = rest.strip_prefix('{') {
-                rooms.extend(first_names(group));
+                modules.extend(first_names(group));
             } else {
-                rooms.insert(word(rest).to_owned());
+                modules.insert(word(rest).to_owned());
             }
         }
-        // `super::super::x` out of the room is an arrow, too, and would hide from this test.
-        rooms.extend(self.above_the_room());
-        rooms.retain(|name| !name.is_empty());
-        rooms
+        // `super::super::x` that leaves the module is a use of `crate::x`.
+        modules.extend(self.uses_by_super());
+        modules.retain(|name| !name.is_empty());
+        modules
     }
 
-    /// The code without imports of its own crate, where `sled` and `http` are rooms.
+    /// The code without imports from this crate, in which `sled` and `http` are modules.
     fn foreign(&self) -> String {
         let text = self.lines.join(" ");
         let statements = text.split_inclusive(';');
@@ -155,7 +154,7 @@ impl Source {
         statements.filter(|statement| !own(statement)).collect()
     }
 
-    fn above_the_room(&self) -> Vec<String> {
+    fn uses_by_super(&self) -> Vec<String> {
         let depth = self.path.matches('/').count() + usize::from(!self.path.ends_with("/mod"));
         let climb = "super::".repeat(depth);
         let text = self.lines.join(" ");
@@ -163,7 +162,7 @@ impl Source {
     }
 }
 
-/// The first name of each item of a `{…}` group, which starts after its brace.
+/// The first name of each item of a `{…}` group; `group` starts after the brace.
 fn first_names(group: &str) -> Vec<String> {
     let (mut names, mut depth, mut item) = (Vec::new(), 0, String::new());
     for c in group.chars() {
@@ -184,19 +183,20 @@ fn word(text: &str) -> &str {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap()
 }
 
-fn floor(room: &str) -> Option<u8> {
-    ROOMS.iter().find(|(name, _)| *name == room).map(|(_, floor)| *floor)
+fn floor(module: &str) -> Option<u8> {
+    MODULES.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
 }
 
 fn allowed(from: &str, to: &str) -> bool {
     let (Some(above), Some(below)) = (floor(from), floor(to)) else { return false };
-    let never = NEVER.iter().any(|(room, others)| *room == from && others.contains(&to));
+    let never = NEVER.iter().any(|(module, others)| *module == from && others.contains(&to));
     from == to || BESIDE.contains(&(from, to)) || (below < above && !never)
 }
 
-/// The mistakes of all files, each with its place.
-fn mistakes(look: impl Fn(&Source) -> Vec<String>) -> Vec<String> {
-    let of = |source: &Source| look(source).into_iter().map(|what| format!("src/{}.rs: {what}", source.path)).collect();
+/// What `check` finds in all files, each with its file.
+fn violations(check: impl Fn(&Source) -> Vec<String>) -> Vec<String> {
+    let of =
+        |source: &Source| check(source).into_iter().map(|what| format!("src/{}.rs: {what}", source.path)).collect();
     sources().iter().flat_map(|source| -> Vec<String> { of(source) }).collect()
 }
 
@@ -206,23 +206,23 @@ fn names(line: &str, path: &str) -> bool {
 }
 
 #[test]
-fn every_file_stands_in_a_room_with_a_floor() {
-    assert_eq!(mistakes(|source| floor(source.room()).map_or(vec!["no floor".into()], |_| vec![])), [""; 0]);
+fn every_file_is_in_a_module_with_a_floor() {
+    assert_eq!(violations(|source| floor(source.module()).map_or(vec!["no floor".into()], |_| vec![])), [""; 0]);
 }
 
 #[test]
 fn no_arrow_points_up() {
     let upward = |source: &Source| -> Vec<String> {
-        let rooms = source.arrows();
-        let is_item = |name: &str| source.room() == "main" || name.starts_with(char::is_uppercase);
-        let wrong = rooms.iter().filter(|to| !is_item(to) && !allowed(source.room(), to));
-        wrong.map(|to| format!("uses {to}, which is not below {}", source.room())).collect()
+        let modules = source.uses();
+        let is_item = |name: &str| source.module() == "main" || name.starts_with(char::is_uppercase);
+        let wrong = modules.iter().filter(|to| !is_item(to) && !allowed(source.module(), to));
+        wrong.map(|to| format!("uses {to}, which {} may not use", source.module())).collect()
     };
-    assert_eq!(mistakes(upward), [""; 0]);
+    assert_eq!(violations(upward), [""; 0]);
 }
 
 #[test]
-fn what_is_fenced_is_named_nowhere_else() {
+fn a_fenced_crate_is_named_in_its_modules_only() {
     let outside = |source: &Source| -> Vec<String> {
         let at_home = |homes: &[&str]| homes.iter().any(|home| Path::new(&source.path).starts_with(home));
         let fences = FENCED.iter().filter(|(_, homes)| !at_home(homes));
@@ -230,17 +230,17 @@ fn what_is_fenced_is_named_nowhere_else() {
         let used = fences.flat_map(|(paths, _)| *paths).filter(|path| names(&text, path));
         used.map(|path| format!("names {path}")).collect()
     };
-    assert_eq!(mistakes(outside), [""; 0]);
+    assert_eq!(violations(outside), [""; 0]);
 }
 
 #[test]
 fn the_vocabulary_is_pure() {
     let impure = |source: &Source| -> Vec<String> {
-        let paths = IMPURE.iter().filter(|_| source.room() == "event");
+        let paths = IMPURE.iter().filter(|_| source.module() == "event");
         let text = source.lines.join(" ").replace("std::{", "std::");
         paths.filter(|path| names(&text, path)).map(|path| format!("names {path}")).collect()
     };
-    assert_eq!(mistakes(impure), [""; 0]);
+    assert_eq!(violations(impure), [""; 0]);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn a_file_holds_one_idea() {
         let length = source.length;
         if length > MOST_LINES { vec![format!("{length} lines without its tests")] } else { vec![] }
     };
-    assert_eq!(mistakes(long), [""; 0]);
+    assert_eq!(violations(long), [""; 0]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the fuzzers look for holds for every input that was ever worth keeping: `fuzz/seeds/<target>/`.
+//! The properties of the fuzz targets hold for every kept input: `fuzz/seeds/<target>/`.
 //!
 //! The fuzz targets and these tests share their bodies, `fuzz/properties/<target>.rs`.
 
@@ -21,7 +21,7 @@ mod tokens;
 #[path = "../fuzz/properties/topic_names.rs"]
 mod topic_names;
 
-/// Hands each kept input of `target` to its property.
+/// Checks the property of `target` with each kept input.
 fn try_each(target: &str, property: fn(&[u8])) {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let inputs: Vec<_> = directory.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -72,7 +72,7 @@ fn only_what_a_configured_key_has_signed_is_a_good_token() {
     try_each("tokens", tokens::holds_for);
 }
 
-/// Every byte of a good token counts; it has some 350.
+/// Changes each byte of a valid token, which has some 350.
 #[test]
 fn a_good_token_changed_in_any_one_place_is_refused() {
     for at in 0..512_u16 {
@@ -83,7 +83,7 @@ fn a_good_token_changed_in_any_one_place_is_refused() {
     }
 }
 
-/// The hub has a table of its own for the characters that no name may have.
+/// The hub has its own table of the characters that names must not contain.
 #[test]
 fn no_control_or_format_character_of_unicode_is_in_a_name() {
     for c in char::MIN..=char::MAX {

@@ -1,4 +1,4 @@
-//! The real binary as a client over TLS, with the roots that its environment names.
+//! The client commands over TLS, with the root certificates that their environment names.
 
 use std::{
     fs,
@@ -14,10 +14,10 @@ use std::{
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::aws_lc_rs, pki_types::PrivateKeyDer};
 
-/// Longer than anything here takes, so that a hang is a failure and not a wait.
+/// A bound on every wait, far above what it takes, so that a hang fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A hub at `https://localhost` that gives each connection the next of `answers`; its certificate is in `file`.
+/// A fake hub at `https://localhost` that answers each connection with the next of `answers`; its certificate is in `file`.
 fn hub(file: &Path, answers: &'static [&'static str]) -> (String, thread::JoinHandle<Vec<String>>) {
     hub_with(file, &generate_simple_self_signed(vec!["localhost".into()]).expect("signed"), answers)
 }
@@ -68,7 +68,7 @@ fn gapless(args: &[&str], roots: &Path) -> Output {
     while child.try_wait().expect("a child").is_none() && started.elapsed() < PATIENCE {
         thread::sleep(Duration::from_millis(5));
     }
-    // One that hangs is a failure: a killed process has no exit code.
+    // A hang is a failure: a killed process has no exit code.
     let _ended = child.kill();
     child.wait_with_output().expect("its output")
 }
@@ -110,7 +110,7 @@ fn an_issuers_own_certificate_as_openssl_makes_it_is_told_with_what_to_do() {
 }
 
 #[test]
-fn a_hub_of_nobodys_trust_ends_it_at_once_and_roots_that_are_not_there_are_told() {
+fn an_untrusted_hub_ends_it_at_once_and_missing_roots_are_reported() {
     let dir = tempfile::tempdir().expect("a directory");
     let (file, others) = (dir.path().join("hub.pem"), dir.path().join("others.pem"));
     let other = generate_simple_self_signed(vec!["localhost".into()]).expect("signed");

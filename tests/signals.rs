@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const CHILD: &str = "GAPLESS_TEST_CHILD";
 
-/// A process that drains on a signal, and holds the drain up when `mode` is `stuck`.
+/// A process that drains on a signal; with `mode` `stuck` a guard is never dropped.
 fn child(mode: &str) {
     let drain = Drain::new();
     let guard = (mode == "stuck").then(|| drain.guard());
@@ -29,7 +29,7 @@ fn child(mode: &str) {
     std::process::exit(i32::from(outcome != DrainOutcome::Complete));
 }
 
-/// Longer than anything here takes, so that a hang is a failure and not a wait.
+/// A bound on every wait, far above what it takes, so that a hang fails the test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Process {
@@ -74,7 +74,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A failed test leaves nothing behind; a child that has ended cannot be killed.
+        // Also after a failed test; killing a child that has ended fails, which is fine.
         let _gone = self.child.kill();
         let _status = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A hub that is not open to all: the page says why it was refused, takes a token, and keeps it to its tab.
+//! A hub with credentials: the page shows why it was refused, asks for a token, and keeps it in its tab.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,11 +12,11 @@ use crate::{
     support::{eventually, hub::Hub, wire},
 };
 
-/// Opens everything.
+/// Its grant covers everything.
 const GOOD: &str = "good-token-of-the-browser-tests";
-/// Opens another topic, and to read only.
+/// Its grant covers another topic, for reading only.
 const OTHER: &str = "other-token-of-the-browser-tests";
-/// What the issuer signs with.
+/// The issuer's key.
 const KEY: &str = "a-key-of-32-bytes-and-some-more-of-them";
 
 fn guarded() -> Hub {
@@ -33,14 +33,14 @@ fn guarded() -> Hub {
     Hub::start_with(&[&access[..], &["--stream-retry", "100ms"]].concat())
 }
 
-/// The configuration of who signs with [`KEY`].
+/// The configuration of the issuer with [`KEY`].
 pub(crate) fn issuers() -> String {
     format!(
         "[{{ issuer = \"https://login.test\", audience = \"gapless\", algorithms = [\"HS256\"], key = \"{KEY}\" }}]"
     )
 }
 
-/// A JWT that opens everything for so many seconds; with fewer than none, until before.
+/// A JWT with a grant for everything that expires in so many seconds; a negative number is in the past.
 pub(crate) fn for_seconds(seconds: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({
@@ -146,7 +146,7 @@ fn a_token_that_does_not_open_it_is_told_and_another_is_asked_for() {
 }
 
 #[test]
-fn the_question_fits_and_is_legible() {
+fn the_prompt_for_a_token_fits_and_is_legible() {
     let hub = guarded();
     let mut page = Page::open(&hub);
     page.says("Refused: ");

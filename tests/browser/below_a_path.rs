@@ -1,4 +1,4 @@
-//! The page below a path of somebody's site, as a proxy puts it there.
+//! The page below a path of another site, behind a proxy.
 
 use crate::{
     Page,

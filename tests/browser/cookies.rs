@@ -1,4 +1,4 @@
-//! A cookie on the hub's own site: what an EventSource, which can send no header, shows there by itself.
+//! A cookie on the hub's own site: the credential of an EventSource, which can send no header.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::{
     support::{eventually, hub::Hub},
 };
 
-/// Watches a topic from the hub's own page; `heard` has what came.
+/// Watches a topic from the hub's own page; `heard` has the events received.
 fn watch(browser: &mut Chromium, topic: &str) {
     browser.eval(&format!(
         "{{

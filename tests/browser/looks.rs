@@ -1,4 +1,4 @@
-//! The page fits wide and narrow screens, light and dark, and those who do not use a mouse or see it.
+//! The page fits wide and narrow screens, light and dark, and is accessible by keyboard and screen reader.
 
 use serde_json::json;
 
@@ -7,10 +7,10 @@ use crate::{
     support::{eventually, hub::Hub},
 };
 
-/// A desk and a phone, in CSS pixels.
+/// A desktop and a phone, in CSS pixels.
 const SCREENS: [(u32, u32); 2] = [(1280, 800), (390, 844)];
 
-/// Pictures of the last run, for eyes: `target/tmp/page-*.png`.
+/// Screenshots of the last run, for inspection: `target/tmp/page-*.png`.
 const PICTURES: &str = env!("CARGO_TARGET_TMPDIR");
 
 #[test]

@@ -1,4 +1,4 @@
-//! The page at `/`, used as people use it: by a real browser, against the real binary.
+//! The page at `/` in a real browser, against the real binary.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

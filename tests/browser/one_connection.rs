@@ -1,4 +1,4 @@
-//! What HTTP/2 is for: many streams of one page share a connection, over the hub's own TLS, and leave room for its other
+//! Over HTTP/2 many streams of one page share a connection, over the hub's own TLS, and do not block its other
 //! requests.
 
 use aws_lc_rs::digest;
@@ -20,7 +20,7 @@ const STREAMS: usize = 20;
 /// `net/socket/client_socket_pool_manager.cc`). Firefox and Safari have six, too.
 const SIX: usize = 6;
 
-/// Opens a stream for each of so many topics, `t/0` and on, in the place of the page's own. What each has heard is in `heard`.
+/// Opens a stream for each of so many topics, `t/0` and on, instead of the page's own stream. What each has received is in `heard`.
 const OPEN: &str = r"
 count => {
   source.close();
@@ -51,7 +51,7 @@ fn opened(browser: &mut Chromium, count: usize) {
     browser.run(&format!("await page.evaluate({OPEN}, {count})"));
 }
 
-/// What each of these streams has heard, when it has heard its own topic once: its number.
+/// What each of these streams has received, once it has received an event of its own topic: its number.
 fn own(streams: &[usize], all: usize) -> Value {
     let one = |index| if streams.contains(&index) { json!([index.to_string()]) } else { json!([]) };
     (0..all).map(one).collect()
@@ -79,7 +79,7 @@ fn a_page_holds_twenty_streams_and_publishes_over_one_connection_of_http2() {
         "[...new Set([...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
         .map(entry => entry.nextHopProtocol))]";
     assert_eq!(browser.eval(protocols), json!(["h2"]));
-    // A browser may open more than it needs at first, and hangs up then.
+    // A browser may open more connections than it needs at first, and close them.
     let stats = "fetch('/admin/stats').then(answer => answer.json())";
     eventually("one connection carries all of it", || browser.eval(stats)["connections"] == 1);
     assert_eq!(browser.eval(stats)["subscribers"], STREAMS);
@@ -92,7 +92,7 @@ fn over_http1_a_page_has_six_streams_and_its_other_requests_wait() {
     opened(&mut browser, STREAMS);
     eventually("six are open", || open(&mut browser).len() == SIX);
     browser.eval("{ window.sent = false; fetch('/publish?topic=late', { method: 'POST', body: 'x' }).then(() => { sent = true; }); }");
-    // Whoever is not in the browser is served at once, and the browser has had time for more.
+    // Clients outside the browser are served at once, and the browser has had time for more.
     for index in 0..STREAMS {
         hub.publish(&format!("t/{index}"), &index.to_string());
     }
@@ -151,7 +151,7 @@ fn a_stream_whose_token_expires_ends_alone_and_with_a_fresh_one_nothing_is_misse
     publish("after");
     heard(&mut browser, 4);
     assert_eq!(browser.eval("news"), json!(["kept", "live", "meanwhile", "after"]));
-    // Its neighbour on the connection needs no token, and has noticed nothing.
+    // The other stream of the connection needs no token, and is not affected.
     assert_eq!(open(&mut browser), [0]);
     Trust::publish(hub.address, "t/0", "0");
     eventually("the neighbour hears", || browser.eval("heard") == json!([["0"]]));

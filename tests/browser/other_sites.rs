@@ -1,7 +1,7 @@
 //! Pages of other sites in a real browser: what CORS lets them read, and what an origin lets them change.
 //!
 //! A cookie of 127.0.0.1 goes with requests to each of its ports, so the pages here are of another origin and the same
-//! *site*: `SameSite` keeps nothing from them, and only the hub's own look at `Origin` does.
+//! *site*: `SameSite` does not restrict them, and only the hub's check of `Origin` does.
 
 use std::{
     io::{Read, Write},
@@ -15,7 +15,7 @@ use crate::{
     support::{hub::Hub, tokens, wire},
 };
 
-/// An empty page, for whoever asks, until the test has ended.
+/// A server of an empty page, until the test ends.
 fn site() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -60,8 +60,8 @@ async hub => {
   };
 }";
 
-/// Tries everything from a page at `origin`, in a browser that has the hub's cookie. Answers with what came of it, and with how
-/// many events were published.
+/// Tries everything from a page at `origin`, in a browser that has the hub's cookie. Returns the results, and how many events
+/// were published.
 fn tried(hub: &Hub, origin: &str) -> (Value, u64) {
     let mut browser = Chromium::open("about:blank");
     let url = format!("http://{}", hub.address);
@@ -132,7 +132,7 @@ fn a_page_of_a_site_that_is_named_with_cookies_does_what_its_visitor_may() {
     for what in ["get with a cookie", "EventSource with a cookie", "publish with a cookie", "publish with a token"] {
         assert_eq!(came[what], "read", "{what}");
     }
-    // Another site: the browser keeps its cookies, but the name is let in.
+    // Another site: the browser sends no cookies, but the origin is allowed.
     let (came, _) = tried(&hub, &format!("http://app.localhost:{}", site.port()));
     assert_eq!((&came["publish with a token"], &came["EventSource with a token"]), (&json!("read"), &json!("read")));
 }
@@ -154,7 +154,7 @@ fn a_page_of_another_site_changes_nothing_on_a_hub_of_this_machine() {
     let site = format!("http://{}", site());
     let mut browser = Chromium::open(&site);
     let url = format!("http://{}/publish?topic=t", hub.address);
-    // `no-cors` needs no preflight and reads no answer: the classic way into a developer's machine.
+    // `no-cors` needs no preflight and cannot read the response: a common attack on services of a developer's machine.
     let script =
         format!("fetch({url:?}, {{ method: 'POST', mode: 'no-cors', body: 'x' }}).then(() => 'sent', () => 'not')");
     assert_eq!(browser.eval(&script), "not", "not even an answer that it could not read is given to the page");

@@ -1,4 +1,4 @@
-//! Watching and publishing, and what the page says when the hub goes away, events are gone, or a topic ends.
+//! Watching and publishing, and what the page shows when the hub is down, events are gone, or a topic ends.
 
 use serde_json::json;
 
@@ -45,7 +45,7 @@ fn an_event_that_was_taken_back_is_shown_no_more() {
     page.shows(&["a secret".into(), "another".into()]);
     assert_eq!(hub.request("DELETE", &format!("/events/{id}?topic=notices"), b"").status, 204);
     page.shows(&["Taken back".into(), "another".into(), format!("{id} was taken back")]);
-    // Whoever comes later is shown the same.
+    // A later visitor is shown the same.
     page.watch("notices");
     page.shows(&["Taken back".into(), "another".into(), format!("{id} was taken back")]);
 }
@@ -164,7 +164,7 @@ fn without_an_answer_it_does_not_say_what_it_cannot_know_and_publishing_again_do
     });
     page.0.run("await page.click('#publish button')");
     eventually("the first receipt comes", || page.text("#receipt").starts_with("On disk in story as "));
-    // What stands between them answers in its own words.
+    // A proxy in between responds with its own error.
     page.0.run("await page.route('**/publish*', route => route.fulfill({ status: 502, body: '<h1>Bad Gateway</h1>' }), { times: 1 })");
     page.publish("second");
     eventually("it does not know", || {
@@ -187,7 +187,7 @@ fn without_an_answer_it_does_not_say_what_it_cannot_know_and_publishing_again_do
 }
 
 #[test]
-fn a_hub_that_was_never_away_is_not_said_to_be_back() {
+fn a_hub_that_was_never_down_is_not_reported_as_back() {
     let hub = Hub::start();
     let mut page = Page::open(&hub);
     page.watch("story");
@@ -221,7 +221,7 @@ fn a_gap_is_told_before_what_comes_after_it() {
 }
 
 #[test]
-fn the_end_of_a_topic_is_told_now_and_to_who_comes_later() {
+fn the_end_of_a_topic_is_shown_now_and_to_later_visitors() {
     let hub = Hub::start_with(&["--stream-retry", "100ms"]);
     let mut page = Page::open(&hub);
     page.watch("story");
@@ -256,7 +256,7 @@ fn an_open_hub_asks_for_no_token() {
     assert_eq!(page.0.eval(shown), json!([false, false]), "another refusal is not about a token");
 }
 
-/// Text that would be more than text in a page that is careless with it.
+/// Text that a page which does not escape it would execute.
 const HOSTILE: [&str; 4] = [
     "<img src=x onerror=\"window.pwned=1\">",
     "<script>window.pwned=1</script>",

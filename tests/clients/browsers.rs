@@ -1,4 +1,4 @@
-//! The browser's clients, all on one page of a real Chromium: its own EventSource, and libraries that are at home there.
+//! Browser clients, all on one page of a real Chromium: its own EventSource, and JavaScript libraries.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A process that says lines, and ends with the test.
+//! A child process that prints lines; killed when dropped.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -17,7 +17,7 @@ pub(crate) struct Child {
     lines: Arc<Mutex<Vec<String>>>,
 }
 
-/// Time given to a child to end politely, with children of its own, before it is killed.
+/// Time for a child and its own children to end before it is killed.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Child {
@@ -31,12 +31,12 @@ impl Child {
         Self { stdin: process.stdin.take(), process, lines }
     }
 
-    /// What it has said so far.
+    /// The lines that it has printed so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().clone()
     }
 
-    /// Says a line to it.
+    /// Writes a line to its stdin.
     pub(crate) fn say(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").expect("it reads");
     }
@@ -69,7 +69,7 @@ pub(crate) fn here(path: &str) -> String {
     format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where a program is. A test without its tool fails; it never passes by doing nothing.
+/// The path of a program. Without it the test fails; no test passes by doing nothing.
 pub(crate) fn tool(program: &str) -> String {
     let everywhere = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let places = everywhere.split(':').map(|place| Path::new(place).join(program));

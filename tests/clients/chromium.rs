@@ -1,4 +1,4 @@
-//! A real browser with one page, driven by JavaScript over playwright.
+//! A real browser with one page, driven by JavaScript with playwright.
 
 use std::process::Command;
 
@@ -31,7 +31,7 @@ impl Chromium {
         chromium
     }
 
-    /// Runs JavaScript that sees playwright's `page`; what it returns.
+    /// Runs JavaScript with playwright's `page`; returns its result.
     pub(crate) fn run(&mut self, script: &str) -> Value {
         self.driver.say(&Value::from(script).to_string());
         let answer = self.answer();
@@ -39,7 +39,7 @@ impl Chromium {
         answer["value"].clone()
     }
 
-    /// What `expression` is in the page.
+    /// The value of `expression` in the page.
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
         self.run(&format!("return await page.evaluate(() => {expression})"))
     }

@@ -15,8 +15,8 @@ use crate::{
     support::hub::Hub,
 };
 
-/// Passes connections on to the hub, and cuts each that is open when told to after its next bytes, once.
-struct Wire {
+/// Forwards connections to the hub; when told to, cuts each open one after its next bytes, once.
+struct CuttingProxy {
     address: SocketAddr,
     cut: Arc<AtomicBool>,
 }
@@ -24,7 +24,7 @@ struct Wire {
 /// Bytes of an event's data: several reads of any client.
 const DATA: usize = 60_000;
 
-impl Wire {
+impl CuttingProxy {
     fn to(hub: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, cut) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
@@ -42,7 +42,7 @@ impl Wire {
     }
 }
 
-/// What the hub sends, until it is to be cut: then half of an event more.
+/// Forwards the hub's bytes; when it is to be cut, half of the next event, and then ends.
 fn pass(hub: &mut TcpStream, client: &mut TcpStream, cut: &AtomicBool) {
     let (old, mut bytes, mut passed) = (cut.load(Ordering::SeqCst), vec![0; 4096], 0);
     while let Ok(count @ 1..) = hub.read(&mut bytes) {
@@ -60,11 +60,11 @@ fn pass(hub: &mut TcpStream, client: &mut TcpStream, cut: &AtomicBool) {
     let _ = hub.shutdown(std::net::Shutdown::Both);
 }
 
-/// Each client's connection breaks in the middle of an event; it hears the whole event, once.
+/// Each client's connection breaks in the middle of an event; it receives the whole event, once.
 pub(crate) fn tell(connect: impl FnOnce(&str) -> Vec<Client>) {
     let hub = Hub::start_with(&HUB);
     hub.publish("story", "before");
-    let wire = Wire::to(hub.address);
+    let wire = CuttingProxy::to(hub.address);
     let mut clients = connect(&format!("http://{}/events?topic=story&from=earliest", wire.address));
     each(&mut clients, "the client is there", |client| messages(&client.heard()).len() == 1);
     wire.cut.store(true, Ordering::SeqCst);
@@ -73,7 +73,7 @@ pub(crate) fn tell(connect: impl FnOnce(&str) -> Vec<Client>) {
     each(&mut clients, "the client goes on", |client| messages(&client.heard()).len() > 1 || client.stopped());
     ends(&hub, &mut clients);
     none_but(&mut clients, "each hears the event that was cut, whole and once", |account| {
-        // One hands over the half, too, without the id: it comes back for the whole.
+        // One dispatches the incomplete event, too, without the id: it reconnects for the whole.
         let half = |data: &&str| account.name != "r3labs/sse" || !(large.starts_with(data) && data.len() < DATA);
         account.data().filter(half).eq(["before", &large, "the end"])
     });

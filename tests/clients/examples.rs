@@ -1,4 +1,4 @@
-//! Every script of `examples/`, run as it stands: what its subscribers get.
+//! Every script of `examples/`, run unchanged: what its subscribers receive.
 
 use std::{
     fs::{self, OpenOptions},
@@ -13,7 +13,7 @@ use crate::{
     support::{eventually, hub::Hub, tokens},
 };
 
-/// Lines an example may have: it is to be read in one look.
+/// Most lines of an example: it must be readable at a glance.
 const MOST_LINES: usize = 35;
 
 fn example(hub: &Hub, name: &str, arguments: &[&str]) -> Child {
@@ -43,7 +43,7 @@ fn finished(mut example: Child) -> Vec<String> {
     example.lines()
 }
 
-/// What an example that cannot do its work says, to whoever reads stdout or stderr, with its exit code.
+/// The output and the exit code of an example that is refused.
 fn refused(url: &str, name: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(here(&format!("examples/{name}")));
     let output = command.args(arguments).env("GAPLESS_URL", url).env_remove("GAPLESS_TOKEN").output().unwrap();
@@ -106,7 +106,7 @@ fn a_progress_bar_counts_up_and_closes_at_a_hundred() {
 }
 
 #[test]
-fn notifications_reach_whom_they_are_for_once() {
+fn notifications_reach_their_recipients_once() {
     let hub = Hub::start();
     finished(example(&hub, "notifications.sh", &[]));
     let events = vec![

@@ -1,5 +1,5 @@
-//! Clients as people use them, all of them on one hub that is killed under them: every event, in order, once, by their own
-//! reconnecting. What each does is in docs/CLIENTS.md.
+//! Third-party clients on one hub that is killed: each receives every event, in order, once, by its own reconnects.
+//! docs/CLIENTS.md describes each.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, fs};
 use serde_json::Value;
 use story::Client;
 
-/// Every client there is, listening to a URL.
+/// Starts every client with a URL.
 fn everyone(url: &str) -> Vec<Client> {
     let mut clients = scripts::all(url);
     clients.extend(browsers::all(url));
@@ -44,7 +44,7 @@ fn a_connection_that_breaks_in_the_middle_of_an_event_loses_nothing() {
     cut::tell(everyone);
 }
 
-/// The versions that the tests install, by the client's name. Those of what the machine brings (Chromium, curl) and our own are not
+/// The versions that the tests install, by the client's name. Those of installed programs (Chromium, curl) and our own are not
 /// pinned.
 fn pinned() -> BTreeMap<String, String> {
     let read = |path: &str| fs::read_to_string(child::here(path)).unwrap();

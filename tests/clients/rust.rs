@@ -1,4 +1,4 @@
-//! LaunchDarkly's eventsource-client, the best kept of Rust's.
+//! LaunchDarkly's eventsource-client, the most actively maintained Rust client.
 
 use std::{sync::Arc, thread};
 
@@ -10,12 +10,12 @@ use tokio_stream::StreamExt;
 use crate::story::{Client, Heard, Listener};
 
 #[derive(Default)]
-struct Told {
+struct RustClient {
     heard: Vec<Heard>,
     stopped: bool,
 }
 
-impl Listener for Arc<Mutex<Told>> {
+impl Listener for Arc<Mutex<RustClient>> {
     fn heard(&mut self) -> Vec<Heard> {
         self.lock().heard.clone()
     }
@@ -25,8 +25,8 @@ impl Listener for Arc<Mutex<Told>> {
     }
 }
 
-/// It retries whatever happens and leaves it to its user to see that 204 is the end.
-async fn listen(url: &str, told: &Mutex<Told>) {
+/// It always reconnects, and leaves it to its user to stop at 204.
+async fn listen(url: &str, told: &Mutex<RustClient>) {
     let client = ClientBuilder::for_url(url).unwrap().build_with_transport(HyperTransport::new().unwrap());
     let mut stream = client.stream();
     while let Some(item) = stream.next().await {
@@ -47,7 +47,7 @@ pub(crate) const NAME: &str = "eventsource-client";
 
 /// Starts it.
 pub(crate) fn eventsource_client(url: &str) -> Client {
-    let told = Arc::<Mutex<Told>>::default();
+    let told = Arc::<Mutex<RustClient>>::default();
     let (url, listener) = (url.to_owned(), Arc::clone(&told));
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! Clients that are processes: a line of JSON on stdout for each event that their user is given; exit code 0 at the end.
+//! Clients as processes: a line of JSON on stdout for each dispatched event; exit code 0 at the end.
 
 use std::process::Command;
 
@@ -38,7 +38,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     SCRIPTS.iter().map(|&(name, ..)| name).chain([TAIL])
 }
 
-/// Prints events on stdout, and on stderr what the hub says besides.
+/// Prints events on stdout, and the hub's notices on stderr.
 pub(crate) const TAIL: &str = "gapless tail";
 
 /// Starts all of them.
@@ -53,7 +53,7 @@ pub(crate) fn all(url: &str) -> Vec<Client> {
     SCRIPTS.iter().map(start).chain([tail(url)]).collect()
 }
 
-/// Our own. It prints events, and says on stderr what the hub says besides.
+/// `gapless tail`. It prints events on stdout, and the hub's notices on stderr.
 fn tail(url: &str) -> Client {
     let (hub, query) = url.split_once("/events?topic=story").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));

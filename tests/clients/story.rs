@@ -1,5 +1,5 @@
-//! What every client lives through, whatever it is: its hub is killed in mid-sentence, events are published while it is
-//! away, and the topic closes. It must have heard what the hub kept, and nothing else.
+//! The scenario for every client: its hub is killed while it sends, events are published while the client is
+//! disconnected, and the topic closes. The client must have received exactly the kept events.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::support::{PATIENCE, hub::Hub, wire};
 
-/// An event as a client handed it to its user.
+/// An event as a client dispatched it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Heard {
     pub(crate) event: String,
@@ -24,9 +24,9 @@ pub(crate) struct Heard {
 
 /// A client that listens.
 pub(crate) trait Listener {
-    /// What its user was given so far.
+    /// The events that it has dispatched so far.
     fn heard(&mut self) -> Vec<Heard>;
-    /// Whether it has given up, as it must when nothing can come any more, and only then.
+    /// Whether it has stopped, which it must when no event can come any more, and only then.
     fn stopped(&mut self) -> bool;
 }
 
@@ -39,15 +39,15 @@ pub(crate) struct Client {
 /// Events before the clients connect: more than one read of the log at the pages chosen below.
 const PAST: usize = 50;
 
-/// Clients come back soon, and a page is small, so that a reconnect needs several.
+/// A short `retry`, and small pages, so that a reconnect needs several.
 pub(crate) const HUB: [&str; 4] = ["--stream-retry", "200ms", "--stream-page-events", "16"];
 
-/// Data of the events of one topic, in their order, as a client heard them.
+/// Data of the events of one topic, in the order in which a client dispatched them.
 pub(crate) fn messages(heard: &[Heard]) -> Vec<Heard> {
     heard.iter().filter(|heard| heard.event == "message").cloned().collect()
 }
 
-/// Waits until it holds for each client; says for which it never did, and what those heard last.
+/// Waits until it holds for each client; else fails with the clients for which it does not, and their last events.
 pub(crate) fn each(clients: &mut [Client], what: &str, holds: impl Fn(&mut dyn Listener) -> bool) {
     let deadline = Instant::now() + 2 * PATIENCE;
     loop {
@@ -68,7 +68,7 @@ pub(crate) fn each(clients: &mut [Client], what: &str, holds: impl Fn(&mut dyn L
     }
 }
 
-/// What a client's user can say of it.
+/// What a client has dispatched.
 pub(crate) struct Account {
     pub(crate) name: &'static str,
     pub(crate) heard: Vec<Heard>,
@@ -76,7 +76,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// How many events of this name were heard.
+    /// How many events of this name were dispatched.
     pub(crate) fn count(&self, event: &str) -> usize {
         self.heard.iter().filter(|heard| heard.event == event).count()
     }
@@ -112,7 +112,7 @@ pub(crate) fn none_but(clients: &mut [Client], what: &str, holds: impl Fn(&Accou
     assert!(wrong.is_empty(), "{what}, but\n  {}", wrong.join("\n  "));
 }
 
-/// The hub is killed in mid-sentence and comes back, twice; the topic closes.
+/// The hub is killed while it sends and restarted, twice; the topic closes.
 pub(crate) fn killed_twice(connect: impl FnOnce(&str) -> Vec<Client>) {
     let mut hub = Hub::start_with(&HUB);
     let mut said: Vec<_> = (0..PAST).map(|n| hub.publish("story", &format!("past {n}"))).collect();
@@ -162,7 +162,7 @@ fn kept(hub: &Hub) -> Vec<Heard> {
     }
 }
 
-/// Publishes one event after the other until the hub is gone; answers with the ids it acknowledged.
+/// Publishes one event after the other until the hub is killed; returns the acknowledged ids.
 fn publish_while_it_lives(address: SocketAddr, life: usize) -> Vec<String> {
     let acknowledged = (0..).map_while(|n| {
         let data = format!("life {life} word {n}");

@@ -1,4 +1,4 @@
-//! Clients that begin at "now" and have heard nothing when their hub is killed.
+//! Clients that begin at "now" and have received nothing when their hub is killed.
 
 use std::{thread, time::Duration};
 
@@ -8,13 +8,13 @@ use crate::{
     support::hub::Hub,
 };
 
-/// Clients begin at "now", and nothing is published; the hub is killed, and an event is published before they are back.
+/// Clients begin at "now", and nothing is published; the hub is killed, and an event is published before they reconnect.
 /// Silence, names, a long line and a gap follow.
 pub(crate) fn tell(connect: impl FnOnce(&str) -> Vec<Client>) {
     let mut hub = Hub::start_with(&[&HUB[..], &["--stream-keepalive", "1s"]].concat());
     let before = hub.publish("story", "before anyone came");
     let mut clients = connect(&format!("http://{}/events?topic=story", hub.address));
-    hub.heard_by("story", clients.len() as u64);
+    hub.wait_for_streams("story", clients.len() as u64);
     hub = away(hub, |hub| drop(hub.publish("story", "while they were away")));
     each(&mut clients, "what was published before the client was back is heard", |client| {
         !messages(&client.heard()).is_empty()
@@ -61,7 +61,7 @@ pub(crate) fn tell(connect: impl FnOnce(&str) -> Vec<Client>) {
     });
 }
 
-/// Kills the hub, does something with it where the clients are not, and starts it again where they are.
+/// Kills the hub, runs it at another address for `act`, and restarts it at the clients' address.
 fn away(mut hub: Hub, act: impl FnOnce(&Hub)) -> Hub {
     hub.kill();
     let mut elsewhere = hub.again_at("127.0.0.1:0");

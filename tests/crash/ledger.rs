@@ -1,8 +1,8 @@
-//! What was sent, and what became of it as far as its publisher knows.
+//! What was sent, and its outcome as far as its publisher knows.
 
 use parking_lot::Mutex;
 
-/// An event as its publisher sent it. Its data names it, so no two are equal.
+/// An event as its publisher sent it. Its data is unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sent {
     pub(crate) topic: String,
@@ -14,7 +14,7 @@ pub(crate) struct Sent {
 pub(crate) struct Entry {
     /// Several are one batch: all or nothing.
     pub(crate) events: Vec<Sent>,
-    /// `None`: nobody knows.
+    /// `None`: unknown.
     pub(crate) ids: Option<Vec<String>>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn seq(id: &str) -> u64 {
     id.split_once('-').and_then(|(_, seq)| seq.parse().ok()).unwrap_or_else(|| panic!("no id: {id:?}"))
 }
 
-/// What every event's data begins with.
+/// The prefix of every event's data.
 pub(crate) fn topic_of(data: &str) -> &str {
     data.split_once('|').unwrap_or_else(|| panic!("nobody published this: {data:.80}")).0
 }

@@ -1,7 +1,7 @@
-//! Killed at any moment, the hub loses nothing it acknowledged and shows nothing it can take back.
+//! Killed at any moment, the hub loses no acknowledged event and delivers none that a crash can undo.
 //!
 //! The real process is killed (SIGKILL) again and again, while it serves and while it starts. Publishers of every kind
-//! and subscribers that come back as an EventSource does never stop. Then the ledger is compared with the log.
+//! and subscribers that reconnect as an EventSource does never stop. Then the ledger is compared with the log.
 //!
 //! `GAPLESS_CRASH_KILLS` sets how often, `GAPLESS_CRASH_SEED` repeats a run's choices (not its timing).
 
@@ -30,13 +30,13 @@ use fastrand::Rng;
 use self::{
     ledger::Ledger,
     process::Process,
-    subscriber::{Seen, Wish},
+    subscriber::{EventsQuery, Seen},
 };
 
-/// The least a run kills: enough that each kind of moment is met, in the few minutes CI has.
+/// The minimum number of kills: enough to hit each kind of moment, in the few minutes of CI.
 const KILLS: u32 = 200;
 
-/// What a run is.
+/// The parameters of a run.
 struct Plan {
     /// It kills so many times less often than asked.
     divide_kills: u32,
@@ -47,7 +47,7 @@ struct Plan {
     /// Data of an event is at most this long.
     data_bytes: usize,
     /// Eight subscribers.
-    wishes: &'static [Wish],
+    queries: &'static [EventsQuery],
 }
 
 const SERVING: Plan = Plan {
@@ -56,20 +56,20 @@ const SERVING: Plan = Plan {
     topics: &["kept/a", "kept/b", "kept/c/d", "kept/c/e", "kept/long name ü"],
     serve: Duration::from_millis(800),
     data_bytes: 2_000,
-    wishes: &[
-        Wish::from_earliest(&["kept/a"]),
-        Wish::from_earliest(&["kept/b"]),
-        Wish::from_earliest(&["kept/a", "kept/c/d"]),
-        Wish::from_earliest(&["kept/*"]),
-        Wish::from_earliest(&["kept/c/*", "kept/b"]),
-        Wish::from_earliest(&["**"]),
-        Wish::from_now(&["kept/**"]),
-        Wish::from_now(&["kept/long name ü"]),
+    queries: &[
+        EventsQuery::from_earliest(&["kept/a"]),
+        EventsQuery::from_earliest(&["kept/b"]),
+        EventsQuery::from_earliest(&["kept/a", "kept/c/d"]),
+        EventsQuery::from_earliest(&["kept/*"]),
+        EventsQuery::from_earliest(&["kept/c/*", "kept/b"]),
+        EventsQuery::from_earliest(&["**"]),
+        EventsQuery::from_now(&["kept/**"]),
+        EventsQuery::from_now(&["kept/long name ü"]),
     ],
 };
 
 const RECLAIMING: Plan = Plan {
-    // Space is taken back every two seconds, so each life is longer.
+    // Space is reclaimed every two seconds, so each process runs longer.
     divide_kills: 10,
     arguments: &[
         "--store-rotate-bytes",
@@ -80,15 +80,15 @@ const RECLAIMING: Plan = Plan {
     topics: &["kept/a", "kept/b", "short/a", "short/b"],
     serve: Duration::from_secs(5),
     data_bytes: 10_000,
-    wishes: &[
-        Wish::from_earliest(&["kept/a"]),
-        Wish::from_earliest(&["kept/*"]),
-        Wish::from_earliest(&["kept/b", "short/b"]),
-        Wish::from_earliest(&["short/a"]),
-        Wish::from_earliest(&["short/*"]),
-        Wish::from_earliest(&["**"]),
-        Wish::from_now(&["**"]),
-        Wish::from_now(&["kept/b", "short/a"]),
+    queries: &[
+        EventsQuery::from_earliest(&["kept/a"]),
+        EventsQuery::from_earliest(&["kept/*"]),
+        EventsQuery::from_earliest(&["kept/b", "short/b"]),
+        EventsQuery::from_earliest(&["short/a"]),
+        EventsQuery::from_earliest(&["short/*"]),
+        EventsQuery::from_earliest(&["**"]),
+        EventsQuery::from_now(&["**"]),
+        EventsQuery::from_now(&["kept/b", "short/a"]),
     ],
 };
 
@@ -97,7 +97,7 @@ fn killed_at_random_moments_it_loses_nothing_and_repeats_nothing() {
     run(&SERVING);
 }
 
-/// Segments rotate, are copied forward and dropped while the hub is killed. What the short topics lose is told, and
+/// Segments rotate, are copied forward and dropped while the hub is killed. Losses of the short topics are reported, and
 /// the others lose nothing.
 #[test]
 fn killed_while_it_takes_back_space_it_tells_each_gap_and_makes_no_other() {
@@ -116,7 +116,7 @@ fn run(plan: &Plan) {
     hub.spawn();
     hub.wait_until_it_serves();
     let publishers = publisher::start(address, &random.fork(), plan, &ledger, &stop);
-    let subscribers = subscriber::start(address, &random.fork(), plan.wishes, plan.topics);
+    let subscribers = subscriber::start(address, &random.fork(), plan.queries, plan.topics);
     let began = Instant::now();
     for _ in 0..kills {
         // A quarter of the kills fall into the start, at any of its steps.
@@ -137,7 +137,7 @@ fn run(plan: &Plan) {
     for publisher in publishers {
         publisher.join().unwrap();
     }
-    // One more start, so that the very last acknowledged events meet a kill too.
+    // One more restart, so that the last acknowledged events survive a kill too.
     hub.kill();
     hub.spawn();
     hub.wait_until_it_serves();

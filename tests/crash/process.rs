@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::PATIENCE;
 
-/// The hub's process, and what is left of it between two of them.
+/// The hub's process, and what outlives it: address, store, log.
 pub(crate) struct Process {
     address: SocketAddr,
     home: TempDir,
@@ -75,7 +75,7 @@ impl Process {
         self.starts.iter().sum::<Duration>() / u32::try_from(self.starts.len().max(1)).unwrap()
     }
 
-    /// The end of what all its lives have warned of.
+    /// The last lines of the log of all its processes.
     pub(crate) fn log(&self) -> String {
         let log = std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().filter(|line| !line.contains(" INFO ")).collect();
@@ -95,8 +95,8 @@ impl Drop for Process {
     }
 }
 
-/// A free port below those that the system gives to connecting sockets: while the hub is away, a client that is given
-/// the hub's own port would be connected to itself, and the hub could not come back.
+/// A free port below those that the system gives to connecting sockets: while the hub is down, a client that is assigned
+/// the hub's own port would connect to itself, and the hub could not restart.
 fn free_address() -> SocketAddr {
     loop {
         let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(15_000..32_000)));

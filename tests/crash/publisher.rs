@@ -1,4 +1,4 @@
-//! Publishers of every kind, who go on whatever happens to the hub.
+//! Publishers of every kind, which continue whatever happens to the hub.
 
 use std::{
     io::{self, Read, Write},
@@ -32,7 +32,7 @@ enum Kind {
     Batch,
     /// A stream of lines with receipts.
     Lines,
-    /// Single events and batches under a key, tried again until there is a receipt.
+    /// Single events and batches with a key, retried until there is a receipt.
     Keyed,
 }
 
@@ -147,7 +147,7 @@ impl Publisher {
         }
     }
 
-    /// Pours events in over one connection, a few ahead of their receipts, until it breaks or has had enough.
+    /// Publishes a stream over one connection, a few events ahead of their receipts, until it breaks or is long enough.
     fn lines(&mut self) {
         let mut waiting: std::collections::VecDeque<Sent> = std::collections::VecDeque::new();
         let broken = self.pour(&mut waiting).is_err();
@@ -215,7 +215,7 @@ fn envelope(event: &Sent) -> Value {
     json!({ "topic": event.topic, "data": event.data })
 }
 
-/// Publishes one event raw, or several as an array. An error means that nobody knows.
+/// Publishes one event raw, or several as an array. An error means that the outcome is unknown.
 fn post(address: SocketAddr, events: &[Sent], key: Option<&str>) -> io::Result<Vec<String>> {
     let (target, content_type, body) = match events {
         [event] => {

@@ -1,4 +1,4 @@
-//! Subscribers as browsers are: they come back at once, with the last id.
+//! Subscribers like browsers: they reconnect at once, with the last id.
 
 use std::{
     net::SocketAddr,
@@ -20,16 +20,16 @@ use crate::{
 
 /// What a subscriber asks for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish {
+pub(crate) struct EventsQuery {
     filters: &'static [&'static str],
     /// From now on, otherwise from the oldest kept event.
     pub(crate) now: bool,
 }
 
-/// What it was given, over all its connections.
+/// What it received, over all its connections.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    pub(crate) wish: Wish,
+    pub(crate) query: EventsQuery,
     pub(crate) items: Vec<Item>,
     /// How many items came before each connection, and with which ids it began and ended, and why.
     pub(crate) connections: Vec<(usize, String)>,
@@ -42,7 +42,7 @@ pub(crate) enum Item {
     Gap { topic: String, reason: String },
 }
 
-impl Wish {
+impl EventsQuery {
     pub(crate) const fn from_earliest(filters: &'static [&'static str]) -> Self {
         Self { filters, now: false }
     }
@@ -67,32 +67,32 @@ impl Wish {
 pub(crate) fn start(
     address: SocketAddr,
     random: &Rng,
-    wishes: &[Wish],
+    queries: &[EventsQuery],
     topics: &'static [&'static str],
 ) -> Vec<JoinHandle<Seen>> {
     let mut random = random.clone();
-    let start = |wish: &Wish| {
-        let (wish, random) = (*wish, random.fork());
-        thread::spawn(move || follow(address, wish, topics, Some(random)))
+    let start = |query: &EventsQuery| {
+        let (query, random) = (*query, random.fork());
+        thread::spawn(move || follow(address, query, topics, Some(random)))
     };
-    wishes.iter().map(start).collect()
+    queries.iter().map(start).collect()
 }
 
 /// Everything in the log, in one connection if it is not broken.
 pub(crate) fn read_all(address: SocketAddr, topics: &[&str]) -> Seen {
-    follow(address, Wish::from_earliest(&["**"]), topics, None)
+    follow(address, EventsQuery::from_earliest(&["**"]), topics, None)
 }
 
-/// Follows until the last event of each of `topics` that it asks for has come. With `whims` it hangs up by itself now
-/// and then, and does not read for a while.
-fn follow(address: SocketAddr, wish: Wish, topics: &[&str], mut whims: Option<Rng>) -> Seen {
-    let mut seen = Seen { wish, items: Vec::new(), connections: Vec::new() };
+/// Follows until the last event of each of `topics` that it asks for has come. With `whims` it sometimes closes its connection
+/// or stops reading for a while.
+fn follow(address: SocketAddr, query: EventsQuery, topics: &[&str], mut whims: Option<Rng>) -> Seen {
+    let mut seen = Seen { query, items: Vec::new(), connections: Vec::new() };
     let mut last_id: Option<String> = None;
-    let mut open = topics.iter().filter(|topic| wish.is_for(topic)).count();
+    let mut open = topics.iter().filter(|topic| query.is_for(topic)).count();
     let mut heard = Instant::now();
     while open > 0 {
-        assert!(heard.elapsed() < 4 * PATIENCE, "{wish:?}: nothing comes after {:?}", seen.items.last());
-        let Ok(mut stream) = try_watch(address, &wish.query(), last_id.as_deref()) else {
+        assert!(heard.elapsed() < 4 * PATIENCE, "{query:?}: nothing comes after {:?}", seen.items.last());
+        let Ok(mut stream) = try_watch(address, &query.query(), last_id.as_deref()) else {
             thread::sleep(Duration::from_millis(1));
             continue;
         };

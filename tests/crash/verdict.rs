@@ -1,4 +1,4 @@
-//! The ledger, the log and what each subscriber was given, compared.
+//! Compares the ledger, the log and what each subscriber received.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -10,7 +10,7 @@ use crate::{
     subscriber::{Item, Seen},
 };
 
-/// What a run was worth.
+/// The statistics of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     acknowledged: usize,
@@ -25,14 +25,14 @@ pub(crate) struct Figures {
     gaps: usize,
 }
 
-/// Topics of this prefix may lose events to retention, when the subscriber is told.
+/// Topics with this prefix may lose events to retention, if the subscriber receives a gap.
 const SHORT: &str = "short/";
 
-/// Everything that must hold. `log` is the whole log after the last restart.
+/// Checks all invariants. `log` is the whole log after the last restart.
 pub(crate) fn check(ledger: &Ledger, log: &Seen, seen: &[Seen]) -> Figures {
     let mut figures = Figures::default();
     ledger.read(|entries| {
-        let all = All::of(entries, seen.iter().chain([log]));
+        let all = SeenEvents::of(entries, seen.iter().chain([log]));
         let kept: BTreeSet<u64> = log.events().map(|(id, _)| seq(id)).collect();
         for entry in entries {
             judge(entry, &all, &kept, &mut figures);
@@ -44,14 +44,14 @@ pub(crate) fn check(ledger: &Ledger, log: &Seen, seen: &[Seen]) -> Figures {
     figures
 }
 
-/// Every event that anyone was given or has a receipt for.
-struct All<'a> {
+/// Every event that was delivered or has a receipt.
+struct SeenEvents<'a> {
     by_seq: BTreeMap<u64, &'a str>,
     by_data: HashMap<&'a str, u64>,
 }
 
-impl<'a> All<'a> {
-    /// No position may be two events, and no event may have two, whoever was told of it and when.
+impl<'a> SeenEvents<'a> {
+    /// No position may belong to two events, and no event may have two positions, in all reports of all times.
     fn of(entries: &'a [Entry], seen: impl Iterator<Item = &'a Seen>) -> Self {
         let mut all = Self { by_seq: BTreeMap::new(), by_data: HashMap::new() };
         let receipts = entries.iter().flat_map(|entry| {
@@ -69,7 +69,7 @@ impl<'a> All<'a> {
 }
 
 /// An acknowledged publish is in the log; any other is whole or absent.
-fn judge(entry: &Entry, all: &All<'_>, kept: &BTreeSet<u64>, figures: &mut Figures) {
+fn judge(entry: &Entry, all: &SeenEvents<'_>, kept: &BTreeSet<u64>, figures: &mut Figures) {
     let lasting = || entry.events.iter().filter(|event| !may_be_trimmed(&event.topic));
     let there = lasting().filter_map(|event| all.by_data.get(&*event.data)).filter(|seq| kept.contains(seq)).count();
     match &entry.ids {
@@ -87,9 +87,9 @@ fn judge(entry: &Entry, all: &All<'_>, kept: &BTreeSet<u64>, figures: &mut Figur
     }
 }
 
-/// One subscriber: in order, nothing twice, nothing missing but what it was told of.
-fn delivered(seen: &Seen, all: &All<'_>, figures: &mut Figures) {
-    let wish = &seen.wish;
+/// One subscriber: in order, nothing twice, nothing missing except reported gaps.
+fn delivered(seen: &Seen, all: &SeenEvents<'_>, figures: &mut Figures) {
+    let query = &seen.query;
     figures.connections += seen.connections.len() as u64;
     let mut walks: BTreeMap<&str, Vec<Step>> = BTreeMap::new();
     let mut last = 0;
@@ -97,30 +97,30 @@ fn delivered(seen: &Seen, all: &All<'_>, figures: &mut Figures) {
         match item {
             Item::Gap { topic, reason } => {
                 figures.gaps += 1;
-                assert!(may_be_trimmed(topic) && reason == "trimmed", "{wish:?} was told of {item:?} after {last}");
+                assert!(may_be_trimmed(topic) && reason == "trimmed", "{query:?} was told of {item:?} after {last}");
                 walks.entry(topic).or_default().push(Step::Gap);
             }
             Item::Event { id, data } => {
                 figures.deliveries += 1;
-                assert!(seq(id) > last, "{wish:?} was given {id} after {last}");
+                assert!(seq(id) > last, "{query:?} was given {id} after {last}");
                 last = seq(id);
                 walks.entry(topic_of(data)).or_default().push(Step::Event(last));
             }
         }
     }
-    let began = if wish.now { seen.events().next().map_or(0, |(id, _)| seq(id)) } else { 0 };
+    let began = if query.now { seen.events().next().map_or(0, |(id, _)| seq(id)) } else { 0 };
     let mut wanted: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for (&seq, &data) in all.by_seq.range(began..).filter(|(_, data)| wish.is_for(topic_of(data))) {
+    for (&seq, &data) in all.by_seq.range(began..).filter(|(_, data)| query.is_for(topic_of(data))) {
         wanted.entry(topic_of(data)).or_default().push(seq);
     }
     for (topic, wanted) in wanted {
         let walk = walks.remove(topic).unwrap_or_default();
-        follows(&walk, &wanted, !wish.now && may_be_trimmed(topic)).unwrap_or_else(|seq| {
+        follows(&walk, &wanted, !query.now && may_be_trimmed(topic)).unwrap_or_else(|seq| {
             let around = around(seen, seq);
-            panic!("{wish:?} was not given {seq} of {topic}, and not told: {:.80}\n{around}", all.by_seq[&seq]);
+            panic!("{query:?} was not given {seq} of {topic}, and not told: {:.80}\n{around}", all.by_seq[&seq]);
         });
     }
-    assert!(walks.is_empty(), "{wish:?} was given what nobody published: {walks:?}");
+    assert!(walks.is_empty(), "{query:?} was given what nobody published: {walks:?}");
 }
 
 /// What a subscriber was given around a position, by connection.
@@ -146,7 +146,7 @@ fn around(seen: &Seen, missing: u64) -> String {
     lines.join("\n")
 }
 
-/// What a subscriber met in one topic.
+/// What a subscriber received in one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Event(u64),

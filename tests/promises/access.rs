@@ -1,4 +1,4 @@
-//! Who may do what: each credential opens what the operator says and nothing else, and a refusal says why.
+//! Authorization: each credential grants what the operator configured and nothing else, and a refusal says why.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ fn detail(answer: &Answer) -> String {
 }
 
 #[test]
-fn without_a_credential_nothing_opens_but_health_and_the_page() {
+fn without_a_credential_nothing_is_open_but_health_and_the_page() {
     let hub = guarded(&[]);
     for target in ["/", "/healthz", "/readyz"] {
         assert_eq!(hub.get(target).status, 200, "{target}");
@@ -113,7 +113,7 @@ fn no_spelling_of_a_topic_escapes_its_pattern() {
         assert!([400, 403].contains(&answer.status), "{topic}: {}", answer.status);
     }
     assert_eq!(with(&hub, "all", "GET", "/topics", "").json()["topics"], json!([]));
-    // These are names like any other, and the pattern has room for one segment.
+    // These are ordinary names, and the pattern has one segment.
     for topic in ["%6Aobs/1", "jobs%2F2", "jobs/...", "jobs/%252F"] {
         assert_eq!(with(&hub, "ci", "POST", &format!("/publish?topic={topic}"), "x").status, 200, "{topic}");
     }
@@ -166,7 +166,7 @@ fn a_subscribers_token_may_come_in_the_query_or_a_cookie_and_a_publishers_not_in
 }
 
 #[test]
-fn a_proxys_password_hides_no_cookie_and_lets_nobody_in() {
+fn a_proxys_password_hides_no_cookie_and_authorizes_nothing() {
     let hub = guarded(&["--access-anyone-subscribe", "public/**"]);
     let ask = |method: &str, target: &str, headers: &[(&str, &str)]| {
         let headers = [&[("authorization", "Basic dXNlcjpwYXNz"), ("accept", "application/json")], headers].concat();
@@ -181,7 +181,7 @@ fn a_proxys_password_hides_no_cookie_and_lets_nobody_in() {
         assert_problem(&answer, 401, "unauthorized");
         assert!(detail(&answer).contains("proxy"), "{}", detail(&answer));
     }
-    // A browser adds both by itself, whichever page asks: a change still needs an origin that may.
+    // A browser adds both for every page: a change still needs an allowed origin.
     let publish =
         |origin: &str| ask("POST", "/publish?topic=t", &[("cookie", "gapless=all-token"), ("origin", origin)]);
     assert_problem(&publish("https://evil.example"), 403, "origin-forbidden");
@@ -227,7 +227,7 @@ fn apps_and_development_servers_are_named_and_their_tracing_headers_are_let_thro
 }
 
 #[test]
-fn topics_are_shown_to_who_may_see_them_and_changed_by_operators() {
+fn topics_are_listed_by_grant_and_changed_by_operators() {
     let hub = guarded(&[]);
     for topic in ["jobs/1", "jobs/2/log", "news", "secret"] {
         with(&hub, "all", "POST", &format!("/publish?topic={topic}"), "x");
@@ -255,7 +255,7 @@ fn topics_are_shown_to_who_may_see_them_and_changed_by_operators() {
 }
 
 #[test]
-fn the_figures_are_the_operators() {
+fn stats_and_metrics_need_the_grant_admin() {
     let hub = guarded(&[]);
     for target in ["/admin/stats", "/metrics"] {
         assert_eq!(with(&hub, "operator", "GET", target, "").status, 200, "{target}");
@@ -266,7 +266,7 @@ fn the_figures_are_the_operators() {
 }
 
 #[test]
-fn a_poured_in_stream_is_asked_for_each_topic() {
+fn a_publish_stream_is_authorized_for_each_topic() {
     let hub = guarded(&[]);
     let headers = [("content-type", "application/x-ndjson"), ("authorization", "Bearer ci-token")];
     let mut upload = Upload::open(hub.address, "/publish", &headers);
@@ -281,8 +281,8 @@ fn a_poured_in_stream_is_asked_for_each_topic() {
 }
 
 #[test]
-fn who_may_do_nothing_of_the_kind_takes_no_room_with_a_body() {
-    // Four bodies that were announced and never come would fill it.
+fn a_body_without_authorization_takes_no_memory() {
+    // Four announced bodies that never arrive would fill it.
     let sizes =
         ["--publish-inflight-bytes", "1536KiB", "--publish-batch-bytes", "512KiB", "--publish-event-bytes", "512KiB"];
     let hub = guarded(&[&sizes[..], &["--access-anyone-subscribe", "public/*"]].concat());

@@ -1,4 +1,4 @@
-//! Where a stream begins, in every way that there is to say it.
+//! Where a stream begins, in every way to request it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -60,7 +60,7 @@ fn a_client_that_was_given_nothing_yet_gets_the_newest_again_and_none_twice() {
     hub.kill();
     let hub = hub.again();
     hub.publish("t", "while it was away");
-    // An EventSource keeps its URL: the header wins over it.
+    // An EventSource keeps its URL, so the header wins over the query.
     let mut resumed = hub.resume("topic=t&from=last:3", &first.id.unwrap());
     assert_eq!(resumed.data(4), ["6", "7", "8", "while it was away"]);
     let id = resumed.last_id().unwrap().to_owned();
@@ -110,7 +110,7 @@ fn a_cursor_in_the_query_is_taken_in_every_spelling() {
 }
 
 #[test]
-fn an_input_that_can_only_be_a_slip_is_refused_and_not_ignored() {
+fn an_input_that_can_only_be_a_mistake_is_refused_and_not_ignored() {
     let hub = Hub::start();
     for query in ["Topic=u", "topics=u", "From=earliest", "keep_alive=event", "after=abcd-1", "tail=5", "channel=x"] {
         assert_problem(&hub.get(&format!("/events?topic=t&{query}")), 400, "query-invalid");
@@ -123,7 +123,7 @@ fn an_input_that_can_only_be_a_slip_is_refused_and_not_ignored() {
 }
 
 #[test]
-fn a_client_that_is_sent_away_for_a_moment_has_a_cursor_too() {
+fn a_client_that_is_told_to_retry_has_a_cursor_too() {
     let mut hub = Hub::start_with(&["--http-connections", "1", "--drain", "20s"]);
     let _held = hub.watch("topic=t");
     for query in ["topic=t", "topic=t&from=earliest"] {

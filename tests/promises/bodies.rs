@@ -1,4 +1,4 @@
-//! Bodies on their way in: however many there are, and however slow, others can publish.
+//! Request bodies: however many and however slow they are, other clients can publish.
 
 use std::{
     io::{Read, Write},
@@ -14,7 +14,7 @@ use super::support::{
     wire::{self, Upload},
 };
 
-/// Room for bodies of a few large events.
+/// `publish.inflight_bytes` for a few large events.
 const SMALL_ROOM: [&str; 6] =
     ["--publish-event-bytes", "1MiB", "--publish-batch-bytes", "1MiB", "--publish-inflight-bytes", "3MiB"];
 

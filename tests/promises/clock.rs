@@ -1,4 +1,4 @@
-//! A machine's clock may be wrong for a while: nothing is kept for ever, trimmed early or given twice because of it.
+//! A machine's clock may be wrong for a while: no event is kept for ever, trimmed early or delivered twice because of it.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use super::support::{eventually, hub::Hub};
 const TOLD: &str = "stamped ahead of this machine's clock";
 const LEAPT: &str = "this machine's clock leapt ahead";
 
-/// Ended in order, so that it can be started again.
+/// Stops the hub in order, so that it can be restarted.
 fn end(hub: &mut Hub) {
     hub.terminate();
     assert_eq!(hub.wait(), Some(0), "{}", hub.log());
@@ -48,7 +48,7 @@ fn after_a_clock_that_was_ahead_old_events_go_and_since_and_keys_are_true() {
     }
 }
 
-/// Publishes under a key, which is always the same; answers with the id.
+/// Publishes with one constant key; returns the id.
 fn keyed(hub: &Hub) -> String {
     let answer = hub.post("/publish?topic=k", &[("idempotency-key", "one")], b"keyed").json();
     answer["id"].as_str().expect("an id").into()
@@ -62,7 +62,7 @@ fn check(hub: &Hub) -> String {
 #[test]
 fn a_clock_that_leaps_ahead_trims_nothing_and_forgets_no_key_whatever_happens_then() {
     let arguments = ["--retention-max-age", "1h", "--publish-idempotency-window", "1h"];
-    // What happens to the hub after the leap, and how its machine's clock is wrong then.
+    // What happens to the hub after the leap, and the offset of its clock then.
     for (killed, then) in [(false, "+3650d"), (true, "+3650d"), (false, "+0d"), (true, "+0d")] {
         let mut hub = Hub::start_with_clock("+0d", &arguments);
         hub.publish("a", "before");

@@ -1,4 +1,4 @@
-//! The commands against a real hub: what they promise while it is killed, stopped, and started again.
+//! The commands against a real hub that is killed, stopped and restarted.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -13,17 +13,17 @@ use std::{
 
 use crate::support::{eventually, hub::Hub};
 
-/// A command, which is ended with the test.
-struct RunningHub(Child);
+/// A running command; killed when dropped.
+struct RunningCommand(Child);
 
-impl Drop for RunningHub {
+impl Drop for RunningCommand {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-impl RunningHub {
+impl RunningCommand {
     fn new(hub: &Hub, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
         command.args(args).arg("--url").arg(format!("http://{}", hub.address)).env_remove("GAPLESS_TOKEN");
@@ -31,7 +31,7 @@ impl RunningHub {
         Self(command.spawn().expect("the binary starts"))
     }
 
-    /// Its exit code, and all that it says on stderr from now on.
+    /// Waits for its end; its exit code and the rest of its stderr.
     fn ended(mut self) -> (Option<i32>, String) {
         let mut code = None;
         eventually("the command ends", || {
@@ -44,8 +44,8 @@ impl RunningHub {
     }
 }
 
-/// Writes numbered lines, some at a time, until it is told to stop; how many there were.
-fn lines_to(command: &mut RunningHub, stop: &Arc<AtomicBool>) -> thread::JoinHandle<usize> {
+/// Writes numbered lines, some at a time, until `stop`; returns how many.
+fn lines_to(command: &mut RunningCommand, stop: &Arc<AtomicBool>) -> thread::JoinHandle<usize> {
     let mut stdin = command.0.stdin.take().expect("piped");
     let stop = Arc::clone(stop);
     thread::spawn(move || {
@@ -60,8 +60,8 @@ fn lines_to(command: &mut RunningHub, stop: &Arc<AtomicBool>) -> thread::JoinHan
     })
 }
 
-/// Reads what is printed, so that nobody waits for a reader; how many lines there were in the end.
-fn counted(command: &mut RunningHub) -> thread::JoinHandle<usize> {
+/// Reads stdout, so that the command never blocks on it; returns the number of lines.
+fn counted(command: &mut RunningCommand) -> thread::JoinHandle<usize> {
     let stdout = BufReader::new(command.0.stdout.take().expect("piped"));
     thread::spawn(move || stdout.lines().map_while(Result::ok).count())
 }
@@ -69,7 +69,7 @@ fn counted(command: &mut RunningHub) -> thread::JoinHandle<usize> {
 #[test]
 fn lines_are_published_once_and_in_order_while_the_hub_is_killed_and_stopped() {
     let mut hub = Hub::start();
-    let mut publish = RunningHub::new(&hub, &["publish", "poured", "--lines", "--close"]);
+    let mut publish = RunningCommand::new(&hub, &["publish", "poured", "--lines", "--close"]);
     let stop = Arc::new(AtomicBool::new(false));
     let (typist, printed) = (lines_to(&mut publish, &stop), counted(&mut publish));
     for round in 0..4 {
@@ -91,7 +91,7 @@ fn lines_are_published_once_and_in_order_while_the_hub_is_killed_and_stopped() {
     assert_eq!((code, printed.join().expect("receipts")), (Some(0), lines), "{told}");
     assert!(told.contains("trying again in"), "it was interrupted: {told}");
     let mut kept = hub.watch("topic=poured&from=earliest").all();
-    // The last is the topic's end.
+    // The last one is the end of the topic.
     kept.retain(|data| data.starts_with("line "));
     let wanted: Vec<String> = (0..lines).map(|number| format!("line {number}")).collect();
     assert_eq!(kept.len(), lines);
@@ -101,7 +101,7 @@ fn lines_are_published_once_and_in_order_while_the_hub_is_killed_and_stopped() {
 #[test]
 fn a_line_that_is_not_utf8_or_too_long_is_refused_in_its_place_and_the_rest_is_published() {
     let hub = Hub::start_with(&["--publish-event-bytes", "1KiB"]);
-    let mut publish = RunningHub::new(&hub, &["publish", "t", "--lines"]);
+    let mut publish = RunningCommand::new(&hub, &["publish", "t", "--lines"]);
     let printed = counted(&mut publish);
     let long = "x".repeat(2000);
     let mut stdin = publish.0.stdin.take().expect("piped");
@@ -120,10 +120,10 @@ fn lines_name_their_topics_and_what_one_hub_tails_another_takes() {
     for (topic, data) in [("a", "1\u{2028}2"), ("b/c", "{\"n\": 1}"), ("a", "")] {
         from.publish(topic, data);
     }
-    let mut tail = RunningHub::new(&from, &["tail", "**", "--from", "earliest", "--json", "--count", "3"]);
+    let mut tail = RunningCommand::new(&from, &["tail", "**", "--from", "earliest", "--json", "--count", "3"]);
     let mut lines = Vec::new();
     tail.0.stdout.take().expect("piped").read_to_end(&mut lines).expect("it prints");
-    let mut publish = RunningHub::new(&to, &["publish", "--ndjson"]);
+    let mut publish = RunningCommand::new(&to, &["publish", "--ndjson"]);
     let printed = counted(&mut publish);
     publish.0.stdin.take().expect("piped").write_all(&lines).expect("it reads");
     let (code, told) = publish.ended();
@@ -144,11 +144,11 @@ fn a_removal_that_one_hub_tails_is_told_and_not_refused_by_another() {
     let (from, to) = (Hub::start(), Hub::start());
     let id = from.publish("a", "secret");
     from.publish("a", "kept");
-    assert_eq!(RunningHub::new(&from, &["remove", "a", &id]).ended().0, Some(0));
-    let mut tail = RunningHub::new(&from, &["tail", "a", "--from", "earliest", "--json", "--count", "3"]);
+    assert_eq!(RunningCommand::new(&from, &["remove", "a", &id]).ended().0, Some(0));
+    let mut tail = RunningCommand::new(&from, &["tail", "a", "--from", "earliest", "--json", "--count", "3"]);
     let mut lines = Vec::new();
     tail.0.stdout.take().expect("piped").read_to_end(&mut lines).expect("it prints");
-    let mut publish = RunningHub::new(&to, &["publish", "--ndjson"]);
+    let mut publish = RunningCommand::new(&to, &["publish", "--ndjson"]);
     let printed = counted(&mut publish);
     publish.0.stdin.take().expect("piped").write_all(&lines).expect("it reads");
     let (code, told) = publish.ended();
@@ -160,9 +160,9 @@ fn a_removal_that_one_hub_tails_is_told_and_not_refused_by_another() {
 #[test]
 fn a_tail_that_has_seen_nothing_yet_misses_nothing_over_a_kill() {
     let mut hub = Hub::start();
-    let mut tail = RunningHub::new(&hub, &["tail", "quiet", "--count", "1"]);
+    let mut tail = RunningCommand::new(&hub, &["tail", "quiet", "--count", "1"]);
     eventually("it listens", || hub.stats()["subscribers"] == 1);
-    // Its position came with the first bytes; they have arrived when this client's, which came later, have.
+    // Its cursor came with the first bytes; they have arrived when those of this later client have.
     hub.watch("topic=quiet");
     hub.kill();
     let hub = hub.again();
@@ -183,7 +183,7 @@ fn a_stream_says_how_often_it_is_kept_alive() {
 }
 
 #[test]
-fn a_stream_poured_in_refuses_what_is_not_utf8_in_its_place_and_goes_on() {
+fn a_publish_stream_refuses_invalid_utf8_in_its_place_and_continues() {
     let hub = Hub::start();
     for (kind, body) in [
         ("application/x-ndjson", &b"1\n\"a\xff\"\n2\n"[..]),

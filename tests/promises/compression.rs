@@ -1,8 +1,8 @@
-//! Nothing is ever unpacked: a compressed body is refused wherever a body is taken, and no answer is compressed.
+//! Nothing is decompressed: a compressed body is refused by every route with a body, and no response is compressed.
 
 use super::support::{assert_problem, hub::Hub, wire};
 
-/// A gzip of 10 MiB of zeros in 10 KiB: what it unpacks to does not fit in an event.
+/// 10 MiB of zeros as 10 KiB of gzip: decompressed, they do not fit in an event.
 fn bomb() -> Vec<u8> {
     use std::{
         io::Write as _,
@@ -36,7 +36,7 @@ fn a_compressed_body_is_refused_wherever_a_body_is_taken() {
     }
     let plain = wire::request(hub.address, "PUT", "/topics/t", &[("content-encoding", "identity")], b"{}");
     assert_eq!(plain.status, 200, "which means: not compressed");
-    // Without the header it is bytes like any other, and no text.
+    // Without the header it is binary data, and not UTF-8.
     assert_problem(&hub.post("/publish?topic=t", &[], &bomb), 400, "data-not-utf8");
     assert_eq!(hub.topic("t")["events"], 0);
 }

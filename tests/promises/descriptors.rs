@@ -1,4 +1,4 @@
-//! The limit on open files is the connections' to meet, never the store's.
+//! The limit on open files restricts connections, never the store.
 
 use std::{
     io::{Read, Write},
@@ -20,7 +20,7 @@ fn more_clients_than_descriptors_leave_the_store_what_it_needs() {
     assert!((64..256).contains(&limit), "{stats}");
     assert!(hub.log().contains("raise the limit on open files"), "{}", hub.log());
 
-    // Publishers first, because who comes later is told to come back.
+    // Publishers first, because later connections are told to retry.
     let publisher = TcpStream::connect(hub.address).unwrap();
     publisher.set_read_timeout(Some(super::support::PATIENCE)).unwrap();
     let publish = || {

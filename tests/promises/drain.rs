@@ -1,4 +1,4 @@
-//! A hub that is told to stop ends every stream politely, finishes what it has begun, and says so.
+//! A hub that is stopped ends every stream with a `retry:`, completes requests in progress, and exits with 0.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ fn draining(hub: &Hub) {
     eventually("the drain begins", || hub.log().contains("draining"));
 }
 
-/// A connection that keeps the drain from being over: a request whose body does not end.
+/// A connection that holds the drain up: a request whose body does not end.
 fn held_up(hub: &Hub) -> Upload {
     let mut upload = Upload::open(hub.address, "/publish?topic=held", &[]);
     upload.send("ha");
@@ -56,7 +56,7 @@ fn an_idle_hub_is_gone_at_once_with_exit_code_0() {
 }
 
 #[test]
-fn newcomers_are_told_to_come_back() {
+fn new_requests_are_told_to_retry() {
     let hub = Hub::start();
     let _held = held_up(&hub);
     draining(&hub);

@@ -1,4 +1,4 @@
-//! A topic that takes no more events says so, and its streams end for good.
+//! A closed or deleted topic is reported to its streams, and they end for good.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn a_replay_of_a_closed_topic_ends_too() {
 }
 
 #[test]
-fn a_topic_closed_without_a_word_ends_its_streams() {
+fn a_topic_closed_by_put_ends_its_streams() {
     let hub = Hub::start();
     let mut fresh = hub.watch("topic=t");
     hub.put("t", r#"{"closed":true}"#);
@@ -198,7 +198,7 @@ fn streams_of_an_ended_topic_are_counted_no_more() {
     let hub = Hub::start();
     let mut streams: Vec<_> = (0..5).map(|_| hub.watch("topic=t")).collect();
     hub.publish("t", "x");
-    hub.heard_by("t", 5);
+    hub.wait_for_streams("t", 5);
     hub.put("t", r#"{"closed":true}"#);
     for stream in &mut streams {
         assert_eq!(stream.all().len(), 2);

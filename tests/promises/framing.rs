@@ -1,8 +1,8 @@
-//! A request says for whom it is and where it ends, in one way that everyone reads alike.
+//! A request has one host and one length that every parser reads alike.
 
 use super::support::{hub::Hub, wire};
 
-/// All that the hub says to these bytes until it hangs up.
+/// Everything that the hub sends in response to these bytes until it closes the connection.
 fn said(hub: &Hub, request: &str) -> String {
     String::from_utf8_lossy(&wire::drained(&wire::send(hub.address, request.as_bytes()))).into_owned()
 }
@@ -48,8 +48,8 @@ fn a_transfer_coding_that_is_not_known_is_501_and_nothing_is_published() {
     assert!(said(&hub, fine).starts_with("HTTP/1.1 200 "));
 }
 
-/// What two readers could take for two different requests: each is refused, or the connection is closed after what was read
-/// from it, so that no second request comes out of the first one's body.
+/// Bytes that two parsers could read as different requests: each is refused, or the connection is closed after the request,
+/// so that no second request is read from the first one's body.
 #[test]
 fn no_second_request_comes_out_of_a_body_that_can_be_read_in_two_ways() {
     let hub = Hub::start();

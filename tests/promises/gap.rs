@@ -1,4 +1,4 @@
-//! What a cursor has lost is told, before the stream goes on from the oldest kept.
+//! Events missing after a cursor are reported as a gap, before the stream continues with the oldest kept event.
 
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ fn a_gap_is_told_once_to_a_stream_that_goes_on() {
 }
 
 #[test]
-fn a_cursor_nobody_can_place_is_told_and_goes_on_from_the_oldest_kept() {
+fn an_unknown_cursor_is_a_gap_and_the_stream_starts_with_the_oldest_kept() {
     let hub = Hub::start();
     let ids = trimmed(&hub);
     let (epoch, seq) = ids[9].split_once('-').unwrap();
@@ -84,7 +84,7 @@ fn a_cursor_nobody_can_place_is_told_and_goes_on_from_the_oldest_kept() {
 }
 
 #[test]
-fn a_long_cursor_comes_back_cut_at_64_characters() {
+fn a_long_cursor_is_repeated_cut_at_64_characters() {
     let hub = Hub::start();
     let cursor = "ü".repeat(100);
     let mut stream = hub.watch(&format!("topic=t&last_event_id={}", "%C3%BC".repeat(100)));

@@ -1,4 +1,4 @@
-//! A client that closes its own direction after a whole request is answered; one that has left is noticed.
+//! A client that closes its own direction after a complete request is answered; one that has left is detected.
 
 use std::{
     io::{Read, Write},
@@ -7,7 +7,7 @@ use std::{
 
 use super::support::{PATIENCE, eventually, hub::Hub, wire};
 
-/// Sends `request`, and that nothing follows.
+/// Sends `request` and closes the client's direction.
 fn send_and_close(hub: &Hub, request: &str) -> TcpStream {
     let socket = wire::send(hub.address, request.as_bytes());
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -15,7 +15,7 @@ fn send_and_close(hub: &Hub, request: &str) -> TcpStream {
     socket
 }
 
-/// Reads until `text` is there.
+/// Reads until `text` has arrived.
 fn read_until(socket: &mut TcpStream, text: &str) -> String {
     let (mut all, mut piece) = (Vec::new(), [0; 4096]);
     while !String::from_utf8_lossy(&all).contains(text) {
@@ -41,7 +41,7 @@ fn every_whole_publish_is_answered_though_its_client_has_nothing_more_to_say() {
 
 #[test]
 fn a_whole_answer_reaches_a_half_closed_client_that_reads_late() {
-    // One event is a whole page, whatever its size: more than the sockets' buffers hold.
+    // A page has at least one event, whatever its size: this one is larger than the sockets' buffers.
     let hub = Hub::start_with(&["--publish-event-bytes", "8MiB"]);
     hub.publish("t", &"x".repeat(7 << 20));
     let request = "GET /events?topic=t&from=earliest HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n\r\n";
@@ -62,9 +62,9 @@ fn a_half_closed_reader_is_sent_its_stream() {
         hub.publish(&topic, "before");
         let request = format!("GET /events?topic={topic} HTTP/{version}\r\nhost: localhost\r\n\r\n");
         let mut socket = send_and_close(&hub, &request);
-        hub.heard_by(&topic, 1);
+        hub.wait_for_streams(&topic, 1);
         for n in 0..3 {
-            // After each the hub may have learned that nobody is there.
+            // After each write the hub may have noticed that the client is gone.
             std::thread::sleep(std::time::Duration::from_millis(500));
             hub.publish(&topic, &format!("event {n}"));
             read_until(&mut socket, &format!("data: event {n}\nid: "));
@@ -79,7 +79,7 @@ fn a_half_closed_long_poll_is_answered_when_there_is_something() {
     hub.publish("t", "before");
     let request = "GET /events?topic=t&wait=30s HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\nconnection: close\r\n\r\n";
     let mut socket = send_and_close(&hub, request);
-    hub.heard_by("t", 1);
+    hub.wait_for_streams("t", 1);
     hub.publish("t", "found");
     read_until(&mut socket, "\"data\":\"found\"");
 }
@@ -90,9 +90,9 @@ fn a_reader_that_has_left_is_noticed_long_before_the_next_keepalive() {
     hub.publish("t", "before");
     for round in 0..3 {
         let readers: Vec<_> = (0..20).map(|_| hub.watch("topic=t")).collect();
-        hub.heard_by("t", 20);
+        hub.wait_for_streams("t", 20);
         drop(readers);
-        hub.heard_by("t", 0);
+        hub.wait_for_streams("t", 0);
         eventually("their connections are closed", || hub.stats()["connections"].as_u64().unwrap() <= 2 + round);
     }
 }
@@ -110,7 +110,7 @@ fn a_publisher_that_leaves_in_the_middle_of_a_body_publishes_nothing() {
 }
 
 #[test]
-fn a_stream_poured_in_ends_with_the_direction_and_its_receipts_are_sent() {
+fn a_publish_stream_ends_when_its_client_closes_its_direction_and_receipts_are_sent() {
     let hub = Hub::start();
     let line = "{\"topic\":\"t\",\"data\":\"x\"}\n";
     let head = "POST /publish HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\n";

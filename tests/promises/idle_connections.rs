@@ -1,4 +1,4 @@
-//! A connection may idle between two requests for longer than a head may take.
+//! A connection may be idle between two requests for longer than a head may take.
 
 use std::{
     io::{Read, Write},
@@ -66,7 +66,7 @@ fn an_answer_that_takes_long_is_no_idle_connection() {
     let accept = [("accept", "application/json")];
     let waiting = std::thread::scope(|scope| {
         let poll = scope.spawn(|| wire::request(hub.address, "GET", "/events?topic=t&wait=30s", &accept, b""));
-        hub.heard_by("t", 1);
+        hub.wait_for_streams("t", 1);
         std::thread::sleep(Duration::from_millis(2500));
         hub.publish("t", "found");
         poll.join().unwrap()

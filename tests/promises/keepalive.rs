@@ -1,4 +1,4 @@
-//! Silence is broken once in each interval, so that nothing between hub and client takes it for death.
+//! A silent stream sends one keepalive in each interval, so that no intermediary drops the connection as dead.
 
 use std::{
     io::{BufRead, BufReader},

@@ -1,4 +1,4 @@
-//! Idempotency-Keys are remembered in bounded memory, and nobody takes all of it.
+//! Idempotency-Keys are remembered in bounded memory, and no client takes all of it.
 
 use super::support::{assert_problem, hub::Hub, tokens, wire};
 

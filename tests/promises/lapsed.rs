@@ -1,4 +1,4 @@
-//! A credential that is good no more ends what it had begun: a wait for events, a body on its way, a topic about to be closed.
+//! An expired or revoked credential ends requests in progress: a long poll, a request body, a publish stream that would close its topic.
 
 use std::{io::Read, io::Write, net::TcpStream};
 
@@ -37,7 +37,7 @@ fn a_wait_for_a_page_ends_with_its_token() {
     assert_eq!(stays.join().unwrap().json()["events"].as_array().unwrap().len(), 1);
 }
 
-/// Sends a head, and waits until its body is asked for: the credential was found good.
+/// Sends a head, and waits for `100 Continue`: the credential was accepted.
 fn begin(settings: &Settings, name: &str, method: &str, target: &str, size: usize) -> TcpStream {
     let mut socket = wire::send(
         settings.hub.address,

@@ -1,4 +1,4 @@
-//! Every bound is kept, and whoever meets one is told what to do.
+//! Every limit holds, and its refusal says what to do.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use super::support::{
 };
 
 #[test]
-fn beyond_the_connections_newcomers_are_told_to_come_back() {
+fn connections_beyond_the_limit_are_told_to_retry() {
     let hub = Hub::start_with(&["--http-connections", "3"]);
     let mut inside: Vec<_> = (0..3).map(|_| hub.watch("topic=t")).collect();
     let mut eventsource = hub.watch("topic=t");
@@ -28,7 +28,7 @@ fn beyond_the_connections_newcomers_are_told_to_come_back() {
 }
 
 #[test]
-fn who_is_inside_is_served_while_others_are_turned_away() {
+fn open_connections_are_served_while_new_ones_are_refused() {
     let hub = Hub::start_with(&["--http-connections", "1"]);
     let inside = wire::send(hub.address, b"GET /topics HTTP/1.1\r\nhost: localhost\r\n\r\n");
     assert_eq!(Incoming::read(inside.try_clone().unwrap(), false).unwrap().status, 200);

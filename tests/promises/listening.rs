@@ -1,4 +1,4 @@
-//! Where a hub listens: several addresses, both loopbacks, socket files.
+//! Listening at several addresses, both loopback families, socket files.
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use std::{
 
 use super::support::{PATIENCE, hub::Hub, wire};
 
-/// A place for a socket.
-struct Place(tempfile::TempDir);
+/// A directory for a socket.
+struct SocketDir(tempfile::TempDir);
 
-impl Place {
+impl SocketDir {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -25,13 +25,13 @@ impl Place {
         self.0.path().join("hub.sock")
     }
 
-    /// As `--listen` has it, beside a port for the test's own use.
+    /// The value of `--listen`: the socket and a port for the test's own requests.
     fn beside_a_port(&self) -> String {
         format!("127.0.0.1:0,unix:{}", self.path().display())
     }
 }
 
-/// What is said at a socket to a request, until the hub hangs up.
+/// Everything that the hub sends at a socket in response to a request, until it closes the connection.
 fn asked(path: &Path, request: &str) -> String {
     let mut socket = UnixStream::connect(path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -47,7 +47,7 @@ fn get(path: &Path, target: &str) -> String {
 
 #[test]
 fn a_socket_file_serves_what_an_address_serves() {
-    let place = Place::new();
+    let place = SocketDir::new();
     let mut hub = Hub::start_at(&place.beside_a_port(), &["--shards", "3"]);
     let path = place.path();
     hub.publish("t", "before");
@@ -61,7 +61,7 @@ fn a_socket_file_serves_what_an_address_serves() {
             socket
         })
         .collect();
-    hub.heard_by("t", 20);
+    hub.wait_for_streams("t", 20);
     let publish =
         "POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 5\r\n\r\nheard";
     assert!(asked(&path, publish).starts_with("HTTP/1.1 200 "));
@@ -74,7 +74,7 @@ fn a_socket_file_serves_what_an_address_serves() {
         }
     }
     drop(streams);
-    hub.heard_by("t", 0);
+    hub.wait_for_streams("t", 0);
     assert_eq!(hub.kept("t"), ["before", "heard"], "it is the same hub");
     hub.terminate();
     assert_eq!(hub.wait(), Some(0));
@@ -83,14 +83,14 @@ fn a_socket_file_serves_what_an_address_serves() {
 
 #[test]
 fn the_permissions_of_a_socket_are_those_that_are_asked_for() {
-    let place = Place::new();
+    let place = SocketDir::new();
     let _hub = Hub::start_at(&place.beside_a_port(), &["--unix-mode", "0600"]);
     assert_eq!(fs::metadata(place.path()).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
 fn a_socket_that_a_killed_hub_left_is_replaced_and_one_in_use_is_not() {
-    let place = Place::new();
+    let place = SocketDir::new();
     let mut hub = Hub::start_at(&place.beside_a_port(), &[]);
     let unix = format!("unix:{}", place.path().display());
     let (code, said) = Hub::refused(&["--listen", &unix]);
@@ -108,7 +108,7 @@ fn a_socket_that_a_killed_hub_left_is_replaced_and_one_in_use_is_not() {
 
 #[test]
 fn a_file_that_is_no_socket_is_left_alone() {
-    let place = Place::new();
+    let place = SocketDir::new();
     fs::write(place.path(), "precious").unwrap();
     let (code, said) = Hub::refused(&["--listen", &format!("unix:{}", place.path().display())]);
     assert_eq!(code, Some(1));
@@ -121,7 +121,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
 
 #[test]
 fn limits_and_trusted_proxies_know_a_client_of_a_socket_as_this_machine() {
-    let place = Place::new();
+    let place = SocketDir::new();
     let flags = ["--http-trusted-proxies", "127.0.0.1", "--limits-address-events", "1"];
     let _hub = Hub::start_at(&place.beside_a_port(), &flags);
     let publish = |client: &str| {
@@ -135,7 +135,7 @@ fn limits_and_trusted_proxies_know_a_client_of_a_socket_as_this_machine() {
 
 #[test]
 fn the_operators_may_have_a_socket_of_their_own() {
-    let place = Place::new();
+    let place = SocketDir::new();
     let token = super::support::tokens(&[("ci", "publish = [\"**\"]")]);
     let unix = format!("unix:{}", place.path().display());
     let hub = Hub::start_with(&["--admin-listen", &unix, "--access-tokens", &token]);
@@ -184,7 +184,7 @@ fn localhost_is_both_families() {
 }
 
 #[test]
-fn one_address_of_several_beyond_the_loopback_needs_a_word() {
+fn one_address_of_several_beyond_the_loopback_needs_open() {
     for list in ["127.0.0.1:0,0.0.0.0:0", "unix:/tmp/gapless-never,[::]:0"] {
         let (code, said) = Hub::refused(&["--listen", list]);
         assert_eq!(code, Some(78), "{said}");
@@ -199,7 +199,7 @@ fn one_address_of_several_beyond_the_loopback_needs_a_word() {
 #[test]
 fn a_hub_whose_address_is_taken_makes_no_directory() {
     let hub = Hub::start();
-    let place = Place::new();
+    let place = SocketDir::new();
     let _socket = UnixListener::bind(place.path()).unwrap();
     for taken in [hub.address.to_string(), format!("unix:{}", place.path().display())] {
         let data = place.0.path().join("data");
@@ -209,7 +209,7 @@ fn a_hub_whose_address_is_taken_makes_no_directory() {
     }
 }
 
-/// A port that nobody has at the moment.
+/// A port that is free at the moment.
 fn free_port() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -1,4 +1,4 @@
-//! What users may rely on, each promise in a file of its own, kept by the real binary.
+//! What users may rely on, one promise per file, tested with the real binary.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -24,7 +24,7 @@ mod limits;
 mod listening;
 mod memory;
 mod names;
-mod ndjson_out;
+mod ndjson;
 mod old_store;
 mod on_the_wire;
 mod operators;
@@ -32,18 +32,18 @@ mod ordering;
 mod pages;
 mod post_events;
 mod problems;
+mod publish_stream;
 mod publishing;
 mod publishing_is_safe;
 mod queries;
 mod quotas;
 mod reconnect;
 mod reload;
+mod removal;
 mod replay;
 mod slow_reader;
 mod starting;
 mod store;
-mod streaming_in;
 mod stuck_disk;
 mod stuck_log;
-mod taking_back;
 mod topics;

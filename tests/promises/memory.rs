@@ -1,4 +1,4 @@
-//! What clients that do not read cost the hub in memory: what their events hold, whatever those become on the wire.
+//! The memory cost of clients that do not read is that of their events' data, whatever their size on the wire.
 
 use std::{
     io::Write,
@@ -13,7 +13,7 @@ use super::support::{PATIENCE, assert_problem, eventually, hub::Hub, wire};
 const STREAMS: usize = 40;
 const EVENT: usize = 1 << 20;
 
-/// A connection whose client reads nothing; the kernel keeps little for it.
+/// A connection whose client reads nothing, with a small receive buffer.
 fn unread(hub: SocketAddr, request: &str) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a socket");
@@ -24,7 +24,7 @@ fn unread(hub: SocketAddr, request: &str) -> TcpStream {
     socket
 }
 
-/// What stalled replays of events of this character add to a hub's memory, each with a selection of its own.
+/// Growth of a hub's memory by stalled replays of events of this character, each with its own selection.
 fn growth_kib(character: &str, query: &str) -> usize {
     let hub = Hub::start();
     let data = character.repeat(EVENT);
@@ -89,7 +89,7 @@ fn the_gaps_of_a_page_that_nobody_reads_take_room_as_its_events_do() {
     let page = asked();
     assert_eq!(page.json()["gaps"].as_array().unwrap().len(), TOPICS, "a gap for each, in one page");
     let request = format!("GET {target} HTTP/1.1\r\nhost: localhost\r\naccept: application/json\r\n\r\n");
-    // Half of all the room, where an address may have a third.
+    // Half of the total bound, where an address may have a third.
     let pages: Vec<_> = (0..(32 << 20) / page.body.len()).map(|_| unread(hub.address, &request)).collect();
     eventually("the address has its share", || asked().status == 429);
     drop(pages);

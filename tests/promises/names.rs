@@ -1,4 +1,4 @@
-//! A segment `.` or `..`, which browsers and proxies resolve in a path, is in no name and no pattern.
+//! No name and no pattern has a segment `.` or `..`, which browsers and proxies resolve in a path.
 
 use serde_json::json;
 

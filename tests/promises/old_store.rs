@@ -1,4 +1,4 @@
-//! A store of before: with names that are refused today, and with stamps of a clock that was ten years ahead once.
+//! A store of an older version: with names that are refused today, and with stamps of a clock that was ten years ahead.
 //!
 //! `a/../b` has "one", "k1" and "k2" and a limit of its own, `./c` has "two", `plain` has "k3", then "ahead" and "stuck", which
 //! are stamped in 2036; `gone/..` had one event and is deleted.

@@ -1,4 +1,4 @@
-//! What a stream is as bytes: chunks of whole events on a connection of its own, the same bytes whoever sends them.
+//! The bytes of a stream: chunks of whole events on a connection of its own, the same on every path of the server.
 
 use std::{
     io::{Read, Write},
@@ -7,7 +7,7 @@ use std::{
 
 use super::support::{eventually, hub::Hub, wire};
 
-/// Asks for a stream and reads until `end` was seen: the head in lower case, and the bytes after it.
+/// Requests a stream and reads until `end`: the head in lower case, and the bytes after it.
 fn stream_until(hub: &Hub, version: &str, query: &str, end: &str) -> (TcpStream, String, String) {
     let ask = format!("GET /events?{query} HTTP/{version}\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n");
     let mut socket = wire::send(hub.address, ask.as_bytes());
@@ -22,7 +22,7 @@ fn stream_until(hub: &Hub, version: &str, query: &str, end: &str) -> (TcpStream,
     (socket, head.to_lowercase(), body.into())
 }
 
-/// The data of chunks in a row, whatever their sizes.
+/// The data of consecutive chunks.
 fn unchunked(mut chunks: &str) -> String {
     let mut all = String::new();
     while let Some((size, rest)) = chunks.split_once("\r\n") {
@@ -69,8 +69,8 @@ fn with_http_1_0_the_same_bytes_come_without_chunks() {
     }
 }
 
-/// In one write, so that whoever has the head has a cursor, too. What was written at once is read at once here; of two writes
-/// some would be read apart.
+/// In one write, so that a client that has the head has a cursor, too. One write is read at once here; two would sometimes
+/// be read separately.
 #[test]
 fn the_greeting_goes_with_the_head() {
     let hub = Hub::start();
@@ -114,13 +114,13 @@ fn a_client_that_goes_is_forgotten_without_another_event() {
     hub.publish("t", "in use");
     let (gone, ..) = stream_until(&hub, "1.1", "topic=t", "retry: ");
     let (half, ..) = stream_until(&hub, "1.1", "topic=t", "retry: ");
-    hub.heard_by("t", 2);
+    hub.wait_for_streams("t", 2);
     drop(gone);
-    hub.heard_by("t", 1);
+    hub.wait_for_streams("t", 1);
     half.shutdown(Shutdown::Write).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(2500));
-    hub.heard_by("t", 1);
+    hub.wait_for_streams("t", 1);
     drop(half);
-    hub.heard_by("t", 0);
+    hub.wait_for_streams("t", 0);
     eventually("their connections are gone", || hub.stats()["connections"] == 1);
 }

@@ -1,4 +1,4 @@
-//! The operators' own address: the figures are there and nowhere else, and nothing else is.
+//! The operators' address (`admin.listen`): stats and metrics are served there only, and nothing else is.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
@@ -12,7 +12,7 @@ use super::support::{
 const FIGURES: [&str; 2] = ["/admin/stats", "/metrics"];
 const OPERATOR: [(&str, &str); 1] = [("authorization", "Bearer operator-token")];
 
-/// A hub with tokens, and an address of its own for operators at `ip`.
+/// A hub with tokens, and with an address for operators at `ip`.
 fn apart(ip: IpAddr, more: &[&str]) -> (Hub, SocketAddr) {
     let operators = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
     let tokens = tokens(&[("operator", "admin = true"), ("reader", "subscribe = [\"**\"]")]);
@@ -76,7 +76,7 @@ fn no_page_of_another_site_reads_the_figures_that_need_no_token() {
     }
 }
 
-/// An address of this machine that others can reach; nothing is sent to find it.
+/// A non-loopback address of this machine; nothing is sent to find it.
 fn beyond_loopback() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect("203.0.113.1:9").ok()?;

@@ -1,4 +1,4 @@
-//! Every stream shows every event once, in the order of ids, however many publish.
+//! Every stream receives every event once, in id order, however many publishers there are.
 
 use std::{collections::BTreeMap, thread};
 

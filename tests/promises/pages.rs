@@ -1,4 +1,4 @@
-//! Where streams cannot pass, pages do: one after the other, without loss.
+//! Pages, for networks that do not pass streams: consecutive pages lose nothing.
 
 use std::thread;
 

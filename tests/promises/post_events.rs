@@ -1,4 +1,4 @@
-//! What a query has no room for, a body has.
+//! `POST /events`: the request as a body.
 
 use serde_json::json;
 
@@ -63,7 +63,7 @@ fn a_thousand_topics_fit() {
 }
 
 #[test]
-fn a_body_can_ask_for_a_page_and_for_lines() {
+fn a_body_can_request_a_page_and_ndjson() {
     let hub = Hub::start();
     hub.publish("t", "1");
     hub.publish("t", "2");
@@ -76,7 +76,7 @@ fn a_body_can_ask_for_a_page_and_for_lines() {
 }
 
 #[test]
-fn what_a_body_cannot_mean_is_refused() {
+fn an_invalid_body_is_refused() {
     let hub = Hub::start();
     for (body, code) in [
         ("", "body-invalid"),

@@ -106,7 +106,7 @@ fn refusals_are_counted_by_code() {
 }
 
 #[test]
-fn what_is_no_http_is_refused_and_the_hub_goes_on() {
+fn a_request_that_is_not_http_is_refused_and_the_hub_goes_on() {
     let hub = Hub::start();
     for junk in ["\0\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /x\x07 HTTP/1.1\r\n\r\n"] {
         let socket = wire::send(hub.address, junk.as_bytes());

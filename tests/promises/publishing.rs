@@ -1,4 +1,4 @@
-//! A receipt means that the event is in the log, as it was sent, and a refusal that nothing is.
+//! A receipt means that the event is in the log as it was sent, and a refusal that nothing was published.
 
 use std::thread;
 
@@ -157,7 +157,7 @@ fn the_query_says_name_retry_and_close() {
 }
 
 #[test]
-fn what_the_query_cannot_mean_is_refused() {
+fn an_invalid_query_is_refused() {
     let hub = Hub::start();
     for (query, code) in [
         ("topic=a&topic=b", "query-invalid"),
@@ -321,7 +321,7 @@ fn a_retried_close_and_a_retried_condition_get_their_receipts() {
 }
 
 #[test]
-fn a_condition_lets_in_only_who_knows_the_last_id() {
+fn a_condition_accepts_only_the_topics_last_id() {
     let hub = Hub::start();
     let first = with(&hub, "if-match", "\"none\"", "1").json()["id"].as_str().unwrap().to_owned();
     let refused = |tag: &str| {
@@ -357,7 +357,7 @@ fn a_condition_guards_a_batch_of_one_topic() {
 }
 
 #[test]
-fn of_many_who_know_the_same_last_id_one_gets_in() {
+fn of_many_publishes_with_the_same_condition_one_succeeds() {
     let hub = Hub::start();
     let last = format!("\"{}\"", hub.publish("t", "0"));
     let statuses: Vec<u16> = thread::scope(|scope| {

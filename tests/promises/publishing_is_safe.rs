@@ -1,4 +1,4 @@
-//! No bytes of a publisher ever form a second event, an id or a name.
+//! No bytes of a publisher form a second event, an id or a name.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::support::{
     wire::{self, EventStream},
 };
 
-/// Payloads that would break a stream that only pastes them in.
+/// Payloads that would break a stream that inserts them unescaped.
 const NASTY: &[&str] = &[
     "",
     "\n",
@@ -38,7 +38,7 @@ const NASTY: &[&str] = &[
     "\nb",
 ];
 
-/// What an EventSource gives for `data`: every kind of line break is a line feed.
+/// What an EventSource dispatches for `data`: every kind of line break is a line feed.
 fn received(data: &str) -> String {
     data.replace("\r\n", "\n").replace('\r', "\n")
 }

@@ -1,9 +1,9 @@
-//! A query is read as it was meant, or refused: by every route that has one.
+//! Every route refuses query keys that can only be mistakes.
 
 use super::support::{assert_problem, hub::Hub};
 
 #[test]
-fn every_route_refuses_a_key_that_can_only_be_a_slip() {
+fn every_route_refuses_a_key_that_can_only_be_a_mistake() {
     let hub = Hub::start();
     let id = hub.publish("t", "x");
     let removal = format!("/events/{id}?topic=t");

@@ -1,4 +1,4 @@
-//! What one address and one holder of a token may have: who wants more is told so, waits, and then gets it; nobody else notices.
+//! Quotas of one address and one token holder: a client beyond its quota is told how long to wait; others are not affected.
 
 use std::{
     io::{Read, Write},
@@ -37,7 +37,7 @@ fn get(hub: &Hub, name: &str, target: &str) -> Answer {
     wire::request(hub.address, "GET", target, &headers, b"")
 }
 
-/// Refused for a limit of its own; comes back when it was told to.
+/// Is refused by its own limit; retries after the given time.
 fn come_back(answer: &Answer, mut again: impl FnMut() -> Answer) {
     assert_problem(answer, 429, "rate-limited");
     let wait: u64 = answer.headers.get("retry-after").unwrap().parse().unwrap();
@@ -71,10 +71,10 @@ fn ask_on(socket: &mut TcpStream) {
     assert!(bytes.starts_with(b"HTTP/1.1 200"));
 }
 
-/// A connection that is hung up on without a word.
-fn is_hung_up_on(hub: &Hub) -> bool {
+/// A connection that is closed without a response.
+fn is_closed(hub: &Hub) -> bool {
     let mut socket = TcpStream::connect(hub.address).unwrap();
-    // One that is let in would be told nothing before its head comes.
+    // An accepted one would get no bytes before its head arrives.
     socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     match socket.read(&mut [0]) {
         Ok(read) => read == 0,
@@ -83,20 +83,20 @@ fn is_hung_up_on(hub: &Hub) -> bool {
 }
 
 #[test]
-fn a_connection_too_many_is_hung_up_on_and_the_others_go_on() {
+fn a_connection_beyond_the_limit_is_closed_and_the_others_are_served() {
     let hub = hub(&["--limits-address-connections", "3"]);
     let mut open: Vec<_> = (0..3).map(|_| served(&hub)).collect();
     for _ in 0..20 {
-        assert!(is_hung_up_on(&hub), "a fourth one");
+        assert!(is_closed(&hub), "a fourth one");
     }
     open.iter_mut().for_each(ask_on);
     drop(open.pop());
-    eventually("a closed one frees its place", || !is_hung_up_on(&hub));
+    eventually("a closed one frees its place", || !is_closed(&hub));
     open.iter_mut().for_each(ask_on);
 }
 
 #[test]
-fn a_stream_too_many_is_told_to_come_back() {
+fn a_stream_beyond_the_limit_is_told_to_retry() {
     for (limit, others) in [("--limits-address-streams", false), ("--limits-holder-streams", true)] {
         let hub = hub(&[limit, "2"]);
         let watch = |name: &str| wire::watch(hub.address, &format!("topic=t&access_token={name}-token"), None);
@@ -126,7 +126,7 @@ fn a_stream_too_many_is_told_to_come_back() {
 }
 
 #[test]
-fn what_is_refused_before_it_is_a_stream_keeps_no_place() {
+fn a_refused_stream_holds_no_permit() {
     let hub = hub(&["--limits-holder-streams", "1", "--limits-address-streams", "1"]);
     for _ in 0..5 {
         for target in ["/events", "/events?topic=t&limit=x", "/events?topic=t&from=junk", "/events?topic=t"] {
@@ -164,7 +164,7 @@ fn events_and_bytes_beyond_the_rate_are_refused_until_the_time_that_is_told() {
 }
 
 #[test]
-fn a_poured_in_stream_is_slowed_and_loses_nothing() {
+fn a_publish_stream_beyond_its_rate_is_slowed_and_loses_nothing() {
     let hub = hub(&["--limits-holder-events", "4"]);
     let headers = [("content-type", "application/x-ndjson"), ("authorization", "Bearer ann-token")];
     let mut upload = Upload::open(hub.address, "/publish?topic=t", &headers);
@@ -186,7 +186,7 @@ fn a_poured_in_stream_is_slowed_and_loses_nothing() {
 }
 
 #[test]
-fn a_holder_makes_only_so_many_topics_however_it_makes_them() {
+fn a_holder_creates_topics_up_to_its_limit_whatever_the_way() {
     let hub = hub(&["--limits-holder-topics", "2"]);
     for topic in ["a", "b", "a", "b"] {
         assert_eq!(publish(hub.address, "ann", topic, b"x").status, 200, "{topic}");
@@ -196,7 +196,7 @@ fn a_holder_makes_only_so_many_topics_however_it_makes_them() {
     let batch = br#"[{"topic":"a","data":1},{"topic":"d","data":1}]"#;
     assert_problem(&hub.post("/publish", &[bearer], batch), 429, "rate-limited");
     for kind in ["application/x-ndjson", "text/event-stream"] {
-        // Nothing is published, but a topic that was not there would be closed.
+        // Nothing is published, but a topic that does not exist would be closed.
         let headers = [bearer, ("content-type", kind)];
         let answer = hub.post("/publish?topic=e&close=true", &headers, b"");
         assert_eq!(answer.json()["error"]["code"], "rate-limited", "{kind}: {}", answer.text());
@@ -236,7 +236,7 @@ fn a_limit_that_is_raised_by_sighup_holds_at_once() {
     let address = settings.hub.address;
     assert_eq!(publish(address, "ann", "a", b"x").status, 200);
     assert_eq!(publish(address, "ann", "b", b"x").status, 429);
-    // What was used of the hour before counts, but by the rate of now.
+    // Earlier usage counts, but refills at the new rate.
     settings.reload(&text(10_000), RELOADED);
     eventually("in seconds, not in an hour", || publish(address, "ann", "b", b"x").status == 200);
 }

@@ -1,4 +1,4 @@
-//! Whatever happens to the hub, a client that comes back with its last id misses nothing and sees nothing twice.
+//! Whatever happens to the hub, a client that reconnects with its last id misses no event and receives none twice.
 
 use std::{
     collections::BTreeSet,
@@ -111,7 +111,7 @@ fn a_client_that_comes_back_after_every_kill_sees_each_acknowledged_event_once()
     assert!(missed.is_empty(), "acknowledged and never seen: {missed:?}");
 }
 
-/// Connects, has the hub killed before anything was published, and comes back with what the first bytes gave it.
+/// Connects; the hub is killed before anything is published; reconnects with the cursor of the first bytes.
 fn killed_before_its_first_event(start: &str, before: &[&str]) {
     let mut hub = Hub::start();
     for data in before {

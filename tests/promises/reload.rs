@@ -1,4 +1,4 @@
-//! SIGHUP: another word on who may do what takes effect on open streams, and drops nobody else.
+//! SIGHUP: changed authorizations take effect on open streams, and others are not affected.
 
 use std::{fs, path::PathBuf};
 
@@ -11,7 +11,7 @@ use super::support::{
     wire::{self, EventStream, Upload},
 };
 
-/// A hub with a file of settings.
+/// A hub with a configuration file.
 pub(super) struct Settings {
     pub(super) hub: Hub,
     path: PathBuf,
@@ -27,7 +27,7 @@ impl Settings {
         Self { hub, path, _directory: directory }
     }
 
-    /// Puts other settings in force, and waits until the hub says so.
+    /// Reloads with other settings, and waits until the hub logs it.
     pub(super) fn reload(&self, text: &str, said: &str) {
         fs::write(&self.path, text).unwrap();
         self.hub.signal("HUP");
@@ -99,7 +99,7 @@ fn a_mistake_changes_nothing_and_is_told_with_its_line() {
     });
     settings.publish("after");
     assert_eq!(stays.next().unwrap().data, "after");
-    // The next one, without a mistake, counts again.
+    // The next one, without a mistake, is applied again.
     settings.reload(&access(&[WRITER]), RELOADED);
     assert_eq!(stays.next(), None);
 }

@@ -1,4 +1,4 @@
-//! A cursor, however it is spelled, resumes after what it names, and replay is the same bytes as live.
+//! A cursor, in every spelling, resumes after its id, and replayed bytes equal live bytes.
 
 use serde_json::json;
 
@@ -70,7 +70,7 @@ fn since_is_a_time_or_an_age() {
 }
 
 #[test]
-fn what_someone_typed_wrong_is_said_and_a_junk_cursor_is_not() {
+fn an_invalid_start_is_an_error_and_an_invalid_cursor_is_not() {
     let hub = Hub::start();
     for query in
         ["from=junk", "from=yesterday", "since=1y", "since=junk", "since=-1s", "from=now&since=1h", "format=xml"]
@@ -106,7 +106,7 @@ fn topics_that_no_stream_can_ask_for_are_refused() {
     }
 }
 
-/// What follows the greeting, which says where a stream starts.
+/// The bytes after the greeting, which has the cursor of the stream's start.
 fn events(stream: &str) -> &str {
     let (greeting, events) = stream.split_once("\n\n").unwrap();
     assert!(greeting.starts_with("retry: 3000\nevent: hub.cursor\n"), "{greeting}");

@@ -1,4 +1,4 @@
-//! A client that does not read delays nobody, costs the hub a bounded amount, and loses nothing.
+//! A client that does not read delays no other, costs the hub a bounded amount of memory, and loses nothing.
 
 use std::{thread, time::Duration};
 
@@ -48,7 +48,7 @@ fn many_stalled_clients_cost_a_bounded_amount() {
     }
     let before = resident_kib(&hub);
     let streams: Vec<_> = (0..50).map(|_| hub.watch("topic=t&from=earliest")).collect();
-    hub.heard_by("t", 50);
+    hub.wait_for_streams("t", 50);
     for _ in 0..50 {
         hub.publish("t", &body);
     }

@@ -1,4 +1,4 @@
-//! One process a store, and a mistake is said at once.
+//! One process per store, and errors at the start are reported at once.
 
 use super::support::hub::Hub;
 
@@ -13,7 +13,7 @@ fn a_second_process_on_a_store_ends_at_once_and_names_the_lock() {
 }
 
 #[test]
-fn the_store_can_be_had_again_right_after_kill_9() {
+fn the_store_can_be_opened_right_after_kill_9() {
     let mut hub = Hub::start();
     for _ in 0..3 {
         hub.kill();
@@ -23,7 +23,7 @@ fn the_store_can_be_had_again_right_after_kill_9() {
 }
 
 #[test]
-fn a_port_in_use_is_said_and_what_to_do() {
+fn a_port_in_use_is_reported_with_what_to_do() {
     let hub = Hub::start();
     let (code, said) = Hub::refused(&["--listen", &hub.address.to_string()]);
     assert_eq!(code, Some(1));
@@ -31,7 +31,7 @@ fn a_port_in_use_is_said_and_what_to_do() {
 }
 
 #[test]
-fn all_mistakes_of_a_configuration_are_said_at_once() {
+fn all_mistakes_of_a_configuration_are_reported_at_once() {
     let mistakes =
         ["--listen", "nowhere", "--stream-retry", "soon", "--publish-event-bytes", "many", "--store-max-bytes", "0"];
     let (code, said) = Hub::refused(&mistakes);
@@ -57,7 +57,7 @@ fn a_file_that_is_missing_or_wrong_is_78() {
 }
 
 #[test]
-fn listening_beyond_the_loopback_needs_a_word() {
+fn listening_beyond_the_loopback_needs_open() {
     for address in ["0.0.0.0:0", "[::]:0"] {
         let (code, said) = Hub::refused(&["--listen", address]);
         assert_eq!(code, Some(78));

@@ -1,4 +1,4 @@
-//! The store tells what it lost, waits for what only takes long, and gives no receipt for what nobody will find.
+//! The store reports losses, waits for a slow disk, and acknowledges nothing that is written outside its directory's path.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ fn segments(data: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Makes a segment unreadable, as a bad disk does.
+/// Corrupts a segment, as a bad disk does.
 fn corrupt(segment: &Path) {
     for file in ["conf", "db"] {
         let path = segment.join(file);
@@ -152,7 +152,7 @@ fn a_data_directory_that_is_moved_away_takes_no_receipts_until_it_is_back() {
     eventually("it is logged", || hub.log().contains("the store's directory is not where it was"));
     assert!(!data.exists(), "nothing is made where it was");
 
-    // Something else in its place.
+    // A copy of the directory in its place.
     copy(&moved, &data);
     assert!(refused(&hub).contains("another directory"));
     fs::remove_dir_all(&data).unwrap();
@@ -192,7 +192,7 @@ fn a_segment_that_is_removed_under_the_hub_takes_no_receipts() {
 #[test]
 fn a_lack_of_descriptors_passes_without_a_restart() {
     let mut hub = Hub::start_with(&["--store-rotate-age", "1s"]);
-    let mut kept = Kept::connect(&hub);
+    let mut kept = OpenConnection::connect(&hub);
     kept.publish("1");
     let before = segments(&hub.data()).len();
     limit_descriptors(hub.pid(), open_descriptors(hub.pid()));
@@ -214,7 +214,7 @@ fn a_lack_of_descriptors_passes_without_a_restart() {
     assert_eq!((hub.stats()["store"]["losses"].as_u64(), hub.data().join("quarantine").exists()), (Some(0), false));
 }
 
-/// A file system that stops in the middle of a write: `fsfreeze`, on a device of its own.
+/// A file system that blocks writes: `fsfreeze`, on its own device.
 #[test]
 fn a_disk_that_does_not_answer_is_waited_for_and_nothing_is_lost() {
     let home = tempfile::tempdir().unwrap();
@@ -277,7 +277,7 @@ fn a_full_disk_is_logged_when_it_begins_and_when_it_passes() {
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_used_is_said_with_the_systems_word_and_what_to_do() {
+fn an_unusable_data_directory_is_reported_with_the_systems_error_and_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");
     fs::write(&file, "x").unwrap();
@@ -311,10 +311,10 @@ fn a_new_store_is_called_new_and_a_killed_one_not_clean() {
     assert!(!hub.log().contains("made a new store"));
 }
 
-/// A connection that stays.
-struct Kept(TcpStream);
+/// A connection that stays open.
+struct OpenConnection(TcpStream);
 
-impl Kept {
+impl OpenConnection {
     fn connect(hub: &Hub) -> Self {
         let socket = TcpStream::connect(hub.address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -335,7 +335,7 @@ impl Kept {
     }
 }
 
-/// The limit with which a process gets no other descriptor.
+/// The limit at which a process gets no further descriptor.
 fn open_descriptors(pid: u32) -> usize {
     let open = |number: &usize| fs::symlink_metadata(format!("/proc/{pid}/fd/{number}")).is_ok();
     (0..1 << 20).take_while(open).count()
@@ -347,7 +347,7 @@ fn limit_descriptors(pid: u32, most: usize) {
     assert!(done.success());
 }
 
-/// Something mounted, until it is dropped.
+/// A mounted file system; unmounted when dropped.
 pub(crate) struct Mount(pub(crate) PathBuf);
 
 impl Mount {
@@ -386,7 +386,7 @@ impl Drop for Mount {
     }
 }
 
-/// A file system that answers no write, until it is dropped.
+/// A frozen file system; thawed when dropped.
 struct Frozen(PathBuf);
 
 impl Frozen {

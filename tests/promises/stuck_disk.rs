@@ -1,4 +1,4 @@
-//! A disk that does not answer: the hub says what it waits for, ends all the same when it is told to, and loses nothing.
+//! A disk that does not answer: the hub reports what it waits for, stops when it is told to, and loses nothing.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use super::support::{PATIENCE, eventually, hub::Hub, wire};
 /// Longer than `--store-rotate-age 1s`.
 const ROTATES: Duration = Duration::from_millis(1100);
 
-/// Whoever opens this file waits for ever, and can be killed meanwhile.
+/// A file (FIFO) whose opening blocks for ever; the process that opens it can be killed.
 fn never_opens(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }

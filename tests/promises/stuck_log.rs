@@ -1,4 +1,4 @@
-//! Nobody need read what a hub writes on stderr and stdout.
+//! A hub does not depend on readers of its stderr and stdout.
 
 use std::{
     io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write},
@@ -15,18 +15,18 @@ use rustix::{
 
 use super::support::{eventually, wire};
 
-/// A hub whose stderr goes into a pipe of the test's.
-struct Talker {
+/// A hub whose stderr is a pipe of the test.
+struct LoggingHub {
     process: Child,
     address: SocketAddr,
     _store: tempfile::TempDir,
 }
 
-impl Talker {
+impl LoggingHub {
     fn start(stderr: &PipeWriter) -> Self {
         let store = tempfile::tempdir().unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
-            // Lines for each connection that ends early, by the core that has it.
+            // One line for each connection that ends early, logged by its shard.
             .args(["--listen", "127.0.0.1:0", "--log-level", "debug", "--data"])
             .arg(store.path().join("data"))
             .stdout(Stdio::piped())
@@ -64,14 +64,14 @@ impl Talker {
     }
 }
 
-impl Drop for Talker {
+impl Drop for LoggingHub {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Fills a pipe to its last byte. Whoever writes next waits.
+/// Fills a pipe completely: the next write blocks.
 fn fill(pipe: &mut PipeWriter) {
     let flags = fcntl_getfl(&pipe).unwrap();
     fcntl_setfl(&pipe, flags | OFlags::NONBLOCK).unwrap();
@@ -82,7 +82,7 @@ fn fill(pipe: &mut PipeWriter) {
 #[test]
 fn a_hub_whose_stderr_nobody_reads_goes_on_and_drains() {
     let (_unread, mut stderr) = io::pipe().unwrap();
-    let mut hub = Talker::start(&stderr);
+    let mut hub = LoggingHub::start(&stderr);
     let mut stream = wire::watch(hub.address, "topic=t", None);
     fill(&mut stderr);
     hub.overflow();
@@ -97,7 +97,7 @@ fn a_hub_whose_stderr_nobody_reads_goes_on_and_drains() {
 #[test]
 fn a_log_that_is_read_again_says_how_many_lines_it_lacks_and_ends_with_the_last_one() {
     let (unread, mut stderr) = io::pipe().unwrap();
-    let mut hub = Talker::start(&stderr);
+    let mut hub = LoggingHub::start(&stderr);
     fill(&mut stderr);
     hub.overflow();
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -133,7 +133,7 @@ fn a_greeting_that_nobody_reads_keeps_no_hub_from_serving_and_ending() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut hub = Talker { process, address: ([127, 0, 0, 1], 0).into(), _store: store };
+    let mut hub = LoggingHub { process, address: ([127, 0, 0, 1], 0).into(), _store: store };
     eventually("it serves", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
     hub.signal(Signal::TERM);
     assert_eq!(hub.exit_code(), Some(0));

@@ -1,4 +1,4 @@
-//! Topics as things: seen, set, trimmed and deleted.
+//! `/topics`: inspecting, configuring, trimming and deleting topics.
 
 use std::collections::BTreeSet;
 

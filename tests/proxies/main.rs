@@ -1,4 +1,4 @@
-//! The hub behind the proxies people put before it, with the configurations that `deploy/` recommends.
+//! The hub behind common proxies, with the configurations that `deploy/` recommends.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

@@ -32,7 +32,7 @@ fn next(stream: &mut EventStream) -> String {
     stream.next().expect("an open stream").data
 }
 
-/// Events published a tenth of a second apart come a while apart, not in heaps; a cursor goes through, too.
+/// Events published a tenth of a second apart arrive separately, not in batches; a cursor passes, too.
 fn passes_on_as_it_comes(kind: Kind) {
     let hub = Hub::start();
     let proxy = Proxy::before(hub.address, kind);
@@ -58,7 +58,7 @@ fn passes_on_as_it_comes(kind: Kind) {
     assert_eq!(next(&mut resumed), "10");
 }
 
-/// A stream of lines is committed, shown and receipted line by line.
+/// A stream of lines is committed, delivered and acknowledged line by line.
 fn passes_a_publishers_stream_on(kind: Kind) {
     let hub = Hub::start();
     let proxy = Proxy::before(hub.address, kind);
@@ -92,7 +92,7 @@ fn silence_cuts_nothing(kind: Kind) {
     assert_eq!(next(&mut stream), "after");
 }
 
-/// The hub's own page, on whatever port the proxy listens, is no page of another site.
+/// The hub's own page, on any port of the proxy, is not treated as a page of another site.
 fn the_hubs_page_may_publish_on_any_port(kind: Kind) {
     let hub = Hub::start();
     let proxy = Proxy::before(hub.address, kind);
@@ -103,7 +103,7 @@ fn the_hubs_page_may_publish_on_any_port(kind: Kind) {
     assert_eq!(publish("http://127.0.0.1".into()), 403, "what listens on another port is another site");
 }
 
-/// The proxy, and not the hub, hangs up on a connection that idles between them: a request on its way would be lost.
+/// The proxy, and not the hub, closes an idle connection between them: else a request in flight would be lost.
 fn an_idle_connection_is_closed_by_the_proxy(kind: Kind) {
     let hub = Hub::start();
     let proxy = Proxy::hasty(hub.address, kind);
@@ -114,7 +114,7 @@ fn an_idle_connection_is_closed_by_the_proxy(kind: Kind) {
     assert!(asked.elapsed() < PATIENCE / 2, "the hub hung up first");
 }
 
-/// While the hub is away an EventSource is told to come back, and whoever asks for something else is told the truth.
+/// While the hub is down an EventSource gets a `retry:`, and other requests get an error status.
 fn an_absence_ends_no_eventsource(kind: Kind) {
     let mut hub = Hub::start();
     let proxy = Proxy::before(hub.address, kind);
@@ -210,8 +210,8 @@ fn seconds(text: &str) -> u64 {
         .unwrap_or_else(|| panic!("{text:?} is not in seconds"))
 }
 
-/// The one long test: nginx without a word about streams cuts after 60 s of silence, and the hub's default keepalive
-/// sees to it that there is none.
+/// The one long test: nginx in its default configuration cuts after 60 s of silence, and the hub's default keepalive
+/// prevents that.
 #[test]
 fn a_stock_nginx_with_its_default_timeout_cuts_nothing_in_seventy_seconds_of_silence() {
     let hub = Hub::start();

@@ -1,4 +1,4 @@
-//! A proxy, started for real on a free port of the loopback, with its files in a directory of its own.
+//! A real proxy process on a free port of the loopback, with its files in a directory of its own.
 
 use std::{
     fs,
@@ -36,17 +36,17 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Before `hub`, as recommended.
+    /// In front of `hub`, as recommended.
     pub(crate) fn before(hub: SocketAddr, kind: Kind) -> Self {
         Self::patient(hub, kind, "60s")
     }
 
-    /// Before `hub`, hanging up on connections to it that idle for a second instead of the recommended 20 s.
+    /// In front of `hub`, closing idle connections to it after a second instead of the recommended 20 s.
     pub(crate) fn hasty(hub: SocketAddr, kind: Kind) -> Self {
         Self::start(hub, kind, "60s", "1s")
     }
 
-    /// Before `hub`, cutting streams that are silent for `idle` instead of the recommended 60 s.
+    /// In front of `hub`, cutting streams that are silent for `idle` instead of the recommended 60 s.
     pub(crate) fn patient(hub: SocketAddr, kind: Kind, idle: &str) -> Self {
         Self::start(hub, kind, idle, "20s")
     }
@@ -121,7 +121,7 @@ impl Proxy {
     }
 }
 
-/// The recommended configuration with the places of this test. What it is to change must be there.
+/// The recommended configuration with this test's addresses and paths. Every text to be replaced must occur.
 fn recommended(path: &str, changes: &[(&str, String)]) -> String {
     changed(path, fs::read_to_string(here(path)).unwrap(), changes)
 }

@@ -1,4 +1,4 @@
-//! A hub that starts without a certificate and asks for one: against Pebble, the test authority of Let's Encrypt's makers.
+//! A hub that starts without a certificate and requests one from Pebble, Let's Encrypt's ACME test server.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use crate::{
     trust::Trust,
 };
 
-/// An authority and the names it believes in; ended with the test.
+/// An ACME authority and its DNS server; stopped when dropped.
 struct Authority {
     processes: Vec<Child>,
     directory: SocketAddr,
@@ -21,12 +21,12 @@ struct Authority {
 }
 
 impl Authority {
-    /// One that is not there yet.
+    /// One that is not started yet.
     fn new() -> Self {
         Self { processes: Vec::new(), directory: free(), roots: Trust::new() }
     }
 
-    /// Starts it: it looks for those who ask it on `port` of this machine.
+    /// Starts it; it validates its clients at `port` of this machine.
     fn start(&mut self, port: u16) {
         let Self { roots, directory, .. } = self;
         let (management, names) = (free(), free_udp());
@@ -77,7 +77,7 @@ fn free_udp() -> SocketAddr {
     UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// The line about who issued the certificate that is shown; empty when none is.
+/// The issuer line of the served certificate; empty without one.
 fn issuer(hub: &Hub) -> String {
     let shown = Trust::curl(hub.address, &["-v", "--stderr", "-"], "/healthz");
     shown.lines().find(|line| line.contains("issuer:")).unwrap_or_default().into()
@@ -101,7 +101,7 @@ fn a_hub_without_a_certificate_gets_one_and_keeps_it() {
     let cache = hub.data().join("acme");
     assert_eq!(mode(&cache), 0o700);
     eventually("it is kept", || fs::read_dir(&cache).unwrap().count() == 2);
-    // With no authority any more, the one it has is used again.
+    // Without the authority, the existing certificate is used again.
     authority.stop();
     hub.terminate();
     assert_eq!(hub.wait(), Some(0));

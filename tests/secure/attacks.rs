@@ -1,4 +1,4 @@
-//! What is known to have brought other HTTP/2 servers down: the attacker is hung up on, costs a bounded amount, and others
+//! Known attacks on HTTP/2 servers: the attacker's connection is closed, costs a bounded amount of memory, and others
 //! are served meanwhile.
 
 use std::{
@@ -15,7 +15,7 @@ use crate::{
     support::{PATIENCE, hub::Hub},
 };
 
-/// What one attacker may cost in memory. All that these attacks send is far more than that.
+/// The memory that one attacker may cost. Each of these attacks sends far more than that.
 const ROOM_KIB: u64 = 32 << 10;
 
 /// `ENHANCE_YOUR_CALM` (RFC 9113, section 7).
@@ -27,7 +27,7 @@ fn resident_kib(hub: &Hub) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Sends `bytes` again and again until the hub hangs up, and reads nothing until then; others publish and read meanwhile.
+/// Sends `bytes` repeatedly until the hub closes the connection, and reads nothing until then; others publish and read meanwhile.
 fn flood(hub: &Hub, frames: &mut Frames<TcpStream>, bytes: &[u8]) {
     let before = resident_kib(hub);
     let mut stream = hub.watch("topic=served");
@@ -60,12 +60,12 @@ fn flood(hub: &Hub, frames: &mut Frames<TcpStream>, bytes: &[u8]) {
     assert_eq!(stream.data(1), ["after"]);
 }
 
-/// Short waits, so that whoever neither asks nor reads is soon gone.
+/// Short timeouts, so that clients that neither send requests nor read are soon cut.
 fn hub() -> Hub {
     Hub::start_with(&["--http-header-timeout", "2s", "--stream-write-timeout", "2s"])
 }
 
-/// Asks for five thousand streams, each followed by `reset`, and is hung up on.
+/// Requests five thousand streams, each followed by `reset`; the connection is closed.
 fn resets(reset: impl Fn(u32) -> Vec<u8>) {
     let hub = hub();
     let mut frames = frames::plain(hub.address);
@@ -75,7 +75,7 @@ fn resets(reset: impl Fn(u32) -> Vec<u8>) {
         bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, stream, &block));
         bytes.extend(reset(stream));
     }
-    // It may be hung up on before all of it is sent.
+    // The connection may be closed before all of it is sent.
     let _ = frames.io.write_all(&bytes);
     assert_eq!(frames.end(), Some(CALM));
     assert_eq!(hub.stats()["subscribers"], 0);
@@ -88,7 +88,7 @@ fn rapid_reset_ends_the_connection() {
 
 #[test]
 fn resets_that_the_client_provokes_end_the_connection() {
-    // More room than there can be: a mistake that costs the stream, and not the connection (CVE-2025-8671, MadeYouReset).
+    // A window update beyond the maximum: a stream error, not a connection error (CVE-2025-8671, MadeYouReset).
     resets(|stream| frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes()));
 }
 
@@ -97,7 +97,7 @@ fn a_head_in_more_pieces_than_it_can_have_is_not_waited_for() {
     let hub = hub();
     let mut frames = frames::plain(hub.address);
     frames.send(HEADERS, END_STREAM, 1, &head("GET", "/topics", &[]));
-    // h2 makes its bound of ours (headers_bytes): so many full frames and a quarter more.
+    // h2 derives its bound from ours (headers_bytes): so many full frames and a quarter more.
     let _ = frames.io.write_all(&frame(CONTINUATION, 0, 1, b"").repeat(20));
     assert_eq!(frames.end(), Some(CALM), "and not only when its time is over");
 }
@@ -146,7 +146,7 @@ fn a_head_that_unpacks_to_more_than_the_bound_is_refused() {
     let hub = hub();
     let before = resident_kib(&hub);
     let mut frames = frames::plain(hub.address);
-    // One large line, remembered (RFC 7541, section 6.2.1), and then a byte for each time it is said again.
+    // One large line, indexed (RFC 7541, section 6.2.1), and then one byte for each repetition.
     let mut block = head("GET", "/topics", &[]);
     block.extend(b"\x40\x01x\x7f\x99\x1e");
     block.extend([b'y'; 3992]);
@@ -171,7 +171,7 @@ fn a_connection_of_stalled_streams_costs_a_bounded_amount() {
         frames.stalled.push(2 * n + 1);
         frames.get(2 * n + 1, "/events?topic=t&from=earliest");
     }
-    hub.heard_by("t", 100);
+    hub.wait_for_streams("t", 100);
     frames.until(|bodies| bodies.len() == 100 && bodies.values().all(|body| body.len() > 60_000));
     let grown = resident_kib(&hub).saturating_sub(before);
     assert!(grown < ROOM_KIB, "a hundred stalled streams of 10 MB each cost {grown} KiB");

@@ -1,4 +1,4 @@
-//! Bad tokens by the thousand: they cost little, and good ones are served as if they were not there.
+//! Floods of bad tokens cost little, and good tokens are served meanwhile.
 
 use std::{
     io::{Read, Write},
@@ -35,7 +35,7 @@ fn request(authorization: &str) -> String {
     format!("GET /topics HTTP/1.1\r\nhost: localhost\r\n{authorization}\r\n")
 }
 
-/// Sends `request` on one connection, `PIPELINED` at a time, until it is over; counts those that were refused.
+/// Sends `request` on one connection, `PIPELINED` at a time, until `over`; counts the refusals.
 fn flood(address: SocketAddr, request: &str, over: &AtomicBool, refused: &AtomicU64) {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -97,11 +97,11 @@ fn a_flood_of_bad_tokens_slows_good_ones_no_more_than_one_of_no_tokens() {
 }
 
 #[test]
-fn an_address_that_sends_bad_tokens_waits_and_what_was_good_before_does_not() {
+fn an_address_that_sends_bad_tokens_waits_and_tokens_known_as_good_do_not() {
     let (signer, stranger) = (Signer::new(), Signer::new());
     let (hub, _key) = hub(&signer, &["--limits-bad-credentials", "1"]);
     let (good, unseen) = (signer.sign(None, &claims(&json!({}))), signer.sign(None, &claims(&json!({ "jti": "2" }))));
-    // On one core: the other one has not seen it.
+    // On one shard: the other one has not cached it.
     assert_eq!(publish(&hub, &good, "x").status, 200);
     let bad = stranger.sign(None, &claims(&json!({})));
     let refused = (0..50).map(|_| publish(&hub, &bad, "x")).find(|answer| answer.status != 401).expect("it must wait");

@@ -1,4 +1,4 @@
-//! HTTP/2 by hand, a frame at a time (RFC 9113), so that a test can say what no client would.
+//! HTTP/2 by hand, a frame at a time (RFC 9113), so that a test can send what no client would.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ pub(crate) const END_HEADERS: u8 = 4;
 /// `:status: 200` in HPACK: an entry of the static table.
 pub(crate) const OK: u8 = 0x88;
 
-/// A frame as it came.
+/// A received frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
@@ -41,9 +41,9 @@ pub(crate) struct Frames<S> {
     pub(crate) io: S,
     /// Bodies so far, by stream.
     pub(crate) bodies: BTreeMap<u32, Vec<u8>>,
-    /// Streams for which no room is given.
+    /// Streams whose window is not extended.
     pub(crate) stalled: Vec<u32>,
-    /// Until when all of it must be over: a connection that goes on for ever is no test.
+    /// When the test must be over: every connection is bounded in time.
     pub(crate) deadline: Instant,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     bytes
 }
 
-/// A head in HPACK, each line a literal that is not remembered.
+/// A head in HPACK, each line a literal that is not indexed.
 pub(crate) fn head(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     let fixed = [(":method", method), (":scheme", "http"), (":authority", "localhost"), (":path", path)];
@@ -81,7 +81,7 @@ pub(crate) fn head(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// Connects in the clear, by prior knowledge.
+/// Connects without TLS, by prior knowledge.
 pub(crate) fn plain(address: SocketAddr) -> Frames<TcpStream> {
     let socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -90,13 +90,13 @@ pub(crate) fn plain(address: SocketAddr) -> Frames<TcpStream> {
 }
 
 impl<S: Read + Write> Frames<S> {
-    /// Says the preface.
+    /// Sends the preface.
     pub(crate) fn new(mut io: S) -> Self {
         io.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, b"")].concat()).unwrap();
         Self::begun(io)
     }
 
-    /// Goes on with a connection whose preface was said.
+    /// Continues a connection whose preface was sent.
     pub(crate) fn begun(io: S) -> Self {
         Self { io, bodies: BTreeMap::new(), stalled: Vec::new(), deadline: Instant::now() + PATIENCE }
     }
@@ -105,13 +105,13 @@ impl<S: Read + Write> Frames<S> {
         self.io.write_all(&frame(kind, flags, stream, payload)).expect("the hub reads");
     }
 
-    /// Says what a sound client answers by itself. A hub that drains may have hung up already; what it said before that is read
-    /// all the same.
+    /// Sends what a correct client replies automatically. A draining hub may have closed the connection already; what it sent
+    /// before is still read.
     fn answer(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let _hung_up = self.io.write_all(&frame(kind, flags, stream, payload));
     }
 
-    /// Asks without a body.
+    /// Sends a request without a body.
     pub(crate) fn get(&mut self, stream: u32, path: &str) {
         self.send(HEADERS, END_STREAM | END_HEADERS, stream, &head("GET", path, &[("accept", "text/event-stream")]));
     }
@@ -128,8 +128,8 @@ impl<S: Read + Write> Frames<S> {
         Ok(Frame { kind: start[3], flags: start[4], stream, payload })
     }
 
-    /// The next frame that says something, as a sound client meets it: settings and pings are answered, and room is given
-    /// for what was read.
+    /// The next frame that concerns a test, handled like a correct client: settings and pings are acknowledged, and windows are
+    /// extended by what was read.
     pub(crate) fn next(&mut self) -> Frame {
         loop {
             let frame = self.read().expect("within patience");
@@ -161,12 +161,12 @@ impl<S: Read + Write> Frames<S> {
         }
     }
 
-    /// What a stream has said.
+    /// The body of a stream so far.
     pub(crate) fn text(&self, stream: u32) -> String {
         self.bodies.get(&stream).map_or_else(String::new, |bytes| String::from_utf8_lossy(bytes).into())
     }
 
-    /// Reads until the hub hangs up; the error code of its GOAWAY, if it said one.
+    /// Reads until the hub closes the connection; the error code of its GOAWAY, if it sent one.
     pub(crate) fn end(&mut self) -> Option<u32> {
         let mut code = None;
         loop {

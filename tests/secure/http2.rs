@@ -1,4 +1,4 @@
-//! HTTP/2 is the same hub: the same answers and bytes, more of them on one connection, each by itself.
+//! The hub over HTTP/2: the same responses and bytes, many on one connection, independent of each other.
 
 use std::{io::Write, net::TcpStream, process::Command};
 
@@ -76,7 +76,7 @@ fn the_preface_may_come_byte_by_byte() {
     let mut frames = Frames::begun(socket);
     frames.get(1, "/healthz");
     assert_eq!(frames.next().payload[0], OK);
-    // A method that begins like it, and all others, are HTTP/1.1.
+    // A method with the same first byte, and all others, are HTTP/1.1.
     for method in ["PUT", "POST", "P", "PRI"] {
         assert_ne!(hub.request(method, "/healthz", b"").status, 200, "{method}");
     }
@@ -91,7 +91,7 @@ fn a_stream_that_stalls_is_cut_alone() {
     frames.stalled.push(1);
     frames.get(1, "/events?topic=t");
     frames.get(3, "/events?topic=t");
-    hub.heard_by("t", 2);
+    hub.wait_for_streams("t", 2);
     let body = "x".repeat(30_000);
     for n in 0..10 {
         hub.publish("t", &format!("{n} {body}"));
@@ -103,7 +103,7 @@ fn a_stream_that_stalls_is_cut_alone() {
         }
     };
     assert_eq!(reset.stream, 1);
-    hub.heard_by("t", 1);
+    hub.wait_for_streams("t", 1);
     assert_eq!(hub.stats()["slow_readers_cut_total"], 1);
     hub.publish("t", "after");
     frames.until(|bodies| bodies[&3].windows(16).any(|piece| piece == b"data: after\nid: "));
@@ -111,11 +111,11 @@ fn a_stream_that_stalls_is_cut_alone() {
     for n in 0..10 {
         assert_eq!(text.matches(&format!("data: {n} x")).count(), 1);
     }
-    // What it was given before is whole events, and the rest can be had from there.
+    // What it received before is whole events, and the rest can be resumed from there.
     assert!(frames.text(1).starts_with("retry: 3000\nevent: hub.cursor\n"), "{}", frames.text(1).len());
 }
 
-/// What stalled replays of events of this character add to a hub's memory, all of them on one connection.
+/// Growth of a hub's memory by stalled replays of events of this character, all on one connection.
 fn growth_kib(character: &str, query: &str) -> usize {
     const STREAMS: u32 = 40;
     let hub = Hub::start_with(&["--stream-write-timeout", "10m"]);
@@ -128,7 +128,7 @@ fn growth_kib(character: &str, query: &str) -> usize {
     for n in numbers(STREAMS) {
         frames.get(n, &format!("/events?topic=t&topic=own/{n}&from=earliest{query}"));
     }
-    // What a stream may be sent before its client gives it more room (RFC 9113, section 6.5.2).
+    // The initial window of a stream (RFC 9113, section 6.5.2).
     frames.until(|bodies| numbers(STREAMS).all(|n| bodies.get(&n).is_some_and(|body| body.len() == 65_535)));
     eventually("all replay", || hub.stats()["subscriptions"]["replaying"] == STREAMS);
     let after = hub.settled_kib();
@@ -170,7 +170,7 @@ fn a_stream_that_reads_large_events_slowly_is_not_cut() {
     let mut frames = frames::plain(hub.address);
     frames.stalled.push(1);
     frames.get(1, "/events?topic=t");
-    hub.heard_by("t", 1);
+    hub.wait_for_streams("t", 1);
     hub.publish("t", &format!("{}end", "x".repeat(400_000)));
     while !frames.text(1).contains("end\nid: ") {
         assert_eq!(frames.next().kind, if frames.bodies.is_empty() { HEADERS } else { DATA });
@@ -237,7 +237,7 @@ fn requests_beyond_the_bound_are_refused_and_those_within_go_on() {
             break;
         }
     }
-    hub.heard_by("t", 3);
+    hub.wait_for_streams("t", 3);
     hub.publish("t", "x");
     frames.until(|bodies| {
         numbers(3).all(|n| bodies.get(&n).is_some_and(|body| body.windows(12).any(|piece| piece == b"data: x\nid: ")))
@@ -245,7 +245,7 @@ fn requests_beyond_the_bound_are_refused_and_those_within_go_on() {
 }
 
 #[test]
-fn lines_poured_in_get_their_receipts_while_they_are_sent() {
+fn published_lines_get_their_receipts_while_they_are_sent() {
     let hub = Hub::start();
     let mut frames = frames::plain(hub.address);
     let ask = head("POST", "/publish?topic=t", &[("content-type", "application/x-ndjson")]);
@@ -256,7 +256,7 @@ fn lines_poured_in_get_their_receipts_while_they_are_sent() {
             frames.next();
         }
     }
-    // Trailers mean nothing, and end the body.
+    // Trailers are ignored, and end the body.
     frames.send(HEADERS, END_STREAM | END_HEADERS, 1, b"\x00\x01x\x01y");
     while frames.next().flags & END_STREAM == 0 {}
     assert_eq!(hub.kept("t"), ["1", "2", "3"]);
@@ -297,7 +297,7 @@ fn answers_are_fit_for_http_2() {
     assert!(over.starts_with("http/2 204") && length(&over).is_none(), "{over}");
     let problem = curl(&["-X", "DELETE"], "/events");
     assert!(problem.starts_with("http/2 405") && problem.contains("application/problem+json"), "{problem}");
-    // One too many: told to come back, on a connection that ends, without a header that HTTP/2 has not.
+    // One beyond the limit: told to retry, on a connection that ends, without `Connection`, which HTTP/2 forbids.
     let _inside = [hub.watch("topic=u"), hub.watch("topic=u")];
     let mut frames = frames::plain(hub.address);
     frames.get(1, "/events?topic=t");

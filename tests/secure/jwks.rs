@@ -1,4 +1,4 @@
-//! Keys at a URL, from a real server: they rotate without a signal, and a key that is not there yet turns nobody away for good.
+//! Keys at a URL, from a real server: they rotate without a signal, and an unknown key is a temporary error.
 
 use std::{
     io::{Read, Write},
@@ -83,7 +83,7 @@ fn a_key_that_is_taken_from_the_url_ends_what_it_opened_without_a_signal() {
 }
 
 #[test]
-fn an_event_source_whose_key_is_not_known_yet_is_told_to_come_back() {
+fn an_event_source_whose_key_is_not_known_yet_is_told_to_retry() {
     let (keys, signer) = (Keys::serve(), Signer::new());
     let hub = keys.hub();
     let token = signer.sign(Some("new"), &claims(&json!({})));
@@ -91,7 +91,7 @@ fn an_event_source_whose_key_is_not_known_yet_is_told_to_come_back() {
     assert_eq!(early.incoming.status, 200, "anything else would stop it for good");
     assert_eq!(early.next(), None);
     assert!(early.retry().is_some_and(|ms| ms >= 3000));
-    // An empty set is no set, so that the hub keeps on asking.
+    // An empty set is invalid, so the hub keeps fetching.
     keys.show(&[("new", &signer)]);
     eventually("it is let in later", || publish(&hub, &token, "x").status == 200);
     let fetched = *keys.asked.lock();

@@ -1,4 +1,4 @@
-//! JWTs from end to end: a stream ends with its token, and what is wrong with a token is said and not repeated.
+//! JWTs end to end: a stream ends with its token, and errors of a token are reported without its content.
 
 use std::{fs, path::PathBuf, time::SystemTime};
 
@@ -36,7 +36,7 @@ pub(crate) fn time(from_now: i64) -> i64 {
     i64::try_from(since.as_secs()).unwrap() + from_now
 }
 
-/// Claims that are good for a minute and open everything; `with` counts over them.
+/// Claims that are valid for a minute and grant everything; `with` overrides them.
 pub(crate) fn claims(with: &Value) -> Value {
     let mut all = json!({ "iss": ISSUER, "aud": "gapless", "exp": time(60),
         "gapless": { "publish": ["**"], "subscribe": ["**"], "admin": true } });
@@ -44,13 +44,13 @@ pub(crate) fn claims(with: &Value) -> Value {
     all
 }
 
-/// A hub that believes one key in a file, and has a list of revoked tokens.
-struct House {
+/// A hub that trusts one key in a file, and has a revocation list.
+struct Setup {
     hub: Hub,
     directory: TempDir,
 }
 
-impl House {
+impl Setup {
     fn new(signer: &Signer) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
@@ -91,27 +91,27 @@ pub(crate) fn publish(hub: &Hub, token: &str, data: &str) -> Answer {
 #[test]
 fn a_stream_ends_with_its_token_and_goes_on_with_a_fresh_one() {
     let signer = Signer::new();
-    let house = House::new(&signer);
+    let setup = Setup::new(&signer);
     let lasting = signer.sign(None, &claims(&json!({})));
-    let mut stream = watch(&house.hub, &signer.sign(None, &claims(&json!({ "exp": time(3) }))), None);
-    let mut idle = watch(&house.hub, &signer.sign(None, &claims(&json!({ "exp": time(3) }))), None);
-    assert_eq!(publish(&house.hub, &lasting, "before").status, 200);
+    let mut stream = watch(&setup.hub, &signer.sign(None, &claims(&json!({ "exp": time(3) }))), None);
+    let mut idle = watch(&setup.hub, &signer.sign(None, &claims(&json!({ "exp": time(3) }))), None);
+    assert_eq!(publish(&setup.hub, &lasting, "before").status, 200);
     assert_eq!((stream.data(1), idle.data(1)), (vec!["before".into()], vec!["before".into()]));
-    let mut other = watch(&house.hub, &lasting, None);
+    let mut other = watch(&setup.hub, &lasting, None);
     assert_eq!((stream.next(), idle.next()), (None, None), "they end by themselves");
     assert!(stream.retry().is_some_and(|ms| ms >= 3000), "{:?}", stream.retry());
-    publish(&house.hub, &lasting, "meanwhile");
+    publish(&setup.hub, &lasting, "meanwhile");
     let id = stream.last_id().unwrap().to_owned();
-    let mut fresh = watch(&house.hub, &signer.sign(None, &claims(&json!({}))), Some(&id));
-    publish(&house.hub, &lasting, "after");
+    let mut fresh = watch(&setup.hub, &signer.sign(None, &claims(&json!({}))), Some(&id));
+    publish(&setup.hub, &lasting, "after");
     assert_eq!(fresh.data(2), ["meanwhile", "after"]);
     assert_eq!(other.data(2), ["meanwhile", "after"], "nobody else's ends");
 }
 
 #[test]
-fn what_is_wrong_with_a_token_is_said_and_nothing_of_it_repeated() {
+fn the_error_of_a_token_is_reported_and_none_of_its_content() {
     let (signer, stranger) = (Signer::new(), Signer::new());
-    let house = House::new(&signer);
+    let setup = Setup::new(&signer);
     let secret = |with: Value| {
         claims(
             &json!({ "sub": "s3cret-subject" })
@@ -124,7 +124,7 @@ fn what_is_wrong_with_a_token_is_said_and_nothing_of_it_repeated() {
                 .unwrap(),
         )
     };
-    // The public key as a secret: what a hub that lets a token choose would take.
+    // The public key as an HMAC secret, which a hub that lets the token choose the algorithm would accept.
     let public = EncodingKey::from_secret(signer.0.public_key_pem().as_bytes());
     let confused = encode(&Header::new(Algorithm::HS256), &secret(json!({})), &public).unwrap();
     let good = signer.sign(None, &secret(json!({})));
@@ -144,38 +144,38 @@ fn what_is_wrong_with_a_token_is_said_and_nothing_of_it_repeated() {
     ] {
         for target in ["/events?topic=t", "/topics/t"] {
             let bearer = format!("Bearer {token}");
-            let answer = wire::request(house.hub.address, "GET", target, &[("authorization", &bearer)], b"");
+            let answer = wire::request(setup.hub.address, "GET", target, &[("authorization", &bearer)], b"");
             let detail = assert_problem(&answer, 401, "unauthorized")["detail"].as_str().unwrap().to_owned();
             assert!(detail.contains(said), "{what}: {detail}");
             assert!(answer.headers.get("www-authenticate").unwrap().contains("invalid_token"), "{what}");
             for part in token.split('.').chain(["s3cret"]) {
-                assert!(!answer.text().contains(part) && !house.hub.log().contains(part), "{what}: {part}");
+                assert!(!answer.text().contains(part) && !setup.hub.log().contains(part), "{what}: {part}");
             }
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    assert_eq!(publish(&house.hub, &good, "x").status, 200);
+    assert_eq!(publish(&setup.hub, &good, "x").status, 200);
 }
 
 #[test]
-fn who_is_revoked_is_sent_away_and_nobody_else() {
+fn a_revoked_token_ends_its_streams_and_no_others() {
     let signer = Signer::new();
-    let house = House::new(&signer);
+    let setup = Setup::new(&signer);
     let token = |claim: Value| signer.sign(None, &claims(&claim));
     let all = [json!({ "jti": "one" }), json!({ "sub": "ann" }), json!({ "jti": "two", "sub": "bob" })].map(token);
-    let mut streams = all.each_ref().map(|token| watch(&house.hub, token, None));
-    publish(&house.hub, &all[2], "before");
+    let mut streams = all.each_ref().map(|token| watch(&setup.hub, token, None));
+    publish(&setup.hub, &all[2], "before");
     for stream in &mut streams {
         assert_eq!(stream.data(1), ["before"]);
     }
-    fs::write(house.path("revoked"), "jti:one\nsub:ann\n").unwrap();
-    house.reload();
+    fs::write(setup.path("revoked"), "jti:one\nsub:ann\n").unwrap();
+    setup.reload();
     let [jti, sub, stays] = &mut streams;
     assert_eq!((jti.next(), sub.next()), (None, None));
-    publish(&house.hub, &all[2], "after");
+    publish(&setup.hub, &all[2], "after");
     assert_eq!(stays.data(1), ["after"]);
     for token in &all[..2] {
-        let problem = assert_problem(&publish(&house.hub, token, "x"), 401, "unauthorized");
+        let problem = assert_problem(&publish(&setup.hub, token, "x"), 401, "unauthorized");
         assert!(problem["detail"].as_str().unwrap().contains("revoked"), "{problem}");
     }
 }
@@ -183,17 +183,17 @@ fn who_is_revoked_is_sent_away_and_nobody_else() {
 #[test]
 fn another_key_in_the_file_ends_what_the_old_one_opened() {
     let (old, new) = (Signer::new(), Signer::new());
-    let house = House::new(&old);
-    fs::write(house.path("key.pem"), old.0.public_key_pem() + &new.0.public_key_pem()).unwrap();
-    house.reload();
+    let setup = Setup::new(&old);
+    fs::write(setup.path("key.pem"), old.0.public_key_pem() + &new.0.public_key_pem()).unwrap();
+    setup.reload();
     let tokens = [&old, &new].map(|signer| signer.sign(None, &claims(&json!({}))));
-    let [mut goes, mut stays] = tokens.each_ref().map(|token| watch(&house.hub, token, None));
-    publish(&house.hub, &tokens[0], "before");
+    let [mut goes, mut stays] = tokens.each_ref().map(|token| watch(&setup.hub, token, None));
+    publish(&setup.hub, &tokens[0], "before");
     assert_eq!((goes.data(1), stays.data(1)), (vec!["before".into()], vec!["before".into()]));
-    fs::write(house.path("key.pem"), new.0.public_key_pem()).unwrap();
-    house.reload();
+    fs::write(setup.path("key.pem"), new.0.public_key_pem()).unwrap();
+    setup.reload();
     assert_eq!(goes.next(), None);
-    publish(&house.hub, &tokens[1], "after");
+    publish(&setup.hub, &tokens[1], "after");
     assert_eq!(stays.data(1), ["after"]);
-    assert_problem(&publish(&house.hub, &tokens[0], "x"), 401, "unauthorized");
+    assert_problem(&publish(&setup.hub, &tokens[0], "x"), 401, "unauthorized");
 }

@@ -1,4 +1,4 @@
-//! TLS and HTTP/2, kept by the real binary: what a sound client gets, and what an attacker does not.
+//! TLS, HTTP/2 and tokens with the real binary: correct clients are served, attacks fail.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 

@@ -1,4 +1,4 @@
-//! Whoever takes too long to say what it wants is hung up on, and nobody else notices.
+//! A client that takes too long for a request is cut, and others are not affected.
 
 use std::{
     io::{Read, Write},
@@ -12,7 +12,7 @@ use crate::{
     trust::Trust,
 };
 
-/// Sends byte by byte, more slowly than the hub waits, until it hangs up.
+/// Sends byte by byte, more slowly than the hub allows, until it closes the connection.
 fn drip(socket: &mut TcpStream, bytes: &[u8], mut meanwhile: impl FnMut()) {
     socket.set_nodelay(true).unwrap();
     let mut bytes = bytes.iter().cycle();
@@ -37,7 +37,7 @@ fn a_preface_that_drips_is_cut() {
 fn a_handshake_that_drips_is_cut() {
     let trust = Trust::new();
     let hub = trust.hub(&["--http-header-timeout", "2s"]);
-    // A record that announces far more than will come.
+    // A record that announces more than is sent.
     let mut hello = vec![22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
     hello.extend([7; 500]);
     drip(&mut TcpStream::connect(hub.address).unwrap(), &hello, || Trust::publish(hub.address, "t", "x"));
@@ -60,7 +60,7 @@ fn a_connection_without_a_request_is_closed_and_one_with_a_stream_is_not() {
     hub.publish("t", "in use");
     let mut stream = frames::plain(hub.address);
     stream.get(1, "/events?topic=t");
-    hub.heard_by("t", 1);
+    hub.wait_for_streams("t", 1);
     let mut idle = frames::plain(hub.address);
     idle.get(1, "/topics");
     assert_eq!(idle.end(), Some(0), "told so, in order");
@@ -91,7 +91,7 @@ fn a_connection_that_was_used_idles_no_longer_than_it_may_also_where_a_head_may_
     assert_eq!(used.end(), Some(0), "told so, in order");
 }
 
-/// Says that a body of ten bytes comes, and sends one of them.
+/// Announces a body of ten bytes, and sends one of them.
 const BODY_BEGUN: &str = "POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nx";
 
 #[test]
@@ -113,7 +113,7 @@ fn many_bodies_that_stop_are_given_up_and_others_are_served() {
         stream.read_exact(&mut status).unwrap();
         assert_eq!(&status, b"HTTP/1.1 408");
     }
-    // One that goes on waiting for its body would never be answered.
+    // A request that kept waiting for its body would never be answered.
     frames.until(|bodies| bodies.len() == 50);
     assert!((0..50).all(|n| frames.text(2 * n + 1).contains("request-timeout")), "{}", frames.text(1));
     Trust::publish(hub.address, "t", "served on");

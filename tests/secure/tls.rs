@@ -1,4 +1,4 @@
-//! What TLS promises: versions, certificates that are replaced, mistakes that are told, streams like any other.
+//! TLS: versions, replaced certificates, reported errors, streams as without TLS.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use crate::{
     trust::{Trust, chunks_until, connect},
 };
 
-/// What `openssl s_client` says of a handshake with these arguments.
+/// The output of `openssl s_client` for a handshake with these arguments.
 fn probe(hub: &Hub, arguments: &[&str]) -> String {
     let at = hub.address.to_string();
     let mut command = Command::new("openssl");
@@ -54,7 +54,7 @@ fn versions_1_2_and_1_3_are_spoken_and_nothing_older_or_weaker() {
 }
 
 #[test]
-fn nobody_renegotiates() {
+fn renegotiation_is_refused() {
     let trust = Trust::new();
     let hub = trust.hub(&[]);
     let mut client = Command::new("openssl")
@@ -103,7 +103,7 @@ fn a_client_that_comes_back_resumes_by_a_ticket() {
 }
 
 #[test]
-fn someone_who_speaks_plain_http_is_told() {
+fn plain_http_on_a_tls_port_is_refused_with_the_reason() {
     let trust = Trust::new();
     let hub = trust.hub(&[]);
     let answer = hub.get("/topics");
@@ -125,7 +125,7 @@ fn a_new_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
     let hub = trust.hub(&[]);
     let (_, mut stream) = trust.watch(&hub, "topic=t");
     let old = fs::read(trust.chain()).unwrap();
-    // Half of a new pair fits nothing, and is not used.
+    // One new file of a pair does not match the other, and is not used.
     let key = fs::read(trust.key()).unwrap();
     trust.renew();
     let new = (fs::read(trust.chain()).unwrap(), fs::read(trust.key()).unwrap());
@@ -141,7 +141,7 @@ fn a_new_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
 }
 
 #[test]
-fn mistakes_about_the_certificate_are_told_at_once_with_code_78() {
+fn mistakes_about_the_certificate_are_reported_at_once_with_code_78() {
     let (trust, other) = (Trust::new(), Trust::new());
     let [chain, key, foreign] = [trust.chain(), trust.key(), other.key()].map(|path| path.to_str().unwrap().to_owned());
     let both = ["--tls-cert", "nothing.pem", "--tls-key", "nowhere.pem"];
@@ -173,7 +173,7 @@ fn a_stream_within_tls_ends_so_that_its_reader_knows() {
     chunks_until(&mut stream, "data: x\nid: ");
     hub.terminate();
     let mut rest = String::new();
-    // rustls makes an error of an end without `close_notify`.
+    // rustls reports an end without `close_notify` as an error.
     stream.read_to_string(&mut rest).expect("an end in order");
     assert!(rest.contains("retry: ") && rest.ends_with("0\r\n\r\n"), "{rest}");
     assert_eq!(hub.wait(), Some(0));

@@ -48,7 +48,7 @@ impl Trust {
         self.directory.path().join("key.pem")
     }
 
-    /// A hub that proves to be it.
+    /// A hub with this certificate.
     pub(crate) fn hub(&self, arguments: &[&str]) -> Hub {
         let (chain, key) = (self.chain(), self.key());
         let mut all = vec!["--tls-cert", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
@@ -90,7 +90,7 @@ impl Trust {
     }
 }
 
-/// Shakes hands with whom `root` vouches for as localhost.
+/// A handshake with localhost that trusts `root` only.
 pub(crate) fn connect(root: &[u8], address: SocketAddr, protocol: &str) -> std::io::Result<Stream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(root).unwrap()).unwrap();
@@ -117,7 +117,7 @@ pub(crate) fn connect(root: &[u8], address: SocketAddr, protocol: &str) -> std::
 pub(crate) fn chunks_until(reader: &mut impl BufRead, end: &str) -> String {
     let (mut all, mut looked) = (Vec::new(), 0);
     loop {
-        // What was looked at before is not looked at again, but for where `end` may have begun.
+        // Only the new bytes are searched, and those before them where `end` may begin.
         let from: usize = usize::saturating_sub(looked, end.len());
         if String::from_utf8_lossy(&all[from..]).contains(end) {
             break;

@@ -1,4 +1,4 @@
-//! The real binary, started on a free port with a store of its own, and ended with the test.
+//! The real binary on a free port with a store of its own; killed when dropped.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -24,7 +24,7 @@ pub(crate) struct Hub {
     process: Child,
     store: Arc<TempDir>,
     arguments: Vec<String>,
-    /// By how much its clock is wrong, as faketime(1) writes it.
+    /// The offset of its clock, in the syntax of faketime(1).
     clock: Option<String>,
     log: Arc<Mutex<String>>,
 }
@@ -73,12 +73,12 @@ impl Hub {
     fn spawn(store: Arc<TempDir>, arguments: Vec<String>, listen: &str, clock: Option<String>) -> Self {
         let mut command = under(&[]);
         if let Some(offset) = &clock {
-            // What faketime(1) does, but for its process in between, which would be killed in the hub's stead.
+            // What faketime(1) does, without its own process, which would be killed instead of the hub.
             command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
             if offset.starts_with('@') {
                 command.env("FAKETIME", offset);
             } else {
-                // Read again whenever the hub asks for the time, so that it can be changed meanwhile.
+                // Read at each query of the time, so that it can be changed while the hub runs.
                 write_clock(&store, offset);
                 command.env("FAKETIME_TIMESTAMP_FILE", clock_file(&store)).env("FAKETIME_NO_CACHE", "1");
             }
@@ -88,7 +88,7 @@ impl Hub {
         hub
     }
 
-    /// A hub with a fresh store that another program executes, as `prlimit` does.
+    /// A hub with a fresh store, executed by another program such as `prlimit`.
     pub(crate) fn start_under(wrapper: &[&str], arguments: &[&str]) -> Self {
         let store = Arc::new(tempfile::tempdir().expect("a directory"));
         let arguments = arguments.iter().map(|&argument| argument.into()).collect();
@@ -128,12 +128,12 @@ impl Hub {
         Self { address, process, store, arguments, clock: None, log }
     }
 
-    /// What `gapless serve` says when it does not start: exit code and stderr.
+    /// Exit code and stderr of a `gapless serve` that does not start.
     pub(crate) fn refused(arguments: &[&str]) -> (Option<i32>, String) {
         Self::refused_under(&[], arguments)
     }
 
-    /// The same by way of another program.
+    /// The same, executed by another program.
     pub(crate) fn refused_under(wrapper: &[&str], arguments: &[&str]) -> (Option<i32>, String) {
         let directory = tempfile::tempdir().expect("a directory");
         let mut process = under(wrapper)
@@ -167,7 +167,7 @@ impl Hub {
         self.process.id()
     }
 
-    /// Its resident memory when it no longer grows.
+    /// Its resident memory when it has stopped growing.
     pub(crate) fn settled_kib(&self) -> usize {
         let mut before = 0;
         eventually("the memory settles", || {
@@ -189,13 +189,13 @@ impl Hub {
         self.log.lock().clone()
     }
 
-    /// Ends it as power loss does, without a word.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.process.kill().expect("ours");
         self.process.wait().expect("ours");
     }
 
-    /// Asks it to stop (SIGTERM) without waiting.
+    /// Sends SIGTERM without waiting.
     pub(crate) fn terminate(&self) {
         self.signal("TERM");
     }
@@ -206,7 +206,7 @@ impl Hub {
         assert!(status.expect("kill runs").success());
     }
 
-    /// Waits for its end and answers with its exit code.
+    /// Waits for its end; returns its exit code.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         let mut code = None;
         eventually("the process ends", || {
@@ -216,12 +216,12 @@ impl Hub {
         code.expect("ended").code()
     }
 
-    /// The same store again, on the same address, after [`Hub::kill`] or [`Hub::wait`].
+    /// Restarts it with the same store and address, after [`Hub::kill`] or [`Hub::wait`].
     pub(crate) fn again(&self) -> Self {
         self.again_at(&self.address.to_string())
     }
 
-    /// The same store again on an address of the caller's choice: another one, and those who listened do not find it.
+    /// Restarts it with the same store at `address`; at another one, its earlier clients cannot reconnect.
     pub(crate) fn again_at(&self, listen: &str) -> Self {
         Self::spawn(Arc::clone(&self.store), self.arguments.clone(), listen, self.clock.clone())
     }
@@ -239,7 +239,7 @@ impl Hub {
         Self::spawn(Arc::clone(&self.store), self.arguments.clone(), &self.address.to_string(), offset)
     }
 
-    /// Publishes `data` raw; answers with the id.
+    /// Publishes `data` as a raw body; returns the id.
     pub(crate) fn publish(&self, topic: &str, data: &str) -> String {
         let answer = self.post(&format!("/publish?topic={topic}"), &[("content-type", "text/plain")], data.as_bytes());
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -258,7 +258,7 @@ impl Hub {
         wire::request(self.address, method, target, &[], body)
     }
 
-    /// Changes a topic's settings, which must be accepted; answers with its state.
+    /// Changes a topic's settings, which must be accepted; returns its state.
     pub(crate) fn put(&self, topic: &str, settings: &str) -> Value {
         let answer = self.request("PUT", &format!("/topics/{topic}"), settings.as_bytes());
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -270,7 +270,7 @@ impl Hub {
         self.get(&format!("/topics/{topic}")).json()
     }
 
-    /// Deletes a topic that must be there.
+    /// Deletes a topic, which must exist.
     pub(crate) fn delete(&self, topic: &str) {
         assert_eq!(self.request("DELETE", &format!("/topics/{topic}"), b"").status, 204);
     }
@@ -288,8 +288,8 @@ impl Hub {
         eventually("the rest is trimmed", || self.topic(topic)["events"] == count);
     }
 
-    /// Waits until `count` streams listen to a topic.
-    pub(crate) fn heard_by(&self, topic: &str, count: u64) {
+    /// Waits until `count` streams subscribe to a topic.
+    pub(crate) fn wait_for_streams(&self, topic: &str, count: u64) {
         eventually("the streams listen", || self.topic(topic)["subscribers"] == count);
     }
 
@@ -312,7 +312,7 @@ impl Hub {
     }
 }
 
-/// Where faketime reads by how much the clock is wrong.
+/// The file from which faketime reads the clock's offset.
 fn clock_file(store: &TempDir) -> std::path::PathBuf {
     store.path().join("clock")
 }

@@ -1,4 +1,4 @@
-//! What the promises are tested with: the real binary, plain sockets, and bounded waits.
+//! Test helpers: the real binary, plain sockets, and bounded waits.
 
 pub(crate) mod hub;
 pub(crate) mod wire;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-/// How long anything that must happen may take. Far above what it takes, so that only what never happens fails.
+/// The bound on every wait, far above what it takes, so that only a hang fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until `holds`, and fails with `what` when it never does.
+/// Waits until `holds`; fails with `what` after [`PATIENCE`].
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
@@ -19,7 +19,7 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Fails unless `answer` is a whole problem with this status and code; answers with it.
+/// Fails unless `answer` is a complete problem with this status and code; returns it.
 pub(crate) fn assert_problem(answer: &wire::Answer, status: u16, code: &str) -> serde_json::Value {
     assert_eq!(answer.status, status, "{}", answer.text());
     assert_eq!(answer.headers.get("content-type"), Some("application/problem+json"));
@@ -32,7 +32,7 @@ pub(crate) fn assert_problem(answer: &wire::Answer, status: u16, code: &str) -> 
     problem
 }
 
-/// Static tokens as the configuration wants them: `<name>-token` for each name, with what it opens, as TOML.
+/// Static tokens for the configuration, as TOML: `<name>-token` for each name, with its grant.
 pub(crate) fn tokens(entries: &[(&str, &str)]) -> String {
     let table = |(name, opens): &(&str, &str)| {
         let sha256 = sha256(&format!("{name}-token"));

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand, so that a test sees each byte the hub sends: one request a connection, no retries, no magic.
+//! HTTP/1.1 by hand, so that a test sees each byte that the hub sends: one request per connection, no retries.
 
 use std::{
     fmt::Write as _,
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::PATIENCE;
 
-/// An answer, whole.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -20,11 +20,11 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Header lines in the order they came, names in lower case.
+/// Header lines in their order, names in lower case.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Headers(Vec<(String, String)>);
 
-/// A connection whose head has been read: the body comes as the hub sends it.
+/// A connection whose response head has been read; the body is read as the hub sends it.
 pub(crate) struct Incoming {
     pub(crate) status: u16,
     pub(crate) headers: Headers,
@@ -55,12 +55,12 @@ enum Body {
     Plain { reader: BufReader<TcpStream>, left: Option<usize> },
 }
 
-/// Sends a request and leaves the body of the answer to be read.
+/// Sends a request and reads the response head; the caller reads the body.
 pub(crate) fn open(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Incoming {
     try_open(address, method, target, headers, body).expect("the hub answers")
 }
 
-/// Like [`open`], for a hub that may be away.
+/// Like [`open`], for a hub that may be down.
 pub(crate) fn try_open(
     address: SocketAddr,
     method: &str,
@@ -104,7 +104,7 @@ pub(crate) fn watch(address: SocketAddr, query: &str, last_event_id: Option<&str
     try_watch(address, query, last_event_id).expect("the hub answers")
 }
 
-/// Like [`watch`], for a hub that may be away.
+/// Like [`watch`], for a hub that may be down.
 pub(crate) fn try_watch(address: SocketAddr, query: &str, last_event_id: Option<&str>) -> io::Result<EventStream> {
     let mut headers = vec![("accept", "text/event-stream")];
     headers.extend(last_event_id.map(|id| ("last-event-id", id)));
@@ -118,7 +118,7 @@ pub(crate) fn try_watch(address: SocketAddr, query: &str, last_event_id: Option<
     })
 }
 
-/// Connects and sends these bytes as they are.
+/// Connects and sends these bytes unchanged.
 pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut socket = TcpStream::connect(address).expect("the hub listens");
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
@@ -127,7 +127,7 @@ pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     socket
 }
 
-/// Everything the hub sends until it hangs up.
+/// Everything that the hub sends until it closes the connection.
 pub(crate) fn drained(mut socket: &TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     match socket.read_to_end(&mut bytes) {
@@ -138,7 +138,7 @@ pub(crate) fn drained(mut socket: &TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// A request whose body is sent bit by bit.
+/// A request whose body is sent in pieces.
 pub(crate) struct Upload(TcpStream);
 
 impl Upload {
@@ -247,7 +247,7 @@ impl Incoming {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
     }
 
-    /// The socket, for tests that stop reading or hang up.
+    /// The socket, for tests that stop reading or close it.
     pub(crate) fn socket(&self) -> &TcpStream {
         &self.socket
     }
@@ -306,7 +306,7 @@ impl Read for Incoming {
 }
 
 impl EventStream {
-    /// The id an EventSource would come back with.
+    /// The id with which an EventSource would reconnect.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
@@ -316,13 +316,13 @@ impl EventStream {
         self.retry
     }
 
-    /// The next event that concerns a topic; `None` when the response has ended. What only moves the cursor or keeps the
-    /// connection alive is passed over, as by a page that does not listen for it.
+    /// The next event that concerns a topic; `None` when the response has ended. Cursors and keepalives
+    /// are skipped, as by a page that does not listen for them.
     pub(crate) fn next(&mut self) -> Option<Message> {
         self.try_next().expect("within patience")
     }
 
-    /// Like [`EventStream::next`]; an error when the connection breaks or nothing comes within patience.
+    /// Like [`EventStream::next`]; an error when the connection breaks or nothing arrives within [`PATIENCE`].
     pub(crate) fn try_next(&mut self) -> io::Result<Option<Message>> {
         loop {
             match self.try_next_of_all()? {
@@ -338,7 +338,7 @@ impl EventStream {
     }
 
     fn try_next_of_all(&mut self) -> io::Result<Option<Message>> {
-        // Keepalives keep the socket from giving up.
+        // Keepalives reset the socket's timeout.
         let given_up = Instant::now() + 3 * PATIENCE;
         while Instant::now() < given_up {
             while let Some(block) = self.ready.pop_front() {

@@ -1,4 +1,4 @@
-//! The same stream as lines of JSON.
+//! Streams as NDJSON.
 
 use serde_json::{Value, json};
 

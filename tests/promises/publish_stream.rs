@@ -1,4 +1,4 @@
-//! A stream poured in is committed as it comes, and each event's receipt leaves when it is durable.
+//! A publish stream is committed as it arrives, and each event's receipt is sent when it is durable.
 
 use std::{io::Write, thread};
 
@@ -89,7 +89,7 @@ fn with_a_topic_each_line_is_bare_json() {
 }
 
 #[test]
-fn an_event_stream_poured_in_keeps_names_data_and_retries() {
+fn a_published_event_stream_keeps_names_data_and_retries() {
     let hub = Hub::start();
     let mut stream = hub.watch("topic=t");
     let body = "\u{feff}: hello\nid: 77\nevent: tick\nretry: 50\ndata: a\ndata:  b\n\nretry: 9\n\ndata\r\ndata: c\r\r\
@@ -106,7 +106,7 @@ fn an_event_stream_poured_in_keeps_names_data_and_retries() {
 }
 
 #[test]
-fn what_cannot_be_poured_in_is_refused_at_once() {
+fn a_publish_stream_that_cannot_be_read_is_refused_at_once() {
     let hub = Hub::start();
     assert_problem(&hub.post("/publish", &[EVENTS], b"data: x\n\n"), 400, "topic-invalid");
     assert_problem(&hub.post("/publish", &[LINES, ("idempotency-key", "k")], b"1"), 400, "header-invalid");

@@ -1,4 +1,4 @@
-//! Taking an event back: readers get a tombstone in its place, those who have it are told, and its bytes leave the disk.
+//! Removing an event: readers get a tombstone in its place, earlier readers a notice, and its bytes leave the disk.
 
 use std::{
     path::Path,
@@ -13,29 +13,29 @@ use super::{
     support::{assert_problem, eventually, hub::Hub, tokens, wire},
 };
 
-/// Nothing but the events that are taken back holds it.
+/// Only the removed events contain it.
 const SECRET: &str = "swordfish-4711-swordfish";
 
-/// What is promised: the bytes are off the disk by then.
+/// The promise: the bytes are off the disk within this time.
 const BOUND: Duration = Duration::from_mins(1);
 
-/// Takes an event back, which must be there.
+/// Removes an event, which must exist.
 fn take_back(hub: &Hub, topic: &str, id: &str) {
     let answer = hub.request("DELETE", &format!("/events/{id}?topic={topic}"), b"");
     assert_eq!((answer.status, answer.text()), (204, String::new()));
 }
 
-fn told(topic: &str, id: &str) -> Value {
+fn removed_notice(topic: &str, id: &str) -> Value {
     json!({"topic": topic, "id": id})
 }
 
-/// Files below `dir` that hold the secret.
-fn holders(dir: &Path) -> Vec<String> {
+/// Files below `dir` that contain the secret.
+fn files_with_secret(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            found.extend(holders(&path));
+            found.extend(files_with_secret(&path));
         } else if let Ok(bytes) = std::fs::read(&path)
             && bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes())
         {
@@ -45,17 +45,17 @@ fn holders(dir: &Path) -> Vec<String> {
     found
 }
 
-/// Waits, within what is promised, until no file holds the secret.
-fn gone(dir: &Path) {
+/// Waits, within the promised time, until no file contains the secret.
+fn wait_until_gone(dir: &Path) {
     let deadline = Instant::now() + BOUND;
-    while !holders(dir).is_empty() {
-        assert!(Instant::now() < deadline, "still on the disk: {:?}", holders(dir));
+    while !files_with_secret(dir).is_empty() {
+        assert!(Instant::now() < deadline, "still on the disk: {:?}", files_with_secret(dir));
         std::thread::sleep(Duration::from_millis(200));
     }
 }
 
 #[test]
-fn readers_get_a_tombstone_in_its_place_and_those_who_have_it_are_told() {
+fn readers_get_a_tombstone_in_its_place_and_earlier_readers_a_notice() {
     let hub = Hub::start();
     let mut live = hub.watch("topic=a&from=earliest");
     let first = hub.publish("a", "first");
@@ -65,7 +65,7 @@ fn readers_get_a_tombstone_in_its_place_and_those_who_have_it_are_told() {
     take_back(&hub, "a", &secret);
     let notice = live.next().expect("a notice");
     let data: Value = serde_json::from_str(&notice.data).expect("JSON");
-    assert_eq!((notice.event.as_str(), data), ("hub.removed", told("a", &secret)));
+    assert_eq!((notice.event.as_str(), data), ("hub.removed", removed_notice("a", &secret)));
     let notice = notice.id.expect("an id of its own");
     for query in ["topic=a&from=earliest", "topic=*&from=earliest", "topic=a&topic=b&from=earliest"] {
         let mut replayed = hub.watch(query);
@@ -73,7 +73,7 @@ fn readers_get_a_tombstone_in_its_place_and_those_who_have_it_are_told() {
         let ids: Vec<&str> = messages.iter().filter_map(|message| message.id.as_deref()).collect();
         assert_eq!(ids, [&*first, &*secret, &*last, &*notice]);
         assert_eq!(messages[1].event, "hub.removed");
-        assert_eq!(serde_json::from_str::<Value>(&messages[1].data).expect("JSON"), told("a", &secret));
+        assert_eq!(serde_json::from_str::<Value>(&messages[1].data).expect("JSON"), removed_notice("a", &secret));
         assert_eq!((&*messages[0].data, &*messages[2].data), ("first", "last"));
     }
     let state = hub.topic("a");
@@ -191,9 +191,9 @@ fn a_condition_sees_the_notice_as_the_last_event_and_a_retry_gets_its_receipt() 
     assert!(!page.to_string().contains(SECRET), "{page}");
 }
 
-/// Streams that wait in the log, in the ring and at a page, while the event is taken back.
+/// Streams that wait in the log, in the ring and at a page, while the event is removed.
 #[test]
-fn nobody_is_given_the_old_bytes_after_the_answer() {
+fn no_reader_gets_the_old_bytes_after_the_answer() {
     let hub = Hub::start_with(&["--stream-ring-bytes", "4096"]);
     let filler = "x".repeat(500);
     for round in 0..20 {
@@ -229,17 +229,17 @@ fn its_bytes_leave_an_idle_hubs_disk_and_a_busy_ones() {
         let id = hub.publish("a", SECRET);
         let large = hub.publish("a", &format!("{}{SECRET}", "x".repeat(300_000)));
         hub.publish("a", "and on");
-        assert!(!holders(&hub.data()).is_empty(), "it is on the disk, and not compressed");
+        assert!(!files_with_secret(&hub.data()).is_empty(), "it is on the disk, and not compressed");
         take_back(&hub, "a", &id);
         take_back(&hub, "a", &large);
         let deadline = Instant::now() + BOUND;
-        while !holders(&hub.data()).is_empty() && busy {
-            assert!(Instant::now() < deadline, "still on the disk: {:?}", holders(&hub.data()));
+        while !files_with_secret(&hub.data()).is_empty() && busy {
+            assert!(Instant::now() < deadline, "still on the disk: {:?}", files_with_secret(&hub.data()));
             for _ in 0..20 {
                 hub.publish("b", &"y".repeat(1000));
             }
         }
-        gone(&hub.data());
+        wait_until_gone(&hub.data());
         eventually("counted as done", || hub.stats()["store"]["unscrubbed"] == 0);
         assert_eq!(hub.kept("a")[2], "and on");
     }
@@ -258,12 +258,12 @@ fn its_bytes_leave_the_disk_after_a_kill_at_any_moment() {
         let page = hub.page("topic=a&from=earliest&limit=1000");
         assert!(!page.to_string().contains(SECRET), "in round {round}");
     }
-    gone(&hub.data());
+    wait_until_gone(&hub.data());
     assert_eq!(hub.stats()["store"]["losses"], 0);
     assert_eq!(hub.kept("a").iter().filter(|data| *data == "kept").count(), 4);
 }
 
-/// A kill between the steps of a removal: the next start goes on with it.
+/// A kill between the steps of a removal: the next start completes it.
 #[test]
 fn a_removal_that_a_kill_cut_short_is_whole_or_was_not_begun() {
     let mut hub = Hub::start();
@@ -318,7 +318,7 @@ fn a_removal_that_a_kill_cut_short_is_whole_or_was_not_begun() {
     assert_eq!(hub.stats()["store"]["losses"], 0);
 }
 
-/// Between the reserve and its half there is room for a tombstone and none for its notice; below, for neither.
+/// Between the reserve and half of it there is space for a tombstone but not for its notice; below, for neither.
 #[test]
 fn a_full_disk_refuses_a_removal_or_its_notice_and_what_is_left_is_done_when_it_passes() {
     let home = tempfile::tempdir().unwrap();
@@ -357,8 +357,8 @@ fn a_full_disk_refuses_a_removal_or_its_notice_and_what_is_left_is_done_when_it_
     let page = hub.page("topic=a&from=earliest");
     for (place, id) in [(2, &ids[0]), (3, &ids[1])] {
         let data: Value = serde_json::from_str(page["events"][place]["data"].as_str().unwrap()).unwrap();
-        assert_eq!(data, told("a", id));
+        assert_eq!(data, removed_notice("a", id));
     }
-    gone(&data);
+    wait_until_gone(&data);
     drop(hub);
 }
