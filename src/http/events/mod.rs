@@ -21,7 +21,7 @@ use super::{
     stream::{
         body::StreamBody,
         encoding::Encoding,
-        session::{Cursor, StreamOptions, StreamSession},
+        session::{InitialCursor, StreamOptions, StreamSession},
     },
 };
 use crate::{
@@ -104,9 +104,9 @@ async fn response(
             let cursor = match position {
                 Some(position) => {
                     let position = position.unwrap_or(subscription.cursor().seq);
-                    Cursor::Given(below_reuse(shard, &events_request, position))
+                    InitialCursor::Assigned(below_reuse(shard, &events_request, position))
                 }
-                None => subscription.resumed().map_or(Cursor::Useless, Cursor::Brought),
+                None => subscription.resumed().map_or(InitialCursor::Unusable, InitialCursor::Resumed),
             };
             let options = StreamOptions { retry, keepalive: events_request.keepalive, cursor };
             let session =
@@ -204,7 +204,7 @@ fn turn_away(shard: &Rc<ShardState>, events_request: &EventsRequest, problem: Pr
 /// A stream that says when to come back, and ends: with a cursor for a client that has none, because it was there for a
 /// moment and must not miss what comes before it is back.
 fn ended(encoding: Encoding, retry: u32, cursor: Option<EventId>) -> Response {
-    stream(encoding, super::full(encoding.farewell(retry, cursor).map(|chunk| chunk.bare()).unwrap_or_default()))
+    stream(encoding, super::full(encoding.reconnect(retry, cursor).map(|chunk| chunk.bare()).unwrap_or_default()))
 }
 
 /// The longest silence of a stream that lives, in seconds, so that a client knows when to give one up.

@@ -57,7 +57,7 @@ pub async fn response(
     wait: Duration,
 ) -> Result<Response, Problem> {
     let mut place = shard.app.pages.place(&quotas);
-    let handle = shard.streams.enroll(subscription.feed(), authorization.expires());
+    let handle = shard.streams.register(subscription.feed(), authorization.expires());
     let mut page = PageBody { closed: subscription.nothing_left(), ..PageBody::default() };
     let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);
@@ -67,9 +67,9 @@ pub async fn response(
     let (removals, mut frames) = (shard.app.hub.removals(), Vec::new());
     while !full && frames.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
-            if handle.polled(cx) {
+            if handle.register_waker(cx) {
                 // A page has nothing to say against idle timeouts.
-                handle.spoke();
+                handle.mark_sent();
             }
             authorization.still_reads(&shard.app.policies, &subscription.feed().selection)?;
             match subscription.poll_next(cx) {
