@@ -30,7 +30,7 @@ fn what_was_published_and_what_is_published_appears() {
     page.publish("from the page");
     page.shows(&["past".into(), "live".into(), "from the page".into()]);
     let last = hub.get("/topics/jobs/1").json()["last_id"].as_str().unwrap().to_owned();
-    assert_eq!(page.text("#receipt"), format!("On disk in jobs/1 as {last}, sent to 1 live"));
+    assert_eq!(page.text("#receipt"), format!("On disk in jobs/1 as {last}, sent to 1 live subscriber"));
     assert_eq!(page.text("#last"), format!("last id {last}"));
     assert_eq!(page.text("#count"), "3 events");
 }
@@ -44,10 +44,10 @@ fn an_event_that_was_taken_back_is_shown_no_more() {
     hub.publish("notices", "another");
     page.shows(&["a secret".into(), "another".into()]);
     assert_eq!(hub.request("DELETE", &format!("/events/{id}?topic=notices"), b"").status, 204);
-    page.shows(&["Taken back".into(), "another".into(), format!("{id} was taken back")]);
+    page.shows(&["Removed".into(), "another".into(), format!("{id} was removed")]);
     // Whoever comes later is shown the same.
     page.watch("notices");
-    page.shows(&["Taken back".into(), "another".into(), format!("{id} was taken back")]);
+    page.shows(&["Removed".into(), "another".into(), format!("{id} was removed")]);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn without_an_answer_it_does_not_say_what_it_cannot_know_and_publishing_again_do
     page.publish("stands in the list");
     page.shows(&["stands in the list".into()]);
     eventually("it does not know", || {
-        page.text("#receipt").starts_with("Whether it was published to story is not known")
+        page.text("#receipt").starts_with("It is not known whether the event was published to story")
     });
     page.0.run("await page.click('#publish button')");
     eventually("the first receipt comes", || page.text("#receipt").starts_with("On disk in story as "));
@@ -168,7 +168,7 @@ fn without_an_answer_it_does_not_say_what_it_cannot_know_and_publishing_again_do
     page.0.run("await page.route('**/publish*', route => route.fulfill({ status: 502, body: '<h1>Bad Gateway</h1>' }), { times: 1 })");
     page.publish("second");
     eventually("it does not know", || {
-        page.text("#receipt").starts_with("Whether it was published to story is not known")
+        page.text("#receipt").starts_with("It is not known whether the event was published to story")
     });
     page.0.run("await page.click('#publish button')");
     page.shows(&["stands in the list".into(), "second".into()]);
@@ -177,7 +177,7 @@ fn without_an_answer_it_does_not_say_what_it_cannot_know_and_publishing_again_do
     page.says("Reconnecting");
     page.publish("third");
     eventually("it does not know", || {
-        page.text("#receipt").starts_with("Whether it was published to story is not known")
+        page.text("#receipt").starts_with("It is not known whether the event was published to story")
     });
     let hub = hub.again();
     eventually("it says that the hub is back", || page.text("#receipt").starts_with("The hub is back"));
@@ -193,7 +193,7 @@ fn a_hub_that_was_never_away_is_not_said_to_be_back() {
     page.watch("story");
     page.0.run("await page.route('**/publish*', route => route.abort(), { times: 1 })");
     page.publish("lost on its way");
-    eventually("it does not know", || page.text("#receipt").contains("is not known"));
+    eventually("it does not know", || page.text("#receipt").contains("It is not known"));
     page.watch("another");
     hub.publish("another", "an event");
     page.shows(&["an event".into()]);
@@ -216,7 +216,7 @@ fn a_gap_is_told_before_what_comes_after_it() {
     let ids: Vec<_> = words("missed", 0..5).iter().map(|word| hub.publish("story", word)).collect();
     eventually("the oldest are trimmed", || hub.get("/topics/story").json()["first_id"] == json!(ids[3]));
     page.0.run("await page.context().setOffline(false)");
-    let gap = format!("Gap: events of story after {seen} are gone, trimmed by retention; going on from {}", ids[3]);
+    let gap = format!("Gap: events of story after {seen} are gone: trimmed by retention; resuming at {}", ids[3]);
     page.shows(&["seen".into(), gap, "missed 3".into(), "missed 4".into()]);
 }
 
