@@ -119,8 +119,8 @@ async fn response(
     }
 }
 
-/// `position`, lowered below the mark of a deleted topic whose name the client waits for to be used again: with a cursor at
-/// the mark, a reconnect would be answered with 204.
+/// `position`, lowered below the mark of a deleted topic whose name the client waits for to be used again: with a
+/// cursor at the mark, a reconnect would be answered with 204.
 fn below_reuse(shard: &ShardState, events_request: &EventsRequest, position: Seq) -> Seq {
     let mark = shard.app.hub.awaits_reuse(&events_request.selection);
     mark.map_or(position, |mark| position.min(Seq(mark.0.saturating_sub(1))))
@@ -170,8 +170,8 @@ async fn within_timeout<T>(locating: impl Future<Output = Result<T, ReadError>>)
     })
 }
 
-/// Answers a request that is refused for a transient reason before its parameters are known. An EventSource gets a stream
-/// that ends at once with a reconnect delay, because it never reconnects after any status but 200.
+/// Answers a request that is refused for a transient reason before its parameters are known. An EventSource gets a
+/// stream that ends at once with a reconnect delay, because it never reconnects after any status but 200.
 ///
 /// # Errors
 /// The problem itself, for any other client and for a reason that is not transient.
@@ -213,8 +213,8 @@ fn refuse_transiently(
     }
 }
 
-/// A stream that gives a reconnect delay in milliseconds and ends. It carries a cursor for a client that has none, so that
-/// the client misses nothing that is published before it reconnects.
+/// A stream that gives a reconnect delay in milliseconds and ends. It carries a cursor for a client that has none, so
+/// that the client misses nothing that is published before it reconnects.
 fn ended_stream(encoding: Encoding, retry: u32, cursor: Option<EventId>) -> Response {
     stream(encoding, super::full(encoding.reconnect(retry, cursor).map(|chunk| chunk.bare()).unwrap_or_default()))
 }

@@ -50,7 +50,8 @@ struct PageBody {
 /// subscription; nothing is lost, because the cursor is the client's.
 ///
 /// # Errors
-/// When the store cannot be read, when there is no memory for the page, or when the caller's authorization ends meanwhile.
+/// When the store cannot be read, when there is no memory for the page, or when the caller's authorization ends
+/// meanwhile.
 pub async fn response(
     shard: &Rc<ShardState>,
     mut subscription: Subscription,

@@ -35,7 +35,8 @@ pub(super) struct RawStart<'a> {
 }
 
 impl StreamStart {
-    /// Parses the parameters. The `Last-Event-ID` header takes precedence, because a reconnecting EventSource keeps its URL.
+    /// Parses the parameters. The `Last-Event-ID` header takes precedence, because a reconnecting EventSource keeps its
+    /// URL.
     pub(super) fn new(raw: &RawStart<'_>, headers: &HeaderMap) -> Result<Self, Problem> {
         let header = headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let cursor = header.filter(|text| !text.is_empty());
@@ -79,8 +80,8 @@ fn since(text: &str) -> Result<When, Problem> {
     })
 }
 
-/// Whether a text is read as an age: one with a unit, or a number of at most nine digits, which as a Unix time would lie
-/// before September 2001. A longer number would be an age of more than 31 years, so it is read as a time.
+/// Whether a text is read as an age: one with a unit, or a number of at most nine digits, which as a Unix time would
+/// lie before September 2001. A longer number would be an age of more than 31 years, so it is read as a time.
 fn is_age(text: &str) -> bool {
     text.bytes().any(|b| !b.is_ascii_digit() && b != b'.') || (text.len() < 10 && !text.contains('.'))
 }

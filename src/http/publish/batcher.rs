@@ -1,5 +1,5 @@
-//! Batches events that come one per request: what a shard's connections publish during one turn of its event loop goes to
-//! the engine as one append.
+//! Batches events that come one per request: what a shard's connections publish during one turn of its event loop goes
+//! to the engine as one append.
 //!
 //! So a turn costs one entry in the engine's queue, one wake of the writer and one wake back, however many connections
 //! publish. No event waits for others: those that are there when the turn ends are submitted at once.
@@ -31,8 +31,8 @@ use crate::{
 /// Bytes of data in one append at most: a quarter of what the engine groups into one commit. A larger event goes alone.
 const BATCH_BYTES: usize = 256 << 10;
 
-/// A shard's events on their way to the engine. Bounded by the shard's connections, each of which waits for one event, and
-/// by the memory for request bodies.
+/// A shard's events on their way to the engine. Bounded by the shard's connections, each of which waits for one event,
+/// and by the memory for request bodies.
 #[derive(Debug)]
 pub struct Batcher {
     state: RefCell<BatcherState>,
@@ -71,8 +71,8 @@ impl Batcher {
         json
     }
 
-    /// Appends `event`; returns when it is durable and in the rings of the live streams. [`Batcher::run`] must be running.
-    /// Dropping the future does not cancel the append.
+    /// Appends `event`; returns when it is durable and in the rings of the live streams. [`Batcher::run`] must be
+    /// running. Dropping the future does not cancel the append.
     ///
     /// # Errors
     /// Says why the event was not appended.

@@ -1,9 +1,11 @@
 //! Reads the body of a publish stream chunk by chunk, with a permit from the memory for request bodies.
 //!
-//! A chunk waits for its permit before it is parsed; meanwhile nothing more is read, so the connection's flow control slows
-//! the publisher down. The permit goes with the events that are made of the bytes, and is released when they are committed.
+//! A chunk waits for its permit before it is parsed; meanwhile nothing more is read, so the connection's flow control
+//! slows the publisher down. The permit goes with the events that are made of the bytes, and is released when they are
+//! committed.
 //!
-//! A stream may pause between its events for any time. An event that has begun holds memory, so it must keep a [`BodyPace`].
+//! A stream may pause between its events for any time. An event that has begun holds memory, so it must keep a
+//! [`BodyPace`].
 
 use std::{
     future::Future,
@@ -157,8 +159,8 @@ impl<B: Body<Data = Bytes>> BodyReader<B> {
         item
     }
 
-    /// The permit for all items that [`BodyReader::next`] has returned since the last call. It includes the bytes of blank
-    /// lines, comments and skipped lines, which are no longer in memory.
+    /// The permit for all items that [`BodyReader::next`] has returned since the last call. It includes the bytes of
+    /// blank lines, comments and skipped lines, which are no longer in memory.
     pub(super) fn release(&mut self) -> BodyPermit {
         let idle = self.consumed.saturating_sub(self.event_reader.held());
         self.consumed -= idle;

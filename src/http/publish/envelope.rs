@@ -17,8 +17,8 @@ use crate::{
     http::problem::{Code, Problem},
 };
 
-/// Largest number of events in one batch. An event costs some 200 bytes besides its data, so 16 MiB of the smallest ones
-/// would cost ten times their size; this many cost 20 MiB.
+/// Largest number of events in one batch. An event costs some 200 bytes besides its data, so 16 MiB of the smallest
+/// ones would cost ten times their size; this many cost 20 MiB.
 const MAX_EVENTS: usize = 100_000;
 
 const NO_TOPIC: &str = "name the topic: POST /publish?topic=notices with the data as the body, or send a JSON envelope \
@@ -36,7 +36,8 @@ struct PublishEnvelope<'a> {
     close: Option<&'a RawValue>,
 }
 
-/// A string that is copied only when it has escapes. A type of its own, because serde copies a `Cow` inside an `Option`.
+/// A string that is copied only when it has escapes. A type of its own, because serde copies a `Cow` inside an
+/// `Option`.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -64,8 +64,8 @@ impl EventReader {
         None
     }
 
-    /// The last item when the body has ended: a last line without a line feed counts; a block without its blank line does
-    /// not, as in the EventSource specification.
+    /// The last item when the body has ended: a last line without a line feed counts; a block without its blank line
+    /// does not, as in the EventSource specification.
     pub(super) fn finish(&mut self) -> Option<ParsedItem> {
         match &mut self.format {
             StreamFormat::Lines(lines) => lines.finish().and_then(|line| self.line(&line)),

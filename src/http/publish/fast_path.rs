@@ -1,5 +1,6 @@
-//! Parses the JSON that most publishers send by plain comparison: `{"topic":"…","data":"…"}` in this order, or a string,
-//! both without escapes. Anything else, valid or not, is left to `serde_json`, which alone decides what valid JSON is.
+//! Parses the JSON that most publishers send by plain comparison: `{"topic":"…","data":"…"}` in this order, or a
+//! string, both without escapes. Anything else, valid or not, is left to `serde_json`, which alone decides what valid
+//! JSON is.
 
 use memchr::memchr2;
 

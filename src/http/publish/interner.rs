@@ -3,8 +3,8 @@
 
 use crate::event::{TopicName, topic::TopicError};
 
-/// Slots of the cache, a power of two: 1 KiB. A publisher that cycles through more names pays for validation as if there
-/// were no cache.
+/// Slots of the cache, a power of two: 1 KiB. A publisher that cycles through more names pays for validation as if
+/// there were no cache.
 const SLOTS: usize = 64;
 
 /// Recently used names, each in the slot of its hash. No allocation until the first name.

@@ -50,12 +50,12 @@ enum BatchShape {
     Many,
 }
 
-/// Answers `POST /publish`. [`Batcher::run`] must be running. Dropping the future does not cancel an append that the engine
-/// has accepted.
+/// Answers `POST /publish`. [`Batcher::run`] must be running. Dropping the future does not cancel an append that the
+/// engine has accepted.
 ///
 /// # Errors
-/// A problem that says why nothing was published. A stream is answered with 200 at once; it reports the problem of a line
-/// in the place of the line's receipt.
+/// A problem that says why nothing was published. A stream is answered with 200 at once; it reports the problem of a
+/// line in the place of the line's receipt.
 pub async fn handle<B>(
     app: &AppState,
     batcher: &Batcher,

@@ -1,8 +1,8 @@
 //! Pipelines the lines of a publish stream into the engine and returns their receipts in the order of the lines.
 //!
-//! Lines that arrived together go to the engine as one batch. Each line is accepted or refused for itself, but the batch
-//! shares an entry in the engine's queue, a commit and a reply. Many batches are in flight at the same time; none waits for
-//! the receipts of the one before it.
+//! Lines that arrived together go to the engine as one batch. Each line is accepted or refused for itself, but the
+//! batch shares an entry in the engine's queue, a commit and a reply. Many batches are in flight at the same time; none
+//! waits for the receipts of the one before it.
 
 use std::{
     collections::VecDeque,

@@ -1,7 +1,7 @@
 //! Applies the publisher's authorization and rate limits to the lines of a publish stream.
 //!
-//! A line beyond the rate waits, and nothing after it is read, so the connection's flow control slows the publisher down. A
-//! line whose topic the publisher may not publish to is refused in its place.
+//! A line beyond the rate waits, and nothing after it is read, so the connection's flow control slows the publisher
+//! down. A line whose topic the publisher may not publish to is refused in its place.
 
 use std::{
     future::Future,
@@ -62,7 +62,8 @@ impl RateGate {
         Ok(self.caller.quotas.close(&self.hub, topic)?)
     }
 
-    /// The next event, or the problem in its place; `None` when more of the body must be read. Pending while a line waits.
+    /// The next event, or the problem in its place; `None` when more of the body must be read. Pending while a line
+    /// waits.
     pub(super) fn next<B: Body<Data = Bytes>>(
         &mut self,
         cx: &mut Context<'_>,

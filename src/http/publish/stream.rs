@@ -1,8 +1,8 @@
 //! A publish stream and the stream of its receipts, both at once over one connection.
 //!
 //! The response starts before the request's body ends, and each receipt is sent when its event is durable. Polling the
-//! response's body drives everything: while a publisher does not read its receipts, its body is not read either. When the
-//! connection closes, everything is dropped except the commits that have begun.
+//! response's body drives everything: while a publisher does not read its receipts, its body is not read either. When
+//! the connection closes, everything is dropped except the commits that have begun.
 
 use std::{
     convert::Infallible,

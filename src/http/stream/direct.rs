@@ -1,7 +1,7 @@
 //! A stream on an HTTP/1.1 connection that was taken over from hyper: a socket, a cursor and a small task.
 //!
-//! At the ring's end the task sleeps and [`fan_out`](super::fan_out) sends for it. It wakes for everything else: to read
-//! the log, to wait for a slow client, to send a keepalive, and to end.
+//! At the ring's end the task sleeps and [`fan_out`](super::fan_out) sends for it. It wakes for everything else: to
+//! read the log, to wait for a slow client, to send a keepalive, and to end.
 
 use std::{
     future::Future,
@@ -70,8 +70,8 @@ impl DirectConnection {
         }
     }
 
-    /// Whether the client has closed its direction. Such a stream is woken at every tick, because the reset with which a
-    /// departed client answers wakes no task.
+    /// Whether the client has closed its direction. Such a stream is woken at every tick, because the reset with which
+    /// a departed client answers wakes no task.
     pub(super) fn is_half_closed(&self) -> bool {
         self.socket.is_half_closed()
     }

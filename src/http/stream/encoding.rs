@@ -20,7 +20,8 @@ use crate::{
 /// The Content-Type of a `text/event-stream`.
 pub const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
 
-/// A batch of at most this many encoded bytes is always kept in one buffer: a page of 64 KiB and the framing of its events.
+/// A batch of at most this many encoded bytes is always kept in one buffer: a page of 64 KiB and the framing of its
+/// events.
 const WHOLE: usize = 160 << 10;
 
 /// The encoding of a stream.
@@ -65,8 +66,8 @@ impl Encoding {
         batch.form(self as usize, |frames| self.fits(frames).then(|| self.write(frames).framed()))
     }
 
-    /// Whether these events are kept in one buffer: when it is small, or when all streams at the ring's end share it and it
-    /// is at most twice as large as the events' own data.
+    /// Whether these events are kept in one buffer: when it is small, or when all streams at the ring's end share it
+    /// and it is at most twice as large as the events' own data.
     fn fits(self, frames: &[Arc<Frame>]) -> bool {
         let data: usize = frames.iter().map(|frame| frame.event.new.data.len()).sum();
         // An estimate of what is around the data; topics and names have at most 255 bytes each.
@@ -175,7 +176,8 @@ impl Encoding {
         self.notice("end", &EndNotice { topic: ending.topic.as_str(), reason, last_id })
     }
 
-    /// The first bytes of a stream: the reconnect delay `retry` in milliseconds, and a cursor for a client that has none.
+    /// The first bytes of a stream: the reconnect delay `retry` in milliseconds, and a cursor for a client that has
+    /// none.
     #[must_use]
     pub fn greeting(self, retry: u32, cursor: Option<EventId>) -> Chunk {
         Chunk::write(0, |out| {

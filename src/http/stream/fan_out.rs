@@ -1,10 +1,10 @@
 //! The fan-out: sends new frames to a shard's streams. It is the hot loop of the hub.
 //!
-//! A commit marks the feeds it changed and wakes each shard once. The shard visits the contiguous records of their streams
-//! and sends the shared bytes to each socket that has room. No task is woken, and nothing is allocated or copied for a
-//! single stream. What is committed during a visit goes out joined, in one write, which is what makes a busy hub cheap.
-//! Every other case (a full socket, a ring that has moved past the cursor, the end of a topic) is left to the stream's own
-//! task, which continues from its cursor by the same rule.
+//! A commit marks the feeds it changed and wakes each shard once. The shard visits the contiguous records of their
+//! streams and sends the shared bytes to each socket that has room. No task is woken, and nothing is allocated or
+//! copied for a single stream. What is committed during a visit goes out joined, in one write, which is what makes a
+//! busy hub cheap. Every other case (a full socket, a ring that has moved past the cursor, the end of a topic) is left
+//! to the stream's own task, which continues from its cursor by the same rule.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-/// Streams visited before the loop yields to other tasks of the shard: some 2 ms of sending. What is published meanwhile
-/// is joined to what the remaining streams are sent.
+/// Streams visited before the loop yields to other tasks of the shard: some 2 ms of sending. What is published
+/// meanwhile is joined to what the remaining streams are sent.
 const STREAMS_PER_ROUND: usize = 512;
 
 /// Sends new frames to the streams of a shard, for as long as the process lives.

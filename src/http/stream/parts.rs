@@ -1,8 +1,8 @@
 //! Encodes a batch in parts, for one stream, when it would be too large in memory as a whole: for example an event of a
 //! million line breaks, each of which takes seven bytes on the wire.
 //!
-//! The events are shared by all streams; only the part that is being sent belongs to one. The parts together have exactly
-//! the bytes of the whole.
+//! The events are shared by all streams; only the part that is being sent belongs to one. The parts together have
+//! exactly the bytes of the whole.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! The state machine of one stream: a greeting, events while there are any, keepalives while there are none, and an end.
-//! It is the same for every kind of connection.
+//! The state machine of one stream: a greeting, events while there are any, keepalives while there are none, and an
+//! end. It is the same for every kind of connection.
 //!
-//! A client without a cursor of its own must have one as soon as it has the response head. Otherwise it would reconnect at
-//! "now" and silently miss the events in between. So the greeting carries the cursor at which the stream starts. A gap
-//! notice has no id: a client that disconnects right after it receives it again. When no event follows the gap, the
+//! A client without a cursor of its own must have one as soon as it has the response head. Otherwise it would reconnect
+//! at "now" and silently miss the events in between. So the greeting carries the cursor at which the stream starts. A
+//! gap notice has no id: a client that disconnects right after it receives it again. When no event follows the gap, the
 //! stream sends a cursor, so that the client receives the gap only once.
 
 use std::{
@@ -61,8 +61,8 @@ pub struct StreamOptions {
 pub enum InitialCursor {
     /// The request carried a cursor of this store.
     Resumed(Seq),
-    /// The request carried a cursor that this store does not know. The stream begins with a gap notice; the first id after
-    /// it is the client's new cursor.
+    /// The request carried a cursor that this store does not know. The stream begins with a gap notice; the first id
+    /// after it is the client's new cursor.
     Unusable,
     /// The request carried none. The greeting assigns this one, at which the stream starts.
     Assigned(Seq),
@@ -115,7 +115,8 @@ impl StreamSession {
         self.authorization.expires()
     }
 
-    /// The next bytes to send; `None` when the stream is over. `keepalive_due`: nothing was sent for a keepalive interval.
+    /// The next bytes to send; `None` when the stream is over. `keepalive_due`: nothing was sent for a keepalive
+    /// interval.
     pub fn poll(&mut self, cx: &mut Context<'_>, keepalive_due: bool) -> Poll<Option<Chunk>> {
         if !self.greeted {
             return Poll::Ready(Some(self.greet()));
@@ -200,8 +201,8 @@ impl StreamSession {
         self.encoding.greeting(milliseconds(self.options.retry), cursor)
     }
 
-    /// The cursor after which the caller may send the ring's next batches itself, as long as they close no topic; `None`
-    /// while the session must be polled. The caller reports what it has sent with [`StreamSession::sent`].
+    /// The cursor after which the caller may send the ring's next batches itself, as long as they close no topic;
+    /// `None` while the session must be polled. The caller reports what it has sent with [`StreamSession::sent`].
     #[must_use]
     pub fn follows(&self) -> Option<Seq> {
         if self.over || self.parts.is_some() { None } else { self.subscription.follows() }
@@ -238,8 +239,8 @@ impl StreamSession {
         (self.client_cursor, self.repeats_notice) = (Some(position), false);
     }
 
-    /// A cursor for a client that would receive a notice again if it reconnected with the one it has, because nothing that
-    /// it was sent since had an id.
+    /// A cursor for a client that would receive a notice again if it reconnected with the one it has, because nothing
+    /// that it was sent since had an id.
     fn cursor_to_send(&mut self) -> Option<EventId> {
         if !self.repeats_notice || !self.subscription.caught_up() {
             return None;

@@ -1,7 +1,7 @@
 //! The socket of a stream that was taken over from hyper, plain or TLS.
 //!
-//! rustls buffers at most one record that the socket has no room for, so a stalled TLS client costs one record more than
-//! a plain one.
+//! rustls buffers at most one record that the socket has no room for, so a stalled TLS client costs one record more
+//! than a plain one.
 
 use std::{
     io::{self, IoSlice, Read as _, Write},
@@ -47,8 +47,8 @@ impl Socket {
         Self { tcp, session: Some(Box::new(session)), half_closed: false }
     }
 
-    /// Sends as many bytes as there is room for, without waiting, and returns how many were taken. With TLS some of those
-    /// may still be buffered: see [`Socket::is_behind`].
+    /// Sends as many bytes as there is room for, without waiting, and returns how many were taken. With TLS some of
+    /// those may still be buffered: see [`Socket::is_behind`].
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when there is no room; any other kind when the connection is broken.
@@ -114,8 +114,9 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads and discards what the client sends, and returns whether it has just closed its direction. After that it may
-    /// still read (netcat does), or it may be gone: then a later send is answered with a reset, which is an error here.
+    /// Reads and discards what the client sends, and returns whether it has just closed its direction. After that it
+    /// may still read (netcat does), or it may be gone: then a later send is answered with a reset, which is an error
+    /// here.
     ///
     /// # Errors
     /// When the connection is broken.

@@ -1,6 +1,6 @@
 //! A shard's open streams, grouped by the feed they follow. A commit wakes the shard once, and
-//! [`fan_out`](super::fan_out) visits the streams of the feeds it changed. One tick a second serves the keepalives of all
-//! streams and closes the stalled ones, so no stream has a timer of its own.
+//! [`fan_out`](super::fan_out) visits the streams of the feeds it changed. One tick a second serves the keepalives of
+//! all streams and closes the stalled ones, so no stream has a timer of its own.
 
 use std::{
     cell::{Cell, RefCell},
@@ -122,9 +122,9 @@ impl Streams {
         self.now.get()
     }
 
-    /// Counts a tick. Wakes the streams that have sent nothing for `keepalive`, those whose client's credential has expired
-    /// or whose client has closed its direction, and all of them when the policy's `generation` has changed. Closes those
-    /// whose client has not read for longer than `stall`, and returns how many that were.
+    /// Counts a tick. Wakes the streams that have sent nothing for `keepalive`, those whose client's credential has
+    /// expired or whose client has closed its direction, and all of them when the policy's `generation` has changed.
+    /// Closes those whose client has not read for longer than `stall`, and returns how many that were.
     pub fn tick(&self, keepalive: Duration, stall: Duration, generation: u64) -> u64 {
         let (clock, reloaded) = (authorization::now(), self.policy.replace(generation) != generation);
         let now = self.now.get().wrapping_add(1);

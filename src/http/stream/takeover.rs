@@ -1,10 +1,11 @@
 //! Takes a stream's connection over from hyper.
 //!
-//! hyper reads the request and writes the response head. After that it would only cost: a task to wake, a body to poll, a
-//! chunk to frame and 10 KiB of buffers for each stream. So hyper is given a body that yields the greeting and then stays
-//! pending. The greeting goes with the head, in one write, because a client that received only the head would reconnect
-//! without a cursor. When the connection flushes after hyper has polled that body for the first time, both are on the wire
-//! and hyper's buffer is empty. What remains is a socket, on which [`direct`](super::direct) continues the stream.
+//! hyper reads the request and writes the response head. After that it would only cost: a task to wake, a body to poll,
+//! a chunk to frame and 10 KiB of buffers for each stream. So hyper is given a body that yields the greeting and then
+//! stays pending. The greeting goes with the head, in one write, because a client that received only the head would
+//! reconnect without a cursor. When the connection flushes after hyper has polled that body for the first time, both
+//! are on the wire and hyper's buffer is empty. What remains is a socket, on which [`direct`](super::direct) continues
+//! the stream.
 
 use std::{
     cell::{Cell, RefCell},
