@@ -1,14 +1,14 @@
-//! **What does a credential add to a request?**
+//! **What does a credential add to the cost of a request?**
 //!
-//! Microseconds of the hub's CPU a `GET /topics/jobs/1`, eight on their way on one connection that stays open, to a hub in
-//! memory on a processor of its own: without credentials to a hub that is open; and to one that asks for them with a static token
-//! and with JWTs (HS256, ES256) that it has found good before, and with an ES256 JWT that nobody has shown yet in each
-//! request. What the header's bytes cost is in it. A round has 40 turns of 500 requests a case (50 for fresh tokens), the
-//! cases in another order each turn; a difference is to the open hub in the same round. Target: less than 5 us for a
-//! credential that was found good before.
+//! Microseconds of the hub's CPU per `GET /topics/jobs/1`, eight in flight on one persistent connection, to a hub in
+//! memory on a processor of its own: without credentials to an open hub; and to one that requires them, with a static
+//! token and with JWTs (HS256, ES256) that it has cached, and with a new ES256 JWT in each request. The cost of the
+//! header's bytes is included. A round has 40 turns of 500 requests per case (50 for new tokens), the cases in another
+//! order each turn; a difference is to the open hub in the same round. Target: less than 5 us for a cached credential.
 //!
-//! 2026-11-25, 2 cores beside other builds: an open hub 22.6 us a request; 1.0 us more for a static token, 2.9 for HS256
-//! and 1.5 for ES256 that were seen before (0.6 to 5.3 in the rounds); 114 us more for an ES256 that is new each time.
+//! 2026-11-25, 2 cores beside other builds: an open hub 22.6 us a request; 1.0 us more for a static token, 2.9 for
+//! HS256 and 1.5 for ES256 that were seen before (0.6 to 5.3 in the rounds); 114 us more for an ES256 that is new each
+//! time.
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
 mod support;
@@ -33,7 +33,7 @@ use gapless::{
 use support::{
     PATIENCE,
     hub::Hub,
-    machine::{self, BodyPermit},
+    machine::{self, CpuRole},
     report::{Better, Ratio, Report},
     rounds,
 };
@@ -43,7 +43,8 @@ const MEASURE: &str = "CPU a request";
 const ROUNDS: usize = 9;
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ASKED: &str = "GET /topics/jobs/1";
-/// Requests on their way: enough that the hub seldom goes to sleep, whose cost varies by more than what is asked here.
+/// Requests in flight: enough that the hub seldom sleeps, because the cost of a wake-up varies by more than what is
+/// measured.
 const TOGETHER: usize = 8;
 /// The case that the others are compared with.
 const OPEN: &str = "no credential, an open hub";
@@ -76,7 +77,7 @@ fn main() {
     ];
     let mut cases: Vec<Case> = fixed.into_iter().map(|(name, hub, token)| Case::new(name, &hubs[hub], token)).collect();
     for case in &mut cases[..2] {
-        // Only a topic that is there has an answer.
+        // The topic must exist to be answered with 200.
         let publish = request("POST /publish?topic=jobs/1", case.token.as_deref());
         case.ask(&[publish]);
     }
@@ -89,9 +90,9 @@ fn main() {
         for _ in 0..turns {
             cases.rotate_left(1);
             for case in &mut cases {
-                // Minted beforehand: the load generator has the other processor, but a wait is a wait.
+                // Minted beforehand, so that the requests are not delayed.
                 let fresh = if case.fresh() { (0..count / 10).map(|_| minted(&mints[1])).collect() } else { vec![] };
-                case.change(count, &fresh);
+                case.turn(count, &fresh);
             }
         }
         for case in &mut cases {
@@ -145,22 +146,22 @@ fn text(path: &Path) -> &str {
 
 /// A hub on the first processor, and this process on the second.
 fn start(data: &Path, flags: &[&str]) -> Hub {
-    machine::pin(BodyPermit::Server);
+    machine::pin(CpuRole::Server);
     let hub = Hub::start_with(data, &[&["--engine", "memory", "--shards", "1"], flags].concat());
-    machine::pin(BodyPermit::Load);
+    machine::pin(CpuRole::Load);
     hub
 }
 
-/// A hub, and what it is shown.
+/// A hub, and the credential that it is sent.
 struct Case<'h> {
     name: &'static str,
     hub: &'h Hub,
     token: Option<String>,
     connection: TcpStream,
-    /// CPU of the hub in this round, and what it was for.
+    /// CPU of the hub in this round, and the number of requests.
     seconds: f64,
     requests: usize,
-    /// A round each.
+    /// Microseconds per request, one for each round.
     us: Vec<f64>,
 }
 
@@ -172,16 +173,16 @@ impl<'h> Case<'h> {
         Self { name, hub, token, connection, seconds: 0.0, requests: 0, us: Vec::new() }
     }
 
-    /// Whether each request shows another token.
+    /// Whether each request has a new token.
     fn fresh(&self) -> bool {
         self.token.is_none() && self.name != OPEN
     }
 
     /// Makes `count` requests, or one with each token of `fresh`.
-    fn change(&mut self, count: usize, fresh: &[String]) {
+    fn turn(&mut self, count: usize, fresh: &[String]) {
         let same = request(ASKED, self.token.as_deref());
         let requests = if fresh.is_empty() {
-            // Its first time is another question, and so is a processor that has just been idle.
+            // Warm-up requests, not counted: they authenticate the token and wake the processor.
             self.ask_all(&vec![same.clone(); count / 10]);
             vec![same; count]
         } else {
@@ -197,7 +198,7 @@ impl<'h> Case<'h> {
         requests.chunks(TOGETHER).for_each(|some| self.ask(some));
     }
 
-    /// Some requests, one behind the other, and their whole answers.
+    /// Sends requests in one write and reads all of their responses.
     fn ask(&mut self, requests: &[String]) {
         self.connection.write_all(requests.concat().as_bytes()).expect("the hub reads");
         let (mut answers, mut length) = ([0; 16 << 10], 0);

@@ -1,13 +1,14 @@
-//! **How much of what the disk can do is left for publishers?**
+//! **How much of the disk's throughput is left for publishers?**
 //!
-//! Durable publishes with 1, 64 and 512 waiting, through the engine alone, against the least that is durable: the same
-//! events appended to a file that grows, by a thread that shares one fdatasync among all who wait. Then appends of 4,096
-//! events, two on their way, which is what a poured-in stream becomes. 256 B an event and 16 topics on both sides.
+//! Durable publishes with 1, 64 and 512 in flight, through the engine alone, against the least that is durable: the
+//! same events appended to a growing file, by a thread that shares one fdatasync among all publishers that wait. Then
+//! appends of 4,096 events, two in flight, which is what a publish stream becomes. 256 B per event and 16 topics on
+//! both sides.
 //!
-//! The sides take turns, [`ROUND`] each, [`ROUNDS`] times, and each turn gives one ratio: other work on the machine hits
-//! both. A figure is the median of the rounds; the quartiles tell how far it is to be trusted. CPU is the scheduler's
-//! count for the threads of a side, the publishers' apart. A third side overwrites zeros, so that the file system has no
-//! length to note: it says what the disk could do, and no more.
+//! The sides take turns, [`ROUND`] each, [`ROUNDS`] times, and each turn gives one ratio, so that other work on the
+//! machine affects both. A figure is the median of the rounds; the quartiles show how reliable it is. CPU is the
+//! scheduler's count for the threads of a side, without the publishers'. A third side overwrites zeros, so that the
+//! file system does not update the file's length: it shows what the disk can do, and is not a target.
 //!
 //! 2026-11-22, 2 quiet cores: of the log's rate 0.63, 0.79, 0.52 with 1, 64, 512 waiting; 0.37 in appends of 4,096,
 //! which are 422,000 events/s.
@@ -47,7 +48,7 @@ use support::{
 };
 use tokio::{sync::oneshot, task::spawn_local};
 
-/// The binary's own allocator, for both sides.
+/// The allocator of the hub's binary, for both sides.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -55,37 +56,37 @@ const BYTES: usize = 256;
 const TOPICS: usize = 16;
 const ROUNDS: usize = 81;
 const ROUND: Duration = Duration::from_millis(60);
-/// Bytes of zeros: more than is written over them.
+/// Bytes of zeros: more than is overwritten.
 const ZEROS: u64 = 1 << 30;
 /// Publishers, and events in each append.
 const LOADS: [(usize, usize); 4] = [(1, 1), (64, 1), (512, 1), (2, 4096)];
 
 const RATE: &str = "rate";
 
-/// With so many waiting: what to reach, and what to aim at.
+/// Publishers in flight: the ratio to reach, and the one to aim at.
 const TARGETS: [(usize, f64, f64); 3] = [(1, 0.7, 0.85), (64, 0.65, 0.75), (512, 0.6, 0.7)];
 
 fn main() {
     if !support::asked() {
         return;
     }
-    // For a profile of one load.
+    // To profile one load.
     let only = std::env::var("DURABLE_WAITING").ok().and_then(|waiting| waiting.parse::<usize>().ok());
     let mut report = Report::new("durable");
     let dir = support::directory();
     let engine = store::engine(&dir.path().join("engine"));
-    let log: Rc<dyn ListenerRole> = Rc::new(Log::create(&dir.path().join("growing"), 0));
-    let ours: Rc<dyn ListenerRole> = Rc::new(Ours(Arc::clone(&engine)));
-    let zeros: Rc<dyn ListenerRole> = Rc::new(Log::create(&dir.path().join("zeros"), ZEROS));
+    let log: Rc<dyn Appender> = Rc::new(Log::create(&dir.path().join("growing"), 0));
+    let ours: Rc<dyn Appender> = Rc::new(Ours(Arc::clone(&engine)));
+    let zeros: Rc<dyn Appender> = Rc::new(Log::create(&dir.path().join("zeros"), ZEROS));
     let mut published = 0;
     for (waiting, each) in LOADS.into_iter().filter(|(waiting, _)| only.is_none_or(|only| only == *waiting)) {
         let what = if each == 1 { format!("{waiting} waiting") } else { format!("appends of {each}") };
         let turns: Vec<_> = (0..ROUNDS)
-            .map(|change| {
-                // Neither comes always after the other.
-                let [one, other] = if change % 2 == 0 { [&log, &ours] } else { [&ours, &log] };
+            .map(|turn| {
+                // The sides alternate in who goes first.
+                let [one, other] = if turn % 2 == 0 { [&log, &ours] } else { [&ours, &log] };
                 let (one, other) = (Round::of(one, waiting, each), Round::of(other, waiting, each));
-                let (log, ours) = if change % 2 == 0 { (one, other) } else { (other, one) };
+                let (log, ours) = if turn % 2 == 0 { (one, other) } else { (other, one) };
                 published += ours.events;
                 (log, ours, Round::of(&zeros, waiting, each))
             })
@@ -118,16 +119,16 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     [1, 2, 3].map(|quarter| values[values.len() * quarter / 4])
 }
 
-/// What can be published to.
-trait ListenerRole {
-    /// Appends, and answers when it is durable.
+/// A side of the comparison.
+trait Appender {
+    /// Appends events; the future completes when they are durable.
     fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>>;
 
     /// Syncs since it began.
     fn syncs(&self) -> u64;
 }
 
-/// What one side did in one round.
+/// The result of one side in one round.
 struct Round {
     events: u64,
     syncs: u64,
@@ -137,7 +138,7 @@ struct Round {
 
 impl Round {
     /// Lets `waiting` publishers append `each` events, one append after the other, until the round is over.
-    fn of(side: &Rc<dyn ListenerRole>, waiting: usize, each: usize) -> Self {
+    fn of(side: &Rc<dyn Appender>, waiting: usize, each: usize) -> Self {
         let topics: Vec<_> = (0..TOPICS).map(|n| TopicName::new(&store::topic(n as u64)).expect("valid")).collect();
         let (cpu_before, syncs_before, begun) = (cpu(), side.syncs(), Instant::now());
         let events = Rc::new(Cell::new(0));
@@ -174,12 +175,12 @@ impl Round {
     }
 }
 
-/// Seconds of CPU that this process's threads have used, but for this one, where the publishers are.
+/// Seconds of CPU that this process's threads have used, without this one, on which the publishers run.
 fn cpu() -> f64 {
     let own = std::process::id().to_string(); // also the main thread's
     let tasks = fs::read_dir("/proc/self/task").expect("proc(5)").flatten();
     let others = tasks.filter(|task| task.file_name().to_string_lossy() != own);
-    // A thread may end meanwhile. Its first number is the time it ran, in nanoseconds.
+    // A thread may end meanwhile. The first number of its schedstat is the time it ran, in nanoseconds.
     let ran = others.filter_map(|task| {
         let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
         text.split_whitespace().next()?.parse::<f64>().ok()
@@ -190,7 +191,7 @@ fn cpu() -> f64 {
 /// The engine as the hub runs it.
 struct Ours(Arc<LogEngine<SledStore>>);
 
-impl ListenerRole for Ours {
+impl Appender for Ours {
     fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>> {
         let answer = self.0.append(Append { events, expect: None, key: None });
         Box::pin(async move { drop(answer.await.expect("accepted")) })
@@ -202,7 +203,7 @@ impl ListenerRole for Ours {
     }
 }
 
-/// An append-only file: what is as durable as the hub and does nothing else.
+/// An append-only file: as durable as the hub, and does nothing else.
 struct Log {
     queue: mpsc::Sender<(Vec<NewEvent>, oneshot::Sender<()>)>,
     syncs: Arc<AtomicU64>,
@@ -237,7 +238,7 @@ impl Log {
     }
 }
 
-impl ListenerRole for Log {
+impl Appender for Log {
     fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>> {
         let (done, answer) = oneshot::channel();
         self.queue.send((events, done)).expect("it runs");

@@ -1,11 +1,12 @@
-//! **What does it cost to tell an event to many?**
+//! **What does it cost to deliver an event to many streams?**
 //!
-//! Microseconds of the server's CPU a delivery, publishing included, and milliseconds from handing an event in (or from
-//! when it was due) to its delivery. Server on one processor, load on the other; 256 B an event; every contender a new
-//! process in every round; ratios are of one round, the figure is the median. One event in flight: the next one is
-//! published when every stream has the one before, so there is one write for each event and socket. Saturated: 64 in
-//! flight. Paced: 500 events a second to 1,000 streams, whatever becomes of them. Spread: 1,000 topics of 10 streams, 32
-//! publishers that wait. Nchan, floor, axum and node keep nothing on disk; durable-streams and the hub with sled do.
+//! Microseconds of the server's CPU per delivery, publishing included, and milliseconds from submitting an event (or
+//! from when it was due) to its delivery. Server on one processor, load on the other; 256 B per event; every contender
+//! a new process in every round; ratios are within one round, the figure is the median. One event in flight: the next
+//! one is published when every stream has received the one before, so there is one write for each event and socket.
+//! Saturated: 64 in flight. Paced: 500 events a second to 1,000 streams, whether or not the streams keep up. Spread:
+//! 1,000 topics of 10 streams, 32 publishers with one request in flight each. Nchan, floor, axum and node keep nothing
+//! on disk; durable-streams and the hub with sled do.
 //!
 //! 2026-11-22, 2 quiet cores: 4.2 / 5.8 us of CPU with 1,000 / 10,000 streams and one in flight (sled), 1.8 and 1.9
 //! times Nchan's deliveries a CPU second, 0.92 of the floor; 0.12 us saturated, 60 and 72 times Nchan; 1,000 topics
@@ -30,7 +31,7 @@ fn main() {
     let mut report = Report::new("fan_out");
     rounds::make_room(10_000);
     for streams in rounds::sized(vec![1_000, 10_000], vec![200]) {
-        // The floor has two faces: a send for each event, and all that has come in one.
+        // Two variants of the floor: one send per event, and one send for everything that is pending.
         let mut kinds = vec![
             Kind::Sled,
             Kind::Memory,
@@ -40,7 +41,7 @@ fn main() {
             Kind::DurableStreams,
             Kind::Axum,
         ];
-        // With ten thousand it says nothing new, and takes longer than all others together.
+        // With ten thousand streams it shows nothing new and takes longer than all others together.
         if streams <= 1_000 {
             kinds.push(Kind::Node);
         }

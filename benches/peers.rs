@@ -1,14 +1,15 @@
-//! **What do Mercure and Centrifugo do under the same load, and what do they promise?**
+//! **How do Mercure and Centrifugo perform under the same load, and what do they guarantee?**
 //!
-//! Mercure 0.24.2 (its library in net/http; keeping events in Bolt, or nowhere: its local transport) and Centrifugo 6.9.1
-//! (history in its memory, or in a Redis on the same processor that has no append-only file, syncs it every second, or
-//! always), beside the hub, Nchan and durable-streams: the same load generator, which holds every stream to hear each
-//! event once and in order, and notes what is lost. Streams are Server-Sent Events: Mercure's with a JWT, Centrifugo's
-//! `uni_sse`. Server on one processor, load on the other; 256 B an event; every contender a new process in every round.
-//! Fan-out: one topic, one event in flight, then 64. Idle: 10,000 streams; a Go heap is taken with the garbage in it.
-//! Replay: clients that come at once and ask for all there was, by Mercure's `lastEventID`, and by Centrifugo's recovery
-//! from offset 0. Publish: 16 topics of one stream each, 1 or 64 connections with one event on its way each; an event's
-//! acknowledgement, and when it was heard. What each means by an acknowledgement is noted below.
+//! Mercure 0.24.2 (its library in net/http; keeping events in Bolt, or not at all: its local transport) and Centrifugo
+//! 6.9.1 (history in its memory, or in a Redis on the same processor that has no append-only file, syncs it every
+//! second, or always), beside the hub, Nchan and durable-streams: the same load generator, which checks that every
+//! stream receives each event once and in order, and notes what is lost. Streams are Server-Sent Events: Mercure's
+//! with a JWT, Centrifugo's `uni_sse`. Server on one processor, load on the other; 256 B per event; every contender a
+//! new process in every round. Fan-out: one topic, one event in flight, then 64. Idle: 10,000 streams; a Go heap is
+//! measured with the garbage in it. Replay: clients that connect at once and ask for all events, by Mercure's
+//! `lastEventID`, and by Centrifugo's recovery from offset 0. Publish: 16 topics of one stream each, 1 or 64
+//! connections with one event in flight each; the times to an event's acknowledgement and to its delivery. What each
+//! means by an acknowledgement is noted below.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
@@ -63,7 +64,7 @@ fn main() {
     rounds::run(&mut report, &FAN_OUT, Cores::One, |contender, report| {
         questions::idle(contender, streams, &cases, report)
     });
-    // A stream of Mercure's is told 1,000 events at most, and then cut.
+    // Mercure replays at most 1,000 events to a stream and then closes it.
     for (clients, events) in rounds::sized([(50, 900), (50, 5_000)], [(5, 200), (5, 1_200)]) {
         rounds::run(&mut report, &REPLAY, Cores::One, |contender, report| {
             questions::replay(contender, clients, events, report)
@@ -88,16 +89,16 @@ fn main() {
     report.finish();
 }
 
-/// The hub's figures beside those of `other`: no target, each promises something else.
+/// The hub's figures beside those of `other`, without a target, because their guarantees differ.
 fn against(report: &mut Report, other: Kind, case: &str, measure: &'static str, tells: &'static str, inverse: bool) {
     let (better, reach, aim) = (Better::Higher, None, None);
     report.compare(Kind::Sled.name(), other.name(), &Compare { case, measure, tells, inverse, better, reach, aim });
 }
 
-/// Topics of [`publish`], each with one stream that checks what it hears.
+/// Topics of [`publish`], each with one stream that checks what it receives.
 const TOPICS: usize = 16;
 
-/// What an event costs that is heard once, and how long it takes until it is acknowledged and heard.
+/// The cost of an event that one stream receives, and the times to its acknowledgement and its delivery.
 fn publish(contender: &Contender, publishers: usize, case: &str, report: &mut Report) -> Result<(), LoadError> {
     let topics = LoadTopics { names: (0..TOPICS).map(|n| format!("jobs-{n}")).collect(), publishers };
     let mut load = Load::new(contender.target.clone(), topics.clone())?;
@@ -115,7 +116,7 @@ fn publish(contender: &Contender, publishers: usize, case: &str, report: &mut Re
     Ok(())
 }
 
-/// What stands behind the figures, in the words of their own documentation and code.
+/// What each contender guarantees, by its own documentation and code.
 const PROMISES: [&str; 6] = [
     "gapless (sled): an event is synced to disk before it is acknowledged or heard. Every event has an id; after a \
      reconnection with `Last-Event-ID` a stream goes on after it, whatever the distance, or says what is gone.",

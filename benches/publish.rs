@@ -1,13 +1,13 @@
-//! **What does a durable publish over HTTP cost, beside a server that does nothing else?**
+//! **What does a durable publish over HTTP cost, compared with a server that does nothing else?**
 //!
-//! 256 B an event, 16 topics, sled. One event a request on 1, 64 and 256 connections that stay open, each with one
-//! request in flight, against `durable-streams` 0.1.5 as durable as it can be (`--durability wal`, its default: an append
-//! is answered after the fdatasync of its log; one stream for each of our topics, a POST an append), when its server is
-//! at hand (`cargo install durable-streams@0.1.5 --root target/contenders`). Then streams poured in on one connection,
-//! NDJSON and SSE, with 16,384 events on their way. The load is one thread of raw bytes on a CPU of its own, the server
-//! has the other; and once more with both wherever the system puts them. Rounds in turn, medians; a ratio is the median of
-//! the rounds' ratios. In the same run: a receipt for each event, no id twice, none out of order in a stream, and the
-//! server's own count of what it took is ours.
+//! 256 B per event, 16 topics, sled. One event per request on 1, 64 and 256 persistent connections, each with one
+//! request in flight, against `durable-streams` 0.1.5 in its most durable mode (`--durability wal`, its default: an
+//! append is acknowledged after the fdatasync of its log; one stream for each of our topics, one POST per append),
+//! when its server is installed (`cargo install durable-streams@0.1.5 --root target/contenders`). Then publish streams
+//! on one connection, NDJSON and SSE, with 16,384 events in flight. The load is one thread of raw bytes on a CPU of
+//! its own, the server has the other; and once more with both wherever the scheduler puts them. Rounds in turn,
+//! medians; a ratio is the median of the rounds' ratios. In the same run: a receipt for each event, no id twice, none
+//! out of order in a stream, and the server's own count of accepted events equals ours.
 //!
 //! 2026-11-22, 2 quiet cores, one for the hub: of durable-streams' rate 0.71, 1.07, 1.17 with 1, 64, 256 connections,
 //! of its p99 1.39, 1.20, 0.84; NDJSON 466,000 and SSE 374,000 events/s.
@@ -27,7 +27,7 @@ use support::{
 const BYTES: usize = 256;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(1);
-/// Events of a stream in one chunk, some 58 KB, and without their receipts.
+/// Events of a stream in one chunk, some 58 KB, and events in flight.
 const CHUNK: u64 = 200;
 const WINDOW: u64 = 16_384;
 /// Where [`ROUND`]s of the server and of the load run when they have a CPU each.
@@ -76,7 +76,7 @@ fn measure(report: &mut Report, pinned: bool) {
             tells,
             inverse: false,
             better,
-            // A target is of the fair setup.
+            // Targets are for the pinned setup only.
             reach: pinned.then_some(reach),
             aim: pinned.then_some(aim),
         };
@@ -99,7 +99,7 @@ fn measure(report: &mut Report, pinned: bool) {
     pin(None);
 }
 
-/// A server, and what it has taken in so far.
+/// A server, and the number of events that it has accepted so far.
 struct Measured {
     name: &'static str,
     server: Server,

@@ -1,10 +1,10 @@
-//! **What does one reader cost who reads the log?**
+//! **What does it cost to read the log?**
 //!
-//! Microseconds of CPU of the reading thread for each event of `Engine::read`, in pages of at most 1000 events or 64 KiB
-//! of data, from a store on disk whose pages sled has in its cache: nothing but the engine. 19,000 events of 256 B,
-//! committed 64 at a time; of one topic (its own run), of 100 topics in turn (each event a block of its own), of a
-//! pattern over them, and of a pattern over 2,000 (a walk over the commits). Median of 21 rounds, and the least. Target, for the
-//! first: 0.1 us.
+//! Microseconds of CPU of the reading thread for each event of `Engine::read`, in pages of at most 1000 events or 64
+//! KiB of data, from a store on disk whose pages are in sled's cache: nothing but the engine. 19,000 events of 256 B,
+//! committed 64 at a time: of one topic (its own run), of 100 topics in turn (each event a block of its own), of a
+//! pattern over them, and of a pattern over 2,000 topics (a scan of the commits). Median of 21 rounds, and the
+//! minimum. Target, for the first: 0.1 us.
 //!
 //! 2026-11-22, 2 quiet cores: 0.14 us (the least 0.13), 1.1 (0.9), 1.4 (0.9), 1.9 us (1.8).
 
@@ -54,7 +54,7 @@ fn measure(report: &mut Report, what: &str, topics: u64, filters: fn(u64) -> Vec
     engine.close();
 }
 
-/// Reads all of it once. Answers with microseconds an event.
+/// Reads all events once. Returns microseconds of CPU per event.
 fn round(engine: &dyn Engine, selection: &Selection) -> f64 {
     let mut from = ReadFrom::Earliest;
     let mut seen = Seq::ZERO;

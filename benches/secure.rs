@@ -1,14 +1,14 @@
 //! **What do TLS and HTTP/2 cost?**
 //!
-//! 1,000 open streams of one topic: each on a connection of its own in the clear (HTTP/1.1 on the fast path, as in `idle`
-//! and `fan_out`; HTTP/1.0 on the ordinary one, as an ordinary body) and within TLS, and a hundred on each HTTP/2
-//! connection in the clear and within TLS. Kilobytes of the hub's memory a stream (resident set) when they wait;
-//! microseconds of its CPU a delivery when 50 events of 256 bytes are published to the five hubs in turn, each when the one before it
-//! is out, so that none is joined to another. Rounds, each with new hubs; medians, and a difference is within a round. Targets:
-//! within TLS 20 KiB a stream, and 2 us a delivery more than in the clear on the ordinary path.
+//! 1,000 open streams of one topic: each on a connection of its own, plain (HTTP/1.1 on the fast path, as in `idle`
+//! and `fan_out`; HTTP/1.0 as an ordinary response body) and within TLS; and a hundred on each HTTP/2 connection,
+//! plain and within TLS. KiB of the hub's memory per idle stream (resident set); microseconds of its CPU per delivery
+//! when 50 events of 256 bytes are published to the five hubs in turn, each after the one before it was delivered, so
+//! that no two are joined. Rounds, each with new hubs; medians, and differences within a round. Targets: within TLS 20
+//! KiB per stream, and at most 2 us per delivery more than plain on the ordinary path.
 //!
-//! 2026-11-25, 2 cores beside other builds: within TLS 8.9 KiB, 11.4 us: 0.9 us less than HTTP/1.0, 1.6 more than HTTP/1.1, which
-//! are 21.8 and 1.1 KiB, 12.4 and 9.8 us. HTTP/2 7.1 KiB and 7.8 us, within TLS 4.4 KiB and 8.8 us.
+//! 2026-11-25, 2 cores beside other builds: within TLS 8.9 KiB, 11.4 us: 0.9 us less than HTTP/1.0, 1.6 more than
+//! HTTP/1.1, which are 21.8 and 1.1 KiB, 12.4 and 9.8 us. HTTP/2 7.1 KiB and 7.8 us, within TLS 4.4 KiB and 8.8 us.
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
 mod support;
@@ -39,7 +39,7 @@ const EVENTS: usize = 50;
 const BYTES: usize = 256;
 /// Streams of one HTTP/2 connection.
 const SIDE_BY_SIDE: usize = 100;
-/// From one event to the next: several times what a thousand deliveries take.
+/// Interval between events: several times what a thousand deliveries take.
 const APART: Duration = Duration::from_millis(40);
 const ROUNDS: usize = 5;
 
@@ -47,11 +47,11 @@ const OURS: &str = "gapless (sled)";
 const MEMORY: &str = "memory of a waiting stream";
 const CPU: &str = "CPU a delivery";
 
-/// How streams come.
+/// How streams connect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Way {
     name: &'static str,
-    /// What a request for a stream calls itself.
+    /// The HTTP version in a stream's request.
     version: &'static str,
     secure: bool,
     side_by_side: bool,
@@ -64,7 +64,7 @@ const WAYS: [Way; 5] = [
     Way { name: "HTTP/2", version: "2", secure: false, side_by_side: true },
     Way { name: "HTTP/2 within TLS", version: "2", secure: true, side_by_side: true },
 ];
-/// Their places in [`WAYS`].
+/// Their indices in [`WAYS`].
 const FAST: usize = 0;
 const ORDINARY: usize = 1;
 const TLS: usize = 2;
@@ -114,7 +114,7 @@ struct Measured {
     hub: Hub,
     client: Client,
     publisher: Box<dyn Both>,
-    /// Memory of a waiting stream.
+    /// Memory of an idle stream.
     kib: f64,
     open: Vec<Open>,
 }
@@ -127,7 +127,7 @@ impl Measured {
         let client = Client { address: hub.address, root: fs::read(chain).expect("written"), way };
         let mut publisher = client.connect("http/1.1");
         publish(&mut publisher);
-        // What is there once, however many come, is there after the first.
+        // One stream first, so that what the hub allocates only once is not counted.
         let warm = client.open(if way.side_by_side { SIDE_BY_SIDE } else { 20 });
         settle();
         let before = hub.resident();
@@ -139,8 +139,8 @@ impl Measured {
     }
 }
 
-/// Publishes to each in turn, an event at a time, so that what else the machine does hits all alike. Answers with each
-/// hub's microseconds of CPU a delivery.
+/// Publishes to each hub in turn, one event at a time, so that other work on the machine affects all of them alike.
+/// Returns each hub's microseconds of CPU per delivery.
 fn deliver(all: &mut [Measured], streams: usize) -> Vec<f64> {
     settle();
     let want = (streams * EVENTS) as u64;
@@ -177,11 +177,11 @@ fn delivered(publisher: &mut Box<dyn Both>) -> u64 {
     stats["events"]["out_total"].as_u64().expect("a count")
 }
 
-/// Bytes to and fro, whatever carries them.
+/// A connection, plain or within TLS.
 trait Both: Read + Write {}
 impl<T: Read + Write> Both for T {}
 
-/// One request and its answer, which ends with a line.
+/// Sends one request and returns its response, which ends with `}` and a line feed.
 fn ask(connection: &mut Box<dyn Both>, request: &[u8]) -> String {
     connection.write_all(request).expect("the hub reads");
     let (mut seen, mut buffer) = (String::new(), [0; 8192]);
@@ -200,7 +200,7 @@ struct Client {
 }
 
 impl Client {
-    /// A connection, and a socket that goes on receiving when the connection is forgotten.
+    /// A connection, and a clone of its socket that stays open when the connection is dropped.
     fn connect(&self, protocol: &str) -> Box<dyn Both> {
         self.socket(protocol).0
     }
@@ -225,7 +225,7 @@ impl Client {
         (Box::new(StreamOwned::new(session, socket)), kept)
     }
 
-    /// `streams` that listen. What they are sent is read as it comes, by a thread that is gone with them.
+    /// Opens `streams`. Their HTTP/2 frames are read by a thread that ends with them.
     fn open(&self, streams: usize) -> Vec<Open> {
         let each = if self.way.side_by_side { SIDE_BY_SIDE } else { 1 };
         (0..streams / each).map(|_| if self.way.side_by_side { self.many() } else { self.one() }).collect()
@@ -242,7 +242,7 @@ impl Client {
             assert!(read > 0, "it hung up");
             seen.extend_from_slice(&buffer[..read]);
         }
-        // 50 events of 300 bytes fit into any socket's buffer, so nobody need read them.
+        // 50 events of 300 bytes fit into any socket's buffer, so they need not be read.
         Open(socket)
     }
 
@@ -253,14 +253,14 @@ impl Client {
             [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, b""), &frame(8, 0, 0, &window)].concat();
         for n in 0..SIDE_BY_SIDE {
             let stream = u32::try_from(2 * n + 1).expect("small");
-            // Literals that are not remembered (RFC 7541, section 6.2.2), with names of the static table where it has them.
+            // Literals without indexing (RFC 7541, section 6.2.2), with names of the static table where it has them.
             let block =
                 [&b"\x82\x86\x01\x09localhost\x04\x0f/events?topic=t\x0f\x04\x11text/event-stream"[..]].concat();
             bytes.extend(frame(1, 5, stream, &block));
         }
         connection.write_all(&bytes).expect("the hub reads");
         connection.flush().expect("the hub reads");
-        // What comes must be read here, because it is more than a socket's buffer holds; what it says is counted by the hub.
+        // The frames must be read, because they are more than a socket's buffer holds. The hub counts the deliveries.
         let mut reading = socket.try_clone().expect("a descriptor");
         thread::spawn(move || {
             let mut junk = vec![0; 64 << 10];
@@ -270,7 +270,7 @@ impl Client {
     }
 }
 
-/// Hangs up when it is dropped, whoever else holds the socket.
+/// Shuts the socket down when dropped, even if clones of it are open.
 struct Open(TcpStream);
 
 impl Drop for Open {
@@ -285,7 +285,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&size[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Lets what was freed be given back, and what was begun be done.
+/// Waits until freed memory is returned and pending work is done.
 fn settle() {
     thread::sleep(rounds::sized(Duration::from_secs(1), Duration::from_millis(300)));
 }

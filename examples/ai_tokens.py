@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""An AI job's tokens, each published as the model says it, over one connection. Usage: ai_tokens.py JOB PROMPT"""
+"""Publishes an AI job's tokens as the model generates them, over one connection. Usage: ai_tokens.py JOB PROMPT"""
 import http.client, json, os, sys, time
 from urllib.parse import urlsplit
 
 
-def model(prompt):  # Put yours here.
+def model(prompt):  # Replace this with your model.
     for word in f"You asked: {prompt} The answer is 42.".split():
         time.sleep(0.05)
         yield word + " "
@@ -24,10 +24,10 @@ connection, topic = kind(hub.hostname, hub.port), f"jobs/{sys.argv[1]}/tokens"
 headers = {"Content-Type": "application/x-ndjson"} | ({"Authorization": f"Bearer {token}"} if token else {})
 try:
     connection.request("POST", hub.path.rstrip("/") + "/publish", events(topic, model(sys.argv[2])), headers)
-    for line in connection.getresponse():  # A receipt for each event, or a problem in its place.
+    for line in connection.getresponse():  # One receipt for each event, or a problem in its place.
         print(line.decode(), end="")
         problem = json.loads(line)
         if "detail" in (problem := problem.get("error", problem)):
             sys.exit(f"not published: {problem['detail']}")
 except (OSError, ValueError, http.client.HTTPException) as error:
-    sys.exit(f"the hub at {hub.geturl()}: {error}")
+    sys.exit(f"the request to the hub at {hub.geturl()} failed: {error}")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds and installs what the hub is measured against, below target/contenders. What cannot be had is said, and the
-# benches go on without it. Does nothing, quickly, where all of it is there.
+# Builds and installs the contenders below target/contenders. Those that cannot be installed are named, and the
+# benches run without them. Does nothing when all of them are installed.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,16 +9,16 @@ complain() { echo "contenders: $*" >&2; }
 have() { command -v "$1" >/dev/null 2>&1; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; else return 1; fi; }
 
-# Ours: the floor, and a hub as anyone would write it.
+# Our own: the floor, and a straightforward hub.
 cargo build --release --quiet --locked --manifest-path benches/contenders/Cargo.toml --target-dir $root/build ||
   complain "floor and naive_axum cannot be built"
 
-# Others', from crates.io.
+# From crates.io.
 [ -x $root/bin/durable-streams-server ] ||
   timeout 900 cargo install --quiet --locked --root $root --target-dir $root/build durable-streams@0.1.5 ||
   complain "durable-streams cannot be built"
 
-# Go's: Centrifugo's own command, and ours around Mercure's library (AGPL-3.0: it is run here, and goes nowhere). Each builds
+# In Go: Centrifugo's own command, and ours around Mercure's library (AGPL-3.0: run here, not distributed). Each builds
 # for some minutes.
 if [ ! -x $root/bin/mercure ] || [ ! -x $root/bin/centrifugo ]; then
   if have go; then
@@ -34,7 +34,7 @@ if [ ! -x $root/bin/mercure ] || [ ! -x $root/bin/centrifugo ]; then
   fi
 fi
 
-# apt: nginx's modules are where Debian keeps them.
+# From apt, with nginx's modules in Debian's directory.
 missing=()
 [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(nginx libnginx-mod-nchan)
 have node || missing+=(nodejs)

@@ -16,24 +16,24 @@ use tempfile::TempDir;
 
 use super::{
     directory,
-    machine::{self, BodyPermit},
+    machine::{self, CpuRole},
     peers::{self, Aof, History, Transport},
     process::{self, Used},
 };
 
-/// How long one may take to start, and to stop.
+/// Longest time that a contender may take to start, and to stop.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Who is under load.
+/// The servers that are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The hub, durable.
     Sled,
     /// The hub, in memory.
     Memory,
-    /// `benches/contenders`: a send for each event and socket, and nothing else.
+    /// `benches/contenders`: one send for each event and socket, and nothing else.
     Floor,
-    /// The same, sending what has come together in one piece.
+    /// The same, with one send for everything that is pending.
     FloorBatch,
     /// nginx with Nchan, in memory, one worker.
     Nchan,
@@ -50,7 +50,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// As the report calls it.
+    /// Its name in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sled => "gapless (sled)",
@@ -70,7 +70,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is the hub: its faults fail a bench, those of others are noted.
+    /// Whether it is the hub. A fault of the hub fails the bench; those of others are noted.
     pub(crate) fn is_ours(self) -> bool {
         matches!(self, Self::Sled | Self::Memory)
     }
@@ -85,7 +85,7 @@ impl Kind {
         }
     }
 
-    /// The server at `address`, with what it wants to be shown.
+    /// The server at `address`, with the credentials that it needs.
     fn target(self, address: SocketAddr) -> Target {
         let mut target = Target::new(address, self.dialect());
         target.authorization = match self {
@@ -96,12 +96,12 @@ impl Kind {
         target
     }
 
-    /// Whether it is told its port; others choose one, and say which.
+    /// Whether its port is an argument; others choose one and print it.
     fn is_told_its_port(self) -> bool {
         matches!(self, Self::Nchan | Self::DurableStreams | Self::Centrifugo(_))
     }
 
-    /// What has to run before it, on `port`, with its files in `dir`.
+    /// The helper process that it needs, on `port`, with its files in `dir`.
     fn helper(self, dir: &Path, port: u16) -> Result<Option<Command>, String> {
         match self {
             Self::Centrifugo(History::Redis(aof)) => peers::redis(aof, dir, port).map(Some),
@@ -109,7 +109,7 @@ impl Kind {
         }
     }
 
-    /// The program and its arguments; those that are told their port get `port`, and that of what was started before it.
+    /// The program and its arguments, with `port` for those that take it, and the port of the helper process.
     fn command(self, dir: &Path, port: u16, helper: Option<u16>) -> Result<Command, String> {
         let data = dir.join("data");
         let mut command = match self {
@@ -151,7 +151,7 @@ impl Kind {
                 let file = dir.join("nginx.conf");
                 fs::write(&file, text).expect("a fresh directory");
                 let mut command = Command::new("/usr/sbin/nginx");
-                // Where Debian keeps its modules.
+                // Debian's directory of modules.
                 command.args(["-p", "/usr/share/nginx/", "-c"]).arg(file);
                 command
             }
@@ -177,7 +177,7 @@ pub(super) fn built(program: &str) -> Result<PathBuf, String> {
 pub(crate) enum Cores {
     /// On one processor that the load generator does not use.
     One,
-    /// As it comes, beside the load generator.
+    /// On every processor, beside the load generator.
     All,
 }
 
@@ -185,33 +185,33 @@ pub(crate) enum Cores {
 pub(crate) struct Contender {
     pub(crate) kind: Kind,
     pub(crate) target: Target,
-    process: RunningHub,
-    /// What had to run before it; stopped after it.
-    helper: Option<RunningHub>,
+    process: ChildProcess,
+    /// The helper process; stopped after the contender.
+    helper: Option<ChildProcess>,
     dir: TempDir,
 }
 
 impl Contender {
-    /// Starts one with nothing in it, on a store of its own. Answers when it accepts connections.
+    /// Starts a contender with an empty store. Returns when it accepts connections.
     ///
     /// # Errors
-    /// In words, when it cannot be had here.
+    /// Why it cannot be started here.
     pub(crate) fn start(kind: Kind, cores: Cores) -> Result<Self, String> {
         let dir = directory();
         let [port, other] = free_ports();
         let helper = kind.helper(dir.path(), other)?;
         let mut command = kind.command(dir.path(), port, helper.is_some().then_some(other))?;
         if cores == Cores::One {
-            machine::pin(BodyPermit::Server);
+            machine::pin(CpuRole::Server);
             if kind.is_ours() {
                 command.args(["--shards", "1"]);
             }
         } else {
             machine::unpin();
         }
-        let spawned = helper.map(|mut helper| RunningHub::start(&mut helper, Some(local(other)))).transpose();
-        let spawned = spawned.and_then(|helper| Ok((helper, RunningHub::start(&mut command, None)?)));
-        machine::pin(BodyPermit::Load);
+        let spawned = helper.map(|mut helper| ChildProcess::start(&mut helper, Some(local(other)))).transpose();
+        let spawned = spawned.and_then(|helper| Ok((helper, ChildProcess::start(&mut command, None)?)));
+        machine::pin(CpuRole::Load);
         let (helper, process) = spawned.map_err(|error| format!("{} cannot be started: {error}", kind.name()))?;
         let mut contender = Self { kind, target: kind.target(local(port)), process, helper, dir };
         contender.await_address()?;
@@ -227,17 +227,17 @@ impl Contender {
             let address = address.ok_or_else(|| format!("{} did not start", self.kind.name()))?;
             self.target = self.kind.target(address);
         }
-        // Kept open and read: a process that writes into a closed pipe would be told so.
+        // The pipe is kept open and read: a process that writes into a closed one would get EPIPE.
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         self.process.listens(self.target.address).map_err(|error| format!("{} {error}", self.kind.name()))
     }
 
-    /// The roots of its processes.
+    /// Its root processes.
     fn roots(&self) -> impl Iterator<Item = u32> {
         self.helper.iter().chain([&self.process]).map(|running| running.0.id())
     }
 
-    /// CPU time used until now.
+    /// CPU time used so far.
     pub(crate) fn used(&self) -> Used {
         Used::by(self.roots())
     }
@@ -247,22 +247,22 @@ impl Contender {
         self.used().since(before)
     }
 
-    /// Memory in it now, in bytes.
+    /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> f64 {
         self.roots().map(process::resident).sum()
     }
 
-    /// Where its store is.
+    /// The directory of its store.
     pub(crate) fn directory(&self) -> &Path {
         self.dir.path()
     }
 }
 
-/// A process that is told to end, and awaited, when dropped.
-struct RunningHub(Child);
+/// A process that is terminated and awaited when dropped.
+struct ChildProcess(Child);
 
-impl RunningHub {
-    /// Starts one; answers at once, or when it listens at `address`.
+impl ChildProcess {
+    /// Starts a process; returns at once, or when it listens at `address`.
     fn start(command: &mut Command, address: Option<SocketAddr>) -> Result<Self, String> {
         let mut running = Self(command.spawn().map_err(|error| error.to_string())?);
         if let Some(address) = address {
@@ -284,12 +284,12 @@ impl RunningHub {
     }
 }
 
-impl Drop for RunningHub {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         let all = process::tree(self.0.id());
         let tell = |pid: u32, signal| {
             let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            // One that has ended meanwhile is what is wanted.
+            // It may have ended meanwhile.
             let _ = pid.map(|pid| kill_process(pid, signal));
         };
         tell(self.0.id(), Signal::TERM);
@@ -309,7 +309,7 @@ fn local(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
 }
 
-/// Two ports that nobody listens on now.
+/// Two ports that are free now.
 fn free_ports() -> [u16; 2] {
     let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     held.map(|held| held.local_addr().expect("bound").port())

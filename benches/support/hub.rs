@@ -19,12 +19,12 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// A hub with the defaults over the store in `data`. Answers when it accepts connections.
+    /// A hub with default settings over the store in `data`. Returns when it accepts connections.
     pub(crate) fn start(data: &Path) -> Self {
         Self::start_with(data, &[])
     }
 
-    /// The same with these flags besides.
+    /// The same with additional flags.
     pub(crate) fn start_with(data: &Path, flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
             .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data"])
@@ -37,7 +37,7 @@ impl Hub {
         let mut line = String::new();
         stdout.read_line(&mut line).expect("it greets");
         let address = line.trim_end().rsplit_once("://").and_then(|(_, address)| address.parse().ok());
-        // Kept open and read: a process that greets into a closed pipe would be told so.
+        // The pipe is kept open and read: a process that writes into a closed one would get EPIPE.
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         Self { address: address.expect("it greets with its address"), process }
     }
@@ -45,28 +45,29 @@ impl Hub {
     /// Seconds of CPU used so far, user and system, by all its threads. The kernel counts in ticks of 10 ms.
     pub(crate) fn cpu(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("it runs");
-        // The name before it may hold anything, so fields are counted from its closing bracket: 14 and 15 of proc(5).
+        // The process name may contain any character, so fields 14 and 15 of proc(5) are counted from its closing
+        // bracket.
         let (_, fields) = stat.rsplit_once(')').expect("proc(5)");
         let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("proc(5)"));
         ticks.sum::<f64>() / 100.0
     }
 
-    /// CPU time used until now.
+    /// CPU time used so far.
     pub(crate) fn used(&self) -> Used {
         Used::by([self.process.id()])
     }
 
-    /// Descriptors it has open.
+    /// Open file descriptors.
     pub(crate) fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("it runs").count()
     }
 
-    /// Memory in it now, in bytes.
+    /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> f64 {
         self.status("VmRSS:")
     }
 
-    /// The most memory that was ever in it, in bytes.
+    /// Peak resident memory, in bytes.
     pub(crate) fn peak(&self) -> f64 {
         self.status("VmHWM:")
     }
@@ -81,7 +82,7 @@ impl Hub {
 impl Drop for Hub {
     fn drop(&mut self) {
         let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
-        // A bench that fails must still end its hub; what it answers is no longer of interest.
+        // A bench that fails must still end its hub; errors no longer matter.
         let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
         let _ = self.process.wait();
     }

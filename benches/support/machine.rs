@@ -1,31 +1,31 @@
-//! The machine: which processors a process may use, and what the report says of them.
+//! The machine: CPU affinity, and the machine's description for the report.
 
 use std::{fs, thread::available_parallelism};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::{Value, json};
 
-/// Whose processor.
+/// The processor for a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyPermit {
+pub(crate) enum CpuRole {
     /// The server under load: the first.
     Server,
-    /// The load generator: the second, or all there is.
+    /// The load generator: the second, or the only one.
     Load,
 }
 
-/// Moves this thread, and the processes it starts from now on, to its processor. Safe Rust has no other way to place a
-/// child before its first thread is there.
-pub(crate) fn pin(place: BodyPermit) {
-    // The first of those this process was given, and the second.
+/// Pins this thread, and the processes that it starts from now on, to the role's processor. Safe Rust has no other way
+/// to pin a child process before its first thread runs.
+pub(crate) fn pin(role: CpuRole) {
+    // The first or the second of the processors that this process was given.
     let all = ALLOWED.with(Clone::clone);
-    let index = usize::from(place == BodyPermit::Load && all.len() > 1);
+    let index = usize::from(role == CpuRole::Load && all.len() > 1);
     let mut set = CpuSet::new();
     set.set(all[index]);
     sched_setaffinity(None, &set).expect("one of our own processors");
 }
 
-/// Lets this thread, and the processes it starts from now on, use every processor.
+/// Lets this thread, and the processes that it starts from now on, use every processor.
 pub(crate) fn unpin() {
     let mut set = CpuSet::new();
     ALLOWED.with(|all| all.iter().for_each(|cpu| set.set(*cpu)));
@@ -33,14 +33,14 @@ pub(crate) fn unpin() {
 }
 
 thread_local! {
-    /// Processors this process was given, before it pinned itself.
+    /// The processors that this process was given, before it pinned itself.
     static ALLOWED: Vec<usize> = {
         let set = sched_getaffinity(None).expect("Linux tells");
         (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect()
     };
 }
 
-/// What the figures were taken on.
+/// The machine on which the figures were measured.
 pub(crate) fn description() -> Value {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {

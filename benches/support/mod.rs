@@ -1,22 +1,22 @@
-//! What the benches share. Each of them starts the real release binary on a store of its own and checks in the same run
-//! that no event was lost, doubled or out of order: a wrong hub has no figures.
+//! Shared parts of the benches. Each bench starts the real release binary on a store of its own and checks in the same
+//! run that no event was lost, duplicated or out of order: an incorrect hub gets no figures.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | [`rounds`] | every contender in every round |
+//! | [`rounds`] | measures every contender in every round |
 //! | [`contender`] | the hub and its peers as processes |
-//! | [`peers`] | those of the peers that take more than a line to start |
+//! | [`peers`] | how Mercure, Centrifugo and Redis are started |
 //! | [`process`] | a process tree's CPU time and memory |
-//! | [`machine`] | which processor for whom |
-//! | [`questions`] | what more than one bench asks |
-//! | [`report`] | a table, and the same as JSON |
-//! | [`hub`] | the hub alone, as it comes |
-//! | [`posting`] | publishers over HTTP, and the servers that they are measured against |
-//! | [`store`] | a store made in this process, before the hub opens it |
-//! | [`wire`] | one client that resumes |
+//! | [`machine`] | CPU affinity, and the machine's description |
+//! | [`questions`] | measurements that more than one bench makes |
+//! | [`report`] | the results as a table and as JSON |
+//! | [`hub`] | the hub alone, on every processor |
+//! | [`posting`] | publishers over HTTP, and the servers that they publish to |
+//! | [`store`] | stores filled in this process, before the hub opens them |
+//! | [`wire`] | a client that resumes a stream |
 //!
-//! `GAPLESS_BENCH_QUICK=1` sees that all of it works, `GAPLESS_BENCH_ROUNDS=n` sets the rounds, and
-//! `GAPLESS_BENCH_ONLY=floor,nchan` whom to measure.
+//! `GAPLESS_BENCH_QUICK=1` only checks that everything works, `GAPLESS_BENCH_ROUNDS=n` sets the number of rounds, and
+//! `GAPLESS_BENCH_ONLY=floor,nchan` the contenders to measure.
 
 #![allow(dead_code, reason = "not every bench uses all of it")]
 
@@ -37,15 +37,15 @@ use std::{path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::{runtime, task::LocalSet};
 
-/// How long anything may take before the bench has failed.
+/// Longest time that any step may take before the bench fails.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Whether to measure: `cargo test --all-targets` runs the benches, too, only to see that they build.
+/// Whether to measure: `cargo test --all-targets` runs the benches too, only to check that they build.
 pub(crate) fn asked() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
-/// A directory for stores below `target/bench`, on a real disk where `/tmp` may be none; removed in the end.
+/// A temporary directory for stores below `target/bench`: on a disk, which `/tmp` may not be. Removed when dropped.
 pub(crate) fn directory() -> TempDir {
     let below = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
     std::fs::create_dir_all(&below).expect("target/ can be written");
@@ -59,13 +59,13 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     LocalSet::new().block_on(&runtime, bounded)
 }
 
-/// The value in the middle; of an even number, between the two that are.
+/// The median; of an even number of values, the mean of the middle two.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
 }
 
-/// An event's data: `bytes` of it, the first 16 of which say that it is the `n`th.
+/// Data of the `n`th event: `bytes` bytes, the first 16 of which are `n`.
 pub(crate) fn payload(n: u64, bytes: usize) -> String {
     format!("{n:016x}{}", "gapless ".repeat(bytes / 8))[..bytes].to_owned()
 }

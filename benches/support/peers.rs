@@ -1,4 +1,4 @@
-//! Mercure and Centrifugo as processes: how each is started, and what it is shown with each request.
+//! Mercure and Centrifugo as processes: how each is started, and the credentials of the requests to it.
 
 use std::{
     fs,
@@ -12,15 +12,15 @@ use serde_json::json;
 
 use super::contender::{built, sources};
 
-/// Shared by whoever publishes and the server that checks it; of the length that HS256 wants.
+/// The secret that publishers and the server share; of the length that HS256 requires.
 const KEY: &str = "gapless-benches-gapless-benches-gapless-benches";
 
 /// Where Mercure keeps events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
-    /// In a file, each event synced before it is answered and seen; its default.
+    /// In a file, each event synced before it is acknowledged and delivered; its default.
     Bolt,
-    /// Nowhere.
+    /// Not at all.
     Local,
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Transport {
 pub(crate) enum History {
     /// In its own memory; its default.
     Memory,
-    /// In a Redis that writes what it has to its append-only file, or does not.
+    /// In a Redis, with or without its append-only file.
     Redis(Aof),
 }
 
@@ -40,15 +40,15 @@ pub(crate) enum Aof {
     No,
     /// `everysec`: up to a second of events is lost with the machine.
     EverySecond,
-    /// `always`: synced before it is answered.
+    /// `always`: synced before the reply.
     Always,
 }
 
 /// Mercure, with its store in `dir`.
 ///
-/// Its documentation recommends nothing for speed but room for open files
-/// (<https://mercure.rocks/docs/hub/cookbooks>), which `rounds::make_room` makes. A history without a limit is its default,
-/// and the fastest: nothing is trimmed.
+/// Its documentation recommends nothing for speed but a high limit of open files
+/// (<https://mercure.rocks/docs/hub/cookbooks>), which `rounds::make_room` makes. A history without a limit is its
+/// default, and the fastest: nothing is trimmed.
 ///
 /// # Errors
 /// When it is not built.
@@ -60,10 +60,10 @@ pub(crate) fn mercure(transport: Transport, dir: &Path) -> Result<Command, Strin
 
 /// Centrifugo on `port`, its history in its memory or in the Redis on the port `redis`.
 ///
-/// What its documentation recommends for speed is of the machine (<https://centrifugal.dev/docs/server/infra_tuning>): room
-/// for open files, which `rounds::make_room` makes. Three limits are above their defaults, so that what a bench asks for
-/// can be recovered: `recovery_max_publication_limit`; `queue_max_size`, for it comes in one message; and Redis' `io_timeout`
-/// (<https://centrifugal.dev/docs/server/history_and_recovery>).
+/// What its documentation recommends for speed is of the machine (<https://centrifugal.dev/docs/server/infra_tuning>):
+/// room for open files, which `rounds::make_room` makes. Three limits are above their defaults, so that what a bench
+/// asks for can be recovered: `recovery_max_publication_limit`; `queue_max_size`, for it comes in one message; and
+/// Redis' `io_timeout` (<https://centrifugal.dev/docs/server/history_and_recovery>).
 ///
 /// # Errors
 /// When it is not built.
@@ -84,7 +84,8 @@ pub(crate) fn centrifugo(dir: &Path, port: u16, redis: Option<u16>) -> Result<Co
     Ok(command)
 }
 
-/// Redis on `port` of the loopback (<https://redis.io/docs/latest/operate/oss_and_stack/management/persistence>), with its files in `dir` and nothing but the append-only file.
+/// Redis on `port` of the loopback (<https://redis.io/docs/latest/operate/oss_and_stack/management/persistence>), with
+/// its files in `dir` and nothing but the append-only file.
 ///
 /// # Errors
 /// When there is none.
@@ -103,7 +104,7 @@ pub(crate) fn redis(aof: Aof, dir: &Path, port: u16) -> Result<Command, String> 
     Ok(command)
 }
 
-/// What Mercure wants to see: a JWT that may publish to and read everything, for an hour.
+/// The credential for Mercure: a JWT that may publish to and read everything, for an hour.
 pub(crate) fn mercure_token() -> AuthorizationHeader {
     let rights = json!({ "publish": ["*"], "subscribe": ["*"] });
     let claims = json!({ "mercure": rights, "exp": get_current_timestamp() + 3600 });
@@ -111,7 +112,7 @@ pub(crate) fn mercure_token() -> AuthorizationHeader {
     AuthorizationHeader::new(&format!("Bearer {token}"))
 }
 
-/// What Centrifugo's API wants to see. Its streams are anonymous, and do not look at it.
+/// The credential for Centrifugo's API. Its streams are anonymous and ignore it.
 pub(crate) fn centrifugo_key() -> AuthorizationHeader {
     AuthorizationHeader::new(&format!("apikey {KEY}"))
 }

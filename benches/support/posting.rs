@@ -1,5 +1,5 @@
-//! Publishers over HTTP that are not what is measured: one thread, one epoll, raw bytes. And the servers they publish to,
-//! each a process of its own, so that its CPU time is its own.
+//! Publishers over HTTP with little overhead of their own: one thread, one epoll, raw bytes. And the servers they
+//! publish to, each a process of its own, so that its CPU time is its own.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use rustix::{
     thread::{CpuSet, sched_setaffinity},
 };
 
-/// How long an answer may take before the bench has failed.
+/// Longest time to wait for a response before the bench fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Topics or streams that the connections share.
@@ -27,15 +27,15 @@ const TOPICS: usize = 16;
 /// Bytes of the number that each payload begins with, in hexadecimal.
 const DIGITS: usize = 16;
 
-/// Whose protocol is spoken.
+/// The protocol of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Gapless,
-    /// The crate `durable-streams`: an append is a POST to the stream, answered by 204 when it is durable.
+    /// The crate `durable-streams`: an append is a POST to the stream, answered with 204 when it is durable.
     DurableStreams,
 }
 
-/// A running server; told to end and awaited when dropped.
+/// A running server; terminated and awaited when dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) dialect: Dialect,
@@ -43,7 +43,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `program` over `data`, on the CPU `cpu` alone when there is one. Answers when it accepts connections.
+    /// Starts `program` over `data`, pinned to `cpu` if that is given. Returns when it accepts connections.
     pub(crate) fn start(dialect: Dialect, program: &Path, data: &Path, cpu: Option<usize>) -> Self {
         let mut command = Command::new(cpu.map_or(program, |_| Path::new("taskset")));
         if let Some(cpu) = cpu {
@@ -60,7 +60,7 @@ impl Server {
         let mut line = String::new();
         stdout.read_line(&mut line).expect("it greets");
         let address = line.split_once("http://").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
-        // Kept open and read: a process that greets into a closed pipe would be told so.
+        // The pipe is kept open and read: a process that writes into a closed one would get EPIPE.
         std::thread::spawn(move || io::copy(&mut stdout, &mut io::sink()));
         let server = Self { address: address.expect("it greets with its address"), dialect, process };
         if dialect == Dialect::DurableStreams {
@@ -75,13 +75,15 @@ impl Server {
     /// Seconds of CPU used so far, user and system, by all its threads. The kernel counts in ticks of 10 ms.
     pub(crate) fn cpu(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("it runs");
-        // The name before it may hold anything, so fields are counted from its closing bracket: 14 and 15 of proc(5).
+        // The process name may contain any character, so fields 14 and 15 of proc(5) are counted from its closing
+        // bracket.
         let (_, fields) = stat.rsplit_once(')').expect("proc(5)");
         let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("proc(5)"));
         ticks.sum::<f64>() / 100.0
     }
 
-    /// Events that it says it has taken in since it started, or bytes in all its streams by the size of an event.
+    /// The events that the server reports to have accepted: its own count, or the bytes of its streams divided by the
+    /// size of an event.
     pub(crate) fn accepted(&self, bytes: usize) -> u64 {
         match self.dialect {
             Dialect::Gapless => {
@@ -100,7 +102,7 @@ impl Server {
         }
     }
 
-    /// The answer to a request without a body, of which `head` is all but the end.
+    /// The response to a request without a body; `head` is the request's head without its last line break.
     fn ask(&self, head: &str) -> String {
         let mut socket = TcpStream::connect(self.address).expect("it accepts");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -114,7 +116,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
-        // A bench that fails must still end its server; what it answers is no longer of interest.
+        // A bench that fails must still end its server; errors no longer matter.
         let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
         let _ = self.process.wait();
     }
@@ -122,13 +124,13 @@ impl Drop for Server {
 
 const BINARY: &str = "Content-Type: application/octet-stream\r\n";
 
-/// A port that nobody listens on now: the contender cannot be asked for any.
+/// A port that is free now, for a server that cannot choose one itself.
 fn free_port() -> u16 {
     let any = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     any.local_addr().expect("bound").port()
 }
 
-/// Keeps this thread on `cpu`, or lets it go anywhere.
+/// Pins this thread to `cpu`, or lets it run on any processor.
 pub(crate) fn pin(cpu: Option<usize>) {
     let mut set = CpuSet::new();
     match cpu {
@@ -138,16 +140,16 @@ pub(crate) fn pin(cpu: Option<usize>) {
     sched_setaffinity(None, &set).expect("the CPUs are there");
 }
 
-/// What a round of publishing came to.
+/// The result of a round of publishing.
 pub(crate) struct Round {
     pub(crate) events: u64,
     pub(crate) took: Duration,
-    /// From the first byte written to the whole answer read, in microseconds.
+    /// Times from the first byte written to the whole response read, in microseconds.
     pub(crate) acks: Histogram<u64>,
 }
 
-/// Publishes for `round` on `connections` that stay open, each with one request of `bytes` in flight. Every answer must
-/// say that its event is durable, and give no position twice.
+/// Publishes for `round` on persistent `connections`, each with one request of `bytes` in flight. Every response must
+/// acknowledge its event as durable, and no position may come twice.
 pub(crate) fn post(server: &Server, connections: usize, bytes: usize, round: Duration) -> Round {
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll");
     let mut clients: Vec<_> = (0..connections).map(|n| Client::open(server, n, bytes)).collect();
@@ -186,7 +188,7 @@ pub(crate) fn post(server: &Server, connections: usize, bytes: usize, round: Dur
     Round { events, took, acks }
 }
 
-/// One connection and the request that it sends again and again.
+/// One connection and the request that it repeats.
 struct Client {
     socket: TcpStream,
     dialect: Dialect,
@@ -224,7 +226,7 @@ impl Client {
         assert_eq!(wrote, self.request.len(), "one small request fits any buffer");
     }
 
-    /// Reads what is there; the event's position once the answer is whole.
+    /// Reads what has arrived; returns the event's position once the response is complete.
     fn receive(&mut self) -> Option<u64> {
         let mut buffer = [0; 1024];
         let read = self.socket.read(&mut buffer).expect("it answers");
@@ -245,17 +247,17 @@ impl Client {
     }
 }
 
-/// How a stream is poured in.
+/// The format of a publish stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pouring {
-    /// Envelopes, one a line.
+    /// NDJSON: one envelope a line.
     Lines,
     /// `text/event-stream`.
     EventStream,
 }
 
-/// Pours events in on one connection for `round`, at most `window` without their receipts, in chunks of `chunk` events.
-/// The ids of the receipts must rise, and there must be one for each event.
+/// Publishes a stream on one connection for `round`, at most `window` events without receipts, in chunks of `chunk`
+/// events. The ids of the receipts must increase, and there must be one for each event.
 pub(crate) fn pour(server: &Server, how: Pouring, bytes: usize, chunk: u64, window: u64, round: Duration) -> Round {
     let mut socket = TcpStream::connect(server.address).expect("it accepts");
     let (target, kind, before, after) = match how {
@@ -318,14 +320,14 @@ pub(crate) fn pour(server: &Server, how: Pouring, bytes: usize, chunk: u64, wind
     Round { events: sent, took: begun.elapsed(), acks }
 }
 
-/// The answer to a stream, of which only the receipts' positions are looked at.
+/// Parses the response to a stream; only the receipts' positions are used.
 #[derive(Default)]
 struct Receipts {
     count: u64,
     newest: u64,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of an unfinished line.
     rest: Vec<u8>,
-    /// Where in a receipt its id begins: all are of one topic.
+    /// Offset of the id in a receipt; the same in all, because they are of one topic.
     id: usize,
 }
 
@@ -362,7 +364,7 @@ impl Receipts {
     }
 }
 
-/// The position of an id that `text` begins with.
+/// The position in the id at the start of `text`.
 fn position(text: &[u8]) -> u64 {
     let dash = text.iter().position(|&byte| byte == b'-').expect("an id");
     let digits = text[dash + 1..].iter().take_while(|byte| byte.is_ascii_digit());

@@ -1,17 +1,17 @@
-//! What a process and its children have used: CPU time and memory, from proc(5).
+//! CPU time and memory of a process and its descendants, from proc(5).
 
 use std::{collections::BTreeMap, fs};
 
-/// CPU time that a tree of processes had used at some moment.
+/// CPU time that a tree of processes has used at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Used {
-    /// Nanoseconds of each thread that is there.
+    /// Nanoseconds of each running thread.
     threads: BTreeMap<u32, u64>,
-    /// Seconds in ticks of 10 ms, of threads that have ended, too.
+    /// Seconds, in ticks of 10 ms, including threads that have ended.
     ticks: f64,
 }
 
-/// A process and all below it.
+/// A process and all of its descendants.
 pub(crate) fn tree(root: u32) -> Vec<u32> {
     let (mut all, mut at) = (vec![root], 0);
     while let Some(&pid) = all.get(at) {
@@ -30,7 +30,7 @@ fn tasks(pid: u32) -> Vec<u32> {
 }
 
 impl Used {
-    /// Of the processes `roots` and all below them, until now.
+    /// The CPU time so far of the processes `roots` and their descendants.
     pub(crate) fn by(roots: impl IntoIterator<Item = u32>) -> Self {
         let (mut threads, mut ticks) = (BTreeMap::new(), 0.0);
         for pid in roots.into_iter().flat_map(tree) {
@@ -45,8 +45,8 @@ impl Used {
         Self { threads, ticks }
     }
 
-    /// Seconds from `before` until then. In nanoseconds, unless a thread that was there has ended: what it used is known
-    /// in ticks only.
+    /// Seconds since `before`. With nanosecond precision, unless a thread has ended meanwhile: its time is known only
+    /// in ticks.
     #[expect(clippy::cast_precision_loss, reason = "nanoseconds of CPU, far below 2^52")]
     pub(crate) fn since(&self, before: &Self) -> f64 {
         if before.threads.keys().all(|thread| self.threads.contains_key(thread)) {
@@ -60,12 +60,12 @@ impl Used {
 
 fn seconds(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before it may hold anything, so fields are counted from its closing bracket: 14 and 15 of proc(5).
+    // The process name may contain any character, so fields 14 and 15 of proc(5) are counted from its closing bracket.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
     fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// Memory of the process `root` and all below it, in bytes: what they share is counted once.
+/// Memory of the process `root` and its descendants, in bytes; shared pages are counted once.
 pub(crate) fn resident(root: u32) -> f64 {
     let of = |pid: u32| {
         let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What more than one bench asks: of each contender the same.
+//! Measurements that more than one bench makes, the same for every contender.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
@@ -20,22 +20,22 @@ use super::{
 const KIB: f64 = 1024.0;
 const BYTES: usize = 256;
 
-/// Microseconds of the server's CPU a delivery, publishing included.
+/// Microseconds of the server's CPU per delivery, publishing included.
 pub(crate) const CPU: &str = "cpu per delivery";
 pub(crate) const P99: &str = "latency p99";
 /// KiB of the server's memory.
 pub(crate) const EACH: &str = "memory per stream";
-/// Microseconds of the server's CPU a replayed event.
+/// Microseconds of the server's CPU per replayed event.
 pub(crate) const CPU_REPLAYED: &str = "cpu per event";
 
-/// Names of the cases with so many streams of one topic.
+/// Names of the cases of a fan-out to a number of streams of one topic.
 pub(crate) struct Cases {
     pub(crate) streams: usize,
     /// One event in flight.
     pub(crate) single: String,
     /// 64 in flight.
     pub(crate) saturated: String,
-    /// 500 a second, if that is asked.
+    /// 500 events a second; `None` when that is not measured.
     pub(crate) paced: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl Cases {
             streams,
             single: format!("1 in flight, {streams} subscribers"),
             saturated: format!("64 in flight, {streams} subscribers"),
-            // Beyond a thousand streams one processor of any of them has too much to do.
+            // With more than a thousand streams this exceeds one processor for every contender.
             paced: (streams <= 1_000).then(|| format!("500 events/s, {streams} subscribers")),
         }
     }
@@ -56,12 +56,12 @@ pub(crate) fn traffic(pace: LoadMode, form: PublishMode) -> LoadPlan {
     LoadPlan { events: u64::MAX, time: rounds::interval(), pace, bytes: BYTES, form }
 }
 
-/// The hub's own way to hand in many; the others take a request for each.
+/// The hub is sent a publish stream; the others need a request for each event.
 pub(crate) fn many(contender: &Contender) -> PublishMode {
     if contender.kind.is_ours() { PublishMode::Lines } else { PublishMode::Requests }
 }
 
-/// What it costs to tell an event to all streams of a topic.
+/// Measures the fan-out of an event to all streams of a topic.
 pub(crate) fn fan_out(contender: &Contender, case: &Cases, report: &mut Report) -> Result<(), LoadError> {
     let mut load = rounds::one_topic(contender, case.streams)?;
     let warm = LoadPlan { events: 20, ..traffic(LoadMode::Window(1), PublishMode::Requests) };
@@ -92,7 +92,7 @@ pub(crate) fn fan_out(contender: &Contender, case: &Cases, report: &mut Report) 
     Ok(())
 }
 
-/// What deliveries cost, and how long they took.
+/// Reports the CPU and the latency of deliveries.
 pub(crate) fn delivered(contender: &Contender, case: &str, outcome: &LoadOutcome, cpu: f64, report: &mut Report) {
     let name = contender.kind.name();
     report.sample(case, name, CPU, cpu * 1e6 / outcome.delivered as f64, "us");
@@ -101,12 +101,12 @@ pub(crate) fn delivered(contender: &Contender, case: &str, outcome: &LoadOutcome
     report.sample(case, name, "latency p999", outcome.latency_ms(99.9), "ms");
 }
 
-/// Names of the cases with `streams` that wait: when they are connected, and when each has heard ten events.
+/// Names of the cases with idle `streams`: when they are connected, and when each has received ten events.
 pub(crate) fn idle_cases(streams: usize) -> [String; 2] {
     [format!("{streams} streams connected"), format!("{streams} streams after 10 events")]
 }
 
-/// What streams cost that wait.
+/// Measures the memory and CPU of idle streams.
 pub(crate) fn idle(
     contender: &Contender,
     streams: usize,
@@ -114,7 +114,7 @@ pub(crate) fn idle(
     report: &mut Report,
 ) -> Result<(), LoadError> {
     let name = contender.kind.name();
-    // What is there once, however many come, is there after the first few.
+    // A few streams first, so that what a server allocates only once is not counted.
     let warm = rounds::one_topic(contender, 20)?;
     settle();
     let before = contender.resident();
@@ -139,18 +139,18 @@ pub(crate) fn idle(
     Ok(())
 }
 
-/// Lets what was freed be given back, and what was begun be done.
+/// Waits until freed memory is returned and pending work is done.
 fn settle() {
     sleep(rounds::sized(Duration::from_secs(1), Duration::from_millis(300)));
 }
 
-/// Name of the case in which so many clients ask for so many events.
+/// Name of the case in which `clients` replay `events` each.
 pub(crate) fn replay_case(clients: usize, events: u64) -> String {
     format!("{clients} clients, {events} events each")
 }
 
-/// What it costs to tell `clients` all there was: `events` of them. A peer that cuts a stream before its end has no
-/// figures; how much came is noted.
+/// Measures a replay of `events` to each of `clients`. A peer that closes a stream before its end gets no
+/// figures; how much arrived is noted.
 pub(crate) fn replay(contender: &Contender, clients: usize, events: u64, report: &mut Report) -> Result<(), LoadError> {
     let (case, name) = (replay_case(clients, events), contender.kind.name());
     let topics = LoadTopics { names: vec!["news".into()], publishers: 1 };
@@ -163,7 +163,7 @@ pub(crate) fn replay(contender: &Contender, clients: usize, events: u64, report:
         report.note(format!("{name}: {published} of {events} events were published within a minute"));
     }
 
-    // The server is to be warm, not its client: the first replay is not counted.
+    // The first replay warms the server up and is not counted.
     let mut first = true;
     for count in [1, clients] {
         let (before, begun) = (contender.used(), Instant::now());
@@ -177,7 +177,7 @@ pub(crate) fn replay(contender: &Contender, clients: usize, events: u64, report:
             faults => faults?,
         };
         let (cpu, time) = (contender.cpu(&before), begun.elapsed().as_secs_f64());
-        rounds::authenticate(contender, &faults, report);
+        rounds::check_faults(contender, &faults, report);
         if !std::mem::take(&mut first) {
             let all = (count as u64 * published) as f64;
             report.sample(&case, name, CPU_REPLAYED, cpu * 1e6 / all, "us");

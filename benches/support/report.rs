@@ -1,4 +1,4 @@
-//! The answers: a table for people, and the same in `target/bench/<name>.json` for `benches/report`.
+//! The results of a bench: printed as a table, and written to `target/bench/<name>.json` for `benches/report`.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{machine, median, rounds};
 
-/// What a bench found.
+/// The results of a bench.
 pub(crate) struct Report {
     name: &'static str,
     round: usize,
@@ -15,7 +15,7 @@ pub(crate) struct Report {
     notes: Vec<String>,
 }
 
-/// Figures of one contender in one case, one a round.
+/// Figures of one contender in one case, one for each round.
 struct Row {
     case: String,
     contender: &'static str,
@@ -24,43 +24,43 @@ struct Row {
     values: BTreeMap<usize, f64>,
 }
 
-/// A figure with an aim.
+/// A figure with a target.
 pub(crate) struct Ratio {
     pub(crate) case: String,
-    /// What is compared, in words.
+    /// A description of the figure.
     pub(crate) measure: &'static str,
     pub(crate) of: &'static str,
-    /// Whom with; `None` when the figure itself has an aim.
+    /// The contender compared with; `None` when the figure itself has a target.
     pub(crate) to: Option<&'static str>,
-    /// One a round.
+    /// One value for each round.
     pub(crate) values: Vec<f64>,
     pub(crate) reach: Option<f64>,
     pub(crate) aim: Option<f64>,
     pub(crate) better: Better,
 }
 
-/// Which way is better.
+/// Which direction is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Better {
     Higher,
     Lower,
 }
 
-/// Who is compared with whom, by figures that are in the report.
+/// A comparison of two contenders by figures that are in the report.
 pub(crate) struct Compare<'a> {
     pub(crate) case: &'a str,
     /// The measure whose figures are divided.
     pub(crate) measure: &'static str,
-    /// What the ratio is, in words.
+    /// A description of the ratio.
     pub(crate) tells: &'static str,
-    /// Whether it is of the inverse: `deliveries per CPU second` from figures of CPU a delivery.
+    /// Whether the ratio is inverted: `deliveries per CPU second` from figures of CPU per delivery.
     pub(crate) inverse: bool,
     pub(crate) better: Better,
     pub(crate) reach: Option<f64>,
     pub(crate) aim: Option<f64>,
 }
 
-/// Who a figure is of when nothing else is said.
+/// The contender of figures without another name.
 const OURS: &str = "gapless (sled)";
 
 impl Report {
@@ -72,7 +72,7 @@ impl Report {
         self.name
     }
 
-    /// From now on figures are of the next round.
+    /// Begins the next round.
     pub(crate) fn next_round(&mut self) {
         self.round += 1;
     }
@@ -96,12 +96,12 @@ impl Report {
         }
     }
 
-    /// The only figure of its kind.
+    /// A figure that is measured once.
     pub(crate) fn row(&mut self, what: impl Into<String>, value: f64, unit: &'static str) {
         self.sample(&what.into(), OURS, "", value, unit);
     }
 
-    /// A figure that should be below `target`.
+    /// A figure that should be at most `target`.
     pub(crate) fn below(&mut self, what: impl Into<String>, value: f64, unit: &'static str, target: f64) {
         let case = what.into();
         self.sample(&case, OURS, "", value, unit);
@@ -109,14 +109,14 @@ impl Report {
         self.ratio(Ratio { case, measure: unit, of: OURS, to: None, values: vec![value], reach, aim, better });
     }
 
-    /// A figure with an aim.
+    /// A figure with a target.
     pub(crate) fn ratio(&mut self, ratio: Ratio) {
         if !ratio.values.is_empty() {
             self.ratios.push(ratio);
         }
     }
 
-    /// Divides the figures of two contenders, round by round. Nothing when one of them has none.
+    /// Divides the figures of two contenders, round by round. Does nothing when one of them has none.
     pub(crate) fn compare(&mut self, of: &'static str, to: &'static str, compare: &Compare<'_>) {
         let figures = |contender: &str| {
             let same =
@@ -138,7 +138,7 @@ impl Report {
         });
     }
 
-    /// Gives the figures of `contender` in a case their own aim.
+    /// Gives the figures of `contender` in a case a target.
     pub(crate) fn aim(&mut self, contender: &'static str, compare: &Compare<'_>) {
         let same =
             |row: &&Row| row.case == compare.case && row.contender == contender && row.measure == compare.measure;
@@ -156,7 +156,7 @@ impl Report {
         });
     }
 
-    /// What a reader must know of the figures; said once.
+    /// Adds a note for readers of the figures, once.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
         if !self.notes.contains(&note) {
@@ -164,7 +164,7 @@ impl Report {
         }
     }
 
-    /// Prints it and writes it down.
+    /// Prints the results and writes the JSON file.
     pub(crate) fn finish(mut self) {
         if rounds::quick() {
             self.note("a quick try: these figures say little");
@@ -203,7 +203,7 @@ impl Report {
             .expect("written");
     }
 
-    /// The question and the method, as the head of the bench's file has them.
+    /// The question and the method: the first two paragraphs of the bench's module documentation.
     fn header(&self) -> (String, String) {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/{}.rs", self.name));
         let text = fs::read_to_string(file).unwrap_or_default();
@@ -267,14 +267,14 @@ fn shown(target: Option<f64>) -> String {
     target.map_or("none".into(), |target| target.to_string())
 }
 
-/// The middle, the least and the most.
+/// The median, the minimum and the maximum.
 fn spread(values: Vec<f64>) -> (f64, f64, f64) {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     (median(values), least, most)
 }
 
-/// Three digits that count.
+/// Formatted with three significant digits.
 fn figure(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.0}"),

@@ -1,5 +1,5 @@
-//! Rounds: each contender is measured in each of them, in another order each time, so that what else the machine does
-//! hits all alike.
+//! Rounds: each contender is measured in each round, in another order each time, so that other work on the machine
+//! affects all of them alike.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use gapless::{
 
 use super::{
     contender::{Contender, Cores, Kind},
-    machine::{self, BodyPermit},
+    machine::{self, CpuRole},
     report::Report,
 };
 
-/// Whether this is only to see that everything works: a second or two a bench and figures that say little.
+/// Whether to only check that everything works: a second or two per bench, and figures without meaning.
 pub(crate) fn quick() -> bool {
     std::env::var_os("GAPLESS_BENCH_QUICK").is_some_and(|value| value != "0")
 }
 
-/// `normally`, or `quickly` when that is asked for.
+/// `normally`, or `quickly` in a quick run.
 pub(crate) fn sized<T>(normally: T, quickly: T) -> T {
     if quick() { quickly } else { normally }
 }
@@ -30,26 +30,26 @@ pub(crate) fn count() -> usize {
     asked.unwrap_or(sized(3, 1))
 }
 
-/// How long a contender is loaded in a case.
+/// How long a contender is under load in a case.
 pub(crate) fn interval() -> Duration {
     sized(Duration::from_secs(1), Duration::from_millis(200))
 }
 
-/// Measures each of `kinds` in each round, as a new process each time. What cannot be had, or fails, is noted; the hub
-/// must not fail.
+/// Measures each of `kinds` in each round, as a new process each time. One that cannot be started, or fails, is noted;
+/// the hub must not fail.
 pub(crate) fn run(
     report: &mut Report,
     kinds: &[Kind],
     cores: Cores,
     mut measure: impl FnMut(&Contender, &mut Report) -> Result<(), LoadError>,
 ) {
-    machine::pin(BodyPermit::Load);
+    machine::pin(CpuRole::Load);
     let mut kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| chosen(*kind)).collect();
     for round in 1..=count() {
         report.next_round();
         kinds.rotate_left(1);
         kinds.retain(|kind| {
-            // Whoever waits for minutes wants to see something.
+            // Progress, because a bench takes minutes.
             eprintln!("{}: round {round}: {}", report.name(), kind.name());
             let outcome = Contender::start(*kind, cores)
                 .and_then(|contender| measure(&contender, report).map_err(|error| format!("{}: {error}", kind.name())));
@@ -66,7 +66,7 @@ fn chosen(kind: Kind) -> bool {
     std::env::var("GAPLESS_BENCH_ONLY").map_or(true, |only| only.split(',').any(|name| name == kind.name()))
 }
 
-/// Room for `connections` in this process and, as they inherit the limit, in the contenders.
+/// Raises the limit of open files for `connections`, in this process and in the contenders, which inherit it.
 pub(crate) fn make_room(connections: usize) {
     assert_eq!(descriptors::make_room(connections), None, "raise the limit on open files (ulimit -n)");
 }
@@ -79,8 +79,8 @@ pub(crate) fn one_topic(contender: &Contender, streams: usize) -> Result<Load, L
     Ok(load)
 }
 
-/// Runs `traffic` and answers with what came of it and the server's CPU seconds. Faults are the end of the hub's figures,
-/// and a note for the others.
+/// Runs `traffic` and returns its outcome and the server's CPU seconds. Delivery faults of the hub fail the bench;
+/// those of others are noted.
 pub(crate) fn measured(
     contender: &Contender,
     load: &mut Load,
@@ -90,11 +90,12 @@ pub(crate) fn measured(
     let before = contender.used();
     let outcome = load.run(traffic)?;
     let cpu = contender.cpu(&before);
-    authenticate(contender, &outcome.faults, report);
+    check_faults(contender, &outcome.faults, report);
     Ok((outcome, cpu))
 }
 
-/// `None` where a peer has cut a connection: that is noted, and it is measured again in the next round. The hub must not.
+/// `None` when a peer has closed a connection: that is noted, and it is measured again in the next round. The hub must
+/// not.
 pub(crate) fn unless_cut<T>(
     contender: &Contender,
     case: &str,
@@ -110,8 +111,8 @@ pub(crate) fn unless_cut<T>(
     }
 }
 
-/// A lost, doubled or reordered event of the hub's ends everything.
-pub(crate) fn authenticate(contender: &Contender, faults: &DeliveryFaults, report: &mut Report) {
+/// Fails the bench when the hub has lost, duplicated or reordered an event; notes it for others.
+pub(crate) fn check_faults(contender: &Contender, faults: &DeliveryFaults, report: &mut Report) {
     if !faults.none() {
         let what = format!("{}: {faults}", contender.kind.name());
         assert!(!contender.kind.is_ours(), "{what}");

@@ -1,4 +1,4 @@
-//! Stores made in this process with the engine itself: faster than over HTTP, and the same files.
+//! Stores filled in this process by the engine itself: faster than over HTTP, with the same files.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ use gapless::{
 
 use super::{block_on, payload};
 
-/// Events of one commit: as many as the engine puts into one by itself.
+/// Events of one commit: as many as the engine groups into one.
 const COMMIT: u64 = 4096;
 
 /// A store whose event `n`, counted from 0, went to topic `n % topics` and has position `n + 1`.
@@ -22,7 +22,7 @@ pub(crate) struct Filled {
     pub(crate) topics: u64,
 }
 
-/// Nobody listens.
+/// An observer without subscribers.
 pub(crate) struct Nobody;
 
 impl Observer for Nobody {

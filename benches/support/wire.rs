@@ -1,4 +1,4 @@
-//! HTTP by hand: a client that comes back.
+//! A client over a raw socket that resumes a stream.
 
 use std::{
     io::{Read, Write},
@@ -10,23 +10,23 @@ use gapless::event::EventId;
 
 use super::PATIENCE;
 
-/// What a stream's lines say: events as `(position, n)`, where the data's first 16 bytes are `n`.
+/// Parses the lines of a stream: events as `(position, n)`, where the data's first 16 bytes are `n`.
 #[derive(Default)]
 pub(crate) struct Lines {
     line: Vec<u8>,
-    /// Of the event whose id is still to come.
+    /// The number of the event whose id has not come yet.
     number: Option<u64>,
 }
 
 impl Lines {
-    /// Takes what was read and hands out the events in it. The hub sends whole events in a chunk, so the lines that frame
-    /// chunks are lines of their own here, and mean nothing.
+    /// Parses what was read and returns the events in it. The hub sends whole events in a chunk, so the lines that
+    /// frame chunks are separate lines here and are ignored.
     pub(crate) fn feed(&mut self, mut bytes: &[u8], mut event: impl FnMut(u64, u64)) {
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             self.line.extend_from_slice(&bytes[..end]);
             bytes = &bytes[end + 1..];
             if let Some(id) = self.line.strip_prefix(b"id: ") {
-                // The hub's own, where the stream starts, has an id too.
+                // The hub's own cursor event at the start of the stream has an id too.
                 if let Some(n) = self.number.take() {
                     event(seq(std::str::from_utf8(id).expect("ids are text")), n);
                 }
@@ -48,19 +48,19 @@ fn seq(id: &str) -> u64 {
     seq.expect("an id ends in its position")
 }
 
-/// What a client that came back got.
+/// What a resumed stream delivered, and when.
 pub(crate) struct Resumed {
-    /// Until the first byte of the head.
+    /// Time to the first byte of the head.
     pub(crate) head: Duration,
-    /// Until the first event.
+    /// Time to the first event.
     pub(crate) first: Duration,
-    /// Until all of them.
+    /// Time to the last event.
     pub(crate) last: Duration,
-    /// Positions, and which events they are.
+    /// Positions and numbers of the events.
     pub(crate) events: Vec<(u64, u64)>,
 }
 
-/// Connects, asks for what comes after `cursor` and leaves when it has `count` events.
+/// Connects with `cursor` and disconnects when it has received `count` events.
 pub(crate) fn resume(hub: SocketAddr, target: &str, cursor: EventId, count: u64) -> Resumed {
     let begun = Instant::now();
     let mut socket = TcpStream::connect(hub).expect("it accepts");

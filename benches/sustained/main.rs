@@ -1,19 +1,19 @@
-//! **Does the hub stay as it is under a mixed load that goes on?**
+//! **Does the hub stay stable under a long mixed load?**
 //!
-//! One hub over sled for `GAPLESS_SOAK_MINUTES` (`make soak`: 30; without it nothing runs): 400 events a second of 40 B
-//! to 1.2 kB to 260 topics, most as lines of one NDJSON stream, the rest as POSTs of 8 clients. All topics are trimmed,
-//! by count, age or bytes, within the first minute, and a segment has 8 MiB, so that space is taken back all the time.
-//! Rings have 64 KiB. 1,000 subscribers of a topic, of five, or of a pattern: 200 stay, 50 stop reading for up to 45 s,
-//! the rest leave at random and come back with their cursor up to 90 s later. Each event is checked: one that is lost
-//! without a gap, doubled or out of order fails the soak, and so does a gap with any reason but `trimmed`. In the end
-//! all streams must have heard everything.
+//! One hub over sled for `GAPLESS_SOAK_MINUTES` (`make soak`: 30; without it nothing runs): 400 events a second of 40
+//! B to 1.2 kB to 260 topics, most as lines of one NDJSON stream, the rest as POSTs of 8 clients. All topics are
+//! trimmed, by count, age or bytes, within the first minute, and a segment has 8 MiB, so that space is reclaimed all
+//! the time. Rings have 64 KiB. 1,000 subscribers of a topic, of five, or of a pattern: 200 stay, 50 stop reading for
+//! up to 45 s, the rest disconnect at random and reconnect with their cursor up to 90 s later. Each event is checked:
+//! one that is lost without a gap, duplicated or out of order fails the soak, and so does a gap with any reason but
+//! `trimmed`. In the end all streams must have received everything.
 //!
 //! A sample a second. Flat means that the median of the last quarter is at most 1.1 times that of the second; the first
 //! is the warm-up. The spread of the ratio is that of the last quarter's middle half.
 //!
-//! 2026-11-22, 2 cores shared with a build and all tests, 18 minutes: 9.0 million deliveries, 16,556 reconnects, 144 streams
-//! cut, 412,451 events trimmed unheard and told so, none lost, doubled or out of order; the last quarter of the second:
-//! memory (161 MiB) 1.06, disk (70 MiB) 1.00.
+//! 2026-11-22, 2 cores shared with a build and all tests, 18 minutes: 9.0 million deliveries, 16,556 reconnects, 144
+//! streams cut, 412,451 events trimmed unheard and told so, none lost, doubled or out of order; the last quarter of the
+//! second: memory (161 MiB) 1.06, disk (70 MiB) 1.00.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
@@ -45,11 +45,12 @@ use crate::{
     world::World,
 };
 
-/// For the streams to hear the rest when nothing more is published.
+/// Time for the streams to receive the rest after the last publish.
 const SETTLE: Duration = Duration::from_mins(2);
 
-/// A ring keeps what retention has let go: with the default of 1 MiB each, it takes a quarter of an hour until the
-/// topics' rings are full, and memory grows as long. This way they are full within a minute, and slow streams read the log.
+/// A ring keeps events that retention has removed: with the default of 1 MiB each, it takes a quarter of an hour until
+/// the topics' rings are full, and memory grows until then. With this size they are full within a minute, and slow
+/// streams read the log.
 const RING: &str = "64KiB";
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! Paced publishers: one NDJSON stream over every other topic, and POSTs over the rest. A topic has one publisher, so that
+//! Paced publishers: one NDJSON stream to every other topic, and POSTs to the rest. A topic has one publisher, so that
 //! its events are in the order of their numbers.
 
 use std::{cell::Cell, fmt::Write as _, ops::Range, rc::Rc, time::Duration};
@@ -15,20 +15,20 @@ use crate::world::World;
 
 /// Bytes of letters in an event.
 const BYTES: Range<usize> = 40..1200;
-/// 300 events a second in lines, as a service would pass on what it gets.
+/// 300 events a second as lines of a stream, as a service would forward events.
 const POURED: usize = 6;
 const POUR_EVERY: Duration = Duration::from_millis(20);
 /// 8 clients with 12.5 POSTs a second each.
 pub(crate) const CLIENTS: usize = 8;
 const POST_EVERY: Duration = Duration::from_millis(80);
-/// Lines without a receipt at which the stream pauses: the hub is not keeping up, and more of it would only wait.
+/// Lines without a receipt at which the stream pauses: the hub is not keeping up, and more lines would only wait.
 const WAITING: u64 = 4096;
-/// For one answer.
+/// Longest time to wait for one response.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Turns of a publisher in which the quiet topics are left out, for each in which they are not.
+/// Rounds of a publisher without the quiet topics, for each round with them.
 const HUSH: u64 = 200;
 
-/// Publishes the first event of every topic, and answers with the last id: from there on every stream must hear all.
+/// Publishes the first event of every topic and returns the last id: after it every stream must receive everything.
 pub(crate) async fn first(world: &World) -> EventId {
     let mut socket = connect(world).await;
     let mut last = None;
@@ -38,7 +38,7 @@ pub(crate) async fn first(world: &World) -> EventId {
     last.expect("there are topics")
 }
 
-/// The topics of publisher `which` of `of`, in the order of their turns.
+/// The topics of publisher `which` of `of`, in the order of publishing.
 fn turns(world: &World, which: usize, of: usize) -> impl Iterator<Item = usize> {
     let own: Vec<usize> = (which..world.topics.len()).step_by(of).collect();
     let quiet: Vec<bool> = own.iter().map(|&topic| world.topics[topic].name.starts_with("soak/quiet/")).collect();
@@ -52,7 +52,7 @@ fn bytes(rng: &mut fastrand::Rng) -> usize {
     rng.usize(BYTES)
 }
 
-/// One stream of NDJSON until the soak is over; answers when every line has its receipt.
+/// Publishes one NDJSON stream until the soak is over; returns when every line has its receipt.
 pub(crate) async fn pour(world: Rc<World>) {
     let (reader, mut writer) = connect(&world).await.into_split();
     let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
@@ -82,7 +82,7 @@ pub(crate) async fn pour(world: Rc<World>) {
     assert_eq!(sent, received.get(), "a receipt for each line");
 }
 
-/// Counts receipts, whose ids must rise.
+/// Counts receipts, whose ids must increase.
 async fn receive(reader: OwnedReadHalf, received: Rc<Cell<u64>>) {
     let (mut lines, mut newest) = (BufReader::new(reader).lines(), 0);
     while let Some(line) = lines.next_line().await.expect("it answers") {
@@ -98,7 +98,7 @@ async fn receive(reader: OwnedReadHalf, received: Rc<Cell<u64>>) {
     }
 }
 
-/// One client that publishes an event at a time until the soak is over.
+/// A client that publishes one event at a time until the soak is over.
 pub(crate) async fn posting(world: Rc<World>, client: usize) {
     let mut socket = connect(&world).await;
     let mut rng = fastrand::Rng::with_seed(100 + client as u64);
@@ -119,7 +119,7 @@ async fn post(socket: &mut TcpStream, topic: &str, data: &str) -> EventId {
     );
     socket.write_all(ask.as_bytes()).await.expect("it listens");
     let mut answer = Vec::new();
-    // A receipt is one line of JSON, and the last thing of an answer.
+    // A receipt is one line of JSON at the end of the response.
     while !answer.trim_ascii_end().ends_with(b"}") {
         let read = timeout(PATIENCE, socket.read_buf(&mut answer)).await.expect("it answers in time");
         assert!(read.expect("it answers") > 0, "it hung up");
@@ -140,7 +140,7 @@ async fn connect(world: &World) -> TcpStream {
     socket
 }
 
-/// A pace that is not caught up with after a pause: a burst would be a load of its own.
+/// A pace that does not catch up after a pause: a burst would be a different load.
 fn ticks(every: Duration) -> tokio::time::Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

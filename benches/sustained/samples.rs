@@ -1,4 +1,4 @@
-//! A look at the hub a second, and what all of them say.
+//! Samples the hub once a second, and evaluates the samples.
 
 use std::{
     fs, io,
@@ -18,11 +18,11 @@ use crate::{
 };
 
 const MIB: f64 = (1 << 20) as f64;
-/// What the last quarter may be of the second.
+/// Largest ratio of the last quarter to the second.
 const FLAT: f64 = 1.1;
 const OURS: &str = "gapless (sled)";
 
-/// What is looked at, with its unit.
+/// The measures, with their units.
 const MEASURES: [(&str, &str); 9] = [
     ("resident memory", "MiB"),
     ("disk", "MiB"),
@@ -38,7 +38,7 @@ const MEMORY: usize = 0;
 const DISK: usize = 1;
 const LATENCY: usize = 4;
 
-/// One moment: a value for each of [`MEASURES`].
+/// One sample: a value for each of [`MEASURES`].
 pub(crate) struct Sample {
     at: f64,
     values: [f64; MEASURES.len()],
@@ -59,7 +59,7 @@ impl<'a> Sampler<'a> {
         Self { hub, data, last: Instant::now(), cpu: hub.cpu(), published: 0, delivered: 0, pages: 0.0 }
     }
 
-    /// Looks. Takes a millisecond or two, in which the load stands still.
+    /// Takes a sample. This takes a millisecond or two, during which the load is paused.
     pub(crate) fn take(&mut self, world: &World) -> Sample {
         let found = &world.found;
         let stats = stats(self.hub).unwrap_or_default();
@@ -88,14 +88,14 @@ impl<'a> Sampler<'a> {
 }
 
 impl Sample {
-    /// A sign of life.
+    /// Prints the progress.
     pub(crate) fn print(&self) {
         let values = MEASURES.iter().zip(self.values).map(|((name, unit), value)| format!("{name} {value:.2} {unit}"));
         println!("  {:5.0} s  {}", self.at, values.collect::<Vec<_>>().join(", "));
     }
 }
 
-/// Bytes the files below `dir` take on the disk. What vanishes while we look is none of it any more.
+/// Bytes that the files below `dir` take on the disk. Files that vanish meanwhile are not counted.
 fn allocated(dir: &Path) -> io::Result<f64> {
     let mut bytes = 0.0;
     for entry in fs::read_dir(dir)?.flatten() {
@@ -118,7 +118,7 @@ fn stats(hub: &Hub) -> Option<Value> {
     serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
 }
 
-/// Says what was found, and writes it down for the report.
+/// Prints the results and writes them for the report.
 pub(crate) fn report(samples: &[Sample], found: &Findings) {
     let quarter = samples.len() / 4;
     assert!(quarter > 0, "the soak was too short to say anything");

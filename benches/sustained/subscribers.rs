@@ -1,4 +1,4 @@
-//! Subscribers that leave, come back, read slowly, and check every event they get.
+//! Subscribers that disconnect, reconnect, read slowly, and check every event they receive.
 
 use std::{collections::HashMap, fmt::Write as _, io, rc::Rc, time::Duration};
 
@@ -15,21 +15,21 @@ use crate::{
     world::{CHURNING, Told, World, bump},
 };
 
-/// Streams of the soak.
+/// Number of streams.
 pub(crate) const STREAMS: usize = 1000;
-/// Buffer of a slow client's socket, so that it is the hub that notices.
+/// Receive buffer of a slow client's socket: small, so that the hub notices the stall.
 const SMALL: u32 = 16 << 10;
-/// Data of one event at most, and more: a block beyond is a mistake.
+/// Longest block of a stream; a longer one is an error.
 const BLOCK: usize = 16 << 10;
 
 /// How a client behaves.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// Stays and reads: its deliveries are timed.
+    /// Stays connected and reads; its deliveries are timed.
     Steady,
-    /// Leaves at random, stays away for a while, and comes back with its cursor.
+    /// Disconnects at random, and reconnects later with its cursor.
     Restless,
-    /// Stops reading for a while, now and then for longer than the hub bears with.
+    /// Stops reading for a while, sometimes for longer than the hub's write timeout.
     Slow,
 }
 
@@ -41,22 +41,22 @@ pub(crate) struct Subscriber {
     rng: fastrand::Rng,
     /// By topic: the event that must come next.
     next: HashMap<usize, u64>,
-    /// By topic: a gap was told and no event came since; whether there is one to come.
+    /// By topic: a gap came and no event since; whether one must follow.
     gaps: HashMap<usize, bool>,
 }
 
-/// Why a stream came to its end.
+/// Why a stream ended.
 enum Left {
-    /// All was heard, and nothing more will come.
+    /// Everything was received, and nothing more will come.
     Done,
-    /// By itself, for this long.
+    /// The client disconnected, for this long.
     Away(Duration),
     /// The hub ended it.
     Cut,
 }
 
 impl Subscriber {
-    /// The `n`th of [`STREAMS`], who has heard the first event of every topic.
+    /// The `n`th of [`STREAMS`], after the first event of every topic.
     pub(crate) fn new(world: &Rc<World>, n: u64, cursor: EventId) -> Self {
         let mut rng = fastrand::Rng::with_seed(10_000 + n);
         let count = world.topics.len();
@@ -78,7 +78,7 @@ impl Subscriber {
                 write!(query, "topic={}&", world.topics[*topic].name).expect("memory");
             }
         }
-        // Of the patterns every other one is slow, because they have enough to hear to fall behind.
+        // Every other pattern is slow, because patterns receive enough events to fall behind.
         let kind = match n % 40 {
             0 | 1 => Kind::Slow,
             _ if n % 5 == 3 => Kind::Steady,
@@ -88,12 +88,12 @@ impl Subscriber {
         Self { world: Rc::clone(world), kind, query, cursor, rng, next, gaps: HashMap::new() }
     }
 
-    /// Listens until the soak is over and all has been heard.
+    /// Subscribes until the soak is over and everything has been received.
     pub(crate) async fn listen(mut self) {
         loop {
             let left = match self.stream().await {
                 Ok(left) => left,
-                // A reset is the hub's way to end a stream whose client did not read.
+                // The hub resets a stream whose client does not read.
                 Err(_) => Left::Cut,
             };
             match left {
@@ -111,7 +111,7 @@ impl Subscriber {
         }
     }
 
-    /// Shorter when the soak is over meanwhile.
+    /// Sleeps; returns early when the soak is over.
     async fn sleep(&self, time: Duration) {
         let until = Instant::now() + time;
         while Instant::now() < until && !self.world.over.get() {
@@ -128,7 +128,7 @@ impl Subscriber {
         );
         socket.write_all(ask.as_bytes()).await?;
         let (mut chunks, mut parser, mut buffer) = (Chunks::default(), Parser::new(BLOCK), vec![0; 16 << 10]);
-        // Steady ones never stop; the others after half a minute, give or take.
+        // Steady clients never disconnect; the others do after about half a minute.
         let mut stop = Instant::now() + Duration::from_millis(self.rng.u64(1_000..60_000));
         loop {
             if self.world.over.get() && self.has_all() {
@@ -158,7 +158,7 @@ impl Subscriber {
             }
             if may_stop && Instant::now() >= stop {
                 if self.kind == Kind::Restless {
-                    // Mostly a moment, now and then longer than any topic remembers.
+                    // Mostly short, sometimes longer than any topic keeps its events.
                     let away = if self.rng.u8(..20) == 0 { 90_000 } else { self.rng.u64(0..30_000) };
                     return Ok(Left::Away(Duration::from_millis(away)));
                 }
@@ -189,7 +189,7 @@ impl Subscriber {
         let found = &world.found;
         if let Some(id) = id {
             match EventId::parse(id) {
-                // The hub's own word of a position may repeat the cursor.
+                // A `hub.cursor` event may repeat the cursor.
                 Some(id) if id.seq > self.cursor.seq || (event == "hub.cursor" && id.seq == self.cursor.seq) => {
                     self.cursor = id;
                 }
@@ -228,7 +228,7 @@ impl Subscriber {
         }
     }
 
-    /// A gap: only what was trimmed may be missing.
+    /// Checks a gap: only trimmed events may be missing.
     fn miss(&mut self, gap: &str) {
         let found = &self.world.found;
         let json: Value = serde_json::from_str(gap).unwrap_or_default();

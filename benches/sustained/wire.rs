@@ -1,6 +1,6 @@
-//! The body of a chunked answer, as it arrives.
+//! Parses the body of a chunked response as it arrives.
 
-/// Takes the head off, and the frames of the chunks.
+/// Removes the head and the framing of the chunks.
 #[derive(Default)]
 pub(crate) struct Chunks {
     state: State,
@@ -13,12 +13,12 @@ enum State {
     Head,
     Size,
     Data(usize),
-    /// The line end after a chunk.
+    /// The line break after a chunk.
     After,
 }
 
 impl Chunks {
-    /// The part of the body in `bytes`.
+    /// Returns the part of the body in `bytes`.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> Vec<u8> {
         let mut body = Vec::with_capacity(bytes.len());
         while !bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! What the soak's tasks share: the topics, how far each has come, and what was found out.
+//! The state that the soak's tasks share: the topics, the progress of each, and the results.
 
 use std::{
     cell::{Cell, RefCell},
@@ -8,12 +8,12 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-/// Topics of each kind that churn.
+/// Topics of each busy kind.
 pub(crate) const CHURNING: usize = 80;
-/// Topics that rarely hear anything: what they keep must not pin the disk.
+/// Topics with rare events: what they keep must not pin segments on the disk.
 const QUIET: usize = 20;
 
-/// The kinds of topics, and the retention of each: all of them bite within the first minute.
+/// The kinds of topics, and the retention of each: each takes effect within the first minute.
 pub(crate) const RULES: &str = r#"[
     { topics = "soak/count/*", max_events = 100 },
     { topics = "soak/age/*", max_age = "20s" },
@@ -21,7 +21,7 @@ pub(crate) const RULES: &str = r#"[
     { topics = "soak/quiet/*", max_events = 3 },
 ]"#;
 
-/// Mistakes told in full; more of them say nothing new.
+/// Largest number of errors that are printed in full.
 const TOLD: usize = 10;
 
 pub(crate) struct World {
@@ -29,32 +29,32 @@ pub(crate) struct World {
     pub(crate) topics: Vec<Topic>,
     pub(crate) found: Findings,
     begun: Instant,
-    /// Publishers are to end.
+    /// Tells the publishers to end.
     pub(crate) closing: Cell<bool>,
-    /// Nothing more is published: who has heard all may go.
+    /// Nothing more is published: subscribers that have received everything may end.
     pub(crate) over: Cell<bool>,
 }
 
 pub(crate) struct Topic {
     pub(crate) name: String,
-    /// Events handed in so far: the number of the next one.
+    /// Events published so far: the number of the next one.
     pub(crate) next: Cell<u64>,
 }
 
-/// What the tasks count.
+/// Counters of the tasks.
 pub(crate) struct Findings {
     pub(crate) published: Cell<u64>,
     pub(crate) delivered: Cell<u64>,
     pub(crate) reconnects: Cell<u64>,
-    /// Streams that ended without their client's doing.
+    /// Streams that the hub ended.
     pub(crate) cut: Cell<u64>,
     pub(crate) gaps: Cell<u64>,
-    /// Events that were trimmed before a stream came to them, as it was told.
+    /// Events that were trimmed before a stream reached them, as a gap reported.
     pub(crate) trimmed: Cell<u64>,
-    /// Gaps told where nothing was missing.
+    /// Gaps where nothing was missing.
     pub(crate) needless: Cell<u64>,
     pub(crate) mistakes: Cell<u64>,
-    /// Delivery in microseconds since the last sample.
+    /// Delivery times in microseconds since the last sample.
     pub(crate) latency: RefCell<Histogram<u64>>,
 }
 
@@ -72,7 +72,7 @@ impl World {
             trimmed: Cell::default(),
             needless: Cell::default(),
             mistakes: Cell::default(),
-            // A minute is longer than any delivery that is timed; three digits.
+            // Up to a minute, longer than any timed delivery; three significant digits.
             latency: RefCell::new(Histogram::new_with_bounds(1, 60_000_000, 3).expect("sound bounds")),
         };
         Self { hub, topics, found, begun: Instant::now(), closing: Cell::default(), over: Cell::default() }
@@ -94,7 +94,7 @@ impl World {
 }
 
 impl Findings {
-    /// The hub broke its word.
+    /// Records a violation of the hub's guarantees.
     pub(crate) fn mistake(&self, what: impl FnOnce() -> String) {
         bump(&self.mistakes, 1);
         if self.mistakes.get() <= TOLD as u64 {
@@ -103,7 +103,7 @@ impl Findings {
     }
 }
 
-/// An event's data, read back.
+/// The parsed data of an event.
 pub(crate) struct Told {
     pub(crate) n: u64,
     pub(crate) topic: usize,

@@ -1,15 +1,15 @@
-//! The credential that counts is one that the request has, byte for byte, from the first of its places that has any; and what
-//! is there is never taken for nothing.
+//! The credential found is one that the request carries, byte for byte, from the first source that has any; a
+//! credential that is present is never ignored.
 //!
-//! Input: a byte that says what the request does and which places are looked at, the query, and one header a line, of which
-//! the first letter says which one: `a` for Authorization, anything else for a cookie.
+//! Input: a byte of flags (the action, and which sources are enabled), the query, and one header a line, whose first
+//! letter names it: `a` for Authorization, anything else for Cookie.
 
 use gapless::http::auth::credential::{self, Action, Carrier, CredentialSources};
 use http::{HeaderMap, HeaderValue, Uri, header};
 
 const COOKIE: &str = "gapless";
 
-/// Looks for the credential of a request that the input describes.
+/// Checks the property for the request that the input describes.
 pub(crate) fn holds_for(input: &[u8]) {
     let Some((&flags, rest)) = input.split_first() else { return };
     let bit = |n: u8| flags & (1 << n) != 0;
@@ -22,37 +22,38 @@ pub(crate) fn holds_for(input: &[u8]) {
         let Ok(value) = HeaderValue::from_bytes(text) else { return };
         headers.append(name, value);
     }
-    let act = if bit(0) { Action::Read } else { Action::Change };
-    let places =
+    let action = if bit(0) { Action::Read } else { Action::Change };
+    let sources =
         CredentialSources { cookie: bit(1).then(|| COOKIE.into()), query_subscribe: bit(2), query_publish: bit(3) };
-    let query_counts = if act == Action::Read { places.query_subscribe } else { places.query_publish };
+    let query_counts = if action == Action::Read { sources.query_subscribe } else { sources.query_publish };
 
-    let mut there = [in_header(&headers), in_query(&uri), if bit(1) { in_cookies(&headers) } else { vec![] }];
-    if is_a_proxys_password(&headers) && there[1..].iter().any(|tokens| !tokens.is_empty()) {
-        there[0].clear();
+    let mut found = [in_header(&headers), in_query(&uri), if bit(1) { in_cookies(&headers) } else { vec![] }];
+    if is_a_proxys_password(&headers) && found[1..].iter().any(|tokens| !tokens.is_empty()) {
+        found[0].clear();
     }
-    let first = there.iter().find(|tokens| !tokens.is_empty());
-    match credential::find(&places, act, &headers, &uri) {
-        Ok(None) => assert_eq!(first, None, "what is there is never taken for nothing"),
+    let first = found.iter().find(|tokens| !tokens.is_empty());
+    match credential::find(&sources, action, &headers, &uri) {
+        Ok(None) => assert_eq!(first, None, "a credential that is present is never ignored"),
         Ok(Some((token, carrier))) => {
-            let place = match carrier {
+            let source = match carrier {
                 Carrier::Header => 0,
                 Carrier::Query => 1,
                 Carrier::Cookie => 2,
             };
-            assert_eq!(first, Some(&there[place]), "the first place that has one counts");
-            assert_eq!(there[place], [token.as_bytes()], "it is there once, and so");
+            assert_eq!(first, Some(&found[source]), "the first source that has one counts");
+            assert_eq!(found[source], [token.as_bytes()], "it is there once, byte for byte");
             assert!(token.bytes().all(|byte| byte.is_ascii_graphic()), "{token:?}");
-            assert!(carrier != Carrier::Query || query_counts, "nobody asked for the query");
+            assert!(carrier != Carrier::Query || query_counts, "the query is not enabled");
         }
         Err(problem) => {
-            assert!(first.is_some(), "nothing is there: {problem:?}");
+            assert!(first.is_some(), "there is no credential: {problem:?}");
             assert!(!problem.detail.contains(char::is_control), "{problem:?}");
         }
     }
 }
 
-/// Whether the only Authorization header is of a scheme by which proxies ask for passwords: it counts for nothing beside a token.
+/// Whether the only Authorization header has a scheme that proxies use for passwords: it is ignored when there is a
+/// token.
 fn is_a_proxys_password(headers: &HeaderMap) -> bool {
     let values: Vec<_> = headers.get_all(header::AUTHORIZATION).iter().collect();
     let [value] = values[..] else { return false };
@@ -60,26 +61,26 @@ fn is_a_proxys_password(headers: &HeaderMap) -> bool {
     ["basic", "digest", "negotiate", "ntlm"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
-/// What each Authorization header shows, with or without being a token.
+/// The credential in each Authorization header, valid or not.
 fn in_header(headers: &HeaderMap) -> Vec<Vec<u8>> {
-    let shown = |value: &HeaderValue| {
+    let credential = |value: &HeaderValue| {
         let (scheme, token) = value.as_bytes().split_at(value.len().min(7));
         let token = if scheme.eq_ignore_ascii_case(b"bearer ") { token } else { b"" };
         token.trim_ascii().to_vec()
     };
-    headers.get_all(header::AUTHORIZATION).iter().map(shown).collect()
+    headers.get_all(header::AUTHORIZATION).iter().map(credential).collect()
 }
 
-/// What a browser's `URLSearchParams` finds.
+/// The values that a browser's `URLSearchParams` finds.
 fn in_query(uri: &Uri) -> Vec<Vec<u8>> {
     let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     pairs.filter(|(key, _)| key == "access_token").map(|(_, value)| value.as_bytes().to_vec()).collect()
 }
 
-/// Cookies of our name, without the quotes that RFC 6265 allows around a value.
+/// The values of our cookie, without the quotes that RFC 6265 allows around a value.
 fn in_cookies(headers: &HeaderMap) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    // Bytes: cookies of others on the same line may be anything.
+    // Bytes, because other cookies on the same line may have any encoding.
     for pair in headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';')) {
         let named = pair.trim_ascii().strip_prefix(COOKIE.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
         let Some(value) = named else { continue };

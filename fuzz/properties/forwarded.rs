@@ -1,13 +1,14 @@
-//! Whatever a client writes into the headers that proxies add to, it does not choose its address.
+//! A client cannot choose its address, whatever it writes into the headers that proxies append to.
 //!
-//! Input: a byte that says which header, who calls and how the proxy adds, and the lines that the client sends.
+//! Input: a byte of flags (which header, the client's address family, how the proxy appends), and the client's header
+//! lines.
 
 use std::net::IpAddr;
 
 use gapless::http::forwarded::{ForwardedHeader, Proxies};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Asks for the address of a client that sends the input, directly and through a trusted proxy.
+/// Checks the address of a client that sends the input, directly and through a trusted proxy.
 pub(crate) fn holds_for(input: &[u8]) {
     let Some((&flags, sent)) = input.split_first() else { return };
     let bit = |n: u8| flags & (1 << n) != 0;
@@ -26,9 +27,9 @@ pub(crate) fn holds_for(input: &[u8]) {
         proxies.client(peer, &headers)
     };
     let proxy: IpAddr = "10.0.0.1".parse().expect("an address");
-    // What a proxy that adds nothing is told can be anything, and must be something.
+    // Through a proxy that appends nothing the address can be anything, but there must be no panic.
     let _ = ask(proxy, &lines);
-    assert_eq!(ask(own, &lines), own, "nobody vouches for it");
+    assert_eq!(ask(own, &lines), own, "no trusted proxy vouches for the headers");
 
     lines.retain(|line| HeaderValue::from_bytes(line).is_ok());
     let added = match (header, own) {
@@ -40,9 +41,9 @@ pub(crate) fn holds_for(input: &[u8]) {
         Some(last) if bit(2) => last.extend_from_slice(format!(", {added}").as_bytes()),
         _ => lines.push(added.into_bytes()),
     }
-    assert_eq!(ask(proxy, &lines), own, "the proxy says so");
+    assert_eq!(ask(proxy, &lines), own, "the address that the proxy appended");
     if bit(3) {
         lines.push(if bit(0) { "for=10.0.0.2" } else { "10.0.0.2" }.into());
-        assert_eq!(ask(proxy, &lines), own, "two proxies say so");
+        assert_eq!(ask(proxy, &lines), own, "the address that the first of two proxies appended");
     }
 }

@@ -1,6 +1,6 @@
-//! Any text may come back as a `Last-Event-ID`: it resumes where it says, or the client is told that it cannot.
+//! Any text is accepted as a `Last-Event-ID`: the stream resumes after that id, or begins with a gap.
 //!
-//! Input: the text; `E` in it stands for the epoch of the store.
+//! Input: the text; an `E` in it stands for the epoch of the store.
 
 use std::{future::poll_fn, sync::Arc};
 
@@ -19,26 +19,26 @@ use tokio::runtime::{Builder, Runtime};
 /// Events in the log.
 const HEAD: u64 = 3;
 
-struct House {
+struct Fixture {
     runtime: Runtime,
     hub: Arc<Hub>,
 }
 
 /// Resumes with the input as the cursor.
 pub(crate) fn holds_for(input: &[u8]) {
-    thread_local!(static HOUSE: House = House::new());
-    HOUSE.with(|house| {
-        let text = String::from_utf8_lossy(input).replace('E', house.hub.epoch().as_str());
+    thread_local!(static FIXTURE: Fixture = Fixture::new());
+    FIXTURE.with(|fixture| {
+        let text = String::from_utf8_lossy(input).replace('E', fixture.hub.epoch().as_str());
         let id = EventId::parse(&text);
         if let Some(id) = id {
             assert_eq!(EventId::parse(&id.to_string()), Some(id), "an id survives its text");
             assert!(id.to_string().len() <= 37);
         }
-        house.resume(&text, id);
+        fixture.resume(&text, id);
     });
 }
 
-impl House {
+impl Fixture {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         let broker = Broker::new(1, &HubConfig::default());
@@ -51,21 +51,21 @@ impl House {
 
     fn resume(&self, text: &str, id: Option<EventId>) {
         let known = id.filter(|id| id.epoch == self.hub.epoch());
-        let stray = match known {
+        let gap_reason = match known {
             None => Some(GapReason::Unknown),
             Some(id) => (id.seq > Seq(HEAD)).then_some(GapReason::Ahead),
         };
         let limit = ReadLimit { events: 100, bytes: 1 << 20 };
         let mut stream = self.hub.subscribe(&topic().into(), Start::Cursor(text.into()), limit, 0);
-        if let Some(reason) = stray {
-            let Delivery::Gap(gap) = self.next(&mut stream) else { panic!("{text:?} is told first") };
+        if let Some(reason) = gap_reason {
+            let Delivery::Gap(gap) = self.next(&mut stream) else { panic!("{text:?}: a gap comes first") };
             assert_eq!((gap.reason, gap.topic), (reason, None), "{text:?}");
             assert_eq!(gap.after, Some(text.chars().take(64).collect()), "the cursor as it came");
         }
-        let after = if stray.is_some() { 0 } else { known.map_or(0, |id| id.seq.0) };
+        let after = if gap_reason.is_some() { 0 } else { known.map_or(0, |id| id.seq.0) };
         if after < HEAD {
-            let Delivery::Events(run) = self.next(&mut stream) else { panic!("{text:?}: the rest follows") };
-            let seqs: Vec<u64> = run.frames().iter().map(|frame| frame.id.seq.0).collect();
+            let Delivery::Events(batch) = self.next(&mut stream) else { panic!("{text:?}: the rest follows") };
+            let seqs: Vec<u64> = batch.frames().iter().map(|frame| frame.id.seq.0).collect();
             assert_eq!(seqs, (after + 1..=HEAD).collect::<Vec<_>>(), "{text:?}");
         }
         assert!(stream.caught_up(), "{text:?}");

@@ -1,6 +1,6 @@
-//! Whatever a publisher sends is read by a client as exactly one event, with exactly that data.
+//! A client reads whatever a publisher sends as exactly one event with exactly that data.
 //!
-//! Input: the length of the event's name, its name, a byte that says what else it has, and its data.
+//! Input: the length of the event's name, its name, a byte of flags (whether it has a retry), and its data.
 
 use bytes::Bytes;
 use gapless::event::{
@@ -9,7 +9,7 @@ use gapless::event::{
     sse_parser::{Parser, SseBlock},
 };
 
-/// Encodes the input as an event, twice, and as a notice, and reads it all back.
+/// Encodes the input as an event, twice, and as notices, and parses all of it.
 pub(crate) fn holds_for(input: &[u8]) {
     let Some((&length, rest)) = input.split_first() else { return };
     let (name, rest) = rest.split_at(usize::from(length).min(rest.len()));
@@ -39,7 +39,7 @@ pub(crate) fn holds_for(input: &[u8]) {
     let notice = SseBlock { event: "hub.gap".into(), data: data.clone(), ..SseBlock::default() };
     let cursor = SseBlock { event: "hub.cursor".into(), data, id, retry: None };
     assert_eq!(blocks(&bytes[..whole]), [want.clone(), want, notice, cursor], "{:?}", String::from_utf8_lossy(&bytes));
-    // What stands without a blank line ends no event, and its delay counts all the same.
+    // A retry field without a blank line ends no event, but its delay counts.
     let mut parser = Parser::new(usize::MAX);
     parser.push(&bytes, drop);
     assert_eq!(parser.retry(), Some(u64::from(flags)));

@@ -1,10 +1,10 @@
-//! However a stream is cut into chunks, the same events are read from it.
+//! The same events are parsed from a stream however it is split into chunks.
 //!
-//! Input: the parser's limit, the lengths of the chunks, how many those are, and the stream.
+//! Input: the parser's limit in units of 4 bytes, the number of chunks, their lengths, and the stream.
 
 use gapless::event::sse_parser::{ParseError, Parser, SseBlock};
 
-/// Reads the input's stream whole, in the input's chunks, and byte by byte.
+/// Parses the input's stream whole, in the input's chunks, and byte by byte.
 pub(crate) fn holds_for(input: &[u8]) {
     let [limit, count, rest @ ..] = input else { return };
     let limit = 4 * usize::from(*limit);
@@ -24,7 +24,7 @@ pub(crate) fn holds_for(input: &[u8]) {
     assert_bounded(limit, &whole.0);
 }
 
-/// What was read, and whether an event is unfinished.
+/// The blocks parsed, and whether one is unfinished.
 fn read(limit: usize, chunks: &[&[u8]]) -> (Vec<Result<SseBlock, ParseError>>, bool) {
     let mut parser = Parser::new(limit);
     let mut blocks = Vec::new();
@@ -34,7 +34,7 @@ fn read(limit: usize, chunks: &[&[u8]]) -> (Vec<Result<SseBlock, ParseError>>, b
     (blocks, parser.is_mid_block())
 }
 
-/// No block holds more than the limit, and no field a line break, which is what ends it.
+/// No block exceeds the limit, and no field contains a line break, because that ends it.
 fn assert_bounded(limit: usize, blocks: &[Result<SseBlock, ParseError>]) {
     for block in blocks.iter().flatten() {
         let data = block.data.as_deref().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! No bytes make the judge of tokens panic, and only what a configured key has signed is good.
+//! No bytes make token authentication panic, and only a token signed by a configured key is valid.
 //!
-//! Input: a token; `T` alone stands for a good one. Then the same good token with the input's bytes written over it: the first two
-//! say where.
+//! Input: a token; `T` alone stands for a valid one. Then a valid token, overwritten with the input's bytes at the
+//! offset in its first two.
 
 use std::time::Duration;
 
@@ -14,30 +14,30 @@ use gapless::{
     event::Filter,
 };
 
-/// When the tokens are good, in seconds since 1970.
+/// When the tokens are valid, in Unix seconds.
 const NOW: u64 = 1_795_233_960;
 
-struct House {
+struct Fixture {
     access: Access,
-    good: String,
+    valid: String,
 }
 
-/// Judges the input, and a good token that the input has changed.
+/// Authenticates the input, and a valid token that the input has changed.
 pub(crate) fn holds_for(input: &[u8]) {
-    thread_local!(static HOUSE: House = House::new());
-    HOUSE.with(|house| {
-        house.authenticate(if input == b"T" { house.good.as_bytes() } else { input });
+    thread_local!(static FIXTURE: Fixture = Fixture::new());
+    FIXTURE.with(|fixture| {
+        fixture.authenticate(if input == b"T" { fixture.valid.as_bytes() } else { input });
         if let [high, low, over @ ..] = input {
-            let mut token = house.good.clone().into_bytes();
+            let mut token = fixture.valid.clone().into_bytes();
             let at = usize::from(u16::from_be_bytes([*high, *low])) % token.len();
             let end = token.len().min(at + over.len());
             token[at..end].copy_from_slice(&over[..end - at]);
-            house.authenticate(&token);
+            fixture.authenticate(&token);
         }
     });
 }
 
-impl House {
+impl Fixture {
     fn new() -> Self {
         let keys = KeySource::Inline("0123456789abcdef0123456789abcdef".into());
         let issuer =
@@ -45,22 +45,22 @@ impl House {
         let leeway = Duration::from_secs(5);
         let settings = AccessSettings { issuers: vec![issuer], leeway, ..AccessSettings::default() };
         let mint = Mint::new(&settings, None, None).expect("a secret");
-        let good = mint.token(&grant(), Some("ann"), NOW, 60);
-        Self { access: Access::new(settings).expect("sound"), good }
+        let valid = mint.token(&grant(), Some("ann"), NOW, 60);
+        Self { access: Access::new(settings).expect("valid"), valid }
     }
 
-    /// A token is good when it is the good one. Who could make another could sign.
+    /// A token is valid only if it is the valid one: to make another needs the key.
     fn authenticate(&self, token: &[u8]) {
         match self.access.authenticate(token, NOW) {
-            Ok(pass) => {
-                assert_eq!(token, self.good.as_bytes(), "signed by nobody");
-                assert_eq!((&pass.grant, pass.holder.as_deref()), (&grant(), Some("ann of me")));
-                assert_eq!(pass.expires, Some(NOW + 65));
+            Ok(principal) => {
+                assert_eq!(token, self.valid.as_bytes(), "no configured key signed it");
+                assert_eq!((&principal.grant, principal.holder.as_deref()), (&grant(), Some("ann of me")));
+                assert_eq!(principal.expires, Some(NOW + 65));
             }
             Err(refusal) => {
-                assert_ne!(token, self.good.as_bytes(), "{refusal}");
-                let told = refusal.to_string();
-                assert!(!told.contains(char::is_control) && told.len() < 400, "{told}");
+                assert_ne!(token, self.valid.as_bytes(), "{refusal}");
+                let text = refusal.to_string();
+                assert!(!text.contains(char::is_control) && text.len() < 400, "{text}");
                 assert_eq!(self.access.explain(token, NOW).err(), Some(refusal), "nothing to explain");
             }
         }

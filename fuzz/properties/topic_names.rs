@@ -1,6 +1,7 @@
-//! A name or pattern is taken exactly when the rules say so, and a pattern stands for exactly what they say.
+//! A name or pattern is accepted exactly when the rules allow it, and a pattern matches exactly the names that they
+//! say.
 //!
-//! Input: a filter and a name, split by the first line feed; a second one belongs to the name.
+//! Input: a filter and a name, separated by the first line feed; a second one belongs to the name.
 
 use gapless::event::{Filter, TopicName};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
@@ -16,13 +17,13 @@ pub(crate) fn holds_for(input: &[u8]) {
     let (Ok(filter), Ok(name)) = (as_filter, as_name) else { return };
     let parts: Vec<&str> = filter.as_str().split('/').collect();
     let segments: Vec<&str> = name.as_str().split('/').collect();
-    assert_eq!(filter.matches(&name), stands_for(&parts, &segments), "{filter} {name}");
+    assert_eq!(filter.matches(&name), matches(&parts, &segments), "{filter} {name}");
     if let Filter::Pattern(pattern) = &filter {
         assert!(!pattern.matches(&name) || name.as_str().starts_with(pattern.literal_prefix()), "{filter} {name}");
     }
 }
 
-/// The rules of docs/PROTOCOL.md, once more.
+/// The rules of docs/PROTOCOL.md, implemented independently.
 fn is_allowed(text: &str) -> bool {
     let plain = |c: char| !matches!(c.general_category(), GeneralCategory::Control | GeneralCategory::Format);
     (1..=255).contains(&text.len())
@@ -42,11 +43,11 @@ fn is_pattern(text: &str) -> bool {
     is_allowed(text) && text.contains('*') && body.split('/').all(|part| part == "*" || !part.contains('*'))
 }
 
-fn stands_for(parts: &[&str], segments: &[&str]) -> bool {
+fn matches(parts: &[&str], segments: &[&str]) -> bool {
     match (parts, segments) {
         (["**"], [_, ..]) | ([], []) => true,
-        (["*", parts @ ..], [_, segments @ ..]) => stands_for(parts, segments),
-        ([part, parts @ ..], [segment, segments @ ..]) => part == segment && stands_for(parts, segments),
+        (["*", parts @ ..], [_, segments @ ..]) => matches(parts, segments),
+        ([part, parts @ ..], [segment, segments @ ..]) => part == segment && matches(parts, segments),
         _ => false,
     }
 }

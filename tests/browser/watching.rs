@@ -1,4 +1,4 @@
-//! Watching and publishing, and what the page shows when the hub is down, events are gone, or a topic ends.
+//! Watching and publishing, and what the page says when the hub goes away, events are gone, or a topic ends.
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ fn what_was_published_and_what_is_published_appears() {
     page.publish("from the page");
     page.shows(&["past".into(), "live".into(), "from the page".into()]);
     let last = hub.get("/topics/jobs/1").json()["last_id"].as_str().unwrap().to_owned();
-    assert_eq!(page.text("#receipt"), format!("On disk in jobs/1 as {last}, sent to 1 live"));
+    assert_eq!(page.text("#receipt"), format!("On disk in jobs/1 as {last}, sent to 1 live subscriber"));
     assert_eq!(page.text("#last"), format!("last id {last}"));
     assert_eq!(page.text("#count"), "3 events");
 }
@@ -44,10 +44,10 @@ fn an_event_that_was_taken_back_is_shown_no_more() {
     hub.publish("notices", "another");
     page.shows(&["a secret".into(), "another".into()]);
     assert_eq!(hub.request("DELETE", &format!("/events/{id}?topic=notices"), b"").status, 204);
-    page.shows(&["Taken back".into(), "another".into(), format!("{id} was taken back")]);
-    // A later visitor is shown the same.
+    page.shows(&["Removed".into(), "another".into(), format!("{id} was removed")]);
+    // Whoever comes later is shown the same.
     page.watch("notices");
-    page.shows(&["Taken back".into(), "another".into(), format!("{id} was taken back")]);
+    page.shows(&["Removed".into(), "another".into(), format!("{id} was removed")]);
 }
 
 #[test]
@@ -160,15 +160,15 @@ fn without_an_answer_it_does_not_say_what_it_cannot_know_and_publishing_again_do
     page.publish("stands in the list");
     page.shows(&["stands in the list".into()]);
     eventually("it does not know", || {
-        page.text("#receipt").starts_with("Whether it was published to story is not known")
+        page.text("#receipt").starts_with("It is not known whether the event was published to story")
     });
     page.0.run("await page.click('#publish button')");
     eventually("the first receipt comes", || page.text("#receipt").starts_with("On disk in story as "));
-    // A proxy in between responds with its own error.
+    // What stands between them answers in its own words.
     page.0.run("await page.route('**/publish*', route => route.fulfill({ status: 502, body: '<h1>Bad Gateway</h1>' }), { times: 1 })");
     page.publish("second");
     eventually("it does not know", || {
-        page.text("#receipt").starts_with("Whether it was published to story is not known")
+        page.text("#receipt").starts_with("It is not known whether the event was published to story")
     });
     page.0.run("await page.click('#publish button')");
     page.shows(&["stands in the list".into(), "second".into()]);
@@ -177,7 +177,7 @@ fn without_an_answer_it_does_not_say_what_it_cannot_know_and_publishing_again_do
     page.says("Reconnecting");
     page.publish("third");
     eventually("it does not know", || {
-        page.text("#receipt").starts_with("Whether it was published to story is not known")
+        page.text("#receipt").starts_with("It is not known whether the event was published to story")
     });
     let hub = hub.again();
     eventually("it says that the hub is back", || page.text("#receipt").starts_with("The hub is back"));
@@ -187,13 +187,13 @@ fn without_an_answer_it_does_not_say_what_it_cannot_know_and_publishing_again_do
 }
 
 #[test]
-fn a_hub_that_was_never_down_is_not_reported_as_back() {
+fn a_hub_that_was_never_away_is_not_said_to_be_back() {
     let hub = Hub::start();
     let mut page = Page::open(&hub);
     page.watch("story");
     page.0.run("await page.route('**/publish*', route => route.abort(), { times: 1 })");
     page.publish("lost on its way");
-    eventually("it does not know", || page.text("#receipt").contains("is not known"));
+    eventually("it does not know", || page.text("#receipt").contains("It is not known"));
     page.watch("another");
     hub.publish("another", "an event");
     page.shows(&["an event".into()]);
@@ -216,12 +216,12 @@ fn a_gap_is_told_before_what_comes_after_it() {
     let ids: Vec<_> = words("missed", 0..5).iter().map(|word| hub.publish("story", word)).collect();
     eventually("the oldest are trimmed", || hub.get("/topics/story").json()["first_id"] == json!(ids[3]));
     page.0.run("await page.context().setOffline(false)");
-    let gap = format!("Gap: events of story after {seen} are gone, trimmed by retention; going on from {}", ids[3]);
+    let gap = format!("Gap: events of story after {seen} are gone: trimmed by retention; resuming at {}", ids[3]);
     page.shows(&["seen".into(), gap, "missed 3".into(), "missed 4".into()]);
 }
 
 #[test]
-fn the_end_of_a_topic_is_shown_now_and_to_later_visitors() {
+fn the_end_of_a_topic_is_told_now_and_to_who_comes_later() {
     let hub = Hub::start_with(&["--stream-retry", "100ms"]);
     let mut page = Page::open(&hub);
     page.watch("story");
@@ -256,7 +256,7 @@ fn an_open_hub_asks_for_no_token() {
     assert_eq!(page.0.eval(shown), json!([false, false]), "another refusal is not about a token");
 }
 
-/// Text that a page which does not escape it would execute.
+/// Text that would be more than text in a page that is careless with it.
 const HOSTILE: [&str; 4] = [
     "<img src=x onerror=\"window.pwned=1\">",
     "<script>window.pwned=1</script>",

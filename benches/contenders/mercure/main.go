@@ -1,5 +1,5 @@
 // Mercure for the benches: its library in net/http, as its documentation shows it, without the Caddy of its releases,
-// which costs it less. Says where it listens, and ends with its process.
+// which makes it cheaper. Prints the address that it listens on.
 //
 //	mercure bolt|local KEY DIRECTORY
 package main
@@ -39,7 +39,7 @@ func main() {
 		mercure.WithTransport(transport),
 		mercure.WithPublisherJWT(key, "HS256"),
 		mercure.WithSubscriberJWT(key, "HS256"),
-		// Its default cuts a stream after 8 to 10 minutes, to spread its clients.
+		// The default closes a stream after 8 to 10 minutes, to spread its clients.
 		mercure.WithWriteTimeout(0),
 	)
 	if err != nil {

@@ -1,17 +1,17 @@
-//! The part of the document that people write: a run must never take it away.
+//! The part of the document that is written by hand: a run must never delete it.
 
 use std::io;
 
 const BEGIN: &str = "<!-- by hand -->\n";
 const END: &str = "<!-- /by hand -->";
 
-/// Until somebody has written something.
+/// The text before anything is written.
 const NOTHING_YET: &str = "\n*Nothing yet.*\n\n";
 
-/// What stands between the markers of `document`, markers and all; the document that is not there has an empty one.
+/// The text between the markers of `document`, including the markers; an empty one for a document that does not exist.
 ///
 /// # Errors
-/// When the markers are not there once each, in order: rather no new document than a lost text.
+/// When the markers do not occur once each, in order: no document is written rather than a text lost.
 pub(crate) fn kept(document: Option<&str>) -> io::Result<String> {
     let Some(document) = document else {
         return Ok(format!("{BEGIN}{NOTHING_YET}{END}"));

@@ -1,4 +1,4 @@
-//! docs/BENCHMARKS.md.
+//! Renders docs/BENCHMARKS.md.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,10 @@ use crate::{
     verdict::{Standing, standing, words},
 };
 
-/// Where plots are, as the document says it.
+/// Directory of the plots, relative to the document.
 pub(crate) const PLOTS: &str = "benchmarks";
 
-/// The document; `by_hand` is taken over as it is.
+/// Renders the document; `by_hand` is copied unchanged.
 pub(crate) fn document(benches: &[Bench], by_hand: &str) -> String {
     let mut out = String::from(
         "# Benchmarks\n\nMade by `make bench`; only what stands between the markers at the end is written by hand.\n\n",
@@ -116,10 +116,10 @@ pub(crate) fn over_time(bench: &Bench) -> String {
     format!("{}-over-time.svg", bench.name)
 }
 
-/// Columns of a table at most: what a page is wide.
+/// Largest number of columns of a table: the width of a page.
 const MOST_COLUMNS: usize = 5;
 
-/// Contenders by cases; the other way round when there are more cases than a page is wide.
+/// A table of contenders by cases; transposed when there are more cases than columns on a page.
 fn table(out: &mut String, group: &Group<'_>) {
     let (cases, contenders) = (group.cases(), group.contenders());
     let rounds = group.rows.iter().map(|row| row.rounds).max().unwrap_or(1);

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formats numbers for readers.
 
-/// Three digits that count, and no point without a reason.
+/// Three significant digits, without a needless decimal point.
 pub(crate) fn figure(value: f64) -> String {
     let digits = match value.abs() {
         v if v >= 100.0 => 0,
@@ -14,7 +14,7 @@ pub(crate) fn figure(value: f64) -> String {
     thousands(short)
 }
 
-/// With commas, from five digits on.
+/// With thousands separators, from five digits on.
 fn thousands(text: &str) -> String {
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
     if digits.contains('.') || digits.len() < 5 {
@@ -35,7 +35,7 @@ pub(crate) fn with_unit(value: f64, unit: &str) -> String {
     if unit.is_empty() { figure(value) } else { format!("{} {unit}", figure(value)) }
 }
 
-/// A median with the least and the most in brackets; alone when they are the same.
+/// A median with the minimum and maximum in brackets; alone when they are equal.
 pub(crate) fn spread(median: f64, min: f64, max: f64) -> String {
     let (least, most) = (figure(min), figure(max));
     if least == most { figure(median) } else { format!("{} ({least}–{most})", figure(median)) }

@@ -1,8 +1,8 @@
-//! A bench's rows, by measure.
+//! Groups a bench's rows by measure.
 
 use crate::input::{Bench, Row};
 
-/// All that has one measure and one unit.
+/// All rows with one measure and one unit.
 pub(crate) struct Group<'a> {
     pub(crate) measure: &'a str,
     pub(crate) unit: &'a str,
@@ -10,12 +10,12 @@ pub(crate) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// The cases, in the order in which they came.
+    /// The cases, in the order of the rows.
     pub(crate) fn cases(&self) -> Vec<&'a str> {
         distinct(self.rows.iter().map(|row| &*row.case))
     }
 
-    /// The contenders: ours first, what is durable before what is not, then by name. A bench tries them in any order.
+    /// The contenders: ours first, durable ones before others, then by name. A bench measures them in any order.
     pub(crate) fn contenders(&self) -> Vec<&'a str> {
         let mut contenders = distinct(self.rows.iter().map(|row| &*row.contender));
         contenders.sort_by_key(|name| (!Bench::is_ours(name), name.contains("memory"), *name));
@@ -26,7 +26,7 @@ impl<'a> Group<'a> {
         self.rows.iter().find(|row| row.case == case && row.contender == contender).copied()
     }
 
-    /// Name of its plot; `None` where there is nothing to see: a lone figure, or zeros.
+    /// Name of its plot; `None` when a plot would show nothing: a single figure, or zeros.
     pub(crate) fn plot(&self, bench: &Bench) -> Option<String> {
         let name = |text: &str| {
             let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -37,7 +37,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// The groups, in the order in which they came.
+/// The groups, in the order of the rows.
 pub(crate) fn groups(bench: &Bench) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for row in &bench.rows {

@@ -1,10 +1,10 @@
-//! What a bench writes: the shape of `target/bench/<name>.json`.
+//! Parses the output of a bench: the format of `target/bench/<name>.json`.
 
 use std::{fs, io, path::Path};
 
 use serde::Deserialize;
 
-/// One bench's answers.
+/// The results of one bench.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Bench {
     #[serde(rename = "bench")]
@@ -23,7 +23,7 @@ pub(crate) struct Bench {
     pub(crate) series: Vec<Series>,
 }
 
-/// Where it ran.
+/// The machine that it ran on.
 #[derive(Debug, Deserialize, PartialEq)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
@@ -52,7 +52,7 @@ pub(crate) struct Ratio {
     pub(crate) measure: String,
     pub(crate) of: String,
     pub(crate) to: Option<String>,
-    /// Of an absolute figure.
+    /// The unit of an absolute figure.
     #[serde(default)]
     pub(crate) unit: String,
     pub(crate) median: f64,
@@ -63,7 +63,7 @@ pub(crate) struct Ratio {
     pub(crate) better: Better,
 }
 
-/// Which way is good.
+/// Which direction is better.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Better {
@@ -71,7 +71,7 @@ pub(crate) enum Better {
     Lower,
 }
 
-/// A measure over time: seconds since the beginning, and a value where there is one.
+/// A measure over time: seconds since the start, and a value where there is one.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Series {
     pub(crate) name: String,
@@ -86,7 +86,7 @@ impl Bench {
     }
 }
 
-/// Benches as one asks about them; others follow by name.
+/// The order of the benches; others follow by name.
 const ORDER: [&str; 14] = [
     "fan_out",
     "idle",
@@ -104,10 +104,10 @@ const ORDER: [&str; 14] = [
     "access_requests",
 ];
 
-/// All reports in `dir`; none when it is not there.
+/// All reports in `dir`; none when it does not exist.
 ///
 /// # Errors
-/// When a file cannot be read or is no report; the error names it.
+/// When a file cannot be read or is not a report; the error names it.
 pub(crate) fn read(dir: &Path) -> io::Result<Vec<Bench>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,16 +1,16 @@
-//! Makes docs/BENCHMARKS.md and its plots of what the benches wrote into target/bench.
+//! Renders docs/BENCHMARKS.md and its plots from the reports that the benches wrote to target/bench.
 //!
-//! `gapless-report [BENCH_DIR [DOCS_DIR]]`; without them those of the repository. The same reports make the same bytes.
+//! `gapless-report [BENCH_DIR [DOCS_DIR]]`; the defaults are those of the repository. The output is deterministic.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | `input` | the shape of a report, and the order of the benches |
+//! | `input` | the format of a report, and the order of the benches |
 //! | `groups` | a report's rows by measure |
-//! | `verdict` | whether a target is met, in words |
+//! | `verdict` | whether a target is met |
 //! | `document` | the Markdown |
-//! | `by_hand` | what people wrote into it stays |
+//! | `by_hand` | keeps the part that is written by hand |
 //! | `plot` | bars and lines as SVG |
-//! | `figure` | numbers as people read them |
+//! | `figure` | formats numbers |
 
 mod by_hand;
 mod document;
@@ -68,7 +68,7 @@ fn report(from: &Path, docs: &Path) -> io::Result<usize> {
     Ok(benches.len())
 }
 
-/// These and no others: a plot that no report speaks of any more is of another time.
+/// Writes these plots and deletes all others: a plot without a report is outdated.
 fn replace_plots(dir: &Path, plots: &BTreeMap<String, String>) -> io::Result<()> {
     if plots.is_empty() && !dir.exists() {
         return Ok(());

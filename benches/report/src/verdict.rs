@@ -1,20 +1,20 @@
-//! Whether a target is met, in honest words.
+//! Whether a target is met.
 
 use crate::{
     figure::figure,
     input::{Better, Ratio},
 };
 
-/// How a figure stands to its targets.
+/// A figure compared with its targets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Standing {
-    /// No target was named.
+    /// There is no target.
     None,
-    /// Short of the least that was asked for.
+    /// Short of the target to reach.
     Missed,
-    /// What was asked for.
+    /// The target to reach is met.
     Reached,
-    /// What was hoped for.
+    /// The aim is met.
     Aimed,
 }
 
@@ -27,13 +27,13 @@ pub(crate) fn standing(ratio: &Ratio) -> Standing {
     }
 }
 
-/// The words for it. The median decides; a spread across the target is told.
+/// The text for it. The median decides; a spread across the target is mentioned.
 pub(crate) fn words(ratio: &Ratio) -> String {
     let (worst, best) = match ratio.better {
         Better::Higher => (ratio.min, ratio.max),
         Better::Lower => (ratio.max, ratio.min),
     };
-    // Short of an aim is a miss only where there is nothing else to reach.
+    // Missing an aim is a miss only when there is no target to reach.
     let least = ratio.reach.or(ratio.aim);
     match (standing(ratio), least) {
         (Standing::Missed, Some(least)) => {
@@ -56,7 +56,7 @@ fn meets(better: Better, value: f64, target: f64) -> bool {
     }
 }
 
-/// By how much a target is missed.
+/// How far a target is missed.
 fn short_of(better: Better, value: f64, target: f64) -> String {
     let part = value / target;
     match better {

@@ -1,4 +1,4 @@
-//! The program over fixtures whose figures are invented, and say so: never take one for a measurement.
+//! Runs the program over fixtures with invented figures, which are marked as such: they are not measurements.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -11,7 +11,7 @@ use std::{
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
-/// An empty directory of this test's own.
+/// An empty directory for this test.
 fn fresh(name: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&dir);
@@ -19,7 +19,7 @@ fn fresh(name: &str) -> PathBuf {
     dir
 }
 
-/// Runs it, and answers with what it said when it failed.
+/// Runs the program; returns its error output when it failed.
 fn run(from: &Path, docs: &Path) -> Result<(), String> {
     let out = Command::new(env!("CARGO_BIN_EXE_gapless-report")).arg(from).arg(docs).output().unwrap();
     if out.status.success() { Ok(()) } else { Err(String::from_utf8(out.stderr).unwrap()) }

@@ -1,4 +1,4 @@
-//! What a client asks `/events` for: topics, a place to start, and a form.
+//! Parses a request for `/events`: topics, where to start, and the form of the response.
 
 use std::time::Duration;
 
@@ -16,44 +16,44 @@ use crate::{
     },
 };
 
-/// Bytes of a `POST /events` body at most: room for the most filters a stream may have, each as long as it may be.
+/// Largest body of `POST /events`, in bytes: room for the largest number of filters, each of the greatest length.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// Shapes of one stream's patterns at most: each is a look-up for every topic that is published to, until its feeds are known.
-/// Patterns with a wildcard in one or two places have a few.
+/// Largest number of shapes that one stream's patterns may have. Each shape costs a look-up for every topic that is
+/// published to, until the topic's feeds are known. Patterns with a wildcard in one or two positions have a few shapes.
 pub const MAX_SHAPES: usize = 32;
 
-/// Events of a page when the client does not say, and at most.
+/// Events of a page: the default, and the maximum.
 const PAGE_LIMIT: (usize, usize) = (100, 1000);
 
-/// Longest long poll: below the 60 s after which stock proxies give up.
+/// Longest long poll: below the 60 s after which stock proxies time out.
 const MAX_WAIT: Duration = Duration::from_secs(55);
 
 /// A request for events.
 #[derive(Debug, PartialEq)]
 pub struct EventsRequest {
-    /// Of which topics.
+    /// The topics and patterns.
     pub selection: Selection,
-    /// From where.
+    /// Where the stream or page begins.
     pub begin: StreamStart,
-    /// As what.
-    pub form: ResponseMode,
-    /// What a silent stream sends.
+    /// The form of the response.
+    pub mode: ResponseMode,
+    /// What a stream sends after a keepalive interval without events.
     pub keepalive: Keepalive,
-    /// The client is one that only a 200 keeps alive.
+    /// Whether the client is an EventSource, which reconnects only after a 200.
     pub eventsource: bool,
 }
 
-/// How events are answered with.
+/// The form of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseMode {
-    /// As they come, until somebody ends it.
+    /// A stream of events as they come.
     Stream(Encoding),
-    /// As one JSON document.
+    /// One JSON document.
     Page {
-        /// Events at most.
+        /// Largest number of events.
         limit: usize,
-        /// How long to wait for the first one.
+        /// How long to wait for the first event.
         wait: Duration,
     },
 }
@@ -72,10 +72,10 @@ struct EventsBody {
     keepalive: Option<String>,
 }
 
-/// The parts of a wish that a query and a body spell differently.
+/// The parameters before validation: the common form of a query and a JSON body.
 struct RawParameters<'a> {
     topics: Vec<&'a str>,
-    said: RawStart<'a>,
+    start: RawStart<'a>,
     format: Option<&'a str>,
     limit: Option<u64>,
     wait: Option<&'a str>,
@@ -83,28 +83,28 @@ struct RawParameters<'a> {
 }
 
 impl EventsRequest {
-    /// Reads the query and the headers.
+    /// Parses the query and the headers.
     ///
     /// # Errors
-    /// Says what the client must change.
+    /// A problem that says what the client must change.
     pub fn from_query(parts: &Parts, limits: &Limits) -> Result<Self, Problem> {
         let query = Query::new(parts.uri.query());
         keys::EVENTS.check(&query)?;
-        let words = RawParameters {
+        let raw = RawParameters {
             topics: query.all("topic").collect::<Result<_, _>>()?,
-            said: RawStart { cursor: keys::cursor(&query), from: query.one("from")?, since: query.one("since")? },
+            start: RawStart { cursor: keys::cursor(&query), from: query.one("from")?, since: query.one("since")? },
             format: query.one("format")?,
             limit: query.number("limit", 1, u64::MAX)?,
             wait: query.one("wait")?,
             keepalive: query.one("keepalive")?,
         };
-        Self::new(&words, &parts.headers, limits)
+        Self::new(&raw, &parts.headers, limits)
     }
 
-    /// Reads a `POST`'s body and the headers.
+    /// Parses the body of a `POST`, and the headers.
     ///
     /// # Errors
-    /// Says what the client must change.
+    /// A problem that says what the client must change.
     pub fn from_json(parts: &Parts, body: &[u8], limits: &Limits) -> Result<Self, Problem> {
         let body: EventsBody = serde_json::from_slice(body).map_err(|error| {
             let detail =
@@ -114,9 +114,9 @@ impl EventsRequest {
         if body.limit == Some(0) {
             return Err(Problem::new(Code::BodyInvalid, "'limit' must be at least 1"));
         }
-        let words = RawParameters {
+        let raw = RawParameters {
             topics: body.topics.iter().map(String::as_str).collect(),
-            said: RawStart {
+            start: RawStart {
                 cursor: body.last_event_id.as_deref(),
                 from: body.from.as_deref(),
                 since: body.since.as_deref(),
@@ -126,24 +126,24 @@ impl EventsRequest {
             wait: body.wait.as_deref(),
             keepalive: body.keepalive.as_deref(),
         };
-        Self::new(&words, &parts.headers, limits)
+        Self::new(&raw, &parts.headers, limits)
     }
 
-    fn new(words: &RawParameters<'_>, headers: &HeaderMap, limits: &Limits) -> Result<Self, Problem> {
-        let selection = selection(&words.topics, limits.filters)?;
-        let begin = StreamStart::new(&words.said, headers)?;
-        let keepalive = keepalive(words.keepalive)?;
-        let wait = words.wait.map(wait).transpose()?;
-        let form = form(words, headers, wait)?;
+    fn new(raw: &RawParameters<'_>, headers: &HeaderMap, limits: &Limits) -> Result<Self, Problem> {
+        let selection = selection(&raw.topics, limits.filters)?;
+        let begin = StreamStart::new(&raw.start, headers)?;
+        let keepalive = keepalive(raw.keepalive)?;
+        let wait = raw.wait.map(wait).transpose()?;
+        let mode = mode(raw, headers, wait)?;
         let eventsource = accept::names(headers, "text/event-stream");
-        Ok(Self { selection, begin, form, keepalive, eventsource })
+        Ok(Self { selection, begin, mode, keepalive, eventsource })
     }
 }
 
-fn selection(topics: &[&str], most: usize) -> Result<Selection, Problem> {
-    if topics.len() > most {
+fn selection(topics: &[&str], max: usize) -> Result<Selection, Problem> {
+    if topics.len() > max {
         let detail = format!(
-            "{} topics are asked for; one stream takes at most {most}: use patterns, or several streams",
+            "the request names {} topics; one stream takes at most {max}: use patterns, or several streams",
             topics.len()
         );
         return Err(Problem::new(Code::QueryInvalid, detail));
@@ -152,13 +152,13 @@ fn selection(topics: &[&str], most: usize) -> Result<Selection, Problem> {
         Filter::new(text).map_err(|error| Problem::from(error).at(format_args!("topic '{}'", text.escape_debug())))
     });
     let selection = Selection::new(filters.collect::<Result<Vec<_>, _>>()?).ok_or_else(|| {
-        Problem::new(Code::TopicInvalid, "say which topics to watch, like /events?topic=jobs/42/tokens")
+        Problem::new(Code::TopicInvalid, "name at least one topic, as in /events?topic=jobs/42/tokens")
     })?;
     let shapes = selection.shapes().len();
     if shapes > MAX_SHAPES {
         let detail = format!(
-            "the patterns have '*' and '**' in {shapes} different combinations of places; one stream takes at most {MAX_SHAPES}, \
-             however many patterns there are of each: use wider patterns, or several streams"
+            "the patterns have '*' and '**' in {shapes} different combinations of positions; one stream takes at most \
+             {MAX_SHAPES}, with any number of patterns of each: use wider patterns, or several streams"
         );
         return Err(Problem::new(Code::QueryInvalid, detail));
     }
@@ -179,8 +179,8 @@ fn keepalive(text: Option<&str>) -> Result<Keepalive, Problem> {
     }
 }
 
-fn form(words: &RawParameters<'_>, headers: &HeaderMap, wait: Option<Duration>) -> Result<ResponseMode, Problem> {
-    let sse = match words.format {
+fn mode(raw: &RawParameters<'_>, headers: &HeaderMap, wait: Option<Duration>) -> Result<ResponseMode, Problem> {
+    let sse = match raw.format {
         None | Some("" | "raw") => Encoding::Sse,
         Some("json") => Encoding::SseEnvelope,
         Some("message") => Encoding::SseMessage,
@@ -193,8 +193,8 @@ fn form(words: &RawParameters<'_>, headers: &HeaderMap, wait: Option<Duration>) 
         return Ok(ResponseMode::Stream(Encoding::Ndjson));
     }
     if accept::names(headers, "application/json") {
-        let (usual, most) = PAGE_LIMIT;
-        let limit = words.limit.map_or(usual, |limit| usize::try_from(limit).unwrap_or(most).min(most));
+        let (default, max) = PAGE_LIMIT;
+        let limit = raw.limit.map_or(default, |limit| usize::try_from(limit).unwrap_or(max).min(max));
         return Ok(ResponseMode::Page { limit, wait: wait.unwrap_or_default() });
     }
     Ok(ResponseMode::Stream(sse))

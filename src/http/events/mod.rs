@@ -1,12 +1,12 @@
 //! `GET` and `POST /events` in all their forms.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | a wish into an answer: a stream, a page, or word that nothing is left |
-//! | [`events_request`] | a request into a wish |
-//! | [`removal`] | `DELETE /events/<id>`: taking one event back |
-//! | [`start`] | where a stream begins |
-//! | [`page`] | one page of events as JSON, at once or when there is something |
+//! | this file | answers an [`EventsRequest`]: a stream, a page, or 204 when no event can follow |
+//! | [`events_request`] | parses an HTTP request into an [`EventsRequest`] |
+//! | [`removal`] | `DELETE /events/<id>`: removes one event |
+//! | [`start`] | parses where a stream begins |
+//! | [`page`] | one page of events as JSON, at once or by a long poll |
 
 use std::{rc::Rc, time::Duration};
 
@@ -21,7 +21,7 @@ use super::{
     stream::{
         body::StreamBody,
         encoding::Encoding,
-        session::{Cursor, StreamOptions, StreamSession},
+        session::{InitialCursor, StreamOptions, StreamSession},
     },
 };
 use crate::{
@@ -38,32 +38,32 @@ pub mod start;
 use events_request::{EventsRequest, ResponseMode};
 use start::StreamStart;
 
-/// `GET /events`, or `HEAD`.
+/// Answers `GET /events` and `HEAD /events`.
 ///
 /// # Errors
-/// Says what the client must change.
+/// A problem that says what the client must change or when to retry.
 pub async fn get<B>(shard: &Rc<ShardState>, caller: Caller, request: Request<B>) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     let events_request = EventsRequest::from_query(&parts, &shard.app.limits)?;
     response(shard, caller, &parts, events_request).await
 }
 
-/// `POST /events`: the same by a JSON body, for clients with long lists.
+/// Answers `POST /events`: the same with a JSON body, for clients with long lists of topics.
 ///
 /// # Errors
-/// Says what the client must change.
+/// A problem that says what the client must change or when to retry.
 pub async fn post<B>(shard: &Rc<ShardState>, caller: Caller, request: Request<B>) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
     let (parts, body) = request.into_parts();
     let query = Query::new(parts.uri.query());
-    let asked = caller.authorization.subscribe_anywhere().and_then(|()| keys::EVENTS_BY_BODY.check(&query));
-    if let Err(problem) = asked {
+    let authorized = caller.authorization.subscribe_anywhere().and_then(|()| keys::EVENTS_BY_BODY.check(&query));
+    if let Err(problem) = authorized {
         body::discard(&shard.app, &parts.headers, body).await;
         return Err(problem);
     }
-    let (body, _place) =
+    let (body, _permit) =
         body::read(&shard.app, &caller.quotas, &parts.headers, body, events_request::MAX_BODY_BYTES).await?;
     let events_request = EventsRequest::from_json(&parts, &body, &shard.app.limits)?;
     response(shard, caller, &parts, events_request).await
@@ -77,23 +77,24 @@ async fn response(
 ) -> Result<Response, Problem> {
     caller.authorization.subscribe(&events_request.selection)?;
     if let Some(reason) = shard.app.refusal(&parts.extensions) {
-        return turn_away(shard, &events_request, Problem::new(reason, "come back in a moment, with the same cursor"));
+        let problem = Problem::new(reason, "retry in a moment, with the same cursor");
+        return refuse_transiently(shard, &events_request, problem);
     }
     let permits = match caller.quotas.stream() {
         Ok(permits) => permits,
-        Err(problem) => return turn_away(shard, &events_request, problem),
+        Err(problem) => return refuse_transiently(shard, &events_request, problem),
     };
-    let limit = match events_request.form {
+    let limit = match events_request.mode {
         ResponseMode::Page { limit, .. } => ReadLimit { events: limit, ..shard.app.limits.limit },
         ResponseMode::Stream(_) => shard.app.limits.limit,
     };
     let retry = shard.app.hub.retry_for(events_request.selection.names());
-    let (start, position) = match locate(shard, &events_request).await {
-        Ok(found) => found,
-        Err(problem) => return turn_away(shard, &events_request, problem),
+    let (start, position) = match locate_start(shard, &events_request).await {
+        Ok(located) => located,
+        Err(problem) => return refuse_transiently(shard, &events_request, problem),
     };
     let subscription = shard.app.hub.subscribe(&events_request.selection, start, limit, shard.index);
-    match events_request.form {
+    match events_request.mode {
         ResponseMode::Page { limit, wait } => page::response(shard, subscription, caller, limit, wait).await,
         ResponseMode::Stream(_) if subscription.nothing_left() => {
             let mut response = Response::new(super::full(""));
@@ -104,9 +105,9 @@ async fn response(
             let cursor = match position {
                 Some(position) => {
                     let position = position.unwrap_or(subscription.cursor().seq);
-                    Cursor::Given(below_reuse(shard, &events_request, position))
+                    InitialCursor::Assigned(below_reuse(shard, &events_request, position))
                 }
-                None => subscription.resumed().map_or(Cursor::Useless, Cursor::Brought),
+                None => subscription.resumed().map_or(InitialCursor::Unusable, InitialCursor::Resumed),
             };
             let options = StreamOptions { retry, keepalive: events_request.keepalive, cursor };
             let session =
@@ -118,29 +119,31 @@ async fn response(
     }
 }
 
-/// A position to give to a client that has none: below the mark of a name that it waits for to be used again.
+/// `position`, lowered below the mark of a deleted topic whose name the client waits for to be used again: with a
+/// cursor at the mark, a reconnect would be answered with 204.
 fn below_reuse(shard: &ShardState, events_request: &EventsRequest, position: Seq) -> Seq {
     let mark = shard.app.hub.awaits_reuse(&events_request.selection);
     mark.map_or(position, |mark| position.min(Seq(mark.0.saturating_sub(1))))
 }
 
-/// How long finding where a stream begins may take. Its client is sent nothing before, and proxies give up after 60 s.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long locating the start of a stream may take. The client is sent nothing before, and stock proxies give up after
+/// 60 s.
+const LOCATE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a stream begins, and the cursor that its client is given if it came with none: as a position that is known
-/// before the stream is, or else the subscription's own.
+/// Where a stream begins, and the cursor that its client is assigned: `None` when the request carried a cursor,
+/// `Some(None)` when it is the subscription's own position, else a position known in advance.
 ///
 /// # Errors
-/// When the store cannot say now.
-async fn locate(
+/// `store-unavailable` when the log cannot be read, or not within [`LOCATE_TIMEOUT`].
+async fn locate_start(
     shard: &Rc<ShardState>,
     events_request: &EventsRequest,
 ) -> Result<(Start, Option<Option<Seq>>), Problem> {
     let hub = &shard.app.hub;
-    let locate = |place| hub.locate(events_request.selection.clone(), place);
+    let locate = |target| hub.locate(events_request.selection.clone(), target);
     Ok(match &events_request.begin {
         StreamStart::Newest(count) => {
-            let position = found(locate(LocateBy::Newest(*count))).await?;
+            let position = within_timeout(locate(LocateBy::Newest(*count))).await?;
             (Start::Kept(position), Some(Some(position)))
         }
         StreamStart::Since(when) => {
@@ -148,41 +151,50 @@ async fn locate(
                 let stamp = hub.stamp(*when).await?;
                 Ok((Start::Since(stamp), Some(Some(locate(LocateBy::Since(stamp)).await?))))
             };
-            found(find).await?
+            within_timeout(find).await?
         }
-        // Before everything: until its first event comes, a client that comes back gets all that is kept again.
+        // Position zero: a client that reconnects before its first event gets everything that is kept.
         StreamStart::At(Start::Earliest) => (Start::Earliest, Some(Some(Seq::ZERO))),
         StreamStart::At(start @ Start::Cursor(_)) => (start.clone(), None),
         StreamStart::At(start) => (start.clone(), Some(None)),
     })
 }
 
-/// What is found, if it is within [`PATIENCE`].
-async fn found<T>(finding: impl Future<Output = Result<T, ReadError>>) -> Result<T, Problem> {
-    let found = tokio::time::timeout(PATIENCE, finding).await.map_err(|_| "it takes too long".to_owned());
-    found.and_then(|found| found.map_err(|error| error.to_string())).map_err(|reason| {
-        tracing::warn!(reason, "where a stream begins cannot be found");
-        Problem::new(Code::StoreUnavailable, "where to begin cannot be found now; come back, or ask for less")
+/// The result of `locating`, bounded by [`LOCATE_TIMEOUT`]. A failure is logged.
+async fn within_timeout<T>(locating: impl Future<Output = Result<T, ReadError>>) -> Result<T, Problem> {
+    let located = tokio::time::timeout(LOCATE_TIMEOUT, locating).await.map_err(|_| "it takes too long".to_owned());
+    located.and_then(|located| located.map_err(|error| error.to_string())).map_err(|reason| {
+        tracing::warn!(reason, "the start of a stream cannot be located");
+        let detail = "the start of the stream cannot be located now; retry, or ask for less history";
+        Problem::new(Code::StoreUnavailable, detail)
     })
 }
 
-/// Sends a newcomer away for a reason that will pass, before it is known what it asks for.
+/// Answers a request that is refused for a transient reason before its parameters are known. An EventSource gets a
+/// stream that ends at once with a reconnect delay, because it never reconnects after any status but 200.
 ///
 /// # Errors
-/// The problem itself, for a client that no 200 keeps alive.
+/// The problem itself, for any other client and for a reason that is not transient.
 pub fn come_back(shard: &ShardState, headers: &HeaderMap, problem: Problem) -> Result<Response, Problem> {
     if !problem.is_transient() || !accept::names(headers, "text/event-stream") {
         return Err(problem);
     }
     shard.app.hub.stats().refused(problem.code.as_str());
     let retry = shard.app.spread_retry(shard.app.hub.retry_for(std::iter::empty()).max(problem.wait()));
-    Ok(ended(Encoding::Sse, retry, None))
+    Ok(ended_stream(Encoding::Sse, retry, None))
 }
 
-/// Sends a newcomer away for a reason that will pass. An EventSource would never come back after anything but 200, so
-/// it is told when to, on a stream that ends.
-fn turn_away(shard: &Rc<ShardState>, events_request: &EventsRequest, problem: Problem) -> Result<Response, Problem> {
-    match events_request.form {
+/// Answers a request that is refused for a transient reason: an EventSource gets a stream that ends at once with a
+/// reconnect delay, because it never reconnects after any status but 200.
+///
+/// # Errors
+/// The problem itself, for any other client.
+fn refuse_transiently(
+    shard: &Rc<ShardState>,
+    events_request: &EventsRequest,
+    problem: Problem,
+) -> Result<Response, Problem> {
+    match events_request.mode {
         ResponseMode::Stream(encoding) if events_request.eventsource => {
             shard.app.hub.stats().refused(problem.code.as_str());
             let retry = shard.app.hub.retry_for(events_request.selection.names()).max(problem.wait());
@@ -192,22 +204,22 @@ fn turn_away(shard: &Rc<ShardState>, events_request: &EventsRequest, problem: Pr
                     Some(EventId { epoch, seq: below_reuse(shard, events_request, shard.app.hub.head()) })
                 }
                 StreamStart::At(Start::Earliest) => Some(EventId { epoch, seq: Seq::ZERO }),
-                // The others ask for the same again, and miss nothing by it.
+                // The others send the same request again and miss nothing by it.
                 _ => None,
             };
-            Ok(ended(encoding, shard.app.spread_retry(retry), cursor))
+            Ok(ended_stream(encoding, shard.app.spread_retry(retry), cursor))
         }
         _ => Err(problem),
     }
 }
 
-/// A stream that says when to come back, and ends: with a cursor for a client that has none, because it was there for a
-/// moment and must not miss what comes before it is back.
-fn ended(encoding: Encoding, retry: u32, cursor: Option<EventId>) -> Response {
-    stream(encoding, super::full(encoding.farewell(retry, cursor).map(|chunk| chunk.bare()).unwrap_or_default()))
+/// A stream that gives a reconnect delay in milliseconds and ends. It carries a cursor for a client that has none, so
+/// that the client misses nothing that is published before it reconnects.
+fn ended_stream(encoding: Encoding, retry: u32, cursor: Option<EventId>) -> Response {
+    stream(encoding, super::full(encoding.reconnect(retry, cursor).map(|chunk| chunk.bare()).unwrap_or_default()))
 }
 
-/// The longest silence of a stream that lives, in seconds, so that a client knows when to give one up.
+/// The keepalive interval in seconds, rounded up: a client can give up a stream that is silent for longer.
 fn keepalive(interval: Duration) -> HeaderValue {
     HeaderValue::from(interval.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
 }
@@ -217,7 +229,7 @@ fn stream(encoding: Encoding, body: super::Body) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.content_type()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-    // nginx would hold events back until its buffer is full.
+    // Without this nginx buffers events until its buffer is full.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }

@@ -1,4 +1,4 @@
-//! One page of events as JSON, at once or when there is something: the fallback where streams cannot pass.
+//! One page of events as JSON, at once or by a long poll: the fallback where streams do not get through.
 
 use std::{
     future::{Future, poll_fn},
@@ -28,14 +28,15 @@ use crate::{
     },
 };
 
-/// Bytes of envelopes after which a page ends before its limit: a page is built in memory.
+/// Bytes of envelopes after which a page ends before it has `limit` events, because a page is built in memory.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Bytes that the pages of all clients may take in memory until they are read. A page that finds no room ends before its limit.
+/// Bytes that the pages of all clients may take in memory until they are read. A page for which there is no more memory
+/// ends early.
 pub const ROOM: usize = 64 << 20;
 
-const NO_ROOM: &str = "pages that other requests of this client, or of others, have not read take the memory for pages; read those, then ask \
-                       again with the same cursor";
+const OUT_OF_MEMORY: &str = "the memory for JSON pages is full of pages that this client, or others, have not read yet; \
+                             read those, then ask again with the same cursor";
 
 #[derive(Default, Serialize)]
 struct PageBody {
@@ -45,10 +46,12 @@ struct PageBody {
     closed: bool,
 }
 
-/// Gathers up to `limit` events; waits up to `wait` for the first one, or for a gap or an end.
+/// Collects up to `limit` events. Waits up to `wait` for the first event, gap or end. Dropping the future ends the
+/// subscription; nothing is lost, because the cursor is the client's.
 ///
 /// # Errors
-/// When the store cannot be read, or `authorization` ends meanwhile.
+/// When the store cannot be read, when there is no memory for the page, or when the caller's authorization ends
+/// meanwhile.
 pub async fn response(
     shard: &Rc<ShardState>,
     mut subscription: Subscription,
@@ -56,8 +59,8 @@ pub async fn response(
     limit: usize,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    let mut place = shard.app.pages.place(&quotas);
-    let handle = shard.streams.enroll(subscription.feed(), authorization.expires());
+    let mut permit = shard.app.pages.place(&quotas);
+    let handle = shard.streams.register(subscription.feed(), authorization.expires());
     let mut page = PageBody { closed: subscription.nothing_left(), ..PageBody::default() };
     let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);
@@ -67,9 +70,9 @@ pub async fn response(
     let (removals, mut frames) = (shard.app.hub.removals(), Vec::new());
     while !full && frames.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
-            if handle.polled(cx) {
-                // A page has nothing to say against idle timeouts.
-                handle.spoke();
+            if handle.register_waker(cx) {
+                // A page sends no keepalives.
+                handle.mark_sent();
             }
             authorization.still_reads(&shard.app.policies, &subscription.feed().selection)?;
             match subscription.poll_next(cx) {
@@ -86,15 +89,15 @@ pub async fn response(
                 next = subscription.cursor();
                 break;
             }
-            Some(Delivery::Events(run)) => {
+            Some(Delivery::Events(batch)) => {
                 let stats = shard.app.hub.stats();
-                for frame in run.frames().iter().take(limit - frames.len()) {
+                for frame in batch.frames().iter().take(limit - frames.len()) {
                     stats.events_out.add(1);
                     let envelope = envelope::envelope(frame);
-                    if let Err(problem) = place.grow(envelope.len()) {
+                    if let Err(problem) = permit.grow(envelope.len()) {
                         full = true;
                         if frames.is_empty() {
-                            return Err(no_room(&problem));
+                            return Err(out_of_memory(&problem));
                         }
                         break;
                     }
@@ -106,10 +109,10 @@ pub async fn response(
             }
             Some(Delivery::Gap(gap)) => {
                 let gap = GapNotice::from(&gap);
-                match place.grow(json_text::bytes(&gap).len()) {
+                match permit.grow(json_text::bytes(&gap).len()) {
                     Ok(()) => page.gaps.push(gap),
-                    // It has no id to come back behind, so without an event before it there is nothing to give.
-                    Err(problem) if frames.is_empty() => return Err(no_room(&problem)),
+                    // A gap has no id to continue after, so a page must have an event before it can end here.
+                    Err(problem) if frames.is_empty() => return Err(out_of_memory(&problem)),
                     Err(_) => full = true,
                 }
             }
@@ -117,22 +120,22 @@ pub async fn response(
             Some(Delivery::Finished(id)) => {
                 (page.closed, next) = (true, id);
             }
-            Some(Delivery::Broken) => return Err(broken()),
+            Some(Delivery::Broken) => return Err(store_unreadable()),
         }
     }
-    // Some may have been taken back while others were read.
-    let frames = shard.app.hub.shown(frames, removals).ok_or_else(broken)?;
-    page.events = frames.iter().map(|frame| raw(frame)).collect();
+    // Some events may have been removed while others were read.
+    let frames = shard.app.hub.shown(frames, removals).ok_or_else(store_unreadable)?;
+    page.events = frames.iter().map(|frame| raw_envelope(frame)).collect();
     page.next = next.to_string();
     let mut text = json_text::bytes(&page);
     text.push(b'\n');
-    Ok(body::json_of(Bytes::from_owner(CountedPage { text, _place: place })))
+    Ok(body::json_of(Bytes::from_owner(CountedPage { text, _permit: permit })))
 }
 
-/// A page's text, counted until its client has read it.
+/// A page's text, with its memory permit until the client has read it.
 struct CountedPage {
     text: Vec<u8>,
-    _place: BodyPermit,
+    _permit: BodyPermit,
 }
 
 impl AsRef<[u8]> for CountedPage {
@@ -141,15 +144,15 @@ impl AsRef<[u8]> for CountedPage {
     }
 }
 
-fn raw(frame: &Frame) -> Box<RawValue> {
+fn raw_envelope(frame: &Frame) -> Box<RawValue> {
     let text = std::str::from_utf8(&envelope::envelope(frame)).expect("JSON is UTF-8").to_owned();
     RawValue::from_string(text).expect("an envelope is JSON")
 }
 
-fn no_room(problem: &Problem) -> Problem {
-    Problem::new(problem.code, NO_ROOM)
+fn out_of_memory(problem: &Problem) -> Problem {
+    Problem::new(problem.code, OUT_OF_MEMORY)
 }
 
-fn broken() -> Problem {
-    Problem::new(Code::StoreUnavailable, "the store cannot be read; come back with the same cursor")
+fn store_unreadable() -> Problem {
+    Problem::new(Code::StoreUnavailable, "the store cannot be read; retry with the same cursor")
 }

@@ -1,4 +1,4 @@
-//! Where a stream begins: a cursor, the oldest, now, the newest so many, or a moment.
+//! Parses where a stream begins: at a cursor, the oldest kept event, now, the newest N events, or a time.
 
 use http::HeaderMap;
 
@@ -12,21 +12,21 @@ use crate::{
     hub::subscription::Start,
 };
 
-/// Events that `from=last:N` may ask for: finding where they begin reads that many positions.
+/// Largest N of `from=last:N`: locating the start reads that many positions of the log.
 pub const MAX_NEWEST: u64 = 1_000_000;
 
-/// Where a stream is asked to begin.
+/// Where a request asks a stream to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamStart {
-    /// There.
+    /// At a start that needs no look-up.
     At(Start),
-    /// With what was published then or later.
+    /// With what was published at this time or later.
     Since(When),
-    /// With the newest so many kept events.
+    /// With the newest N kept events.
     Newest(u64),
 }
 
-/// What a request says of it. Empty ones say nothing.
+/// The request's parameters that say where to begin. An empty one counts as absent.
 #[derive(Debug, Default)]
 pub(super) struct RawStart<'a> {
     pub(super) cursor: Option<&'a str>,
@@ -35,14 +35,15 @@ pub(super) struct RawStart<'a> {
 }
 
 impl StreamStart {
-    /// The header wins, because a reconnecting EventSource keeps its URL.
-    pub(super) fn new(said: &RawStart<'_>, headers: &HeaderMap) -> Result<Self, Problem> {
+    /// Parses the parameters. The `Last-Event-ID` header takes precedence, because a reconnecting EventSource keeps its
+    /// URL.
+    pub(super) fn new(raw: &RawStart<'_>, headers: &HeaderMap) -> Result<Self, Problem> {
         let header = headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let cursor = header.filter(|text| !text.is_empty());
-        if let Some(cursor) = cursor.or_else(|| said.cursor.filter(|text| !text.is_empty()).map(Into::into)) {
+        if let Some(cursor) = cursor.or_else(|| raw.cursor.filter(|text| !text.is_empty()).map(Into::into)) {
             return Ok(Self::At(Start::Cursor(cursor)));
         }
-        match (said.from.filter(|text| !text.is_empty()), said.since.filter(|text| !text.is_empty())) {
+        match (raw.from.filter(|text| !text.is_empty()), raw.since.filter(|text| !text.is_empty())) {
             (Some(_), Some(_)) => Err(Problem::new(Code::QueryInvalid, "give 'from' or 'since', not both")),
             (None | Some("now"), None) => Ok(Self::At(Start::Now)),
             (Some("earliest"), None) => Ok(Self::At(Start::Earliest)),
@@ -79,14 +80,14 @@ fn since(text: &str) -> Result<When, Problem> {
     })
 }
 
-/// Whether a text is to be read as an age: one with a unit, or so few seconds that as a Unix time they would lie before
-/// September 2001. More of them than 31 years have can only be a time.
+/// Whether a text is read as an age: one with a unit, or a number of at most nine digits, which as a Unix time would
+/// lie before September 2001. A longer number would be an age of more than 31 years, so it is read as a time.
 fn is_age(text: &str) -> bool {
     text.bytes().any(|b| !b.is_ascii_digit() && b != b'.') || (text.len() < 10 && !text.contains('.'))
 }
 
-/// A Unix time in seconds, which may have a fraction, or in whole milliseconds: 10 or 13 digits, years 2001 to 2286.
-/// Others (microseconds, nanoseconds) are not guessed at.
+/// A Unix time in seconds (10 digits, with or without a fraction) or in milliseconds (13 digits): years 2001 to 2286.
+/// Microseconds and nanoseconds are refused.
 fn unix_time(text: &str) -> Option<Millis> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if whole.starts_with('0') || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn since_is_a_time_or_an_age_and_each_number_is_only_one_of_them() {
+    fn since_is_a_time_or_an_age_and_no_number_can_be_both() {
         let moment = |ms| When::Moment(Millis(ms));
         let ago = |seconds| When::Ago(Duration::from_secs(seconds));
         for (text, want) in [
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_bounded() {
+    fn the_number_of_newest_events_is_bounded() {
         assert_eq!(from("last:1"), Ok(StreamStart::Newest(1)));
         assert_eq!(from(&format!("last:{MAX_NEWEST}")), Ok(StreamStart::Newest(MAX_NEWEST)));
         for text in

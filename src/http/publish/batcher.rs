@@ -1,9 +1,10 @@
-//! Events that come one a request: those that a core's connections hand in during one turn go to the engine as one.
+//! Batches events that come one per request: what a shard's connections publish during one turn of its event loop goes
+//! to the engine as one append.
 //!
-//! So a turn costs one place in the engine's queue, one wake of the writer and one wake back, whoever many connections
-//! publish. Nothing waits for company: what is there when the turn ends goes at once.
+//! So a turn costs one entry in the engine's queue, one wake of the writer and one wake back, however many connections
+//! publish. No event waits for others: those that are there when the turn ends are submitted at once.
 //!
-//! What is the same from one publish to the next, whoever's, is kept here as well.
+//! The caches that all publishes of a shard share, topic names and receipts, are kept here as well.
 
 use std::{
     cell::RefCell,
@@ -27,11 +28,11 @@ use crate::{
     hub::Hub,
 };
 
-/// Bytes of data that go to the engine together: a quarter of what it puts into one commit by itself.
+/// Bytes of data in one append at most: a quarter of what the engine groups into one commit. A larger event goes alone.
 const BATCH_BYTES: usize = 256 << 10;
 
-/// Events of a core on their way to the engine. Bounded by the core's connections, each of which waits for one, and by
-/// the bytes of all bodies in memory.
+/// A shard's events on their way to the engine. Bounded by the shard's connections, each of which waits for one event,
+/// and by the memory for request bodies.
 #[derive(Debug)]
 pub struct Batcher {
     state: RefCell<BatcherState>,
@@ -43,22 +44,22 @@ pub struct Batcher {
 struct BatcherState {
     events: Vec<NewEvent>,
     replies: Vec<ReceiptSender>,
-    run: Option<Waker>,
+    waker: Option<Waker>,
 }
 
 type ReceiptSender = oneshot::Sender<AppendResult>;
 
-/// What the engine was given, and who waits for it. The engine answers in the order in which it was asked.
+/// Appends that the engine has accepted, each with the senders of its receipts. The engine completes them in order.
 type InFlight = VecDeque<(EngineFuture<Vec<AppendResult>, AppendError>, Vec<ReceiptSender>)>;
 
 impl Batcher {
-    /// For a core of the hub whose ids have this epoch.
+    /// A batcher for a shard of the hub whose ids have this epoch.
     #[must_use]
     pub fn new(epoch: Epoch) -> Self {
         Self { state: RefCell::default(), interner: RefCell::default(), receipts: ReceiptWriter::new(epoch).into() }
     }
 
-    /// What a request asks for.
+    /// Parses the options of a request.
     pub(super) fn options(&self, head: &Parts) -> Result<PublishOptions, Problem> {
         PublishOptions::new(head, &mut self.interner.borrow_mut())
     }
@@ -66,43 +67,43 @@ impl Batcher {
     /// A receipt as JSON.
     pub(super) fn receipt(&self, receipt: &Receipt) -> Vec<u8> {
         let mut json = Vec::with_capacity(RECEIPT_BYTES);
-        self.receipts.borrow_mut().put(&mut json, receipt);
+        self.receipts.borrow_mut().write(&mut json, receipt);
         json
     }
 
-    /// Appends `event`; answers when it is durable and handed to every live stream. [`Batcher::run`] must be running.
-    /// Dropping it cancels nothing.
+    /// Appends `event`; returns when it is durable and in the rings of the live streams. [`Batcher::run`] must be
+    /// running. Dropping the future does not cancel the append.
     ///
     /// # Errors
-    /// Says why it was not appended.
+    /// Says why the event was not appended.
     pub async fn publish(&self, event: NewEvent) -> Result<Receipt, AppendError> {
         let (reply, response) = oneshot::channel();
-        let run = {
+        let waker = {
             let mut state = self.state.borrow_mut();
             state.events.push(event);
             state.replies.push(reply);
-            state.run.take()
+            state.waker.take()
         };
-        if let Some(run) = run {
-            run.wake();
+        if let Some(waker) = waker {
+            waker.wake();
         }
-        response.await.unwrap_or_else(|_| Err(AppendError::Unavailable { reason: "the core has ended".into() }))
+        response.await.unwrap_or_else(|_| Err(AppendError::Unavailable { reason: "the shard has stopped".into() }))
     }
 
-    /// Hands events to the engine and its answers to whoever waits. Never ends.
+    /// Submits events to the engine and hands out its receipts. Never returns.
     pub async fn run(&self, hub: &Hub) {
-        let mut under_way = InFlight::new();
+        let mut in_flight = InFlight::new();
         poll_fn::<(), _>(|cx| {
-            self.submit(hub, &mut under_way, cx);
-            response(&mut under_way, cx);
+            self.submit(hub, &mut in_flight, cx);
+            poll_in_flight(&mut in_flight, cx);
             Poll::Pending
         })
         .await;
     }
 
-    fn submit(&self, hub: &Hub, under_way: &mut InFlight, cx: &Context<'_>) {
+    fn submit(&self, hub: &Hub, in_flight: &mut InFlight, cx: &Context<'_>) {
         let mut state = self.state.borrow_mut();
-        state.run = Some(cx.waker().clone());
+        state.waker = Some(cx.waker().clone());
         while !state.events.is_empty() {
             let mut bytes = 0;
             let within = |event: &&NewEvent| {
@@ -110,39 +111,39 @@ impl Batcher {
                 bytes <= BATCH_BYTES
             };
             let count = state.events.iter().take_while(within).count().max(1);
-            let events = drain(&mut state.events, count);
-            let replies = drain(&mut state.replies, count);
+            let events = take_first(&mut state.events, count);
+            let replies = take_first(&mut state.replies, count);
             match hub.publish_each(events) {
-                Ok(response) => under_way.push_back((response, replies)),
-                Err(Rejected { error, .. }) => tell(replies, || Err(error.clone())),
+                Ok(response) => in_flight.push_back((response, replies)),
+                Err(Rejected { error, .. }) => send_replies(replies, || Err(error.clone())),
             }
         }
     }
 }
 
-/// The first `count` of `all`.
-fn drain<T>(all: &mut Vec<T>, count: usize) -> Vec<T> {
+/// Takes the first `count` out of `all`.
+fn take_first<T>(all: &mut Vec<T>, count: usize) -> Vec<T> {
     if count == all.len() { std::mem::take(all) } else { all.drain(..count).collect() }
 }
 
-/// Hands out what the engine has answered.
-fn response(under_way: &mut InFlight, cx: &mut Context<'_>) {
-    while let Some((response, _)) = under_way.front_mut() {
+/// Hands out the results of the appends that have completed.
+fn poll_in_flight(in_flight: &mut InFlight, cx: &mut Context<'_>) {
+    while let Some((response, _)) = in_flight.front_mut() {
         let Poll::Ready(result) = response.as_mut().poll(cx) else { return };
-        let (_, replies) = under_way.pop_front().expect("just seen");
+        let (_, replies) = in_flight.pop_front().expect("just seen");
         match result {
             Ok(all) => {
                 let mut all = all.into_iter();
-                tell(replies, || all.next().expect("a result for each event"));
+                send_replies(replies, || all.next().expect("a result for each event"));
             }
-            Err(error) => tell(replies, || Err(error.clone())),
+            Err(error) => send_replies(replies, || Err(error.clone())),
         }
     }
 }
 
-fn tell(replies: Vec<ReceiptSender>, mut appended: impl FnMut() -> AppendResult) {
+fn send_replies(replies: Vec<ReceiptSender>, mut next_result: impl FnMut() -> AppendResult) {
     for reply in replies {
-        drop(reply.send(appended())); // whoever asked may have gone
+        drop(reply.send(next_result())); // the request may have been dropped
     }
 }
 
@@ -161,9 +162,9 @@ mod tests {
         NewEvent::new(TopicName::new(topic).expect("valid"), data)
     }
 
-    /// What `asked` comes to while the core runs.
-    async fn while_running<T>(batcher: &Batcher, hub: &Hub, asked: impl Future<Output = T>) -> T {
-        let within = tokio::time::timeout(Duration::from_secs(10), asked);
+    /// The output of `publishing` while the batcher runs.
+    async fn while_running<T>(batcher: &Batcher, hub: &Hub, publishing: impl Future<Output = T>) -> T {
+        let within = tokio::time::timeout(Duration::from_secs(10), publishing);
         tokio::select! {
             () = batcher.run(hub) => unreachable!("it never ends"),
             result = within => result.expect("it ends"),
@@ -171,8 +172,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_handed_in_together_shares_a_flush_and_each_gets_its_own_receipt() {
-        // Only what comes as one append is more than one event in a commit.
+    async fn events_of_one_turn_share_a_flush_and_each_gets_its_own_receipt() {
+        // With this limit only one append can put more than one event into a commit.
         let (app, store) = door_over(LogConfig { group_events: 1, ..LogConfig::default() });
         let batcher = Batcher::new(app.hub.epoch());
         let publish = |n: usize| batcher.publish(event(&format!("t/{n}"), "x"));
@@ -184,12 +185,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_refused_refuses_no_other() {
+    async fn a_refused_event_does_not_affect_the_others_of_its_batch() {
         let (app, _) = app();
         let batcher = Batcher::new(app.hub.epoch());
         let last = NewEvent { close: true, ..event("a", "bye") };
-        let asked = all_of([last, event("a", "late"), event("b", "x")].map(|event| batcher.publish(event)));
-        let results = while_running(&batcher, &app.hub, asked).await;
+        let publishing = all_of([last, event("a", "late"), event("b", "x")].map(|event| batcher.publish(event)));
+        let results = while_running(&batcher, &app.hub, publishing).await;
         assert!(matches!(&results[..], [Ok(_), Err(AppendError::Closed { .. }), Ok(_)]), "{results:?}");
     }
 
@@ -199,29 +200,29 @@ mod tests {
         let batcher = Batcher::new(app.hub.epoch());
         store.faults().hold();
         let large = "x".repeat(100 << 10);
-        let asked = all_of((0..5).map(|_| batcher.publish(event("a", &large))));
+        let publishing = all_of((0..5).map(|_| batcher.publish(event("a", &large))));
         let release = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
             store.faults().release();
         };
-        let (results, ()) = while_running(&batcher, &app.hub, async { tokio::join!(asked, release) }).await;
+        let (results, ()) = while_running(&batcher, &app.hub, async { tokio::join!(publishing, release) }).await;
         let taken = results.iter().filter(|result| result.is_ok()).count();
         let busy = results.iter().filter(|result| matches!(result, Err(AppendError::Busy))).count();
-        assert_eq!((taken, busy), (3, 2), "two, then two that find no room, then one");
+        assert_eq!((taken, busy), (3, 2), "two, then two that the queue has no room for, then one");
     }
 
     #[tokio::test]
-    async fn whoever_goes_away_is_published_all_the_same() {
+    async fn an_event_is_published_although_its_request_is_dropped() {
         let (app, _) = app();
         let batcher = Batcher::new(app.hub.epoch());
-        let asked = async {
+        let publishing = async {
             let mut gone = Box::pin(batcher.publish(event("a", "1")));
             let handed_in = poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx).is_pending())).await;
             assert!(handed_in);
             drop(gone);
             batcher.publish(event("b", "2")).await
         };
-        let second = while_running(&batcher, &app.hub, asked).await.expect("published");
+        let second = while_running(&batcher, &app.hub, publishing).await.expect("published");
         assert_eq!(second.seq.0, 2);
     }
 

@@ -1,9 +1,11 @@
-//! A stream's body, chunk by chunk, with a place for its bytes among all bodies in memory.
+//! Reads the body of a publish stream chunk by chunk, with a permit from the memory for request bodies.
 //!
-//! A chunk waits for its place before it is looked at; meanwhile nothing more is read, so the publisher is slowed by
-//! its own connection. Places go with the events made of the bytes, and are free when those are committed.
+//! A chunk waits for its permit before it is parsed; meanwhile nothing more is read, so the connection's flow control
+//! slows the publisher down. The permit goes with the events that are made of the bytes, and is released when they are
+//! committed.
 //!
-//! A stream may pause between its events for as long as it likes. An event that has begun holds memory, so it has a [`BodyPace`].
+//! A stream may pause between its events for any time. An event that has begun holds memory, so it must keep a
+//! [`BodyPace`].
 
 use std::{
     future::Future,
@@ -19,48 +21,48 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use super::event_reader::{EventReader, ParsedItem};
 use crate::http::{AppState, auth::CallerQuotas, body_memory::BodyPermit, pace::BodyPace, problem::Problem};
 
-/// Pause before a place is asked for again: a few flushes, each of which frees some.
+/// Pause before memory is requested again: the time of a few flushes, each of which releases some.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How a stream's body ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum BodyEnd {
-    /// As the publisher meant it.
+    /// The publisher ended it.
     Whole,
     /// The connection broke.
     Broken,
-    /// No place was found for a chunk in time, for this reason.
+    /// There was no memory for a chunk within the timeout; the problem names the limit.
     NoRoom(Problem),
-    /// An event was begun and came too slowly.
+    /// An event that had begun came too slowly.
     TooSlow,
     /// The hub is about to stop.
     Draining,
 }
 
-/// Reads a stream's body. See the room's own words.
+/// Reads the body of a publish stream. See the module's documentation.
 pub(super) struct BodyReader<B> {
     draining: Pin<Box<dyn Future<Output = ()>>>,
     body: Pin<Box<B>>,
     event_reader: EventReader,
-    /// How long a chunk may wait for its place.
-    patience: Duration,
+    /// How long a chunk may wait for memory.
+    timeout: Duration,
     chunk: Bytes,
     waiting: Option<UnadmittedChunk>,
-    /// Of `chunk` and of what the source holds.
-    place: BodyPermit,
-    /// Of the event that has begun.
+    /// The memory of `chunk`, of the unfinished event, and of the items that were not released.
+    permit: BodyPermit,
+    /// The pace of the event that has begun.
     pace: BodyPace,
-    /// Since when more of that event is waited for.
+    /// Since when the reader waits for more of that event.
     unfinished: Option<Instant>,
-    alarm: Option<Pin<Box<Sleep>>>,
-    /// Bytes of items that were taken and not released.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Bytes of the items that were returned and not released.
     taken: usize,
-    /// Bytes taken off chunks since the last item.
-    spent: usize,
+    /// Bytes consumed from chunks since the last item.
+    consumed: usize,
     end: Option<BodyEnd>,
 }
 
-/// A chunk without a place.
+/// A chunk that waits for memory.
 struct UnadmittedChunk {
     chunk: Bytes,
     since: Instant,
@@ -68,32 +70,32 @@ struct UnadmittedChunk {
 }
 
 impl<B: Body<Data = Bytes>> BodyReader<B> {
-    /// Reads `body` with `event_reader` until it ends or the hub drains. Its memory is of whoever has these `quotas`.
+    /// Reads `body` with `event_reader` until it ends or the hub drains. Its memory counts against `quotas`.
     pub(super) fn new(app: &AppState, quotas: &CallerQuotas, body: B, event_reader: EventReader) -> Self {
         let (drain, limits) = (app.drain.clone(), &app.limits);
         Self {
             draining: Box::pin(async move { drain.begun().await }),
             body: Box::pin(body),
             event_reader,
-            patience: limits.body_timeout,
+            timeout: limits.body_timeout,
             chunk: Bytes::new(),
             waiting: None,
-            place: app.body_memory.place(quotas),
+            permit: app.body_memory.place(quotas),
             pace: BodyPace::new(limits.body_timeout, limits.body_rate),
             unfinished: None,
-            alarm: None,
+            timer: None,
             taken: 0,
-            spent: 0,
+            consumed: 0,
             end: None,
         }
     }
 
-    /// How the body ended, once all of it has been taken.
+    /// How the body ended, once all of it has been consumed.
     pub(super) fn end(&self) -> Option<&BodyEnd> {
         self.end.as_ref().filter(|_| self.chunk.is_empty())
     }
 
-    /// Waits for bytes, or the end. Reads nothing while there are bytes left.
+    /// Waits for bytes, or the end. Reads nothing while a chunk is not consumed.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.chunk.is_empty() && self.end.is_none() {
             if self.draining.as_mut().poll(cx).is_ready() {
@@ -122,7 +124,7 @@ impl<B: Body<Data = Bytes>> BodyReader<B> {
         Poll::Ready(())
     }
 
-    /// Whether the event that has begun came too slowly. Called when more of the body must be waited for.
+    /// Whether the event that has begun came too slowly. To be called when the body is pending.
     fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
         if self.event_reader.held() == 0 {
             self.pace.reset();
@@ -132,45 +134,45 @@ impl<B: Body<Data = Bytes>> BodyReader<B> {
         if let Some(now) = since {
             self.unfinished = Some(now);
             let due = now + self.pace.left();
-            match &mut self.alarm {
-                Some(alarm) => alarm.as_mut().reset(due),
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(due),
                 none => *none = Some(Box::pin(sleep_until(due))),
             }
         }
-        self.alarm.as_mut().is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready())
+        self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready())
     }
 
-    /// The next event of what was read; `None` when more must be read first.
+    /// The next event, or the problem in its place; `None` when more must be read first.
     pub(super) fn next(&mut self) -> Option<ParsedItem> {
         let mut rest = &*self.chunk;
         let mut item = self.event_reader.next(&mut rest);
         let read = self.chunk.len() - rest.len();
         self.chunk.advance(read);
-        self.spent += read;
+        self.consumed += read;
         if item.is_none() && matches!(self.end, Some(BodyEnd::Whole)) {
             item = self.event_reader.finish();
         }
         if item.is_some() {
-            self.taken += std::mem::take(&mut self.spent);
+            self.taken += std::mem::take(&mut self.consumed);
             self.pace.reset();
         }
         item
     }
 
-    /// The place of all that [`BodyReader::next`] has given since this was called last. Blank lines, comments and what is
-    /// skipped are in memory no more, so their bytes go with them.
+    /// The permit for all items that [`BodyReader::next`] has returned since the last call. It includes the bytes of
+    /// blank lines, comments and skipped lines, which are no longer in memory.
     pub(super) fn release(&mut self) -> BodyPermit {
-        let idle = self.spent.saturating_sub(self.event_reader.held());
-        self.spent -= idle;
+        let idle = self.consumed.saturating_sub(self.event_reader.held());
+        self.consumed -= idle;
         let bytes = std::mem::take(&mut self.taken) + idle;
-        self.place.split(bytes)
+        self.permit.split(bytes)
     }
 
-    /// Takes `chunk` as the next one if there is a place for it, else waits for one.
+    /// Makes `chunk` the next one if there is memory for it, else lets it wait.
     fn admit(&mut self, chunk: Bytes, since: Instant) {
-        match self.place.grow(chunk.len()) {
+        match self.permit.grow(chunk.len()) {
             Ok(()) => self.chunk = chunk,
-            Err(problem) if since.elapsed() >= self.patience => self.end = Some(BodyEnd::NoRoom(problem)),
+            Err(problem) if since.elapsed() >= self.timeout => self.end = Some(BodyEnd::NoRoom(problem)),
             Err(_) => self.waiting = Some(UnadmittedChunk { chunk, since, pause: Box::pin(sleep(PAUSE)) }),
         }
     }

@@ -1,7 +1,7 @@
-//! Envelopes: events that name their topic, `{"topic","data","event"?,"retry"?,"close"?}`.
+//! Parses envelopes: events that name their topic, `{"topic","data","event"?,"retry"?,"close"?}`.
 //!
-//! Read strictly: a field nobody knows, or one that comes twice, is refused, because a mistyped `retry` or `close`
-//! that is ignored is found out when it is too late.
+//! Parsing is strict: an unknown or repeated field is refused, because an ignored typo in `retry` or `close` would be
+//! noticed too late.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -17,8 +17,8 @@ use crate::{
     http::problem::{Code, Problem},
 };
 
-/// Events of one batch at most. An event costs some 200 bytes beside its data, so a batch of 16 MiB of the smallest
-/// would cost ten times its size; this many cost 20 MiB.
+/// Largest number of events in one batch. An event costs some 200 bytes besides its data, so 16 MiB of the smallest
+/// ones would cost ten times their size; this many cost 20 MiB.
 const MAX_EVENTS: usize = 100_000;
 
 const NO_TOPIC: &str = "name the topic: POST /publish?topic=notices with the data as the body, or send a JSON envelope \
@@ -36,12 +36,13 @@ struct PublishEnvelope<'a> {
     close: Option<&'a RawValue>,
 }
 
-/// A string, copied only when it has escapes: serde borrows a `Cow` that stands by itself, and copies one in an `Option`.
+/// A string that is copied only when it has escapes. A type of its own, because serde copies a `Cow` inside an
+/// `Option`.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The events of a whole JSON body, in order.
+/// Parses a JSON body: one envelope, or an array of them.
 pub(super) fn parse(
     body: &[u8],
     options: &PublishOptions,
@@ -61,7 +62,7 @@ pub(super) fn parse(
     }
 }
 
-/// One envelope.
+/// Parses one envelope.
 pub(super) fn one(
     text: &str,
     options: &PublishOptions,
@@ -92,7 +93,7 @@ pub(super) fn one(
     Ok(event)
 }
 
-/// A line of bare JSON, for the query's topic.
+/// Parses a line of bare JSON, for the query's topic.
 pub(super) fn bare(
     text: &str,
     topic: &TopicName,
@@ -106,7 +107,7 @@ pub(super) fn bare(
     Ok(options.event(topic.clone(), sized(json::data(value)?, event_bytes)?))
 }
 
-/// The text of a JSON body.
+/// `bytes` as UTF-8.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(bytes).map_err(|error| NotUtf8(error.valid_up_to()).into())
 }
@@ -126,7 +127,7 @@ pub(super) fn checked_retry(ms: u64) -> Result<u32, Problem> {
     retry.ok_or_else(|| Problem::new(Code::BodyInvalid, format!("'retry' must be 0 to {MAX_RETRY_MS} milliseconds")))
 }
 
-/// The events of an array, read one by one so that the first bad one ends it.
+/// Parses an array of envelopes one by one; the first bad one ends it.
 fn batch(text: &str, options: &PublishOptions, event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
     let mut found = None;
     let mut json = serde_json::Deserializer::from_str(text);
@@ -144,7 +145,7 @@ struct Batch<'a> {
     options: &'a PublishOptions,
     interner: TopicInterner,
     event_bytes: usize,
-    /// What was wrong with an envelope; a serde error could carry its words only.
+    /// The problem of a bad envelope; a serde error could carry only its text.
     problem: &'a mut Option<Problem>,
 }
 
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_says_all_of_an_event() {
+    fn an_envelope_has_every_field_of_an_event() {
         let (events, shape) =
             read(r#" {"topic":"a/b","data":"hi","event":"tick","retry":5,"close":true} "#).expect("valid");
         let want = NewEvent {
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_query_says_is_what_an_envelope_leaves_out() {
+    fn the_query_has_the_defaults_for_what_an_envelope_leaves_out() {
         let options = PublishOptions::of("/publish?event=e&retry=1&close=true", &[]).expect("valid");
         let body = br#"[{"topic":"a","data":1},{"topic":"b","data":2},{"topic":"a","data":3,"event":"f","retry":2}]"#;
         let (events, _) = parse(body, &options, 16).expect("valid");
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_envelope_is_refused_and_the_mistake_named() {
+    fn a_malformed_envelope_is_refused_and_the_mistake_named() {
         for (body, code, hint) in [
             ("", Code::TopicInvalid, "?topic="),
             ("Backup done", Code::TopicInvalid, "?topic="),
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_too_many_is_refused() {
+    fn a_batch_of_too_many_events_is_refused() {
         let batch = |events: usize| format!("[{}]", vec![r#"{"topic":"a","data":1}"#; events].join(","));
         assert_eq!(read(&batch(MAX_EVENTS)).expect("valid").0.len(), MAX_EVENTS);
         assert_eq!(refused(&batch(MAX_EVENTS + 1)).0, Code::TooLarge);

@@ -1,4 +1,4 @@
-//! A poured-in stream's bytes as events, one by one: JSON lines, or blocks of `text/event-stream`.
+//! Parses the bytes of a publish stream into events, one by one: JSON lines, or blocks of `text/event-stream`.
 
 use super::{
     envelope::{self, checked_retry, sized},
@@ -14,16 +14,16 @@ use crate::{
     http::problem::{Code, Problem},
 };
 
-/// An event, or why a line or block is none.
+/// An event, or the problem of a line or block.
 pub(super) type ParsedItem = Result<NewEvent, Problem>;
 
-/// Bytes that one byte of data may take on its way: as `\u0000` in JSON six, as an empty `data: ` line seven.
-const WORST_SPELLING: usize = 7;
+/// Bytes that one byte of data may take in the body: six as `\u0000` in JSON, seven as an empty `data: ` line.
+const MAX_EXPANSION: usize = 7;
 
-/// Room for what is not data: the topic, the name, spaces.
-const AROUND_DATA: usize = 4096;
+/// Bytes allowed for what is not data: the topic, the name, white space.
+const ENVELOPE_BYTES: usize = 4096;
 
-/// Reads one stream. Holds the bytes of one unfinished event, bounded by the largest an event may take.
+/// Parses one stream. Holds the bytes of one unfinished event, bounded by the largest encoding of the largest event.
 #[derive(Debug)]
 pub(super) struct EventReader {
     options: PublishOptions,
@@ -40,17 +40,17 @@ enum StreamFormat {
 }
 
 impl EventReader {
-    /// A reader of `options.form`, whose events have at most `event_bytes` bytes of data.
+    /// A reader for `options.format` and events of at most `event_bytes` bytes of data.
     pub(super) fn new(options: PublishOptions, event_bytes: usize) -> Self {
-        let wire_limit = WORST_SPELLING.saturating_mul(event_bytes).saturating_add(AROUND_DATA);
-        let format = match options.form {
+        let wire_limit = MAX_EXPANSION.saturating_mul(event_bytes).saturating_add(ENVELOPE_BYTES);
+        let format = match options.format {
             BodyFormat::EventStream => StreamFormat::EventStream(Parser::new(wire_limit)),
             _ => StreamFormat::Lines(LineSplitter::new(wire_limit)),
         };
         Self { options, event_bytes, wire_limit, interner: TopicInterner::default(), format }
     }
 
-    /// Takes bytes off `chunk` until there is an item; `None` when all are taken.
+    /// Consumes bytes of `chunk` until there is an item; `None` when all are consumed.
     pub(super) fn next(&mut self, chunk: &mut &[u8]) -> Option<ParsedItem> {
         while !chunk.is_empty() {
             let item = match &mut self.format {
@@ -64,8 +64,8 @@ impl EventReader {
         None
     }
 
-    /// What is left when the stream has ended: a last line without a line feed counts, a block without its blank line
-    /// does not, as EventSource has it.
+    /// The last item when the body has ended: a last line without a line feed counts; a block without its blank line
+    /// does not, as in the EventSource specification.
     pub(super) fn finish(&mut self) -> Option<ParsedItem> {
         match &mut self.format {
             StreamFormat::Lines(lines) => lines.finish().and_then(|line| self.line(&line)),
@@ -73,7 +73,7 @@ impl EventReader {
         }
     }
 
-    /// Bytes that came of an unfinished event and are held.
+    /// Bytes held of an unfinished event.
     pub(super) fn held(&self) -> usize {
         match &self.format {
             StreamFormat::Lines(lines) => lines.held(),
@@ -126,12 +126,12 @@ mod tests {
     const EVENTS: &str = "text/event-stream";
 
     /// `name: data` of each event, or the code of each refusal, read in chunks of `size`.
-    fn pour(target: &str, content_type: &str, body: &[u8], size: usize) -> Vec<String> {
+    fn read_all(target: &str, content_type: &str, body: &[u8], size: usize) -> Vec<String> {
         let options = PublishOptions::of(target, &[("content-type", content_type)]).expect("valid");
-        pour_into(EventReader::new(options, 8), body, size)
+        read_all_from(EventReader::new(options, 8), body, size)
     }
 
-    fn pour_into(mut event_reader: EventReader, body: &[u8], size: usize) -> Vec<String> {
+    fn read_all_from(mut event_reader: EventReader, body: &[u8], size: usize) -> Vec<String> {
         let mut items = Vec::new();
         for chunk in body.chunks(size) {
             let mut chunk = chunk;
@@ -149,21 +149,21 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_envelopes_and_a_bad_one_stands_alone() {
+    fn lines_are_envelopes_and_a_bad_one_does_not_affect_the_others() {
         let long = format!("{{\"topic\":\"a\",\"data\":\"{}\"}}", "x".repeat(5000));
         let body = format!(
             "{{\"topic\":\"a\",\"data\":\"x\"}}\r\n\n \t\n{{\n{long}\n{{\"topic\":\"a\",\"data\":\"123456789\"}}\n\
              {{\"topic\":\"b\",\"data\":[1, 2],\"event\":\"e\"}}"
         );
         for size in [1, 7, 100_000] {
-            let got = pour("/publish", LINES, body.as_bytes(), size);
+            let got = read_all("/publish", LINES, body.as_bytes(), size);
             assert_eq!(got, ["message: x", "body-invalid", "too-large", "too-large", "e: [1,2]"], "chunks of {size}");
         }
     }
 
     #[test]
     fn with_a_topic_lines_are_bare_data() {
-        let got = pour("/publish?topic=t&event=e", LINES, b"\"a\"\n{ \"b\": 1 }\n1 2\n\xff\nnull\n", 3);
+        let got = read_all("/publish?topic=t&event=e", LINES, b"\"a\"\n{ \"b\": 1 }\n1 2\n\xff\nnull\n", 3);
         assert_eq!(got, ["e: a", "e: {\"b\":1}", "body-invalid", "data-not-utf8", "e: null"]);
     }
 
@@ -172,26 +172,26 @@ mod tests {
         let body = "\u{feff}retry: 5\n\n: hi\n\nid: 9\nevent: tick\ndata: a\ndata: b\n\ndata\r\rdata: c\r\n\r\n\
                     event: hub.gap\ndata: x\n\nretry: 99999999\ndata: x\n\ndata: 123456789\n\ndata: lost\n";
         for size in [1, 5, 1000] {
-            let got = pour("/publish?topic=t&event=e", EVENTS, body.as_bytes(), size);
+            let got = read_all("/publish?topic=t&event=e", EVENTS, body.as_bytes(), size);
             let want = ["tick: a\nb", "e: ", "e: c", "event-name-invalid", "body-invalid", "too-large"];
             assert_eq!(got, want, "chunks of {size}");
         }
     }
 
     #[test]
-    fn the_worst_spelling_of_the_largest_event_is_let_in() {
+    fn the_longest_encoding_of_the_largest_event_is_accepted() {
         const MOST: usize = 10_000;
         let zeros = format!("\"{}\"\n", "\\u0000".repeat(MOST));
         let breaks = format!("{}\n", "data: \n".repeat(MOST + 1));
         for (content_type, body, byte) in [(LINES, zeros, "\0"), (EVENTS, breaks, "\n")] {
             let options = PublishOptions::of("/publish?topic=t", &[("content-type", content_type)]).expect("valid");
-            let got = pour_into(EventReader::new(options, MOST), body.as_bytes(), 1000);
+            let got = read_all_from(EventReader::new(options, MOST), body.as_bytes(), 1000);
             assert!(got == [format!("message: {}", byte.repeat(MOST))], "{content_type}");
         }
     }
 
     #[test]
-    fn what_is_held_is_what_is_unfinished() {
+    fn only_the_unfinished_line_is_held() {
         let mut event_reader =
             EventReader::new(PublishOptions::of("/publish?topic=t", &[("content-type", LINES)]).expect("valid"), 8);
         let chunk = vec![b'1'; 3000];

@@ -1,10 +1,10 @@
-//! The plainest spellings of JSON, which most publishers send: `{"topic":"…","data":"…"}` in this order, or a string, without
-//! an escape. They are read by comparing. Anything else, right or wrong, is left to the reader of JSON, so that there is
-//! one judge of what JSON is.
+//! Parses the JSON that most publishers send by plain comparison: `{"topic":"…","data":"…"}` in this order, or a
+//! string, both without escapes. Anything else, valid or not, is left to `serde_json`, which alone decides what valid
+//! JSON is.
 
 use memchr::memchr2;
 
-/// Topic and data of an envelope that is spelled so.
+/// Topic and data of such an envelope; `None` for anything else.
 pub(super) fn envelope(json: &str) -> Option<(&str, &str)> {
     let topic = value(json.strip_prefix('{')?, "\"topic\":")?;
     let (topic, rest) = text(topic)?;
@@ -13,13 +13,13 @@ pub(super) fn envelope(json: &str) -> Option<(&str, &str)> {
     (rest == "}").then_some((topic, data))
 }
 
-/// The text of a string that is spelled so.
+/// The text of such a string; `None` for anything else.
 pub(super) fn string(json: &str) -> Option<&str> {
     let (text, rest) = text(json)?;
     rest.is_empty().then_some(text)
 }
 
-/// What follows `key`, and a space if there is one.
+/// What follows `key` and an optional space.
 fn value<'a>(json: &'a str, key: &str) -> Option<&'a str> {
     let rest = json.strip_prefix(key)?;
     Some(rest.strip_prefix(' ').unwrap_or(rest))
@@ -29,7 +29,7 @@ fn value<'a>(json: &'a str, key: &str) -> Option<&'a str> {
 fn text(json: &str) -> Option<(&str, &str)> {
     let rest = json.strip_prefix('"')?;
     let (text, rest) = rest.split_at(memchr2(b'"', b'\\', rest.as_bytes())?);
-    // JSON wants control characters escaped. Without an early end, so that many bytes are compared at once.
+    // JSON requires control characters to be escaped. A fold without an early exit, so that the compiler vectorizes it.
     let lowest = text.bytes().fold(u8::MAX, u8::min);
     Some((text, rest.strip_prefix('"').filter(|_| lowest >= b' ')?))
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_common_spellings_are_read_and_all_others_left() {
+    fn the_common_forms_are_parsed_and_all_others_left() {
         for json in [r#"{"topic":"a/b","data":"x, y"}"#, r#"{"topic": "a/b", "data": "x, y"}"#] {
             assert_eq!(envelope(json), Some(("a/b", "x, y")), "{json}");
         }
@@ -66,7 +66,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_what_a_reader_of_json_reads(topic in ".{0,9}", data in "[ -~é\\\\\"\u{0}-\u{1f}]{0,40}", end in "[} ,]{0,2}") {
+        fn what_is_parsed_equals_what_serde_json_parses(topic in ".{0,9}", data in "[ -~é\\\\\"\u{0}-\u{1f}]{0,40}", end in "[} ,]{0,2}") {
             let json = format!("{{\"topic\":\"{topic}\",\"data\":\"{data}\"{end}");
             if let Some((topic, data)) = envelope(&json) {
                 prop_assert_eq!(serde_json::from_str::<Value>(&json).expect("JSON"), json!({"topic": topic, "data": data}));
@@ -78,7 +78,7 @@ mod tests {
         }
 
         #[test]
-        fn what_has_no_escape_is_read(topic in "[a-z/ü]{0,9}", data in "[ -!#-\\[\\]-~é]{0,40}") {
+        fn anything_without_an_escape_is_parsed(topic in "[a-z/ü]{0,9}", data in "[ -!#-\\[\\]-~é]{0,40}") {
             let json = json!({"topic": topic, "data": data});
             let json = format!("{{\"topic\":{},\"data\":{}}}", json["topic"], json["data"]);
             prop_assert_eq!(envelope(&json), Some((&*topic, &*data)));

@@ -1,6 +1,6 @@
-//! JSON as an event's data: a text without its spaces, otherwise exactly as it was sent.
+//! JSON as an event's data: without the white space between tokens, otherwise exactly as it was sent.
 //!
-//! Numbers are never read, so that 1.0, 1e400 and 12345678901234567890 arrive as they left.
+//! Numbers are never parsed, so that 1.0, 1e400 and 12345678901234567890 arrive as they were sent.
 
 use serde_json::value::RawValue;
 
@@ -10,8 +10,8 @@ use crate::{
     http::problem::{Code, Problem},
 };
 
-/// Arrays and objects inside one another at most: what most JSON readers take (serde_json's own limit), so that no
-/// subscriber is given what it cannot read.
+/// Deepest nesting of arrays and objects: what most JSON parsers accept (serde_json's own limit), so that no subscriber
+/// receives JSON that it cannot parse.
 const MAX_DEPTH: usize = 128;
 
 /// The data of an event: a string's text, any other JSON compact.
@@ -24,13 +24,13 @@ pub(super) fn data(value: &RawValue) -> Result<Data, Problem> {
     }
 }
 
-/// The text of a JSON string whose grammar was checked: only half a character can still be wrong with it.
+/// The text of a JSON string whose grammar was checked. Only a lone surrogate can still make it invalid.
 fn text(json: &str) -> Result<String, Problem> {
     let detail = "a \\u escape is a lone surrogate, half of a character; send the character itself, or both halves";
     serde_json::from_str(json).map_err(|_| Problem::new(Code::BodyInvalid, detail))
 }
 
-/// `json`, whose grammar was checked, without the spaces between its tokens.
+/// `json`, whose grammar was checked, without the white space between its tokens.
 fn compact(json: &str) -> Result<String, Problem> {
     let mut out = String::with_capacity(json.len());
     let mut depth = 0_usize;
@@ -70,7 +70,7 @@ fn string_length(rest: &str) -> usize {
     }
 }
 
-/// JSON that is none, or not of the form asked for.
+/// The problem for text that is not JSON, or not the JSON that is expected.
 pub(super) fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(Code::BodyInvalid, format!("the JSON cannot be used: {error}"))
 }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_spaces_between_tokens_go() {
+    fn only_white_space_between_tokens_is_removed() {
         for (json, want) in [
             (" { \"a b\" : [ 1.0 , 1e400,\t12345678901234567890 ] }\n", "{\"a b\":[1.0,1e400,12345678901234567890]}"),
             ("[\"\\\" \\\\\", \" \\u00e9 ü\"]", "[\"\\\" \\\\\",\" \\u00e9 ü\"]"),
@@ -137,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn compacting_changes_nothing_but_spaces(value in any_json()) {
+        fn compacting_changes_nothing_but_white_space(value in any_json()) {
             let pretty = serde_json::to_string_pretty(&value).expect("JSON");
             let want = match &value {
                 Value::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! An `Idempotency-Key` as the engine remembers it: two hashes of fixed length.
+//! An `Idempotency-Key` as the engine stores it: two hashes of 128 bits.
 
 use sha2::{Digest, Sha256};
 
@@ -8,8 +8,8 @@ use crate::{
     event::NewEvent,
 };
 
-/// The key, and a fingerprint of all that the publish asks for: its events as they were understood, so that a retry
-/// that spaces its JSON otherwise is the same, its condition, and the shape of its receipt. `owner` is whose share it takes.
+/// The key, and a fingerprint of the whole request: its parsed events, so that a retry may format its JSON differently,
+/// its condition, and the shape of its response. `owner` is the account whose share of the key table the key takes.
 pub(super) fn idempotency(
     holder: Option<&str>,
     owner: u64,
@@ -19,38 +19,38 @@ pub(super) fn idempotency(
     shape: BatchShape,
 ) -> IdempotencyKey {
     let mut name = Sha256::new();
-    // Whose credential it is, so that keys of two publishers never meet.
-    part(&mut name, holder.unwrap_or_default().as_bytes());
-    part(&mut name, key.as_bytes());
-    IdempotencyKey { key: half(name), fingerprint: half(fingerprint(events, expect, shape)), owner }
+    // With the holder of the credential, so that keys of two publishers never collide.
+    update_delimited(&mut name, holder.unwrap_or_default().as_bytes());
+    update_delimited(&mut name, key.as_bytes());
+    IdempotencyKey { key: truncated(name), fingerprint: truncated(fingerprint(events, expect, shape)), owner }
 }
 
 fn fingerprint(events: &[NewEvent], expect: Option<ExpectedLast>, shape: BatchShape) -> Sha256 {
     let mut hash = Sha256::new();
     hash.update([u8::from(shape == BatchShape::Many)]);
     match expect {
-        None => part(&mut hash, b""),
-        Some(ExpectedLast::Empty) => part(&mut hash, b"none"),
-        Some(ExpectedLast::Last(id)) => part(&mut hash, id.to_string().as_bytes()),
+        None => update_delimited(&mut hash, b""),
+        Some(ExpectedLast::Empty) => update_delimited(&mut hash, b"none"),
+        Some(ExpectedLast::Last(id)) => update_delimited(&mut hash, id.to_string().as_bytes()),
     }
     for event in events {
-        part(&mut hash, event.topic.as_str().as_bytes());
-        part(&mut hash, event.name.as_str().as_bytes());
-        part(&mut hash, event.data.bytes());
-        part(&mut hash, event.retry.map(|ms| ms.to_string()).unwrap_or_default().as_bytes());
+        update_delimited(&mut hash, event.topic.as_str().as_bytes());
+        update_delimited(&mut hash, event.name.as_str().as_bytes());
+        update_delimited(&mut hash, event.data.bytes());
+        update_delimited(&mut hash, event.retry.map(|ms| ms.to_string()).unwrap_or_default().as_bytes());
         hash.update([u8::from(event.close)]);
     }
     hash
 }
 
-/// Adds `bytes` and where they end.
-fn part(hash: &mut Sha256, bytes: &[u8]) {
+/// Adds `bytes` and their length, so that two fields cannot be confused with one.
+fn update_delimited(hash: &mut Sha256, bytes: &[u8]) {
     hash.update((bytes.len() as u64).to_be_bytes());
     hash.update(bytes);
 }
 
-/// 128 bits are enough: nobody can gain by meeting a key of their own.
-fn half(hash: Sha256) -> [u8; 16] {
+/// 128 bits are enough: a publisher gains nothing by a collision with a key of its own.
+fn truncated(hash: Sha256) -> [u8; 16] {
     hash.finalize()[..16].try_into().expect("SHA-256 has 32 bytes")
 }
 
@@ -60,7 +60,7 @@ mod tests {
     use crate::event::{EventId, EventName, TopicName};
 
     #[test]
-    fn anything_asked_for_makes_another_fingerprint() {
+    fn every_part_of_a_request_changes_the_fingerprint() {
         let fast_path = |topic: &str, data: &str| NewEvent::new(TopicName::new(topic).expect("valid"), data);
         let base = fast_path("t", "ab");
         let named =
@@ -85,6 +85,6 @@ mod tests {
         let again = |holder, key| idempotency(holder, 1, key, std::slice::from_ref(&base), None, BatchShape::One);
         assert_eq!(again(None, "k").fingerprint, all[0]);
         assert_ne!(again(None, "k").key, again(None, "l").key);
-        assert_ne!(again(Some("ci"), "k").key, again(None, "k").key, "keys of two holders never meet");
+        assert_ne!(again(Some("ci"), "k").key, again(None, "k").key, "keys of two holders never collide");
     }
 }

@@ -1,24 +1,24 @@
-//! A byte stream cut into lines, a chunk at a time, holding at most one line of bounded length.
+//! Splits a byte stream into lines, a chunk at a time. Holds at most one line of bounded length.
 
 use std::borrow::Cow;
 
 use memchr::memchr;
 
-/// What stands between two line feeds.
+/// The bytes between two line feeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RawLine<'a> {
-    /// The line, without its line feed: where it came, unless it came in parts.
+    /// The line without its line feed; borrowed unless it came in more than one chunk.
     Text(Cow<'a, [u8]>),
-    /// It had more bytes than the limit, and is gone.
+    /// The line had more bytes than the limit and was discarded.
     TooLong,
 }
 
-/// Cuts lines of at most `limit` bytes.
+/// Splits into lines of at most `limit` bytes.
 #[derive(Debug)]
 pub(super) struct LineSplitter {
     limit: usize,
     held: Vec<u8>,
-    /// The rest of a line that was too long is being dropped.
+    /// Whether the rest of a line that was too long is being discarded.
     skipping: bool,
 }
 
@@ -27,7 +27,7 @@ impl LineSplitter {
         Self { limit, held: Vec::new(), skipping: false }
     }
 
-    /// Takes the next line off `chunk`; `None` when all of `chunk` is taken and no line has ended.
+    /// Consumes the next line of `chunk`; `None` when all of `chunk` is consumed and no line has ended.
     pub(super) fn next<'a>(&mut self, chunk: &mut &'a [u8]) -> Option<RawLine<'a>> {
         let end = memchr(b'\n', chunk);
         let (part, rest) = chunk.split_at(end.unwrap_or(chunk.len()));
@@ -45,7 +45,7 @@ impl LineSplitter {
         Some(RawLine::Text(Cow::Owned(std::mem::take(&mut self.held))))
     }
 
-    /// The last line, which no line feed has ended.
+    /// The last line, if no line feed has ended it.
     pub(super) fn finish(&mut self) -> Option<RawLine<'static>> {
         if std::mem::take(&mut self.skipping) {
             return Some(RawLine::TooLong);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn any_split_into_chunks_cuts_the_same_lines() {
+    fn any_split_into_chunks_gives_the_same_lines() {
         let text = "a\n\n12345\n123456\nb\n1234567890123456789\nc";
         for size in 1..=text.len() {
             assert_eq!(cut(text, size), ["a", "", "12345", "TOO LONG", "b", "TOO LONG", "c"], "chunks of {size}");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_line_that_is_too_long_is_told() {
+    fn a_last_line_that_is_too_long_is_reported() {
         for size in [1, 4, 20] {
             assert_eq!(cut("a\n1234567", size), ["a", "TOO LONG"]);
         }

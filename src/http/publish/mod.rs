@@ -1,13 +1,14 @@
 //! `POST /publish`, in all its forms.
 //!
-//! | request | events | file |
+//! | request | events | module |
 //! |---|---|---|
-//! | `?topic=T`, any Content-Type but a stream's | the body, as it is | this one |
+//! | `?topic=T`, any Content-Type but a stream's | the body, as it is | this file |
 //! | no `topic` | a JSON envelope, or an array of them in one commit | `envelope` |
 //! | `application/x-ndjson` | an envelope a line, or bare JSON with `?topic=` | `stream` |
 //! | `text/event-stream` and `?topic=` | one for each block with data | `stream` |
 //!
-//! `event`, `retry` and `close` in the query are what an envelope or a block leaves out. 200 means durable.
+//! `event`, `retry` and `close` in the query are the defaults for envelopes and blocks that leave them out. A 200 for
+//! anything but a stream means that the events are durable; in a stream a receipt means that.
 
 use bytes::Bytes;
 use http::{Request, request::Parts};
@@ -39,20 +40,22 @@ mod rate_gate;
 mod receipt;
 mod stream;
 
-/// What an event of a batch takes beside its data.
-const EVENT_BYTES: usize = 200;
+/// Memory that an event of a batch takes besides its data, in bytes.
+const EVENT_OVERHEAD_BYTES: usize = 200;
 
-/// Whether a whole body was one event or a list: its receipt has the same shape.
+/// Whether a JSON body was one envelope or an array: the response has the same shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BatchShape {
     One,
     Many,
 }
 
-/// Answers `POST /publish`. [`Batcher::run`] must be running.
+/// Answers `POST /publish`. [`Batcher::run`] must be running. Dropping the future does not cancel an append that the
+/// engine has accepted.
 ///
 /// # Errors
-/// Says why nothing was published. A stream is answered at once, and says so in the place of the line's receipt.
+/// A problem that says why nothing was published. A stream is answered with 200 at once; it reports the problem of a
+/// line in the place of the line's receipt.
 pub async fn handle<B>(
     app: &AppState,
     batcher: &Batcher,
@@ -63,7 +66,7 @@ where
     B: http_body::Body<Data = Bytes> + 'static,
 {
     let (head, body) = request.into_parts();
-    let asked = || {
+    let authorize = || {
         app.admit(&head.extensions)?;
         let options = batcher.options(&head)?;
         match &options.topic {
@@ -72,21 +75,21 @@ where
         }
         Ok(options)
     };
-    let options = match asked() {
+    let options = match authorize() {
         Ok(options) => options,
         Err(problem) => {
             body::discard(app, &head.headers, body).await;
             return Err(problem);
         }
     };
-    match options.form {
+    match options.format {
         BodyFormat::Lines | BodyFormat::EventStream => Ok(stream::response(app, options, caller, body)),
-        BodyFormat::Raw | BodyFormat::Json => whole(app, batcher, &options, caller, head, body).await,
+        BodyFormat::Raw | BodyFormat::Json => publish_whole(app, batcher, &options, caller, head, body).await,
     }
 }
 
-/// A publish that is there as a whole before any of it is committed: all or nothing.
-async fn whole<B>(
+/// Publishes a body that is read completely before any of it is committed: all of its events or none.
+async fn publish_whole<B>(
     app: &AppState,
     batcher: &Batcher,
     options: &PublishOptions,
@@ -97,24 +100,24 @@ async fn whole<B>(
 where
     B: http_body::Body<Data = Bytes>,
 {
-    let limit = if options.form == BodyFormat::Raw { app.limits.event_bytes } else { app.limits.batch_bytes };
-    let (bytes, mut place) = body::read(app, &caller.quotas, &head.headers, body, limit).await?;
-    // It holds on to the connection's buffer, which can be used again while the event is written.
+    let limit = if options.format == BodyFormat::Raw { app.limits.event_bytes } else { app.limits.batch_bytes };
+    let (bytes, mut permit) = body::read(app, &caller.quotas, &head.headers, body, limit).await?;
+    // The head keeps the connection's read buffer alive, which can be reused while the event is written.
     drop(head);
     let (mut events, shape) = if let Some(topic) = &options.topic {
         (vec![options.event(topic.clone(), Data::new(bytes)?)], BatchShape::One)
     } else {
         let parsed = envelope::parse(&bytes, options, app.limits.event_bytes)?;
-        // The events have copies of what they need of it.
+        // The events have copies of what they need.
         drop(bytes);
         parsed
     };
     if shape == BatchShape::Many {
-        place.grow_arrived(events.len() * EVENT_BYTES)?;
+        permit.grow_arrived(events.len() * EVENT_OVERHEAD_BYTES)?;
     }
-    // The body may have been long in coming.
+    // The credential may have expired while the body was read.
     caller.authorization.renew(&app.policies)?;
-    open_to(&caller, &events)?;
+    authorize_all(&caller, &events)?;
     caller.quotas.publish(&app.hub, &events)?;
     let fast_path = shape == BatchShape::One && options.key.is_none() && options.expect.is_none();
     let json = match events.pop() {
@@ -128,14 +131,14 @@ where
             }
         }
     };
-    drop(place);
+    drop(permit);
     Ok(body::json(json))
 }
 
-/// The events of a JSON body that comes without a query: the reader of envelopes by itself, for `fuzz/`.
+/// Parses a JSON body that comes without a query. The envelope parser by itself, for `fuzz/`.
 ///
 /// # Errors
-/// Says why it is refused.
+/// A problem that says why the body is refused.
 #[doc(hidden)]
 pub fn read_json(body: &[u8], event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
     let (head, ()) = Request::post("/publish").body(()).expect("a valid request").into_parts();
@@ -143,15 +146,15 @@ pub fn read_json(body: &[u8], event_bytes: usize) -> Result<Vec<NewEvent>, Probl
         .map(|(events, _)| events)
 }
 
-/// All of a batch or nothing: one topic that is not open refuses it.
-fn open_to(caller: &Caller, events: &[NewEvent]) -> Result<(), Problem> {
-    let mut before = None;
+/// Checks that the caller may publish to the topic of every event.
+fn authorize_all(caller: &Caller, events: &[NewEvent]) -> Result<(), Problem> {
+    let mut previous = None;
     for event in events {
-        // The events of a batch often go to one topic, and share its name.
-        if before != Some(&event.topic) {
+        // The events of a batch often go to one topic.
+        if previous != Some(&event.topic) {
             caller.authorization.publish(&event.topic)?;
         }
-        before = Some(&event.topic);
+        previous = Some(&event.topic);
     }
     Ok(())
 }

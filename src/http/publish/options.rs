@@ -1,4 +1,4 @@
-//! What a publish asks for besides its events: its form, its defaults, its conditions.
+//! Parses the options of a publish request, all but its events: the format of the body, defaults, condition and key.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
@@ -18,7 +18,7 @@ const MAX_KEY_BYTES: usize = 255;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// How the events come.
+/// The format of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyFormat {
     /// The body is one event's data.
@@ -31,10 +31,10 @@ pub(super) enum BodyFormat {
     EventStream,
 }
 
-/// A publish without its events.
+/// The options of a publish request.
 #[derive(Debug, Clone)]
 pub(super) struct PublishOptions {
-    pub(super) form: BodyFormat,
+    pub(super) format: BodyFormat,
     /// The topic in the query.
     pub(super) topic: Option<TopicName>,
     pub(super) name: EventName,
@@ -51,7 +51,7 @@ impl PublishOptions {
         let topic = query.one("topic")?.map(|text| interner.topic(text)).transpose()?;
         let retry = query.number("retry", 0, MAX_RETRY_MS.into())?;
         let options = Self {
-            form: form(&head.headers, topic.is_some())?,
+            format: format(&head.headers, topic.is_some())?,
             topic,
             name: EventName::new(query.one("event")?.unwrap_or_default())?,
             retry: retry.map(|ms| u32::try_from(ms).expect("at most MAX_RETRY_MS")),
@@ -59,18 +59,18 @@ impl PublishOptions {
             expect: expect(&head.headers)?,
             key: key(&head.headers)?,
         };
-        if matches!(options.form, BodyFormat::Lines | BodyFormat::EventStream) {
+        if matches!(options.format, BodyFormat::Lines | BodyFormat::EventStream) {
             options.check_stream()?;
         }
         Ok(options)
     }
 
-    /// An event with all that the query says of it.
+    /// An event with the defaults of the query.
     pub(super) fn event(&self, topic: TopicName, data: Data) -> NewEvent {
         NewEvent { topic, name: self.name.clone(), data, retry: self.retry, close: self.close }
     }
 
-    /// A condition speaks of one topic's end, so all events must go there.
+    /// Checks that a batch with an `If-Match` has one topic: the condition is about the last event of one topic.
     pub(super) fn check_one_topic(&self, events: &[NewEvent]) -> Result<(), Problem> {
         let mixed = || events.windows(2).any(|pair| pair[0].topic != pair[1].topic);
         if self.expect.is_some() && mixed() {
@@ -79,29 +79,31 @@ impl PublishOptions {
         Ok(())
     }
 
-    /// A stream is many commits, so what speaks of one commit has no meaning there.
+    /// Refuses the options that concern one commit: a stream makes many.
     fn check_stream(&self) -> Result<(), Problem> {
         if self.key.is_some() {
-            return Err(bad_header("an Idempotency-Key names one commit, and a stream makes many; publish a batch"));
+            let detail = "an Idempotency-Key identifies one commit, and a stream makes many; publish a batch instead";
+            return Err(bad_header(detail));
         }
         if self.expect.is_some() {
-            return Err(bad_header("If-Match guards one commit, and a stream makes many; publish a batch"));
+            return Err(bad_header("If-Match guards one commit, and a stream makes many; publish a batch instead"));
         }
-        if self.topic.is_none() && self.form == BodyFormat::EventStream {
+        if self.topic.is_none() && self.format == BodyFormat::EventStream {
             let detail = "an event stream does not name its topic; add ?topic= to the path";
             return Err(Problem::new(Code::TopicInvalid, detail));
         }
         if self.topic.is_none() && self.close {
-            let detail = "close=true needs ?topic= with a stream; or say \"close\":true in the topic's last envelope";
+            let detail = "close=true with a stream needs ?topic=; or set \"close\":true in the topic's last envelope";
             return Err(Problem::new(Code::QueryInvalid, detail));
         }
         Ok(())
     }
 }
 
-/// With a topic in the query everything but the two streams is data, also JSON; without one only JSON can name it. A form is
-/// refused: whoever sends one (`curl -F`, a page's `FormData`) means what is in its fields, not the boundaries around them.
-fn form(headers: &HeaderMap, has_topic: bool) -> Result<BodyFormat, Problem> {
+/// The format that follows from the Content-Type and the topic. With a topic in the query everything but the two stream
+/// formats is data, including JSON; without one only JSON can name the topic. A multipart form is refused, because its
+/// sender (`curl -F`, a page's `FormData`) means the fields and not the boundaries around them.
+fn format(headers: &HeaderMap, has_topic: bool) -> Result<BodyFormat, Problem> {
     headers::uncompressed(headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let essence = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
@@ -150,7 +152,7 @@ fn bad_header(detail: &'static str) -> Problem {
 
 #[cfg(test)]
 impl PublishOptions {
-    /// What `POST target` with these headers asks.
+    /// The options of `POST target` with these headers.
     pub(super) fn of(target: &str, headers: &[(&str, &str)]) -> Result<Self, Problem> {
         let mut request = http::Request::post(target);
         for (name, value) in headers {
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_follows_from_topic_and_content_type() {
+    fn the_format_follows_from_topic_and_content_type() {
         for (target, content_type, want) in [
             ("/publish?topic=t", "text/plain", BodyFormat::Raw),
             ("/publish?topic=t", "application/json", BodyFormat::Raw),
@@ -185,13 +187,13 @@ mod tests {
             ("/publish?topic=t", "text/event-stream;charset=utf-8", BodyFormat::EventStream),
         ] {
             let got = options(target, &[("content-type", content_type)]).expect(content_type);
-            assert_eq!(got.form, want, "{target} {content_type}");
+            assert_eq!(got.format, want, "{target} {content_type}");
         }
-        assert_eq!(options("/publish?topic=t", &[]).expect("valid").form, BodyFormat::Raw);
+        assert_eq!(options("/publish?topic=t", &[]).expect("valid").format, BodyFormat::Raw);
     }
 
     #[test]
-    fn the_query_is_read_strictly() {
+    fn the_query_is_parsed_strictly() {
         let got = options("/publish?topic=a%2Fb&event=message&retry=0&close=1&_=17", &[]).expect("valid");
         assert_eq!((got.topic.expect("given").as_str(), got.retry, got.close), ("a/b", Some(0), true));
         assert!(got.name.is_default());
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_bounded_and_means_the_same_quoted() {
+    fn a_key_is_bounded_and_is_the_same_with_quotes() {
         let key = |text: &str| options("/publish?topic=t", &[("idempotency-key", text)]).map(|options| options.key);
         assert_eq!(key("k 1"), Ok(Some("k 1".into())));
         assert_eq!(key("\"k 1\""), key("k 1"));
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_speaks_of_one_commit_is_refused_on_a_stream() {
+    fn options_of_one_commit_are_refused_on_a_stream() {
         let lines = ("content-type", "application/x-ndjson");
         assert_eq!(refused("/publish", &[lines, ("idempotency-key", "k")]), Code::HeaderInvalid);
         assert_eq!(refused("/publish", &[lines, ("if-match", "\"none\"")]), Code::HeaderInvalid);

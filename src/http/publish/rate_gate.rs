@@ -1,7 +1,7 @@
-//! The lines of a stream as its publisher may publish them: with its right, and no faster than its limits.
+//! Applies the publisher's authorization and rate limits to the lines of a publish stream.
 //!
-//! A line that comes too fast waits, and nothing after it is read: the publisher is slowed by its own connection. One that is
-//! not open is refused in its place.
+//! A line beyond the rate waits, and nothing after it is read, so the connection's flow control slows the publisher
+//! down. A line whose topic the publisher may not publish to is refused in its place.
 
 use std::{
     future::Future,
@@ -26,12 +26,12 @@ pub(super) struct RateGate {
     caller: Caller,
     hub: Arc<Hub>,
     policies: Arc<Policies>,
-    /// How long a line waits at most before it is refused.
-    patience: Duration,
-    held: Option<DelayedEvent>,
+    /// How long a line may wait before it is refused.
+    timeout: Duration,
+    delayed: Option<DelayedEvent>,
 }
 
-/// A line that came too fast.
+/// A line that waits for the rate limit.
 struct DelayedEvent {
     event: NewEvent,
     since: Instant,
@@ -39,42 +39,43 @@ struct DelayedEvent {
 }
 
 impl RateGate {
-    /// For what `caller` pours in.
+    /// A gate for the stream of `caller`.
     pub(super) fn new(app: &AppState, caller: Caller) -> Self {
         let (hub, policies) = (Arc::clone(&app.hub), Arc::clone(&app.policies));
-        Self { caller, hub, policies, patience: app.limits.body_timeout, held: None }
+        Self { caller, hub, policies, timeout: app.limits.body_timeout, delayed: None }
     }
 
     /// Whether a line waits.
-    pub(super) fn is_shut(&self) -> bool {
-        self.held.is_some()
+    pub(super) fn is_waiting(&self) -> bool {
+        self.delayed.is_some()
     }
 
-    /// Whether the publisher's credential is still good.
+    /// Checks that the publisher's credential is still valid.
     pub(super) fn renew(&mut self) -> Result<(), Problem> {
         self.caller.authorization.renew(&self.policies)
     }
 
-    /// Whether the publisher may close `topic`, whose last line was taken long ago or never came.
+    /// Checks that the publisher may close `topic`. The checks of its lines may be long past, or there were no lines.
     pub(super) fn close(&mut self, topic: &TopicName) -> Result<(), Problem> {
         self.renew()?;
         self.caller.authorization.publish(topic)?;
         Ok(self.caller.quotas.close(&self.hub, topic)?)
     }
 
-    /// The next line, or why it is refused; `None` when all that came was taken. Pending while one waits.
+    /// The next event, or the problem in its place; `None` when more of the body must be read. Pending while a line
+    /// waits.
     pub(super) fn next<B: Body<Data = Bytes>>(
         &mut self,
         cx: &mut Context<'_>,
         body_reader: &mut BodyReader<B>,
     ) -> Poll<Option<ParsedItem>> {
-        let (event, since) = match self.held.take() {
-            Some(mut held) => {
-                if held.pause.as_mut().poll(cx).is_pending() {
-                    self.held = Some(held);
+        let (event, since) = match self.delayed.take() {
+            Some(mut delayed) => {
+                if delayed.pause.as_mut().poll(cx).is_pending() {
+                    self.delayed = Some(delayed);
                     return Poll::Pending;
                 }
-                (held.event, Some(held.since))
+                (delayed.event, Some(delayed.since))
             }
             None => match body_reader.next() {
                 Some(Ok(event)) => (event, None),
@@ -88,12 +89,12 @@ impl RateGate {
             return Poll::Ready(Some(Ok(event)));
         };
         let since = since.unwrap_or_else(Instant::now);
-        if since.elapsed() + exceeded.wait > self.patience {
+        if since.elapsed() + exceeded.wait > self.timeout {
             return Poll::Ready(Some(Err(exceeded.into())));
         }
         let mut pause = Box::pin(sleep(exceeded.wait));
         let _not_yet = pause.as_mut().poll(cx);
-        self.held = Some(DelayedEvent { event, since, pause });
+        self.delayed = Some(DelayedEvent { event, since, pause });
         Poll::Pending
     }
 }

@@ -1,6 +1,6 @@
 //! Receipts as JSON: `{"topic","id","time","subscribers"}`.
 //!
-//! Written by hand, because most receipts differ from the one before them in the id's number only.
+//! Written without serde, because most receipts differ from the one before them only in the number of the id.
 
 use std::io::Write;
 
@@ -12,16 +12,16 @@ use crate::{
     http::{json_text, problem::Problem},
 };
 
-/// Room for a receipt of a topic with a name of ordinary length, and its line feed.
+/// Initial capacity for a receipt and its line feed, in bytes: enough for a topic name of ordinary length.
 pub(super) const RECEIPT_BYTES: usize = 128;
 
-/// Writes receipts of one store.
+/// Writes receipts of one store. Keeps the parts that the next receipt is likely to share.
 #[derive(Debug)]
 pub(super) struct ReceiptWriter {
     epoch: Epoch,
-    /// `{"topic":"…","id":"<epoch>-` for the topic of the receipt before.
+    /// `{"topic":"…","id":"<epoch>-` for the topic of the previous receipt.
     head: (Option<TopicName>, Vec<u8>),
-    /// `","time":"…","subscribers":` for its time.
+    /// `","time":"…","subscribers":` for the time of the previous receipt.
     time: (Option<Millis>, Vec<u8>),
 }
 
@@ -31,7 +31,7 @@ impl ReceiptWriter {
     }
 
     /// Appends a receipt.
-    pub(super) fn put(&mut self, out: &mut Vec<u8>, receipt: &Receipt) {
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, receipt: &Receipt) {
         let (topic, head) = &mut self.head;
         if topic.as_ref() != Some(&receipt.topic) {
             head.clear();
@@ -56,28 +56,28 @@ impl ReceiptWriter {
         out.push(b'}');
     }
 
-    /// `{"events":[…]}`, of at least one.
+    /// `{"events":[…]}`, the response to a batch.
     pub(super) fn list(&mut self, receipts: &[Receipt]) -> Vec<u8> {
         let mut out = b"{\"events\":[".to_vec();
         for (n, receipt) in receipts.iter().enumerate() {
             if n > 0 {
                 out.push(b',');
             }
-            self.put(&mut out, receipt);
+            self.write(&mut out, receipt);
         }
         out.extend_from_slice(b"]}");
         out
     }
 }
 
-/// What stands in a receipt's place when a line of a stream is refused: `{"error":{…problem…}}`.
+/// The line in place of a receipt when a line of a stream is refused: `{"error":{…problem…}}`.
 #[derive(Serialize)]
 struct RefusedLine<'a> {
     error: &'a Problem,
 }
 
-/// Appends what stands in a refused line's place in the answer.
-pub(super) fn refuse(out: &mut Vec<u8>, problem: &Problem) {
+/// Appends the line in place of a receipt.
+pub(super) fn write_refusal(out: &mut Vec<u8>, problem: &Problem) {
     json_text::write(out, &RefusedLine { error: problem });
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use crate::event::Seq;
 
     #[test]
-    fn each_receipt_tells_its_own() {
+    fn each_receipt_has_its_own_fields() {
         let receipt = |topic: &str, seq, time, subscribers| Receipt {
             topic: TopicName::new(topic).expect("valid"),
             seq: Seq(seq),
@@ -104,7 +104,7 @@ mod tests {
             receipt("a", 5, 1_000, 0),
         ];
         let list = ReceiptWriter::new(Epoch::new("abcd").expect("valid")).list(&all);
-        let told: Value = serde_json::from_slice(&list).expect("JSON");
+        let parsed: Value = serde_json::from_slice(&list).expect("JSON");
         let want = |receipt: &Receipt| {
             json!({
                 "topic": receipt.topic.as_str(),
@@ -113,6 +113,6 @@ mod tests {
                 "subscribers": receipt.subscribers,
             })
         };
-        assert_eq!(told, json!({ "events": all.iter().map(want).collect::<Vec<_>>() }));
+        assert_eq!(parsed, json!({ "events": all.iter().map(want).collect::<Vec<_>>() }));
     }
 }

@@ -1,8 +1,8 @@
-//! A poured-in stream and the stream of its receipts: both at once, over one connection.
+//! A publish stream and the stream of its receipts, both at once over one connection.
 //!
-//! The answer starts before the body ends, and each receipt leaves when its event is durable. The answer's body drives
-//! it all by being polled: a publisher that does not read its receipts is not read either, and one that hangs up drops
-//! everything but the commits that have begun.
+//! The response starts before the request's body ends, and each receipt is sent when its event is durable. Polling the
+//! response's body drives everything: while a publisher does not read its receipts, its body is not read either. When
+//! the connection closes, everything is dropped except the commits that have begun.
 
 use std::{
     convert::Infallible,
@@ -41,9 +41,9 @@ where
     B: Body<Data = Bytes> + 'static,
 {
     let closes = options.topic.clone().filter(|_| options.close);
-    // The end of the body closes the topic: which event is the last is not known when it comes.
+    // The topic is closed at the end of the body, because no event is known to be the last when it arrives.
     let event_reader = EventReader::new(PublishOptions { close: false, ..options }, app.limits.event_bytes);
-    let poured = PublishStream {
+    let stream = PublishStream {
         body_reader: BodyReader::new(app, &caller.quotas, body, event_reader),
         pipeline: Pipeline::new(app.hub.clone(), app.limits.body_timeout),
         hub: app.hub.clone(),
@@ -53,7 +53,7 @@ where
         closing: None,
         ended: false,
     };
-    let mut response = Response::new(made(poured));
+    let mut response = Response::new(made(stream));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -61,8 +61,8 @@ where
     response
 }
 
-const TOO_SLOW: &str = "an event was begun and came too slowly; a stream may pause between its events, not within one. Send what \
-                        has no receipt again";
+const TOO_SLOW: &str = "an event came too slowly after its first byte; a stream may pause between its events, not within \
+                        one. Send again every event that has no receipt";
 
 type Closing = Pin<Box<dyn Future<Output = Result<(), Problem>>>>;
 
@@ -71,17 +71,17 @@ struct PublishStream<B> {
     pipeline: Pipeline,
     hub: Arc<Hub>,
     rate_gate: RateGate,
-    /// Why the publisher's right ended before its stream did.
+    /// Why the publisher's authorization ended before its stream did.
     lapsed: Option<Problem>,
     /// The topic to close when all of the body is in the log.
     closes: Option<TopicName>,
     closing: Option<Closing>,
-    /// What follows the last line was said.
+    /// Whether the problem at the end of the stream, if any, was written.
     ended: bool,
 }
 
 impl<B: Body<Data = Bytes>> PublishStream<B> {
-    /// Lines that can be answered now; `None` when all is said.
+    /// The response's next lines; `None` at its end.
     fn poll_lines(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
         loop {
             self.take_lines(cx);
@@ -96,8 +96,8 @@ impl<B: Body<Data = Bytes>> PublishStream<B> {
                 std::task::ready!(self.poll_end(cx));
                 continue;
             }
-            // With room left all of the chunk is taken; without, the first receipt due wakes this again.
-            if !self.pipeline.has_room() || self.rate_gate.is_shut() || self.lapsed.is_some() {
+            // Without room the first pending receipt wakes this task. With room all of the chunk has been consumed.
+            if !self.pipeline.has_room() || self.rate_gate.is_waiting() || self.lapsed.is_some() {
                 return Poll::Pending;
             }
             if self.body_reader.end().is_none() {
@@ -112,7 +112,7 @@ impl<B: Body<Data = Bytes>> PublishStream<B> {
         }
     }
 
-    /// Hands what was read to the engine, as far as there is room.
+    /// Submits what was read to the engine, as far as there is room.
     fn take_lines(&mut self, cx: &mut Context<'_>) {
         self.lapsed = self.lapsed.take().or_else(|| self.rate_gate.renew().err());
         while self.pipeline.has_room() && self.lapsed.is_none() {
@@ -133,7 +133,7 @@ impl<B: Body<Data = Bytes>> PublishStream<B> {
         self.pipeline.submit(self.body_reader.release());
     }
 
-    /// Closes the topic if that was asked for, and says what went wrong at the end.
+    /// Closes the topic if the request asked for that, and writes the problem at the end of the stream, if any.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let problem = match (self.body_reader.end().cloned(), self.closes.clone()) {
             _ if self.lapsed.is_some() => self.lapsed.clone(),
@@ -145,9 +145,10 @@ impl<B: Body<Data = Bytes>> PublishStream<B> {
                 });
                 std::task::ready!(closing.as_mut().poll(cx)).err()
             }
-            (Some(BodyEnd::Draining), _) => {
-                Some(Problem::new(Code::Draining, "the hub is about to stop; send what has no receipt to it again"))
-            }
+            (Some(BodyEnd::Draining), _) => Some(Problem::new(
+                Code::Draining,
+                "the hub is about to stop; reconnect and send again every event that has no receipt",
+            )),
             (Some(BodyEnd::NoRoom(problem)), _) => Some(problem),
             (Some(BodyEnd::TooSlow), _) => Some(Problem::new(Code::RequestTimeout, TOO_SLOW)),
             _ => None,

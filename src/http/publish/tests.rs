@@ -26,7 +26,7 @@ async fn post(app: &AppState, target: &str, headers: &[(&str, &str)], body: &str
     Ok(testing::json(response).await)
 }
 
-/// What a core answers.
+/// The response to `request` while the shard's batcher runs.
 async fn answered<B>(app: &AppState, request: Request<B>) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = Bytes> + 'static,
@@ -88,16 +88,16 @@ async fn sizes_are_bounded() {
     assert_eq!(refused(&app, "/publish?topic=a", &announced, "").await, Code::TooLarge);
     let spaces = format!("{}{}", " ".repeat(10_000), r#"{"topic":"a","data":1}"#);
     assert_eq!(refused(&app, "/publish", &[], &spaces).await, Code::TooLarge);
-    assert_eq!(app.body_memory.used(), 0, "no place is kept");
+    assert_eq!(app.body_memory.used(), 0, "no memory is kept");
 }
 
 #[tokio::test]
-async fn a_hub_full_of_bodies_says_come_back() {
+async fn a_body_for_which_there_is_no_memory_is_refused_until_there_is() {
     let (app, _) = app();
     let quotas = testing::caller(&app).quotas;
     let mut others: Vec<_> = (0..2).map(|_| app.body_memory.place(&quotas)).collect();
-    for place in &mut others {
-        place.grow(testing::ROOM / 4).expect("free");
+    for permit in &mut others {
+        permit.grow(testing::ROOM / 4).expect("free");
     }
     let problem = post(&app, "/publish?topic=a", &[], "x").await.expect_err("no room");
     assert_eq!(problem.code, Code::OverCapacity);
@@ -107,7 +107,7 @@ async fn a_hub_full_of_bodies_says_come_back() {
 }
 
 #[tokio::test]
-async fn an_announced_body_holds_what_has_come_of_it() {
+async fn an_announced_body_holds_memory_only_for_what_has_arrived() {
     let (app, _) = app();
     let (sender, body) = channel();
     let head = [("content-length", "1000".parse().expect("valid"))];
@@ -124,7 +124,7 @@ async fn an_announced_body_holds_what_has_come_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_has_to_keep_its_pace_and_one_that_does_may_take_long() {
+async fn a_body_below_the_minimum_rate_is_refused_and_one_above_it_may_take_long() {
     let (app, _) = app();
     for (bytes, taken) in [(1, false), (200, true)] {
         let (sender, body) = channel();
@@ -153,7 +153,7 @@ async fn a_body_has_to_keep_its_pace_and_one_that_does_may_take_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_stops_coming_is_given_up() {
+async fn a_body_that_stops_times_out() {
     let (app, _) = app();
     let (sender, body) = channel();
     sender.send(Ok(Frame::data(Bytes::from("half")))).await.expect("open");
@@ -164,7 +164,7 @@ async fn a_body_that_stops_coming_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_refused_body_is_taken_to_its_end_unless_the_client_waits_for_a_word() {
+async fn a_refused_body_is_read_to_its_end_unless_the_client_expects_a_100_continue() {
     let (app, _) = app();
     for (headers, want) in
         [(HeaderMap::new(), 5), (HeaderMap::from_iter([(EXPECT, "100-continue".parse().expect("valid"))]), 2)]
@@ -194,7 +194,7 @@ async fn a_retry_under_the_same_key_gets_the_first_receipt() {
 }
 
 #[tokio::test]
-async fn a_condition_holds_or_says_what_is_there() {
+async fn a_condition_holds_or_the_problem_has_the_last_id() {
     let (app, _) = app();
     let none = [("if-match", "\"none\"")];
     let first = post(&app, "/publish?topic=a", &none, "1").await.expect("nothing is there");
@@ -217,7 +217,7 @@ async fn a_closing_event_is_the_last() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_as_one() {
+async fn a_full_disk_is_reported_as_such() {
     let (app, store) = app();
     store.faults().set_full(true);
     assert_eq!(refused(&app, "/publish?topic=a", &[], "x").await, Code::StorageFull);
@@ -304,7 +304,7 @@ async fn a_receipt_comes_while_the_stream_goes_on() {
 }
 
 #[tokio::test]
-async fn a_bad_line_is_told_in_its_place_and_the_stream_goes_on() {
+async fn a_bad_line_is_refused_in_its_place_and_the_stream_goes_on() {
     let (app, _) = app();
     let mut publisher = TestPublisher::lines(&app, "/publish").await;
     publisher.send("{\"topic\":\"a\",\"data\":1}\n\nnope\n{\"topic\":\"b\",").await;
@@ -312,11 +312,11 @@ async fn a_bad_line_is_told_in_its_place_and_the_stream_goes_on() {
     publisher.end();
     assert_eq!(publisher.rest().await, ["ok", "body-invalid", "ok", "topic-invalid", "ok"]);
     assert_eq!((app.hub.stats().events_in.get(), app.hub.stats().refused_by_code().len()), (3, 2));
-    assert_eq!(app.body_memory.used(), 0, "no place is kept");
+    assert_eq!(app.body_memory.used(), 0, "no memory is kept");
 }
 
 #[tokio::test]
-async fn what_is_no_event_takes_no_place() {
+async fn blank_lines_take_no_memory() {
     let (app, _) = app();
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     for _ in 0..4 {
@@ -333,8 +333,8 @@ async fn lines_do_not_wait_for_the_receipts_before_them() {
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     publisher.send(&"1\n".repeat(500)).await;
     publisher.end();
-    let told = tokio::time::timeout(Duration::from_millis(50), publisher.line()).await;
-    assert!(told.is_err(), "no receipt before it is durable");
+    let early = tokio::time::timeout(Duration::from_millis(50), publisher.line()).await;
+    assert!(early.is_err(), "no receipt before it is durable");
     assert!(store.faults().writes() <= 1);
     store.faults().release();
     assert_eq!(publisher.rest().await, vec!["ok"; 500]);
@@ -342,16 +342,16 @@ async fn lines_do_not_wait_for_the_receipts_before_them() {
 }
 
 #[tokio::test]
-async fn any_number_of_lines_that_came_together_is_answered_in_order() {
+async fn any_number_of_lines_that_arrive_together_is_answered_in_order() {
     let (app, store) = door_over(LogConfig { group_events: 100, ..LogConfig::default() });
     store.faults().hold();
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a&event=e").await;
     let lines: String = (1..=5000).map(|n| if n % 100 == 0 { "{\n".into() } else { format!("{n}\n") }).collect();
     publisher.send(&lines).await;
     publisher.end();
-    let told = tokio::time::timeout(Duration::from_millis(50), publisher.line()).await;
+    let early = tokio::time::timeout(Duration::from_millis(50), publisher.line()).await;
     store.faults().release();
-    assert!(told.is_err(), "nothing is said before what comes first is durable");
+    assert!(early.is_err(), "no receipt before the first line is durable");
     let (mut seq, mut refused) = (0, 0);
     for n in 1..=5000 {
         let line = publisher.line().await.expect("an answer for each");
@@ -364,7 +364,7 @@ async fn any_number_of_lines_that_came_together_is_answered_in_order() {
         }
     }
     assert_eq!((publisher.line().await, seq + refused), (None, 5000));
-    assert_eq!(app.body_memory.used(), 0, "no place is kept");
+    assert_eq!(app.body_memory.used(), 0, "no memory is kept");
 }
 
 #[tokio::test]
@@ -386,7 +386,7 @@ async fn a_full_queue_slows_a_stream_and_refuses_nothing() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_stream_closes_the_topic_if_it_was_asked_to() {
+async fn the_end_of_a_stream_closes_the_topic_if_the_request_asks_for_it() {
     let (app, _) = app();
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a&close=true").await;
     publisher.send("1\n2\n").await;
@@ -398,7 +398,7 @@ async fn the_end_of_a_stream_closes_the_topic_if_it_was_asked_to() {
 }
 
 #[tokio::test]
-async fn an_event_stream_can_be_poured_in() {
+async fn an_event_stream_can_be_published() {
     let (app, _) = app();
     let mut publisher = TestPublisher::new(&app, "/publish?topic=a", "text/event-stream").await;
     publisher
@@ -409,7 +409,7 @@ async fn an_event_stream_can_be_poured_in() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_a_stream_with_a_word() {
+async fn a_drain_ends_a_stream_with_a_problem() {
     let (app, _) = app();
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     publisher.send("1\n").await;
@@ -438,8 +438,8 @@ proptest! {
             let broker = crate::hub::broker::Broker::new(1, &crate::hub::HubConfig::default());
             let engine = crate::engine::log::LogEngine::open(store, config, Arc::clone(&broker) as _);
             let selection = Selection::new([Filter::new("a").expect("valid")]).expect("one");
-            let events_request = ReadRequest { selection, from: ReadFrom::Earliest, max_events: 100, max_bytes: 1 << 20 };
-            let page = engine.read(&events_request).expect("readable");
+            let read_request = ReadRequest { selection, from: ReadFrom::Earliest, max_events: 100, max_bytes: 1 << 20 };
+            let page = engine.read(&read_request).expect("readable");
             let stored: Vec<String> = page.items.into_iter().filter_map(|item| match item {
                 PageItem::Event(event) => Some(event.new.data.as_str().to_owned()),
                 PageItem::Gap(_) => None,

@@ -1,5 +1,4 @@
-//! A stream as the body of an answer: how connections are served whose bytes are not simply the stream's, with HTTP/1.0
-//! or HTTP/2.
+//! A stream as the body of a response, for connections that are not taken over from hyper: HTTP/1.0 and HTTP/2.
 
 use std::{
     convert::Infallible,
@@ -20,16 +19,16 @@ pub struct StreamBody {
 }
 
 impl StreamBody {
-    /// The body that tells this.
+    /// The body that sends `session`.
     #[must_use]
     pub fn new(session: StreamSession) -> Self {
-        let handle = Rc::clone(&session.shard().streams).enroll(session.subscription().feed(), session.expires());
+        let handle = Rc::clone(&session.shard().streams).register(session.subscription().feed(), session.expires());
         Self { session, handle }
     }
 
-    /// The telling, for another to tell.
+    /// The session, for a driver other than this body.
     #[must_use]
-    pub fn into_telling(self) -> StreamSession {
+    pub fn into_session(self) -> StreamSession {
         self.session
     }
 }
@@ -39,9 +38,9 @@ impl http_body::Body for StreamBody {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let silent = self.handle.polled(cx);
-        self.session.poll(cx, silent).map(|chunk| {
-            self.handle.spoke();
+        let keepalive_due = self.handle.register_waker(cx);
+        self.session.poll(cx, keepalive_due).map(|chunk| {
+            self.handle.mark_sent();
             chunk.map(|chunk| Ok(Frame::data(chunk.bare())))
         })
     }

@@ -1,14 +1,14 @@
-//! Bytes of a stream, with the frame of an HTTP/1.1 chunk (RFC 9112, section 7.1) around them: a plain connection sends
-//! them as they are, any other the slice within. So one buffer serves all.
+//! Bytes of a stream inside the framing of an HTTP/1.1 chunk (RFC 9112, section 7.1). Connections that were taken over
+//! from hyper send them as they are, all others the slice inside. So one buffer serves every kind of connection.
 
 use std::io::Write;
 
 use bytes::Bytes;
 
-/// Longest head of a chunk: eight digits and a line break. What a stream writes at once is far below 4 GiB.
+/// Longest head of a chunk, in bytes: eight digits and a line break. A stream writes far less than 4 GiB at once.
 const HEAD: usize = 10;
 
-/// What ends a chunk.
+/// The line break after a chunk's data.
 const TAIL: &[u8] = b"\r\n";
 
 /// The chunk that ends a body.
@@ -19,7 +19,10 @@ pub const LAST: Bytes = Bytes::from_static(b"0\r\n\r\n");
 pub struct Chunk(Bytes);
 
 impl Chunk {
-    /// What `write` writes, `capacity` bytes or so. It must write something: an empty chunk would end the body.
+    /// The bytes that `write` writes, about `capacity` of them.
+    ///
+    /// # Panics
+    /// When `write` writes nothing: an empty chunk would end the body.
     #[must_use]
     pub fn write(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut out = Vec::with_capacity(HEAD + capacity + TAIL.len());
@@ -36,19 +39,19 @@ impl Chunk {
         Self(Bytes::from(out).slice(HEAD - head..))
     }
 
-    /// A piece that was [`Chunk::framed`] before.
+    /// A chunk made of the bytes that [`Chunk::framed`] returned.
     #[must_use]
     pub fn shared(framed: &Bytes) -> Self {
         Self(framed.clone())
     }
 
-    /// The bytes with their frame.
+    /// The bytes with their framing.
     #[must_use]
     pub fn framed(self) -> Bytes {
         self.0
     }
 
-    /// The bytes themselves.
+    /// The bytes without their framing.
     #[must_use]
     pub fn bare(&self) -> Bytes {
         let head = self.0.iter().position(|&byte| byte == b'\n').expect("a chunk's head is a line") + 1;
@@ -61,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_piece_is_a_chunk_around_its_bytes() {
+    fn a_chunk_frames_its_bytes() {
         for size in [1, 9, 15, 16, 255, 256, 70_000] {
             let text = "x".repeat(size);
             let chunk = Chunk::write(0, |out| out.extend_from_slice(text.as_bytes()));

@@ -1,7 +1,7 @@
 //! A stream on an HTTP/1.1 connection that was taken over from hyper: a socket, a cursor and a small task.
 //!
-//! At the ring's end the task sleeps and [`fan_out`](super::fan_out) sends for it. It wakes for everything else: to catch
-//! up, to wait for a slow client, to say that it is there, and to end.
+//! At the ring's end the task sleeps and [`fan_out`](super::fan_out) sends for it. It wakes for everything else: to
+//! read the log, to wait for a slow client, to send a keepalive, and to end.
 
 use std::{
     future::Future,
@@ -22,36 +22,36 @@ use super::{
 };
 use crate::event::Seq;
 
-/// Pieces sent, or reads done, in a row by one stream before others on its core have their turn.
-const PIECES: usize = 8;
+/// Chunks that one stream sends in a row before it yields to other tasks of its shard.
+const CHUNKS_PER_POLL: usize = 8;
 
-/// What the fan-out needs of a stream to send for it.
+/// The connection of a stream: what the fan-out needs to send for it.
 #[derive(Debug)]
 pub struct DirectConnection {
     pub(super) socket: Socket,
     pub(super) encoding: Encoding,
     /// The last event sent, while the fan-out sends.
     pub(super) cursor: Seq,
-    /// What the socket had no room for.
-    pub(super) rest: Option<Box<Bytes>>,
+    /// The rest of a batch that the fan-out could not send, because the socket was full.
+    pub(super) unsent: Option<Box<Bytes>>,
     flow: Flow,
 }
 
-/// Whether the client reads.
+/// Whether the client keeps reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     Open,
     /// Nothing could be sent since this tick.
     Stalled(u32),
-    /// It has not read for too long.
-    Cut,
+    /// Stalled for longer than the write timeout.
+    Closed,
 }
 
-/// The task of a stream. `T` is held until it ends.
+/// The task of a stream. `T` is held until the task ends. Dropping it ends the subscription and closes the socket.
 pub struct DirectStream<T> {
     session: StreamSession,
     handle: StreamHandle,
-    /// Bytes on their way.
+    /// Bytes that the task still has to send.
     unsent: Bytes,
     over: bool,
     _held: T,
@@ -59,29 +59,29 @@ pub struct DirectStream<T> {
 
 impl DirectConnection {
     pub(super) fn new(socket: Socket, encoding: Encoding) -> Self {
-        Self { socket, encoding, cursor: Seq::ZERO, rest: None, flow: Flow::Open }
+        Self { socket, encoding, cursor: Seq::ZERO, unsent: None, flow: Flow::Open }
     }
 
-    /// For how many ticks nothing could be sent.
+    /// For how many ticks nothing could be sent; `None` while the socket takes bytes.
     pub(super) fn stalled_since(&self, now: u32) -> Option<u32> {
         match self.flow {
             Flow::Stalled(since) => Some(now.wrapping_sub(since)),
-            Flow::Open | Flow::Cut => None,
+            Flow::Open | Flow::Closed => None,
         }
     }
 
-    /// Whether its client has closed its own direction. It is looked at every tick: what the client answers to what it was sent
-    /// wakes nobody.
+    /// Whether the client has closed its direction. Such a stream is woken at every tick, because the reset with which
+    /// a departed client answers wakes no task.
     pub(super) fn is_half_closed(&self) -> bool {
-        self.socket.has_ended()
+        self.socket.is_half_closed()
     }
 
-    /// Ends it. Answers with whether that is new.
-    pub(super) fn cut(&mut self) -> bool {
-        std::mem::replace(&mut self.flow, Flow::Cut) != Flow::Cut
+    /// Marks a stalled connection to be closed by its task. Returns whether it was not marked before.
+    pub(super) fn close_stalled(&mut self) -> bool {
+        std::mem::replace(&mut self.flow, Flow::Closed) != Flow::Closed
     }
 
-    /// Sends all of `bytes`, and what the fan-out could not.
+    /// Sends all of `bytes`, and the records that TLS holds. A socket that takes nothing is stalled since `now`.
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes, now: u32) -> Poll<io::Result<()>> {
         let Self { socket, flow, .. } = self;
         let polled = socket.poll_send(cx, bytes, || *flow = Flow::Open);
@@ -93,50 +93,50 @@ impl DirectConnection {
 }
 
 impl<T> DirectStream<T> {
-    /// Goes on with a stream whose head was sent on `socket`.
+    /// Continues a stream whose response head was sent on `socket`.
     #[must_use]
     pub fn new(session: StreamSession, socket: Socket, held: T) -> Self {
         let streams = Rc::clone(&session.shard().streams);
-        let line = DirectConnection::new(socket, session.encoding);
-        let handle = streams.enroll_line(session.subscription().feed(), session.expires(), line);
+        let connection = DirectConnection::new(socket, session.encoding);
+        let handle = streams.register_direct(session.subscription().feed(), session.expires(), connection);
         Self { session, handle, unsent: Bytes::new(), over: false, _held: held }
     }
 
-    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { session, handle, unsent, over, .. } = self;
         let now = handle.now();
         let mut members = handle.group.members.borrow_mut();
         let member = &mut members[handle.key];
-        let silent = member.polled(cx);
+        let keepalive_due = member.register_waker(cx);
         member.wake_mode = WakeMode::Busy;
-        let line = member.line.as_mut().expect("enrolled with one");
-        if line.flow == Flow::Cut {
+        let connection = member.connection.as_mut().expect("registered with one");
+        if connection.flow == Flow::Closed {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        // Who has closed its direction is written to at once: a client that has left answers with a reset.
-        let mut silent = line.socket.hear(cx)? || silent;
-        session.sent(line.cursor);
-        if let Some(rest) = line.rest.take() {
+        // A client that has closed its direction is sent a keepalive at once: if it has left, it answers with a reset.
+        let mut keepalive_due = connection.socket.discard_input(cx)? || keepalive_due;
+        session.sent(connection.cursor);
+        if let Some(rest) = connection.unsent.take() {
             *unsent = *rest;
         }
-        for _ in 0..PIECES {
-            if !unsent.is_empty() || line.socket.is_behind() {
-                ready!(line.poll_write(cx, unsent, now))?;
-                // Noted here as well as by the fan-out: whoever speaks says when, or is nudged at every tick.
-                (member.spoke, member.silent) = (now, false);
-                silent = false;
+        for _ in 0..CHUNKS_PER_POLL {
+            if !unsent.is_empty() || connection.socket.is_behind() {
+                ready!(connection.poll_write(cx, unsent, now))?;
+                // The fan-out records its sends itself. Without this the tick would wake the stream every second.
+                (member.last_sent, member.keepalive_due) = (now, false);
+                keepalive_due = false;
             }
             if *over {
-                line.socket.farewell();
+                connection.socket.send_close_notify();
                 return Poll::Ready(Ok(()));
             }
-            match session.poll(cx, silent) {
+            match session.poll(cx, keepalive_due) {
                 Poll::Ready(Some(chunk)) => *unsent = chunk.framed(),
                 Poll::Ready(None) => (*unsent, *over) = (chunk::LAST, true),
                 Poll::Pending => {
                     member.wake_mode = match session.follows() {
                         Some(cursor) => {
-                            line.cursor = cursor;
+                            connection.cursor = cursor;
                             WakeMode::Send
                         }
                         None => WakeMode::Wake,
@@ -154,6 +154,6 @@ impl<T: Unpin> Future for DirectStream<T> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_told(cx).map(drop)
+        self.poll_stream(cx).map(drop)
     }
 }

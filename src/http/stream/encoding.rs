@@ -1,4 +1,4 @@
-//! What an event, a gap and an end are in each language a stream can speak.
+//! Events, gaps, ends, cursors and keepalives in each encoding that a stream can have.
 
 use std::sync::Arc;
 
@@ -20,34 +20,35 @@ use crate::{
 /// The Content-Type of a `text/event-stream`.
 pub const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
 
-/// Bytes of a run that are always kept as one piece: a page of 64 KiB with what is around its events.
+/// A batch of at most this many encoded bytes is always kept in one buffer: a page of 64 KiB and the framing of its
+/// events.
 const WHOLE: usize = 160 << 10;
 
-/// How a stream writes.
+/// The encoding of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// `text/event-stream`, data as published.
+    /// `text/event-stream`; the data as published.
     Sse,
-    /// `text/event-stream`, data an envelope.
+    /// `text/event-stream`; the data is a JSON envelope.
     SseEnvelope,
-    /// The same without event names, so that `onmessage` hears every event.
+    /// The same without event names, so that `onmessage` receives every event.
     SseMessage,
-    /// `application/x-ndjson`, a line an envelope.
+    /// `application/x-ndjson`; each line is a JSON envelope.
     Ndjson,
 }
 
-/// What a silent stream sends.
+/// What a stream sends after a keepalive interval without events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Keepalive {
-    /// Bytes that mean nothing.
+    /// An SSE comment, or an empty line in NDJSON: clients ignore it.
     #[default]
     Comment,
-    /// `hub.keepalive`, for clients that want to see it.
+    /// A `hub.keepalive` event, for clients that measure the connection by it.
     Event,
 }
 
 impl Encoding {
-    /// The Content-Type it is announced with.
+    /// The Content-Type of the response.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -57,41 +58,41 @@ impl Encoding {
         }
     }
 
-    /// These events in one chunk, written once for every stream of this language; `None` when that would be too large in memory,
-    /// so that each stream writes them in parts.
+    /// The batch in one chunk, encoded once for all streams with this encoding; `None` when that would be too large in
+    /// memory, so that each stream encodes it in parts.
     #[must_use]
-    pub fn framed(self, run: &FrameBatch) -> Option<&Bytes> {
-        const { assert!(Self::Ndjson as usize + 1 == FORMS, "a form for each language") };
-        run.form(self as usize, |frames| self.fits(frames).then(|| self.write(frames).framed()))
+    pub fn framed(self, batch: &FrameBatch) -> Option<&Bytes> {
+        const { assert!(Self::Ndjson as usize + 1 == FORMS, "a form for each encoding") };
+        batch.form(self as usize, |frames| self.fits(frames).then(|| self.write(frames).framed()))
     }
 
-    /// Whether these events are kept as one piece: when it is small, or shared by all who follow and not much larger than the
-    /// events' own data.
+    /// Whether these events are kept in one buffer: when it is small, or when all streams at the ring's end share it
+    /// and it is at most twice as large as the events' own data.
     fn fits(self, frames: &[Arc<Frame>]) -> bool {
         let data: usize = frames.iter().map(|frame| frame.event.new.data.len()).sum();
-        // What is around the data: topics have at most 255 bytes, names as many, and this is no exact sum.
+        // An estimate of what is around the data; topics and names have at most 255 bytes each.
         let around = frames.len() * 128;
         if data * 7 + around <= WHOLE {
             return true;
         }
-        let encoded = around + frames.iter().map(|frame| self.encoded(frame.event.new.data.bytes())).sum::<usize>();
+        let encoded = around + frames.iter().map(|frame| self.encoded_len(frame.event.new.data.bytes())).sum::<usize>();
         encoded <= WHOLE || (frames.iter().all(|frame| frame.is_live()) && encoded <= 2 * data)
     }
 
-    /// Bytes that the data takes on the wire, nearly.
-    fn encoded(self, data: &[u8]) -> usize {
+    /// Bytes that the data takes on the wire, approximately.
+    fn encoded_len(self, data: &[u8]) -> usize {
         let more = |byte: u8| match (self, byte) {
             (Self::Sse, b'\n' | b'\r') => 6,
             (Self::Sse, _) => 0,
             (_, b'"' | b'\\') => 1,
-            // They begin the line ends that are escaped in JSON, and other characters.
+            // The first byte of the line ends that are escaped in JSON, and of other characters.
             (_, 0xC2 | 0xE2) => 4,
             (_, byte) => 5 * usize::from(byte < b' '),
         };
         data.len() + data.iter().map(|&byte| more(byte)).sum::<usize>()
     }
 
-    /// An event up to its data.
+    /// Writes an event up to its data.
     pub(super) fn begin(self, out: &mut Vec<u8>, frame: &Frame) {
         let nameless = EventName::default();
         let name = if self == Self::SseMessage { &nameless } else { &frame.event.new.name };
@@ -103,7 +104,7 @@ impl Encoding {
         }
     }
 
-    /// A part of an event's data.
+    /// Writes a part of an event's data.
     pub(super) fn data(self, out: &mut Vec<u8>, part: &str) {
         match self {
             Self::Sse => sse::data_part(out, part.as_bytes()),
@@ -111,7 +112,7 @@ impl Encoding {
         }
     }
 
-    /// What follows an event's data.
+    /// Writes what follows an event's data.
     pub(super) fn finish(self, out: &mut Vec<u8>, id: EventId) {
         if self != Self::Sse {
             out.extend_from_slice(envelope::END);
@@ -122,10 +123,10 @@ impl Encoding {
         }
     }
 
-    /// The bytes of a run as a whole.
+    /// The bytes of a batch in one buffer, whatever its size.
     #[cfg(test)]
-    pub(super) fn whole(self, run: &FrameBatch) -> Vec<u8> {
-        self.write(run.frames()).bare().to_vec()
+    pub(super) fn whole(self, batch: &FrameBatch) -> Vec<u8> {
+        self.write(batch.frames()).bare().to_vec()
     }
 
     fn write(self, frames: &[Arc<Frame>]) -> Chunk {
@@ -161,13 +162,13 @@ impl Encoding {
         })
     }
 
-    /// `hub.gap`.
+    /// A `hub.gap` notice.
     #[must_use]
     pub fn gap(self, gap: &Gap) -> Chunk {
         self.notice("gap", &GapNotice::from(gap))
     }
 
-    /// `hub.end`.
+    /// A `hub.end` notice; `last` is the topic's newest event.
     #[must_use]
     pub fn end(self, ending: &Ending, last: Option<EventId>) -> Chunk {
         let reason = if ending.deleted { "deleted" } else { "closed" };
@@ -175,12 +176,14 @@ impl Encoding {
         self.notice("end", &EndNotice { topic: ending.topic.as_str(), reason, last_id })
     }
 
-    /// The first bytes of a stream: how long to wait before coming back, and a cursor for a client that has none.
+    /// The first bytes of a stream: the reconnect delay `retry` in milliseconds, and a cursor for a client that has
+    /// none.
     #[must_use]
     pub fn greeting(self, retry: u32, cursor: Option<EventId>) -> Chunk {
         Chunk::write(0, |out| {
             match self {
-                // NDJSON has no `retry`; some proxies pass the head on only with the first byte of the body.
+                // NDJSON has no `retry`. The line is sent because some proxies forward the head only with the body's
+                // first byte.
                 Self::Ndjson if cursor.is_none() => out.push(b'\n'),
                 Self::Ndjson => {}
                 _ => out.extend_from_slice(&sse::retry_line(retry)),
@@ -191,7 +194,7 @@ impl Encoding {
         })
     }
 
-    /// Against idle timeouts.
+    /// Bytes that keep proxies and clients from closing an idle connection.
     #[must_use]
     pub fn keepalive(self, keepalive: Keepalive) -> Chunk {
         match (self, keepalive) {
@@ -201,28 +204,28 @@ impl Encoding {
         }
     }
 
-    /// The last bytes of a stream that the hub ends: when to come back, and a cursor if there is one to give. NDJSON
-    /// has no word for the former.
+    /// The last bytes of a stream that the hub ends: the reconnect delay `retry` in milliseconds, which NDJSON cannot
+    /// express, and a cursor if there is one.
     #[must_use]
-    pub fn farewell(self, retry: u32, cursor: Option<EventId>) -> Option<Chunk> {
+    pub fn reconnect(self, retry: u32, cursor: Option<EventId>) -> Option<Chunk> {
         (self != Self::Ndjson || cursor.is_some()).then(|| self.greeting(retry, cursor))
     }
 
-    /// `hub.cursor`: moves the client's cursor.
+    /// A `hub.cursor` notice, which sets the client's cursor to `id`.
     #[must_use]
     pub fn cursor(self, id: EventId) -> Chunk {
         Chunk::write(0, |out| self.write_cursor(out, id))
     }
 
     fn write_cursor(self, out: &mut Vec<u8>, id: EventId) {
-        self.write_own(out, "cursor", Some(id), &CursorNotice { id: id.to_string() });
+        self.write_hub_event(out, "cursor", Some(id), &CursorNotice { id: id.to_string() });
     }
 
     fn notice(self, name: &str, data: &impl Serialize) -> Chunk {
-        Chunk::write(0, |out| self.write_own(out, name, None, data))
+        Chunk::write(0, |out| self.write_hub_event(out, name, None, data))
     }
 
-    fn write_own(self, out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &impl Serialize) {
+    fn write_hub_event(self, out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &impl Serialize) {
         let data = json_text::text(data);
         match self {
             Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
@@ -231,7 +234,7 @@ impl Encoding {
     }
 }
 
-/// A gap as clients see it.
+/// The JSON of a gap notice.
 #[derive(Debug, Serialize)]
 pub struct GapNotice {
     #[serde(skip_serializing_if = "Option::is_none")]

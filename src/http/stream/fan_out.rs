@@ -1,10 +1,10 @@
-//! Telling a core's streams the news: the hot loop of the hub.
+//! The fan-out: sends new frames to a shard's streams. It is the hot loop of the hub.
 //!
-//! A commit marks the feeds it touched and wakes each core once. The core walks their streams, small records side by
-//! side, and sends the shared bytes to each socket that has room: no task is woken, nothing is allocated or copied for a
-//! stream. While it walks, more is committed; what is pending then goes out joined, in one write, which is what makes a
-//! busy hub cheap. Whatever is not simply next (a full socket, a ring that has moved past, an end to tell) is left to the
-//! stream's own task, which goes on from its cursor by the same rule.
+//! A commit marks the feeds it changed and wakes each shard once. The shard visits the contiguous records of their
+//! streams and sends the shared bytes to each socket that has room. No task is woken, and nothing is allocated or
+//! copied for a single stream. What is committed during a visit goes out joined, in one write, which is what makes a
+//! busy hub cheap. Every other case (a full socket, a ring that has moved past the cursor, the end of a topic) is left
+//! to the stream's own task, which continues from its cursor by the same rule.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -23,11 +23,11 @@ use crate::{
     },
 };
 
-/// Streams visited before others on this core have their turn: some 2 ms of sending. What is published meanwhile is
-/// joined to what the rest is sent.
-const VISITS: usize = 512;
+/// Streams visited before the loop yields to other tasks of the shard: some 2 ms of sending. What is published
+/// meanwhile is joined to what the remaining streams are sent.
+const STREAMS_PER_ROUND: usize = 512;
 
-/// Tells the streams of this core the news, for as long as the process lives.
+/// Sends new frames to the streams of a shard, for as long as the process lives.
 pub async fn fan_out(shard_state: Rc<ShardState>) {
     let broker = Arc::clone(shard_state.app.hub.broker());
     let shard = &broker.shards()[shard_state.index];
@@ -44,8 +44,8 @@ pub async fn fan_out(shard_state: Rc<ShardState>) {
 async fn visit(shard_state: &ShardState, shard: &Shard, group: &FeedStreams) {
     let turns = group.feed.turns();
     let lifecycle_changed = group.turns.replace(turns) != turns;
-    let mut left = Some(0);
-    while let Some(from) = left {
+    let mut resume_at = Some(0);
+    while let Some(from) = resume_at {
         let mut round = Round {
             shard,
             group,
@@ -56,52 +56,53 @@ async fn visit(shard_state: &ShardState, shard: &Shard, group: &FeedStreams) {
             events: 0,
             bytes: 0,
         };
-        left = round.walk(from);
+        resume_at = round.walk(from);
         let stats = shard_state.app.hub.stats();
         stats.events_out.add(round.events);
         stats.bytes_out.add(round.bytes);
-        if left.is_some() {
+        if resume_at.is_some() {
             yield_now().await;
         }
     }
 }
 
-/// Some streams of one feed, told at one go.
+/// A visit to at most [`STREAMS_PER_ROUND`] streams of one feed.
 struct Round<'a> {
     shard: &'a Shard,
     group: &'a FeedStreams,
     limit: ReadLimit,
     now: u32,
-    /// A topic was closed, reopened or deleted: the streams must look at it.
+    /// A topic was closed, reopened or deleted: the streams' tasks must be woken.
     lifecycle_changed: bool,
-    /// What the last stream was sent; most of the others are at the same cursor.
+    /// The batch that the last stream was sent; most of the others are at the same cursor.
     next: Option<Arc<FrameBatch>>,
-    /// Given to streams, once for each.
+    /// Events sent, counted once for each stream.
     events: u64,
+    /// Bytes sent, counted once for each stream.
     bytes: u64,
 }
 
 impl Round<'_> {
-    /// Tells the streams from the place `from` on. Answers with where to go on.
+    /// Serves the streams from slot `from` on. Returns the slot to resume at; `None` after the last one.
     fn walk(&mut self, from: usize) -> Option<usize> {
         let mut members = self.group.members.borrow_mut();
-        let end = members.capacity().min(from + VISITS);
+        let end = members.capacity().min(from + STREAMS_PER_ROUND);
         for key in from..end {
             if let Some(member) = members.get_mut(key) {
-                self.tell(member);
+                self.serve(member);
             }
         }
         (end < members.capacity()).then_some(end)
     }
 
-    fn tell(&mut self, member: &mut Member) {
-        match (member.wake_mode, &mut member.line) {
+    fn serve(&mut self, member: &mut Member) {
+        match (member.wake_mode, &mut member.connection) {
             (WakeMode::Busy, _) => {}
-            (WakeMode::Send, Some(line)) if !self.lifecycle_changed => {
-                let before = line.cursor;
-                let at_end = self.send(line);
-                if line.cursor > before {
-                    member.spoke(self.now);
+            (WakeMode::Send, Some(connection)) if !self.lifecycle_changed => {
+                let before = connection.cursor;
+                let at_end = self.send(connection);
+                if connection.cursor > before {
+                    member.mark_sent(self.now);
                 }
                 if !at_end {
                     member.wake_mode = WakeMode::Busy;
@@ -112,33 +113,33 @@ impl Round<'_> {
         }
     }
 
-    /// Sends what the ring has after the line's cursor. Answers with whether the line is at the ring's end.
-    fn send(&mut self, line: &mut DirectConnection) -> bool {
+    /// Sends what the ring has after the connection's cursor. Returns whether the connection is at the ring's end.
+    fn send(&mut self, connection: &mut DirectConnection) -> bool {
         loop {
-            if self.next.as_ref().is_none_or(|run| run.after != line.cursor) {
-                match self.shard.after(&self.group.feed, line.cursor, self.limit) {
+            if self.next.as_ref().is_none_or(|batch| batch.after != connection.cursor) {
+                match self.shard.after(&self.group.feed, connection.cursor, self.limit) {
                     Next::Nothing => return true,
                     Next::Moved => return false,
-                    Next::Run(run) if run.closes() => return false,
-                    Next::Run(run) => self.next = Some(run),
+                    Next::Run(batch) if batch.closes() => return false,
+                    Next::Run(batch) => self.next = Some(batch),
                 }
             }
-            let Some(run) = &self.next else { return true };
-            // What is sent in parts is the task's work.
-            let Some(bytes) = line.encoding.framed(run) else { return false };
-            let Ok(sent) = line.socket.send(bytes) else { return false };
-            // With nothing taken the cursor stays, so that the stream's task finds it where the client is.
+            let Some(batch) = &self.next else { return true };
+            // A batch that is sent in parts is left to the task.
+            let Some(bytes) = connection.encoding.framed(batch) else { return false };
+            let Ok(sent) = connection.socket.send(bytes) else { return false };
+            // The socket took nothing: the cursor stays, so that the task continues from where the client is.
             if sent == 0 {
                 return false;
             }
-            line.cursor = run.last();
-            self.events += run.frames().len() as u64;
+            connection.cursor = batch.last();
+            self.events += batch.frames().len() as u64;
             self.bytes += bytes.len() as u64;
             if sent < bytes.len() {
-                line.rest = Some(Box::new(bytes.slice(sent..)));
+                connection.unsent = Some(Box::new(bytes.slice(sent..)));
                 return false;
             }
-            if line.socket.is_behind() {
+            if connection.socket.is_behind() {
                 return false;
             }
         }

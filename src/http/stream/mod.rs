@@ -1,17 +1,17 @@
-//! An open stream: frames into bytes, waking, keepalive, ending.
+//! Open event streams: encoding, fan-out, keepalive, back-pressure and end.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | [`session`] | what a stream says, in order |
-//! | [`encoding`] | what an event, a gap and an end are in SSE and NDJSON |
-//! | [`chunk`] | bytes that can be sent as they are |
-//! | `parts` | a run that is too large to be one piece |
-//! | [`streams`] | a shard's open streams |
-//! | [`socket`] | where a stream's bytes go, in the clear or within TLS |
-//! | [`fan_out`] | the hot loop: sends the news to all who are at the ring's end |
-//! | [`takeover`] | hyper writes the head, and then lets go |
-//! | [`mod@line`] | a stream on a socket of its own |
-//! | [`body`] | a stream as the body of an answer, for every other connection |
+//! | [`session`] | the state machine of one stream: greeting, events, keepalives, end |
+//! | [`encoding`] | events, gaps and ends as SSE and NDJSON |
+//! | [`chunk`] | bytes with their HTTP/1.1 chunk framing |
+//! | `parts` | a batch too large for one buffer, encoded in parts |
+//! | [`streams`] | the registry of a shard's open streams, and their keepalive and stall timers |
+//! | [`socket`] | non-blocking writes to a stream's socket, plain or TLS |
+//! | [`fan_out`] | the hot loop: sends new frames to every stream that is at the ring's end |
+//! | [`takeover`] | takes an HTTP/1.1 connection from hyper after it has written the response head |
+//! | [`direct`] | a stream on a connection that was taken over |
+//! | [`body`] | a stream as an `http_body::Body`, for every other connection |
 
 pub mod body;
 pub mod chunk;

@@ -1,40 +1,41 @@
-//! A run in parts, for one stream: what would be too large in memory as a whole, such as an event of a million line breaks, each
-//! of which is seven bytes on the wire.
+//! Encodes a batch in parts, for one stream, when it would be too large in memory as a whole: for example an event of a
+//! million line breaks, each of which takes seven bytes on the wire.
 //!
-//! The events are shared; only the part that is being sent is a stream's own. Its bytes are those that the whole would have.
+//! The events are shared by all streams; only the part that is being sent belongs to one. The parts together have
+//! exactly the bytes of the whole.
 
 use std::sync::Arc;
 
 use super::{chunk::Chunk, encoding::Encoding};
 use crate::hub::batch::FrameBatch;
 
-/// Bytes after which a part ends: what a socket takes at once.
-const PART: usize = 64 << 10;
+/// Bytes after which a part ends: about what a socket takes at once.
+const PART_BYTES: usize = 64 << 10;
 
-/// Bytes of data that are encoded at a time: at most seven times as many on the wire.
-const STEP: usize = 4 << 10;
+/// Bytes of data that are encoded in one step; at most seven times as many on the wire.
+const STEP_BYTES: usize = 4 << 10;
 
-/// What is left of a run.
+/// The unsent rest of a batch.
 pub(super) struct BatchParts {
-    run: Arc<FrameBatch>,
+    batch: Arc<FrameBatch>,
     encoding: Encoding,
-    /// The frame that comes next, or is being sent.
-    at: usize,
-    /// How much of its data was sent, when it has begun.
+    /// Index of the frame that comes next, or is being sent.
+    next_frame: usize,
+    /// Bytes of its data that were sent; `None` when it has not begun.
     sent: Option<usize>,
 }
 
 impl BatchParts {
-    pub(super) fn new(run: Arc<FrameBatch>, encoding: Encoding) -> Self {
-        Self { run, encoding, at: 0, sent: None }
+    pub(super) fn new(batch: Arc<FrameBatch>, encoding: Encoding) -> Self {
+        Self { batch, encoding, next_frame: 0, sent: None }
     }
 
-    /// The next part; `None` when all was given.
+    /// The next part; `None` after the last one.
     pub(super) fn next(&mut self) -> Option<Chunk> {
-        (self.at < self.run.frames().len()).then(|| {
-            Chunk::write(PART + 8 * STEP, |out| {
-                let full = out.len() + PART;
-                while out.len() < full && self.at < self.run.frames().len() {
+        (self.next_frame < self.batch.frames().len()).then(|| {
+            Chunk::write(PART_BYTES + 8 * STEP_BYTES, |out| {
+                let full = out.len() + PART_BYTES;
+                while out.len() < full && self.next_frame < self.batch.frames().len() {
                     self.step(out);
                 }
             })
@@ -42,7 +43,7 @@ impl BatchParts {
     }
 
     fn step(&mut self, out: &mut Vec<u8>) {
-        let frame = &self.run.frames()[self.at];
+        let frame = &self.batch.frames()[self.next_frame];
         let data = frame.event.new.data.as_str();
         let from = self.sent.unwrap_or_else(|| {
             self.encoding.begin(out, frame);
@@ -54,14 +55,14 @@ impl BatchParts {
             self.sent = Some(to);
         } else {
             self.encoding.finish(out, frame.id);
-            (self.at, self.sent) = (self.at + 1, None);
+            (self.next_frame, self.sent) = (self.next_frame + 1, None);
         }
     }
 }
 
-/// Where to cut `data` after `from`: within no character and no CRLF, which is one line break.
+/// Where to cut `data` after `from`: never inside a character, nor inside a CRLF, which is one line break.
 fn cut(data: &str, from: usize) -> usize {
-    let mut to = data.len().min(from + STEP);
+    let mut to = data.len().min(from + STEP_BYTES);
     while !data.is_char_boundary(to) {
         to -= 1;
     }
@@ -80,7 +81,7 @@ mod tests {
 
     const ALL: [Encoding; 4] = [Encoding::Sse, Encoding::SseEnvelope, Encoding::SseMessage, Encoding::Ndjson];
 
-    fn run(all: &[&str]) -> Arc<FrameBatch> {
+    fn batch(all: &[&str]) -> Arc<FrameBatch> {
         let frame = |(seq, data): (u64, &&str)| {
             let topic = TopicName::new("t").expect("valid");
             let name = EventName::new(if seq % 2 == 0 { "" } else { "named" }).expect("valid");
@@ -92,11 +93,11 @@ mod tests {
         FrameBatch::new(Seq(0), (1..).zip(all).map(frame).collect(), true)
     }
 
-    fn joined(run: &Arc<FrameBatch>, encoding: Encoding) -> Vec<u8> {
-        let mut parts = BatchParts::new(Arc::clone(run), encoding);
+    fn joined(batch: &Arc<FrameBatch>, encoding: Encoding) -> Vec<u8> {
+        let mut parts = BatchParts::new(Arc::clone(batch), encoding);
         let mut all = Vec::new();
         while let Some(part) = parts.next() {
-            assert!(part.bare().len() <= PART + 7 * STEP + 512, "{}", part.bare().len());
+            assert!(part.bare().len() <= PART_BYTES + 7 * STEP_BYTES + 512, "{}", part.bare().len());
             all.extend_from_slice(&part.bare());
         }
         all
@@ -106,12 +107,12 @@ mod tests {
     fn the_parts_of_any_event_are_what_the_whole_is_and_each_is_bounded() {
         let long: String = "a\r\nb\rc\n\u{1}\u{2028}\u{85}\"\\üé€𝄞".repeat(3000);
         let breaks = "\n".repeat(1 << 20);
-        let crlf = "\r\n".repeat(STEP);
+        let crlf = "\r\n".repeat(STEP_BYTES);
         let shifted = format!("x{crlf}");
         for all in [&[""][..], &["x", "", &long, "y"], &[&breaks], &[&crlf, &shifted]] {
-            let run = run(all);
+            let batch = batch(all);
             for encoding in ALL {
-                assert!(joined(&run, encoding) == encoding.whole(&run), "{encoding:?}");
+                assert!(joined(&batch, encoding) == encoding.whole(&batch), "{encoding:?}");
             }
         }
     }
@@ -119,21 +120,21 @@ mod tests {
     proptest! {
         #[test]
         fn parts_join_to_the_whole(data in "[a\r\n\"\u{0}\u{85}\u{2028}é𝄞]{4000,9000}") {
-            let run = run(&[&data]);
+            let batch = batch(&[&data]);
             for encoding in ALL {
-                prop_assert!(joined(&run, encoding) == encoding.whole(&run), "{:?}", encoding);
+                prop_assert!(joined(&batch, encoding) == encoding.whole(&batch), "{:?}", encoding);
             }
         }
     }
 
     #[test]
-    fn what_grows_on_the_wire_or_is_large_and_nobody_else_s_comes_in_parts() {
+    fn a_large_batch_comes_in_parts_unless_it_is_shared_and_hardly_grows_on_the_wire() {
         let (text, breaks) = ("x".repeat(1 << 20), "\n".repeat(64 << 10));
-        assert!(ALL.iter().all(|encoding| encoding.framed(&run(&["x"; 500])).is_some()));
-        assert!(ALL.iter().all(|encoding| encoding.framed(&run(&[&text])).is_none()), "read for one stream");
-        assert!(ALL.iter().any(|encoding| encoding.framed(&run(&[&breaks])).is_none()));
+        assert!(ALL.iter().all(|encoding| encoding.framed(&batch(&["x"; 500])).is_some()));
+        assert!(ALL.iter().all(|encoding| encoding.framed(&batch(&[&text])).is_none()), "read for one stream");
+        assert!(ALL.iter().any(|encoding| encoding.framed(&batch(&[&breaks])).is_none()));
         let live = |data: &str| {
-            let event = Arc::clone(&run(&[data]).frames()[0].event);
+            let event = Arc::clone(&batch(&[data]).frames()[0].event);
             let frame = Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), event));
             FrameBatch::new(Seq(0), vec![frame], false)
         };

@@ -1,9 +1,10 @@
-//! What a stream says, in order: a greeting, events while there are any, keepalives while there are none, and the last
-//! word. The same for every kind of connection.
+//! The state machine of one stream: a greeting, events while there are any, keepalives while there are none, and an
+//! end. It is the same for every kind of connection.
 //!
-//! A client that came without a usable cursor must never be without one once its head has arrived, or it would come back
-//! at "now" and miss what came between, untold. So the greeting gives it one, where its stream starts. A gap has no id, so
-//! that whoever drops right there is told again; when nothing follows it, a cursor does, so that it is told once.
+//! A client without a cursor of its own must have one as soon as it has the response head. Otherwise it would reconnect
+//! at "now" and silently miss the events in between. So the greeting carries the cursor at which the stream starts. A
+//! gap notice has no id: a client that disconnects right after it receives it again. When no event follows the gap, the
+//! stream sends a cursor, so that the client receives the gap only once.
 
 use std::{
     rc::Rc,
@@ -25,49 +26,50 @@ use crate::{
     hub::subscription::{Delivery, Subscription},
 };
 
-/// A subscription in a language. Dropping it ends the subscription.
+/// A subscription, its encoding, and what its client already has. Dropping it ends the subscription.
 pub struct StreamSession {
     shard: Rc<ShardState>,
     subscription: Subscription,
     authorization: Authorization,
-    _seats: StreamPermits,
-    /// How it writes.
+    _permits: StreamPermits,
+    /// How events and notices are written.
     pub encoding: Encoding,
     options: StreamOptions,
     greeted: bool,
     over: bool,
-    /// Of a run that is too large to be sent as a whole, and its last position.
+    /// The unsent rest of a batch that is sent in parts, and the batch's last position.
     parts: Option<Box<(BatchParts, Seq)>>,
-    /// The newest position of this store that the client has as its cursor.
-    shown: Option<Seq>,
-    /// Whether a client that came back with that cursor would be told something again that is not an event.
-    unsettled: bool,
+    /// The newest id that the client has received; `None` while it has none of this store.
+    client_cursor: Option<Seq>,
+    /// Whether a client that reconnects with that cursor would receive a notice again.
+    repeats_notice: bool,
 }
 
-/// What a client's request decides about its stream beside the events.
+/// What a request decides about its stream besides the selection of events.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamOptions {
-    /// The reconnect delay for its client.
+    /// The reconnect delay that the client is given.
     pub retry: Duration,
-    /// What it sends when it is silent.
+    /// What is sent after a keepalive interval without events.
     pub keepalive: Keepalive,
-    /// The cursor that the client came with, or is given with the first bytes.
-    pub cursor: Cursor,
+    /// The cursor that the request carried, or that the greeting assigns.
+    pub cursor: InitialCursor,
 }
 
-/// Where a client is without the stream.
+/// The client's cursor when its stream begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cursor {
-    /// It came with one of this store.
-    Brought(Seq),
-    /// It came with one that is of no use here: a gap says so, and only what follows gives it one.
-    Useless,
-    /// It came with none: it is given this one, where the stream starts.
-    Given(Seq),
+pub enum InitialCursor {
+    /// The request carried a cursor of this store.
+    Resumed(Seq),
+    /// The request carried a cursor that this store does not know. The stream begins with a gap notice; the first id
+    /// after it is the client's new cursor.
+    Unusable,
+    /// The request carried none. The greeting assigns this one, at which the stream starts.
+    Assigned(Seq),
 }
 
 impl StreamSession {
-    /// The stream of `subscription`.
+    /// A stream of `subscription`. The permits are held until the session is dropped.
     #[must_use]
     pub fn new(
         shard: Rc<ShardState>,
@@ -76,45 +78,46 @@ impl StreamSession {
         encoding: Encoding,
         options: StreamOptions,
     ) -> Self {
-        let shown = match options.cursor {
-            Cursor::Brought(seq) | Cursor::Given(seq) => Some(seq),
-            Cursor::Useless => None,
+        let client_cursor = match options.cursor {
+            InitialCursor::Resumed(seq) | InitialCursor::Assigned(seq) => Some(seq),
+            InitialCursor::Unusable => None,
         };
         Self {
             shard,
             subscription,
             authorization,
-            _seats: permits,
+            _permits: permits,
             encoding,
             options,
             greeted: false,
             over: false,
             parts: None,
-            shown,
-            unsettled: !matches!(options.cursor, Cursor::Brought(_)),
+            client_cursor,
+            repeats_notice: !matches!(options.cursor, InitialCursor::Resumed(_)),
         }
     }
 
-    /// Where it is told.
+    /// The shard that serves the stream.
     #[must_use]
     pub fn shard(&self) -> &Rc<ShardState> {
         &self.shard
     }
 
-    /// What it tells of.
+    /// The subscription that the stream sends.
     #[must_use]
     pub fn subscription(&self) -> &Subscription {
         &self.subscription
     }
 
-    /// When its client's credential is good no more, in seconds since 1970. Whoever tells it has it polled then.
+    /// When the client's credential expires, in Unix seconds. The driver of the session must poll it then.
     #[must_use]
     pub fn expires(&self) -> Option<u64> {
         self.authorization.expires()
     }
 
-    /// The next piece; `None` when the stream is over. `silent`: it has said nothing for so long that it should.
-    pub fn poll(&mut self, cx: &mut Context<'_>, silent: bool) -> Poll<Option<Chunk>> {
+    /// The next bytes to send; `None` when the stream is over. `keepalive_due`: nothing was sent for a keepalive
+    /// interval.
+    pub fn poll(&mut self, cx: &mut Context<'_>, keepalive_due: bool) -> Poll<Option<Chunk>> {
         if !self.greeted {
             return Poll::Ready(Some(self.greet()));
         }
@@ -122,33 +125,33 @@ impl StreamSession {
             if self.over {
                 return Poll::Ready(None);
             }
-            // What has begun is sent to its end: nothing else may stand within an event.
+            // An event that has begun is sent to its end: nothing else may come between its parts.
             if let Some(chunk) = self.next_part() {
                 return Poll::Ready(Some(chunk));
             }
             if self.shard.app.drain.is_draining() || self.has_lapsed() {
-                return Poll::Ready(self.send_away());
+                return Poll::Ready(self.end_with_reconnect());
             }
             let chunk = match self.subscription.poll_next(cx) {
-                Poll::Pending => match self.cursor_to_show() {
+                Poll::Pending => match self.cursor_to_send() {
                     Some(cursor) => self.encoding.cursor(cursor),
-                    None if silent => self.encoding.keepalive(self.options.keepalive),
+                    None if keepalive_due => self.encoding.keepalive(self.options.keepalive),
                     None => return Poll::Pending,
                 },
-                Poll::Ready(Delivery::Events(run)) => {
-                    self.shard.app.hub.stats().events_out.add(run.frames().len() as u64);
-                    let Some(framed) = self.encoding.framed(&run) else {
-                        let last = run.last();
-                        self.parts = Some(Box::new((BatchParts::new(run, self.encoding), last)));
+                Poll::Ready(Delivery::Events(batch)) => {
+                    self.shard.app.hub.stats().events_out.add(batch.frames().len() as u64);
+                    let Some(framed) = self.encoding.framed(&batch) else {
+                        let last = batch.last();
+                        self.parts = Some(Box::new((BatchParts::new(batch, self.encoding), last)));
                         continue;
                     };
                     let chunk = Chunk::shared(framed);
-                    self.show(run.last());
+                    self.set_client_cursor(batch.last());
                     self.count(&chunk);
                     chunk
                 }
                 Poll::Ready(Delivery::Gap(gap)) => {
-                    self.unsettled = true;
+                    self.repeats_notice = true;
                     self.encoding.gap(&gap)
                 }
                 Poll::Ready(Delivery::End(ending)) => {
@@ -158,19 +161,19 @@ impl StreamSession {
                 }
                 Poll::Ready(Delivery::Finished(id)) => {
                     self.over = true;
-                    // Without the newest id the client would come back to be told the same again, for ever.
-                    if self.shown >= Some(id.seq) {
+                    // Without the newest id the client would reconnect and receive the same notices, endlessly.
+                    if self.client_cursor >= Some(id.seq) {
                         continue;
                     }
                     self.encoding.cursor(id)
                 }
-                Poll::Ready(Delivery::Broken) => return Poll::Ready(self.send_away()),
+                Poll::Ready(Delivery::Broken) => return Poll::Ready(self.end_with_reconnect()),
             };
             return Poll::Ready(Some(chunk));
         }
     }
 
-    /// What comes next of a run that is sent in parts.
+    /// The next part of a batch that is sent in parts.
     fn next_part(&mut self) -> Option<Chunk> {
         let (parts, last) = &mut **self.parts.as_mut()?;
         let (chunk, last) = (parts.next(), *last);
@@ -178,7 +181,7 @@ impl StreamSession {
             self.count(chunk);
         } else {
             self.parts = None;
-            self.show(last);
+            self.set_client_cursor(last);
         }
         chunk
     }
@@ -187,33 +190,33 @@ impl StreamSession {
         self.shard.app.hub.stats().bytes_out.add(chunk.bare().len() as u64);
     }
 
-    /// The first piece.
+    /// The first bytes of the stream. To be called once, instead of the first [`StreamSession::poll`].
     pub fn greet(&mut self) -> Chunk {
         self.greeted = true;
         let epoch = self.subscription.cursor().epoch;
         let cursor = match self.options.cursor {
-            Cursor::Given(seq) => Some(EventId { epoch, seq }),
-            Cursor::Brought(_) | Cursor::Useless => None,
+            InitialCursor::Assigned(seq) => Some(EventId { epoch, seq }),
+            InitialCursor::Resumed(_) | InitialCursor::Unusable => None,
         };
         self.encoding.greeting(milliseconds(self.options.retry), cursor)
     }
 
-    /// The cursor of a stream that needs only be sent the ring's next runs, as long as they close no topic: whoever does
-    /// says so by [`StreamSession::sent`].
+    /// The cursor after which the caller may send the ring's next batches itself, as long as they close no topic;
+    /// `None` while the session must be polled. The caller reports what it has sent with [`StreamSession::sent`].
     #[must_use]
     pub fn follows(&self) -> Option<Seq> {
         if self.over || self.parts.is_some() { None } else { self.subscription.follows() }
     }
 
-    /// The client was sent what the ring had up to `position`.
+    /// Records that the client was sent the ring's events up to `position`.
     pub fn sent(&mut self, position: Seq) {
         if position > self.subscription.cursor().seq {
             self.subscription.sent(position);
-            self.show(position);
+            self.set_client_cursor(position);
         }
     }
 
-    /// Whether the client's credential is good no more, or opens this no more. It is told to come back, with a fresh one.
+    /// Whether the client's credential has expired, was revoked, or no longer grants these topics.
     fn has_lapsed(&mut self) -> bool {
         let (app, selection) = (&self.shard.app, &self.subscription.feed().selection);
         let lapsed = self.authorization.still_reads(&app.policies, selection).is_err();
@@ -223,32 +226,33 @@ impl StreamSession {
         lapsed
     }
 
-    /// The last bytes of a stream that the hub ends for a reason that will pass.
-    fn send_away(&mut self) -> Option<Chunk> {
+    /// Ends the stream for a transient reason; the last bytes tell the client when to reconnect.
+    fn end_with_reconnect(&mut self) -> Option<Chunk> {
         self.over = true;
         let retry = self.shard.app.spread_retry(self.options.retry);
-        let cursor = self.cursor_to_show();
-        self.encoding.farewell(retry, cursor)
+        let cursor = self.cursor_to_send();
+        self.encoding.reconnect(retry, cursor)
     }
 
-    /// The client has an id that stands after all it was told.
-    fn show(&mut self, position: Seq) {
-        (self.shown, self.unsettled) = (Some(position), false);
+    /// Records that the client has an id newer than every notice it was sent.
+    fn set_client_cursor(&mut self, position: Seq) {
+        (self.client_cursor, self.repeats_notice) = (Some(position), false);
     }
 
-    /// A cursor for a client that would be told the same again if it came back with the one it has: nothing that it was told
-    /// since had an id.
-    fn cursor_to_show(&mut self) -> Option<EventId> {
-        if !self.unsettled || !self.subscription.caught_up() {
+    /// A cursor for a client that would receive a notice again if it reconnected with the one it has, because nothing
+    /// that it was sent since had an id.
+    fn cursor_to_send(&mut self) -> Option<EventId> {
+        if !self.repeats_notice || !self.subscription.caught_up() {
             return None;
         }
-        let (cursor, before) = (self.subscription.cursor(), self.shown);
+        let (cursor, before) = (self.subscription.cursor(), self.client_cursor);
         if self.shard.app.hub.awaits_reuse(&self.subscription.feed().selection).is_some_and(|mark| cursor.seq >= mark) {
-            // It waits for a name to be used again. With this cursor it would come back to be sent away for good.
-            self.unsettled = false;
+            // The client waits for the name of a deleted topic to be used again. With this cursor a reconnect would be
+            // answered with 204, and an EventSource would stop for good.
+            self.repeats_notice = false;
             return None;
         }
-        self.show(cursor.seq);
+        self.set_client_cursor(cursor.seq);
         (before < Some(cursor.seq)).then_some(cursor)
     }
 }

@@ -1,7 +1,7 @@
-//! The socket of a stream that was taken over from hyper, in the clear or within TLS.
+//! The socket of a stream that was taken over from hyper, plain or TLS.
 //!
-//! rustls makes records of bytes and keeps no more of them than one record that the socket has no room for: so a stalled
-//! client costs one record besides what it costs in the clear.
+//! rustls buffers at most one record that the socket has no room for, so a stalled TLS client costs one record more
+//! than a plain one.
 
 use std::{
     io::{self, IoSlice, Read as _, Write},
@@ -17,45 +17,45 @@ use rustls::{ProtocolVersion, ServerConnection};
 
 use crate::http::transport::Transport;
 
-/// Bytes of records that wait for the socket: one full record (RFC 8446, section 5.1).
-const RECORD: usize = 16 << 10;
+/// Bytes that rustls may buffer for the socket: one full record (RFC 8446, section 5.1).
+const RECORD_BYTES: usize = 16 << 10;
 
-/// Reads in a row of a client that should have nothing to say.
-const READS: usize = 8;
+/// Reads in a row from one client, which has no reason to send anything, before other tasks have their turn.
+const READS_PER_POLL: usize = 8;
 
-/// Where a stream's bytes go.
+/// The socket of a stream, plain or TLS.
 #[derive(Debug)]
 pub struct Socket {
     tcp: Transport,
-    /// On the heap, because most streams may have none.
+    /// TLS state, boxed because plain streams have none.
     session: Option<Box<ServerConnection>>,
     /// Whether the client has closed its direction.
-    ended: bool,
+    half_closed: bool,
 }
 
 impl Socket {
-    /// One whose bytes go as they are.
+    /// A socket whose bytes are sent as they are.
     #[must_use]
     pub fn plain(tcp: Transport) -> Self {
-        Self { tcp, session: None, ended: false }
+        Self { tcp, session: None, half_closed: false }
     }
 
-    /// One whose bytes go within TLS. All that was written to `session` must have been sent.
+    /// A socket whose bytes are encrypted by `session`, which must have nothing left to write.
     #[must_use]
     pub fn secure(tcp: Transport, mut session: ServerConnection) -> Self {
-        session.set_buffer_limit(Some(RECORD));
-        Self { tcp, session: Some(Box::new(session)), ended: false }
+        session.set_buffer_limit(Some(RECORD_BYTES));
+        Self { tcp, session: Some(Box::new(session)), half_closed: false }
     }
 
-    /// Sends what there is room for, and answers with how much that was: [`Socket::is_behind`] tells whether the client
-    /// was sent all of that.
+    /// Sends as many bytes as there is room for, without waiting, and returns how many were taken. With TLS some of
+    /// those may still be buffered: see [`Socket::is_behind`].
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when there is no room; any other when it is broken.
+    /// [`io::ErrorKind::WouldBlock`] when there is no room; any other kind when the connection is broken.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(session) = &mut self.session else {
             return loop {
-                // What the runtime knows of the socket is not asked: the kernel answers at once.
+                // Not through tokio: its cached readiness is not needed, the kernel answers at once.
                 match send(&self.tcp, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                     Err(Errno::INTR) => {}
                     sent => break Ok(sent?),
@@ -72,12 +72,15 @@ impl Socket {
         Ok(sent)
     }
 
-    /// Whether bytes that were taken wait for the socket.
+    /// Whether encrypted bytes are buffered until the socket has room.
     pub(super) fn is_behind(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.wants_write())
     }
 
-    /// Sends all of `bytes`, and what is behind. `sent` is told whenever the socket took something.
+    /// Sends all of `bytes`, and what is buffered. `sent` is called whenever the socket took something.
+    ///
+    /// # Errors
+    /// When the connection is broken.
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -100,7 +103,7 @@ impl Socket {
                         let count = session.writer().write(bytes)?;
                         bytes.advance(count);
                     }
-                    match session.write_tls(&mut Records(&self.tcp)) {
+                    match session.write_tls(&mut SocketWriter(&self.tcp)) {
                         Ok(_) => sent(),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         Err(error) => return Poll::Ready(Err(error)),
@@ -111,25 +114,26 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Hears what the client has to say, which is nothing: what it sends is dropped. Answers with whether it has just closed its
-    /// direction. It may read on (netcat does), or it has left: that shows only when it is sent something, by an error here.
+    /// Reads and discards what the client sends, and returns whether it has just closed its direction. After that it
+    /// may still read (netcat does), or it may be gone: then a later send is answered with a reset, which is an error
+    /// here.
     ///
     /// # Errors
     /// When the connection is broken.
-    pub(super) fn hear(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        if self.ended {
+    pub(super) fn discard_input(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.half_closed {
             return self.tcp.take_error()?.map_or(Ok(false), Err);
         }
-        let mut junk = [0; 1024];
-        for _ in 0..READS {
+        let mut discarded = [0; 1024];
+        for _ in 0..READS_PER_POLL {
             let Poll::Ready(ready) = self.tcp.poll_read_ready(cx) else { return Ok(false) };
             let read = ready.and_then(|()| match &mut self.session {
-                None => self.tcp.try_read(&mut junk),
-                Some(session) => listen(session, &self.tcp, &mut junk),
+                None => self.tcp.try_read(&mut discarded),
+                Some(session) => read_records(session, &self.tcp, &mut discarded),
             });
             match read {
                 Ok(0) => {
-                    self.ended = true;
+                    self.half_closed = true;
                     return Ok(true);
                 }
                 Ok(_) => {}
@@ -142,24 +146,24 @@ impl Socket {
     }
 
     /// Whether the client has closed its direction.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.half_closed
     }
 
-    /// Says that nothing follows, as far as there is room for that: a reader can tell it from a connection that broke.
-    pub(super) fn farewell(&mut self) {
+    /// Sends TLS's `close_notify` if there is room, so that the client can tell the end from a broken connection.
+    pub(super) fn send_close_notify(&mut self) {
         if let Some(session) = &mut self.session {
             session.send_close_notify();
-            // The stream's own end was sent before, and says the same.
+            // On failure the last chunk, which was sent before, still marks the end of the body.
             let _ = flush(session, &self.tcp);
         }
     }
 }
 
-/// Sends the records that wait; answers with whether none is left.
+/// Sends the buffered records and returns whether none is left.
 fn flush(session: &mut ServerConnection, tcp: &Transport) -> io::Result<bool> {
     while session.wants_write() {
-        match session.write_tls(&mut Records(tcp)) {
+        match session.write_tls(&mut SocketWriter(tcp)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(error),
@@ -168,25 +172,25 @@ fn flush(session: &mut ServerConnection, tcp: &Transport) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Takes records in, and drops what is in them. Zero when the client will send no more.
-fn listen(session: &mut ServerConnection, tcp: &Transport, junk: &mut [u8]) -> io::Result<usize> {
-    let read = session.read_tls(&mut Reads(tcp))?;
+/// Reads records and discards their content. Returns 0 when the client has closed its direction.
+fn read_records(session: &mut ServerConnection, tcp: &Transport, discarded: &mut [u8]) -> io::Result<usize> {
+    let read = session.read_tls(&mut SocketReader(tcp))?;
     let state = session.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let mut left = state.plaintext_bytes_to_read();
     while left > 0 {
-        left -= session.reader().read(junk)?;
+        left -= session.reader().read(discarded)?;
     }
     if state.peer_has_closed() && session.protocol_version() == Some(ProtocolVersion::TLSv1_2) {
-        // There it closes both directions (RFC 5246, 7.2.1).
+        // In TLS 1.2 `close_notify` closes both directions (RFC 5246, section 7.2.1).
         return Err(io::ErrorKind::ConnectionAborted.into());
     }
     Ok(if state.peer_has_closed() { 0 } else { read })
 }
 
-/// Writes records to a socket without waiting.
-struct Records<'a>(&'a Transport);
+/// Writes to a socket without waiting.
+struct SocketWriter<'a>(&'a Transport);
 
-impl Write for Records<'_> {
+impl Write for SocketWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.try_write(bytes)
     }
@@ -200,10 +204,10 @@ impl Write for Records<'_> {
     }
 }
 
-/// Reads records from a socket without waiting.
-struct Reads<'a>(&'a Transport);
+/// Reads from a socket without waiting.
+struct SocketReader<'a>(&'a Transport);
 
-impl io::Read for Reads<'_> {
+impl io::Read for SocketReader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.0.try_read(bytes)
     }

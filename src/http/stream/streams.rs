@@ -1,6 +1,6 @@
-//! A shard's open streams, by the feed they follow. A commit wakes the shard once, and [`fan_out`](super::fan_out) walks
-//! the streams it concerns; one tick a second serves every stream's keepalive and finds the stalled ones. No stream has a
-//! timer of its own.
+//! A shard's open streams, grouped by the feed they follow. A commit wakes the shard once, and
+//! [`fan_out`](super::fan_out) visits the streams of the feeds it changed. One tick a second serves the keepalives of
+//! all streams and closes the stalled ones, so no stream has a timer of its own.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,56 +16,56 @@ use slab::Slab;
 use super::direct::DirectConnection;
 use crate::{http::auth::authorization, hub::feed::Feed};
 
-/// How often [`Streams::tick`] is called.
+/// Interval between calls of [`Streams::tick`].
 pub const TICK: Duration = Duration::from_secs(1);
 
 /// The open streams of one shard.
 #[derive(Debug, Default)]
 pub struct Streams {
     groups: RefCell<HashMap<u64, Rc<FeedStreams>>>,
-    /// Ticks so far: the only clock that streams are told by.
+    /// Ticks so far: the clock of keepalives and stalls.
     now: Cell<u32>,
-    /// The policy that streams were last woken for.
+    /// The policy generation that the streams were last woken for.
     policy: Cell<u64>,
 }
 
 /// The streams of one feed.
 #[derive(Debug)]
 pub struct FeedStreams {
-    /// What they follow.
+    /// The feed that they follow.
     pub feed: Arc<Feed>,
-    /// The feed's turns that they were woken for.
+    /// The feed's count of lifecycle changes when the streams were last woken for one.
     pub(super) turns: Cell<u64>,
     pub(super) members: RefCell<Slab<Member>>,
 }
 
-/// What the shard knows of a stream: the fan-out walks these, so they are small and lie side by side.
+/// The shard's record of one stream. The fan-out visits every record of a feed, so they are small and contiguous.
 #[derive(Debug)]
 pub struct Member {
     waker: Option<Waker>,
     pub(super) wake_mode: WakeMode,
-    /// Whether it has been silent for long enough to say so.
-    pub(super) silent: bool,
-    /// When it last sent something.
-    pub(super) spoke: u32,
-    /// When its client's credential ends, in seconds since 1970.
+    /// Whether nothing was sent for a keepalive interval.
+    pub(super) keepalive_due: bool,
+    /// The tick of the last send.
+    pub(super) last_sent: u32,
+    /// When the client's credential expires, in Unix seconds; `u64::MAX` for never.
     expires: u64,
-    /// Its socket, for one that needs no hyper.
-    pub(super) line: Option<DirectConnection>,
+    /// The connection of a stream that was taken over from hyper.
+    pub(super) connection: Option<DirectConnection>,
 }
 
-/// What a stream needs when there is news.
+/// What the fan-out does for a stream when its feed has new frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WakeMode {
-    /// To be woken.
+    /// Wake its task.
     Wake,
-    /// To be sent the ring's next run after its line's cursor.
+    /// Send the ring's next batch after the connection's cursor.
     Send,
-    /// Nothing: it is on its way and looks at the ring by itself.
+    /// Nothing: its task is active or has been woken, and reads the ring itself.
     Busy,
 }
 
-/// A stream's place among its shard's streams; leaves when it is dropped.
+/// A stream's registration in its shard. Dropping it removes the stream.
 #[derive(Debug)]
 pub struct StreamHandle {
     streams: Rc<Streams>,
@@ -74,32 +74,38 @@ pub struct StreamHandle {
 }
 
 impl Streams {
-    /// Adds a stream that follows `feed` and is to be woken for news.
+    /// Adds a stream that follows `feed` and is woken for new frames. `expires` is in Unix seconds.
     #[must_use]
-    pub fn enroll(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>) -> StreamHandle {
+    pub fn register(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>) -> StreamHandle {
         self.add(feed, expires, None)
     }
 
-    /// Adds a stream that follows `feed` on a line of its own.
+    /// Adds a stream that follows `feed` on a connection that was taken over from hyper.
     #[must_use]
-    pub(super) fn enroll_line(
+    pub(super) fn register_direct(
         self: &Rc<Self>,
         feed: &Arc<Feed>,
         expires: Option<u64>,
-        line: DirectConnection,
+        connection: DirectConnection,
     ) -> StreamHandle {
-        self.add(feed, expires, Some(line))
+        self.add(feed, expires, Some(connection))
     }
 
-    fn add(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>, line: Option<DirectConnection>) -> StreamHandle {
+    fn add(
+        self: &Rc<Self>,
+        feed: &Arc<Feed>,
+        expires: Option<u64>,
+        connection: Option<DirectConnection>,
+    ) -> StreamHandle {
         let new = || {
             let (turns, members) = (Cell::new(feed.turns()), RefCell::default());
             Rc::new(FeedStreams { feed: Arc::clone(feed), turns, members })
         };
         let group = Rc::clone(self.groups.borrow_mut().entry(feed.id).or_insert_with(new));
-        let spoke = self.now.get();
+        let last_sent = self.now.get();
         let expires = expires.unwrap_or(u64::MAX);
-        let member = Member { waker: None, wake_mode: WakeMode::Wake, silent: false, spoke, expires, line };
+        let member =
+            Member { waker: None, wake_mode: WakeMode::Wake, keepalive_due: false, last_sent, expires, connection };
         let key = group.members.borrow_mut().insert(member);
         StreamHandle { streams: Rc::clone(self), group, key }
     }
@@ -116,35 +122,37 @@ impl Streams {
         self.now.get()
     }
 
-    /// Counts a tick. Nudges the streams that have been silent for `keepalive`, those whose client's credential has ended, and
-    /// all when the policy's `generation` is another; ends those whose client has not read for longer than `stall`: answers
-    /// with how many.
+    /// Counts a tick. Wakes the streams that have sent nothing for `keepalive`, those whose client's credential has
+    /// expired or whose client has closed its direction, and all of them when the policy's `generation` has changed.
+    /// Closes those whose client has not read for longer than `stall`, and returns how many that were.
     pub fn tick(&self, keepalive: Duration, stall: Duration, generation: u64) -> u64 {
         let (clock, reloaded) = (authorization::now(), self.policy.replace(generation) != generation);
         let now = self.now.get().wrapping_add(1);
         self.now.set(now);
-        let mut cut = 0;
+        let mut closed = 0;
         self.each(|member| {
-            if TICK * now.wrapping_sub(member.spoke) >= keepalive {
-                member.silent = true;
+            if TICK * now.wrapping_sub(member.last_sent) >= keepalive {
+                member.keepalive_due = true;
                 member.wake();
             }
-            if reloaded || member.expires <= clock || member.line.as_ref().is_some_and(DirectConnection::is_half_closed)
+            if reloaded
+                || member.expires <= clock
+                || member.connection.as_ref().is_some_and(DirectConnection::is_half_closed)
             {
                 member.wake();
             }
-            if let Some(line) = &mut member.line
-                && line.stalled_since(now).is_some_and(|ticks| TICK * ticks > stall)
-                && line.cut()
+            if let Some(connection) = &mut member.connection
+                && connection.stalled_since(now).is_some_and(|ticks| TICK * ticks > stall)
+                && connection.close_stalled()
             {
-                cut += 1;
+                closed += 1;
                 member.wake();
             }
         });
-        cut
+        closed
     }
 
-    /// Wakes every stream: the drain has begun.
+    /// Wakes every stream, because the drain has begun.
     pub fn wake_all(&self) {
         self.each(|member| member.wake());
     }
@@ -163,29 +171,29 @@ impl Member {
         }
     }
 
-    /// Whom to wake for this stream. Answers with whether it should say that it is there. Call it at every poll.
-    pub(super) fn polled(&mut self, cx: &Context<'_>) -> bool {
+    /// Stores the task's waker and returns whether a keepalive is due. To be called at every poll.
+    pub(super) fn register_waker(&mut self, cx: &Context<'_>) -> bool {
         if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());
         }
-        self.silent
+        self.keepalive_due
     }
 
-    /// It has sent something.
-    pub(super) fn spoke(&mut self, now: u32) {
-        (self.spoke, self.silent) = (now, false);
+    /// Records that the stream has sent something.
+    pub(super) fn mark_sent(&mut self, now: u32) {
+        (self.last_sent, self.keepalive_due) = (now, false);
     }
 }
 
 impl StreamHandle {
-    /// Whom to wake for this stream. Answers with whether it should say that it is there. Call it at every poll.
-    pub fn polled(&self, cx: &Context<'_>) -> bool {
-        self.group.members.borrow_mut()[self.key].polled(cx)
+    /// Stores the task's waker and returns whether a keepalive is due. To be called at every poll.
+    pub fn register_waker(&self, cx: &Context<'_>) -> bool {
+        self.group.members.borrow_mut()[self.key].register_waker(cx)
     }
 
-    /// The stream has sent something.
-    pub fn spoke(&self) {
-        self.group.members.borrow_mut()[self.key].spoke(self.now());
+    /// Records that the stream has sent something.
+    pub fn mark_sent(&self) {
+        self.group.members.borrow_mut()[self.key].mark_sent(self.now());
     }
 
     pub(super) fn now(&self) -> u32 {

@@ -1,8 +1,8 @@
-//! The floor: what the kernel takes to tell an event to many sockets, and next to nothing else.
+//! The floor: the kernel's cost of sending an event to many sockets, and next to nothing else.
 //!
-//! One thread, one epoll, sockets in a list for each topic. `floor` sends each event to each socket by a `send` of its
-//! own; `floor batch` serves all that is readable first, and sends each socket what has come together. It knows two
-//! requests, keeps nothing, and promises nothing.
+//! One thread, one epoll, a list of sockets for each topic. `floor` sends each event to each socket with a `send` of its
+//! own; `floor batch` first handles all that is readable, then sends each socket everything that is pending. It knows two
+//! requests, keeps nothing and guarantees nothing.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use rustix::{
     net::{SendFlags, send},
 };
 
-/// The listener's token; a connection's is its place in the list.
+/// The listener's token; a connection's token is its index in the list.
 const LISTENER: u64 = u64::MAX;
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n\
@@ -25,9 +25,9 @@ const DONE: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
 struct Connection {
     socket: TcpStream,
-    /// Of a request that has not come whole.
+    /// Bytes of an incomplete request.
     read: Vec<u8>,
-    /// What the socket would not take.
+    /// Bytes that the socket had no room for.
     rest: Vec<u8>,
 }
 
@@ -94,7 +94,7 @@ impl Floor {
                 Err(error) => return Err(error),
             };
             socket.set_nodelay(true)?;
-            // As the hub sets it: left to itself, the kernel would think about the size with each send.
+            // As the hub sets it: otherwise the kernel adjusts the size of the buffer with each send.
             rustix::net::sockopt::set_socket_send_buffer_size(&socket, 256 << 10)?;
             socket.set_nonblocking(true)?;
             let place = self.free.pop().unwrap_or_else(|| {
@@ -192,7 +192,7 @@ impl Connection {
         let sent = match send(self.socket.as_fd(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
             Ok(sent) => sent,
             Err(rustix::io::Errno::AGAIN) => 0,
-            // Its end is read when its turn comes.
+            // Its end is read when the connection is handled.
             Err(_) => return Ok(()),
         };
         if sent < bytes.len() {
@@ -211,7 +211,7 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The first request in `bytes`, when it is whole, and what follows it.
+    /// The first complete request in `bytes`, and what follows it.
     fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = std::str::from_utf8(&bytes[..end]).ok()?;

@@ -1,6 +1,6 @@
-//! A hub as anyone would write it: axum's `Sse` over a broadcast channel for each topic, with its keepalive.
+//! A straightforward hub: axum's `Sse` over a broadcast channel for each topic, with its keepalive.
 //!
-//! It keeps nothing, and a stream that falls 1,024 events behind loses some without being told.
+//! It keeps nothing, and a stream that falls 1,024 events behind loses some without notice.
 
 #![expect(clippy::disallowed_types, reason = "std's mutex, as anyone would write it")]
 
@@ -45,7 +45,7 @@ type Asked = Query<HashMap<String, String>>;
 
 async fn publish(State(hub): State<Arc<Hub>>, Query(query): Asked, data: String) -> String {
     let seq = hub.seq.fetch_add(1, Ordering::Relaxed) + 1;
-    // Nobody listening is fine.
+    // It is no error that there are no subscribers.
     let _ = hub.topic(&query["topic"]).send((seq, data));
     format!("{{\"id\":\"naiv-{seq}\"}}")
 }

@@ -1,4 +1,5 @@
-//! A measure of all contenders, a panel a case: bars from zero, or points on a logarithmic axis where bars would lie.
+//! A measure of all contenders, one panel per case: bars from zero, or points on a logarithmic axis when bars would
+//! mislead.
 
 use svg::node::element::{Circle, Rectangle};
 
@@ -9,17 +10,17 @@ use crate::{
     input::{Bench, Row},
 };
 
-/// Most over least from which on the small ones would be too short to be seen.
+/// Ratio of the maximum to the minimum from which on the shortest bars would be invisible.
 const RANGE: f64 = 30.0;
-/// Height of a bar's place, and of the bar in it.
+/// Height of a bar's row, and of the bar in it.
 const PLACE: f64 = 23.0;
 const BAR: f64 = 15.0;
-/// Of that word, where a panel has it.
+/// Width of the word "logarithmic" in a panel.
 const LOGARITHMIC: f64 = 90.0;
-/// A name gets at most this much.
+/// Largest width of a name.
 const NAMES: f64 = 200.0;
 
-/// Where values are on the page.
+/// How values map to the horizontal axis.
 enum Scale {
     Linear {
         most: f64,
@@ -43,7 +44,7 @@ impl Scale {
         Self::Log { least: least.log10().floor() as i32, most: most.log10().ceil() as i32 }
     }
 
-    /// From 0 to 1.
+    /// The position of a value, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         match *self {
             Self::Linear { most } if most > 0.0 => value.max(0.0) / most,
@@ -140,7 +141,7 @@ fn bar(canvas: &mut Canvas, scale: &Scale, span: [f64; 2], row: &Row, name: &str
     canvas.y = top + PLACE;
 }
 
-/// For people who cannot see the plot: the best and the worst.
+/// Text for screen readers: the best and the worst.
 pub(crate) fn in_words(group: &Group<'_>) -> String {
     let mut rows = group.rows.clone();
     rows.sort_by(|a, b| a.median.total_cmp(&b.median));

@@ -1,4 +1,4 @@
-//! Measures over time, a panel each over one axis of time, from zero: what is flat shall look flat, and nothing else.
+//! Measures over time, one panel each over a common time axis, from zero, so that only flat measures look flat.
 
 use svg::node::element::{Path, path::Data};
 
@@ -10,12 +10,12 @@ use crate::{
 
 /// Height of a panel's drawing.
 const PANEL: f64 = 62.0;
-/// Places along the axis: a pair of pixels each.
+/// Columns along the axis, of two pixels each.
 const BINS: usize = 240;
-/// Part of the values that the axis must hold; what is beyond is told in words.
+/// Part of the values that the axis must include; the rest is described in text.
 const SHOWN: f64 = 0.995;
 
-/// What one place along the axis has to show.
+/// The values of one column.
 #[derive(Clone, Copy)]
 struct Bin {
     least: f64,
@@ -79,7 +79,7 @@ fn trace(points: impl Iterator<Item = (f64, f64)>) -> Data {
     })
 }
 
-/// What there is at each place of the axis, and nothing where the series has nothing.
+/// The values of each column; `None` where the series has none.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "few bins")]
 fn bins(series: &Series, end: f64) -> Vec<(f64, Option<Bin>)> {
     let count = BINS.min(series.points.len()).max(1);
@@ -97,7 +97,7 @@ fn bins(series: &Series, end: f64) -> Vec<(f64, Option<Bin>)> {
             median: quantile(&values, 0.5),
             most,
         });
-        // A sample that came late leaves its place empty: one such place is no hole.
+        // A late sample leaves its column empty: a single empty column is no hole in the series.
         let bridged = if bin.is_none() { last.take() } else { bin };
         last = bin;
         filled.push(((n as f64 + 0.5) / count as f64, bridged));

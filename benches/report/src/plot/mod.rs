@@ -1,4 +1,4 @@
-//! Plots as SVG: one file reads well in a light page and a dark one, 880 pixels wide and 390.
+//! Plots as SVG: one file is readable on a light and on a dark page, at widths of 880 and 390 pixels.
 
 pub(crate) mod bars;
 pub(crate) mod lines;
@@ -11,11 +11,11 @@ use svg::{
     },
 };
 
-/// Wide enough for a name, a bar and a figure, and no wider: on a phone all of it shrinks to two thirds.
+/// Width: enough for a name, a bar and a figure, and no more, because a phone shrinks the plot to two thirds.
 const WIDTH: f64 = 520.0;
-/// Around everything.
+/// Margin.
 const MARGIN: f64 = 14.0;
-/// Of a letter of the plots' size, a bold one, on average and with some air.
+/// Average width of a bold letter at the plots' font size, with a margin.
 const LETTER: f64 = 8.9;
 
 /// A background of its own, because the page may be dark when the system is light; colours with enough contrast on it.
@@ -48,7 +48,7 @@ text { font: 14px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-s
 /// A plot that grows downwards.
 struct Canvas {
     drawn: Group,
-    /// Where the next thing goes.
+    /// Vertical position of the next element.
     y: f64,
 }
 
@@ -80,7 +80,7 @@ impl Canvas {
         self.drawn = std::mem::replace(&mut self.drawn, Group::new()).add(element);
     }
 
-    /// The file.
+    /// The SVG document.
     fn finish(self, title: &str) -> String {
         let height = (self.y + MARGIN).ceil();
         let page = Rectangle::new().set("width", WIDTH).set("height", height).set("rx", 6).set("class", "page");
@@ -97,7 +97,7 @@ impl Canvas {
     }
 }
 
-/// A tenth of a pixel is enough for anybody.
+/// Rounded to a tenth of a pixel.
 fn tidy(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
@@ -107,7 +107,7 @@ fn width_of(text: &str) -> f64 {
     text.chars().count() as f64 * LETTER
 }
 
-/// As much of a text as fits.
+/// The part of a text that fits.
 fn fitted(text: &str, width: f64) -> String {
     if width_of(text) <= width {
         return text.to_owned();
