@@ -84,8 +84,8 @@ impl RequestPhase {
     }
 }
 
-/// One timer for a connection. It is reset only when the deadline moves forward, or when it fires before the deadline:
-/// so consecutive requests do not touch it.
+/// One timer for a connection. It is reset only when the deadline is earlier than the timer's, or when it fires before the
+/// deadline: so consecutive requests do not touch it.
 pub(super) struct PhaseTimer(Pin<Box<Sleep>>);
 
 impl PhaseTimer {
