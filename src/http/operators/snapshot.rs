@@ -216,7 +216,7 @@ impl Snapshot {
     #[must_use]
     pub fn new(app: &AppState) -> Self {
         let hub = &app.hub;
-        let (status, stats): (Status, &Stats) = (hub.status(), hub.stats());
+        let (engine, stats): (Status, &Stats) = (hub.status(), hub.stats());
         let rates = app.rates.now(stats);
         let subscriptions = SubscriptionFigures {
             live: stats.live.get(),
@@ -230,7 +230,7 @@ impl Snapshot {
             epoch: hub.epoch().to_string(),
             last_id: EventId { epoch: hub.epoch(), seq: hub.head() }.to_string(),
             uptime_s: rounded(app.started.elapsed().as_secs_f64()),
-            ready: status.refusing.is_none() && !draining && !app.body_memory.is_full(),
+            ready: engine.refusing.is_none() && !draining && !app.body_memory.is_full(),
             draining,
             connections: stats.connections.get(),
             connections_limit: app.limits.connections as u64,
@@ -238,11 +238,11 @@ impl Snapshot {
             subscribers: subscriptions.live + subscriptions.replaying + subscriptions.lagged,
             subscriptions,
             resumed_total: stats.resumed.get(),
-            topics: status.topics,
+            topics: engine.topics,
             events: EventFigures::new(stats, &rates),
             bytes: ByteFigures::new(stats, &rates),
             publish_bytes: app.body_memory.used() as u64,
-            store: StoreFigures::new(stats, &status),
+            store: StoreFigures::new(stats, &engine),
             gaps_total: GapFigures::new(stats),
             slow_readers_cut_total: stats.slow_readers_cut.get(),
             lapsed_total: stats.lapsed.get(),
@@ -294,19 +294,19 @@ impl ByteFigures {
 }
 
 impl StoreFigures {
-    fn new(stats: &Stats, status: &Status) -> Self {
+    fn new(stats: &Stats, engine: &Status) -> Self {
         Self {
-            events: status.events,
-            bytes: status.bytes,
-            disk_bytes: status.disk_bytes,
-            queued_bytes: status.queued_bytes,
-            commits_total: status.commits_total,
-            commit_ms: CommitMs { p50: rounded(status.commit_ms_p50), p99: rounded(status.commit_ms_p99) },
+            events: engine.events,
+            bytes: engine.bytes,
+            disk_bytes: engine.disk_bytes,
+            queued_bytes: engine.queued_bytes,
+            commits_total: engine.commits_total,
+            commit_ms: CommitMs { p50: rounded(engine.commit_ms_p50), p99: rounded(engine.commit_ms_p99) },
             pages_read_total: stats.pages_read.get(),
-            losses: status.losses,
-            unscrubbed: status.unscrubbed,
-            clock_ahead_s: status.clock_ahead.as_secs(),
-            clock_leapt_s: status.clock_leapt.as_secs(),
+            losses: engine.losses,
+            unscrubbed: engine.unscrubbed,
+            clock_ahead_s: engine.clock_ahead.as_secs(),
+            clock_leapt_s: engine.clock_leapt.as_secs(),
         }
     }
 }
