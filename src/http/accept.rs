@@ -1,9 +1,9 @@
-//! What a client says it understands.
+//! The `Accept` header.
 
 use http::{HeaderMap, header};
 
-/// Whether the `Accept` header names this media type itself. Wildcards do not count: who sends them takes what is
-/// usual, and weights are not weighed, because a client that names a type can read it.
+/// Whether the `Accept` header names this media type itself. Wildcards do not count: they ask for the default. Weights
+/// are ignored: a client that names a type can read it.
 #[must_use]
 pub fn names(headers: &HeaderMap, media: &str) -> bool {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());

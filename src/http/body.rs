@@ -1,5 +1,5 @@
-//! A whole body in memory, within its bounds: of its size, of its [pace](BodyPace), and of its share of the [body_memory](super::body_memory).
-//! And a whole answer.
+//! Reading a whole request body into memory within its bounds: its size, its [pace](BodyPace), and the sender's share
+//! of the [memory for bodies](super::body_memory). And JSON responses.
 
 use std::{
     future::{Future, poll_fn},
@@ -22,14 +22,14 @@ use super::{
     problem::{Code, Problem},
 };
 
-/// How long the rest of a refused body is read: enough for a batch at 64 Mbit/s, and no hold on the connection.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long the rest of a refused body is read: enough for a batch at 64 Mbit/s, short enough to free the connection.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Reads `body`, of at most `limit` bytes, sent by whoever has these `quotas`; its memory is counted in [`AppState::body_memory`] until the
-/// place is dropped.
+/// Reads `body`, of at most `limit` bytes, sent by a client with these `quotas`. Its memory is counted in
+/// [`AppState::body_memory`] until the permit is dropped. Dropping the future drops the body and releases its memory.
 ///
 /// # Errors
-/// When it is too large, too slow, or one too many at the moment.
+/// When the body is too large, too slow, compressed or incomplete, or when the client's share of the memory is used up.
 pub async fn read<B: Body<Data = Bytes>>(
     app: &AppState,
     quotas: &CallerQuotas,
@@ -53,40 +53,41 @@ async fn read_within<B: Body<Data = Bytes>>(
     limit: usize,
 ) -> Result<(Bytes, BodyPermit), Problem> {
     headers::uncompressed(headers)?;
-    // hyper has checked that it is a number, and that it agrees with what comes.
+    // hyper has checked that it is a number, and that the body has this length.
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let announced = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
     check_size(announced, limit)?;
-    let mut place = app.body_memory.place(quotas);
-    let mut speed = BodyPace::new(app.limits.body_timeout, app.limits.body_rate);
+    let mut permit = app.body_memory.place(quotas);
+    let mut pace = BodyPace::new(app.limits.body_timeout, app.limits.body_rate);
     let mut bytes = Vec::new();
     loop {
-        // The end of what was announced need not be waited for.
+        // The announced bytes are here; there is no need to wait for the end marker.
         if announced > 0 && bytes.len() == announced {
-            return Ok((bytes.into(), place));
+            return Ok((bytes.into(), permit));
         }
         let asked = Instant::now();
-        let Some(frame) = soon(speed.left(), body.frame()).await else { return Err(too_slow(app)) };
-        let Some(frame) = frame else { return Ok((bytes.into(), place)) };
-        let frame = frame.map_err(|_| Problem::new(Code::BodyInvalid, "the body broke off; send it again"))?;
+        let Some(frame) = within(pace.left(), body.frame()).await else { return Err(too_slow(app)) };
+        let Some(frame) = frame else { return Ok((bytes.into(), permit)) };
+        let frame = frame
+            .map_err(|_| Problem::new(Code::BodyInvalid, "the body could not be read to its end; send it again"))?;
         let Ok(data) = frame.into_data() else { continue };
-        speed.arrived(data.len(), asked.elapsed());
+        pace.arrived(data.len(), asked.elapsed());
         let size = bytes.len() + data.len();
         check_size(size, limit)?;
         if size > bytes.capacity() {
-            make_room(&mut bytes, &mut place, size, if announced > 0 { announced } else { limit })?;
+            reserve(&mut bytes, &mut permit, size, if announced > 0 { announced } else { limit })?;
         }
         bytes.extend_from_slice(&data);
     }
 }
 
-/// Makes `bytes` large enough for `size` bytes, and counts them. They grow with what arrives: an announced size is no reason to
-/// hold as much. It ends exactly as large as what was announced, because an event's data is this allocation.
-fn make_room(bytes: &mut Vec<u8>, place: &mut BodyPermit, size: usize, most: usize) -> Result<(), Problem> {
+/// Grows `bytes` for `size` bytes and counts them. Memory grows with what arrives, not with what was announced. A body
+/// ends with exactly the announced capacity, because an event's data keeps this allocation.
+fn reserve(bytes: &mut Vec<u8>, permit: &mut BodyPermit, size: usize, most: usize) -> Result<(), Problem> {
     let twice = size.saturating_mul(2).min(most).max(size);
-    let capacity = match place.grow(twice.saturating_sub(place.bytes())) {
+    let capacity = match permit.grow(twice.saturating_sub(permit.bytes())) {
         Ok(()) => twice,
-        Err(_) => place.grow(size.saturating_sub(place.bytes())).map(|()| size)?,
+        Err(_) => permit.grow(size.saturating_sub(permit.bytes())).map(|()| size)?,
     };
     bytes.reserve_exact(capacity - bytes.len());
     Ok(())
@@ -95,14 +96,14 @@ fn make_room(bytes: &mut Vec<u8>, place: &mut BodyPermit, size: usize, most: usi
 fn too_slow(app: &AppState) -> Problem {
     let Limits { body_timeout, body_rate, .. } = &app.limits;
     let detail = format!(
-        "the body came too slowly: without a silence of {body_timeout:?}, it needs {body_rate} bytes a second on average"
+        "the body arrived too slowly: it may not pause for {body_timeout:?}, and needs {body_rate} bytes a second on average"
     );
     Problem::new(Code::RequestTimeout, detail)
 }
 
-/// What `work` comes to, unless it takes longer than `limit`. hyper gives a body that is already there only when it has
-/// been asked once, so a timer is set for what was asked twice.
-async fn soon<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+/// The output of `work`; `None` when it takes longer than `limit`. hyper returns a body that is already in its buffer
+/// only at the second poll, so the timer is set after two polls.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut asked = false;
     let twice = poll_fn(|cx| match work.as_mut().poll(cx) {
@@ -126,15 +127,15 @@ fn check_size(size: usize, limit: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Reads what is left of a refused body without keeping it: at most a batch's size, and two seconds. A client that is
-/// still writing reads no answer, and one that is hung up on in mid-write may never see it.
+/// Reads and drops the rest of a refused body, up to the size of a batch and [`DISCARD_TIMEOUT`]. A client that is
+/// still writing does not read the response, and may lose it when the connection is closed first.
 pub async fn discard<B: Body<Data = Bytes>>(app: &AppState, headers: &HeaderMap, body: B) {
-    // A client that waits for `100 Continue` has written nothing yet, and asking for more would make it.
+    // A client that waits for `100 Continue` has sent no body yet, and reading would make it send one.
     if headers.contains_key(header::EXPECT) {
         return;
     }
     let mut body = pin!(body);
-    let (deadline, mut dropped) = (Instant::now() + LINGER, 0);
+    let (deadline, mut dropped) = (Instant::now() + DISCARD_TIMEOUT, 0);
     while dropped <= app.limits.batch_bytes {
         match timeout_at(deadline, body.frame()).await {
             Ok(Some(Ok(frame))) => dropped += frame.data_ref().map_or(0, Bytes::len),
@@ -143,7 +144,7 @@ pub async fn discard<B: Body<Data = Bytes>>(app: &AppState, headers: &HeaderMap,
     }
 }
 
-/// 200 with JSON. Never cached: what it says is true only now. The line is ended, because terminals show it.
+/// 200 with JSON, ended by a newline for terminals. Not cacheable: it describes the state at this moment.
 #[must_use]
 pub fn json(text: impl Into<Vec<u8>>) -> Response {
     let mut text = text.into();
@@ -151,7 +152,7 @@ pub fn json(text: impl Into<Vec<u8>>) -> Response {
     json_of(text.into())
 }
 
-/// 200 with a JSON text that ends its line.
+/// The same for a text that already ends with a newline.
 #[must_use]
 pub fn json_of(text: Bytes) -> Response {
     let mut response = Response::new(full(text));

@@ -1,10 +1,10 @@
-//! Memory for request bodies: what all of them together, those of one address, and those of one holder may take. JSON pages that
-//! are not read yet have a room of the same kind.
+//! The memory of request bodies: a bound for all of them together, and a share for each address and each holder. JSON
+//! pages that are not read yet have a budget of the same kind.
 //!
-//! What is counted is what has arrived, not what was announced. Nobody may hold more than half of what is free (a dynamic
-//! threshold, as in Choudhury and Hahne, 1998). So each client that takes all it can leaves two thirds of what it found: one
-//! leaves 43 of 64 MiB to others, and ten leave 1.1 MiB. A small body may come to what is free, so that small publishes find room
-//! beside large ones of the same address, which may be a proxy's.
+//! The bytes that have arrived count, not the announced ones. An address or a holder may have at most half of what is
+//! free (a dynamic threshold, as in Choudhury and Hahne, 1998). So each client that takes all it can leaves two thirds
+//! of what it found: one leaves 43 of 64 MiB to others, and ten leave 1.1 MiB. With a small body the limit is all that
+//! is free, so that small publishes get memory beside large ones of the same address, which may be a proxy's.
 
 use std::sync::{
     Arc,
@@ -17,10 +17,10 @@ use super::{
     quota::{Account, account::HeldMemory},
 };
 
-/// Largest body that counts as small: most publishes are.
+/// The largest body that counts as small. Most publishes are smaller.
 const SMALL: usize = 64 << 10;
 
-/// Bytes that bodies take, from their arrival until they are durable; or those that pages take.
+/// A memory budget: of bodies, from their arrival until they are durable, or of pages, until they are read.
 #[derive(Debug)]
 pub struct BodyMemory {
     memory: HeldMemory,
@@ -28,7 +28,7 @@ pub struct BodyMemory {
     used: AtomicUsize,
 }
 
-/// What one body takes; given back when it is dropped.
+/// The memory of one body or page, in bytes. Dropping it releases them.
 #[derive(Debug)]
 pub struct BodyPermit {
     body_memory: Arc<BodyMemory>,
@@ -37,25 +37,25 @@ pub struct BodyPermit {
 }
 
 impl BodyMemory {
-    /// Room for `total` bytes of this kind. There is one of each: an account counts what it has by kind.
+    /// A budget of `total` bytes. There must be one of each kind: an account counts its bytes by kind.
     #[must_use]
     pub fn new(memory: HeldMemory, total: usize) -> Arc<Self> {
         Arc::new(Self { memory, total, used: AtomicUsize::new(0) })
     }
 
-    /// A place without bytes, for a body of whoever has these `caller_quotas`.
+    /// A permit of 0 bytes, charged to a client with these quotas.
     #[must_use]
     pub fn place(self: &Arc<Self>, caller_quotas: &CallerQuotas) -> BodyPermit {
         BodyPermit { body_memory: Arc::clone(self), caller_quotas: caller_quotas.clone(), bytes: 0 }
     }
 
-    /// Bytes taken.
+    /// Bytes in use.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Relaxed)
     }
 
-    /// Whether a small body might be refused, whoever sends it.
+    /// Whether a small body of any client might be refused.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.total.saturating_sub(self.used()) < (2 * SMALL).min(self.total / 8)
@@ -63,25 +63,25 @@ impl BodyMemory {
 }
 
 impl BodyPermit {
-    /// Bytes it has.
+    /// The bytes of this permit.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes `more` bytes.
+    /// Adds `more` bytes.
     ///
     /// # Errors
-    /// When the room, or the share of the address or the holder, has none. Nothing was taken then.
+    /// When the budget, or the share of the address or the holder, does not have them. Nothing changes then.
     pub fn grow(&mut self, more: usize) -> Result<(), Problem> {
         self.grow_to(more, false)
     }
 
-    /// Takes `more` bytes for what a body that has arrived turned into. Who has nothing else in the room may have more than a
-    /// share for it: else a batch within its limits would be refused by an idle hub, however often it is sent.
+    /// Adds `more` bytes for the parsed form of a body that has arrived. A client without other bodies may exceed its
+    /// share for it: otherwise an idle hub would refuse a batch within its limits, at every retry.
     ///
     /// # Errors
-    /// As [`Self::grow`]; and when it could not be taken by an empty room.
+    /// As [`Self::grow`]; [`Code::TooLarge`] when it exceeds the whole budget.
     pub fn grow_arrived(&mut self, more: usize) -> Result<(), Problem> {
         let (size, total) = (self.bytes.saturating_add(more), self.body_memory.total);
         if size > total {
@@ -99,7 +99,7 @@ impl BodyPermit {
         let size = self.bytes + more;
         let small = size <= SMALL;
         for (taken, (account, whose)) in self.accounts().enumerate() {
-            // Taken first and looked at then, so that two bodies cannot both have the last bytes.
+            // Added first and checked then, so that two bodies cannot both get the last bytes.
             let held = account.hold(self.body_memory.memory, more);
             let free = self.body_memory.total.saturating_sub(self.body_memory.used().saturating_add(more));
             let alone = arrived && held <= size;
@@ -118,8 +118,8 @@ impl BodyPermit {
         Ok(())
     }
 
-    /// Takes off `bytes`, at most all, as a place of their own.
-    #[must_use = "the bytes are given back when it is dropped"]
+    /// Moves `bytes`, at most all, into a permit of their own.
+    #[must_use = "dropping it releases the bytes"]
     pub fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
@@ -139,8 +139,8 @@ impl BodyMemory {
     fn refusal(&self, held: usize, whose: &str) -> Problem {
         let (total, used) = (self.total, self.used());
         let detail = format!(
-            "bodies in memory take {used} of {total} bytes, and {whose} has {held} of them; nobody may have more than half of \
-             what is free. Wait for receipts, then send it again"
+            "request bodies hold {used} of {total} bytes of memory, and {whose} has {held} of them; one client may have at most \
+             half of what is free. Wait for receipts, then send it again"
         );
         Problem::new(Code::OverCapacity, detail)
     }
@@ -177,9 +177,9 @@ mod tests {
     }
 
     /// Takes all that one large body can. Answers with how much that is, in MiB.
-    fn fill(place: &mut BodyPermit) -> usize {
-        while place.grow(1000).is_ok() {}
-        place.bytes().div_ceil(MIB)
+    fn fill(permit: &mut BodyPermit) -> usize {
+        while permit.grow(1000).is_ok() {}
+        permit.bytes().div_ceil(MIB)
     }
 
     #[test]
@@ -188,15 +188,15 @@ mod tests {
         let mut greedy: Vec<BodyPermit> = Vec::new();
         for address in 1..=10 {
             let free = body_memory.total - body_memory.used();
-            let mut place = body_memory.place(&caller_quotas(&quotas, address, None));
-            fill(&mut place);
-            assert!(place.bytes().abs_diff(free / 3) < 2000, "{address}: {} of {free}", place.bytes());
-            greedy.push(place);
+            let mut permit = body_memory.place(&caller_quotas(&quotas, address, None));
+            fill(&mut permit);
+            assert!(permit.bytes().abs_diff(free / 3) < 2000, "{address}: {} of {free}", permit.bytes());
+            greedy.push(permit);
             assert!(!body_memory.is_full(), "{address}");
         }
         greedy.extend((11..20).map(|address| body_memory.place(&caller_quotas(&quotas, address, None))));
-        for place in &mut greedy {
-            fill(place);
+        for permit in &mut greedy {
+            fill(permit);
         }
         assert!(body_memory.is_full());
         drop(greedy);
@@ -211,20 +211,20 @@ mod tests {
         fill(&mut large);
         assert!(body_memory.place(&caller_quotas).grow(SMALL + 1).is_err());
         let small = || {
-            let mut place = body_memory.place(&caller_quotas);
-            place.grow(SMALL).map(|()| place)
+            let mut permit = body_memory.place(&caller_quotas);
+            permit.grow(SMALL).map(|()| permit)
         };
-        let places: Vec<BodyPermit> = std::iter::from_fn(|| small().ok()).collect();
-        assert!(places.len() > 150, "{}", places.len());
+        let permits: Vec<BodyPermit> = std::iter::from_fn(|| small().ok()).collect();
+        assert!(permits.len() > 150, "{}", permits.len());
     }
 
     #[test]
     fn a_share_is_the_address_s_and_the_holder_s_however_many_bodies_they_come_as() {
         let (quotas, body_memory) = (quotas(), BodyMemory::new(HeldMemory::Bodies, 60 * MIB));
-        let mut places: Vec<BodyPermit> =
+        let mut permits: Vec<BodyPermit> =
             (0..10).map(|n| body_memory.place(&caller_quotas(&quotas, n, Some("ann")))).collect();
-        for place in &mut places {
-            fill(place);
+        for permit in &mut permits {
+            fill(permit);
         }
         assert_eq!(body_memory.used() / MIB, 20, "one holder at many addresses");
         let mut same = body_memory.place(&caller_quotas(&quotas, 0, Some("bob")));
@@ -232,7 +232,7 @@ mod tests {
         let problem =
             body_memory.place(&caller_quotas(&quotas, 50, Some("ann"))).grow(MIB).expect_err("it has its share");
         assert!(problem.detail.contains("the holder of this token has 2"), "{problem}");
-        drop(places);
+        drop(permits);
         assert_eq!((body_memory.used(), fill(&mut same)), (0, 20), "nothing stays counted for a refused body");
     }
 
@@ -240,8 +240,8 @@ mod tests {
     fn a_batch_that_has_arrived_is_not_refused_for_its_share_by_an_idle_hub() {
         let (quotas, body_memory) = (quotas(), BodyMemory::new(HeldMemory::Bodies, 64 * MIB));
         let whole = |address| {
-            let mut place = body_memory.place(&caller_quotas(&quotas, address, None));
-            place.grow(16 * MIB).and_then(|()| place.grow_arrived(20_000_000)).map(|()| place)
+            let mut permit = body_memory.place(&caller_quotas(&quotas, address, None));
+            permit.grow(16 * MIB).and_then(|()| permit.grow_arrived(20_000_000)).map(|()| permit)
         };
         let first = whole(1).expect("nothing else is there");
         assert_eq!(
@@ -252,8 +252,8 @@ mod tests {
         assert!(body_memory.place(&caller_quotas(&quotas, 2, None)).grow(8 * MIB).is_ok(), "others have room");
         drop(first);
         assert!(whole(1).is_ok());
-        let mut place = body_memory.place(&caller_quotas(&quotas, 1, None));
-        assert_eq!(place.grow_arrived(64 * MIB + 1).expect_err("never").code, Code::TooLarge);
+        let mut permit = body_memory.place(&caller_quotas(&quotas, 1, None));
+        assert_eq!(permit.grow_arrived(64 * MIB + 1).expect_err("never").code, Code::TooLarge);
         assert_eq!(body_memory.used(), 0);
     }
 
@@ -274,13 +274,13 @@ mod tests {
     #[test]
     fn what_is_split_off_is_given_back_by_itself() {
         let (quotas, body_memory) = (quotas(), BodyMemory::new(HeldMemory::Bodies, 1000));
-        let mut place = body_memory.place(&caller_quotas(&quotas, 1, None));
-        place.grow(100).expect("room");
-        let part = place.split(30);
-        assert_eq!((place.bytes(), part.bytes(), body_memory.used()), (70, 30, 100));
+        let mut permit = body_memory.place(&caller_quotas(&quotas, 1, None));
+        permit.grow(100).expect("room");
+        let part = permit.split(30);
+        assert_eq!((permit.bytes(), part.bytes(), body_memory.used()), (70, 30, 100));
         drop(part);
         assert_eq!(body_memory.used(), 70);
-        assert_eq!(place.split(99).bytes(), 70);
+        assert_eq!(permit.split(99).bytes(), 70);
         assert_eq!(body_memory.used(), 0);
     }
 
@@ -292,8 +292,8 @@ mod tests {
                 let (body_memory, caller_quotas) = (&body_memory, caller_quotas(&quotas, address, Some("ann")));
                 scope.spawn(move || {
                     for n in 0..5000 {
-                        let mut place = body_memory.place(&caller_quotas);
-                        let _ = place.grow(n % 400 * 1000);
+                        let mut permit = body_memory.place(&caller_quotas);
+                        let _ = permit.grow(n % 400 * 1000);
                         assert!(body_memory.used() <= MIB);
                     }
                 });

@@ -1,4 +1,5 @@
-//! Which pages of other sites may use the hub from a browser (CORS). None, unless the operator names them.
+//! Cross-origin requests (CORS): which pages of other sites may use the hub from a browser. None, unless the operator
+//! names them.
 
 use std::time::Duration;
 
@@ -9,19 +10,19 @@ use super::{
     problem::{Code, Problem},
 };
 
-/// Bytes of a preflight's list of headers that are answered, more than any library adds.
+/// Bytes of `Access-Control-Request-Headers` that are answered at most; libraries ask for less.
 const MAX_LISTED_BYTES: usize = 1024;
 
-/// Headers that a script may read, beside those that it always may (`Cache-Control`, `Content-Type`).
-const READ: &str = "allow, retry-after, stream-keepalive, www-authenticate";
+/// Response headers that a script may read besides the safelisted ones (`Cache-Control`, `Content-Type`).
+const EXPOSED_HEADERS: &str = "allow, retry-after, stream-keepalive, www-authenticate";
 
-/// What the operator says about other sites.
+/// The operator's settings for other origins.
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
     origins: Vec<Allowed>,
-    /// Whether their pages may use cookies.
+    /// Whether pages of these origins may send cookies.
     pub credentials: bool,
-    /// How long a browser may remember a preflight.
+    /// How long a browser may cache a preflight response.
     pub max_age: Duration,
 }
 
@@ -37,9 +38,9 @@ enum Allowed {
 struct OriginPattern {
     /// With `://`.
     scheme: String,
-    /// Whether one more label comes before `host`, which then begins with a dot.
+    /// Whether any one label precedes `host`, which then begins with a dot.
     any_label: bool,
-    /// With its port, unless any will do.
+    /// With the port, unless `any_port`.
     host: String,
     any_port: bool,
 }
@@ -83,55 +84,59 @@ impl OriginPattern {
 }
 
 impl Cors {
-    /// Lets pages of `origins` in: each as browsers send it, with `*` as its host's first label or as its port, or `*`. With an
-    /// [origin that any page can have](is_anybodys) no page may use cookies, whatever `credentials` says.
+    /// Permits these origins: each as browsers send it, with `*` as the first label of its host or as its port, or `*`
+    /// alone. With an [origin that pages of any site can have](is_shared_origin) cookies are not permitted, whatever
+    /// `credentials` says.
     #[must_use]
     pub fn new(origins: Vec<String>, credentials: bool, max_age: Duration) -> Self {
-        let credentials = credentials && !origins.iter().any(|origin| is_anybodys(origin));
+        let credentials = credentials && !origins.iter().any(|origin| is_shared_origin(origin));
         Self { credentials, origins: origins.into_iter().map(Allowed::new).collect(), max_age }
     }
 
-    /// Whether pages of `origin`, as a browser sends it, may use the hub.
+    /// Whether `origin`, as a browser sends it, is permitted.
     #[must_use]
     pub fn allows(&self, origin: &str) -> bool {
         self.origins.iter().any(|allowed| allowed.matches(origin))
     }
 
-    /// Answers `OPTIONS` for a path that takes `methods`: what a browser asks before it sends a page's request.
+    /// The response to `OPTIONS` for a path with these methods: a CORS preflight, or a plain question for `Allow`.
     ///
     /// # Errors
-    /// When it asks for a page that may not.
+    /// When it is a preflight of an origin that is not permitted.
     pub fn options(&self, headers: &HeaderMap, methods: &'static str) -> Result<Response<Body>, Problem> {
         let mut response = Response::new(full(""));
         *response.status_mut() = StatusCode::NO_CONTENT;
-        let said = response.headers_mut();
+        let response_headers = response.headers_mut();
         let preflight = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if let Some(origin) = headers.get(header::ORIGIN).filter(|_| preflight) {
             if !origin.to_str().is_ok_and(|origin| self.allows(origin)) {
                 let detail = "pages of this origin may not use this hub; the operator can name it in cors.origins";
                 return Err(Problem::new(Code::OriginForbidden, detail));
             }
-            said.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
-            // All that it asks for: tracing and monitoring libraries add headers of their own, which the hub does not read.
-            if let Some(asked) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|asked| is_a_list(asked)) {
-                said.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+            response_headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+            // Every requested header is allowed: tracing and monitoring libraries add their own, which the hub does not
+            // read.
+            if let Some(asked) =
+                headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|asked| is_header_list(asked))
+            {
+                response_headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
             }
-            said.append(header::VARY, HeaderValue::from_static("access-control-request-headers"));
-            said.insert(header::ACCESS_CONTROL_MAX_AGE, self.max_age.as_secs().into());
+            response_headers.append(header::VARY, HeaderValue::from_static("access-control-request-headers"));
+            response_headers.insert(header::ACCESS_CONTROL_MAX_AGE, self.max_age.as_secs().into());
         } else {
-            said.insert(header::ALLOW, HeaderValue::from_static(methods));
+            response_headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
         Ok(response)
     }
 
-    /// Says on an answer to whom it may be shown.
-    pub fn mark(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
+    /// Sets the CORS headers of a response to a request from `origin`.
+    pub fn set_headers(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
         if self.origins.is_empty() {
             return;
         }
         let any = self.origins.contains(&Allowed::Any);
         if !any {
-            // A cache must not give one site the answer that was meant for another.
+            // A cache must not serve one origin's response to another.
             response.append(header::VARY, HeaderValue::from_static("origin"));
         }
         let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.allows(origin))) else {
@@ -139,21 +144,21 @@ impl Cors {
         };
         let shown = if any { HeaderValue::from_static("*") } else { origin.clone() };
         response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, shown);
-        response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(READ));
+        response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
         if self.credentials {
             response.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
     }
 }
 
-/// Whether pages of any site can have this origin: `*`, or `null`, which every sandboxed frame and local file has.
+/// Whether pages of any site can have this origin: `*`, or `null`, which sandboxed frames and local files have.
 #[must_use]
-pub fn is_anybodys(origin: &str) -> bool {
+pub fn is_shared_origin(origin: &str) -> bool {
     origin == "*" || origin == "null"
 }
 
-/// Whether this is a list of header names, of a sane length.
-fn is_a_list(value: &HeaderValue) -> bool {
+/// Whether this is a list of header names of at most [`MAX_LISTED_BYTES`].
+fn is_header_list(value: &HeaderValue) -> bool {
     let named = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~, ".contains(b);
     value.len() <= MAX_LISTED_BYTES && value.as_bytes().iter().all(named)
 }
@@ -166,9 +171,9 @@ mod tests {
         Cors::new(origins.iter().map(|&origin| origin.into()).collect(), true, Duration::ZERO)
     }
 
-    fn marked(cors: &Cors, origin: &str) -> HeaderMap {
+    fn headers_for(cors: &Cors, origin: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        cors.mark(Some(&origin.parse().expect("a value")), &mut headers);
+        cors.set_headers(Some(&origin.parse().expect("a value")), &mut headers);
         headers
     }
 
@@ -199,19 +204,19 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_unless_somebody_is_named() {
-        assert!(marked(&Cors::default(), "https://app.example").is_empty());
-        let foreign = marked(&cors(&["https://app.example"]), "https://evil.example");
+    fn no_header_is_set_unless_an_origin_is_configured() {
+        assert!(headers_for(&Cors::default(), "https://app.example").is_empty());
+        let foreign = headers_for(&cors(&["https://app.example"]), "https://evil.example");
         assert_eq!((foreign.len(), &foreign[header::VARY]), (1, &HeaderValue::from_static("origin")));
     }
 
     #[test]
-    fn any_origin_is_told_a_star_and_may_never_use_cookies() {
+    fn any_origin_gets_a_star_and_may_never_use_cookies() {
         let any = cors(&["*", "https://app.example"]);
-        let told = marked(&any, "https://app.example");
-        assert_eq!(told[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
-        assert!(!any.credentials && !told.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
-        let one = marked(&cors(&["https://app.example"]), "https://app.example");
+        let headers = headers_for(&any, "https://app.example");
+        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert!(!any.credentials && !headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+        let one = headers_for(&cors(&["https://app.example"]), "https://app.example");
         assert_eq!(one[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.example");
         assert_eq!(one[header::ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
         let read = one[header::ACCESS_CONTROL_EXPOSE_HEADERS].to_str().expect("text");
@@ -257,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_may_ask_for_any_header_in_a_list_of_sane_length() {
+    fn a_preflight_may_ask_for_any_header_in_a_list_of_bounded_length() {
         let cors = cors(&["https://app.example"]);
         let allowed = |asked: &str| {
             let mut headers = HeaderMap::new();
@@ -277,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_is_answered_for_who_may_and_refused_for_who_may_not() {
+    fn a_preflight_is_answered_for_a_permitted_origin_and_refused_for_another() {
         let cors = cors(&["https://app.example"]);
         let ask = |origin: &str| {
             let mut headers = HeaderMap::new();

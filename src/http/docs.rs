@@ -1,4 +1,4 @@
-//! The documents at `/docs/`, which the `type` of every problem leads to: the repository's own, as pages.
+//! The documents at `/docs/`, to which the `type` of every problem refers: those of the repository, as HTML.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use super::{
     problem::{Code, Problem},
 };
 
-/// Name and text of each document that is served. Links to others are shown as plain text.
+/// Name and text of each document. Links to other files become plain text.
 const DOCUMENTS: [(&str, &str); 4] = [
     ("PROTOCOL.md", include_str!("../../docs/PROTOCOL.md")),
     ("CLIENTS.md", include_str!("../../docs/CLIENTS.md")),
@@ -19,7 +19,7 @@ const DOCUMENTS: [(&str, &str); 4] = [
     ("SCALING.md", include_str!("../../docs/SCALING.md")),
 ];
 
-/// A page's style, and nothing else: no script, no picture, no form.
+/// Permits the inline style and nothing else: no script, image or form.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -39,7 +39,7 @@ static PAGES: LazyLock<[Bytes; DOCUMENTS.len()]> =
 /// The document called `name`.
 ///
 /// # Errors
-/// When there is none of this name.
+/// [`Code::NotFound`] when there is no such document.
 pub fn document(name: &str) -> Result<Response, Problem> {
     let Some(index) = DOCUMENTS.iter().position(|(known, _)| *known == name) else {
         let names = DOCUMENTS.map(|(name, _)| name).join(", ");
@@ -53,7 +53,7 @@ pub fn document(name: &str) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// A document as HTML, with the anchors that GitHub gives its headings.
+/// A document as HTML, with the heading anchors that GitHub generates.
 fn page(name: &str, text: &str) -> String {
     let mut events: Vec<Event<'_>> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
     for at in 0..events.len() {
@@ -81,7 +81,7 @@ fn page(name: &str, text: &str) -> String {
     out
 }
 
-/// What GitHub makes of a heading's text.
+/// The anchor that GitHub generates from a heading.
 fn anchor(heading: &[Event<'_>]) -> String {
     let mut text = String::new();
     for event in heading {
@@ -95,7 +95,7 @@ fn anchor(heading: &[Event<'_>]) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// Whether a link works from here: within the page, to another document that is served, or to the web.
+/// Whether a link has a target here: within the page, in another served document, or on the web.
 fn leads_somewhere(target: &CowStr<'_>) -> bool {
     let file = target.split('#').next().unwrap_or_default();
     file.is_empty() || file.contains("://") || DOCUMENTS.iter().any(|(name, _)| *name == file)

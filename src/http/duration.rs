@@ -1,13 +1,13 @@
-//! Durations as people write them: `500ms`, `2s`, `10m`, `12h`, `7d`, or a number of seconds.
+//! Durations as text: `500ms`, `2s`, `10m`, `12h`, `7d`, or a number of seconds.
 
 use std::time::Duration;
 
-/// Longest duration that is understood: a hundred years. A longer one is a slip, and would overflow somewhere.
+/// The longest duration: a hundred years. A longer one is a mistake, and would overflow in computations.
 pub const MAX: Duration = Duration::from_hours(100 * 365 * 24);
 
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
-/// Reads a whole number with a unit, or one of seconds; `None` when it is anything else, or longer than [`MAX`].
+/// Parses a whole number with a unit, or of seconds; `None` for anything else, and above [`MAX`].
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -18,7 +18,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(total)).filter(|duration| *duration <= MAX)
 }
 
-/// Writes whole milliseconds of a duration in the largest unit that loses nothing; [`parse`] reads it back.
+/// Formats a duration, cut to milliseconds, in the largest unit that represents it exactly. [`parse`] reads it back.
 #[must_use]
 pub fn format(duration: Duration) -> String {
     let total = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

@@ -15,22 +15,22 @@ struct EventEnvelope<'a> {
     data: &'a str,
 }
 
-/// The envelope of `frame`; a live one's is made once and shared.
+/// The envelope of `frame`. That of a live frame is encoded once and shared.
 pub fn envelope(frame: &Frame) -> Bytes {
     frame.envelope(|frame| with_data(frame, frame.event.new.data.as_str()))
 }
 
-/// An envelope up to its data. Parts of the data, [`escaped`], and [`END`] follow.
+/// The envelope up to its data. The caller appends the data in parts, each [`escaped`], then [`END`].
 pub fn begin(frame: &Frame) -> Vec<u8> {
     let mut text = with_data(frame, "");
     text.truncate(text.len() - END.len());
     text
 }
 
-/// Ends the data, and the envelope.
+/// The end of the data and of the envelope.
 pub const END: &[u8] = b"\"}";
 
-/// A part of the data as it stands in an envelope.
+/// Appends a part of the data to `out`, escaped for JSON.
 pub fn escaped(out: &mut Vec<u8>, part: &str) {
     let text = json_text::bytes(&part);
     out.extend_from_slice(&text[1..text.len() - 1]);

@@ -1,19 +1,18 @@
-//! Whose request it is when it comes through proxies: the client's address, as far as trusted proxies vouch for it.
+//! The client's address behind proxies, as far as trusted proxies vouch for it.
 //!
-//! Each proxy adds the address that it was called from to the right of a header, and a client can write whatever it
-//! likes before. So the header is read from the right, also inside an element, for as long as those who wrote are
-//! trusted: nothing that stands further left can change what was read. No header says whether the way was encrypted, or
-//! by which name the client called: those are asked of the connection.
+//! Each proxy appends the address of its peer to a header, and a client can write anything before that. So the header
+//! is read from the right, also within an element, while the writers are trusted: text further left cannot change the
+//! result. The scheme and the host name are not taken from such headers; the connection and `Host` have them.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, header};
 use ipnet::{IpNet, Ipv4Net};
 
-/// Elements of the header that are looked at: more proxies than any request passes, and few enough to cost nothing.
-const MOST_HOPS: usize = 32;
+/// Elements of the header that are read: more proxies than any request passes, and few enough to be cheap.
+const MAX_HOPS: usize = 32;
 
-/// The header in which proxies say whom they were called by. Only one: a client can write the other.
+/// The header in which proxies put the address of their peer. Only one is read: a client could write the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`: addresses.
@@ -23,7 +22,7 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
-/// The proxies whose word counts. The default trusts none.
+/// The trusted proxies. The default trusts none.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
     trusted: Vec<IpNet>,
@@ -31,23 +30,23 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// Those in `trusted`, who speak in `header`.
+    /// Trusts the proxies in these networks, which use `header`.
     #[must_use]
     pub fn new(trusted: impl IntoIterator<Item = IpNet>, header: ForwardedHeader) -> Self {
         Self { trusted: trusted.into_iter().map(canonical).collect(), header }
     }
 
-    /// The address of the client behind the connection of `peer`: the last one that is not of a trusted proxy. Where a
-    /// trusted one names no address, or something that is none, its own address stands for its clients.
+    /// The client's address for a connection from `peer`: the last address that is not a trusted proxy's. Where a
+    /// trusted proxy gives no valid address, its own address stands for its clients.
     ///
-    /// An IPv4 address is told as one, also when it came as IPv6.
+    /// An IPv4-mapped IPv6 address is returned as IPv4.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         if !self.trusts(client) {
             return client;
         }
-        for element in elements(headers, self.header.name()).take(MOST_HOPS) {
+        for element in elements(headers, self.header.name()).take(MAX_HOPS) {
             let element = element.trim_ascii();
             if element.is_empty() {
                 continue;
@@ -61,7 +60,7 @@ impl Proxies {
         client
     }
 
-    /// Whether connections from `address` are a trusted proxy's.
+    /// Whether `address` is a trusted proxy's.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -83,14 +82,14 @@ impl ForwardedHeader {
             Self::Forwarded => {
                 let mut named = from_right(element, b';').filter_map(parameter_for);
                 let value = named.next()?;
-                // Twice is against the RFC, and nobody knows which was meant.
+                // The RFC permits `for` once; with two, the meant one is unknown.
                 if named.next().is_some() { None } else { node(&value) }
             }
         }
     }
 }
 
-/// A network of IPv4 addresses written as IPv6 is one of IPv4: addresses are compared in their own form.
+/// A network of IPv4-mapped addresses as a network of IPv4, because addresses are compared in canonical form.
 fn canonical(network: IpNet) -> IpNet {
     const MAPPED: u8 = 96;
     let (IpAddr::V4(address), IpNet::V6(_), Some(length)) =
@@ -101,14 +100,14 @@ fn canonical(network: IpNet) -> IpNet {
     Ipv4Net::new(address, length).map_or(network, IpNet::V4)
 }
 
-/// The elements of all lines of a header, from the last to the first. A line by itself, so that what a client left
-/// open in its own line cannot take in the next one.
+/// The elements of all lines of a header, from the last to the first. Each line is split by itself, so that a quote
+/// left open in a client's line cannot swallow the next line.
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     headers.get_all(name).into_iter().rev().flat_map(|line| from_right(line.as_bytes(), b','))
 }
 
-/// The parts of `text` between `separator`s that are not quoted, from the last to the first. A part that is quoted and
-/// not closed reaches to the beginning of the text.
+/// The parts of `text` between unquoted `separator`s, from the last to the first. A part whose quote is not closed
+/// extends to the beginning of the text.
 fn from_right(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -148,12 +147,12 @@ fn parameter_for(parameter: &[u8]) -> Option<String> {
     Some(plain.collect())
 }
 
-/// An address, with or without a port: `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]:80`, `2001:db8::1`. Whatever else a
-/// proxy may say instead (`unknown`, `_hidden`) is none.
+/// Parses an address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]:80`, `2001:db8::1`. `None` for
+/// obfuscated nodes (`unknown`, `_hidden`) and anything else.
 fn node(text: &str) -> Option<IpAddr> {
     let plain = || text.parse::<IpAddr>().ok();
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
-    // RFC 7239 lets a proxy hide the port: `_` and a name.
+    // RFC 7239 permits an obfuscated port: `_` and a name.
     let hidden_port = || {
         let (address, port) = text.rsplit_once(':')?;
         let bare = || address.parse().ok().filter(IpAddr::is_ipv4);
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn junk_where_an_address_should_be_stands_for_who_passed_it_on() {
+    fn an_invalid_address_stands_for_the_proxy_that_passed_it_on() {
         for junk in ["unknown", "_hidden", "300.1.1.1", "fe80::1%eth0", "[1.2.3.4]", "1.2.3.4:", "\"1.2.3.4\"", "é"] {
             assert_eq!(x_forwarded_for(&[&format!("203.0.113.9, {junk}, 10.0.0.2")]), "10.0.0.2", "{junk}");
             assert_eq!(x_forwarded_for(&[junk]), PROXY, "{junk}");
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_header_is_not_looked_at() {
+    fn the_other_header_is_not_read() {
         for text in ["203.0.113.9", "for=203.0.113.9"] {
             for (ours, other) in [
                 (ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded),
@@ -291,14 +290,14 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_hops_are_looked_at() {
+    fn a_bounded_number_of_hops_is_read() {
         let line = |hops: usize| format!("203.0.113.9{}", ", 10.0.0.2".repeat(hops));
-        assert_eq!(x_forwarded_for(&[&line(MOST_HOPS - 1)]), "203.0.113.9");
-        assert_eq!(x_forwarded_for(&[&line(MOST_HOPS)]), "10.0.0.2");
-        assert_eq!(x_forwarded_for(&["203.0.113.9", &",".repeat(MOST_HOPS)]), PROXY, "empty ones count, too");
+        assert_eq!(x_forwarded_for(&[&line(MAX_HOPS - 1)]), "203.0.113.9");
+        assert_eq!(x_forwarded_for(&[&line(MAX_HOPS)]), "10.0.0.2");
+        assert_eq!(x_forwarded_for(&["203.0.113.9", &",".repeat(MAX_HOPS)]), PROXY, "empty ones count, too");
     }
 
-    /// What a client may send in a line, with more of the characters that mean something.
+    /// A header line, with the significant characters more frequent than in plain random text.
     fn line() -> impl Strategy<Value = String> {
         prop_oneof![
             "[\",;=\\\\ ]{0,12}",

@@ -1,13 +1,13 @@
-//! Headers that may come once, and one that may not come.
+//! Headers that may occur once, and `Content-Encoding`, which is refused.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::problem::{Code, Problem};
 
-/// The only value of a header.
+/// The value of a header that may occur once.
 ///
 /// # Errors
-/// When there are several: whoever reads another one than we do would be told something else.
+/// When it occurs more than once: a proxy might use another value than the hub.
 pub fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Problem> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
@@ -17,14 +17,14 @@ pub fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a H
     }
 }
 
-/// Lets a body in that is as it was written: nothing is unpacked here, so nothing can unpack to more than it seems.
+/// Accepts only a body without compression. The hub decompresses nothing, so a small body cannot expand to a large one.
 ///
 /// # Errors
-/// When it is compressed, or may be.
+/// When `Content-Encoding` is anything but `identity`.
 pub fn uncompressed(headers: &HeaderMap) -> Result<(), Problem> {
     let encoding = one(headers, &header::CONTENT_ENCODING)?;
     if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        let detail = "send the body without Content-Encoding; events are kept and sent as they came";
+        let detail = "send the body without Content-Encoding; the hub stores and sends events as it receives them";
         return Err(Problem::new(Code::EncodingUnsupported, detail));
     }
     Ok(())

@@ -1,18 +1,19 @@
-//! JSON that is one line to every reader of lines.
+//! JSON on one line, whatever splits it into lines.
 //!
-//! U+0085, U+2028 and U+2029 may stand in JSON as they are, and line readers cut there: Python's `splitlines` and httpx's
-//! `iter_lines` at all three, older JavaScript at the last two. What the hub says as JSON holds text of strangers (data,
-//! names, cursors), so these are escaped, as serde_json does with the control characters that such readers cut at, too.
+//! JSON permits U+0085, U+2028 and U+2029 unescaped, but some readers split lines there: Python's `splitlines` and
+//! httpx's `iter_lines` at all three, older JavaScript at the last two. The hub's JSON contains text from clients
+//! (data, names, cursors), so this module escapes them. serde_json escapes the control characters at which such readers
+//! split.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// Writes `value` into `out`.
+/// Appends `value` to `out`.
 ///
 /// # Panics
-/// When it cannot be JSON: a map with keys that are no text. None of the hub's values is.
+/// When `value` has no JSON form: a map whose keys are not text. None of the hub's values has one.
 pub fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     value.serialize(&mut Serializer::with_formatter(out, OneLine)).expect("text and numbers are JSON");
 }
@@ -60,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// Where Python's `str.splitlines` cuts: the longest list of any.
+    /// Where Python's `str.splitlines` splits: the longest list that we know.
     const CUTS: [char; 10] = ['\n', '\r', '\x0b', '\x0c', '\x1c', '\x1d', '\x1e', '\u{85}', '\u{2028}', '\u{2029}'];
 
     #[test]

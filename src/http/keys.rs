@@ -1,5 +1,5 @@
-//! Which keys the query of each route has. A key that is ignored in silence does something else than was meant, so one that can
-//! only be a slip is refused; what browsers, proxies and polyfills add of their own is not.
+//! The query keys of each route. A key that the hub ignores has no effect, and the client does not notice: so a key
+//! that can only be a mistake is refused. Keys that browsers, proxies and polyfills add are ignored.
 
 use super::{
     problem::{Code, Problem},
@@ -9,19 +9,19 @@ use super::{
 /// The keys of a route's query.
 #[derive(Debug)]
 pub struct Keys {
-    /// Those that are read.
+    /// The keys that the route reads.
     known: &'static [&'static str],
-    /// What other hubs and logs call it, and what to use here.
-    elsewhere: &'static [(&'static str, &'static str)],
+    /// Normalized names that other hubs and logs use, with what to use here.
+    aliases: &'static [(&'static str, &'static str)],
 }
 
-/// Of a route that reads no query of its own: where a credential may stand.
+/// The key that may carry a credential on every route.
 const CREDENTIAL: &str = "access_token";
 
-/// `GET /events`. The cursor has [spellings](cursor) besides.
+/// `GET /events`. The cursor's key has several [spellings](cursor).
 pub const EVENTS: Keys = Keys {
     known: &["topic", "from", "since", "format", "limit", "wait", "keepalive", CREDENTIAL],
-    elsewhere: &[
+    aliases: &[
         ("topics", "'topic'"),
         ("channel", "'topic'"),
         ("channels", "'topic'"),
@@ -34,10 +34,10 @@ pub const EVENTS: Keys = Keys {
     ],
 };
 
-/// `POST /events`, whose body says what is asked for.
+/// `POST /events`, whose body has the parameters.
 pub const EVENTS_BY_BODY: Keys = Keys {
     known: &[CREDENTIAL],
-    elsewhere: &[
+    aliases: &[
         ("topic", "'topics' in the body"),
         ("topics", "'topics' in the body"),
         ("lasteventid", "'last_event_id' in the body"),
@@ -53,7 +53,7 @@ pub const EVENTS_BY_BODY: Keys = Keys {
 /// `POST /publish`.
 pub const PUBLISH: Keys = Keys {
     known: &["topic", "event", "retry", "close", CREDENTIAL],
-    elsewhere: &[
+    aliases: &[
         ("topics", "'topic'"),
         ("channel", "'topic'"),
         ("channels", "'topic'"),
@@ -70,7 +70,7 @@ pub const PUBLISH: Keys = Keys {
 /// `GET /topics`.
 pub const TOPICS: Keys = Keys {
     known: &["prefix", "after", "limit", CREDENTIAL],
-    elsewhere: &[
+    aliases: &[
         ("topic", "'prefix', or the path /topics/T"),
         ("topics", "'prefix'"),
         ("pattern", "'prefix'"),
@@ -81,10 +81,10 @@ pub const TOPICS: Keys = Keys {
     ],
 };
 
-/// `/topics/T`, whose settings stand in a body.
+/// `/topics/T`, whose settings are in the body.
 pub const TOPIC: Keys = Keys {
     known: &[CREDENTIAL],
-    elsewhere: &[
+    aliases: &[
         ("retention", "'retention' in the body"),
         ("maxevents", "'retention' in the body"),
         ("maxage", "'retention' in the body"),
@@ -100,23 +100,23 @@ pub const TOPIC: Keys = Keys {
 /// `DELETE /events/<id>`.
 pub const EVENT: Keys = Keys {
     known: &["topic", CREDENTIAL],
-    elsewhere: &[("topics", "'topic'"), ("channel", "'topic'"), ("channels", "'topic'")],
+    aliases: &[("topics", "'topic'"), ("channel", "'topic'"), ("channels", "'topic'")],
 };
 
-/// The cursor, however its key is spelled: `last_event_id`, `lastEventId`, `Last-Event-ID` and the like. The first that is
-/// not empty.
+/// The cursor: the first value that is not empty of `last_event_id`, `lastEventId`, `Last-Event-ID` or another spelling
+/// that differs in case, hyphens and underscores only.
 pub fn cursor<'a>(query: &'a Query<'_>) -> Option<&'a str> {
-    query.lossy_where(|key| plain(key) == "lasteventid").find(|text| !text.is_empty())
+    query.lossy_where(|key| normalized(key) == "lasteventid").find(|text| !text.is_empty())
 }
 
 impl Keys {
-    /// Refuses a query with a key that is meant for this route but spelled in another way.
+    /// Refuses a query with a misspelled key, or with the name that another hub uses.
     ///
     /// # Errors
-    /// Names the first one, and what to use instead.
+    /// Names the first such key, and what to use instead.
     pub fn check(&self, query: &Query<'_>) -> Result<(), Problem> {
         for key in query.keys().filter(|key| !self.known.contains(key)) {
-            if let Some(here) = self.meant_by(&plain(key)) {
+            if let Some(here) = self.suggestion(&normalized(key)) {
                 let detail = format!("the query's '{}' is not read here; use {here}", key.escape_debug());
                 return Err(Problem::new(Code::QueryInvalid, detail));
             }
@@ -124,14 +124,15 @@ impl Keys {
         Ok(())
     }
 
-    fn meant_by(&self, plain: &str) -> Option<String> {
-        let known = self.known.iter().find(|known| self::plain(known) == plain).map(|known| format!("'{known}'"));
-        known.or_else(|| self.elsewhere.iter().find(|(name, _)| *name == plain).map(|(_, here)| (*here).to_owned()))
+    fn suggestion(&self, normalized: &str) -> Option<String> {
+        let known =
+            self.known.iter().find(|known| self::normalized(known) == normalized).map(|known| format!("'{known}'"));
+        known.or_else(|| self.aliases.iter().find(|(name, _)| *name == normalized).map(|(_, here)| (*here).to_owned()))
     }
 }
 
-/// A key without its case, hyphens and underscores.
-fn plain(key: &str) -> String {
+/// A key in lower case without hyphens and underscores.
+fn normalized(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 
@@ -162,9 +163,9 @@ mod tests {
                 assert_eq!(check(keys, known), Ok(()), "{known}");
                 assert!(check(keys, &known.to_uppercase()).is_err(), "{known}");
             }
-            for (name, _) in keys.elsewhere {
+            for (name, _) in keys.aliases {
                 assert!(check(keys, name).is_err(), "{name}");
-                assert_eq!(plain(name), *name, "or it would never be found");
+                assert_eq!(normalized(name), *name, "or it would never be found");
                 assert!(!keys.known.contains(name), "{name}");
             }
             for key in ["access-token", "accessToken"] {

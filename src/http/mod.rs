@@ -1,39 +1,39 @@
-//! Floor 3, the door: where bytes become topics, events and cursors, and frames become bytes.
+//! Floor 3: HTTP. Requests become topics, events and cursors; frames become bytes.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | [`listen`] | where the hub listens: addresses, and socket files |
-//! | [`transport`] | a socket of either kind |
-//! | [`server`] | a core's listeners and its connections |
-//! | [`connection`] | one connection: what it speaks, and its requests one by one |
-//! | [`tls`] | certificates, and who renews them |
-//! | [`peer`] | who is at the other end |
-//! | [`tracked_socket`] | a socket that knows how long its client has not read |
-//! | [`routes`] | every route in one table |
-//! | [`response`] | an answer and its body |
+//! | [`listen`] | binding and listening: TCP addresses, Unix socket files |
+//! | [`transport`] | a connected socket, TCP or Unix |
+//! | [`server`] | one core: its accept loops, its connections, its tick |
+//! | [`connection`] | one connection: protocol negotiation, HTTP/1.1, HTTP/2, timeouts |
+//! | [`tls`] | the TLS server, its certificates and their renewal |
+//! | [`peer`] | the remote address of a connection, and the listener that it came to |
+//! | [`tracked_socket`] | a socket that measures how long its client has not read |
+//! | [`routes`] | the routing table, and the headers of every response |
+//! | [`response`] | a response and its body |
 //! | [`forwarded`] | the client's address behind trusted proxies |
-//! | [`quota`] | what one address, and one holder of a token, may have |
-//! | [`policy`] | whom the hub trusts: what a reload may change |
-//! | [`problem`] | every error's code and status |
-//! | [`throttled_log`] | what is told once a second, however often it happens |
-//! | [`auth`] | who makes a request, and what that opens |
-//! | [`cors`] | which pages of other sites may use the hub |
-//! | [`docs`] | the documents that a problem's `type` leads to |
-//! | [`headers`] | headers that may come once |
-//! | [`query`] | a query string as browsers write it |
-//! | [`keys`] | which keys each route's query has |
-//! | [`accept`] | what a client says it understands |
-//! | [`body`] | a whole body in memory, within its bounds |
-//! | [`body_memory`] | what all bodies in memory may take, and who of it |
-//! | [`pace`] | how slowly a body may arrive |
-//! | [`duration`] | "10m" |
+//! | [`quota`] | limits of one client address, and of one holder of a token |
+//! | [`policy`] | the settings that a reload can change |
+//! | [`problem`] | every error code with its status (RFC 9457) |
+//! | [`throttled_log`] | a log message that is written at most once a second |
+//! | [`auth`] | authentication and authorization of a request |
+//! | [`cors`] | cross-origin requests |
+//! | [`docs`] | the documents that a problem's `type` refers to |
+//! | [`headers`] | headers that may occur once |
+//! | [`query`] | a query string, decoded as browsers encode it |
+//! | [`keys`] | the query keys of each route |
+//! | [`accept`] | the `Accept` header |
+//! | [`body`] | reading a whole request body within its bounds |
+//! | [`body_memory`] | the memory of all request bodies, and each client's share |
+//! | [`pace`] | the minimum rate of a request body |
+//! | [`duration`] | durations as text: "10m" |
 //! | [`envelope`] | an event as JSON |
-//! | [`json_text`] | JSON that is one line to every reader |
+//! | [`json_text`] | JSON on one line, whatever splits it into lines |
 //! | [`publish`] | `POST /publish` in all its forms |
-//! | [`events`] | `GET` and `POST /events` in all theirs |
+//! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
-//! | [`topics`] | topics as things |
-//! | [`operators`] | stats, metrics, health |
+//! | [`topics`] | `/topics`: listing, showing, configuring, deleting |
+//! | [`operators`] | statistics, metrics, health |
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
@@ -90,56 +90,56 @@ use stream::streams::Streams;
 use throttled_log::ThrottledLog;
 use tls::TlsServer;
 
-/// What every handler on every core needs.
+/// The state that the handlers on all cores share.
 pub struct AppState {
-    /// The hub behind it.
+    /// The hub.
     pub hub: Arc<Hub>,
-    /// Bounds.
+    /// The configured bounds.
     pub limits: Limits,
-    /// Whom it trusts.
+    /// The settings that a reload can change.
     pub policies: Arc<Policies>,
-    /// What everybody has open and has used.
+    /// What each address and each holder has open and has used.
     pub quotas: Quotas,
-    /// Where operators look at the figures.
+    /// The listener that serves statistics and metrics.
     pub operators: AdminListener,
     /// When the process began to serve.
     pub started: std::time::Instant,
-    /// Memory for bodies that are being read or wait for their commit.
+    /// Memory for request bodies that are being received or wait for their commit.
     pub body_memory: Arc<BodyMemory>,
-    /// Memory for pages that their clients have not read.
+    /// Memory for JSON pages that their clients have not read yet.
     pub pages: Arc<BodyMemory>,
-    /// Whether the process is about to end.
+    /// The state of the shutdown.
     pub drain: Drain,
-    /// How fast the counters rise.
+    /// Rates of the counters.
     pub rates: Rates,
-    /// Its certificate, when it speaks TLS.
+    /// The TLS server, if TLS is configured.
     pub tls: Option<TlsServer>,
-    /// Connections that could not be accepted.
+    /// Throttles the log of failed accepts.
     pub accept_failures: ThrottledLog,
-    /// Lines of the log that nobody took in time, so far.
+    /// Log lines dropped so far because stderr was not read in time.
     pub log_dropped: fn() -> u64,
 }
 
-/// What the handlers on one core share. Nothing in it is locked: a connection lives and dies on its core.
+/// The state that the handlers on one core share. It has no locks: a connection stays on its core.
 pub struct ShardState {
-    /// What all cores share.
+    /// The state of all cores.
     pub app: Arc<AppState>,
-    /// Which core this is.
+    /// The index of the core, from 0.
     pub index: usize,
-    /// Its open streams.
+    /// The open streams of this core.
     pub streams: Rc<Streams>,
-    /// Credentials it has found good.
+    /// Credentials that were authenticated on this core.
     pub credentials: CredentialCache,
-    /// Its publishers' events on their way to the engine.
+    /// Combines the publishes of this core into batches for the engine.
     pub batcher: Batcher,
 }
 
-/// Bounds of the door, each with its reason in docs/OPERATIONS.md.
+/// Bounds of connections, requests and streams. docs/OPERATIONS.md gives the reason of each.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections served at most; the next ones are told to come back.
+    /// Connections served at most. Further ones get [`Code::OverCapacity`].
     pub connections: usize,
-    /// Connections beyond those, only to be told so.
+    /// Connections beyond `connections` that are accepted to get that answer.
     pub overflow: usize,
     /// Bytes of one event's data at most.
     pub event_bytes: usize,
@@ -157,41 +157,41 @@ pub struct Limits {
     pub h2_streams: u32,
     /// Longest wait for the next bytes of a body.
     pub body_timeout: Duration,
-    /// Bytes a second that a body must have on average.
+    /// Minimum average rate of a body, in bytes a second.
     pub body_rate: usize,
-    /// How long a client may leave bytes unread before it is cut.
+    /// How long a client may leave bytes unread before its connection is closed.
     pub write_timeout: Duration,
-    /// What one piece of a stream, or a page, may hold.
+    /// Events and bytes of one read: a batch of a stream, or a page.
     pub limit: ReadLimit,
     /// Filters of one stream at most.
     pub filters: usize,
-    /// Silence after which a stream sends a keepalive.
+    /// Time without data after which a stream sends a keepalive.
     pub keepalive: Duration,
 }
 
-/// Marks the requests of a connection that was one too many.
+/// A request extension: the connection exceeds [`Limits::connections`].
 #[derive(Debug, Clone, Copy)]
 pub struct OverCapacity;
 
 impl AppState {
-    /// `retry`, at random up to three times as long, in milliseconds: clients that are sent away together come back
-    /// spread out.
+    /// A random reconnect delay from `retry` to three times `retry`, in milliseconds, so that clients that are
+    /// disconnected together reconnect at different times.
     #[must_use]
     pub fn spread_retry(&self, retry: Duration) -> u32 {
         let base = u32::try_from(retry.as_millis()).unwrap_or(u32::MAX / 4).clamp(100, u32::MAX / 4);
         fastrand::u32(base..=base * 3)
     }
 
-    /// Lets a request in unless newcomers are sent away for now.
+    /// Refuses a request when the hub drains or is over capacity.
     ///
     /// # Errors
-    /// Says why, and to come back.
+    /// [`Code::Draining`] or [`Code::OverCapacity`]; both are transient.
     pub fn admit(&self, request: &http::Extensions) -> Result<(), Problem> {
         self.refusal(request)
-            .map_or(Ok(()), |reason| Err(Problem::new(reason, "nothing was done; come back in a moment")))
+            .map_or(Ok(()), |reason| Err(Problem::new(reason, "the request was not processed; retry in a moment")))
     }
 
-    /// Why a newcomer is sent away for now.
+    /// Why a new request is refused at the moment; `None` when it is not.
     #[must_use]
     pub fn refusal(&self, request: &http::Extensions) -> Option<Code> {
         if self.drain.is_draining() {

@@ -1,34 +1,34 @@
-//! Who is at the other end of a connection.
+//! The remote end of a connection.
 
 use std::net::SocketAddr;
 
-/// What every request's extensions say of its connection.
+/// The connection of a request: an extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// Where the connection comes from: a client, or the last proxy before the hub.
+    /// The remote address: of the client, or of the last proxy before the hub.
     pub address: SocketAddr,
-    /// Whether the request came over the hub's own TLS.
+    /// Whether the hub itself terminates TLS for this connection.
     pub secure: bool,
-    /// To which of the hub's addresses it came.
-    pub side: ListenerRole,
+    /// The listener that accepted the connection.
+    pub listener: ListenerRole,
 }
 
-/// One of the hub's addresses.
+/// What a listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListenerRole {
-    /// The one for everybody.
+    /// All clients.
     Public,
-    /// The one for operators alone.
+    /// Operators only: statistics, metrics and health.
     Operators,
 }
 
-/// Where operators look at the figures.
+/// The listener that serves statistics and metrics, and whether it requires a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminListener {
-    /// At the address for everybody, with the grant `admin`.
+    /// The public listener; the grant `admin` is required.
     AmongAll,
-    /// At an address of their own, with the grant `admin`.
+    /// A listener of its own; the grant `admin` is required.
     Apart,
-    /// At an address of their own on the loopback, where the machine's users are trusted.
+    /// A listener of its own on the loopback, without credentials: all users of this machine are trusted.
     ApartFree,
 }

@@ -1,4 +1,4 @@
-//! What a reload may change, in one place that all cores look at.
+//! The settings that a reload can change, shared by all cores.
 
 use std::sync::{
     Arc,
@@ -14,18 +14,18 @@ use super::{
 };
 use crate::access::Access;
 
-/// Whom the hub trusts, and with how much. Never changes: a reload makes another one.
+/// Credentials, origins and proxies that the hub trusts. Immutable: a reload replaces it.
 #[derive(Debug)]
 pub struct Policy {
-    /// Credentials.
+    /// Authentication and grants.
     pub access: Access,
-    /// Where a request may carry one.
+    /// Where a request may carry a credential.
     pub places: CredentialSources,
-    /// Pages of other sites.
+    /// Cross-origin requests.
     pub cors: Cors,
-    /// Whether the hub answers to the loopback's names only.
+    /// Whether the hub accepts only `Host` names of the loopback.
     pub loopback_names: bool,
-    /// Who may say whom a request comes from.
+    /// The proxies whose forwarding headers are trusted.
     pub proxies: Proxies,
 }
 
@@ -34,17 +34,17 @@ pub struct Policy {
 pub struct Policies {
     current: ArcSwap<Policy>,
     generation: AtomicU64,
-    seen: SharedCredentialCache,
+    shared_cache: SharedCredentialCache,
 }
 
 impl Policies {
-    /// Begins with `policy`.
+    /// Puts `policy` in force, as generation 0.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
         Self {
             current: ArcSwap::from_pointee(policy),
             generation: AtomicU64::new(0),
-            seen: SharedCredentialCache::default(),
+            shared_cache: SharedCredentialCache::default(),
         }
     }
 
@@ -54,16 +54,16 @@ impl Policies {
         self.current.load_full()
     }
 
-    /// Counts the changes: what was judged under an older generation is to be judged again.
+    /// The number of changes so far. What was authenticated under an older generation must be checked again.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The credentials that some core has found good.
+    /// The credentials that any core has authenticated.
     #[must_use]
-    pub fn seen(&self) -> &SharedCredentialCache {
-        &self.seen
+    pub fn shared_cache(&self) -> &SharedCredentialCache {
+        &self.shared_cache
     }
 
     /// Puts `policy` in force.
@@ -72,7 +72,7 @@ impl Policies {
         self.judge_again();
     }
 
-    /// What the policy says has changed: an issuer has other keys.
+    /// Starts a new generation of the same policy: an issuer's keys have changed.
     pub fn judge_again(&self) {
         self.generation.fetch_add(1, Ordering::Release);
     }

@@ -1,6 +1,6 @@
-//! Every refusal: its code, its status and its words, as `application/problem+json` (RFC 9457).
+//! Every error response: its code, status and text, as `application/problem+json` (RFC 9457).
 //!
-//! A [`Problem`] is made where something is refused, and turned into an answer, and counted, in one place.
+//! A [`Problem`] is created where a request is refused. One place turns it into a response and counts it.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -18,10 +18,10 @@ use crate::{
     hub::stats::Stats,
 };
 
-/// The table: every code a client may meet, the status it comes with, and its title.
+/// The table: every code, its status, and its title.
 macro_rules! codes {
     ($($name:ident, $code:literal, $status:ident, $title:literal;)*) => {
-        /// Why a request was refused. The text of a code never changes its meaning.
+        /// Why a request was refused. The meaning of a code never changes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Code {
             $(#[doc = $title] $name,)*
@@ -31,19 +31,19 @@ macro_rules! codes {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The code as clients see it.
+            /// The code on the wire.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code,)* }
             }
 
-            /// The status it is answered with.
+            /// The HTTP status of the code.
             #[must_use]
             pub const fn status(self) -> StatusCode {
                 match self { $(Self::$name => StatusCode::$status,)* }
             }
 
-            /// What it is, in a few words that are the same every time.
+            /// The title: the same text for every problem of this code.
             #[must_use]
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
@@ -58,37 +58,37 @@ codes! {
     DataNotUtf8, "data-not-utf8", BAD_REQUEST, "The data is not UTF-8 text";
     BodyInvalid, "body-invalid", BAD_REQUEST, "The body is not what this request needs";
     QueryInvalid, "query-invalid", BAD_REQUEST, "The query string is not what this request needs";
-    IdInvalid, "id-invalid", BAD_REQUEST, "The id in the path is not one";
+    IdInvalid, "id-invalid", BAD_REQUEST, "The id in the path is not an event id";
     HeaderInvalid, "header-invalid", BAD_REQUEST, "A header is not what this request needs";
-    Unauthorized, "unauthorized", UNAUTHORIZED, "A credential is missing, or is not good";
-    Forbidden, "forbidden", FORBIDDEN, "The credential does not open this";
+    Unauthorized, "unauthorized", UNAUTHORIZED, "A credential is missing or not valid";
+    Forbidden, "forbidden", FORBIDDEN, "The credential does not permit this";
     OriginForbidden, "origin-forbidden", FORBIDDEN, "Pages of this origin may not do this";
-    HostUnknown, "host-unknown", MISDIRECTED_REQUEST, "The hub is not asked by a name of its own";
-    NotFound, "not-found", NOT_FOUND, "There is nothing at this path";
+    HostUnknown, "host-unknown", MISDIRECTED_REQUEST, "The Host header does not name this hub";
+    NotFound, "not-found", NOT_FOUND, "No resource has this path";
     TopicUnknown, "topic-unknown", NOT_FOUND, "There is no such topic";
     EventUnknown, "event-unknown", NOT_FOUND, "There is no such event";
     MethodNotAllowed, "method-not-allowed", METHOD_NOT_ALLOWED, "The path does not take this method";
     RequestTimeout, "request-timeout", REQUEST_TIMEOUT, "The body did not arrive in time";
     IdempotencyConflict, "idempotency-conflict", CONFLICT, "The Idempotency-Key was used for another request";
     TopicClosed, "topic-closed", CONFLICT, "The topic is closed";
-    PreconditionFailed, "precondition-failed", PRECONDITION_FAILED, "The topic's last id is another";
+    PreconditionFailed, "precondition-failed", PRECONDITION_FAILED, "The topic's last id is not the expected one";
     HeadersTooLarge, "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "A header line is too large";
     TooLarge, "too-large", PAYLOAD_TOO_LARGE, "The request is too large";
     EncodingUnsupported, "encoding-unsupported", UNSUPPORTED_MEDIA_TYPE, "The body is compressed";
     TransferEncodingUnsupported, "transfer-encoding-unsupported", NOT_IMPLEMENTED, "The body's transfer coding is not known";
     OverCapacity, "over-capacity", TOO_MANY_REQUESTS, "The hub is busy";
-    RateLimited, "rate-limited", TOO_MANY_REQUESTS, "The client has reached a limit of its own";
-    KeysUnavailable, "keys-unavailable", SERVICE_UNAVAILABLE, "The issuer's keys are not there yet";
+    RateLimited, "rate-limited", TOO_MANY_REQUESTS, "The client has reached its limit";
+    KeysUnavailable, "keys-unavailable", SERVICE_UNAVAILABLE, "The issuer's keys are not loaded yet";
     Draining, "draining", SERVICE_UNAVAILABLE, "The hub is stopping";
-    StoreUnavailable, "store-unavailable", SERVICE_UNAVAILABLE, "The store cannot be used";
+    StoreUnavailable, "store-unavailable", SERVICE_UNAVAILABLE, "The store is unavailable";
     StorageFull, "storage-full", INSUFFICIENT_STORAGE, "The disk is nearly full";
 }
 
 impl Code {
-    /// Seconds after which trying again is worth it, for what passes: the earliest and the latest. Each answer takes
-    /// one between, so that many refused clients come back spread out.
+    /// The range of `Retry-After` for transient codes, in seconds. Each response draws one at random, so that many
+    /// refused clients do not retry together.
     ///
-    /// `None` for what the client must change.
+    /// `None` for what the client must change first.
     const fn retry_after(self) -> Option<(u32, u32)> {
         match self {
             Self::OverCapacity | Self::RateLimited => Some((1, 4)),
@@ -99,81 +99,81 @@ impl Code {
     }
 }
 
-/// A refused request, or a refused line of a stream. `detail` says what the caller can change.
+/// A refused request, or a refused line of a streamed body. `detail` says what the client can change.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Problem {
-    /// Which kind.
+    /// The kind of problem.
     pub code: Code,
-    /// What to change.
+    /// What is wrong, and what to change.
     pub detail: Cow<'static, str>,
     extra: Extra,
 }
 
-/// What some codes carry besides.
+/// Data of particular codes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Extra {
     Nothing,
-    /// The topic's last id, a member of the problem.
+    /// The topic's last id; the member `last_id`.
     LastId(Option<EventId>),
-    /// The methods a path takes, a header.
+    /// The methods of the path; the header `Allow`.
     Allow(&'static str),
-    /// What kind of credential is wanted and what was wrong with the one that came: the error of RFC 6750, a header.
+    /// The scheme, and the error code of RFC 6750 if a credential came; the header `WWW-Authenticate`.
     Challenge(&'static str),
-    /// When it is worth to try again, a header; the client's own limit knows it.
-    After(Duration),
+    /// The exact wait of an exceeded limit; the header `Retry-After`.
+    RetryAfter(Duration),
 }
 
 impl Problem {
-    /// A problem whose `detail` says what to change.
+    /// A problem with this `detail`.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: detail.into(), extra: Extra::Nothing }
     }
 
-    /// 405 for a path that takes the methods of `allow`, as the `Allow` header lists them.
+    /// 405 for a path that accepts the methods in `allow`, as the `Allow` header lists them.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let problem = Self::new(Code::MethodNotAllowed, format!("use one of: {allow}"));
         Self { extra: Extra::Allow(allow), ..problem }
     }
 
-    /// 401: no good credential came. The challenge says that one is missing.
+    /// 401: the request has no credential, and needs one.
     #[must_use]
     pub fn missing_credential(detail: impl Into<Cow<'static, str>>) -> Self {
         Self { extra: Extra::Challenge("Bearer realm=\"gapless\""), ..Self::new(Code::Unauthorized, detail) }
     }
 
-    /// 401: the credential that came is not good.
+    /// 401: the request's credential is not valid.
     #[must_use]
     pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
         let challenge = "Bearer realm=\"gapless\", error=\"invalid_token\"";
         Self { extra: Extra::Challenge(challenge), ..Self::new(Code::Unauthorized, detail) }
     }
 
-    /// 403: the credential is good and does not open this.
+    /// 403: the credential is valid, but does not permit the request.
     #[must_use]
     pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
         let challenge = "Bearer realm=\"gapless\", error=\"insufficient_scope\"";
         Self { extra: Extra::Challenge(challenge), ..Self::new(Code::Forbidden, detail) }
     }
 
-    /// 429: a limit of this client's own; `wait` is over when the same may be asked again.
+    /// 429: this client has reached a limit; the same request is within it again after `wait`.
     #[must_use]
     pub fn rate_limited(wait: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { extra: Extra::After(wait), ..Self::new(Code::RateLimited, detail) }
+        Self { extra: Extra::RetryAfter(wait), ..Self::new(Code::RateLimited, detail) }
     }
 
-    /// Whether the same request may be answered otherwise in a moment.
+    /// Whether the same request may succeed later without a change.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.code.retry_after().is_some()
     }
 
-    /// How long to wait at least before asking again, when that is known.
+    /// The exact time to wait before a retry, if it is known; else zero.
     #[must_use]
     pub fn wait(&self) -> Duration {
-        if let Extra::After(wait) = self.extra { wait } else { Duration::ZERO }
+        if let Extra::RetryAfter(wait) = self.extra { wait } else { Duration::ZERO }
     }
 
     /// 412: the topic's last id is `last`, not the one asked for.
@@ -182,16 +182,16 @@ impl Problem {
         Self { extra: Extra::LastId(last), ..Self::new(Code::PreconditionFailed, detail) }
     }
 
-    /// The same problem with `place` before its detail: which part of the request it is about.
+    /// Puts `place`, the part of the request that the problem is about, before the detail.
     #[must_use]
     pub fn at(mut self, place: impl std::fmt::Display) -> Self {
         self.detail = format!("{place}: {}", self.detail).into();
         self
     }
 
-    /// The problem as an answer, counted in `stats`.
+    /// The problem as a response; counts it in `stats`.
     #[must_use]
-    pub fn into_answer(self, stats: &Stats) -> Response {
+    pub fn into_response(self, stats: &Stats) -> Response {
         stats.refused(self.code.as_str());
         let text = json_text::text(&self);
         let mut response = Response::new(full(text + "\n"));
@@ -201,8 +201,8 @@ impl Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some((earliest, latest)) = self.code.retry_after() {
             let seconds = match self.extra {
-                // What the detail says. Rounded up, or a client that comes back in time would be refused once more.
-                Extra::After(wait) => wait.as_millis().div_ceil(1000).try_into().unwrap_or(u32::MAX).max(1),
+                // The number in the detail. Rounded up, or a client that retries in time would be refused again.
+                Extra::RetryAfter(wait) => wait.as_millis().div_ceil(1000).try_into().unwrap_or(u32::MAX).max(1),
                 _ => fastrand::u32(earliest..=latest),
             };
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -214,17 +214,17 @@ impl Problem {
             Extra::Challenge(challenge) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
             }
-            Extra::Nothing | Extra::LastId(_) | Extra::After(_) => {}
+            Extra::Nothing | Extra::LastId(_) | Extra::RetryAfter(_) => {}
         }
         response
     }
 }
 
-/// The members of RFC 9457, then ours.
+/// The members of RFC 9457, then `code` and `last_id`.
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         let mut object = out.serialize_map(None)?;
-        // Relative, because a hub does not know by which name its documentation is reached.
+        // Relative, because the hub does not know its own public name.
         object.serialize_entry("type", &format_args!("/docs/PROTOCOL.md#{}", self.code.as_str()))?;
         object.serialize_entry("title", self.code.title())?;
         object.serialize_entry("status", &self.code.status().as_u16())?;
@@ -246,7 +246,7 @@ impl From<AppendError> for Problem {
             AppendError::KeyReused => Code::IdempotencyConflict,
             AppendError::KeysFull { own: true, wait } => return Self::rate_limited(wait, detail),
             AppendError::KeysFull { own: false, wait } => {
-                return Self { extra: Extra::After(wait), ..Self::new(Code::OverCapacity, detail) };
+                return Self { extra: Extra::RetryAfter(wait), ..Self::new(Code::OverCapacity, detail) };
             }
             AppendError::KeyTooLarge => Code::TooLarge,
             AppendError::Busy => Code::OverCapacity,
@@ -297,11 +297,11 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_says_when_to_come_back() {
+    fn a_transient_problem_has_a_retry_after() {
         for &code in Code::ALL {
-            let response = Problem::new(code, "x").into_answer(&Stats::default());
-            let credentials = matches!(response.status().as_u16(), 429 | 503 | 507);
-            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), credentials, "{code:?}");
+            let response = Problem::new(code, "x").into_response(&Stats::default());
+            let transient = matches!(response.status().as_u16(), 429 | 503 | 507);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), transient, "{code:?}");
         }
     }
 
@@ -310,7 +310,7 @@ mod tests {
         for (ms, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (16_000, "16")] {
             for _ in 0..20 {
                 let problem = Problem::rate_limited(Duration::from_millis(ms), "x");
-                assert_eq!(problem.into_answer(&Stats::default()).headers()[header::RETRY_AFTER], seconds);
+                assert_eq!(problem.into_response(&Stats::default()).headers()[header::RETRY_AFTER], seconds);
             }
         }
     }
@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn an_answer_is_counted_once_under_its_code() {
         let stats = Stats::default();
-        let response = Problem::method_not_allowed("GET, HEAD").into_answer(&stats);
+        let response = Problem::method_not_allowed("GET, HEAD").into_response(&stats);
         assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
         assert_eq!(stats.refused_by_code().into_iter().collect::<Vec<_>>(), [("method-not-allowed", 1)]);

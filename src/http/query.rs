@@ -1,7 +1,7 @@
 //! A query string, decoded as browsers' `URLSearchParams` does: pairs in order, keys may repeat, `+` is a space.
 //!
-//! Keys nobody asks for are ignored, because browsers and proxies add their own. Escapes that are no UTF-8 are an
-//! error only where the value is asked for strictly: a junk cursor must never stop an EventSource.
+//! Unknown keys are ignored, because browsers and proxies add their own. An escape that is not UTF-8 is an error only
+//! for strict accessors: an invalid cursor must never stop an EventSource.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::problem::{Code, Problem};
 
-/// A decoded query string. What has no escapes is not copied.
+/// A decoded query string. Pairs without escapes are borrowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query<'q>(Vec<QueryPair<'q>>);
 
@@ -17,7 +17,7 @@ pub struct Query<'q>(Vec<QueryPair<'q>>);
 struct QueryPair<'q> {
     key: Cow<'q, str>,
     value: Cow<'q, str>,
-    /// The value's escapes were UTF-8; else `value` has U+FFFD in their place.
+    /// Whether the value's escapes are UTF-8; if not, `value` has U+FFFD in their place.
     exact: bool,
 }
 
@@ -53,13 +53,13 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// The first value of `key`, whatever it is: escapes that are no UTF-8 read as U+FFFD.
+    /// The first value of `key`; bytes that are not UTF-8 read as U+FFFD.
     #[must_use]
     pub fn lossy(&self, key: &str) -> Option<&str> {
         self.of(key).next().map(|pair| &*pair.value)
     }
 
-    /// The values of every key that `is` says yes to, in order; as [`Query::lossy`].
+    /// The values of all keys that match `is`, in order; decoded as by [`Query::lossy`].
     pub fn lossy_where(&self, is: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |pair| is(&pair.key)).map(|pair| &*pair.value)
     }
@@ -69,7 +69,7 @@ impl<'q> Query<'q> {
         self.0.iter().map(|pair| &*pair.key)
     }
 
-    /// The only value of `key` as yes or no: `true`, `false`, `1`, `0`; no when it is not there.
+    /// The only value of `key` as a boolean: `true`, `false`, `1` or `0`; false when it is absent.
     ///
     /// # Errors
     /// When it is anything else.
@@ -81,7 +81,7 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// The only value of `key` as a whole number from `least` to `most`.
+    /// The only value of `key` as a whole number from `least` to `most`, if there is one.
     ///
     /// # Errors
     /// When it is anything else.
@@ -109,7 +109,7 @@ impl<'q> QueryPair<'q> {
     }
 }
 
-/// Undoes `application/x-www-form-urlencoded`; tells whether nothing had to be replaced.
+/// Decodes `application/x-www-form-urlencoded`; the flag is whether the bytes were valid UTF-8.
 fn decode(text: &str) -> (Cow<'_, str>, bool) {
     if !text.contains(['+', '%']) {
         return (text.into(), true);

@@ -1,4 +1,4 @@
-//! An answer and the kinds of bodies it can have.
+//! A response, and the kinds of bodies that it can have.
 
 use std::{
     convert::Infallible,
@@ -13,27 +13,28 @@ use http_body_util::Full;
 
 use super::stream::{body::StreamBody, takeover::Takeover};
 
-/// An answer.
+/// A response.
 pub type Response = http::Response<Body>;
 
-/// An answer's body. Never fails by itself: a stream that cannot go on ends.
+/// A response body. It never returns an error: a stream that cannot continue ends.
 pub enum Body {
-    /// All there.
+    /// In memory, complete.
     Full(Full<Bytes>),
-    /// Made while it is sent.
+    /// Generated while it is sent.
     Made(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible>>>),
-    /// Events.
+    /// An event stream that hyper sends.
     Stream(Box<StreamBody>),
-    /// Events that hyper never sees: only the head and the greeting pass it.
+    /// An event stream of which hyper sends only the head and the first bytes; then the connection is taken over from
+    /// it.
     Promised(Rc<Takeover>),
 }
 
-/// A body that is all there.
+/// A complete body.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Body::Full(Full::new(bytes.into()))
 }
 
-/// A body that is made while it is sent.
+/// A body that is generated while it is sent.
 pub fn made(body: impl http_body::Body<Data = Bytes, Error = Infallible> + 'static) -> Body {
     Body::Made(Box::pin(body))
 }

@@ -1,4 +1,4 @@
-//! Every route in one table, and what all answers have in common.
+//! The routing table, and the headers that every response has.
 
 use std::{convert::Infallible, rc::Rc};
 
@@ -17,7 +17,7 @@ use super::{
     publish, topics,
 };
 
-/// What a path leads to.
+/// The handler of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Publish,
@@ -28,13 +28,13 @@ enum Route {
     Metrics,
     Health,
     Ready,
-    Page,
+    Console,
     Docs,
 }
 
-/// The table: path, room, and the methods it takes as the `Allow` header lists them.
+/// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
 const TABLE: [(&str, Route, &str); 11] = [
-    ("/", Route::Page, "GET, HEAD, OPTIONS"),
+    ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
     ("/publish", Route::Publish, "POST, OPTIONS"),
     ("/events", Route::Events, "GET, HEAD, POST, OPTIONS"),
@@ -47,17 +47,17 @@ const TABLE: [(&str, Route, &str); 11] = [
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
 ];
 
-/// The page that anyone can open after starting the hub.
-const PAGE: &str = include_str!("../../console/index.html");
+/// The web page at `/`.
+const CONSOLE: &str = include_str!("../../console/index.html");
 
-/// What the page may do: its own script and style, and talk to the hub it came from.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+/// What the page may do: run its inline script and style, and send requests to the hub that served it.
+const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
      connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What every answer says to browsers, unless it says something else itself: take the Content-Type for what it is, show this in
-/// no frame and run nothing of it, let no other site embed it, and tell nobody where its reader came from (there may be a token
-/// in the address). No Strict-Transport-Security: it would hold for every port of the name.
-const EVERY: [(HeaderName, &str); 5] = [
+/// Headers for browsers on every response that does not set them itself: do not sniff the content type, do not show it
+/// in a frame and run nothing in it, do not let another site embed it, and send no `Referer` (the address may contain a
+/// token). No Strict-Transport-Security: it would apply to all ports of the name.
+const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
@@ -65,7 +65,7 @@ const EVERY: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Finds rooms by path.
+/// Finds the handler of a path.
 pub struct Routes(Router<(Route, &'static str)>);
 
 impl Default for Routes {
@@ -79,45 +79,45 @@ impl Default for Routes {
 }
 
 impl Routes {
-    /// Answers a request; every refusal is a problem, and counted.
+    /// Handles a request. Every refusal becomes a problem response, and is counted.
     ///
     /// # Errors
     /// Never.
     pub async fn response(&self, shard: &Rc<ShardState>, request: Request<Incoming>) -> Result<Response, Infallible> {
-        // One too many may find room when it comes back as another connection.
-        let last = request.extensions().get::<OverCapacity>().is_some();
+        // The connection is over the limit; a later one may be within it.
+        let over_capacity = request.extensions().get::<OverCapacity>().is_some();
         let origin = request.headers().get(header::ORIGIN).cloned();
-        let side = side(&request);
-        let result = self.lead(shard, request).await;
-        let mut response = result.unwrap_or_else(|problem| problem.into_answer(shard.app.hub.stats()));
+        let listener = listener(&request);
+        let result = self.dispatch(shard, request).await;
+        let mut response = result.unwrap_or_else(|problem| problem.into_response(shard.app.hub.stats()));
         let headers = response.headers_mut();
-        for (name, value) in EVERY {
+        for (name, value) in SECURITY_HEADERS {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
-        if pages_may_ask(shard, side) {
-            shard.credentials.policy(&shard.app.policies).cors.mark(origin.as_ref(), headers);
+        if allows_cross_origin(shard, listener) {
+            shard.credentials.policy(&shard.app.policies).cors.set_headers(origin.as_ref(), headers);
         }
-        // Where a body ends that nobody understands is not known.
+        // The transfer coding is unknown, so the end of the body is, too.
         let unread = response.status() == StatusCode::NOT_IMPLEMENTED;
-        if last || unread || shard.app.drain.is_draining() {
+        if over_capacity || unread || shard.app.drain.is_draining() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
     }
 
-    /// Leads a request into its room, when whoever sends it may go there.
-    async fn lead(&self, shard: &Rc<ShardState>, request: Request<Incoming>) -> Result<Response, Problem> {
+    /// Authenticates the sender of a request and calls the route's handler.
+    async fn dispatch(&self, shard: &Rc<ShardState>, request: Request<Incoming>) -> Result<Response, Problem> {
         let (route, methods) = self.find(shard, &request)?;
         if request.method() == Method::OPTIONS {
             let policy = shard.credentials.policy(&shard.app.policies);
-            let closed = Cors::default();
-            let pages = if pages_may_ask(shard, side(&request)) { &policy.cors } else { &closed };
-            return pages.options(request.headers(), methods);
+            let no_origins = Cors::default();
+            let cors = if allows_cross_origin(shard, listener(&request)) { &policy.cors } else { &no_origins };
+            return cors.options(request.headers(), methods);
         }
         match route {
             Route::Health => return Ok(operators::health::alive()),
             Route::Ready => return operators::health::ready(&shard.app),
-            Route::Page => return Ok(page()),
+            Route::Console => return Ok(console()),
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
             Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Stats | Route::Metrics => {}
         }
@@ -132,7 +132,7 @@ impl Routes {
                 return Err(problem);
             }
         };
-        enter(route, shard, caller, Request::from_parts(head, body)).await
+        handle(route, shard, caller, Request::from_parts(head, body)).await
     }
 
     fn find(&self, shard: &ShardState, request: &Request<Incoming>) -> Result<(Route, &'static str), Problem> {
@@ -143,37 +143,41 @@ impl Routes {
         allowed.then_some((route, methods)).ok_or_else(|| Problem::method_not_allowed(methods))
     }
 
-    /// What the path leads to, at the address that the request came to.
+    /// The route of the path, if the listener that accepted the request serves it.
     fn at(&self, shard: &ShardState, request: &Request<Incoming>) -> Result<(Route, &'static str), Problem> {
         let (route, methods) = *self
             .0
             .at(request.uri().path())
-            .map_err(|_| Problem::new(Code::NotFound, "see GET / for where things are"))?
+            .map_err(|_| Problem::new(Code::NotFound, "no such path; GET /docs/PROTOCOL.md lists them"))?
             .value;
-        let side = side(request);
+        let listener = listener(request);
         let here = match route {
             Route::Health | Route::Ready | Route::Docs => true,
             Route::Stats | Route::Metrics => {
-                side == ListenerRole::Operators || shard.app.operators == AdminListener::AmongAll
+                listener == ListenerRole::Operators || shard.app.operators == AdminListener::AmongAll
             }
-            Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Page => side == ListenerRole::Public,
+            Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Console => {
+                listener == ListenerRole::Public
+            }
         };
-        here.then_some((route, methods))
-            .ok_or_else(|| Problem::new(Code::NotFound, "this is at the hub's other address"))
+        here.then_some((route, methods)).ok_or_else(|| {
+            Problem::new(Code::NotFound, "this listener does not serve this path; the hub's other listener does")
+        })
     }
 }
 
-fn side<B>(request: &Request<B>) -> ListenerRole {
-    request.extensions().get::<Peer>().map_or(ListenerRole::Public, |peer| peer.side)
+fn listener<B>(request: &Request<B>) -> ListenerRole {
+    request.extensions().get::<Peer>().map_or(ListenerRole::Public, |peer| peer.listener)
 }
 
-/// Whether pages of other sites may use an address at all. Where whoever reaches it needs no credential, any page in a browser on
-/// this machine reaches it.
-fn pages_may_ask(shard: &ShardState, side: ListenerRole) -> bool {
-    side == ListenerRole::Public || shard.app.operators != AdminListener::ApartFree
+/// Whether a listener permits cross-origin requests at all. One that needs no credential does not: every web page in a
+/// browser on this machine could use it.
+fn allows_cross_origin(shard: &ShardState, listener: ListenerRole) -> bool {
+    listener == ListenerRole::Public || shard.app.operators != AdminListener::ApartFree
 }
 
-/// hyper has already bounded what it reads of a head, but only roughly, and not by line.
+/// Checks the size of each header line and of all headers. hyper has its own bound, but a coarse one, and none for a
+/// line.
 fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
     let mut total = 0;
     for (name, value) in headers {
@@ -191,8 +195,8 @@ fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What RFC 9112 wants of a request besides: one name for the hub (3.2), and a body in chunks or not, but in no other coding (6.1).
-/// hyper reads bodies of other codings as they are, and nobody should take them for what they stand for.
+/// Checks what RFC 9112 requires beyond hyper: one `Host` (3.2), and no transfer coding but `chunked` (6.1). hyper
+/// passes bodies of other codings on undecoded.
 fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
     let headers = request.headers();
     if headers::one(headers, &header::HOST)?.is_none() && request.version() == Version::HTTP_11 {
@@ -211,7 +215,7 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
     }
 }
 
-async fn enter(
+async fn handle(
     route: Route,
     shard: &Rc<ShardState>,
     caller: Caller,
@@ -226,15 +230,15 @@ async fn enter(
         Route::Topics => topics::handle(app, &caller, request).await,
         Route::Stats => operators::stats::handle(app, caller.authorization, request.headers()),
         Route::Metrics => operators::metrics::handle(app, &caller.authorization),
-        Route::Health | Route::Ready | Route::Page | Route::Docs => unreachable!("open to everyone"),
+        Route::Health | Route::Ready | Route::Console | Route::Docs => unreachable!("open to everyone"),
     }
 }
 
-fn page() -> Response {
-    let mut response = Response::new(full(PAGE));
+fn console() -> Response {
+    let mut response = Response::new(full(CONSOLE));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONSOLE_POLICY));
     response
 }

@@ -1,4 +1,5 @@
-//! A core's listeners and its connections: one current-thread runtime, where everything lives and dies.
+//! One core: its accept loops, its connections and its tick, on a current-thread runtime. A connection stays on its
+//! core.
 
 use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
@@ -14,29 +15,29 @@ use super::{
     quota::{Exceeded, OpenPermit},
     routes::Routes,
     stream::{fan_out::fan_out, streams::TICK},
-    tls::{LOOK, TlsServer},
+    tls::{CHECK_INTERVAL, TlsServer},
     tracked_socket::StallWatch,
 };
 
-/// How long to wait before accepting again when there are no descriptors, or too many connections.
+/// Pause before the next accept when file descriptors or connections are exhausted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where a core's connections come from.
+/// The listeners of a core.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    /// The addresses for everybody.
+    /// Those for all clients.
     pub public: Vec<Listener>,
-    /// The operators' own.
+    /// Those for operators only.
     pub operators: Vec<Listener>,
 }
 
-/// Serves one core until the drain is over. Must run inside a `LocalSet` on a current-thread runtime.
+/// Serves one core until the drain has ended. Must run inside a `LocalSet` on a current-thread runtime.
 ///
 /// # Errors
-/// When a listener cannot be used at all.
+/// When the runtime cannot register a listener.
 pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io::Result<()> {
     let acceptors = |all: Vec<Listener>| all.into_iter().map(Listener::into_acceptor).collect::<io::Result<Vec<_>>>();
-    let sides = [
+    let roles = [
         (ListenerRole::Public, acceptors(listeners.public)?),
         (ListenerRole::Operators, acceptors(listeners.operators)?),
     ];
@@ -46,19 +47,19 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     let stalls = Rc::new(StallWatch::default());
     let routes = Rc::new(Routes::default());
     spawn_local(fan_out(Rc::clone(&shard)));
-    spawn_local(hand_in(Rc::clone(&shard)));
+    spawn_local(run_batcher(Rc::clone(&shard)));
     spawn_local(tick(Rc::clone(&shard), Rc::clone(&stalls)));
     spawn_local(end_streams(Rc::clone(&shard)));
     if index == 0 && shard.app.tls.is_some() {
         spawn_local(watch_certificate(Arc::clone(&shard.app)));
     }
-    for (side, acceptors) in sides {
+    for (listener, acceptors) in roles {
         for acceptor in acceptors {
             let context = ListenerContext {
                 shard: Rc::clone(&shard),
                 stalls: Rc::clone(&stalls),
                 routes: Rc::clone(&routes),
-                side,
+                listener,
             };
             spawn_local(async move { accept(&context, &acceptor).await });
         }
@@ -67,11 +68,11 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     Ok(())
 }
 
-async fn hand_in(shard: Rc<ShardState>) {
+async fn run_batcher(shard: Rc<ShardState>) {
     shard.batcher.run(&shard.app.hub).await;
 }
 
-/// The core's one clock: keepalives, stalled clients, and on the first core what the whole process needs.
+/// The periodic work of the core: keepalives, stalled clients, caches; on core 0 also what is needed once a process.
 async fn tick(shard: Rc<ShardState>, stalls: Rc<StallWatch>) {
     let mut ticks = tokio::time::interval(TICK);
     loop {
@@ -82,7 +83,7 @@ async fn tick(shard: Rc<ShardState>, stalls: Rc<StallWatch>) {
         shard.app.hub.broker().shards()[shard.index].forget_runs();
         if cut > 0 {
             shard.app.hub.stats().slow_readers_cut.add(cut);
-            tracing::info!(streams = cut, "cut clients that do not read");
+            tracing::info!(streams = cut, "closed the streams of clients that do not read");
         }
         if shard.index == 0 {
             shard.app.rates.sample(shard.app.hub.stats());
@@ -97,32 +98,33 @@ async fn end_streams(shard: Rc<ShardState>) {
     shard.streams.wake_all();
 }
 
-/// Newcomers are served while the hub drains, too: to be told to come back.
+/// Accepts connections, also while the hub drains: their requests get
+/// [`Code::Draining`](super::problem::Code::Draining).
 async fn accept(context: &ListenerContext, acceptor: &Acceptor) {
     let shard = &context.shard;
     let connections = &shard.app.hub.stats().connections;
-    let most = (shard.app.limits.connections + shard.app.limits.overflow) as u64;
+    let max_open = (shard.app.limits.connections + shard.app.limits.overflow) as u64;
     loop {
-        if connections.get() >= most {
+        if connections.get() >= max_open {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         }
         match acceptor.accept().await {
             Ok((socket, address)) => {
-                // Refused before TLS, which costs more than the refusal. Who is hung up on comes back later: an EventSource
-                // does so by itself.
-                let Ok(seat) = seat(shard, address.ip()) else { continue };
-                // Counted before the next one is accepted, which may be before this one's task begins; and from here to its end,
-                // so that handshakes in progress are bounded as connections are.
-                let open = Open::new(&shard.app, seat);
+                // Refused before the TLS handshake, which costs more than the refusal. We close without a response;
+                // clients retry, and EventSource does so automatically.
+                let Ok(permit) = connection_permit(shard, address.ip()) else { continue };
+                // Counted here, because the next accept may precede the first poll of the task; and until its end, so
+                // that handshakes in progress are bounded like connections.
+                let open = Open::new(&shard.app, permit);
                 spawn_local(connection(context.clone(), socket, address, open));
             }
-            // None of them is the end: whatever is wrong is wrong with one connection, or passes when others have closed.
+            // No error ends the loop: it concerns one connection, or passes when others are closed.
             Err(error) => {
-                if let Some(times) = shard.app.accept_failures.happened() {
+                if let Some(times) = shard.app.accept_failures.record() {
                     tracing::warn!(error = %error, times, "cannot accept a connection");
                 }
-                if !concerns_one(&error) {
+                if !is_connection_error(&error) {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -130,29 +132,30 @@ async fn accept(context: &ListenerContext, acceptor: &Acceptor) {
     }
 }
 
-/// Whether it is about the connection that would have been accepted, which is gone with it; the next one may be sound. What else
-/// there is (no descriptors, no memory) leaves the connection waiting, and asking again at once would only spin.
-fn concerns_one(error: &io::Error) -> bool {
+/// Whether the error concerns only the connection that would have been accepted, so that the next accept may succeed.
+/// After other errors (no descriptors, no memory) the connection stays in the queue, and an immediate accept would
+/// spin.
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
     )
 }
 
-/// The place of a connection among those of its address; a proxy's are its clients'.
-fn seat(shard: &ShardState, address: IpAddr) -> Result<Option<OpenPermit>, Exceeded> {
+/// The permit of a connection in its address's quota; none for a trusted proxy, whose connections carry other clients.
+fn connection_permit(shard: &ShardState, address: IpAddr) -> Result<Option<OpenPermit>, Exceeded> {
     let proxy = shard.credentials.policy(&shard.app.policies).proxies.trusts(address);
     if proxy { Ok(None) } else { shard.app.quotas.address(address).connect().map(Some) }
 }
 
-/// Looks at the certificate's files now and then, on a thread that may wait for the disk.
+/// Checks the certificate's files periodically, on a thread that may block on the disk.
 async fn watch_certificate(app: Arc<AppState>) {
-    let mut looks = tokio::time::interval(LOOK);
+    let mut checks = tokio::time::interval(CHECK_INTERVAL);
     loop {
-        looks.tick().await;
+        checks.tick().await;
         let app = Arc::clone(&app);
-        let look = move || app.tls.as_ref().is_none_or(TlsServer::reload);
-        // A panic there was told, and the next look is another try.
-        let _ = tokio::task::spawn_blocking(look).await;
+        let check = move || app.tls.as_ref().is_none_or(TlsServer::reload);
+        // The panic hook has logged a panic; the next tick tries again.
+        let _ = tokio::task::spawn_blocking(check).await;
     }
 }

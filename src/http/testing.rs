@@ -1,4 +1,4 @@
-//! A door with a real hub and engine behind it, over a store in memory.
+//! The HTTP state over a real hub and engine with a store in memory.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::{
     lifecycle::Drain,
 };
 
-/// Bytes of all bodies in memory.
+/// The budget of all request bodies, in bytes.
 pub(super) const ROOM: usize = 100_000;
 
 /// Small limits, so that tests reach them.
@@ -51,12 +51,12 @@ fn limits() -> Limits {
     }
 }
 
-/// A door to an empty hub, and the store below it.
+/// The state over an empty hub, and its store.
 pub(super) fn app() -> (Arc<AppState>, MemoryStore) {
     door_over(LogConfig::default())
 }
 
-/// The same with an engine of the caller's choice.
+/// The same with an engine configured by the caller.
 pub(super) fn door_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
     let (hub, store) = (HubConfig::default(), MemoryStore::new());
     let broker = Broker::new(1, &hub);
@@ -80,7 +80,7 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
     (Arc::new(app), store)
 }
 
-/// A policy with these credentials.
+/// A policy with these access settings.
 pub(super) fn policy(settings: AccessSettings) -> Policy {
     Policy {
         access: Access::new(settings).expect("sound"),
@@ -91,18 +91,18 @@ pub(super) fn policy(settings: AccessSettings) -> Policy {
     }
 }
 
-/// The right of whoever reaches a hub without credentials.
+/// The authorization of a request without a credential.
 pub(super) fn anyone(app: &AppState) -> Authorization {
     Authorization::new(app.policies.current().access.anonymous(), app.policies.generation())
 }
 
-/// Whoever reaches a hub without credentials, from this machine.
+/// The caller of a request without a credential from this machine.
 pub(super) fn caller(app: &AppState) -> Caller {
     let address = app.quotas.address(Ipv4Addr::LOCALHOST.into());
     Caller { authorization: anyone(app), quotas: CallerQuotas { address, holder: None, owner: 1 } }
 }
 
-/// A request with a whole body.
+/// A request with a body in memory.
 pub(super) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> http::Request<Full<Bytes>> {
     let mut request = http::Request::builder().method(method).uri(target);
     for (name, value) in headers {
@@ -111,7 +111,7 @@ pub(super) fn request(method: &str, target: &str, headers: &[(&str, &str)], body
     request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).expect("a valid request")
 }
 
-/// An answer's whole body as JSON; null when it has none.
+/// A response's whole body as JSON; null when it is empty.
 pub(super) async fn json(response: Response) -> Value {
     let bytes =
         response.into_body().collect().await.map_or_else(|never| match never {}, http_body_util::Collected::to_bytes);

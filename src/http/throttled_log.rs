@@ -1,41 +1,41 @@
-//! Something that may happen thousands of times a second, and is worth one line of the log a second.
+//! A log message for what may happen thousands of times a second: at most one line a second.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-/// Time between two lines at least.
+/// Minimum time between two lines.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Counts what happens, and says when to tell of it. Shared by all cores.
+/// Counts occurrences, and says when the next line is due. Shared by all cores.
 #[derive(Debug)]
 pub struct ThrottledLog {
     started: Instant,
-    /// Milliseconds after `started` from which on the next line may be written.
+    /// When the next line is due, in milliseconds after `started`.
     next: AtomicU64,
-    untold: AtomicU64,
+    unreported: AtomicU64,
 }
 
 impl Default for ThrottledLog {
     fn default() -> Self {
-        Self { started: Instant::now(), next: AtomicU64::new(0), untold: AtomicU64::new(0) }
+        Self { started: Instant::now(), next: AtomicU64::new(0), unreported: AtomicU64::new(0) }
     }
 }
 
 impl ThrottledLog {
-    /// It has happened. Answers with how often since the last line, when it is time for one.
-    pub fn happened(&self) -> Option<u64> {
+    /// Counts one occurrence. Returns the occurrences since the last line, this one included, when a line is due.
+    pub fn record(&self) -> Option<u64> {
         self.at(self.started.elapsed())
     }
 
     fn at(&self, elapsed: Duration) -> Option<u64> {
         let now = milliseconds(elapsed);
-        self.untold.fetch_add(1, Relaxed);
+        self.unreported.fetch_add(1, Relaxed);
         let due = self.next.load(Relaxed);
-        // Of several cores one wins.
-        let mine = now >= due && self.next.compare_exchange(due, now + milliseconds(PERIOD), Relaxed, Relaxed).is_ok();
-        mine.then(|| self.untold.swap(0, Relaxed))
+        // One core wins the exchange, and writes the line.
+        let wins = now >= due && self.next.compare_exchange(due, now + milliseconds(PERIOD), Relaxed, Relaxed).is_ok();
+        wins.then(|| self.unreported.swap(0, Relaxed))
     }
 }
 
@@ -48,9 +48,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_once_a_second_with_how_often() {
-        let throttled_log = ThrottledLog::default();
-        let at = |milliseconds| throttled_log.at(Duration::from_millis(milliseconds));
+    fn a_line_is_due_once_a_second_with_the_number_of_occurrences() {
+        let log = ThrottledLog::default();
+        let at = |milliseconds| log.at(Duration::from_millis(milliseconds));
         assert_eq!(at(0), Some(1), "the first at once");
         assert_eq!([at(1), at(500), at(999)], [None; 3]);
         assert_eq!(at(1000), Some(4));

@@ -1,8 +1,8 @@
-//! A socket that knows how long its client has not read.
+//! A socket that measures how long its client has not read.
 //!
-//! A stalled client costs a bounded amount (the kernel's send buffer, hyper's, one page of the log), but it should not
-//! cost that for ever. The core's tick asks every wire how long it has been blocked; no wire has a timer of its own. The
-//! same list has the streams of HTTP/2 connections, each of which can stall by itself.
+//! A stalled client costs a bounded amount of memory (the kernel's send buffer, hyper's, one page of the log), but must
+//! not hold it indefinitely. The core's tick checks how long each socket has been blocked; no socket has a timer of its
+//! own. The streams of HTTP/2 connections are on the same list, because each can stall by itself.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,34 +21,34 @@ use super::{
     transport::Transport,
 };
 
-/// A connection's socket. It is on its core's list for as long as it lives.
+/// A connection's socket. It is on the core's list until it is dropped.
 pub struct TrackedSocket {
-    /// There until it is taken over.
+    /// `None` once it is taken over.
     socket: Option<Transport>,
-    /// Bytes that were read to see what they are, and are still to be read.
-    seen: PeekBuffer,
-    seat: StallHandle,
+    /// Bytes that were read to detect the protocol, and that the next reads return.
+    peeked: PeekBuffer,
+    handle: StallHandle,
     takeover: Rc<Takeover>,
 }
 
-/// First bytes of a connection, to be read again.
+/// The first bytes of a connection: `bytes[from..to]` are still to be returned.
 #[derive(Debug, Default)]
 struct PeekBuffer {
-    bytes: [u8; SEEN],
+    bytes: [u8; PEEK_BYTES],
     from: u8,
     to: u8,
 }
 
-/// Bytes that can be looked at and read again: the preface of HTTP/2 (RFC 9113, section 3.4).
-pub const SEEN: usize = 24;
+/// Capacity of the peek buffer: the length of the HTTP/2 preface (RFC 9113, section 3.4).
+pub const PEEK_BYTES: usize = 24;
 
-/// What may stall on one core: its sockets, and streams within them.
+/// The sockets and HTTP/2 streams of one core that may stall.
 #[derive(Debug, Default)]
 pub struct StallWatch {
     open: RefCell<Slab<Rc<StallState>>>,
 }
 
-/// A place on the core's list; leaves it when it is dropped.
+/// An entry of the core's list. Dropping it removes the entry.
 #[derive(Debug)]
 pub struct StallHandle {
     state: Rc<StallState>,
@@ -56,7 +56,7 @@ pub struct StallHandle {
     key: usize,
 }
 
-/// What the core's tick sees of a seat.
+/// What a handle shares with the core's tick.
 #[derive(Debug, Default)]
 struct StallState {
     blocked: Cell<bool>,
@@ -69,18 +69,18 @@ impl StallWatch {
     /// Adds a socket.
     #[must_use]
     pub fn add(self: &Rc<Self>, socket: Transport, takeover: Rc<Takeover>) -> TrackedSocket {
-        TrackedSocket { socket: Some(socket), seen: PeekBuffer::default(), seat: self.seat(), takeover }
+        TrackedSocket { socket: Some(socket), peeked: PeekBuffer::default(), handle: self.handle(), takeover }
     }
 
-    /// Adds whatever may stall.
+    /// Adds an entry for a stream.
     #[must_use]
-    pub fn seat(self: &Rc<Self>) -> StallHandle {
+    pub fn handle(self: &Rc<Self>) -> StallHandle {
         let state = Rc::new(StallState::default());
         let key = self.open.borrow_mut().insert(Rc::clone(&state));
         StallHandle { state, stalls: Rc::clone(self), key }
     }
 
-    /// Counts a tick and cuts what has been blocked for longer than `limit`. Answers with how many.
+    /// Counts a tick and cuts every entry that has been blocked for longer than `limit`. Returns the number cut.
     pub fn tick(&self, limit: Duration) -> u64 {
         let mut cut = 0;
         for (_, state) in self.open.borrow().iter().filter(|(_, state)| state.blocked.get() && !state.cut.get()) {
@@ -98,8 +98,8 @@ impl StallWatch {
 }
 
 impl StallHandle {
-    /// Nothing is taken from it at the moment; the task to wake when it is cut.
-    pub fn block(&self, cx: &Context<'_>) {
+    /// Marks it as blocked: the client takes no bytes. Cutting it wakes the task of `cx`.
+    pub fn mark_blocked(&self, cx: &Context<'_>) {
         self.state.blocked.set(true);
         let mut waker = self.state.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -107,13 +107,13 @@ impl StallHandle {
         }
     }
 
-    /// Something was taken from it, or nothing is offered.
-    pub fn flow(&self) {
+    /// Marks it as not blocked: the client took bytes, or none are offered.
+    pub fn mark_progress(&self) {
         self.state.blocked.set(false);
         self.state.blocked_ticks.set(0);
     }
 
-    /// Whether it was blocked for too long.
+    /// Whether it was cut because it was blocked for too long.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.state.cut.get()
@@ -127,20 +127,20 @@ impl Drop for StallHandle {
 }
 
 impl TrackedSocket {
-    /// The socket, for another to go on with.
+    /// The socket, for its next owner.
     #[must_use]
     pub fn into_socket(mut self) -> Transport {
         self.socket.take().expect("taken once")
     }
 
-    /// Reads until the first bytes are other than `expected`, or all of it. Answers with whether they are. What was read
-    /// is read again. `expected` has at most [`SEEN`] bytes. Cancel safe.
+    /// Reads until the first bytes differ from `expected`, or all of it has arrived, and returns whether they are
+    /// equal. Later reads return these bytes again. `expected` has at most [`PEEK_BYTES`]. Cancel safe.
     ///
     /// # Errors
     /// When the socket fails, or ends before.
     pub async fn begins_with(&mut self, expected: &[u8]) -> io::Result<bool> {
         let socket = self.socket.as_mut().expect("not taken");
-        let PeekBuffer { bytes, to, .. } = &mut self.seen;
+        let PeekBuffer { bytes, to, .. } = &mut self.peeked;
         loop {
             let have = usize::from(*to);
             if bytes[..have] != expected[..have] || have == expected.len() {
@@ -150,11 +150,11 @@ impl TrackedSocket {
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            *to += u8::try_from(read).expect("no more than SEEN bytes");
+            *to += u8::try_from(read).expect("no more than PEEK_BYTES bytes");
         }
     }
 
-    /// The first byte, which stays to be read. Cancel safe.
+    /// The first byte, which is not consumed. Cancel safe.
     ///
     /// # Errors
     /// When the socket fails, or ends before.
@@ -170,15 +170,15 @@ impl TrackedSocket {
         Pin::new(self.socket.as_mut().expect("not taken"))
     }
 
-    /// Notes whether the client takes bytes; a cut wire fails.
+    /// Records whether the client takes bytes; fails when the socket was cut.
     fn note<T>(&self, cx: &Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if self.seat.is_cut() {
+        if self.handle.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         if result.is_pending() {
-            self.seat.block(cx);
+            self.handle.mark_blocked(cx);
         } else {
-            self.seat.flow();
+            self.handle.mark_progress();
         }
         result
     }
@@ -186,12 +186,12 @@ impl TrackedSocket {
 
 impl AsyncRead for TrackedSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let PeekBuffer { bytes, from, to } = &mut self.seen;
+        let PeekBuffer { bytes, from, to } = &mut self.peeked;
         if from < to {
-            let seen = &bytes[usize::from(*from)..usize::from(*to)];
-            let read = seen.len().min(buf.remaining());
-            buf.put_slice(&seen[..read]);
-            *from += u8::try_from(read).expect("no more than SEEN bytes");
+            let peeked = &bytes[usize::from(*from)..usize::from(*to)];
+            let read = peeked.len().min(buf.remaining());
+            buf.put_slice(&peeked[..read]);
+            *from += u8::try_from(read).expect("no more than PEEK_BYTES bytes");
             return Poll::Ready(Ok(()));
         }
         self.socket().poll_read(cx, buf)

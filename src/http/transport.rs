@@ -1,4 +1,4 @@
-//! The connection below HTTP: a TCP or a Unix socket, with the same calls for both.
+//! The byte stream below HTTP: a TCP or a Unix socket, with the same methods for both.
 
 use std::{
     io::{self, IoSlice},
@@ -18,13 +18,13 @@ use tokio::{
 /// A connected stream socket.
 #[derive(Debug)]
 pub enum Transport {
-    /// Over the network, or the loopback.
+    /// TCP.
     Tcp(TcpStream),
-    /// Through a socket file of this machine.
+    /// A Unix socket.
     Unix(UnixStream),
 }
 
-/// The same call on either socket.
+/// Calls the same method on either socket.
 macro_rules! either {
     ($self:expr, $socket:ident => $call:expr) => {
         match $self {
@@ -35,8 +35,9 @@ macro_rules! either {
 }
 
 impl Transport {
-    /// Sets how many bytes the kernel keeps for a client that does not read, and how long it tries to reach one that has
-    /// vanished. A refused option only makes the connection slower, or its end later.
+    /// Sets the kernel's send buffer in bytes, and for TCP how long unacknowledged data may remain
+    /// (`TCP_USER_TIMEOUT`), and `TCP_NODELAY`. Errors are ignored: without an option a connection is slower, or its
+    /// end is detected later.
     pub fn tune(&self, send_buffer: usize, vanished: Duration) {
         let _ = SockRef::from(self).set_send_buffer_size(send_buffer);
         if let Self::Tcp(socket) = self {
@@ -45,21 +46,21 @@ impl Transport {
         }
     }
 
-    /// Whether the other end is on this machine and came through a socket file.
+    /// Whether it is a Unix socket: the peer is on this machine.
     #[must_use]
     pub fn is_unix(&self) -> bool {
         matches!(self, Self::Unix(_))
     }
 
-    /// The error that the kernel holds for this socket, as after a reset, once.
+    /// Takes the pending error of the socket (`SO_ERROR`), as after a reset.
     ///
     /// # Errors
-    /// When the socket cannot be asked.
+    /// When the option cannot be read.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         either!(self, socket => socket.take_error())
     }
 
-    /// Waits for bytes, reads them and leaves them there. Cancel safe.
+    /// Waits for bytes and copies them without consuming them (`MSG_PEEK`). Cancel safe.
     ///
     /// # Errors
     /// When the socket is broken.
@@ -84,7 +85,7 @@ impl Transport {
         either!(self, socket => socket.try_write(bytes))
     }
 
-    /// As [`Transport::try_write`], of several pieces.
+    /// [`Transport::try_write`] for several buffers.
     ///
     /// # Errors
     /// The same.

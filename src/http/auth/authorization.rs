@@ -1,7 +1,7 @@
-//! What a visitor may do, for as long as the credential is good.
+//! What a caller may do, while its credential is valid.
 //!
-//! A request is over in a moment, but a stream lasts. So a right knows when it ends, and under which policy it was given: after a
-//! reload, or with other keys, it is judged again.
+//! A request is short, but a stream lasts. So an authorization knows when it expires, and the generation of the policy
+//! that granted it: after a reload, or a change of an issuer's keys, it is checked again.
 
 use std::{
     fmt::Write,
@@ -15,155 +15,164 @@ use crate::{
     http::{policy::Policies, problem::Problem},
 };
 
-/// Patterns that a refusal lists, so that it stays readable and says little of a large grant.
-const LISTED: usize = 5;
+/// Patterns of the grant that a refusal lists at most, so that it stays readable and reveals little of a large grant.
+const MAX_LISTED: usize = 5;
 
-/// A pass, and the generation of the policy that it was good under.
+/// A principal, and the generation of the policy under which it was authenticated.
 #[derive(Debug, Clone)]
 pub struct Authorization {
-    pass: Arc<Principal>,
+    principal: Arc<Principal>,
     generation: u64,
 }
 
-/// Seconds since 1970, as the times of credentials are.
+/// Seconds since the Unix epoch, as in the claims of tokens.
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl Authorization {
-    /// The right of who has `pass`, found good under the policy of this generation.
+    /// The authorization of `principal`, authenticated under the policy of this generation.
     #[must_use]
-    pub fn new(pass: &Arc<Principal>, generation: u64) -> Self {
-        Self { pass: Arc::clone(pass), generation }
+    pub fn new(principal: &Arc<Principal>, generation: u64) -> Self {
+        Self { principal: Arc::clone(principal), generation }
     }
 
-    /// Whose it is; `None` for whoever sent no credential.
+    /// The token's holder; `None` without a credential.
     #[must_use]
     pub fn holder(&self) -> Option<&str> {
-        self.pass.holder.as_deref()
+        self.principal.holder.as_deref()
     }
 
-    /// When it ends, in seconds since 1970.
+    /// When it expires, in seconds since the Unix epoch.
     #[must_use]
     pub fn expires(&self) -> Option<u64> {
-        self.pass.expires
+        self.principal.expires
     }
 
-    /// Whether it was given under another policy than the one in force.
+    /// Whether the policy has changed since it was granted.
     #[must_use]
     pub fn is_stale(&self, policies: &Policies) -> bool {
         self.generation != policies.generation()
     }
 
-    /// Judges it by the policy in force, and by the clock.
+    /// Checks it against the current policy and the clock.
     ///
     /// # Errors
-    /// Says why it is good no more.
+    /// Says why it is no longer valid. It stays valid while the issuer's keys are being fetched.
     pub fn renew(&mut self, policies: &Policies) -> Result<(), Problem> {
         let now = now();
         if self.is_stale(policies) {
-            // Read before the policy: a change in between is met at the next look.
+            // Read before the policy, so that a change in between is seen by the next check.
             let generation = policies.generation();
-            match policies.current().access.renew(&self.pass, now) {
-                Ok(pass) => self.pass = pass,
-                // Nobody can tell yet. It is judged again when the issuer's keys have come, which is another generation.
+            match policies.current().access.renew(&self.principal, now) {
+                Ok(principal) => self.principal = principal,
+                // Undecided. The check is repeated when the issuer's keys have arrived, which starts another
+                // generation.
                 Err(refusal) if refusal.is_transient() => {}
                 Err(refusal) => return Err(refusal.into()),
             }
             self.generation = generation;
         }
-        if self.pass.expires.is_some_and(|end| end <= now) {
-            return Err(Problem::unauthorized("the token has expired meanwhile; get a fresh one"));
+        if self.principal.expires.is_some_and(|end| end <= now) {
+            return Err(Problem::unauthorized("the token has expired; get a new one"));
         }
         Ok(())
     }
 
-    /// Lets the visitor publish to `topic`.
+    /// Permits publishing to `topic`.
     ///
     /// # Errors
     /// Says what is missing.
     pub fn publish(&self, topic: &TopicName) -> Result<(), Problem> {
-        if self.pass.grant.may_publish(topic) {
+        if self.principal.grant.may_publish(topic) {
             return Ok(());
         }
-        Err(self.lacks(format_args!("publish to {}", quoted(topic.as_str())), "publish to", &self.pass.grant.publish))
+        Err(self.denied(
+            format_args!("publish to {}", quoted(topic.as_str())),
+            "publish to",
+            &self.principal.grant.publish,
+        ))
     }
 
-    /// Lets the visitor read `selection`.
+    /// Permits reading `selection`.
     ///
     /// # Errors
-    /// Names the first filter that is not open, and says what is missing.
+    /// Names the first filter that the grant does not cover, and says what is missing.
     pub fn subscribe(&self, selection: &Selection) -> Result<(), Problem> {
-        let Some(filter) = self.pass.grant.lacks(selection) else { return Ok(()) };
-        let events_request = format_args!("subscribe to {}", quoted(filter.as_str())).to_string();
-        Err(self.lacks(format_args!("{events_request}"), "subscribe to", &self.pass.grant.subscribe))
+        let Some(filter) = self.principal.grant.lacks(selection) else { return Ok(()) };
+        let action = format_args!("subscribe to {}", quoted(filter.as_str())).to_string();
+        Err(self.denied(format_args!("{action}"), "subscribe to", &self.principal.grant.subscribe))
     }
 
-    /// Lets the visitor go on reading `selection`, which it may read so far: judges the credential again when that may say
-    /// something else. Who was refused does not ask again.
+    /// Permits reading on in `selection`, which was permitted before. Checks the credential only if the policy has
+    /// changed or the token has expired. After an error it must not be called again.
     ///
     /// # Errors
-    /// Says why it is good no more, or opens this no more.
+    /// Says why the credential is no longer valid, or no longer permits this.
     pub fn still_reads(&mut self, policies: &Policies, selection: &Selection) -> Result<(), Problem> {
-        if !self.is_stale(policies) && self.pass.expires.is_none_or(|end| now() < end) {
+        if !self.is_stale(policies) && self.principal.expires.is_none_or(|end| now() < end) {
             return Ok(());
         }
         self.renew(policies)?;
         self.subscribe(selection)
     }
 
-    /// Lets the visitor send events, before it is known where to. Who may publish to no topic at all is refused before any of
-    /// the body is read, which would take room from those who may.
+    /// Permits sending events whose topics are not known yet. A caller without any grant to publish is refused before
+    /// its body is read, which would take memory from others.
     ///
     /// # Errors
-    /// When there is no such topic.
+    /// When the grant covers no topic.
     pub fn publish_anywhere(&self) -> Result<(), Problem> {
-        let granted = &self.pass.grant.publish;
-        if granted.is_empty() { Err(self.lacks(format_args!("publish"), "publish to", granted)) } else { Ok(()) }
+        let granted = &self.principal.grant.publish;
+        if granted.is_empty() { Err(self.denied(format_args!("publish"), "publish to", granted)) } else { Ok(()) }
     }
 
-    /// The same for who sends a list of topics to read.
+    /// The same for a request whose body lists the topics to read.
     ///
     /// # Errors
-    /// When there is no topic that may be subscribed to.
+    /// When the grant covers no topic.
     pub fn subscribe_anywhere(&self) -> Result<(), Problem> {
-        let granted = &self.pass.grant.subscribe;
-        if granted.is_empty() { Err(self.lacks(format_args!("subscribe"), "subscribe to", granted)) } else { Ok(()) }
+        let granted = &self.principal.grant.subscribe;
+        if granted.is_empty() { Err(self.denied(format_args!("subscribe"), "subscribe to", granted)) } else { Ok(()) }
     }
 
-    /// Lets the visitor look at `topic` as a thing.
+    /// Permits reading the state of `topic`.
     ///
     /// # Errors
-    /// Says what is missing; the same whether there is such a topic or not.
-    pub fn see(&self, topic: &TopicName) -> Result<(), Problem> {
-        if self.pass.grant.may_see(topic) {
+    /// Says what is missing, in the same words whether the topic exists or not.
+    pub fn inspect(&self, topic: &TopicName) -> Result<(), Problem> {
+        if self.principal.grant.may_see(topic) {
             return Ok(());
         }
-        Err(self.lacks(format_args!("look at {}", quoted(topic.as_str())), "subscribe to", &self.pass.grant.subscribe))
+        Err(self.denied(
+            format_args!("look at {}", quoted(topic.as_str())),
+            "subscribe to",
+            &self.principal.grant.subscribe,
+        ))
     }
 
-    /// Which topics a list may show the visitor; `None` for all of them.
+    /// The grant that restricts a list of topics; `None` for no restriction.
     ///
     /// # Errors
-    /// When that is none, whatever it is called.
+    /// When the grant covers no topic at all.
     pub fn list(&self) -> Result<Option<&Grant>, Problem> {
-        let grant = &self.pass.grant;
+        let grant = &self.principal.grant;
         if grant.publish.is_empty() && grant.subscribe.is_empty() && !grant.admin {
-            return Err(self.lacks(format_args!("list topics"), "subscribe to", &grant.subscribe));
+            return Err(self.denied(format_args!("list topics"), "subscribe to", &grant.subscribe));
         }
         Ok(Some(grant).filter(|grant| !grant.admin))
     }
 
-    /// Lets the visitor do what operators do: look at the figures, set and delete topics.
+    /// Permits an operator's action, named by `what`: reading statistics, configuring or deleting topics.
     ///
     /// # Errors
-    /// Says that it is not one.
+    /// When the grant `admin` is missing.
     pub fn operate(&self, what: &str) -> Result<(), Problem> {
-        if self.pass.grant.admin {
+        if self.principal.grant.admin {
             return Ok(());
         }
-        Err(match self.pass.credential {
+        Err(match self.principal.credential {
             CredentialKind::Open | CredentialKind::Operator | CredentialKind::Anonymous => Problem::missing_credential(
                 format!("to {what} needs a token with the grant admin; send 'Authorization: Bearer TOKEN'"),
             ),
@@ -173,33 +182,33 @@ impl Authorization {
         })
     }
 
-    fn lacks(&self, events_request: std::fmt::Arguments<'_>, verb: &str, granted: &[Filter]) -> Problem {
-        match self.pass.credential {
+    fn denied(&self, action: std::fmt::Arguments<'_>, verb: &str, granted: &[Filter]) -> Problem {
+        match self.principal.credential {
             CredentialKind::Open | CredentialKind::Operator | CredentialKind::Anonymous => Problem::missing_credential(
-                format!("to {events_request} needs a token, and none was sent; send 'Authorization: Bearer TOKEN'"),
+                format!("to {action} needs a token, and none was sent; send 'Authorization: Bearer TOKEN'"),
             ),
-            _ => Problem::forbidden(format!("this token does not let you {events_request}; {}", opens(verb, granted))),
+            _ => Problem::forbidden(format!("this token does not let you {action}; {}", describe_grant(verb, granted))),
         }
     }
 }
 
-/// What a grant opens, in words.
-fn opens(verb: &str, granted: &[Filter]) -> String {
+/// What a grant covers, in words.
+fn describe_grant(verb: &str, granted: &[Filter]) -> String {
     if granted.is_empty() {
         return format!("it lets you {verb} nothing");
     }
     let mut text = format!("it lets you {verb} ");
-    for (index, filter) in granted.iter().take(LISTED).enumerate() {
+    for (index, filter) in granted.iter().take(MAX_LISTED).enumerate() {
         let comma = if index > 0 { ", " } else { "" };
         write!(text, "{comma}{filter}").expect("memory");
     }
-    if granted.len() > LISTED {
-        write!(text, " and {} more", granted.len() - LISTED).expect("memory");
+    if granted.len() > MAX_LISTED {
+        write!(text, " and {} more", granted.len() - MAX_LISTED).expect("memory");
     }
     text
 }
 
-/// A topic in a sentence; what could be taken for the sentence's own words is escaped.
+/// A topic in quotes; characters that could be confused with the sentence are escaped.
 fn quoted(topic: &str) -> String {
     format!("'{}'", topic.escape_debug())
 }

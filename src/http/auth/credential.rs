@@ -1,10 +1,11 @@
 //! Where a request carries its credential, and which one counts.
 //!
-//! The header `Authorization`, else `?access_token=`, else the cookie: the first that is there counts, and what stands after it
-//! is not looked at. One that is there and cannot be read is an error, never taken for none.
+//! The header `Authorization`, else `?access_token=`, else the cookie. The first one present counts, and the others are
+//! ignored. One that is present but malformed is an error; it never counts as absent.
 //!
-//! One header is passed over where a token comes in another place: what a browser sends a proxy before the hub, by itself, with
-//! each request (`Basic` and its like). It can be no token of the hub's. Where no token comes with it, it is an error, too.
+//! One exception: an `Authorization` header with a password for a proxy before the hub (`Basic` and the like), which
+//! browsers send with every request. It cannot be a token of the hub, so it is skipped if another source has one.
+//! Without one it is an error.
 
 use std::borrow::Cow;
 
@@ -12,35 +13,35 @@ use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 use crate::http::{headers, problem::Problem, query::Query};
 
-/// The query's key, as RFC 6750 has it.
+/// The query key of RFC 6750.
 const KEY: &str = "access_token";
 
-/// The schemes that browsers use by themselves, with a password that a proxy asked for. The hub knows none of them.
-const OF_PROXIES: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
+/// The schemes for which browsers repeat a password by themselves. The hub supports none of them.
+const PROXY_SCHEMES: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
 
-/// Which places are looked at.
+/// The sources of a credential that are enabled.
 #[derive(Debug, Clone)]
 pub struct CredentialSources {
-    /// The cookie's name, if one counts.
+    /// The name of the cookie, if cookies are enabled.
     pub cookie: Option<String>,
-    /// Whether the query counts where events are read.
+    /// Whether the query may carry one when events are read.
     pub query_subscribe: bool,
-    /// Whether it counts where something is changed.
+    /// Whether the query may carry one when something is changed.
     pub query_publish: bool,
 }
 
-/// How a credential came.
+/// The source of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carrier {
     /// `Authorization: Bearer`.
     Header,
     /// `?access_token=`.
     Query,
-    /// A cookie: a browser sends it whichever page asks.
+    /// A cookie. A browser sends it for pages of any site.
     Cookie,
 }
 
-/// What a request does, as far as credentials go.
+/// The kind of a request, for the rules on credentials and origins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// It changes nothing.
@@ -50,7 +51,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// What a request does by its method and path: `POST /events` reads.
+    /// The action of a method and path. `POST /events` reads.
     #[must_use]
     pub fn of(method: &Method, path: &str) -> Self {
         if method.is_safe() || path == "/events" { Self::Read } else { Self::Change }
@@ -60,63 +61,64 @@ impl Action {
 /// The credential of a request, if it has one.
 ///
 /// # Errors
-/// When it cannot be read, or came where it does not count.
+/// When it is malformed, or its source is not enabled for this action.
 pub fn find<'r>(
-    places: &CredentialSources,
-    act: Action,
+    sources: &CredentialSources,
+    action: Action,
     headers: &'r HeaderMap,
     uri: &'r Uri,
 ) -> Result<Option<(Cow<'r, str>, Carrier)>, Problem> {
     let authorization = headers::one(headers, &header::AUTHORIZATION)?;
-    let a_proxys = authorization.is_some_and(is_a_proxys);
-    if let Some(value) = authorization.filter(|_| !a_proxys) {
+    let proxy_scheme = authorization.is_some_and(is_proxy_scheme);
+    if let Some(value) = authorization.filter(|_| !proxy_scheme) {
         return Ok(Some((from_header(value)?.into(), Carrier::Header)));
     }
-    if let Some(token) = from_query(places, act, uri)? {
+    if let Some(token) = from_query(sources, action, uri)? {
         return Ok(Some((token, Carrier::Query)));
     }
-    let cookie = places.cookie.as_deref().map(|name| from_cookie(headers, name)).transpose()?.flatten();
-    if cookie.is_none() && a_proxys {
-        let detail = "the Authorization header is of another scheme than 'Bearer TOKEN', and no token came beside it; a proxy \
-                      before the hub that asks for passwords should remove it";
+    let cookie = sources.cookie.as_deref().map(|name| from_cookie(headers, name)).transpose()?.flatten();
+    if cookie.is_none() && proxy_scheme {
+        let detail = "the scheme of the Authorization header is not Bearer, and no other source has a token; if a proxy before the \
+                      hub asks for passwords, let it remove the header";
         return Err(Problem::unauthorized(detail));
     }
     Ok(cookie.map(|token| (token.into(), Carrier::Cookie)))
 }
 
-fn is_a_proxys(value: &HeaderValue) -> bool {
+fn is_proxy_scheme(value: &HeaderValue) -> bool {
     let scheme = value.to_str().ok().and_then(|text| text.split(' ').next());
-    scheme.is_some_and(|scheme| OF_PROXIES.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+    scheme.is_some_and(|scheme| PROXY_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
 }
 
 fn from_header(value: &HeaderValue) -> Result<&str, Problem> {
     let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
     let token = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim_ascii());
     let problem =
-        || Problem::unauthorized("the Authorization header must be 'Bearer TOKEN'; no other scheme is known here");
+        || Problem::unauthorized("the Authorization header must be 'Bearer TOKEN'; no other scheme is supported");
     token.filter(|token| is_token(token)).ok_or_else(problem)
 }
 
-fn from_query<'r>(places: &CredentialSources, act: Action, uri: &'r Uri) -> Result<Option<Cow<'r, str>>, Problem> {
+fn from_query<'r>(sources: &CredentialSources, action: Action, uri: &'r Uri) -> Result<Option<Cow<'r, str>>, Problem> {
     let query = Query::new(uri.query());
     let Some(token) = query.one(KEY)? else { return Ok(None) };
-    let counts = match act {
-        Action::Read => places.query_subscribe,
-        Action::Change => places.query_publish,
+    let counts = match action {
+        Action::Read => sources.query_subscribe,
+        Action::Change => sources.query_publish,
     };
     if !counts {
-        let detail = "a token is not taken from the query here; send it as 'Authorization: Bearer TOKEN'";
+        let detail = "a token in the query is not accepted here; send it as 'Authorization: Bearer TOKEN'";
         return Err(Problem::unauthorized(detail));
     }
     if !is_token(token) {
-        return Err(Problem::unauthorized("the query's access_token is empty, or no token; leave it out for none"));
+        return Err(Problem::unauthorized("the query's access_token is empty or malformed; omit it to send no token"));
     }
     Ok(Some(token.to_owned().into()))
 }
 
-/// HTTP/2 may split cookies into several headers. Two of one name may be another site's, set over ours: neither counts.
+/// HTTP/2 may split cookies into several headers. Of two cookies with one name, one may be set by another site: both
+/// are refused.
 fn from_cookie<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>, Problem> {
-    // Bytes, because cookies of others on the same line may be no ASCII, and must not hide ours.
+    // Bytes, because other cookies of the header may not be ASCII, and must not hide the token.
     let pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     let named = |pair: &'r [u8]| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
     let mut tokens = pairs.filter_map(named);
@@ -125,11 +127,12 @@ fn from_cookie<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>
         return Err(Problem::unauthorized(format!("there are two cookies called {name}; remove one")));
     }
     let token = token.strip_prefix(b"\"").and_then(|token| token.strip_suffix(b"\"")).unwrap_or(token);
-    let problem = || Problem::unauthorized(format!("the cookie {name} is empty, or no token; remove it to have none"));
+    let problem =
+        || Problem::unauthorized(format!("the cookie {name} is empty or malformed; delete it to send no token"));
     std::str::from_utf8(token).ok().filter(|token| is_token(token)).map(Some).ok_or_else(problem)
 }
 
-/// `b64token` of RFC 6750: what may follow `Bearer`.
+/// Whether this is a `b64token` of RFC 6750: what may follow `Bearer`.
 fn is_token(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     !body.is_empty() && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
@@ -142,18 +145,18 @@ mod tests {
     use super::*;
     use crate::http::problem::Code;
 
-    fn places() -> CredentialSources {
+    fn sources() -> CredentialSources {
         CredentialSources { cookie: Some("gapless".into()), query_subscribe: true, query_publish: false }
     }
 
     /// The credential of a request, or the code of the refusal.
-    fn found(act: Action, target: &str, headers: &[(&str, &str)]) -> Result<Option<(String, Carrier)>, Code> {
+    fn found(action: Action, target: &str, headers: &[(&str, &str)]) -> Result<Option<(String, Carrier)>, Code> {
         let mut request = Request::get(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).expect("valid").into_parts();
-        let found = find(&places(), act, &head.headers, &head.uri).map_err(|problem| problem.code)?;
+        let found = find(&sources(), action, &head.headers, &head.uri).map_err(|problem| problem.code)?;
         Ok(found.map(|(token, carrier)| (token.into_owned(), carrier)))
     }
 
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxys_password_hides_no_token_and_is_none_itself() {
+    fn a_password_for_a_proxy_hides_no_token_and_is_not_one() {
         let cookie = ("cookie", "gapless=c");
         for value in ["Basic dTpw", "basic dTpw", "Digest username=\"u\"", "Negotiate YII=", "NTLM TlRM"] {
             let proxys = ("authorization", value);

@@ -1,4 +1,5 @@
-//! Credentials that a core has found good, so that the next request with one costs a hash and no signature.
+//! Credentials that a core has authenticated, so that the next request with one costs a hash instead of a signature
+//! check.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,42 +19,42 @@ use crate::{
     },
 };
 
-/// Credentials cached per core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core. A client that rotates
-/// through more tokens than this pays for one signature check per request, 30 to 80 us (`benches/access.rs`).
+/// Credentials cached per core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core. A client that
+/// rotates through more tokens than this pays for one signature check per request, 30 to 80 us (`benches/access.rs`).
 pub(super) const CREDENTIALS: usize = 4096;
 
-/// The policy as this core last looked at it, and the credentials that were found good. Bad ones are not kept, so that they
-/// push out no good one.
+/// This core's copy of the policy, and the credentials that were valid under it. Invalid ones are not kept, so that
+/// they cannot evict valid ones.
 #[derive(Debug)]
 pub struct CredentialCache {
     policy: RefCell<Arc<Policy>>,
     generation: Cell<u64>,
-    /// By SHA-256, so that a long credential takes no more room than a short one.
+    /// By SHA-256, so that a long credential takes no more memory than a short one.
     good: RefCell<Cache<[u8; 32], CachedCredential>>,
 }
 
-/// A credential that was found good.
+/// A credential that was valid.
 #[derive(Debug, Clone)]
 pub(super) struct CachedCredential {
-    /// The generation of the policy that it was good under.
+    /// The generation of the policy under which it was valid.
     pub generation: u64,
-    /// What it opened under that policy.
-    pub pass: Arc<Principal>,
+    /// Its principal under that policy.
+    pub principal: Arc<Principal>,
 }
 
 impl CredentialCache {
-    /// Knows no credential yet.
+    /// An empty cache.
     #[must_use]
     pub fn new(policies: &Policies) -> Self {
-        Self::with_room(policies, CREDENTIALS)
+        Self::with_capacity(policies, CREDENTIALS)
     }
 
-    fn with_room(policies: &Policies, credentials: usize) -> Self {
+    fn with_capacity(policies: &Policies, credentials: usize) -> Self {
         let generation = Cell::new(policies.generation());
         Self { policy: policies.current().into(), generation, good: Cache::new(credentials).into() }
     }
 
-    /// The policy in force.
+    /// The current policy.
     pub fn policy(&self, policies: &Policies) -> Arc<Policy> {
         let now = policies.generation();
         if self.generation.replace(now) != now {
@@ -68,16 +69,18 @@ impl CredentialCache {
         self.generation.get()
     }
 
-    /// Judges `token`, which may have been found good before, here or on another core (`seen`), for a client whose address has
-    /// the account `address`. A client that sent too many bad ones is told to wait before another one is looked at, so that
-    /// guessing costs the hub little. Those that were found good are served on, also after a reload that still trusts them.
+    /// Authenticates `token` for a client whose address has the account `address`. Looks into this cache first, then
+    /// into that of all cores (`shared_cache`). After too many invalid tokens an address must wait before another
+    /// unknown one is checked, so that guessing costs the hub little. Cached tokens are not affected, also after a
+    /// reload that still trusts them.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// Says why it is not valid; transient while the issuer's keys are being fetched;
+    /// [`Exceeded`](crate::http::quota::Exceeded) as a problem when the address must wait.
     pub fn authenticate(
         &self,
         policy: &Policy,
-        seen: &SharedCredentialCache,
+        shared_cache: &SharedCredentialCache,
         address: &Account,
         token: &[u8],
     ) -> Result<Arc<Principal>, Problem> {
@@ -86,23 +89,23 @@ impl CredentialCache {
         let digest: &[u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
         let mut good = self.good.borrow_mut();
         let generation = self.generation();
-        let lasts = |known: &CachedCredential| known.pass.expires.is_none_or(|end| now < end);
-        if let Some(known) = good.get(digest).filter(|known| known.generation == generation && lasts(known)) {
-            return Ok(Arc::clone(&known.pass));
+        let lasts = |cached: &CachedCredential| cached.principal.expires.is_none_or(|end| now < end);
+        if let Some(cached) = good.get(digest).filter(|cached| cached.generation == generation && lasts(cached)) {
+            return Ok(Arc::clone(&cached.principal));
         }
-        let found = match seen.find(digest).or_else(|| good.get(digest).cloned()).filter(lasts) {
-            Some(known) if known.generation == generation => Some(known.pass),
-            // Known from an earlier policy: the present one says whether it still counts, without a signature check.
-            Some(known) => match policy.access.renew(&known.pass, now) {
-                Ok(pass) => Some(pass),
+        let found = match shared_cache.find(digest).or_else(|| good.get(digest).cloned()).filter(lasts) {
+            Some(cached) if cached.generation == generation => Some(cached.principal),
+            // Valid under an earlier policy: the current one decides without a signature check.
+            Some(cached) => match policy.access.renew(&cached.principal, now) {
+                Ok(principal) => Some(principal),
                 Err(refusal) if refusal.is_transient() => return Err(refusal.into()),
-                // Another key or issuer of this policy may vouch for it.
+                // Another key or issuer of this policy may have signed it.
                 Err(_) => None,
             },
             None => None,
         };
-        let pass = if let Some(pass) = found {
-            pass
+        let principal = if let Some(principal) = found {
+            principal
         } else {
             address.may_try_credential()?;
             // Charge this even when the issuer's keys are not loaded yet: otherwise inventing key ids would be a free
@@ -112,10 +115,10 @@ impl CredentialCache {
                 address.bad_credential();
             })?
         };
-        let known = CachedCredential { generation, pass: Arc::clone(&pass) };
-        seen.add(*digest, &known);
-        good.insert(*digest, known);
-        Ok(pass)
+        let cached = CachedCredential { generation, principal: Arc::clone(&principal) };
+        shared_cache.add(*digest, &cached);
+        good.insert(*digest, cached);
+        Ok(principal)
     }
 }
 
@@ -150,26 +153,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_credentials_are_kept_than_there_is_room_for_and_each_is_good_all_the_same() {
+    async fn the_cache_is_bounded_and_an_evicted_credential_is_still_good() {
         let policies = Policies::new(trusting(0..100));
-        let (credentials, client) = (CredentialCache::with_room(&policies, 10), address(1000));
+        let (credentials, client) = (CredentialCache::with_capacity(&policies, 10), address(1000));
         for _ in 0..2 {
             for name in 0..100 {
-                let pass = credentials
-                    .authenticate(&credentials.policy(&policies), policies.seen(), &client, token(name).0.as_bytes())
+                let principal = credentials
+                    .authenticate(
+                        &credentials.policy(&policies),
+                        policies.shared_cache(),
+                        &client,
+                        token(name).0.as_bytes(),
+                    )
                     .expect("good");
-                assert_eq!(pass.holder, Some(name.to_string().into()));
+                assert_eq!(principal.holder, Some(name.to_string().into()));
             }
         }
         assert!(credentials.good.borrow().len() <= 10, "{}", credentials.good.borrow().len());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bad_credentials_push_out_no_good_one_and_stop_being_looked_at() {
+    async fn bad_credentials_evict_no_good_one_and_are_soon_not_checked() {
         let policies = Policies::new(trusting(0..2));
-        let (credentials, client) = (CredentialCache::with_room(&policies, 10), address(5));
+        let (credentials, client) = (CredentialCache::with_capacity(&policies, 10), address(5));
         let authenticate = |text: &str| {
-            credentials.authenticate(&credentials.policy(&policies), policies.seen(), &client, text.as_bytes())
+            credentials.authenticate(&credentials.policy(&policies), policies.shared_cache(), &client, text.as_bytes())
         };
         authenticate("token-0").expect("good");
         for n in 0..100 {
@@ -183,11 +191,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_good_under_another_policy_is_judged_again() {
+    async fn a_credential_of_another_policy_is_checked_again() {
         let policies = Policies::new(trusting(0..2));
         let (credentials, client) = (CredentialCache::new(&policies), address(5));
         let authenticate =
-            || credentials.authenticate(&credentials.policy(&policies), policies.seen(), &client, b"token-0");
+            || credentials.authenticate(&credentials.policy(&policies), policies.shared_cache(), &client, b"token-0");
         authenticate().expect("good");
         policies.replace(trusting(1..2));
         assert_eq!(authenticate().expect_err("gone").code, Code::Unauthorized);
@@ -198,7 +206,7 @@ mod tests {
         let policies = Policies::new(trusting(0..3));
         let (here, elsewhere, client) = (CredentialCache::new(&policies), CredentialCache::new(&policies), address(5));
         let authenticate = |shard: &CredentialCache, text: &str| {
-            shard.authenticate(&shard.policy(&policies), policies.seen(), &client, text.as_bytes())
+            shard.authenticate(&shard.policy(&policies), policies.shared_cache(), &client, text.as_bytes())
         };
         authenticate(&here, "token-0").expect("good");
         authenticate(&here, "token-1").expect("good");

@@ -1,14 +1,14 @@
-//! Who makes a request, and what that opens.
+//! Authentication and authorization of a request.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | a request into a [`Caller`] |
+//! | this file | [`Caller`]: the authenticated sender of a request |
 //! | [`credential`] | where a request carries its credential, and which one counts |
-//! | [`origin`] | which page's site asks, and by which name |
-//! | [`credential_cache`] | credentials that a core has found good |
-//! | [`shared_cache`] | those that any core has found good |
-//! | [`quotas`] | what a visitor uses up, and of which limits |
-//! | [`authorization`] | what a visitor may do, for as long as the credential is good |
+//! | [`origin`] | the origin of the requesting page, and the name used for the hub |
+//! | [`credential_cache`] | credentials that a core has authenticated |
+//! | [`shared_cache`] | credentials that any core has authenticated |
+//! | [`quotas`] | the accounts that a caller's usage is charged to |
+//! | [`authorization`] | what a caller may do, while its credential is valid |
 
 use std::sync::Arc;
 
@@ -34,58 +34,61 @@ use credential::Action;
 use origin::RequestOrigin;
 pub use quotas::{CallerQuotas, StreamPermits};
 
-/// Who makes a request.
+/// The sender of a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// What it may do.
+    /// Its permissions.
     pub authorization: Authorization,
-    /// What it may use.
+    /// The accounts that its usage is charged to.
     pub quotas: CallerQuotas,
 }
 
 impl Caller {
-    /// Who sends `head`.
+    /// Authenticates the sender of a request with this head.
     ///
     /// # Errors
-    /// When a page of another site asks for what it must not have, or the credential is not good.
+    /// When the request's `Host` or `Origin` is not permitted, or its credential is not valid.
     pub fn of(shard: &ShardState, head: &Parts) -> Result<Self, Problem> {
         let policy = shard.credentials.policy(&shard.app.policies);
-        let peer = head.extensions.get::<Peer>().expect("every connection says who is there");
+        let peer = head.extensions.get::<Peer>().expect("every connection inserts its peer");
         let client = policy.proxies.client(peer.address.ip(), &head.headers);
         let address = shard.app.quotas.address(client);
-        let free = peer.side == ListenerRole::Operators && shard.app.operators == AdminListener::ApartFree;
-        if policy.loopback_names || free {
-            check_name(head)?;
+        let no_auth = peer.listener == ListenerRole::Operators && shard.app.operators == AdminListener::ApartFree;
+        if policy.loopback_names || no_auth {
+            check_host(head)?;
         }
-        let act = Action::of(&head.method, head.uri.path());
-        let site = RequestOrigin::of(&head.headers, &head.uri, peer.secure, &policy.cors)?;
-        let asked = !policy.access.is_open() && !free;
-        let shown =
-            asked.then(|| credential::find(&policy.places, act, &head.headers, &head.uri)).transpose()?.flatten();
-        site.check(act, shown.as_ref().map(|(_, carrier)| *carrier), &policy.cors)?;
-        let pass = match shown {
-            None if free => Arc::clone(policy.access.operator()),
+        let action = Action::of(&head.method, head.uri.path());
+        let origin = RequestOrigin::of(&head.headers, &head.uri, peer.secure, &policy.cors)?;
+        let asked = !policy.access.is_open() && !no_auth;
+        let credential =
+            asked.then(|| credential::find(&policy.places, action, &head.headers, &head.uri)).transpose()?.flatten();
+        origin.check(action, credential.as_ref().map(|(_, carrier)| *carrier), &policy.cors)?;
+        let principal = match credential {
+            None if no_auth => Arc::clone(policy.access.operator()),
             None => Arc::clone(policy.access.anonymous()),
-            Some((token, _)) => {
-                shard.credentials.authenticate(&policy, shard.app.policies.seen(), &address, token.as_bytes())?
-            }
+            Some((token, _)) => shard.credentials.authenticate(
+                &policy,
+                shard.app.policies.shared_cache(),
+                &address,
+                token.as_bytes(),
+            )?,
         };
-        let owner = quota::owner(pass.holder.as_deref(), client);
-        let holder = pass.holder.as_deref().map(|holder| shard.app.quotas.holder(holder));
+        let owner = quota::owner(principal.holder.as_deref(), client);
+        let holder = principal.holder.as_deref().map(|holder| shard.app.quotas.holder(holder));
         Ok(Self {
-            authorization: Authorization::new(&pass, shard.credentials.generation()),
+            authorization: Authorization::new(&principal, shard.credentials.generation()),
             quotas: CallerQuotas { address, holder, owner },
         })
     }
 }
 
-/// An address that lets in whoever reaches the loopback is asked by the loopback's names only: a browser on this machine reaches it
-/// for any page whose name leads here.
-fn check_name(head: &Parts) -> Result<(), Problem> {
+/// A listener of the loopback without credentials accepts only `Host` names of the loopback: through DNS rebinding a
+/// browser on this machine could reach it for pages of other sites.
+fn check_host(head: &Parts) -> Result<(), Problem> {
     match origin::host(&head.headers, &head.uri)? {
         Some(host) if !origin::is_loopback(host) => Err(Problem::new(
             Code::HostUnknown,
-            "without credentials this hub answers to localhost only; behind a proxy say --open, or configure credentials",
+            "without credentials this hub accepts only localhost as its Host; configure credentials, or use --open behind a proxy",
         )),
         _ => Ok(()),
     }

@@ -1,7 +1,7 @@
-//! From which site a request comes, and by which name it asks for the hub.
+//! The origin of the page that makes a request, and the name that it uses for the hub.
 //!
-//! A browser sends requests for any page that asks it to, and with them the user's cookies and the user's place in the network.
-//! What may not be read by such a page is kept from it by CORS; what must not be *done* for it is decided here.
+//! A browser sends requests for any page, with the user's cookies and from the user's network. CORS hides responses
+//! from a page of another origin; this module refuses requests of such a page that would change something (CSRF).
 
 use http::{HeaderMap, Uri, header};
 
@@ -12,71 +12,73 @@ use crate::http::{
     problem::{Code, Problem},
 };
 
-/// The site of the page that asks.
+/// The origin of the requesting page, as far as the rules distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestOrigin {
-    /// No page: no browser sends a change without saying from where.
-    Nobodys,
-    /// The hub's own.
-    Ours,
-    /// Another one that the operator has named.
-    Named,
-    /// Any other.
-    Foreign,
+    /// No `Origin`: not a browser, or a read. Browsers send it with every change.
+    Absent,
+    /// The hub's own origin.
+    SameOrigin,
+    /// Another origin, permitted by the operator.
+    Allowed,
+    /// Any other origin.
+    CrossOrigin,
 }
 
 impl RequestOrigin {
-    /// Whose page asks. `secure`: over the hub's own TLS.
+    /// Classifies the `Origin` of a request. `secure`: the hub itself terminates TLS.
     ///
     /// # Errors
-    /// When the request says so twice.
+    /// When `Origin` or `Host` occurs twice.
     pub fn of(headers: &HeaderMap, uri: &Uri, secure: bool, cors: &Cors) -> Result<Self, Problem> {
-        let Some(origin) = headers::one(headers, &header::ORIGIN)? else { return Ok(Self::Nobodys) };
-        let Ok(origin) = origin.to_str() else { return Ok(Self::Foreign) };
-        Ok(if is_ours(origin, host(headers, uri)?, secure) {
-            Self::Ours
+        let Some(origin) = headers::one(headers, &header::ORIGIN)? else { return Ok(Self::Absent) };
+        let Ok(origin) = origin.to_str() else { return Ok(Self::CrossOrigin) };
+        Ok(if is_same_origin(origin, host(headers, uri)?, secure) {
+            Self::SameOrigin
         } else if cors.allows(origin) {
-            Self::Named
+            Self::Allowed
         } else {
-            Self::Foreign
+            Self::CrossOrigin
         })
     }
 
-    /// Whether a page of this site may have this done with a credential that came so.
+    /// Permits an action for a page of this origin, with a credential from this source.
     ///
     /// # Errors
-    /// Says why not.
-    pub fn check(self, act: Action, carrier: Option<Carrier>, cors: &Cors) -> Result<(), Problem> {
-        // Nobody's browser adds a header or a query by itself.
-        if act == Action::Read || matches!(carrier, Some(Carrier::Header | Carrier::Query)) {
+    /// Says why it is not permitted.
+    pub fn check(self, action: Action, carrier: Option<Carrier>, cors: &Cors) -> Result<(), Problem> {
+        // A browser adds neither of these by itself.
+        if action == Action::Read || matches!(carrier, Some(Carrier::Header | Carrier::Query)) {
             return Ok(());
         }
         let cookie = carrier == Some(Carrier::Cookie);
         let detail = match self {
-            Self::Foreign => "pages of this origin may change nothing here; the operator can name it in cors.origins",
-            Self::Nobodys if cookie => {
+            Self::CrossOrigin => {
+                "pages of this origin may not change anything; the operator can allow it in cors.origins"
+            }
+            Self::Absent if cookie => {
                 "a change with a cookie needs the header Origin, which every browser sends; use 'Authorization: Bearer TOKEN'"
             }
-            Self::Named if cookie && !cors.credentials => {
-                "pages of this origin may not use cookies here; the operator can allow it with cors.credentials"
+            Self::Allowed if cookie && !cors.credentials => {
+                "pages of this origin may not use cookies; the operator can allow it with cors.credentials"
             }
-            Self::Nobodys | Self::Ours | Self::Named => return Ok(()),
+            Self::Absent | Self::SameOrigin | Self::Allowed => return Ok(()),
         };
         Err(Problem::new(Code::OriginForbidden, detail))
     }
 }
 
-/// The name by which the hub is asked, with its port; HTTP/2 has it in the target.
+/// The host and port in the request: the authority of the target (HTTP/2), else `Host`.
 ///
 /// # Errors
-/// When there are two.
+/// When `Host` occurs twice.
 pub fn host<'r>(headers: &'r HeaderMap, uri: &'r Uri) -> Result<Option<&'r str>, Problem> {
     let header = headers::one(headers, &header::HOST)?.and_then(|value| value.to_str().ok());
     Ok(uri.authority().map(http::uri::Authority::as_str).or(header))
 }
 
-/// Whether the hub is asked by a name of this machine's loopback. A page of another site whose name was made to lead here
-/// (DNS rebinding) asks by that name.
+/// Whether `host` names the loopback. A request of a page that reached this machine by DNS rebinding has the page's own
+/// name here.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let name = without_port(host);
@@ -86,8 +88,8 @@ pub fn is_loopback(host: &str) -> bool {
         || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// An origin is ours when it is where the request went. Behind a proxy the hub does not know the scheme, only the name.
-fn is_ours(origin: &str, host: Option<&str>, secure: bool) -> bool {
+/// Whether the origin is where the request was sent to. Behind a proxy the hub knows the host name, but not the scheme.
+fn is_same_origin(origin: &str, host: Option<&str>, secure: bool) -> bool {
     let (Some((scheme, authority)), Some(host)) = (origin.split_once("://"), host) else { return false };
     let usual = match scheme {
         "https" => ":443",
@@ -99,7 +101,7 @@ fn is_ours(origin: &str, host: Option<&str>, secure: bool) -> bool {
 }
 
 fn without_port(host: &str) -> &str {
-    // The last colon of a bare IPv6 address is no port's.
+    // The last colon of an IPv6 address without brackets does not begin a port.
     let ported = |(name, port): &(&str, &str)| {
         (name.ends_with(']') || !name.contains(':')) && port.bytes().all(|b| b.is_ascii_digit())
     };
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_ours_when_it_is_where_the_request_went() {
+    fn an_origin_is_the_hubs_own_when_it_is_where_the_request_went() {
         let none = cors(&[], false);
         for (origin, host) in [
             ("http://hub.example", "hub.example"),
@@ -134,7 +136,7 @@ mod tests {
             ("http://[::1]:8080", "[::1]:8080"),
             ("http://Hub.Example", "hub.example"),
         ] {
-            assert_eq!(site(origin, host, false, &none), RequestOrigin::Ours, "{origin} {host}");
+            assert_eq!(site(origin, host, false, &none), RequestOrigin::SameOrigin, "{origin} {host}");
         }
         for (origin, host) in [
             ("http://hub.example", "hub.example:8080"),
@@ -145,39 +147,39 @@ mod tests {
             ("", "hub.example"),
             ("file://", "hub.example"),
         ] {
-            assert_eq!(site(origin, host, false, &none), RequestOrigin::Foreign, "{origin} {host}");
+            assert_eq!(site(origin, host, false, &none), RequestOrigin::CrossOrigin, "{origin} {host}");
         }
         assert_eq!(
             site("http://hub.example", "hub.example", true, &none),
-            RequestOrigin::Foreign,
+            RequestOrigin::CrossOrigin,
             "another scheme is another site"
         );
-        assert_eq!(site("https://hub.example", "hub.example", true, &none), RequestOrigin::Ours);
+        assert_eq!(site("https://hub.example", "hub.example", true, &none), RequestOrigin::SameOrigin);
         assert_eq!(
             site("https://app.example", "hub.example", true, &cors(&["https://app.example"], false)),
-            RequestOrigin::Named
+            RequestOrigin::Allowed
         );
     }
 
     #[test]
-    fn a_foreign_page_changes_nothing_with_what_a_browser_adds_by_itself() {
+    fn a_page_of_another_origin_changes_nothing_with_what_a_browser_adds_by_itself() {
         let (plain, with_cookies) = (cors(&[], false), cors(&[], true));
         let allowed = |site: RequestOrigin, carrier, cors: &Cors| site.check(Action::Change, carrier, cors).is_ok();
         for carrier in [None, Some(Carrier::Cookie)] {
-            assert!(!allowed(RequestOrigin::Foreign, carrier, &with_cookies), "{carrier:?}");
-            assert!(allowed(RequestOrigin::Ours, carrier, &plain), "{carrier:?}");
+            assert!(!allowed(RequestOrigin::CrossOrigin, carrier, &with_cookies), "{carrier:?}");
+            assert!(allowed(RequestOrigin::SameOrigin, carrier, &plain), "{carrier:?}");
         }
         for carrier in [Some(Carrier::Header), Some(Carrier::Query)] {
-            assert!(allowed(RequestOrigin::Foreign, carrier, &plain), "{carrier:?}");
+            assert!(allowed(RequestOrigin::CrossOrigin, carrier, &plain), "{carrier:?}");
         }
-        assert!(!allowed(RequestOrigin::Nobodys, Some(Carrier::Cookie), &with_cookies), "a cookie needs an origin");
-        assert!(allowed(RequestOrigin::Nobodys, None, &plain), "curl has none");
+        assert!(!allowed(RequestOrigin::Absent, Some(Carrier::Cookie), &with_cookies), "a cookie needs an origin");
+        assert!(allowed(RequestOrigin::Absent, None, &plain), "curl has none");
         assert!(
-            !allowed(RequestOrigin::Named, Some(Carrier::Cookie), &plain)
-                && allowed(RequestOrigin::Named, Some(Carrier::Cookie), &with_cookies)
+            !allowed(RequestOrigin::Allowed, Some(Carrier::Cookie), &plain)
+                && allowed(RequestOrigin::Allowed, Some(Carrier::Cookie), &with_cookies)
         );
         assert!(
-            RequestOrigin::Foreign.check(Action::Read, Some(Carrier::Cookie), &plain).is_ok(),
+            RequestOrigin::CrossOrigin.check(Action::Read, Some(Carrier::Cookie), &plain).is_ok(),
             "CORS keeps the answer from it"
         );
     }

@@ -1,4 +1,4 @@
-//! What a visitor uses up: of its address, and of its token's holder.
+//! The accounts that a caller's usage is charged to: its address's, and its token holder's.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ use crate::{
     hub::Hub,
 };
 
-/// The accounts that a visitor's doings are charged to.
+/// The accounts of a caller.
 #[derive(Debug, Clone)]
 pub struct CallerQuotas {
-    /// Of the client's address.
+    /// The account of the client's address.
     pub address: Arc<Account>,
-    /// Of the token's holder, if a token came.
+    /// The account of the token's holder, if there is a token.
     pub holder: Option<Arc<Account>>,
-    /// Whose share of what outlives accounts it uses: see [`quota::owner`](crate::http::quota::owner).
+    /// The key of its share in storage that outlives accounts: see [`quota::owner`](crate::http::quota::owner).
     pub owner: u64,
 }
 
-/// A stream's place in the accounts, given back when it ends.
+/// The permits of an open stream, returned when dropped.
 #[derive(Debug)]
 pub struct StreamPermits {
     _address: OpenPermit,
@@ -30,7 +30,7 @@ pub struct StreamPermits {
 }
 
 impl CallerQuotas {
-    /// Opens a stream.
+    /// Takes the permits of a stream.
     ///
     /// # Errors
     /// When the address or the holder has as many as it may.
@@ -40,12 +40,12 @@ impl CallerQuotas {
         Ok(StreamPermits { _address: address, _holder: holder })
     }
 
-    /// Publishes these events.
+    /// Charges a publish of these events.
     ///
     /// # Errors
-    /// When the address or the holder must wait. Their events and bytes were not charged.
+    /// When the address or the holder must wait. Events and bytes are not charged then.
     pub fn publish(&self, hub: &Hub, events: &[NewEvent]) -> Result<(), Exceeded> {
-        self.make_topics(hub, events)?;
+        self.charge_topics(hub, events)?;
         let bytes = events.iter().map(|event| event.data.len() as u64).sum();
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
         match &self.holder {
@@ -54,20 +54,20 @@ impl CallerQuotas {
         }
     }
 
-    /// Closes a topic that may not be there yet.
+    /// Charges the creation of `topic`, which is about to be closed, if it does not exist.
     ///
     /// # Errors
-    /// When the holder must wait until it may make another one.
+    /// When the holder must wait before it may create another topic.
     pub fn close(&self, hub: &Hub, topic: &TopicName) -> Result<(), Exceeded> {
-        match self.holder.as_ref().filter(|holder| holder.may_run_out_of_topics() && hub.topic(topic).is_none()) {
+        match self.holder.as_ref().filter(|holder| holder.limits_topics() && hub.topic(topic).is_none()) {
             Some(holder) => holder.topic(),
             None => Ok(()),
         }
     }
 
-    /// A topic is made by the first event that goes there.
-    fn make_topics(&self, hub: &Hub, events: &[NewEvent]) -> Result<(), Exceeded> {
-        let Some(holder) = self.holder.as_ref().filter(|holder| holder.may_run_out_of_topics()) else { return Ok(()) };
+    /// Charges the topics that these events create.
+    fn charge_topics(&self, hub: &Hub, events: &[NewEvent]) -> Result<(), Exceeded> {
+        let Some(holder) = self.holder.as_ref().filter(|holder| holder.limits_topics()) else { return Ok(()) };
         let mut before = None;
         for event in events.iter().filter(|event| hub.topic(&event.topic).is_none()) {
             if before != Some(&event.topic) {

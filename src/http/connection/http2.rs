@@ -1,9 +1,10 @@
-//! HTTP/2: requests side by side on one connection, and the bounds of that. hyper and h2 keep the protocol; the numbers
-//! are ours, and each of them is what one connection may cost.
+//! HTTP/2: concurrent requests on one connection, and their bounds. hyper and h2 implement the protocol; the numbers
+//! here bound what one connection may cost.
 //!
-//! A connection whose client takes nothing at all is cut by its [`wire`](crate::http::wire); a single stream that takes
-//! nothing, by its [seat](super::tracked_body). Until then such a stream holds two steps of its own (32 KiB) and the piece it
-//! was at, which is mostly shared with others; so all of them hold, besides, [`Limits::h2_streams`] times 32 KiB.
+//! The [tracked socket](crate::http::tracked_socket) closes a connection whose client takes no bytes at all; the
+//! [tracked body](super::tracked_body) resets a single stream that takes none. Until then such a stream holds two steps
+//! of its own (32 KiB) and its current batch, which is mostly shared with other streams. So the streams of a connection
+//! hold at most [`Limits::h2_streams`] times 32 KiB besides the batches.
 
 use std::{convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
@@ -14,66 +15,66 @@ use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::{
-    Connection, last_request,
+    Connection, first_request_grace,
     maybe_tls::MaybeTls,
     tasks::Tasks,
     tracked_body::{STEP, StallTrackedBody},
 };
 use crate::http::{Body, Limits, full};
 
-/// Bytes of bodies that a client may send before they are read: of one request, and of all on a connection. One body that
-/// waits for room leaves the others theirs.
+/// Flow-control windows in bytes: of one request body, and of all on a connection. One body that waits for memory
+/// leaves half of the connection's window to the others.
 const STREAM_WINDOW: u32 = 128 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
 
-/// Requests that are reset before they were looked at, on one connection at a time. Twenty is h2's own: what a page
-/// that is left in a hurry may do, and no work for an attacker (CVE-2023-44487).
-const RESET_EARLY: usize = 20;
+/// Requests on one connection that the client may reset before they are accepted. Twenty is h2's default: enough for a
+/// page that is left while it loads, and too few for an attack (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 20;
 
-/// Streams that a client makes us reset by its mistakes, in a connection's whole life. A sane client makes none
-/// (CVE-2025-8671 is what happens without a bound).
-const RESET_BY_MISTAKE: usize = 64;
+/// Streams that the hub resets because of the client's protocol errors, over the lifetime of a connection. A correct
+/// client causes none (CVE-2025-8671 is the attack without a bound).
+const MAX_ERROR_RESETS: usize = 64;
 
-/// How long a client is given to understand that the connection is over, when none of its requests is open.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a client may take to close after GOAWAY, when no request is open.
+const GOAWAY_GRACE: Duration = Duration::from_secs(1);
 
-/// Serves a connection to its end.
-pub(super) async fn serve(connection: Connection, channel: MaybeTls) {
+/// Serves a connection until its end.
+pub(super) async fn serve(connection: Connection, io: MaybeTls) {
     let app = Arc::clone(&connection.context.shard.app);
     let (limits, drain) = (&app.limits, &app.drain);
     let tasks = Tasks::new(Rc::clone(&connection.context.stalls));
     let connection = Rc::new(connection);
     let service = service_fn(|mut request| {
-        tidy(&mut request);
-        connection.introduce(request.extensions_mut());
+        normalize(&mut request);
+        connection.annotate(request.extensions_mut());
         let (connection, tasks) = (Rc::clone(&connection), tasks.clone());
         // On the heap, because hyper moves it.
         Box::pin(async move {
             let method = request.method().clone();
             let Ok(response) = connection.context.routes.response(&connection.context.shard, request).await;
-            Ok::<_, Infallible>(fit(response, &method, &tasks))
+            Ok::<_, Infallible>(adapt(response, &method, &tasks))
         })
     });
-    let connection = builder(limits, &tasks).serve_connection(TokioIo::new(channel), service);
+    let connection = builder(limits, &tasks).serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
-    let going = async {
+    let closing = async {
         tokio::select! {
-            () = async { drain.begun().await; last_request(tasks.asked()).await } => {}
+            () = async { drain.begun().await; first_request_grace(tasks.had_request()).await } => {}
             () = tasks.idle(limits) => {}
-            () = tasks.leaving() => {}
+            () = tasks.close_requested() => {}
         }
     };
     let result = tokio::select! {
         biased;
         result = connection.as_mut() => result,
         () = drain.ended() => return,
-        () = going => {
+        () = closing => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 result = connection.as_mut() => result,
                 () = drain.ended() => return,
-                // Whoever does not answer to that is not waited for.
-                () = async { tokio::time::sleep(FAREWELL).await; tasks.quiet_for(FAREWELL).await } => return,
+                // A client that does not react to GOAWAY is closed.
+                () = async { tokio::time::sleep(GOAWAY_GRACE).await; tasks.quiet_for(GOAWAY_GRACE).await } => return,
             }
         }
     };
@@ -92,18 +93,18 @@ fn builder(limits: &Limits, tasks: &Tasks) -> http2::Builder<Tasks> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(STEP)
-        .max_pending_accept_reset_streams(RESET_EARLY)
-        .max_local_error_reset_streams(RESET_BY_MISTAKE)
-        // A client that has vanished acknowledges nothing, but only when there is something to acknowledge. As long as
-        // the kernel tries: one that is there and does not read is cut by us, and counted.
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
+        // Pings detect a vanished client when nothing else awaits an acknowledgement. The timeout exceeds the write
+        // timeout, so that a client that is alive but does not read is closed by the hub, and counted.
         .keep_alive_interval(limits.keepalive)
         .keep_alive_timeout(limits.write_timeout * 2);
     builder
 }
 
-/// What a request is in HTTP/1.1, for the sake of whoever handles it: the client's name for us stands in one place, and
-/// its cookies in one line (RFC 9113, sections 8.3.1 and 8.2.3).
-fn tidy<B>(request: &mut Request<B>) {
+/// Gives a request the form that it has in HTTP/1.1, for its handlers: the authority in `Host`, and all cookies in one
+/// header (RFC 9113, sections 8.3.1 and 8.2.3).
+fn normalize<B>(request: &mut Request<B>) {
     if let Some(authority) = request.uri().authority() {
         // An authority is always a valid value.
         if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
@@ -122,11 +123,10 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// What an answer is in HTTP/2: nothing is said about the connection in it, and HEAD has no body (hyper leaves both to
-/// us).
-fn fit(mut response: Response<Body>, method: &Method, tasks: &Tasks) -> Response<StallTrackedBody> {
+/// Adapts a response to HTTP/2: without `Connection`, and without a body for HEAD (hyper leaves both to the service).
+fn adapt(mut response: Response<Body>, method: &Method, tasks: &Tasks) -> Response<StallTrackedBody> {
     if response.headers_mut().remove(header::CONNECTION).is_some() {
-        tasks.leave();
+        tasks.request_close();
     }
     let (mut head, mut body) = response.into_parts();
     if *method == Method::HEAD && !matches!(body, Body::Full(_)) {
@@ -137,7 +137,7 @@ fn fit(mut response: Response<Body>, method: &Method, tasks: &Tasks) -> Response
         }
         body = full(Bytes::new());
     }
-    Response::from_parts(head, StallTrackedBody::new(body, Tasks::seat()))
+    Response::from_parts(head, StallTrackedBody::new(body, Tasks::stall_handle()))
 }
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
     fn the_authority_is_the_host_whatever_else_is_said() {
         let mut request =
             Request::get("https://hub.example:8443/events").header("host", "other").body(()).expect("valid");
-        tidy(&mut request);
+        normalize(&mut request);
         assert_eq!(request.headers()[header::HOST], "hub.example:8443");
     }
 }

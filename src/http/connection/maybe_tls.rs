@@ -1,4 +1,4 @@
-//! Bytes to and fro, in the clear or not.
+//! A byte stream with or without TLS.
 
 use std::{
     io::{self, IoSlice},
@@ -11,23 +11,23 @@ use tokio_rustls::server::TlsStream;
 
 use crate::http::{stream::socket::Socket, tracked_socket::TrackedSocket};
 
-/// A connection's bytes.
+/// The byte stream of a connection.
 pub enum MaybeTls {
-    /// As they are.
+    /// Without TLS.
     Plain(TrackedSocket),
-    /// Within TLS. The wire is below it, where it sees what the client takes.
+    /// With TLS. The tracked socket is below it, where it sees whether the client takes bytes.
     Secure(Box<TlsStream<TrackedSocket>>),
 }
 
 impl MaybeTls {
-    /// What is left of it when all was flushed, for another to go on with.
+    /// The socket and the TLS session, for their next owner. To be called when all is flushed.
     #[must_use]
     pub fn into_socket(self) -> Socket {
         match self {
-            Self::Plain(wire) => Socket::plain(wire.into_socket()),
+            Self::Plain(socket) => Socket::plain(socket.into_socket()),
             Self::Secure(stream) => {
-                let (wire, session) = stream.into_inner();
-                Socket::secure(wire.into_socket(), session)
+                let (socket, session) = stream.into_inner();
+                Socket::secure(socket.into_socket(), session)
             }
         }
     }
@@ -36,7 +36,7 @@ impl MaybeTls {
 impl AsyncRead for MaybeTls {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Self::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Secure(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -45,7 +45,7 @@ impl AsyncRead for MaybeTls {
 impl AsyncWrite for MaybeTls {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
-            Self::Plain(wire) => Pin::new(wire).poll_write(cx, bytes),
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
             Self::Secure(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -56,28 +56,28 @@ impl AsyncWrite for MaybeTls {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
-            Self::Plain(wire) => Pin::new(wire).poll_write_vectored(cx, slices),
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
             Self::Secure(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(wire) => wire.is_write_vectored(),
+            Self::Plain(socket) => socket.is_write_vectored(),
             Self::Secure(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Self::Plain(wire) => Pin::new(wire).poll_flush(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::Secure(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Self::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Secure(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -1,15 +1,15 @@
-//! One connection from its first byte to its last.
+//! One connection, from the accept to its end.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | who has come, and which protocol they speak |
-//! | `negotiation` | the first bytes: TLS, plain HTTP, the preface of HTTP/2 |
-//! | [`maybe_tls`] | bytes to and fro, in the clear or not |
-//! | `http1` | one request after another, until a stream takes the connection |
-//! | `phase` | how long a head may take, and the silence between two requests |
-//! | `http2` | requests side by side, and the bounds of that |
-//! | `tasks` | the requests of an HTTP/2 connection, each of which can be cut alone |
-//! | `tracked_body` | a body that knows whether it is taken |
+//! | this file | setting up a connection and serving its protocol |
+//! | `negotiation` | detecting the protocol: TLS, plain HTTP, the preface of HTTP/2 |
+//! | [`maybe_tls`] | a byte stream with or without TLS |
+//! | `http1` | HTTP/1.1: one request after another, until a stream takes the connection over |
+//! | `phase` | HTTP/1.1 timeouts: of a request head, and of an idle connection |
+//! | `http2` | HTTP/2: concurrent requests, and their bounds |
+//! | `tasks` | the request tasks of an HTTP/2 connection, each of which can be cancelled alone |
+//! | `tracked_body` | a response body that detects a stalled HTTP/2 stream |
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
@@ -36,32 +36,31 @@ mod tracked_body;
 
 use negotiation::Negotiated;
 
-/// Bytes the kernel may hold for a client that does not read. Left to itself it takes up to 4 MiB a socket
-/// (`tcp_wmem`), and a stalled client would not be noticed before.
+/// The kernel's send buffer, in bytes. By default it grows to 4 MiB a socket (`tcp_wmem`), and a stalled client would
+/// be detected only after that.
 const SEND_BUFFER: usize = 256 << 10;
 
-/// How much longer than for one that does not read the kernel waits for a client that may have vanished: so the one that is
-/// there is cut by us, and counted, also by a core that is late.
-const VANISHED: Duration = Duration::from_secs(30);
+/// How much longer the kernel waits for acknowledgements than the hub waits for a client that does not read. So a
+/// client that is alive but does not read is closed by the hub, and counted, also when the core's tick is late.
+const VANISHED_MARGIN: Duration = Duration::from_secs(30);
 
-/// How long a connection that has asked for nothing yet may still do so when the hub drains: its request may be on its
-/// way, or just written.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// How long, once the hub drains, a connection without any request may still send one: it may be in flight.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 
-/// What all connections of a core share that came to one address.
+/// What the connections that one listener accepts on one core share.
 #[derive(Clone)]
 pub struct ListenerContext {
-    /// The core.
+    /// The state of the core.
     pub shard: Rc<ShardState>,
-    /// What may stall on it.
+    /// The core's list of sockets and streams that may stall.
     pub stalls: Rc<StallWatch>,
-    /// Where requests lead to.
+    /// The routing table.
     pub routes: Rc<Routes>,
-    /// Which address.
-    pub side: ListenerRole,
+    /// The role of the listener.
+    pub listener: ListenerRole,
 }
 
-/// A connection, whatever it speaks.
+/// A connection of either protocol version.
 struct Connection {
     context: ListenerContext,
     peer: Peer,
@@ -69,68 +68,73 @@ struct Connection {
     busy: Guard,
 }
 
-/// Counts a connection for as long as it lives.
+/// Counts an open connection until it is dropped.
 pub struct Open {
     app: Arc<AppState>,
-    /// There was no room for it. Said of the newcomer, so that whoever was there before is served on.
-    beyond: bool,
-    _seat: Option<OpenPermit>,
+    /// It exceeds [`Limits::connections`](super::Limits::connections). The newest connections are refused, so that
+    /// older ones are not affected.
+    over_capacity: bool,
+    _permit: Option<OpenPermit>,
 }
 
-/// Serves a connection that comes from `address` until its end.
+/// Serves a connection from `address` until its end.
 pub async fn connection(context: ListenerContext, socket: Transport, address: SocketAddr, open: Open) {
     let app = Arc::clone(&context.shard.app);
     let busy = app.drain.guard();
     let (limits, drain) = (&app.limits, &app.drain);
-    // A client that has vanished acknowledges nothing, and the kernel would go on trying for a quarter of an hour.
-    socket.tune(SEND_BUFFER, limits.write_timeout + VANISHED);
-    let through_file = socket.is_unix();
+    // Without this the kernel retransmits to a vanished client for a quarter of an hour.
+    socket.tune(SEND_BUFFER, limits.write_timeout + VANISHED_MARGIN);
+    let is_unix = socket.is_unix();
     let takeover = Rc::<Takeover>::default();
-    let wire = context.stalls.add(socket, Rc::clone(&takeover));
-    let free = context.side == ListenerRole::Operators && app.operators == AdminListener::ApartFree;
-    // A Unix socket does not leave this machine, and no certificate names it.
-    let tls = app.tls.as_ref().filter(|_| !free && !through_file);
-    // Boxed, because what a handshake needs is not needed for long.
-    let negotiation = Box::pin(timeout(limits.header_timeout, negotiation::open(tls, wire)));
+    let tracked = context.stalls.add(socket, Rc::clone(&takeover));
+    let no_auth = context.listener == ListenerRole::Operators && app.operators == AdminListener::ApartFree;
+    // A Unix socket is local to this machine, and no certificate names it.
+    let tls = app.tls.as_ref().filter(|_| !no_auth && !is_unix);
+    // Boxed, so that the memory of the handshake is freed after it.
+    let negotiation = Box::pin(timeout(limits.header_timeout, negotiation::open(tls, tracked)));
     let opened = tokio::select! {
         opened = negotiation => opened,
-        () = async { drain.begun().await; tokio::time::sleep(FIRST_REQUEST).await } => return,
+        () = async { drain.begun().await; tokio::time::sleep(FIRST_REQUEST_GRACE).await } => return,
     };
     let Ok(Some(opened)) = opened else { return };
-    let peer = Peer { address, secure: tls.is_some(), side: context.side };
+    let peer = Peer { address, secure: tls.is_some(), listener: context.listener };
     let connection = Connection { context, peer, open, busy };
     match opened {
-        Negotiated::Http1(channel) => Box::pin(http1::serve(connection, channel, takeover)).await,
-        Negotiated::Http2(channel) => Box::pin(http2::serve(connection, channel)).await,
+        Negotiated::Http1(io) => Box::pin(http1::serve(connection, io, takeover)).await,
+        Negotiated::Http2(io) => Box::pin(http2::serve(connection, io)).await,
     }
 }
 
 impl Connection {
-    /// Tells a request's handlers about its connection.
-    fn introduce(&self, request: &mut http::Extensions) {
+    /// Inserts the properties of the connection into a request's extensions.
+    fn annotate(&self, request: &mut http::Extensions) {
         request.insert(self.peer);
-        if self.open.beyond {
+        if self.open.over_capacity {
             request.insert(OverCapacity);
         }
     }
 }
 
-/// Waits, while the hub drains, until a connection need not be read any more. hyper hangs up at once on one that has
-/// asked for nothing, and would leave a newcomer without the word to come back.
-async fn last_request(asked: bool) {
-    if !asked {
-        tokio::time::sleep(FIRST_REQUEST).await;
+/// Waits, once the hub drains, until hyper may shut the connection down: hyper closes one without a request at once,
+/// and a new client would get no response that says to retry.
+async fn first_request_grace(had_request: bool) {
+    if !had_request {
+        tokio::time::sleep(FIRST_REQUEST_GRACE).await;
     }
 }
 
 impl Open {
-    /// Counts it from now on, `seat` being its place among those of its address.
+    /// Counts a connection, which has a `permit` of its address's quota.
     #[must_use]
-    pub fn new(app: &Arc<AppState>, seat: Option<OpenPermit>) -> Self {
+    pub fn new(app: &Arc<AppState>, permit: Option<OpenPermit>) -> Self {
         let stats = app.hub.stats();
         stats.connections.add(1);
         stats.connections_total.add(1);
-        Self { beyond: stats.connections.get() > app.limits.connections as u64, app: Arc::clone(app), _seat: seat }
+        Self {
+            over_capacity: stats.connections.get() > app.limits.connections as u64,
+            app: Arc::clone(app),
+            _permit: permit,
+        }
     }
 }
 

@@ -1,8 +1,7 @@
-//! How long an HTTP/1.1 connection may take for what it says: a whole head within one bound, silence between two requests
-//! within another, which is longer.
+//! HTTP/1.1 timeouts: one for a complete request head, and a longer one for an idle connection between two requests.
 //!
-//! hyper has one clock for both. A proxy keeps idle connections for a minute and more, and a request that it sends on one must
-//! not meet a hub that is just closing it; a head that drips for as long is an attack.
+//! hyper has one timer for both. A proxy keeps idle connections for a minute and more, and a request that it sends on
+//! one must not meet a hub that is closing it; a head that takes as long is an attack (Slowloris).
 
 use std::{
     cell::Cell,
@@ -23,84 +22,84 @@ use tokio::{
 use super::maybe_tls::MaybeTls;
 use crate::http::{Body, Limits};
 
-/// What a connection is waiting for, shared by those who see it change.
+/// What a connection is waiting for, shared by its reader, its service and its response body.
 #[derive(Debug)]
 pub(super) struct RequestPhase {
     state: Cell<State>,
-    asked: Cell<bool>,
+    had_request: Cell<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A head that has begun, or the first one.
+    /// A head that has begun, or the first one of the connection.
     Head { since: Instant },
     /// The next request.
     Idle { since: Instant },
-    /// Its answer, which has bounds of its own.
+    /// The response, which has timeouts of its own.
     Busy,
 }
 
-/// Why a connection is at its end.
+/// The timeout that has expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Late {
-    /// Its head did not arrive.
+pub(super) enum Expired {
+    /// The head was not complete in time.
     Head,
-    /// No request came.
+    /// No request came in time.
     Idle,
 }
 
 impl RequestPhase {
-    /// That of a connection that has just begun.
+    /// The phase of a new connection.
     pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self { state: Cell::new(State::Head { since: Instant::now() }), asked: Cell::new(false) })
+        Rc::new(Self { state: Cell::new(State::Head { since: Instant::now() }), had_request: Cell::new(false) })
     }
 
-    /// A whole head is there.
-    pub(super) fn begins(&self) {
-        self.asked.set(true);
+    /// The head is complete.
+    pub(super) fn request_started(&self) {
+        self.had_request.set(true);
         self.state.set(State::Busy);
     }
 
-    /// Whether there was any request.
-    pub(super) fn asked(&self) -> bool {
-        self.asked.get()
+    /// Whether there has been a request.
+    pub(super) fn had_request(&self) -> bool {
+        self.had_request.get()
     }
 
-    fn heard(&self) {
+    fn bytes_received(&self) {
         if matches!(self.state.get(), State::Idle { .. }) {
             self.state.set(State::Head { since: Instant::now() });
         }
     }
 
-    fn answered(&self) {
+    fn response_done(&self) {
         self.state.set(State::Idle { since: Instant::now() });
     }
 
-    fn deadline(&self, limits: &Limits) -> Option<(Instant, Late)> {
+    fn deadline(&self, limits: &Limits) -> Option<(Instant, Expired)> {
         match self.state.get() {
-            State::Head { since } => Some((since + limits.header_timeout, Late::Head)),
-            State::Idle { since } => Some((since + limits.idle_timeout, Late::Idle)),
+            State::Head { since } => Some((since + limits.header_timeout, Expired::Head)),
+            State::Idle { since } => Some((since + limits.idle_timeout, Expired::Idle)),
             State::Busy => None,
         }
     }
 }
 
-/// One timer for a connection. It is set anew only when it must ring earlier, or has rung too early: so requests that follow
-/// each other do not touch it.
-pub(super) struct Alarm(Pin<Box<Sleep>>);
+/// One timer for a connection. It is reset only when the deadline is earlier than the timer's, or when it fires before the
+/// deadline: so consecutive requests do not touch it.
+pub(super) struct PhaseTimer(Pin<Box<Sleep>>);
 
-impl Alarm {
+impl PhaseTimer {
     pub(super) fn new(limits: &Limits) -> Self {
         Self(Box::pin(sleep_until(Instant::now() + limits.header_timeout)))
     }
 
-    /// Whether the connection has taken too long. To be asked after each step of it.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, phase: &RequestPhase, limits: &Limits) -> Poll<Late> {
+    /// Ready when a timeout has expired. To be polled after each poll of the connection.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, phase: &RequestPhase, limits: &Limits) -> Poll<Expired> {
         loop {
-            let Some((deadline, late)) = phase.deadline(limits) else { return Poll::Pending };
+            let Some((deadline, expired)) = phase.deadline(limits) else { return Poll::Pending };
             if self.0.is_elapsed() || self.0.deadline() > deadline {
                 if Instant::now() >= deadline {
-                    return Poll::Ready(late);
+                    return Poll::Ready(expired);
                 }
                 self.0.as_mut().reset(deadline);
             }
@@ -109,18 +108,18 @@ impl Alarm {
     }
 }
 
-/// A connection's bytes, noting when the client speaks.
+/// The byte stream of a connection; reports received bytes to the phase.
 pub(super) struct ActivityTracked {
-    pub(super) channel: MaybeTls,
+    pub(super) io: MaybeTls,
     pub(super) phase: Rc<RequestPhase>,
 }
 
 impl AsyncRead for ActivityTracked {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.channel).poll_read(cx, buf);
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.phase.heard();
+            self.phase.bytes_received();
         }
         polled
     }
@@ -128,7 +127,7 @@ impl AsyncRead for ActivityTracked {
 
 impl AsyncWrite for ActivityTracked {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.channel).poll_write(cx, bytes)
+        Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -136,35 +135,35 @@ impl AsyncWrite for ActivityTracked {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.channel).poll_write_vectored(cx, slices)
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.channel.is_write_vectored()
+        self.io.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_flush(cx)
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_shutdown(cx)
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 
-/// An answer's body, noting when all of it was taken. hyper drops it then.
-pub(super) struct Attended {
+/// A response body; reports its end to the phase when hyper drops it.
+pub(super) struct TrackedResponseBody {
     pub(super) body: Body,
     pub(super) phase: Rc<RequestPhase>,
 }
 
-impl Drop for Attended {
+impl Drop for TrackedResponseBody {
     fn drop(&mut self) {
-        self.phase.answered();
+        self.phase.response_done();
     }
 }
 
-impl http_body::Body for Attended {
+impl http_body::Body for TrackedResponseBody {
     type Data = Bytes;
     type Error = Infallible;
 

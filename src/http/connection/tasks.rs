@@ -1,4 +1,4 @@
-//! The requests of an HTTP/2 connection: a task each, on this core, and each of them can be cut alone.
+//! The request tasks of an HTTP/2 connection: on this core, and each can be cancelled alone.
 
 use std::{
     cell::Cell,
@@ -17,94 +17,94 @@ use crate::http::{
 };
 
 tokio::task_local! {
-    /// The seat of the request whose task is running: its body says there whether it is taken.
-    static SEAT: Rc<StallHandle>;
+    /// The stall handle of the request whose task is running. Its response body marks it.
+    static STALL_HANDLE: Rc<StallHandle>;
 }
 
-/// Runs what hyper has to run for each request of one connection.
+/// hyper's executor for the requests of one connection.
 #[derive(Clone)]
 pub(super) struct Tasks {
     stalls: Rc<StallWatch>,
-    life: Rc<Life>,
+    requests: Rc<RequestTracker>,
 }
 
-/// How a connection's requests come and go.
-struct Life {
+/// Counts the open requests of a connection.
+struct RequestTracker {
     open: Cell<usize>,
     /// Since when none is open.
     quiet_since: Cell<Instant>,
-    asked: Cell<bool>,
-    leave: Notify,
+    had_request: Cell<bool>,
+    request_close: Notify,
 }
 
 impl Tasks {
-    /// Those of a connection that has just begun.
+    /// The executor of a new connection.
     pub(super) fn new(stalls: Rc<StallWatch>) -> Self {
-        let life = Life {
+        let requests = RequestTracker {
             open: Cell::new(0),
             quiet_since: Cell::new(Instant::now()),
-            asked: Cell::new(false),
-            leave: Notify::new(),
+            had_request: Cell::new(false),
+            request_close: Notify::new(),
         };
-        Self { stalls, life: Rc::new(life) }
+        Self { stalls, requests: Rc::new(requests) }
     }
 
-    /// The seat of the request whose task is running.
-    pub(super) fn seat() -> Rc<StallHandle> {
-        SEAT.with(Rc::clone)
+    /// The stall handle of the request whose task is running.
+    pub(super) fn stall_handle() -> Rc<StallHandle> {
+        STALL_HANDLE.with(Rc::clone)
     }
 
-    /// Whether there was any request.
-    pub(super) fn asked(&self) -> bool {
-        self.life.asked.get()
+    /// Whether there has been a request.
+    pub(super) fn had_request(&self) -> bool {
+        self.requests.had_request.get()
     }
 
-    /// Says that the connection should end when its requests have.
-    pub(super) fn leave(&self) {
-        self.life.leave.notify_one();
+    /// Asks for the connection to be closed after its open requests.
+    pub(super) fn request_close(&self) {
+        self.requests.request_close.notify_one();
     }
 
-    /// Waits for [`Tasks::leave`].
-    pub(super) async fn leaving(&self) {
-        self.life.leave.notified().await;
+    /// Waits for [`Tasks::request_close`].
+    pub(super) async fn close_requested(&self) {
+        self.requests.request_close.notified().await;
     }
 
-    /// Waits until the connection has been idle for too long: for as long as a head may take before its first request, and for as
-    /// long as idle ones are kept after it.
+    /// Waits until the connection has been idle for too long: `header_timeout` before its first request, `idle_timeout`
+    /// after it.
     pub(super) async fn idle(&self, limits: &Limits) {
         let Limits { header_timeout, idle_timeout, .. } = *limits;
         loop {
-            let limit = if self.asked() { idle_timeout } else { header_timeout };
+            let limit = if self.had_request() { idle_timeout } else { header_timeout };
             let Some(end) = self.quiet_until(limit) else { return };
-            // The first request may change the limit meanwhile.
+            // The first request changes the limit, so the sleep is at most the shorter of both.
             tokio::time::sleep_until(end.min(Instant::now() + header_timeout.min(idle_timeout))).await;
         }
     }
 
-    /// Waits until no request was open for `limit`.
+    /// Waits until no request has been open for `limit`.
     pub(super) async fn quiet_for(&self, limit: Duration) {
         while let Some(end) = self.quiet_until(limit) {
             tokio::time::sleep_until(end).await;
         }
     }
 
-    /// When no request will have been open for `limit`, at the earliest; `None` when that is so now.
+    /// The earliest time at which no request will have been open for `limit`; `None` when that is now.
     fn quiet_until(&self, limit: Duration) -> Option<Instant> {
         let now = Instant::now();
-        let since = if self.life.open.get() == 0 { self.life.quiet_since.get() } else { now };
+        let since = if self.requests.open.get() == 0 { self.requests.quiet_since.get() } else { now };
         Some(since + limit).filter(|end| now < *end)
     }
 }
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
     fn execute(&self, work: F) {
-        let (seat, running) = (Rc::new(self.stalls.seat()), RunningRequest::new(&self.life));
-        spawn_local(SEAT.scope(Rc::clone(&seat), async move {
+        let (handle, running) = (Rc::new(self.stalls.handle()), RunningRequest::new(&self.requests));
+        spawn_local(STALL_HANDLE.scope(Rc::clone(&handle), async move {
             let _running = running;
             let mut work = pin!(work);
-            // What is dropped before its end is reset: this stream, and no other of its connection.
+            // Dropping the work before its end resets this stream, and no other of the connection.
             std::future::poll_fn(|cx: &mut Context<'_>| match work.as_mut().poll(cx) {
-                Poll::Pending if !seat.is_cut() => Poll::Pending,
+                Poll::Pending if !handle.is_cut() => Poll::Pending,
                 _ => Poll::Ready(()),
             })
             .await;
@@ -112,20 +112,20 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
     }
 }
 
-/// Counts a request for as long as its task lives.
-struct RunningRequest(Rc<Life>);
+/// Counts an open request until it is dropped.
+struct RunningRequest(Rc<RequestTracker>);
 
 impl RunningRequest {
-    fn new(life: &Rc<Life>) -> Self {
-        life.open.set(life.open.get() + 1);
-        life.asked.set(true);
-        Self(Rc::clone(life))
+    fn new(requests: &Rc<RequestTracker>) -> Self {
+        requests.open.set(requests.open.get() + 1);
+        requests.had_request.set(true);
+        Self(Rc::clone(requests))
     }
 }
 
 impl Drop for RunningRequest {
     fn drop(&mut self) {
-        let Life { open, quiet_since, .. } = &*self.0;
+        let RequestTracker { open, quiet_since, .. } = &*self.0;
         open.set(open.get() - 1);
         quiet_since.set(Instant::now());
     }

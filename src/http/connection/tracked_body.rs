@@ -1,7 +1,7 @@
-//! A body on an HTTP/2 stream, which can stall by its own window while its connection is fine.
+//! A response body on an HTTP/2 stream, which can stall by its flow-control window while its connection does not.
 //!
-//! hyper asks a body for more as soon as what it was given has left for the stream's buffer. So a body that was not asked
-//! again is one whose client does not take it, and its seat says so to the core's tick.
+//! hyper polls a body again as soon as the last frame has left the stream's buffer. So a body that is not polled again
+//! belongs to a client that does not take it, and its stall handle reports that to the core's tick.
 
 use std::{
     convert::Infallible,
@@ -15,21 +15,21 @@ use http_body::{Frame, SizeHint};
 
 use crate::http::{Body, tracked_socket::StallHandle};
 
-/// Bytes given at once: a frame's worth. What a client takes is seen in these steps, so that one which reads large events
-/// slowly is no stalled one; and it is what a stream's buffer holds.
+/// Bytes of one frame, and of the stream's buffer. Progress is measured in these steps, so that a client that reads
+/// large events slowly does not count as stalled.
 pub(super) const STEP: usize = 16 << 10;
 
-/// Gives a body in steps.
+/// Sends a body in steps of [`STEP`] bytes.
 pub(super) struct StallTrackedBody {
     body: Body,
-    /// Of the last piece, what was not given yet.
+    /// The rest of the last frame of `body`.
     rest: Bytes,
-    seat: Rc<StallHandle>,
+    stall: Rc<StallHandle>,
 }
 
 impl StallTrackedBody {
-    pub(super) fn new(body: Body, seat: Rc<StallHandle>) -> Self {
-        Self { body, rest: Bytes::new(), seat }
+    pub(super) fn new(body: Body, stall: Rc<StallHandle>) -> Self {
+        Self { body, rest: Bytes::new(), stall }
     }
 }
 
@@ -38,7 +38,7 @@ impl http_body::Body for StallTrackedBody {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.seat.flow();
+        self.stall.mark_progress();
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
@@ -47,7 +47,7 @@ impl http_body::Body for StallTrackedBody {
         }
         let most = self.rest.len().min(STEP);
         let step = self.rest.split_to(most);
-        self.seat.block(cx);
+        self.stall.mark_blocked(cx);
         Poll::Ready(Some(Ok(Frame::data(step))))
     }
 
@@ -56,7 +56,7 @@ impl http_body::Body for StallTrackedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let given = self.rest.len() as u64;
-        self.body.size_hint().exact().map_or_else(SizeHint::default, |left| SizeHint::with_exact(left + given))
+        let rest = self.rest.len() as u64;
+        self.body.size_hint().exact().map_or_else(SizeHint::default, |left| SizeHint::with_exact(left + rest))
     }
 }

@@ -1,7 +1,7 @@
-//! A Unix socket's file.
+//! The file of a Unix socket.
 //!
-//! It is made under another name, with its permissions set before anybody may connect, and renamed into its place when it
-//! listens: so it replaces a stale one in one step, and is never there without being served.
+//! It is created under a temporary name, gets its permissions before it accepts connections, and is renamed once it
+//! listens. So it replaces a stale file atomically, and never exists under its name without being served.
 
 use std::{
     fs, io,
@@ -14,16 +14,16 @@ use std::{
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// A socket that is bound and does not listen yet.
+/// A socket that is bound but does not listen yet.
 #[derive(Debug)]
 pub(super) struct BoundSocketFile {
     socket: Socket,
     path: PathBuf,
-    /// Under its first name.
+    /// The file under its temporary name.
     file: SocketFile,
 }
 
-/// A socket's file. Removed when it is dropped, unless another one has taken its place.
+/// The file of a socket. Dropping it removes the file, unless another one has replaced it.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
@@ -32,34 +32,34 @@ pub struct SocketFile {
 }
 
 impl BoundSocketFile {
-    /// Prepares a socket for `path`, with these permissions.
+    /// Binds a socket for `path`, with these permissions.
     ///
     /// # Errors
-    /// When somebody listens there, when something else is there, or when the directory cannot be used.
+    /// When another process listens there, when the path is another kind of file, or when the directory cannot be used.
     pub(super) fn new(path: &Path, mode: u32) -> io::Result<Self> {
-        vacant(path)?;
-        // Short, because a socket's path has 107 bytes at most, and random, because pids repeat across containers.
-        let first = path.with_file_name(format!(".gapless-{:08x}", fastrand::u32(..)));
+        check_free(path)?;
+        // Short, because a socket's path has at most 107 bytes; random, because process ids repeat across containers.
+        let temporary = path.with_file_name(format!(".gapless-{:08x}", fastrand::u32(..)));
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        socket.bind(&SockAddr::unix(&first)?)?;
-        let file = SocketFile::of(first)?;
+        socket.bind(&SockAddr::unix(&temporary)?)?;
+        let file = SocketFile::of(temporary)?;
         fs::set_permissions(&file.path, fs::Permissions::from_mode(mode))?;
         Ok(Self { socket, path: path.into(), file })
     }
 
-    /// Where it will listen.
+    /// The path that it will have.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Listens, in its place.
+    /// Listens, and renames the file to its path.
     ///
     /// # Errors
-    /// When somebody else has come to listen there since.
+    /// When another process has started to listen there since.
     pub(super) fn listen(self) -> io::Result<(UnixListener, SocketFile)> {
         let Self { socket, path, mut file } = self;
-        vacant(&path)?;
+        check_free(&path)?;
         socket.listen(super::BACKLOG)?;
         fs::rename(&file.path, &path)?;
         file.path = path;
@@ -67,19 +67,20 @@ impl BoundSocketFile {
     }
 }
 
-/// Whether a socket may be put at `path`: nothing is there, or a socket that nobody listens on any more, as after `kill -9`.
-fn vacant(path: &Path) -> io::Result<()> {
+/// Succeeds when a socket may be created at `path`: nothing exists there, or a stale socket without a listener, as
+/// after `kill -9`.
+fn check_free(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
         Ok(there) if !there.file_type().is_socket() => {
-            let text = "there is a file that is no socket; remove it, or choose another path";
+            let text = "the file there is no socket; remove it, or choose another path";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
         Ok(_) => {}
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A listener that is too busy must not make us wait.
+    // Nonblocking, because connecting to a busy listener would wait.
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
@@ -100,7 +101,7 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let same = |there: fs::Metadata| (there.dev(), there.ino()) == self.identity;
         if fs::symlink_metadata(&self.path).is_ok_and(same) {
-            // Left behind it is a stale one, which the next hub replaces.
+            // If that fails, the next hub replaces the stale file.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_there_only_while_it_listens_and_only_for_those_it_is_for() {
+    fn it_exists_only_while_it_listens_and_with_its_permissions() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("hub");
         let bound = BoundSocketFile::new(&path, 0o620).expect("free");
@@ -137,10 +138,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("hub");
         drop(UnixListener::bind(&path).expect("free"));
-        let (_socket, first) = BoundSocketFile::new(&path, 0o600).expect("stale").listen().expect("stale");
+        let (_socket, temporary) = BoundSocketFile::new(&path, 0o600).expect("stale").listen().expect("stale");
         fs::remove_file(&path).expect("there");
         let (_other, second) = BoundSocketFile::new(&path, 0o600).expect("free").listen().expect("free");
-        drop(first);
+        drop(temporary);
         assert!(path.exists(), "it is another one's by now");
         drop(second);
         let file = directory.path().join("file");

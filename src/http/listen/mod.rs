@@ -1,12 +1,13 @@
-//! Where the hub listens: addresses of the network, and socket files.
+//! Binding and listening: TCP addresses and Unix socket files.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | a list of addresses, bound first and listening later, for every core |
-//! | `file` | a Unix socket's file: its permissions, a stale one in its place, its removal |
+//! | this file | a list of addresses, bound first and listening later, with a listener for every core |
+//! | `file` | the file of a Unix socket: permissions, replacing a stale one, removal |
 //!
-//! Binding comes before the store is opened, so that a hub whose address is taken touches no disk; listening comes after, so
-//! that a client is refused until it can be served. A connection that is accepted too early would only wait, or be reset.
+//! Binding happens before the store is opened, so that a hub whose address is taken does not touch the disk. Listening
+//! happens after that, so that connections are refused until they can be served; one accepted earlier would wait, or be
+//! reset.
 
 use std::{
     fmt, io,
@@ -22,24 +23,24 @@ pub use file::SocketFile;
 
 use super::transport::Transport;
 
-/// Connections the kernel keeps waiting until they are accepted: what Linux allows by default (`somaxconn`).
+/// Connections that the kernel queues until they are accepted: Linux's default limit (`somaxconn`).
 const BACKLOG: i32 = 4096;
 
-/// How often another port is tried that is free for both families, when any port will do.
-const TRIES: usize = 16;
+/// Attempts to find a port that is free in both address families, for port 0.
+const MAX_TRIES: usize = 16;
 
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// Of the network; port 0 takes a free one.
+    /// TCP; port 0 takes a free one.
     Tcp(SocketAddr),
-    /// The loopback, of IPv4 and, where this machine has it, of IPv6.
+    /// This port of the loopback, for IPv4 and, where this machine has it, IPv6.
     Localhost(u16),
     /// A socket file, and its permissions.
     Unix(PathBuf, u32),
 }
 
-/// Where somebody can connect to.
+/// An address that clients can connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// Of the network.
@@ -48,17 +49,17 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
-/// An address cannot be had.
+/// An address cannot be bound or listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {place}: {source}")]
 pub struct ListenError {
-    /// Which one.
+    /// The address.
     pub place: Endpoint,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
-/// A list of addresses that are this process's, and where nobody is let in yet.
+/// Bound addresses that do not accept connections yet.
 #[derive(Debug)]
 pub struct BoundAddresses {
     tcp: Vec<(SocketAddr, Vec<Socket>)>,
@@ -66,27 +67,27 @@ pub struct BoundAddresses {
     cores: usize,
 }
 
-/// Sockets that accept connections.
+/// Listening sockets.
 #[derive(Debug)]
 pub struct Listening {
-    /// Where.
+    /// Their addresses.
     pub places: Vec<Endpoint>,
-    /// For each core its own.
+    /// The listeners of each core.
     pub listeners: Vec<Vec<Listener>>,
-    /// Removed when they are dropped.
+    /// The socket files, which are removed when this is dropped.
     pub files: Vec<SocketFile>,
 }
 
-/// A socket that accepts connections, on one core.
+/// A listening socket of one core.
 #[derive(Debug)]
 pub enum Listener {
-    /// Of the network. Each core has its own, and the kernel spreads connections over them.
+    /// TCP. Each core has its own, and the kernel distributes connections over them (`SO_REUSEPORT`).
     Tcp(std::net::TcpListener),
-    /// Of a socket file. All cores have the same, and whoever is awake first accepts.
+    /// A Unix socket. All cores share it, and the first idle one accepts.
     Unix(std::os::unix::net::UnixListener),
 }
 
-/// A [`Listener`] within a runtime.
+/// A [`Listener`] registered with a runtime.
 #[derive(Debug)]
 pub enum Acceptor {
     /// Of the network.
@@ -96,10 +97,10 @@ pub enum Acceptor {
 }
 
 impl BoundAddresses {
-    /// Takes every address in `list`, for so many cores.
+    /// Binds every address in `list`, for this number of cores.
     ///
     /// # Errors
-    /// When one of them cannot be had.
+    /// When one of them cannot be bound.
     pub fn new(list: &[Address], cores: usize) -> Result<Self, ListenError> {
         let mut bound = Self { tcp: Vec::new(), unix: Vec::new(), cores };
         for address in list {
@@ -115,15 +116,15 @@ impl BoundAddresses {
         Ok(bound)
     }
 
-    /// Lets connections in.
+    /// Starts to listen.
     ///
     /// # Errors
-    /// When another process has come to listen there since.
+    /// When another process has started to listen there since.
     pub fn listen(self) -> Result<Listening, ListenError> {
         let Self { tcp, unix, cores } = self;
-        // Looked at again, all of them before the first listens: two hubs that start at the same time have both been let bind.
+        // Checked again, all of them before the first listens: two hubs that start at the same time can both bind.
         for (address, _) in &tcp {
-            vacant(*address).map_err(|source| ListenError { place: Endpoint::Tcp(*address), source })?;
+            check_free(*address).map_err(|source| ListenError { place: Endpoint::Tcp(*address), source })?;
         }
         let mut all = Listening { places: Vec::new(), listeners: Vec::new(), files: Vec::new() };
         all.listeners.resize_with(cores, Vec::new);
@@ -148,19 +149,19 @@ impl BoundAddresses {
     }
 }
 
-/// One socket a core on the same address; where port 0 was asked for, the first decides which.
+/// One socket for each core on the same address. For port 0 the first one chooses the port.
 fn tcp(address: SocketAddr, cores: usize) -> Result<(SocketAddr, Vec<Socket>), ListenError> {
     let refused = |source| ListenError { place: Endpoint::Tcp(address), source };
-    // Without this a second hub would silently share the first one's port.
-    vacant(address).map_err(refused)?;
-    let first = shared(address).map_err(refused)?;
+    // Without this check a second hub would silently share the port of the first (`SO_REUSEPORT`).
+    check_free(address).map_err(refused)?;
+    let first = reuse_port(address).map_err(refused)?;
     let local = first.local_addr().map_err(refused)?.as_socket().expect("it was bound to one");
-    let rest = (1..cores).map(|_| shared(local));
+    let rest = (1..cores).map(|_| reuse_port(local));
     let sockets = std::iter::once(Ok(first)).chain(rest).collect::<io::Result<_>>().map_err(refused)?;
     Ok((local, sockets))
 }
 
-/// Both loopbacks on the same port; IPv4's alone where there is no IPv6.
+/// Both loopbacks on the same port; IPv4 only where there is no IPv6.
 fn localhost(port: u16, cores: usize) -> Result<Vec<(SocketAddr, Vec<Socket>)>, ListenError> {
     let mut tries = 0;
     loop {
@@ -169,11 +170,11 @@ fn localhost(port: u16, cores: usize) -> Result<Vec<(SocketAddr, Vec<Socket>)>, 
         match tcp((Ipv6Addr::LOCALHOST, taken).into(), cores) {
             Ok(second) => return Ok(vec![first, second]),
             Err(ListenError { source, .. }) if lacks_family(&source) => {
-                tracing::info!(address = %first.0, "this machine has no IPv6 loopback; listening on IPv4's alone");
+                tracing::info!(address = %first.0, "this machine has no IPv6 loopback; listening on IPv4 only");
                 return Ok(vec![first]);
             }
-            // That port may be another one's there.
-            Err(error) if port != 0 || tries == TRIES => return Err(error),
+            // The port may be taken in IPv6.
+            Err(error) if port != 0 || tries == MAX_TRIES => return Err(error),
             Err(_) => tries += 1,
         }
     }
@@ -183,20 +184,20 @@ fn lacks_family(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT))
 }
 
-/// Whether nobody listens on `address`. Binding without SO_REUSEPORT fails when somebody does, and is over at once: nothing
-/// ever listens, so nobody can connect to it.
-fn vacant(address: SocketAddr) -> io::Result<()> {
+/// Succeeds when no process listens on `address`: binding without `SO_REUSEPORT` fails otherwise. The socket is closed
+/// at once and never listens, so no client can connect to it.
+fn check_free(address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // Connections of a hub before this one may still linger.
+    // Connections of an earlier hub may be in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())
 }
 
-/// A socket on an address that it shares with those of the other cores.
-fn shared(address: SocketAddr) -> io::Result<Socket> {
+/// A socket bound to an address that the other cores' sockets share.
+fn reuse_port(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -206,10 +207,10 @@ fn shared(address: SocketAddr) -> io::Result<Socket> {
 }
 
 impl Listener {
-    /// Puts it into the runtime that is running.
+    /// Registers it with the current runtime.
     ///
     /// # Errors
-    /// When the runtime cannot have it.
+    /// When the registration fails.
     pub fn into_acceptor(self) -> io::Result<Acceptor> {
         Ok(match self {
             Self::Tcp(listener) => Acceptor::Tcp(tokio::net::TcpListener::from_std(listener)?),
@@ -219,11 +220,11 @@ impl Listener {
 }
 
 impl Acceptor {
-    /// The next connection, and where it comes from. A client of a socket file comes from 127.0.0.1: it is on this machine,
-    /// and limits and trusted proxies are said by address. Cancel safe.
+    /// The next connection and its remote address. For a Unix socket that is 127.0.0.1: the client is on this machine,
+    /// and limits and trusted proxies are configured by address. Cancel safe.
     ///
     /// # Errors
-    /// What is wrong with this connection, or with all of them for now: neither is the end of listening.
+    /// An error of this connection, or a transient one of the listener. Accepting can go on after either.
     pub async fn accept(&self) -> io::Result<(Transport, SocketAddr)> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(socket, address)| (Transport::Tcp(socket), address)),
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_let_in_before_it_listens() {
+    fn no_connection_is_accepted_before_it_listens() {
         let bound = BoundAddresses::new(&[FREE], 2).expect("free");
         let at = address(&bound);
         let refused = TcpStream::connect(at).expect_err("nobody listens");
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_somebody_listens_on_is_not_shared() {
+    fn an_address_that_another_process_listens_on_is_not_shared() {
         let bound = BoundAddresses::new(&[FREE], 2).expect("free");
         let at = address(&bound);
         // Two that start at the same time are both let bind, and one of them listens.

@@ -1,4 +1,4 @@
-//! `GET /healthz`: the process answers. `GET /readyz`: a durable publish would be accepted.
+//! `GET /healthz`: the process responds. `GET /readyz`: a durable publish would be accepted.
 
 use http::{HeaderValue, header};
 
@@ -7,7 +7,7 @@ use crate::http::{
     problem::{Code, Problem},
 };
 
-/// Always `ok`: who gets no answer knows.
+/// Always `ok`; a process that is not alive does not respond.
 #[must_use]
 pub fn alive() -> Response {
     let mut response = Response::new(full("ok\n"));
@@ -16,19 +16,20 @@ pub fn alive() -> Response {
     response
 }
 
-/// `ok` when a durable publish would be accepted now. Asks the engine, writes nothing.
+/// `ok` when a durable publish would be accepted now. Reads the engine's status, writes nothing.
 ///
 /// # Errors
-/// Says why it would not: the hub drains, the disk is full, the store has failed, or bodies take nearly all of their memory.
+/// Says why it would not: the hub drains, the disk is full, the store has failed, or request bodies use nearly all of
+/// their memory.
 pub fn ready(app: &AppState) -> Result<Response, Problem> {
     if app.drain.is_draining() {
-        return Err(Problem::new(Code::Draining, "the hub is about to stop; use another, or wait for it to return"));
+        return Err(Problem::new(Code::Draining, "the hub is stopping; use another one, or retry after its restart"));
     }
     match app.hub.status().refusing {
         Some(reason) => Err(reason.into()),
         None if app.body_memory.is_full() => Err(Problem::new(
             Code::OverCapacity,
-            "publishes that are being received, or wait for the disk, take nearly all of publish.inflight_bytes",
+            "publishes that are being received or committed use nearly all of publish.inflight_bytes; retry in a moment",
         )),
         None => Ok(alive()),
     }

@@ -1,21 +1,21 @@
 //! `GET /metrics`: every metric with its unit and its help, in Prometheus' text format 0.0.4.
 //!
-//! The same figures as [`super::snapshot`], under the names `gapless_<noun>_<unit>[_total]`. Labels are few and fixed:
-//! states, reasons, codes, limits; never a topic, a client or a holder.
+//! The statistics of [`super::snapshot`], under the names `gapless_<noun>_<unit>[_total]`. Labels are few and fixed:
+//! states, reasons, codes, limits; never a topic, an address or a holder.
 
 use std::fmt::{Display, Write};
 
 use http::{HeaderValue, header};
 
-use super::{snapshot::Snapshot, stats::LOOK};
+use super::{snapshot::Snapshot, stats::READ_STATS};
 use crate::http::{AppState, Response, auth::Authorization, full, problem::Problem, quota::Limit};
 
-/// Answers with every metric.
+/// The response with every metric.
 ///
 /// # Errors
-/// When they are not open to whoever asks.
+/// When the caller lacks the grant `admin`.
 pub fn handle(app: &AppState, authorization: &Authorization) -> Result<Response, Problem> {
-    authorization.operate(LOOK)?;
+    authorization.operate(READ_STATS)?;
     let mut response = Response::new(full(text(&Snapshot::new(app))));
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
@@ -27,93 +27,91 @@ fn text(now: &Snapshot) -> String {
     let mut out = MetricsText::default();
     out.info(
         "gapless_build_info",
-        "The program and its engine; always 1.",
+        "Always 1; labels: the program's version, the engine, the store's epoch.",
         &[("version", now.version), ("engine", now.engine), ("epoch", &now.epoch)],
     );
     out.gauge("gapless_uptime_seconds", "Time since the process began to serve.", now.uptime_s);
     out.gauge("gapless_ready", "1 when a durable publish would be accepted.", u8::from(now.ready));
     out.gauge("gapless_connections", "Open connections.", now.connections);
-    out.gauge("gapless_connections_limit", "Connections served at most.", now.connections_limit);
+    out.gauge("gapless_connections_limit", "Maximum number of connections served.", now.connections_limit);
     out.counter("gapless_accepted_connections_total", "Connections accepted.", now.connections_total);
     let streams = &now.subscriptions;
-    out.many(
+    out.labeled(
         "gauge",
         "gapless_streams",
-        "Open streams by what they do.",
+        "Open streams, by state.",
         "state",
         [("live", streams.live), ("replaying", streams.replaying), ("lagged", streams.lagged)],
     );
-    out.counter("gapless_resumed_streams_total", "Streams that came with a cursor.", now.resumed_total);
-    out.gauge("gapless_topics", "Topics in use.", now.topics);
+    out.counter("gapless_resumed_streams_total", "Streams that began with a cursor.", now.resumed_total);
+    out.gauge("gapless_topics", "Existing topics.", now.topics);
     out.counter("gapless_published_events_total", "Events accepted.", now.events.in_total);
     out.counter("gapless_published_bytes_total", "Bytes of data accepted.", now.bytes.in_total);
-    out.counter("gapless_delivered_events_total", "Events given to streams.", now.events.out_total);
+    out.counter(
+        "gapless_delivered_events_total",
+        "Events delivered to streams, once for each stream.",
+        now.events.out_total,
+    );
     out.counter("gapless_delivered_bytes_total", "Bytes written to streams.", now.bytes.out_total);
     out.counter("gapless_replayed_events_total", "Events read from the log for streams.", now.events.replayed_total);
-    out.counter("gapless_removed_events_total", "Events taken back.", now.events.removed_total);
+    out.counter("gapless_removed_events_total", "Events removed with DELETE /events/<id>.", now.events.removed_total);
     out.gauge("gapless_publishing_bytes", "Bytes of publish bodies being received or committed.", now.publish_bytes);
     let store = &now.store;
-    out.gauge("gapless_store_events", "Events kept.", store.events);
-    out.gauge("gapless_store_bytes", "Bytes of data kept.", store.bytes);
-    out.gauge("gapless_store_disk_bytes", "Bytes the store's files take.", store.disk_bytes);
-    out.gauge("gapless_store_queued_bytes", "Bytes of events that wait for the disk.", store.queued_bytes);
-    out.gauge("gapless_store_losses", "Parts of the store found damaged and set aside.", store.losses);
-    let unscrubbed = "Segments whose files still hold bytes of events that were taken back.";
+    out.gauge("gapless_store_events", "Events stored.", store.events);
+    out.gauge("gapless_store_bytes", "Bytes of event data stored.", store.bytes);
+    out.gauge("gapless_store_disk_bytes", "Bytes on disk used by the store's files.", store.disk_bytes);
+    out.gauge("gapless_store_queued_bytes", "Bytes of events waiting for a commit.", store.queued_bytes);
+    out.gauge("gapless_store_losses", "Damaged parts of the store, found and set aside.", store.losses);
+    let unscrubbed = "Segments whose files still contain bytes of removed events.";
     out.gauge("gapless_store_unscrubbed", unscrubbed, store.unscrubbed);
-    let ahead = "Seconds by which events are stamped ahead of the machine's clock.";
+    let ahead = "Seconds by which event times are ahead of the system clock.";
     out.gauge("gapless_clock_ahead_seconds", ahead, store.clock_ahead_s);
-    let leapt = "Seconds by which the machine's clock leapt ahead, and which ages do not count.";
+    let leapt = "Seconds of forward jumps of the system clock, excluded from event ages.";
     out.gauge("gapless_clock_leapt_seconds", leapt, store.clock_leapt_s);
-    out.counter("gapless_commits_total", "Commits; events that come together share one.", store.commits_total);
-    out.many(
+    out.counter("gapless_commits_total", "Commits; concurrent publishes share one.", store.commits_total);
+    out.labeled(
         "gauge",
         "gapless_commit_seconds",
-        "Time of a commit until it is durable, since start.",
+        "Time until a commit is durable, since the process began.",
         "quantile",
         [("0.5", store.commit_ms.p50 / 1000.0), ("0.99", store.commit_ms.p99 / 1000.0)],
     );
-    out.counter("gapless_log_pages_total", "Pages of the log read for streams.", store.pages_read_total);
+    out.counter("gapless_log_pages_total", "Pages read from the log for streams.", store.pages_read_total);
     let gaps = &now.gaps_total;
-    out.many(
+    out.labeled(
         "counter",
         "gapless_gaps_total",
-        "Gaps told to streams, by reason.",
+        "Gaps reported to streams, by reason.",
         "reason",
         [("trimmed", gaps.trimmed), ("lost", gaps.lost), ("unknown", gaps.unknown), ("ahead", gaps.ahead)],
     );
     let cut = now.slow_readers_cut_total;
-    out.counter("gapless_slow_readers_cut_total", "Streams cut because their client did not read.", cut);
+    out.counter("gapless_slow_readers_cut_total", "Streams closed because their client did not read.", cut);
     let lapsed = now.lapsed_total;
-    out.counter("gapless_lapsed_streams_total", "Streams ended because their credential was good no more.", lapsed);
+    out.counter("gapless_lapsed_streams_total", "Streams ended because their credential was no longer valid.", lapsed);
     let dropped = now.log_lines_dropped_total;
-    out.counter("gapless_log_lines_dropped_total", "Lines of the log dropped because nobody read them.", dropped);
+    out.counter("gapless_log_lines_dropped_total", "Log lines dropped because stderr was not read in time.", dropped);
     let refused = now.refused_total.iter().map(|(code, count)| (*code, *count));
-    out.many(
-        "counter",
-        "gapless_refused_requests_total",
-        "Requests refused, by their problem's code.",
-        "code",
-        refused,
-    );
-    let met = |limit: Limit| (limit.as_str(), now.quota_refused_total.get(limit.as_str()).copied().unwrap_or(0));
-    out.many(
+    out.labeled("counter", "gapless_refused_requests_total", "Requests refused, by problem code.", "code", refused);
+    let count_of = |limit: Limit| (limit.as_str(), now.quota_refused_total.get(limit.as_str()).copied().unwrap_or(0));
+    out.labeled(
         "counter",
         "gapless_quota_refused_total",
-        "Times that a limit by address or holder was met.",
+        "Times that a limit of an address or holder was reached, by limit.",
         "limit",
-        Limit::ALL.map(met),
+        Limit::ALL.map(count_of),
     );
-    out.many(
+    out.labeled(
         "gauge",
         "gapless_quota_accounts",
-        "Client addresses and holders of tokens that are told apart.",
+        "Client addresses and token holders with an account of their own.",
         "kind",
         [("address", now.addresses), ("holder", now.holders_known)],
     );
     out.0
 }
 
-/// The text format. Label values are the program's own words, so nothing needs escaping.
+/// The text format. Label values come from the program, so nothing needs escaping.
 #[derive(Default)]
 struct MetricsText(String);
 
@@ -128,7 +126,7 @@ impl MetricsText {
         self.line(format_args!("{name} {value}"));
     }
 
-    fn many<'a, T: Display>(
+    fn labeled<'a, T: Display>(
         &mut self,
         kind: &str,
         name: &str,

@@ -1,11 +1,11 @@
-//! What operators ask: how it goes, in figures and in one word.
+//! What operators read: statistics, metrics and health.
 //!
-//! | room | answers |
+//! | module | idea |
 //! |---|---|
-//! | [`snapshot`] | every figure with its unit, in one place |
-//! | [`rates`] | how fast the counters rise |
-//! | [`stats`] | `GET /admin/stats`: the figures as JSON, once or once a second |
-//! | [`metrics`] | `GET /metrics`: the figures as Prometheus reads them |
+//! | [`snapshot`] | every statistic with its unit |
+//! | [`rates`] | the rates of the counters |
+//! | [`stats`] | `GET /admin/stats`: the statistics as JSON, once or every second |
+//! | [`metrics`] | `GET /metrics`: the statistics for Prometheus |
 //! | [`health`] | `GET /healthz`, `GET /readyz` |
 
 pub mod health;

@@ -1,6 +1,6 @@
-//! How fast the counters rise: their difference over the last ten seconds.
+//! The rates of the counters: their increase over the last ten seconds.
 //!
-//! One ring of samples for the whole process, fed by one clock, so that asking often changes nothing.
+//! One ring of samples for the whole process, filled by one timer, so that frequent requests do not change the window.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use crate::hub::stats::Stats;
 
-/// Samples kept, and the time between them: an average over ten seconds is calm, and is current within one.
+/// Samples kept, and the time between them: an average over ten seconds is smooth, and is updated every second.
 const SAMPLES: usize = 10;
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Feeds on [`Rates::sample`], called about once a second.
+/// The last samples of the counters. [`Rates::sample`] must be called about once a second.
 #[derive(Debug, Default)]
 pub struct Rates(Mutex<VecDeque<Sample>>);
 
@@ -23,12 +23,12 @@ struct Sample {
     counts: [u64; 4],
 }
 
-/// What happens in a second.
+/// Rates per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct PerSecond {
     /// Events accepted.
     pub events_in: f64,
-    /// Events given to streams.
+    /// Events delivered to streams, once for each stream.
     pub events_out: f64,
     /// Bytes of data accepted.
     pub bytes_in: f64,
@@ -37,11 +37,11 @@ pub struct PerSecond {
 }
 
 impl Rates {
-    /// Notes where the counters stand; does nothing when the last time was less than a second ago.
+    /// Takes a sample; does nothing when the last one is less than a second old.
     pub fn sample(&self, stats: &Stats) {
         let mut samples = self.0.lock();
         let now = Sample::now(stats);
-        // A tick that comes a little early still counts as one.
+        // A tick may be a little early.
         if samples.back().is_none_or(|last| now.at - last.at >= INTERVAL * 9 / 10) {
             samples.push_back(now);
         }
@@ -50,7 +50,7 @@ impl Rates {
         }
     }
 
-    /// The rates from the oldest sample until now; all 0 before the first.
+    /// The rates since the oldest sample; 0 before the first.
     #[must_use]
     pub fn now(&self, stats: &Stats) -> PerSecond {
         let Some(oldest) = self.0.lock().front().copied() else { return PerSecond::default() };

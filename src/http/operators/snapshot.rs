@@ -1,4 +1,4 @@
-//! Every figure of the hub at one moment: the fields of `GET /admin/stats`, and what `GET /metrics` is made of.
+//! All statistics of the hub at one moment: the fields of `GET /admin/stats`, and the source of `GET /metrics`.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +15,20 @@ use crate::{
     hub::{stats::Stats, top::Busy},
 };
 
-/// Topics of each list of the busiest.
+/// Length of each list of the busiest topics.
 const TOP: usize = 10;
 
-/// Holders of the list of the busiest: more than topics, because whoever asks looks for one of them.
+/// Length of the list of the busiest holders: longer, because an operator looks for a particular one.
 const TOP_HOLDERS: usize = 20;
 
-/// The hub's figures. Names ending in `_total` count since the process began; the others are of this moment.
+/// The hub's statistics. Names ending in `_total` count since the process began; the others are current values.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Snapshot {
-    /// Of the program.
+    /// The program's version.
     pub version: &'static str,
-    /// What keeps the log: `sled` or `memory`.
+    /// The storage engine: `sled` or `memory`.
     pub engine: &'static str,
-    /// The store's incarnation, the first part of every id.
+    /// The store's epoch, the first part of every id.
     pub epoch: String,
     /// The newest durable id.
     pub last_id: String,
@@ -36,62 +36,62 @@ pub struct Snapshot {
     pub uptime_s: f64,
     /// Whether a durable publish would be accepted: what `GET /readyz` says.
     pub ready: bool,
-    /// Whether the process is about to end.
+    /// Whether the hub is draining.
     pub draining: bool,
     /// Open connections.
     pub connections: u64,
-    /// Connections served at most: as many as are configured, or as fit below the limit on open files.
+    /// Maximum number of connections served: as configured, or as permitted by the limit on open files.
     pub connections_limit: u64,
     /// Connections accepted.
     pub connections_total: u64,
     /// Open streams: the sum of `subscriptions`.
     pub subscribers: u64,
-    /// Open streams by what they do.
+    /// Open streams, by state.
     pub subscriptions: SubscriptionFigures,
-    /// Streams that came with a cursor.
+    /// Streams that began with a cursor.
     pub resumed_total: u64,
-    /// Topics in use.
+    /// Existing topics.
     pub topics: u64,
     /// Events in and out.
     pub events: EventFigures,
     /// Bytes in and out.
     pub bytes: ByteFigures,
-    /// Bytes of publish bodies that are being received or wait for the disk.
+    /// Bytes of publish bodies being received or committed.
     pub publish_bytes: u64,
-    /// What is kept.
+    /// The store.
     pub store: StoreFigures,
-    /// Gaps told to streams, by reason.
+    /// Gaps reported to streams, by reason.
     pub gaps_total: GapFigures,
-    /// Streams cut because their client did not read.
+    /// Streams closed because their client did not read.
     pub slow_readers_cut_total: u64,
-    /// Streams ended because their client's credential was good no more.
+    /// Streams ended because their credential was no longer valid.
     pub lapsed_total: u64,
-    /// Lines of the log dropped because nobody read them in time.
+    /// Log lines dropped because stderr was not read in time.
     pub log_lines_dropped_total: u64,
-    /// Refused requests, by the code of their problem.
+    /// Refused requests, by problem code.
     pub refused_total: BTreeMap<&'static str, u64>,
-    /// How often each limit by address or by holder was met; only those that were.
+    /// How often each limit of an address or holder was reached; only those above 0.
     pub quota_refused_total: BTreeMap<&'static str, u64>,
-    /// Client addresses that have something open, or owe something.
+    /// Client addresses with an account: something open, or a rate not yet paid back.
     pub addresses: u64,
-    /// Holders of tokens that are remembered.
+    /// Token holders with an account.
     pub holders_known: u64,
-    /// The busiest holders of tokens by events, then by streams, busiest first.
+    /// The busiest token holders, by events, then by streams.
     pub holders: Vec<Holder>,
-    /// The busiest topics by events and bytes, busiest first.
+    /// The busiest topics, by events and bytes.
     pub top_topics: Vec<TopTopic>,
-    /// The topics with most open streams, most first.
-    pub top_topics_by_subscribers: Vec<Audience>,
+    /// The topics with the most open streams.
+    pub top_topics_by_subscribers: Vec<TopicSubscribers>,
 }
 
-/// Open streams by what they do.
+/// Open streams, by state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SubscriptionFigures {
-    /// Follow the newest events.
+    /// Following the newest events.
     pub live: u64,
-    /// Read the log to catch up after they came.
+    /// Reading the log to catch up after they began.
     pub replaying: u64,
-    /// Read the log because they were too slow for the ring.
+    /// Reading the log because they fell behind the ring.
     pub lagged: u64,
 }
 
@@ -100,15 +100,15 @@ pub struct SubscriptionFigures {
 pub struct EventFigures {
     /// Events accepted.
     pub in_total: u64,
-    /// Events given to streams, once for each stream.
+    /// Events delivered to streams, once for each stream.
     pub out_total: u64,
     /// Events read from the log for streams.
     pub replayed_total: u64,
-    /// Events taken back.
+    /// Events removed with `DELETE /events/<id>`.
     pub removed_total: u64,
     /// Events accepted a second.
     pub in_per_s: f64,
-    /// Events given to streams a second.
+    /// Events delivered to streams a second.
     pub out_per_s: f64,
 }
 
@@ -125,56 +125,56 @@ pub struct ByteFigures {
     pub out_per_s: f64,
 }
 
-/// What the engine keeps.
+/// The state of the store.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StoreFigures {
-    /// Events kept.
+    /// Events stored.
     pub events: u64,
     /// Bytes of their data.
     pub bytes: u64,
-    /// Bytes the store's files take; 0 in memory.
+    /// Bytes on disk used by the store's files; 0 in memory.
     pub disk_bytes: u64,
-    /// Bytes of events that wait for the disk.
+    /// Bytes of events waiting for a commit.
     pub queued_bytes: u64,
-    /// Commits; events that come together share one.
+    /// Commits; concurrent publishes share one.
     pub commits_total: u64,
-    /// Milliseconds a commit takes until it is durable.
+    /// Milliseconds until a commit is durable.
     pub commit_ms: CommitMs,
     /// Pages of the log read for streams.
     pub pages_read_total: u64,
-    /// Parts of the store found damaged and set aside since it was made.
+    /// Damaged parts of the store, found and set aside since it was created.
     pub losses: u64,
-    /// Segments whose files still hold bytes of events that were taken back.
+    /// Segments whose files still contain bytes of removed events.
     pub unscrubbed: u64,
-    /// Seconds by which events are stamped ahead of the machine's clock.
+    /// Seconds by which event times are ahead of the system clock.
     pub clock_ahead_s: u64,
-    /// Seconds by which the machine's clock leapt ahead, and which ages do not count.
+    /// Seconds of forward jumps of the system clock, excluded from event ages.
     pub clock_leapt_s: u64,
 }
 
-/// Milliseconds a commit takes, since the process began.
+/// Milliseconds until a commit is durable, since the process began.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CommitMs {
-    /// Half of them take less.
+    /// The median.
     pub p50: f64,
-    /// One in a hundred takes longer.
+    /// The 99th percentile.
     pub p99: f64,
 }
 
-/// Gaps told to streams, by reason.
+/// Gaps reported to streams, by reason.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GapFigures {
-    /// Retention had removed events.
+    /// Events were removed by retention.
     pub trimmed: u64,
-    /// The disk had lost events.
+    /// Events were lost to damage of the disk.
     pub lost: u64,
-    /// The cursor was of another epoch, or none.
+    /// The cursor has another epoch, or is malformed.
     pub unknown: u64,
-    /// The cursor was past the newest event.
+    /// The cursor is beyond the newest event.
     pub ahead: u64,
 }
 
-/// A busy topic; rates fade over half a minute.
+/// A busy topic. Rates decay over half a minute.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TopTopic {
     /// Its name.
@@ -183,20 +183,20 @@ pub struct TopTopic {
     pub events_per_s: f64,
     /// Bytes of their data a second.
     pub bytes_per_s: f64,
-    /// Open streams its events go to.
+    /// Open streams that its events are delivered to.
     pub subscribers: u32,
 }
 
-/// A topic and its streams.
+/// A topic with its number of streams.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Audience {
+pub struct TopicSubscribers {
     /// Its name.
     pub topic: String,
-    /// Open streams its events go to.
+    /// Open streams that its events are delivered to.
     pub subscribers: u32,
 }
 
-/// A holder of tokens; its sums count since it is known.
+/// A holder of tokens. Totals count since its account was created.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Holder {
     /// Its name.
@@ -207,16 +207,16 @@ pub struct Holder {
     pub events_total: u64,
     /// Bytes of their data.
     pub bytes_total: u64,
-    /// How often it met a limit of its own.
+    /// How often it reached a limit of its own.
     pub refused_total: u64,
 }
 
 impl Snapshot {
-    /// The figures now.
+    /// The current statistics.
     #[must_use]
     pub fn new(app: &AppState) -> Self {
         let hub = &app.hub;
-        let (health, stats): (Status, &Stats) = (hub.status(), hub.stats());
+        let (engine, stats): (Status, &Stats) = (hub.status(), hub.stats());
         let rates = app.rates.now(stats);
         let subscriptions = SubscriptionFigures {
             live: stats.live.get(),
@@ -230,7 +230,7 @@ impl Snapshot {
             epoch: hub.epoch().to_string(),
             last_id: EventId { epoch: hub.epoch(), seq: hub.head() }.to_string(),
             uptime_s: rounded(app.started.elapsed().as_secs_f64()),
-            ready: health.refusing.is_none() && !draining && !app.body_memory.is_full(),
+            ready: engine.refusing.is_none() && !draining && !app.body_memory.is_full(),
             draining,
             connections: stats.connections.get(),
             connections_limit: app.limits.connections as u64,
@@ -238,11 +238,11 @@ impl Snapshot {
             subscribers: subscriptions.live + subscriptions.replaying + subscriptions.lagged,
             subscriptions,
             resumed_total: stats.resumed.get(),
-            topics: health.topics,
+            topics: engine.topics,
             events: EventFigures::new(stats, &rates),
             bytes: ByteFigures::new(stats, &rates),
             publish_bytes: app.body_memory.used() as u64,
-            store: StoreFigures::new(stats, &health),
+            store: StoreFigures::new(stats, &engine),
             gaps_total: GapFigures::new(stats),
             slow_readers_cut_total: stats.slow_readers_cut.get(),
             lapsed_total: stats.lapsed.get(),
@@ -257,12 +257,12 @@ impl Snapshot {
                 .broker()
                 .top_by_subscribers(TOP)
                 .into_iter()
-                .map(|(topic, subscribers)| Audience { topic: topic.to_string(), subscribers })
+                .map(|(topic, subscribers)| TopicSubscribers { topic: topic.to_string(), subscribers })
                 .collect(),
         }
     }
 
-    /// The figures as JSON.
+    /// The statistics as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         json_text::text(self)
@@ -294,19 +294,19 @@ impl ByteFigures {
 }
 
 impl StoreFigures {
-    fn new(stats: &Stats, health: &Status) -> Self {
+    fn new(stats: &Stats, engine: &Status) -> Self {
         Self {
-            events: health.events,
-            bytes: health.bytes,
-            disk_bytes: health.disk_bytes,
-            queued_bytes: health.queued_bytes,
-            commits_total: health.commits_total,
-            commit_ms: CommitMs { p50: rounded(health.commit_ms_p50), p99: rounded(health.commit_ms_p99) },
+            events: engine.events,
+            bytes: engine.bytes,
+            disk_bytes: engine.disk_bytes,
+            queued_bytes: engine.queued_bytes,
+            commits_total: engine.commits_total,
+            commit_ms: CommitMs { p50: rounded(engine.commit_ms_p50), p99: rounded(engine.commit_ms_p99) },
             pages_read_total: stats.pages_read.get(),
-            losses: health.losses,
-            unscrubbed: health.unscrubbed,
-            clock_ahead_s: health.clock_ahead.as_secs(),
-            clock_leapt_s: health.clock_leapt.as_secs(),
+            losses: engine.losses,
+            unscrubbed: engine.unscrubbed,
+            clock_ahead_s: engine.clock_ahead.as_secs(),
+            clock_leapt_s: engine.clock_leapt.as_secs(),
         }
     }
 }
@@ -350,7 +350,7 @@ fn quota_refused(app: &AppState) -> BTreeMap<&'static str, u64> {
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
-/// Three decimals: more would only be noise.
+/// Rounds to three decimals; more would be noise.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

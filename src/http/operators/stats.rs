@@ -1,4 +1,4 @@
-//! `GET /admin/stats`: the figures as JSON; with `Accept: text/event-stream` once a second.
+//! `GET /admin/stats`: the statistics as JSON; with `Accept: text/event-stream` every second.
 
 use std::{
     convert::Infallible,
@@ -20,21 +20,21 @@ use crate::{
     http::{AppState, Response, accept, auth::Authorization, body, made, problem::Problem, stream::encoding::SSE_TYPE},
 };
 
-/// What looking at the figures is called in a refusal.
-pub(super) const LOOK: &str = "look at the hub's figures";
+/// The action's name in a refusal.
+pub(super) const READ_STATS: &str = "read the hub's statistics";
 
-/// Time between two looks at the figures.
+/// Time between two events.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Reconnect delay of a watcher, in milliseconds.
+/// Reconnect delay of the client, in milliseconds.
 const RETRY_MS: u32 = 3000;
 
-/// Answers with the figures.
+/// The response with the statistics.
 ///
 /// # Errors
-/// When they are not open to whoever asks.
+/// When the caller lacks the grant `admin`.
 pub fn handle(app: &Arc<AppState>, authorization: Authorization, headers: &HeaderMap) -> Result<Response, Problem> {
-    authorization.operate(LOOK)?;
+    authorization.operate(READ_STATS)?;
     if !accept::names(headers, "text/event-stream") {
         return Ok(body::json(Snapshot::new(app).to_json()));
     }
@@ -46,13 +46,14 @@ pub fn handle(app: &Arc<AppState>, authorization: Authorization, headers: &Heade
     Ok(response)
 }
 
-/// The figures as a stream of events. Made when they are asked for: a watcher that does not read costs nothing.
+/// The statistics as an event stream. Each event is generated when it is polled, so a client that does not read costs
+/// nothing.
 struct StatsStream {
     app: Arc<AppState>,
     authorization: Authorization,
     ticks: Interval,
     draining: Pin<Box<dyn Future<Output = ()>>>,
-    greeted: bool,
+    retry_sent: bool,
 }
 
 impl StatsStream {
@@ -60,7 +61,7 @@ impl StatsStream {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let drain = app.drain.clone();
-        Self { app, authorization, ticks, draining: Box::pin(async move { drain.begun().await }), greeted: false }
+        Self { app, authorization, ticks, draining: Box::pin(async move { drain.begun().await }), retry_sent: false }
     }
 }
 
@@ -70,13 +71,18 @@ impl Body for StatsStream {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
-        let bytes = if !std::mem::replace(&mut this.greeted, true) {
+        let bytes = if !std::mem::replace(&mut this.retry_sent, true) {
             sse::retry_line(RETRY_MS)
         } else if this.draining.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
         } else {
             std::task::ready!(this.ticks.poll_tick(cx));
-            if this.authorization.renew(&this.app.policies).and_then(|()| this.authorization.operate(LOOK)).is_err() {
+            if this
+                .authorization
+                .renew(&this.app.policies)
+                .and_then(|()| this.authorization.operate(READ_STATS))
+                .is_err()
+            {
                 return Poll::Ready(None);
             }
             format!("data: {}\n\n", Snapshot::new(&this.app).to_json()).into_bytes()

@@ -1,4 +1,4 @@
-//! What operators are told, against the real hub and engine.
+//! Statistics, metrics and health, with a real hub and engine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ async fn publish(app: &AppState, topic: &str, data: &str) {
 async fn stats_have_every_promised_field() {
     let (app, _) = app();
     publish(&app, "a", "hello").await;
-    drop(Problem::new(Code::TooLarge, "x").into_answer(app.hub.stats()));
+    drop(Problem::new(Code::TooLarge, "x").into_response(app.hub.stats()));
     let value = testing::json(stats::handle(&app, testing::anyone(&app), &HeaderMap::new()).expect("open")).await;
     for pointer in [
         "/version",
@@ -71,12 +71,12 @@ async fn stats_have_every_promised_field() {
 }
 
 #[tokio::test]
-async fn stats_tell_what_holders_have_used_and_metrics_never_name_one() {
+async fn stats_report_what_holders_have_used_and_metrics_never_name_one() {
     let (app, _) = app();
     let name = "mallory\"}\n<b>";
     let (address, holder) = (app.quotas.address("192.0.2.1".parse().expect("an address")), app.quotas.holder(name));
     address.publish_for(&holder, 2, 10).expect("no limit");
-    let _seats = [holder.stream().expect("no limit"), app.quotas.holder("other").stream().expect("no limit")];
+    let _permits = [holder.stream().expect("no limit"), app.quotas.holder("other").stream().expect("no limit")];
     let limits = QuotaLimits { streams: Some(1), ..QuotaLimits::default() };
     app.quotas.configure(&QuotaConfig { holder: limits, ..QuotaConfig::default() });
     holder.stream().expect_err("one is open");
@@ -109,7 +109,7 @@ async fn metrics_text(app: &AppState) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stats_are_told_once_a_second_until_the_hub_drains() {
+async fn stats_are_streamed_once_a_second_until_the_hub_drains() {
     let (app, _) = app();
     let accept =
         HeaderMap::from_iter([(http::header::ACCEPT, "text/html, text/event-stream;q=0.9".parse().expect("valid"))]);
@@ -133,7 +133,7 @@ async fn stats_are_told_once_a_second_until_the_hub_drains() {
 async fn every_metric_has_a_unit_a_kind_and_help() {
     let (app, _) = app();
     publish(&app, "a", "hello").await;
-    drop(Problem::new(Code::TooLarge, "x").into_answer(app.hub.stats()));
+    drop(Problem::new(Code::TooLarge, "x").into_response(app.hub.stats()));
     let text = metrics_text(&app).await;
     let mut lines = text.lines().peekable();
     while let Some(help) = lines.next() {
@@ -168,18 +168,18 @@ async fn ready_means_that_a_publish_would_be_durable() {
 }
 
 #[test]
-fn a_hub_that_takes_no_small_body_is_not_ready() {
+fn a_hub_that_refuses_small_bodies_is_not_ready() {
     let (app, _) = testing::app();
-    let mut places: Vec<_> = (0..20)
+    let mut permits: Vec<_> = (0..20)
         .map(|n| {
             let address = app.quotas.address(std::net::Ipv4Addr::new(192, 0, 2, n).into());
             app.body_memory.place(&CallerQuotas { address, holder: None, owner: 0 })
         })
         .collect();
-    for place in &mut places {
-        while place.grow(1000).is_ok() {}
+    for permit in &mut permits {
+        while permit.grow(1000).is_ok() {}
     }
     assert_eq!(health::ready(&app).err().map(|problem| problem.code), Some(Code::OverCapacity));
-    drop(places);
+    drop(permits);
     assert!(health::ready(&app).is_ok());
 }

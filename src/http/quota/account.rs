@@ -1,7 +1,7 @@
-//! What one address or one holder has open and has used.
+//! The account of one address or one holder: what it has open, and what it has used.
 //!
-//! Counts of what is open are single numbers. Rates are behind one short lock, so that a publish is measured by all of
-//! them before any is charged: a refused one uses nothing up.
+//! Counts of open things are single atomics. Rates are behind one short lock, so that a publish is checked against all
+//! of them before any is charged: a refused publish uses nothing up.
 
 use std::{
     num::NonZeroU32,
@@ -23,35 +23,35 @@ use super::{
 };
 use crate::hub::stats::Counter;
 
-/// How long to wait when too much is open. Nobody knows when something will be closed; this is what a client waits by default
-/// before it reconnects (`stream.retry`).
+/// The wait that is reported when too much is open. Nobody knows when something will be closed; this is the default
+/// delay before a client reconnects (`stream.retry`).
 const OPEN_WAIT: Duration = Duration::from_secs(3);
 
-/// Whose an account is.
+/// The kind of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum AccountKind {
     Address,
     Holder,
 }
 
-/// What all accounts go by.
+/// What all accounts share: the configuration, the clock, the counters of refusals.
 #[derive(Debug)]
-pub(super) struct Common {
-    allowances: ArcSwap<QuotaConfig>,
+pub(super) struct QuotaState {
+    config: ArcSwap<QuotaConfig>,
     began: Instant,
     refused: [Counter; Limit::ALL.len()],
 }
 
-/// What one address or one holder has open and has used. Shared by all cores; kept by whoever uses it often.
+/// The account of one address or one holder. Shared by all cores.
 #[derive(Debug)]
 pub struct Account {
     kind: AccountKind,
-    /// Whether it is of all who came while there was no room to tell them apart.
+    /// Whether it is the shared account of all clients that came while the table was full.
     shared: bool,
-    common: Arc<Common>,
+    state: Arc<QuotaState>,
     connections: AtomicU64,
     streams: AtomicU64,
-    /// Bytes that it has of each [room](crate::http::room).
+    /// Bytes that it has of each [memory budget](crate::http::body_memory), by [`HeldMemory`].
     held: [AtomicUsize; 2],
     buckets: Mutex<Buckets>,
     events: Counter,
@@ -67,31 +67,31 @@ struct Buckets {
     bad_credentials: Bucket,
 }
 
-/// What memory is shared for, each kind by itself.
+/// The kinds of memory budgets, each with shares of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeldMemory {
-    /// Bodies of requests, until what they say is done.
+    /// Request bodies, until their requests are done.
     Bodies,
     /// JSON pages, until their clients have read them.
     Pages,
 }
 
-/// A place among what one may have open; given back when it is dropped.
+/// A permit for an open connection or stream. Dropping it returns it.
 #[derive(Debug)]
-#[must_use = "the place is given back when this is dropped"]
+#[must_use = "dropping it returns the permit"]
 pub struct OpenPermit {
     account: Arc<Account>,
     open: fn(&Account) -> &AtomicU64,
 }
 
-impl Common {
-    pub(super) fn new(allowances: &QuotaConfig) -> Self {
-        let allowances = ArcSwap::from_pointee(allowances.clone());
-        Self { allowances, began: Instant::now(), refused: Default::default() }
+impl QuotaState {
+    pub(super) fn new(config: &QuotaConfig) -> Self {
+        let config = ArcSwap::from_pointee(config.clone());
+        Self { config, began: Instant::now(), refused: Default::default() }
     }
 
-    pub(super) fn configure(&self, allowances: &QuotaConfig) {
-        self.allowances.store(Arc::new(allowances.clone()));
+    pub(super) fn configure(&self, config: &QuotaConfig) {
+        self.config.store(Arc::new(config.clone()));
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -104,11 +104,11 @@ impl Common {
 }
 
 impl Account {
-    pub(super) fn new(kind: AccountKind, shared: bool, common: Arc<Common>) -> Self {
+    pub(super) fn new(kind: AccountKind, shared: bool, state: Arc<QuotaState>) -> Self {
         Self {
             kind,
             shared,
-            common,
+            state,
             connections: AtomicU64::default(),
             streams: AtomicU64::default(),
             held: Default::default(),
@@ -119,105 +119,106 @@ impl Account {
         }
     }
 
-    /// Opens a connection, which is closed when the seat is dropped.
+    /// Takes a permit for a connection.
     ///
     /// # Errors
-    /// When this address has as many as it may.
+    /// When this address has as many connections as it may.
     pub fn connect(self: &Arc<Self>) -> Result<OpenPermit, Exceeded> {
-        let limit = self.allowed(|allowance| allowance.connections);
-        self.join(|account| &account.connections, limit, Limit::AddressConnections)
+        let limit = self.allowed(|limits| limits.connections);
+        self.acquire(|account| &account.connections, limit, Limit::AddressConnections)
     }
 
-    /// Opens a stream, which is closed when the seat is dropped.
+    /// Takes a permit for a stream.
     ///
     /// # Errors
-    /// When this one has as many as it may.
+    /// When this account has as many streams as it may.
     pub fn stream(self: &Arc<Self>) -> Result<OpenPermit, Exceeded> {
-        let limit = self.allowed(|allowance| allowance.streams);
-        self.join(|account| &account.streams, limit, self.kind.streams())
+        let limit = self.allowed(|limits| limits.streams);
+        self.acquire(|account| &account.streams, limit, self.kind.streams())
     }
 
-    /// Publishes `events` with `bytes` of data. What is more than a second's worth is let in when nothing is owed, because it
-    /// could not come otherwise, and what follows waits until it is paid back: 1 MiB at 64 KiB a second for 16 s.
+    /// Charges a publish of `events` with `bytes` of data. One that exceeds a second's worth is permitted when nothing
+    /// is owed, because it could never come otherwise, and later ones wait until it is paid back: 1 MiB at 64 KiB a
+    /// second for 16 s.
     ///
     /// # Errors
-    /// When this one must wait. Nothing was counted.
+    /// When this account must wait. Nothing is charged then.
     pub fn publish(&self, events: u32, bytes: u64) -> Result<(), Exceeded> {
         self.publish_as(None, events, bytes)
     }
 
-    /// The same by this address with a token of `holder`: both are counted, or neither.
+    /// The same for this address with a token of `holder`: both are charged, or neither.
     ///
     /// # Errors
-    /// When one of both must wait.
+    /// When either must wait.
     pub fn publish_for(&self, holder: &Self, events: u32, bytes: u64) -> Result<(), Exceeded> {
-        // All take the locks in this order, so that nobody waits for a lock in a circle.
+        // All callers lock in this order, so there is no deadlock.
         debug_assert!(self.kind < holder.kind, "an address publishes for a holder");
         self.publish_as(Some(holder), events, bytes)
     }
 
-    /// Whether [`Self::topic`] may refuse: who asks it first finds out which topics are new.
+    /// Whether [`Self::topic`] may refuse. If not, the caller need not find out which topics are new.
     #[must_use]
-    pub fn may_run_out_of_topics(&self) -> bool {
-        self.allowed(|allowance| allowance.topics).is_some()
+    pub fn limits_topics(&self) -> bool {
+        self.allowed(|limits| limits.topics).is_some()
     }
 
-    /// Makes a topic.
+    /// Charges the creation of a topic.
     ///
     /// # Errors
     /// When this holder must wait.
     pub fn topic(&self) -> Result<(), Exceeded> {
-        let Some(limit) = self.allowed(|allowance| allowance.topics) else { return Ok(()) };
-        let (rate, now) = (Rate::an_hour(limit), self.common.now());
+        let Some(limit) = self.allowed(|limits| limits.topics) else { return Ok(()) };
+        let (rate, now) = (Rate::an_hour(limit), self.state.now());
         let mut buckets = self.buckets.lock();
-        self.must_wait(buckets.topics, 1, rate, Limit::HolderTopics, now)?;
+        self.check_rate(buckets.topics, 1, rate, Limit::HolderTopics, now)?;
         buckets.topics.take(1, rate, now);
         Ok(())
     }
 
-    /// Notes that this address sent a bad credential.
+    /// Charges an invalid credential to this address.
     pub fn bad_credential(&self) {
-        let Some(limit) = self.allowed(|allowance| allowance.bad_credentials) else { return };
-        let (rate, now) = (Rate::a_second(limit), self.common.now());
+        let Some(limit) = self.allowed(|limits| limits.bad_credentials) else { return };
+        let (rate, now) = (Rate::a_second(limit), self.state.now());
         let mut buckets = self.buckets.lock();
         buckets.bad_credentials.take(1, rate, now);
-        // Those that were looked at together are not waited for in turn.
-        buckets.bad_credentials.forgive(rate, now);
+        // Credentials that were checked concurrently do not add up to a longer wait.
+        buckets.bad_credentials.cap_debt(rate, now);
     }
 
-    /// Whether a credential of this address is looked at. Uses nothing up: only bad ones count.
+    /// Permits checking a credential from this address. Charges nothing: only invalid ones count.
     ///
     /// # Errors
-    /// When too many of its last ones were bad.
+    /// When too many recent ones were invalid.
     pub fn may_try_credential(&self) -> Result<(), Exceeded> {
-        let Some(limit) = self.allowed(|allowance| allowance.bad_credentials) else { return Ok(()) };
+        let Some(limit) = self.allowed(|limits| limits.bad_credentials) else { return Ok(()) };
         let bucket = self.buckets.lock().bad_credentials;
-        self.must_wait(bucket, 1, Rate::a_second(limit), Limit::BadCredentials, self.common.now())
+        self.check_rate(bucket, 1, Rate::a_second(limit), Limit::BadCredentials, self.state.now())
     }
 
-    /// Counts `bytes` of memory. Answers with all it has of that kind then.
+    /// Adds `bytes` of memory. Returns all that it holds of this kind now.
     pub fn hold(&self, memory: HeldMemory, bytes: usize) -> usize {
         self.held[memory as usize].fetch_add(bytes, Relaxed) + bytes
     }
 
-    /// Counts `bytes` no more.
+    /// Subtracts `bytes` of memory.
     pub fn release(&self, memory: HeldMemory, bytes: usize) {
         self.held[memory as usize].fetch_sub(bytes, Relaxed);
     }
 
-    /// Connections it has open.
+    /// Open connections.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.connections.load(Relaxed)
     }
 
-    /// Streams it has open.
+    /// Open streams.
     #[must_use]
     pub fn streams(&self) -> u64 {
         self.streams.load(Relaxed)
     }
 
-    /// Events it has published since it is known.
+    /// Events published since the account was created.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events.get()
@@ -229,27 +230,27 @@ impl Account {
         self.bytes.get()
     }
 
-    /// How often it met a limit.
+    /// How often it reached a limit.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.get()
     }
 
-    /// Whether it owes nothing, so that a new account would be as good. What is open holds the account itself.
-    pub(super) fn is_rested(&self, now: Moment) -> bool {
+    /// Whether it owes nothing, so that a new account would be equivalent. Permits hold a reference to the account.
+    pub(super) fn is_settled(&self, now: Moment) -> bool {
         let Buckets { events, bytes, topics, bad_credentials } = &*self.buckets.lock();
         [events, bytes, topics, bad_credentials].iter().all(|bucket| bucket.is_full(now))
     }
 
     fn allowed<T>(&self, of: impl FnOnce(&QuotaLimits) -> Option<T>) -> Option<T> {
-        let allowances = self.common.allowances.load();
+        let config = self.state.config.load();
         of(match self.kind {
-            AccountKind::Address => &allowances.address,
-            AccountKind::Holder => &allowances.holder,
+            AccountKind::Address => &config.address,
+            AccountKind::Holder => &config.holder,
         })
     }
 
-    fn join(
+    fn acquire(
         self: &Arc<Self>,
         open: fn(&Self) -> &AtomicU64,
         limit: Option<u64>,
@@ -263,9 +264,9 @@ impl Account {
     }
 
     fn publish_as(&self, holder: Option<&Self>, events: u32, bytes: u64) -> Result<(), Exceeded> {
-        let rates = self.allowed(QuotaLimits::published);
-        if rates.is_some() || holder.is_some_and(|holder| holder.allowed(QuotaLimits::published).is_some()) {
-            self.measure(holder, events, bytes, self.common.now())?;
+        let rates = self.allowed(QuotaLimits::publish_rates);
+        if rates.is_some() || holder.is_some_and(|holder| holder.allowed(QuotaLimits::publish_rates).is_some()) {
+            self.charge(holder, events, bytes, self.state.now())?;
         }
         for account in [Some(self), holder].into_iter().flatten() {
             account.events.add(events.into());
@@ -274,18 +275,18 @@ impl Account {
         Ok(())
     }
 
-    /// Asks all rates, then charges all.
-    fn measure(&self, holder: Option<&Self>, events: u32, bytes: u64, now: Moment) -> Result<(), Exceeded> {
-        let rates = self.allowed(QuotaLimits::published).unwrap_or_default();
+    /// Checks all rates, then charges all.
+    fn charge(&self, holder: Option<&Self>, events: u32, bytes: u64, now: Moment) -> Result<(), Exceeded> {
+        let rates = self.allowed(QuotaLimits::publish_rates).unwrap_or_default();
         let mut buckets = self.buckets.lock();
         if let Some(rate) = rates.events {
-            self.must_wait(buckets.events, events.into(), rate, self.kind.events(), now)?;
+            self.check_rate(buckets.events, events.into(), rate, self.kind.events(), now)?;
         }
         if let Some(rate) = rates.bytes {
-            self.must_wait(buckets.bytes, bytes, rate, self.kind.bytes(), now)?;
+            self.check_rate(buckets.bytes, bytes, rate, self.kind.bytes(), now)?;
         }
         if let Some(holder) = holder {
-            holder.measure(None, events, bytes, now)?;
+            holder.charge(None, events, bytes, now)?;
         }
         if let Some(rate) = rates.events {
             buckets.events.take(events.into(), rate, now);
@@ -296,31 +297,31 @@ impl Account {
         Ok(())
     }
 
-    fn must_wait(&self, bucket: Bucket, n: u64, rate: Rate, what: Limit, now: Moment) -> Result<(), Exceeded> {
+    fn check_rate(&self, bucket: Bucket, n: u64, rate: Rate, what: Limit, now: Moment) -> Result<(), Exceeded> {
         let wait = bucket.wait(n, rate, now);
         if wait.is_zero() { Ok(()) } else { Err(self.refuse(what, rate.count.get().into(), wait)) }
     }
 
     fn refuse(&self, what: Limit, limit: u64, wait: Duration) -> Exceeded {
         self.refused.add(1);
-        self.common.refused[what as usize].add(1);
-        Exceeded { what, limit, wait, common: self.shared }
+        self.state.refused[what as usize].add(1);
+        Exceeded { what, limit, wait, shared: self.shared }
     }
 }
 
 /// The rates of a publish.
 #[derive(Default)]
-struct Published {
+struct PublishRates {
     events: Option<Rate>,
     bytes: Option<Rate>,
 }
 
 impl QuotaLimits {
     /// The rates of a publish; `None` when neither is limited, so that most hubs read no clock and take no lock.
-    fn published(&self) -> Option<Published> {
+    fn publish_rates(&self) -> Option<PublishRates> {
         let rate = |limit: Option<NonZeroU32>| limit.map(Rate::a_second);
         let (events, bytes) = (rate(self.events), rate(self.bytes));
-        (events.is_some() || bytes.is_some()).then_some(Published { events, bytes })
+        (events.is_some() || bytes.is_some()).then_some(PublishRates { events, bytes })
     }
 }
 
@@ -362,8 +363,8 @@ mod tests {
     #[test]
     fn without_limits_nobody_waits_for_a_lock() {
         let account = |kind| {
-            let common = Arc::new(Common::new(&QuotaConfig::default()));
-            Arc::new(Account::new(kind, false, common))
+            let state = Arc::new(QuotaState::new(&QuotaConfig::default()));
+            Arc::new(Account::new(kind, false, state))
         };
         let (address, holder) = (account(AccountKind::Address), account(AccountKind::Holder));
         let _locks = [address.buckets.lock(), holder.buckets.lock()];

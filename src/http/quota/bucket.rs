@@ -1,22 +1,22 @@
-//! A rate, kept by one number: when what was taken will be paid back.
+//! A rate limiter with one number as its state: the time at which all that was taken will be paid back.
 //!
-//! The generic cell rate algorithm, as in the crate `governor`, which the tests compare it with. It stands here because a
-//! limit of the hub needs more: to look without taking, so that what one limit refuses costs the others nothing; to lend
-//! more than a bucket holds; and another rate after a reload, for a bucket that is in use.
+//! The generic cell rate algorithm, as in the crate `governor`, with which the tests compare it. The hub needs more
+//! than that crate: checking without taking, so that a refusal by one limit costs nothing in the others; a single
+//! request that exceeds the bucket; and a change of the rate by a reload while the bucket is in use.
 
 use std::{num::NonZeroU32, time::Duration};
 
-/// A moment, in nanoseconds since the quotas were made.
+/// A point in time, in nanoseconds since the quotas were created.
 pub(super) type Moment = u64;
 
-/// So many in a period; all of a period's may come at once.
+/// `count` units in a period. All of them may come at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rate {
     pub(super) count: NonZeroU32,
     period: Moment,
 }
 
-/// How much of a rate was used. The default has used nothing.
+/// The used part of a rate. The default has used nothing.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Bucket {
     paid_back: Moment,
@@ -31,13 +31,13 @@ impl Rate {
         Self { count, period: 3600 * 1_000_000_000 }
     }
 
-    /// The time in which the rate gives `n`. Rounded down, so that a whole period's worth takes no more than a period; less
-    /// than a nanosecond is given away. At most what a moment can hold: for ever.
+    /// The time in which the rate yields `n` units, at most [`Moment::MAX`]. Rounded down, so that a whole period's
+    /// worth takes no more than a period; the error is below a nanosecond.
     fn time_of(self, n: u64) -> Moment {
         let count = u64::from(self.count.get());
         match n.checked_mul(self.period) {
             Some(product) => product / count,
-            // Only for more than 18 GB, or five million topics: 128 bits divide slowly.
+            // Only above 18 GB, or five million topics: division of 128 bits is slow.
             None => {
                 Moment::try_from(u128::from(n) * u128::from(self.period) / u128::from(count)).unwrap_or(Moment::MAX)
             }
@@ -46,23 +46,24 @@ impl Rate {
 }
 
 impl Bucket {
-    /// How long to wait for `n`; zero when they can be had now. More than the bucket ever holds can be had when it is full.
+    /// The wait before `n` units may be taken; zero when they are available. More than a period's worth is available
+    /// when the bucket is full.
     pub(super) fn wait(self, n: u64, rate: Rate, now: Moment) -> Duration {
         let lends = rate.period - rate.time_of(n).min(rate.period);
         Duration::from_nanos(self.paid_back.saturating_sub(lends).saturating_sub(now))
     }
 
-    /// Takes `n`, whether they are there or not: what is missing is owed.
+    /// Takes `n` units, available or not. Missing ones are owed.
     pub(super) fn take(&mut self, n: u64, rate: Rate, now: Moment) {
         self.paid_back = self.paid_back.max(now).saturating_add(rate.time_of(n));
     }
 
-    /// Owes no more than one period's worth.
-    pub(super) fn forgive(&mut self, rate: Rate, now: Moment) {
+    /// Bounds the debt to one period's worth.
+    pub(super) fn cap_debt(&mut self, rate: Rate, now: Moment) {
         self.paid_back = self.paid_back.min(now.saturating_add(2 * rate.period));
     }
 
-    /// Whether it has used nothing that is not paid back: then it is as good as a new one.
+    /// Whether all that was taken is paid back: then it equals a new one.
     pub(super) fn is_full(self, now: Moment) -> bool {
         self.paid_back <= now
     }
@@ -120,7 +121,7 @@ mod tests {
         let (rate, mut bucket) = (rate(10), Bucket::default());
         for _ in 0..1000 {
             bucket.take(1, rate, SECOND);
-            bucket.forgive(rate, SECOND);
+            bucket.cap_debt(rate, SECOND);
         }
         assert_eq!(bucket.wait(1, rate, SECOND), Duration::from_millis(1100));
     }
@@ -140,7 +141,8 @@ mod tests {
     }
 
     proptest! {
-        /// For what fits into a period. Counts whose share of a second is whole, because governor cuts off the rest of it.
+        /// For what fits into a period. Counts whose share of a second is whole, because governor cuts off the rest of
+        /// it.
         #[test]
         fn it_decides_as_governor_does(
             count in prop::sample::select(vec![1_u32, 2, 5, 8, 100, 4000, 1_000_000]),

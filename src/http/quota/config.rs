@@ -1,17 +1,17 @@
-//! What one address and one holder of a token may have: the operator's numbers, which a reload may change.
+//! The configured limits of one address and of one holder of a token. A reload may change them.
 
 use std::num::NonZeroU32;
 
-/// All limits by who somebody is. The default has none.
+/// The limits of both kinds of accounts. The default has none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QuotaConfig {
-    /// For one client address.
+    /// Of one client address.
     pub address: QuotaLimits,
-    /// For one holder of a token.
+    /// Of one holder of a token.
     pub holder: QuotaLimits,
 }
 
-/// What one may have; `None` is no limit.
+/// The limits of one account; `None` is no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QuotaLimits {
     /// Connections at once.
@@ -22,8 +22,8 @@ pub struct QuotaLimits {
     pub events: Option<NonZeroU32>,
     /// Bytes of their data a second.
     pub bytes: Option<NonZeroU32>,
-    /// Topics made an hour.
+    /// Topics created an hour.
     pub topics: Option<NonZeroU32>,
-    /// Bad credentials a second.
+    /// Invalid credentials a second.
     pub bad_credentials: Option<NonZeroU32>,
 }

@@ -1,8 +1,8 @@
-//! Which limit was met, and how long to wait: in words for whoever met it.
+//! The limit that was exceeded and the time to wait, as a message for the client.
 
 use std::{fmt, time::Duration};
 
-/// Every limit by who somebody is; each is a key of the configuration's `[limits]`.
+/// Every limit of an address or a holder; each is a key of the configuration's `[limits]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// Connections of one address.
@@ -19,23 +19,23 @@ pub enum Limit {
     HolderEvents,
     /// Bytes of data published a second by one holder.
     HolderBytes,
-    /// Topics made an hour by one holder.
+    /// Topics created an hour by one holder.
     HolderTopics,
-    /// Bad credentials a second of one address.
+    /// Invalid credentials a second of one address.
     BadCredentials,
 }
 
-/// That a limit is met. Nothing was used up by asking. `Display` says what to do.
+/// A limit is exceeded. The refused request was not charged. `Display` says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exceeded {
-    /// Which one.
+    /// The limit.
     pub what: Limit,
-    /// What it allows.
+    /// Its value.
     pub limit: u64,
-    /// How long to wait before asking again. It is the true time for what refills; what somebody has open ends when it ends.
+    /// How long to wait before a retry: exact for rates, an estimate for what is open.
     pub wait: Duration,
-    /// Whether the account was not one's own, but that of all who came while there was no room to tell them apart.
-    pub common: bool,
+    /// Whether the account is the shared one of all clients that came while the table was full.
+    pub shared: bool,
 }
 
 impl Limit {
@@ -52,7 +52,7 @@ impl Limit {
         Self::BadCredentials,
     ];
 
-    /// Its name: what follows `limits.` in the configuration.
+    /// Its key below `limits.` in the configuration.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ impl Limit {
 }
 
 impl Exceeded {
-    /// Whole seconds to wait, for `Retry-After`: never too few, at least one.
+    /// Whole seconds to wait, for `Retry-After`: rounded up, at least one.
     #[must_use]
     pub fn retry_after(&self) -> u64 {
         let part = u64::from(self.wait.subsec_nanos() > 0);
@@ -90,37 +90,33 @@ impl fmt::Display for Exceeded {
                 write!(f, "the holder of this token has {limit} stream{s}, which is its limit; close some")
             }
             Limit::AddressEvents => {
-                write!(f, "this address may publish {limit} event{s} a second, and has; come back in {seconds} s")
+                write!(f, "this address may publish {limit} event{s} a second, and has; retry in {seconds} s")
             }
             Limit::AddressBytes => {
-                write!(f, "this address may publish {limit} bytes a second, and has; come back in {seconds} s")
+                write!(f, "this address may publish {limit} bytes a second, and has; retry in {seconds} s")
             }
             Limit::HolderEvents => {
                 write!(
                     f,
-                    "the holder of this token may publish {limit} event{s} a second, and has; come back in {seconds} s"
+                    "the holder of this token may publish {limit} event{s} a second, and has; retry in {seconds} s"
                 )
             }
             Limit::HolderBytes => {
-                write!(
-                    f,
-                    "the holder of this token may publish {limit} bytes a second, and has; come back in {seconds} s"
-                )
+                write!(f, "the holder of this token may publish {limit} bytes a second, and has; retry in {seconds} s")
             }
             Limit::HolderTopics => {
-                write!(
-                    f,
-                    "the holder of this token may make {limit} topic{s} an hour, and has; come back in {seconds} s"
-                )
+                write!(f, "the holder of this token may create {limit} topic{s} an hour, and has; retry in {seconds} s")
             }
             Limit::BadCredentials => write!(
                 f,
-                "{limit} bad credential{s} a second came from this address, which is its limit; correct what it sends, \
-                 and come back in {seconds} s"
+                "{limit} invalid credential{s} a second came from this address, which is its limit; correct what it sends, \
+                 and retry in {seconds} s"
             ),
         }?;
-        if self.common {
-            f.write_str(" (the limit is shared by all whom the hub had no room to tell apart)")?;
+        if self.shared {
+            f.write_str(
+                " (this limit is shared by all clients for which the hub has no room to keep separate counts)",
+            )?;
         }
         Ok(())
     }
@@ -133,7 +129,7 @@ mod tests {
     use super::*;
 
     fn exceeded(what: Limit, limit: u64, wait_ms: u64) -> Exceeded {
-        Exceeded { what, limit, wait: Duration::from_millis(wait_ms), common: false }
+        Exceeded { what, limit, wait: Duration::from_millis(wait_ms), shared: false }
     }
 
     #[test]
@@ -145,18 +141,18 @@ mod tests {
         );
         assert_eq!(
             text(Limit::HolderEvents, 1, 1001),
-            "the holder of this token may publish 1 event a second, and has; come back in 2 s"
+            "the holder of this token may publish 1 event a second, and has; retry in 2 s"
         );
         for limit in Limit::ALL {
             let text = text(limit, 7, 3000);
             assert!(text.contains('7') && (text.contains("; close some") || text.contains("in 3 s")), "{text}");
-            let shared = Exceeded { common: true, ..exceeded(limit, 7, 0) }.to_string();
+            let shared = Exceeded { shared: true, ..exceeded(limit, 7, 0) }.to_string();
             assert!(shared.contains("shared by all"), "{shared}");
         }
     }
 
     #[test]
-    fn whoever_comes_back_after_the_seconds_told_has_waited_long_enough() {
+    fn a_client_that_waits_the_reported_seconds_has_waited_long_enough() {
         for (ms, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (16_000, 16)] {
             assert_eq!(exceeded(Limit::AddressBytes, 1, ms).retry_after(), seconds, "{ms}");
         }

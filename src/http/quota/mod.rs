@@ -1,13 +1,13 @@
-//! What one client address, and one holder of a token, may have: connections, streams, publishes, topics.
+//! Limits of one client address, and of one holder of a token: connections, streams, publishes, topics.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | [`Quotas`]: all accounts, found by address or holder |
-//! | [`account`] | what one has open and has used |
-//! | [`config`] | what one may have |
-//! | [`exceeded`] | which limit was met, and how long to wait |
-//! | `bucket` | a rate |
-//! | `table` | accounts by key, with a bound |
+//! | this file | [`Quotas`]: all accounts, by address or holder |
+//! | [`account`] | one account: what is open, what was used |
+//! | [`config`] | the configured limits |
+//! | [`exceeded`] | the error: which limit, and how long to wait |
+//! | `bucket` | a rate limiter |
+//! | `table` | accounts by key, bounded in number |
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -28,104 +28,104 @@ pub use self::{
     config::{QuotaConfig, QuotaLimits},
     exceeded::{Exceeded, Limit},
 };
-use account::{AccountKind, Common};
+use account::{AccountKind, QuotaState};
 use table::AccountTable;
 
-/// Addresses told apart at most: 15 MB (measured; an account has 128 bytes, its place in the table 33 to 75), for some
-/// times as many as there can be connections by default. Networks of 64 bits are cheap: who has a /32 of them could fill
-/// any table.
+/// Accounts of addresses at most: 15 MB (measured; an account has 128 bytes, its table entry 33 to 75), a multiple of
+/// the default limit on connections. Networks of 64 bits are cheap: the owner of a /32 could fill any table.
 const ADDRESSES: usize = 100_000;
 
-/// Holders told apart at most: 10,000 accounts with names of at most 128 bytes are 4 MB. Unlike addresses, they are
-/// remembered for their sums, and only an operator's issuers make new ones.
+/// Accounts of holders at most: 10,000 with names of at most 128 bytes take 4 MB. Unlike addresses, idle ones are kept
+/// for their totals, and only an operator's issuers create new ones.
 const HOLDERS: usize = 10_000;
 
-/// What everybody has open and has used, on all cores.
+/// All accounts, shared by all cores.
 #[derive(Debug)]
 pub struct Quotas {
-    common: Arc<Common>,
+    state: Arc<QuotaState>,
     addresses: AccountTable<IpAddr>,
     holders: AccountTable<Box<str>>,
-    /// Holders remembered while they are idle. Half of the room, so that newcomers find some at any second.
+    /// Idle holders that are kept: half of the table, so that there is always space for new ones.
     kept: usize,
 }
 
-/// What a holder has open and has used since it is known.
+/// The usage of a holder since its account was created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HolderUsage {
     /// Its name.
     pub holder: Box<str>,
-    /// Streams it has open.
+    /// Open streams.
     pub streams: u64,
-    /// Events it has published.
+    /// Events published.
     pub events: u64,
     /// Bytes of their data.
     pub bytes: u64,
-    /// How often it met a limit.
+    /// How often it reached a limit.
     pub refused: u64,
 }
 
 impl Quotas {
-    /// Nobody has anything yet, and may have what `allowances` say.
+    /// No accounts, and the limits of `config`.
     #[must_use]
-    pub fn new(allowances: &QuotaConfig) -> Self {
-        Self::with_room(allowances, ADDRESSES, HOLDERS)
+    pub fn new(config: &QuotaConfig) -> Self {
+        Self::with_capacity(config, ADDRESSES, HOLDERS)
     }
 
-    /// The same with room for fewer, or more.
+    /// The same with other bounds on the number of accounts.
     #[must_use]
-    pub fn with_room(allowances: &QuotaConfig, addresses: usize, holders: usize) -> Self {
-        let common = Arc::new(Common::new(allowances));
+    pub fn with_capacity(config: &QuotaConfig, addresses: usize, holders: usize) -> Self {
+        let state = Arc::new(QuotaState::new(config));
         Self {
-            addresses: AccountTable::new(AccountKind::Address, addresses, &common),
-            holders: AccountTable::new(AccountKind::Holder, holders, &common),
+            addresses: AccountTable::new(AccountKind::Address, addresses, &state),
+            holders: AccountTable::new(AccountKind::Holder, holders, &state),
             kept: holders / 2,
-            common,
+            state,
         }
     }
 
-    /// Puts other allowances in force, also for those who have something open: they keep it.
-    pub fn configure(&self, allowances: &QuotaConfig) {
-        self.common.configure(allowances);
+    /// Changes the limits. What is open stays open, also beyond a new limit.
+    pub fn configure(&self, config: &QuotaConfig) {
+        self.state.configure(config);
     }
 
-    /// The account of an address. IPv6 goes by its first 64 bits: the others are the client's to choose (RFC 4291,
+    /// The account of an address. IPv6 addresses count by their first 64 bits: the client chooses the rest (RFC 4291,
     /// section 2.5.1).
     ///
-    /// Everybody gets one. When there is no room, it is shared by all who come then.
+    /// When the table is full, new addresses share one account.
     #[must_use]
     pub fn address(&self, address: IpAddr) -> Arc<Account> {
         let network = network(address);
         self.addresses.get(&network, || network)
     }
 
-    /// The account of a holder, by the name in its [`Principal`](crate::access::Principal). When there is no room, it is shared.
+    /// The account of a holder, by the name in its [`Principal`](crate::access::Principal). When the table is full, new
+    /// holders share one.
     #[must_use]
     pub fn holder(&self, name: &str) -> Arc<Account> {
         self.holders.get(name, || name.into())
     }
 
-    /// Forgets who is idle: of the addresses an eighth at a time. To be called about once a second; in between, the tables
-    /// have their bounds.
+    /// Removes idle accounts; of the addresses an eighth at a time. To be called about once a second. The tables are
+    /// bounded without it, too.
     pub fn sweep(&self) {
-        let now = self.common.now();
+        let now = self.state.now();
         self.addresses.sweep(now);
         self.holders.sweep_beyond(self.kept, now);
     }
 
-    /// Addresses that are told apart.
+    /// The number of addresses with an account.
     #[must_use]
     pub fn addresses(&self) -> usize {
         self.addresses.len()
     }
 
-    /// Holders that are told apart.
+    /// The number of holders with an account.
     #[must_use]
     pub fn holders(&self) -> usize {
         self.holders.len()
     }
 
-    /// The holders with most events, then with most streams; the most first.
+    /// The holders with the most events, then with the most streams, in this order.
     #[must_use]
     pub fn busiest(&self, count: usize) -> Vec<HolderUsage> {
         let rank = |account: &Account| (account.events(), account.streams());
@@ -142,18 +142,18 @@ impl Quotas {
         busiest
     }
 
-    /// How often a limit was met.
+    /// How often a limit was reached.
     #[must_use]
     pub fn refused(&self, limit: Limit) -> u64 {
-        self.common.refused(limit)
+        self.state.refused(limit)
     }
 }
 
-/// Whose share of a memory that outlives accounts, as that for idempotency keys does, a client uses: its holder's, else its
-/// address's. The same after a restart, and never 0.
+/// The key of a client's share in storage that outlives accounts, such as idempotency keys: a hash of its holder, else
+/// of its address. The same after a restart, and never 0.
 #[must_use]
 pub fn owner(holder: Option<&str>, address: IpAddr) -> u64 {
-    let mut hash = DefaultHasher::new(); // without a random seed
+    let mut hash = DefaultHasher::new(); // has no random seed
     match holder {
         Some(holder) => holder.hash(&mut hash),
         None => network(address).hash(&mut hash),

@@ -1,4 +1,4 @@
-//! Accounts by their key, never more than there is room for.
+//! A map of accounts by key, bounded in number.
 
 use std::{
     borrow::Borrow,
@@ -13,48 +13,48 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    account::{Account, AccountKind, Common},
+    account::{Account, AccountKind, QuotaState},
     bucket::Moment,
 };
 
-/// Parts with a lock each, so that cores seldom meet: some times as many as cores look something up at the same instant.
+/// Parts with a lock each, so that cores seldom contend: a multiple of the usual number of cores.
 const PARTS: usize = 16;
 
-/// Parts that one [`AccountTable::sweep`] looks at. All of them would take 18 ms when 100,000 accounts go at once (measured), and
-/// a core has its streams to serve.
-const SWEPT: usize = PARTS / 8;
+/// Parts that one [`AccountTable::sweep`] visits. All of them would take 18 ms when 100,000 accounts are removed at
+/// once (measured), which would delay the streams of the core.
+const PARTS_PER_SWEEP: usize = PARTS / 8;
 
 /// The accounts of one kind.
 #[derive(Debug)]
 pub(super) struct AccountTable<K> {
     parts: [Mutex<HashMap<K, Arc<Account>>>; PARTS],
-    /// Chooses the part. Keyed, like the maps themselves: clients choose their addresses.
+    /// Selects the part. With a random key, like the maps: clients choose their addresses.
     hasher: RandomState,
     count: AtomicUsize,
-    most: usize,
-    /// The part that is swept next.
+    capacity: usize,
+    /// The next part to sweep.
     next: AtomicUsize,
     kind: AccountKind,
-    common: Arc<Common>,
-    /// Of all who come while there is no room.
+    state: Arc<QuotaState>,
+    /// The account of all keys that come while the table is full.
     shared: Arc<Account>,
 }
 
 impl<K: Eq + Hash> AccountTable<K> {
-    pub(super) fn new(kind: AccountKind, most: usize, common: &Arc<Common>) -> Self {
+    pub(super) fn new(kind: AccountKind, capacity: usize, state: &Arc<QuotaState>) -> Self {
         Self {
             parts: Default::default(),
             hasher: RandomState::new(),
             count: AtomicUsize::new(0),
-            most,
+            capacity,
             next: AtomicUsize::new(0),
             kind,
-            common: Arc::clone(common),
-            shared: Arc::new(Account::new(kind, true, Arc::clone(common))),
+            state: Arc::clone(state),
+            shared: Arc::new(Account::new(kind, true, Arc::clone(state))),
         }
     }
 
-    /// The account of `key`; made when there is none and there is room, else the shared one.
+    /// The account of `key`. Created if there is none, unless the table is full: then the shared one.
     pub(super) fn get<Q>(&self, key: &Q, owned: impl FnOnce() -> K) -> Arc<Account>
     where
         K: Borrow<Q>,
@@ -66,31 +66,32 @@ impl<K: Eq + Hash> AccountTable<K> {
         if let Some(account) = accounts.get(key) {
             return Arc::clone(account);
         }
-        let room = self.count.fetch_update(Relaxed, Relaxed, |count| (count < self.most).then_some(count + 1));
+        let room = self.count.fetch_update(Relaxed, Relaxed, |count| (count < self.capacity).then_some(count + 1));
         if room.is_err() {
             return Arc::clone(&self.shared);
         }
-        let account = Arc::new(Account::new(self.kind, false, Arc::clone(&self.common)));
+        let account = Arc::new(Account::new(self.kind, false, Arc::clone(&self.state)));
         accounts.insert(owned(), Arc::clone(&account));
         account
     }
 
-    /// How many there are, the shared one not counted.
+    /// The number of accounts, without the shared one.
     pub(super) fn len(&self) -> usize {
         self.count.load(Relaxed)
     }
 
-    /// Forgets the idle accounts of the next parts; a few calls look at all of them.
+    /// Removes the idle accounts of the next parts; eight calls visit all parts.
     ///
-    /// An idle one has nothing open, owes nothing, and is held by nobody: a new one would be as good, but for its sums.
+    /// An idle account has nothing open, owes nothing, and has no other reference: a new one would be equivalent, but
+    /// for its totals.
     pub(super) fn sweep(&self, now: Moment) {
-        let next = self.next.fetch_add(SWEPT, Relaxed);
-        for part in next..next + SWEPT {
+        let next = self.next.fetch_add(PARTS_PER_SWEEP, Relaxed);
+        for part in next..next + PARTS_PER_SWEEP {
             self.forget(part % PARTS, u64::MAX, now);
         }
     }
 
-    /// Forgets idle accounts only while there are more than `kept`: those with the fewest events, and all that have as few.
+    /// Removes idle accounts only while there are more than `kept`: those with the fewest events, and all with as few.
     pub(super) fn sweep_beyond(&self, kept: usize, now: Moment) {
         let excess = self.len().saturating_sub(kept);
         if excess == 0 {
@@ -100,26 +101,26 @@ impl<K: Eq + Hash> AccountTable<K> {
         for part in &self.parts {
             sums.extend(part.lock().values().filter(|account| is_idle(account, now)).map(|account| account.events()));
         }
-        let most = if excess < sums.len() { *sums.select_nth_unstable(excess - 1).1 } else { u64::MAX };
+        let max_events = if excess < sums.len() { *sums.select_nth_unstable(excess - 1).1 } else { u64::MAX };
         for part in 0..PARTS {
-            self.forget(part, most, now);
+            self.forget(part, max_events, now);
         }
     }
 
-    /// Forgets the idle accounts of a part that have at most so many events.
-    fn forget(&self, part: usize, most: u64, now: Moment) {
+    /// Removes the idle accounts of a part that have at most `max_events` events.
+    fn forget(&self, part: usize, max_events: u64, now: Moment) {
         let mut accounts = self.parts[part].lock();
         let before = accounts.len();
-        accounts.retain(|_, account| account.events() > most || !is_idle(account, now));
+        accounts.retain(|_, account| account.events() > max_events || !is_idle(account, now));
         self.count.fetch_sub(before - accounts.len(), Relaxed);
-        // A flood is not remembered in memory either.
+        // Frees the memory that a flood of accounts took.
         if accounts.capacity() > 4 * accounts.len().max(64) {
             let twice = 2 * accounts.len();
             accounts.shrink_to(twice);
         }
     }
 
-    /// Makes something of the `count` accounts with the highest rank, in no order.
+    /// Maps the `count` accounts with the highest rank, in no particular order.
     pub(super) fn highest<R: Ord, T>(
         &self,
         count: usize,
@@ -138,9 +139,9 @@ impl<K: Eq + Hash> AccountTable<K> {
     }
 }
 
-/// Whether nobody would miss it. Asked under the lock of its part, where alone somebody could begin to hold it.
+/// Whether an account is idle. To be called under the lock of its part, where alone new references are created.
 fn is_idle(account: &Arc<Account>, now: Moment) -> bool {
-    Arc::strong_count(account) == 1 && account.is_rested(now)
+    Arc::strong_count(account) == 1 && account.is_settled(now)
 }
 
 #[cfg(test)]
@@ -148,8 +149,8 @@ mod tests {
     use super::*;
     use crate::http::quota::QuotaConfig;
 
-    fn table(most: usize) -> AccountTable<u32> {
-        AccountTable::new(AccountKind::Address, most, &Arc::new(Common::new(&QuotaConfig::default())))
+    fn table(capacity: usize) -> AccountTable<u32> {
+        AccountTable::new(AccountKind::Address, capacity, &Arc::new(QuotaState::new(&QuotaConfig::default())))
     }
 
     #[test]
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_counted_is_what_is_there_whoever_comes_and_goes() {
+    fn the_count_is_that_of_the_accounts_also_under_concurrency() {
         let table = table(100);
         std::thread::scope(|scope| {
             for begin in 0..8 {

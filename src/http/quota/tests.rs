@@ -1,4 +1,4 @@
-//! What one may have, by each limit and each bound. Time is tokio's, paused.
+//! Each limit and each bound. Time is tokio's, paused.
 
 use std::{num::NonZeroU32, thread, time::Duration};
 
@@ -30,7 +30,7 @@ fn nth(n: u32) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | (u128::from(n) << 64)))
 }
 
-/// As often as it takes to look at everybody.
+/// Sweeps all parts.
 fn sweep(quotas: &Quotas) {
     for _ in 0..8 {
         quotas.sweep();
@@ -67,7 +67,7 @@ async fn one_address_has_no_more_connections_than_it_may() {
     let first = address.connect().unwrap();
     let _second = address.connect().unwrap();
     let refused = address.connect().expect_err("two are open");
-    assert_eq!((refused.what, refused.limit, refused.common), (Limit::AddressConnections, 2, false));
+    assert_eq!((refused.what, refused.limit, refused.shared), (Limit::AddressConnections, 2, false));
     assert!(refused.wait > Duration::ZERO);
     let _other = quotas.address(ip("192.0.2.2")).connect().unwrap();
     drop(first);
@@ -83,10 +83,10 @@ async fn one_address_and_one_holder_have_no_more_streams_than_they_may() {
     for (account, what) in
         [(quotas.address(ip("192.0.2.1")), Limit::AddressStreams), (quotas.holder("a"), Limit::HolderStreams)]
     {
-        let seat = account.stream().unwrap();
+        let permit = account.stream().unwrap();
         assert_eq!(account.stream().expect_err("one is open").what, what);
         let _connection = account.connect().expect("is no stream");
-        drop(seat);
+        drop(permit);
         assert_eq!(account.streams(), 0);
         let _again = account.stream().unwrap();
         assert_eq!(quotas.refused(what), 1);
@@ -94,9 +94,9 @@ async fn one_address_and_one_holder_have_no_more_streams_than_they_may() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_and_bytes_a_second_are_limited_and_the_wait_told_is_the_true_one() {
-    let allowance = QuotaLimits { events: some(10), bytes: some(1000), ..QuotaLimits::default() };
-    let quotas = Quotas::new(&QuotaConfig { address: allowance.clone(), holder: allowance });
+async fn events_and_bytes_a_second_are_limited_and_the_reported_wait_is_exact() {
+    let limits = QuotaLimits { events: some(10), bytes: some(1000), ..QuotaLimits::default() };
+    let quotas = Quotas::new(&QuotaConfig { address: limits.clone(), holder: limits });
     for (account, events, bytes) in [
         (quotas.address(ip("192.0.2.1")), Limit::AddressEvents, Limit::AddressBytes),
         (quotas.holder("a"), Limit::HolderEvents, Limit::HolderBytes),
@@ -164,7 +164,7 @@ async fn one_holder_makes_no_more_topics_an_hour_than_it_may() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_too_many_bad_credentials_the_next_are_not_looked_at_for_a_while() {
+async fn after_too_many_bad_credentials_the_next_are_not_checked_for_a_while() {
     let quotas = for_address(QuotaLimits { bad_credentials: some(20), ..QuotaLimits::default() });
     let address = quotas.address(ip("192.0.2.1"));
     for _ in 0..20 {
@@ -187,30 +187,30 @@ async fn after_too_many_bad_credentials_the_next_are_not_looked_at_for_a_while()
 #[tokio::test(start_paused = true)]
 async fn an_ipv6_network_is_one_client_and_a_mapped_address_is_ipv4() {
     let quotas = for_address(QuotaLimits { connections: Some(1), ..QuotaLimits::default() });
-    let _seat = quotas.address(ip("2001:db8:1:2::1")).connect().unwrap();
+    let _permit = quotas.address(ip("2001:db8:1:2::1")).connect().unwrap();
     assert!(quotas.address(ip("2001:db8:1:2:ffff:ffff:ffff:ffff")).connect().is_err());
     let _other = quotas.address(ip("2001:db8:1:3::1")).connect().unwrap();
-    let _seat = quotas.address(ip("::ffff:192.0.2.1")).connect().unwrap();
+    let _permit = quotas.address(ip("::ffff:192.0.2.1")).connect().unwrap();
     assert!(quotas.address(ip("192.0.2.1")).connect().is_err());
     let _other = quotas.address(ip("::ffff:192.0.2.2")).connect().unwrap();
     assert_eq!(quotas.addresses(), 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_holds_for_those_who_are_there_and_takes_nothing_away() {
+async fn a_reload_applies_to_existing_accounts_and_closes_nothing() {
     let quotas = Quotas::new(&QuotaConfig::default());
     let holder = quotas.holder("a");
     let permits = [holder.stream().unwrap(), holder.stream().unwrap()];
     holder.publish(1000, 0).unwrap();
-    let allowance = |streams, events| QuotaConfig {
+    let limits = |streams, events| QuotaConfig {
         holder: QuotaLimits { streams: Some(streams), events: some(events), ..QuotaLimits::default() },
         ..QuotaConfig::default()
     };
-    quotas.configure(&allowance(1, 10));
+    quotas.configure(&limits(1, 10));
     assert!(holder.stream().is_err() && holder.streams() == 2, "two were open before");
     holder.publish(10, 0).expect("what was free costs nothing afterwards");
     assert!(holder.publish(1, 0).is_err());
-    quotas.configure(&allowance(3, 1000));
+    quotas.configure(&limits(3, 1000));
     let _third = holder.stream().unwrap();
     assert!(holder.stream().is_err());
     drop(permits);
@@ -220,10 +220,10 @@ async fn a_reload_holds_for_those_who_are_there_and_takes_nothing_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_idle_is_forgotten_and_who_owes_or_has_something_open_is_not() {
-    let allowance = QuotaLimits { events: some(10), bad_credentials: some(1), ..QuotaLimits::default() };
-    let quotas = for_address(allowance);
-    let seat = quotas.address(nth(0)).stream().unwrap();
+async fn an_idle_account_is_removed_and_one_that_owes_or_has_something_open_is_not() {
+    let limits = QuotaLimits { events: some(10), bad_credentials: some(1), ..QuotaLimits::default() };
+    let quotas = for_address(limits);
+    let permit = quotas.address(nth(0)).stream().unwrap();
     quotas.address(nth(1)).publish(10, 0).unwrap();
     quotas.address(nth(2)).bad_credential();
     let held = quotas.address(nth(3));
@@ -235,15 +235,15 @@ async fn who_is_idle_is_forgotten_and_who_owes_or_has_something_open_is_not() {
     advance(Duration::from_secs(1)).await;
     sweep(&quotas);
     assert_eq!(quotas.addresses(), 2);
-    drop((seat, held));
+    drop((permit, held));
     sweep(&quotas);
     assert_eq!(quotas.addresses(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_there_is_no_room_newcomers_share_one_account() {
+async fn when_the_table_is_full_new_clients_share_one_account() {
     let one = QuotaLimits { streams: Some(1), events: some(1), ..QuotaLimits::default() };
-    let quotas = Quotas::with_room(&QuotaConfig { address: one.clone(), holder: one }, 100, 100);
+    let quotas = Quotas::with_capacity(&QuotaConfig { address: one.clone(), holder: one }, 100, 100);
     let permits: Vec<OpenPermit> = (0..100)
         .flat_map(|n| [quotas.address(nth(n)).stream(), quotas.holder(&format!("{n}")).stream()])
         .map(Result::unwrap)
@@ -251,19 +251,19 @@ async fn when_there_is_no_room_newcomers_share_one_account() {
     for (first, second) in
         [(quotas.address(nth(100)), quotas.address(nth(101))), (quotas.holder("100"), quotas.holder("101"))]
     {
-        let seat = first.stream().expect("nobody is refused outright");
+        let permit = first.stream().expect("nobody is refused outright");
         let refused = second.stream().expect_err("they share it");
-        assert!(refused.common && refused.to_string().contains("shared by all"), "{refused}");
+        assert!(refused.shared && refused.to_string().contains("shared by all"), "{refused}");
         first.publish(1, 0).unwrap();
-        assert!(second.publish(1, 0).unwrap_err().common);
-        drop(seat);
+        assert!(second.publish(1, 0).unwrap_err().shared);
+        drop(permit);
     }
     for n in 0..10_000 {
         let _ = (quotas.address(nth(n)), quotas.holder(&format!("{n}")));
     }
     sweep(&quotas);
     assert_eq!((quotas.addresses(), quotas.holders()), (100, 100));
-    assert!(!quotas.address(nth(7)).stream().unwrap_err().common, "who is known keeps its own");
+    assert!(!quotas.address(nth(7)).stream().unwrap_err().shared, "who is known keeps its own");
     drop(permits);
     sweep(&quotas);
     assert_eq!((quotas.addresses(), quotas.holders()), (0, 0), "all of them have as few events");
@@ -272,8 +272,8 @@ async fn when_there_is_no_room_newcomers_share_one_account() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_holders_keep_their_sums_while_there_is_room_and_the_busiest_keep_them_longest() {
-    let quotas = Quotas::with_room(&QuotaConfig::default(), 1, 100);
+async fn idle_holders_keep_their_totals_while_there_is_room_and_the_busiest_keep_them_longest() {
+    let quotas = Quotas::with_capacity(&QuotaConfig::default(), 1, 100);
     for n in 0..100_u32 {
         quotas.holder(&format!("{n}")).publish(n, 0).unwrap();
         sweep(&quotas);
@@ -290,14 +290,14 @@ async fn idle_holders_keep_their_sums_while_there_is_room_and_the_busiest_keep_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_busiest_holders_are_told_by_events_then_by_streams() {
+async fn the_busiest_holders_are_ordered_by_events_then_by_streams() {
     let quotas = Quotas::new(&QuotaConfig::default());
     for n in 0..100 {
         quotas.holder(&format!("h{n:02}")).publish(1, 1).unwrap();
     }
     quotas.holder("h50").publish(1, 7).unwrap();
-    let _seats = [quotas.holder("h20").stream().unwrap(), quotas.holder("h20").stream().unwrap()];
-    let _seat = quotas.holder("h30").stream().unwrap();
+    let _permits = [quotas.holder("h20").stream().unwrap(), quotas.holder("h20").stream().unwrap()];
+    let _permit = quotas.holder("h30").stream().unwrap();
     let busiest = quotas.busiest(20);
     let names: Vec<&str> = busiest.iter().map(|used| &*used.holder).collect();
     assert_eq!((names.len(), &names[..3]), (20, &["h50", "h20", "h30"][..]));
@@ -334,16 +334,17 @@ fn a_thousand_threads_leave_nothing_open_and_never_have_too_much() {
 }
 
 #[test]
-fn an_account_costs_what_the_bounds_reckon_with() {
+fn an_account_takes_the_memory_that_the_bounds_assume() {
     // With the two counts of its Arc: one of jemalloc's classes of 128 bytes.
     assert!(size_of::<Account>() + 16 <= 128, "{}", size_of::<Account>());
     assert!(size_of::<(IpAddr, Arc<Account>)>() <= 32);
 }
 
 proptest! {
-    /// Two accounts, random limits, random publishes: decided and counted as by a plain model of two buckets each.
+    /// Two accounts, random limits, random publishes: the same decisions and counts as a simple model of two buckets
+    /// each.
     #[test]
-    fn nobody_is_let_in_beyond_any_of_its_limits(
+    fn nothing_is_permitted_beyond_any_limit(
         limits in prop::array::uniform4(prop::option::of(1_u32..50)),
         steps in prop::collection::vec((0_u64..400, 0_u32..60, 0_u64..60), 1..60),
     ) {

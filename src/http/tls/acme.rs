@@ -1,7 +1,8 @@
-//! Certificates that are asked for, by ACME (RFC 8555), on the hub's own port (RFC 8737).
+//! Certificates by ACME (RFC 8555), validated on the hub's own port (TLS-ALPN-01, RFC 8737).
 //!
-//! rustls-acme does it. What it needs is an account and a place to keep it, a thread that may wait, and handshakes that are
-//! answered by what it has: a certificate, or for the authority the proof that the domain is ours.
+//! rustls-acme implements the protocol. This module gives it a directory for the account and the certificates, a
+//! thread, and the handshakes, which it answers with a certificate or, for the authority, with the proof of control
+//! over the domain.
 
 use std::{
     fs::{self, DirBuilder},
@@ -22,31 +23,31 @@ use tokio_stream::StreamExt;
 
 use crate::lifecycle::Drain;
 
-/// What is asked for, and of whom.
+/// A certificate order.
 #[derive(Debug, Clone)]
 pub struct Order<'a> {
     /// Names on the certificate.
     pub domains: &'a [String],
-    /// Whom the authority may write to, as URLs.
+    /// Contacts for the authority, as URLs.
     pub contact: &'a [String],
     /// The authority's directory: a URL, `letsencrypt` or `letsencrypt-staging`.
     pub directory: &'a str,
-    /// Roots of the authority's own certificate, PEM, beside the system's.
+    /// Additional root certificates for the connection to the authority, PEM.
     pub roots: Option<&'a Path>,
-    /// Where the account and the certificates are kept; made when missing, for nobody else to read.
+    /// The directory of the account and the certificates. Created if it is missing, with access for the owner only.
     pub cache: PathBuf,
 }
 
-/// Somebody who gets certificates and renews them, when a third of their time is left.
+/// Obtains certificates, and renews them when a third of their lifetime is left.
 pub struct Acme {
     state: AcmeState<io::Error>,
 }
 
 impl Acme {
-    /// Prepares an order. Nothing is asked for yet.
+    /// Prepares an order without any request.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// What is wrong with the order, in words.
     pub fn new(order: &Order<'_>) -> Result<Self, String> {
         let cache = &order.cache;
         private(cache).map_err(|error| format!("{} cannot be used: {error}", cache.display()))?;
@@ -66,13 +67,13 @@ impl Acme {
         Ok(Self { state: config.state() })
     }
 
-    /// Who answers handshakes.
+    /// The certificate resolver for handshakes.
     pub(super) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
         self.state.resolver()
     }
 
-    /// Gets certificates until the process ends, on a thread of its own. After a failure it waits for twice as long as
-    /// after the last, up to eighteen hours.
+    /// Obtains certificates on a thread of its own until the drain has ended. After a failure it retries; each delay is
+    /// twice the last one, up to eighteen hours.
     ///
     /// # Errors
     /// When the system refuses the thread.
@@ -82,8 +83,8 @@ impl Acme {
         let work = async move {
             while let Some(event) = state.next().await {
                 match event {
-                    Ok(event) => tracing::info!(acme.event = ?event, "ACME went on"),
-                    Err(error) => tracing::error!(error = %error, "ACME failed; it is tried again"),
+                    Ok(event) => tracing::info!(acme.event = ?event, "ACME event"),
+                    Err(error) => tracing::error!(error = %error, "ACME failed; it is retried"),
                 }
             }
         };
@@ -97,7 +98,7 @@ impl Acme {
     }
 }
 
-/// A directory that nobody else can look into, whoever made it.
+/// Creates a directory with access for its owner only, or restricts an existing one.
 fn private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
@@ -105,7 +106,7 @@ fn private(path: &Path) -> io::Result<()> {
 
 fn roots(more: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    // What cannot be read there is missed only by those whom it would have vouched for.
+    // A system root that cannot be parsed is skipped; verification fails if it was needed.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = more {
         let wrong = |error: &dyn std::fmt::Display| format!("{} has no root certificates: {error}", path.display());
@@ -116,7 +117,7 @@ fn roots(more: Option<&Path>) -> Result<RootCertStore, String> {
     }
     if roots.is_empty() {
         return Err(
-            "the system has no root certificates; install ca-certificates, or name some by tls.acme_roots".into()
+            "the system has no root certificates; install ca-certificates, or name some in tls.acme_roots".into()
         );
     }
     Ok(roots)

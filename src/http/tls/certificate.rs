@@ -1,4 +1,4 @@
-//! A certificate and its key in files, and new ones in their place.
+//! A certificate and its key in files, reloaded when the files change.
 
 use std::{
     fmt, fs,
@@ -14,23 +14,23 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-/// Bytes of a file at most: a chain is some 10 KiB, and whatever is larger is another file.
+/// Bytes of a file at most. A chain has some 10 KiB; a larger file is the wrong file.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// A pair in files, and the one in use.
+/// The paths of a certificate and its key, and the pair in use.
 pub struct Certificate {
     chain: PathBuf,
     key: PathBuf,
     current: ArcSwap<CertifiedKey>,
-    /// What was read last, sound or not: the same is not tried again.
+    /// The contents read last, valid or not. The same contents are not tried again.
     read: Mutex<Texts>,
 }
 
-/// Contents of the two files, or why there are none.
+/// The contents of the two files, or the error of reading each.
 type Texts = [Result<Vec<u8>, String>; 2];
 
 impl Certificate {
-    /// Reads the pair.
+    /// Reads and checks the pair.
     ///
     /// # Errors
     /// Everything that is wrong with it.
@@ -82,17 +82,17 @@ impl fmt::Debug for Certificate {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let told = |error| format!("{} cannot be read: {error}", path.display());
-    let size = fs::metadata(path).map_err(told)?.len();
+    let failed = |error| format!("{} cannot be read: {error}", path.display());
+    let size = fs::metadata(path).map_err(failed)?.len();
     if size > MOST_BYTES {
         return Err(format!("{} has more than {MOST_BYTES} bytes; name a PEM file", path.display()));
     }
-    fs::read(path).map_err(told)
+    fs::read(path).map_err(failed)
 }
 
 fn pair(chain: &Path, key: &Path, texts: &Texts) -> Result<CertifiedKey, Vec<String>> {
     let certificates = texts[0].clone().and_then(|text| certificates(chain, &text));
-    // Not what is in it: it is a secret.
+    // The message has none of the contents, which may be secret.
     let no_key = |_| format!("{} has no private key in PEM", key.display());
     let secret = texts[1].clone().and_then(|text| PrivateKeyDer::from_pem_slice(&text).map_err(no_key));
     let (certificates, secret) = match (certificates, secret) {
@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// A pair in files that are written anew with every call.
+    /// Writes a new pair to the same two files.
     fn write(directory: &TempDir) -> (PathBuf, PathBuf) {
         let made = rcgen::generate_simple_self_signed(["hub.example".into()]).expect("valid");
         let (chain, key) = (directory.path().join("chain.pem"), directory.path().join("key.pem"));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_pair_takes_the_old_ones_place_and_a_broken_one_does_not() {
+    fn a_new_pair_replaces_the_old_one_and_an_invalid_one_does_not() {
         let directory = tempfile::tempdir().expect("a directory");
         let (chain, key) = write(&directory);
         let certificate = Certificate::load(&chain, &key).expect("sound");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_with_a_pair_is_told_at_once() {
+    fn every_error_of_a_pair_is_reported_at_once() {
         let directory = tempfile::tempdir().expect("a directory");
         let nothing = directory.path().join("nothing.pem");
         let problems = Certificate::load(&nothing, &nothing).expect_err("there is none");

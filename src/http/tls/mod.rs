@@ -1,17 +1,16 @@
-//! TLS: who the hub proves to be. What it speaks is in [`converse`](super::converse).
+//! The TLS server. [`connection`](super::connection) negotiates the protocol above it.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | what is offered to whoever connects |
-//! | [`certificate`] | a certificate and its key in files, and new ones in their place |
-//! | [`acme`] | certificates that are asked for |
+//! | this file | [`TlsServer`]: versions, suites, ALPN, session tickets |
+//! | [`certificate`] | a certificate and its key in files, reloaded when the files change |
+//! | [`acme`] | certificates by ACME |
 //!
-//! Versions 1.2 and 1.3, with the suites of rustls: all of them forward secret and authenticated. No renegotiation, no
-//! compression, no early data (which could be replayed: a publish is no idempotent request).
+//! Versions 1.2 and 1.3, with the cipher suites of rustls, all with forward secrecy and authenticated encryption. No
+//! renegotiation, no compression, no early data (0-RTT data can be replayed, and a publish is not idempotent).
 //!
-//! A client that comes back resumes by a ticket, which it keeps: sealed with a key that is in no file, lives for six hours
-//! and opens for six more (`rustls::crypto::aws_lc_rs::Ticketer`). The hub keeps nothing for it, so there is nothing to
-//! bound.
+//! Clients resume sessions with tickets, so the hub stores nothing for them. The ticket key is in memory only; it
+//! encrypts for six hours and decrypts for six more (`rustls::crypto::aws_lc_rs::Ticketer`).
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
@@ -30,59 +29,60 @@ pub mod certificate;
 use acme::Acme;
 use certificate::Certificate;
 
-/// How HTTP/2 is called in a handshake (RFC 9113, section 3.2).
+/// The ALPN name of HTTP/2 (RFC 9113, section 3.2).
 pub const HTTP2: &[u8] = b"h2";
 
-/// How HTTP/1.1 is called (RFC 7301, section 6).
+/// The ALPN name of HTTP/1.1 (RFC 7301, section 6).
 pub const HTTP1: &[u8] = b"http/1.1";
 
-/// What a certificate authority asks for to see whether a domain is ours (RFC 8737).
+/// The ALPN name with which a certificate authority validates a domain (RFC 8737).
 pub const ACME: &[u8] = b"acme-tls/1";
 
-/// How often the files of a certificate are looked at: those who replace them wait, and it is two small reads.
-pub const LOOK: Duration = Duration::from_secs(10);
+/// How often the certificate's files are checked: soon enough for an operator who waits for it, and only two small
+/// reads.
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The hub's side of every TLS connection.
+/// The server side of TLS connections.
 pub struct TlsServer {
     acceptor: TlsAcceptor,
-    /// In files, when it is.
+    /// The certificate, if it is in files.
     certificate: Option<Arc<Certificate>>,
 }
 
 impl TlsServer {
-    /// With the certificate chain and the key in these files, PEM.
+    /// A server with the certificate chain and the key in these PEM files.
     ///
     /// # Errors
-    /// Everything that is wrong with them, a line each.
+    /// Every error of the files, a line each.
     pub fn files(chain: &Path, key: &Path) -> Result<Self, Vec<String>> {
         let certificate = Arc::new(Certificate::load(chain, key)?);
         let acceptor = acceptor(Arc::clone(&certificate) as _, &[HTTP2, HTTP1]);
         Ok(Self { acceptor, certificate: Some(certificate) })
     }
 
-    /// With what `acme` gets. Until then every handshake but the authority's fails.
+    /// A server with the certificates of `acme`. Until there is one, every handshake but the authority's fails.
     #[must_use]
     pub fn acme(acme: &Acme) -> Self {
         Self { acceptor: acceptor(acme.resolver(), &[HTTP2, HTTP1, ACME]), certificate: None }
     }
 
-    /// Looks at the files now. What is new and sound is used from the next handshake on, and connections go on; what is not
-    /// sound is logged once, and the old pair stays. Answers with whether there is nothing to complain of. Blocks on the
-    /// disk.
+    /// Checks the files now. A changed and valid pair is used from the next handshake on; existing connections are not
+    /// affected. An invalid pair is logged once, and the old pair stays in use. Returns false when the files are
+    /// invalid now. Blocks on the disk.
     pub fn reload(&self) -> bool {
         self.certificate.as_ref().is_none_or(|certificate| certificate.reload())
     }
 
-    /// Shakes hands. The caller bounds the time. Not cancel safe.
+    /// Performs a handshake. The caller bounds the time. Not cancel safe.
     ///
     /// # Errors
-    /// When the client hangs up, speaks something else, or cannot agree.
+    /// When the client closes the connection, does not speak TLS, or has no version or suite in common.
     pub async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(&self, io: IO) -> io::Result<TlsStream<IO>> {
         self.acceptor.accept(io).await
     }
 }
 
-/// The cryptography of everything here.
+/// The cryptography provider of the server and of ACME.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
@@ -96,7 +96,7 @@ fn acceptor(certificates: Arc<dyn ResolvesServerCert>, protocols: &[&[u8]]) -> T
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = aws_lc_rs::Ticketer::new().expect("the system has random numbers");
-    // Each costs a record, and a client that comes back brings one.
+    // One instead of two: each costs a record, and a client gets another one when it resumes.
     config.send_tls13_tickets = 1;
     TlsAcceptor::from(Arc::new(config))
 }

@@ -1,4 +1,4 @@
-//! Topics as things: `GET /topics`, and `GET`, `PUT`, `DELETE /topics/T`.
+//! Topic resources: `GET /topics`, and `GET`, `PUT`, `DELETE /topics/T`.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -20,20 +20,20 @@ use crate::{
 mod listing;
 mod settings;
 
-/// Topics of one page when the query does not say, and at most: a page of the largest names is 500 KB.
+/// Topics of one page: the default and the maximum. A page of the longest names has 500 KB.
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
 
-/// Bytes of settings at most: some twenty times what all of them take.
+/// Bytes of a settings body at most: some twenty times the size of all settings.
 const SETTINGS_BYTES: usize = 8192;
 
-/// What changing a topic is called in a refusal.
+/// The action's name in a refusal.
 const CHANGE: &str = "set or delete a topic";
 
-/// Answers what is asked of `/topics` or `/topics/T`.
+/// Handles a request for `/topics` or `/topics/T`.
 ///
 /// # Errors
-/// Says what to change, or that there is no such topic.
+/// Says what to change, or that the topic does not exist.
 pub async fn handle<B>(app: &AppState, caller: &Caller, request: Request<B>) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = Bytes>,
@@ -48,16 +48,16 @@ where
         },
         Some(text) => {
             keys::TOPIC.check(&query)?;
-            let (name, broken) = name(text)?;
+            let (name, violation) = name(text)?;
             match *request.method() {
                 Method::GET | Method::HEAD => {
-                    authorization.see(&name)?;
-                    check_old(app, &name, broken)?;
+                    authorization.inspect(&name)?;
+                    check_legacy(app, &name, violation)?;
                     show(app, &name)
                 }
                 Method::PUT | Method::DELETE => {
                     authorization.operate(CHANGE)?;
-                    check_old(app, &name, broken)?;
+                    check_legacy(app, &name, violation)?;
                     if request.method() == Method::PUT {
                         change(app, caller.clone(), name, request).await
                     } else {
@@ -70,8 +70,8 @@ where
     }
 }
 
-/// The rest of the path is the topic; an escaped slash is a slash. With it comes the rule that it breaks, when a topic that is
-/// older than that rule may have the name.
+/// The topic is the rest of the path; an escaped slash is a slash. An old topic may have a name that a newer rule
+/// forbids: for such a name, the violated rule is returned with it.
 fn name(text: &str) -> Result<(TopicName, Option<TopicError>), Problem> {
     let text = percent_decode_str(text).decode_utf8();
     let text =
@@ -82,22 +82,22 @@ fn name(text: &str) -> Result<(TopicName, Option<TopicError>), Problem> {
     }
 }
 
-/// A name that breaks a rule is that of a topic in use, which can be looked at, set and deleted, or of none. To be asked after the
-/// visitor's right: whether there is such a topic is not for everybody.
-fn check_old(app: &AppState, name: &TopicName, broken: Option<TopicError>) -> Result<(), Problem> {
-    match broken {
+/// Accepts a name that violates a rule only if the topic exists. To be called after the authorization check: whether a
+/// topic exists is not public.
+fn check_legacy(app: &AppState, name: &TopicName, violation: Option<TopicError>) -> Result<(), Problem> {
+    match violation {
         Some(error) if app.hub.topic(name).is_none() => Err(error.into()),
         _ => Ok(()),
     }
 }
 
 async fn list(app: &AppState, authorization: &Authorization, query: &Query<'_>) -> Result<Response, Problem> {
-    let shown = authorization.list()?;
+    let visible = authorization.list()?;
     keys::TOPICS.check(query)?;
     let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
     let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());
-    let (views, more) = listing::page(app, shown, prefix, after, limit).await?;
+    let (views, more) = listing::page(app, visible, prefix, after, limit).await?;
     let topics: Vec<TopicBody<'_>> = views.iter().map(|view| TopicBody::new(app.hub.epoch(), view)).collect();
     let next = topics.last().filter(|_| more).map(|last| last.topic);
     Ok(json(&TopicListing { next, topics: &topics }))
@@ -118,9 +118,9 @@ where
     B: http_body::Body<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
-    let (bytes, _place) = body::read(app, &caller.quotas, &head.headers, body, SETTINGS_BYTES).await?;
+    let (bytes, _permit) = body::read(app, &caller.quotas, &head.headers, body, SETTINGS_BYTES).await?;
     let authorization = &mut caller.authorization;
-    // The body may have been long in coming.
+    // The credential may have expired while the body arrived.
     authorization.renew(&app.policies).and_then(|()| authorization.operate(CHANGE))?;
     let view = app.hub.configure(name, settings::parse(&bytes)?).await?;
     Ok(json(&TopicBody::new(app.hub.epoch(), &view)))
@@ -139,7 +139,7 @@ fn unknown(name: &TopicName) -> Problem {
     Problem::new(Code::TopicUnknown, format!("no topic is named {name}; publish to it, or create it with PUT"))
 }
 
-/// A topic as clients see it.
+/// A topic on the wire.
 #[derive(Serialize)]
 struct TopicBody<'a> {
     topic: &'a str,

@@ -1,4 +1,4 @@
-//! What `PUT /topics/T` takes: a field that is not given stays, `null` goes back to the rule.
+//! The body of `PUT /topics/T`: an absent field stays unchanged, `null` returns to the configured rule.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::{
     },
 };
 
-/// The outer `None` is a field that was not given, the inner one is `null`.
+/// The outer `None` is an absent field, the inner one is `null`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::option_option, reason = "JSON tells null from nothing")]
 struct SettingsBody<'a> {
-    #[serde(borrow, deserialize_with = "given")]
+    #[serde(borrow, deserialize_with = "present")]
     retention: Option<&'a RawValue>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "present")]
     retry: Option<Option<u32>>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "present")]
     closed: Option<bool>,
 }
 
@@ -31,17 +31,17 @@ struct SettingsBody<'a> {
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::option_option, clippy::struct_field_names, reason = "JSON tells null from nothing, by these names")]
 struct RetentionSettings {
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "present")]
     max_events: Option<Option<u64>>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "present")]
     max_age: Option<Option<Age>>,
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "present")]
     max_bytes: Option<Option<u64>>,
 }
 
 struct Age(Duration);
 
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
 
@@ -56,19 +56,19 @@ impl<'de> Deserialize<'de> for Age {
     }
 }
 
-/// Settings as they were sent; an empty body changes nothing but makes the topic.
+/// Parses the settings. An empty body changes nothing, but creates the topic.
 pub(super) fn parse(body: &[u8]) -> Result<TopicChange, Problem> {
     if body.trim_ascii().is_empty() {
         return Ok(TopicChange::default());
     }
-    let text = std::str::from_utf8(body).map_err(|_| refused("the settings are not UTF-8"))?;
+    let text = std::str::from_utf8(body).map_err(|_| invalid("the settings are not UTF-8"))?;
     let settings: SettingsBody<'_> = object(text)?;
     if settings.retry.flatten().is_some_and(|ms| ms > MAX_RETRY_MS) {
-        return Err(refused(format!("'retry' must be 0 to {MAX_RETRY_MS} milliseconds")));
+        return Err(invalid(format!("'retry' must be 0 to {MAX_RETRY_MS} milliseconds")));
     }
     let retention = match settings.retention.map(RawValue::get) {
         None => RetentionSettings::default(),
-        // null for all of retention is null for each of its parts.
+        // null for retention is null for each of its fields.
         Some("null") => RetentionSettings { max_events: Some(None), max_age: Some(None), max_bytes: Some(None) },
         Some(text) => object(text)?,
     };
@@ -82,7 +82,7 @@ pub(super) fn parse(body: &[u8]) -> Result<TopicChange, Problem> {
     })
 }
 
-/// A limit of nothing keeps nothing, and nobody means that: refused here as in the configuration.
+/// Refuses a limit of 0, which would keep nothing, as the configuration does.
 fn check(retention: &RetentionSettings) -> Result<(), Problem> {
     let none = |limit: Option<Option<u64>>| limit.flatten() == Some(0);
     let short = matches!(retention.max_age, Some(Some(Age(age))) if age < SHORTEST_AGE);
@@ -90,22 +90,23 @@ fn check(retention: &RetentionSettings) -> Result<(), Problem> {
         [("max_events", none(retention.max_events)), ("max_age", short), ("max_bytes", none(retention.max_bytes))];
     match empty.into_iter().find(|(_, empty)| *empty) {
         Some((limit, _)) => {
-            let detail = format!("'{limit}' of 0 would keep nothing; give a larger one, or null for the rule's");
-            Err(refused(detail))
+            let detail =
+                format!("'{limit}' of 0 would keep nothing; give a larger one, or null for the configured rule");
+            Err(invalid(detail))
         }
         None => Ok(()),
     }
 }
 
-/// A JSON object; serde alone would take an array for it.
+/// Parses a JSON object; serde alone would accept an array.
 fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
     if !text.trim_ascii_start().starts_with('{') {
-        return Err(refused("settings are JSON objects, as in {\"retention\":{\"max_age\":\"7d\"}}"));
+        return Err(invalid("settings are JSON objects, as in {\"retention\":{\"max_age\":\"7d\"}}"));
     }
-    serde_json::from_str(text).map_err(|error| refused(format!("the settings cannot be used: {error}")))
+    serde_json::from_str(text).map_err(|error| invalid(format!("the settings cannot be used: {error}")))
 }
 
-fn refused(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(Code::BodyInvalid, detail)
 }
 
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_tell_what_is_left_from_what_goes_back_to_the_rule() {
+    fn settings_distinguish_an_absent_field_from_null() {
         let change = |text: &str| parse(text.as_bytes()).expect(text);
         let nothing = TopicChange::default();
         assert_eq!(change(" "), nothing);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_are_none_are_refused_and_the_mistake_named() {
+    fn invalid_settings_are_refused_and_the_mistake_named() {
         for (body, hint) in [
             ("[]", "JSON objects"),
             ("{", "EOF"),

@@ -1,4 +1,4 @@
-//! What `/topics` promises, against the real hub and engine.
+//! `/topics`, with a real hub and engine.
 
 use std::sync::Arc;
 
@@ -98,8 +98,8 @@ async fn pages_of_the_list_join_without_a_seam() {
 #[test]
 fn a_path_names_a_topic_with_its_slashes() {
     for path in ["jobs/42/tokens", "jobs%2F42/tokens", "jobs%2f42%2Ftokens"] {
-        let (name, broken) = name(path).expect(path);
-        assert_eq!((name.as_str(), broken), ("jobs/42/tokens", None));
+        let (name, violation) = name(path).expect(path);
+        assert_eq!((name.as_str(), violation), ("jobs/42/tokens", None));
     }
     assert_eq!(name("a+b%20c").expect("valid").0.as_str(), "a+b c", "a plus is a plus in a path");
     for path in ["", "a//b", "%ff", "a*", "../*", "$x/.."] {
@@ -108,13 +108,13 @@ fn a_path_names_a_topic_with_its_slashes() {
     for (path, text) in
         [("..", ".."), ("a/./b", "a/./b"), ("jobs/%2e%2e/audit", "jobs/../audit"), ("j/.%2E%2Fa", "j/../a")]
     {
-        let (name, broken) = name(path).expect("an old topic may be called so");
-        assert_eq!((name.as_str(), broken), (text, Some(TopicError::DotSegment)));
+        let (name, violation) = name(path).expect("an old topic may be called so");
+        assert_eq!((name.as_str(), violation), (text, Some(TopicError::DotSegment)));
     }
 }
 
 #[tokio::test]
-async fn who_may_not_see_a_topic_does_not_learn_that_it_is_older_than_the_rule_against_dots() {
+async fn a_caller_that_may_not_see_a_topic_does_not_learn_that_it_is_older_than_the_rule_against_dots() {
     let (app, _) = app();
     let old = TopicName::stored("jobs/../audit").expect("an old name");
     let event = NewEvent::new(old, "x");
