@@ -61,7 +61,7 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
         }
     };
     let flags = flags.clone();
-    let reload = Reload { asked, before: effective, read: Box::new(move || config::load(&flags)) };
+    let reload = Reload { hangups, before: effective, read: Box::new(move || config::load(&flags)) };
     match app::serve(config, &drain, reload, |hub| greet(config, hub)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

@@ -20,7 +20,7 @@ pub enum Verdict {
 
 /// Classifies the event at `seq`, whose predecessor in the same log is at `prev`, for a reader at `cursor`.
 #[must_use]
-pub fn judge(cursor: Seq, prev: Seq, seq: Seq) -> Verdict {
+pub fn classify(cursor: Seq, prev: Seq, seq: Seq) -> Verdict {
     if seq <= cursor {
         Verdict::Seen
     } else if prev <= cursor {
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn the_last_trimmed_event_itself_is_no_hole() {
-        let at = |cursor| judge(Seq(cursor), Seq(5), Seq(9));
+        let at = |cursor| classify(Seq(cursor), Seq(5), Seq(9));
         assert_eq!([at(4), at(5), at(8), at(9)], [Verdict::Hole, Verdict::Next, Verdict::Next, Verdict::Seen]);
     }
 }

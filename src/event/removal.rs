@@ -28,7 +28,7 @@ impl Event {
 
     /// The event as it is sent to clients: a tombstone gets its data, any other event is unchanged.
     #[must_use]
-    pub fn shown(self: Arc<Self>, epoch: Epoch) -> Arc<Self> {
+    pub fn with_tombstone_data(self: Arc<Self>, epoch: Epoch) -> Arc<Self> {
         if !self.is_tombstone() {
             return self;
         }
@@ -75,8 +75,8 @@ mod tests {
         let place = (tombstone.seq, tombstone.prev, tombstone.time, tombstone.new.close);
         assert_eq!(place, (Seq(9), Seq(4), Millis(5), true));
         assert!(tombstone.is_tombstone());
-        let told = format!("{tombstone:?}");
-        assert!(!told.contains("secret") && !told.contains("password"), "{told}");
+        let debug = format!("{tombstone:?}");
+        assert!(!debug.contains("secret") && !debug.contains("password"), "{debug}");
         assert_eq!(tombstone.new.retry, None);
     }
 
@@ -84,7 +84,7 @@ mod tests {
     fn tombstone_and_notice_say_the_same_as_json() {
         let epoch = Epoch::new("abcd").expect("valid");
         for topic in ["a/b", r#"a"b\c"#, "größe"] {
-            let shown = Arc::new(event(topic).tombstone()).shown(epoch);
+            let shown = Arc::new(event(topic).tombstone()).with_tombstone_data(epoch);
             let notice = NewEvent::notice(shown.new.topic.clone(), EventId { epoch, seq: Seq(9) });
             assert_eq!((&notice.name, &notice.data), (&shown.new.name, &shown.new.data));
             let data: serde_json::Value = serde_json::from_str(notice.data.as_str()).expect("JSON");

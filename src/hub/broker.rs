@@ -1,5 +1,5 @@
-//! Routes durable events to feeds: the engine's writer calls it after each commit; it pushes the events to the matching
-//! rings and wakes the shards.
+//! Routes durable events to feeds. The engine's writer reports each commit; the broker pushes its events to the
+//! matching rings and wakes the shards.
 
 use std::{
     collections::VecDeque,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     engine::LifecycleChange,
-    event::{Selection, Seq, TopicName, Verdict, cursor::judge},
+    event::{Selection, Seq, TopicName, Verdict, cursor::classify},
 };
 
 /// Lifecycle changes that a feed remembers for streams that have not polled since. A stream further behind asks the
@@ -224,7 +224,7 @@ impl Feed {
         let Some(first) = ring.frames.get(start) else {
             return if ring.floor <= cursor || start > 0 { Next::Nothing } else { Next::Moved };
         };
-        if judge(cursor, prev, first.id.seq) == Verdict::Hole {
+        if classify(cursor, prev, first.id.seq) == Verdict::Hole {
             return Next::Moved;
         }
         let mut bytes = 0;

@@ -30,13 +30,13 @@ impl Frame {
     /// A frame of an event that was read from the log.
     #[must_use]
     pub fn replayed(epoch: Epoch, event: Arc<Event>) -> Self {
-        Self::with(epoch, event.shown(epoch), false)
+        Self::with(epoch, event.with_tombstone_data(epoch), false)
     }
 
     /// The frame that replaces this one when its event is removed.
     #[must_use]
     pub fn tombstone(&self) -> Self {
-        let event = Arc::new(self.event.tombstone()).shown(self.id.epoch);
+        let event = Arc::new(self.event.tombstone()).with_tombstone_data(self.id.epoch);
         Self::with(self.id.epoch, event, self.is_live)
     }
 

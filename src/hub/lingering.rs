@@ -11,7 +11,7 @@ use super::feed::Feed;
 /// How long a feed without streams is kept.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// Feeds kept at most; over_limit that the one without streams for longest is dropped first.
+/// Feeds kept at most; beyond that the one without streams for longest is dropped first.
 const MAX_FEEDS: usize = 1024;
 
 /// Topics and patterns of all kept feeds at most. With the longest names that is 25 MB. One feed may have a thousand,
@@ -32,7 +32,7 @@ impl Lingering {
         self.feeds.push_back((Arc::clone(feed), Instant::now()));
     }
 
-    /// Removes one feed that has expired or is over_limit the bounds. It may have got streams again.
+    /// Removes one feed that has expired or is beyond the bounds. It may have got streams again.
     pub(super) fn pop_expired(&mut self) -> Option<Arc<Feed>> {
         let over_limit = self.feeds.len() > MAX_FEEDS || self.filters > MAX_FILTERS;
         let expired = || self.feeds.front().is_some_and(|(_, since)| since.elapsed() >= LINGER);
