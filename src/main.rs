@@ -56,7 +56,7 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
     let hangups = match signals::listen(drain.clone(), config.hub.drain, telemetry::flush) {
         Ok(hangups) => hangups,
         Err(error) => {
-            report(format_args!("cannot listen for signals: {error}"));
+            report(format_args!("cannot install the signal handlers: {error}"));
             return ExitCode::FAILURE;
         }
     };

@@ -41,13 +41,13 @@ pub fn text(config: &Config, places: &[Endpoint], operators: &[Endpoint]) -> Str
         let style = UrlStyle { tls: hub.tls && !unauthenticated, ..hub };
         match place {
             Endpoint::Tcp(address) => {
-                add_line(&mut out, format_args!("  figures    {}/admin/stats", style.url(*address)))
+                add_line(&mut out, format_args!("  stats      {}/admin/stats", style.url(*address)));
             }
             Endpoint::Unix(path) => {
                 let path = path.display();
                 add_line(
                     &mut out,
-                    format_args!("  figures    curl --unix-socket '{path}' http://localhost/admin/stats"),
+                    format_args!("  stats      curl --unix-socket '{path}' http://localhost/admin/stats"),
                 );
             }
         }

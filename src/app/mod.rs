@@ -184,7 +184,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
         })
         .collect::<io::Result<_>>()?;
     for place in &admin.places {
-        tracing::info!(address = %place, "serving operators");
+        tracing::info!(address = %place, "serving the admin listener");
     }
     for place in &public.places {
         tracing::info!(address = %place, engine = engine.name(), epoch = %engine.epoch(), head.seq = engine.head().0, "serving");

@@ -59,13 +59,13 @@ pub enum NameError {
     #[error("the event name contains U+{0:04X}, a control character; remove it")]
     ControlCharacter(u32),
     /// The prefix of the hub's own events.
-    #[error("event names starting with 'hub.' are the hub's own; choose another")]
+    #[error("event names that start with 'hub.' are reserved; choose another")]
     Reserved,
 }
 
 /// The payload is not UTF-8; the value is the offset of the first invalid byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the data is not UTF-8: the byte at offset {0} fits no character; encode binary data, for example as base64")]
+#[error("the data is not UTF-8: invalid byte at offset {0}; encode binary data, for example as base64")]
 pub struct NotUtf8(pub usize);
 
 impl EventName {

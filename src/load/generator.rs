@@ -166,7 +166,7 @@ impl Load {
             self.publishers.push(LoadPublisher::connect(&self.target, traffic.form, self.poll.registry(), token)?);
         }
         let mut schedule = Schedule::new(traffic, &self.topics, self.sources_per_topic, self.now());
-        let mut progress = ProgressWatch::new(&self.tally);
+        let mut watch = ProgressWatch::new(&self.tally);
         let outcome = loop {
             let due = schedule.publish(self)?;
             let is_idle = self.tally.outstanding == 0 && self.tally.unacknowledged == 0;
@@ -176,12 +176,11 @@ impl Load {
             if let Err(error) = self.poll_once(Some(due.unwrap_or(STALL_TIMEOUT / 10))) {
                 break Err(error);
             }
-            if !progress.made(&self.tally) && schedule.done {
+            if !watch.has_progress(&self.tally) && schedule.done {
                 break Ok(());
             }
         };
-        let elapsed =
-            progress.last.duration_since(self.created).saturating_sub(Duration::from_nanos(schedule.started_at));
+        let elapsed = watch.last.duration_since(self.created).saturating_sub(Duration::from_nanos(schedule.started_at));
         let finished = self.publishers.iter_mut().try_for_each(LoadPublisher::finish);
         self.publishers.clear();
         outcome.and(finished)?;
@@ -203,8 +202,8 @@ impl Load {
     /// # Errors
     /// When a connection breaks.
     pub fn settle(&mut self) -> Result<DeliveryFaults, LoadError> {
-        let mut progress = ProgressWatch::new(&self.tally);
-        while self.tally.outstanding > 0 && progress.made(&self.tally) {
+        let mut watch = ProgressWatch::new(&self.tally);
+        while self.tally.outstanding > 0 && watch.has_progress(&self.tally) {
             self.poll_once(Some(STALL_TIMEOUT / 10))?;
         }
         self.count_lost();
@@ -367,7 +366,7 @@ impl ProgressWatch {
     }
 
     /// Whether there was progress within [`STALL_TIMEOUT`].
-    fn made(&mut self, tally: &LoadTally) -> bool {
+    fn has_progress(&mut self, tally: &LoadTally) -> bool {
         let seen = (tally.delivered, tally.published);
         if seen != self.seen {
             (self.seen, self.last) = (seen, Instant::now());

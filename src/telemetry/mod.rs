@@ -21,7 +21,8 @@ mod queue;
 
 use queue::LogQueue;
 
-/// How long the exit of the process waits for the last lines: long enough for any active reader.
+/// How long the exit of the process waits for room in the queue, and again until the last lines are written: long
+/// enough for any active reader.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The log queue of the process, once it is initialised.
@@ -55,7 +56,7 @@ pub fn dropped() -> u64 {
     QUEUE.get().map_or(0, LogQueue::dropped)
 }
 
-/// Waits up to one second until the queued lines are written. Call it before the process exits.
+/// Waits until the queued lines are written, for about two seconds at most. Call it before the process exits.
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush(LAST_LINES);
