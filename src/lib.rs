@@ -1,43 +1,44 @@
-//! `gapless`: an event hub with durable replay. The map of the house.
+//! `gapless`: an event-broadcast hub with durable replay.
 //!
 //! **A subscription is a cursor over one log.** It reads the log until its end, then follows a ring of the newest
-//! events in memory; when the ring has moved past it, it reads the log again. Replay, live and lag are that one path.
+//! events in memory. When the ring has moved past the cursor, the subscription reads the log again. Replay, live
+//! delivery and lag share this one code path.
 //!
-//! An event is made durable, then readable, then pushed to the rings, then acknowledged. Nobody sees what a crash can
-//! take back.
+//! An event is made durable, then readable, then pushed to the rings, then acknowledged. No reader sees an event that a
+//! crash could take away.
 //!
 //! # Floors
 //!
-//! An arrow may only point down (`tests/floors.rs` holds it).
+//! Dependencies point down only (`tests/floors.rs` checks it).
 //!
 //! ```text
-//! 4  main, cli, app     composition; app alone names every engine
-//! 3  http            -> hub            bytes become topics, events, cursors; frames become bytes
-//!    load                              the public protocol from the other side, by the thousand
+//! 4  main, cli, app                    composition; only app names every engine
+//! 3  http            -> hub            requests become topics, events and cursors; frames become responses
+//!    load                              load generator: a client of the public protocol
 //! 2  hub             -> engine, event  topics, rings, subscriptions
-//! 1  engine          -> event          what is durable is handed up through a callback
-//!    access          -> event          a credential in, a pass or a refusal out
-//! 0  event, lifecycle                  the vocabulary, without I/O; drain and signals
+//! 1  engine          -> event          the durable log; reports commits through a callback
+//!    access          -> event          authentication and authorization
+//! 0  event, lifecycle                  the data types, without I/O; drain and signals
 //! ```
 //!
-//! | room | idea | begin with |
+//! | module | purpose | start with |
 //! |---|---|---|
-//! | [`event`] | what an event, a topic and a cursor are | [`event::cursor`], the one rule |
-//! | [`engine`] | who keeps the log, and what they promise | [`engine::Engine`] |
-//! | [`engine::log`] | one writer, group commit, pages, gaps, retention | [`engine::log::Store`] |
-//! | [`engine::sled`] | the log on disk | its schema, `keys.rs` |
-//! | [`access`] | who may do what | [`access::Access`] |
-//! | [`hub`] | who listens to what | [`hub::subscription`] |
-//! | [`http`] | the wire | `routes.rs`, [`http::problem`] |
-//! | [`load`] | publishers and subscribers by the thousand, that check what they get | [`load::Load`] |
-//! | [`cli`] | `gapless publish`, `tail`, `token`, `check`, `bench` | |
-//! | [`config`] | every setting, and every mistake at once | [`config::keys`] |
-//! | [`lifecycle`] | how a process ends | [`lifecycle::Drain`] |
-//! | [`telemetry`] | what the process says of itself | |
-//! | [`app`] | a configuration in, a serving process out | [`app::start`] |
+//! | [`event`] | the data types: event, topic, selection, cursor | [`event::cursor`], the delivery rule |
+//! | [`engine`] | the durable log: the trait that every engine implements | [`engine::Engine`] |
+//! | [`engine::log`] | the log engine: single writer, group commit, pages, gaps, retention | [`engine::log::Store`] |
+//! | [`engine::sled`] | the on-disk store | its schema, `keys.rs` |
+//! | [`access`] | authentication and authorization | [`access::Access`] |
+//! | [`hub`] | in-memory fan-out: topics, rings, subscriptions | [`hub::subscription`] |
+//! | [`http`] | the HTTP interface | `routes.rs`, [`http::problem`] |
+//! | [`load`] | load generator: publishers, and subscribers that verify what they receive | [`load::Load`] |
+//! | [`cli`] | the commands `publish`, `tail`, `remove`, `token`, `check`, `bench` | |
+//! | [`config`] | every setting; reports all errors at once | [`config::keys`] |
+//! | [`lifecycle`] | drain, signals, the limit on open files | [`lifecycle::Drain`] |
+//! | [`telemetry`] | the log on stderr | [`telemetry::init`] |
+//! | [`app`] | composition: builds a serving process from a configuration | [`app::start`] |
 //!
-//! ARCHITECTURE.md tells the life of an event and of a reconnect, and what must hold; docs/PROTOCOL.md is the wire
-//! contract, docs/OPERATIONS.md is for whoever runs it.
+//! ARCHITECTURE.md describes the life of an event and of a reconnect, and the invariants; docs/PROTOCOL.md is the wire
+//! contract, docs/OPERATIONS.md is for operators.
 
 pub mod access;
 pub mod app;

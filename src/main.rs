@@ -1,7 +1,7 @@
-//! The `gapless` binary: the life of a process.
+//! The `gapless` binary: command dispatch and exit codes.
 //!
-//! Exit codes: 0 done, or drained in order · 1 failed · 2 wrong command line · 78 wrong configuration ·
-//! 130 told to stop twice.
+//! Exit codes: 0 success, or the drain is complete · 1 failure · 2 invalid command line · 78 invalid configuration ·
+//! 130 a second stop signal came before the drain was over.
 
 use std::{fmt::Display, io::Write, process::ExitCode};
 
@@ -13,8 +13,9 @@ use gapless::{
     telemetry,
 };
 
-/// The system's allocator keeps what a closed segment of the store has freed: after 20 reads here and there of a store of a
-/// million topics the process holds 466 MB for ever, with this one 185 MB a minute later (`benches/topics.rs`).
+/// The system's allocator keeps what a closed segment of the store has freed: after 20 scattered reads of a store of a
+/// million topics the process holds 466 MB permanently, with jemalloc 185 MB a minute later (measured by
+/// `benches/topics.rs`).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The hub: configuration, log, signals, and then the app until it has drained.
+/// Runs the hub until it has drained, and flushes the log.
 fn serve(config: &Config, effective: Effective, flags: &Flags) -> ExitCode {
     let code = serve_until_drained(config, effective, flags);
     telemetry::flush();
@@ -52,40 +53,40 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
         tracing::warn!(variable, "no setting has this name; it is ignored");
     }
     let drain = Drain::new();
-    let asked = match signals::listen(drain.clone(), config.hub.drain, telemetry::flush) {
+    let hangups = match signals::listen(drain.clone(), config.hub.drain, telemetry::flush) {
         Ok(hangups) => hangups,
         Err(error) => {
-            tell(format_args!("cannot listen for signals: {error}"));
+            report(format_args!("cannot install the signal handlers: {error}"));
             return ExitCode::FAILURE;
         }
     };
     let flags = flags.clone();
-    let reload = Reload { asked, before: effective, read: Box::new(move || config::load(&flags)) };
+    let reload = Reload { hangups, before: effective, read: Box::new(move || config::load(&flags)) };
     match app::serve(config, &drain, reload, |hub| greet(config, hub)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            let wrong = matches!(error, AppError::Access(_));
-            tell(error);
-            if wrong { ExitCode::from(config::EXIT_CODE) } else { ExitCode::FAILURE }
+            let invalid_config = matches!(error, AppError::Access(_));
+            report(error);
+            if invalid_config { ExitCode::from(config::EXIT_CODE) } else { ExitCode::FAILURE }
         }
     }
 }
 
-/// Says on stderr why the hub does not go on, without waiting for whoever reads there.
-fn tell(what: impl Display) {
+/// Writes to stderr why the hub ends, without blocking on the reader of stderr.
+fn report(what: impl Display) {
     telemetry::say(format!("gapless: {what}\n"));
 }
 
-/// Where to look, for whoever has just started a hub for the first time.
+/// Prints the addresses and example commands to stdout.
 fn greet(config: &Config, hub: &RunningHub) {
     let text = app::greeting::text(config, &hub.places, &hub.operators);
     let print = move || {
         let mut out = std::io::stdout().lock();
-        // Nobody reading is no reason not to serve.
+        // A closed stdout is no reason not to serve.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     };
-    // Nor is somebody who has stopped reading: this thread may wait for ever.
-    let _unheard = std::thread::Builder::new().name("greeting".into()).spawn(print);
+    // On a thread of its own: a full pipe may block it for ever.
+    let _detached = std::thread::Builder::new().name("greeting".into()).spawn(print);
 }
 
 fn configured(flags: &Flags, next: impl FnOnce(Config, Effective) -> ExitCode) -> ExitCode {
@@ -104,7 +105,7 @@ fn configured(flags: &Flags, next: impl FnOnce(Config, Effective) -> ExitCode) -
     }
 }
 
-/// A client needs no more than this thread.
+/// Runs a client command on a single-threaded runtime.
 fn block_on(command: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a fresh process has an event queue to spare").block_on(command)

@@ -1,4 +1,4 @@
-//! Where the hub's certificate comes from: files, or ACME.
+//! The hub's TLS certificate: from files, or by ACME.
 
 use super::AppError;
 use crate::{
@@ -10,13 +10,13 @@ use crate::{
     lifecycle::Drain,
 };
 
-/// The certificate in files, when it is in files.
+/// The certificate from files; `None` when no files are configured.
 pub(super) fn files(config: &Config) -> Option<Result<TlsServer, AppError>> {
     let (cert, key) = config.tls.cert.as_ref().zip(config.tls.key.as_ref())?;
     Some(TlsServer::files(cert, key).map_err(AppError::Tls))
 }
 
-/// TLS, when the hub is to speak it. Begins to order a certificate where that is asked for.
+/// The TLS configuration; `None` without TLS. With ACME, starts ordering the certificate in the background.
 pub(super) fn tls(config: &Config, drain: &Drain) -> Result<Option<TlsServer>, AppError> {
     let Config { tls, hub, .. } = config;
     if tls.acme.is_empty() {

@@ -1,4 +1,4 @@
-//! Which engine keeps the log, and over which store.
+//! Opens the configured engine over its store.
 
 use std::{
     sync::Arc,
@@ -25,27 +25,27 @@ pub(super) fn open(config: &Config, broker: &Arc<Broker>) -> Result<Arc<dyn Engi
     })
 }
 
-/// What is known of the clock of a store.
+/// The recorded state of a store's clock.
 #[derive(Debug, Default)]
 pub struct ClockState {
-    /// What the log's clock has shown, and by how much that is ahead of this machine's.
+    /// The newest time stamp of the log, and by how much it is ahead of the system clock; `None` when it is not ahead.
     pub ahead: Option<(Millis, Duration)>,
-    /// When this machine's clock leapt last, and how far in all known leaps.
+    /// The time of the last forward jump of the system clock, and the sum of all recorded jumps.
     pub leapt: Option<(Millis, Duration)>,
 }
 
-/// What the hub that had this configuration's store last has told of its clock.
+/// The clock state that the last hub on this configuration's store has recorded.
 #[must_use]
 pub fn clock_state(config: &Config) -> ClockState {
     if config.hub.engine != EngineKind::Sled {
         return ClockState::default();
     }
-    let kept = kept_clock(&config.hub.data);
+    let recorded = kept_clock(&config.hub.data);
     let now = Millis::from(SystemTime::now());
     let ahead = |stamp: Millis| Duration::from_secs(stamp.0.saturating_sub(now.0) / 1000);
     ClockState {
-        ahead: kept.ahead.map(|stamp| (stamp, ahead(stamp))).filter(|(_, ahead)| !ahead.is_zero()),
-        leapt: kept.leaps.iter().next_back().map(|last| (last.at, kept.leaps.gained())),
+        ahead: recorded.ahead.map(|stamp| (stamp, ahead(stamp))).filter(|(_, ahead)| !ahead.is_zero()),
+        leapt: recorded.leaps.iter().next_back().map(|last| (last.at, recorded.leaps.gained())),
     }
 }
 

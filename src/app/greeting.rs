@@ -1,4 +1,4 @@
-//! Where to look, for whoever has just started a hub for the first time.
+//! The text on stdout after the start: the addresses, and example commands.
 
 use std::{fmt::Write, net::SocketAddr};
 
@@ -7,16 +7,16 @@ use crate::{
     http::{listen::Endpoint, peer::AdminListener},
 };
 
-/// The words of greeting: every place, and commands that work as they stand, or say what to put in.
+/// The text: every endpoint, and commands that work as they are, or name what to fill in.
 #[must_use]
 pub fn text(config: &Config, places: &[Endpoint], operators: &[Endpoint]) -> String {
-    let hub = Face { tls: config.speaks_tls(), certified: config.tls.acme.first().map(String::as_str) };
+    let hub = UrlStyle { tls: config.speaks_tls(), cert_name: config.tls.acme.first().map(String::as_str) };
     let mut out = String::new();
     for (index, place) in places.iter().enumerate() {
-        let words = if index == 0 { "gapless listening on" } else { "                and on" };
-        say(&mut out, format_args!("{words} {}", hub.named(place)));
+        let prefix = if index == 0 { "gapless listening on" } else { "                and on" };
+        add_line(&mut out, format_args!("{prefix} {}", hub.display(place)));
     }
-    // What anyone may do needs no token, and what nobody may do without one is worth a word.
+    // Without configured credentials no command needs a token; with them, one without a token may be refused.
     let token = if config.has_credentials() { "-H 'Authorization: Bearer TOKEN' " } else { "" };
     let network = places.iter().find_map(|place| match place {
         Endpoint::Tcp(address) => Some(hub.url(*address)),
@@ -31,43 +31,48 @@ pub fn text(config: &Config, places: &[Endpoint], operators: &[Endpoint]) -> Str
     };
     out.push('\n');
     if network.is_some() {
-        say(&mut out, format_args!("  page       {url}/"));
+        add_line(&mut out, format_args!("  page       {url}/"));
     }
-    say(&mut out, format_args!("  publish    curl {through}{token}-d 'Hello' '{url}/publish?topic=demo'"));
-    say(&mut out, format_args!("  subscribe  curl {through}{token}-N '{url}/events?topic=demo&from=earliest'"));
+    add_line(&mut out, format_args!("  publish    curl {through}{token}-d 'Hello' '{url}/publish?topic=demo'"));
+    add_line(&mut out, format_args!("  subscribe  curl {through}{token}-N '{url}/events?topic=demo&from=earliest'"));
     for place in operators {
-        // Where only this machine comes they speak no TLS.
-        let free = super::listening::operators(config) == AdminListener::ApartFree;
-        let face = Face { tls: hub.tls && !free, ..hub };
+        // A local-only admin listener does not speak TLS.
+        let unauthenticated = super::listening::operators(config) == AdminListener::ApartFree;
+        let style = UrlStyle { tls: hub.tls && !unauthenticated, ..hub };
         match place {
-            Endpoint::Tcp(address) => say(&mut out, format_args!("  figures    {}/admin/stats", face.url(*address))),
+            Endpoint::Tcp(address) => {
+                add_line(&mut out, format_args!("  stats      {}/admin/stats", style.url(*address)));
+            }
             Endpoint::Unix(path) => {
                 let path = path.display();
-                say(&mut out, format_args!("  figures    curl --unix-socket '{path}' http://localhost/admin/stats"));
+                add_line(
+                    &mut out,
+                    format_args!("  stats      curl --unix-socket '{path}' http://localhost/admin/stats"),
+                );
             }
         }
     }
-    if network.is_some() && hub.tls && hub.certified.is_none() {
-        out.push_str("\n  HOST is a name on the certificate; for an issuer of your own add --cacert FILE\n");
+    if network.is_some() && hub.tls && hub.cert_name.is_none() {
+        out.push_str("\n  HOST is a name on the certificate; for a private CA add --cacert FILE\n");
     }
     out
 }
 
-fn say(out: &mut String, line: std::fmt::Arguments<'_>) {
+fn add_line(out: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(out, "{line}").expect("memory");
 }
 
-/// How the hub is asked.
+/// How to address the hub in a URL.
 #[derive(Clone, Copy)]
-struct Face<'a> {
+struct UrlStyle<'a> {
     tls: bool,
-    /// A name that its certificate has, when it is known.
-    certified: Option<&'a str>,
+    /// A name on its certificate, if known.
+    cert_name: Option<&'a str>,
 }
 
-impl Face<'_> {
-    /// The place itself.
-    fn named(self, place: &Endpoint) -> String {
+impl UrlStyle<'_> {
+    /// The endpoint as it was configured.
+    fn display(self, place: &Endpoint) -> String {
         match place {
             Endpoint::Tcp(address) if self.tls => format!("https://{address}"),
             Endpoint::Tcp(address) => format!("http://{address}"),
@@ -75,10 +80,11 @@ impl Face<'_> {
         }
     }
 
-    /// A URL that a client can use. A certificate names no address; and all addresses of this machine are none of them.
+    /// A URL for a client. With TLS it needs a name of the certificate, not an address. The unspecified address is
+    /// replaced by the loopback address.
     fn url(self, address: SocketAddr) -> String {
         if self.tls {
-            return format!("https://{}:{}", self.certified.unwrap_or("HOST"), address.port());
+            return format!("https://{}:{}", self.cert_name.unwrap_or("HOST"), address.port());
         }
         let local = if address.is_ipv6() { "[::1]" } else { "127.0.0.1" };
         if address.ip().is_unspecified() {
@@ -108,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn every_place_is_named_and_the_commands_go_to_the_first_that_any_client_reaches() {
+    fn every_endpoint_is_listed_and_the_commands_use_the_first_tcp_one() {
         let said = greeting(&[], &[Endpoint::Unix("/run/hub".into()), tcp("[::1]:80"), tcp("127.0.0.1:80")]);
         assert!(said.starts_with("gapless listening on unix:/run/hub\n"), "{said}");
         for words in ["and on http://[::1]:80\n", "and on http://127.0.0.1:80\n", "-d 'Hello' 'http://[::1]:80/publish"]
@@ -124,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn no_command_goes_to_an_address_that_is_none_or_that_no_certificate_names() {
+    fn no_command_uses_an_unspecified_address_or_one_that_the_certificate_does_not_name() {
         let said = greeting(&["--open"], &[tcp("0.0.0.0:80")]);
         assert!(said.contains("'http://127.0.0.1:80/publish") && !said.contains("HOST"), "{said}");
         let said = greeting(&["--open", "--tls-acme=hub.example"], &[tcp("0.0.0.0:443")]);

@@ -1,4 +1,4 @@
-//! Where the configuration lets the hub listen, and for how many connections there is room.
+//! The listening addresses of the configuration, and the number of connections.
 
 use super::AppError;
 use crate::{
@@ -10,28 +10,29 @@ use crate::{
     lifecycle::descriptors::{self, ConnectionLimits},
 };
 
-/// Every address of the hub: taken, and not listening yet.
+/// Every address of the hub: bound, but not listening yet.
 pub(super) struct Addresses {
     pub(super) public: BoundAddresses,
     pub(super) operators: BoundAddresses,
 }
 
-/// Takes every address. Nothing else was done before, so that a hub whose address is another's leaves no trace.
+/// Binds every address. This is the first step of the start, so that a hub whose address is in use changes nothing on
+/// disk.
 pub(super) fn bind(config: &Config) -> Result<Addresses, AppError> {
-    let take = |list: &[Listen], cores, flag| {
+    let bind = |list: &[Listen], cores, flag| {
         let list: Vec<Address> = list.iter().map(|listen| address(listen, config.hub.unix_mode)).collect();
         BoundAddresses::new(&list, cores).map_err(|error| AppError::Listen { error, flag })
     };
     Ok(Addresses {
-        public: take(&config.hub.listen, config.hub.shards, PUBLIC)?,
-        // Few come there, so one core has them all.
-        operators: take(&config.admin.listen, 1, OPERATORS)?,
+        public: bind(&config.hub.listen, config.hub.shards, PUBLIC)?,
+        // Few connections are expected there, so all are on one core.
+        operators: bind(&config.admin.listen, 1, OPERATORS)?,
     })
 }
 
-/// What chooses another address.
+/// The flag that sets the public addresses.
 pub(super) const PUBLIC: &str = "--listen";
-/// The same of the operators' own.
+/// The flag that sets the admin addresses.
 pub(super) const OPERATORS: &str = "--admin-listen";
 
 fn address(listen: &Listen, mode: u32) -> Address {
@@ -42,7 +43,7 @@ fn address(listen: &Listen, mode: u32) -> Address {
     }
 }
 
-/// Where operators look, and whether they need a credential there: not where only this machine comes.
+/// Whether the admin routes have listeners of their own, and whether those need a credential: local-only ones do not.
 pub(super) fn operators(config: &Config) -> AdminListener {
     let list = &config.admin.listen;
     if list.is_empty() {
@@ -54,22 +55,22 @@ pub(super) fn operators(config: &Config) -> AdminListener {
     }
 }
 
-/// Sockets that one core listens on for these.
+/// Sockets that one core listens on for `list`.
 fn sockets(list: &[Listen]) -> usize {
     list.iter().map(|listen| if matches!(listen, Listen::Localhost(_)) { 2 } else { 1 }).sum()
 }
 
-/// Room for connections below the limit on open files, which is raised as far as it may be.
-pub(super) fn room(config: &Config) -> Result<ConnectionLimits, AppError> {
+/// The number of connections that fit below the limit on open files, which is raised as far as allowed.
+pub(super) fn connection_limits(config: &Config) -> Result<ConnectionLimits, AppError> {
     let wanted = config.http.connections;
     let listeners = sockets(&config.hub.listen) * config.hub.shards + sockets(&config.admin.listen);
-    let room = descriptors::for_hub(wanted, config.hub.shards, listeners)?;
-    if room.connections < wanted {
+    let limits = descriptors::for_hub(wanted, config.hub.shards, listeners)?;
+    if limits.connections < wanted {
         tracing::warn!(
-            connections.fit = room.connections,
+            connections.fit = limits.connections,
             connections.wanted = wanted,
             "fewer connections are served than configured; raise the limit on open files (ulimit -n)"
         );
     }
-    Ok(room)
+    Ok(limits)
 }

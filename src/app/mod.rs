@@ -1,15 +1,15 @@
-//! Composition: the only place that names every engine. A configuration goes in, a serving process comes out.
+//! Composition: builds a serving process from a configuration. The only module that names every engine.
 //!
-//! | room | idea |
+//! | module | purpose |
 //! |---|---|
-//! | this file | the process: starting, waiting for its end |
-//! | `engine` | which engine keeps the log |
-//! | `patience` | how long the process waits for the store's disk |
-//! | `reloading` | reading the configuration again |
-//! | `policy` | whom the hub trusts |
-//! | `certificate` | where its certificate comes from |
-//! | [`greeting`] | what is said on stdout |
-//! | `listening` | where it listens, and room for connections |
+//! | this file | start of the process, and waiting for its end |
+//! | `engine` | opens the configured engine |
+//! | `store_waits` | bounded waits for the store's disk, at start and at exit |
+//! | `reloading` | reload of the configuration on SIGHUP |
+//! | `policy` | access policy and quotas from the configuration |
+//! | `certificate` | the TLS certificate: from files or by ACME |
+//! | [`greeting`] | the text on stdout after the start |
+//! | `listening` | listening addresses, and the number of connections |
 
 use std::{
     io,
@@ -37,7 +37,7 @@ use crate::{
     hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::{
         Drain, DrainOutcome,
-        descriptors::{ConnectionLimits, TooFew},
+        descriptors::{ConnectionLimits, LimitTooLow},
     },
     telemetry,
 };
@@ -46,22 +46,22 @@ mod certificate;
 mod engine;
 pub mod greeting;
 mod listening;
-mod patience;
 mod policy;
 mod reloading;
+mod store_waits;
 
 pub use reloading::Reload;
 
 pub use engine::{ClockState, clock_state};
 
-/// Threads a core may use to wait for the disk: as many as log pages are read at a time, with room for one more.
+/// Blocking threads of a core: one for each log page read at the same time (8), and one more.
 const BLOCKING_THREADS: usize = 9;
 
-/// How long reads that are under way are waited for in the end.
+/// How long the exit waits for reads that have begun.
 const LAST_READS: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether a thread that the system refused can be had by now.
-const LOOK: Duration = Duration::from_mins(1);
+/// How often the start of a key-fetching thread is retried after the system has refused it.
+const RETRY_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Why the hub did not start. `Display` says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -69,44 +69,44 @@ pub enum AppError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// It was told to stop before the store was open, and the drain's time is over.
-    #[error("told to stop before the store was open; all that it keeps stays there")]
+    /// A stop signal came, and the drain was over before the store was open.
+    #[error("a stop signal came before the store was open; no stored event is lost")]
     NotOpened,
     /// The store did not close in time.
     #[error(
-        "the disk does not answer, so the store could not be closed in order: all that was acknowledged is in it; what was \
-         not yet acknowledged may be kept or not, and the next start looks"
+        "the disk does not respond, so the store could not be closed cleanly: every acknowledged event is stored; others may \
+         be stored or not, and the next start recovers them"
     )]
     NotClosed,
-    /// An address cannot be had.
+    /// An address cannot be bound.
     #[error("{error}; choose another with {flag}")]
     Listen {
-        /// Which one, and why.
+        /// The address and the reason.
         error: ListenError,
-        /// What chooses another.
+        /// The flag that sets the address.
         flag: &'static str,
     },
-    /// There is no room for connections.
+    /// The limit on open files is too low.
     #[error(transparent)]
-    Descriptors(#[from] TooFew),
-    /// What the configuration says about credentials cannot be used any more: it was sound when it was read.
+    Descriptors(#[from] LimitTooLow),
+    /// The access configuration is no longer usable, though it was valid when it was read.
     #[error(transparent)]
     Access(#[from] ConfigErrors),
-    /// The certificate, or what should get one, cannot be used.
+    /// The certificate, or the ACME configuration, cannot be used.
     #[error("TLS: {}", .0.join("; "))]
     Tls(Vec<String>),
-    /// The system refuses threads.
+    /// The system refuses a thread or an event queue.
     #[error("cannot start: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// A hub that serves. Tests hold one as users hold a process.
+/// A serving hub. Tests use it in place of a process.
 pub struct RunningHub {
-    /// Where it listens: one place at least.
+    /// The public endpoints: at least one.
     pub places: Vec<Endpoint>,
-    /// Where it listens for operators alone, if it does.
+    /// The endpoints of the admin listener, if it is separate.
     pub operators: Vec<Endpoint>,
-    /// Of sockets in the file system.
+    /// Removes the files of Unix sockets when dropped.
     _files: Vec<SocketFile>,
     engine: Arc<dyn Engine>,
     app: Arc<AppState>,
@@ -114,10 +114,10 @@ pub struct RunningHub {
     shards: Vec<JoinHandle<io::Result<()>>>,
 }
 
-/// Serves until `drain` is over. `ready` is told where once connections are accepted.
+/// Serves until `drain` is over. Calls `ready` once connections are accepted.
 ///
 /// # Errors
-/// When it cannot start, or the store cannot be closed in order.
+/// When it cannot start, or the store cannot be closed cleanly.
 pub fn serve(
     config: &Config,
     drain: &Drain,
@@ -130,34 +130,34 @@ pub fn serve(
     running.wait()
 }
 
-/// What can only be known by looking: whether the certificate can be used.
+/// Checks what parsing the configuration does not: whether the certificate files can be used.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// All problems of the certificate.
 pub fn check(config: &Config) -> Result<(), AppError> {
     certificate::files(config).transpose().map(drop)
 }
 
-/// Takes the addresses, opens the store, starts a thread for each shard, and listens.
+/// Binds the addresses, opens the store, starts a thread for each shard, and listens.
 ///
 /// # Errors
-/// When the store or the address cannot be had.
+/// When the store cannot be opened or an address cannot be bound.
 pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
-    let room = listening::room(config)?;
+    let connections = listening::connection_limits(config)?;
     let addresses = listening::bind(config)?;
     let hub_config = hub_config(config);
     let shards = config.hub.shards;
     let broker = Broker::new(shards, &hub_config);
-    let engine = patience::open(config, &broker, drain)?;
+    let engine = store_waits::open(config, &broker, drain)?;
     let hub = Hub::new(Arc::clone(&engine), broker, hub_config);
     let tls = certificate::tls(config, drain)?;
     let policies = Arc::new(Policies::new(policy::policy(config)?));
     policy::watch(&policies);
     let app = Arc::new(AppState {
         hub,
-        limits: limits(config, room),
+        limits: limits(config, connections),
         policies,
-        quotas: Quotas::new(&policy::allowances(config)),
+        quotas: Quotas::new(&policy::quota_config(config)),
         operators: listening::operators(config),
         started: Instant::now(),
         body_memory: BodyMemory::new(HeldMemory::Bodies, config.publish.inflight_bytes),
@@ -170,32 +170,32 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
     });
     let listen = |bound: BoundAddresses, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
     let public = listen(addresses.public, listening::PUBLIC)?;
-    let mut apart = listen(addresses.operators, listening::OPERATORS)?;
-    let kept = Arc::clone(&app);
+    let mut admin = listen(addresses.operators, listening::OPERATORS)?;
+    let running_app = Arc::clone(&app);
     let shards = public
         .listeners
         .into_iter()
         .enumerate()
         .map(|(index, public)| {
-            // One core has them all: the list has one item.
-            let operators = apart.listeners.pop().unwrap_or_default();
+            // The admin listeners are all on one core, so the list has one item.
+            let operators = admin.listeners.pop().unwrap_or_default();
             let (app, listeners) = (Arc::clone(&app), Listeners { public, operators });
             thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard(app, index, listeners))
         })
         .collect::<io::Result<_>>()?;
-    for place in &apart.places {
-        tracing::info!(address = %place, "serving operators");
+    for place in &admin.places {
+        tracing::info!(address = %place, "serving the admin listener");
     }
     for place in &public.places {
         tracing::info!(address = %place, engine = engine.name(), epoch = %engine.epoch(), head.seq = engine.head().0, "serving");
     }
-    let files = public.files.into_iter().chain(apart.files).collect();
+    let files = public.files.into_iter().chain(admin.files).collect();
     Ok(RunningHub {
         places: public.places,
-        operators: apart.places,
+        operators: admin.places,
         _files: files,
         engine,
-        app: kept,
+        app: running_app,
         drain: drain.clone(),
         shards,
     })
@@ -205,10 +205,10 @@ impl RunningHub {
     /// Waits until the drain is over, and closes the store.
     ///
     /// # Errors
-    /// When the disk does not answer in time; threads that wait for it are left to the end of the process.
+    /// When the disk does not respond in time. Threads blocked on it are not joined.
     pub fn wait(self) -> Result<DrainOutcome, AppError> {
         let (shards, engine) = (self.shards, self.engine);
-        let outcome = patience::end(&self.drain, move || {
+        let outcome = store_waits::end(&self.drain, move || {
             for shard in shards {
                 match shard.join() {
                     Ok(Ok(())) => {}
@@ -234,7 +234,7 @@ fn shard(app: Arc<AppState>, index: usize, listeners: Listeners) -> io::Result<(
     tasks.spawn_local(reply_task());
     let served = tasks.block_on(&runtime, server::serve(app, index, listeners));
     drop(tasks);
-    // By itself it would wait for every read of a disk, also of one that does not answer.
+    // Dropping the runtime would wait for every blocking read, also on a disk that does not respond.
     runtime.shutdown_timeout(LAST_READS);
     served
 }
@@ -248,11 +248,11 @@ fn hub_config(config: &Config) -> HubConfig {
     }
 }
 
-fn limits(config: &Config, fits: ConnectionLimits) -> Limits {
+fn limits(config: &Config, connections: ConnectionLimits) -> Limits {
     let Config { stream, http, publish, .. } = config;
     Limits {
-        connections: fits.connections,
-        overflow: fits.overflow,
+        connections: connections.connections,
+        overflow: connections.overflow,
         event_bytes: publish.event_bytes,
         batch_bytes: publish.batch_bytes,
         header_line_bytes: http.header_line_bytes,

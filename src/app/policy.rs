@@ -1,4 +1,4 @@
-//! Whom the hub trusts, and with how much: what SIGHUP reads again.
+//! The access policy and the quotas: what a reload replaces.
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// The policy. Reads the files with keys, and starts no thread yet.
+/// Builds the policy. Reads the key files; starts no thread.
 ///
 /// # Errors
-/// Everything that is wrong with what the configuration says about credentials.
+/// All problems of the access configuration.
 pub(super) fn policy(config: &Config) -> Result<Policy, ConfigErrors> {
     let Config { access: keys, http, cors, hub, .. } = config;
     let access = Access::new(config.is_transient()).map_err(|problems| {
@@ -44,16 +44,16 @@ pub(super) fn policy(config: &Config) -> Result<Policy, ConfigErrors> {
     })
 }
 
-/// Puts `policy` in force in the place of the one before. It begins with the keys that were fetched for that one.
+/// Replaces the policy in force. The new one takes over the issuers' keys that were already fetched.
 pub(super) fn replace(policies: &Arc<Policies>, policy: Policy) {
     policy.access.adopt(&policies.current().access);
     policies.replace(policy);
     watch(policies);
 }
 
-/// Begins to fetch the issuers' keys for the policy in force. Streams are judged again when they change.
+/// Starts fetching the issuers' keys for the policy in force. When keys change, open streams are authorized again.
 pub(super) fn watch(policies: &Arc<Policies>) {
-    // Weak, because the policy holds who watches, and ends them when it is gone.
+    // Weak, because the policy owns the watchers and ends them when it is dropped.
     let watched = Arc::downgrade(policies);
     policies.current().access.watch(Arc::new(move || {
         if let Some(policies) = watched.upgrade() {
@@ -62,8 +62,8 @@ pub(super) fn watch(policies: &Arc<Policies>) {
     }));
 }
 
-/// What one address and one holder may have.
-pub(super) fn allowances(config: &Config) -> QuotaConfig {
+/// The quotas of an address and of a credential holder.
+pub(super) fn quota_config(config: &Config) -> QuotaConfig {
     let limits = &config.limits;
     let count = |limit: Option<usize>| limit.map(|limit| limit as u64);
     let rate = |limit: Option<u32>| limit.map(|limit| NonZeroU32::new(limit).expect("the keys' ranges begin at 1"));
@@ -104,7 +104,7 @@ mod tests {
         let some = NonZeroU32::new;
         let bad_credentials = |n| QuotaLimits { bad_credentials: some(n), ..QuotaLimits::default() };
         let want = QuotaConfig { address: bad_credentials(20), holder: QuotaLimits::default() };
-        assert_eq!(allowances(&config(&[])), want, "the defaults");
+        assert_eq!(quota_config(&config(&[])), want, "the defaults");
 
         let all = config(&[
             "--limits-address-connections=1",
@@ -131,7 +131,7 @@ mod tests {
             topics: some(8),
             ..QuotaLimits::default()
         };
-        assert_eq!(allowances(&all), QuotaConfig { address, holder });
+        assert_eq!(quota_config(&all), QuotaConfig { address, holder });
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Reading the configuration again, on a thread of its own: it may name a file that never ends, or a disk that does not answer,
-//! and neither may keep the process from draining.
+//! Reload of the configuration, on a thread of its own: it may read a file that never ends, or a disk that does not
+//! respond, and neither may delay the drain.
 
 use std::{io, sync::Arc, thread};
 
@@ -12,30 +12,30 @@ use crate::{
     lifecycle::signals::Hangups,
 };
 
-/// How a running hub is told to read its configuration again, and how it does.
+/// Reloads the configuration of a running hub.
 pub struct Reload {
-    /// Tells when.
-    pub asked: Hangups,
-    /// The configuration that it runs with.
+    /// Triggers a reload.
+    pub hangups: Hangups,
+    /// The configuration at the start.
     pub before: Effective,
-    /// Reads it.
+    /// Reads the configuration again.
     pub read: Box<dyn Fn() -> Result<(Config, Effective), ConfigErrors> + Send>,
 }
 
 impl Reload {
-    /// Reloads what `app` lets in whenever it is asked to. The thread ends with the process.
+    /// Reloads the access policy, quotas and certificate of `app` at each SIGHUP. The thread ends with the process.
     ///
     /// # Errors
     /// When the system refuses the thread.
     pub(super) fn start(self, app: Arc<AppState>) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
         let work = async move {
-            let mut looks = interval(super::LOOK);
+            let mut retries = interval(super::RETRY_INTERVAL);
             loop {
                 tokio::select! {
-                    () = self.asked.next() => self.reload(&app),
-                    // Does nothing for those that are watched.
-                    _ = looks.tick() => policy::watch(&app.policies),
+                    () = self.hangups.next() => self.reload(&app),
+                    // No effect for issuers whose keys are being fetched already.
+                    _ = retries.tick() => policy::watch(&app.policies),
                 }
             }
         };
@@ -43,30 +43,30 @@ impl Reload {
         Ok(())
     }
 
-    /// With a mistake in it everything stays as it was.
+    /// An invalid configuration changes nothing.
     fn reload(&self, app: &AppState) {
         let (config, effective) = match (self.read)() {
             Ok(read) => read,
             Err(errors) => {
-                for mistake in errors.all() {
-                    tracing::error!(place = mistake.place, problem = mistake.problem, "nothing was reloaded");
+                for error in errors.all() {
+                    tracing::error!(place = error.place, problem = error.problem, "configuration not reloaded");
                 }
                 return;
             }
         };
         match policy::policy(&config) {
             Ok(policy) => {
-                app.quotas.configure(&policy::allowances(&config));
+                app.quotas.configure(&policy::quota_config(&config));
                 policy::replace(&app.policies, policy);
             }
-            Err(error) => return tracing::error!(error = %error, "nothing was reloaded"),
+            Err(error) => return tracing::error!(error = %error, "configuration not reloaded"),
         }
-        // What is wrong with a certificate it has told, and the old one stays.
-        let _told = app.tls.as_ref().is_none_or(TlsServer::reload);
-        let left = effective.needs_restart(&self.before);
-        if !left.is_empty() {
-            tracing::warn!(keys = left.join(", "), "these have changed, too, and need a restart");
+        // On failure it logs the problem and keeps the old certificate.
+        let _logged = app.tls.as_ref().is_none_or(TlsServer::reload);
+        let unapplied = effective.needs_restart(&self.before);
+        if !unapplied.is_empty() {
+            tracing::warn!(keys = unapplied.join(", "), "these settings have changed and need a restart");
         }
-        tracing::info!("reloaded who may do what");
+        tracing::info!("configuration reloaded");
     }
 }

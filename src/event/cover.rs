@@ -1,15 +1,15 @@
-//! Whether one filter stands for everything that another one may ever match.
+//! Whether one filter matches every topic that another one can match.
 
 use super::selection::Filter;
 
 impl Filter {
-    /// Whether every topic that `asked` matches, also of the future, is matched by `self`. Byte by byte, as names are
-    /// compared: case counts, and letters that look alike are not alike.
+    /// Whether `self` matches every topic that `asked` matches, including topics created later. Names are compared byte
+    /// by byte: case counts, and characters that look alike are different.
     #[must_use]
     pub fn covers(&self, asked: &Self) -> bool {
         match (self, asked) {
             (_, Self::Topic(name)) => self.matches(name),
-            // A pattern stands for more than one name.
+            // A pattern matches more than one name.
             (Self::Topic(_), Self::Pattern(_)) => false,
             (Self::Pattern(_), Self::Pattern(_)) => segments_cover(self.as_str(), asked.as_str()),
         }
@@ -20,9 +20,9 @@ fn segments_cover(granted: &str, asked: &str) -> bool {
     let (mut granted, mut asked) = (granted.split('/'), asked.split('/'));
     loop {
         match (granted.next(), asked.next()) {
-            // A final ** is one segment or more, and there is one.
+            // A final ** matches one segment or more, and there is one.
             (Some("**"), Some(_)) | (None, None) => return true,
-            // Any number of segments is more than a pattern of so many stands for.
+            // A pattern of a fixed number of segments does not match any number of them.
             (Some(_), Some("**")) => return false,
             (Some("*"), Some(_)) => {}
             (Some(name), Some(other)) if name == other => {}
@@ -96,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_covered_is_what_matches_no_name_more(granted in filter(), asked in filter()) {
+        fn a_covered_filter_matches_no_name_that_the_covering_one_does_not(granted in filter(), asked in filter()) {
             let more = names().iter().any(|name| asked.matches(name) && !granted.matches(name));
             prop_assert_eq!(granted.covers(&asked), !more);
         }

@@ -1,24 +1,26 @@
-//! The one rule that replay, live and lag share.
+//! The delivery rule that replay, live delivery and lag share.
 //!
-//! A subscription is a cursor over a log. Every event knows its own position and that of the event before it in
-//! the same log, so three numbers decide whether it was seen, comes next, or proves that something is missing.
+//! A subscription is a cursor over a log. Every event knows its own position and that of the event before it in the
+//! same log. From the cursor and these two positions follows whether the event was already seen, comes next, or shows
+//! that events are missing.
 
 use super::id::Seq;
 
-/// What an event means to a cursor.
+/// The relation of an event to a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// `seq <= cursor`: already delivered, drop it.
+    /// `seq <= cursor`: already delivered; drop it.
     Seen,
-    /// `prev <= cursor < seq`: deliver it, and the cursor becomes `seq`.
+    /// `prev <= cursor < seq`: deliver it; the cursor becomes `seq`.
     Next,
-    /// `cursor < prev`: events between are missing. Seen in the ring, read the log; seen in the log, tell the client.
+    /// `cursor < prev`: events between them are missing. When found in the ring, read the log; when found in the log,
+    /// report a gap to the client.
     Hole,
 }
 
-/// Judges the event at `seq`, whose predecessor in the same log stands at `prev`, for a reader at `cursor`.
+/// Classifies the event at `seq`, whose predecessor in the same log is at `prev`, for a reader at `cursor`.
 #[must_use]
-pub fn judge(cursor: Seq, prev: Seq, seq: Seq) -> Verdict {
+pub fn classify(cursor: Seq, prev: Seq, seq: Seq) -> Verdict {
     if seq <= cursor {
         Verdict::Seen
     } else if prev <= cursor {
@@ -34,7 +36,7 @@ mod tests {
 
     #[test]
     fn the_last_trimmed_event_itself_is_no_hole() {
-        let at = |cursor| judge(Seq(cursor), Seq(5), Seq(9));
+        let at = |cursor| classify(Seq(cursor), Seq(5), Seq(9));
         assert_eq!([at(4), at(5), at(8), at(9)], [Verdict::Hole, Verdict::Next, Verdict::Next, Verdict::Seen]);
     }
 }

@@ -1,14 +1,14 @@
-//! `<epoch>-<seq>`: an event's id, and the text of every cursor.
+//! `<epoch>-<seq>`: an event's id, and the text of a cursor.
 
 use std::fmt;
 
-/// A position in the hub-wide order of events. 0 stands before everything; the first event has 1.
-/// Strictly rising, never used twice, not even after a crash.
+/// A position in the hub-wide order of events. 0 is before every event; the first event has 1. Strictly rising, never
+/// used twice, not even after a crash.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(pub u64);
 
-/// The incarnation of a store, made when the store is made: 4 to 16 characters of `[0-9a-z]`.
-/// Kept in place, without an allocation, because every frame is encoded with it.
+/// The incarnation of a store, generated when the store is created: 4 to 16 characters of `[0-9a-z]`. Stored inline,
+/// without an allocation, because every frame is encoded with it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch {
     text: [u8; Self::MAX],
@@ -18,14 +18,14 @@ pub struct Epoch {
 /// An event's id, text `<epoch>-<seq>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventId {
-    /// Which store gave the id.
+    /// The store that assigned the id.
     pub epoch: Epoch,
-    /// Where in that store's order.
+    /// The position in that store's order.
     pub seq: Seq,
 }
 
 impl Seq {
-    /// Before every event.
+    /// The position before every event.
     pub const ZERO: Self = Self(0);
 
     /// The position after this one.
@@ -39,15 +39,15 @@ impl Epoch {
     const MIN: usize = 4;
     const MAX: usize = 16;
 
-    /// Reads an epoch; `None` unless it is 4 to 16 characters of `[0-9a-z]`.
+    /// Parses an epoch; `None` unless it is 4 to 16 characters of `[0-9a-z]`.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let valid = (Self::MIN..=Self::MAX).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
         valid.then(|| {
-            let mut kept = [0; Self::MAX];
-            kept[..text.len()].copy_from_slice(text.as_bytes());
-            Self { text: kept, len: u8::try_from(text.len()).expect("at most 16") }
+            let mut bytes = [0; Self::MAX];
+            bytes[..text.len()].copy_from_slice(text.as_bytes());
+            Self { text: bytes, len: u8::try_from(text.len()).expect("at most 16") }
         })
     }
 
@@ -72,7 +72,7 @@ impl Epoch {
 }
 
 impl EventId {
-    /// Reads `<epoch>-<seq>`; `None` when it is anything else. Never longer than 37 bytes.
+    /// Parses `<epoch>-<seq>`; `None` when it is anything else. A valid id has at most 37 bytes.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (epoch, seq) = text.split_once('-')?;

@@ -1,22 +1,22 @@
-//! Floor 0, the vocabulary: what an event, a topic and a cursor *are*.
+//! Floor 0: the data types that every other module uses: events, topics, selections, ids and cursors.
 //!
-//! Pure: no I/O, no tokio, no clock. Bytes become these types at the door and are never checked again:
-//! a [`TopicName`] that exists is valid.
+//! No I/O, no tokio, no clock. Input is parsed into these types where it enters the process, and is not validated
+//! again: a [`TopicName`] that exists is valid.
 //!
-//! | room | idea |
+//! | module | purpose |
 //! |---|---|
-//! | [`topic`] | a topic's name and its rules |
-//! | [`selection`] | what a subscription asks for: names and patterns |
-//! | [`shape`] | where a pattern's wildcards are, and which one of a shape matches |
-//! | [`cover`] | whether a pattern lies within another |
-//! | [`id`] | `<epoch>-<seq>`, the position every cursor speaks of |
-//! | [`cursor`] | the one rule: seen, next, or a hole |
-//! | [`record`] | an event, before and after it has a position |
-//! | [`removal`] | what stands in the place of an event that was taken back |
-//! | [`retention`] | what a topic promises to keep |
-//! | [`time`] | milliseconds since 1970, as RFC 3339 |
-//! | [`sse`] | an event as the bytes of `text/event-stream` |
-//! | [`sse_parser`] | those bytes back into events |
+//! | [`topic`] | topic names and their validation |
+//! | [`selection`] | the set of names and patterns of a subscription |
+//! | [`shape`] | the wildcard positions of a pattern; the index for matching |
+//! | [`cover`] | whether one filter matches everything that another one matches |
+//! | [`id`] | `<epoch>-<seq>`, the id of an event and the text of a cursor |
+//! | [`cursor`] | the delivery rule: seen, next, or a hole |
+//! | [`record`] | an event, before and after the log has assigned its position |
+//! | [`removal`] | the tombstone of a removed event, and the notice of a removal |
+//! | [`retention`] | retention limits, and rules by pattern |
+//! | [`time`] | time stamps: milliseconds since 1970, as RFC 3339 |
+//! | [`sse`] | encoder for `text/event-stream` |
+//! | [`sse_parser`] | incremental parser for `text/event-stream` |
 
 pub mod cover;
 pub mod cursor;

@@ -1,4 +1,4 @@
-//! An event, before and after the log has given it a position.
+//! An event, before and after the log has assigned its position.
 
 use std::sync::Arc;
 
@@ -6,22 +6,23 @@ use bytes::Bytes;
 
 use super::{id::Seq, removal::REMOVED, time::Millis, topic::TopicName};
 
-/// Longest event name, in bytes: as long as a topic may be.
+/// Longest event name, in bytes: the same as for a topic.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// Longest `retry` a publisher may set: one day, in milliseconds. A longer one would strand its readers.
+/// Longest `retry` a publisher may set, in milliseconds: one day. With a longer one, clients would not reconnect in any
+/// useful time.
 pub const MAX_RETRY_MS: u32 = 86_400_000;
 
-/// What a publisher hands in: an event without a position.
+/// An event as published, without a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// The log it goes to.
+    /// The topic it is published to.
     pub topic: TopicName,
     /// Its `event:` field.
     pub name: EventName,
     /// Its payload.
     pub data: Data,
-    /// Milliseconds a client should wait before it reconnects; at most [`MAX_RETRY_MS`].
+    /// Reconnect delay for clients in milliseconds; at most [`MAX_RETRY_MS`].
     pub retry: Option<u32>,
     /// Whether this is the topic's last event.
     pub close: bool,
@@ -34,7 +35,7 @@ pub struct Event {
     pub seq: Seq,
     /// The position of the event before it in the same topic: 0 for the first, and above any event that was lost.
     pub prev: Seq,
-    /// When it was committed. Never falls as `seq` rises.
+    /// Time of the commit. Never decreases as `seq` rises.
     pub time: Millis,
     /// What was published.
     pub new: NewEvent,
@@ -48,30 +49,30 @@ pub struct EventName(Option<Arc<str>>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Data(Bytes);
 
-/// Why a text is no event name. `Display` says what to change.
+/// Why a text is not a valid event name. `Display` says what to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// More than [`MAX_NAME_BYTES`].
     #[error("the event name has {0} bytes; at most {MAX_NAME_BYTES} are allowed")]
     TooLong(usize),
-    /// A control character, which could forge a line of the stream.
+    /// A control character, which could inject a line into the stream.
     #[error("the event name contains U+{0:04X}, a control character; remove it")]
     ControlCharacter(u32),
-    /// The hub's own names.
-    #[error("event names starting with 'hub.' are the hub's own; choose another")]
+    /// The prefix of the hub's own events.
+    #[error("event names that start with 'hub.' are reserved; choose another")]
     Reserved,
 }
 
-/// The payload is not UTF-8; holds the offset of the first bad byte.
+/// The payload is not UTF-8; the value is the offset of the first invalid byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the data is not UTF-8: the byte at offset {0} fits no character; encode binary data, for example as base64")]
+#[error("the data is not UTF-8: invalid byte at offset {0}; encode binary data, for example as base64")]
 pub struct NotUtf8(pub usize);
 
 impl EventName {
-    /// Checks `text`; an empty one means `message`.
+    /// Validates `text`; an empty one means `message`.
     ///
     /// # Errors
-    /// Says which rule it breaks.
+    /// The rule that it breaks.
     pub fn new(text: &str) -> Result<Self, NameError> {
         if text.len() > MAX_NAME_BYTES {
             return Err(NameError::TooLong(text.len()));
@@ -85,13 +86,13 @@ impl EventName {
         Ok(Self((!text.is_empty() && text != "message").then(|| text.into())))
     }
 
-    /// The name of what stands for an event that was taken back, which [`EventName::new`] refuses.
+    /// The name of a tombstone or a removal notice. [`EventName::new`] refuses it.
     #[must_use]
     pub fn removed() -> Self {
         Self(Some(REMOVED.into()))
     }
 
-    /// Whether it is that name.
+    /// Whether it is the name of a tombstone or a removal notice.
     #[must_use]
     pub fn is_removed(&self) -> bool {
         self.0.as_deref() == Some(REMOVED)
@@ -103,7 +104,7 @@ impl EventName {
         self.0.as_deref().unwrap_or("message")
     }
 
-    /// Whether it is `message`, which a stream leaves out.
+    /// Whether it is `message`, which is omitted in a stream.
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.0.is_none()
@@ -111,7 +112,7 @@ impl EventName {
 }
 
 impl Data {
-    /// Takes `bytes` without copying them.
+    /// Validates `bytes` as UTF-8, without a copy.
     ///
     /// # Errors
     /// When they are not UTF-8.
@@ -122,13 +123,13 @@ impl Data {
         }
     }
 
-    /// The text. Checked again each time, at memory speed, so that no `unsafe` is needed.
+    /// The text. Validated again at each call, at memory speed, so that no `unsafe` is needed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("checked when it was made")
     }
 
-    /// The text's bytes, shared.
+    /// The bytes of the text; cloning shares them.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.0
@@ -160,7 +161,7 @@ impl From<&str> for Data {
 }
 
 impl NewEvent {
-    /// A plain event: name `message`, no `retry`, not the last.
+    /// An event with the name `message`, no `retry`, that does not close its topic.
     #[must_use]
     pub fn new(topic: TopicName, data: impl Into<Data>) -> Self {
         Self { topic, name: EventName::default(), data: data.into(), retry: None, close: false }

@@ -1,17 +1,18 @@
-//! Taking an event back: the tombstone that stands in its place, and the notice that tells those who have it already.
+//! Removal of an event: the tombstone that replaces it, and the notice for clients that have received it already.
 //!
-//! Both are named [`REMOVED`], which no publisher can send. A tombstone keeps the event's position, time and place in its
-//! topic, and is stored without data: nothing of what was published is left. Its data is made when it is shown.
+//! Both have the name [`REMOVED`], which no publisher can send. A tombstone keeps the event's position, time and place
+//! in its topic, and is stored without data: nothing of the published content is left. Its data is generated when it is
+//! sent.
 
 use std::sync::Arc;
 
 use super::{Data, Epoch, Event, EventId, EventName, NewEvent, TopicName};
 
-/// The name of both.
+/// Event name of tombstones and removal notices.
 pub const REMOVED: &str = "hub.removed";
 
 impl Event {
-    /// What stands in its place when it is taken back. Whether it closes its topic stays, too.
+    /// The tombstone that replaces the event. Whether it closes its topic is kept, too.
     #[must_use]
     pub fn tombstone(&self) -> Self {
         let new = &self.new;
@@ -19,35 +20,35 @@ impl Event {
         Self { new, ..*self }
     }
 
-    /// Whether it was taken back. A notice was not: it has data.
+    /// Whether it is a stored tombstone. A removal notice is not: it has data.
     #[must_use]
     pub fn is_tombstone(&self) -> bool {
         self.new.name.is_removed() && self.new.data.is_empty()
     }
 
-    /// The event as readers see it: a tombstone with its data, any other as it is.
+    /// The event as it is sent to clients: a tombstone gets its data, any other event is unchanged.
     #[must_use]
-    pub fn shown(self: Arc<Self>, epoch: Epoch) -> Arc<Self> {
+    pub fn with_tombstone_data(self: Arc<Self>, epoch: Epoch) -> Arc<Self> {
         if !self.is_tombstone() {
             return self;
         }
-        let data = told(&self.new.topic, EventId { epoch, seq: self.seq });
+        let data = removal_data(&self.new.topic, EventId { epoch, seq: self.seq });
         Arc::new(Self { new: NewEvent { data, ..self.new.clone() }, ..*self })
     }
 }
 
 impl NewEvent {
-    /// Tells the readers of `topic` that its event `id` was taken back.
+    /// The notice that tells the readers of `topic` that its event `id` was removed.
     #[must_use]
     pub fn notice(topic: TopicName, id: EventId) -> Self {
-        let data = told(&topic, id);
+        let data = removal_data(&topic, id);
         Self { name: EventName::removed(), ..Self::new(topic, data) }
     }
 }
 
-/// `{"topic":…,"id":…}`. Written by hand, because the vocabulary knows no JSON: a topic has no control characters, so
-/// only a quote and a backslash need escaping, and an id needs none.
-fn told(topic: &TopicName, id: EventId) -> Data {
+/// `{"topic":…,"id":…}`. Written without a JSON library, which this floor does not depend on: a topic has no control
+/// characters, so only a quote and a backslash need escaping, and an id needs none.
+fn removal_data(topic: &TopicName, id: EventId) -> Data {
     let topic = topic.as_str().replace('\\', "\\\\").replace('"', "\\\"");
     Data::from(format!("{{\"topic\":\"{topic}\",\"id\":\"{id}\"}}"))
 }
@@ -74,8 +75,8 @@ mod tests {
         let place = (tombstone.seq, tombstone.prev, tombstone.time, tombstone.new.close);
         assert_eq!(place, (Seq(9), Seq(4), Millis(5), true));
         assert!(tombstone.is_tombstone());
-        let told = format!("{tombstone:?}");
-        assert!(!told.contains("secret") && !told.contains("password"), "{told}");
+        let debug = format!("{tombstone:?}");
+        assert!(!debug.contains("secret") && !debug.contains("password"), "{debug}");
         assert_eq!(tombstone.new.retry, None);
     }
 
@@ -83,7 +84,7 @@ mod tests {
     fn tombstone_and_notice_say_the_same_as_json() {
         let epoch = Epoch::new("abcd").expect("valid");
         for topic in ["a/b", r#"a"b\c"#, "größe"] {
-            let shown = Arc::new(event(topic).tombstone()).shown(epoch);
+            let shown = Arc::new(event(topic).tombstone()).with_tombstone_data(epoch);
             let notice = NewEvent::notice(shown.new.topic.clone(), EventId { epoch, seq: Seq(9) });
             assert_eq!((&notice.name, &notice.data), (&shown.new.name, &shown.new.data));
             let data: serde_json::Value = serde_json::from_str(notice.data.as_str()).expect("JSON");

@@ -1,42 +1,42 @@
-//! What a topic promises to keep, and the rules that say so by pattern.
+//! Retention limits of a topic, and the rules that set them by pattern.
 
 use std::time::Duration;
 
 use super::{selection::Filter, topic::TopicName};
 
-/// Shortest age that a limit may have. As for 0 events and 0 bytes, a shorter one would keep nothing.
+/// Shortest age limit. As with 0 events or 0 bytes, a shorter one would retain nothing.
 pub const SHORTEST_AGE: Duration = Duration::from_millis(1);
 
-/// Limits on what is kept of one topic; the oldest events go first. `None` is no limit.
+/// Limits on what is retained of one topic; the oldest events are trimmed first. `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Events kept at most.
+    /// Maximum number of events.
     pub max_events: Option<u64>,
-    /// Age an event may reach.
+    /// Maximum age of an event.
     pub max_age: Option<Duration>,
-    /// Bytes of data kept at most. The newest event is kept even when it alone is larger.
+    /// Maximum bytes of data. The newest event is retained even when it alone is larger.
     pub max_bytes: Option<u64>,
 }
 
-/// What the topics matching a filter are given.
+/// The settings of the topics that match a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Which topics.
+    /// The topics it applies to.
     pub topics: Filter,
-    /// What they keep.
+    /// Their retention limits.
     pub retention: Retention,
-    /// Their reconnect delay in milliseconds, instead of the hub's.
+    /// Their reconnect delay in milliseconds; `None` for the hub's.
     pub retry: Option<u32>,
 }
 
-/// Every topic's retention: the first rule that matches, else the default, under a cap on all of them.
+/// The retention of every topic: the first matching rule, else the default, and a limit for the whole store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Tried in order.
+    /// The rules; the first match applies.
     pub rules: Vec<Rule>,
-    /// For topics no rule matches.
+    /// For topics that no rule matches.
     pub default: Retention,
-    /// Bytes of data the whole store keeps at most; the oldest events of any topic go first.
+    /// Maximum bytes of data in the whole store; the oldest events of any topic are trimmed first.
     pub max_store_bytes: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ impl Rules {
         self.rules.iter().find(|rule| rule.topics.matches(topic))
     }
 
-    /// What `topic` keeps when nobody set it for the topic itself.
+    /// The retention of `topic` when none is set on the topic itself.
     #[must_use]
     pub fn retention_for(&self, topic: &TopicName) -> Retention {
         self.rule_for(topic).map_or(self.default, |rule| rule.retention)

@@ -1,4 +1,4 @@
-//! What a subscription asks for: topics by name and by pattern.
+//! The topics of a subscription: a set of names and patterns.
 
 use std::{borrow::Borrow, collections::BTreeSet, fmt, sync::Arc};
 
@@ -7,32 +7,32 @@ use super::{
     topic::{TopicError, TopicName, check_text},
 };
 
-/// A valid pattern: `*` stands for exactly one segment, a final `**` for one or more.
+/// A valid pattern: `*` matches exactly one segment, a final `**` one or more.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pattern(Arc<str>);
 
-/// One thing a subscription asks for.
+/// One topic name or pattern of a selection.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Filter {
     /// Exactly this topic.
     Topic(TopicName),
-    /// Every topic, also of the future, whose name matches.
+    /// Every topic whose name matches, including topics created later.
     Pattern(Pattern),
 }
 
-/// A set of filters: never empty, sorted, without doubles, so that equal wishes are equal values.
+/// A non-empty set of filters, sorted and without duplicates, so that equal sets are equal values.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Selection {
     filters: Arc<[Filter]>,
-    /// Of its patterns, each once: what matching a topic costs.
+    /// The distinct shapes of its patterns: they determine the cost of matching a topic.
     shapes: Arc<[Shape]>,
 }
 
-/// Filters up to which they are asked one by one.
-const FEW: usize = 4;
+/// Number of filters up to which they are tried one by one.
+const LINEAR_MAX: usize = 4;
 
 impl Pattern {
-    /// Whether `topic` is one of those the pattern stands for.
+    /// Whether the pattern matches `topic`.
     #[must_use]
     pub fn matches(&self, topic: &TopicName) -> bool {
         if &*self.0 == "**" {
@@ -58,7 +58,7 @@ impl Pattern {
         &self.0
     }
 
-    /// What every matching name starts with: the text before the first wildcard.
+    /// The prefix that every matching name has: the text before the first wildcard.
     #[must_use]
     pub fn literal_prefix(&self) -> &str {
         self.0.split_once('*').map_or(&*self.0, |(before, _)| before)
@@ -72,10 +72,10 @@ impl Borrow<str> for Pattern {
 }
 
 impl Filter {
-    /// Reads a topic name or, when it has a `*`, a pattern.
+    /// Parses a topic name or, if it contains a `*`, a pattern.
     ///
     /// # Errors
-    /// Says which rule the text breaks.
+    /// The rule that the text breaks.
     pub fn new(text: &str) -> Result<Self, TopicError> {
         if !text.contains('*') {
             return TopicName::new(text).map(Self::Topic);
@@ -91,7 +91,7 @@ impl Filter {
         Ok(Self::Pattern(Pattern(text.into())))
     }
 
-    /// Whether events of `topic` are asked for.
+    /// Whether it matches `topic`.
     #[must_use]
     pub fn matches(&self, topic: &TopicName) -> bool {
         match self {
@@ -100,7 +100,7 @@ impl Filter {
         }
     }
 
-    /// Where its wildcards are, when it is a pattern.
+    /// The shape of a pattern; `None` for a name.
     #[must_use]
     pub fn shape(&self) -> Option<Shape> {
         match self {
@@ -109,7 +109,7 @@ impl Filter {
         }
     }
 
-    /// The filter as it was written.
+    /// The text of the filter.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -120,7 +120,7 @@ impl Filter {
 }
 
 impl Selection {
-    /// The set of these filters; `None` when there are none.
+    /// The set of `filters`; `None` when there are none.
     #[must_use]
     pub fn new(filters: impl IntoIterator<Item = Filter>) -> Option<Self> {
         let mut filters: Vec<Filter> = filters.into_iter().collect();
@@ -139,19 +139,19 @@ impl Selection {
         &self.filters
     }
 
-    /// The shapes of the patterns, each once.
+    /// The distinct shapes of the patterns.
     #[must_use]
     pub fn shapes(&self) -> &[Shape] {
         &self.shapes
     }
 
-    /// Whether events of `topic` are asked for.
+    /// Whether it matches `topic`.
     #[must_use]
     pub fn matches(&self, topic: &TopicName) -> bool {
-        if self.filters.len() <= FEW {
+        if self.filters.len() <= LINEAR_MAX {
             return self.filters.iter().any(|filter| filter.matches(topic));
         }
-        // Sorted: names, then patterns.
+        // Sorted: names before patterns.
         let patterns_from = self.filters.partition_point(|filter| matches!(filter, Filter::Topic(_)));
         let (names, patterns) = self.filters.split_at(patterns_from);
         let has = |all: &[Filter], text: &str| all.binary_search_by(|filter| filter.as_str().cmp(text)).is_ok();
@@ -160,7 +160,7 @@ impl Selection {
             || self.shapes.iter().any(|shape| shape.pattern_for(topic, &mut text) && has(patterns, &text))
     }
 
-    /// The topics asked for by name.
+    /// The topics selected by name.
     pub fn names(&self) -> impl Iterator<Item = &TopicName> {
         self.filters.iter().filter_map(|filter| match filter {
             Filter::Topic(name) => Some(name),
@@ -168,7 +168,7 @@ impl Selection {
         })
     }
 
-    /// The patterns asked for.
+    /// The patterns.
     pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.filters.iter().filter_map(|filter| match filter {
             Filter::Pattern(pattern) => Some(pattern),
@@ -176,7 +176,7 @@ impl Selection {
         })
     }
 
-    /// The only topic asked for, when it is one by name.
+    /// The only topic, when the selection is one name.
     #[must_use]
     pub fn single(&self) -> Option<&TopicName> {
         match &*self.filters {
@@ -185,7 +185,7 @@ impl Selection {
         }
     }
 
-    /// Whether a topic that does not exist yet could ever match: true with any pattern.
+    /// Whether topics created later can match: true with any pattern.
     #[must_use]
     pub fn is_open_ended(&self) -> bool {
         !self.shapes.is_empty()
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_wishes_are_equal_selections() {
+    fn equal_sets_of_filters_are_equal_selections() {
         let of = |texts: &[&str]| Selection::new(texts.iter().map(|t| Filter::new(t).expect("valid"))).expect("some");
         assert_eq!(of(&["b", "a", "b"]), of(&["a", "b"]));
         assert!(Selection::new([]).is_none());

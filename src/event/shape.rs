@@ -1,19 +1,20 @@
-//! A pattern's shape: where its wildcards are.
+//! The shape of a pattern: the positions of its wildcards.
 //!
-//! Of all patterns of one shape exactly one can match a given topic: the topic's name with `*` in the shape's places. So whoever
-//! keeps patterns by their text finds those that match in one look-up for each shape, however many patterns there are (tuple space
-//! search; Srinivasan, Suri and Varghese, 1999). A topic of `n` segments has at most `2^(n+1) - 1` shapes that can match it.
+//! Of all patterns of one shape exactly one can match a given topic: the topic's name with `*` at the shape's wildcard
+//! positions. So patterns indexed by their text are matched with one look-up for each shape, however many patterns
+//! there are (tuple space search; Srinivasan, Suri and Varghese, 1999). A topic of `n` segments has at most `2^(n+1) -
+//! 1` shapes that can match it.
 
 use super::topic::TopicName;
 
-/// Where a pattern has `*`, and whether it ends in `**`.
+/// The positions of `*` in a pattern, and whether it ends in `**`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shape {
     /// Whether it ends in `**`.
     pub open: bool,
-    /// Segments, without a final `**`. A name of 255 bytes has at most 128.
+    /// Number of segments, without a final `**`. A name of 255 bytes has at most 128.
     pub segments: u8,
-    /// A bit for each segment that is `*`, the first one lowest.
+    /// A bit for each segment that is `*`; the first segment is the lowest bit.
     stars: u128,
 }
 
@@ -35,16 +36,16 @@ impl Shape {
         shape
     }
 
-    /// Writes the only pattern of this shape that matches `topic` into `text`. Answers with whether there is one.
+    /// Writes the only pattern of this shape that can match `topic` into `text`. Returns whether there is one.
     pub fn pattern_for(self, topic: &TopicName, text: &mut String) -> bool {
         text.clear();
         let mut names = topic.as_str().split('/');
-        for place in 0..self.segments {
+        for index in 0..self.segments {
             let Some(name) = names.next() else { return false };
-            if place > 0 {
+            if index > 0 {
                 text.push('/');
             }
-            text.push_str(if self.stars & (1 << place) == 0 { name } else { "*" });
+            text.push_str(if self.stars & (1 << index) == 0 { name } else { "*" });
         }
         if self.open {
             text.push_str(if self.segments == 0 { "**" } else { "/**" });
@@ -52,13 +53,13 @@ impl Shape {
         names.next().is_some() == self.open
     }
 
-    /// How many segments a topic has.
+    /// Number of segments of a topic.
     #[must_use]
     pub fn segments_of(topic: &TopicName) -> u8 {
         u8::try_from(topic.as_str().split('/').count()).unwrap_or(u8::MAX)
     }
 
-    /// The first of all shapes with so many segments.
+    /// The lowest shape, in sort order, with this number of segments.
     #[must_use]
     pub const fn first(open: bool, segments: u8) -> Self {
         Self { open, segments, stars: 0 }

@@ -1,7 +1,7 @@
-//! Events as the bytes of `text/event-stream` (WHATWG HTML, section 9.2).
+//! Encoder for `text/event-stream` (WHATWG HTML, section 9.2).
 //!
-//! The same function serves replay and live, so replayed bytes equal live bytes. No bytes of a publisher can form a
-//! second event, an `id:` or an `event:` line: every line break in the data, of any kind, starts a new `data:` line.
+//! Replay and live delivery use the same function, so replayed bytes equal live bytes. No data of a publisher can form
+//! a second event, an `id:` or an `event:` line: every line break in the data, of any kind, starts a new `data:` line.
 
 use std::io::Write;
 
@@ -11,13 +11,13 @@ use super::{Epoch, Event, EventId, EventName};
 
 /// Appends one event: `event:` unless `message`, `retry:` if set, `data:` lines, `id:`, blank line.
 ///
-/// The id stands last: some clients take it as soon as they have read its line. If the connection broke in the data after
-/// that, they would come back behind an event that they have not had.
+/// The id comes last: some clients store it as soon as they have read its line. If the connection broke within the data
+/// after that, they would resume after an event that they have not received.
 pub fn encode(out: &mut Vec<u8>, epoch: Epoch, event: &Event) {
     encode_with(out, EventId { epoch, seq: event.seq }, &event.new.name, event, event.new.data.bytes());
 }
 
-/// Like [`encode`], with another name and other data in their places (an envelope).
+/// Like [`encode`], with another name and other data (an envelope).
 pub fn encode_with(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Event, data: &[u8]) {
     out.reserve(data.len() + 96);
     begin(out, name, event);
@@ -25,7 +25,8 @@ pub fn encode_with(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Eve
     end(out, id);
 }
 
-/// The fields before the data, and the begin of its first line. After [`data_part`]s, [`end`] ends the event.
+/// Appends the fields before the data, and the beginning of the first `data:` line. Call [`data_part`] for the data,
+/// then [`end`].
 pub fn begin(out: &mut Vec<u8>, name: &EventName, event: &Event) {
     if !name.is_default() {
         field(out, "event", name.as_str().as_bytes());
@@ -36,17 +37,17 @@ pub fn begin(out: &mut Vec<u8>, name: &EventName, event: &Event) {
     out.extend_from_slice(b"data: ");
 }
 
-/// Ends the last line of data, and the event.
+/// Ends the last data line, and the event.
 pub fn end(out: &mut Vec<u8>, id: EventId) {
     write!(out, "\nid: {id}\n\n").expect("writing to memory");
 }
 
-/// Appends an event of the hub's own (`hub.gap`, `hub.end`), without an id.
+/// Appends a control event of the hub (`hub.gap`, `hub.end`), without an id.
 pub fn encode_notice(out: &mut Vec<u8>, name: &str, data: &str) {
     encode_own(out, name, None, data);
 }
 
-/// Appends an event of the hub's own that moves the client's cursor to `id`.
+/// Appends a control event of the hub; `id`, if given, becomes the client's cursor.
 pub fn encode_own(out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &str) {
     field(out, "event", name.as_bytes());
     out.extend_from_slice(b"data: ");
@@ -58,14 +59,14 @@ pub fn encode_own(out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &str
     out.push(b'\n');
 }
 
-/// The line that sets the reconnect delay. No blank line follows it: several clients hand over an empty event for a
-/// blank line that ends no data, and the standard reads the line by itself.
+/// The line that sets the reconnect delay. No blank line follows it: several clients dispatch an empty event at a blank
+/// line without data, and the standard applies the line without one.
 #[must_use]
 pub fn retry_line(milliseconds: u32) -> Vec<u8> {
     format!("retry: {milliseconds}\n").into_bytes()
 }
 
-/// A comment, which clients ignore and idle timeouts do not. Without a blank line, as [`retry_line`].
+/// A comment line: clients ignore it, and it resets idle timeouts. Without a blank line, as [`retry_line`].
 pub const KEEPALIVE: &[u8] = b":\n";
 
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
@@ -75,8 +76,8 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.push(b'\n');
 }
 
-/// A part of the data, which begins within a line. Whichever of CR, LF and CRLF ends a line, another `data:` line follows it. A
-/// part must not end within a CRLF.
+/// Appends a part of the data; it continues the current `data:` line. Each CR, LF or CRLF starts another `data:` line.
+/// A part must not end within a CRLF.
 pub fn data_part(out: &mut Vec<u8>, part: &[u8]) {
     let mut rest = part;
     while let Some(end) = memchr2(b'\n', b'\r', rest) {

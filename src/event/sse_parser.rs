@@ -1,10 +1,10 @@
-//! The bytes of `text/event-stream` back into events (WHATWG HTML, section 9.2.6), a chunk at a time.
+//! Incremental parser for `text/event-stream` (WHATWG HTML, section 9.2.6).
 //!
-//! Serves both sides: a stream poured into `POST /publish`, and `gapless tail` reading one.
+//! Used on both sides: for streams sent to `POST /publish`, and for streams read by `gapless tail`.
 
 use memchr::memchr2;
 
-/// What one blank line ended.
+/// The fields of one block, which a blank line ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SseBlock {
     /// The `event` field; empty when there was none.
@@ -17,10 +17,10 @@ pub struct SseBlock {
     pub retry: Option<u64>,
 }
 
-/// Why a stream cannot be read on. After an error the parser is at the start of the next line.
+/// Why a block cannot be parsed. After an error the parser is at the start of the next line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// One event's lines are longer than the parser's limit; the whole block is skipped.
+    /// The lines of the block are longer than the limit; the whole block is skipped.
     #[error("an event of the stream has more than {0} bytes; split it or raise the limit")]
     TooLarge(usize),
     /// A line is not UTF-8; the whole block is skipped.
@@ -59,7 +59,7 @@ impl Parser {
         }
     }
 
-    /// Reads `chunk`, handing each finished block, or the reason why one cannot be had, to `each`.
+    /// Parses `chunk`, and passes each complete block, or the error in its place, to `each`.
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(Result<SseBlock, ParseError>)) {
         let mut rest = chunk;
         while let Some(block) = self.next(&mut rest) {
@@ -67,7 +67,8 @@ impl Parser {
         }
     }
 
-    /// Reads until a block is finished or cannot be had, and takes off `rest` what it has read; `None` when that is all.
+    /// Parses until a block is complete or has failed, and removes what was parsed from `rest`; `None` when `rest` is
+    /// used up.
     pub fn next(&mut self, rest: &mut &[u8]) -> Option<Result<SseBlock, ParseError>> {
         if self.after_cr && !rest.is_empty() {
             self.after_cr = false;
@@ -81,7 +82,7 @@ impl Parser {
                 *rest = rest.strip_prefix(b"\n").unwrap_or(rest);
             }
             let block = if self.line.is_empty() && self.held + line.len() <= self.limit {
-                // It came as a whole, so it is read where it is.
+                // The line is complete in this chunk: parse it without a copy.
                 self.held += line.len();
                 self.end_line(line)
             } else {
@@ -101,14 +102,14 @@ impl Parser {
         None
     }
 
-    /// Whether a block has begun that no blank line has ended: an unfinished event at the end of a stream.
+    /// Whether a block has begun and no blank line has ended it: an unfinished event at the end of a stream.
     #[must_use]
     pub fn is_mid_block(&self) -> bool {
         self.touched || !self.line.is_empty()
     }
 
-    /// Bytes that came of an unfinished event and are held. A lone `retry`, and comments, hold none: a stream may begin with them
-    /// and then be silent.
+    /// Bytes buffered for an unfinished event. A lone `retry` and comments count 0: a stream may begin with them and
+    /// then be silent.
     #[must_use]
     pub fn held(&self) -> usize {
         let fields = self.block.event.len()
@@ -132,7 +133,7 @@ impl Parser {
         if self.held > self.limit {
             self.failed = Some(ParseError::TooLarge(self.limit));
             self.line.clear();
-            // Whether the line is blank still matters, so one byte stands for what was dropped.
+            // A non-blank line must stay non-blank, so one byte stands for what was dropped.
             self.line.push(b':');
         } else {
             self.line.extend_from_slice(bytes);

@@ -1,29 +1,29 @@
-//! Milliseconds since 1970-01-01T00:00:00Z, and their RFC 3339 text.
+//! Time stamps: milliseconds since 1970-01-01T00:00:00Z, and their RFC 3339 text.
 
 use std::{
     fmt,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// A moment in UTC, in milliseconds since the Unix epoch.
+/// A time in UTC, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub u64);
 
 impl Millis {
-    /// Reads RFC 3339, any offset; `None` when it is anything else or before 1970.
+    /// Parses RFC 3339 with any offset; `None` when it is anything else or before 1970.
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        let moment: jiff::Timestamp = text.parse().ok()?;
-        u64::try_from(moment.as_millisecond()).ok().map(Self)
+        let timestamp: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(timestamp.as_millisecond()).ok().map(Self)
     }
 
-    /// So long after.
+    /// This time plus `time`; saturates.
     #[must_use]
     pub fn after(self, time: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// This long before; 0 at the earliest.
+    /// This time minus `age`; 0 at least.
     #[must_use]
     pub fn before(self, age: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
@@ -41,8 +41,8 @@ impl From<SystemTime> for Millis {
 /// RFC 3339, UTC, milliseconds: `2026-11-21T04:06:00.123Z`.
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-        write!(f, "{:.3}", moment.unwrap_or(jiff::Timestamp::MAX))
+        let timestamp = i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        write!(f, "{:.3}", timestamp.unwrap_or(jiff::Timestamp::MAX))
     }
 }
 

@@ -9,7 +9,7 @@ pub const MAX_TOPIC_BYTES: usize = 255;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicName(Arc<str>);
 
-/// Why a text is no topic name or pattern. `Display` says what to change.
+/// Why a text is not a valid topic name or pattern. `Display` says what to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// No bytes at all.
@@ -39,19 +39,19 @@ pub enum TopicError {
 }
 
 impl TopicName {
-    /// Checks `text` against the rules for topic names.
+    /// Validates `text` as a topic name.
     ///
     /// # Errors
-    /// Says which rule it breaks.
+    /// The rule that it breaks.
     pub fn new(text: &str) -> Result<Self, TopicError> {
         check_text(text)?;
         Self::without_wildcard(text)
     }
 
-    /// A name that a store holds. Earlier a name could have a segment `.` or `..`: such a topic stays readable.
+    /// Validates a name read from a store. Earlier versions allowed a segment `.` or `..`: such a topic stays readable.
     ///
     /// # Errors
-    /// Says which of the other rules it breaks.
+    /// The other rule that it breaks.
     pub fn stored(text: &str) -> Result<Self, TopicError> {
         match check_text(text) {
             Ok(()) | Err(TopicError::DotSegment) => Self::without_wildcard(text),
@@ -70,7 +70,7 @@ impl TopicName {
     }
 }
 
-/// The rules that names and patterns share.
+/// Checks the rules that names and patterns share.
 pub(super) fn check_text(text: &str) -> Result<(), TopicError> {
     if text.is_empty() {
         return Err(TopicError::Empty);
@@ -88,7 +88,7 @@ pub(super) fn check_text(text: &str) -> Result<(), TopicError> {
     if first.starts_with('$') || first == "hub" {
         return Err(TopicError::Reserved);
     }
-    // The last of the rules, so that a stored name that breaks it breaks no other one.
+    // The last rule, so that a stored name that breaks it breaks no other one.
     if text.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(TopicError::DotSegment);
     }

@@ -1,4 +1,4 @@
-//! Frames in a row, and what streams send for them: made once, shared by every stream at the same cursor.
+//! Consecutive frames and their encoded bytes: encoded once, shared by every stream at the same cursor.
 
 use std::{
     collections::HashSet,
@@ -11,37 +11,39 @@ use super::frame::Frame;
 pub use crate::engine::ReadLimit;
 use crate::event::{Seq, TopicName};
 
-/// Ways to write a run that are kept with it: as many as there are languages.
+/// Encoded forms cached with a batch: one for each stream encoding.
 pub const FORMS: usize = 4;
 
 /// The frames of one selection that follow a cursor, without a hole.
 #[derive(Debug)]
 pub struct FrameBatch {
-    /// The cursor.
+    /// The cursor that they follow.
     pub after: Seq,
-    /// Whether its portion ended it: there are more frames behind it.
+    /// Whether the read limit ended the batch: more frames follow it.
     pub full: bool,
     /// Never empty.
     frames: Box<[Arc<Frame>]>,
-    /// Whether one of them closes its topic.
+    /// Whether one of the events closes its topic.
     closes: bool,
+    /// Removals before the frames were read; `u64::MAX` for a batch of a ring.
     removals: u64,
-    firsts: OnceLock<Box<[(TopicName, Seq)]>>,
+    first_by_topic: OnceLock<Box<[(TopicName, Seq)]>>,
     forms: [OnceLock<Option<Bytes>>; FORMS],
 }
 
 impl FrameBatch {
-    /// A run of `frames`, of which there must be one, that is given at once or kept with its feed's changes.
+    /// A batch of `frames` from a ring. It is sent at once, or cached until the feed changes, so removals are not
+    /// checked again. Panics when `frames` is empty.
     #[must_use]
     pub fn new(after: Seq, frames: Vec<Arc<Frame>>, full: bool) -> Arc<Self> {
         Self::replayed(after, frames, full, u64::MAX)
     }
 
-    /// The same of frames that were read from the log when there had been so many removals: whoever gives it later looks
-    /// whether there are more.
+    /// A batch of frames that were read from the log after `removals` removals. It must be checked for newer removals
+    /// before it is sent. Panics when `frames` is empty.
     #[must_use]
     pub fn replayed(after: Seq, frames: Vec<Arc<Frame>>, full: bool, removals: u64) -> Arc<Self> {
-        assert!(frames.first().is_some_and(|first| first.id.seq > after), "a run goes on from its cursor");
+        assert!(frames.first().is_some_and(|first| first.id.seq > after), "a batch starts after its cursor");
         let closes = frames.iter().any(|frame| frame.event.new.close);
         Arc::new(Self {
             after,
@@ -49,7 +51,7 @@ impl FrameBatch {
             frames: frames.into(),
             closes,
             removals,
-            firsts: OnceLock::new(),
+            first_by_topic: OnceLock::new(),
             forms: Default::default(),
         })
     }
@@ -60,36 +62,37 @@ impl FrameBatch {
         &self.frames
     }
 
-    /// Whether an event in it closes its topic.
+    /// Whether an event of the batch closes its topic.
     #[must_use]
     pub fn closes(&self) -> bool {
         self.closes
     }
 
-    /// How many events had been taken back when it was read.
+    /// Removals before the frames were read.
     pub(super) fn removals(&self) -> u64 {
         self.removals
     }
 
-    /// The cursor of a stream that has sent it.
+    /// The cursor of a stream after this batch: the position of the last frame.
     #[must_use]
     pub fn last(&self) -> Seq {
         self.frames[self.frames.len() - 1].id.seq
     }
 
-    /// Its topics, each once, with the first event of each.
-    pub(super) fn firsts(&self) -> &[(TopicName, Seq)] {
-        self.firsts.get_or_init(|| {
+    /// The first position of each topic in the batch, each topic once.
+    pub(super) fn first_by_topic(&self) -> &[(TopicName, Seq)] {
+        self.first_by_topic.get_or_init(|| {
             let mut seen = HashSet::new();
-            let runs = self.frames.chunk_by(|a, b| a.event.new.topic == b.event.new.topic);
-            let firsts =
-                runs.map(|run| (&run[0].event.new.topic, run[0].id.seq)).filter(|(topic, _)| seen.insert(*topic));
+            let groups = self.frames.chunk_by(|a, b| a.event.new.topic == b.event.new.topic);
+            let firsts = groups
+                .map(|group| (&group[0].event.new.topic, group[0].id.seq))
+                .filter(|(topic, _)| seen.insert(*topic));
             firsts.map(|(topic, seq)| (topic.clone(), seq)).collect()
         })
     }
 
-    /// The run as the bytes of the language number `form`, which `make` writes: the hub does not know any, only that it
-    /// is done once. `None` when they would be too large to be kept with it.
+    /// The batch in encoding number `form`, encoded by `make` at the first call. The hub knows no encodings; it only
+    /// caches the result. `None` when the encoded bytes are too large to be cached.
     pub fn form(&self, form: usize, make: impl FnOnce(&[Arc<Frame>]) -> Option<Bytes>) -> Option<&Bytes> {
         self.forms[form].get_or_init(|| make(&self.frames)).as_ref()
     }

@@ -1,4 +1,5 @@
-//! Who listens to what. Hears from the engine's writer what is durable, puts it into the rings and wakes the shards.
+//! Routes durable events to feeds. The engine's writer reports each commit; the broker pushes its events to the
+//! matching rings and wakes the shards.
 
 use std::{
     collections::VecDeque,
@@ -27,37 +28,38 @@ use crate::{
     event::{Epoch, Event, Selection, Seq, TopicName},
 };
 
-/// The engine's [`Observer`] and the streams' meeting point.
+/// The engine's [`Observer`], and the registry of feeds that streams join.
 #[derive(Debug)]
 pub struct Broker {
     directory: RwLock<FeedDirectory>,
-    /// Every event up to here is in the rings. Changes only under `directory`'s lock, shared or exclusive.
+    /// Every event up to this position is in the rings. Written only with `directory`'s lock held, shared or exclusive.
     pushed: AtomicU64,
     next_feed: AtomicU64,
     epoch: OnceLock<Epoch>,
     shards: Box<[Arc<Shard>]>,
     budget: Arc<RingBudget>,
     lingering: Mutex<Lingering>,
-    /// Positions of the newest commit's closing events, whose turns are to come and are told by their frames.
+    /// Positions of the newest commit's closing events. Streams report those ends from the frames, so the lifecycle
+    /// changes that the engine reports next for them are not passed on.
     closing: Mutex<VecDeque<Seq>>,
-    removed: RecentRemovals,
+    removals: RecentRemovals,
     stats: Arc<Stats>,
     top: Top,
 }
 
-/// A stream's place on the board; leaves when it is dropped.
+/// A stream's membership in a feed; ends when it is dropped.
 #[derive(Debug)]
 pub struct FeedHandle {
     /// The ring it follows.
     pub feed: Arc<Feed>,
-    /// Every event after here is, or will be, in the ring or has moved past it.
+    /// Every later event is, or will be, in the ring, or the ring has moved past it.
     pub from: Seq,
     broker: Arc<Broker>,
     shard: usize,
 }
 
 impl Broker {
-    /// A board for `shards` cores.
+    /// A broker for `shards` cores.
     #[must_use]
     pub fn new(shards: usize, config: &HubConfig) -> Arc<Self> {
         Arc::new(Self {
@@ -69,51 +71,51 @@ impl Broker {
             budget: Arc::new(RingBudget::new(config.ring_bytes, config.rings_bytes)),
             lingering: Mutex::default(),
             closing: Mutex::default(),
-            removed: RecentRemovals::default(),
+            removals: RecentRemovals::default(),
             stats: Arc::default(),
             top: Top::default(),
         })
     }
 
-    /// Tells the board where the engine stands, once, before the first stream or event.
+    /// Sets the engine's epoch and position. Call it once, before the first stream or event.
     pub(super) fn attach(&self, epoch: Epoch, head: Seq) {
         self.epoch.set(epoch).expect("one engine");
         self.pushed.store(head.0, Ordering::Release);
     }
 
-    /// Takes a place in the ring of `selection`. Do it before the first page of the log is read, so that an event is
-    /// in the page, in the ring or in both, never in neither.
+    /// Joins the feed of `selection`. Join before the first page of the log is read, so that every event is in the
+    /// page, in the ring or in both, never in neither.
     #[must_use]
     pub fn join(self: &Arc<Self>, selection: &Selection, shard: usize) -> FeedHandle {
-        let seat = |feed: &Arc<Feed>| {
-            feed.enter(shard);
+        let handle = |feed: &Arc<Feed>| {
+            feed.add_stream(shard);
             let from = Seq(self.pushed.load(Ordering::Acquire));
             FeedHandle { feed: Arc::clone(feed), from, broker: Arc::clone(self), shard }
         };
         if let Some(feed) = self.directory.read().get(selection) {
-            return seat(feed);
+            return handle(feed);
         }
         let mut directory = self.directory.write();
         if let Some(feed) = directory.get(selection) {
-            return seat(feed);
+            return handle(feed);
         }
         let id = self.next_feed.fetch_add(1, Ordering::Relaxed);
         let floor = Seq(self.pushed.load(Ordering::Acquire));
         let feed = Arc::new(Feed::new(id, selection.clone(), floor, self.shards.len(), Arc::clone(&self.budget)));
         directory.insert(Arc::clone(&feed));
-        seat(&feed)
+        handle(&feed)
     }
 
-    /// Lets go of feeds that nobody has come back to, and of old frames when the rings are more than half full.
-    /// Call it about once a second.
+    /// Drops expired feeds without streams, and old frames when the rings are more than half full. Call it about once a
+    /// second.
     pub(super) fn sweep(&self) {
-        self.forget_some();
-        self.relieve();
+        self.evict_lingering();
+        self.shrink_rings();
     }
 
-    /// When the rings are more than half full: first those that nobody follows, then each down to an equal share of that
-    /// half, so that quiet ones leave room for the newest of the busy ones.
-    fn relieve(&self) {
+    /// When the rings are more than half full: clears the rings without streams, then, if need be, shrinks each ring to
+    /// an equal share of that half, so that quiet rings leave room for the newest frames of busy ones.
+    fn shrink_rings(&self) {
         let half = self.budget.total / 2;
         if self.budget.used() <= half {
             return;
@@ -127,13 +129,13 @@ impl Broker {
         }
     }
 
-    /// Live streams that events of `topic` go to, patterns included.
+    /// Live streams that receive events of `topic`, those with matching patterns included.
     #[must_use]
     pub fn subscribers(&self, topic: &TopicName) -> u32 {
         self.directory.read().subscriber_count(topic)
     }
 
-    /// The topics asked for by name by most streams, most first.
+    /// The topics that most streams subscribe to by name, most subscribers first.
     #[must_use]
     pub fn top_by_subscribers(&self, count: usize) -> Vec<(TopicName, u32)> {
         let directory = self.directory.read();
@@ -149,49 +151,50 @@ impl Broker {
         &self.top
     }
 
-    /// The shards, in their order.
+    /// The shards, by index.
     #[must_use]
     pub fn shards(&self) -> &[Arc<Shard>] {
         &self.shards
     }
 
-    /// What is counted.
+    /// Counters and gauges.
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
     }
 
-    /// What was taken back a moment ago.
+    /// Recently removed events.
     pub(super) fn removals(&self) -> &RecentRemovals {
-        &self.removed
+        &self.removals
     }
 
-    /// Answers when every core has looked once: what any of them was sending before, it has handed to its sockets.
-    pub(super) async fn pass(&self) {
-        let all: Vec<_> = self.shards.iter().map(|shard| shard.pass()).collect();
-        for passes in all {
-            let _ = passes.await; // a core that has ended sends nothing either
+    /// Resolves when every shard has run its fan-out loop once more: all batches that were being sent before have been
+    /// written to their sockets.
+    pub(super) async fn barrier(&self) {
+        let barriers: Vec<_> = self.shards.iter().map(|shard| shard.barrier()).collect();
+        for barrier in barriers {
+            let _ended = barrier.await; // a shard that has ended sends nothing
         }
     }
 
-    /// Lets go of the feeds that lingered long enough, or are too many.
-    fn forget_some(&self) {
+    /// Drops the feeds whose time is over, or that are too many.
+    fn evict_lingering(&self) {
         loop {
-            // Not while the feed is forgotten, which takes the directory's lock.
-            let Some(feed) = self.lingering.lock().take() else { return };
-            self.forget(&feed);
+            // Released before `evict`, which takes the directory's lock.
+            let Some(feed) = self.lingering.lock().pop_expired() else { return };
+            self.evict(&feed);
         }
     }
 
-    fn forget(&self, feed: &Arc<Feed>) {
+    fn evict(&self, feed: &Arc<Feed>) {
         let mut directory = self.directory.write();
-        let current = directory.get(&feed.selection).is_some_and(|kept| Arc::ptr_eq(kept, feed));
+        let current = directory.get(&feed.selection).is_some_and(|current| Arc::ptr_eq(current, feed));
         if current && feed.streams() == 0 {
             directory.remove(feed);
         }
     }
 
-    /// Puts `feeds` on their shards' lists and wakes each shard once.
+    /// Marks `feeds` dirty on their shards, and wakes each of those shards once.
     fn wake<'a>(&self, feeds: impl Iterator<Item = &'a Arc<Feed>>) {
         let mut woken = vec![false; self.shards.len()];
         for feed in feeds {
@@ -216,17 +219,17 @@ impl Observer for Broker {
         *self.closing.lock() = events.iter().filter(|event| event.new.close).map(|event| event.seq).collect();
         let directory = self.directory.read();
         let mut touched: Vec<Arc<[Arc<Feed>]>> = Vec::new();
-        for run in events.chunk_by(|a, b| a.new.topic == b.new.topic) {
-            let topic = &run[0].new.topic;
-            let bytes = run.iter().map(|event| event.new.data.len() as u64).sum();
-            self.top.record(topic, run.len() as u64, bytes);
-            self.stats.events_in.add(run.len() as u64);
+        for group in events.chunk_by(|a, b| a.new.topic == b.new.topic) {
+            let topic = &group[0].new.topic;
+            let bytes = group.iter().map(|event| event.new.data.len() as u64).sum();
+            self.top.record(topic, group.len() as u64, bytes);
+            self.stats.events_in.add(group.len() as u64);
             self.stats.bytes_in.add(bytes);
             let feeds = directory.matching(topic);
             if feeds.is_empty() {
                 continue;
             }
-            for event in run {
+            for event in group {
                 let frame = Arc::new(Frame::new(epoch, Arc::clone(event)));
                 for feed in &*feeds {
                     feed.push(Arc::clone(&frame));
@@ -243,14 +246,15 @@ impl Observer for Broker {
 
     fn removed(&self, topic: &TopicName, seq: Seq) {
         self.directory.read().matching(topic).iter().for_each(|feed| feed.remove(seq));
-        // After the rings: who counts it has read the log, or a ring, that has the tombstone.
-        self.removed.add(seq);
+        // After the rings: a reader that sees the new count must find the tombstone in the log and in the rings.
+        self.removals.add(seq);
         self.stats.removed.add(1);
     }
 
     fn lifecycle_changed(&self, topic: &TopicName, change: LifecycleChange) {
         if let LifecycleChange::Closed { last } = change {
-            // Once each, in their order: a topic reopened and closed again ends at the same position without a frame.
+            // Each closing event absorbs one change, in order: a topic reopened and closed again ends at the same
+            // position without a new frame.
             let mut closing = self.closing.lock();
             if closing.front() == Some(&last) {
                 closing.pop_front();
@@ -262,14 +266,14 @@ impl Observer for Broker {
             if let LifecycleChange::Deleted { .. } = change {
                 feed.clear(Seq(self.pushed.load(Ordering::Acquire)));
             }
-            feed.change(topic, change);
+            feed.record_change(topic, change);
         }
         self.wake(feeds.iter());
     }
 }
 
 impl FeedHandle {
-    /// What follows `cursor` in the ring.
+    /// The frames after `cursor` in the ring.
     pub(super) fn after(&self, cursor: Seq, limit: ReadLimit) -> Next {
         self.broker.shards[self.shard].after(&self.feed, cursor, limit)
     }
@@ -277,10 +281,10 @@ impl FeedHandle {
 
 impl Drop for FeedHandle {
     fn drop(&mut self) {
-        if !self.feed.leave(self.shard) {
+        if !self.feed.remove_stream(self.shard) {
             return;
         }
-        self.broker.lingering.lock().keep(&self.feed);
-        self.broker.forget_some();
+        self.broker.lingering.lock().insert(&self.feed);
+        self.broker.evict_lingering();
     }
 }

@@ -1,8 +1,8 @@
-//! Which feeds a topic's events go to.
+//! The index from a topic to the feeds that receive its events.
 //!
-//! Names are looked up, and so are patterns, once for each [`Shape`] that is in use and can match the topic. So what a selection
-//! costs the publishers is its shapes, which are few and bounded, and not its patterns; and it costs that once for each topic, until
-//! somebody comes with another selection.
+//! Names are looked up by hash, and so are patterns, once for each [`Shape`] in use that can match the topic. So the
+//! cost of publishing depends on the number of shapes, which are few and bounded, not on the number of patterns. The
+//! result is cached for each topic until the set of selections changes.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,28 +14,28 @@ use parking_lot::Mutex;
 use super::feed::Feed;
 use crate::event::{Filter, Pattern, Selection, TopicName, shape::Shape};
 
-/// Topics whose feeds are remembered, and feeds of all of them together: 1.5 MB. Beyond, all are found anew.
-const TOPICS: usize = 4096;
-const PLACES: usize = 65_536;
+/// Topics in the cache, and feeds of all of them together: 1.5 MB. Beyond that the cache is cleared.
+const CACHED_TOPICS: usize = 4096;
+const CACHED_FEEDS: usize = 65_536;
 
-/// Feeds by the names and patterns of their selections.
+/// Feeds, indexed by the names and patterns of their selections.
 #[derive(Debug, Default)]
 pub(super) struct FeedDirectory {
     names: HashMap<TopicName, Vec<Arc<Feed>>>,
     patterns: HashMap<Pattern, Vec<Arc<Feed>>>,
-    /// Of the patterns, with how many have each.
+    /// The shapes of the patterns, with the number of patterns of each.
     shapes: BTreeMap<Shape, usize>,
     feeds: HashMap<Selection, Arc<Feed>>,
-    found: Mutex<MatchCache>,
+    cache: Mutex<MatchCache>,
 }
 
-/// What was found since the selections changed.
+/// Results of look-ups since the selections last changed.
 #[derive(Debug, Default)]
 struct MatchCache {
     feeds: HashMap<TopicName, Arc<[Arc<Feed>]>>,
-    places: usize,
+    entries: usize,
     /// Shapes looked up so far.
-    looked_up: u64,
+    lookups: u64,
 }
 
 impl FeedDirectory {
@@ -48,7 +48,7 @@ impl FeedDirectory {
     }
 
     pub(super) fn insert(&mut self, feed: Arc<Feed>) {
-        self.found.get_mut().forget();
+        self.cache.get_mut().clear();
         for filter in feed.selection.filters() {
             let feeds = match filter {
                 Filter::Topic(name) => self.names.entry(name.clone()).or_default(),
@@ -66,16 +66,16 @@ impl FeedDirectory {
     }
 
     pub(super) fn remove(&mut self, feed: &Feed) {
-        self.found.get_mut().forget();
+        self.cache.get_mut().clear();
         self.feeds.remove(&feed.selection);
         for filter in feed.selection.filters() {
             match filter {
                 Filter::Topic(name) => {
-                    leave(&mut self.names, name, feed);
+                    unlist(&mut self.names, name, feed);
                 }
                 Filter::Pattern(pattern) => {
                     let shape = Shape::of(pattern.as_str());
-                    if leave(&mut self.patterns, pattern, feed)
+                    if unlist(&mut self.patterns, pattern, feed)
                         && let Some(count) = self.shapes.get_mut(&shape)
                     {
                         *count -= 1;
@@ -88,18 +88,18 @@ impl FeedDirectory {
         }
     }
 
-    /// The feeds that get `topic`'s events, each once.
+    /// The feeds that receive `topic`'s events, each once.
     pub(super) fn matching(&self, topic: &TopicName) -> Arc<[Arc<Feed>]> {
-        let mut found = self.found.lock();
-        if let Some(feeds) = found.feeds.get(topic) {
+        let mut cache = self.cache.lock();
+        if let Some(feeds) = cache.feeds.get(topic) {
             return Arc::clone(feeds);
         }
-        let feeds = self.find(topic, &mut found.looked_up);
-        found.keep(topic, &feeds);
+        let feeds = self.find(topic, &mut cache.lookups);
+        cache.insert(topic, &feeds);
         feeds
     }
 
-    fn find(&self, topic: &TopicName, looked_up: &mut u64) -> Arc<[Arc<Feed>]> {
+    fn find(&self, topic: &TopicName, lookups: &mut u64) -> Arc<[Arc<Feed>]> {
         let mut found: Vec<&Arc<Feed>> = self.names.get(topic).into_iter().flatten().collect();
         let mut text = String::new();
         let segments = Shape::segments_of(topic);
@@ -107,7 +107,7 @@ impl FeedDirectory {
         // A final `**` stands for one segment or more.
         let open = self.shapes.range(Shape::first(true, 0)..Shape::first(true, segments));
         for (shape, _) in closed.chain(open) {
-            *looked_up += 1;
+            *lookups += 1;
             if shape.pattern_for(topic, &mut text) {
                 found.extend(self.patterns.get(text.as_str()).into_iter().flatten());
             }
@@ -117,34 +117,35 @@ impl FeedDirectory {
         found.into_iter().cloned().collect()
     }
 
-    /// How many live streams get `topic`'s events.
+    /// Live streams that receive `topic`'s events.
     pub(super) fn subscriber_count(&self, topic: &TopicName) -> u32 {
         self.matching(topic).iter().map(|feed| feed.streams()).sum()
     }
 
-    /// Streams of the feeds that ask for exactly one topic by name, for each such topic.
+    /// The names in all selections, each with the number of streams of its feed. A name in several selections appears
+    /// several times.
     pub(super) fn streams_by_name(&self) -> impl Iterator<Item = (&TopicName, u32)> {
         self.feeds.values().flat_map(|feed| feed.selection.names().map(|name| (name, feed.streams())))
     }
 }
 
 impl MatchCache {
-    fn keep(&mut self, topic: &TopicName, feeds: &Arc<[Arc<Feed>]>) {
-        if self.feeds.len() >= TOPICS || self.places + feeds.len() > PLACES {
-            self.forget();
+    fn insert(&mut self, topic: &TopicName, feeds: &Arc<[Arc<Feed>]>) {
+        if self.feeds.len() >= CACHED_TOPICS || self.entries + feeds.len() > CACHED_FEEDS {
+            self.clear();
         }
-        self.places += feeds.len();
+        self.entries += feeds.len();
         self.feeds.insert(topic.clone(), Arc::clone(feeds));
     }
 
-    fn forget(&mut self) {
+    fn clear(&mut self) {
         self.feeds.clear();
-        self.places = 0;
+        self.entries = 0;
     }
 }
 
-/// Takes `feed` out of the list of `key`. Answers with whether the list was the last of its key.
-fn leave<K: Eq + std::hash::Hash>(lists: &mut HashMap<K, Vec<Arc<Feed>>>, key: &K, feed: &Feed) -> bool {
+/// Removes `feed` from the list of `key`. Returns whether the list is empty now, and removed.
+fn unlist<K: Eq + std::hash::Hash>(lists: &mut HashMap<K, Vec<Arc<Feed>>>, key: &K, feed: &Feed) -> bool {
     let Some(feeds) = lists.get_mut(key) else { return false };
     feeds.retain(|other| other.id != feed.id);
     let empty = feeds.is_empty();
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_that_matches_twice_gets_an_event_once() {
+    fn a_feed_that_matches_twice_receives_an_event_once() {
         let mut directory = FeedDirectory::default();
         directory.insert(feed(1, &["a/b", "a/*", "**"]));
         directory.insert(feed(2, &["a/*"]));
@@ -189,16 +190,16 @@ mod tests {
         for feed in &feeds {
             directory.remove(feed);
         }
-        let FeedDirectory { names, patterns, shapes, feeds, found } = &directory;
+        let FeedDirectory { names, patterns, shapes, feeds, cache } = &directory;
         assert!(names.is_empty() && patterns.is_empty() && shapes.is_empty() && feeds.is_empty());
-        assert!(found.lock().feeds.is_empty());
+        assert!(cache.lock().feeds.is_empty());
     }
 
     /// Shapes looked up for `topic`.
     fn cost(directory: &FeedDirectory, topic: &str) -> u64 {
-        let before = directory.found.lock().looked_up;
+        let before = directory.cache.lock().lookups;
         matching(directory, topic);
-        directory.found.lock().looked_up - before
+        directory.cache.lock().lookups - before
     }
 
     #[test]
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_found_anew_when_the_selections_change() {
+    fn a_new_selection_invalidates_the_cache() {
         let mut directory = FeedDirectory::default();
         let (first, second) = (feed(1, &["a/*"]), feed(2, &["a/**"]));
         directory.insert(Arc::clone(&first));
@@ -236,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn the_cache_is_bounded() {
         let mut directory = FeedDirectory::default();
         directory.insert(feed(1, &["**"]));
-        for n in 0..3 * TOPICS {
+        for n in 0..3 * CACHED_TOPICS {
             matching(&directory, &format!("t/{n}"));
-            let found = directory.found.lock();
-            assert!(found.feeds.len() <= TOPICS && found.places <= PLACES);
-            assert_eq!(found.places, found.feeds.values().map(|feeds| feeds.len()).sum::<usize>());
+            let cache = directory.cache.lock();
+            assert!(cache.feeds.len() <= CACHED_TOPICS && cache.entries <= CACHED_FEEDS);
+            assert_eq!(cache.entries, cache.feeds.values().map(|feeds| feeds.len()).sum::<usize>());
         }
     }
 

@@ -1,4 +1,5 @@
-//! Which of a subscription's topics have ended, and when to say so: after their last event, once.
+//! The end of topics within a subscription: which of its topics are closed or deleted, and when the stream reports
+//! that: once, after their last event.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,44 +14,45 @@ use crate::{
 pub struct Ending {
     /// Its name.
     pub topic: TopicName,
-    /// Deleted rather than closed.
+    /// True when it was deleted, false when it was closed.
     pub deleted: bool,
-    /// Its newest position ever; 0 when nothing was ever published.
+    /// Its highest position ever; 0 when no event was ever published.
     pub last: Seq,
 }
 
-/// The endings of one subscription's topics. Bounded by the names asked for, and for patterns by what one delivery
-/// and one feed's memory of turns hold.
+/// The endings of one subscription's topics. Bounded by the names in the selection; for patterns, by the events of one
+/// delivery and by the lifecycle changes that one feed remembers.
 #[derive(Debug)]
 pub(super) struct Endings {
     selection: Selection,
-    /// Ended but not yet told: their last event may be ahead of the cursor.
+    /// Ended but not reported yet: the last event may be ahead of the cursor.
     pending: BTreeMap<TopicName, Ending>,
-    /// Told, by their last position then, and not in use again; only topics asked for by name.
-    told: BTreeMap<TopicName, Seq>,
-    /// Closing events just delivered, and topics just told to keep nothing, whose closing event nobody will see. To be
-    /// checked with the engine: a reopened topic has not ended.
-    passed: Vec<(TopicName, Option<Seq>)>,
-    /// How many of the feed's turns were seen.
-    seen: u64,
+    /// Reported and not in use again, with the last position at that time. Only topics that the selection names.
+    reported: BTreeMap<TopicName, Seq>,
+    /// To be confirmed with the engine, because a reopened topic has not ended: closing events just delivered (with
+    /// their position), and topics that retain no events, so that no closing event will be delivered (`None`).
+    unconfirmed: Vec<(TopicName, Option<Seq>)>,
+    /// Lifecycle changes of the feed that were applied.
+    applied: u64,
 }
 
 impl Endings {
-    /// `resumed` is the cursor of a client that came back: one that has seen all of a deleted topic is at its end.
+    /// `resumed` is the cursor of a client that reconnected: one at or after the end of a deleted topic has seen all of
+    /// it.
     pub(super) fn new(engine: &Arc<dyn Engine>, feed: &Feed, resumed: Option<Seq>) -> Self {
         let mut endings = Self {
             selection: feed.selection.clone(),
             pending: BTreeMap::new(),
-            told: BTreeMap::new(),
-            passed: Vec::new(),
-            seen: feed.turns(),
+            reported: BTreeMap::new(),
+            unconfirmed: Vec::new(),
+            applied: feed.turns(),
         };
-        endings.ask(engine, resumed);
+        endings.query_engine(engine, resumed);
         endings
     }
 
-    /// Asks the engine which of the topics asked for by name have ended without being told.
-    fn ask(&mut self, engine: &Arc<dyn Engine>, resumed: Option<Seq>) {
+    /// Asks the engine which of the named topics have ended.
+    fn query_engine(&mut self, engine: &Arc<dyn Engine>, resumed: Option<Seq>) {
         let selection = self.selection.clone();
         for name in selection.names() {
             let ending = match engine.topic(name) {
@@ -65,96 +67,101 @@ impl Endings {
                     .map(|last| Ending { topic: name.clone(), deleted: true, last }),
             };
             if let Some(ending) = ending {
-                self.expect(ending);
+                self.add_pending(ending);
             }
         }
     }
 
-    /// Events that are being delivered. One of a topic whose end was told shows that its name is used again.
-    pub(super) fn passed(&mut self, frames: &[Arc<Frame>]) {
+    /// Takes note of events that are being delivered. An event of a topic whose end was reported shows that the name is
+    /// in use again.
+    pub(super) fn delivered(&mut self, frames: &[Arc<Frame>]) {
         for frame in frames {
             let topic = &frame.event.new.topic;
-            self.told.remove(topic);
+            self.reported.remove(topic);
             if frame.event.new.close {
-                self.passed.push((topic.clone(), Some(frame.id.seq)));
+                self.unconfirmed.push((topic.clone(), Some(frame.id.seq)));
             }
         }
     }
 
-    /// Nothing of `topic` is kept, so if it is closed no event says so.
+    /// No event of `topic` is retained: if it is closed, no closing event will be delivered.
     pub(super) fn emptied(&mut self, topic: TopicName) {
-        self.passed.push((topic, None));
+        self.unconfirmed.push((topic, None));
     }
 
-    /// The log was read to its end: a closing event that was trimmed before its page was read is not among its events.
+    /// The log was read to its end. A closing event that was trimmed before its page was read was not delivered, so ask
+    /// the engine.
     pub(super) fn caught_up(&mut self, engine: &Arc<dyn Engine>) {
-        self.ask(engine, None);
+        self.query_engine(engine, None);
     }
 
-    /// An ending whose last event is behind `position`, if there is one to tell.
-    pub(super) fn due(&mut self, engine: &Arc<dyn Engine>, feed: &Feed, position: Seq) -> Option<Ending> {
-        for (topic, seq) in std::mem::take(&mut self.passed) {
+    /// Takes the next ending to report: one whose last event is at or before `position`.
+    pub(super) fn take_due(&mut self, engine: &Arc<dyn Engine>, feed: &Feed, position: Seq) -> Option<Ending> {
+        for (topic, seq) in std::mem::take(&mut self.unconfirmed) {
             let ended = |state: &TopicState| state.closed && seq.is_none_or(|seq| state.last == Some(seq));
             let Some(state) = engine.topic(&topic).filter(ended) else { continue };
-            self.expect(Ending { topic, deleted: false, last: state.last.unwrap_or_default() });
+            self.add_pending(Ending { topic, deleted: false, last: state.last.unwrap_or_default() });
         }
-        if feed.turns() != self.seen {
-            self.follow(engine, feed, position);
+        if feed.turns() != self.applied {
+            self.apply_changes(engine, feed, position);
         }
         let topic = self.pending.values().find(|ending| ending.last <= position)?.topic.clone();
         let ending = self.pending.remove(&topic).expect("just found");
         if self.selection.names().any(|name| *name == topic) {
-            self.told.insert(topic, ending.last);
+            self.reported.insert(topic, ending.last);
         }
         Some(ending)
     }
 
-    /// Keeps an ending until its last event is behind the cursor, unless it was told.
-    fn expect(&mut self, ending: Ending) {
-        if self.told.get(&ending.topic).is_none_or(|&told| told < ending.last) {
+    /// Keeps an ending until the cursor has reached its last event, unless it was reported.
+    fn add_pending(&mut self, ending: Ending) {
+        if self.reported.get(&ending.topic).is_none_or(|&last| last < ending.last) {
             self.pending.insert(ending.topic.clone(), ending);
         }
     }
 
-    /// Catches up with the feed's turns.
-    fn follow(&mut self, engine: &Arc<dyn Engine>, feed: &Feed, position: Seq) {
+    /// Applies the feed's lifecycle changes since the last call.
+    fn apply_changes(&mut self, engine: &Arc<dyn Engine>, feed: &Feed, position: Seq) {
         let now = feed.turns();
-        if let Some(turns) = feed.turns_after(self.seen) {
-            for (topic, change) in turns {
+        if let Some(changes) = feed.changes_after(self.applied) {
+            for (topic, change) in changes {
                 let (last, deleted) = match change {
                     LifecycleChange::Reopened => {
                         self.pending.remove(&topic);
-                        self.told.remove(&topic);
+                        self.reported.remove(&topic);
                         continue;
                     }
                     LifecycleChange::Closed { last } => (last, false),
                     LifecycleChange::Deleted { last } => (last, true),
                 };
-                self.expect(Ending { topic, deleted, last });
+                self.add_pending(Ending { topic, deleted, last });
             }
         } else {
             self.pending.clear();
-            self.told.clear();
-            self.ask(engine, Some(position));
+            self.reported.clear();
+            self.query_engine(engine, Some(position));
         }
-        self.seen = now;
+        self.applied = now;
     }
 
-    /// Whether no ending is awaited or was told, so that events without a closing one need not be looked at.
-    pub(super) fn quiet(&self, feed: &Feed) -> bool {
-        self.pending.is_empty() && self.told.is_empty() && self.passed.is_empty() && feed.turns() == self.seen
+    /// Whether no ending is pending or was reported, so that frames without a closing event need no inspection.
+    pub(super) fn is_idle(&self, feed: &Feed) -> bool {
+        self.pending.is_empty()
+            && self.reported.is_empty()
+            && self.unconfirmed.is_empty()
+            && feed.turns() == self.applied
     }
 
-    /// Whether every topic asked for has ended and was told so; never with a pattern.
-    pub(super) fn all_ended(&self) -> bool {
-        !self.selection.is_open_ended() && self.selection.names().all(|name| self.told.contains_key(name))
+    /// Whether the end of every topic of the selection was reported; never true with a pattern.
+    pub(super) fn all_reported(&self) -> bool {
+        !self.selection.is_open_ended() && self.selection.names().all(|name| self.reported.contains_key(name))
     }
 
-    /// Whether every topic asked for has ended, with nothing after `position`.
-    pub(super) fn nothing_after(&self, position: Seq) -> bool {
+    /// Whether every topic of the selection has ended at or before `position`; never true with a pattern.
+    pub(super) fn all_ended_by(&self, position: Seq) -> bool {
         !self.selection.is_open_ended()
             && self.selection.names().all(|name| {
-                self.told.contains_key(name) || self.pending.get(name).is_some_and(|ending| ending.last <= position)
+                self.reported.contains_key(name) || self.pending.get(name).is_some_and(|ending| ending.last <= position)
             })
     }
 }

@@ -1,7 +1,7 @@
-//! The newest frames of one selection of topics, shared by every stream that asked for the same.
+//! A feed: the ring buffer of the newest frames of one selection of topics, shared by every stream of that selection.
 //!
-//! A stream of several topics or patterns has one feed like any other, so merging, order and the count of
-//! subscribers need no path of their own.
+//! A stream of several topics or patterns has one feed like any other, so merging, ordering and counting subscribers
+//! need no separate code path.
 
 use std::{
     collections::VecDeque,
@@ -19,58 +19,61 @@ use super::{
 };
 use crate::{
     engine::LifecycleChange,
-    event::{Selection, Seq, TopicName, Verdict, cursor::judge},
+    event::{Selection, Seq, TopicName, Verdict, cursor::classify},
 };
 
-/// Turns a feed remembers for streams that have not polled since; a stream further behind asks the engine.
-const MAX_TURNS: usize = 64;
+/// Lifecycle changes that a feed remembers for streams that have not polled since. A stream further behind asks the
+/// engine.
+const MAX_CHANGES: usize = 64;
 
-/// What all rings together may hold.
+/// The memory limits of the rings, and the bytes in use.
 #[derive(Debug)]
 pub struct RingBudget {
-    /// Bytes one ring keeps at most.
+    /// Upper bound of one ring, in bytes.
     pub ring: usize,
-    /// Bytes all rings keep at most.
+    /// Upper bound of all rings together, in bytes. Exceeded by one frame of each ring at most.
     pub total: usize,
     used: AtomicUsize,
 }
 
-/// The ring of one selection, and who waits for it.
+/// The ring of one selection, and its streams by shard.
 #[derive(Debug)]
 pub struct Feed {
-    /// Names the feed in a shard's tables; never used twice in a process.
+    /// Identifies the feed in a shard's tables; never reused within a process.
     pub id: u64,
-    /// What it is a feed of.
+    /// The topics of the feed.
     pub selection: Selection,
     ring: RwLock<Ring>,
     budget: Arc<RingBudget>,
-    places: Box<[ShardStreams]>,
-    /// The position of the newest frame, or of the floor when there is none.
+    streams_by_shard: Box<[ShardStreams]>,
+    /// The position of the newest frame, or the floor when the ring is empty.
     newest: AtomicU64,
-    turns: Mutex<RecentChanges>,
-    version: AtomicU64,
-    changes: AtomicU64,
+    lifecycle: Mutex<RecentChanges>,
+    /// Lifecycle changes so far.
+    lifecycle_changes: AtomicU64,
+    /// Changes of the ring's content so far: lifecycle changes and removals.
+    revision: AtomicU64,
 }
 
-/// What a ring has after a cursor.
+/// The content of a ring after a cursor.
 #[derive(Debug)]
 pub enum Next {
     /// The next frames.
     Run(Arc<FrameBatch>),
-    /// Nothing yet.
+    /// The cursor is at the newest frame.
     Nothing,
-    /// It has moved past the cursor: read the log.
+    /// The ring has moved past the cursor: read the log.
     Moved,
 }
 
-/// A feed on one shard.
+/// A feed's streams on one shard.
 #[derive(Debug, Default)]
 struct ShardStreams {
     streams: AtomicU32,
     dirty: AtomicBool,
 }
 
-/// Every event of the selection after `floor` and up to the newest commit is in `frames`.
+/// Invariant: `frames` holds every event of the selection after `floor` and up to the newest commit.
 #[derive(Debug)]
 struct Ring {
     frames: VecDeque<Arc<Frame>>,
@@ -81,18 +84,18 @@ struct Ring {
 #[derive(Debug, Default)]
 struct RecentChanges {
     recent: VecDeque<(TopicName, LifecycleChange)>,
-    /// Version of the oldest kept turn; the newest has `first + recent.len() - 1`.
+    /// Number of the oldest change kept; the newest has `first + recent.len() - 1`.
     first: u64,
 }
 
 impl RingBudget {
-    /// Bounds of all rings together.
+    /// Limits in bytes: of one ring, and of all rings together.
     #[must_use]
     pub fn new(ring: usize, total: usize) -> Self {
         Self { ring, total, used: AtomicUsize::new(0) }
     }
 
-    /// Bytes all rings hold.
+    /// Bytes in use by all rings.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
@@ -105,44 +108,49 @@ impl Feed {
             selection,
             ring: RwLock::new(Ring { frames: VecDeque::new(), floor, bytes: 0 }),
             budget,
-            places: (0..shards).map(|_| ShardStreams::default()).collect(),
+            streams_by_shard: (0..shards).map(|_| ShardStreams::default()).collect(),
             newest: AtomicU64::new(floor.0),
-            turns: Mutex::default(),
-            version: AtomicU64::new(0),
-            changes: AtomicU64::new(0),
+            lifecycle: Mutex::default(),
+            lifecycle_changes: AtomicU64::new(0),
+            revision: AtomicU64::new(0),
         }
     }
 
-    /// Streams on this feed.
+    /// Streams that follow the feed.
     pub fn streams(&self) -> u32 {
-        self.places.iter().map(|place| place.streams.load(Ordering::Acquire)).sum()
+        self.streams_by_shard.iter().map(|shard| shard.streams.load(Ordering::Acquire)).sum()
     }
 
-    pub(super) fn enter(&self, shard: usize) {
-        self.places[shard].streams.fetch_add(1, Ordering::AcqRel);
+    pub(super) fn add_stream(&self, shard: usize) {
+        self.streams_by_shard[shard].streams.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Answers with whether nobody is left.
-    pub(super) fn leave(&self, shard: usize) -> bool {
-        self.places[shard].streams.fetch_sub(1, Ordering::AcqRel);
+    /// Returns whether the last stream has left.
+    pub(super) fn remove_stream(&self, shard: usize) -> bool {
+        self.streams_by_shard[shard].streams.fetch_sub(1, Ordering::AcqRel);
         self.streams() == 0
     }
 
-    /// The shards with streams of this feed.
+    /// The shards that have streams of this feed.
     pub(super) fn shards(&self) -> impl Iterator<Item = usize> + '_ {
-        self.places.iter().enumerate().filter(|(_, place)| place.streams.load(Ordering::Acquire) > 0).map(|(i, _)| i)
+        self.streams_by_shard
+            .iter()
+            .enumerate()
+            .filter(|(_, shard)| shard.streams.load(Ordering::Acquire) > 0)
+            .map(|(i, _)| i)
     }
 
-    /// Answers with whether the mark is new.
-    pub(super) fn mark(&self, shard: usize) -> bool {
-        !self.places[shard].dirty.swap(true, Ordering::AcqRel)
+    /// Marks the feed dirty on a shard. Returns false when it was dirty already.
+    pub(super) fn mark_dirty(&self, shard: usize) -> bool {
+        !self.streams_by_shard[shard].dirty.swap(true, Ordering::AcqRel)
     }
 
-    pub(super) fn unmark(&self, shard: usize) {
-        self.places[shard].dirty.store(false, Ordering::Release);
+    /// Clears the dirty mark on a shard.
+    pub(super) fn clear_dirty(&self, shard: usize) {
+        self.streams_by_shard[shard].dirty.store(false, Ordering::Release);
     }
 
-    /// Adds the newest frame and lets the oldest go when a bound is reached.
+    /// Adds the newest frame, and evicts the oldest ones when a bound is exceeded.
     pub(super) fn push(&self, frame: Arc<Frame>) {
         let (weight, seq) = (frame.weight(), frame.id.seq);
         let mut ring = self.ring.write();
@@ -158,7 +166,7 @@ impl Feed {
         self.newest.store(seq.0, Ordering::Release);
     }
 
-    /// Forgets every frame: whoever is behind `head` reads the log.
+    /// Drops every frame. A stream whose cursor is before `head` reads the log.
     pub(super) fn clear(&self, head: Seq) {
         let mut ring = self.ring.write();
         self.budget.used.fetch_sub(ring.bytes, Ordering::Relaxed);
@@ -168,7 +176,7 @@ impl Feed {
         self.newest.store(ring.floor.0, Ordering::Release);
     }
 
-    /// Puts a tombstone in the place of the event at `seq`, if the ring has it.
+    /// Replaces the event at `seq` by a tombstone, if it is in the ring.
     pub(super) fn remove(&self, seq: Seq) {
         let mut ring = self.ring.write();
         if let Ok(at) = ring.frames.binary_search_by_key(&seq, |frame| frame.id.seq) {
@@ -184,10 +192,10 @@ impl Feed {
             self.budget.used.fetch_sub(freed, Ordering::Relaxed);
         }
         drop(ring);
-        self.changes.fetch_add(1, Ordering::Release);
+        self.revision.fetch_add(1, Ordering::Release);
     }
 
-    /// Lets the oldest frames go until no more than `bytes` are left.
+    /// Evicts the oldest frames until at most `bytes` are left.
     pub(super) fn shrink(&self, bytes: usize) {
         let mut ring = self.ring.write();
         let mut freed = 0;
@@ -197,18 +205,18 @@ impl Feed {
         self.budget.used.fetch_sub(freed, Ordering::Relaxed);
     }
 
-    /// The position of the newest frame, or of the floor when there is none: a cursor that is not behind it has
-    /// everything.
+    /// The position of the newest frame, or the floor when the ring is empty. A cursor at or after it has nothing to
+    /// read.
     pub fn newest(&self) -> Seq {
         Seq(self.newest.load(Ordering::Acquire))
     }
 
     /// Whether everything after `cursor` is in the ring.
-    pub(super) fn reaches(&self, cursor: Seq) -> bool {
+    pub(super) fn covers(&self, cursor: Seq) -> bool {
         self.ring.read().floor <= cursor
     }
 
-    /// What follows `cursor`, as much of it as the portion takes. Streams ask their shard, which shares the answer.
+    /// The frames after `cursor`, up to `limit`. Streams ask their shard, which caches the batch.
     pub(super) fn after(&self, cursor: Seq, limit: ReadLimit) -> Next {
         let ring = self.ring.read();
         let start = ring.frames.partition_point(|frame| frame.id.seq <= cursor);
@@ -216,48 +224,48 @@ impl Feed {
         let Some(first) = ring.frames.get(start) else {
             return if ring.floor <= cursor || start > 0 { Next::Nothing } else { Next::Moved };
         };
-        if judge(cursor, prev, first.id.seq) == Verdict::Hole {
+        if classify(cursor, prev, first.id.seq) == Verdict::Hole {
             return Next::Moved;
         }
         let mut bytes = 0;
-        let run = ring.frames.range(start..).take(limit.events).take_while(|frame| {
-            let room = bytes < limit.bytes;
+        let batch = ring.frames.range(start..).take(limit.events).take_while(|frame| {
+            let fits = bytes < limit.bytes;
             bytes += frame.weight();
-            room
+            fits
         });
-        let frames: Vec<_> = run.cloned().collect();
+        let frames: Vec<_> = batch.cloned().collect();
         let full = start + frames.len() < ring.frames.len();
         Next::Run(FrameBatch::new(cursor, frames, full))
     }
 
-    /// Remembers a topic's turn for the feed's streams.
-    pub(super) fn change(&self, topic: &TopicName, change: LifecycleChange) {
-        let mut turns = self.turns.lock();
-        turns.recent.push_back((topic.clone(), change));
-        if turns.recent.len() > MAX_TURNS {
-            turns.recent.pop_front();
-            turns.first += 1;
+    /// Records a topic's lifecycle change for the feed's streams.
+    pub(super) fn record_change(&self, topic: &TopicName, change: LifecycleChange) {
+        let mut changes = self.lifecycle.lock();
+        changes.recent.push_back((topic.clone(), change));
+        if changes.recent.len() > MAX_CHANGES {
+            changes.recent.pop_front();
+            changes.first += 1;
         }
-        self.version.fetch_add(1, Ordering::Release);
-        self.changes.fetch_add(1, Ordering::Release);
+        self.lifecycle_changes.fetch_add(1, Ordering::Release);
+        self.revision.fetch_add(1, Ordering::Release);
     }
 
-    /// How often what the ring had was changed: topics' turns, and events taken back. A run that was made before is not
-    /// what the ring would give now.
-    pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+    /// How often the ring's content was changed other than by new frames: lifecycle changes and removals. A batch made
+    /// at an earlier revision may be out of date.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 
-    /// How many turns there have been.
+    /// Number of lifecycle changes so far.
     pub fn turns(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.lifecycle_changes.load(Ordering::Acquire)
     }
 
-    /// The turns after the first `seen`, in order; `None` when some of them are forgotten.
-    pub fn turns_after(&self, seen: u64) -> Option<Vec<(TopicName, LifecycleChange)>> {
-        let turns = self.turns.lock();
-        let skip = usize::try_from(seen.checked_sub(turns.first)?).ok()?;
-        Some(turns.recent.iter().skip(skip).cloned().collect())
+    /// The lifecycle changes after the first `seen`, in order; `None` when some of them are no longer remembered.
+    pub fn changes_after(&self, seen: u64) -> Option<Vec<(TopicName, LifecycleChange)>> {
+        let changes = self.lifecycle.lock();
+        let skip = usize::try_from(seen.checked_sub(changes.first)?).ok()?;
+        Some(changes.recent.iter().skip(skip).cloned().collect())
     }
 }
 
@@ -292,19 +300,19 @@ mod tests {
         Feed::new(1, selection, Seq(floor), 1, Arc::clone(budget))
     }
 
-    /// Positions of what follows `cursor`; `None` when the ring has moved past it.
+    /// Positions of the frames after `cursor`; `None` when the ring has moved past it.
     fn after(feed: &Feed, cursor: u64, events: usize) -> Option<Vec<u64>> {
         match feed.after(Seq(cursor), ReadLimit { events, bytes: 1 << 20 }) {
-            Next::Run(run) => Some(run.frames().iter().map(|frame| frame.id.seq.0).collect()),
+            Next::Run(batch) => Some(batch.frames().iter().map(|frame| frame.id.seq.0).collect()),
             Next::Nothing => Some(Vec::new()),
             Next::Moved => None,
         }
     }
 
     #[test]
-    fn a_cursor_below_the_floor_is_sent_to_the_log() {
+    fn a_cursor_below_the_floor_must_read_the_log() {
         let feed = feed(&Arc::new(RingBudget::new(1 << 20, 1 << 20)), 10);
-        assert!(after(&feed, 9, 99).is_none(), "an empty ring knows where it began");
+        assert!(after(&feed, 9, 99).is_none(), "an empty ring has the floor it began with");
         assert_eq!(after(&feed, 10, 99).expect("covered"), [0_u64; 0]);
         feed.push(frame(12, 0));
         feed.push(frame(15, 0));
@@ -350,20 +358,20 @@ mod tests {
     }
 
     #[test]
-    fn an_event_taken_back_leaves_its_tombstone_and_the_right_weight() {
+    fn a_removed_event_leaves_a_tombstone_and_its_weight() {
         let budget = Arc::new(RingBudget::new(8000, 1 << 20));
         let feed = feed(&budget, 0);
         [1000, 0, 1000].into_iter().zip(1..).for_each(|(bytes, seq)| feed.push(frame(seq, bytes)));
         for seq in [3, 1, 2, 9] {
-            let before = feed.changes();
+            let before = feed.revision();
             feed.remove(Seq(seq));
-            assert_ne!(feed.changes(), before);
+            assert_ne!(feed.revision(), before);
             let ring = feed.ring.read();
             assert_eq!(ring.bytes, ring.frames.iter().map(|frame| frame.weight()).sum::<usize>());
-            assert_eq!(budget.used(), ring.bytes, "what is counted is what is there");
+            assert_eq!(budget.used(), ring.bytes, "the count is the sum of what is there");
         }
-        let Next::Run(run) = feed.after(Seq(0), ReadLimit { events: 9, bytes: 1 << 20 }) else { panic!("covered") };
-        assert!(run.frames().iter().all(|frame| frame.event.new.name.is_removed()));
+        let Next::Run(batch) = feed.after(Seq(0), ReadLimit { events: 9, bytes: 1 << 20 }) else { panic!("covered") };
+        assert!(batch.frames().iter().all(|frame| frame.event.new.name.is_removed()));
         assert_eq!(after(&feed, 0, 9).expect("covered"), [1, 2, 3], "nothing else changes");
         let narrow = Arc::new(RingBudget::new(frame(1, 0).weight(), 1 << 20));
         let feed = self::feed(&narrow, 0);
@@ -373,15 +381,15 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_bounded_and_a_late_stream_knows_it_missed_some() {
+    fn lifecycle_changes_are_bounded_and_a_late_stream_knows_it_missed_some() {
         let feed = feed(&Arc::new(RingBudget::new(1, 1)), 0);
         let topic = TopicName::new("t").expect("valid");
         for last in 1..=100 {
-            feed.change(&topic, LifecycleChange::Closed { last: Seq(last) });
+            feed.record_change(&topic, LifecycleChange::Closed { last: Seq(last) });
         }
         assert_eq!(feed.turns(), 100);
-        assert!(feed.turns_after(10).is_none());
-        assert_eq!(feed.turns_after(98).expect("kept").len(), 2);
-        assert_eq!(feed.turns_after(100).expect("kept").len(), 0);
+        assert!(feed.changes_after(10).is_none());
+        assert_eq!(feed.changes_after(98).expect("kept").len(), 2);
+        assert_eq!(feed.changes_after(100).expect("kept").len(), 0);
     }
 }

@@ -1,5 +1,5 @@
-//! Large events that streams are being sent from the log, each once in memory: readers of different selections read it each for itself,
-//! and a slow one holds it for long.
+//! Deduplicates large events read from the log. Readers of different selections read the same event separately, and a
+//! slow reader holds its copy for long; here all of them share one copy.
 
 use std::{
     collections::HashMap,
@@ -10,21 +10,22 @@ use parking_lot::Mutex;
 
 use crate::event::{Event, Seq};
 
-/// Bytes of data from which an event is shared: below, a page holds several, and sharing costs more than it saves.
+/// Bytes of data from which an event is shared. Below that a page holds several events, and sharing costs more than it
+/// saves.
 const LARGE: usize = 64 << 10;
 
-/// The large events that somebody holds.
+/// The large events that readers hold at present.
 #[derive(Debug, Default)]
-pub(super) struct Large(Mutex<HashMap<Seq, Weak<Event>>>);
+pub(super) struct LargeEvents(Mutex<HashMap<Seq, Weak<Event>>>);
 
-impl Large {
-    /// `event`, or the equal one that another reader holds.
+impl LargeEvents {
+    /// `event`, or an equal copy that another reader holds.
     pub(super) fn share(&self, event: Arc<Event>) -> Arc<Event> {
         if event.new.data.len() < LARGE {
             return event;
         }
         let held = self.0.lock().get(&event.seq).and_then(Weak::upgrade);
-        // Compared as a whole: an event may have been changed in the log since.
+        // Compared as a whole: the event may have been replaced by a tombstone since.
         if let Some(held) = held.filter(|held| *held == event) {
             return held;
         }
@@ -32,7 +33,7 @@ impl Large {
         event
     }
 
-    /// Forgets those that nobody holds. Call it about once a second.
+    /// Drops entries of events that no reader holds. Call it about once a second.
     pub(super) fn sweep(&self) {
         let held = &mut *self.0.lock();
         held.retain(|_, event| event.strong_count() > 0);
@@ -54,7 +55,7 @@ mod tests {
 
     #[test]
     fn an_event_that_two_read_is_held_once_and_forgotten_with_them() {
-        let (large, text) = (Large::default(), "x".repeat(LARGE));
+        let (large, text) = (LargeEvents::default(), "x".repeat(LARGE));
         let first = large.share(event(1, &text));
         assert!(Arc::ptr_eq(&first, &large.share(event(1, &text))));
         assert!(!Arc::ptr_eq(&first, &large.share(event(2, &text))));

@@ -1,4 +1,4 @@
-//! Feeds without streams that are kept for a while, so that clients that drop and come back find their ring.
+//! Feeds without streams, kept for a while so that clients that disconnect and reconnect find their ring.
 
 use std::{
     collections::VecDeque,
@@ -8,17 +8,17 @@ use std::{
 
 use super::feed::Feed;
 
-/// How long a feed is kept.
+/// How long a feed without streams is kept.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// Feeds kept at most; beyond, the longest without streams goes first.
-const FEEDS: usize = 1024;
+/// Feeds kept at most; beyond that the one without streams for longest is dropped first.
+const MAX_FEEDS: usize = 1024;
 
-/// Topics and patterns of all of them at most. With the longest names that is 25 MB: a feed may have a thousand, so the number of
-/// feeds alone bounds no memory.
-const FILTERS: usize = 1 << 16;
+/// Topics and patterns of all kept feeds at most. With the longest names that is 25 MB. One feed may have a thousand,
+/// so the number of feeds alone does not bound the memory.
+const MAX_FILTERS: usize = 1 << 16;
 
-/// The feeds, the longest without streams first.
+/// The feeds; the one without streams for longest is first.
 #[derive(Debug, Default)]
 pub(super) struct Lingering {
     feeds: VecDeque<(Arc<Feed>, Instant)>,
@@ -26,17 +26,17 @@ pub(super) struct Lingering {
 }
 
 impl Lingering {
-    /// Keeps a feed that its last stream has left.
-    pub(super) fn keep(&mut self, feed: &Arc<Feed>) {
+    /// Keeps a feed whose last stream has left.
+    pub(super) fn insert(&mut self, feed: &Arc<Feed>) {
         self.filters += feed.selection.filters().len();
         self.feeds.push_back((Arc::clone(feed), Instant::now()));
     }
 
-    /// Takes one that is beyond the bounds, or was kept long enough. It may have streams again.
-    pub(super) fn take(&mut self) -> Option<Arc<Feed>> {
-        let beyond = self.feeds.len() > FEEDS || self.filters > FILTERS;
-        let due = || self.feeds.front().is_some_and(|(_, since)| since.elapsed() >= LINGER);
-        if !beyond && !due() {
+    /// Removes one feed that has expired or is beyond the bounds. It may have got streams again.
+    pub(super) fn pop_expired(&mut self) -> Option<Arc<Feed>> {
+        let over_limit = self.feeds.len() > MAX_FEEDS || self.filters > MAX_FILTERS;
+        let expired = || self.feeds.front().is_some_and(|(_, since)| since.elapsed() >= LINGER);
+        if !over_limit && !expired() {
             return None;
         }
         let (feed, _) = self.feeds.pop_front()?;
@@ -60,17 +60,20 @@ mod tests {
     }
 
     #[test]
-    fn feeds_and_what_they_ask_for_are_bounded_and_the_oldest_goes_first() {
+    fn feeds_and_their_filters_are_bounded_and_the_oldest_is_dropped_first() {
         for filters in [1, 1000] {
             let mut lingering = Lingering::default();
-            let mut gone = Vec::new();
+            let mut popped = Vec::new();
             for id in 0..2000 {
-                lingering.keep(&feed(id, filters));
-                gone.extend(std::iter::from_fn(|| lingering.take()).map(|feed| feed.id));
-                assert!(lingering.feeds.len() <= FEEDS && lingering.filters <= FILTERS);
+                lingering.insert(&feed(id, filters));
+                popped.extend(std::iter::from_fn(|| lingering.pop_expired()).map(|feed| feed.id));
+                assert!(lingering.feeds.len() <= MAX_FEEDS && lingering.filters <= MAX_FILTERS);
             }
-            assert!(gone.iter().copied().eq(0..gone.len() as u64));
-            assert!(lingering.feeds.len() >= FEEDS.min(FILTERS / filters), "no more go than must");
+            assert!(popped.iter().copied().eq(0..popped.len() as u64));
+            assert!(
+                lingering.feeds.len() >= MAX_FEEDS.min(MAX_FILTERS / filters),
+                "no more are dropped than the bounds require"
+            );
         }
     }
 }

@@ -1,22 +1,23 @@
-//! Floor 2, the keeper of topics: who listens to what, and the newest frames in memory.
+//! Floor 2: the in-memory part of the hub. It maps topics to subscriptions and holds the newest frames.
 //!
 //! A subscription is a cursor over one log. It reads the log until its end, then follows a [`feed`]'s ring of the
-//! newest frames; when the ring has moved past it, it reads the log again. Replay, live and lag are that one path.
+//! newest frames. When the ring has moved past the cursor, it reads the log again. Replay, live delivery and lag share
+//! this one code path.
 //!
-//! | room | idea |
+//! | module | purpose |
 //! |---|---|
-//! | [`broker`] | which feeds an event goes to; hears from the engine what is durable |
-//! | [`feed`] | the ring of newest frames of one selection of topics |
-//! | [`frame`] | an event with its bytes, encoded once |
-//! | [`batch`] | frames in a row, written once for all who are at the same cursor |
-//! | [`subscription`] | the cursor: ring, gap, and its way through the log |
-//! | `removals` | which events were taken back a moment ago |
-//! | `large` | large events that several readers hold, once |
-//! | `lingering` | feeds kept for clients that come back |
-//! | `pages` | pages of the log for those who come back together |
-//! | [`endings`] | which topics have ended, and when to say so |
-//! | [`shard`] | waking a core's streams once a commit, and sharing what they send |
-//! | [`stats`] | what is counted |
+//! | [`broker`] | routes durable events to the matching feeds; the engine's observer |
+//! | [`feed`] | the ring buffer of the newest frames of one selection of topics |
+//! | [`frame`] | an event with its encoded bytes, encoded once |
+//! | [`batch`] | consecutive frames, encoded once for all streams at the same cursor |
+//! | [`subscription`] | the cursor: log pages, ring, gaps |
+//! | `removals` | recently removed events |
+//! | `large` | deduplicates large events that several readers hold |
+//! | `lingering` | feeds without streams, kept for clients that reconnect |
+//! | `pages` | cache of log pages, for clients that reconnect together |
+//! | [`endings`] | closed and deleted topics, and when a stream reports them |
+//! | [`shard`] | per-core wake-ups, one for each commit, and a cache of batches |
+//! | [`stats`] | counters and gauges |
 //! | [`top`] | the busiest topics, in bounded memory |
 
 use std::{
@@ -56,22 +57,22 @@ mod tests;
 use batch::FrameBatch;
 use broker::Broker;
 use frame::Frame;
-use large::Large;
+use large::LargeEvents;
 use pages::{CachedPage, PageKey, PageRead, Pages};
 use removals::RemovalCheck;
 use stats::Stats;
 use tokio::sync::Semaphore;
 
-/// Sizes and delays the hub works with.
+/// Sizes and delays of the hub.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
-    /// Bytes of frames one feed's ring keeps at most.
+    /// Upper bound of one feed's ring, in bytes of frames.
     pub ring_bytes: usize,
-    /// Bytes of frames all rings keep at most.
+    /// Upper bound of all rings together, in bytes of frames.
     pub rings_bytes: usize,
-    /// Reconnect delay in milliseconds for topics that have none of their own.
+    /// Reconnect delay in milliseconds of topics that have no delay of their own.
     pub retry_ms: u32,
-    /// Log pages read at the same time; more readers wait their turn, in order.
+    /// Log pages read concurrently; further readers wait in FIFO order.
     pub readers: usize,
 }
 
@@ -81,29 +82,29 @@ impl Default for HubConfig {
     }
 }
 
-/// The hub: topics, their streams and the engine below.
+/// The hub: the engine, the broker above it, and the caches for reading the log.
 pub struct Hub {
     engine: Arc<dyn Engine>,
     broker: Arc<Broker>,
     stats: Arc<Stats>,
     config: HubConfig,
     readers: Arc<Semaphore>,
-    /// Places that are looked for at the same time: apart from pages, because one may take seconds.
+    /// Concurrent position look-ups. Separate from page reads, because one look-up may take seconds.
     locators: Arc<Semaphore>,
     pages: Pages,
-    large: Large,
+    large: LargeEvents,
 }
 
-/// A topic and who listens to it.
+/// A topic and the number of its subscribers.
 #[derive(Debug, Clone)]
 pub struct TopicView {
-    /// What the engine knows.
+    /// The engine's state of the topic.
     pub state: TopicState,
-    /// Live streams its events go to, patterns included.
+    /// Live streams that receive its events, those with matching patterns included.
     pub subscribers: u32,
 }
 
-/// Somebody waits for an answer; dropped when it is given up.
+/// Sets the flag when it is dropped: the caller no longer waits for the result.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {
@@ -128,27 +129,29 @@ impl Hub {
             readers,
             locators,
             pages: Pages::default(),
-            large: Large::default(),
+            large: LargeEvents::default(),
         });
         for (topic, seq) in hub.engine.untold() {
-            drop(hub.engine.remove(topic, seq)); // done all the same
+            // The removal is done also when its future is dropped.
+            drop(hub.engine.remove(topic, seq));
         }
         hub
     }
 
-    /// Appends events; answers when they are durable and handed to every live stream.
-    /// Cancel safe in that a commit that has begun is finished all the same.
+    /// Appends events. Resolves when they are durable and pushed to the rings of all live streams. Cancel safe:
+    /// dropping the future does not cancel a commit that has begun.
     ///
     /// # Errors
-    /// Says why nothing was appended.
+    /// Why nothing was appended.
     pub async fn publish(&self, append: Append) -> Result<Vec<Receipt>, AppendError> {
         self.engine.append(append).await
     }
 
-    /// Appends each of `events` for itself, in their order; answers as [`Hub::publish`] does, with a result for each.
+    /// Appends each of `events` independently, in order. Resolves as [`Hub::publish`] does, with one result for each
+    /// event.
     ///
     /// # Errors
-    /// When the engine's queue takes nothing now; the events come back, to be tried again.
+    /// When the engine's queue is full; the events are returned, for a retry.
     pub fn publish_each(
         &self,
         events: Vec<NewEvent>,
@@ -156,66 +159,68 @@ impl Hub {
         self.engine.append_each(events)
     }
 
-    /// What is known of a topic; `None` when it is not in use.
+    /// The state of a topic; `None` when it is not in use.
     #[must_use]
     pub fn topic(&self, name: &TopicName) -> Option<TopicView> {
         self.engine.topic(name).map(|state| self.view(state))
     }
 
-    /// Topics in byte order: those starting with `prefix` and after `after`, at most `limit`.
+    /// Up to `limit` topics in byte order, those that start with `prefix` and sort after `after`.
     pub async fn topics(&self, prefix: String, after: String, limit: usize) -> Vec<TopicView> {
         let engine = Arc::clone(&self.engine);
-        // It looks at every topic there is, and a core with open streams must not wait for that.
+        // A scan of all topics: it must not block a core that serves streams.
         let states = tokio::task::spawn_blocking(move || engine.topics(&prefix, &after, limit));
         let states = states.await.expect("the engine does not panic");
         states.into_iter().map(|state| self.view(state)).collect()
     }
 
-    /// Changes a topic's settings durably; creates it if need be.
+    /// Changes a topic's settings durably. Creates the topic if it does not exist.
     ///
     /// # Errors
-    /// Says why nothing was changed.
+    /// Why nothing was changed.
     pub async fn configure(&self, topic: TopicName, change: TopicChange) -> Result<TopicView, AppendError> {
         self.engine.configure(topic, change).await.map(|state| self.view(state))
     }
 
-    /// Deletes a topic durably and ends its streams. Answers with whether there was one.
+    /// Deletes a topic durably and ends its streams. Resolves to whether the topic existed.
     pub fn delete(&self, topic: TopicName) -> EngineFuture<bool, AppendError> {
         self.engine.delete(topic)
     }
 
-    /// Takes one event back, durably, and tells its readers. Answers with whether there is one, or a tombstone of it.
+    /// Removes one event durably, and notifies the topic's readers. Resolves to whether the event, or its tombstone,
+    /// exists.
     ///
     /// # Errors
-    /// Says why it was not, or not wholly, done; the same again does the rest.
+    /// Why the removal was not done, or done in part; a repeated call does the rest.
     pub fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
         self.engine.remove(topic, seq)
     }
 
-    /// Answers when every core has looked at its streams once more: what any of them was sending before, it has handed to its
-    /// sockets. After [`Hub::remove`] and this no stream is given the event's old bytes.
+    /// Resolves when every shard has run its fan-out loop once more. By then all batches that were being sent before
+    /// have been written to their sockets, so after [`Hub::remove`] and this call no stream is sent the event's old
+    /// bytes.
     pub async fn passed(&self) {
-        self.broker.pass().await;
+        self.broker.barrier().await;
     }
 
-    /// How many events have been taken back: see [`Hub::shown`].
+    /// Events removed since the process started; see [`Hub::shown`].
     #[must_use]
     pub fn removals(&self) -> u64 {
         self.broker.removals().count()
     }
 
-    /// Frames in a row that were gathered since there had been so many removals, as they are to be given now. `None` when
-    /// that is not known any more: too many were taken back meanwhile.
+    /// Replaces removed events by tombstones in `frames`, consecutive frames that were read when [`Hub::removals`]
+    /// returned `removals`. `None` when the removals since then are no longer all remembered.
     #[must_use]
     pub fn shown(&self, frames: Vec<Arc<Frame>>, removals: u64) -> Option<Vec<Arc<Frame>>> {
-        match self.broker.removals().judge(&frames, removals) {
+        match self.broker.removals().check(&frames, removals) {
             RemovalCheck::Same => Some(frames),
             RemovalCheck::Changed(now) => Some(now),
             RemovalCheck::Unknown => None,
         }
     }
 
-    /// The store's incarnation, part of every id.
+    /// The store's epoch, part of every id.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.engine.epoch()
@@ -239,33 +244,33 @@ impl Hub {
         self.engine.status()
     }
 
-    /// What is counted.
+    /// Counters and gauges.
     #[must_use]
     pub fn stats(&self) -> &Arc<Stats> {
         &self.stats
     }
 
-    /// Who listens to what.
+    /// The broker.
     #[must_use]
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
     }
 
-    /// Lets go of what is kept for clients that did not come back. Call it about once a second.
+    /// Expires cached pages, idle feeds and shared events. Call it about once a second.
     pub fn sweep(&self) {
         self.broker.sweep();
         self.pages.sweep();
         self.large.sweep();
     }
 
-    /// The delay after which a client of these topics should reconnect: the longest of its topics' own, else the hub's.
+    /// The reconnect delay for a client of these topics: the longest of the topics' own delays, else the hub's.
     #[must_use]
     pub fn retry_for<'a>(&self, topics: impl Iterator<Item = &'a TopicName>) -> Duration {
         let own = topics.filter_map(|name| self.engine.topic(name)?.retry).max();
         Duration::from_millis(own.unwrap_or(self.config.retry_ms).into())
     }
 
-    /// Reads a page of the log on a thread that may wait; readers beyond the bound wait their turn.
+    /// Reads a page of the log on a blocking thread; readers beyond [`HubConfig::readers`] wait in FIFO order.
     fn read(
         self: &Arc<Self>,
         key: PageKey,
@@ -273,13 +278,13 @@ impl Hub {
     ) -> impl Future<Output = Result<PageRead, ReadError>> + use<> {
         let hub = Arc::clone(self);
         async move {
-            let change = Arc::clone(&hub.readers).acquire_owned().await.expect("never closed");
-            if let Some(kept) = hub.kept(&key) {
-                return Ok(PageRead::Kept(kept));
+            let permit = Arc::clone(&hub.readers).acquire_owned().await.expect("never closed");
+            if let Some(page) = hub.cached_page(&key) {
+                return Ok(PageRead::Cached(page));
             }
             let page = tokio::task::spawn_blocking(move || {
                 let page = hub.engine.read(&request);
-                drop(change);
+                drop(permit);
                 page
             });
             let page = page.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
@@ -287,51 +292,55 @@ impl Hub {
         }
     }
 
-    /// The position at which a reader begins that asks by time or by number, found on a thread that may wait. It is given
-    /// up when nobody waits for the answer any more.
+    /// The start position of a reader that begins at a time or at a number of events, searched on a blocking thread.
+    /// Dropping the future cancels the search.
     ///
     /// # Errors
     /// When the store cannot be read now.
     pub fn locate(
         self: &Arc<Self>,
         selection: Selection,
-        place: LocateBy,
+        locate_by: LocateBy,
     ) -> impl Future<Output = Result<Seq, ReadError>> + use<> {
-        self.look(move |engine, go_on| engine.locate(&selection, place, go_on))
+        self.query_engine(move |engine, keep_going| engine.locate(&selection, locate_by, keep_going))
     }
 
-    /// The stamp with which a reader begins that asks by time, found like a position.
+    /// The time stamp from which a reader begins that asks by time. Runs on a blocking thread, as [`Hub::locate`] does.
     ///
     /// # Errors
     /// When the store cannot be read now.
     pub fn stamp(self: &Arc<Self>, when: When) -> impl Future<Output = Result<Millis, ReadError>> + use<> {
-        self.look(move |engine, _| engine.stamp(when))
+        self.query_engine(move |engine, _| engine.stamp(when))
     }
 
-    /// Asks the engine on a thread that may wait, when it is this reader's turn.
-    fn look<T: Send + 'static, A>(self: &Arc<Self>, ask: A) -> impl Future<Output = Result<T, ReadError>> + use<T, A>
+    /// Runs `query` on a blocking thread; callers beyond the bound wait in FIFO order. The second argument of `query`
+    /// turns false when the future is dropped.
+    fn query_engine<T: Send + 'static, Q>(
+        self: &Arc<Self>,
+        query: Q,
+    ) -> impl Future<Output = Result<T, ReadError>> + use<T, Q>
     where
-        A: FnOnce(&dyn Engine, &(dyn Fn() -> bool + Sync)) -> Result<T, ReadError> + Send + 'static,
+        Q: FnOnce(&dyn Engine, &(dyn Fn() -> bool + Sync)) -> Result<T, ReadError> + Send + 'static,
     {
         let hub = Arc::clone(self);
         async move {
-            let change = Arc::clone(&hub.locators).acquire_owned().await.expect("never closed");
-            let asked = CancelOnDrop(Arc::default());
-            let given_up = Arc::clone(&asked.0);
+            let permit = Arc::clone(&hub.locators).acquire_owned().await.expect("never closed");
+            let cancel_on_drop = CancelOnDrop(Arc::default());
+            let cancelled = Arc::clone(&cancel_on_drop.0);
             let found = tokio::task::spawn_blocking(move || {
-                let found = ask(&*hub.engine, &|| !given_up.load(Ordering::Relaxed));
-                drop(change);
+                let found = query(&*hub.engine, &|| !cancelled.load(Ordering::Relaxed));
+                drop(permit);
                 found
             });
             let found = found.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
-            drop(asked);
+            drop(cancel_on_drop);
             found
         }
     }
 
-    /// For a selection of names none of which takes events any more, but some were deleted and may be used again: the lowest
-    /// mark that those left. A client that comes back at or past it has seen all and is told so for good (204), so one that
-    /// waits must not be given such a cursor.
+    /// For a selection of names that are all closed or deleted, at least one of them deleted, and so usable again: the
+    /// lowest deletion mark. A client that reconnects with a cursor at or after that mark has seen everything and gets
+    /// a final 204, so a stream that is to wait for the reuse of a name must not be given such a cursor.
     #[must_use]
     pub fn awaits_reuse(&self, selection: &Selection) -> Option<Seq> {
         if selection.is_open_ended() {
@@ -351,14 +360,14 @@ impl Hub {
         lowest
     }
 
-    /// The page, if another has read it a moment ago.
-    fn kept(&self, key: &PageKey) -> Option<CachedPage> {
+    /// The page, if it is in the cache and still valid.
+    fn cached_page(&self, key: &PageKey) -> Option<CachedPage> {
         self.pages.get(key, &*self.engine, self.broker.removals().count())
     }
 
-    /// Whether reading the run's events from the log would give the same.
-    fn keeps(&self, run: &FrameBatch) -> bool {
-        pages::still(run, &*self.engine)
+    /// Whether the engine still retains all events of the batch.
+    fn is_retained(&self, batch: &FrameBatch) -> bool {
+        pages::is_retained(batch, &*self.engine)
     }
 
     fn view(&self, state: TopicState) -> TopicView {

@@ -1,8 +1,8 @@
-//! Pages of the log that were read a moment ago, for the next reader at the same cursor: a thousand clients that come
-//! back together replay what one of them has read.
+//! A cache of log pages that were read a moment ago, for the next reader at the same cursor: a thousand clients that
+//! reconnect together replay what one of them has read.
 //!
-//! A kept page is given only while the engine still keeps all of its events, so it tells what reading now would tell. What
-//! may change is left out: pages with gaps, and the log's end.
+//! A cached page is used only while the engine still retains all of its events, so it equals what a read would return
+//! now. Pages that may change are not cached: those with gaps, and the last one.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,14 +14,14 @@ use crate::{
     event::Seq,
 };
 
-/// Bytes of pages kept at most, counted as their frames in a ring: enough for readers that began together and drift
-/// apart by some ten thousand events.
-const BYTES: usize = 32 << 20;
+/// Upper bound of the cache in bytes, counted as the frames would be in a ring: enough for readers that began together
+/// and have drifted apart by some ten thousand events.
+const MAX_BYTES: usize = 32 << 20;
 
-/// Sweeps, one a second, after which a page that nobody asked for is let go.
-const IDLE: u32 = 5;
+/// Sweeps, one a second, after which an unused page is dropped.
+const IDLE_SWEEPS: u32 = 5;
 
-/// Which page: of whose feed, from where, how much.
+/// The key of a page: the feed, the start and the read limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PageKey {
     pub(super) feed: u64,
@@ -29,24 +29,24 @@ pub(super) struct PageKey {
     pub(super) limit: ReadLimit,
 }
 
-/// A page without gaps that is not the last.
+/// A cached page: it has no gaps and is not the last one.
 #[derive(Debug, Clone)]
 pub(super) struct CachedPage {
-    pub(super) run: Arc<FrameBatch>,
-    /// The selection has nothing else up to here.
+    pub(super) batch: Arc<FrameBatch>,
+    /// The selection has no other events up to this position.
     pub(super) through: Seq,
 }
 
-/// What a reader who had to wait for its turn gets.
+/// The result of a read that may have waited for other readers.
 #[derive(Debug)]
 pub(super) enum PageRead {
-    /// Read for it.
+    /// Read from the log.
     Page(LogPage),
-    /// Another has read it meanwhile.
-    Kept(CachedPage),
+    /// Another reader has read it meanwhile.
+    Cached(CachedPage),
 }
 
-/// The pages kept.
+/// The cache of pages.
 #[derive(Debug, Default)]
 pub(super) struct Pages(Mutex<PageTable>);
 
@@ -54,77 +54,79 @@ pub(super) struct Pages(Mutex<PageTable>);
 struct PageTable {
     pages: HashMap<PageKey, PageEntry>,
     bytes: usize,
-    /// Sweeps, and pages put there, so far.
-    now: u32,
-    placed: u64,
+    /// Sweeps so far.
+    sweeps: u32,
+    /// Insertions so far.
+    inserted: u64,
 }
 
 #[derive(Debug)]
 struct PageEntry {
-    kept: CachedPage,
+    page: CachedPage,
     bytes: usize,
-    /// When it was last asked for, and its number among all: the least goes first.
+    /// The sweep of its last use, and its insertion number; the page with the least is evicted first.
     used: (u32, u64),
 }
 
-/// Whether reading the run's events now would give the same.
-pub(super) fn still(run: &FrameBatch, engine: &dyn Engine) -> bool {
-    run.firsts().iter().all(|(topic, first)| engine.keeps(topic, *first))
+/// Whether the engine still retains all events of the batch, so that a read would return the same.
+pub(super) fn is_retained(batch: &FrameBatch, engine: &dyn Engine) -> bool {
+    batch.first_by_topic().iter().all(|(topic, first)| engine.keeps(topic, *first))
 }
 
 impl Pages {
-    /// The page, if it was read a moment ago and is still true: also that no event was taken back since, of whichever topic.
+    /// The page, if it is cached and still valid: all its events are retained, and no event of any topic was removed
+    /// since it was read.
     pub(super) fn get(&self, key: &PageKey, engine: &dyn Engine, removals: u64) -> Option<CachedPage> {
-        let kept = {
-            let mut rack = self.0.lock();
-            let now = rack.now;
-            let placed = rack.pages.get_mut(key)?;
-            placed.used.0 = now;
-            placed.kept.clone()
+        let page = {
+            let mut table = self.0.lock();
+            let now = table.sweeps;
+            let entry = table.pages.get_mut(key)?;
+            entry.used.0 = now;
+            entry.page.clone()
         };
-        let still = kept.run.removals() >= removals && still(&kept.run, engine);
-        if !still {
+        let valid = page.batch.removals() >= removals && is_retained(&page.batch, engine);
+        if !valid {
             self.0.lock().remove(key);
         }
-        still.then_some(kept)
+        valid.then_some(page)
     }
 
-    /// Keeps a page, and lets the one go that nobody asked for the longest when there are too many.
-    pub(super) fn put(&self, key: PageKey, kept: CachedPage) {
-        let bytes = kept.run.frames().iter().map(|frame| frame.weight()).sum();
-        if bytes > BYTES {
+    /// Caches a page, and evicts the least recently used ones when the bound is exceeded.
+    pub(super) fn insert(&self, key: PageKey, page: CachedPage) {
+        let bytes = page.batch.frames().iter().map(|frame| frame.weight()).sum();
+        if bytes > MAX_BYTES {
             return;
         }
-        let rack = &mut *self.0.lock();
-        rack.remove(&key);
-        while rack.bytes + bytes > BYTES {
-            let Some(oldest) = rack.pages.iter().min_by_key(|(_, placed)| placed.used).map(|(key, _)| *key) else {
+        let table = &mut *self.0.lock();
+        table.remove(&key);
+        while table.bytes + bytes > MAX_BYTES {
+            let Some(oldest) = table.pages.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key) else {
                 break;
             };
-            rack.remove(&oldest);
+            table.remove(&oldest);
         }
-        rack.placed += 1;
-        rack.bytes += bytes;
-        rack.pages.insert(key, PageEntry { kept, bytes, used: (rack.now, rack.placed) });
+        table.inserted += 1;
+        table.bytes += bytes;
+        table.pages.insert(key, PageEntry { page, bytes, used: (table.sweeps, table.inserted) });
     }
 
-    /// Lets go of what nobody asked for. Call it about once a second.
+    /// Drops pages that are no longer in use. Call it about once a second.
     pub(super) fn sweep(&self) {
-        let rack = &mut *self.0.lock();
-        rack.now = rack.now.wrapping_add(1);
-        let now = rack.now;
-        rack.pages.retain(|_, placed| now.wrapping_sub(placed.used.0) <= IDLE);
-        rack.bytes = rack.pages.values().map(|placed| placed.bytes).sum();
-        if rack.pages.is_empty() {
-            rack.pages = HashMap::new();
+        let table = &mut *self.0.lock();
+        table.sweeps = table.sweeps.wrapping_add(1);
+        let now = table.sweeps;
+        table.pages.retain(|_, entry| now.wrapping_sub(entry.used.0) <= IDLE_SWEEPS);
+        table.bytes = table.pages.values().map(|entry| entry.bytes).sum();
+        if table.pages.is_empty() {
+            table.pages = HashMap::new();
         }
     }
 }
 
 impl PageTable {
     fn remove(&mut self, key: &PageKey) {
-        if let Some(placed) = self.pages.remove(key) {
-            self.bytes -= placed.bytes;
+        if let Some(entry) = self.pages.remove(key) {
+            self.bytes -= entry.bytes;
         }
     }
 }
@@ -141,45 +143,45 @@ mod tests {
         PageKey { feed: 1, from: ReadFrom::After(Seq(after)), limit: ReadLimit { events: 9, bytes: 9 } }
     }
 
-    fn kept(after: u64, bytes: usize) -> CachedPage {
+    fn page(after: u64, bytes: usize) -> CachedPage {
         let new = NewEvent::new(TopicName::new("t").expect("valid"), Data::from("x".repeat(bytes)));
         let event = Event { seq: Seq(after + 1), prev: Seq(after), time: Millis(0), new };
         let frame = Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)));
-        CachedPage { run: FrameBatch::new(Seq(after), vec![frame], true), through: Seq(after + 1) }
+        CachedPage { batch: FrameBatch::new(Seq(after), vec![frame], true), through: Seq(after + 1) }
     }
 
     fn bytes(pages: &Pages) -> usize {
-        let rack = pages.0.lock();
-        let sum = rack.pages.values().map(|placed| placed.bytes).sum();
-        assert_eq!(rack.bytes, sum, "what is counted is what is there");
+        let table = pages.0.lock();
+        let sum = table.pages.values().map(|entry| entry.bytes).sum();
+        assert_eq!(table.bytes, sum, "the count is the sum of what is there");
         sum
     }
 
     #[test]
-    fn pages_never_take_more_than_their_bound_and_the_oldest_goes_first() {
+    fn cached_pages_stay_within_their_bound_and_the_oldest_is_evicted_first() {
         let pages = Pages::default();
         for after in 0..100 {
-            pages.put(key(after), kept(after, 1 << 20));
-            assert!(bytes(&pages) <= BYTES);
+            pages.insert(key(after), page(after, 1 << 20));
+            assert!(bytes(&pages) <= MAX_BYTES);
         }
-        let rack = pages.0.lock();
-        assert!(!rack.pages.contains_key(&key(0)) && rack.pages.contains_key(&key(99)));
+        let table = pages.0.lock();
+        assert!(!table.pages.contains_key(&key(0)) && table.pages.contains_key(&key(99)));
     }
 
     #[test]
-    fn a_page_larger_than_all_of_them_may_be_is_not_kept() {
+    fn a_page_larger_than_the_bound_is_not_cached() {
         let pages = Pages::default();
-        pages.put(key(1), kept(1, 10));
-        pages.put(key(2), kept(2, BYTES));
-        let rack = pages.0.lock();
-        assert!(rack.pages.contains_key(&key(1)) && !rack.pages.contains_key(&key(2)));
+        pages.insert(key(1), page(1, 10));
+        pages.insert(key(2), page(2, MAX_BYTES));
+        let table = pages.0.lock();
+        assert!(table.pages.contains_key(&key(1)) && !table.pages.contains_key(&key(2)));
     }
 
     #[test]
-    fn what_nobody_asks_for_is_let_go() {
+    fn an_unused_page_is_dropped() {
         let pages = Pages::default();
-        pages.put(key(1), kept(1, 10));
-        (0..IDLE).for_each(|_| pages.sweep());
+        pages.insert(key(1), page(1, 10));
+        (0..IDLE_SWEEPS).for_each(|_| pages.sweep());
         assert!(bytes(&pages) > 0);
         pages.sweep();
         assert_eq!(bytes(&pages), 0);

@@ -1,7 +1,7 @@
-//! Which events were taken back a moment ago: what was read from the log before that is shown with tombstones.
+//! Recently removed events: frames that were read from the log before a removal are sent with a tombstone instead.
 //!
-//! A page of the log may wait for long in a subscription whose client reads slowly. So it remembers how many removals there had
-//! been before it was read, and when there are more, it is looked at again before anybody is given it.
+//! A page of the log may wait long in a subscription whose client reads slowly. So a page carries the number of
+//! removals at the time it was read, and is checked again before it is sent when that number has risen.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -16,14 +16,14 @@ use parking_lot::RwLock;
 use super::{batch::FrameBatch, frame::Frame};
 use crate::event::Seq;
 
-/// Removals remembered: some 2 MiB. A page that is older than the oldest of them is not given at all: its stream ends, and
-/// comes back.
-const REMEMBERED: usize = 1 << 16;
+/// Removals remembered: about 2 MiB. A page older than the oldest of them is not sent: its stream ends, and the client
+/// reconnects.
+const MAX_REMEMBERED: usize = 1 << 16;
 
-/// The latest removals.
+/// The most recent removals.
 #[derive(Debug, Default)]
 pub(super) struct RecentRemovals {
-    /// How many there have been.
+    /// Removals so far.
     count: AtomicU64,
     recent: RwLock<Recent>,
 }
@@ -32,33 +32,33 @@ pub(super) struct RecentRemovals {
 struct Recent {
     order: VecDeque<Seq>,
     seqs: BTreeSet<Seq>,
-    /// How many are forgotten.
+    /// Removals no longer remembered.
     forgotten: u64,
 }
 
-/// What became of frames that were read a while ago.
+/// The result of checking frames that were read a while ago.
 #[derive(Debug)]
 pub(super) enum RemovalCheck {
-    /// None of them was taken back since.
+    /// None of the events was removed since.
     Same,
-    /// Some were: these are to be given instead.
+    /// Some were removed: send these frames instead.
     Changed(Vec<Arc<Frame>>),
-    /// Nobody knows any more.
+    /// The removals since then are not all remembered.
     Unknown,
 }
 
 impl RecentRemovals {
-    /// How many removals there have been: taken before a page is read.
+    /// Removals so far. Read it before a page is read.
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
     }
 
-    /// One more. The log and the rings have the tombstone already.
+    /// Records a removal. The log and the rings must hold the tombstone already.
     pub(super) fn add(&self, seq: Seq) {
         let mut recent = self.recent.write();
         recent.order.push_back(seq);
         recent.seqs.insert(seq);
-        if recent.order.len() > REMEMBERED
+        if recent.order.len() > MAX_REMEMBERED
             && let Some(oldest) = recent.order.pop_front()
         {
             recent.seqs.remove(&oldest);
@@ -67,18 +67,18 @@ impl RecentRemovals {
         self.count.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The run as it is to be given now; `None` when that is not known any more.
-    pub(super) fn current(&self, run: Arc<FrameBatch>) -> Option<Arc<FrameBatch>> {
+    /// The batch with the tombstones of events removed since it was read; `None` when that is no longer known.
+    pub(super) fn current(&self, batch: Arc<FrameBatch>) -> Option<Arc<FrameBatch>> {
         let count = self.count();
-        match self.judge(run.frames(), run.removals()) {
-            RemovalCheck::Same => Some(run),
-            RemovalCheck::Changed(frames) => Some(FrameBatch::replayed(run.after, frames, run.full, count)),
+        match self.check(batch.frames(), batch.removals()) {
+            RemovalCheck::Same => Some(batch),
+            RemovalCheck::Changed(frames) => Some(FrameBatch::replayed(batch.after, frames, batch.full, count)),
             RemovalCheck::Unknown => None,
         }
     }
 
-    /// What frames in a row, read when there had been so many removals, are now.
-    pub(super) fn judge(&self, frames: &[Arc<Frame>], removals: u64) -> RemovalCheck {
+    /// Checks consecutive frames that were read after `removals` removals.
+    pub(super) fn check(&self, frames: &[Arc<Frame>], removals: u64) -> RemovalCheck {
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return RemovalCheck::Same };
         if removals >= self.count() {
             return RemovalCheck::Same;
@@ -87,14 +87,15 @@ impl RecentRemovals {
         if removals < recent.forgotten {
             return RemovalCheck::Unknown;
         }
-        let gone: BTreeSet<Seq> = recent.seqs.range(first.id.seq..=last.id.seq).copied().collect();
+        let removed: BTreeSet<Seq> = recent.seqs.range(first.id.seq..=last.id.seq).copied().collect();
         drop(recent);
-        let gone = |frame: &Frame| gone.contains(&frame.id.seq);
-        if !frames.iter().any(|frame| gone(frame)) {
+        let is_removed = |frame: &Frame| removed.contains(&frame.id.seq);
+        if !frames.iter().any(|frame| is_removed(frame)) {
             return RemovalCheck::Same;
         }
-        let now = |frame: &Arc<Frame>| if gone(frame) { Arc::new(frame.tombstone()) } else { Arc::clone(frame) };
-        RemovalCheck::Changed(frames.iter().map(now).collect())
+        let replace =
+            |frame: &Arc<Frame>| if is_removed(frame) { Arc::new(frame.tombstone()) } else { Arc::clone(frame) };
+        RemovalCheck::Changed(frames.iter().map(replace).collect())
     }
 }
 
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
     use crate::event::{Epoch, Event, Millis, NewEvent, TopicName};
 
-    fn run(removals: u64) -> Arc<FrameBatch> {
+    fn batch(removals: u64) -> Arc<FrameBatch> {
         let frame = |seq| {
             let new = NewEvent::new(TopicName::new("t").expect("valid"), "secret");
             let event = Event { seq: Seq(seq), prev: Seq(seq - 1), time: Millis(0), new };
@@ -112,37 +113,37 @@ mod tests {
         FrameBatch::replayed(Seq(4), (5..8).map(frame).collect(), true, removals)
     }
 
-    fn sse(run: &FrameBatch) -> String {
+    fn sse(batch: &FrameBatch) -> String {
         let mut out = Vec::new();
-        run.frames().iter().for_each(|frame| frame.write_sse(&mut out));
+        batch.frames().iter().for_each(|frame| frame.write_sse(&mut out));
         String::from_utf8(out).expect("UTF-8")
     }
 
     #[test]
-    fn a_page_read_before_a_removal_is_given_with_the_tombstone() {
-        let removed = RecentRemovals::default();
-        let page = run(removed.count());
-        removed.add(Seq(6));
-        let now = removed.current(page).expect("known");
-        let told = "event: hub.removed\ndata: {\"topic\":\"t\",\"id\":\"abcd-6\"}\nid: abcd-6\n\n";
-        assert_eq!(sse(&now), format!("data: secret\nid: abcd-5\n\n{told}data: secret\nid: abcd-7\n\n"));
+    fn a_page_read_before_a_removal_is_sent_with_the_tombstone() {
+        let removals = RecentRemovals::default();
+        let page = batch(removals.count());
+        removals.add(Seq(6));
+        let now = removals.current(page).expect("known");
+        let tombstone = "event: hub.removed\ndata: {\"topic\":\"t\",\"id\":\"abcd-6\"}\nid: abcd-6\n\n";
+        assert_eq!(sse(&now), format!("data: secret\nid: abcd-5\n\n{tombstone}data: secret\nid: abcd-7\n\n"));
         assert_eq!((now.after, now.full, now.last()), (Seq(4), true, Seq(7)));
-        assert!(Arc::ptr_eq(&now, &removed.current(Arc::clone(&now)).expect("known")), "and then it is as it is");
-        let other = run(0);
-        removed.add(Seq(9));
-        assert_eq!(sse(&removed.current(other).expect("known")), sse(&now));
+        assert!(Arc::ptr_eq(&now, &removals.current(Arc::clone(&now)).expect("known")), "and is then left unchanged");
+        let other = batch(0);
+        removals.add(Seq(9));
+        assert_eq!(sse(&removals.current(other).expect("known")), sse(&now));
     }
 
     #[test]
-    fn no_more_are_remembered_than_the_bound_and_an_older_page_is_not_given() {
-        let removed = RecentRemovals::default();
-        let (old, new) = (run(0), run(1));
-        for seq in 0..=REMEMBERED as u64 {
-            removed.add(Seq(1000 + seq));
+    fn no_more_removals_are_remembered_than_the_bound_and_an_older_page_is_not_sent() {
+        let removals = RecentRemovals::default();
+        let (old, new) = (batch(0), batch(1));
+        for seq in 0..=MAX_REMEMBERED as u64 {
+            removals.add(Seq(1000 + seq));
         }
-        let recent = removed.recent.read();
-        assert_eq!((recent.order.len(), recent.seqs.len()), (REMEMBERED, REMEMBERED));
+        let recent = removals.recent.read();
+        assert_eq!((recent.order.len(), recent.seqs.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
         drop(recent);
-        assert!(removed.current(old).is_none() && removed.current(new).is_some());
+        assert!(removals.current(old).is_none() && removals.current(new).is_some());
     }
 }

@@ -1,5 +1,5 @@
-//! A core's share of the board: woken once a commit, however many streams it has, and what they send is made once for
-//! all of them at the same cursor.
+//! One core's part of the broker: it is woken once for each commit, however many streams it has, and caches batches for
+//! all of its streams at the same cursor.
 
 use std::{collections::VecDeque, mem, sync::Arc};
 
@@ -12,72 +12,73 @@ use super::{
 };
 use crate::event::Seq;
 
-/// Runs a shard keeps for the next stream at the same cursor; they are let go every second. A thousand streams that
-/// come back at once were cut off at a handful of cursors.
-const RUNS: usize = 16;
+/// Batches that a shard caches for the next stream at the same cursor; cleared every second. A thousand streams that
+/// reconnect together were disconnected at a handful of cursors.
+const CACHED_BATCHES: usize = 16;
 
-/// One core's list of feeds with news. The writer marks, the core's fan-out loop takes.
-/// Bounded by the number of feeds: each stands in it at most once.
+/// One core's list of dirty feeds, and its cache of batches. The writer marks feeds dirty; the core's fan-out loop
+/// takes them. The list is bounded by the number of feeds: each is in it at most once.
 #[derive(Debug, Default)]
 pub struct Shard {
-    news: Mutex<ShardInbox>,
+    inbox: Mutex<ShardInbox>,
     wake: Notify,
-    /// The latest at the back. Only this core's streams ask, so nobody waits for the lock.
-    runs: Mutex<VecDeque<CachedBatch>>,
+    /// The newest is last. Only this core's streams use it, so the lock is not contended.
+    batches: Mutex<VecDeque<CachedBatch>>,
 }
 
 #[derive(Debug, Default)]
 struct ShardInbox {
     dirty: Vec<Arc<Feed>>,
-    /// Who waits for the core to look.
-    waiting: Vec<oneshot::Sender<()>>,
+    /// Callers of [`Shard::barrier`] that wait for the next turn of the fan-out loop.
+    barriers: Vec<oneshot::Sender<()>>,
 }
 
 #[derive(Debug)]
 struct CachedBatch {
     feed: u64,
-    /// The feed's changes when it was made: a deleted topic's events are in no run made later, and none that was taken back.
-    changes: u64,
+    /// The feed's revision when the batch was made: later batches hold no event of a topic deleted since, and
+    /// tombstones for events removed since.
+    revision: u64,
     limit: ReadLimit,
-    run: Arc<FrameBatch>,
+    batch: Arc<FrameBatch>,
 }
 
 impl Shard {
-    /// What follows `cursor` in the feed's ring.
+    /// The frames after `cursor` in the feed's ring.
     pub fn after(&self, feed: &Feed, cursor: Seq, limit: ReadLimit) -> Next {
         let newest = feed.newest();
         if newest <= cursor {
             return Next::Nothing;
         }
-        let changes = feed.changes();
-        let mut runs = self.runs.lock();
-        let same = |kept: &&CachedBatch| {
-            let run = &kept.run;
-            (kept.feed, kept.changes, run.after, kept.limit) == (feed.id, changes, cursor, limit)
-                && (run.full || run.last() == newest)
+        let revision = feed.revision();
+        let mut batches = self.batches.lock();
+        let same = |cached: &&CachedBatch| {
+            let batch = &cached.batch;
+            (cached.feed, cached.revision, batch.after, cached.limit) == (feed.id, revision, cursor, limit)
+                && (batch.full || batch.last() == newest)
         };
-        if let Some(kept) = runs.iter().rev().find(same) {
-            return Next::Run(Arc::clone(&kept.run));
+        if let Some(cached) = batches.iter().rev().find(same) {
+            return Next::Run(Arc::clone(&cached.batch));
         }
         let next = feed.after(cursor, limit);
-        if let Next::Run(run) = &next {
-            if runs.len() == RUNS {
-                runs.pop_front();
+        if let Next::Run(batch) = &next {
+            if batches.len() == CACHED_BATCHES {
+                batches.pop_front();
             }
-            runs.push_back(CachedBatch { feed: feed.id, changes, limit, run: Arc::clone(run) });
+            batches.push_back(CachedBatch { feed: feed.id, revision, limit, batch: Arc::clone(batch) });
         }
         next
     }
 
-    /// Lets go of the runs kept for others. Call it about once a second.
+    /// Clears the cache of batches. Call it about once a second.
     pub fn forget_runs(&self) {
-        self.runs.lock().clear();
+        self.batches.lock().clear();
     }
 
-    /// Puts `feed` on the list unless it is there. Does not wake: see [`Shard::wake`].
+    /// Adds `feed` to the list of dirty feeds unless it is in it. Does not wake the shard: see [`Shard::wake`].
     pub(super) fn mark(&self, index: usize, feed: &Arc<Feed>) {
-        if feed.mark(index) {
-            self.news.lock().dirty.push(Arc::clone(feed));
+        if feed.mark_dirty(index) {
+            self.inbox.lock().dirty.push(Arc::clone(feed));
         }
     }
 
@@ -86,27 +87,27 @@ impl Shard {
         self.wake.notify_one();
     }
 
-    /// Wakes the core's fan-out loop, and answers when it looks: what it was sending before is sent.
-    pub(super) fn pass(&self) -> oneshot::Receiver<()> {
-        let (looked, answer) = oneshot::channel();
-        self.news.lock().waiting.push(looked);
+    /// Wakes the fan-out loop. The receiver resolves at its next turn: what it was sending before is sent.
+    pub(super) fn barrier(&self) -> oneshot::Receiver<()> {
+        let (reached, barrier) = oneshot::channel();
+        self.inbox.lock().barriers.push(reached);
         self.wake();
-        answer
+        barrier
     }
 
-    /// Waits until there may be news. Cancel safe: a wake that nobody heard is kept.
+    /// Waits until a feed may be dirty. Cancel safe: a wake-up that was not awaited is kept.
     pub async fn changed(&self) {
         self.wake.notified().await;
     }
 
-    /// The feeds with news since the last call; `index` is this shard's place on the board.
+    /// The feeds that became dirty since the last call; `index` is this shard's index in the broker.
     pub fn take(&self, index: usize) -> Vec<Arc<Feed>> {
-        let ShardInbox { dirty: feeds, waiting } = mem::take(&mut *self.news.lock());
-        for waiting in waiting {
-            let _ = waiting.send(()); // it may have given up
+        let ShardInbox { dirty: feeds, barriers } = mem::take(&mut *self.inbox.lock());
+        for barrier in barriers {
+            let _cancelled = barrier.send(());
         }
         for feed in &feeds {
-            feed.unmark(index);
+            feed.clear_dirty(index);
         }
         feeds
     }
@@ -140,57 +141,57 @@ mod tests {
         feed.push(Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), Arc::new(event))));
     }
 
-    fn run(next: Next) -> Arc<FrameBatch> {
-        let Next::Run(run) = next else { panic!("{next:?}") };
-        run
+    fn batch(next: Next) -> Arc<FrameBatch> {
+        let Next::Run(batch) = next else { panic!("{next:?}") };
+        batch
     }
 
     #[test]
-    fn streams_at_one_cursor_share_a_run_until_there_is_news() {
+    fn streams_at_one_cursor_share_a_batch_until_there_is_a_newer_frame() {
         let (shard, feed) = (Shard::default(), feed(3));
-        let first = run(shard.after(&feed, Seq(1), ALL));
-        assert!(Arc::ptr_eq(&first, &run(shard.after(&feed, Seq(1), ALL))));
+        let first = batch(shard.after(&feed, Seq(1), ALL));
+        assert!(Arc::ptr_eq(&first, &batch(shard.after(&feed, Seq(1), ALL))));
         push(&feed, 4);
-        assert_eq!((first.last(), run(shard.after(&feed, Seq(1), ALL)).last()), (Seq(3), Seq(4)));
+        assert_eq!((first.last(), batch(shard.after(&feed, Seq(1), ALL)).last()), (Seq(3), Seq(4)));
         assert!(matches!(shard.after(&feed, Seq(4), ALL), Next::Nothing));
     }
 
     #[test]
-    fn a_deleted_topics_events_are_in_no_run_that_was_kept() {
+    fn a_deleted_topics_events_are_in_no_cached_batch() {
         let (shard, feed) = (Shard::default(), feed(3));
         let one = ReadLimit { events: 1, ..ALL };
-        assert!(run(shard.after(&feed, Seq(1), one)).full, "it would do for ever");
+        assert!(batch(shard.after(&feed, Seq(1), one)).full, "by its size it would stay valid");
         feed.clear(Seq(3));
-        feed.change(&topic(), LifecycleChange::Deleted { last: Seq(3) });
+        feed.record_change(&topic(), LifecycleChange::Deleted { last: Seq(3) });
         assert!(matches!(shard.after(&feed, Seq(1), one), Next::Moved));
     }
 
     #[test]
-    fn an_event_taken_back_is_in_no_run_that_was_kept() {
+    fn a_removed_event_is_in_no_cached_batch() {
         let (shard, feed) = (Shard::default(), feed(3));
         let one = ReadLimit { events: 1, ..ALL };
-        assert!(run(shard.after(&feed, Seq(1), one)).full, "it would do for ever");
+        assert!(batch(shard.after(&feed, Seq(1), one)).full, "by its size it would stay valid");
         feed.remove(Seq(2));
-        assert!(run(shard.after(&feed, Seq(1), one)).frames()[0].event.new.name.is_removed());
+        assert!(batch(shard.after(&feed, Seq(1), one)).frames()[0].event.new.name.is_removed());
     }
 
     #[test]
-    fn whoever_waits_for_a_core_is_answered_when_it_looks() {
+    fn a_barrier_is_reached_when_the_shard_takes_its_feeds() {
         let shard = Shard::default();
-        let mut answer = shard.pass();
-        assert!(answer.try_recv().is_err(), "not before");
+        let mut barrier = shard.barrier();
+        assert!(barrier.try_recv().is_err(), "not before");
         shard.take(0);
-        assert!(answer.try_recv().is_ok());
+        assert!(barrier.try_recv().is_ok());
     }
 
     #[test]
-    fn no_more_runs_are_kept_than_the_bound_and_none_for_longer_than_a_tick() {
+    fn no_more_batches_are_cached_than_the_bound_and_none_after_a_tick() {
         let (shard, feed) = (Shard::default(), feed(40));
         for cursor in 0..40 {
-            run(shard.after(&feed, Seq(cursor), ALL));
-            assert!(shard.runs.lock().len() <= RUNS);
+            batch(shard.after(&feed, Seq(cursor), ALL));
+            assert!(shard.batches.lock().len() <= CACHED_BATCHES);
         }
         shard.forget_runs();
-        assert!(shard.runs.lock().is_empty());
+        assert!(shard.batches.lock().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted. Counters only rise; gauges return to 0 when all is closed.
+//! The hub's counters and gauges. Gauges return to 0 when every stream and connection is closed.
 
 use std::{
     collections::BTreeMap,
@@ -7,44 +7,44 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// A number that only rises.
+/// A monotonic counter.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
-/// A number that rises and falls.
+/// A value that rises and falls.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicI64);
 
-/// Everything the hub counts.
+/// All counters and gauges of the hub.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Events accepted, and bytes of their data.
+    /// Events accepted.
     pub events_in: Counter,
-    /// See `events_in`.
+    /// Bytes of data of the events accepted.
     pub bytes_in: Counter,
-    /// Events given to streams, once for each stream, and bytes written for them.
+    /// Events sent, counted once for each stream.
     pub events_out: Counter,
-    /// See `events_out`.
+    /// Bytes sent for events.
     pub bytes_out: Counter,
-    /// Events taken back.
+    /// Events removed.
     pub removed: Counter,
-    /// Gaps told, by reason.
+    /// Gaps reported because retention trimmed events.
     pub gaps_trimmed: Counter,
-    /// See `gaps_trimmed`.
+    /// Gaps reported because the disk lost events.
     pub gaps_lost: Counter,
-    /// See `gaps_trimmed`.
+    /// Gaps reported because the cursor is of another store, or no id.
     pub gaps_unknown: Counter,
-    /// See `gaps_trimmed`.
+    /// Gaps reported because the cursor is past the newest event.
     pub gaps_ahead: Counter,
-    /// Streams cut because their client did not read.
+    /// Streams closed because their client did not read.
     pub slow_readers_cut: Counter,
-    /// Streams ended because their client's credential was good no more.
+    /// Streams ended because their credential expired or was revoked.
     pub lapsed: Counter,
-    /// Events read from the log for streams, and pages read for them.
+    /// Events replayed to streams.
     pub replayed: Counter,
-    /// See `replayed`.
+    /// Pages read from the log for streams.
     pub pages_read: Counter,
-    /// Streams that came with a cursor.
+    /// Streams that started with a cursor.
     pub resumed: Counter,
     /// Open connections.
     pub connections: Gauge,
@@ -52,7 +52,7 @@ pub struct Stats {
     pub connections_total: Counter,
     /// Streams that follow the ring.
     pub live: Gauge,
-    /// Streams that read the log to catch up after they came.
+    /// Streams that read the log to catch up after their start.
     pub replaying: Gauge,
     /// Streams that read the log because the ring moved past them.
     pub lagged: Gauge,
@@ -65,26 +65,26 @@ impl Counter {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// The sum so far.
+    /// The current value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
 impl Gauge {
-    /// Changes it by `n`.
+    /// Adds `n`, which may be negative.
     pub fn add(&self, n: i64) {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// Its value now; never below 0.
+    /// The current value; never below 0.
     pub fn get(&self) -> u64 {
         u64::try_from(self.0.load(Relaxed)).unwrap_or(0)
     }
 }
 
 impl Stats {
-    /// Counts a refused request under its problem's code; codes are a closed set, so the map is bounded.
+    /// Counts a refused request under its problem code. Codes are a closed set, so the map is bounded.
     pub fn refused(&self, code: &'static str) {
         *self.refused.lock().entry(code).or_default() += 1;
     }

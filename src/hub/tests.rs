@@ -1,4 +1,4 @@
-//! A hub over an engine in memory, its subscriptions polled by hand.
+//! A hub over an in-memory engine; its subscriptions are polled by hand.
 
 use std::{
     future::poll_fn,
@@ -46,7 +46,7 @@ async fn publish(hub: &Hub, topic: &str, data: &str) {
     hub.publish(Append { events: vec![event], expect: None, key: None }).await.expect("appended");
 }
 
-async fn keep(hub: &Hub, topic: &str, max_events: u64) {
+async fn retain(hub: &Hub, topic: &str, max_events: u64) {
     let change = TopicChange { max_events: Some(Some(max_events)), ..TopicChange::default() };
     let topic = TopicName::new(topic).expect("valid");
     hub.configure(topic.clone(), change).await.expect("configured");
@@ -55,7 +55,7 @@ async fn keep(hub: &Hub, topic: &str, max_events: u64) {
     }
 }
 
-/// Reads until the subscription has caught up: data of events, and `gap TOPIC`.
+/// Reads until the subscription has caught up: the data of events, and `gap TOPIC`.
 async fn read(subscription: &mut Subscription) -> Vec<String> {
     let mut all = Vec::new();
     loop {
@@ -65,8 +65,8 @@ async fn read(subscription: &mut Subscription) -> Vec<String> {
         });
         match delivery.await {
             None => return all,
-            Some(Delivery::Events(run)) => {
-                all.extend(run.frames().iter().map(|frame| frame.event.new.data.as_str().to_owned()));
+            Some(Delivery::Events(batch)) => {
+                all.extend(batch.frames().iter().map(|frame| frame.event.new.data.as_str().to_owned()));
             }
             Some(Delivery::Gap(gap)) => {
                 all.push(gap.topic.map_or("gap".to_owned(), |topic| format!("gap {topic}")));
@@ -77,16 +77,16 @@ async fn read(subscription: &mut Subscription) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn from_the_oldest_kept_event_on_nothing_is_a_gap() {
+async fn a_start_at_the_oldest_retained_event_has_no_gaps() {
     let hub = hub();
     for n in 0..6 {
         publish(&hub, "a", &format!("a{n}")).await;
         publish(&hub, "b", &format!("b{n}")).await;
     }
-    keep(&hub, "b", 1).await;
+    retain(&hub, "b", 1).await;
     let filters = ["a", "b"].map(|text| Filter::new(text).expect("valid"));
     let selection = Selection::new(filters).expect("some");
-    // Pages of two events: the page that meets b's mark is not the first.
+    // Pages of two events: b's trim mark is not on the first page.
     let limit = ReadLimit { events: 2, bytes: 1 << 20 };
     let from = |start| hub.subscribe(&selection, start, limit, 0);
     let kept = ["a0", "a1", "a2", "a3", "a4", "a5", "b5"];
@@ -94,11 +94,11 @@ async fn from_the_oldest_kept_event_on_nothing_is_a_gap() {
     let unknown = read(&mut from(Start::Cursor("of another hub".into()))).await;
     assert_eq!(unknown, [&["gap"], &kept[..]].concat());
     let before_all = Start::Cursor(format!("{}-0", hub.epoch()));
-    assert!(read(&mut from(before_all)).await.contains(&"gap b".to_owned()), "a cursor is told");
+    assert!(read(&mut from(before_all)).await.contains(&"gap b".to_owned()), "a cursor gets the gap");
 }
 
 #[tokio::test]
-async fn what_the_disk_lost_is_told_also_to_who_begins_with_the_oldest_or_the_newest() {
+async fn what_the_disk_lost_is_a_gap_also_for_streams_without_a_cursor() {
     let store = MemoryStore::new();
     let hub = hub_over(store.clone(), HubConfig::default());
     for n in 0..6 {
@@ -114,40 +114,44 @@ async fn what_the_disk_lost_is_told_also_to_who_begins_with_the_oldest_or_the_ne
     }
 }
 
-fn from_now_on(hub: &Arc<Hub>, topic: &str, start: Start, events: usize) -> Subscription {
+fn subscribe(hub: &Arc<Hub>, topic: &str, start: Start, events: usize) -> Subscription {
     let selection = Selection::new([Filter::new(topic).expect("valid")]).expect("some");
     hub.subscribe(&selection, start, ReadLimit { events, bytes: 1 << 20 }, 0)
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_within_the_ring_reads_no_page() {
+async fn a_client_that_reconnects_within_the_ring_reads_no_page() {
     let hub = hub();
-    let mut first = from_now_on(&hub, "a", Start::Now, 100);
+    let mut first = subscribe(&hub, "a", Start::Now, 100);
     for n in 0..6 {
         publish(&hub, "a", &format!("a{n}")).await;
     }
     assert_eq!(read(&mut first).await.len(), 6);
     let cursor = Start::Cursor(format!("{}-2", hub.epoch()));
-    assert_eq!(read(&mut from_now_on(&hub, "a", cursor.clone(), 100)).await, ["a2", "a3", "a4", "a5"]);
-    assert_eq!(read(&mut from_now_on(&hub, "a", cursor.clone(), 3)).await, ["a2", "a3", "a4", "a5"]);
+    assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 100)).await, ["a2", "a3", "a4", "a5"]);
+    assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 3)).await, ["a2", "a3", "a4", "a5"]);
     assert_eq!(hub.stats().pages_read.get(), 0);
-    keep(&hub, "a", 1).await;
-    assert_eq!(read(&mut from_now_on(&hub, "a", cursor, 100)).await, ["gap a", "a5"], "what is trimmed is not in it");
+    retain(&hub, "a", 1).await;
+    assert_eq!(
+        read(&mut subscribe(&hub, "a", cursor, 100)).await,
+        ["gap a", "a5"],
+        "what is trimmed is not sent from the ring"
+    );
 }
 
 #[tokio::test]
-async fn a_page_is_read_once_for_all_and_again_when_retention_has_been_there() {
+async fn a_page_is_read_once_for_all_readers_and_again_after_a_trim() {
     let hub = hub();
     for n in 0..6 {
         publish(&hub, "a", &format!("a{n}")).await;
     }
-    let all = || from_now_on(&hub, "a", Start::Earliest, 2);
+    let all = || subscribe(&hub, "a", Start::Earliest, 2);
     let pages = || hub.stats().pages_read.get();
     assert_eq!(read(&mut all()).await.len(), 6);
     let once = pages();
     assert_eq!(read(&mut all()).await.len(), 6);
     assert!(pages() - once < once, "the last page is read again at most");
-    keep(&hub, "a", 3).await;
+    retain(&hub, "a", 3).await;
     assert_eq!(read(&mut all()).await, ["a3", "a4", "a5"]);
     hub.delete(TopicName::new("a").expect("valid")).await.expect("deleted");
     assert_eq!(read(&mut all()).await, [""; 0]);
@@ -156,7 +160,7 @@ async fn a_page_is_read_once_for_all_and_again_when_retention_has_been_there() {
 #[tokio::test]
 async fn quiet_rings_leave_room_for_the_busy_ones() {
     let hub = hub_with(HubConfig { ring_bytes: 8000, rings_bytes: 18_000, ..HubConfig::default() });
-    let mut quiet: Vec<_> = ["a", "b"].map(|topic| from_now_on(&hub, topic, Start::Now, 100)).into();
+    let mut quiet: Vec<_> = ["a", "b"].map(|topic| subscribe(&hub, topic, Start::Now, 100)).into();
     for topic in ["a", "b"] {
         for _ in 0..4 {
             publish(&hub, topic, &"x".repeat(700)).await;
@@ -166,7 +170,7 @@ async fn quiet_rings_leave_room_for_the_busy_ones() {
         assert_eq!(read(subscription).await.len(), 4);
     }
     hub.sweep();
-    let mut busy = from_now_on(&hub, "busy", Start::Now, 100);
+    let mut busy = subscribe(&hub, "busy", Start::Now, 100);
     for _ in 0..4 {
         publish(&hub, "busy", &"x".repeat(700)).await;
     }

@@ -1,8 +1,9 @@
-//! The busiest topics, in bounded memory however many there are.
+//! The busiest topics, in bounded memory however many topics there are.
 //!
 //! A Space-Saving sketch (Metwally, Agrawal, El Abbadi: "Efficient computation of frequent and top-k elements in data
-//! streams", 2005): a topic that is not counted takes the place, and the weight, of the lightest one. A topic with
-//! more than a 256th of the traffic is always among them. Weights fade, so that the busy of an hour ago make room.
+//! streams", 2005): a topic without a counter replaces the one with the lowest weight, and inherits that weight. A
+//! topic with more than a 256th of the traffic always has a counter. Weights decay, so that topics that were busy an
+//! hour ago are replaced.
 
 use std::{
     collections::HashMap,
@@ -13,32 +14,32 @@ use parking_lot::Mutex;
 
 use crate::event::TopicName;
 
-/// Topics counted at a time: some 25 times as many as a page of stats shows, about 64 KB.
+/// Counters: some 25 times as many as a page of stats shows, about 64 KB.
 const COUNTERS: usize = 256;
 
-/// Topics that one look at all counters finds to be replaced.
-const LIGHTEST: usize = 16;
+/// Candidates for replacement that one scan of all counters finds.
+const CANDIDATES: usize = 16;
 
-/// Time in which a weight halves: long enough for a calm number, short enough to see what is busy now.
+/// Half-life of a weight: long enough for a steady figure, short enough to show what is busy now.
 const HALF_LIFE: Duration = Duration::from_secs(30);
 
-/// Weights are faded once in this while, not with each event.
-const STEP: Duration = Duration::from_secs(1);
+/// Interval at which weights decay; not with each event.
+const DECAY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A topic's traffic is taken for that of this long at least, so that one event makes no rate of a thousand.
-const LEAST_AGE: Duration = Duration::from_secs(5);
+/// Shortest time that a topic's traffic is averaged over, so that one event does not show as a rate of a thousand.
+const MIN_AGE: Duration = Duration::from_secs(5);
 
-/// What an event weighs beside its data: its id, its name and line ends on the wire.
+/// Weight of an event beside its data, in bytes: its id, name and line ends on the wire.
 const EVENT_WEIGHT: f64 = 64.0;
 
-/// A topic and its traffic, averaged over the last half minute or so.
+/// A topic and its traffic, averaged over about the last half minute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Busy {
-    /// Which topic.
+    /// The topic.
     pub topic: TopicName,
-    /// Events published a second.
+    /// Events published per second.
     pub events_per_s: f64,
-    /// Bytes of their data a second.
+    /// Bytes of data published per second.
     pub bytes_per_s: f64,
 }
 
@@ -49,31 +50,33 @@ pub struct Top(Mutex<Sketch>);
 #[derive(Debug, Default)]
 struct Sketch {
     counters: HashMap<TopicName, TopicTraffic>,
-    /// The lightest when it was last looked, with their weights then, the lightest at the end. Weights only rise until
-    /// they fade, so one that weighs the same is still the lightest: with very many topics each event needs one.
-    lightest: Vec<(TopicName, f64)>,
-    /// The least that a topic counted since then weighed at first.
+    /// The candidates: the topics with the lowest weights at the last scan, with those weights, the lightest last.
+    /// Until the weights decay they only rise, so a candidate of unchanged weight is still the lightest. With very many
+    /// topics each event needs one.
+    candidates: Vec<(TopicName, f64)>,
+    /// The lowest initial weight of the topics counted since that scan.
     newcomer: f64,
-    faded: Option<Instant>,
+    /// When the weights last decayed.
+    decayed: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct TopicTraffic {
     since: Instant,
-    /// Sums that fade, of this topic alone.
+    /// Decaying sums, of this topic alone.
     events: f64,
     bytes: f64,
-    /// What the topic had to outweigh to be counted: the traffic it may have had before.
+    /// The weight of the topic it replaced: traffic that it may have had before it was counted.
     inherited: f64,
 }
 
 impl Top {
-    /// Counts events of `topic` with `bytes` of data in all. Constant time for a topic that is counted already.
+    /// Counts events of `topic` with `bytes` of data in all. Constant time for a topic that has a counter.
     pub fn record(&self, topic: &TopicName, events: u64, bytes: u64) {
         self.0.lock().record(Instant::now(), topic, events, bytes);
     }
 
-    /// The busiest topics by events and bytes together, busiest first.
+    /// The busiest topics by weight (bytes of data, and 64 for each event), busiest first.
     #[must_use]
     pub fn busiest(&self, count: usize) -> Vec<Busy> {
         self.0.lock().busiest(Instant::now(), count)
@@ -83,7 +86,7 @@ impl Top {
 impl Sketch {
     #[expect(clippy::cast_precision_loss, reason = "sums of traffic need no last digit")]
     fn record(&mut self, now: Instant, topic: &TopicName, events: u64, bytes: u64) {
-        self.fade(now);
+        self.decay(now);
         if !self.counters.contains_key(topic) {
             let inherited = self.make_room();
             self.counters.insert(topic.clone(), TopicTraffic { since: now, events: 0.0, bytes: 0.0, inherited });
@@ -97,9 +100,9 @@ impl Sketch {
     }
 
     fn busiest(&mut self, now: Instant, count: usize) -> Vec<Busy> {
-        self.fade(now);
+        self.decay(now);
         let mut all: Vec<_> = self.counters.iter().collect();
-        all.sort_unstable_by(|a, b| b.1.own().total_cmp(&a.1.own()).then_with(|| a.0.cmp(b.0)));
+        all.sort_unstable_by(|a, b| b.1.own_weight().total_cmp(&a.1.own_weight()).then_with(|| a.0.cmp(b.0)));
         let busy = |(topic, traffic): (&TopicName, &TopicTraffic)| Busy {
             topic: topic.clone(),
             events_per_s: traffic.events / traffic.window(now),
@@ -108,41 +111,45 @@ impl Sketch {
         all.into_iter().take(count).map(busy).collect()
     }
 
-    /// Removes the lightest topic when all counters are taken, and answers with its weight.
+    /// Removes the topic with the lowest weight when all counters are in use, and returns that weight; 0 when a counter
+    /// is free.
     fn make_room(&mut self) -> f64 {
         if self.counters.len() < COUNTERS {
             return 0.0;
         }
         loop {
-            let Some((topic, weight)) = self.lightest.pop().filter(|(_, weight)| *weight <= self.newcomer) else {
-                self.find_lightest();
+            let Some((topic, weight)) = self.candidates.pop().filter(|(_, weight)| *weight <= self.newcomer) else {
+                self.find_candidates();
                 continue;
             };
             #[expect(clippy::float_cmp, reason = "the same sum, or one that has risen")]
             let same = self.counters.get(&topic).is_some_and(|traffic| traffic.weight() == weight);
             if same {
-                debug_assert!(self.counters.values().all(|traffic| traffic.weight() >= weight), "the lightest goes");
+                debug_assert!(
+                    self.counters.values().all(|traffic| traffic.weight() >= weight),
+                    "the lightest is removed"
+                );
                 self.counters.remove(&topic);
                 return weight;
             }
         }
     }
 
-    fn find_lightest(&mut self) {
+    fn find_candidates(&mut self) {
         let mut all: Vec<_> = self.counters.iter().map(|(topic, traffic)| (topic, traffic.weight())).collect();
-        let (lightest, ..) = all.select_nth_unstable_by(LIGHTEST, |a, b| a.1.total_cmp(&b.1));
+        let (lightest, ..) = all.select_nth_unstable_by(CANDIDATES, |a, b| a.1.total_cmp(&b.1));
         lightest.sort_unstable_by(|a, b| b.1.total_cmp(&a.1));
         self.newcomer = f64::INFINITY;
-        self.lightest = lightest.iter().map(|(topic, weight)| ((*topic).clone(), *weight)).collect();
+        self.candidates = lightest.iter().map(|(topic, weight)| ((*topic).clone(), *weight)).collect();
     }
 
-    fn fade(&mut self, now: Instant) {
-        let since = now.saturating_duration_since(*self.faded.get_or_insert(now));
-        if since < STEP {
+    fn decay(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(*self.decayed.get_or_insert(now));
+        if since < DECAY_INTERVAL {
             return;
         }
-        self.faded = Some(now);
-        self.lightest.clear();
+        self.decayed = Some(now);
+        self.candidates.clear();
         let factor = 0.5_f64.powf(since.as_secs_f64() / HALF_LIFE.as_secs_f64());
         self.counters.retain(|_, traffic| {
             traffic.events *= factor;
@@ -155,19 +162,19 @@ impl Sketch {
 }
 
 impl TopicTraffic {
-    /// Seconds that its fading sums stand for: those since it is counted while they are few, in the end half-life / ln 2.
+    /// Seconds that the decaying sums stand for: about the age while the topic is new, at most half-life / ln 2.
     fn window(&self, now: Instant) -> f64 {
-        let age = now.saturating_duration_since(self.since).max(LEAST_AGE);
-        let faded = 1.0 - 0.5_f64.powf(age.as_secs_f64() / HALF_LIFE.as_secs_f64());
-        faded * HALF_LIFE.as_secs_f64() / std::f64::consts::LN_2
+        let age = now.saturating_duration_since(self.since).max(MIN_AGE);
+        let decayed = 1.0 - 0.5_f64.powf(age.as_secs_f64() / HALF_LIFE.as_secs_f64());
+        decayed * HALF_LIFE.as_secs_f64() / std::f64::consts::LN_2
     }
 
-    fn own(&self) -> f64 {
+    fn own_weight(&self) -> f64 {
         self.bytes + EVENT_WEIGHT * self.events
     }
 
     fn weight(&self) -> f64 {
-        self.inherited + self.own()
+        self.inherited + self.own_weight()
     }
 }
 
@@ -185,9 +192,9 @@ mod tests {
         for old in 0..COUNTERS {
             sketch.record(now, &topic(&format!("old/{old}")), 10, 0);
         }
-        for change in 0..20_000 {
-            sketch.record(now, &topic(&format!("rare/{change}")), 1, 0);
-            if change % 50 == 0 {
+        for n in 0..20_000 {
+            sketch.record(now, &topic(&format!("rare/{n}")), 1, 0);
+            if n % 50 == 0 {
                 sketch.record(now, &topic("busy"), 1, 10);
             }
         }
@@ -198,20 +205,20 @@ mod tests {
     }
 
     #[test]
-    fn the_lightest_is_replaced_also_when_it_has_just_come() {
+    fn the_lightest_topic_is_replaced_even_when_it_is_new() {
         let (mut sketch, start) = (Sketch::default(), Instant::now());
         for n in 0..COUNTERS as u64 {
             sketch.record(start, &topic(&format!("old/{n}")), 1, n * 10_000);
         }
-        for change in 1..100 {
+        for n in 1..100 {
             // `make_room` asserts that it is the lightest.
-            sketch.record(start + Duration::from_millis(change), &topic(&format!("new/{change}")), 1, 0);
+            sketch.record(start + Duration::from_millis(n), &topic(&format!("new/{n}")), 1, 0);
         }
         assert!(sketch.counters.contains_key(&topic("old/1")), "newcomers took the place of newcomers");
     }
 
     #[test]
-    fn a_steady_rate_is_told_as_it_is_from_the_start() {
+    fn a_steady_rate_is_accurate_from_the_start() {
         for seconds in [5, 20, 600] {
             let (mut sketch, start) = (Sketch::default(), Instant::now());
             for second in 0..seconds {

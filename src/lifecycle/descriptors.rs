@@ -1,26 +1,27 @@
-//! The limit on open files: every connection is one, and so is every file of the store.
+//! The limit on open files (`RLIMIT_NOFILE`): each connection takes a descriptor, and so does each file of the store.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files kept for what is not a connection: the store's segments (up to 16 open at a time, with four files each at most, and
-/// those that are being copied or looked at), files that are read at a reload, issuers' keys that are fetched.
-const KEPT: u64 = 128;
+/// Descriptors reserved for other uses than connections: the store's segments (up to 16 open at a time, with four files
+/// each at most, and those being copied or verified), files read at a reload, and fetches of issuers' keys.
+const RESERVED: u64 = 128;
 
-/// What each core has open besides its connections and listeners: its event queue and what wakes it (three), and some to spare.
-const A_CORE: u64 = 7;
+/// Descriptors of a core besides connections and listeners: its event queue and wakers (three), and a reserve of four.
+const PER_CORE: u64 = 7;
 
-/// Connections beyond the limit, only to be told to come back: an eighth of what there is, and at most this.
+/// Connections accepted beyond the limit, only to be refused with a response: an eighth of those that fit, and at most
+/// this many.
 const OVERFLOW: u64 = 256;
 
-/// With fewer connections than this a hub is no use.
-const LEAST: u64 = 16;
+/// A hub does not start with fewer connections than this.
+const MIN_CONNECTIONS: u64 = 16;
 
-/// How many connections fit below the limit.
+/// The number of connections that fit below the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Served at most.
+    /// Connections served at most.
     pub connections: usize,
-    /// Beyond those, only to be told to come back.
+    /// Connections beyond those, accepted only to be refused with a response.
     pub overflow: usize,
 }
 
@@ -29,46 +30,48 @@ pub struct ConnectionLimits {
 #[error(
     "the limit on open files is {limit}, and the hub needs {needed}; raise it (ulimit -n, or LimitNOFILE= of systemd)"
 )]
-pub struct TooFew {
+pub struct LimitTooLow {
     limit: u64,
     needed: u64,
 }
 
-/// Room for `connections` of a hub on so many cores, which have so many listeners together: as many as fit.
+/// Raises the limit as far as needed and allowed for `connections` of a hub with `cores` cores and `listeners`
+/// listening sockets in all. Returns how many connections fit.
 ///
 /// # Errors
-/// When next to none fit.
-pub fn for_hub(connections: usize, cores: usize, listeners: usize) -> Result<ConnectionLimits, TooFew> {
-    let kept = kept(cores, listeners);
-    let needed = kept + connections as u64 + OVERFLOW;
-    below(raise(needed).unwrap_or(needed), connections, kept)
+/// When fewer than 16 fit.
+pub fn for_hub(connections: usize, cores: usize, listeners: usize) -> Result<ConnectionLimits, LimitTooLow> {
+    let reserved = reserved(cores, listeners);
+    let needed = reserved + connections as u64 + OVERFLOW;
+    fit(raise(needed).unwrap_or(needed), connections, reserved)
 }
 
-/// Room for `connections` of a client. Answers with how many fit, and with `None` when all of them do.
+/// Raises the limit as far as needed and allowed for `connections` of a client. Returns `None` when all of them fit,
+/// else how many do.
 #[must_use]
 pub fn make_room(connections: usize) -> Option<usize> {
-    let needed = KEPT + connections as u64;
+    let needed = RESERVED + connections as u64;
     let soft = raise(needed)?;
-    (soft < needed).then(|| usize::try_from(soft.saturating_sub(KEPT)).unwrap_or(usize::MAX))
+    (soft < needed).then(|| usize::try_from(soft.saturating_sub(RESERVED)).unwrap_or(usize::MAX))
 }
 
-/// Raises the soft limit to the hard one, as far as is needed, and answers with what it is then. It is often 1024 for the sake of
-/// programs that use `select(2)`.
+/// Raises the soft limit to `needed`, or to the hard limit if that is lower, and returns the soft limit then; `None` is
+/// no limit. The soft limit is often 1024 for the sake of programs that use `select(2)`.
 fn raise(needed: u64) -> Option<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|soft| soft < needed) {
         limit.current = Some(limit.maximum.map_or(needed, |hard| hard.min(needed)));
-        // A refusal leaves the limit that is read back below.
+        // On failure the limit, which is read back below, is unchanged.
         let _refused = setrlimit(Resource::Nofile, limit);
     }
     getrlimit(Resource::Nofile).current
 }
 
-/// What fits below `limit`, of which so many are `kept`.
-fn below(limit: u64, connections: usize, kept: u64) -> Result<ConnectionLimits, TooFew> {
-    let left = limit.saturating_sub(kept);
-    if left < LEAST {
-        return Err(TooFew { limit, needed: kept + LEAST });
+/// The connections that fit below `limit` when `reserved` descriptors are in other use.
+fn fit(limit: u64, connections: usize, reserved: u64) -> Result<ConnectionLimits, LimitTooLow> {
+    let left = limit.saturating_sub(reserved);
+    if left < MIN_CONNECTIONS {
+        return Err(LimitTooLow { limit, needed: reserved + MIN_CONNECTIONS });
     }
     let overflow = (left / 8).min(OVERFLOW);
     let connections = (connections as u64).min(left - overflow);
@@ -76,8 +79,8 @@ fn below(limit: u64, connections: usize, kept: u64) -> Result<ConnectionLimits, 
     Ok(ConnectionLimits { connections: size(connections), overflow: size(overflow) })
 }
 
-fn kept(cores: usize, listeners: usize) -> u64 {
-    KEPT + A_CORE * cores as u64 + listeners as u64
+fn reserved(cores: usize, listeners: usize) -> u64 {
+    RESERVED + PER_CORE * cores as u64 + listeners as u64
 }
 
 #[cfg(test)]
@@ -87,24 +90,24 @@ mod tests {
     #[test]
     fn connections_leave_room_for_the_files_of_the_store() {
         for (limit, cores) in [(256, 1), (256, 2), (1024, 4), (20_000, 64), (1 << 20, 1)] {
-            let kept = kept(cores, cores);
-            let ConnectionLimits { connections, overflow } = below(limit, 16_000, kept).expect("there is room");
-            assert!((connections + overflow) as u64 + kept <= limit, "{limit}");
+            let reserved = reserved(cores, cores);
+            let ConnectionLimits { connections, overflow } = fit(limit, 16_000, reserved).expect("there is room");
+            assert!((connections + overflow) as u64 + reserved <= limit, "{limit}");
             assert!(connections >= 64 && overflow > 0, "{limit}: {connections} {overflow}");
         }
         assert_eq!(
-            below(20_000, 16_000, kept(2, 2)).expect("there is room").connections,
+            fit(20_000, 16_000, reserved(2, 2)).expect("there is room").connections,
             16_000,
             "all that were asked for"
         );
-        assert_eq!(below(1 << 20, 3, kept(2, 2)).expect("there is room").connections, 3);
-        assert_eq!(below(1024, 16_000, kept(2, 2)).expect("there is room").connections, 770, "as in OPERATIONS");
+        assert_eq!(fit(1 << 20, 3, reserved(2, 2)).expect("there is room").connections, 3);
+        assert_eq!(fit(1024, 16_000, reserved(2, 2)).expect("there is room").connections, 770, "as in OPERATIONS");
     }
 
     #[test]
-    fn each_listener_is_a_descriptor_that_no_connection_has() {
+    fn each_listener_takes_a_descriptor_from_the_connections() {
         let fits = |listeners| {
-            let ConnectionLimits { connections, overflow } = below(1024, 16_000, kept(4, listeners)).expect("room");
+            let ConnectionLimits { connections, overflow } = fit(1024, 16_000, reserved(4, listeners)).expect("room");
             connections + overflow
         };
         assert_eq!(fits(4) - fits(40), 36);
@@ -116,7 +119,7 @@ mod tests {
             for cores in [1, 64] {
                 // docs/SCALING.md, "Descriptors and ports".
                 let limit = (connections + 384 + 8 * cores) as u64;
-                let fits = below(limit, connections, kept(cores, cores)).expect("there is room");
+                let fits = fit(limit, connections, reserved(cores, cores)).expect("there is room");
                 assert_eq!(fits.connections, connections, "{cores}");
             }
         }
@@ -124,13 +127,15 @@ mod tests {
 
     #[test]
     fn the_limit_that_an_error_asks_for_lets_a_hub_start() {
-        let refused = below(0, 100, kept(3, 5)).expect_err("no room");
-        assert!(below(refused.needed, 100, kept(3, 5)).is_ok() && below(refused.needed - 1, 100, kept(3, 5)).is_err());
+        let refused = fit(0, 100, reserved(3, 5)).expect_err("no room");
+        assert!(
+            fit(refused.needed, 100, reserved(3, 5)).is_ok() && fit(refused.needed - 1, 100, reserved(3, 5)).is_err()
+        );
     }
 
     #[test]
     fn a_limit_that_leaves_no_room_is_an_error_that_says_what_to_raise() {
-        let error = below(128, 100, kept(1, 1)).expect_err("no room").to_string();
+        let error = fit(128, 100, reserved(1, 1)).expect_err("no room").to_string();
         assert!(error.contains("128") && error.contains("ulimit -n"), "{error}");
     }
 

@@ -1,4 +1,4 @@
-//! One signal, `running -> draining -> ended`, shared by the runtimes of every thread.
+//! The drain phase, `running -> draining -> ended`, shared by the runtimes of all threads.
 
 use std::{
     sync::{
@@ -13,38 +13,38 @@ use tokio::{
     time::Instant,
 };
 
-/// Where a process is on its way out. Only ever moves on.
+/// The phase of a process. It never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrainPhase {
     /// Serving.
     Running,
-    /// Accepting nothing new; what is open ends politely before `deadline`.
+    /// No new work is accepted; open connections end in order before `deadline`.
     Draining {
-        /// When what is left is cut.
+        /// When remaining connections are closed.
         deadline: Instant,
     },
-    /// Everything stops now.
+    /// All work stops immediately.
     Ended,
 }
 
-/// How a drain came to its end.
+/// How a drain ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrainOutcome {
     /// Every guard was dropped.
     Complete,
-    /// The deadline passed with this many guards left.
+    /// The deadline passed while guards were held.
     Late {
         /// Guards still held.
         left: usize,
     },
-    /// Someone asked for the end with this many guards left.
+    /// [`Drain::end`] was called while guards were held.
     Forced {
         /// Guards still held.
         left: usize,
     },
 }
 
-/// A handle on the one signal. Cheap to clone; works across threads and runtimes.
+/// A handle on the drain phase. Cheap to clone; works across threads and runtimes.
 #[derive(Debug, Clone)]
 pub struct Drain(Arc<DrainState>);
 
@@ -52,13 +52,14 @@ pub struct Drain(Arc<DrainState>);
 struct DrainState {
     phase: watch::Sender<DrainPhase>,
     guards: AtomicUsize,
-    /// Told when the last guard is dropped. Apart from `phase`, so that a closing connection wakes nobody else.
+    /// Notified when the last guard is dropped. Separate from `phase`, so that a closing connection wakes no other
+    /// task.
     none_left: Notify,
 }
 
-/// Something that must finish before the process ends. Dropping it says that it has.
+/// Delays the end of the drain until it is dropped.
 #[derive(Debug)]
-#[must_use = "a guard that is dropped at once guards nothing"]
+#[must_use = "a guard that is dropped at once delays nothing"]
 pub struct Guard(Arc<DrainState>);
 
 impl Default for Drain {
@@ -68,52 +69,53 @@ impl Default for Drain {
 }
 
 impl Drain {
-    /// A signal that says [`DrainPhase::Running`].
+    /// A drain in [`DrainPhase::Running`].
     #[must_use]
     pub fn new() -> Self {
         let phase = watch::Sender::new(DrainPhase::Running);
         Self(Arc::new(DrainState { phase, guards: AtomicUsize::new(0), none_left: Notify::new() }))
     }
 
-    /// Starts the drain, to be over within `grace`. Does nothing when it has started already.
+    /// Starts the drain with a deadline `grace` from now. No effect when it has started already.
     pub fn begin(&self, grace: Duration) {
         self.0.phase.send_if_modified(|phase| {
-            let begins = *phase == DrainPhase::Running;
-            if begins {
+            let starts = *phase == DrainPhase::Running;
+            if starts {
                 *phase = DrainPhase::Draining { deadline: Instant::now() + grace };
             }
-            begins
+            starts
         });
     }
 
-    /// Ends everything now.
+    /// Sets [`DrainPhase::Ended`].
     pub fn end(&self) {
         self.0.phase.send_if_modified(|phase| std::mem::replace(phase, DrainPhase::Ended) != DrainPhase::Ended);
     }
 
-    /// The phase at this moment.
+    /// The current phase.
     #[must_use]
     pub fn phase(&self) -> DrainPhase {
         *self.0.phase.borrow()
     }
 
-    /// Whether nothing new should be accepted.
+    /// Whether new work must be refused: the phase is draining or ended.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.phase() != DrainPhase::Running
     }
 
-    /// Waits until the drain has begun, or is over. Cancel safe.
+    /// Waits until the drain has begun or has ended. Cancel safe.
     pub async fn begun(&self) {
         self.wait_for(|phase| *phase != DrainPhase::Running).await;
     }
 
-    /// Waits for [`DrainPhase::Ended`]. Cancel safe. Needs someone to await [`Drain::settled`] for the deadline to count.
+    /// Waits for [`DrainPhase::Ended`]. Cancel safe. The deadline only takes effect while a task awaits
+    /// [`Drain::settled`].
     pub async fn ended(&self) {
         self.wait_for(|phase| *phase == DrainPhase::Ended).await;
     }
 
-    /// Makes the drain wait for the holder.
+    /// Returns a guard: the drain waits until it is dropped.
     pub fn guard(&self) -> Guard {
         self.0.guards.fetch_add(1, Ordering::Relaxed);
         Guard(Arc::clone(&self.0))
@@ -125,13 +127,13 @@ impl Drain {
         self.0.guards.load(Ordering::Acquire)
     }
 
-    /// Waits for the drain to begin and then to be over, and says [`DrainPhase::Ended`] to everyone. Cancel safe.
+    /// Waits until the drain has begun and is over, and sets [`DrainPhase::Ended`]. Cancel safe.
     pub async fn settled(&self) -> DrainOutcome {
         self.begun().await;
         let outcome = match self.phase() {
             DrainPhase::Draining { deadline } => tokio::select! {
                 biased;
-                () = self.unguarded() => DrainOutcome::Complete,
+                () = self.no_guards() => DrainOutcome::Complete,
                 () = self.ended() => DrainOutcome::Forced { left: self.guards() },
                 () = tokio::time::sleep_until(deadline) => DrainOutcome::Late { left: self.guards() },
             },
@@ -142,15 +144,15 @@ impl Drain {
         outcome
     }
 
-    async fn unguarded(&self) {
+    async fn no_guards(&self) {
         loop {
-            let mut told = std::pin::pin!(self.0.none_left.notified());
-            // Listening before looking, or a guard dropped in between would be waited for in vain.
-            told.as_mut().enable();
+            let mut notified = std::pin::pin!(self.0.none_left.notified());
+            // Register before the check, so that a guard dropped in between is not missed.
+            notified.as_mut().enable();
             if self.guards() == 0 {
                 return;
             }
-            told.await;
+            notified.await;
         }
     }
 
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_guard_that_stays_is_cut_at_the_deadline() {
+    async fn a_drain_does_not_wait_for_a_guard_beyond_the_deadline() {
         let drain = Drain::new();
         let _stays = drain.guard();
         drain.begin(GRACE);
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn runtimes_of_other_threads_hear_the_signal_and_hold_it_up() {
+    fn other_threads_runtimes_see_the_phase_and_can_delay_the_end() {
         let drain = Drain::new();
         let block_on = |future: std::pin::Pin<Box<dyn Future<Output = DrainOutcome>>>| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

@@ -1,13 +1,13 @@
-//! Floor 0: how a process ends.
+//! Floor 0: process lifecycle: drain, signals, and the limit on open files.
 //!
-//! Whoever has something to finish holds a [`Guard`] of the [`Drain`]; the drain is over when no guard is left, when
-//! its deadline has passed, or when someone asks a second time.
+//! A task that must finish before the process ends holds a [`Guard`] of the [`Drain`]. The drain is over when no guard
+//! is left, when its deadline has passed, or at a second stop signal.
 //!
-//! | room | idea |
+//! | module | purpose |
 //! |---|---|
-//! | `drain` | running, draining, ended: one signal for every thread |
-//! | [`signals`] | SIGTERM and SIGINT start it, the next one ends at once |
-//! | [`descriptors`] | as many open files as the system allows |
+//! | `drain` | the drain phase, shared by all threads: running, draining, ended |
+//! | [`signals`] | SIGTERM and SIGINT start the drain, a second one exits at once; SIGHUP reloads |
+//! | [`descriptors`] | the limit on open files, and the number of connections that fit below it |
 
 pub mod descriptors;
 mod drain;

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first starts the drain, the second ends the process. SIGHUP: the configuration is to be read again.
+//! Signal handling. SIGTERM and SIGINT: the first starts the drain, the second exits. SIGHUP: reload the configuration.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -9,41 +9,42 @@ use tokio::{
 
 use super::Drain;
 
-/// What a process exits with when it was told to stop twice: 128 + SIGINT, what a shell shows for Ctrl-C.
+/// Exit code after a second stop signal: 128 + SIGINT, as a shell shows it for Ctrl-C.
 pub const EXIT_FORCED: u8 = 130;
 
-/// Tells of SIGHUP. Several that come before somebody looks are one.
+/// Receives SIGHUP. Several signals before a call of [`Hangups::next`] count as one.
 #[derive(Debug, Clone, Default)]
 pub struct Hangups(Arc<Notify>);
 
 impl Hangups {
-    /// Waits for the next one; one that came before counts. Cancel safe.
+    /// Waits for the next SIGHUP; one that arrived since the last call counts. Cancel safe.
     pub async fn next(&self) {
         self.0.notified().await;
     }
 }
 
-/// Listens from now on, on a thread of its own, so that it hears a second signal whatever the others are stuck in.
-/// The first begins `drain` with `grace`. The second exits the process at once with [`EXIT_FORCED`]: what was
-/// acknowledged is durable, and streams resume. `last` is called before that. A SIGHUP is told by the answer.
+/// Installs the signal handlers, and handles signals on a thread of its own, so that a second signal is handled even
+/// when every other thread is blocked. The first stop signal begins `drain` with `grace`. The second calls
+/// `before_exit` and exits the process with [`EXIT_FORCED`]: acknowledged events are durable, and streams resume.
+/// SIGHUP is reported by the returned value.
 ///
 /// # Errors
 /// When the system refuses the thread or the signal handlers.
-pub fn listen(drain: Drain, grace: Duration, last: fn()) -> io::Result<Hangups> {
+pub fn listen(drain: Drain, grace: Duration, before_exit: fn()) -> io::Result<Hangups> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut terminate, mut interrupt, mut hangup) = {
         let _context = runtime.enter();
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
     };
     let hangups = Hangups::default();
-    let told = hangups.clone();
+    let notifier = hangups.clone();
     let wait = async move {
         let mut next = async || {
             loop {
                 tokio::select! {
                     _ = terminate.recv() => return "SIGTERM",
                     _ = interrupt.recv() => return "SIGINT",
-                    _ = hangup.recv() => told.0.notify_one(),
+                    _ = hangup.recv() => notifier.0.notify_one(),
                 }
             }
         };
@@ -51,13 +52,13 @@ pub fn listen(drain: Drain, grace: Duration, last: fn()) -> io::Result<Hangups> 
         tracing::info!(
             signal,
             grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
-            "draining; a second signal ends at once"
+            "draining; a second signal exits at once"
         );
         drain.begin(grace);
         let signal = next().await;
-        tracing::warn!(signal, "ending at once");
-        last();
-        // Without a word to the others: one of them could end the process first, as if all were in order.
+        tracing::warn!(signal, "second signal: exiting without waiting for the drain");
+        before_exit();
+        // Do not end the drain first: another thread could then exit the process with code 0.
         std::process::exit(EXIT_FORCED.into());
     };
     std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;

@@ -1,7 +1,7 @@
-//! How a server is asked to publish and to subscribe, and where its answers say what is looked for.
+//! The request and response formats of the supported servers.
 //!
-//! All of them speak Server-Sent Events over HTTP/1.1; they differ in paths, in what a topic is called, and in what stands
-//! around the data. So a server is a few lines here.
+//! All of them use Server-Sent Events over HTTP/1.1. They differ in paths, in how a topic is named, and in what
+//! surrounds the data, so each one takes a few lines here.
 
 use std::{
     borrow::Cow,
@@ -17,24 +17,24 @@ use super::{
 /// A server under load.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     /// For the `Host` header.
     pub authority: String,
-    /// What all its paths begin with, without a final slash; mostly empty.
+    /// Prefix of all its paths, without a final slash; usually empty.
     pub base: String,
-    /// What it speaks.
+    /// Its protocol.
     pub dialect: Dialect,
-    /// What it is shown with each request, if it asks for that.
+    /// Sent with each request, if set.
     pub authorization: Option<AuthorizationHeader>,
 }
 
-/// A line of `AuthorizationHeader`, kept from being printed.
+/// An `Authorization` header line; its `Debug` output does not show the value.
 #[derive(Clone)]
 pub struct AuthorizationHeader(String);
 
 impl AuthorizationHeader {
-    /// The line with `value`, as in `Bearer …`: visible ASCII and spaces.
+    /// The header line with `value`, as in `Bearer …`: visible ASCII and spaces.
     #[must_use]
     pub fn new(value: &str) -> Self {
         Self(format!("Authorization: {value}\r\n"))
@@ -59,59 +59,60 @@ impl Target {
     }
 }
 
-/// Whose protocol.
+/// The protocol of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// This hub's, and that of small servers that have its two paths, without promising more.
+    /// This hub, and small servers that implement its two paths with weaker guarantees.
     Gapless,
-    /// nginx with Nchan: `/pub?topic=T` and `/sub?topic=T`; `/old?topic=T` begins with the oldest message.
+    /// nginx with Nchan: `/pub?topic=T` and `/sub?topic=T`; `/old?topic=T` starts with the oldest message.
     Nchan,
-    /// The crate `durable-streams`: a stream at `/T`, made by PUT. One line of data is one event.
+    /// The crate `durable-streams`: a stream at `/T`, created by PUT. One line of data is one event.
     DurableStreams,
-    /// Mercure up to 0.x: `/.well-known/mercure`, to which forms are POSTed.
+    /// Mercure up to 0.x: `/.well-known/mercure`; events are POSTed as forms.
     Mercure,
-    /// Centrifugo: its HTTP API, and its unidirectional SSE, whose data are JSON and which has no ids. What a stream missed
-    /// comes with the answer to its connect request, all of it in one line.
+    /// Centrifugo: its HTTP API and its unidirectional SSE, whose data is JSON without SSE ids. The events that a
+    /// stream missed are in the response to its connect request, all in one line.
     Centrifugo,
 }
 
-/// How events are handed in.
+/// How events are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishMode {
-    /// A request for each.
+    /// One request for each event.
     Requests,
-    /// One request of NDJSON lines, answered by receipts as they become durable. [`Dialect::Gapless`] only.
+    /// One request of NDJSON lines; the response is a stream of receipts, as the events become durable.
+    /// [`Dialect::Gapless`] only.
     Lines,
 }
 
-/// Where a stream begins.
+/// Where a stream starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartAt {
-    /// With what is published from now on.
+    /// At the next event to be published.
     Now,
-    /// With the oldest event there is.
+    /// At the oldest event.
     Earliest,
 }
 
-/// What a line of a stream says.
+/// The meaning of a line of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StreamLine<'a> {
     /// The id of the event that is being read.
     Id(&'a [u8]),
     /// An event.
     Event(u64),
-    /// Any number of events.
+    /// Several events.
     Events(Numbers<'a>),
-    /// An event that is none of ours.
-    Stray,
-    /// That events are gone, or none will come.
-    Told,
-    /// That what comes is the server's own and no event: a cursor, or a keepalive.
-    Own,
-    /// That the event has ended.
+    /// An event that is not from this generator.
+    Foreign,
+    /// A notice that events are lost, or that no more will follow.
+    Notice,
+    /// The current event is a control event of the server: a cursor, or a keepalive.
+    Control,
+    /// The end of the event.
     End,
-    /// Nothing that matters here.
-    Nothing,
+    /// A line without meaning here.
+    Ignored,
 }
 
 impl Dialect {
@@ -129,8 +130,8 @@ impl Dialect {
                 }
             }
             Self::Nchan => {
-                let place = if from == StartAt::Now && cursor.is_none() { "sub" } else { "old" };
-                write!(path, "/{place}?topic={}", topics[0]).expect("memory");
+                let location = if from == StartAt::Now && cursor.is_none() { "sub" } else { "old" };
+                write!(path, "/{location}?topic={}", topics[0]).expect("memory");
             }
             Self::DurableStreams => {
                 let offset = if from == StartAt::Now { "now" } else { "-1" };
@@ -141,7 +142,7 @@ impl Dialect {
                 write!(path, "{MERCURE}?topic={}{earliest}", topics[0]).expect("memory");
             }
             Self::Centrifugo => {
-                // After the position 0, of whatever epoch.
+                // From position 0 of any epoch.
                 let recover = if from == StartAt::Earliest { "\"recover\":true" } else { "" };
                 let connect = format!("{{\"subs\":{{\"{}\":{{{recover}}}}}}}", topics[0]);
                 path.push_str("/connection/uni_sse?cf_connect=");
@@ -149,16 +150,16 @@ impl Dialect {
             }
         }
         let cursor = cursor.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
-        let (host, shown) = (&target.authority, target.authorization());
-        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{shown}Accept: text/event-stream\r\n{cursor}\r\n")
+        let (host, auth) = (&target.authority, target.authorization());
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{auth}Accept: text/event-stream\r\n{cursor}\r\n")
     }
 
     /// Appends the request that publishes `data` to `topic`.
     pub(super) fn publish(self, target: &Target, topic: &str, data: &str, out: &mut String) {
-        let (base, host, shown) = (&target.base, &target.authority, target.authorization());
+        let (base, host, auth) = (&target.base, &target.authority, target.authorization());
         let data = match self {
             Self::Gapless | Self::Nchan => Cow::Borrowed(data),
-            // Events run into each other there, but lines are told apart.
+            // Events are concatenated there; a line feed separates them.
             Self::DurableStreams => format!("{data}\n").into(),
             Self::Mercure => {
                 let mut form = form_urlencoded::Serializer::new(String::with_capacity(2 * data.len()));
@@ -171,48 +172,48 @@ impl Dialect {
             Self::Nchan => ("/pub?topic=", topic, "text/plain"),
             Self::DurableStreams => ("/", topic, "text/plain"),
             Self::Mercure => (MERCURE, "", "application/x-www-form-urlencoded"),
-            // Without the second line its refusals have the status 200.
+            // Without the second header its refusals have status 200.
             Self::Centrifugo => ("/api/publish", "", "application/json\r\nX-Centrifugo-Error-Mode: transport"),
         };
         let length = data.len();
         write!(
             out,
-            "POST {base}{path}{topic} HTTP/1.1\r\nHost: {host}\r\n{shown}Content-Type: {kind}\r\n\
+            "POST {base}{path}{topic} HTTP/1.1\r\nHost: {host}\r\n{auth}Content-Type: {kind}\r\n\
              Content-Length: {length}\r\n\r\n{data}"
         )
         .expect("memory");
     }
 
-    /// The head of a request whose body is NDJSON lines, in chunks.
+    /// The head of a request with a chunked NDJSON body.
     pub(super) fn lines(target: &Target) -> String {
-        let (base, host, shown) = (&target.base, &target.authority, target.authorization());
+        let (base, host, auth) = (&target.base, &target.authority, target.authorization());
         format!(
-            "POST {base}/publish HTTP/1.1\r\nHost: {host}\r\n{shown}Content-Type: application/x-ndjson\r\n\
+            "POST {base}/publish HTTP/1.1\r\nHost: {host}\r\n{auth}Content-Type: application/x-ndjson\r\n\
              Transfer-Encoding: chunked\r\n\r\n"
         )
     }
 
-    /// The request that makes `topic`, where one must be made.
+    /// The request that creates `topic`, for servers that need one.
     pub(super) fn create(self, target: &Target, topic: &str) -> Option<String> {
-        let (base, host, shown) = (&target.base, &target.authority, target.authorization());
+        let (base, host, auth) = (&target.base, &target.authority, target.authorization());
         (self == Self::DurableStreams).then(|| {
             format!(
-                "PUT {base}/{topic} HTTP/1.1\r\nHost: {host}\r\n{shown}Content-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
+                "PUT {base}/{topic} HTTP/1.1\r\nHost: {host}\r\n{auth}Content-Type: text/plain\r\nContent-Length: 0\r\n\r\n"
             )
         })
     }
 
-    /// What `line` of a stream says.
-    pub(super) fn said(self, line: &[u8]) -> StreamLine<'_> {
+    /// Parses a line of a stream.
+    pub(super) fn parse_line(self, line: &[u8]) -> StreamLine<'_> {
         if let Some(data) = field(line, b"data:") {
             if self == Self::Centrifugo {
-                return centrifugo::said(data);
+                return centrifugo::parse_message(data);
             }
             return match number(data) {
                 Some(number) => StreamLine::Event(number),
-                // Its offsets are data, too, and so is the end of the last line.
-                None if self == Self::DurableStreams => StreamLine::Nothing,
-                None => StreamLine::Stray,
+                // Its offsets are in data lines, too, and so is the end of the last line.
+                None if self == Self::DurableStreams => StreamLine::Ignored,
+                None => StreamLine::Foreign,
             };
         }
         if let Some(id) = field(line, b"id:") {
@@ -222,9 +223,9 @@ impl Dialect {
             return StreamLine::End;
         }
         match line.strip_prefix(b"event: hub.") {
-            Some(b"cursor" | b"keepalive") if self == Self::Gapless => StreamLine::Own,
-            Some(_) if self == Self::Gapless => StreamLine::Told,
-            _ => StreamLine::Nothing,
+            Some(b"cursor" | b"keepalive") if self == Self::Gapless => StreamLine::Control,
+            Some(_) if self == Self::Gapless => StreamLine::Notice,
+            _ => StreamLine::Ignored,
         }
     }
 }
@@ -245,7 +246,7 @@ pub(super) fn position(id: &[u8]) -> Option<u64> {
     (1..=19).contains(&digits.len()).then(|| digits.iter().try_fold(0, value)).flatten()
 }
 
-/// The position that a receipt tells; `None` when it is none.
+/// The position in a receipt; `None` when the line is not a receipt.
 pub(super) fn receipt(line: &[u8]) -> Option<u64> {
     const ID: &[u8] = b"\"id\":\"";
     let at = memchr::memmem::find(line, ID)? + ID.len();
@@ -262,20 +263,20 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_what_each_server_means_by_it() {
+    fn lines_are_parsed_as_each_server_means_them() {
         use Dialect::{DurableStreams, Gapless, Nchan};
         let event = b"data: 000000000000000agapless";
         for dialect in [Gapless, Nchan] {
-            assert_eq!(dialect.said(event), StreamLine::Event(10));
-            assert_eq!(dialect.said(b"data: something else"), StreamLine::Stray);
+            assert_eq!(dialect.parse_line(event), StreamLine::Event(10));
+            assert_eq!(dialect.parse_line(b"data: something else"), StreamLine::Foreign);
         }
-        assert_eq!(Gapless.said(b"id: abcd-7"), StreamLine::Id(b"abcd-7"));
-        assert_eq!(Gapless.said(b"event: hub.gap"), StreamLine::Told);
-        assert_eq!(Gapless.said(b"event: hub.cursor"), StreamLine::Own);
-        assert_eq!(Nchan.said(b"event: hub.gap"), StreamLine::Nothing);
-        assert_eq!(DurableStreams.said(b"data:000000000000000agapless"), StreamLine::Event(10));
-        assert_eq!(DurableStreams.said(b"data:{\"streamNextOffset\":\"0\"}"), StreamLine::Nothing);
-        assert_eq!(Gapless.said(b""), StreamLine::End);
+        assert_eq!(Gapless.parse_line(b"id: abcd-7"), StreamLine::Id(b"abcd-7"));
+        assert_eq!(Gapless.parse_line(b"event: hub.gap"), StreamLine::Notice);
+        assert_eq!(Gapless.parse_line(b"event: hub.cursor"), StreamLine::Control);
+        assert_eq!(Nchan.parse_line(b"event: hub.gap"), StreamLine::Ignored);
+        assert_eq!(DurableStreams.parse_line(b"data:000000000000000agapless"), StreamLine::Event(10));
+        assert_eq!(DurableStreams.parse_line(b"data:{\"streamNextOffset\":\"0\"}"), StreamLine::Ignored);
+        assert_eq!(Gapless.parse_line(b""), StreamLine::End);
     }
 
     #[test]
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn every_request_shows_what_the_server_asks_for_and_no_print_does() {
+    fn every_request_carries_the_credential_and_debug_output_does_not() {
         use Dialect::{Centrifugo, DurableStreams, Gapless, Mercure, Nchan};
         for dialect in [Gapless, Nchan, DurableStreams, Mercure, Centrifugo] {
             let mut target = target(dialect);
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_asked_for_with_its_topics_and_its_cursor() {
+    fn a_stream_is_requested_with_its_topics_and_its_cursor() {
         let asked = |dialect: Dialect, topics: &[&str], from, cursor| {
             dialect.subscribe(&target(dialect), topics, from, cursor).lines().next().expect("a line").to_owned()
         };

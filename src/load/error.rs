@@ -1,60 +1,60 @@
-//! Why a load could not be made, or had to be given up.
+//! Errors that end a load early.
 
 use std::{io, net::SocketAddr};
 
-/// What ends a run early. Lost, doubled and reordered events do not: they are counted.
+/// Why a run ended early. Lost, duplicate and reordered events are not errors: they are counted.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// No connection, or no thousands of them.
+    /// A connection cannot be opened.
     #[error("cannot connect to {address}: {reason}")]
     Connect {
-        /// Where.
+        /// The server.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         reason: io::Error,
     },
-    /// A connection that was there is not any more.
+    /// An open connection was lost.
     #[error("{who} lost its connection: {reason}")]
     Broken {
         /// A stream or a publisher.
         who: &'static str,
-        /// What the system said.
+        /// The error of the system.
         reason: io::Error,
     },
-    /// The server said no.
-    #[error("{who} was answered {status}: {text}")]
+    /// The server refused a request.
+    #[error("{who} got status {status}: {text}")]
     Refused {
         /// A stream or a publisher.
         who: &'static str,
         /// The status.
         status: u16,
-        /// The beginning of what it said.
+        /// The beginning of the response body.
         text: String,
     },
-    /// Bytes that are no answer as HTTP or this server's protocol has it.
-    #[error("{who} cannot read the answer: {what}")]
+    /// The response is not valid HTTP, or not of this server's protocol.
+    #[error("{who} got an invalid response: {what}")]
     Unreadable {
         /// A stream or a publisher.
         who: &'static str,
-        /// What was found.
+        /// What is invalid.
         what: String,
     },
-    /// A stream did not begin in time.
-    #[error("{missing} streams were not answered within {seconds} s")]
+    /// Streams got no response in time.
+    #[error("{missing} streams got no response within {seconds} s")]
     Late {
-        /// How many.
+        /// Number of these streams.
         missing: usize,
-        /// How long they had.
+        /// The time limit in seconds.
         seconds: u64,
     },
-    /// The system has no event queue to spare, or the like.
+    /// The system refuses an event queue, or polling it failed.
     #[error("cannot wait for sockets: {0}")]
     Poll(io::Error),
 }
 
 impl LoadError {
-    /// The other side hung up.
-    pub(super) fn hung_up(who: &'static str) -> Self {
+    /// The server closed the connection.
+    pub(super) fn closed(who: &'static str) -> Self {
         Self::Broken { who, reason: io::ErrorKind::UnexpectedEof.into() }
     }
 }

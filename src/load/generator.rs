@@ -1,4 +1,4 @@
-//! The loop: one thread, one poll, all sockets.
+//! The event loop: one thread and one poll for all sockets.
 
 use std::{
     collections::VecDeque,
@@ -19,81 +19,84 @@ use super::{
     tally::LoadTally,
 };
 
-/// How long nothing may happen, where something must, before it is given up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a load waits without any progress before it gives up.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Streams on their way at once. Below what a server's queue of new connections has room for (tokio's has 1024): beyond,
-/// the kernel lets a client try again after a second, and that would be measured.
-const COMING: usize = 500;
+/// Streams that connect at the same time. Below the size of a server's accept queue (tokio's has 1024): beyond that the
+/// kernel retries after a second, and that would be measured.
+const MAX_CONNECTING: usize = 500;
 
-/// Publishers' tokens are above this, streams' below.
-const PUBLISHERS: usize = 1 << 30;
+/// First token of a publisher; the tokens of streams are below.
+const PUBLISHER_TOKENS: usize = 1 << 30;
 
-/// Longest sleep when an event is due in less than the poll can wait (milliseconds): events that arrive meanwhile are
-/// noticed so much later.
-const NAP: Duration = Duration::from_micros(100);
+/// Longest sleep when an event is due in less than a millisecond, the resolution of the poll: events that arrive during
+/// the sleep are noticed late by this much at most.
+const MAX_SLEEP: Duration = Duration::from_micros(100);
 
-/// Topics under load, and who publishes to them.
+/// The topics of a load, and the number of publishers.
 #[derive(Debug, Clone)]
 pub struct LoadTopics {
-    /// Their names, as they stand in a query: no character that needs an escape.
+    /// Their names, as in a query string: no character that needs an escape.
     pub names: Vec<String>,
-    /// Connections that publish. When there are fewer than topics each serves several in turn, when there are more
-    /// each topic has several.
+    /// Publishing connections. With fewer than topics each serves several topics in turn, with more each topic has
+    /// several.
     pub publishers: usize,
 }
 
-/// What a stream asks for.
+/// What a stream subscribes to.
 #[derive(Debug, Clone)]
 pub struct Wants {
-    /// Topics or patterns, as asked for.
+    /// Topics or patterns of the request.
     pub select: Vec<String>,
-    /// The topics these are, as places in [`LoadTopics::names`].
+    /// The topics that these match, as a range of [`LoadTopics::names`].
     pub topics: Range<usize>,
-    /// Where it begins. A stream that comes back begins after what it has heard.
+    /// Where it starts. A stream that reconnects resumes after the last event it received.
     pub from: StartAt,
 }
 
-/// A server under load: publishers, streams, and the books of what they have heard.
+/// A load on one server: its publishers, its streams, and the tally of their events.
 pub struct Load {
     pub(super) target: Target,
     pub(super) topics: LoadTopics,
-    /// Sources of each topic.
-    pub(super) voices: usize,
+    /// Sources of each topic: the number of its publishers.
+    pub(super) sources_per_topic: usize,
     poll: Poll,
-    begun: Instant,
+    created: Instant,
     buffer: Vec<u8>,
     streams: Vec<LoadStream>,
-    /// Streams that are to connect, and how many are on their way.
+    /// Streams that are to connect.
     queue: VecDeque<usize>,
-    coming: usize,
+    /// Streams that are connecting.
+    connecting: usize,
     pub(super) publishers: Vec<LoadPublisher>,
     pub(super) tally: LoadTally,
-    /// Streams that came back and have not heard all they missed, since when, and when the last one had.
+    /// Streams that reconnected and have not received all they missed.
     behind: usize,
+    /// When they started to reconnect, in nanoseconds.
     returned: u64,
+    /// When the last of them had caught up, in nanoseconds.
     caught_up: Option<u64>,
 }
 
 impl Load {
-    /// A load on `target`, which makes the topics first where its protocol wants that.
+    /// A load on `target`. Creates the topics if the server's protocol needs that.
     ///
     /// # Errors
-    /// When a topic cannot be made, or the system has no event queue to spare.
+    /// When a topic cannot be created, or the system refuses an event queue.
     pub fn new(target: Target, topics: LoadTopics) -> Result<Self, LoadError> {
-        let voices = topics.publishers.div_ceil(topics.names.len());
+        let sources_per_topic = topics.publishers.div_ceil(topics.names.len());
         let (count, publishers) = (topics.names.len(), topics.publishers);
-        // A topic's voices are publishers as far apart as there are topics.
-        let publisher = |source: usize| (source / voices + source % voices * count) % publishers;
-        let tally = LoadTally::new(count * voices, publishers, publisher);
+        // The publishers of a topic are as far apart as there are topics.
+        let publisher = |source: usize| (source / sources_per_topic + source % sources_per_topic * count) % publishers;
+        let tally = LoadTally::new(count * sources_per_topic, publishers, publisher);
         let load = Self {
-            voices,
+            sources_per_topic,
             poll: Poll::new().map_err(LoadError::Poll)?,
-            begun: Instant::now(),
+            created: Instant::now(),
             buffer: vec![0; 64 << 10],
             streams: Vec::new(),
             queue: VecDeque::new(),
-            coming: 0,
+            connecting: 0,
             publishers: Vec::new(),
             tally,
             behind: 0,
@@ -111,7 +114,7 @@ impl Load {
         for topic in &self.topics.names {
             let Some(request) = self.target.dialect.create(&self.target, topic) else { return Ok(()) };
             let mut socket = net::TcpStream::connect(self.target.address).map_err(failed)?;
-            socket.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+            socket.set_read_timeout(Some(STALL_TIMEOUT)).map_err(failed)?;
             socket.write_all(request.as_bytes()).map_err(failed)?;
             let mut answer = [0; 1024];
             let read = socket.read(&mut answer).map_err(failed)?;
@@ -123,64 +126,65 @@ impl Load {
         Ok(())
     }
 
-    /// Opens `count` streams, the `n`th of which wants `wants(n)`, and waits until each is answered. They are the next
-    /// ones in number: the first is stream 0.
+    /// Opens `count` streams, the `n`th for `wants(n)`, and waits until each has a response. Streams are numbered from
+    /// 0 in the order of these calls.
     ///
     /// # Errors
-    /// When one is refused, or not answered within ten seconds in which no other was.
+    /// When one is refused, or no stream gets a response within ten seconds.
     pub fn subscribe(&mut self, count: usize, wants: impl Fn(usize) -> Wants) -> Result<(), LoadError> {
         for n in 0..count {
             let wants = wants(n);
-            let sources = wants.topics.start * self.voices..wants.topics.end * self.voices;
-            let hears = self.tally.stream(sources.start, sources.len(), wants.from == StartAt::Earliest);
+            let sources = wants.topics.start * self.sources_per_topic..wants.topics.end * self.sources_per_topic;
+            let sources = self.tally.stream(sources.start, sources.len(), wants.from == StartAt::Earliest);
             self.queue.push_back(self.streams.len());
-            self.streams.push(LoadStream::new(wants, hears));
+            self.streams.push(LoadStream::new(wants, sources));
         }
         let (mut missing, mut since) = (count, Instant::now());
         while missing > 0 {
-            self.turn(Some(Duration::from_millis(100)))?;
-            let now = self.queue.len() + self.coming;
+            self.poll_once(Some(Duration::from_millis(100)))?;
+            let now = self.queue.len() + self.connecting;
             if now < missing {
                 (missing, since) = (now, Instant::now());
-            } else if since.elapsed() > PATIENCE {
-                return Err(LoadError::Late { missing, seconds: PATIENCE.as_secs() });
+            } else if since.elapsed() > STALL_TIMEOUT {
+                return Err(LoadError::Late { missing, seconds: STALL_TIMEOUT.as_secs() });
             }
         }
         Ok(())
     }
 
-    /// Publishes as `traffic` says, and waits until all is acknowledged and heard by every stream that is there and
-    /// reads. What is not heard when nothing has happened for ten seconds is lost.
+    /// Publishes according to `traffic`, and waits until every event is acknowledged and received by every stream that
+    /// reads. After ten seconds without progress the missing events count as lost.
     ///
     /// # Errors
-    /// When a connection breaks or is refused. What was lost, doubled or reordered is no error: see [`LoadOutcome::faults`].
+    /// When a connection breaks or is refused. Lost, duplicate and reordered events are not errors: see
+    /// [`LoadOutcome::faults`].
     pub fn run(&mut self, traffic: &LoadPlan) -> Result<LoadOutcome, LoadError> {
-        self.tally.begin();
+        self.tally.reset();
         self.caught_up = None;
         for index in 0..self.topics.publishers {
-            let token = Token(PUBLISHERS + index);
+            let token = Token(PUBLISHER_TOKENS + index);
             self.publishers.push(LoadPublisher::connect(&self.target, traffic.form, self.poll.registry(), token)?);
         }
-        let mut schedule = Schedule::new(traffic, &self.topics, self.voices, self.now());
-        let mut progress = ProgressWatch::new(&self.tally);
+        let mut schedule = Schedule::new(traffic, &self.topics, self.sources_per_topic, self.now());
+        let mut watch = ProgressWatch::new(&self.tally);
         let outcome = loop {
             let due = schedule.publish(self)?;
-            let at_rest = self.tally.due == 0 && self.tally.unacknowledged == 0;
-            if schedule.done && at_rest && self.queue.is_empty() && self.coming == 0 {
+            let is_idle = self.tally.outstanding == 0 && self.tally.unacknowledged == 0;
+            if schedule.done && is_idle && self.queue.is_empty() && self.connecting == 0 {
                 break Ok(());
             }
-            if let Err(error) = self.turn(Some(due.unwrap_or(PATIENCE / 10))) {
+            if let Err(error) = self.poll_once(Some(due.unwrap_or(STALL_TIMEOUT / 10))) {
                 break Err(error);
             }
-            if !progress.made(&self.tally) && schedule.done {
+            if !watch.has_progress(&self.tally) && schedule.done {
                 break Ok(());
             }
         };
-        let elapsed = progress.last.duration_since(self.begun).saturating_sub(Duration::from_nanos(schedule.begun));
+        let elapsed = watch.last.duration_since(self.created).saturating_sub(Duration::from_nanos(schedule.started_at));
         let finished = self.publishers.iter_mut().try_for_each(LoadPublisher::finish);
         self.publishers.clear();
         outcome.and(finished)?;
-        self.write_off();
+        self.count_lost();
         Ok(LoadOutcome {
             published: self.tally.published,
             delivered: self.tally.delivered,
@@ -192,29 +196,29 @@ impl Load {
         })
     }
 
-    /// Waits until every stream that is there has heard all that was ever published, and answers with what went wrong
-    /// since the last run began.
+    /// Waits until every stream that reads has received all events published so far. Returns the faults since the last
+    /// run began.
     ///
     /// # Errors
     /// When a connection breaks.
     pub fn settle(&mut self) -> Result<DeliveryFaults, LoadError> {
-        let mut progress = ProgressWatch::new(&self.tally);
-        while self.tally.due > 0 && progress.made(&self.tally) {
-            self.turn(Some(PATIENCE / 10))?;
+        let mut watch = ProgressWatch::new(&self.tally);
+        while self.tally.outstanding > 0 && watch.has_progress(&self.tally) {
+            self.poll_once(Some(STALL_TIMEOUT / 10))?;
         }
-        self.write_off();
+        self.count_lost();
         Ok(self.tally.faults)
     }
 
-    /// Listens for `time`, publishes nothing, and answers with what went wrong since the last run began: what streams hear
-    /// that was not published to them, for one.
+    /// Reads for `time` without publishing. Returns the faults since the last run began, for instance events that were
+    /// not published to a stream.
     ///
     /// # Errors
     /// When a connection breaks.
     pub fn listen(&mut self, time: Duration) -> Result<DeliveryFaults, LoadError> {
-        let begun = Instant::now();
-        while let Some(left) = time.checked_sub(begun.elapsed()) {
-            self.turn(Some(left))?;
+        let start = Instant::now();
+        while let Some(left) = time.checked_sub(start.elapsed()) {
+            self.poll_once(Some(left))?;
         }
         Ok(self.tally.faults)
     }
@@ -225,65 +229,65 @@ impl Load {
         self.tally.delivered
     }
 
-    /// Closes the connections of `streams`, all at once. Nothing is owed to them until they come back.
+    /// Closes the connections of `streams`, all at once. Nothing is expected by them until they reconnect.
     pub fn leave(&mut self, streams: Range<usize>) {
         for stream in &mut self.streams[streams] {
-            stream.leave(&mut self.tally);
+            stream.disconnect(&mut self.tally);
         }
     }
 
-    /// Lets `streams`, which have left, come back with the ids of what they heard last, as fast as they can, while what
-    /// is called next goes on. [`LoadOutcome::caught_up`] tells how long it took.
+    /// Reconnects `streams`, which have left, with the ids they received last, as fast as they can, during the calls
+    /// that follow. [`LoadOutcome::caught_up`] reports how long it took.
     pub fn come_back(&mut self, streams: Range<usize>) {
         self.behind += streams.len();
         self.queue.extend(streams);
         self.returned = self.now();
     }
 
-    /// `streams` stop reading. Call it when nothing is on its way.
+    /// Makes `streams` stop reading. Call it when no event is in flight.
     pub fn stall(&mut self, streams: Range<usize>) {
         for stream in &mut self.streams[streams] {
             stream.stall(&mut self.tally);
         }
     }
 
-    /// `streams`, which have stalled, read again.
+    /// Makes stalled `streams` read again.
     ///
     /// # Errors
-    /// When the server has cut one.
+    /// When the server has closed one.
     pub fn wake(&mut self, streams: Range<usize>) -> Result<(), LoadError> {
-        let clock = clock(self.begun);
+        let clock = clock(self.created);
         for stream in &mut self.streams[streams] {
-            stream.wake(&mut self.tally);
+            stream.resume(&mut self.tally);
             stream.read(self.target.dialect, &mut self.buffer, &mut self.tally, false, &clock)?;
         }
         Ok(())
     }
 
-    fn write_off(&mut self) {
-        if self.tally.due > 0 {
-            for stream in self.streams.iter_mut().filter(|stream| stream.standing.there) {
-                self.tally.give_up(stream.hears, &mut stream.standing);
+    fn count_lost(&mut self) {
+        if self.tally.outstanding > 0 {
+            for stream in self.streams.iter_mut().filter(|stream| stream.progress.is_reading) {
+                self.tally.count_lost(stream.sources, &mut stream.progress);
             }
         }
     }
 
-    /// Nanoseconds since the load began.
+    /// Nanoseconds since the load was created.
     pub(super) fn now(&self) -> u64 {
-        clock(self.begun)()
+        clock(self.created)()
     }
 
-    /// Waits for sockets, `wait` at most, and serves those that are ready.
-    fn turn(&mut self, wait: Option<Duration>) -> Result<(), LoadError> {
-        while self.coming < COMING
+    /// Waits for ready sockets, for `wait` at most, and serves them.
+    fn poll_once(&mut self, wait: Option<Duration>) -> Result<(), LoadError> {
+        while self.connecting < MAX_CONNECTING
             && let Some(index) = self.queue.pop_front()
         {
             self.streams[index].connect(self.target.address, self.poll.registry(), Token(index))?;
-            self.coming += 1;
+            self.connecting += 1;
         }
-        // The poll counts in milliseconds and rounds up.
+        // The poll has a resolution of a millisecond and rounds up.
         let precise = wait.filter(|wait| *wait < Duration::from_millis(1));
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Events::with_capacity(MAX_POLL_EVENTS);
         loop {
             match self.poll.poll(&mut events, precise.map_or(wait, |_| Some(Duration::ZERO))) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -294,18 +298,18 @@ impl Load {
             && events.is_empty()
             && !wait.is_zero()
         {
-            std::thread::sleep(wait.min(NAP));
+            std::thread::sleep(wait.min(MAX_SLEEP));
         }
         for event in &events {
             let Token(token) = event.token();
-            if let Some(index) = token.checked_sub(PUBLISHERS) {
-                // Of a run that is over.
+            if let Some(index) = token.checked_sub(PUBLISHER_TOKENS) {
+                // `None`: a publisher of an earlier run.
                 let Some(publisher) = self.publishers.get_mut(index) else { continue };
                 if event.is_writable() {
                     publisher.flush()?;
                 }
                 if event.is_readable() {
-                    let clock = clock(self.begun);
+                    let clock = clock(self.created);
                     publisher.read(self.target.dialect, &mut self.buffer, &mut self.tally, &clock)?;
                 }
             } else {
@@ -315,23 +319,24 @@ impl Load {
         Ok(())
     }
 
-    /// Serves the stream `index`, whose socket has something.
+    /// Serves stream `index`, whose socket is ready.
     fn serve(&mut self, index: usize, closed: bool) -> Result<(), LoadError> {
         let stream = &mut self.streams[index];
-        if stream.phase == StreamPhase::Coming {
+        if stream.phase == StreamPhase::Connecting {
             let topics: Vec<&str> = stream.wants.select.iter().map(String::as_str).collect();
             let request = self.target.dialect.subscribe(&self.target, &topics, stream.wants.from, stream.cursor());
-            stream.ask(self.target.address, &request)?;
+            stream.send_request(self.target.address, &request)?;
         }
-        if !matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open) {
+        if !matches!(stream.phase, StreamPhase::Requested | StreamPhase::Open) {
             return Ok(());
         }
-        let (phase, behind) = (stream.phase, stream.standing.behind);
-        let clock = clock(self.begun);
+        let (phase, behind) = (stream.phase, stream.progress.behind);
+        let clock = clock(self.created);
         stream.read(self.target.dialect, &mut self.buffer, &mut self.tally, closed, &clock)?;
-        let came = phase == StreamPhase::Asked && stream.phase == StreamPhase::Open;
-        self.coming -= usize::from(came);
-        if (came || behind > 0) && stream.phase == StreamPhase::Open && stream.standing.behind == 0 && self.behind > 0 {
+        let opened = phase == StreamPhase::Requested && stream.phase == StreamPhase::Open;
+        self.connecting -= usize::from(opened);
+        if (opened || behind > 0) && stream.phase == StreamPhase::Open && stream.progress.behind == 0 && self.behind > 0
+        {
             self.behind -= 1;
             if self.behind == 0 {
                 self.caught_up = Some(clock());
@@ -341,15 +346,15 @@ impl Load {
     }
 }
 
-/// Sockets served at once.
-const EVENTS: usize = 1024;
+/// Ready sockets served by one poll.
+const MAX_POLL_EVENTS: usize = 1024;
 
-/// Nanoseconds since `begun`.
-fn clock(begun: Instant) -> impl Fn() -> u64 {
-    move || u64::try_from(begun.elapsed().as_nanos()).expect("less than 584 years")
+/// A clock in nanoseconds since `start`.
+fn clock(start: Instant) -> impl Fn() -> u64 {
+    move || u64::try_from(start.elapsed().as_nanos()).expect("less than 584 years")
 }
 
-/// Whether anything still happens.
+/// Detects a load without progress.
 struct ProgressWatch {
     seen: (u64, u64),
     last: Instant,
@@ -360,18 +365,18 @@ impl ProgressWatch {
         Self { seen: (tally.delivered, tally.published), last: Instant::now() }
     }
 
-    /// Whether something has happened lately.
-    fn made(&mut self, tally: &LoadTally) -> bool {
+    /// Whether there was progress within [`STALL_TIMEOUT`].
+    fn has_progress(&mut self, tally: &LoadTally) -> bool {
         let seen = (tally.delivered, tally.published);
         if seen != self.seen {
             (self.seen, self.last) = (seen, Instant::now());
         }
-        self.last.elapsed() < PATIENCE
+        self.last.elapsed() < STALL_TIMEOUT
     }
 }
 
 impl Wants {
-    /// One stream of the `n`th topic of `topics`, from now on.
+    /// A stream of topic `n` of `topics`, from now on.
     #[must_use]
     pub fn topic(topics: &LoadTopics, n: usize) -> Self {
         Self { select: vec![topics.names[n].clone()], topics: n..n + 1, from: StartAt::Now }

@@ -1,22 +1,22 @@
-//! The load generator: publishers and subscribers by the thousand, on one thread, that check what they get.
+//! The load generator: thousands of publishers and subscribers on one thread, which verify what they receive.
 //!
-//! It speaks the public protocol and knows nothing of the hub's inside, so it measures other servers as well
-//! ([`Dialect`]). Every event says in its data which one it is ([`payload`]), and every stream is held to hear each event
-//! of its topics once and in order: a server that loses one has no figures, it has [`DeliveryFaults`].
+//! It uses only the public protocol, so it can measure other servers, too ([`Dialect`]). Every event carries its number
+//! in its data ([`payload`]), and every stream must receive each event of its topics once and in order. Violations are
+//! counted as [`DeliveryFaults`]; with any of them the other figures of a run are void.
 //!
-//! | room | idea |
+//! | module | purpose |
 //! |---|---|
-//! | [`generator`] | the loop: sockets in, bytes out, [`Load::run`] |
-//! | [`tally`] | what each stream is owed, and what went wrong |
-//! | [`dialect`] | how a server is asked, and where its answers say what we look for |
-//! | [`traffic`] | how much is published, how fast, and what came of it |
-//! | `centrifugo` | the messages of a server whose data are JSON |
-//! | `schedule` | which publisher hands in what, and when |
+//! | [`generator`] | the event loop over all sockets: [`Load::run`] |
+//! | [`tally`] | expected and received events of each stream; faults and latencies |
+//! | [`dialect`] | the request and response formats of the supported servers |
+//! | [`traffic`] | the plan of a run (how much, how fast), and its results |
+//! | `centrifugo` | the JSON messages of Centrifugo |
+//! | `schedule` | which publisher sends which event, and when |
 //! | `stream` | one subscriber |
 //! | `publisher` | one publisher |
-//! | `response` | an HTTP response as it arrives, in pieces of any size |
+//! | `response` | incremental parser for HTTP/1.1 responses |
 //!
-//! A subscriber costs its socket and about 200 bytes; while a line of it is half read, that line's beginning, too.
+//! A subscriber takes its socket and about 200 bytes, and the beginning of a line that has arrived in part.
 
 mod centrifugo;
 pub mod dialect;
@@ -37,10 +37,10 @@ pub use self::{
     traffic::{LoadMode, LoadOutcome, LoadPlan},
 };
 
-/// Bytes at the beginning of an event's data that say which one it is: a number of 16 hexadecimal digits.
+/// Length of the number at the beginning of an event's data: 16 hexadecimal digits.
 pub const NUMBER_BYTES: usize = 16;
 
-/// Data of the event `number`: `bytes` of it, at least [`NUMBER_BYTES`].
+/// The data of event `number`: `bytes` long, at least [`NUMBER_BYTES`].
 #[must_use]
 pub fn payload(number: u64, bytes: usize) -> String {
     let mut data = String::with_capacity(bytes + FILLER.len());
@@ -50,7 +50,7 @@ pub fn payload(number: u64, bytes: usize) -> String {
 
 const FILLER: &str = "gapless ";
 
-/// Appends the data of the event `number` to `out`.
+/// Appends the data of event `number` to `out`.
 fn write_payload(out: &mut String, number: u64, bytes: usize) {
     use std::fmt::Write as _;
     let begin = out.len();
@@ -61,7 +61,7 @@ fn write_payload(out: &mut String, number: u64, bytes: usize) {
     out.truncate(begin + bytes.max(NUMBER_BYTES));
 }
 
-/// Which event begins so, if it is one of ours.
+/// The number at the beginning of `data`; `None` when it has none, and so is not from this generator.
 fn number(data: &[u8]) -> Option<u64> {
     let digits = data.get(..NUMBER_BYTES)?;
     digits.iter().try_fold(0, |number, &digit| {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_says_which_one_it_is() {
+    fn the_data_of_an_event_begin_with_its_number() {
         for n in [0, 1, 0xfedc_ba98_7654_3210] {
             let data = payload(n, 256);
             assert_eq!((data.len(), number(data.as_bytes())), (256, Some(n)));

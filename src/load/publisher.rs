@@ -1,4 +1,4 @@
-//! One publisher: a connection that hands events in and takes their acknowledgements, in order.
+//! A publisher: one connection that sends events and reads their acknowledgements, in order.
 
 use std::{
     collections::VecDeque,
@@ -20,13 +20,13 @@ use super::{
 
 const WHO: &str = "a publisher";
 
-/// Time to connect in: publishers are few, and come one after the other.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Connect timeout. Publishers are few, and connect one after the other.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes that wait for the socket at most; beyond, nothing more is handed in.
-const BACKLOG: usize = 1 << 20;
+/// Upper bound of unsent bytes; beyond it no further event is accepted.
+const MAX_UNSENT_BYTES: usize = 1 << 20;
 
-/// Text of a refusal that is shown.
+/// Bytes of a refusal's body that an error shows.
 const REASON_BYTES: usize = 300;
 
 /// A publisher.
@@ -36,22 +36,22 @@ pub(super) struct LoadPublisher {
     form: PublishMode,
     responses: Responses,
     lines: BodyLines,
-    /// Text of a response that is no receipt: of a refusal, the reason.
-    said: Vec<u8>,
-    /// Bytes for the socket, of which `written` are written.
+    /// Body of a response other than receipt lines: of a refusal, the reason.
+    body: Vec<u8>,
+    /// Bytes to send, of which the first `written` are sent.
     out: Vec<u8>,
     written: usize,
-    /// Lines that are not in a chunk yet.
+    /// Lines that are not in an HTTP chunk yet.
     chunk: String,
-    /// Numbers of events that are not acknowledged.
-    waiting: VecDeque<u64>,
+    /// Numbers of the events not acknowledged yet, in order.
+    unacknowledged: VecDeque<u64>,
     status: u16,
-    /// Of the newest receipt.
+    /// The position in the newest receipt.
     position: u64,
 }
 
 impl LoadPublisher {
-    /// A connected publisher.
+    /// Connects a publisher.
     pub(super) fn connect(
         target: &Target,
         form: PublishMode,
@@ -59,7 +59,7 @@ impl LoadPublisher {
         token: Token,
     ) -> Result<Self, LoadError> {
         let address = target.address;
-        let connected = net::TcpStream::connect_timeout(&address, CONNECT).and_then(|socket| {
+        let connected = net::TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).and_then(|socket| {
             socket.set_nodelay(true)?;
             socket.set_nonblocking(true)?;
             let mut socket = TcpStream::from_std(socket);
@@ -75,22 +75,22 @@ impl LoadPublisher {
             form,
             responses: Responses::default(),
             lines: BodyLines::default(),
-            said: Vec::new(),
+            body: Vec::new(),
             out,
             written: 0,
             chunk: String::new(),
-            waiting: VecDeque::new(),
+            unacknowledged: VecDeque::new(),
             status: 0,
             position: 0,
         })
     }
 
-    /// Whether the socket takes less than it is given.
+    /// Whether too many bytes are unsent.
     pub(super) fn is_full(&self) -> bool {
-        self.out.len() - self.written + self.chunk.len() > BACKLOG
+        self.out.len() - self.written + self.chunk.len() > MAX_UNSENT_BYTES
     }
 
-    /// Hands an event in; [`Self::flush`] sends it.
+    /// Queues an event; [`Self::flush`] sends it.
     pub(super) fn publish(&mut self, target: &Target, topic: &str, number: u64, bytes: usize) {
         match self.form {
             PublishMode::Lines => {
@@ -105,10 +105,10 @@ impl LoadPublisher {
                 self.out.extend_from_slice(request.as_bytes());
             }
         }
-        self.waiting.push_back(number);
+        self.unacknowledged.push_back(number);
     }
 
-    /// Says that no more events come.
+    /// Ends the request body: no more events will be sent.
     pub(super) fn finish(&mut self) -> Result<(), LoadError> {
         self.flush()?;
         if self.form == PublishMode::Lines {
@@ -117,7 +117,7 @@ impl LoadPublisher {
         self.flush()
     }
 
-    /// Sends what the socket takes.
+    /// Sends as much as the socket accepts.
     pub(super) fn flush(&mut self) -> Result<(), LoadError> {
         if !self.chunk.is_empty() {
             write!(self.out, "{:x}\r\n{}\r\n", self.chunk.len(), self.chunk).expect("memory");
@@ -136,7 +136,7 @@ impl LoadPublisher {
         Ok(())
     }
 
-    /// Takes the acknowledgements that have come.
+    /// Reads the acknowledgements that have arrived.
     pub(super) fn read(
         &mut self,
         dialect: Dialect,
@@ -146,19 +146,19 @@ impl LoadPublisher {
     ) -> Result<(), LoadError> {
         loop {
             let read = match self.socket.read(buffer) {
-                Ok(0) if self.waiting.is_empty() => return Ok(()),
-                Ok(0) => return Err(LoadError::hung_up(WHO)),
+                Ok(0) if self.unacknowledged.is_empty() => return Ok(()),
+                Ok(0) => return Err(LoadError::closed(WHO)),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(reason) => return Err(LoadError::Broken { who: WHO, reason }),
             };
-            self.take(dialect, &buffer[..read], tally, clock())?;
+            self.parse(dialect, &buffer[..read], tally, clock())?;
         }
     }
 
-    fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut LoadTally, now: u64) -> Result<(), LoadError> {
-        let Self { responses, lines, said, waiting, status, position, form, .. } = self;
+    fn parse(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut LoadTally, now: u64) -> Result<(), LoadError> {
+        let Self { responses, lines, body, unacknowledged, status, position, form, .. } = self;
         responses.feed(bytes, |part| match part {
             ResponsePart::Head { status: now } => {
                 *status = now;
@@ -167,30 +167,35 @@ impl LoadPublisher {
             ResponsePart::Data(data) if *form == PublishMode::Lines && *status == 200 => lines.feed(data, |line| {
                 let Some(seq) = receipt(line) else { return Err(refused(*status, line)) };
                 if dialect == Dialect::Gapless && seq <= *position {
-                    return Err(refused(*status, b"a receipt whose id is not above the one before"));
+                    return Err(refused(*status, b"a receipt whose id is not above the previous one"));
                 }
                 *position = seq;
-                acknowledge(waiting, tally, line, now)
+                acknowledge(unacknowledged, tally, line, now)
             }),
             ResponsePart::Data(data) => {
-                said.extend_from_slice(&data[..data.len().min(REASON_BYTES.saturating_sub(said.len()))]);
+                body.extend_from_slice(&data[..data.len().min(REASON_BYTES.saturating_sub(body.len()))]);
                 Ok(())
             }
             ResponsePart::End if (200..300).contains(status) => match form {
                 PublishMode::Requests => {
-                    let said = std::mem::take(said);
-                    acknowledge(waiting, tally, &said, now)
+                    let body = std::mem::take(body);
+                    acknowledge(unacknowledged, tally, &body, now)
                 }
-                PublishMode::Lines if waiting.is_empty() => Ok(()),
-                PublishMode::Lines => Err(LoadError::hung_up(WHO)),
+                PublishMode::Lines if unacknowledged.is_empty() => Ok(()),
+                PublishMode::Lines => Err(LoadError::closed(WHO)),
             },
-            ResponsePart::End => Err(refused(*status, said)),
+            ResponsePart::End => Err(refused(*status, body)),
         })
     }
 }
 
-fn acknowledge(waiting: &mut VecDeque<u64>, tally: &mut LoadTally, line: &[u8], now: u64) -> Result<(), LoadError> {
-    let number = waiting.pop_front().ok_or_else(|| refused(200, line))?;
+fn acknowledge(
+    unacknowledged: &mut VecDeque<u64>,
+    tally: &mut LoadTally,
+    line: &[u8],
+    now: u64,
+) -> Result<(), LoadError> {
+    let number = unacknowledged.pop_front().ok_or_else(|| refused(200, line))?;
     tally.acknowledged(number, now);
     Ok(())
 }

@@ -1,15 +1,16 @@
-//! HTTP/1.1 responses as they arrive, in pieces of any size: heads, and bodies with a length, in chunks, or to the end.
+//! An incremental parser for HTTP/1.1 responses, which may arrive in pieces of any size: heads, and bodies with a
+//! length, chunked, or up to the end of the connection.
 //!
-//! By hand, because a client that allocates for each of ten thousand streams, or copies their bodies, would be what is
-//! measured. Heads are read by httparse.
+//! Written by hand: a client that allocates for each of ten thousand streams, or copies their bodies, would dominate
+//! the measurement. Heads are parsed by httparse.
 
 use std::str::FromStr;
 
-/// Headers of one answer that are looked at; more is no hub's.
-const HEADERS: usize = 64;
+/// Headers of one response at most; the servers send fewer.
+const MAX_HEADERS: usize = 64;
 
 /// Longest head, in bytes.
-const HEAD_BYTES: usize = 64 << 10;
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// A part of a response.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,32 +19,32 @@ pub(super) enum ResponsePart<'a> {
     Head { status: u16 },
     /// Some of the body.
     Data(&'a [u8]),
-    /// The body is over.
+    /// The end of the body.
     End,
 }
 
-/// Where in which response the next byte stands.
+/// The state of the parser: what the next byte belongs to.
 #[derive(Debug)]
 enum ParseState {
-    /// In a head, of which this was read.
+    /// In a head; the bytes read so far.
     Head(Vec<u8>),
-    /// In a body of which so much is left.
+    /// In a body with a length; the bytes left.
     Length(u64),
     /// In a body that ends with the connection.
     Rest,
-    /// In a chunk's size.
+    /// In a chunk size; the value so far.
     Size(u64),
-    /// Behind a chunk's size, before its line's end.
+    /// After a chunk size, before the end of its line.
     Extension(u64),
-    /// In a chunk of which so much is left.
+    /// In a chunk; the bytes left.
     Chunk(u64),
-    /// Behind a chunk, before its line's end.
+    /// After a chunk, before the end of its line.
     ChunkEnd,
-    /// Behind the last chunk; whether the line has anything in it.
+    /// After the last chunk; `blank`: the current line is empty so far.
     Trailer { blank: bool },
 }
 
-/// Reads one response after the other.
+/// Parses consecutive responses of one connection.
 #[derive(Debug)]
 pub(super) struct Responses(ParseState);
 
@@ -54,10 +55,10 @@ impl Default for Responses {
 }
 
 impl Responses {
-    /// Takes what was read and hands out the parts in it.
+    /// Parses `bytes` and passes the parts in it to `part`.
     ///
     /// # Errors
-    /// In words, when it is no HTTP; what follows then means nothing.
+    /// A description, when the bytes are not valid HTTP. The parser must not be used after that.
     pub(super) fn feed<E: From<String>>(
         &mut self,
         mut bytes: &[u8],
@@ -86,7 +87,7 @@ impl Responses {
                             *size = *size << 4 | u64::from(digit);
                             bytes = &bytes[1..];
                         }
-                        Some(_) => return Err("a chunk of more than a memory has".to_owned().into()),
+                        Some(_) => return Err("a chunk size out of range".to_owned().into()),
                         None => self.0 = ParseState::Extension(*size),
                     }
                 }
@@ -121,24 +122,24 @@ impl Responses {
         part(ResponsePart::End)
     }
 
-    /// Takes a head, or what there is of it; what follows it is left.
+    /// Parses a head, or buffers an incomplete one; returns the bytes after it.
     fn head<'a, E: From<String>>(
         &mut self,
         bytes: &'a [u8],
         part: &mut impl FnMut(ResponsePart<'_>) -> Result<(), E>,
     ) -> Result<&'a [u8], E> {
-        let ParseState::Head(begun) = &mut self.0 else { unreachable!("asked in a head only") };
-        let before = begun.len();
-        begun.extend_from_slice(&bytes[..bytes.len().min(HEAD_BYTES - before.min(HEAD_BYTES) + 1)]);
-        if begun.len() > HEAD_BYTES {
-            return Err("a head without an end".to_owned().into());
+        let ParseState::Head(buffer) = &mut self.0 else { unreachable!("called in a head only") };
+        let before = buffer.len();
+        buffer.extend_from_slice(&bytes[..bytes.len().min(MAX_HEAD_BYTES - before.min(MAX_HEAD_BYTES) + 1)]);
+        if buffer.len() > MAX_HEAD_BYTES {
+            return Err("a head of more than 64 KiB".to_owned().into());
         }
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Response::new(&mut headers);
-        let length = match head.parse(begun) {
+        let length = match head.parse(buffer) {
             Ok(httparse::Status::Partial) => return Ok(&[]),
             Ok(httparse::Status::Complete(length)) => length,
-            Err(error) => return Err(format!("no HTTP: {error}").into()),
+            Err(error) => return Err(format!("invalid HTTP: {error}").into()),
         };
         let status = head.code.expect("complete");
         let body = body(status, head.headers);
@@ -170,34 +171,34 @@ fn body(status: u16, headers: &[httparse::Header<'_>]) -> Option<ParseState> {
     }
 }
 
-/// Goes behind the line's end; `false` when it is still to come.
+/// Skips to after the end of the line; `false` when it has not arrived yet.
 fn skip_line(bytes: &mut &[u8]) -> bool {
     let end = memchr::memchr(b'\n', bytes);
     *bytes = end.map_or(&[], |end| &bytes[end + 1..]);
     end.is_some()
 }
 
-/// Lines of a body that arrives in pieces. A line is copied only when it is not all in one of them.
+/// Splits a body that arrives in pieces into lines. A line is copied only when it is spread over several pieces.
 #[derive(Debug, Default)]
 pub(super) struct BodyLines {
-    begun: Vec<u8>,
+    partial: Vec<u8>,
 }
 
 impl BodyLines {
-    /// Takes what was read and hands out the lines in it, without their ends.
+    /// Passes the complete lines in `bytes` to `line`, without their line ends.
     pub(super) fn feed<E>(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
-            if self.begun.is_empty() {
+            if self.partial.is_empty() {
                 line(without_cr(&bytes[..end]))?;
             } else {
-                self.begun.extend_from_slice(&bytes[..end]);
-                // Given back: of ten thousand streams few are in the middle of a line.
-                let begun = std::mem::take(&mut self.begun);
-                line(without_cr(&begun))?;
+                self.partial.extend_from_slice(&bytes[..end]);
+                // The allocation is freed: of ten thousand streams few are in the middle of a line.
+                let partial = std::mem::take(&mut self.partial);
+                line(without_cr(&partial))?;
             }
             bytes = &bytes[end + 1..];
         }
-        self.begun.extend_from_slice(bytes);
+        self.partial.extend_from_slice(bytes);
         Ok(())
     }
 }
@@ -261,11 +262,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_is_told() {
-        read("SSH-2.0-OpenSSH\r\n\r\n", 100).expect_err("no HTTP");
+    fn invalid_http_is_an_error() {
+        read("SSH-2.0-OpenSSH\r\n\r\n", 100).expect_err("not HTTP");
         read("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", 100)
             .expect_err("too large");
-        read(&format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(HEAD_BYTES)), 1000).expect_err("endless");
+        read(&format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(MAX_HEAD_BYTES)), 1000).expect_err("endless");
     }
 
     #[test]

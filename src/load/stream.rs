@@ -1,4 +1,4 @@
-//! One subscriber: a socket, and where in its answer it is.
+//! A subscriber: its socket, and its position in the response.
 
 use std::{
     io::{self, Read, Write},
@@ -12,29 +12,29 @@ use super::{
     dialect::{Dialect, StreamLine, position},
     generator::Wants,
     response::{BodyLines, ResponsePart, Responses},
-    tally::{Hears, LoadTally, Standing},
+    tally::{LoadTally, StreamProgress, StreamSources},
 };
 
 const WHO: &str = "a stream";
 
-/// Longest id that is kept to come back with: the hub's have 37 at most.
+/// Longest id that is stored for a reconnect; the hub's ids have 37 bytes at most.
 const ID_BYTES: usize = 47;
 
-/// Text of a refusal that is shown.
+/// Bytes of a refusal's body that an error shows.
 const REASON_BYTES: usize = 300;
 
-/// Where a stream is.
+/// The state of a stream's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StreamPhase {
     /// Not connected.
-    Away,
-    /// Connecting, or its request is not sent yet.
-    Coming,
-    /// Asked, and not answered.
-    Asked,
-    /// Answered: events follow.
+    Disconnected,
+    /// Connecting, or the request is not sent yet.
+    Connecting,
+    /// The request is sent; no response yet.
+    Requested,
+    /// The response head has arrived; events follow.
     Open,
-    /// Open, and does not read.
+    /// Open, but not reading.
     Stalled,
 }
 
@@ -46,18 +46,19 @@ pub(super) struct LoadStream {
     responses: Responses,
     lines: BodyLines,
     pub(super) wants: Wants,
-    pub(super) hears: Hears,
-    pub(super) standing: Standing,
-    /// The newest id whose event was heard, and that of the event which is being read.
-    heard: Id,
-    coming: Id,
-    /// The position in `heard`, where ids rise.
+    pub(super) sources: StreamSources,
+    pub(super) progress: StreamProgress,
+    /// The id of the newest event received.
+    last_id: Id,
+    /// The id of the event that is being read.
+    pending_id: Id,
+    /// The position in `last_id`, for dialects with rising ids.
     position: u64,
-    /// The data that comes is the server's own.
-    own: bool,
+    /// The event that is being read is a control event of the server.
+    in_control_event: bool,
 }
 
-/// The text of an id, in place.
+/// The text of an id, stored inline.
 #[derive(Debug, Clone, Copy)]
 struct Id {
     text: [u8; ID_BYTES],
@@ -79,62 +80,62 @@ impl Id {
 }
 
 impl LoadStream {
-    /// One that is not connected yet.
-    pub(super) fn new(wants: Wants, hears: Hears) -> Self {
+    /// A stream that is not connected yet.
+    pub(super) fn new(wants: Wants, sources: StreamSources) -> Self {
         Self {
             socket: None,
-            phase: StreamPhase::Away,
+            phase: StreamPhase::Disconnected,
             responses: Responses::default(),
             lines: BodyLines::default(),
             wants,
-            hears,
-            standing: Standing::default(),
-            heard: Id::NONE,
-            coming: Id::NONE,
+            sources,
+            progress: StreamProgress::default(),
+            last_id: Id::NONE,
+            pending_id: Id::NONE,
             position: 0,
-            own: false,
+            in_control_event: false,
         }
     }
 
-    /// Begins to connect.
+    /// Starts connecting.
     pub(super) fn connect(&mut self, address: SocketAddr, registry: &Registry, token: Token) -> Result<(), LoadError> {
         let connected = TcpStream::connect(address).and_then(|mut socket| {
             registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
             Ok(socket)
         });
         self.socket = Some(connected.map_err(|reason| LoadError::Connect { address, reason })?);
-        self.phase = StreamPhase::Coming;
+        self.phase = StreamPhase::Connecting;
         Ok(())
     }
 
-    /// The id to come back with.
+    /// The id for `Last-Event-ID` at a reconnect.
     pub(super) fn cursor(&self) -> Option<&str> {
-        std::str::from_utf8(self.heard.bytes()).ok().filter(|id| !id.is_empty())
+        std::str::from_utf8(self.last_id.bytes()).ok().filter(|id| !id.is_empty())
     }
 
-    /// Sends the request, when the connection is there.
-    pub(super) fn ask(&mut self, address: SocketAddr, request: &str) -> Result<(), LoadError> {
-        let socket = self.socket.as_mut().expect("it connects");
+    /// Sends the request once the connection is established.
+    pub(super) fn send_request(&mut self, address: SocketAddr, request: &str) -> Result<(), LoadError> {
+        let socket = self.socket.as_mut().expect("it is connecting");
         let failed = |reason| LoadError::Connect { address, reason };
         if let Some(reason) = socket.take_error().map_err(failed)? {
             return Err(failed(reason));
         }
         match socket.write(request.as_bytes()) {
             Ok(written) if written == request.len() => {
-                // Its own are only requests, but a server may look at it for the other direction.
+                // This side only sends requests, but a server may look at the option for the other direction.
                 let _ = socket.set_nodelay(true);
-                self.phase = StreamPhase::Asked;
+                self.phase = StreamPhase::Requested;
                 Ok(())
             }
-            // An empty socket takes a request whole, or there is something wrong with it.
-            Ok(_) => Err(LoadError::hung_up(WHO)),
+            // An empty send buffer takes a whole request.
+            Ok(_) => Err(LoadError::closed(WHO)),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected) => Ok(()),
             Err(reason) => Err(failed(reason)),
         }
     }
 
-    /// Reads what there is into the books. `closed` when the poll has said that no more will come, so that the end is not
-    /// left unread.
+    /// Reads what has arrived into the tally. With `closed`, which the poll has reported, reads to the end of the
+    /// stream.
     pub(super) fn read(
         &mut self,
         dialect: Dialect,
@@ -146,88 +147,99 @@ impl LoadStream {
         loop {
             let socket = self.socket.as_mut().expect("it is connected");
             let read = match socket.read(buffer) {
-                Ok(0) => return Err(LoadError::hung_up(WHO)),
+                Ok(0) => return Err(LoadError::closed(WHO)),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(reason) => return Err(LoadError::Broken { who: WHO, reason }),
             };
-            self.take(dialect, &buffer[..read], tally, clock())?;
-            // A poll that tells of changes tells of what comes after this.
+            self.parse(dialect, &buffer[..read], tally, clock())?;
+            // The poll is edge-triggered: it reports what arrives after this.
             if read < buffer.len() && !closed {
                 return Ok(());
             }
         }
     }
 
-    fn take(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut LoadTally, now: u64) -> Result<(), LoadError> {
-        let Self { responses, lines, phase, hears, standing, heard, coming, position: newest, own, .. } = self;
+    fn parse(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut LoadTally, now: u64) -> Result<(), LoadError> {
+        let Self {
+            responses,
+            lines,
+            phase,
+            sources,
+            progress,
+            last_id,
+            pending_id,
+            position: newest,
+            in_control_event,
+            ..
+        } = self;
         responses.feed(bytes, |part| match part {
             ResponsePart::Head { status: 200 } => {
                 *phase = StreamPhase::Open;
-                tally.came(*hears, standing);
+                tally.attach(*sources, progress);
                 Ok(())
             }
             ResponsePart::Head { status } => Err(LoadError::Refused { who: WHO, status, text: reason(bytes) }),
-            ResponsePart::End => Err(LoadError::hung_up(WHO)),
+            ResponsePart::End => Err(LoadError::closed(WHO)),
             ResponsePart::Data(data) => lines.feed(data, |line| {
-                match dialect.said(line) {
-                    StreamLine::Event(_) | StreamLine::Stray if *own => {}
+                match dialect.parse_line(line) {
+                    StreamLine::Event(_) | StreamLine::Foreign if *in_control_event => {}
                     StreamLine::Events(numbers) => numbers.for_each(|number| match number {
-                        Some(number) => tally.heard(*hears, standing, number, now),
+                        Some(number) => tally.received(*sources, progress, number, now),
                         None => tally.faults.stray += 1,
                     }),
-                    StreamLine::Own => *own = true,
-                    StreamLine::Event(number) => tally.heard(*hears, standing, number, now),
+                    StreamLine::Control => *in_control_event = true,
+                    StreamLine::Event(number) => tally.received(*sources, progress, number, now),
                     StreamLine::End => {
-                        let own = std::mem::take(own);
-                        if coming.length > 0 {
-                            *heard = std::mem::replace(coming, Id::NONE);
+                        let in_control_event = std::mem::take(in_control_event);
+                        if pending_id.length > 0 {
+                            *last_id = std::mem::replace(pending_id, Id::NONE);
                             if dialect == Dialect::Gapless
-                                && let Some(seq) = position(heard.bytes())
+                                && let Some(seq) = position(last_id.bytes())
                             {
-                                // A position of its own is no event: the next one may be at no position before it.
-                                tally.faults.reordered += u64::from(seq <= *newest && !own);
+                                // A control event (`hub.cursor`) may repeat the position of the newest event.
+                                tally.faults.reordered += u64::from(seq <= *newest && !in_control_event);
                                 *newest = seq;
                             }
                         }
                     }
                     StreamLine::Id(id) => {
-                        *coming = Id::new(id).ok_or_else(|| unreadable("an id of more than 47 bytes"))?;
+                        *pending_id = Id::new(id).ok_or_else(|| unreadable("an id of more than 47 bytes"))?;
                     }
-                    StreamLine::Stray => tally.faults.stray += 1,
-                    StreamLine::Told => tally.faults.told += 1,
-                    StreamLine::Nothing => {}
+                    StreamLine::Foreign => tally.faults.stray += 1,
+                    StreamLine::Notice => tally.faults.told += 1,
+                    StreamLine::Ignored => {}
                 }
                 Ok(())
             }),
         })
     }
 
-    /// Closes the connection without a word, as a phone in a tunnel would not even do.
-    pub(super) fn leave(&mut self, tally: &mut LoadTally) {
-        if self.standing.there {
-            tally.left(self.hears, &mut self.standing);
+    /// Closes the connection without a further request.
+    pub(super) fn disconnect(&mut self, tally: &mut LoadTally) {
+        if self.progress.is_reading {
+            tally.detach(self.sources, &mut self.progress);
         }
         if let Some(socket) = self.socket.take() {
             let _ = socket.shutdown(Shutdown::Both);
         }
-        self.phase = StreamPhase::Away;
-        (self.responses, self.lines, self.coming) = (Responses::default(), BodyLines::default(), Id::NONE);
-        self.own = false;
+        self.phase = StreamPhase::Disconnected;
+        (self.responses, self.lines, self.pending_id) = (Responses::default(), BodyLines::default(), Id::NONE);
+        self.in_control_event = false;
     }
 
     /// Stops reading.
     pub(super) fn stall(&mut self, tally: &mut LoadTally) {
         assert_eq!(self.phase, StreamPhase::Open, "only an open stream can stall");
-        tally.left(self.hears, &mut self.standing);
+        tally.detach(self.sources, &mut self.progress);
         self.phase = StreamPhase::Stalled;
     }
 
-    /// Reads again; what has arrived meanwhile must be read by the caller, for no poll tells of it any more.
-    pub(super) fn wake(&mut self, tally: &mut LoadTally) {
-        assert_eq!(self.phase, StreamPhase::Stalled, "only a stalled stream can wake");
-        tally.came(self.hears, &mut self.standing);
+    /// Reads again. The caller must read what has arrived meanwhile, because the poll does not report it again.
+    pub(super) fn resume(&mut self, tally: &mut LoadTally) {
+        assert_eq!(self.phase, StreamPhase::Stalled, "only a stalled stream can resume");
+        tally.attach(self.sources, &mut self.progress);
         self.phase = StreamPhase::Open;
     }
 }
@@ -238,7 +250,7 @@ impl From<String> for LoadError {
     }
 }
 
-/// The beginning of a refusal's body, which comes along with its head or is left out.
+/// The beginning of a refusal's body, if it arrived together with the head.
 fn reason(answer: &[u8]) -> String {
     const END: &[u8] = b"\r\n\r\n";
     let body = memchr::memmem::find(answer, END).map_or(answer, |at| &answer[at + END.len()..]);

@@ -1,10 +1,10 @@
-//! What the process says about itself: lines on stderr.
+//! The log: lines on stderr.
 //!
-//! Fields are dotted (`topic`, `event.seq`, `client.addr`, `duration_ms`). Payloads, keys and credentials are never
-//! logged. stdout is left to the commands' answers.
+//! Field names are dotted (`topic`, `event.seq`, `client.addr`, `duration_ms`). Payloads, keys and credentials are
+//! never logged. stdout is left to the output of commands.
 //!
-//! Nothing here waits for whoever reads stderr: see `queue`. A crate for that exists (tracing-appender); it does
-//! not say in the log what it has dropped, and its end belongs to one owner, while a hub may end on several threads.
+//! Logging never blocks on the reader of stderr: see `queue`. We do not use tracing-appender, because it does not
+//! report dropped lines in the log, and its guard has one owner, while the hub may exit on several threads.
 
 use std::{
     io::{self, IsTerminal},
@@ -21,13 +21,14 @@ mod queue;
 
 use queue::LogQueue;
 
-/// How long the end of the process waits for its last lines: long enough for any reader that reads.
+/// How long the exit of the process waits for room in the queue, and again until the last lines are written: long
+/// enough for any active reader.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// The process's log, once it is open.
+/// The log queue of the process, once it is initialised.
 static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
-/// Sends the log to stderr, and panics with it. Once a process: a second call changes nothing.
+/// Starts the log on stderr, and sends panics to it. Once per process: later calls have no effect.
 ///
 /// # Errors
 /// When the system refuses the thread that writes.
@@ -39,41 +40,42 @@ pub fn init(log: &Log) -> io::Result<()> {
     let queue = QUEUE.get_or_init(|| queue).clone();
     let filter = EnvFilter::try_new(&log.level).expect("checked by the configuration");
     let lines = fmt().with_env_filter(filter).with_writer(queue).log_internal_errors(false);
-    // An error says that a subscriber is there already, as it may be in tests.
+    // An error means that a subscriber is already set, as may be the case in tests.
     let _already = match log.format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
-    // The hook that is there by itself writes to stderr and waits for its reader.
-    std::panic::set_hook(Box::new(tell_panic));
+    // The default hook writes to stderr and blocks on its reader.
+    std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// Lines of the log that nobody took in time, since the process began.
+/// Log lines dropped since the process started, because stderr was not read in time.
 #[must_use]
 pub fn dropped() -> u64 {
     QUEUE.get().map_or(0, LogQueue::dropped)
 }
 
-/// Waits for the last lines, for a second at most. To be called before the process exits.
+/// Waits until the queued lines are written, for about two seconds at most. Call it before the process exits.
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush(LAST_LINES);
     }
 }
 
-/// Says `text` on stderr as it is, after the lines of the log, without waiting for a reader. Answers with whether the log is open.
+/// Writes `text` to stderr as it is, after the queued log lines, without blocking. Returns whether the log is
+/// initialised; if not, nothing is written.
 pub fn say(text: String) -> bool {
-    let open = QUEUE.get();
-    if let Some(queue) = open {
+    let queue = QUEUE.get();
+    if let Some(queue) = queue {
         queue.push(text.into_bytes());
     }
-    open.is_some()
+    queue.is_some()
 }
 
-fn tell_panic(panic: &PanicHookInfo<'_>) {
-    let said = panic.payload_as_str().unwrap_or("it says nothing");
-    // What RUST_BACKTRACE asks for.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    // Empty unless RUST_BACKTRACE asks for it.
     let backtrace = std::backtrace::Backtrace::capture();
     let thread = std::thread::current();
     tracing::error!(
@@ -81,6 +83,6 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
         place = panic.location().map(tracing::field::display),
         backtrace = (backtrace.status() == std::backtrace::BacktraceStatus::Captured)
             .then(|| tracing::field::display(&backtrace)),
-        "panicked: {said}"
+        "panicked: {message}"
     );
 }

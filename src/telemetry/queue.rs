@@ -1,8 +1,8 @@
-//! Lines on their way to stderr, written by a thread of their own.
+//! A bounded queue of log lines, written to stderr by a thread of its own.
 //!
-//! Whoever reads stderr may stop reading: a pipe that is full makes its writer wait for ever. A hub must not stand still for
-//! the sake of its log, so lines go into a bounded queue, what finds no room is dropped and counted, and the log says so when
-//! it is read again.
+//! The reader of stderr may stop reading, and a full pipe blocks its writer. The hub must not block on its log, so
+//! lines go into a bounded queue; lines that do not fit are dropped and counted, and the count is logged once the
+//! reader continues.
 
 use std::{
     io::{self, Write},
@@ -17,13 +17,14 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait: what a busy hub logs in minutes, and with the longest lines some MB.
-const WAITING: usize = 4096;
+/// Capacity in lines: what a busy hub logs in minutes; some MB with the longest lines.
+const CAPACITY: usize = 4096;
 
-/// Pause before a descriptor that takes nothing for the moment is tried again. Some parents make pipes non-blocking.
+/// Pause before a retry when the queue is full or a non-blocking descriptor is not writable. Some parents make pipes
+/// non-blocking.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The entrance. Never blocks.
+/// The sending side of the queue. Pushing never blocks.
 #[derive(Debug, Clone)]
 pub(super) struct LogQueue {
     sender: SyncSender<QueueItem>,
@@ -32,8 +33,8 @@ pub(super) struct LogQueue {
 
 enum QueueItem {
     Line(Vec<u8>),
-    /// Says that all before it was written.
-    Mark(SyncSender<()>),
+    /// Signals that all lines before it are written.
+    Flushed(SyncSender<()>),
 }
 
 impl LogQueue {
@@ -42,14 +43,14 @@ impl LogQueue {
     /// # Errors
     /// When the system refuses the thread.
     pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(WAITING);
+        let (sender, receiver) = sync_channel(CAPACITY);
         let dropped = Arc::<AtomicU64>::default();
         let counted = Arc::clone(&dropped);
         thread::Builder::new().name("log".into()).spawn(move || write_all(&receiver, out, &counted))?;
         Ok(Self { sender, dropped })
     }
 
-    /// Hands a line in, or drops and counts it.
+    /// Queues a line; drops and counts it when the queue is full.
     pub(super) fn push(&self, line: Vec<u8>) {
         if self.sender.try_send(QueueItem::Line(line)).is_err() {
             self.dropped.fetch_add(1, Relaxed);
@@ -61,14 +62,15 @@ impl LogQueue {
         self.dropped.load(Relaxed)
     }
 
-    /// Waits until what was handed in is written, for so long at most. Answers with whether it is.
-    pub(super) fn flush(&self, patience: Duration) -> bool {
+    /// Waits until the lines queued so far are written, for about twice `timeout` at most: for room in the queue, then
+    /// for the writer. Returns whether they are written.
+    pub(super) fn flush(&self, timeout: Duration) -> bool {
         let (done, written) = sync_channel(1);
-        let mut mark = QueueItem::Mark(done);
-        let pauses = patience.as_millis() / PAUSE.as_millis();
+        let mut mark = QueueItem::Flushed(done);
+        let pauses = timeout.as_millis() / PAUSE.as_millis();
         for _ in 0..=pauses {
             match self.sender.try_send(mark) {
-                Ok(()) => return written.recv_timeout(patience).is_ok(),
+                Ok(()) => return written.recv_timeout(timeout).is_ok(),
                 Err(TrySendError::Disconnected(_)) => return false,
                 Err(TrySendError::Full(back)) => mark = back,
             }
@@ -78,28 +80,28 @@ impl LogQueue {
     }
 }
 
-/// The life of the thread.
+/// The main loop of the writer thread.
 fn write_all(lines: &Receiver<QueueItem>, mut out: impl Write, dropped: &AtomicU64) {
-    let mut told = 0;
+    let mut reported = 0;
     loop {
         match lines.recv() {
             Ok(QueueItem::Line(line)) => write(&mut out, &line),
-            Ok(QueueItem::Mark(done)) => {
+            Ok(QueueItem::Flushed(done)) => {
                 let _ = out.flush();
                 let _gone = done.send(());
             }
             Err(_) => return,
         }
         let lost = dropped.load(Relaxed);
-        if lost > told {
-            // Through the front door, so that it looks like any other line. What was just written has made room for it.
-            tracing::warn!(lines = lost - told, "lines of the log were dropped: nobody read them in time");
-            told = lost;
+        if lost > reported {
+            // Logged as any other line; the line that was just written has freed a slot in the queue.
+            tracing::warn!(lines = lost - reported, "log lines were dropped: stderr was not read in time");
+            reported = lost;
         }
     }
 }
 
-/// Writes a line, however long that takes. One that cannot be written is gone, as it would be without a thread.
+/// Writes a line, for as long as that takes. A line that cannot be written is lost, as it would be without the queue.
 fn write(out: &mut impl Write, mut line: &[u8]) {
     while !line.is_empty() {
         match out.write(line) {
@@ -112,7 +114,7 @@ fn write(out: &mut impl Write, mut line: &[u8]) {
     }
 }
 
-/// A line that is being made.
+/// A log line that is being formatted; queued when it is dropped.
 pub(super) struct LogLine<'a> {
     queue: &'a LogQueue,
     bytes: Vec<u8>,
@@ -151,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes what it is told to, when it is told to.
+    /// Blocks in each write until it is told to go on.
     struct Stuck(Receiver<()>, Sender<Vec<u8>>);
 
     impl Write for Stuck {
@@ -167,28 +169,28 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_stops_holds_nobody_up_and_what_it_missed_is_counted() {
+    fn a_reader_that_stops_blocks_no_one_and_dropped_lines_are_counted() {
         let ((go, may_write), (written, read)) = (channel(), channel());
         let queue = LogQueue::start(Stuck(may_write, written)).expect("a thread");
-        for n in 0..2 * WAITING {
+        for n in 0..2 * CAPACITY {
             queue.push(n.to_string().into_bytes());
         }
         let dropped = queue.dropped();
-        assert!((WAITING as u64 - 1..=WAITING as u64).contains(&dropped), "{dropped}");
-        assert!(!queue.flush(Duration::from_millis(50)), "it is not waited for without end");
-        for _ in 0..2 * WAITING {
+        assert!((CAPACITY as u64 - 1..=CAPACITY as u64).contains(&dropped), "{dropped}");
+        assert!(!queue.flush(Duration::from_millis(50)), "the wait is bounded");
+        for _ in 0..2 * CAPACITY {
             let _ = go.send(());
         }
         assert!(queue.flush(Duration::from_secs(30)));
         drop(queue);
         drop(go);
         let lines: Vec<_> = read.iter().collect();
-        assert_eq!(lines.len() as u64, 2 * WAITING as u64 - dropped);
+        assert_eq!(lines.len() as u64, 2 * CAPACITY as u64 - dropped);
         assert_eq!(lines[0], b"0");
     }
 
     #[test]
-    fn a_pipe_that_is_full_for_a_moment_and_one_that_is_gone_are_told_apart() {
+    fn a_full_pipe_is_retried_and_a_broken_one_is_not() {
         struct Once(u8);
         impl Write for Once {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -209,7 +211,7 @@ mod tests {
         assert_eq!(once.0, 3);
         let queue = LogQueue::start(Gone).expect("a thread");
         queue.push(b"line".to_vec());
-        assert!(queue.flush(Duration::from_secs(30)), "the thread goes on");
+        assert!(queue.flush(Duration::from_secs(30)), "the thread continues");
     }
 
     struct Gone;

@@ -50,7 +50,7 @@ pub(super) fn access(entries: &[(&str, &str)]) -> String {
 
 pub(super) const READER: &str = "subscribe = [\"news\"]";
 pub(super) const WRITER: (&str, &str) = ("writer", "publish = [\"news\"]");
-pub(super) const RELOADED: &str = "reloaded who may do what";
+pub(super) const RELOADED: &str = "configuration reloaded";
 
 #[test]
 fn a_token_that_is_gone_ends_its_streams_and_nobody_elses() {
@@ -93,7 +93,7 @@ fn a_publisher_whose_token_is_gone_is_told_in_its_stream() {
 fn a_mistake_changes_nothing_and_is_told_with_its_line() {
     let settings = Settings::start(&access(&[WRITER, ("stays", READER)]));
     let mut stays = settings.watch("stays");
-    settings.reload("[access]\ntokens = [{ name = \"stays\" }]\n", "nothing was reloaded");
+    settings.reload("[access]\ntokens = [{ name = \"stays\" }]\n", "configuration not reloaded");
     eventually("it says where", || {
         settings.hub.log().contains("gapless.toml:2") && settings.hub.log().contains("sha256")
     });

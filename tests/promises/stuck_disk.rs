@@ -31,7 +31,7 @@ fn a_hub_that_is_stopped_while_a_commit_waits_for_the_disk_ends_and_loses_nothin
     eventually("the commit waits", || hub.stats()["store"]["queued_bytes"].as_u64() > Some(0));
     hub.terminate();
     assert_eq!(hub.wait(), Some(1), "{}", hub.log());
-    eventually("it is told", || hub.log().contains("the store could not be closed in order"));
+    eventually("it is told", || hub.log().contains("the store could not be closed cleanly"));
     drop(waiting);
     fs::remove_file(stuck).unwrap();
     let hub = hub.again();
@@ -74,7 +74,7 @@ fn a_hub_that_is_stopped_while_its_store_is_being_opened_ends_and_loses_nothing(
     let _ = opening.kill();
     let _ = opening.wait();
     assert_eq!(code.expect("it ends").code(), Some(1), "{}", said());
-    assert!(said().contains("told to stop before the store was open"), "{}", said());
+    assert!(said().contains("a stop signal came before the store was open"), "{}", said());
     fs::rename(&kept, &format).unwrap();
     let hub = hub.again();
     assert_eq!((hub.kept("t"), &hub.stats()["store"]["losses"]), (vec!["1".to_owned()], &0.into()));

@@ -102,7 +102,7 @@ fn a_log_that_is_read_again_says_how_many_lines_it_lacks_and_ends_with_the_last_
     hub.overflow();
     let log = Arc::new(Mutex::new(Vec::new()));
     collect(unread, Arc::clone(&log));
-    eventually("it says so", || String::from_utf8_lossy(&log.lock()).contains("lines of the log were dropped"));
+    eventually("it says so", || String::from_utf8_lossy(&log.lock()).contains("log lines were dropped"));
     hub.signal(Signal::TERM);
     assert_eq!(hub.exit_code(), Some(0));
     drop(stderr);

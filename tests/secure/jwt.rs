@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 pub(crate) const ISSUER: &str = "https://login.example";
-const RELOADED: &str = "reloaded who may do what";
+const RELOADED: &str = "configuration reloaded";
 
 /// An issuer's key.
 pub(crate) struct Signer(pub(crate) KeyPair);

@@ -1,4 +1,4 @@
-//! The way through the log: pages until its end, read or just read by another, and back into the ring.
+//! Reading the log: page after page until its end, from the store or from the page cache, and then back to the ring.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -14,34 +14,47 @@ use crate::{
     },
 };
 
-/// Topics remembered by a stream that begins with the oldest kept events: 2 MiB of names at most, shared with others.
-const MAX_BEGUN: usize = 1 << 16;
+/// Topics remembered by a stream that starts with the oldest retained events: 2 MiB of names at most, shared with
+/// others.
+const MAX_STARTED: usize = 1 << 16;
 
-/// Topics that a stream has had an event of.
+/// The topics of which a stream has delivered an event.
 #[derive(Default)]
-pub(super) struct Begun(HashSet<TopicName>);
+pub(super) struct StartedTopics(HashSet<TopicName>);
 
 impl Subscription {
-    /// Begins where a client came back: in the ring, when that reaches back to its cursor.
+    /// Starts at a client's cursor: in the ring when it covers the cursor, else in the log.
     pub(super) fn catch_up(&mut self, from: engine::ReadFrom) {
-        let cursor = (from == engine::ReadFrom::After(self.position) && self.stray.is_none()).then_some(self.position);
-        if cursor.is_some_and(|cursor| self.seat.feed.reaches(cursor)) {
-            self.place = ReadPosition::Ring { behind: true };
+        let cursor =
+            (from == engine::ReadFrom::After(self.position) && self.cursor_gap.is_none()).then_some(self.position);
+        if cursor.is_some_and(|cursor| self.feed_handle.feed.covers(cursor)) {
+            self.state = ReadPosition::Ring { behind: true };
         } else {
             self.read(from);
         }
     }
 
-    /// Goes on in the log. Once there, only its end leads to the ring: a gap may stand ahead of the cursor, untold, also of a
-    /// commit that the ring is still to be given.
+    /// Continues in the log. From there only the log's end leads to the ring, because a gap ahead of the cursor may not be
+    /// reported yet, also one of a commit that is not in the ring yet.
     pub(super) fn read(&mut self, from: engine::ReadFrom) {
+    pub(super) fn read(&mut self, from: engine::ReadFrom) {
+<<<<<<< ours
+||||||| base
+        if from == engine::ReadFrom::After(self.position) && self.seat.feed.newest() <= self.position {
+            return self.follow();
+        }
+=======
+        if from == engine::ReadFrom::After(self.position) && self.feed_handle.feed.newest() <= self.position {
+            return self.follow();
+        }
+>>>>>>> theirs
         self.removals = self.hub.broker.removals().count();
-        let key = PageKey { feed: self.seat.feed.id, from, limit: self.limit };
-        self.place = if let Some(kept) = self.hub.kept(&key) {
-            ReadPosition::Kept(Box::new(kept))
+        let key = PageKey { feed: self.feed_handle.feed.id, from, limit: self.limit };
+        self.state = if let Some(page) = self.hub.cached_page(&key) {
+            ReadPosition::Cached(Box::new(page))
         } else {
             let request = ReadRequest {
-                selection: self.seat.feed.selection.clone(),
+                selection: self.feed_handle.feed.selection.clone(),
                 from,
                 max_events: self.limit.events,
                 max_bytes: self.limit.bytes,
@@ -50,8 +63,8 @@ impl Subscription {
         };
     }
 
-    /// Turns a page into deliveries and decides where to go on.
-    pub(super) fn take(&mut self, key: PageKey, page: LogPage) {
+    /// Queues a page's events and gaps as deliveries, and continues after it.
+    pub(super) fn take_page(&mut self, key: PageKey, page: LogPage) {
         self.hub.stats.pages_read.add(1);
         let frame = |hub: &Hub, event| Arc::new(Frame::replayed(hub.epoch(), hub.large.share(event)));
         let whole = !page.at_end && page.items.iter().all(|item| matches!(item, PageItem::Event(_)));
@@ -60,36 +73,37 @@ impl Subscription {
                 PageItem::Event(event) => Some(frame(&self.hub, event)),
                 PageItem::Gap(_) => None,
             });
-            let kept = CachedPage { run: self.run_of(events.collect()), through: page.through };
-            self.hub.pages.put(key, kept.clone());
-            return self.take_kept(kept);
+            let page = CachedPage { batch: self.batch_of(events.collect()), through: page.through };
+            self.hub.pages.insert(key, page.clone());
+            return self.take_cached(page);
         }
         let first = page.items.iter().find_map(|item| match item {
             PageItem::Event(event) => Some(event.seq),
             PageItem::Gap(_) => None,
         });
-        self.tell_stray(first);
+        self.report_cursor_gap(first);
         let mut frames = Vec::new();
         for item in page.items {
             match item {
                 PageItem::Event(event) => {
-                    self.begin_topic(&event.new.topic);
+                    self.mark_started(&event.new.topic);
                     frames.push(frame(&self.hub, event));
                 }
-                // What was trimmed before its first event is no news to who begins with the oldest; what was lost is.
+                // A stream that starts with the oldest events is not told what retention trimmed before a topic's first
+                // event, but it is told what the disk lost.
                 PageItem::Gap(gap)
-                    if !gap.lost && self.begun.as_ref().is_some_and(|begun| !begun.0.contains(&gap.topic)) => {}
+                    if !gap.lost && self.started.as_ref().is_some_and(|started| !started.0.contains(&gap.topic)) => {}
                 PageItem::Gap(gap) => {
-                    self.deliver_read(std::mem::take(&mut frames));
+                    self.deliver_replayed(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
                     if gap.resumes_at.is_none() {
                         self.endings.emptied(gap.topic.clone());
                     }
-                    self.tell(Some(gap.topic), gap.resumes_at, reason);
+                    self.report_gap(Some(gap.topic), gap.resumes_at, reason);
                 }
             }
         }
-        self.deliver_read(frames);
+        self.deliver_replayed(frames);
         self.position = self.position.max(page.through);
         if page.at_end {
             self.follow();
@@ -98,53 +112,54 @@ impl Subscription {
         }
     }
 
-    /// The same with a page without gaps that is not the last.
-    pub(super) fn take_kept(&mut self, kept: CachedPage) {
-        self.tell_stray(kept.run.frames().first().map(|frame| frame.id.seq));
-        for (topic, _) in kept.run.firsts() {
-            self.begin_topic(topic);
+    /// Queues a cached page, and continues after it.
+    pub(super) fn take_cached(&mut self, page: CachedPage) {
+        self.report_cursor_gap(page.batch.frames().first().map(|frame| frame.id.seq));
+        for (topic, _) in page.batch.first_by_topic() {
+            self.mark_started(topic);
         }
-        self.hub.stats.replayed.add(kept.run.frames().len() as u64);
-        self.deliver(kept.run);
-        self.position = self.position.max(kept.through);
+        self.hub.stats.replayed.add(page.batch.frames().len() as u64);
+        self.deliver(page.batch);
+        self.position = self.position.max(page.through);
         self.read(engine::ReadFrom::After(self.position));
     }
 
-    /// The log was read to its end: what comes now is in the ring.
+    /// The log was read to its end: follow the ring from here.
     pub(super) fn follow(&mut self) {
         self.endings.caught_up(&self.hub.engine);
         self.gauge.change(|stats| &stats.live);
-        self.begun = None;
-        self.place = ReadPosition::Ring { behind: false };
+        self.started = None;
+        self.state = ReadPosition::Ring { behind: false };
     }
 
-    /// Frames that were read from the log.
-    fn run_of(&self, frames: Vec<Arc<Frame>>) -> Arc<FrameBatch> {
+    /// A batch of frames that were read from the log.
+    fn batch_of(&self, frames: Vec<Arc<Frame>>) -> Arc<FrameBatch> {
         FrameBatch::replayed(self.position, frames, true, self.removals)
     }
 
-    fn tell_stray(&mut self, first: Option<Seq>) {
-        if let Some(reason) = self.stray.take() {
-            self.tell(None, first, reason);
+    fn report_cursor_gap(&mut self, first: Option<Seq>) {
+        if let Some(reason) = self.cursor_gap.take() {
+            self.report_gap(None, first, reason);
         }
     }
 
-    /// Beyond the bound a topic trimmed before its first event is told as a gap: more truth than was asked for.
-    fn begin_topic(&mut self, topic: &TopicName) {
-        if self.begun.as_ref().is_some_and(|begun| begun.0.len() >= MAX_BEGUN) {
-            self.begun = None;
+    /// Records that an event of `topic` is delivered. Beyond the bound the stream stops remembering topics, and then
+    /// reports all gaps, also those before a topic's first event.
+    fn mark_started(&mut self, topic: &TopicName) {
+        if self.started.as_ref().is_some_and(|started| started.0.len() >= MAX_STARTED) {
+            self.started = None;
         }
-        if let Some(begun) = &mut self.begun
-            && !begun.0.contains(topic)
+        if let Some(started) = &mut self.started
+            && !started.0.contains(topic)
         {
-            begun.0.insert(topic.clone());
+            started.0.insert(topic.clone());
         }
     }
 
-    fn deliver_read(&mut self, frames: Vec<Arc<Frame>>) {
+    fn deliver_replayed(&mut self, frames: Vec<Arc<Frame>>) {
         if !frames.is_empty() {
             self.hub.stats.replayed.add(frames.len() as u64);
-            self.deliver(self.run_of(frames));
+            self.deliver(self.batch_of(frames));
         }
     }
 }

@@ -1,7 +1,8 @@
-//! A cursor over one log: read it until its end, then follow the ring; when the ring has moved past, read it again.
+//! A subscription: a cursor over one log. It reads the log until its end, then follows the ring; when the ring has
+//! moved past the cursor, it reads the log again.
 //!
-//! Slow reading, a reconnect, a late join and a hole are the same path. There is no queue a subscription could
-//! overflow: what it holds is at most one page of the log.
+//! A slow client, a reconnect, a late join and a hole in the ring share this path. A subscription has no queue that
+//! could overflow: it holds at most one page of the log.
 
 use std::{
     collections::VecDeque,
@@ -13,7 +14,7 @@ use std::{
 
 mod catch_up;
 
-use catch_up::Begun;
+use catch_up::StartedTopics;
 
 use super::{
     Hub,
@@ -29,26 +30,26 @@ use crate::{
     event::{EventId, Millis, Selection, Seq, TopicName},
 };
 
-/// Characters of a client's cursor that a gap repeats; a longer one is junk and need not come back whole.
+/// Characters of a client's cursor that a gap repeats. A longer one is no valid id and need not be repeated whole.
 const CURSOR_ECHO: usize = 64;
 
-/// Where a subscription begins.
+/// Where a subscription starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// With what is published from now on.
+    /// At the next event to be published.
     Now,
-    /// With the oldest kept event.
+    /// At the oldest retained event.
     Earliest,
-    /// With the first event that has this stamp or a later one.
+    /// At the first event with this time stamp or a later one.
     Since(Millis),
-    /// With what is kept after this position: as with the oldest kept event, what a topic lost before the stream reached its
-    /// first event is no gap.
+    /// At the first retained event after this position. As with `Earliest`, what a topic lost to retention before its
+    /// first delivered event is not a gap.
     Kept(Seq),
-    /// After the event with this id, as the client sent it: any text at all.
+    /// After the event with this id, as the client sent it: any text.
     Cursor(String),
 }
 
-/// What a subscription has for its stream next.
+/// The next item of a subscription.
 #[derive(Debug, Clone)]
 pub enum Delivery {
     /// The next events.
@@ -57,20 +58,20 @@ pub enum Delivery {
     Gap(Gap),
     /// A topic takes no more events.
     End(Ending),
-    /// Every topic asked for has ended: so does the stream, and this is the id the client should come back with.
+    /// Every topic of the selection has ended, and so does the stream. The client should reconnect with this id.
     Finished(EventId),
-    /// The store cannot be read now: the stream ends, and the client comes back with its cursor.
+    /// The log cannot be read now: the stream ends, and the client reconnects with its cursor.
     Broken,
 }
 
 /// Events after a cursor that are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
-    /// The topic that lost them; `None` when it is all of them.
+    /// The topic that lost them; `None` when all topics of the selection may have.
     pub topic: Option<TopicName>,
-    /// The cursor, as it came or as the stream had reached it.
+    /// The cursor: as the client sent it, or as far as the stream had come.
     pub after: Option<String>,
-    /// The next kept event.
+    /// The next retained event.
     pub resumes_at: Option<EventId>,
     /// Why.
     pub reason: GapReason,
@@ -79,11 +80,11 @@ pub struct Gap {
 /// Why events are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GapReason {
-    /// Retention let them go, or the topic was deleted.
+    /// Retention trimmed them, or the topic was deleted.
     Trimmed,
     /// The disk lost them.
     Lost,
-    /// The cursor is of another store, or no id at all.
+    /// The cursor is of another store, or is no id.
     Unknown,
     /// The cursor is past the newest event.
     Ahead,
@@ -92,37 +93,39 @@ pub enum GapReason {
 /// One stream's cursor.
 pub struct Subscription {
     hub: Arc<Hub>,
-    seat: FeedHandle,
+    feed_handle: FeedHandle,
     limit: ReadLimit,
-    /// Everything of the selection up to here was delivered, or told to be gone.
+    /// Every event of the selection up to here was delivered, or reported as a gap.
     position: Seq,
-    /// The cursor to name in a gap.
+    /// The client's cursor, to be repeated in a gap; `None` after the first delivery.
     after: Option<Box<str>>,
-    /// What the first page has to be told as, before anything else.
-    stray: Option<GapReason>,
-    place: ReadPosition,
-    /// How many events had been taken back when the log was last asked.
+    /// The gap to report before the first page: the client's cursor is unknown or ahead.
+    cursor_gap: Option<GapReason>,
+    state: ReadPosition,
+    /// Removals before the last read of the log.
     removals: u64,
-    /// For a stream that began with the oldest kept events and has not caught up: the topics that it has begun with.
-    /// What a topic lost before that is no gap.
-    begun: Option<Box<Begun>>,
+    /// For a stream that started with the oldest retained events and has not caught up: the topics of which an event
+    /// was delivered. What the others lost to retention is not a gap.
+    started: Option<Box<StartedTopics>>,
     endings: Endings,
     ready: VecDeque<Delivery>,
     gauge: GaugeGuard,
 }
 
+/// Where the next item comes from.
 enum ReadPosition {
-    /// In the log, waiting for a page.
+    /// The log; a page is being read.
     Log(Box<PageKey>, Pin<Box<dyn Future<Output = Result<PageRead, ReadError>>>>),
-    /// In the log, at a page that another has just read.
-    Kept(Box<CachedPage>),
-    /// In the ring. `behind`: what is next may be old enough for retention to have let it go meanwhile, so look.
+    /// The log; the page is in the cache.
+    Cached(Box<CachedPage>),
+    /// The ring. `behind`: the subscription has not caught up yet, so retention may have trimmed the next events since
+    /// they were published; ask the engine before they are delivered.
     Ring { behind: bool },
-    /// Nothing more will come.
-    Over,
+    /// Nothing more will be delivered.
+    Done,
 }
 
-/// Which gauge a subscription stands under.
+/// Counts a subscription in one gauge, until it is dropped.
 struct GaugeGuard {
     hub: Arc<Hub>,
     which: fn(&super::stats::Stats) -> &Gauge,
@@ -138,10 +141,10 @@ impl Hub {
         limit: ReadLimit,
         shard: usize,
     ) -> Subscription {
-        let seat = self.broker.join(selection, shard);
+        let feed_handle = self.broker.join(selection, shard);
         let resumed = matches!(start, Start::Cursor(_));
         let from_kept = matches!(start, Start::Kept(_));
-        let (from, after, stray) = self.place_of(start, seat.from);
+        let (from, after, cursor_gap) = self.resolve_start(start, feed_handle.from);
         let position = match from {
             engine::ReadFrom::After(seq) => seq,
             engine::ReadFrom::Earliest | engine::ReadFrom::Since(_) => Seq::ZERO,
@@ -149,19 +152,19 @@ impl Hub {
         if resumed {
             self.stats.resumed.add(1);
         }
-        let endings = Endings::new(&self.engine, &seat.feed, resumed.then_some(position));
-        let live = position >= seat.feed.newest() && from == engine::ReadFrom::After(position);
+        let endings = Endings::new(&self.engine, &feed_handle.feed, resumed.then_some(position));
+        let live = position >= feed_handle.feed.newest() && from == engine::ReadFrom::After(position);
         let mut subscription = Subscription {
             gauge: GaugeGuard::new(self, if live { |stats| &stats.live } else { |stats| &stats.replaying }),
             hub: Arc::clone(self),
-            seat,
+            feed_handle,
             limit,
             position,
             after,
-            stray,
-            place: ReadPosition::Ring { behind: false },
+            cursor_gap,
+            state: ReadPosition::Ring { behind: false },
             removals: 0,
-            begun: (from_kept || from == engine::ReadFrom::Earliest).then(Box::default),
+            started: (from_kept || from == engine::ReadFrom::Earliest).then(Box::default),
             endings,
             ready: VecDeque::new(),
         };
@@ -171,8 +174,9 @@ impl Hub {
         subscription
     }
 
-    /// Turns a start into a place in the log, the cursor a gap would name, and what is wrong with the cursor.
-    fn place_of(&self, start: Start, now: Seq) -> (engine::ReadFrom, Option<Box<str>>, Option<GapReason>) {
+    /// Resolves a start to a position in the log, the cursor that a gap repeats, and the gap to report for an invalid
+    /// cursor.
+    fn resolve_start(&self, start: Start, now: Seq) -> (engine::ReadFrom, Option<Box<str>>, Option<GapReason>) {
         let text = match start {
             Start::Now => return (engine::ReadFrom::After(now), None, None),
             Start::Earliest => return (engine::ReadFrom::Earliest, None, None),
@@ -180,62 +184,62 @@ impl Hub {
             Start::Kept(position) => return (engine::ReadFrom::After(position), None, None),
             Start::Cursor(text) => text,
         };
-        let (from, stray) = match EventId::parse(&text) {
+        let (from, cursor_gap) = match EventId::parse(&text) {
             Some(id) if id.epoch != self.epoch() => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
             None => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
             Some(id) if id.seq > self.head() => (engine::ReadFrom::Earliest, Some(GapReason::Ahead)),
             Some(id) => (engine::ReadFrom::After(id.seq), None),
         };
-        (from, Some(text.chars().take(CURSOR_ECHO).collect()), stray)
+        (from, Some(text.chars().take(CURSOR_ECHO).collect()), cursor_gap)
     }
 }
 
 impl Subscription {
-    /// The next delivery. Pending only at the live edge or while the log is read; then the caller is woken by the
-    /// log, or by its shard when [`Subscription::feed`] has news.
+    /// The next delivery. Pending only at the live edge, or while a page is read. The waker is woken by the read; at
+    /// the live edge the caller polls again when its shard reports [`Subscription::feed`] dirty.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
         loop {
             if let Some(delivery) = self.ready.pop_front() {
                 return Poll::Ready(self.current(delivery));
             }
-            if self.stray.is_none()
-                && let Some(ending) = self.endings.due(&self.hub.engine, &self.seat.feed, self.position)
+            if self.cursor_gap.is_none()
+                && let Some(ending) = self.endings.take_due(&self.hub.engine, &self.feed_handle.feed, self.position)
             {
                 return Poll::Ready(Delivery::End(ending));
             }
-            match &mut self.place {
-                ReadPosition::Over => return Poll::Pending,
-                ReadPosition::Kept(kept) => {
-                    let kept = CachedPage::clone(kept);
-                    self.take_kept(kept);
+            match &mut self.state {
+                ReadPosition::Done => return Poll::Pending,
+                ReadPosition::Cached(page) => {
+                    let page = CachedPage::clone(page);
+                    self.take_cached(page);
                 }
                 ReadPosition::Log(key, page) => match ready!(page.as_mut().poll(cx)) {
-                    Ok(PageRead::Kept(kept)) => self.take_kept(kept),
+                    Ok(PageRead::Cached(page)) => self.take_cached(page),
                     Ok(PageRead::Page(page)) => {
                         let key = **key;
-                        self.take(key, page);
+                        self.take_page(key, page);
                     }
                     Err(error) => {
-                        tracing::warn!(error = %error, cursor.seq = self.position.0, "a stream's log page cannot be read");
-                        self.place = ReadPosition::Over;
+                        tracing::warn!(error = %error, cursor.seq = self.position.0, "cannot read a page of the log; the stream ends");
+                        self.state = ReadPosition::Done;
                         return Poll::Ready(Delivery::Broken);
                     }
                 },
-                ReadPosition::Ring { .. } if self.endings.all_ended() => {
-                    self.place = ReadPosition::Over;
+                ReadPosition::Ring { .. } if self.endings.all_reported() => {
+                    self.state = ReadPosition::Done;
                     return Poll::Ready(Delivery::Finished(self.cursor()));
                 }
-                ReadPosition::Ring { behind } => match self.seat.after(self.position, self.limit) {
+                ReadPosition::Ring { behind } => match self.feed_handle.after(self.position, self.limit) {
                     Next::Nothing if *behind => self.follow(),
                     Next::Nothing => return Poll::Pending,
-                    Next::Run(run) if *behind && !self.hub.keeps(&run) => {
+                    Next::Run(batch) if *behind && !self.hub.is_retained(&batch) => {
                         self.read(engine::ReadFrom::After(self.position));
                     }
-                    Next::Run(run) => {
+                    Next::Run(batch) => {
                         if *behind {
-                            self.hub.stats.replayed.add(run.frames().len() as u64);
+                            self.hub.stats.replayed.add(batch.frames().len() as u64);
                         }
-                        self.deliver(run);
+                        self.deliver(batch);
                     }
                     Next::Moved => {
                         self.gauge.change(|stats| &stats.lagged);
@@ -246,20 +250,23 @@ impl Subscription {
         }
     }
 
-    /// Whether there is nothing to deliver before the next commit.
+    /// Whether nothing is left to deliver before the next commit.
     #[must_use]
     pub fn caught_up(&self) -> bool {
-        self.ready.is_empty() && matches!(self.place, ReadPosition::Ring { .. })
+        self.ready.is_empty() && matches!(self.state, ReadPosition::Ring { .. })
     }
 
-    /// The cursor of a stream for which nothing but the ring's next run can come next: whoever sends it that run says so
-    /// by [`Subscription::sent`], and need not poll.
+    /// The cursor of a subscription that only follows the ring: the next item can only be the ring's next batch. A
+    /// caller that sends that batch itself reports it by [`Subscription::sent`] and need not poll. `None` when it must
+    /// poll.
     #[must_use]
     pub fn follows(&self) -> Option<Seq> {
-        (self.caught_up() && self.stray.is_none() && self.endings.quiet(&self.seat.feed)).then_some(self.position)
+        (self.caught_up() && self.cursor_gap.is_none() && self.endings.is_idle(&self.feed_handle.feed))
+            .then_some(self.position)
     }
 
-    /// The stream has sent what the ring has up to `position`. Closing events must be polled for.
+    /// The caller has sent the ring's frames up to `position`. Not for batches with a closing event: those must be
+    /// polled for.
     pub fn sent(&mut self, position: Seq) {
         if position > self.position {
             self.position = position;
@@ -267,51 +274,51 @@ impl Subscription {
         }
     }
 
-    /// Whether nothing could ever come: every topic has ended, and all of it is behind the cursor.
-    /// Says so at once for a fresh subscription, before anything is read.
+    /// Whether nothing can ever be delivered: every topic of the selection has ended, at or before the cursor. Known at
+    /// once for a fresh subscription, before anything is read.
     #[must_use]
     pub fn nothing_left(&self) -> bool {
-        self.stray.is_none() && self.endings.nothing_after(self.position)
+        self.cursor_gap.is_none() && self.endings.all_ended_by(self.position)
     }
 
-    /// Everything up to this id was delivered, or told to be gone: a cursor that always works.
+    /// The current cursor: everything up to this id was delivered, or reported as a gap.
     #[must_use]
     pub fn cursor(&self) -> EventId {
         EventId { epoch: self.hub.epoch(), seq: self.position }
     }
 
-    /// The position that its client came back with; `None` when it came with no cursor, or with one of no use here. Only
-    /// before anything was delivered.
+    /// The position that the client resumed from; `None` without a cursor, or with an invalid one. Valid only before
+    /// the first delivery.
     #[must_use]
     pub fn resumed(&self) -> Option<Seq> {
-        (self.stray.is_none() && self.after.is_some()).then_some(self.position)
+        (self.cursor_gap.is_none() && self.after.is_some()).then_some(self.position)
     }
 
-    /// The feed whose news wake this subscription.
+    /// The feed that this subscription follows.
     #[must_use]
     pub fn feed(&self) -> &Arc<Feed> {
-        &self.seat.feed
+        &self.feed_handle.feed
     }
 
-    /// A delivery as it is to be given now: of what waited here, some may have been taken back.
+    /// The delivery with the tombstones of events that were removed while it waited here.
     fn current(&mut self, delivery: Delivery) -> Delivery {
-        let Delivery::Events(run) = delivery else { return delivery };
-        let Some(run) = self.hub.broker.removals().current(run) else {
+        let Delivery::Events(batch) = delivery else { return delivery };
+        let Some(batch) = self.hub.broker.removals().current(batch) else {
             self.ready.clear();
-            self.place = ReadPosition::Over;
+            self.state = ReadPosition::Done;
             return Delivery::Broken;
         };
-        Delivery::Events(run)
+        Delivery::Events(batch)
     }
 
-    fn deliver(&mut self, run: Arc<FrameBatch>) {
-        self.position = run.last();
+    fn deliver(&mut self, batch: Arc<FrameBatch>) {
+        self.position = batch.last();
         self.after = None;
-        self.endings.passed(run.frames());
-        self.ready.push_back(Delivery::Events(run));
+        self.endings.delivered(batch.frames());
+        self.ready.push_back(Delivery::Events(batch));
     }
 
-    fn tell(&mut self, topic: Option<TopicName>, resumes_at: Option<Seq>, reason: GapReason) {
+    fn report_gap(&mut self, topic: Option<TopicName>, resumes_at: Option<Seq>, reason: GapReason) {
         let stats = &self.hub.stats;
         match reason {
             GapReason::Trimmed => stats.gaps_trimmed.add(1),

@@ -1,4 +1,4 @@
-//! What waits for the store's disk at the beginning and at the end, and for how long: a disk may never answer.
+//! Bounded waits for the store's disk, at start and at exit: a disk may never respond.
 
 use std::{io, panic::resume_unwind, sync::Arc, thread, time::Duration};
 
@@ -16,18 +16,19 @@ use crate::{
     lifecycle::{Drain, DrainOutcome, DrainPhase},
 };
 
-/// How long the store has to close at least, when streams have taken all of the drain. A disk that answers needs a flush;
-/// `deploy/gapless.service` kills a second later.
-const CLOSING: Duration = Duration::from_secs(4);
+/// Minimum time for closing the store, when the streams have used up the drain's time. A responsive disk only needs a
+/// flush; `deploy/gapless.service` kills the process a second later.
+const MIN_CLOSE_TIME: Duration = Duration::from_secs(4);
 
-/// Opens the store, unless the drain is over before that.
+/// Opens the store, or gives up when the drain is over before that.
 pub(super) fn open(config: &Config, broker: &Arc<Broker>, drain: &Drain) -> Result<Arc<dyn Engine>, AppError> {
-    let (response, opened) = oneshot::channel();
+    let (sender, opened) = oneshot::channel();
     let (config, broker) = (config.clone(), Arc::clone(broker));
-    let work = move || drop(response.send(engine::open(&config, &broker)));
+    let work = move || drop(sender.send(engine::open(&config, &broker)));
     let thread = thread::Builder::new().name("opening".into()).spawn(work)?;
-    let _held = drain.guard(); // without one, a drain would be over at once
-    let outcome = clock()?.block_on(async {
+    // Without a guard a drain would be over at once.
+    let _guard = drain.guard();
+    let outcome = timer_runtime()?.block_on(async {
         tokio::select! {
             biased;
             opened = opened => Some(opened),
@@ -36,14 +37,14 @@ pub(super) fn open(config: &Config, broker: &Arc<Broker>, drain: &Drain) -> Resu
     });
     match outcome {
         Some(Ok(opened)) => opened,
-        Some(Err(_)) => resume_unwind(thread.join().expect_err("it ended without an answer")),
+        Some(Err(_)) => resume_unwind(thread.join().expect_err("the thread ended without a result")),
         None => Err(AppError::NotOpened),
     }
 }
 
-/// Waits until the drain is over, and then for `finish`: within the drain's time, or [`CLOSING`] when that is longer.
+/// Waits until the drain is over, and then for `finish`: within the drain's time, or [`MIN_CLOSE_TIME`] when that is longer.
 pub(super) fn end(drain: &Drain, finish: impl FnOnce() + Send + 'static) -> Result<DrainOutcome, AppError> {
-    clock()?.block_on(async {
+    timer_runtime()?.block_on(async {
         drain.begun().await;
         let now = Instant::now();
         let deadline = if let DrainPhase::Draining { deadline } = drain.phase() { deadline } else { now };
@@ -54,13 +55,13 @@ pub(super) fn end(drain: &Drain, finish: impl FnOnce() + Send + 'static) -> Resu
             drop(done);
         };
         thread::Builder::new().name("ending".into()).spawn(work)?;
-        let until = deadline.max(Instant::now() + CLOSING);
-        // Its end drops the channel.
-        timeout_at(until, finished).await.map(|_| outcome).map_err(|_| AppError::NotClosed)
+        let close_deadline = deadline.max(Instant::now() + MIN_CLOSE_TIME);
+        // The end of the thread drops the sender.
+        timeout_at(close_deadline, finished).await.map(|_| outcome).map_err(|_| AppError::NotClosed)
     })
 }
 
-/// A runtime that knows the time, and nothing else.
-fn clock() -> io::Result<Runtime> {
+/// A runtime with timers only.
+fn timer_runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_time().build()
 }
