@@ -37,17 +37,6 @@ impl Subscription {
     /// Continues in the log. From there only the log's end leads to the ring, because a gap ahead of the cursor may not be
     /// reported yet, also one of a commit that is not in the ring yet.
     pub(super) fn read(&mut self, from: engine::ReadFrom) {
-    pub(super) fn read(&mut self, from: engine::ReadFrom) {
-<<<<<<< ours
-||||||| base
-        if from == engine::ReadFrom::After(self.position) && self.seat.feed.newest() <= self.position {
-            return self.follow();
-        }
-=======
-        if from == engine::ReadFrom::After(self.position) && self.feed_handle.feed.newest() <= self.position {
-            return self.follow();
-        }
->>>>>>> theirs
         self.removals = self.hub.broker.removals().count();
         let key = PageKey { feed: self.feed_handle.feed.id, from, limit: self.limit };
         self.state = if let Some(page) = self.hub.cached_page(&key) {
