@@ -60,9 +60,8 @@ fn settings() -> [(TopicName, TopicSettings); 3] {
     [(name("gone"), mark), (name("made/without/events"), created), (name("notices"), own)]
 }
 
-/// Made once, with the gapless that introduced the format, by
-/// `GAPLESS_MAKE_FIXTURE=migrations/fixtures/0002 cargo test --lib makes_the_fixture -- --ignored`, and never again: what it
-/// proves is that bytes written then can be read now.
+/// Made once, with the gapless that introduced the format, by `GAPLESS_MAKE_FIXTURE=migrations/fixtures/0002 cargo test
+/// --lib makes_the_fixture -- --ignored`, and never again: what it proves is that bytes written then can be read now.
 #[test]
 #[ignore = "makes the fixture of the newest format"]
 fn makes_the_fixture() {

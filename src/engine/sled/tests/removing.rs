@@ -135,7 +135,8 @@ fn a_restart_goes_on_where_a_crash_came_between() {
         removals.begin(&list[0], key, Seq(2)).expect("written");
         removals.begin(&list[1], key, Seq(4)).expect("written");
     }
-    // The disk as crashes would leave it: before the tombstones, after them, and between a copy and its source's removal.
+    // The disk as crashes would leave it: before the tombstones, after them, and between a copy and its source's
+    // removal.
     copy_dir(&begun, &removed);
     let (again, recovered) = Bench::with(later(&removed));
     assert_eq!(recovered.untold, [(key, Seq(2)), (key, Seq(4))], "they are to be gone through again");
@@ -204,8 +205,8 @@ fn an_event_taken_back_behind_the_copier_is_in_no_copy() {
     bench.check_counted();
 }
 
-/// Many removals one after the other do not keep the first one's bytes on the disk: what is taken back behind the copier is
-/// taken out of the copy, which is copied in turn.
+/// Many removals one after the other do not keep the first one's bytes on the disk: what is taken back behind the
+/// copier is taken out of the copy, which is copied in turn.
 #[test]
 fn a_copy_that_an_event_was_taken_back_behind_is_no_copy_in_vain() {
     struct Behind<'a>(&'a SledStore, [TopicKey; 2], AtomicBool);
@@ -313,7 +314,7 @@ fn what_is_no_event_of_the_topic_leaves_nothing_to_be_done() {
     assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), Taken::Nothing);
     bench.store.shared.writer.lock().as_ref().expect("open").tables.topics.remove(a.0.to_be_bytes()).expect("removed");
     assert_eq!(bench.store.remove(a, Seq(1)).expect("possible"), Taken::Nothing, "whose it is, is not known");
-    assert_eq!((removals.lock().untold(), bench.store.unscrubbed()), (&[][..], 0));
+    assert_eq!((removals.lock().pending_notices(), bench.store.unscrubbed()), (&[][..], 0));
 }
 
 /// The tombstone is in sled's memory, and its flush failed: nobody was told, and nothing is durable.
@@ -327,7 +328,7 @@ fn a_removal_that_failed_half_done_is_done_by_the_same_again() {
     bench.sealed();
     let key = bench.keys["a"];
     bench.take_back("a", 1);
-    bench.store.shared.removals.lock().failed(key, Seq(1), 24);
+    bench.store.shared.removals.lock().add_failed(key, Seq(1), 24);
     assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Now(24), "readers hear of it now");
     assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Before);
 }
