@@ -138,7 +138,11 @@ impl StoreRecovery<'_> {
         let sealed = match Summary::open(&segment.dir, segment.first) {
             Ok(sealed) => sealed,
             Err(error) => {
-                return Err(UnreadableSegment::new(segment, None, DatabaseError::Unavailable(error.to_string().into())));
+                return Err(UnreadableSegment::new(
+                    segment,
+                    None,
+                    DatabaseError::Unavailable(error.to_string().into()),
+                ));
             }
         };
         let mut covered = None;

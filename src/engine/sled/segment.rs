@@ -150,7 +150,7 @@ impl Segment {
         on_loss: impl FnMut((Seq, Seq)),
     ) -> Result<Arc<Tables>, Unusable> {
         self.used.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        // Keeps the tables alive until the next turn of the loop: segments beyond `max_open` are closed at once.
+        // Keeps the tables alive until the next iteration: segments beyond `max_open` are closed at once.
         let mut _opened = None;
         loop {
             let opening = {
