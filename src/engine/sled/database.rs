@@ -174,10 +174,10 @@ fn remove_partial_snapshots(dir: &Path) {
         if name.starts_with("snap.") && name.ends_with(".generating") {
             match fs::remove_file(entry.path()) {
                 Ok(()) => {
-                    tracing::info!(file = %entry.path().display(), "removed a snapshot that a crash left incomplete")
+                    tracing::info!(file = %entry.path().display(), "removed a snapshot that a crash left incomplete");
                 }
                 Err(error) => {
-                    tracing::warn!(file = %entry.path().display(), %error, "cannot remove an incomplete snapshot")
+                    tracing::warn!(file = %entry.path().display(), %error, "cannot remove an incomplete snapshot");
                 }
             }
         }

@@ -151,7 +151,7 @@ impl StoreShared {
         match watermark.save() {
             Ok(()) => {}
             Err(error) if disk::is_out_of_resources(&error) => {
-                tracing::debug!(%error, "cannot record the newest id now; it is tried again")
+                tracing::debug!(%error, "cannot record the newest id now; it is tried again");
             }
             Err(error) => {
                 drop(watermark);

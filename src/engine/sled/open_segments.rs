@@ -365,7 +365,7 @@ fn segment_names(root: &Path) -> std::io::Result<Vec<(Seq, u32)>> {
                 fs::remove_dir_all(entry.path())?;
             }
             None => {
-                tracing::warn!(file = %entry.path().display(), "this file does not belong to the store; it is left alone")
+                tracing::warn!(file = %entry.path().display(), "this file does not belong to the store; it is left alone");
             }
         }
     }
