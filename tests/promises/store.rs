@@ -301,14 +301,14 @@ fn an_unusable_data_directory_is_reported_with_the_systems_error_and_what_to_do(
 fn a_new_store_is_called_new_and_a_killed_one_not_clean() {
     let mut hub = Hub::start();
     eventually("it is logged", || hub.log().contains("the store is open"));
-    assert!(hub.log().contains("made a new store") && !hub.log().contains("clean"), "{}", hub.log());
+    assert!(hub.log().contains("created a new store") && !hub.log().contains("clean"), "{}", hub.log());
     hub.kill();
     let mut hub = hub.again();
     eventually("it is logged", || hub.log().contains("clean=false"));
     stop(&mut hub);
     let hub = hub.again();
     eventually("it is logged", || hub.log().contains("clean=true"));
-    assert!(!hub.log().contains("made a new store"));
+    assert!(!hub.log().contains("created a new store"));
 }
 
 /// A connection that stays open.

@@ -1,6 +1,6 @@
-//! A block: the events that one commit has for one topic, packed and checksummed.
+//! The encoding of a block: the events of one commit for one topic, with a checksum.
 //!
-//! Layout, version 1 (numbers are varints unless said otherwise):
+//! Layout, version 1 (numbers are varints unless stated otherwise):
 //!
 //! ```text
 //! version u8 | first id | id before it in the topic | events | time of the first
@@ -8,7 +8,7 @@
 //! CRC-32 of the block's key and all of the above, big-endian
 //! ```
 //!
-//! Within a block each event follows the one before it in its topic, so only the first needs its predecessor.
+//! Within a block each event's predecessor in the topic is the event before it, so only the first one is stored.
 
 use std::{ops::Range, sync::Arc};
 
@@ -20,29 +20,30 @@ use super::super::log::store::{EventHeader, TopicKey};
 use super::{
     keys,
     parts::COUNT_BYTES,
-    wire::{MAX_NUMBER_BYTES, Take, put_bytes, put_number, seal_from, unseal},
+    wire::{ByteReader, MAX_NUMBER_BYTES, put_bytes, put_number, seal_from, unseal},
 };
 
 const VERSION: u8 = 1;
 
-/// Bytes at which a block is full: pages of about 17 such blocks keep sled's cache small (measured: 64 KiB pages
-/// made a full scan hold 1.1 GB). A larger event is a block of its own.
+/// Bytes at which a block is full. sled puts about 17 blocks in a page, and small pages keep its cache small (measured:
+/// with pages of 64 KiB a full scan held 1.1 GB). A larger event has a block of its own.
 pub(super) const TARGET_BYTES: usize = 4096;
 
 const HAS_TIME: u8 = 1;
 const HAS_NAME: u8 = 2;
 const HAS_RETRY: u8 = 4;
 const CLOSES: u8 = 8;
-/// It was taken back, or tells of one that was: the name is the hub's own, and no publisher's.
+/// A tombstone of a removed event, or the notice of a removal. The name is the hub's own, not a publisher's.
 const REMOVED: u8 = 16;
 
-/// The smallest event: flags, id, length of data.
+/// Size of the smallest event: flags, id, length of data.
 const MIN_ENTRY_BYTES: usize = 3;
 
-/// Room before the entries for what is known last: the number of parts, the version and four varints.
+/// Bytes reserved before the entries for the header, which is written last: the number of parts, the version and four
+/// varints.
 const HEAD_BYTES: usize = COUNT_BYTES + 1 + 4 * MAX_NUMBER_BYTES;
 
-/// Builds blocks, one after the other, each in the same bytes.
+/// Builds blocks, one after the other, in a reused buffer.
 #[derive(Debug)]
 pub(super) struct Builder {
     topic: TopicKey,
@@ -51,7 +52,7 @@ pub(super) struct Builder {
     time: Millis,
     last: Seq,
     count: u64,
-    /// The head's room, then the entries.
+    /// Room for the header, then the entries.
     bytes: Vec<u8>,
 }
 
@@ -63,7 +64,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Begins a block of `event` alone; what was built before is forgotten.
+    /// Begins a block with `event`. Discards the previous block.
     pub(super) fn begin(&mut self, topic: TopicKey, event: &Event) {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
@@ -73,14 +74,14 @@ impl Builder {
         self.push(event);
     }
 
-    /// Whether `event` may follow in this block.
-    pub(super) fn takes(&self, event: &Event) -> bool {
+    /// Whether `event` can be appended to this block.
+    pub(super) fn accepts(&self, event: &Event) -> bool {
         event.prev == self.last
             && event.time >= self.time
             && self.bytes.len() - HEAD_BYTES + event.new.data.len() + MIN_ENTRY_BYTES <= TARGET_BYTES
     }
 
-    /// Appends an event that the block [`takes`](Self::takes).
+    /// Appends an event for which [`accepts`](Self::accepts) is true.
     pub(super) fn push(&mut self, event: &Event) {
         let new = &event.new;
         let flags = [
@@ -107,13 +108,14 @@ impl Builder {
         self.count += 1;
     }
 
-    /// Lets go of what a large event took.
+    /// Releases the memory that a large event took.
     pub(super) fn shrink(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(HEAD_BYTES + 2 * TARGET_BYTES);
     }
 
-    /// Its key, and its bytes with room for the number of parts before them. Another can be begun then.
+    /// The block's key and its bytes, preceded by [`COUNT_BYTES`] for the number of parts. [`begin`](Self::begin) can
+    /// be called again afterwards.
     pub(super) fn finish(&mut self) -> (keys::Stem, &mut [u8]) {
         let stem = keys::block(self.topic, self.first);
         let mut head = Vec::with_capacity(HEAD_BYTES);
@@ -128,12 +130,12 @@ impl Builder {
     }
 }
 
-/// Whether the name is stored as text.
+/// Whether the event name is stored as text.
 fn has_name(name: &EventName) -> bool {
     !name.is_default() && !name.is_removed()
 }
 
-/// A block whose checksum holds.
+/// A block whose checksum was verified.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     bytes: Bytes,
@@ -145,12 +147,12 @@ pub(super) struct Block {
     end: usize,
 }
 
-/// One event, its texts still in the block.
+/// One event of a block. Its name and data are ranges of the block's bytes.
 #[derive(Debug)]
 pub(super) struct BlockEvent {
     pub(super) header: EventHeader,
     pub(super) closes: bool,
-    /// It was taken back, or is the notice of one that was.
+    /// A tombstone of a removed event, or the notice of a removal.
     pub(super) removed: bool,
     name: Option<Range<usize>>,
     retry: Option<u32>,
@@ -158,10 +160,10 @@ pub(super) struct BlockEvent {
 }
 
 impl Block {
-    /// Checks a block filed under `topic` and `first`; `None` when it is damaged.
+    /// Verifies and parses the block stored under `topic` and `first`. `None` when it is damaged.
     pub(super) fn parse(topic: TopicKey, first: Seq, bytes: Bytes) -> Option<Self> {
         let body = unseal(&bytes, keys::block_part(topic, first, 0).split_last_chunk::<2>()?.0)?;
-        let mut take = Take::new(body);
+        let mut take = ByteReader::new(body);
         if take.byte()? != VERSION || take.number()? != first.0 {
             return None;
         }
@@ -170,9 +172,9 @@ impl Block {
         Some(Self { bytes, prev, first, count, time, entries, end })
     }
 
-    /// Its events in order. A `None` among them is damage.
+    /// The events in order. A damaged entry is `None` and ends the iteration.
     pub(super) fn entries(&self) -> impl Iterator<Item = Option<BlockEvent>> + '_ {
-        let mut take = Take::new(&self.bytes[..self.end]);
+        let mut take = ByteReader::new(&self.bytes[..self.end]);
         take.skip(self.entries);
         let (mut prev, mut seq) = (self.prev, self.first);
         (0..self.count).map_while({
@@ -191,7 +193,7 @@ impl Block {
         })
     }
 
-    fn entry(&self, take: &mut Take<'_>, index: u64, prev: Seq, last: Seq) -> Option<BlockEvent> {
+    fn entry(&self, take: &mut ByteReader<'_>, index: u64, prev: Seq, last: Seq) -> Option<BlockEvent> {
         let flags = take.byte()?;
         let step = take.number()?;
         if (index == 0) != (step == 0) {
@@ -208,7 +210,7 @@ impl Block {
         Some(BlockEvent { header, closes, removed, name, retry, data })
     }
 
-    /// The event itself; its data shares the block's bytes. `None` is damage.
+    /// Decodes an event; its data shares the block's bytes. `None` when it is damaged.
     pub(super) fn event(&self, topic: &TopicName, entry: &BlockEvent) -> Option<Arc<Event>> {
         let name = match &entry.name {
             None if entry.removed => EventName::removed(),
@@ -221,9 +223,9 @@ impl Block {
         Some(Arc::new(Event { seq, prev, time, new }))
     }
 
-    /// The same block with a tombstone in the place of the event at `seq`, as [`Builder::finish`] gives it, and how many bytes
-    /// of data the event had. `None` is damage, or that there is no such event. Never larger: a tombstone is stored as a flag.
-    pub(super) fn without(&self, key: TopicKey, topic: &TopicName, seq: Seq) -> Option<(Builder, u64)> {
+    /// A copy of the block with a tombstone in place of the event at `seq`, and the size of that event's data in bytes.
+    /// `None` when the block is damaged or has no such event. Never larger than this block: a tombstone is a flag.
+    pub(super) fn with_tombstone(&self, key: TopicKey, topic: &TopicName, seq: Seq) -> Option<(Builder, u64)> {
         let mut built = Builder::default();
         let mut bytes = None;
         for entry in self.entries() {
@@ -242,17 +244,17 @@ impl Block {
         bytes.map(|bytes| (built, bytes))
     }
 
-    /// Its size on disk, in bytes.
+    /// Size of the encoded block in bytes.
     pub(super) fn len(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    /// The position before its first event in the topic.
+    /// Position of the first event's predecessor in the topic.
     pub(super) fn first_prev(&self) -> Seq {
         self.prev
     }
 
-    /// Its bytes, to be copied as they are.
+    /// The encoded block.
     pub(super) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -271,14 +273,14 @@ mod tests {
         let mut block = Builder::default();
         block.begin(TopicKey(7), &events[0]);
         for event in &events[1..] {
-            assert!(block.takes(event));
+            assert!(block.accepts(event));
             block.push(event);
         }
         Bytes::copy_from_slice(&block.finish().1[COUNT_BYTES..])
     }
 
     #[test]
-    fn a_block_gives_back_what_was_packed() {
+    fn a_block_decodes_to_the_events_that_were_packed() {
         let mut events = [event(10, 7, "one"), event(12, 10, ""), event(900, 12, "größe\n\0")];
         events[1].new.name = EventName::new("token").expect("valid");
         events[1].time = Millis(1007);
@@ -293,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_taken_out_of_a_block_and_the_others_stay() {
+    fn a_tombstone_replaces_one_event_of_a_block_and_the_others_stay() {
         let mut events = [event(10, 7, "one"), event(12, 10, "secret"), event(900, 12, "three")];
         events[1].new.name = EventName::new("token").expect("valid");
         events[2].time = Millis(1007);
@@ -301,7 +303,7 @@ mod tests {
         for at in 0..events.len() {
             let bytes = packed(&events);
             let block = Block::parse(TopicKey(7), Seq(10), bytes.clone()).expect("whole");
-            let (mut built, had) = block.without(TopicKey(7), &topic, events[at].seq).expect("there");
+            let (mut built, had) = block.with_tombstone(TopicKey(7), &topic, events[at].seq).expect("there");
             let rest = Bytes::copy_from_slice(&built.finish().1[COUNT_BYTES..]);
             let secret = events[at].new.data.bytes();
             assert!(rest.len() < bytes.len() && !rest.windows(secret.len()).any(|part| part == secret));
@@ -314,7 +316,7 @@ mod tests {
             assert!(back.iter().map(|event| &**event).eq(&want), "{back:?}");
         }
         let block = Block::parse(TopicKey(7), Seq(10), packed(&events)).expect("whole");
-        assert!(block.without(TopicKey(7), &topic, Seq(11)).is_none());
+        assert!(block.with_tombstone(TopicKey(7), &topic, Seq(11)).is_none());
     }
 
     #[test]
@@ -342,8 +344,8 @@ mod tests {
     fn a_hole_or_a_full_block_starts_another() {
         let mut block = Builder::default();
         block.begin(TopicKey(7), &event(10, 7, "one"));
-        assert!(block.takes(&event(12, 10, "two")));
-        assert!(!block.takes(&event(12, 11, "two")), "its predecessor is not in the block");
-        assert!(!block.takes(&event(12, 10, &"x".repeat(TARGET_BYTES))));
+        assert!(block.accepts(&event(12, 10, "two")));
+        assert!(!block.accepts(&event(12, 11, "two")), "its predecessor is not in the block");
+        assert!(!block.accepts(&event(12, 10, &"x".repeat(TARGET_BYTES))));
     }
 }

@@ -1,13 +1,13 @@
-//! What is kept of the log's clock, in a file of its own: a line a truth.
+//! The saved state of the log's clock, in the file `clock`, a fact on each line.
 //!
 //! ```text
-//! ahead <time>                           what it showed, while it is ahead of the machine's
-//! leap <time> <time> <ms>                the log's time before and after, and what ages do not count
-//! seen <time> <boot> <ms>                what it showed at this uptime of this boot
+//! ahead <time>                           the log's time, while it is ahead of the machine's
+//! leap <time> <time> <ms>                the log's time before and after a leap, and the ms that ages do not count
+//! seen <time> <boot> <ms>                the log's time at this uptime of this boot
 //! ```
 //!
-//! Times are RFC 3339. A time alone, as an older gapless wrote it, is one that was ahead. A line that is not understood is
-//! passed over: without it ages are counted as they were before anything was kept.
+//! Times are RFC 3339. A time alone, written by an older gapless, means `ahead`. Lines of unknown form are ignored:
+//! ages are then computed without them.
 
 use std::{fs, io, path::Path, time::Duration};
 
@@ -19,14 +19,15 @@ use super::disk;
 /// Name of the file.
 const FILE: &str = "clock";
 
-/// What is kept of the log's clock in the store at `dir`. May be asked while another process has the store.
+/// Reads the saved clock of the store at `dir`; the default when there is none or it cannot be read. Does not need the
+/// store's lock.
 #[must_use]
 pub fn kept_clock(dir: &Path) -> KeptClock {
     fs::read_to_string(dir.join(FILE)).map(|text| parse(&text)).unwrap_or_default()
 }
 
-/// Keeps it, in place of what was kept.
-pub(super) fn keep(dir: &Path, clock: &KeptClock) -> io::Result<()> {
+/// Replaces the saved clock, durably. Removes the file when `clock` is the default.
+pub(super) fn save(dir: &Path, clock: &KeptClock) -> io::Result<()> {
     let path = dir.join(FILE);
     if *clock == KeptClock::default() {
         return match fs::remove_file(path) {
@@ -74,7 +75,7 @@ mod tests {
     const NOW: Millis = Millis(1_795_233_960_007);
 
     #[test]
-    fn what_is_kept_is_read_again_and_a_time_alone_is_one_that_was_ahead() {
+    fn a_saved_clock_is_read_back_and_a_time_alone_means_ahead() {
         let dir = tempfile::tempdir().expect("a directory");
         assert_eq!(kept_clock(dir.path()), KeptClock::default());
         let gained = Duration::from_hours(87_600);
@@ -85,20 +86,20 @@ mod tests {
             for count in 0..=2 {
                 for seen in [None, Some(seen.clone())] {
                     let clock = KeptClock { ahead, leaps: leaps().into_iter().take(count).collect(), seen };
-                    keep(dir.path(), &clock).expect("kept");
+                    save(dir.path(), &clock).expect("saved");
                     assert_eq!(kept_clock(dir.path()), clock);
                 }
             }
         }
         fs::write(dir.path().join(FILE), "2026-11-21T04:06:00.007Z\n").expect("written");
         assert_eq!(kept_clock(dir.path()), KeptClock { ahead: Some(NOW), ..KeptClock::default() });
-        keep(dir.path(), &KeptClock::default()).expect("forgotten");
+        save(dir.path(), &KeptClock::default()).expect("removed");
         assert!(!dir.path().join(FILE).exists());
-        keep(dir.path(), &KeptClock::default()).expect("as it was");
+        save(dir.path(), &KeptClock::default()).expect("no file, no error");
     }
 
     #[test]
-    fn a_line_that_is_not_understood_is_passed_over() {
+    fn a_line_of_unknown_form_is_ignored() {
         for text in ["", "\n\n", "leap 1 2 3", "leap 2026-11-21T04:06:00Z", "seen x y z", "\0\0\0", "new words\n"] {
             assert_eq!(parse(text), KeptClock::default(), "{text:?}");
         }

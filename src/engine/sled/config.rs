@@ -1,4 +1,4 @@
-//! What a store on disk may be told, and why it may refuse to open.
+//! Configuration of a store on disk, and the errors of opening it.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,43 +6,45 @@ use std::time::Duration;
 
 use super::keys::FORMAT;
 
-/// Where and how a store keeps its files.
+/// Configuration of a store on disk.
 #[derive(Debug, Clone)]
 pub struct SledConfig {
-    /// The store's own directory; made when it is not there.
+    /// The store's own directory. Created if it is missing.
     pub dir: PathBuf,
-    /// Bytes on disk at which a segment is sealed and another begun. Default 256 MiB: space comes back in pieces of
-    /// this size, and the newest segment is read whole when a store opens (about 1 s).
+    /// Bytes on disk at which a segment is sealed and another begun. Default 256 MiB: space is reclaimed in units of
+    /// this size, and the newest segment is read as a whole when a store opens (about 1 s).
     pub rotate_bytes: u64,
     /// Age at which a segment is sealed by the next commit. Default 1 h.
     pub rotate_age: Duration,
-    /// Free bytes of the disk below which nothing is accepted. Default 64 MiB: a commit of a 16 MiB batch, which sled
-    /// may write up to three times, and room to copy what is kept of a segment.
+    /// Free bytes of the disk below which no publish is accepted. Default 64 MiB: a commit of a 16 MiB batch, which
+    /// sled may write up to three times, and space to copy the live events of a segment.
     pub reserve_bytes: u64,
-    /// Bytes of pages that sled keeps of the segment being written; a sealed one gets a quarter. Default 32 MiB.
+    /// sled's page cache for the active segment, in bytes; a sealed segment gets a quarter. Default 32 MiB.
     pub cache_bytes_per_segment: u64,
-    /// Sealed segments open at a time, at most. Default 8: file handles and caches are bounded by it.
+    /// Maximum number of sealed segments open at a time. Default 8. It bounds file descriptors and caches.
     pub max_open_segments: usize,
-    /// How long a sealed segment stays open unread. Default 1 min: opening one takes tens of milliseconds, keeping it open
-    /// tens of megabytes.
+    /// How long a sealed segment stays open without a read. Default 1 min: opening one takes tens of milliseconds,
+    /// keeping one open takes tens of megabytes.
     pub close_after: Duration,
-    /// How long an idempotency key must be remembered, by the time of commits. Default 10 min; at least the engine's
-    /// window.
+    /// How long an idempotency key is kept, measured by the time of commits. Default 10 min. Must be at least the
+    /// engine's window.
     pub key_window: Duration,
-    /// How long a segment that holds bytes of removed events waits for its copy. Default 5 s: many removals share a copy.
+    /// Delay between the first removal from a segment and the copy that erases the bytes. Default 5 s: removals in a
+    /// row share a copy.
     pub scrub_after: Duration,
 }
 
 impl SledConfig {
-    /// Descriptors that the store needs, at most: the lock, the watermark, the settings' database and the written one; the
-    /// sealed segments that may be open, and as many that readers still hold; the summaries held open; and for each that may
-    /// be opened or copied at a time (eight readers and three threads) some files for a moment.
+    /// Maximum number of file descriptors that the store needs: for the lock, the watermark, the settings' database and
+    /// the active segment's; for the sealed segments that may be open, and as many closed ones that readers still hold;
+    /// for the summaries kept open; and four for each thread that may open or copy a segment (eight readers and three
+    /// others).
     #[must_use]
     pub fn descriptors(&self) -> usize {
-        4 + 2 * self.max_open_segments + super::summary::MAX_HELD + 11 * 4
+        4 + 2 * self.max_open_segments + super::summary::MAX_OPEN_FILES + 11 * 4
     }
 
-    /// The defaults, in `dir`.
+    /// The default configuration, in `dir`.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -54,58 +56,60 @@ impl SledConfig {
             max_open_segments: 8,
             close_after: Duration::from_mins(1),
             key_window: Duration::from_mins(10),
-            scrub_after: super::scrub::PATIENCE,
+            scrub_after: super::scrub::SCRUB_DELAY,
         }
     }
 }
 
-/// Why a store was not opened. Damage is no reason: it is set aside and told.
+/// Why a store could not be opened. Damage is not among the reasons: damaged parts are quarantined and reported.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process has the store open.
     #[error("another process is using this store: it holds {}; stop it, or use another directory", path.display())]
     Locked {
         /// The lock file.
         path: PathBuf,
     },
-    /// Written by a later version.
+    /// The store was written by a newer gapless.
     #[error("this store has format {found}, this gapless reads up to {FORMAT}; use a newer gapless")]
     Newer {
-        /// Its format.
+        /// The store's format.
         found: u64,
     },
-    /// Something else lives there.
-    #[error("{} does not say that this is a gapless store; use another directory", path.display())]
+    /// The directory's `format` file is not one of gapless.
+    #[error("{} is not the format file of a gapless store; use another directory", path.display())]
     NotAStore {
-        /// The file that says otherwise.
+        /// The `format` file.
         path: PathBuf,
     },
-    /// sled does not sync through our shim: it would acknowledge what a power loss takes back.
-    #[error("this build of gapless cannot make sled's writes durable here, so it keeps nothing; please report it")]
+    /// sled does not sync through our shim, so a power loss could take back acknowledged events.
+    #[error(
+        "this build of gapless cannot make writes durable on this system, so it does not open a store; please report it"
+    )]
     NotDurable,
-    /// The disk said no.
+    /// The system refused access to a file or directory.
     #[error("cannot use {}: {source}; {}", path.display(), advice(source))]
     Io {
-        /// Where.
+        /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// The system does not allow a database there now, though nothing says that it is damaged.
+    /// The system refused access to a database. It is not known to be damaged.
     #[error(
-        "cannot open the database in {}: {reason}; nothing says that it is damaged, so it is left as it is: mend what the \
-        system complains about (free space, permissions, open files, the disk itself) and start again",
+        "cannot open the database in {}: {reason}; it is not known to be damaged, so it was left unchanged: fix the cause \
+        (free space, permissions, the limit on open files, the disk itself) and start again",
         path.display()
     )]
     Database {
-        /// Where.
+        /// The database's directory.
         path: PathBuf,
-        /// What sled said.
+        /// The error.
         reason: std::sync::Arc<str>,
     },
 }
 
-/// What to do about an error of the system.
+/// What the operator can do about an I/O error.
 fn advice(error: &io::Error) -> &'static str {
     use io::ErrorKind as Kind;
     match error.kind() {
@@ -121,6 +125,6 @@ fn advice(error: &io::Error) -> &'static str {
         _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
             "raise the limit on open files (ulimit -n)"
         }
-        _ => "look at the disk (dmesg), or choose another directory with --data",
+        _ => "check the disk (dmesg), or choose another directory with --data",
     }
 }

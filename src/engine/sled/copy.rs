@@ -1,8 +1,8 @@
-//! Copies what is kept of neighbouring segments into one of the next generation.
+//! Copies the live events of neighbouring segments into one segment of the next generation.
 //!
-//! The copy is made in a directory whose name says that it is half, made durable, given its summary and only then its
-//! name. From then on it counts for all positions of its sources, whose directories are removed; a crash in between
-//! leaves what the next start removes.
+//! The copy is written in a directory whose name marks it as incomplete, gets its summary, is made durable and only
+//! then renamed. From then on it stands for all positions of its sources, whose directories are removed. What a crash
+//! leaves in between, the next start removes.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -17,32 +17,32 @@ use super::guard::guarded;
 use super::parts::{self, PartError};
 use super::reclaim::remove;
 use super::records::{CommitRecord, encode_key};
-use super::segment::{HALF, Segment, Unusable};
-use super::segments::SEALED_PART;
-use super::summary::{Summary, Whole};
+use super::segment::{INCOMPLETE_SUFFIX, Segment, Unusable};
+use super::segments::SEALED_CACHE_DIVISOR;
+use super::summary::{Summary, SummaryContents};
 use super::tables::Tables;
 use super::tally::SegmentTally;
 use super::{StoreShared, database, disk, keys};
 
-/// Bytes copied between two flushes: what sled may hold in memory of it.
+/// Bytes copied between two flushes: the amount that sled may hold in memory.
 const FLUSH_BYTES: u64 = 8 << 20;
 
-/// What sled writes for a byte copied in one go.
+/// Bytes that sled writes for each byte copied in bulk.
 const AMPLIFICATION: u64 = 4;
 
 /// Why a copy was not made.
 enum CopyError {
-    /// No room for it.
+    /// There is no space for it.
     Full,
-    /// It cannot be read or written now. Nothing is lost, and it is tried again.
+    /// A segment cannot be read or written now. Nothing is lost, and the copy is tried again.
     NotNow(Arc<str>),
-    /// One of the sources is damaged.
+    /// One of the sources is damaged, for this reason.
     Source(Arc<Segment>, Arc<str>),
 }
 
 impl CopyError {
-    /// What reading a source failed with.
-    fn of_source(source: &Arc<Segment>, failure: database::DatabaseError) -> Self {
+    /// An error of reading a source.
+    fn reading(source: &Arc<Segment>, failure: database::DatabaseError) -> Self {
         match failure {
             database::DatabaseError::Damaged(reason) => Self::Source(Arc::clone(source), reason),
             database::DatabaseError::Unavailable(reason) => Self::NotNow(reason),
@@ -63,7 +63,7 @@ impl From<sled::Error> for CopyError {
 }
 
 impl StoreShared {
-    /// Replaces `sources`, neighbours in order, by a copy of what is kept of them.
+    /// Replaces `sources`, adjacent segments in order, by a copy of their live events.
     pub(super) fn copy(
         &self,
         sources: &[Arc<Segment>],
@@ -72,31 +72,38 @@ impl StoreShared {
     ) -> Result<(), StoreError> {
         let (Some(first), Some(last)) = (sources.first(), sources.last()) else { return Ok(()) };
         let generation = sources.iter().map(|source| source.generation).max().unwrap_or(0) + 1;
-        let made = Segment::new(&self.config.dir, first.first, generation);
-        let mut half = made.dir.clone().into_os_string();
-        half.push(HALF);
-        let half = PathBuf::from(half);
-        give_up(&made.dir, &half); // what an attempt before this one left
-        let made_before = self.removals.lock().made();
+        let target = Segment::new(&self.config.dir, first.first, generation);
+        let mut incomplete = target.dir.clone().into_os_string();
+        incomplete.push(INCOMPLETE_SUFFIX);
+        let incomplete = PathBuf::from(incomplete);
+        remove_copy(&target.dir, &incomplete); // left by an earlier attempt
+        let removals_before = self.removals.lock().made();
         let head = last.summary().map_or(Seq::ZERO, |summary| summary.span.head);
-        match self.fill(&half, sources, (first.first, head), live, keys_since) {
+        match self.write_copy(&incomplete, sources, (first.first, head), live, keys_since) {
             Ok(summary) => {
                 let mut removals = self.removals.lock();
-                if removals.touched(sources, made_before) && !self.catch_up(&mut removals, made_before, &half, &made) {
+                if removals.removed_from(sources, removals_before)
+                    && !self.apply_late_removals(&mut removals, removals_before, &incomplete, &target)
+                {
                     drop(removals);
-                    give_up(&made.dir, &half);
+                    remove_copy(&target.dir, &incomplete);
                     return Ok(());
                 }
-                if let Err(error) = name_copy(&half, &made.dir) {
-                    give_up(&made.dir, &half);
+                if let Err(error) = rename_copy(&incomplete, &target.dir) {
+                    remove_copy(&target.dir, &incomplete);
                     return Err(StoreError::NotNow(format!("the copy: {error}").into()));
                 }
-                made.seal(summary.moved_to(&made.dir));
-                tracing::debug!(segment.first = made.first.0, segment.last = head.0, sources = sources.len(), "copied");
-                // Until the list says so, a start takes the copy all the same: of two it has the higher generation.
-                let made = Arc::new(made);
-                if let Err(error) = self.segments.replace(sources, Some(Arc::clone(&made))) {
-                    give_up(&made.dir, &half);
+                target.seal(summary.moved_to(&target.dir));
+                tracing::debug!(
+                    segment.first = target.first.0,
+                    segment.last = head.0,
+                    sources = sources.len(),
+                    "copied segments"
+                );
+                // Before the list has the copy, a start already prefers it to its sources: it has a higher generation.
+                let target = Arc::new(target);
+                if let Err(error) = self.segments.replace(sources, Some(Arc::clone(&target))) {
+                    remove_copy(&target.dir, &incomplete);
                     return Err(StoreError::NotNow(format!("the list of segments: {error}").into()));
                 }
                 drop(removals);
@@ -106,29 +113,30 @@ impl StoreShared {
                 Ok(())
             }
             Err(failure) => {
-                give_up(&made.dir, &half);
+                remove_copy(&target.dir, &incomplete);
                 match failure {
                     CopyError::Full => Err(StoreError::Full),
                     CopyError::NotNow(reason) => Err(StoreError::NotNow(reason)),
-                    CopyError::Source(source, reason) => self.set_aside(&source, &reason),
+                    CopyError::Source(source, reason) => self.quarantine(&source, &reason),
                 }
             }
         }
     }
 
-    /// Makes the copy in `half`, durable but for its name.
-    fn fill(
+    /// Writes the copy in `incomplete`, durable except for the directory's final name.
+    fn write_copy(
         &self,
-        half: &Path,
+        incomplete: &Path,
         sources: &[Arc<Segment>],
         (first, head): (Seq, Seq),
         live: &dyn Liveness,
         keys_since: Millis,
     ) -> Result<Summary, CopyError> {
-        disk::make_dir(half)?;
-        let tables = Tables::open(half, self.config.cache_bytes_per_segment / SEALED_PART)
+        disk::make_dir(incomplete)?;
+        let tables = Tables::open(incomplete, self.config.cache_bytes_per_segment / SEALED_CACHE_DIVISOR)
             .map_err(|failure| CopyError::NotNow(Arc::clone(failure.reason())))?;
-        let mut copy = Copy { store: self, to: &tables, tally: SegmentTally::after(Seq::ZERO), unflushed: 0, live };
+        let mut copy =
+            SegmentCopier { store: self, to: &tables, tally: SegmentTally::empty_after(Seq::ZERO), unflushed: 0, live };
         let mut kept_keys = Vec::new();
         for source in sources {
             let opened = Summary::open(&source.dir, source.first);
@@ -144,43 +152,48 @@ impl StoreShared {
             }
             let from = match self.tables(source) {
                 Ok(from) => from,
-                Err(Unusable::Failed(failure)) => return Err(CopyError::of_source(source, failure)),
-                Err(Unusable::Retired) => return Err(CopyError::NotNow("a source was set aside; tried again".into())),
+                Err(Unusable::Failed(failure)) => return Err(CopyError::reading(source, failure)),
+                Err(Unusable::Retired) => {
+                    return Err(CopyError::NotNow("a source was quarantined; the copy is tried again".into()));
+                }
             };
-            let took = guarded(|| copy.take(source, &from, &whole));
-            took.map_err(|panic| CopyError::of_source(source, database::DatabaseError::of_panic(panic)))??;
+            let took = guarded(|| copy.copy_segment(source, &from, &whole));
+            took.map_err(|panic| CopyError::reading(source, database::DatabaseError::from_panic(panic)))??;
         }
         let mut tally = copy.tally;
         tally.span.head = head;
         guarded(|| tables.flush()).map_err(CopyError::NotNow)??;
         database::close_bounded(tables);
-        database::preallocate(half)?;
-        let summary = Summary::write(half, first, &tally, &kept_keys)?;
-        disk::sync_tree(half)?;
+        database::preallocate(incomplete)?;
+        let summary = Summary::write(incomplete, first, &tally, &kept_keys)?;
+        disk::sync_tree(incomplete)?;
         Ok(summary)
     }
 }
 
-/// Removes a copy that is not in the list, under whichever name it has. With its full name a start would take it for the newer
-/// one of two, although events were taken back from its sources since.
-fn give_up(dir: &Path, half: &Path) {
-    let removed = match fs::remove_dir_all(half) {
+/// Removes a copy that is not in the list, under either name. Under its final name a start would prefer it to its
+/// sources, although events may have been removed from them since.
+fn remove_copy(dir: &Path, incomplete: &Path) {
+    let removed = match fs::remove_dir_all(incomplete) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ if dir.is_dir() => fs::rename(dir, half).and_then(|()| fs::remove_dir_all(half)),
+        _ if dir.is_dir() => fs::rename(dir, incomplete).and_then(|()| fs::remove_dir_all(incomplete)),
         _ => Ok(()),
     };
     if let Err(error) = removed {
-        tracing::warn!(%error, dir = %dir.display(), "cannot remove a copy that is of no use; tried again before the next one");
+        tracing::warn!(
+            %error, dir = %dir.display(),
+            "cannot remove an unused copy of a segment; it is tried again before the next copy"
+        );
     }
 }
 
-fn name_copy(half: &Path, dir: &Path) -> std::io::Result<()> {
-    fs::rename(half, dir)?;
+fn rename_copy(incomplete: &Path, dir: &Path) -> std::io::Result<()> {
+    fs::rename(incomplete, dir)?;
     dir.parent().map_or(Ok(()), disk::sync_dir)
 }
 
-/// A copy under way.
-struct Copy<'a> {
+/// The state of a copy in progress.
+struct SegmentCopier<'a> {
     store: &'a StoreShared,
     to: &'a Tables,
     tally: SegmentTally,
@@ -188,10 +201,10 @@ struct Copy<'a> {
     live: &'a dyn Liveness,
 }
 
-impl Copy<'_> {
-    /// Takes over what is kept of one source.
-    fn take(&mut self, source: &Arc<Segment>, from: &Tables, whole: &Whole) -> Result<(), CopyError> {
-        let damaged = |error: PartError| CopyError::of_source(source, error.into());
+impl SegmentCopier<'_> {
+    /// Copies the live events of one source.
+    fn copy_segment(&mut self, source: &Arc<Segment>, from: &Tables, whole: &SummaryContents) -> Result<(), CopyError> {
+        let damaged = |error: PartError| CopyError::reading(source, error.into());
         let mut kept: HashMap<TopicKey, Seq> = HashMap::new();
         let mut lost: HashSet<(TopicKey, Seq)> = HashSet::new();
         for topic in whole.topics() {
@@ -206,9 +219,9 @@ impl Copy<'_> {
                     continue;
                 };
                 kept.entry(key).or_insert(first);
-                self.make_room(block.len())?;
+                self.begin_insert(block.len())?;
                 parts::insert(&self.to.blocks, &keys::block(key, first), block.bytes())?;
-                self.tally.read(key, &name, &block);
+                self.tally.add_block(key, &name, &block);
             }
         }
         for commit in from.commits(Seq::ZERO).map_err(damaged)? {
@@ -218,21 +231,21 @@ impl Copy<'_> {
                 .retain(|block| kept.get(&block.0).is_some_and(|first| block.1 >= *first) && !lost.contains(block));
             if !commit.blocks.is_empty() {
                 commit.before = Seq::ZERO;
-                self.put(&commit)?;
+                self.insert_commit(&commit)?;
             }
         }
         Ok(())
     }
 
-    fn put(&mut self, commit: &CommitRecord) -> Result<(), CopyError> {
-        self.tally.commit(commit.last, commit.time);
+    fn insert_commit(&mut self, commit: &CommitRecord) -> Result<(), CopyError> {
+        self.tally.add_commit(commit.last, commit.time);
         let (stem, bytes) = commit.encode();
-        self.make_room(bytes.len() as u64)?;
+        self.begin_insert(bytes.len() as u64)?;
         Ok(parts::insert(&self.to.commits, &stem, &bytes)?)
     }
 
-    /// Flushes now and then, while there is room on the disk.
-    fn make_room(&mut self, bytes: u64) -> Result<(), CopyError> {
+    /// Called before an insert of `bytes`: checks the free space, and flushes after every [`FLUSH_BYTES`].
+    fn begin_insert(&mut self, bytes: u64) -> Result<(), CopyError> {
         if self.unflushed == 0 {
             self.store.space.check_copy(FLUSH_BYTES.max(bytes) * AMPLIFICATION).map_err(|_| CopyError::Full)?;
         }

@@ -1,4 +1,4 @@
-//! Damage met while the store is open: told once, counted, and never in the way of the rest.
+//! Damage found while the store is open: reported once, counted, and isolated from the rest.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use super::segment::{Segment, Unusable};
 use super::tables::Tables;
 use super::{StoreShared, disk};
 
-/// Damaged blocks remembered, at most, so that each is told once. Beyond that they are told again.
+/// Maximum number of damaged blocks remembered, so that each is reported once. Beyond it they are reported again.
 const REMEMBERED: usize = 4096;
 
-/// Blocks already told.
+/// Damaged blocks that were reported.
 #[derive(Debug, Default)]
 pub(super) struct ReportedDamage(Mutex<HashSet<(TopicKey, Seq)>>);
 
 impl StoreShared {
-    /// A block is damaged or missing: it is left out.
+    /// Reports a block that is damaged or missing. The reader skips it.
     pub(super) fn lost_block(&self, topic: TopicKey, first: Seq) {
         let mut seen = self.damage.0.lock();
         if seen.len() >= REMEMBERED {
@@ -31,60 +31,63 @@ impl StoreShared {
         }
         if seen.insert((topic, first)) {
             drop(seen);
-            tracing::error!(event.seq = first.0, "a block of events is damaged and left out");
-            self.lose((first, first));
+            tracing::error!(event.seq = first.0, "a block of events is damaged; its events are lost");
+            self.record_loss((first, first));
         }
     }
 
-    /// A segment's trees. What is found to be missing from it is told.
+    /// A segment's trees, opened if necessary. Reports positions that are missing from it.
     pub(super) fn tables(&self, segment: &Arc<Segment>) -> Result<Arc<Tables>, Unusable> {
-        self.segments.tables(segment, |range| self.missing(range))
+        self.segments.tables(segment, |range| self.report_missing(range))
     }
 
-    /// Positions that should be there are not; told unless it is known that something is missing there.
-    pub(super) fn missing(&self, range: (Seq, Seq)) {
-        if !self.watermark.lock().mark.touches(range) {
+    /// Reports missing positions, unless a loss in that range was reported before.
+    pub(super) fn report_missing(&self, range: (Seq, Seq)) {
+        if !self.watermark.lock().state.overlaps_lost(range) {
             tracing::error!(
                 lost.first = range.0.0,
                 lost.last = range.1.0,
-                "events in this range are gone: the disk lost them"
+                "events in this range are missing: the disk lost them"
             );
-            self.lose(range);
+            self.record_loss(range);
         }
     }
 
-    /// A sealed segment is damaged: it is renamed, kept, and no longer part of the store.
+    /// Removes a damaged sealed segment from the store and moves it to quarantine.
     ///
     /// # Errors
-    /// When the whole store is away: then nothing is known of the segment.
-    pub(super) fn set_aside(&self, segment: &Arc<Segment>, reason: &str) -> Result<(), StoreError> {
+    /// When the store's directory is missing: then nothing is known about the segment.
+    pub(super) fn quarantine(&self, segment: &Arc<Segment>, reason: &str) -> Result<(), StoreError> {
         self.presence.check()?;
         let through = segment.summary().map_or_else(|| self.head(), |summary| summary.span.head);
-        // Nothing is taken back from it between this look and its end.
+        // Locked so that no event is removed from the segment meanwhile.
         let removals = self.removals.lock();
         if !self.segments.list().iter().any(|listed| Arc::ptr_eq(listed, segment)) {
             return Ok(());
         }
-        // First told durably: a crash after this finds the segment lost, and never lost in silence.
-        self.lose((segment.first, through));
+        // The loss is recorded durably first, so that no crash can leave the segment lost unreported.
+        self.record_loss((segment.first, through));
         if let Err(error) = self.segments.replace(std::slice::from_ref(segment), None) {
-            tracing::warn!(%error, segment.first = segment.first.0, "the list of segments still has a damaged one");
-            self.segments.forget(std::slice::from_ref(segment));
+            tracing::warn!(
+                %error, segment.first = segment.first.0,
+                "cannot remove a damaged segment from the list of segments; the next start does"
+            );
+            self.segments.remove_in_memory(std::slice::from_ref(segment));
         }
         if removals.is_dirty(segment.name()) {
             discard(segment, (segment.first, through), reason);
         } else {
             drop(segment.retire(Duration::ZERO));
-            set_aside(&self.config.dir, &segment.dir, (segment.first, through), reason);
+            quarantine(&self.config.dir, &segment.dir, (segment.first, through), reason);
         }
         drop(removals);
         Ok(())
     }
 
-    pub(super) fn lose(&self, range: (Seq, Seq)) {
+    pub(super) fn record_loss(&self, range: (Seq, Seq)) {
         let mut watermark = self.watermark.lock();
-        watermark.mark.lose(range);
-        self.losses.store(watermark.mark.losses, Ordering::Release);
+        watermark.state.add_lost(range);
+        self.losses.store(watermark.state.losses, Ordering::Release);
         if let Err(error) = watermark.save() {
             drop(watermark);
             self.poison("writing the watermark", &error);
@@ -92,27 +95,27 @@ impl StoreShared {
     }
 }
 
-/// Removes what is damaged and holds bytes of removed events: kept in quarantine, it would keep them for ever.
+/// Deletes a damaged segment that holds bytes of removed events: in quarantine they would stay for ever.
 pub(super) fn discard(segment: &Segment, range: (Seq, Seq), reason: &str) {
     tracing::error!(
         lost.first = range.0.0, lost.last = range.1.0, dir = %segment.dir.display(), reason,
-        "part of the store is damaged: events in this range are lost; its files are removed, because they hold bytes of \
-         events that were taken back"
+        "part of the store is damaged: events in this range are lost; its files are deleted, because they hold bytes of \
+         removed events"
     );
     remove(segment);
 }
 
-/// Renames what is damaged and says which positions are lost with it.
-pub(super) fn set_aside(root: &std::path::Path, what: &std::path::Path, range: (Seq, Seq), reason: &str) {
+/// Moves a damaged directory to quarantine and logs which positions are lost with it.
+pub(super) fn quarantine(root: &std::path::Path, what: &std::path::Path, range: (Seq, Seq), reason: &str) {
     let (first, last) = (range.0.0, range.1.0);
     match disk::quarantine(root, what) {
         Ok(kept) => tracing::error!(
             lost.first = first, lost.last = last, kept = %kept.display(), reason,
-            "part of the store is damaged: events in this range are lost; its files are kept"
+            "part of the store is damaged: events in this range are lost; its files were moved to quarantine"
         ),
         Err(error) => tracing::error!(
             lost.first = first, lost.last = last, files = %what.display(), reason, %error,
-            "part of the store is damaged: events in this range are lost; its files cannot be moved away"
+            "part of the store is damaged: events in this range are lost; its files cannot be moved to quarantine"
         ),
     }
 }

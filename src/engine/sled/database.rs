@@ -1,4 +1,4 @@
-//! One sled database, opened with care.
+//! Opening and closing one sled database, and telling damage from errors that pass.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,25 +10,25 @@ use std::time::{Duration, Instant};
 use super::guard::guarded;
 use super::parts::PartError;
 
-/// sled's log segment. Written into each database and never to be changed: with 4 MiB a value of 48 KiB stays in
-/// the log (see `parts`).
+/// Size of sled's log segment in bytes. Stored in each database; must never change. With 4 MiB a value of 48 KiB stays
+/// in the log (see `parts`).
 pub(super) const LOG_SEGMENT_BYTES: usize = 4 << 20;
 
-/// How long to wait for the database's file lock. A reader that holds the last handle of a database lets go of it
-/// within a page; another process cannot hold it, since the store has a lock of its own.
+/// How long to wait for the database's file lock. A reader that holds the last handle of a database drops it at the end
+/// of its page; another process cannot hold it, because the store has a lock of its own.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why a database was not opened or read.
+/// Why a database could not be opened or read.
 #[derive(Debug, Clone)]
 pub(super) enum DatabaseError {
     /// Its files are damaged.
     Damaged(Arc<str>),
-    /// The system did not allow it now: a full disk, too many open files. The files may be sound.
+    /// The system refused access: a full disk, too many open files. The files may be sound; a retry may succeed.
     Unavailable(Arc<str>),
 }
 
 impl DatabaseError {
-    /// What went wrong.
+    /// The message of either kind.
     pub(super) fn reason(&self) -> &Arc<str> {
         match self {
             Self::Damaged(reason) | Self::Unavailable(reason) => reason,
@@ -37,14 +37,14 @@ impl DatabaseError {
 }
 
 impl DatabaseError {
-    /// What a panic of sled says: it unwraps some of the system's errors, and the rest is damage.
-    #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
-    pub(super) fn of_panic(said: Arc<str>) -> Self {
-        // As `io::Error` shows itself to a developer.
-        let code = said.split_once("Os { code: ").and_then(|(_, rest)| rest.split_once(',')?.0.parse().ok());
+    /// Classifies a panic message of sled. sled unwraps some I/O errors; any other panic means damage.
+    #[expect(clippy::needless_pass_by_value, reason = "`map_err` passes by value")]
+    pub(super) fn from_panic(message: Arc<str>) -> Self {
+        // The `Debug` format of `io::Error`.
+        let code = message.split_once("Os { code: ").and_then(|(_, rest)| rest.split_once(',')?.0.parse().ok());
         match code.map(io::Error::from_raw_os_error) {
             Some(error) if !proves_damage(&error) => Self::Unavailable(error.to_string().into()),
-            _ => Self::Damaged(format!("sled panicked: {said}").into()),
+            _ => Self::Damaged(format!("sled panicked: {message}").into()),
         }
     }
 }
@@ -74,9 +74,10 @@ impl From<PartError> for DatabaseError {
     }
 }
 
-/// Whether an error says what is on the disk. What the system refuses, even a read that fails (`EIO`: a cable or a path
-/// to the disk may be away, too), says nothing about it, and nothing acknowledged is given up for it. A file that is not
-/// there or ends too early does, and so does what sled or Rust found in its content, which has no code of the system.
+/// Whether an error proves that files are damaged. A refused system call proves nothing, not even a failed read (`EIO`:
+/// a cable or a path to the disk may be missing), and no acknowledged event is given up for it. A missing file and a
+/// file that ends too early prove damage, and so does an error without an OS code: sled or Rust found it in the
+/// contents.
 fn proves_damage(error: &io::Error) -> bool {
     match error.raw_os_error() {
         Some(code) => code == libc::ENOENT,
@@ -84,34 +85,35 @@ fn proves_damage(error: &io::Error) -> bool {
     }
 }
 
-/// sled's own words; it wraps the lock's error in a text.
+/// Whether the database's file lock is taken. sled wraps the lock's error in a text, so we match the text.
 fn is_locked(error: &io::Error) -> bool {
     error.to_string().starts_with("could not acquire lock")
 }
 
-/// Opens the database in `dir`, or makes it. Blocks for as long as the disk does: that a disk is slow proves nothing.
+/// Opens the database in `dir`, or creates it. Blocks for as long as the disk takes: a slow disk is no sign of damage.
 ///
 /// # Errors
-/// When sled would not, or panicked.
+/// When sled fails or panics, or its files cannot be read.
 pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, DatabaseError> {
-    remove_half_snapshots(dir);
-    remove_half_configuration(dir)?;
-    read_through(dir)?;
+    remove_partial_snapshots(dir);
+    remove_partial_configuration(dir)?;
+    check_readable(dir)?;
     let config = sled::Config::new()
         .path(dir)
         .cache_capacity(cache_bytes)
         .segment_size(LOG_SEGMENT_BYTES)
-        // Ours is the only flush: sled's flusher hangs on a full disk.
+        // No background flush: sled's flusher thread hangs on a full disk.
         .flush_every_ms(None);
-    Ok(guarded(|| open_when_unlocked(&config)).map_err(DatabaseError::of_panic)??)
+    Ok(guarded(|| open_when_unlocked(&config)).map_err(DatabaseError::from_panic)??)
 }
 
-/// Reads what sled is about to read. While it opens a database, sled takes an error of the system for the end of its log and
-/// forgets what follows; here it is an error. With a snapshot sled reads the heads of its log segments and the end.
-fn read_through(dir: &Path) -> Result<(), DatabaseError> {
+/// Reads every byte that sled is about to read, and returns the first I/O error. While opening a database, sled takes
+/// an I/O error for the end of its log and drops what follows. With a snapshot, sled reads only the headers of its log
+/// segments and the last ones.
+fn check_readable(dir: &Path) -> Result<(), DatabaseError> {
     let file = match File::open(dir.join("db")) {
         Ok(file) => file,
-        // A new one.
+        // A new database.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
@@ -136,11 +138,11 @@ fn read_through(dir: &Path) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-/// Bytes read at a time.
+/// Size of the read buffer in bytes.
 const READ_BYTES: usize = 256 << 10;
 
-/// Takes the room on the disk that sled will write when it next opens the database in `dir`: it fills the file up to a
-/// whole log segment. Without this, reading many segments on a full disk would end the reserve.
+/// Preallocates the disk space that sled writes when it next opens the database in `dir`: it fills the file up to a
+/// whole log segment. Without this, reading many segments on a full disk would use up the reserve.
 pub(super) fn preallocate(dir: &Path) -> io::Result<()> {
     let file = File::options().write(true).open(dir.join("db"))?;
     let bytes = file.metadata()?.len().next_multiple_of(LOG_SEGMENT_BYTES as u64);
@@ -150,7 +152,7 @@ pub(super) fn preallocate(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// sled lets go of a database's lock a moment after its last handle is dropped.
+/// Opens the database, waiting for its lock: sled releases it a moment after the last handle is dropped.
 fn open_when_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
     let begun = Instant::now();
     loop {
@@ -163,37 +165,42 @@ fn open_when_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
     }
 }
 
-/// A crash while sled writes a snapshot leaves a file that it refuses at every later open. The snapshot before it is
-/// removed only after the rename, so the half one is worth nothing.
-fn remove_half_snapshots(dir: &Path) {
+/// Removes partly written snapshots. sled refuses to open a database that has one, which a crash can leave. sled
+/// removes the previous snapshot only after the rename, so the partial one is not needed.
+fn remove_partial_snapshots(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with("snap.") && name.ends_with(".generating") {
             match fs::remove_file(entry.path()) {
-                Ok(()) => tracing::info!(file = %entry.path().display(), "removed a snapshot that a crash left half"),
-                Err(error) => tracing::warn!(file = %entry.path().display(), %error, "cannot remove a half snapshot"),
+                Ok(()) => {
+                    tracing::info!(file = %entry.path().display(), "removed a snapshot that a crash left incomplete");
+                }
+                Err(error) => {
+                    tracing::warn!(file = %entry.path().display(), %error, "cannot remove an incomplete snapshot");
+                }
             }
         }
     }
 }
 
-/// sled writes a new database's configuration in two pieces, before it makes the file for the data, and refuses a half one
-/// at every later open. Without that file there is nothing that it could be the configuration of.
-fn remove_half_configuration(dir: &Path) -> io::Result<()> {
+/// Removes a partly written configuration. sled writes a new database's configuration in two pieces, before it creates
+/// the data file, and refuses to open a database with a partial one. Without a data file the configuration is not
+/// needed.
+fn remove_partial_configuration(dir: &Path) -> io::Result<()> {
     let conf = dir.join("conf");
     if !conf.try_exists()? || dir.join("db").try_exists()? {
         return Ok(());
     }
     match fs::remove_file(&conf) {
-        Ok(()) => tracing::info!(file = %conf.display(), "removed what a crash left of a database half made"),
-        Err(error) => tracing::warn!(file = %conf.display(), %error, "cannot remove a half configuration"),
+        Ok(()) => tracing::info!(file = %conf.display(), "removed a configuration that a crash left incomplete"),
+        Err(error) => tracing::warn!(file = %conf.display(), %error, "cannot remove an incomplete configuration"),
     }
     Ok(())
 }
 
-/// Closes a database that may hang: sled's drop flushes, and after a failed write it may not come back.
-/// `None` of the files is needed any more when this returns; a database that hangs is left to the end of the process.
+/// Drops a database handle on another thread and waits at most [`CLOSE_TIMEOUT`]: sled flushes on drop, and after a
+/// failed write the flush may hang. A database that hangs stays open until the process ends.
 pub(super) fn close_bounded<T: Send + 'static>(handle: T) {
     let (done, closed) = mpsc::channel::<()>();
     let closing = move || {
@@ -201,14 +208,14 @@ pub(super) fn close_bounded<T: Send + 'static>(handle: T) {
         drop(done);
     };
     if std::thread::Builder::new().name("gapless-sled-close".into()).spawn(closing).is_ok() {
-        // Disconnected is the good answer: the thread is through.
+        // `Disconnected` means that the thread has finished.
         if closed.recv_timeout(CLOSE_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
-            tracing::warn!("sled does not close a database; leaving it to the end of the process");
+            tracing::warn!("sled does not close a database; it stays open until the process ends");
         }
     }
 }
 
-/// Longer than any flush that still works, shorter than a drain.
+/// How long to wait for a database to close: longer than a flush takes on a disk that responds, shorter than a drain.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -216,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_files_hold_is_damage() {
+    fn only_missing_or_invalid_content_is_damage() {
         let of = |code: i32| DatabaseError::from(io::Error::from_raw_os_error(code));
         let passing = [
             libc::EIO,
@@ -235,13 +242,17 @@ mod tests {
         ];
         for code in passing {
             assert!(matches!(of(code), DatabaseError::Unavailable(_)), "{code}");
-            let said = format!("called `Result::unwrap()` on an `Err` value: {:?}", io::Error::from_raw_os_error(code));
-            assert!(matches!(DatabaseError::of_panic(said.clone().into()), DatabaseError::Unavailable(_)), "{said}");
+            let message =
+                format!("called `Result::unwrap()` on an `Err` value: {:?}", io::Error::from_raw_os_error(code));
+            assert!(
+                matches!(DatabaseError::from_panic(message.clone().into()), DatabaseError::Unavailable(_)),
+                "{message}"
+            );
         }
         assert!(matches!(of(libc::ENOENT), DatabaseError::Damaged(_)));
         assert!(matches!(io::Error::from(io::ErrorKind::UnexpectedEof).into(), DatabaseError::Damaged(_)));
         assert!(matches!(sled::Error::ReportableBug(String::new()).into(), DatabaseError::Damaged(_)));
-        assert!(matches!(DatabaseError::of_panic("torn at 5".into()), DatabaseError::Damaged(_)));
+        assert!(matches!(DatabaseError::from_panic("torn at 5".into()), DatabaseError::Damaged(_)));
         let locked = io::Error::other("could not acquire lock on \"db\": Os { code: 11 }");
         assert!(matches!(locked.into(), DatabaseError::Unavailable(_)));
     }

@@ -1,4 +1,4 @@
-//! Files and directories: names, locks, syncs and free space.
+//! File system operations: locks, syncs, atomic writes, quarantine and free space.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -10,7 +10,7 @@ use super::keys::FORMAT;
 
 const FORMAT_LINE: &str = "gapless store\nformat ";
 
-/// Takes the store's lock for as long as the file lives.
+/// Takes the store's lock, which is held until the returned file is dropped.
 pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
@@ -21,7 +21,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Checks the store's format. Answers which one it has; `None` for one that is yet to be made.
+/// Reads and checks the store's format version. `None` when there is no store yet.
 pub(super) fn check_format(dir: &Path) -> Result<Option<u64>, OpenError> {
     let path = dir.join("format");
     match fs::read_to_string(&path) {
@@ -39,14 +39,14 @@ pub(super) fn check_format(dir: &Path) -> Result<Option<u64>, OpenError> {
     }
 }
 
-/// Says that the store has this program's format.
+/// Writes this program's format version into the store.
 pub(super) fn write_format(dir: &Path) -> Result<(), OpenError> {
     let path = dir.join("format");
     write_whole(&path, format!("{FORMAT_LINE}{FORMAT}\n").as_bytes()).map_err(io_error(&path))
 }
 
-/// Makes `dir` and syncs its parent, so that it is there after a power loss. Of one that is there already the parent may
-/// be another's: a mount point stands in a directory that this user need not be able to read.
+/// Creates `dir` and syncs its parent, so that `dir` survives a power loss. When `dir` exists already, a failed sync of
+/// the parent is ignored: the parent of a mount point may not be readable for this user.
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
     let was_there = dir.is_dir();
     fs::create_dir_all(dir)?;
@@ -56,19 +56,19 @@ pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
     if was_there { Ok(()) } else { synced }
 }
 
-/// Whether the system is short of something now that it may have again in a moment.
-pub(super) fn is_short(error: &io::Error) -> bool {
+/// Whether the system has run out of a resource that may be available again in a moment: space, memory, descriptors.
+pub(super) fn is_out_of_resources(error: &io::Error) -> bool {
     use ErrorKind::{Interrupted, OutOfMemory, QuotaExceeded, StorageFull, WouldBlock};
     matches!(error.kind(), Interrupted | OutOfMemory | QuotaExceeded | StorageFull | WouldBlock)
         || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-/// Makes the names in `dir` durable.
+/// Makes the directory entries of `dir` durable.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Makes all that is in `dir` durable: names and contents.
+/// Makes everything below `dir` durable: directory entries and file contents.
 pub(super) fn sync_tree(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -81,53 +81,53 @@ pub(super) fn sync_tree(dir: &Path) -> io::Result<()> {
     sync_dir(dir)
 }
 
-/// Writes a file that is there whole or not at all, durably.
+/// Writes a file atomically and durably: a temporary file `*.half`, synced, then renamed.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let half = path.with_extension("half");
-    let mut file = File::create(&half)?;
+    let temporary = path.with_extension("half");
+    let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&half, path)?;
+    fs::rename(&temporary, path)?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 
-/// Bytes that the files below `dir` take on the disk; what cannot be looked at counts 0.
+/// Bytes that the files below `dir` take on the disk. Files that cannot be read count 0.
 pub(super) fn bytes_of(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let size = |entry: fs::DirEntry| match entry.metadata() {
         Ok(meta) if meta.is_dir() => bytes_of(&entry.path()),
-        // Blocks of 512 bytes, whatever the file system's own (stat(2)).
+        // Units of 512 bytes, independent of the file system's block size (stat(2)).
         Ok(meta) => meta.blocks() * 512,
         Err(_) => 0,
     };
     entries.map(size).sum()
 }
 
-/// Bytes that may still be written below `dir`.
+/// Bytes available to this process on the file system of `dir`.
 pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(dir)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Moves `path` into `quarantine/` under a name not used yet. Answers with the new place.
+/// Moves `path` into `quarantine/` under an unused name. Returns the new path.
 pub(super) fn quarantine(dir: &Path, path: &Path) -> io::Result<PathBuf> {
-    let ward = dir.join("quarantine");
-    make_dir(&ward)?;
+    let quarantine_dir = dir.join("quarantine");
+    make_dir(&quarantine_dir)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut to = ward.join(&name);
+    let mut to = quarantine_dir.join(&name);
     for n in 1.. {
         if !to.exists() {
             break;
         }
-        to = ward.join(format!("{name}.{n}"));
+        to = quarantine_dir.join(format!("{name}.{n}"));
     }
     fs::rename(path, &to)?;
-    sync_dir(&ward)?;
+    sync_dir(&quarantine_dir)?;
     path.parent().map_or(Ok(()), sync_dir)?;
     Ok(to)
 }
 
-/// Names the file in an error.
+/// Converts an I/O error on `path` to an [`OpenError`].
 pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
     move |source| OpenError::Io { path, source }

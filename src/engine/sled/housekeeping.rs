@@ -1,4 +1,4 @@
-//! What need not happen in the writer's path: sealing finished segments, and recording the head.
+//! Background work outside the writer's path: sealing finished segments and recording the head.
 
 use std::io;
 use std::sync::Arc;
@@ -11,20 +11,21 @@ use super::database::DatabaseError;
 use super::segment::{Segment, Unusable};
 use super::{StoreShared, disk, inspect};
 
-/// How often the head is recorded: what sled may forget in silence after a crash *and* damage is a second of it.
+/// How often the head is recorded: when a crash and damage coincide, at most one second of events can be lost
+/// unnoticed.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The thread.
+/// The housekeeper's thread.
 #[derive(Debug)]
 pub(super) struct Housekeeper {
-    bell: Arc<HousekeeperSignal>,
+    signal: Arc<HousekeeperSignal>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
 struct HousekeeperSignal {
     state: Mutex<HousekeeperState>,
-    rung: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -37,25 +38,26 @@ enum HousekeeperState {
 
 impl Housekeeper {
     pub(super) fn start(store: Arc<StoreShared>) -> Self {
-        let bell = Arc::new(HousekeeperSignal::default());
-        let heard = Arc::clone(&bell);
+        let signal = Arc::new(HousekeeperSignal::default());
+        let waiter = Arc::clone(&signal);
         let thread = std::thread::Builder::new().name("gapless-sled".into()).spawn(move || {
-            while heard.wait() {
-                store.keep_house();
+            while waiter.wait() {
+                store.run_housekeeping();
             }
         });
-        let thread = thread.inspect_err(|error| tracing::error!(%error, "no thread to seal segments"));
-        Self { bell, thread: Mutex::new(thread.ok()) }
+        let thread = thread
+            .inspect_err(|error| tracing::error!(%error, "cannot start the housekeeping thread; no segment is sealed"));
+        Self { signal, thread: Mutex::new(thread.ok()) }
     }
 
-    /// There is a segment to seal.
+    /// Wakes the thread, because there is a segment to seal.
     pub(super) fn wake(&self) {
-        self.bell.ring(HousekeeperState::Work);
+        self.signal.set(HousekeeperState::Work);
     }
 
-    /// Waits for what it is doing, and for its end.
+    /// Stops the thread. Waits until its current work is done.
     pub(super) fn stop(&self) {
-        self.bell.ring(HousekeeperState::Stop);
+        self.signal.set(HousekeeperState::Stop);
         if let Some(thread) = self.thread.lock().take() {
             let _ = thread.join();
         }
@@ -63,19 +65,19 @@ impl Housekeeper {
 }
 
 impl HousekeeperSignal {
-    fn ring(&self, state: HousekeeperState) {
+    fn set(&self, state: HousekeeperState) {
         let mut now = self.state.lock();
         if *now != HousekeeperState::Stop {
             *now = state;
         }
-        self.rung.notify_one();
+        self.changed.notify_one();
     }
 
-    /// Waits for work or a tick; `false` is the end.
+    /// Waits for work, at most for [`TICK`]. Returns `false` when the thread must end.
     fn wait(&self) -> bool {
         let mut now = self.state.lock();
         if *now == HousekeeperState::Quiet {
-            self.rung.wait_for(&mut now, TICK);
+            self.changed.wait_for(&mut now, TICK);
         }
         if *now == HousekeeperState::Work {
             *now = HousekeeperState::Quiet;
@@ -85,13 +87,13 @@ impl HousekeeperSignal {
 }
 
 impl StoreShared {
-    fn keep_house(&self) {
-        // What is told, is told there; nothing is made where the store's directory was.
+    fn run_housekeeping(&self) {
+        // The check logs its result. Nothing may be created where the store's directory was.
         if self.presence.check().is_err() {
             return;
         }
-        // Logs when a full disk begins and when it passes, also while nobody publishes.
-        let _told = self.space.room();
+        // Called for its log lines: a full disk and its end are logged even while nobody publishes.
+        let _logged = self.space.check_ordinary();
         for segment in self.segments.list().iter() {
             self.seal(segment);
         }
@@ -99,22 +101,25 @@ impl StoreShared {
         self.record_head();
     }
 
-    /// Writes the summary of a segment that takes no more commits.
+    /// Writes the summary of a segment that takes no more commits, if it has none.
     pub(super) fn seal(&self, segment: &Arc<Segment>) {
         let sealed = segment.seal_with(|tally| {
             let keys = match self.tables(segment) {
                 Ok(tables) => super::guard::guarded(|| inspect::read_keys(&tables))
-                    .map_err(DatabaseError::of_panic)
+                    .map_err(DatabaseError::from_panic)
                     .and_then(|keys| Ok(keys?.0)),
                 Err(Unusable::Failed(failure)) => Err(failure),
-                Err(Unusable::Retired) => return Err(io::Error::other("it was set aside")),
+                Err(Unusable::Retired) => return Err(io::Error::other("it was quarantined")),
             };
             let keys = match keys {
                 Ok(keys) => keys,
-                // The next try may have them.
+                // A retry may succeed.
                 Err(DatabaseError::Unavailable(reason)) => return Err(io::Error::other(reason.to_string())),
                 Err(DatabaseError::Damaged(reason)) => {
-                    tracing::warn!(%reason, segment.first = segment.first.0, "idempotency keys are damaged and forgotten");
+                    tracing::warn!(
+                        %reason, segment.first = segment.first.0,
+                        "a segment's idempotency keys are damaged and forgotten; a retry with one of them is a new publish"
+                    );
                     Vec::new()
                 }
             };
@@ -123,27 +128,31 @@ impl StoreShared {
         match sealed {
             Ok(true) => {
                 tracing::debug!(segment.first = segment.first.0, "sealed a segment");
-                // Opened again, when somebody reads it, it keeps fewer pages in memory.
+                // When a reader opens it again, it has the smaller cache of a sealed segment.
                 segment.close();
             }
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, segment.first = segment.first.0, "cannot seal a segment yet"),
+            Err(error) => {
+                tracing::warn!(%error, segment.first = segment.first.0, "cannot seal a segment now; it is tried again");
+            }
         }
     }
 
-    /// Records how far the log and the settings are known to reach.
+    /// Records the head and the revision of the settings in the watermark.
     fn record_head(&self) {
         let head = self.head();
         let Some((revision, _)) = self.meta.lock().as_ref().map(|meta| meta.state()) else { return };
         let mut watermark = self.watermark.lock();
-        if (watermark.mark.head >= head && watermark.mark.revision >= revision) || self.failed.get().is_some() {
+        if (watermark.state.head >= head && watermark.state.revision >= revision) || self.failed.get().is_some() {
             return;
         }
-        watermark.mark.head = head.max(watermark.mark.head);
-        watermark.mark.revision = revision;
+        watermark.state.head = head.max(watermark.state.head);
+        watermark.state.revision = revision;
         match watermark.save() {
             Ok(()) => {}
-            Err(error) if disk::is_short(&error) => tracing::debug!(%error, "the newest id is recorded later"),
+            Err(error) if disk::is_out_of_resources(&error) => {
+                tracing::debug!(%error, "cannot record the newest id now; it is tried again");
+            }
             Err(error) => {
                 drop(watermark);
                 self.poison("writing the watermark", &error);

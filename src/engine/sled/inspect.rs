@@ -1,4 +1,4 @@
-//! Looks through a segment that was not sealed: takes back a commit that a crash left half, and counts the rest.
+//! Recovery of a segment that was not sealed: rolls back an incomplete commit and counts the rest.
 
 use std::collections::HashMap;
 
@@ -12,48 +12,48 @@ use super::tables::Tables;
 use super::tally::SegmentTally;
 use super::{keys, wire};
 
-/// What a segment holds, and what it lost.
+/// The contents of a segment, and the ranges it lost.
 #[derive(Debug)]
 pub(super) struct Inspected {
     pub(super) tally: SegmentTally,
     /// Idempotency keys, each with the last id of its commit.
     pub(super) keys: Vec<(KeyRecord, Seq)>,
-    /// Ranges in which something is missing that was acknowledged.
+    /// Ranges in which acknowledged events are missing.
     pub(super) lost: Vec<(Seq, Seq)>,
 }
 
-/// Reads all of a segment whose positions begin at `first`, and that is known to cover those up to `covered`: more than its
-/// last commit when it is a copy.
+/// Reads all of a segment whose positions begin at `first` and which covers positions up to `covered` at least: a copy
+/// covers more than its last commit.
 ///
 /// # Errors
-/// When sled cannot read it; nothing of it can then be trusted.
+/// When sled cannot read it. No part of it can then be trusted.
 pub(super) fn inspect(tables: &Tables, first: Seq, covered: Seq) -> Result<Inspected, PartError> {
     let before = Seq(first.0.saturating_sub(1));
-    let mut found = Inspected { tally: SegmentTally::after(before), keys: Vec::new(), lost: Vec::new() };
+    let mut found = Inspected { tally: SegmentTally::empty_after(before), keys: Vec::new(), lost: Vec::new() };
     let written = found.read_commits(tables)?;
-    let whole = found.tally.span.head.max(covered);
-    found.tally.span.head = whole;
-    let torn = take_back(tables, whole)?;
+    let committed = found.tally.span.head.max(covered);
+    found.tally.span.head = committed;
+    let torn = roll_back(tables, committed)?;
     if torn > 0 {
-        tracing::info!(after.seq = whole.0, entries = torn, "took back a commit that a crash had left half");
+        tracing::info!(after.seq = committed.0, entries = torn, "rolled back a commit that a crash left incomplete");
     }
     let kept = found.read_blocks(tables)?;
     if written != kept {
-        found.find_missing(tables)?;
+        found.find_missing_blocks(tables)?;
     }
-    found.read_keys(tables, whole)?;
+    found.read_keys(tables, committed)?;
     tables.flush()?;
     Ok(found)
 }
 
-/// Blocks by number and by a sum of their keys: two sets that agree in both are taken for equal.
+/// The number of blocks and a sum of their keys: two sets of blocks that agree in both are taken as equal.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Blocks {
+struct BlockSetDigest {
     count: u64,
     sum: u64,
 }
 
-impl Blocks {
+impl BlockSetDigest {
     fn add(&mut self, topic: TopicKey, first: Seq) {
         self.count += 1;
         self.sum = self.sum.wrapping_add(wire::mix(topic.0 ^ first.0.rotate_left(32)));
@@ -61,9 +61,10 @@ impl Blocks {
 }
 
 impl Inspected {
-    /// Counts the commits. Every commit names the one before it, so a missing one is noticed.
-    fn read_commits(&mut self, tables: &Tables) -> Result<Blocks, PartError> {
-        let mut blocks = Blocks::default();
+    /// Counts the commits. Every commit record names the last position of the commit before it, which reveals missing
+    /// ones.
+    fn read_commits(&mut self, tables: &Tables) -> Result<BlockSetDigest, PartError> {
+        let mut blocks = BlockSetDigest::default();
         let mut before = Some(self.tally.span.head);
         for commit in tables.commits(Seq::ZERO)? {
             let (first, Some(commit)) = commit? else { continue };
@@ -74,20 +75,21 @@ impl Inspected {
             for (topic, first) in commit.blocks {
                 blocks.add(topic, first);
             }
-            self.tally.commit(commit.last, commit.time);
+            self.tally.add_commit(commit.last, commit.time);
         }
         Ok(blocks)
     }
 
     /// Counts events by topic.
-    fn read_blocks(&mut self, tables: &Tables) -> Result<Blocks, PartError> {
+    fn read_blocks(&mut self, tables: &Tables) -> Result<BlockSetDigest, PartError> {
         let names = read_names(tables)?;
-        let mut blocks = Blocks::default();
+        let mut blocks = BlockSetDigest::default();
         for entry in tables.all_blocks() {
             let (topic, first, bytes) = entry?;
             blocks.add(topic, first);
             let block = bytes.and_then(|bytes| Block::parse(topic, first, bytes));
-            let whole = block.zip(names.get(&topic)).is_some_and(|(block, name)| self.tally.read(topic, name, &block));
+            let whole =
+                block.zip(names.get(&topic)).is_some_and(|(block, name)| self.tally.add_block(topic, name, &block));
             if !whole {
                 self.lost.push((first, first));
             }
@@ -95,8 +97,8 @@ impl Inspected {
         Ok(blocks)
     }
 
-    /// Names the blocks that commits speak of and that are not there.
-    fn find_missing(&mut self, tables: &Tables) -> Result<(), PartError> {
+    /// Records as lost the blocks that commit records name and that are missing.
+    fn find_missing_blocks(&mut self, tables: &Tables) -> Result<(), PartError> {
         for commit in tables.commits(Seq::ZERO)? {
             let (_, Some(commit)) = commit? else { continue };
             for (topic, first) in commit.blocks {
@@ -108,17 +110,21 @@ impl Inspected {
         Ok(())
     }
 
-    fn read_keys(&mut self, tables: &Tables, whole: Seq) -> Result<(), PartError> {
+    fn read_keys(&mut self, tables: &Tables, committed: Seq) -> Result<(), PartError> {
         let (keys, damaged) = read_keys(tables)?;
         if damaged > 0 {
-            tracing::warn!(records = damaged, "damaged idempotency keys are forgotten");
+            tracing::warn!(
+                records = damaged,
+                "damaged idempotency keys are forgotten; a retry with one of them is a new publish"
+            );
         }
-        self.keys = keys.into_iter().filter(|(_, commit)| *commit <= whole).collect();
+        self.keys = keys.into_iter().filter(|(_, commit)| *commit <= committed).collect();
         Ok(())
     }
 }
 
-/// All idempotency keys of a segment, in order of time, and how many are damaged.
+/// All idempotency keys of a segment, each with the last id of its commit, in order of time; and the number of damaged
+/// ones.
 pub(super) fn read_keys(tables: &Tables) -> Result<(Vec<(KeyRecord, Seq)>, u64), PartError> {
     let (mut keys, mut damaged) = (Vec::new(), 0);
     for entry in &tables.keys {
@@ -143,22 +149,22 @@ fn read_names(tables: &Tables) -> Result<HashMap<TopicKey, TopicName>, PartError
     Ok(names)
 }
 
-/// Removes what was written of commits beyond `whole`. Answers with how many entries that were.
-fn take_back(tables: &Tables, whole: Seq) -> Result<u64, PartError> {
+/// Removes the entries of commits beyond `committed`. Returns their number.
+fn roll_back(tables: &Tables, committed: Seq) -> Result<u64, PartError> {
     let mut torn = 0;
     for key in tables.blocks.iter().keys() {
         let key = key?;
-        if keys::parse_block(&key).is_none_or(|(_, first, _)| first > whole) {
+        if keys::parse_block(&key).is_none_or(|(_, first, _)| first > committed) {
             tables.blocks.remove(key)?;
             torn += 1;
         }
     }
-    for key in tables.commits.range(parts::key(&keys::commit(whole.next()), 0)..).keys() {
+    for key in tables.commits.range(parts::key(&keys::commit(committed.next()), 0)..).keys() {
         tables.commits.remove(key?)?;
         torn += 1;
     }
     for (record, commit) in read_keys(tables)?.0 {
-        if commit > whole {
+        if commit > committed {
             parts::remove(&tables.keys, &keys::idempotency(record.time, record.key.key))?;
             torn += 1;
         }

@@ -1,10 +1,11 @@
-//! The list of segments, kept beside them, so that a missing one is noticed.
+//! The list of segments, in the file `segments`, so that a missing segment is detected.
 //!
-//! A segment stands in the list before its first commit, and until after nothing of it is needed. So what stands there
-//! and is not on the disk was lost; what is on the disk and does not stand there was left by a crash, or is about to go.
-//! It is a small file, written anew as a whole at each change: a few times an hour.
+//! A segment is added to the list before its first commit, and removed from it before its directory is. So a segment in
+//! the list that is not on disk was lost; a segment on disk that is not in the list was left by a crash, or is about to
+//! be removed. The file is small and is rewritten at each change, a few times an hour.
 //!
-//! Layout: `version u8 | segments | each: first id, above the one before | generation`, varints, sealed with `segments`.
+//! Layout: `version u8 | segments | each: first id, above the one before | generation`, varints, sealed with
+//! `segments`.
 
 use std::fs;
 use std::io;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::event::Seq;
 
 use super::disk;
-use super::wire::{Take, put_number, seal, unseal};
+use super::wire::{ByteReader, put_number, seal, unseal};
 
 const VERSION: u8 = 1;
 const SALT: &[u8] = b"segments";
@@ -21,23 +22,23 @@ const SALT: &[u8] = b"segments";
 /// Name of the file.
 pub(super) const FILE: &str = "segments";
 
-/// What the list says of a segment: where it begins, and how often it was copied.
+/// A segment in the list: its first position and its generation.
 pub(super) type ManifestEntry = (Seq, u32);
 
-/// The file.
+/// The list's file.
 #[derive(Debug, Clone)]
 pub(super) struct Manifest {
     path: PathBuf,
 }
 
-/// What a manifest said.
+/// The result of reading the list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ManifestRead {
-    /// These, in order.
-    Whole(Vec<ManifestEntry>),
-    /// There is none.
-    Nothing,
-    /// It is damaged: nobody knows which segments there were.
+    /// The entries, sorted.
+    Intact(Vec<ManifestEntry>),
+    /// There is no file.
+    Missing,
+    /// The file is damaged: it is unknown which segments there were.
     Damaged,
 }
 
@@ -46,22 +47,22 @@ impl Manifest {
         Self { path: root.join(FILE) }
     }
 
-    /// Reads it.
+    /// Reads the list.
     ///
     /// # Errors
-    /// When the system does not let it be read, which says nothing about what is in it.
+    /// When the system refuses the read, which is no sign of damage.
     pub(super) fn read(&self) -> io::Result<ManifestRead> {
         match fs::read(&self.path) {
-            Ok(bytes) => Ok(decode(&bytes).map_or(ManifestRead::Damaged, ManifestRead::Whole)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ManifestRead::Nothing),
+            Ok(bytes) => Ok(decode(&bytes).map_or(ManifestRead::Damaged, ManifestRead::Intact)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ManifestRead::Missing),
             Err(error) => Err(error),
         }
     }
 
-    /// Replaces it durably.
+    /// Replaces the list durably.
     ///
     /// # Errors
-    /// Then the old one stays.
+    /// When it cannot be written; the old one stays.
     pub(super) fn write(&self, entries: &[ManifestEntry]) -> io::Result<()> {
         disk::write_whole(&self.path, &encode(entries))
     }
@@ -83,7 +84,7 @@ fn encode(entries: &[ManifestEntry]) -> Vec<u8> {
 }
 
 fn decode(bytes: &[u8]) -> Option<Vec<ManifestEntry>> {
-    let mut take = Take::new(unseal(bytes, SALT)?);
+    let mut take = ByteReader::new(unseal(bytes, SALT)?);
     if take.byte()? != VERSION {
         return None;
     }
@@ -101,13 +102,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_survives_its_file_and_a_flipped_bit_is_found() {
+    fn a_list_is_read_back_and_a_flipped_bit_is_detected() {
         let dir = tempfile::tempdir().expect("a directory");
         let manifest = Manifest::new(dir.path());
-        assert_eq!(manifest.read().expect("read"), ManifestRead::Nothing);
+        assert_eq!(manifest.read().expect("read"), ManifestRead::Missing);
         let entries = [(Seq(1), 0), (Seq(900), 3), (Seq(u64::MAX), 1)];
         manifest.write(&entries).expect("written");
-        assert_eq!(manifest.read().expect("read"), ManifestRead::Whole(entries.to_vec()));
+        assert_eq!(manifest.read().expect("read"), ManifestRead::Intact(entries.to_vec()));
         let whole = fs::read(dir.path().join(FILE)).expect("there");
         for bit in 0..whole.len() * 8 {
             let mut bytes = whole.clone();

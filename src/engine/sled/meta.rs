@@ -1,4 +1,6 @@
-//! Topics' settings and the marks of deleted ones, by name, in a small database of their own.
+//! Topic settings and deletion marks, by name, in a small database of their own.
+//!
+//! A deletion mark is the position through which the events of a deleted topic are gone; it is kept for ever.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,30 +23,30 @@ pub(super) struct Meta {
     state: Mutex<SettingsChecksum>,
 }
 
-/// What the watermark remembers of the settings.
+/// The facts about the settings that the watermark stores.
 #[derive(Debug, Clone, Copy, Default)]
 struct SettingsChecksum {
-    /// Rises with each save, and is written after it: settings are not older than it says.
+    /// Number of saves. Written after each save, so the settings are at least as new as it says.
     revision: u64,
-    /// Of all records, in any order.
+    /// Sum of a checksum of each record, independent of their order.
     sum: u64,
 }
 
-/// What is known of topics by name.
+/// All records, by topic name.
 #[derive(Debug, Default)]
 pub(super) struct TopicRecords {
-    /// Those that are more than a mark.
+    /// Settings of topics, without records that are only a deletion mark.
     pub(super) settings: Vec<(TopicName, TopicSettings)>,
-    /// The highest mark; 0 when there is none.
+    /// The highest deletion mark; 0 when there is none.
     pub(super) newest_mark: Seq,
-    /// Records that could not be read.
+    /// Number of damaged records.
     pub(super) damaged: u64,
 }
 
 impl Meta {
-    /// Opens it, or makes it, and reads it through. Blocks.
+    /// Opens the database in `dir`, or creates it, and reads all records. Blocks.
     pub(super) fn open(dir: &Path) -> Result<(Self, TopicRecords), DatabaseError> {
-        // Settings are small and few: a megabyte of pages.
+        // Settings are small and few: a page cache of 1 MiB is enough.
         let db = database::open(dir, 1 << 20)?;
         let opened = guarded(|| {
             let settings = db.open_tree(keys::SETTINGS)?;
@@ -54,7 +56,7 @@ impl Meta {
             let known = meta.read_all()?;
             Ok::<_, sled::Error>((meta, known))
         });
-        Ok(opened.map_err(DatabaseError::of_panic)??)
+        Ok(opened.map_err(DatabaseError::from_panic)??)
     }
 
     fn read_all(&self) -> sled::Result<TopicRecords> {
@@ -79,7 +81,7 @@ impl Meta {
         Ok(known)
     }
 
-    /// Replaces a topic's settings durably; those that say nothing are removed. Blocks.
+    /// Replaces a topic's settings durably; default settings are removed. Blocks.
     pub(super) fn save(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), Arc<str>> {
         let key = topic.as_str();
         let save = || {
@@ -100,16 +102,16 @@ impl Meta {
         guarded(save)?.map_err(|error: sled::Error| error.to_string().into())
     }
 
-    /// How often settings were saved, and the sum of them all.
+    /// Number of saves of settings, and the checksum of all settings.
     pub(super) fn state(&self) -> (u64, u64) {
         let state = *self.state.lock();
         (state.revision, state.sum)
     }
 
-    /// Writes something and flushes it, to see what sled does then.
+    /// Writes a record and flushes it, so that the caller can check that sled syncs through our shim.
     pub(super) fn probe(&self) -> Result<(), Arc<str>> {
         let probe = || {
-            // Another value each time: sled writes nothing when nothing changes.
+            // A new value each time: sled writes nothing when nothing changes.
             let opened = self.db.get(keys::OPENED)?.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
             self.db.insert(keys::OPENED, &opened.unwrap_or(0).wrapping_add(1).to_be_bytes())?;
             self.db.flush().map(drop)
@@ -117,13 +119,13 @@ impl Meta {
         guarded(probe)?.map_err(|error: sled::Error| error.to_string().into())
     }
 
-    /// The mark of a deleted topic.
+    /// The deletion mark of a topic.
     pub(super) fn mark(&self, topic: &TopicName) -> Result<Option<Seq>, Arc<str>> {
         let record = guarded(|| self.settings.get(topic.as_str()))?.map_err(|error| Arc::from(error.to_string()))?;
         Ok(record.and_then(|record| decode_settings(topic, &record)?.deleted_through))
     }
 
-    /// Names starting with `prefix` that have a mark above `after`, with it.
+    /// Names that start with `prefix` and have a deletion mark above `after`, each with its mark.
     pub(super) fn marks(&self, prefix: &str, after: Seq) -> Result<Vec<(TopicName, Seq)>, Arc<str>> {
         let read = || {
             let mut marks = Vec::new();
@@ -139,7 +141,7 @@ impl Meta {
     }
 }
 
-/// One record's share of the sum.
+/// The checksum of one record.
 fn sum(key: &[u8], record: &[u8]) -> u64 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);

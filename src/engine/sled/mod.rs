@@ -1,27 +1,27 @@
-//! The store on disk: sled 0.34, made durable, bounded and honest about damage.
+//! A durable, ordered event store on sled 0.34.
 //!
-//! sled is a good ordered map over a log, and three things short of an event store: its flush does not survive a power
-//! loss, one quiet key pins a piece of its log for ever, and damaged files make it panic or forget in silence. The
-//! rooms here add what is missing and keep what is good:
+//! sled is an ordered map over a log. As an event store it lacks three things: its flush does not survive a power loss,
+//! a single live key pins a log segment for ever, and on damaged files it panics or silently returns less data. The
+//! modules here add durability, space reclamation and damage detection:
 //!
-//! | room | idea |
+//! | module | purpose |
 //! |---|---|
-//! | `keys` | the whole schema on one screen |
-//! | `block`, `records`, `parts`, `wire` | what is stored, as checksummed bytes |
-//! | `sync_shim`, `ahead` | a flush is an fdatasync, and has no file length to note |
-//! | `guard`, `database` | a panic of sled is an error of ours |
-//! | `segment`, `segments`, `manifest`, `tables` | one sled database a run of positions, so that space comes back a directory at a time |
-//! | `tally`, `summary` | what a sealed segment holds, so that opening need not read it |
-//! | `watermark` | what must be known even if sled forgets: the head, ids given out, what was lost |
-//! | `write` | the one writer: insert, flush, count |
-//! | `read`, `chain` | runs of events, from any thread, and what they lack |
-//! | `backward` | a topic's newest positions |
-//! | `open`, `open_segments`, `inspect` | what a crash or a damaged disk left, made sound |
-//! | `reclaim`, `copy` | the space of dead events |
-//! | `removals`, `remove`, `scrub` | an event taken back: what is to be done, the tombstone, and the bytes off the disk |
-//! | `housekeeping` | sealing and the recorded head, off the writer's path |
-//! | `presence`, `waits` | a directory that is away and a disk that does not answer are no damage |
-//! | `meta`, `clock`, `disk`, `space`, `config` | settings by name, the log's clock, files, free bytes, and what can be told |
+//! | `keys` | the whole on-disk schema on one screen |
+//! | `block`, `records`, `parts`, `wire` | the encoding of stored values, with checksums |
+//! | `sync_shim`, `zero_fill` | a flush of sled is an fdatasync, and rarely changes the file's length |
+//! | `guard`, `database` | opening a sled database; a panic in sled becomes an error |
+//! | `segment`, `segments`, `manifest`, `tables` | log segments: a sled database for each range of positions |
+//! | `tally`, `summary` | the index of a sealed segment, so that opening the store does not read it |
+//! | `watermark` | the head, the reserved ids and the lost ranges, kept outside sled in case sled loses data |
+//! | `write` | the single writer: insert, flush, count |
+//! | `read`, `continuity` | concurrent reads of events, and detection of missing ones |
+//! | `newest` | a topic's newest positions, read backwards |
+//! | `open`, `open_segments`, `inspect` | recovery after a crash or disk damage |
+//! | `reclaim`, `copy` | reclaiming the space of expired events |
+//! | `removals`, `remove`, `scrub` | removing an event: the list of pending work, the tombstone, erasing the bytes |
+//! | `housekeeping` | background work: sealing segments and recording the head |
+//! | `presence`, `waits` | a missing directory and a disk that does not respond are not treated as damage |
+//! | `meta`, `clock`, `disk`, `space`, `config` | topic settings, the log's clock, files, free space, configuration |
 
 use std::fs::File;
 use std::io;
@@ -37,13 +37,10 @@ use super::log::store::{
 };
 use crate::event::{Event, Millis, Seq, TopicName};
 
-#[cfg(target_os = "linux")]
-mod ahead;
-mod backward;
 mod block;
-mod chain;
 mod clock;
 mod config;
+mod continuity;
 mod copy;
 mod damage;
 mod database;
@@ -54,6 +51,7 @@ mod inspect;
 mod keys;
 mod manifest;
 mod meta;
+mod newest;
 mod open;
 mod open_segments;
 mod parts;
@@ -78,6 +76,8 @@ mod waits;
 mod watermark;
 mod wire;
 mod write;
+#[cfg(target_os = "linux")]
+mod zero_fill;
 
 pub use clock::kept_clock;
 pub use config::{OpenError, SledConfig};
@@ -92,7 +92,7 @@ use waits::{WaitReporter, Waits};
 use watermark::Watermark;
 use write::SegmentWriter;
 
-/// A [`Store`] in a directory. Opened by [`SledStore::open`]; one process at a time.
+/// A [`Store`] in a directory, opened by [`SledStore::open`]. One process can have it open at a time.
 #[derive(Debug)]
 pub struct SledStore {
     shared: Arc<StoreShared>,
@@ -100,7 +100,7 @@ pub struct SledStore {
     _watch: WaitReporter,
 }
 
-/// What the writer, readers, the retention thread and the housekeeper share.
+/// State shared by the writer, the readers, the retention thread and the housekeeper.
 #[derive(Debug)]
 struct StoreShared {
     config: SledConfig,
@@ -109,37 +109,39 @@ struct StoreShared {
     meta: Mutex<Option<Arc<Meta>>>,
     writer: Mutex<Option<SegmentWriter>>,
     watermark: Mutex<Watermark>,
-    /// What the watermark counts, for those who must not wait for its lock, which is held while it is written.
+    /// A copy of the watermark's `losses`, for callers that must not wait for its lock: it is held during a disk write.
     losses: AtomicU64,
-    /// Locked before the writer and the list of segments.
+    /// Lock order: before the writer and the list of segments.
     removals: Mutex<Removals>,
-    /// What it counts, for the same reason.
+    /// The number of segments in `removals`, readable without its lock, which is held during a disk write.
     unscrubbed: Arc<AtomicU64>,
     /// The newest durable position: readers see nothing beyond it.
     head: AtomicU64,
-    /// The newest commit's time, by which idempotency keys age,
-    newest: AtomicU64,
-    /// but for these.
+    /// Time of the newest commit, in ms since 1970. Idempotency keys age by it.
+    newest_time: AtomicU64,
+    /// Leaps of the clock, which the age of an idempotency key does not count.
     leaps: Mutex<Leaps>,
     space: Space,
     presence: Presence,
     waits: Arc<Waits>,
-    /// Why nothing more may be acknowledged.
+    /// Set once the store is poisoned or closed: the reason why no write is accepted any more.
     failed: OnceLock<Arc<str>>,
     damage: damage::ReportedDamage,
     reclaiming: Mutex<reclaim::ReclaimPosition>,
-    /// The segment that takes commits is mostly dead: begin another one, so that its space comes back.
+    /// Asks the writer to begin another segment with the next commit, because the active one is mostly dead: only a
+    /// sealed segment can be reclaimed.
     rotate_soon: AtomicBool,
     recovered: Mutex<Option<Recovered>>,
     lock: Mutex<Option<File>>,
 }
 
 impl SledStore {
-    /// Opens the store in `config.dir`, or makes one there. Blocks; takes back half a commit, sets damaged parts aside and
-    /// says what was lost with them.
+    /// Opens the store in `config.dir`, or creates it. Blocks. Rolls back an incomplete commit, moves damaged parts to
+    /// `quarantine/` and reports the ranges lost with them.
     ///
     /// # Errors
-    /// When another process has the store, a newer gapless wrote it, or the disk does not allow it. Never for damage.
+    /// When another process has the store open, a newer gapless wrote it, or the system refuses access to its files.
+    /// Damage is not an error.
     pub fn open(config: SledConfig) -> Result<Self, OpenError> {
         let waits = Arc::new(Waits::default());
         let watch = WaitReporter::start(&waits);
@@ -209,7 +211,7 @@ impl Store for SledStore {
     }
 
     fn told(&self, topic: TopicKey, seq: Seq) {
-        self.shared.removals.lock().told(topic, seq);
+        self.shared.removals.lock().notice_published(topic, seq);
     }
 
     fn unscrubbed(&self) -> u64 {
@@ -218,23 +220,23 @@ impl Store for SledStore {
 
     fn keep_clock(&self, clock: &KeptClock) -> Result<(), StoreError> {
         let shared = &self.shared;
-        shared.alive()?;
-        let _waiting = shared.waits.begin_write("keeping the log's clock");
+        shared.check_open()?;
+        let _waiting = shared.waits.begin_write("saving the log's clock");
         shared.presence.check()?;
-        clock::keep(&shared.config.dir, clock).map_err(|error| match error.kind() {
+        clock::save(&shared.config.dir, clock).map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
-            _ => StoreError::NotNow(format!("the log's clock cannot be kept: {error}").into()),
+            _ => StoreError::NotNow(format!("cannot save the log's clock: {error}").into()),
         })?;
         shared.leaps.lock().clone_from(&clock.leaps);
         Ok(())
     }
 
     fn mark(&self, topic: &TopicName) -> Option<Seq> {
-        self.shared.ask_meta("reading a mark", |meta| meta.mark(topic)).flatten()
+        self.shared.read_meta("reading a deletion mark", |meta| meta.mark(topic)).flatten()
     }
 
     fn marks(&self, prefix: &str, after: Seq) -> Vec<(TopicName, Seq)> {
-        self.shared.ask_meta("reading marks", |meta| meta.marks(prefix, after)).unwrap_or_default()
+        self.shared.read_meta("reading deletion marks", |meta| meta.marks(prefix, after)).unwrap_or_default()
     }
 
     fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
@@ -242,7 +244,7 @@ impl Store for SledStore {
     }
 
     fn room(&self) -> Result<(), StoreError> {
-        self.shared.ready()
+        self.shared.check_ready()
     }
 
     fn disk_bytes(&self) -> u64 {
@@ -272,33 +274,34 @@ impl StoreShared {
         Seq(self.head.load(Ordering::Acquire))
     }
 
-    /// Whether the store is sound and open.
-    fn alive(&self) -> Result<(), StoreError> {
+    /// Fails when the store is poisoned or closed.
+    fn check_open(&self) -> Result<(), StoreError> {
         self.failed.get().map_or(Ok(()), |reason| Err(StoreError::Failed(Arc::clone(reason))))
     }
 
-    /// Whether an ordinary commit would be accepted now. Looks at the disk only while the disk answers.
-    fn ready(&self) -> Result<(), StoreError> {
-        self.alive()?;
+    /// Whether a commit of an ordinary size would be accepted now. Does not touch a disk that does not respond: that
+    /// would block.
+    fn check_ready(&self) -> Result<(), StoreError> {
+        self.check_open()?;
         if let Some((what, waited)) = self.waits.long_write() {
             let reason = format!("the disk does not answer: {what} has waited for {} s", waited.as_secs());
             return Err(StoreError::NotNow(reason.into()));
         }
         self.presence.check()?;
-        self.space.room()
+        self.space.check_ordinary()
     }
 
-    /// From now on nothing is acknowledged. Logged once.
+    /// Poisons the store: no write is acknowledged until a restart. Logged once.
     fn poison(&self, what: &str, reason: &dyn std::fmt::Display) -> StoreError {
         let text: Arc<str> = format!("{what} failed: {reason}").into();
         if self.failed.set(Arc::clone(&text)).is_ok() {
-            tracing::error!(reason = %text, "the store accepts nothing until a restart has looked at the disk");
+            tracing::error!(reason = %text, "a write failed; the store accepts no writes until the hub is restarted");
         }
         StoreError::Failed(text)
     }
 
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
-        self.alive()?;
+        self.check_open()?;
         let _waiting = self.waits.begin_write("saving settings");
         self.presence.check()?;
         self.space.check_small()?;
@@ -306,8 +309,8 @@ impl StoreShared {
         meta.save(topic, settings).map_err(|reason| self.poison("saving settings", &reason))
     }
 
-    /// What `read` finds in the settings; an error is logged, because its callers have no way to tell it.
-    fn ask_meta<T>(&self, what: &str, read: impl FnOnce(&Meta) -> Result<T, Arc<str>>) -> Option<T> {
+    /// The result of `read` on the settings. An error poisons the store, which logs it: the callers cannot return one.
+    fn read_meta<T>(&self, what: &str, read: impl FnOnce(&Meta) -> Result<T, Arc<str>>) -> Option<T> {
         let meta = self.meta.lock().clone()?;
         read(&meta).inspect_err(|reason| drop(self.poison(what, reason))).ok()
     }

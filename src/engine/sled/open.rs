@@ -1,4 +1,4 @@
-//! Opening: what a crash or a damaged disk left, made sound.
+//! Opening a store: recovery after a crash or disk damage.
 
 use std::fs;
 use std::path::Path;
@@ -24,17 +24,17 @@ use super::space::Space;
 use super::tables::Tables;
 use super::tally::SegmentTally;
 use super::waits::Waits;
-use super::watermark::{Mark, RESERVE_IDS, Watermark, WatermarkRead};
+use super::watermark::{RESERVE_IDS, Watermark, WatermarkRead, WatermarkState};
 use super::write::{self, SegmentWriter};
 use super::{StoreShared, damage, manifest, reclaim};
 
-/// Opens the store in `config.dir`, or makes it.
+/// Opens the store in `config.dir`, or creates it.
 pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<StoreShared, OpenError> {
     let begun = Instant::now();
     let dir = config.dir.clone();
     let waiting = waits.begin_write("opening the store");
-    for made in [dir.clone(), dir.join("seg")] {
-        disk::make_dir(&made).map_err(io_error(&made))?;
+    for needed in [dir.clone(), dir.join("seg")] {
+        disk::make_dir(&needed).map_err(io_error(&needed))?;
     }
     let lock = disk::lock(&dir)?;
     let presence = Presence::new(dir.join("lock"), &lock).map_err(io_error(&dir))?;
@@ -43,23 +43,23 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<StoreShared,
         Manifest::new(&dir).write(&[]).map_err(io_error(&dir))?;
         disk::write_format(&dir)?;
     }
-    let mut found = Finding::begin(&config, format)?;
+    let mut found = StoreRecovery::start(&config, format)?;
     let (meta, known) = found.open_meta()?;
     check_durable(&meta)?;
     let segments = found.open_segments()?;
-    found.compare_heads();
-    let next = found.given.max(found.head).next();
+    found.check_head();
+    let next = found.allocated.max(found.head).next();
     let writer = found.writer(&segments, next)?;
-    let mark = &mut found.watermark.mark;
-    let clean = mark.clean;
-    (mark.head, mark.clean, mark.reserved) = (mark.head.max(found.head), false, writer.reserved);
+    let state = &mut found.watermark.state;
+    let clean = state.clean;
+    (state.head, state.clean, state.reserved) = (state.head.max(found.head), false, writer.reserved);
     found.watermark.save().map_err(io_error(&dir.join("watermark")))?;
     let recovered = found.recovered(next, known);
     let mut segments = segments;
     if !segments.iter().any(|segment| Arc::ptr_eq(segment, &writer.segment)) {
         segments.push(Arc::clone(&writer.segment));
     }
-    // After the watermark, which knows what was missing from the old list.
+    // After the watermark is saved: it records the segments that the old list had and the disk has not.
     Manifest::new(&dir).write(&entries(&segments)).map_err(io_error(&dir.join(manifest::FILE)))?;
     if format.is_some_and(|format| format < FORMAT) {
         disk::write_format(&dir)?;
@@ -68,11 +68,11 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<StoreShared,
     presence.writes_to(written.clone()).map_err(io_error(&written))?;
     drop(waiting);
     if format.is_none() {
-        tracing::info!(dir = %dir.display(), "made a new store");
+        tracing::info!(dir = %dir.display(), "created a new store");
     }
     tracing::info!(
-        epoch = %found.watermark.mark.epoch, head.seq = found.head.0, segments = segments.len(),
-        // A new one was never closed.
+        epoch = %found.watermark.state.epoch, head.seq = found.head.0, segments = segments.len(),
+        // A new store has not been closed before.
         clean = format.map(|_| clean), duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         "the store is open"
     );
@@ -83,7 +83,7 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<StoreShared,
         meta: Mutex::new(Some(Arc::new(meta))),
         writer: Mutex::new(Some(writer)),
         head: found.head.0.into(),
-        newest: found.newest.0.into(),
+        newest_time: found.newest_time.0.into(),
         leaps: Mutex::new(recovered.clock.leaps.clone()),
         unscrubbed: found.removals.unscrubbed(),
         removals: Mutex::new(found.removals),
@@ -93,69 +93,73 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<StoreShared,
         reclaiming: Mutex::new(reclaim::ReclaimPosition::default()),
         rotate_soon: false.into(),
         recovered: Mutex::new(Some(recovered)),
-        losses: found.watermark.mark.losses.into(),
+        losses: found.watermark.state.losses.into(),
         watermark: Mutex::new(found.watermark),
         lock: Mutex::new(Some(lock)),
         config,
     })
 }
 
-/// What is found while a store is opened.
-pub(super) struct Finding<'a> {
+/// The state of a store, collected while it is opened.
+pub(super) struct StoreRecovery<'a> {
     pub(super) config: &'a SledConfig,
-    /// As it was found; `None` for a new store.
+    /// The format on disk; `None` for a new store.
     pub(super) format: Option<u64>,
     pub(super) watermark: Watermark,
     pub(super) removals: Removals,
-    /// No id up to here is free.
-    pub(super) given: Seq,
+    /// Ids up to this one may have been allocated already.
+    pub(super) allocated: Seq,
+    /// The newest committed position found.
     pub(super) head: Seq,
-    pub(super) newest: Millis,
+    /// Time of the newest commit found.
+    pub(super) newest_time: Millis,
     pub(super) keys: Vec<KeyRecord>,
-    /// Of the newest segment, when it can be written on.
+    /// The newest segment, when commits can continue in it.
     pub(super) last: Option<(Arc<Segment>, Arc<Tables>, SegmentTally)>,
 }
 
-impl<'a> Finding<'a> {
-    fn begin(config: &'a SledConfig, format: Option<u64>) -> Result<Self, OpenError> {
+impl<'a> StoreRecovery<'a> {
+    fn start(config: &'a SledConfig, format: Option<u64>) -> Result<Self, OpenError> {
         let path = config.dir.join("watermark");
         let found = Watermark::open(&path).map_err(io_error(&path))?;
         let used = format.is_some() && fs::read_dir(config.dir.join("seg")).is_ok_and(|mut dir| dir.next().is_some());
-        let mut beyond = 0;
+        let mut unknown = 0;
         let watermark = match found {
-            WatermarkRead::Whole(watermark) => watermark,
-            WatermarkRead::Half(watermark) => {
-                tracing::warn!("one slot of the watermark is damaged, from a crash or the disk; the other one counts");
-                // The damaged slot may have reserved more.
-                beyond = 2 * RESERVE_IDS;
+            WatermarkRead::Intact(watermark) => watermark,
+            WatermarkRead::OneSlot(watermark) => {
+                tracing::warn!(
+                    "one of the watermark's two slots is damaged, by a crash or by the disk; the other slot is used"
+                );
+                // The damaged slot may have been the newer one, with more ids reserved.
+                unknown = 2 * RESERVE_IDS;
                 watermark
             }
-            WatermarkRead::Nothing if !used => create_watermark(&path, false)?,
-            WatermarkRead::Nothing | WatermarkRead::Damaged => {
+            WatermarkRead::Missing if !used => create_watermark(&path, false)?,
+            WatermarkRead::Missing | WatermarkRead::Damaged => {
                 tracing::error!(
-                    "the watermark is gone or damaged: the store begins another epoch, so that no id is given twice; \
-                     clients are told a gap"
+                    "the watermark is missing or damaged: the store begins a new epoch, so that no id is used twice; \
+                     returning clients get a gap"
                 );
                 create_watermark(&path, true)?
             }
         };
         let path = config.dir.join("removals");
         let removals = Removals::open(&config.dir).map_err(io_error(&path))?;
-        let given = Seq(watermark.mark.reserved.0.max(watermark.mark.head.0) + beyond);
+        let allocated = Seq(watermark.state.reserved.0.max(watermark.state.head.0) + unknown);
         Ok(Self {
             config,
             format,
             watermark,
             removals,
-            given,
+            allocated,
             head: Seq::ZERO,
-            newest: Millis(0),
+            newest_time: Millis(0),
             keys: Vec::new(),
             last: None,
         })
     }
 
-    /// Opens the settings; damaged ones are set aside and begun anew.
+    /// Opens the settings. A damaged database is moved to quarantine and replaced by an empty one.
     fn open_meta(&mut self) -> Result<(Meta, TopicRecords), OpenError> {
         let path = self.config.dir.join("meta");
         let fresh = !path.try_exists().map_err(io_error(&path))?;
@@ -171,77 +175,79 @@ impl<'a> Finding<'a> {
                 disk::quarantine(&self.config.dir, &path).map_err(io_error(&path))?;
                 tracing::error!(
                     reason,
-                    "the topics' settings are damaged: own limits, closings by request and the marks of deleted topics are \
-                     lost; the files are kept in quarantine"
+                    "the topic settings are damaged: the topics' own limits, their closed state and the marks of deleted \
+                     topics are lost; the files were moved to quarantine"
                 );
-                self.watermark.mark.losses += 1;
-                (self.watermark.mark.revision, self.watermark.mark.settings) = (0, 0);
+                self.watermark.state.losses += 1;
+                (self.watermark.state.revision, self.watermark.state.settings) = (0, 0);
                 disk::make_dir(&path).map_err(io_error(&path))?;
                 Meta::open(&path).map_err(|failure| database_error(&path, &failure))?
             }
         };
-        self.compare_settings(&opened.0);
+        self.check_settings(&opened.0);
         if fresh {
             disk::sync_tree(&path).map_err(io_error(&path))?;
         }
         Ok(opened)
     }
 
-    /// sled may have forgotten settings in silence: the watermark knows better.
-    fn compare_settings(&mut self, meta: &Meta) {
+    /// Compares the settings with the watermark: sled may have lost some silently.
+    fn check_settings(&mut self, meta: &Meta) {
         let (revision, sum) = meta.state();
-        let mark = &mut self.watermark.mark;
-        if revision < mark.revision || (mark.clean && sum != mark.settings) {
-            tracing::error!("some topics' settings, or marks of deleted topics, are gone: the disk lost them");
-            mark.losses += 1;
+        let state = &mut self.watermark.state;
+        if revision < state.revision || (state.clean && sum != state.settings) {
+            tracing::error!("some topic settings or marks of deleted topics are missing: the disk lost them");
+            state.losses += 1;
         }
-        (mark.revision, mark.settings) = (revision, sum);
+        (state.revision, state.settings) = (revision, sum);
     }
 
-    /// sled may have forgotten its newest commits in silence: the watermark knows better.
-    fn compare_heads(&mut self) {
-        let range = (self.head.next(), self.given);
-        if self.head < self.watermark.mark.head && !self.watermark.mark.knows((range.0, self.watermark.mark.head)) {
+    /// Compares the newest commit with the watermark: sled may have lost some silently.
+    fn check_head(&mut self) {
+        let range = (self.head.next(), self.allocated);
+        if self.head < self.watermark.state.head
+            && !self.watermark.state.contains_lost((range.0, self.watermark.state.head))
+        {
             tracing::error!(
                 lost.first = range.0.0,
                 lost.last = range.1.0,
-                "the newest events are gone from the store: they were acknowledged, and the disk lost them"
+                "the newest events are missing from the store: they were acknowledged, and the disk lost them"
             );
-            self.watermark.mark.lose(range);
+            self.watermark.state.add_lost(range);
         }
     }
 
-    /// Goes on in the newest segment, or begins one.
+    /// A writer that continues in the newest segment, or in a new one.
     fn writer(&mut self, segments: &[Arc<Segment>], next: Seq) -> Result<SegmentWriter, OpenError> {
-        let (reserved, given) = (Seq(next.0.saturating_add(RESERVE_IDS)), Seq(next.0 - 1));
+        let (reserved, allocated) = (Seq(next.0.saturating_add(RESERVE_IDS)), Seq(next.0 - 1));
         if let Some((segment, tables, tally)) = self.last.take() {
-            return Ok(SegmentWriter::new(segment, tables, tally, reserved, given));
+            return Ok(SegmentWriter::new(segment, tables, tally, reserved, allocated));
         }
-        debug_assert!(segments.iter().all(|segment| segment.first < next), "positions are given in rising order");
-        let made = write::begin(self.config, next);
+        debug_assert!(segments.iter().all(|segment| segment.first < next), "positions are allocated in rising order");
+        let begun = write::begin(self.config, next);
         let path = self.config.dir.join("seg");
-        let (segment, tables) = made.map_err(|reason| OpenError::Database { path, reason })?;
-        Ok(SegmentWriter::new(segment, tables, SegmentTally::after(Seq(next.0 - 1)), reserved, given))
+        let (segment, tables) = begun.map_err(|reason| OpenError::Database { path, reason })?;
+        Ok(SegmentWriter::new(segment, tables, SegmentTally::empty_after(Seq(next.0 - 1)), reserved, allocated))
     }
 
     fn recovered(&mut self, next: Seq, known: TopicRecords) -> Recovered {
         let clock = super::clock::kept_clock(&self.config.dir);
-        let valid = clock.leaps.before(self.newest, self.config.key_window);
+        let valid = clock.leaps.before(self.newest_time, self.config.key_window);
         let mut keys = std::mem::take(&mut self.keys);
         keys.retain(|record| record.time >= valid);
         keys.sort_by_key(|record| record.time);
-        let mark = &self.watermark.mark;
+        let state = &self.watermark.state;
         Recovered {
-            epoch: mark.epoch,
+            epoch: state.epoch,
             head: self.head,
             next,
-            last_time: self.newest,
+            last_time: self.newest_time,
             clock,
             settings: known.settings,
             newest_mark: known.newest_mark,
             keys,
-            untold: self.removals.untold().to_vec(),
-            lost: mark.lost.clone(),
+            untold: self.removals.pending_notices().to_vec(),
+            lost: state.lost.clone(),
         }
     }
 }
@@ -249,15 +255,16 @@ impl<'a> Finding<'a> {
 fn create_watermark(path: &Path, lost: bool) -> Result<Watermark, OpenError> {
     let random = getrandom::u64().map_err(|error| OpenError::Io { path: path.into(), source: error.into() })?;
     let epoch = Epoch::from_random(random);
-    Watermark::create(path, Mark { losses: u64::from(lost), ..Mark::new(epoch) }).map_err(io_error(path))
+    Watermark::create(path, WatermarkState { losses: u64::from(lost), ..WatermarkState::new(epoch) })
+        .map_err(io_error(path))
 }
 
 pub(super) fn database_error(path: &Path, failure: &DatabaseError) -> OpenError {
     OpenError::Database { path: path.into(), reason: Arc::clone(failure.reason()) }
 }
 
-/// Whether sled's flush reaches our shim. Refusing is the only safe answer: a sync of our own after each flush would leave
-/// a window, and whoever built this can mend it while nobody else can.
+/// Checks that sled's flush calls our shim, and fails with [`OpenError::NotDurable`] when it does not. The alternative,
+/// a sync of our own after each flush, would leave a window in which a power loss takes back acknowledged events.
 fn check_durable(meta: &Meta) -> Result<(), OpenError> {
     #[cfg(target_os = "linux")]
     {

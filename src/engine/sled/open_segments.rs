@@ -1,4 +1,4 @@
-//! Opening the segments: sealed ones by their summary, the rest by reading them, damaged ones set aside.
+//! Opening the segments: reads the summaries of sealed ones and all of the others, and quarantines damaged ones.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,33 +11,34 @@ use crate::event::{Millis, Seq};
 use super::super::log::store::{KeyRecord, TopicSummary};
 use super::StoreShared;
 use super::config::OpenError;
-use super::damage::{discard, set_aside};
+use super::damage::{discard, quarantine};
 use super::database::{self, DatabaseError};
 use super::disk::io_error;
 use super::guard::guarded;
 use super::inspect::{Inspected, inspect};
 use super::keys::FORMAT;
 use super::manifest::{self, Manifest, ManifestRead};
-use super::open::{Finding, database_error};
+use super::open::{StoreRecovery, database_error};
 use super::segment::{self, Segment};
-use super::summary::{Summary, Whole};
+use super::summary::{Summary, SummaryContents};
 use super::tables::Tables;
 use super::tally::SegmentTally;
 use super::waits::Waits;
 
-/// Topics in a segment that an opening still goes on with: about 2 MB counted.
+/// Maximum number of topics in a segment in which commits continue after an opening: their tallies take about 2 MB.
 const LARGE_TOPICS: usize = 10_000;
 
-/// The same as a part of the rotation size. Segments below it are copied together when there are many.
-const LARGE_PART: u64 = super::reclaim::SMALL_PART;
+/// Maximum size of such a segment, as a fraction of the rotation size. Smaller segments are merged when there are many.
+const LARGE_DIVISOR: u64 = super::reclaim::SMALL_DIVISOR;
 
-impl Finding<'_> {
-    /// Opens what must be looked into, reads the summaries of the rest, sets aside what is damaged.
+impl StoreRecovery<'_> {
+    /// Opens all segments, sorted by position. Quarantines damaged ones and removes those that a crash left over.
     pub(super) fn open_segments(&mut self) -> Result<Vec<Arc<Segment>>, OpenError> {
         let root = self.config.dir.join("seg");
-        let listed = self.listed()?;
+        let listed = self.read_manifest()?;
         let mut names = segment_names(&root).map_err(io_error(&root))?;
-        // Of two with the same positions the higher generation counts, and was complete when it got its name.
+        // Of two segments with the same positions the higher generation is valid: a copy is complete when it gets its
+        // name.
         names.sort_unstable_by_key(|&(first, generation)| (std::cmp::Reverse(generation), first));
         let mut kept: Vec<OpenedSegment> = Vec::new();
         let mut damaged: Vec<(Seq, Option<Seq>)> = Vec::new();
@@ -52,21 +53,21 @@ impl Finding<'_> {
             }
             match self.open_segment(segment) {
                 Ok(opened) => match &listed {
-                    ManifestRead::Whole(entries) if opened.never_used() && !entries.contains(&(first, generation)) => {
+                    ManifestRead::Intact(entries) if opened.never_used() && !entries.contains(&(first, generation)) => {
                         remove_unused(opened);
                     }
                     _ => kept.push(opened),
                 },
                 Err(broken) => {
-                    let Broken { segment, through, failure } = *broken;
+                    let UnreadableSegment { segment, through, failure } = *broken;
                     let DatabaseError::Damaged(reason) = failure else {
                         return Err(database_error(&segment.dir, &failure));
                     };
-                    let range = (first, through.unwrap_or(self.given));
+                    let range = (first, through.unwrap_or(self.allocated));
                     if self.removals.is_dirty(segment.name()) {
                         discard(&segment, range, &reason);
                     } else {
-                        set_aside(&self.config.dir, &segment.dir, range, &reason);
+                        quarantine(&self.config.dir, &segment.dir, range, &reason);
                     }
                     damaged.push((first, through));
                 }
@@ -75,33 +76,35 @@ impl Finding<'_> {
         kept.sort_by_key(|opened| opened.segment.first);
         for (first, through) in damaged {
             let next = kept.iter().map(|opened| opened.segment.first).find(|next| *next > first);
-            let through = through.or(next.map(|next| Seq(next.0 - 1))).unwrap_or(self.given);
-            self.watermark.mark.lose((first, through));
+            let through = through.or(next.map(|next| Seq(next.0 - 1))).unwrap_or(self.allocated);
+            self.watermark.state.add_lost((first, through));
         }
-        self.compare_lists(&listed, &kept);
+        self.check_manifest(&listed, &kept);
         let newest = kept.len().saturating_sub(1);
         let mut segments = Vec::with_capacity(kept.len());
         for (index, opened) in kept.into_iter().enumerate() {
-            segments.push(self.count(opened, index == newest));
+            segments.push(self.add_opened(opened, index == newest));
         }
         Ok(segments)
     }
 
-    /// Which segments there should be.
-    fn listed(&self) -> Result<ManifestRead, OpenError> {
+    /// Reads the list of the segments that should exist.
+    fn read_manifest(&self) -> Result<ManifestRead, OpenError> {
         let path = self.config.dir.join(manifest::FILE);
-        // An older store has no list: what is there is what counts.
+        // Format 1 has no list: the segments on disk are the valid ones.
         if self.format.is_some_and(|format| format < FORMAT) {
-            return Ok(ManifestRead::Whole(Vec::new()));
+            return Ok(ManifestRead::Intact(Vec::new()));
         }
         Manifest::new(&self.config.dir).read().map_err(io_error(&path))
     }
 
-    /// Notices segments that are gone.
-    fn compare_lists(&mut self, listed: &ManifestRead, kept: &[OpenedSegment]) {
-        let ManifestRead::Whole(entries) = listed else {
-            tracing::error!("the list of segments is gone or damaged: whether one is missing cannot be known");
-            self.watermark.mark.losses += 1;
+    /// Records as lost the segments that are in the list and not on disk.
+    fn check_manifest(&mut self, listed: &ManifestRead, kept: &[OpenedSegment]) {
+        let ManifestRead::Intact(entries) = listed else {
+            tracing::error!(
+                "the list of segments is missing or damaged: it is unknown whether a segment is missing from the store"
+            );
+            self.watermark.state.losses += 1;
             return;
         };
         let firsts: BTreeSet<Seq> =
@@ -116,25 +119,31 @@ impl Finding<'_> {
                 continue;
             }
             let next = firsts.range(first.next()..).next();
-            let range = (first, next.map_or(self.given, |next| Seq(next.0 - 1)));
-            // Set aside by us, or told by an earlier start.
-            if !self.watermark.mark.knows((first, first)) {
+            let range = (first, next.map_or(self.allocated, |next| Seq(next.0 - 1)));
+            // Unless it was quarantined, or reported by an earlier start.
+            if !self.watermark.state.contains_lost((first, first)) {
                 tracing::error!(
                     lost.first = range.0.0,
                     lost.last = range.1.0,
                     "a segment is missing: events in this range are lost"
                 );
-                self.watermark.mark.lose(range);
+                self.watermark.state.add_lost(range);
             }
         }
     }
 
-    /// A sealed segment is only asked for its summary; any other is read, and so is one that events were taken back from since
-    /// it was sealed.
-    fn open_segment(&self, segment: Segment) -> Result<OpenedSegment, Box<Broken>> {
+    /// Opens a segment. Of a sealed one only the summary is read; any other is read as a whole, and so is a sealed one
+    /// from which events were removed since.
+    fn open_segment(&self, segment: Segment) -> Result<OpenedSegment, Box<UnreadableSegment>> {
         let sealed = match Summary::open(&segment.dir, segment.first) {
             Ok(sealed) => sealed,
-            Err(error) => return Err(Broken::new(segment, None, DatabaseError::Unavailable(error.to_string().into()))),
+            Err(error) => {
+                return Err(UnreadableSegment::new(
+                    segment,
+                    None,
+                    DatabaseError::Unavailable(error.to_string().into()),
+                ));
+            }
         };
         let mut covered = None;
         if let Some((summary, whole)) = sealed {
@@ -145,72 +154,74 @@ impl Finding<'_> {
                 Err(error) => Some(error.into()),
             };
             if let Some(failure) = failure {
-                return Err(Broken::new(segment, Some(through), failure));
+                return Err(UnreadableSegment::new(segment, Some(through), failure));
             }
             if !self.removals.is_dirty(segment.name()) {
                 let keys = whole.keys().into_iter().map(|(record, _)| record).collect();
                 segment.seal(summary);
-                return Ok(OpenedSegment { segment, what: What::Sealed { head: through, keys } });
+                return Ok(OpenedSegment { segment, state: OpenedState::Sealed { head: through, keys } });
             }
             covered = Some(through);
         }
         let read = || -> Result<_, DatabaseError> {
             let tables = Tables::open(&segment.dir, self.config.cache_bytes_per_segment)?;
             let inspected = guarded(|| inspect(&tables, segment.first, covered.unwrap_or_default()))
-                .map_err(DatabaseError::of_panic)??;
+                .map_err(DatabaseError::from_panic)??;
             Ok((tables, inspected))
         };
         match read() {
             Ok((tables, inspected)) => {
                 let tables = Arc::new(tables);
                 let segment = segment.with_tables(Arc::clone(&tables));
-                let what = What::Unsealed { tables, inspected: Box::new(inspected), complete: covered.is_some() };
-                Ok(OpenedSegment { segment, what })
+                let state =
+                    OpenedState::Unsealed { tables, inspected: Box::new(inspected), sealed_before: covered.is_some() };
+                Ok(OpenedSegment { segment, state })
             }
-            Err(failure) => Err(Broken::new(segment, covered, failure)),
+            Err(failure) => Err(UnreadableSegment::new(segment, covered, failure)),
         }
     }
 
-    /// Whether a segment is better sealed than gone on with: what is counted of its topics, and the pages that were read
-    /// to count them, would stay in memory for as long as nobody publishes.
+    /// Whether a segment should be sealed instead of taking more commits: its topics' tallies, and the pages read to
+    /// count them, would stay in memory until the next rotation.
     fn is_large(&self, tally: &SegmentTally) -> bool {
-        tally.topics.len() > LARGE_TOPICS || tally.span.weight > self.config.rotate_bytes / LARGE_PART
+        tally.topics.len() > LARGE_TOPICS || tally.span.weight > self.config.rotate_bytes / LARGE_DIVISOR
     }
 
-    /// Adds up what a segment holds.
-    fn count(&mut self, opened: OpenedSegment, newest: bool) -> Arc<Segment> {
+    /// Adds a segment's contents to the store's. Seals it, or makes it the active segment, if it is not sealed.
+    fn add_opened(&mut self, opened: OpenedSegment, newest: bool) -> Arc<Segment> {
         self.head = self.head.max(opened.head());
         let segment = Arc::new(opened.segment);
-        match opened.what {
-            What::Sealed { keys, .. } => {
-                self.newest = self.newest.max(segment.summary().map_or(Millis(0), |summary| summary.span.newest));
+        match opened.state {
+            OpenedState::Sealed { keys, .. } => {
+                self.newest_time =
+                    self.newest_time.max(segment.summary().map_or(Millis(0), |summary| summary.span.newest));
                 self.keys.extend(keys);
             }
-            What::Unsealed { tables, inspected, complete } => {
+            OpenedState::Unsealed { tables, inspected, sealed_before } => {
                 let inspected = *inspected;
-                self.newest = self.newest.max(inspected.tally.span.newest);
+                self.newest_time = self.newest_time.max(inspected.tally.span.newest);
                 self.keys.extend(inspected.keys.iter().map(|(record, _)| record.clone()));
                 for range in inspected.lost {
-                    if !self.watermark.mark.knows(range) {
+                    if !self.watermark.state.contains_lost(range) {
                         tracing::error!(
                             lost.first = range.0.0,
                             lost.last = range.1.0,
-                            "events in this range are damaged"
+                            "events in this range are damaged and lost"
                         );
-                        self.watermark.mark.lose(range);
+                        self.watermark.state.add_lost(range);
                     }
                 }
-                let goes_on = newest && segment.generation == 0 && !complete;
-                if goes_on && !self.is_large(&inspected.tally) {
+                let writable = newest && segment.generation == 0 && !sealed_before;
+                if writable && !self.is_large(&inspected.tally) {
                     self.last = Some((Arc::clone(&segment), tables, inspected.tally));
                 } else if let Err(error) =
                     segment.write_summary(&inspected.tally, &inspected.keys).map(|summary| segment.seal(summary))
                 {
-                    tracing::warn!(%error, segment.first = segment.first.0, "cannot seal a segment yet");
-                    if goes_on {
+                    tracing::warn!(%error, segment.first = segment.first.0, "cannot seal a segment now; it is tried again");
+                    if writable {
                         self.last = Some((Arc::clone(&segment), tables, inspected.tally));
                     } else {
-                        segment.finish(inspected.tally);
+                        segment.keep_tally(inspected.tally);
                     }
                 } else {
                     segment.close();
@@ -223,14 +234,14 @@ impl Finding<'_> {
 }
 
 /// A segment that cannot be read.
-struct Broken {
+struct UnreadableSegment {
     segment: Segment,
-    /// Its newest position, when that is known.
+    /// Its newest position, if known.
     through: Option<Seq>,
     failure: DatabaseError,
 }
 
-impl Broken {
+impl UnreadableSegment {
     fn new(segment: Segment, through: Option<Seq>, failure: DatabaseError) -> Box<Self> {
         Box::new(Self { segment, through, failure })
     }
@@ -239,41 +250,43 @@ impl Broken {
 /// A segment that can be read.
 struct OpenedSegment {
     segment: Segment,
-    what: What,
+    state: OpenedState,
 }
 
-enum What {
+enum OpenedState {
     Sealed {
         head: Seq,
         keys: Vec<KeyRecord>,
     },
-    /// `complete`: it was sealed, and takes no more commits.
     Unsealed {
         tables: Arc<Tables>,
         inspected: Box<Inspected>,
-        complete: bool,
+        /// It was sealed before, and takes no more commits.
+        sealed_before: bool,
     },
 }
 
 impl OpenedSegment {
     /// Whether it never had a commit.
     fn never_used(&self) -> bool {
-        match &self.what {
-            What::Sealed { .. } => false,
-            What::Unsealed { inspected, .. } => inspected.tally.span.last == Seq::ZERO && inspected.keys.is_empty(),
+        match &self.state {
+            OpenedState::Sealed { .. } => false,
+            OpenedState::Unsealed { inspected, .. } => {
+                inspected.tally.span.last == Seq::ZERO && inspected.keys.is_empty()
+            }
         }
     }
 
     fn head(&self) -> Seq {
-        match &self.what {
-            What::Sealed { head, .. } => *head,
-            What::Unsealed { inspected, .. } => inspected.tally.span.head,
+        match &self.state {
+            OpenedState::Sealed { head, .. } => *head,
+            OpenedState::Unsealed { inspected, .. } => inspected.tally.span.head,
         }
     }
 }
 
 impl StoreShared {
-    /// Hands out what each segment holds of its topics, oldest segment first. Answers with all ranges that are lost.
+    /// Calls `topic` with each segment's summary of each of its topics, oldest segment first. Returns all lost ranges.
     pub(super) fn summaries(&self, topic: &mut dyn FnMut(TopicSummary)) -> Vec<(Seq, Seq)> {
         let mut gone = Vec::new();
         for segment in self.segments.list().iter() {
@@ -283,8 +296,9 @@ impl StoreShared {
                 continue;
             }
             let Some(sealed) = segment.summary() else { continue };
-            // Read a second time rather than kept: of a million topics each, a few of them would fill the memory.
-            match read_again(segment, &self.waits) {
+            // Read again instead of kept since the opening: a few summaries of a million topics each would fill the
+            // memory.
+            match reread_summary(segment, &self.waits) {
                 Some(whole) => whole.topics().for_each(|of| topic(of.summary)),
                 None => gone.push((segment.first, sealed.span.head)),
             }
@@ -296,39 +310,40 @@ impl StoreShared {
             tracing::error!(
                 lost.first = range.0.0,
                 lost.last = range.1.0,
-                "what a segment holds was known a moment ago and cannot be read now: the disk fails"
+                "a segment's summary was readable a moment ago and is damaged now: the disk is failing"
             );
-            self.lose(range);
+            self.record_loss(range);
         }
-        self.watermark.lock().mark.lost.clone()
+        self.watermark.lock().state.lost.clone()
     }
 }
 
-/// A sealed segment's summary, which could be read a moment ago. What the system does not allow now is waited for, without a
-/// bound: nobody is served without it. That it takes long is told, and whoever stops the hub waits no longer than its drain.
-fn read_again(segment: &Segment, waits: &Arc<Waits>) -> Option<Whole> {
+/// Reads the summary of a sealed segment, which was readable a moment ago; `None` when it is damaged now. Retries while
+/// the system refuses the read, without a bound: the hub cannot serve without it. A long wait is logged, and a shutdown
+/// waits no longer than its drain.
+fn reread_summary(segment: &Segment, waits: &Arc<Waits>) -> Option<SummaryContents> {
     let mut waiting = None;
     loop {
         match Summary::open(&segment.dir, segment.first) {
             Ok(summary) => return summary.map(|(_, whole)| whole),
             Err(error) => {
                 if waiting.is_none() {
-                    tracing::warn!(%error, segment.first = segment.first.0, "a summary cannot be read now; it is tried again");
+                    tracing::warn!(%error, segment.first = segment.first.0, "cannot read a segment's summary now; it is tried again");
                     waiting = Some(waits.begin_write("reading a summary"));
                 }
-                std::thread::sleep(AGAIN);
+                std::thread::sleep(RETRY_INTERVAL);
             }
         }
     }
 }
 
-/// How long to wait before the system is asked again for what it refused.
-const AGAIN: Duration = Duration::from_millis(200);
+/// How long to wait before a refused read is retried.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A segment that a crash left before it was in the list: it never had a commit.
+/// Removes a segment that a crash left before it was in the list: it never had a commit.
 fn remove_unused(opened: OpenedSegment) {
     let dir = opened.segment.dir.clone();
-    if let What::Unsealed { tables, .. } = opened.what {
+    if let OpenedState::Unsealed { tables, .. } = opened.state {
         database::close_bounded((tables, opened.segment.retire(Duration::ZERO)));
     }
     tracing::info!(dir = %dir.display(), "removing a segment that a crash left before its first commit");
@@ -337,7 +352,7 @@ fn remove_unused(opened: OpenedSegment) {
     }
 }
 
-/// What segments there are; copies that a crash left half are removed.
+/// The segments on disk. Removes copies and removals that a crash left incomplete.
 fn segment_names(root: &Path) -> std::io::Result<Vec<(Seq, u32)>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(root)? {
@@ -345,19 +360,25 @@ fn segment_names(root: &Path) -> std::io::Result<Vec<(Seq, u32)>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         match segment::parse_dir_name(&name) {
             Some(found) => names.push(found),
-            None if name.ends_with(segment::HALF) => {
-                tracing::info!(dir = %entry.path().display(), "removing a copy that a crash left half");
+            None if name.ends_with(segment::INCOMPLETE_SUFFIX) => {
+                tracing::info!(dir = %entry.path().display(), "removing a segment's copy that a crash left incomplete");
                 fs::remove_dir_all(entry.path())?;
             }
-            None => tracing::warn!(file = %entry.path().display(), "does not belong to the store and is left alone"),
+            None => {
+                tracing::warn!(file = %entry.path().display(), "this file does not belong to the store; it is left alone");
+            }
         }
     }
     Ok(names)
 }
 
+/// Removes a segment of which a newer copy exists.
 fn remove_superseded(segment: &Segment) {
-    tracing::info!(dir = %segment.dir.display(), "removing a segment that was copied before a crash");
+    tracing::info!(dir = %segment.dir.display(), "removing a segment that was replaced by a copy before a crash");
     if let Err(error) = fs::remove_dir_all(&segment.dir) {
-        tracing::warn!(%error, dir = %segment.dir.display(), "cannot remove a segment that was copied; its events are double on disk");
+        tracing::warn!(
+            %error, dir = %segment.dir.display(),
+            "cannot remove a segment that was replaced by a copy; its events take disk space twice"
+        );
     }
 }

@@ -1,45 +1,45 @@
-//! Values of any size in pieces that sled keeps in its log.
+//! Splits values of any size into parts that are small enough for sled's log.
 //!
-//! sled moves a page of more than a quarter of its log segment into a file of its own, which it never syncs and does
-//! not delete when the page is replaced. A leaf holds up to about 17 values, so with log segments of 4 MiB a value
-//! must stay below about 60 KiB.
+//! sled moves a page larger than a quarter of its log segment into a separate file, which it never syncs and does not
+//! delete when the page is replaced. A leaf holds up to about 17 values, so with log segments of 4 MiB a value must
+//! stay below about 60 KiB.
 //!
-//! Part 0 begins with the number of parts and is inserted last: sled recovers a prefix of what was inserted, so a value
-//! that has its part 0 has all of them.
+//! Part 0 begins with the number of parts and is inserted last. After a crash sled recovers a prefix of the inserts, so
+//! a value that has its part 0 is complete.
 
 use bytes::Bytes;
 
-/// Bytes of a value in one insert: far below the limit above, for the sake of memory. sled's cache has 256 shards, and each
-/// keeps at least one page whatever its size, so an open segment holds up to 256 pages of 17 values. Measured after 200 MB
-/// of 1 MiB events: 241 MiB with parts of 48 KiB, 76 MiB with these, at the same speed.
+/// Size of a part in bytes, far below the limit above to save memory. sled's cache has 256 shards, and each keeps at
+/// least one page whatever its size, so an open segment holds up to 256 pages of 17 values. Measured after 200 MB of
+/// 1 MiB events: 241 MiB with parts of 48 KiB, 76 MiB with parts of 8 KiB, at the same speed.
 pub(super) const PART_BYTES: usize = 8 * 1024;
 
-// A block of several events is one part: whoever meets a value of several parts has met one event.
+// A block of several events fits one part, so a block of several parts holds exactly one event.
 const _: () = assert!(2 * super::block::TARGET_BYTES <= PART_BYTES);
 
-/// How often a part is read when it has been written, so that its page leaves sled's cache. sled looks for what to evict in one of
-/// the cache's 256 shards after 64 accesses to its pages. Each insert is two of them and a page of consecutive parts is split after
-/// 9 inserts, so without reads three or four pages pile up in each shard before one goes. With 5 more accesses for each of 9 parts a
-/// shard is looked at for every page. Measured after 130 MB of events of 1 MB: 61 MiB without, 44 with 3, 28 with 5, and no less with 14;
-/// a read takes 0.6 us.
+/// Reads of each part after it is written, so that its page leaves sled's cache. sled evicts pages from one of the
+/// cache's 256 shards only after 64 accesses to that shard's pages. Each insert counts as two accesses, and a page of
+/// consecutive parts is split after 9 inserts, so without these reads three or four pages pile up in each shard before
+/// one is evicted. With 5 more accesses for each of 9 parts a shard evicts once for every page. Measured after 130 MB
+/// of events of 1 MB: 61 MiB without reads, 44 with 3, 28 with 5, and no less with 14. A read takes 0.6 us.
 const READS: usize = 5;
 
-/// Bytes of the number of parts.
+/// Size in bytes of the number of parts, which precedes the data in part 0.
 pub(super) const COUNT_BYTES: usize = 2;
 
-/// Why a value could not be read back.
+/// Why a value could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum PartError {
-    /// Parts are missing or make no sense.
+    /// Parts are missing or invalid.
     #[error("parts of a value are missing")]
     Torn,
-    /// sled said no.
+    /// sled returned an error.
     #[error(transparent)]
     Sled(#[from] sled::Error),
 }
 
-/// Inserts `value` under `stem`, part 0 last and the others in order: inserted backwards, they keep twice the memory in sled's
-/// cache (146 MiB where this took 76).
+/// Inserts `value` under `stem`, part 0 last and the others in order: inserted in reverse order they take twice the
+/// memory in sled's cache (146 MiB instead of 76).
 pub(super) fn insert(tree: &sled::Tree, stem: &[u8], value: &[u8]) -> sled::Result<()> {
     let (head, tail) = value.split_at(value.len().min(PART_BYTES - COUNT_BYTES));
     let tail: Vec<&[u8]> = tail.chunks(PART_BYTES).collect();
@@ -55,7 +55,8 @@ pub(super) fn insert(tree: &sled::Tree, stem: &[u8], value: &[u8]) -> sled::Resu
     Ok(())
 }
 
-/// Inserts what follows the first [`COUNT_BYTES`] of `framed` under `stem`: without copying it together when it is one part.
+/// Inserts the value that follows the first [`COUNT_BYTES`] of `framed` under `stem`. Does not copy a value of one
+/// part.
 pub(super) fn insert_framed(tree: &sled::Tree, stem: &[u8], framed: &mut [u8]) -> sled::Result<()> {
     if framed.len() > PART_BYTES {
         return insert(tree, stem, &framed[COUNT_BYTES..]);
@@ -64,7 +65,7 @@ pub(super) fn insert_framed(tree: &sled::Tree, stem: &[u8], framed: &mut [u8]) -
     tree.insert(key(stem, 0), &*framed).map(drop)
 }
 
-/// Removes all that [`insert`] put under `stem`.
+/// Removes all parts under `stem`.
 pub(super) fn remove(tree: &sled::Tree, stem: &[u8]) -> sled::Result<()> {
     for entry in tree.scan_prefix(stem).keys() {
         tree.remove(entry?)?;
@@ -72,12 +73,12 @@ pub(super) fn remove(tree: &sled::Tree, stem: &[u8]) -> sled::Result<()> {
     Ok(())
 }
 
-/// Reads the value under `stem`; `None` when there is none.
+/// Reads the value under `stem`. `None` when there is none.
 pub(super) fn get(tree: &sled::Tree, stem: &[u8]) -> Result<Option<Bytes>, PartError> {
     tree.get(key(stem, 0))?.map(|part| complete(tree, stem, part)).transpose()
 }
 
-/// The whole value whose part 0 is `part`. Shares its bytes when it is the only one.
+/// Reads the rest of the value whose part 0 is `part`. Shares the bytes of a single part.
 pub(super) fn complete(tree: &sled::Tree, stem: &[u8], part: sled::IVec) -> Result<Bytes, PartError> {
     let count = count(&part).ok_or(PartError::Torn)?;
     if count <= 1 {
@@ -91,7 +92,7 @@ pub(super) fn complete(tree: &sled::Tree, stem: &[u8], part: sled::IVec) -> Resu
     Ok(whole.into())
 }
 
-/// How many parts the value has whose part 0 is `part`.
+/// The number of parts of the value whose part 0 is `part`.
 pub(super) fn count(part: &[u8]) -> Option<u16> {
     part.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }

@@ -1,8 +1,8 @@
-//! Whether the store's directory is still where its operator sees it.
+//! Checks that the store's path still leads to the open files.
 //!
-//! A directory that is moved, unmounted, deleted or replaced under a running process can still be written through the
-//! files that are open, and nobody would ever find what is written there. So before each commit, and once a second, the
-//! path is looked at: the lock file, and the database that takes commits, must be the files that were opened.
+//! When the directory is moved, unmounted, deleted or replaced under a running process, writes to the open files still
+//! succeed, but the next start would not find them. So before each commit, and once a second, the path is checked: the
+//! lock file and the active segment's database must be the files that were opened.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::super::log::store::StoreError;
 
-/// A file, whatever its name is.
+/// Identifies a file independently of its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -26,61 +26,64 @@ impl Identity {
         Self { device: meta.dev(), inode: meta.ino() }
     }
 
-    /// Of what is at `path` now.
+    /// The file at `path` now.
     fn at(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|meta| Self::of(&meta))
     }
 }
 
-/// The store's directory as it was opened.
+/// The files of the store's directory as they were opened.
 #[derive(Debug)]
 pub(super) struct Presence {
     lock: PathBuf,
     opened: Identity,
-    /// The database that takes commits.
+    /// The active segment's database.
     written: Mutex<Option<(PathBuf, Identity)>>,
-    /// The reason that was last told, while the directory is away.
-    away: Mutex<Option<Arc<str>>>,
+    /// The last reason logged, while the directory is missing or replaced.
+    reported: Mutex<Option<Arc<str>>>,
 }
 
 impl Presence {
-    /// Of the directory whose `lock` file is held open.
+    /// For the directory whose lock file, at `path`, is open as `lock`.
     pub(super) fn new(path: PathBuf, lock: &File) -> io::Result<Self> {
         let opened = Identity::of(&lock.metadata()?);
-        Ok(Self { lock: path, opened, written: Mutex::new(None), away: Mutex::new(None) })
+        Ok(Self { lock: path, opened, written: Mutex::new(None), reported: Mutex::new(None) })
     }
 
-    /// From now on commits go to `database`, which was just opened.
+    /// Sets the database that takes commits, which was just opened.
     pub(super) fn writes_to(&self, database: PathBuf) -> io::Result<()> {
         let identity = Identity::at(&database)?;
         *self.written.lock() = Some((database, identity));
         Ok(())
     }
 
-    /// Whether the directory is there. Logged when that changes.
+    /// Fails when the path does not lead to the open files. Logs when that changes.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let database = || self.written.lock().as_ref().and_then(|(path, opened)| self.compare(path, *opened));
         let wrong = self.compare(&self.lock, self.opened).or_else(database);
-        let mut away = self.away.lock();
+        let mut reported = self.reported.lock();
         match wrong {
             None => {
-                if away.take().is_some() {
-                    tracing::info!(dir = %self.dir().display(), "the store's directory is back; events are accepted again");
+                if reported.take().is_some() {
+                    tracing::info!(dir = %self.dir().display(), "the store's directory is back; publishes are accepted again");
                 }
                 Ok(())
             }
             Some(reason) => {
                 let reason: Arc<str> = reason.into();
-                if away.as_ref() != Some(&reason) {
-                    tracing::error!(%reason, "the store's directory is not where it was; nothing is accepted until it is back");
-                    *away = Some(Arc::clone(&reason));
+                if reported.as_ref() != Some(&reason) {
+                    tracing::error!(
+                        %reason,
+                        "the store's directory is not where it was; publishes are refused until it is back"
+                    );
+                    *reported = Some(Arc::clone(&reason));
                 }
                 Err(StoreError::NotNow(reason))
             }
         }
     }
 
-    /// What is wrong at `path`.
+    /// Why `path` is not the file that was opened, with advice; `None` when it is.
     fn compare(&self, path: &Path, opened: Identity) -> Option<String> {
         match Identity::at(path) {
             Ok(found) if found == opened => None,

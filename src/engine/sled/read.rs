@@ -1,7 +1,8 @@
-//! Runs of events, from any thread, while the writer writes.
+//! Reads of events, from any thread, concurrently with the writer.
 //!
-//! A reader takes a snapshot of the list of segments. When one of them was replaced meanwhile it takes another and goes on
-//! after the last event it has: what was copied is in the list before its source is out of it.
+//! A reader takes a snapshot of the list of segments. When one of them was replaced meanwhile, it takes another
+//! snapshot and continues after the last event it has read: a copy enters the list in the same step in which its
+//! sources leave it.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -12,7 +13,7 @@ use crate::event::{Event, Millis, Seq, TopicName};
 use super::super::log::store::{EventHeader, ReadLimit, Scan, StoreError, TopicKey};
 use super::StoreShared;
 use super::block::{Block, BlockEvent};
-use super::chain::Chain;
+use super::continuity::ContinuityCheck;
 use super::database::DatabaseError;
 use super::guard::guarded;
 use super::parts::PartError;
@@ -20,8 +21,8 @@ use super::records::CommitRecord;
 use super::segment::{Segment, Unusable};
 use super::tables::Tables;
 
-/// How often a list is taken anew before a read gives up; each time a segment was replaced under it.
-const LOOKS: usize = 100;
+/// How often a read takes a new snapshot of the list, because a segment was replaced, before it fails.
+const MAX_LIST_RETRIES: usize = 100;
 
 impl StoreShared {
     pub(super) fn topic_events(
@@ -33,7 +34,7 @@ impl StoreShared {
     ) -> Result<Vec<Arc<Event>>, StoreError> {
         let (mut events, mut bytes) = (Vec::new(), 0);
         self.topic_blocks(key, after, through, |block, entry| {
-            if spent(limit, events.len(), bytes, entry.header.bytes) {
+            if exceeds(limit, events.len(), bytes, entry.header.bytes) {
                 return Some(ControlFlow::Break(()));
             }
             let event = block.event(name, entry)?;
@@ -53,8 +54,8 @@ impl StoreShared {
         Ok(headers)
     }
 
-    /// Hands out the events of a topic, each with its block, until `each` has enough. It answers `None` to one that is
-    /// damaged; the rest of that block is left out.
+    /// Calls `each` with the events of a topic, each with its block, until it returns `Break`. When it returns `None`,
+    /// the event is damaged and the rest of its block is skipped.
     fn topic_blocks(
         &self,
         key: TopicKey,
@@ -64,16 +65,19 @@ impl StoreShared {
     ) -> Result<(), StoreError> {
         let through = through.min(self.head());
         let mut at = after;
-        self.walk(
+        self.visit_segments(
             after,
             through,
             |segment, tables| {
-                let mut chain = Chain::new(segment.summary().and_then(|summary| summary.find(key).ok()?), at);
+                let mut continuity =
+                    ContinuityCheck::new(segment.summary().and_then(|summary| summary.find(key).ok()?), at);
                 for block in tables.blocks(key, at, through)? {
                     let (first, block) = block?;
                     let mut last = None;
-                    if let Some(hole) = block.as_ref().and_then(|block| chain.meet(first, block.first_prev())) {
-                        self.missing(hole);
+                    if let Some(missing) =
+                        block.as_ref().and_then(|block| continuity.missing_before(first, block.first_prev()))
+                    {
+                        self.report_missing(missing);
                     }
                     for entry in block.iter().flat_map(Block::entries) {
                         let handed = entry.as_ref().and_then(|entry| {
@@ -92,14 +96,14 @@ impl StoreShared {
                     }
                     let Some(last) = last else {
                         self.lost_block(key, first);
-                        chain.skip(first);
+                        continuity.skip_damaged(first);
                         continue;
                     };
-                    chain.pass(last);
+                    continuity.advance(last);
                     at = at.max(last);
                 }
-                if let Some(hole) = chain.end(through) {
-                    self.missing(hole);
+                if let Some(missing) = continuity.missing_at_end(through) {
+                    self.report_missing(missing);
                 }
                 Ok(ControlFlow::Continue(()))
             },
@@ -121,14 +125,15 @@ impl StoreShared {
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<Scan, StoreError> {
         let through = through.min(self.head());
-        let mut run = BlockCursor { scan: Scan { events: Vec::new(), through: after }, bytes: 0, limit, through };
+        let mut cursor = BlockCursor { scan: Scan { events: Vec::new(), through: after }, bytes: 0, limit, through };
         let mut ended = false;
-        self.walk(
+        self.visit_segments(
             after,
             through,
             |segment, tables| {
-                let at = run.scan.through;
-                // From its beginning on, a segment has every commit that names another of it as the one before.
+                let at = cursor.scan.through;
+                // Read from its beginning, a segment holds every commit that a later one of it names as its
+                // predecessor.
                 let mut before = (at < segment.first).then(|| Seq(segment.first.0.saturating_sub(1)));
                 for commit in tables.commits(at.next())? {
                     let (first, commit) = commit?;
@@ -136,14 +141,16 @@ impl StoreShared {
                         break;
                     }
                     let Some(commit) = commit else {
-                        self.missing((first, first));
+                        self.report_missing((first, first));
                         continue;
                     };
                     if let Some(before) = before.filter(|before| commit.before > *before) {
-                        self.missing((before.next(), Seq(first.0 - 1)));
+                        self.report_missing((before.next(), Seq(first.0 - 1)));
                     }
                     before = Some(commit.last);
-                    if commit.last > run.scan.through && run.take(self, tables, &commit, wanted)?.is_break() {
+                    if commit.last > cursor.scan.through
+                        && cursor.read_commit(self, tables, &commit, wanted)?.is_break()
+                    {
                         ended = true;
                         return Ok(ControlFlow::Break(()));
                     }
@@ -153,15 +160,15 @@ impl StoreShared {
             |_| true,
         )?;
         if !ended {
-            run.scan.through = run.scan.through.max(through);
+            cursor.scan.through = cursor.scan.through.max(through);
         }
-        Ok(run.scan)
+        Ok(cursor.scan)
     }
 
     pub(super) fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
         let head = self.head();
         let mut found = head;
-        self.walk(
+        self.visit_segments(
             Seq::ZERO,
             head,
             |_, tables| {
@@ -174,35 +181,35 @@ impl StoreShared {
         Ok(found)
     }
 
-    /// Calls `look` with each segment between two positions that `ask` does not rule out. A segment that is replaced
-    /// meanwhile starts it over: `look` must go on where it was.
-    fn walk(
+    /// Calls `visit` with each segment between two positions for which `may_hold` is true. Starts again when a segment
+    /// is replaced meanwhile, so `visit` must continue where it stopped.
+    fn visit_segments(
         &self,
         after: Seq,
         through: Seq,
-        look: impl FnMut(&Segment, &Tables) -> Result<ControlFlow<()>, PartError>,
-        ask: impl Fn(&Segment) -> bool,
+        visit: impl FnMut(&Segment, &Tables) -> Result<ControlFlow<()>, PartError>,
+        may_hold: impl Fn(&Segment) -> bool,
     ) -> Result<(), StoreError> {
-        self.walk_list(|| self.segments.between(after, through), look, ask)
+        self.visit_list(|| self.segments.between(after, through), visit, may_hold)
     }
 
-    /// The same with the segments that `list` gives, in its order.
-    pub(super) fn walk_list(
+    /// The same for the segments that `list` returns, in that order.
+    pub(super) fn visit_list(
         &self,
         list: impl Fn() -> Vec<Arc<Segment>>,
-        mut look: impl FnMut(&Segment, &Tables) -> Result<ControlFlow<()>, PartError>,
-        ask: impl Fn(&Segment) -> bool,
+        mut visit: impl FnMut(&Segment, &Tables) -> Result<ControlFlow<()>, PartError>,
+        may_hold: impl Fn(&Segment) -> bool,
     ) -> Result<(), StoreError> {
-        self.readable()?;
-        'list: for _ in 0..LOOKS {
+        self.check_readable()?;
+        'list: for _ in 0..MAX_LIST_RETRIES {
             for segment in list() {
-                if !ask(&segment) {
+                if !may_hold(&segment) {
                     continue;
                 }
                 let tables = match self.tables(&segment) {
                     Ok(tables) => tables,
                     Err(Unusable::Retired) => {
-                        self.readable()?;
+                        self.check_readable()?;
                         continue 'list;
                     }
                     Err(Unusable::Failed(failure)) => {
@@ -210,9 +217,10 @@ impl StoreShared {
                         continue;
                     }
                 };
-                let looked =
-                    guarded(|| look(&segment, &tables)).map_err(DatabaseError::of_panic).and_then(|looked| Ok(looked?));
-                match looked {
+                let visited = guarded(|| visit(&segment, &tables))
+                    .map_err(DatabaseError::from_panic)
+                    .and_then(|visited| Ok(visited?));
+                match visited {
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(())) => return Ok(()),
                     Err(failure) => {
@@ -223,33 +231,33 @@ impl StoreShared {
             }
             return Ok(());
         }
-        Err(StoreError::NotNow("segments were replaced faster than they could be read; try again".into()))
+        Err(StoreError::NotNow("the segments were replaced too often while they were read; try again".into()))
     }
 
-    /// A damaged sealed segment is set aside; without the newest there is no going on before a restart. What the system does
-    /// not allow now is tried again by whoever comes back.
+    /// Handles a segment that cannot be read. A damaged sealed segment is quarantined; damage to the active one poisons
+    /// the store. An error that passes is returned, and the caller may retry.
     fn unreadable(&self, segment: &Arc<Segment>, failure: &DatabaseError) -> Result<(), StoreError> {
         self.presence.check()?;
         match failure {
             DatabaseError::Unavailable(reason) => Err(StoreError::NotNow(Arc::clone(reason))),
             DatabaseError::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", reason)),
-            DatabaseError::Damaged(reason) => self.set_aside(segment, reason),
+            DatabaseError::Damaged(reason) => self.quarantine(segment, reason),
         }
     }
 
-    /// A poisoned store can still be read; a closed one cannot.
-    fn readable(&self) -> Result<(), StoreError> {
+    /// Fails when the store is closed. A poisoned store can still be read.
+    fn check_readable(&self) -> Result<(), StoreError> {
         if self.meta.lock().is_some() { Ok(()) } else { Err(self.closed()) }
     }
 }
 
-/// Whether an event of `more` bytes does not fit what a read may give. The first one always does.
-fn spent(limit: ReadLimit, events: usize, bytes: usize, more: u64) -> bool {
+/// Whether another event, of `more` bytes, exceeds the limit of a read. The first event never does.
+fn exceeds(limit: ReadLimit, events: usize, bytes: usize, more: u64) -> bool {
     let more = usize::try_from(more).unwrap_or(usize::MAX);
     events >= limit.events.max(1) || (events > 0 && bytes.saturating_add(more) > limit.bytes)
 }
 
-/// A scan under way.
+/// The state of a scan.
 struct BlockCursor {
     scan: Scan,
     bytes: usize,
@@ -258,18 +266,19 @@ struct BlockCursor {
 }
 
 impl BlockCursor {
-    /// Adds the wanted events of a commit; breaks when the budget is spent.
-    fn take(
+    /// Adds the requested events of a commit. Breaks when the limit is reached.
+    fn read_commit(
         &mut self,
         store: &StoreShared,
         tables: &Tables,
         commit: &CommitRecord,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<ControlFlow<()>, PartError> {
-        // Blocks of a commit overlap, and begin in rising order: what lies before the next one's first can go out.
+        // The blocks of a commit overlap and are sorted by first position: events before the next block's first
+        // position can be emitted.
         let mut waiting: VecDeque<Arc<Event>> = VecDeque::new();
         for (topic, first) in &commit.blocks {
-            if self.give(&mut waiting, Seq(first.0.saturating_sub(1))).is_break() {
+            if self.emit(&mut waiting, Seq(first.0.saturating_sub(1))).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
             if *first > self.through {
@@ -288,25 +297,25 @@ impl BlockCursor {
                     break;
                 };
                 if seq > after && seq <= through {
-                    // Nearly always the end, and of few.
-                    let place = waiting.partition_point(|other| other.seq < seq);
-                    waiting.insert(place, event);
+                    // Nearly always appended, to a short queue.
+                    let index = waiting.partition_point(|other| other.seq < seq);
+                    waiting.insert(index, event);
                 }
             }
         }
         let end = commit.last.min(self.through);
-        if self.give(&mut waiting, end).is_break() {
+        if self.emit(&mut waiting, end).is_break() {
             return Ok(ControlFlow::Break(()));
         }
         self.scan.through = self.scan.through.max(end);
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Hands out waiting events up to `through`.
-    fn give(&mut self, waiting: &mut VecDeque<Arc<Event>>, through: Seq) -> ControlFlow<()> {
+    /// Moves waiting events up to `through` to the result. Breaks when the limit is reached.
+    fn emit(&mut self, waiting: &mut VecDeque<Arc<Event>>, through: Seq) -> ControlFlow<()> {
         while let Some(next) = waiting.front().filter(|next| next.seq <= through) {
             let len = next.new.data.len();
-            if spent(self.limit, self.scan.events.len(), self.bytes, len as u64) {
+            if exceeds(self.limit, self.scan.events.len(), self.bytes, len as u64) {
                 return ControlFlow::Break(());
             }
             self.bytes = self.bytes.saturating_add(len);
@@ -317,7 +326,7 @@ impl BlockCursor {
     }
 }
 
-/// Where the first commit at or after `time` begins, by binary search: time never falls as positions rise.
+/// First position of the first commit at or after `time`, by binary search: the time of commits never decreases.
 fn first_commit_since(tables: &Tables, time: Millis, head: Seq) -> Result<Option<Seq>, PartError> {
     let (mut low, mut high) = (0, head.0);
     let mut found = None;

@@ -1,8 +1,9 @@
-//! The space of dead events: which segments go, and which are copied without their dead.
+//! Reclaims the space of dead events (expired or deleted): which segments are removed, and which are copied without
+//! them.
 //!
-//! A segment with nothing kept is removed. One that is mostly dead is copied without its dead, together with small or
-//! mostly dead neighbours, so that neither a quiet topic beside churning ones nor many small survivors pin the disk.
-//! What stays on disk is thereby at most about twice what is kept, and the newest segments.
+//! A segment without live events is removed. A segment that is mostly dead is copied without the dead events, together
+//! with small or mostly dead neighbours, so that neither a quiet topic among busy ones nor many small remainders pin
+//! the disk. The store therefore takes at most about twice the size of the live events, plus the newest segments.
 
 use std::fs;
 use std::io;
@@ -15,62 +16,65 @@ use crate::event::{Millis, Seq};
 use super::super::log::store::{Liveness, StoreError};
 use super::StoreShared;
 use super::disk;
-use super::segment::{HALF, Segment};
-use super::summary::{Summary, Whole};
+use super::segment::{INCOMPLETE_SUFFIX, Segment};
+use super::summary::{Summary, SummaryContents};
 use super::tally::TopicTally;
 
-/// Bytes of summaries read a call, so that a store of a million topics a segment does not stall the retention thread.
-const LOOK_BYTES: u64 = 64 << 20;
+/// Bytes of summaries read in one call, so that segments of a million topics do not stall the retention thread.
+const MAX_SUMMARY_BYTES: u64 = 64 << 20;
 
-/// A segment below this part of the rotation size is small: it is taken along when a neighbour is copied.
-pub(super) const SMALL_PART: u64 = 8;
+/// A segment below this fraction of the rotation size is small: it is copied together with a neighbour.
+pub(super) const SMALL_DIVISOR: u64 = 8;
 
-/// Topics of the newest segment that are judged while the writer waits: some 100 microseconds. One with more is left
-/// until it is sealed.
-const JUDGED_TOPICS: usize = 4096;
+/// Maximum number of topics in the active segment for which its live bytes are computed while the writer waits: some
+/// 100 microseconds. A segment with more is left until it is sealed.
+const MAX_ACTIVE_TOPICS: usize = 4096;
 
-/// Small neighbours that are worth a copy of their own.
-const MANY_SMALL: usize = 8;
+/// Number of small neighbours from which on they are merged even when none is mostly dead.
+const MIN_SMALL_SEGMENTS: usize = 8;
 
-/// A copy holds at most this part of the rotation size, so that it can be copied again cheaply.
-const COPY_PART: u64 = 2;
+/// A copy holds at most this fraction of the rotation size, so that copying it again is cheap.
+const COPY_DIVISOR: u64 = 2;
 
-/// Where the last call stopped.
+/// Where the last call of [`StoreShared::reclaim`] stopped.
 #[derive(Debug, Default)]
 pub(super) struct ReclaimPosition {
     next: Seq,
 }
 
-/// A segment, and what of it is kept.
-struct Looked {
+/// A segment and the bytes of it that are live.
+struct SegmentUsage {
     segment: Arc<Segment>,
+    /// Bytes of live blocks.
     kept: u64,
+    /// Bytes of all blocks.
     weight: u64,
+    /// Whether it holds idempotency keys that have not expired.
     keys: bool,
 }
 
-impl Looked {
+impl SegmentUsage {
     fn is_dead(&self) -> bool {
         self.kept == 0 && !self.keys
     }
 
-    /// Less than half of it is kept.
-    fn is_thin(&self) -> bool {
+    /// Less than half of its bytes are live.
+    fn is_sparse(&self) -> bool {
         self.kept < self.weight.div_ceil(2)
     }
 }
 
 impl StoreShared {
     pub(super) fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
-        self.alive()?;
+        self.check_open()?;
         self.presence.check()?;
-        // On a full disk it waits for what the rest frees.
+        // Its error is returned at the end: on a full disk the steps below free the space that it needs.
         let scrubbed = self.scrub(live);
-        self.judge_newest(live);
+        self.check_active_segment(live);
         let mut progress = self.reclaiming.lock();
-        let looked = self.look(&mut progress, live);
-        let (dead, mut rest): (Vec<_>, Vec<_>) = looked.into_iter().partition(Looked::is_dead);
-        let dead: Vec<_> = dead.into_iter().map(|looked| looked.segment).collect();
+        let usage = self.read_usage(&mut progress, live);
+        let (dead, mut rest): (Vec<_>, Vec<_>) = usage.into_iter().partition(SegmentUsage::is_dead);
+        let dead: Vec<_> = dead.into_iter().map(|usage| usage.segment).collect();
         if !dead.is_empty() {
             let listed = self.segments.replace(&dead, None);
             listed.map_err(|error| StoreError::NotNow(format!("the list of segments: {error}").into()))?;
@@ -78,12 +82,12 @@ impl StoreShared {
         for segment in &dead {
             remove(segment);
         }
-        rest.sort_by_key(|looked| looked.segment.first);
+        rest.sort_by_key(|usage| usage.segment.first);
         let list = self.segments.list();
         let mut copied = 0;
-        for run in self.runs(&list, rest) {
-            copied += run.iter().map(|looked| looked.kept).sum::<u64>();
-            let sources: Vec<_> = run.into_iter().map(|looked| looked.segment).collect();
+        for group in self.copy_groups(&list, rest) {
+            copied += group.iter().map(|usage| usage.kept).sum::<u64>();
+            let sources: Vec<_> = group.into_iter().map(|usage| usage.segment).collect();
             self.copy(&sources, live, self.keys_since())?;
             if copied >= self.config.rotate_bytes {
                 break;
@@ -92,49 +96,57 @@ impl StoreShared {
         scrubbed
     }
 
-    /// Asks for another segment when the one that takes commits is mostly dead: nothing of it can be taken back before
-    /// it is sealed, and on a full disk it may never reach the size that seals it.
-    fn judge_newest(&self, live: &dyn Liveness) {
+    /// Asks the writer for another segment when the active one is mostly dead: its space cannot be reclaimed before it
+    /// is sealed, and on a full disk it may never reach the size at which it is.
+    fn check_active_segment(&self, live: &dyn Liveness) {
         let writer = self.writer.lock();
-        let Some(writer) = writer.as_ref().filter(|writer| writer.tally.topics.len() <= JUDGED_TOPICS) else { return };
+        let Some(writer) = writer.as_ref().filter(|writer| writer.tally.topics.len() <= MAX_ACTIVE_TOPICS) else {
+            return;
+        };
         let weight = writer.tally.span.weight;
         let kept: u64 = writer.tally.topics.values().map(|topic| kept_weight(topic, live)).sum();
-        if weight >= self.config.rotate_bytes / SMALL_PART / 2 && kept < weight.div_ceil(2) {
+        if weight >= self.config.rotate_bytes / SMALL_DIVISOR / 2 && kept < weight.div_ceil(2) {
             self.rotate_soon.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Reads summaries from where the last call stopped, once around at most.
-    fn look(&self, progress: &mut ReclaimPosition, live: &dyn Liveness) -> Vec<Looked> {
+    /// Reads the summaries of sealed segments, each at most once, from where the last call stopped.
+    fn read_usage(&self, progress: &mut ReclaimPosition, live: &dyn Liveness) -> Vec<SegmentUsage> {
         let head = self.head();
         let list = self.segments.list();
-        // The one that holds the newest event shows at a restart that nothing was lost.
+        // The segment with the newest event stays: at a restart it shows that no event was lost.
         let sealed = |segment: &&Arc<Segment>| segment.summary().is_some_and(|summary| summary.span.head < head);
         let mut sealed: Vec<_> = list.iter().filter(sealed).collect();
         let start = sealed.partition_point(|segment| segment.first < progress.next);
         sealed.rotate_left(start);
-        let (mut read, mut looked) = (0, Vec::new());
+        let (mut read, mut usage) = (0, Vec::new());
         progress.next = Seq::ZERO;
         for segment in sealed {
             let Some(summary) = segment.summary() else { continue };
-            if read > 0 && read + summary.bytes() > LOOK_BYTES {
+            if read > 0 && read + summary.bytes() > MAX_SUMMARY_BYTES {
                 progress.next = segment.first;
                 break;
             }
             read += summary.bytes();
             match Summary::open(&segment.dir, segment.first) {
-                Ok(Some((_, whole))) => looked.push(self.judge(segment, &whole, live)),
-                // Without it nobody knows what the segment holds: kept as it is, and read at the next start.
-                Ok(None) => tracing::warn!(segment.first = segment.first.0, "a summary is damaged"),
-                Err(error) => tracing::warn!(segment.first = segment.first.0, %error, "a summary cannot be read"),
+                Ok(Some((_, whole))) => usage.push(self.usage_of(segment, &whole, live)),
+                // Without its summary a segment stays as it is; the next start rebuilds the summary.
+                Ok(None) => tracing::warn!(
+                    segment.first = segment.first.0,
+                    "a segment's summary is damaged; its space is not reclaimed before a restart"
+                ),
+                Err(error) => tracing::warn!(
+                    segment.first = segment.first.0, %error,
+                    "cannot read a segment's summary; its space is reclaimed later"
+                ),
             }
         }
-        looked
+        usage
     }
 
-    fn judge(&self, segment: &Arc<Segment>, whole: &Whole, live: &dyn Liveness) -> Looked {
+    fn usage_of(&self, segment: &Arc<Segment>, whole: &SummaryContents, live: &dyn Liveness) -> SegmentUsage {
         let since = self.keys_since();
-        Looked {
+        SegmentUsage {
             segment: Arc::clone(segment),
             kept: whole.topics().map(|topic| kept_weight(&topic, live)).sum(),
             weight: segment.summary().map_or(0, |summary| summary.span.weight),
@@ -142,40 +154,40 @@ impl StoreShared {
         }
     }
 
-    /// Neighbours that are worth a copy.
-    fn runs(&self, list: &[Arc<Segment>], looked: Vec<Looked>) -> Vec<Vec<Looked>> {
-        let small = self.config.rotate_bytes / SMALL_PART;
-        let most = self.config.rotate_bytes / COPY_PART;
-        let place = |of: &Looked| list.iter().position(|segment| Arc::ptr_eq(segment, &of.segment));
-        let mut runs: Vec<Vec<Looked>> = Vec::new();
+    /// Groups of neighbouring segments that are worth a copy.
+    fn copy_groups(&self, list: &[Arc<Segment>], usage: Vec<SegmentUsage>) -> Vec<Vec<SegmentUsage>> {
+        let small = self.config.rotate_bytes / SMALL_DIVISOR;
+        let max = self.config.rotate_bytes / COPY_DIVISOR;
+        let index_of = |of: &SegmentUsage| list.iter().position(|segment| Arc::ptr_eq(segment, &of.segment));
+        let mut groups: Vec<Vec<SegmentUsage>> = Vec::new();
         let (mut end, mut kept) = (None, 0);
-        for next in looked {
-            let at = place(&next);
-            if !next.is_thin() && next.weight >= small {
+        for next in usage {
+            let at = index_of(&next);
+            if !next.is_sparse() && next.weight >= small {
                 end = None;
                 continue;
             }
-            let joins = end.is_some() && at == end && kept + next.kept <= most;
+            let joins = end.is_some() && at == end && kept + next.kept <= max;
             end = at.map(|at| at + 1);
             if joins {
                 kept += next.kept;
-                runs.last_mut().expect("it has an end").push(next);
+                groups.last_mut().expect("it has an end").push(next);
             } else {
                 kept = next.kept;
-                runs.push(vec![next]);
+                groups.push(vec![next]);
             }
         }
-        runs.retain(|run| run.len() >= MANY_SMALL || run.iter().any(Looked::is_thin));
-        runs
+        groups.retain(|group| group.len() >= MIN_SMALL_SEGMENTS || group.iter().any(SegmentUsage::is_sparse));
+        groups
     }
 
-    /// Idempotency keys from this moment on must be remembered. By the log's own time, as the engine counts it.
+    /// The time from which on idempotency keys must be kept, in the log's own time, as the engine computes it.
     pub(super) fn keys_since(&self) -> Millis {
-        self.leaps.lock().before(Millis(self.newest.load(Ordering::Relaxed)), self.config.key_window)
+        self.leaps.lock().before(Millis(self.newest_time.load(Ordering::Relaxed)), self.config.key_window)
     }
 }
 
-/// About how much of a topic's bytes in a segment is kept: by positions when only a part is.
+/// An estimate of a topic's live bytes in a segment: proportional to positions when only a part is live.
 fn kept_weight(topic: &TopicTally, live: &dyn Liveness) -> u64 {
     let (first, last) = (topic.summary.first.0, topic.summary.last.0);
     match live.first_kept(topic.summary.key) {
@@ -188,17 +200,17 @@ fn kept_weight(topic: &TopicTally, live: &dyn Liveness) -> u64 {
     }
 }
 
-/// Removes a segment that is no longer in the list. A crash on the way leaves a directory that the next start removes.
+/// Removes the directory of a segment that is no longer in the list. After a crash the next start removes it.
 pub(super) fn remove(segment: &Segment) {
     drop(segment.retire(Duration::MAX));
-    let mut half = segment.dir.clone().into_os_string();
-    half.push(HALF);
-    let removed = fs::rename(&segment.dir, &half).and_then(|()| fs::remove_dir_all(&half));
+    let mut incomplete = segment.dir.clone().into_os_string();
+    incomplete.push(INCOMPLETE_SUFFIX);
+    let removed = fs::rename(&segment.dir, &incomplete).and_then(|()| fs::remove_dir_all(&incomplete));
     match removed.and_then(|()| segment.dir.parent().map_or(Ok(()), disk::sync_dir)) {
         Ok(()) => tracing::debug!(segment.first = segment.first.0, "removed a segment"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(%error, dir = %segment.dir.display(), "cannot remove a segment; the next start will");
+            tracing::warn!(%error, dir = %segment.dir.display(), "cannot remove a segment; the next start tries again");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What else is stored as bytes: commits, idempotency keys, a topic's settings.
+//! The encoding of commit records, idempotency keys and topic settings.
 //!
-//! Each begins with a version and ends with a checksum salted with its key.
+//! Each record begins with a version and ends with a checksum salted with its key.
 
 use crate::engine::IdempotencyKey;
 use crate::event::{Millis, Seq, TopicName};
@@ -8,12 +8,12 @@ use crate::event::{Millis, Seq, TopicName};
 use super::super::log::store::{KeyRecord, StoredReceipts, TopicKey, TopicSettings};
 use super::{
     keys,
-    wire::{Take, put_bytes, put_number, seal, unseal},
+    wire::{ByteReader, put_bytes, put_number, seal, unseal},
 };
 
 const VERSION: u8 = 1;
 
-/// The last thing written of a commit: when it is there, all of the commit is.
+/// A commit record, the last insert of a commit: when it is there, the commit is complete.
 ///
 /// `version u8 | last id of the commit before it, 0 when unknown | last id - first id | time | blocks |
 /// each block: topic key, first id above the one before`
@@ -21,10 +21,11 @@ const VERSION: u8 = 1;
 pub(super) struct CommitRecord {
     pub(super) first: Seq,
     pub(super) last: Seq,
-    /// Shows that a commit between is missing; 0 in a copied segment, where commits go missing rightly.
+    /// Last id of the commit before it, which reveals a missing commit. 0 in a copied segment, where dead commits are
+    /// left out.
     pub(super) before: Seq,
     pub(super) time: Millis,
-    /// Its blocks, in rising order of their first id.
+    /// Topic key and first id of each block, in rising order of first id.
     pub(super) blocks: Vec<(TopicKey, Seq)>,
 }
 
@@ -46,9 +47,9 @@ impl CommitRecord {
         (stem, out)
     }
 
-    /// `None` when it is damaged.
+    /// Decodes the record of the commit that begins at `first`; `None` when it is damaged.
     pub(super) fn decode(first: Seq, record: &[u8]) -> Option<Self> {
-        let mut take = Take::new(unseal(record, &keys::commit(first))?);
+        let mut take = ByteReader::new(unseal(record, &keys::commit(first))?);
         if take.byte()? != VERSION {
             return None;
         }
@@ -67,7 +68,7 @@ impl CommitRecord {
 }
 
 /// `version u8 | fingerprint 16 | last id of its commit, 0 when it has no events | receipts |
-/// each receipt: topic, id, subscribers | owner`; before 0.1.0 without the owner, who is then unknown
+/// each receipt: topic, id, subscribers | owner`. Records written before 0.1.0 have no owner; it is then 0 (unknown).
 pub(super) fn encode_key(record: &KeyRecord, commit: Seq) -> (keys::Stem, Vec<u8>) {
     let stem = keys::idempotency(record.time, record.key.key);
     let mut out = vec![VERSION];
@@ -84,11 +85,11 @@ pub(super) fn encode_key(record: &KeyRecord, commit: Seq) -> (keys::Stem, Vec<u8
     (stem, out)
 }
 
-/// An idempotency key and the last id of its commit; `None` when it is damaged.
+/// Decodes an idempotency key and the last id of its commit; `None` when the record is damaged.
 pub(super) fn decode_key(stem: &[u8], record: &[u8]) -> Option<(KeyRecord, Seq)> {
-    let mut at = Take::new(stem);
+    let mut at = ByteReader::new(stem);
     let (time, key) = (Millis(at.u64()?), at.array()?);
-    let mut take = Take::new(unseal(record, stem)?);
+    let mut take = ByteReader::new(unseal(record, stem)?);
     if take.byte()? != VERSION {
         return None;
     }
@@ -97,12 +98,12 @@ pub(super) fn decode_key(stem: &[u8], record: &[u8]) -> Option<(KeyRecord, Seq)>
     let mut first = None;
     let mut receipts: Vec<(TopicName, u32)> = Vec::new();
     for n in 0..count {
-        // The same name is mostly meant once more, and is then in memory once.
+        // Consecutive receipts mostly have the same topic; they share one name in memory.
         let text = take.text()?;
         let same = receipts.last().filter(|(topic, _)| topic.as_str() == text).map(|(topic, _)| topic.clone());
         let topic = same.map_or_else(|| TopicName::stored(text).ok(), Some)?;
         let (seq, subscribers) = (take.number()?, take.number()?.try_into().ok()?);
-        // An append's positions follow each other.
+        // The positions of one append are consecutive.
         (first.get_or_insert(seq).checked_add(n)? == seq).then_some(())?;
         receipts.push((topic, subscribers));
     }
@@ -117,13 +118,13 @@ const MAX_EVENTS: u64 = 2;
 const MAX_AGE: u64 = 4;
 const MAX_BYTES: u64 = 8;
 const RETRY: u64 = 16;
-const TURNED: u64 = 32;
+const HAS_CLOSED: u64 = 32;
 const CLOSED: u64 = 64;
 const DELETED: u64 = 128;
 const EMPTIED: u64 = 256;
 
 /// `version u8 | flags | [max events] | [max age in ms] | [max bytes] | [retry in ms] | [closed or reopened at] |
-/// [deleted through] | [emptied through]`; a limit is 0 for none, else the limit plus 1.
+/// [deleted through] | [emptied through]`. A limit is 0 for no limit, else the limit plus 1.
 pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Vec<u8> {
     let limits = [settings.max_events, settings.max_age_ms, settings.max_bytes];
     let mut flags = 0;
@@ -133,7 +134,7 @@ pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Ve
         (limits[1].is_some(), MAX_AGE),
         (limits[2].is_some(), MAX_BYTES),
         (settings.retry.is_some(), RETRY),
-        (settings.closed.is_some(), TURNED),
+        (settings.closed.is_some(), HAS_CLOSED),
         (settings.closed.is_some_and(|(closed, _)| closed), CLOSED),
         (settings.deleted_through.is_some(), DELETED),
         (settings.emptied_through.is_some(), EMPTIED),
@@ -158,9 +159,9 @@ pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Ve
     out
 }
 
-/// `None` when they are damaged.
+/// Decodes the settings of `topic`; `None` when they are damaged.
 pub(super) fn decode_settings(topic: &TopicName, record: &[u8]) -> Option<TopicSettings> {
-    let mut take = Take::new(unseal(record, topic.as_str().as_bytes())?);
+    let mut take = ByteReader::new(unseal(record, topic.as_str().as_bytes())?);
     if take.byte()? != VERSION {
         return None;
     }
@@ -180,7 +181,7 @@ pub(super) fn decode_settings(topic: &TopicName, record: &[u8]) -> Option<TopicS
     if let Some(number) = next(RETRY) {
         settings.retry = Some(number?.try_into().ok()?);
     }
-    if let Some(number) = next(TURNED) {
+    if let Some(number) = next(HAS_CLOSED) {
         settings.closed = Some((flags & CLOSED != 0, Seq(number?)));
     }
     if let Some(number) = next(DELETED) {
@@ -215,7 +216,7 @@ mod tests {
         assert_eq!(decode_key(&stem, &bytes), Some((record, Seq(9))));
     }
 
-    /// It is kept for ever: docs/OPERATIONS.md says what it costs, most of it sled's.
+    /// Deletion marks are kept for ever. docs/OPERATIONS.md states their cost, most of which is sled's overhead.
     #[test]
     fn the_mark_of_a_deleted_name_takes_few_bytes() {
         let mark = TopicSettings { deleted_through: Some(Seq(u64::MAX)), ..TopicSettings::default() };

@@ -1,9 +1,9 @@
-//! The list of segments whose files still hold bytes of events that were taken back, and of removals that a crash may have
-//! left half done. Kept in a file of its own, written before the first byte of a removal.
+//! The list of segments whose files still hold bytes of removed events ("dirty" segments), and of removals that a crash
+//! may have left unfinished. Kept in the file `removals`, which is written before the first byte of a removal.
 //!
-//! A tombstone replaces the event where it is stored, so from then on nobody reads it; but sled's log keeps the old bytes
-//! until the segment is copied ([`scrub`](super::scrub)). A segment leaves the list when its directory is gone, so whatever
-//! happens in between, the next start knows what to do.
+//! A tombstone replaces the event's block, so readers no longer see the event; but sled's log keeps the old bytes until
+//! the segment is copied ([`scrub`](super::scrub)). A segment leaves the list only when its directory is gone, so after
+//! a crash at any moment the next start continues.
 //!
 //! The file, version 1, numbers as varints:
 //!
@@ -23,60 +23,62 @@ use crate::event::Seq;
 
 use super::super::log::store::TopicKey;
 use super::disk;
-use super::segment::{HALF, Segment, dir_name};
-use super::wire::{Take, put_number, seal, unseal};
+use super::segment::{INCOMPLETE_SUFFIX, Segment, dir_name};
+use super::wire::{ByteReader, put_number, seal, unseal};
 
 /// Name of the file.
 const FILE: &str = "removals";
 const VERSION: u8 = 1;
 const SALT: &[u8] = b"removals";
 
-/// Removals that may wait for their readers to be told. Each is answered before the next begins, so there are more than one
-/// only when a full disk refuses their notices; beyond, removing is refused, too.
-const MAX_UNTOLD: usize = 1024;
+/// Maximum number of removals whose notice is not yet published. Each removal is answered before the next begins, so
+/// there is more than one only while a full disk refuses the notices; beyond the maximum, removals are refused.
+const MAX_PENDING_NOTICES: usize = 1024;
 
-/// Removals remembered for a copy that is being made: more than there can be while one is, but for the fastest disks. A copy
-/// that more were made behind is thrown away.
-const RECENT: usize = 16 << 10;
+/// Removals remembered for a copy in progress: more than are made during one, except on the fastest disks. A copy that
+/// missed more is discarded.
+const MAX_RECENT: usize = 16 << 10;
 
-/// What names a segment's directory.
+/// First position and generation, which name a segment's directory.
 type Name = (Seq, u32);
 
-/// The list.
+/// The list, in memory and on disk.
 #[derive(Debug)]
 pub(super) struct Removals {
     root: PathBuf,
-    dirty: BTreeMap<Name, Dirty>,
-    /// How many they are.
+    dirty: BTreeMap<Name, DirtySegment>,
+    /// The number of dirty segments.
     unscrubbed: Arc<AtomicU64>,
-    untold: Vec<(TopicKey, Seq)>,
-    /// Removals so far, in this process.
+    /// Removals whose notice is not yet published.
+    pending_notices: Vec<(TopicKey, Seq)>,
+    /// Number of removals in this process.
     made: u64,
-    /// The latest of them, each with its number.
+    /// The latest removals, each with its number.
     recent: VecDeque<(u64, TopicKey, Seq)>,
-    /// Removals that failed half done, with the bytes of each event's data. Each is untold, too.
+    /// Removals whose tombstone may or may not be in place, with the size of each event's data in bytes. Each is in
+    /// `pending_notices`, too.
     failed: BTreeMap<(TopicKey, Seq), u64>,
-    /// The file says something else.
+    /// The list differs from the file.
     changed: bool,
 }
 
-/// A segment that is to be copied.
+/// When a segment became dirty, and the latest removal from it.
 #[derive(Debug, Clone, Copy)]
-struct Dirty {
+struct DirtySegment {
     since: Instant,
     /// The number of its latest removal.
     last: u64,
 }
 
 impl Removals {
-    /// Reads the list of the store in `root`. A damaged one says of every segment that it is to be copied: what it said is
-    /// not known, and what was promised stays promised.
+    /// Reads the list of the store in `root`. When the file is damaged, every segment counts as dirty: the list is
+    /// unknown, and no byte of a removed event may stay.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         let mut list = Self {
             root: root.into(),
             dirty: BTreeMap::new(),
             unscrubbed: Arc::default(),
-            untold: Vec::new(),
+            pending_notices: Vec::new(),
             made: 0,
             recent: VecDeque::new(),
             failed: BTreeMap::new(),
@@ -87,108 +89,109 @@ impl Removals {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(list),
             Err(error) => return Err(error),
         };
-        let Some((dirty, untold)) = parse(&bytes) else {
+        let Some((dirty, pending_notices)) = parse(&bytes) else {
             tracing::error!(
-                "the list of segments to rewrite is damaged: every segment is rewritten, so that no byte of a removed event stays"
+                "the list of segments to rewrite is damaged: every segment is rewritten, so that no byte of a removed \
+                 event stays"
             );
             let names = fs::read_dir(root.join("seg"))?;
             let names = names.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-            list.mark(names.filter_map(|name| super::segment::parse_dir_name(&name)));
+            list.add_dirty(names.filter_map(|name| super::segment::parse_dir_name(&name)));
             list.changed = true;
             return Ok(list);
         };
-        list.mark(dirty);
-        list.untold = untold;
+        list.add_dirty(dirty);
+        list.pending_notices = pending_notices;
         Ok(list)
     }
 
-    fn mark(&mut self, names: impl IntoIterator<Item = Name>) {
+    fn add_dirty(&mut self, names: impl IntoIterator<Item = Name>) {
         let since = Instant::now();
-        self.dirty.extend(names.into_iter().map(|name| (name, Dirty { since, last: 0 })));
-        self.count();
+        self.dirty.extend(names.into_iter().map(|name| (name, DirtySegment { since, last: 0 })));
+        self.update_unscrubbed();
     }
 
-    fn count(&self) {
+    fn update_unscrubbed(&self) {
         self.unscrubbed.store(self.dirty.len() as u64, Ordering::Relaxed);
     }
 
-    /// How many segments are to be copied: for those who must not wait for this list's lock, which is held while the disk is
-    /// written.
+    /// The number of dirty segments, for callers that must not wait for this list's lock: it is held during disk
+    /// writes.
     pub(super) fn unscrubbed(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.unscrubbed)
     }
 
-    /// Notes, durably, that an event of `segment` is about to be taken back.
+    /// Records durably that an event of `segment` is about to be removed.
     ///
     /// # Errors
-    /// When it cannot be written, and nothing was noted.
+    /// When the file cannot be written, or too many notices are pending. Nothing has changed then.
     pub(super) fn begin(&mut self, segment: &Segment, topic: TopicKey, seq: Seq) -> io::Result<()> {
-        if self.untold.len() >= MAX_UNTOLD && !self.untold.contains(&(topic, seq)) {
+        if self.pending_notices.len() >= MAX_PENDING_NOTICES && !self.pending_notices.contains(&(topic, seq)) {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        let (dirty, untold) = (self.dirty.clone(), self.untold.clone());
+        let (dirty, pending_notices) = (self.dirty.clone(), self.pending_notices.clone());
         let number = self.made + 1;
-        let place = self.dirty.entry(segment.name()).or_insert(Dirty { since: Instant::now(), last: 0 });
-        place.last = number;
-        if !self.untold.contains(&(topic, seq)) {
-            self.untold.push((topic, seq));
+        let entry = self.dirty.entry(segment.name()).or_insert(DirtySegment { since: Instant::now(), last: 0 });
+        entry.last = number;
+        if !self.pending_notices.contains(&(topic, seq)) {
+            self.pending_notices.push((topic, seq));
         }
-        let saved = self.save().inspect_err(|_| (self.dirty, self.untold) = (dirty, untold));
-        self.count();
+        let saved = self.save().inspect_err(|_| (self.dirty, self.pending_notices) = (dirty, pending_notices));
+        self.update_unscrubbed();
         saved?;
         self.made = number;
-        if self.recent.len() == RECENT {
+        if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();
         }
         self.recent.push_back((self.made, topic, seq));
         Ok(())
     }
 
-    /// A removal that [`begin`](Self::begin) noted failed when its tombstone may have been in place: an event of so many bytes.
-    pub(super) fn failed(&mut self, topic: TopicKey, seq: Seq, bytes: u64) {
+    /// Records that a removal failed after its tombstone may have been inserted. `bytes`: the size of the event's data.
+    pub(super) fn add_failed(&mut self, topic: TopicKey, seq: Seq, bytes: u64) {
         self.failed.insert((topic, seq), bytes);
     }
 
-    /// Whether the last try failed so.
+    /// Whether the last attempt to remove this event failed in that way.
     pub(super) fn has_failed(&self, topic: TopicKey, seq: Seq) -> bool {
         self.failed.contains_key(&(topic, seq))
     }
 
-    /// The same, and how many bytes of data the event had; it is about to be tried again.
-    pub(super) fn failed_before(&mut self, topic: TopicKey, seq: Seq) -> Option<u64> {
+    /// Takes the record of a failed removal, which is about to be retried: the size of the event's data in bytes.
+    pub(super) fn take_failed(&mut self, topic: TopicKey, seq: Seq) -> Option<u64> {
         self.failed.remove(&(topic, seq))
     }
 
-    /// What was taken back after the first `made` removals; `None` when that is not remembered.
-    pub(super) fn since(&self, made: u64) -> Option<Vec<(TopicKey, Seq)>> {
+    /// The removals after the first `made` ones; `None` when not all of them are remembered.
+    pub(super) fn removed_since(&self, made: u64) -> Option<Vec<(TopicKey, Seq)>> {
         let late = self.recent.iter().filter(|(number, ..)| *number > made).map(|&(_, topic, seq)| (topic, seq));
         let late: Vec<_> = late.collect();
         (late.len() as u64 == self.made - made).then_some(late)
     }
 
-    /// Notes, durably, that a segment's files are about to hold bytes of removed events.
+    /// Records durably that a segment's files are about to hold bytes of removed events.
     ///
     /// # Errors
-    /// When it cannot be written, and nothing was noted.
-    pub(super) fn note(&mut self, name: Name) -> io::Result<()> {
-        self.mark([name]);
+    /// When the file cannot be written. Nothing has changed then.
+    pub(super) fn mark_dirty(&mut self, name: Name) -> io::Result<()> {
+        self.add_dirty([name]);
         self.save().inspect_err(|_| {
             self.dirty.remove(&name);
-            self.count();
+            self.update_unscrubbed();
         })
     }
 
-    /// Nobody needs to be told of it any more. Written with the next change.
-    pub(super) fn told(&mut self, topic: TopicKey, seq: Seq) {
-        let before = self.untold.len();
-        self.untold.retain(|untold| *untold != (topic, seq));
+    /// Records that the notice of a removal was published. Written to disk with the next change.
+    pub(super) fn notice_published(&mut self, topic: TopicKey, seq: Seq) {
+        let before = self.pending_notices.len();
+        self.pending_notices.retain(|pending| *pending != (topic, seq));
         self.failed.remove(&(topic, seq));
-        self.changed |= self.untold.len() != before;
+        self.changed |= self.pending_notices.len() != before;
     }
 
-    /// Removals that may be half done.
-    pub(super) fn untold(&self) -> &[(TopicKey, Seq)] {
-        &self.untold
+    /// Removals that may be unfinished, because their notice is not known to be published.
+    pub(super) fn pending_notices(&self) -> &[(TopicKey, Seq)] {
+        &self.pending_notices
     }
 
     /// Whether the segment's files hold bytes of removed events.
@@ -196,37 +199,38 @@ impl Removals {
         self.dirty.contains_key(&name)
     }
 
-    /// Segments to be copied.
+    /// Dirty segments, and when each became one.
     pub(super) fn dirty(&self) -> impl Iterator<Item = (Name, Instant)> + '_ {
         self.dirty.iter().map(|(name, dirty)| (*name, dirty.since))
     }
 
-    /// Removals so far: see [`Removals::touched`].
+    /// The number of removals so far, for [`removed_from`](Self::removed_from) and
+    /// [`removed_since`](Self::removed_since).
     pub(super) fn made(&self) -> u64 {
         self.made
     }
 
-    /// Whether an event of one of `segments` was taken back after the first `made` removals.
-    pub(super) fn touched(&self, segments: &[Arc<Segment>], made: u64) -> bool {
+    /// Whether an event of one of `segments` was removed after the first `made` removals.
+    pub(super) fn removed_from(&self, segments: &[Arc<Segment>], made: u64) -> bool {
         segments.iter().any(|segment| self.dirty.get(&segment.name()).is_some_and(|dirty| dirty.last > made))
     }
 
-    /// Lets go of segments whose directory is gone, and writes what has changed.
+    /// Drops segments whose directory is gone from the list, and saves changes.
     ///
     /// # Errors
-    /// When it cannot be written; it is tried again.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
+    /// When the list cannot be written. The next call tries again.
+    pub(super) fn prune(&mut self) -> io::Result<()> {
         let seg = self.root.join("seg");
-        fs::metadata(&seg)?; // a disk that is away has no directories, and takes no bytes with it
+        fs::metadata(&seg)?; // on an unmounted disk every directory is missing, and none is removed
         let before = self.dirty.len();
-        // What cannot be looked at counts as there.
-        let is_there = |name: &str| seg.join(name).try_exists().unwrap_or(true);
+        // A directory whose existence is unknown counts as existing.
+        let exists = |name: &str| seg.join(name).try_exists().unwrap_or(true);
         self.dirty.retain(|(first, generation), _| {
             let name = dir_name(*first, *generation);
-            is_there(&name) || is_there(&(name + HALF))
+            exists(&name) || exists(&(name + INCOMPLETE_SUFFIX))
         });
         self.changed |= self.dirty.len() != before;
-        self.count();
+        self.update_unscrubbed();
         if self.changed { self.save() } else { Ok(()) }
     }
 
@@ -237,8 +241,8 @@ impl Removals {
             put_number(&mut bytes, first.0);
             put_number(&mut bytes, (*generation).into());
         }
-        put_number(&mut bytes, self.untold.len() as u64);
-        for (topic, seq) in &self.untold {
+        put_number(&mut bytes, self.pending_notices.len() as u64);
+        for (topic, seq) in &self.pending_notices {
             put_number(&mut bytes, topic.0);
             put_number(&mut bytes, seq.0);
         }
@@ -249,11 +253,11 @@ impl Removals {
     }
 }
 
-/// What the file lists.
+/// The contents of the file: dirty segments, and removals whose notice is pending.
 type RemovalsRead = (Vec<Name>, Vec<(TopicKey, Seq)>);
 
 fn parse(bytes: &[u8]) -> Option<RemovalsRead> {
-    let mut take = Take::new(unseal(bytes, SALT)?);
+    let mut take = ByteReader::new(unseal(bytes, SALT)?);
     if take.byte()? != VERSION {
         return None;
     }
@@ -261,8 +265,9 @@ fn parse(bytes: &[u8]) -> Option<RemovalsRead> {
     let dirty =
         (0..count).map(|_| Some((Seq(take.number()?), take.number()?.try_into().ok()?))).collect::<Option<_>>()?;
     let count = take.number()?;
-    let untold = (0..count).map(|_| Some((TopicKey(take.number()?), Seq(take.number()?)))).collect::<Option<_>>()?;
-    Some((dirty, untold))
+    let pending_notices =
+        (0..count).map(|_| Some((TopicKey(take.number()?), Seq(take.number()?)))).collect::<Option<_>>()?;
+    Some((dirty, pending_notices))
 }
 
 #[cfg(test)]
@@ -276,33 +281,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_done_survives_and_ends_with_the_directory() {
+    fn pending_work_survives_a_restart_and_ends_with_the_directory() {
         let dir = tempfile::tempdir().expect("a directory");
         let (one, two) = (segment(dir.path(), 1, 0), segment(dir.path(), 9, 3));
         let mut list = Removals::open(dir.path()).expect("none");
         list.begin(&one, TopicKey(1), Seq(4)).expect("written");
         let made = list.made();
         list.begin(&two, TopicKey(2), Seq(11)).expect("written");
-        assert!(list.touched(&[Arc::clone(&one), Arc::clone(&two)], made) && !list.touched(&[Arc::clone(&one)], made));
-        list.told(TopicKey(1), Seq(4));
+        assert!(
+            list.removed_from(&[Arc::clone(&one), Arc::clone(&two)], made)
+                && !list.removed_from(&[Arc::clone(&one)], made)
+        );
+        list.notice_published(TopicKey(1), Seq(4));
         fs::remove_dir(&one.dir).expect("removed");
-        list.settle().expect("written");
+        list.prune().expect("written");
         let read = Removals::open(dir.path()).expect("read");
-        assert_eq!(read.untold(), [(TopicKey(2), Seq(11))]);
+        assert_eq!(read.pending_notices(), [(TopicKey(2), Seq(11))]);
         assert!(read.is_dirty((Seq(9), 3)) && !read.is_dirty((Seq(1), 0)));
     }
 
     #[test]
-    fn a_disk_that_is_away_ends_nothing() {
+    fn an_unmounted_disk_removes_nothing_from_the_list() {
         let dir = tempfile::tempdir().expect("a directory");
         let one = segment(dir.path(), 1, 0);
         let mut list = Removals::open(dir.path()).expect("none");
         list.begin(&one, TopicKey(1), Seq(4)).expect("written");
         let (seg, away) = (dir.path().join("seg"), dir.path().join("away"));
         fs::rename(&seg, &away).expect("away");
-        assert!(list.settle().is_err());
+        assert!(list.prune().is_err());
         fs::rename(&away, &seg).expect("back");
-        list.settle().expect("written");
+        list.prune().expect("written");
         assert!(list.is_dirty(one.name()));
     }
 
@@ -320,24 +328,24 @@ mod tests {
     }
 
     #[test]
-    fn a_copier_learns_what_was_taken_back_behind_it_or_that_nobody_knows() {
+    fn a_copier_learns_which_events_were_removed_meanwhile_or_that_it_is_unknown() {
         let dir = tempfile::tempdir().expect("a directory");
         let one = segment(dir.path(), 1, 0);
         let mut list = Removals::open(dir.path()).expect("none");
         (1..4).for_each(|seq| list.begin(&one, TopicKey(1), Seq(seq)).expect("written"));
-        assert_eq!(list.since(1), Some(vec![(TopicKey(1), Seq(2)), (TopicKey(1), Seq(3))]));
-        assert_eq!(list.since(3), Some(vec![]));
-        list.recent = std::iter::repeat_n((3, TopicKey(1), Seq(3)), RECENT).collect();
+        assert_eq!(list.removed_since(1), Some(vec![(TopicKey(1), Seq(2)), (TopicKey(1), Seq(3))]));
+        assert_eq!(list.removed_since(3), Some(vec![]));
+        list.recent = std::iter::repeat_n((3, TopicKey(1), Seq(3)), MAX_RECENT).collect();
         list.begin(&one, TopicKey(1), Seq(4)).expect("written");
-        assert_eq!((list.recent.len(), list.since(0)), (RECENT, None));
+        assert_eq!((list.recent.len(), list.removed_since(0)), (MAX_RECENT, None));
     }
 
     #[test]
-    fn no_more_wait_for_their_notice_than_the_bound() {
+    fn no_more_notices_are_pending_than_the_bound() {
         let dir = tempfile::tempdir().expect("a directory");
         let one = segment(dir.path(), 1, 0);
         let mut list = Removals::open(dir.path()).expect("none");
-        list.untold = (0..MAX_UNTOLD as u64).map(|seq| (TopicKey(1), Seq(seq))).collect();
+        list.pending_notices = (0..MAX_PENDING_NOTICES as u64).map(|seq| (TopicKey(1), Seq(seq))).collect();
         assert!(list.begin(&one, TopicKey(1), Seq(9999)).is_err());
         assert!(list.begin(&one, TopicKey(1), Seq(7)).is_ok(), "again");
     }

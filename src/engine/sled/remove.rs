@@ -1,4 +1,4 @@
-//! Taking an event back: a tombstone replaces it where it is stored, in one insert, so that a crash leaves the one or the
+//! Removes an event: one insert replaces its block by one with a tombstone, so that a crash leaves the one or the
 //! other. Called by the writer's thread.
 
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use super::segment::{Segment, Unusable};
 use super::tables::Tables;
 use super::{StoreShared, keys};
 
-/// How often the list of segments is taken anew; each time one was replaced meanwhile.
-const LOOKS: usize = 100;
+/// How often the list of segments is read again because one was replaced meanwhile.
+const MAX_LIST_RETRIES: usize = 100;
 
-/// What a segment knows of an event.
+/// The result of a lookup of an event in a segment.
 pub(super) enum FoundEvent {
     Nothing,
-    /// A tombstone or a notice.
+    /// A tombstone of a removed event, or the notice of a removal.
     Removed(Block),
     Stored(Block),
-    /// Where the damaged block begins.
+    /// Its block, which begins here, is damaged.
     Damaged(Seq),
 }
 
 impl StoreShared {
     pub(super) fn remove(&self, key: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
-        self.alive()?;
+        self.check_open()?;
         let _waiting = self.waits.begin_write("removing an event");
         self.presence.check()?;
-        'list: for _ in 0..LOOKS {
-            // No segment is replaced between the look at the list and the tombstone.
+        'list: for _ in 0..MAX_LIST_RETRIES {
+            // Locked so that no segment is replaced between reading the list and inserting the tombstone.
             let mut removals = self.removals.lock();
             for segment in self.segments.between(Seq(seq.0.saturating_sub(1)), seq) {
                 let tables = match self.tables(&segment) {
@@ -41,10 +41,11 @@ impl StoreShared {
                     Err(Unusable::Retired) => continue 'list,
                     Err(Unusable::Failed(failure)) => {
                         drop(removals);
-                        return self.unreachable(&segment, failure);
+                        return self.removal_failed(&segment, failure);
                     }
                 };
-                let found = guarded(|| find(&tables, key, seq)).map_err(DatabaseError::of_panic).and_then(|it| Ok(it?));
+                let found =
+                    guarded(|| find(&tables, key, seq)).map_err(DatabaseError::from_panic).and_then(|it| Ok(it?));
                 let block = match found {
                     Ok(FoundEvent::Nothing) => continue,
                     Ok(FoundEvent::Removed(_)) if !removals.has_failed(key, seq) => return Ok(Taken::Before),
@@ -56,35 +57,36 @@ impl StoreShared {
                     }
                     Err(failure) => {
                         drop((removals, tables));
-                        return self.unreachable(&segment, failure);
+                        return self.removal_failed(&segment, failure);
                     }
                 };
                 let name =
-                    match guarded(|| name_of(&tables, key)).map_err(DatabaseError::of_panic).and_then(|it| Ok(it?)) {
+                    match guarded(|| name_of(&tables, key)).map_err(DatabaseError::from_panic).and_then(|it| Ok(it?)) {
                         Ok(name) => name,
                         Err(failure) => {
                             drop((removals, tables));
-                            return self.unreachable(&segment, failure);
+                            return self.removal_failed(&segment, failure);
                         }
                     };
-                let Some((mut built, bytes)) = name.and_then(|name| block.without(key, &name, seq)) else {
+                let Some((mut built, bytes)) = name.and_then(|name| block.with_tombstone(key, &name, seq)) else {
                     return Ok(Taken::Nothing);
                 };
                 self.space.check_small()?;
                 if let Err(error) = removals.begin(&segment, key, seq) {
                     return Ok(Taken::Unreachable(error.to_string().into()));
                 }
-                let bytes = removals.failed_before(key, seq).unwrap_or(bytes);
+                let bytes = removals.take_failed(key, seq).unwrap_or(bytes);
                 let replaced = guarded(|| {
                     let (stem, framed) = built.finish();
-                    replace(&tables, &stem, framed)
+                    replace_block(&tables, &stem, framed)
                 });
-                let failure = match replaced.map_err(DatabaseError::of_panic).and_then(|it| Ok(it?)) {
+                let failure = match replaced.map_err(DatabaseError::from_panic).and_then(|it| Ok(it?)) {
                     Ok(()) => return Ok(Taken::Now(bytes)),
                     Err(failure) => failure,
                 };
-                removals.failed(key, seq, bytes);
-                // The segment that takes commits may be half written; any other is as it was, or is not.
+                removals.add_failed(key, seq, bytes);
+                // A failed write to the active segment poisons the store, because commits may be affected. A sealed one
+                // has either the old block or the tombstone.
                 return match segment.summary() {
                     None => Err(self.poison("removing an event", failure.reason())),
                     Some(_) => Ok(Taken::Unreachable(Arc::clone(failure.reason()))),
@@ -92,22 +94,23 @@ impl StoreShared {
             }
             return Ok(Taken::Nothing);
         }
-        Ok(Taken::Unreachable("segments were replaced faster than they could be read; try again".into()))
+        Ok(Taken::Unreachable("the segments were replaced too often while they were read; try again".into()))
     }
 
-    /// A sealed segment that is damaged is set aside, as when it is read.
-    fn unreachable(&self, segment: &Arc<Segment>, failure: DatabaseError) -> Result<Taken, StoreError> {
+    /// Handles a segment that cannot be read. A damaged sealed one is quarantined, as by a reader.
+    fn removal_failed(&self, segment: &Arc<Segment>, failure: DatabaseError) -> Result<Taken, StoreError> {
         match failure {
             DatabaseError::Unavailable(reason) => Ok(Taken::Unreachable(reason)),
             DatabaseError::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", &reason)),
             DatabaseError::Damaged(reason) => {
-                self.set_aside(segment, &reason)?;
+                self.quarantine(segment, &reason)?;
                 Ok(Taken::Nothing)
             }
         }
     }
 }
 
+/// Looks up the event at `seq` of a topic.
 pub(super) fn find(tables: &Tables, key: TopicKey, seq: Seq) -> Result<FoundEvent, PartError> {
     for block in tables.blocks(key, Seq(seq.0.saturating_sub(1)), seq)? {
         let (first, block) = block?;
@@ -127,14 +130,15 @@ pub(super) fn find(tables: &Tables, key: TopicKey, seq: Seq) -> Result<FoundEven
     Ok(FoundEvent::Nothing)
 }
 
+/// The name of a topic.
 pub(super) fn name_of(tables: &Tables, key: TopicKey) -> sled::Result<Option<TopicName>> {
     let name = tables.topics.get(keys::topic(key))?;
     Ok(name.and_then(|name| TopicName::stored(std::str::from_utf8(&name).ok()?).ok()))
 }
 
-/// The new block is one part: an event of more than one has its block for itself, and a tombstone is small. The other parts of
-/// the old block belong to nothing any more, and no copy takes them along.
-pub(super) fn replace(tables: &Tables, stem: &[u8], framed: &mut [u8]) -> sled::Result<()> {
+/// Replaces a block by `framed` and flushes. The new block is one part: an event of several parts has a block of its
+/// own, and a tombstone is small. The other parts of the old block stay unused, and a copy leaves them out.
+pub(super) fn replace_block(tables: &Tables, stem: &[u8], framed: &mut [u8]) -> sled::Result<()> {
     parts::insert_framed(&tables.blocks, stem, framed)?;
     tables.flush()
 }

@@ -1,4 +1,4 @@
-//! The list of segments. Readers take a snapshot of it; every change replaces it as a whole.
+//! The list of segments. Readers take a snapshot; every change replaces the list as a whole.
 
 use std::io;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use super::segment::{Segment, Unusable};
 use super::tables::Tables;
 use super::waits::Waits;
 
-/// A snapshot of the list, in order of positions.
+/// A snapshot of the list, sorted by position.
 pub(super) type SegmentList = Arc<Vec<Arc<Segment>>>;
 
-/// A sealed segment's cache as a part of the written one's: it is read here and there, and what it has is soon read
-/// again or never.
-pub(super) const SEALED_PART: u64 = 4;
+/// The active segment's cache size divided by a sealed segment's. A sealed segment is read now and then, and a page of
+/// it is read again soon or never.
+pub(super) const SEALED_CACHE_DIVISOR: u64 = 4;
 
 /// All segments of the store.
 #[derive(Debug)]
 pub(super) struct Segments {
     list: RwLock<SegmentList>,
-    /// Segments count from here when they were read.
+    /// Origin of the segments' times of last use.
     start: Instant,
     max_open: usize,
     close_after: Duration,
     cache_bytes: u64,
     waits: Arc<Waits>,
     manifest: Manifest,
-    /// Held by whoever changes the list, so that readers need not wait for the disk.
-    changing: Mutex<()>,
+    /// Serializes changes of the list. Separate from `list`, so that readers do not wait for the disk.
+    change_lock: Mutex<()>,
 }
 
-/// What the list on the disk says of segments.
+/// The manifest's entries for a list of segments.
 pub(super) fn entries(list: &[Arc<Segment>]) -> Vec<ManifestEntry> {
     list.iter().map(|segment| (segment.first, segment.generation)).collect()
 }
@@ -48,10 +48,10 @@ impl Segments {
             start: Instant::now(),
             max_open: config.max_open_segments,
             close_after: config.close_after,
-            cache_bytes: config.cache_bytes_per_segment / SEALED_PART,
+            cache_bytes: config.cache_bytes_per_segment / SEALED_CACHE_DIVISOR,
             waits,
             manifest: Manifest::new(&config.dir),
-            changing: Mutex::new(()),
+            change_lock: Mutex::new(()),
         }
     }
 
@@ -59,17 +59,17 @@ impl Segments {
         Arc::clone(&self.list.read())
     }
 
-    /// Segments that may hold positions in `after < seq <= through`, in order.
+    /// Segments that may hold positions in `after < seq <= through`, sorted by position.
     pub(super) fn between(&self, after: Seq, through: Seq) -> Vec<Arc<Segment>> {
         self.list.read().iter().filter(|segment| segment.overlaps(after, through)).cloned().collect()
     }
 
-    /// Replaces `gone` by `new` in one step, on the disk first.
+    /// Replaces `gone` by `new` in one step, in the manifest first, then in memory.
     ///
     /// # Errors
-    /// When the list cannot be written; nothing has changed then.
+    /// When the manifest cannot be written. Nothing has changed then.
     pub(super) fn replace(&self, gone: &[Arc<Segment>], new: Option<Arc<Segment>>) -> io::Result<()> {
-        let _one_at_a_time = self.changing.lock();
+        let _one_at_a_time = self.change_lock.lock();
         let stays = |segment: &&Arc<Segment>| !gone.iter().any(|gone| Arc::ptr_eq(gone, segment));
         let mut next: Vec<_> = self.list.read().iter().filter(stays).cloned().chain(new).collect();
         next.sort_by_key(|segment| segment.first);
@@ -78,15 +78,16 @@ impl Segments {
         Ok(())
     }
 
-    /// The same in memory only: for what the list on the disk is known to say wrongly, and for the end.
-    pub(super) fn forget(&self, gone: &[Arc<Segment>]) {
-        let _one_at_a_time = self.changing.lock();
+    /// Removes segments from the list in memory only: when the manifest cannot be written, and when the store is
+    /// closed.
+    pub(super) fn remove_in_memory(&self, gone: &[Arc<Segment>]) {
+        let _one_at_a_time = self.change_lock.lock();
         let stays = |segment: &&Arc<Segment>| !gone.iter().any(|gone| Arc::ptr_eq(gone, segment));
         let next: Vec<_> = self.list.read().iter().filter(stays).cloned().collect();
         *self.list.write() = Arc::new(next);
     }
 
-    /// A segment's trees, opened if need be; the one not read for longest is closed instead. Blocks.
+    /// A segment's trees, opened if necessary; the least recently read segments beyond `max_open` are closed. Blocks.
     pub(super) fn tables(
         &self,
         segment: &Arc<Segment>,
@@ -100,7 +101,7 @@ impl Segments {
         Ok(tables)
     }
 
-    /// Closes sealed segments that nobody has read for a while, and those beyond the number that may be open.
+    /// Closes sealed segments that were not read for `close_after`, and the least recently read ones beyond `max_open`.
     pub(super) fn close_idle(&self) {
         let list = self.list();
         let mut open: Vec<_> = list.iter().filter_map(|segment| Some((segment.idle_since()?, segment))).collect();

@@ -1,4 +1,4 @@
-//! Free bytes of the disk, looked at before sled meets its end: sled does not survive a full disk without a restart.
+//! Checks free disk space before each write: sled does not recover from a full disk without a restart.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,50 +8,50 @@ use parking_lot::Mutex;
 use super::super::log::store::StoreError;
 use super::disk;
 
-/// How long a look at the disk is good for: others may fill it too.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a sample of the free space is used: other processes write to the disk, too.
+const SAMPLE_TTL: Duration = Duration::from_millis(100);
 
-/// How long nothing must have been refused before it is told that there is room again.
+/// How long no publish may have been refused before the log says that there is room again.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// What sled writes at most for a byte of a commit: measured 3.7 to 7.5, and one page for the smallest.
+/// Maximum bytes that sled writes for each byte of a commit: measured 3.7 to 7.5, and one page for the smallest commit.
 const AMPLIFICATION: u64 = 8;
 
-/// What one commit writes besides its data.
+/// Bytes that a commit writes besides its data.
 const COMMIT_BYTES: u64 = 16 << 10;
 
-/// The commit that readiness speaks for: one event of the largest size that publishers may send by default.
+/// Size of the commit that the readiness check assumes: one event of the default maximum size.
 const ORDINARY_BYTES: u64 = 1 << 20;
 
-/// The disk below a directory, and how much of it must stay free.
+/// The free space of the disk below a directory, and how much of it must stay free.
 #[derive(Debug)]
 pub(super) struct Space {
     dir: PathBuf,
     reserve: u64,
-    seen: Mutex<Option<Look>>,
-    /// When a publish was last refused, or would have been; `None` once it is told that this is over.
-    full: Mutex<Option<Instant>>,
+    sample: Mutex<Option<FreeSpaceSample>>,
+    /// When a publish was last refused, or would have been. `None` once the end of that was logged.
+    refused_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Look {
+struct FreeSpaceSample {
     at: Instant,
     free: u64,
 }
 
 impl Space {
     pub(super) fn new(dir: PathBuf, reserve: u64) -> Self {
-        Self { dir, reserve, seen: Mutex::new(None), full: Mutex::new(None) }
+        Self { dir, reserve, sample: Mutex::new(None), refused_at: Mutex::new(None) }
     }
 
-    /// Whether a commit of `bytes` leaves the reserve free. Counts them as written when it does.
+    /// Fails when a commit of `bytes` would use the reserve. Counts them as written otherwise.
     pub(super) fn check(&self, bytes: u64) -> Result<(), StoreError> {
         let need = needed(bytes);
         self.keep_free(self.reserve, need, need).inspect_err(|_| self.refused())
     }
 
-    /// Whether a commit of an ordinary size would be accepted.
-    pub(super) fn room(&self) -> Result<(), StoreError> {
+    /// Fails when a commit of an ordinary size would be refused.
+    pub(super) fn check_ordinary(&self) -> Result<(), StoreError> {
         let room = self.keep_free(self.reserve, needed(ORDINARY_BYTES), 0);
         match room {
             Ok(()) => self.accepts_again(),
@@ -60,10 +60,10 @@ impl Space {
         room
     }
 
-    /// Logs when this begins.
+    /// Logs the first refusal.
     fn refused(&self) {
-        if self.full.lock().replace(Instant::now()).is_none() {
-            let free = self.seen.lock().map_or(0, |look| look.free);
+        if self.refused_at.lock().replace(Instant::now()).is_none() {
+            let free = self.sample.lock().map_or(0, |now| now.free);
             tracing::warn!(
                 disk.free_bytes = free,
                 disk.reserve_bytes = self.reserve,
@@ -72,47 +72,50 @@ impl Space {
         }
     }
 
-    /// Logs that there is room again, once nothing was refused for a while: a large batch may be refused where others fit.
+    /// Logs that there is room again, once no publish was refused for [`QUIET`]: near the limit a large batch may be
+    /// refused while smaller ones fit.
     fn accepts_again(&self) {
-        let mut full = self.full.lock();
-        if full.is_some_and(|refused| refused.elapsed() >= QUIET) {
-            *full = None;
-            let free = self.seen.lock().map_or(0, |look| look.free);
+        let mut refused_at = self.refused_at.lock();
+        if refused_at.is_some_and(|refused| refused.elapsed() >= QUIET) {
+            *refused_at = None;
+            let free = self.sample.lock().map_or(0, |now| now.free);
             tracing::info!(disk.free_bytes = free, "the disk has room again; publishes are accepted");
         }
     }
 
-    /// Settings are small, and deleting a topic is how space is freed: they may use half of the reserve.
+    /// For settings and removals. They are small, and deleting a topic frees space, so they may use half of the
+    /// reserve.
     pub(super) fn check_small(&self) -> Result<(), StoreError> {
         self.keep_free(self.reserve / 2, COMMIT_BYTES, COMMIT_BYTES)
     }
 
-    /// Copying what is kept of a segment frees more than it takes: it may use three quarters of the reserve.
+    /// For a copy of a segment's live events. It frees more than it takes, so it may use three quarters of the reserve.
     pub(super) fn check_copy(&self, bytes: u64) -> Result<(), StoreError> {
         self.keep_free(self.reserve / 4, bytes, bytes)
     }
 
-    /// Whether `need` bytes fit above `reserve`; counts `taken` as written when they do.
+    /// Fails when `need` bytes do not fit above `reserve`. Counts `taken` as written otherwise.
     fn keep_free(&self, reserve: u64, need: u64, taken: u64) -> Result<(), StoreError> {
-        let mut seen = self.seen.lock();
-        let fits = |look: &Look| look.free.saturating_sub(need) >= reserve && look.free >= need;
-        let recent = seen.filter(|look| look.at.elapsed() < LOOK_AGAIN && fits(look));
-        let look = recent.unwrap_or_else(|| Look { at: Instant::now(), free: self.look() });
-        let fits = fits(&look);
-        *seen = Some(Look { free: if fits { look.free - taken } else { look.free }, ..look });
+        let mut sample = self.sample.lock();
+        let fits = |now: &FreeSpaceSample| now.free.saturating_sub(need) >= reserve && now.free >= need;
+        let recent = sample.filter(|now| now.at.elapsed() < SAMPLE_TTL && fits(now));
+        let now = recent.unwrap_or_else(|| FreeSpaceSample { at: Instant::now(), free: self.free_bytes() });
+        let fits = fits(&now);
+        *sample = Some(FreeSpaceSample { free: if fits { now.free - taken } else { now.free }, ..now });
         if fits { Ok(()) } else { Err(StoreError::Full) }
     }
 
-    /// A disk that does not say how full it is counts as having room: a failing write will tell.
-    fn look(&self) -> u64 {
+    /// Free bytes of the disk. When they cannot be read, the disk counts as having room: a write would report a full
+    /// one.
+    fn free_bytes(&self) -> u64 {
         disk::free_bytes(&self.dir).unwrap_or_else(|error| {
-            tracing::warn!(%error, "the disk does not say how full it is");
+            tracing::warn!(%error, "cannot read the disk's free space; it is assumed to have room");
             u64::MAX
         })
     }
 }
 
-/// What sled may write for a commit of `bytes`.
+/// Maximum bytes that sled writes for a commit of `bytes`.
 pub(super) fn needed(bytes: u64) -> u64 {
     bytes.saturating_mul(AMPLIFICATION).saturating_add(COMMIT_BYTES)
 }

@@ -1,16 +1,16 @@
-//! The file in a sealed segment that says what the segment holds.
+//! The index of a sealed segment, in its file `summary`.
 //!
-//! Opening a store reads these instead of the segments, and a reader who looks for one topic finds its row with one read
-//! of the file: in memory is the key of every 64th row only, so that a topic nobody asks for costs an eighth of a byte.
+//! Opening a store reads the summaries instead of the segments. A reader finds a topic's row with one read of the file:
+//! only the key of every 64th row is in memory (a fence), so that a row costs an eighth of a byte of memory.
 //!
 //! Layout, version 1; numbers big-endian:
 //!
 //! ```text
 //! "gapless summary" 0x01
-//! first id covered u64 | last id covered u64 | last id in it u64, 0 when it is empty | oldest time u64 | newest time u64 | weight u64 | rows u64 |
-//! bytes of names u64
+//! first id covered u64 | last id covered u64 | last id in it u64, 0 when it is empty |
+//!   time of the oldest commit u64 | time of the newest u64 | weight u64 | rows u64 | bytes of names u64
 //! rows, sorted by topic key, of 72 bytes each: topic key | first id | id before it | its time | last id | events |
-//!   bytes | weight, u64 each | where its name begins u32 | bytes of it u16 | flags u8 (1: closed by its last) | 0
+//!   bytes | weight, u64 each | offset of its name u32 | length of its name u16 | flags u8 (1: closed by its last) | 0
 //! names
 //! idempotency keys: each its key in the tree and its record, with their lengths as varints
 //! CRC-32 of all of it
@@ -28,25 +28,25 @@ use super::super::log::store::{KeyRecord, TopicKey, TopicSummary};
 use super::disk;
 use super::records::{decode_key, encode_key};
 use super::tally::{SegmentSpan, SegmentTally, TopicTally};
-use super::wire::{Take, put_bytes, seal, unseal};
+use super::wire::{ByteReader, put_bytes, seal, unseal};
 
 const MAGIC: [u8; 16] = *b"gapless summary\x01";
 const HEADER_BYTES: usize = 16 + 8 * 8;
 const ROW_BYTES: usize = 72;
 const SALT: &[u8] = b"summary";
 
-/// Rows between two keys in memory: together little more than a page of the file.
+/// Rows between two fences: together little more than a page of the file.
 const FENCE_ROWS: usize = 64;
 
 /// Name of the file.
 pub(super) const FILE: &str = "summary";
 
-/// A sealed segment's summary, its rows still in the file.
+/// A sealed segment's summary. Its rows stay in the file.
 #[derive(Debug)]
 pub(super) struct Summary {
     pub(super) span: SegmentSpan,
     path: PathBuf,
-    /// Held open while few are; the others are opened for each look.
+    /// Kept open for up to [`MAX_OPEN_FILES`] summaries; the others are opened for each read.
     file: Option<CountedFile>,
     rows: usize,
     bytes: u64,
@@ -54,65 +54,68 @@ pub(super) struct Summary {
     fences: Box<[u64]>,
 }
 
-/// Files of summaries held open, at most, so that a store of many segments leaves descriptors to others.
-pub(super) const MAX_HELD: usize = 32;
+/// Maximum number of summary files kept open in the process, so that a store of many segments leaves descriptors for
+/// connections.
+pub(super) const MAX_OPEN_FILES: usize = 32;
 
-static HELD: AtomicUsize = AtomicUsize::new(0);
+static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
 
-/// An open file that counts.
+/// An open file, counted in [`OPEN_FILES`].
 #[derive(Debug)]
 struct CountedFile(File);
 
 impl CountedFile {
     fn new(path: &Path) -> Option<Self> {
-        if HELD.fetch_add(1, Ordering::Relaxed) < MAX_HELD
+        if OPEN_FILES.fetch_add(1, Ordering::Relaxed) < MAX_OPEN_FILES
             && let Ok(file) = File::open(path)
         {
             return Some(Self(file));
         }
-        HELD.fetch_sub(1, Ordering::Relaxed);
+        OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
         None
     }
 }
 
 impl Drop for CountedFile {
     fn drop(&mut self) {
-        HELD.fetch_sub(1, Ordering::Relaxed);
+        OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// All of a summary, in memory for as long as it is looked at.
+/// The whole contents of a summary, in memory.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub(super) struct SummaryContents {
     bytes: Vec<u8>,
     rows: usize,
     names: usize,
 }
 
 impl Summary {
-    /// Writes the summary of the segment in `dir`, durably, and opens it.
+    /// Writes the summary of the segment in `dir` durably, and opens it.
     pub(super) fn write(dir: &Path, first: Seq, tally: &SegmentTally, keys: &[(KeyRecord, Seq)]) -> io::Result<Self> {
         let path = dir.join(FILE);
         disk::write_whole(&path, &encode(first, tally, keys))?;
-        Ok(Self::open(dir, first)?.ok_or_else(|| io::Error::other("it reads back differently"))?.0)
+        Ok(Self::open(dir, first)?
+            .ok_or_else(|| io::Error::other("the summary reads back differently from what was written"))?
+            .0)
     }
 
-    /// Reads and checks the summary in `dir`; `None` when there is none or it is damaged.
-    pub(super) fn open(dir: &Path, first: Seq) -> io::Result<Option<(Self, Whole)>> {
+    /// Reads and verifies the summary in `dir`. `None` when there is none or it is damaged.
+    pub(super) fn open(dir: &Path, first: Seq) -> io::Result<Option<(Self, SummaryContents)>> {
         let path = dir.join(FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some((span, whole)) = Whole::parse(bytes, first) else { return Ok(None) };
+        let Some((span, whole)) = SummaryContents::parse(bytes, first) else { return Ok(None) };
         let (rows, bytes) = (whole.rows, whole.bytes.len() as u64);
         let keys = whole.bytes[HEADER_BYTES..].chunks_exact(ROW_BYTES).take(rows);
         let fences = keys.step_by(FENCE_ROWS).map(key_of).collect();
         Ok(Some((Self { span, file: CountedFile::new(&path), path, rows, bytes, fences }, whole)))
     }
 
-    /// First and last position of a topic in the segment, if it has events there.
+    /// First and last positions of a topic in the segment; `None` when it has no events there.
     pub(super) fn find(&self, topic: TopicKey) -> io::Result<Option<(Seq, Seq)>> {
         let Some(fence) = self.fences.partition_point(|&key| key <= topic.0).checked_sub(1) else { return Ok(None) };
         let first = fence * FENCE_ROWS;
@@ -127,7 +130,7 @@ impl Summary {
         Ok(found.ok().map(|index| (Seq(number(&rows[index], 8)), Seq(number(&rows[index], 32)))))
     }
 
-    /// Of a segment whose directory has got another name.
+    /// Sets the path after the segment's directory was renamed to `dir`.
     pub(super) fn moved_to(mut self, dir: &Path) -> Self {
         self.path = dir.join(FILE);
         self
@@ -194,10 +197,10 @@ fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
     }
 }
 
-impl Whole {
+impl SummaryContents {
     fn parse(bytes: Vec<u8>, first: Seq) -> Option<(SegmentSpan, Self)> {
         let body = unseal(&bytes, SALT)?;
-        let mut take = Take::new(body);
+        let mut take = ByteReader::new(body);
         if take.array()? != MAGIC || take.u64()? != first.0 {
             return None;
         }
@@ -214,25 +217,25 @@ impl Whole {
         Some((span, Self { bytes, rows, names }))
     }
 
-    /// Its topics, sorted by key.
+    /// The topics, sorted by key.
     pub(super) fn topics(&self) -> impl Iterator<Item = TopicTally> + '_ {
         let names = &self.bytes[HEADER_BYTES + self.rows * ROW_BYTES..][..self.names];
         let rows = self.bytes[HEADER_BYTES..].chunks_exact(ROW_BYTES).take(self.rows);
-        // The checksum holds, so a row that makes no sense was written so: it is left out.
+        // The checksum matches, so an invalid row was written that way: it is skipped.
         rows.filter_map(|row| parse_row(row, names))
     }
 
-    /// Its idempotency keys, each with the last id of its commit.
+    /// The idempotency keys, each with the last id of its commit.
     pub(super) fn keys(&self) -> Vec<(KeyRecord, Seq)> {
         let body = &self.bytes[..self.bytes.len() - 4];
-        let mut take = Take::new(body);
+        let mut take = ByteReader::new(body);
         take.skip(HEADER_BYTES + self.rows * ROW_BYTES + self.names);
         std::iter::from_fn(|| decode_key(take.bytes()?, take.bytes()?)).collect()
     }
 }
 
 fn parse_row(row: &[u8], names: &[u8]) -> Option<TopicTally> {
-    let mut take = Take::new(row);
+    let mut take = ByteReader::new(row);
     let mut number = || take.u64();
     let (key, first, first_prev) = (TopicKey(number()?), Seq(number()?), Seq(number()?));
     let (first_time, last) = (Millis(number()?), Seq(number()?));
@@ -251,17 +254,17 @@ mod tests {
     use crate::event::{Event, NewEvent};
 
     #[test]
-    fn a_summary_survives_its_file_and_finds_topics() {
+    fn a_summary_is_read_back_and_finds_topics() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut tally = SegmentTally::after(Seq(9));
+        let mut tally = SegmentTally::empty_after(Seq(9));
         // More topics than rows between two fences, and keys that are not there beside those that are.
         let key = |n: u64| TopicKey(10 + 2 * (n % 150));
         for n in 10..400 {
             let topic = TopicName::new(&format!("t/{}", n % 150)).expect("valid");
             let new = NewEvent { close: n == 399, ..NewEvent::new(topic, "data") };
             let event = Event { seq: Seq(n), prev: Seq(n - 1), time: Millis(n), new };
-            tally.written(key(n), std::iter::once(&event), 100);
-            tally.commit(Seq(n), Millis(n));
+            tally.add_events(key(n), std::iter::once(&event), 100);
+            tally.add_commit(Seq(n), Millis(n));
         }
         Summary::write(dir.path(), Seq(10), &tally, &[]).expect("written");
         let (summary, whole) = Summary::open(dir.path(), Seq(10)).expect("read").expect("whole");

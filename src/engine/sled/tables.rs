@@ -1,4 +1,4 @@
-//! A segment's trees, and how to find things in them.
+//! A segment's trees, and lookups in them.
 
 use std::path::Path;
 
@@ -24,27 +24,27 @@ pub(super) struct Tables {
     pub(super) keys: sled::Tree,
 }
 
-/// A block as it was found: `None` is damage.
+/// A value read from a tree, with its first position. `None` when it is damaged.
 pub(super) type BlockRead<T> = Result<(Seq, Option<T>), PartError>;
 
 impl Tables {
-    /// Opens the segment in `dir`, or makes it. Blocks.
+    /// Opens the segment's database in `dir`, or creates it. Blocks.
     pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, DatabaseError> {
         let db = database::open(dir, cache_bytes)?;
         let trees = || {
             let tree = |name| db.open_tree(name);
             Ok::<_, sled::Error>([tree(keys::BLOCKS)?, tree(keys::COMMITS)?, tree(keys::TOPICS)?, tree(keys::KEYS)?])
         };
-        let [blocks, commits, topics, keys] = guarded(trees).map_err(DatabaseError::of_panic)??;
+        let [blocks, commits, topics, keys] = guarded(trees).map_err(DatabaseError::from_panic)??;
         Ok(Self { db, blocks, commits, topics, keys })
     }
 
-    /// Makes all that was inserted durable.
+    /// Makes all inserts durable.
     pub(super) fn flush(&self) -> sled::Result<()> {
         self.db.flush().map(drop)
     }
 
-    /// Blocks of `topic` with events after `after`, none beginning beyond `through`, in order.
+    /// Blocks of `topic` that may hold events with `after < seq <= through`, in order.
     pub(super) fn blocks(
         &self,
         topic: TopicKey,
@@ -52,22 +52,23 @@ impl Tables {
         through: Seq,
     ) -> Result<impl Iterator<Item = BlockRead<Block>> + '_, PartError> {
         let key = |seq, part| keys::block_part(topic, seq, part);
-        // The block that begins at or before the first wanted event may hold it.
+        // The block that begins at or before the first requested position may hold it.
         let before = self.blocks.range(key(Seq::ZERO, 0)..=key(after.next(), u16::MAX)).next_back().transpose()?;
         let start = before.and_then(|(key, _)| keys::parse_block(&key)).map_or(after.next(), |(_, first, _)| first);
         let range = self.blocks.range(key(start, 0)..=key(through, u16::MAX));
         Ok(range.filter_map(move |entry| self.block_of(entry).transpose()))
     }
 
-    /// The last block of `topic` that begins at or before `through`: where, and the positions in it. A damaged one has none.
+    /// The last block of `topic` that begins at or before `through`: its first position, and its positions, none when
+    /// it is damaged.
     pub(super) fn block_back(&self, topic: TopicKey, through: Seq) -> Result<Option<(Seq, Vec<Position>)>, PartError> {
         let at = |seq, part| keys::block_part(topic, seq, part);
         let last = self.blocks.range(at(Seq::ZERO, 0)..=at(through, u16::MAX)).next_back().transpose()?;
         let Some((key, value)) = last else { return Ok(None) };
         let Some((_, first, part)) = keys::parse_block(&key) else { return Ok(None) };
         if part > 0 {
-            // A block of several parts is far above what several events may share, so it is one event's. Where that was taken back
-            // its tombstone is one part, and the others are left over.
+            // A block of several parts holds one event. If that was removed, the tombstone is one part, and the other
+            // parts of the old block are still there.
             let removed = self.blocks.get(at(first, 0))?.is_some_and(|part| parts::count(&part) == Some(1));
             return Ok(Some((first, vec![Position { seq: first, removed }])));
         }
@@ -80,32 +81,32 @@ impl Tables {
         Ok(Some((first, positions.collect())))
     }
 
-    /// Every block of the segment, in order of their keys.
+    /// Every block of the segment, sorted by key.
     pub(super) fn all_blocks(&self) -> impl Iterator<Item = Result<(TopicKey, Seq, Option<Bytes>), PartError>> + '_ {
         self.blocks.iter().filter_map(|entry| self.block_bytes(entry).transpose())
     }
 
-    /// The block that begins at `first`; `None` when it is missing or damaged.
+    /// The block that begins at `first`. `None` when it is missing or damaged.
     pub(super) fn block(&self, topic: TopicKey, first: Seq) -> Result<Option<Block>, PartError> {
         let Some(part) = self.blocks.get(keys::block_part(topic, first, 0))? else { return Ok(None) };
         let bytes = torn_is_none(parts::complete(&self.blocks, &keys::block(topic, first), part).map(Some))?;
         Ok(bytes.and_then(|bytes| Block::parse(topic, first, bytes)))
     }
 
-    /// Commits from the one that `from` lies in or before, in order.
+    /// Commit records in order, from the one that contains `from`, or the last one before it.
     pub(super) fn commits(&self, from: Seq) -> Result<impl Iterator<Item = BlockRead<CommitRecord>> + '_, PartError> {
         let start = self.commit_before(from)?.unwrap_or(from);
         let range = self.commits.range(parts::key(&keys::commit(start), 0)..);
         Ok(range.filter_map(move |entry| self.commit_of(entry).transpose()))
     }
 
-    /// Where the last commit begins that begins at or before `seq`.
+    /// First position of the last commit that begins at or before `seq`.
     pub(super) fn commit_before(&self, seq: Seq) -> Result<Option<Seq>, PartError> {
         let last = self.commits.range(..=parts::key(&keys::commit(seq), u16::MAX)).next_back().transpose()?;
         Ok(last.and_then(|(key, _)| keys::parse_commit(&key)).map(|(first, _)| first))
     }
 
-    /// The commit that begins at `first`; `None` when it is missing or damaged.
+    /// The commit record at `first`. `None` when it is missing or damaged.
     pub(super) fn commit(&self, first: Seq) -> Result<Option<CommitRecord>, PartError> {
         let bytes = torn_is_none(parts::get(&self.commits, &keys::commit(first)))?;
         Ok(bytes.and_then(|bytes| CommitRecord::decode(first, &bytes)))
@@ -141,7 +142,7 @@ impl Tables {
     }
 }
 
-/// Missing parts are damage to one value, not a failure of the database.
+/// Converts missing parts to `None`: they are damage to one value, not to the database.
 fn torn_is_none(value: Result<Option<Bytes>, PartError>) -> Result<Option<Bytes>, PartError> {
     match value {
         Err(PartError::Torn) => Ok(None),

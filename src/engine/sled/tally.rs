@@ -1,4 +1,4 @@
-//! What a segment holds, counted while it is written.
+//! Counts of a segment's contents, updated while it is written.
 
 use std::collections::HashMap;
 
@@ -7,13 +7,13 @@ use crate::event::{Event, Millis, Seq, TopicName};
 use super::super::log::store::{TopicKey, TopicSummary};
 use super::block::Block;
 
-/// Bytes a block costs beyond its own: its key, its share of a page and of its commit's record.
+/// Bytes on disk for each block besides the block itself: its key, its share of a page and of the commit record.
 const BLOCK_OVERHEAD: u64 = 64;
 
-/// A segment's events as a whole.
+/// Positions, times and size of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentSpan {
-    /// The newest position in it, or covered by it; before its first when it is empty.
+    /// The newest position that it covers; the position before its first when it is empty.
     pub(super) head: Seq,
     /// The newest position of its newest commit; 0 when it has none.
     pub(super) last: Seq,
@@ -33,7 +33,7 @@ pub(super) struct TopicTally {
     pub(super) weight: u64,
 }
 
-/// Both.
+/// A segment's span, and a tally of each topic.
 #[derive(Debug, Clone)]
 pub(super) struct SegmentTally {
     pub(super) span: SegmentSpan,
@@ -42,14 +42,14 @@ pub(super) struct SegmentTally {
 }
 
 impl SegmentTally {
-    /// Of an empty segment that begins after `head`.
-    pub(super) fn after(head: Seq) -> Self {
+    /// The tally of an empty segment that begins after `head`.
+    pub(super) fn empty_after(head: Seq) -> Self {
         let span = SegmentSpan { head, last: Seq::ZERO, oldest: Millis(0), newest: Millis(0), weight: 0 };
         Self { span, topics: HashMap::new() }
     }
 
-    /// A commit whose newest position is `last`.
-    pub(super) fn commit(&mut self, last: Seq, time: Millis) {
+    /// Counts a commit whose newest position is `last`.
+    pub(super) fn add_commit(&mut self, last: Seq, time: Millis) {
         if self.span.oldest == Millis(0) {
             self.span.oldest = time;
         }
@@ -58,8 +58,8 @@ impl SegmentTally {
         self.span.head = self.span.head.max(last);
     }
 
-    /// A block of `bytes`, after its events.
-    fn block(&mut self, topic: TopicKey, bytes: u64) {
+    /// Counts the bytes of a block whose events were counted.
+    fn add_weight(&mut self, topic: TopicKey, bytes: u64) {
         let weight = bytes + BLOCK_OVERHEAD;
         self.span.weight += weight;
         if let Some(tally) = self.topics.get_mut(&topic) {
@@ -67,30 +67,30 @@ impl SegmentTally {
         }
     }
 
-    /// A block of `events`, a topic's next, that was written in `bytes`.
-    pub(super) fn written<'a>(&mut self, key: TopicKey, events: impl Iterator<Item = &'a Event>, bytes: u64) {
+    /// Counts a block of a topic's next events, encoded in `bytes`.
+    pub(super) fn add_events<'a>(&mut self, key: TopicKey, events: impl Iterator<Item = &'a Event>, bytes: u64) {
         let mut events = events.peekable();
         let Some(first) = events.peek() else { return };
         let tally = self.topic(key, || first.new.topic.clone(), (first.seq, first.prev, first.time));
         for event in events {
             tally.add(event.seq, event.new.data.len() as u64, event.new.close);
         }
-        self.block(key, bytes);
+        self.add_weight(key, bytes);
     }
 
-    /// A block that was read. Answers `false`, having counted what came before, when it is damaged.
-    pub(super) fn read(&mut self, key: TopicKey, name: &TopicName, block: &Block) -> bool {
+    /// Counts a block that was read. Returns `false` when it is damaged; the events before the damage are counted.
+    pub(super) fn add_block(&mut self, key: TopicKey, name: &TopicName, block: &Block) -> bool {
         for entry in block.entries() {
             let Some(entry) = entry else { return false };
             let header = entry.header;
             let tally = self.topic(key, || name.clone(), (header.seq, header.prev, header.time));
             tally.add(header.seq, header.bytes, entry.closes);
         }
-        self.block(key, block.len());
+        self.add_weight(key, block.len());
         true
     }
 
-    /// A topic's tally; begun with the position, the one before and the time of its first event when it has none.
+    /// A topic's tally, created if necessary with the position, predecessor and time of its first event.
     fn topic(
         &mut self,
         key: TopicKey,

@@ -1,8 +1,8 @@
-//! Waits for the disk, and who is told when one is long.
+//! Tracks operations that wait for the disk, and reports long waits.
 //!
-//! A disk that does not answer is not a damaged one: whatever waits for it goes on waiting. But it is not kept quiet: a
-//! thread that never touches the disk logs when a wait is long and when it is over, and while a write, or the opening of the
-//! store, waits for long, the store is not ready.
+//! A disk that does not respond is not a damaged one: operations continue to wait for it. A thread that never touches
+//! the disk logs when a wait is long and when it is over. While a write, or the opening of the store, waits for long,
+//! the store is not ready.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// A wait this long is told. Disks take milliseconds, busy ones some seconds.
-pub(super) const LONG: Duration = Duration::from_secs(5);
+/// A wait this long is reported. Disks take milliseconds, busy ones a few seconds.
+pub(super) const LONG_WAIT: Duration = Duration::from_secs(5);
 
-/// How often somebody looks.
+/// How often the waits are checked.
 const TICK: Duration = Duration::from_secs(1);
 
-/// A wait that goes on is told again so often.
-const AGAIN: Duration = Duration::from_mins(1);
+/// How often a wait that continues is reported again.
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What waits for the disk now. A few: each is a thread.
+/// The operations that wait for the disk now. There are few: at most one for each thread.
 #[derive(Debug, Default)]
 pub(super) struct Waits(Mutex<WaitList>);
 
@@ -36,11 +36,11 @@ struct Wait {
     number: u64,
     since: Instant,
     what: Cow<'static, str>,
-    /// Whoever publishes waits for it, too.
-    writes: bool,
+    /// Publishing waits for it as well.
+    blocks_writes: bool,
 }
 
-/// Something that waits for the disk; over when it is dropped.
+/// An operation that waits for the disk. Dropping it ends the wait.
 #[derive(Debug)]
 pub(super) struct DiskWait {
     waits: Arc<Waits>,
@@ -48,34 +48,34 @@ pub(super) struct DiskWait {
 }
 
 impl Waits {
-    /// Says that `what` may wait for the disk from now on.
+    /// Registers `what`, which may wait for the disk from now on.
     pub(super) fn begin(self: &Arc<Self>, what: impl Into<Cow<'static, str>>) -> DiskWait {
         self.add(what.into(), false)
     }
 
-    /// The same of what every publisher waits for.
+    /// Registers an operation for which publishing waits as well.
     pub(super) fn begin_write(self: &Arc<Self>, what: &'static str) -> DiskWait {
         self.add(what.into(), true)
     }
 
-    fn add(self: &Arc<Self>, what: Cow<'static, str>, writes: bool) -> DiskWait {
+    fn add(self: &Arc<Self>, what: Cow<'static, str>, blocks_writes: bool) -> DiskWait {
         let mut list = self.0.lock();
         let number = list.next;
         list.next += 1;
-        list.open.push(Wait { number, since: Instant::now(), what, writes });
+        list.open.push(Wait { number, since: Instant::now(), what, blocks_writes });
         DiskWait { waits: Arc::clone(self), number }
     }
 
-    /// What publishers have waited for long for, and how long.
+    /// The operation that has blocked publishing for at least [`LONG_WAIT`], and for how long.
     pub(super) fn long_write(&self) -> Option<(Cow<'static, str>, Duration)> {
-        self.long(|wait| wait.writes)
+        self.long(|wait| wait.blocks_writes)
     }
 
-    /// What of those meant has waited for long, and for how long.
-    fn long(&self, meant: impl Fn(&Wait) -> bool) -> Option<(Cow<'static, str>, Duration)> {
-        let longest = self.0.lock().open.iter().filter(|wait| meant(wait)).min_by_key(|wait| wait.number).cloned()?;
+    /// The oldest operation matched by `matches` that has waited for at least [`LONG_WAIT`], and for how long.
+    fn long(&self, matches: impl Fn(&Wait) -> bool) -> Option<(Cow<'static, str>, Duration)> {
+        let longest = self.0.lock().open.iter().filter(|wait| matches(wait)).min_by_key(|wait| wait.number).cloned()?;
         let waited = longest.since.elapsed();
-        (waited >= LONG).then_some((longest.what, waited))
+        (waited >= LONG_WAIT).then_some((longest.what, waited))
     }
 }
 
@@ -85,7 +85,7 @@ impl Drop for DiskWait {
     }
 }
 
-/// The thread that tells. Ends when this is dropped.
+/// The thread that reports long waits. Dropping this stops it.
 #[derive(Debug)]
 pub(super) struct WaitReporter {
     stop: Option<mpsc::Sender<()>>,
@@ -97,13 +97,14 @@ impl WaitReporter {
         let (stop, stopped) = mpsc::channel::<()>();
         let waits = Arc::clone(waits);
         let watch = move || {
-            let mut told: Option<(Instant, Instant)> = None;
+            let mut reported: Option<(Instant, Instant)> = None;
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                told = tell(&waits, told);
+                reported = report(&waits, reported);
             }
         };
         let thread = std::thread::Builder::new().name("gapless-waits".into()).spawn(watch);
-        let thread = thread.inspect_err(|error| tracing::warn!(%error, "no thread to tell when the disk is slow"));
+        let thread =
+            thread.inspect_err(|error| tracing::warn!(%error, "cannot start the thread that reports a slow disk"));
         Self { stop: Some(stop), thread: thread.ok() }
     }
 }
@@ -117,18 +118,19 @@ impl Drop for WaitReporter {
     }
 }
 
-/// Logs what has to be said; `told` is since when the disk has not answered, and when that was last told.
-fn tell(waits: &Waits, told: Option<(Instant, Instant)>) -> Option<(Instant, Instant)> {
-    match (waits.long(|_| true), told) {
-        (Some((what, waited)), told) if told.is_none_or(|(_, last)| last.elapsed() >= AGAIN) => {
+/// Logs a long wait or its end, and returns the new state. `reported`: since when the disk has not responded, and when
+/// that was last reported.
+fn report(waits: &Waits, reported: Option<(Instant, Instant)>) -> Option<(Instant, Instant)> {
+    match (waits.long(|_| true), reported) {
+        (Some((what, waited)), reported) if reported.is_none_or(|(_, last)| last.elapsed() >= REPORT_INTERVAL) => {
             let now = Instant::now();
             tracing::warn!(
                 waits = %what, waited_s = waited.as_secs(), ready = waits.long_write().is_none(),
                 "the disk is slow or does not answer; the store waits for it"
             );
-            Some((told.map_or_else(|| now.checked_sub(waited).unwrap_or(now), |(since, _)| since), now))
+            Some((reported.map_or_else(|| now.checked_sub(waited).unwrap_or(now), |(since, _)| since), now))
         }
-        (Some(_), told) => told,
+        (Some(_), reported) => reported,
         (None, Some((since, _))) => {
             tracing::info!(waited_s = since.elapsed().as_secs(), "the disk answers again");
             None
@@ -142,20 +144,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_over_when_it_is_dropped_and_the_oldest_is_told() {
+    fn a_wait_ends_when_it_is_dropped_and_the_oldest_is_reported() {
         let waits = Arc::new(Waits::default());
         let longer = |by: Duration| {
             for wait in &mut waits.0.lock().open {
                 wait.since = wait.since.checked_sub(by).expect("the machine has run for some minutes");
             }
         };
-        let long = |meant: fn(&Wait) -> bool| waits.long(meant).map(|(what, _)| what.into_owned());
+        let long = |matches: fn(&Wait) -> bool| waits.long(matches).map(|(what, _)| what.into_owned());
         let first = waits.begin("one");
         assert_eq!(long(|_| true), None, "not yet long");
-        longer(LONG);
+        longer(LONG_WAIT);
         let second = waits.begin_write("two");
-        longer(LONG);
-        assert_eq!((long(|_| true), long(|wait| wait.writes)), (Some("one".into()), Some("two".into())));
+        longer(LONG_WAIT);
+        assert_eq!((long(|_| true), long(|wait| wait.blocks_writes)), (Some("one".into()), Some("two".into())));
         drop(first);
         assert_eq!(long(|_| true), Some("two".into()));
         drop(second);

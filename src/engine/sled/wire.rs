@@ -1,12 +1,12 @@
-//! Numbers and texts as bytes: what every record of the store is made of.
+//! The primitive encodings of the store's records: varints, byte strings, checksums.
 //!
-//! Every record ends in a CRC-32 of all before it, because sled checks its log messages but not what a wrong page
-//! pointer makes of them, and files of our own are checked by nobody else.
+//! Every record ends with a CRC-32 of the bytes before it: sled verifies its log messages but not that a page pointer
+//! leads to the right one, and nothing else verifies the files of our own.
 
-/// Bytes of the largest number.
+/// Size of the longest varint in bytes.
 pub(super) const MAX_NUMBER_BYTES: usize = 10;
 
-/// Appends a number, seven bits a byte, low ones first.
+/// Appends a varint: seven bits in each byte, low bits first.
 pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(low_bits(number) | 0x80);
@@ -19,25 +19,25 @@ fn low_bits(number: u64) -> u8 {
     number.to_le_bytes()[0] & 0x7f
 }
 
-/// Appends a length and that many bytes.
+/// Appends the length as a varint, then the bytes.
 pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_number(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// Appends the checksum of `salt` and all of `out`. The salt is what a record is filed under, so that a record in the
-/// wrong place is a damaged one.
+/// Appends the checksum of `salt` and all of `out`. The salt is the record's key or file name, so that a record under
+/// the wrong key counts as damaged.
 pub(super) fn seal(out: &mut Vec<u8>, salt: &[u8]) {
     seal_from(out, 0, salt);
 }
 
-/// The same for a record that begins at `start`.
+/// Like [`seal`], for a record that begins at offset `start`.
 pub(super) fn seal_from(out: &mut Vec<u8>, start: usize, salt: &[u8]) {
     let sum = checksum(&out[start..], salt);
     out.extend_from_slice(&sum.to_be_bytes());
 }
 
-/// The record without its checksum; `None` when they do not match.
+/// Verifies the checksum and returns the record without it. `None` when it does not match.
 pub(super) fn unseal<'a>(record: &'a [u8], salt: &[u8]) -> Option<&'a [u8]> {
     let (body, sum) = record.split_last_chunk::<4>()?;
     (checksum(body, salt) == u32::from_be_bytes(*sum)).then_some(body)
@@ -50,21 +50,21 @@ fn checksum(body: &[u8], salt: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Spreads a number's bits (the finalizer of SplitMix64), so that sums of different numbers differ.
+/// Mixes a number's bits (the finalizer of SplitMix64), so that sums over different sets of numbers differ.
 pub(super) fn mix(mut number: u64) -> u64 {
     number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
 }
 
-/// Takes a record apart. Every method is `None` at the end of the bytes.
+/// Parses a record. Every method returns `None` beyond the end of the bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Take<'a> {
+pub(super) struct ByteReader<'a> {
     whole: &'a [u8],
     at: usize,
 }
 
-impl<'a> Take<'a> {
+impl<'a> ByteReader<'a> {
     pub(super) fn new(whole: &'a [u8]) -> Self {
         Self { whole, at: 0 }
     }
@@ -87,7 +87,7 @@ impl<'a> Take<'a> {
         None
     }
 
-    /// A length and where that many bytes stand.
+    /// A length, then that many bytes: their range.
     pub(super) fn range(&mut self) -> Option<std::ops::Range<usize>> {
         let len = usize::try_from(self.number()?).ok()?;
         let end = self.at.checked_add(len).filter(|&end| end <= self.whole.len())?;
@@ -113,12 +113,12 @@ impl<'a> Take<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// Leaves out this many bytes.
+    /// Skips this many bytes.
     pub(super) fn skip(&mut self, bytes: usize) {
         self.at += bytes;
     }
 
-    /// How many bytes were taken.
+    /// Number of bytes consumed.
     pub(super) fn position(&self) -> usize {
         self.at
     }
@@ -129,16 +129,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_survive() {
+    fn numbers_survive_their_encoding() {
         for number in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
             let mut out = Vec::new();
             put_number(&mut out, number);
-            assert_eq!(Take::new(&out).number(), Some(number));
+            assert_eq!(ByteReader::new(&out).number(), Some(number));
         }
     }
 
     #[test]
-    fn a_record_in_the_wrong_place_is_damaged() {
+    fn a_record_under_the_wrong_key_is_damaged() {
         let mut record = b"abc".to_vec();
         seal(&mut record, b"here");
         assert_eq!(unseal(&record, b"here"), Some(&b"abc"[..]));
@@ -148,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beyond_the_end_is_refused() {
-        assert_eq!(Take::new(&[200, 1, 7]).bytes(), None);
-        assert_eq!(Take::new(&[0xff; 9]).number(), None);
+    fn a_length_beyond_the_end_is_rejected() {
+        assert_eq!(ByteReader::new(&[200, 1, 7]).bytes(), None);
+        assert_eq!(ByteReader::new(&[0xff; 9]).number(), None);
     }
 }

@@ -1,7 +1,8 @@
-//! The one writer: insert, flush, count.
+//! The single writer: insert, flush, count.
 //!
-//! Plain inserts by one thread, and the commit's record last: sled recovers a prefix of what was inserted, so a commit
-//! is whole when its record is there. (`apply_batch` would cost a second sync a commit and give no more.)
+//! One thread makes plain inserts, with the commit record last. After a crash sled recovers a prefix of the inserts, so
+//! a commit is complete when its record is there. (`apply_batch` would cost a second sync for each commit and add
+//! nothing.)
 
 use std::fs;
 use std::io;
@@ -22,55 +23,55 @@ use super::tally::SegmentTally;
 use super::watermark::RESERVE_IDS;
 use super::{StoreShared, database, disk, keys, parts, space};
 
-/// Where commits go.
+/// The segment that takes commits (the active segment), and the writer's state.
 #[derive(Debug)]
 pub(super) struct SegmentWriter {
     pub(super) segment: Arc<Segment>,
     pub(super) tables: Arc<Tables>,
     pub(super) tally: SegmentTally,
     pub(super) begun: Instant,
-    /// No id above it was reserved in the watermark.
+    /// The highest id reserved in the watermark.
     pub(super) reserved: Seq,
-    /// The ids up to here may have been given before the store was opened.
-    pub(super) given: Seq,
+    /// Ids up to this one may have been allocated before the store was opened.
+    pub(super) allocated: Seq,
     pub(super) growth: Growth,
-    /// Since when no segment could be begun, and it was last tried.
-    pub(super) hindered: Option<Instant>,
-    /// What is left of a segment that could not be begun.
+    /// Time of the last attempt to begin another segment, while it fails.
+    pub(super) rotation_failed: Option<Instant>,
+    /// The directory of a segment that could not be begun and must be removed.
     pub(super) leftover: Option<PathBuf>,
     pub(super) scratch: Scratch,
 }
 
-/// How large the segment's file may have become since somebody looked: saves a look at every commit.
+/// An upper estimate of the growth of the segment's file, which saves a stat(2) at every commit.
 #[derive(Debug, Default)]
 pub(super) struct Growth {
-    /// Bytes that it lacked to be full.
+    /// Bytes below the rotation size at the last stat(2).
     room: u64,
-    /// Bytes that sled may have written since.
+    /// Bytes that sled may have written since then.
     written: u64,
 }
 
-/// Memory that every commit uses again.
+/// Buffers reused by every commit.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    /// Where each event of a commit stands in it, by topic and then in order.
+    /// Each event's index in the commit, sorted by topic and then by index.
     by_topic: Vec<(TopicKey, usize)>,
     block: Builder,
 }
 
-/// How long the end waits for a segment that is just being opened.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long closing the store waits for a segment that is being opened.
+const CLOSE_OPENING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long to wait before a segment that could not be begun is tried again.
-const ROTATE_AGAIN: Duration = Duration::from_secs(1);
+/// How long to wait after a failed rotation before the next attempt.
+const ROTATION_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Events of a commit for which memory is kept: four times as many as the engine puts into one by itself.
+/// Events for which `Scratch` keeps its memory: four times the number that the engine groups into one commit by itself.
 const KEPT_EVENTS: usize = 16 << 10;
 
 impl StoreShared {
-    /// Makes `commit` durable, then readable. Answers whether a segment waits to be sealed.
+    /// Makes `commit` durable, then readable. Returns whether there is a segment to seal.
     pub(super) fn commit(&self, commit: &Commit) -> Result<bool, StoreError> {
-        self.alive()?;
+        self.check_open()?;
         let _waiting = self.waits.begin_write("a commit");
         let data: usize = commit.events.iter().map(|(_, event)| event.new.data.len() + 64).sum();
         let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.iter().count() * 64).sum();
@@ -88,14 +89,14 @@ impl StoreShared {
         let blocks = blocks.map_err(|error| self.poison("a write", &error))?;
         writer.count(commit, &blocks);
         writer.growth.written += space::needed(bytes);
-        self.newest.fetch_max(commit.time.0, Ordering::Relaxed);
+        self.newest_time.fetch_max(commit.time.0, Ordering::Relaxed);
         if let Some(last) = last {
             self.head.store(last.0, Ordering::Release);
         }
         Ok(rotated)
     }
 
-    /// Whether the segment is large or old enough to be the last of its commits.
+    /// Whether the active segment is large or old enough to be replaced, or mostly dead.
     fn is_due(&self, writer: &mut SegmentWriter) -> bool {
         let empty = writer.tally.topics.is_empty();
         let due = writer.begun.elapsed() >= self.config.rotate_age || self.is_full(writer);
@@ -111,23 +112,26 @@ impl StoreShared {
         writer.growth.room == 0
     }
 
-    /// Begins another segment, if the system allows it now. If not, commits go on in the old one, which only becomes larger
-    /// than it should, and it is tried again.
+    /// Begins another segment. When that fails, commits continue in the old one, which becomes larger than configured,
+    /// and a later commit tries again.
     fn try_rotate(&self, writer: &mut SegmentWriter) -> bool {
-        if writer.hindered.is_some_and(|since| since.elapsed() < ROTATE_AGAIN) {
+        if writer.rotation_failed.is_some_and(|since| since.elapsed() < ROTATION_RETRY_INTERVAL) {
             return false;
         }
         let result = self.rotate(writer);
         match &result {
             Ok(()) => {
-                if writer.hindered.take().is_some() {
+                if writer.rotation_failed.take().is_some() {
                     tracing::info!("a segment could be begun again");
                 }
             }
             Err(reason) => {
                 self.rotate_soon.store(true, Ordering::Relaxed);
-                if writer.hindered.replace(Instant::now()).is_none() {
-                    tracing::warn!(%reason, "cannot begin a segment now; commits go on in the old one, and it is tried again");
+                if writer.rotation_failed.replace(Instant::now()).is_none() {
+                    tracing::warn!(
+                        %reason,
+                        "cannot begin a segment now; commits continue in the old one, and it is tried again"
+                    );
                 }
             }
         }
@@ -143,17 +147,18 @@ impl StoreShared {
         let head = writer.tally.span.head;
         let next = self.begin_listed(head.next()).inspect_err(|_| {
             let dir = Segment::new(&self.config.dir, head.next(), 0).dir;
-            // Its positions are going to be the old segment's.
+            // The old segment will hold its positions.
             writer.leftover = remove_leftover(&dir).is_err().then_some(dir);
         })?;
-        let mut begun = SegmentWriter::new(next.0, next.1, SegmentTally::after(head), writer.reserved, writer.given);
-        (begun.hindered, begun.scratch) = (writer.hindered, std::mem::take(&mut writer.scratch));
+        let mut begun =
+            SegmentWriter::new(next.0, next.1, SegmentTally::empty_after(head), writer.reserved, writer.allocated);
+        (begun.rotation_failed, begun.scratch) = (writer.rotation_failed, std::mem::take(&mut writer.scratch));
         let old = std::mem::replace(writer, begun);
-        old.segment.finish(old.tally);
+        old.segment.keep_tally(old.tally);
         Ok(())
     }
 
-    /// Makes an empty segment that stands in the list, in memory and on the disk.
+    /// Creates an empty segment and adds it to the list, in memory and on disk.
     fn begin_listed(&self, first: Seq) -> Result<(Arc<Segment>, Arc<Tables>), Arc<str>> {
         let (segment, tables) = begin(&self.config, first)?;
         let listed = self.segments.replace(&[], Some(Arc::clone(&segment)));
@@ -161,25 +166,26 @@ impl StoreShared {
         match listed {
             Ok(()) => Ok((segment, tables)),
             Err(error) => {
-                self.segments.forget(std::slice::from_ref(&segment));
+                self.segments.remove_in_memory(std::slice::from_ref(&segment));
                 database::close_bounded((tables, segment.retire(Duration::ZERO)));
                 Err(error.to_string().into())
             }
         }
     }
 
-    /// Reserves ids before the last ones reserved are given out, so that none is given twice after a crash.
+    /// Reserves more ids in the watermark before the reserved ones are used up, so that no id is used twice after a
+    /// crash.
     fn reserve(&self, writer: &mut SegmentWriter, last: Seq) -> Result<(), StoreError> {
         if last.0.saturating_add(RESERVE_IDS / 2) <= writer.reserved.0 {
             return Ok(());
         }
         let mut watermark = self.watermark.lock();
-        watermark.mark.reserved = Seq(last.0.saturating_add(RESERVE_IDS));
-        watermark.mark.clean = false;
+        watermark.state.reserved = Seq(last.0.saturating_add(RESERVE_IDS));
+        watermark.state.clean = false;
         match watermark.save() {
             Ok(()) => {}
-            // Nothing of the commit is written yet, and the other slot is whole.
-            Err(error) if disk::is_short(&error) => {
+            // Nothing of the commit is written yet, and the watermark's other slot is intact.
+            Err(error) if disk::is_out_of_resources(&error) => {
                 return Err(StoreError::NotNow(format!("reserving ids: {error}").into()));
             }
             Err(error) => {
@@ -187,37 +193,40 @@ impl StoreShared {
                 return Err(self.poison("reserving ids", &error));
             }
         }
-        writer.reserved = watermark.mark.reserved;
+        writer.reserved = watermark.state.reserved;
         Ok(())
     }
 
-    /// Records a clean end and lets go of everything.
+    /// Records a clean shutdown and closes all files.
     pub(super) fn close(&self) {
         let writer = self.writer.lock().take();
         let meta = self.meta.lock().take();
         let clean = self.failed.get().is_none();
         let _ = self.failed.set("the store is closed".into());
         if writer.is_some()
-            && let Err(error) = self.removals.lock().settle()
+            && let Err(error) = self.removals.lock().prune()
         {
-            tracing::warn!(%error, "cannot record which removed events were told of; the next start goes through them again");
+            tracing::warn!(
+                %error,
+                "cannot record which removals were announced to readers; the next start checks them again"
+            );
         }
         if let Some(writer) = writer.as_ref().filter(|_| clean) {
             let flushed = guarded(|| writer.tables.flush());
             let mut watermark = self.watermark.lock();
-            watermark.mark.head = self.head();
+            watermark.state.head = self.head();
             if let Some(meta) = &meta {
-                (watermark.mark.revision, watermark.mark.settings) = meta.state();
+                (watermark.state.revision, watermark.state.settings) = meta.state();
             }
-            watermark.mark.reserved = self.head().max(writer.given);
-            watermark.mark.clean = matches!(flushed, Ok(Ok(())));
+            watermark.state.reserved = self.head().max(writer.allocated);
+            watermark.state.clean = matches!(flushed, Ok(Ok(())));
             if let Err(error) = watermark.save() {
-                tracing::error!(%error, "cannot record a clean end; the next start reads more");
+                tracing::error!(%error, "cannot record a clean shutdown; the next start reads more of the store");
             }
         }
         let list = self.segments.list();
-        self.segments.forget(&list);
-        let open: Vec<_> = list.iter().map(|segment| segment.retire(CLOSE_PATIENCE)).collect();
+        self.segments.remove_in_memory(&list);
+        let open: Vec<_> = list.iter().map(|segment| segment.retire(CLOSE_OPENING_TIMEOUT)).collect();
         if writer.is_some() {
             database::close_bounded((writer, meta, open, list));
         }
@@ -225,7 +234,7 @@ impl StoreShared {
     }
 }
 
-/// Makes an empty segment for positions from `first`.
+/// Creates an empty segment for positions from `first`.
 pub(super) fn begin(config: &super::SledConfig, first: Seq) -> Result<(Arc<Segment>, Arc<Tables>), Arc<str>> {
     let segment = Segment::new(&config.dir, first, 0);
     let io = |error: std::io::Error| Arc::<str>::from(error.to_string());
@@ -236,7 +245,7 @@ pub(super) fn begin(config: &super::SledConfig, first: Seq) -> Result<(Arc<Segme
     Ok((Arc::new(segment.with_tables(Arc::clone(&tables))), tables))
 }
 
-/// Removes a segment that was never in the list.
+/// Removes the directory of a segment that was never in the list.
 fn remove_leftover(dir: &Path) -> Result<(), Arc<str>> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", dir.display()).into()),
@@ -244,24 +253,24 @@ fn remove_leftover(dir: &Path) -> Result<(), Arc<str>> {
     }
 }
 
-/// A block that was written.
+/// A block inserted by the current commit.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct WrittenBlock {
     topic: TopicKey,
     first: Seq,
-    /// How many events are in it.
+    /// Number of events in it.
     events: usize,
     bytes: u64,
 }
 
 impl SegmentWriter {
-    /// Writes on in a segment.
+    /// A writer that appends to `segment`.
     pub(super) fn new(
         segment: Arc<Segment>,
         tables: Arc<Tables>,
         tally: SegmentTally,
         reserved: Seq,
-        given: Seq,
+        allocated: Seq,
     ) -> Self {
         Self {
             segment,
@@ -269,38 +278,38 @@ impl SegmentWriter {
             tally,
             begun: Instant::now(),
             reserved,
-            given,
+            allocated,
             growth: Growth::default(),
-            hindered: None,
+            rotation_failed: None,
             leftover: None,
             scratch: Scratch::default(),
         }
     }
 
-    /// Inserts a commit and waits until it is durable. The blocks come by topic and then in order.
-    pub(super) fn insert(&mut self, commit: &Commit) -> sled::Result<Vec<Written>> {
+    /// Inserts a commit and waits until it is durable. Returns its blocks, sorted by topic key and then by position.
+    pub(super) fn insert(&mut self, commit: &Commit) -> sled::Result<Vec<WrittenBlock>> {
         let tables = &*self.tables;
         let Scratch { by_topic, block } = &mut self.scratch;
         by_topic.clear();
         by_topic.extend(commit.events.iter().enumerate().map(|(at, (topic, _))| (*topic, at)));
         by_topic.sort_unstable();
         let mut written = Vec::new();
-        for run in by_topic.chunk_by(|one, next| one.0 == next.0) {
-            let mut events = run.iter().map(|&(_, at)| &*commit.events[at].1).peekable();
-            let topic = run[0].0;
+        for of_topic in by_topic.chunk_by(|one, next| one.0 == next.0) {
+            let mut events = of_topic.iter().map(|&(_, at)| &*commit.events[at].1).peekable();
+            let topic = of_topic[0].0;
             if let Some(event) = events.peek().filter(|_| !self.tally.topics.contains_key(&topic)) {
                 tables.topics.insert(keys::topic(topic), event.new.topic.as_str())?;
             }
             while let Some(first) = events.next() {
                 let mut count = 1;
                 block.begin(topic, first);
-                while let Some(event) = events.next_if(|event| block.takes(event)) {
+                while let Some(event) = events.next_if(|event| block.accepts(event)) {
                     block.push(event);
                     count += 1;
                 }
                 let (stem, bytes) = block.finish();
                 parts::insert_framed(&tables.blocks, &stem, bytes)?;
-                written.push(Written { topic, first: first.seq, events: count, bytes: bytes.len() as u64 });
+                written.push(WrittenBlock { topic, first: first.seq, events: count, bytes: bytes.len() as u64 });
             }
         }
         by_topic.shrink_to(KEPT_EVENTS);
@@ -328,14 +337,14 @@ impl SegmentWriter {
         Ok(written)
     }
 
-    /// Counts a durable commit, just inserted in these blocks.
-    fn count(&mut self, commit: &Commit, blocks: &[Written]) {
+    /// Counts a durable commit that was inserted in these blocks.
+    fn count(&mut self, commit: &Commit, blocks: &[WrittenBlock]) {
         let mut events = self.scratch.by_topic.iter().map(|&(_, at)| &*commit.events[at].1);
         for block in blocks {
-            self.tally.written(block.topic, events.by_ref().take(block.events), block.bytes);
+            self.tally.add_events(block.topic, events.by_ref().take(block.events), block.bytes);
         }
         if let Some((_, last)) = commit.events.last() {
-            self.tally.commit(last.seq, commit.time);
+            self.tally.add_commit(last.seq, commit.time);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What goes in comes out, also after a restart.
+//! Events, settings and keys are read back as written, after a restart, too.
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn every_part_of_an_event_survives_a_restart() {
 }
 
 #[test]
-fn a_page_ends_where_its_budget_does_and_the_next_goes_on() {
+fn a_page_ends_at_its_limit_and_the_next_continues() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
     for n in 0..40 {
@@ -80,7 +80,7 @@ fn a_page_ends_where_its_budget_does_and_the_next_goes_on() {
 }
 
 #[test]
-fn headers_say_what_the_events_are() {
+fn headers_match_the_events() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
     for n in 0..20 {
@@ -96,7 +96,7 @@ fn headers_say_what_the_events_are() {
 }
 
 #[test]
-fn a_moment_becomes_the_position_before_it() {
+fn a_time_maps_to_the_position_before_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let small = SledConfig { rotate_bytes: 1, ..config(dir.path()) };
     let (mut bench, _) = Bench::with(small);
@@ -160,7 +160,7 @@ fn idempotency_keys_survive_a_restart_and_their_window_ends() {
 }
 
 #[test]
-fn a_second_opener_is_refused_by_name_of_the_lock() {
+fn a_second_opener_is_refused_and_the_error_names_the_lock() {
     let dir = tempfile::tempdir().expect("a directory");
     let (bench, _) = Bench::open(dir.path());
     let refused = SledStore::open(config(dir.path())).expect_err("in use");
@@ -170,7 +170,7 @@ fn a_second_opener_is_refused_by_name_of_the_lock() {
 }
 
 #[test]
-fn a_newer_format_is_refused_by_name() {
+fn a_newer_format_is_refused_and_the_error_names_it() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("format"), "gapless store\nformat 7\n").expect("written");
     let refused = SledStore::open(config(dir.path())).expect_err("newer");
@@ -180,7 +180,7 @@ fn a_newer_format_is_refused_by_name() {
 }
 
 #[test]
-fn a_closed_store_says_so() {
+fn a_closed_store_refuses_reads_and_writes() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
     bench.publish(&[("a", "x")]);
@@ -209,12 +209,12 @@ fn events_are_found_across_many_segments() {
 }
 
 #[test]
-fn a_large_newest_segment_is_sealed_by_an_opening_and_lets_go_of_its_memory() {
+fn a_large_newest_segment_is_sealed_by_an_opening_and_its_memory_is_released() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
     bench.publish(&[("a", "1"), ("b", "2")]);
     let (bench, _) = bench.reopen(config(dir.path()));
-    assert_eq!(bench.segments(), 1, "a small one is gone on with");
+    assert_eq!(bench.segments(), 1, "commits continue in a small one");
     let (mut bench, _) = bench.reopen(SledConfig { rotate_bytes: 1, ..config(dir.path()) });
     let list = bench.store.shared.segments.list();
     assert_eq!(list.len(), 2);
@@ -236,7 +236,7 @@ fn a_sealed_segment_that_nobody_reads_is_closed() {
         for text in ["1", "2", "3"] {
             bench.publish(&[("a", text)]);
         }
-        bench.sealed();
+        bench.wait_sealed();
         bench.check_all();
         let segments = &bench.store.shared.segments;
         segments.close_idle();
@@ -255,7 +255,7 @@ fn a_sealed_segment_that_holds_nothing_of_a_topic_is_not_opened_for_its_reader()
         let quiet = if n == 20 { "quiet" } else { "busy" };
         bench.publish(&[(quiet, "q"), ("busy", &filling)]);
     }
-    bench.sealed();
+    bench.wait_sealed();
     let (bench, _) = bench.reopen(small());
     let open = || bench.store.shared.segments.list().iter().filter(|segment| segment.idle_since().is_some()).count();
     assert!(bench.segments() > 3 && open() == 0);
@@ -283,13 +283,13 @@ fn a_segment_ends_with_the_commit_that_fills_it() {
     }
     let lengths = lengths(dir.path());
     let (_, full) = lengths.split_last().expect("there is one");
-    // Beyond it are one commit with the pages it rewrites, and the room ahead.
+    // A file exceeds it by one commit with the pages it rewrites, and by the appended zeros.
     assert!(full.len() >= 2 && full.iter().all(|len| (FULL..FULL * 3 / 2).contains(len)), "{lengths:?}");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn few_small_commits_make_the_file_longer() {
+fn few_small_commits_extend_the_file() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
     let mut seen = std::collections::BTreeSet::new();
@@ -336,7 +336,7 @@ fn a_store_of_many_segments_needs_no_more_descriptors_than_it_says() {
     for _ in 0..60 {
         bench.publish(&[("a", "x")]);
     }
-    bench.sealed();
+    bench.wait_sealed();
     bench.check_all();
     assert!(bench.segments() >= 60);
     let needed = open() - before;

@@ -1,7 +1,7 @@
-//! What a crash leaves: every acknowledged commit whole, none half, no id twice.
+//! Recovery after a crash: every acknowledged commit is complete, no commit is partial, no id is used twice.
 //!
-//! A child process (this binary, running only [`child`]) commits and says on its standard output what it tries and what
-//! was acknowledged, and is killed at a random moment.
+//! A child process (this binary, running only [`child`]) commits, prints each attempt and each acknowledgement on its
+//! standard output, and is killed at a random moment.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -11,13 +11,13 @@ use std::time::Duration;
 use super::*;
 use crate::engine::log::store::Liveness;
 
-/// Tells the child which store to use.
+/// Environment variable: the child's store.
 const DIR: &str = "GAPLESS_TEST_STORE";
 
-/// Tells the child how many commits to make; without it, until it is killed.
+/// Environment variable: how many commits the child makes; without it, it commits until it is killed.
 const COMMITS: &str = "GAPLESS_TEST_COMMITS";
 
-/// A child on the store in `dir`, run by `wrapper` if there is one.
+/// Starts a child on the store in `dir`, under the command `wrapper` unless that is empty.
 pub(super) fn spawn(wrapper: &[&str], dir: &Path, commits: Option<usize>) -> Child {
     let exe = std::env::current_exe().expect("the test binary");
     let mut command = match wrapper {
@@ -50,7 +50,7 @@ impl Liveness for Churn {
     }
 }
 
-/// What an event of `topic` at `seq` says, in a commit of `count` kept events that begins at `first`.
+/// Data of the event at `seq`, in a commit of `count` kept events that begins at `first`.
 fn data(seq: u64, first: u64, count: u64) -> String {
     format!("{seq} {first} {count} {}", "x".repeat(usize::try_from(seq * 37 % 900).expect("small")))
 }
@@ -69,7 +69,7 @@ fn child() {
         let mut events: Vec<_> = (0..count)
             .map(|n| NewEvent::new(name(&format!("t/{}", random.u8(0..5))), data(first + n, first, count).as_str()))
             .collect();
-        // Large enough for parts, now and then.
+        // Sometimes large enough for several parts.
         let large = if random.u8(0..20) == 0 { 120_000 } else { 1500 };
         events.push(NewEvent::new(name("churn"), "c".repeat(large).as_str()));
         let commit = bench.build(events);
@@ -83,7 +83,7 @@ fn child() {
     }
 }
 
-/// Everything a child said, until it was gone.
+/// The output of a child until its end.
 #[derive(Default)]
 struct ChildOutput {
     next: u64,
@@ -118,7 +118,7 @@ fn a_killed_writer_keeps_every_acknowledged_commit_whole_and_no_id_is_used_twice
         rounds += 1;
         let mut child = spawn(&[], dir.path(), None);
         let id = child.id();
-        // Now and then while it opens the store, mostly while it commits.
+        // Sometimes killed while it opens the store, mostly while it commits.
         let lines = random.u64(0..80);
         let (heard, begun) = (AtomicU64::new(0), std::time::Instant::now());
         let said = std::thread::scope(|scope| {
@@ -146,7 +146,7 @@ fn a_killed_writer_keeps_every_acknowledged_commit_whole_and_no_id_is_used_twice
     assert!(acked.len() > 20, "only {} commits in {rounds} rounds", acked.len());
 }
 
-/// Acknowledged commits are there, and every commit that is there is whole.
+/// Asserts that acknowledged commits are there, and that every commit that is there is complete.
 fn check(bench: &Bench, acked: &[(u64, u64)]) {
     let (events, _) = bench.scan(0, ALL);
     let kept: Vec<_> = events.iter().filter(|event| event.new.topic.as_str() != "churn").collect();
@@ -177,12 +177,12 @@ fn check(bench: &Bench, acked: &[(u64, u64)]) {
 }
 
 #[test]
-fn a_segment_that_a_crash_left_half_made_is_no_damage() {
+fn a_segment_that_a_crash_left_partly_created_is_no_damage() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
     bench.publish(&[("a", "1")]);
     bench.store.close();
-    // sled writes its configuration in two pieces, and makes the file for the data after it.
+    // sled writes its configuration in two pieces, and creates the data file after it.
     let made = dir.path().join("seg").join("00000000000000000002");
     std::fs::create_dir(&made).expect("made");
     let conf = std::fs::read(dir.path().join("seg").join("00000000000000000001").join("conf")).expect("there");
@@ -193,13 +193,13 @@ fn a_segment_that_a_crash_left_half_made_is_no_damage() {
 }
 
 #[test]
-fn half_a_commit_is_taken_back() {
+fn an_incomplete_commit_is_rolled_back() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
     bench.publish(&[("a", "kept"), ("b", "kept")]);
     let torn = bench.build(vec![NewEvent::new(name("a"), "x".repeat(200_000).as_str()), NewEvent::new(name("n"), "y")]);
     {
-        // All of it but the last thing written, the commit's record.
+        // Everything except the last insert, the commit record.
         let mut writer = bench.store.shared.writer.lock();
         let writer = writer.as_mut().expect("open");
         let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 0 };
@@ -222,7 +222,7 @@ fn half_a_commit_is_taken_back() {
 }
 
 #[test]
-fn ids_are_not_given_again_after_a_crash_and_a_clean_end() {
+fn ids_are_not_used_again_after_a_crash_and_a_clean_shutdown() {
     let dir = tempfile::tempdir().expect("a directory");
     let before = dir.path().join("before");
     let (mut bench, _) = Bench::open(&before);

@@ -1,17 +1,17 @@
-//! A damaged disk: the store opens, says what is lost, and keeps the damaged files.
+//! A damaged disk: the store opens, reports the lost ranges, and keeps the damaged files.
 
 use super::*;
 
-/// What a store was told, and the keys of its topics.
-type Told = (Vec<(TopicKey, Arc<Event>)>, HashMap<String, TopicKey>);
+/// The events of a store, and the keys of its topics.
+type Published = (Vec<(TopicKey, Arc<Event>)>, HashMap<String, TopicKey>);
 
-/// A small store with sealed segments, closed in order; and its events.
-fn store(dir: &Path) -> Told {
+/// Creates a small store with sealed segments and closes it.
+fn store(dir: &Path) -> Published {
     let (mut bench, _) = Bench::with(small(dir));
     for n in 0..60_usize {
         bench.publish(&[("a", &format!("{n} {}", "a".repeat(n * 31 % 1500))), ("b", "b"), ("b", &"c".repeat(900))]);
     }
-    bench.sealed();
+    bench.wait_sealed();
     bench.store.close();
     (std::mem::take(&mut bench.events), std::mem::take(&mut bench.keys))
 }
@@ -35,7 +35,8 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// Opens a damaged store and reads all of it: what is missing was told.
+/// Opens a damaged store and reads all of it. Asserts that missing events were reported. Returns whether none is
+/// missing.
 fn check(dir: &Path, events: &[(TopicKey, Arc<Event>)], keys: &HashMap<String, TopicKey>, what: &str) -> bool {
     let opened = super::super::guard::guarded(|| SledStore::open(small(dir)));
     let store = match opened.unwrap_or_else(|panic| panic!("{what}: a panic: {panic}")) {
@@ -58,7 +59,7 @@ fn check(dir: &Path, events: &[(TopicKey, Arc<Event>)], keys: &HashMap<String, T
     for read in [&scanned, &by_topic] {
         assert!(
             read.iter().all(|event| events.iter().any(|(_, known)| known == event)),
-            "{what}: an event nobody made"
+            "{what}: an event that was not published"
         );
     }
     assert!(intact || store.losses() > 0, "{what}: {} of {} events, in silence", scanned.len(), events.len());
@@ -120,7 +121,7 @@ fn check_copy(
 }
 
 #[test]
-fn an_unreadable_segment_is_kept_aside_and_its_range_is_told() {
+fn an_unreadable_segment_is_quarantined_and_its_range_is_reported() {
     let dir = tempfile::tempdir().expect("a directory");
     let (_, _) = store(dir.path());
     let mut segments: Vec<_> = std::fs::read_dir(dir.path().join("seg")).expect("there").flatten().collect();
@@ -138,11 +139,11 @@ fn an_unreadable_segment_is_kept_aside_and_its_range_is_told() {
         events.iter().all(|event| !(first..next).contains(&event.seq.0)) && events.len() as u64 == 180 - (next - first)
     );
     let (bench, recovered) = bench.reopen(small(dir.path()));
-    assert_eq!((recovered.lost.len(), bench.store.losses()), (1, 1), "remembered, and not told again");
+    assert_eq!((recovered.lost.len(), bench.store.losses()), (1, 1), "remembered, and not reported again");
 }
 
 #[test]
-fn newest_events_that_sled_forgot_are_noticed() {
+fn newest_events_that_sled_lost_are_reported() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
     bench.publish(&[("a", "x"), ("a", "y")]);
@@ -161,10 +162,10 @@ fn newest_events_that_sled_forgot_are_noticed() {
 }
 
 #[test]
-fn damaged_or_forgotten_settings_are_told() {
+fn damaged_or_lost_settings_are_reported() {
     let dir = tempfile::tempdir().expect("a directory");
     // The first makes sled open an empty database, the second makes it refuse.
-    for (file, kept_aside) in [("db", false), ("conf", true)] {
+    for (file, quarantined) in [("db", false), ("conf", true)] {
         let dir = dir.path().join(file);
         let (mut bench, _) = Bench::open(&dir);
         bench.publish(&[("a", "x")]);
@@ -180,14 +181,14 @@ fn damaged_or_forgotten_settings_are_told() {
         let (bench, recovered) = bench.reopen(config(&dir));
         bench.check_all();
         assert!(recovered.settings.is_empty() && bench.store.losses() == 1, "{file}");
-        assert_eq!(dir.join("quarantine/meta").exists(), kept_aside, "{file}");
+        assert_eq!(dir.join("quarantine/meta").exists(), quarantined, "{file}");
         let (bench, _) = bench.reopen(config(&dir));
-        assert_eq!(bench.store.losses(), 1, "told once");
+        assert_eq!(bench.store.losses(), 1, "reported once");
     }
 }
 
 #[test]
-fn a_snapshot_that_a_crash_left_half_is_removed() {
+fn a_snapshot_that_a_crash_left_incomplete_is_removed() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
     bench.publish(&[("a", "x")]);
@@ -218,24 +219,24 @@ fn without_its_watermark_a_store_begins_another_epoch() {
 }
 
 #[test]
-fn a_missing_segment_is_told_once_and_one_that_was_copied_is_not_missing() {
+fn a_missing_segment_is_reported_once_and_one_that_was_copied_is_not_missing() {
     let dir = tempfile::tempdir().expect("a directory");
     let _ = store(dir.path());
     let mut segments: Vec<_> = std::fs::read_dir(dir.path().join("seg")).expect("there").flatten().collect();
     segments.sort_by_key(std::fs::DirEntry::file_name);
     let first = |at: usize| segments[at].file_name().to_string_lossy().parse::<u64>().expect("a position");
     let range = (Seq(first(1)), Seq(first(2) - 1));
-    // As a crash leaves it after a copy got its name: the list still has what was copied.
+    // As after a crash between the renaming of a copy and the change of the list.
     std::fs::rename(segments[3].path(), dir.path().join("seg").join(format!("{:020}-1", first(3)))).expect("renamed");
     std::fs::remove_dir_all(segments[1].path()).expect("removed");
     let (bench, recovered) = Bench::with(small(dir.path()));
     assert_eq!((recovered.lost, bench.store.losses()), (vec![range], 1));
     let (bench, recovered) = bench.reopen(small(dir.path()));
-    assert_eq!((recovered.lost, bench.store.losses()), (vec![range], 1), "remembered, and not told again");
+    assert_eq!((recovered.lost, bench.store.losses()), (vec![range], 1), "remembered, and not reported again");
 }
 
 #[test]
-fn without_its_list_of_segments_a_store_says_that_it_cannot_know() {
+fn without_its_list_of_segments_a_store_reports_a_loss() {
     let dir = tempfile::tempdir().expect("a directory");
     for damage in ["gone", "damaged"] {
         let dir = dir.path().join(damage);
@@ -260,7 +261,7 @@ fn a_segment_that_a_crash_left_before_its_first_commit_is_no_damage() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::open(dir.path());
     bench.publish(&[("a", "1"), ("a", "2")]);
-    // Made, and not yet in the list; then commits went on in the old one.
+    // Created and not yet in the list; then commits continued in the old segment.
     let made = super::super::segment::dir_name(Seq(2), 0);
     drop(super::super::tables::Tables::open(&dir.path().join("seg").join(&made), 1 << 20).expect("made"));
     bench.publish(&[("a", "3")]);
@@ -272,14 +273,14 @@ fn a_segment_that_a_crash_left_before_its_first_commit_is_no_damage() {
     assert_eq!(bench.store.losses(), 0);
 }
 
-/// What the system refuses now is no damage: a summary without permission is the closest that root is not exempt from.
+/// A refused system call is no sign of damage.
 #[test]
-fn what_cannot_be_read_now_is_not_set_aside() {
+fn a_segment_that_cannot_be_read_now_is_not_quarantined() {
     let dir = tempfile::tempdir().expect("a directory");
     let (events, _) = store(dir.path());
     let mut segments: Vec<_> = std::fs::read_dir(dir.path().join("seg")).expect("there").flatten().collect();
     segments.sort_by_key(std::fs::DirEntry::file_name);
-    // A link that leads nowhere but to itself: the system says ELOOP, for everyone.
+    // A symbolic link to itself: opening it fails with ELOOP, for root, too.
     let (database, kept) = (segments[1].path().join("db"), dir.path().join("kept"));
     std::fs::rename(&database, &kept).expect("moved");
     std::os::unix::fs::symlink(&database, &database).expect("linked");
@@ -290,7 +291,7 @@ fn what_cannot_be_read_now_is_not_set_aside() {
     let (mut bench, recovered) = Bench::with(small(dir.path()));
     assert_eq!((recovered.lost, bench.store.losses()), (vec![], 0));
 
-    // The same under a running store: the reader is told to come back.
+    // The same under a running store: the read fails with an error that passes.
     std::fs::rename(&database, &kept).expect("moved");
     std::os::unix::fs::symlink(&database, &database).expect("linked");
     let topic = (bench.keys["a"], &name("a"));

@@ -1,4 +1,4 @@
-//! A store that an older gapless wrote must open: `migrations/fixtures` has one of each format.
+//! Stores written by older versions of gapless must open: `migrations/fixtures` has one of each format.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,8 +9,8 @@ fn fixture(format: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/fixtures").join(format)
 }
 
-/// Keys are remembered for ever: the fixture only gets older.
-fn old(dir: &Path) -> SledConfig {
+/// Idempotency keys never expire, because the fixture only gets older.
+fn keep_keys(dir: &Path) -> SledConfig {
     SledConfig { key_window: Duration::from_secs(1 << 40), rotate_bytes: 64 << 10, ..config(dir) }
 }
 
@@ -38,7 +38,7 @@ fn commits() -> Vec<Vec<NewEvent>> {
 }
 
 fn key_record(time: Millis) -> KeyRecord {
-    // When it was made nobody kept whose a key is.
+    // The format of that time did not store the owner.
     let key = IdempotencyKey { key: *b"a key's own hash", fingerprint: *b"its fingerprint.", owner: 0 };
     let (tokens, notices) = (name("jobs/42/tokens"), name("notices"));
     KeyRecord { key, time, receipts: StoredReceipts::new(Seq(1), [(&tokens, 2), (&notices, 0)].into_iter()) }
@@ -60,16 +60,15 @@ fn settings() -> [(TopicName, TopicSettings); 3] {
     [(name("gone"), mark), (name("made/without/events"), created), (name("notices"), own)]
 }
 
-/// Made once, with the gapless that introduced the format, by
-/// `GAPLESS_MAKE_FIXTURE=migrations/fixtures/0002 cargo test --lib makes_the_fixture -- --ignored`, and never again: what it
-/// proves is that bytes written then can be read now.
+/// Run once, with the gapless that introduced the format, by `GAPLESS_MAKE_FIXTURE=migrations/fixtures/0002 cargo test
+/// --lib makes_the_fixture -- --ignored`, and never again: the fixture shows that bytes written then can be read now.
 #[test]
 #[ignore = "makes the fixture of the newest format"]
 fn makes_the_fixture() {
     let Some(dir) = std::env::var_os("GAPLESS_MAKE_FIXTURE") else { return };
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
     assert!(!dir.exists(), "a fixture is never made again");
-    let (mut bench, _) = Bench::with(old(&dir));
+    let (mut bench, _) = Bench::with(keep_keys(&dir));
     bench.time = 1_795_233_960_000;
     for (n, events) in commits().into_iter().enumerate() {
         let mut commit = bench.build(events);
@@ -79,7 +78,7 @@ fn makes_the_fixture() {
     for (topic, settings) in settings() {
         bench.store.save_settings(&topic, &settings).expect("saved");
     }
-    bench.sealed();
+    bench.wait_sealed();
     bench.store.close();
     std::fs::remove_file(dir.join("lock")).expect("there");
 }
@@ -97,14 +96,14 @@ fn a_store_of_format_2_opens_with_everything() {
 fn opens_with_everything(format: &str) {
     let dir = tempfile::tempdir().expect("a directory");
     copy_dir(&fixture(format), dir.path());
-    let (mut bench, recovered) = Bench::with(old(dir.path()));
+    let (mut bench, recovered) = Bench::with(keep_keys(dir.path()));
     assert_eq!((recovered.head, recovered.next, recovered.last_time), (Seq(9), Seq(10), Millis(1_795_233_960_005)));
     assert_eq!((&recovered.lost, bench.store.losses(), recovered.newest_mark), (&vec![], 0, Seq(7)));
     assert_eq!(bench.segments(), 2, "one of them sealed");
     let now = std::fs::read_to_string(dir.path().join("format")).expect("there");
     assert!(now.ends_with("format 2\n") && dir.path().join("segments").exists(), "{now}");
 
-    // The same events, built again beside it.
+    // Build the same events again, to compare them.
     let mut built = Vec::new();
     let known = bench.keys.clone();
     (bench.next, bench.time) = (1, 1_795_233_960_000);
@@ -124,14 +123,14 @@ fn opens_with_everything(format: &str) {
     let closed = &bench.topics["jobs/42/tokens"];
     assert!(closed.last_closes && closed.events == 3 && closed.bytes == 5);
 
-    // And it goes on.
+    // The store takes more commits.
     (bench.next, bench.time) = (recovered.next.0, recovered.last_time.0);
     bench.publish(&[("notices", "after"), ("new", "topic")]);
-    let (bench, _) = bench.reopen(old(dir.path()));
+    let (bench, _) = bench.reopen(keep_keys(dir.path()));
     bench.check_all();
-    // From here on a missing segment is noticed, in a store that was made without the list, too.
+    // A missing segment is now detected, in a store that was created without the list, too.
     bench.store.close();
     std::fs::remove_dir_all(dir.path().join("seg/00000000000000000001")).expect("removed");
-    let (bench, recovered) = Bench::with(old(dir.path()));
+    let (bench, recovered) = Bench::with(keep_keys(dir.path()));
     assert_eq!((recovered.lost, bench.store.losses()), (vec![(Seq(1), Seq(5))], 1));
 }

@@ -1,11 +1,11 @@
-//! A disk that fills up: refused in time, accepted again when there is room, and nothing acknowledged is lost.
+//! A full disk: publishes are refused in time and accepted again when there is room; no acknowledged event is lost.
 
 use std::process::Command;
 
 use super::*;
 use crate::engine::log::store::Liveness;
 
-/// A small file system of our own, unmounted at the end.
+/// A small tmpfs, unmounted on drop.
 struct Mount(tempfile::TempDir);
 
 impl Mount {
@@ -37,7 +37,7 @@ impl Liveness for NoneLive {
 #[test]
 fn a_full_disk_refuses_and_accepts_again_and_loses_nothing() {
     let Some(mount) = Mount::new("48m") else {
-        eprintln!("SKIPPED: no right to mount a tmpfs, so a full disk was not tried");
+        eprintln!("SKIPPED: no right to mount a tmpfs, so a full disk was not tested");
         return;
     };
     let dir = mount.0.path().join("store");
@@ -50,7 +50,7 @@ fn a_full_disk_refuses_and_accepts_again_and_loses_nothing() {
             match bench.store.commit(&commit) {
                 Ok(()) => bench.events.extend(commit.events.iter().cloned()),
                 Err(StoreError::Full) => {
-                    // As the log does it: the position is not used.
+                    // As in the log engine, the position is not used.
                     bench.next -= 1;
                     let last = bench.events.last().expect("some were accepted").1.seq.0;
                     bench.last.insert(bench.keys["a"], last);
@@ -66,19 +66,19 @@ fn a_full_disk_refuses_and_accepts_again_and_loses_nothing() {
     bench.check_all();
     let mark = TopicSettings { deleted_through: Some(Seq(1)), ..TopicSettings::default() };
     bench.store.save_settings(&name("gone"), &mark).expect("deleting is possible on a full disk");
-    // Somebody else filled the disk, and makes room again.
+    // Another process fills the disk, and frees it again.
     let ballast = mount.0.path().join("ballast");
     let (bench, _) = bench.reopen(config.clone());
     bench.check_all();
     let mut bench = bench;
-    bench.sealed();
+    bench.wait_sealed();
     bench.store.reclaim(&NoneLive).expect("reclaimed on a full disk");
     bench.events.clear();
     std::thread::sleep(std::time::Duration::from_millis(150));
     assert!(bench.store.room().is_ok(), "there is room again");
     std::fs::write(&ballast, vec![1; 30 << 20]).expect("written");
     std::thread::sleep(std::time::Duration::from_millis(150));
-    assert!(matches!(bench.store.room(), Err(StoreError::Full)), "others' files count");
+    assert!(matches!(bench.store.room(), Err(StoreError::Full)), "files of other processes count");
     std::fs::remove_file(ballast).expect("removed");
     assert!(bench.store.room().is_ok(), "with no restart");
     let first = bench.next;

@@ -1,4 +1,4 @@
-//! What the store costs. Figures, not promises: run in release with
+//! Measurements of the store, without assertions on time. Run in release with
 //! `cargo test --release measure -- --ignored --nocapture --test-threads 1`.
 
 use std::io::Write;
@@ -174,7 +174,7 @@ fn a_four_gigabyte_store_opens() {
     eprintln!("seek and 5 events: p50 {:?}, p99 {:?}", times[500], times[990]);
 }
 
-/// How long the bytes of a removed event stay at most, beyond the waits: a full segment is copied.
+/// The time to copy a full segment, which bounds how long the bytes of a removed event stay after the delay.
 #[test]
 #[ignore = "a measurement"]
 fn copying_a_full_segment_without_a_removed_event() {
@@ -187,7 +187,7 @@ fn copying_a_full_segment_without_a_removed_event() {
         bench.store.commit(&commit).expect("accepted");
         n += 256;
     }
-    bench.sealed();
+    bench.wait_sealed();
     let before = bench.store.disk_bytes();
     bench.store.remove(bench.keys["t/0"], Seq(1)).expect("there");
     let begun = Instant::now();

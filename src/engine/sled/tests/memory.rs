@@ -1,4 +1,4 @@
-//! What sled keeps in memory of what is written, seen from outside: a process of its own for each way of writing.
+//! The memory that sled keeps of written values: measured in a process of its own for each way of writing.
 
 use std::process::Command;
 
@@ -6,18 +6,18 @@ use super::super::{database, parts};
 
 const WAY: &str = "GAPLESS_TEST_WAY";
 const VALUE_BYTES: usize = 1_000_000;
-/// Beyond what sled's cache would keep in any case.
+/// More than fits into sled's cache.
 const VALUES: u64 = 80;
 const CACHE_BYTES: u64 = 32 << 20;
 
-/// Memory of this process that is no file's, in KiB.
+/// Anonymous resident memory of this process, in KiB.
 fn anonymous() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("proc(5)");
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("proc(5)");
     line.trim().trim_end_matches(" kB").parse().expect("proc(5)")
 }
 
-/// What a process that writes in this way grew by, in KiB.
+/// Growth of the anonymous memory of a process that writes in this way, in KiB.
 fn grown(way: &str) -> u64 {
     let exe = std::env::current_exe().expect("the test binary");
     let child = ["--exact", "engine::sled::tests::memory::writing_large_values", "--ignored", "--nocapture"];
@@ -30,7 +30,7 @@ fn grown(way: &str) -> u64 {
 #[test]
 fn parts_of_large_values_leave_sleds_cache_while_others_are_written() {
     let (ours, plain) = (grown("parts"), grown("plain"));
-    assert!(4 * ours < 3 * plain, "{ours} KiB; inserted without more: {plain} KiB");
+    assert!(4 * ours < 3 * plain, "{ours} KiB; with plain inserts: {plain} KiB");
 }
 
 #[test]

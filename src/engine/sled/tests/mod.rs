@@ -1,4 +1,4 @@
-//! What the store on disk promises, tried on real files.
+//! Tests of the store on disk, on real files.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,10 +23,10 @@ mod reclaiming;
 mod removing;
 mod syscalls;
 
-/// As much as there is.
+/// No limit.
 const ALL: ReadLimit = ReadLimit { events: usize::MAX, bytes: usize::MAX };
 
-/// A store, and all that was acknowledged by it.
+/// A store, and all events that it acknowledged.
 struct Bench {
     store: SledStore,
     next: u64,
@@ -34,7 +34,7 @@ struct Bench {
     keys: HashMap<String, TopicKey>,
     last: HashMap<TopicKey, u64>,
     events: Vec<(TopicKey, Arc<Event>)>,
-    /// As it was opened.
+    /// The topics found when it was opened.
     topics: HashMap<String, TopicSummary>,
 }
 
@@ -46,8 +46,8 @@ fn name(text: &str) -> TopicName {
     TopicName::new(text).expect("a valid name")
 }
 
-/// Puts together the pieces of a topic, as an engine does.
-fn add(topics: &mut HashMap<String, TopicSummary>, found: TopicSummary) {
+/// Merges the summaries of a topic, as the engine does.
+fn merge(topics: &mut HashMap<String, TopicSummary>, found: TopicSummary) {
     match topics.get_mut(found.name.as_str()) {
         Some(known) if known.key == found.key => {
             (known.last, known.last_closes) = (found.last, found.last_closes);
@@ -65,11 +65,11 @@ impl Bench {
     }
 
     fn with(config: SledConfig) -> (Self, Recovered) {
-        // What the store says is shown when a test fails.
+        // The store's log is shown when a test fails.
         let _ = tracing_subscriber::fmt().with_test_writer().without_time().try_init();
         let store = SledStore::open(config).expect("it opens");
         let mut topics = HashMap::new();
-        let recovered = store.recovered(&mut |topic| add(&mut topics, topic));
+        let recovered = store.recovered(&mut |topic| merge(&mut topics, topic));
         let mut bench = Self {
             store,
             next: recovered.next.0,
@@ -86,7 +86,7 @@ impl Bench {
         (bench, recovered)
     }
 
-    /// Opens the store again, expecting what was acknowledged.
+    /// Closes and opens the store again. Keeps the list of acknowledged events.
     fn reopen(self, config: SledConfig) -> (Self, Recovered) {
         let Self { store, events, .. } = self;
         store.close();
@@ -95,7 +95,7 @@ impl Bench {
         (Self { events, ..bench }, recovered)
     }
 
-    /// Builds a commit of `events`, giving positions.
+    /// Builds a commit of `events` at the next positions.
     fn build(&mut self, events: Vec<NewEvent>) -> Commit {
         self.time += 1;
         let time = Millis(self.time);
@@ -115,7 +115,7 @@ impl Bench {
         self.events.extend(commit.events.iter().cloned());
     }
 
-    /// Commits one event a topic and text.
+    /// Commits an event for each pair of a topic and its data.
     fn publish(&mut self, events: &[(&str, &str)]) {
         let events = events.iter().map(|(topic, data)| NewEvent::new(name(topic), *data)).collect();
         let commit = self.build(events);
@@ -138,8 +138,8 @@ impl Bench {
         self.store.shared.segments.list().len()
     }
 
-    /// Waits until the housekeeper has sealed what is finished.
-    fn sealed(&self) {
+    /// Waits until the housekeeper has sealed all but the active segment.
+    fn wait_sealed(&self) {
         for _ in 0..1000 {
             let list = self.store.shared.segments.list();
             if list.iter().rev().skip(1).all(|segment| segment.summary().is_some()) {
@@ -150,7 +150,7 @@ impl Bench {
         panic!("not sealed within 10 s");
     }
 
-    /// Everything acknowledged is there, by topic and by scan.
+    /// Asserts that every acknowledged event is read, by topic and by scan.
     fn check_all(&self) {
         let (scanned, _) = self.scan(0, ALL);
         assert_eq!(scanned.len(), self.events.len(), "events by scan");
@@ -164,7 +164,7 @@ impl Bench {
     }
 }
 
-/// Copies a directory with all below it.
+/// Copies a directory recursively.
 fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("made");
     for entry in std::fs::read_dir(from).expect("there") {

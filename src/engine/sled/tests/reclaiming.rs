@@ -1,11 +1,11 @@
-//! Space comes back, and what is kept stays readable meanwhile and after.
+//! Reclaiming space: live events stay readable meanwhile and afterwards.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::engine::log::store::Liveness;
 
-/// What is kept: by topic, from which position on.
+/// The position from which on each topic's events are live.
 #[derive(Clone, Default)]
 struct KeptFrom(HashMap<TopicKey, Seq>);
 
@@ -16,7 +16,7 @@ impl Liveness for KeptFrom {
 }
 
 impl Bench {
-    /// Keeps the newest `count` events of a topic and forgets the rest.
+    /// Keeps the newest `count` events of a topic and drops the others.
     fn keep(&mut self, kept: &mut KeptFrom, topic: &str, count: usize) {
         let Some(&key) = self.keys.get(topic) else { return };
         let seqs: Vec<_> = self.events.iter().filter(|(of, _)| *of == key).map(|(_, event)| event.seq).collect();
@@ -29,7 +29,7 @@ impl Bench {
         self.events.retain(|(of, event)| *of != key || event.seq >= first);
     }
 
-    /// Kept events are there, in both ways of reading; dead ones may be.
+    /// Asserts that live events are read, by topic and by scan. Dead ones may be.
     fn check_kept(&self, kept: &KeptFrom) {
         for (text, key) in &self.keys {
             let want: Vec<_> = self.events.iter().filter(|(of, _)| of == key).map(|(_, event)| event.clone()).collect();
@@ -64,7 +64,7 @@ fn a_quiet_topic_beside_churning_ones_pins_no_disk() {
         bench.keep(&mut kept, "churn/a", 10);
         bench.keep(&mut kept, "churn/b", 10);
         bench.keep(&mut kept, "quiet", usize::MAX);
-        bench.sealed();
+        bench.wait_sealed();
         bench.store.reclaim(&kept).expect("reclaimed");
         bench.check_kept(&kept);
         disk.push(bench.store.disk_bytes());
@@ -86,7 +86,7 @@ fn dead_segments_are_removed_and_the_newest_event_stays() {
     for _ in 0..10 {
         bench.publish(&[("a", "x")]);
     }
-    bench.sealed();
+    bench.wait_sealed();
     bench.store.reclaim(&KeptFrom::default()).expect("reclaimed");
     assert_eq!(bench.segments(), 1);
     assert_eq!(std::fs::read_dir(dir.path().join("seg")).expect("there").count(), 1);
@@ -108,7 +108,7 @@ fn many_small_survivors_become_one() {
     }
     let (bench, _) = bench.reopen(config(dir.path()));
     assert_eq!(bench.segments(), 20);
-    bench.sealed();
+    bench.wait_sealed();
     bench.store.reclaim(&kept).expect("reclaimed");
     bench.check_kept(&kept);
     assert_eq!(bench.segments(), 2);
@@ -132,7 +132,7 @@ fn valid_idempotency_keys_outlive_their_events() {
     bench.commit(&commit);
     for _ in 0..3 {
         bench.publish(&[("b", "z")]);
-        bench.sealed();
+        bench.wait_sealed();
         bench.store.reclaim(&KeptFrom::default()).expect("reclaimed");
     }
     let (bench, recovered) = bench.reopen(config(dir.path()));
@@ -178,7 +178,7 @@ fn readers_miss_nothing_while_space_is_reclaimed() {
                 bench.publish(&[("churn", &data)]);
             }
             bench.publish(&[("quiet", &round.to_string())]);
-            bench.sealed();
+            bench.wait_sealed();
             let kept = KeptFrom([(quiet, Seq(1)), (churn, Seq(bench.next))].into());
             bench.store.reclaim(&kept).expect("reclaimed");
         }
@@ -203,13 +203,13 @@ fn a_crash_between_copy_and_removal_leaves_one_of_them() {
         bench.keep(&mut kept, &topic, usize::MAX);
     }
     let (bench, _) = bench.reopen(config(&store));
-    bench.sealed();
+    bench.wait_sealed();
     let before = dir.path().join("before");
     copy_dir(&store.join("seg"), &before);
     bench.store.reclaim(&kept).expect("reclaimed");
     let Bench { store: open, events, .. } = bench;
     drop(open);
-    // The sources are back, as if the crash had come before their removal; one copy more was only begun.
+    // Restore the sources, as after a crash before their removal, and add an incomplete copy.
     for entry in std::fs::read_dir(&before).expect("there") {
         let entry = entry.expect("there");
         let to = store.join("seg").join(entry.file_name());
@@ -237,7 +237,7 @@ fn a_copy_that_cannot_get_its_name_now_loses_nothing_and_is_made_later() {
         bench.keep(&mut kept, &topic, usize::MAX);
     }
     let (bench, _) = bench.reopen(config(dir.path()));
-    bench.sealed();
+    bench.wait_sealed();
     let obstacle = dir.path().join("seg/00000000000000000001-1");
     std::fs::write(&obstacle, "a file in the copy's place").expect("written");
     let refused = bench.store.reclaim(&kept);
@@ -266,7 +266,7 @@ fn a_deleted_topics_space_comes_back_before_its_segment_is_full() {
         bench.publish(&[("small", text)]);
     }
     bench.keep(&mut kept, "small", usize::MAX);
-    bench.sealed();
+    bench.wait_sealed();
     bench.store.reclaim(&kept).expect("reclaimed");
     bench.check_kept(&kept);
     let after = bench.store.disk_bytes();

@@ -1,4 +1,4 @@
-//! An event that is taken back: nobody reads it, and no file holds a byte of it a while later.
+//! Removing an event: readers get its tombstone, and soon no file holds a byte of its data.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::engine::log::store::{Liveness, Taken};
 use crate::engine::sled::SledStore;
 
-/// Nothing but the secret holds it, and no compression hides it.
+/// Occurs only in the data of the event to be removed. The store does not compress.
 const SECRET: &str = "swordfish-4711-swordfish";
 
 pub(super) struct All;
@@ -17,7 +17,7 @@ impl Liveness for All {
     }
 }
 
-/// Keeps all but this topic.
+/// Keeps all topics except this one.
 struct AllBut(TopicKey);
 
 impl Liveness for AllBut {
@@ -35,7 +35,7 @@ impl Liveness for Dead {
     }
 }
 
-/// Does it also when the test fails.
+/// Runs a function on drop, when the test fails, too.
 struct OnDrop<F: Fn()>(F);
 
 impl<F: Fn()> Drop for OnDrop<F> {
@@ -69,12 +69,12 @@ fn holders(dir: &Path) -> Vec<String> {
 }
 
 impl Bench {
-    fn take_back(&mut self, topic: &str, seq: u64) {
+    fn remove(&mut self, topic: &str, seq: u64) {
         let key = self.keys[topic];
-        let place = self.events.iter_mut().find(|(_, event)| event.seq == Seq(seq)).expect("published");
+        let entry = self.events.iter_mut().find(|(_, event)| event.seq == Seq(seq)).expect("published");
         let taken = self.store.remove(key, Seq(seq)).expect("possible");
-        assert_eq!(taken, Taken::Now(place.1.new.data.len() as u64));
-        place.1 = Arc::new(place.1.tombstone());
+        assert_eq!(taken, Taken::Now(entry.1.new.data.len() as u64));
+        entry.1 = Arc::new(entry.1.tombstone());
     }
 
     fn reclaim(&self) {
@@ -88,7 +88,7 @@ impl Bench {
 }
 
 #[test]
-fn no_file_holds_a_byte_of_it_and_everything_else_stays() {
+fn no_file_holds_a_byte_of_a_removed_event_and_all_other_events_stay() {
     for (large, segments) in [(0, 1), (120_000, 1), (0, 4), (120_000, 4)] {
         let dir = tempfile::tempdir().expect("a directory");
         let (mut bench, _) = Bench::with(at_once(dir.path()));
@@ -102,11 +102,11 @@ fn no_file_holds_a_byte_of_it_and_everything_else_stays() {
         }
         assert!(!holders(dir.path()).is_empty(), "it can be found at all");
         for n in 0..segments {
-            bench.take_back("a", 5 * n + 3);
+            bench.remove("a", 5 * n + 3);
         }
         bench.check_all();
         assert!(bench.store.unscrubbed() > 0);
-        bench.sealed();
+        bench.wait_sealed();
         bench.reclaim();
         assert_eq!((holders(dir.path()), bench.store.unscrubbed()), (vec![], 0), "{large} {segments}");
         bench.check_all();
@@ -120,14 +120,14 @@ fn no_file_holds_a_byte_of_it_and_everything_else_stays() {
 }
 
 #[test]
-fn a_restart_goes_on_where_a_crash_came_between() {
+fn a_restart_continues_a_removal_that_a_crash_interrupted() {
     let dir = tempfile::tempdir().expect("a directory");
     let (begun, removed, copied) = (dir.path().join("begun"), dir.path().join("removed"), dir.path().join("copied"));
     let (mut bench, _) = Bench::with(later(&begun));
     bench.publish(&[("a", "before"), ("a", SECRET), ("b", "x")]);
     bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
     bench.publish(&[("a", SECRET)]);
-    bench.sealed();
+    bench.wait_sealed();
     let key = bench.keys["a"];
     {
         let list = bench.store.shared.segments.list();
@@ -135,14 +135,15 @@ fn a_restart_goes_on_where_a_crash_came_between() {
         removals.begin(&list[0], key, Seq(2)).expect("written");
         removals.begin(&list[1], key, Seq(4)).expect("written");
     }
-    // The disk as crashes would leave it: before the tombstones, after them, and between a copy and its source's removal.
+    // The disk as crashes would leave it: before the tombstones, after them, and between a copy and its source's
+    // removal.
     copy_dir(&begun, &removed);
     let (again, recovered) = Bench::with(later(&removed));
-    assert_eq!(recovered.untold, [(key, Seq(2)), (key, Seq(4))], "they are to be gone through again");
+    assert_eq!(recovered.untold, [(key, Seq(2)), (key, Seq(4))], "their notices are pending");
     let mut again = Bench { events: bench.events.clone(), ..again };
     again.check_all();
-    again.take_back("a", 2);
-    again.take_back("a", 4);
+    again.remove("a", 2);
+    again.remove("a", 4);
     copy_dir(&removed, &copied);
     let Bench { store, events, .. } = again;
     drop(store);
@@ -152,7 +153,7 @@ fn a_restart_goes_on_where_a_crash_came_between() {
         let bench = Bench { events: events.clone(), ..bench };
         bench.check_all();
         bench.check_counted();
-        bench.sealed();
+        bench.wait_sealed();
         bench.reclaim();
         assert_eq!((holders(dir), bench.store.unscrubbed()), (vec![], 0));
         bench.check_all();
@@ -172,7 +173,7 @@ fn a_restart_goes_on_where_a_crash_came_between() {
 }
 
 #[test]
-fn an_event_taken_back_behind_the_copier_is_in_no_copy() {
+fn an_event_removed_while_its_segment_is_copied_is_in_no_copy() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 96 << 10, ..at_once(dir.path()) });
     let filler = "x".repeat(900);
@@ -188,7 +189,7 @@ fn an_event_taken_back_behind_the_copier_is_in_no_copy() {
         });
         let ends = OnDrop(|| done.store(true, Ordering::Relaxed));
         for n in 0..150 {
-            bench.take_back("a", 2 * n + 1);
+            bench.remove("a", 2 * n + 1);
             if n % 10 == 0 {
                 bench.check_all();
             }
@@ -204,10 +205,10 @@ fn an_event_taken_back_behind_the_copier_is_in_no_copy() {
     bench.check_counted();
 }
 
-/// Many removals one after the other do not keep the first one's bytes on the disk: what is taken back behind the copier is
-/// taken out of the copy, which is copied in turn.
+/// Many removals in a row do not keep the first one's bytes on disk: an event removed during a copy becomes a tombstone
+/// in the copy, which is copied in turn.
 #[test]
-fn a_copy_that_an_event_was_taken_back_behind_is_no_copy_in_vain() {
+fn a_copy_during_which_an_event_was_removed_is_used() {
     struct Behind<'a>(&'a SledStore, [TopicKey; 2], AtomicBool);
     impl Liveness for Behind<'_> {
         fn first_kept(&self, key: TopicKey) -> Option<Seq> {
@@ -221,7 +222,7 @@ fn a_copy_that_an_event_was_taken_back_behind_is_no_copy_in_vain() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(at_once(dir.path()));
     bench.publish(&[("a", SECRET), ("b", "x"), ("a", "second"), ("a", "kept")]);
-    bench.take_back("a", 1);
+    bench.remove("a", 1);
     let behind = Behind(&bench.store, [bench.keys["a"], bench.keys["b"]], AtomicBool::new(false));
     bench.store.reclaim(&behind).expect("reclaimed");
     bench.events[2].1 = Arc::new(bench.events[2].1.tombstone());
@@ -237,15 +238,15 @@ fn a_copy_that_an_event_was_taken_back_behind_is_no_copy_in_vain() {
 }
 
 #[test]
-fn a_damaged_segment_that_holds_it_is_not_kept_in_quarantine() {
+fn a_damaged_segment_that_holds_a_removed_event_is_not_kept_in_quarantine() {
     for at_start in [false, true] {
         let dir = tempfile::tempdir().expect("a directory");
         let (mut bench, _) = Bench::with(later(dir.path()));
         bench.publish(&[("a", SECRET)]);
         bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
         bench.publish(&[("a", "second")]);
-        bench.sealed();
-        bench.take_back("a", 1);
+        bench.wait_sealed();
+        bench.remove("a", 1);
         let segment = dir.path().join("seg/00000000000000000001");
         let bench = if at_start {
             bench.store.close();
@@ -257,7 +258,7 @@ fn a_damaged_segment_that_holds_it_is_not_kept_in_quarantine() {
             std::fs::write(segment.join("summary"), SECRET).expect("written");
             bench
         };
-        bench.sealed();
+        bench.wait_sealed();
         bench.reclaim();
         assert_eq!((holders(dir.path()), bench.store.unscrubbed()), (vec![], 0), "{at_start}");
         assert_eq!(bench.store.losses(), 1);
@@ -266,20 +267,20 @@ fn a_damaged_segment_that_holds_it_is_not_kept_in_quarantine() {
 }
 
 #[test]
-fn a_full_disk_keeps_it_waiting_and_no_longer() {
+fn a_full_disk_delays_the_erasure_until_there_is_room() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(at_once(dir.path()));
     bench.publish(&[("dead", "x")]);
     bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
     bench.publish(&[("a", SECRET), ("a", "x")]);
-    bench.sealed();
+    bench.wait_sealed();
     let (a, dead) = (bench.keys["a"], bench.keys["dead"]);
     assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), Taken::Now(SECRET.len() as u64));
     let (mut bench, _) = bench.reopen(SledConfig { reserve_bytes: 1 << 60, ..at_once(dir.path()) });
     bench.events.remove(0);
     bench.events[0].1 = Arc::new(bench.events[0].1.tombstone());
     assert!(matches!(bench.store.reclaim(&AllBut(dead)), Err(StoreError::Full)));
-    assert_eq!(bench.segments(), 1, "space is taken back all the same");
+    assert_eq!(bench.segments(), 1, "space is reclaimed all the same");
     bench.keys.remove("dead");
     assert!(matches!(bench.store.remove(a, Seq(3)), Err(StoreError::Full)), "nothing is begun");
     assert_eq!(bench.store.unscrubbed(), 1);
@@ -290,9 +291,9 @@ fn a_full_disk_keeps_it_waiting_and_no_longer() {
     bench.check_all();
 }
 
-/// Names that are refused today are no reason to keep what is taken back.
+/// Such names are refused today, but older stores have them.
 #[test]
-fn an_event_of_a_topic_with_an_old_name_is_taken_back_like_any_other() {
+fn an_event_of_a_topic_with_an_old_name_is_removed_like_any_other() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(at_once(dir.path()));
     let old = TopicName::stored("a/../b").expect("an old name");
@@ -305,45 +306,45 @@ fn an_event_of_a_topic_with_an_old_name_is_taken_back_like_any_other() {
 }
 
 #[test]
-fn what_is_no_event_of_the_topic_leaves_nothing_to_be_done() {
+fn removing_a_position_that_is_no_event_of_the_topic_changes_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(later(dir.path()));
     bench.publish(&[("a", "x"), ("b", "y")]);
     let (a, removals) = (bench.keys["a"], &bench.store.shared.removals);
     assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), Taken::Nothing);
     bench.store.shared.writer.lock().as_ref().expect("open").tables.topics.remove(a.0.to_be_bytes()).expect("removed");
-    assert_eq!(bench.store.remove(a, Seq(1)).expect("possible"), Taken::Nothing, "whose it is, is not known");
-    assert_eq!((removals.lock().untold(), bench.store.unscrubbed()), (&[][..], 0));
+    assert_eq!(bench.store.remove(a, Seq(1)).expect("possible"), Taken::Nothing, "its topic's name is missing");
+    assert_eq!((removals.lock().pending_notices(), bench.store.unscrubbed()), (&[][..], 0));
 }
 
-/// The tombstone is in sled's memory, and its flush failed: nobody was told, and nothing is durable.
+/// The tombstone is in sled's memory and its flush failed: it is not durable, and no notice was published.
 #[test]
-fn a_removal_that_failed_half_done_is_done_by_the_same_again() {
+fn a_removal_whose_flush_failed_is_completed_by_a_retry() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(later(dir.path()));
     bench.publish(&[("a", SECRET)]);
     bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
     bench.publish(&[("a", "x")]);
-    bench.sealed();
+    bench.wait_sealed();
     let key = bench.keys["a"];
-    bench.take_back("a", 1);
-    bench.store.shared.removals.lock().failed(key, Seq(1), 24);
-    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Now(24), "readers hear of it now");
+    bench.remove("a", 1);
+    bench.store.shared.removals.lock().add_failed(key, Seq(1), 24);
+    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Now(24), "readers get the notice now");
     assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Before);
 }
 
-/// What a copy that could not be listed, nor given up, left behind.
+/// Such a copy could neither be added to the list nor removed.
 #[test]
-fn a_copy_that_was_left_over_is_made_anew() {
+fn a_copy_that_was_left_over_is_made_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(at_once(dir.path()));
     bench.publish(&[("a", SECRET), ("a", "x")]);
     bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
     bench.publish(&[("a", "y")]);
-    bench.sealed();
+    bench.wait_sealed();
     let left = dir.path().join("seg/00000000000000000001-1");
     copy_dir(&dir.path().join("seg/00000000000000000001"), &left);
-    bench.take_back("a", 1);
+    bench.remove("a", 1);
     bench.reclaim();
     assert_eq!((holders(dir.path()), bench.store.unscrubbed()), (vec![], 0));
     let (bench, _) = bench.reopen(config(dir.path()));
@@ -351,14 +352,14 @@ fn a_copy_that_was_left_over_is_made_anew() {
 }
 
 #[test]
-fn a_copy_that_cannot_be_listed_is_given_up_and_made_again() {
+fn a_copy_that_cannot_be_listed_is_removed_and_made_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(at_once(dir.path()));
     bench.publish(&[("a", SECRET), ("a", "x")]);
     bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
     bench.publish(&[("a", "y")]);
-    bench.sealed();
-    bench.take_back("a", 1);
+    bench.wait_sealed();
+    bench.remove("a", 1);
     // A directory where the list is to be written.
     let in_the_way = dir.path().join("segments.half");
     std::fs::create_dir(&in_the_way).expect("made");
@@ -371,9 +372,9 @@ fn a_copy_that_cannot_be_listed_is_given_up_and_made_again() {
     bench.check_all();
 }
 
-/// Who asks may be the thread of many streams.
+/// The caller may be the thread of many streams.
 #[test]
-fn how_the_store_is_does_not_wait_for_its_disk() {
+fn the_stores_counters_do_not_wait_for_its_disk() {
     let dir = tempfile::tempdir().expect("a directory");
     let (bench, _) = Bench::open(dir.path());
     let (store, shared) = (&bench.store, &bench.store.shared);
@@ -388,11 +389,11 @@ fn how_the_store_is_does_not_wait_for_its_disk() {
 }
 
 #[test]
-fn what_is_all_gone_goes_with_its_segment() {
+fn a_segment_without_live_events_is_removed_with_the_removed_ones() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(at_once(dir.path()));
     bench.publish(&[("a", SECRET)]);
-    bench.take_back("a", 1);
+    bench.remove("a", 1);
     bench.store.reclaim(&Dead).expect("reclaimed");
     assert_eq!((holders(dir.path()), bench.store.unscrubbed()), (vec![], 0));
     let (mut bench, recovered) = bench.reopen(config(dir.path()));
@@ -404,9 +405,9 @@ fn what_is_all_gone_goes_with_its_segment() {
     bench.check_all();
 }
 
-/// A copy covers more than its last commit: what it was made of may have ended with dead ones.
+/// A copy covers more than its last commit: its sources may have ended with dead commits.
 #[test]
-fn a_copy_that_an_event_is_taken_back_from_is_read_whole_and_loses_nothing() {
+fn a_copy_from_which_an_event_is_removed_is_read_as_a_whole_and_loses_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 64 << 10, ..later(dir.path()) });
     bench.publish(&[("a", SECRET), ("a", "kept")]);
@@ -420,11 +421,11 @@ fn a_copy_that_an_event_is_taken_back_from_is_read_whole_and_loses_nothing() {
     bench.commit(&commit);
     bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
     bench.publish(&[("a", "newest")]);
-    bench.sealed();
+    bench.wait_sealed();
     bench.store.reclaim(&AllBut(bench.keys["dead"])).expect("reclaimed");
     bench.events.retain(|(key, _)| *key != bench.keys["dead"]);
     assert_eq!(bench.store.shared.segments.list()[0].name(), (Seq(1), 1), "a copy");
-    bench.take_back("a", 1);
+    bench.remove("a", 1);
     let (mut bench, recovered) = bench.reopen(later(dir.path()));
     assert_eq!((recovered.keys, recovered.lost, recovered.head), (commit.keys, vec![], Seq(4)));
     assert_eq!(bench.store.shared.segments.list()[0].summary().expect("sealed").span.head, Seq(3));

@@ -1,10 +1,10 @@
-//! The proof of durability: what the kernel was asked to do, seen by strace.
+//! Durability at the level of system calls, traced with strace.
 
 use std::fs;
 use std::io::Read;
 use std::process::Command;
 
-/// A descriptor's file, and what was asked of it.
+/// Name and file of a traced system call on a descriptor.
 fn call(line: &str) -> Option<(&str, &str)> {
     // `123 fdatasync(7</data/seg/…/db>) = 0`, with the process's number first.
     let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
@@ -16,7 +16,7 @@ fn call(line: &str) -> Option<(&str, &str)> {
 #[test]
 fn an_fdatasync_stands_between_a_commits_write_and_its_receipt() {
     if !Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: strace is not installed, so nothing was proved; `make test` installs it");
+        eprintln!("SKIPPED: strace is not installed, so durability was not tested; `make test` installs it");
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
@@ -31,7 +31,7 @@ fn an_fdatasync_stands_between_a_commits_write_and_its_receipt() {
     let acked = said.lines().filter(|line| line.starts_with("ack ")).count();
     let trace = fs::read_to_string(trace).expect("a trace");
     if acked == 0 && trace.lines().count() < 2 {
-        eprintln!("SKIPPED: strace may not trace here, so nothing was proved");
+        eprintln!("SKIPPED: strace may not trace here, so durability was not tested");
         return;
     }
     assert_eq!(acked, 40, "{said}");
@@ -39,7 +39,7 @@ fn an_fdatasync_stands_between_a_commits_write_and_its_receipt() {
     check(&trace, acked);
 }
 
-/// Between two receipts: a write to a segment's database, and after the last of them an fdatasync of that file.
+/// Asserts that between two receipts there are writes to a segment's database, followed by an fdatasync of that file.
 fn check(trace: &str, acked: usize) {
     let (mut proved, mut written, mut unsynced) = (0, 0, false);
     for line in trace.lines() {

@@ -1,4 +1,4 @@
-//! A topic's newest positions, from the end: for readers that ask for the last so many events.
+//! A topic's newest positions, read backwards: for readers that request the last N events.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +8,7 @@ use super::super::log::store::{Position, StoreError, TopicKey};
 use super::StoreShared;
 
 impl StoreShared {
-    /// Positions of a topic with `after < seq <= through`, newest first; at most `max`. What is damaged is left out.
+    /// Positions of a topic with `after < seq <= through`, newest first; at most `max`. Damaged blocks are skipped.
     pub(super) fn topic_newest(
         &self,
         key: TopicKey,
@@ -18,7 +18,7 @@ impl StoreShared {
     ) -> Result<Vec<Position>, StoreError> {
         let mut at = through.min(self.head());
         let mut found = Vec::new();
-        self.walk_list(
+        self.visit_list(
             || self.segments.between(after, through).into_iter().rev().collect(),
             |_, tables| {
                 while found.len() < max && at > after {
