@@ -1,4 +1,4 @@
-//! Requests to a hub, one after the other over one connection, which is made anew when it is needed.
+//! Sequential requests to a hub over one connection, which is reopened when needed.
 
 use std::time::Duration;
 
@@ -13,112 +13,116 @@ use crate::cli::{
     problem::HubProblem,
 };
 
-/// Time that a hub may take for an answer: far above any commit, below anyone's patience.
-const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// Timeout of a response: far longer than any commit takes.
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Longest answer: receipts of a full batch, each with the longest name of a topic and its escapes.
-const MAX_ANSWER_BYTES: usize = super::batch::MAX_LINES * 2048;
+/// Longest response: the receipts of a full batch, each with the longest topic name in escaped form.
+const MAX_RESPONSE_BYTES: usize = super::batch::MAX_LINES * 2048;
 
-/// A hub, and the connection to it.
-pub(super) struct Talk<'a, D> {
+/// A hub, and a kept connection to it.
+pub(super) struct HubConnection<'a, D> {
     hub: &'a HubClient<D>,
     connection: Option<SendRequest<Full<Bytes>>>,
-    /// A request may have been heard, and was sent again.
-    doubt: bool,
-    /// Somebody was there once.
+    /// A request that the hub may have processed was sent again.
+    was_resent: bool,
+    /// Whether a connection was ever established.
     reached: bool,
 }
 
-/// What the hub said.
+/// The hub's response.
 pub(super) enum HubResponse {
-    /// The body of a good answer.
-    Good(Bytes),
-    /// Why not.
+    /// The body of a successful response.
+    Success(Bytes),
+    /// Why the hub refused.
     Refused(HubProblem),
 }
 
-/// Why nothing was said.
-pub(super) enum Silence {
-    /// Nobody was asked.
-    Unreached(CliError),
-    /// Somebody was, and may have heard it.
-    Broken(CliError),
+/// Why there is no response.
+pub(super) enum RequestFailure {
+    /// The request was not sent.
+    NotSent(CliError),
+    /// The request was sent, and the hub may have processed it.
+    MaybeSent(CliError),
 }
 
-impl<'a, D: Dial> Talk<'a, D> {
+impl<'a, D: Dial> HubConnection<'a, D> {
     pub(super) fn new(hub: &'a HubClient<D>) -> Self {
-        Self { hub, connection: None, doubt: false, reached: false }
+        Self { hub, connection: None, was_resent: false, reached: false }
     }
 
-    /// Whether a request was sent twice since this was asked last: what is said of the second need not be true of the first.
-    pub(super) fn doubt(&mut self) -> bool {
-        std::mem::take(&mut self.doubt)
+    /// Whether a request was sent twice since the last call: then the response is that to the second, and the first may
+    /// have been processed.
+    pub(super) fn was_resent(&mut self) -> bool {
+        std::mem::take(&mut self.was_resent)
     }
 
-    /// Whether a connection was ever made.
+    /// Whether a connection was ever established.
     pub(super) fn reached(&self) -> bool {
         self.reached
     }
 
-    /// One request and its answer. A request that finds its connection closed, as after a pause, may be sent twice: so ask
-    /// only for what may be asked again.
-    pub(super) async fn ask(
+    /// Sends a request and reads its response. If the kept connection turns out to be closed, the request is sent again
+    /// on a new one, so it must be idempotent.
+    pub(super) async fn request(
         &mut self,
         method: Method,
         target: &str,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<HubResponse, Silence> {
+    ) -> Result<HubResponse, RequestFailure> {
         let kept = self.connection.take().filter(|sender| !sender.is_closed());
         let was_kept = kept.is_some();
-        let first = self.once(kept, &method, target, &headers, &body).await;
-        let answer = match first {
-            // The hub may have closed it just then. A second failure is not about that.
-            Err(Silence::Broken(_)) if was_kept => {
-                self.doubt = true;
-                self.once(None, &method, target, &headers, &body).await
+        let first = self.try_once(kept, &method, target, &headers, &body).await;
+        let response = match first {
+            // The hub may have closed the idle connection. A failure on a new connection has another cause.
+            Err(RequestFailure::MaybeSent(_)) if was_kept => {
+                self.was_resent = true;
+                self.try_once(None, &method, target, &headers, &body).await
             }
             other => other,
         };
-        match answer {
+        match response {
             Ok(HubResponse::Refused(problem))
                 if problem.status() == Some(StatusCode::UNAUTHORIZED.as_u16())
-                    && self.hub.credential().is_renewed() =>
+                    && self.hub.credential().has_changed() =>
             {
-                self.once(None, &method, target, &headers, &body).await
+                self.try_once(None, &method, target, &headers, &body).await
             }
             other => other,
         }
     }
 
-    async fn once(
+    async fn try_once(
         &mut self,
         kept: Option<SendRequest<Full<Bytes>>>,
         method: &Method,
         target: &str,
         headers: &HeaderMap,
         body: &Bytes,
-    ) -> Result<HubResponse, Silence> {
+    ) -> Result<HubResponse, RequestFailure> {
         let request = self.hub.request(method.clone(), target, headers.clone(), Full::new(body.clone()));
-        let request = request.map_err(Silence::Unreached)?;
+        let request = request.map_err(RequestFailure::NotSent)?;
         let mut sender = match kept {
             Some(sender) => sender,
-            None => self.hub.connect().await.map_err(Silence::Unreached)?,
+            None => self.hub.connect().await.map_err(RequestFailure::NotSent)?,
         };
         self.reached = true;
-        let asked = async {
+        let exchange = async {
             sender.ready().await.map_err(|error| CliError::broken(&error))?;
             let response = sender.send_request(request).await.map_err(|error| CliError::broken(&error))?;
             if !response.status().is_success() {
                 return Ok(HubResponse::Refused(HubProblem::read(response).await));
             }
-            let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
+            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
             let body = body.map_err(|error| CliError::Broken(error.to_string()))?;
-            Ok(HubResponse::Good(body.to_bytes()))
+            Ok(HubResponse::Success(body.to_bytes()))
         };
-        let late = || CliError::Broken(format!("the hub has said nothing for {} s", ANSWER_TIMEOUT.as_secs()));
-        let answer = timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| Err(late())).map_err(Silence::Broken)?;
+        let late = || CliError::Broken(format!("no response from the hub within {} s", RESPONSE_TIMEOUT.as_secs()));
+        let response = timeout(RESPONSE_TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+            .map_err(RequestFailure::MaybeSent)?;
         self.connection = Some(sender);
-        Ok(answer)
+        Ok(response)
     }
 }
