@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     match command.unwrap_or(Command::Serve(flags)) {
         Command::Serve(flags) => configured(&flags, |config, effective| serve(&config, effective, &flags)),
         Command::Token(args) => {
-            configured(&args.flags().clone(), |config, _| finish(cli::token::run(&args, config.is_transient())))
+            configured(&args.flags().clone(), |config, _| finish(cli::token::run(&args, config.access_settings())))
         }
         Command::Check(flags) => configured(&flags, |config, effective| {
             let clock = app::clock_state(&config);

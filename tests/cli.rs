@@ -92,7 +92,7 @@ fn a_token_is_made_and_explained_by_the_same_configuration() {
     };
     let (code, told) = explain("publish");
     assert!(
-        code == Some(0) && told.starts_with("good\n") && told.contains("may publish to jobs/42: by jobs/*"),
+        code == Some(0) && told.starts_with("valid\n") && told.contains("may publish to jobs/42: by jobs/*"),
         "{told}"
     );
     let (code, told) = explain("subscribe");
@@ -300,7 +300,7 @@ fn a_hub_is_reached_by_its_socket_in_the_file_system_and_shown_the_token() {
     let told = outcome(gapless(&["publish", "t", "data", "--url", "unix:/no/such/hub.sock"]));
     assert!(text(&told.stderr).contains("cannot reach the hub at unix:/no/such/hub.sock"), "{}", text(&told.stderr));
     let told = outcome(gapless(&["bench", "--url", "unix:/no/such/hub.sock"]));
-    assert!(text(&told.stderr).contains("straight over TCP"), "{}", text(&told.stderr));
+    assert!(text(&told.stderr).contains("directly over TCP"), "{}", text(&told.stderr));
 }
 
 /// A process with these variables and no other proxy variables.
@@ -333,7 +333,7 @@ fn a_proxy_of_the_environment_is_asked_for_the_hub() {
     let ca = file.path().display().to_string();
     let tls = ["publish", "t", "data", "--url", "https://hub.example", "--ca", &ca];
     let told = text(&behind(&tls, &[("HTTPS_PROXY", &proxy)]).stderr);
-    assert!(told.contains("by the proxy 127.0.0.1:"), "{told}");
+    assert!(told.contains("through the proxy 127.0.0.1:"), "{told}");
     let request = &requests.join().expect("a request")[0];
     assert!(request.starts_with("CONNECT hub.example:443 HTTP/1.1\n"), "{request}");
 
@@ -341,7 +341,7 @@ fn a_proxy_of_the_environment_is_asked_for_the_hub() {
     assert!(told.contains("ALL_PROXY cannot be used") && !told.contains("secret"), "{told}");
     let told =
         text(&behind(&["bench", "--url", "http://hub.example"], &[("HTTP_PROXY", "http://proxy.example")]).stderr);
-    assert!(told.contains("straight over TCP"), "{told}");
+    assert!(told.contains("directly over TCP"), "{told}");
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! The algorithms that an issuer's tokens may be signed with: pinned by the operator, never chosen by a token.
+//! Signature algorithms. The operator pins those of each issuer; a token never chooses one.
 //!
-//! All of RFC 7518 but ES512 and `none`, and of RFC 8037 Ed25519: what `jsonwebtoken` has.
+//! All that `jsonwebtoken` supports: RFC 7518 without ES512 and `none`, and Ed25519 of RFC 8037.
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
-/// Every algorithm there is, by its JWA name.
+/// Every supported algorithm, with its JWA name.
 const KNOWN: &[(&str, Algorithm)] = &[
     ("HS256", Algorithm::HS256),
     ("HS384", Algorithm::HS384),
@@ -20,18 +20,19 @@ const KNOWN: &[(&str, Algorithm)] = &[
     ("EdDSA", Algorithm::EdDSA),
 ];
 
-/// The algorithm of this name, which is compared byte by byte: RFC 7515 makes it case-sensitive.
+/// The algorithm with this name. Names are case-sensitive (RFC 7515).
 pub(super) fn named(name: &str) -> Option<Algorithm> {
     KNOWN.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm)
 }
 
-/// Its name.
+/// The JWA name of an algorithm.
 pub(super) fn name(algorithm: Algorithm) -> &'static str {
     KNOWN.iter().find(|(_, known)| *known == algorithm).map_or("?", |(name, _)| name)
 }
 
-/// Bytes of an HMAC's hash, which its secret must not be shorter than (RFC 7518, 3.2); 0 for what is no HMAC.
-pub(super) fn secret_bytes(algorithm: Algorithm) -> usize {
+/// Shortest allowed secret of an HMAC algorithm, in bytes: the size of its hash (RFC 7518, 3.2). 0 for other
+/// algorithms.
+pub(super) fn min_secret_bytes(algorithm: Algorithm) -> usize {
     match algorithm {
         Algorithm::HS256 => 32,
         Algorithm::HS384 => 48,
@@ -40,16 +41,16 @@ pub(super) fn secret_bytes(algorithm: Algorithm) -> usize {
     }
 }
 
-/// Whether it signs and verifies with one secret.
-pub(super) fn is_secret(algorithm: Algorithm) -> bool {
+/// Whether it is symmetric: one secret signs and verifies.
+pub(super) fn is_symmetric(algorithm: Algorithm) -> bool {
     algorithm.family() == AlgorithmFamily::Hmac
 }
 
-/// The algorithms of these names. Each mistake goes to `wrong`.
-pub(super) fn pinned(names: &[String], mut wrong: impl FnMut(String)) -> Vec<Algorithm> {
+/// The algorithms with these names. Calls `report` for each mistake.
+pub(super) fn pinned(names: &[String], mut report: impl FnMut(String)) -> Vec<Algorithm> {
     let all = || KNOWN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     if names.is_empty() {
-        wrong(format!("algorithms is empty; choose from {}", all()));
+        report(format!("algorithms is empty; choose from {}", all()));
     }
     let mut pinned: Vec<Algorithm> = Vec::new();
     for text in names {
@@ -57,14 +58,14 @@ pub(super) fn pinned(names: &[String], mut wrong: impl FnMut(String)) -> Vec<Alg
             Some(algorithm) if !pinned.contains(&algorithm) => pinned.push(algorithm),
             Some(_) => {}
             None if text.eq_ignore_ascii_case("none") => {
-                wrong("algorithms has none, with which anybody signs; leave it out".into());
+                report("algorithms has none, which accepts unsigned tokens; leave it out".into());
             }
-            None => wrong(format!("algorithms has {text:?}, which is not known here; choose from {}", all())),
+            None => report(format!("algorithms has {text:?}, which is not supported; choose from {}", all())),
         }
     }
-    if pinned.iter().any(|one| is_secret(*one)) && !pinned.iter().all(|one| is_secret(*one)) {
-        wrong(
-            "algorithms mixes HS with others, so that a public key could be taken for a secret; make two issuers"
+    if pinned.iter().any(|one| is_symmetric(*one)) && !pinned.iter().all(|one| is_symmetric(*one)) {
+        report(
+            "algorithms mixes HS with others, so a public key could be used as an HS secret; configure two issuers"
                 .into(),
         );
     }
@@ -77,9 +78,9 @@ mod tests {
 
     fn mistakes(names: &[&str]) -> Vec<String> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut told = Vec::new();
-        pinned(&names, |mistake| told.push(mistake));
-        told
+        let mut mistakes = Vec::new();
+        pinned(&names, |mistake| mistakes.push(mistake));
+        mistakes
     }
 
     #[test]
@@ -92,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_and_a_public_key_are_never_of_one_issuer() {
-        assert!(mistakes(&["HS256", "RS256"])[0].contains("make two issuers"));
+    fn an_issuer_has_either_secrets_or_public_keys() {
+        assert!(mistakes(&["HS256", "RS256"])[0].contains("configure two issuers"));
         assert_eq!(mistakes(&["HS256", "HS512"]), [""; 0]);
     }
 

@@ -1,20 +1,20 @@
-//! What a credential opens.
+//! The permissions of a credential.
 
 use crate::event::{Filter, Selection, TopicName};
 
-/// What may be done, by topic patterns. The default opens nothing.
+/// Permissions, by topic patterns. The default permits nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grant {
-    /// Topics that may be published to.
+    /// Topics and patterns that may be published to.
     pub publish: Vec<Filter>,
     /// Topics and patterns that may be subscribed to.
     pub subscribe: Vec<Filter>,
-    /// Whether the operators' endpoints are open, and topics may be changed and deleted. Opens no topic's events.
+    /// Whether the operators' endpoints may be used, and topics changed and deleted. Does not permit reading events.
     pub admin: bool,
 }
 
 impl Grant {
-    /// What opens everything.
+    /// Permits everything.
     #[must_use]
     pub fn everything() -> Self {
         let all = vec![Filter::new("**").expect("a pattern")];
@@ -27,7 +27,7 @@ impl Grant {
         self.publish.iter().any(|granted| granted.matches(topic))
     }
 
-    /// Whether `asked` may be subscribed to: one grant must cover all of it.
+    /// Whether `asked` may be subscribed to: one granted filter must cover it completely.
     #[must_use]
     pub fn may_subscribe(&self, asked: &Filter) -> bool {
         self.subscribe.iter().any(|granted| granted.covers(asked))
@@ -39,7 +39,8 @@ impl Grant {
         selection.filters().iter().find(|asked| !self.may_subscribe(asked))
     }
 
-    /// Whether `topic` may be looked at: it may be subscribed or published to, or by an operator.
+    /// Whether the metadata of `topic` may be read: with permission to subscribe or publish to it, or as an
+    /// administrator.
     #[must_use]
     pub fn may_see(&self, topic: &TopicName) -> bool {
         self.admin || self.may_publish(topic) || self.subscribe.iter().any(|granted| granted.matches(topic))
@@ -59,19 +60,19 @@ mod tests {
     }
 
     #[test]
-    fn the_default_opens_nothing_and_everything_opens_all() {
+    fn the_default_permits_nothing_and_everything_permits_all() {
         let (none, all) = (Grant::default(), Grant::everything());
-        let wish = Selection::new(filters(&["**", "a/*"])).expect("some");
-        assert!(!none.may_publish(&topic("a")) && none.lacks(&wish).is_some() && !none.may_see(&topic("a")));
-        assert!(all.may_publish(&topic("a/b")) && all.lacks(&wish).is_none() && all.may_see(&topic("a")));
+        let selection = Selection::new(filters(&["**", "a/*"])).expect("some");
+        assert!(!none.may_publish(&topic("a")) && none.lacks(&selection).is_some() && !none.may_see(&topic("a")));
+        assert!(all.may_publish(&topic("a/b")) && all.lacks(&selection).is_none() && all.may_see(&topic("a")));
     }
 
     #[test]
     fn each_filter_asked_for_must_be_covered() {
         let grant = Grant { subscribe: filters(&["jobs/*", "news"]), ..Grant::default() };
         let lacks = |asked: &[&str]| {
-            let wish = Selection::new(filters(asked)).expect("some");
-            grant.lacks(&wish).map(|filter| filter.as_str().to_owned())
+            let selection = Selection::new(filters(asked)).expect("some");
+            grant.lacks(&selection).map(|filter| filter.as_str().to_owned())
         };
         assert_eq!(lacks(&["jobs/1", "jobs/*", "news"]), None);
         assert_eq!(lacks(&["jobs/1", "other"]).as_deref(), Some("other"));
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn publishing_opens_no_reading_and_the_operators_endpoints_neither() {
+    fn neither_publish_nor_admin_permits_reading() {
         let publisher = Grant { publish: filters(&["a/*"]), ..Grant::default() };
         assert!(publisher.may_see(&topic("a/b")) && !publisher.may_subscribe(&Filter::new("a/b").expect("valid")));
         let operator = Grant { admin: true, ..Grant::default() };

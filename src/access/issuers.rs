@@ -1,4 +1,4 @@
-//! Those whose JWTs are believed, each with keys of its own.
+//! The trusted issuers of JWTs, each with its own keys.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,7 +7,7 @@ use jsonwebtoken::Algorithm;
 
 use super::{
     Refusal, algorithms,
-    claims::{self, Claims, Wanted},
+    claims::{self, Claims, ExpectedClaims},
     jwks::{
         JwksCache, Timing,
         fetch::{FetchConfig, Url},
@@ -18,19 +18,18 @@ use super::{
     settings::{IssuerSettings, KeySource},
 };
 
-/// Issuers at most: each with keys at a URL has a thread of its own.
+/// Most issuers: each one with keys at a URL has its own thread.
 const MAX_ISSUERS: usize = 16;
-/// Signatures that are checked of one token at most, of all issuers together. One costs up to 0.1 ms; nobody rotates through
-/// more keys that have no names.
+/// Most signature verifications for one token, over all issuers. One takes up to 0.1 ms. A key rotation needs two or
+/// three keys without a `kid`.
 const MAX_CHECKS: usize = 8;
-/// Bytes of a file with keys at most, as many as are fetched.
+/// Largest key file, in bytes: the same as the largest fetched JWK set.
 pub(super) const MAX_FILE_BYTES: u64 = 256 << 10;
 
-/// All of them, in the order of the configuration.
+/// All trusted issuers, in the order of the configuration.
 #[derive(Debug, Default)]
 pub(super) struct Issuers(Vec<TrustedIssuer>);
 
-/// One of them.
 #[derive(Debug)]
 pub(super) struct TrustedIssuer {
     pub issuer: Box<str>,
@@ -41,58 +40,58 @@ pub(super) struct TrustedIssuer {
 
 #[derive(Debug)]
 enum IssuerKeys {
-    Own(Arc<Vec<VerificationKey>>),
+    Configured(Arc<Vec<VerificationKey>>),
     Fetched(Arc<JwksCache>),
 }
 
-/// A token whose signature is good, and what it claims.
+/// A token with a verified signature, and its claims.
 pub(super) struct Verified<'i> {
-    pub by: &'i TrustedIssuer,
-    /// The key and algorithm, for this issuer and audience.
-    pub seal: [u8; 32],
+    pub issuer: &'i TrustedIssuer,
+    /// See [`TrustedIssuer::key_fingerprint`].
+    pub key_fingerprint: [u8; 32],
     pub claims: Claims,
 }
 
 impl Issuers {
-    /// Reads `issuers` and their files. Each mistake goes to `wrong`.
+    /// Reads `issuers` and their files. Calls `report` for each mistake.
     pub(super) fn new(
         issuers: Vec<IssuerSettings>,
         timing: Timing,
-        manner: &FetchConfig,
-        mut wrong: impl FnMut(String),
+        fetch_config: &FetchConfig,
+        mut report: impl FnMut(String),
     ) -> Self {
         if issuers.len() > MAX_ISSUERS {
-            wrong(format!("has {} issuers; {MAX_ISSUERS} fit", issuers.len()));
+            report(format!("has {} issuers; at most {MAX_ISSUERS} are allowed", issuers.len()));
             return Self::default();
         }
         let mut all: Vec<TrustedIssuer> = Vec::new();
         for (index, issuer) in issuers.into_iter().enumerate() {
-            let mut wrong = |problem: &str| wrong(format!("issuer {} ({:?}): {problem}", index + 1, issuer.issuer));
-            if let Some(trusted) = TrustedIssuer::new(&issuer, timing, manner, &mut wrong) {
+            let mut report = |problem: &str| report(format!("issuer {} ({:?}): {problem}", index + 1, issuer.issuer));
+            if let Some(trusted) = TrustedIssuer::new(&issuer, timing, fetch_config, &mut report) {
                 all.push(trusted);
             }
         }
         let issuers = Self(all);
-        if let Some(name) = issuers.crowded() {
-            wrong(format!(
-                "has more than {MAX_CHECKS} keys for {name} that have no names, so that not all would be tried; name them in \
+        if let Some(name) = issuers.algorithm_with_too_many_unnamed_keys() {
+            report(format!(
+                "has more than {MAX_CHECKS} keys for {name} without a key ID, so that not all would be tried; name them in \
                  a JWK set (kid)"
             ));
         }
         issuers
     }
 
-    /// The algorithm with more nameless keys than a token has tries.
-    fn crowded(&self) -> Option<&'static str> {
-        let nameless = |algorithm: &Algorithm| {
+    /// An algorithm with more keys without a `kid` than [`MAX_CHECKS`].
+    fn algorithm_with_too_many_unnamed_keys(&self) -> Option<&'static str> {
+        let unnamed = |algorithm: &Algorithm| {
             let keys = self.0.iter().filter_map(|trusted| match &trusted.keys {
-                IssuerKeys::Own(keys) => Some(&**keys),
+                IssuerKeys::Configured(keys) => Some(&**keys),
                 IssuerKeys::Fetched(_) => None,
             });
             keys.flatten().filter(|key| key.id.is_none() && key.algorithms.contains(algorithm)).count()
         };
         let mut pinned = self.0.iter().flat_map(|trusted| &trusted.algorithms);
-        pinned.find(|algorithm| nameless(algorithm) > MAX_CHECKS).map(|algorithm| algorithms::name(*algorithm))
+        pinned.find(|algorithm| unnamed(algorithm) > MAX_CHECKS).map(|algorithm| algorithms::name(*algorithm))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -103,10 +102,10 @@ impl Issuers {
         &self.0
     }
 
-    /// Finds the key that has signed `token`, and reads what it claims.
+    /// Finds the key that signed `token`, and reads its claims.
     ///
     /// # Errors
-    /// When no key here has, or its claims are for another issuer or audience than the key's.
+    /// When no trusted key signed it, or when its claims name another issuer or audience than the key's.
     pub(super) fn verify(&self, token: &Jwt<'_>, leeway: u64, now: u64) -> Result<Verified<'_>, Refusal> {
         let pins =
             |trusted: &&TrustedIssuer| token.algorithm.is_some_and(|algorithm| trusted.algorithms.contains(&algorithm));
@@ -122,47 +121,48 @@ impl Issuers {
             let keys = mine.iter().flat_map(|(trusted, keys)| keys.iter().map(|key| (*trusted, key)));
             keys.filter(|(_, key)| fits(key) && wants(key)).collect()
         };
-        // The key that is named comes first, so that nameless ones cannot use up the tries.
+        // The key that the token names comes first, so that keys without a `kid` cannot use up the checks.
         let candidates = [of(&named), of(&may_be)].concat();
 
-        let mut others = None;
-        for (by, key) in candidates.iter().take(MAX_CHECKS) {
+        let mut mismatch = None;
+        for (issuer, key) in candidates.iter().take(MAX_CHECKS) {
             if !key.verifies(algorithm, token.message, token.signature) {
                 continue;
             }
-            let wanted = Wanted { issuer: &by.issuer, audience: &by.audience, leeway, now };
-            let claims = claims::read(&token.claims, &wanted)?;
-            if claims.are_ours() {
-                return Ok(Verified { by, seal: by.seal(key, algorithm), claims });
+            let expected = ExpectedClaims { issuer: &issuer.issuer, audience: &issuer.audience, leeway, now };
+            let claims = claims::read(&token.claims, &expected)?;
+            if claims.match_expected() {
+                return Ok(Verified { issuer, key_fingerprint: issuer.key_fingerprint(key, algorithm), claims });
             }
-            // One key may be two issuers', each for an audience of its own.
-            others = others.or_else(|| claims.wrong.into_iter().next());
+            // Two issuers may share a key, each with its own audience.
+            mismatch = mismatch.or_else(|| claims.refusals.into_iter().next());
         }
-        if let Some(refusal) = others {
+        if let Some(refusal) = mismatch {
             return Err(refusal);
         }
-        // All are asked: each may be the one.
-        let waiting = mine.iter().filter(|(trusted, keys)| trusted.may_get(token, keys)).count() > 0;
-        Err(match (waiting, candidates.is_empty()) {
+        // Request a refresh from every issuer (no short circuit): any of them may have the key.
+        let refreshing = mine.iter().filter(|(trusted, keys)| trusted.may_fetch_key(token, keys)).count() > 0;
+        Err(match (refreshing, candidates.is_empty()) {
             (true, _) => Refusal::KeysUnavailable,
             (false, true) => Refusal::UnknownKey,
             (false, false) => Refusal::Signature,
         })
     }
 
-    /// Whether the key with this seal is still an issuer's, for the same audience and algorithm. `None` when that cannot be
-    /// known yet.
-    pub(super) fn still_has(&self, seal: &[u8; 32]) -> Option<bool> {
+    /// Whether an issuer still has the key with this fingerprint, for the same audience and algorithm. `None` while
+    /// keys that could contain it are not fetched.
+    pub(super) fn has_key(&self, key_fingerprint: &[u8; 32]) -> Option<bool> {
         let has = |trusted: &TrustedIssuer| {
-            let sealed =
-                |key: &VerificationKey| key.algorithms.iter().any(|algorithm| trusted.seal(key, *algorithm) == *seal);
-            trusted.keys().iter().any(sealed)
+            let matches = |key: &VerificationKey| {
+                key.algorithms.iter().any(|algorithm| trusted.key_fingerprint(key, *algorithm) == *key_fingerprint)
+            };
+            trusted.keys().iter().any(matches)
         };
         if self.0.iter().any(has) {
             return Some(true);
         }
         let unknown =
-            |trusted: &TrustedIssuer| matches!(&trusted.keys, IssuerKeys::Fetched(ring) if ring.keys().is_empty());
+            |trusted: &TrustedIssuer| matches!(&trusted.keys, IssuerKeys::Fetched(cache) if cache.keys().is_empty());
         if self.0.iter().any(unknown) { None } else { Some(false) }
     }
 
@@ -174,62 +174,71 @@ impl Issuers {
         names.join(", ")
     }
 
-    /// The keys that are fetched.
-    pub(super) fn keyrings(&self) -> impl Iterator<Item = &Arc<JwksCache>> {
+    /// The caches of keys at URLs.
+    pub(super) fn caches(&self) -> impl Iterator<Item = &Arc<JwksCache>> {
         self.0.iter().filter_map(|trusted| match &trusted.keys {
-            IssuerKeys::Own(_) => None,
-            IssuerKeys::Fetched(keyring) => Some(keyring),
+            IssuerKeys::Configured(_) => None,
+            IssuerKeys::Fetched(cache) => Some(cache),
         })
     }
 
-    /// Takes the fetched keys of issuers that `older` has, too.
+    /// Copies the fetched keys of the issuers that `older` has, too.
     pub(super) fn adopt(&self, older: &Self) {
         for trusted in &self.0 {
-            let twin =
-                older.0.iter().find(|twin| (&twin.issuer, &twin.audience) == (&trusted.issuer, &trusted.audience));
-            if let (IssuerKeys::Fetched(ring), Some(IssuerKeys::Fetched(old))) =
-                (&trusted.keys, twin.map(|twin| &twin.keys))
+            let previous = older
+                .0
+                .iter()
+                .find(|previous| (&previous.issuer, &previous.audience) == (&trusted.issuer, &trusted.audience));
+            if let (IssuerKeys::Fetched(cache), Some(IssuerKeys::Fetched(old))) =
+                (&trusted.keys, previous.map(|previous| &previous.keys))
             {
-                ring.adopt(old);
+                cache.adopt(old);
             }
         }
     }
 }
 
 impl TrustedIssuer {
-    fn new(issuer: &IssuerSettings, timing: Timing, manner: &FetchConfig, wrong: &mut dyn FnMut(&str)) -> Option<Self> {
-        let mut sound = true;
+    fn new(
+        issuer: &IssuerSettings,
+        timing: Timing,
+        fetch_config: &FetchConfig,
+        report: &mut dyn FnMut(&str),
+    ) -> Option<Self> {
+        let mut valid = true;
         let pinned = algorithms::pinned(&issuer.algorithms, |problem| {
-            sound = false;
-            wrong(&problem);
+            valid = false;
+            report(&problem);
         });
-        if !sound {
-            // What the keys must be is not known.
+        if !valid {
+            // Keys cannot be checked without the algorithms.
             return None;
         }
-        let read = |text: &[u8]| key_text::read(text, &pinned).map(|keys| IssuerKeys::Own(Arc::new(keys)));
+        let read = |text: &[u8]| key_text::read(text, &pinned).map(|keys| IssuerKeys::Configured(Arc::new(keys)));
         let (name, keys) = match &issuer.keys {
             KeySource::Inline(text) => ("key".to_owned(), read(text.as_bytes())),
             KeySource::File(path) => (path.display().to_string(), {
                 let read_file = |path: &Path| super::read_file(path, MAX_FILE_BYTES).map_err(|problem| vec![problem]);
                 match read_file(path) {
-                    // Its own problem names it.
+                    // The problem names the file already.
                     Err(problems) => {
                         for problem in problems {
-                            wrong(&problem);
+                            report(&problem);
                         }
                         return None;
                     }
                     Ok(text) => read(&text),
                 }
             }),
-            KeySource::Jwks(_) if pinned.iter().any(|algorithm| algorithms::is_secret(*algorithm)) => {
-                ("jwks".into(), Err(vec!["cannot give secrets, which HS needs; use key_file".into()]))
+            KeySource::Jwks(_) if pinned.iter().any(|algorithm| algorithms::is_symmetric(*algorithm)) => {
+                ("jwks".into(), Err(vec!["cannot deliver the secret that HS algorithms need; use key_file".into()]))
             }
             KeySource::Jwks(text) => (
                 "jwks".into(),
                 Url::new(text)
-                    .map(|url| IssuerKeys::Fetched(Arc::new(JwksCache::new(url, &pinned, timing, manner.clone()))))
+                    .map(|url| {
+                        IssuerKeys::Fetched(Arc::new(JwksCache::new(url, &pinned, timing, fetch_config.clone())))
+                    })
                     .map_err(|problem| vec![problem.into()]),
             ),
         };
@@ -242,47 +251,49 @@ impl TrustedIssuer {
             }),
             Err(problems) => {
                 for problem in problems {
-                    wrong(&format!("{name} {problem}"));
+                    report(&format!("{name} {problem}"));
                 }
                 None
             }
         }
     }
 
-    /// Its keys of now.
+    /// Its current keys.
     pub(super) fn keys(&self) -> Arc<Vec<VerificationKey>> {
         match &self.keys {
-            IssuerKeys::Own(keys) => Arc::clone(keys),
-            IssuerKeys::Fetched(keyring) => keyring.keys(),
+            IssuerKeys::Configured(keys) => Arc::clone(keys),
+            IssuerKeys::Fetched(cache) => cache.keys(),
         }
     }
 
-    /// What its tokens must claim to be for.
+    /// The required claim `aud`.
     pub(super) fn audience(&self) -> &str {
         &self.audience
     }
 
-    /// What it may sign with.
+    /// The algorithms that its tokens may be signed with.
     pub(super) fn algorithms(&self) -> &[Algorithm] {
         &self.algorithms
     }
 
-    /// Whether its keys are fetched.
+    /// Whether its keys are fetched from a URL.
     pub(super) fn is_fetched(&self) -> bool {
         matches!(self.keys, IssuerKeys::Fetched(_))
     }
 
-    /// Whether a key that `keys` have not may come: when the token names none of them, or none of all has signed it.
-    fn may_get(&self, token: &Jwt<'_>, keys: &[VerificationKey]) -> bool {
-        let IssuerKeys::Fetched(keyring) = &self.keys else { return false };
+    /// Whether a refresh may bring the key of `token`: when its `kid` is not in `keys`, or when it has none. Requests a
+    /// refresh.
+    fn may_fetch_key(&self, token: &Jwt<'_>, keys: &[VerificationKey]) -> bool {
+        let IssuerKeys::Fetched(cache) = &self.keys else { return false };
         let known = token.key_id.is_some() && keys.iter().any(|key| key.id.as_deref() == token.key_id.as_deref());
-        !known && keyring.ask()
+        !known && cache.request_refresh()
     }
 
-    /// What a pass remembers of a key: gone with the key, its issuer, its audience, or the algorithm that was used.
-    pub(super) fn seal(&self, key: &VerificationKey, algorithm: Algorithm) -> [u8; 32] {
+    /// A hash of the key, the algorithm, the issuer and the audience. A principal keeps it; when any of the four is
+    /// removed from the configuration, the principal is not valid any more.
+    pub(super) fn key_fingerprint(&self, key: &VerificationKey, algorithm: Algorithm) -> [u8; 32] {
         let mut context = digest::Context::new(&digest::SHA256);
-        context.update(&key.thumb);
+        context.update(&key.fingerprint);
         context.update(&algorithms::name(algorithm).len().to_be_bytes());
         context.update(algorithms::name(algorithm).as_bytes());
         context.update(&(self.issuer.len() as u64).to_be_bytes());

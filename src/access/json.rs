@@ -1,43 +1,43 @@
-//! JSON of strangers: no key twice, no deep nesting.
+//! Strict parsing of untrusted JSON: no duplicate keys, no deep nesting.
 //!
-//! `serde_json` takes the last of two equal keys and other readers the first, so that two of them may see two tokens in one
-//! (RFC 8725, 2.8, and RFC 7515, 4).
+//! `serde_json` keeps the last of two equal keys and other parsers the first, so two parsers could read different
+//! claims from one token (RFC 8725, 2.8, and RFC 7515, 4).
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Levels of nesting that are read: claims of a token need three, a JWK set four.
+/// Most levels of nesting: the claims of a token need three, a JWK set four.
 const MAX_DEPTH: u8 = 16;
 
-/// Reads one object, and nothing after it.
+/// Parses one object. Nothing may follow it.
 ///
 /// # Errors
-/// Says what it is instead, without repeating it.
+/// What is wrong, without repeating the text.
 pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, &'static str> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict(MAX_DEPTH).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     match value {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err("is no JSON object"),
-        // Of our own errors nothing else survives than their text.
-        Err(error) if error.to_string().starts_with(TWICE) => Err(TWICE),
-        Err(error) if error.to_string().starts_with(DEEP) => Err(DEEP),
-        Err(_) => Err("is no JSON"),
+        Ok(_) => Err("is not a JSON object"),
+        // serde_json keeps only the text of our own errors.
+        Err(error) if error.to_string().starts_with(DUPLICATE_KEY) => Err(DUPLICATE_KEY),
+        Err(error) if error.to_string().starts_with(TOO_DEEP) => Err(TOO_DEEP),
+        Err(_) => Err("is not JSON"),
     }
 }
 
-const TWICE: &str = "has a key twice";
-const DEEP: &str = "is nested too deeply";
+const DUPLICATE_KEY: &str = "has a duplicate key";
+const TOO_DEEP: &str = "is nested too deeply";
 
-/// A value that may have this many levels.
+/// Deserializes a value with at most this many levels.
 #[derive(Clone, Copy)]
 struct Strict(u8);
 
 impl Strict {
     fn inner<E: Error>(self) -> Result<Self, E> {
-        self.0.checked_sub(1).map(Self).ok_or_else(|| E::custom(DEEP))
+        self.0.checked_sub(1).map(Self).ok_or_else(|| E::custom(TOO_DEEP))
     }
 }
 
@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for Strict {
         while let Some(key) = entries.next_key::<String>()? {
             let value = entries.next_value_seed(inner)?;
             if object.insert(key, value).is_some() {
-                return Err(A::Error::custom(TWICE));
+                return Err(A::Error::custom(DUPLICATE_KEY));
             }
         }
         Ok(object.into())
@@ -107,34 +107,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_twice_is_no_object_at_any_level() {
+    fn duplicate_keys_are_refused_at_every_level() {
         for text in [r#"{"a":1,"a":1}"#, r#"{"x":{"a":1,"b":2,"a":3}}"#, r#"{"x":[{"a":1,"\u0061":2}]}"#] {
-            assert_eq!(object(text.as_bytes()), Err(TWICE), "{text}");
+            assert_eq!(object(text.as_bytes()), Err(DUPLICATE_KEY), "{text}");
         }
         assert!(object(br#"{"a":{"a":1},"A":2,"b":[{"a":1},{"a":2}]}"#).is_ok());
     }
 
     #[test]
-    fn nesting_has_an_end() {
+    fn nesting_is_bounded() {
         let nested = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
         assert!(object(nested(16).as_bytes()).is_ok());
-        assert_eq!(object(nested(17).as_bytes()), Err(DEEP));
+        assert_eq!(object(nested(17).as_bytes()), Err(TOO_DEEP));
         let brackets = format!("{{\"a\":{}", "[".repeat(8000));
-        assert_eq!(object(brackets.as_bytes()), Err(DEEP));
+        assert_eq!(object(brackets.as_bytes()), Err(TOO_DEEP));
     }
 
     #[test]
-    fn whatever_is_no_object_is_told_without_being_repeated() {
+    fn an_error_never_repeats_the_text() {
         for (text, want) in [
-            ("[]", "is no JSON object"),
-            ("1", "is no JSON object"),
-            ("", "is no JSON"),
-            ("{} x", "is no JSON"),
-            ("{\"secret\"", "is no JSON"),
-            ("{\"a\":1e999}", "is no JSON"),
+            ("[]", "is not a JSON object"),
+            ("1", "is not a JSON object"),
+            ("", "is not JSON"),
+            ("{} x", "is not JSON"),
+            ("{\"secret\"", "is not JSON"),
+            ("{\"a\":1e999}", "is not JSON"),
         ] {
             assert_eq!(object(text.as_bytes()), Err(want), "{text}");
         }
-        assert_eq!(object(b"{\"a\":\"\xff\"}"), Err("is no JSON"));
+        assert_eq!(object(b"{\"a\":\"\xff\"}"), Err("is not JSON"));
     }
 }

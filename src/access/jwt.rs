@@ -1,8 +1,8 @@
-//! The outside of a JWT (RFC 7515, compact): its parts and its header, before anybody believes it.
+//! Parsing of a JWT (RFC 7515, compact serialization): its parts and its header, before its signature is verified.
 //!
-//! `jsonwebtoken` makes and checks signatures. Tokens are taken apart here, because its reader takes a key twice, passes over `crit`,
-//! and believes its own clock. Nothing of a header is ever used but to be compared: `jku`, `x5u`, `jwk` and `x5c`, by
-//! which a token would bring its own key, are not even looked for.
+//! `jsonwebtoken` makes and verifies signatures. Tokens are parsed here, because its parser accepts duplicate keys,
+//! ignores `crit`, and uses the system clock. Header fields are only compared. `jku`, `x5u`, `jwk` and `x5c`, with
+//! which a token would bring its own key, are not read.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use jsonwebtoken::Algorithm;
@@ -10,43 +10,43 @@ use serde_json::Value;
 
 use super::{Refusal, algorithms, json};
 
-/// A token that may be good. Its claims are not read yet.
+/// A well-formed token. Its signature is not verified, and its claims are not parsed.
 pub(super) struct Jwt<'t> {
-    /// What it says it is signed with; `None` when that is known to nobody.
+    /// The header's `alg`; `None` when it is unknown.
     pub algorithm: Option<Algorithm>,
-    /// The key that it names.
+    /// The header's `kid`.
     pub key_id: Option<String>,
-    /// What is signed.
+    /// The signed text: all before the last dot.
     pub message: &'t [u8],
-    /// In base64url, which it is.
+    /// Valid base64url, not decoded.
     pub signature: &'t str,
-    /// Bytes that should be JSON.
+    /// Decoded bytes, not yet parsed as JSON.
     pub claims: Vec<u8>,
 }
 
-/// Whether it has the three parts of a JWT, whatever is in them.
-pub(super) fn looks_like_one(token: &[u8]) -> bool {
+/// Whether it has the three parts of a JWT, valid or not.
+pub(super) fn has_three_parts(token: &[u8]) -> bool {
     memchr::memchr_iter(b'.', token).count() == 2
 }
 
-/// What is signed of a token: all before its last dot.
+/// The signed text of a token: all before its last dot.
 pub(super) fn message(token: &[u8]) -> &[u8] {
     memchr::memrchr(b'.', token).map_or(token, |dot| &token[..dot])
 }
 
-/// Takes a token apart.
+/// Parses a token.
 ///
 /// # Errors
-/// When it cannot be good, whatever its signature.
+/// When it is malformed, or needs an extension that is not supported.
 pub(super) fn parse(token: &[u8]) -> Result<Jwt<'_>, Refusal> {
-    // Base64url has no other byte, so that what is no UTF-8 is no base64url either.
-    let text = std::str::from_utf8(token).map_err(|_| malformed("text", "is no base64url"))?;
+    // Base64url is ASCII, so text that is not UTF-8 is not base64url either.
+    let text = std::str::from_utf8(token).map_err(|_| malformed("text", "is not base64url"))?;
     let (front, signature) = text.rsplit_once('.').ok_or(Refusal::Unknown)?;
     let (header, claims) = front.split_once('.').ok_or(Refusal::Unknown)?;
     let decoded = |part, text: &str| match BASE64_URL_SAFE_NO_PAD.decode(text) {
         Ok(bytes) if !bytes.is_empty() => Ok(bytes),
         Ok(_) => Err(malformed(part, "is empty")),
-        Err(_) => Err(malformed(part, "is no base64url without padding")),
+        Err(_) => Err(malformed(part, "is not base64url without padding")),
     };
     let header = decoded("header", header)?;
     let claims = decoded("claims", claims)?;
@@ -60,12 +60,12 @@ pub(super) fn parse(token: &[u8]) -> Result<Jwt<'_>, Refusal> {
         return Err(Refusal::Critical("b64, claims that are not encoded"));
     }
     let Some(Value::String(algorithm)) = header.get("alg") else {
-        return Err(malformed("header", "has no alg that is text"));
+        return Err(malformed("header", "has no alg, or one that is not a string"));
     };
     let key_id = match header.get("kid") {
         None => None,
         Some(Value::String(id)) => Some(id.clone()),
-        Some(_) => return Err(malformed("header", "has a kid that is no text")),
+        Some(_) => return Err(malformed("header", "has a kid that is not a string")),
     };
     let message = front.as_bytes();
     Ok(Jwt { algorithm: algorithms::named(algorithm), key_id, message, signature, claims })
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_with_what_is_not_understood_is_refused() {
+    fn a_header_that_is_not_understood_is_refused() {
         assert_eq!(refused(r#"{"alg":"ES256","typ":"at+jwt","kid":"a","b64":true}"#), "");
         for (header, want) in [
             (r#"{"alg":"ES256","crit":["exp"]}"#, "crit"),
@@ -95,16 +95,16 @@ mod tests {
             (r#"{"alg":["ES256"]}"#, "no alg"),
             (r#"{"typ":"JWT"}"#, "no alg"),
             (r#"{"alg":"ES256","kid":7}"#, "kid"),
-            (r#"{"alg":"none","alg":"ES256"}"#, "a key twice"),
-            ("[]", "no JSON object"),
-            ("{", "no JSON"),
+            (r#"{"alg":"none","alg":"ES256"}"#, "a duplicate key"),
+            ("[]", "not a JSON object"),
+            ("{", "not JSON"),
         ] {
             assert!(refused(header).contains(want), "{header}: {}", refused(header));
         }
     }
 
     #[test]
-    fn a_token_is_written_in_one_way_only() {
+    fn a_token_has_exactly_one_accepted_form() {
         let good = format!("{}.{}.AAAA", BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#), "e30");
         assert!(parse(good.as_bytes()).is_ok());
         let (header, _) = good.split_once('.').expect("three parts");
@@ -124,7 +124,7 @@ mod tests {
             assert!(matches!(parse(bad.as_bytes()), Err(Refusal::Malformed { .. })), "{bad:?}");
         }
         for other in [format!("{good}."), format!("{good}.AAAA"), "e30.AAAA".to_owned()] {
-            assert!(!looks_like_one(other.as_bytes()), "{other}");
+            assert!(!has_three_parts(other.as_bytes()), "{other}");
         }
         assert!(parse(b"\xff.\xff.\xff").is_err());
     }

@@ -1,4 +1,4 @@
-//! A key that JWTs may be signed with, read and checked once.
+//! Keys that sign and verify JWTs, parsed and checked once.
 
 use aws_lc_rs::{
     digest,
@@ -14,78 +14,79 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 
 use super::algorithms;
 
-/// Bits that an RSA key must have (NIST SP 800-131A, RFC 7518 3.3), and those that are still verified in fair time.
+/// Allowed sizes of an RSA key, in bits. The minimum is that of NIST SP 800-131A and RFC 7518, 3.3; larger keys than
+/// the maximum take too long to verify with.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 const SECRET: &[Algorithm] = &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
 const RSA: &[Algorithm] =
     &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
 
-/// What a key is, before it is known whose.
+/// A parsed key, not yet assigned to an issuer.
 pub(super) struct Material {
-    /// Of what it can verify, what the curve or kind of key allows.
+    /// All algorithms that this kind of key, or its curve, can be used with.
     algorithms: &'static [Algorithm],
-    verifies: DecodingKey,
-    signs: Option<EncodingKey>,
+    decoding_key: DecodingKey,
+    encoding_key: Option<EncodingKey>,
     /// SHA-256 of the public key (SubjectPublicKeyInfo), or of the secret.
-    thumb: [u8; 32],
+    fingerprint: [u8; 32],
 }
 
 /// A key of an issuer.
 #[derive(Clone)]
 pub(super) struct VerificationKey {
-    /// The name that a token may call it by.
+    /// The key ID (`kid`) by which a token may name it.
     pub id: Option<Box<str>>,
-    /// What it is used for: pinned by the issuer's configuration, and fitting the key. Never empty.
+    /// The algorithms that the issuer has pinned and that the key can be used with. Never empty.
     pub algorithms: Vec<Algorithm>,
-    verifies: DecodingKey,
-    signs: Option<EncodingKey>,
-    /// What it is known by: of a secret only a hash is.
-    pub thumb: [u8; 32],
+    decoding_key: DecodingKey,
+    encoding_key: Option<EncodingKey>,
+    /// SHA-256 of the public key (SubjectPublicKeyInfo), or of the secret.
+    pub fingerprint: [u8; 32],
 }
 
 impl Material {
-    /// A secret that signs and verifies.
+    /// A symmetric secret: it signs and verifies.
     pub(super) fn secret(secret: &[u8]) -> Self {
         Self {
             algorithms: SECRET,
-            verifies: DecodingKey::from_secret(secret),
-            signs: Some(EncodingKey::from_secret(secret)),
-            thumb: sha256(secret),
+            decoding_key: DecodingKey::from_secret(secret),
+            encoding_key: Some(EncodingKey::from_secret(secret)),
+            fingerprint: sha256(secret),
         }
     }
 
-    /// A public key: SubjectPublicKeyInfo, or the bare point or number of EC and Ed25519 keys.
+    /// A public key: SubjectPublicKeyInfo, or the raw bytes of an EC point or an Ed25519 key.
     pub(super) fn public(bytes: &[u8]) -> Result<Self, String> {
         let parsed = |algorithm| ParsedPublicKey::new(algorithm, bytes).ok().and_then(|key| key.as_der().ok());
         let der = |der: PublicKeyX509Der<'static>| der.as_ref().to_vec();
         if let Some(spki) = parsed(&ED25519).map(der) {
-            return Ok(Self::verifying(&[Algorithm::EdDSA], DecodingKey::from_ed_der(&spki), &spki));
+            return Ok(Self::verify_only(&[Algorithm::EdDSA], DecodingKey::from_ed_der(&spki), &spki));
         }
         if let Some(spki) = parsed(&ECDSA_P256_SHA256_FIXED).map(der) {
-            return Ok(Self::verifying(&[Algorithm::ES256], DecodingKey::from_ec_der(&spki), &spki));
+            return Ok(Self::verify_only(&[Algorithm::ES256], DecodingKey::from_ec_der(&spki), &spki));
         }
         if let Some(spki) = parsed(&ECDSA_P384_SHA384_FIXED).map(der) {
-            return Ok(Self::verifying(&[Algorithm::ES384], DecodingKey::from_ec_der(&spki), &spki));
+            return Ok(Self::verify_only(&[Algorithm::ES384], DecodingKey::from_ec_der(&spki), &spki));
         }
         let key = PublicKey::from_der(bytes).map_err(
-            |_| "is no public key that is understood: it must be Ed25519, P-256, P-384, or RSA of 2048 to 8192 bits",
+            |_| "is not a supported public key: it must be Ed25519, P-256, P-384, or RSA of 2048 to 8192 bits",
         )?;
         let modulus = key.modulus();
         let modulus = modulus.big_endian_without_leading_zero();
         let bits = 8 * modulus.len() - modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
         if !RSA_BITS.contains(&bits) {
             return Err(format!(
-                "is an RSA key of {bits} bits; 2048 to 8192 are accepted, because fewer can be broken"
+                "is an RSA key of {bits} bits; it must have 2048 to 8192, because shorter keys can be broken"
             ));
         }
-        let spki = key.as_der().map_err(|_| "is an RSA key that cannot be written again")?;
-        Ok(Self::verifying(RSA, DecodingKey::from_rsa_der(spki.as_ref()), spki.as_ref()))
+        let spki = key.as_der().map_err(|_| "is an RSA key that cannot be encoded")?;
+        Ok(Self::verify_only(RSA, DecodingKey::from_rsa_der(spki.as_ref()), spki.as_ref()))
     }
 
-    /// A private key, PKCS#8. It verifies with its public half.
+    /// A private key, PKCS#8. It verifies with its public key.
     pub(super) fn private(pkcs8: &[u8]) -> Result<Self, String> {
-        let (public, signs) = if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8) {
+        let (public, encoding_key) = if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8) {
             (pair.public_key().as_ref().to_vec(), EncodingKey::from_ed_der(pkcs8))
         } else if let Some(pair) = [&ECDSA_P256_SHA256_FIXED_SIGNING, &ECDSA_P384_SHA384_FIXED_SIGNING]
             .into_iter()
@@ -93,63 +94,65 @@ impl Material {
         {
             (pair.public_key().as_ref().to_vec(), EncodingKey::from_ec_der(pkcs8))
         } else if let Ok(pair) = RsaKeyPair::from_pkcs8(pkcs8) {
-            let spki = pair.public_key().as_der().map_err(|_| "is an RSA key without a public half")?;
+            let spki = pair.public_key().as_der().map_err(|_| "is an RSA key without a public key")?;
             (spki.as_ref().to_vec(), rsa_signer(pkcs8)?)
         } else {
             return Err(
-                "is no private key that is understood: it must be Ed25519, P-256, P-384, or RSA of 2048 to 8192 bits"
-                    .into(),
+                "is not a supported private key: it must be Ed25519, P-256, P-384, or RSA of 2048 to 8192 bits".into(),
             );
         };
-        Ok(Self { signs: Some(signs), ..Self::public(&public)? })
+        Ok(Self { encoding_key: Some(encoding_key), ..Self::public(&public)? })
     }
 
-    fn verifying(algorithms: &'static [Algorithm], verifies: DecodingKey, spki: &[u8]) -> Self {
-        Self { algorithms, verifies, signs: None, thumb: sha256(spki) }
+    fn verify_only(algorithms: &'static [Algorithm], decoding_key: DecodingKey, spki: &[u8]) -> Self {
+        Self { algorithms, decoding_key, encoding_key: None, fingerprint: sha256(spki) }
     }
 
-    /// The key as one of an issuer that has `pinned` these algorithms.
+    /// Makes it a key of an issuer that has `pinned` these algorithms, with the key ID `id`.
     ///
     /// # Errors
-    /// Says why it is not.
+    /// When none of them can be used with it.
     pub(super) fn pinned(self, pinned: &[Algorithm], id: Option<&str>) -> Result<VerificationKey, String> {
         let algorithms: Vec<Algorithm> =
             pinned.iter().filter(|algorithm| self.algorithms.contains(algorithm)).copied().collect();
         if algorithms.is_empty() {
             let names = |all: &[Algorithm]| all.iter().map(|one| algorithms::name(*one)).collect::<Vec<_>>().join(", ");
-            return Err(format!("is a key for {}, and algorithms are {}", names(self.algorithms), names(pinned)));
+            return Err(format!("is a key for {}, but algorithms are {}", names(self.algorithms), names(pinned)));
         }
-        let Self { verifies, signs, thumb, .. } = self;
-        Ok(VerificationKey { id: id.map(Into::into), algorithms, verifies, signs, thumb })
+        let Self { decoding_key, encoding_key, fingerprint, .. } = self;
+        Ok(VerificationKey { id: id.map(Into::into), algorithms, decoding_key, encoding_key, fingerprint })
     }
 }
 
 impl VerificationKey {
-    /// Whether it has made this signature, base64url, of `message`.
+    /// Whether it made this base64url signature of `message`.
     pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
         debug_assert!(self.algorithms.contains(&algorithm), "the caller has chosen by algorithm");
-        crypto::verify(signature, message, &self.verifies, algorithm).unwrap_or(false)
+        crypto::verify(signature, message, &self.decoding_key, algorithm).unwrap_or(false)
     }
 
-    /// A JWT of it: `header` and `claims` are JSON. `None` when it is no key to sign with.
+    /// Signs `message`; the signature is in base64url. `None` for a public key.
     pub(super) fn sign(&self, algorithm: Algorithm, message: &str) -> Option<String> {
-        crypto::sign(message.as_bytes(), self.signs.as_ref()?, algorithm).ok()
+        crypto::sign(message.as_bytes(), self.encoding_key.as_ref()?, algorithm).ok()
     }
 
-    /// Whether it can sign.
+    /// Whether it is a secret or a private key.
     pub(super) fn can_sign(&self) -> bool {
-        self.signs.is_some()
+        self.encoding_key.is_some()
     }
 }
 
 /// Never shows a secret.
 impl std::fmt::Debug for VerificationKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).field("algorithms", &self.algorithms).finish_non_exhaustive()
+        f.debug_struct("VerificationKey")
+            .field("id", &self.id)
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
     }
 }
 
-/// The crate wants what is inside of PKCS#8, and finds it when it is given PEM.
+/// `EncodingKey::from_rsa_der` takes the key inside the PKCS#8 structure; `from_rsa_pem` extracts it.
 fn rsa_signer(pkcs8: &[u8]) -> Result<EncodingKey, String> {
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64_STANDARD.encode(pkcs8));
     EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| "is an RSA key that cannot be read".into())
@@ -167,7 +170,7 @@ mod tests {
     use crate::access::testing::TestKey;
 
     #[test]
-    fn a_key_is_for_what_its_kind_allows_and_nothing_else() {
+    fn a_key_is_used_only_with_algorithms_of_its_kind() {
         for pair in TestKey::all() {
             let key = Material::public(&pair.spki()).expect("sound");
             assert_eq!(key.algorithms, Material::private(&pair.pkcs8).expect("sound").algorithms);
@@ -181,11 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_verifies_with_its_public_half() {
+    fn a_private_key_verifies_with_its_public_key() {
         for pair in TestKey::all() {
             let private = Material::private(&pair.pkcs8).expect("sound").pinned(&[pair.algorithm], None).expect("fits");
             let public = Material::public(&pair.spki()).expect("sound").pinned(&[pair.algorithm], None).expect("fits");
-            assert_eq!(private.thumb, public.thumb, "{:?}", pair.algorithm);
+            assert_eq!(private.fingerprint, public.fingerprint, "{:?}", pair.algorithm);
             let signature = private.sign(pair.algorithm, "message").expect("it signs");
             assert!(public.verifies(pair.algorithm, b"message", &signature));
             assert!(!public.verifies(pair.algorithm, b"massage", &signature));
@@ -195,12 +198,12 @@ mod tests {
 
     #[test]
     fn a_short_rsa_key_is_refused_with_its_length() {
-        // Not a product of two primes, which nobody who only verifies can know.
+        // Not a product of two primes, which a verifier cannot detect.
         let mut n = [0xff; 128];
         n[0] = 0xbf;
         let spki = PublicKeyComponents { n: &n[..], e: &[1, 0, 1][..] }.as_der().expect("a number");
-        let told = Material::public(spki.as_ref()).err().expect("too short");
-        assert!(told.contains("of 1024 bits"), "{told}");
+        let error = Material::public(spki.as_ref()).err().expect("too short");
+        assert!(error.contains("of 1024 bits"), "{error}");
         let mut n = [0xff; 256];
         n[0] = 0xbf;
         let spki = PublicKeyComponents { n: &n[..], e: &[1, 0, 1][..] }.as_der().expect("a number");
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_key_is_shown() {
+    fn debug_output_never_shows_a_key() {
         let key = Material::secret(&[b'x'; 32]).pinned(&[Algorithm::HS256], Some("id")).expect("fits");
         assert!(!format!("{key:?}").contains("xxx"), "{key:?}");
     }

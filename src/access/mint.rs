@@ -1,4 +1,4 @@
-//! Tokens of one's own: a JWT signed with a key at hand, or a random one for the configuration.
+//! Creates tokens: JWTs signed with a configured key, and random static tokens.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use super::{
     settings::AccessSettings,
 };
 
-/// A key to sign with, and for whom.
+/// Signs JWTs of one issuer.
 #[derive(Debug)]
 pub struct Mint {
     issuer: Box<str>,
@@ -25,15 +25,15 @@ pub struct Mint {
     key: VerificationKey,
 }
 
-/// Bytes of a static token that are random: as strong as the hash that it is known by.
+/// Random bytes of a static token: as many as its SHA-256 hash has.
 const RANDOM_BYTES: usize = 32;
 
 impl Mint {
-    /// A mint for the issuer called `issuer`, or the first in the settings that has a key to sign with. `key` is a file with
-    /// its private key, when the settings have only the public one.
+    /// Signs for the issuer named `issuer`, or for the first in the settings with a key that can sign. `key` is a file
+    /// with its private key, for when the settings contain only the public one.
     ///
     /// # Errors
-    /// Says what to configure.
+    /// Why there is no key to sign with, and what to configure.
     pub fn new(settings: &AccessSettings, issuer: Option<&str>, key: Option<&Path>) -> Result<Self, String> {
         let mut problems = Vec::new();
         let issuers = Issuers::new(settings.issuers.clone(), Timing::default(), &FetchConfig::default(), |problem| {
@@ -43,46 +43,46 @@ impl Mint {
             return Err(problems.join("; "));
         }
         if issuers.is_empty() {
-            return Err(format!("no issuer is configured that could sign; {EXAMPLE}"));
+            return Err(format!("no issuer is configured; {EXAMPLE}"));
         }
         let named = issuers.all().iter().filter(|trusted| issuer.is_none_or(|name| *trusted.issuer == *name));
         let named: Vec<_> = named.collect();
         if named.is_empty() {
             let known: Vec<String> = issuers.all().iter().map(|trusted| format!("{:?}", trusted.issuer)).collect();
             return Err(format!(
-                "no issuer is called {:?}; configured are {}",
+                "no issuer is named {:?}; configured are {}",
                 issuer.unwrap_or_default(),
                 known.join(", ")
             ));
         }
         let Some(path) = key else {
-            let able = named.iter().find_map(|trusted| {
+            let signer = named.iter().find_map(|trusted| {
                 let key = trusted.keys().iter().find(|key| key.can_sign()).cloned()?;
                 Some((trusted, key))
             });
-            let (trusted, key) = able.ok_or_else(|| {
-                format!("no configured issuer has a secret or a private key; give its private key with --key-file, or {EXAMPLE}")
+            let (trusted, key) = signer.ok_or_else(|| {
+                format!("no configured issuer has a secret or a private key; give one with --key-file, or {EXAMPLE}")
             })?;
             return Ok(Self::with(&trusted.issuer, trusted.audience(), key));
         };
         let text = super::read_file(path, MAX_FILE_BYTES)?;
-        let mut why = format!("{} has no key to sign with: give a private one", path.display());
+        let mut problem = format!("{} has no key that can sign; give a private key", path.display());
         for trusted in named {
             let keys = match key_text::read(&text, trusted.algorithms()) {
                 Ok(keys) => keys,
                 Err(problems) => {
-                    why = format!("{} {}", path.display(), problems.join("; "));
+                    problem = format!("{} {}", path.display(), problems.join("; "));
                     continue;
                 }
             };
             let Some(mut key) = keys.into_iter().find(VerificationKey::can_sign) else { continue };
             let known = trusted.keys();
-            match known.iter().find(|known| known.thumb == key.thumb) {
+            match known.iter().find(|known| known.fingerprint == key.fingerprint) {
                 Some(known) => key.id.clone_from(&known.id),
                 None if trusted.is_fetched() => {}
                 None => {
-                    why = format!(
-                        "{} has a key that is none of those configured for {:?}, so that its tokens would be refused",
+                    problem = format!(
+                        "{} has a key that is not configured for {:?}, so its tokens would be refused",
                         path.display(),
                         trusted.issuer
                     );
@@ -91,14 +91,14 @@ impl Mint {
             }
             return Ok(Self::with(&trusted.issuer, trusted.audience(), key));
         }
-        Err(why)
+        Err(problem)
     }
 
     fn with(issuer: &str, audience: &str, key: VerificationKey) -> Self {
         Self { issuer: issuer.into(), audience: audience.into(), algorithm: key.algorithms[0], key }
     }
 
-    /// A JWT that opens `grant` from `now` until `ttl` later, in seconds since 1970 and seconds.
+    /// A JWT with `grant`, issued at `now` (seconds since 1970), that expires `ttl` seconds later.
     #[must_use]
     pub fn token(&self, grant: &Grant, subject: Option<&str>, now: u64, ttl: u64) -> String {
         let mut header = json!({ "alg": algorithms::name(self.algorithm), "typ": "JWT" });
@@ -119,10 +119,10 @@ impl Mint {
     }
 }
 
-const EXAMPLE: &str = "write into the configuration, as an example:\n\n  [[access.issuers]]\n  issuer = \"me\"\n  audience = \"gapless\"\n  \
+const EXAMPLE: &str = "add one to the configuration, for example:\n\n  [[access.issuers]]\n  issuer = \"me\"\n  audience = \"gapless\"\n  \
                        algorithms = [\"HS256\"]\n  key_file = \"secret\"    # `openssl rand -base64 32 > secret`\n";
 
-/// The claim `gapless`, without what is not granted.
+/// The claim `gapless`, without empty members.
 fn claim(grant: &Grant) -> Value {
     let mut claim = Map::new();
     for (name, filters) in [("publish", &grant.publish), ("subscribe", &grant.subscribe)] {
@@ -137,7 +137,7 @@ fn claim(grant: &Grant) -> Value {
     claim.into()
 }
 
-/// A fresh static token and its hash in hexadecimal, which is all that a hub need know.
+/// A new static token, and its SHA-256 in hexadecimal digits for the configuration.
 #[must_use]
 pub fn static_token() -> (String, String) {
     let token = format!("gpl_{}", random(RANDOM_BYTES));
@@ -147,6 +147,6 @@ pub fn static_token() -> (String, String) {
 
 fn random(bytes: usize) -> String {
     let mut buffer = vec![0; bytes];
-    rand::fill(&mut buffer).expect("the system has randomness, or nothing here is safe");
+    rand::fill(&mut buffer).expect("the system's random number generator works");
     BASE64_URL_SAFE_NO_PAD.encode(buffer)
 }

@@ -1,22 +1,22 @@
-//! Floor 1, who may do what: a credential in, a [`Principal`] or a [`Refusal`] out.
+//! Floor 1, authentication and authorization: a credential in, a [`Principal`] or a [`Refusal`] out.
 //!
-//! Nothing here knows HTTP. Nothing that an unverified token says is ever used: not for a URL, not for a line of the log,
-//! only to be compared with what the operator has configured.
+//! This module does not depend on HTTP. The content of an unverified token is only compared with the configuration: it
+//! is never used as a URL and never logged.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | [`Access`]: all that an operator trusts, and the one judge |
-//! | [`grant`] | what a credential opens, by topic patterns |
-//! | [`principal`] | a credential that was found good |
-//! | [`refusal`] | why one was not, in words for whoever sent it |
-//! | [`settings`] | what the operator says |
-//! | [`mint`] | tokens of one's own, for `gapless token` |
+//! | this file | [`Access`]: the trusted tokens and issuers; authenticates credentials |
+//! | [`grant`] | the permissions of a credential, by topic patterns |
+//! | [`principal`] | the identity and permissions of an authenticated request |
+//! | [`refusal`] | why a credential was refused, in words for the client |
+//! | [`settings`] | the configuration of this module |
+//! | [`mint`] | signs tokens, for `gapless token` |
 //! | `tokens` | static tokens, by their hashes |
-//! | `issuers` | whose JWTs are believed, and which key signed one |
-//! | `jwt`, `claims`, `json` | a JWT before and after its signature is known to be good |
-//! | `algorithms`, `keys`, `key_text`, `jwk` | what a key is, and how one is written |
-//! | `jwks` | keys at a URL |
-//! | `revoked` | credentials that are good no more |
+//! | `issuers` | trusted JWT issuers; verifies a JWT's signature |
+//! | `jwt`, `claims`, `json` | a JWT's header, its claims, and strict JSON parsing |
+//! | `algorithms`, `keys`, `key_text`, `jwk` | signature algorithms, keys, and the formats of keys |
+//! | `jwks` | JWK sets at a URL |
+//! | `revoked` | the list of revoked credentials |
 
 use std::{io::Read, path::Path, sync::Arc};
 
@@ -54,10 +54,10 @@ use jwks::{Timing, fetch::FetchConfig};
 use revoked::Revoked;
 use tokens::Tokens;
 
-/// Longest credential that is looked at, in bytes. A JWT with a page of patterns has some 2 KiB, and a header line 8 KiB.
+/// Longest accepted credential, in bytes: the usual limit of a header line. A JWT with many patterns has some 2 KiB.
 pub const MAX_CREDENTIAL_BYTES: usize = 8192;
 
-/// All that an operator trusts. Shared by all cores; a reload makes another one.
+/// The trusted tokens and issuers. Shared by all shards; a reload builds a new one.
 #[derive(Debug)]
 pub struct Access {
     tokens: Tokens,
@@ -65,33 +65,34 @@ pub struct Access {
     revoked: Revoked,
     anonymous: Arc<Principal>,
     operator: Arc<Principal>,
-    /// Whether no credential is configured: then there is nobody to tell apart.
+    /// Whether no credential is configured: then every request may do everything.
     open: bool,
+    /// Tolerated clock difference, in seconds.
     leeway: u64,
 }
 
-/// All that there is to say about a credential that somebody has verified.
+/// A full report on a credential whose signature or hash was verified.
 #[derive(Debug)]
 pub struct Findings {
-    /// Whose credential it is, as [`Principal::holder`].
+    /// The holder, as [`Principal::holder`].
     pub holder: Option<Box<str>>,
-    /// Who has issued it; `None` of a static token.
+    /// The issuer; `None` for a static token.
     pub issuer: Option<Box<str>>,
-    /// What it would open if nothing were wrong.
+    /// The permissions that it would have if `refusals` were empty.
     pub grant: Grant,
-    /// When it is good no more, in seconds since 1970, leeway included.
+    /// When it expires, in seconds since 1970, leeway included. `None` for a static token.
     pub expires: Option<u64>,
-    /// How the revoked list names it.
+    /// Its hash in the revoked list.
     pub sha256: [u8; 32],
-    /// Everything that is wrong with it: it opens nothing unless this is empty.
-    pub wrong: Vec<Refusal>,
+    /// Everything that is wrong with it. It is refused unless this is empty.
+    pub refusals: Vec<Refusal>,
 }
 
 impl Access {
-    /// What `settings` say. Reads the files that they name; keys at a URL are fetched by [`watch`](Self::watch).
+    /// Builds from `settings`. Reads the files that they name; JWK sets at a URL are fetched by [`watch`](Self::watch).
     ///
     /// # Errors
-    /// Everything that is wrong with them, each after the key it is about.
+    /// All mistakes in the settings, each as (configuration key, problem).
     pub fn new(settings: AccessSettings) -> Result<Self, Vec<(&'static str, String)>> {
         Self::with(settings, Timing::default(), &FetchConfig::default())
     }
@@ -99,13 +100,13 @@ impl Access {
     fn with(
         settings: AccessSettings,
         timing: Timing,
-        manner: &FetchConfig,
+        fetch_config: &FetchConfig,
     ) -> Result<Self, Vec<(&'static str, String)>> {
         let mut mistakes = Vec::new();
         let open = settings.tokens.is_empty() && settings.issuers.is_empty() && settings.anonymous == Grant::default();
         let anonymous = if open { Principal::open() } else { Principal::anonymous(settings.anonymous) };
-        let wrong = |problem| mistakes.push(("access.issuers", problem));
-        let issuers = Issuers::new(settings.issuers, timing, manner, wrong);
+        let report = |problem| mistakes.push(("access.issuers", problem));
+        let issuers = Issuers::new(settings.issuers, timing, fetch_config, report);
         let revoked = settings.revoked.as_deref().map(Revoked::read).transpose().unwrap_or_else(|problems| {
             mistakes.extend(problems.into_iter().map(|problem| ("access.revoked", problem)));
             None
@@ -124,73 +125,81 @@ impl Access {
         })
     }
 
-    /// Whether no credential is configured, so that whoever reaches the hub may do everything.
+    /// Whether no credential is configured, so that every request may do everything.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open
     }
 
-    /// The pass of whoever sends no credential.
+    /// The principal of a request without a credential.
     #[must_use]
     pub fn anonymous(&self) -> &Arc<Principal> {
         &self.anonymous
     }
 
-    /// The pass of whoever reaches the operators' own address on the loopback.
+    /// The principal of a request without a credential on the operators' loopback address.
     #[must_use]
     pub fn operator(&self) -> &Arc<Principal> {
         &self.operator
     }
 
-    /// Judges a credential at the time `now`, in seconds since 1970. Never waits. What is cheap to see is looked at first, and
-    /// no signature is checked of a token that cannot be good.
+    /// Authenticates a credential at the time `now`, in seconds since 1970. Never blocks. Cheap checks come first, and
+    /// the signature of a token that must be refused anyway is not verified.
     ///
     /// # Errors
-    /// Says what is wrong with it. A bad credential is never taken for none.
+    /// The first reason to refuse it. A bad credential is an error, never treated as absent.
     pub fn authenticate(&self, token: &[u8], now: u64) -> Result<Arc<Principal>, Refusal> {
         if token.len() > MAX_CREDENTIAL_BYTES {
             return Err(Refusal::TooLong);
         }
         let hash = sha256(token);
-        if let Some(pass) = self.tokens.find(&hash) {
-            return if self.revoked.token(pass.holder.as_deref(), &hash) { Err(Refusal::Revoked) } else { Ok(pass) };
+        if let Some(principal) = self.tokens.find(&hash) {
+            return if self.revoked.token(principal.holder.as_deref(), &hash) {
+                Err(Refusal::Revoked)
+            } else {
+                Ok(principal)
+            };
         }
         let (verified, sha256) = self.verify(token, now)?;
-        let issuers::Verified { by, seal, claims } = verified;
-        if let Some(refusal) = claims.wrong.into_iter().next() {
+        let issuers::Verified { issuer, key_fingerprint, claims } = verified;
+        if let Some(refusal) = claims.refusals.into_iter().next() {
             return Err(refusal);
         }
         Ok(Arc::new(Principal {
-            holder: Some(principal::holder(claims.subject.as_deref(), &by.issuer)),
+            holder: Some(principal::holder(claims.subject.as_deref(), &issuer.issuer)),
             grant: claims.grant,
             expires: Some(claims.expires),
-            credential: CredentialKind::Jwt { key: seal, sha256, id: claims.id, subject: claims.subject },
+            credential: CredentialKind::Jwt { key: key_fingerprint, sha256, id: claims.id, subject: claims.subject },
         }))
     }
 
-    /// Judges a pass of an earlier configuration, or of earlier keys, by this one: the credential behind it may be revoked,
-    /// its key gone, its grant another.
+    /// Checks a principal that an earlier configuration, or earlier keys, authenticated: its credential may have been
+    /// revoked, its key removed, its grant changed. Returns the principal to use from now on.
     ///
     /// # Errors
-    /// Says why it is good no more. With [`Refusal::KeysUnavailable`] it may still be: judge it again when `watch` says that
-    /// keys have changed.
-    pub fn renew(&self, pass: &Arc<Principal>, now: u64) -> Result<Arc<Principal>, Refusal> {
-        match &pass.credential {
+    /// Why it is not valid any more. [`Refusal::KeysUnavailable`] is not final: try again when `watch` reports a change
+    /// of keys.
+    pub fn renew(&self, principal: &Arc<Principal>, now: u64) -> Result<Arc<Principal>, Refusal> {
+        match &principal.credential {
             CredentialKind::Open | CredentialKind::Anonymous => Ok(Arc::clone(&self.anonymous)),
             CredentialKind::Operator => Ok(Arc::clone(&self.operator)),
             CredentialKind::Token { sha256 } => {
-                let pass = self.tokens.find(sha256).ok_or(Refusal::Unknown)?;
-                if self.revoked.token(pass.holder.as_deref(), sha256) { Err(Refusal::Revoked) } else { Ok(pass) }
+                let principal = self.tokens.find(sha256).ok_or(Refusal::Unknown)?;
+                if self.revoked.token(principal.holder.as_deref(), sha256) {
+                    Err(Refusal::Revoked)
+                } else {
+                    Ok(principal)
+                }
             }
             CredentialKind::Jwt { key, sha256, id, subject } => {
-                if let Some(at) = pass.expires.filter(|expires| *expires <= now) {
+                if let Some(at) = principal.expires.filter(|expires| *expires <= now) {
                     return Err(Refusal::Expired { at: at.saturating_sub(self.leeway) });
                 }
                 if self.revoked.jwt(sha256, id.as_deref(), subject.as_deref()) {
                     return Err(Refusal::Revoked);
                 }
-                match self.issuers.still_has(key) {
-                    Some(true) => Ok(Arc::clone(pass)),
+                match self.issuers.has_key(key) {
+                    Some(true) => Ok(Arc::clone(principal)),
                     Some(false) => Err(Refusal::KeyGone),
                     None => Err(Refusal::KeysUnavailable),
                 }
@@ -198,59 +207,59 @@ impl Access {
         }
     }
 
-    /// Keeps the keys fresh that are at URLs, in threads of their own that end with this. `changed` is called, by one of
-    /// them, when the keys of an issuer are others than before: what was judged is to be judged again.
-    #[expect(clippy::needless_pass_by_value, reason = "whoever wants to be told gives it away")]
+    /// Refreshes the keys at URLs, on a thread for each issuer; the threads end when this is dropped. They call
+    /// `changed` when the keys of an issuer have changed: then every principal must be renewed.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller hands the callback over")]
     pub fn watch(&self, changed: Arc<dyn Fn() + Send + Sync>) {
-        for keyring in self.issuers.keyrings() {
-            keyring.watch(Arc::clone(&changed));
+        for cache in self.issuers.caches() {
+            cache.watch(Arc::clone(&changed));
         }
     }
 
-    /// Takes over the keys that `older` has fetched for issuers that are here, too, so that a reload refuses nobody while they
-    /// are fetched again.
+    /// Copies the keys that `older` has fetched for the same issuers, so that a reload refuses no valid token while the
+    /// keys are fetched again.
     pub fn adopt(&self, older: &Self) {
         self.issuers.adopt(&older.issuers);
     }
 
-    /// Fetches the keys that are at URLs, once. Waits for up to ten seconds each.
+    /// Fetches the keys at URLs, once. Blocks for up to ten seconds for each.
     ///
     /// # Errors
-    /// For each that could not be had, why.
+    /// One message for each fetch that failed.
     pub fn fetch(&self) -> Result<(), Vec<String>> {
-        let problems: Vec<String> = self.issuers.keyrings().filter_map(|keyring| keyring.refresh().err()).collect();
+        let problems: Vec<String> = self.issuers.caches().filter_map(|cache| cache.refresh().err()).collect();
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// Judges a credential as [`authenticate`](Self::authenticate) does, and tells everything instead of the first thing that is wrong.
+    /// As [`authenticate`](Self::authenticate), but reports everything that is wrong instead of the first refusal.
     ///
     /// # Errors
-    /// When it is not known who has made it: then nothing that it says is worth telling.
+    /// When its signature is not verified: then its claims cannot be trusted, and are not reported.
     pub fn explain(&self, token: &[u8], now: u64) -> Result<Findings, Refusal> {
         if token.len() > MAX_CREDENTIAL_BYTES {
             return Err(Refusal::TooLong);
         }
         let hash = sha256(token);
-        if let Some(pass) = self.tokens.find(&hash) {
-            let revoked = self.revoked.token(pass.holder.as_deref(), &hash);
-            let (holder, grant) = (pass.holder.clone(), pass.grant.clone());
-            let wrong = revoked.then_some(Refusal::Revoked).into_iter().collect();
-            return Ok(Findings { holder, issuer: None, grant, expires: None, sha256: hash, wrong });
+        if let Some(principal) = self.tokens.find(&hash) {
+            let revoked = self.revoked.token(principal.holder.as_deref(), &hash);
+            let (holder, grant) = (principal.holder.clone(), principal.grant.clone());
+            let refusals = revoked.then_some(Refusal::Revoked).into_iter().collect();
+            return Ok(Findings { holder, issuer: None, grant, expires: None, sha256: hash, refusals });
         }
-        let (issuers::Verified { by, claims, .. }, sha256) = self.verify(token, now)?;
+        let (issuers::Verified { issuer, claims, .. }, sha256) = self.verify(token, now)?;
         Ok(Findings {
-            holder: Some(principal::holder(claims.subject.as_deref(), &by.issuer)),
-            issuer: Some(by.issuer.clone()),
+            holder: Some(principal::holder(claims.subject.as_deref(), &issuer.issuer)),
+            issuer: Some(issuer.issuer.clone()),
             grant: claims.grant,
             expires: (claims.expires > 0).then_some(claims.expires),
             sha256,
-            wrong: claims.wrong,
+            refusals: claims.refusals,
         })
     }
 
-    /// A JWT whose signature is good, and the hash that the revoked list may name it by.
+    /// Verifies a JWT's signature. Returns its claims, and its hash in the revoked list.
     fn verify(&self, token: &[u8], now: u64) -> Result<(issuers::Verified<'_>, [u8; 32]), Refusal> {
-        if !jwt::looks_like_one(token) {
+        if !jwt::has_three_parts(token) {
             return Err(Refusal::Unknown);
         }
         if self.issuers.is_empty() {
@@ -260,7 +269,7 @@ impl Access {
         let mut verified = self.issuers.verify(&jwt, self.leeway, now)?;
         let (hash, claims) = (sha256(jwt::message(token)), &mut verified.claims);
         if self.revoked.jwt(&hash, claims.id.as_deref(), claims.subject.as_deref()) {
-            claims.wrong.insert(0, Refusal::Revoked);
+            claims.refusals.insert(0, Refusal::Revoked);
         }
         Ok((verified, hash))
     }
@@ -268,7 +277,7 @@ impl Access {
 
 impl Drop for Access {
     fn drop(&mut self) {
-        self.issuers.keyrings().for_each(|keyring| keyring.close());
+        self.issuers.caches().for_each(|cache| cache.close());
     }
 }
 
@@ -276,13 +285,13 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest::digest(&digest::SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// A file of at most `most` bytes.
-fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    let told = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+/// Reads a file of at most `max` bytes.
+fn read_file(path: &Path, max: u64) -> Result<Vec<u8>, String> {
+    let describe = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(told)?;
-    if bytes.len() as u64 > most {
-        return Err(format!("{} has more than {most} bytes; is it the right file?", path.display()));
+    std::fs::File::open(path).and_then(|file| file.take(max + 1).read_to_end(&mut bytes)).map_err(describe)?;
+    if bytes.len() as u64 > max {
+        return Err(format!("{} has more than {max} bytes; is it the right file?", path.display()));
     }
     Ok(bytes)
 }

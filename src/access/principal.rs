@@ -1,32 +1,33 @@
-//! A credential that was found good.
+//! The identity and permissions of an authenticated request.
 
 use super::Grant;
 
-/// Who somebody is and what that opens. Made by [`Access`](super::Access) alone.
+/// The holder of a credential, and its permissions. Created only by [`Access`](super::Access).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Whose credential it is, of at most [`MAX_HOLDER_BYTES`]: the token's name, or the JWT's `sub` and issuer. `None` for
-    /// whoever sent none. Limits, stats and Idempotency-Keys go by it; two credentials of one holder share them.
+    /// The holder's name, at most [`MAX_HOLDER_BYTES`]: the static token's name, or the JWT's `sub` and issuer. `None`
+    /// without a credential. Limits, stats and Idempotency-Keys are kept by holder; two credentials of one holder share
+    /// them.
     pub holder: Option<Box<str>>,
-    /// What it opens.
+    /// Its permissions.
     pub grant: Grant,
-    /// When it is good no more, in seconds since 1970, the configured leeway included.
+    /// When it expires, in seconds since 1970, the configured leeway included.
     pub expires: Option<u64>,
-    /// What it was.
+    /// The kind of credential.
     pub credential: CredentialKind,
 }
 
-/// Bytes of a holder's name at most; a longer one is cut and ends in a hash of the whole.
+/// Longest name of a holder, in bytes. A longer one is cut, and ends in a hash of the whole name.
 pub const MAX_HOLDER_BYTES: usize = 128;
 
-/// What was shown.
+/// The kind of credential that a request had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialKind {
-    /// Nothing, and nothing was asked for.
+    /// None, and the hub requires none.
     Open,
-    /// Nothing, at the operators' own address.
+    /// None, at the operators' loopback address.
     Operator,
-    /// Nothing.
+    /// None.
     Anonymous,
     /// A static token.
     Token {
@@ -35,9 +36,10 @@ pub enum CredentialKind {
     },
     /// A JWT.
     Jwt {
-        /// A fingerprint of the key that signed it, the algorithm, the issuer and the audience: gone with any of them.
+        /// A hash of the key that signed it, the algorithm, the issuer and the audience. When one of them is removed
+        /// from the configuration, no key has this hash.
         key: [u8; 32],
-        /// SHA-256 of all before its last dot, as the revoked list may name it.
+        /// SHA-256 of the text before its last dot, as in the revoked list.
         sha256: [u8; 32],
         /// The claim `jti`.
         id: Option<Box<str>>,
@@ -46,8 +48,8 @@ pub enum CredentialKind {
     },
 }
 
-/// What the holder of a JWT goes by: `ann of https://login.example`, or without a subject `of https://login.example`. Neither
-/// issuers nor static tokens' names have white space, so no two holders are called alike.
+/// The name of a JWT's holder: `ann of https://login.example`, or without a subject `of https://login.example`. Neither
+/// issuers nor static tokens' names contain white space, so two holders never have the same name.
 pub(super) fn holder(subject: Option<&str>, issuer: &str) -> Box<str> {
     match subject {
         Some(subject) => bounded(&format!("{subject} of {issuer}")),
@@ -55,9 +57,9 @@ pub(super) fn holder(subject: Option<&str>, issuer: &str) -> Box<str> {
     }
 }
 
-/// `text`, or its beginning and a hash of it all.
+/// `text`, or its beginning and a hash of the whole.
 fn bounded(text: &str) -> Box<str> {
-    /// Of the hash, as hexadecimal digits, after a `~`: 64 bits, far more than there are holders.
+    /// Bytes of the hash that are kept, written as hexadecimal digits after a `~`: 64 bits make a collision unlikely.
     const HASH_BYTES: usize = 8;
     if text.len() <= MAX_HOLDER_BYTES {
         return text.into();
@@ -71,20 +73,20 @@ fn bounded(text: &str) -> Box<str> {
 }
 
 impl Principal {
-    /// Of whoever reaches a hub that has no credentials configured.
+    /// For a request to a hub without configured credentials.
     #[must_use]
     pub(super) fn open() -> Self {
         Self { holder: None, grant: Grant::everything(), expires: None, credential: CredentialKind::Open }
     }
 
-    /// Of whoever reaches the operators' own address on the loopback.
+    /// For a request without a credential on the operators' loopback address.
     #[must_use]
     pub(super) fn operator() -> Self {
         let grant = Grant { admin: true, ..Grant::default() };
         Self { holder: None, grant, expires: None, credential: CredentialKind::Operator }
     }
 
-    /// Of whoever sends no credential.
+    /// For a request without a credential.
     #[must_use]
     pub(super) fn anonymous(grant: Grant) -> Self {
         Self { holder: None, grant, expires: None, credential: CredentialKind::Anonymous }
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_name_is_cut_and_still_its_own() {
+    fn a_long_name_is_cut_and_stays_unique() {
         let (longest, beyond) = ("ä".repeat(64), "ä".repeat(65));
         assert_eq!(&*bounded(&longest), longest);
         let (one, other) = (bounded(&beyond), bounded(&format!("{}ö", "ä".repeat(64))));

@@ -1,35 +1,35 @@
-//! Why a credential was not taken, in words for whoever sent it.
+//! Why a credential was refused, in words for the client.
 
 use crate::event::Millis;
 
-/// Why. `Display` says what to change. What an unverified token says is never repeated; what a verified one says is, cut
-/// and escaped.
+/// Why a credential was refused. `Display` says what to change. The text of an unverified token is never repeated; that
+/// of a verified one is escaped and cut.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is none of the static tokens, and no JWT.
-    #[error("the token is not known here, and is no JWT; use one that this hub's operator has given out")]
+    /// It is neither a known static token nor a JWT.
+    #[error("the token is neither a static token of this hub nor a JWT; use one that its operator has issued")]
     Unknown,
-    /// It has the shape of a JWT, and nobody may issue one.
-    #[error("the token is a JWT, and this hub takes none; its operator may configure access.issuers")]
+    /// It has the shape of a JWT, but no issuer is configured.
+    #[error("the token is a JWT, but this hub accepts none, because access.issuers is not configured")]
     NoIssuers,
-    /// More than [`MAX_CREDENTIAL_BYTES`](super::MAX_CREDENTIAL_BYTES).
+    /// It is longer than [`MAX_CREDENTIAL_BYTES`](super::MAX_CREDENTIAL_BYTES).
     #[error("the token is longer than {} bytes; ask for one with fewer claims", super::MAX_CREDENTIAL_BYTES)]
     TooLong,
-    /// It is no JWT, although it has three parts.
-    #[error("the token is a broken JWT: its {part} {problem}; send it exactly as it was issued")]
+    /// It has three parts, but is not a valid JWT.
+    #[error("the token is a malformed JWT: its {part} {problem}; send it exactly as it was issued")]
     Malformed {
-        /// header, claims or signature.
+        /// text, header, claims or signature.
         part: &'static str,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// Its header wants what is not done here.
-    #[error("the token's header has {0}, which this hub does not do; have it issued without")]
+    /// Its header requires an extension that is not supported.
+    #[error("the token's header has {0}, which this hub does not support; have it issued without")]
     Critical(&'static str),
-    /// Its algorithm is not one that an issuer is configured for.
+    /// No configured issuer signs with its algorithm.
     #[error("the token is signed with an algorithm that is not accepted here; accepted: {accepted}")]
     Algorithm {
-        /// The names, with commas.
+        /// The accepted names, separated by commas.
         accepted: Box<str>,
     },
     /// It names a key that no issuer has.
@@ -38,43 +38,43 @@ pub enum Refusal {
          from an issuer configured here"
     )]
     UnknownKey,
-    /// It may be good: the keys to tell are being fetched.
+    /// It cannot be verified yet: the issuer's keys are being fetched.
     #[error("the issuer's keys are being fetched; try again in a moment")]
     KeysUnavailable,
-    /// No key of an issuer has made its signature.
-    #[error("the token's signature is by no key that is trusted here; get a new token from an issuer configured here")]
+    /// No trusted key signed it.
+    #[error("no key that this hub trusts signed the token; get a new one from an issuer that is configured here")]
     Signature,
-    /// Its key is no longer trusted.
-    #[error("the key that signed the token is not trusted here any more; get a new token")]
+    /// The key that signed it is no longer trusted.
+    #[error("this hub no longer trusts the key that signed the token; get a new one")]
     KeyGone,
-    /// It never ends.
-    #[error("the token has no claim exp, so it would be good for ever; have it issued with one")]
+    /// It has no expiry.
+    #[error("the token has no claim exp and would never expire; have it issued with one")]
     NoExpiry,
-    /// It has ended.
+    /// It has expired.
     #[error("the token expired at {}; get a new one", rfc3339(*.at))]
     Expired {
         /// Its claim `exp`, in seconds since 1970.
         at: u64,
     },
-    /// It has not begun.
-    #[error("the token is not good before {}; if that is past, one of the clocks is wrong", rfc3339(*.from))]
+    /// It is not valid yet.
+    #[error("the token is not valid before {}; if that time has passed, one of the clocks is wrong", rfc3339(*.from))]
     NotYet {
         /// Its claim `nbf`, in seconds since 1970.
         from: u64,
     },
-    /// Another issuer than the owner of the key.
-    #[error("the token's claim iss must be {wanted:?}, the issuer whose key signed it")]
+    /// It names another issuer than the one whose key signed it.
+    #[error("the token's claim iss must be {expected:?}, the issuer whose key signed it")]
     Issuer {
-        /// What it must be.
-        wanted: Box<str>,
+        /// The required issuer.
+        expected: Box<str>,
     },
-    /// It is for somebody else.
-    #[error("the token's claim aud must be {wanted:?}, or hold it; have it issued for this hub")]
+    /// It is for another audience.
+    #[error("the token's claim aud must be {expected:?}, or a list that contains it; have it issued for this hub")]
     Audience {
-        /// What it must be, or hold.
-        wanted: Box<str>,
+        /// The required audience.
+        expected: Box<str>,
     },
-    /// A claim that is not what it must be.
+    /// A claim has a wrong type or value.
     #[error("the token's claim {claim} {problem}")]
     Claim {
         /// Its name; that of one inside `gapless` is cut and escaped.
@@ -88,23 +88,23 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether trying again with the same credential may soon help, so that an EventSource is told to come back. A token
-    /// that is not good yet may be so for years: whoever has it should know.
+    /// Whether a retry with the same credential may soon succeed, so that an EventSource should reconnect. A token that
+    /// is not valid yet is not transient: that may last for years.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::KeysUnavailable)
     }
 }
 
-/// Whole seconds, as a claim has them.
+/// A time in whole seconds since 1970, as in a claim.
 fn rfc3339(seconds: u64) -> String {
     Millis(seconds.saturating_mul(1000)).to_string().replace(".000Z", "Z")
 }
 
-/// Characters of a claim that are repeated at most: a long topic still shows where it goes wrong.
+/// Most characters of a claim that a message repeats: enough to recognise a long topic.
 const MAX_REPEATED_CHARS: usize = 64;
 
-/// What a verified token says, fit for a line: in quotes, escaped and cut.
+/// Text of a verified token for a message: in quotes, escaped and cut.
 pub(super) fn quoted(text: &str) -> String {
     match text.char_indices().nth(MAX_REPEATED_CHARS) {
         None => format!("{text:?}"),
@@ -117,21 +117,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ended_says_when() {
-        let told = Refusal::Expired { at: 1_795_233_960 }.to_string();
-        assert!(told.contains("2026-11-21T04:06:00Z"), "{told}");
-        assert!(Refusal::NotYet { from: u64::MAX }.to_string().contains("9999"), "no clock goes further");
+    fn an_expired_token_is_refused_with_its_time() {
+        let message = Refusal::Expired { at: 1_795_233_960 }.to_string();
+        assert!(message.contains("2026-11-21T04:06:00Z"), "{message}");
+        assert!(
+            Refusal::NotYet { from: u64::MAX }.to_string().contains("9999"),
+            "the latest time that RFC 3339 can write"
+        );
     }
 
     #[test]
-    fn what_is_repeated_is_escaped_and_cut() {
+    fn repeated_text_is_escaped_and_cut() {
         assert_eq!(quoted("a\r\nb\u{202e}"), r#""a\r\nb\u{202e}""#);
         assert_eq!(quoted(&"ä".repeat(64)), format!("\"{}\"", "ä".repeat(64)));
         assert_eq!(quoted(&"ä".repeat(65)), format!("\"{}\" and more", "ä".repeat(64)));
     }
 
     #[test]
-    fn only_what_passes_by_itself_is_worth_another_try() {
+    fn only_missing_keys_are_transient() {
         assert!(Refusal::KeysUnavailable.is_transient());
         assert!(!Refusal::Signature.is_transient() && !Refusal::Expired { at: 1 }.is_transient());
     }

@@ -1,23 +1,24 @@
-//! The list of credentials that are good no more, a file with one a line.
+//! The list of revoked credentials: a file with one entry a line.
 //!
-//! | line | what is refused |
+//! | line | refuses |
 //! |---|---|
-//! | `jti:ID` | JWTs with this claim |
-//! | `sub:NAME` | JWTs with this one |
+//! | `jti:ID` | JWTs with this claim `jti` |
+//! | `sub:NAME` | JWTs with this claim `sub` |
 //! | `token:NAME` | the static token of that name |
-//! | `sha256:HEX` | a static token of that hash, or the JWT whose part before its last dot has it |
+//! | `sha256:HEX` | the static token with that hash, or the JWT whose text before its last dot has that hash |
 //!
-//! Not the hash of a whole JWT: who holds one signed with ECDSA can write its signature in another way that is good, too.
-//! Empty lines, and what follows a `#` at the beginning of a line or after a space, mean nothing.
+//! The hash leaves a JWT's signature out, because ECDSA signatures are malleable: the holder could change the hash of
+//! the whole token without invalidating it. Empty lines are ignored, and so is the text after a `#` that begins a line
+//! or follows a space.
 
 use std::{collections::HashSet, path::Path};
 
-/// Lines of the file at most: a hundred thousand take some 10 MB, and a key is better changed before that.
+/// Most lines of the file. They take some 10 MB; with so many revoked tokens it is better to change the issuer's key.
 const MAX_LINES: usize = 100_000;
-/// Bytes of the file at most, for as many lines of a hundred.
+/// Largest file, in bytes: [`MAX_LINES`] of a hundred bytes each.
 const MAX_BYTES: u64 = 10 << 20;
 
-/// The list.
+/// The revoked credentials.
 #[derive(Debug, Default)]
 pub(super) struct Revoked {
     ids: HashSet<Box<str>>,
@@ -30,7 +31,7 @@ impl Revoked {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// Every line that is no entry, by its number.
+    /// Each invalid line, by its number.
     pub(super) fn read(path: &Path) -> Result<Self, Vec<String>> {
         let text = super::read_file(path, MAX_BYTES).map_err(|problem| vec![problem])?;
         let text = String::from_utf8(text).map_err(|_| vec![format!("{} is not UTF-8", path.display())])?;
@@ -43,21 +44,23 @@ impl Revoked {
         for (index, line) in text.lines().enumerate() {
             if index == MAX_LINES {
                 return Err(vec![format!(
-                    "{}: is beyond {MAX_LINES} lines; change the issuer's key instead",
+                    "{}: the file has more than {MAX_LINES} lines; change the issuer's key instead",
                     index + 1
                 )]);
             }
             let entry = if line.starts_with('#') { "" } else { line.split_once(" #").map_or(line, |(entry, _)| entry) };
             let entry = entry.trim();
             if !entry.is_empty() && !list.add(entry) {
-                problems
-                    .push(format!("{}: is none of jti:ID, sub:NAME, token:NAME and sha256:HEX (64 digits)", index + 1));
+                problems.push(format!(
+                    "{}: the line must be jti:ID, sub:NAME, token:NAME or sha256:HEX (64 digits)",
+                    index + 1
+                ));
             }
         }
         if problems.is_empty() { Ok(list) } else { Err(problems) }
     }
 
-    /// Whether it was an entry.
+    /// Adds an entry. False when it is invalid.
     fn add(&mut self, entry: &str) -> bool {
         let Some((kind, value)) = entry.split_once(':').filter(|(_, value)| !value.is_empty()) else { return false };
         match kind {
@@ -73,12 +76,12 @@ impl Revoked {
         true
     }
 
-    /// Whether a static token is on it.
+    /// Whether the static token with this name or hash is revoked.
     pub(super) fn token(&self, name: Option<&str>, sha256: &[u8; 32]) -> bool {
         self.hashes.contains(sha256) || name.is_some_and(|name| self.names.contains(name))
     }
 
-    /// Whether a JWT is on it: the hash of its message, its `jti`, its `sub`.
+    /// Whether a JWT is revoked, by the hash of its signed text, its `jti` or its `sub`.
     pub(super) fn jwt(&self, sha256: &[u8; 32], id: Option<&str>, subject: Option<&str>) -> bool {
         self.hashes.contains(sha256)
             || id.is_some_and(|id| self.ids.contains(id))
@@ -103,15 +106,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_entry_is_a_mistake_with_its_number() {
+    fn an_invalid_line_is_reported_with_its_number() {
         for line in ["ann", "sub:", "Sub:ann", "jti", "sha256:ab", &format!("sha256:{}", "zz".repeat(32)), "user:ann"] {
-            let told = Revoked::parse(&format!("sub:a\n{line}\n")).expect_err(line);
-            assert!(told.len() == 1 && told[0].starts_with("2: "), "{line}: {told:?}");
+            let problems = Revoked::parse(&format!("sub:a\n{line}\n")).expect_err(line);
+            assert!(problems.len() == 1 && problems[0].starts_with("2: "), "{line}: {problems:?}");
         }
     }
 
     #[test]
-    fn the_list_has_an_end() {
+    fn the_list_is_bounded() {
         assert!(Revoked::parse(&"sub:a\n".repeat(MAX_LINES)).is_ok());
         assert!(Revoked::parse(&"sub:a\n".repeat(MAX_LINES + 1)).is_err());
     }

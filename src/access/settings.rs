@@ -1,49 +1,49 @@
-//! What an operator says about credentials, read and checked as text by the configuration.
+//! The settings of credentials. The configuration has parsed them, and has checked their syntax.
 
 use std::{path::PathBuf, time::Duration};
 
 use super::Grant;
 
-/// All of it.
+/// All settings of this module.
 #[derive(Debug, Clone, Default)]
 pub struct AccessSettings {
-    /// Tokens that stand in the configuration.
+    /// Static tokens.
     pub tokens: Vec<StaticToken>,
-    /// Who may issue JWTs.
+    /// Trusted issuers of JWTs.
     pub issuers: Vec<IssuerSettings>,
-    /// What anyone may do.
+    /// Permissions of requests without a credential.
     pub anonymous: Grant,
-    /// The file of credentials that are good no more.
+    /// The file that lists revoked credentials.
     pub revoked: Option<PathBuf>,
-    /// Difference of clocks that a JWT's times may have.
+    /// Tolerated clock difference when a JWT's `exp` and `nbf` are checked.
     pub leeway: Duration,
 }
 
-/// A token that stands in the configuration, as its hash.
+/// A static token, known by its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StaticToken {
-    /// Whose it is: in stats, in the revoked list.
+    /// The holder's name, in stats and in the revoked list.
     pub name: String,
     /// SHA-256 of the token's bytes.
     pub sha256: [u8; 32],
-    /// What it opens.
+    /// Its permissions.
     pub grant: Grant,
 }
 
-/// Who may issue JWTs.
+/// A trusted issuer of JWTs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuerSettings {
-    /// What the claim `iss` must be.
+    /// The required claim `iss`.
     pub issuer: String,
-    /// What the claim `aud` must be, or hold.
+    /// The required claim `aud`: the audience itself, or a list that contains it.
     pub audience: String,
-    /// The algorithms that its keys are for, by their JWA names; no other is ever tried.
+    /// The algorithms that its tokens may be signed with, by their JWA names. No other is accepted.
     pub algorithms: Vec<String>,
     /// Its keys.
     pub keys: KeySource,
 }
 
-/// Where an issuer's keys are.
+/// Where an issuer's keys come from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeySource {
     /// In the configuration: a secret for HS, or PEM.

@@ -21,22 +21,22 @@ use super::{
     settings::{IssuerSettings, KeySource},
 };
 
-/// A key pair of its own.
+/// A key pair for tests.
 pub(super) struct TestKey {
     pub algorithm: Algorithm,
     pub pkcs8: Vec<u8>,
 }
 
-/// When the tests are: 2026-11-21T04:06:00Z.
+/// The current time of the tests: 2026-11-21T04:06:00Z.
 pub(super) const NOW: u64 = 1_795_233_960;
 /// The issuer and the audience of the tests.
 pub(super) const ISSUER: &str = "https://login.example";
 pub(super) const AUDIENCE: &str = "gapless";
-/// A secret that is long enough for all.
+/// A secret that is long enough for every HS algorithm.
 pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 impl TestKey {
-    /// One of each kind, made once: Ed25519, P-256, RSA, P-384.
+    /// One of each kind, generated once: Ed25519, P-256, RSA, P-384.
     pub(super) fn all() -> &'static [Self] {
         static ALL: OnceLock<Vec<TestKey>> = OnceLock::new();
         ALL.get_or_init(|| {
@@ -45,7 +45,7 @@ impl TestKey {
         })
     }
 
-    /// A fresh one.
+    /// A new key pair.
     pub(super) fn fresh(algorithm: Algorithm) -> Self {
         let random = SystemRandom::new();
         let ec = |curve| EcdsaKeyPair::generate_pkcs8(curve, &random).expect("a key").as_ref().to_vec();
@@ -78,7 +78,7 @@ impl TestKey {
         RsaKeyPair::from_pkcs8(&self.pkcs8).expect("sound")
     }
 
-    /// The public key as its kind has it: a number, a point, or RSAPublicKey.
+    /// The raw public key: Ed25519 bytes, an EC point, or RSAPublicKey.
     fn raw(&self) -> Vec<u8> {
         let ec = |curve| EcdsaKeyPair::from_pkcs8(curve, &self.pkcs8).expect("sound").public_key().as_ref().to_vec();
         match self.algorithm {
@@ -118,17 +118,17 @@ impl TestKey {
         Material::private(&self.pkcs8).expect("sound").pinned(&[self.algorithm], None).expect("fits")
     }
 
-    /// A token with these claims, and a header that says nothing but its algorithm.
+    /// A token with these claims, and a header with only the algorithm.
     pub(super) fn token(&self, claims: &Value) -> String {
         self.signed(&json!({ "alg": algorithms::name(self.algorithm) }).to_string(), &claims.to_string())
     }
 
-    /// A token of any header and claims, well signed.
+    /// A correctly signed token with any header and claims.
     pub(super) fn signed(&self, header: &str, claims: &str) -> String {
         signed(&self.key(), self.algorithm, header, claims)
     }
 
-    /// An access that trusts it alone.
+    /// An [`Access`] that trusts only this key.
     pub(super) fn access(&self) -> Access {
         Access::new(AccessSettings { issuers: vec![self.issuer()], ..AccessSettings::default() }).expect("sound")
     }
@@ -142,12 +142,12 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64_STANDARD.encode(der))
 }
 
-/// A key of [`SECRET`].
+/// [`SECRET`] as a key.
 pub(super) fn secret(algorithm: Algorithm) -> VerificationKey {
     Material::secret(SECRET.as_bytes()).pinned(&[algorithm], None).expect("fits")
 }
 
-/// A token of any header and claims, well signed.
+/// A correctly signed token with any header and claims.
 pub(super) fn signed(key: &VerificationKey, algorithm: Algorithm, header: &str, claims: &str) -> String {
     let message = format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header), BASE64_URL_SAFE_NO_PAD.encode(claims));
     let signature = key.sign(algorithm, &message).expect("it signs");
@@ -164,7 +164,7 @@ pub(super) fn issuer(algorithms: &[&str], keys: KeySource) -> IssuerSettings {
     }
 }
 
-/// Claims that are good for a minute.
+/// Claims that are valid for a minute.
 pub(super) fn claims() -> Value {
     json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": NOW + 60,
@@ -172,7 +172,7 @@ pub(super) fn claims() -> Value {
     })
 }
 
-/// The same with one of them another, or gone.
+/// The same claims with one of them replaced, or removed.
 pub(super) fn claims_with(name: &str, value: Option<Value>) -> Value {
     let mut claims = claims();
     match value {

@@ -1,4 +1,4 @@
-//! What an attacker may send, and what an operator may change: each threat by its own name, with real keys.
+//! Attacks on authentication, and changes of its configuration, with real keys. Each threat is a test of its own.
 
 use std::{io::Write, sync::Arc};
 
@@ -26,7 +26,7 @@ fn hs_token(claims: &Value) -> String {
     signed(&secret(Algorithm::HS256), Algorithm::HS256, r#"{"alg":"HS256"}"#, &claims.to_string())
 }
 
-/// The pass of a token, or why there is none.
+/// Authenticates a token at [`NOW`].
 fn authenticate(access: &Access, token: &str) -> Result<Arc<Principal>, Refusal> {
     access.authenticate(token.as_bytes(), NOW)
 }
@@ -56,7 +56,7 @@ fn a_token_of_every_algorithm_is_good_for_its_own_key_alone() {
         let key = Material::private(&pair.pkcs8).expect("sound").pinned(&[algorithm], None).expect("fits");
         let token = signed(&key, algorithm, &header(name), &claims().to_string());
         let own = access(vec![issuer(&[name], KeySource::Inline(pair.public_pem()))]);
-        assert_eq!(authenticate(&own, &token).map(|pass| pass.expires), Ok(Some(NOW + 60)), "{name}");
+        assert_eq!(authenticate(&own, &token).map(|principal| principal.expires), Ok(Some(NOW + 60)), "{name}");
         let other = access(vec![issuer(&[name], KeySource::Inline(TestKey::fresh(pair.algorithm).public_pem()))]);
         assert_eq!(authenticate(&other, &token), Err(Refusal::Signature), "{name}");
     }
@@ -72,22 +72,22 @@ fn a_token_of_every_algorithm_is_good_for_its_own_key_alone() {
 }
 
 #[test]
-fn none_is_no_algorithm_in_any_spelling() {
+fn none_is_refused_in_any_spelling() {
     let body = BASE64_URL_SAFE_NO_PAD.encode(claims().to_string());
     for access in [access(vec![hs()]), TestKey::all()[0].access()] {
         for name in ["none", "None", "NONE", "nOnE", "", "null", "HS256\0", "hs256", "none "] {
             let header = BASE64_URL_SAFE_NO_PAD.encode(json!({ "alg": name }).to_string());
             for signature in ["", "AAAA", "e30"] {
-                let told = authenticate(&access, &format!("{header}.{body}.{signature}"));
-                let right = matches!(told, Err(Refusal::Algorithm { .. } | Refusal::Malformed { .. }));
-                assert!(right, "{name:?} {signature:?}: {told:?}");
+                let result = authenticate(&access, &format!("{header}.{body}.{signature}"));
+                let right = matches!(result, Err(Refusal::Algorithm { .. } | Refusal::Malformed { .. }));
+                assert!(right, "{name:?} {signature:?}: {result:?}");
             }
         }
     }
 }
 
 #[test]
-fn a_public_key_is_no_secret_to_sign_with() {
+fn a_public_key_is_never_an_hmac_secret() {
     for (index, name) in [(1, "ES256"), (2, "RS256"), (0, "EdDSA")] {
         let pair = &TestKey::all()[index];
         let access = access(vec![issuer(&[name], KeySource::Inline(pair.public_pem())), hs()]);
@@ -105,8 +105,8 @@ fn an_algorithm_that_is_not_pinned_is_refused_and_the_accepted_ones_are_named() 
     let pair = &TestKey::all()[2];
     let key = Material::private(&pair.pkcs8).expect("sound").pinned(&[Algorithm::PS256], None).expect("fits");
     let token = signed(&key, Algorithm::PS256, r#"{"alg":"PS256"}"#, &claims().to_string());
-    let told = authenticate(&access(vec![issuer(&["RS512", "RS256"], KeySource::Inline(pair.public_pem()))]), &token);
-    assert_eq!(told, Err(Refusal::Algorithm { accepted: "RS256, RS512".into() }), "the very key, another padding");
+    let result = authenticate(&access(vec![issuer(&["RS512", "RS256"], KeySource::Inline(pair.public_pem()))]), &token);
+    assert_eq!(result, Err(Refusal::Algorithm { accepted: "RS256, RS512".into() }), "the very key, another padding");
 }
 
 #[test]
@@ -123,12 +123,12 @@ fn a_header_cannot_bring_its_own_key() {
         let token = evil.signed(&header.to_string(), &claims().to_string());
         assert_eq!(authenticate(&access, &token), Err(Refusal::Signature), "{header}");
         let good = own.signed(&header.to_string(), &claims().to_string());
-        assert!(authenticate(&access, &good).is_ok(), "and what it brings does no harm, either: {header}");
+        assert!(authenticate(&access, &good).is_ok(), "and the header does no harm: {header}");
     }
 }
 
 #[test]
-fn a_key_counts_for_its_own_issuer_alone_whatever_it_is_called() {
+fn a_key_is_valid_only_for_its_own_issuer_whatever_its_kid() {
     let (one, other) = (&TestKey::all()[1], TestKey::fresh(Algorithm::ES256));
     let (first, second) = (jwk_file(&[one.jwk("same")]), jwk_file(&[other.jwk("same")]));
     let at = |file: &tempfile::NamedTempFile, name: &str| {
@@ -142,8 +142,8 @@ fn a_key_counts_for_its_own_issuer_alone_whatever_it_is_called() {
     assert!(
         authenticate(&access, &token(one, "one")).is_ok() && authenticate(&access, &token(&other, "other")).is_ok()
     );
-    assert_eq!(authenticate(&access, &token(one, "other")), Err(Refusal::Issuer { wanted: "one".into() }));
-    assert_eq!(authenticate(&access, &token(&other, "one")), Err(Refusal::Issuer { wanted: "other".into() }));
+    assert_eq!(authenticate(&access, &token(one, "other")), Err(Refusal::Issuer { expected: "one".into() }));
+    assert_eq!(authenticate(&access, &token(&other, "one")), Err(Refusal::Issuer { expected: "other".into() }));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_key_name_is_only_compared() {
 }
 
 #[test]
-fn one_key_may_be_of_two_issuers_with_an_audience_each() {
+fn two_issuers_may_share_a_key_with_an_audience_each() {
     let issuers = [("one", "a"), ("two", "b")].map(|(name, audience)| IssuerSettings {
         issuer: name.into(),
         audience: audience.into(),
@@ -173,38 +173,38 @@ fn one_key_may_be_of_two_issuers_with_an_audience_each() {
         authenticate(&access, &hs_token(&claims))
     };
     assert!(token("one", "a").is_ok() && token("two", "b").is_ok());
-    assert_eq!(token("one", "b"), Err(Refusal::Audience { wanted: "a".into() }));
-    assert_eq!(token("three", "a"), Err(Refusal::Issuer { wanted: "one".into() }));
+    assert_eq!(token("one", "b"), Err(Refusal::Audience { expected: "a".into() }));
+    assert_eq!(token("three", "a"), Err(Refusal::Issuer { expected: "one".into() }));
 }
 
 #[test]
-fn claims_are_believed_only_behind_a_good_signature() {
+fn claims_are_read_only_after_the_signature_is_verified() {
     let access = TestKey::all()[1].access();
     let evil = TestKey::fresh(Algorithm::ES256);
     for claims in [claims_with("exp", Some(json!(1))), claims_with("aud", None), json!({ "exp": "<script>" })] {
-        let told = authenticate(&access, &evil.token(&claims)).expect_err("not its key");
-        assert_eq!(told, Refusal::Signature, "and nothing about what it says");
+        let result = authenticate(&access, &evil.token(&claims)).expect_err("not its key");
+        assert_eq!(result, Refusal::Signature, "and nothing about what it says");
     }
 }
 
 #[test]
-fn what_a_good_signature_covers_is_checked_all_the_same() {
+fn signed_claims_are_checked_strictly() {
     let pair = &TestKey::all()[1];
-    let told = |claims: &str| pair.access().authenticate(pair.signed(r#"{"alg":"ES256"}"#, claims).as_bytes(), NOW);
+    let result = |claims: &str| pair.access().authenticate(pair.signed(r#"{"alg":"ES256"}"#, claims).as_bytes(), NOW);
     let text = claims().to_string();
-    assert!(told(&text).is_ok());
+    assert!(result(&text).is_ok());
     let twice = text.replacen('{', r#"{"exp":99999999999,"#, 1);
-    let problem = "has a key twice";
-    assert_eq!(told(&twice), Err(Refusal::Malformed { part: "claims", problem }));
+    let problem = "has a duplicate key";
+    assert_eq!(result(&twice), Err(Refusal::Malformed { part: "claims", problem }));
     let deep = text.replacen('{', &format!("{{\"x\":{}{},", "[".repeat(100), "]".repeat(100)), 1);
-    assert_eq!(told(&deep), Err(Refusal::Malformed { part: "claims", problem: "is nested too deeply" }));
+    assert_eq!(result(&deep), Err(Refusal::Malformed { part: "claims", problem: "is nested too deeply" }));
     assert!(
-        matches!(told("[]"), Err(Refusal::Malformed { .. })) && matches!(told("x"), Err(Refusal::Malformed { .. }))
+        matches!(result("[]"), Err(Refusal::Malformed { .. })) && matches!(result("x"), Err(Refusal::Malformed { .. }))
     );
 }
 
 #[test]
-fn a_token_that_is_too_long_is_not_looked_at() {
+fn a_token_that_is_too_long_is_refused() {
     let pair = &TestKey::all()[1];
     let padded = |bytes: usize| pair.token(&claims_with("x", Some(json!("x".repeat(bytes)))));
     let fits = (5000..8192).map(padded).find(|token| token.len() > MAX_CREDENTIAL_BYTES - 4).expect("there is one");
@@ -217,7 +217,7 @@ fn a_token_that_is_too_long_is_not_looked_at() {
 }
 
 #[test]
-fn no_more_signatures_are_checked_than_the_bound() {
+fn the_number_of_verified_signatures_is_bounded() {
     let mine = &TestKey::all()[1];
     let others: Vec<Value> =
         (0..8).map(|index| TestKey::fresh(Algorithm::ES256).jwk(&format!("other-{index}"))).collect();
@@ -229,13 +229,13 @@ fn no_more_signatures_are_checked_than_the_bound() {
         "the ninth of nine without a name"
     );
     assert!(authenticate(&access, &mine.signed(r#"{"alg":"ES256","kid":"mine"}"#, &claims().to_string())).is_ok());
-    let nameless = IssuerSettings { keys: KeySource::Inline(mine.public_pem().repeat(9)), ..mine.issuer() };
-    let told = Access::new(AccessSettings { issuers: vec![nameless], ..AccessSettings::default() }).expect_err("nine");
-    assert!(told[0].1.contains("more than 8 keys for ES256"), "{told:?}");
+    let unnamed = IssuerSettings { keys: KeySource::Inline(mine.public_pem().repeat(9)), ..mine.issuer() };
+    let result = Access::new(AccessSettings { issuers: vec![unnamed], ..AccessSettings::default() }).expect_err("nine");
+    assert!(result[0].1.contains("more than 8 keys for ES256"), "{result:?}");
 }
 
 #[test]
-fn a_holder_is_the_subject_of_its_issuer_and_nobody_elses_namesake() {
+fn a_holders_name_has_the_subject_and_the_issuer() {
     let access = access(vec![hs()]);
     let holder = |claims: &Value| authenticate(&access, &hs_token(claims)).expect("good").holder.clone();
     assert_eq!(holder(&claims()), Some(format!("ann of {ISSUER}").into()));
@@ -243,7 +243,7 @@ fn a_holder_is_the_subject_of_its_issuer_and_nobody_elses_namesake() {
 }
 
 #[test]
-fn a_jwt_where_nobody_issues_any_is_told_apart_from_a_wrong_token() {
+fn a_jwt_without_configured_issuers_has_its_own_refusal() {
     let grant = Grant { subscribe: vec![crate::event::Filter::new("a").expect("valid")], ..Grant::default() };
     let access = Access::new(AccessSettings { anonymous: grant, ..AccessSettings::default() }).expect("sound");
     assert_eq!(authenticate(&access, &hs_token(&claims())), Err(Refusal::NoIssuers));
@@ -253,46 +253,45 @@ fn a_jwt_where_nobody_issues_any_is_told_apart_from_a_wrong_token() {
 }
 
 #[test]
-fn every_mistake_of_every_issuer_is_told_and_no_secret_is() {
-    let wrong = |algorithms: &[&str], keys| issuer(algorithms, keys);
+fn every_mistake_of_every_issuer_is_reported_without_its_secret() {
     let issuers = vec![
-        wrong(&["RS257", "none"], KeySource::Inline("hunter2".into())),
-        wrong(&["HS256"], KeySource::Inline("hunter2".into())),
-        wrong(&["EdDSA"], KeySource::Inline("hunter2".into())),
-        wrong(&["EdDSA"], KeySource::File("/no/such/file".into())),
-        wrong(&["EdDSA"], KeySource::Jwks("http://login.example/?code=hunter2".into())),
-        wrong(&["HS256"], KeySource::Jwks("https://login.example/".into())),
+        issuer(&["RS257", "none"], KeySource::Inline("hunter2".into())),
+        issuer(&["HS256"], KeySource::Inline("hunter2".into())),
+        issuer(&["EdDSA"], KeySource::Inline("hunter2".into())),
+        issuer(&["EdDSA"], KeySource::File("/no/such/file".into())),
+        issuer(&["EdDSA"], KeySource::Jwks("http://login.example/?code=hunter2".into())),
+        issuer(&["HS256"], KeySource::Jwks("https://login.example/".into())),
     ];
     let settings = AccessSettings { issuers, revoked: Some("/no/such/list".into()), ..AccessSettings::default() };
-    let told = Access::new(settings).expect_err("wrong");
-    let lines: Vec<String> = told.iter().map(|(key, problem)| format!("{key}: {problem}")).collect();
+    let result = Access::new(settings).expect_err("wrong");
+    let lines: Vec<String> = result.iter().map(|(key, problem)| format!("{key}: {problem}")).collect();
     assert_eq!(lines.len(), 8, "{lines:#?}");
     for (line, want) in lines.iter().zip([
         "issuer 1 (\"https://login.example\"): algorithms has \"RS257\"",
         "issuer 1 (\"https://login.example\"): algorithms has none",
-        "key is a secret of 7 bytes, and HS256 needs 32",
+        "key is a secret of 7 bytes, but HS256 needs 32",
         "key is neither PEM nor a JWK set",
         "/no/such/file cannot be read",
-        "jwks is http, so that anybody",
-        "jwks cannot give secrets",
+        "jwks is http, so anybody",
+        "jwks cannot deliver the secret",
         "access.revoked: /no/such/list cannot be read",
     ]) {
         assert!(line.contains(want) && !line.contains("hunter2"), "{want}: {line}");
     }
     let many = AccessSettings { issuers: vec![hs(); 17], ..AccessSettings::default() };
-    assert!(Access::new(many).expect_err("too many")[0].1.contains("16 fit"));
+    assert!(Access::new(many).expect_err("too many")[0].1.contains("at most 16"));
 }
 
 #[test]
-fn a_file_with_keys_has_an_end() {
+fn a_key_file_is_bounded() {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(&vec![b'x'; 256 << 10]).expect("written");
     let secret = issuer(&["HS256"], KeySource::File(file.path().into()));
     access(vec![secret.clone()]);
     file.write_all(b"x").expect("written");
-    let told =
+    let result =
         Access::new(AccessSettings { issuers: vec![secret], ..AccessSettings::default() }).expect_err("too large");
-    assert!(told[0].1.contains("more than 262144 bytes"), "{told:?}");
+    assert!(result[0].1.contains("more than 262144 bytes"), "{result:?}");
 }
 
 fn static_token(name: &str, token: &[u8], grant: Grant) -> StaticToken {
@@ -308,7 +307,7 @@ fn with_list(list: &str) -> Access {
 }
 
 #[test]
-fn what_is_revoked_is_refused_and_renewed_no_more() {
+fn a_revoked_credential_is_refused_and_not_renewed() {
     let token = hs_token(&claims_with("jti", Some(json!("id-1"))));
     let hex = hex(&sha256(jwt::message(token.as_bytes())));
     let before = with_list("");
@@ -328,7 +327,7 @@ fn what_is_revoked_is_refused_and_renewed_no_more() {
     }
 }
 
-/// The same signature written in another way: `s` of ECDSA is as good as `n - s`.
+/// Another valid signature of the same message: in ECDSA, `n - s` is as valid as `s`.
 fn other_signature(token: &str) -> String {
     const ORDER: [u8; 32] = *b"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
     let (message, signature) = token.rsplit_once('.').expect("three parts");
@@ -343,12 +342,12 @@ fn other_signature(token: &str) -> String {
 }
 
 #[test]
-fn a_revoked_token_does_not_come_back_with_its_signature_rewritten() {
+fn a_revoked_token_stays_revoked_with_a_rewritten_signature() {
     let pair = &TestKey::all()[1];
     let token = pair.token(&claims());
     let rewritten = other_signature(&token);
     assert_ne!(token, rewritten);
-    assert!(authenticate(&pair.access(), &rewritten).is_ok(), "both are good");
+    assert!(authenticate(&pair.access(), &rewritten).is_ok(), "both signatures are valid");
     let hex = hex(&sha256(jwt::message(token.as_bytes())));
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     writeln!(file, "sha256:{hex}").expect("written");
@@ -360,15 +359,15 @@ fn a_revoked_token_does_not_come_back_with_its_signature_rewritten() {
 }
 
 #[test]
-fn a_pass_is_renewed_as_long_as_its_key_and_its_time_hold() {
+fn a_principal_is_renewed_while_its_key_and_its_time_are_valid() {
     let pair = &TestKey::all()[1];
-    let pass = authenticate(&pair.access(), &pair.token(&claims())).expect("good");
+    let principal = authenticate(&pair.access(), &pair.token(&claims())).expect("good");
     let after = |change: &dyn Fn(&mut IssuerSettings), now| {
         let mut issuer = pair.issuer();
         change(&mut issuer);
-        access(vec![issuer]).renew(&pass, now)
+        access(vec![issuer]).renew(&principal, now)
     };
-    assert_eq!(after(&|_| {}, NOW + 59).as_ref(), Ok(&pass));
+    assert_eq!(after(&|_| {}, NOW + 59).as_ref(), Ok(&principal));
     assert_eq!(after(&|_| {}, NOW + 60), Err(Refusal::Expired { at: NOW + 60 }));
     assert_eq!(after(&|issuer| issuer.issuer.push('2'), NOW), Err(Refusal::KeyGone));
     assert_eq!(after(&|issuer| issuer.audience.push('2'), NOW), Err(Refusal::KeyGone));
@@ -379,34 +378,34 @@ fn a_pass_is_renewed_as_long_as_its_key_and_its_time_hold() {
 }
 
 #[test]
-fn a_static_token_is_renewed_with_the_grant_of_now() {
+fn a_static_token_is_renewed_with_its_current_grant() {
     let with = |tokens| Access::new(AccessSettings { tokens, ..AccessSettings::default() }).expect("sound");
-    let pass = authenticate(&with(vec![static_token("ci", b"x", Grant::everything())]), "x").expect("good");
+    let principal = authenticate(&with(vec![static_token("ci", b"x", Grant::everything())]), "x").expect("good");
     let less = Grant { admin: true, ..Grant::default() };
-    let renewed = with(vec![static_token("ci", b"x", less.clone())]).renew(&pass, NOW).expect("still there");
+    let renewed = with(vec![static_token("ci", b"x", less.clone())]).renew(&principal, NOW).expect("still there");
     assert_eq!(renewed.grant, less);
-    assert_eq!(with(vec![static_token("ci", b"y", less)]).renew(&pass, NOW), Err(Refusal::Unknown));
+    assert_eq!(with(vec![static_token("ci", b"y", less)]).renew(&principal, NOW), Err(Refusal::Unknown));
 }
 
 #[test]
-fn nobodys_pass_is_renewed_with_what_anyone_may_do_now() {
+fn an_anonymous_principal_is_renewed_with_the_current_anonymous_grant() {
     let open = Access::new(AccessSettings::default()).expect("open");
     let closed = access(vec![hs()]);
-    let renewed = closed.renew(open.anonymous(), NOW).expect("anybody is somebody");
+    let renewed = closed.renew(open.anonymous(), NOW).expect("anonymous requests are always authenticated");
     assert_eq!(renewed.grant, Grant::default(), "the hub is not open any more");
     assert!(open.is_open() && !closed.is_open());
 }
 
 #[test]
-fn everything_about_a_token_is_explained_once_its_signature_is_good() {
+fn a_verified_token_is_explained_completely() {
     let access = access(vec![hs()]);
     let mut claims = claims_with("exp", Some(json!(NOW - 100)));
     claims["aud"] = json!("gapless");
     claims["nbf"] = json!(NOW + 100);
     let found = access.explain(hs_token(&claims).as_bytes(), NOW).expect("its signature is good");
-    assert_eq!(found.wrong, [Refusal::Expired { at: NOW - 100 }, Refusal::NotYet { from: NOW + 100 }]);
+    assert_eq!(found.refusals, [Refusal::Expired { at: NOW - 100 }, Refusal::NotYet { from: NOW + 100 }]);
     assert_eq!((found.holder.as_deref(), found.issuer.as_deref()), (Some(&*format!("ann of {ISSUER}")), Some(ISSUER)));
-    assert_eq!(found.grant.publish.len(), 1, "what it would open");
+    assert_eq!(found.grant.publish.len(), 1, "the permissions it would have");
     assert_eq!(access.explain(b"a.b.c", NOW).err(), authenticate(&access, "a.b.c").err());
 }
 
@@ -425,7 +424,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_mint_makes_is_what_was_asked_for() {
+fn a_minted_token_has_the_requested_grant() {
     let filters = |text: &str| vec![crate::event::Filter::new(text).expect("valid")];
     let grant = Grant { publish: filters("jobs/*"), subscribe: filters("**"), admin: true };
     let file = jwk_file(&[json!({ "kid": "a", "kty": "oct", "k": BASE64_URL_SAFE_NO_PAD.encode(SECRET) })]);
@@ -433,33 +432,36 @@ fn what_a_mint_makes_is_what_was_asked_for() {
     for issuer in [hs(), named] {
         let settings = AccessSettings { issuers: vec![issuer], ..AccessSettings::default() };
         let token = mint::Mint::new(&settings, None, None).expect("a secret").token(&grant, Some("ci"), NOW, 60);
-        let pass = authenticate(&Access::new(settings).expect("sound"), &token).expect("good");
+        let principal = authenticate(&Access::new(settings).expect("sound"), &token).expect("good");
         assert_eq!(
-            (&pass.grant, pass.holder.as_deref(), pass.expires),
+            (&principal.grant, principal.holder.as_deref(), principal.expires),
             (&grant, Some(&*format!("ci of {ISSUER}")), Some(NOW + 60))
         );
-        assert!(matches!(&pass.credential, CredentialKind::Jwt { id: Some(_), .. }), "it can be revoked by its jti");
+        assert!(
+            matches!(&principal.credential, CredentialKind::Jwt { id: Some(_), .. }),
+            "it can be revoked by its jti"
+        );
     }
 }
 
 #[test]
-fn a_private_key_mints_for_the_issuer_that_has_its_public_half() {
+fn a_private_key_signs_for_the_issuer_with_its_public_key() {
     for pair in TestKey::all() {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
         file.write_all(pair.private_pem().as_bytes()).expect("written");
         let settings = AccessSettings { issuers: vec![hs(), pair.issuer()], ..AccessSettings::default() };
-        let told = mint::Mint::new(&settings, Some("nobody"), None).expect_err("no such issuer");
-        assert!(told.contains(ISSUER), "{told}");
+        let result = mint::Mint::new(&settings, Some("nobody"), None).expect_err("no such issuer");
+        assert!(result.contains(ISSUER), "{result}");
         let only = AccessSettings { issuers: vec![pair.issuer()], ..AccessSettings::default() };
         assert!(mint::Mint::new(&only, None, None).expect_err("a public key").contains("--key-file"));
-        let mint = mint::Mint::new(&only, Some(ISSUER), Some(file.path())).expect("its private half");
+        let mint = mint::Mint::new(&only, Some(ISSUER), Some(file.path())).expect("its private key");
         let token = mint.token(&Grant::everything(), None, NOW, 60);
         assert!(authenticate(&Access::new(only).expect("sound"), &token).is_ok(), "{:?}", pair.algorithm);
 
         let stranger =
             AccessSettings { issuers: vec![TestKey::fresh(pair.algorithm).issuer()], ..AccessSettings::default() };
-        let told = mint::Mint::new(&stranger, None, Some(file.path())).expect_err("not of the pair");
-        assert!(told.contains("would be refused"), "{told}");
+        let result = mint::Mint::new(&stranger, None, Some(file.path())).expect_err("not of the pair");
+        assert!(result.contains("would be refused"), "{result}");
     }
     let nothing = mint::Mint::new(&AccessSettings::default(), None, None).expect_err("nothing configured");
     assert!(nothing.contains("[[access.issuers]]") && nothing.contains(AUDIENCE), "{nothing}");

@@ -1,4 +1,4 @@
-//! Static tokens: only their hashes are known here.
+//! Static tokens, known by their hashes only.
 
 use std::sync::Arc;
 
@@ -12,20 +12,21 @@ pub(super) struct Tokens(Vec<([u8; 32], Arc<Principal>)>);
 
 impl Tokens {
     pub(super) fn new(tokens: Vec<StaticToken>) -> Self {
-        let pass = |StaticToken { name, sha256, grant }| {
+        let principal = |StaticToken { name, sha256, grant }| {
             let credential = CredentialKind::Token { sha256 };
             (sha256, Arc::new(Principal { holder: Some(name.into()), grant, expires: None, credential }))
         };
-        Self(tokens.into_iter().map(pass).collect())
+        Self(tokens.into_iter().map(principal).collect())
     }
 
-    /// The pass of the token with this hash. Looks at all of them, and at all of each: the time says nothing.
+    /// The principal of the token with this hash. Compares with every hash in constant time, so that the duration does
+    /// not depend on the token.
     pub(super) fn find(&self, sha256: &[u8; 32]) -> Option<Arc<Principal>> {
         let same = |known: &[u8; 32]| bool::from(known.ct_eq(sha256));
         let mut found = None;
-        for (known, pass) in &self.0 {
+        for (known, principal) in &self.0 {
             if same(known) {
-                found = Some(pass);
+                found = Some(principal);
             }
         }
         found.cloned()

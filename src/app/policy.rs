@@ -20,7 +20,7 @@ use crate::{
 /// All problems of the access configuration.
 pub(super) fn policy(config: &Config) -> Result<Policy, ConfigErrors> {
     let Config { access: keys, http, cors, hub, .. } = config;
-    let access = Access::new(config.is_transient()).map_err(|problems| {
+    let access = Access::new(config.access_settings()).map_err(|problems| {
         let mut errors = ConfigErrors::default();
         for (key, problem) in problems {
             errors.push(key, problem);

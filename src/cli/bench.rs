@@ -1,6 +1,7 @@
-//! `gapless bench`: what a hub carries, here and now, and whether it keeps what it promises meanwhile.
+//! `gapless bench`: measures a hub's throughput and latency under load, and checks that no event is lost, doubled or
+//! reordered.
 //!
-//! The load generator is the one of the repository's own benches, [`crate::load`].
+//! It uses the load generator of the repository's benches, [`crate::load`].
 
 use std::{
     fmt::Write as _,
@@ -29,16 +30,16 @@ use crate::{
     },
 };
 
-/// What to load it with.
+/// The load.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Everything is published to topics of its own, bench/<random>/…, which are deleted in the end. Each
-stream must hear each event of its topic once and in order, or the exit code is 1. On the machine of
-the hub the load takes its share of the processors.
+The load uses its own topics, bench/<random>/…, and deletes them at the end. Each stream must receive
+each event of its topic once and in order, or the exit code is 1. When it runs on the same machine as
+the hub, it competes with the hub for the processors.
 
-  gapless bench                                  64 events on their way, until all have heard them
-  gapless bench --rate 500 --subscribers 5000    500 events a second, whatever becomes of them
-  gapless bench --subscribers 0 --publishers 8   publishing alone")]
+  gapless bench                                  64 events in flight, until all streams have them
+  gapless bench --rate 500 --subscribers 5000    500 events a second, whether they keep up or not
+  gapless bench --subscribers 0 --publishers 8   publishing only")]
 pub struct BenchArgs {
     /// Streams, spread over the topics
     #[arg(long, value_name = "N", default_value = "1000", value_parser = value_parser!(u32).range(..=1_000_000))]
@@ -49,19 +50,19 @@ pub struct BenchArgs {
     /// Connections that publish, spread over the topics
     #[arg(long, value_name = "N", default_value = "1", value_parser = value_parser!(u32).range(1..=1_000))]
     publishers: u32,
-    /// Data of an event
+    /// Bytes of data of an event
     #[arg(long, value_name = "N", default_value = "256", value_parser = value_parser!(u32).range(16..=1 << 20))]
     bytes: u32,
-    /// Events a second, of all publishers together; latencies count from when each is due
+    /// Events a second of all publishers together; latency counts from when an event is due
     #[arg(long, value_name = "N", conflicts_with = "window", value_parser = value_parser!(u32).range(1..=10_000_000))]
     rate: Option<u32>,
-    /// Events of each publisher on their way, until every stream has heard them
+    /// Events in flight of each publisher: those that not every stream has received
     #[arg(long, value_name = "N", default_value = "64", value_parser = value_parser!(u32).range(1..=100_000))]
     window: u32,
-    /// Time to publish for
+    /// Seconds to publish for
     #[arg(long, value_name = "N", default_value = "10", value_parser = value_parser!(u32).range(1..=86_400))]
     seconds: u32,
-    /// Publish each event with a request of its own, instead of as lines of one
+    /// Publish each event in its own request, instead of as lines of one request
     #[arg(long)]
     post: bool,
     /// Print JSON
@@ -71,25 +72,25 @@ pub struct BenchArgs {
     hub: HubArgs,
 }
 
-/// Loads the hub and prints what came of it.
+/// Loads the hub and prints the results.
 ///
 /// # Errors
 /// When the hub cannot be reached or refuses, and when an event was lost, doubled or reordered.
 pub async fn run(args: BenchArgs) -> Result<(), CliError> {
-    let hub = HubClient::reach_plainly(&args.hub)?;
+    let hub = HubClient::from_args_plain_tcp(&args.hub)?;
     let connections = (args.subscribers + args.publishers) as usize;
     if let Some(fits) = descriptors::make_room(connections) {
         return Err(CliError::Descriptors { wanted: connections, fits });
     }
     let topics = args.topics();
-    // It does nothing else meanwhile, so that nothing else is in its figures.
-    let authorization = hub.credential().show()?;
+    // The runtime does nothing else while the load runs, so that nothing else affects the figures.
+    let authorization = hub.credential().authorization()?;
     let outcome = target(&hub).and_then(|mut target| {
         target.authorization =
             authorization.as_ref().and_then(|value| value.to_str().ok()).map(AuthorizationHeader::new);
         load(&args, target, &topics)
     });
-    clean(&hub, &topics).await;
+    delete_topics(&hub, &topics).await;
     let outcome = outcome.map_err(|error| CliError::from_load(error, &args.hub.url))?;
     let text = if args.json { args.json(&outcome) } else { args.table(&outcome) };
     print_line(&mut output::stdout(), text.as_bytes())?;
@@ -110,7 +111,7 @@ fn load(args: &BenchArgs, target: Target, topics: &LoadTopics) -> Result<LoadOut
 }
 
 fn target(hub: &HubClient<Connector>) -> Result<Target, LoadError> {
-    let (name, authority, base) = hub.place();
+    let (name, authority, base) = hub.endpoint();
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let failed = |reason| LoadError::Connect { address: nowhere, reason };
     let address = name.to_socket_addrs().map_err(failed)?.next();
@@ -124,13 +125,13 @@ fn target(hub: &HubClient<Connector>) -> Result<Target, LoadError> {
     })
 }
 
-/// Deletes the topics; a hub that cannot does not make the figures wrong.
-async fn clean(hub: &HubClient<Connector>, topics: &LoadTopics) {
+/// Deletes the topics. A failure does not affect the figures, so it is not an error.
+async fn delete_topics(hub: &HubClient<Connector>, topics: &LoadTopics) {
     for topic in &topics.names {
         let target = format!("/topics/{topic}");
         let deleted = hub.send(Method::DELETE, &target, HeaderMap::new(), Empty::<Bytes>::new()).await;
         if let Err(error) = deleted {
-            // Nothing was published, or nobody is there: the run has said so.
+            // Nothing was published, or the hub is unreachable, which the result of the load says.
             tracing::debug!(%error, topic, "not deleted");
             return;
         }
@@ -166,7 +167,7 @@ impl BenchArgs {
     fn table(&self, outcome: &LoadOutcome) -> String {
         let pace = match self.rate {
             Some(rate) => format!("{rate} events/s"),
-            None => format!("{} on their way", self.window),
+            None => format!("{} in flight", self.window),
         };
         let Self { subscribers, topics, publishers, bytes, .. } = self;
         let counted = |count: &u32, what: &str| format!("{count} {what}{}", if *count == 1 { "" } else { "s" });

@@ -1,13 +1,13 @@
-//! `gapless check`: the configuration as `gapless serve` would use it, and what a hub would find wrong with it here.
+//! `gapless check`: prints the configuration as `gapless serve` would use it.
 
 use std::{io::Write, time::Duration};
 
 use super::{CliError, output};
 use crate::{config::Effective, event::Millis};
 
-/// Prints the configuration in force as a TOML file; what is not a default says where it comes from. Comments at the end say
-/// that the log's clock is `ahead`, up to which stamp and by how much, and that the machine's has `leapt`, when last and how
-/// far.
+/// Prints the effective configuration as a TOML file; a value that is not the default has its source in a comment.
+/// Comments at the end report when the store's newest stamp is `ahead` of this machine's clock (the stamp, the
+/// difference), and when the clock has `leapt` forward (the stamp of the last leap, the sum of all leaps).
 ///
 /// # Errors
 /// When stdout cannot be written.
@@ -21,14 +21,14 @@ pub fn run(
         let ahead = humantime::format_duration(ahead);
         format!(
             "\n# clock: events in this store are stamped up to {stamp}, {ahead} ahead of this machine's clock.\n\
-             # That clock was ahead once, or is behind now. Ages, 'since' and Idempotency-Keys go by the log's own clock.\n"
+             # The clock was ahead earlier, or is behind now. Ages, 'since' and Idempotency-Keys use the log's own clock.\n"
         )
     });
     let leapt = leapt.map(|(at, gained)| {
         let gained = humantime::format_duration(Duration::from_secs(gained.as_secs()));
         format!(
-            "\n# clock: this machine's clock leapt ahead by {gained} in all, last when the log showed {at}.\n\
-             # Ages, 'since' and Idempotency-Keys do not count that.\n"
+            "\n# clock: this machine's clock has leapt forward by {gained} in total, last at {at} of the log's clock.\n\
+             # Ages, 'since' and Idempotency-Keys do not include that time.\n"
         )
     });
     write!(out, "{effective}{}{}", ahead.unwrap_or_default(), leapt.unwrap_or_default())

@@ -1,23 +1,23 @@
-//! Why a command failed, in words for its user.
+//! The errors of the commands, with messages for their users.
 
 use std::{io, path::PathBuf};
 
 use super::{client::Untrusted, problem::HubProblem};
 use crate::load::{DeliveryFaults, LoadError};
 
-/// What a command ends with when it does not succeed.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The reader of stdout is gone (`| head -1`): nothing is wrong.
-    #[error("nobody reads the output any more")]
+    /// The reader of stdout has closed it (`| head -1`). This is not a failure.
+    #[error("the output was closed by its reader")]
     OutputClosed,
-    /// stdout cannot be written.
+    /// stdout cannot be written to.
     #[error("cannot write to stdout: {0}")]
     Output(io::Error),
-    /// stdin cannot be read, or is no event.
+    /// stdin cannot be read, or is not a valid event.
     #[error("cannot read stdin: {0}")]
     Input(io::Error),
-    /// `--url` is no hub's.
+    /// `--url` is not a valid URL of a hub.
     #[error("{url:?} is not a hub's URL: {problem}")]
     Url {
         /// As it was given.
@@ -25,31 +25,29 @@ pub enum CliError {
         /// What to write instead.
         problem: &'static str,
     },
-    /// No connection.
+    /// The connection failed.
     #[error("cannot reach the hub at {url}: {reason}; is it running? `gapless serve` starts one")]
     Unreachable {
-        /// Where it was sought.
+        /// The URL.
         url: String,
-        /// What the system said.
+        /// The system's error.
         reason: io::Error,
     },
-    /// A token that cannot be one, or is not there. Its value is in no message.
+    /// The token is invalid or missing. No message contains its value.
     #[error("the token of {from} cannot be used: {problem}")]
     Token {
-        /// Where it was sought: an option, a variable, or a file.
+        /// Its source: an option, a variable, or a file.
         from: String,
         /// What is wrong.
         problem: String,
     },
-    /// A token that others could read on its way.
-    #[error(
-        "over {url} everyone on the way could read the token; use https://, or --insecure-token if nobody is on that way"
-    )]
+    /// The token would be sent unencrypted.
+    #[error("the token would be sent unencrypted to {url}; use https://, or --insecure-token if you trust the network")]
     InTheClear {
         /// The hub's URL.
         url: String,
     },
-    /// `--ca` names no certificates.
+    /// The file of `--ca` has no usable certificates.
     #[error("--ca {path:?} cannot be used: {problem}")]
     Ca {
         /// The file.
@@ -57,21 +55,21 @@ pub enum CliError {
         /// What is wrong.
         problem: String,
     },
-    /// No issuer of certificates is trusted.
-    #[error("this machine trusts no issuer of certificates{cause}; name some with --ca or SSL_CERT_FILE")]
+    /// There is no trusted root certificate.
+    #[error("this machine has no trusted root certificates{cause}; give some with --ca or SSL_CERT_FILE")]
     NoRoots {
-        /// What the system said, in parentheses; or nothing.
+        /// The system's error in parentheses, or empty.
         cause: String,
     },
-    /// Whoever answered could not show to be the hub.
-    #[error("no trust in {url}: {problem}")]
+    /// The server's certificate is not trusted, or the TLS handshake failed.
+    #[error("cannot make a trusted connection to {url}: {problem}")]
     Untrusted {
         /// The hub's URL.
         url: String,
         /// Why not, and what to do.
         problem: String,
     },
-    /// A proxy of the environment is none. Its value may hold a password.
+    /// A proxy variable of the environment is invalid. Its value is not repeated, because it may contain a password.
     #[error("the proxy in {name} cannot be used: {problem}; unset it, or name the hub in NO_PROXY")]
     Proxy {
         /// The variable.
@@ -79,51 +77,51 @@ pub enum CliError {
         /// What is wrong.
         problem: &'static str,
     },
-    /// The load generator has no TLS.
+    /// The load generator does not support TLS.
     #[error(
-        "a bench speaks http:// only, for its own TLS would be in the figures, and a hub with TLS answers to nothing else; \
-         load one without TLS: `gapless serve --listen 127.0.0.1:8081 --data DIR` with a new directory starts it"
+        "bench supports http:// only, because its own TLS would affect the figures, and a hub with TLS accepts nothing else; \
+         start a hub without TLS for it: `gapless serve --listen 127.0.0.1:8081 --data DIR` with a new directory"
     )]
     NoTls,
-    /// The load generator connects by itself.
+    /// The load generator connects over TCP, without a proxy.
     #[error(
-        "a bench goes to the hub straight over TCP; name its http:// URL, and name it in NO_PROXY if there is a proxy"
+        "bench connects to the hub directly over TCP; give its http:// URL, and add its host to NO_PROXY if a proxy is set"
     )]
     NoDetour,
-    /// A connection that was there is not any more.
+    /// An established connection broke.
     #[error("the connection to the hub broke: {0}")]
     Broken(String),
-    /// The hub said no.
+    /// The hub refused the request.
     #[error("{0}{hint}", hint = .0.hint())]
     Refused(HubProblem),
-    /// Whatever answered is no hub.
-    #[error("what answered is not a gapless hub: {0}")]
+    /// The server is not a gapless hub.
+    #[error("the server is not a gapless hub: {0}")]
     NotAHub(String),
-    /// A load was given up.
-    #[error("the load was given up: {error}{hint}")]
+    /// The load generator failed.
+    #[error("the load was aborted: {error}{hint}")]
     Load {
         /// Why.
         error: LoadError,
-        /// What may be behind it.
+        /// A possible cause, or empty.
         hint: &'static str,
     },
-    /// What a hub must not do.
-    #[error("the hub did not keep its promise: {0}")]
+    /// Events were lost, doubled or reordered.
+    #[error("the hub did not deliver correctly: {0}")]
     Faults(DeliveryFaults),
-    /// Too many connections for one process.
+    /// The limit on open files is too low.
     #[error(
-        "{wanted} connections are too many for this process, {fits} fit: raise the limit on open files (ulimit -n)"
+        "{wanted} connections need more open files than this process may have ({fits} fit); raise the limit (ulimit -n)"
     )]
     Descriptors {
-        /// Asked for.
+        /// The requested number of connections.
         wanted: usize,
-        /// What the limit leaves.
+        /// How many the limit allows.
         fits: usize,
     },
-    /// No token could be made, or one that was to be explained is not good.
+    /// No token could be created, or the explained token is not valid or lacks a permission.
     #[error("{0}")]
     TokenCommand(String),
-    /// What was to be changed is not there.
+    /// The object of the command does not exist.
     #[error("{0}")]
     Nothing(String),
     /// Some lines were not published.
@@ -132,13 +130,13 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// What the process exits with: 0 when the reader of stdout had enough, else 1.
+    /// The exit code: 0 when the reader has closed stdout, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         u8::from(!matches!(self, Self::OutputClosed))
     }
 
-    /// From an error of connecting to the hub at `url`.
+    /// From a failed connection to the hub at `url`.
     pub(super) fn from_dial(reason: io::Error, url: &str) -> Self {
         match Untrusted::of(&reason) {
             Some(problem) => Self::Untrusted { url: url.into(), problem: problem.to_string() },
@@ -146,12 +144,12 @@ impl CliError {
         }
     }
 
-    /// From what ended a load on the hub at `url`.
+    /// From the error of a load on the hub at `url`.
     pub(super) fn from_load(error: LoadError, url: &str) -> Self {
         let hint = match error {
             LoadError::Connect { reason, .. } => return Self::Unreachable { url: url.into(), reason },
             LoadError::Broken { .. } => {
-                "; a hub that is full (http.connections) or draining ends streams, a proxy may too"
+                "; a hub that is draining or has reached http.connections closes streams, and so may a proxy"
             }
             LoadError::Refused { status: status @ (401 | 403), .. } => hint(status),
             _ => "",
@@ -159,7 +157,7 @@ impl CliError {
         Self::Load { error, hint }
     }
 
-    /// From an error of writing to stdout.
+    /// From a failed write to stdout.
     pub(super) fn output(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,
@@ -167,23 +165,23 @@ impl CliError {
         }
     }
 
-    /// From an error of HTTP, with its causes: hyper's own words are short of them.
+    /// From an error of hyper, with its causes, which its `Display` leaves out.
     pub(super) fn broken(error: &hyper::Error) -> Self {
-        let mut words = error.to_string();
+        let mut message = error.to_string();
         let mut cause = std::error::Error::source(error);
         while let Some(error) = cause {
-            words = format!("{words}: {error}");
+            message = format!("{message}: {error}");
             cause = error.source();
         }
-        Self::Broken(words)
+        Self::Broken(message)
     }
 }
 
-/// What whoever was refused with `status` over a token may do next.
+/// What to do after a refusal with `status` that is about the token; else empty.
 pub(super) fn hint(status: u16) -> &'static str {
     match status {
-        401 => "; give a token with --token-file or GAPLESS_TOKEN, `gapless token --explain -` says what it opens",
-        403 => "; `gapless token --explain -` says what a token opens",
+        401 => "; give a token with --token-file or GAPLESS_TOKEN; `gapless token --explain -` shows what it permits",
+        403 => "; `gapless token --explain -` shows what a token permits",
         _ => "",
     }
 }

@@ -1,20 +1,20 @@
-//! The commands: `gapless` is the hub and its companions in one binary.
+//! The command line. `gapless` contains the hub and its client commands in one binary.
 //!
-//! Clients here speak the public protocol and nothing else.
+//! The client commands use only the public protocol.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
 //! | this file | the command line |
-//! | [`check`] | what the configuration says, before it is used |
+//! | [`check`] | `gapless check`: prints the effective configuration |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
-//! | [`remove`] | `gapless remove`: takes one event back |
-//! | [`token`] | `gapless token`: a token, or what one opens |
+//! | [`remove`] | `gapless remove`: removes one event |
+//! | [`token`] | `gapless token`: creates or explains a token |
 //! | [`mod@bench`] | `gapless bench`: a hub under load |
-//! | `client` | one request to a hub over one connection |
-//! | `problem` | a refusal in plain words |
-//! | `delay` | how long to wait before another try |
-//! | `output` | stdout and stderr, whose readers may go away |
+//! | `client` | HTTP requests to a hub |
+//! | `problem` | a hub's error response as a message |
+//! | `delay` | the delay before a retry |
+//! | `output` | stdout and stderr |
 
 use clap::{Parser, Subcommand};
 
@@ -37,14 +37,15 @@ pub mod token;
 pub use self::{error::CliError, output::complain};
 
 impl Cli {
-    /// The command line of this process; ends it with the reason when it is none, or with what was asked for.
+    /// Parses the command line of this process. Exits with a message if it is invalid, or after `--help` and
+    /// `--version`.
     #[must_use]
     pub fn of_process() -> Self {
         Self::try_parse().unwrap_or_else(|error| {
-            // Words of the command line stand in the reason, and may have come from anywhere.
-            let strange = std::env::args_os()
+            // The message repeats arguments, which may contain control characters.
+            let unprintable = std::env::args_os()
                 .any(|word| word.as_encoded_bytes().iter().any(|byte| !(b' '..=b'~').contains(byte)));
-            if strange && error.use_stderr() {
+            if unprintable && error.use_stderr() {
                 output::complain(error.render());
                 std::process::exit(error.exit_code());
             }
@@ -65,7 +66,7 @@ impl Cli {
     max_term_width = 140
 )]
 pub struct Cli {
-    /// What to do; to serve when nothing is said.
+    /// The command; `serve` by default.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The configuration of `serve`, when no command is named.
@@ -76,7 +77,7 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 TIME is 2s, 10m, 7d or seconds; SIZE is 64KiB, 1GB or bytes. Every option is also an environment
 variable (--stream-retry is GAPLESS_STREAM_RETRY) and a key of the file (retry under [stream]); a
-flag beats the environment, which beats the file. `gapless` alone is `gapless serve`.
+flag overrides the environment, which overrides the file. `gapless` alone is `gapless serve`.
 
 Try it:
   gapless                                 the hub, on http://127.0.0.1:8080
@@ -93,11 +94,11 @@ pub enum Command {
     Publish(publish::PublishArgs),
     /// Follow topics, reconnecting without loss
     Tail(tail::TailArgs),
-    /// Take one event back: its data is overwritten, and its readers are told
+    /// Remove one event: overwrite its data and notify its readers
     Remove(remove::RemoveArgs),
-    /// Load a hub, and check what its streams hear
+    /// Load a hub and check what its streams receive
     Bench(bench::BenchArgs),
-    /// Make a token, or say what one opens
+    /// Create a token, or explain what one permits
     Token(token::TokenArgs),
     /// Check a configuration and print it as it would be used
     #[command(max_term_width = 140)]
@@ -111,28 +112,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn help_is_as_wide_as_a_terminal_and_takes_a_line_an_option() {
+    fn help_fits_a_terminal_and_has_a_line_for_each_option() {
         for command in Cli::command().get_subcommands() {
             let name = command.get_name();
-            let words = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let broken: Vec<&str> = words.lines().filter(|line| line.chars().count() > 100).collect();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let broken: Vec<&str> = help.lines().filter(|line| line.chars().count() > 100).collect();
             assert!(broken.is_empty(), "{name}: {broken:?}");
-            // One explained value is enough for clap to spread the whole help of a command.
-            let spread = command.get_arguments().find(|argument| {
+            // A single value or argument with long help makes clap print the whole help in the long form.
+            let long = command.get_arguments().find(|argument| {
                 argument.get_long_help().is_some()
                     || argument.get_possible_values().iter().any(|value| value.get_help().is_some())
             });
-            assert!(spread.is_none(), "{name}: {spread:?}");
+            assert!(long.is_none(), "{name}: {long:?}");
         }
     }
 
     #[test]
-    fn nothing_said_is_serve_with_its_flags() {
+    fn without_a_command_it_serves_with_the_flags_of_serve() {
         let cli = Cli::try_parse_from(["gapless", "--listen", "127.0.0.1:0"]).expect("flags of serve");
         assert!(cli.command.is_none());
         Cli::try_parse_from(["gapless", "--listen", "127.0.0.1:0", "tail", "t"]).expect_err("flags of another command");

@@ -1,8 +1,7 @@
-//! stdout and stderr. Either may lose its reader, and neither is worth a panic.
+//! stdout and stderr. A reader that closes either of them never causes a panic.
 //!
-//! A terminal obeys what it is shown: an escape sequence in an event can set its title, fill the clipboard, or hide what
-//! was printed before. So on a terminal every control character is shown instead of sent, whoever it came from. A pipe and
-//! a file get the bytes as they are.
+//! Terminals interpret escape sequences: one in an event could set the title, fill the clipboard, or hide earlier
+//! output. So control characters are escaped when the output is a terminal. A pipe and a file get the bytes unchanged.
 
 use std::{
     fmt::{Display, Write as _},
@@ -16,69 +15,69 @@ use tokio::sync::oneshot;
 use super::CliError;
 use crate::event::topic::is_format;
 
-/// stdout, for what a command was asked for.
+/// stdout, for the results of a command.
 pub(super) fn stdout() -> Screen<io::StdoutLock<'static>> {
     let out = io::stdout().lock();
-    Screen { obeys: out.is_terminal(), out }
+    Screen { is_terminal: out.is_terminal(), out }
 }
 
-/// stderr, for what else there is to say.
+/// stderr, for messages.
 pub(super) fn stderr() -> Screen<io::Stderr> {
     let out = io::stderr();
-    Screen { obeys: out.is_terminal(), out }
+    Screen { is_terminal: out.is_terminal(), out }
 }
 
-/// Ends when nobody can read `out` any more, as when `head` has seen enough. Never for a file or a terminal.
+/// Completes when the reader of `out` has closed it, as `head` does. Never completes for a file or a terminal.
 pub(super) async fn reader_gone(out: impl AsFd) {
-    // A duplicate, so that whoever holds the lock on `out` is not in the way.
+    // A duplicate, because `out` may be locked.
     if let Ok(watched) = out.as_fd().try_clone_to_owned() {
-        let (tell, told) = oneshot::channel();
-        // A thread of its own, because the runtime's way to watch would make the pipe non-blocking for all who share it.
-        // It ends with the process.
+        let (sender, closed) = oneshot::channel();
+        // A separate thread, because the runtime's AsyncFd would make the pipe non-blocking for every process that
+        // shares it. It ends with the process.
         std::thread::spawn(move || {
-            // Nothing is asked for: that the other end is gone is told unasked.
+            // No flags: POLLERR and POLLHUP are always reported.
             let mut fds = [PollFd::new(&watched, PollFlags::empty())];
             while let Err(rustix::io::Errno::INTR) = poll(&mut fds, None) {}
             if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
-                let _nobody_asks = tell.send(());
+                let _no_receiver = sender.send(());
             }
         });
-        if told.await.is_ok() {
+        if closed.await.is_ok() {
             return;
         }
     }
     std::future::pending::<()>().await;
 }
 
-/// Says `what` on stderr, after the program's name.
+/// Prints `what` on stderr, after the program's name.
 pub fn complain(what: impl Display) {
-    // When stderr is gone too there is nobody left to tell.
-    let _unheard = stderr().write_all(format!("gapless: {what}\n").as_bytes());
+    // A closed stderr is ignored: there is no other place for the message.
+    let _closed = stderr().write_all(format!("gapless: {what}\n").as_bytes());
 }
 
-/// Writes `line` and its end to `out`, for others to read now.
+/// Writes `line` and a line feed to `out`, and flushes it.
 pub(super) fn print_line(out: &mut impl Write, line: &[u8]) -> Result<(), CliError> {
     out.write_all(line).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).map_err(CliError::output)
 }
 
-/// A writer that may be a terminal. Takes text: each write holds whole characters.
+/// A writer that may be a terminal. Each write must contain whole UTF-8 characters.
 #[derive(Debug)]
 pub(super) struct Screen<W> {
-    /// Whether it is a terminal.
-    obeys: bool,
+    /// Whether it is a terminal, so that control characters are escaped.
+    is_terminal: bool,
     out: W,
 }
 
 impl<W> Screen<W> {
-    /// The same with another writer before it, which may hold back what is written.
+    /// Wraps the inner writer, for example in a buffer.
     pub(super) fn map<V>(self, wrap: impl FnOnce(W) -> V) -> Screen<V> {
-        Screen { obeys: self.obeys, out: wrap(self.out) }
+        Screen { is_terminal: self.is_terminal, out: wrap(self.out) }
     }
 }
 
 impl<W: Write> Write for Screen<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.obeys {
+        if !self.is_terminal {
             return self.out.write(bytes);
         }
         self.out.write_all(visible(&String::from_utf8_lossy(bytes)).as_bytes())?;
@@ -90,12 +89,12 @@ impl<W: Write> Write for Screen<W> {
     }
 }
 
-/// `text` with each control character as JSON escapes it, `\u001b`, so that a line of JSON stays one. Line feeds and tabs
-/// are left, and so are the two joiners that emoji and several scripts are written with.
+/// `text` with control characters escaped as in JSON, `\u001b`, so that a line of JSON stays valid. Line feeds and tabs
+/// are kept, and so are the two joiners that emoji and several scripts need.
 pub(super) fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_obeyed(c) {
+        if must_be_escaped(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 write!(shown, "\\u{unit:04x}").expect("memory");
             }
@@ -106,14 +105,14 @@ pub(super) fn visible(text: &str) -> String {
     shown
 }
 
-/// `text` from elsewhere as one line of a message: what would begin another, as if this program had said it, is a space.
+/// Untrusted `text` as one line: line breaks become spaces, so that it cannot imitate a message of this program.
 pub(super) fn one_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
-/// Whether a terminal may do something else with `c` than to show it: C0, DEL, C1, and what changes the direction of the
-/// text, cannot be seen, or breaks the line.
-fn is_obeyed(c: char) -> bool {
+/// Whether a terminal may not display `c` as a visible character: C0, DEL, C1, and characters that are invisible,
+/// change the direction of the text, or break the line.
+fn must_be_escaped(c: char) -> bool {
     match c {
         '\n' | '\t' | '\u{200c}' | '\u{200d}' => false,
         '\u{2028}' | '\u{2029}' => true,
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_shown_and_the_rest_is_left() {
+    fn control_characters_are_escaped_and_the_rest_is_kept() {
         for (text, want) in [
             ("plain\tä\n", "plain\tä\n"),
             ("\u{1b}]0;x\u{7}", "\\u001b]0;x\\u0007"),
@@ -148,9 +147,9 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_shown_what_a_pipe_is_given() {
-        for (obeys, want) in [(true, &b"\\u001bc\xef\xbf\xbd\n"[..]), (false, b"\x1bc\xff\n")] {
-            let mut screen = Screen { obeys, out: Vec::new() };
+    fn a_terminal_gets_escapes_and_a_pipe_the_bytes() {
+        for (is_terminal, want) in [(true, &b"\\u001bc\xef\xbf\xbd\n"[..]), (false, b"\x1bc\xff\n")] {
+            let mut screen = Screen { is_terminal, out: Vec::new() };
             print_line(&mut screen, b"\x1bc\xff").expect("memory");
             assert_eq!(screen.out, want);
         }

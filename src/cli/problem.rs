@@ -1,4 +1,4 @@
-//! A refusal in plain words: RFC 9457 `application/problem+json`, or whatever stands in its place.
+//! Error responses of a hub as messages: RFC 9457 `application/problem+json`, or any other body.
 
 use std::{fmt, time::Duration};
 
@@ -9,17 +9,17 @@ use tokio::time::timeout;
 
 use super::{error::hint, output::one_line};
 
-/// Why the hub said no. `Display` says what to change.
+/// Why the hub refused a request. `Display` says what to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubProblem {
     status: Option<u16>,
     code: Option<String>,
     detail: String,
-    /// How long it asks to wait.
+    /// `Retry-After`.
     retry_after: Option<Duration>,
 }
 
-/// The fields of a problem document that people read.
+/// The fields of a problem document that are shown.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Document {
     #[serde(default)]
@@ -30,20 +30,21 @@ pub(super) struct Document {
     code: Option<String>,
 }
 
-/// Longest answer that is read for its reason: a problem has a few hundred bytes, a proxy's page a few thousand.
+/// Longest error response that is read: a problem has a few hundred bytes, a proxy's page a few thousand.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Time for the reason to arrive in: it comes with the head, or it is not worth the wait.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout for the body, which usually arrives with the head.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest text of an answer that is no problem document, in characters: about two lines of a terminal.
+/// Longest text that is shown of a response that is not a problem document, in characters: about two lines of a
+/// terminal.
 const MAX_TEXT: usize = 160;
 
 impl HubProblem {
-    /// Reads the reason out of an answer that is not what was hoped for. Bounded; a body that breaks off is left out.
+    /// Reads an error response, within bounds of size and time. An incomplete body is ignored.
     pub(super) async fn read(response: Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
-        let body = timeout(PATIENCE, Limited::new(body, MAX_BYTES).collect()).await;
+        let body = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BYTES).collect()).await;
         let body = body.map(|body| body.map(http_body_util::Collected::to_bytes).unwrap_or_default());
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut problem = Self::from_body(head.status, &body.unwrap_or_default());
@@ -54,34 +55,34 @@ impl HubProblem {
         problem
     }
 
-    /// How long whoever refused asks to wait; nothing when it asks for no time, or for a date. It is not told any more: whoever
-    /// takes it tells how long they wait.
+    /// Takes `Retry-After` out, zero if it is missing or a date, so that `Display` no longer shows it: the caller shows
+    /// its own delay.
     pub(super) fn take_retry_after(&mut self) -> Duration {
         self.retry_after.take().unwrap_or_default()
     }
 
-    /// Whether it passes by itself, as a limit, a full disk, or a proxy's word that the hub behind it is being restarted. 52x are
-    /// those of a content delivery network.
-    pub(super) fn passes(&self) -> bool {
+    /// Whether a retry may succeed: after a limit, a full disk, or a proxy's error while the hub restarts. The 52x and
+    /// 530 are those of content delivery networks.
+    pub(super) fn is_transient(&self) -> bool {
         matches!(self.status, Some(408 | 425 | 429 | 502..=504 | 507 | 520..=527 | 530))
     }
 
-    /// Its `code`, when it is a hub's.
+    /// The `code` of a hub's problem document.
     pub(super) fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
 
-    /// Its status, when it came as an answer of its own.
+    /// The HTTP status, if it was a response.
     pub(super) fn status(&self) -> Option<u16> {
         self.status
     }
 
-    /// Its words.
+    /// Its detail.
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// What to do about it, where the hub cannot know.
+    /// What to do about it on the side of the command line.
     pub(super) fn hint(&self) -> &'static str {
         self.status.map_or("", hint)
     }
@@ -132,17 +133,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_document_is_told_by_its_detail_and_code() {
+    fn a_problem_document_is_shown_with_its_detail_and_code() {
         let body = br#"{"type":"x","title":"Closed","status":409,"detail":"topic t is closed","code":"topic-closed"}"#;
-        let told = HubProblem::from_body(StatusCode::CONFLICT, body).to_string();
-        assert_eq!(told, "the hub refused: topic t is closed (409 topic-closed)");
+        let message = HubProblem::from_body(StatusCode::CONFLICT, body).to_string();
+        assert_eq!(message, "the hub refused: topic t is closed (409 topic-closed)");
     }
 
     #[test]
-    fn anything_else_is_told_by_its_text_cut_short_or_its_status() {
-        let told = |body: &[u8]| HubProblem::from_body(StatusCode::BAD_GATEWAY, body).to_string();
-        assert_eq!(told(b"upstream down\n"), "the hub refused: upstream down (502)");
-        assert_eq!(told(b""), "the hub refused: bad gateway (502)");
-        assert!(told(&[b'x'; 5000]).len() < 200);
+    fn any_other_response_is_shown_with_its_text_or_its_status() {
+        let message = |body: &[u8]| HubProblem::from_body(StatusCode::BAD_GATEWAY, body).to_string();
+        assert_eq!(message(b"upstream down\n"), "the hub refused: upstream down (502)");
+        assert_eq!(message(b""), "the hub refused: bad gateway (502)");
+        assert!(message(&[b'x'; 5000]).len() < 200);
     }
 }

@@ -1,4 +1,4 @@
-//! `gapless remove`: takes one event back.
+//! `gapless remove`: removes one event.
 
 use bytes::Bytes;
 use form_urlencoded::Serializer;
@@ -16,19 +16,19 @@ use super::{
 };
 use crate::event::{EventId, TopicName};
 
-/// Which event.
+/// The event to remove.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Needs a token with admin. When it succeeds the event's data is overwritten and no reader gets it any
-more: in its place they get an event hub.removed. Whoever has read it before is told, too, as long
-as the topic is open, but keeps what was read.
+Needs a token with admin. When it has succeeded, the event's data is overwritten, and readers get an
+event hub.removed in its place. Clients that have read the event already are notified, too, while
+the topic is open, but they keep what they have read.
 
   gapless remove jobs/42/tokens yrtxnomj-17")]
 pub struct RemoveArgs {
     /// Topic of the event
     #[arg(value_name = "TOPIC", value_parser = topic)]
     topic: TopicName,
-    /// The event's id, as its receipt has it
+    /// Id of the event, as in its receipt
     #[arg(value_name = "ID", value_parser = id)]
     id: EventId,
     #[command(flatten)]
@@ -43,12 +43,12 @@ fn id(text: &str) -> Result<EventId, String> {
     EventId::parse(text).ok_or_else(|| "an id is written like 4f9a2c1e-17".into())
 }
 
-/// Removes the event and says so.
+/// Removes the event and prints a confirmation.
 ///
 /// # Errors
 /// When the hub cannot be reached, refuses, or has no such event.
 pub async fn run(args: RemoveArgs) -> Result<(), CliError> {
-    remove(&HubClient::reach(&args.hub)?, &args, &mut output::stdout()).await
+    remove(&HubClient::from_args(&args.hub)?, &args, &mut output::stdout()).await
 }
 
 async fn remove<D: Dial>(hub: &HubClient<D>, args: &RemoveArgs, out: &mut impl std::io::Write) -> Result<(), CliError> {
@@ -63,7 +63,7 @@ async fn remove<D: Dial>(hub: &HubClient<D>, args: &RemoveArgs, out: &mut impl s
     let problem = HubProblem::read(response).await;
     match problem.code() {
         Some("event-unknown") => Err(CliError::Nothing(format!(
-            "{1} keeps no event {0}: retention or a deletion has let go of it, or it was never there",
+            "{1} has no event {0}: retention or a deletion has removed it, or it never existed",
             args.id, args.topic
         ))),
         _ => Err(CliError::Refused(problem)),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_removed_by_its_id_and_that_is_said() {
+    fn an_event_is_removed_by_its_id_and_confirmed() {
         let (result, out, requests) = removed("204 No Content", "");
         result.expect("removed");
         assert_eq!(out, "removed abcd-17 of a b/\u{fc}\n");
@@ -103,16 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_is_not_there_is_told_plainly_and_a_refusal_in_the_hubs_words() {
+    fn a_missing_event_and_a_refusal_have_their_own_messages() {
         let (result, out, _) = removed("404 Not Found", r#"{"code":"event-unknown","detail":"no"}"#);
-        assert!(result.expect_err("none").to_string().starts_with("a b/\u{fc} keeps no event abcd-17: "));
+        assert!(result.expect_err("none").to_string().starts_with("a b/\u{fc} has no event abcd-17: "));
         assert_eq!(out, "");
         let (result, _, _) = removed("403 Forbidden", r#"{"code":"forbidden","detail":"needs admin"}"#);
         assert!(result.expect_err("no right").to_string().contains("needs admin"));
     }
 
     #[test]
-    fn what_is_no_id_is_told_at_once() {
+    fn an_invalid_id_or_topic_is_refused_before_a_request() {
         Cli::try_parse_from(["gapless", "remove", "t", "17"]).expect_err("no id");
         Cli::try_parse_from(["gapless", "remove", "t*", "abcd-17"]).expect_err("a pattern");
     }

@@ -1,4 +1,4 @@
-//! A hub whose every byte is written down: tests of the clients, on paused time.
+//! A scripted hub for tests of the client commands, on paused time.
 
 use std::{cell::RefCell, collections::VecDeque, fs, future::pending, io, path::PathBuf, rc::Rc, time::Duration};
 
@@ -9,66 +9,66 @@ use tokio::{
 
 use super::client::{Dial, HubClient, Untrusted};
 
-/// What happens on one connection.
+/// The script of one connection.
 pub(super) enum Script {
-    /// There is none.
+    /// The connection is refused.
     Refuse,
-    /// Whoever is there cannot show to be the hub.
+    /// The TLS handshake fails, because the certificate is not trusted.
     Distrust,
-    /// It is taken; the request's head, and its body up to `until`, is read and these steps follow.
+    /// The connection is accepted, the request is read up to `until`, and the steps follow.
     Serve { until: &'static str, steps: Vec<ScriptStep> },
 }
 
-/// What the hub does on a connection.
+/// A step of the hub on a connection.
 pub(super) enum ScriptStep {
     /// Sends bytes.
     Send(String),
     /// Waits.
     Pause(Duration),
-    /// Reads on until what it has read since the step before ends so.
+    /// Reads until the bytes read in this step end with this text.
     Read(&'static str),
-    /// Somebody writes a file meanwhile; nothing for its text: removes it.
+    /// Writes a file; removes it if the text is empty.
     Write(PathBuf, &'static str),
-    /// Says nothing any more, without closing.
+    /// Sends nothing more, and keeps the connection open.
     Hang,
 }
 
-/// What the client did.
+/// A request of the client.
 #[derive(Debug)]
 pub(super) struct Request {
-    /// When it connected, since the first connection's dial.
+    /// When it connected, since the start of the test.
     pub(super) at: Duration,
     /// What it sent.
     pub(super) text: String,
 }
 
-/// Plays one script a connection; a connection beyond the last script is a failed test.
+/// Plays one script per connection. A connection without a script fails the test.
 pub(super) struct Scripted {
     scripts: RefCell<VecDeque<Script>>,
     started: Instant,
     requests: Rc<RefCell<Vec<Request>>>,
 }
 
-/// A stream that sends `body` in one piece and ends.
+/// A stream that sends `body` in one write and ends.
 pub(super) fn stream(body: &str) -> Script {
     serve(vec![ScriptStep::Send(format!("{STREAM}{body}"))])
 }
 
-/// Answers the head of a request with `steps`, and closes.
+/// Runs `steps` after the head of a request, and closes.
 pub(super) fn serve(steps: Vec<ScriptStep>) -> Script {
     Script::Serve { until: "\r\n\r\n", steps }
 }
 
-/// An answer that is no stream.
+/// A complete response with a body.
 pub(super) fn answer(status: &str, body: &str) -> Script {
     let length = body.len();
     serve(vec![ScriptStep::Send(format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}"))])
 }
 
-/// The head of a good stream whose end is the connection's.
+/// The head of an event stream that ends with its connection.
 pub(super) const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\r\n";
 
-/// A hub that plays `scripts`, and what is asked of it.
+/// A hub that plays `scripts`, and the requests that it gets.
 pub(super) fn hub(scripts: impl IntoIterator<Item = Script>) -> (HubClient<Scripted>, Rc<RefCell<Vec<Request>>>) {
     let requests = Rc::default();
     let scripts = RefCell::new(scripts.into_iter().collect());
@@ -88,7 +88,7 @@ impl Dial for Scripted {
             Script::Distrust => return Err(io::Error::other(Untrusted("an unknown issuer".into()))),
             Script::Serve { until, steps } => (until, steps),
         };
-        // Small, so that writers meet a full pipe.
+        // A small buffer, so that writers have to wait.
         let (client, hub) = tokio::io::duplex(64);
         tokio::task::spawn_local(play(hub, until, steps, Rc::clone(&self.requests), index));
         Ok(client)
@@ -105,7 +105,7 @@ async fn play(
     let first = ScriptStep::Read(until);
     for step in std::iter::once(first).chain(steps) {
         match step {
-            // A client that hangs up early is free to.
+            // The client may have closed the connection.
             ScriptStep::Send(text) => drop(io.write_all(text.as_bytes()).await),
             ScriptStep::Pause(time) => sleep(time).await,
             ScriptStep::Write(path, "") => fs::remove_file(path).expect("the test's own"),
@@ -127,7 +127,7 @@ pub(super) fn run(test: impl Future<Output = ()>) {
     run_on(true, test);
 }
 
-/// Runs `test` where another thread has a part in it, for which paused time would not wait.
+/// Runs `test` in real time, for tests with another thread, for which paused time would not wait.
 pub(super) fn run_in_real_time(test: impl Future<Output = ()>) {
     run_on(false, test);
 }

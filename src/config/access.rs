@@ -1,6 +1,6 @@
-//! `[[access.tokens]]` and `[[access.issuers]]`: whose word on a client counts.
+//! `[[access.tokens]]` and `[[access.issuers]]`: static tokens, and trusted issuers of JWTs.
 //!
-//! As a flag or an environment variable the same value is inline TOML.
+//! In a flag or an environment variable the value is inline TOML.
 
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ impl ValueKind for TopicFilter {
     const METAVAR: &'static str = "TOPICS";
 
     fn parse(text: &str) -> Result<Filter, Vec<String>> {
-        Filter::new(text).or_else(|error| problem(format_args!("names no topics ({error})")))
+        Filter::new(text).or_else(|error| problem(format_args!("is not a topic or a pattern ({error})")))
     }
 }
 
@@ -48,16 +48,16 @@ impl ValueKind for TokenList {
 
     fn parse_parts(text: &str) -> Result<Vec<StaticToken>, Vec<ValueProblem>> {
         let tokens: Vec<StaticToken> = tables::parse(text, "token", TOKENS, |table| {
-            table.known(&["name", "sha256", "publish", "subscribe", "admin"]);
+            table.reject_unknown(&["name", "sha256", "publish", "subscribe", "admin"]);
             let mut entry = ListEntry(table);
-            let name = entry.needed::<Token>("name", "say whose it is, as in name = \"backup\"");
-            let sha256 = entry.needed::<Sha256>("sha256", "`gapless token --static` makes a token and its hash");
+            let name = entry.required::<Token>("name", "name the holder, as in name = \"backup\"");
+            let sha256 = entry.required::<Sha256>("sha256", "`gapless token --static` makes a token and its hash");
             let grant = entry.grant();
             Some(StaticToken { name: name?, sha256: sha256?, grant })
         })?;
         for (index, token) in tokens.iter().enumerate() {
-            if let Some(twin) = tokens[..index].iter().find(|twin| twin.name == token.name) {
-                let text = format!("has two tokens called {:?}; give each a name of its own", twin.name);
+            if let Some(duplicate) = tokens[..index].iter().find(|duplicate| duplicate.name == token.name) {
+                let text = format!("has two tokens named {:?}; give each its own name", duplicate.name);
                 let part = Some(TablePart { table: index, key: Some("name".into()) });
                 return Err(vec![ValueProblem { text, part }]);
             }
@@ -77,21 +77,22 @@ impl ValueKind for IssuerList {
 
     fn parse_parts(text: &str) -> Result<Vec<IssuerSettings>, Vec<ValueProblem>> {
         tables::parse(text, "issuer", ISSUERS, |table| {
-            table.known(&["issuer", "audience", "algorithms", "key", "key_file", "jwks"]);
+            table.reject_unknown(&["issuer", "audience", "algorithms", "key", "key_file", "jwks"]);
             let mut entry = ListEntry(table);
-            let issuer = entry.needed::<Word>("issuer", "say what the claim iss must be");
+            let issuer = entry.required::<Word>("issuer", "write the required claim iss");
             let audience =
-                entry.needed::<PlainText>("audience", "say what the claim aud must be, as in audience = \"gapless\"");
+                entry.required::<PlainText>("audience", "write the required claim aud, as in audience = \"gapless\"");
             let algorithms =
-                entry.needed::<ListOf<PlainText>>("algorithms", "pin them, as in algorithms = [\"EdDSA\"]");
+                entry.required::<ListOf<PlainText>>("algorithms", "pin them, as in algorithms = [\"EdDSA\"]");
             let keys = entry.keys();
             Some(IssuerSettings { issuer: issuer?, audience: audience?, algorithms: algorithms?, keys: keys? })
         })
     }
 }
 
-const TOKENS: &str = "is no list of tokens; write it like [{ name = \"ci\", sha256 = \"…\", publish = [\"jobs/*\"] }]";
-const ISSUERS: &str = "is no list of issuers; write it like [{ issuer = \"https://login.example\", audience = \"gapless\", \
+const TOKENS: &str =
+    "is not a list of tokens; write it like [{ name = \"ci\", sha256 = \"…\", publish = [\"jobs/*\"] }]";
+const ISSUERS: &str = "is not a list of issuers; write it like [{ issuer = \"https://login.example\", audience = \"gapless\", \
                        algorithms = [\"EdDSA\"], key_file = \"login.pem\" }]";
 
 /// Text without white space.
@@ -103,7 +104,7 @@ impl ValueKind for Word {
 
     fn parse(text: &str) -> Result<String, Vec<String>> {
         if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return problem("is empty, or has white space");
+            return problem("is empty or has white space");
         }
         Ok(text.into())
     }
@@ -117,7 +118,7 @@ impl ValueKind for Sha256 {
     const METAVAR: &'static str = "SHA256";
 
     fn parse(text: &str) -> Result<[u8; 32], Vec<String>> {
-        from_hex(text).map_or_else(|| problem("is no SHA-256; it has 64 hexadecimal digits"), Ok)
+        from_hex(text).map_or_else(|| problem("is not a SHA-256, which has 64 hexadecimal digits"), Ok)
     }
 }
 
@@ -127,18 +128,18 @@ struct ListEntry<'e, 'a>(&'e mut ConfigTable<'a>);
 impl ListEntry<'_, '_> {
     fn read<K: ValueKind>(&mut self, name: &str) -> Option<K::Value> {
         let text = text_of(self.0.get(name)?);
-        // Not the text: it may be a secret.
+        // The message leaves out the text, which may be a secret.
         let value = K::parse(&text).map_err(|problems| {
             for problem in problems {
-                self.0.wrong(Some(name), format!("{name} {problem}"));
+                self.0.report(Some(name), format!("{name} {problem}"));
             }
         });
         value.ok()
     }
 
-    fn needed<K: ValueKind>(&mut self, name: &str, why: &str) -> Option<K::Value> {
+    fn required<K: ValueKind>(&mut self, name: &str, why: &str) -> Option<K::Value> {
         if self.0.get(name).is_none() {
-            self.0.wrong(None, format!("{name} is missing; {why}"));
+            self.0.report(None, format!("{name} is missing; {why}"));
         }
         self.read::<K>(name)
     }
@@ -154,7 +155,7 @@ impl ListEntry<'_, '_> {
     fn keys(&mut self) -> Option<KeySource> {
         let given = ["key", "key_file", "jwks"].into_iter().filter_map(|key| Some((key, text_of(self.0.get(key)?))));
         let Ok([(key, text)]) = <[_; 1]>::try_from(given.collect::<Vec<_>>()) else {
-            self.0.wrong(None, "give one of key, key_file and jwks");
+            self.0.report(None, "give exactly one of key, key_file and jwks");
             return None;
         };
         Some(match key {
@@ -182,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_of_a_token_is_told_and_no_secret_is() {
+    fn every_mistake_of_a_token_is_reported_without_its_secret() {
         let text = "[{ sha256 = \"hunter2\", publish = [\"a*\"], admim = true }]";
         let problems = TokenList::parse(text).expect_err("wrong");
-        for want in ["name is missing", "sha256 is no SHA-256", "publish has an item", "admim"] {
+        for want in ["name is missing", "sha256 is not a SHA-256", "publish has an item", "admim"] {
             assert!(problems.iter().any(|problem| problem.contains(want)), "{want}: {problems:#?}");
         }
         assert!(!problems.concat().contains("hunter2"), "{problems:#?}");
@@ -194,14 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_pins_what_its_tokens_must_say() {
+    fn an_issuer_needs_an_audience_algorithms_and_keys() {
         let whole = "[{ issuer = \"https://login.example\", audience = \"gapless\", algorithms = [\"EdDSA\"], jwks = \"https://login.example/keys\" }]";
         let issuers = IssuerList::parse(whole).expect("valid");
         assert_eq!(issuers[0].keys, KeySource::Jwks("https://login.example/keys".into()));
         let problems = IssuerList::parse("[{ key = \"hunter2\", jwks = \"x\" }]").expect_err("wrong");
-        for want in
-            ["issuer is missing", "audience is missing", "algorithms is missing", "one of key, key_file and jwks"]
-        {
+        for want in [
+            "issuer is missing",
+            "audience is missing",
+            "algorithms is missing",
+            "exactly one of key, key_file and jwks",
+        ] {
             assert!(problems.iter().any(|problem| problem.contains(want)), "{want}: {problems:#?}");
         }
         assert!(!problems.concat().contains("hunter2"), "{problems:#?}");

@@ -1,4 +1,4 @@
-//! The configuration in force as a TOML file that says of each value where it comes from.
+//! The effective configuration as a TOML file, with the source of each value.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use super::{
     table::ROOT,
 };
 
-/// Every key with its value in force. `Display` is a file that gives the same configuration again, but for secrets: an issuer's
-/// inline key is left out, and the line says so.
+/// Every key with its effective value. `Display` is a file that results in the same configuration, except that the
+/// inline keys of issuers, which are secrets, are hidden; the line says so.
 #[derive(Debug)]
 pub struct Effective {
     pub(super) settings: Vec<Setting>,
-    /// Variables of the environment that look like the hub's and are no settings.
+    /// Environment variables that begin with `GAPLESS_` and are not settings.
     pub ignored: Vec<String>,
 }
 
 impl Effective {
-    /// The keys that need a restart and have another value here than in `before`.
+    /// The keys whose value differs from `before` and takes effect only after a restart.
     #[must_use]
     pub fn needs_restart(&self, before: &Self) -> Vec<String> {
         let pairs = self.settings.iter().zip(&before.settings);
@@ -31,7 +31,7 @@ impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut section = ROOT;
         for name in &self.ignored {
-            writeln!(f, "# {name} is no setting; it is ignored")?;
+            writeln!(f, "# {name} is not a setting; it is ignored")?;
         }
         for Setting { key, text, origin } in &self.settings {
             if key.section != section {
@@ -39,7 +39,7 @@ impl fmt::Display for Effective {
                 writeln!(f, "\n[{section}]")?;
             }
             let hidden = hide(text).filter(|_| key.is_toml);
-            let note = if hidden.is_some() { "; write the hidden keys in again" } else { "" };
+            let note = if hidden.is_some() { "; replace the hidden keys by the real ones" } else { "" };
             let value = match hidden {
                 Some(text) => text,
                 None if key.is_toml || is_bare(text) => text.clone(),
@@ -48,7 +48,7 @@ impl fmt::Display for Effective {
             let line = format!("{} = {value}", key.name);
             match origin {
                 ValueOrigin::Default => writeln!(f, "{line}")?,
-                // Aligned at a column that most lines stay left of.
+                // Comments are aligned at a column that most values do not reach.
                 origin => writeln!(f, "{line:<40} # {origin}{note}")?,
             }
         }
@@ -56,10 +56,11 @@ impl fmt::Display for Effective {
     }
 }
 
-/// What stands for a secret. As one it is too short, so that a file with it is refused, and never in force.
+/// Replaces a secret. It is too short to be a valid one, so that a file with it is refused.
 const HIDDEN: &str = "hidden";
 
-/// The list of tables in `text` with every value called `key` hidden, when there is one: an issuer's secret, or its private key.
+/// The list of tables in `text` with the value of each `key` (an issuer's secret or private key) hidden; `None` if
+/// there is no such key.
 fn hide(text: &str) -> Option<String> {
     let value = toml::de::ValueDeserializer::parse(text).and_then(toml::Value::deserialize).ok()?;
     let toml::Value::Array(mut list) = value else { return None };
@@ -73,7 +74,7 @@ fn hide(text: &str) -> Option<String> {
     found.then(|| toml::Value::from(list).to_string())
 }
 
-/// Whether TOML reads `text` as a number or truth whose text is `text` again.
+/// Whether `text` can be written without quotes: as a TOML boolean, or as an integer whose text is exactly `text`.
 fn is_bare(text: &str) -> bool {
     text == "true" || text == "false" || text.parse::<u32>().is_ok_and(|number| number.to_string() == text)
 }

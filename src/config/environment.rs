@@ -1,4 +1,4 @@
-//! The environment's variables that the configuration may look at.
+//! The environment variables of the configuration.
 
 use std::{
     collections::BTreeMap,
@@ -7,19 +7,19 @@ use std::{
 
 use super::{KEYS, errors::ConfigErrors, file::nearest, table::ConfigKey};
 
-/// What all of the hub's own variables begin with.
+/// The prefix of all the hub's variables.
 const PREFIX: &str = "GAPLESS_";
 
-/// Variables that mean something and are no keys: the file's name, and what the clients' commands read.
+/// Variables with the prefix that are not keys: the configuration file, and those of the client commands.
 const OTHERS: [&str; 4] = ["GAPLESS_CONFIG", "GAPLESS_URL", "GAPLESS_TOKEN", "GAPLESS_CA"];
 
-/// The hub's variables and `RUST_LOG`, by name. An empty variable counts as none: `GAPLESS_DATA=` is how scripts and compose
-/// files leave one out.
+/// The hub's variables and `RUST_LOG`, by name. An empty variable counts as unset: scripts and compose files write
+/// `GAPLESS_DATA=` to leave a setting out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Environment(BTreeMap<String, OsString>);
 
 impl Environment {
-    /// The process's own.
+    /// The variables of this process.
     pub(super) fn of_process() -> Self {
         let named = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value));
         Self::new(std::env::vars_os().filter_map(named))
@@ -35,8 +35,8 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str)
     }
 
-    /// Names of variables that are no settings. One that looks like a mistyped setting goes to `errors`; the others are
-    /// returned, because they may be somebody else's.
+    /// Finds variables with the prefix that are not settings. One that resembles a setting is added to `errors`; the
+    /// names of the others are returned, because another program may use them.
     pub(super) fn unknown(&self, errors: &mut ConfigErrors) -> Vec<String> {
         let known = |name: &str| KEYS.iter().any(|key| key.variable() == name) || OTHERS.contains(&name);
         let mut ignored = Vec::new();
@@ -45,14 +45,14 @@ impl Environment {
                 continue;
             }
             let variables = KEYS.iter().map(ConfigKey::variable).chain(OTHERS.map(Into::into));
-            // Without what all have in common, which would make any two alike.
+            // Compared without the common prefix, which would make any two names similar.
             let short = variables.map(|variable| variable[PREFIX.len()..].to_owned());
             match nearest(&name[PREFIX.len()..], short) {
                 Some(meant) => {
-                    errors.push(name, format_args!("is no setting; did you mean {PREFIX}{meant}?"));
+                    errors.push(name, format_args!("is not a setting; did you mean {PREFIX}{meant}?"));
                 }
                 None if name == "GAPLESS_PORT" => {
-                    errors.push(name, "is no setting; write GAPLESS_LISTEN, like 127.0.0.1:8080");
+                    errors.push(name, "is not a setting; set GAPLESS_LISTEN, as in 127.0.0.1:8080");
                 }
                 None => ignored.push(name.clone()),
             }
@@ -61,8 +61,9 @@ impl Environment {
     }
 }
 
-/// Whether Kubernetes sets this variable, in every pod beside a service whose name begins with `gapless`:
-/// `GAPLESS_SERVICE_HOST`, `GAPLESS_PORT` (an address, as Docker's links had it), `GAPLESS_PORT_80_TCP_ADDR` and so on.
+/// Whether Kubernetes has set this variable, which it does in every pod beside a service whose name begins with
+/// `gapless`: `GAPLESS_SERVICE_HOST`, `GAPLESS_PORT` (a URL, as with Docker links), `GAPLESS_PORT_80_TCP_ADDR` and so
+/// on.
 fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
     let is_link =
         || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.as_encoded_bytes().starts_with(scheme.as_bytes()));
@@ -76,18 +77,18 @@ fn is_from_kubernetes(name: &str, value: &OsStr) -> bool {
 mod tests {
     use super::*;
 
-    fn looked_at(variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+    fn check(variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
         let environment =
             Environment::new(variables.iter().map(|&(name, value)| (name.to_owned(), OsString::from(value))));
         let mut errors = ConfigErrors::default();
         let ignored = environment.unknown(&mut errors);
-        let told = errors.all().iter().map(|mistake| format!("{} {}", mistake.place, mistake.problem));
-        (told.collect(), ignored)
+        let mistakes = errors.all().iter().map(|mistake| format!("{} {}", mistake.place, mistake.problem));
+        (mistakes.collect(), ignored)
     }
 
     #[test]
-    fn a_mistyped_variable_is_a_mistake_and_a_foreign_one_is_named() {
-        let (told, ignored) = looked_at(&[
+    fn a_mistyped_variable_is_a_mistake_and_an_unrelated_one_is_named() {
+        let (mistakes, ignored) = check(&[
             ("GAPLESS_LISTENN", "1"),
             ("GAPLESS_STREAM_KEEP_ALIVE", "1s"),
             ("GAPLESS_PORT", "8080"),
@@ -97,18 +98,18 @@ mod tests {
             ("HOME", "/root"),
         ]);
         assert_eq!(
-            told,
+            mistakes,
             [
-                "GAPLESS_LISTENN is no setting; did you mean GAPLESS_LISTEN?",
-                "GAPLESS_PORT is no setting; write GAPLESS_LISTEN, like 127.0.0.1:8080",
-                "GAPLESS_STREAM_KEEP_ALIVE is no setting; did you mean GAPLESS_STREAM_KEEPALIVE?",
+                "GAPLESS_LISTENN is not a setting; did you mean GAPLESS_LISTEN?",
+                "GAPLESS_PORT is not a setting; set GAPLESS_LISTEN, as in 127.0.0.1:8080",
+                "GAPLESS_STREAM_KEEP_ALIVE is not a setting; did you mean GAPLESS_STREAM_KEEPALIVE?",
             ]
         );
         assert_eq!(ignored, ["GAPLESS_DEPLOYED_BY"]);
     }
 
     #[test]
-    fn what_kubernetes_sets_is_passed_over() {
+    fn variables_of_kubernetes_are_ignored() {
         let set = [
             ("GAPLESS_SERVICE_HOST", "10.0.0.1"),
             ("GAPLESS_SERVICE_PORT", "80"),
@@ -118,6 +119,6 @@ mod tests {
             ("GAPLESS_PORT_80_TCP_ADDR", "10.0.0.1"),
             ("GAPLESS_ADMIN_SERVICE_HOST", "10.0.0.2"),
         ];
-        assert_eq!(looked_at(&set), (vec![], vec![]));
+        assert_eq!(check(&set), (vec![], vec![]));
     }
 }

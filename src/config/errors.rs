@@ -1,37 +1,37 @@
-//! Everything that is wrong with a configuration, at once.
+//! All mistakes of a configuration, reported together.
 
 use std::fmt;
 
-/// One thing that is wrong.
+/// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where it was written: a flag, a variable, or a line of the file.
+    /// Its source: a flag, a variable, or a line of the file.
     pub place: String,
     /// What is wrong, and what to write instead.
     pub problem: String,
 }
 
-/// Why there is no configuration. Never empty; `Display` is a line for each mistake.
+/// All mistakes of a configuration. Not empty when returned as an error. `Display` has a line for each mistake.
 #[derive(Debug, Default)]
 pub struct ConfigErrors(Vec<Mistake>);
 
 impl ConfigErrors {
-    /// Adds one.
+    /// Adds a mistake.
     pub fn push(&mut self, place: impl fmt::Display, problem: impl fmt::Display) {
         self.0.push(Mistake { place: place.to_string(), problem: problem.to_string() });
     }
 
-    /// All of them, in the order they were met.
+    /// All mistakes, in the order in which they were found.
     #[must_use]
     pub fn all(&self) -> &[Mistake] {
         &self.0
     }
 
-    /// `value`, unless there are mistakes.
+    /// `value`, if there are no mistakes.
     ///
     /// # Errors
-    /// All of them.
-    pub(super) fn or<T>(self, value: T) -> Result<T, Self> {
+    /// All mistakes.
+    pub(super) fn into_result<T>(self, value: T) -> Result<T, Self> {
         if self.0.is_empty() { Ok(value) } else { Err(self) }
     }
 }

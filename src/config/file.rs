@@ -1,4 +1,4 @@
-//! The TOML file, flattened: `keepalive` under `[stream]` is `stream.keepalive`.
+//! The TOML file, as a map from paths to values: `keepalive` under `[stream]` is `stream.keepalive`.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -15,27 +15,27 @@ use super::{
     tables::{TablePart, text_of},
 };
 
-/// What a file says about a key.
+/// The value of a key in the file.
 #[derive(Debug)]
 pub(super) struct FileEntry {
     /// The value's text.
     pub text: String,
-    /// Where it stands.
-    pub places: Locations,
+    /// Where it is written.
+    pub locations: Locations,
 }
 
-/// Where a value stands in a file.
+/// The lines of a value in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Locations {
     /// `FILE:LINE` of its key.
     key: String,
-    /// In a list of tables, the same of each table and of its keys.
+    /// For a list of tables: `FILE:LINE` of each table, and of each of its keys.
     tables: Vec<(String, BTreeMap<String, String>)>,
 }
 
 impl Locations {
-    /// `FILE:LINE` of a part, or of the whole.
-    pub(super) fn place_of(&self, part: Option<&TablePart>) -> &str {
+    /// `FILE:LINE` of a part, or of the key.
+    pub(super) fn location_of(&self, part: Option<&TablePart>) -> &str {
         let Some((part, (table, keys))) = part.and_then(|part| Some((part, self.tables.get(part.table)?))) else {
             return &self.key;
         };
@@ -43,47 +43,47 @@ impl Locations {
     }
 }
 
-/// Reads `path`; what is wrong with it as a file, its syntax and its keys goes to `found`.
-pub(super) fn read(path: &Path, found: &mut ConfigErrors) -> BTreeMap<String, FileEntry> {
+/// Reads the file at `path`. Adds mistakes to `errors`: those of the file, of its syntax, and unknown keys.
+pub(super) fn read(path: &Path, errors: &mut ConfigErrors) -> BTreeMap<String, FileEntry> {
     match std::fs::read_to_string(path) {
-        Ok(text) => parse(&path.display().to_string(), &text, found),
+        Ok(text) => parse(&path.display().to_string(), &text, errors),
         Err(error) => {
-            found.push(path.display(), format_args!("cannot be read: {error}"));
+            errors.push(path.display(), format_args!("cannot be read: {error}"));
             BTreeMap::new()
         }
     }
 }
 
-fn parse(name: &str, text: &str, found: &mut ConfigErrors) -> BTreeMap<String, FileEntry> {
-    let place = |offset: usize| format!("{name}:{}", text[..offset.min(text.len())].matches('\n').count() + 1);
-    let (table, mut errors) = DeTable::parse_recoverable(text);
-    errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
-    for error in &errors {
-        found.push(place(error.span().map_or(0, |span| span.start)), error.message().trim_end());
+fn parse(name: &str, text: &str, errors: &mut ConfigErrors) -> BTreeMap<String, FileEntry> {
+    let location = |offset: usize| format!("{name}:{}", text[..offset.min(text.len())].matches('\n').count() + 1);
+    let (table, mut syntax_errors) = DeTable::parse_recoverable(text);
+    syntax_errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+    for error in &syntax_errors {
+        errors.push(location(error.span().map_or(0, |span| span.start)), error.message().trim_end());
     }
-    if !errors.is_empty() {
-        // What was recovered is a guess; judging it would add mistakes that nobody made.
+    if !syntax_errors.is_empty() {
+        // The parser recovers by guessing; checking its guesses would report mistakes that are not in the file.
         return BTreeMap::new();
     }
     let mut entries = BTreeMap::new();
     let mut leaf = |path: String, at: usize, spanned: &Spanned<DeValue<'_>>| {
         if !is_key(&path) {
-            return found.push(place(at), unknown(&path));
+            return errors.push(location(at), unknown(&path));
         }
         match toml::Value::deserialize(spanned.clone().into_deserializer()) {
             Ok(value) => {
-                let places = Locations { key: place(at), tables: tables(spanned, &place) };
-                entries.insert(path, FileEntry { text: text_of(&value), places });
+                let locations = Locations { key: location(at), tables: tables(spanned, &location) };
+                entries.insert(path, FileEntry { text: text_of(&value), locations });
             }
-            Err(error) => found.push(place(at), format_args!("{path}: {}", error.message())),
+            Err(error) => errors.push(location(at), format_args!("{path}: {}", error.message())),
         }
     };
-    let mut mistakes_of_sections = Vec::new();
+    let mut section_mistakes = Vec::new();
     for (key, value) in table.get_ref() {
         let name = key.get_ref();
         match value.get_ref() {
             DeValue::Table(_) if !is_section(name) && !is_key(name) => {
-                mistakes_of_sections.push((key.span().start, unknown_section(name)));
+                section_mistakes.push((key.span().start, unknown_section(name)));
             }
             DeValue::Table(section) if is_section(name) => {
                 for (key, value) in section {
@@ -93,23 +93,23 @@ fn parse(name: &str, text: &str, found: &mut ConfigErrors) -> BTreeMap<String, F
             _ => leaf(name.to_string(), key.span().start, value),
         }
     }
-    for (at, problem) in mistakes_of_sections {
-        found.push(place(at), problem);
+    for (at, problem) in section_mistakes {
+        errors.push(location(at), problem);
     }
     entries
 }
 
-/// Where each table of a list stands, and each of its keys. A table in brackets begins at its first key.
-fn tables(value: &Spanned<DeValue<'_>>, place: &dyn Fn(usize) -> String) -> Vec<(String, BTreeMap<String, String>)> {
+/// `FILE:LINE` of each table of a list, and of each of its keys. The line of a `[[table]]` is that of its first key.
+fn tables(value: &Spanned<DeValue<'_>>, location: &dyn Fn(usize) -> String) -> Vec<(String, BTreeMap<String, String>)> {
     let DeValue::Array(items) = value.get_ref() else { return Vec::new() };
     let table = |item: &Spanned<DeValue<'_>>| {
         let keys = match item.get_ref() {
             DeValue::Table(table) => {
-                table.keys().map(|key| (key.get_ref().to_string(), place(key.span().start))).collect()
+                table.keys().map(|key| (key.get_ref().to_string(), location(key.span().start))).collect()
             }
             _ => BTreeMap::new(),
         };
-        (place(item.span().start), keys)
+        (location(item.span().start), keys)
     };
     items.iter().map(table).collect()
 }
@@ -122,31 +122,32 @@ fn is_key(path: &str) -> bool {
     KEYS.iter().any(|key| key.path() == path)
 }
 
-/// Says that there is no such key, and which one may have been meant.
+/// The message for an unknown key, with the key that may have been meant.
 fn unknown(path: &str) -> String {
     if is_section(path) {
         return format!("{path} is a section, not a key; write [{path}] and its keys below");
     }
     match nearest(path, KEYS.iter().map(ConfigKey::path)) {
         Some(key) => format!("there is no key {path}; did you mean {key}?"),
-        None => format!("there is no key {path}; `gapless check` prints them all"),
+        None => format!("there is no key {path}; `gapless check` prints all of them"),
     }
 }
 
-/// Says that there is no such section. Its keys are not told one by one: with the right name they may be right.
+/// The message for an unknown section. Its keys are not reported one by one, because only the section's name may be
+/// wrong.
 fn unknown_section(name: &str) -> String {
     if name == ROOT {
-        return format!("there is no section [{name}]; its keys stand at the top of the file");
+        return format!("there is no section [{name}]; write its keys at the top of the file");
     }
     match nearest(name, KEYS.iter().map(|key| key.section.to_owned())) {
         Some(section) => format!("there is no section [{name}]; did you mean [{section}]?"),
-        None => format!("there is no section [{name}]; `gapless check` prints them all"),
+        None => format!("there is no section [{name}]; `gapless check` prints all of them"),
     }
 }
 
-/// Which of `names` may have been meant by `name`.
+/// The one of `names` that is most similar to `name`, if it is similar enough.
 pub(super) fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
-    // Below this likeness (0 to 1) a guess confuses more than it helps; cargo and clap draw the line near it too.
+    // Similarity from 0 to 1. Below 0.85 a guess confuses more than it helps; cargo and clap use similar thresholds.
     let near = names.map(|known| (strsim::jaro_winkler(name, &known), known)).filter(|(like, _)| *like > 0.85);
     near.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
 }
@@ -168,12 +169,12 @@ mod tests {
         assert_eq!(found, [""; 0]);
         assert_eq!(entries["shards"].text, "4");
         let keepalive = &entries["stream.keepalive"];
-        assert_eq!((&*keepalive.text, keepalive.places.place_of(None)), ("20s", "f.toml:4"));
+        assert_eq!((&*keepalive.text, keepalive.locations.location_of(None)), ("20s", "f.toml:4"));
         assert_eq!(entries["retention.rules"].text, r#"[{ topics = "a" }]"#);
     }
 
     #[test]
-    fn an_unknown_key_is_told_with_its_line_and_a_guess() {
+    fn an_unknown_key_is_reported_with_its_line_and_a_guess() {
         let (_, found) = parsed("lisen = \"x\"\nlog = \"debug\"\n[stream]\nkeep_alive = 1\nzzz = 2\n");
         assert_eq!(found.len(), 4, "{found:#?}");
         for want in [
@@ -187,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_section_is_told_once_with_a_guess_whatever_it_holds() {
+    fn an_unknown_section_is_reported_once_with_a_guess() {
         let (_, found) =
             parsed("[strem]\n[hub]\nlisten = 1\n[stream]\n[accesss]\nissuers = []\nanyone = 1\n[zzz.a]\nb = 1\n");
         let want = [
             "f.toml:1: there is no section [strem]; did you mean [stream]?",
-            "f.toml:2: there is no section [hub]; its keys stand at the top of the file",
+            "f.toml:2: there is no section [hub]; write its keys at the top of the file",
             "f.toml:5: there is no section [accesss]; did you mean [access]?",
-            "f.toml:8: there is no section [zzz]; `gapless check` prints them all",
+            "f.toml:8: there is no section [zzz]; `gapless check` prints all of them",
         ];
         for want in want {
             assert!(found.iter().any(|mistake| mistake == want), "{want}: {found:#?}");
@@ -209,7 +210,7 @@ mod tests {
         );
         let line = |path: &str, table, key: Option<&str>| {
             let part = TablePart { table, key: key.map(Into::into) };
-            entries[path].places.place_of(Some(&part)).to_owned()
+            entries[path].locations.location_of(Some(&part)).to_owned()
         };
         assert_eq!(line("retention.rules", 0, Some("max_age")), "f.toml:3");
         assert_eq!(line("retention.rules", 1, Some("max_age")), "f.toml:6");
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_syntax_is_told_with_its_line() {
+    fn broken_syntax_is_reported_with_its_line() {
         let (_, found) = parsed("shards = 4\nlisten = \n[stream\n");
         assert!(found[0].starts_with("f.toml:2: "), "{found:#?}");
         assert!(found.iter().any(|mistake| mistake.starts_with("f.toml:3: ")), "{found:#?}");

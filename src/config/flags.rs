@@ -1,4 +1,5 @@
-//! The flags, made from the table of keys. Values stay text here, so that all mistakes can be told at once.
+//! The command-line flags, generated from the table of keys. Values stay text here, so that all mistakes can be
+//! reported together.
 
 use std::path::PathBuf;
 
@@ -6,7 +7,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::KEYS;
 
-/// What the command line says about the configuration.
+/// The configuration flags of a command line.
 #[derive(Debug, Clone, Default)]
 pub struct Flags {
     /// `--config FILE`.
@@ -15,7 +16,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// The text given for the key at `path`.
+    /// The text of the flag for the key at `path`.
     pub(super) fn get(&self, path: &str) -> Option<&str> {
         self.given.iter().find(|(key, _)| key == path).map(|(_, text)| &**text)
     }
@@ -43,7 +44,7 @@ impl Args for Flags {
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
             .help_heading("Configuration")
-            .help("File to read, TOML; `gapless check` prints one");
+            .help("TOML file to read; `gapless check` prints one");
         KEYS.iter().fold(command.arg(config), |command, key| {
             let arg = Arg::new(key.path())
                 .long(key.flag())

@@ -1,27 +1,27 @@
-//! The kinds of values a key can have, and how a human writes them.
+//! The kinds of values that a key can have, and their text forms.
 
 use std::{fmt, marker::PhantomData, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
 use super::tables::ValueProblem;
 
-/// How the text of a key becomes a value.
+/// Parses the text of a key into a value.
 pub trait ValueKind {
-    /// What it becomes.
+    /// The parsed value.
     type Value;
-    /// What a value is called in `--help`.
+    /// The placeholder for a value in `--help`.
     const METAVAR: &'static str;
     /// Whether the text is TOML, not a TOML string.
     const IS_TOML: bool = false;
-    /// Whether the flag may stand alone, meaning `true`.
+    /// Whether the flag may be given without a value, meaning `true`.
     const IS_SWITCH: bool = false;
 
-    /// Reads a value.
+    /// Parses a value.
     ///
     /// # Errors
-    /// Each thing that is wrong with it, in words that follow the text: `"x" is not …`.
+    /// Every mistake, in words that follow the text: `"x" is not …`.
     fn parse(text: &str) -> Result<Self::Value, Vec<String>>;
 
-    /// Reads a value, and says of what is wrong in a list of tables in which of them.
+    /// Parses a value; in a list of tables, an error names the table and the key.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -29,7 +29,7 @@ pub trait ValueKind {
         Self::parse(text).map_err(|problems| problems.into_iter().map(Into::into).collect())
     }
 
-    /// What a range compares; `None` is in every range.
+    /// The number that is compared with the range; `None` is in every range.
     fn magnitude(_: &Self::Value) -> Option<u128> {
         None
     }
@@ -47,19 +47,19 @@ pub struct PlainText;
 /// `true` or `false`.
 #[derive(Debug)]
 pub struct Switch;
-/// A number of threads, or `auto`: one a core.
+/// A number of threads, or `auto`: one per core.
 #[derive(Debug)]
 pub struct Shards;
 /// A duration: `2s`, `10m`, `7d`, or seconds.
 #[derive(Debug)]
 pub struct DurationText;
-/// A [`DurationText`] kept as whole milliseconds, as the `retry:` field of a stream wants it.
+/// A [`DurationText`] in whole milliseconds, as in the `retry:` field of a stream.
 #[derive(Debug)]
 pub struct Milliseconds;
-/// A filter for logs, as `tracing_subscriber::EnvFilter` reads it.
+/// A log filter in the syntax of `tracing_subscriber::EnvFilter`.
 #[derive(Debug)]
 pub struct LogFilter;
-/// A number of things.
+/// A whole number.
 #[derive(Debug)]
 pub struct Count<T = usize>(PhantomData<T>);
 /// A number of bytes: `64KiB`, `1GB`, or bytes.
@@ -69,25 +69,25 @@ pub struct Size<T = usize>(PhantomData<T>);
 #[derive(Debug)]
 pub struct Maybe<K>(PhantomData<K>);
 
-/// Which keeper of logs.
+/// A storage engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
     /// On disk.
     Sled,
-    /// Forgets at exit.
+    /// In memory; events are lost at exit.
     Memory,
 }
 
-/// How a line of the log looks.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// For people to read.
     Text,
-    /// For machines, an object a line.
+    /// For programs: a JSON object per line.
     Json,
 }
 
-/// That something is wrong with a text.
+/// An error with one mistake.
 pub(super) fn problem<T>(text: impl fmt::Display) -> Result<T, Vec<String>> {
     Err(vec![text.to_string()])
 }
@@ -189,14 +189,14 @@ impl ValueKind for LogFilter {
 
     fn parse(text: &str) -> Result<String, Vec<String>> {
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(text) {
-            return problem(format_args!("is no log filter: {error}; write it like info or gapless=debug"));
+            return problem(format_args!("is not a log filter: {error}; write it like info or gapless=debug"));
         }
-        // A word alone that is no level would be taken for the name of a crate, and nothing else be logged.
+        // EnvFilter takes a single word that is not a level as the name of a target, and would log nothing else.
         let is_level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
         let word = |part: &&str| !part.is_empty() && !part.contains(['=', '[']) && !is_level(part);
         match text.split(',').map(str::trim).find(word) {
             Some(word) => problem(format_args!(
-                "has {word:?}, which is no level; choose from error, warn, info, debug, trace and off, or write target=level, \
+                "has {word:?}, which is not a level; choose from error, warn, info, debug, trace and off, or write target=level, \
                  like gapless=debug"
             )),
             None => Ok(text.into()),
@@ -253,7 +253,7 @@ impl ValueKind for EngineKind {
         match text {
             "sled" => Ok(Self::Sled),
             "memory" => Ok(Self::Memory),
-            _ => problem("is no engine; choose sled or memory"),
+            _ => problem("is not an engine; choose sled or memory"),
         }
     }
 }
@@ -266,12 +266,13 @@ impl ValueKind for LogFormat {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            _ => problem("is no format; choose text or json"),
+            _ => problem("is not a format; choose text or json"),
         }
     }
 }
 
-/// Whole numbers with a decimal (`kB` is 1000) or binary (`KiB` is 1024) unit. A bare `K` could be either: refused.
+/// A whole number of bytes with a decimal (`kB` is 1000) or binary (`KiB` is 1024) unit. A bare `K` is refused as
+/// ambiguous.
 fn parse_bytes(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -295,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_written_as_people_do() {
+    fn sizes_have_decimal_or_binary_units() {
         for (text, want) in [("0", 0), ("17", 17), ("64KiB", 65_536), ("16 MB", 16_000_000), ("1GiB", 1 << 30)] {
             assert_eq!(Size::<u64>::parse(text), Ok(want), "{text}");
         }
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_written_as_people_do() {
+    fn durations_have_units_or_are_seconds() {
         for (text, want) in [("2s", 2), ("90", 90), ("10m", 600), ("7d", 604_800), ("1h 30m", 5_400)] {
             assert_eq!(DurationText::parse(text), Ok(Duration::from_secs(want)), "{text}");
         }

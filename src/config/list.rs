@@ -20,11 +20,11 @@ impl<K: ValueKind> ValueKind for ListOf<K> {
         let values = items.iter().filter_map(|item| match K::parse(item) {
             Ok(value) => Some(value),
             Err(wrong) => {
-                // One that stands alone is quoted already.
-                let alone = item == text;
-                let told =
-                    |problem: String| if alone { problem } else { format!("has an item that {problem}: {item:?}") };
-                problems.extend(wrong.into_iter().map(told));
+                // The caller quotes the text already, if it is a single item.
+                let single = item == text;
+                let describe =
+                    |problem: String| if single { problem } else { format!("has an item that {problem}: {item:?}") };
+                problems.extend(wrong.into_iter().map(describe));
                 None
             }
         });
@@ -33,7 +33,7 @@ impl<K: ValueKind> ValueKind for ListOf<K> {
     }
 }
 
-/// What stands between commas, or in the TOML list.
+/// The items of a comma-separated or TOML list.
 fn items(text: &str) -> Result<Vec<String>, Vec<String>> {
     if text.is_empty() || text == "none" {
         return Ok(Vec::new());
@@ -42,8 +42,8 @@ fn items(text: &str) -> Result<Vec<String>, Vec<String>> {
         let list = toml::de::ValueDeserializer::parse(text).and_then(toml::Value::deserialize);
         match list {
             Ok(toml::Value::Array(list)) => return Ok(list.iter().map(text_of).collect()),
-            // An address of IPv6 begins like a list, and does not end like one.
-            _ if text.ends_with(']') => return Err(vec!["is no list; write it like a, b or [\"a\", \"b\"]".into()]),
+            // An IPv6 address with a port begins with a bracket, too, but does not end with one.
+            _ if text.ends_with(']') => return Err(vec!["is not a list; write it like a, b or [\"a\", \"b\"]".into()]),
             _ => {}
         }
     }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_item_is_told() {
+    fn every_invalid_item_is_reported() {
         let problems = ListOf::<Count>::parse("1, x, y").expect_err("wrong");
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(ListOf::<Count>::parse("[1").is_err());

@@ -1,4 +1,4 @@
-//! Where a hub listens, and who may connect to its socket files.
+//! Listen addresses, and the permissions of Unix sockets.
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
@@ -9,18 +9,18 @@ use super::kinds::{ValueKind, problem};
 pub enum Listen {
     /// An IP address and a port.
     Address(SocketAddr),
-    /// A port of the loopback, of both families.
+    /// A port of the loopback, for IPv4 and IPv6.
     Localhost(u16),
-    /// A socket file.
+    /// A Unix socket.
     Unix(PathBuf),
 }
 
-/// Permissions of a file, in octal.
+/// File permissions, in octal.
 #[derive(Debug)]
 pub struct Mode;
 
 impl Listen {
-    /// Whether only this machine reaches it.
+    /// Whether it is reachable only from this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
@@ -37,7 +37,7 @@ impl ValueKind for Listen {
     fn parse(text: &str) -> Result<Self, Vec<String>> {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() || path.contains('\0') {
-                problem("names no file; write it like unix:/run/gapless/hub.sock")
+                problem("has no path; write it like unix:/run/gapless/hub.sock")
             } else {
                 Ok(Self::Unix(path.into()))
             };
@@ -61,10 +61,10 @@ impl ValueKind for Mode {
         let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o777);
         match mode {
-            // Also what is left of a number that TOML has read as octal already.
+            // This also refuses most numbers that TOML has already converted from octal.
             Some(mode) if mode & 0o600 == 0o600 => Ok(mode),
-            Some(_) => problem("keeps the hub's own user out; write it like 0600, 0660 or 0666"),
-            None => problem("is no file mode; write it in octal, like 0660, in quotes in a file"),
+            Some(_) => problem("denies access to the hub's own user; write it like 0600, 0660 or 0666"),
+            None => problem("is not a file mode; write it in octal, like 0660, and in the file in quotes"),
         }
     }
 }
@@ -85,7 +85,7 @@ mod tests {
     use crate::config::list::ListOf;
 
     #[test]
-    fn addresses_are_written_with_commas_or_as_toml_also_those_that_begin_with_a_bracket() {
+    fn a_list_of_addresses_may_begin_with_an_ipv6_address() {
         let v4 = Listen::Address(SocketAddr::from(([127, 0, 0, 1], 80)));
         let v6 = Listen::Address("[::1]:80".parse().expect("an address"));
         let file = Listen::Unix("/run/hub".into());
@@ -106,11 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_is_octal_and_keeps_the_hubs_user_in() {
+    fn a_mode_is_octal_and_includes_the_hubs_user() {
         for (text, want) in [("0660", 0o660), ("660", 0o660), ("0600", 0o600), ("0777", 0o777)] {
             assert_eq!(Mode::parse(text), Ok(want), "{text}");
         }
-        // 432 is what TOML makes of 0o660.
+        // TOML converts 0o660 to 432.
         for text in ["", "0", "432", "0888", "rw-rw----", "1660", "0066", "00660"] {
             assert!(Mode::parse(text).is_err(), "{text}");
         }

@@ -1,20 +1,20 @@
-//! The configuration: from flags, over the environment, over a TOML file, over defaults.
+//! The configuration. Flags override environment variables, which override a TOML file, which overrides the defaults.
 //!
-//! Every mistake of every source is told at once: finding them would take a restart each.
+//! All mistakes of all sources are reported together, so that fixing them does not take a restart for each.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | [`keys`] | every key, its default, range and reason, on one screen |
-//! | [`kinds`] | how a duration, a size, an address is written |
-//! | [`list`], [`names`] | several values; origins, domains, networks |
-//! | [`listen`] | addresses, and socket files |
+//! | [`keys`] | every key with its default, range and reason, in one table |
+//! | [`kinds`] | the text forms of durations, sizes and other values |
+//! | [`list`], [`names`] | lists; origins, domains, networks |
+//! | [`listen`] | listen addresses, and Unix sockets |
 //! | [`rules`] | retention by topic or pattern |
 //! | [`access`] | static tokens, and issuers of JWTs |
-//! | `tables` | what rules, tokens and issuers are written as |
-//! | `table` | a key, and the macro that makes the types |
-//! | `flags`, `environment`, `file`, `resolve` | the sources, and which one wins |
-//! | [`errors`] | what is wrong, all of it |
-//! | [`effective`] | the outcome as a file, for `gapless check` |
+//! | `tables` | lists of TOML tables: rules, tokens and issuers |
+//! | `table` | a key, and the macro that generates the types |
+//! | `flags`, `environment`, `file`, `resolve` | the sources, and their precedence |
+//! | [`errors`] | all mistakes |
+//! | [`effective`] | the effective configuration as a file, for `gapless check` |
 
 use std::path::PathBuf;
 
@@ -51,15 +51,15 @@ use crate::{
     event::{Retention, retention::Rules},
 };
 
-/// Reads the configuration from `flags`, from the process's environment, and from the file that either names.
+/// Reads the configuration from `flags`, from the process's environment, and from the file that either of them names.
 ///
 /// # Errors
-/// Every mistake of all of them. The process should exit with [`EXIT_CODE`].
+/// All mistakes of all sources. The process should exit with [`EXIT_CODE`].
 pub fn load(flags: &Flags) -> Result<(Config, Effective), ConfigErrors> {
     load_with(flags, &Environment::of_process())
 }
 
-/// `EX_CONFIG` of `sysexits.h`: what a process exits with over its configuration.
+/// The exit code for an invalid configuration: `EX_CONFIG` of `sysexits.h`.
 pub const EXIT_CODE: u8 = 78;
 
 /// As [`load`], with the environment given.
@@ -76,7 +76,7 @@ fn load_with(flags: &Flags, environment: &Environment) -> Result<(Config, Effect
 }
 
 impl Config {
-    /// Every topic's retention.
+    /// The retention of every topic.
     #[must_use]
     pub fn retention_rules(&self) -> Rules {
         let Self { retention, store, .. } = self;
@@ -91,22 +91,22 @@ impl Config {
         }
     }
 
-    /// Whether somebody is told apart: a token or an issuer is configured, or what is open without.
+    /// Whether access control is configured: a token, an issuer, or the topics that are open to anyone.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
         let keys::Access { tokens, issuers, anyone_publish, anyone_subscribe, .. } = &self.access;
         !(tokens.is_empty() && issuers.is_empty() && anyone_publish.is_empty() && anyone_subscribe.is_empty())
     }
 
-    /// Whether connections speak TLS.
+    /// Whether connections use TLS.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
         self.tls.cert.is_some() || !self.tls.acme.is_empty()
     }
 
-    /// What the keys say about credentials.
+    /// The settings of [`Access`].
     #[must_use]
-    pub fn is_transient(&self) -> AccessSettings {
+    pub fn access_settings(&self) -> AccessSettings {
         let Self { access, .. } = self;
         AccessSettings {
             tokens: access.tokens.clone(),
@@ -121,34 +121,38 @@ impl Config {
         }
     }
 
-    /// What must hold between keys, and of the files that they name.
+    /// Checks the constraints between keys, and that the files that they name can be read.
     fn check(&self, resolver: &mut Resolver<'_>) {
         let Self { hub, stream, http, publish, cors, tls, .. } = self;
-        resolver.require(!hub.listen.is_empty(), &["listen"], "names no address; leave it out, or name one");
+        resolver.require(
+            !hub.listen.is_empty(),
+            &["listen"],
+            "has no address; name one, or leave the key out for the default",
+        );
         for (list, keys) in [(&hub.listen, ["listen", "open"]), (&self.admin.listen, ["admin.listen", "open"])] {
             for (index, address) in list.iter().enumerate() {
                 resolver.require(
                     hub.open || self.has_credentials() || address.is_local(),
                     &keys,
                     format_args!(
-                        "{address} is reachable from beyond this machine and no credential is configured; listen on \
-                         127.0.0.1, configure [access], or say --open to let everyone in who reaches it"
+                        "{address} is reachable from other machines, but no credential is configured; listen on \
+                         127.0.0.1, configure [access], or set --open to allow every request without authentication"
                     ),
                 );
-                resolver.require(!list[..index].contains(address), &keys[..1], format_args!("names {address} twice"));
+                resolver.require(!list[..index].contains(address), &keys[..1], format_args!("has {address} twice"));
             }
         }
         resolver.require(
             tls.cert.is_some() == tls.key.is_some(),
             &["tls.cert", "tls.key"],
-            "one goes with the other; name the certificate's chain and its private key",
+            "one needs the other; name both the certificate chain and its private key",
         );
         resolver.require(
             tls.acme.is_empty() || (tls.cert.is_none() && tls.key.is_none()),
             &["tls.acme", "tls.cert", "tls.key"],
-            "a certificate is either in files or asked for; leave out the one or the other",
+            "a certificate comes either from files or from ACME; leave out one of the two",
         );
-        // What is in them is judged by those who use them.
+        // Their content is checked when it is used.
         for (key, file) in [("tls.cert", &tls.cert), ("tls.key", &tls.key), ("tls.acme_roots", &tls.acme_roots)] {
             let Some(path) = file else { continue };
             if let Err(error) = std::fs::File::open(path) {
@@ -158,18 +162,18 @@ impl Config {
         resolver.require(
             !(cors.credentials && cors.origins.iter().any(|origin| ["*", "null"].contains(&&**origin))),
             &["cors.origins", "cors.credentials"],
-            "pages of any site (* and null) would act with their visitors' cookies; name the origins that may",
+            "pages of any site (* and null) could send requests with their visitors' cookies; list the trusted origins",
         );
-        // With the others, because a mistake in a key's file is one of the configuration.
-        for (key, problem) in Access::new(self.is_transient()).err().unwrap_or_default() {
+        // Reads key files here, so that their mistakes are reported with the others.
+        for (key, problem) in Access::new(self.access_settings()).err().unwrap_or_default() {
             resolver.require(false, &[key], problem);
         }
         resolver.require(
             publish.batch_bytes <= publish.inflight_bytes / 3,
             &["publish.batch_bytes", "publish.inflight_bytes"],
             format_args!(
-                "publish.batch_bytes ({} bytes) is more than a third of publish.inflight_bytes ({} bytes): a publisher may have half of \
-                 what it leaves free, so no such batch would be taken",
+                "publish.batch_bytes ({} bytes) is more than a third of publish.inflight_bytes ({} bytes): a publisher may use half of \
+                 what it leaves free, so no batch of that size would be accepted",
                 publish.batch_bytes, publish.inflight_bytes
             ),
         );

@@ -1,4 +1,4 @@
-//! How origins, domains, networks and the names of headers and cookies are written.
+//! The text forms of origins, domains, networks, and names of headers and cookies.
 
 use std::net::IpAddr;
 
@@ -7,24 +7,24 @@ use super::kinds::{ValueKind, problem};
 /// A network, as `10.0.0.0/8`, or one address.
 #[derive(Debug)]
 pub struct Network;
-/// An origin as browsers send it, `https://app.example` or `null`, with `*` as the whole, as the host's first label, or as the
-/// port.
+/// An origin as browsers send it, `https://app.example` or `null`, with `*` as the whole, as the host's first label, or
+/// as the port.
 #[derive(Debug)]
 pub struct AllowedOrigin;
-/// A domain's name.
+/// A domain name.
 #[derive(Debug)]
 pub struct Domain;
-/// Somebody to write to, as ACME wants it: a URL of mailto.
+/// A contact of an ACME account: a mailto URL.
 #[derive(Debug)]
 pub struct Contact;
-/// The directory of an ACME service: a URL, or one that is known by name.
+/// The directory of an ACME service: a URL, or the name of a known service.
 #[derive(Debug)]
 pub struct AcmeDirectory;
-/// A token of HTTP, as the name of a cookie is.
+/// An HTTP token (RFC 9110), such as the name of a cookie.
 #[derive(Debug)]
 pub struct Token;
 
-/// The header in which a proxy says who its client is.
+/// The header in which a proxy sends its client's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forwarded {
     /// `X-Forwarded-For`.
@@ -39,11 +39,11 @@ impl ValueKind for Network {
 
     fn parse(text: &str) -> Result<ipnet::IpNet, Vec<String>> {
         let one = || text.parse::<IpAddr>().map(ipnet::IpNet::from);
-        text.parse().or_else(|_| one()).or_else(|_| problem("is no network; write it like 10.0.0.0/8 or 127.0.0.1"))
+        text.parse().or_else(|_| one()).or_else(|_| problem("is not a network; write it like 10.0.0.0/8 or 127.0.0.1"))
     }
 }
 
-const NO_ORIGIN: &str = "is no origin; write it like https://app.example, https://*.example, http://localhost:*, null or *, in lower \
+const NOT_AN_ORIGIN: &str = "is not an origin; write it like https://app.example, https://*.example, http://localhost:*, null or *, in lower \
                          case, with no path";
 
 impl ValueKind for AllowedOrigin {
@@ -54,7 +54,7 @@ impl ValueKind for AllowedOrigin {
         if text == "*" || text == "null" {
             return Ok(text.into());
         }
-        // Apps and browsers' extensions have schemes of their own: capacitor://localhost, chrome-extension://…
+        // Apps and browser extensions have their own schemes: capacitor://localhost, chrome-extension://…
         let scheme = |text: &str| {
             let rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
             text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(rest)
@@ -64,9 +64,9 @@ impl ValueKind for AllowedOrigin {
             Some((_, host)) => {
                 let host = host.strip_prefix("*.").unwrap_or(host);
                 let host = host.strip_suffix(":*").unwrap_or(host);
-                if !host.is_empty() && host.chars().all(label) { Ok(text.into()) } else { problem(NO_ORIGIN) }
+                if !host.is_empty() && host.chars().all(label) { Ok(text.into()) } else { problem(NOT_AN_ORIGIN) }
             }
-            None => problem(NO_ORIGIN),
+            None => problem(NOT_AN_ORIGIN),
         }
     }
 }
@@ -79,11 +79,11 @@ impl ValueKind for Domain {
         let label = |label: &str| {
             !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
-        // An address has no domain above it that could vouch for it.
+        // An IP address is not a domain name; certificates for addresses are not ordered.
         if text.len() <= 253 && text.split('.').all(label) && text.parse::<IpAddr>().is_err() {
             return Ok(text.into());
         }
-        problem("is no domain; write it like hub.example, in lower case")
+        problem("is not a domain; write it like hub.example, in lower case")
     }
 }
 
@@ -97,7 +97,7 @@ impl ValueKind for Contact {
         if address.is_some_and(|(who, at)| plain(who) && plain(at)) {
             return Ok(text.into());
         }
-        problem("is nobody to write to; write it like mailto:ops@hub.example")
+        problem("is not a contact; write it like mailto:ops@hub.example")
     }
 }
 
@@ -112,7 +112,7 @@ impl ValueKind for AcmeDirectory {
         {
             return Ok(text.into());
         }
-        problem("is no ACME directory; write its URL with https://, or letsencrypt, or letsencrypt-staging")
+        problem("is not an ACME directory; write its URL with https://, or letsencrypt, or letsencrypt-staging")
     }
 }
 
@@ -125,7 +125,7 @@ impl ValueKind for Token {
         if !text.is_empty() && text.bytes().all(token) {
             Ok(text.into())
         } else {
-            problem("is no name of letters, digits and -._~ without white space")
+            problem("is not a name of letters, digits and -._~ without white space")
         }
     }
 }
@@ -138,7 +138,7 @@ impl ValueKind for Forwarded {
         match text {
             "x-forwarded-for" => Ok(Self::XForwardedFor),
             "forwarded" => Ok(Self::Forwarded),
-            _ => problem("is no such header; choose x-forwarded-for or forwarded"),
+            _ => problem("is not a supported header; choose x-forwarded-for or forwarded"),
         }
     }
 }
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_for_a_certificate_is_told_apart_from_one_that_every_authority_refuses() {
+    fn acme_settings_that_every_authority_refuses_are_mistakes() {
         for text in ["hub.example", "localhost", "xn--hb-fka.example", "4.example"] {
             assert!(Domain::parse(text).is_ok(), "{text}");
         }

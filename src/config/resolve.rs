@@ -1,4 +1,4 @@
-//! Flag over environment over file over default; every text is judged, also the ones that lose.
+//! Precedence of the sources: flag, environment, file, default. Every value is checked, also overridden ones.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -12,17 +12,17 @@ use super::{
     tables::ValueProblem,
 };
 
-/// Reads keys from all sources, and remembers what was wrong and who won.
+/// Reads keys from all sources. Collects the mistakes and the effective values.
 pub(super) struct Resolver<'a> {
     flags: &'a Flags,
     environment: &'a Environment,
     file: BTreeMap<String, FileEntry>,
     errors: ConfigErrors,
-    wrong: Vec<String>,
+    invalid_keys: Vec<String>,
     chosen: Vec<Setting>,
 }
 
-/// A key's value in force.
+/// The effective value of a key.
 #[derive(Debug)]
 pub(super) struct Setting {
     pub key: &'static ConfigKey,
@@ -30,7 +30,7 @@ pub(super) struct Setting {
     pub origin: ValueOrigin,
 }
 
-/// Where a value comes from. `Display` names the place to change it.
+/// The source of a value. `Display` says where to change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ValueOrigin {
     Flag(String),
@@ -39,7 +39,7 @@ pub(super) enum ValueOrigin {
     Default,
 }
 
-/// `RUST_LOG` counts for the log's level when its own variable is not set, because Rust users try it first.
+/// `RUST_LOG` sets the log level when `GAPLESS_LOG_LEVEL` is not set, because Rust users try it first.
 const LEVEL: (&str, &str) = ("log.level", "RUST_LOG");
 
 impl<'a> Resolver<'a> {
@@ -49,24 +49,24 @@ impl<'a> Resolver<'a> {
         file: BTreeMap<String, FileEntry>,
         errors: ConfigErrors,
     ) -> Self {
-        Self { flags, environment, file, errors, wrong: Vec::new(), chosen: Vec::new() }
+        Self { flags, environment, file, errors, invalid_keys: Vec::new(), chosen: Vec::new() }
     }
 
-    /// The value of `key` from its strongest sound source.
+    /// The value of `key` from the source with the highest precedence that is valid.
     pub(super) fn read<K: ValueKind>(&mut self, key: &'static ConfigKey) -> K::Value {
-        let mut strongest = None;
+        let mut effective = None;
         for (text, origin) in self.candidates(key) {
-            match authenticate::<K>(key, &text) {
-                Ok(value) if strongest.is_none() => {
-                    strongest = Some(value);
+            match parse_in_range::<K>(key, &text) {
+                Ok(value) if effective.is_none() => {
+                    effective = Some(value);
                     self.chosen.push(Setting { key, text, origin });
                 }
                 Ok(_) => {}
                 Err(problems) => {
-                    self.wrong.push(key.path());
+                    self.invalid_keys.push(key.path());
                     for ValueProblem { text, part } in &problems {
                         let place = match &origin {
-                            ValueOrigin::File(entry) => format!("{}: {}", entry.place_of(part.as_ref()), key.path()),
+                            ValueOrigin::File(entry) => format!("{}: {}", entry.location_of(part.as_ref()), key.path()),
                             other => other.to_string(),
                         };
                         self.errors.push(&place, text);
@@ -74,21 +74,21 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
-        strongest.expect("the default is sound")
+        effective.expect("the default is valid")
     }
 
-    /// Adds a mistake of `keys` together, unless one of them is wrong by itself.
+    /// Adds a mistake of a combination of `keys`, unless the value of one of them is already invalid.
     pub(super) fn require(&mut self, holds: bool, keys: &[&str], problem: impl fmt::Display) {
-        if !holds && !keys.iter().any(|key| self.wrong.iter().any(|wrong| wrong == key)) {
+        if !holds && !keys.iter().any(|key| self.invalid_keys.iter().any(|invalid| invalid == key)) {
             self.errors.push(keys.join(", "), problem);
         }
     }
 
     pub(super) fn finish<T>(self, value: T) -> Result<(T, Vec<Setting>), ConfigErrors> {
-        self.errors.or((value, self.chosen))
+        self.errors.into_result((value, self.chosen))
     }
 
-    /// Strongest first.
+    /// All values of `key`, highest precedence first.
     fn candidates(&mut self, key: &ConfigKey) -> Vec<(String, ValueOrigin)> {
         let path = key.path();
         let mut all = Vec::new();
@@ -100,13 +100,13 @@ impl<'a> Resolver<'a> {
             all.extend(self.variable(LEVEL.1.into()));
         }
         if let Some(entry) = self.file.remove(&path) {
-            all.push((entry.text, ValueOrigin::File(entry.places)));
+            all.push((entry.text, ValueOrigin::File(entry.locations)));
         }
         all.push((key.default.to_owned(), ValueOrigin::Default));
         all
     }
 
-    /// An empty variable counts as none: `GAPLESS_DATA=` is how scripts and compose files leave one out.
+    /// The value of a variable. An empty one counts as unset, see [`Environment`].
     fn variable(&mut self, name: String) -> Option<(String, ValueOrigin)> {
         let text = self.environment.get(&name)?;
         let Some(text) = text.to_str() else {
@@ -117,15 +117,15 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Reads `text` as a `K` and holds it against the range.
-fn authenticate<K: ValueKind>(key: &ConfigKey, text: &str) -> Result<K::Value, Vec<ValueProblem>> {
-    let quoted = |ValueProblem { text: wrong, part }| {
-        let wrong = if K::IS_TOML { wrong } else { format!("{text:?} {wrong}") };
-        ValueProblem { text: wrong, part }
+/// Parses `text` as a `K` and checks the range of `key`.
+fn parse_in_range<K: ValueKind>(key: &ConfigKey, text: &str) -> Result<K::Value, Vec<ValueProblem>> {
+    let quoted = |ValueProblem { text: problem, part }| {
+        let problem = if K::IS_TOML { problem } else { format!("{text:?} {problem}") };
+        ValueProblem { text: problem, part }
     };
     let value = K::parse_parts(text).map_err(|problems| problems.into_iter().map(quoted).collect::<Vec<_>>())?;
     if let (Some(magnitude), Some((low, high))) = (K::magnitude(&value), key.range) {
-        let bound = |text| K::parse(text).ok().and_then(|value| K::magnitude(&value)).expect("a bound is sound");
+        let bound = |text| K::parse(text).ok().and_then(|value| K::magnitude(&value)).expect("a bound is valid");
         if !(bound(low)..=bound(high)).contains(&magnitude) {
             return Err(vec![format!("{text:?} is out of range; choose from {low} to {high}").into()]);
         }
@@ -138,7 +138,7 @@ impl fmt::Display for ValueOrigin {
         match self {
             Self::Flag(flag) => write!(f, "--{flag}"),
             Self::Environment(name) => f.write_str(name),
-            Self::File(places) => f.write_str(places.place_of(None)),
+            Self::File(locations) => f.write_str(locations.location_of(None)),
             Self::Default => f.write_str("default"),
         }
     }

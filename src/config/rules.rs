@@ -1,6 +1,6 @@
 //! `[[retention.rules]]`: limits by topic or pattern.
 //!
-//! As a flag or an environment variable the same value is inline TOML: `[{ topics = "jobs/**", max_age = "1d" }]`.
+//! In a flag or an environment variable the value is inline TOML: `[{ topics = "jobs/**", max_age = "1d" }]`.
 
 use super::{
     kinds::{Count, DurationText, Maybe, Milliseconds, Size, ValueKind},
@@ -29,18 +29,18 @@ impl ValueKind for RuleList {
     }
 }
 
-const EXPECTED: &str = "is no list of rules; write it like [{ topics = \"jobs/**\", max_age = \"1d\" }]";
+const EXPECTED: &str = "is not a list of rules; write it like [{ topics = \"jobs/**\", max_age = \"1d\" }]";
 
 fn read_rule(table: &mut ConfigTable<'_>) -> Option<Rule> {
-    table.known(&["topics", "max_events", "max_age", "max_bytes", "retry"]);
+    table.reject_unknown(&["topics", "max_events", "max_age", "max_bytes", "retry"]);
     let topics = match table.get("topics").map(|topics| Filter::new(&text_of(topics))) {
         Some(Ok(topics)) => Some(topics),
         Some(Err(error)) => {
-            table.wrong(Some("topics"), format!("topics: {error}"));
+            table.report(Some("topics"), format!("topics: {error}"));
             None
         }
         None => {
-            table.wrong(None, "topics is missing; say which, as in topics = \"jobs/**\"");
+            table.report(None, "topics is missing; write it like topics = \"jobs/**\"");
             None
         }
     };
@@ -52,20 +52,20 @@ fn read_rule(table: &mut ConfigTable<'_>) -> Option<Rule> {
     Some(Rule { retry: limit::<Milliseconds>(table, "retry", 1), retention, topics: topics? })
 }
 
-/// The limit called `name`, when there is a good one.
-fn limit<K: ValueKind>(table: &mut ConfigTable<'_>, name: &str, least: u128) -> Option<K::Value> {
+/// The value of the limit `name`; `None` if it is missing or invalid.
+fn limit<K: ValueKind>(table: &mut ConfigTable<'_>, name: &str, min: u128) -> Option<K::Value> {
     let text = text_of(table.get(name)?);
     let value = match K::parse(&text) {
         Ok(value) => value,
         Err(problems) => {
             for problem in problems {
-                table.wrong(Some(name), format!("{name}: {text:?} {problem}"));
+                table.report(Some(name), format!("{name}: {text:?} {problem}"));
             }
             return None;
         }
     };
-    if K::magnitude(&value).is_some_and(|magnitude| magnitude < least) {
-        table.wrong(Some(name), format!("{name}: {text:?} would keep nothing; leave it out for no limit"));
+    if K::magnitude(&value).is_some_and(|magnitude| magnitude < min) {
+        table.report(Some(name), format!("{name}: {text:?} would keep no event; leave it out for no limit"));
     }
     Some(value)
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_says_which_topics_and_what_they_keep() {
+    fn a_rule_has_topics_and_their_limits() {
         let text = r#"[{ topics = "jobs/**", max_age = "1d", max_events = 100, max_bytes = "1MiB", retry = "5s" },
                        { topics = "logs", max_age = "none" }]"#;
         let rules = RuleList::parse(text).expect("valid");
@@ -91,19 +91,20 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_of_every_rule_is_told() {
+    fn every_mistake_of_every_rule_is_reported() {
         let text = r#"[{ topics = "a/**/b", max_age = "soon", max_evnts = 1 }, { max_bytes = 0 }, 7]"#;
         let problems = RuleList::parse(text).expect_err("wrong");
         let about = |what: &str| problems.iter().filter(|problem| problem.contains(what)).count();
         assert_eq!(problems.len(), 6, "{problems:#?}");
-        for what in ["rule 1: topics", "rule 1: max_age", "max_evnts", "rule 2: topics is missing", "nothing", "rule 3"]
+        for what in
+            ["rule 1: topics", "rule 1: max_age", "max_evnts", "rule 2: topics is missing", "no event", "rule 3"]
         {
             assert_eq!(about(what), 1, "{what}: {problems:#?}");
         }
     }
 
     #[test]
-    fn what_is_no_list_is_told_how_to_write_one() {
+    fn the_message_for_an_invalid_list_has_an_example() {
         for text in ["", "7", "[", "jobs/** max_age=1d"] {
             let problems = RuleList::parse(text).expect_err(text);
             assert!(problems[0].contains("write it like"), "{problems:?}");

@@ -1,33 +1,33 @@
-//! What a key is, and the macro that turns the table of keys into types.
+//! A key of the configuration, and the macro that generates types from the table of keys.
 
 /// One key of the configuration.
 #[derive(Debug)]
 pub struct ConfigKey {
-    /// Its section; keys of the section `hub` stand at the top.
+    /// Its section. Keys of the section `hub` are at the top of the file.
     pub section: &'static str,
     /// Its name in the section.
     pub name: &'static str,
     /// The section's title in `--help`.
     pub heading: &'static str,
-    /// Its documentation, a line each; the first paragraph is its help.
+    /// The lines of its documentation; the first paragraph is its help.
     pub about: &'static [&'static str],
-    /// What a value is called in `--help`.
+    /// The placeholder for a value in `--help`.
     pub metavar: &'static str,
-    /// The text of its default.
+    /// The text of the default.
     pub default: &'static str,
-    /// The texts of its smallest and largest value.
+    /// The texts of the smallest and the largest value.
     pub range: Option<(&'static str, &'static str)>,
     /// Whether its text is TOML, not a TOML string.
     pub is_toml: bool,
-    /// Whether the flag may stand alone, meaning `true`.
+    /// Whether the flag may be given without a value, meaning `true`.
     pub is_switch: bool,
 }
 
-/// The section whose keys stand at the top of the file and have no prefix.
+/// The section whose keys are at the top of the file, without a prefix.
 pub(super) const ROOT: &str = "hub";
 
 impl ConfigKey {
-    /// `stream.keepalive`: where it stands in the file.
+    /// `stream.keepalive`: its path in the file.
     #[must_use]
     pub fn path(&self) -> String {
         if self.section == ROOT { self.name.into() } else { format!("{}.{}", self.section, self.name) }
@@ -45,7 +45,7 @@ impl ConfigKey {
         format!("GAPLESS_{}", self.path().replace('.', "_").to_uppercase())
     }
 
-    /// Whether a running hub takes another value at SIGHUP; the others need a restart.
+    /// Whether a running hub applies a new value at SIGHUP. Other keys need a restart.
     #[must_use]
     pub fn reloads(&self) -> bool {
         ["access", "cors", "limits"].contains(&self.section)
@@ -60,7 +60,7 @@ impl ConfigKey {
     }
 }
 
-/// Makes [`Config`](super::Config), a struct for each section, and [`KEYS`](super::KEYS).
+/// Generates [`Config`](super::Config), a struct for each section, and [`KEYS`](super::KEYS).
 macro_rules! settings {
     (@range) => { None };
     (@range $low:literal $high:literal) => { Some(($low, $high)) };
@@ -100,12 +100,12 @@ macro_rules! settings {
         )+)+];
 
         impl Config {
-            /// Reads every key, so that every mistake is met.
+            /// Reads every key, so that every mistake is found.
             pub(super) fn read(resolver: &mut Resolver<'_>) -> Self {
                 let mut keys = KEYS.iter();
                 Self { $(
                     $section: $Section { $(
-                        $key: resolver.read::<$ValueKind>(keys.next().expect("one a field, in the same order")),
+                        $key: resolver.read::<$ValueKind>(keys.next().expect("one for each field, in the same order")),
                     )+ },
                 )+ }
             }

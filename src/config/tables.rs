@@ -1,22 +1,22 @@
-//! A list of TOML tables as one value: read from the file, or inline from a flag or an environment variable.
+//! A list of TOML tables as one value: from the file, or inline in a flag or an environment variable.
 
 use serde::Deserialize;
 
-/// What is wrong with a value, and in a list of tables with which part of it.
+/// A mistake in a value; in a list of tables, with the part that it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValueProblem {
     /// In words that follow the value's text.
     pub text: String,
-    /// Which part, when only a part is wrong.
+    /// The part that is wrong; `None` for the whole value.
     pub part: Option<TablePart>,
 }
 
 /// A part of a list of tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablePart {
-    /// Which table, counted from 0.
+    /// The index of the table, from 0.
     pub table: usize,
-    /// Which of its keys; `None` for the table as a whole.
+    /// The key; `None` for the table as a whole.
     pub key: Option<String>,
 }
 
@@ -26,7 +26,7 @@ impl From<String> for ValueProblem {
     }
 }
 
-/// One table of a list, and what is wrong with it.
+/// One table of a list, and its mistakes.
 #[derive(Debug)]
 pub(super) struct ConfigTable<'a> {
     values: &'a toml::Table,
@@ -38,13 +38,13 @@ impl<'a> ConfigTable<'a> {
         self.values.get(key)
     }
 
-    /// Adds a problem of one key, or of the whole table.
-    pub(super) fn wrong(&mut self, key: Option<&str>, text: impl Into<String>) {
+    /// Adds a mistake of a key, or of the whole table.
+    pub(super) fn report(&mut self, key: Option<&str>, text: impl Into<String>) {
         self.problems.push((key.map(Into::into), text.into()));
     }
 
-    /// Adds a problem for each key that is none of `keys`.
-    pub(super) fn known(&mut self, keys: &[&str]) {
+    /// Adds a mistake for each key that is not in `keys`.
+    pub(super) fn reject_unknown(&mut self, keys: &[&str]) {
         for key in self.values.keys().filter(|key| !keys.contains(&key.as_str())) {
             let text = format!("there is no key {key:?}; known are {}", keys.join(", "));
             self.problems.push((Some(key.clone()), text));
@@ -52,7 +52,8 @@ impl<'a> ConfigTable<'a> {
     }
 }
 
-/// Reads a list of tables; `expected` says how one is written, and `read` reads one of them.
+/// Parses a list of tables with `read`. `item` names one table in messages; `expected` is the message for a text that
+/// is not a list.
 pub(super) fn parse<T>(
     text: &str,
     item: &str,
@@ -74,7 +75,7 @@ pub(super) fn parse<T>(
         let value = if value.is_table() {
             read(&mut table)
         } else {
-            table.wrong(None, "it is no table of keys and values");
+            table.report(None, "it is not a table of keys and values");
             None
         };
         problems.extend(table.problems.into_iter().map(|(key, text)| ValueProblem {
@@ -87,12 +88,12 @@ pub(super) fn parse<T>(
     if problems.is_empty() { Ok(items) } else { Err(problems) }
 }
 
-/// The texts alone.
+/// The texts of problems, without their parts.
 pub(super) fn texts(problems: Vec<ValueProblem>) -> Vec<String> {
     problems.into_iter().map(|problem| problem.text).collect()
 }
 
-/// A TOML value as the text that a [`ValueKind`](super::kinds::ValueKind) reads.
+/// A TOML value as the text that a [`ValueKind`](super::kinds::ValueKind) parses.
 pub(super) fn text_of(value: &toml::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), Into::into)
 }

@@ -1,4 +1,4 @@
-//! What a configuration promises, through its front door.
+//! Tests of the whole configuration: flags, environment and file.
 
 use std::{io::Write, net::SocketAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use clap::{Args, Command, FromArgMatches};
 use super::{kinds::EngineKind, listen::Listen, *};
 use crate::event::TopicName;
 
-/// Loads from these sources; the answer's error is the text of all mistakes.
+/// Loads from these sources. The error is the text of all mistakes.
 fn load_from(flags: &[&str], environment: &[(&str, &str)], file: Option<&str>) -> Result<(Config, String), String> {
     let mut arguments = vec!["gapless".to_owned()];
     arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
@@ -25,11 +25,11 @@ fn load_from(flags: &[&str], environment: &[(&str, &str)], file: Option<&str>) -
 }
 
 fn config(flags: &[&str], environment: &[(&str, &str)], file: Option<&str>) -> Config {
-    load_from(flags, environment, file).expect("a sound configuration").0
+    load_from(flags, environment, file).expect("a valid configuration").0
 }
 
 #[test]
-fn without_any_source_the_defaults_hold() {
+fn without_any_source_the_defaults_apply() {
     let config = config(&[], &[], None);
     assert_eq!(config.hub.listen, [Listen::Address(SocketAddr::from(([127, 0, 0, 1], 8080)))]);
     assert_eq!(config.hub.engine, EngineKind::Sled);
@@ -51,7 +51,7 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
 }
 
 #[test]
-fn every_key_is_a_flag_and_a_variable_and_a_line_of_the_file() {
+fn every_key_can_be_set_by_flag_variable_and_file() {
     for key in KEYS {
         let flag = format!("--{}={}", key.flag(), key.default);
         let variable = [(&*key.variable(), key.default)];
@@ -62,7 +62,7 @@ fn every_key_is_a_flag_and_a_variable_and_a_line_of_the_file() {
             [(&[&*flag][..], &[][..], None), (&[], &variable, None), (&[], &[], Some(&*line))]
         {
             let (_, effective) = load_from(flags, environment, file).unwrap_or_else(|error| panic!("{path}: {error}"));
-            assert_eq!(effective.matches(" # ").count(), 1, "{path} comes from its source: {effective}");
+            assert_eq!(effective.matches(" # ").count(), 1, "{path} has its source in a comment: {effective}");
         }
         if !["DIR", "FILE"].contains(&key.metavar) {
             load_from(&[], &[(&key.variable(), wrong)], None).expect_err(&path);
@@ -71,52 +71,52 @@ fn every_key_is_a_flag_and_a_variable_and_a_line_of_the_file() {
 }
 
 #[test]
-fn all_mistakes_of_all_sources_are_told_at_once() {
+fn all_mistakes_of_all_sources_are_reported_together() {
     let file = "lisen = \"x\"\nshards = \"four\"\n[publish]\nevent_bytes = \"1 potato\"\n[[retention.rules]]\ntopics = \"a*\"\n";
     let environment = [("GAPLESS_ENGINE", "postgres"), ("GAPLESS_STREAM_RETRY", "1ms")];
-    let told =
+    let error =
         load_from(&["--listen", "here", "--http-connections", "0"], &environment, Some(file)).expect_err("wrong");
-    assert!(told.starts_with("the configuration has 8 mistakes:"), "{told}");
+    assert!(error.starts_with("the configuration has 8 mistakes:"), "{error}");
     for want in [
         ":1: there is no key lisen; did you mean listen?",
         ":2: shards: \"four\" is neither",
         ":4: publish.event_bytes: \"1 potato\" is not a size",
         ":6: retention.rules: rule 1: topics: a pattern's '*'",
-        "GAPLESS_ENGINE: \"postgres\" is no engine",
+        "GAPLESS_ENGINE: \"postgres\" is not an engine",
         "GAPLESS_STREAM_RETRY: \"1ms\" is out of range; choose from 100ms to 1d",
         "--listen: \"here\" is not an address",
         "--http-connections: \"0\" is out of range",
     ] {
-        assert!(told.contains(want), "{want}\n{told}");
+        assert!(error.contains(want), "{want}\n{error}");
     }
 }
 
 #[test]
-fn a_range_holds_its_ends_and_nothing_beyond() {
+fn a_range_includes_both_ends() {
     for (text, holds) in [("99ms", false), ("100ms", true), ("1d", true), ("86401s", false)] {
         assert_eq!(load_from(&["--stream-retry", text], &[], None).is_ok(), holds, "{text}");
     }
 }
 
 #[test]
-fn a_value_that_loses_is_judged_all_the_same() {
-    let told = load_from(&["--shards", "2"], &[("GAPLESS_SHARDS", "many")], None).expect_err("wrong");
-    assert!(told.contains("GAPLESS_SHARDS"), "{told}");
+fn an_overridden_value_is_checked_too() {
+    let error = load_from(&["--shards", "2"], &[("GAPLESS_SHARDS", "many")], None).expect_err("wrong");
+    assert!(error.contains("GAPLESS_SHARDS"), "{error}");
 }
 
 #[test]
-fn a_missing_file_is_told_with_the_other_mistakes() {
-    let told = load_from(&["--config", "/no/such/file", "--shards", "x"], &[], None).expect_err("missing");
-    assert!(told.contains("/no/such/file: cannot be read") && told.contains("--shards"), "{told}");
-    let told = load_from(&[], &[("GAPLESS_CONFIG", "/no/such/file")], None).expect_err("missing");
-    assert!(told.contains("/no/such/file"), "{told}");
+fn a_missing_file_is_reported_with_the_other_mistakes() {
+    let error = load_from(&["--config", "/no/such/file", "--shards", "x"], &[], None).expect_err("missing");
+    assert!(error.contains("/no/such/file: cannot be read") && error.contains("--shards"), "{error}");
+    let error = load_from(&[], &[("GAPLESS_CONFIG", "/no/such/file")], None).expect_err("missing");
+    assert!(error.contains("/no/such/file"), "{error}");
 }
 
 #[test]
-fn pages_of_any_site_never_use_cookies() {
-    let told =
+fn any_origin_never_goes_with_credentials() {
+    let error =
         load_from(&["--cors-origins", "https://a.example, *", "--cors-credentials"], &[], None).expect_err("any");
-    assert!(told.contains("cors.origins, cors.credentials"), "{told}");
+    assert!(error.contains("cors.origins, cors.credentials"), "{error}");
     config(&["--cors-origins", "https://a.example", "--cors-credentials"], &[], None);
     config(&["--cors-origins", "*"], &[], None);
 }
@@ -124,8 +124,8 @@ fn pages_of_any_site_never_use_cookies() {
 #[test]
 fn listening_beyond_the_loopback_needs_open_or_credentials() {
     for beyond in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
-        let told = load_from(&["--listen", beyond], &[], None).expect_err(beyond);
-        assert!(told.contains("--open"), "{told}");
+        let error = load_from(&["--listen", beyond], &[], None).expect_err(beyond);
+        assert!(error.contains("--open"), "{error}");
         assert!(config(&["--listen", beyond, "--open"], &[], None).hub.open);
         load_from(&["--listen", beyond, "--open=false"], &[("GAPLESS_OPEN", "true")], None).expect_err(beyond);
     }
@@ -133,22 +133,22 @@ fn listening_beyond_the_loopback_needs_open_or_credentials() {
         let [flag, topics] = credentials;
         config(&["--listen", "0.0.0.0:80", "--admin-listen", "0.0.0.0:81", flag, topics], &[], None);
     }
-    load_from(&["--admin-listen", "0.0.0.0:81"], &[], None).expect_err("the figures, too");
+    load_from(&["--admin-listen", "0.0.0.0:81"], &[], None).expect_err("the stats listener, too");
     for loopback in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
         config(&["--listen", loopback], &[], None);
     }
 }
 
 #[test]
-fn a_limit_that_must_hold_another_is_not_smaller() {
-    let told = load_from(&["--publish-event-bytes", "32MiB"], &[], None).expect_err("more than a batch");
-    assert!(told.contains("publish.event_bytes, publish.batch_bytes"), "{told}");
-    let told = load_from(&["--publish-event-bytes", "32MiB", "--publish-batch-bytes", "x"], &[], None).expect_err("x");
-    assert!(told.starts_with("the configuration has a mistake"), "only what was written is judged: {told}");
+fn a_limit_that_contains_another_is_not_smaller() {
+    let error = load_from(&["--publish-event-bytes", "32MiB"], &[], None).expect_err("more than a batch");
+    assert!(error.contains("publish.event_bytes, publish.batch_bytes"), "{error}");
+    let error = load_from(&["--publish-event-bytes", "32MiB", "--publish-batch-bytes", "x"], &[], None).expect_err("x");
+    assert!(error.starts_with("the configuration has a mistake"), "only the invalid value is reported: {error}");
 }
 
 #[test]
-fn rules_come_from_the_file_or_a_flag_alike() {
+fn rules_from_the_file_and_from_a_flag_are_the_same() {
     let file = "[[retention.rules]]\ntopics = \"jobs/**\"\nmax_age = \"1d\"\n\n[[retention.rules]]\ntopics = \"logs\"\nmax_events = 5\n";
     let flag = "[{ topics = \"jobs/**\", max_age = \"1d\" }, { topics = \"logs\", max_events = 5 }]";
     let rules = config(&[], &[], Some(file)).retention_rules();
@@ -159,7 +159,7 @@ fn rules_come_from_the_file_or_a_flag_alike() {
 }
 
 #[test]
-fn the_effective_configuration_is_a_file_that_gives_itself_again() {
+fn the_printed_configuration_loads_to_the_same_configuration() {
     let rules = "[{ topics = \"jobs/**\", max_age = \"1d\" }]";
     let flags = ["--listen", "127.0.0.1:0", "--retention-rules", rules, "--data", "0123", "--open"];
     let (first, effective) = load_from(&flags, &[("RUST_LOG", "gapless=debug")], None).expect("sound");
@@ -171,7 +171,7 @@ fn the_effective_configuration_is_a_file_that_gives_itself_again() {
 }
 
 #[test]
-fn an_inline_key_is_never_printed_and_what_is_printed_instead_is_no_key() {
+fn an_inline_key_is_printed_as_an_invalid_placeholder() {
     let secret = "0123456789abcdef0123456789abcdef";
     let issuers = format!(
         "[{{ issuer = \"me\", audience = \"gapless\", algorithms = [\"HS256\"], key = \"{secret}\" }}, \
@@ -179,19 +179,23 @@ fn an_inline_key_is_never_printed_and_what_is_printed_instead_is_no_key() {
     );
     let (config, effective) = load_from(&["--access-issuers", &issuers], &[], None).expect("sound");
     assert!(!effective.contains(secret) && effective.contains("key = \"hidden\""), "{effective}");
-    assert!(effective.contains("# --access-issuers; write the hidden keys in again"), "{effective}");
+    assert!(effective.contains("# --access-issuers; replace the hidden keys by the real ones"), "{effective}");
     assert!(!format!("{config:?}").contains(secret), "{config:?}");
-    let told = load_from(&[], &[], Some(&effective)).expect_err("nobody's secret is hidden");
-    assert!(told.contains("key is a secret of 6 bytes"), "{told}");
+    let error = load_from(&[], &[], Some(&effective)).expect_err("the placeholder is too short");
+    assert!(error.contains("key is a secret of 6 bytes"), "{error}");
     let again = effective.replace("\"hidden\"", &format!("{secret:?}"));
-    assert_eq!(format!("{config:?}"), format!("{:?}", self::config(&[], &[], Some(&again))), "all else is there");
+    assert_eq!(
+        format!("{config:?}"),
+        format!("{:?}", self::config(&[], &[], Some(&again))),
+        "everything else is printed"
+    );
 }
 
 #[test]
-fn mistakes_in_the_files_of_keys_are_told_with_all_others() {
+fn mistakes_in_key_files_are_reported_with_all_others() {
     let issuers =
         "[{ issuer = \"me\", audience = \"gapless\", algorithms = [\"HS256\"], key_file = \"/no/such/key\" }]";
-    let told = load_from(
+    let error = load_from(
         &[
             "--access-issuers",
             issuers,
@@ -218,18 +222,18 @@ fn mistakes_in_the_files_of_keys_are_told_with_all_others() {
         "tls.key: /no/such/secret cannot",
         "tls.acme_roots: /no/such/roots cannot",
     ] {
-        assert!(told.contains(want), "{want}\n{told}");
+        assert!(error.contains(want), "{want}\n{error}");
     }
 }
 
 #[test]
-fn an_empty_variable_is_none_and_a_foreign_one_is_ignored() {
+fn an_empty_variable_is_unset_and_an_unrelated_one_is_ignored() {
     let environment = [("GAPLESS_SHARDS", ""), ("GAPLESS_CONFIG", ""), ("GAPLESS_PORT", "tcp://10.0.0.1:80")];
     config(&[], &environment, None);
     let (_, effective) = load_from(&[], &[("GAPLESS_DEPLOYED_BY", "ann")], None).expect("sound");
-    assert!(effective.starts_with("# GAPLESS_DEPLOYED_BY is no setting; it is ignored\n"), "{effective}");
-    let told = load_from(&[], &[("GAPLESS_LISTENN", "1")], None).expect_err("mistyped");
-    assert!(told.contains("GAPLESS_LISTENN: is no setting; did you mean GAPLESS_LISTEN?"), "{told}");
+    assert!(effective.starts_with("# GAPLESS_DEPLOYED_BY is not a setting; it is ignored\n"), "{effective}");
+    let error = load_from(&[], &[("GAPLESS_LISTENN", "1")], None).expect_err("mistyped");
+    assert!(error.contains("GAPLESS_LISTENN: is not a setting; did you mean GAPLESS_LISTEN?"), "{error}");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn a_clock_that_leaps_ahead_trims_nothing_and_forgets_no_key_whatever_happens_th
             end(&mut hub);
         }
         assert!(
-            check(&hub).contains("# clock: this machine's clock leapt ahead by 9years 11months"),
+            check(&hub).contains("# clock: this machine's clock has leapt forward by 9years 11months"),
             "{}",
             check(&hub)
         );

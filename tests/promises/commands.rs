@@ -140,7 +140,7 @@ fn lines_name_their_topics_and_what_one_hub_tails_another_takes() {
 }
 
 #[test]
-fn a_removal_that_one_hub_tails_is_told_and_not_refused_by_another() {
+fn a_removal_from_another_hub_is_skipped_with_a_message() {
     let (from, to) = (Hub::start(), Hub::start());
     let id = from.publish("a", "secret");
     from.publish("a", "kept");
@@ -153,7 +153,7 @@ fn a_removal_that_one_hub_tails_is_told_and_not_refused_by_another() {
     publish.0.stdin.take().expect("piped").write_all(&lines).expect("it reads");
     let (code, told) = publish.ended();
     assert_eq!((code, printed.join().expect("receipts")), (Some(0), 1), "{told}");
-    assert!(told.contains("line 1: passed over: hub.removed") && told.contains("line 3: passed over"), "{told}");
+    assert!(told.contains("line 1: skipped: hub.removed") && told.contains("line 3: skipped"), "{told}");
     assert_eq!(to.kept("a").len(), 1);
 }
 

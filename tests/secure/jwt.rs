@@ -133,13 +133,13 @@ fn the_error_of_a_token_is_reported_and_none_of_its_content() {
     let none = format!("eyJhbGciOiJub25lIn0.{}.{}", parts.next().unwrap(), parts.next().unwrap());
     for (what, token, said) in [
         ("expired", signer.sign(None, &secret(json!({ "exp": time(-10) }))), "expired at"),
-        ("not yet", signer.sign(None, &secret(json!({ "nbf": time(50) }))), "not good before"),
+        ("not yet", signer.sign(None, &secret(json!({ "nbf": time(50) }))), "not valid before"),
         ("audience", signer.sign(None, &secret(json!({ "aud": "s3cret-other" }))), "claim aud must be"),
         ("issuer", signer.sign(None, &secret(json!({ "iss": "https://s3cret.example" }))), "claim iss must be"),
         ("for ever", signer.sign(None, &secret(json!({ "exp": null }))), "claim exp"),
         ("none", none, "algorithm that is not accepted"),
         ("HS256 by a public key", confused, "algorithm that is not accepted"),
-        ("a stranger's", stranger.sign(Some("s3cret-kid"), &secret(json!({}))), "signature is by no key"),
+        ("a stranger's", stranger.sign(Some("s3cret-kid"), &secret(json!({}))), "no key that this hub trusts"),
         ("cut", good[..good.len() - 10].to_owned(), ""),
     ] {
         for target in ["/events?topic=t", "/topics/t"] {

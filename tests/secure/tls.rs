@@ -146,8 +146,8 @@ fn mistakes_about_the_certificate_are_reported_at_once_with_code_78() {
     let [chain, key, foreign] = [trust.chain(), trust.key(), other.key()].map(|path| path.to_str().unwrap().to_owned());
     let both = ["--tls-cert", "nothing.pem", "--tls-key", "nowhere.pem"];
     for (arguments, wants) in [
-        (&["--tls-cert", &chain][..], &["tls.key", "one goes with the other"][..]),
-        (&["--tls-key", &key, "--http-header-timeout", "soon"], &["2 mistakes", "one goes with the other", "soon"]),
+        (&["--tls-cert", &chain][..], &["tls.key", "one needs the other"][..]),
+        (&["--tls-key", &key, "--http-header-timeout", "soon"], &["2 mistakes", "one needs the other", "soon"]),
         (&["--tls-cert", &chain, "--tls-key", &foreign], &["does not fit"]),
         (&["--tls-cert", &key, "--tls-key", &chain], &["no certificate", "no private key"]),
         (&both, &["nothing.pem cannot be read", "nowhere.pem cannot be read"]),

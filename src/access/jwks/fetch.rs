@@ -1,4 +1,4 @@
-//! One request for a JWK set, and its bounds.
+//! Fetches a JWK set once, within bounds.
 
 use std::{fmt, io::ErrorKind, net::IpAddr, sync::Arc, time::Duration};
 
@@ -8,16 +8,16 @@ use ureq::{
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
-/// Where a JWK set is. `Display` leaves the query out, which may be a secret.
+/// The URL of a JWK set. `Display` leaves out the query, which may contain a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::access) struct Url(String);
 
-/// How it is asked for. The default is in force; tests are quicker, and trust their own certificates.
+/// Settings of the request. The hub uses the default; tests use shorter timeouts and their own certificates.
 #[derive(Debug, Clone)]
 pub(in crate::access) struct FetchConfig {
-    /// Time for all of it: name, connection, TLS, head and body.
+    /// Timeout of the whole exchange: name resolution, connection, TLS, head and body.
     pub timeout: Duration,
-    /// Certificates that are trusted instead of the system's.
+    /// Root certificates to trust instead of the system's.
     pub roots: Option<Arc<Vec<Certificate<'static>>>>,
 }
 
@@ -27,35 +27,35 @@ impl Default for FetchConfig {
     }
 }
 
-/// What came.
+/// A response.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub body: Vec<u8>,
-    /// How long the server says that it holds.
+    /// `Cache-Control: max-age` of the response.
     pub max_age: Option<Duration>,
 }
 
-/// Bytes of a set at most. A hundred keys with their certificates are 200 KiB.
+/// Largest set, in bytes. A hundred keys with their certificates have 200 KiB.
 const MAX_BYTES: u64 = 256 << 10;
 
 impl Url {
-    /// Reads the URL that an operator has written.
+    /// Parses the configured URL.
     ///
     /// # Errors
-    /// Says what to write instead, without repeating it.
+    /// What to write instead, without repeating the URL.
     pub(in crate::access) fn new(text: &str) -> Result<Self, &'static str> {
-        let uri: Uri = text.parse().map_err(|_| "is no URL; write it like https://login.example/keys")?;
+        let uri: Uri = text.parse().map_err(|_| "is not a URL; write it like https://login.example/keys")?;
         let host = uri.host().filter(|host| !host.is_empty());
         let (Some(scheme), Some(host)) = (uri.scheme_str(), host) else {
-            return Err("is no whole URL; write it like https://login.example/keys");
+            return Err("is not a complete URL; write it like https://login.example/keys");
         };
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err("has a user's name in it, which is not sent; leave it out");
+            return Err("has a user name, which would not be sent; remove it");
         }
         match scheme {
             "https" => Ok(Self(text.into())),
             "http" if is_loopback(host) => Ok(Self(text.into())),
-            "http" => Err("is http, so that anybody on the way could give other keys; use https"),
+            "http" => Err("is http, so anybody on the network path could replace the keys; use https"),
             _ => Err("must be https"),
         }
     }
@@ -65,7 +65,7 @@ impl Url {
     }
 }
 
-/// Whether nobody but this machine can answer for it.
+/// Whether `host` is the loopback, where only this machine can answer.
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.to_canonical().is_loopback())
@@ -77,49 +77,49 @@ impl fmt::Display for Url {
     }
 }
 
-/// Gets it. May take as long as the manner's timeout.
+/// Fetches the set. Blocks for at most the timeout of `fetch_config`.
 ///
 /// # Errors
-/// Why not, in words that follow the URL.
-pub(super) fn get(url: &Url, manner: &FetchConfig) -> Result<Fetched, String> {
+/// What went wrong, in words that follow the URL.
+pub(super) fn get(url: &Url, fetch_config: &FetchConfig) -> Result<Fetched, String> {
     let mut config = Agent::config_builder()
-        .timeout_global(Some(manner.timeout))
+        .timeout_global(Some(fetch_config.timeout))
         .max_redirects(0)
         .max_redirects_will_error(false)
         .http_status_as_error(false)
         .user_agent(concat!("gapless/", env!("CARGO_PKG_VERSION")))
         .accept("application/jwk-set+json, application/json");
     if url.is_plain() {
-        // A loopback is nobody else's.
+        // A proxy could not reach this machine's loopback.
         config = config.proxy(None);
     } else {
-        let roots = manner.roots.clone().unwrap_or_else(|| Arc::new(system_roots()));
+        let roots = fetch_config.roots.clone().unwrap_or_else(|| Arc::new(system_roots()));
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::Specific(roots))
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
         config = config.https_only(true).tls_config(tls.build());
     }
-    let words = |error| words(&error, manner.timeout);
-    let mut response = config.build().new_agent().get(&url.0).call().map_err(words)?;
+    let describe = |error| describe(&error, fetch_config.timeout);
+    let mut response = config.build().new_agent().get(&url.0).call().map_err(describe)?;
     let status = response.status();
     if status.is_redirection() {
-        return Err("answers with a redirect, which is not followed; write the URL that it leads to".into());
+        return Err("answers with a redirect, which is not followed; configure the URL that it leads to".into());
     }
     if status != StatusCode::OK {
         return Err(format!("answers {}", status.as_u16()));
     }
     let control = response.headers().get("cache-control").and_then(|value| value.to_str().ok());
     let max_age = control.and_then(max_age);
-    let body = response.body_mut().with_config().limit(MAX_BYTES).read_to_vec().map_err(words)?;
+    let body = response.body_mut().with_config().limit(MAX_BYTES).read_to_vec().map_err(describe)?;
     Ok(Fetched { body, max_age })
 }
 
-/// What the system trusts now: read each time, because it changes while a hub runs for a year.
+/// The system's root certificates. Read for each request, because they may change while the hub runs.
 fn system_roots() -> Vec<Certificate<'static>> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         tracing::warn!(
-            "the system has no root certificates, so that no issuer can be believed; install ca-certificates"
+            "the system has no root certificates, so no issuer's server can be verified; install ca-certificates"
         );
     }
     found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
@@ -131,16 +131,18 @@ fn max_age(control: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// In our words: the crate's may have the URL in them, with its query.
-fn words(error: &Error, timeout: Duration) -> String {
+/// Describes an error without the crate's own text, which may contain the URL with its query.
+fn describe(error: &Error, timeout: Duration) -> String {
     match error {
-        Error::Timeout(_) => format!("gave no whole answer within {} s", timeout.as_secs_f32()),
-        Error::BodyExceedsLimit(limit) => format!("gives more than {limit} bytes, which is no JWK set"),
+        Error::Timeout(_) => format!("gave no complete answer within {} s", timeout.as_secs_f32()),
+        Error::BodyExceedsLimit(limit) => format!("answers with more than {limit} bytes, too many for a JWK set"),
         Error::HostNotFound => "has a host that cannot be found".into(),
-        Error::Rustls(error) => format!("cannot be believed: {error}"),
-        Error::Io(error) if error.kind() == ErrorKind::InvalidData => format!("cannot be believed: {error}"),
+        Error::Rustls(error) => format!("has no trusted certificate, or broke the TLS protocol: {error}"),
+        Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+            format!("has no trusted certificate, or broke the TLS protocol: {error}")
+        }
         Error::Io(error) => format!("cannot be reached: {error}"),
-        _ => "gives no answer in HTTP".into(),
+        _ => "does not answer in HTTP".into(),
     }
 }
 
@@ -149,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_https_is_asked_but_for_the_machine_itself() {
+    fn only_https_is_used_except_on_the_loopback() {
         for good in ["https://login.example/keys?a=b", "http://127.0.0.1:8/x", "http://[::1]/x", "http://localhost:1/x"]
         {
             assert!(Url::new(good).is_ok(), "{good}");
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_read_from_among_the_rest() {
+    fn max_age_is_read_among_other_directives() {
         for (control, want) in [
             ("public, max-age=600, must-revalidate", Some(600)),
             ("Max-Age=60", Some(60)),

@@ -1,11 +1,13 @@
-//! An issuer's keys at a URL: fetched by a thread of their own, so that no judgement ever waits for a network.
+//! An issuer's keys at a URL. Each issuer has its own thread that fetches them, so authentication never waits for the
+//! network.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | [`JwksCache`]: the keys of now, and when they are fetched again |
+//! | this file | [`JwksCache`]: the current keys, and when they are refreshed |
 //! | [`fetch`] | one request, and its bounds |
 //!
-//! Keys are held by issuer, never by `kid` or URL alone: two issuers may call different keys the same (CVE-2026-49998).
+//! Keys are kept by issuer, never by `kid` or URL alone: two issuers may use the same `kid` for different keys
+//! (CVE-2026-49998).
 
 use std::{
     sync::Arc,
@@ -24,20 +26,20 @@ mod tests;
 
 use fetch::{FetchConfig, Fetched, Url};
 
-/// When keys are fetched. The defaults are in force; tests are quicker.
+/// Intervals of the refresh. The hub uses the defaults; tests use shorter ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
-    /// How old keys become before they are fetched again, when their server names no age: as long as a key that was taken
-    /// back may still be believed.
+    /// The refresh interval when the server sends no `max-age`. A key that the issuer has withdrawn is trusted for up
+    /// to this long.
     pub refresh: Duration,
-    /// Bounds of the age that a server names (`Cache-Control: max-age`).
+    /// Bounds of the refresh interval that a server sends (`Cache-Control: max-age`).
     pub ages: (Duration, Duration),
-    /// How long a token with an unknown key must wait until it can have them fetched again, of all such tokens together.
-    /// One request in 30 s is nothing to a provider, and no client waits longer for a key that was just made.
+    /// The shortest interval between two early refreshes, which tokens with unknown keys cause. One request in 30 s is
+    /// no load for a provider, and no client waits longer for a new key.
     pub early: Duration,
-    /// The first wait after a failure; it doubles up to `refresh`.
+    /// The delay after a first failure. It doubles with each further failure, up to `refresh`.
     pub retry: Duration,
-    /// How long keys are believed when they cannot be fetched: a provider's bad day, and no more.
+    /// How long keys stay trusted when they cannot be refreshed: long enough for an outage of a day.
     pub keep: Duration,
 }
 
@@ -53,58 +55,59 @@ impl Default for Timing {
     }
 }
 
-/// The keys of one issuer at a URL.
+/// The keys of one issuer, fetched from a URL.
 pub(super) struct JwksCache {
     url: Url,
     pinned: Vec<Algorithm>,
     timing: Timing,
-    manner: FetchConfig,
+    fetch_config: FetchConfig,
     keys: ArcSwap<Vec<VerificationKey>>,
     state: Mutex<FetchState>,
-    bell: Condvar,
+    wakeup: Condvar,
 }
 
-/// How the fetching goes.
+/// The state of the refresh.
 #[derive(Debug, Default)]
 struct FetchState {
-    /// When the keys of now were fetched; `None` when there are none.
+    /// When the current keys were fetched; `None` when there are none.
     loaded: Option<Instant>,
-    /// Failures since.
+    /// Failures since then.
     failures: u32,
-    /// When a token last had them fetched early.
+    /// When a token last caused an early refresh.
     early: Option<Instant>,
-    errand: FetchRequest,
+    request: FetchRequest,
     watched: bool,
     closed: bool,
 }
 
-/// Whether somebody waits for a fetch.
+/// Whether a refresh is requested or in progress.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum FetchRequest {
     #[default]
     None,
-    Asked,
-    UnderWay,
+    Requested,
+    InProgress,
 }
 
 impl JwksCache {
-    pub(super) fn new(url: Url, pinned: &[Algorithm], timing: Timing, manner: FetchConfig) -> Self {
-        let (keys, state, bell) = (ArcSwap::default(), Mutex::default(), Condvar::new());
-        Self { url, pinned: pinned.to_vec(), timing, manner, keys, state, bell }
+    pub(super) fn new(url: Url, pinned: &[Algorithm], timing: Timing, fetch_config: FetchConfig) -> Self {
+        let (keys, state, wakeup) = (ArcSwap::default(), Mutex::default(), Condvar::new());
+        Self { url, pinned: pinned.to_vec(), timing, fetch_config, keys, state, wakeup }
     }
 
-    /// The keys of now; none until they were fetched.
+    /// The current keys; empty until they are fetched.
     pub(super) fn keys(&self) -> Arc<Vec<VerificationKey>> {
         self.keys.load_full()
     }
 
-    /// Asks for a key that is not among them. Whether it may be soon: then a fetch is under way, or due.
-    pub(super) fn ask(&self) -> bool {
+    /// Requests an early refresh for a key that is not in the cache. True when a refresh may bring it: one is
+    /// requested, in progress, or being retried after a failure.
+    pub(super) fn request_refresh(&self) -> bool {
         let mut state = self.state.lock();
-        if state.errand != FetchRequest::None {
+        if state.request != FetchRequest::None {
             return true;
         }
-        // What a server that cannot be reached would say is not known.
+        // Without a recent answer it is unknown which keys the issuer has.
         let uncertain = state.loaded.is_none() || state.failures > 0;
         if !state.watched {
             return uncertain;
@@ -112,14 +115,14 @@ impl JwksCache {
         let recently = state.early.is_some_and(|early| early.elapsed() < self.timing.early);
         if !recently {
             state.early = Some(Instant::now());
-            state.errand = FetchRequest::Asked;
-            self.bell.notify_all();
+            state.request = FetchRequest::Requested;
+            self.wakeup.notify_all();
             return true;
         }
         uncertain
     }
 
-    /// Takes the keys that another one of the same issuer has, so that a reload does not begin without any.
+    /// Copies the keys of the cache that a reload replaces, if it has the same URL and algorithms.
     pub(super) fn adopt(&self, older: &Self) {
         if self.url != older.url || self.pinned != older.pinned {
             return;
@@ -133,38 +136,40 @@ impl JwksCache {
         (state.loaded, state.early) = (loaded, early);
     }
 
-    /// Fetches once, here and now, for up to the manner's timeout. Whether the keys have changed.
+    /// Fetches the keys once. Blocks for at most the request's timeout. Returns whether they have changed.
     ///
     /// # Errors
-    /// Why not, naming the URL without its query.
+    /// Why the fetch failed, with the URL without its query.
     pub(super) fn refresh(&self) -> Result<bool, String> {
-        self.attempt().map(|(changed, _)| changed)
+        self.fetch_and_store().map(|(changed, _)| changed)
     }
 
-    /// Starts the thread that keeps the keys fresh, once: call it again for one that could not be had. It ends after [`close`](Self::close).
+    /// Starts the thread that refreshes the keys, if it is not running; a later call retries when it could not be
+    /// started. It ends after [`close`](Self::close).
     pub(super) fn watch(self: &Arc<Self>, changed: Arc<dyn Fn() + Send + Sync>) {
         if std::mem::replace(&mut self.state.lock().watched, true) {
             return;
         }
-        let keyring = Arc::clone(self);
-        let started = std::thread::Builder::new().name("issuer-keys".into()).spawn(move || keyring.tend(&*changed));
+        let cache = Arc::clone(self);
+        let started =
+            std::thread::Builder::new().name("issuer-keys".into()).spawn(move || cache.refresh_loop(&*changed));
         if let Err(error) = started {
-            // It passes: whoever watches over all of them comes back.
+            // The next call retries.
             self.state.lock().watched = false;
-            tracing::error!(error = %error, url = %self.url, "an issuer's keys cannot be fetched for now: no thread for it");
+            tracing::error!(error = %error, url = %self.url, "cannot fetch an issuer's keys yet: its thread could not be started");
         }
     }
 
-    /// Ends the thread, at the latest when the fetch that is under way has ended.
+    /// Ends the thread, at the latest when the fetch in progress has ended.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
-        self.bell.notify_all();
+        self.wakeup.notify_all();
     }
 
-    fn tend(&self, changed: &(dyn Fn() + Send + Sync)) {
+    fn refresh_loop(&self, changed: &(dyn Fn() + Send + Sync)) {
         let mut wait = Duration::ZERO;
         while self.wait(wait) {
-            let outcome = self.attempt();
+            let outcome = self.fetch_and_store();
             if self.state.lock().closed {
                 return;
             }
@@ -176,16 +181,13 @@ impl JwksCache {
                     }
                 }
                 Err(problem) => {
-                    let (failures, given_up) = self.give_up();
-                    // Once for all failures in a row, or a bad night would be all that the log has.
+                    let (failures, dropped) = self.drop_stale_keys();
+                    // Log only the first failure in a row, so that an outage does not flood the log.
                     if failures == 1 {
-                        tracing::warn!(
-                            problem,
-                            "an issuer's keys cannot be fetched; those fetched before stay in force"
-                        );
+                        tracing::warn!(problem, "cannot fetch an issuer's keys; those fetched before stay in use");
                     }
-                    if given_up {
-                        tracing::error!(url = %self.url, "an issuer's keys were not to be had for too long, and are dropped");
+                    if dropped {
+                        tracing::error!(url = %self.url, "an issuer's keys could not be fetched for too long and are dropped; its tokens cannot be verified until they are");
                         changed();
                     }
                     wait = self
@@ -198,40 +200,42 @@ impl JwksCache {
         }
     }
 
-    /// Waits for as long, or until somebody asks. False when it is over.
+    /// Waits for that long, or until a refresh is requested. False after [`close`](Self::close).
     fn wait(&self, wait: Duration) -> bool {
         let mut state = self.state.lock();
         let due = Instant::now() + wait;
-        while !state.closed && state.errand == FetchRequest::None && !self.bell.wait_until(&mut state, due).timed_out()
-        {
-        }
-        state.errand = FetchRequest::UnderWay;
+        while !state.closed
+            && state.request == FetchRequest::None
+            && !self.wakeup.wait_until(&mut state, due).timed_out()
+        {}
+        state.request = FetchRequest::InProgress;
         !state.closed
     }
 
-    /// Whether the keys have changed, and when they are to be fetched again.
-    fn attempt(&self) -> Result<(bool, Duration), String> {
-        let told = |problem: &str| format!("{}: {problem}", self.url);
-        let outcome = fetch::get(&self.url, &self.manner).map_err(|problem| told(&problem));
+    /// Fetches and stores the keys. Returns whether they have changed, and the delay until the next refresh.
+    fn fetch_and_store(&self) -> Result<(bool, Duration), String> {
+        let with_url = |problem: &str| format!("{}: {problem}", self.url);
+        let outcome = fetch::get(&self.url, &self.fetch_config).map_err(|problem| with_url(&problem));
         let keys = outcome.and_then(|Fetched { body, max_age }| {
-            let keys = jwk::fetched(&body, &self.pinned).map_err(|problem| told(&format!("the answer {problem}")))?;
+            let keys = jwk::parse_fetched(&body, &self.pinned)
+                .map_err(|problem| with_url(&format!("the answer {problem}")))?;
             Ok((keys, max_age))
         });
         let mut state = self.state.lock();
-        state.errand = FetchRequest::None;
+        state.request = FetchRequest::None;
         let (keys, max_age) = keys.inspect_err(|_| state.failures = state.failures.saturating_add(1))?;
         if std::mem::take(&mut state.failures) > 0 {
-            tracing::info!(url = %self.url, "an issuer's keys are fetched again");
+            tracing::info!(url = %self.url, "an issuer's keys can be fetched again");
         }
         state.loaded = Some(Instant::now());
         let changed = identity(&keys) != identity(&self.keys());
         self.keys.store(Arc::new(keys));
-        let (least, most) = self.timing.ages;
-        Ok((changed, max_age.map_or(self.timing.refresh, |age| age.clamp(least, most))))
+        let (min, max) = self.timing.ages;
+        Ok((changed, max_age.map_or(self.timing.refresh, |age| age.clamp(min, max))))
     }
 
-    /// Drops keys that nobody has confirmed for too long. The failures in a row, and whether they were dropped now.
-    fn give_up(&self) -> (u32, bool) {
+    /// Drops keys that are older than `keep`. Returns the number of failures in a row, and whether keys were dropped.
+    fn drop_stale_keys(&self) -> (u32, bool) {
         let mut state = self.state.lock();
         let over = state.loaded.is_some_and(|loaded| loaded.elapsed() > self.timing.keep);
         if over {
@@ -242,14 +246,14 @@ impl JwksCache {
     }
 }
 
-/// What makes a set of keys this one: whatever a token is chosen or verified by.
+/// All that decides which tokens a set of keys verifies, to detect a change.
 fn identity(keys: &[VerificationKey]) -> Vec<(Option<&str>, &[u8; 32], &[Algorithm])> {
-    keys.iter().map(|key| (key.id.as_deref(), &key.thumb, &*key.algorithms)).collect()
+    keys.iter().map(|key| (key.id.as_deref(), &key.fingerprint, &*key.algorithms)).collect()
 }
 
 impl std::fmt::Debug for JwksCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keyring")
+        f.debug_struct("JwksCache")
             .field("url", &self.url.to_string())
             .field("keys", &self.keys())
             .finish_non_exhaustive()

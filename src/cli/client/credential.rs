@@ -1,4 +1,4 @@
-//! A token, and where it comes from. It goes into one header and nowhere else: no URL, no log, no message.
+//! The token, and its sources. It is sent only in the `Authorization` header, and never in a URL, a log or a message.
 
 use std::{
     cell::RefCell,
@@ -14,10 +14,10 @@ use hyper::header::HeaderValue;
 use super::HubArgs;
 use crate::{access::MAX_CREDENTIAL_BYTES, cli::CliError};
 
-/// The environment's token.
+/// The environment variable of the token.
 pub(super) const VARIABLE: &str = "GAPLESS_TOKEN";
 
-/// A token as it was typed, kept from being printed.
+/// A token from the command line. `Debug` does not print it.
 #[derive(Clone)]
 pub(super) struct Secret(String);
 
@@ -33,33 +33,33 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What the hub is shown with each request.
+/// The credential that is sent with each request.
 #[derive(Debug)]
 pub(in crate::cli) struct ClientCredential {
     source: CredentialSource,
-    /// What it was shown last.
-    shown: RefCell<Option<HeaderValue>>,
+    /// The value that was sent last.
+    last_sent: RefCell<Option<HeaderValue>>,
 }
 
 #[derive(Debug)]
 enum CredentialSource {
     Nothing,
-    /// It does not change.
+    /// A constant token.
     Fixed(HeaderValue),
-    /// Read anew each time: whoever mints tokens for a client that stays replaces the file.
+    /// A file that is read each time, because it may be replaced while a client runs.
     File(PathBuf),
 }
 
 impl ClientCredential {
-    /// None.
+    /// No credential.
     pub(super) fn none() -> Self {
-        Self { source: CredentialSource::Nothing, shown: RefCell::default() }
+        Self { source: CredentialSource::Nothing, last_sent: RefCell::default() }
     }
 
-    /// The one of the command line, else of the `environment`.
+    /// The token of the command line, else of the `environment`.
     ///
     /// # Errors
-    /// When it can be none, so that a mistake is told before anything is sent.
+    /// When it is not a valid token, so that a mistake is reported before anything is sent.
     pub(super) fn find(args: &HubArgs, environment: Option<OsString>) -> Result<Self, CliError> {
         let source = match (&args.token, &args.token_file, environment) {
             (Some(Secret(token)), ..) => CredentialSource::Fixed(header("--token", token.as_bytes())?),
@@ -67,7 +67,7 @@ impl ClientCredential {
             (None, None, Some(token)) => CredentialSource::Fixed(header(VARIABLE, token.as_encoded_bytes())?),
             (None, None, None) => CredentialSource::Nothing,
         };
-        Ok(Self { source, shown: RefCell::default() })
+        Ok(Self { source, last_sent: RefCell::default() })
     }
 
     /// Whether there is one.
@@ -75,26 +75,26 @@ impl ClientCredential {
         !matches!(self.source, CredentialSource::Nothing)
     }
 
-    /// The value of `Authorization`, if there is one.
+    /// The value of `Authorization`, if there is a token.
     ///
     /// # Errors
-    /// When the file cannot be read any more, or holds no token.
-    pub(in crate::cli) fn show(&self) -> Result<Option<HeaderValue>, CliError> {
+    /// When the file cannot be read any more, or has no valid token.
+    pub(in crate::cli) fn authorization(&self) -> Result<Option<HeaderValue>, CliError> {
         let now = self.source.now()?;
-        self.shown.borrow_mut().clone_from(&now);
+        self.last_sent.borrow_mut().clone_from(&now);
         Ok(now)
     }
 
-    /// Whether the file holds another token than the one that was shown last.
-    pub(in crate::cli) fn is_renewed(&self) -> bool {
-        self.source.now().is_ok_and(|now| now != *self.shown.borrow())
+    /// Whether the file contains another token than the one that was sent last.
+    pub(in crate::cli) fn has_changed(&self) -> bool {
+        self.source.now().is_ok_and(|now| now != *self.last_sent.borrow())
     }
 }
 
 impl CredentialSource {
     fn of_file(path: &Path) -> Result<Self, CliError> {
         let token = read(path)?;
-        // A pipe, as a shell's <(…), gives its token once.
+        // A pipe, such as a shell's <(…), can be read only once.
         Ok(if path.is_file() { Self::File(path.into()) } else { Self::Fixed(token) })
     }
 
@@ -107,19 +107,19 @@ impl CredentialSource {
     }
 }
 
-/// The token in a file, with or without a line's end.
+/// Reads the token in a file, with or without a line break at its end.
 fn read(path: &Path) -> Result<HeaderValue, CliError> {
     let from = path.display().to_string();
     let mut bytes = Vec::new();
-    // Some more for the line's end. A file that is longer than any token is told as such.
-    let most = MAX_CREDENTIAL_BYTES as u64 + 16;
-    let told =
+    // A little more than the longest token, for the line break, and so that a longer file is refused as too long.
+    let max = MAX_CREDENTIAL_BYTES as u64 + 16;
+    let unreadable =
         |error: io::Error| CliError::Token { from: from.clone(), problem: format!("it cannot be read: {error}") };
-    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(told)?;
+    File::open(path).and_then(|file| file.take(max).read_to_end(&mut bytes)).map_err(unreadable)?;
     header(&from, &bytes)
 }
 
-/// `Bearer` and the token, marked as nothing to print. Says what is wrong with it without repeating it.
+/// The header value `Bearer TOKEN`, marked as sensitive. Errors do not repeat the token.
 fn header(from: &str, token: &[u8]) -> Result<HeaderValue, CliError> {
     let token = token.trim_ascii();
     let wrong = |problem: &str| Err(CliError::Token { from: from.into(), problem: problem.into() });
@@ -127,18 +127,18 @@ fn header(from: &str, token: &[u8]) -> Result<HeaderValue, CliError> {
         return wrong("it is empty");
     }
     if token.len() > MAX_CREDENTIAL_BYTES {
-        return wrong(&format!("it has more than {MAX_CREDENTIAL_BYTES} bytes, which no hub takes"));
+        return wrong(&format!("it has more than {MAX_CREDENTIAL_BYTES} bytes, the most that a hub accepts"));
     }
     if token.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"bearer ")) {
-        return wrong("it is the token alone, without Bearer");
+        return wrong("give the token alone, without Bearer");
     }
     if let Some(at) = token.iter().position(|byte| !byte.is_ascii_graphic()) {
         let what = match token[at] {
-            byte if byte.is_ascii_whitespace() => "a space or a line's end",
+            byte if byte.is_ascii_whitespace() => "a space or a line break",
             byte if byte.is_ascii() => "a control character",
             _ => "a character that is not ASCII",
         };
-        return wrong(&format!("there is {what} in it, after {at} bytes; no token has that"));
+        return wrong(&format!("it contains {what} after {at} bytes"));
     }
     let mut value = HeaderValue::from_bytes(&[b"Bearer ", token].concat()).expect("visible ASCII");
     value.set_sensitive(true);
@@ -152,8 +152,8 @@ mod tests {
     use super::{super::tests::args, *};
 
     fn found(line: &[&str], environment: Option<&str>) -> Result<Option<String>, CliError> {
-        let shown = ClientCredential::find(&args(line), environment.map(Into::into))?.show()?;
-        Ok(shown.map(|value| value.to_str().expect("ASCII").into()))
+        let authorization = ClientCredential::find(&args(line), environment.map(Into::into))?.authorization()?;
+        Ok(authorization.map(|value| value.to_str().expect("ASCII").into()))
     }
 
     #[test]
@@ -172,45 +172,45 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_told_and_not_repeated() {
+    fn an_invalid_token_is_refused_and_not_repeated() {
         let long = "x".repeat(MAX_CREDENTIAL_BYTES + 1);
         for (token, want) in [
             ("", "empty"),
             (" \n", "empty"),
             ("sec ret", "a space"),
-            ("sec\nret", "a line's end"),
+            ("sec\nret", "a line break"),
             ("sec\u{7f}ret", "a control character"),
             ("sec\u{fc}ret", "not ASCII"),
             ("bearer secret", "without Bearer"),
             (&long, "8192 bytes"),
         ] {
-            let told = found(&[], Some(token)).expect_err(want).to_string();
-            assert!(told.contains(want) && told.contains(VARIABLE), "{told}");
-            assert!(!told.contains("sec") && !told.contains("ret") && !told.contains("xx"), "{told}");
+            let message = found(&[], Some(token)).expect_err(want).to_string();
+            assert!(message.contains(want) && message.contains(VARIABLE), "{message}");
+            assert!(!message.contains("sec") && !message.contains("ret") && !message.contains("xx"), "{message}");
         }
         assert!(found(&[], Some(&long[1..])).is_ok(), "the longest");
-        let told = found(&["--token-file", "/no/such/file"], None).expect_err("no file").to_string();
-        assert!(told.contains("/no/such/file") && told.contains("cannot be read"), "{told}");
-        // No more is read of a file than a token may have: this one has no end.
-        let told = found(&["--token-file", "/dev/zero"], None).expect_err("endless").to_string();
-        assert!(told.contains("8192 bytes"), "{told}");
+        let message = found(&["--token-file", "/no/such/file"], None).expect_err("no file").to_string();
+        assert!(message.contains("/no/such/file") && message.contains("cannot be read"), "{message}");
+        // Reading is bounded: this file is endless.
+        let message = found(&["--token-file", "/dev/zero"], None).expect_err("endless").to_string();
+        assert!(message.contains("8192 bytes"), "{message}");
     }
 
     #[test]
-    fn a_file_is_read_anew_and_a_replaced_token_is_noticed() {
+    fn a_replaced_token_file_is_noticed() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("token");
         fs::write(&path, "old\n").expect("written");
         let credential =
             ClientCredential::find(&args(&["--token-file", path.to_str().expect("UTF-8")]), None).expect("old");
-        credential.show().expect("shown");
-        assert!(!credential.is_renewed());
+        credential.authorization().expect("shown");
+        assert!(!credential.has_changed());
         fs::write(&path, "new\n").expect("written");
-        assert!(credential.is_renewed());
-        assert_eq!(credential.show().expect("shown").expect("a token"), "Bearer new");
-        assert!(!credential.is_renewed());
+        assert!(credential.has_changed());
+        assert_eq!(credential.authorization().expect("shown").expect("a token"), "Bearer new");
+        assert!(!credential.has_changed());
         fs::remove_file(&path).expect("ours");
-        assert!(!credential.is_renewed() && credential.show().is_err(), "no token is no new token");
+        assert!(!credential.has_changed() && credential.authorization().is_err(), "a missing token is not a change");
     }
 
     #[test]
@@ -221,14 +221,14 @@ mod tests {
         let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
         let credential = ClientCredential::find(&args(&["--token-file", &path]), None).expect("a token");
         for _ in 0..2 {
-            assert_eq!(credential.show().expect("kept").expect("a token"), "Bearer piped");
+            assert_eq!(credential.authorization().expect("kept").expect("a token"), "Bearer piped");
         }
     }
 
     #[test]
-    fn a_token_is_not_printed_by_accident() {
+    fn debug_output_never_shows_a_token() {
         let credential = ClientCredential::find(&args(&["--token", "secret"]), None).expect("a token");
-        let _shown = credential.show();
+        let _authorization = credential.authorization();
         assert!(!format!("{credential:?}").contains("secret"), "{credential:?}");
     }
 }

@@ -1,13 +1,13 @@
-//! One request to a hub over one connection: HTTP/1.1, plain or over TLS.
+//! HTTP/1.1 requests to a hub, with or without TLS.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | the hub as a command sees it, and a request |
-//! | `place` | a URL as something to connect to |
-//! | `line` | a connection: TCP or a socket in the file system, in the clear or over TLS |
-//! | `proxy` | who stands between, as the environment has it |
-//! | `trust` | whose certificates are taken, and why one was not |
-//! | `credential` | a token, and where it comes from |
+//! | this file | the hub, its arguments, and requests |
+//! | `address` | parses a hub's URL |
+//! | `connector` | connections: TCP or a Unix socket, with or without TLS |
+//! | `proxy` | proxies from the environment |
+//! | `trust` | certificate verification, and messages for its errors |
+//! | `credential` | the token, and its sources |
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -25,118 +25,118 @@ use tokio::{
 
 use super::CliError;
 
+mod address;
+mod connector;
 mod credential;
-mod line;
-mod place;
 mod proxy;
 mod trust;
 
 use self::{
+    address::HubAddress,
     credential::{ClientCredential, Secret},
-    place::HubAddress,
 };
-pub(super) use line::{Connector, Untrusted};
+pub(super) use connector::{Connector, Untrusted};
 
-/// Time to connect in, with TLS and all. The system's own is minutes.
+/// Timeout of a connection, including proxy and TLS. The system's own timeout is minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How connections are made, so that tests can script the other end.
+/// Opens connections. Tests implement it with a scripted hub.
 pub(super) trait Dial {
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// A new connection.
+    /// Opens a connection.
     async fn dial(&self) -> io::Result<Self::Io>;
 }
 
-/// A hub as its clients see it.
+/// A hub, and how to send requests to it.
 #[derive(Debug)]
 pub(super) struct HubClient<D> {
     url: String,
     /// For the `Host` header.
     authority: String,
-    /// The URL's path, without a final slash: a hub may live below one, behind a proxy.
+    /// The URL's path, without a final slash: behind a proxy a hub may be below a path.
     base: String,
     credential: ClientCredential,
-    /// What a proxy that reads the requests wants: what each target begins with, and whose they are.
+    /// For a forwarding proxy: the prefix of each request target, and the `Proxy-Authorization`.
     forward: Option<(String, Option<HeaderValue>)>,
     dial: D,
 }
 
-/// Where the hub is and how to get in, for every command that speaks to one.
+/// The arguments of every command that connects to a hub.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "The hub")]
 pub(super) struct HubArgs {
     /// The hub's URL: http://, https://, or unix:/ and the path of its socket
     #[arg(long, env = "GAPLESS_URL", default_value = "http://127.0.0.1:8080")]
     pub(super) url: String,
-    /// Read the token from a file, anew for each connection, so that it may be replaced
+    /// Read the token from a file, again for each connection, so that it can be replaced
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
-    /// Present this token. Everyone on this machine can read a command line: rather use --token-file, or GAPLESS_TOKEN
-    // Not clap's `env`: a file named by a flag is to beat the variable, and its value is nobody's to print.
+    /// Use this token. All users of this machine can read a command line: prefer --token-file or GAPLESS_TOKEN
+    // Without clap's `env`: the flag for a file must override the variable, and help must not print its value.
     #[arg(long, allow_hyphen_values = true)]
     token: Option<Secret>,
-    /// Send the token in the clear, over http:// to another machine
+    /// Send the token unencrypted, over http:// to another machine
     #[arg(long)]
     insecure_token: bool,
-    /// Trust the certificates in this PEM file, too, beside those that this machine trusts
+    /// Trust the certificates in this PEM file in addition to the system's
     #[arg(long, value_name = "FILE", env = "GAPLESS_CA")]
     ca: Option<PathBuf>,
 }
 
 impl HubClient<Connector> {
-    /// The hub that `args` name. Nothing is sent yet.
-    pub(super) fn reach(args: &HubArgs) -> Result<Self, CliError> {
-        let place = HubAddress::parse(&args.url)?;
+    /// The hub of `args`. Does not connect yet.
+    pub(super) fn from_args(args: &HubArgs) -> Result<Self, CliError> {
+        let hub_address = HubAddress::parse(&args.url)?;
         let credential = ClientCredential::find(args, std::env::var_os(credential::VARIABLE))?;
-        if credential.is_some() && !args.insecure_token && place.shows_all() {
+        if credential.is_some() && !args.insecure_token && hub_address.is_exposed() {
             return Err(CliError::InTheClear { url: args.url.clone() });
         }
-        let line = Connector::new(&place, args.ca.as_deref())?;
-        let forward = line.proxy().and_then(|proxy| proxy.forwards(&place.authority));
-        let hub = Self::new(&args.url, &place.authority, &place.base, line).with(credential);
+        let connector = Connector::new(&hub_address, args.ca.as_deref())?;
+        let forward = connector.proxy().and_then(|proxy| proxy.forward_prefix(&hub_address.authority));
+        let hub = Self::new(&args.url, &hub_address.authority, &hub_address.base, connector).with(credential);
         Ok(Self { forward, ..hub })
     }
 
-    /// The same, for who speaks TCP and nothing else.
-    pub(super) fn reach_plainly(args: &HubArgs) -> Result<Self, CliError> {
-        let place = HubAddress::parse(&args.url)?;
-        if place.tls {
+    /// As [`from_args`](Self::from_args), but an error unless the hub is reached directly over TCP without TLS.
+    pub(super) fn from_args_plain_tcp(args: &HubArgs) -> Result<Self, CliError> {
+        let hub_address = HubAddress::parse(&args.url)?;
+        if hub_address.tls {
             return Err(CliError::NoTls);
         }
-        let hub = Self::reach(args)?;
-        match (&place.socket, hub.dial.proxy()) {
+        let hub = Self::from_args(args)?;
+        match (&hub_address.socket, hub.dial.proxy()) {
             (None, None) => Ok(hub),
             _ => Err(CliError::NoDetour),
         }
     }
 
-    /// Where it is, as `host:port`; its authority; and what its paths begin with, without a final slash.
-    pub(super) fn place(&self) -> (&str, &str, &str) {
+    /// Its address as `host:port`, its authority, and its base path without a final slash.
+    pub(super) fn endpoint(&self) -> (&str, &str, &str) {
         (self.dial.address(), &self.authority, &self.base)
     }
 }
 
 impl<D: Dial> HubClient<D> {
-    /// A hub that connections are made to by `dial`.
+    /// A hub whose connections `dial` opens.
     pub(super) fn new(url: &str, authority: &str, base: &str, dial: D) -> Self {
         let base = base.trim_end_matches('/').into();
         let (url, authority) = (url.into(), authority.into());
         Self { url, authority, base, credential: ClientCredential::none(), forward: None, dial }
     }
 
-    /// The same, which is shown `credential` with each request.
+    /// Sends `credential` with each request.
     pub(super) fn with(self, credential: ClientCredential) -> Self {
         Self { credential, ..self }
     }
 
-    /// What it is shown.
+    /// The credential that is sent with each request.
     pub(super) fn credential(&self) -> &ClientCredential {
         &self.credential
     }
 
-    /// Sends a request for `target`, a path and query below the hub's URL, and answers with the head of the response.
-    /// Dropping the response, or this future, closes the connection.
+    /// Sends a request for `target`, a path and query below the hub's URL, on a new connection. Returns when the head
+    /// of the response has arrived. Dropping the response, or this future, closes the connection.
     pub(super) async fn send<B: Sent>(
         &self,
         method: Method,
@@ -149,7 +149,7 @@ impl<D: Dial> HubClient<D> {
         sender.send_request(request).await.map_err(|error| CliError::broken(&error))
     }
 
-    /// A request for `target`, as it is written.
+    /// Builds a request for `target`.
     pub(super) fn request<B>(
         &self,
         method: Method,
@@ -158,30 +158,31 @@ impl<D: Dial> HubClient<D> {
         body: B,
     ) -> Result<Request<B>, CliError> {
         let mut request = Request::new(body);
-        let (before, shown) = self.forward.as_ref().map_or(("", None), |(before, shown)| (before, shown.as_ref()));
+        let (prefix, proxy_authorization) =
+            self.forward.as_ref().map_or(("", None), |(prefix, value)| (prefix, value.as_ref()));
         *request.method_mut() = method;
         *request.uri_mut() =
-            format!("{before}{}{target}", self.base).parse().expect("a checked path and an encoded query");
+            format!("{prefix}{}{target}", self.base).parse().expect("a checked path and an encoded query");
         *request.headers_mut() = headers;
         let host = HeaderValue::from_str(&self.authority).expect("a URI's authority");
         request.headers_mut().insert(header::HOST, host);
         request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        if let Some(shown) = shown {
-            request.headers_mut().insert(header::PROXY_AUTHORIZATION, shown.clone());
+        if let Some(value) = proxy_authorization {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, value.clone());
         }
-        if let Some(authorization) = self.credential.show()? {
+        if let Some(authorization) = self.credential.authorization()? {
             request.headers_mut().insert(header::AUTHORIZATION, authorization);
         }
         Ok(request)
     }
 
-    /// A new connection, for requests one after the other. Dropping what it gives closes it.
+    /// Opens a connection for sequential requests. Dropping the sender closes it.
     pub(super) async fn connect<B: Sent>(&self) -> Result<http1::SendRequest<B>, CliError> {
         let failed = |reason| CliError::from_dial(reason, &self.url);
         let io = timeout(CONNECT_TIMEOUT, self.dial.dial()).await.map_err(|late| failed(late.into()))?;
         let io = TokioIo::new(io.map_err(failed)?);
         let (sender, connection) = http1::handshake(io).await.map_err(|error| CliError::broken(&error))?;
-        // Its errors come out of the request and the response's body too.
+        // Its errors are also reported by the request and the response's body.
         tokio::spawn(connection);
         Ok(sender)
     }
@@ -209,24 +210,24 @@ pub(super) mod tests {
         pub(in crate::cli) hub: HubArgs,
     }
 
-    /// The arguments of a command line.
+    /// Parses the hub's arguments.
     pub(in crate::cli) fn args(line: &[&str]) -> HubArgs {
         TestArgs::try_parse_from(["gapless"].iter().chain(line)).expect("a command line").hub
     }
 
-    /// The credential of a command line.
+    /// The credential of these arguments.
     pub(in crate::cli) fn credential(line: &[&str]) -> ClientCredential {
         ClientCredential::find(&args(line), None).expect("a token")
     }
 
     #[test]
-    fn a_token_is_not_sent_in_the_clear_to_another_machine_unless_told_to() {
-        let reach = |line: &[&str]| HubClient::reach(&args(line)).map(drop);
+    fn a_token_is_not_sent_unencrypted_to_another_machine_unless_allowed() {
+        let reach = |line: &[&str]| HubClient::from_args(&args(line)).map(drop);
         let clear = "http://hub.example";
-        let told = reach(&["--url", clear, "--token", "secret"]).expect_err("in the clear").to_string();
-        assert!(told.contains("https://") && told.contains("--insecure-token"), "{told}");
-        assert!(!told.contains("secret"), "{told}");
-        reach(&["--url", clear, "--token", "secret", "--insecure-token"]).expect("told to");
+        let message = reach(&["--url", clear, "--token", "secret"]).expect_err("unencrypted").to_string();
+        assert!(message.contains("https://") && message.contains("--insecure-token"), "{message}");
+        assert!(!message.contains("secret"), "{message}");
+        reach(&["--url", clear, "--token", "secret", "--insecure-token"]).expect("allowed");
         reach(&["--url", clear]).expect("no token");
         for here in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost", "http://hub.localhost"] {
             reach(&["--url", here, "--token", "secret"]).expect(here);
@@ -244,10 +245,10 @@ pub(super) mod tests {
             &["--token=se cret", "--url"],
             &["--token", "secret", "--help"],
         ] {
-            let told = TestArgs::try_parse_from(["gapless"].iter().chain(line)).expect_err("wrong").to_string();
-            assert!(!told.contains("secret") && !told.contains("cret"), "{told}");
+            let message = TestArgs::try_parse_from(["gapless"].iter().chain(line)).expect_err("wrong").to_string();
+            assert!(!message.contains("secret") && !message.contains("cret"), "{message}");
         }
-        let shown = format!("{:?}", args(&["--token", "-secret"]));
-        assert!(!shown.contains("secret"), "{shown}");
+        let debug = format!("{:?}", args(&["--token", "-secret"]));
+        assert!(!debug.contains("secret"), "{debug}");
     }
 }

@@ -1,4 +1,4 @@
-//! Whose certificates are taken, and why one was not, in words. There is no way not to look at them.
+//! Certificate verification, and messages for its errors. Verification cannot be turned off.
 
 use std::{fmt::Write as _, fs::File, io::Read as _, path::Path, sync::Arc};
 
@@ -15,11 +15,11 @@ use rustls::{
 
 use crate::{cli::CliError, event::time::Millis};
 
-/// TLS that takes what this machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` say what that is) and the certificates in
-/// `ca`.
+/// A TLS configuration that trusts the system's root certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` override them)
+/// and those in `ca`.
 ///
 /// # Errors
-/// When `ca` holds none, or there is nobody to trust.
+/// When `ca` has no usable certificate, or when there are no root certificates.
 pub(super) fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, CliError> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
@@ -35,26 +35,27 @@ pub(super) fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, CliError> {
         .with_safe_default_protocol_versions()
         .expect("the provider has TLS 1.2 and 1.3");
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let judge = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    let judge = Arc::new(Explaining(judge.expect("there are roots, and no revocation lists")));
-    // Dangerous would be a verifier of our own. This one asks rustls's and changes no verdict.
-    let mut config = config.dangerous().with_custom_certificate_verifier(judge).with_no_client_auth();
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = Arc::new(ExplainingVerifier(verifier.expect("there are roots, and no revocation lists")));
+    // rustls calls this API dangerous because a custom verifier may accept anything. This one only changes error
+    // messages.
+    let mut config = config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
-/// rustls's own judge, and one reason more: of a certificate that vouches for itself it says no more than that the issuer's
-/// signature is wrong, when an issuer of the same name is trusted. Debian's ssl-cert-snakeoil is among what a machine trusts,
-/// and where it was made in an image its name is often `localhost`.
+/// rustls's own verifier with a better error for self-signed certificates: when a trusted issuer has the same name,
+/// rustls reports only a bad signature. This happens where Debian's ssl-cert-snakeoil is among the trusted
+/// certificates: in images its name is often `localhost`.
 #[derive(Debug)]
-struct Explaining(Arc<WebPkiServerVerifier>);
+struct ExplainingVerifier(Arc<WebPkiServerVerifier>);
 
-/// A certificate that is its own issuer, and is not trusted as one.
+/// A self-signed certificate that is not trusted.
 #[derive(Debug, thiserror::Error)]
-#[error("the certificate vouches for itself")]
+#[error("the certificate is self-signed")]
 struct SelfSigned;
 
-impl ServerCertVerifier for Explaining {
+impl ServerCertVerifier for ExplainingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -63,9 +64,9 @@ impl ServerCertVerifier for Explaining {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verdict = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        verdict.map_err(|error| match error {
-            Error::InvalidCertificate(reason) if is_about_the_issuer(&reason) && is_self_issued(end_entity) => {
+        let result = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        result.map_err(|error| match error {
+            Error::InvalidCertificate(reason) if concerns_the_issuer(&reason) && is_self_issued(end_entity) => {
                 Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(SelfSigned))))
             }
             error => error,
@@ -95,7 +96,7 @@ impl ServerCertVerifier for Explaining {
     }
 }
 
-fn is_about_the_issuer(reason: &CertificateError) -> bool {
+fn concerns_the_issuer(reason: &CertificateError) -> bool {
     matches!(
         reason,
         CertificateError::UnknownIssuer
@@ -108,35 +109,35 @@ fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
     webpki::EndEntityCert::try_from(certificate).is_ok_and(|certificate| certificate.issuer() == certificate.subject())
 }
 
-/// Longest file of certificates read: all public issuers together have some 250 KB.
+/// Largest file of certificates, in bytes: all public root certificates together have some 250 KB.
 const MAX_CA_BYTES: u64 = 4 << 20;
 
 fn add(path: &Path, roots: &mut RootCertStore) -> Result<(), String> {
     let (before, mut text) = (roots.len(), Vec::new());
     let read = File::open(path).and_then(|file| file.take(MAX_CA_BYTES + 1).read_to_end(&mut text));
     if read.map_err(|error| error.to_string())? as u64 > MAX_CA_BYTES {
-        return Err("it has more than 4 MiB, which is no list of issuers".into());
+        return Err("it has more than 4 MiB, too much for a list of certificates".into());
     }
     for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|error| error.to_string())?;
         roots.add(certificate).map_err(|error| error.to_string())?;
     }
     if roots.len() == before {
-        return Err("there is no certificate in it; one begins with -----BEGIN CERTIFICATE-----".into());
+        return Err("it contains no certificate, which begins with -----BEGIN CERTIFICATE-----".into());
     }
     Ok(())
 }
 
-/// Why there is no TLS with `host`, and what to do.
-pub(super) fn in_words(error: &Error, host: &str) -> String {
+/// Why the TLS handshake with `host` failed, and what to do.
+pub(super) fn describe(error: &Error, host: &str) -> String {
     match error {
         Error::InvalidCertificate(certificate) => untrusted(certificate, host),
-        Error::InvalidMessage(_) => "what answered does not speak TLS; is it http://?".into(),
+        Error::InvalidMessage(_) => "the server does not speak TLS; use http:// if that is right".into(),
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
-            format!("it knows no {host}; use a name of it in the URL")
+            format!("the server does not know the name {host}; use one of its names in the URL")
         }
         Error::NoApplicationProtocol | Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
-            "it does not speak HTTP/1.1".into()
+            "the server does not speak HTTP/1.1".into()
         }
         error => error.to_string(),
     }
@@ -145,45 +146,45 @@ pub(super) fn in_words(error: &Error, host: &str) -> String {
 fn untrusted(error: &CertificateError, host: &str) -> String {
     match error {
         CertificateError::UnknownIssuer => {
-            "its certificate is of an issuer that this machine does not trust; give the issuer's own with --ca".into()
+            "this machine does not trust the issuer of its certificate; give the issuer's certificate with --ca".into()
         }
-        // The second says the same: a signature of another kind than that key makes.
+        // The second has the same cause: the signature is of another kind than the trusted key makes.
         CertificateError::BadSignature | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "its certificate names an issuer that is trusted, but was made with another key; was the issuer made anew? \
-             Give its present certificate with --ca"
+            "its certificate names a trusted issuer, but was signed with another key; was the issuer replaced? \
+             Give the issuer's current certificate with --ca"
                 .into()
         }
         CertificateError::NotValidForName => {
-            format!("its certificate is not for {host}; use a name of it in the URL")
+            format!("its certificate is not for {host}; use one of its names in the URL")
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
             let names: Vec<_> = presented.iter().map(|name| plain(name)).collect();
             if names.is_empty() {
                 return format!(
-                    "its certificate has no subjectAltName, where a name must stand (CN is not looked at); its operator \
-                     must have one made with -addext subjectAltName=DNS:{host}"
+                    "its certificate has no subjectAltName, which must contain the name (CN is ignored); its operator \
+                     must create one with -addext subjectAltName=DNS:{host}"
                 );
             }
             let names = names.join(", ");
-            format!("its certificate is for {names}, not for {host}; use a name of it in the URL")
+            format!("its certificate is for {names}, not for {host}; use one of these names in the URL")
         }
         CertificateError::Expired => expired(None),
         CertificateError::ExpiredContext { not_after, .. } => expired(Some(*not_after)),
         CertificateError::NotValidYet => early(None),
         CertificateError::NotValidYetContext { not_before, .. } => early(Some(*not_before)),
-        CertificateError::Revoked => "its certificate was revoked; its operator must have another one issued".into(),
+        CertificateError::Revoked => "its certificate was revoked; its operator must get a new one".into(),
         CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
-            "its certificate vouches for itself (self-signed), and this machine does not trust it; give that certificate with \
+            "its certificate is self-signed, and this machine does not trust it; give that certificate with \
              --ca, if it is the hub's"
                 .into()
         }
-        // What `openssl req -x509` makes unless it is told otherwise. rustls has no name of its own for it.
+        // The default of `openssl req -x509`. rustls has no error variant for it.
         CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
-            "its certificate is an issuer's, which may sign others and be no server's; its operator must have one made \
+            "its certificate is that of an issuer (CA), which a server must not use; its operator must create one \
              with -addext basicConstraints=critical,CA:FALSE"
                 .into()
         }
-        error => format!("its certificate cannot be taken: {error}"),
+        error => format!("its certificate is not accepted: {error}"),
     }
 }
 
@@ -196,15 +197,15 @@ fn early(until: Option<UnixTime>) -> String {
 }
 
 fn dated(what: &str, when: Option<UnixTime>, then: &str) -> String {
-    let mut words = what.to_owned();
+    let mut message = what.to_owned();
     if let Some(when) = when {
-        write!(words, " ({})", Millis(when.as_secs().saturating_mul(1000))).expect("memory");
+        write!(message, " ({})", Millis(when.as_secs().saturating_mul(1000))).expect("memory");
     }
-    write!(words, "; {then}").expect("memory");
-    words
+    write!(message, "; {then}").expect("memory");
+    message
 }
 
-/// A name as rustls quotes it, `DnsName("hub.example")`, without its wrapping.
+/// The name in rustls's form, `DnsName("hub.example")`.
 fn plain(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"')

@@ -1,6 +1,6 @@
-//! Lines as envelopes, and those that wait as one batch.
+//! Lines as envelopes, and waiting lines as a batch.
 //!
-//! A batch is all or nothing and has a key of its own, so it may be sent again until its answer is known.
+//! A batch is atomic and has its own Idempotency-Key, so it can be sent again until its outcome is known.
 
 use std::collections::VecDeque;
 
@@ -11,20 +11,21 @@ use serde_json::value::RawValue;
 use super::input::InputLine;
 use crate::cli::output::complain;
 
-/// Lines of a batch at most, and bytes of its envelopes unless one has more by itself. A hub takes 100,000 events and 16 MiB
-/// unless it is told otherwise; these are enough to share a flush, and small enough to wait little behind.
+/// Most lines of a batch, and most bytes of its envelopes (a single larger one is sent alone). A hub accepts 100,000
+/// events and 16 MiB by default; these bounds are enough to share a flush, and small enough that the next lines wait
+/// only briefly.
 pub(super) const MAX_LINES: usize = 4096;
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
-/// A line on its way: an envelope, or why it is none.
+/// A line that was read: an envelope, or why it is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BatchLine {
-    /// Its number, from 1.
+    /// Its line number, from 1.
     pub(super) number: u64,
     pub(super) envelope: Result<Bytes, String>,
 }
 
-/// An event that names its topic. `id` and `time`, as `tail --json` prints them, are of another hub or another time.
+/// An event with its topic. `id` and `time`, which `tail --json` prints, are ignored: the hub assigns new ones.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct EnvelopeLine<'a> {
@@ -44,20 +45,21 @@ struct EnvelopeLine<'a> {
 }
 
 impl EnvelopeLine<'_> {
-    /// Whether it is what `tail --json` prints where its hub has taken an event back. That is no event of a publisher's, and no
-    /// hub takes one of that name; nor is it bad input.
+    /// Whether it is the `hub.removed` that `tail --json` prints for a removed event. A hub does not accept events of
+    /// that name, but the line is not bad input either, so it is skipped.
     fn is_removal(&self) -> bool {
         self.id.is_some() && self.event.is_some_and(|name| name.get() == "\"hub.removed\"")
     }
 }
 
-/// What makes envelopes of lines: the topic of all of them, or nothing when each names its own.
+/// The format of lines: data for this topic, or with `None` envelopes that name their topics.
 #[derive(Debug)]
 pub(super) struct LineFormat(pub(super) Option<String>);
 
 impl LineFormat {
-    /// The next line as an item; `None` for one that is no event, as a blank one among envelopes, or a removal (which is told).
-    pub(super) fn item(&self, number: u64, line: InputLine) -> Option<BatchLine> {
+    /// Converts a line. `None` for one that is not an event: a blank line among envelopes, or a removal (with a
+    /// message).
+    pub(super) fn convert(&self, number: u64, line: InputLine) -> Option<BatchLine> {
         #[derive(Serialize)]
         struct WrappedLine<'a> {
             topic: &'a str,
@@ -70,8 +72,8 @@ impl LineFormat {
                 None => serde_json::from_str::<EnvelopeLine<'_>>(&line).and_then(|envelope| {
                     if envelope.is_removal() {
                         complain(format_args!(
-                            "line {number}: passed over: hub.removed says that an event was taken back where this line comes \
-                             from; what is here of it stays, until `gapless remove` takes it back"
+                            "line {number}: skipped: hub.removed reports that an event was removed from the hub where this line comes \
+                             from; a copy of it here stays until `gapless remove` removes it"
                         ));
                         return Ok(Vec::new());
                     }
@@ -79,25 +81,26 @@ impl LineFormat {
                 }),
             };
             json.map(Bytes::from).map_err(|error| {
-                format!("it is no envelope, {{\"topic\":…,\"data\":…}} with event, retry and close if need be: {error}")
+                format!("it is not an envelope, {{\"topic\":…,\"data\":…}} with optional event, retry and close: {error}")
             })
         });
         (envelope != Ok(Bytes::new())).then_some(BatchLine { number, envelope })
     }
 }
 
-/// The envelopes at the front of `waiting`, `most` at most, as long as they are good and fit.
-pub(super) fn cut(waiting: &mut VecDeque<BatchLine>, most: usize) -> Vec<BatchLine> {
+/// Takes the next batch from the front of `waiting`: at most `max_lines` valid envelopes within [`MAX_BYTES`], or one
+/// line alone.
+pub(super) fn take_batch(waiting: &mut VecDeque<BatchLine>, max_lines: usize) -> Vec<BatchLine> {
     let mut bytes = 0;
     let fits = |item: &&BatchLine| {
         bytes += item.envelope.as_ref().map_or(MAX_BYTES, Bytes::len);
         item.envelope.is_ok() && bytes <= MAX_BYTES
     };
-    let count = waiting.iter().take(most.min(MAX_LINES)).take_while(fits).count().max(1);
+    let count = waiting.iter().take(max_lines.min(MAX_LINES)).take_while(fits).count().max(1);
     waiting.drain(..count.min(waiting.len())).collect()
 }
 
-/// The body of a publish of `batch`: a list, also of one.
+/// The request body for `batch`: a JSON array, also for a single event.
 pub(super) fn body(batch: &[BatchLine]) -> Bytes {
     let envelopes = || batch.iter().filter_map(|item| item.envelope.as_ref().ok());
     let mut body = BytesMut::with_capacity(envelopes().map(|envelope| envelope.len() + 1).sum::<usize>() + 2);
@@ -114,7 +117,7 @@ mod tests {
     use super::*;
 
     fn item(form: &LineFormat, line: &str) -> Option<Result<String, String>> {
-        let item = form.item(1, Ok(line.into()))?;
+        let item = form.convert(1, Ok(line.into()))?;
         Some(item.envelope.map(|json| String::from_utf8(json.to_vec()).expect("UTF-8")))
     }
 
@@ -129,23 +132,23 @@ mod tests {
         let all = r#" {"topic":"t","data":{"n": 1.50},"retry":5,"close":true} "#;
         let want = r#"{"topic":"t","data":{"n": 1.50},"retry":5,"close":true}"#;
         assert_eq!(item(&own, all).expect("an item").as_deref(), Ok(want));
-        assert_eq!(item(&own, " \t"), None, "a blank line is no event");
+        assert_eq!(item(&own, " \t"), None, "a blank line is skipped");
         let removal = r#"{"topic":"t","id":"abcd-2","time":"x","event":"hub.removed","data":"{}"}"#;
-        assert_eq!(item(&own, removal), None, "a removal that a tail prints is no event");
-        item(&own, r#"{"topic":"t","event":"hub.removed","data":""}"#).expect("the hub's to refuse").expect("sound");
+        assert_eq!(item(&own, removal), None, "a removal is skipped");
+        item(&own, r#"{"topic":"t","event":"hub.removed","data":""}"#).expect("the hub refuses it").expect("sound");
     }
 
     #[test]
-    fn no_line_can_be_more_or_less_than_one_envelope() {
+    fn each_line_is_exactly_one_envelope() {
         let own = LineFormat(None);
         for line in
             ["x", r#"{"topic":"t"}"#, r#"{"topic":"t","data":1},{"topic":"t","data":2}"#, "]", r#"["t",1]"#, "1"]
         {
-            let told = item(&own, line).expect("an item").expect_err(line);
-            assert!(told.contains("no envelope"), "{told}");
+            let error = item(&own, line).expect("an item").expect_err(line);
+            assert!(error.contains("not an envelope"), "{error}");
         }
-        let told = item(&own, r#"{"topic":"t","data":1,"closed":true}"#).expect("an item").expect_err("unknown");
-        assert!(told.contains("closed"), "{told}");
+        let error = item(&own, r#"{"topic":"t","data":1,"closed":true}"#).expect("an item").expect_err("unknown");
+        assert!(error.contains("closed"), "{error}");
     }
 
     #[test]
@@ -154,12 +157,12 @@ mod tests {
         let bad = BatchLine { number: 3, envelope: Err("bad".into()) };
         let mut waiting = VecDeque::from([item(1, 1), item(2, 1), bad.clone(), item(4, 2 * MAX_BYTES), item(5, 1)]);
         waiting.extend((6..10_000).map(|number| item(number, 1)));
-        let mut batches = vec![cut(&mut waiting, MAX_LINES)];
+        let mut batches = vec![take_batch(&mut waiting, MAX_LINES)];
         assert_eq!(body(&batches[0]), "[1,1]");
-        batches.push(cut(&mut waiting, MAX_LINES));
+        batches.push(take_batch(&mut waiting, MAX_LINES));
         assert_eq!(batches[1], [bad]);
-        assert_eq!(cut(&mut waiting, MAX_LINES).len(), 1, "one that is large goes by itself");
-        assert_eq!(cut(&mut waiting, 7).len(), 7);
-        assert_eq!(cut(&mut waiting, usize::MAX).len(), MAX_LINES);
+        assert_eq!(take_batch(&mut waiting, MAX_LINES).len(), 1, "a large one is sent alone");
+        assert_eq!(take_batch(&mut waiting, 7).len(), 7);
+        assert_eq!(take_batch(&mut waiting, usize::MAX).len(), MAX_LINES);
     }
 }

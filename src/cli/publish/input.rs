@@ -1,4 +1,4 @@
-//! stdin. A thread reads it, because a runtime cannot be left while it waits for a line that never comes.
+//! Reads stdin on a thread of its own, because a tokio runtime cannot shut down during a blocking read of stdin.
 
 use std::{
     collections::VecDeque,
@@ -12,15 +12,16 @@ use tokio::sync::Notify;
 
 use super::CliError;
 
-/// Longest event read: the largest that a hub can be told to accept (`publish.event_bytes`).
+/// Longest event: the maximum of the configuration key `publish.event_bytes`.
 const MAX_EVENT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Lines that are read ahead of the hub's answers, and their bytes: two batches, so that the next one is whole when the answer
-/// to the one before comes. Beyond, whoever writes to stdin is slowed.
+/// Most lines that are read ahead of the hub's responses, and most of their bytes: two batches, so that the next one is
+/// complete when the response to the one before arrives. Beyond them the thread stops reading, which slows the writer
+/// of stdin.
 const LINES_AHEAD: usize = 2 * super::batch::MAX_LINES;
 const BYTES_AHEAD: usize = 2 * super::batch::MAX_BYTES;
 
-/// All of `input` as one event.
+/// Reads all of `input` as one event.
 pub(super) fn all(input: impl Read) -> Result<Bytes, CliError> {
     let mut data = Vec::new();
     input.take(MAX_EVENT_BYTES + 1).read_to_end(&mut data).map_err(CliError::Input)?;
@@ -30,42 +31,42 @@ pub(super) fn all(input: impl Read) -> Result<Bytes, CliError> {
     Ok(data.into())
 }
 
-/// A line of stdin, or why it can be none of a hub's.
+/// A line of stdin, or why it cannot be an event.
 pub(super) type InputLine = Result<String, String>;
 
-/// Lines as they arrive.
+/// The lines of stdin, as they arrive.
 pub(super) struct InputLines(Arc<InputQueue>);
 
 #[derive(Default)]
 struct InputQueue {
-    read: Mutex<Ahead>,
-    /// Lines were taken, or nobody will take any more.
-    room: Condvar,
-    /// Lines were read, or there are no more.
-    news: Notify,
+    read: Mutex<ReadAhead>,
+    /// Notified when lines were taken, or when the consumer is dropped.
+    space: Condvar,
+    /// Notified when lines were read, or at the end.
+    changed: Notify,
 }
 
 #[derive(Default)]
-struct Ahead {
+struct ReadAhead {
     lines: VecDeque<InputLine>,
     bytes: usize,
-    /// There are no more, or they cannot be read.
+    /// The end of the input, or the error that ended it.
     end: Option<io::Result<()>>,
-    /// Nobody takes them.
-    left: bool,
+    /// The consumer was dropped.
+    dropped: bool,
 }
 
 impl InputQueue {
-    /// Hands a line over, when there is room. Whether more are wanted.
-    fn put(&self, line: InputLine) -> bool {
+    /// Appends a line; blocks while the queue is full. Returns whether the consumer is still there.
+    fn push(&self, line: InputLine) -> bool {
         let mut ahead = self.read.lock();
-        while !ahead.left && (ahead.lines.len() >= LINES_AHEAD || ahead.bytes >= BYTES_AHEAD) {
-            self.room.wait(&mut ahead);
+        while !ahead.dropped && (ahead.lines.len() >= LINES_AHEAD || ahead.bytes >= BYTES_AHEAD) {
+            self.space.wait(&mut ahead);
         }
         ahead.bytes += size(&line);
         ahead.lines.push_back(line);
-        self.news.notify_one();
-        !ahead.left
+        self.changed.notify_one();
+        !ahead.dropped
     }
 }
 
@@ -74,16 +75,16 @@ fn size(line: &InputLine) -> usize {
 }
 
 impl InputLines {
-    /// The lines of `input`, without their ends (LF or CRLF).
+    /// Starts reading `input`. Lines come without their ends (LF or CRLF).
     pub(super) fn of(input: impl Read + Send + 'static) -> Self {
         let shared = Arc::new(InputQueue::default());
-        let told = Arc::clone(&shared);
+        let queue = Arc::clone(&shared);
         std::thread::spawn(move || {
             let mut input = BufReader::new(input);
             let end = loop {
                 match next(&mut input) {
                     Ok(Some(line)) => {
-                        if !told.put(line) {
+                        if !queue.push(line) {
                             break Ok(());
                         }
                     }
@@ -91,13 +92,13 @@ impl InputLines {
                     Err(error) => break Err(error),
                 }
             };
-            told.read.lock().end = Some(end);
-            told.news.notify_one();
+            queue.read.lock().end = Some(end);
+            queue.changed.notify_one();
         });
         Self(shared)
     }
 
-    /// Waits until there is a line, or none any more. Cancel safe.
+    /// Waits for a line, or for the end. Cancel safe.
     pub(super) async fn ready(&self) {
         loop {
             {
@@ -106,7 +107,7 @@ impl InputLines {
                     return;
                 }
             }
-            self.0.news.notified().await;
+            self.0.changed.notified().await;
         }
     }
 
@@ -115,11 +116,11 @@ impl InputLines {
         let mut ahead = self.0.read.lock();
         let line = ahead.lines.pop_front()?;
         ahead.bytes -= size(&line);
-        self.0.room.notify_one();
+        self.0.space.notify_one();
         Some(line)
     }
 
-    /// Waits until all are read, which must be few.
+    /// Blocks until the input is read completely. It must have fewer lines than are read ahead.
     #[cfg(test)]
     pub(super) fn all_read(self) -> Self {
         while self.0.read.lock().end.is_none() {
@@ -128,7 +129,7 @@ impl InputLines {
         self
     }
 
-    /// How the lines ended, once all are taken.
+    /// The end of the input, once all lines are taken.
     pub(super) fn end(&self) -> Option<io::Result<()>> {
         let mut ahead = self.0.read.lock();
         if ahead.lines.is_empty() { ahead.end.take() } else { None }
@@ -137,14 +138,14 @@ impl InputLines {
 
 impl Drop for InputLines {
     fn drop(&mut self) {
-        self.0.read.lock().left = true;
-        self.0.room.notify_one();
+        self.0.read.lock().dropped = true;
+        self.0.space.notify_one();
     }
 }
 
-const TOO_LONG: &str = "an event has more than 64 MiB, which no hub accepts";
+const TOO_LONG: &str = "the event has more than 64 MiB, the most that a hub can accept";
 
-/// The next line. One that is too long is skipped to its end without being kept.
+/// Reads the next line. A line that is too long is skipped without keeping it in memory.
 fn next(input: &mut impl BufRead) -> io::Result<Option<InputLine>> {
     let mut line = Vec::new();
     input.take(MAX_EVENT_BYTES + 2).read_until(b'\n', &mut line)?;
@@ -185,23 +186,23 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_without_their_ends_and_one_that_is_not_utf8_takes_no_other_with_it() {
+    fn lines_come_without_their_ends_and_an_invalid_one_does_not_affect_others() {
         let lines = read(b"a\r\n\nb\xffc\n\xc3\xbc");
         assert_eq!((&lines[0], &lines[1], &lines[3]), (&Ok("a".into()), &Ok(String::new()), &Ok("\u{fc}".into())));
-        assert!(lines[2].as_ref().is_err_and(|told| told.contains("byte 2 is not UTF-8")), "{lines:?}");
+        assert!(lines[2].as_ref().is_err_and(|error| error.contains("byte 2 is not UTF-8")), "{lines:?}");
     }
 
     #[test]
-    fn a_line_that_is_longer_than_any_event_is_skipped_and_not_kept() {
+    fn a_line_that_is_too_long_is_skipped() {
         let long = io::repeat(b'x').take(MAX_EVENT_BYTES + 5).chain(&b"\nnext\n"[..]);
         let mut input = BufReader::new(long);
-        assert!(next(&mut input).expect("read").expect("a line").is_err_and(|told| told.contains("64 MiB")));
+        assert!(next(&mut input).expect("read").expect("a line").is_err_and(|error| error.contains("64 MiB")));
         assert_eq!(next(&mut input).expect("read"), Some(Ok("next".into())));
         assert_eq!(next(&mut input).expect("read"), None);
     }
 
     #[test]
-    fn no_more_is_read_ahead_than_two_batches() {
+    fn the_read_ahead_is_bounded() {
         struct CountedReader(Arc<AtomicUsize>);
         impl Read for CountedReader {
             fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -217,7 +218,7 @@ mod tests {
         while lines.0.read.lock().lines.len() < LINES_AHEAD {
             std::thread::yield_now();
         }
-        // And what the buffered reader holds.
+        // The buffered reader holds some more.
         assert!(count() <= LINES_AHEAD + 8192 + 1000, "{}", count());
         drop(lines);
     }

@@ -1,41 +1,41 @@
-//! What became of each line, and what is left to do about the others.
+//! The outcome of each line, and the final report for the user.
 
 use std::ops::RangeInclusive;
 
-/// Runs of refused lines that are named at the end. Each was told when it was refused, too.
+/// Most ranges of refused lines in the final report. Each refusal has its own message, too.
 const MAX_NAMED: usize = 20;
 
-/// The lines that have been answered.
+/// The outcomes of the lines so far.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Every line up to here has its receipt or was refused.
+    /// Every line up to this number was published or refused.
     answered: u64,
     refused: u64,
-    /// The refused ones, as runs, the first of them.
-    runs: Vec<RangeInclusive<u64>>,
+    /// The first ranges of refused lines, at most one more than are named.
+    ranges: Vec<RangeInclusive<u64>>,
 }
 
 impl Ledger {
-    /// Lines up to `number` have their receipts.
+    /// Records that the lines up to `number` have their receipts.
     pub(super) fn confirm(&mut self, number: u64) {
         self.answered = self.answered.max(number);
     }
 
-    /// Line `number` was refused.
+    /// Records that line `number` was refused.
     pub(super) fn refuse(&mut self, number: u64) {
         self.confirm(number);
         self.refused += 1;
-        // One more than are named, so that it is known that there are more.
-        let room = self.runs.len() <= MAX_NAMED;
-        match self.runs.last_mut() {
-            Some(run) if run.end() + 1 == number => *run = *run.start()..=number,
-            _ if room => self.runs.push(number..=number),
+        // Keep one more than are named, to know that there are more.
+        let has_space = self.ranges.len() <= MAX_NAMED;
+        match self.ranges.last_mut() {
+            Some(range) if range.end() + 1 == number => *range = *range.start()..=number,
+            _ if has_space => self.ranges.push(number..=number),
             _ => {}
         }
     }
 
-    /// Whether no line has been answered.
-    pub(super) fn is_new(&self) -> bool {
+    /// Whether no line has an outcome yet.
+    pub(super) fn is_empty(&self) -> bool {
         self.answered == 0
     }
 
@@ -44,36 +44,43 @@ impl Ledger {
         self.refused == 0
     }
 
-    /// What to say when all lines were answered and some refused.
-    pub(super) fn refusals(&self) -> String {
+    /// The report when all lines have an outcome and some were refused.
+    pub(super) fn refusal_report(&self) -> String {
         let (refused, answered) = (self.refused, self.answered);
-        format!("{refused} of {answered} lines were refused, {}; all others are published", self.named())
+        format!("{refused} of {answered} lines were refused, {}; all others are published", self.describe_ranges())
     }
 
-    /// What to say when it ends before all are answered; those from `doubtful` on, if any, may have been published.
-    pub(super) fn advice(&self, why: &str, doubtful: Option<RangeInclusive<u64>>) -> String {
+    /// The report when the command ends early because of `why`. It is not known whether the `doubtful` lines were
+    /// published.
+    pub(super) fn early_end_report(&self, why: &str, doubtful: Option<RangeInclusive<u64>>) -> String {
         let answered = self.answered;
-        let mut told = match (answered, self.refused) {
-            (0, _) => format!("{why}; no line was answered"),
+        let mut report = match (answered, self.refused) {
+            (0, _) => format!("{why}; no line is confirmed"),
             (_, 0) => format!("{why}; lines 1 to {answered} are published"),
-            _ => format!("{why}; lines 1 to {answered} are published, but for those refused: {}", self.named()),
+            _ => format!(
+                "{why}; lines 1 to {answered} are published, except the refused ones: {}",
+                self.describe_ranges()
+            ),
         };
         let mut next = answered + 1;
         if let Some(lines) = doubtful {
             next = lines.end() + 1;
-            told = format!("{told}; {} may be published or not: look before you send them again", named(&lines));
+            report = format!(
+                "{report}; {} may have been published: check before you send them again",
+                describe_range(&lines)
+            );
         }
-        format!("{told}; from line {next} on nothing is published")
+        format!("{report}; from line {next} on nothing is published")
     }
 
-    fn named(&self) -> String {
-        let named: Vec<String> = self.runs.iter().take(MAX_NAMED).map(named).collect();
-        let more = if self.runs.len() > MAX_NAMED { " and more, each told above" } else { "" };
-        named.join(", ") + more
+    fn describe_ranges(&self) -> String {
+        let described: Vec<String> = self.ranges.iter().take(MAX_NAMED).map(describe_range).collect();
+        let more = if self.ranges.len() > MAX_NAMED { " and more, each reported above" } else { "" };
+        described.join(", ") + more
     }
 }
 
-fn named(lines: &RangeInclusive<u64>) -> String {
+fn describe_range(lines: &RangeInclusive<u64>) -> String {
     let (first, last) = (lines.start(), lines.end());
     if first == last { format!("line {first}") } else { format!("lines {first} to {last}") }
 }
@@ -83,12 +90,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_advice_names_every_line_that_is_not_published() {
+    fn the_report_names_every_line_that_is_not_published() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.advice("gone", None), "gone; no line was answered; from line 1 on nothing is published");
+        assert_eq!(
+            ledger.early_end_report("gone", None),
+            "gone; no line is confirmed; from line 1 on nothing is published"
+        );
         ledger.confirm(4);
         assert_eq!(
-            ledger.advice("gone", None),
+            ledger.early_end_report("gone", None),
             "gone; lines 1 to 4 are published; from line 5 on nothing is published"
         );
         for number in [5, 6, 9] {
@@ -96,19 +106,25 @@ mod tests {
         }
         ledger.confirm(10);
         assert_eq!(
-            ledger.advice("gone", Some(11..=12)),
-            "gone; lines 1 to 10 are published, but for those refused: lines 5 to 6, line 9; lines 11 to 12 may be \
-             published or not: look before you send them again; from line 13 on nothing is published"
+            ledger.early_end_report("gone", Some(11..=12)),
+            "gone; lines 1 to 10 are published, except the refused ones: lines 5 to 6, line 9; lines 11 to 12 may have been \
+             published: check before you send them again; from line 13 on nothing is published"
         );
-        assert_eq!(ledger.refusals(), "3 of 10 lines were refused, lines 5 to 6, line 9; all others are published");
+        assert_eq!(
+            ledger.refusal_report(),
+            "3 of 10 lines were refused, lines 5 to 6, line 9; all others are published"
+        );
     }
 
     #[test]
-    fn what_is_remembered_of_refusals_is_bounded() {
+    fn the_ranges_of_refused_lines_are_bounded() {
         let mut ledger = Ledger::default();
         (1..=100_000).step_by(2).for_each(|number| ledger.refuse(number));
-        let told = ledger.refusals();
-        assert!(ledger.runs.len() == MAX_NAMED + 1 && told.contains("line 39 and more, each told above"), "{told}");
-        assert!(told.starts_with("50000 of 99999"), "{told}");
+        let report = ledger.refusal_report();
+        assert!(
+            ledger.ranges.len() == MAX_NAMED + 1 && report.contains("line 39 and more, each reported above"),
+            "{report}"
+        );
+        assert!(report.starts_with("50000 of 99999"), "{report}");
     }
 }

@@ -1,9 +1,10 @@
-//! Lines of stdin as events: what waits goes as one batch, one after the other, so that order is kept.
+//! Publishes lines of stdin: waiting lines are sent as one batch, one batch after the other, so that their order is
+//! kept.
 //!
-//! Each batch has an `Idempotency-Key` of its own. When it is not known what became of one (the connection broke, the hub was
-//! killed) the same request is sent again: a hub that has it answers with the first receipts and adds nothing. While one is
-//! on its way the next lines gather, so a slow hub makes batches larger, and no line waits for company unless many batches
-//! went before it ([`pace`](super::pace)).
+//! Each batch has its own `Idempotency-Key`. When its outcome is unknown (the connection broke, the hub was killed),
+//! the same request is sent again: a hub that has already processed it answers with the same receipts and adds
+//! nothing. While a batch is in flight, the next lines collect, so a slow hub results in larger batches. A line
+//! is not delayed to fill a batch, unless many batches were sent shortly before ([`pace`](super::pace)).
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -19,10 +20,10 @@ use tokio::time::{Instant, sleep};
 use super::{
     PATH, PublishArgs,
     batch::{self, BatchLine, LineFormat, MAX_LINES},
+    connection::{HubConnection, HubResponse, RequestFailure},
     input::InputLines,
     ledger::Ledger,
     pace::Pace,
-    talk::{HubResponse, Silence, Talk},
 };
 use crate::cli::{
     CliError,
@@ -32,54 +33,55 @@ use crate::cli::{
     problem::HubProblem,
 };
 
-/// How long a hub remembers a key at least, unless its operator has made `publish.idempotency_window` shorter: its default of
-/// ten minutes, less one for the time that a request takes. A batch that may have been published is not sent again after that.
+/// How long a batch that may have been published is sent again: the default `publish.idempotency_window` of ten
+/// minutes, less one for the duration of a request. NotPublished the hub may have forgotten the key. A hub may be
+/// configured with a shorter window.
 const WINDOW: Duration = Duration::from_mins(9);
 
-/// First wait before another try; it doubles, as `delay` has it. A hub is restarted within seconds.
+/// First delay before a retry; it doubles, see [`delay::next`]. A hub restarts within seconds.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// A stream of lines on its way.
+/// Publishes lines in batches.
 struct LineSender<'a, D: Dial, O> {
-    talk: Talk<'a, D>,
+    connection: HubConnection<'a, D>,
     target: String,
     form: LineFormat,
     lines: InputLines,
-    /// Lines read so far.
+    /// Number of lines read.
     read: u64,
-    /// Read and not answered.
+    /// Lines that are read, but not yet sent.
     waiting: VecDeque<BatchLine>,
     ledger: Ledger,
-    /// Begins all keys of this run.
-    run: String,
-    /// Batches that were given a key.
+    /// Random prefix of all Idempotency-Keys of this process.
+    key_prefix: String,
+    /// Number of batches so far; part of their keys.
     batches: u64,
     pace: Pace,
-    /// Lines of the next batch at most: fewer after a batch was refused for one of its lines that is not known.
-    most: usize,
+    /// Most lines of the next batch: fewer after a batch was refused because of a line that the hub did not name.
+    max_lines: usize,
     out: &'a mut O,
 }
 
-/// The answer to a batch.
+/// The response to a batch.
 #[derive(Deserialize)]
 struct BatchReceipts<'a> {
     #[serde(borrow)]
     events: Vec<&'a RawValue>,
 }
 
-/// What a try came to.
+/// The outcome of an attempt to send a batch.
 enum SendOutcome {
-    /// The batch was answered, one way or the other.
+    /// The batch is published, or its lines are back in the queue with the refused one marked.
     Settled,
-    /// Nothing was published, and the batch may go again after this long.
-    Later(CliError, Duration),
-    /// It may have been published.
+    /// Nothing was published. The batch can be sent again, at the earliest after this long.
+    NotPublished(CliError, Duration),
+    /// It may have been published. It can be sent again, at the earliest after this long.
     Unknown(CliError, Duration),
-    /// Nothing was published, and it is no use to go on.
-    Hopeless(CliError),
+    /// Nothing was published, and a retry cannot succeed.
+    Fatal(CliError),
 }
 
-/// Publishes `lines` as they arrive; prints each receipt as it comes, and says which lines were refused.
+/// Publishes `lines` as they arrive. Prints each receipt when it arrives, and reports refused lines.
 pub(super) async fn publish<D: Dial>(
     hub: &HubClient<D>,
     args: &PublishArgs,
@@ -89,37 +91,37 @@ pub(super) async fn publish<D: Dial>(
     let mut query = Serializer::for_suffix(String::from(PATH), PATH.len());
     query.extend_pairs(args.event.iter().map(|name| ("event", name)));
     query.extend_pairs(args.retry.iter().map(|retry| ("retry", retry.to_string())));
-    let mut pouring = LineSender {
-        talk: Talk::new(hub),
+    let mut sender = LineSender {
+        connection: HubConnection::new(hub),
         target: query.finish().trim_end_matches('?').into(),
         form: LineFormat(args.topic.clone()),
         lines,
         read: 0,
         waiting: VecDeque::new(),
         ledger: Ledger::default(),
-        run: run()?,
+        key_prefix: random_key_prefix()?,
         batches: 0,
         pace: Pace::new(),
-        most: MAX_LINES,
+        max_lines: MAX_LINES,
         out,
     };
-    pouring.pour().await?;
-    match (&args.topic, pouring.ledger.is_clean()) {
-        (_, false) => Err(CliError::Unconfirmed(pouring.ledger.refusals())),
-        (Some(topic), true) if args.close => pouring.close(topic).await,
+    sender.send_all().await?;
+    match (&args.topic, sender.ledger.is_clean()) {
+        (_, false) => Err(CliError::Unconfirmed(sender.ledger.refusal_report())),
+        (Some(topic), true) if args.close => sender.close(topic).await,
         _ => Ok(()),
     }
 }
 
-/// A name that no other run has.
-fn run() -> Result<String, CliError> {
+/// A random prefix for the keys of this process.
+fn random_key_prefix() -> Result<String, CliError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| CliError::Input(error.into()))?;
     Ok(format!("gapless-{:032x}", u128::from_be_bytes(random)))
 }
 
 impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
-    async fn pour(&mut self) -> Result<(), CliError> {
+    async fn send_all(&mut self) -> Result<(), CliError> {
         loop {
             self.gather();
             match self.waiting.front() {
@@ -129,15 +131,15 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
                         sleep(self.pace.wait()).await;
                         self.gather();
                     }
-                    self.pace.go();
-                    let batch = batch::cut(&mut self.waiting, self.most);
-                    self.settle(batch).await?;
+                    self.pace.record();
+                    let batch = batch::take_batch(&mut self.waiting, self.max_lines);
+                    self.deliver(batch).await?;
                 }
                 None => match self.lines.end() {
                     Some(Ok(())) => return Ok(()),
                     Some(Err(error)) => {
                         let why = format!("{}", CliError::Input(error));
-                        return Err(CliError::Unconfirmed(self.ledger.advice(&why, None)));
+                        return Err(CliError::Unconfirmed(self.ledger.early_end_report(&why, None)));
                     }
                     None => self.lines.ready().await,
                 },
@@ -145,7 +147,7 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
         }
     }
 
-    /// Takes over what has been read, up to a batch.
+    /// Moves lines that were read into `waiting`, up to a full batch.
     fn gather(&mut self) {
         let mut bytes: usize = self.waiting.iter().map(size).sum();
         while self.waiting.len() < MAX_LINES
@@ -153,14 +155,14 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
             && let Some(line) = self.lines.pop()
         {
             self.read += 1;
-            if let Some(item) = self.form.item(self.read, line) {
+            if let Some(item) = self.form.convert(self.read, line) {
                 bytes += size(&item);
                 self.waiting.push_back(item);
             }
         }
     }
 
-    /// Whether as much waits as goes together.
+    /// Whether a full batch is waiting.
     fn is_full(&self) -> bool {
         self.waiting.len() >= MAX_LINES || self.waiting.iter().map(size).sum::<usize>() >= batch::MAX_BYTES
     }
@@ -172,83 +174,89 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
         }
     }
 
-    /// Sends `batch` until it is known what became of it.
-    async fn settle(&mut self, batch: Vec<BatchLine>) -> Result<(), CliError> {
+    /// Sends `batch` until its outcome is known.
+    async fn deliver(&mut self, batch: Vec<BatchLine>) -> Result<(), CliError> {
         self.batches += 1;
-        let key = format!("{}-{}", self.run, self.batches);
+        let key = format!("{}-{}", self.key_prefix, self.batches);
         let (mut doubtful, mut failures) = (None, 0);
         loop {
             let sent = Instant::now();
             let outcome = self.attempt(&batch, &key, doubtful.is_some()).await?;
-            if self.talk.doubt() || matches!(outcome, SendOutcome::Unknown(..)) {
+            if self.connection.was_resent() || matches!(outcome, SendOutcome::Unknown(..)) {
                 doubtful.get_or_insert(sent);
             }
             let (reason, wait) = match outcome {
                 SendOutcome::Settled => return Ok(()),
-                SendOutcome::Later(reason, wait) | SendOutcome::Unknown(reason, wait) => (reason, wait),
-                SendOutcome::Hopeless(error) if self.ledger.is_new() && doubtful.is_none() => return Err(error),
-                SendOutcome::Hopeless(error) => return Err(self.give_up(&error, &batch, doubtful.is_some())),
+                SendOutcome::NotPublished(reason, wait) | SendOutcome::Unknown(reason, wait) => (reason, wait),
+                SendOutcome::Fatal(error) if self.ledger.is_empty() && doubtful.is_none() => return Err(error),
+                SendOutcome::Fatal(error) => return Err(self.end_early(&error, &batch, doubtful.is_some())),
             };
             failures += 1;
-            let wait = delay::before_next(FIRST_WAIT, wait, failures, fastrand::f64());
+            let wait = delay::next(FIRST_WAIT, wait, failures, fastrand::f64());
             if doubtful.is_some_and(|since| since.elapsed() + wait > WINDOW) {
-                return Err(self.give_up(&reason, &batch, true));
+                return Err(self.end_early(&reason, &batch, true));
             }
-            complain(delay::told(&reason, wait));
+            complain(delay::retry_message(&reason, wait));
             sleep(wait).await;
         }
     }
 
-    /// One try. Errors are those of this side.
+    /// One attempt. Errors are local, such as a closed stdout.
     async fn attempt(&mut self, batch: &[BatchLine], key: &str, doubtful: bool) -> Result<SendOutcome, CliError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("idempotency-key", HeaderValue::from_str(key).expect("letters and digits"));
-        let answer = self.talk.ask(Method::POST, &self.target, headers, batch::body(batch)).await;
-        let mut problem = match answer {
-            Ok(HubResponse::Good(body)) => return self.receipts(batch, &body),
+        let response = self.connection.request(Method::POST, &self.target, headers, batch::body(batch)).await;
+        let mut problem = match response {
+            Ok(HubResponse::Success(body)) => return self.receipts(batch, &body),
             Ok(HubResponse::Refused(problem)) => problem,
-            Err(Silence::Unreached(error)) => {
-                // Whoever is not there at first is more likely elsewhere than away.
-                let hopeless = !self.talk.reached() || matches!(error, CliError::Token { .. });
-                return Ok(if hopeless {
-                    SendOutcome::Hopeless(error)
+            Err(RequestFailure::NotSent(error)) => {
+                // When the first connection fails, the URL is probably wrong, so there is no retry.
+                let fatal = !self.connection.reached() || matches!(error, CliError::Token { .. });
+                return Ok(if fatal {
+                    SendOutcome::Fatal(error)
                 } else {
-                    SendOutcome::Later(error, Duration::ZERO)
+                    SendOutcome::NotPublished(error, Duration::ZERO)
                 });
             }
-            Err(Silence::Broken(error)) => return Ok(SendOutcome::Unknown(error, Duration::ZERO)),
+            Err(RequestFailure::MaybeSent(error)) => return Ok(SendOutcome::Unknown(error, Duration::ZERO)),
         };
-        if problem.passes() {
+        if problem.is_transient() {
             let wait = problem.take_retry_after();
-            // After a failed flush nobody knows what the disk holds; and a proxy does not know what the hub behind it did.
-            let nothing = problem.code().is_some_and(|code| code != "store-unavailable");
+            // After a failed flush (store-unavailable) the events may be on disk. A proxy's error has no code: the hub
+            // behind it may have processed the request.
+            let not_published = problem.code().is_some_and(|code| code != "store-unavailable");
             let error = CliError::Refused(problem);
-            return Ok(if nothing { SendOutcome::Later(error, wait) } else { SendOutcome::Unknown(error, wait) });
+            return Ok(if not_published {
+                SendOutcome::NotPublished(error, wait)
+            } else {
+                SendOutcome::Unknown(error, wait)
+            });
         }
-        Ok(self.sort_out(batch, problem, doubtful))
+        Ok(self.isolate_refused_line(batch, problem, doubtful))
     }
 
-    /// A batch that was refused as a whole: the line that it was for is found, refused, and the others go again.
-    fn sort_out(&mut self, batch: &[BatchLine], problem: HubProblem, doubtful: bool) -> SendOutcome {
+    /// Handles a batch that was refused as a whole: finds the line that caused it and refuses that; the others are sent
+    /// again.
+    fn isolate_refused_line(&mut self, batch: &[BatchLine], problem: HubProblem, doubtful: bool) -> SendOutcome {
         let code = problem.code().unwrap_or_default();
-        let of_a_line = match code {
+        let is_about_a_line = match code {
             "body-invalid" | "data-not-utf8" | "too-large" => true,
-            // Where all lines have one topic and one name these are theirs alike.
+            // If all lines have the same topic and name, the problem is the same for all of them.
             "topic-invalid" | "event-name-invalid" | "topic-closed" => self.form.0.is_none(),
-            // A batch that came in before a token lost its right may have been published.
+            // An earlier attempt may have been published before the token lost its permission.
             "forbidden" => self.form.0.is_none() && !doubtful,
             _ => false,
         };
-        if !of_a_line {
-            return SendOutcome::Hopeless(CliError::Refused(problem));
+        if !is_about_a_line {
+            return SendOutcome::Fatal(CliError::Refused(problem));
         }
         let bad = if batch.len() == 1 { Some(0) } else { index(problem.detail()).filter(|at| *at < batch.len()) };
         let mut again = batch.to_vec();
         match bad {
             Some(at) => again[at].envelope = Err(problem.to_string()),
-            None => self.most = batch.len() / 2,
+            None => self.max_lines = batch.len() / 2,
         }
         again.into_iter().rev().for_each(|item| self.waiting.push_front(item));
         SendOutcome::Settled
@@ -257,42 +265,44 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
     fn receipts(&mut self, batch: &[BatchLine], body: &[u8]) -> Result<SendOutcome, CliError> {
         let receipts = serde_json::from_slice::<BatchReceipts<'_>>(body).map(|receipts| receipts.events);
         let Ok(receipts) = receipts else {
-            return Ok(SendOutcome::Hopeless(CliError::NotAHub("its answer to a batch is no list of receipts".into())));
+            return Ok(SendOutcome::Fatal(CliError::NotAHub(
+                "its response to a batch is not a list of receipts".into(),
+            )));
         };
         if receipts.len() != batch.len() {
             let (sent, got) = (batch.len(), receipts.len());
-            return Ok(SendOutcome::Hopeless(CliError::NotAHub(format!("it gave {got} receipts for {sent} events"))));
+            return Ok(SendOutcome::Fatal(CliError::NotAHub(format!("it returned {got} receipts for {sent} events"))));
         }
         self.ledger.confirm(batch.iter().map(|item| item.number).max().unwrap_or_default());
-        self.most = self.most.saturating_mul(2).min(MAX_LINES);
+        self.max_lines = self.max_lines.saturating_mul(2).min(MAX_LINES);
         let lines: String = receipts.iter().flat_map(|receipt| [receipt.get(), "\n"]).collect();
         self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()).map_err(CliError::output)?;
         Ok(SendOutcome::Settled)
     }
 
-    fn give_up(&self, why: &CliError, batch: &[BatchLine], doubtful: bool) -> CliError {
+    fn end_early(&self, why: &CliError, batch: &[BatchLine], doubtful: bool) -> CliError {
         let numbers = || batch.iter().map(|item| item.number);
         let lines = numbers().min().zip(numbers().max()).map(|(first, last)| first..=last);
-        CliError::Unconfirmed(self.ledger.advice(&why.to_string(), lines.filter(|_| doubtful)))
+        CliError::Unconfirmed(self.ledger.early_end_report(&why.to_string(), lines.filter(|_| doubtful)))
     }
 
-    /// Ends the topic's streams. It may be asked for as often as it takes.
+    /// Closes the topic. Retries without limit, because closing is idempotent.
     async fn close(&mut self, topic: &str) -> Result<(), CliError> {
         let mut failures = 0;
         loop {
-            let (reason, asked) = match super::close(&mut self.talk, topic).await {
-                Ok(HubResponse::Good(_)) => return Ok(()),
-                Ok(HubResponse::Refused(mut problem)) if problem.passes() => {
+            let (reason, retry_after) = match super::close(&mut self.connection, topic).await {
+                Ok(HubResponse::Success(_)) => return Ok(()),
+                Ok(HubResponse::Refused(mut problem)) if problem.is_transient() => {
                     let wait = problem.take_retry_after();
                     (CliError::Refused(problem), wait)
                 }
                 Ok(HubResponse::Refused(problem)) => return Err(CliError::Refused(problem)),
-                Err(Silence::Unreached(error @ CliError::Token { .. })) => return Err(error),
-                Err(Silence::Unreached(error) | Silence::Broken(error)) => (error, Duration::ZERO),
+                Err(RequestFailure::NotSent(error @ CliError::Token { .. })) => return Err(error),
+                Err(RequestFailure::NotSent(error) | RequestFailure::MaybeSent(error)) => (error, Duration::ZERO),
             };
             failures += 1;
-            let wait = delay::before_next(FIRST_WAIT, asked, failures, fastrand::f64());
-            complain(delay::told(&reason, wait));
+            let wait = delay::next(FIRST_WAIT, retry_after, failures, fastrand::f64());
+            complain(delay::retry_message(&reason, wait));
             sleep(wait).await;
         }
     }
@@ -302,7 +312,7 @@ fn size(item: &BatchLine) -> usize {
     item.envelope.as_ref().map_or(0, bytes::Bytes::len)
 }
 
-/// Which envelope of a batch a problem is about, as its detail begins: `[3]: …`.
+/// The index of the envelope that a problem is about, from the beginning of its detail: `[3]: …`.
 fn index(detail: &str) -> Option<usize> {
     detail.strip_prefix('[')?.split_once("]:")?.0.parse().ok()
 }

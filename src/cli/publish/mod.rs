@@ -1,14 +1,14 @@
 //! `gapless publish`: one event, or each line of stdin as one.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | what to publish, and one event |
-//! | `lines` | lines as batches, sent until it is known what became of each |
-//! | `batch` | lines as envelopes, and those that go together |
-//! | `ledger` | what became of each line |
-//! | `pace` | how often a batch may go |
-//! | `talk` | requests over one connection |
-//! | `input` | stdin, without a runtime waiting for it |
+//! | this file | the arguments, and publishing one event |
+//! | `lines` | publishes lines as batches, with retries |
+//! | `batch` | lines as envelopes, and batches of them |
+//! | `ledger` | the outcome of each line |
+//! | `pace` | the rate limit of batches |
+//! | `connection` | requests over one connection |
+//! | `input` | reads stdin on its own thread |
 
 use std::io;
 
@@ -29,29 +29,29 @@ use super::{
 use crate::event::{TopicName, record::MAX_RETRY_MS, topic::TopicError};
 
 mod batch;
+mod connection;
 mod input;
 mod ledger;
 mod lines;
 mod pace;
-mod talk;
 #[cfg(test)]
 mod tests;
 
 use self::{
+    connection::{HubConnection, HubResponse, RequestFailure},
     input::InputLines,
-    talk::{HubResponse, Silence, Talk},
 };
 
-/// What to publish.
+/// The arguments of `gapless publish`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Prints a receipt, a JSON object, for each event: it is durable. Without DATA the event is all of
-stdin, as it is.
+Prints a receipt, a JSON object, for each event once it is durable. Without DATA, all of stdin is
+one event.
 
---lines and --ndjson send the lines that wait as one batch with an Idempotency-Key of its own, so a
-hub that is restarted or killed meanwhile is waited for, and nothing is lost, doubled or out of
-order. A line that is not UTF-8, is no envelope, or is refused is told on stderr, and the others go
-on. Exit code 1 when a line was not published; the last words say which.
+--lines and --ndjson send waiting lines as one batch with its own Idempotency-Key. While the hub
+restarts, they retry, and no line is lost, doubled or reordered. A line that is not UTF-8, is not an
+envelope, or is refused is reported on stderr, and the others are published. The exit code is 1 when
+a line was not published; the last message says which.
 
   gapless publish notices 'Backup done'
   date | gapless publish clock --event tick
@@ -61,23 +61,23 @@ pub struct PublishArgs {
     /// Topic, as in jobs/42/tokens
     #[arg(required_unless_present = "ndjson", conflicts_with = "ndjson", value_parser = topic)]
     topic: Option<String>,
-    /// Data of the event; - or nothing reads it from stdin
+    /// Data of the event; read from stdin if it is - or missing
     #[arg(allow_negative_numbers = true, conflicts_with_all = ["lines", "ndjson"])]
     data: Option<String>,
     /// Publish each line of stdin as an event, as it arrives
     #[arg(long)]
     lines: bool,
-    /// The same, but each line is a JSON object that names its topic: topic, data, and event, retry and close if need be, or
-    /// what tail --json prints
+    /// As --lines, but each line is a JSON object with topic, data, and optional event, retry and close, or as printed
+    /// by tail --json
     #[arg(long, conflicts_with = "lines")]
     ndjson: bool,
     /// Name of the event [default: message]
     #[arg(long, value_name = "NAME")]
     event: Option<String>,
-    /// Milliseconds that its readers should wait before they reconnect
+    /// Milliseconds that clients should wait before they reconnect
     #[arg(long, value_name = "MS", value_parser = value_parser!(u32).range(..=i64::from(MAX_RETRY_MS)))]
     retry: Option<u32>,
-    /// Close the topic after it: its streams end
+    /// Close the topic afterwards, which ends its streams
     #[arg(long, conflicts_with = "ndjson")]
     close: bool,
     /// Idempotency-Key: publishing again with the same key adds nothing
@@ -87,17 +87,17 @@ pub struct PublishArgs {
     hub: HubArgs,
 }
 
-/// A topic, told at once when it is none.
+/// Checks a topic before anything is sent.
 fn topic(text: &str) -> Result<String, TopicError> {
     TopicName::new(text).map(|_| text.into())
 }
 
-/// Publishes and prints the receipts.
+/// Publishes, and prints the receipts.
 ///
 /// # Errors
 /// When the hub cannot be reached or refuses, or when not every line has its receipt.
 pub async fn run(args: PublishArgs) -> Result<(), CliError> {
-    let hub = HubClient::reach(&args.hub)?;
+    let hub = HubClient::from_args(&args.hub)?;
     let mut out = output::stdout();
     if args.lines || args.ndjson {
         lines::publish(&hub, &args, InputLines::of(io::stdin()), &mut out).await
@@ -110,7 +110,7 @@ pub async fn run(args: PublishArgs) -> Result<(), CliError> {
     }
 }
 
-/// Where the query of a publish begins.
+/// The path, up to the query.
 const PATH: &str = "/publish?";
 
 /// Publishes one event.
@@ -133,23 +133,23 @@ async fn one<D: Dial>(
     if let Some(key) = &args.key {
         headers.insert("idempotency-key", key.clone());
     }
-    match Talk::new(hub).ask(Method::POST, &query.finish(), headers, data).await {
-        Ok(HubResponse::Good(receipt)) => print_line(out, receipt.trim_ascii_end()),
+    match HubConnection::new(hub).request(Method::POST, &query.finish(), headers, data).await {
+        Ok(HubResponse::Success(receipt)) => print_line(out, receipt.trim_ascii_end()),
         Ok(HubResponse::Refused(problem)) => Err(CliError::Refused(problem)),
-        Err(Silence::Unreached(error) | Silence::Broken(error)) => Err(error),
+        Err(RequestFailure::NotSent(error) | RequestFailure::MaybeSent(error)) => Err(error),
     }
 }
 
-/// Asks that the topic's streams end, when no event is there to do it.
-async fn close<D: Dial>(talk: &mut Talk<'_, D>, topic: &str) -> Result<HubResponse, Silence> {
+/// Closes the topic without an event.
+async fn close<D: Dial>(connection: &mut HubConnection<'_, D>, topic: &str) -> Result<HubResponse, RequestFailure> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let target = format!("/topics/{}", utf8_percent_encode(topic, IN_PATH));
-    talk.ask(Method::PUT, &target, headers, Bytes::from_static(br#"{"closed":true}"#)).await
+    connection.request(Method::PUT, &target, headers, Bytes::from_static(br#"{"closed":true}"#)).await
 }
 
-/// What a path may not carry as it is (WHATWG URL, path percent-encode set), and `%`.
+/// Characters that are encoded in a path: the WHATWG URL path percent-encode set, and `%`.
 const IN_PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')

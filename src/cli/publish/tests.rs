@@ -1,4 +1,4 @@
-//! What `gapless publish` promises, against a hub whose every byte is written down.
+//! Tests of `gapless publish` against a scripted hub.
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ fn args(line: &[&str]) -> PublishArgs {
     args
 }
 
-/// Publishes `input` to a hub that plays `scripts`: the outcome, what was printed, and what was asked.
+/// Publishes `input` to a hub that plays `scripts`. Returns the result, the output, and the requests.
 fn publish(
     line: &[&str],
     input: impl Into<&'static [u8]>,
@@ -40,12 +40,12 @@ fn publish(
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n";
 const ONE: &str = "{\"topic\":\"t\",\"id\":\"abcd-1\"}\n";
 
-/// An answer with this body, after which the connection stays open.
+/// A successful response with this body; the connection stays open.
 fn good(body: &str) -> ScriptStep {
     ScriptStep::Send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
 }
 
-/// A refusal with this status, code and detail, after which the connection stays open.
+/// A refusal with this status, code and detail; the connection stays open.
 fn no(status: u16, code: &str, detail: &str) -> ScriptStep {
     let body = serde_json::json!({"status": status, "code": code, "detail": detail}).to_string();
     ScriptStep::Send(format!("HTTP/1.1 {status} No\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
@@ -65,7 +65,7 @@ fn printed(numbers: &[u32]) -> String {
     numbers.iter().map(|number| receipt(*number) + "\n").collect()
 }
 
-/// A connection on which each of `answers` follows a batch.
+/// A connection that sends one of `answers` after each batch.
 fn batches(answers: Vec<ScriptStep>) -> Script {
     let mut steps = Vec::new();
     for (at, answer) in answers.into_iter().enumerate() {
@@ -88,7 +88,7 @@ fn sent(requests: &[Request]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn an_event_is_a_body_as_it_is_and_its_receipt_a_line() {
+fn an_event_is_sent_unchanged_and_its_receipt_printed() {
     let line = ["a b/ü", "--event", "tick", "--retry", "500", "--close", "--key", "K1"];
     let body = Script::Serve { until: "hi\n", steps: vec![ScriptStep::Send(format!("{HEAD}{ONE}"))] };
     let (result, out, requests) = publish(&line, &b"hi\n"[..], vec![body]);
@@ -101,7 +101,7 @@ fn an_event_is_a_body_as_it_is_and_its_receipt_a_line() {
 }
 
 #[test]
-fn a_refusal_is_told_in_the_hubs_words() {
+fn a_refusal_is_shown_with_the_hubs_detail() {
     let problem = r#"{"status":413,"code":"too-large","detail":"the event has 2 MiB; at most 1 MiB"}"#;
     let (result, out, _) = publish(&["t"], &b""[..], vec![answer("413 Payload Too Large", problem)]);
     assert_eq!(
@@ -114,14 +114,14 @@ fn a_refusal_is_told_in_the_hubs_words() {
 }
 
 #[test]
-fn a_hub_that_is_not_there_is_told_with_what_to_do() {
+fn an_unreachable_hub_is_reported_with_what_to_do() {
     let (result, _, _) = publish(&["t"], &b""[..], vec![Script::Refuse]);
-    let told = result.expect_err("refused").to_string();
-    assert!(told.contains("http://scripted") && told.contains("gapless serve"), "{told}");
+    let error = result.expect_err("refused").to_string();
+    assert!(error.contains("http://scripted") && error.contains("gapless serve"), "{error}");
 }
 
 #[test]
-fn lines_that_wait_go_as_one_batch_and_each_has_its_receipt() {
+fn waiting_lines_are_one_batch_and_each_has_its_receipt() {
     let line = ["t", "--lines", "--event", "e", "--retry", "5"];
     let (result, out, requests) = publish(&line, &b"a \"b\"\r\n\n"[..], vec![batches(vec![receipts(&[1, 2])])]);
     result.expect("published");
@@ -144,7 +144,7 @@ fn lines_may_name_their_topics() {
     assert_eq!(sent(&requests)[0].1, r#"[{"topic":"a","data":"x"},{"topic":"b","data":"y","event":"message"}]"#);
 }
 
-/// Tells of every receipt that is printed.
+/// Output that signals every flush.
 struct ReceiptSignal(std::sync::mpsc::Sender<()>, Vec<u8>);
 impl io::Write for ReceiptSignal {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -158,16 +158,16 @@ impl io::Write for ReceiptSignal {
 }
 
 #[test]
-fn receipts_are_read_while_lines_are_still_to_come() {
-    // stdin gives its second line only when the first one's receipt has been printed.
+fn receipts_are_printed_while_stdin_is_open() {
+    // stdin gives its second line only after the receipt of the first is printed.
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
-    let (told, printing) = std::sync::mpsc::channel();
+    let (error, printing) = std::sync::mpsc::channel();
     let typist = std::thread::spawn(move || {
         writer.write_all(b"first\n").expect("written");
         printing.recv_timeout(std::time::Duration::from_secs(20)).expect("a receipt while stdin is open");
         writer.write_all(b"second\n").expect("written");
     });
-    let mut out = ReceiptSignal(told, Vec::new());
+    let mut out = ReceiptSignal(error, Vec::new());
     run_in_real_time(async {
         let (hub, requests) = hub([batches(vec![receipts(&[1]), receipts(&[2])])]);
         lines::publish(&hub, &args(&["t", "--lines"]), InputLines::of(reader), &mut out).await.expect("published");
@@ -179,7 +179,7 @@ fn receipts_are_read_while_lines_are_still_to_come() {
 }
 
 #[test]
-fn a_batch_whose_fate_is_not_known_is_sent_again_under_its_key_until_it_is() {
+fn a_batch_with_an_unknown_outcome_is_sent_again_with_the_same_key() {
     let scripts = vec![
         batches(vec![]),
         Script::Refuse,
@@ -198,7 +198,7 @@ fn a_batch_whose_fate_is_not_known_is_sent_again_under_its_key_until_it_is() {
 }
 
 #[test]
-fn a_connection_that_was_closed_in_a_pause_is_made_anew_without_a_wait() {
+fn a_connection_that_was_closed_while_idle_is_reopened_at_once() {
     let big = "x".repeat(700_000);
     let input: &'static str = format!("{big}\n{big}\n").leak();
     let scripts = vec![batches(vec![receipts(&[1])]), batches(vec![receipts(&[2])])];
@@ -208,7 +208,7 @@ fn a_connection_that_was_closed_in_a_pause_is_made_anew_without_a_wait() {
 }
 
 #[test]
-fn what_is_full_or_limited_is_waited_for_as_long_as_it_asks() {
+fn a_full_or_limited_hub_is_retried_after_its_retry_after() {
     for (status, code) in [(429, "rate-limited"), (429, "over-capacity"), (507, "storage-full")] {
         let ScriptStep::Send(refusal) = no(status, code, "later") else { unreachable!() };
         let refusal = ScriptStep::Send(refusal.replacen("\r\n", "\r\nretry-after: 20\r\n", 1));
@@ -220,23 +220,23 @@ fn what_is_full_or_limited_is_waited_for_as_long_as_it_asks() {
 }
 
 #[test]
-fn a_line_that_is_not_utf8_is_refused_in_its_place_and_the_others_go_on() {
+fn a_line_that_is_not_utf8_is_refused_and_the_others_are_published() {
     let scripts = vec![batches(vec![receipts(&[1]), receipts(&[2, 3])])];
     let (result, out, _) = publish(&["t", "--lines"], &b"a\nb\xffc\nd\ne\n"[..], scripts);
-    let told = result.expect_err("one is refused").to_string();
-    assert_eq!(told, "1 of 4 lines were refused, line 2; all others are published");
+    let error = result.expect_err("one is refused").to_string();
+    assert_eq!(error, "1 of 4 lines were refused, line 2; all others are published");
     assert_eq!(out, printed(&[1, 2, 3]));
 }
 
 #[test]
-fn a_line_that_the_hub_refuses_is_found_and_the_others_go_again() {
+fn a_refused_line_is_found_and_the_others_are_sent_again() {
     let answers = vec![no(413, "too-large", "[1]: the event has 2 MiB"), receipts(&[1]), receipts(&[2])];
     let (result, out, requests) = publish(&["t", "--lines"], &b"a\nb\nc\n"[..], vec![batches(answers)]);
     assert_eq!(result.expect_err("one").to_string(), "1 of 3 lines were refused, line 2; all others are published");
     assert_eq!(out, printed(&[1, 2]));
     let keys: std::collections::BTreeSet<_> = sent(&requests).into_iter().map(|one| one.0).collect();
     assert_eq!(keys.len(), 3, "another request has another key");
-    // One whose place is not told is found by halves.
+    // A line that the hub does not name is found by bisection.
     let closed = || no(409, "topic-closed", "topic b is closed");
     let answers = vec![closed(), receipts(&[1, 2]), closed(), receipts(&[3]), closed()];
     let lines = ["a", "a", "a", "b"].map(|topic| format!("{{\"topic\":\"{topic}\",\"data\":1}}\n")).concat();
@@ -247,37 +247,37 @@ fn a_line_that_the_hub_refuses_is_found_and_the_others_go_again() {
 }
 
 #[test]
-fn what_every_line_would_be_refused_for_ends_it_with_exact_advice() {
+fn a_problem_of_every_line_ends_the_command_with_an_exact_report() {
     for (status, code) in [(409, "topic-closed"), (401, "unauthorized"), (403, "forbidden"), (404, "not-found")] {
         let answers = vec![receipts(&[1]), no(status, code, "no")];
         let (result, out, _) = publish(&["t", "--lines"], &b"a\n\xff\nc\nd\n"[..], vec![batches(answers)]);
-        let told = result.expect_err(code).to_string();
-        let want = "; lines 1 to 2 are published, but for those refused: line 2; from line 3 on nothing is published";
-        assert!(told.contains(code) && told.ends_with(want), "{told}");
+        let error = result.expect_err(code).to_string();
+        let want = "; lines 1 to 2 are published, except the refused ones: line 2; from line 3 on nothing is published";
+        assert!(error.contains(code) && error.ends_with(want), "{error}");
         assert_eq!(out, printed(&[1]));
     }
 }
 
 #[test]
-fn a_batch_that_may_be_published_is_not_sent_again_when_its_key_may_be_forgotten() {
+fn a_batch_is_not_sent_again_when_its_key_may_be_forgotten() {
     let scripts = std::iter::once(batches(vec![])).chain((0..40).map(|_| Script::Refuse)).collect();
     let (result, out, requests) = publish(&["t", "--lines"], &b"a\nb\n"[..], scripts);
-    let told = result.expect_err("no hub").to_string();
+    let error = result.expect_err("no hub").to_string();
     let want =
-        "no line was answered; lines 1 to 2 may be published or not: look before you send them again; from line 3 on";
-    assert!(told.contains(want) && out.is_empty(), "{told}");
+        "no line is confirmed; lines 1 to 2 may have been published: check before you send them again; from line 3 on";
+    assert!(error.contains(want) && out.is_empty(), "{error}");
     let last = requests.last().expect("tries").at;
     assert!(last > std::time::Duration::from_secs(400) && last < std::time::Duration::from_mins(10), "{last:?}");
 }
 
 #[test]
-fn a_hub_that_is_not_there_at_first_ends_lines_too() {
+fn lines_end_when_the_first_connection_fails() {
     let (result, _, _) = publish(&["t", "--lines"], &b"a\n"[..], vec![Script::Refuse]);
     assert!(result.expect_err("nobody").to_string().contains("gapless serve"));
 }
 
 #[test]
-fn an_answer_that_is_no_list_of_receipts_is_no_hubs() {
+fn a_response_without_the_right_receipts_is_not_from_a_hub() {
     for answer in [good("{}"), receipts(&[1]), good("<html>")] {
         let (result, out, _) = publish(&["t", "--lines"], &b"a\nb\n"[..], vec![batches(vec![answer])]);
         assert!(result.is_err_and(|error| error.to_string().contains("not a gapless hub")));

@@ -1,4 +1,4 @@
-//! Connect, read, remember the last id, connect again: the client side of WHATWG HTML, section 9.2.
+//! Connects, reads, keeps the last id, and reconnects: the client side of WHATWG HTML, section 9.2.
 
 use std::{collections::BTreeSet, io::Write, time::Duration};
 
@@ -22,93 +22,92 @@ use crate::{
     event::sse_parser::{Parser, SseBlock},
 };
 
-/// Silence after which a connection is given up when the hub has not said how often it sends a keepalive: three of the
-/// default 15 s.
+/// Silence after which a connection is closed, if the hub has not sent its keepalive interval: three times the default
+/// of 15 s.
 const SILENCE: Duration = Duration::from_secs(45);
 
-/// Keepalives that may be missing before a connection is given up: one that is late and one that is lost are none.
+/// Missing keepalives after which a connection is closed, so that one late and one lost keepalive are tolerated.
 const MISSED: u32 = 3;
 
-/// Longest silence that is waited for, whatever was said: three keepalives of the longest interval a hub can be told to keep
-/// (`stream.keepalive`, 10 minutes).
+/// Longest silence before a connection is closed: three times the maximum of `stream.keepalive`, 10 minutes.
 const MAX_SILENCE: Duration = Duration::from_mins(30);
 
-/// Longest event taken: the largest a hub can be told to accept (64 MiB), twice, for the escapes of an envelope.
+/// Longest event: twice the maximum of `publish.event_bytes` (64 MiB), because an envelope escapes characters.
 const MAX_EVENT_BYTES: usize = 128 * 1024 * 1024;
 
-/// A reader of one stream, across the connections it takes.
+/// Follows one stream across connections.
 pub(super) struct Follower<'a, D, O, N> {
     hub: &'a HubClient<D>,
     target: String,
     cursor: Option<String>,
     retry: Duration,
-    /// Silence after which the connection is given up.
-    patience: Duration,
-    /// The topics asked for, unless a pattern is among them: when all have ended, nothing more will come.
+    /// Silence after which the connection is closed.
+    silence_timeout: Duration,
+    /// The requested topics; `None` with a pattern. When all of them have ended, the stream is complete.
     topics: Option<BTreeSet<String>>,
-    /// Whether it has ever been a stream.
-    begun: bool,
+    /// Whether a stream was ever received.
+    connected_once: bool,
     printer: Printer<O, N>,
 }
 
-/// How one connection went.
+/// The outcome of one connection.
 enum TailConnection {
-    /// There is nothing more to come, or to print.
+    /// The stream is complete, or enough events are printed.
     Done,
-    /// It was a stream, and ended; or it broke, and why.
+    /// The stream ended, or broke for this reason.
     Ended(Option<CliError>),
-    /// There was none, and how long whoever answered asked to wait.
+    /// There was no stream; with the reason and `Retry-After`.
     Failed(CliError, Duration),
 }
 
 impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
-    /// A reader of `target` that starts after `cursor`.
+    /// Follows `target`, starting after `cursor`.
     pub(super) fn new(hub: &'a HubClient<D>, target: String, cursor: Option<String>, printer: Printer<O, N>) -> Self {
-        let (retry, patience) = (delay::DEFAULT, SILENCE);
-        Self { hub, target, cursor, retry, patience, topics: None, begun: false, printer }
+        let (retry, silence_timeout) = (delay::DEFAULT_RETRY, SILENCE);
+        Self { hub, target, cursor, retry, silence_timeout, topics: None, connected_once: false, printer }
     }
 
-    /// The same, which is done when each of these topics has ended.
+    /// Stops when each of these topics has ended.
     pub(super) fn until_the_end_of(self, topics: Option<BTreeSet<String>>) -> Self {
         Self { topics, ..self }
     }
 
-    /// Reads on until the hub says that nothing more will come (204), or enough was printed.
+    /// Follows until the stream is complete (204, or all topics have ended) or enough events are printed.
     pub(super) async fn follow(mut self) -> Result<(), CliError> {
         let mut failures = 0;
         loop {
-            let (reason, asked) = match self.connect().await? {
+            let (reason, retry_after) = match self.connect().await? {
                 TailConnection::Done => return Ok(()),
                 TailConnection::Ended(reason) => {
                     failures = 0;
                     (reason, Duration::ZERO)
                 }
-                TailConnection::Failed(reason, asked) => {
+                TailConnection::Failed(reason, retry_after) => {
                     failures += 1;
-                    (Some(reason), asked)
+                    (Some(reason), retry_after)
                 }
             };
-            let wait = delay::before_next(self.retry, asked, failures, fastrand::f64());
+            let wait = delay::next(self.retry, retry_after, failures, fastrand::f64());
             if let Some(reason) = reason {
-                self.printer.note(&delay::told(&reason, wait));
+                self.printer.note(&delay::retry_message(&reason, wait));
             }
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// One connection from its request to its end, or two when the token was replaced under the first. Errors are for
-    /// good.
+    /// One connection from its request to its end, with a second request if the token file was replaced meanwhile.
+    /// Errors are permanent.
     async fn connect(&mut self) -> Result<TailConnection, CliError> {
-        let mut response = self.ask().await;
+        let mut response = self.request().await;
         if response.as_ref().is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED)
-            && self.hub.credential().is_renewed()
+            && self.hub.credential().has_changed()
         {
-            response = self.ask().await;
+            response = self.request().await;
         }
         let response = match response {
             Ok(response) => response,
-            // A certificate that was good once is being renewed, or somebody stands in between for a while.
-            Err(reason @ CliError::Untrusted { .. }) if !self.begun => return Err(reason),
+            // After a first success this may be a certificate renewal or a captive portal, so it retries.
+            Err(reason @ CliError::Untrusted { .. }) if !self.connected_once => return Err(reason),
             Err(reason) => return Ok(TailConnection::Failed(reason, Duration::ZERO)),
         };
         match response.status() {
@@ -116,25 +115,25 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
             StatusCode::NO_CONTENT => return Ok(TailConnection::Done),
             _ => {
                 let mut problem = HubProblem::read(response).await;
-                if !problem.passes() {
+                if !problem.is_transient() {
                     return Err(CliError::Refused(problem));
                 }
-                let asked = problem.take_retry_after();
-                return Ok(TailConnection::Failed(CliError::Refused(problem), asked));
+                let retry_after = problem.take_retry_after();
+                return Ok(TailConnection::Failed(CliError::Refused(problem), retry_after));
             }
         }
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.parse::<mime::Mime>().map_or(true, |kind| kind.essence_str() != "text/event-stream") {
-            return Err(CliError::NotAHub(format!("its answer is {kind:?}, not text/event-stream")));
+            return Err(CliError::NotAHub(format!("its response has the type {kind:?}, not text/event-stream")));
         }
-        self.begun = true;
+        self.connected_once = true;
         if let Some(interval) = keepalive(response.headers()) {
-            self.patience = interval.saturating_mul(MISSED).min(MAX_SILENCE);
+            self.silence_timeout = interval.saturating_mul(MISSED).min(MAX_SILENCE);
         }
         self.read(response).await
     }
 
-    async fn ask(&self) -> Result<Response<Incoming>, CliError> {
+    async fn request(&self) -> Result<Response<Incoming>, CliError> {
         let request = self.hub.send(Method::GET, &self.target, self.headers(), Empty::<Bytes>::new());
         timeout(SILENCE, request).await.unwrap_or_else(|_| Err(silent(SILENCE)))
     }
@@ -143,20 +142,21 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // An id that is no header's value is none of a hub's.
+        // An id that is not a valid header value is not from a hub.
         if let Some(Ok(id)) = self.cursor.as_ref().map(|id| HeaderValue::from_bytes(id.as_bytes())) {
             headers.insert("last-event-id", id);
         }
         headers
     }
 
-    /// Prints a stream until it ends. A block that no blank line has ended by then is dropped: it comes again.
+    /// Prints a stream until it ends. An incomplete block at the end is dropped: the event is sent again after a
+    /// reconnect.
     async fn read(&mut self, response: Response<Incoming>) -> Result<TailConnection, CliError> {
         let mut body = response.into_body();
         let mut parser = Parser::new(MAX_EVENT_BYTES);
         let mut ended = BTreeSet::new();
         loop {
-            let chunk = match timeout(self.patience, body.frame()).await {
+            let chunk = match timeout(self.silence_timeout, body.frame()).await {
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
                 Ok(Some(Err(error))) => return Ok(TailConnection::Ended(Some(CliError::broken(&error)))),
                 Ok(None) if self.topics.as_ref().is_some_and(|all| all.is_subset(&ended)) => {
@@ -164,9 +164,9 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
                 }
                 Ok(None) => return Ok(TailConnection::Ended(None)),
                 Err(_) => {
-                    let reason = silent(self.patience);
-                    // Whoever stands between may have left the header out; a hub that was only slow is waited for longer.
-                    self.patience = self.patience.saturating_mul(2).min(MAX_SILENCE);
+                    let reason = silent(self.silence_timeout);
+                    // A proxy may have removed the keepalive header, so the next connection gets a longer timeout.
+                    self.silence_timeout = self.silence_timeout.saturating_mul(2).min(MAX_SILENCE);
                     return Ok(TailConnection::Ended(Some(reason)));
                 }
             };
@@ -192,9 +192,9 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
         }
         let Some(data) = block.data else { return Ok(()) };
         match self.printer.event(&block.event, &data)? {
-            // A topic that has ended takes no events, unless it was opened again: which one this was of is not looked at.
+            // An event after the end means that a topic was reopened; it is not checked which one.
             Printed::Event => ended.clear(),
-            // One that was not asked for is none of a hub's, and would be kept for nothing.
+            // Ignore topics that were not requested.
             Printed::End(topic) if self.topics.as_ref().is_some_and(|all| all.contains(&topic)) => {
                 ended.insert(topic);
             }
@@ -204,12 +204,12 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
     }
 }
 
-/// How often the hub says something, when it says so.
+/// The hub's keepalive interval, from the response header.
 fn keepalive(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get("stream-keepalive")?.to_str().ok()?.parse().ok()?;
     (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
-fn silent(patience: Duration) -> CliError {
-    CliError::Broken(format!("nothing came for {} s", patience.as_secs()))
+fn silent(silence_timeout: Duration) -> CliError {
+    CliError::Broken(format!("nothing was received for {} s", silence_timeout.as_secs()))
 }

@@ -1,4 +1,4 @@
-//! An event as lines of output.
+//! Prints events and notices.
 
 use std::{collections::VecDeque, io::Write};
 
@@ -6,38 +6,38 @@ use serde::Deserialize;
 
 use crate::cli::{CliError, output::one_line};
 
-/// How an event is shown.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OutputFormat {
-    /// Its data.
+    /// The data of each event.
     Data,
-    /// Each line of its data after its topic. Wants envelopes.
+    /// Each line of the data, prefixed with the topic. Needs envelopes.
     TopicAndData,
-    /// Its envelope, a line. Wants envelopes.
+    /// The envelope of each event, on one line. Needs envelopes.
     Json,
 }
 
-/// Removals that were told and are remembered, so that a tombstone and the notice of the same event, which may be far behind it,
-/// are told once: at some 40 bytes each, few enough to forget about.
+/// Most reported removals that are remembered, so that an event's tombstone and its later removal notice are reported
+/// once. Each takes some 40 bytes.
 const MAX_REMOVALS: usize = 1024;
 
-/// Writes events to `out` and what the hub says of itself to `notes`.
+/// Writes events to `out`, and the hub's notices to `notes`.
 #[derive(Debug)]
 pub(super) struct Printer<O, N> {
     out: O,
     notes: N,
-    shape: OutputFormat,
+    format: OutputFormat,
     left: Option<u64>,
-    /// Ids of events that were told to be taken back, the newest last.
+    /// Ids of removed events that were reported, the newest last.
     removals: VecDeque<String>,
 }
 
-/// What an event of the stream was.
+/// What was printed for an event of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Printed {
     /// An event of a topic.
     Event,
-    /// Something that the hub says of the stream, or of an event that is gone.
+    /// A notice of the hub.
     Notice,
     /// The end of this topic.
     End(String),
@@ -63,7 +63,7 @@ struct EndData {
     reason: String,
 }
 
-/// An event that was taken back.
+/// A removed event.
 #[derive(Deserialize)]
 struct RemovalData {
     topic: String,
@@ -72,36 +72,36 @@ struct RemovalData {
 
 impl<O: Write, N: Write> Printer<O, N> {
     /// Prints at most `count` events.
-    pub(super) fn new(out: O, notes: N, shape: OutputFormat, count: Option<u64>) -> Self {
-        Self { out, notes, shape, left: count, removals: VecDeque::new() }
+    pub(super) fn new(out: O, notes: N, format: OutputFormat, count: Option<u64>) -> Self {
+        Self { out, notes, format, left: count, removals: VecDeque::new() }
     }
 
-    /// Whether as many events were printed as were asked for.
+    /// Whether the requested number of events is printed.
     pub(super) fn is_full(&self) -> bool {
         self.left == Some(0)
     }
 
-    /// Prints an event, unless there were enough. What the hub says by events of its own goes to the notes.
+    /// Prints an event, unless [`is_full`](Self::is_full). The hub's own events are printed as notices.
     pub(super) fn event(&mut self, name: &str, data: &str) -> Result<Printed, CliError> {
         match name {
             _ if self.is_full() => return Ok(Printed::Notice),
-            // The position, which is kept already, and a sign of life.
+            // The position is kept already, and a keepalive has no content.
             "hub.cursor" | "hub.keepalive" => return Ok(Printed::Notice),
             "hub.gap" => {
-                self.note(&serde_json::from_str::<GapData>(data).map_or_else(|_| data.into(), |gap| gap.in_words()));
+                self.note(&serde_json::from_str::<GapData>(data).map_or_else(|_| data.into(), |gap| gap.describe()));
                 return Ok(Printed::Notice);
             }
             "hub.end" => {
                 let end = serde_json::from_str::<EndData>(data);
-                self.note(&end.as_ref().map_or_else(|_| data.into(), EndData::in_words));
+                self.note(&end.as_ref().map_or_else(|_| data.into(), EndData::describe));
                 return Ok(end.map_or(Printed::Notice, |end| Printed::End(end.topic)));
             }
-            // A program that reads envelopes is told as it is told of events.
-            "hub.removed" if self.shape != OutputFormat::Json => {
+            // With --json a removal is printed as an envelope, so that programs can process it.
+            "hub.removed" if self.format != OutputFormat::Json => {
                 match removed(data) {
                     Some(removed) if self.removals.contains(&removed.id) => {}
                     Some(removed) => {
-                        self.note(&removed.in_words());
+                        self.note(&removed.describe());
                         if self.removals.len() == MAX_REMOVALS {
                             self.removals.pop_front();
                         }
@@ -118,23 +118,24 @@ impl<O: Write, N: Write> Printer<O, N> {
         Ok(Printed::Event)
     }
 
-    /// Says something about the stream. Nobody needs to hear it.
+    /// Prints a notice. Errors are ignored.
     pub(super) fn note(&mut self, text: &str) {
-        // In one write, so that no other line comes in between.
-        let _unheard = self.notes.write_all(format!("gapless: {}\n", one_line(text)).as_bytes());
+        // One write, so that lines of other processes do not mix with it.
+        let _ignored = self.notes.write_all(format!("gapless: {}\n", one_line(text)).as_bytes());
     }
 
-    /// Gives what was printed to the reader.
+    /// Flushes the output.
     pub(super) fn flush(&mut self) -> Result<(), CliError> {
         self.out.flush().map_err(CliError::output)
     }
 
     fn write(&mut self, data: &str) -> std::io::Result<()> {
-        match (self.shape, serde_json::from_str::<ReceivedEnvelope>(data)) {
+        match (self.format, serde_json::from_str::<ReceivedEnvelope>(data)) {
             (OutputFormat::TopicAndData, Ok(envelope)) => {
                 envelope.data.split('\n').try_for_each(|line| writeln!(self.out, "{}: {line}", envelope.topic))
             }
-            // Readers of lines in several languages end one at these, which stand only within strings here.
+            // Several languages treat these as line breaks. In JSON they occur only in strings, where they can be
+            // escaped.
             (OutputFormat::Json, _) if data.contains(['\u{2028}', '\u{2029}']) => {
                 writeln!(self.out, "{}", data.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"))
             }
@@ -143,7 +144,7 @@ impl<O: Write, N: Write> Printer<O, N> {
     }
 }
 
-/// What `hub.removed` says, by itself or in an envelope.
+/// The content of `hub.removed`, bare or in an envelope.
 fn removed(data: &str) -> Option<RemovalData> {
     let inner =
         serde_json::from_str::<ReceivedEnvelope>(data).map_or_else(|_| data.to_owned(), |envelope| envelope.data);
@@ -151,23 +152,26 @@ fn removed(data: &str) -> Option<RemovalData> {
 }
 
 impl RemovalData {
-    fn in_words(&self) -> String {
-        format!("{} of {} was taken back", self.id, self.topic)
+    fn describe(&self) -> String {
+        format!("{} of {} was removed", self.id, self.topic)
     }
 }
 
 impl GapData {
-    fn in_words(&self) -> String {
+    fn describe(&self) -> String {
         let of = self.topic.as_ref().map(|topic| format!(" of {topic}")).unwrap_or_default();
         let after = self.after.as_ref().map(|after| format!(" after {after}")).unwrap_or_default();
         let on = match &self.resumes_at {
-            Some(id) => format!("going on from {id}"),
-            None => "nothing older than now is kept".into(),
+            Some(id) => format!("continuing from {id}"),
+            None => "no older event is kept".into(),
         };
         match &*self.reason {
             "unknown" => format!("warning: gap: the hub does not know the position{after}; {on}"),
             "ahead" => {
-                format!("warning: gap: the hub has not come as far as{}; {on}", after.trim_start_matches(" after"))
+                format!(
+                    "warning: gap: the position{} is beyond the hub's newest event; {on}",
+                    after.trim_start_matches(" after")
+                )
             }
             reason => format!("warning: gap: events{of}{after} are gone ({reason}); {on}"),
         }
@@ -175,7 +179,7 @@ impl GapData {
 }
 
 impl EndData {
-    fn in_words(&self) -> String {
+    fn describe(&self) -> String {
         format!("{} was {}", self.topic, self.reason)
     }
 }
@@ -184,8 +188,8 @@ impl EndData {
 mod tests {
     use super::*;
 
-    fn printed(shape: OutputFormat, count: Option<u64>, events: &[(&str, &str)]) -> (String, String) {
-        let mut printer = Printer::new(Vec::new(), Vec::new(), shape, count);
+    fn printed(format: OutputFormat, count: Option<u64>, events: &[(&str, &str)]) -> (String, String) {
+        let mut printer = Printer::new(Vec::new(), Vec::new(), format, count);
         for (name, data) in events {
             printer.event(name, data).expect("memory takes it");
         }
@@ -194,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn each_shape_shows_what_it_should() {
+    fn each_format_prints_its_fields() {
         let envelope = r#"{"topic":"t","id":"abcd-1","time":"x","event":"message","data":"a\nb"}"#;
         assert_eq!(printed(OutputFormat::Data, None, &[("", "a\nb")]).0, "a\nb\n");
         assert_eq!(printed(OutputFormat::TopicAndData, None, &[("", envelope)]).0, "t: a\nt: b\n");
@@ -202,20 +206,20 @@ mod tests {
     }
 
     #[test]
-    fn no_more_events_are_printed_than_asked_for_and_notices_do_not_count() {
+    fn the_count_bounds_events_and_not_notices() {
         let end = ("hub.end", r#"{"topic":"t","reason":"closed","last_id":"abcd-2"}"#);
         let (out, notes) = printed(OutputFormat::Data, Some(2), &[end, ("", "1"), ("", "2"), ("", "3")]);
         assert_eq!((&*out, &*notes), ("1\n2\n", "gapless: t was closed\n"));
     }
 
     #[test]
-    fn an_event_that_was_taken_back_is_told_apart_and_is_an_envelope_among_envelopes() {
+    fn a_removal_is_a_notice_and_with_json_an_envelope() {
         let removed = r#"{"topic":"t","id":"abcd-4"}"#;
         let envelope = serde_json::json!({"topic": "t", "id": "abcd-4", "event": "hub.removed", "data": removed});
         let envelope = envelope.to_string();
-        for (shape, data) in [(OutputFormat::Data, removed), (OutputFormat::TopicAndData, &*envelope)] {
-            let (out, notes) = printed(shape, None, &[("hub.removed", data)]);
-            assert_eq!((&*out, &*notes), ("", "gapless: abcd-4 of t was taken back\n"));
+        for (format, data) in [(OutputFormat::Data, removed), (OutputFormat::TopicAndData, &*envelope)] {
+            let (out, notes) = printed(format, None, &[("hub.removed", data)]);
+            assert_eq!((&*out, &*notes), ("", "gapless: abcd-4 of t was removed\n"));
         }
         assert_eq!(
             printed(OutputFormat::Json, None, &[("hub.removed", &envelope)]),
@@ -224,45 +228,45 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_is_told_once_as_long_as_it_is_remembered() {
+    fn a_removal_is_reported_once_while_it_is_remembered() {
         let removed = |number: usize| format!(r#"{{"topic":"t","id":"abcd-{number}"}}"#);
         let (again, others) = (removed(1), (2..=MAX_REMOVALS).map(removed).collect::<Vec<_>>());
-        let told = |last: &[&str]| {
+        let notes = |last: &[&str]| {
             let all =
                 [&*again, &again].into_iter().chain(others.iter().map(|other| &**other)).chain(last.iter().copied());
             let events: Vec<_> = all.map(|data| ("hub.removed", data)).collect();
             printed(OutputFormat::Data, None, &events).1.lines().count()
         };
-        assert_eq!(told(&[&again]), MAX_REMOVALS, "each once");
-        assert_eq!(told(&[&removed(MAX_REMOVALS + 1), &again]), MAX_REMOVALS + 2, "the oldest is forgotten");
+        assert_eq!(notes(&[&again]), MAX_REMOVALS, "each once");
+        assert_eq!(notes(&[&removed(MAX_REMOVALS + 1), &again]), MAX_REMOVALS + 2, "the oldest is forgotten");
     }
 
     #[test]
-    fn no_line_of_json_holds_what_some_readers_take_for_its_end() {
+    fn json_lines_contain_no_unicode_line_breaks() {
         let out = printed(OutputFormat::Json, None, &[("", "{\"data\":\"a\u{2028}b\u{2029}c\"}")]).0;
         assert_eq!(out, "{\"data\":\"a\\u2028b\\u2029c\"}\n");
     }
 
     #[test]
-    fn a_note_is_one_line_whatever_the_hub_says() {
+    fn a_notice_is_always_one_line() {
         let (_, notes) = printed(OutputFormat::Data, None, &[("hub.gap", "no\ngapless: JSON\r")]);
         assert_eq!(notes, "gapless: no gapless: JSON \n");
     }
 
     #[test]
-    fn a_gap_is_a_warning_apart_from_the_events() {
+    fn a_gap_is_a_warning_on_stderr() {
         for (gap, want) in [
             (
                 r#"{"topic":"t","after":"abcd-3","resumes_at":"abcd-9","reason":"trimmed"}"#,
-                "events of t after abcd-3 are gone (trimmed); going on from abcd-9",
+                "events of t after abcd-3 are gone (trimmed); continuing from abcd-9",
             ),
             (
                 r#"{"after":"junk","resumes_at":null,"reason":"unknown"}"#,
-                "does not know the position after junk; nothing older",
+                "does not know the position after junk; no older event",
             ),
             (
                 r#"{"after":"abcd-99","resumes_at":"abcd-1","reason":"ahead"}"#,
-                "has not come as far as abcd-99; going on",
+                "the position abcd-99 is beyond the hub's newest event; continuing",
             ),
         ] {
             let (out, notes) = printed(OutputFormat::Data, None, &[("hub.gap", gap)]);

@@ -1,26 +1,26 @@
-//! `gapless token --explain`: a token in words, as this configuration sees it.
+//! `gapless token --explain`: describes a token, as a hub with this configuration would treat it.
 
 use std::{io::Write, time::Duration};
 
-use super::{TokenArgs, nearest::opening};
+use super::{TokenArgs, nearest::covering_grant};
 use crate::{
     access::{Access, AccessSettings, Findings, Grant, Refusal, hex},
     cli::CliError,
     event::{Filter, Millis},
 };
 
-/// What is asked of a topic.
+/// The action to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TopicAction {
-    // No documentation: clap would spread the help of the whole command for it.
+    // No documentation, because clap would then print the long form of the whole help.
     Publish,
     Subscribe,
 }
 
-/// Prints all about `token`.
+/// Prints a description of `token`.
 ///
 /// # Errors
-/// When it is not good, or does not open all that was asked, after everything is told.
+/// When it is not valid, or does not permit everything that was asked. The description is printed in both cases.
 pub(super) fn explain(
     token: &str,
     args: &TokenArgs,
@@ -33,29 +33,32 @@ pub(super) fn explain(
         let lines: Vec<String> = mistakes.into_iter().map(|(key, problem)| format!("{key}: {problem}")).collect();
         CliError::TokenCommand(lines.join("; "))
     })?;
-    let mut told = access.explain(token.as_bytes(), now);
+    let mut result = access.explain(token.as_bytes(), now);
     let mut missing = Vec::new();
-    // A key of one's own is tried first: it needs no network.
-    if told.as_ref().is_err_and(Refusal::is_transient) {
+    // Configured keys are tried first, because they need no network.
+    if result.as_ref().is_err_and(Refusal::is_transient) {
         missing = access.fetch().err().unwrap_or_default();
-        told = access.explain(token.as_bytes(), now);
+        result = access.explain(token.as_bytes(), now);
     }
     let mut lines: Vec<String> = missing.iter().map(|problem| format!("keys cannot be fetched: {problem}")).collect();
-    let outcome = match told {
+    let outcome = match result {
         Err(refusal) => {
-            lines.push(format!("not good: {}", reason(&refusal)));
-            Err("the token is not good")
+            lines.push(match refusal {
+                Refusal::KeysUnavailable => "not verified: its issuer's keys are not available".into(),
+                other => format!("not valid: {other}"),
+            });
+            Err("the token is not valid")
         }
         Ok(found) => {
             lines.extend(describe(&found, leeway, now));
-            let good = found.wrong.is_empty();
-            let opens = args.topic.iter().map(|asked| topic(&found.grant, good, asked, args.to, &mut lines));
-            // All of them are told, also after the first that is closed.
-            let closed = opens.filter(|opens| !opens).count();
-            match (good, closed) {
-                (false, _) => Err("the token is not good"),
+            let valid = found.refusals.is_empty();
+            let permitted = args.topic.iter().map(|asked| topic(&found.grant, valid, asked, args.to, &mut lines));
+            // Counted, not short-circuited, so that every topic is explained.
+            let denied = permitted.filter(|permitted| !permitted).count();
+            match (valid, denied) {
+                (false, _) => Err("the token is not valid"),
                 (true, 0) => Ok(()),
-                (true, _) => Err("the token does not open all that was asked"),
+                (true, _) => Err("the token does not permit everything that was asked"),
             }
         }
     };
@@ -64,21 +67,14 @@ pub(super) fn explain(
     outcome.map_err(|problem| CliError::TokenCommand(problem.into()))
 }
 
-fn reason(refusal: &Refusal) -> String {
-    match refusal {
-        Refusal::KeysUnavailable => "the keys that could tell are not to be had".into(),
-        other => other.to_string(),
-    }
-}
-
-/// Whose it is, what is wrong with it, and what it opens.
+/// Its validity, holder, expiry and permissions.
 fn describe(found: &Findings, leeway: u64, now: u64) -> Vec<String> {
-    let mut lines = match &found.wrong[..] {
-        [] => vec!["good".to_owned()],
-        [one] => vec![format!("not good: {one}")],
+    let mut lines = match &found.refusals[..] {
+        [] => vec!["valid".to_owned()],
+        [one] => vec![format!("not valid: {one}")],
         all => {
             let each = all.iter().map(|refusal| format!("  - {refusal}"));
-            ["not good:".to_owned()].into_iter().chain(each).collect()
+            ["not valid:".to_owned()].into_iter().chain(each).collect()
         }
     };
     let mut row = |name: &str, value: &str| lines.push(format!("  {name:<10}{value}"));
@@ -91,17 +87,17 @@ fn describe(found: &Findings, leeway: u64, now: u64) -> Vec<String> {
     }
     match found.expires {
         None if found.issuer.is_some() => {}
-        None => row("until", "it is taken out of the configuration"),
-        // The moment in the token, as its refusal names it. Clocks may differ: a hub takes it for some seconds more.
+        None => row("until", "it is removed from the configuration"),
+        // The time in the token, as in the message of its refusal. The hub accepts it for the leeway longer.
         Some(at) => {
             let exp = Millis(at.saturating_sub(leeway).saturating_mul(1000));
             let left = |until: u64| until.checked_sub(now).filter(|left| *left > 0).map(Duration::from_secs);
             let left = match (left(at.saturating_sub(leeway)), left(at)) {
                 (Some(left), _) => format!("{} left", humantime::format_duration(left)),
                 (None, Some(left)) => {
-                    format!("over, but taken for {} more by access.leeway", humantime::format_duration(left))
+                    format!("expired, but accepted for {} more by access.leeway", humantime::format_duration(left))
                 }
-                (None, None) => "over".into(),
+                (None, None) => "expired".into(),
             };
             row("until", &format!("{exp} ({left})"));
         }
@@ -116,30 +112,33 @@ fn describe(found: &Findings, leeway: u64, now: u64) -> Vec<String> {
     row("revoke it", &format!("sha256:{}", hex(&found.sha256)));
     if found.issuer.is_some() && found.grant == Grant::default() {
         lines.push(
-            r#"It opens nothing: a JWT does so by its claim gapless, as in {"gapless":{"subscribe":["jobs/**"]}}."#
+            r#"It permits nothing: the permissions of a JWT are in its claim gapless, as in {"gapless":{"subscribe":["jobs/**"]}}."#
                 .into(),
         );
     }
     lines
 }
 
-/// Says whether the grant of a token, which may be no good, opens `asked`, each way that is asked for. Whether one does.
-fn topic(grant: &Grant, good: bool, asked: &Filter, to: Option<TopicAction>, lines: &mut Vec<String>) -> bool {
-    let mut opens = false;
-    let may = if good { "may" } else { "could, if it were good," };
-    for way in [TopicAction::Publish, TopicAction::Subscribe].into_iter().filter(|way| to.is_none_or(|to| to == *way)) {
-        let (verb, outcome) = match (way, asked) {
+/// Explains whether the grant of a token, valid or not, covers `asked`, for each requested action. Returns whether it
+/// does for one.
+fn topic(grant: &Grant, valid: bool, asked: &Filter, to: Option<TopicAction>, lines: &mut Vec<String>) -> bool {
+    let mut permitted = false;
+    let may = if valid { "may" } else { "could, if it were valid," };
+    for action in
+        [TopicAction::Publish, TopicAction::Subscribe].into_iter().filter(|action| to.is_none_or(|to| to == *action))
+    {
+        let (verb, outcome) = match (action, asked) {
             (TopicAction::Publish, Filter::Pattern(_)) => {
                 ("publish to", Err("an event has one topic, and this is a pattern".into()))
             }
-            (TopicAction::Publish, Filter::Topic(_)) => ("publish to", opening(&grant.publish, asked)),
-            (TopicAction::Subscribe, _) => ("subscribe to", opening(&grant.subscribe, asked)),
+            (TopicAction::Publish, Filter::Topic(_)) => ("publish to", covering_grant(&grant.publish, asked)),
+            (TopicAction::Subscribe, _) => ("subscribe to", covering_grant(&grant.subscribe, asked)),
         };
-        opens |= outcome.is_ok();
+        permitted |= outcome.is_ok();
         lines.push(match outcome {
             Ok(by) => format!("{may} {verb} {}: by {}", asked.as_str(), by.as_str()),
             Err(why) => format!("may not {verb} {}: {why}", asked.as_str()),
         });
     }
-    opens
+    permitted
 }

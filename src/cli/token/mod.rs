@@ -1,12 +1,12 @@
-//! `gapless token`: make a token, or say what one opens.
+//! `gapless token`: creates or explains a token.
 //!
-//! Nothing here talks to a hub: a token is made and judged by the same code and configuration as there.
+//! It does not contact a hub: it uses the same code and configuration as the hub.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | what is asked for, and making it |
-//! | `explain` | a token in words |
-//! | `nearest` | why a grant does or does not open a topic |
+//! | this file | the arguments, and creating a token |
+//! | `explain` | describes a token |
+//! | `nearest` | why a grant does or does not cover a topic |
 
 use std::{
     io::{self, Read, Write},
@@ -35,13 +35,13 @@ mod tests;
 
 use explain::TopicAction;
 
-/// What to make or explain.
+/// The arguments of `gapless token`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "\
-A token is signed with the key of an issuer of the configuration: the first that has a secret or a
-private key, or the one that --issuer names. --static makes a token that is no JWT; the hub is given
-its hash alone. --explain says with exit code 0 that a token is good and opens all that is asked.
+A token is signed with the key of a configured issuer: the first that has a secret or a private key,
+or the one that --issuer names. --static creates a random token; the hub's configuration gets only
+its hash. --explain exits with 0 when a token is valid and permits everything that is asked.
 
   gapless token --publish 'jobs/*' --subscribe 'jobs/**' --ttl 1h --config hub.toml
   gapless token --static --name ci --publish 'builds/**'
@@ -49,50 +49,51 @@ its hash alone. --explain says with exit code 0 that a token is good and opens a
     max_term_width = 140
 )]
 pub struct TokenArgs {
-    /// Topic or pattern that may be published to; as often as needed
+    /// Topic or pattern that may be published to; repeatable
     #[arg(long, value_name = "TOPICS", value_parser = Filter::new)]
     publish: Vec<Filter>,
-    /// Topic or pattern that may be subscribed to; as often as needed
+    /// Topic or pattern that may be subscribed to; repeatable
     #[arg(long, value_name = "TOPICS", value_parser = Filter::new)]
     subscribe: Vec<Filter>,
-    /// Open the operators' endpoints, changing and deleting topics, and taking events back
+    /// Permit the operators' endpoints, changing and deleting topics, and removing events
     #[arg(long)]
     admin: bool,
-    /// Time it is good for, at most a year [default: 1h]
+    /// Time until it expires, at most a year [default: 1h]
     #[arg(long, value_name = "TIME", value_parser = ttl)]
     ttl: Option<Duration>,
-    /// Whose it is (sub), for limits, stats and the revoked list
+    /// Holder (sub), for limits, stats and the revoked list
     #[arg(long, value_name = "NAME", conflicts_with = "fixed")]
     subject: Option<String>,
-    /// Issuer to sign for [default: the first that can]
+    /// Issuer to sign for [default: the first with a key that can sign]
     #[arg(long, value_name = "ISS", conflicts_with = "fixed")]
     issuer: Option<String>,
-    /// Private key of the issuer, PEM, when the configuration has its public key
+    /// Private key of the issuer, PEM, when the configuration has only its public key
     #[arg(long, value_name = "FILE", conflicts_with = "fixed")]
     key_file: Option<PathBuf>,
-    /// Make a random token and its entry for the configuration
+    /// Create a random token and its entry for the configuration
     #[arg(long = "static", requires = "name", conflicts_with = "ttl")]
     fixed: bool,
     /// Name of the static token
     #[arg(long, value_name = "NAME", requires = "fixed", value_parser = name)]
     name: Option<String>,
-    /// Token to explain; - reads it from stdin, so that no shell remembers it
+    /// Token to explain; - reads it from stdin, which keeps it out of the shell's history
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true,
         conflicts_with_all = ["publish", "subscribe", "admin", "ttl", "subject", "issuer", "key_file", "fixed"])]
     explain: Option<String>,
-    /// Topic or pattern to explain it for; as often as needed
+    /// Topic or pattern to check; repeatable
     #[arg(long, value_name = "TOPICS", value_parser = Filter::new, requires = "explain")]
     topic: Vec<Filter>,
-    /// What is asked of the topics [default: either will do]
+    /// Action to check for the topics [default: either]
     #[arg(long, value_enum, requires = "explain")]
     to: Option<TopicAction>,
     #[command(flatten)]
     flags: Flags,
 }
 
-/// How long a token is good for when nothing is said.
+/// The default lifetime of a token.
 const TTL: Duration = Duration::from_hours(1);
-/// And at most: a token cannot be taken back but by a list, and its key should not grow older, either.
+/// The longest lifetime: a token can be revoked only by the list, and signing keys should be changed more often than
+/// that.
 const MAX_TTL: Duration = Duration::from_hours(366 * 24);
 
 fn ttl(text: &str) -> Result<Duration, String> {
@@ -104,7 +105,7 @@ fn ttl(text: &str) -> Result<Duration, String> {
 }
 
 impl TokenArgs {
-    /// What the command line says about the configuration.
+    /// The configuration flags.
     #[must_use]
     pub fn flags(&self) -> &Flags {
         &self.flags
@@ -114,21 +115,22 @@ impl TokenArgs {
         let Self { publish, subscribe, admin, .. } = self;
         let grant = Grant { publish: publish.clone(), subscribe: subscribe.clone(), admin: *admin };
         if grant == Grant::default() {
-            return Err(CliError::TokenCommand("say what it opens: --publish, --subscribe or --admin".into()));
+            return Err(CliError::TokenCommand("say what it permits: --publish, --subscribe or --admin".into()));
         }
         Ok(grant)
     }
 }
 
-/// Makes or explains a token and prints what came of it.
+/// Creates or explains a token, and prints the result.
 ///
 /// # Errors
-/// When there is nothing to sign with; when a token that was to be explained is not good or does not open all that was asked.
+/// When there is no key to sign with; when the explained token is not valid or does not permit everything that was
+/// asked.
 pub fn run(args: &TokenArgs, settings: AccessSettings) -> Result<(), CliError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut out = output::stdout();
     if let Some(token) = &args.explain {
-        let token = if token == "-" { from(io::stdin())? } else { token.clone() };
+        let token = if token == "-" { read_token(io::stdin())? } else { token.clone() };
         return explain::explain(&token, args, settings, now, &mut out);
     }
     let text = if let Some(name) = &args.name {
@@ -141,17 +143,17 @@ pub fn run(args: &TokenArgs, settings: AccessSettings) -> Result<(), CliError> {
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(CliError::output)
 }
 
-/// A static token's name, as the configuration takes it.
+/// Checks the name of a static token as the configuration does.
 fn name(text: &str) -> Result<String, String> {
     Token::parse(text).map_err(|problems| problems.join("; "))
 }
 
-/// A fresh static token, and what to write into the configuration.
+/// A new static token, and its entry for the configuration.
 fn entry(name: &str, grant: &Grant) -> String {
     let (token, hash) = mint::static_token();
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let mut lines = format!(
-        "{token}\n\n# Whoever has the line above is let in; the hub knows only its hash:\n[[access.tokens]]\nname = {}\nsha256 = \"{hash}\"",
+        "{token}\n\n# The line above is the token: keep it secret. This is its entry in the hub's configuration:\n[[access.tokens]]\nname = {}\nsha256 = \"{hash}\"",
         quoted(name)
     );
     for (key, filters) in [("publish", &grant.publish), ("subscribe", &grant.subscribe)] {
@@ -163,10 +165,10 @@ fn entry(name: &str, grant: &Grant) -> String {
     if grant.admin { lines + "\nadmin = true" } else { lines }
 }
 
-/// A token from a pipe, without the line break that `echo` adds.
-fn from(input: impl Read) -> Result<String, CliError> {
+/// Reads a token from a pipe, without the line break that `echo` adds.
+fn read_token(input: impl Read) -> Result<String, CliError> {
     let mut text = String::new();
-    // One more than is ever looked at, so that a longer one is told as such.
+    // More than the longest token and a line break, so that a longer token is refused as too long.
     input.take(MAX_CREDENTIAL_BYTES as u64 + 3).read_to_string(&mut text).map_err(CliError::Input)?;
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)

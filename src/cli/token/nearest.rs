@@ -1,9 +1,9 @@
-//! Why a grant does or does not open a topic, in words.
+//! Why a grant does or does not cover a topic.
 
 use crate::event::Filter;
 
 /// The grant that covers `asked`, or why none does.
-pub(super) fn opening<'g>(grants: &'g [Filter], asked: &Filter) -> Result<&'g Filter, String> {
+pub(super) fn covering_grant<'g>(grants: &'g [Filter], asked: &Filter) -> Result<&'g Filter, String> {
     if let Some(grant) = grants.iter().find(|grant| grant.covers(asked)) {
         return Ok(grant);
     }
@@ -14,26 +14,26 @@ pub(super) fn opening<'g>(grants: &'g [Filter], asked: &Filter) -> Result<&'g Fi
     ))
 }
 
-/// How many segments fit, and what happens then.
+/// How many segments match, and why the next one does not.
 fn difference(granted: &str, asked: &str) -> (usize, String) {
     let (mut granted, mut asked) = (granted.split('/'), asked.split('/'));
-    for fits in 0.. {
-        let place = fits + 1;
+    for matching in 0.. {
+        let position = matching + 1;
         let problem = match (granted.next(), asked.next()) {
-            (Some("**"), None) => "its ** is one segment or more, and none is left".into(),
+            (Some("**"), None) => "its ** needs one segment or more, but none is left".into(),
             (Some(_), None) => "it has more segments".into(),
-            (None, _) => format!("it has only {fits} {}", if fits == 1 { "segment" } else { "segments" }),
+            (None, _) => format!("it has only {matching} {}", if matching == 1 { "segment" } else { "segments" }),
             (Some("**"), Some(_)) => return (usize::MAX, "it covers all of it".into()),
-            (Some(_), Some("**")) => format!("it does not cover any number of segments from segment {place} on"),
+            (Some(_), Some("**")) => format!("it does not cover any number of segments from segment {position} on"),
             (Some("*"), Some(_)) => continue,
-            (Some(one), Some("*")) => format!("segment {place} is only {one:?}, and all are asked for"),
+            (Some(one), Some("*")) => format!("segment {position} is only {one:?}, but * asks for all"),
             (Some(one), Some(other)) if one == other => continue,
             (Some(one), Some(other)) if one.to_lowercase() == other.to_lowercase() => {
-                format!("segment {place} is {one:?}, not {other:?}: capitals count")
+                format!("segment {position} is {one:?}, not {other:?}: names are case-sensitive")
             }
-            (Some(one), Some(other)) => format!("segment {place} is {one:?}, not {other:?}"),
+            (Some(one), Some(other)) => format!("segment {position} is {one:?}, not {other:?}"),
         };
-        return (fits, problem);
+        return (matching, problem);
     }
     unreachable!("names end")
 }
@@ -42,38 +42,42 @@ fn difference(granted: &str, asked: &str) -> (usize, String) {
 mod tests {
     use super::*;
 
-    fn told(grants: &[&str], asked: &str) -> String {
+    fn explain(grants: &[&str], asked: &str) -> String {
         let filter = |text: &str| Filter::new(text).expect("valid");
         let grants: Vec<Filter> = grants.iter().map(|text| filter(text)).collect();
-        match opening(&grants, &filter(asked)) {
+        match covering_grant(&grants, &filter(asked)) {
             Ok(grant) => grant.as_str().to_owned(),
             Err(why) => why,
         }
     }
 
     #[test]
-    fn the_grant_that_opens_is_named() {
-        assert_eq!(told(&["news", "jobs/*", "jobs/**"], "jobs/42"), "jobs/*");
-        assert_eq!(told(&["news", "jobs/*", "jobs/**"], "jobs/*/log"), "jobs/**");
+    fn the_grant_that_covers_is_named() {
+        assert_eq!(explain(&["news", "jobs/*", "jobs/**"], "jobs/42"), "jobs/*");
+        assert_eq!(explain(&["news", "jobs/*", "jobs/**"], "jobs/*/log"), "jobs/**");
     }
 
     #[test]
-    fn the_nearest_grant_says_where_it_ends() {
+    fn the_nearest_grant_is_named_with_its_difference() {
         for (grants, asked, want) in [
             (&[][..], "a", "nothing is granted"),
             (&["news", "jobs/*"], "jobs/42/log", "nearest is jobs/*, but it has only 2 segments"),
             (&["news", "jobs/*/log"], "jobs/42", "nearest is jobs/*/log, but it has more segments"),
-            (&["jobs/**"], "jobs", "nearest is jobs/**, but its ** is one segment or more, and none is left"),
+            (&["jobs/**"], "jobs", "nearest is jobs/**, but its ** needs one segment or more, but none is left"),
             (
                 &["jobs/*"],
                 "jobs/**",
                 "nearest is jobs/*, but it does not cover any number of segments from segment 2 on",
             ),
-            (&["jobs/a"], "jobs/*", "nearest is jobs/a, but segment 2 is only \"a\", and all are asked for"),
-            (&["Jobs/*"], "jobs/1", "nearest is Jobs/*, but segment 1 is \"Jobs\", not \"jobs\": capitals count"),
+            (&["jobs/a"], "jobs/*", "nearest is jobs/a, but segment 2 is only \"a\", but * asks for all"),
+            (
+                &["Jobs/*"],
+                "jobs/1",
+                "nearest is Jobs/*, but segment 1 is \"Jobs\", not \"jobs\": names are case-sensitive",
+            ),
             (&["jobs/a"], "jobs/b", "nearest is jobs/a, but segment 2 is \"a\", not \"b\""),
         ] {
-            assert_eq!(told(grants, asked), want);
+            assert_eq!(explain(grants, asked), want);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `gapless token` says, against a configuration of one secret.
+//! Tests of `gapless token`, with a configuration of one secret.
 
 use clap::Parser;
 
@@ -24,7 +24,7 @@ fn settings() -> AccessSettings {
     AccessSettings { issuers: vec![issuer], ..AccessSettings::default() }
 }
 
-/// What is said of `token`, and whether it is all right.
+/// The explanation of `token`, and whether the command succeeds.
 fn explained(token: &str, line: &[&str], settings: AccessSettings) -> (String, bool) {
     let args = parsed(&[&["--explain", token], line].concat()).expect("a command line");
     let mut out = Vec::new();
@@ -38,12 +38,12 @@ fn minted(line: &[&str], now: u64) -> String {
 }
 
 #[test]
-fn a_good_token_is_told_with_what_it_opens_and_by_what() {
+fn a_valid_token_is_explained_with_its_permissions() {
     let token = minted(&["--publish", "jobs/*", "--subscribe", "jobs/**", "--subscribe", "news"], NOW);
-    let (told, good) = explained(&token, &["--topic", "jobs/42", "--topic", "jobs/*"], settings());
-    assert!(good, "{told}");
+    let (text, good) = explained(&token, &["--topic", "jobs/42", "--topic", "jobs/*"], settings());
+    assert!(good, "{text}");
     for want in [
-        "good\n",
+        "valid\n",
         "issuer    \"me\"",
         "holder    \"ann of me\"",
         "2026-11-21T04:07:00.000Z (1m left)",
@@ -55,70 +55,70 @@ fn a_good_token_is_told_with_what_it_opens_and_by_what() {
         "may not publish to jobs/*: an event has one topic",
         "may subscribe to jobs/*: by jobs/**",
     ] {
-        assert!(told.contains(want), "{want}\n{told}");
+        assert!(text.contains(want), "{want}\n{text}");
     }
 }
 
 #[test]
-fn a_token_has_one_end_and_the_leeway_is_told_beside_it() {
+fn the_expiry_is_that_of_the_token_and_the_leeway_is_shown_beside_it() {
     let lenient = || AccessSettings { leeway: Duration::from_secs(30), ..settings() };
-    // Each is good for a minute.
+    // Each is valid for a minute.
     for (made, good, want) in [
         (NOW, true, "2026-11-21T04:07:00.000Z (1m left)"),
-        (NOW - 70, true, "2026-11-21T04:05:50.000Z (over, but taken for 20s more by access.leeway)"),
-        (NOW - 100, false, "2026-11-21T04:05:20.000Z (over)"),
+        (NOW - 70, true, "2026-11-21T04:05:50.000Z (expired, but accepted for 20s more by access.leeway)"),
+        (NOW - 100, false, "2026-11-21T04:05:20.000Z (expired)"),
     ] {
-        let (told, is_good) = explained(&minted(&["--admin"], made), &[], lenient());
-        assert!(is_good == good && told.contains(want), "{told}");
-        let ends = told.matches("2026-").count();
-        assert_eq!(ends, if good { 1 } else { 2 }, "{told}");
+        let (text, is_good) = explained(&minted(&["--admin"], made), &[], lenient());
+        assert!(is_good == good && text.contains(want), "{text}");
+        let ends = text.matches("2026-").count();
+        assert_eq!(ends, if good { 1 } else { 2 }, "{text}");
     }
-    let (told, _) = explained(&minted(&["--admin"], NOW - 100), &[], lenient());
-    assert!(told.starts_with("not good: the token expired at 2026-11-21T04:05:20Z"), "the same one: {told}");
+    let (text, _) = explained(&minted(&["--admin"], NOW - 100), &[], lenient());
+    assert!(text.starts_with("not valid: the token expired at 2026-11-21T04:05:20Z"), "the same one: {text}");
 }
 
 #[test]
-fn what_is_closed_is_told_with_what_came_nearest() {
+fn a_missing_permission_is_explained_with_the_nearest_grant() {
     let token = minted(&["--publish", "jobs/*"], NOW);
-    let (told, good) =
+    let (text, good) =
         explained(&token, &["--topic", "jobs/1", "--topic", "jobs/1/log", "--to", "publish"], settings());
-    assert!(told.contains("may publish to jobs/1: by jobs/*") && !told.contains("subscribe to"), "{told}");
-    assert!(told.contains("may not publish to jobs/1/log: nearest is jobs/*, but it has only 2 segments"), "{told}");
-    assert!(!good, "not all that was asked");
+    assert!(text.contains("may publish to jobs/1: by jobs/*") && !text.contains("subscribe to"), "{text}");
+    assert!(text.contains("may not publish to jobs/1/log: nearest is jobs/*, but it has only 2 segments"), "{text}");
+    assert!(!good, "one topic is not permitted");
 }
 
 #[test]
-fn a_bad_token_is_told_with_everything_that_is_wrong() {
-    let (told, good) = explained(&minted(&["--admin"], NOW - 100), &[], settings());
-    assert!(!good && told.starts_with("not good: the token expired at 2026-11-21T04:05:20Z"), "{told}");
+fn an_invalid_token_is_explained_with_everything_that_is_wrong() {
+    let (text, good) = explained(&minted(&["--admin"], NOW - 100), &[], settings());
+    assert!(!good && text.starts_with("not valid: the token expired at 2026-11-21T04:05:20Z"), "{text}");
     let mut other = settings();
     other.issuers[0].audience = "elsewhere".into();
-    let (told, good) = explained(&minted(&["--admin"], NOW), &[], other);
-    assert!(!good && told.contains("claim aud must be \"elsewhere\""), "{told}");
+    let (text, good) = explained(&minted(&["--admin"], NOW), &[], other);
+    assert!(!good && text.contains("claim aud must be \"elsewhere\""), "{text}");
     let mut other = settings();
     other.issuers[0].keys = KeySource::Inline("another secret of enough bytes, it is".into());
-    let (told, good) = explained(&minted(&["--admin"], NOW), &[], other);
-    assert!(!good && told.contains("by no key that is trusted here") && !told.contains("ann"), "{told}");
+    let (text, good) = explained(&minted(&["--admin"], NOW), &[], other);
+    assert!(!good && text.contains("no key that this hub trusts") && !text.contains("ann"), "{text}");
     let old = minted(&["--publish", "jobs/*"], NOW - 100);
-    let (told, good) = explained(&old, &["--topic", "jobs/1", "--to", "publish"], settings());
-    assert!(!good && told.ends_with("could, if it were good, publish to jobs/1: by jobs/*\n"), "{told}");
+    let (text, good) = explained(&old, &["--topic", "jobs/1", "--to", "publish"], settings());
+    assert!(!good && text.ends_with("could, if it were valid, publish to jobs/1: by jobs/*\n"), "{text}");
 }
 
 #[test]
-fn keys_that_cannot_be_had_are_told() {
+fn keys_that_cannot_be_fetched_are_reported() {
     let mut away = settings();
     away.issuers[0].algorithms = vec!["HS256".into()];
     let keys = KeySource::Jwks("http://127.0.0.1:1/keys".into());
     away.issuers.push(IssuerSettings { algorithms: vec!["ES256".into()], keys, ..away.issuers[0].clone() });
-    let (told, good) = explained(&minted(&["--admin"], NOW), &[], away.clone());
-    assert!(good && !told.contains("127.0.0.1"), "a secret needs no network: {told}");
-    let (told, good) = explained("eyJhbGciOiJFUzI1NiJ9.e30.AAAA", &[], away);
-    assert!(!good && told.contains("keys cannot be fetched: http://127.0.0.1:1/keys: cannot be reached"), "{told}");
-    assert!(told.contains("not good: the keys that could tell"), "{told}");
+    let (text, good) = explained(&minted(&["--admin"], NOW), &[], away.clone());
+    assert!(good && !text.contains("127.0.0.1"), "a secret needs no network: {text}");
+    let (text, good) = explained("eyJhbGciOiJFUzI1NiJ9.e30.AAAA", &[], away);
+    assert!(!good && text.contains("keys cannot be fetched: http://127.0.0.1:1/keys: cannot be reached"), "{text}");
+    assert!(text.contains("not verified: its issuer's keys are not available"), "{text}");
 }
 
 #[test]
-fn a_static_token_is_made_with_the_entry_that_lets_it_in() {
+fn a_static_token_comes_with_a_working_configuration_entry() {
     let args = parsed(&["--static", "--name", "c'i", "--publish", "builds/**", "--admin"]).expect("a command line");
     let text = entry("c'i", &args.grant().expect("something"));
     let (token, rest) = text.split_once("\n\n").expect("the token, and its entry");
@@ -126,13 +126,13 @@ fn a_static_token_is_made_with_the_entry_that_lets_it_in() {
     let list = table["access"]["tokens"].to_string();
     let tokens: Vec<StaticToken> = crate::config::access::TokenList::parse(&list).expect("an entry");
     assert_eq!((&*tokens[0].name, tokens[0].grant.admin), ("c'i", true));
-    let (told, good) =
+    let (text, good) =
         explained(token, &["--topic", "builds/1", "--to", "publish"], AccessSettings { tokens, ..settings() });
-    assert!(good && told.contains("static token") && told.contains("by builds/**"), "{told}");
+    assert!(good && text.contains("static token") && text.contains("by builds/**"), "{text}");
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_is_refused() {
+fn an_inconsistent_command_line_is_refused() {
     for line in [
         &["--static"][..],
         &["--name", "ci"],
@@ -153,7 +153,7 @@ fn a_command_line_that_makes_no_sense_is_refused() {
 
 #[test]
 fn a_token_from_a_pipe_has_no_line_break() {
-    assert_eq!(from(&b"a.b.c\r\n"[..]).expect("text"), "a.b.c");
-    assert_eq!(from(&[b'x'; 9000][..]).expect("text").len(), MAX_CREDENTIAL_BYTES + 3, "and it has an end");
-    assert!(from(&b"\xff"[..]).is_err());
+    assert_eq!(read_token(&b"a.b.c\r\n"[..]).expect("text"), "a.b.c");
+    assert_eq!(read_token(&[b'x'; 9000][..]).expect("text").len(), MAX_CREDENTIAL_BYTES + 3, "reading is bounded");
+    assert!(read_token(&b"\xff"[..]).is_err());
 }

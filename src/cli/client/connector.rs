@@ -1,4 +1,4 @@
-//! A connection over TCP or a socket in the file system, through a proxy or not, in the clear or over TLS.
+//! Connections to a hub: over TCP or a Unix socket, directly or through a proxy, with or without TLS.
 
 use std::{
     io,
@@ -12,51 +12,55 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Dial, place::HubAddress, proxy::Proxy, trust};
+use super::{Dial, address::HubAddress, proxy::Proxy, trust};
 use crate::cli::CliError;
 
-/// Connections to one place.
+/// Opens connections to one address.
 pub(in crate::cli) struct Connector {
     /// `host:port`.
     address: String,
-    /// The socket in the file system instead.
+    /// The path of a Unix socket, used instead of `address`.
     socket: Option<PathBuf>,
-    /// Who stands between.
+    /// The proxy to connect through.
     proxy: Option<Proxy>,
     tls: Option<ClientTls>,
 }
 
 struct ClientTls {
     connector: TlsConnector,
-    /// Whose certificate it must be.
+    /// The name that the certificate must be for.
     name: ServerName<'static>,
 }
 
 impl std::fmt::Debug for Connector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Line").field("address", &self.address).field("tls", &self.tls.is_some()).finish_non_exhaustive()
+        f.debug_struct("Connector")
+            .field("address", &self.address)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
     }
 }
 
-/// Bytes both ways.
+/// A bidirectional stream of bytes.
 pub(in crate::cli) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
 
 impl Connector {
-    /// Connections to `place`, over TLS when its URL says so; `ca` names certificates to trust beside the machine's.
-    pub(super) fn new(place: &HubAddress, ca: Option<&Path>) -> Result<Self, CliError> {
-        let tls = place.tls.then(|| ClientTls::new(place, ca)).transpose()?;
-        let (address, socket) = (place.address.clone(), place.socket.clone());
-        Ok(Self { address, socket, proxy: Proxy::of(place)?, tls })
+    /// Connections to `hub_address`, with TLS for https. `ca` is a file of certificates to trust in addition to the
+    /// system's.
+    pub(super) fn new(hub_address: &HubAddress, ca: Option<&Path>) -> Result<Self, CliError> {
+        let tls = hub_address.tls.then(|| ClientTls::new(hub_address, ca)).transpose()?;
+        let (address, socket) = (hub_address.address.clone(), hub_address.socket.clone());
+        Ok(Self { address, socket, proxy: Proxy::from_environment(hub_address)?, tls })
     }
 
-    /// Where they go, as `host:port`.
+    /// The address, as `host:port`.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Who stands between.
+    /// The proxy to connect through.
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
     }
@@ -72,10 +76,10 @@ impl Connector {
 }
 
 impl ClientTls {
-    fn new(place: &HubAddress, ca: Option<&Path>) -> Result<Self, CliError> {
-        let name = ServerName::try_from(place.host.clone()).map_err(|_| CliError::Url {
-            url: format!("https://{}", place.authority),
-            problem: "no certificate can be for that host; it is a DNS name or an address",
+    fn new(hub_address: &HubAddress, ca: Option<&Path>) -> Result<Self, CliError> {
+        let name = ServerName::try_from(hub_address.host.clone()).map_err(|_| CliError::Url {
+            url: format!("https://{}", hub_address.authority),
+            problem: "a certificate cannot be for that host; it must be a DNS name or an IP address",
         })?;
         Ok(Self { connector: TlsConnector::from(trust::config(ca)?), name })
     }
@@ -90,26 +94,26 @@ impl Dial for Connector {
         }
         let stream = self.tcp().await?;
         let Some(ClientTls { connector, name }) = &self.tls else { return Ok(Box::new(stream)) };
-        let stream = connector.connect(name.clone(), stream).await.map_err(|error| in_words(error, name))?;
+        let stream = connector.connect(name.clone(), stream).await.map_err(|error| describe_tls_error(error, name))?;
         Ok(Box::new(stream))
     }
 }
 
-/// An error of a handshake as an [`Untrusted`], when it is one of TLS.
-fn in_words(error: io::Error, name: &ServerName<'_>) -> io::Error {
+/// Converts a TLS error of a handshake into [`Untrusted`].
+fn describe_tls_error(error: io::Error, name: &ServerName<'_>) -> io::Error {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(reason) => io::Error::new(error.kind(), Untrusted(trust::in_words(reason, &name.to_str()))),
+        Some(reason) => io::Error::new(error.kind(), Untrusted(trust::describe(reason, &name.to_str()))),
         None => error,
     }
 }
 
-/// Why no TLS was agreed on: trying again is no help.
+/// Why a TLS handshake failed. A retry does not help.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub(in crate::cli) struct Untrusted(pub(in crate::cli) String);
 
 impl Untrusted {
-    /// What is in `error`, if it is that.
+    /// The [`Untrusted`] inside `error`, if there is one.
     pub(in crate::cli) fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref().and_then(|inner| inner.downcast_ref())
     }
@@ -132,7 +136,7 @@ mod tests {
     use super::{super::tests::args, *};
     use crate::cli::client::HubClient;
 
-    /// An issuer of this test, and its certificate as a file.
+    /// A test CA, and its certificate as a file.
     struct TestIssuer {
         issuer: CertifiedIssuer<'static, KeyPair>,
         dir: TempDir,
@@ -153,7 +157,8 @@ mod tests {
             self.dir.path().join("ca.pem").to_str().expect("UTF-8").into()
         }
 
-        /// A server for `names` that answers one request with "{}"; where it is, and what it was asked.
+        /// A server for `names` that answers one request with "{}": its port, and its thread, which returns the
+        /// request.
         fn serve(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (u16, ServerThread) {
             let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
             let mut params = CertificateParams::new(names).expect("names");
@@ -200,7 +205,7 @@ mod tests {
 
     /// The status of a request by these arguments.
     fn ask(line: &[&str]) -> Result<u16, CliError> {
-        let hub = HubClient::reach(&args(line))?;
+        let hub = HubClient::from_args(&args(line))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let body = Empty::<bytes::Bytes>::new();
         let answer = runtime.block_on(hub.send(Method::GET, "/healthz", HeaderMap::new(), body))?;
@@ -226,8 +231,8 @@ mod tests {
     fn whom_it_cannot_trust_it_shows_nothing_and_says_why() {
         let (issuer, other, twin) = (TestIssuer::new("ours"), TestIssuer::new("another"), TestIssuer::new("ours"));
         let cases: [(&TestIssuer, &[&str], Change, &str); 6] = [
-            (&twin, &["localhost"], |_| (), "made with another key"),
-            (&other, &["localhost"], |_| (), "does not trust; give the issuer's own with --ca"),
+            (&twin, &["localhost"], |_| (), "signed with another key"),
+            (&other, &["localhost"], |_| (), "does not trust the issuer of its certificate"),
             (
                 &issuer,
                 &["hub.example", "*.hub.example"],
@@ -253,13 +258,13 @@ mod tests {
             let url = format!("https://localhost:{port}");
             let error = ask(&["--url", &url, "--ca", &trusted.file(), "--token", "secret"]).expect_err(want);
             assert!(matches!(error, CliError::Untrusted { .. }), "{error:?}");
-            let told = error.to_string();
-            assert!(told.contains(want) && told.contains(&url), "{told}");
-            assert!(asked.join().expect("a server").is_err(), "it was asked: {want}");
+            let message = error.to_string();
+            assert!(message.contains(want) && message.contains(&url), "{message}");
+            assert!(asked.join().expect("a server").is_err(), "it got a request: {want}");
         }
     }
 
-    /// A certificate that vouches for itself, with this CN and these names.
+    /// A self-signed certificate with this CN and these names.
     fn own(cn: &str, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
         let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
         let mut params = CertificateParams::new(names).expect("names");
@@ -270,72 +275,76 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_vouches_for_itself_is_told_as_such_whatever_else_is_trusted() {
+    fn a_self_signed_certificate_has_its_own_message() {
         let dir = tempfile::tempdir().expect("a directory");
         let trusted = dir.path().join("trusted.pem");
         let namesake = || own("localhost", &["localhost"]).0.pem();
         for (own, roots, want) in [
-            (own("localhost", &["localhost"]), namesake(), "vouches for itself"),
-            (own("localhost", &["localhost"]), TestIssuer::new("another").issuer.pem(), "vouches for itself"),
-            (own("localhost", &[]), namesake(), "vouches for itself"),
+            (own("localhost", &["localhost"]), namesake(), "self-signed"),
+            (own("localhost", &["localhost"]), TestIssuer::new("another").issuer.pem(), "self-signed"),
+            (own("localhost", &[]), namesake(), "self-signed"),
         ] {
             fs::write(&trusted, roots).expect("written");
             let (port, _asked) = answer_with(&own.0, &own.1);
             let url = format!("https://localhost:{port}");
-            let told = ask(&["--url", &url, "--ca", trusted.to_str().expect("UTF-8")]).expect_err(want).to_string();
-            assert!(told.contains(want) && told.contains("--ca") && !told.contains("another key"), "{told}");
+            let message = ask(&["--url", &url, "--ca", trusted.to_str().expect("UTF-8")]).expect_err(want).to_string();
+            assert!(
+                message.contains(want) && message.contains("--ca") && !message.contains("another key"),
+                "{message}"
+            );
         }
-        // Trusted by itself it has no name that counts.
+        // If it is trusted itself, its missing subjectAltName is the reason.
         let own = own("localhost", &[]);
         fs::write(&trusted, own.0.pem()).expect("written");
         let (port, _asked) = answer_with(&own.0, &own.1);
         let url = format!("https://localhost:{port}");
-        let told = ask(&["--url", &url, "--ca", trusted.to_str().expect("UTF-8")]).expect_err("no name").to_string();
-        assert!(told.contains("no subjectAltName") && told.contains("DNS:localhost"), "{told}");
+        let message = ask(&["--url", &url, "--ca", trusted.to_str().expect("UTF-8")]).expect_err("no name").to_string();
+        assert!(message.contains("no subjectAltName") && message.contains("DNS:localhost"), "{message}");
     }
 
     #[test]
-    fn a_server_without_tls_is_told_as_such() {
+    fn a_server_without_tls_has_its_own_message() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let server = thread::spawn(move || {
             let (mut socket, _) = listener.accept().expect("a client");
-            // Read before it is closed, or a reset could overtake the answer.
+            // Read before closing, or a reset could overtake the response.
             let _hello = io::Read::read(&mut socket, &mut [0; 4096]);
             socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("it reads");
         });
-        let told = ask(&["--url", &format!("https://localhost:{port}"), "--ca", &TestIssuer::new("ours").file()]);
-        let told = told.expect_err("no TLS").to_string();
-        assert!(told.contains("does not speak TLS; is it http://?"), "{told}");
+        let message = ask(&["--url", &format!("https://localhost:{port}"), "--ca", &TestIssuer::new("ours").file()]);
+        let message = message.expect_err("no TLS").to_string();
+        assert!(message.contains("does not speak TLS; use http://"), "{message}");
         server.join().expect("a server");
     }
 
     #[test]
-    fn a_file_of_certificates_that_holds_none_is_told() {
+    fn a_file_without_certificates_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("ca.pem");
         let path = path.to_str().expect("UTF-8");
-        let told = |want: &str| {
-            let told = ask(&["--url", "https://localhost:1", "--ca", path]).expect_err(want).to_string();
-            assert!(told.contains(want) && told.contains(path), "{told}");
+        let refused_with = |want: &str| {
+            let message = ask(&["--url", "https://localhost:1", "--ca", path]).expect_err(want).to_string();
+            assert!(message.contains(want) && message.contains(path), "{message}");
         };
-        told("No such file");
+        refused_with("No such file");
         fs::write(path, "nothing").expect("written");
-        told("BEGIN CERTIFICATE");
+        refused_with("BEGIN CERTIFICATE");
         fs::write(path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").expect("written");
-        told("cannot be used");
+        refused_with("cannot be used");
         let endless = ask(&["--url", "https://localhost:1", "--ca", "/dev/zero"]).expect_err("endless").to_string();
         assert!(endless.contains("more than 4 MiB"), "{endless}");
     }
 
     #[test]
-    fn a_handshake_that_never_ends_is_given_up() {
+    fn a_handshake_has_a_timeout() {
         let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("https://localhost:{}", silent.local_addr().expect("an address").port());
-        let hub = HubClient::reach(&args(&["--url", &url, "--ca", &TestIssuer::new("ours").file()])).expect("a hub");
+        let hub =
+            HubClient::from_args(&args(&["--url", &url, "--ca", &TestIssuer::new("ours").file()])).expect("a hub");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         let request = hub.send(Method::GET, "/", HeaderMap::new(), Empty::<bytes::Bytes>::new());
-        let told = runtime.expect("a runtime").block_on(request).expect_err("silence").to_string();
-        assert!(told.contains("cannot reach the hub") && told.contains("timed out"), "{told}");
+        let message = runtime.expect("a runtime").block_on(request).expect_err("silence").to_string();
+        assert!(message.contains("cannot reach the hub") && message.contains("timed out"), "{message}");
     }
 }

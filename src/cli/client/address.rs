@@ -1,4 +1,4 @@
-//! A URL as something to connect to.
+//! Parses the URL of a hub.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -6,43 +6,43 @@ use hyper::Uri;
 
 use crate::cli::CliError;
 
-/// Where a hub is.
+/// The address of a hub.
 #[derive(Debug)]
 pub(super) struct HubAddress {
     pub(super) tls: bool,
-    /// A name or an address, the latter without brackets.
+    /// A host name, or an IP address without brackets.
     pub(super) host: String,
     /// `host:port`.
     pub(super) address: String,
-    /// As the URL has it.
+    /// The authority as in the URL.
     pub(super) authority: String,
     /// The URL's path.
     pub(super) base: String,
-    /// The socket in the file system, for a hub that listens on one.
+    /// The path of a Unix socket, for a `unix:` URL.
     pub(super) socket: Option<PathBuf>,
 }
 
 impl HubAddress {
-    /// Reads `url`.
+    /// Parses `url`.
     pub(super) fn parse(url: &str) -> Result<Self, CliError> {
         let wrong = |problem| CliError::Url { url: without_secrets(url), problem };
         if let Some(path) = url.strip_prefix("unix:") {
-            return Self::at(path)
-                .ok_or_else(|| wrong("name the socket by its whole path, as in unix:/run/gapless.sock"));
+            return Self::unix_socket(path)
+                .ok_or_else(|| wrong("give the absolute path of the socket, as in unix:/run/gapless.sock"));
         }
         let uri: Uri = url.parse().map_err(|_| wrong("write it like http://127.0.0.1:8080"))?;
         let (tls, port) = match uri.scheme_str() {
             Some("http") => (false, 80),
             Some("https") => (true, 443),
-            _ => return Err(wrong("it starts with http://, https:// or unix:/, as in http://127.0.0.1:8080")),
+            _ => return Err(wrong("it must start with http://, https:// or unix:/, as in http://127.0.0.1:8080")),
         };
         let authority = uri.authority().filter(|authority| !authority.host().is_empty());
-        let authority = authority.ok_or_else(|| wrong("it names no host"))?;
+        let authority = authority.ok_or_else(|| wrong("it has no host"))?;
         if authority.as_str().contains('@') {
-            return Err(wrong("leave the credentials out; a token goes with --token-file or GAPLESS_TOKEN"));
+            return Err(wrong("remove the credentials; give a token with --token-file or GAPLESS_TOKEN"));
         }
         if uri.query().is_some() {
-            return Err(wrong("leave the query out; a token goes with --token-file or GAPLESS_TOKEN"));
+            return Err(wrong("remove the query; give a token with --token-file or GAPLESS_TOKEN"));
         }
         Ok(Self {
             tls,
@@ -54,9 +54,9 @@ impl HubAddress {
         })
     }
 
-    /// A socket in the file system, `None` when that is no whole path. Nobody else is on the way, and a hub takes this machine's
-    /// name for its own.
-    fn at(path: &str) -> Option<Self> {
+    /// A Unix socket; `None` when the path is not absolute. The host is `localhost`, which a hub accepts as its own
+    /// name.
+    fn unix_socket(path: &str) -> Option<Self> {
         let socket = PathBuf::from(path);
         socket.is_absolute().then(|| Self {
             tls: false,
@@ -68,14 +68,13 @@ impl HubAddress {
         })
     }
 
-    /// Whether others may read what goes there: it is not encrypted and leaves this machine, or may. The names are those
-    /// that never leave it (RFC 6761, 6.3).
-    pub(super) fn shows_all(&self) -> bool {
-        !self.tls && !self.is_here()
+    /// Whether others could read what is sent: the connection is unencrypted and may leave this machine.
+    pub(super) fn is_exposed(&self) -> bool {
+        !self.tls && !self.is_local()
     }
 
-    /// Whether it is on this machine.
-    pub(super) fn is_here(&self) -> bool {
+    /// Whether it is on this machine: a loopback address, or a name of RFC 6761, 6.3.
+    pub(super) fn is_local(&self) -> bool {
         let name = self.host.trim_end_matches('.').to_ascii_lowercase();
         match name.parse::<IpAddr>() {
             Ok(address) => address.to_canonical().is_loopback(),
@@ -84,7 +83,7 @@ impl HubAddress {
     }
 }
 
-/// `url` for a message: without what may be a secret in it.
+/// `url` for a message: without query, fragment and user info, which may contain secrets.
 fn without_secrets(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (&url[..scheme.len() + 3], rest));
@@ -97,41 +96,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_says_where_to_connect_and_below_which_path() {
+    fn a_url_has_an_address_and_a_base_path() {
         for (url, tls, host, address, base) in [
             ("http://127.0.0.1:8080", false, "127.0.0.1", "127.0.0.1:8080", "/"),
             ("http://hub.example/", false, "hub.example", "hub.example:80", "/"),
             ("https://hub.example", true, "hub.example", "hub.example:443", "/"),
             ("https://[::1]:9/live/", true, "::1", "[::1]:9", "/live/"),
         ] {
-            let place = HubAddress::parse(url).expect(url);
-            let found = (place.tls, &*place.host, &*place.address, &*place.base);
+            let hub_address = HubAddress::parse(url).expect(url);
+            let found = (hub_address.tls, &*hub_address.host, &*hub_address.address, &*hub_address.base);
             assert_eq!(found, (tls, host, address, base), "{url}");
         }
     }
 
     #[test]
-    fn a_socket_in_the_file_system_is_a_place_on_this_machine() {
-        let place = HubAddress::parse("unix:/run/gapless.sock").expect("a path");
-        assert_eq!((place.socket, &*place.authority), (Some("/run/gapless.sock".into()), "localhost"));
+    fn a_unix_socket_is_local() {
+        let hub_address = HubAddress::parse("unix:/run/gapless.sock").expect("a path");
+        assert_eq!((hub_address.socket, &*hub_address.authority), (Some("/run/gapless.sock".into()), "localhost"));
         for url in ["unix:", "unix:gapless.sock", "unix:./gapless.sock"] {
             assert!(HubAddress::parse(url).expect_err(url).to_string().contains("unix:/run/gapless.sock"), "{url}");
         }
     }
 
     #[test]
-    fn what_is_no_url_of_a_hub_is_told_what_to_write() {
+    fn an_invalid_url_is_refused_with_what_to_write() {
         for (url, want) in [
-            ("ftp://hub.example", "starts with http://, https:// or unix:/"),
-            ("localhost:8080", "starts with http://"),
-            ("hub.example", "starts with http://"),
+            ("ftp://hub.example", "must start with http://, https:// or unix:/"),
+            ("localhost:8080", "must start with http://"),
+            ("hub.example", "must start with http://"),
             ("", "write it like"),
             ("http://a b", "write it like"),
             ("http://user:pass@hub", "credentials"),
             ("http://hub/?x=1", "query"),
         ] {
-            let told = HubAddress::parse(url).expect_err(url).to_string();
-            assert!(told.contains(want), "{url}: {told}");
+            let message = HubAddress::parse(url).expect_err(url).to_string();
+            assert!(message.contains(want), "{url}: {message}");
         }
     }
 
@@ -144,8 +143,8 @@ mod tests {
             "ftp://secret@hub",
             "secret@hub/ x",
         ] {
-            let told = HubAddress::parse(url).expect_err(url).to_string();
-            assert!(!told.contains("secret") && told.contains("hub"), "{told}");
+            let message = HubAddress::parse(url).expect_err(url).to_string();
+            assert!(!message.contains("secret") && message.contains("hub"), "{message}");
         }
     }
 }
