@@ -23,8 +23,8 @@ mod beds;
 mod clocks;
 mod gaps;
 mod life;
+mod locating;
 mod model;
-mod places;
 mod reading;
 mod removing;
 mod retaining;
@@ -326,7 +326,7 @@ promises! {
         a_page_ends_at_its_budget_and_the_next_goes_on,
         a_cursor_at_the_head_reads_nothing,
         since_starts_at_a_moment;
-    places:
+    locating:
         the_newest_events_are_those_of_a_plain_list,
         the_newest_of_nothing_begin_at_the_end,
         the_newest_are_among_what_is_kept,

@@ -1,7 +1,7 @@
-//! One commit in the making: each append is decided in order, against the topics as the appends before it leave them.
+//! Builds one commit: each append is decided in order, against the topics as the appends before it leave them.
 //!
-//! Nothing here is true until the commit is durable. When it is refused, the whole group is dropped and nothing was
-//! used up: no position, no key.
+//! All of this is tentative until the commit is durable. If the commit fails, the group is dropped and no position and
+//! no key is used up.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,35 +21,35 @@ use crate::{
     event::{Event, EventId, NewEvent, Seq, TopicName},
 };
 
-/// What an append came to.
+/// The decision on an append.
 pub(super) enum AppendOutcome {
     /// It is part of the commit.
     Staged(Vec<Receipt>),
-    /// It, or its twin, was committed before this group.
+    /// A retry: its key was committed before this group.
     Known(Vec<Receipt>),
-    /// Not in this state of the topics, which the commit may be about to make true.
+    /// Refused in this state of the topics, which may depend on earlier appends of the same commit.
     Refused(AppendError),
 }
 
-/// A commit in the making.
+/// Builder of a commit.
 pub(super) struct CommitGroup<'a, S> {
     shared: &'a LogShared<S>,
     idempotency: &'a Idempotency,
     next: Seq,
     now: &'a Now,
-    /// Where each topic stands in `topics`.
+    /// Indices into `topics`.
     by_name: HashMap<TopicName, usize>,
     topics: Vec<Staged>,
-    /// Where the topics of the append that is decided stand, event by event.
+    /// Scratch space: the index into `topics` of each event of the current append.
     named: Vec<usize>,
-    /// Where the keys of this group stand in `commit.keys`.
+    /// Indices into `commit.keys`.
     keys: HashMap<[u8; 16], usize>,
-    /// What the keys of this group will take.
+    /// The memory that the keys of this group will use.
     taking: Taking,
     commit: Commit,
 }
 
-/// A topic as this group leaves it.
+/// A topic's state after the appends staged so far.
 pub(super) struct Staged {
     pub(super) name: TopicName,
     pub(super) key: TopicKey,
@@ -57,11 +57,11 @@ pub(super) struct Staged {
     last: Option<Seq>,
     closed: bool,
     subscriber_count: u32,
-    /// What the commit has for it.
+    /// The commit's events for it.
     pub(super) run: Option<TopicBatch>,
 }
 
-/// A group's events of one topic.
+/// Summary of a commit's events of one topic.
 pub(super) struct TopicBatch {
     /// The position before the first in the topic.
     pub(super) prev: Seq,
@@ -75,7 +75,7 @@ pub(super) struct TopicBatch {
 }
 
 impl<'a, S: Store> CommitGroup<'a, S> {
-    /// For about so many events.
+    /// An empty group with capacity for `events` events.
     pub(super) fn new(
         shared: &'a LogShared<S>,
         idempotency: &'a Idempotency,
@@ -97,14 +97,15 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         }
     }
 
-    /// The commit, what it does to each topic, and the first position after it.
+    /// The commit, its topics, and the first position after it.
     pub(super) fn finish(self) -> (Commit, Vec<Staged>, Seq) {
         (self.commit, self.topics, self.next)
     }
 
-    /// Takes in all of `append`, or nothing.
+    /// Stages all events of `append`, or none.
     pub(super) fn decide(&mut self, append: Append) -> AppendOutcome {
-        // The key comes first, so that a retry of a publish that closed its topic, or had a condition, gets its receipt.
+        // The key is checked first, so that a retry of a publish that closed its topic, or had a condition, gets its
+        // receipt.
         if let Some(key) = &append.key {
             if let Some(&twin) = self.keys.get(&key.key) {
                 let twin = &self.commit.keys[twin];
@@ -147,7 +148,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         AppendOutcome::Staged(receipts)
     }
 
-    /// Takes in each of `events` for itself, unless its topic is closed.
+    /// Stages each of `events` independently, unless its topic is closed.
     pub(super) fn decide_each(&mut self, events: Vec<NewEvent>) -> Vec<AppendResult> {
         let decide = |event: NewEvent| {
             let at = self.find(&event.topic);
@@ -190,7 +191,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         if topic.key.0 == 0 {
             topic.key = TopicKey(seq.0);
         }
-        new.topic = topic.name.clone(); // one allocation for all of a topic's events in memory
+        new.topic = topic.name.clone(); // shares one allocation among a topic's events in memory
         let receipt = Receipt { topic: topic.name.clone(), seq, time, subscribers: topic.subscriber_count };
         topic.closed = new.close;
         topic.last = Some(seq);
@@ -200,7 +201,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         receipt
     }
 
-    /// Where a topic stands in `topics`.
+    /// The index of a topic in `topics`; adds the topic if it is not there.
     fn find(&mut self, name: &TopicName) -> usize {
         if let Some(&at) = self.by_name.get(name) {
             return at;
@@ -231,7 +232,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
 }
 
 impl Staged {
-    /// Counts an event that is part of the commit.
+    /// Adds a staged event to the topic's batch.
     fn take(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
         let run =
             self.run.get_or_insert(TopicBatch { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });

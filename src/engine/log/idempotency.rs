@@ -1,7 +1,7 @@
-//! Keys of recent publishes, so that a retry adds nothing.
+//! Idempotency keys of recent publishes, so that a retry appends nothing.
 //!
-//! What is remembered is bounded, and shared: nobody takes more than half of it, and of the last quarter everybody gets a
-//! little, so that a publisher of many keys, or several of them, leave room for the others.
+//! The memory for keys is bounded and shared fairly: one owner may use at most half of it, and the last quarter is
+//! reserved for owners with little use, so that a few publishers of many keys cannot lock out the others.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -14,25 +14,25 @@ use crate::{
     event::Millis,
 };
 
-/// Bytes that count as one key. A key of one event takes 200 to 500, by its topic's name.
+/// Bytes per unit of capacity. A key of one event takes 200 to 500 bytes, depending on its topic's name.
 const UNIT: usize = 512;
 
-/// Bytes that a key takes beside its receipts: its record, its place in the map and in the queue.
+/// Bytes that a key takes besides its receipts: its record and its entries in the map and the queue.
 const OVERHEAD: usize = 200;
 
-/// One owner has at most this part of the room.
+/// One owner may use 1/2 of the capacity.
 const SHARE_PART: usize = 2;
 
-/// The last part of the room is for owners that have little: it takes that many of them to fill it.
+/// The last 1/4 of the capacity is reserved for owners below [`LITTLE_PART`]: it takes 16 of them to fill it.
 const RESERVE_PART: usize = 4;
 
-/// What part of the room is little.
+/// An owner with at most 1/64 of the capacity may use the reserve.
 const LITTLE_PART: usize = 64;
 
 /// The keys used within the window.
 pub(super) struct Idempotency {
     window: Duration,
-    /// Keys of [`UNIT`] bytes that fit.
+    /// Capacity in units of [`UNIT`] bytes.
     most: usize,
     taken: usize,
     shares: HashMap<u64, Share>,
@@ -41,7 +41,7 @@ pub(super) struct Idempotency {
     order: VecDeque<KeyUse>,
 }
 
-/// What one owner has of the room.
+/// The use of one owner.
 #[derive(Default)]
 struct Share {
     taken: usize,
@@ -56,18 +56,18 @@ struct KeyUse {
     key: [u8; 16],
 }
 
-/// What is known of a key.
+/// The result of a lookup.
 #[derive(Debug, PartialEq)]
 pub(super) enum Lookup {
     /// Not used within the window.
     Fresh,
-    /// Used for the same request, which got these.
+    /// Used for the same request, which got these receipts.
     Same(Vec<Receipt>),
     /// Used for another request.
     Other,
 }
 
-/// What the keys of a group in the making will take.
+/// Units that the keys of an uncommitted group will use.
 #[derive(Default)]
 pub(super) struct Taking {
     taken: usize,
@@ -81,7 +81,7 @@ impl Taking {
     }
 }
 
-/// What a key with these receipts takes of the room.
+/// Units that a key with these receipts takes.
 fn units(receipts: &StoredReceipts) -> usize {
     (OVERHEAD + receipts.bytes()).div_ceil(UNIT)
 }
@@ -99,10 +99,10 @@ impl Idempotency {
         }
     }
 
-    /// Whether a key of `owner` with these receipts can be remembered at `now`, beside those of the group.
+    /// Checks that a key of `owner` with these receipts fits at `now`, in addition to those of the group.
     ///
     /// # Errors
-    /// Says who has used up what, and how long to wait.
+    /// [`AppendError::KeysFull`] with whose capacity is used up and how long to wait; [`AppendError::KeyTooLarge`].
     pub(super) fn room(
         &self,
         owner: u64,
@@ -115,7 +115,7 @@ impl Idempotency {
         let own = units + share.map_or(0, |share| share.taken) + group.shares.get(&owner).copied().unwrap_or(0);
         let all = units + self.taken + group.taken;
         let part = |part: usize| (self.most / part).max(1);
-        // Of keys that an older gapless has stored nobody knows whose they are: they count for all together.
+        // Keys stored by an older gapless have no owner: they count only towards the total.
         let has_share = owner != 0;
         let reserved = all > self.most - self.most / RESERVE_PART && own > part(LITTLE_PART);
         let full = |own, oldest| Err(AppendError::KeysFull { own, wait: self.wait(oldest, now) });
@@ -130,13 +130,13 @@ impl Idempotency {
         }
     }
 
-    /// How long until a key used at `oldest` is forgotten.
+    /// Time until a key used at `oldest` expires; at least 1 s.
     fn wait(&self, oldest: Option<Millis>, now: &Now) -> Duration {
         let age = now.age(oldest.unwrap_or(now.time));
         self.window.saturating_sub(age).max(Duration::from_secs(1))
     }
 
-    /// Remembers a key whose commit is durable. Records come in order of time.
+    /// Adds a key whose commit is durable. Records come in order of time.
     pub(super) fn remember(&mut self, record: KeyRecord) {
         let (owner, units) = (record.key.owner, units(&record.receipts));
         self.taken += units;
@@ -149,7 +149,7 @@ impl Idempotency {
         }
     }
 
-    /// Forgets keys older than the window.
+    /// Removes keys older than the window.
     pub(super) fn forget_old(&mut self, now: &Now) {
         let oldest = now.before(self.window);
         while let Some(used) = self.order.front()
@@ -187,7 +187,7 @@ mod tests {
     use crate::event::{Seq, TopicName};
 
     const WINDOW: Duration = Duration::from_mins(10);
-    /// Of the window, two seconds later.
+    /// The rest of the window after two seconds.
     const LEFT: Duration = Duration::from_secs(598);
 
     fn now(ms: u64) -> Now {
@@ -207,7 +207,7 @@ mod tests {
         KeyRecord { key, time: Millis(time), receipts }
     }
 
-    /// Publishes with keys of one event as `owner` until it is refused; answers with how many were taken.
+    /// Adds keys of one event as `owner` until one is refused; returns how many were accepted.
     fn fill(keys: &mut Idempotency, owner: u64, time: u64) -> (usize, AppendError) {
         let mut taken = 0;
         loop {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_fills_the_room_of_others() {
+    fn no_owner_uses_up_the_capacity_of_others() {
         let mut keys = Idempotency::new(WINDOW, 6400);
         let (first, error) = fill(&mut keys, 1, 1000);
         assert_eq!((first, error), (3200, AppendError::KeysFull { own: true, wait: WINDOW }));
@@ -230,9 +230,9 @@ mod tests {
         let wait = WINDOW.saturating_sub(Duration::from_secs(1));
         assert_eq!((second, error), (1600, AppendError::KeysFull { own: false, wait }), "up to the reserve");
         for owner in 3..19 {
-            assert_eq!(fill(&mut keys, owner, 2000).0, 100, "everybody has a little, as the {owner}th too");
+            assert_eq!(fill(&mut keys, owner, 2000).0, 100, "owner {owner} gets a part of the reserve");
         }
-        assert_eq!(fill(&mut keys, 19, 2000).0, 0, "it is bounded all the same");
+        assert_eq!(fill(&mut keys, 19, 2000).0, 0, "the total is bounded");
         keys.forget_old(&now(601_001));
         assert!(!keys.shares.contains_key(&1));
         assert!(fill(&mut keys, 19, 601_002).0 >= 100);
@@ -243,11 +243,11 @@ mod tests {
         let keys = Idempotency::new(WINDOW, 1000);
         let room = |topics| keys.room(1, &record(1, 1, 1, topics).receipts, &Taking::default(), &now(1));
         assert_eq!(room(4000), Ok(()));
-        assert_eq!(room(8000), Err(AppendError::KeyTooLarge), "it never fits, so waiting is no advice");
+        assert_eq!(room(8000), Err(AppendError::KeyTooLarge), "it never fits, so waiting does not help");
     }
 
     #[test]
-    fn a_group_counts_what_it_takes_itself() {
+    fn a_group_counts_its_own_keys() {
         let keys = Idempotency::new(WINDOW, 4);
         let (mut group, one) = (Taking::default(), record(1, 1, 1, 1).receipts);
         for _ in 0..2 {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_leaps_ahead_forgets_no_key() {
+    fn a_clock_that_leaps_ahead_expires_no_key() {
         let mut keys = Idempotency::new(WINDOW, 1);
         let years = WINDOW * 500_000;
         let leap = Leap { at: Millis(2000), to: Millis(2000).after(years), gained: years };

@@ -1,5 +1,5 @@
-//! Where a reader begins that asks by time or by number: a position, found before anything is read, so that its client has
-//! a cursor from the first byte on.
+//! Resolves a start by time or by count to a position before anything is read, so that the client has a cursor from the
+//! first byte on.
 
 use std::{
     cmp::Reverse,
@@ -19,54 +19,54 @@ use crate::{
     event::{Millis, Selection, Seq},
 };
 
-/// Positions read first of one topic, backwards. Each further read doubles that, up to [`STEP`].
+/// Positions in the first backward read of a topic. Each further read doubles that, up to [`STEP`].
 const FIRST: usize = 16;
 
-/// Positions read at once of one topic.
+/// Maximum number of positions per read of one topic.
 const STEP: usize = 512;
 
-/// A topic read backwards.
+/// A backward cursor over one topic's positions.
 struct BackwardSearch {
     key: TopicKey,
     mark: Seq,
-    /// Positions known and not counted yet, newest first.
+    /// Positions read and not visited yet, newest first.
     known: VecDeque<Position>,
-    /// Everything above is known.
+    /// All positions above this have been read.
     below: Seq,
     step: usize,
 }
 
-/// Topics with the newest tails.
+/// The topics with the newest tails.
 struct Tails {
     topics: Vec<BackwardSearch>,
-    /// Events that all topics keep, those left out too.
+    /// Retained events of all topics of the selection, including those left out.
     kept: u64,
-    /// The position before everything that is kept.
+    /// The position before all retained events.
     floor: Seq,
-    /// The newest tail that was left out.
+    /// The newest tail of the topics left out.
     left_out: Option<Seq>,
 }
 
 impl<S: Store> LogShared<S> {
-    /// A position to begin after. Gives up when `go_on` says so.
+    /// The position to read after. Stops with [`StoreError::NotNow`] when `keep_going` returns `false`.
     pub(super) fn locate(
         &self,
         selection: &Selection,
-        place: LocateBy,
-        go_on: &(dyn Fn() -> bool + Sync),
+        by: LocateBy,
+        keep_going: &(dyn Fn() -> bool + Sync),
     ) -> Result<Seq, StoreError> {
         self.startup_trim.wait();
         for name in selection.names() {
             self.trim_overdue(name)?;
         }
-        match place {
+        match by {
             LocateBy::Since(stamp) => self.before(selection, stamp),
-            LocateBy::Newest(count) => self.newest(selection, count, go_on),
+            LocateBy::Newest(count) => self.newest(selection, count, keep_going),
         }
     }
 
-    /// The position before a stamp. A topic that lost events since then, all below that position, lowers it: whoever comes
-    /// back with it must be told of them.
+    /// The position before a timestamp. If a topic lost events since then, all of them below that position, it is
+    /// lowered, so that a read from there reports them.
     fn before(&self, selection: &Selection, stamp: Millis) -> Result<Seq, StoreError> {
         let from = ReadFrom::Since(stamp);
         let mut position = self.store.position_before(stamp)?.min(self.head());
@@ -79,10 +79,15 @@ impl<S: Store> LogShared<S> {
         Ok(position)
     }
 
-    /// The position before the newest `count` kept events: a merge of the topics' own runs, backwards. Events that were taken
-    /// back, and the notices of that, are not counted. It reads as many positions as are asked for and those not counted, a
-    /// step of each topic more at most, and no data.
-    fn newest(&self, selection: &Selection, count: u64, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Seq, StoreError> {
+    /// The position before the newest `count` retained events, by a backward merge of the topics. Tombstones and
+    /// removal notices are not counted. Reads `count` positions, those not counted, at most one more step per topic,
+    /// and no data.
+    fn newest(
+        &self,
+        selection: &Selection,
+        count: u64,
+        keep_going: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Seq, StoreError> {
         let mut most = usize::try_from(count).unwrap_or(usize::MAX);
         loop {
             let tails = self.tails(selection, most);
@@ -90,17 +95,17 @@ impl<S: Store> LogShared<S> {
                 return Ok(tails.floor);
             }
             let (floor, left_out) = (tails.floor, tails.left_out);
-            match (self.counted_back(tails.topics, count, go_on)?, left_out) {
+            match (self.counted_back(tails.topics, count, keep_going)?, left_out) {
                 (Some(seq), newest) if newest.is_none_or(|newest| newest < seq) => return Ok(Seq(seq.0 - 1)),
                 (None, None) => return Ok(floor),
-                // At the newest tails there was something that does not count: more topics may hold what does.
+                // Some of the newest events do not count, so topics left out may hold counted ones.
                 _ => most = most.saturating_mul(4),
             }
         }
     }
 
-    /// The `most` topics of the selection with the newest tails. If each tail counts, no other topic holds any of the newest
-    /// `most` events.
+    /// The `most` topics of the selection with the newest tails. If every tail counts, no other topic holds any of the
+    /// newest `most` events.
     fn tails(&self, selection: &Selection, most: usize) -> Tails {
         let head = self.head();
         let (mut kept, mut floor, mut left_out) = (0, head, None);
@@ -122,12 +127,12 @@ impl<S: Store> LogShared<S> {
         Tails { topics: tails.into_iter().map(topic).collect(), kept, floor, left_out }
     }
 
-    /// The oldest of the newest `count` events of these topics that count; `None` when there are fewer.
+    /// The oldest of the newest `count` counted events of these topics; `None` if there are fewer.
     fn counted_back(
         &self,
         mut topics: Vec<BackwardSearch>,
         count: u64,
-        go_on: &(dyn Fn() -> bool + Sync),
+        keep_going: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<Seq>, StoreError> {
         let mut next: BinaryHeap<_> = topics.iter().enumerate().map(|(index, topic)| (topic.below, index)).collect();
         let mut left = count;
@@ -142,7 +147,7 @@ impl<S: Store> LogShared<S> {
                 }
             }
             if topic.known.is_empty() {
-                if !go_on() {
+                if !keep_going() {
                     return Err(StoreError::NotNow("finding the newest events took too long; ask for fewer".into()));
                 }
                 topic.extend(self)?;
@@ -154,7 +159,7 @@ impl<S: Store> LogShared<S> {
         Ok(None)
     }
 
-    /// Shows every topic of the selection that is in use.
+    /// Calls `look` for every topic of the selection that is in use.
     fn each(&self, selection: &Selection, mut look: impl FnMut(&Slot)) {
         if selection.is_open_ended() {
             pass(&self.table, |seen| {

@@ -1,9 +1,9 @@
-//! A page in the making, and the one place that decides which gaps it tells.
+//! Builder of a page. The only module that decides which gaps a page reports.
 //!
-//! A gap has a position: the newest event that is gone. It is told by the page whose range holds that position, so
-//! that each is told once, however the log is cut into pages, and again to a reader who comes back from before it.
-//! Marks are taken *after* the events were read: what a topic kept then was there to be read, so a hole above its
-//! mark is a loss and never a race with retention.
+//! A gap has a position: that of its newest missing event. It is reported by the page whose range contains that
+//! position, so each gap is reported once, however the log is divided into pages, and again to a reader that returns
+//! from a position before it. Marks are read *after* the events: what a topic retains then was readable before, so a
+//! hole above its mark is a loss and never a race with retention.
 
 use std::sync::Arc;
 
@@ -17,24 +17,24 @@ use crate::{
     event::{Event, Millis, Seq, TopicName},
 };
 
-/// A page in the making.
+/// Builder of a page.
 pub(super) struct Draft<'a> {
     from: ReadFrom,
-    /// The page's range is above this,
+    /// The start of the page's range, exclusive.
     pub(super) start: Seq,
-    /// and up to here.
+    /// The end of the page's range, inclusive.
     pub(super) through: Seq,
     pub(super) head: Seq,
     lost: &'a [(Seq, Seq)],
     pub(super) events: Vec<Arc<Event>>,
-    /// Each with its position.
+    /// Gaps with their positions.
     gaps: Vec<(Seq, LogGap)>,
 }
 
-/// Where a topic stands: taken once before its events are read, and once after.
+/// A snapshot of a topic's slot: taken once before its events are read, and once after.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
-    /// 0 without events.
+    /// 0 if it never had events.
     key: TopicKey,
     pub(super) first: Option<Seq>,
     pub(super) mark: Seq,
@@ -59,8 +59,8 @@ impl View {
         }
     }
 
-    /// Whether events made at or after `from`'s moment are trimmed. After a restart the trimmed ones' time is not
-    /// known, and any between that moment and the oldest kept event may have been.
+    /// Whether events at or after the time of a `Since` read are trimmed. After a restart the time of the trimmed
+    /// events is unknown: then any event between that time and the oldest retained event may have been trimmed.
     pub(super) fn lost_since(&self, from: ReadFrom) -> bool {
         let ReadFrom::Since(time) = from else { return false };
         let unknown = self.trimmed_time == Millis(0) && self.mark > Seq::ZERO;
@@ -74,8 +74,8 @@ impl<'a> Draft<'a> {
         Self { from, start, through: head, head, lost: &shared.lost, events: Vec::new(), gaps: Vec::new() }
     }
 
-    /// Tells what the reader missed of a topic below its mark. Who begins with the oldest is not told what was trimmed, but
-    /// what the disk may have lost.
+    /// Reports events missing below a topic's mark. A read from the earliest event reports no trimmed events, only
+    /// those that the disk may have lost.
     pub(super) fn judge_mark(&mut self, name: &TopicName, view: &View) {
         if self.from == ReadFrom::Earliest {
             if self.is_lost(view.mark, view.key) {
@@ -91,7 +91,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Tells the holes in a topic's chain of `(seq, prev)`, and a hole between its end and `tail` when that was read.
+    /// Reports the holes in a topic's chain of `(seq, prev)`, and, if `tail` is given, a hole between the last event
+    /// and `tail`.
     pub(super) fn judge_chain(
         &mut self,
         name: &TopicName,
@@ -102,7 +103,7 @@ impl<'a> Draft<'a> {
         let mut have = self.start.max(mark);
         for (seq, prev) in chain {
             if prev > have {
-                self.tell(name, prev, Some(seq), true); // above the mark, so nobody trimmed it
+                self.tell(name, prev, Some(seq), true); // above the mark, so not trimmed
             }
             have = have.max(seq);
         }
@@ -111,7 +112,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Tells of a name that is not in use and whose events ended at `mark`.
+    /// Reports the missing events of a name not in use whose last position was `mark`.
     pub(super) fn judge_gone(&mut self, name: &TopicName, mark: Seq) {
         if self.from != ReadFrom::Earliest {
             self.tell(name, mark, None, self.meets_loss(mark));
@@ -130,18 +131,18 @@ impl<'a> Draft<'a> {
         self.gaps.push((position, LogGap { topic: name.clone(), resumes_at, lost }));
     }
 
-    /// Whether the disk may have lost the event at this position of a topic. Not when all that is known of the topic began
-    /// after the loss: for ever after, every new topic would be told to have lost something.
+    /// Whether the disk may have lost the event at this position of a topic. `false` if the topic's incarnation began
+    /// after the loss: otherwise every new topic would report a loss for ever.
     fn is_lost(&self, position: Seq, key: TopicKey) -> bool {
         self.lost.iter().any(|&(first, last)| first <= position && position <= last && key.0 <= last.0)
     }
 
-    /// Whether the disk may have lost some of what is gone from the page's start to `through`.
+    /// Whether the disk may have lost some of the missing events between the page's start and `through`.
     fn meets_loss(&self, through: Seq) -> bool {
         self.lost.iter().any(|&(first, last)| first <= through && self.start < last)
     }
 
-    /// The page: each gap before the first event after it.
+    /// Builds the page: each gap is placed before the first event after it.
     pub(super) fn finish(mut self) -> LogPage {
         self.gaps.sort_unstable_by(|(a, gap), (b, other)| (a, &gap.topic).cmp(&(b, &other.topic)));
         let mut gaps = self.gaps.into_iter().peekable();

@@ -1,8 +1,8 @@
-//! A page of several topics that are much of the log: picked from the commits in their order.
+//! Reads a page of several topics that make up much of the log, by a scan of the commits.
 //!
-//! A merge asks the store for a run of each topic, so a page of few events of each costs about two looks into the store's
-//! trees for every topic, whatever it gives. Walking the commits costs one look an event and a glance at each commit between
-//! them, so it is cheaper when the topics are many, and when not too much lies between.
+//! A merge reads from each topic, so a page with few events of each costs about two lookups in the store's trees per
+//! topic, however many events it yields. A scan costs one lookup per event, and little for each commit between them. It
+//! is cheaper when there are many topics and few other events in between.
 
 use std::collections::HashMap;
 
@@ -18,19 +18,19 @@ use crate::{
     event::{Selection, Seq, TopicName},
 };
 
-/// What the two ways cost, in tenths of a microsecond of CPU (measured by `benches/read.rs`, 2026-11-22).
+/// Costs of both ways, in tenths of a microsecond of CPU (measured by `benches/read.rs`, 2026-11-22).
 mod cost {
-    /// A topic's share of a merge's page.
+    /// One topic in a merge.
     pub(super) const RUN: u64 = 180;
-    /// An event that a walk picks.
+    /// One event that a scan returns.
     pub(super) const PICK: u64 = 20;
-    /// A position that a walk passes by.
+    /// One position that a scan skips.
     pub(super) const PASS: u64 = 2;
 }
 
 impl Candidates {
-    /// Whether picking them from the log is cheaper than merging their runs. An estimate: it takes each topic's events to
-    /// be spread evenly from its first to its last.
+    /// Whether a scan of the commits is cheaper than a merge. An estimate: it assumes that each topic's events are
+    /// spread evenly from its first to its last.
     fn are_dense(&self, draft: &Draft<'_>, limit: ReadLimit) -> bool {
         let (mut own, mut bytes, mut events) = (0, 0, 0);
         for Candidate { before, .. } in &self.found {
@@ -47,7 +47,7 @@ impl Candidates {
         own > 0 && self.found.len() as u64 * cost::RUN / page > cost::PICK + others * cost::PASS
     }
 
-    /// The positions among which all of theirs are.
+    /// The range of positions that contains all of their events.
     fn range(&self, draft: &Draft<'_>) -> (Seq, Seq) {
         let kept = self.found.iter().filter_map(|candidate| candidate.before.first);
         let first = kept.min().map_or(draft.head, |first| Seq(first.0 - 1));
@@ -57,12 +57,12 @@ impl Candidates {
 }
 
 impl<S: Store> LogShared<S> {
-    /// Whether a page of them is better picked from the log than merged from their runs.
+    /// Whether a page of them is read by a scan of the commits rather than by a merge.
     pub(super) fn is_better_picked(&self, candidates: &Candidates, draft: &Draft<'_>, limit: ReadLimit) -> bool {
         candidates.found.len() >= self.config.pick_topics && candidates.are_dense(draft, limit)
     }
 
-    /// Walks the log for these topics.
+    /// Scans the commits for these topics.
     pub(super) fn pick(
         &self,
         selection: &Selection,
@@ -76,7 +76,7 @@ impl<S: Store> LogShared<S> {
         let scan = self.store.scan(after, through, limit, &mut |key| names.get(&key).copied().cloned())?;
         draft.through = if scan.through < through { scan.through } else { draft.head };
         draft.events = scan.events;
-        // Marks are taken after the events were read.
+        // Marks are read after the events: see `page`.
         let mut chains = HashMap::with_capacity(found.len());
         for candidate in &found {
             match self.view(candidate) {

@@ -1,7 +1,7 @@
-//! What waits for the writer: bounded by bytes, in order of arrival.
+//! The writer's queue: FIFO, bounded by bytes.
 //!
-//! Large jobs and small ones have room of their own, so that a publisher of large batches, one after the other, leaves some to
-//! those who publish an event now and then.
+//! Large and small jobs have separate capacity, so that a publisher of many large batches cannot lock out those that
+//! publish single events.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -18,40 +18,40 @@ use crate::{
     event::{Seq, TopicName},
 };
 
-/// Where an answer goes; nobody may be waiting for it any more.
+/// The channel of an answer. The receiver may be gone.
 pub(super) type AppendReply<T> = oneshot::Sender<Result<T, AppendError>>;
 
-/// An append and who waits for it.
+/// A queued append with its reply channel.
 pub(super) struct PendingAppend {
     pub(super) append: Append,
     pub(super) reply: Replies,
-    /// Where the answer is handed out; `None` for at once.
+    /// The mailbox of the caller's thread; `None` to reply directly.
     pub(super) mailbox: Option<Arc<ReplyMailbox>>,
-    /// What it costs the queue.
+    /// Bytes it counts in the queue.
     pub(super) cost: usize,
     /// Bytes of its data.
     bytes: usize,
 }
 
-/// What an append's answer is to be.
+/// The kind of an append's answer.
 pub(super) enum Replies {
-    /// All of it, or why nothing.
+    /// One result for all events.
     Whole(AppendReply<Vec<Receipt>>),
-    /// Its events each for itself; it has neither condition nor key.
+    /// One result per event; such an append has neither condition nor key.
     Each(AppendReply<Vec<AppendResult>>),
 }
 
-/// What the writer is asked to do.
+/// A request to the writer.
 pub(super) enum Job {
     Append(PendingAppend),
     Configure(TopicName, TopicChange, AppendReply<TopicState>),
     Delete(TopicName, AppendReply<bool>),
     Remove(TopicName, Seq, AppendReply<bool>),
-    /// Keep durably where these emptied topics ended. Asked by the retention thread, which waits for no answer.
+    /// Durably record the newest positions of these emptied topics. Sent by the retention thread; has no answer.
     Remember(Vec<TopicKey>),
 }
 
-/// What the writer does at once.
+/// What the writer executes in one step.
 pub(super) enum Work {
     Group(Vec<PendingAppend>),
     Single(Job),
@@ -64,20 +64,21 @@ pub(super) struct AppendQueue {
     max_bytes: usize,
 }
 
-/// A job above this part of the queue's bytes is large: 2 MiB of 64, more than one event of the usual limit takes.
+/// A job above 1/32 of the queue's bytes is large: 2 MiB of 64 MiB, above the size of one event under the default
+/// limit.
 const LARGE_PART: usize = 32;
 
-/// Room that small jobs have when large ones have filled the queue, as a part of its bytes and beyond them.
+/// Extra capacity for small jobs when large ones have filled the queue: 1/4 of its bytes, in addition to them.
 const RESERVE_PART: usize = 4;
 
 #[derive(Default)]
 struct QueueState {
     jobs: VecDeque<Job>,
-    /// Of jobs waiting or being written.
+    /// Cost of all jobs queued or being written.
     bytes: usize,
-    /// Of these, those of large jobs.
+    /// The part of `bytes` that belongs to large jobs.
     large: usize,
-    /// Why nothing more is taken.
+    /// Set when the queue accepts nothing more: the reason.
     refusing: Option<Arc<str>>,
 }
 
@@ -86,13 +87,13 @@ impl AppendQueue {
         Self { state: Mutex::default(), wake: Condvar::new(), max_bytes }
     }
 
-    /// Puts a job at the end.
+    /// Appends a job to the queue.
     ///
     /// # Errors
-    /// When the queue is full, or refuses; gives the job back.
+    /// When the queue is full or closed; returns the job.
     #[expect(
         clippy::result_large_err,
-        reason = "a job that came back is tried again, and a box would be for that alone"
+        reason = "a returned job may be retried, and boxing would cost every caller an allocation"
     )]
     pub(super) fn push(&self, job: Job) -> Result<(), (AppendError, Job)> {
         let mut state = self.state.lock();
@@ -101,7 +102,7 @@ impl AppendQueue {
         }
         let (cost, reserve) = (job.cost(), self.max_bytes / RESERVE_PART);
         if self.is_large(cost) {
-            // One may be larger than all of the queue, and must come in some time.
+            // A job may be larger than the whole queue, so the first large one is always accepted.
             if state.large > 0 && state.bytes + cost > self.max_bytes {
                 return Err((AppendError::Busy, job));
             }
@@ -114,12 +115,12 @@ impl AppendQueue {
         }
         state.bytes += cost;
         state.jobs.push_back(job);
-        drop(state); // or the writer would wake up only to wait for it
+        drop(state); // before the wake, or the writer would block on the lock
         self.wake.notify_one();
         Ok(())
     }
 
-    /// Waits for work and takes as much as one commit may hold. `None` when the queue refuses and nothing is left.
+    /// Waits for work and takes as much as one commit may hold. `None` when the queue is closed and empty.
     pub(super) fn take(&self, config: &LogConfig) -> Option<Work> {
         let mut state = self.state.lock();
         loop {
@@ -136,7 +137,7 @@ impl AppendQueue {
         cost > self.max_bytes / LARGE_PART
     }
 
-    /// Says that jobs of these costs are done.
+    /// Releases the capacity of completed jobs with these costs.
     pub(super) fn done(&self, costs: impl IntoIterator<Item = usize>) {
         let mut state = self.state.lock();
         for cost in costs {
@@ -145,13 +146,13 @@ impl AppendQueue {
         }
     }
 
-    /// Takes nothing more; what waits is still served. The first reason stays.
+    /// Closes the queue; queued jobs are still executed. The first reason is kept.
     pub(super) fn refuse(&self, reason: &str) {
         self.state.lock().refusing.get_or_insert_with(|| reason.into());
         self.wake.notify_one();
     }
 
-    /// Takes nothing more, and refuses what waits.
+    /// Closes the queue and refuses all queued jobs.
     pub(super) fn fail(&self, reason: &str) {
         let waiting = {
             let mut state = self.state.lock();
@@ -164,12 +165,12 @@ impl AppendQueue {
         }
     }
 
-    /// Why it takes nothing more.
+    /// The error that a push gets when the queue is closed; `None` while it is open.
     pub(super) fn refusing(&self) -> Option<AppendError> {
         self.state.lock().refusing.clone().map(|reason| AppendError::Unavailable { reason })
     }
 
-    /// Bytes waiting or being written.
+    /// Cost in bytes of all jobs queued or being written.
     pub(super) fn bytes(&self) -> usize {
         self.state.lock().bytes
     }
@@ -194,7 +195,7 @@ impl QueueState {
 }
 
 impl PendingAppend {
-    /// Weighed here, by whoever asks, and not by the writer.
+    /// Computes the cost on the caller's thread, to keep it off the writer's.
     pub(super) fn new(append: Append, reply: Replies) -> Self {
         let (mut cost, mut bytes) = (0, 0);
         for event in &append.events {
@@ -206,7 +207,7 @@ impl PendingAppend {
 }
 
 impl Job {
-    /// What it costs the queue.
+    /// Bytes it counts in the queue.
     pub(super) fn cost(&self) -> usize {
         match self {
             Self::Append(pending) => pending.cost,

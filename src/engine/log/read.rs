@@ -1,4 +1,4 @@
-//! From a wish to a page: one topic's own run, a merge of several, or a walk over the log.
+//! Reads a page: from one topic's events, by a merge of several topics, or by a scan of the commits.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -18,15 +18,15 @@ use crate::{
     event::{Pattern, Selection, Seq, TopicName},
 };
 
-/// Topics that may have something for a page, as they were at one moment each.
+/// Topics that may contribute to a page, each with a snapshot.
 #[derive(Default)]
 pub(super) struct Candidates {
     pub(super) found: Vec<Candidate>,
-    /// Names asked for that were not in use.
+    /// Requested names that were not in use.
     pub(super) unused: Vec<TopicName>,
 }
 
-/// One of them.
+/// A topic that may contribute to a page.
 pub(super) struct Candidate {
     pub(super) name: TopicName,
     pub(super) key: TopicKey,
@@ -49,7 +49,7 @@ impl<S: Store> LogShared<S> {
             return self.one(name, from, start, limit);
         }
         let draft = Draft::new(self, from, start, head);
-        // A walk does not see what is missing, so a store with holes above the start is always merged.
+        // A scan cannot detect holes, so a store with damage above the start is always merged.
         let damaged = start < self.lost_through() || self.store.losses() > self.losses_at_start;
         let most = if damaged { usize::MAX } else { self.config.merge_topics };
         let losses = self.store.losses();
@@ -60,7 +60,7 @@ impl<S: Store> LogShared<S> {
             Some(candidates) => self.pick(&request.selection, candidates, draft, limit)?,
             None => self.walk(&request.selection, from, draft, limit)?,
         };
-        // Damage that is met just now is told by a merge.
+        // Damage found by this read is reported by a merge.
         if self.store.losses() > losses { self.page(request) } else { Ok(page) }
     }
 
@@ -80,9 +80,9 @@ impl<S: Store> LogShared<S> {
             let end = events.last().map_or(from, |event| event.seq);
             if end < last {
                 let bytes: usize = events.iter().map(|event| event.new.data.len()).sum();
-                // A page that is well filled ended by its budget, or else the next one finds what is not there.
+                // A page at least half full ended by its limit; if not, the next page detects the hole.
                 let filled = events.len() >= limit.events || (!events.is_empty() && bytes >= limit.bytes / 2);
-                // Of a shorter one only the store knows whether the budget or a hole ended it.
+                // For a shorter page, the store tells whether the limit or a hole ended it.
                 let next = if filled { None } else { self.store.topic_headers(key, end, 1)?.pop() };
                 match next.filter(|next| next.seq <= head) {
                     Some(unreadable) if events.is_empty() => draft.through = unreadable.seq,
@@ -108,7 +108,7 @@ impl<S: Store> LogShared<S> {
         Ok(draft.finish())
     }
 
-    /// Topics of the selection with something after `start`; `None` when they are more than `most`.
+    /// Topics of the selection with events or gaps after `start`; `None` if there are more than `most`.
     fn candidates(
         &self,
         selection: &Selection,
@@ -158,12 +158,12 @@ impl<S: Store> LogShared<S> {
         Ok(Some(Candidates { found, unused }))
     }
 
-    /// Where a candidate stands now; `None` when it was deleted.
+    /// A candidate's current snapshot; `None` if it was deleted.
     pub(super) fn view(&self, candidate: &Candidate) -> Option<View> {
         self.table.read().get(&candidate.name).filter(|slot| slot.key == candidate.key).map(View::of)
     }
 
-    /// Merges the topics' own runs: first by headers, so that no more data is read than the page holds.
+    /// Merges the topics by `seq`: first their headers, so that no more data is read than the page holds.
     fn merge(
         &self,
         selection: &Selection,
@@ -172,7 +172,7 @@ impl<S: Store> LogShared<S> {
         limit: ReadLimit,
     ) -> Result<LogPage, StoreError> {
         let mut runs = Vec::with_capacity(candidates.len());
-        // A few each at first; more as it turns out who is busy.
+        // A few headers of each topic first; more of the busy ones later.
         let share = limit.events / candidates.len().max(1);
         for candidate in &candidates {
             let mut run = HeaderCursor::after(draft.start.max(candidate.before.mark));
@@ -220,8 +220,8 @@ impl<S: Store> LogShared<S> {
         Ok(draft.finish())
     }
 
-    /// Tells of the topics that were not in use at some moment since the page was begun: the `former` ones, and those with
-    /// a deleted life that are no candidates.
+    /// Reports the topics that were not in use at some time since the page was begun: the `former` ones, and those with
+    /// a deleted incarnation that are not candidates.
     pub(super) fn judge_others(
         &self,
         selection: &Selection,
@@ -241,7 +241,7 @@ impl<S: Store> LogShared<S> {
         }
     }
 
-    /// Walks the log and picks: when the topics are too many to ask each.
+    /// Scans the commits: for selections with too many topics to look up each.
     fn walk(
         &self,
         selection: &Selection,
@@ -259,9 +259,9 @@ impl<S: Store> LogShared<S> {
         })?;
         draft.through = scan.through.min(draft.head);
         draft.events = scan.events;
-        // Where each topic stands that has events here or may have a gap: `None` when its name is not in use. The last
-        // look counts. A name may leave the table and come back to it at any time between these looks, so those that
-        // were ever deleted are looked at in the end, whether or not they are in use.
+        // Snapshots of the topics that have events in this page or may have a gap; `None` if the name is not in use.
+        // The last snapshot is used. A name may be deleted and created again between two of these lookups, so names
+        // that were ever deleted are looked up last, whether or not they are in use.
         let mut views: HashMap<TopicName, (Option<View>, Option<Seq>)> = HashMap::new();
         let (start, through) = (draft.start, draft.through);
         if self.table.read().newest_mark > start || matches!(from, ReadFrom::Since(_)) {
@@ -284,7 +284,7 @@ impl<S: Store> LogShared<S> {
             let view = self.table.read().get(&name).map(View::of);
             views.insert(name, (view, Some(mark)));
         }
-        // Of a name that is not in use nothing is kept.
+        // A name that is not in use retains no events.
         draft.events.retain(|event| matches!(views[&event.new.topic], (Some(view), _) if event.seq > view.mark));
         for (name, (view, mark)) in &views {
             match view {
@@ -295,8 +295,8 @@ impl<S: Store> LogShared<S> {
         Ok(draft.finish())
     }
 
-    /// Tells of a name that was not in use at some moment since the page was begun, and whose last life ended at `mark`
-    /// when that is known. When it is in use again, the mark of its new life says where the old one ended.
+    /// Reports a name that was not in use at some time since the page was begun; `mark` is the last position of its
+    /// deleted incarnation, if known. If it is in use again, the mark of the new incarnation is that position.
     fn judge_former(&self, name: &TopicName, mark: Option<Seq>, draft: &mut Draft<'_>) {
         let view = self.table.read().get(name).map(View::of);
         match view {
@@ -305,8 +305,8 @@ impl<S: Store> LogShared<S> {
         }
     }
 
-    /// Names that match a pattern of the selection and of which a life ended above `start`, each once, with where. They
-    /// may be in use again.
+    /// Names that match a pattern of the selection and have an incarnation that was deleted above `start`, with the
+    /// last position of it. They may be in use again.
     fn deleted_after(&self, selection: &Selection, start: Seq) -> BTreeMap<TopicName, Seq> {
         if start >= self.newest_deleted() {
             return BTreeMap::new();

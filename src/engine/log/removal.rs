@@ -1,8 +1,9 @@
-//! Taking one event back, in its order among the appends: its tombstone is durable, then readable, then known to the
-//! observer; then its notice is committed like any other event; then it is acknowledged.
+//! Removal of one event, in order with the appends: its tombstone becomes durable, then readable, then is passed to the
+//! observer; then its notice is committed like any other event; then the removal is acknowledged.
 //!
-//! The store remembers before the first step that there is something to do, so a crash between the steps loses none of
-//! them. The notice has an idempotency key: whatever is done again tells nobody twice, as long as keys are remembered.
+//! The store records the pending removal before the first step, so that it is completed after a crash between the
+//! steps. The notice has an idempotency key, so a repeated removal does not append it twice within the idempotency
+//! window.
 
 use super::{
     group::{AppendOutcome, CommitGroup},
@@ -16,17 +17,18 @@ use crate::{
     event::{EventId, NewEvent, Seq, TopicName},
 };
 
-/// Begins the keys of notices. Those of publishers are hashes, and meet it as soon as they meet each other: never.
+/// Prefix of the idempotency keys of notices. Publishers' keys are hashes: a collision is as unlikely as one between
+/// two of them.
 const KEY_TAG: [u8; 8] = *b"removed\0";
 
 impl<S: Store> LogShared<S> {
-    /// Nobody needs to be told any more.
+    /// Clears a pending removal.
     pub(super) fn settle_removal(&self, key: TopicKey, seq: Seq) {
         self.store.told(key, seq);
         self.untold.lock().remove(&seq);
     }
 
-    /// Events whose removal is to be gone through again, by topic. Those of topics that are gone need not be.
+    /// The pending removals, by topic. Clears those of deleted topics.
     pub(super) fn untold_removals(&self) -> Vec<(TopicName, Seq)> {
         let untold = self.untold.lock().clone();
         let name = |key| self.table.read().by_key(key).map(|slot| slot.name.clone());
@@ -42,7 +44,7 @@ impl<S: Store> LogShared<S> {
 }
 
 impl<S: Store> LogWriter<S> {
-    /// Answers with whether there is such an event.
+    /// Returns whether the event is retained.
     pub(super) fn remove(&mut self, topic: &TopicName, seq: Seq) -> Result<bool, AppendError> {
         let keeper = self.keeper_of(topic, seq);
         let found = match keeper {
@@ -59,7 +61,7 @@ impl<S: Store> LogWriter<S> {
         Ok(found)
     }
 
-    /// The topic's incarnation that keeps the position, and whether it is closed.
+    /// The topic's incarnation, if it retains the position, and whether it is closed.
     fn keeper_of(&self, topic: &TopicName, seq: Seq) -> Option<(TopicKey, bool)> {
         let table = self.shared.table.read();
         let slot = table.get(topic)?;
@@ -78,7 +80,7 @@ impl<S: Store> LogWriter<S> {
         };
         shared.untold.lock().insert(seq, key);
         shared.table.write().update_by_key(key, |slot| {
-            // Trimmed meanwhile, it is not counted any more.
+            // An event trimmed meanwhile is not counted any more.
             if slot.mark < seq {
                 slot.bytes = slot.bytes.saturating_sub(bytes);
             }
@@ -89,7 +91,7 @@ impl<S: Store> LogWriter<S> {
         Ok(true)
     }
 
-    /// Appends the notice, unless it was appended before.
+    /// Appends the removal notice, unless it was appended before.
     fn tell(&mut self, topic: &TopicName, seq: Seq) -> Result<(), AppendError> {
         let notice = NewEvent::notice(topic.clone(), EventId { epoch: self.shared.epoch, seq });
         let mut key = [0; 16];
@@ -101,7 +103,7 @@ impl<S: Store> LogWriter<S> {
             key: Some(IdempotencyKey { key, fingerprint: key, owner: 0 }),
         };
         match self.append_one(append.clone()) {
-            // No room for a key: after a crash it might be told twice, and without the notice it is never told.
+            // No capacity for a key: append without one. A second notice after a crash is better than none.
             Err(AppendError::KeysFull { .. } | AppendError::KeyTooLarge) => {
                 self.append_one(Append { key: None, ..append })
             }
@@ -109,7 +111,7 @@ impl<S: Store> LogWriter<S> {
         }
     }
 
-    /// Commits an append of the engine's own.
+    /// Commits an append made by the engine itself.
     fn append_one(&mut self, append: Append) -> Result<(), AppendError> {
         let now = self.shared.now();
         self.idempotency.forget_old(&now);

@@ -1,8 +1,9 @@
-//! Answers for the publishers of one thread, handed out on that thread.
+//! Delivery of replies to the publishers of one thread, on that thread.
 //!
-//! Waking a task of another thread costs a system call, and a group has hundreds of publishers. A thread that runs many of
-//! them opens a desk: the writer leaves all of a group's answers there and wakes its [`ReplyTask`] alone, who wakes the others
-//! where that costs next to nothing. Who asks from another thread is answered as ever, by the writer.
+//! Waking a task of another thread costs a system call, and a group may have hundreds of publishers. A thread that runs
+//! many of them opens a mailbox: the writer posts all of a group's replies there and wakes only its [`ReplyTask`],
+//! which wakes the publishers' tasks on their own thread, without system calls. Publishers on threads without a mailbox
+//! are woken by the writer.
 
 use std::{
     cell::RefCell,
@@ -20,17 +21,17 @@ use crate::engine::{AppendError, Receipt};
 
 thread_local!(static OPEN: RefCell<Option<Arc<ReplyMailbox>>> = const { RefCell::new(None) });
 
-/// Opens a desk for this thread: what is appended from here is answered by the clerk, who must run on this thread as long
-/// as anybody here waits for an answer. Dropping the clerk closes the desk and loses no answer.
-#[must_use = "nobody is answered while the clerk does not run"]
+/// Opens a mailbox for this thread: replies to appends made on this thread are delivered by the returned task, which
+/// must run on this thread as long as any append waits. Dropping the task closes the mailbox and loses no reply.
+#[must_use = "no reply is delivered unless the task runs"]
 pub fn reply_task() -> ReplyTask {
     let mailbox = Arc::<ReplyMailbox>::default();
     OPEN.set(Some(Arc::clone(&mailbox)));
     ReplyTask(mailbox)
 }
 
-/// Where the writer leaves answers. Bounded by the writer's queue: every answer is one to an append of this thread, and a
-/// thread that does not come to hand them out appends nothing either.
+/// Replies posted by the writer for one thread. Bounded by the writer's queue: every reply belongs to an append of this
+/// thread, and a thread that is too busy to deliver them appends nothing either.
 #[derive(Default)]
 pub(super) struct ReplyMailbox {
     state: Mutex<MailboxState>,
@@ -43,23 +44,23 @@ struct MailboxState {
     closed: bool,
 }
 
-/// An answer and who waits for it.
+/// A reply to deliver.
 pub(super) struct PendingReply {
     pub(super) reply: AppendReply<Vec<Receipt>>,
     pub(super) answer: Result<Vec<Receipt>, AppendError>,
 }
 
-/// Hands out the answers of a desk. Runs until it is dropped.
+/// Delivers the replies of a mailbox. Never completes; dropping it closes the mailbox.
 pub struct ReplyTask(Arc<ReplyMailbox>);
 
 impl ReplyMailbox {
-    /// The one of this thread.
+    /// The mailbox of the current thread.
     pub(super) fn here() -> Option<Arc<Self>> {
         OPEN.with_borrow(Option::clone)
     }
 
-    /// Leaves answers to the clerk.
-    fn leave(&self, letters: Vec<PendingReply>) {
+    /// Posts replies and wakes the reply task. Delivers them directly if the mailbox is closed.
+    fn post(&self, letters: Vec<PendingReply>) {
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
@@ -76,16 +77,16 @@ impl ReplyMailbox {
 
 impl PendingReply {
     fn deliver(self) {
-        drop(self.reply.send(self.answer)); // whoever asked may have gone
+        drop(self.reply.send(self.answer)); // the receiver may be gone
     }
 }
 
-/// A group's answers, sorted by desk. One thread a core has a desk, so there are few.
+/// A group's replies by mailbox. There is one mailbox per core, so a linear search is enough.
 #[derive(Default)]
 pub(super) struct ReplyBatch(Vec<(Arc<ReplyMailbox>, Vec<PendingReply>)>);
 
 impl ReplyBatch {
-    /// Takes a letter for `mailbox`, or delivers it when there is none.
+    /// Adds a reply for `mailbox`, or delivers it directly when there is none.
     pub(super) fn add(&mut self, mailbox: Option<Arc<ReplyMailbox>>, reply: PendingReply) {
         let Some(mailbox) = mailbox else { return reply.deliver() };
         match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &mailbox)) {
@@ -94,12 +95,12 @@ impl ReplyBatch {
         }
     }
 
-    /// Brings each desk its letters; a single one goes to who waits for it, as fast.
+    /// Posts each mailbox's replies. A single reply is delivered directly: one wake either way.
     pub(super) fn send(self) {
         for (mailbox, mut letters) in self.0 {
             match letters.len() {
                 1 => letters.drain(..).for_each(PendingReply::deliver),
-                _ => mailbox.leave(letters),
+                _ => mailbox.post(letters),
             }
         }
     }
@@ -122,7 +123,7 @@ impl Future for ReplyTask {
 impl Drop for ReplyTask {
     fn drop(&mut self) {
         let ours = |mailbox: &Arc<ReplyMailbox>| Arc::ptr_eq(mailbox, &self.0);
-        // A thread that ends has no thread-locals left, and appends nothing either.
+        // A terminating thread has no thread-locals left, and makes no more appends.
         let _ = OPEN.try_with(|open| open.borrow_mut().take_if(|mailbox| ours(mailbox)));
         let letters = {
             let mut state = self.0.state.lock();
@@ -177,7 +178,7 @@ mod tests {
         let (mail, mut receivers) = mail(3);
         mail.send();
         assert_eq!(bell.0.load(Ordering::Relaxed), 1);
-        assert!(receivers[0].try_recv().is_err(), "not before the clerk runs");
+        assert!(receivers[0].try_recv().is_err(), "not before the reply task runs");
         assert!(reply_task.as_mut().poll(&mut context).is_pending());
         assert!(receivers.iter_mut().all(|receiver| receiver.try_recv().is_ok()));
     }

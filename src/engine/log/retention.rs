@@ -1,5 +1,5 @@
-//! The thread that trims: what the writer saw exceed its limits, what grows too old, and what the whole store has too
-//! much. Never the writer, so that no publisher waits for it.
+//! The retention thread: trims topics that the writer found over their limits, events past their maximum age, and the
+//! oldest events of a store over its cap. Not on the writer's thread, so that no publisher waits for it.
 
 use std::{
     cmp::Reverse,
@@ -19,17 +19,17 @@ use super::{
 };
 use crate::event::Seq;
 
-/// Longest time between two looks for events past their age: half of the 5 seconds promised.
+/// Longest interval between two sweeps for events past their maximum age: half of the documented 5 seconds.
 const LONGEST_SWEEP: Duration = Duration::from_millis(2500);
 
-/// Shortest: a topic that keeps a second's events is looked at 20 times in it, and no look costs more than this.
+/// Shortest interval: a topic with a maximum age of 1 s is swept 20 times in it, and a sweep takes less than this.
 const SHORTEST_SWEEP: Duration = Duration::from_millis(50);
 
-/// Emptied topics remembered in a round. Each is a flush on the writer's path: a few dozen a round take some
-/// percent of it.
+/// Emptied topics recorded per round. Each is a flush on the writer's path: a few dozen per round take a few percent of
+/// its time.
 const REMEMBER_AT_ONCE: usize = 64;
 
-/// The retention thread's own state.
+/// State owned by the retention thread.
 pub(super) struct RetentionWorker<S> {
     shared: Arc<LogShared<S>>,
     last_sweep: Instant,
@@ -43,7 +43,7 @@ impl<S: Store> RetentionWorker<S> {
         Self { shared, last_sweep: now, last_reclaim: now, failing: false }
     }
 
-    /// Works until the engine closes.
+    /// Runs until the engine closes.
     pub(super) fn run(mut self) {
         let settled = SettledOnExit(Arc::clone(&self.shared));
         self.look_at_all(); // rules may have changed since the store was last open
@@ -54,7 +54,7 @@ impl<S: Store> RetentionWorker<S> {
             match self.round(&list, every) {
                 Ok(()) => self.failing = false,
                 Err(error) if !self.failing => {
-                    tracing::warn!(%error, "retention cannot trim; it goes on trying");
+                    tracing::warn!(%error, "retention cannot trim; it will retry");
                     self.failing = true;
                 }
                 Err(_) => {}
@@ -70,7 +70,7 @@ impl<S: Store> RetentionWorker<S> {
         }
     }
 
-    /// Finds everything to do anew.
+    /// Checks every topic, and the store's cap.
     fn look_at_all(&self) {
         self.shared.retention_queue.set_dead(true);
         let now = self.shared.now();
@@ -88,7 +88,7 @@ impl<S: Store> RetentionWorker<S> {
         if self.last_sweep.elapsed() >= sweep_every {
             self.last_sweep = Instant::now();
             if self.failing {
-                self.look_at_all(); // what the failed round left undone
+                self.look_at_all(); // the failed round has lost its task list
             }
             for key in self.expired() {
                 self.shared.trim_to_limits(key)?;
@@ -110,7 +110,8 @@ impl<S: Store> RetentionWorker<S> {
         Ok(())
     }
 
-    /// A tenth of the shortest age promised, halved so that a look that just missed an event is early enough again.
+    /// The sweep interval: a twentieth of the shortest maximum age. Trimming may be late by a tenth of it; half of that
+    /// is for an event that the last sweep just missed.
     fn sweep_every(&self) -> Duration {
         let shortest = self.shared.table.read().shortest_age();
         shortest.map_or(LONGEST_SWEEP, |age| (age / 20).clamp(SHORTEST_SWEEP, LONGEST_SWEEP))
@@ -128,7 +129,7 @@ impl<S: Store> RetentionWorker<S> {
         expired
     }
 
-    /// Asks the writer to remember where emptied topics ended. Returns whether there may be more of them.
+    /// Asks the writer to record the newest positions of emptied topics. Returns whether there may be more of them.
     fn remember_emptied(&self) -> bool {
         let mut emptied = Vec::new();
         pass(&self.shared.table, |seen| {
@@ -140,19 +141,19 @@ impl<S: Store> RetentionWorker<S> {
         });
         let more = !emptied.is_empty();
         if more {
-            // Refused when the writer has more than enough to do: the next round asks again.
+            // The queue may be full; the next round asks again.
             drop(self.shared.queue.push(Job::Remember(emptied)));
         }
         more
     }
 
-    /// Bytes kept beyond the cap.
+    /// Bytes of data beyond the store's cap.
     fn excess(&self) -> u64 {
         let cap = self.shared.config.rules.max_store_bytes.unwrap_or(u64::MAX);
         self.shared.table.read().bytes.saturating_sub(cap)
     }
 
-    /// Trims the oldest events of any topic until the store is within its cap.
+    /// Trims the oldest events over all topics until the store is within its cap.
     fn trim_store(&self) -> Result<(), StoreError> {
         let mut excess = self.excess();
         if excess == 0 {
@@ -179,7 +180,7 @@ impl<S: Store> RetentionWorker<S> {
     }
 }
 
-/// Readers do not wait for a thread that has ended.
+/// Releases waiting readers when the retention thread ends, even by a panic.
 struct SettledOnExit<S: Store>(Arc<LogShared<S>>);
 
 impl<S: Store> Drop for SettledOnExit<S> {

@@ -1,4 +1,4 @@
-//! What the retention thread is asked to do: which topics exceed their limits, each once.
+//! The retention thread's queue: the set of topics that exceed their limits.
 
 use std::{
     collections::BTreeSet,
@@ -10,28 +10,28 @@ use parking_lot::{Condvar, Mutex};
 
 use super::store::TopicKey;
 
-/// The retention thread's list. Bounded by the number of topics, for each stands in it once.
+/// The retention thread's queue. Bounded by the number of topics: each is in the set once.
 #[derive(Default)]
 pub(super) struct RetentionQueue {
     list: Mutex<RetentionTasks>,
     wake: Condvar,
-    /// Something died whose space the store may take back.
+    /// The store may have space to reclaim.
     dead: AtomicBool,
 }
 
-/// What to do.
+/// Work for one round.
 #[derive(Default)]
 pub(super) struct RetentionTasks {
-    /// Topics that may keep too much.
+    /// Topics that may exceed their limits.
     pub(super) topics: BTreeSet<TopicKey>,
-    /// The whole store keeps too much.
+    /// The store may exceed its cap.
     pub(super) full: bool,
-    /// The engine closes.
+    /// The engine is closing.
     pub(super) ended: bool,
 }
 
 impl RetentionQueue {
-    /// Asks to trim these topics, and the store when it is `full`.
+    /// Requests a trim of these topics, and of the store when it is `full`.
     pub(super) fn ask(&self, topics: impl IntoIterator<Item = TopicKey>, full: bool) {
         let mut topics = topics.into_iter().peekable();
         if topics.peek().is_some() || full {
@@ -42,23 +42,23 @@ impl RetentionQueue {
         }
     }
 
-    /// Says whether the store has something to take back.
+    /// Sets whether the store may have space to reclaim.
     pub(super) fn set_dead(&self, dead: bool) {
         self.dead.store(dead, Ordering::Release);
     }
 
-    /// Whether the store has something to take back.
+    /// Whether the store may have space to reclaim.
     pub(super) fn has_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
     }
 
-    /// Ends the retention thread.
+    /// Makes the retention thread end.
     pub(super) fn end(&self) {
         self.list.lock().ended = true;
         self.wake.notify_one();
     }
 
-    /// Waits until there is something to do, at most `patience`, and takes it. `None` when the engine closes.
+    /// Waits for work for at most `patience`, and takes it. `None` when the engine closes.
     pub(super) fn take(&self, patience: Duration) -> Option<RetentionTasks> {
         let mut list = self.list.lock();
         if list.topics.is_empty() && !list.full && !list.ended {

@@ -1,4 +1,4 @@
-//! What is known of one topic, in 80 bytes: a hub has millions of them.
+//! The in-memory state of one topic, packed into 80 bytes: a hub may have millions of topics.
 
 use std::time::Duration;
 
@@ -15,30 +15,31 @@ pub(super) struct Slot {
     pub(super) name: TopicName,
     /// Its incarnation in the store; 0 until its first event.
     pub(super) key: TopicKey,
-    /// The oldest kept event; meaningless when nothing is kept.
+    /// The oldest retained event; meaningless when nothing is retained.
     first: Seq,
-    /// The trimmed-through mark: events at or below are gone, and the one here existed (or may have, if lost).
+    /// The trimmed-through mark: events at or below it are gone. An event existed at this position (or may have, if
+    /// lost).
     pub(super) mark: Seq,
-    /// What the next event has as `prev`: the newest position, or the end of a range in which newer ones may be lost.
+    /// The `prev` of the next event: the newest position, or the end of a range in which newer ones may be lost.
     pub(super) tail: Seq,
-    /// Bytes of data kept.
+    /// Bytes of data of the retained events.
     pub(super) bytes: u64,
-    /// When the oldest kept event was committed.
+    /// When the oldest retained event was committed.
     pub(super) first_time: Millis,
-    /// When the newest trimmed event was committed; 0 when that is not known.
+    /// When the newest trimmed event was committed; 0 when unknown.
     pub(super) trimmed_time: Millis,
-    /// Events kept (44 bits), the rule (16 bits), flags (4 bits).
+    /// Number of retained events (44 bits), the rule (16 bits), flags (4 bits).
     packed: u64,
 }
 
-/// A truth about a topic.
+/// A boolean property of a topic.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Flag {
-    /// It takes no more events.
+    /// It accepts no more events.
     Closed = 0,
-    /// It has or had events: its tail is an id.
+    /// It has or had events: its tail is the position of an event.
     Used = 1,
-    /// It is empty, and the store's settings remember where it ended.
+    /// It is empty, and its newest position is recorded in the store's settings.
     Remembered = 2,
 }
 
@@ -72,7 +73,7 @@ impl Slot {
         self.packed = if on { self.packed | bit } else { self.packed & !bit };
     }
 
-    /// Events kept.
+    /// The number of retained events.
     pub(super) fn events(&self) -> u64 {
         self.packed >> EVENTS_SHIFT
     }
@@ -81,28 +82,28 @@ impl Slot {
         self.packed = (self.packed & ((1 << EVENTS_SHIFT) - 1)) | (events << EVENTS_SHIFT);
     }
 
-    /// The number of the rule for its name, as the table gave it.
+    /// The number of the rule for its name: see `TopicTable::rule_number`.
     pub(super) fn rule(&self) -> u16 {
         u16::try_from((self.packed >> FLAG_BITS) & RULE_MASK).expect("16 bits")
     }
 
-    /// The oldest kept event.
+    /// The oldest retained event.
     pub(super) fn first(&self) -> Option<Seq> {
         (self.events() > 0).then_some(self.first)
     }
 
-    /// The newest position ever, kept or not.
+    /// The newest position ever, retained or not.
     pub(super) fn last(&self) -> Option<Seq> {
         self.is(Flag::Used).then_some(self.tail)
     }
 
-    /// Says what the store keeps of it.
+    /// Sets the retained events.
     pub(super) fn keep(&mut self, first: Seq, first_time: Millis, events: u64, bytes: u64) {
         (self.first, self.first_time, self.bytes) = (first, first_time, bytes);
         self.set_events(events);
     }
 
-    /// Adds what a later place of the store holds of it.
+    /// Adds the events of a later part of the store.
     pub(super) fn join(&mut self, later: &TopicSummary) {
         self.set_events(self.events() + later.events);
         self.bytes += later.bytes;
@@ -110,7 +111,7 @@ impl Slot {
         self.set(Flag::Closed, later.last_closes);
     }
 
-    /// Adds its newest events, all of one commit.
+    /// Adds its newest events, which are of one commit.
     pub(super) fn push(&mut self, run: &TopicBatch, time: Millis) {
         if self.events() == 0 {
             (self.first, self.first_time) = (run.first, time);
@@ -123,14 +124,14 @@ impl Slot {
         self.set(Flag::Closed, run.closes);
     }
 
-    /// Whether it keeps more than it should, at `now`.
+    /// Whether it exceeds its limits at `now`.
     pub(super) fn exceeds(&self, limits: &Retention, now: &Now) -> bool {
         limits.max_events.is_some_and(|max| self.events() > max)
             || limits.max_bytes.is_some_and(|max| self.bytes > max && self.events() > 1)
             || self.expired(limits.max_age, now)
     }
 
-    /// Whether its oldest event is past `max_age`.
+    /// Whether its oldest event is older than `max_age`.
     pub(super) fn expired(&self, max_age: Option<Duration>, now: &Now) -> bool {
         self.events() > 0 && max_age.is_some_and(|age| self.first_time < now.before(age))
     }

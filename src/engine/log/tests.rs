@@ -395,8 +395,8 @@ fn a_name_that_is_deleted_and_used_again_while_the_log_is_walked_keeps_its_gap()
     assert_eq!((short(&page), page.through), (vec!["t!4".to_owned(), "3".to_owned()], Seq(3)));
 }
 
-/// A store that has taken nothing back, opened with limits that it is beyond; the retention thread is held up in its first
-/// round for as long as the answer's sender lives.
+/// A store that has taken nothing back, opened with limits that it is beyond; the retention thread is held up in its
+/// first round for as long as the answer's sender lives.
 fn reopened_over(rules: Rules) -> (Memory, std::sync::mpsc::Sender<()>) {
     let mut house = Memory::new();
     house.publish_all(&["a", "b", "a", "a"]);

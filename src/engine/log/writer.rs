@@ -1,8 +1,8 @@
-//! The one writer: takes what waits, commits it as one, then tells.
+//! The writer thread: takes queued jobs, commits them as a group, then notifies and acknowledges.
 //!
-//! The order of truth: durable and readable in the store, then in the table, then handed to the observer, then
-//! acknowledged. Whatever goes wrong before the first step used nothing up; a commit that may be half written poisons
-//! the engine, because after a failed flush nobody knows what the disk holds.
+//! The order: durable and readable in the store, then in the table, then passed to the observer, then acknowledged. A
+//! failure before the first step has no effect; a commit that may be partly written poisons the engine, because after a
+//! failed flush the contents of the disk are unknown.
 
 use std::{sync::Arc, time::Instant};
 
@@ -20,16 +20,16 @@ use crate::{
     event::{Event, Millis, Seq, TopicName},
 };
 
-/// The writer's own state: nobody else decides.
+/// State owned by the writer thread.
 pub(super) struct LogWriter<S: Store> {
     pub(super) shared: Arc<LogShared<S>>,
     pub(super) idempotency: Idempotency,
-    /// The next position to give.
+    /// The next position to assign.
     pub(super) next: Seq,
 }
 
 impl<S: Store> LogWriter<S> {
-    /// Works until the queue is closed and empty.
+    /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let refuse = RefuseOnExit(Arc::clone(&self.shared));
         while let Some(work) = self.shared.queue.take(&self.shared.config) {
@@ -44,7 +44,7 @@ impl<S: Store> LogWriter<S> {
     fn append(&mut self, group: Vec<PendingAppend>) {
         let costs: Vec<usize> = group.iter().map(|it| it.cost).collect();
         let events = group.iter().map(|it| it.append.events.len()).sum();
-        let now = self.shared.now(); // never falls
+        let now = self.shared.now(); // monotonic
         self.idempotency.forget_old(&now);
         let mut making = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, events);
         let decide = |it: PendingAppend| match it.reply {
@@ -84,7 +84,8 @@ impl<S: Store> LogWriter<S> {
         Ok(())
     }
 
-    /// Makes the table tell of a durable commit. Returns the topics that now keep too much, and whether all do together.
+    /// Applies a durable commit to the table. Returns the topics that now exceed their limits, and whether the whole
+    /// store exceeds its cap.
     fn apply(&self, topics: Vec<Staged>, time: Millis) -> (Vec<TopicKey>, bool) {
         let now = self.shared.now();
         let mut table = self.shared.table.write();
@@ -145,7 +146,7 @@ impl<S: Store> LogWriter<S> {
             slot.set(Flag::Closed, closed);
             slot.key
         });
-        let state = table.state(topic).expect("just put there");
+        let state = table.state(topic).expect("just inserted");
         drop(table);
         if closed != was_closed {
             shared.observer.lifecycle_changed(
@@ -170,8 +171,8 @@ impl<S: Store> LogWriter<S> {
         Ok(true)
     }
 
-    /// Keeps where emptied topics ended, so that the store may let go of their last events. Refused by a full disk,
-    /// it is asked again later.
+    /// Durably records the newest positions of emptied topics, so that the store may reclaim their last events. When
+    /// the disk is full, the retention thread asks again later.
     fn remember(&self, topics: &[TopicKey]) {
         for &key in topics {
             let shared = &self.shared;
@@ -185,13 +186,13 @@ impl<S: Store> LogWriter<S> {
         }
     }
 
-    /// What a store's refusal means to those who wait; a failure poisons.
+    /// Maps a store's error to the append's error. [`StoreError::Failed`] poisons the engine.
     pub(super) fn failed(&self, error: StoreError) -> AppendError {
         match error {
             StoreError::Full => AppendError::Full,
             StoreError::NotNow(reason) => AppendError::NotNow { reason },
             StoreError::Failed(reason) => {
-                tracing::error!(reason = &*reason, "the store failed; nothing is accepted until a restart");
+                tracing::error!(reason = &*reason, "a write to the store failed; nothing is accepted until a restart");
                 self.shared.queue.fail(&reason);
                 AppendError::Unavailable { reason }
             }
@@ -199,14 +200,14 @@ impl<S: Store> LogWriter<S> {
     }
 }
 
-/// An append that was decided, and who waits for its answer.
+/// A decided append with its reply channel.
 enum Decided {
     Whole(AppendOutcome, Option<Arc<ReplyMailbox>>, AppendReply<Vec<Receipt>>),
     Each(Vec<AppendResult>, AppendReply<Vec<AppendResult>>),
 }
 
 impl Decided {
-    /// Answers when the commit has come to `result`. Whoever asked may have gone.
+    /// Replies with the outcome, given the commit's `result`. The receiver may be gone.
     fn answer(self, result: &Result<(), AppendError>, mail: &mut ReplyBatch) {
         match self {
             Self::Whole(outcome, mailbox, reply) => {
@@ -217,7 +218,7 @@ impl Decided {
                 };
                 mail.add(mailbox, PendingReply { reply, answer });
             }
-            // A refusal, too, may rest on what the commit was to make true.
+            // A refusal, too, may depend on events of the commit, so a failed commit fails every result.
             Self::Each(all, reply) => drop(reply.send(result.clone().map(|()| all))),
         }
     }
@@ -242,13 +243,13 @@ fn apply_change(settings: &mut TopicSettings, change: TopicChange, tail: Seq) {
     }
 }
 
-/// Whoever waits is told even when the writer ends by a broken invariant.
+/// Fails all queued jobs when the writer thread panics, so that no caller waits for ever.
 struct RefuseOnExit<S: Store>(Arc<LogShared<S>>);
 
 impl<S: Store> Drop for RefuseOnExit<S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.queue.fail("the writer ended by a bug");
+            self.0.queue.fail("the writer thread panicked; this is a bug");
         }
     }
 }

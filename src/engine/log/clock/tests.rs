@@ -5,7 +5,7 @@ use super::*;
 const HOUR: u64 = 3_600_000;
 const YEARS: u64 = 87_600 * HOUR;
 
-/// Clocks in our hand: the machine's, and the time that passes.
+/// A log clock over injected wall and monotonic clocks.
 struct Hands {
     wall: Arc<AtomicU64>,
     up: Arc<AtomicU64>,
@@ -17,7 +17,7 @@ impl Hands {
         Self::again(machine, 0, last, &KeptClock::default(), None)
     }
 
-    /// In another process, over what a store kept.
+    /// A clock of another process, over the stored state.
     fn again(machine: u64, up: u64, last: u64, kept: &KeptClock, boot: Option<&str>) -> Self {
         let (wall, up) = (Arc::new(AtomicU64::new(machine)), Arc::new(AtomicU64::new(up)));
         let (of_wall, of_up) = (Arc::clone(&wall), Arc::clone(&up));
@@ -45,7 +45,7 @@ impl Hands {
         u64::try_from(self.clock.now().age(Millis(stamp)).as_millis()).expect("short")
     }
 
-    /// What the store is to keep, and does.
+    /// The state to store, recorded as stored.
     fn keep(&self, closing: bool) -> Option<KeptClock> {
         self.clock.due(closing).inspect(|clock| self.clock.kept(clock))
     }

@@ -3,13 +3,13 @@
 use super::*;
 use crate::engine::LocateBy;
 
-fn located<B: StoreFactory>(house: &Fixture<B>, filters: &[&str], place: LocateBy) -> Seq {
-    house.engine.locate(&selection(filters), place, &|| true).expect("readable")
+fn located<B: StoreFactory>(house: &Fixture<B>, filters: &[&str], by: LocateBy) -> Seq {
+    house.engine.locate(&selection(filters), by, &|| true).expect("readable")
 }
 
 /// What a reader gets who begins there.
-fn given<B: StoreFactory>(house: &Fixture<B>, filters: &[&str], place: LocateBy) -> Vec<String> {
-    short(&house.read(filters, ReadFrom::After(located(house, filters, place))))
+fn given<B: StoreFactory>(house: &Fixture<B>, filters: &[&str], by: LocateBy) -> Vec<String> {
+    short(&house.read(filters, ReadFrom::After(located(house, filters, by))))
 }
 
 pub(crate) fn the_newest_events_are_those_of_a_plain_list<B: StoreFactory>() {
@@ -95,9 +95,12 @@ pub(crate) fn looking_for_the_newest_reads_no_more_than_is_asked_for<B: StoreFac
     }
     // Asked once for each step of a topic.
     let steps = AtomicU64::new(0);
-    let go_on = || steps.fetch_add(1, Ordering::SeqCst) < 8;
-    house.engine.locate(&selection(&["a/*"]), LocateBy::Newest(10), &go_on).expect("a step of each topic is enough");
-    house.engine.locate(&selection(&["a/0"]), LocateBy::Newest(40), &go_on).expect("steps grow");
+    let keep_going = || steps.fetch_add(1, Ordering::SeqCst) < 8;
+    house
+        .engine
+        .locate(&selection(&["a/*"]), LocateBy::Newest(10), &keep_going)
+        .expect("a step of each topic is enough");
+    house.engine.locate(&selection(&["a/0"]), LocateBy::Newest(40), &keep_going).expect("steps grow");
     house.engine.locate(&selection(&["a/*"]), LocateBy::Newest(1900), &|| false).expect_err("it is given up");
 }
 
@@ -109,13 +112,13 @@ pub(crate) fn a_moment_is_a_position_that_tells_what_was_lost_since<B: StoreFact
         times.push(house.publish_bytes("a", 1).time);
         house.publish("b");
     }
-    let place = LocateBy::Since(times[3]);
-    assert_eq!(given(&house, &["a", "b"], place), short(&house.read(&["a", "b"], ReadFrom::Since(times[3]))));
+    let by = LocateBy::Since(times[3]);
+    assert_eq!(given(&house, &["a", "b"], by), short(&house.read(&["a", "b"], ReadFrom::Since(times[3]))));
     assert_eq!(located(&house, &["a"], LocateBy::Since(Millis(times[5].0 + 1))), house.engine.head());
     house.trim("a", 1);
     for filters in [&["a"][..], &["a", "b"], &["*"]] {
         let first = short(&house.read(filters, ReadFrom::Since(times[3])));
         assert!(first.contains(&"a!11".to_owned()), "{first:?}");
-        assert!(given(&house, filters, place).contains(&"a!11".to_owned()), "and again: {filters:?}");
+        assert!(given(&house, filters, by).contains(&"a!11".to_owned()), "and again: {filters:?}");
     }
 }
