@@ -38,7 +38,7 @@ const TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Interval at which the log's clock is stored while it is ahead of the machine's: the most that a crash can take off
 /// an age.
-const KEEP_EVERY: Duration = Duration::from_mins(1);
+const SAVE_EVERY: Duration = Duration::from_mins(1);
 
 /// A reading of both clocks that takes longer is repeated: a thread suspended between the two reads would see a leap.
 const READ_WITHIN: Duration = Duration::from_millis(100);
@@ -54,11 +54,11 @@ pub(super) struct LogClock {
     boot: Option<Arc<str>>,
     state: Mutex<LogClockState>,
     /// The leaps have changed since they were last stored.
-    unkept: AtomicBool,
+    unsaved: AtomicBool,
     /// A failure to store the clock has been logged.
     failing: AtomicBool,
     /// Held while the clock is stored, so that the newest state is stored last.
-    keeping: Mutex<()>,
+    saving: Mutex<()>,
 }
 
 struct LogClockState {
@@ -68,11 +68,11 @@ struct LogClockState {
     since: Duration,
     leaps: Leaps,
     /// It has been logged that the log's clock is ahead.
-    told: bool,
+    warned: bool,
     /// The uptime at which this process last stored the clock.
-    kept: Option<Duration>,
+    saved: Option<Duration>,
     /// The stored state says that the log's clock is ahead.
-    kept_ahead: bool,
+    saved_ahead: bool,
 }
 
 /// A simultaneous reading of both clocks.
@@ -116,7 +116,7 @@ impl LogClock {
     /// Continues from `last`, the newest timestamp, or from the machine's time if that is later. `oldest` is the oldest
     /// timestamp in the store: leaps before it are dropped.
     pub(super) fn new(config: &LogConfig, last: Millis, kept: &KeptClock, oldest: Millis) -> Self {
-        let (machine, uptime) = both(&config.clock, &config.uptime);
+        let (machine, uptime) = read_both(&config.clock, &config.uptime);
         let last = last.max(kept.ahead.unwrap_or_default());
         let known = last.max(machine);
         // If a leap went beyond the current time, nothing was timestamped after it.
@@ -125,18 +125,18 @@ impl LogClock {
             at: known,
             since: uptime,
             leaps,
-            told: false,
-            kept: None,
-            kept_ahead: kept.ahead.is_some(),
+            warned: false,
+            saved: None,
+            saved_ahead: kept.ahead.is_some(),
         };
-        let mut unkept = state.leaps != kept.leaps;
+        let mut unsaved = state.leaps != kept.leaps;
         // Within one boot, the time during which no hub ran is known too.
         let seen = kept.seen.as_ref().filter(|seen| Some(&seen.boot) == config.boot.as_ref());
         if let Some(seen) = seen
             && let Some(passed) = uptime.checked_sub(seen.uptime)
         {
             state.at = last.max(seen.time.after(passed));
-            unkept |= machine >= state.at && state.catch_up(machine, Duration::ZERO);
+            unsaved |= machine >= state.at && state.catch_up(machine, Duration::ZERO);
             (state.at, state.since) = (known, uptime);
         }
         Self {
@@ -144,9 +144,9 @@ impl LogClock {
             uptime: Arc::clone(&config.uptime),
             boot: config.boot.clone(),
             state: Mutex::new(state),
-            unkept: unkept.into(),
+            unsaved: unsaved.into(),
             failing: false.into(),
-            keeping: Mutex::new(()),
+            saving: Mutex::new(()),
         }
     }
 
@@ -163,20 +163,20 @@ impl LogClock {
     /// Both clocks, and the leaps. Monotonic over all threads.
     pub(super) fn read_all(&self) -> (Reading, Now) {
         let mut state = self.state.lock();
-        let (machine, uptime) = both(&self.machine, &self.uptime);
+        let (machine, uptime) = read_both(&self.machine, &self.uptime);
         let passed = uptime.saturating_sub(state.since);
         let log = state.at.after(passed.saturating_sub(passed / SLOWER_PART));
         if machine >= log {
             if state.catch_up(machine, passed) {
-                self.unkept.store(true, Ordering::Release);
+                self.unsaved.store(true, Ordering::Release);
             }
             (state.at, state.since) = (machine, uptime);
             return (Reading { log: machine, machine }, Now { time: machine, leaps: state.leaps.clone() });
         }
         let reading = Reading { log, machine };
-        if reading.is_ahead() && !std::mem::replace(&mut state.told, true) {
+        if reading.is_ahead() && !std::mem::replace(&mut state.warned, true) {
             tracing::warn!(
-                ahead = %told(reading.ahead()), log.time = %log, machine.time = %machine,
+                ahead = %humanize(reading.ahead()), log.time = %log, machine.time = %machine,
                 "the newest event is stamped ahead of this machine's clock, which was ahead before or is behind now; \
                  the log's clock continues from that stamp, and ages, 'since' and Idempotency-Keys use the log's clock"
             );
@@ -189,15 +189,15 @@ impl LogClock {
         let (reading, now) = self.read_all();
         let uptime = (self.uptime)();
         let state = self.state.lock();
-        let first = state.kept.is_none() && (self.boot.is_some() || state.kept_ahead);
+        let first = state.saved.is_none() && (self.boot.is_some() || state.saved_ahead);
         let last = closing && self.boot.is_some();
         let due = if reading.is_ahead() {
-            closing || state.kept.is_none_or(|kept| uptime.saturating_sub(kept) >= KEEP_EVERY)
+            closing || state.saved.is_none_or(|kept| uptime.saturating_sub(kept) >= SAVE_EVERY)
         } else {
-            state.kept_ahead
+            state.saved_ahead
         };
         let seen = |boot: &Arc<str>| ClockSeen { time: reading.log, boot: Arc::clone(boot), uptime };
-        (first || last || due || self.unkept.load(Ordering::Acquire)).then(|| KeptClock {
+        (first || last || due || self.unsaved.load(Ordering::Acquire)).then(|| KeptClock {
             ahead: reading.is_ahead().then_some(reading.log),
             leaps: now.leaps,
             seen: self.boot.as_ref().map(seen),
@@ -205,12 +205,12 @@ impl LogClock {
     }
 
     /// Records that `clock` was stored.
-    fn kept(&self, clock: &KeptClock) {
+    fn saved(&self, clock: &KeptClock) {
         let uptime = (self.uptime)();
         let mut state = self.state.lock();
-        (state.kept, state.kept_ahead) = (Some(uptime), clock.ahead.is_some());
+        (state.saved, state.saved_ahead) = (Some(uptime), clock.ahead.is_some());
         if state.leaps == clock.leaps {
-            self.unkept.store(false, Ordering::Release);
+            self.unsaved.store(false, Ordering::Release);
         }
     }
 }
@@ -219,7 +219,7 @@ impl LogClockState {
     /// The machine's clock has reached the log's, `passed` after it last did. Records a leap if it gained more than
     /// that; returns whether it did.
     fn catch_up(&mut self, machine: Millis, passed: Duration) -> bool {
-        if std::mem::take(&mut self.told) {
+        if std::mem::take(&mut self.warned) {
             tracing::info!("this machine's clock has caught up with the log's");
         }
         let at = self.at.after(passed);
@@ -228,7 +228,7 @@ impl LogClockState {
         if leapt {
             self.leaps = self.leaps.with(Leap { at, to: machine, gained });
             tracing::warn!(
-                gained = %told(gained), machine.time = %machine,
+                gained = %humanize(gained), machine.time = %machine,
                 "this machine's clock leapt ahead; events are stamped by it, but ages, 'since' and Idempotency-Keys do \
                  not count the leap, so that nothing is trimmed or expires early"
             );
@@ -238,7 +238,7 @@ impl LogClockState {
 }
 
 /// Reads both clocks, within [`READ_WITHIN`] if possible.
-fn both(machine: &Clock, uptime: &Uptime) -> (Millis, Duration) {
+fn read_both(machine: &Clock, uptime: &Uptime) -> (Millis, Duration) {
     let mut before = uptime();
     for _ in 1..READINGS {
         let (now, after) = (machine(), uptime());
@@ -251,29 +251,29 @@ fn both(machine: &Clock, uptime: &Uptime) -> (Millis, Duration) {
 }
 
 /// Formats a duration for the log, to the second.
-fn told(time: Duration) -> humantime::FormattedDuration {
+fn humanize(time: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(time.as_secs()))
 }
 
 impl<S: Store> LogShared<S> {
     /// Stores the clock's state if it is due, so that ages stay correct over a restart. Logs a failure once.
-    pub(super) fn keep_clock(&self, closing: bool) {
-        let kept = self.keep_clock_now(closing);
+    pub(super) fn store_clock(&self, closing: bool) {
+        let kept = self.store_clock_now(closing);
         if let (Err(error), false) = (&kept, self.clock.failing.swap(kept.is_err(), Ordering::AcqRel)) {
             tracing::warn!(%error, "cannot store the log's clock; it will be retried");
         }
     }
 
     /// Stores a leap that is not stored yet. Must succeed before anything timestamped after the leap is acknowledged.
-    pub(super) fn keep_leaps(&self) -> Result<(), StoreError> {
-        if self.clock.unkept.load(Ordering::Acquire) { self.keep_clock_now(false) } else { Ok(()) }
+    pub(super) fn store_leaps(&self) -> Result<(), StoreError> {
+        if self.clock.unsaved.load(Ordering::Acquire) { self.store_clock_now(false) } else { Ok(()) }
     }
 
-    fn keep_clock_now(&self, closing: bool) -> Result<(), StoreError> {
-        let _alone = self.clock.keeping.lock();
+    fn store_clock_now(&self, closing: bool) -> Result<(), StoreError> {
+        let _exclusive = self.clock.saving.lock();
         let Some(clock) = self.clock.due(closing) else { return Ok(()) };
         self.store.keep_clock(&clock)?;
-        self.clock.kept(&clock);
+        self.clock.saved(&clock);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     clock::Now,
-    idempotency::{Idempotency, Lookup, Taking},
+    idempotency::{Idempotency, Lookup, PendingUsage},
     receipts::StoredReceipts,
     shared::LogShared,
     slot::Flag,
@@ -41,11 +41,11 @@ pub(super) struct CommitGroup<'a, S> {
     by_name: HashMap<TopicName, usize>,
     topics: Vec<Staged>,
     /// Scratch space: the index into `topics` of each event of the current append.
-    named: Vec<usize>,
+    indices: Vec<usize>,
     /// Indices into `commit.keys`.
     keys: HashMap<[u8; 16], usize>,
     /// The memory that the keys of this group will use.
-    taking: Taking,
+    pending: PendingUsage,
     commit: Commit,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Staged {
     closed: bool,
     subscriber_count: u32,
     /// The commit's events for it.
-    pub(super) run: Option<TopicBatch>,
+    pub(super) batch: Option<TopicBatch>,
 }
 
 /// Summary of a commit's events of one topic.
@@ -90,9 +90,9 @@ impl<'a, S: Store> CommitGroup<'a, S> {
             now,
             by_name: HashMap::new(),
             topics: Vec::new(),
-            named: Vec::new(),
+            indices: Vec::new(),
             keys: HashMap::new(),
-            taking: Taking::default(),
+            pending: PendingUsage::default(),
             commit: Commit { events: Vec::with_capacity(events), keys: Vec::new(), time: now.time },
         }
     }
@@ -107,10 +107,10 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         // The key is checked first, so that a retry of a publish that closed its topic, or had a condition, gets its
         // receipt.
         if let Some(key) = &append.key {
-            if let Some(&twin) = self.keys.get(&key.key) {
-                let twin = &self.commit.keys[twin];
-                return if twin.key.fingerprint == key.fingerprint {
-                    AppendOutcome::Staged(twin.receipts.at(twin.time))
+            if let Some(&duplicate) = self.keys.get(&key.key) {
+                let duplicate = &self.commit.keys[duplicate];
+                return if duplicate.key.fingerprint == key.fingerprint {
+                    AppendOutcome::Staged(duplicate.receipts.at(duplicate.time))
                 } else {
                     AppendOutcome::Refused(AppendError::KeyReused)
                 };
@@ -121,27 +121,27 @@ impl<'a, S: Store> CommitGroup<'a, S> {
                 Lookup::Fresh => {}
             }
         }
-        let mut named = std::mem::take(&mut self.named);
-        named.clear();
-        named.extend(append.events.iter().map(|event| self.find(&event.topic)));
-        let kept = append.key.map(|key| {
-            let topics = named.iter().map(|&at| (&self.topics[at].name, self.topics[at].subscriber_count));
+        let mut indices = std::mem::take(&mut self.indices);
+        indices.clear();
+        indices.extend(append.events.iter().map(|event| self.topic_index(&event.topic)));
+        let record = append.key.map(|key| {
+            let topics = indices.iter().map(|&at| (&self.topics[at].name, self.topics[at].subscriber_count));
             (key, StoredReceipts::new(self.next, topics))
         });
-        let room = |(key, receipts): &(IdempotencyKey, StoredReceipts)| {
-            self.idempotency.room(key.owner, receipts, &self.taking, self.now)
+        let fits = |(key, receipts): &(IdempotencyKey, StoredReceipts)| {
+            self.idempotency.check_capacity(key.owner, receipts, &self.pending, self.now)
         };
-        let checked = self.check(&append, &named).and_then(|()| kept.as_ref().map_or(Ok(()), room));
+        let checked = self.check(&append, &indices).and_then(|()| record.as_ref().map_or(Ok(()), fits));
         let receipts: Vec<Receipt> = match checked {
-            Ok(()) => append.events.into_iter().zip(&named).map(|(event, &at)| self.stage(event, at)).collect(),
+            Ok(()) => append.events.into_iter().zip(&indices).map(|(event, &at)| self.stage(event, at)).collect(),
             Err(_) => Vec::new(),
         };
-        self.named = named;
+        self.indices = indices;
         if let Err(error) = checked {
             return AppendOutcome::Refused(error);
         }
-        if let Some((key, receipts)) = kept {
-            self.taking.add(key.owner, &receipts);
+        if let Some((key, receipts)) = record {
+            self.pending.add(key.owner, &receipts);
             self.keys.insert(key.key, self.commit.keys.len());
             self.commit.keys.push(KeyRecord { key, time: self.commit.time, receipts });
         }
@@ -151,7 +151,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
     /// Stages each of `events` independently, unless its topic is closed.
     pub(super) fn decide_each(&mut self, events: Vec<NewEvent>) -> Vec<AppendResult> {
         let decide = |event: NewEvent| {
-            let at = self.find(&event.topic);
+            let at = self.topic_index(&event.topic);
             if self.topics[at].closed {
                 return Err(AppendError::Closed { topic: event.topic });
             }
@@ -160,20 +160,20 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         events.into_iter().map(decide).collect()
     }
 
-    fn check(&self, append: &Append, named: &[usize]) -> Result<(), AppendError> {
-        if let (Some(expect), Some(&first)) = (append.expect, named.first()) {
+    fn check(&self, append: &Append, indices: &[usize]) -> Result<(), AppendError> {
+        if let (Some(expect), Some(&first)) = (append.expect, indices.first()) {
             let epoch = self.shared.epoch;
             let last = self.topics[first].last.map(|seq| EventId { epoch, seq });
             let holds = match expect {
                 ExpectedLast::Empty => last.is_none(),
                 ExpectedLast::Last(id) => last == Some(id),
             };
-            if !holds || named.iter().any(|&at| at != first) {
+            if !holds || indices.iter().any(|&at| at != first) {
                 return Err(AppendError::Precondition { last });
             }
         }
         let mut closing = HashSet::new();
-        for (event, &at) in append.events.iter().zip(named) {
+        for (event, &at) in append.events.iter().zip(indices) {
             if self.topics[at].closed || closing.contains(&at) {
                 return Err(AppendError::Closed { topic: event.topic.clone() });
             }
@@ -196,33 +196,33 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         topic.closed = new.close;
         topic.last = Some(seq);
         let prev = std::mem::replace(&mut topic.tail, seq);
-        topic.take(prev, seq, &new);
+        topic.count(prev, seq, &new);
         self.commit.events.push((topic.key, Arc::new(Event { seq, prev, time, new })));
         receipt
     }
 
     /// The index of a topic in `topics`; adds the topic if it is not there.
-    fn find(&mut self, name: &TopicName) -> usize {
+    fn topic_index(&mut self, name: &TopicName) -> usize {
         if let Some(&at) = self.by_name.get(name) {
             return at;
         }
-        let known = self.shared.table.read().get(name).map(|slot| Staged {
+        let staged = self.shared.table.read().get(name).map(|slot| Staged {
             name: slot.name.clone(),
             key: slot.key,
             tail: slot.tail,
             last: slot.last(),
             closed: slot.is(Flag::Closed),
             subscriber_count: 0,
-            run: None,
+            batch: None,
         });
-        let mut staged = known.unwrap_or_else(|| Staged {
+        let mut staged = staged.unwrap_or_else(|| Staged {
             name: name.clone(),
             key: TopicKey(0),
             tail: self.shared.unused_tail(name),
             last: None,
             closed: false,
             subscriber_count: 0,
-            run: None,
+            batch: None,
         });
         staged.subscriber_count = self.shared.observer.subscriber_count(name);
         self.topics.push(staged);
@@ -233,12 +233,12 @@ impl<'a, S: Store> CommitGroup<'a, S> {
 
 impl Staged {
     /// Adds a staged event to the topic's batch.
-    fn take(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
-        let run =
-            self.run.get_or_insert(TopicBatch { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });
-        run.last = seq;
-        run.events += 1;
-        run.bytes += new.data.len() as u64;
-        run.closes = new.close;
+    fn count(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
+        let batch =
+            self.batch.get_or_insert(TopicBatch { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });
+        batch.last = seq;
+        batch.events += 1;
+        batch.bytes += new.data.len() as u64;
+        batch.closes = new.close;
     }
 }

@@ -18,12 +18,12 @@ pub(super) struct HeaderCursor {
     after: Seq,
     pub(super) headers: Vec<EventHeader>,
     /// The topic has no more headers.
-    pub(super) whole: bool,
+    pub(super) exhausted: bool,
 }
 
 impl HeaderCursor {
     pub(super) fn after(after: Seq) -> Self {
-        Self { after, headers: Vec::new(), whole: false }
+        Self { after, headers: Vec::new(), exhausted: false }
     }
 
     /// The newest position up to which `headers` is complete.
@@ -48,15 +48,15 @@ impl HeaderCursor {
         max: usize,
     ) -> Result<(), StoreError> {
         let more = if key.0 == 0 { Vec::new() } else { shared.store.topic_headers(key, self.end(), max)? };
-        self.whole = more.len() < max;
+        self.exhausted = more.len() < max;
         self.headers.extend(more);
         Ok(())
     }
 }
 
 /// The end of a page that ends at or before `limit` and holds at most `size`.
-pub(super) fn cut(runs: &[HeaderCursor], limit: Seq, size: ReadLimit) -> Seq {
-    let mut headers: Vec<&EventHeader> = runs.iter().flat_map(|run| run.up_to(limit)).collect();
+pub(super) fn cut(cursors: &[HeaderCursor], limit: Seq, size: ReadLimit) -> Seq {
+    let mut headers: Vec<&EventHeader> = cursors.iter().flat_map(|cursor| cursor.up_to(limit)).collect();
     headers.sort_unstable_by_key(|header| header.seq);
     let (mut bytes, mut count) = (0u64, 0);
     for (index, header) in headers.iter().enumerate() {

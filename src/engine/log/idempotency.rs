@@ -18,25 +18,25 @@ use crate::{
 const UNIT: usize = 512;
 
 /// Bytes that a key takes besides its receipts: its record and its entries in the map and the queue.
-const OVERHEAD: usize = 200;
+const KEY_OVERHEAD: usize = 200;
 
 /// One owner may use 1/2 of the capacity.
 const SHARE_PART: usize = 2;
 
-/// The last 1/4 of the capacity is reserved for owners below [`LITTLE_PART`]: it takes 16 of them to fill it.
+/// The last 1/4 of the capacity is reserved for owners below [`SMALL_SHARE_PART`]: it takes 16 of them to fill it.
 const RESERVE_PART: usize = 4;
 
 /// An owner with at most 1/64 of the capacity may use the reserve.
-const LITTLE_PART: usize = 64;
+const SMALL_SHARE_PART: usize = 64;
 
 /// The keys used within the window.
 pub(super) struct Idempotency {
     window: Duration,
     /// Capacity in units of [`UNIT`] bytes.
-    most: usize,
-    taken: usize,
+    capacity: usize,
+    used: usize,
     shares: HashMap<u64, Share>,
-    known: HashMap<[u8; 16], KeyRecord>,
+    records: HashMap<[u8; 16], KeyRecord>,
     /// Oldest first.
     order: VecDeque<KeyUse>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Idempotency {
 /// The use of one owner.
 #[derive(Default)]
 struct Share {
-    taken: usize,
+    used: usize,
     /// When its keys were used, oldest first.
     times: VecDeque<Millis>,
 }
@@ -69,30 +69,30 @@ pub(super) enum Lookup {
 
 /// Units that the keys of an uncommitted group will use.
 #[derive(Default)]
-pub(super) struct Taking {
-    taken: usize,
+pub(super) struct PendingUsage {
+    used: usize,
     shares: HashMap<u64, usize>,
 }
 
-impl Taking {
+impl PendingUsage {
     pub(super) fn add(&mut self, owner: u64, receipts: &StoredReceipts) {
-        self.taken += units(receipts);
+        self.used += units(receipts);
         *self.shares.entry(owner).or_default() += units(receipts);
     }
 }
 
 /// Units that a key with these receipts takes.
 fn units(receipts: &StoredReceipts) -> usize {
-    (OVERHEAD + receipts.bytes()).div_ceil(UNIT)
+    (KEY_OVERHEAD + receipts.bytes()).div_ceil(UNIT)
 }
 
 impl Idempotency {
-    pub(super) fn new(window: Duration, most: usize) -> Self {
-        Self { window, most, taken: 0, shares: HashMap::new(), known: HashMap::new(), order: VecDeque::new() }
+    pub(super) fn new(window: Duration, capacity: usize) -> Self {
+        Self { window, capacity, used: 0, shares: HashMap::new(), records: HashMap::new(), order: VecDeque::new() }
     }
 
     pub(super) fn lookup(&self, key: &IdempotencyKey) -> Lookup {
-        match self.known.get(&key.key) {
+        match self.records.get(&key.key) {
             None => Lookup::Fresh,
             Some(record) if record.key.fingerprint == key.fingerprint => Lookup::Same(record.receipts.at(record.time)),
             Some(_) => Lookup::Other,
@@ -103,28 +103,28 @@ impl Idempotency {
     ///
     /// # Errors
     /// [`AppendError::KeysFull`] with whose capacity is used up and how long to wait; [`AppendError::KeyTooLarge`].
-    pub(super) fn room(
+    pub(super) fn check_capacity(
         &self,
         owner: u64,
         receipts: &StoredReceipts,
-        group: &Taking,
+        group: &PendingUsage,
         now: &Now,
     ) -> Result<(), AppendError> {
         let units = units(receipts);
         let share = self.shares.get(&owner);
-        let own = units + share.map_or(0, |share| share.taken) + group.shares.get(&owner).copied().unwrap_or(0);
-        let all = units + self.taken + group.taken;
-        let part = |part: usize| (self.most / part).max(1);
+        let own = units + share.map_or(0, |share| share.used) + group.shares.get(&owner).copied().unwrap_or(0);
+        let all = units + self.used + group.used;
+        let part = |part: usize| (self.capacity / part).max(1);
         // Keys stored by an older gapless have no owner: they count only towards the total.
         let has_share = owner != 0;
-        let reserved = all > self.most - self.most / RESERVE_PART && own > part(LITTLE_PART);
-        let full = |own, oldest| Err(AppendError::KeysFull { own, wait: self.wait(oldest, now) });
-        if has_share && units > part(SHARE_PART) || units > self.most {
+        let reserved = all > self.capacity - self.capacity / RESERVE_PART && own > part(SMALL_SHARE_PART);
+        let keys_full = |own, oldest| Err(AppendError::KeysFull { own, wait: self.wait(oldest, now) });
+        if has_share && units > part(SHARE_PART) || units > self.capacity {
             Err(AppendError::KeyTooLarge)
         } else if has_share && own > part(SHARE_PART) {
-            full(true, share.and_then(|share| share.times.front().copied()))
-        } else if all > self.most || has_share && reserved {
-            full(false, self.order.front().map(|used| used.time))
+            keys_full(true, share.and_then(|share| share.times.front().copied()))
+        } else if all > self.capacity || has_share && reserved {
+            keys_full(false, self.order.front().map(|oldest| oldest.time))
         } else {
             Ok(())
         }
@@ -139,25 +139,25 @@ impl Idempotency {
     /// Adds a key whose commit is durable. Records come in order of time.
     pub(super) fn remember(&mut self, record: KeyRecord) {
         let (owner, units) = (record.key.owner, units(&record.receipts));
-        self.taken += units;
+        self.used += units;
         let share = self.shares.entry(owner).or_default();
-        share.taken += units;
+        share.used += units;
         share.times.push_back(record.time);
         self.order.push_back(KeyUse { time: record.time, key: record.key.key });
-        if let Some(replaced) = self.known.insert(record.key.key, record) {
+        if let Some(replaced) = self.records.insert(record.key.key, record) {
             self.release(&replaced);
         }
     }
 
     /// Removes keys older than the window.
-    pub(super) fn forget_old(&mut self, now: &Now) {
-        let oldest = now.before(self.window);
-        while let Some(used) = self.order.front()
-            && used.time <= oldest
+    pub(super) fn expire(&mut self, now: &Now) {
+        let expired = now.before(self.window);
+        while let Some(oldest_use) = self.order.front()
+            && oldest_use.time <= expired
         {
             // A key used again after its window has a younger record, which stays.
-            if self.known.get(&used.key).is_some_and(|record| record.time == used.time)
-                && let Some(record) = self.known.remove(&used.key)
+            if self.records.get(&oldest_use.key).is_some_and(|record| record.time == oldest_use.time)
+                && let Some(record) = self.records.remove(&oldest_use.key)
             {
                 self.release(&record);
             }
@@ -167,9 +167,9 @@ impl Idempotency {
 
     fn release(&mut self, record: &KeyRecord) {
         let units = units(&record.receipts);
-        self.taken -= units;
+        self.used -= units;
         if let Entry::Occupied(mut share) = self.shares.entry(record.key.owner) {
-            share.get_mut().taken -= units;
+            share.get_mut().used -= units;
             share.get_mut().times.pop_front();
             if share.get().times.is_empty() {
                 share.remove();
@@ -209,14 +209,14 @@ mod tests {
 
     /// Adds keys of one event as `owner` until one is refused; returns how many were accepted.
     fn fill(keys: &mut Idempotency, owner: u64, time: u64) -> (usize, AppendError) {
-        let mut taken = 0;
+        let mut used = 0;
         loop {
-            let record = record(owner << 32 | taken as u64, owner, time, 1);
-            if let Err(error) = keys.room(owner, &record.receipts, &Taking::default(), &now(time)) {
-                return (taken, error);
+            let record = record(owner << 32 | used as u64, owner, time, 1);
+            if let Err(error) = keys.check_capacity(owner, &record.receipts, &PendingUsage::default(), &now(time)) {
+                return (used, error);
             }
             keys.remember(record);
-            taken += 1;
+            used += 1;
         }
     }
 
@@ -233,7 +233,7 @@ mod tests {
             assert_eq!(fill(&mut keys, owner, 2000).0, 100, "owner {owner} gets a part of the reserve");
         }
         assert_eq!(fill(&mut keys, 19, 2000).0, 0, "the total is bounded");
-        keys.forget_old(&now(601_001));
+        keys.expire(&now(601_001));
         assert!(!keys.shares.contains_key(&1));
         assert!(fill(&mut keys, 19, 601_002).0 >= 100);
     }
@@ -241,20 +241,21 @@ mod tests {
     #[test]
     fn keys_count_by_the_memory_they_take() {
         let keys = Idempotency::new(WINDOW, 1000);
-        let room = |topics| keys.room(1, &record(1, 1, 1, topics).receipts, &Taking::default(), &now(1));
-        assert_eq!(room(4000), Ok(()));
-        assert_eq!(room(8000), Err(AppendError::KeyTooLarge), "it never fits, so waiting does not help");
+        let check =
+            |topics| keys.check_capacity(1, &record(1, 1, 1, topics).receipts, &PendingUsage::default(), &now(1));
+        assert_eq!(check(4000), Ok(()));
+        assert_eq!(check(8000), Err(AppendError::KeyTooLarge), "it never fits, so waiting does not help");
     }
 
     #[test]
     fn a_group_counts_its_own_keys() {
         let keys = Idempotency::new(WINDOW, 4);
-        let (mut group, one) = (Taking::default(), record(1, 1, 1, 1).receipts);
+        let (mut group, one) = (PendingUsage::default(), record(1, 1, 1, 1).receipts);
         for _ in 0..2 {
-            assert_eq!(keys.room(1, &one, &group, &now(1)), Ok(()));
+            assert_eq!(keys.check_capacity(1, &one, &group, &now(1)), Ok(()));
             group.add(1, &one);
         }
-        assert!(matches!(keys.room(1, &one, &group, &now(1)), Err(AppendError::KeysFull { own: true, .. })));
+        assert!(matches!(keys.check_capacity(1, &one, &group, &now(1)), Err(AppendError::KeysFull { own: true, .. })));
     }
 
     #[test]
@@ -264,13 +265,13 @@ mod tests {
         let leap = Leap { at: Millis(2000), to: Millis(2000).after(years), gained: years };
         let now = |ms| Now { time: Millis(ms).after(years), leaps: Leaps::default().with(leap) };
         keys.remember(record(1, 1, 1000, 1));
-        keys.forget_old(&now(3000));
-        assert_eq!(keys.taken, 1);
-        let wait = keys.room(2, &record(2, 2, 1, 1).receipts, &Taking::default(), &now(3000));
+        keys.expire(&now(3000));
+        assert_eq!(keys.used, 1);
+        let wait = keys.check_capacity(2, &record(2, 2, 1, 1).receipts, &PendingUsage::default(), &now(3000));
         assert_eq!(wait, Err(AppendError::KeysFull { own: false, wait: LEFT }));
-        keys.forget_old(&now(600_999));
-        assert_eq!(keys.taken, 1);
-        keys.forget_old(&now(601_000));
-        assert_eq!((keys.taken, keys.known.len()), (0, 0));
+        keys.expire(&now(600_999));
+        assert_eq!(keys.used, 1);
+        keys.expire(&now(601_000));
+        assert_eq!((keys.used, keys.records.len()), (0, 0));
     }
 }

@@ -8,11 +8,11 @@ use std::{
 };
 
 use super::{
-    page::View,
+    page::SlotView,
     shared::LogShared,
     slot::Slot,
     store::{Position, Store, StoreError, TopicKey},
-    table::pass,
+    table::for_each,
 };
 use crate::{
     engine::{LocateBy, ReadFrom},
@@ -37,14 +37,14 @@ struct BackwardSearch {
 }
 
 /// The topics with the newest tails.
-struct Tails {
+struct NewestTopics {
     topics: Vec<BackwardSearch>,
     /// Retained events of all topics of the selection, including those left out.
-    kept: u64,
+    retained: u64,
     /// The position before all retained events.
     floor: Seq,
     /// The newest tail of the topics left out.
-    left_out: Option<Seq>,
+    newest_excluded: Option<Seq>,
 }
 
 impl<S: Store> LogShared<S> {
@@ -70,8 +70,8 @@ impl<S: Store> LogShared<S> {
     fn before(&self, selection: &Selection, stamp: Millis) -> Result<Seq, StoreError> {
         let from = ReadFrom::Since(stamp);
         let mut position = self.store.position_before(stamp)?.min(self.head());
-        self.each(selection, |slot| {
-            let view = View::of(slot);
+        self.for_each_topic(selection, |slot| {
+            let view = SlotView::of(slot);
             if view.lost_since(from) && view.mark <= position {
                 position = Seq(view.mark.0.saturating_sub(1));
             }
@@ -90,12 +90,12 @@ impl<S: Store> LogShared<S> {
     ) -> Result<Seq, StoreError> {
         let mut most = usize::try_from(count).unwrap_or(usize::MAX);
         loop {
-            let tails = self.tails(selection, most);
-            if tails.kept <= count {
-                return Ok(tails.floor);
+            let newest = self.newest_topics(selection, most);
+            if newest.retained <= count {
+                return Ok(newest.floor);
             }
-            let (floor, left_out) = (tails.floor, tails.left_out);
-            match (self.counted_back(tails.topics, count, keep_going)?, left_out) {
+            let (floor, newest_excluded) = (newest.floor, newest.newest_excluded);
+            match (self.nth_newest(newest.topics, count, keep_going)?, newest_excluded) {
                 (Some(seq), newest) if newest.is_none_or(|newest| newest < seq) => return Ok(Seq(seq.0 - 1)),
                 (None, None) => return Ok(floor),
                 // Some of the newest events do not count, so topics left out may hold counted ones.
@@ -106,29 +106,29 @@ impl<S: Store> LogShared<S> {
 
     /// The `most` topics of the selection with the newest tails. If every tail counts, no other topic holds any of the
     /// newest `most` events.
-    fn tails(&self, selection: &Selection, most: usize) -> Tails {
+    fn newest_topics(&self, selection: &Selection, most: usize) -> NewestTopics {
         let head = self.head();
-        let (mut kept, mut floor, mut left_out) = (0, head, None);
+        let (mut retained, mut floor, mut newest_excluded) = (0, head, None);
         let mut tails = BinaryHeap::new();
-        self.each(selection, |slot| {
+        self.for_each_topic(selection, |slot| {
             if slot.events() > 0 {
-                kept += slot.events();
+                retained += slot.events();
                 floor = floor.min(slot.mark);
                 tails.push(Reverse((slot.tail.min(head), slot.key, slot.mark)));
                 if tails.len() > most
                     && let Some(Reverse((tail, ..))) = tails.pop()
                 {
-                    left_out = left_out.max(Some(tail));
+                    newest_excluded = newest_excluded.max(Some(tail));
                 }
             }
         });
         let topic =
             |Reverse((tail, key, mark))| BackwardSearch { key, mark, known: VecDeque::new(), below: tail, step: FIRST };
-        Tails { topics: tails.into_iter().map(topic).collect(), kept, floor, left_out }
+        NewestTopics { topics: tails.into_iter().map(topic).collect(), retained, floor, newest_excluded }
     }
 
     /// The oldest of the newest `count` counted events of these topics; `None` if there are fewer.
-    fn counted_back(
+    fn nth_newest(
         &self,
         mut topics: Vec<BackwardSearch>,
         count: u64,
@@ -159,18 +159,18 @@ impl<S: Store> LogShared<S> {
         Ok(None)
     }
 
-    /// Calls `look` for every topic of the selection that is in use.
-    fn each(&self, selection: &Selection, mut look: impl FnMut(&Slot)) {
+    /// Calls `visit` for every topic of the selection that is in use.
+    fn for_each_topic(&self, selection: &Selection, mut visit: impl FnMut(&Slot)) {
         if selection.is_open_ended() {
-            pass(&self.table, |seen| {
-                if selection.matches(&seen.slot.name) {
-                    look(seen.slot);
+            for_each(&self.table, |entry| {
+                if selection.matches(&entry.slot.name) {
+                    visit(entry.slot);
                 }
                 ControlFlow::Continue(())
             });
         } else {
             for name in selection.names() {
-                self.table.read().get(name).into_iter().for_each(&mut look);
+                self.table.read().get(name).into_iter().for_each(&mut visit);
             }
         }
     }

@@ -110,7 +110,10 @@ impl<S: Store> LogEngine<S> {
     }
 
     /// Enqueues a job before the future is returned, so that dropping the future cancels nothing.
-    fn ask<T: Send + 'static>(&self, job: impl FnOnce(queue::AppendReply<T>) -> Job) -> EngineFuture<T, AppendError> {
+    fn enqueue<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(queue::AppendReply<T>) -> Job,
+    ) -> EngineFuture<T, AppendError> {
         let (reply, answer) = oneshot::channel();
         match self.shared.queue.push(job(reply)) {
             Ok(()) => when_answered(answer),
@@ -138,7 +141,7 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
-        self.ask(|reply| Job::Append(PendingAppend::new(append, Replies::Whole(reply))))
+        self.enqueue(|reply| Job::Append(PendingAppend::new(append, Replies::Whole(reply))))
     }
 
     fn append_each(&self, events: Vec<NewEvent>) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected> {
@@ -187,11 +190,11 @@ impl<S: Store> Engine for LogEngine<S> {
 
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState> {
         let mut names = BinaryHeap::new();
-        table::pass(&self.shared.table, |seen| {
-            let name = seen.slot.name.as_str();
+        table::for_each(&self.shared.table, |entry| {
+            let name = entry.slot.name.as_str();
             let beyond = names.len() >= limit && names.peek().is_none_or(|last: &TopicName| last.as_str() <= name);
             if name.starts_with(prefix) && name > after && !beyond {
-                names.push(seen.slot.name.clone());
+                names.push(entry.slot.name.clone());
                 if names.len() > limit {
                     names.pop();
                 }
@@ -202,24 +205,24 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn configure(&self, topic: TopicName, change: TopicChange) -> EngineFuture<TopicState, AppendError> {
-        self.ask(|reply| Job::Configure(topic, change, reply))
+        self.enqueue(|reply| Job::Configure(topic, change, reply))
     }
 
     fn delete(&self, topic: TopicName) -> EngineFuture<bool, AppendError> {
-        self.ask(|reply| Job::Delete(topic, reply))
+        self.enqueue(|reply| Job::Delete(topic, reply))
     }
 
     fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
-        self.ask(|reply| Job::Remove(topic, seq, reply))
+        self.enqueue(|reply| Job::Remove(topic, seq, reply))
     }
 
     fn untold(&self) -> Vec<(TopicName, Seq)> {
-        self.shared.untold_removals()
+        self.shared.pending_removals()
     }
 
     fn status(&self) -> Status {
         let shared = &self.shared;
-        let refusing = shared.queue.refusing().or_else(|| match shared.store.room() {
+        let refusing = shared.queue.refusal().or_else(|| match shared.store.room() {
             Ok(()) => None,
             Err(StoreError::Full) => Some(AppendError::Full),
             Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
@@ -249,8 +252,8 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn close(&self) {
-        self.shared.queue.refuse("the engine is closed");
-        self.shared.retention_queue.end();
+        self.shared.queue.close("the engine is closed");
+        self.shared.retention_queue.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         let first = !threads.is_empty();
         // An observer may hold the last handle and drop it on one of these threads, which cannot join itself.
@@ -258,7 +261,7 @@ impl<S: Store> Engine for LogEngine<S> {
             drop(thread.join()); // the panic hook has already logged a panic
         }
         if first {
-            self.shared.keep_clock(true);
+            self.shared.store_clock(true);
         }
         self.shared.store.close();
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Builder of a page.
-pub(super) struct Draft<'a> {
+pub(super) struct PageBuilder<'a> {
     from: ReadFrom,
     /// The start of the page's range, exclusive.
     pub(super) start: Seq,
@@ -33,7 +33,7 @@ pub(super) struct Draft<'a> {
 
 /// A snapshot of a topic's slot: taken once before its events are read, and once after.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View {
+pub(super) struct SlotView {
     /// 0 if it never had events.
     key: TopicKey,
     pub(super) first: Option<Seq>,
@@ -45,7 +45,7 @@ pub(super) struct View {
     trimmed_time: Millis,
 }
 
-impl View {
+impl SlotView {
     pub(super) fn of(slot: &Slot) -> Self {
         Self {
             key: slot.key,
@@ -69,31 +69,31 @@ impl View {
     }
 }
 
-impl<'a> Draft<'a> {
+impl<'a> PageBuilder<'a> {
     pub(super) fn new<S: Store>(shared: &'a LogShared<S>, from: ReadFrom, start: Seq, head: Seq) -> Self {
         Self { from, start, through: head, head, lost: &shared.lost, events: Vec::new(), gaps: Vec::new() }
     }
 
     /// Reports events missing below a topic's mark. A read from the earliest event reports no trimmed events, only
     /// those that the disk may have lost.
-    pub(super) fn judge_mark(&mut self, name: &TopicName, view: &View) {
+    pub(super) fn report_trimmed(&mut self, name: &TopicName, view: &SlotView) {
         if self.from == ReadFrom::Earliest {
             if self.is_lost(view.mark, view.key) {
-                self.tell(name, view.mark, view.first, true);
+                self.report(name, view.mark, view.first, true);
             }
             return;
         }
         let since = view.lost_since(self.from);
         if since && view.mark <= self.start {
-            self.push(name, Seq::ZERO, view.first, self.meets_loss(view.mark));
+            self.push(name, Seq::ZERO, view.first, self.overlaps_loss(view.mark));
         } else {
-            self.tell(name, view.mark, view.first, self.meets_loss(view.mark));
+            self.report(name, view.mark, view.first, self.overlaps_loss(view.mark));
         }
     }
 
     /// Reports the holes in a topic's chain of `(seq, prev)`, and, if `tail` is given, a hole between the last event
     /// and `tail`.
-    pub(super) fn judge_chain(
+    pub(super) fn report_holes(
         &mut self,
         name: &TopicName,
         mark: Seq,
@@ -103,25 +103,25 @@ impl<'a> Draft<'a> {
         let mut have = self.start.max(mark);
         for (seq, prev) in chain {
             if prev > have {
-                self.tell(name, prev, Some(seq), true); // above the mark, so not trimmed
+                self.report(name, prev, Some(seq), true); // above the mark, so not trimmed
             }
             have = have.max(seq);
         }
         if let Some(tail) = tail.filter(|&tail| tail > have) {
-            self.tell(name, tail, None, true);
+            self.report(name, tail, None, true);
         }
     }
 
     /// Reports the missing events of a name not in use whose last position was `mark`.
-    pub(super) fn judge_gone(&mut self, name: &TopicName, mark: Seq) {
+    pub(super) fn report_deleted(&mut self, name: &TopicName, mark: Seq) {
         if self.from != ReadFrom::Earliest {
-            self.tell(name, mark, None, self.meets_loss(mark));
+            self.report(name, mark, None, self.overlaps_loss(mark));
         } else if self.is_lost(mark, TopicKey(0)) {
-            self.tell(name, mark, None, true);
+            self.report(name, mark, None, true);
         }
     }
 
-    fn tell(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
+    fn report(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
         if self.start < position && position <= self.through {
             self.push(name, position, resumes_at, lost);
         }
@@ -138,7 +138,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether the disk may have lost some of the missing events between the page's start and `through`.
-    fn meets_loss(&self, through: Seq) -> bool {
+    fn overlaps_loss(&self, through: Seq) -> bool {
         self.lost.iter().any(|&(first, last)| first <= through && self.start < last)
     }
 

@@ -48,7 +48,7 @@ pub(super) enum Job {
     Delete(TopicName, AppendReply<bool>),
     Remove(TopicName, Seq, AppendReply<bool>),
     /// Durably record the newest positions of these emptied topics. Sent by the retention thread; has no answer.
-    Remember(Vec<TopicKey>),
+    RecordEnds(Vec<TopicKey>),
 }
 
 /// What the writer executes in one step.
@@ -79,7 +79,7 @@ struct QueueState {
     /// The part of `bytes` that belongs to large jobs.
     large: usize,
     /// Set when the queue accepts nothing more: the reason.
-    refusing: Option<Arc<str>>,
+    closed: Option<Arc<str>>,
 }
 
 impl AppendQueue {
@@ -97,7 +97,7 @@ impl AppendQueue {
     )]
     pub(super) fn push(&self, job: Job) -> Result<(), (AppendError, Job)> {
         let mut state = self.state.lock();
-        if let Some(reason) = &state.refusing {
+        if let Some(reason) = &state.closed {
             return Err((AppendError::Unavailable { reason: Arc::clone(reason) }, job));
         }
         let (cost, reserve) = (job.cost(), self.max_bytes / RESERVE_PART);
@@ -127,7 +127,7 @@ impl AppendQueue {
             match state.jobs.pop_front() {
                 Some(Job::Append(first)) => return Some(Work::Group(state.group(first, config))),
                 Some(job) => return Some(Work::Single(job)),
-                None if state.refusing.is_some() => return None,
+                None if state.closed.is_some() => return None,
                 None => self.wake.wait(&mut state),
             }
         }
@@ -138,7 +138,7 @@ impl AppendQueue {
     }
 
     /// Releases the capacity of completed jobs with these costs.
-    pub(super) fn done(&self, costs: impl IntoIterator<Item = usize>) {
+    pub(super) fn release(&self, costs: impl IntoIterator<Item = usize>) {
         let mut state = self.state.lock();
         for cost in costs {
             state.bytes -= cost;
@@ -147,8 +147,8 @@ impl AppendQueue {
     }
 
     /// Closes the queue; queued jobs are still executed. The first reason is kept.
-    pub(super) fn refuse(&self, reason: &str) {
-        self.state.lock().refusing.get_or_insert_with(|| reason.into());
+    pub(super) fn close(&self, reason: &str) {
+        self.state.lock().closed.get_or_insert_with(|| reason.into());
         self.wake.notify_one();
     }
 
@@ -156,18 +156,18 @@ impl AppendQueue {
     pub(super) fn fail(&self, reason: &str) {
         let waiting = {
             let mut state = self.state.lock();
-            state.refusing = Some(reason.into());
+            state.closed = Some(reason.into());
             std::mem::take(&mut state.jobs)
         };
-        self.done(waiting.iter().map(Job::cost));
+        self.release(waiting.iter().map(Job::cost));
         for job in waiting {
             job.refuse(&AppendError::Unavailable { reason: reason.into() });
         }
     }
 
     /// The error that a push gets when the queue is closed; `None` while it is open.
-    pub(super) fn refusing(&self) -> Option<AppendError> {
-        self.state.lock().refusing.clone().map(|reason| AppendError::Unavailable { reason })
+    pub(super) fn refusal(&self) -> Option<AppendError> {
+        self.state.lock().closed.clone().map(|reason| AppendError::Unavailable { reason })
     }
 
     /// Cost in bytes of all jobs queued or being written.
@@ -202,7 +202,7 @@ impl PendingAppend {
             bytes += event.data.len();
             cost += event.data.len() + event.topic.as_str().len() + event.name.as_str().len() + EVENT_OVERHEAD;
         }
-        Self { append, reply, mailbox: ReplyMailbox::here(), cost, bytes }
+        Self { append, reply, mailbox: ReplyMailbox::current(), cost, bytes }
     }
 }
 
@@ -214,7 +214,7 @@ impl Job {
             Self::Configure(topic, ..) | Self::Delete(topic, _) | Self::Remove(topic, ..) => {
                 topic.as_str().len() + EVENT_OVERHEAD
             }
-            Self::Remember(topics) => topics.len() * size_of::<TopicKey>(),
+            Self::RecordEnds(topics) => topics.len() * size_of::<TopicKey>(),
         }
     }
 
@@ -224,7 +224,7 @@ impl Job {
             Self::Append(PendingAppend { reply: Replies::Each(reply), .. }) => drop(reply.send(Err(error.clone()))),
             Self::Configure(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Delete(_, reply) | Self::Remove(_, _, reply) => drop(reply.send(Err(error.clone()))),
-            Self::Remember(_) => {}
+            Self::RecordEnds(_) => {}
         }
     }
 }

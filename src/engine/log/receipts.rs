@@ -27,30 +27,30 @@ pub struct StoredReceipts {
 impl StoredReceipts {
     /// The receipts of events from position `first` on: each event's topic and subscriber count.
     pub fn new<'a>(first: Seq, events: impl Iterator<Item = (&'a TopicName, u32)>) -> Self {
-        let (mut topics, mut places, mut runs) = (Vec::new(), HashMap::new(), Vec::new());
+        let (mut topics, mut indices, mut runs) = (Vec::new(), HashMap::new(), Vec::new());
         let mut run: Option<((&TopicName, u32), u32, u32)> = None;
         for event in events {
             if let Some((_, _, count)) = run.as_mut().filter(|(of, ..)| *of == event) {
                 *count += 1;
                 continue;
             }
-            put_run(&mut runs, run);
-            let place = *places.entry(event).or_insert_with(|| {
+            encode_run(&mut runs, run);
+            let index = *indices.entry(event).or_insert_with(|| {
                 topics.push((event.0.clone(), event.1));
                 u32::try_from(topics.len() - 1).expect("an append has fewer than 2^32 events")
             });
-            run = Some((event, place, 1));
+            run = Some((event, index, 1));
         }
-        put_run(&mut runs, run);
+        encode_run(&mut runs, run);
         Self { first, topics: topics.into(), runs: runs.into() }
     }
 
     /// Topic, position and subscriber count of each event.
     pub fn iter(&self) -> impl Iterator<Item = (&TopicName, Seq, u32)> {
         let mut runs = &*self.runs;
-        let runs = std::iter::from_fn(move || Some((take(&mut runs)?, take(&mut runs)?)));
-        let topics = runs.flat_map(|(place, count)| {
-            let (topic, subscribers) = &self.topics[place as usize];
+        let runs = std::iter::from_fn(move || Some((read_varint(&mut runs)?, read_varint(&mut runs)?)));
+        let topics = runs.flat_map(|(index, count)| {
+            let (topic, subscribers) = &self.topics[index as usize];
             (0..count).map(move |_| (topic, *subscribers))
         });
         (self.first.0..).zip(topics).map(|(seq, (topic, subscribers))| (topic, Seq(seq), subscribers))
@@ -75,9 +75,9 @@ impl StoredReceipts {
     }
 }
 
-fn put_run(out: &mut Vec<u8>, run: Option<((&TopicName, u32), u32, u32)>) {
-    let Some((_, place, count)) = run else { return };
-    for mut number in [place, count] {
+fn encode_run(out: &mut Vec<u8>, run: Option<((&TopicName, u32), u32, u32)>) {
+    let Some((_, index, count)) = run else { return };
+    for mut number in [index, count] {
         while number >= 0x80 {
             out.push(number.to_le_bytes()[0] | 0x80);
             number >>= 7;
@@ -86,7 +86,7 @@ fn put_run(out: &mut Vec<u8>, run: Option<((&TopicName, u32), u32, u32)>) {
     }
 }
 
-fn take(from: &mut &[u8]) -> Option<u32> {
+fn read_varint(from: &mut &[u8]) -> Option<u32> {
     let mut number = 0;
     for shift in (0..32).step_by(7) {
         let (&byte, rest) = from.split_first()?;

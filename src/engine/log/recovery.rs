@@ -15,7 +15,7 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (TopicTable, Recover
     let mut table = TopicTable::new(rules);
     let mut holes = Vec::new();
     let recovered = store.recovered(&mut |summary| holes.extend(add(&mut table, &summary)));
-    forget_leftovers(&mut table, holes, &recovered.lost);
+    drop_leftovers(&mut table, holes, &recovered.lost);
     // The store may still hold events of deleted topics. Looked up only where possible, because there may be many
     // topics.
     let is_dead = |slot: &&Slot| slot.tail <= recovered.newest_mark && store.mark(&slot.name) >= Some(slot.tail);
@@ -44,7 +44,7 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (TopicTable, Recover
             if stored.is_none() && had {
                 slot.set(Flag::Used, true);
             }
-            under_settings(slot, own, stored.unwrap_or_default());
+            apply_settings(slot, own, stored.unwrap_or_default());
         });
         if own.exists || empty {
             table.set_own(name, own.clone());
@@ -101,7 +101,7 @@ fn add(table: &mut TopicTable, summary: &TopicSummary) -> Option<Hole> {
             events: slot.events(),
             bytes: slot.bytes,
         });
-        slot.join(summary);
+        slot.extend(summary);
         hole
     });
     if let Some(hole) = joined {
@@ -115,7 +115,7 @@ fn add(table: &mut TopicTable, summary: &TopicSummary) -> Option<Hole> {
     let mut slot = Slot::new(summary.name.clone(), summary.last, table.rule_number(&summary.name));
     slot.key = summary.key;
     slot.mark = summary.first_prev;
-    slot.keep(summary.first, summary.first_time, summary.events, summary.bytes);
+    slot.set_retained(summary.first, summary.first_time, summary.events, summary.bytes);
     slot.set(Flag::Used, true);
     slot.set(Flag::Closed, summary.last_closes);
     table.insert(slot);
@@ -124,7 +124,7 @@ fn add(table: &mut TopicTable, summary: &TopicSummary) -> Option<Hole> {
 
 /// Drops events below a hole that is not due to damage: they were trimmed, like the missing events, and only their
 /// space has not been reclaimed yet. Applies to everything below the newest such hole of a topic.
-fn forget_leftovers(table: &mut TopicTable, holes: Vec<Hole>, lost: &[(Seq, Seq)]) {
+fn drop_leftovers(table: &mut TopicTable, holes: Vec<Hole>, lost: &[(Seq, Seq)]) {
     let mut done = HashSet::new();
     for hole in holes.into_iter().rev() {
         let damage = lost.iter().any(|&(first, last)| first <= hole.above && hole.below < last);
@@ -134,21 +134,21 @@ fn forget_leftovers(table: &mut TopicTable, holes: Vec<Hole>, lost: &[(Seq, Seq)
         table.update(&hole.name, |slot| {
             let (events, bytes) = (slot.events() - hole.events, slot.bytes - hole.bytes);
             slot.mark = hole.above;
-            slot.keep(hole.first, hole.first_time, events, bytes);
+            slot.set_retained(hole.first, hole.first_time, events, bytes);
         });
     }
 }
 
 /// Applies stored settings that were saved when the topic's newest position was at or after `last`: they are newer than
 /// its events.
-fn under_settings(slot: &mut Slot, own: &TopicSettings, last: Seq) {
+fn apply_settings(slot: &mut Slot, own: &TopicSettings, last: Seq) {
     if let Some(emptied) = own.emptied_through.filter(|&emptied| emptied >= last) {
         slot.tail = slot.tail.max(emptied);
         slot.mark = slot.tail;
         // The store may not have reclaimed their space yet.
-        slot.keep(Seq::ZERO, Millis(0), 0, 0);
+        slot.set_retained(Seq::ZERO, Millis(0), 0, 0);
         slot.set(Flag::Used, true);
-        slot.set(Flag::Remembered, true);
+        slot.set(Flag::EndRecorded, true);
     }
     if let Some((closed, _)) = own.closed.filter(|&(_, at)| at >= last) {
         slot.set(Flag::Closed, closed);
@@ -159,7 +159,7 @@ fn under_settings(slot: &mut Slot, own: &TopicSettings, last: Seq) {
 mod tests {
     use super::*;
 
-    fn piece(key: u64, first: u64, last: u64) -> TopicSummary {
+    fn part(key: u64, first: u64, last: u64) -> TopicSummary {
         TopicSummary {
             key: TopicKey(key),
             name: TopicName::new("a").expect("valid"),
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn summaries_of_a_topic_are_joined_and_the_later_of_two_incarnations_is_used() {
         let mut table = TopicTable::new(Rules::default());
-        for summary in [piece(2, 2, 3), piece(5, 5, 6), piece(1, 1, 1), piece(5, 7, 9)] {
+        for summary in [part(2, 2, 3), part(5, 5, 6), part(1, 1, 1), part(5, 7, 9)] {
             assert!(add(&mut table, &summary).is_none(), "no hole");
         }
         let slot = table.by_key(TopicKey(5)).expect("in use");
@@ -193,9 +193,9 @@ mod tests {
     fn events_left_below_trimmed_ones_are_trimmed_and_below_lost_ones_are_kept() {
         let kept = |lost: &[(Seq, Seq)]| {
             let mut table = TopicTable::new(Rules::default());
-            let pieces = [piece(1, 1, 2), piece(1, 5, 6), piece(1, 9, 9)];
-            let holes = pieces.iter().filter_map(|summary| add(&mut table, summary)).collect();
-            forget_leftovers(&mut table, holes, lost);
+            let parts = [part(1, 1, 2), part(1, 5, 6), part(1, 9, 9)];
+            let holes = parts.iter().filter_map(|summary| add(&mut table, summary)).collect();
+            drop_leftovers(&mut table, holes, lost);
             let slot = table.by_key(TopicKey(1)).expect("in use");
             (slot.first().expect("kept").0, slot.mark.0, slot.events(), slot.bytes)
         };

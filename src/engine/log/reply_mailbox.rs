@@ -39,7 +39,7 @@ pub(super) struct ReplyMailbox {
 
 #[derive(Default)]
 struct MailboxState {
-    letters: Vec<PendingReply>,
+    replies: Vec<PendingReply>,
     reply_task: Option<Waker>,
     closed: bool,
 }
@@ -55,18 +55,18 @@ pub struct ReplyTask(Arc<ReplyMailbox>);
 
 impl ReplyMailbox {
     /// The mailbox of the current thread.
-    pub(super) fn here() -> Option<Arc<Self>> {
+    pub(super) fn current() -> Option<Arc<Self>> {
         OPEN.with_borrow(Option::clone)
     }
 
     /// Posts replies and wakes the reply task. Delivers them directly if the mailbox is closed.
-    fn post(&self, letters: Vec<PendingReply>) {
+    fn post(&self, replies: Vec<PendingReply>) {
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
-            return letters.into_iter().for_each(PendingReply::deliver);
+            return replies.into_iter().for_each(PendingReply::deliver);
         }
-        state.letters.extend(letters);
+        state.replies.extend(replies);
         let reply_task = state.reply_task.take();
         drop(state);
         if let Some(reply_task) = reply_task {
@@ -90,17 +90,17 @@ impl ReplyBatch {
     pub(super) fn add(&mut self, mailbox: Option<Arc<ReplyMailbox>>, reply: PendingReply) {
         let Some(mailbox) = mailbox else { return reply.deliver() };
         match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &mailbox)) {
-            Some((_, letters)) => letters.push(reply),
+            Some((_, replies)) => replies.push(reply),
             None => self.0.push((mailbox, vec![reply])),
         }
     }
 
     /// Posts each mailbox's replies. A single reply is delivered directly: one wake either way.
     pub(super) fn send(self) {
-        for (mailbox, mut letters) in self.0 {
-            match letters.len() {
-                1 => letters.drain(..).for_each(PendingReply::deliver),
-                _ => mailbox.post(letters),
+        for (mailbox, mut replies) in self.0 {
+            match replies.len() {
+                1 => replies.drain(..).for_each(PendingReply::deliver),
+                _ => mailbox.post(replies),
             }
         }
     }
@@ -110,12 +110,12 @@ impl Future for ReplyTask {
     type Output = Infallible;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Infallible> {
-        let letters = {
+        let replies = {
             let mut state = self.0.state.lock();
             state.reply_task = Some(cx.waker().clone());
-            std::mem::take(&mut state.letters)
+            std::mem::take(&mut state.replies)
         };
-        letters.into_iter().for_each(PendingReply::deliver);
+        replies.into_iter().for_each(PendingReply::deliver);
         Poll::Pending
     }
 }
@@ -125,13 +125,13 @@ impl Drop for ReplyTask {
         let ours = |mailbox: &Arc<ReplyMailbox>| Arc::ptr_eq(mailbox, &self.0);
         // A terminating thread has no thread-locals left, and makes no more appends.
         let _ = OPEN.try_with(|open| open.borrow_mut().take_if(|mailbox| ours(mailbox)));
-        let letters = {
+        let replies = {
             let mut state = self.0.state.lock();
             state.closed = true;
             state.reply_task = None;
-            std::mem::take(&mut state.letters)
+            std::mem::take(&mut state.replies)
         };
-        letters.into_iter().for_each(PendingReply::deliver);
+        replies.into_iter().for_each(PendingReply::deliver);
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
         let mut mail = ReplyBatch::default();
         let receivers = (0..count).map(|_| {
             let (reply, receiver) = oneshot::channel();
-            mail.add(ReplyMailbox::here(), PendingReply { reply, answer: Ok(Vec::new()) });
+            mail.add(ReplyMailbox::current(), PendingReply { reply, answer: Ok(Vec::new()) });
             receiver
         });
         let receivers = receivers.collect();
@@ -171,31 +171,31 @@ mod tests {
 
     #[test]
     fn a_group_wakes_the_clerk_once_and_he_answers_all() {
-        let (mut reply_task, bell) = (Box::pin(reply_task()), Arc::new(CountingWaker::default()));
-        let waker = Waker::from(Arc::clone(&bell));
+        let (mut reply_task, wakes) = (Box::pin(reply_task()), Arc::new(CountingWaker::default()));
+        let waker = Waker::from(Arc::clone(&wakes));
         let mut context = Context::from_waker(&waker);
         assert!(reply_task.as_mut().poll(&mut context).is_pending());
         let (mail, mut receivers) = mail(3);
         mail.send();
-        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
         assert!(receivers[0].try_recv().is_err(), "not before the reply task runs");
         assert!(reply_task.as_mut().poll(&mut context).is_pending());
         assert!(receivers.iter_mut().all(|receiver| receiver.try_recv().is_ok()));
     }
 
     #[test]
-    fn a_single_answer_and_one_without_a_desk_wait_for_no_clerk() {
+    fn a_single_reply_and_one_without_a_mailbox_are_delivered_at_once() {
         let (alone, mut receivers) = mail(2);
         alone.send();
-        assert!(receivers.iter_mut().all(|receiver| receiver.try_recv().is_ok()), "no desk is open");
-        let _clerk = reply_task();
+        assert!(receivers.iter_mut().all(|receiver| receiver.try_recv().is_ok()), "no mailbox is open");
+        let _task = reply_task();
         let (single, mut receivers) = mail(1);
         single.send();
         assert!(receivers[0].try_recv().is_ok());
     }
 
     #[test]
-    fn a_clerk_that_leaves_loses_no_answer() {
+    fn dropping_the_reply_task_loses_no_reply() {
         let reply_task = reply_task();
         let (before, mut answered) = mail(2);
         let (after, late) = mail(2);
@@ -204,6 +204,6 @@ mod tests {
         after.send();
         answered.extend(late);
         assert!(answered.iter_mut().all(|receiver| receiver.try_recv().is_ok()));
-        assert!(ReplyMailbox::here().is_none());
+        assert!(ReplyMailbox::current().is_none());
     }
 }

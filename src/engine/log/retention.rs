@@ -15,7 +15,7 @@ use super::{
     shared::LogShared,
     slot::Flag,
     store::{Store, StoreError, TopicKey},
-    table::pass,
+    table::for_each,
 };
 use crate::event::Seq;
 
@@ -27,7 +27,7 @@ const SHORTEST_SWEEP: Duration = Duration::from_millis(50);
 
 /// Emptied topics recorded per round. Each is a flush on the writer's path: a few dozen per round take a few percent of
 /// its time.
-const REMEMBER_AT_ONCE: usize = 64;
+const RECORDS_PER_ROUND: usize = 64;
 
 /// State owned by the retention thread.
 pub(super) struct RetentionWorker<S> {
@@ -45,13 +45,13 @@ impl<S: Store> RetentionWorker<S> {
 
     /// Runs until the engine closes.
     pub(super) fn run(mut self) {
-        let settled = SettledOnExit(Arc::clone(&self.shared));
-        self.look_at_all(); // rules may have changed since the store was last open
-        let mut patience = Duration::ZERO;
+        let guard = EndStartupTrim(Arc::clone(&self.shared));
+        self.enqueue_all(); // rules may have changed since the store was last open
+        let mut timeout = Duration::ZERO;
         loop {
-            let Some(list) = self.shared.retention_queue.take(patience) else { return };
+            let Some(tasks) = self.shared.retention_queue.take(timeout) else { return };
             let every = self.sweep_every();
-            match self.round(&list, every) {
+            match self.round(&tasks, every) {
                 Ok(()) => self.failing = false,
                 Err(error) if !self.failing => {
                     tracing::warn!(%error, "retention cannot trim; it will retry");
@@ -59,10 +59,10 @@ impl<S: Store> RetentionWorker<S> {
                 }
                 Err(_) => {}
             }
-            settled.0.startup_trim.end();
-            self.shared.keep_clock(false);
+            guard.0.startup_trim.end();
+            self.shared.store_clock(false);
             let every = self.sweep_every();
-            patience = if self.shared.retention_queue.has_dead() {
+            timeout = if self.shared.retention_queue.has_reclaimable() {
                 every.min(self.shared.config.reclaim_every)
             } else {
                 every
@@ -71,40 +71,45 @@ impl<S: Store> RetentionWorker<S> {
     }
 
     /// Checks every topic, and the store's cap.
-    fn look_at_all(&self) {
-        self.shared.retention_queue.set_dead(true);
+    fn enqueue_all(&self) {
+        self.shared.retention_queue.set_reclaimable(true);
         let now = self.shared.now();
-        pass(&self.shared.table, |seen| {
-            self.shared.retention_queue.ask(seen.slot.exceeds(&seen.limits(), &now).then_some(seen.slot.key), false);
+        for_each(&self.shared.table, |entry| {
+            self.shared
+                .retention_queue
+                .enqueue(entry.slot.exceeds(&entry.limits(), &now).then_some(entry.slot.key), false);
             ControlFlow::Continue(())
         });
-        self.shared.retention_queue.ask(None, self.excess() > 0);
+        self.shared.retention_queue.enqueue(None, self.excess() > 0);
     }
 
-    fn round(&mut self, list: &RetentionTasks, sweep_every: Duration) -> Result<(), StoreError> {
-        for &key in &list.topics {
+    fn round(&mut self, tasks: &RetentionTasks, sweep_every: Duration) -> Result<(), StoreError> {
+        for &key in &tasks.topics {
             self.shared.trim_to_limits(key)?;
         }
         if self.last_sweep.elapsed() >= sweep_every {
             self.last_sweep = Instant::now();
             if self.failing {
-                self.look_at_all(); // the failed round has lost its task list
+                self.enqueue_all(); // the failed round has lost its task list
             }
             for key in self.expired() {
                 self.shared.trim_to_limits(key)?;
             }
         }
         self.trim_store()?;
-        if self.shared.retention_queue.has_dead()
+        if self.shared.retention_queue.has_reclaimable()
             && self.last_reclaim.elapsed() >= self.shared.config.reclaim_every
-            && self.shared.queue.refusing().is_none()
+            && self.shared.queue.refusal().is_none()
         {
             self.last_reclaim = Instant::now();
-            let more = self.remember_emptied();
-            self.shared.retention_queue.set_dead(more);
-            self.shared.store.reclaim(&*self.shared).inspect_err(|_| self.shared.retention_queue.set_dead(true))?;
+            let more = self.record_emptied();
+            self.shared.retention_queue.set_reclaimable(more);
+            self.shared
+                .store
+                .reclaim(&*self.shared)
+                .inspect_err(|_| self.shared.retention_queue.set_reclaimable(true))?;
             if self.shared.store.unscrubbed() > 0 {
-                self.shared.retention_queue.set_dead(true);
+                self.shared.retention_queue.set_reclaimable(true);
             }
         }
         Ok(())
@@ -121,8 +126,8 @@ impl<S: Store> RetentionWorker<S> {
         let mut expired = Vec::new();
         if self.shared.table.read().shortest_age().is_some() {
             let now = self.shared.now();
-            pass(&self.shared.table, |seen| {
-                expired.extend(seen.slot.expired(seen.limits().max_age, &now).then_some(seen.slot.key));
+            for_each(&self.shared.table, |entry| {
+                expired.extend(entry.slot.expired(entry.limits().max_age, &now).then_some(entry.slot.key));
                 ControlFlow::Continue(())
             });
         }
@@ -130,19 +135,19 @@ impl<S: Store> RetentionWorker<S> {
     }
 
     /// Asks the writer to record the newest positions of emptied topics. Returns whether there may be more of them.
-    fn remember_emptied(&self) -> bool {
+    fn record_emptied(&self) -> bool {
         let mut emptied = Vec::new();
-        pass(&self.shared.table, |seen| {
-            let slot = seen.slot;
-            if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::Remembered) {
+        for_each(&self.shared.table, |entry| {
+            let slot = entry.slot;
+            if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::EndRecorded) {
                 emptied.push(slot.key);
             }
-            if emptied.len() < REMEMBER_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if emptied.len() < RECORDS_PER_ROUND { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let more = !emptied.is_empty();
         if more {
             // The queue may be full; the next round asks again.
-            drop(self.shared.queue.push(Job::Remember(emptied)));
+            drop(self.shared.queue.push(Job::RecordEnds(emptied)));
         }
         more
     }
@@ -160,8 +165,8 @@ impl<S: Store> RetentionWorker<S> {
             return Ok(());
         }
         let mut oldest = BinaryHeap::new();
-        pass(&self.shared.table, |seen| {
-            oldest.extend(seen.slot.first().map(|first| Reverse((first, seen.slot.key))));
+        for_each(&self.shared.table, |entry| {
+            oldest.extend(entry.slot.first().map(|first| Reverse((first, entry.slot.key))));
             ControlFlow::Continue(())
         });
         while excess > 0
@@ -181,9 +186,9 @@ impl<S: Store> RetentionWorker<S> {
 }
 
 /// Releases waiting readers when the retention thread ends, even by a panic.
-struct SettledOnExit<S: Store>(Arc<LogShared<S>>);
+struct EndStartupTrim<S: Store>(Arc<LogShared<S>>);
 
-impl<S: Store> Drop for SettledOnExit<S> {
+impl<S: Store> Drop for EndStartupTrim<S> {
     fn drop(&mut self) {
         self.0.startup_trim.end();
     }

@@ -48,7 +48,7 @@ pub(super) struct LogShared<S> {
     /// Locked exclusively while a removal changes an event's size, and shared while trimming by sizes.
     pub(super) resizing: RwLock<()>,
     /// Pending removals: begun, and their notice not known to be committed.
-    pub(super) untold: Mutex<BTreeMap<Seq, TopicKey>>,
+    pub(super) pending_removals: Mutex<BTreeMap<Seq, TopicKey>>,
     pub(super) meter: Mutex<Meter>,
 }
 
@@ -72,7 +72,7 @@ impl<S: Store> LogShared<S> {
             queue: AppendQueue::new(config.queue_bytes),
             retention_queue: RetentionQueue::default(),
             resizing: RwLock::new(()),
-            untold: Mutex::new(recovered.untold.into_iter().map(|(key, seq)| (seq, key)).collect()),
+            pending_removals: Mutex::new(recovered.untold.into_iter().map(|(key, seq)| (seq, key)).collect()),
             startup_trim: StartupTrim::new(table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX)),
             table: RwLock::new(table),
             meter: Mutex::default(),
@@ -121,7 +121,7 @@ impl<S: Store> LogShared<S> {
             settings = table.own(name).cloned().unwrap_or_default();
             let closed = slot.is(Flag::Closed);
             settings.closed = (closed || settings.closed.is_some()).then_some((closed, slot.tail));
-            settings.emptied_through = slot.is(Flag::Remembered).then_some(slot.tail);
+            settings.emptied_through = slot.is(Flag::EndRecorded).then_some(slot.tail);
         }
         drop(table);
         settings.deleted_through = self.store.mark(name);

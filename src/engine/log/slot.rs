@@ -40,7 +40,7 @@ pub(super) enum Flag {
     /// It has or had events: its tail is the position of an event.
     Used = 1,
     /// It is empty, and its newest position is recorded in the store's settings.
-    Remembered = 2,
+    EndRecorded = 2,
 }
 
 const FLAG_BITS: u32 = 4;
@@ -98,13 +98,13 @@ impl Slot {
     }
 
     /// Sets the retained events.
-    pub(super) fn keep(&mut self, first: Seq, first_time: Millis, events: u64, bytes: u64) {
+    pub(super) fn set_retained(&mut self, first: Seq, first_time: Millis, events: u64, bytes: u64) {
         (self.first, self.first_time, self.bytes) = (first, first_time, bytes);
         self.set_events(events);
     }
 
     /// Adds the events of a later part of the store.
-    pub(super) fn join(&mut self, later: &TopicSummary) {
+    pub(super) fn extend(&mut self, later: &TopicSummary) {
         self.set_events(self.events() + later.events);
         self.bytes += later.bytes;
         self.tail = later.last;
@@ -112,16 +112,16 @@ impl Slot {
     }
 
     /// Adds its newest events, which are of one commit.
-    pub(super) fn push(&mut self, run: &TopicBatch, time: Millis) {
+    pub(super) fn append(&mut self, batch: &TopicBatch, time: Millis) {
         if self.events() == 0 {
-            (self.first, self.first_time) = (run.first, time);
+            (self.first, self.first_time) = (batch.first, time);
         }
-        self.set_events(self.events() + run.events);
-        self.bytes += run.bytes;
-        self.tail = run.last;
+        self.set_events(self.events() + batch.events);
+        self.bytes += batch.bytes;
+        self.tail = batch.last;
         self.set(Flag::Used, true);
-        self.set(Flag::Remembered, false);
-        self.set(Flag::Closed, run.closes);
+        self.set(Flag::EndRecorded, false);
+        self.set(Flag::Closed, batch.closes);
     }
 
     /// Whether it exceeds its limits at `now`.
@@ -149,11 +149,11 @@ mod tests {
     #[test]
     fn what_is_packed_together_stays_apart() {
         let mut slot = Slot::new(TopicName::new("a").expect("valid"), Seq(0), u16::MAX);
-        slot.keep(Seq(1), Millis(1), (1 << 44) - 1, 1);
+        slot.set_retained(Seq(1), Millis(1), (1 << 44) - 1, 1);
         slot.set(Flag::Closed, true);
-        slot.set(Flag::Remembered, true);
+        slot.set(Flag::EndRecorded, true);
         slot.set(Flag::Closed, false);
         assert_eq!((slot.rule(), slot.events()), (u16::MAX, (1 << 44) - 1));
-        assert!(slot.is(Flag::Remembered) && !slot.is(Flag::Closed) && !slot.is(Flag::Used));
+        assert!(slot.is(Flag::EndRecorded) && !slot.is(Flag::Closed) && !slot.is(Flag::Used));
     }
 }

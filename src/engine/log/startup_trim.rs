@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 /// Whether the first round has ended.
 #[derive(Debug)]
 pub(super) struct StartupTrim {
-    settled: AtomicBool,
+    over: AtomicBool,
     /// The store was over its cap when it was opened, and the round has not ended.
     over_cap: Mutex<bool>,
     ended: Condvar,
@@ -20,13 +20,13 @@ pub(super) struct StartupTrim {
 
 impl StartupTrim {
     pub(super) fn new(over_cap: bool) -> Self {
-        Self { settled: AtomicBool::new(false), over_cap: Mutex::new(over_cap), ended: Condvar::new() }
+        Self { over: AtomicBool::new(false), over_cap: Mutex::new(over_cap), ended: Condvar::new() }
     }
 
     /// Whether the first round has ended: topics are within their limits, except for events just published and events
     /// that just passed their maximum age.
     pub(super) fn is_over(&self) -> bool {
-        self.settled.load(Ordering::Acquire)
+        self.over.load(Ordering::Acquire)
     }
 
     /// Waits for the round if the store was over its cap. Bounded by the round, which is tried only once: if the disk
@@ -39,7 +39,7 @@ impl StartupTrim {
 
     /// Marks the round as ended, successfully or not.
     pub(super) fn end(&self) {
-        self.settled.store(true, Ordering::Release);
+        self.over.store(true, Ordering::Release);
         *self.over_cap.lock() = false;
         self.ended.notify_all();
     }

@@ -24,7 +24,7 @@ use crate::{
 
 /// Slots visited per read lock in an iteration over all of them, so that the writer waits at most about 100
 /// microseconds.
-const PASS: usize = 4096;
+const TOPICS_PER_LOCK: usize = 4096;
 
 /// The topics in use and their totals.
 #[derive(Default)]
@@ -226,15 +226,15 @@ impl TopicTable {
 
 /// Calls `visit` for every topic until it breaks, [`PASS`] topics per lock. A topic created or deleted meanwhile may be
 /// missed.
-pub(super) fn pass(table: &RwLock<TopicTable>, mut visit: impl FnMut(&TopicEntry<'_>) -> ControlFlow<()>) {
+pub(super) fn for_each(table: &RwLock<TopicTable>, mut visit: impl FnMut(&TopicEntry<'_>) -> ControlFlow<()>) {
     let mut start = 0;
     loop {
         let table = table.read();
-        let end = table.slots.len().min(start + PASS);
+        let end = table.slots.len().min(start + TOPICS_PER_LOCK);
         for index in start..end {
             if let Some(slot) = &table.slots[index] {
-                let seen = TopicEntry { table: &table, index, slot };
-                if visit(&seen).is_break() {
+                let entry = TopicEntry { table: &table, index, slot };
+                if visit(&entry).is_break() {
                     return;
                 }
             }
@@ -246,7 +246,7 @@ pub(super) fn pass(table: &RwLock<TopicTable>, mut visit: impl FnMut(&TopicEntry
     }
 }
 
-/// A topic visited by [`pass`].
+/// A topic visited by [`for_each`].
 pub(super) struct TopicEntry<'a> {
     table: &'a TopicTable,
     index: usize,

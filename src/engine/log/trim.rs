@@ -19,7 +19,7 @@ const FIRST_STEP: usize = 16;
 const STEP: usize = 512;
 
 /// What a topic would retain from a given header on, inclusive.
-pub(super) struct Left {
+pub(super) struct Remaining {
     pub(super) events: u64,
     pub(super) bytes: u64,
 }
@@ -37,9 +37,9 @@ impl<S: Store> LogShared<S> {
         };
         let (true, limits) = limits else { return Ok(()) };
         let oldest = limits.max_age.map_or(Millis(0), |age| now.before(age));
-        self.trim_while(key, |header, left| {
-            limits.max_events.is_some_and(|max| left.events > max)
-                || limits.max_bytes.is_some_and(|max| left.bytes > max && left.events > 1)
+        self.trim_while(key, |header, remaining| {
+            limits.max_events.is_some_and(|max| remaining.events > max)
+                || limits.max_bytes.is_some_and(|max| remaining.bytes > max && remaining.events > 1)
                 || header.time < oldest
         })
     }
@@ -59,11 +59,11 @@ impl<S: Store> LogShared<S> {
         overdue.map_or(Ok(()), |key| self.trim_to_limits(key))
     }
 
-    /// Trims a topic's oldest events while `gone` returns `true`.
+    /// Trims a topic's oldest events while `should_trim` returns `true`.
     pub(super) fn trim_while(
         &self,
         key: TopicKey,
-        mut gone: impl FnMut(&EventHeader, &Left) -> bool,
+        mut should_trim: impl FnMut(&EventHeader, &Remaining) -> bool,
     ) -> Result<(), StoreError> {
         let mut step = FIRST_STEP;
         loop {
@@ -71,14 +71,14 @@ impl<S: Store> LogShared<S> {
             let before = self.table.read().by_key(key).map(|slot| (slot.mark, slot.tail, slot.events(), slot.bytes));
             let Some((mark, tail, events @ 1.., bytes)) = before else { return Ok(()) };
             let headers = self.store.topic_headers(key, mark, step)?;
-            let mut left = Left { events, bytes };
+            let mut remaining = Remaining { events, bytes };
             let mut dropped = headers
                 .iter()
                 .take_while(|header| {
-                    let gone = gone(header, &left);
+                    let gone = should_trim(header, &remaining);
                     if gone {
-                        left.events = left.events.saturating_sub(1);
-                        left.bytes = left.bytes.saturating_sub(header.bytes);
+                        remaining.events = remaining.events.saturating_sub(1);
+                        remaining.bytes = remaining.bytes.saturating_sub(header.bytes);
                     }
                     gone
                 })
@@ -100,19 +100,19 @@ impl<S: Store> LogShared<S> {
                 }
                 return Ok(());
             }
-            self.retention_queue.set_dead(true);
+            self.retention_queue.set_reclaimable(true);
             table.update(&name, |slot| {
                 if let Some(last) = headers[..dropped].last() {
                     (slot.mark, slot.trimmed_time) = (last.seq, last.time);
                 }
                 if emptied {
                     slot.mark = tail;
-                    slot.keep(Seq::ZERO, Millis(0), 0, 0);
+                    slot.set_retained(Seq::ZERO, Millis(0), 0, 0);
                 } else {
                     let next = headers[dropped];
                     let bytes: u64 = headers[..dropped].iter().map(|header| header.bytes).sum();
                     let events = slot.events().saturating_sub(dropped as u64).max(1);
-                    slot.keep(next.seq, next.time, events, slot.bytes.saturating_sub(bytes));
+                    slot.set_retained(next.seq, next.time, events, slot.bytes.saturating_sub(bytes));
                 }
             });
             if emptied || !all {
@@ -128,7 +128,7 @@ impl<S: Store> Liveness for LogShared<S> {
         let table = self.table.read();
         match table.by_key(key) {
             // The last event of an emptied topic stays until its position is recorded in the settings.
-            Some(slot) if slot.first().is_none() => (!slot.is(Flag::Remembered)).then_some(slot.tail),
+            Some(slot) if slot.first().is_none() => (!slot.is(Flag::EndRecorded)).then_some(slot.tail),
             Some(slot) => slot.first(),
             // The commit is durable, but not applied to the table yet.
             None => (key.0 > table.head.0).then_some(Seq(key.0)),

@@ -31,30 +31,30 @@ pub(super) struct LogWriter<S: Store> {
 impl<S: Store> LogWriter<S> {
     /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
-        let refuse = RefuseOnExit(Arc::clone(&self.shared));
+        let guard = FailOnPanic(Arc::clone(&self.shared));
         while let Some(work) = self.shared.queue.take(&self.shared.config) {
             match work {
                 Work::Group(group) => self.append(group),
                 Work::Single(job) => self.single(job),
             }
         }
-        drop(refuse);
+        drop(guard);
     }
 
-    fn append(&mut self, group: Vec<PendingAppend>) {
-        let costs: Vec<usize> = group.iter().map(|it| it.cost).collect();
-        let events = group.iter().map(|it| it.append.events.len()).sum();
+    fn append(&mut self, pending: Vec<PendingAppend>) {
+        let costs: Vec<usize> = pending.iter().map(|it| it.cost).collect();
+        let events = pending.iter().map(|it| it.append.events.len()).sum();
         let now = self.shared.now(); // monotonic
-        self.idempotency.forget_old(&now);
-        let mut making = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, events);
+        self.idempotency.expire(&now);
+        let mut group = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, events);
         let decide = |it: PendingAppend| match it.reply {
-            Replies::Whole(reply) => Decided::Whole(making.decide(it.append), it.mailbox, reply),
-            Replies::Each(reply) => Decided::Each(making.decide_each(it.append.events), reply),
+            Replies::Whole(reply) => Decided::Whole(group.decide(it.append), it.mailbox, reply),
+            Replies::Each(reply) => Decided::Each(group.decide_each(it.append.events), reply),
         };
-        let decided: Vec<_> = group.into_iter().map(decide).collect();
-        let (commit, topics, next) = making.finish();
+        let decided: Vec<_> = pending.into_iter().map(decide).collect();
+        let (commit, topics, next) = group.finish();
         let result = self.commit(commit, topics, next);
-        self.shared.queue.done(costs);
+        self.shared.queue.release(costs);
         let mut mail = ReplyBatch::default();
         for decided in decided {
             decided.answer(&result, &mut mail);
@@ -66,7 +66,7 @@ impl<S: Store> LogWriter<S> {
         if commit.events.is_empty() {
             return Ok(());
         }
-        self.shared.keep_leaps().map_err(|error| self.failed(error))?;
+        self.shared.store_leaps().map_err(|error| self.failed(error))?;
         let began = Instant::now();
         self.shared.store.commit(&commit).map_err(|error| self.failed(error))?;
         self.shared.meter.lock().record(began.elapsed());
@@ -80,7 +80,7 @@ impl<S: Store> LogWriter<S> {
         for event in events.iter().filter(|event| event.new.close) {
             self.shared.observer.lifecycle_changed(&event.new.topic, LifecycleChange::Closed { last: event.seq });
         }
-        self.shared.retention_queue.ask(exceeding, full);
+        self.shared.retention_queue.enqueue(exceeding, full);
         Ok(())
     }
 
@@ -90,22 +90,22 @@ impl<S: Store> LogWriter<S> {
         let now = self.shared.now();
         let mut table = self.shared.table.write();
         let mut exceeding = Vec::new();
-        for Staged { name, key, run, .. } in topics {
-            let Some(run) = run else { continue };
+        for Staged { name, key, batch, .. } in topics {
+            let Some(batch) = batch else { continue };
             if table.by_key(key).is_none() {
                 if table.get(&name).is_none() {
                     let rule = table.rule_number(&name);
-                    table.insert(Slot::new(name.clone(), run.prev, rule));
+                    table.insert(Slot::new(name.clone(), batch.prev, rule));
                 }
                 table.set_key(&name, key);
             }
             let limits = table.limits(&name);
             let exceeds = table.update(&name, |slot| {
-                slot.push(&run, time);
+                slot.append(&batch, time);
                 slot.exceeds(&limits, &now)
             });
             exceeding.extend(exceeds.unwrap_or(false).then_some(key));
-            table.head = table.head.max(run.last);
+            table.head = table.head.max(batch.last);
         }
         self.shared.set_head(table.head);
         let full = self.shared.config.rules.max_store_bytes.is_some_and(|max| table.bytes > max);
@@ -119,9 +119,9 @@ impl<S: Store> LogWriter<S> {
             Job::Configure(topic, change, reply) => drop(reply.send(self.configure(&topic, change))),
             Job::Delete(topic, reply) => drop(reply.send(self.delete(&topic))),
             Job::Remove(topic, seq, reply) => drop(reply.send(self.remove(&topic, seq))),
-            Job::Remember(topics) => self.remember(&topics),
+            Job::RecordEnds(topics) => self.record_ends(&topics),
         }
-        self.shared.queue.done([cost]);
+        self.shared.queue.release([cost]);
     }
 
     fn configure(&self, topic: &TopicName, change: TopicChange) -> Result<TopicState, AppendError> {
@@ -154,7 +154,7 @@ impl<S: Store> LogWriter<S> {
                 if closed { LifecycleChange::Closed { last: tail } } else { LifecycleChange::Reopened },
             );
         }
-        shared.retention_queue.ask(key, false);
+        shared.retention_queue.enqueue(key, false);
         Ok(state)
     }
 
@@ -167,20 +167,20 @@ impl<S: Store> LogWriter<S> {
         shared.raise_newest_deleted(mark);
         shared.table.write().remove(topic);
         shared.observer.lifecycle_changed(topic, LifecycleChange::Deleted { last: mark });
-        shared.retention_queue.set_dead(true);
+        shared.retention_queue.set_reclaimable(true);
         Ok(true)
     }
 
     /// Durably records the newest positions of emptied topics, so that the store may reclaim their last events. When
     /// the disk is full, the retention thread asks again later.
-    fn remember(&self, topics: &[TopicKey]) {
+    fn record_ends(&self, topics: &[TopicKey]) {
         for &key in topics {
             let shared = &self.shared;
             let emptied = shared.table.read().by_key(key).filter(|slot| slot.first().is_none()).cloned();
             let Some(slot) = emptied else { continue };
             let settings = TopicSettings { emptied_through: Some(slot.tail), ..shared.settings(&slot.name) };
             match shared.store.save_settings(&slot.name, &settings) {
-                Ok(()) => drop(shared.table.write().update(&slot.name, |slot| slot.set(Flag::Remembered, true))),
+                Ok(()) => drop(shared.table.write().update(&slot.name, |slot| slot.set(Flag::EndRecorded, true))),
                 Err(error) => return drop(self.failed(error)),
             }
         }
@@ -244,9 +244,9 @@ fn apply_change(settings: &mut TopicSettings, change: TopicChange, tail: Seq) {
 }
 
 /// Fails all queued jobs when the writer thread panics, so that no caller waits for ever.
-struct RefuseOnExit<S: Store>(Arc<LogShared<S>>);
+struct FailOnPanic<S: Store>(Arc<LogShared<S>>);
 
-impl<S: Store> Drop for RefuseOnExit<S> {
+impl<S: Store> Drop for FailOnPanic<S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.queue.fail("the writer thread panicked; this is a bug");
