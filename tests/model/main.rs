@@ -99,7 +99,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (topic(), 0..5u64).prop_map(|(topic, most)| Step::LimitEvents(topic, most)),
         1 => (topic(), seconds(5..60u64)).prop_map(|(topic, age)| Step::LimitAge(topic, age)),
         2 => seconds(1..20u64).prop_map(Step::Advance),
-        5 => (reader(), 0..SELECTIONS.len(), begin).prop_map(|(reader, selection, begin)| Step::Subscribe(reader, selection, begin)),
+        5 => (reader(), 0..SELECTIONS.len(), begin)
+            .prop_map(|(reader, selection, begin)| Step::Subscribe(reader, selection, begin)),
         8 => (reader(), 1..6usize).prop_map(|(reader, most)| Step::Read(reader, most)),
         3 => reader().prop_map(Step::Poll),
         4 => reader().prop_map(Step::Reconnect),

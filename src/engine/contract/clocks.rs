@@ -45,9 +45,9 @@ pub(crate) fn after_a_clock_that_was_ahead_age_and_since_and_keys_use_elapsed_ti
         assert_eq!(short(&fixture.read(&["a"], moment(&fixture, late.time))), ["3"], "a timestamp is a time, too");
         fixture.advance(Duration::from_secs(50));
         assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), ["3"], "older ones are past their age");
-        let told = fixture.engine.status().clock_ahead;
+        let reported = fixture.engine.status().clock_ahead;
         let was = Duration::from_millis(ahead);
-        assert!(told <= was && told + Duration::from_secs(10) > was, "{told:?}");
+        assert!(reported <= was && reported + Duration::from_secs(10) > was, "{reported:?}");
         fixture.advance(Duration::from_mins(10));
         assert_eq!(keyed_publish(), Ok(Seq(4)), "the key's window is over");
     }
@@ -64,10 +64,10 @@ pub(crate) fn a_store_that_was_stamped_ahead_heals_over_restarts<F: StoreFactory
     assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), [""; 0]);
     fixture.publish("a");
     fixture.reopen();
-    let mut told = short(&fixture.read(&["a"], ago(&fixture, Duration::from_secs(10))));
+    let mut items = short(&fixture.read(&["a"], ago(&fixture, Duration::from_secs(10))));
     // After a start the time of the trimmed event is unknown, so a gap may be reported conservatively.
-    told.retain(|item| item != "a!2");
-    assert_eq!(told, ["2"]);
+    items.retain(|item| item != "a!2");
+    assert_eq!(items, ["2"]);
 }
 
 pub(crate) fn since_reaches_back_before_the_clock_leapt<F: StoreFactory>() {
@@ -81,10 +81,10 @@ pub(crate) fn since_reaches_back_before_the_clock_leapt<F: StoreFactory>() {
     fixture.machine().fetch_sub(YEARS, Ordering::SeqCst);
     fixture.advance(Duration::from_mins(1));
     fixture.publish("a");
-    let told = |seconds| short(&fixture.read(&["a"], ago(&fixture, Duration::from_secs(seconds))));
-    assert_eq!(told(30), ["4"]);
-    assert_eq!(told(130), ["2", "3", "4"]);
-    assert_eq!(told(1000), ["1", "2", "3", "4"]);
+    let read = |seconds| short(&fixture.read(&["a"], ago(&fixture, Duration::from_secs(seconds))));
+    assert_eq!(read(30), ["4"]);
+    assert_eq!(read(130), ["2", "3", "4"]);
+    assert_eq!(read(1000), ["1", "2", "3", "4"]);
 }
 
 pub(crate) fn a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key<F: StoreFactory>() {

@@ -41,10 +41,10 @@ pub(crate) fn a_gap_is_reported_by_one_page_only<F: StoreFactory>() {
     fixture.publish_all(&["a", "a", "b", "b", "a", "b", "c"]);
     fixture.trim("b", 1);
     fixture.delete("c");
-    let told = ["1", "2", "b!6", "5", "6", "c!-"];
+    let expected = ["1", "2", "b!6", "5", "6", "c!-"];
     for filters in [&["a", "b", "c"][..], &["**"]] {
-        assert_eq!(short(&fixture.read_in_pages(filters, ReadFrom::After(Seq(0)), 1, 1000)), told, "{filters:?}");
-        assert_eq!(short(&fixture.read(filters, ReadFrom::After(Seq(0)))), told, "{filters:?}");
+        assert_eq!(short(&fixture.read_in_pages(filters, ReadFrom::After(Seq(0)), 1, 1000)), expected, "{filters:?}");
+        assert_eq!(short(&fixture.read(filters, ReadFrom::After(Seq(0)))), expected, "{filters:?}");
     }
 }
 
@@ -68,8 +68,8 @@ pub(crate) fn an_emptied_topic_is_remembered_after_a_restart<F: StoreFactory>() 
         fixture.until("swept", |engine| engine.status().events == 0);
         std::thread::sleep(Duration::from_millis(20)); // some reclamation rounds
         for filters in [&["closed", "open"][..], &["**"]] {
-            let told = fixture.read(filters, ReadFrom::After(Seq(0)));
-            assert_eq!(short(&told), ["open!-", "closed!-"], "{filters:?}");
+            let page = fixture.read(filters, ReadFrom::After(Seq(0)));
+            assert_eq!(short(&page), ["open!-", "closed!-"], "{filters:?}");
         }
         let state = fixture.state("closed").expect("it still exists");
         assert_eq!((state.last, state.closed), (Some(last), true));

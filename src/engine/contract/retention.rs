@@ -94,31 +94,35 @@ pub(crate) fn retained_events_are_known_without_a_read<F: StoreFactory>() {
     let keeps = |fixture: &Fixture<F>, name: &str, seqs: &[u64]| {
         seqs.iter().map(|&seq| fixture.engine.keeps(&topic(name), Seq(seq))).collect::<Vec<_>>()
     };
-    assert_eq!(keeps(&fixture, "a", &[0, 1, 3, 4, 5]), [false, true, true, true, false], "its own run, and no further");
+    assert_eq!(
+        keeps(&fixture, "a", &[0, 1, 3, 4, 5]),
+        [false, true, true, true, false],
+        "from its oldest to its newest event"
+    );
     assert_eq!(keeps(&fixture, "unused", &[0, 1]), [false; 2]);
     fixture.trim("a", 2);
     assert_eq!(keeps(&fixture, "a", &[1, 3, 4]), [false, true, true]);
     assert!(fixture.delete("gone"));
     assert_eq!(keeps(&fixture, "gone", &[5]), [false]);
     let again = fixture.publish("gone");
-    assert_eq!(keeps(&fixture, "gone", &[5, again.0]), [false, true], "of two lives of a name only the second counts");
+    assert_eq!(keeps(&fixture, "gone", &[5, again.0]), [false, true], "only those of the second incarnation");
     fixture.trim("b", 0);
     assert_eq!(keeps(&fixture, "b", &[2]), [false]);
     fixture.reopen();
     assert_eq!(kept(&fixture, "a"), ["3", "4"]);
-    assert_eq!(keeps(&fixture, "a", &[1, 3, 4]), [false, true, true], "as before");
+    assert_eq!(keeps(&fixture, "a", &[1, 3, 4]), [false, true, true], "after a restart");
     assert_eq!((keeps(&fixture, "gone", &[5, again.0]), keeps(&fixture, "b", &[2])), (vec![false, true], vec![false]));
 }
 
 pub(crate) fn events_past_their_age_are_known_not_to_be_retained<F: StoreFactory>() {
-    // A sweep every 2.5 s of the machine's time: it cannot be what answers here.
+    // The sweep runs only every 2.5 s of real time, so it is not what trims here.
     let fixture =
         Fixture::<F>::with_retention(Retention { max_age: Some(Duration::from_hours(1)), ..Retention::default() });
     let old = fixture.publish("a");
     fixture.advance(Duration::from_mins(30));
     let young = fixture.publish("a");
     fixture.advance(Duration::from_mins(30));
-    assert!(fixture.engine.keeps(&topic("a"), old), "not a moment too early");
+    assert!(fixture.engine.keeps(&topic("a"), old), "not before it passes its age");
     fixture.advance(Duration::from_millis(1));
     assert!(!fixture.engine.keeps(&topic("a"), old));
     assert_eq!(kept(&fixture, "a"), [young.to_string()]);

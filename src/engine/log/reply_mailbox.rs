@@ -157,7 +157,7 @@ mod tests {
 
     type AwaitedReply = oneshot::Receiver<Result<Vec<Receipt>, AppendError>>;
 
-    /// Letters for this thread's desk, and where they arrive.
+    /// Replies for this thread's mailbox, and their receivers.
     fn mail(count: usize) -> (ReplyBatch, Vec<AwaitedReply>) {
         let mut mail = ReplyBatch::default();
         let receivers = (0..count).map(|_| {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_wakes_the_clerk_once_and_he_answers_all() {
+    fn a_group_wakes_the_reply_task_once_and_it_delivers_all() {
         let (mut reply_task, wakes) = (Box::pin(reply_task()), Arc::new(CountingWaker::default()));
         let waker = Waker::from(Arc::clone(&wakes));
         let mut context = Context::from_waker(&waker);

@@ -99,7 +99,7 @@ fn events_refused_by_a_full_queue_are_returned_and_a_failed_commit_refuses_all()
     assert_eq!((returned.events, returned.error), (events.clone(), AppendError::Busy));
     assert_eq!(wait(first), Err(AppendError::Full));
     faults(&fixture).set_full(false);
-    let receipts = wait(fixture.engine.append_each(events).expect("room again")).expect("committed");
+    let receipts = wait(fixture.engine.append_each(events).expect("capacity is free again")).expect("committed");
     assert_eq!(receipts[0].as_ref().map(|receipt| receipt.seq), Ok(Seq(1)), "nothing was used up");
 }
 
@@ -128,7 +128,7 @@ fn a_full_queue_refuses_until_it_is_written() {
     assert!(fixture.engine.status().queued_bytes > 1200);
     faults(&fixture).release();
     assert!(taken.into_iter().all(|answer| wait(answer).is_ok()));
-    fixture.until("room again", |engine| engine.status().queued_bytes == 0);
+    fixture.until("capacity is free again", |engine| engine.status().queued_bytes == 0);
     assert!(wait(publish(5000)).is_ok(), "one that is larger than the queue is taken when nothing waits");
 }
 
@@ -528,7 +528,7 @@ fn a_publisher_of_large_batches_leaves_room_in_the_queue() {
     faults(&fixture).release();
     assert!(wait(first).is_ok());
     assert!(small.into_iter().all(|answer| wait(answer).is_ok()));
-    assert!(beyond.into_iter().any(|answer| wait(answer) == Err(AppendError::Busy)), "that room has a bound, too");
+    assert!(beyond.into_iter().any(|answer| wait(answer) == Err(AppendError::Busy)), "the reserve is bounded, too");
     assert!(wait(large()).is_ok(), "and the next one");
     fixture.until("all is done", |engine| engine.status().queued_bytes == 0);
 }

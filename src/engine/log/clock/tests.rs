@@ -67,7 +67,7 @@ fn it_shows_the_machines_time_and_never_goes_back() {
 }
 
 #[test]
-fn behind_a_stamp_it_goes_on_by_the_time_that_passes_and_is_caught_up_with() {
+fn behind_a_timestamp_it_continues_by_elapsed_time_until_the_machine_catches_up() {
     let clock = TestClock::new(50 * HOUR, 60 * HOUR);
     assert_eq!(clock.clock.read(), Reading { log: Millis(60 * HOUR), machine: Millis(50 * HOUR) });
     assert_eq!(clock.advance(32 * HOUR), 91 * HOUR, "a 32nd slower");
@@ -79,11 +79,11 @@ fn behind_a_stamp_it_goes_on_by_the_time_that_passes_and_is_caught_up_with() {
 }
 
 #[test]
-fn it_is_kept_while_it_is_ahead_and_no_longer() {
+fn it_is_stored_while_it_is_ahead_and_no_longer() {
     let clock = TestClock::new(HOUR, 2 * HOUR);
     let ahead = |time| Some(KeptClock { ahead: Some(Millis(time)), ..KeptClock::default() });
     assert_eq!(clock.clock.due(false), ahead(2 * HOUR));
-    assert_eq!(clock.save(false), ahead(2 * HOUR), "again, until it is kept");
+    assert_eq!(clock.save(false), ahead(2 * HOUR), "again, until it is stored");
     clock.advance(1000);
     assert_eq!(clock.save(false), None, "not all the time");
     assert!(clock.save(true).is_some(), "but at the end");
@@ -111,11 +111,11 @@ fn an_age_counts_the_time_that_passes_and_no_leap() {
     );
     clock.leap(YEARS + 20 * HOUR);
     assert_eq!(clock.clock.now().leaps.iter().count(), 2, "beyond where it was");
-    assert_eq!(clock.age(50 * HOUR), 35 * HOUR, "and then what was lost is found");
+    assert_eq!(clock.age(50 * HOUR), 35 * HOUR, "and the lost time is regained");
 }
 
 #[test]
-fn what_a_clock_gains_in_small_steps_and_time_asleep_are_no_leaps() {
+fn small_steps_and_suspend_are_no_leaps() {
     let clock = TestClock::new(50 * HOUR, 0);
     clock.leap(999);
     clock.advance(48 * HOUR);
@@ -128,7 +128,7 @@ fn what_a_clock_gains_in_small_steps_and_time_asleep_are_no_leaps() {
 }
 
 #[test]
-fn a_leap_is_kept_once_and_until_it_was_kept() {
+fn a_leap_is_stored_once_and_retried_until_stored() {
     let clock = TestClock::new(50 * HOUR, 0);
     assert_eq!(clock.save(false), None);
     clock.leap(YEARS);
@@ -138,7 +138,7 @@ fn a_leap_is_kept_once_and_until_it_was_kept() {
     clock.leap(HOUR);
     clock.clock.saved(&kept);
     let both = kept.leaps.with(leap(50 * HOUR + YEARS, HOUR));
-    assert_eq!(clock.save(false).map(|kept| kept.leaps), Some(both), "one that came meanwhile is kept, too");
+    assert_eq!(clock.save(false).map(|kept| kept.leaps), Some(both), "one that came meanwhile is stored, too");
     assert_eq!(clock.save(false), None);
     assert!(!clock.clock.unsaved.load(SeqCst));
 }
@@ -177,7 +177,11 @@ fn within_one_boot_a_leap_between_two_processes_is_seen() {
     assert_eq!(age(53 * HOUR + YEARS, 10 * HOUR, 51 * HOUR, "one"), (3 * HOUR, true));
     let seen = age(53 * HOUR + YEARS, 10 * HOUR, 53 * HOUR + YEARS, "one");
     assert_eq!(seen, (3 * HOUR + YEARS, false), "not below a stamp: the process before would have kept it");
-    assert_eq!(age(53 * HOUR + YEARS, 10 * HOUR, 51 * HOUR, "two"), (3 * HOUR + YEARS, false), "nobody knows");
+    assert_eq!(
+        age(53 * HOUR + YEARS, 10 * HOUR, 51 * HOUR, "two"),
+        (3 * HOUR + YEARS, false),
+        "unknown after a reboot"
+    );
     assert_eq!(age(53 * HOUR + YEARS, 6 * HOUR, 51 * HOUR, "one"), (3 * HOUR + YEARS, false), "it is another clock");
     assert_eq!(age(20 * HOUR, 10 * HOUR, 51 * HOUR, "one"), (HOUR, false), "behind, it goes on from the newest stamp");
     let last = first.save(true).and_then(|kept| kept.seen).expect("at the end");
@@ -186,7 +190,7 @@ fn within_one_boot_a_leap_between_two_processes_is_seen() {
 }
 
 #[test]
-fn leaps_before_all_that_is_kept_are_forgotten() {
+fn leaps_before_the_oldest_event_are_dropped() {
     let leaps = Leaps::default().with(leap(10 * HOUR, HOUR)).with(leap(20 * HOUR, HOUR));
     let kept = KeptClock { leaps, ..KeptClock::default() };
     let config = LogConfig { clock: Arc::new(|| Millis(50 * HOUR)), boot: None, ..LogConfig::default() };
@@ -195,7 +199,7 @@ fn leaps_before_all_that_is_kept_are_forgotten() {
 }
 
 #[test]
-fn a_thread_that_is_held_up_between_the_clocks_sees_no_leap() {
+fn a_thread_suspended_between_the_clocks_sees_no_leap() {
     let up = Arc::new(AtomicU64::new(0));
     let (of_up, of_wall) = (Arc::clone(&up), Arc::clone(&up));
     let held_up = AtomicU64::new(0);
