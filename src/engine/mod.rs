@@ -1,17 +1,18 @@
-//! Floor 1, the keepers of logs.
+//! Floor 1: storage engines.
 //!
-//! An engine makes a batch **durable, then readable, then hands it up** (in seq order, once), **then acknowledges
-//! it**. Nobody sees what a crash can take back. After a failed flush it acknowledges nothing until a restart has
-//! looked at the disk.
+//! An engine makes a batch of events **durable, then readable, then passes it to the observer** (in seq order, once),
+//! **then acknowledges it**. So nobody sees an event that a crash can still undo. After a failed flush it acknowledges
+//! nothing until a restart has recovered from the disk.
 //!
-//! [`Engine`] is crossed once a batch or page, never once a socket, so it may be a trait object.
+//! [`Engine`] is called once per batch or page, never once per socket, so dynamic dispatch is cheap enough.
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | this file | what every engine promises, and the words for it |
-//! | `place` | where a reader begins |
+//! | this file | the engine's contract and its vocabulary |
+//! | `error` | why an append or a read failed |
+//! | `start` | start positions of a read |
 //! | [`log`] | the engine on one machine: one writer, group commit, retention; generic over a [`log::Store`] |
-//! | [`memory`] | a store that forgets: the contract in a page, and the fault injector |
+//! | [`memory`] | the volatile store: a reference implementation of the store's contract, and the fault injector |
 //! | [`sled`] | the store on disk |
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -20,171 +21,173 @@ use crate::event::{Epoch, Event, EventId, Millis, NewEvent, Retention, Selection
 
 #[cfg(test)]
 mod contract;
+mod error;
 pub mod log;
 pub mod memory;
-mod place;
 pub mod sled;
+mod start;
 
-pub use place::{LocateBy, ReadFrom, When};
+pub use error::{AppendError, ReadError};
+pub use start::{LocateBy, ReadFrom, When};
 
-/// What an engine's answer comes in. Dropping it is safe: a commit that has begun is finished all the same.
+/// The future of an engine's answer. Cancel safe: dropping it cancels nothing, the queued job is still executed.
 pub type EngineFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
-/// A keeper of logs.
+/// A durable, ordered event log with topics.
 pub trait Engine: Send + Sync + 'static {
-    /// `sled` or `memory`: for stats and logs.
+    /// `sled` or `memory`, for statistics and log messages.
     fn name(&self) -> &'static str;
 
-    /// The incarnation of the store that every id carries.
+    /// The incarnation of the store; part of every event id.
     fn epoch(&self) -> Epoch;
 
-    /// The newest durable and readable position: every event at or below it can be read, or was trimmed.
+    /// The newest durable and readable position: every event at or below it can be read, unless it was trimmed or lost.
     fn head(&self) -> Seq;
 
-    /// Appends all of `append` in one commit and in its order, or nothing. Answers only when it is durable,
-    /// readable and handed to the [`Observer`]. The queue is bounded: see [`AppendError::Busy`].
+    /// Appends all events of `append` in one commit, in order, or none. Resolves when they are durable, readable and
+    /// passed to the [`Observer`]. The queue is bounded: see [`AppendError::Busy`].
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError>;
 
-    /// Appends each of `events` for itself, in their order: what is wrong with one of them refuses that one alone.
-    /// They share a place in the queue, a commit and an answer, so that many small appends cost one wake of the
-    /// writer and one of whoever waits. The answer has a result for each, and fails as a whole when the commit does.
-    /// Promises what [`Engine::append`] does.
+    /// Appends each of `events` independently, in order: an error in one refuses only that one. They share a queue
+    /// entry, a commit and an answer, so that many small appends wake the writer once and the caller once. The answer
+    /// has a result per event, and fails as a whole when the commit fails. Gives the guarantees of [`Engine::append`].
     ///
     /// # Errors
-    /// When the queue takes nothing now; the events come back, to be tried again.
+    /// When the queue is full or closed. The events are returned for a retry.
     fn append_each(&self, events: Vec<NewEvent>) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected>;
 
-    /// Reads a page of the log. Blocks on the disk: call it on a thread that may wait.
+    /// Reads a page of the log. Blocks on disk I/O: call it on a thread that may block.
     ///
     /// # Errors
-    /// When the disk does not give back what was stored.
+    /// When the store cannot be read.
     fn read(&self, request: &ReadRequest) -> Result<LogPage, ReadError>;
 
-    /// The position at which a reader begins that asks by time or by number: reading [`ReadFrom::After`] it gives all that was
-    /// asked for, and tells at least the gaps. Blocks on the disk, and gives up when `go_on` says no.
+    /// Resolves a time or a count to a position. A read [`ReadFrom::After`] it returns every requested event, and
+    /// reports every gap among them. Blocks on disk I/O; stops when `keep_going` returns `false`.
     ///
     /// # Errors
-    /// When the disk does not give back what was stored, or it was given up.
+    /// When the store cannot be read, or `keep_going` stopped it.
     fn locate(
         &self,
         selection: &Selection,
-        place: LocateBy,
-        go_on: &(dyn Fn() -> bool + Sync),
+        by: LocateBy,
+        keep_going: &(dyn Fn() -> bool + Sync),
     ) -> Result<Seq, ReadError>;
 
-    /// The stamp that a reader begins with who asks by time: see [`ReadFrom::Since`]. Blocks on the disk.
+    /// Resolves a time to the timestamp to read from: see [`ReadFrom::Since`]. Blocks on disk I/O.
     ///
     /// # Errors
-    /// When the disk does not give back what was stored.
+    /// When the store cannot be read.
     fn stamp(&self, when: When) -> Result<Millis, ReadError>;
 
-    /// What is known of a topic; `None` when it was never used or was deleted and not used since.
+    /// The state of a topic; `None` when it was never used, or was deleted and not used since.
     fn topic(&self, name: &TopicName) -> Option<TopicState>;
 
-    /// For a name that is not in use: the last position of its deleted incarnation, if there was one.
+    /// For a name not in use: the last position of its deleted incarnation, if there was one.
     fn deleted_through(&self, name: &TopicName) -> Option<Seq>;
 
-    /// Whether the topic's event at `seq` is kept now, and with it all that followed it: not trimmed, not deleted, not
-    /// past its age. A page in memory whose first event of each topic is kept is what reading it again would give. One
-    /// look at the table, no disk, so that it may be asked on any thread.
+    /// Whether the topic's event at `seq`, and so every later one, is retained now: not trimmed, not deleted, not past
+    /// its maximum age. A cached page whose first event of each topic is retained equals what a new read would return.
+    /// One table lookup without disk I/O, so it may be called on any thread.
     ///
-    /// On the safe side: while the topic's *oldest* event is past its age, or just after a start beyond another limit, and
-    /// nobody has trimmed it yet, the answer is `false` for all of its events. [`Engine::read`] trims it first.
+    /// Conservative: while the topic's *oldest* event is past its maximum age (or, just after a start, beyond another
+    /// limit) and is not trimmed yet, the answer is `false` for all of its events. [`Engine::read`] trims it first.
     fn keeps(&self, topic: &TopicName, seq: Seq) -> bool;
 
-    /// Topics in byte order: those starting with `prefix` and after `after`, at most `limit`.
+    /// At most `limit` topics in byte order whose name starts with `prefix` and sorts after `after`.
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState>;
 
-    /// Changes what is given, durably; creates the topic if need be. Answers with the new state.
+    /// Durably applies the given settings; creates the topic if it does not exist. Resolves to the new state.
     fn configure(&self, topic: TopicName, change: TopicChange) -> EngineFuture<TopicState, AppendError>;
 
-    /// Forgets a topic's events and settings, durably, and leaves its trimmed-through mark.
-    /// Answers with whether there was such a topic.
+    /// Durably deletes a topic's events and settings, and keeps its trimmed-through mark. Resolves to whether the topic
+    /// existed.
     fn delete(&self, topic: TopicName) -> EngineFuture<bool, AppendError>;
 
-    /// Takes one event back, durably: a tombstone ([`Event::tombstone`](crate::event::Event::tombstone)) stands in its place
-    /// from now on, and where the topic is open, a notice of it is appended. Its bytes leave the disk a while later. Answers
-    /// with whether such an event is kept; `true` also for one that was taken back before, which changes nothing.
+    /// Durably removes one event: a tombstone ([`Event::tombstone`](crate::event::Event::tombstone)) replaces it, and a
+    /// removal notice is appended if the topic is open. Its bytes are erased from the disk later. Resolves to whether
+    /// the event is retained: also `true` when it was removed before, which changes nothing.
     ///
-    /// When it fails after the event was taken back, the same request again does the rest.
+    /// Idempotent: if it fails between the tombstone and the notice, repeating it completes the removal.
     fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError>;
 
-    /// Events that were being taken back when a crash or a failure came between, and whose readers may not have been told.
-    /// [`Engine::remove`] each of them once after opening, when the observer is ready.
+    /// Removals that a crash or a failure interrupted, so that their notice may not have been appended. After opening,
+    /// call [`Engine::remove`] for each of them once the observer is ready.
     fn untold(&self) -> Vec<(TopicName, Seq)>;
 
-    /// Whether a durable append can be accepted now, and how full the store is.
+    /// Health and size of the engine.
     fn status(&self) -> Status;
 
-    /// Finishes what is queued, records a clean end and lets go of the files. Blocks; idempotent.
+    /// Drains the queue, records a clean shutdown and closes the files. Blocks; idempotent.
     fn close(&self);
 }
 
-/// Who hears of what an engine has made durable: the hub. Every call comes from the engine's one writer, in order.
+/// Receives what an engine has made durable; implemented by the hub. Every call comes from the engine's writer
+/// thread, in order, and must not block.
 pub trait Observer: Send + Sync + 'static {
-    /// How many live streams an event of `topic` would go to. Asked when a commit is built, for its receipts.
+    /// The number of live streams subscribed to `topic`. Called when a commit is built, for its receipts.
     fn subscriber_count(&self, topic: &TopicName) -> u32;
 
-    /// These events are durable and readable, in rising order of `seq`, and no receipt has left yet. Must not block.
+    /// These events are durable and readable, in ascending order of `seq`. Called before their receipts are sent.
     fn committed(&self, events: &[Arc<Event>]);
 
-    /// The topic's event at `seq` was taken back, durably, and nobody must be given its old bytes any more. Its notice, if
-    /// there is one, comes by [`Observer::committed`] after this.
+    /// The topic's event at `seq` was durably removed; its old bytes must not be delivered any more. Its notice, if
+    /// there is one, follows in [`Observer::committed`].
     fn removed(&self, topic: &TopicName, seq: Seq);
 
-    /// A topic was closed, reopened or deleted, durably; after [`Observer::committed`] for a closing event.
+    /// A topic was durably closed, reopened or deleted. For a closing event, called after [`Observer::committed`].
     fn lifecycle_changed(&self, topic: &TopicName, change: LifecycleChange);
 }
 
-/// A change in a topic's life that ends or revives its streams.
+/// A change in a topic's lifecycle that ends or resumes its streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LifecycleChange {
-    /// No more events.
+    /// The topic accepts no more events.
     Closed {
         /// The topic's newest position ever.
         last: Seq,
     },
-    /// Open again.
+    /// The topic accepts events again.
     Reopened,
-    /// Gone.
+    /// The topic and its events are gone.
     Deleted {
         /// Its trimmed-through mark.
         last: Seq,
     },
 }
 
-/// Events to append in one commit.
+/// Events to append in one commit, with conditions.
 #[derive(Debug, Clone)]
 pub struct Append {
     /// At least one; their order is kept.
     pub events: Vec<NewEvent>,
-    /// Only if the one topic of all `events` ends so.
+    /// Append only if this holds for the topic, which must be the same for all `events`.
     pub expect: Option<ExpectedLast>,
-    /// Makes a retry a no-op.
+    /// Makes a retry a no-op that returns the first receipts.
     pub key: Option<IdempotencyKey>,
 }
 
-/// How a topic must end for a conditional append.
+/// The last id that a topic must have for a conditional append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpectedLast {
-    /// It has no last id: never used, or deleted.
+    /// None: the topic was never used, or was deleted.
     Empty,
-    /// Its last id is this one.
+    /// This one.
     Last(EventId),
 }
 
-/// Names one publish of one credential for the length of the window.
+/// Identifies one publish of one credential for the length of the idempotency window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyKey {
     /// Hash of the credential and the key.
     pub key: [u8; 16],
-    /// Hash of all that the request asked for; the same key with another is refused.
+    /// Hash of the whole request; the same key with another fingerprint is refused.
     pub fingerprint: [u8; 16],
-    /// Hash of whose share of the memory for keys it takes; 0 when that is not known.
+    /// Hash of the owner whose share of the key memory it uses; 0 when the owner is unknown.
     pub owner: u64,
 }
 
-/// An event's receipt: it is durable.
+/// The acknowledgement of one durable event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// Its topic.
@@ -193,166 +196,99 @@ pub struct Receipt {
     pub seq: Seq,
     /// When it was committed.
     pub time: Millis,
-    /// Live streams it went to.
+    /// Live streams subscribed to the topic at the commit.
     pub subscribers: u32,
 }
 
-/// What became of one of the events of [`Engine::append_each`].
+/// The result of one event of [`Engine::append_each`].
 pub type AppendResult = Result<Receipt, AppendError>;
 
-/// Events that the queue did not take.
+/// Events that the queue did not accept.
 #[derive(Debug, Clone)]
 pub struct Rejected {
-    /// As they were given.
+    /// The events, unchanged.
     pub events: Vec<NewEvent>,
-    /// Why.
+    /// Why they were rejected.
     pub error: AppendError,
 }
 
-/// Why nothing was appended. `Display` says what the caller can do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// [`ExpectedLast`] does not hold.
-    #[error("the topic's last id is not the one in If-Match; read on from there and try again")]
-    Precondition {
-        /// The topic's last id, `None` when it has none.
-        last: Option<EventId>,
-    },
-    /// The topic takes no more events.
-    #[error("topic {topic} is closed; reopen it with PUT {{\"closed\":false}} or use another")]
-    Closed {
-        /// Which of them.
-        topic: TopicName,
-    },
-    /// An [`IdempotencyKey`] was used within the window with another fingerprint.
-    #[error("this Idempotency-Key was used for another request; use a fresh key")]
-    KeyReused,
-    /// No more keys can be remembered, of this owner or of anybody. Passes.
-    #[error("{}", keys_full(*own, *wait))]
-    KeysFull {
-        /// The owner has its share.
-        own: bool,
-        /// Until the oldest key is forgotten.
-        wait: Duration,
-    },
-    /// The receipts of one append are more than can ever be remembered under a key.
-    #[error(
-        "with an Idempotency-Key this batch names too many topics for its receipts to be remembered; split it, each part \
-         with a key of its own"
-    )]
-    KeyTooLarge,
-    /// Too much is waiting already. Passes.
-    #[error("too much is waiting to be written; try again in a moment")]
-    Busy,
-    /// The disk's free space is below the reserve. Passes when space returns.
-    #[error("the disk is nearly full, so nothing is accepted until space is freed; all that was accepted is safe")]
-    Full,
-    /// The store cannot be written now, and nothing was: it is away, or does not answer. Passes without a restart.
-    #[error("the store cannot be used now: {reason}; nothing was written, try again")]
-    NotNow {
-        /// What it waits for.
-        reason: Arc<str>,
-    },
-    /// A flush failed, or the engine is closed; needs a restart.
-    #[error("the store cannot be written until a restart has looked at the disk: {reason}")]
-    Unavailable {
-        /// What failed.
-        reason: Arc<str>,
-    },
-}
-
-fn keys_full(own: bool, wait: Duration) -> String {
-    let whose = if own { "this client has used" } else { "all clients together have used" };
-    format!(
-        "{whose} as many Idempotency-Keys as the hub remembers at a time; some are forgotten in {} s: try again then, or put \
-         more events under one key",
-        wait.as_millis().div_ceil(1000)
-    )
-}
-
-/// How much one read may give.
+/// The maximum size of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReadLimit {
-    /// Events at most.
+    /// Maximum number of events.
     pub events: usize,
-    /// Bytes of data after which it ends; the first event is always given.
+    /// Bytes of data after which the read ends; the first event is always returned.
     pub bytes: usize,
 }
 
-/// A wish for a page.
+/// A request for one page.
 #[derive(Debug, Clone)]
 pub struct ReadRequest {
-    /// Events of which topics.
+    /// The topics to read.
     pub selection: Selection,
-    /// Where to start.
+    /// The start position.
     pub from: ReadFrom,
-    /// Events at most; at least 1.
+    /// Maximum number of events; 0 counts as 1.
     pub max_events: usize,
-    /// Bytes of data after which the page ends; one event is always given.
+    /// Bytes of data after which the page ends; the first event is always returned.
     pub max_bytes: usize,
 }
 
-/// A run of the log for a selection, without holes but for those it tells.
+/// A contiguous part of the log for a selection. Every missing event is reported as a gap.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LogPage {
-    /// Events in order of `seq`, and gaps before the first event after them.
+    /// Events in order of `seq`; each gap stands before the first event after it.
     pub items: Vec<PageItem>,
-    /// The selection has nothing between the start and here but what `items` holds: the next page starts after it.
+    /// The end of the page, inclusive: `items` is complete for the selection up to here. The next page starts after it.
     pub through: Seq,
-    /// `through` was the log's head: what comes now is live.
+    /// `through` was the log's head: what follows is live.
     pub at_end: bool,
 }
 
-/// What a reader meets in a log.
+/// An element of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PageItem {
     /// The next event.
     Event(Arc<Event>),
-    /// Events of a topic that are gone.
+    /// Missing events of a topic.
     Gap(LogGap),
 }
 
-/// Events of `topic` between the reader's cursor and here that are gone.
+/// One or more events of `topic` after the reader's cursor that are missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogGap {
-    /// The topic that lost them.
+    /// Their topic.
     pub topic: TopicName,
-    /// Its next kept event; `None` when it keeps nothing, or nothing that the page could have.
+    /// The topic's next retained event; `None` when it retains none, or none that the page could have.
     pub resumes_at: Option<Seq>,
-    /// They were lost by the disk, not trimmed by retention.
+    /// The disk lost them; they were not trimmed by retention.
     pub lost: bool,
 }
 
-/// The log cannot be read there. Passes, or needs a restart; never an empty answer in silence.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the store cannot be read: {reason}")]
-pub struct ReadError {
-    /// What the store said.
-    pub reason: Arc<str>,
-}
-
-/// What is known of a topic.
+/// The state of a topic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicState {
     /// Its name.
     pub topic: TopicName,
-    /// The oldest kept event.
+    /// The oldest retained event.
     pub first: Option<Seq>,
-    /// The newest position ever, kept or not: what `If-Match` compares with. `None` when nothing was ever published.
+    /// The newest position ever, retained or not: what `If-Match` is compared with. `None` if nothing was ever
+    /// published.
     pub last: Option<Seq>,
-    /// Events kept.
+    /// Retained events.
     pub events: u64,
-    /// Bytes of data kept.
+    /// Bytes of data of the retained events.
     pub bytes: u64,
-    /// Takes no more events.
+    /// Accepts no more events.
     pub closed: bool,
-    /// In force: its own, else its rule's.
+    /// The limits in force: the topic's own, else its rule's.
     pub retention: Retention,
-    /// Reconnect delay in milliseconds: its own, else its rule's.
+    /// Reconnect delay in milliseconds: the topic's own, else its rule's.
     pub retry: Option<u32>,
 }
 
-/// A change to a topic's settings. The outer `None` leaves a setting, the inner one goes back to the rule.
+/// A change to a topic's settings. The outer `None` leaves a setting unchanged; the inner `None` resets it to the
+/// rule's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TopicChange {
     /// See [`Retention::max_events`].
@@ -363,7 +299,7 @@ pub struct TopicChange {
     pub max_bytes: Option<Option<u64>>,
     /// Reconnect delay in milliseconds.
     pub retry: Option<Option<u32>>,
-    /// Close or reopen.
+    /// `true` closes the topic, `false` reopens it.
     pub closed: Option<bool>,
 }
 
@@ -375,26 +311,26 @@ pub struct Status {
     pub refusing: Option<AppendError>,
     /// Topics in use.
     pub topics: u64,
-    /// Events kept.
+    /// Retained events.
     pub events: u64,
-    /// Bytes of data kept.
+    /// Bytes of data of the retained events.
     pub bytes: u64,
-    /// Bytes the store's files take; 0 in memory.
+    /// Size of the store's files in bytes; 0 in memory.
     pub disk_bytes: u64,
     /// Commits since start.
     pub commits_total: u64,
-    /// Median time of a commit, from its first write to its durability, in milliseconds, since start.
+    /// Median duration of a commit, from its first write to its durability, in milliseconds, since start.
     pub commit_ms_p50: f64,
-    /// The same, 99th percentile.
+    /// 99th percentile of the same.
     pub commit_ms_p99: f64,
-    /// Bytes of appends waiting or being written.
+    /// Bytes of jobs queued or being written, each event with its overhead.
     pub queued_bytes: u64,
-    /// By how much the log's clock, by which events are stamped, is ahead of the machine's.
+    /// How far the log's clock, which timestamps events, is ahead of the machine's.
     pub clock_ahead: Duration,
-    /// By how much the machine's clock leapt ahead, in all leaps that are remembered: what ages do not count.
+    /// Sum of the remembered forward leaps of the machine's clock, which ages do not count.
     pub clock_leapt: Duration,
-    /// Parts of the store that were damaged and set aside, since the store was made.
+    /// Damaged parts of the store that were set aside or skipped since it was created.
     pub losses: u64,
-    /// Parts of the store whose files still hold bytes of events that were taken back.
+    /// Parts of the store whose files still hold bytes of removed events.
     pub unscrubbed: u64,
 }

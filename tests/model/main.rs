@@ -1,15 +1,15 @@
-//! Whatever happens, what a subscription delivered is a gap-free run of its topics in order, or the gap was told.
+//! Model test: a subscription delivers the events of its topics in order and without gaps, or reports the gap.
 //!
-//! Random programs run against the hub and against a plain `Vec` of everything ever published. Rings of a few frames
-//! and pages of a few events make lag, replay and hand-over happen all the time.
+//! Random programs run against the hub and against a model, a `Vec` of all events ever published. Rings of a few frames
+//! and pages of a few events make lag, replay and hand-over frequent.
 //!
-//! `GAPLESS_MODEL_CASES` sets how many programs are tried.
+//! `GAPLESS_MODEL_CASES` sets the number of programs.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod house;
-mod meddling;
-mod plain;
+mod harness;
+mod interleaving;
+mod model;
 mod reader;
 
 use std::time::Duration;
@@ -19,16 +19,16 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-use self::house::{House, Keeper, OnDisk, Remembering};
+use self::harness::{EngineFactory, Harness, InMemory, OnDisk};
 
-/// Few, so that they meet.
+/// Few, so that programs use the same topics.
 const TOPICS: [&str; 4] = ["a", "b/1", "b/2", "b/3"];
 
-/// What a subscription may ask for.
-const WISHES: [&[&str]; 7] =
+/// The selections of subscriptions.
+const SELECTIONS: [&[&str]; 7] =
     [&["a"], &["b/1"], &["a", "b/2"], &["b/*"], &["**"], &["b/3", "b/*"], &["b/1", "b/2", "b/3"]];
 
-/// Subscriptions at a time.
+/// Concurrent subscriptions.
 const READERS: usize = 4;
 
 #[derive(Debug, Clone)]
@@ -40,31 +40,31 @@ enum Step {
     Close(usize),
     Reopen(usize),
     Delete(usize),
-    /// One of a topic's kept events is taken back.
-    TakeBack(usize, usize),
-    KeepEvents(usize, u64),
-    KeepFor(usize, Duration),
-    Pass(Duration),
-    /// In a reader's place comes another.
+    /// Removes one of a topic's retained events.
+    Remove(usize, usize),
+    LimitEvents(usize, u64),
+    LimitAge(usize, Duration),
+    Advance(Duration),
+    /// Replaces a reader by a new one.
     Subscribe(usize, usize, Begin),
-    /// A reader takes at most so many deliveries.
+    /// A reader takes at most this many deliveries.
     Read(usize, usize),
-    /// A reader is looked at once, and not waited for: its page of the log may be read much later.
-    Nudge(usize),
-    /// A reader's connection breaks, and it comes back with its last id.
+    /// Polls a reader once without waiting: its page of the log may be read much later.
+    Poll(usize),
+    /// A reader disconnects and reconnects with its last id.
     Reconnect(usize),
-    /// The engine is closed and opened again; every reader comes back.
+    /// The engine is closed and opened again; every reader reconnects.
     Restart,
 }
 
-/// Where a subscription begins.
+/// The start of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Begin {
     Earliest,
     Now,
-    /// With a cursor that is no id, or of another store.
+    /// A cursor that is not an id of this store.
     Unknown,
-    /// With a cursor past the newest event.
+    /// A cursor past the newest event.
     Ahead,
 }
 
@@ -95,23 +95,24 @@ fn step() -> impl Strategy<Value = Step> {
         1 => topic().prop_map(Step::Close),
         2 => topic().prop_map(Step::Reopen),
         1 => topic().prop_map(Step::Delete),
-        3 => (topic(), 0..8usize).prop_map(|(topic, nth)| Step::TakeBack(topic, nth)),
-        2 => (topic(), 0..5u64).prop_map(|(topic, most)| Step::KeepEvents(topic, most)),
-        1 => (topic(), seconds(5..60u64)).prop_map(|(topic, age)| Step::KeepFor(topic, age)),
-        2 => seconds(1..20u64).prop_map(Step::Pass),
-        5 => (reader(), 0..WISHES.len(), begin).prop_map(|(reader, wish, begin)| Step::Subscribe(reader, wish, begin)),
+        3 => (topic(), 0..8usize).prop_map(|(topic, nth)| Step::Remove(topic, nth)),
+        2 => (topic(), 0..5u64).prop_map(|(topic, most)| Step::LimitEvents(topic, most)),
+        1 => (topic(), seconds(5..60u64)).prop_map(|(topic, age)| Step::LimitAge(topic, age)),
+        2 => seconds(1..20u64).prop_map(Step::Advance),
+        5 => (reader(), 0..SELECTIONS.len(), begin)
+            .prop_map(|(reader, selection, begin)| Step::Subscribe(reader, selection, begin)),
         8 => (reader(), 1..6usize).prop_map(|(reader, most)| Step::Read(reader, most)),
-        3 => reader().prop_map(Step::Nudge),
+        3 => reader().prop_map(Step::Poll),
         4 => reader().prop_map(Step::Reconnect),
         1 => Just(Step::Restart),
     ]
 }
 
 fn sizes() -> impl Strategy<Value = Sizes> {
-    // A frame weighs some 250 bytes: no frame, two, or a dozen to a ring.
+    // A frame takes about 250 bytes: a ring holds no frame, two, or a dozen.
     let one_ring = prop_oneof![Just(1), Just(600), Just(3000)];
     let all_rings = prop_oneof![Just(700), Just(1 << 20)];
-    // Pages of several topics are walked, picked or merged.
+    // Pages of several topics are read by a scan, a pick or a merge.
     let ways = prop_oneof![Just((0, 0)), Just((2, 0)), Just((9, 0)), Just((2, 9)), Just((9, 9))];
     (one_ring, all_rings, 1..5usize, 1..40usize, ways).prop_map(
         |(ring_bytes, rings_bytes, page_events, page_bytes, (merge_topics, pick_topics))| Sizes {
@@ -125,7 +126,7 @@ fn sizes() -> impl Strategy<Value = Sizes> {
     )
 }
 
-fn check<K: Keeper>(cases: u32) {
+fn check<K: EngineFactory>(cases: u32) {
     let cases = std::env::var("GAPLESS_MODEL_CASES").map_or(cases, |text| text.parse().unwrap());
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let programs = (sizes(), proptest::collection::vec(step(), 1..60));
@@ -136,19 +137,19 @@ fn check<K: Keeper>(cases: u32) {
     result.unwrap_or_else(|error| panic!("{error}"));
 }
 
-fn run<K: Keeper>(sizes: Sizes, steps: &[Step]) {
-    let mut house = House::<K>::new(sizes);
+fn run<K: EngineFactory>(sizes: Sizes, steps: &[Step]) {
+    let mut harness = Harness::<K>::new(sizes);
     for step in steps {
-        house.take(step);
+        harness.apply(step);
     }
-    house.finish();
+    harness.finish();
 }
 
-/// What the model found, as small as it could be made.
+/// Minimised programs that failed once.
 #[test]
-fn programs_that_once_broke_it_do_not_again() {
+fn regression_programs_pass() {
     use Begin::{Earliest, Now};
-    use Step::{Close, Delete, KeepEvents, Nudge, Publish, PublishLast, Read, Reopen, Subscribe, TakeBack};
+    use Step::{Close, Delete, LimitEvents, Poll, Publish, PublishLast, Read, Remove, Reopen, Subscribe};
     const A_AND_B2: usize = 2;
     let sizes = Sizes {
         ring_bytes: 3000,
@@ -161,26 +162,26 @@ fn programs_that_once_broke_it_do_not_again() {
     let programs = [
         // A deleted name was used again, and the stream finished with it.
         vec![Subscribe(0, A_AND_B2, Earliest), Publish(vec![2]), Delete(2), Publish(vec![2, 0, 2]), Delete(0)],
-        // The second end of a name was taken for the first.
-        vec![Publish(vec![2]), Subscribe(0, A_AND_B2, Now), Delete(2), Nudge(0), Publish(vec![2]), Close(2)],
+        // The second end of a name was mistaken for the first.
+        vec![Publish(vec![2]), Subscribe(0, A_AND_B2, Now), Delete(2), Poll(0), Publish(vec![2]), Close(2)],
         // The closing event was trimmed before it was read.
-        vec![KeepEvents(0, 0), Subscribe(0, A_AND_B2, Earliest), PublishLast(0)],
-        // Taken back after its page was read, and before the page was given.
-        vec![Publish(vec![0, 0]), Subscribe(0, 0, Earliest), Nudge(0), TakeBack(0, 0), Read(0, 5)],
+        vec![LimitEvents(0, 0), Subscribe(0, A_AND_B2, Earliest), PublishLast(0)],
+        // Removed after its page was read, and before the page was delivered.
+        vec![Publish(vec![0, 0]), Subscribe(0, 0, Earliest), Poll(0), Remove(0, 0), Read(0, 5)],
         // Closed by an event, then reopened and closed again without one.
         vec![Subscribe(0, A_AND_B2, Earliest), PublishLast(0), Read(0, 1), Reopen(0), Close(0)],
     ];
     for steps in &programs {
-        run::<Remembering>(sizes, steps);
+        run::<InMemory>(sizes, steps);
     }
 }
 
 #[test]
-fn deliveries_are_gap_free_or_the_gap_was_told_in_memory() {
-    check::<Remembering>(400);
+fn deliveries_are_gap_free_or_the_gap_was_reported_in_memory() {
+    check::<InMemory>(400);
 }
 
 #[test]
-fn deliveries_are_gap_free_or_the_gap_was_told_on_disk() {
+fn deliveries_are_gap_free_or_the_gap_was_reported_on_disk() {
     check::<OnDisk>(24);
 }

@@ -1,4 +1,4 @@
-//! One subscriber, and what it is owed.
+//! A subscriber, and the deliveries it must receive.
 
 use std::{
     collections::BTreeSet,
@@ -21,50 +21,50 @@ use tokio::runtime::Runtime;
 
 use crate::{
     Begin, TOPICS,
-    house::name,
-    plain::{Plain, Published},
+    harness::name,
+    model::{Model, Published},
 };
 
-/// A subscriber that comes back with the last id, as an EventSource does.
+/// A subscriber that reconnects with its last id, as an EventSource does.
 pub(crate) struct Reader {
     selection: Selection,
     begin: Begin,
     limit: ReadLimit,
     subscription: Option<Subscription>,
-    /// The id it would come back with.
+    /// The id it would reconnect with.
     last_id: Option<EventId>,
-    /// Positions of events that it must be given, or told to be gone.
-    owed: BTreeSet<u64>,
-    /// It asked for the earliest and has not caught up yet: what a topic loses before its first event is no gap.
+    /// Positions of events that it must receive, or get a gap for.
+    expected: BTreeSet<u64>,
+    /// It started at the earliest event and has not caught up yet: trimming before a topic's first event is no gap.
     from_earliest: bool,
-    /// The topics it was given events of, in this connection.
-    begun: BTreeSet<usize>,
-    /// What it must be told before anything else.
-    stray: Option<GapReason>,
-    /// Topics whose end this connection was told.
+    /// Topics of which it received events in this connection.
+    started: BTreeSet<usize>,
+    /// The gap that it must receive before anything else.
+    first_gap: Option<GapReason>,
+    /// Topics whose end it received in this connection.
     ended: BTreeSet<usize>,
-    /// Every end this connection was told, and whether it was a deletion.
-    told: Vec<(usize, bool)>,
-    /// It has read all there was, and waits to be woken.
-    waits: bool,
+    /// Every end that it received in this connection, and whether it was a deletion.
+    endings: Vec<(usize, bool)>,
+    /// It has read all there was, and idle to be woken.
+    idle: bool,
 }
 
 impl Reader {
-    pub(crate) fn new(wish: &[&str], begin: Begin, limit: ReadLimit) -> Self {
-        let filters = wish.iter().map(|text| Filter::new(text).unwrap());
+    pub(crate) fn new(filters: &[&str], begin: Begin, limit: ReadLimit) -> Self {
+        let filters = filters.iter().map(|text| Filter::new(text).unwrap());
         Self {
             selection: Selection::new(filters).unwrap(),
             begin,
             limit,
             subscription: None,
             last_id: None,
-            owed: BTreeSet::new(),
+            expected: BTreeSet::new(),
             from_earliest: false,
-            begun: BTreeSet::new(),
-            stray: None,
+            started: BTreeSet::new(),
+            first_gap: None,
             ended: BTreeSet::new(),
-            told: Vec::new(),
-            waits: false,
+            endings: Vec::new(),
+            idle: false,
         }
     }
 
@@ -73,16 +73,16 @@ impl Reader {
     }
 
     /// Connects, or drops the connection there is and connects again.
-    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, plain: &Plain) {
+    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, model: &Model) {
         self.disconnect();
-        (self.stray, self.waits) = (None, false);
+        (self.first_gap, self.idle) = (None, false);
         self.from_earliest = self.last_id.is_none() && self.begin != Begin::Now;
-        self.begun.clear();
+        self.started.clear();
         self.ended.clear();
-        self.told.clear();
+        self.endings.clear();
         let selection = self.selection.clone();
-        let asked = plain.events.iter().filter(|event| selection.matches(&name(event.topic)));
-        let (start, owed): (Start, BTreeSet<u64>) = match (self.last_id, self.begin) {
+        let asked = model.events.iter().filter(|event| selection.matches(&name(event.topic)));
+        let (start, expected): (Start, BTreeSet<u64>) = match (self.last_id, self.begin) {
             (Some(id), _) => {
                 let after = asked.map(|event| event.seq).filter(|&seq| seq > id.seq.0);
                 (Start::Cursor(id.to_string()), after.collect())
@@ -93,28 +93,28 @@ impl Reader {
                 let start = match begin {
                     Begin::Earliest | Begin::Now => Start::Earliest,
                     Begin::Unknown => {
-                        self.stray = Some(GapReason::Unknown);
+                        self.first_gap = Some(GapReason::Unknown);
                         Start::Cursor("zzzzzzzz-1".into())
                     }
                     Begin::Ahead => {
-                        self.stray = Some(GapReason::Ahead);
+                        self.first_gap = Some(GapReason::Ahead);
                         Start::Cursor(format!("{}-{}", hub.epoch(), hub.head().0 + 1))
                     }
                 };
                 (start, kept.collect())
             }
         };
-        self.owed = owed;
+        self.expected = expected;
         let subscription = hub.subscribe(&self.selection, start, self.limit, 0);
         if subscription.nothing_left() {
-            assert!(self.all_ended(plain) && self.owed.iter().all(|&seq| plain.at(seq).gone), "204 is for ever");
+            assert!(self.all_ended(model) && self.expected.iter().all(|&seq| model.at(seq).gone), "204 is final");
             return;
         }
         self.subscription = Some(subscription);
     }
 
-    /// Takes the next delivery, waiting for the log. Answers with whether there was one.
-    pub(crate) fn read(&mut self, runtime: &Runtime, plain: &Plain) -> bool {
+    /// Takes the next delivery, waiting for reads of the log. Returns whether there was one.
+    pub(crate) fn read(&mut self, runtime: &Runtime, model: &Model) -> bool {
         let Some(subscription) = &mut self.subscription else { return false };
         let next = runtime.block_on(poll_fn(|cx| match subscription.poll_next(cx) {
             Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
@@ -122,45 +122,45 @@ impl Reader {
             Poll::Pending => Poll::Pending,
         }));
         let Some(delivery) = next else {
-            self.waiting(plain);
+            self.waiting(model);
             return false;
         };
-        self.waits = false;
-        self.delivered(delivery, plain);
+        self.idle = false;
+        self.delivered(delivery, model);
         true
     }
 
-    /// Looks once.
-    pub(crate) fn nudge(&mut self, runtime: &Runtime, plain: &Plain) {
+    /// Polls once.
+    pub(crate) fn poll(&mut self, runtime: &Runtime, model: &Model) {
         let Some(subscription) = &mut self.subscription else { return };
         let _inside = runtime.enter();
         match subscription.poll_next(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(delivery) => {
-                self.waits = false;
-                self.delivered(delivery, plain);
+                self.idle = false;
+                self.delivered(delivery, model);
             }
-            Poll::Pending if subscription.caught_up() => self.waiting(plain),
+            Poll::Pending if subscription.caught_up() => self.waiting(model),
             Poll::Pending => {}
         }
     }
 
-    /// These events, from `first` on, are in the log; `woken` are the feeds that were marked.
-    pub(crate) fn published(&mut self, plain: &Plain, first: u64, woken: &[u64]) {
+    /// Events from `first` on were published; `woken` are the feeds marked dirty.
+    pub(crate) fn published(&mut self, model: &Model, first: u64, woken: &[u64]) {
         let Some(subscription) = &self.subscription else { return };
-        let news: Vec<&Published> = plain
+        let news: Vec<&Published> = model
             .events
             .iter()
             .rev()
             .take_while(|event| event.seq >= first)
-            .filter(|event| self.asks_for(event.topic))
+            .filter(|event| self.is_selected(event.topic))
             .collect();
         assert!(
-            news.is_empty() || !self.waits || woken.contains(&subscription.feed().id),
-            "nobody wakes {:?}, which waits",
+            news.is_empty() || !self.idle || woken.contains(&subscription.feed().id),
+            "idle {:?} was not woken",
             self.selection
         );
         for event in news {
-            self.owed.insert(event.seq);
+            self.expected.insert(event.seq);
         }
     }
 
@@ -168,46 +168,46 @@ impl Reader {
         self.ended.remove(&topic);
     }
 
-    fn asks_for(&self, topic: usize) -> bool {
+    fn is_selected(&self, topic: usize) -> bool {
         self.selection.matches(&name(topic))
     }
 
-    /// Whether `topic` is one that may lose events without a word.
-    fn is_to_begin(&self, topic: usize) -> bool {
-        self.from_earliest && !self.begun.contains(&topic)
+    /// Whether events of `topic` may be trimmed without a gap.
+    fn may_skip_trimmed(&self, topic: usize) -> bool {
+        self.from_earliest && !self.started.contains(&topic)
     }
 
-    /// The log was read to its end, at some time before this.
-    fn caught_up(&mut self, plain: &Plain) {
+    /// The log was read to its end at some time before now.
+    fn caught_up(&mut self, model: &Model) {
         if std::mem::take(&mut self.from_earliest) {
-            let begun = &self.begun;
-            self.owed.retain(|&seq| !plain.at(seq).gone || begun.contains(&plain.at(seq).topic));
+            let started = &self.started;
+            self.expected.retain(|&seq| !model.at(seq).gone || started.contains(&model.at(seq).topic));
         }
     }
 
-    fn delivered(&mut self, delivery: Delivery, plain: &Plain) {
-        if let Some(reason) = self.stray.take() {
-            let Delivery::Gap(gap) = delivery else { panic!("{reason:?} is told first, not {delivery:?}") };
+    fn delivered(&mut self, delivery: Delivery, model: &Model) {
+        if let Some(reason) = self.first_gap.take() {
+            let Delivery::Gap(gap) = delivery else { panic!("{reason:?} comes first, not {delivery:?}") };
             assert_eq!((gap.topic, gap.reason), (None, reason));
             return;
         }
         match delivery {
             Delivery::Events(run) => {
                 let frames = run.frames();
-                assert!(!frames.is_empty() && frames.len() <= self.limit.events, "a portion");
+                assert!(!frames.is_empty() && frames.len() <= self.limit.events, "within the limit");
                 for frame in frames {
-                    self.event(frame, plain);
+                    self.event(frame, model);
                 }
             }
-            Delivery::Gap(gap) => self.gap(&gap, plain),
-            Delivery::End(ending) => self.end(&ending, plain),
+            Delivery::Gap(gap) => self.gap(&gap, model),
+            Delivery::End(ending) => self.end(&ending, model),
             Delivery::Finished(id) => {
-                self.caught_up(plain);
+                self.caught_up(model);
                 let mut names = self.selection.names().map(index);
                 let finished = !self.selection.is_open_ended() && names.all(|topic| self.ended.contains(&topic));
                 assert!(finished, "{:?} is not finished", self.selection);
-                // A deleted name that is used again is for the next connection.
-                assert!(self.owed.first().is_none_or(|&first| first > id.seq.0), "before {:?}", self.owed);
+                // Events of a deleted name that is used again are for the next connection.
+                assert!(self.expected.first().is_none_or(|&first| first > id.seq.0), "before {:?}", self.expected);
                 self.last_id = Some(id);
                 self.subscription = None;
             }
@@ -215,93 +215,93 @@ impl Reader {
         }
     }
 
-    fn event(&mut self, frame: &Frame, plain: &Plain) {
+    fn event(&mut self, frame: &Frame, model: &Model) {
         let seq = frame.id.seq.0;
-        assert!(self.owed.remove(&seq), "{seq} was given before, or not asked for");
-        let event = plain.at(seq);
+        assert!(self.expected.remove(&seq), "{seq} was delivered before, or not selected");
+        let event = model.at(seq);
         assert_eq!(
             (frame.event.new.topic.as_str(), frame.event.new.data.as_str()),
             (TOPICS[event.topic], &*event.data)
         );
         assert_eq!(frame.event.new.name.is_removed(), event.removed, "{seq}");
-        for before in self.owed.range(..seq).map(|&seq| plain.at(seq)) {
-            // A gap stands at the newest event that is gone, and that one may be ahead.
-            let ahead = before.topic != event.topic && plain.newest_gone(before.topic) > seq;
-            let excused = before.gone && (ahead || self.is_to_begin(before.topic));
-            assert!(excused, "{seq} was given, and nobody told of {before:?}");
+        for before in self.expected.range(..seq).map(|&seq| model.at(seq)) {
+            // A gap's position is that of its newest missing event, which may be ahead.
+            let ahead = before.topic != event.topic && model.newest_gone(before.topic) > seq;
+            let excused = before.gone && (ahead || self.may_skip_trimmed(before.topic));
+            assert!(excused, "{seq} was delivered, and no gap for {before:?}");
         }
-        if self.begun.insert(event.topic) {
-            self.owed.retain(|&before| before > seq || plain.at(before).topic != event.topic);
+        if self.started.insert(event.topic) {
+            self.expected.retain(|&before| before > seq || model.at(before).topic != event.topic);
         }
         self.last_id = Some(frame.id);
         self.ended.remove(&event.topic);
     }
 
-    fn gap(&mut self, gap: &Gap, plain: &Plain) {
+    fn gap(&mut self, gap: &Gap, model: &Model) {
         assert_eq!(gap.reason, GapReason::Trimmed, "{gap:?}");
         let topic = index(gap.topic.as_ref().expect("a trimmed topic is named"));
-        let through = self.subscription.as_ref().expect("it told").cursor().seq.0;
+        let through = self.subscription.as_ref().expect("it delivered").cursor().seq.0;
         let end = gap.resumes_at.map_or(through + 1, |id| id.seq.0);
-        let lost: Vec<u64> = self.owed.range(..end).copied().filter(|&seq| plain.at(seq).topic == topic).collect();
+        let lost: Vec<u64> = self.expected.range(..end).copied().filter(|&seq| model.at(seq).topic == topic).collect();
         for &seq in &lost {
-            assert!(plain.at(seq).gone, "{gap:?}, but {seq} is kept");
-            self.owed.remove(&seq);
+            assert!(model.at(seq).gone, "{gap:?}, but {seq} is kept");
+            self.expected.remove(&seq);
         }
         assert!(!lost.is_empty(), "{gap:?}, but nothing is missing");
         if let Some(id) = gap.resumes_at {
-            assert_eq!(plain.at(id.seq.0).topic, topic, "{gap:?}");
+            assert_eq!(model.at(id.seq.0).topic, topic, "{gap:?}");
         }
-        // With it a client that drops right here is told again.
+        // A client that disconnects here and resumes with `after` gets the gap again.
         let after = gap.after.as_deref().and_then(EventId::parse).map_or(0, |id| id.seq.0);
         let again = lost.last().is_none_or(|&newest| after < newest);
-        assert!(again || self.stray_began(), "{gap:?} of {lost:?}");
+        assert!(again || self.started_without_position(), "{gap:?} of {lost:?}");
     }
 
-    /// Its cursor was no position, so a gap repeats what it was.
-    fn stray_began(&self) -> bool {
+    /// Its cursor was not a position in this log, so the gap repeats the cursor as it was given.
+    fn started_without_position(&self) -> bool {
         matches!(self.begin, Begin::Unknown | Begin::Ahead)
     }
 
-    fn end(&mut self, ending: &Ending, plain: &Plain) {
+    fn end(&mut self, ending: &Ending, model: &Model) {
         let topic = index(&ending.topic);
-        let state = &plain.topics[topic];
+        let state = &model.topics[topic];
         if ending.deleted {
             assert!(state.deleted_at.contains(&ending.last.0), "{ending:?}: {state:?}");
         } else {
-            // A name that is used again goes on from where it was deleted.
+            // A name that is used again continues from where it was deleted.
             let deleted = state.last == 0 && state.deleted_at.last() == Some(&ending.last.0);
             assert!(state.closed && (deleted || state.last == ending.last.0), "{ending:?}: {state:?}");
         }
-        let position = self.subscription.as_ref().expect("it told").cursor().seq.0;
-        let before = self.owed.range(..=ending.last.0).map(|&seq| plain.at(seq)).find(|event| event.topic == topic);
-        let ahead = plain.newest_gone(topic) > position;
-        let excused = before.is_none_or(|event| event.gone && (ahead || self.is_to_begin(topic)));
+        let position = self.subscription.as_ref().expect("it delivered").cursor().seq.0;
+        let before = self.expected.range(..=ending.last.0).map(|&seq| model.at(seq)).find(|event| event.topic == topic);
+        let ahead = model.newest_gone(topic) > position;
+        let excused = before.is_none_or(|event| event.gone && (ahead || self.may_skip_trimmed(topic)));
         assert!(excused, "{ending:?} comes after the last event, or the gap in its place: {before:?}");
         self.ended.insert(topic);
-        self.told.push((topic, ending.deleted));
-        let told = self.told.iter().filter(|told| **told == (topic, ending.deleted)).count();
+        self.endings.push((topic, ending.deleted));
+        let delivered = self.endings.iter().filter(|end| **end == (topic, ending.deleted)).count();
         let happened = if ending.deleted { state.deleted_at.len() } else { state.closings };
-        assert!(told <= happened, "{ending:?} was told before");
+        assert!(delivered <= happened, "{ending:?} was delivered before");
     }
 
-    /// It has read all there is.
-    fn waiting(&mut self, plain: &Plain) {
-        self.caught_up(plain);
-        assert!(self.owed.is_empty(), "nothing more comes, and {:?} is owed", self.owed);
-        assert_eq!(self.stray, None);
-        self.waits = true;
+    /// It has read everything there is.
+    fn waiting(&mut self, model: &Model) {
+        self.caught_up(model);
+        assert!(self.expected.is_empty(), "no more deliveries, but {:?} are expected", self.expected);
+        assert_eq!(self.first_gap, None);
+        self.idle = true;
         for topic in self.selection.names().map(index) {
             assert!(
-                !plain.topics[topic].closed || self.ended.contains(&topic),
-                "{} is closed, and nobody said so",
+                !model.topics[topic].closed || self.ended.contains(&topic),
+                "{} is closed, but no end was delivered",
                 TOPICS[topic]
             );
         }
     }
 
-    fn all_ended(&self, plain: &Plain) -> bool {
+    fn all_ended(&self, model: &Model) -> bool {
         let ended = |topic: &TopicName| {
-            let state = &plain.topics[index(topic)];
+            let state = &model.topics[index(topic)];
             state.closed || (!state.in_use && !state.deleted_at.is_empty())
         };
         !self.selection.is_open_ended() && self.selection.names().all(ended)
@@ -309,5 +309,5 @@ impl Reader {
 }
 
 fn index(topic: &TopicName) -> usize {
-    TOPICS.iter().position(|name| *name == topic.as_str()).unwrap_or_else(|| panic!("nobody asked for {topic}"))
+    TOPICS.iter().position(|name| *name == topic.as_str()).unwrap_or_else(|| panic!("{topic} is not selected"))
 }

@@ -138,7 +138,7 @@ fn a_leap_that_cannot_be_kept_refuses_publishes_until_it_can() {
     hub.set_clock("+3650d");
     let publish = || hub.post("/publish?topic=a", &[], b"after").status;
     assert_eq!((publish(), publish()), (503, 503));
-    eventually("it is told", || hub.log().contains("cannot keep the log's clock"));
+    eventually("it is told", || hub.log().contains("cannot store the log's clock"));
     assert_eq!(data(&hub, "topic=a&from=earliest"), ["before"], "nothing is trimmed by it");
     std::fs::remove_dir(&obstacle).expect("removed");
     assert_eq!(publish(), 200);

@@ -1,4 +1,4 @@
-//! Whatever happens to topics, every page is what a plain list says it must be.
+//! Model test: after random operations every page matches a model of plain lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,24 +11,24 @@ use super::*;
 
 const NAMES: [&str; 4] = ["a", "b/1", "b/2", "b/3"];
 
-/// What a reader may ask for.
-const WISHES: [&[&str]; 6] = [&["a"], &["b/1"], &["a", "b/2"], &["b/*"], &["**"], &["b/3", "b/*"]];
+/// The selections to read.
+const SELECTIONS: [&[&str]; 6] = [&["a"], &["b/1"], &["a", "b/2"], &["b/*"], &["**"], &["b/3", "b/*"]];
 
 #[derive(Debug, Clone)]
 enum ModelStep {
     Publish(usize),
     Trim(usize, u64),
     Delete(usize),
-    /// Takes back one of a topic's kept events.
+    /// Removes one of a topic's retained events.
     Remove(usize, usize),
     Reopen,
 }
 
-/// A topic as a plain list.
+/// The model of a topic.
 #[derive(Default)]
 struct ModelTopic {
     kept: Vec<u64>,
-    /// Taken back, or told so.
+    /// Tombstones and notices.
     removed: BTreeSet<u64>,
     mark: u64,
     limit: Option<u64>,
@@ -46,81 +46,81 @@ fn steps() -> impl Strategy<Value = Vec<ModelStep>> {
     proptest::collection::vec(step, 1..40)
 }
 
-pub(crate) fn every_page_is_what_a_plain_list_says<B: StoreFactory>() {
+pub(crate) fn every_page_matches_a_plain_list<F: StoreFactory>() {
     let mut runner =
         TestRunner::new(Config { cases: 40, max_shrink_iters: 40, failure_persistence: None, ..Config::default() });
-    // Walked, picked or merged.
+    // By a scan, a pick or a merge.
     let ways = prop_oneof![Just((0, 0)), Just((2, 0)), Just((9, 0)), Just((2, 9)), Just((9, 9))];
     let case = (steps(), ways, 1..5usize, 1..50usize);
     runner
         .run(&case, |(steps, ways, events, bytes)| {
-            check::<B>(&steps, ways, events, bytes);
+            check::<F>(&steps, ways, events, bytes);
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-fn check<B: StoreFactory>(
+fn check<F: StoreFactory>(
     steps: &[ModelStep],
     (merge_topics, pick_topics): (usize, usize),
     max_events: usize,
     max_bytes: usize,
 ) {
-    let mut house = Fixture::<B>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::default() });
+    let mut fixture = Fixture::<F>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::default() });
     let mut topics: BTreeMap<&str, ModelTopic> = NAMES.iter().map(|name| (*name, ModelTopic::default())).collect();
     for step in steps {
-        apply(&mut house, &mut topics, step);
+        apply(&mut fixture, &mut topics, step);
     }
-    let head = house.engine.head();
+    let head = fixture.engine.head();
     for (name, plain) in &topics {
-        for item in house.read(&[*name], ReadFrom::Earliest).items {
-            let PageItem::Event(event) = item else { panic!("no gap is told from the beginning") };
+        for item in fixture.read(&[*name], ReadFrom::Earliest).items {
+            let PageItem::Event(event) = item else { panic!("a read from the earliest event reports no gap") };
             let removed = plain.removed.contains(&event.seq.0);
             assert_eq!(event.new.name.is_removed(), removed, "{} of {name}", event.seq);
         }
     }
-    for wish in WISHES {
+    for filters in SELECTIONS {
         for start in 0..=head.0 {
-            let want = told(&topics, wish, start);
+            let want = expected(&topics, filters, start);
             let from = ReadFrom::After(Seq(start));
-            assert_eq!(short(&house.read(wish, from)), want, "{wish:?} after {start} in one page");
-            let pages = house.read_in_pages(wish, from, max_events, max_bytes);
-            assert_eq!(short(&pages), want, "{wish:?} after {start} in small pages");
+            assert_eq!(short(&fixture.read(filters, from)), want, "{filters:?} after {start} in one page");
+            let pages = fixture.read_in_pages(filters, from, max_events, max_bytes);
+            assert_eq!(short(&pages), want, "{filters:?} after {start} in small pages");
             assert_eq!((pages.through, pages.at_end), (head, true));
         }
     }
 }
 
-fn apply<B: StoreFactory>(house: &mut Fixture<B>, topics: &mut BTreeMap<&str, ModelTopic>, step: &ModelStep) {
+fn apply<F: StoreFactory>(fixture: &mut Fixture<F>, topics: &mut BTreeMap<&str, ModelTopic>, step: &ModelStep) {
     match *step {
         ModelStep::Publish(topic) => {
-            let seq = house.publish(NAMES[topic]);
+            let seq = fixture.publish(NAMES[topic]);
             topics.get_mut(NAMES[topic]).expect("known").kept.push(seq.0);
         }
         ModelStep::Trim(topic, limit) => {
-            // Never wider than before: a store need not have taken back the space of what was trimmed, and after a
-            // restart under a wider limit such events are kept again.
+            // Never wider than before: the space of trimmed events may not be reclaimed yet, and after a restart under
+            // a wider limit such events are retained again.
             let plain = topics.get_mut(NAMES[topic]).expect("known");
             let limit = plain.limit.map_or(limit, |before| before.min(limit));
-            house.trim(NAMES[topic], limit);
+            fixture.trim(NAMES[topic], limit);
             plain.limit = Some(limit);
         }
         ModelStep::Delete(topic) => {
-            house.delete(NAMES[topic]);
+            fixture.delete(NAMES[topic]);
             let plain = topics.get_mut(NAMES[topic]).expect("known");
             *plain = ModelTopic { mark: plain.kept.last().copied().unwrap_or(plain.mark), ..ModelTopic::default() };
         }
         ModelStep::Remove(topic, nth) => {
             let plain = topics.get_mut(NAMES[topic]).expect("known");
             let Some(&seq) = plain.kept.get(nth) else { return };
-            assert!(house.remove(NAMES[topic], Seq(seq)));
+            assert!(fixture.remove(NAMES[topic], Seq(seq)));
             if plain.removed.insert(seq) {
-                let notice = house.engine.head().0;
+                let notice = fixture.engine.head().0;
                 plain.kept.push(notice);
                 plain.removed.insert(notice);
             }
         }
-        ModelStep::Reopen => house.reopen(),
+        ModelStep::Reopen => fixture.reopen(),
     }
     for plain in topics.values_mut() {
         while plain.limit.is_some_and(|limit| plain.kept.len() as u64 > limit) {
@@ -128,12 +128,12 @@ fn apply<B: StoreFactory>(house: &mut Fixture<B>, topics: &mut BTreeMap<&str, Mo
         }
     }
     let all: usize = topics.values().map(|plain| plain.kept.len()).sum();
-    house.until("trimmed", |engine| engine.status().events == all as u64);
+    fixture.until("trimmed", |engine| engine.status().events == all as u64);
 }
 
-/// What a reader after `start` must be told, in short.
-fn told(topics: &BTreeMap<&str, ModelTopic>, wish: &[&str], start: u64) -> Vec<String> {
-    let wanted = selection(wish);
+/// The page that a read after `start` must return, in the notation of [`short`].
+fn expected(topics: &BTreeMap<&str, ModelTopic>, filters: &[&str], start: u64) -> Vec<String> {
+    let wanted = selection(filters);
     let mut items = Vec::new();
     for (name, plain) in topics.iter().filter(|(name, _)| wanted.matches(&topic(name))) {
         if plain.mark > start {

@@ -1,12 +1,12 @@
-//! The log's clock, by which events are stamped and their ages are told.
+//! The log's clock, which timestamps events and computes their ages.
 //!
-//! It shows what the machine's clock shows, with one exception: it never goes back. A machine's clock may have been ahead
-//! once, or be behind now, and nobody can tell which. Where it is behind the newest stamp, the log's clock goes on from
-//! there, by the time that passes. It goes on a little slower than time does, so that the machine's clock catches up.
+//! It follows the machine's clock with one exception: it is monotonic. If the machine's clock is behind the newest
+//! timestamp (it may have been ahead before, or be behind now; the two cannot be told apart), the log's clock continues
+//! from that timestamp by elapsed time, a little slower than real time, so that the machine's clock catches up.
 //!
-//! Where the machine's clock gains more at once than the time that has passed, the log's clock goes with it, and remembers the
-//! [leap](super::leaps). So ages are true whatever the machine's clock does while the hub runs: those that retention, the
-//! window of idempotency keys and `since` count.
+//! If the machine's clock advances by more than the time that has elapsed, the log's clock follows it and records the
+//! [leap](super::leaps). So ages are correct whatever the machine's clock does while the hub runs: the ages that
+//! retention, the idempotency window and `since` use.
 
 use std::{
     sync::{
@@ -29,20 +29,22 @@ use crate::{engine::When, event::Millis};
 #[cfg(test)]
 mod tests;
 
-/// While it is ahead, the log's clock loses this part of the time: an hour in 32 hours. What is trimmed by age is late by
-/// that part, within the tenth that is promised.
+/// While it is ahead, the log's clock runs slower by 1/32: it loses an hour in 32 hours. Trimming by age is late by
+/// that fraction, which is within the documented tenth.
 const SLOWER_PART: u32 = 32;
 
-/// Below this nobody is told, a gain is no leap, and `since` takes both clocks for one: network time steps a clock by less.
+/// Smaller differences are not logged, are no leap, and are ignored by `since`: network time steps a clock by less.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
-/// How often the log's clock is kept while it is ahead of the machine's: what a crash may take back of an age.
-const KEEP_EVERY: Duration = Duration::from_mins(1);
+/// Interval at which the log's clock is stored while it is ahead of the machine's: the most that a crash can take off
+/// an age.
+const SAVE_EVERY: Duration = Duration::from_mins(1);
 
-/// A reading of both clocks that takes longer is made again: a thread that is held up between the two would see a leap.
+/// A reading of both clocks that takes longer is repeated: a thread suspended between the two reads would see a leap.
 const READ_WITHIN: Duration = Duration::from_millis(100);
 
-/// Readings at most. A machine that holds a thread up each time is wrong by what it holds it up.
+/// Maximum number of readings. If each of them is interrupted, the last is used; its error is the length of the
+/// interruption.
 const READINGS: usize = 4;
 
 /// The log's clock.
@@ -51,29 +53,29 @@ pub(super) struct LogClock {
     uptime: Uptime,
     boot: Option<Arc<str>>,
     state: Mutex<LogClockState>,
-    /// The store does not keep the leaps as they are now.
-    unkept: AtomicBool,
-    /// It was told that the store cannot keep it.
+    /// The leaps have changed since they were last stored.
+    unsaved: AtomicBool,
+    /// A failure to store the clock has been logged.
     failing: AtomicBool,
-    /// Held while it is kept in the store, so that what is kept last is what is newest.
-    keeping: Mutex<()>,
+    /// Held while the clock is stored, so that the newest state is stored last.
+    saving: Mutex<()>,
 }
 
 struct LogClockState {
-    /// What it showed,
+    /// The log's time at uptime `since`.
     at: Millis,
-    /// at this uptime.
+    /// The uptime of `at`.
     since: Duration,
     leaps: Leaps,
-    /// It was told that it is ahead.
-    told: bool,
-    /// When it was last kept in the store, by this process.
-    kept: Option<Duration>,
-    /// The store keeps that it is ahead.
-    kept_ahead: bool,
+    /// It has been logged that the log's clock is ahead.
+    warned: bool,
+    /// The uptime at which this process last stored the clock.
+    saved: Option<Duration>,
+    /// The stored state says that the log's clock is ahead.
+    saved_ahead: bool,
 }
 
-/// What the clocks show at one moment.
+/// A simultaneous reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reading {
     pub(super) log: Millis,
@@ -81,7 +83,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// By how much the log's clock is ahead of the machine's.
+    /// How far the log's clock is ahead of the machine's.
     pub(super) fn ahead(self) -> Duration {
         Duration::from_millis(self.log.0.saturating_sub(self.machine.0))
     }
@@ -91,7 +93,7 @@ impl Reading {
     }
 }
 
-/// A moment by the log's clock, and what ages mean then.
+/// The current time of the log's clock, with the leaps that are needed to compute ages.
 #[derive(Debug, Clone)]
 pub(super) struct Now {
     pub(super) time: Millis,
@@ -99,42 +101,42 @@ pub(super) struct Now {
 }
 
 impl Now {
-    /// The stamp of what is so old.
+    /// The timestamp of an event of this age.
     pub(super) fn before(&self, age: Duration) -> Millis {
         self.leaps.before(self.time, age)
     }
 
-    /// How old something with this stamp is.
+    /// The age of an event with this timestamp.
     pub(super) fn age(&self, stamp: Millis) -> Duration {
         self.leaps.age(self.time, stamp)
     }
 }
 
 impl LogClock {
-    /// Goes on from `last`, the newest stamp there is, or from the machine's time when that is later. Nothing has a stamp
-    /// before `oldest`.
+    /// Continues from `last`, the newest timestamp, or from the machine's time if that is later. `oldest` is the oldest
+    /// timestamp in the store: leaps before it are dropped.
     pub(super) fn new(config: &LogConfig, last: Millis, kept: &KeptClock, oldest: Millis) -> Self {
-        let (machine, uptime) = both(&config.clock, &config.uptime);
+        let (machine, uptime) = read_both(&config.clock, &config.uptime);
         let last = last.max(kept.ahead.unwrap_or_default());
         let known = last.max(machine);
-        // Where the clock leapt further than it shows now, nothing was stamped after the leap.
+        // If a leap went beyond the current time, nothing was timestamped after it.
         let leaps = kept.leaps.only(|leap| leap.to <= known && leap.at >= oldest);
         let mut state = LogClockState {
             at: known,
             since: uptime,
             leaps,
-            told: false,
-            kept: None,
-            kept_ahead: kept.ahead.is_some(),
+            warned: false,
+            saved: None,
+            saved_ahead: kept.ahead.is_some(),
         };
-        let mut unkept = state.leaps != kept.leaps;
-        // Within one boot the time in which no hub ran is known, too.
+        let mut unsaved = state.leaps != kept.leaps;
+        // Within one boot, the time during which no hub ran is known too.
         let seen = kept.seen.as_ref().filter(|seen| Some(&seen.boot) == config.boot.as_ref());
         if let Some(seen) = seen
             && let Some(passed) = uptime.checked_sub(seen.uptime)
         {
             state.at = last.max(seen.time.after(passed));
-            unkept |= machine >= state.at && state.catch_up(machine, Duration::ZERO);
+            unsaved |= machine >= state.at && state.catch_up(machine, Duration::ZERO);
             (state.at, state.since) = (known, uptime);
         }
         Self {
@@ -142,13 +144,13 @@ impl LogClock {
             uptime: Arc::clone(&config.uptime),
             boot: config.boot.clone(),
             state: Mutex::new(state),
-            unkept: unkept.into(),
+            unsaved: unsaved.into(),
             failing: false.into(),
-            keeping: Mutex::new(()),
+            saving: Mutex::new(()),
         }
     }
 
-    /// What it shows.
+    /// The current time.
     pub(super) fn now(&self) -> Now {
         self.read_all().1
     }
@@ -158,65 +160,66 @@ impl LogClock {
         self.read_all().0
     }
 
-    /// Both clocks, and what ages mean. What it shows never falls from one call to the next, on whatever thread.
+    /// Both clocks, and the leaps. Monotonic over all threads.
     pub(super) fn read_all(&self) -> (Reading, Now) {
         let mut state = self.state.lock();
-        let (machine, uptime) = both(&self.machine, &self.uptime);
+        let (machine, uptime) = read_both(&self.machine, &self.uptime);
         let passed = uptime.saturating_sub(state.since);
         let log = state.at.after(passed.saturating_sub(passed / SLOWER_PART));
         if machine >= log {
             if state.catch_up(machine, passed) {
-                self.unkept.store(true, Ordering::Release);
+                self.unsaved.store(true, Ordering::Release);
             }
             (state.at, state.since) = (machine, uptime);
             return (Reading { log: machine, machine }, Now { time: machine, leaps: state.leaps.clone() });
         }
         let reading = Reading { log, machine };
-        if reading.is_ahead() && !std::mem::replace(&mut state.told, true) {
+        if reading.is_ahead() && !std::mem::replace(&mut state.warned, true) {
             tracing::warn!(
-                ahead = %told(reading.ahead()), log.time = %log, machine.time = %machine,
-                "the newest event is stamped ahead of this machine's clock, which was ahead once or is behind now; the log \
-                 goes on from that stamp, and ages, 'since' and Idempotency-Keys go by the log's clock"
+                ahead = %humanize(reading.ahead()), log.time = %log, machine.time = %machine,
+                "the newest event is stamped ahead of this machine's clock, which was ahead before or is behind now; \
+                 the log's clock continues from that stamp, and ages, 'since' and Idempotency-Keys use the log's clock"
             );
         }
         (reading, Now { time: log, leaps: state.leaps.clone() })
     }
 
-    /// What the store is to keep now; `None` when it keeps that already.
+    /// The state to store now; `None` if the stored state is recent enough.
     fn due(&self, closing: bool) -> Option<KeptClock> {
         let (reading, now) = self.read_all();
         let uptime = (self.uptime)();
         let state = self.state.lock();
-        let first = state.kept.is_none() && (self.boot.is_some() || state.kept_ahead);
+        let first = state.saved.is_none() && (self.boot.is_some() || state.saved_ahead);
         let last = closing && self.boot.is_some();
         let due = if reading.is_ahead() {
-            closing || state.kept.is_none_or(|kept| uptime.saturating_sub(kept) >= KEEP_EVERY)
+            closing || state.saved.is_none_or(|kept| uptime.saturating_sub(kept) >= SAVE_EVERY)
         } else {
-            state.kept_ahead
+            state.saved_ahead
         };
         let seen = |boot: &Arc<str>| ClockSeen { time: reading.log, boot: Arc::clone(boot), uptime };
-        (first || last || due || self.unkept.load(Ordering::Acquire)).then(|| KeptClock {
+        (first || last || due || self.unsaved.load(Ordering::Acquire)).then(|| KeptClock {
             ahead: reading.is_ahead().then_some(reading.log),
             leaps: now.leaps,
             seen: self.boot.as_ref().map(seen),
         })
     }
 
-    /// The store keeps it.
-    fn kept(&self, clock: &KeptClock) {
+    /// Records that `clock` was stored.
+    fn saved(&self, clock: &KeptClock) {
         let uptime = (self.uptime)();
         let mut state = self.state.lock();
-        (state.kept, state.kept_ahead) = (Some(uptime), clock.ahead.is_some());
+        (state.saved, state.saved_ahead) = (Some(uptime), clock.ahead.is_some());
         if state.leaps == clock.leaps {
-            self.unkept.store(false, Ordering::Release);
+            self.unsaved.store(false, Ordering::Release);
         }
     }
 }
 
 impl LogClockState {
-    /// The machine shows as much as the log or more, when `passed` had gone since it did so last. Answers whether it leapt.
+    /// The machine's clock has reached the log's, `passed` after it last did. Records a leap if it gained more than
+    /// that; returns whether it did.
     fn catch_up(&mut self, machine: Millis, passed: Duration) -> bool {
-        if std::mem::take(&mut self.told) {
+        if std::mem::take(&mut self.warned) {
             tracing::info!("this machine's clock has caught up with the log's");
         }
         let at = self.at.after(passed);
@@ -225,17 +228,17 @@ impl LogClockState {
         if leapt {
             self.leaps = self.leaps.with(Leap { at, to: machine, gained });
             tracing::warn!(
-                gained = %told(gained), machine.time = %machine,
-                "this machine's clock leapt ahead; events are stamped by it, but ages, 'since' and Idempotency-Keys do not \
-                 count the leap, so that nothing is trimmed or forgotten early"
+                gained = %humanize(gained), machine.time = %machine,
+                "this machine's clock leapt ahead; events are stamped by it, but ages, 'since' and Idempotency-Keys do \
+                 not count the leap, so that nothing is trimmed or expires early"
             );
         }
         leapt
     }
 }
 
-/// What both clocks show at one moment.
-fn both(machine: &Clock, uptime: &Uptime) -> (Millis, Duration) {
+/// Reads both clocks, within [`READ_WITHIN`] if possible.
+fn read_both(machine: &Clock, uptime: &Uptime) -> (Millis, Duration) {
     let mut before = uptime();
     for _ in 1..READINGS {
         let (now, after) = (machine(), uptime());
@@ -247,45 +250,45 @@ fn both(machine: &Clock, uptime: &Uptime) -> (Millis, Duration) {
     (machine(), uptime())
 }
 
-/// In words, to the second.
-fn told(time: Duration) -> humantime::FormattedDuration {
+/// Formats a duration for the log, to the second.
+fn humanize(time: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(time.as_secs()))
 }
 
 impl<S: Store> LogShared<S> {
-    /// Keeps in the store what is known of the clock, so that ages are true after a restart, too.
-    pub(super) fn keep_clock(&self, closing: bool) {
-        let kept = self.keep_clock_now(closing);
+    /// Stores the clock's state if it is due, so that ages stay correct over a restart. Logs a failure once.
+    pub(super) fn store_clock(&self, closing: bool) {
+        let kept = self.store_clock_now(closing);
         if let (Err(error), false) = (&kept, self.clock.failing.swap(kept.is_err(), Ordering::AcqRel)) {
-            tracing::warn!(%error, "cannot keep the log's clock; it is tried again");
+            tracing::warn!(%error, "cannot store the log's clock; it will be retried");
         }
     }
 
-    /// Keeps a leap that the store does not keep. Nothing that is stamped after it may be acknowledged before.
-    pub(super) fn keep_leaps(&self) -> Result<(), StoreError> {
-        if self.clock.unkept.load(Ordering::Acquire) { self.keep_clock_now(false) } else { Ok(()) }
+    /// Stores a leap that is not stored yet. Must succeed before anything timestamped after the leap is acknowledged.
+    pub(super) fn store_leaps(&self) -> Result<(), StoreError> {
+        if self.clock.unsaved.load(Ordering::Acquire) { self.store_clock_now(false) } else { Ok(()) }
     }
 
-    fn keep_clock_now(&self, closing: bool) -> Result<(), StoreError> {
-        let _alone = self.clock.keeping.lock();
+    fn store_clock_now(&self, closing: bool) -> Result<(), StoreError> {
+        let _exclusive = self.clock.saving.lock();
         let Some(clock) = self.clock.due(closing) else { return Ok(()) };
         self.store.keep_clock(&clock)?;
-        self.clock.kept(&clock);
+        self.clock.saved(&clock);
         Ok(())
     }
 
-    /// The stamp with which a reader begins: of the first event that it gets, or later.
+    /// The timestamp to read from: see [`Engine::stamp`](crate::engine::Engine::stamp).
     pub(super) fn stamp(&self, when: When) -> Result<Millis, StoreError> {
         let (reading, now) = self.clock.read_all();
         let age = match when {
-            // One that is yet to come can only be a stamp.
+            // A time in the future can only be a timestamp.
             When::Moment(time) if !reading.is_ahead() || time > reading.machine => return Ok(time),
             When::Moment(time) => Duration::from_millis(reading.machine.0 - time.0),
             When::Ago(age) if reading.ahead() < now.leaps.gained() + TOLERANCE => return Ok(now.before(age)),
             When::Ago(age) => age,
         };
-        // Stamps are ahead of the machine's clock, by a leap that nobody saw. Where they begin to be, ages change their
-        // meaning; before that, stamps are as good as ever.
+        // Timestamps are ahead of the machine's clock, by a leap that was not observed. From the first such event on,
+        // an age must be converted by the log's clock; before it, timestamps are those of the machine's clock.
         let (stamp, time) = (now.before(age), reading.machine.before(age));
         let begun = self.store.position_before(reading.machine.after(TOLERANCE))?;
         Ok(if self.store.position_before(stamp)? > begun { stamp } else { time })

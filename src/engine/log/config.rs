@@ -1,4 +1,4 @@
-//! What a log engine is told when it opens.
+//! Configuration of a log engine.
 
 use std::{
     fmt,
@@ -8,49 +8,50 @@ use std::{
 
 use crate::event::{Millis, retention::Rules};
 
-/// Where the engine's time comes from; tests advance it by hand.
+/// The wall clock. Tests inject their own.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
-/// The time that passes, since any moment, by a clock that nobody sets; tests advance it by hand.
+/// A monotonic clock: time elapsed since an arbitrary moment. Tests inject their own.
 pub type Uptime = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// Bounds and rules of a log engine.
 #[derive(Clone)]
 pub struct LogConfig {
-    /// What topics keep.
+    /// Retention rules of the topics, and the store's cap.
     pub rules: Rules,
-    /// How long an idempotency key is remembered. 10 minutes: longer than any sane client goes on retrying.
+    /// How long an idempotency key is remembered. 10 minutes: longer than a client should keep retrying.
     pub idempotency_window: Duration,
-    /// Keys remembered at most, each of up to 512 bytes; one with more receipts counts as several. A keyed append beyond is
-    /// refused. 250,000: at most 128 MB, mostly half of it, and 400 keyed appends a second over the default window.
+    /// Maximum number of keys, each of up to 512 bytes; one with more receipts counts as several. Further keyed appends
+    /// are refused. 250,000: at most 128 MB, typically half of it, and 400 keyed appends per second over the default
+    /// window.
     pub idempotency_keys: usize,
-    /// Bytes of appends that may wait, each event counted with [`EVENT_OVERHEAD`]. 64 MiB: a second or so of a fast disk.
-    /// One append larger than all of it is still taken when no other large one waits, and appends of up to a 32nd of it
-    /// have a quarter more.
+    /// Capacity of the writer's queue in bytes, each event counted with [`EVENT_OVERHEAD`]. 64 MiB: about a second of a
+    /// fast disk. An append larger than the capacity is accepted if no other large one is queued, and appends of up to
+    /// 1/32 of it have an additional quarter.
     pub queue_bytes: usize,
-    /// Events in one commit at most, unless one append has more. 4096: beyond, sharing a flush gains nothing more
-    /// and latency grows.
+    /// Maximum number of events per commit, unless one append has more. 4096: a larger group gains nothing from sharing
+    /// the flush, and latency grows.
     pub group_events: usize,
-    /// Bytes of data in one commit at most, unless one append has more. 1 MiB, for the same reason.
+    /// Maximum bytes of data per commit, unless one append has more. 1 MiB, for the same reason.
     pub group_bytes: usize,
-    /// Topics up to which a page is made of what is known of each; above, the log is walked, and every topic in it is
-    /// looked up. 1024: each of them costs every page a look into the table.
+    /// Maximum number of topics for which a page is built topic by topic; above it, the commits are scanned, and only
+    /// topics met there are looked up. 1024: each topic costs every page a lookup in the table.
     pub merge_topics: usize,
-    /// Topics from which such a page may be picked from the log when they are much of it; below, it is always merged
-    /// from each topic's own run. 16: few runs are never dear.
+    /// Minimum number of topics for which a page may be read by a scan of the commits; below it, pages are always
+    /// merged from the topics. 16: a merge of fewer is cheap.
     pub pick_topics: usize,
-    /// Time between two rounds of taking back space. 2 seconds: each costs the store a walk over what may be dead.
+    /// Interval between two space reclamations. 2 seconds: each costs the store a walk over possible garbage.
     pub reclaim_every: Duration,
-    /// Where time comes from.
+    /// The wall clock.
     pub clock: Clock,
-    /// Where the time that passes comes from.
+    /// The monotonic clock.
     pub uptime: Uptime,
-    /// Names the time since that moment: where another process's log has the same name here, its `uptime` is of the same
-    /// clock. `None` when no other's is.
+    /// Identifies the monotonic clock's origin: processes with the same value share the clock of `uptime`. `None` if
+    /// the clock is not shared.
     pub boot: Option<Arc<str>>,
 }
 
-/// What an event costs the queue beyond its data and names: the structs that carry it, rounded up.
+/// Bytes that an event counts in the queue besides its data and names: the structs that carry it, rounded up.
 pub const EVENT_OVERHEAD: usize = 256;
 
 impl Default for LogConfig {
@@ -72,27 +73,27 @@ impl Default for LogConfig {
     }
 }
 
-/// The machine's clock; 0 when it stands before 1970.
+/// The machine's wall clock; 0 if it is before 1970.
 fn wall_clock() -> Millis {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Since the machine started, with the time that it slept.
+/// Time since the machine's boot, including suspend.
 #[cfg(target_os = "linux")]
 fn uptime() -> Uptime {
     use rustix::time::{ClockId, clock_gettime};
     Arc::new(|| Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default())
 }
 
-/// Since now. The time that a machine sleeps may not be part of it; then it looks like a leap of its clock.
+/// Time since this call. May exclude suspend; then a suspend looks like a leap of the wall clock.
 #[cfg(not(target_os = "linux"))]
 fn uptime() -> Uptime {
     let began = std::time::Instant::now();
     Arc::new(move || began.elapsed())
 }
 
-/// The kernel's name for this boot (proc_sys_kernel(5)).
+/// The kernel's boot id (proc_sys_kernel(5)).
 #[cfg(target_os = "linux")]
 fn boot() -> Option<Arc<str>> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;

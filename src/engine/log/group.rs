@@ -1,7 +1,7 @@
-//! One commit in the making: each append is decided in order, against the topics as the appends before it leave them.
+//! Builds one commit: each append is decided in order, against the topics as the appends before it leave them.
 //!
-//! Nothing here is true until the commit is durable. When it is refused, the whole group is dropped and nothing was
-//! used up: no position, no key.
+//! All of this is tentative until the commit is durable. If the commit fails, the group is dropped and no position and
+//! no key is used up.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     clock::Now,
-    idempotency::{Idempotency, Lookup, Taking},
+    idempotency::{Idempotency, Lookup, PendingUsage},
     receipts::StoredReceipts,
     shared::LogShared,
     slot::Flag,
@@ -21,35 +21,35 @@ use crate::{
     event::{Event, EventId, NewEvent, Seq, TopicName},
 };
 
-/// What an append came to.
+/// The decision on an append.
 pub(super) enum AppendOutcome {
     /// It is part of the commit.
     Staged(Vec<Receipt>),
-    /// It, or its twin, was committed before this group.
+    /// A retry: its key was committed before this group.
     Known(Vec<Receipt>),
-    /// Not in this state of the topics, which the commit may be about to make true.
+    /// Refused in this state of the topics, which may depend on earlier appends of the same commit.
     Refused(AppendError),
 }
 
-/// A commit in the making.
+/// Builder of a commit.
 pub(super) struct CommitGroup<'a, S> {
     shared: &'a LogShared<S>,
     idempotency: &'a Idempotency,
     next: Seq,
     now: &'a Now,
-    /// Where each topic stands in `topics`.
+    /// Indices into `topics`.
     by_name: HashMap<TopicName, usize>,
     topics: Vec<Staged>,
-    /// Where the topics of the append that is decided stand, event by event.
-    named: Vec<usize>,
-    /// Where the keys of this group stand in `commit.keys`.
+    /// Scratch space: the index into `topics` of each event of the current append.
+    indices: Vec<usize>,
+    /// Indices into `commit.keys`.
     keys: HashMap<[u8; 16], usize>,
-    /// What the keys of this group will take.
-    taking: Taking,
+    /// The memory that the keys of this group will use.
+    pending: PendingUsage,
     commit: Commit,
 }
 
-/// A topic as this group leaves it.
+/// A topic's state after the appends staged so far.
 pub(super) struct Staged {
     pub(super) name: TopicName,
     pub(super) key: TopicKey,
@@ -57,11 +57,11 @@ pub(super) struct Staged {
     last: Option<Seq>,
     closed: bool,
     subscriber_count: u32,
-    /// What the commit has for it.
-    pub(super) run: Option<TopicBatch>,
+    /// The commit's events for it.
+    pub(super) batch: Option<TopicBatch>,
 }
 
-/// A group's events of one topic.
+/// Summary of a commit's events of one topic.
 pub(super) struct TopicBatch {
     /// The position before the first in the topic.
     pub(super) prev: Seq,
@@ -75,7 +75,7 @@ pub(super) struct TopicBatch {
 }
 
 impl<'a, S: Store> CommitGroup<'a, S> {
-    /// For about so many events.
+    /// An empty group with capacity for `events` events.
     pub(super) fn new(
         shared: &'a LogShared<S>,
         idempotency: &'a Idempotency,
@@ -90,26 +90,27 @@ impl<'a, S: Store> CommitGroup<'a, S> {
             now,
             by_name: HashMap::new(),
             topics: Vec::new(),
-            named: Vec::new(),
+            indices: Vec::new(),
             keys: HashMap::new(),
-            taking: Taking::default(),
+            pending: PendingUsage::default(),
             commit: Commit { events: Vec::with_capacity(events), keys: Vec::new(), time: now.time },
         }
     }
 
-    /// The commit, what it does to each topic, and the first position after it.
+    /// The commit, its topics, and the first position after it.
     pub(super) fn finish(self) -> (Commit, Vec<Staged>, Seq) {
         (self.commit, self.topics, self.next)
     }
 
-    /// Takes in all of `append`, or nothing.
+    /// Stages all events of `append`, or none.
     pub(super) fn decide(&mut self, append: Append) -> AppendOutcome {
-        // The key comes first, so that a retry of a publish that closed its topic, or had a condition, gets its receipt.
+        // The key is checked first, so that a retry of a publish that closed its topic, or had a condition, gets its
+        // receipt.
         if let Some(key) = &append.key {
-            if let Some(&twin) = self.keys.get(&key.key) {
-                let twin = &self.commit.keys[twin];
-                return if twin.key.fingerprint == key.fingerprint {
-                    AppendOutcome::Staged(twin.receipts.at(twin.time))
+            if let Some(&duplicate) = self.keys.get(&key.key) {
+                let duplicate = &self.commit.keys[duplicate];
+                return if duplicate.key.fingerprint == key.fingerprint {
+                    AppendOutcome::Staged(duplicate.receipts.at(duplicate.time))
                 } else {
                     AppendOutcome::Refused(AppendError::KeyReused)
                 };
@@ -120,37 +121,37 @@ impl<'a, S: Store> CommitGroup<'a, S> {
                 Lookup::Fresh => {}
             }
         }
-        let mut named = std::mem::take(&mut self.named);
-        named.clear();
-        named.extend(append.events.iter().map(|event| self.find(&event.topic)));
-        let kept = append.key.map(|key| {
-            let topics = named.iter().map(|&at| (&self.topics[at].name, self.topics[at].subscriber_count));
+        let mut indices = std::mem::take(&mut self.indices);
+        indices.clear();
+        indices.extend(append.events.iter().map(|event| self.topic_index(&event.topic)));
+        let record = append.key.map(|key| {
+            let topics = indices.iter().map(|&at| (&self.topics[at].name, self.topics[at].subscriber_count));
             (key, StoredReceipts::new(self.next, topics))
         });
-        let room = |(key, receipts): &(IdempotencyKey, StoredReceipts)| {
-            self.idempotency.room(key.owner, receipts, &self.taking, self.now)
+        let fits = |(key, receipts): &(IdempotencyKey, StoredReceipts)| {
+            self.idempotency.check_capacity(key.owner, receipts, &self.pending, self.now)
         };
-        let checked = self.check(&append, &named).and_then(|()| kept.as_ref().map_or(Ok(()), room));
+        let checked = self.check(&append, &indices).and_then(|()| record.as_ref().map_or(Ok(()), fits));
         let receipts: Vec<Receipt> = match checked {
-            Ok(()) => append.events.into_iter().zip(&named).map(|(event, &at)| self.stage(event, at)).collect(),
+            Ok(()) => append.events.into_iter().zip(&indices).map(|(event, &at)| self.stage(event, at)).collect(),
             Err(_) => Vec::new(),
         };
-        self.named = named;
+        self.indices = indices;
         if let Err(error) = checked {
             return AppendOutcome::Refused(error);
         }
-        if let Some((key, receipts)) = kept {
-            self.taking.add(key.owner, &receipts);
+        if let Some((key, receipts)) = record {
+            self.pending.add(key.owner, &receipts);
             self.keys.insert(key.key, self.commit.keys.len());
             self.commit.keys.push(KeyRecord { key, time: self.commit.time, receipts });
         }
         AppendOutcome::Staged(receipts)
     }
 
-    /// Takes in each of `events` for itself, unless its topic is closed.
+    /// Stages each of `events` independently, unless its topic is closed.
     pub(super) fn decide_each(&mut self, events: Vec<NewEvent>) -> Vec<AppendResult> {
         let decide = |event: NewEvent| {
-            let at = self.find(&event.topic);
+            let at = self.topic_index(&event.topic);
             if self.topics[at].closed {
                 return Err(AppendError::Closed { topic: event.topic });
             }
@@ -159,20 +160,20 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         events.into_iter().map(decide).collect()
     }
 
-    fn check(&self, append: &Append, named: &[usize]) -> Result<(), AppendError> {
-        if let (Some(expect), Some(&first)) = (append.expect, named.first()) {
+    fn check(&self, append: &Append, indices: &[usize]) -> Result<(), AppendError> {
+        if let (Some(expect), Some(&first)) = (append.expect, indices.first()) {
             let epoch = self.shared.epoch;
             let last = self.topics[first].last.map(|seq| EventId { epoch, seq });
             let holds = match expect {
                 ExpectedLast::Empty => last.is_none(),
                 ExpectedLast::Last(id) => last == Some(id),
             };
-            if !holds || named.iter().any(|&at| at != first) {
+            if !holds || indices.iter().any(|&at| at != first) {
                 return Err(AppendError::Precondition { last });
             }
         }
         let mut closing = HashSet::new();
-        for (event, &at) in append.events.iter().zip(named) {
+        for (event, &at) in append.events.iter().zip(indices) {
             if self.topics[at].closed || closing.contains(&at) {
                 return Err(AppendError::Closed { topic: event.topic.clone() });
             }
@@ -190,38 +191,38 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         if topic.key.0 == 0 {
             topic.key = TopicKey(seq.0);
         }
-        new.topic = topic.name.clone(); // one allocation for all of a topic's events in memory
+        new.topic = topic.name.clone(); // shares one allocation among a topic's events in memory
         let receipt = Receipt { topic: topic.name.clone(), seq, time, subscribers: topic.subscriber_count };
         topic.closed = new.close;
         topic.last = Some(seq);
         let prev = std::mem::replace(&mut topic.tail, seq);
-        topic.take(prev, seq, &new);
+        topic.count(prev, seq, &new);
         self.commit.events.push((topic.key, Arc::new(Event { seq, prev, time, new })));
         receipt
     }
 
-    /// Where a topic stands in `topics`.
-    fn find(&mut self, name: &TopicName) -> usize {
+    /// The index of a topic in `topics`; adds the topic if it is not there.
+    fn topic_index(&mut self, name: &TopicName) -> usize {
         if let Some(&at) = self.by_name.get(name) {
             return at;
         }
-        let known = self.shared.table.read().get(name).map(|slot| Staged {
+        let staged = self.shared.table.read().get(name).map(|slot| Staged {
             name: slot.name.clone(),
             key: slot.key,
             tail: slot.tail,
             last: slot.last(),
             closed: slot.is(Flag::Closed),
             subscriber_count: 0,
-            run: None,
+            batch: None,
         });
-        let mut staged = known.unwrap_or_else(|| Staged {
+        let mut staged = staged.unwrap_or_else(|| Staged {
             name: name.clone(),
             key: TopicKey(0),
             tail: self.shared.unused_tail(name),
             last: None,
             closed: false,
             subscriber_count: 0,
-            run: None,
+            batch: None,
         });
         staged.subscriber_count = self.shared.observer.subscriber_count(name);
         self.topics.push(staged);
@@ -231,13 +232,13 @@ impl<'a, S: Store> CommitGroup<'a, S> {
 }
 
 impl Staged {
-    /// Counts an event that is part of the commit.
-    fn take(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
-        let run =
-            self.run.get_or_insert(TopicBatch { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });
-        run.last = seq;
-        run.events += 1;
-        run.bytes += new.data.len() as u64;
-        run.closes = new.close;
+    /// Adds a staged event to the topic's batch.
+    fn count(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
+        let batch =
+            self.batch.get_or_insert(TopicBatch { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });
+        batch.last = seq;
+        batch.events += 1;
+        batch.bytes += new.data.len() as u64;
+        batch.closes = new.close;
     }
 }

@@ -1,4 +1,4 @@
-//! A topic's next events by their headers, read as far as a page needs them.
+//! A cursor over one topic's event headers, which reads ahead only as far as a page needs.
 
 use super::{
     shared::LogShared,
@@ -6,27 +6,27 @@ use super::{
 };
 use crate::event::Seq;
 
-/// Headers read at once of one topic: 16 KiB of them.
+/// Maximum number of headers per read: 16 KiB of them.
 const STEP: usize = 512;
 
-/// Headers read first. Each further read of a run doubles what it has, so that a page of a few large events does not
-/// look through the store for a thousand small ones.
+/// Number of headers in the first read. Each further read doubles the total, so that a page of a few large events does
+/// not read a thousand headers.
 pub(super) const FIRST: usize = 16;
 
-/// What is known of a topic's next events.
+/// The headers of a topic's next events, as far as read.
 pub(super) struct HeaderCursor {
     after: Seq,
     pub(super) headers: Vec<EventHeader>,
-    /// There are no more.
-    pub(super) whole: bool,
+    /// The topic has no more headers.
+    pub(super) exhausted: bool,
 }
 
 impl HeaderCursor {
     pub(super) fn after(after: Seq) -> Self {
-        Self { after, headers: Vec::new(), whole: false }
+        Self { after, headers: Vec::new(), exhausted: false }
     }
 
-    /// The newest position it knows all about.
+    /// The newest position up to which `headers` is complete.
     pub(super) fn end(&self) -> Seq {
         self.headers.last().map_or(self.after, |header| header.seq)
     }
@@ -35,7 +35,8 @@ impl HeaderCursor {
         &self.headers[..self.headers.partition_point(|header| header.seq <= through)]
     }
 
-    /// How many headers to read next when `wanted` more would fill the page. At least two: the chain's next link, too.
+    /// Number of headers to read next when `wanted` more would fill the page. At least two, so that the event after the
+    /// page is known too.
     pub(super) fn step(&self, wanted: usize) -> usize {
         wanted.clamp(2, self.headers.len().clamp(FIRST, STEP))
     }
@@ -47,15 +48,15 @@ impl HeaderCursor {
         max: usize,
     ) -> Result<(), StoreError> {
         let more = if key.0 == 0 { Vec::new() } else { shared.store.topic_headers(key, self.end(), max)? };
-        self.whole = more.len() < max;
+        self.exhausted = more.len() < max;
         self.headers.extend(more);
         Ok(())
     }
 }
 
-/// Where a page within `limit` ends so that it holds no more than `size`.
-pub(super) fn cut(runs: &[HeaderCursor], limit: Seq, size: ReadLimit) -> Seq {
-    let mut headers: Vec<&EventHeader> = runs.iter().flat_map(|run| run.up_to(limit)).collect();
+/// The end of a page that ends at or before `limit` and holds at most `size`.
+pub(super) fn cut(cursors: &[HeaderCursor], limit: Seq, size: ReadLimit) -> Seq {
+    let mut headers: Vec<&EventHeader> = cursors.iter().flat_map(|cursor| cursor.up_to(limit)).collect();
     headers.sort_unstable_by_key(|header| header.seq);
     let (mut bytes, mut count) = (0u64, 0);
     for (index, header) in headers.iter().enumerate() {

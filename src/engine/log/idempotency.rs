@@ -1,7 +1,7 @@
-//! Keys of recent publishes, so that a retry adds nothing.
+//! Idempotency keys of recent publishes, so that a retry appends nothing.
 //!
-//! What is remembered is bounded, and shared: nobody takes more than half of it, and of the last quarter everybody gets a
-//! little, so that a publisher of many keys, or several of them, leave room for the others.
+//! The memory for keys is bounded and shared fairly: one owner may use at most half of it, and the last quarter is
+//! reserved for owners with little use, so that a few publishers of many keys cannot lock out the others.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -14,37 +14,37 @@ use crate::{
     event::Millis,
 };
 
-/// Bytes that count as one key. A key of one event takes 200 to 500, by its topic's name.
+/// Bytes per unit of capacity. A key of one event takes 200 to 500 bytes, depending on its topic's name.
 const UNIT: usize = 512;
 
-/// Bytes that a key takes beside its receipts: its record, its place in the map and in the queue.
-const OVERHEAD: usize = 200;
+/// Bytes that a key takes besides its receipts: its record and its entries in the map and the queue.
+const KEY_OVERHEAD: usize = 200;
 
-/// One owner has at most this part of the room.
+/// One owner may use 1/2 of the capacity.
 const SHARE_PART: usize = 2;
 
-/// The last part of the room is for owners that have little: it takes that many of them to fill it.
+/// The last 1/4 of the capacity is reserved for owners below [`SMALL_SHARE_PART`]: it takes 16 of them to fill it.
 const RESERVE_PART: usize = 4;
 
-/// What part of the room is little.
-const LITTLE_PART: usize = 64;
+/// An owner with at most 1/64 of the capacity may use the reserve.
+const SMALL_SHARE_PART: usize = 64;
 
 /// The keys used within the window.
 pub(super) struct Idempotency {
     window: Duration,
-    /// Keys of [`UNIT`] bytes that fit.
-    most: usize,
-    taken: usize,
+    /// Capacity in units of [`UNIT`] bytes.
+    capacity: usize,
+    used: usize,
     shares: HashMap<u64, Share>,
-    known: HashMap<[u8; 16], KeyRecord>,
+    records: HashMap<[u8; 16], KeyRecord>,
     /// Oldest first.
     order: VecDeque<KeyUse>,
 }
 
-/// What one owner has of the room.
+/// The use of one owner.
 #[derive(Default)]
 struct Share {
-    taken: usize,
+    used: usize,
     /// When its keys were used, oldest first.
     times: VecDeque<Millis>,
 }
@@ -56,108 +56,108 @@ struct KeyUse {
     key: [u8; 16],
 }
 
-/// What is known of a key.
+/// The result of a lookup.
 #[derive(Debug, PartialEq)]
 pub(super) enum Lookup {
     /// Not used within the window.
     Fresh,
-    /// Used for the same request, which got these.
+    /// Used for the same request, which got these receipts.
     Same(Vec<Receipt>),
     /// Used for another request.
     Other,
 }
 
-/// What the keys of a group in the making will take.
+/// Units that the keys of an uncommitted group will use.
 #[derive(Default)]
-pub(super) struct Taking {
-    taken: usize,
+pub(super) struct PendingUsage {
+    used: usize,
     shares: HashMap<u64, usize>,
 }
 
-impl Taking {
+impl PendingUsage {
     pub(super) fn add(&mut self, owner: u64, receipts: &StoredReceipts) {
-        self.taken += units(receipts);
+        self.used += units(receipts);
         *self.shares.entry(owner).or_default() += units(receipts);
     }
 }
 
-/// What a key with these receipts takes of the room.
+/// Units that a key with these receipts takes.
 fn units(receipts: &StoredReceipts) -> usize {
-    (OVERHEAD + receipts.bytes()).div_ceil(UNIT)
+    (KEY_OVERHEAD + receipts.bytes()).div_ceil(UNIT)
 }
 
 impl Idempotency {
-    pub(super) fn new(window: Duration, most: usize) -> Self {
-        Self { window, most, taken: 0, shares: HashMap::new(), known: HashMap::new(), order: VecDeque::new() }
+    pub(super) fn new(window: Duration, capacity: usize) -> Self {
+        Self { window, capacity, used: 0, shares: HashMap::new(), records: HashMap::new(), order: VecDeque::new() }
     }
 
     pub(super) fn lookup(&self, key: &IdempotencyKey) -> Lookup {
-        match self.known.get(&key.key) {
+        match self.records.get(&key.key) {
             None => Lookup::Fresh,
             Some(record) if record.key.fingerprint == key.fingerprint => Lookup::Same(record.receipts.at(record.time)),
             Some(_) => Lookup::Other,
         }
     }
 
-    /// Whether a key of `owner` with these receipts can be remembered at `now`, beside those of the group.
+    /// Checks that a key of `owner` with these receipts fits at `now`, in addition to those of the group.
     ///
     /// # Errors
-    /// Says who has used up what, and how long to wait.
-    pub(super) fn room(
+    /// [`AppendError::KeysFull`] with whose capacity is used up and how long to wait; [`AppendError::KeyTooLarge`].
+    pub(super) fn check_capacity(
         &self,
         owner: u64,
         receipts: &StoredReceipts,
-        group: &Taking,
+        group: &PendingUsage,
         now: &Now,
     ) -> Result<(), AppendError> {
         let units = units(receipts);
         let share = self.shares.get(&owner);
-        let own = units + share.map_or(0, |share| share.taken) + group.shares.get(&owner).copied().unwrap_or(0);
-        let all = units + self.taken + group.taken;
-        let part = |part: usize| (self.most / part).max(1);
-        // Of keys that an older gapless has stored nobody knows whose they are: they count for all together.
+        let own = units + share.map_or(0, |share| share.used) + group.shares.get(&owner).copied().unwrap_or(0);
+        let all = units + self.used + group.used;
+        let part = |part: usize| (self.capacity / part).max(1);
+        // Keys stored by an older gapless have no owner: they count only towards the total.
         let has_share = owner != 0;
-        let reserved = all > self.most - self.most / RESERVE_PART && own > part(LITTLE_PART);
-        let full = |own, oldest| Err(AppendError::KeysFull { own, wait: self.wait(oldest, now) });
-        if has_share && units > part(SHARE_PART) || units > self.most {
+        let reserved = all > self.capacity - self.capacity / RESERVE_PART && own > part(SMALL_SHARE_PART);
+        let keys_full = |own, oldest| Err(AppendError::KeysFull { own, wait: self.wait(oldest, now) });
+        if has_share && units > part(SHARE_PART) || units > self.capacity {
             Err(AppendError::KeyTooLarge)
         } else if has_share && own > part(SHARE_PART) {
-            full(true, share.and_then(|share| share.times.front().copied()))
-        } else if all > self.most || has_share && reserved {
-            full(false, self.order.front().map(|used| used.time))
+            keys_full(true, share.and_then(|share| share.times.front().copied()))
+        } else if all > self.capacity || has_share && reserved {
+            keys_full(false, self.order.front().map(|oldest| oldest.time))
         } else {
             Ok(())
         }
     }
 
-    /// How long until a key used at `oldest` is forgotten.
+    /// Time until a key used at `oldest` expires; at least 1 s.
     fn wait(&self, oldest: Option<Millis>, now: &Now) -> Duration {
         let age = now.age(oldest.unwrap_or(now.time));
         self.window.saturating_sub(age).max(Duration::from_secs(1))
     }
 
-    /// Remembers a key whose commit is durable. Records come in order of time.
+    /// Adds a key whose commit is durable. Records come in order of time.
     pub(super) fn remember(&mut self, record: KeyRecord) {
         let (owner, units) = (record.key.owner, units(&record.receipts));
-        self.taken += units;
+        self.used += units;
         let share = self.shares.entry(owner).or_default();
-        share.taken += units;
+        share.used += units;
         share.times.push_back(record.time);
         self.order.push_back(KeyUse { time: record.time, key: record.key.key });
-        if let Some(replaced) = self.known.insert(record.key.key, record) {
+        if let Some(replaced) = self.records.insert(record.key.key, record) {
             self.release(&replaced);
         }
     }
 
-    /// Forgets keys older than the window.
-    pub(super) fn forget_old(&mut self, now: &Now) {
-        let oldest = now.before(self.window);
-        while let Some(used) = self.order.front()
-            && used.time <= oldest
+    /// Removes keys older than the window.
+    pub(super) fn expire(&mut self, now: &Now) {
+        let expired = now.before(self.window);
+        while let Some(oldest_use) = self.order.front()
+            && oldest_use.time <= expired
         {
             // A key used again after its window has a younger record, which stays.
-            if self.known.get(&used.key).is_some_and(|record| record.time == used.time)
-                && let Some(record) = self.known.remove(&used.key)
+            if self.records.get(&oldest_use.key).is_some_and(|record| record.time == oldest_use.time)
+                && let Some(record) = self.records.remove(&oldest_use.key)
             {
                 self.release(&record);
             }
@@ -167,9 +167,9 @@ impl Idempotency {
 
     fn release(&mut self, record: &KeyRecord) {
         let units = units(&record.receipts);
-        self.taken -= units;
+        self.used -= units;
         if let Entry::Occupied(mut share) = self.shares.entry(record.key.owner) {
-            share.get_mut().taken -= units;
+            share.get_mut().used -= units;
             share.get_mut().times.pop_front();
             if share.get().times.is_empty() {
                 share.remove();
@@ -187,7 +187,7 @@ mod tests {
     use crate::event::{Seq, TopicName};
 
     const WINDOW: Duration = Duration::from_mins(10);
-    /// Of the window, two seconds later.
+    /// The rest of the window after two seconds.
     const LEFT: Duration = Duration::from_secs(598);
 
     fn now(ms: u64) -> Now {
@@ -207,21 +207,21 @@ mod tests {
         KeyRecord { key, time: Millis(time), receipts }
     }
 
-    /// Publishes with keys of one event as `owner` until it is refused; answers with how many were taken.
+    /// Adds keys of one event as `owner` until one is refused; returns how many were accepted.
     fn fill(keys: &mut Idempotency, owner: u64, time: u64) -> (usize, AppendError) {
-        let mut taken = 0;
+        let mut used = 0;
         loop {
-            let record = record(owner << 32 | taken as u64, owner, time, 1);
-            if let Err(error) = keys.room(owner, &record.receipts, &Taking::default(), &now(time)) {
-                return (taken, error);
+            let record = record(owner << 32 | used as u64, owner, time, 1);
+            if let Err(error) = keys.check_capacity(owner, &record.receipts, &PendingUsage::default(), &now(time)) {
+                return (used, error);
             }
             keys.remember(record);
-            taken += 1;
+            used += 1;
         }
     }
 
     #[test]
-    fn nobody_fills_the_room_of_others() {
+    fn no_owner_uses_up_the_capacity_of_others() {
         let mut keys = Idempotency::new(WINDOW, 6400);
         let (first, error) = fill(&mut keys, 1, 1000);
         assert_eq!((first, error), (3200, AppendError::KeysFull { own: true, wait: WINDOW }));
@@ -230,10 +230,10 @@ mod tests {
         let wait = WINDOW.saturating_sub(Duration::from_secs(1));
         assert_eq!((second, error), (1600, AppendError::KeysFull { own: false, wait }), "up to the reserve");
         for owner in 3..19 {
-            assert_eq!(fill(&mut keys, owner, 2000).0, 100, "everybody has a little, as the {owner}th too");
+            assert_eq!(fill(&mut keys, owner, 2000).0, 100, "owner {owner} gets a part of the reserve");
         }
-        assert_eq!(fill(&mut keys, 19, 2000).0, 0, "it is bounded all the same");
-        keys.forget_old(&now(601_001));
+        assert_eq!(fill(&mut keys, 19, 2000).0, 0, "the total is bounded");
+        keys.expire(&now(601_001));
         assert!(!keys.shares.contains_key(&1));
         assert!(fill(&mut keys, 19, 601_002).0 >= 100);
     }
@@ -241,36 +241,37 @@ mod tests {
     #[test]
     fn keys_count_by_the_memory_they_take() {
         let keys = Idempotency::new(WINDOW, 1000);
-        let room = |topics| keys.room(1, &record(1, 1, 1, topics).receipts, &Taking::default(), &now(1));
-        assert_eq!(room(4000), Ok(()));
-        assert_eq!(room(8000), Err(AppendError::KeyTooLarge), "it never fits, so waiting is no advice");
+        let check =
+            |topics| keys.check_capacity(1, &record(1, 1, 1, topics).receipts, &PendingUsage::default(), &now(1));
+        assert_eq!(check(4000), Ok(()));
+        assert_eq!(check(8000), Err(AppendError::KeyTooLarge), "it never fits, so waiting does not help");
     }
 
     #[test]
-    fn a_group_counts_what_it_takes_itself() {
+    fn a_group_counts_its_own_keys() {
         let keys = Idempotency::new(WINDOW, 4);
-        let (mut group, one) = (Taking::default(), record(1, 1, 1, 1).receipts);
+        let (mut group, one) = (PendingUsage::default(), record(1, 1, 1, 1).receipts);
         for _ in 0..2 {
-            assert_eq!(keys.room(1, &one, &group, &now(1)), Ok(()));
+            assert_eq!(keys.check_capacity(1, &one, &group, &now(1)), Ok(()));
             group.add(1, &one);
         }
-        assert!(matches!(keys.room(1, &one, &group, &now(1)), Err(AppendError::KeysFull { own: true, .. })));
+        assert!(matches!(keys.check_capacity(1, &one, &group, &now(1)), Err(AppendError::KeysFull { own: true, .. })));
     }
 
     #[test]
-    fn a_clock_that_leaps_ahead_forgets_no_key() {
+    fn a_clock_that_leaps_ahead_expires_no_key() {
         let mut keys = Idempotency::new(WINDOW, 1);
         let years = WINDOW * 500_000;
         let leap = Leap { at: Millis(2000), to: Millis(2000).after(years), gained: years };
         let now = |ms| Now { time: Millis(ms).after(years), leaps: Leaps::default().with(leap) };
         keys.remember(record(1, 1, 1000, 1));
-        keys.forget_old(&now(3000));
-        assert_eq!(keys.taken, 1);
-        let wait = keys.room(2, &record(2, 2, 1, 1).receipts, &Taking::default(), &now(3000));
+        keys.expire(&now(3000));
+        assert_eq!(keys.used, 1);
+        let wait = keys.check_capacity(2, &record(2, 2, 1, 1).receipts, &PendingUsage::default(), &now(3000));
         assert_eq!(wait, Err(AppendError::KeysFull { own: false, wait: LEFT }));
-        keys.forget_old(&now(600_999));
-        assert_eq!(keys.taken, 1);
-        keys.forget_old(&now(601_000));
-        assert_eq!((keys.taken, keys.known.len()), (0, 0));
+        keys.expire(&now(600_999));
+        assert_eq!(keys.used, 1);
+        keys.expire(&now(601_000));
+        assert_eq!((keys.used, keys.records.len()), (0, 0));
     }
 }

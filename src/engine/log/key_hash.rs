@@ -1,5 +1,5 @@
-//! A hash for topic keys: one multiplication. A key is a position that the hub gave itself, so nobody chooses keys that
-//! collide.
+//! A hasher for topic keys: one multiplication. Keys are positions assigned by the hub, so an attacker cannot choose
+//! colliding ones.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -12,7 +12,7 @@ pub(super) struct KeyHasher(u64);
 
 impl Hasher for KeyHasher {
     fn write_u64(&mut self, number: u64) {
-        // 2^64 divided by the golden ratio: neighbours come far apart.
+        // 2^64 divided by the golden ratio (Fibonacci hashing): spreads neighbouring keys.
         self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 

@@ -1,25 +1,25 @@
-//! Leaps of the machine's clock, and ages that do not count them.
+//! Forward leaps of the machine's clock, and ages that exclude them.
 //!
-//! An event's stamp is what the clock showed, and its age is the time that has passed. Where the clock gained more at once
-//! than the time that passed, the difference between a stamp from before and one from after tells the age wrong by that
-//! much, so it is taken off again.
+//! An event's timestamp is the clock's time at its commit, and its age is the time elapsed since. If the clock advanced
+//! by more than the elapsed time, the difference between a timestamp from before the leap and one from after it
+//! overstates the age by that much, so the gain is subtracted.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::event::Millis;
 
-/// Leaps kept at most; beyond, the two oldest become one. 16: a clock that leaps more often is to be mended, and each of them
-/// is looked at whenever an age is counted.
+/// Maximum number of leaps; beyond it, the two oldest are merged. 16: every age computation visits all of them, and a
+/// clock that leaps more often needs repair.
 pub const MOST_LEAPS: usize = 16;
 
-/// The machine's clock gained more at once than the time that had passed.
+/// An advance of the machine's clock by more than the elapsed time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leap {
-    /// The log's time just before. All that was stamped before the leap has a stamp up to here.
+    /// The log's time just before: timestamps from before the leap are at most this.
     pub at: Millis,
-    /// The log's time just after. All that was stamped after the leap has a stamp from here on.
+    /// The log's time just after: timestamps from after the leap are at least this.
     pub to: Millis,
-    /// What no age counts of it. More than `to - at` when this is several leaps in one.
+    /// The time that ages exclude. More than `to - at` if several leaps were merged.
     pub gained: Duration,
 }
 
@@ -28,19 +28,19 @@ pub struct Leap {
 pub struct Leaps(Arc<[Leap]>);
 
 impl Leaps {
-    /// These and a later one.
+    /// These leaps and a later one.
     #[must_use]
     pub fn with(&self, leap: Leap) -> Self {
         let mut all: Vec<Leap> = self.0.iter().copied().chain([leap]).collect();
         if all.len() > MOST_LEAPS {
-            // What was stamped between the two becomes younger than it is, and is kept longer; nothing becomes older.
+            // Ages of events between the two become too small, so they are retained longer; no age becomes too large.
             let (first, second) = (all.remove(0), &mut all[0]);
             second.gained = second.gained.saturating_add(first.gained);
         }
         Self(all.into())
     }
 
-    /// Those that `wanted` says.
+    /// The leaps for which `wanted` is true.
     #[must_use]
     pub fn only(&self, wanted: impl Fn(&Leap) -> bool) -> Self {
         if self.0.iter().all(&wanted) { self.clone() } else { Self(self.0.iter().copied().filter(wanted).collect()) }
@@ -51,13 +51,13 @@ impl Leaps {
         self.0.iter()
     }
 
-    /// What no age counts of all of them together.
+    /// The sum of all gains.
     #[must_use]
     pub fn gained(&self) -> Duration {
         self.0.iter().map(|leap| leap.gained).fold(Duration::ZERO, Duration::saturating_add)
     }
 
-    /// The stamp of what is `age` old when the log's clock shows `now`.
+    /// The timestamp of an event that is `age` old when the log's time is `now`.
     #[must_use]
     pub fn before(&self, now: Millis, age: Duration) -> Millis {
         let mut stamp = now.before(age);
@@ -70,7 +70,7 @@ impl Leaps {
         stamp
     }
 
-    /// How old something stamped `stamp` is when the log's clock shows `now`.
+    /// The age of an event with timestamp `stamp` when the log's time is `now`.
     #[must_use]
     pub fn age(&self, now: Millis, stamp: Millis) -> Duration {
         let leapt = self.only(|leap| leap.at >= stamp).gained();
@@ -78,32 +78,32 @@ impl Leaps {
     }
 }
 
-/// Made of the newest of them, in order.
+/// From leaps in order; the oldest are merged beyond [`MOST_LEAPS`].
 impl FromIterator<Leap> for Leaps {
     fn from_iter<I: IntoIterator<Item = Leap>>(leaps: I) -> Self {
         leaps.into_iter().fold(Self::default(), |leaps, leap| leaps.with(leap))
     }
 }
 
-/// What a store keeps of the log's clock.
+/// The stored state of the log's clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeptClock {
-    /// What it showed, while it is ahead of the machine's.
+    /// The log's time, if it was ahead of the machine's.
     pub ahead: Option<Millis>,
     /// The known leaps.
     pub leaps: Leaps,
-    /// What it showed at a moment that can be told from others of the same boot.
+    /// A reading that a later process of the same boot can continue from.
     pub seen: Option<ClockSeen>,
 }
 
-/// What the log's clock showed at a moment of a boot.
+/// A reading of the log's clock at an uptime of a boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClockSeen {
-    /// What it showed,
+    /// The log's time.
     pub time: Millis,
-    /// in this boot of the machine,
+    /// The id of the boot.
     pub boot: Arc<str>,
-    /// when that had run so long.
+    /// The uptime of that boot.
     pub uptime: Duration,
 }
 
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_oldest_become_one_and_nothing_becomes_older() {
+    fn the_two_oldest_are_merged_and_nothing_becomes_older() {
         let mut all: Vec<Leap> = Vec::new();
         let mut leaps = Leaps::default();
         for n in 1..=40 {
@@ -169,7 +169,7 @@ mod tests {
             assert!(last <= threshold);
             last = threshold;
         }
-        assert_eq!(leaps.age(now, Millis(HOUR)), exact.age(now, Millis(HOUR)), "the oldest are as old as ever");
+        assert_eq!(leaps.age(now, Millis(HOUR)), exact.age(now, Millis(HOUR)), "the oldest ages are exact");
         let newest = Millis(390 * HOUR);
         assert_eq!(leaps.age(now, newest), exact.age(now, newest), "and so are the newest");
     }

@@ -1,5 +1,5 @@
-//! Where a reader begins that asks by time or by number: a position, found before anything is read, so that its client has
-//! a cursor from the first byte on.
+//! Resolves a start by time or by count to a position before anything is read, so that the client has a cursor from the
+//! first byte on.
 
 use std::{
     cmp::Reverse,
@@ -8,70 +8,70 @@ use std::{
 };
 
 use super::{
-    page::View,
+    page::SlotView,
     shared::LogShared,
     slot::Slot,
     store::{Position, Store, StoreError, TopicKey},
-    table::pass,
+    table::for_each,
 };
 use crate::{
     engine::{LocateBy, ReadFrom},
     event::{Millis, Selection, Seq},
 };
 
-/// Positions read first of one topic, backwards. Each further read doubles that, up to [`STEP`].
+/// Positions in the first backward read of a topic. Each further read doubles that, up to [`STEP`].
 const FIRST: usize = 16;
 
-/// Positions read at once of one topic.
+/// Maximum number of positions per read of one topic.
 const STEP: usize = 512;
 
-/// A topic read backwards.
+/// A backward cursor over one topic's positions.
 struct BackwardSearch {
     key: TopicKey,
     mark: Seq,
-    /// Positions known and not counted yet, newest first.
+    /// Positions read and not visited yet, newest first.
     known: VecDeque<Position>,
-    /// Everything above is known.
+    /// All positions above this have been read.
     below: Seq,
     step: usize,
 }
 
-/// Topics with the newest tails.
-struct Tails {
+/// The topics with the newest tails.
+struct NewestTopics {
     topics: Vec<BackwardSearch>,
-    /// Events that all topics keep, those left out too.
-    kept: u64,
-    /// The position before everything that is kept.
+    /// Retained events of all topics of the selection, including those left out.
+    retained: u64,
+    /// The position before all retained events.
     floor: Seq,
-    /// The newest tail that was left out.
-    left_out: Option<Seq>,
+    /// The newest tail of the topics left out.
+    newest_excluded: Option<Seq>,
 }
 
 impl<S: Store> LogShared<S> {
-    /// A position to begin after. Gives up when `go_on` says so.
+    /// The position to read after. Stops with [`StoreError::NotNow`] when `keep_going` returns `false`.
     pub(super) fn locate(
         &self,
         selection: &Selection,
-        place: LocateBy,
-        go_on: &(dyn Fn() -> bool + Sync),
+        by: LocateBy,
+        keep_going: &(dyn Fn() -> bool + Sync),
     ) -> Result<Seq, StoreError> {
         self.startup_trim.wait();
         for name in selection.names() {
             self.trim_overdue(name)?;
         }
-        match place {
+        match by {
             LocateBy::Since(stamp) => self.before(selection, stamp),
-            LocateBy::Newest(count) => self.newest(selection, count, go_on),
+            LocateBy::Newest(count) => self.newest(selection, count, keep_going),
         }
     }
 
-    /// The position before a stamp. A topic that lost events since then, all below that position, lowers it: whoever comes
-    /// back with it must be told of them.
+    /// The position before a timestamp. If a topic lost events since then, all of them below that position, it is
+    /// lowered, so that a read from there reports them.
     fn before(&self, selection: &Selection, stamp: Millis) -> Result<Seq, StoreError> {
         let from = ReadFrom::Since(stamp);
         let mut position = self.store.position_before(stamp)?.min(self.head());
-        self.each(selection, |slot| {
-            let view = View::of(slot);
+        self.for_each_topic(selection, |slot| {
+            let view = SlotView::of(slot);
             if view.lost_since(from) && view.mark <= position {
                 position = Seq(view.mark.0.saturating_sub(1));
             }
@@ -79,55 +79,60 @@ impl<S: Store> LogShared<S> {
         Ok(position)
     }
 
-    /// The position before the newest `count` kept events: a merge of the topics' own runs, backwards. Events that were taken
-    /// back, and the notices of that, are not counted. It reads as many positions as are asked for and those not counted, a
-    /// step of each topic more at most, and no data.
-    fn newest(&self, selection: &Selection, count: u64, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Seq, StoreError> {
+    /// The position before the newest `count` retained events, by a backward merge of the topics. Tombstones and
+    /// removal notices are not counted. Reads `count` positions, those not counted, at most one more step per topic,
+    /// and no data.
+    fn newest(
+        &self,
+        selection: &Selection,
+        count: u64,
+        keep_going: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Seq, StoreError> {
         let mut most = usize::try_from(count).unwrap_or(usize::MAX);
         loop {
-            let tails = self.tails(selection, most);
-            if tails.kept <= count {
-                return Ok(tails.floor);
+            let newest = self.newest_topics(selection, most);
+            if newest.retained <= count {
+                return Ok(newest.floor);
             }
-            let (floor, left_out) = (tails.floor, tails.left_out);
-            match (self.counted_back(tails.topics, count, go_on)?, left_out) {
+            let (floor, newest_excluded) = (newest.floor, newest.newest_excluded);
+            match (self.nth_newest(newest.topics, count, keep_going)?, newest_excluded) {
                 (Some(seq), newest) if newest.is_none_or(|newest| newest < seq) => return Ok(Seq(seq.0 - 1)),
                 (None, None) => return Ok(floor),
-                // At the newest tails there was something that does not count: more topics may hold what does.
+                // Some of the newest events do not count, so topics left out may hold counted ones.
                 _ => most = most.saturating_mul(4),
             }
         }
     }
 
-    /// The `most` topics of the selection with the newest tails. If each tail counts, no other topic holds any of the newest
-    /// `most` events.
-    fn tails(&self, selection: &Selection, most: usize) -> Tails {
+    /// The `most` topics of the selection with the newest tails. If every tail counts, no other topic holds any of the
+    /// newest `most` events.
+    fn newest_topics(&self, selection: &Selection, most: usize) -> NewestTopics {
         let head = self.head();
-        let (mut kept, mut floor, mut left_out) = (0, head, None);
+        let (mut retained, mut floor, mut newest_excluded) = (0, head, None);
         let mut tails = BinaryHeap::new();
-        self.each(selection, |slot| {
+        self.for_each_topic(selection, |slot| {
             if slot.events() > 0 {
-                kept += slot.events();
+                retained += slot.events();
                 floor = floor.min(slot.mark);
                 tails.push(Reverse((slot.tail.min(head), slot.key, slot.mark)));
                 if tails.len() > most
                     && let Some(Reverse((tail, ..))) = tails.pop()
                 {
-                    left_out = left_out.max(Some(tail));
+                    newest_excluded = newest_excluded.max(Some(tail));
                 }
             }
         });
         let topic =
             |Reverse((tail, key, mark))| BackwardSearch { key, mark, known: VecDeque::new(), below: tail, step: FIRST };
-        Tails { topics: tails.into_iter().map(topic).collect(), kept, floor, left_out }
+        NewestTopics { topics: tails.into_iter().map(topic).collect(), retained, floor, newest_excluded }
     }
 
-    /// The oldest of the newest `count` events of these topics that count; `None` when there are fewer.
-    fn counted_back(
+    /// The oldest of the newest `count` counted events of these topics; `None` if there are fewer.
+    fn nth_newest(
         &self,
         mut topics: Vec<BackwardSearch>,
         count: u64,
-        go_on: &(dyn Fn() -> bool + Sync),
+        keep_going: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<Seq>, StoreError> {
         let mut next: BinaryHeap<_> = topics.iter().enumerate().map(|(index, topic)| (topic.below, index)).collect();
         let mut left = count;
@@ -142,7 +147,7 @@ impl<S: Store> LogShared<S> {
                 }
             }
             if topic.known.is_empty() {
-                if !go_on() {
+                if !keep_going() {
                     return Err(StoreError::NotNow("finding the newest events took too long; ask for fewer".into()));
                 }
                 topic.extend(self)?;
@@ -154,18 +159,18 @@ impl<S: Store> LogShared<S> {
         Ok(None)
     }
 
-    /// Shows every topic of the selection that is in use.
-    fn each(&self, selection: &Selection, mut look: impl FnMut(&Slot)) {
+    /// Calls `visit` for every topic of the selection that is in use.
+    fn for_each_topic(&self, selection: &Selection, mut visit: impl FnMut(&Slot)) {
         if selection.is_open_ended() {
-            pass(&self.table, |seen| {
-                if selection.matches(&seen.slot.name) {
-                    look(seen.slot);
+            for_each(&self.table, |entry| {
+                if selection.matches(&entry.slot.name) {
+                    visit(entry.slot);
                 }
                 ControlFlow::Continue(())
             });
         } else {
             for name in selection.names() {
-                self.table.read().get(name).into_iter().for_each(&mut look);
+                self.table.read().get(name).into_iter().for_each(&mut visit);
             }
         }
     }

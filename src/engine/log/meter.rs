@@ -1,21 +1,21 @@
-//! How long commits take.
+//! A histogram of commit durations.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// Longest time told apart, in microseconds: a minute. A slower commit counts as this.
+/// Upper bound of the histogram in microseconds: a minute. Slower commits count as a minute.
 const MAX_MICROS: u64 = 60_000_000;
 
-/// Commits since start, by duration.
+/// Histogram of the durations of all commits since start.
 pub(super) struct Meter {
     micros: Histogram<u64>,
 }
 
 impl Default for Meter {
     fn default() -> Self {
-        // Two digits tell 1.0 from 1.1 ms, which is all an operator can act on.
-        Self { micros: Histogram::new_with_max(MAX_MICROS, 2).expect("bounds within what the histogram allows") }
+        // Two significant digits distinguish 1.0 ms from 1.1 ms; an operator needs no more.
+        Self { micros: Histogram::new_with_max(MAX_MICROS, 2).expect("bounds that the histogram accepts") }
     }
 }
 
@@ -28,7 +28,7 @@ impl Meter {
         self.micros.len()
     }
 
-    /// In milliseconds; 0 before the first commit.
+    /// A quantile (0 to 1) in milliseconds; 0 before the first commit.
     pub(super) fn quantile_ms(&self, quantile: f64) -> f64 {
         Duration::from_micros(self.micros.value_at_quantile(quantile)).as_secs_f64() * 1000.0
     }

@@ -1,22 +1,22 @@
 //! The engine on one machine: one writer with group commit over a [`Store`].
 //!
-//! | room | idea |
+//! | module | idea |
 //! |---|---|
-//! | [`store`] | what a store must do |
-//! | `config` | bounds and rules, each with its reason |
-//! | `slot`, `table` | every topic in use, in a few words each |
-//! | `recovery` | the table as a store's events and settings make it |
-//! | `queue`, `group`, `writer` | from waiting appends to one commit to receipts |
-//! | `reply_mailbox` | from receipts to those who wait, a thread at a time |
+//! | [`store`] | the interface of a store |
+//! | `config` | limits and rules, each with its reason |
+//! | `slot`, `table` | the in-memory table of all topics in use |
+//! | `recovery` | rebuilding the table from a store's events and settings |
+//! | `queue`, `group`, `writer` | group commit: from queued appends to one commit to receipts |
+//! | `reply_mailbox` | delivery of receipts to their publishers, batched per thread |
 //! | `idempotency`, `receipts` | keys of recent publishes |
-//! | `clock`, [`leaps`] | stamps and ages, whatever the machine's clock does |
-//! | `page`, `run`, `read`, `pick`, `key_hash` | runs of the log, and the gaps they tell |
-//! | `removal` | taking one event back |
-//! | `locate` | where a reader begins that asks by time or by number |
-//! | `trim`, `retention_queue`, `retention` | letting go of the oldest |
-//! | `startup_trim` | readers before retention's first round |
-//! | `meter` | how long commits take |
-//! | `shared` | what all of them share |
+//! | `clock`, [`leaps`] | timestamps and ages that survive steps of the machine's clock |
+//! | `read`, `page`, `header_cursor`, `pick`, `key_hash` | pages of the log, and the gaps they report |
+//! | `removal` | removing one event |
+//! | `locate` | resolving a time or a count to a position |
+//! | `trim`, `retention_queue`, `retention` | trimming the oldest events |
+//! | `startup_trim` | reads before the first retention round has ended |
+//! | `meter` | commit latency |
+//! | `shared` | state shared by all of them |
 
 use std::{
     collections::BinaryHeap,
@@ -75,17 +75,17 @@ pub use reply_mailbox::{ReplyTask, reply_task};
 pub use store::Store;
 use store::StoreError;
 
-/// An engine over a [`Store`]: a writer thread, a retention thread, and readers on their own threads.
+/// An engine over a [`Store`]: a writer thread and a retention thread. Reads run on the callers' threads.
 pub struct LogEngine<S: Store> {
     shared: Arc<LogShared<S>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl<S: Store> LogEngine<S> {
-    /// Takes over what `store` recovered and starts to serve it.
+    /// Recovers the state of `store` and starts the threads.
     ///
     /// # Panics
-    /// When the system gives no thread.
+    /// When the system cannot start a thread.
     #[must_use]
     pub fn open(store: S, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<Self> {
         let (table, mut recovered) = recovery::recover(&store, config.rules.clone());
@@ -96,11 +96,11 @@ impl<S: Store> LogEngine<S> {
         }
         let next = recovered.next.max(table.head.next());
         let shared = Arc::new(LogShared::new(store, config, observer, recovered, table, oldest));
-        shared.clock.read(); // tells at once what is wrong with it
+        shared.clock.read(); // logs a clock that is off at the start, not at the first commit
         let writer = LogWriter { shared: Arc::clone(&shared), idempotency, next };
         let retention = RetentionWorker::new(Arc::clone(&shared));
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            thread::Builder::new().name(name.into()).spawn(work).expect("the system gives two threads at start")
+            thread::Builder::new().name(name.into()).spawn(work).expect("the system can start two threads")
         };
         let threads = vec![
             spawn("gapless-writer", Box::new(move || writer.run())),
@@ -109,8 +109,11 @@ impl<S: Store> LogEngine<S> {
         Arc::new(Self { shared, threads: Mutex::new(threads) })
     }
 
-    /// Puts a job in the queue now, so that dropping the answer cancels nothing.
-    fn ask<T: Send + 'static>(&self, job: impl FnOnce(queue::AppendReply<T>) -> Job) -> EngineFuture<T, AppendError> {
+    /// Enqueues a job before the future is returned, so that dropping the future cancels nothing.
+    fn enqueue<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(queue::AppendReply<T>) -> Job,
+    ) -> EngineFuture<T, AppendError> {
         let (reply, answer) = oneshot::channel();
         match self.shared.queue.push(job(reply)) {
             Ok(()) => when_answered(answer),
@@ -138,7 +141,7 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
-        self.ask(|reply| Job::Append(PendingAppend::new(append, Replies::Whole(reply))))
+        self.enqueue(|reply| Job::Append(PendingAppend::new(append, Replies::Whole(reply))))
     }
 
     fn append_each(&self, events: Vec<NewEvent>) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected> {
@@ -146,7 +149,7 @@ impl<S: Store> Engine for LogEngine<S> {
         let append = Append { events, expect: None, key: None };
         let refused = self.shared.queue.push(Job::Append(PendingAppend::new(append, Replies::Each(reply)))).err();
         let Some((error, job)) = refused else { return Ok(when_answered(answer)) };
-        let Job::Append(PendingAppend { append, .. }) = job else { unreachable!("a job comes back as it was") };
+        let Job::Append(PendingAppend { append, .. }) = job else { unreachable!("the queue returns the same job") };
         Err(Rejected { events: append.events, error })
     }
 
@@ -157,10 +160,10 @@ impl<S: Store> Engine for LogEngine<S> {
     fn locate(
         &self,
         selection: &Selection,
-        place: LocateBy,
-        go_on: &(dyn Fn() -> bool + Sync),
+        by: LocateBy,
+        keep_going: &(dyn Fn() -> bool + Sync),
     ) -> Result<Seq, ReadError> {
-        self.shared.locate(selection, place, go_on).map_err(|error| ReadError { reason: error.to_string().into() })
+        self.shared.locate(selection, by, keep_going).map_err(|error| ReadError { reason: error.to_string().into() })
     }
 
     fn stamp(&self, when: When) -> Result<Millis, ReadError> {
@@ -168,7 +171,7 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn topic(&self, name: &TopicName) -> Option<TopicState> {
-        // A store that cannot be read now leaves the state as it was; the next read says so.
+        // If the store cannot be read now, the state stays as it is; the next read returns the error.
         drop(self.shared.trim_overdue(name));
         self.shared.table.read().state(name)
     }
@@ -187,11 +190,11 @@ impl<S: Store> Engine for LogEngine<S> {
 
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState> {
         let mut names = BinaryHeap::new();
-        table::pass(&self.shared.table, |seen| {
-            let name = seen.slot.name.as_str();
+        table::for_each(&self.shared.table, |entry| {
+            let name = entry.slot.name.as_str();
             let beyond = names.len() >= limit && names.peek().is_none_or(|last: &TopicName| last.as_str() <= name);
             if name.starts_with(prefix) && name > after && !beyond {
-                names.push(seen.slot.name.clone());
+                names.push(entry.slot.name.clone());
                 if names.len() > limit {
                     names.pop();
                 }
@@ -202,24 +205,24 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn configure(&self, topic: TopicName, change: TopicChange) -> EngineFuture<TopicState, AppendError> {
-        self.ask(|reply| Job::Configure(topic, change, reply))
+        self.enqueue(|reply| Job::Configure(topic, change, reply))
     }
 
     fn delete(&self, topic: TopicName) -> EngineFuture<bool, AppendError> {
-        self.ask(|reply| Job::Delete(topic, reply))
+        self.enqueue(|reply| Job::Delete(topic, reply))
     }
 
     fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
-        self.ask(|reply| Job::Remove(topic, seq, reply))
+        self.enqueue(|reply| Job::Remove(topic, seq, reply))
     }
 
     fn untold(&self) -> Vec<(TopicName, Seq)> {
-        self.shared.untold_removals()
+        self.shared.pending_removals()
     }
 
     fn status(&self) -> Status {
         let shared = &self.shared;
-        let refusing = shared.queue.refusing().or_else(|| match shared.store.room() {
+        let refusing = shared.queue.refusal().or_else(|| match shared.store.room() {
             Ok(()) => None,
             Err(StoreError::Full) => Some(AppendError::Full),
             Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
@@ -249,16 +252,16 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn close(&self) {
-        self.shared.queue.refuse("the engine is closed");
-        self.shared.retention_queue.end();
+        self.shared.queue.close("the engine is closed");
+        self.shared.retention_queue.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         let first = !threads.is_empty();
-        // An observer may hold the last handle and let go of it on one of these threads, which cannot await itself.
+        // An observer may hold the last handle and drop it on one of these threads, which cannot join itself.
         for thread in threads.into_iter().filter(|thread| thread.thread().id() != thread::current().id()) {
-            drop(thread.join()); // a panic was told where it happened
+            drop(thread.join()); // the panic hook has already logged a panic
         }
         if first {
-            self.shared.keep_clock(true);
+            self.shared.store_clock(true);
         }
         self.shared.store.close();
     }

@@ -1,12 +1,12 @@
-//! A page in the making, and the one place that decides which gaps it tells.
+//! Builder of a page. The only module that decides which gaps a page reports.
 //!
-//! A gap has a position: the newest event that is gone. It is told by the page whose range holds that position, so
-//! that each is told once, however the log is cut into pages, and again to a reader who comes back from before it.
-//! Marks are taken *after* the events were read: what a topic kept then was there to be read, so a hole above its
-//! mark is a loss and never a race with retention.
+//! A gap has a position: that of its newest missing event. It is reported by the page whose range contains that
+//! position, so each gap is reported once, however the log is divided into pages, and again to a reader that returns
+//! from a position before it. Marks are read *after* the events: what a topic retains then was readable before, so a
+//! hole above its mark is a loss and never a race with retention.
 //!
-//! Meanwhile retention may have passed the head that the page was begun with. No later page tells that to a reader who goes
-//! on with what is live after the last page, so the last page tells it: as a gap up to its head.
+//! Meanwhile retention may have passed the head that the page began with. After the last page a reader continues in the
+//! ring, and no later page reports such a gap to it, so the last page does: as a gap up to its head.
 
 use std::sync::Arc;
 
@@ -20,24 +20,24 @@ use crate::{
     event::{Event, Millis, Seq, TopicName},
 };
 
-/// A page in the making.
-pub(super) struct Draft<'a> {
+/// Builder of a page.
+pub(super) struct PageBuilder<'a> {
     from: ReadFrom,
-    /// The page's range is above this,
+    /// The start of the page's range, exclusive.
     pub(super) start: Seq,
-    /// and up to here.
+    /// The end of the page's range, inclusive.
     pub(super) through: Seq,
     pub(super) head: Seq,
     lost: &'a [(Seq, Seq)],
     pub(super) events: Vec<Arc<Event>>,
-    /// Each with its position.
+    /// Gaps with their positions.
     gaps: Vec<(Seq, LogGap)>,
 }
 
-/// Where a topic stands: taken once before its events are read, and once after.
+/// A snapshot of a topic's slot: taken once before its events are read, and once after.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View {
-    /// 0 without events.
+pub(super) struct SlotView {
+    /// 0 if it never had events.
     key: TopicKey,
     pub(super) first: Option<Seq>,
     pub(super) mark: Seq,
@@ -48,7 +48,7 @@ pub(super) struct View {
     trimmed_time: Millis,
 }
 
-impl View {
+impl SlotView {
     pub(super) fn of(slot: &Slot) -> Self {
         Self {
             key: slot.key,
@@ -62,8 +62,8 @@ impl View {
         }
     }
 
-    /// Whether events made at or after `from`'s moment are trimmed. After a restart the trimmed ones' time is not
-    /// known, and any between that moment and the oldest kept event may have been.
+    /// Whether events at or after the time of a `Since` read are trimmed. After a restart the time of the trimmed
+    /// events is unknown: then any event between that time and the oldest retained event may have been trimmed.
     pub(super) fn lost_since(&self, from: ReadFrom) -> bool {
         let ReadFrom::Since(time) = from else { return false };
         let unknown = self.trimmed_time == Millis(0) && self.mark > Seq::ZERO;
@@ -72,52 +72,53 @@ impl View {
     }
 }
 
-impl<'a> Draft<'a> {
+impl<'a> PageBuilder<'a> {
     pub(super) fn new<S: Store>(shared: &'a LogShared<S>, from: ReadFrom, start: Seq, head: Seq) -> Self {
         Self { from, start, through: head, head, lost: &shared.lost, events: Vec::new(), gaps: Vec::new() }
     }
 
-    /// Tells what the reader missed of a topic below its mark; `tail` is where the topic stood when the page was begun, as far
-    /// as that is known, or a later position. Who begins with the oldest is not told what was trimmed, but what the disk may
-    /// have lost.
-    pub(super) fn judge_mark(&mut self, name: &TopicName, view: &View, tail: Seq) {
+    /// Reports events missing below a topic's mark. `tail` is the topic's tail when the page began, or a later position if
+    /// that is not known. A read from the earliest event reports no trimmed events, only those that the disk may have
+    /// lost.
+    pub(super) fn report_trimmed(&mut self, name: &TopicName, view: &SlotView, tail: Seq) {
         if self.from == ReadFrom::Earliest {
             if self.is_lost(view.mark, view.key) {
-                self.tell(name, view.mark, view.first, true);
+                self.report(name, view.mark, view.first, true);
             }
             return;
         }
         let (mut position, mut resumes_at) = (view.mark, view.first);
         if self.is_passed(view.mark) {
-            // What it publishes after the head is live to the reader, kept or not.
+            // Events after the head reach the reader through the ring, retained or not.
             (position, resumes_at) = (tail.min(self.head), None);
         }
-        let lost = self.meets_loss(position);
+        let lost = self.overlaps_loss(position);
         if position <= self.start && view.lost_since(self.from) {
             self.push(name, Seq::ZERO, view.first, lost);
         } else {
-            self.tell(name, position, resumes_at, lost);
+            self.report(name, position, resumes_at, lost);
         }
     }
 
-    /// Whether the page tells of a topic that stands so, of whose events it has none.
-    pub(super) fn tells_of(&self, view: &View) -> bool {
+    /// Whether the page reports a gap of a topic of which it has no events.
+    pub(super) fn reports(&self, view: &SlotView) -> bool {
         let here = self.start < view.mark && view.mark <= self.through;
         here || (self.is_passed(view.mark) && view.key.0 <= self.head.0)
     }
 
-    /// Whether a position is past all pages of a reader who goes on with what is live after this one.
+    /// Whether a position is past the pages of a reader that continues in the ring after this one.
     fn is_passed(&self, position: Seq) -> bool {
         self.through == self.head && self.head < position
     }
 
-    /// A position that is gone, as far as the reader's pages go.
+    /// The position of a missing event, limited to the reader's pages.
     fn reach(&self, position: Seq) -> Seq {
         if self.is_passed(position) { self.head } else { position }
     }
 
-    /// Tells the holes in a topic's chain of `(seq, prev)`, and a hole between its end and `tail` when that was read.
-    pub(super) fn judge_chain(
+    /// Reports the holes in a topic's chain of `(seq, prev)`, and, if `tail` is given, a hole between the last event
+    /// and `tail`.
+    pub(super) fn report_holes(
         &mut self,
         name: &TopicName,
         mark: Seq,
@@ -128,26 +129,26 @@ impl<'a> Draft<'a> {
         for (seq, prev) in chain {
             let prev = self.reach(prev);
             if prev > have {
-                self.tell(name, prev, Some(seq), true); // above the mark, so nobody trimmed it
+                self.report(name, prev, Some(seq), true); // above the mark, so not trimmed
             }
             have = have.max(seq);
         }
         if let Some(tail) = tail.map(|tail| self.reach(tail)).filter(|&tail| tail > have) {
-            self.tell(name, tail, None, true);
+            self.report(name, tail, None, true);
         }
     }
 
-    /// Tells of a name that is not in use and whose events ended at `mark`.
-    pub(super) fn judge_gone(&mut self, name: &TopicName, mark: Seq) {
+    /// Reports the missing events of a name not in use whose last position was `mark`.
+    pub(super) fn report_deleted(&mut self, name: &TopicName, mark: Seq) {
         if self.from != ReadFrom::Earliest {
             let mark = self.reach(mark);
-            self.tell(name, mark, None, self.meets_loss(mark));
+            self.report(name, mark, None, self.overlaps_loss(mark));
         } else if self.is_lost(mark, TopicKey(0)) {
-            self.tell(name, mark, None, true);
+            self.report(name, mark, None, true);
         }
     }
 
-    fn tell(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
+    fn report(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
         if self.start < position && position <= self.through {
             self.push(name, position, resumes_at, lost);
         }
@@ -157,18 +158,18 @@ impl<'a> Draft<'a> {
         self.gaps.push((position, LogGap { topic: name.clone(), resumes_at, lost }));
     }
 
-    /// Whether the disk may have lost the event at this position of a topic. Not when all that is known of the topic began
-    /// after the loss: for ever after, every new topic would be told to have lost something.
+    /// Whether the disk may have lost the event at this position of a topic. `false` if the topic's incarnation began
+    /// after the loss: otherwise every new topic would report a loss for ever.
     fn is_lost(&self, position: Seq, key: TopicKey) -> bool {
         self.lost.iter().any(|&(first, last)| first <= position && position <= last && key.0 <= last.0)
     }
 
-    /// Whether the disk may have lost some of what is gone from the page's start to `through`.
-    fn meets_loss(&self, through: Seq) -> bool {
+    /// Whether the disk may have lost some of the missing events between the page's start and `through`.
+    fn overlaps_loss(&self, through: Seq) -> bool {
         self.lost.iter().any(|&(first, last)| first <= through && self.start < last)
     }
 
-    /// The page: each gap before the first event after it.
+    /// Builds the page: each gap is placed before the first event after it.
     pub(super) fn finish(mut self) -> LogPage {
         self.gaps.sort_unstable_by(|(a, gap), (b, other)| (a, &gap.topic).cmp(&(b, &other.topic)));
         let mut gaps = self.gaps.into_iter().peekable();

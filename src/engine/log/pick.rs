@@ -1,14 +1,14 @@
-//! A page of several topics that are much of the log: picked from the commits in their order.
+//! Reads a page of several topics that make up much of the log, by a scan of the commits.
 //!
-//! A merge asks the store for a run of each topic, so a page of few events of each costs about two looks into the store's
-//! trees for every topic, whatever it gives. Walking the commits costs one look an event and a glance at each commit between
-//! them, so it is cheaper when the topics are many, and when not too much lies between.
+//! A merge reads from each topic, so a page with few events of each costs about two lookups in the store's trees per
+//! topic, however many events it yields. A scan costs one lookup per event, and little for each commit between them. It
+//! is cheaper when there are many topics and few other events in between.
 
 use std::collections::HashMap;
 
 use super::{
     key_hash::ByKey,
-    page::Draft,
+    page::PageBuilder,
     read::{Candidate, Candidates},
     shared::LogShared,
     store::{ReadLimit, Store, StoreError, TopicKey},
@@ -18,65 +18,70 @@ use crate::{
     event::{Selection, Seq, TopicName},
 };
 
-/// What the two ways cost, in tenths of a microsecond of CPU (measured by `benches/read.rs`, 2026-11-22).
+/// Costs of both ways, in tenths of a microsecond of CPU (measured by `benches/read.rs`, 2026-11-22).
 mod cost {
-    /// A topic's share of a merge's page.
+    /// One topic in a merge.
     pub(super) const RUN: u64 = 180;
-    /// An event that a walk picks.
+    /// One event that a scan returns.
     pub(super) const PICK: u64 = 20;
-    /// A position that a walk passes by.
+    /// One position that a scan skips.
     pub(super) const PASS: u64 = 2;
 }
 
 impl Candidates {
-    /// Whether picking them from the log is cheaper than merging their runs. An estimate: it takes each topic's events to
-    /// be spread evenly from its first to its last.
-    fn are_dense(&self, draft: &Draft<'_>, limit: ReadLimit) -> bool {
+    /// Whether a scan of the commits is cheaper than a merge. An estimate: it assumes that each topic's events are
+    /// spread evenly from its first to its last.
+    fn are_dense(&self, builder: &PageBuilder<'_>, limit: ReadLimit) -> bool {
         let (mut own, mut bytes, mut events) = (0, 0, 0);
         for Candidate { before, .. } in &self.found {
             let Some(first) = before.first else { continue };
-            let wanted = before.tail.0.saturating_sub(draft.start.0.max(first.0 - 1));
+            let wanted = before.tail.0.saturating_sub(builder.start.0.max(first.0 - 1));
             let part = u128::from(before.events) * u128::from(wanted) / u128::from(before.tail.0 - first.0 + 1);
             own += u64::try_from(part).unwrap_or(u64::MAX);
             (bytes, events) = (bytes + before.bytes, events + before.events);
         }
-        let (after, through) = self.range(draft);
+        let (after, through) = self.range(builder);
         let average = (bytes / events.max(1)).max(1);
         let page = own.min(limit.events as u64).min(limit.bytes as u64 / average).max(1);
         let others = (through.0.saturating_sub(after.0)).saturating_sub(own) / own.max(1);
         own > 0 && self.found.len() as u64 * cost::RUN / page > cost::PICK + others * cost::PASS
     }
 
-    /// The positions among which all of theirs are.
-    fn range(&self, draft: &Draft<'_>) -> (Seq, Seq) {
+    /// The range of positions that contains all of their events.
+    fn range(&self, builder: &PageBuilder<'_>) -> (Seq, Seq) {
         let kept = self.found.iter().filter_map(|candidate| candidate.before.first);
-        let first = kept.min().map_or(draft.head, |first| Seq(first.0 - 1));
-        let last = self.found.iter().map(|candidate| candidate.before.tail).max().unwrap_or(draft.head);
-        (first.max(draft.start).min(draft.head), last.min(draft.head))
+        let first = kept.min().map_or(builder.head, |first| Seq(first.0 - 1));
+        let last = self.found.iter().map(|candidate| candidate.before.tail).max().unwrap_or(builder.head);
+        (first.max(builder.start).min(builder.head), last.min(builder.head))
     }
 }
 
 impl<S: Store> LogShared<S> {
-    /// Whether a page of them is better picked from the log than merged from their runs.
-    pub(super) fn is_better_picked(&self, candidates: &Candidates, draft: &Draft<'_>, limit: ReadLimit) -> bool {
-        candidates.found.len() >= self.config.pick_topics && candidates.are_dense(draft, limit)
+    /// Whether a page of them is read by a scan of the commits rather than by a merge.
+    pub(super) fn is_better_picked(
+        &self,
+        candidates: &Candidates,
+        builder: &PageBuilder<'_>,
+        limit: ReadLimit,
+    ) -> bool {
+        candidates.found.len() >= self.config.pick_topics && candidates.are_dense(builder, limit)
     }
 
-    /// Walks the log for these topics.
+    /// Scans the commits for these topics.
     pub(super) fn pick(
         &self,
         selection: &Selection,
         candidates: Candidates,
-        mut draft: Draft<'_>,
+        mut builder: PageBuilder<'_>,
         limit: ReadLimit,
     ) -> Result<LogPage, StoreError> {
-        let (after, through) = candidates.range(&draft);
+        let (after, through) = candidates.range(&builder);
         let Candidates { found, unused: mut former } = candidates;
         let names: HashMap<TopicKey, &TopicName, ByKey> = found.iter().map(|of| (of.key, &of.name)).collect();
         let scan = self.store.scan(after, through, limit, &mut |key| names.get(&key).copied().cloned())?;
-        draft.through = if scan.through < through { scan.through } else { draft.head };
-        draft.events = scan.events;
-        // Marks are taken after the events were read.
+        builder.through = if scan.through < through { scan.through } else { builder.head };
+        builder.events = scan.events;
+        // Marks are read after the events: see `page`.
         let mut chains = HashMap::with_capacity(found.len());
         for candidate in &found {
             match self.view(candidate) {
@@ -84,7 +89,7 @@ impl<S: Store> LogShared<S> {
                 None => former.push(candidate.name.clone()),
             }
         }
-        draft.events.retain(|event| {
+        builder.events.retain(|event| {
             let Some((view, _, chain)) = chains.get_mut(&event.new.topic) else { return false };
             let kept = event.seq > view.mark;
             if kept {
@@ -93,10 +98,10 @@ impl<S: Store> LogShared<S> {
             kept
         });
         for (name, (view, tail, chain)) in chains {
-            draft.judge_mark(name, &view, tail);
-            draft.judge_chain(name, view.mark, chain.into_iter(), None);
+            builder.report_trimmed(name, &view, tail);
+            builder.report_holes(name, view.mark, chain.into_iter(), None);
         }
-        self.judge_others(selection, &found, &former, &mut draft);
-        Ok(draft.finish())
+        self.report_all_former(selection, &found, &former, &mut builder);
+        Ok(builder.finish())
     }
 }

@@ -1,7 +1,7 @@
-//! What waits for the writer: bounded by bytes, in order of arrival.
+//! The writer's queue: FIFO, bounded by bytes.
 //!
-//! Large jobs and small ones have room of their own, so that a publisher of large batches, one after the other, leaves some to
-//! those who publish an event now and then.
+//! Large and small jobs have separate capacity, so that a publisher of many large batches cannot lock out those that
+//! publish single events.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -18,40 +18,40 @@ use crate::{
     event::{Seq, TopicName},
 };
 
-/// Where an answer goes; nobody may be waiting for it any more.
+/// The channel of an answer. The receiver may be gone.
 pub(super) type AppendReply<T> = oneshot::Sender<Result<T, AppendError>>;
 
-/// An append and who waits for it.
+/// A queued append with its reply channel.
 pub(super) struct PendingAppend {
     pub(super) append: Append,
     pub(super) reply: Replies,
-    /// Where the answer is handed out; `None` for at once.
+    /// The mailbox of the caller's thread; `None` to reply directly.
     pub(super) mailbox: Option<Arc<ReplyMailbox>>,
-    /// What it costs the queue.
+    /// Bytes it counts in the queue.
     pub(super) cost: usize,
     /// Bytes of its data.
     bytes: usize,
 }
 
-/// What an append's answer is to be.
+/// The kind of an append's answer.
 pub(super) enum Replies {
-    /// All of it, or why nothing.
+    /// One result for all events.
     Whole(AppendReply<Vec<Receipt>>),
-    /// Its events each for itself; it has neither condition nor key.
+    /// One result per event; such an append has neither condition nor key.
     Each(AppendReply<Vec<AppendResult>>),
 }
 
-/// What the writer is asked to do.
+/// A request to the writer.
 pub(super) enum Job {
     Append(PendingAppend),
     Configure(TopicName, TopicChange, AppendReply<TopicState>),
     Delete(TopicName, AppendReply<bool>),
     Remove(TopicName, Seq, AppendReply<bool>),
-    /// Keep durably where these emptied topics ended. Asked by the retention thread, which waits for no answer.
-    Remember(Vec<TopicKey>),
+    /// Durably record the newest positions of these emptied topics. Sent by the retention thread; has no answer.
+    RecordEnds(Vec<TopicKey>),
 }
 
-/// What the writer does at once.
+/// What the writer executes in one step.
 pub(super) enum Work {
     Group(Vec<PendingAppend>),
     Single(Job),
@@ -64,21 +64,22 @@ pub(super) struct AppendQueue {
     max_bytes: usize,
 }
 
-/// A job above this part of the queue's bytes is large: 2 MiB of 64, more than one event of the usual limit takes.
+/// A job above 1/32 of the queue's bytes is large: 2 MiB of 64 MiB, above the size of one event under the default
+/// limit.
 const LARGE_PART: usize = 32;
 
-/// Room that small jobs have when large ones have filled the queue, as a part of its bytes and beyond them.
+/// Extra capacity for small jobs when large ones have filled the queue: 1/4 of its bytes, in addition to them.
 const RESERVE_PART: usize = 4;
 
 #[derive(Default)]
 struct QueueState {
     jobs: VecDeque<Job>,
-    /// Of jobs waiting or being written.
+    /// Cost of all jobs queued or being written.
     bytes: usize,
-    /// Of these, those of large jobs.
+    /// The part of `bytes` that belongs to large jobs.
     large: usize,
-    /// Why nothing more is taken.
-    refusing: Option<Arc<str>>,
+    /// Set when the queue accepts nothing more: the reason.
+    closed: Option<Arc<str>>,
 }
 
 impl AppendQueue {
@@ -86,22 +87,22 @@ impl AppendQueue {
         Self { state: Mutex::default(), wake: Condvar::new(), max_bytes }
     }
 
-    /// Puts a job at the end.
+    /// Appends a job to the queue.
     ///
     /// # Errors
-    /// When the queue is full, or refuses; gives the job back.
+    /// When the queue is full or closed; returns the job.
     #[expect(
         clippy::result_large_err,
-        reason = "a job that came back is tried again, and a box would be for that alone"
+        reason = "a returned job may be retried, and boxing would cost every caller an allocation"
     )]
     pub(super) fn push(&self, job: Job) -> Result<(), (AppendError, Job)> {
         let mut state = self.state.lock();
-        if let Some(reason) = &state.refusing {
+        if let Some(reason) = &state.closed {
             return Err((AppendError::Unavailable { reason: Arc::clone(reason) }, job));
         }
         let (cost, reserve) = (job.cost(), self.max_bytes / RESERVE_PART);
         if self.is_large(cost) {
-            // One may be larger than all of the queue, and must come in some time.
+            // A job may be larger than the whole queue, so the first large one is always accepted.
             if state.large > 0 && state.bytes + cost > self.max_bytes {
                 return Err((AppendError::Busy, job));
             }
@@ -114,19 +115,19 @@ impl AppendQueue {
         }
         state.bytes += cost;
         state.jobs.push_back(job);
-        drop(state); // or the writer would wake up only to wait for it
+        drop(state); // before the wake, or the writer would block on the lock
         self.wake.notify_one();
         Ok(())
     }
 
-    /// Waits for work and takes as much as one commit may hold. `None` when the queue refuses and nothing is left.
+    /// Waits for work and takes as much as one commit may hold. `None` when the queue is closed and empty.
     pub(super) fn take(&self, config: &LogConfig) -> Option<Work> {
         let mut state = self.state.lock();
         loop {
             match state.jobs.pop_front() {
                 Some(Job::Append(first)) => return Some(Work::Group(state.group(first, config))),
                 Some(job) => return Some(Work::Single(job)),
-                None if state.refusing.is_some() => return None,
+                None if state.closed.is_some() => return None,
                 None => self.wake.wait(&mut state),
             }
         }
@@ -136,8 +137,8 @@ impl AppendQueue {
         cost > self.max_bytes / LARGE_PART
     }
 
-    /// Says that jobs of these costs are done.
-    pub(super) fn done(&self, costs: impl IntoIterator<Item = usize>) {
+    /// Releases the capacity of completed jobs with these costs.
+    pub(super) fn release(&self, costs: impl IntoIterator<Item = usize>) {
         let mut state = self.state.lock();
         for cost in costs {
             state.bytes -= cost;
@@ -145,31 +146,31 @@ impl AppendQueue {
         }
     }
 
-    /// Takes nothing more; what waits is still served. The first reason stays.
-    pub(super) fn refuse(&self, reason: &str) {
-        self.state.lock().refusing.get_or_insert_with(|| reason.into());
+    /// Closes the queue; queued jobs are still executed. The first reason is kept.
+    pub(super) fn close(&self, reason: &str) {
+        self.state.lock().closed.get_or_insert_with(|| reason.into());
         self.wake.notify_one();
     }
 
-    /// Takes nothing more, and refuses what waits.
+    /// Closes the queue and refuses all queued jobs.
     pub(super) fn fail(&self, reason: &str) {
         let waiting = {
             let mut state = self.state.lock();
-            state.refusing = Some(reason.into());
+            state.closed = Some(reason.into());
             std::mem::take(&mut state.jobs)
         };
-        self.done(waiting.iter().map(Job::cost));
+        self.release(waiting.iter().map(Job::cost));
         for job in waiting {
             job.refuse(&AppendError::Unavailable { reason: reason.into() });
         }
     }
 
-    /// Why it takes nothing more.
-    pub(super) fn refusing(&self) -> Option<AppendError> {
-        self.state.lock().refusing.clone().map(|reason| AppendError::Unavailable { reason })
+    /// The error that a push gets when the queue is closed; `None` while it is open.
+    pub(super) fn refusal(&self) -> Option<AppendError> {
+        self.state.lock().closed.clone().map(|reason| AppendError::Unavailable { reason })
     }
 
-    /// Bytes waiting or being written.
+    /// Cost in bytes of all jobs queued or being written.
     pub(super) fn bytes(&self) -> usize {
         self.state.lock().bytes
     }
@@ -194,26 +195,26 @@ impl QueueState {
 }
 
 impl PendingAppend {
-    /// Weighed here, by whoever asks, and not by the writer.
+    /// Computes the cost on the caller's thread, to keep it off the writer's.
     pub(super) fn new(append: Append, reply: Replies) -> Self {
         let (mut cost, mut bytes) = (0, 0);
         for event in &append.events {
             bytes += event.data.len();
             cost += event.data.len() + event.topic.as_str().len() + event.name.as_str().len() + EVENT_OVERHEAD;
         }
-        Self { append, reply, mailbox: ReplyMailbox::here(), cost, bytes }
+        Self { append, reply, mailbox: ReplyMailbox::current(), cost, bytes }
     }
 }
 
 impl Job {
-    /// What it costs the queue.
+    /// Bytes it counts in the queue.
     pub(super) fn cost(&self) -> usize {
         match self {
             Self::Append(pending) => pending.cost,
             Self::Configure(topic, ..) | Self::Delete(topic, _) | Self::Remove(topic, ..) => {
                 topic.as_str().len() + EVENT_OVERHEAD
             }
-            Self::Remember(topics) => topics.len() * size_of::<TopicKey>(),
+            Self::RecordEnds(topics) => topics.len() * size_of::<TopicKey>(),
         }
     }
 
@@ -223,7 +224,7 @@ impl Job {
             Self::Append(PendingAppend { reply: Replies::Each(reply), .. }) => drop(reply.send(Err(error.clone()))),
             Self::Configure(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Delete(_, reply) | Self::Remove(_, _, reply) => drop(reply.send(Err(error.clone()))),
-            Self::Remember(_) => {}
+            Self::RecordEnds(_) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a wish to a page: one topic's own run, a merge of several, or a walk over the log.
+//! Reads a page: from one topic's events, by a merge of several topics, or by a scan of the commits.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -8,29 +8,29 @@ use std::{
 use super::{
     header_cursor::{HeaderCursor, cut},
     key_hash::ByKey,
-    page::{Draft, View},
+    page::{PageBuilder, SlotView},
     shared::LogShared,
     store::{ReadLimit, Store, StoreError, TopicKey},
-    table::pass,
+    table::for_each,
 };
 use crate::{
     engine::{LogPage, ReadFrom, ReadRequest},
     event::{Pattern, Selection, Seq, TopicName},
 };
 
-/// Topics that may have something for a page, as they were at one moment each.
+/// Topics that may contribute to a page, each with a snapshot.
 #[derive(Default)]
 pub(super) struct Candidates {
     pub(super) found: Vec<Candidate>,
-    /// Names asked for that were not in use.
+    /// Requested names that were not in use.
     pub(super) unused: Vec<TopicName>,
 }
 
-/// One of them.
+/// A topic that may contribute to a page.
 pub(super) struct Candidate {
     pub(super) name: TopicName,
     pub(super) key: TopicKey,
-    pub(super) before: View,
+    pub(super) before: SlotView,
 }
 
 impl<S: Store> LogShared<S> {
@@ -46,31 +46,37 @@ impl<S: Store> LogShared<S> {
             ReadFrom::Since(time) => self.store.position_before(time)?.min(head),
         };
         if let Some(name) = request.selection.single() {
-            return self.one(name, from, start, limit);
+            return self.read_topic(name, from, start, limit);
         }
-        let draft = Draft::new(self, from, start, head);
-        // A walk does not see what is missing, so a store with holes above the start is always merged.
+        let builder = PageBuilder::new(self, from, start, head);
+        // A scan cannot detect holes, so a store with damage above the start is always merged.
         let damaged = start < self.lost_through() || self.store.losses() > self.losses_at_start;
         let most = if damaged { usize::MAX } else { self.config.merge_topics };
         let losses = self.store.losses();
         let page = match self.candidates(&request.selection, from, start, most)? {
-            Some(candidates) if damaged || !self.is_better_picked(&candidates, &draft, limit) => {
-                return self.merge(&request.selection, candidates, draft, limit);
+            Some(candidates) if damaged || !self.is_better_picked(&candidates, &builder, limit) => {
+                return self.merge(&request.selection, candidates, builder, limit);
             }
-            Some(candidates) => self.pick(&request.selection, candidates, draft, limit)?,
-            None => self.walk(&request.selection, from, draft, limit)?,
+            Some(candidates) => self.pick(&request.selection, candidates, builder, limit)?,
+            None => self.walk(&request.selection, from, builder, limit)?,
         };
-        // Damage that is met just now is told by a merge.
+        // Damage found by this read is reported by a merge.
         if self.store.losses() > losses { self.page(request) } else { Ok(page) }
     }
 
-    fn one(&self, name: &TopicName, from: ReadFrom, start: Seq, limit: ReadLimit) -> Result<LogPage, StoreError> {
+    fn read_topic(
+        &self,
+        name: &TopicName,
+        from: ReadFrom,
+        start: Seq,
+        limit: ReadLimit,
+    ) -> Result<LogPage, StoreError> {
         self.trim_overdue(name)?;
         let (head, before) = {
             let table = self.table.read();
-            (table.head, table.get(name).map(|slot| (slot.key, View::of(slot))))
+            (table.head, table.get(name).map(|slot| (slot.key, SlotView::of(slot))))
         };
-        let mut draft = Draft::new(self, from, start, head);
+        let mut builder = PageBuilder::new(self, from, start, head);
         if let Some((key, before)) = before {
             let (from, last) = (start.max(before.mark), before.tail.min(head));
             let mut events = Vec::new();
@@ -80,35 +86,35 @@ impl<S: Store> LogShared<S> {
             let end = events.last().map_or(from, |event| event.seq);
             if end < last {
                 let bytes: usize = events.iter().map(|event| event.new.data.len()).sum();
-                // A page that is well filled ended by its budget, or else the next one finds what is not there.
+                // A page at least half full ended by its limit; if not, the next page detects the hole.
                 let filled = events.len() >= limit.events || (!events.is_empty() && bytes >= limit.bytes / 2);
-                // Of a shorter one only the store knows whether the budget or a hole ended it.
+                // For a shorter page, the store tells whether the limit or a hole ended it.
                 let next = if filled { None } else { self.store.topic_headers(key, end, 1)?.pop() };
                 match next.filter(|next| next.seq <= head) {
-                    Some(unreadable) if events.is_empty() => draft.through = unreadable.seq,
+                    Some(unreadable) if events.is_empty() => builder.through = unreadable.seq,
                     None if !filled => {}
-                    _ => draft.through = end,
+                    _ => builder.through = end,
                 }
             }
-            let ended = if draft.through == head { before.tail } else { draft.through };
-            draft.events = events;
-            let after = self.table.read().get(name).filter(|slot| slot.key == key).map(View::of);
+            let ended = if builder.through == head { before.tail } else { builder.through };
+            builder.events = events;
+            let after = self.table.read().get(name).filter(|slot| slot.key == key).map(SlotView::of);
             if let Some(after) = after {
-                draft.events.retain(|event| event.seq > after.mark);
-                draft.judge_mark(name, &after, before.tail);
-                let events = std::mem::take(&mut draft.events);
+                builder.events.retain(|event| event.seq > after.mark);
+                builder.report_trimmed(name, &after, before.tail);
+                let events = std::mem::take(&mut builder.events);
                 let chain = events.iter().map(|event| (event.seq, event.prev));
-                draft.judge_chain(name, after.mark, chain, Some(ended));
-                draft.events = events;
-                return Ok(draft.finish());
+                builder.report_holes(name, after.mark, chain, Some(ended));
+                builder.events = events;
+                return Ok(builder.finish());
             }
-            draft.events.clear(); // deleted meanwhile
+            builder.events.clear(); // deleted meanwhile
         }
-        self.judge_former(name, None, &mut draft);
-        Ok(draft.finish())
+        self.report_former(name, None, &mut builder);
+        Ok(builder.finish())
     }
 
-    /// Topics of the selection with something after `start`; `None` when they are more than `most`.
+    /// Topics of the selection with events or gaps after `start`; `None` if there are more than `most`.
     fn candidates(
         &self,
         selection: &Selection,
@@ -117,8 +123,8 @@ impl<S: Store> LogShared<S> {
         most: usize,
     ) -> Result<Option<Candidates>, StoreError> {
         let (now, mut found, mut unused, mut overdue) = (self.now(), Vec::new(), Vec::new(), Vec::new());
-        let mut look = |slot: &super::slot::Slot, limits: &crate::event::Retention| {
-            let before = View::of(slot);
+        let mut consider = |slot: &super::slot::Slot, limits: &crate::event::Retention| {
+            let before = SlotView::of(slot);
             if before.tail > start || before.lost_since(from) {
                 if self.is_overdue(slot, limits, &now) {
                     overdue.push(found.len());
@@ -128,10 +134,10 @@ impl<S: Store> LogShared<S> {
         };
         if selection.is_open_ended() {
             let mut count = 0;
-            pass(&self.table, |seen| {
-                let slot = seen.slot;
+            for_each(&self.table, |entry| {
+                let slot = entry.slot;
                 if (slot.tail > start || matches!(from, ReadFrom::Since(_))) && selection.matches(&slot.name) {
-                    look(slot, &seen.limits());
+                    consider(slot, &entry.limits());
                     count += 1;
                 }
                 if count > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -140,7 +146,7 @@ impl<S: Store> LogShared<S> {
             for name in selection.names() {
                 let table = self.table.read();
                 match table.get(name) {
-                    Some(slot) => look(slot, &table.limits(name)),
+                    Some(slot) => consider(slot, &table.limits(name)),
                     None => unused.push(name.clone()),
                 }
             }
@@ -158,49 +164,50 @@ impl<S: Store> LogShared<S> {
         Ok(Some(Candidates { found, unused }))
     }
 
-    /// Where a candidate stands now; `None` when it was deleted.
-    pub(super) fn view(&self, candidate: &Candidate) -> Option<View> {
-        self.table.read().get(&candidate.name).filter(|slot| slot.key == candidate.key).map(View::of)
+    /// A candidate's current snapshot; `None` if it was deleted.
+    pub(super) fn view(&self, candidate: &Candidate) -> Option<SlotView> {
+        self.table.read().get(&candidate.name).filter(|slot| slot.key == candidate.key).map(SlotView::of)
     }
 
-    /// Merges the topics' own runs: first by headers, so that no more data is read than the page holds.
+    /// Merges the topics by `seq`: first their headers, so that no more data is read than the page holds.
     fn merge(
         &self,
         selection: &Selection,
         Candidates { found: candidates, unused: mut former }: Candidates,
-        mut draft: Draft<'_>,
+        mut builder: PageBuilder<'_>,
         limit: ReadLimit,
     ) -> Result<LogPage, StoreError> {
-        let mut runs = Vec::with_capacity(candidates.len());
-        // A few each at first; more as it turns out who is busy.
+        let mut cursors = Vec::with_capacity(candidates.len());
+        // A few headers of each topic first; more of the busy ones later.
         let share = limit.events / candidates.len().max(1);
         for candidate in &candidates {
-            let mut run = HeaderCursor::after(draft.start.max(candidate.before.mark));
-            run.extend(self, candidate.key, run.step(share))?;
-            runs.push(run);
+            let mut cursor = HeaderCursor::after(builder.start.max(candidate.before.mark));
+            cursor.extend(self, candidate.key, cursor.step(share))?;
+            cursors.push(cursor);
         }
         loop {
-            let known = runs.iter().filter(|run| !run.whole).map(HeaderCursor::end).min().unwrap_or(draft.head);
-            draft.through = known.min(draft.head);
-            let held: Vec<&[_]> = runs.iter().map(|run| run.up_to(draft.through)).collect();
-            let events: usize = held.iter().map(|run| run.len()).sum();
-            let bytes: u64 = held.iter().flat_map(|run| run.iter()).map(|header| header.bytes).sum();
-            if draft.through == draft.head || events >= limit.events || bytes >= limit.bytes as u64 {
+            let known =
+                cursors.iter().filter(|cursor| !cursor.exhausted).map(HeaderCursor::end).min().unwrap_or(builder.head);
+            builder.through = known.min(builder.head);
+            let held: Vec<&[_]> = cursors.iter().map(|cursor| cursor.up_to(builder.through)).collect();
+            let events: usize = held.iter().map(|cursor| cursor.len()).sum();
+            let bytes: u64 = held.iter().flat_map(|cursor| cursor.iter()).map(|header| header.bytes).sum();
+            if builder.through == builder.head || events >= limit.events || bytes >= limit.bytes as u64 {
                 break;
             }
-            for (run, candidate) in runs.iter_mut().zip(&candidates) {
-                if !run.whole && run.end() == known {
-                    run.extend(self, candidate.key, run.step(limit.events - events))?;
+            for (cursor, candidate) in cursors.iter_mut().zip(&candidates) {
+                if !cursor.exhausted && cursor.end() == known {
+                    cursor.extend(self, candidate.key, cursor.step(limit.events - events))?;
                 }
             }
         }
-        draft.through = cut(&runs, draft.through, limit);
-        for (candidate, run) in candidates.iter().zip(&runs) {
-            let wanted = run.up_to(draft.through).len();
+        builder.through = cut(&cursors, builder.through, limit);
+        for (candidate, cursor) in candidates.iter().zip(&cursors) {
+            let wanted = cursor.up_to(builder.through).len();
             let mut events = Vec::new();
-            if let Some(last) = run.headers[..wanted].last() {
+            if let Some(last) = cursor.headers[..wanted].last() {
                 let all = ReadLimit { events: wanted, bytes: usize::MAX };
-                let after = draft.start.max(candidate.before.mark);
+                let after = builder.start.max(candidate.before.mark);
                 events = self.store.topic_events((candidate.key, &candidate.name), after, last.seq, all)?;
             }
             let Some(view) = self.view(candidate) else {
@@ -208,104 +215,104 @@ impl<S: Store> LogShared<S> {
                 continue;
             };
             events.retain(|event| event.seq > view.mark);
-            draft.judge_mark(&candidate.name, &view, candidate.before.tail);
-            let beyond = run.headers[wanted..].iter().map(|header| (header.seq, header.prev));
+            builder.report_trimmed(&candidate.name, &view, candidate.before.tail);
+            let beyond = cursor.headers[wanted..].iter().map(|header| (header.seq, header.prev));
             let chain = events.iter().map(|event| (event.seq, event.prev)).chain(beyond);
-            let tail = run.whole.then_some(candidate.before.tail);
-            draft.judge_chain(&candidate.name, view.mark, chain, tail);
-            draft.events.append(&mut events);
+            let tail = cursor.exhausted.then_some(candidate.before.tail);
+            builder.report_holes(&candidate.name, view.mark, chain, tail);
+            builder.events.append(&mut events);
         }
-        draft.events.sort_unstable_by_key(|event| event.seq);
-        self.judge_others(selection, &candidates, &former, &mut draft);
-        Ok(draft.finish())
+        builder.events.sort_unstable_by_key(|event| event.seq);
+        self.report_all_former(selection, &candidates, &former, &mut builder);
+        Ok(builder.finish())
     }
 
-    /// Tells of the topics that were not in use at some moment since the page was begun: the `former` ones, and those with
-    /// a deleted life that are no candidates.
-    pub(super) fn judge_others(
+    /// Reports the topics that were not in use at some time since the page was begun: the `former` ones, and those with
+    /// a deleted incarnation that are not candidates.
+    pub(super) fn report_all_former(
         &self,
         selection: &Selection,
         candidates: &[Candidate],
         former: &[TopicName],
-        draft: &mut Draft<'_>,
+        builder: &mut PageBuilder<'_>,
     ) {
         for name in former {
-            self.judge_former(name, None, draft);
+            self.report_former(name, None, builder);
         }
-        let deleted = self.deleted_after(selection, draft.start);
+        let deleted = self.deleted_after(selection, builder.start);
         if !deleted.is_empty() {
-            let told: HashSet<&TopicName> = candidates.iter().map(|of| &of.name).chain(former).collect();
-            for (name, mark) in deleted.iter().filter(|(name, _)| !told.contains(name)) {
-                self.judge_former(name, Some(*mark), draft);
+            let reported: HashSet<&TopicName> = candidates.iter().map(|of| &of.name).chain(former).collect();
+            for (name, mark) in deleted.iter().filter(|(name, _)| !reported.contains(name)) {
+                self.report_former(name, Some(*mark), builder);
             }
         }
     }
 
-    /// Walks the log and picks: when the topics are too many to ask each.
+    /// Scans the commits: for selections with too many topics to look up each.
     fn walk(
         &self,
         selection: &Selection,
         from: ReadFrom,
-        mut draft: Draft<'_>,
+        mut builder: PageBuilder<'_>,
         limit: ReadLimit,
     ) -> Result<LogPage, StoreError> {
         let mut wanted: HashMap<TopicKey, Option<TopicName>, ByKey> = HashMap::default();
-        let scan = self.store.scan(draft.start, draft.head, limit, &mut |key| {
+        let scan = self.store.scan(builder.start, builder.head, limit, &mut |key| {
             let name = || {
                 let table = self.table.read();
                 table.by_key(key).map(|slot| slot.name.clone()).filter(|name| selection.matches(name))
             };
             wanted.entry(key).or_insert_with(name).clone()
         })?;
-        draft.through = scan.through.min(draft.head);
-        draft.events = scan.events;
-        // Where each topic stands that has events here or may have a gap: `None` when its name is not in use. The last
-        // look counts. A name may leave the table and come back to it at any time between these looks, so those that
-        // were ever deleted are looked at in the end, whether or not they are in use.
-        let mut views: HashMap<TopicName, (Option<View>, Option<Seq>)> = HashMap::new();
-        let (start, head) = (draft.start, draft.head);
+        builder.through = scan.through.min(builder.head);
+        builder.events = scan.events;
+        // Snapshots of the topics that have events in this page or may have a gap; `None` if the name is not in use.
+        // The last snapshot is used. A name may be deleted and created again between two of these lookups, so names
+        // that were ever deleted are looked up last, whether or not they are in use.
+        let mut views: HashMap<TopicName, (Option<SlotView>, Option<Seq>)> = HashMap::new();
+        let (start, head) = (builder.start, builder.head);
         if self.table.read().newest_mark > start || matches!(from, ReadFrom::Since(_)) {
-            pass(&self.table, |seen| {
-                let slot = seen.slot;
-                let view = View::of(slot);
-                if (draft.tells_of(&view) || view.lost_since(from)) && selection.matches(&slot.name) {
+            for_each(&self.table, |entry| {
+                let slot = entry.slot;
+                let view = SlotView::of(slot);
+                if (builder.reports(&view) || view.lost_since(from)) && selection.matches(&slot.name) {
                     views.insert(slot.name.clone(), (Some(view), None));
                 }
                 ControlFlow::Continue(())
             });
         }
-        let topics: HashSet<TopicName> = draft.events.iter().map(|event| event.new.topic.clone()).collect();
+        let topics: HashSet<TopicName> = builder.events.iter().map(|event| event.new.topic.clone()).collect();
         for name in topics.iter().chain(selection.names()) {
             self.trim_overdue(name)?;
-            views.insert(name.clone(), (self.table.read().get(name).map(View::of), None));
+            views.insert(name.clone(), (self.table.read().get(name).map(SlotView::of), None));
         }
         for (name, mark) in self.deleted_after(selection, start) {
-            let view = self.table.read().get(&name).map(View::of);
+            let view = self.table.read().get(&name).map(SlotView::of);
             views.insert(name, (view, Some(mark)));
         }
-        // Of a name that is not in use nothing is kept.
-        draft.events.retain(|event| matches!(views[&event.new.topic], (Some(view), _) if event.seq > view.mark));
+        // A name that is not in use retains no events.
+        builder.events.retain(|event| matches!(views[&event.new.topic], (Some(view), _) if event.seq > view.mark));
         for (name, (view, mark)) in &views {
             match view {
-                Some(view) => draft.judge_mark(name, view, head),
-                None => draft.judge_gone(name, mark.unwrap_or_else(|| self.unused_tail(name))),
+                Some(view) => builder.report_trimmed(name, view, head),
+                None => builder.report_deleted(name, mark.unwrap_or_else(|| self.unused_tail(name))),
             }
         }
-        Ok(draft.finish())
+        Ok(builder.finish())
     }
 
-    /// Tells of a name that was not in use at some moment since the page was begun, and whose last life ended at `mark`
-    /// when that is known. When it is in use again, the mark of its new life says where the old one ended.
-    fn judge_former(&self, name: &TopicName, mark: Option<Seq>, draft: &mut Draft<'_>) {
-        let view = self.table.read().get(name).map(View::of);
+    /// Reports a name that was not in use at some time since the page was begun; `mark` is the last position of its
+    /// deleted incarnation, if known. If it is in use again, the mark of the new incarnation is that position.
+    fn report_former(&self, name: &TopicName, mark: Option<Seq>, builder: &mut PageBuilder<'_>) {
+        let view = self.table.read().get(name).map(SlotView::of);
         match view {
-            Some(view) => draft.judge_mark(name, &view, draft.head),
-            None => draft.judge_gone(name, mark.unwrap_or_else(|| self.unused_tail(name))),
+            Some(view) => builder.report_trimmed(name, &view, builder.head),
+            None => builder.report_deleted(name, mark.unwrap_or_else(|| self.unused_tail(name))),
         }
     }
 
-    /// Names that match a pattern of the selection and of which a life ended above `start`, each once, with where. They
-    /// may be in use again.
+    /// Names that match a pattern of the selection and have an incarnation that was deleted above `start`, with the
+    /// last position of it. They may be in use again.
     fn deleted_after(&self, selection: &Selection, start: Seq) -> BTreeMap<TopicName, Seq> {
         if start >= self.newest_deleted() {
             return BTreeMap::new();

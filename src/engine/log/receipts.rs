@@ -1,8 +1,8 @@
-//! The receipts of one keyed append, in as few bytes as they need.
+//! A compact encoding of the receipts of one keyed append.
 //!
-//! An append's events have consecutive positions and one time, and all its events of a topic went to as many streams. So
-//! the first position, each topic once, and the order of the topics say everything: a batch for one topic takes as much as
-//! one event does.
+//! An append's events have consecutive positions and one time, and all its events of a topic have the same subscriber
+//! count. So the first position, each topic once, and the run-length-encoded order of the topics suffice: a batch for
+//! one topic takes as much memory as one event.
 
 use std::{collections::HashMap, mem::size_of};
 
@@ -11,52 +11,52 @@ use crate::{
     event::{Millis, Seq, TopicName},
 };
 
-/// What the allocator takes for a topic's name beyond its text: two counts and rounding.
+/// Bytes of a topic's name's allocation besides its text: two reference counts and rounding.
 const NAME_OVERHEAD: usize = 24;
 
 /// An append's receipts, in the order of its events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredReceipts {
     first: Seq,
-    /// Each with the streams that its events went to.
+    /// Each topic with its subscriber count.
     topics: Box<[(TopicName, u32)]>,
-    /// Runs of events of one topic: which topic, and how many events, as varints.
+    /// Run-length encoding of the events' topics: pairs of varints, the index in `topics` and the number of events.
     runs: Box<[u8]>,
 }
 
 impl StoredReceipts {
-    /// The receipts of events from position `first` on: each event's topic and the streams it went to.
+    /// The receipts of events from position `first` on: each event's topic and subscriber count.
     pub fn new<'a>(first: Seq, events: impl Iterator<Item = (&'a TopicName, u32)>) -> Self {
-        let (mut topics, mut places, mut runs) = (Vec::new(), HashMap::new(), Vec::new());
+        let (mut topics, mut indices, mut runs) = (Vec::new(), HashMap::new(), Vec::new());
         let mut run: Option<((&TopicName, u32), u32, u32)> = None;
         for event in events {
             if let Some((_, _, count)) = run.as_mut().filter(|(of, ..)| *of == event) {
                 *count += 1;
                 continue;
             }
-            put_run(&mut runs, run);
-            let place = *places.entry(event).or_insert_with(|| {
+            encode_run(&mut runs, run);
+            let index = *indices.entry(event).or_insert_with(|| {
                 topics.push((event.0.clone(), event.1));
                 u32::try_from(topics.len() - 1).expect("an append has fewer than 2^32 events")
             });
-            run = Some((event, place, 1));
+            run = Some((event, index, 1));
         }
-        put_run(&mut runs, run);
+        encode_run(&mut runs, run);
         Self { first, topics: topics.into(), runs: runs.into() }
     }
 
-    /// Topic, position and subscribers of each event.
+    /// Topic, position and subscriber count of each event.
     pub fn iter(&self) -> impl Iterator<Item = (&TopicName, Seq, u32)> {
         let mut runs = &*self.runs;
-        let runs = std::iter::from_fn(move || Some((take(&mut runs)?, take(&mut runs)?)));
-        let topics = runs.flat_map(|(place, count)| {
-            let (topic, subscribers) = &self.topics[place as usize];
+        let runs = std::iter::from_fn(move || Some((read_varint(&mut runs)?, read_varint(&mut runs)?)));
+        let topics = runs.flat_map(|(index, count)| {
+            let (topic, subscribers) = &self.topics[index as usize];
             (0..count).map(move |_| (topic, *subscribers))
         });
         (self.first.0..).zip(topics).map(|(seq, (topic, subscribers))| (topic, Seq(seq), subscribers))
     }
 
-    /// As a publisher gets them.
+    /// The receipts of a commit at `time`.
     pub fn at(&self, time: Millis) -> Vec<Receipt> {
         let receipt = |(topic, seq, subscribers): (&TopicName, Seq, u32)| Receipt {
             topic: topic.clone(),
@@ -67,7 +67,7 @@ impl StoredReceipts {
         self.iter().map(receipt).collect()
     }
 
-    /// Bytes they take in memory beside this struct.
+    /// Bytes of heap memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let topic = |(name, _): &(TopicName, u32)| size_of::<(TopicName, u32)>() + NAME_OVERHEAD + name.as_str().len();
@@ -75,9 +75,9 @@ impl StoredReceipts {
     }
 }
 
-fn put_run(out: &mut Vec<u8>, run: Option<((&TopicName, u32), u32, u32)>) {
-    let Some((_, place, count)) = run else { return };
-    for mut number in [place, count] {
+fn encode_run(out: &mut Vec<u8>, run: Option<((&TopicName, u32), u32, u32)>) {
+    let Some((_, index, count)) = run else { return };
+    for mut number in [index, count] {
         while number >= 0x80 {
             out.push(number.to_le_bytes()[0] | 0x80);
             number >>= 7;
@@ -86,7 +86,7 @@ fn put_run(out: &mut Vec<u8>, run: Option<((&TopicName, u32), u32, u32)>) {
     }
 }
 
-fn take(from: &mut &[u8]) -> Option<u32> {
+fn read_varint(from: &mut &[u8]) -> Option<u32> {
     let mut number = 0;
     for shift in (0..32).step_by(7) {
         let (&byte, rest) = from.split_first()?;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn receipts_come_back_as_they_were() {
+    fn receipts_are_decoded_as_they_were_encoded() {
         let (a, b) = (topic("a"), topic("b"));
         let mut order = vec![(&a, 3), (&b, 0), (&b, 0), (&a, 3), (&a, 4)];
         order.extend(vec![(&b, 0); 70_000]);

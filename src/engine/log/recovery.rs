@@ -1,4 +1,4 @@
-//! The table as a store's stored events and settings make it.
+//! Rebuilds the topic table from a store's events and settings.
 
 use std::collections::HashSet;
 
@@ -10,13 +10,14 @@ use super::{
 };
 use crate::event::{Millis, Seq, TopicName, retention::Rules};
 
-/// Builds the table of what `store` kept. Answers with the rest of what it found, too.
+/// Builds the table from what `store` recovered, and returns it with the rest of the recovered state.
 pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (TopicTable, Recovered) {
     let mut table = TopicTable::new(rules);
     let mut holes = Vec::new();
     let recovered = store.recovered(&mut |summary| holes.extend(add(&mut table, &summary)));
-    forget_leftovers(&mut table, holes, &recovered.lost);
-    // The store may still hold events of a deleted topic. Asked only where it can be so: there are many topics.
+    drop_leftovers(&mut table, holes, &recovered.lost);
+    // The store may still hold events of deleted topics. Looked up only where possible, because there may be many
+    // topics.
     let is_dead = |slot: &&Slot| slot.tail <= recovered.newest_mark && store.mark(&slot.name) >= Some(slot.tail);
     let dead: Vec<TopicName> = table.slots().filter(is_dead).map(|slot| slot.name.clone()).collect();
     for name in &dead {
@@ -30,7 +31,7 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (TopicTable, Recover
         if stored.is_none() && !empty && !own.exists {
             continue;
         }
-        // Where it ended when it was closed: known even when the store has lost all of it.
+        // The topic's last position when it was closed: known even if the store has lost all of its events.
         let closed_at = own.closed.map(|(_, at)| at).filter(|at| *at > own.deleted_through.unwrap_or_default());
         if stored.is_none() {
             let tail = own.emptied_through.max(own.deleted_through).unwrap_or_default();
@@ -38,22 +39,22 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (TopicTable, Recover
         }
         table.update(name, |slot| {
             slot.tail = slot.tail.max(lost);
-            // It had an event there: readers are told that it is gone before they are told that the topic is closed.
+            // The topic had an event there, so readers get a gap before the end of the closed topic.
             let had = closed_at.is_some_and(|at| recovered.lost.iter().any(|range| range.0 <= at && at <= range.1));
             if stored.is_none() && had {
                 slot.set(Flag::Used, true);
             }
-            under_settings(slot, own, stored.unwrap_or_default());
+            apply_settings(slot, own, stored.unwrap_or_default());
         });
         if own.exists || empty {
             table.set_own(name, own.clone());
         }
-        // While it is closed nothing is published to it, so that is where it ended, whatever was lost since.
+        // A closed topic gets no events, so that is its last position, whatever was lost after it.
         ended.extend(
             own.closed.filter(|&(closed, at)| closed && at >= stored.unwrap_or_default()).map(|end| (name, end.1)),
         );
     }
-    // Events between the last stored one and the end of a lost range may be gone: readers there must be told.
+    // Events between the last stored one and the end of a lost range may be missing: readers there must get a gap.
     table.raise_tails(lost);
     for (name, end) in ended {
         table.update(name, |slot| {
@@ -65,28 +66,29 @@ pub(super) fn recover<S: Store>(store: &S, rules: Rules) -> (TopicTable, Recover
     (table, recovered)
 }
 
-/// The oldest stamp of what is kept; the latest possible one when nothing is.
+/// The oldest timestamp of the retained events and keys; the largest possible one if there are none.
 pub(super) fn oldest(table: &TopicTable, keys: &[KeyRecord]) -> Millis {
     let events = table.slots().filter(|slot| slot.first().is_some()).map(|slot| slot.first_time);
     events.chain(keys.iter().map(|record| record.time)).min().unwrap_or(Millis(u64::MAX))
 }
 
-/// A place in a topic's chain where stored events are missing.
+/// A break in a topic's chain of stored events.
 struct Hole {
     key: TopicKey,
     name: TopicName,
-    /// The newest stored position below it, and the one above which its events go on.
+    /// The newest stored position below the hole.
     below: Seq,
+    /// The newest missing position: the `prev` of `first`.
     above: Seq,
-    /// The first event after it.
+    /// The first event after the hole.
     first: Seq,
     first_time: Millis,
-    /// What is stored below it.
+    /// Stored events below the hole, and the bytes of their data.
     events: u64,
     bytes: u64,
 }
 
-/// Adds what one place of the store holds of a topic. Answers with the hole before it, if there is one.
+/// Adds a topic's summary from one part of the store. Returns the hole before it, if there is one.
 fn add(table: &mut TopicTable, summary: &TopicSummary) -> Option<Hole> {
     let joined = table.update_by_key(summary.key, |slot| {
         let hole = (summary.first_prev > slot.tail).then(|| Hole {
@@ -99,7 +101,7 @@ fn add(table: &mut TopicTable, summary: &TopicSummary) -> Option<Hole> {
             events: slot.events(),
             bytes: slot.bytes,
         });
-        slot.join(summary);
+        slot.extend(summary);
         hole
     });
     if let Some(hole) = joined {
@@ -113,16 +115,16 @@ fn add(table: &mut TopicTable, summary: &TopicSummary) -> Option<Hole> {
     let mut slot = Slot::new(summary.name.clone(), summary.last, table.rule_number(&summary.name));
     slot.key = summary.key;
     slot.mark = summary.first_prev;
-    slot.keep(summary.first, summary.first_time, summary.events, summary.bytes);
+    slot.set_retained(summary.first, summary.first_time, summary.events, summary.bytes);
     slot.set(Flag::Used, true);
     slot.set(Flag::Closed, summary.last_closes);
     table.insert(slot);
     None
 }
 
-/// Forgets what is stored below a hole that no damage made: it was trimmed, like what filled the hole, and is only left
-/// because its space was not taken back. Below the newest such hole of a topic, all of it.
-fn forget_leftovers(table: &mut TopicTable, holes: Vec<Hole>, lost: &[(Seq, Seq)]) {
+/// Drops events below a hole that is not due to damage: they were trimmed, like the missing events, and only their
+/// space has not been reclaimed yet. Applies to everything below the newest such hole of a topic.
+fn drop_leftovers(table: &mut TopicTable, holes: Vec<Hole>, lost: &[(Seq, Seq)]) {
     let mut done = HashSet::new();
     for hole in holes.into_iter().rev() {
         let damage = lost.iter().any(|&(first, last)| first <= hole.above && hole.below < last);
@@ -132,20 +134,21 @@ fn forget_leftovers(table: &mut TopicTable, holes: Vec<Hole>, lost: &[(Seq, Seq)
         table.update(&hole.name, |slot| {
             let (events, bytes) = (slot.events() - hole.events, slot.bytes - hole.bytes);
             slot.mark = hole.above;
-            slot.keep(hole.first, hole.first_time, events, bytes);
+            slot.set_retained(hole.first, hole.first_time, events, bytes);
         });
     }
 }
 
-/// Settings that were saved when the topic's newest position was at or after `last` overrule its events.
-fn under_settings(slot: &mut Slot, own: &TopicSettings, last: Seq) {
+/// Applies stored settings that were saved when the topic's newest position was at or after `last`: they are newer than
+/// its events.
+fn apply_settings(slot: &mut Slot, own: &TopicSettings, last: Seq) {
     if let Some(emptied) = own.emptied_through.filter(|&emptied| emptied >= last) {
         slot.tail = slot.tail.max(emptied);
         slot.mark = slot.tail;
-        // The store may not have taken back their space yet.
-        slot.keep(Seq::ZERO, Millis(0), 0, 0);
+        // The store may not have reclaimed their space yet.
+        slot.set_retained(Seq::ZERO, Millis(0), 0, 0);
         slot.set(Flag::Used, true);
-        slot.set(Flag::Remembered, true);
+        slot.set(Flag::EndRecorded, true);
     }
     if let Some((closed, _)) = own.closed.filter(|&(_, at)| at >= last) {
         slot.set(Flag::Closed, closed);
@@ -156,7 +159,7 @@ fn under_settings(slot: &mut Slot, own: &TopicSettings, last: Seq) {
 mod tests {
     use super::*;
 
-    fn piece(key: u64, first: u64, last: u64) -> TopicSummary {
+    fn part(key: u64, first: u64, last: u64) -> TopicSummary {
         TopicSummary {
             key: TopicKey(key),
             name: TopicName::new("a").expect("valid"),
@@ -171,9 +174,9 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_a_topic_become_one_and_of_two_incarnations_the_later_counts() {
+    fn summaries_of_a_topic_are_joined_and_the_later_of_two_incarnations_is_used() {
         let mut table = TopicTable::new(Rules::default());
-        for summary in [piece(2, 2, 3), piece(5, 5, 6), piece(1, 1, 1), piece(5, 7, 9)] {
+        for summary in [part(2, 2, 3), part(5, 5, 6), part(1, 1, 1), part(5, 7, 9)] {
             assert!(add(&mut table, &summary).is_none(), "no hole");
         }
         let slot = table.by_key(TopicKey(5)).expect("in use");
@@ -185,14 +188,14 @@ mod tests {
         assert_eq!((table.len(), table.events, table.bytes), (1, 5, 20));
     }
 
-    /// Space is taken back in no order: below events that are gone, older ones may still be stored.
+    /// Space is reclaimed in no particular order: below reclaimed events, older ones may still be stored.
     #[test]
-    fn what_is_left_below_trimmed_events_is_trimmed_and_below_lost_ones_is_kept() {
+    fn events_left_below_trimmed_ones_are_trimmed_and_below_lost_ones_are_kept() {
         let kept = |lost: &[(Seq, Seq)]| {
             let mut table = TopicTable::new(Rules::default());
-            let pieces = [piece(1, 1, 2), piece(1, 5, 6), piece(1, 9, 9)];
-            let holes = pieces.iter().filter_map(|summary| add(&mut table, summary)).collect();
-            forget_leftovers(&mut table, holes, lost);
+            let parts = [part(1, 1, 2), part(1, 5, 6), part(1, 9, 9)];
+            let holes = parts.iter().filter_map(|summary| add(&mut table, summary)).collect();
+            drop_leftovers(&mut table, holes, lost);
             let slot = table.by_key(TopicKey(1)).expect("in use");
             (slot.first().expect("kept").0, slot.mark.0, slot.events(), slot.bytes)
         };

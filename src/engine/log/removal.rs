@@ -1,8 +1,9 @@
-//! Taking one event back, in its order among the appends: its tombstone is durable, then readable, then known to the
-//! observer; then its notice is committed like any other event; then it is acknowledged.
+//! Removal of one event, in order with the appends: its tombstone becomes durable, then readable, then is passed to the
+//! observer; then its notice is committed like any other event; then the removal is acknowledged.
 //!
-//! The store remembers before the first step that there is something to do, so a crash between the steps loses none of
-//! them. The notice has an idempotency key: whatever is done again tells nobody twice, as long as keys are remembered.
+//! The store records the pending removal before the first step, so that it is completed after a crash between the
+//! steps. The notice has an idempotency key, so a repeated removal does not append it twice within the idempotency
+//! window.
 
 use super::{
     group::{AppendOutcome, CommitGroup},
@@ -16,25 +17,26 @@ use crate::{
     event::{EventId, NewEvent, Seq, TopicName},
 };
 
-/// Begins the keys of notices. Those of publishers are hashes, and meet it as soon as they meet each other: never.
+/// Prefix of the idempotency keys of notices. Publishers' keys are hashes: a collision is as unlikely as one between
+/// two of them.
 const KEY_TAG: [u8; 8] = *b"removed\0";
 
 impl<S: Store> LogShared<S> {
-    /// Nobody needs to be told any more.
-    pub(super) fn settle_removal(&self, key: TopicKey, seq: Seq) {
+    /// Clears a pending removal.
+    pub(super) fn finish_removal(&self, key: TopicKey, seq: Seq) {
         self.store.told(key, seq);
-        self.untold.lock().remove(&seq);
+        self.pending_removals.lock().remove(&seq);
     }
 
-    /// Events whose removal is to be gone through again, by topic. Those of topics that are gone need not be.
-    pub(super) fn untold_removals(&self) -> Vec<(TopicName, Seq)> {
-        let untold = self.untold.lock().clone();
+    /// The pending removals, by topic. Clears those of deleted topics.
+    pub(super) fn pending_removals(&self) -> Vec<(TopicName, Seq)> {
+        let pending = self.pending_removals.lock().clone();
         let name = |key| self.table.read().by_key(key).map(|slot| slot.name.clone());
         let mut left = Vec::new();
-        for (seq, key) in untold {
+        for (seq, key) in pending {
             match name(key) {
                 Some(name) => left.push((name, seq)),
-                None => self.settle_removal(key, seq),
+                None => self.finish_removal(key, seq),
             }
         }
         left
@@ -42,55 +44,55 @@ impl<S: Store> LogShared<S> {
 }
 
 impl<S: Store> LogWriter<S> {
-    /// Answers with whether there is such an event.
+    /// Returns whether the event is retained.
     pub(super) fn remove(&mut self, topic: &TopicName, seq: Seq) -> Result<bool, AppendError> {
-        let keeper = self.keeper_of(topic, seq);
-        let found = match keeper {
-            Some((key, _)) => self.take_back(topic, key, seq)?,
+        let incarnation = self.retained_incarnation(topic, seq);
+        let found = match incarnation {
+            Some((key, _)) => self.write_tombstone(topic, key, seq)?,
             None => false,
         };
-        let untold = self.shared.untold.lock().get(&seq).copied();
-        if let Some(key) = untold {
-            if found && keeper.is_some_and(|(_, closed)| !closed) {
-                self.tell(topic, seq)?;
+        let pending = self.shared.pending_removals.lock().get(&seq).copied();
+        if let Some(key) = pending {
+            if found && incarnation.is_some_and(|(_, closed)| !closed) {
+                self.append_notice(topic, seq)?;
             }
-            self.shared.settle_removal(key, seq);
+            self.shared.finish_removal(key, seq);
         }
         Ok(found)
     }
 
-    /// The topic's incarnation that keeps the position, and whether it is closed.
-    fn keeper_of(&self, topic: &TopicName, seq: Seq) -> Option<(TopicKey, bool)> {
+    /// The topic's incarnation, if it retains the position, and whether it is closed.
+    fn retained_incarnation(&self, topic: &TopicName, seq: Seq) -> Option<(TopicKey, bool)> {
         let table = self.shared.table.read();
         let slot = table.get(topic)?;
         let kept = slot.first().is_some() && slot.mark < seq && seq <= slot.tail;
         kept.then(|| (slot.key, slot.is(Flag::Closed)))
     }
 
-    fn take_back(&self, topic: &TopicName, key: TopicKey, seq: Seq) -> Result<bool, AppendError> {
+    fn write_tombstone(&self, topic: &TopicName, key: TopicKey, seq: Seq) -> Result<bool, AppendError> {
         let shared = &self.shared;
-        let alone = shared.resizing.write();
+        let exclusive = shared.resizing.write();
         let bytes = match shared.store.remove(key, seq).map_err(|error| self.failed(error))? {
             Taken::Nothing => return Ok(false),
             Taken::Before => return Ok(true),
             Taken::Unreachable(reason) => return Err(AppendError::NotNow { reason }),
             Taken::Now(bytes) => bytes,
         };
-        shared.untold.lock().insert(seq, key);
+        shared.pending_removals.lock().insert(seq, key);
         shared.table.write().update_by_key(key, |slot| {
-            // Trimmed meanwhile, it is not counted any more.
+            // An event trimmed meanwhile is not counted any more.
             if slot.mark < seq {
                 slot.bytes = slot.bytes.saturating_sub(bytes);
             }
         });
-        drop(alone);
-        shared.retention_queue.set_dead(true);
+        drop(exclusive);
+        shared.retention_queue.set_reclaimable(true);
         shared.observer.removed(topic, seq);
         Ok(true)
     }
 
-    /// Appends the notice, unless it was appended before.
-    fn tell(&mut self, topic: &TopicName, seq: Seq) -> Result<(), AppendError> {
+    /// Appends the removal notice, unless it was appended before.
+    fn append_notice(&mut self, topic: &TopicName, seq: Seq) -> Result<(), AppendError> {
         let notice = NewEvent::notice(topic.clone(), EventId { epoch: self.shared.epoch, seq });
         let mut key = [0; 16];
         key[..8].copy_from_slice(&KEY_TAG);
@@ -101,21 +103,21 @@ impl<S: Store> LogWriter<S> {
             key: Some(IdempotencyKey { key, fingerprint: key, owner: 0 }),
         };
         match self.append_one(append.clone()) {
-            // No room for a key: after a crash it might be told twice, and without the notice it is never told.
+            // No capacity for a key: append without one. A second notice after a crash is better than none.
             Err(AppendError::KeysFull { .. } | AppendError::KeyTooLarge) => {
                 self.append_one(Append { key: None, ..append })
             }
-            told => told,
+            other => other,
         }
     }
 
-    /// Commits an append of the engine's own.
+    /// Commits an append made by the engine itself.
     fn append_one(&mut self, append: Append) -> Result<(), AppendError> {
         let now = self.shared.now();
-        self.idempotency.forget_old(&now);
-        let mut making = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, append.events.len());
-        let outcome = making.decide(append);
-        let (commit, topics, next) = making.finish();
+        self.idempotency.expire(&now);
+        let mut group = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, append.events.len());
+        let outcome = group.decide(append);
+        let (commit, topics, next) = group.finish();
         self.commit(commit, topics, next)?;
         match outcome {
             AppendOutcome::Refused(error) => Err(error),

@@ -1,8 +1,9 @@
-//! Answers for the publishers of one thread, handed out on that thread.
+//! Delivery of replies to the publishers of one thread, on that thread.
 //!
-//! Waking a task of another thread costs a system call, and a group has hundreds of publishers. A thread that runs many of
-//! them opens a desk: the writer leaves all of a group's answers there and wakes its [`ReplyTask`] alone, who wakes the others
-//! where that costs next to nothing. Who asks from another thread is answered as ever, by the writer.
+//! Waking a task of another thread costs a system call, and a group may have hundreds of publishers. A thread that runs
+//! many of them opens a mailbox: the writer posts all of a group's replies there and wakes only its [`ReplyTask`],
+//! which wakes the publishers' tasks on their own thread, without system calls. Publishers on threads without a mailbox
+//! are woken by the writer.
 
 use std::{
     cell::RefCell,
@@ -20,17 +21,17 @@ use crate::engine::{AppendError, Receipt};
 
 thread_local!(static OPEN: RefCell<Option<Arc<ReplyMailbox>>> = const { RefCell::new(None) });
 
-/// Opens a desk for this thread: what is appended from here is answered by the clerk, who must run on this thread as long
-/// as anybody here waits for an answer. Dropping the clerk closes the desk and loses no answer.
-#[must_use = "nobody is answered while the clerk does not run"]
+/// Opens a mailbox for this thread: replies to appends made on this thread are delivered by the returned task, which
+/// must run on this thread as long as any append waits. Dropping the task closes the mailbox and loses no reply.
+#[must_use = "no reply is delivered unless the task runs"]
 pub fn reply_task() -> ReplyTask {
     let mailbox = Arc::<ReplyMailbox>::default();
     OPEN.set(Some(Arc::clone(&mailbox)));
     ReplyTask(mailbox)
 }
 
-/// Where the writer leaves answers. Bounded by the writer's queue: every answer is one to an append of this thread, and a
-/// thread that does not come to hand them out appends nothing either.
+/// Replies posted by the writer for one thread. Bounded by the writer's queue: every reply belongs to an append of this
+/// thread, and a thread that is too busy to deliver them appends nothing either.
 #[derive(Default)]
 pub(super) struct ReplyMailbox {
     state: Mutex<MailboxState>,
@@ -38,34 +39,34 @@ pub(super) struct ReplyMailbox {
 
 #[derive(Default)]
 struct MailboxState {
-    letters: Vec<PendingReply>,
+    replies: Vec<PendingReply>,
     reply_task: Option<Waker>,
     closed: bool,
 }
 
-/// An answer and who waits for it.
+/// A reply to deliver.
 pub(super) struct PendingReply {
     pub(super) reply: AppendReply<Vec<Receipt>>,
     pub(super) answer: Result<Vec<Receipt>, AppendError>,
 }
 
-/// Hands out the answers of a desk. Runs until it is dropped.
+/// Delivers the replies of a mailbox. Never completes; dropping it closes the mailbox.
 pub struct ReplyTask(Arc<ReplyMailbox>);
 
 impl ReplyMailbox {
-    /// The one of this thread.
-    pub(super) fn here() -> Option<Arc<Self>> {
+    /// The mailbox of the current thread.
+    pub(super) fn current() -> Option<Arc<Self>> {
         OPEN.with_borrow(Option::clone)
     }
 
-    /// Leaves answers to the clerk.
-    fn leave(&self, letters: Vec<PendingReply>) {
+    /// Posts replies and wakes the reply task. Delivers them directly if the mailbox is closed.
+    fn post(&self, replies: Vec<PendingReply>) {
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
-            return letters.into_iter().for_each(PendingReply::deliver);
+            return replies.into_iter().for_each(PendingReply::deliver);
         }
-        state.letters.extend(letters);
+        state.replies.extend(replies);
         let reply_task = state.reply_task.take();
         drop(state);
         if let Some(reply_task) = reply_task {
@@ -76,30 +77,30 @@ impl ReplyMailbox {
 
 impl PendingReply {
     fn deliver(self) {
-        drop(self.reply.send(self.answer)); // whoever asked may have gone
+        drop(self.reply.send(self.answer)); // the receiver may be gone
     }
 }
 
-/// A group's answers, sorted by desk. One thread a core has a desk, so there are few.
+/// A group's replies by mailbox. There is one mailbox per core, so a linear search is enough.
 #[derive(Default)]
 pub(super) struct ReplyBatch(Vec<(Arc<ReplyMailbox>, Vec<PendingReply>)>);
 
 impl ReplyBatch {
-    /// Takes a letter for `mailbox`, or delivers it when there is none.
+    /// Adds a reply for `mailbox`, or delivers it directly when there is none.
     pub(super) fn add(&mut self, mailbox: Option<Arc<ReplyMailbox>>, reply: PendingReply) {
         let Some(mailbox) = mailbox else { return reply.deliver() };
         match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &mailbox)) {
-            Some((_, letters)) => letters.push(reply),
+            Some((_, replies)) => replies.push(reply),
             None => self.0.push((mailbox, vec![reply])),
         }
     }
 
-    /// Brings each desk its letters; a single one goes to who waits for it, as fast.
+    /// Posts each mailbox's replies. A single reply is delivered directly: one wake either way.
     pub(super) fn send(self) {
-        for (mailbox, mut letters) in self.0 {
-            match letters.len() {
-                1 => letters.drain(..).for_each(PendingReply::deliver),
-                _ => mailbox.leave(letters),
+        for (mailbox, mut replies) in self.0 {
+            match replies.len() {
+                1 => replies.drain(..).for_each(PendingReply::deliver),
+                _ => mailbox.post(replies),
             }
         }
     }
@@ -109,12 +110,12 @@ impl Future for ReplyTask {
     type Output = Infallible;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Infallible> {
-        let letters = {
+        let replies = {
             let mut state = self.0.state.lock();
             state.reply_task = Some(cx.waker().clone());
-            std::mem::take(&mut state.letters)
+            std::mem::take(&mut state.replies)
         };
-        letters.into_iter().for_each(PendingReply::deliver);
+        replies.into_iter().for_each(PendingReply::deliver);
         Poll::Pending
     }
 }
@@ -122,15 +123,15 @@ impl Future for ReplyTask {
 impl Drop for ReplyTask {
     fn drop(&mut self) {
         let ours = |mailbox: &Arc<ReplyMailbox>| Arc::ptr_eq(mailbox, &self.0);
-        // A thread that ends has no thread-locals left, and appends nothing either.
+        // A terminating thread has no thread-locals left, and makes no more appends.
         let _ = OPEN.try_with(|open| open.borrow_mut().take_if(|mailbox| ours(mailbox)));
-        let letters = {
+        let replies = {
             let mut state = self.0.state.lock();
             state.closed = true;
             state.reply_task = None;
-            std::mem::take(&mut state.letters)
+            std::mem::take(&mut state.replies)
         };
-        letters.into_iter().for_each(PendingReply::deliver);
+        replies.into_iter().for_each(PendingReply::deliver);
     }
 }
 
@@ -156,12 +157,12 @@ mod tests {
 
     type AwaitedReply = oneshot::Receiver<Result<Vec<Receipt>, AppendError>>;
 
-    /// Letters for this thread's desk, and where they arrive.
+    /// Replies for this thread's mailbox, and their receivers.
     fn mail(count: usize) -> (ReplyBatch, Vec<AwaitedReply>) {
         let mut mail = ReplyBatch::default();
         let receivers = (0..count).map(|_| {
             let (reply, receiver) = oneshot::channel();
-            mail.add(ReplyMailbox::here(), PendingReply { reply, answer: Ok(Vec::new()) });
+            mail.add(ReplyMailbox::current(), PendingReply { reply, answer: Ok(Vec::new()) });
             receiver
         });
         let receivers = receivers.collect();
@@ -169,32 +170,32 @@ mod tests {
     }
 
     #[test]
-    fn a_group_wakes_the_clerk_once_and_he_answers_all() {
-        let (mut reply_task, bell) = (Box::pin(reply_task()), Arc::new(CountingWaker::default()));
-        let waker = Waker::from(Arc::clone(&bell));
+    fn a_group_wakes_the_reply_task_once_and_it_delivers_all() {
+        let (mut reply_task, wakes) = (Box::pin(reply_task()), Arc::new(CountingWaker::default()));
+        let waker = Waker::from(Arc::clone(&wakes));
         let mut context = Context::from_waker(&waker);
         assert!(reply_task.as_mut().poll(&mut context).is_pending());
         let (mail, mut receivers) = mail(3);
         mail.send();
-        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
-        assert!(receivers[0].try_recv().is_err(), "not before the clerk runs");
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert!(receivers[0].try_recv().is_err(), "not before the reply task runs");
         assert!(reply_task.as_mut().poll(&mut context).is_pending());
         assert!(receivers.iter_mut().all(|receiver| receiver.try_recv().is_ok()));
     }
 
     #[test]
-    fn a_single_answer_and_one_without_a_desk_wait_for_no_clerk() {
+    fn a_single_reply_and_one_without_a_mailbox_are_delivered_at_once() {
         let (alone, mut receivers) = mail(2);
         alone.send();
-        assert!(receivers.iter_mut().all(|receiver| receiver.try_recv().is_ok()), "no desk is open");
-        let _clerk = reply_task();
+        assert!(receivers.iter_mut().all(|receiver| receiver.try_recv().is_ok()), "no mailbox is open");
+        let _task = reply_task();
         let (single, mut receivers) = mail(1);
         single.send();
         assert!(receivers[0].try_recv().is_ok());
     }
 
     #[test]
-    fn a_clerk_that_leaves_loses_no_answer() {
+    fn dropping_the_reply_task_loses_no_reply() {
         let reply_task = reply_task();
         let (before, mut answered) = mail(2);
         let (after, late) = mail(2);
@@ -203,6 +204,6 @@ mod tests {
         after.send();
         answered.extend(late);
         assert!(answered.iter_mut().all(|receiver| receiver.try_recv().is_ok()));
-        assert!(ReplyMailbox::here().is_none());
+        assert!(ReplyMailbox::current().is_none());
     }
 }

@@ -1,5 +1,5 @@
-//! The thread that trims: what the writer saw exceed its limits, what grows too old, and what the whole store has too
-//! much. Never the writer, so that no publisher waits for it.
+//! The retention thread: trims topics that the writer found over their limits, events past their maximum age, and the
+//! oldest events of a store over its cap. Not on the writer's thread, so that no publisher waits for it.
 
 use std::{
     cmp::Reverse,
@@ -15,21 +15,21 @@ use super::{
     shared::LogShared,
     slot::Flag,
     store::{Store, StoreError, TopicKey},
-    table::pass,
+    table::for_each,
 };
 use crate::event::Seq;
 
-/// Longest time between two looks for events past their age: half of the 5 seconds promised.
+/// Longest interval between two sweeps for events past their maximum age: half of the documented 5 seconds.
 const LONGEST_SWEEP: Duration = Duration::from_millis(2500);
 
-/// Shortest: a topic that keeps a second's events is looked at 20 times in it, and no look costs more than this.
+/// Shortest interval: a topic with a maximum age of 1 s is swept 20 times in it, and a sweep takes less than this.
 const SHORTEST_SWEEP: Duration = Duration::from_millis(50);
 
-/// Emptied topics remembered in a round. Each is a flush on the writer's path: a few dozen a round take some
-/// percent of it.
-const REMEMBER_AT_ONCE: usize = 64;
+/// Emptied topics recorded per round. Each is a flush on the writer's path: a few dozen per round take a few percent of
+/// its time.
+const RECORDS_PER_ROUND: usize = 64;
 
-/// The retention thread's own state.
+/// State owned by the retention thread.
 pub(super) struct RetentionWorker<S> {
     shared: Arc<LogShared<S>>,
     last_sweep: Instant,
@@ -43,26 +43,26 @@ impl<S: Store> RetentionWorker<S> {
         Self { shared, last_sweep: now, last_reclaim: now, failing: false }
     }
 
-    /// Works until the engine closes.
+    /// Runs until the engine closes.
     pub(super) fn run(mut self) {
-        let settled = SettledOnExit(Arc::clone(&self.shared));
-        self.look_at_all(); // rules may have changed since the store was last open
-        let mut patience = Duration::ZERO;
+        let guard = EndStartupTrim(Arc::clone(&self.shared));
+        self.enqueue_all(); // rules may have changed since the store was last open
+        let mut timeout = Duration::ZERO;
         loop {
-            let Some(list) = self.shared.retention_queue.take(patience) else { return };
+            let Some(tasks) = self.shared.retention_queue.take(timeout) else { return };
             let every = self.sweep_every();
-            match self.round(&list, every) {
+            match self.round(&tasks, every) {
                 Ok(()) => self.failing = false,
                 Err(error) if !self.failing => {
-                    tracing::warn!(%error, "retention cannot trim; it goes on trying");
+                    tracing::warn!(%error, "retention cannot trim; it will retry");
                     self.failing = true;
                 }
                 Err(_) => {}
             }
-            settled.0.startup_trim.end();
-            self.shared.keep_clock(false);
+            guard.0.startup_trim.end();
+            self.shared.store_clock(false);
             let every = self.sweep_every();
-            patience = if self.shared.retention_queue.has_dead() {
+            timeout = if self.shared.retention_queue.has_reclaimable() {
                 every.min(self.shared.config.reclaim_every)
             } else {
                 every
@@ -70,47 +70,53 @@ impl<S: Store> RetentionWorker<S> {
         }
     }
 
-    /// Finds everything to do anew.
-    fn look_at_all(&self) {
-        self.shared.retention_queue.set_dead(true);
+    /// Checks every topic, and the store's cap.
+    fn enqueue_all(&self) {
+        self.shared.retention_queue.set_reclaimable(true);
         let now = self.shared.now();
-        pass(&self.shared.table, |seen| {
-            self.shared.retention_queue.ask(seen.slot.exceeds(&seen.limits(), &now).then_some(seen.slot.key), false);
+        for_each(&self.shared.table, |entry| {
+            self.shared
+                .retention_queue
+                .enqueue(entry.slot.exceeds(&entry.limits(), &now).then_some(entry.slot.key), false);
             ControlFlow::Continue(())
         });
-        self.shared.retention_queue.ask(None, self.excess() > 0);
+        self.shared.retention_queue.enqueue(None, self.excess() > 0);
     }
 
-    fn round(&mut self, list: &RetentionTasks, sweep_every: Duration) -> Result<(), StoreError> {
-        for &key in &list.topics {
+    fn round(&mut self, tasks: &RetentionTasks, sweep_every: Duration) -> Result<(), StoreError> {
+        for &key in &tasks.topics {
             self.shared.trim_to_limits(key)?;
         }
         if self.last_sweep.elapsed() >= sweep_every {
             self.last_sweep = Instant::now();
             if self.failing {
-                self.look_at_all(); // what the failed round left undone
+                self.enqueue_all(); // the failed round has lost its task list
             }
             for key in self.expired() {
                 self.shared.trim_to_limits(key)?;
             }
         }
         self.trim_store()?;
-        if self.shared.retention_queue.has_dead()
+        if self.shared.retention_queue.has_reclaimable()
             && self.last_reclaim.elapsed() >= self.shared.config.reclaim_every
-            && self.shared.queue.refusing().is_none()
+            && self.shared.queue.refusal().is_none()
         {
             self.last_reclaim = Instant::now();
-            let more = self.remember_emptied();
-            self.shared.retention_queue.set_dead(more);
-            self.shared.store.reclaim(&*self.shared).inspect_err(|_| self.shared.retention_queue.set_dead(true))?;
+            let more = self.record_emptied();
+            self.shared.retention_queue.set_reclaimable(more);
+            self.shared
+                .store
+                .reclaim(&*self.shared)
+                .inspect_err(|_| self.shared.retention_queue.set_reclaimable(true))?;
             if self.shared.store.unscrubbed() > 0 {
-                self.shared.retention_queue.set_dead(true);
+                self.shared.retention_queue.set_reclaimable(true);
             }
         }
         Ok(())
     }
 
-    /// A tenth of the shortest age promised, halved so that a look that just missed an event is early enough again.
+    /// The sweep interval: a twentieth of the shortest maximum age. Trimming may be late by a tenth of it; half of that
+    /// is for an event that the last sweep just missed.
     fn sweep_every(&self) -> Duration {
         let shortest = self.shared.table.read().shortest_age();
         shortest.map_or(LONGEST_SWEEP, |age| (age / 20).clamp(SHORTEST_SWEEP, LONGEST_SWEEP))
@@ -120,47 +126,47 @@ impl<S: Store> RetentionWorker<S> {
         let mut expired = Vec::new();
         if self.shared.table.read().shortest_age().is_some() {
             let now = self.shared.now();
-            pass(&self.shared.table, |seen| {
-                expired.extend(seen.slot.expired(seen.limits().max_age, &now).then_some(seen.slot.key));
+            for_each(&self.shared.table, |entry| {
+                expired.extend(entry.slot.expired(entry.limits().max_age, &now).then_some(entry.slot.key));
                 ControlFlow::Continue(())
             });
         }
         expired
     }
 
-    /// Asks the writer to remember where emptied topics ended. Returns whether there may be more of them.
-    fn remember_emptied(&self) -> bool {
+    /// Asks the writer to record the newest positions of emptied topics. Returns whether there may be more of them.
+    fn record_emptied(&self) -> bool {
         let mut emptied = Vec::new();
-        pass(&self.shared.table, |seen| {
-            let slot = seen.slot;
-            if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::Remembered) {
+        for_each(&self.shared.table, |entry| {
+            let slot = entry.slot;
+            if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::EndRecorded) {
                 emptied.push(slot.key);
             }
-            if emptied.len() < REMEMBER_AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if emptied.len() < RECORDS_PER_ROUND { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let more = !emptied.is_empty();
         if more {
-            // Refused when the writer has more than enough to do: the next round asks again.
-            drop(self.shared.queue.push(Job::Remember(emptied)));
+            // The queue may be full; the next round asks again.
+            drop(self.shared.queue.push(Job::RecordEnds(emptied)));
         }
         more
     }
 
-    /// Bytes kept beyond the cap.
+    /// Bytes of data beyond the store's cap.
     fn excess(&self) -> u64 {
         let cap = self.shared.config.rules.max_store_bytes.unwrap_or(u64::MAX);
         self.shared.table.read().bytes.saturating_sub(cap)
     }
 
-    /// Trims the oldest events of any topic until the store is within its cap.
+    /// Trims the oldest events over all topics until the store is within its cap.
     fn trim_store(&self) -> Result<(), StoreError> {
         let mut excess = self.excess();
         if excess == 0 {
             return Ok(());
         }
         let mut oldest = BinaryHeap::new();
-        pass(&self.shared.table, |seen| {
-            oldest.extend(seen.slot.first().map(|first| Reverse((first, seen.slot.key))));
+        for_each(&self.shared.table, |entry| {
+            oldest.extend(entry.slot.first().map(|first| Reverse((first, entry.slot.key))));
             ControlFlow::Continue(())
         });
         while excess > 0
@@ -179,10 +185,10 @@ impl<S: Store> RetentionWorker<S> {
     }
 }
 
-/// Readers do not wait for a thread that has ended.
-struct SettledOnExit<S: Store>(Arc<LogShared<S>>);
+/// Releases waiting readers when the retention thread ends, even by a panic.
+struct EndStartupTrim<S: Store>(Arc<LogShared<S>>);
 
-impl<S: Store> Drop for SettledOnExit<S> {
+impl<S: Store> Drop for EndStartupTrim<S> {
     fn drop(&mut self) {
         self.0.startup_trim.end();
     }

@@ -1,4 +1,4 @@
-//! What the retention thread is asked to do: which topics exceed their limits, each once.
+//! The retention thread's queue: the set of topics that exceed their limits.
 
 use std::{
     collections::BTreeSet,
@@ -10,60 +10,60 @@ use parking_lot::{Condvar, Mutex};
 
 use super::store::TopicKey;
 
-/// The retention thread's list. Bounded by the number of topics, for each stands in it once.
+/// The retention thread's queue. Bounded by the number of topics: each is in the set once.
 #[derive(Default)]
 pub(super) struct RetentionQueue {
-    list: Mutex<RetentionTasks>,
+    tasks: Mutex<RetentionTasks>,
     wake: Condvar,
-    /// Something died whose space the store may take back.
-    dead: AtomicBool,
+    /// The store may have space to reclaim.
+    reclaimable: AtomicBool,
 }
 
-/// What to do.
+/// Work for one round.
 #[derive(Default)]
 pub(super) struct RetentionTasks {
-    /// Topics that may keep too much.
+    /// Topics that may exceed their limits.
     pub(super) topics: BTreeSet<TopicKey>,
-    /// The whole store keeps too much.
+    /// The store may exceed its cap.
     pub(super) full: bool,
-    /// The engine closes.
-    pub(super) ended: bool,
+    /// The engine is closing.
+    pub(super) closed: bool,
 }
 
 impl RetentionQueue {
-    /// Asks to trim these topics, and the store when it is `full`.
-    pub(super) fn ask(&self, topics: impl IntoIterator<Item = TopicKey>, full: bool) {
+    /// Requests a trim of these topics, and of the store when it is `full`.
+    pub(super) fn enqueue(&self, topics: impl IntoIterator<Item = TopicKey>, full: bool) {
         let mut topics = topics.into_iter().peekable();
         if topics.peek().is_some() || full {
-            let mut list = self.list.lock();
-            list.topics.extend(topics);
-            list.full |= full;
+            let mut tasks = self.tasks.lock();
+            tasks.topics.extend(topics);
+            tasks.full |= full;
             self.wake.notify_one();
         }
     }
 
-    /// Says whether the store has something to take back.
-    pub(super) fn set_dead(&self, dead: bool) {
-        self.dead.store(dead, Ordering::Release);
+    /// Sets whether the store may have space to reclaim.
+    pub(super) fn set_reclaimable(&self, reclaimable: bool) {
+        self.reclaimable.store(reclaimable, Ordering::Release);
     }
 
-    /// Whether the store has something to take back.
-    pub(super) fn has_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
+    /// Whether the store may have space to reclaim.
+    pub(super) fn has_reclaimable(&self) -> bool {
+        self.reclaimable.load(Ordering::Acquire)
     }
 
-    /// Ends the retention thread.
-    pub(super) fn end(&self) {
-        self.list.lock().ended = true;
+    /// Makes the retention thread end.
+    pub(super) fn close(&self) {
+        self.tasks.lock().closed = true;
         self.wake.notify_one();
     }
 
-    /// Waits until there is something to do, at most `patience`, and takes it. `None` when the engine closes.
-    pub(super) fn take(&self, patience: Duration) -> Option<RetentionTasks> {
-        let mut list = self.list.lock();
-        if list.topics.is_empty() && !list.full && !list.ended {
-            self.wake.wait_for(&mut list, patience);
+    /// Waits for work for at most `timeout`, and takes it. `None` when the engine closes.
+    pub(super) fn take(&self, timeout: Duration) -> Option<RetentionTasks> {
+        let mut tasks = self.tasks.lock();
+        if tasks.topics.is_empty() && !tasks.full && !tasks.closed {
+            self.wake.wait_for(&mut tasks, timeout);
         }
-        (!list.ended).then(|| std::mem::take(&mut *list))
+        (!tasks.closed).then(|| std::mem::take(&mut *tasks))
     }
 }

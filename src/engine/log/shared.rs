@@ -1,4 +1,4 @@
-//! What the writer, the readers and the retention thread share.
+//! State shared by the writer thread, the readers and the retention thread.
 
 use std::{
     collections::BTreeMap,
@@ -34,21 +34,21 @@ pub(super) struct LogShared<S> {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) epoch: Epoch,
     pub(super) table: RwLock<TopicTable>,
-    /// Set after the table and the store tell of it.
+    /// The newest position. Set after the store and the table have the commit.
     head: AtomicU64,
     /// The highest mark of a deleted topic.
     newest_deleted: AtomicU64,
-    /// Positions in which events may have been lost before this start.
+    /// Ranges of positions, inclusive, in which events may have been lost before this start.
     pub(super) lost: Vec<(Seq, Seq)>,
-    /// Damage that the store knew of when it was opened.
+    /// [`Store::losses`] at opening.
     pub(super) losses_at_start: u64,
     pub(super) queue: AppendQueue,
     pub(super) retention_queue: RetentionQueue,
     pub(super) startup_trim: StartupTrim,
-    /// Held alone while an event's size changes, and shared by whoever trims by sizes.
+    /// Locked exclusively while a removal changes an event's size, and shared while trimming by sizes.
     pub(super) resizing: RwLock<()>,
-    /// Events that were taken back, or were to be, and whose readers may not have been told.
-    pub(super) untold: Mutex<BTreeMap<Seq, TopicKey>>,
+    /// Pending removals: begun, and their notice not known to be committed.
+    pub(super) pending_removals: Mutex<BTreeMap<Seq, TopicKey>>,
     pub(super) meter: Mutex<Meter>,
 }
 
@@ -72,7 +72,7 @@ impl<S: Store> LogShared<S> {
             queue: AppendQueue::new(config.queue_bytes),
             retention_queue: RetentionQueue::default(),
             resizing: RwLock::new(()),
-            untold: Mutex::new(recovered.untold.into_iter().map(|(key, seq)| (seq, key)).collect()),
+            pending_removals: Mutex::new(recovered.untold.into_iter().map(|(key, seq)| (seq, key)).collect()),
             startup_trim: StartupTrim::new(table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX)),
             table: RwLock::new(table),
             meter: Mutex::default(),
@@ -82,7 +82,7 @@ impl<S: Store> LogShared<S> {
         }
     }
 
-    /// By the log's clock.
+    /// The current time of the log's clock.
     pub(super) fn now(&self) -> Now {
         self.clock.now()
     }
@@ -103,17 +103,17 @@ impl<S: Store> LogShared<S> {
         self.newest_deleted.fetch_max(mark.0, Ordering::AcqRel);
     }
 
-    /// The end of the last range in which events may have been lost; 0 when there is none.
+    /// The end of the last lost range; 0 if there is none.
     pub(super) fn lost_through(&self) -> Seq {
         lost_through(&self.lost)
     }
 
-    /// What the first event of a name that is not in use has as `prev`: it may have been deleted, or lost.
+    /// The `prev` of the first event of a name not in use: the topic may have been deleted, or lost.
     pub(super) fn unused_tail(&self, name: &TopicName) -> Seq {
         self.store.mark(name).unwrap_or_default().max(self.lost_through())
     }
 
-    /// A topic's settings as they are to be saved now.
+    /// A topic's current settings, in the form to be saved.
     pub(super) fn settings(&self, name: &TopicName) -> TopicSettings {
         let mut settings = TopicSettings::default();
         let table = self.table.read();
@@ -121,7 +121,7 @@ impl<S: Store> LogShared<S> {
             settings = table.own(name).cloned().unwrap_or_default();
             let closed = slot.is(Flag::Closed);
             settings.closed = (closed || settings.closed.is_some()).then_some((closed, slot.tail));
-            settings.emptied_through = slot.is(Flag::Remembered).then_some(slot.tail);
+            settings.emptied_through = slot.is(Flag::EndRecorded).then_some(slot.tail);
         }
         drop(table);
         settings.deleted_through = self.store.mark(name);
@@ -129,7 +129,7 @@ impl<S: Store> LogShared<S> {
     }
 }
 
-/// The end of the last of `ranges`.
+/// The end of the last of `ranges`; 0 if there is none.
 pub(super) fn lost_through(ranges: &[(Seq, Seq)]) -> Seq {
     ranges.last().map_or(Seq::ZERO, |&(_, last)| last)
 }

@@ -1,4 +1,4 @@
-//! What is known of one topic, in 80 bytes: a hub has millions of them.
+//! The in-memory state of one topic, packed into 80 bytes: a hub may have millions of topics.
 
 use std::time::Duration;
 
@@ -15,31 +15,32 @@ pub(super) struct Slot {
     pub(super) name: TopicName,
     /// Its incarnation in the store; 0 until its first event.
     pub(super) key: TopicKey,
-    /// The oldest kept event; meaningless when nothing is kept.
+    /// The oldest retained event; meaningless when nothing is retained.
     first: Seq,
-    /// The trimmed-through mark: events at or below are gone, and the one here existed (or may have, if lost).
+    /// The trimmed-through mark: events at or below it are gone. An event existed at this position (or may have, if
+    /// lost).
     pub(super) mark: Seq,
-    /// What the next event has as `prev`: the newest position, or the end of a range in which newer ones may be lost.
+    /// The `prev` of the next event: the newest position, or the end of a range in which newer ones may be lost.
     pub(super) tail: Seq,
-    /// Bytes of data kept.
+    /// Bytes of data of the retained events.
     pub(super) bytes: u64,
-    /// When the oldest kept event was committed.
+    /// When the oldest retained event was committed.
     pub(super) first_time: Millis,
-    /// When the newest trimmed event was committed; 0 when that is not known.
+    /// When the newest trimmed event was committed; 0 when unknown.
     pub(super) trimmed_time: Millis,
-    /// Events kept (44 bits), the rule (16 bits), flags (4 bits).
+    /// Number of retained events (44 bits), the rule (16 bits), flags (4 bits).
     packed: u64,
 }
 
-/// A truth about a topic.
+/// A boolean property of a topic.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Flag {
-    /// It takes no more events.
+    /// It accepts no more events.
     Closed = 0,
-    /// It has or had events: its tail is an id.
+    /// It has or had events: its tail is the position of an event.
     Used = 1,
-    /// It is empty, and the store's settings remember where it ended.
-    Remembered = 2,
+    /// It is empty, and its newest position is recorded in the store's settings.
+    EndRecorded = 2,
 }
 
 const FLAG_BITS: u32 = 4;
@@ -72,7 +73,7 @@ impl Slot {
         self.packed = if on { self.packed | bit } else { self.packed & !bit };
     }
 
-    /// Events kept.
+    /// The number of retained events.
     pub(super) fn events(&self) -> u64 {
         self.packed >> EVENTS_SHIFT
     }
@@ -81,56 +82,56 @@ impl Slot {
         self.packed = (self.packed & ((1 << EVENTS_SHIFT) - 1)) | (events << EVENTS_SHIFT);
     }
 
-    /// The number of the rule for its name, as the table gave it.
+    /// The number of the rule for its name: see `TopicTable::rule_number`.
     pub(super) fn rule(&self) -> u16 {
         u16::try_from((self.packed >> FLAG_BITS) & RULE_MASK).expect("16 bits")
     }
 
-    /// The oldest kept event.
+    /// The oldest retained event.
     pub(super) fn first(&self) -> Option<Seq> {
         (self.events() > 0).then_some(self.first)
     }
 
-    /// The newest position ever, kept or not.
+    /// The newest position ever, retained or not.
     pub(super) fn last(&self) -> Option<Seq> {
         self.is(Flag::Used).then_some(self.tail)
     }
 
-    /// Says what the store keeps of it.
-    pub(super) fn keep(&mut self, first: Seq, first_time: Millis, events: u64, bytes: u64) {
+    /// Sets the retained events.
+    pub(super) fn set_retained(&mut self, first: Seq, first_time: Millis, events: u64, bytes: u64) {
         (self.first, self.first_time, self.bytes) = (first, first_time, bytes);
         self.set_events(events);
     }
 
-    /// Adds what a later place of the store holds of it.
-    pub(super) fn join(&mut self, later: &TopicSummary) {
+    /// Adds the events of a later part of the store.
+    pub(super) fn extend(&mut self, later: &TopicSummary) {
         self.set_events(self.events() + later.events);
         self.bytes += later.bytes;
         self.tail = later.last;
         self.set(Flag::Closed, later.last_closes);
     }
 
-    /// Adds its newest events, all of one commit.
-    pub(super) fn push(&mut self, run: &TopicBatch, time: Millis) {
+    /// Adds its newest events, which are of one commit.
+    pub(super) fn append(&mut self, batch: &TopicBatch, time: Millis) {
         if self.events() == 0 {
-            (self.first, self.first_time) = (run.first, time);
+            (self.first, self.first_time) = (batch.first, time);
         }
-        self.set_events(self.events() + run.events);
-        self.bytes += run.bytes;
-        self.tail = run.last;
+        self.set_events(self.events() + batch.events);
+        self.bytes += batch.bytes;
+        self.tail = batch.last;
         self.set(Flag::Used, true);
-        self.set(Flag::Remembered, false);
-        self.set(Flag::Closed, run.closes);
+        self.set(Flag::EndRecorded, false);
+        self.set(Flag::Closed, batch.closes);
     }
 
-    /// Whether it keeps more than it should, at `now`.
+    /// Whether it exceeds its limits at `now`.
     pub(super) fn exceeds(&self, limits: &Retention, now: &Now) -> bool {
         limits.max_events.is_some_and(|max| self.events() > max)
             || limits.max_bytes.is_some_and(|max| self.bytes > max && self.events() > 1)
             || self.expired(limits.max_age, now)
     }
 
-    /// Whether its oldest event is past `max_age`.
+    /// Whether its oldest event is older than `max_age`.
     pub(super) fn expired(&self, max_age: Option<Duration>, now: &Now) -> bool {
         self.events() > 0 && max_age.is_some_and(|age| self.first_time < now.before(age))
     }
@@ -148,11 +149,11 @@ mod tests {
     #[test]
     fn what_is_packed_together_stays_apart() {
         let mut slot = Slot::new(TopicName::new("a").expect("valid"), Seq(0), u16::MAX);
-        slot.keep(Seq(1), Millis(1), (1 << 44) - 1, 1);
+        slot.set_retained(Seq(1), Millis(1), (1 << 44) - 1, 1);
         slot.set(Flag::Closed, true);
-        slot.set(Flag::Remembered, true);
+        slot.set(Flag::EndRecorded, true);
         slot.set(Flag::Closed, false);
         assert_eq!((slot.rule(), slot.events()), (u16::MAX, (1 << 44) - 1));
-        assert!(slot.is(Flag::Remembered) && !slot.is(Flag::Closed) && !slot.is(Flag::Used));
+        assert!(slot.is(Flag::EndRecorded) && !slot.is(Flag::Closed) && !slot.is(Flag::Used));
     }
 }

@@ -1,7 +1,7 @@
-//! What the log engine asks of a store: keep commits, give back runs of them, take back space.
+//! The interface between the log engine and a store: persist commits, read them back, reclaim space.
 //!
-//! The writer thread alone calls [`Store::commit`], [`Store::remove`] and [`Store::save_settings`]; reads come from any thread at the
-//! same time; [`Store::reclaim`] comes from the retention thread.
+//! Only the writer thread calls [`Store::commit`], [`Store::remove`] and [`Store::save_settings`]; reads may come from
+//! any thread concurrently; only the retention thread calls [`Store::reclaim`].
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use crate::engine::IdempotencyKey;
 pub use crate::engine::ReadLimit;
 use crate::event::{Epoch, Event, Millis, Retention, Seq, TopicName};
 
-/// One incarnation of a topic inside a store: the position of its first event, so never used twice. A name that is
-/// deleted and used again gets another key, and blocks under the old one are dead.
+/// One incarnation of a topic in a store: the position of its first event, so unique. A name that is deleted and used
+/// again gets a new key; blocks under the old key are garbage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicKey(pub u64);
 
-/// A group of appends that becomes durable as one: after a crash all of it is there, or nothing.
+/// A group of appends that becomes durable atomically: after a crash all of it is there, or nothing.
 #[derive(Debug)]
 pub struct Commit {
-    /// Events in rising order of `seq`, each with the key of its topic. May be empty when only keys are kept.
+    /// Events in ascending order of `seq`, each with the key of its topic.
     pub events: Vec<(TopicKey, Arc<Event>)>,
-    /// Idempotency keys to remember with them.
+    /// Idempotency keys to store with them.
     pub keys: Vec<KeyRecord>,
-    /// When.
+    /// The commit's time, by the log's clock; the timestamp of all its events.
     pub time: Millis,
 }
 
@@ -36,86 +36,87 @@ pub struct KeyRecord {
     pub key: IdempotencyKey,
     /// When it was used.
     pub time: Millis,
-    /// What a retry gets. Their time is `time`.
+    /// The receipts that a retry gets. Their time is `time`.
     pub receipts: StoredReceipts,
 }
 
-/// What a topic was told to be, beyond its events. Kept by name.
+/// The stored settings of a topic, by name: what its events do not tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicSettings {
-    /// Created by a setting: exists even without events.
+    /// Created by configuration: the topic exists even without events.
     pub exists: bool,
-    /// Its own limits; a `None` in the outer option is the rule's.
+    /// The topic's own limits; an outer `None` means the rule's limit, an inner `None` no limit.
     pub max_events: Option<Option<u64>>,
     /// See `max_events`; milliseconds.
     pub max_age_ms: Option<Option<u64>>,
     /// See `max_events`.
     pub max_bytes: Option<Option<u64>>,
-    /// Its own reconnect delay in milliseconds.
+    /// The topic's own reconnect delay in milliseconds.
     pub retry: Option<u32>,
-    /// Closed or reopened by a setting, when the topic's newest position was this. An event published later decides anew.
+    /// Closed (`true`) or reopened by configuration, and the topic's newest position then. A later event overrides it.
     pub closed: Option<(bool, Seq)>,
-    /// Events at or below are deleted: the mark that a deleted topic leaves.
+    /// The mark of a deleted topic: events at or below are deleted.
     pub deleted_through: Option<Seq>,
-    /// The topic's newest position when its last kept event was trimmed: known even when no stored event tells it.
-    /// The topic still exists, unlike a deleted one.
+    /// The topic's newest position when its last retained event was trimmed: recorded because no stored event shows it
+    /// any more. Unlike a deleted topic, the topic still exists.
     pub emptied_through: Option<Seq>,
 }
 
-/// A topic as its stored events show it.
+/// A topic's stored events, summarised at recovery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSummary {
     /// Its incarnation.
     pub key: TopicKey,
     /// Its name.
     pub name: TopicName,
-    /// Oldest stored event, and the position before it in the topic.
+    /// The oldest stored event.
     pub first: Seq,
-    /// See `first`.
+    /// The position before `first` in the topic.
     pub first_prev: Seq,
     /// When `first` was committed.
     pub first_time: Millis,
-    /// Newest stored event.
+    /// The newest stored event.
     pub last: Seq,
-    /// Whether the newest one closes the topic.
+    /// Whether `last` closes the topic.
     pub last_closes: bool,
-    /// Events stored.
+    /// Number of stored events.
     pub events: u64,
     /// Bytes of their data.
     pub bytes: u64,
 }
 
-/// What a store found when it was opened.
+/// The state that a store recovered when it was opened.
 #[derive(Debug)]
 pub struct Recovered {
     /// The store's incarnation.
     pub epoch: Epoch,
-    /// Newest committed position; 0 when there is none.
+    /// The newest committed position; 0 when there is none.
     pub head: Seq,
-    /// The next position to give: above every one that was ever given.
+    /// The next position to assign: above every position that was ever assigned.
     pub next: Seq,
     /// The newest commit's time.
     pub last_time: Millis,
-    /// What was kept by [`Store::keep_clock`].
+    /// The clock state that [`Store::keep_clock`] stored.
     pub clock: KeptClock,
-    /// Settings by name, without those that are nothing but a mark of a deleted topic.
+    /// Settings by name, without those that hold nothing but the mark of a deleted topic.
     pub settings: Vec<(TopicName, TopicSettings)>,
     /// The highest `deleted_through` of all names; 0 when there is none.
     pub newest_mark: Seq,
-    /// Idempotency keys, in order of time, of commits that are whole.
+    /// Idempotency keys of complete commits, in order of time.
     pub keys: Vec<KeyRecord>,
-    /// Events that were to be taken back and of which nobody said [`Store::told`].
+    /// Removals that were begun and not yet confirmed by [`Store::told`].
     pub untold: Vec<(TopicKey, Seq)>,
-    /// Ranges `(first, last)` of positions, both included, in which events may have been lost. Sorted, apart, bounded.
+    /// Ranges `(first, last)` of positions, inclusive, in which events may have been lost. Sorted, disjoint; the store
+    /// bounds their number.
     pub lost: Vec<(Seq, Seq)>,
 }
 
-/// The position, size and age of one event, without its data.
+/// The metadata of one event, without its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventHeader {
     /// Its position.
     pub seq: Seq,
-    /// The one before it in its topic.
+    /// The position of the event before it in its topic.
     pub prev: Seq,
     /// When it was committed.
     pub time: Millis,
@@ -123,51 +124,51 @@ pub struct EventHeader {
     pub bytes: u64,
 }
 
-/// A run of commits.
+/// The result of a scan over commits.
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// Events asked for, in rising order of `seq`.
+    /// The matching events, in ascending order of `seq`.
     pub events: Vec<Arc<Event>>,
-    /// Nothing asked for is left between the start and here.
+    /// The end of the scanned range, inclusive: `events` is complete up to here.
     pub through: Seq,
 }
 
-/// Tells a store what is still wanted while it takes back space.
+/// Tells a store which events are live while it reclaims space.
 pub trait Liveness: Sync {
-    /// The oldest kept event of a topic; `None` when nothing of it is.
+    /// The oldest event of a topic that must be kept; `None` when all of them are garbage.
     fn first_kept(&self, key: TopicKey) -> Option<Seq>;
 }
 
-/// Where an event stands in its topic.
+/// The position of an event in its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Its seq.
     pub seq: Seq,
-    /// It was taken back, or is the notice of one that was.
+    /// It is a tombstone or a removal notice.
     pub removed: bool,
 }
 
-/// What became of an event that is to be taken back.
+/// The outcome of [`Store::remove`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// There is no such event, or it is damaged.
     Nothing,
-    /// It was taken back now; so many bytes of data it had.
+    /// Removed now; the size of its data in bytes.
     Now(u64),
-    /// It was taken back before, or is a notice.
+    /// It was removed before, or is a removal notice.
     Before,
-    /// It cannot be read or written now, and may be as it was. Passes.
+    /// It cannot be read or written now, and may be unchanged. Transient.
     Unreachable(Arc<str>),
 }
 
-/// Why a store did not do it.
+/// Why a store operation failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// Free space is below the reserve; nothing was written and the store is sound.
+    /// Free space is below the reserve; nothing was written and the store is intact.
     #[error("free space is below the reserve")]
     Full,
-    /// It cannot be done now and nothing was written: the disk does not answer, its directory is away, the system has no
-    /// descriptor or memory to spare. Passes, and is tried again without a restart.
+    /// Temporarily impossible, and nothing was written: the disk does not respond, the directory is missing, or the
+    /// system is out of descriptors or memory. May be retried without a restart.
     #[error("{0}")]
     NotNow(Arc<str>),
     /// A write or flush failed: nothing more may be acknowledged before a restart.
@@ -175,25 +176,25 @@ pub enum StoreError {
     Failed(Arc<str>),
 }
 
-/// A keeper of commits.
+/// Durable storage for commits.
 pub trait Store: Send + Sync + 'static {
     /// `sled` or `memory`.
     fn name(&self) -> &'static str;
 
-    /// What was found at opening. Called once, before anything else. Hands `topic` what is stored of each topic, a piece at
-    /// a time, because together they may be more than should ever be in memory: a later piece of the same key continues
-    /// the one before, and of two keys of a name the higher one counts.
+    /// The recovered state. Called once, before anything else. Passes summaries of the stored topics to `topic` one at
+    /// a time, because all of them together may not fit in memory: a later summary of the same key continues the one
+    /// before, and of two keys of one name the higher one is valid.
     fn recovered(&self, topic: &mut dyn FnMut(TopicSummary)) -> Recovered;
 
-    /// Makes a commit durable, then readable. Blocks. After [`StoreError::Failed`] it is not called again.
+    /// Makes a commit durable, then readable. Blocks. Not called again after [`StoreError::Failed`].
     ///
     /// # Errors
     /// [`StoreError::Full`] or [`StoreError::NotNow`] before anything is written; [`StoreError::Failed`] when it may be
-    /// half written.
+    /// partly written.
     fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
 
-    /// Events of one topic with `after < seq <= through`, in order. A damaged block is left out, logged and counted:
-    /// the caller sees the hole by `prev`.
+    /// Events of one topic with `after < seq <= through`, in order. A damaged block is skipped, logged and counted; the
+    /// caller detects the hole by `prev`.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -211,14 +212,15 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be read at all.
     fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError>;
 
-    /// Positions of one topic with `after < seq <= through`, newest first; at most `max`. What is damaged is left out.
+    /// Positions of one topic with `after < seq <= through`, newest first; at most `max`. Damaged blocks are skipped.
     ///
     /// # Errors
     /// When the store cannot be read at all.
     fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError>;
 
-    /// Events of many topics with `after < seq <= through`, in order of `seq`, walking commits in their order.
-    /// `wanted` gives the name of a topic whose events are asked for; it is asked for every block, so it remembers.
+    /// Events of many topics with `after < seq <= through`, in order of `seq`, by a scan of the commits in order.
+    /// `wanted` returns the name of a topic to include, `None` to skip it; it is called once per block, so it should
+    /// cache.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -236,65 +238,66 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be read at all.
     fn position_before(&self, time: Millis) -> Result<Seq, StoreError>;
 
-    /// Keeps a topic's settings durably, replacing those before. Blocks.
+    /// Durably replaces a topic's settings. Blocks.
     ///
     /// # Errors
     /// As [`Store::commit`].
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError>;
 
-    /// Puts a tombstone in the place of a topic's event, durably and then readable; afterwards it counts no bytes of data.
-    /// Also remembers, durably and before, that it does so: see [`Store::told`]. [`Store::reclaim`] then takes the old bytes
-    /// off the disk. Blocks.
+    /// Replaces a topic's event by a tombstone, durably, then readable; a tombstone has 0 bytes of data. Before that it
+    /// durably records the removal as pending: see [`Store::told`]. [`Store::reclaim`] later erases the old bytes from
+    /// the disk. Blocks.
     ///
     /// # Errors
     /// As [`Store::commit`].
     fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError>;
 
-    /// Nobody needs to be told any more that the event was taken back. May be forgotten by a crash.
+    /// Clears a pending removal: its notice is committed, or not needed. Not necessarily durable: a crash may make the
+    /// removal pending again.
     fn told(&self, topic: TopicKey, seq: Seq);
 
-    /// Parts of the store whose files still hold bytes of events that were taken back: [`Store::reclaim`] has to be called
-    /// again while there are any.
+    /// Number of parts of the store whose files still hold bytes of removed events: [`Store::reclaim`] must be called
+    /// again while it is above 0.
     fn unscrubbed(&self) -> u64;
 
-    /// Keeps what is known of the log's clock, durably, in place of what was kept before. Idempotency keys age by these leaps
-    /// from then on. Called before the first commit that is stamped after a leap, and now and then.
+    /// Durably replaces the stored state of the log's clock. From then on, idempotency keys age by these leaps. Called
+    /// before the first commit after a leap, and at intervals.
     ///
     /// # Errors
-    /// When it is not kept; nothing else is harmed. [`StoreError::Failed`] only when the store had failed before.
+    /// When it was not stored; the store stays usable. [`StoreError::Failed`] only when the store had failed before.
     fn keep_clock(&self, clock: &KeptClock) -> Result<(), StoreError>;
 
-    /// The mark of a deleted topic.
+    /// The deleted-through mark of a name; `None` if it was never deleted.
     fn mark(&self, topic: &TopicName) -> Option<Seq>;
 
-    /// Names starting with `prefix` that have a mark above `after`, with it.
+    /// Names starting with `prefix` whose deleted-through mark is above `after`, with the mark.
     fn marks(&self, prefix: &str, after: Seq) -> Vec<(TopicName, Seq)>;
 
-    /// Takes back the space of events that are no longer kept, and the bytes of those that were taken back. Blocks, bounded
-    /// work a call; off the writer's path.
+    /// Reclaims the space of garbage events, and erases the bytes of removed ones. Blocks for a bounded amount of work;
+    /// not on the writer's path.
     ///
     /// # Errors
-    /// When copying survivors failed; nothing is lost, and it is tried again.
+    /// When copying live events failed; nothing is lost, and the call may be repeated.
     fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError>;
 
-    /// Whether a commit would be accepted now. Cheap enough to ask before each.
+    /// Whether a commit would be accepted now. Cheap enough to be called before each commit.
     ///
     /// # Errors
     /// [`StoreError::Full`] or [`StoreError::NotNow`].
     fn room(&self) -> Result<(), StoreError>;
 
-    /// Bytes the store's files take; 0 in memory.
+    /// Size of the store's files in bytes; 0 in memory.
     fn disk_bytes(&self) -> u64;
 
-    /// Damaged parts set aside or skipped since the store was made.
+    /// Damaged parts set aside or skipped since the store was created.
     fn losses(&self) -> u64;
 
-    /// Records a clean end and lets go of the files. Blocks; idempotent.
+    /// Records a clean shutdown and closes the files. Blocks; idempotent.
     fn close(&self);
 }
 
 impl TopicSettings {
-    /// These settings' own limits over a rule's.
+    /// The limits in force: these settings' own, else the rule's.
     #[must_use]
     pub fn over(&self, rule: Retention) -> Retention {
         Retention {

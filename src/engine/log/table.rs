@@ -1,7 +1,7 @@
-//! Every topic in use, found by name or by key.
+//! The table of all topics in use, indexed by name and by key.
 //!
-//! One vector of [`Slot`]s and two hash tables of 4-byte indexes into it: about 150 bytes a topic, its name included.
-//! Settings of its own are rare, so they are kept beside.
+//! One vector of [`Slot`]s and two hash tables of 4-byte indices into it: about 150 bytes per topic, name included.
+//! Per-topic settings are rare, so they are in a separate map.
 
 use std::{
     collections::HashMap,
@@ -22,11 +22,11 @@ use crate::{
     event::{Retention, Seq, TopicName, retention::Rules},
 };
 
-/// Slots looked at under one read lock by a pass over all of them, so that the writer never waits longer than about
-/// 100 microseconds for it.
-const PASS: usize = 4096;
+/// Slots visited per read lock in an iteration over all of them, so that the writer waits at most about 100
+/// microseconds.
+const TOPICS_PER_LOCK: usize = 4096;
 
-/// The topics in use and their sums.
+/// The topics in use and their totals.
 #[derive(Default)]
 pub(super) struct TopicTable {
     slots: Vec<Option<Slot>>,
@@ -37,13 +37,13 @@ pub(super) struct TopicTable {
     hasher: RandomState,
     key_hasher: ByKey,
     rules: Rules,
-    /// The newest position applied here.
+    /// The newest position applied to the table.
     pub(super) head: Seq,
-    /// No topic's mark is above.
+    /// An upper bound of all topics' marks.
     pub(super) newest_mark: Seq,
-    /// Events kept.
+    /// Retained events.
     pub(super) events: u64,
-    /// Bytes of data kept.
+    /// Bytes of data of the retained events.
     pub(super) bytes: u64,
 }
 
@@ -52,7 +52,7 @@ impl TopicTable {
         Self { rules, ..Self::default() }
     }
 
-    /// Topics in use.
+    /// The number of topics in use.
     pub(super) fn len(&self) -> usize {
         self.by_name.len()
     }
@@ -78,23 +78,23 @@ impl TopicTable {
         self.find_key(key).map(|index| self.at(index))
     }
 
-    /// Every topic, in no order.
+    /// All topics, in no particular order.
     pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter().flatten()
     }
 
-    /// Gives every topic at least this tail.
+    /// Raises every topic's tail to at least `tail`.
     pub(super) fn raise_tails(&mut self, tail: Seq) {
         self.slots.iter_mut().flatten().for_each(|slot| slot.tail = slot.tail.max(tail));
     }
 
-    /// Changes a topic; its name and key stay.
+    /// Changes a topic, but not its name or key. `None` if the topic is not in use.
     pub(super) fn update<T>(&mut self, name: &TopicName, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
         let index = self.find(name)?;
         Some(self.update_at(index, change))
     }
 
-    /// The same, found by its key.
+    /// Like [`update`](Self::update), by key.
     pub(super) fn update_by_key<T>(&mut self, key: TopicKey, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
         let index = self.find_key(key)?;
         Some(self.update_at(index, change))
@@ -104,14 +104,14 @@ impl TopicTable {
         let slot = self.slots[index as usize].as_mut().expect("found");
         let (key, events, bytes) = (slot.key, slot.events(), slot.bytes);
         let answer = change(slot);
-        debug_assert_eq!(slot.key, key, "a key is given with `set_key`");
+        debug_assert_eq!(slot.key, key, "a key is set with `set_key`");
         self.events = self.events - events + slot.events();
         self.bytes = self.bytes - bytes + slot.bytes;
         self.newest_mark = self.newest_mark.max(slot.mark);
         answer
     }
 
-    /// Adds a topic whose name is not in use.
+    /// Adds a topic. Its name must not be in use.
     pub(super) fn insert(&mut self, slot: Slot) {
         let hash = self.hasher.hash_one(&slot.name);
         self.events += slot.events();
@@ -132,7 +132,7 @@ impl TopicTable {
         }
     }
 
-    /// Gives a topic its key, with its first event.
+    /// Sets a topic's key, when it gets its first event.
     pub(super) fn set_key(&mut self, name: &TopicName, key: TopicKey) {
         let index = self.find(name).expect("only topics in use get a key");
         self.set_key_at(index, key);
@@ -146,7 +146,7 @@ impl TopicTable {
         });
     }
 
-    /// Forgets a topic.
+    /// Removes a topic and its settings.
     pub(super) fn remove(&mut self, name: &TopicName) -> Option<Slot> {
         let index = self.find(name)?;
         let slot = self.slots[index as usize].take().expect("found");
@@ -168,13 +168,13 @@ impl TopicTable {
         self.own.get(&self.find(name)?)
     }
 
-    /// Gives a topic its own settings.
+    /// Replaces a topic's own settings.
     pub(super) fn set_own(&mut self, name: &TopicName, settings: TopicSettings) {
         let index = self.find(name).expect("only topics in use have settings");
         self.own.insert(index, settings);
     }
 
-    /// The number that a slot keeps of the rule for `name`: 0 for the default.
+    /// The number of the rule for `name` as a slot stores it: its index + 1; 0 for the default.
     pub(super) fn rule_number(&self, name: &TopicName) -> u16 {
         let rule = self.rules.rules.iter().position(|rule| rule.topics.matches(name));
         rule.map_or(0, |index| u16::try_from(index + 1).expect("fewer than 65535 rules"))
@@ -191,7 +191,7 @@ impl TopicTable {
         self.own.get(&index).map_or(rule, |own| own.over(rule))
     }
 
-    /// Whether a topic's event is kept; `false`, too, while there are older ones to trim, as `overdue` says.
+    /// Whether a topic's event is retained; also `false` while `overdue` says that older ones are still to be trimmed.
     pub(super) fn keeps(&self, name: &TopicName, seq: Seq, overdue: impl FnOnce(&Slot, &Retention) -> bool) -> bool {
         self.find(name).is_some_and(|index| {
             let slot = self.at(index);
@@ -199,14 +199,14 @@ impl TopicTable {
         })
     }
 
-    /// The shortest age that any topic may be told to keep: from a rule, the default or settings.
+    /// The shortest maximum age in any rule, the default or any topic's settings.
     pub(super) fn shortest_age(&self) -> Option<std::time::Duration> {
         let own = self.own.values().filter_map(|own| own.max_age_ms.flatten().map(std::time::Duration::from_millis));
         let rules = self.rules.rules.iter().filter_map(|rule| rule.retention.max_age);
         own.chain(rules).chain(self.rules.default.max_age).min()
     }
 
-    /// What is known of a topic.
+    /// The state of a topic; `None` if it is not in use.
     pub(super) fn state(&self, name: &TopicName) -> Option<TopicState> {
         let index = self.find(name)?;
         let slot = self.at(index);
@@ -224,16 +224,17 @@ impl TopicTable {
     }
 }
 
-/// Shows every topic to `visit`, [`PASS`] of them under one lock. A topic made or deleted meanwhile may be missed.
-pub(super) fn pass(table: &RwLock<TopicTable>, mut visit: impl FnMut(&TopicEntry<'_>) -> ControlFlow<()>) {
+/// Calls `visit` for every topic until it breaks, [`PASS`] topics per lock. A topic created or deleted meanwhile may be
+/// missed.
+pub(super) fn for_each(table: &RwLock<TopicTable>, mut visit: impl FnMut(&TopicEntry<'_>) -> ControlFlow<()>) {
     let mut start = 0;
     loop {
         let table = table.read();
-        let end = table.slots.len().min(start + PASS);
+        let end = table.slots.len().min(start + TOPICS_PER_LOCK);
         for index in start..end {
             if let Some(slot) = &table.slots[index] {
-                let seen = TopicEntry { table: &table, index, slot };
-                if visit(&seen).is_break() {
+                let entry = TopicEntry { table: &table, index, slot };
+                if visit(&entry).is_break() {
                     return;
                 }
             }
@@ -245,7 +246,7 @@ pub(super) fn pass(table: &RwLock<TopicTable>, mut visit: impl FnMut(&TopicEntry
     }
 }
 
-/// A topic met by a [`pass`].
+/// A topic visited by [`for_each`].
 pub(super) struct TopicEntry<'a> {
     table: &'a TopicTable,
     index: usize,

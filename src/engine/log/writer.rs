@@ -1,8 +1,8 @@
-//! The one writer: takes what waits, commits it as one, then tells.
+//! The writer thread: takes queued jobs, commits them as a group, then notifies and acknowledges.
 //!
-//! The order of truth: durable and readable in the store, then in the table, then handed to the observer, then
-//! acknowledged. Whatever goes wrong before the first step used nothing up; a commit that may be half written poisons
-//! the engine, because after a failed flush nobody knows what the disk holds.
+//! The order: durable and readable in the store, then in the table, then passed to the observer, then acknowledged. A
+//! failure before the first step has no effect; a commit that may be partly written poisons the engine, because after a
+//! failed flush the contents of the disk are unknown.
 
 use std::{sync::Arc, time::Instant};
 
@@ -20,41 +20,41 @@ use crate::{
     event::{Event, Millis, Seq, TopicName},
 };
 
-/// The writer's own state: nobody else decides.
+/// State owned by the writer thread.
 pub(super) struct LogWriter<S: Store> {
     pub(super) shared: Arc<LogShared<S>>,
     pub(super) idempotency: Idempotency,
-    /// The next position to give.
+    /// The next position to assign.
     pub(super) next: Seq,
 }
 
 impl<S: Store> LogWriter<S> {
-    /// Works until the queue is closed and empty.
+    /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
-        let refuse = RefuseOnExit(Arc::clone(&self.shared));
+        let guard = FailOnPanic(Arc::clone(&self.shared));
         while let Some(work) = self.shared.queue.take(&self.shared.config) {
             match work {
                 Work::Group(group) => self.append(group),
                 Work::Single(job) => self.single(job),
             }
         }
-        drop(refuse);
+        drop(guard);
     }
 
-    fn append(&mut self, group: Vec<PendingAppend>) {
-        let costs: Vec<usize> = group.iter().map(|it| it.cost).collect();
-        let events = group.iter().map(|it| it.append.events.len()).sum();
-        let now = self.shared.now(); // never falls
-        self.idempotency.forget_old(&now);
-        let mut making = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, events);
+    fn append(&mut self, pending: Vec<PendingAppend>) {
+        let costs: Vec<usize> = pending.iter().map(|it| it.cost).collect();
+        let events = pending.iter().map(|it| it.append.events.len()).sum();
+        let now = self.shared.now(); // monotonic
+        self.idempotency.expire(&now);
+        let mut group = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, events);
         let decide = |it: PendingAppend| match it.reply {
-            Replies::Whole(reply) => Decided::Whole(making.decide(it.append), it.mailbox, reply),
-            Replies::Each(reply) => Decided::Each(making.decide_each(it.append.events), reply),
+            Replies::Whole(reply) => Decided::Whole(group.decide(it.append), it.mailbox, reply),
+            Replies::Each(reply) => Decided::Each(group.decide_each(it.append.events), reply),
         };
-        let decided: Vec<_> = group.into_iter().map(decide).collect();
-        let (commit, topics, next) = making.finish();
+        let decided: Vec<_> = pending.into_iter().map(decide).collect();
+        let (commit, topics, next) = group.finish();
         let result = self.commit(commit, topics, next);
-        self.shared.queue.done(costs);
+        self.shared.queue.release(costs);
         let mut mail = ReplyBatch::default();
         for decided in decided {
             decided.answer(&result, &mut mail);
@@ -66,7 +66,7 @@ impl<S: Store> LogWriter<S> {
         if commit.events.is_empty() {
             return Ok(());
         }
-        self.shared.keep_leaps().map_err(|error| self.failed(error))?;
+        self.shared.store_leaps().map_err(|error| self.failed(error))?;
         let began = Instant::now();
         self.shared.store.commit(&commit).map_err(|error| self.failed(error))?;
         self.shared.meter.lock().record(began.elapsed());
@@ -80,31 +80,32 @@ impl<S: Store> LogWriter<S> {
         for event in events.iter().filter(|event| event.new.close) {
             self.shared.observer.lifecycle_changed(&event.new.topic, LifecycleChange::Closed { last: event.seq });
         }
-        self.shared.retention_queue.ask(exceeding, full);
+        self.shared.retention_queue.enqueue(exceeding, full);
         Ok(())
     }
 
-    /// Makes the table tell of a durable commit. Returns the topics that now keep too much, and whether all do together.
+    /// Applies a durable commit to the table. Returns the topics that now exceed their limits, and whether the whole
+    /// store exceeds its cap.
     fn apply(&self, topics: Vec<Staged>, time: Millis) -> (Vec<TopicKey>, bool) {
         let now = self.shared.now();
         let mut table = self.shared.table.write();
         let mut exceeding = Vec::new();
-        for Staged { name, key, run, .. } in topics {
-            let Some(run) = run else { continue };
+        for Staged { name, key, batch, .. } in topics {
+            let Some(batch) = batch else { continue };
             if table.by_key(key).is_none() {
                 if table.get(&name).is_none() {
                     let rule = table.rule_number(&name);
-                    table.insert(Slot::new(name.clone(), run.prev, rule));
+                    table.insert(Slot::new(name.clone(), batch.prev, rule));
                 }
                 table.set_key(&name, key);
             }
             let limits = table.limits(&name);
             let exceeds = table.update(&name, |slot| {
-                slot.push(&run, time);
+                slot.append(&batch, time);
                 slot.exceeds(&limits, &now)
             });
             exceeding.extend(exceeds.unwrap_or(false).then_some(key));
-            table.head = table.head.max(run.last);
+            table.head = table.head.max(batch.last);
         }
         self.shared.set_head(table.head);
         let full = self.shared.config.rules.max_store_bytes.is_some_and(|max| table.bytes > max);
@@ -118,9 +119,9 @@ impl<S: Store> LogWriter<S> {
             Job::Configure(topic, change, reply) => drop(reply.send(self.configure(&topic, change))),
             Job::Delete(topic, reply) => drop(reply.send(self.delete(&topic))),
             Job::Remove(topic, seq, reply) => drop(reply.send(self.remove(&topic, seq))),
-            Job::Remember(topics) => self.remember(&topics),
+            Job::RecordEnds(topics) => self.record_ends(&topics),
         }
-        self.shared.queue.done([cost]);
+        self.shared.queue.release([cost]);
     }
 
     fn configure(&self, topic: &TopicName, change: TopicChange) -> Result<TopicState, AppendError> {
@@ -145,7 +146,7 @@ impl<S: Store> LogWriter<S> {
             slot.set(Flag::Closed, closed);
             slot.key
         });
-        let state = table.state(topic).expect("just put there");
+        let state = table.state(topic).expect("just inserted");
         drop(table);
         if closed != was_closed {
             shared.observer.lifecycle_changed(
@@ -153,7 +154,7 @@ impl<S: Store> LogWriter<S> {
                 if closed { LifecycleChange::Closed { last: tail } } else { LifecycleChange::Reopened },
             );
         }
-        shared.retention_queue.ask(key, false);
+        shared.retention_queue.enqueue(key, false);
         Ok(state)
     }
 
@@ -166,32 +167,32 @@ impl<S: Store> LogWriter<S> {
         shared.raise_newest_deleted(mark);
         shared.table.write().remove(topic);
         shared.observer.lifecycle_changed(topic, LifecycleChange::Deleted { last: mark });
-        shared.retention_queue.set_dead(true);
+        shared.retention_queue.set_reclaimable(true);
         Ok(true)
     }
 
-    /// Keeps where emptied topics ended, so that the store may let go of their last events. Refused by a full disk,
-    /// it is asked again later.
-    fn remember(&self, topics: &[TopicKey]) {
+    /// Durably records the newest positions of emptied topics, so that the store may reclaim their last events. When
+    /// the disk is full, the retention thread asks again later.
+    fn record_ends(&self, topics: &[TopicKey]) {
         for &key in topics {
             let shared = &self.shared;
             let emptied = shared.table.read().by_key(key).filter(|slot| slot.first().is_none()).cloned();
             let Some(slot) = emptied else { continue };
             let settings = TopicSettings { emptied_through: Some(slot.tail), ..shared.settings(&slot.name) };
             match shared.store.save_settings(&slot.name, &settings) {
-                Ok(()) => drop(shared.table.write().update(&slot.name, |slot| slot.set(Flag::Remembered, true))),
+                Ok(()) => drop(shared.table.write().update(&slot.name, |slot| slot.set(Flag::EndRecorded, true))),
                 Err(error) => return drop(self.failed(error)),
             }
         }
     }
 
-    /// What a store's refusal means to those who wait; a failure poisons.
+    /// Maps a store's error to the append's error. [`StoreError::Failed`] poisons the engine.
     pub(super) fn failed(&self, error: StoreError) -> AppendError {
         match error {
             StoreError::Full => AppendError::Full,
             StoreError::NotNow(reason) => AppendError::NotNow { reason },
             StoreError::Failed(reason) => {
-                tracing::error!(reason = &*reason, "the store failed; nothing is accepted until a restart");
+                tracing::error!(reason = &*reason, "a write to the store failed; nothing is accepted until a restart");
                 self.shared.queue.fail(&reason);
                 AppendError::Unavailable { reason }
             }
@@ -199,14 +200,14 @@ impl<S: Store> LogWriter<S> {
     }
 }
 
-/// An append that was decided, and who waits for its answer.
+/// A decided append with its reply channel.
 enum Decided {
     Whole(AppendOutcome, Option<Arc<ReplyMailbox>>, AppendReply<Vec<Receipt>>),
     Each(Vec<AppendResult>, AppendReply<Vec<AppendResult>>),
 }
 
 impl Decided {
-    /// Answers when the commit has come to `result`. Whoever asked may have gone.
+    /// Replies with the outcome, given the commit's `result`. The receiver may be gone.
     fn answer(self, result: &Result<(), AppendError>, mail: &mut ReplyBatch) {
         match self {
             Self::Whole(outcome, mailbox, reply) => {
@@ -217,7 +218,7 @@ impl Decided {
                 };
                 mail.add(mailbox, PendingReply { reply, answer });
             }
-            // A refusal, too, may rest on what the commit was to make true.
+            // A refusal, too, may depend on events of the commit, so a failed commit fails every result.
             Self::Each(all, reply) => drop(reply.send(result.clone().map(|()| all))),
         }
     }
@@ -242,13 +243,13 @@ fn apply_change(settings: &mut TopicSettings, change: TopicChange, tail: Seq) {
     }
 }
 
-/// Whoever waits is told even when the writer ends by a broken invariant.
-struct RefuseOnExit<S: Store>(Arc<LogShared<S>>);
+/// Fails all queued jobs when the writer thread panics, so that no caller waits for ever.
+struct FailOnPanic<S: Store>(Arc<LogShared<S>>);
 
-impl<S: Store> Drop for RefuseOnExit<S> {
+impl<S: Store> Drop for FailOnPanic<S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.queue.fail("the writer ended by a bug");
+            self.0.queue.fail("the writer thread panicked; this is a bug");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a store in memory can be made to suffer, so that tests see what a bad disk does.
+//! Fault injection for the store in memory: failing, full and slow disks, and interleavings.
 
 use std::{
     fmt,
@@ -15,17 +15,17 @@ pub struct FaultInjector {
     fail_next: AtomicBool,
     full: AtomicBool,
     writes: AtomicU64,
-    /// The number of the write that finds no room any more; 0 for none.
+    /// The number of the write from which on the disk is full; 0 for none.
     fills_at: AtomicU64,
     headers: AtomicU64,
     losses: AtomicU64,
     lost: Mutex<Vec<(Seq, Seq)>>,
     held: Mutex<bool>,
     released: Condvar,
-    meddling: Mutex<Vec<(InterruptedRead, Interleaving)>>,
+    interleavings: Mutex<Vec<(InterruptedRead, Interleaving)>>,
 }
 
-/// A read that others may get in the way of.
+/// A read after which a test can interleave an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InterruptedRead {
     /// [`Store::topic_events`](crate::engine::log::Store::topic_events).
@@ -38,63 +38,63 @@ pub enum InterruptedRead {
     Marks,
 }
 
-/// What others do meanwhile.
+/// The action to interleave.
 struct Interleaving(Box<dyn FnOnce() + Send>);
 
 impl fmt::Debug for Interleaving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Meddling")
+        f.write_str("Interleaving")
     }
 }
 
 impl FaultInjector {
-    /// When the next such read has found what it answers with, and before its caller has the answer, `others` happens.
-    pub fn after_next(&self, read: InterruptedRead, others: impl FnOnce() + Send + 'static) {
-        self.meddling.lock().push((read, Interleaving(Box::new(others))));
+    /// Runs `action` in the next read of this kind, after it has read its result and before it returns.
+    pub fn after_next(&self, read: InterruptedRead, action: impl FnOnce() + Send + 'static) {
+        self.interleavings.lock().push((read, Interleaving(Box::new(action))));
     }
 
-    /// Lets happen what waits for this read.
-    pub(super) fn meddle(&self, read: InterruptedRead) {
-        let mut waiting = self.meddling.lock();
+    /// Runs the action registered for this read, if there is one.
+    pub(super) fn interleave(&self, read: InterruptedRead) {
+        let mut waiting = self.interleavings.lock();
         let next = waiting.iter().position(|(of, _)| *of == read).map(|index| waiting.remove(index));
         drop(waiting);
-        if let Some((_, Interleaving(others))) = next {
-            others();
+        if let Some((_, Interleaving(action))) = next {
+            action();
         }
     }
 
-    /// The next write fails and may be half done.
+    /// The next write fails, and may be partly done.
     pub fn fail_next(&self) {
         self.fail_next.store(true, Ordering::SeqCst);
     }
 
-    /// There is no room, or there is again.
+    /// Sets whether the disk is full.
     pub fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::SeqCst);
     }
 
-    /// There is room for so many more writes.
+    /// The disk is full after `writes` more writes.
     pub fn fill_after(&self, writes: u64) {
         self.fills_at.store(self.writes() + writes + 1, Ordering::SeqCst);
     }
 
-    /// Writes wait until they are released.
+    /// Blocks writes until [`release`](Self::release).
     pub fn hold(&self) {
         *self.held.lock() = true;
     }
 
-    /// Held writes go on.
+    /// Unblocks writes.
     pub fn release(&self) {
         *self.held.lock() = false;
         self.released.notify_all();
     }
 
-    /// Writes that began, also those that wait or failed.
+    /// Number of writes begun, including blocked and failed ones.
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::SeqCst)
     }
 
-    /// Headers of events that were read.
+    /// Number of event headers read.
     pub fn headers_read(&self) -> u64 {
         self.headers.load(Ordering::SeqCst)
     }
@@ -103,7 +103,7 @@ impl FaultInjector {
         self.headers.fetch_add(count as u64, Ordering::SeqCst);
     }
 
-    /// What the next opening says was lost.
+    /// Sets the lost ranges that the next opening reports.
     pub fn set_lost(&self, ranges: Vec<(Seq, Seq)>) {
         *self.lost.lock() = ranges;
     }
@@ -112,7 +112,7 @@ impl FaultInjector {
         self.lost.lock().clone()
     }
 
-    /// One more part is damaged.
+    /// Counts one more damaged part.
     pub(super) fn add_loss(&self) {
         self.losses.fetch_add(1, Ordering::SeqCst);
     }
@@ -125,8 +125,8 @@ impl FaultInjector {
         self.full.load(Ordering::SeqCst)
     }
 
-    /// What a write meets.
-    pub(super) fn suffer(&self) -> Result<(), StoreError> {
+    /// Called before each write: blocks, or fails, as injected.
+    pub(super) fn before_write(&self) -> Result<(), StoreError> {
         let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
         if self.fills_at.compare_exchange(number, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
             self.set_full(true);

@@ -1,4 +1,4 @@
-//! A store that forgets: the contract of a [`Store`] in a page.
+//! A volatile store: a reference implementation of [`Store`].
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -18,26 +18,26 @@ pub mod faults;
 
 pub use faults::{FaultInjector, InterruptedRead};
 
-/// Keys remembered for a reopened store: as long as the engine's default window. The engine has its own copy.
+/// How long keys are stored for recovery: the engine's default window. The engine has its own copy.
 const KEY_WINDOW: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// A store in memory. Clones share their contents, as two openings of one directory do; only one may be used at a time.
 #[derive(Debug, Clone)]
 pub struct MemoryStore {
     epoch: Epoch,
-    kept: Arc<RwLock<StoredCommit>>,
+    contents: Arc<RwLock<Contents>>,
     faults: Arc<FaultInjector>,
 }
 
 #[derive(Debug, Default)]
-struct StoredCommit {
+struct Contents {
     /// All events in order of `seq`.
     log: VecDeque<(TopicKey, Arc<Event>)>,
     /// Each topic's events, in order.
     topics: HashMap<TopicKey, VecDeque<Arc<Event>>>,
     settings: BTreeMap<TopicName, TopicSettings>,
     keys: VecDeque<KeyRecord>,
-    /// Events that were taken back and of which nobody was told.
+    /// Pending removals.
     untold: Vec<(TopicKey, Seq)>,
     last_time: Millis,
     clock: KeptClock,
@@ -52,26 +52,26 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         let bits = getrandom::u64().expect("the system has random numbers");
-        Self { epoch: Epoch::from_random(bits), kept: Arc::default(), faults: Arc::default() }
+        Self { epoch: Epoch::from_random(bits), contents: Arc::default(), faults: Arc::default() }
     }
 
-    /// What it is made to suffer.
+    /// The fault injector.
     #[must_use]
     pub fn faults(&self) -> &FaultInjector {
         &self.faults
     }
 
-    /// Says at the next opening that nobody was told of this removal, as a crash may leave it.
-    pub fn leave_untold(&self, topic: TopicKey, seq: Seq) {
-        self.kept.write().untold.push((topic, seq));
+    /// Makes this removal pending at the next opening, as a crash may leave it.
+    pub fn leave_pending(&self, topic: TopicKey, seq: Seq) {
+        self.contents.write().untold.push((topic, seq));
     }
 
-    /// Damages the disk under the stored events `first..=last`: they are no longer found, and nobody is told.
+    /// Damages the stored events `first..=last`: reads no longer find them.
     pub fn damage(&self, first: Seq, last: Seq) {
-        let mut kept = self.kept.write();
+        let mut contents = self.contents.write();
         let sound = |seq: Seq| seq < first || seq > last;
-        kept.log.retain(|(_, event)| sound(event.seq));
-        kept.topics.retain(|_, events| {
+        contents.log.retain(|(_, event)| sound(event.seq));
+        contents.topics.retain(|_, events| {
             events.retain(|event| sound(event.seq));
             !events.is_empty()
         });
@@ -91,9 +91,9 @@ impl Store for MemoryStore {
     }
 
     fn recovered(&self, topic: &mut dyn FnMut(TopicSummary)) -> Recovered {
-        let kept = self.kept.read();
-        let mut topics: Vec<_> = kept.topics.iter().filter_map(|(&key, events)| summary(key, events)).collect();
-        // A name that was deleted and used again has a dead incarnation until its space is taken back.
+        let contents = self.contents.read();
+        let mut topics: Vec<_> = contents.topics.iter().filter_map(|(&key, events)| summary(key, events)).collect();
+        // A name that was deleted and used again has a dead incarnation until its space is reclaimed.
         topics.sort_unstable_by(|a, b| (&a.name, b.key).cmp(&(&b.name, a.key)));
         topics.dedup_by(|older, newest| older.name == newest.name);
         topics.into_iter().for_each(topic);
@@ -102,32 +102,37 @@ impl Store for MemoryStore {
         };
         Recovered {
             epoch: self.epoch,
-            head: kept.head,
-            next: kept.head.next(),
-            last_time: kept.last_time,
-            clock: kept.clock.clone(),
-            settings: kept.settings.iter().filter(|(_, s)| is_kept(s)).map(|(n, s)| (n.clone(), s.clone())).collect(),
-            newest_mark: kept.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
-            keys: kept.keys.iter().cloned().collect(),
-            untold: kept.untold.clone(),
+            head: contents.head,
+            next: contents.head.next(),
+            last_time: contents.last_time,
+            clock: contents.clock.clone(),
+            settings: contents
+                .settings
+                .iter()
+                .filter(|(_, s)| is_kept(s))
+                .map(|(n, s)| (n.clone(), s.clone()))
+                .collect(),
+            newest_mark: contents.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
+            keys: contents.keys.iter().cloned().collect(),
+            untold: contents.untold.clone(),
             lost: self.faults.lost(),
         }
     }
 
     fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
-        self.faults.suffer()?;
-        let mut kept = self.kept.write();
+        self.faults.before_write()?;
+        let mut contents = self.contents.write();
         for (key, event) in &commit.events {
-            kept.log.push_back((*key, Arc::clone(event)));
-            kept.topics.entry(*key).or_default().push_back(Arc::clone(event));
-            kept.head = event.seq;
+            contents.log.push_back((*key, Arc::clone(event)));
+            contents.topics.entry(*key).or_default().push_back(Arc::clone(event));
+            contents.head = event.seq;
         }
-        kept.keys.extend(commit.keys.iter().cloned());
-        let oldest = kept.clock.leaps.before(commit.time, KEY_WINDOW);
-        while kept.keys.front().is_some_and(|record| record.time < oldest) {
-            kept.keys.pop_front();
+        contents.keys.extend(commit.keys.iter().cloned());
+        let oldest = contents.clock.leaps.before(commit.time, KEY_WINDOW);
+        while contents.keys.front().is_some_and(|record| record.time < oldest) {
+            contents.keys.pop_front();
         }
-        kept.last_time = commit.time;
+        contents.last_time = commit.time;
         Ok(())
     }
 
@@ -138,11 +143,11 @@ impl Store for MemoryStore {
         through: Seq,
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
-        let kept = self.kept.read();
-        let run = kept.after(topic.0, after).take_while(|event| event.seq <= through);
-        let events = within(run, limit);
-        drop(kept);
-        self.faults.meddle(InterruptedRead::Events);
+        let contents = self.contents.read();
+        let events = contents.after(topic.0, after).take_while(|event| event.seq <= through);
+        let events = within(events, limit);
+        drop(contents);
+        self.faults.interleave(InterruptedRead::Events);
         Ok(events)
     }
 
@@ -153,15 +158,15 @@ impl Store for MemoryStore {
             time: event.time,
             bytes: event.new.data.len() as u64,
         };
-        let headers: Vec<_> = self.kept.read().after(key, after).take(max).map(header).collect();
+        let headers: Vec<_> = self.contents.read().after(key, after).take(max).map(header).collect();
         self.faults.add_headers(headers.len());
-        self.faults.meddle(InterruptedRead::Headers);
+        self.faults.interleave(InterruptedRead::Headers);
         Ok(headers)
     }
 
     fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
-        let kept = self.kept.read();
-        let events = kept.topics.get(&key).into_iter().flat_map(|events| events.iter().rev());
+        let contents = self.contents.read();
+        let events = contents.topics.get(&key).into_iter().flat_map(|events| events.iter().rev());
         let wanted = events.filter(|event| event.seq <= through).take_while(|event| event.seq > after);
         let position = |event: &Arc<Event>| Position { seq: event.seq, removed: event.new.name.is_removed() };
         let found: Vec<_> = wanted.take(max).map(position).collect();
@@ -176,60 +181,60 @@ impl Store for MemoryStore {
         limit: ReadLimit,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<Scan, StoreError> {
-        // What is wanted is asked without the lock, because the answer may need locks of its own.
-        let run: Vec<(TopicKey, Arc<Event>)> = {
-            let kept = self.kept.read();
-            let start = kept.log.partition_point(|(_, event)| event.seq <= after);
-            kept.log.range(start..).take_while(|(_, event)| event.seq <= through).take(SCAN).cloned().collect()
+        // `wanted` is called without the lock, because it may take locks itself.
+        let scanned: Vec<(TopicKey, Arc<Event>)> = {
+            let contents = self.contents.read();
+            let start = contents.log.partition_point(|(_, event)| event.seq <= after);
+            contents.log.range(start..).take_while(|(_, event)| event.seq <= through).take(SCAN).cloned().collect()
         };
-        let end = if run.len() == SCAN { run.last().map_or(through, |(_, event)| event.seq) } else { through };
-        let asked = run.iter().filter(|(key, _)| wanted(*key).is_some()).map(|(_, event)| event);
-        let mut asked = asked.peekable();
-        let events = within(asked.by_ref(), limit);
-        let cut = asked.peek().is_some();
+        let end = if scanned.len() == SCAN { scanned.last().map_or(through, |(_, event)| event.seq) } else { through };
+        let matching = scanned.iter().filter(|(key, _)| wanted(*key).is_some()).map(|(_, event)| event);
+        let mut matching = matching.peekable();
+        let events = within(matching.by_ref(), limit);
+        let cut = matching.peek().is_some();
         let through = events.last().filter(|_| cut).map_or(end, |event| event.seq);
-        self.faults.meddle(InterruptedRead::Scan);
+        self.faults.interleave(InterruptedRead::Scan);
         Ok(Scan { events, through })
     }
 
     fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
-        let kept = self.kept.read();
-        let index = kept.log.partition_point(|(_, event)| event.time < time);
-        Ok(kept.log.get(index).map_or(kept.head, |(_, event)| Seq(event.seq.0 - 1)))
+        let contents = self.contents.read();
+        let index = contents.log.partition_point(|(_, event)| event.time < time);
+        Ok(contents.log.get(index).map_or(contents.head, |(_, event)| Seq(event.seq.0 - 1)))
     }
 
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
-        self.faults.suffer()?;
-        let mut kept = self.kept.write();
+        self.faults.before_write()?;
+        let mut contents = self.contents.write();
         if *settings == TopicSettings::default() {
-            kept.settings.remove(topic);
+            contents.settings.remove(topic);
         } else {
-            kept.settings.insert(topic.clone(), settings.clone());
+            contents.settings.insert(topic.clone(), settings.clone());
         }
         Ok(())
     }
 
     fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
-        let found = self.kept.read().after(topic, Seq(seq.0.saturating_sub(1))).next().cloned();
+        let found = self.contents.read().after(topic, Seq(seq.0.saturating_sub(1))).next().cloned();
         let Some(event) = found.filter(|event| event.seq == seq) else { return Ok(Taken::Nothing) };
         if event.new.name.is_removed() {
             return Ok(Taken::Before);
         }
-        self.faults.suffer()?;
+        self.faults.before_write()?;
         let tombstone = Arc::new(event.tombstone());
-        let mut kept = self.kept.write();
-        let index = kept.log.partition_point(|(_, event)| event.seq < seq);
-        if let Some((_, place)) = kept.log.get_mut(index).filter(|(_, event)| event.seq == seq) {
+        let mut contents = self.contents.write();
+        let index = contents.log.partition_point(|(_, event)| event.seq < seq);
+        if let Some((_, place)) = contents.log.get_mut(index).filter(|(_, event)| event.seq == seq) {
             *place = Arc::clone(&tombstone);
         }
-        let places = kept.topics.get_mut(&topic).into_iter().flatten();
+        let places = contents.topics.get_mut(&topic).into_iter().flatten();
         places.filter(|event| event.seq == seq).for_each(|place| *place = Arc::clone(&tombstone));
-        kept.untold.push((topic, seq));
+        contents.untold.push((topic, seq));
         Ok(Taken::Now(event.new.data.len() as u64))
     }
 
     fn told(&self, topic: TopicKey, seq: Seq) {
-        self.kept.write().untold.retain(|untold| *untold != (topic, seq));
+        self.contents.write().untold.retain(|untold| *untold != (topic, seq));
     }
 
     fn unscrubbed(&self) -> u64 {
@@ -238,35 +243,35 @@ impl Store for MemoryStore {
 
     fn keep_clock(&self, clock: &KeptClock) -> Result<(), StoreError> {
         self.room()?;
-        self.kept.write().clock = clock.clone();
+        self.contents.write().clock = clock.clone();
         Ok(())
     }
 
     fn mark(&self, topic: &TopicName) -> Option<Seq> {
-        self.kept.read().settings.get(topic).and_then(|settings| settings.deleted_through)
+        self.contents.read().settings.get(topic).and_then(|settings| settings.deleted_through)
     }
 
     fn marks(&self, prefix: &str, after: Seq) -> Vec<(TopicName, Seq)> {
-        let kept = self.kept.read();
-        let from = kept.settings.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let contents = self.contents.read();
+        let from = contents.settings.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         let from = from.take_while(|(name, _)| name.as_str().starts_with(prefix));
         let marked = from.filter_map(|(name, settings)| Some((name.clone(), settings.deleted_through?)));
         let marks = marked.filter(|&(_, mark)| mark > after).collect();
-        drop(kept);
-        self.faults.meddle(InterruptedRead::Marks);
+        drop(contents);
+        self.faults.interleave(InterruptedRead::Marks);
         marks
     }
 
     fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
-        let keys: Vec<TopicKey> = self.kept.read().topics.keys().copied().collect();
+        let keys: Vec<TopicKey> = self.contents.read().topics.keys().copied().collect();
         let first: HashMap<TopicKey, Option<Seq>> = keys.into_iter().map(|key| (key, live.first_kept(key))).collect();
-        // A topic that came meanwhile was not asked for, and stays.
-        let lives =
+        // A topic created meanwhile has no entry, and stays.
+        let is_live =
             |key: TopicKey, seq: Seq| first.get(&key).is_none_or(|first| first.is_some_and(|first| seq >= first));
-        let mut kept = self.kept.write();
-        kept.log.retain(|(key, event)| lives(*key, event.seq));
-        kept.topics.retain(|&key, events| {
-            events.retain(|event| lives(key, event.seq));
+        let mut contents = self.contents.write();
+        contents.log.retain(|(key, event)| is_live(*key, event.seq));
+        contents.topics.retain(|&key, events| {
+            events.retain(|event| is_live(key, event.seq));
             !events.is_empty()
         });
         Ok(())
@@ -287,10 +292,10 @@ impl Store for MemoryStore {
     fn close(&self) {}
 }
 
-/// Events looked at by one scan: some milliseconds of work.
+/// Maximum number of events per scan: some milliseconds of work.
 const SCAN: usize = 65_536;
 
-impl StoredCommit {
+impl Contents {
     fn after(&self, key: TopicKey, after: Seq) -> impl Iterator<Item = &Arc<Event>> {
         let events = self.topics.get(&key);
         let start = events.map_or(0, |events| events.partition_point(|event| event.seq <= after));

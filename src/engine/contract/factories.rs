@@ -1,4 +1,4 @@
-//! The stores that every promise is tried on.
+//! The stores that the contract is tested with.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::super::{
     sled::{SledConfig, SledStore},
 };
 
-/// Somewhere an engine can be opened, closed, and opened again over what it kept.
+/// Opens an engine over the same stored data, again and again.
 pub(crate) trait StoreFactory {
     fn new() -> Self;
     fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine>;
@@ -27,7 +27,7 @@ impl StoreFactory for MemoryFactory {
     }
 }
 
-/// A directory that lives as long as its bed; the store on it is let go of when its engine is closed.
+/// A temporary directory, deleted with the factory; the store in it is closed by its engine.
 pub(crate) struct SledFactory(tempfile::TempDir);
 
 impl StoreFactory for SledFactory {

@@ -1,4 +1,4 @@
-//! What happens to a topic at the worst moment: while a page of it is being read.
+//! Deletion and reuse of a topic while a page of it is being read.
 
 use std::sync::Arc;
 
@@ -19,20 +19,20 @@ use gapless::{
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 
-type Deed = Box<dyn FnOnce() + Send>;
+type Action = Box<dyn FnOnce() + Send>;
 
-/// A store that does a deed the next time events or headers are read, before it reads them.
+/// A store that runs an action once, before the next read of events or headers.
 #[derive(Clone, Default)]
 struct Interleaving {
     store: MemoryStore,
-    deed: Arc<Mutex<Option<Deed>>>,
+    action: Arc<Mutex<Option<Action>>>,
 }
 
 impl Interleaving {
-    fn meddle(&self) {
-        let deed = self.deed.lock().take();
-        if let Some(deed) = deed {
-            deed();
+    fn run_action(&self) {
+        let action = self.action.lock().take();
+        if let Some(action) = action {
+            action();
         }
     }
 }
@@ -43,19 +43,19 @@ impl Store for Interleaving {
         topic: (TopicKey, &TopicName),
         after: Seq,
         through: Seq,
-        budget: ReadLimit,
+        limit: ReadLimit,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
-        self.meddle();
-        self.store.topic_events(topic, after, through, budget)
+        self.run_action();
+        self.store.topic_events(topic, after, through, limit)
     }
 
     fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
-        self.meddle();
+        self.run_action();
         self.store.topic_headers(key, after, max)
     }
 
     fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
-        self.meddle();
+        self.run_action();
         self.store.topic_newest(key, after, through, max)
     }
 
@@ -63,11 +63,11 @@ impl Store for Interleaving {
         &self,
         after: Seq,
         through: Seq,
-        budget: ReadLimit,
+        limit: ReadLimit,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<Scan, StoreError> {
-        self.meddle();
-        self.store.scan(after, through, budget, wanted)
+        self.run_action();
+        self.store.scan(after, through, limit, wanted)
     }
 
     fn name(&self) -> &'static str {
@@ -135,10 +135,10 @@ impl Store for Interleaving {
     }
 }
 
-/// Nobody listens.
-struct Deaf;
+/// An observer that does nothing.
+struct NullObserver;
 
-impl Observer for Deaf {
+impl Observer for NullObserver {
     fn subscriber_count(&self, _: &TopicName) -> u32 {
         0
     }
@@ -151,33 +151,38 @@ impl Observer for Deaf {
 }
 
 #[test]
-fn a_name_deleted_and_used_again_while_its_page_is_read_is_told() {
-    let ways = [(100, 100), (100, 0), (0, 0)]; // merged, picked, walked
-    let wishes = [&["b/1"][..], &["a", "b/1"], &["b/*"]];
-    for (wish, (merge_topics, pick_topics)) in wishes.into_iter().flat_map(|wish| ways.map(|way| (wish, way))) {
+fn a_name_deleted_and_used_again_during_a_read_is_reported() {
+    let ways = [(100, 100), (100, 0), (0, 0)]; // merge, pick, scan
+    let selections = [&["b/1"][..], &["a", "b/1"], &["b/*"]];
+    for (filters, (merge_topics, pick_topics)) in
+        selections.into_iter().flat_map(|filters| ways.map(|way| (filters, way)))
+    {
         let store = Interleaving::default();
-        let deed = Arc::clone(&store.deed);
-        let engine =
-            LogEngine::open(store, LogConfig { merge_topics, pick_topics, ..LogConfig::default() }, Arc::new(Deaf));
+        let action = Arc::clone(&store.action);
+        let engine = LogEngine::open(
+            store,
+            LogConfig { merge_topics, pick_topics, ..LogConfig::default() },
+            Arc::new(NullObserver),
+        );
         publish(&*engine, "b/1");
-        let meddled: Arc<dyn Engine> = engine.clone();
-        *deed.lock() = Some(Box::new(move || {
-            runtime().block_on(meddled.delete(topic("b/1"))).unwrap();
-            publish(&*meddled, "b/1");
+        let interleaved: Arc<dyn Engine> = engine.clone();
+        *action.lock() = Some(Box::new(move || {
+            runtime().block_on(interleaved.delete(topic("b/1"))).unwrap();
+            publish(&*interleaved, "b/1");
         }));
-        let selection = Selection::new(wish.iter().map(|text| Filter::new(text).unwrap())).unwrap();
+        let selection = Selection::new(filters.iter().map(|text| Filter::new(text).unwrap())).unwrap();
         let mut request = ReadRequest { selection, from: ReadFrom::After(Seq::ZERO), max_events: 10, max_bytes: 1000 };
-        let mut told = Vec::new();
+        let mut items = Vec::new();
         loop {
             let page = engine.read(&request).unwrap();
-            told.extend(page.items);
+            items.extend(page.items);
             request.from = ReadFrom::After(page.through);
             if page.through == Seq(2) {
                 break;
             }
         }
-        let [PageItem::Gap(gap), PageItem::Event(event)] = &*told else { panic!("{wish:?}: {told:?}") };
-        assert_eq!((gap.topic.as_str(), gap.resumes_at, event.seq), ("b/1", Some(Seq(2)), Seq(2)), "{wish:?}");
+        let [PageItem::Gap(gap), PageItem::Event(event)] = &*items else { panic!("{filters:?}: {items:?}") };
+        assert_eq!((gap.topic.as_str(), gap.resumes_at, event.seq), ("b/1", Some(Seq(2)), Seq(2)), "{filters:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The hub under test, the model beside it, and the readers.
+//! Runs programs against the hub under test, the model and the readers.
 
 use std::{
     sync::{
@@ -21,19 +21,19 @@ use gapless::{
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{READERS, Sizes, Step, TOPICS, WISHES, plain::Plain, reader::Reader};
+use crate::{READERS, SELECTIONS, Sizes, Step, TOPICS, model::Model, reader::Reader};
 
-/// Something that keeps logs over a restart.
-pub(crate) trait Keeper {
+/// Opens an engine over the same stored data, again and again.
+pub(crate) trait EngineFactory {
     fn new() -> Self;
     fn open(&self, config: LogConfig, broker: Arc<Broker>) -> Arc<dyn Engine>;
 }
 
-pub(crate) struct Remembering(MemoryStore);
+pub(crate) struct InMemory(MemoryStore);
 
 pub(crate) struct OnDisk(TempDir);
 
-impl Keeper for Remembering {
+impl EngineFactory for InMemory {
     fn new() -> Self {
         Self(MemoryStore::new())
     }
@@ -43,7 +43,7 @@ impl Keeper for Remembering {
     }
 }
 
-impl Keeper for OnDisk {
+impl EngineFactory for OnDisk {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -55,39 +55,39 @@ impl Keeper for OnDisk {
     }
 }
 
-/// The hub, with the clock in our hand.
-pub(crate) struct House<K> {
+/// The hub with an injected clock, the model and the readers.
+pub(crate) struct Harness<K> {
     runtime: Runtime,
-    keeper: K,
+    factory: K,
     sizes: Sizes,
     clock: Arc<AtomicU64>,
     engine: Arc<dyn Engine>,
     hub: Arc<Hub>,
-    plain: Plain,
+    model: Model,
     readers: [Option<Reader>; READERS],
     count: u64,
 }
 
-impl<K: Keeper> House<K> {
+impl<K: EngineFactory> Harness<K> {
     pub(crate) fn new(sizes: Sizes) -> Self {
         let runtime = Builder::new_current_thread().build().unwrap();
         let clock = Arc::new(AtomicU64::new(1_000_000_000_000));
-        let keeper = K::new();
-        let (engine, hub) = open(&keeper, sizes, &clock);
+        let factory = K::new();
+        let (engine, hub) = open(&factory, sizes, &clock);
         Self {
             runtime,
-            keeper,
+            factory,
             sizes,
             clock,
             engine,
             hub,
-            plain: Plain::default(),
+            model: Model::default(),
             readers: Default::default(),
             count: 0,
         }
     }
 
-    pub(crate) fn take(&mut self, step: &Step) {
+    pub(crate) fn apply(&mut self, step: &Step) {
         match step {
             Step::Publish(topics) => self.publish(topics, false),
             Step::PublishLast(topic) => self.publish(&[*topic], true),
@@ -95,51 +95,53 @@ impl<K: Keeper> House<K> {
             Step::Reopen(topic) => self.set_closed(*topic, false),
             Step::Delete(topic) => {
                 let existed = self.runtime.block_on(self.engine.delete(name(*topic))).unwrap();
-                assert_eq!(existed, self.plain.topics[*topic].in_use, "{} existed", TOPICS[*topic]);
-                self.plain.delete(*topic);
+                assert_eq!(existed, self.model.topics[*topic].in_use, "{} existed", TOPICS[*topic]);
+                self.model.delete(*topic);
             }
-            Step::TakeBack(topic, nth) => self.take_back(*topic, *nth),
-            Step::KeepEvents(topic, most) => {
-                let most = self.plain.keep_events(*topic, *most);
+            Step::Remove(topic, nth) => self.remove(*topic, *nth),
+            Step::LimitEvents(topic, most) => {
+                let most = self.model.limit_events(*topic, *most);
                 self.configure(*topic, TopicChange { max_events: Some(Some(most)), ..TopicChange::default() });
             }
-            Step::KeepFor(topic, age) => {
-                let age = self.plain.keep_for(*topic, *age);
+            Step::LimitAge(topic, age) => {
+                let age = self.model.limit_age(*topic, *age);
                 self.configure(*topic, TopicChange { max_age: Some(Some(age)), ..TopicChange::default() });
             }
-            Step::Pass(time) => drop(self.clock.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst)),
-            Step::Subscribe(reader, wish, begin) => {
-                let mut reading = Reader::new(WISHES[*wish], *begin, self.limit());
-                reading.connect(&self.hub, &self.plain);
+            Step::Advance(time) => {
+                self.clock.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+            }
+            Step::Subscribe(reader, selection, begin) => {
+                let mut reading = Reader::new(SELECTIONS[*selection], *begin, self.limit());
+                reading.connect(&self.hub, &self.model);
                 self.readers[*reader] = Some(reading);
             }
-            Step::Read(reader, most) => self.with(*reader, |reader, runtime, plain| {
+            Step::Read(reader, most) => self.with(*reader, |reader, runtime, model| {
                 for _ in 0..*most {
-                    if !reader.read(runtime, plain) {
+                    if !reader.read(runtime, model) {
                         break;
                     }
                 }
             }),
-            Step::Nudge(reader) => self.with(*reader, Reader::nudge),
+            Step::Poll(reader) => self.with(*reader, Reader::poll),
             Step::Reconnect(reader) => {
                 let hub = Arc::clone(&self.hub);
-                self.with(*reader, |reader, _, plain| reader.connect(&hub, plain));
+                self.with(*reader, |reader, _, model| reader.connect(&hub, model));
             }
             Step::Restart => self.restart(),
         }
         self.settle();
     }
 
-    /// Lets everyone read all there is.
+    /// Lets every reader read everything there is.
     pub(crate) fn finish(&mut self) {
         for reader in 0..READERS {
-            self.with(reader, |reader, runtime, plain| while reader.read(runtime, plain) {});
+            self.with(reader, |reader, runtime, model| while reader.read(runtime, model) {});
         }
     }
 
-    fn with(&mut self, reader: usize, act: impl FnOnce(&mut Reader, &Runtime, &Plain)) {
+    fn with(&mut self, reader: usize, act: impl FnOnce(&mut Reader, &Runtime, &Model)) {
         if let Some(reader) = &mut self.readers[reader] {
-            act(reader, &self.runtime, &self.plain);
+            act(reader, &self.runtime, &self.model);
         }
     }
 
@@ -155,7 +157,7 @@ impl<K: Keeper> House<K> {
                 NewEvent { close, ..NewEvent::new(name(topic), &*self.count.to_string()) }
             })
             .collect();
-        let closed = topics.iter().any(|&topic| self.plain.topics[topic].closed);
+        let closed = topics.iter().any(|&topic| self.model.topics[topic].closed);
         let append = Append { events: news.clone(), expect: None, key: None };
         let receipts = match self.runtime.block_on(self.hub.publish(append)) {
             Ok(receipts) => receipts,
@@ -164,48 +166,48 @@ impl<K: Keeper> House<K> {
         };
         assert!(!closed, "a closed topic takes no events");
         for ((&topic, new), receipt) in topics.iter().zip(news).zip(&receipts) {
-            self.plain.publish(receipt.seq.0, topic, new.data.as_str().into(), receipt.time.0);
-            self.plain.set_closed(topic, close);
+            self.model.publish(receipt.seq.0, topic, new.data.as_str().into(), receipt.time.0);
+            self.model.set_closed(topic, close);
         }
         self.published(receipts[0].seq.0);
     }
 
-    /// From the first of them on, events are in the log.
+    /// Passes events published from `first` on to the readers.
     fn published(&mut self, first: u64) {
         let woken: Vec<u64> = self.hub.broker().shards()[0].take(0).iter().map(|feed| feed.id).collect();
         for reader in self.readers.iter_mut().flatten() {
-            reader.published(&self.plain, first, &woken);
+            reader.published(&self.model, first, &woken);
         }
     }
 
-    fn take_back(&mut self, topic: usize, nth: usize) {
-        let kept = self.plain.events.iter().filter(|event| event.topic == topic && !event.gone);
+    fn remove(&mut self, topic: usize, nth: usize) {
+        let kept = self.model.events.iter().filter(|event| event.topic == topic && !event.gone);
         let Some((seq, removed)) = kept.map(|event| (event.seq, event.removed)).nth(nth) else { return };
         assert!(self.runtime.block_on(self.hub.remove(name(topic), Seq(seq))).unwrap());
         if removed {
             return;
         }
         let id = EventId { epoch: self.hub.epoch(), seq: Seq(seq) };
-        let told = NewEvent::notice(name(topic), id).data;
-        self.plain.take_back(seq, told.as_str());
-        if !self.plain.topics[topic].closed {
+        let tombstone = NewEvent::notice(name(topic), id).data;
+        self.model.remove(seq, tombstone.as_str());
+        if !self.model.topics[topic].closed {
             let notice = self.hub.head().0;
-            self.plain.publish(notice, topic, told.as_str().into(), self.clock.load(Ordering::SeqCst));
-            self.plain.take_back(notice, told.as_str());
+            self.model.publish(notice, topic, tombstone.as_str().into(), self.clock.load(Ordering::SeqCst));
+            self.model.remove(notice, tombstone.as_str());
             self.published(notice);
         }
     }
 
     fn set_closed(&mut self, topic: usize, closed: bool) {
         self.configure(topic, TopicChange { closed: Some(closed), ..TopicChange::default() });
-        if self.plain.set_closed(topic, closed) && !closed {
+        if self.model.set_closed(topic, closed) && !closed {
             self.readers.iter_mut().flatten().for_each(|reader| reader.reopened(topic));
         }
     }
 
     fn configure(&mut self, topic: usize, change: TopicChange) {
         self.runtime.block_on(self.engine.configure(name(topic), change)).unwrap();
-        self.plain.topics[topic].in_use = true;
+        self.model.topics[topic].in_use = true;
     }
 
     fn restart(&mut self) {
@@ -213,37 +215,37 @@ impl<K: Keeper> House<K> {
             reader.disconnect();
         }
         self.engine.close();
-        (self.engine, self.hub) = open(&self.keeper, self.sizes, &self.clock);
+        (self.engine, self.hub) = open(&self.factory, self.sizes, &self.clock);
         self.settle();
         for reader in self.readers.iter_mut().flatten() {
-            reader.connect(&self.hub, &self.plain);
+            reader.connect(&self.hub, &self.model);
         }
     }
 
-    /// Waits until the engine has trimmed what the model says is past its limits.
+    /// Waits at most 5 s until the engine has trimmed what the model says exceeds the limits.
     fn settle(&mut self) {
-        self.plain.trim(self.clock.load(Ordering::SeqCst));
+        self.model.trim(self.clock.load(Ordering::SeqCst));
         let began = Instant::now();
         loop {
             let states = TOPICS.map(|topic| self.engine.topic(&TopicName::new(topic).unwrap()));
             let events: u64 = states.iter().flatten().map(|state| state.events).sum();
-            if events == self.plain.kept() {
-                for (state, plain) in states.iter().zip(&self.plain.topics) {
+            if events == self.model.kept() {
+                for (state, model) in states.iter().zip(&self.model.topics) {
                     assert_eq!(
                         state.as_ref().map(|state| state.closed),
-                        plain.in_use.then_some(plain.closed),
-                        "{plain:?}"
+                        model.in_use.then_some(model.closed),
+                        "{model:?}"
                     );
                 }
                 return;
             }
-            assert!(began.elapsed() < Duration::from_secs(5), "kept for ever: {states:?}; {:?}", self.plain);
+            assert!(began.elapsed() < Duration::from_secs(5), "never trimmed: {states:?}; {:?}", self.model);
             std::thread::sleep(Duration::from_micros(200));
         }
     }
 }
 
-fn open<K: Keeper>(keeper: &K, sizes: Sizes, clock: &Arc<AtomicU64>) -> (Arc<dyn Engine>, Arc<Hub>) {
+fn open<K: EngineFactory>(factory: &K, sizes: Sizes, clock: &Arc<AtomicU64>) -> (Arc<dyn Engine>, Arc<Hub>) {
     let hub = HubConfig { ring_bytes: sizes.ring_bytes, rings_bytes: sizes.rings_bytes, ..HubConfig::default() };
     let (clock, passed) = (Arc::clone(clock), Arc::clone(clock));
     let log = LogConfig {
@@ -256,7 +258,7 @@ fn open<K: Keeper>(keeper: &K, sizes: Sizes, clock: &Arc<AtomicU64>) -> (Arc<dyn
         ..LogConfig::default()
     };
     let broker = Broker::new(1, &hub);
-    let engine = keeper.open(log, Arc::clone(&broker));
+    let engine = factory.open(log, Arc::clone(&broker));
     (Arc::clone(&engine), Hub::new(engine, broker, hub))
 }
 

@@ -1,0 +1,151 @@
+//! Contract: removal of events.
+
+use super::*;
+
+/// The events of a page without gaps.
+fn events(page: &LogPage) -> Vec<Arc<Event>> {
+    let event = |item: &PageItem| match item {
+        PageItem::Event(event) => Arc::clone(event),
+        PageItem::Gap(gap) => panic!("{gap:?}"),
+    };
+    page.items.iter().map(event).collect()
+}
+
+fn notice<F: StoreFactory>(fixture: &Fixture<F>, name: &str, seq: Seq) -> NewEvent {
+    NewEvent::notice(topic(name), fixture.id(seq))
+}
+
+pub(crate) fn a_removed_event_leaves_a_tombstone<F: StoreFactory>() {
+    let mut fixture = Fixture::<F>::new();
+    let new = NewEvent { retry: Some(5), ..event("a", "secret") };
+    fixture.append(plain(vec![event("a", "first"), new, event("a", "third"), event("b", "other")])).expect("accepted");
+    let before = events(&fixture.read(&["**"], ReadFrom::Earliest));
+    assert!(fixture.remove("a", Seq(2)));
+    let mut want: Vec<Event> = before.iter().map(|event| (**event).clone()).collect();
+    want[1] = want[1].tombstone();
+    for _ in 0..2 {
+        let after = events(&fixture.read(&["**"], ReadFrom::Earliest));
+        assert!(after[..4].iter().map(|event| &**event).eq(&want), "{after:?}");
+        assert_eq!((after.len(), after[4].prev), (5, Seq(3)));
+        assert_eq!(after[4].new, notice(&fixture, "a", Seq(2)));
+        fixture.reopen();
+    }
+}
+
+pub(crate) fn every_read_path_returns_the_tombstone<F: StoreFactory>() {
+    for (merge_topics, pick_topics) in [(usize::MAX, usize::MAX), (usize::MAX, 0), (0, 0)] {
+        let fixture = Fixture::<F>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::default() });
+        fixture.publish_all(&["a", "b", "a", "b", "a"]);
+        assert!(fixture.remove("a", Seq(3)));
+        assert!(fixture.remove("b", Seq(4)));
+        for filters in [&["a", "b"][..], &["**"]] {
+            for (max_events, max_bytes) in [(1, 1000), (2, 15), (100, 1000)] {
+                let read = events(&fixture.read_in_pages(filters, ReadFrom::Earliest, max_events, max_bytes));
+                let removed: Vec<u64> =
+                    read.iter().filter(|event| event.is_tombstone()).map(|event| event.seq.0).collect();
+                assert_eq!((removed, read.len()), (vec![3, 4], 7), "{filters:?}");
+            }
+        }
+    }
+}
+
+pub(crate) fn readers_get_a_notice_before_a_removal_is_acknowledged<F: StoreFactory>() {
+    let fixture = Fixture::<F>::new();
+    fixture.publish_all(&["a", "a", "b"]);
+    assert!(fixture.remove("a", Seq(1)));
+    assert_eq!(*fixture.observer.removed.lock(), [(topic("a"), Seq(1), Seq(3))], "once, and before its notice");
+    let observed = fixture.observer.events.lock();
+    assert_eq!((observed.len(), observed[3].seq), (4, Seq(4)));
+    assert_eq!(observed[3].new, notice(&fixture, "a", Seq(1)));
+}
+
+pub(crate) fn an_event_is_removed_once<F: StoreFactory>() {
+    let mut fixture = Fixture::<F>::new();
+    fixture.publish_all(&["a", "a"]);
+    for _ in 0..2 {
+        for _ in 0..2 {
+            assert!(fixture.remove("a", Seq(1)), "again, and nothing changes");
+            assert_eq!(fixture.engine.head(), Seq(3), "one notice");
+        }
+        assert!(fixture.remove("a", Seq(3)), "a notice has nothing to remove");
+        assert_eq!(fixture.read(&["a"], ReadFrom::Earliest).items.len(), 3);
+        assert!(fixture.engine.untold().is_empty());
+        fixture.reopen();
+        assert_eq!(fixture.engine.head(), Seq(3));
+    }
+    assert!(fixture.remove("a", Seq(2)));
+    assert_eq!(fixture.state("a").expect("in use").events, 4);
+}
+
+pub(crate) fn an_event_that_is_not_retained_cannot_be_removed<F: StoreFactory>() {
+    let fixture = Fixture::<F>::new();
+    fixture.publish_all(&["a", "b", "a", "a", "gone"]);
+    fixture.trim("a", 1);
+    fixture.delete("gone");
+    let head = fixture.engine.head();
+    for (name, seq) in [("a", 1), ("a", 3), ("a", 2), ("a", 0), ("a", 99), ("b", 1), ("gone", 5), ("never", 1)] {
+        assert!(!fixture.remove(name, Seq(seq)), "{name} {seq}");
+    }
+    assert_eq!(fixture.engine.head(), head, "no notice is appended");
+    assert!(fixture.observer.removed.lock().is_empty());
+    fixture.publish("gone");
+    assert!(!fixture.remove("gone", Seq(5)), "an event of the name's deleted incarnation");
+}
+
+pub(crate) fn a_closed_topic_stays_closed_and_gets_no_notice<F: StoreFactory>() {
+    let mut fixture = Fixture::<F>::new();
+    fixture.publish("a");
+    let last = fixture.close_topic("a");
+    assert!(fixture.remove("a", last));
+    for _ in 0..2 {
+        let state = fixture.state("a").expect("in use");
+        assert!(state.closed, "its closing event still closes it");
+        assert_eq!((state.last, state.events, state.bytes), (Some(last), 2, 10));
+        assert!(events(&fixture.read(&["a"], ReadFrom::Earliest))[1].is_tombstone());
+        assert!(fixture.engine.untold().is_empty());
+        fixture.reopen();
+    }
+}
+
+pub(crate) fn sizes_count_only_the_bytes_left_by_a_removal<F: StoreFactory>() {
+    let mut fixture = Fixture::<F>::new();
+    let large = fixture.publish_bytes("a", 100_000).seq;
+    let small = fixture.publish_bytes("a", 1).seq;
+    fixture.publish_bytes("b", 5);
+    assert!(fixture.remove("a", large) && fixture.remove("a", small));
+    let notices: usize = [large, small].map(|seq| notice(&fixture, "a", seq).data.len()).iter().sum();
+    for _ in 0..2 {
+        let state = fixture.state("a").expect("in use");
+        assert_eq!((state.events, state.bytes), (4, notices as u64));
+        assert_eq!(fixture.engine.status().bytes, 5 + notices as u64);
+        fixture.reopen();
+    }
+    fixture.trim("a", 1);
+    let last = notice(&fixture, "a", small).data.len() as u64;
+    assert_eq!(fixture.state("a").expect("in use").bytes, last, "trimmed by the sizes counted");
+}
+
+pub(crate) fn retention_counts_the_notice_and_its_id_is_the_last<F: StoreFactory>() {
+    let fixture = Fixture::<F>::with_retention(Retention { max_events: Some(3), ..Retention::default() });
+    fixture.publish_all(&["a", "a", "a"]);
+    assert!(fixture.remove("a", Seq(2)));
+    fixture.until("trimmed", |engine| engine.topic(&topic("a")).is_some_and(|state| state.events == 3));
+    assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), ["2", "3", "4"]);
+    let conditional =
+        |expect| Append { expect: Some(ExpectedLast::Last(fixture.id(Seq(expect)))), ..plain(vec![event("a", "x")]) };
+    assert!(matches!(fixture.append(conditional(3)), Err(AppendError::Precondition { .. })));
+    fixture.append(conditional(4)).expect("the notice is the last");
+}
+
+pub(crate) fn a_deleted_topic_is_used_again_after_one_of_its_events_was_removed<F: StoreFactory>() {
+    let mut fixture = Fixture::<F>::new();
+    fixture.publish_all(&["a", "a"]);
+    assert!(fixture.remove("a", Seq(1)));
+    assert!(fixture.delete("a"));
+    let anew = fixture.publish("a");
+    for _ in 0..2 {
+        assert_eq!(short(&fixture.read(&["a"], ReadFrom::After(Seq(1)))), [format!("a!{anew}"), anew.to_string()]);
+        assert_eq!(fixture.state("a").expect("in use").bytes, 10);
+        fixture.reopen();
+    }
+}
