@@ -19,7 +19,7 @@ use crate::{
     engine::{
         Append, LifecycleChange, Observer, TopicChange,
         log::{LogConfig, LogEngine},
-        memory::{MemoryStore, PageRead},
+        memory::{InterruptedRead, MemoryStore},
     },
     event::{
         Data, Event, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName,
@@ -199,9 +199,9 @@ fn of_both(hub: &Arc<Hub>, events: usize) -> Subscription {
     hub.subscribe(&selection, cursor, ReadLimit { events, bytes: 1 << 20 }, 0)
 }
 
-/// Retention passes the log's end, as the page was begun with, while the page is read.
+/// Retention passes the head that a page began with while the page is read.
 #[tokio::test]
-async fn what_goes_while_the_last_page_is_read_is_told_before_the_ring() {
+async fn what_is_trimmed_while_the_last_page_is_read_is_reported_before_the_ring() {
     let (store, config) = (MemoryStore::new(), HubConfig::default());
     let broker = Broker::new(1, &config);
     let engine = LogEngine::open(store.clone(), keeping_two_of_a(Retention::default()), Arc::clone(&broker) as _);
@@ -209,11 +209,11 @@ async fn what_goes_while_the_last_page_is_read_is_told_before_the_ring() {
     publish(&hub, "a", "a1").await;
     publish(&hub, "b", "b2").await;
     let (meanwhile, runtime) = (Arc::clone(&hub), tokio::runtime::Handle::current());
-    store.faults().after_next(PageRead::Headers, move || {
+    store.faults().after_next(InterruptedRead::Headers, move || {
         runtime.block_on(async {
             let events = ["a3", "a4", "a5"].map(|data| new_event("a", data)).into();
             meanwhile.publish(append(events)).await.expect("appended");
-            keep(&meanwhile, "a", 2).await;
+            retain(&meanwhile, "a", 2).await;
         });
     });
     let mut stream = of_both(&hub, 100);
@@ -221,7 +221,7 @@ async fn what_goes_while_the_last_page_is_read_is_told_before_the_ring() {
     assert_eq!(told, ["gap a", "b2", "a3", "a4", "a5"]);
 }
 
-/// A board that is told late of commits.
+/// A broker that receives commits late.
 struct Late {
     broker: Arc<Broker>,
     held: AtomicBool,
@@ -248,9 +248,9 @@ impl Observer for Late {
     }
 }
 
-/// A page that is not the last owes a gap that is ahead of it, although the rings have nothing after it yet.
+/// A gap ahead of a page that is not the last is reported by the next page, although the ring has nothing after it yet.
 #[tokio::test]
-async fn what_goes_with_a_commit_that_no_ring_has_yet_is_told() {
+async fn what_is_trimmed_with_a_commit_that_is_not_in_the_ring_yet_is_reported() {
     let config = HubConfig::default();
     let broker = Broker::new(1, &config);
     let late = Arc::new(Late { broker: Arc::clone(&broker), held: AtomicBool::default() });
@@ -260,7 +260,7 @@ async fn what_goes_with_a_commit_that_no_ring_has_yet_is_told() {
         move || time.load(Ordering::SeqCst)
     };
     let (clock, uptime) = (hand(), hand());
-    let hour = Retention { max_age: Some(Duration::from_secs(3600)), ..Retention::default() };
+    let hour = Retention { max_age: Some(Duration::from_hours(1)), ..Retention::default() };
     let log = LogConfig {
         clock: Arc::new(move || Millis(clock())),
         uptime: Arc::new(move || Duration::from_millis(uptime())),

@@ -171,13 +171,13 @@ mod tests {
 
     #[test]
     fn a_group_wakes_the_reply_task_once_and_it_delivers_all() {
-        let (mut reply_task, wakes) = (Box::pin(reply_task()), Arc::new(CountingWaker::default()));
-        let waker = Waker::from(Arc::clone(&wakes));
+        let (mut reply_task, count) = (Box::pin(reply_task()), Arc::new(CountingWaker::default()));
+        let waker = Waker::from(Arc::clone(&count));
         let mut context = Context::from_waker(&waker);
         assert!(reply_task.as_mut().poll(&mut context).is_pending());
         let (mail, mut receivers) = mail(3);
         mail.send();
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
         assert!(receivers[0].try_recv().is_err(), "not before the reply task runs");
         assert!(reply_task.as_mut().poll(&mut context).is_pending());
         assert!(receivers.iter_mut().all(|receiver| receiver.try_recv().is_ok()));
