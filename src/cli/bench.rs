@@ -33,9 +33,9 @@ use crate::{
 /// The load.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The load uses its own topics, bench/<random>/…, and deletes them at the end. Each stream must receive
-each event of its topic once and in order, or the exit code is 1. When it runs on the same machine as
-the hub, it competes with the hub for the processors.
+The load uses its own topics, bench/<random>/…, and deletes them at the end. Each stream must
+receive each event of its topic once and in order, or the exit code is 1. When it runs on the same
+machine as the hub, it competes with the hub for the processors.
 
   gapless bench                                  64 events in flight, until all streams have them
   gapless bench --rate 500 --subscribers 5000    500 events a second, whether they keep up or not

@@ -22,7 +22,7 @@ use super::{
 settings! {
     /// Hub
     hub: Hub {
-        /// Addresses to listen on; port 0 chooses a free one
+        /// Addresses to listen on; port 0: a free one
         ///
         /// A comma-separated list of IP:PORT, localhost:PORT (both address families) and unix:PATH (a Unix socket).
         listen: ListOf<Listen> = "127.0.0.1:8080";
@@ -91,7 +91,7 @@ settings! {
         connections: Count = "16000", "1"..="10000000";
         /// Time for a request's head to arrive
         header_timeout: DurationText = "30s", "1s"..="10m";
-        /// Time a connection may be idle between requests
+        /// Idle time between two requests of a connection
         ///
         /// Above the 60 s for which nginx, and most load balancers, keep an idle connection: the client side
         /// must close it first, or its next request can meet a closing connection and fail (502).

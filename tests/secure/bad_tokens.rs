@@ -53,10 +53,20 @@ fn flood(address: SocketAddr, request: &str, over: &AtomicBool, refused: &Atomic
     }
 }
 
+/// Ends the floods, also when a good request fails the test.
+struct EndFloods<'a>(&'a AtomicBool);
+
+impl Drop for EndFloods<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// How long the good requests take while others flood the hub with `bad`, and how many of those were refused a second.
 fn timed(hub: &Hub, good: &str, bad: &str) -> (Duration, f64) {
     let (over, refused) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
+        let _ends = EndFloods(&over);
         for _ in 0..CONNECTIONS {
             scope.spawn(|| flood(hub.address, bad, &over, &refused));
         }
@@ -69,7 +79,6 @@ fn timed(hub: &Hub, good: &str, bad: &str) -> (Duration, f64) {
             assert_eq!(answer.status, 200, "good request {n}: {}", answer.text());
         }
         let (took, count) = (began.elapsed(), refused.load(Relaxed) - before);
-        over.store(true, Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "for a person to read")]
         let rate = count as f64 / took.as_secs_f64();
         (took, rate)
