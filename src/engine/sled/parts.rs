@@ -20,9 +20,10 @@ const _: () = assert!(2 * super::block::TARGET_BYTES <= PART_BYTES);
 /// Reads of each part after it is written, so that its page leaves sled's cache. sled evicts pages from one of the
 /// cache's 256 shards only after 64 accesses to that shard's pages. Each insert counts as two accesses, and a page of
 /// consecutive parts is split after 9 inserts, so without these reads three or four pages pile up in each shard before
-/// one is evicted. With 5 more accesses for each of 9 parts a shard evicts once for every page. Measured after 130 MB
-/// of events of 1 MB: 61 MiB without reads, 44 with 3, 28 with 5, and no less with 14. A read takes 0.6 us.
-const READS: usize = 5;
+/// one is evicted. With 4 more accesses for each of 9 parts a shard evicts about once for every page. Measured after 130 MB
+/// of events of 1 MB, as the resident memory of a process that does nothing else: 63 to 66 MiB without reads, 44 to 47
+/// with 3, 30 to 33 with 4, 30 with 5, 31 with 14. A read takes 0.6 us.
+const READS: usize = 4;
 
 /// Size in bytes of the number of parts, which precedes the data in part 0.
 pub(super) const COUNT_BYTES: usize = 2;
