@@ -101,7 +101,7 @@ async fn a_body_for_which_there_is_no_memory_is_refused_until_there_is() {
     }
     let problem = post(&app, "/publish?topic=a", &[], "x").await.expect_err("no room");
     assert_eq!(problem.code, Code::OverCapacity);
-    assert!(problem.detail.contains("take 50000 of 100000 bytes, and this address has 50000"), "{problem}");
+    assert!(problem.detail.contains("hold 50000 of 100000 bytes of memory, and this address has 50000"), "{problem}");
     drop(others.pop());
     assert!(post(&app, "/publish?topic=a", &[], "x").await.is_ok());
 }
