@@ -29,7 +29,7 @@ fn main() {
         return;
     }
     let mut report = Report::new("fan_out");
-    rounds::make_room(10_000);
+    rounds::raise_limit(10_000);
     for streams in rounds::sized(vec![1_000, 10_000], vec![200]) {
         // Two variants of the floor: one send per event, and one send for everything that is pending.
         let mut kinds = vec![

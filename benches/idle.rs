@@ -21,7 +21,7 @@ fn main() {
         return;
     }
     let mut report = Report::new("idle");
-    rounds::make_room(10_000);
+    rounds::raise_limit(10_000);
     let streams = rounds::sized(10_000, 500);
     let kinds = [Kind::Sled, Kind::Memory, Kind::Floor, Kind::Nchan, Kind::DurableStreams, Kind::Axum, Kind::Node];
     let cases = questions::idle_cases(streams);

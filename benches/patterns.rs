@@ -25,7 +25,7 @@ fn main() {
         return;
     }
     let mut report = Report::new("patterns");
-    rounds::make_room(4_000);
+    rounds::raise_limit(4_000);
     for kind in [Kind::Sled, Kind::Memory] {
         let mut ratios = [Vec::new(), Vec::new()];
         rounds::run(&mut report, &[kind], Cores::One, |contender, report| {

@@ -46,7 +46,7 @@ fn main() {
         return;
     }
     let mut report = Report::new("peers");
-    rounds::make_room(10_000);
+    rounds::raise_limit(10_000);
     for streams in rounds::sized(vec![1_000, 10_000], vec![100]) {
         // No paced case: a peer that falls behind works it off for longer than all other cases take.
         let case = Cases { paced: None, ..Cases::of(streams) };

@@ -26,7 +26,7 @@ fn main() {
     if !support::asked() {
         return;
     }
-    rounds::make_room(SUBSCRIBERS);
+    rounds::raise_limit(SUBSCRIBERS);
     let dir = support::directory();
     let data = dir.path().join("full");
     let topics = rounds::sized(1_000_000, 10_000);

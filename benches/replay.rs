@@ -21,7 +21,7 @@ fn main() {
         return;
     }
     let mut report = Report::new("replay");
-    rounds::make_room(1_000);
+    rounds::raise_limit(1_000);
     let (clients, events) = rounds::sized((50, 19_000), (5, 2_000));
     let case = questions::replay_case(clients, events);
     let kinds = [Kind::Sled, Kind::Memory, Kind::Nchan, Kind::DurableStreams];

@@ -74,12 +74,12 @@ fn main() {
         return;
     }
     let streams = rounds::sized(1_000, 200);
-    rounds::make_room(WAYS.len() * 2 * streams);
+    rounds::raise_limit(WAYS.len() * 2 * streams);
     let dir = support::directory();
-    let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("valid");
+    let generated = rcgen::generate_simple_self_signed(["localhost".into()]).expect("valid");
     let (chain, key) = (dir.path().join("chain.pem"), dir.path().join("key.pem"));
-    fs::write(&chain, made.cert.pem()).expect("writable");
-    fs::write(&key, made.signing_key.serialize_pem()).expect("writable");
+    fs::write(&chain, generated.cert.pem()).expect("writable");
+    fs::write(&key, generated.signing_key.serialize_pem()).expect("writable");
     let mut report = Report::new("secure");
     let (mut kib, mut over_ordinary, mut over_fast) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds::sized(ROUNDS, 1) {

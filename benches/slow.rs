@@ -30,7 +30,7 @@ fn main() {
         return;
     }
     let mut report = Report::new("slow");
-    rounds::make_room(1_000);
+    rounds::raise_limit(1_000);
     let kinds = [Kind::Sled, Kind::Memory, Kind::Nchan, Kind::DurableStreams, Kind::Axum, Kind::Node];
     rounds::run(&mut report, &kinds, Cores::One, slow);
     for hub in [Kind::Sled, Kind::Memory] {

@@ -27,7 +27,7 @@ fn main() {
         return;
     }
     let mut report = Report::new("storm");
-    rounds::make_room(6_000);
+    rounds::raise_limit(6_000);
     let clients = rounds::sized(5_000, 300);
     let case = format!("{clients} clients, 50 events/s");
     let kinds = [Kind::Sled, Kind::Memory, Kind::Nchan];

@@ -7,7 +7,7 @@ use std::{fmt::Display, io::Write, process::ExitCode};
 
 use gapless::{
     app::{self, AppError, Reload, RunningHub},
-    cli::{self, Cli, CliError, Command, complain},
+    cli::{self, Cli, CliError, Command, print_error},
     config::{self, Config, Effective, Flags},
     lifecycle::{Drain, signals},
     telemetry,
@@ -46,7 +46,7 @@ fn serve(config: &Config, effective: Effective, flags: &Flags) -> ExitCode {
 
 fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> ExitCode {
     if let Err(error) = telemetry::init(&config.log) {
-        complain(format_args!("cannot start: {error}"));
+        print_error(format_args!("cannot start: {error}"));
         return ExitCode::FAILURE;
     }
     for variable in &effective.ignored {
@@ -94,12 +94,12 @@ fn configured(flags: &Flags, next: impl FnOnce(Config, Effective) -> ExitCode) -
         Ok((config, effective)) => match app::check(&config) {
             Ok(()) => next(config, effective),
             Err(error) => {
-                complain(error);
+                print_error(error);
                 ExitCode::from(config::EXIT_CODE)
             }
         },
         Err(errors) => {
-            complain(errors);
+            print_error(errors);
             ExitCode::from(config::EXIT_CODE)
         }
     }
@@ -116,7 +116,7 @@ fn finish(outcome: Result<(), CliError>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if error.exit_code() != 0 {
-                complain(&error);
+                print_error(&error);
             }
             ExitCode::from(error.exit_code())
         }

@@ -47,7 +47,7 @@ pub(crate) enum Aof {
 /// Mercure, with its store in `dir`.
 ///
 /// Its documentation recommends nothing for speed but a high limit of open files
-/// (<https://mercure.rocks/docs/hub/cookbooks>), which `rounds::make_room` makes. A history without a limit is its
+/// (<https://mercure.rocks/docs/hub/cookbooks>), which `rounds::raise_limit` makes. A history without a limit is its
 /// default, and the fastest: nothing is trimmed.
 ///
 /// # Errors
@@ -61,7 +61,7 @@ pub(crate) fn mercure(transport: Transport, dir: &Path) -> Result<Command, Strin
 /// Centrifugo on `port`, its history in its memory or in the Redis on the port `redis`.
 ///
 /// What its documentation recommends for speed is of the machine (<https://centrifugal.dev/docs/server/infra_tuning>):
-/// room for open files, which `rounds::make_room` makes. Three limits are above their defaults, so that what a bench
+/// room for open files, which `rounds::raise_limit` makes. Three limits are above their defaults, so that what a bench
 /// asks for can be recovered: `recovery_max_publication_limit`; `queue_max_size`, for it comes in one message; and
 /// Redis' `io_timeout` (<https://centrifugal.dev/docs/server/history_and_recovery>).
 ///

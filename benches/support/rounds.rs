@@ -67,8 +67,8 @@ fn chosen(kind: Kind) -> bool {
 }
 
 /// Raises the limit of open files for `connections`, in this process and in the contenders, which inherit it.
-pub(crate) fn make_room(connections: usize) {
-    assert_eq!(descriptors::make_room(connections), None, "raise the limit on open files (ulimit -n)");
+pub(crate) fn raise_limit(connections: usize) {
+    assert_eq!(descriptors::raise_limit(connections), None, "raise the limit on open files (ulimit -n)");
 }
 
 /// One topic, one publisher, and `streams` of it.

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let time = Duration::from_secs_f64(60.0 * minutes.expect("GAPLESS_SOAK_MINUTES is a number"));
-    assert_eq!(descriptors::make_room(2 * STREAMS), None, "raise the limit on open files (ulimit -n)");
+    assert_eq!(descriptors::raise_limit(2 * STREAMS), None, "raise the limit on open files (ulimit -n)");
     let dir = support::directory();
     let data = dir.path().join("hub");
     let flags = ["--retention-rules", world::RULES, "--store-rotate-bytes", "8MiB", "--stream-ring-bytes", RING];

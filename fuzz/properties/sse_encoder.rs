@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use gapless::event::{
     Data, Epoch, Event, EventId, EventName, Millis, NewEvent, Seq, TopicName,
-    sse::{KEEPALIVE, encode, encode_notice, encode_own, retry_line},
+    sse::{KEEPALIVE, encode, encode_hub_event, encode_notice, retry_line},
     sse_parser::{Parser, SseBlock},
 };
 
@@ -27,7 +27,7 @@ pub(crate) fn holds_for(input: &[u8]) {
     encode(&mut bytes, epoch, &event);
     bytes.extend_from_slice(KEEPALIVE);
     encode_notice(&mut bytes, "hub.gap", &text);
-    encode_own(&mut bytes, "hub.cursor", Some(EventId { epoch, seq: event.seq }), &text);
+    encode_hub_event(&mut bytes, "hub.cursor", Some(EventId { epoch, seq: event.seq }), &text);
     let whole = bytes.len();
     bytes.extend_from_slice(&retry_line(u32::from(flags)));
     bytes.extend_from_slice(KEEPALIVE);

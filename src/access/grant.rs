@@ -35,14 +35,14 @@ impl Grant {
 
     /// The first of the selection's filters that may not be subscribed to.
     #[must_use]
-    pub fn lacks<'s>(&self, selection: &'s Selection) -> Option<&'s Filter> {
+    pub fn first_denied<'s>(&self, selection: &'s Selection) -> Option<&'s Filter> {
         selection.filters().iter().find(|asked| !self.may_subscribe(asked))
     }
 
     /// Whether the metadata of `topic` may be read: with permission to subscribe or publish to it, or as an
     /// administrator.
     #[must_use]
-    pub fn may_see(&self, topic: &TopicName) -> bool {
+    pub fn may_read_metadata(&self, topic: &TopicName) -> bool {
         self.admin || self.may_publish(topic) || self.subscribe.iter().any(|granted| granted.matches(topic))
     }
 }
@@ -63,27 +63,37 @@ mod tests {
     fn the_default_permits_nothing_and_everything_permits_all() {
         let (none, all) = (Grant::default(), Grant::everything());
         let selection = Selection::new(filters(&["**", "a/*"])).expect("some");
-        assert!(!none.may_publish(&topic("a")) && none.lacks(&selection).is_some() && !none.may_see(&topic("a")));
-        assert!(all.may_publish(&topic("a/b")) && all.lacks(&selection).is_none() && all.may_see(&topic("a")));
+        assert!(
+            !none.may_publish(&topic("a"))
+                && none.first_denied(&selection).is_some()
+                && !none.may_read_metadata(&topic("a"))
+        );
+        assert!(
+            all.may_publish(&topic("a/b"))
+                && all.first_denied(&selection).is_none()
+                && all.may_read_metadata(&topic("a"))
+        );
     }
 
     #[test]
     fn each_filter_asked_for_must_be_covered() {
         let grant = Grant { subscribe: filters(&["jobs/*", "news"]), ..Grant::default() };
-        let lacks = |asked: &[&str]| {
+        let first_denied = |asked: &[&str]| {
             let selection = Selection::new(filters(asked)).expect("some");
-            grant.lacks(&selection).map(|filter| filter.as_str().to_owned())
+            grant.first_denied(&selection).map(|filter| filter.as_str().to_owned())
         };
-        assert_eq!(lacks(&["jobs/1", "jobs/*", "news"]), None);
-        assert_eq!(lacks(&["jobs/1", "other"]).as_deref(), Some("other"));
-        assert_eq!(lacks(&["jobs/**"]).as_deref(), Some("jobs/**"));
+        assert_eq!(first_denied(&["jobs/1", "jobs/*", "news"]), None);
+        assert_eq!(first_denied(&["jobs/1", "other"]).as_deref(), Some("other"));
+        assert_eq!(first_denied(&["jobs/**"]).as_deref(), Some("jobs/**"));
     }
 
     #[test]
     fn neither_publish_nor_admin_permits_reading() {
         let publisher = Grant { publish: filters(&["a/*"]), ..Grant::default() };
-        assert!(publisher.may_see(&topic("a/b")) && !publisher.may_subscribe(&Filter::new("a/b").expect("valid")));
+        assert!(
+            publisher.may_read_metadata(&topic("a/b")) && !publisher.may_subscribe(&Filter::new("a/b").expect("valid"))
+        );
         let operator = Grant { admin: true, ..Grant::default() };
-        assert!(operator.may_see(&topic("a/b")) && !operator.may_publish(&topic("a/b")));
+        assert!(operator.may_read_metadata(&topic("a/b")) && !operator.may_publish(&topic("a/b")));
     }
 }

@@ -183,7 +183,7 @@ impl Issuers {
     }
 
     /// Copies the fetched keys of the issuers that `older` has, too.
-    pub(super) fn adopt(&self, older: &Self) {
+    pub(super) fn copy_fetched_keys(&self, older: &Self) {
         for trusted in &self.0 {
             let previous = older
                 .0
@@ -192,7 +192,7 @@ impl Issuers {
             if let (IssuerKeys::Fetched(cache), Some(IssuerKeys::Fetched(old))) =
                 (&trusted.keys, previous.map(|previous| &previous.keys))
             {
-                cache.adopt(old);
+                cache.copy_fetched_keys(old);
             }
         }
     }

@@ -218,8 +218,8 @@ impl Access {
 
     /// Copies the keys that `older` has fetched for the same issuers, so that a reload refuses no valid token while the
     /// keys are fetched again.
-    pub fn adopt(&self, older: &Self) {
-        self.issuers.adopt(&older.issuers);
+    pub fn copy_fetched_keys(&self, older: &Self) {
+        self.issuers.copy_fetched_keys(&older.issuers);
     }
 
     /// Fetches the keys at URLs, once. Blocks for up to ten seconds for each.

@@ -37,7 +37,7 @@ pub fn text(config: &Config, places: &[Endpoint], operators: &[Endpoint]) -> Str
     add_line(&mut out, format_args!("  subscribe  curl {through}{token}-N '{url}/events?topic=demo&from=earliest'"));
     for place in operators {
         // A local-only admin listener does not speak TLS.
-        let unauthenticated = super::listening::operators(config) == AdminListener::ApartFree;
+        let unauthenticated = super::listening::operators(config) == AdminListener::SeparateUnauthenticated;
         let style = UrlStyle { tls: hub.tls && !unauthenticated, ..hub };
         match place {
             Endpoint::Tcp(address) => {

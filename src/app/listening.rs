@@ -47,11 +47,11 @@ fn address(listen: &Listen, mode: u32) -> Address {
 pub(super) fn operators(config: &Config) -> AdminListener {
     let list = &config.admin.listen;
     if list.is_empty() {
-        AdminListener::AmongAll
+        AdminListener::Shared
     } else if list.iter().all(Listen::is_local) {
-        AdminListener::ApartFree
+        AdminListener::SeparateUnauthenticated
     } else {
-        AdminListener::Apart
+        AdminListener::Separate
     }
 }
 

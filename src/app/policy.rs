@@ -46,7 +46,7 @@ pub(super) fn policy(config: &Config) -> Result<Policy, ConfigErrors> {
 
 /// Replaces the policy in force. The new one takes over the issuers' keys that were already fetched.
 pub(super) fn replace(policies: &Arc<Policies>, policy: Policy) {
-    policy.access.adopt(&policies.current().access);
+    policy.access.copy_fetched_keys(&policies.current().access);
     policies.replace(policy);
     watch(policies);
 }
@@ -57,7 +57,7 @@ pub(super) fn watch(policies: &Arc<Policies>) {
     let watched = Arc::downgrade(policies);
     policies.current().access.watch(Arc::new(move || {
         if let Some(policies) = watched.upgrade() {
-            policies.judge_again();
+            policies.invalidate();
         }
     }));
 }

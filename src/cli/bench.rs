@@ -79,7 +79,7 @@ pub struct BenchArgs {
 pub async fn run(args: BenchArgs) -> Result<(), CliError> {
     let hub = HubClient::from_args_plain_tcp(&args.hub)?;
     let connections = (args.subscribers + args.publishers) as usize;
-    if let Some(fits) = descriptors::make_room(connections) {
+    if let Some(fits) = descriptors::raise_limit(connections) {
         return Err(CliError::Descriptors { wanted: connections, fits });
     }
     let topics = args.topics();

@@ -34,7 +34,7 @@ mod scripted;
 pub mod tail;
 pub mod token;
 
-pub use self::{error::CliError, output::complain};
+pub use self::{error::CliError, output::print_error};
 
 impl Cli {
     /// Parses the command line of this process. Exits with a message if it is invalid, or after `--help` and
@@ -46,7 +46,7 @@ impl Cli {
             let unprintable = std::env::args_os()
                 .any(|word| word.as_encoded_bytes().iter().any(|byte| !(b' '..=b'~').contains(byte)));
             if unprintable && error.use_stderr() {
-                output::complain(error.render());
+                output::print_error(error.render());
                 std::process::exit(error.exit_code());
             }
             error.exit()

@@ -50,7 +50,7 @@ pub(super) async fn reader_gone(out: impl AsFd) {
 }
 
 /// Prints `what` on stderr, after the program's name.
-pub fn complain(what: impl Display) {
+pub fn print_error(what: impl Display) {
     // A closed stderr is ignored: there is no other place for the message.
     let _closed = stderr().write_all(format!("gapless: {what}\n").as_bytes());
 }

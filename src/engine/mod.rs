@@ -92,7 +92,7 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// Conservative: while the topic's *oldest* event is past its maximum age (or, just after a start, beyond another
     /// limit) and is not trimmed yet, the answer is `false` for all of its events. [`Engine::read`] trims it first.
-    fn keeps(&self, topic: &TopicName, seq: Seq) -> bool;
+    fn is_retained(&self, topic: &TopicName, seq: Seq) -> bool;
 
     /// At most `limit` topics in byte order whose name starts with `prefix` and sorts after `after`.
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState>;
@@ -113,7 +113,7 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Removals that a crash or a failure interrupted, so that their notice may not have been appended. After opening,
     /// call [`Engine::remove`] for each of them once the observer is ready.
-    fn untold(&self) -> Vec<(TopicName, Seq)>;
+    fn pending_removals(&self) -> Vec<(TopicName, Seq)>;
 
     /// Health and size of the engine.
     fn status(&self) -> Status;

@@ -44,11 +44,11 @@ pub fn end(out: &mut Vec<u8>, id: EventId) {
 
 /// Appends a control event of the hub (`hub.gap`, `hub.end`), without an id.
 pub fn encode_notice(out: &mut Vec<u8>, name: &str, data: &str) {
-    encode_own(out, name, None, data);
+    encode_hub_event(out, name, None, data);
 }
 
 /// Appends a control event of the hub; `id`, if given, becomes the client's cursor.
-pub fn encode_own(out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &str) {
+pub fn encode_hub_event(out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &str) {
     field(out, "event", name.as_bytes());
     out.extend_from_slice(b"data: ");
     data_part(out, data.as_bytes());
@@ -120,7 +120,7 @@ mod tests {
     fn an_event_of_the_hubs_own_may_move_the_cursor() {
         let id = EventId { epoch: Epoch::new("abcd").expect("valid"), seq: Seq(7) };
         let mut out = Vec::new();
-        encode_own(&mut out, "hub.x", Some(id), "{}");
+        encode_hub_event(&mut out, "hub.x", Some(id), "{}");
         encode_notice(&mut out, "hub.y", "{}");
         assert_eq!(out, b"event: hub.x\ndata: {}\nid: abcd-7\n\nevent: hub.y\ndata: {}\n\n");
     }

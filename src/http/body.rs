@@ -57,7 +57,7 @@ async fn read_within<B: Body<Data = Bytes>>(
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let announced = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
     check_size(announced, limit)?;
-    let mut permit = app.body_memory.place(quotas);
+    let mut permit = app.body_memory.permit(quotas);
     let mut pace = BodyPace::new(app.limits.body_timeout, app.limits.body_rate);
     let mut bytes = Vec::new();
     loop {

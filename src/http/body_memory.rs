@@ -45,7 +45,7 @@ impl BodyMemory {
 
     /// A permit of 0 bytes, charged to a client with these quotas.
     #[must_use]
-    pub fn place(self: &Arc<Self>, caller_quotas: &CallerQuotas) -> BodyPermit {
+    pub fn permit(self: &Arc<Self>, caller_quotas: &CallerQuotas) -> BodyPermit {
         BodyPermit { body_memory: Arc::clone(self), caller_quotas: caller_quotas.clone(), bytes: 0 }
     }
 
@@ -188,13 +188,13 @@ mod tests {
         let mut greedy: Vec<BodyPermit> = Vec::new();
         for address in 1..=10 {
             let free = body_memory.total - body_memory.used();
-            let mut permit = body_memory.place(&caller_quotas(&quotas, address, None));
+            let mut permit = body_memory.permit(&caller_quotas(&quotas, address, None));
             fill(&mut permit);
             assert!(permit.bytes().abs_diff(free / 3) < 2000, "{address}: {} of {free}", permit.bytes());
             greedy.push(permit);
             assert!(!body_memory.is_full(), "{address}");
         }
-        greedy.extend((11..20).map(|address| body_memory.place(&caller_quotas(&quotas, address, None))));
+        greedy.extend((11..20).map(|address| body_memory.permit(&caller_quotas(&quotas, address, None))));
         for permit in &mut greedy {
             fill(permit);
         }
@@ -207,11 +207,11 @@ mod tests {
     fn small_bodies_find_room_beside_large_ones_of_the_same_address() {
         let (quotas, body_memory) = (quotas(), BodyMemory::new(HeldMemory::Bodies, 64 * MIB));
         let caller_quotas = caller_quotas(&quotas, 1, None);
-        let mut large = body_memory.place(&caller_quotas);
+        let mut large = body_memory.permit(&caller_quotas);
         fill(&mut large);
-        assert!(body_memory.place(&caller_quotas).grow(SMALL + 1).is_err());
+        assert!(body_memory.permit(&caller_quotas).grow(SMALL + 1).is_err());
         let small = || {
-            let mut permit = body_memory.place(&caller_quotas);
+            let mut permit = body_memory.permit(&caller_quotas);
             permit.grow(SMALL).map(|()| permit)
         };
         let permits: Vec<BodyPermit> = std::iter::from_fn(|| small().ok()).collect();
@@ -222,15 +222,15 @@ mod tests {
     fn a_share_is_the_address_s_and_the_holder_s_however_many_bodies_they_come_as() {
         let (quotas, body_memory) = (quotas(), BodyMemory::new(HeldMemory::Bodies, 60 * MIB));
         let mut permits: Vec<BodyPermit> =
-            (0..10).map(|n| body_memory.place(&caller_quotas(&quotas, n, Some("ann")))).collect();
+            (0..10).map(|n| body_memory.permit(&caller_quotas(&quotas, n, Some("ann")))).collect();
         for permit in &mut permits {
             fill(permit);
         }
         assert_eq!(body_memory.used() / MIB, 20, "one holder at many addresses");
-        let mut same = body_memory.place(&caller_quotas(&quotas, 0, Some("bob")));
+        let mut same = body_memory.permit(&caller_quotas(&quotas, 0, Some("bob")));
         assert!(same.grow(MIB).is_err(), "one address with many tokens");
         let problem =
-            body_memory.place(&caller_quotas(&quotas, 50, Some("ann"))).grow(MIB).expect_err("it has its share");
+            body_memory.permit(&caller_quotas(&quotas, 50, Some("ann"))).grow(MIB).expect_err("it has its share");
         assert!(problem.detail.contains("the holder of this token has 2"), "{problem}");
         drop(permits);
         assert_eq!((body_memory.used(), fill(&mut same)), (0, 20), "nothing stays counted for a refused body");
@@ -240,19 +240,19 @@ mod tests {
     fn a_batch_that_has_arrived_is_not_refused_for_its_share_by_an_idle_hub() {
         let (quotas, body_memory) = (quotas(), BodyMemory::new(HeldMemory::Bodies, 64 * MIB));
         let whole = |address| {
-            let mut permit = body_memory.place(&caller_quotas(&quotas, address, None));
+            let mut permit = body_memory.permit(&caller_quotas(&quotas, address, None));
             permit.grow(16 * MIB).and_then(|()| permit.grow_arrived(20_000_000)).map(|()| permit)
         };
         let first = whole(1).expect("nothing else is there");
         assert_eq!(
-            body_memory.place(&caller_quotas(&quotas, 1, None)).grow(MIB).expect_err("its share").code,
+            body_memory.permit(&caller_quotas(&quotas, 1, None)).grow(MIB).expect_err("its share").code,
             Code::OverCapacity
         );
         assert_eq!(whole(1).expect_err("a second of the same address").code, Code::OverCapacity);
-        assert!(body_memory.place(&caller_quotas(&quotas, 2, None)).grow(8 * MIB).is_ok(), "others have room");
+        assert!(body_memory.permit(&caller_quotas(&quotas, 2, None)).grow(8 * MIB).is_ok(), "others have room");
         drop(first);
         assert!(whole(1).is_ok());
-        let mut permit = body_memory.place(&caller_quotas(&quotas, 1, None));
+        let mut permit = body_memory.permit(&caller_quotas(&quotas, 1, None));
         assert_eq!(permit.grow_arrived(64 * MIB + 1).expect_err("never").code, Code::TooLarge);
         assert_eq!(body_memory.used(), 0);
     }
@@ -262,7 +262,7 @@ mod tests {
         let (quotas, bodies, pages) =
             (quotas(), BodyMemory::new(HeldMemory::Bodies, 3 * MIB), BodyMemory::new(HeldMemory::Pages, 64 * MIB));
         let caller_quotas = caller_quotas(&quotas, 1, Some("ann"));
-        let (mut page, mut body) = (pages.place(&caller_quotas), bodies.place(&caller_quotas));
+        let (mut page, mut body) = (pages.permit(&caller_quotas), bodies.permit(&caller_quotas));
         assert_eq!((fill(&mut page), fill(&mut body)), (22, 1));
         drop((page, body));
         assert_eq!((pages.used(), bodies.used()), (0, 0));
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn what_is_split_off_is_given_back_by_itself() {
         let (quotas, body_memory) = (quotas(), BodyMemory::new(HeldMemory::Bodies, 1000));
-        let mut permit = body_memory.place(&caller_quotas(&quotas, 1, None));
+        let mut permit = body_memory.permit(&caller_quotas(&quotas, 1, None));
         permit.grow(100).expect("room");
         let part = permit.split(30);
         assert_eq!((permit.bytes(), part.bytes(), body_memory.used()), (70, 30, 100));
@@ -292,7 +292,7 @@ mod tests {
                 let (body_memory, caller_quotas) = (&body_memory, caller_quotas(&quotas, address, Some("ann")));
                 scope.spawn(move || {
                     for n in 0..5000 {
-                        let mut permit = body_memory.place(&caller_quotas);
+                        let mut permit = body_memory.permit(&caller_quotas);
                         let _ = permit.grow(n % 400 * 1000);
                         assert!(body_memory.used() <= MIB);
                     }
@@ -300,6 +300,6 @@ mod tests {
             }
         });
         assert_eq!(body_memory.used(), 0);
-        assert!(body_memory.place(&caller_quotas(&quotas, 9, Some("ann"))).grow(300_000).is_ok());
+        assert!(body_memory.permit(&caller_quotas(&quotas, 9, Some("ann"))).grow(300_000).is_ok());
     }
 }

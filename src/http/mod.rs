@@ -85,7 +85,7 @@ use policy::Policies;
 use problem::{Code, Problem};
 use publish::batcher::Batcher;
 use quota::Quotas;
-pub use response::{Body, Response, full, made};
+pub use response::{Body, Response, full, generated};
 use stream::streams::Streams;
 use throttled_log::ThrottledLog;
 use tls::TlsServer;

@@ -26,9 +26,9 @@ pub enum ListenerRole {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminListener {
     /// The public listener; the grant `admin` is required.
-    AmongAll,
+    Shared,
     /// A listener of its own; the grant `admin` is required.
-    Apart,
+    Separate,
     /// A listener of its own on the loopback, without credentials: all users of this machine are trusted.
-    ApartFree,
+    SeparateUnauthenticated,
 }

@@ -69,11 +69,11 @@ impl Policies {
     /// Puts `policy` in force.
     pub fn replace(&self, policy: Policy) {
         self.current.store(Arc::new(policy));
-        self.judge_again();
+        self.invalidate();
     }
 
     /// Starts a new generation of the same policy: an issuer's keys have changed.
-    pub fn judge_again(&self) {
+    pub fn invalidate(&self) {
         self.generation.fetch_add(1, Ordering::Release);
     }
 }

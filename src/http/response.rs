@@ -21,12 +21,12 @@ pub enum Body {
     /// In memory, complete.
     Full(Full<Bytes>),
     /// Generated while it is sent.
-    Made(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible>>>),
+    Generated(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible>>>),
     /// An event stream that hyper sends.
     Stream(Box<StreamBody>),
     /// An event stream of which hyper sends only the head and the first bytes; then the connection is taken over from
     /// it.
-    Promised(Rc<Takeover>),
+    TakenOver(Rc<Takeover>),
 }
 
 /// A complete body.
@@ -35,8 +35,8 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 }
 
 /// A body that is generated while it is sent.
-pub fn made(body: impl http_body::Body<Data = Bytes, Error = Infallible> + 'static) -> Body {
-    Body::Made(Box::pin(body))
+pub fn generated(body: impl http_body::Body<Data = Bytes, Error = Infallible> + 'static) -> Body {
+    Body::Generated(Box::pin(body))
 }
 
 impl http_body::Body for Body {
@@ -46,9 +46,9 @@ impl http_body::Body for Body {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Self::Full(body) => Pin::new(body).poll_frame(cx),
-            Self::Made(body) => body.as_mut().poll_frame(cx),
+            Self::Generated(body) => body.as_mut().poll_frame(cx),
             Self::Stream(body) => Pin::new(body).poll_frame(cx),
-            Self::Promised(takeover) => match takeover.asked() {
+            Self::TakenOver(takeover) => match takeover.asked() {
                 Some(greeting) => Poll::Ready(Some(Ok(Frame::data(greeting)))),
                 None => Poll::Pending,
             },
@@ -58,16 +58,16 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(body) => body.is_end_stream(),
-            Self::Made(body) => body.is_end_stream(),
-            Self::Stream(_) | Self::Promised(_) => false,
+            Self::Generated(body) => body.is_end_stream(),
+            Self::Stream(_) | Self::TakenOver(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(body) => body.size_hint(),
-            Self::Made(body) => body.size_hint(),
-            Self::Stream(_) | Self::Promised(_) => SizeHint::default(),
+            Self::Generated(body) => body.size_hint(),
+            Self::Stream(_) | Self::TakenOver(_) => SizeHint::default(),
         }
     }
 }

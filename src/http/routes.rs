@@ -125,7 +125,7 @@ impl Routes {
         let caller = match Caller::of(shard, &head) {
             Ok(caller) => caller,
             Err(problem) if matches!(route, Route::Events | Route::Stats) => {
-                return events::come_back(shard, &head.headers, problem);
+                return events::refuse_unparsed(shard, &head.headers, problem);
             }
             Err(problem) => {
                 body::discard(&shard.app, &head.headers, body).await;
@@ -154,7 +154,7 @@ impl Routes {
         let here = match route {
             Route::Health | Route::Ready | Route::Docs => true,
             Route::Stats | Route::Metrics => {
-                listener == ListenerRole::Operators || shard.app.operators == AdminListener::AmongAll
+                listener == ListenerRole::Operators || shard.app.operators == AdminListener::Shared
             }
             Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Console => {
                 listener == ListenerRole::Public
@@ -173,7 +173,7 @@ fn listener<B>(request: &Request<B>) -> ListenerRole {
 /// Whether a listener permits cross-origin requests at all. One that needs no credential does not: every web page in a
 /// browser on this machine could use it.
 fn allows_cross_origin(shard: &ShardState, listener: ListenerRole) -> bool {
-    listener == ListenerRole::Public || shard.app.operators != AdminListener::ApartFree
+    listener == ListenerRole::Public || shard.app.operators != AdminListener::SeparateUnauthenticated
 }
 
 /// Checks the size of each header line and of all headers. hyper has its own bound, but a coarse one, and none for a

@@ -80,7 +80,7 @@ async fn tick(shard: Rc<ShardState>, stalls: Rc<StallWatch>) {
         let limits = &shard.app.limits;
         let cut = shard.streams.tick(limits.keepalive, limits.write_timeout, shard.app.policies.generation())
             + stalls.tick(limits.write_timeout);
-        shard.app.hub.broker().shards()[shard.index].forget_runs();
+        shard.app.hub.broker().shards()[shard.index].drop_cached_batches();
         if cut > 0 {
             shard.app.hub.stats().slow_readers_cut.add(cut);
             tracing::info!(streams = cut, "closed the streams of clients that do not read");

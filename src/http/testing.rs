@@ -53,11 +53,11 @@ fn limits() -> Limits {
 
 /// The state over an empty hub, and its store.
 pub(super) fn app() -> (Arc<AppState>, MemoryStore) {
-    door_over(LogConfig::default())
+    app_over(LogConfig::default())
 }
 
 /// The same with an engine configured by the caller.
-pub(super) fn door_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
+pub(super) fn app_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
     let (hub, store) = (HubConfig::default(), MemoryStore::new());
     let broker = Broker::new(1, &hub);
     let engine = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
@@ -70,7 +70,7 @@ pub(super) fn door_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
         limits,
         policies: Arc::new(Policies::new(policy(AccessSettings::default()))),
         quotas: Quotas::new(&QuotaConfig::default()),
-        operators: AdminListener::AmongAll,
+        operators: AdminListener::Shared,
         drain: Drain::new(),
         rates: Rates::default(),
         tls: None,

@@ -12,7 +12,7 @@ pub use crate::engine::ReadLimit;
 use crate::event::{Seq, TopicName};
 
 /// Encoded forms cached with a batch: one for each stream encoding.
-pub const FORMS: usize = 4;
+pub const ENCODINGS: usize = 4;
 
 /// The frames of one selection that follow a cursor, without a hole.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct FrameBatch {
     /// Removals before the frames were read; `u64::MAX` for a batch of a ring.
     removals: u64,
     first_by_topic: OnceLock<Box<[(TopicName, Seq)]>>,
-    forms: [OnceLock<Option<Bytes>>; FORMS],
+    forms: [OnceLock<Option<Bytes>>; ENCODINGS],
 }
 
 impl FrameBatch {

@@ -59,11 +59,11 @@ pub struct Feed {
 #[derive(Debug)]
 pub enum Next {
     /// The next frames.
-    Run(Arc<FrameBatch>),
+    Batch(Arc<FrameBatch>),
     /// The cursor is at the newest frame.
     Nothing,
     /// The ring has moved past the cursor: read the log.
-    Moved,
+    Overrun,
 }
 
 /// A feed's streams on one shard.
@@ -222,10 +222,10 @@ impl Feed {
         let start = ring.frames.partition_point(|frame| frame.id.seq <= cursor);
         let prev = if start == 0 { ring.floor } else { ring.frames[start - 1].id.seq };
         let Some(first) = ring.frames.get(start) else {
-            return if ring.floor <= cursor || start > 0 { Next::Nothing } else { Next::Moved };
+            return if ring.floor <= cursor || start > 0 { Next::Nothing } else { Next::Overrun };
         };
         if classify(cursor, prev, first.id.seq) == Verdict::Hole {
-            return Next::Moved;
+            return Next::Overrun;
         }
         let mut bytes = 0;
         let batch = ring.frames.range(start..).take(limit.events).take_while(|frame| {
@@ -235,7 +235,7 @@ impl Feed {
         });
         let frames: Vec<_> = batch.cloned().collect();
         let full = start + frames.len() < ring.frames.len();
-        Next::Run(FrameBatch::new(cursor, frames, full))
+        Next::Batch(FrameBatch::new(cursor, frames, full))
     }
 
     /// Records a topic's lifecycle change for the feed's streams.
@@ -303,9 +303,9 @@ mod tests {
     /// Positions of the frames after `cursor`; `None` when the ring has moved past it.
     fn after(feed: &Feed, cursor: u64, events: usize) -> Option<Vec<u64>> {
         match feed.after(Seq(cursor), ReadLimit { events, bytes: 1 << 20 }) {
-            Next::Run(batch) => Some(batch.frames().iter().map(|frame| frame.id.seq.0).collect()),
+            Next::Batch(batch) => Some(batch.frames().iter().map(|frame| frame.id.seq.0).collect()),
             Next::Nothing => Some(Vec::new()),
-            Next::Moved => None,
+            Next::Overrun => None,
         }
     }
 
@@ -370,7 +370,7 @@ mod tests {
             assert_eq!(ring.bytes, ring.frames.iter().map(|frame| frame.weight()).sum::<usize>());
             assert_eq!(budget.used(), ring.bytes, "the count is the sum of what is there");
         }
-        let Next::Run(batch) = feed.after(Seq(0), ReadLimit { events: 9, bytes: 1 << 20 }) else { panic!("covered") };
+        let Next::Batch(batch) = feed.after(Seq(0), ReadLimit { events: 9, bytes: 1 << 20 }) else { panic!("covered") };
         assert!(batch.frames().iter().all(|frame| frame.event.new.name.is_removed()));
         assert_eq!(after(&feed, 0, 9).expect("covered"), [1, 2, 3], "nothing else changes");
         let narrow = Arc::new(RingBudget::new(frame(1, 0).weight(), 1 << 20));

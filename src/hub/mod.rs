@@ -131,7 +131,7 @@ impl Hub {
             pages: Pages::default(),
             large: LargeEvents::default(),
         });
-        for (topic, seq) in hub.engine.untold() {
+        for (topic, seq) in hub.engine.pending_removals() {
             // The removal is done also when its future is dropped.
             drop(hub.engine.remove(topic, seq));
         }
@@ -199,11 +199,11 @@ impl Hub {
     /// Resolves when every shard has run its fan-out loop once more. By then all batches that were being sent before
     /// have been written to their sockets, so after [`Hub::remove`] and this call no stream is sent the event's old
     /// bytes.
-    pub async fn passed(&self) {
+    pub async fn fan_out_barrier(&self) {
         self.broker.barrier().await;
     }
 
-    /// Events removed since the process started; see [`Hub::shown`].
+    /// Events removed since the process started; see [`Hub::without_removed`].
     #[must_use]
     pub fn removals(&self) -> u64 {
         self.broker.removals().count()
@@ -212,7 +212,7 @@ impl Hub {
     /// Replaces removed events by tombstones in `frames`, consecutive frames that were read when [`Hub::removals`]
     /// returned `removals`. `None` when the removals since then are no longer all remembered.
     #[must_use]
-    pub fn shown(&self, frames: Vec<Arc<Frame>>, removals: u64) -> Option<Vec<Arc<Frame>>> {
+    pub fn without_removed(&self, frames: Vec<Arc<Frame>>, removals: u64) -> Option<Vec<Arc<Frame>>> {
         match self.broker.removals().check(&frames, removals) {
             RemovalCheck::Same => Some(frames),
             RemovalCheck::Changed(now) => Some(now),

@@ -70,7 +70,7 @@ struct PageEntry {
 
 /// Whether the engine still retains all events of the batch, so that a read would return the same.
 pub(super) fn is_retained(batch: &FrameBatch, engine: &dyn Engine) -> bool {
-    batch.first_by_topic().iter().all(|(topic, first)| engine.keeps(topic, *first))
+    batch.first_by_topic().iter().all(|(topic, first)| engine.is_retained(topic, *first))
 }
 
 impl Pages {

@@ -58,10 +58,10 @@ impl Shard {
                 && (batch.full || batch.last() == newest)
         };
         if let Some(cached) = batches.iter().rev().find(same) {
-            return Next::Run(Arc::clone(&cached.batch));
+            return Next::Batch(Arc::clone(&cached.batch));
         }
         let next = feed.after(cursor, limit);
-        if let Next::Run(batch) = &next {
+        if let Next::Batch(batch) = &next {
             if batches.len() == CACHED_BATCHES {
                 batches.pop_front();
             }
@@ -71,7 +71,7 @@ impl Shard {
     }
 
     /// Clears the cache of batches. Call it about once a second.
-    pub fn forget_runs(&self) {
+    pub fn drop_cached_batches(&self) {
         self.batches.lock().clear();
     }
 
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn batch(next: Next) -> Arc<FrameBatch> {
-        let Next::Run(batch) = next else { panic!("{next:?}") };
+        let Next::Batch(batch) = next else { panic!("{next:?}") };
         batch
     }
 
@@ -163,7 +163,7 @@ mod tests {
         assert!(batch(shard.after(&feed, Seq(1), one)).full, "by its size it would stay valid");
         feed.clear(Seq(3));
         feed.record_change(&topic(), LifecycleChange::Deleted { last: Seq(3) });
-        assert!(matches!(shard.after(&feed, Seq(1), one), Next::Moved));
+        assert!(matches!(shard.after(&feed, Seq(1), one), Next::Overrun));
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
             batch(shard.after(&feed, Seq(cursor), ALL));
             assert!(shard.batches.lock().len() <= CACHED_BATCHES);
         }
-        shard.forget_runs();
+        shard.drop_cached_batches();
         assert!(shard.batches.lock().is_empty());
     }
 }

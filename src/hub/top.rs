@@ -34,7 +34,7 @@ const EVENT_WEIGHT: f64 = 64.0;
 
 /// A topic and its traffic, averaged over about the last half minute.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Busy {
+pub struct BusyTopic {
     /// The topic.
     pub topic: TopicName,
     /// Events published per second.
@@ -78,7 +78,7 @@ impl Top {
 
     /// The busiest topics by weight (bytes of data, and 64 for each event), busiest first.
     #[must_use]
-    pub fn busiest(&self, count: usize) -> Vec<Busy> {
+    pub fn busiest(&self, count: usize) -> Vec<BusyTopic> {
         self.0.lock().busiest(Instant::now(), count)
     }
 }
@@ -99,11 +99,11 @@ impl Sketch {
         }
     }
 
-    fn busiest(&mut self, now: Instant, count: usize) -> Vec<Busy> {
+    fn busiest(&mut self, now: Instant, count: usize) -> Vec<BusyTopic> {
         self.decay(now);
         let mut all: Vec<_> = self.counters.iter().collect();
         all.sort_unstable_by(|a, b| b.1.own_weight().total_cmp(&a.1.own_weight()).then_with(|| a.0.cmp(b.0)));
-        let busy = |(topic, traffic): (&TopicName, &TopicTraffic)| Busy {
+        let busy = |(topic, traffic): (&TopicName, &TopicTraffic)| BusyTopic {
             topic: topic.clone(),
             events_per_s: traffic.events / traffic.window(now),
             bytes_per_s: traffic.bytes / traffic.window(now),

@@ -49,7 +49,7 @@ pub fn for_hub(connections: usize, cores: usize, listeners: usize) -> Result<Con
 /// Raises the limit as far as needed and allowed for `connections` of a client. Returns `None` when all of them fit,
 /// else how many do.
 #[must_use]
-pub fn make_room(connections: usize) -> Option<usize> {
+pub fn raise_limit(connections: usize) -> Option<usize> {
     let needed = RESERVED + connections as u64;
     let soft = raise(needed)?;
     (soft < needed).then(|| usize::try_from(soft.saturating_sub(RESERVED)).unwrap_or(usize::MAX))
@@ -142,10 +142,10 @@ mod tests {
     #[test]
     fn the_soft_limit_is_raised_as_far_as_the_hard_one_allows() {
         let hard = getrlimit(Resource::Nofile).maximum.and_then(|hard| usize::try_from(hard).ok());
-        assert_eq!((for_hub(1, 1, 1).expect("there is room").connections, make_room(1)), (1, None));
+        assert_eq!((for_hub(1, 1, 1).expect("there is room").connections, raise_limit(1)), (1, None));
         if let Some(hard) = hard {
             assert!(for_hub(hard, 1, 1).expect("there is room").connections < hard);
-            assert!(make_room(hard).expect("more than the hard limit") < hard);
+            assert!(raise_limit(hard).expect("more than the hard limit") < hard);
         }
     }
 }

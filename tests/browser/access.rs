@@ -130,7 +130,7 @@ fn a_token_that_does_not_open_it_is_told_and_another_is_asked_for() {
     let mut page = Page::open(&hub);
     page.says("Refused: ");
     page.give("nonsense");
-    eventually("it says so", || page.text("#word").contains("not known"));
+    eventually("it says so", || page.text("#word").contains("neither a static token"));
     page.give(OTHER);
     eventually("it names the topic", || page.text("#word").contains("demo"));
     assert!(page.asks());

@@ -8,8 +8,8 @@ use gapless::{
         log::{
             LogConfig, LogEngine, Store,
             store::{
-                Commit, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, Scan, StoreError, Taken,
-                TopicKey, TopicSettings, TopicSummary,
+                Commit, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan,
+                StoreError, TopicKey, TopicSettings, TopicSummary,
             },
         },
         memory::MemoryStore,
@@ -90,12 +90,12 @@ impl Store for Interleaving {
         self.store.save_settings(topic, settings)
     }
 
-    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
+    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError> {
         self.store.remove(topic, seq)
     }
 
-    fn told(&self, topic: TopicKey, seq: Seq) {
-        self.store.told(topic, seq);
+    fn clear_pending_removal(&self, topic: TopicKey, seq: Seq) {
+        self.store.clear_pending_removal(topic, seq);
     }
 
     fn unscrubbed(&self) -> u64 {

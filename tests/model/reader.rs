@@ -106,7 +106,7 @@ impl Reader {
         };
         self.expected = expected;
         let subscription = hub.subscribe(&self.selection, start, self.limit, 0);
-        if subscription.nothing_left() {
+        if subscription.is_exhausted() {
             assert!(self.all_ended(model) && self.expected.iter().all(|&seq| model.at(seq).gone), "204 is final");
             return;
         }
@@ -211,7 +211,7 @@ impl Reader {
                 self.last_id = Some(id);
                 self.subscription = None;
             }
-            Delivery::Broken => panic!("the store can be read"),
+            Delivery::Unreadable => panic!("the store can be read"),
         }
     }
 

@@ -151,7 +151,7 @@ fn mistakes_about_the_certificate_are_reported_at_once_with_code_78() {
         (&["--tls-cert", &chain, "--tls-key", &foreign], &["does not fit"]),
         (&["--tls-cert", &key, "--tls-key", &chain], &["no certificate", "no private key"]),
         (&both, &["nothing.pem cannot be read", "nowhere.pem cannot be read"]),
-        (&["--tls-cert", &chain, "--tls-key", &key, "--tls-acme", "hub.example"], &["either in files or asked for"]),
+        (&["--tls-cert", &chain, "--tls-key", &key, "--tls-acme", "hub.example"], &["either from files or from ACME"]),
     ] {
         let mut all = vec!["--listen", "127.0.0.1:0"];
         all.extend(arguments);

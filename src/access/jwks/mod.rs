@@ -123,7 +123,7 @@ impl JwksCache {
     }
 
     /// Copies the keys of the cache that a reload replaces, if it has the same URL and algorithms.
-    pub(super) fn adopt(&self, older: &Self) {
+    pub(super) fn copy_fetched_keys(&self, older: &Self) {
         if self.url != older.url || self.pinned != older.pinned {
             return;
         }

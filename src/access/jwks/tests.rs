@@ -262,7 +262,7 @@ fn keys_stay_for_a_bounded_time_while_the_server_is_unreachable() {
     assert_eq!(unknown_key, Err(Refusal::KeysUnavailable), "the server may have the key");
 
     let impatient = server.access(Timing { refresh: quick, retry: quick, keep: Duration::ZERO, ..timing() });
-    impatient.adopt(&access);
+    impatient.copy_fetched_keys(&access);
     assert!(impatient.renew(&principal, NOW).is_ok());
     watched(&impatient).recv_timeout(MAX_WAIT).expect("they are dropped");
     assert_eq!(
@@ -279,7 +279,7 @@ fn a_reload_keeps_only_the_keys_of_the_same_issuer() {
     let before = server.access(timing());
     before.fetch().expect("an answer");
     let after = server.access(timing());
-    after.adopt(&before);
+    after.copy_fetched_keys(&before);
     assert!(after.authenticate(&token(pair, "a"), NOW).is_ok());
     for change in [
         |issuer: &mut IssuerSettings| issuer.issuer.push('2'),
@@ -291,7 +291,7 @@ fn a_reload_keeps_only_the_keys_of_the_same_issuer() {
         change(&mut issuer);
         let settings = AccessSettings { issuers: vec![issuer], ..AccessSettings::default() };
         let other = Access::with(settings, timing(), &fetch_config()).expect("sound");
-        other.adopt(&before);
+        other.copy_fetched_keys(&before);
         assert_eq!(other.authenticate(&token(pair, "a"), NOW), Err(Refusal::KeysUnavailable), "it has none yet");
     }
 }

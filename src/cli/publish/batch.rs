@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::input::InputLine;
-use crate::cli::output::complain;
+use crate::cli::output::print_error;
 
 /// Most lines of a batch, and most bytes of its envelopes (a single larger one is sent alone). A hub accepts 100,000
 /// events and 16 MiB by default; these bounds are enough to share a flush, and small enough that the next lines wait
@@ -71,7 +71,7 @@ impl LineFormat {
                 None if line.trim().is_empty() => return Ok(Bytes::new()),
                 None => serde_json::from_str::<EnvelopeLine<'_>>(&line).and_then(|envelope| {
                     if envelope.is_removal() {
-                        complain(format_args!(
+                        print_error(format_args!(
                             "line {number}: skipped: hub.removed reports that an event was removed from the hub where this line comes \
                              from; a copy of it here stays until `gapless remove` removes it"
                         ));

@@ -29,7 +29,7 @@ use crate::cli::{
     CliError,
     client::{Dial, HubClient},
     delay,
-    output::complain,
+    output::print_error,
     problem::HubProblem,
 };
 
@@ -170,7 +170,7 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
     fn refuse_first(&mut self) {
         if let Some(BatchLine { number, envelope: Err(problem) }) = self.waiting.pop_front() {
             self.ledger.refuse(number);
-            complain(format_args!("line {number}: {problem}"));
+            print_error(format_args!("line {number}: {problem}"));
         }
     }
 
@@ -196,7 +196,7 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
             if doubtful.is_some_and(|since| since.elapsed() + wait > WINDOW) {
                 return Err(self.end_early(&reason, &batch, true));
             }
-            complain(delay::retry_message(&reason, wait));
+            print_error(delay::retry_message(&reason, wait));
             sleep(wait).await;
         }
     }
@@ -302,7 +302,7 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
             };
             failures += 1;
             let wait = delay::next(FIRST_WAIT, retry_after, failures, fastrand::f64());
-            complain(delay::retry_message(&reason, wait));
+            print_error(delay::retry_message(&reason, wait));
             sleep(wait).await;
         }
     }

@@ -126,7 +126,7 @@ pub(crate) fn a_clock_that_leaps_ahead_ages_no_event_and_no_key<F: StoreFactory>
     for _ in 0..3 {
         assert_eq!(short(&fixture.read(&["**"], ReadFrom::Earliest)), ["1", "2", "3"]);
         assert_eq!(key(&fixture, 1), Ok(Seq(2)), "its window is not over");
-        assert!(fixture.engine.keeps(&topic("a"), Seq(1)));
+        assert!(fixture.engine.is_retained(&topic("a"), Seq(1)));
         assert_eq!((since(&fixture, 59), since(&fixture, 61)), (vec!["3".into()], vec!["1".into(), "3".into()]));
         assert_eq!(fixture.engine.status().clock_leapt, Duration::from_millis(YEARS));
         fixture.reopen();

@@ -69,7 +69,7 @@ pub(crate) fn an_event_is_removed_once<F: StoreFactory>() {
         }
         assert!(fixture.remove("a", Seq(3)), "a notice has nothing to remove");
         assert_eq!(fixture.read(&["a"], ReadFrom::Earliest).items.len(), 3);
-        assert!(fixture.engine.untold().is_empty());
+        assert!(fixture.engine.pending_removals().is_empty());
         fixture.reopen();
         assert_eq!(fixture.engine.head(), Seq(3));
     }
@@ -102,7 +102,7 @@ pub(crate) fn a_closed_topic_stays_closed_and_gets_no_notice<F: StoreFactory>() 
         assert!(state.closed, "its closing event still closes it");
         assert_eq!((state.last, state.events, state.bytes), (Some(last), 2, 10));
         assert!(events(&fixture.read(&["a"], ReadFrom::Earliest))[1].is_tombstone());
-        assert!(fixture.engine.untold().is_empty());
+        assert!(fixture.engine.pending_removals().is_empty());
         fixture.reopen();
     }
 }

@@ -92,7 +92,7 @@ pub(crate) fn retained_events_are_known_without_a_read<F: StoreFactory>() {
     let mut fixture = Fixture::<F>::new();
     fixture.publish_all(&["a", "b", "a", "a", "gone"]);
     let keeps = |fixture: &Fixture<F>, name: &str, seqs: &[u64]| {
-        seqs.iter().map(|&seq| fixture.engine.keeps(&topic(name), Seq(seq))).collect::<Vec<_>>()
+        seqs.iter().map(|&seq| fixture.engine.is_retained(&topic(name), Seq(seq))).collect::<Vec<_>>()
     };
     assert_eq!(
         keeps(&fixture, "a", &[0, 1, 3, 4, 5]),
@@ -122,11 +122,11 @@ pub(crate) fn events_past_their_age_are_known_not_to_be_retained<F: StoreFactory
     fixture.advance(Duration::from_mins(30));
     let young = fixture.publish("a");
     fixture.advance(Duration::from_mins(30));
-    assert!(fixture.engine.keeps(&topic("a"), old), "not before it passes its age");
+    assert!(fixture.engine.is_retained(&topic("a"), old), "not before it passes its age");
     fixture.advance(Duration::from_millis(1));
-    assert!(!fixture.engine.keeps(&topic("a"), old));
+    assert!(!fixture.engine.is_retained(&topic("a"), old));
     assert_eq!(kept(&fixture, "a"), [young.to_string()]);
-    assert!(fixture.engine.keeps(&topic("a"), young), "once the older one is trimmed");
+    assert!(fixture.engine.is_retained(&topic("a"), young), "once the older one is trimmed");
     fixture.advance(Duration::from_mins(30));
-    assert!(!fixture.engine.keeps(&topic("a"), young));
+    assert!(!fixture.engine.is_retained(&topic("a"), young));
 }

@@ -183,9 +183,9 @@ impl<S: Store> Engine for LogEngine<S> {
         self.shared.store.mark(name)
     }
 
-    fn keeps(&self, topic: &TopicName, seq: Seq) -> bool {
+    fn is_retained(&self, topic: &TopicName, seq: Seq) -> bool {
         let now = self.shared.now();
-        self.shared.table.read().keeps(topic, seq, |slot, limits| self.shared.is_overdue(slot, limits, &now))
+        self.shared.table.read().is_retained(topic, seq, |slot, limits| self.shared.is_overdue(slot, limits, &now))
     }
 
     fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState> {
@@ -216,7 +216,7 @@ impl<S: Store> Engine for LogEngine<S> {
         self.enqueue(|reply| Job::Remove(topic, seq, reply))
     }
 
-    fn untold(&self) -> Vec<(TopicName, Seq)> {
+    fn pending_removals(&self) -> Vec<(TopicName, Seq)> {
         self.shared.pending_removals()
     }
 

@@ -9,7 +9,7 @@ use super::{
     group::{AppendOutcome, CommitGroup},
     shared::LogShared,
     slot::Flag,
-    store::{Store, Taken, TopicKey},
+    store::{RemoveOutcome, Store, TopicKey},
     writer::LogWriter,
 };
 use crate::{
@@ -24,7 +24,7 @@ const KEY_TAG: [u8; 8] = *b"removed\0";
 impl<S: Store> LogShared<S> {
     /// Clears a pending removal.
     pub(super) fn finish_removal(&self, key: TopicKey, seq: Seq) {
-        self.store.told(key, seq);
+        self.store.clear_pending_removal(key, seq);
         self.pending_removals.lock().remove(&seq);
     }
 
@@ -73,10 +73,10 @@ impl<S: Store> LogWriter<S> {
         let shared = &self.shared;
         let exclusive = shared.resizing.write();
         let bytes = match shared.store.remove(key, seq).map_err(|error| self.failed(error))? {
-            Taken::Nothing => return Ok(false),
-            Taken::Before => return Ok(true),
-            Taken::Unreachable(reason) => return Err(AppendError::NotNow { reason }),
-            Taken::Now(bytes) => bytes,
+            RemoveOutcome::NotFound => return Ok(false),
+            RemoveOutcome::AlreadyRemoved => return Ok(true),
+            RemoveOutcome::Unavailable(reason) => return Err(AppendError::NotNow { reason }),
+            RemoveOutcome::Removed(bytes) => bytes,
         };
         shared.pending_removals.lock().insert(seq, key);
         shared.table.write().update_by_key(key, |slot| {

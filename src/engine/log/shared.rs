@@ -72,7 +72,7 @@ impl<S: Store> LogShared<S> {
             queue: AppendQueue::new(config.queue_bytes),
             retention_queue: RetentionQueue::default(),
             resizing: RwLock::new(()),
-            pending_removals: Mutex::new(recovered.untold.into_iter().map(|(key, seq)| (seq, key)).collect()),
+            pending_removals: Mutex::new(recovered.pending_removals.into_iter().map(|(key, seq)| (seq, key)).collect()),
             startup_trim: StartupTrim::new(table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX)),
             table: RwLock::new(table),
             meter: Mutex::default(),

@@ -104,8 +104,8 @@ pub struct Recovered {
     pub newest_mark: Seq,
     /// Idempotency keys of complete commits, in order of time.
     pub keys: Vec<KeyRecord>,
-    /// Removals that were begun and not yet confirmed by [`Store::told`].
-    pub untold: Vec<(TopicKey, Seq)>,
+    /// Removals that were begun and not yet confirmed by [`Store::clear_pending_removal`].
+    pub pending_removals: Vec<(TopicKey, Seq)>,
     /// Ranges `(first, last)` of positions, inclusive, in which events may have been lost. Sorted, disjoint; the store
     /// bounds their number.
     pub lost: Vec<(Seq, Seq)>,
@@ -150,15 +150,15 @@ pub struct Position {
 
 /// The outcome of [`Store::remove`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Taken {
+pub enum RemoveOutcome {
     /// There is no such event, or it is damaged.
-    Nothing,
+    NotFound,
     /// Removed now; the size of its data in bytes.
-    Now(u64),
+    Removed(u64),
     /// It was removed before, or is a removal notice.
-    Before,
+    AlreadyRemoved,
     /// It cannot be read or written now, and may be unchanged. Transient.
-    Unreachable(Arc<str>),
+    Unavailable(Arc<str>),
 }
 
 /// Why a store operation failed.
@@ -245,16 +245,16 @@ pub trait Store: Send + Sync + 'static {
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError>;
 
     /// Replaces a topic's event by a tombstone, durably, then readable; a tombstone has 0 bytes of data. Before that it
-    /// durably records the removal as pending: see [`Store::told`]. [`Store::reclaim`] later erases the old bytes from
+    /// durably records the removal as pending: see [`Store::clear_pending_removal`]. [`Store::reclaim`] later erases the old bytes from
     /// the disk. Blocks.
     ///
     /// # Errors
     /// As [`Store::commit`].
-    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError>;
+    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError>;
 
     /// Clears a pending removal: its notice is committed, or not needed. Not necessarily durable: a crash may make the
     /// removal pending again.
-    fn told(&self, topic: TopicKey, seq: Seq);
+    fn clear_pending_removal(&self, topic: TopicKey, seq: Seq);
 
     /// Number of parts of the store whose files still hold bytes of removed events: [`Store::reclaim`] must be called
     /// again while it is above 0.

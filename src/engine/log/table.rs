@@ -192,7 +192,12 @@ impl TopicTable {
     }
 
     /// Whether a topic's event is retained; also `false` while `overdue` says that older ones are still to be trimmed.
-    pub(super) fn keeps(&self, name: &TopicName, seq: Seq, overdue: impl FnOnce(&Slot, &Retention) -> bool) -> bool {
+    pub(super) fn is_retained(
+        &self,
+        name: &TopicName,
+        seq: Seq,
+        overdue: impl FnOnce(&Slot, &Retention) -> bool,
+    ) -> bool {
         self.find(name).is_some_and(|index| {
             let slot = self.at(index);
             slot.mark < seq && seq <= slot.tail && !overdue(slot, &self.limits_at(index))

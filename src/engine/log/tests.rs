@@ -458,10 +458,10 @@ fn trimmed_events_do_not_reappear_before_the_first_retention_round() {
     let default = Retention { max_events: Some(2), ..Retention::default() };
     for filters in [&["a"][..], &["a", "b"], &["**"]] {
         let (fixture, release) = reopened_over(Rules { default, ..Rules::default() });
-        assert!(!fixture.engine.keeps(&topic("a"), Seq(1)));
+        assert!(!fixture.engine.is_retained(&topic("a"), Seq(1)));
         let b = if filters.len() == 1 && filters[0] == "a" { vec![] } else { vec!["2"] };
         assert_eq!(short(&fixture.read(filters, ReadFrom::Earliest)), [b, vec!["3", "4"]].concat(), "{filters:?}");
-        assert!(fixture.engine.keeps(&topic("a"), Seq(3)) && fixture.engine.keeps(&topic("b"), Seq(2)));
+        assert!(fixture.engine.is_retained(&topic("a"), Seq(3)) && fixture.engine.is_retained(&topic("b"), Seq(2)));
         assert_eq!(fixture.state("a").expect("known").events, 2);
         drop(release);
     }
@@ -500,11 +500,11 @@ fn a_removal_whose_notice_was_refused_is_completed_by_a_repeat_or_after_a_restar
         faults(&fixture).set_full(false);
         if restart {
             fixture.reopen();
-            assert_eq!(fixture.engine.untold(), [(topic("a"), Seq(1))]);
+            assert_eq!(fixture.engine.pending_removals(), [(topic("a"), Seq(1))]);
         }
         for _ in 0..2 {
             assert_eq!((remove(&fixture), fixture.engine.head()), (Ok(true), Seq(3)), "one notice");
-            assert_eq!(fixture.engine.untold(), []);
+            assert_eq!(fixture.engine.pending_removals(), []);
         }
     }
 }
@@ -518,16 +518,16 @@ fn a_notice_pending_after_a_crash_is_appended_once() {
     fixture.engine.close();
     fixture.factory.0.leave_pending(TopicKey(1), Seq(1));
     fixture.start();
-    assert_eq!(fixture.engine.untold(), [(topic("a"), Seq(1))]);
+    assert_eq!(fixture.engine.pending_removals(), [(topic("a"), Seq(1))]);
     assert!(fixture.remove("a", Seq(1)));
-    assert_eq!((fixture.engine.head(), fixture.engine.untold()), (Seq(2), vec![]));
+    assert_eq!((fixture.engine.head(), fixture.engine.pending_removals()), (Seq(2), vec![]));
     fixture.delete("a");
     fixture.engine.close();
     fixture.factory.0.leave_pending(TopicKey(1), Seq(1));
     fixture.start();
-    assert_eq!(fixture.engine.untold(), [], "not for a deleted topic");
+    assert_eq!(fixture.engine.pending_removals(), [], "not for a deleted topic");
     fixture.reopen();
-    assert_eq!(fixture.engine.untold(), []);
+    assert_eq!(fixture.engine.pending_removals(), []);
 }
 
 #[test]
@@ -536,7 +536,7 @@ fn a_removal_appends_its_notice_when_key_memory_is_full() {
     fixture.append(keyed(1, 1, vec![event("a", "1")])).expect("accepted");
     assert!(matches!(fixture.append(keyed(2, 1, vec![event("a", "2")])), Err(AppendError::KeysFull { .. })));
     assert!(fixture.remove("a", Seq(1)));
-    assert_eq!((fixture.engine.head(), fixture.engine.untold()), (Seq(2), vec![]), "its notice");
+    assert_eq!((fixture.engine.head(), fixture.engine.pending_removals()), (Seq(2), vec![]), "its notice");
 }
 
 #[test]

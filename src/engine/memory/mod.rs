@@ -9,8 +9,8 @@ use std::{
 use parking_lot::RwLock;
 
 use super::log::store::{
-    Commit, EventHeader, KeptClock, KeyRecord, Liveness, Position, ReadLimit, Recovered, Scan, Store, StoreError,
-    Taken, TopicKey, TopicSettings, TopicSummary,
+    Commit, EventHeader, KeptClock, KeyRecord, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store,
+    StoreError, TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Epoch, Event, Millis, Seq, TopicName};
 
@@ -38,7 +38,7 @@ struct Contents {
     settings: BTreeMap<TopicName, TopicSettings>,
     keys: VecDeque<KeyRecord>,
     /// Pending removals.
-    untold: Vec<(TopicKey, Seq)>,
+    pending_removals: Vec<(TopicKey, Seq)>,
     last_time: Millis,
     clock: KeptClock,
     head: Seq,
@@ -63,7 +63,7 @@ impl MemoryStore {
 
     /// Makes this removal pending at the next opening, as a crash may leave it.
     pub fn leave_pending(&self, topic: TopicKey, seq: Seq) {
-        self.contents.write().untold.push((topic, seq));
+        self.contents.write().pending_removals.push((topic, seq));
     }
 
     /// Damages the stored events `first..=last`: reads no longer find them.
@@ -114,7 +114,7 @@ impl Store for MemoryStore {
                 .collect(),
             newest_mark: contents.settings.values().filter_map(|s| s.deleted_through).max().unwrap_or_default(),
             keys: contents.keys.iter().cloned().collect(),
-            untold: contents.untold.clone(),
+            pending_removals: contents.pending_removals.clone(),
             lost: self.faults.lost(),
         }
     }
@@ -214,11 +214,11 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
+    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError> {
         let found = self.contents.read().after(topic, Seq(seq.0.saturating_sub(1))).next().cloned();
-        let Some(event) = found.filter(|event| event.seq == seq) else { return Ok(Taken::Nothing) };
+        let Some(event) = found.filter(|event| event.seq == seq) else { return Ok(RemoveOutcome::NotFound) };
         if event.new.name.is_removed() {
-            return Ok(Taken::Before);
+            return Ok(RemoveOutcome::AlreadyRemoved);
         }
         self.faults.before_write()?;
         let tombstone = Arc::new(event.tombstone());
@@ -229,12 +229,12 @@ impl Store for MemoryStore {
         }
         let places = contents.topics.get_mut(&topic).into_iter().flatten();
         places.filter(|event| event.seq == seq).for_each(|place| *place = Arc::clone(&tombstone));
-        contents.untold.push((topic, seq));
-        Ok(Taken::Now(event.new.data.len() as u64))
+        contents.pending_removals.push((topic, seq));
+        Ok(RemoveOutcome::Removed(event.new.data.len() as u64))
     }
 
-    fn told(&self, topic: TopicKey, seq: Seq) {
-        self.contents.write().untold.retain(|untold| *untold != (topic, seq));
+    fn clear_pending_removal(&self, topic: TopicKey, seq: Seq) {
+        self.contents.write().pending_removals.retain(|pending_removals| *pending_removals != (topic, seq));
     }
 
     fn unscrubbed(&self) -> u64 {

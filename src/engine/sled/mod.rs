@@ -32,8 +32,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::log::store::{
-    Commit, EventHeader, KeptClock, Leaps, Liveness, Position, ReadLimit, Recovered, Scan, Store, StoreError, Taken,
-    TopicKey, TopicSettings, TopicSummary,
+    Commit, EventHeader, KeptClock, Leaps, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store,
+    StoreError, TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Event, Millis, Seq, TopicName};
 
@@ -206,11 +206,11 @@ impl Store for SledStore {
         self.shared.save_settings(topic, settings)
     }
 
-    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
+    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError> {
         self.shared.remove(topic, seq)
     }
 
-    fn told(&self, topic: TopicKey, seq: Seq) {
+    fn clear_pending_removal(&self, topic: TopicKey, seq: Seq) {
         self.shared.removals.lock().notice_published(topic, seq);
     }
 

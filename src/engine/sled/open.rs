@@ -246,7 +246,7 @@ impl<'a> StoreRecovery<'a> {
             settings: known.settings,
             newest_mark: known.newest_mark,
             keys,
-            untold: self.removals.pending_notices().to_vec(),
+            pending_removals: self.removals.pending_notices().to_vec(),
             lost: state.lost.clone(),
         }
     }

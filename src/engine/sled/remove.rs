@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::event::{Seq, TopicName};
 
-use super::super::log::store::{StoreError, Taken, TopicKey};
+use super::super::log::store::{RemoveOutcome, StoreError, TopicKey};
 use super::block::{Block, BlockEvent};
 use super::database::DatabaseError;
 use super::guard::guarded;
@@ -28,7 +28,7 @@ pub(super) enum FoundEvent {
 }
 
 impl StoreShared {
-    pub(super) fn remove(&self, key: TopicKey, seq: Seq) -> Result<Taken, StoreError> {
+    pub(super) fn remove(&self, key: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError> {
         self.check_open()?;
         let _waiting = self.waits.begin_write("removing an event");
         self.presence.check()?;
@@ -48,12 +48,14 @@ impl StoreShared {
                     guarded(|| find(&tables, key, seq)).map_err(DatabaseError::from_panic).and_then(|it| Ok(it?));
                 let block = match found {
                     Ok(FoundEvent::Nothing) => continue,
-                    Ok(FoundEvent::Removed(_)) if !removals.has_failed(key, seq) => return Ok(Taken::Before),
+                    Ok(FoundEvent::Removed(_)) if !removals.has_failed(key, seq) => {
+                        return Ok(RemoveOutcome::AlreadyRemoved);
+                    }
                     Ok(FoundEvent::Removed(block) | FoundEvent::Stored(block)) => block,
                     Ok(FoundEvent::Damaged(first)) => {
                         drop(removals);
                         self.lost_block(key, first);
-                        return Ok(Taken::Nothing);
+                        return Ok(RemoveOutcome::NotFound);
                     }
                     Err(failure) => {
                         drop((removals, tables));
@@ -69,11 +71,11 @@ impl StoreShared {
                         }
                     };
                 let Some((mut built, bytes)) = name.and_then(|name| block.with_tombstone(key, &name, seq)) else {
-                    return Ok(Taken::Nothing);
+                    return Ok(RemoveOutcome::NotFound);
                 };
                 self.space.check_small()?;
                 if let Err(error) = removals.begin(&segment, key, seq) {
-                    return Ok(Taken::Unreachable(error.to_string().into()));
+                    return Ok(RemoveOutcome::Unavailable(error.to_string().into()));
                 }
                 let bytes = removals.take_failed(key, seq).unwrap_or(bytes);
                 let replaced = guarded(|| {
@@ -81,7 +83,7 @@ impl StoreShared {
                     replace_block(&tables, &stem, framed)
                 });
                 let failure = match replaced.map_err(DatabaseError::from_panic).and_then(|it| Ok(it?)) {
-                    Ok(()) => return Ok(Taken::Now(bytes)),
+                    Ok(()) => return Ok(RemoveOutcome::Removed(bytes)),
                     Err(failure) => failure,
                 };
                 removals.add_failed(key, seq, bytes);
@@ -89,22 +91,22 @@ impl StoreShared {
                 // has either the old block or the tombstone.
                 return match segment.summary() {
                     None => Err(self.poison("removing an event", failure.reason())),
-                    Some(_) => Ok(Taken::Unreachable(Arc::clone(failure.reason()))),
+                    Some(_) => Ok(RemoveOutcome::Unavailable(Arc::clone(failure.reason()))),
                 };
             }
-            return Ok(Taken::Nothing);
+            return Ok(RemoveOutcome::NotFound);
         }
-        Ok(Taken::Unreachable("the segments were replaced too often while they were read; try again".into()))
+        Ok(RemoveOutcome::Unavailable("the segments were replaced too often while they were read; try again".into()))
     }
 
     /// Handles a segment that cannot be read. A damaged sealed one is quarantined, as by a reader.
-    fn removal_failed(&self, segment: &Arc<Segment>, failure: DatabaseError) -> Result<Taken, StoreError> {
+    fn removal_failed(&self, segment: &Arc<Segment>, failure: DatabaseError) -> Result<RemoveOutcome, StoreError> {
         match failure {
-            DatabaseError::Unavailable(reason) => Ok(Taken::Unreachable(reason)),
+            DatabaseError::Unavailable(reason) => Ok(RemoveOutcome::Unavailable(reason)),
             DatabaseError::Damaged(reason) if segment.summary().is_none() => Err(self.poison("reading", &reason)),
             DatabaseError::Damaged(reason) => {
                 self.quarantine(segment, &reason)?;
-                Ok(Taken::Nothing)
+                Ok(RemoveOutcome::NotFound)
             }
         }
     }

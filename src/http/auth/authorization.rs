@@ -100,7 +100,7 @@ impl Authorization {
     /// # Errors
     /// Names the first filter that the grant does not cover, and says what is missing.
     pub fn subscribe(&self, selection: &Selection) -> Result<(), Problem> {
-        let Some(filter) = self.principal.grant.lacks(selection) else { return Ok(()) };
+        let Some(filter) = self.principal.grant.first_denied(selection) else { return Ok(()) };
         let action = format_args!("subscribe to {}", quoted(filter.as_str())).to_string();
         Err(self.denied(format_args!("{action}"), "subscribe to", &self.principal.grant.subscribe))
     }
@@ -110,7 +110,7 @@ impl Authorization {
     ///
     /// # Errors
     /// Says why the credential is no longer valid, or no longer permits this.
-    pub fn still_reads(&mut self, policies: &Policies, selection: &Selection) -> Result<(), Problem> {
+    pub fn renew_subscription(&mut self, policies: &Policies, selection: &Selection) -> Result<(), Problem> {
         if !self.is_stale(policies) && self.principal.expires.is_none_or(|end| now() < end) {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl Authorization {
     /// # Errors
     /// Says what is missing, in the same words whether the topic exists or not.
     pub fn inspect(&self, topic: &TopicName) -> Result<(), Problem> {
-        if self.principal.grant.may_see(topic) {
+        if self.principal.grant.may_read_metadata(topic) {
             return Ok(());
         }
         Err(self.denied(
@@ -168,7 +168,7 @@ impl Authorization {
     ///
     /// # Errors
     /// When the grant `admin` is missing.
-    pub fn operate(&self, what: &str) -> Result<(), Problem> {
+    pub fn require_admin(&self, what: &str) -> Result<(), Problem> {
         if self.principal.grant.admin {
             return Ok(());
         }

@@ -53,7 +53,8 @@ impl Caller {
         let peer = head.extensions.get::<Peer>().expect("every connection inserts its peer");
         let client = policy.proxies.client(peer.address.ip(), &head.headers);
         let address = shard.app.quotas.address(client);
-        let no_auth = peer.listener == ListenerRole::Operators && shard.app.operators == AdminListener::ApartFree;
+        let no_auth =
+            peer.listener == ListenerRole::Operators && shard.app.operators == AdminListener::SeparateUnauthenticated;
         if policy.loopback_names || no_auth {
             check_host(head)?;
         }

@@ -87,7 +87,8 @@ pub async fn connection(context: ListenerContext, socket: Transport, address: So
     let is_unix = socket.is_unix();
     let takeover = Rc::<Takeover>::default();
     let tracked = context.stalls.add(socket, Rc::clone(&takeover));
-    let no_auth = context.listener == ListenerRole::Operators && app.operators == AdminListener::ApartFree;
+    let no_auth =
+        context.listener == ListenerRole::Operators && app.operators == AdminListener::SeparateUnauthenticated;
     // A Unix socket is local to this machine, and no certificate names it.
     let tls = app.tls.as_ref().filter(|_| !no_auth && !is_unix);
     // Boxed, so that the memory of the handshake is freed after it.

@@ -96,7 +96,7 @@ async fn response(
     let subscription = shard.app.hub.subscribe(&events_request.selection, start, limit, shard.index);
     match events_request.mode {
         ResponseMode::Page { limit, wait } => page::response(shard, subscription, caller, limit, wait).await,
-        ResponseMode::Stream(_) if subscription.nothing_left() => {
+        ResponseMode::Stream(_) if subscription.is_exhausted() => {
             let mut response = Response::new(super::full(""));
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)
@@ -175,7 +175,7 @@ async fn within_timeout<T>(locating: impl Future<Output = Result<T, ReadError>>)
 ///
 /// # Errors
 /// The problem itself, for any other client and for a reason that is not transient.
-pub fn come_back(shard: &ShardState, headers: &HeaderMap, problem: Problem) -> Result<Response, Problem> {
+pub fn refuse_unparsed(shard: &ShardState, headers: &HeaderMap, problem: Problem) -> Result<Response, Problem> {
     if !problem.is_transient() || !accept::names(headers, "text/event-stream") {
         return Err(problem);
     }

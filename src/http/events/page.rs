@@ -59,9 +59,9 @@ pub async fn response(
     limit: usize,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    let mut permit = shard.app.pages.place(&quotas);
+    let mut permit = shard.app.pages.permit(&quotas);
     let handle = shard.streams.register(subscription.feed(), authorization.expires());
-    let mut page = PageBody { closed: subscription.nothing_left(), ..PageBody::default() };
+    let mut page = PageBody { closed: subscription.is_exhausted(), ..PageBody::default() };
     let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);
     // The cursor after the events in the page: the subscription may have read further.
@@ -74,7 +74,7 @@ pub async fn response(
                 // A page sends no keepalives.
                 handle.mark_sent();
             }
-            authorization.still_reads(&shard.app.policies, &subscription.feed().selection)?;
+            authorization.renew_subscription(&shard.app.policies, &subscription.feed().selection)?;
             match subscription.poll_next(cx) {
                 Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
                 Poll::Pending if !subscription.caught_up() => Poll::Pending,
@@ -120,11 +120,11 @@ pub async fn response(
             Some(Delivery::Finished(id)) => {
                 (page.closed, next) = (true, id);
             }
-            Some(Delivery::Broken) => return Err(store_unreadable()),
+            Some(Delivery::Unreadable) => return Err(store_unreadable()),
         }
     }
     // Some events may have been removed while others were read.
-    let frames = shard.app.hub.shown(frames, removals).ok_or_else(store_unreadable)?;
+    let frames = shard.app.hub.without_removed(frames, removals).ok_or_else(store_unreadable)?;
     page.events = frames.iter().map(|frame| raw_envelope(frame)).collect();
     page.next = next.to_string();
     let mut text = json_text::bytes(&page);

@@ -28,7 +28,7 @@ const IN_FLIGHT_TIMEOUT: Duration = Duration::from_secs(1);
 /// # Errors
 /// A problem that says what to change, or that there is no such event.
 pub async fn handle(app: &AppState, authorization: &Authorization, uri: &Uri) -> Result<Response, Problem> {
-    authorization.operate(ACTION)?;
+    authorization.require_admin(ACTION)?;
     let text = percent_decode_str(uri.path().rsplit('/').next().unwrap_or_default()).decode_utf8_lossy();
     let id = EventId::parse(&text).ok_or_else(|| {
         Problem::new(
@@ -48,7 +48,7 @@ pub async fn handle(app: &AppState, authorization: &Authorization, uri: &Uri) ->
             format!("topic {topic} has no event {id}: it never had it, or retention or a deletion has removed it");
         return Err(Problem::new(Code::EventUnknown, detail));
     }
-    let _ = timeout(IN_FLIGHT_TIMEOUT, app.hub.passed()).await;
+    let _ = timeout(IN_FLIGHT_TIMEOUT, app.hub.fan_out_barrier()).await;
     let mut response = Response::new(full(bytes::Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

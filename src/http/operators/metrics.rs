@@ -15,7 +15,7 @@ use crate::http::{AppState, Response, auth::Authorization, full, problem::Proble
 /// # Errors
 /// When the caller lacks the grant `admin`.
 pub fn handle(app: &AppState, authorization: &Authorization) -> Result<Response, Problem> {
-    authorization.operate(READ_STATS)?;
+    authorization.require_admin(READ_STATS)?;
     let mut response = Response::new(full(text(&Snapshot::new(app))));
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);

@@ -12,7 +12,7 @@ use crate::{
         AppState, json_text,
         quota::{HolderUsage, Limit},
     },
-    hub::{stats::Stats, top::Busy},
+    hub::{stats::Stats, top::BusyTopic},
 };
 
 /// Length of each list of the busiest topics.
@@ -323,7 +323,7 @@ impl GapFigures {
 }
 
 impl TopTopic {
-    fn new(app: &AppState, busy: &Busy) -> Self {
+    fn new(app: &AppState, busy: &BusyTopic) -> Self {
         Self {
             subscribers: app.hub.broker().subscribers(&busy.topic),
             topic: busy.topic.to_string(),

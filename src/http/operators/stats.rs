@@ -17,7 +17,9 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::snapshot::Snapshot;
 use crate::{
     event::sse,
-    http::{AppState, Response, accept, auth::Authorization, body, made, problem::Problem, stream::encoding::SSE_TYPE},
+    http::{
+        AppState, Response, accept, auth::Authorization, body, generated, problem::Problem, stream::encoding::SSE_TYPE,
+    },
 };
 
 /// The action's name in a refusal.
@@ -34,11 +36,11 @@ const RETRY_MS: u32 = 3000;
 /// # Errors
 /// When the caller lacks the grant `admin`.
 pub fn handle(app: &Arc<AppState>, authorization: Authorization, headers: &HeaderMap) -> Result<Response, Problem> {
-    authorization.operate(READ_STATS)?;
+    authorization.require_admin(READ_STATS)?;
     if !accept::names(headers, "text/event-stream") {
         return Ok(body::json(Snapshot::new(app).to_json()));
     }
-    let mut response = Response::new(made(StatsStream::new(Arc::clone(app), authorization)));
+    let mut response = Response::new(generated(StatsStream::new(Arc::clone(app), authorization)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SSE_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
@@ -80,7 +82,7 @@ impl Body for StatsStream {
             if this
                 .authorization
                 .renew(&this.app.policies)
-                .and_then(|()| this.authorization.operate(READ_STATS))
+                .and_then(|()| this.authorization.require_admin(READ_STATS))
                 .is_err()
             {
                 return Poll::Ready(None);

@@ -173,7 +173,7 @@ fn a_hub_that_refuses_small_bodies_is_not_ready() {
     let mut permits: Vec<_> = (0..20)
         .map(|n| {
             let address = app.quotas.address(std::net::Ipv4Addr::new(192, 0, 2, n).into());
-            app.body_memory.place(&CallerQuotas { address, holder: None, owner: 0 })
+            app.body_memory.permit(&CallerQuotas { address, holder: None, owner: 0 })
         })
         .collect();
     for permit in &mut permits {

@@ -80,7 +80,7 @@ impl<B: Body<Data = Bytes>> BodyReader<B> {
             timeout: limits.body_timeout,
             chunk: Bytes::new(),
             waiting: None,
-            permit: app.body_memory.place(quotas),
+            permit: app.body_memory.permit(quotas),
             pace: BodyPace::new(limits.body_timeout, limits.body_rate),
             unfinished: None,
             timer: None,

@@ -231,7 +231,7 @@ mod tests {
             let topic = TopicName::new("t").expect("valid");
             (lines, batch) = (lines + 1, batch + 1);
             if pipeline.push(NewEvent::new(topic, data)) {
-                pipeline.submit(app.body_memory.place(&quotas));
+                pipeline.submit(app.body_memory.permit(&quotas));
                 (longest, batch) = (longest.max(batch), 0);
             }
         }

@@ -29,7 +29,7 @@ use crate::{
     http::{
         AppState, Response,
         auth::Caller,
-        made,
+        generated,
         problem::{Code, Problem},
     },
     hub::Hub,
@@ -53,7 +53,7 @@ where
         closing: None,
         ended: false,
     };
-    let mut response = Response::new(made(stream));
+    let mut response = Response::new(generated(stream));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

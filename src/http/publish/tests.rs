@@ -16,7 +16,7 @@ use crate::{
     event::{Filter, Selection, TopicName},
     http::{
         problem::Code,
-        testing::{self, app, door_over, request},
+        testing::{self, app, app_over, request},
     },
 };
 
@@ -95,7 +95,7 @@ async fn sizes_are_bounded() {
 async fn a_body_for_which_there_is_no_memory_is_refused_until_there_is() {
     let (app, _) = app();
     let quotas = testing::caller(&app).quotas;
-    let mut others: Vec<_> = (0..2).map(|_| app.body_memory.place(&quotas)).collect();
+    let mut others: Vec<_> = (0..2).map(|_| app.body_memory.permit(&quotas)).collect();
     for permit in &mut others {
         permit.grow(testing::ROOM / 4).expect("free");
     }
@@ -343,7 +343,7 @@ async fn lines_do_not_wait_for_the_receipts_before_them() {
 
 #[tokio::test]
 async fn any_number_of_lines_that_arrive_together_is_answered_in_order() {
-    let (app, store) = door_over(LogConfig { group_events: 100, ..LogConfig::default() });
+    let (app, store) = app_over(LogConfig { group_events: 100, ..LogConfig::default() });
     store.faults().hold();
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a&event=e").await;
     let lines: String = (1..=5000).map(|n| if n % 100 == 0 { "{\n".into() } else { format!("{n}\n") }).collect();
@@ -369,7 +369,7 @@ async fn any_number_of_lines_that_arrive_together_is_answered_in_order() {
 
 #[tokio::test]
 async fn a_full_queue_slows_a_stream_and_refuses_nothing() {
-    let (app, store) = door_over(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
+    let (app, store) = app_over(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
     store.faults().hold();
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     // Lines that came together may be more than the queue takes, when nothing else is in it.
@@ -425,7 +425,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         runtime.block_on(async {
             let config = LogConfig::default();
-            let (app, store) = door_over(config.clone());
+            let (app, store) = app_over(config.clone());
             let lines: Vec<String> = texts.iter().map(|text| Value::from(text.as_str()).to_string()).collect();
             let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
             publisher.send(&lines.join("\n")).await;

@@ -135,7 +135,7 @@ impl<K: Eq + Hash> AccountTable<K> {
             highest.extend(ranked.into_iter().take(count).map(|(rank, key, account)| (rank, make(key, account))));
         }
         highest.sort_by(|a, b| b.0.cmp(&a.0));
-        highest.into_iter().take(count).map(|(_, made)| made).collect()
+        highest.into_iter().take(count).map(|(_, generated)| generated).collect()
     }
 }
 

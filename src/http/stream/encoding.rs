@@ -10,7 +10,7 @@ use crate::{
     event::{EventId, EventName, sse},
     http::{envelope, json_text},
     hub::{
-        batch::{FORMS, FrameBatch},
+        batch::{ENCODINGS, FrameBatch},
         endings::Ending,
         frame::Frame,
         subscription::{Gap, GapReason},
@@ -62,7 +62,7 @@ impl Encoding {
     /// memory, so that each stream encodes it in parts.
     #[must_use]
     pub fn framed(self, batch: &FrameBatch) -> Option<&Bytes> {
-        const { assert!(Self::Ndjson as usize + 1 == FORMS, "a form for each encoding") };
+        const { assert!(Self::Ndjson as usize + 1 == ENCODINGS, "a form for each encoding") };
         batch.form(self as usize, |frames| self.fits(frames).then(|| self.write(frames).framed()))
     }
 
@@ -229,7 +229,7 @@ impl Encoding {
         let data = json_text::text(data);
         match self {
             Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
-            _ => sse::encode_own(out, &format!("hub.{name}"), id, &data),
+            _ => sse::encode_hub_event(out, &format!("hub.{name}"), id, &data),
         }
     }
 }

@@ -119,9 +119,9 @@ impl Round<'_> {
             if self.next.as_ref().is_none_or(|batch| batch.after != connection.cursor) {
                 match self.shard.after(&self.group.feed, connection.cursor, self.limit) {
                     Next::Nothing => return true,
-                    Next::Moved => return false,
-                    Next::Run(batch) if batch.closes() => return false,
-                    Next::Run(batch) => self.next = Some(batch),
+                    Next::Overrun => return false,
+                    Next::Batch(batch) if batch.closes() => return false,
+                    Next::Batch(batch) => self.next = Some(batch),
                 }
             }
             let Some(batch) = &self.next else { return true };

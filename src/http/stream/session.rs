@@ -167,7 +167,7 @@ impl StreamSession {
                     }
                     self.encoding.cursor(id)
                 }
-                Poll::Ready(Delivery::Broken) => return Poll::Ready(self.end_with_reconnect()),
+                Poll::Ready(Delivery::Unreadable) => return Poll::Ready(self.end_with_reconnect()),
             };
             return Poll::Ready(Some(chunk));
         }
@@ -205,7 +205,7 @@ impl StreamSession {
     /// `None` while the session must be polled. The caller reports what it has sent with [`StreamSession::sent`].
     #[must_use]
     pub fn follows(&self) -> Option<Seq> {
-        if self.over || self.parts.is_some() { None } else { self.subscription.follows() }
+        if self.over || self.parts.is_some() { None } else { self.subscription.ring_cursor() }
     }
 
     /// Records that the client was sent the ring's events up to `position`.
@@ -219,7 +219,7 @@ impl StreamSession {
     /// Whether the client's credential has expired, was revoked, or no longer grants these topics.
     fn has_lapsed(&mut self) -> bool {
         let (app, selection) = (&self.shard.app, &self.subscription.feed().selection);
-        let lapsed = self.authorization.still_reads(&app.policies, selection).is_err();
+        let lapsed = self.authorization.renew_subscription(&app.policies, selection).is_err();
         if lapsed {
             app.hub.stats().lapsed.add(1);
         }

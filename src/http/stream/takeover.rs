@@ -52,7 +52,7 @@ impl Takeover {
         *self.session.borrow_mut() = Some(session);
         // No other request is read from this connection.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Response::from_parts(head, Body::Promised(Rc::clone(self)))
+        Response::from_parts(head, Body::TakenOver(Rc::clone(self)))
     }
 
     /// hyper polls the body: the greeting, once, then `None`.

@@ -119,10 +119,10 @@ mod tests {
 
     /// Writes a new pair to the same two files.
     fn write(directory: &TempDir) -> (PathBuf, PathBuf) {
-        let made = rcgen::generate_simple_self_signed(["hub.example".into()]).expect("valid");
+        let generated = rcgen::generate_simple_self_signed(["hub.example".into()]).expect("valid");
         let (chain, key) = (directory.path().join("chain.pem"), directory.path().join("key.pem"));
-        fs::write(&chain, made.cert.pem()).expect("writable");
-        fs::write(&key, made.signing_key.serialize_pem()).expect("writable");
+        fs::write(&chain, generated.cert.pem()).expect("writable");
+        fs::write(&key, generated.signing_key.serialize_pem()).expect("writable");
         (chain, key)
     }
 

@@ -35,7 +35,9 @@ pub(super) async fn page(
         let found = app.hub.topics(prefix.into(), after.clone(), batch).await;
         let last = found.last().filter(|_| found.len() == batch).map(|view| view.state.topic.to_string());
         scanned += found.len();
-        views.extend(found.into_iter().filter(|view| grant.is_none_or(|grant| grant.may_see(&view.state.topic))));
+        views.extend(
+            found.into_iter().filter(|view| grant.is_none_or(|grant| grant.may_read_metadata(&view.state.topic))),
+        );
         if views.len() > limit {
             views.truncate(limit);
             return Ok((views, true));

@@ -56,7 +56,7 @@ where
                     show(app, &name)
                 }
                 Method::PUT | Method::DELETE => {
-                    authorization.operate(CHANGE)?;
+                    authorization.require_admin(CHANGE)?;
                     check_legacy(app, &name, violation)?;
                     if request.method() == Method::PUT {
                         change(app, caller.clone(), name, request).await
@@ -121,7 +121,7 @@ where
     let (bytes, _permit) = body::read(app, &caller.quotas, &head.headers, body, SETTINGS_BYTES).await?;
     let authorization = &mut caller.authorization;
     // The credential may have expired while the body arrived.
-    authorization.renew(&app.policies).and_then(|()| authorization.operate(CHANGE))?;
+    authorization.renew(&app.policies).and_then(|()| authorization.require_admin(CHANGE))?;
     let view = app.hub.configure(name, settings::parse(&bytes)?).await?;
     Ok(json(&TopicBody::new(app.hub.epoch(), &view)))
 }

@@ -51,8 +51,8 @@ async fn a_topic_shows_what_is_known_of_it() {
 #[tokio::test]
 async fn a_change_merges_and_answers_with_the_new_state() {
     let (app, _) = app();
-    let made = ok(&app, "PUT", "/topics/a", "").await;
-    assert_eq!((&made["last_id"], &made["events"]), (&Value::Null, &json!(0)));
+    let generated = ok(&app, "PUT", "/topics/a", "").await;
+    assert_eq!((&generated["last_id"], &generated["events"]), (&Value::Null, &json!(0)));
     let aged = ok(&app, "PUT", "/topics/a", r#"{"retention":{"max_age":"90m","max_events":5},"retry":7}"#).await;
     assert_eq!(aged["retention"], json!({"max_events": 5, "max_age": "90m", "max_bytes": null}));
     let merged = ok(&app, "PUT", "/topics/a", r#"{"retention":{"max_events":null},"closed":true}"#).await;

@@ -61,7 +61,7 @@ pub enum Delivery {
     /// Every topic of the selection has ended, and so does the stream. The client should reconnect with this id.
     Finished(EventId),
     /// The log cannot be read now: the stream ends, and the client reconnects with its cursor.
-    Broken,
+    Unreadable,
 }
 
 /// Events after a cursor that are gone.
@@ -222,7 +222,7 @@ impl Subscription {
                     Err(error) => {
                         tracing::warn!(error = %error, cursor.seq = self.position.0, "cannot read a page of the log; the stream ends");
                         self.state = ReadPosition::Done;
-                        return Poll::Ready(Delivery::Broken);
+                        return Poll::Ready(Delivery::Unreadable);
                     }
                 },
                 ReadPosition::Ring { .. } if self.endings.all_reported() => {
@@ -232,16 +232,16 @@ impl Subscription {
                 ReadPosition::Ring { behind } => match self.feed_handle.after(self.position, self.limit) {
                     Next::Nothing if *behind => self.follow(),
                     Next::Nothing => return Poll::Pending,
-                    Next::Run(batch) if *behind && !self.hub.is_retained(&batch) => {
+                    Next::Batch(batch) if *behind && !self.hub.is_retained(&batch) => {
                         self.read(engine::ReadFrom::After(self.position));
                     }
-                    Next::Run(batch) => {
+                    Next::Batch(batch) => {
                         if *behind {
                             self.hub.stats.replayed.add(batch.frames().len() as u64);
                         }
                         self.deliver(batch);
                     }
-                    Next::Moved => {
+                    Next::Overrun => {
                         self.gauge.change(|stats| &stats.lagged);
                         self.read(engine::ReadFrom::After(self.position));
                     }
@@ -260,7 +260,7 @@ impl Subscription {
     /// caller that sends that batch itself reports it by [`Subscription::sent`] and need not poll. `None` when it must
     /// poll.
     #[must_use]
-    pub fn follows(&self) -> Option<Seq> {
+    pub fn ring_cursor(&self) -> Option<Seq> {
         (self.caught_up() && self.cursor_gap.is_none() && self.endings.is_idle(&self.feed_handle.feed))
             .then_some(self.position)
     }
@@ -277,7 +277,7 @@ impl Subscription {
     /// Whether nothing can ever be delivered: every topic of the selection has ended, at or before the cursor. Known at
     /// once for a fresh subscription, before anything is read.
     #[must_use]
-    pub fn nothing_left(&self) -> bool {
+    pub fn is_exhausted(&self) -> bool {
         self.cursor_gap.is_none() && self.endings.all_ended_by(self.position)
     }
 
@@ -306,7 +306,7 @@ impl Subscription {
         let Some(batch) = self.hub.broker.removals().current(batch) else {
             self.ready.clear();
             self.state = ReadPosition::Done;
-            return Delivery::Broken;
+            return Delivery::Unreadable;
         };
         Delivery::Events(batch)
     }

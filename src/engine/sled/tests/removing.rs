@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::engine::log::store::{Liveness, Taken};
+use crate::engine::log::store::{Liveness, RemoveOutcome};
 use crate::engine::sled::SledStore;
 
 /// Occurs only in the data of the event to be removed. The store does not compress.
@@ -73,7 +73,7 @@ impl Bench {
         let key = self.keys[topic];
         let entry = self.events.iter_mut().find(|(_, event)| event.seq == Seq(seq)).expect("published");
         let taken = self.store.remove(key, Seq(seq)).expect("possible");
-        assert_eq!(taken, Taken::Now(entry.1.new.data.len() as u64));
+        assert_eq!(taken, RemoveOutcome::Removed(entry.1.new.data.len() as u64));
         entry.1 = Arc::new(entry.1.tombstone());
     }
 
@@ -139,7 +139,7 @@ fn a_restart_continues_a_removal_that_a_crash_interrupted() {
     // removal.
     copy_dir(&begun, &removed);
     let (again, recovered) = Bench::with(later(&removed));
-    assert_eq!(recovered.untold, [(key, Seq(2)), (key, Seq(4))], "their notices are pending");
+    assert_eq!(recovered.pending_removals, [(key, Seq(2)), (key, Seq(4))], "their notices are pending");
     let mut again = Bench { events: bench.events.clone(), ..again };
     again.check_all();
     again.remove("a", 2);
@@ -214,7 +214,7 @@ fn a_copy_during_which_an_event_was_removed_is_used() {
         fn first_kept(&self, key: TopicKey) -> Option<Seq> {
             if key == self.1[1] && !self.2.swap(true, Ordering::Relaxed) {
                 // The copier has had the first topic.
-                assert_eq!(self.0.remove(self.1[0], Seq(3)).expect("possible"), Taken::Now(6));
+                assert_eq!(self.0.remove(self.1[0], Seq(3)).expect("possible"), RemoveOutcome::Removed(6));
             }
             Some(Seq(1))
         }
@@ -275,7 +275,7 @@ fn a_full_disk_delays_the_erasure_until_there_is_room() {
     bench.publish(&[("a", SECRET), ("a", "x")]);
     bench.wait_sealed();
     let (a, dead) = (bench.keys["a"], bench.keys["dead"]);
-    assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), Taken::Now(SECRET.len() as u64));
+    assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), RemoveOutcome::Removed(SECRET.len() as u64));
     let (mut bench, _) = bench.reopen(SledConfig { reserve_bytes: 1 << 60, ..at_once(dir.path()) });
     bench.events.remove(0);
     bench.events[0].1 = Arc::new(bench.events[0].1.tombstone());
@@ -300,7 +300,7 @@ fn an_event_of_a_topic_with_an_old_name_is_removed_like_any_other() {
     let commit = bench.build(vec![NewEvent::new(old.clone(), SECRET), NewEvent::new(old, "second")]);
     bench.commit(&commit);
     let key = bench.keys["a/../b"];
-    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Now(SECRET.len() as u64));
+    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), RemoveOutcome::Removed(SECRET.len() as u64));
     bench.reclaim();
     assert_eq!((holders(dir.path()), bench.store.unscrubbed()), (vec![], 0));
 }
@@ -311,9 +311,13 @@ fn removing_a_position_that_is_no_event_of_the_topic_changes_nothing() {
     let (mut bench, _) = Bench::with(later(dir.path()));
     bench.publish(&[("a", "x"), ("b", "y")]);
     let (a, removals) = (bench.keys["a"], &bench.store.shared.removals);
-    assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), Taken::Nothing);
+    assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), RemoveOutcome::NotFound);
     bench.store.shared.writer.lock().as_ref().expect("open").tables.topics.remove(a.0.to_be_bytes()).expect("removed");
-    assert_eq!(bench.store.remove(a, Seq(1)).expect("possible"), Taken::Nothing, "its topic's name is missing");
+    assert_eq!(
+        bench.store.remove(a, Seq(1)).expect("possible"),
+        RemoveOutcome::NotFound,
+        "its topic's name is missing"
+    );
     assert_eq!((removals.lock().pending_notices(), bench.store.unscrubbed()), (&[][..], 0));
 }
 
@@ -329,8 +333,12 @@ fn a_removal_whose_flush_failed_is_completed_by_a_retry() {
     let key = bench.keys["a"];
     bench.remove("a", 1);
     bench.store.shared.removals.lock().add_failed(key, Seq(1), 24);
-    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Now(24), "readers get the notice now");
-    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), Taken::Before);
+    assert_eq!(
+        bench.store.remove(key, Seq(1)).expect("possible"),
+        RemoveOutcome::Removed(24),
+        "readers get the notice now"
+    );
+    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), RemoveOutcome::AlreadyRemoved);
 }
 
 /// Such a copy could neither be added to the list nor removed.
