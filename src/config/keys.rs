@@ -91,7 +91,7 @@ settings! {
         connections: Count = "16000", "1"..="10000000";
         /// Time for a request's head to arrive
         header_timeout: DurationText = "30s", "1s"..="10m";
-        /// Idle time between two requests of a connection
+        /// Longest idle time between two requests
         ///
         /// Above the 60 s for which nginx, and most load balancers, keep an idle connection: the client side
         /// must close it first, or its next request can meet a closing connection and fail (502).

@@ -127,7 +127,7 @@ fn check_size(size: usize, limit: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Reads and drops the rest of a refused body, up to the size of a batch and [`DISCARD_TIMEOUT`]. A client that is
+/// Reads and drops the rest of a refused body, up to the size of a batch and `DISCARD_TIMEOUT`. A client that is
 /// still writing does not read the response, and may lose it when the connection is closed first.
 pub async fn discard<B: Body<Data = Bytes>>(app: &AppState, headers: &HeaderMap, body: B) {
     // A client that waits for `100 Continue` has sent no body yet, and reading would make it send one.
