@@ -216,7 +216,7 @@ settings! {
         event_bytes: Size = "1MiB", "1KiB"..="64MiB";
         /// Largest body of one batch
         batch_bytes: Size = "16MiB", "1KiB"..="256MiB";
-        /// Memory for bodies that are not yet durable
+        /// Memory for bodies not yet durable
         ///
         /// Shared by all publishers. One address, and one holder of a token, may use at most half of what is free;
         /// beyond that it is told to retry later.
