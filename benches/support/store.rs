@@ -38,7 +38,7 @@ impl Observer for Nobody {
 }
 
 /// The engine as the hub runs it.
-pub(crate) fn engine(data: &Path) -> Arc<LogEngine<SledStore>> {
+pub(crate) fn engine(data: &Path) -> Arc<dyn Engine> {
     let store = SledStore::open(SledConfig::new(data)).expect("it opens");
     LogEngine::open(store, LogConfig::default(), Arc::new(Nobody))
 }

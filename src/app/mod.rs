@@ -22,7 +22,11 @@ use tokio::{runtime, task::LocalSet};
 
 use crate::{
     config::{Config, ConfigErrors},
-    engine::{Engine, log::reply_task, sled::OpenError},
+    engine::{
+        Engine,
+        log::{LOOKUPS, reply_task},
+        sled::OpenError,
+    },
     http::{
         AppState, Limits,
         body_memory::BodyMemory,
@@ -54,8 +58,9 @@ pub use reloading::Reload;
 
 pub use engine::{ClockState, clock_state};
 
-/// Blocking threads of a core: one for each log page read at the same time (8), and one more.
-const BLOCKING_THREADS: usize = 9;
+/// Blocking threads of a core: one for each log page read at the same time (8), for each look-up, for the engine's
+/// status, and one more.
+const BLOCKING_THREADS: usize = 8 + LOOKUPS + 2;
 
 /// How long the exit waits for reads that have begun.
 const LAST_READS: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ pub enum ReadFrom {
     Since(Millis),
 }
 
-/// A start that has to be resolved to a position: see [`Engine::locate`](super::Engine::locate).
+/// A start that has to be resolved to a position: see [`Log::locate`](super::Log::locate).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocateBy {
     /// The first event with this timestamp or a later one.
@@ -25,7 +25,7 @@ pub enum LocateBy {
     Newest(u64),
 }
 
-/// A start in time, to be resolved to a timestamp: see [`Engine::stamp`](super::Engine::stamp). Timestamps follow
+/// A start in time, to be resolved to a timestamp: see [`Log::stamp`](super::Log::stamp). Timestamps follow
 /// the machine's clock, which may have been wrong, so the timestamp to read from may differ from the time asked
 /// for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

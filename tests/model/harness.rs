@@ -112,7 +112,7 @@ impl<K: EngineFactory> Harness<K> {
             }
             Step::Subscribe(reader, selection, begin) => {
                 let mut reading = Reader::new(SELECTIONS[*selection], *begin, self.limit());
-                reading.connect(&self.hub, &self.model);
+                reading.connect(&self.hub, &self.runtime, &self.model);
                 self.readers[*reader] = Some(reading);
             }
             Step::Read(reader, most) => self.with(*reader, |reader, runtime, model| {
@@ -125,7 +125,7 @@ impl<K: EngineFactory> Harness<K> {
             Step::Poll(reader) => self.with(*reader, Reader::poll),
             Step::Reconnect(reader) => {
                 let hub = Arc::clone(&self.hub);
-                self.with(*reader, |reader, _, model| reader.connect(&hub, model));
+                self.with(*reader, |reader, runtime, model| reader.connect(&hub, runtime, model));
             }
             Step::Restart => self.restart(),
         }
@@ -218,7 +218,7 @@ impl<K: EngineFactory> Harness<K> {
         (self.engine, self.hub) = open(&self.factory, self.sizes, &self.clock);
         self.settle();
         for reader in self.readers.iter_mut().flatten() {
-            reader.connect(&self.hub, &self.model);
+            reader.connect(&self.hub, &self.runtime, &self.model);
         }
     }
 
@@ -227,7 +227,10 @@ impl<K: EngineFactory> Harness<K> {
         self.model.trim(self.clock.load(Ordering::SeqCst));
         let began = Instant::now();
         loop {
-            let states = TOPICS.map(|topic| self.engine.topic(&TopicName::new(topic).unwrap()));
+            let states = TOPICS.map(|topic| {
+                let measuring = self.engine.measure(&TopicName::new(topic).unwrap());
+                self.runtime.block_on(measuring).unwrap()
+            });
             let events: u64 = states.iter().flatten().map(|state| state.events).sum();
             if events == self.model.kept() {
                 for (state, model) in states.iter().zip(&self.model.topics) {

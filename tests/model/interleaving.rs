@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gapless::{
     engine::{
-        Append, Engine, LifecycleChange, Observer, PageItem, ReadFrom, ReadRequest,
+        Append, Engine, LifecycleChange, Log, Observer, PageItem, ReadFrom, ReadRequest,
         log::{
             LogConfig, LogEngine, Store,
             store::{
@@ -174,7 +174,7 @@ fn a_name_deleted_and_used_again_during_a_read_is_reported() {
         let mut request = ReadRequest { selection, from: ReadFrom::After(Seq::ZERO), max_events: 10, max_bytes: 1000 };
         let mut items = Vec::new();
         loop {
-            let page = engine.read(&request).unwrap();
+            let page = runtime().block_on(engine.read(request.clone())).unwrap();
             items.extend(page.items);
             request.from = ReadFrom::After(page.through);
             if page.through == Seq(2) {

@@ -32,7 +32,7 @@ pub(crate) fn concurrent_appenders_share_commits_and_are_observed_once_in_order<
     assert_eq!(seqs, all, "positions are unique");
     let observed: Vec<u64> = fixture.observer.events.lock().iter().map(|event| event.seq.0).collect();
     assert_eq!(observed, all, "once, in order");
-    let commits = fixture.engine.status().commits_total;
+    let commits = status(&*fixture.engine).commits_total;
     assert!(commits < APPENDERS, "{commits} commits for {APPENDERS} appends");
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn independent_events_are_refused_one_by_one_and_share_a_commit<F: St
     };
     let seqs: Vec<u64> = results.iter().zip(["a", "closed", "b", "b", "a"]).map(seq).collect();
     assert_eq!(seqs, [2, 0, 3, 0, 4]);
-    assert_eq!(fixture.engine.status().commits_total, 2);
+    assert_eq!(status(&*fixture.engine).commits_total, 2);
     assert_eq!(short(&fixture.read(&["a", "b"], ReadFrom::Earliest)), ["2", "3", "4"]);
     assert_eq!(fixture.observer.lifecycle_changes.lock().last().map(|(name, _)| name.clone()), Some(topic("b")));
 }

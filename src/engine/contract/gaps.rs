@@ -65,7 +65,7 @@ pub(crate) fn an_emptied_topic_is_remembered_after_a_restart<F: StoreFactory>() 
     let last = fixture.close_topic("closed");
     fixture.advance(Duration::from_secs(11));
     for _ in 0..3 {
-        fixture.until("swept", |engine| engine.status().events == 0);
+        fixture.until("swept", |engine| status(engine).events == 0);
         std::thread::sleep(Duration::from_millis(20)); // some reclamation rounds
         for filters in [&["closed", "open"][..], &["**"]] {
             let page = fixture.read(filters, ReadFrom::After(Seq(0)));

@@ -13,14 +13,15 @@ pub(crate) fn a_restart_keeps_everything<F: StoreFactory>() {
     }
     fixture.close_topic("c");
     fixture.configure("empty", TopicChange { retry: Some(Some(9)), ..TopicChange::default() });
-    let states = |fixture: &Fixture<F>| fixture.engine.topics("", "", 10);
+    let states =
+        |fixture: &Fixture<F>| wait(fixture.engine.topics(String::new(), String::new(), 10)).expect("readable");
     let (before, events, epoch) = (states(&fixture), fixture.read(&["**"], ReadFrom::Earliest), fixture.engine.epoch());
     fixture.reopen();
     assert_eq!(states(&fixture), before);
     assert_eq!(fixture.read(&["**"], ReadFrom::Earliest), events);
     assert_eq!(fixture.engine.epoch(), epoch);
     assert_eq!(fixture.engine.head(), Seq(4));
-    let size = fixture.engine.status();
+    let size = status(&*fixture.engine);
     assert_eq!((size.topics, size.events, size.bytes), (4, 4, 33));
     fixture.publish("a");
     assert_eq!(fixture.observer.events.lock()[0].prev, Seq(3), "the chain goes on");
@@ -94,8 +95,8 @@ pub(crate) fn a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again<F: 
     );
     for _ in 0..2 {
         assert_eq!(fixture.state("a"), None);
-        assert_eq!(fixture.engine.deleted_through(&topic("a")), Some(last));
-        assert_eq!(fixture.engine.status().events, 0);
+        assert_eq!(fixture.deleted_through("a"), Some(last));
+        assert_eq!(status(&*fixture.engine).events, 0);
         fixture.reopen();
     }
     let anew = fixture.publish("a");
@@ -105,7 +106,7 @@ pub(crate) fn a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again<F: 
         assert_eq!((state.first, state.events, state.retention), (Some(anew), 1, Retention::default()));
         assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), [anew.to_string()]);
         assert_eq!(short(&fixture.read(&["a"], ReadFrom::After(Seq(1)))), [format!("a!{anew}"), anew.to_string()]);
-        assert_eq!(fixture.engine.deleted_through(&topic("a")), None);
+        assert_eq!(fixture.deleted_through("a"), None);
         fixture.reopen();
     }
 }
@@ -114,7 +115,7 @@ pub(crate) fn deleting_an_unused_topic_changes_nothing<F: StoreFactory>() {
     let fixture = Fixture::<F>::new();
     assert!(!fixture.delete("a"));
     assert!(fixture.observer.lifecycle_changes.lock().is_empty());
-    assert_eq!(fixture.engine.deleted_through(&topic("a")), None);
+    assert_eq!(fixture.deleted_through("a"), None);
 }
 
 pub(crate) fn topics_are_listed_in_byte_order<F: StoreFactory>() {
@@ -122,8 +123,8 @@ pub(crate) fn topics_are_listed_in_byte_order<F: StoreFactory>() {
     for name in ["b/2", "a", "b/10", "b/1", "c"] {
         fixture.publish(name);
     }
-    let list = |prefix, after, limit| {
-        let topics = fixture.engine.topics(prefix, after, limit);
+    let list = |prefix: &str, after: &str, limit| {
+        let topics = wait(fixture.engine.topics(prefix.into(), after.into(), limit)).expect("readable");
         topics.iter().map(|state| state.topic.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(list("", "", 10), ["a", "b/1", "b/10", "b/2", "c"]);
@@ -139,7 +140,7 @@ pub(crate) fn closing_finishes_what_is_queued_and_then_refuses<F: StoreFactory>(
     fixture.engine.close();
     assert!(answers.into_iter().all(|answer| wait(answer).is_ok()));
     assert!(matches!(fixture.append(plain(vec![event("a", "x")])), Err(AppendError::Unavailable { .. })));
-    assert!(fixture.engine.status().refusing.is_some());
+    assert!(status(&*fixture.engine).refusing.is_some());
     fixture.start();
     assert_eq!(fixture.engine.head(), Seq(50));
 }

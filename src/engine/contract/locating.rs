@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::LocateBy;
 
 fn locate<F: StoreFactory>(fixture: &Fixture<F>, filters: &[&str], by: LocateBy) -> Seq {
-    fixture.engine.locate(&selection(filters), by, &|| true).expect("readable")
+    wait(fixture.engine.locate(selection(filters), by)).expect("readable")
 }
 
 /// What a read from the located position returns.
@@ -94,22 +94,6 @@ pub(crate) fn removed_events_are_not_counted_among_the_newest<F: StoreFactory>()
             assert_eq!(from, Seq(want - 1), "{count} of {filters:?}");
         }
     }
-}
-
-pub(crate) fn looking_for_the_newest_reads_no_more_than_is_asked_for<F: StoreFactory>() {
-    let fixture = Fixture::<F>::new();
-    for n in 0..40 {
-        fixture.append(plain((0..50).map(|_| event(&format!("a/{}", n % 4), "x")).collect())).expect("accepted");
-    }
-    // Asked once for each step of a topic.
-    let steps = AtomicU64::new(0);
-    let keep_going = || steps.fetch_add(1, Ordering::SeqCst) < 8;
-    fixture
-        .engine
-        .locate(&selection(&["a/*"]), LocateBy::Newest(10), &keep_going)
-        .expect("a step of each topic is enough");
-    fixture.engine.locate(&selection(&["a/0"]), LocateBy::Newest(40), &keep_going).expect("steps grow");
-    fixture.engine.locate(&selection(&["a/*"]), LocateBy::Newest(1900), &|| false).expect_err("it is given up");
 }
 
 pub(crate) fn a_time_resolves_to_a_position_that_reports_later_losses<F: StoreFactory>() {

@@ -128,7 +128,7 @@ fn apply<F: StoreFactory>(fixture: &mut Fixture<F>, topics: &mut BTreeMap<&str, 
         }
     }
     let all: usize = topics.values().map(|plain| plain.kept.len()).sum();
-    fixture.until("trimmed", |engine| engine.status().events == all as u64);
+    fixture.until("trimmed", |engine| status(engine).events == all as u64);
 }
 
 /// The page that a read after `start` must return, in the notation of [`short`].

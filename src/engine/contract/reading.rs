@@ -49,7 +49,7 @@ pub(crate) fn a_page_ends_at_its_limit_and_the_next_continues<F: StoreFactory>()
         }
     }
     let request = ReadRequest { selection: selection(&["**"]), from: ReadFrom::Earliest, max_events: 9, max_bytes: 0 };
-    let page = fixture.engine.read(&request).expect("readable");
+    let page = wait(fixture.engine.read(request)).expect("readable");
     assert_eq!(page.items.len(), 1, "one event is always returned");
 }
 

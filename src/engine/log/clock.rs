@@ -259,27 +259,27 @@ impl<S: Store> LogShared<S> {
     /// Stores the clock's state if it is due, so that ages stay correct over a restart. Logs a failure once.
     pub(super) fn store_clock(&self, closing: bool) {
         let kept = self.store_clock_now(closing);
-        if let (Err(error), false) = (&kept, self.clock.failing.swap(kept.is_err(), Ordering::AcqRel)) {
+        if let (Err(error), false) = (&kept, self.catalog.clock.failing.swap(kept.is_err(), Ordering::AcqRel)) {
             tracing::warn!(%error, "cannot store the log's clock; it will be retried");
         }
     }
 
     /// Stores a leap that is not stored yet. Must succeed before anything timestamped after the leap is acknowledged.
     pub(super) fn store_leaps(&self) -> Result<(), StoreError> {
-        if self.clock.unsaved.load(Ordering::Acquire) { self.store_clock_now(false) } else { Ok(()) }
+        if self.catalog.clock.unsaved.load(Ordering::Acquire) { self.store_clock_now(false) } else { Ok(()) }
     }
 
     fn store_clock_now(&self, closing: bool) -> Result<(), StoreError> {
-        let _exclusive = self.clock.saving.lock();
-        let Some(clock) = self.clock.due(closing) else { return Ok(()) };
+        let _exclusive = self.catalog.clock.saving.lock();
+        let Some(clock) = self.catalog.clock.due(closing) else { return Ok(()) };
         self.store.keep_clock(&clock)?;
-        self.clock.saved(&clock);
+        self.catalog.clock.saved(&clock);
         Ok(())
     }
 
-    /// The timestamp to read from: see [`Engine::stamp`](crate::engine::Engine::stamp).
+    /// The timestamp to read from: see [`Log::stamp`](crate::engine::Log::stamp).
     pub(super) fn stamp(&self, when: When) -> Result<Millis, StoreError> {
-        let (reading, now) = self.clock.read_all();
+        let (reading, now) = self.catalog.clock.read_all();
         let age = match when {
             // A time in the future can only be a timestamp.
             When::Moment(time) if !reading.is_ahead() || time > reading.machine => return Ok(time),

@@ -206,7 +206,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         if let Some(&at) = self.by_name.get(name) {
             return at;
         }
-        let staged = self.shared.table.read().get(name).map(|slot| Staged {
+        let staged = self.shared.catalog.table.read().get(name).map(|slot| Staged {
             name: slot.name.clone(),
             key: slot.key,
             tail: slot.tail,

@@ -1,13 +1,23 @@
 //! The log engine with a bad disk and a full queue, by fault injection.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use super::{LogConfig, Store, store::TopicKey};
+use super::{LogConfig, LogEngine, Store, store::TopicKey};
 use crate::{
     engine::{
-        AppendError, LifecycleChange, ReadFrom, ReadRequest, TopicChange,
-        contract::{Fixture, MemoryFactory, closing, event, keyed, plain, request, selection, short, topic, wait},
-        memory::{FaultInjector, InterruptedRead},
+        AppendError, LifecycleChange, LocateBy, Log, ReadFrom, ReadRequest, TopicChange,
+        contract::{
+            Fixture, MemoryFactory, RecordingObserver, closing, event, keyed, plain, request, selection, short, status,
+            topic, wait,
+        },
+        memory::{FaultInjector, InterruptedRead, MemoryStore},
+        sled::{SledConfig, SledStore},
     },
     event::{Millis, Retention, Seq, retention::Rules},
 };
@@ -37,7 +47,7 @@ fn after_a_failed_commit_nothing_is_acknowledged_again() {
     assert!(queued.into_iter().all(|answer| is_unavailable(&wait(answer))));
     assert!(is_unavailable(&wait(change)));
     assert!(is_unavailable(&fixture.append(plain(vec![event("b", "3")]))));
-    assert!(matches!(fixture.engine.status().refusing, Some(AppendError::Unavailable { .. })));
+    assert!(matches!(status(&*fixture.engine).refusing, Some(AppendError::Unavailable { .. })));
     assert_eq!((fixture.engine.head(), fixture.observer.events.lock().len()), (Seq(1), 1), "nothing was observed");
     assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), ["1"], "what was durable can be read");
     fixture.reopen();
@@ -51,11 +61,11 @@ fn a_full_disk_uses_up_nothing_and_is_transient() {
     faults(&fixture).set_full(true);
     assert_eq!(publish(), Err(AppendError::Full));
     assert_eq!(wait(fixture.engine.delete(topic("a"))), Ok(false));
-    assert_eq!(fixture.engine.status().refusing, Some(AppendError::Full));
+    assert_eq!(status(&*fixture.engine).refusing, Some(AppendError::Full));
     assert_eq!((fixture.state("a"), fixture.engine.head()), (None, Seq(0)));
     faults(&fixture).set_full(false);
     assert_eq!(publish().map(|receipts| receipts[0].seq), Ok(Seq(1)), "neither the position nor the key was used up");
-    assert_eq!(fixture.engine.status().refusing, None);
+    assert_eq!(status(&*fixture.engine).refusing, None);
     assert_eq!(fixture.observer.events.lock().len(), 1);
 }
 
@@ -125,10 +135,10 @@ fn a_full_queue_refuses_until_it_is_written() {
     faults(&fixture).hold();
     let taken: Vec<_> = (0..2).map(|_| publish(600)).collect();
     assert_eq!(wait(publish(600)), Err(AppendError::Busy));
-    assert!(fixture.engine.status().queued_bytes > 1200);
+    assert!(status(&*fixture.engine).queued_bytes > 1200);
     faults(&fixture).release();
     assert!(taken.into_iter().all(|answer| wait(answer).is_ok()));
-    fixture.until("capacity is free again", |engine| engine.status().queued_bytes == 0);
+    fixture.until("capacity is free again", |engine| status(engine).queued_bytes == 0);
     assert!(wait(publish(5000)).is_ok(), "one that is larger than the queue is taken when nothing waits");
 }
 
@@ -330,6 +340,32 @@ fn since_reports_a_gap_after_the_space_was_reclaimed() {
     }
 }
 
+fn reads_no_more_positions_than_asked_for<S: Store>(store: S) {
+    let observer = Arc::new(RecordingObserver::default());
+    let engine = LogEngine::open(store, LogConfig::default(), observer);
+    for n in 0..40 {
+        let events = (0..50).map(|_| event(&format!("a/{}", n % 4), "x")).collect();
+        wait(engine.append(plain(events))).expect("accepted");
+    }
+    // Asked once for each step of a topic.
+    let steps = AtomicU64::new(0);
+    let keep_going = || steps.fetch_add(1, Ordering::SeqCst) < 8;
+    let newest = |filters: &[&str], count, keep_going: &(dyn Fn() -> bool + Sync)| {
+        engine.shared.locate(&selection(filters), LocateBy::Newest(count), keep_going)
+    };
+    newest(&["a/*"], 10, &keep_going).expect("a step of each topic is enough");
+    newest(&["a/0"], 40, &keep_going).expect("steps grow");
+    newest(&["a/*"], 1900, &|| false).expect_err("it is given up");
+}
+
+#[test]
+fn looking_for_the_newest_reads_no_more_than_is_asked_for() {
+    reads_no_more_positions_than_asked_for(MemoryStore::new());
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = SledStore::open(SledConfig::new(dir.path().join("store"))).expect("a sound store");
+    reads_no_more_positions_than_asked_for(store);
+}
+
 #[test]
 fn one_busy_topic_among_idle_ones_fills_its_pages() {
     let fixture = Memory::new();
@@ -338,7 +374,7 @@ fn one_busy_topic_among_idle_ones_fills_its_pages() {
         fixture.publish(&format!("idle/{n}"));
     }
     let filters = ReadRequest { max_events: 200, ..request(selection(&["**"]), ReadFrom::After(Seq(0))) };
-    let page = fixture.engine.read(&filters).expect("readable");
+    let page = wait(fixture.engine.read(filters)).expect("readable");
     assert_eq!((page.items.len(), page.through), (200, Seq(200)));
 }
 
@@ -420,7 +456,8 @@ fn what_retention_trims_while_the_last_page_is_read_is_reported_by_it() {
         let engine = Arc::clone(&fixture.engine);
         faults(&fixture).after_next(moment, move || {
             wait(engine.append(plain(vec![event("a", "x"); 3]))).expect("accepted");
-            let trimmed = || engine.topic(&topic("a")).and_then(|state| state.first) == Some(Seq(5));
+            let trimmed =
+                || wait(engine.measure(&topic("a"))).expect("readable").and_then(|state| state.first) == Some(Seq(5));
             while !trimmed() {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -458,10 +495,13 @@ fn trimmed_events_do_not_reappear_before_the_first_retention_round() {
     let default = Retention { max_events: Some(2), ..Retention::default() };
     for filters in [&["a"][..], &["a", "b"], &["**"]] {
         let (fixture, release) = reopened_over(Rules { default, ..Rules::default() });
-        assert!(!fixture.engine.is_retained(&topic("a"), Seq(1)));
+        assert!(!fixture.engine.catalog().is_retained(&topic("a"), Seq(1)));
         let b = if filters.len() == 1 && filters[0] == "a" { vec![] } else { vec!["2"] };
         assert_eq!(short(&fixture.read(filters, ReadFrom::Earliest)), [b, vec!["3", "4"]].concat(), "{filters:?}");
-        assert!(fixture.engine.is_retained(&topic("a"), Seq(3)) && fixture.engine.is_retained(&topic("b"), Seq(2)));
+        assert!(
+            fixture.engine.catalog().is_retained(&topic("a"), Seq(3))
+                && fixture.engine.catalog().is_retained(&topic("b"), Seq(2))
+        );
         assert_eq!(fixture.state("a").expect("known").events, 2);
         drop(release);
     }
@@ -565,5 +605,5 @@ fn a_publisher_of_large_batches_leaves_room_in_the_queue() {
     assert!(small.into_iter().all(|answer| wait(answer).is_ok()));
     assert!(beyond.into_iter().any(|answer| wait(answer) == Err(AppendError::Busy)), "the reserve is bounded, too");
     assert!(wait(large()).is_ok(), "and the next one");
-    fixture.until("all is done", |engine| engine.status().queued_bytes == 0);
+    fixture.until("all is done", |engine| status(engine).queued_bytes == 0);
 }

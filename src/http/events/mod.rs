@@ -78,11 +78,11 @@ async fn response(
     caller.authorization.subscribe(&events_request.selection)?;
     if let Some(reason) = shard.app.refusal(&parts.extensions) {
         let problem = Problem::new(reason, "retry in a moment, with the same cursor");
-        return refuse_transiently(shard, &events_request, problem);
+        return refuse_transiently(shard, &events_request, problem).await;
     }
     let permits = match caller.quotas.stream() {
         Ok(permits) => permits,
-        Err(problem) => return refuse_transiently(shard, &events_request, problem),
+        Err(problem) => return refuse_transiently(shard, &events_request, problem).await,
     };
     let limit = match events_request.mode {
         ResponseMode::Page { limit, .. } => ReadLimit { events: limit, ..shard.app.limits.limit },
@@ -91,9 +91,13 @@ async fn response(
     let retry = shard.app.hub.retry_for(events_request.selection.names());
     let (start, position) = match locate_start(shard, &events_request).await {
         Ok(located) => located,
-        Err(problem) => return refuse_transiently(shard, &events_request, problem),
+        Err(problem) => return refuse_transiently(shard, &events_request, problem).await,
     };
-    let subscription = shard.app.hub.subscribe(&events_request.selection, start, limit, shard.index);
+    let subscribing = shard.app.hub.subscribe(&events_request.selection, start, limit, shard.index);
+    let subscription = match within_timeout(subscribing).await {
+        Ok(subscription) => subscription,
+        Err(problem) => return refuse_transiently(shard, &events_request, problem).await,
+    };
     match events_request.mode {
         ResponseMode::Page { limit, wait } => page::response(shard, subscription, caller, limit, wait).await,
         ResponseMode::Stream(_) if subscription.is_exhausted() => {
@@ -105,7 +109,7 @@ async fn response(
             let cursor = match position {
                 Some(position) => {
                     let position = position.unwrap_or(subscription.cursor().seq);
-                    InitialCursor::Assigned(below_reuse(shard, &events_request, position))
+                    InitialCursor::Assigned(below_reuse(position, subscription.awaits_reuse()))
                 }
                 None => subscription.resumed().map_or(InitialCursor::Unusable, InitialCursor::Resumed),
             };
@@ -121,8 +125,7 @@ async fn response(
 
 /// `position`, lowered below the mark of a deleted topic whose name the client waits for to be used again: with a
 /// cursor at the mark, a reconnect would be answered with 204.
-fn below_reuse(shard: &ShardState, events_request: &EventsRequest, position: Seq) -> Seq {
-    let mark = shard.app.hub.awaits_reuse(&events_request.selection);
+fn below_reuse(position: Seq, mark: Option<Seq>) -> Seq {
     mark.map_or(position, |mark| position.min(Seq(mark.0.saturating_sub(1))))
 }
 
@@ -189,7 +192,7 @@ pub fn refuse_unparsed(shard: &ShardState, headers: &HeaderMap, problem: Problem
 ///
 /// # Errors
 /// The problem itself, for any other client.
-fn refuse_transiently(
+async fn refuse_transiently(
     shard: &Rc<ShardState>,
     events_request: &EventsRequest,
     problem: Problem,
@@ -201,7 +204,10 @@ fn refuse_transiently(
             let epoch = shard.app.hub.epoch();
             let cursor = match &events_request.begin {
                 StreamStart::At(Start::Now) => {
-                    Some(EventId { epoch, seq: below_reuse(shard, events_request, shard.app.hub.head()) })
+                    let head = shard.app.hub.head();
+                    let mark = within_timeout(shard.app.hub.awaits_reuse(&events_request.selection)).await;
+                    // A client without a cursor sends the same request again.
+                    mark.ok().map(|mark| EventId { epoch, seq: below_reuse(head, mark) })
                 }
                 StreamStart::At(Start::Earliest) => Some(EventId { epoch, seq: Seq::ZERO }),
                 // The others send the same request again and miss nothing by it.

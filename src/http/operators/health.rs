@@ -21,11 +21,11 @@ pub fn alive() -> Response {
 /// # Errors
 /// Says why it would not: the hub drains, the disk is full, the store has failed, or request bodies use nearly all of
 /// their memory.
-pub fn ready(app: &AppState) -> Result<Response, Problem> {
+pub async fn ready(app: &AppState) -> Result<Response, Problem> {
     if app.drain.is_draining() {
         return Err(Problem::new(Code::Draining, "the hub is stopping; use another one, or retry after its restart"));
     }
-    match app.hub.status().refusing {
+    match app.hub.status().await.refusing {
         Some(reason) => Err(reason.into()),
         None if app.body_memory.is_full() => Err(Problem::new(
             Code::OverCapacity,

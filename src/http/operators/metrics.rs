@@ -14,9 +14,9 @@ use crate::http::{AppState, Response, auth::Authorization, full, problem::Proble
 ///
 /// # Errors
 /// When the caller lacks the grant `admin`.
-pub fn handle(app: &AppState, authorization: &Authorization) -> Result<Response, Problem> {
+pub async fn handle(app: &AppState, authorization: &Authorization) -> Result<Response, Problem> {
     authorization.require_admin(READ_STATS)?;
-    let mut response = Response::new(full(text(&Snapshot::new(app))));
+    let mut response = Response::new(full(text(&Snapshot::new(app).await)));
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

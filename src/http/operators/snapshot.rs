@@ -213,10 +213,9 @@ pub struct Holder {
 
 impl Snapshot {
     /// The current statistics.
-    #[must_use]
-    pub fn new(app: &AppState) -> Self {
+    pub async fn new(app: &AppState) -> Self {
         let hub = &app.hub;
-        let (engine, stats): (Status, &Stats) = (hub.status(), hub.stats());
+        let (engine, stats): (Status, &Stats) = (hub.status().await, hub.stats());
         let rates = app.rates.now(stats);
         let subscriptions = SubscriptionFigures {
             live: stats.live.get(),

@@ -35,10 +35,14 @@ const RETRY_MS: u32 = 3000;
 ///
 /// # Errors
 /// When the caller lacks the grant `admin`.
-pub fn handle(app: &Arc<AppState>, authorization: Authorization, headers: &HeaderMap) -> Result<Response, Problem> {
+pub async fn handle(
+    app: &Arc<AppState>,
+    authorization: Authorization,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     authorization.require_admin(READ_STATS)?;
     if !accept::names(headers, "text/event-stream") {
-        return Ok(body::json(Snapshot::new(app).to_json()));
+        return Ok(body::json(Snapshot::new(app).await.to_json()));
     }
     let mut response = Response::new(generated(StatsStream::new(Arc::clone(app), authorization)));
     let headers = response.headers_mut();
@@ -51,6 +55,8 @@ pub fn handle(app: &Arc<AppState>, authorization: Authorization, headers: &Heade
 /// The statistics as an event stream. Each event is generated when it is polled, so a client that does not read costs
 /// nothing.
 struct StatsStream {
+    /// The event that is being generated.
+    next: Option<Pin<Box<dyn Future<Output = String>>>>,
     app: Arc<AppState>,
     authorization: Authorization,
     ticks: Interval,
@@ -63,7 +69,14 @@ impl StatsStream {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let drain = app.drain.clone();
-        Self { app, authorization, ticks, draining: Box::pin(async move { drain.begun().await }), retry_sent: false }
+        Self {
+            next: None,
+            app,
+            authorization,
+            ticks,
+            draining: Box::pin(async move { drain.begun().await }),
+            retry_sent: false,
+        }
     }
 }
 
@@ -78,7 +91,14 @@ impl Body for StatsStream {
         } else if this.draining.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
         } else {
-            std::task::ready!(this.ticks.poll_tick(cx));
+            if this.next.is_none() {
+                std::task::ready!(this.ticks.poll_tick(cx));
+                let app = Arc::clone(&this.app);
+                this.next = Some(Box::pin(async move { Snapshot::new(&app).await.to_json() }));
+            }
+            let snapshot = this.next.as_mut().map(|next| next.as_mut().poll(cx));
+            let Some(Poll::Ready(snapshot)) = snapshot else { return Poll::Pending };
+            this.next = None;
             if this
                 .authorization
                 .renew(&this.app.policies)
@@ -87,7 +107,7 @@ impl Body for StatsStream {
             {
                 return Poll::Ready(None);
             }
-            format!("data: {}\n\n", Snapshot::new(&this.app).to_json()).into_bytes()
+            format!("data: {snapshot}\n\n").into_bytes()
         };
         Poll::Ready(Some(Ok(Frame::data(bytes.into()))))
     }

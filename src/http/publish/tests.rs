@@ -12,7 +12,7 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use super::*;
 use crate::{
-    engine::{Engine, PageItem, ReadFrom, ReadRequest, log::LogConfig},
+    engine::{Log, PageItem, ReadFrom, ReadRequest, log::LogConfig},
     event::{Filter, Selection, TopicName},
     http::{
         problem::Code,
@@ -44,7 +44,7 @@ async fn refused(app: &AppState, target: &str, headers: &[(&str, &str)], body: &
 
 fn last_id(app: &AppState, topic: &str) -> String {
     let topic = TopicName::new(topic).expect("valid");
-    let last = app.hub.topic(&topic).and_then(|view| view.state.last).expect("something was published");
+    let last = app.hub.topic(&topic).and_then(|topic| topic.last).expect("something was published");
     format!("{}-{last}", app.hub.epoch())
 }
 
@@ -391,7 +391,7 @@ async fn the_end_of_a_stream_closes_the_topic_if_the_request_asks_for_it() {
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a&close=true").await;
     publisher.send("1\n2\n").await;
     assert!(publisher.line().await.is_some() && publisher.line().await.is_some());
-    assert!(!app.hub.topic(&TopicName::new("a").expect("valid")).expect("used").state.closed);
+    assert!(!app.hub.topic(&TopicName::new("a").expect("valid")).expect("used").closed);
     publisher.end();
     assert_eq!(publisher.line().await, None);
     assert_eq!(refused(&app, "/publish?topic=a", &[], "more").await, Code::TopicClosed);
@@ -439,7 +439,7 @@ proptest! {
             let engine = crate::engine::log::LogEngine::open(store, config, Arc::clone(&broker) as _);
             let selection = Selection::new([Filter::new("a").expect("valid")]).expect("one");
             let read_request = ReadRequest { selection, from: ReadFrom::Earliest, max_events: 100, max_bytes: 1 << 20 };
-            let page = engine.read(&read_request).expect("readable");
+            let page = engine.read(read_request).await.expect("readable");
             let stored: Vec<String> = page.items.into_iter().filter_map(|item| match item {
                 PageItem::Event(event) => Some(event.new.data.as_str().to_owned()),
                 PageItem::Gap(_) => None,

@@ -53,7 +53,7 @@ where
                 Method::GET | Method::HEAD => {
                     authorization.inspect(&name)?;
                     check_legacy(app, &name, violation)?;
-                    show(app, &name)
+                    show(app, &name).await
                 }
                 Method::PUT | Method::DELETE => {
                     authorization.require_admin(CHANGE)?;
@@ -103,8 +103,8 @@ async fn list(app: &AppState, authorization: &Authorization, query: &Query<'_>) 
     Ok(json(&TopicListing { next, topics: &topics }))
 }
 
-fn show(app: &AppState, name: &TopicName) -> Result<Response, Problem> {
-    let view = app.hub.topic(name).ok_or_else(|| unknown(name))?;
+async fn show(app: &AppState, name: &TopicName) -> Result<Response, Problem> {
+    let view = app.hub.measure(name).await?.ok_or_else(|| unknown(name))?;
     Ok(json(&TopicBody::new(app.hub.epoch(), &view)))
 }
 
