@@ -68,6 +68,8 @@ pub mod quota;
 pub mod response;
 pub mod routes;
 pub mod server;
+#[cfg(test)]
+mod stalled_disk;
 pub mod stream;
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -364,6 +365,30 @@ fn looking_for_the_newest_reads_no_more_than_is_asked_for() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = SledStore::open(SledConfig::new(dir.path().join("store"))).expect("a sound store");
     reads_no_more_positions_than_asked_for(store);
+}
+
+#[test]
+fn a_search_stops_when_its_future_is_dropped() {
+    let store = MemoryStore::new();
+    let engine = LogEngine::open(store.clone(), LogConfig::default(), Arc::new(RecordingObserver::default()));
+    wait(engine.append(plain(vec![event("a", "x"); 2000]))).expect("accepted");
+    let (faults, searches) = (store.faults(), || Arc::strong_count(&engine.shared));
+    let (before, idle) = (faults.headers_read(), searches());
+    faults.stall();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut search = engine.locate(selection(&["a"]), LocateBy::Newest(1900));
+        while faults.waiting() == 0 {
+            let polled = std::future::poll_fn(|cx| Poll::Ready(search.as_mut().poll(cx))).await;
+            assert!(polled.is_pending());
+            tokio::task::yield_now().await;
+        }
+    });
+    faults.resume();
+    while searches() > idle {
+        std::thread::yield_now();
+    }
+    assert!(faults.headers_read() - before < 100, "one step at most");
 }
 
 #[test]
