@@ -22,14 +22,10 @@ pub(crate) struct Filled {
     pub(crate) topics: u64,
 }
 
-/// An observer without subscribers.
+/// An observer that does nothing.
 pub(crate) struct Nobody;
 
 impl Observer for Nobody {
-    fn subscriber_count(&self, _: &TopicName) -> u32 {
-        0
-    }
-
     fn committed(&self, _: &[Arc<Event>]) {}
 
     fn removed(&self, _: &TopicName, _: Seq) {}

@@ -43,8 +43,6 @@ pub struct Receipt {
     pub seq: Seq,
     /// When it was committed.
     pub time: Millis,
-    /// Live streams subscribed to the topic at the commit.
-    pub subscribers: u32,
 }
 
 /// The result of one event of [`Log::append_each`](super::Log::append_each).

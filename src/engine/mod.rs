@@ -145,9 +145,6 @@ pub trait Admin: Send + Sync + 'static {
 /// Receives what an engine has made durable; implemented by the hub. Every call comes from the engine's writer
 /// thread, in order, and must not block.
 pub trait Observer: Send + Sync + 'static {
-    /// The number of live streams subscribed to `topic`. Called when a commit is built, for its receipts.
-    fn subscriber_count(&self, topic: &TopicName) -> u32;
-
     /// These events are durable and readable, in ascending order of `seq`. Called before their receipts are sent.
     fn committed(&self, events: &[Arc<Event>]);
 

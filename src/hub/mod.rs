@@ -25,8 +25,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        Append, AppendError, AppendResult, Catalog, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Receipt,
-        Rejected, Status, TopicChange, TopicFacts, TopicState, When,
+        Append, AppendError, Catalog, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Receipt, Rejected,
+        Status, TopicChange, TopicFacts, TopicState, When,
     },
     event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName},
 };
@@ -92,6 +92,18 @@ pub struct Hub {
     large: LargeEvents,
 }
 
+/// The acknowledgment of a publisher's event: it is durable, and in the rings of all live streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledgment {
+    /// What the engine has acknowledged.
+    pub receipt: Receipt,
+    /// Live streams that receive the topic's events, counted now.
+    pub subscribers: u32,
+}
+
+/// The result of one event of [`Hub::publish_each`].
+pub type PublishResult = Result<Acknowledgment, AppendError>;
+
 /// A topic and the number of its subscribers.
 #[derive(Debug, Clone)]
 pub struct TopicView {
@@ -130,8 +142,9 @@ impl Hub {
     ///
     /// # Errors
     /// Why nothing was appended.
-    pub async fn publish(&self, append: Append) -> Result<Vec<Receipt>, AppendError> {
-        self.engine.append(append).await
+    pub async fn publish(&self, append: Append) -> Result<Vec<Acknowledgment>, AppendError> {
+        let receipts = self.engine.append(append).await?;
+        Ok(receipts.into_iter().map(self.broker.acknowledge()).collect())
     }
 
     /// Appends each of `events` independently, in order. Resolves as [`Hub::publish`] does, with one result for each
@@ -142,8 +155,14 @@ impl Hub {
     pub fn publish_each(
         &self,
         events: Vec<NewEvent>,
-    ) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected> {
-        self.engine.append_each(events)
+    ) -> Result<EngineFuture<Vec<PublishResult>, AppendError>, Rejected> {
+        let appending = self.engine.append_each(events)?;
+        let broker = Arc::clone(&self.broker);
+        Ok(Box::pin(async move {
+            let results = appending.await?;
+            let mut acknowledge = broker.acknowledge();
+            Ok(results.into_iter().map(|result| result.map(&mut acknowledge)).collect())
+        }))
     }
 
     /// The facts of a topic that are in memory; `None` when it is not in use.

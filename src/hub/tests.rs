@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Append, LifecycleChange, Observer, TopicChange,
+        Append, IdempotencyKey, LifecycleChange, Observer, TopicChange,
         log::{LogConfig, LogEngine},
         memory::{InterruptedRead, MemoryStore},
     },
@@ -117,6 +117,24 @@ async fn what_the_disk_lost_is_a_gap_also_for_streams_without_a_cursor() {
 async fn subscribe(hub: &Arc<Hub>, topic: &str, start: Start, events: usize) -> Subscription {
     let selection = Selection::new([Filter::new(topic).expect("valid")]).expect("some");
     hub.subscribe(&selection, start, ReadLimit { events, bytes: 1 << 20 }, 0).await.expect("readable")
+}
+
+#[tokio::test]
+async fn a_receipt_has_the_number_of_subscribers_of_now_also_that_of_a_retry() {
+    let hub = hub();
+    let key = IdempotencyKey { key: [1; 16], fingerprint: [1; 16], owner: 0 };
+    let publish = || async {
+        let events = vec![new_event("a", "1"), new_event("a/b", "2"), new_event("a", "3")];
+        let all = hub.publish(Append { key: Some(key), ..append(events) }).await.expect("appended");
+        all.iter().map(|one| (one.receipt.seq.0, one.subscribers)).collect::<Vec<_>>()
+    };
+    let _pattern = subscribe(&hub, "*", Start::Now, 100).await;
+    assert_eq!(publish().await, [(1, 1), (2, 0), (3, 1)]);
+    let _name = subscribe(&hub, "a", Start::Now, 100).await;
+    assert_eq!(publish().await, [(1, 2), (2, 0), (3, 2)]);
+    let each = hub.publish_each(vec![new_event("a", "4"), new_event("b", "5")]).expect("the queue is empty");
+    let each: Vec<u32> = each.await.expect("committed").into_iter().map(|one| one.expect("open").subscribers).collect();
+    assert_eq!(each, [2, 1]);
 }
 
 #[tokio::test]
@@ -228,10 +246,6 @@ struct Late {
 }
 
 impl Observer for Late {
-    fn subscriber_count(&self, topic: &TopicName) -> u32 {
-        self.broker.subscriber_count(topic)
-    }
-
     fn committed(&self, events: &[Arc<Event>]) {
         while self.held.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(1));

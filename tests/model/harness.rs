@@ -166,10 +166,11 @@ impl<K: EngineFactory> Harness<K> {
         };
         assert!(!closed, "a closed topic takes no events");
         for ((&topic, new), receipt) in topics.iter().zip(news).zip(&receipts) {
+            let receipt = &receipt.receipt;
             self.model.publish(receipt.seq.0, topic, new.data.as_str().into(), receipt.time.0);
             self.model.set_closed(topic, close);
         }
-        self.published(receipts[0].seq.0);
+        self.published(receipts[0].receipt.seq.0);
     }
 
     /// Passes events published from `first` on to the readers.

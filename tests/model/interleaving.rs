@@ -139,10 +139,6 @@ impl Store for Interleaving {
 struct NullObserver;
 
 impl Observer for NullObserver {
-    fn subscriber_count(&self, _: &TopicName) -> u32 {
-        0
-    }
-
     fn committed(&self, _: &[Arc<Event>]) {}
 
     fn removed(&self, _: &TopicName, _: Seq) {}

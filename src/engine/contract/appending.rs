@@ -98,7 +98,6 @@ pub(crate) fn a_retry_gets_the_first_receipts_and_adds_nothing<F: StoreFactory>(
 
 pub(crate) fn a_retry_is_known_after_a_restart<F: StoreFactory>() {
     let mut fixture = Fixture::<F>::new();
-    fixture.observer.subscriber_count.store(7, Ordering::SeqCst);
     let first = fixture.append(keyed(1, 1, vec![event("a", "1"), event("b", "2")])).expect("accepted");
     fixture.reopen();
     fixture.advance(Duration::from_mins(1));
@@ -177,10 +176,4 @@ pub(crate) fn timestamps_never_decrease<F: StoreFactory>() {
     assert_eq!(time(&fixture), before);
     fixture.reopen();
     assert_eq!(time(&fixture), before, "also after a restart");
-}
-
-pub(crate) fn receipts_contain_the_subscriber_count<F: StoreFactory>() {
-    let fixture = Fixture::<F>::new();
-    fixture.observer.subscriber_count.store(3, Ordering::SeqCst);
-    assert_eq!(fixture.publish_bytes("a", 1).subscribers, 3);
 }

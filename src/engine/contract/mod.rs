@@ -6,7 +6,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -50,14 +50,9 @@ pub(crate) struct RecordingObserver {
     pub(crate) lifecycle_changes: Mutex<Vec<(TopicName, LifecycleChange)>>,
     /// Removals: topic, position, and the newest position observed before.
     pub(crate) removed: Mutex<Vec<(TopicName, Seq, Seq)>>,
-    subscriber_count: AtomicU32,
 }
 
 impl Observer for RecordingObserver {
-    fn subscriber_count(&self, _: &TopicName) -> u32 {
-        self.subscriber_count.load(Ordering::SeqCst)
-    }
-
     fn committed(&self, events: &[Arc<Event>]) {
         if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
             let last = events.last().expect("never called without events");
@@ -322,8 +317,7 @@ contract_tests! {
         too_many_keys_are_refused_until_the_window_has_passed,
         a_batch_under_a_key_takes_the_capacity_of_one_event,
         an_owner_of_many_keys_leaves_room_for_others_also_after_a_restart,
-        timestamps_never_decrease,
-        receipts_contain_the_subscriber_count;
+        timestamps_never_decrease;
     lifecycle:
         a_restart_keeps_everything,
         an_id_is_never_used_twice,

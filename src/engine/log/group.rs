@@ -56,7 +56,6 @@ pub(super) struct Staged {
     tail: Seq,
     last: Option<Seq>,
     closed: bool,
-    subscriber_count: u32,
     /// The commit's events for it.
     pub(super) batch: Option<TopicBatch>,
 }
@@ -125,7 +124,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         indices.clear();
         indices.extend(append.events.iter().map(|event| self.topic_index(&event.topic)));
         let record = append.key.map(|key| {
-            let topics = indices.iter().map(|&at| (&self.topics[at].name, self.topics[at].subscriber_count));
+            let topics = indices.iter().map(|&at| &self.topics[at].name);
             (key, StoredReceipts::new(self.next, topics))
         });
         let fits = |(key, receipts): &(IdempotencyKey, StoredReceipts)| {
@@ -192,7 +191,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
             topic.key = TopicKey(seq.0);
         }
         new.topic = topic.name.clone(); // shares one allocation among a topic's events in memory
-        let receipt = Receipt { topic: topic.name.clone(), seq, time, subscribers: topic.subscriber_count };
+        let receipt = Receipt { topic: topic.name.clone(), seq, time };
         topic.closed = new.close;
         topic.last = Some(seq);
         let prev = std::mem::replace(&mut topic.tail, seq);
@@ -212,19 +211,16 @@ impl<'a, S: Store> CommitGroup<'a, S> {
             tail: slot.tail,
             last: slot.last(),
             closed: slot.is(Flag::Closed),
-            subscriber_count: 0,
             batch: None,
         });
-        let mut staged = staged.unwrap_or_else(|| Staged {
+        let staged = staged.unwrap_or_else(|| Staged {
             name: name.clone(),
             key: TopicKey(0),
             tail: self.shared.unused_tail(name),
             last: None,
             closed: false,
-            subscriber_count: 0,
             batch: None,
         });
-        staged.subscriber_count = self.shared.observer.subscriber_count(name);
         self.topics.push(staged);
         self.by_name.insert(name.clone(), self.topics.len() - 1);
         self.topics.len() - 1
