@@ -15,6 +15,7 @@
 //! |---|---|
 //! | this file | the engine's roles and its observer: what every engine promises |
 //! | `append`, `page`, `topic`, `status`, `start`, `error` | the vocabulary of these |
+//! | `capabilities` | what not every engine can do |
 //! | [`log`] | the engine on one machine: one writer, group commit, retention; generic over a [`log::Store`] |
 //! | [`memory`] | the volatile store: a reference implementation of the store's contract, and the fault injector |
 //! | [`sled`] | the store on disk |
@@ -24,6 +25,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use crate::event::{Epoch, Event, Millis, NewEvent, Selection, Seq, TopicName};
 
 mod append;
+mod capabilities;
 #[cfg(test)]
 mod contract;
 mod error;
@@ -36,6 +38,7 @@ mod status;
 mod topic;
 
 pub use append::{Append, AppendResult, ExpectedLast, IdempotencyKey, Receipt, Rejected};
+pub use capabilities::{Capabilities, RetentionKinds};
 pub use error::{AppendError, ReadError};
 pub use page::{LogGap, LogPage, PageItem, ReadLimit, ReadRequest};
 pub use start::{LocateBy, ReadFrom, When};
@@ -50,6 +53,9 @@ pub type EngineFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>
 pub trait Engine: Log + Admin {
     /// `sled` or `memory`, for statistics and log messages.
     fn name(&self) -> &'static str;
+
+    /// What the engine can do. Does not change; callers check it before they ask, and the engine need not.
+    fn capabilities(&self) -> Capabilities;
 
     /// The topics, as far as they are in memory.
     fn catalog(&self) -> Arc<dyn Catalog>;

@@ -20,10 +20,11 @@ use super::{
 use crate::{
     access::{Access, AccessSettings},
     engine::{
+        Capabilities,
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
-    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
+    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker, testing::WrappedEngine},
     lifecycle::Drain,
 };
 
@@ -58,9 +59,15 @@ pub(super) fn app() -> (Arc<AppState>, MemoryStore) {
 
 /// The same with an engine configured by the caller.
 pub(super) fn app_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
+    app_with(config, Capabilities::FULL)
+}
+
+/// The same with an engine of other capabilities.
+pub(super) fn app_with(config: LogConfig, capabilities: Capabilities) -> (Arc<AppState>, MemoryStore) {
     let (hub, store) = (HubConfig::default(), MemoryStore::new());
     let broker = Broker::new(1, &hub);
-    let engine = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
+    let inner = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
+    let engine = Arc::new(WrappedEngine { inner, capabilities });
     let limits = limits();
     let app = AppState {
         hub: Hub::new(engine, broker, hub),

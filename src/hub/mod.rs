@@ -25,8 +25,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        Append, AppendError, Catalog, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Receipt, Rejected,
-        Status, TopicChange, TopicFacts, TopicState, When,
+        Append, AppendError, Capabilities, Catalog, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Receipt,
+        Rejected, Status, TopicChange, TopicFacts, TopicState, When,
     },
     event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName},
 };
@@ -47,6 +47,8 @@ pub mod stats;
 pub mod subscription;
 pub mod top;
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -82,6 +84,7 @@ impl Default for HubConfig {
 /// The hub: the engine, the broker above it, and the caches for reading the log.
 pub struct Hub {
     engine: Arc<dyn Engine>,
+    capabilities: Capabilities,
     /// What the engine has in memory: the only part of it that a thread may ask without waiting.
     catalog: Arc<dyn Catalog>,
     broker: Arc<Broker>,
@@ -121,6 +124,7 @@ impl Hub {
         let stats = broker.stats().clone();
         broker.attach(engine.epoch(), engine.head());
         let hub = Arc::new(Self {
+            capabilities: engine.capabilities(),
             catalog: engine.catalog(),
             engine,
             broker,
@@ -141,8 +145,11 @@ impl Hub {
     /// dropping the future does not cancel a commit that has begun.
     ///
     /// # Errors
-    /// Why nothing was appended.
+    /// Why nothing was appended: also a batch larger than the engine's [`Capabilities::max_batch`].
     pub async fn publish(&self, append: Append) -> Result<Vec<Acknowledgment>, AppendError> {
+        if let Some(max) = self.capabilities.max_batch.filter(|max| append.events.len() > *max) {
+            return Err(AppendError::TooMany { max });
+        }
         let receipts = self.engine.append(append).await?;
         Ok(receipts.into_iter().map(self.broker.acknowledge()).collect())
     }
@@ -191,8 +198,11 @@ impl Hub {
     /// Changes a topic's settings durably. Creates the topic if it does not exist.
     ///
     /// # Errors
-    /// Why nothing was changed.
+    /// Why nothing was changed: also a limit that is not among the engine's [`Capabilities::retention`].
     pub async fn configure(&self, topic: TopicName, change: TopicChange) -> Result<TopicView, AppendError> {
+        if let Some(limit) = self.capabilities.retention.unsupported(&change) {
+            return Err(AppendError::LimitUnsupported { limit });
+        }
         self.engine.configure(topic, change).await.map(|state| self.view(state))
     }
 

@@ -37,8 +37,8 @@ use self::{
     writer::LogWriter,
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, Catalog, Engine, EngineFuture, LocateBy, Log, LogPage, Observer,
-    ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
+    Admin, Append, AppendError, AppendResult, Capabilities, Catalog, Engine, EngineFuture, LocateBy, Log, LogPage,
+    Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
 };
 use crate::event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName};
 
@@ -134,6 +134,10 @@ fn when_answered<T: Send + 'static>(answer: oneshot::Receiver<Result<T, AppendEr
 impl<S: Store> Engine for LogEngine<S> {
     fn name(&self) -> &'static str {
         self.shared.store.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
     }
 
     fn catalog(&self) -> Arc<dyn Catalog> {

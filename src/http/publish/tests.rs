@@ -12,7 +12,7 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use super::*;
 use crate::{
-    engine::{Log, PageItem, ReadFrom, ReadRequest, log::LogConfig},
+    engine::{Capabilities, Log, PageItem, ReadFrom, ReadRequest, log::LogConfig},
     event::{Filter, Selection, TopicName},
     http::{
         problem::Code,
@@ -68,6 +68,17 @@ async fn a_list_is_answered_as_a_list_even_of_one() {
     assert_eq!(one["events"].as_array().expect("a list").len(), 1);
     let single = post(&app, "/publish", &[], r#"{"topic":"a","data":1}"#).await.expect("published");
     assert_eq!(single["id"], last_id(&app, "a"));
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_the_engine_commits_at_once_is_refused_and_the_limit_named() {
+    let (app, store) =
+        testing::app_with(LogConfig::default(), Capabilities { max_batch: Some(2), ..Capabilities::FULL });
+    let batch = |count| json!(vec![json!({"topic": "a", "data": "x"}); count]).to_string();
+    let problem = post(&app, "/publish", &[], &batch(3)).await.expect_err("too many");
+    assert_eq!((problem.code, store.faults().writes()), (Code::TooLarge, 0));
+    assert!(problem.detail.contains("at most 2 events"), "{problem}");
+    post(&app, "/publish", &[], &batch(2)).await.expect("as many as the engine takes");
 }
 
 #[tokio::test]
