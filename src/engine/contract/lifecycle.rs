@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn closed<F: StoreFactory>(fixture: &Fixture<F>, name: &str, closed: bool) -> TopicState {
+fn closed<F: EngineFactory>(fixture: &Fixture<F>, name: &str, closed: bool) -> TopicState {
     fixture.configure(name, TopicChange { closed: Some(closed), ..TopicChange::default() })
 }
 
-pub(crate) fn a_restart_keeps_everything<F: StoreFactory>() {
+pub(crate) fn a_restart_keeps_everything<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     for name in ["a", "b", "a"] {
         fixture.publish(name);
@@ -27,7 +27,7 @@ pub(crate) fn a_restart_keeps_everything<F: StoreFactory>() {
     assert_eq!(fixture.observer.events.lock()[0].prev, Seq(3), "the chain goes on");
 }
 
-pub(crate) fn an_id_is_never_used_twice<F: StoreFactory>() {
+pub(crate) fn an_id_is_never_used_twice<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     let mut newest = Seq::ZERO;
     for _ in 0..3 {
@@ -42,7 +42,7 @@ pub(crate) fn an_id_is_never_used_twice<F: StoreFactory>() {
     }
 }
 
-pub(crate) fn a_closed_topic_takes_no_more_until_it_is_reopened<F: StoreFactory>() {
+pub(crate) fn a_closed_topic_takes_no_more_until_it_is_reopened<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     let last = fixture.close_topic("a");
     assert_eq!(*fixture.observer.lifecycle_changes.lock(), [(topic("a"), LifecycleChange::Closed { last })]);
@@ -54,7 +54,7 @@ pub(crate) fn a_closed_topic_takes_no_more_until_it_is_reopened<F: StoreFactory>
     assert_eq!(fixture.publish("a"), last.next(), "reopened for good");
 }
 
-pub(crate) fn a_setting_closes_a_topic_until_a_later_event_overrides_it<F: StoreFactory>() {
+pub(crate) fn a_setting_closes_a_topic_until_a_later_event_overrides_it<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     let last = fixture.publish("a");
     assert!(closed(&fixture, "a", true).closed);
@@ -69,21 +69,7 @@ pub(crate) fn a_setting_closes_a_topic_until_a_later_event_overrides_it<F: Store
     assert!(fixture.state("a").expect("known").closed, "the closing event is newer than the setting");
 }
 
-pub(crate) fn settings_merge_and_go_back_to_the_rule<F: StoreFactory>() {
-    let rule = Retention { max_events: Some(100), max_age: None, max_bytes: Some(1000) };
-    let mut fixture = Fixture::<F>::with_retention(rule);
-    let change = |max_events, retry| TopicChange { max_events, retry, ..TopicChange::default() };
-    let state = fixture.configure("a", change(Some(Some(5)), None));
-    assert_eq!((state.first, state.last, state.events), (None, None, 0), "created without events");
-    let state = fixture.configure("a", change(None, Some(Some(7))));
-    assert_eq!((state.retention, state.retry), (Retention { max_events: Some(5), ..rule }, Some(7)));
-    fixture.reopen();
-    assert_eq!(fixture.state("a"), Some(state));
-    let state = fixture.configure("a", change(Some(None), Some(None)));
-    assert_eq!((state.retention, state.retry), (rule, None));
-}
-
-pub(crate) fn a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again<F: StoreFactory>() {
+pub(crate) fn a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     fixture.publish("a");
     fixture.configure("a", TopicChange { max_events: Some(Some(5)), ..TopicChange::default() });
@@ -111,14 +97,14 @@ pub(crate) fn a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again<F: 
     }
 }
 
-pub(crate) fn deleting_an_unused_topic_changes_nothing<F: StoreFactory>() {
+pub(crate) fn deleting_an_unused_topic_changes_nothing<F: EngineFactory>() {
     let fixture = Fixture::<F>::new();
     assert!(!fixture.delete("a"));
     assert!(fixture.observer.lifecycle_changes.lock().is_empty());
     assert_eq!(fixture.deleted_through("a"), None);
 }
 
-pub(crate) fn topics_are_listed_in_byte_order<F: StoreFactory>() {
+pub(crate) fn topics_are_listed_in_byte_order<F: EngineFactory>() {
     let fixture = Fixture::<F>::new();
     for name in ["b/2", "a", "b/10", "b/1", "c"] {
         fixture.publish(name);
@@ -133,7 +119,7 @@ pub(crate) fn topics_are_listed_in_byte_order<F: StoreFactory>() {
     assert_eq!(list("", "", 0), [""; 0]);
 }
 
-pub(crate) fn closing_finishes_what_is_queued_and_then_refuses<F: StoreFactory>() {
+pub(crate) fn closing_finishes_what_is_queued_and_then_refuses<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     let answers: Vec<_> = (0..50).map(|_| fixture.engine.append(plain(vec![event("a", "x")]))).collect();
     fixture.engine.close();

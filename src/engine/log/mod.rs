@@ -45,6 +45,8 @@ use crate::event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName};
 mod catalog;
 mod clock;
 mod config;
+#[cfg(test)]
+pub(crate) mod contract;
 mod disk_calls;
 mod group;
 mod header_cursor;

@@ -9,24 +9,25 @@ use std::{
     time::Duration,
 };
 
-use super::{LogConfig, LogEngine, Store, store::TopicKey};
+use super::{
+    LogConfig, LogEngine, Store,
+    contract::{LogFixture, MemoryFactory},
+    store::TopicKey,
+};
 use crate::{
     engine::{
         AppendError, LifecycleChange, LocateBy, Log, ReadFrom, ReadRequest, TopicChange,
-        contract::{
-            Fixture, MemoryFactory, RecordingObserver, closing, event, keyed, plain, request, selection, short, status,
-            topic, wait,
-        },
+        contract::{RecordingObserver, closing, event, keyed, plain, request, selection, short, status, topic, wait},
         memory::{FaultInjector, InterruptedRead, MemoryStore},
         sled::{SledConfig, SledStore},
     },
     event::{Millis, Retention, Seq, retention::Rules},
 };
 
-type Memory = Fixture<MemoryFactory>;
+type Memory = LogFixture<MemoryFactory>;
 
 fn faults(fixture: &Memory) -> &FaultInjector {
-    fixture.factory.0.faults()
+    fixture.factory.store.0.faults()
 }
 
 fn is_unavailable<T>(answer: &Result<T, AppendError>) -> bool {
@@ -192,7 +193,7 @@ fn after_a_loss(merge_topics: usize) -> Memory {
     let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
     fixture.publish_all(&["a", "c", "a", "a", "b", "c", "c"]);
     fixture.engine.close();
-    fixture.factory.0.damage(Seq(4), Seq(6));
+    fixture.factory.store.0.damage(Seq(4), Seq(6));
     faults(&fixture).set_lost(vec![(Seq(4), Seq(6))]);
     fixture.start();
     fixture
@@ -231,7 +232,7 @@ fn a_topic_that_was_closed_before_a_loss_reports_none() {
             fixture.configure(name, TopicChange { closed: Some(true), ..TopicChange::default() });
         }
         fixture.engine.close();
-        fixture.factory.0.damage(Seq(3), Seq(4));
+        fixture.factory.store.0.damage(Seq(3), Seq(4));
         faults(&fixture).set_lost(vec![(Seq(3), Seq(4))]);
         fixture.start();
         for _ in 0..2 {
@@ -258,7 +259,7 @@ fn a_closed_topic_whose_last_event_is_lost_keeps_its_last_id() {
     fixture.publish_all(&["a", "a", "b", "b"]);
     fixture.configure("a", TopicChange { closed: Some(true), ..TopicChange::default() });
     fixture.engine.close();
-    fixture.factory.0.damage(Seq(2), Seq(3));
+    fixture.factory.store.0.damage(Seq(2), Seq(3));
     faults(&fixture).set_lost(vec![(Seq(2), Seq(3))]);
     fixture.start();
     assert_eq!(fixture.state("a").expect("in use").last, Some(Seq(2)));
@@ -288,8 +289,8 @@ fn damage_under_a_running_engine_is_reported_once_for_any_page_size() {
     for merge_topics in [0, 1000] {
         let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
         fixture.publish_all(&["a", "b", "a", "b", "b", "a", "b"]);
-        fixture.factory.0.damage(Seq(3), Seq(4));
-        fixture.factory.0.damage(Seq(7), Seq(7));
+        fixture.factory.store.0.damage(Seq(3), Seq(4));
+        fixture.factory.store.0.damage(Seq(7), Seq(7));
         for filters in [&["a", "b"][..], &["**"]] {
             let expected = ["1", "2", "a?6", "b?5", "5", "6", "b?-"];
             assert_eq!(short(&fixture.read(filters, ReadFrom::After(Seq(0)))), expected, "{filters:?}");
@@ -304,7 +305,7 @@ fn space_is_reclaimed_but_never_that_of_retained_events() {
     let fixture = Memory::with_retention(Retention { max_events: Some(2), ..Retention::default() });
     fixture.publish_all(&["a", "a", "a", "b", "a", "gone"]);
     fixture.delete("gone");
-    let stored = |key: u64| fixture.factory.0.topic_headers(TopicKey(key), Seq(0), 100).expect("readable").len();
+    let stored = |key: u64| fixture.factory.store.0.topic_headers(TopicKey(key), Seq(0), 100).expect("readable").len();
     fixture.until("reclaimed", |_| stored(1) == 2 && stored(6) == 0);
     assert_eq!(stored(4), 1);
     fixture.trim("b", 0);
@@ -332,7 +333,7 @@ fn since_reports_a_gap_after_the_space_was_reclaimed() {
     fixture.advance(Duration::from_secs(1));
     fixture.publish("a");
     fixture.trim("a", 1);
-    let stored = || fixture.factory.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    let stored = || fixture.factory.store.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
     fixture.until("reclaimed", |_| stored() == 1);
     let later = Millis(trimmed.0 + 1);
     for filters in [&["a"][..], &["a", "b"], &["**"]] {
@@ -417,7 +418,7 @@ fn the_last_event_of_an_emptied_topic_stays_until_its_end_is_recorded() {
     assert_eq!(fixture.state("a").expect("known").events, 0);
     let writes = faults(&fixture).writes();
     fixture.until("asked to record its end, and refused", |_| faults(&fixture).writes() > writes + 2);
-    let stored = || fixture.factory.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    let stored = || fixture.factory.store.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
     assert_eq!(stored(), 1, "its last event");
     faults(&fixture).set_full(false);
     fixture.until("reclaimed", |_| stored() == 0);
@@ -509,7 +510,7 @@ fn reopened_over(rules: Rules) -> (Memory, std::sync::mpsc::Sender<()>) {
         begins.send(()).expect("awaited");
         let _ = held.recv_timeout(Duration::from_secs(10)); // ends when the sender is dropped
     });
-    fixture.config.rules = rules;
+    fixture.factory.config.rules = rules;
     fixture.start();
     begun.recv_timeout(Duration::from_secs(10)).expect("the retention thread reads what exceeds the limits");
     (fixture, release)
@@ -581,14 +582,14 @@ fn a_notice_pending_after_a_crash_is_appended_once() {
     assert!(fixture.remove("a", Seq(1)));
     // As if a crash came after the notice was durable, and before the removal was cleared.
     fixture.engine.close();
-    fixture.factory.0.leave_pending(TopicKey(1), Seq(1));
+    fixture.factory.store.0.leave_pending(TopicKey(1), Seq(1));
     fixture.start();
     assert_eq!(fixture.engine.pending_removals(), [(topic("a"), Seq(1))]);
     assert!(fixture.remove("a", Seq(1)));
     assert_eq!((fixture.engine.head(), fixture.engine.pending_removals()), (Seq(2), vec![]));
     fixture.delete("a");
     fixture.engine.close();
-    fixture.factory.0.leave_pending(TopicKey(1), Seq(1));
+    fixture.factory.store.0.leave_pending(TopicKey(1), Seq(1));
     fixture.start();
     assert_eq!(fixture.engine.pending_removals(), [], "not for a deleted topic");
     fixture.reopen();
