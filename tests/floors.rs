@@ -19,6 +19,7 @@ const MODULES: &[(&str, u8)] = &[
     ("config", 1),
     ("telemetry", 1),
     ("engine", 1),
+    ("quota", 1),
     ("hub", 2),
     ("http", 3),
     ("load", 3),
@@ -38,12 +39,13 @@ const BESIDE: &[(&str, &str)] = &[
 const NEVER: &[(&str, &[&str])] = &[
     ("engine", &["config", "telemetry", "lifecycle"]),
     ("access", &["lifecycle"]),
-    ("hub", &["access", "config", "telemetry"]),
+    ("quota", &["event", "lifecycle"]),
+    ("hub", &["access", "quota", "config", "telemetry"]),
     ("http", &["config", "telemetry"]),
     ("config", &["engine", "lifecycle"]),
     ("telemetry", &["engine", "lifecycle"]),
-    ("cli", &["engine", "hub", "http", "app"]), // its clients speak the public protocol
-    ("load", &["engine", "hub", "config", "telemetry"]), // and so does the load generator
+    ("cli", &["engine", "hub", "http", "quota", "app"]), // its clients speak the public protocol
+    ("load", &["engine", "hub", "quota", "config", "telemetry"]), // and so does the load generator
 ];
 
 /// Paths of crates, and the only modules that may name them.

@@ -3,7 +3,7 @@
 use super::AppError;
 use crate::{
     config::{Config, listen::Listen},
-    http::{
+    http::net::{
         listen::{Address, BoundAddresses},
         peer::AdminListener,
     },

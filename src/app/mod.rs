@@ -24,21 +24,24 @@ use crate::{
     config::{Config, ConfigErrors},
     engine::{Engine, log::reply_task, sled::OpenError},
     http::{
-        AppState, Limits,
-        body_memory::BodyMemory,
-        events::page,
-        listen::{BoundAddresses, Endpoint, ListenError, SocketFile},
-        operators::rates::Rates,
-        policy::Policies,
-        quota::{Quotas, account::HeldMemory},
-        server::{self, Listeners},
-        throttled_log::ThrottledLog,
+        api::{
+            events::page,
+            operators::rates::Rates,
+            state::{AppState, Limits},
+        },
+        auth::policy::Policies,
+        net::{
+            listen::{BoundAddresses, Endpoint, ListenError, SocketFile},
+            server::{self, Listeners},
+            throttled_log::ThrottledLog,
+        },
     },
     hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::{
         Drain, DrainOutcome,
         descriptors::{ConnectionLimits, LimitTooLow},
     },
+    quota::{Quotas, account::HeldMemory, memory::BodyMemory},
     telemetry,
 };
 

@@ -8,7 +8,7 @@ use tokio::{runtime, time::interval};
 use super::policy;
 use crate::{
     config::{Config, ConfigErrors, Effective},
-    http::{AppState, tls::TlsServer},
+    http::{api::state::AppState, net::tls::TlsServer},
     lifecycle::signals::Hangups,
 };
 

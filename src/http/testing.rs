@@ -7,15 +7,18 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 
 use super::{
-    AppState, Limits, Response,
-    auth::{Authorization, Caller, CallerQuotas, credential::CredentialSources},
-    body_memory::BodyMemory,
-    cors::Cors,
-    forwarded::Proxies,
-    operators::rates::Rates,
-    peer::AdminListener,
-    policy::{Policies, Policy},
-    quota::{QuotaConfig, Quotas, account::HeldMemory},
+    api::{
+        operators::rates::Rates,
+        state::{AppState, Limits},
+    },
+    auth::{
+        Authorization, Caller, CallerQuotas,
+        cors::Cors,
+        credential::CredentialSources,
+        forwarded::Proxies,
+        policy::{Policies, Policy},
+    },
+    net::{peer::AdminListener, response::Response},
 };
 use crate::{
     access::{Access, AccessSettings},
@@ -25,6 +28,7 @@ use crate::{
     },
     hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::Drain,
+    quota::{QuotaConfig, Quotas, account::HeldMemory, memory::BodyMemory},
 };
 
 /// The budget of all request bodies, in bytes.
@@ -74,7 +78,7 @@ pub(super) fn app_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
         drain: Drain::new(),
         rates: Rates::default(),
         tls: None,
-        accept_failures: super::throttled_log::ThrottledLog::default(),
+        accept_failures: super::net::throttled_log::ThrottledLog::default(),
         log_dropped: || 0,
     };
     (Arc::new(app), store)

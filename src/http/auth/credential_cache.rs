@@ -9,15 +9,12 @@ use std::{
 use aws_lc_rs::digest;
 use quick_cache::unsync::Cache;
 
-use super::{authorization, shared_cache::SharedCredentialCache};
-use crate::{
-    access::Principal,
-    http::{
-        policy::{Policies, Policy},
-        problem::Problem,
-        quota::Account,
-    },
+use super::{
+    authorization,
+    policy::{Policies, Policy},
+    shared_cache::SharedCredentialCache,
 };
+use crate::{access::Principal, http::message::problem::Problem, quota::Account};
 
 /// Credentials cached per core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core. A client that
 /// rotates through more tokens than this pays for one signature check per request, 30 to 80 us (`benches/access.rs`).
@@ -76,7 +73,7 @@ impl CredentialCache {
     ///
     /// # Errors
     /// Says why it is not valid; transient while the issuer's keys are being fetched;
-    /// [`Exceeded`](crate::http::quota::Exceeded) as a problem when the address must wait.
+    /// [`Exceeded`](crate::quota::Exceeded) as a problem when the address must wait.
     pub fn authenticate(
         &self,
         policy: &Policy,
@@ -129,11 +126,8 @@ mod tests {
     use super::*;
     use crate::{
         access::{AccessSettings, Grant, settings::StaticToken},
-        http::{
-            problem::Code,
-            quota::{QuotaConfig, QuotaLimits, Quotas},
-            testing::policy,
-        },
+        http::{message::problem::Code, testing::policy},
+        quota::{QuotaConfig, QuotaLimits, Quotas},
     };
 
     fn token(name: usize) -> (String, StaticToken) {

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | this file | [`Caller`]: the authenticated sender of a request |
 //! | [`credential`] | where a request carries its credential, and which one counts |
+//! | [`policy`] | the settings that a reload can change |
+//! | [`forwarded`] | the client's address behind trusted proxies |
+//! | [`cors`] | cross-origin requests |
 //! | [`origin`] | the origin of the requesting page, and the name used for the hub |
 //! | [`credential_cache`] | credentials that a core has authenticated |
 //! | [`shared_cache`] | credentials that any core has authenticated |
@@ -15,17 +18,19 @@ use std::sync::Arc;
 use http::request::Parts;
 
 use super::{
-    ShardState,
-    peer::{AdminListener, ListenerRole, Peer},
-    problem::{Code, Problem},
-    quota,
+    api::state::ShardState,
+    message::problem::{Code, Problem},
+    net::peer::{AdminListener, ListenerRole, Peer},
 };
-use crate::access::Refusal;
+use crate::{access::Refusal, quota};
 
 pub mod authorization;
+pub mod cors;
 pub mod credential;
 pub mod credential_cache;
+pub mod forwarded;
 pub mod origin;
+pub mod policy;
 pub mod quotas;
 pub mod shared_cache;
 

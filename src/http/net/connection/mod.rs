@@ -1,0 +1,150 @@
+//! One connection, from the accept to its end.
+//!
+//! | module | idea |
+//! |---|---|
+//! | this file | setting up a connection and serving its protocol |
+//! | `negotiation` | detecting the protocol: TLS, plain HTTP, the preface of HTTP/2 |
+//! | [`maybe_tls`] | a byte stream with or without TLS |
+//! | `http1` | HTTP/1.1: one request after another, until a stream takes the connection over |
+//! | `phase` | HTTP/1.1 timeouts: of a request head, and of an idle connection |
+//! | `http2` | HTTP/2: concurrent requests, and their bounds |
+//! | `tasks` | the request tasks of an HTTP/2 connection, each of which can be cancelled alone |
+//! | `tracked_body` | a response body that detects a stalled HTTP/2 stream |
+
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{
+    peer::{AdminListener, ListenerRole, Peer},
+    takeover::Takeover,
+    tracked_socket::StallWatch,
+    transport::Transport,
+};
+use crate::{
+    http::api::{
+        routes::Routes,
+        state::{AppState, OverCapacity, ShardState},
+    },
+    lifecycle::Guard,
+    quota::OpenPermit,
+};
+
+mod http1;
+mod http2;
+pub mod maybe_tls;
+mod negotiation;
+mod phase;
+mod tasks;
+mod tracked_body;
+
+use negotiation::Negotiated;
+
+/// The kernel's send buffer, in bytes. By default it grows to 4 MiB a socket (`tcp_wmem`), and a stalled client would
+/// be detected only after that.
+const SEND_BUFFER: usize = 256 << 10;
+
+/// How much longer the kernel waits for acknowledgements than the hub waits for a client that does not read. So a
+/// client that is alive but does not read is closed by the hub, and counted, also when the core's tick is late.
+const VANISHED_MARGIN: Duration = Duration::from_secs(30);
+
+/// How long, once the hub drains, a connection without any request may still send one: it may be in flight.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+
+/// What the connections that one listener accepts on one core share.
+#[derive(Clone)]
+pub struct ListenerContext {
+    /// The state of the core.
+    pub shard: Rc<ShardState>,
+    /// The core's list of sockets and streams that may stall.
+    pub stalls: Rc<StallWatch>,
+    /// The routing table.
+    pub routes: Rc<Routes>,
+    /// The role of the listener.
+    pub listener: ListenerRole,
+}
+
+/// A connection of either protocol version.
+struct Connection {
+    context: ListenerContext,
+    peer: Peer,
+    open: Open,
+    busy: Guard,
+}
+
+/// Counts an open connection until it is dropped.
+pub struct Open {
+    app: Arc<AppState>,
+    /// It exceeds [`Limits::connections`](crate::http::api::state::Limits::connections). The newest connections are refused, so that
+    /// older ones are not affected.
+    over_capacity: bool,
+    _permit: Option<OpenPermit>,
+}
+
+/// Serves a connection from `address` until its end.
+pub async fn connection(context: ListenerContext, socket: Transport, address: SocketAddr, open: Open) {
+    let app = Arc::clone(&context.shard.app);
+    let busy = app.drain.guard();
+    let (limits, drain) = (&app.limits, &app.drain);
+    // Without this the kernel retransmits to a vanished client for a quarter of an hour.
+    socket.tune(SEND_BUFFER, limits.write_timeout + VANISHED_MARGIN);
+    let is_unix = socket.is_unix();
+    let takeover = Rc::<Takeover>::default();
+    let tracked = context.stalls.add(socket, Rc::clone(&takeover));
+    let no_auth =
+        context.listener == ListenerRole::Operators && app.operators == AdminListener::SeparateUnauthenticated;
+    // A Unix socket is local to this machine, and no certificate names it.
+    let tls = app.tls.as_ref().filter(|_| !no_auth && !is_unix);
+    // Boxed, so that the memory of the handshake is freed after it.
+    let negotiation = Box::pin(timeout(limits.header_timeout, negotiation::open(tls, tracked)));
+    let opened = tokio::select! {
+        opened = negotiation => opened,
+        () = async { drain.begun().await; tokio::time::sleep(FIRST_REQUEST_GRACE).await } => return,
+    };
+    let Ok(Some(opened)) = opened else { return };
+    let peer = Peer { address, secure: tls.is_some(), listener: context.listener };
+    let connection = Connection { context, peer, open, busy };
+    match opened {
+        Negotiated::Http1(io) => Box::pin(http1::serve(connection, io, takeover)).await,
+        Negotiated::Http2(io) => Box::pin(http2::serve(connection, io)).await,
+    }
+}
+
+impl Connection {
+    /// Inserts the properties of the connection into a request's extensions.
+    fn annotate(&self, request: &mut http::Extensions) {
+        request.insert(self.peer);
+        if self.open.over_capacity {
+            request.insert(OverCapacity);
+        }
+    }
+}
+
+/// Waits, once the hub drains, until hyper may shut the connection down: hyper closes one without a request at once,
+/// and a new client would get no response that says to retry.
+async fn first_request_grace(had_request: bool) {
+    if !had_request {
+        tokio::time::sleep(FIRST_REQUEST_GRACE).await;
+    }
+}
+
+impl Open {
+    /// Counts a connection, which has a `permit` of its address's quota.
+    #[must_use]
+    pub fn new(app: &Arc<AppState>, permit: Option<OpenPermit>) -> Self {
+        let stats = app.hub.stats();
+        stats.connections.add(1);
+        stats.connections_total.add(1);
+        Self {
+            over_capacity: stats.connections.get() > app.limits.connections as u64,
+            app: Arc::clone(app),
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.app.hub.stats().connections.add(-1);
+    }
+}
