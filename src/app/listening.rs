@@ -3,9 +3,9 @@
 use super::AppError;
 use crate::{
     config::{Config, listen::Listen},
-    http::net::{
-        listen::{Address, BoundAddresses},
-        peer::AdminListener,
+    http::{
+        auth::admin_listener::AdminListener,
+        net::listen::{Address, BoundAddresses},
     },
     lifecycle::descriptors::{self, ConnectionLimits},
 };

@@ -15,7 +15,7 @@ use std::{
     io,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{runtime, task::LocalSet};
@@ -25,15 +25,13 @@ use crate::{
     engine::{Engine, log::reply_task, sled::OpenError},
     http::{
         api::{
-            events::page,
-            operators::rates::Rates,
+            server::{self, Listeners},
             state::{AppState, Limits},
         },
-        auth::policy::Policies,
+        auth::{authenticator::AuthState, policy::Policies},
         net::{
             listen::{BoundAddresses, Endpoint, ListenError, SocketFile},
-            server::{self, Listeners},
-            throttled_log::ThrottledLog,
+            state::{NetLimits, NetState},
         },
     },
     hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
@@ -41,7 +39,7 @@ use crate::{
         Drain, DrainOutcome,
         descriptors::{ConnectionLimits, LimitTooLow},
     },
-    quota::{Quotas, account::HeldMemory, memory::BodyMemory},
+    quota::Quotas,
     telemetry,
 };
 
@@ -154,23 +152,14 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
     let engine = store_waits::open(config, &broker, drain)?;
     let hub = Hub::new(Arc::clone(&engine), broker, hub_config);
     let tls = certificate::tls(config, drain)?;
-    let policies = Arc::new(Policies::new(policy::policy(config)?));
-    policy::watch(&policies);
-    let app = Arc::new(AppState {
-        hub,
-        limits: limits(config, connections),
-        policies,
+    let auth = AuthState {
+        policies: Arc::new(Policies::new(policy::policy(config)?)),
         quotas: Quotas::new(&policy::quota_config(config)),
         operators: listening::operators(config),
-        started: Instant::now(),
-        body_memory: BodyMemory::new(HeldMemory::Bodies, config.publish.inflight_bytes),
-        pages: BodyMemory::new(HeldMemory::Pages, page::ROOM),
-        drain: drain.clone(),
-        rates: Rates::default(),
-        tls,
-        accept_failures: ThrottledLog::default(),
-        log_dropped: telemetry::dropped,
-    });
+    };
+    policy::watch(&auth.policies);
+    let net = NetState::new(net_limits(config, connections), drain.clone(), tls);
+    let app = Arc::new(AppState::new(hub, net, auth, limits(config), telemetry::dropped));
     let listen = |bound: BoundAddresses, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
     let public = listen(addresses.public, listening::PUBLIC)?;
     let mut admin = listen(addresses.operators, listening::OPERATORS)?;
@@ -251,21 +240,30 @@ fn hub_config(config: &Config) -> HubConfig {
     }
 }
 
-fn limits(config: &Config, connections: ConnectionLimits) -> Limits {
-    let Config { stream, http, publish, .. } = config;
-    Limits {
+fn net_limits(config: &Config, connections: ConnectionLimits) -> NetLimits {
+    let Config { stream, http, .. } = config;
+    NetLimits {
         connections: connections.connections,
         overflow: connections.overflow,
-        event_bytes: publish.event_bytes,
-        batch_bytes: publish.batch_bytes,
-        header_line_bytes: http.header_line_bytes,
         headers_bytes: http.header_bytes,
         header_timeout: http.header_timeout,
         idle_timeout: http.idle_timeout,
         h2_streams: u32::try_from(http.h2_streams).unwrap_or(u32::MAX),
+        ping_interval: stream.keepalive,
+        write_timeout: stream.write_timeout,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let Config { stream, http, publish, .. } = config;
+    Limits {
+        event_bytes: publish.event_bytes,
+        batch_bytes: publish.batch_bytes,
+        inflight_bytes: publish.inflight_bytes,
+        header_line_bytes: http.header_line_bytes,
+        headers_bytes: http.header_bytes,
         body_timeout: http.body_timeout,
         body_rate: http.body_rate,
-        write_timeout: stream.write_timeout,
         limit: ReadLimit { events: stream.page_events, bytes: stream.page_bytes },
         filters: stream.topics,
         keepalive: stream.keepalive,

@@ -319,7 +319,7 @@ mod tests {
                 let (body_memory, client) = (&body_memory, client(&quotas, address, Some("ann")));
                 scope.spawn(move || {
                     for n in 0..5000 {
-                        let mut permit = client.permit(&body_memory);
+                        let mut permit = client.permit(body_memory);
                         let _ = permit.grow(n % 400 * 1000);
                         assert!(body_memory.used() <= MIB);
                     }

@@ -4,6 +4,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
+    sync::Arc,
     task::Poll,
 };
 
@@ -13,10 +14,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
-use super::{
-    pace::BodyPace,
-    state::{AppState, Limits},
-};
+use super::pace::BodyPace;
 use crate::{
     http::{
         auth::CallerQuotas,
@@ -26,65 +24,105 @@ use crate::{
         },
         net::response::{Response, full},
     },
-    quota::memory::BodyPermit,
+    quota::memory::{BodyMemory, BodyPermit},
 };
 
 /// How long the rest of a refused body is read: enough for a batch at 64 Mbit/s, short enough to free the connection.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Reads `body`, of at most `limit` bytes, sent by a client with these `quotas`. Its memory is counted in
-/// [`AppState::body_memory`] until the permit is dropped. Dropping the future drops the body and releases its memory.
-///
-/// # Errors
-/// When the body is too large, too slow, compressed or incomplete, or when the client's share of the memory is used up.
-pub async fn read<B: Body<Data = Bytes>>(
-    app: &AppState,
-    quotas: &CallerQuotas,
-    headers: &HeaderMap,
-    body: B,
-    limit: usize,
-) -> Result<(Bytes, BodyPermit), Problem> {
-    let mut body = pin!(body);
-    let result = read_within(app, quotas, headers, body.as_mut(), limit).await;
-    if matches!(&result, Err(problem) if problem.code != Code::RequestTimeout) {
-        discard(app, headers, body).await;
-    }
-    result
+/// Reads request bodies within these bounds.
+#[derive(Debug)]
+pub struct Bodies {
+    /// Memory for bodies that are being received or wait for their commit.
+    pub memory: Arc<BodyMemory>,
+    /// Longest wait for the next bytes of a body.
+    pub timeout: Duration,
+    /// Minimum average rate of a body, in bytes a second.
+    pub rate: usize,
+    /// Bytes of a refused body that are read and dropped at most: the size of a batch.
+    pub discard_bytes: usize,
 }
 
-async fn read_within<B: Body<Data = Bytes>>(
-    app: &AppState,
-    quotas: &CallerQuotas,
-    headers: &HeaderMap,
-    mut body: Pin<&mut B>,
-    limit: usize,
-) -> Result<(Bytes, BodyPermit), Problem> {
-    headers::uncompressed(headers)?;
-    // hyper has checked that it is a number, and that the body has this length.
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let announced = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
-    check_size(announced, limit)?;
-    let mut permit = quotas.memory(&app.body_memory);
-    let mut pace = BodyPace::new(app.limits.body_timeout, app.limits.body_rate);
-    let mut bytes = Vec::new();
-    loop {
-        // The announced bytes are here; there is no need to wait for the end marker.
-        if announced > 0 && bytes.len() == announced {
-            return Ok((bytes.into(), permit));
+impl Bodies {
+    /// Reads `body`, of at most `limit` bytes, sent by a client with these `quotas`. Its memory is counted in
+    /// [`Bodies::memory`] until the permit is dropped. Dropping the future drops the body and releases its memory.
+    ///
+    /// # Errors
+    /// When the body is too large, too slow, compressed or incomplete, or when the client's share of the memory is used up.
+    pub async fn read<B: Body<Data = Bytes>>(
+        &self,
+        quotas: &CallerQuotas,
+        headers: &HeaderMap,
+        body: B,
+        limit: usize,
+    ) -> Result<(Bytes, BodyPermit), Problem> {
+        let mut body = pin!(body);
+        let result = self.read_within(quotas, headers, body.as_mut(), limit).await;
+        if matches!(&result, Err(problem) if problem.code != Code::RequestTimeout) {
+            self.discard(headers, body).await;
         }
-        let asked = Instant::now();
-        let Some(frame) = within(pace.left(), body.frame()).await else { return Err(too_slow(app)) };
-        let Some(frame) = frame else { return Ok((bytes.into(), permit)) };
-        let frame = frame
-            .map_err(|_| Problem::new(Code::BodyInvalid, "the body could not be read to its end; send it again"))?;
-        let Ok(data) = frame.into_data() else { continue };
-        pace.arrived(data.len(), asked.elapsed());
-        let size = bytes.len() + data.len();
-        check_size(size, limit)?;
-        if size > bytes.capacity() {
-            reserve(&mut bytes, &mut permit, size, if announced > 0 { announced } else { limit })?;
+        result
+    }
+
+    async fn read_within<B: Body<Data = Bytes>>(
+        &self,
+        quotas: &CallerQuotas,
+        headers: &HeaderMap,
+        mut body: Pin<&mut B>,
+        limit: usize,
+    ) -> Result<(Bytes, BodyPermit), Problem> {
+        headers::uncompressed(headers)?;
+        // hyper has checked that it is a number, and that the body has this length.
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let announced = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
+        check_size(announced, limit)?;
+        let mut permit = quotas.memory(&self.memory);
+        let mut pace = BodyPace::new(self.timeout, self.rate);
+        let mut bytes = Vec::new();
+        loop {
+            // The announced bytes are here; there is no need to wait for the end marker.
+            if announced > 0 && bytes.len() == announced {
+                return Ok((bytes.into(), permit));
+            }
+            let asked = Instant::now();
+            let Some(frame) = within(pace.left(), body.frame()).await else { return Err(self.too_slow()) };
+            let Some(frame) = frame else { return Ok((bytes.into(), permit)) };
+            let frame = frame
+                .map_err(|_| Problem::new(Code::BodyInvalid, "the body could not be read to its end; send it again"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            pace.arrived(data.len(), asked.elapsed());
+            let size = bytes.len() + data.len();
+            check_size(size, limit)?;
+            if size > bytes.capacity() {
+                reserve(&mut bytes, &mut permit, size, if announced > 0 { announced } else { limit })?;
+            }
+            bytes.extend_from_slice(&data);
         }
-        bytes.extend_from_slice(&data);
+    }
+
+    /// Reads and drops the rest of a refused body, up to [`Bodies::discard_bytes`] and `DISCARD_TIMEOUT`. A client that is
+    /// still writing does not read the response, and may lose it when the connection is closed first.
+    pub async fn discard<B: Body<Data = Bytes>>(&self, headers: &HeaderMap, body: B) {
+        // A client that waits for `100 Continue` has sent no body yet, and reading would make it send one.
+        if headers.contains_key(header::EXPECT) {
+            return;
+        }
+        let mut body = pin!(body);
+        let (deadline, mut dropped) = (Instant::now() + DISCARD_TIMEOUT, 0);
+        while dropped <= self.discard_bytes {
+            match timeout_at(deadline, body.frame()).await {
+                Ok(Some(Ok(frame))) => dropped += frame.data_ref().map_or(0, Bytes::len),
+                _ => return,
+            }
+        }
+    }
+
+    fn too_slow(&self) -> Problem {
+        let Self { timeout: body_timeout, rate: body_rate, .. } = self;
+        let detail = format!(
+            "the body arrived too slowly: it may not pause for {body_timeout:?}, and needs {body_rate} bytes a second on average"
+        );
+        Problem::new(Code::RequestTimeout, detail)
     }
 }
 
@@ -98,14 +136,6 @@ fn reserve(bytes: &mut Vec<u8>, permit: &mut BodyPermit, size: usize, most: usiz
     };
     bytes.reserve_exact(capacity - bytes.len());
     Ok(())
-}
-
-fn too_slow(app: &AppState) -> Problem {
-    let Limits { body_timeout, body_rate, .. } = &app.limits;
-    let detail = format!(
-        "the body arrived too slowly: it may not pause for {body_timeout:?}, and needs {body_rate} bytes a second on average"
-    );
-    Problem::new(Code::RequestTimeout, detail)
 }
 
 /// The output of `work`; `None` when it takes longer than `limit`. hyper returns a body that is already in its buffer
@@ -132,23 +162,6 @@ fn check_size(size: usize, limit: usize) -> Result<(), Problem> {
         return Err(Problem::new(Code::TooLarge, format!("the body has more than {limit} bytes; split it")));
     }
     Ok(())
-}
-
-/// Reads and drops the rest of a refused body, up to the size of a batch and `DISCARD_TIMEOUT`. A client that is
-/// still writing does not read the response, and may lose it when the connection is closed first.
-pub async fn discard<B: Body<Data = Bytes>>(app: &AppState, headers: &HeaderMap, body: B) {
-    // A client that waits for `100 Continue` has sent no body yet, and reading would make it send one.
-    if headers.contains_key(header::EXPECT) {
-        return;
-    }
-    let mut body = pin!(body);
-    let (deadline, mut dropped) = (Instant::now() + DISCARD_TIMEOUT, 0);
-    while dropped <= app.limits.batch_bytes {
-        match timeout_at(deadline, body.frame()).await {
-            Ok(Some(Ok(frame))) => dropped += frame.data_ref().map_or(0, Bytes::len),
-            _ => return,
-        }
-    }
 }
 
 /// 200 with JSON, ended by a newline for terminals. Not cacheable: it describes the state at this moment.

@@ -2,7 +2,9 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`state`] | the state that the handlers share |
+//! | [`server`] | one core: its connections, its streams and its tick |
+//! | [`state`] | the state of the process and of one core |
+//! | [`admission`] | whether a new request is processed at the moment |
 //! | [`routes`] | the routing table, and the headers of every response |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
@@ -16,6 +18,7 @@
 //! | [`duration`] | durations as text: "10m" |
 //! | [`envelope`] | an event as JSON |
 
+pub mod admission;
 pub mod body;
 pub mod docs;
 pub mod duration;
@@ -26,6 +29,7 @@ pub mod operators;
 pub mod pace;
 pub mod publish;
 pub mod routes;
+pub mod server;
 pub mod state;
 pub mod stream;
 pub mod topics;

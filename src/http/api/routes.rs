@@ -1,24 +1,22 @@
 //! The routing table, and the headers that every response has.
 
-use std::{convert::Infallible, rc::Rc};
-
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use matchit::Router;
 
 use super::{
-    body, docs, events, operators, publish,
-    state::{Limits, OverCapacity, ShardState},
+    docs, events, operators, publish,
+    state::{Limits, ShardState},
     topics,
 };
 use crate::http::{
-    auth::{Caller, cors::Cors},
+    auth::{Caller, admin_listener::AdminListener, cors::Cors},
     message::{
         headers,
         problem::{Code, Problem},
     },
     net::{
-        peer::{AdminListener, ListenerRole, Peer},
+        peer::{ListenerRole, OverCapacity, Peer},
         response::{Response, full},
     },
 };
@@ -86,10 +84,7 @@ impl Default for Routes {
 
 impl Routes {
     /// Handles a request. Every refusal becomes a problem response, and is counted.
-    ///
-    /// # Errors
-    /// Never.
-    pub async fn response(&self, shard: &Rc<ShardState>, request: Request<Incoming>) -> Result<Response, Infallible> {
+    pub async fn response(&self, shard: &ShardState, request: Request<Incoming>) -> Response {
         // The connection is over the limit; a later one may be within it.
         let over_capacity = request.extensions().get::<OverCapacity>().is_some();
         let origin = request.headers().get(header::ORIGIN).cloned();
@@ -101,40 +96,40 @@ impl Routes {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
         if allows_cross_origin(shard, listener) {
-            shard.credentials.policy(&shard.app.policies).cors.set_headers(origin.as_ref(), headers);
+            shard.auth.policy().cors.set_headers(origin.as_ref(), headers);
         }
         // The transfer coding is unknown, so the end of the body is, too.
         let unread = response.status() == StatusCode::NOT_IMPLEMENTED;
-        if over_capacity || unread || shard.app.drain.is_draining() {
+        if over_capacity || unread || shard.app.net.drain.is_draining() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response)
+        response
     }
 
     /// Authenticates the sender of a request and calls the route's handler.
-    async fn dispatch(&self, shard: &Rc<ShardState>, request: Request<Incoming>) -> Result<Response, Problem> {
+    async fn dispatch(&self, shard: &ShardState, request: Request<Incoming>) -> Result<Response, Problem> {
         let (route, methods) = self.find(shard, &request)?;
         if request.method() == Method::OPTIONS {
-            let policy = shard.credentials.policy(&shard.app.policies);
+            let policy = shard.auth.policy();
             let no_origins = Cors::default();
             let cors = if allows_cross_origin(shard, listener(&request)) { &policy.cors } else { &no_origins };
             return cors.options(request.headers(), methods);
         }
         match route {
             Route::Health => return Ok(operators::health::alive()),
-            Route::Ready => return operators::health::ready(&shard.app),
+            Route::Ready => return operators::health::ready(&shard.app.operators),
             Route::Console => return Ok(console()),
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
             Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Stats | Route::Metrics => {}
         }
         let (head, body) = request.into_parts();
-        let caller = match Caller::of(shard, &head) {
+        let caller = match shard.auth.caller(&head) {
             Ok(caller) => caller,
             Err(problem) if matches!(route, Route::Events | Route::Stats) => {
-                return events::refuse_unparsed(shard, &head.headers, problem);
+                return events::refuse_unparsed(&shard.events, &head.headers, problem);
             }
             Err(problem) => {
-                body::discard(&shard.app, &head.headers, body).await;
+                shard.app.bodies.discard(&head.headers, body).await;
                 return Err(problem);
             }
         };
@@ -160,7 +155,7 @@ impl Routes {
         let here = match route {
             Route::Health | Route::Ready | Route::Docs => true,
             Route::Stats | Route::Metrics => {
-                listener == ListenerRole::Operators || shard.app.operators == AdminListener::Shared
+                listener == ListenerRole::Operators || shard.app.auth.operators == AdminListener::Shared
             }
             Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Console => {
                 listener == ListenerRole::Public
@@ -179,7 +174,7 @@ fn listener<B>(request: &Request<B>) -> ListenerRole {
 /// Whether a listener permits cross-origin requests at all. One that needs no credential does not: every web page in a
 /// browser on this machine could use it.
 fn allows_cross_origin(shard: &ShardState, listener: ListenerRole) -> bool {
-    listener == ListenerRole::Public || shard.app.operators != AdminListener::SeparateUnauthenticated
+    listener == ListenerRole::Public || shard.app.auth.operators != AdminListener::SeparateUnauthenticated
 }
 
 /// Checks the size of each header line and of all headers. hyper has its own bound, but a coarse one, and none for a
@@ -223,19 +218,19 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
 
 async fn handle(
     route: Route,
-    shard: &Rc<ShardState>,
+    shard: &ShardState,
     caller: Caller,
     request: Request<Incoming>,
 ) -> Result<Response, Problem> {
     let app = &shard.app;
     match route {
-        Route::Publish => publish::handle(app, &shard.batcher, caller, request).await,
-        Route::Events if request.method() == Method::POST => events::post(shard, caller, request).await,
-        Route::Events => events::get(shard, caller, request).await,
-        Route::Event => events::removal::handle(app, &caller.authorization, request.uri()).await,
-        Route::Topics => topics::handle(app, &caller, request).await,
-        Route::Stats => operators::stats::handle(app, caller.authorization, request.headers()),
-        Route::Metrics => operators::metrics::handle(app, &caller.authorization),
+        Route::Publish => publish::handle(&app.publish, &shard.batcher, caller, request).await,
+        Route::Events if request.method() == Method::POST => events::post(&shard.events, caller, request).await,
+        Route::Events => events::get(&shard.events, caller, request).await,
+        Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
+        Route::Topics => topics::handle(&app.topics, &caller, request).await,
+        Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()),
+        Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization),
         Route::Health | Route::Ready | Route::Console | Route::Docs => unreachable!("open to everyone"),
     }
 }

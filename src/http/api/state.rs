@@ -1,90 +1,80 @@
-//! The state that the handlers share: of the process, and of one core.
+//! The state of the process and of one core: the states of all modules, put together. Handlers get the part that is
+//! theirs.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
-
-use super::{operators::rates::Rates, publish::batcher::Batcher, stream::streams::Streams};
-use crate::{
-    http::{
-        auth::{credential_cache::CredentialCache, policy::Policies},
-        message::problem::{Code, Problem},
-        net::{peer::AdminListener, throttled_log::ThrottledLog, tls::TlsServer},
-    },
-    hub::{Hub, batch::ReadLimit},
-    lifecycle::Drain,
-    quota::{Quotas, memory::BodyMemory},
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-/// The state that the handlers on all cores share.
+use super::{
+    body::Bodies,
+    events::{page, state::EventsState},
+    operators::{rates::Rates, state::OperatorsState},
+    publish::{batcher::Batcher, state::PublishState},
+    stream::shard::StreamShard,
+    topics::state::TopicsState,
+};
+use crate::{
+    http::{
+        auth::authenticator::{AuthState, Authenticator},
+        net::state::NetState,
+    },
+    hub::{Hub, batch::ReadLimit},
+    quota::{account::HeldMemory, memory::BodyMemory},
+};
+
+/// The state that all cores share.
 pub struct AppState {
     /// The hub.
     pub hub: Arc<Hub>,
-    /// The configured bounds.
-    pub limits: Limits,
-    /// The settings that a reload can change.
-    pub policies: Arc<Policies>,
-    /// What each address and each holder has open and has used.
-    pub quotas: Quotas,
-    /// The listener that serves statistics and metrics.
-    pub operators: AdminListener,
-    /// When the process began to serve.
-    pub started: std::time::Instant,
-    /// Memory for request bodies that are being received or wait for their commit.
-    pub body_memory: Arc<BodyMemory>,
+    /// Of connections.
+    pub net: Arc<NetState>,
+    /// Of authentication.
+    pub auth: Arc<AuthState>,
+    /// Reads request bodies.
+    pub bodies: Arc<Bodies>,
     /// Memory for JSON pages that their clients have not read yet.
     pub pages: Arc<BodyMemory>,
-    /// The state of the shutdown.
-    pub drain: Drain,
-    /// Rates of the counters.
-    pub rates: Rates,
-    /// The TLS server, if TLS is configured.
-    pub tls: Option<TlsServer>,
-    /// Throttles the log of failed accepts.
-    pub accept_failures: ThrottledLog,
-    /// Log lines dropped so far because stderr was not read in time.
-    pub log_dropped: fn() -> u64,
+    /// Of `/publish`.
+    pub publish: PublishState,
+    /// Of `/topics`.
+    pub topics: TopicsState,
+    /// Of statistics, metrics and health.
+    pub operators: Arc<OperatorsState>,
+    /// The configured bounds.
+    pub limits: Limits,
 }
 
-/// The state that the handlers on one core share. It has no locks: a connection stays on its core.
+/// The state of one core. It has no locks: a connection stays on its core.
 pub struct ShardState {
     /// The state of all cores.
     pub app: Arc<AppState>,
-    /// The index of the core, from 0.
-    pub index: usize,
-    /// The open streams of this core.
-    pub streams: Rc<Streams>,
-    /// Credentials that were authenticated on this core.
-    pub credentials: CredentialCache,
+    /// Authenticates requests.
+    pub auth: Authenticator,
     /// Combines the publishes of this core into batches for the engine.
     pub batcher: Batcher,
+    /// Of `/events`, and of the open streams.
+    pub events: EventsState,
 }
 
-/// Bounds of connections, requests and streams. docs/OPERATIONS.md gives the reason of each.
+/// Bounds of requests and streams. docs/OPERATIONS.md gives the reason of each.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections served at most. Further ones get [`Code::OverCapacity`].
-    pub connections: usize,
-    /// Connections beyond `connections` that are accepted to get that answer.
-    pub overflow: usize,
     /// Bytes of one event's data at most.
     pub event_bytes: usize,
     /// Bytes of a batch's body at most.
     pub batch_bytes: usize,
+    /// Bytes of request bodies at most, from their arrival until they are durable, of all clients together.
+    pub inflight_bytes: usize,
     /// Bytes of one header line at most.
     pub header_line_bytes: usize,
     /// Bytes of all headers of a request at most.
     pub headers_bytes: usize,
-    /// Longest wait for a request's head, from its first byte, or from the beginning of the connection.
-    pub header_timeout: Duration,
-    /// Longest silence of a connection between two requests.
-    pub idle_timeout: Duration,
-    /// Requests at once on one HTTP/2 connection at most.
-    pub h2_streams: u32,
     /// Longest wait for the next bytes of a body.
     pub body_timeout: Duration,
     /// Minimum average rate of a body, in bytes a second.
     pub body_rate: usize,
-    /// How long a client may leave bytes unread before its connection is closed.
-    pub write_timeout: Duration,
     /// Events and bytes of one read: a batch of a stream, or a page.
     pub limit: ReadLimit,
     /// Filters of one stream at most.
@@ -93,37 +83,73 @@ pub struct Limits {
     pub keepalive: Duration,
 }
 
-/// A request extension: the connection exceeds [`Limits::connections`].
-#[derive(Debug, Clone, Copy)]
-pub struct OverCapacity;
-
 impl AppState {
-    /// A random reconnect delay from `retry` to three times `retry`, in milliseconds, so that clients that are
-    /// disconnected together reconnect at different times.
+    /// The state of a process that begins to serve now.
     #[must_use]
-    pub fn spread_retry(&self, retry: Duration) -> u32 {
-        let base = u32::try_from(retry.as_millis()).unwrap_or(u32::MAX / 4).clamp(100, u32::MAX / 4);
-        fastrand::u32(base..=base * 3)
+    pub fn new(hub: Arc<Hub>, net: NetState, auth: AuthState, limits: Limits, log_dropped: fn() -> u64) -> Self {
+        let (net, auth) = (Arc::new(net), Arc::new(auth));
+        let bodies = Arc::new(Bodies {
+            memory: BodyMemory::new(HeldMemory::Bodies, limits.inflight_bytes),
+            timeout: limits.body_timeout,
+            rate: limits.body_rate,
+            discard_bytes: limits.batch_bytes,
+        });
+        Self {
+            pages: BodyMemory::new(HeldMemory::Pages, page::ROOM),
+            publish: PublishState {
+                hub: Arc::clone(&hub),
+                bodies: Arc::clone(&bodies),
+                policies: Arc::clone(&auth.policies),
+                drain: net.drain.clone(),
+                event_bytes: limits.event_bytes,
+                batch_bytes: limits.batch_bytes,
+            },
+            topics: TopicsState {
+                hub: Arc::clone(&hub),
+                bodies: Arc::clone(&bodies),
+                policies: Arc::clone(&auth.policies),
+            },
+            operators: Arc::new(OperatorsState {
+                hub: Arc::clone(&hub),
+                auth: Arc::clone(&auth),
+                net: Arc::clone(&net),
+                body_memory: Arc::clone(&bodies.memory),
+                rates: Rates::default(),
+                started: Instant::now(),
+                log_dropped,
+            }),
+            hub,
+            net,
+            auth,
+            bodies,
+            limits,
+        }
     }
+}
 
-    /// Refuses a request when the hub drains or is over capacity.
-    ///
-    /// # Errors
-    /// [`Code::Draining`] or [`Code::OverCapacity`]; both are transient.
-    pub fn admit(&self, request: &http::Extensions) -> Result<(), Problem> {
-        self.refusal(request)
-            .map_or(Ok(()), |reason| Err(Problem::new(reason, "the request was not processed; retry in a moment")))
-    }
-
-    /// Why a new request is refused at the moment; `None` when it is not.
+impl ShardState {
+    /// The state of the core with this index, before its first connection.
     #[must_use]
-    pub fn refusal(&self, request: &http::Extensions) -> Option<Code> {
-        if self.drain.is_draining() {
-            Some(Code::Draining)
-        } else if request.get::<OverCapacity>().is_some() {
-            Some(Code::OverCapacity)
-        } else {
-            None
+    pub fn new(app: Arc<AppState>, index: usize) -> Self {
+        let stream = StreamShard {
+            hub: Arc::clone(&app.hub),
+            policies: Arc::clone(&app.auth.policies),
+            drain: app.net.drain.clone(),
+            index,
+            streams: Rc::default(),
+            limit: app.limits.limit,
+        };
+        Self {
+            auth: Authenticator::new(Arc::clone(&app.auth)),
+            batcher: Batcher::new(app.hub.epoch()),
+            events: EventsState {
+                stream: Rc::new(stream),
+                bodies: Arc::clone(&app.bodies),
+                pages: Arc::clone(&app.pages),
+                filters: app.limits.filters,
+                keepalive: app.limits.keepalive,
+            },
+            app,
         }
     }
 }

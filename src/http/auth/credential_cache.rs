@@ -12,13 +12,9 @@ use quick_cache::unsync::Cache;
 use super::{
     authorization,
     policy::{Policies, Policy},
-    shared_cache::SharedCredentialCache,
+    shared_cache::{CREDENTIALS, CachedCredential, SharedCredentialCache},
 };
 use crate::{access::Principal, http::message::problem::Problem, quota::Account};
-
-/// Credentials cached per core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core. A client that
-/// rotates through more tokens than this pays for one signature check per request, 30 to 80 us (`benches/access.rs`).
-pub(super) const CREDENTIALS: usize = 4096;
 
 /// This core's copy of the policy, and the credentials that were valid under it. Invalid ones are not kept, so that
 /// they cannot evict valid ones.
@@ -28,15 +24,6 @@ pub struct CredentialCache {
     generation: Cell<u64>,
     /// By SHA-256, so that a long credential takes no more memory than a short one.
     good: RefCell<Cache<[u8; 32], CachedCredential>>,
-}
-
-/// A credential that was valid.
-#[derive(Debug, Clone)]
-pub(super) struct CachedCredential {
-    /// The generation of the policy under which it was valid.
-    pub generation: u64,
-    /// Its principal under that policy.
-    pub principal: Arc<Principal>,
 }
 
 impl CredentialCache {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     event::{NewEvent, TopicName},
-    http::message::problem::{Code, Problem},
+    http::message::problem::Problem,
     hub::Hub,
     quota::{
         Account, Exceeded, OpenPermit,
-        memory::{BodyMemory, BodyPermit, MemoryRefused},
+        memory::{BodyMemory, BodyPermit},
     },
 };
 
@@ -83,21 +83,5 @@ impl CallerQuotas {
             before = Some(&event.topic);
         }
         Ok(())
-    }
-}
-
-impl From<Exceeded> for Problem {
-    fn from(exceeded: Exceeded) -> Self {
-        Self::rate_limited(exceeded.wait, exceeded.to_string())
-    }
-}
-
-impl From<MemoryRefused> for Problem {
-    fn from(refused: MemoryRefused) -> Self {
-        let code = match refused {
-            MemoryRefused::Exhausted { .. } => Code::OverCapacity,
-            MemoryRefused::TooLarge { .. } => Code::TooLarge,
-        };
-        Self::new(code, refused.to_string())
     }
 }

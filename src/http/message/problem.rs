@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::json_text;
 use crate::{
+    access::Refusal,
     engine::{AppendError, ReadError},
     event::{
         EventId,
@@ -17,6 +18,7 @@ use crate::{
     },
     http::net::response::{Response, full},
     hub::stats::Stats,
+    quota::{Exceeded, memory::MemoryRefused},
 };
 
 /// The table: every code, its status, and its title.
@@ -279,6 +281,29 @@ impl From<NameError> for Problem {
 impl From<NotUtf8> for Problem {
     fn from(error: NotUtf8) -> Self {
         Self::new(Code::DataNotUtf8, error.to_string())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        if refusal.is_transient() { Self::new(Code::KeysUnavailable, detail) } else { Self::unauthorized(detail) }
+    }
+}
+
+impl From<Exceeded> for Problem {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::rate_limited(exceeded.wait, exceeded.to_string())
+    }
+}
+
+impl From<MemoryRefused> for Problem {
+    fn from(refused: MemoryRefused) -> Self {
+        let code = match refused {
+            MemoryRefused::Exhausted { .. } => Code::OverCapacity,
+            MemoryRefused::TooLarge { .. } => Code::TooLarge,
+        };
+        Self::new(code, refused.to_string())
     }
 }
 

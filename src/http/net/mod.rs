@@ -1,10 +1,12 @@
-//! Connections.
+//! Connections: from a listener to a request that a [`handler`] answers, and back.
 //!
 //! | module | idea |
 //! |---|---|
 //! | [`listen`] | binding and listening: TCP addresses, Unix socket files |
 //! | [`transport`] | a connected socket, TCP or Unix |
-//! | [`server`] | one core: its accept loops, its connections, its tick |
+//! | [`handler`] | what admits connections and answers requests |
+//! | [`server`] | the accept loops of one core |
+//! | [`state`] | what the connections of all cores share |
 //! | [`connection`] | one connection: protocol negotiation, HTTP/1.1, HTTP/2, timeouts |
 //! | [`takeover`] | takes an HTTP/1.1 connection from hyper after it has written the response head |
 //! | [`socket`] | non-blocking writes to the socket of a connection that was taken over, plain or TLS |
@@ -15,11 +17,13 @@
 //! | [`throttled_log`] | a log message that is written at most once a second |
 
 pub mod connection;
+pub mod handler;
 pub mod listen;
 pub mod peer;
 pub mod response;
 pub mod server;
 pub mod socket;
+pub mod state;
 pub mod takeover;
 pub mod throttled_log;
 pub mod tls;

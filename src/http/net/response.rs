@@ -11,8 +11,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
-use super::takeover::Takeover;
-use crate::http::api::stream::body::StreamBody;
+use super::takeover::{Continuation, Takeover};
 
 /// A response.
 pub type Response = http::Response<Body>;
@@ -23,11 +22,16 @@ pub enum Body {
     Full(Full<Bytes>),
     /// Generated while it is sent.
     Generated(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible>>>),
-    /// An event stream that hyper sends.
-    Stream(Box<StreamBody>),
-    /// An event stream of which hyper sends only the head and the first bytes; then the connection is taken over from
-    /// it.
+    /// Sent by hyper, or without it on a connection that is taken over.
+    Detachable(Box<dyn DetachableBody>),
+    /// A detached body, of which hyper sends only the first bytes; then the connection is taken over from it.
     TakenOver(Rc<Takeover>),
+}
+
+/// A body that can be sent without hyper, as the last one of its connection.
+pub trait DetachableBody: http_body::Body<Data = Bytes, Error = Infallible> + Unpin {
+    /// Its first bytes, which go out with the head, and what sends the rest.
+    fn detach(self: Box<Self>) -> (Bytes, Continuation);
 }
 
 /// A complete body.
@@ -48,7 +52,7 @@ impl http_body::Body for Body {
         match &mut *self {
             Self::Full(body) => Pin::new(body).poll_frame(cx),
             Self::Generated(body) => body.as_mut().poll_frame(cx),
-            Self::Stream(body) => Pin::new(body).poll_frame(cx),
+            Self::Detachable(body) => Pin::new(body).poll_frame(cx),
             Self::TakenOver(takeover) => match takeover.asked() {
                 Some(greeting) => Poll::Ready(Some(Ok(Frame::data(greeting)))),
                 None => Poll::Pending,
@@ -60,7 +64,7 @@ impl http_body::Body for Body {
         match self {
             Self::Full(body) => body.is_end_stream(),
             Self::Generated(body) => body.is_end_stream(),
-            Self::Stream(_) | Self::TakenOver(_) => false,
+            Self::Detachable(_) | Self::TakenOver(_) => false,
         }
     }
 
@@ -68,7 +72,7 @@ impl http_body::Body for Body {
         match self {
             Self::Full(body) => body.size_hint(),
             Self::Generated(body) => body.size_hint(),
-            Self::Stream(_) | Self::TakenOver(_) => SizeHint::default(),
+            Self::Detachable(_) | Self::TakenOver(_) => SizeHint::default(),
         }
     }
 }

@@ -1,117 +1,57 @@
-//! One core: its accept loops, its connections and its tick, on a current-thread runtime. A connection stays on its
-//! core.
+//! The accept loops of one core. A connection stays on its core.
 
-use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{io, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::task::spawn_local;
 
 use super::{
-    connection::{ListenerContext, Open, connection},
+    connection::{ListenerContext, connection},
+    handler::Handler,
     listen::{Acceptor, Listener},
     peer::ListenerRole,
+    state::{NetState, Open},
     tls::{CHECK_INTERVAL, TlsServer},
     tracked_socket::StallWatch,
-};
-use crate::{
-    http::{
-        api::{
-            publish::batcher::Batcher,
-            routes::Routes,
-            state::{AppState, ShardState},
-            stream::{fan_out::fan_out, streams::TICK},
-        },
-        auth::credential_cache::CredentialCache,
-    },
-    quota::{Exceeded, OpenPermit},
 };
 
 /// Pause before the next accept when file descriptors or connections are exhausted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The listeners of a core.
-#[derive(Debug, Default)]
-pub struct Listeners {
-    /// Those for all clients.
-    pub public: Vec<Listener>,
-    /// Those for operators only.
-    pub operators: Vec<Listener>,
+/// One core's server: what its accept loops need.
+pub struct Server<H> {
+    /// What the connections of all cores share.
+    pub net: Arc<NetState>,
+    /// The core's list of sockets and streams that may stall. The owner calls [`StallWatch::tick`].
+    pub stalls: Rc<StallWatch>,
+    /// Answers the requests.
+    pub handler: Rc<H>,
 }
 
-/// Serves one core until the drain has ended. Must run inside a `LocalSet` on a current-thread runtime.
-///
-/// # Errors
-/// When the runtime cannot register a listener.
-pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io::Result<()> {
-    let acceptors = |all: Vec<Listener>| all.into_iter().map(Listener::into_acceptor).collect::<io::Result<Vec<_>>>();
-    let roles = [
-        (ListenerRole::Public, acceptors(listeners.public)?),
-        (ListenerRole::Operators, acceptors(listeners.operators)?),
-    ];
-    let batcher = Batcher::new(app.hub.epoch());
-    let credentials = CredentialCache::new(&app.policies);
-    let shard = Rc::new(ShardState { app, index, streams: Rc::default(), credentials, batcher });
-    let stalls = Rc::new(StallWatch::default());
-    let routes = Rc::new(Routes::default());
-    spawn_local(fan_out(Rc::clone(&shard)));
-    spawn_local(run_batcher(Rc::clone(&shard)));
-    spawn_local(tick(Rc::clone(&shard), Rc::clone(&stalls)));
-    spawn_local(end_streams(Rc::clone(&shard)));
-    if index == 0 && shard.app.tls.is_some() {
-        spawn_local(watch_certificate(Arc::clone(&shard.app)));
-    }
-    for (listener, acceptors) in roles {
+impl<H: Handler> Server<H> {
+    /// Accepts connections from these listeners on tasks of the current `LocalSet`, for as long as it lives. `secure`:
+    /// whether their connections use TLS, if the hub does; those of socket files never do.
+    ///
+    /// # Errors
+    /// When the runtime cannot register a listener.
+    pub fn listen(&self, listeners: Vec<Listener>, listener: ListenerRole, secure: bool) -> io::Result<()> {
+        let Self { net, stalls, handler } = self;
+        let (net, stalls, handler) = (Arc::clone(net), Rc::clone(stalls), Rc::clone(handler));
+        let context = Rc::new(ListenerContext { net, stalls, handler, listener, secure });
+        let acceptors = listeners.into_iter().map(Listener::into_acceptor).collect::<io::Result<Vec<_>>>()?;
         for acceptor in acceptors {
-            let context = ListenerContext {
-                shard: Rc::clone(&shard),
-                stalls: Rc::clone(&stalls),
-                routes: Rc::clone(&routes),
-                listener,
-            };
+            let context = Rc::clone(&context);
             spawn_local(async move { accept(&context, &acceptor).await });
         }
-    }
-    shard.app.drain.ended().await;
-    Ok(())
-}
-
-async fn run_batcher(shard: Rc<ShardState>) {
-    shard.batcher.run(&shard.app.hub).await;
-}
-
-/// The periodic work of the core: keepalives, stalled clients, caches; on core 0 also what is needed once a process.
-async fn tick(shard: Rc<ShardState>, stalls: Rc<StallWatch>) {
-    let mut ticks = tokio::time::interval(TICK);
-    loop {
-        ticks.tick().await;
-        let limits = &shard.app.limits;
-        let cut = shard.streams.tick(limits.keepalive, limits.write_timeout, shard.app.policies.generation())
-            + stalls.tick(limits.write_timeout);
-        shard.app.hub.broker().shards()[shard.index].drop_cached_batches();
-        if cut > 0 {
-            shard.app.hub.stats().slow_readers_cut.add(cut);
-            tracing::info!(streams = cut, "closed the streams of clients that do not read");
-        }
-        if shard.index == 0 {
-            shard.app.rates.sample(shard.app.hub.stats());
-            shard.app.hub.sweep();
-            shard.app.quotas.sweep();
-        }
+        Ok(())
     }
 }
 
-async fn end_streams(shard: Rc<ShardState>) {
-    shard.app.drain.begun().await;
-    shard.streams.wake_all();
-}
-
-/// Accepts connections, also while the hub drains: their requests get
-/// [`Code::Draining`](crate::http::message::problem::Code::Draining).
-async fn accept(context: &ListenerContext, acceptor: &Acceptor) {
-    let shard = &context.shard;
-    let connections = &shard.app.hub.stats().connections;
-    let max_open = (shard.app.limits.connections + shard.app.limits.overflow) as u64;
+/// Accepts connections, also while the hub drains: the handler tells their clients.
+async fn accept<H: Handler>(context: &Rc<ListenerContext<H>>, acceptor: &Acceptor) {
+    let net = &context.net;
+    let max_open = (net.limits.connections + net.limits.overflow) as u64;
     loop {
-        if connections.get() >= max_open {
+        if net.open() >= max_open {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         }
@@ -119,15 +59,15 @@ async fn accept(context: &ListenerContext, acceptor: &Acceptor) {
             Ok((socket, address)) => {
                 // Refused before the TLS handshake, which costs more than the refusal. We close without a response;
                 // clients retry, and EventSource does so automatically.
-                let Ok(permit) = connection_permit(shard, address.ip()) else { continue };
+                let Ok(permit) = context.handler.admit(address.ip()) else { continue };
                 // Counted here, because the next accept may precede the first poll of the task; and until its end, so
                 // that handshakes in progress are bounded like connections.
-                let open = Open::new(&shard.app, permit);
-                spawn_local(connection(context.clone(), socket, address, open));
+                let open = Open::new(net, permit);
+                spawn_local(connection(Rc::clone(context), socket, address, open));
             }
             // No error ends the loop: it concerns one connection, or passes when others are closed.
             Err(error) => {
-                if let Some(times) = shard.app.accept_failures.record() {
+                if let Some(times) = net.accept_failures.record() {
                     tracing::warn!(error = %error, times, "cannot accept a connection");
                 }
                 if !is_connection_error(&error) {
@@ -148,19 +88,13 @@ fn is_connection_error(error: &io::Error) -> bool {
     )
 }
 
-/// The permit of a connection in its address's quota; none for a trusted proxy, whose connections carry other clients.
-fn connection_permit(shard: &ShardState, address: IpAddr) -> Result<Option<OpenPermit>, Exceeded> {
-    let proxy = shard.credentials.policy(&shard.app.policies).proxies.trusts(address);
-    if proxy { Ok(None) } else { shard.app.quotas.address(address).connect().map(Some) }
-}
-
-/// Checks the certificate's files periodically, on a thread that may block on the disk.
-async fn watch_certificate(app: Arc<AppState>) {
+/// Checks the certificate's files periodically, on a thread that may block on the disk. Never returns.
+pub async fn watch_certificate(net: Arc<NetState>) {
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     loop {
         checks.tick().await;
-        let app = Arc::clone(&app);
-        let check = move || app.tls.as_ref().is_none_or(TlsServer::reload);
+        let net = Arc::clone(&net);
+        let check = move || net.tls.as_ref().is_none_or(TlsServer::reload);
         // The panic hook has logged a panic; the next tick tries again.
         let _ = tokio::task::spawn_blocking(check).await;
     }

@@ -17,7 +17,9 @@ use slab::Slab;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::{takeover::Takeover, transport::Transport};
-use crate::http::api::stream::streams::TICK;
+
+/// Interval between calls of [`StallWatch::tick`].
+pub const TICK: Duration = Duration::from_secs(1);
 
 /// A connection's socket. It is on the core's list until it is dropped.
 pub struct TrackedSocket {

@@ -11,7 +11,6 @@ use crate::{
     http::{
         api::{
             duration, keys,
-            state::Limits,
             stream::encoding::{Encoding, Keepalive},
         },
         message::{
@@ -93,7 +92,7 @@ impl EventsRequest {
     ///
     /// # Errors
     /// A problem that says what the client must change.
-    pub fn from_query(parts: &Parts, limits: &Limits) -> Result<Self, Problem> {
+    pub fn from_query(parts: &Parts, filters: usize) -> Result<Self, Problem> {
         let query = Query::new(parts.uri.query());
         keys::EVENTS.check(&query)?;
         let raw = RawParameters {
@@ -104,14 +103,14 @@ impl EventsRequest {
             wait: query.one("wait")?,
             keepalive: query.one("keepalive")?,
         };
-        Self::new(&raw, &parts.headers, limits)
+        Self::new(&raw, &parts.headers, filters)
     }
 
     /// Parses the body of a `POST`, and the headers.
     ///
     /// # Errors
     /// A problem that says what the client must change.
-    pub fn from_json(parts: &Parts, body: &[u8], limits: &Limits) -> Result<Self, Problem> {
+    pub fn from_json(parts: &Parts, body: &[u8], filters: usize) -> Result<Self, Problem> {
         let body: EventsBody = serde_json::from_slice(body).map_err(|error| {
             let detail =
                 format!("the body must be like {{\"topics\":[\"a\",\"b/**\"],\"last_event_id\":\"…\"}}: {error}");
@@ -132,11 +131,11 @@ impl EventsRequest {
             wait: body.wait.as_deref(),
             keepalive: body.keepalive.as_deref(),
         };
-        Self::new(&raw, &parts.headers, limits)
+        Self::new(&raw, &parts.headers, filters)
     }
 
-    fn new(raw: &RawParameters<'_>, headers: &HeaderMap, limits: &Limits) -> Result<Self, Problem> {
-        let selection = selection(&raw.topics, limits.filters)?;
+    fn new(raw: &RawParameters<'_>, headers: &HeaderMap, filters: usize) -> Result<Self, Problem> {
+        let selection = selection(&raw.topics, filters)?;
         let begin = StreamStart::new(&raw.start, headers)?;
         let keepalive = keepalive(raw.keepalive)?;
         let wait = raw.wait.map(wait).transpose()?;

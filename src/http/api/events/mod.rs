@@ -6,6 +6,7 @@
 //! | [`events_request`] | parses an HTTP request into an [`EventsRequest`] |
 //! | [`removal`] | `DELETE /events/<id>`: removes one event |
 //! | [`start`] | parses where a stream begins |
+//! | [`state`] | what these handlers share |
 //! | [`page`] | one page of events as JSON, at once or by a long poll |
 
 use std::{rc::Rc, time::Duration};
@@ -13,12 +14,11 @@ use std::{rc::Rc, time::Duration};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
 
 use super::{
-    body, keys,
-    state::ShardState,
+    admission, keys,
     stream::{
         body::StreamBody,
         encoding::Encoding,
-        session::{InitialCursor, StreamOptions, StreamSession},
+        session::{InitialCursor, StreamOptions, StreamSession, spread_retry},
     },
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
             problem::{Code, Problem},
             query::Query,
         },
-        net::response::Response,
+        net::response::{Body, Response, full},
     },
     hub::{batch::ReadLimit, subscription::Start},
 };
@@ -40,25 +40,27 @@ pub mod events_request;
 pub mod page;
 pub mod removal;
 pub mod start;
+pub mod state;
 
 use events_request::{EventsRequest, ResponseMode};
 use start::StreamStart;
+use state::EventsState;
 
 /// Answers `GET /events` and `HEAD /events`.
 ///
 /// # Errors
 /// A problem that says what the client must change or when to retry.
-pub async fn get<B>(shard: &Rc<ShardState>, caller: Caller, request: Request<B>) -> Result<Response, Problem> {
+pub async fn get<B>(events: &EventsState, caller: Caller, request: Request<B>) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let events_request = EventsRequest::from_query(&parts, &shard.app.limits)?;
-    response(shard, caller, &parts, events_request).await
+    let events_request = EventsRequest::from_query(&parts, events.filters)?;
+    response(events, caller, &parts, events_request).await
 }
 
 /// Answers `POST /events`: the same with a JSON body, for clients with long lists of topics.
 ///
 /// # Errors
 /// A problem that says what the client must change or when to retry.
-pub async fn post<B>(shard: &Rc<ShardState>, caller: Caller, request: Request<B>) -> Result<Response, Problem>
+pub async fn post<B>(events: &EventsState, caller: Caller, request: Request<B>) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
@@ -66,44 +68,44 @@ where
     let query = Query::new(parts.uri.query());
     let authorized = caller.authorization.subscribe_anywhere().and_then(|()| keys::EVENTS_BY_BODY.check(&query));
     if let Err(problem) = authorized {
-        body::discard(&shard.app, &parts.headers, body).await;
+        events.bodies.discard(&parts.headers, body).await;
         return Err(problem);
     }
     let (body, _permit) =
-        body::read(&shard.app, &caller.quotas, &parts.headers, body, events_request::MAX_BODY_BYTES).await?;
-    let events_request = EventsRequest::from_json(&parts, &body, &shard.app.limits)?;
-    response(shard, caller, &parts, events_request).await
+        events.bodies.read(&caller.quotas, &parts.headers, body, events_request::MAX_BODY_BYTES).await?;
+    let events_request = EventsRequest::from_json(&parts, &body, events.filters)?;
+    response(events, caller, &parts, events_request).await
 }
 
 async fn response(
-    shard: &Rc<ShardState>,
+    events: &EventsState,
     caller: Caller,
     parts: &Parts,
     events_request: EventsRequest,
 ) -> Result<Response, Problem> {
     caller.authorization.subscribe(&events_request.selection)?;
-    if let Some(reason) = shard.app.refusal(&parts.extensions) {
+    if let Some(reason) = admission::refusal(&events.stream.drain, &parts.extensions) {
         let problem = Problem::new(reason, "retry in a moment, with the same cursor");
-        return refuse_transiently(shard, &events_request, problem);
+        return refuse_transiently(events, &events_request, problem);
     }
     let permits = match caller.quotas.stream() {
         Ok(permits) => permits,
-        Err(problem) => return refuse_transiently(shard, &events_request, problem),
+        Err(problem) => return refuse_transiently(events, &events_request, problem),
     };
     let limit = match events_request.mode {
-        ResponseMode::Page { limit, .. } => ReadLimit { events: limit, ..shard.app.limits.limit },
-        ResponseMode::Stream(_) => shard.app.limits.limit,
+        ResponseMode::Page { limit, .. } => ReadLimit { events: limit, ..events.stream.limit },
+        ResponseMode::Stream(_) => events.stream.limit,
     };
-    let retry = shard.app.hub.retry_for(events_request.selection.names());
-    let (start, position) = match locate_start(shard, &events_request).await {
+    let retry = events.stream.hub.retry_for(events_request.selection.names());
+    let (start, position) = match locate_start(events, &events_request).await {
         Ok(located) => located,
-        Err(problem) => return refuse_transiently(shard, &events_request, problem),
+        Err(problem) => return refuse_transiently(events, &events_request, problem),
     };
-    let subscription = shard.app.hub.subscribe(&events_request.selection, start, limit, shard.index);
+    let subscription = events.stream.hub.subscribe(&events_request.selection, start, limit, events.stream.index);
     match events_request.mode {
-        ResponseMode::Page { limit, wait } => page::response(shard, subscription, caller, limit, wait).await,
+        ResponseMode::Page { limit, wait } => page::response(events, subscription, caller, limit, wait).await,
         ResponseMode::Stream(_) if subscription.is_exhausted() => {
-            let mut response = Response::new(crate::http::net::response::full(""));
+            let mut response = Response::new(full(""));
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)
         }
@@ -111,16 +113,20 @@ async fn response(
             let cursor = match position {
                 Some(position) => {
                     let position = position.unwrap_or(subscription.cursor().seq);
-                    InitialCursor::Assigned(below_reuse(shard, &events_request, position))
+                    InitialCursor::Assigned(below_reuse(events, &events_request, position))
                 }
                 None => subscription.resumed().map_or(InitialCursor::Unusable, InitialCursor::Resumed),
             };
             let options = StreamOptions { retry, keepalive: events_request.keepalive, cursor };
-            let session =
-                StreamSession::new(Rc::clone(shard), subscription, (caller.authorization, permits), encoding, options);
-            let mut response =
-                stream(encoding, crate::http::net::response::Body::Stream(Box::new(StreamBody::new(session))));
-            response.headers_mut().insert("stream-keepalive", keepalive(shard.app.limits.keepalive));
+            let session = StreamSession::new(
+                Rc::clone(&events.stream),
+                subscription,
+                (caller.authorization, permits),
+                encoding,
+                options,
+            );
+            let mut response = stream(encoding, Body::Detachable(Box::new(StreamBody::new(session))));
+            response.headers_mut().insert("stream-keepalive", keepalive(events.keepalive));
             Ok(response)
         }
     }
@@ -128,8 +134,8 @@ async fn response(
 
 /// `position`, lowered below the mark of a deleted topic whose name the client waits for to be used again: with a
 /// cursor at the mark, a reconnect would be answered with 204.
-fn below_reuse(shard: &ShardState, events_request: &EventsRequest, position: Seq) -> Seq {
-    let mark = shard.app.hub.awaits_reuse(&events_request.selection);
+fn below_reuse(events: &EventsState, events_request: &EventsRequest, position: Seq) -> Seq {
+    let mark = events.stream.hub.awaits_reuse(&events_request.selection);
     mark.map_or(position, |mark| position.min(Seq(mark.0.saturating_sub(1))))
 }
 
@@ -143,10 +149,10 @@ const LOCATE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// `store-unavailable` when the log cannot be read, or not within [`LOCATE_TIMEOUT`].
 async fn locate_start(
-    shard: &Rc<ShardState>,
+    events: &EventsState,
     events_request: &EventsRequest,
 ) -> Result<(Start, Option<Option<Seq>>), Problem> {
-    let hub = &shard.app.hub;
+    let hub = &events.stream.hub;
     let locate = |target| hub.locate(events_request.selection.clone(), target);
     Ok(match &events_request.begin {
         StreamStart::Newest(count) => {
@@ -182,12 +188,12 @@ async fn within_timeout<T>(locating: impl Future<Output = Result<T, ReadError>>)
 ///
 /// # Errors
 /// The problem itself, for any other client and for a reason that is not transient.
-pub fn refuse_unparsed(shard: &ShardState, headers: &HeaderMap, problem: Problem) -> Result<Response, Problem> {
+pub fn refuse_unparsed(events: &EventsState, headers: &HeaderMap, problem: Problem) -> Result<Response, Problem> {
     if !problem.is_transient() || !accept::names(headers, "text/event-stream") {
         return Err(problem);
     }
-    shard.app.hub.stats().refused(problem.code.as_str());
-    let retry = shard.app.spread_retry(shard.app.hub.retry_for(std::iter::empty()).max(problem.wait()));
+    events.stream.hub.stats().refused(problem.code.as_str());
+    let retry = spread_retry(events.stream.hub.retry_for(std::iter::empty()).max(problem.wait()));
     Ok(ended_stream(Encoding::Sse, retry, None))
 }
 
@@ -197,24 +203,24 @@ pub fn refuse_unparsed(shard: &ShardState, headers: &HeaderMap, problem: Problem
 /// # Errors
 /// The problem itself, for any other client.
 fn refuse_transiently(
-    shard: &Rc<ShardState>,
+    events: &EventsState,
     events_request: &EventsRequest,
     problem: Problem,
 ) -> Result<Response, Problem> {
     match events_request.mode {
         ResponseMode::Stream(encoding) if events_request.eventsource => {
-            shard.app.hub.stats().refused(problem.code.as_str());
-            let retry = shard.app.hub.retry_for(events_request.selection.names()).max(problem.wait());
-            let epoch = shard.app.hub.epoch();
+            events.stream.hub.stats().refused(problem.code.as_str());
+            let retry = events.stream.hub.retry_for(events_request.selection.names()).max(problem.wait());
+            let epoch = events.stream.hub.epoch();
             let cursor = match &events_request.begin {
                 StreamStart::At(Start::Now) => {
-                    Some(EventId { epoch, seq: below_reuse(shard, events_request, shard.app.hub.head()) })
+                    Some(EventId { epoch, seq: below_reuse(events, events_request, events.stream.hub.head()) })
                 }
                 StreamStart::At(Start::Earliest) => Some(EventId { epoch, seq: Seq::ZERO }),
                 // The others send the same request again and miss nothing by it.
                 _ => None,
             };
-            Ok(ended_stream(encoding, shard.app.spread_retry(retry), cursor))
+            Ok(ended_stream(encoding, spread_retry(retry), cursor))
         }
         _ => Err(problem),
     }
@@ -223,12 +229,7 @@ fn refuse_transiently(
 /// A stream that gives a reconnect delay in milliseconds and ends. It carries a cursor for a client that has none, so
 /// that the client misses nothing that is published before it reconnects.
 fn ended_stream(encoding: Encoding, retry: u32, cursor: Option<EventId>) -> Response {
-    stream(
-        encoding,
-        crate::http::net::response::full(
-            encoding.reconnect(retry, cursor).map(|chunk| chunk.bare()).unwrap_or_default(),
-        ),
-    )
+    stream(encoding, full(encoding.reconnect(retry, cursor).map(|chunk| chunk.bare()).unwrap_or_default()))
 }
 
 /// The keepalive interval in seconds, rounded up: a client can give up a stream that is silent for longer.
@@ -236,7 +237,7 @@ fn keepalive(interval: Duration) -> HeaderValue {
     HeaderValue::from(interval.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
 }
 
-fn stream(encoding: Encoding, body: crate::http::net::response::Body) -> Response {
+fn stream(encoding: Encoding, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.content_type()));

@@ -2,7 +2,6 @@
 
 use std::{
     future::{Future, poll_fn},
-    rc::Rc,
     sync::Arc,
     task::Poll,
     time::Duration,
@@ -12,9 +11,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::state::EventsState;
 use crate::{
     http::{
-        api::{body, envelope, state::ShardState, stream::encoding::GapNotice},
+        api::{body, envelope, stream::encoding::GapNotice},
         auth::Caller,
         message::{
             json_text,
@@ -54,33 +54,33 @@ struct PageBody {
 /// When the store cannot be read, when there is no memory for the page, or when the caller's authorization ends
 /// meanwhile.
 pub async fn response(
-    shard: &Rc<ShardState>,
+    events: &EventsState,
     mut subscription: Subscription,
     Caller { mut authorization, quotas }: Caller,
     limit: usize,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    let mut permit = quotas.memory(&shard.app.pages);
-    let handle = shard.streams.register(subscription.feed(), authorization.expires());
+    let mut permit = quotas.memory(&events.pages);
+    let handle = events.stream.streams.register(subscription.feed(), authorization.expires());
     let mut page = PageBody { closed: subscription.is_exhausted(), ..PageBody::default() };
     let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);
     // The cursor after the events in the page: the subscription may have read further.
     let mut next = subscription.cursor();
     let (mut bytes, mut full) = (0, false);
-    let (removals, mut frames) = (shard.app.hub.removals(), Vec::new());
+    let (removals, mut frames) = (events.stream.hub.removals(), Vec::new());
     while !full && frames.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
             if handle.register_waker(cx) {
                 // A page sends no keepalives.
                 handle.mark_sent();
             }
-            authorization.renew_subscription(&shard.app.policies, &subscription.feed().selection)?;
+            authorization.renew_subscription(&events.stream.policies, &subscription.feed().selection)?;
             match subscription.poll_next(cx) {
                 Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
                 Poll::Pending if !subscription.caught_up() => Poll::Pending,
                 Poll::Pending if !frames.is_empty() || !page.gaps.is_empty() => Poll::Ready(Ok(None)),
-                Poll::Pending if shard.app.drain.is_draining() => Poll::Ready(Ok(None)),
+                Poll::Pending if events.stream.drain.is_draining() => Poll::Ready(Ok(None)),
                 Poll::Pending => deadline.as_mut().poll(cx).map(|()| Ok(None)),
             }
         });
@@ -91,7 +91,7 @@ pub async fn response(
                 break;
             }
             Some(Delivery::Events(batch)) => {
-                let stats = shard.app.hub.stats();
+                let stats = events.stream.hub.stats();
                 for frame in batch.frames().iter().take(limit - frames.len()) {
                     stats.events_out.add(1);
                     let envelope = envelope::envelope(frame);
@@ -125,7 +125,7 @@ pub async fn response(
         }
     }
     // Some events may have been removed while others were read.
-    let frames = shard.app.hub.without_removed(frames, removals).ok_or_else(store_unreadable)?;
+    let frames = events.stream.hub.without_removed(frames, removals).ok_or_else(store_unreadable)?;
     page.events = frames.iter().map(|frame| raw_envelope(frame)).collect();
     page.next = next.to_string();
     let mut text = json_text::bytes(&page);

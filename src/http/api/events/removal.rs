@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::{
     event::{EventId, TopicName},
     http::{
-        api::{keys, state::AppState},
+        api::keys,
         auth::Authorization,
         message::{
             problem::{Code, Problem},
@@ -17,6 +17,7 @@ use crate::{
         },
         net::response::{Response, full},
     },
+    hub::Hub,
 };
 
 /// The name of the action in the problem for a missing grant.
@@ -29,7 +30,7 @@ const IN_FLIGHT_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A problem that says what to change, or that there is no such event.
-pub async fn handle(app: &AppState, authorization: &Authorization, uri: &Uri) -> Result<Response, Problem> {
+pub async fn handle(hub: &Hub, authorization: &Authorization, uri: &Uri) -> Result<Response, Problem> {
     authorization.require_admin(ACTION)?;
     let text = percent_decode_str(uri.path().rsplit('/').next().unwrap_or_default()).decode_utf8_lossy();
     let id = EventId::parse(&text).ok_or_else(|| {
@@ -44,13 +45,13 @@ pub async fn handle(app: &AppState, authorization: &Authorization, uri: &Uri) ->
     let topic = topic.ok_or_else(|| {
         Problem::new(Code::TopicInvalid, "name the event's topic with ?topic=T; a pattern is not allowed")
     })?;
-    let found = id.epoch == app.hub.epoch() && app.hub.remove(topic.clone(), id.seq).await?;
+    let found = id.epoch == hub.epoch() && hub.remove(topic.clone(), id.seq).await?;
     if !found {
         let detail =
             format!("topic {topic} has no event {id}: it never had it, or retention or a deletion has removed it");
         return Err(Problem::new(Code::EventUnknown, detail));
     }
-    let _ = timeout(IN_FLIGHT_TIMEOUT, app.hub.fan_out_barrier()).await;
+    let _ = timeout(IN_FLIGHT_TIMEOUT, hub.fan_out_barrier()).await;
     let mut response = Response::new(full(bytes::Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

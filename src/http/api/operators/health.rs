@@ -2,8 +2,8 @@
 
 use http::{HeaderValue, header};
 
+use super::state::OperatorsState;
 use crate::http::{
-    api::state::AppState,
     message::problem::{Code, Problem},
     net::response::{Response, full},
 };
@@ -22,13 +22,13 @@ pub fn alive() -> Response {
 /// # Errors
 /// Says why it would not: the hub drains, the disk is full, the store has failed, or request bodies use nearly all of
 /// their memory.
-pub fn ready(app: &AppState) -> Result<Response, Problem> {
-    if app.drain.is_draining() {
+pub fn ready(operators: &OperatorsState) -> Result<Response, Problem> {
+    if operators.net.drain.is_draining() {
         return Err(Problem::new(Code::Draining, "the hub is stopping; use another one, or retry after its restart"));
     }
-    match app.hub.status().refusing {
+    match operators.hub.status().refusing {
         Some(reason) => Err(reason.into()),
-        None if app.body_memory.is_full() => Err(Problem::new(
+        None if operators.body_memory.is_full() => Err(Problem::new(
             Code::OverCapacity,
             "publishes that are being received or committed use nearly all of publish.inflight_bytes; retry in a moment",
         )),

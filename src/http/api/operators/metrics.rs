@@ -7,10 +7,9 @@ use std::fmt::{Display, Write};
 
 use http::{HeaderValue, header};
 
-use super::{snapshot::Snapshot, stats::READ_STATS};
+use super::{snapshot::Snapshot, state::OperatorsState, stats::READ_STATS};
 use crate::{
     http::{
-        api::state::AppState,
         auth::Authorization,
         message::problem::Problem,
         net::response::{Response, full},
@@ -22,9 +21,9 @@ use crate::{
 ///
 /// # Errors
 /// When the caller lacks the grant `admin`.
-pub fn handle(app: &AppState, authorization: &Authorization) -> Result<Response, Problem> {
+pub fn handle(operators: &OperatorsState, authorization: &Authorization) -> Result<Response, Problem> {
     authorization.require_admin(READ_STATS)?;
-    let mut response = Response::new(full(text(&Snapshot::new(app))));
+    let mut response = Response::new(full(text(&Snapshot::new(operators))));
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -2,6 +2,7 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | [`state`] | what the statistics are made of |
 //! | [`snapshot`] | every statistic with its unit |
 //! | [`rates`] | the rates of the counters |
 //! | [`stats`] | `GET /admin/stats`: the statistics as JSON, once or every second |
@@ -12,6 +13,7 @@ pub mod health;
 pub mod metrics;
 pub mod rates;
 pub mod snapshot;
+pub mod state;
 pub mod stats;
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::rates::PerSecond;
+use super::{rates::PerSecond, state::OperatorsState};
 use crate::{
     engine::Status,
     event::EventId,
-    http::{api::state::AppState, message::json_text},
+    http::message::json_text,
     hub::{stats::Stats, top::BusyTopic},
     quota::{HolderUsage, Limit},
 };
@@ -212,45 +212,45 @@ pub struct Holder {
 impl Snapshot {
     /// The current statistics.
     #[must_use]
-    pub fn new(app: &AppState) -> Self {
-        let hub = &app.hub;
+    pub fn new(operators: &OperatorsState) -> Self {
+        let hub = &operators.hub;
         let (engine, stats): (Status, &Stats) = (hub.status(), hub.stats());
-        let rates = app.rates.now(stats);
+        let rates = operators.rates.now(stats);
         let subscriptions = SubscriptionFigures {
             live: stats.live.get(),
             replaying: stats.replaying.get(),
             lagged: stats.lagged.get(),
         };
-        let draining = app.drain.is_draining();
+        let draining = operators.net.drain.is_draining();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             engine: hub.engine_name(),
             epoch: hub.epoch().to_string(),
             last_id: EventId { epoch: hub.epoch(), seq: hub.head() }.to_string(),
-            uptime_s: rounded(app.started.elapsed().as_secs_f64()),
-            ready: engine.refusing.is_none() && !draining && !app.body_memory.is_full(),
+            uptime_s: rounded(operators.started.elapsed().as_secs_f64()),
+            ready: engine.refusing.is_none() && !draining && !operators.body_memory.is_full(),
             draining,
-            connections: stats.connections.get(),
-            connections_limit: app.limits.connections as u64,
-            connections_total: stats.connections_total.get(),
+            connections: operators.net.open(),
+            connections_limit: operators.net.limits.connections as u64,
+            connections_total: operators.net.accepted(),
             subscribers: subscriptions.live + subscriptions.replaying + subscriptions.lagged,
             subscriptions,
             resumed_total: stats.resumed.get(),
             topics: engine.topics,
             events: EventFigures::new(stats, &rates),
             bytes: ByteFigures::new(stats, &rates),
-            publish_bytes: app.body_memory.used() as u64,
+            publish_bytes: operators.body_memory.used() as u64,
             store: StoreFigures::new(stats, &engine),
             gaps_total: GapFigures::new(stats),
             slow_readers_cut_total: stats.slow_readers_cut.get(),
             lapsed_total: stats.lapsed.get(),
-            log_lines_dropped_total: (app.log_dropped)(),
+            log_lines_dropped_total: (operators.log_dropped)(),
             refused_total: stats.refused_by_code(),
-            quota_refused_total: quota_refused(app),
-            addresses: app.quotas.addresses() as u64,
-            holders_known: app.quotas.holders() as u64,
-            holders: app.quotas.busiest(TOP_HOLDERS).into_iter().map(Holder::from).collect(),
-            top_topics: hub.broker().top().busiest(TOP).iter().map(|busy| TopTopic::new(app, busy)).collect(),
+            quota_refused_total: quota_refused(operators),
+            addresses: operators.auth.quotas.addresses() as u64,
+            holders_known: operators.auth.quotas.holders() as u64,
+            holders: operators.auth.quotas.busiest(TOP_HOLDERS).into_iter().map(Holder::from).collect(),
+            top_topics: hub.broker().top().busiest(TOP).iter().map(|busy| TopTopic::new(operators, busy)).collect(),
             top_topics_by_subscribers: hub
                 .broker()
                 .top_by_subscribers(TOP)
@@ -321,9 +321,9 @@ impl GapFigures {
 }
 
 impl TopTopic {
-    fn new(app: &AppState, busy: &BusyTopic) -> Self {
+    fn new(operators: &OperatorsState, busy: &BusyTopic) -> Self {
         Self {
-            subscribers: app.hub.broker().subscribers(&busy.topic),
+            subscribers: operators.hub.broker().subscribers(&busy.topic),
             topic: busy.topic.to_string(),
             events_per_s: rounded(busy.events_per_s),
             bytes_per_s: rounded(busy.bytes_per_s),
@@ -343,8 +343,8 @@ impl From<HolderUsage> for Holder {
     }
 }
 
-fn quota_refused(app: &AppState) -> BTreeMap<&'static str, u64> {
-    let counts = Limit::ALL.map(|limit| (limit.as_str(), app.quotas.refused(limit)));
+fn quota_refused(operators: &OperatorsState) -> BTreeMap<&'static str, u64> {
+    let counts = Limit::ALL.map(|limit| (limit.as_str(), operators.auth.quotas.refused(limit)));
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 

@@ -14,11 +14,11 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body, Frame};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::snapshot::Snapshot;
+use super::{snapshot::Snapshot, state::OperatorsState};
 use crate::{
     event::sse,
     http::{
-        api::{body, state::AppState, stream::encoding::SSE_TYPE},
+        api::{body, stream::encoding::SSE_TYPE},
         auth::Authorization,
         message::{accept, problem::Problem},
         net::response::{Response, generated},
@@ -38,12 +38,16 @@ const RETRY_MS: u32 = 3000;
 ///
 /// # Errors
 /// When the caller lacks the grant `admin`.
-pub fn handle(app: &Arc<AppState>, authorization: Authorization, headers: &HeaderMap) -> Result<Response, Problem> {
+pub fn handle(
+    operators: &Arc<OperatorsState>,
+    authorization: Authorization,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     authorization.require_admin(READ_STATS)?;
     if !accept::names(headers, "text/event-stream") {
-        return Ok(body::json(Snapshot::new(app).to_json()));
+        return Ok(body::json(Snapshot::new(operators).to_json()));
     }
-    let mut response = Response::new(generated(StatsStream::new(Arc::clone(app), authorization)));
+    let mut response = Response::new(generated(StatsStream::new(Arc::clone(operators), authorization)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SSE_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
@@ -54,7 +58,7 @@ pub fn handle(app: &Arc<AppState>, authorization: Authorization, headers: &Heade
 /// The statistics as an event stream. Each event is generated when it is polled, so a client that does not read costs
 /// nothing.
 struct StatsStream {
-    app: Arc<AppState>,
+    operators: Arc<OperatorsState>,
     authorization: Authorization,
     ticks: Interval,
     draining: Pin<Box<dyn Future<Output = ()>>>,
@@ -62,11 +66,17 @@ struct StatsStream {
 }
 
 impl StatsStream {
-    fn new(app: Arc<AppState>, authorization: Authorization) -> Self {
+    fn new(operators: Arc<OperatorsState>, authorization: Authorization) -> Self {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let drain = app.drain.clone();
-        Self { app, authorization, ticks, draining: Box::pin(async move { drain.begun().await }), retry_sent: false }
+        let drain = operators.net.drain.clone();
+        Self {
+            operators,
+            authorization,
+            ticks,
+            draining: Box::pin(async move { drain.begun().await }),
+            retry_sent: false,
+        }
     }
 }
 
@@ -84,13 +94,13 @@ impl Body for StatsStream {
             std::task::ready!(this.ticks.poll_tick(cx));
             if this
                 .authorization
-                .renew(&this.app.policies)
+                .renew(&this.operators.auth.policies)
                 .and_then(|()| this.authorization.require_admin(READ_STATS))
                 .is_err()
             {
                 return Poll::Ready(None);
             }
-            format!("data: {}\n\n", Snapshot::new(&this.app).to_json()).into_bytes()
+            format!("data: {}\n\n", Snapshot::new(&this.operators).to_json()).into_bytes()
         };
         Poll::Ready(Some(Ok(Frame::data(bytes.into()))))
     }

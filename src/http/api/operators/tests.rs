@@ -29,7 +29,8 @@ async fn stats_have_every_promised_field() {
     let (app, _) = app();
     publish(&app, "a", "hello").await;
     drop(Problem::new(Code::TooLarge, "x").into_response(app.hub.stats()));
-    let value = testing::json(stats::handle(&app, testing::anyone(&app), &HeaderMap::new()).expect("open")).await;
+    let value =
+        testing::json(stats::handle(&app.operators, testing::anyone(&app), &HeaderMap::new()).expect("open")).await;
     for pointer in [
         "/version",
         "/engine",
@@ -74,13 +75,15 @@ async fn stats_have_every_promised_field() {
 async fn stats_report_what_holders_have_used_and_metrics_never_name_one() {
     let (app, _) = app();
     let name = "mallory\"}\n<b>";
-    let (address, holder) = (app.quotas.address("192.0.2.1".parse().expect("an address")), app.quotas.holder(name));
+    let (address, holder) =
+        (app.auth.quotas.address("192.0.2.1".parse().expect("an address")), app.auth.quotas.holder(name));
     address.publish_for(&holder, 2, 10).expect("no limit");
-    let _permits = [holder.stream().expect("no limit"), app.quotas.holder("other").stream().expect("no limit")];
+    let _permits = [holder.stream().expect("no limit"), app.auth.quotas.holder("other").stream().expect("no limit")];
     let limits = QuotaLimits { streams: Some(1), ..QuotaLimits::default() };
-    app.quotas.configure(&QuotaConfig { holder: limits, ..QuotaConfig::default() });
+    app.auth.quotas.configure(&QuotaConfig { holder: limits, ..QuotaConfig::default() });
     holder.stream().expect_err("one is open");
-    let value = testing::json(stats::handle(&app, testing::anyone(&app), &HeaderMap::new()).expect("open")).await;
+    let value =
+        testing::json(stats::handle(&app.operators, testing::anyone(&app), &HeaderMap::new()).expect("open")).await;
     assert_eq!(
         value["holders"],
         json!([
@@ -99,7 +102,7 @@ async fn stats_report_what_holders_have_used_and_metrics_never_name_one() {
 }
 
 async fn metrics_text(app: &AppState) -> String {
-    let body = metrics::handle(app, &testing::anyone(app))
+    let body = metrics::handle(&app.operators, &testing::anyone(app))
         .expect("open")
         .into_body()
         .collect()
@@ -113,7 +116,7 @@ async fn stats_are_streamed_once_a_second_until_the_hub_drains() {
     let (app, _) = app();
     let accept =
         HeaderMap::from_iter([(http::header::ACCEPT, "text/html, text/event-stream;q=0.9".parse().expect("valid"))]);
-    let mut response = stats::handle(&app, testing::anyone(&app), &accept).expect("open");
+    let mut response = stats::handle(&app.operators, testing::anyone(&app), &accept).expect("open");
     assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
     let started = tokio::time::Instant::now();
     let mut blocks = Vec::new();
@@ -125,7 +128,7 @@ async fn stats_are_streamed_once_a_second_until_the_hub_drains() {
     assert!(blocks[0].starts_with("retry: "));
     let data = blocks[3].strip_prefix("data: ").and_then(|block| block.strip_suffix("\n\n")).expect("one event");
     assert_eq!(serde_json::from_str::<Value>(data).expect("JSON")["engine"], "memory");
-    app.drain.begin(Duration::from_secs(10));
+    app.net.drain.begin(Duration::from_secs(10));
     assert!(response.body_mut().frame().await.is_none());
 }
 
@@ -155,16 +158,16 @@ async fn every_metric_has_a_unit_a_kind_and_help() {
 async fn ready_means_that_a_publish_would_be_durable() {
     let (app, store) = app();
     assert_eq!(health::alive().status(), 200);
-    assert!(health::ready(&app).is_ok());
+    assert!(health::ready(&app.operators).is_ok());
     store.faults().set_full(true);
-    assert_eq!(health::ready(&app).err().map(|problem| problem.code), Some(Code::StorageFull));
+    assert_eq!(health::ready(&app.operators).err().map(|problem| problem.code), Some(Code::StorageFull));
     store.faults().set_full(false);
-    assert!(health::ready(&app).is_ok(), "no restart is needed");
-    assert!(Snapshot::new(&app).ready);
-    app.drain.begin(Duration::from_secs(10));
-    assert_eq!(health::ready(&app).err().map(|problem| problem.code), Some(Code::Draining));
+    assert!(health::ready(&app.operators).is_ok(), "no restart is needed");
+    assert!(Snapshot::new(&app.operators).ready);
+    app.net.drain.begin(Duration::from_secs(10));
+    assert_eq!(health::ready(&app.operators).err().map(|problem| problem.code), Some(Code::Draining));
     let app: &Arc<AppState> = &app;
-    assert!(!Snapshot::new(app).ready);
+    assert!(!Snapshot::new(&app.operators).ready);
 }
 
 #[test]
@@ -172,14 +175,14 @@ fn a_hub_that_refuses_small_bodies_is_not_ready() {
     let (app, _) = testing::app();
     let mut permits: Vec<_> = (0..20)
         .map(|n| {
-            let address = app.quotas.address(std::net::Ipv4Addr::new(192, 0, 2, n).into());
-            CallerQuotas { address, holder: None, owner: 0 }.memory(&app.body_memory)
+            let address = app.auth.quotas.address(std::net::Ipv4Addr::new(192, 0, 2, n).into());
+            CallerQuotas { address, holder: None, owner: 0 }.memory(&app.bodies.memory)
         })
         .collect();
     for permit in &mut permits {
         while permit.grow(1000).is_ok() {}
     }
-    assert_eq!(health::ready(&app).err().map(|problem| problem.code), Some(Code::OverCapacity));
+    assert_eq!(health::ready(&app.operators).err().map(|problem| problem.code), Some(Code::OverCapacity));
     drop(permits);
-    assert!(health::ready(&app).is_ok());
+    assert!(health::ready(&app.operators).is_ok());
 }

@@ -18,13 +18,12 @@ use bytes::{Buf, Bytes};
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::event_reader::{EventReader, ParsedItem};
+use super::{
+    event_reader::{EventReader, ParsedItem},
+    state::PublishState,
+};
 use crate::{
-    http::{
-        api::{pace::BodyPace, state::AppState},
-        auth::CallerQuotas,
-        message::problem::Problem,
-    },
+    http::{api::pace::BodyPace, auth::CallerQuotas, message::problem::Problem},
     quota::memory::BodyPermit,
 };
 
@@ -78,17 +77,17 @@ struct UnadmittedChunk {
 
 impl<B: Body<Data = Bytes>> BodyReader<B> {
     /// Reads `body` with `event_reader` until it ends or the hub drains. Its memory counts against `quotas`.
-    pub(super) fn new(app: &AppState, quotas: &CallerQuotas, body: B, event_reader: EventReader) -> Self {
-        let (drain, limits) = (app.drain.clone(), &app.limits);
+    pub(super) fn new(state: &PublishState, quotas: &CallerQuotas, body: B, event_reader: EventReader) -> Self {
+        let (drain, bodies) = (state.drain.clone(), &state.bodies);
         Self {
             draining: Box::pin(async move { drain.begun().await }),
             body: Box::pin(body),
             event_reader,
-            timeout: limits.body_timeout,
+            timeout: bodies.timeout,
             chunk: Bytes::new(),
             waiting: None,
-            permit: quotas.memory(&app.body_memory),
-            pace: BodyPace::new(limits.body_timeout, limits.body_rate),
+            permit: quotas.memory(&bodies.memory),
+            pace: BodyPace::new(bodies.timeout, bodies.rate),
             unfinished: None,
             timer: None,
             taken: 0,

@@ -18,8 +18,9 @@ use self::{
     interner::TopicInterner,
     options::{BodyFormat, PublishOptions},
     receipt::ReceiptWriter,
+    state::PublishState,
 };
-use super::{body, state::AppState};
+use super::{admission, body};
 use crate::{
     engine::Append,
     event::{Data, NewEvent},
@@ -39,6 +40,7 @@ mod options;
 mod pipeline;
 mod rate_gate;
 mod receipt;
+pub mod state;
 mod stream;
 
 /// Memory that an event of a batch takes besides its data, in bytes.
@@ -58,7 +60,7 @@ enum BatchShape {
 /// A problem that says why nothing was published. A stream is answered with 200 at once; it reports the problem of a
 /// line in the place of the line's receipt.
 pub async fn handle<B>(
-    app: &AppState,
+    state: &PublishState,
     batcher: &Batcher,
     caller: Caller,
     request: Request<B>,
@@ -68,7 +70,7 @@ where
 {
     let (head, body) = request.into_parts();
     let authorize = || {
-        app.admit(&head.extensions)?;
+        admission::admit(&state.drain, &head.extensions)?;
         let options = batcher.options(&head)?;
         match &options.topic {
             Some(topic) => caller.authorization.publish(topic)?,
@@ -79,19 +81,19 @@ where
     let options = match authorize() {
         Ok(options) => options,
         Err(problem) => {
-            body::discard(app, &head.headers, body).await;
+            state.bodies.discard(&head.headers, body).await;
             return Err(problem);
         }
     };
     match options.format {
-        BodyFormat::Lines | BodyFormat::EventStream => Ok(stream::response(app, options, caller, body)),
-        BodyFormat::Raw | BodyFormat::Json => publish_whole(app, batcher, &options, caller, head, body).await,
+        BodyFormat::Lines | BodyFormat::EventStream => Ok(stream::response(state, options, caller, body)),
+        BodyFormat::Raw | BodyFormat::Json => publish_whole(state, batcher, &options, caller, head, body).await,
     }
 }
 
 /// Publishes a body that is read completely before any of it is committed: all of its events or none.
 async fn publish_whole<B>(
-    app: &AppState,
+    state: &PublishState,
     batcher: &Batcher,
     options: &PublishOptions,
     mut caller: Caller,
@@ -101,14 +103,14 @@ async fn publish_whole<B>(
 where
     B: http_body::Body<Data = Bytes>,
 {
-    let limit = if options.format == BodyFormat::Raw { app.limits.event_bytes } else { app.limits.batch_bytes };
-    let (bytes, mut permit) = body::read(app, &caller.quotas, &head.headers, body, limit).await?;
+    let limit = if options.format == BodyFormat::Raw { state.event_bytes } else { state.batch_bytes };
+    let (bytes, mut permit) = state.bodies.read(&caller.quotas, &head.headers, body, limit).await?;
     // The head keeps the connection's read buffer alive, which can be reused while the event is written.
     drop(head);
     let (mut events, shape) = if let Some(topic) = &options.topic {
         (vec![options.event(topic.clone(), Data::new(bytes)?)], BatchShape::One)
     } else {
-        let parsed = envelope::parse(&bytes, options, app.limits.event_bytes)?;
+        let parsed = envelope::parse(&bytes, options, state.event_bytes)?;
         // The events have copies of what they need.
         drop(bytes);
         parsed
@@ -117,18 +119,18 @@ where
         permit.grow_arrived(events.len() * EVENT_OVERHEAD_BYTES)?;
     }
     // The credential may have expired while the body was read.
-    caller.authorization.renew(&app.policies)?;
+    caller.authorization.renew(&state.policies)?;
     authorize_all(&caller, &events)?;
-    caller.quotas.publish(&app.hub, &events)?;
+    caller.quotas.publish(&state.hub, &events)?;
     let fast_path = shape == BatchShape::One && options.key.is_none() && options.expect.is_none();
     let json = match events.pop() {
         Some(event) if fast_path => batcher.receipt(&batcher.publish(event).await?),
         last => {
             events.extend(last);
-            let receipts = app.hub.publish(append(options, &caller, events, shape)?).await?;
+            let receipts = state.hub.publish(append(options, &caller, events, shape)?).await?;
             match (shape, &receipts[..]) {
                 (BatchShape::One, [receipt]) => batcher.receipt(receipt),
-                _ => ReceiptWriter::new(app.hub.epoch()).list(&receipts),
+                _ => ReceiptWriter::new(state.hub.epoch()).list(&receipts),
             }
         }
     };

@@ -232,7 +232,7 @@ mod tests {
             let topic = TopicName::new("t").expect("valid");
             (lines, batch) = (lines + 1, batch + 1);
             if pipeline.push(NewEvent::new(topic, data)) {
-                pipeline.submit(quotas.memory(&app.body_memory));
+                pipeline.submit(quotas.memory(&app.bodies.memory));
                 (longest, batch) = (longest.max(batch), 0);
             }
         }

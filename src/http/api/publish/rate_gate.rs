@@ -15,11 +15,10 @@ use bytes::Bytes;
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{body_reader::BodyReader, event_reader::ParsedItem};
+use super::{body_reader::BodyReader, event_reader::ParsedItem, state::PublishState};
 use crate::{
     event::{NewEvent, TopicName},
     http::{
-        api::state::AppState,
         auth::{Caller, policy::Policies},
         message::problem::Problem,
     },
@@ -44,9 +43,9 @@ struct DelayedEvent {
 
 impl RateGate {
     /// A gate for the stream of `caller`.
-    pub(super) fn new(app: &AppState, caller: Caller) -> Self {
-        let (hub, policies) = (Arc::clone(&app.hub), Arc::clone(&app.policies));
-        Self { caller, hub, policies, timeout: app.limits.body_timeout, delayed: None }
+    pub(super) fn new(state: &PublishState, caller: Caller) -> Self {
+        let (hub, policies) = (Arc::clone(&state.hub), Arc::clone(&state.policies));
+        Self { caller, hub, policies, timeout: state.bodies.timeout, delayed: None }
     }
 
     /// Whether a line waits.

@@ -22,12 +22,12 @@ use super::{
     options::PublishOptions,
     pipeline::Pipeline,
     rate_gate::RateGate,
+    state::PublishState,
 };
 use crate::{
     engine::TopicChange,
     event::TopicName,
     http::{
-        api::state::AppState,
         auth::Caller,
         message::problem::{Code, Problem},
         net::response::{Response, generated},
@@ -36,18 +36,18 @@ use crate::{
 };
 
 /// Answers a stream of events with the stream of their receipts.
-pub(super) fn response<B>(app: &AppState, options: PublishOptions, caller: Caller, body: B) -> Response
+pub(super) fn response<B>(state: &PublishState, options: PublishOptions, caller: Caller, body: B) -> Response
 where
     B: Body<Data = Bytes> + 'static,
 {
     let closes = options.topic.clone().filter(|_| options.close);
     // The topic is closed at the end of the body, because no event is known to be the last when it arrives.
-    let event_reader = EventReader::new(PublishOptions { close: false, ..options }, app.limits.event_bytes);
+    let event_reader = EventReader::new(PublishOptions { close: false, ..options }, state.event_bytes);
     let stream = PublishStream {
-        body_reader: BodyReader::new(app, &caller.quotas, body, event_reader),
-        pipeline: Pipeline::new(app.hub.clone(), app.limits.body_timeout),
-        hub: app.hub.clone(),
-        rate_gate: RateGate::new(app, caller),
+        body_reader: BodyReader::new(state, &caller.quotas, body, event_reader),
+        pipeline: Pipeline::new(state.hub.clone(), state.bodies.timeout),
+        hub: state.hub.clone(),
+        rate_gate: RateGate::new(state, caller),
         lapsed: None,
         closes,
         closing: None,

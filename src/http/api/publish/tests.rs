@@ -15,6 +15,7 @@ use crate::{
     engine::{Engine, PageItem, ReadFrom, ReadRequest, log::LogConfig},
     event::{Filter, Selection, TopicName},
     http::{
+        api::state::AppState,
         message::problem::Code,
         testing::{self, app, app_over, request},
     },
@@ -34,7 +35,7 @@ where
     let batcher = Batcher::new(app.hub.epoch());
     tokio::select! {
         () = batcher.run(&app.hub) => unreachable!("it never ends"),
-        response = handle(app, &batcher, testing::caller(app), request) => response,
+        response = handle(&app.publish, &batcher, testing::caller(app), request) => response,
     }
 }
 
@@ -88,14 +89,14 @@ async fn sizes_are_bounded() {
     assert_eq!(refused(&app, "/publish?topic=a", &announced, "").await, Code::TooLarge);
     let spaces = format!("{}{}", " ".repeat(10_000), r#"{"topic":"a","data":1}"#);
     assert_eq!(refused(&app, "/publish", &[], &spaces).await, Code::TooLarge);
-    assert_eq!(app.body_memory.used(), 0, "no memory is kept");
+    assert_eq!(app.bodies.memory.used(), 0, "no memory is kept");
 }
 
 #[tokio::test]
 async fn a_body_for_which_there_is_no_memory_is_refused_until_there_is() {
     let (app, _) = app();
     let quotas = testing::caller(&app).quotas;
-    let mut others: Vec<_> = (0..2).map(|_| quotas.memory(&app.body_memory)).collect();
+    let mut others: Vec<_> = (0..2).map(|_| quotas.memory(&app.bodies.memory)).collect();
     for permit in &mut others {
         permit.grow(testing::ROOM / 4).expect("free");
     }
@@ -117,10 +118,10 @@ async fn an_announced_body_holds_memory_only_for_what_has_arrived() {
     let mut response = Box::pin(answered(&app, request));
     sender.send(Ok(Frame::data(Bytes::from("half")))).await.expect("open");
     assert!(tokio::time::timeout(Duration::from_millis(50), &mut response).await.is_err());
-    assert_eq!(app.body_memory.used(), 8, "with room for as much again");
+    assert_eq!(app.bodies.memory.used(), 8, "with room for as much again");
     sender.send(Ok(Frame::data(Bytes::from(vec![b'x'; 996])))).await.expect("open");
     assert!(within(response).await.is_ok());
-    assert_eq!(app.body_memory.used(), 0);
+    assert_eq!(app.bodies.memory.used(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +161,7 @@ async fn a_body_that_stops_times_out() {
     let request = http::Request::post("/publish?topic=a").body(body).expect("valid");
     let started = tokio::time::Instant::now();
     let problem = answered(&app, request).await.err().expect("nothing more came");
-    assert_eq!((problem.code, started.elapsed()), (Code::RequestTimeout, app.limits.body_timeout));
+    assert_eq!((problem.code, started.elapsed()), (Code::RequestTimeout, app.bodies.timeout));
 }
 
 #[tokio::test]
@@ -312,7 +313,7 @@ async fn a_bad_line_is_refused_in_its_place_and_the_stream_goes_on() {
     publisher.end();
     assert_eq!(publisher.rest().await, ["ok", "body-invalid", "ok", "topic-invalid", "ok"]);
     assert_eq!((app.hub.stats().events_in.get(), app.hub.stats().refused_by_code().len()), (3, 2));
-    assert_eq!(app.body_memory.used(), 0, "no memory is kept");
+    assert_eq!(app.bodies.memory.used(), 0, "no memory is kept");
 }
 
 #[tokio::test]
@@ -364,7 +365,7 @@ async fn any_number_of_lines_that_arrive_together_is_answered_in_order() {
         }
     }
     assert_eq!((publisher.line().await, seq + refused), (None, 5000));
-    assert_eq!(app.body_memory.used(), 0, "no memory is kept");
+    assert_eq!(app.bodies.memory.used(), 0, "no memory is kept");
 }
 
 #[tokio::test]
@@ -414,7 +415,7 @@ async fn a_drain_ends_a_stream_with_a_problem() {
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     publisher.send("1\n").await;
     assert!(publisher.line().await.is_some());
-    app.drain.begin(Duration::from_secs(10));
+    app.net.drain.begin(Duration::from_secs(10));
     assert_eq!(publisher.rest().await, ["draining"]);
 }
 

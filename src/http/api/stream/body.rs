@@ -9,8 +9,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Frame;
+use tokio::task::spawn_local;
 
-use super::{session::StreamSession, streams::StreamHandle};
+use super::{direct::DirectStream, session::StreamSession, streams::StreamHandle};
+use crate::http::net::{response::DetachableBody, takeover::Continuation};
 
 /// The body of an open stream. Dropping it ends the subscription.
 pub struct StreamBody {
@@ -25,11 +27,17 @@ impl StreamBody {
         let handle = Rc::clone(&session.shard().streams).register(session.subscription().feed(), session.expires());
         Self { session, handle }
     }
+}
 
-    /// The session, for a driver other than this body.
-    #[must_use]
-    pub fn into_session(self) -> StreamSession {
-        self.session
+impl DetachableBody for StreamBody {
+    fn detach(self: Box<Self>) -> (Bytes, Continuation) {
+        let mut session = self.session;
+        let greeting = session.greet().bare();
+        let continuation = move |socket, held| {
+            // A task of its own, because the connection's memory has the size that hyper needed.
+            spawn_local(DirectStream::new(session, socket, held));
+        };
+        (greeting, Box::new(continuation))
     }
 }
 

@@ -12,15 +12,13 @@ use tokio::task::yield_now;
 
 use super::{
     direct::DirectConnection,
+    shard::StreamShard,
     streams::{FeedStreams, Member, WakeMode},
 };
-use crate::{
-    http::api::state::ShardState,
-    hub::{
-        batch::{FrameBatch, ReadLimit},
-        feed::Next,
-        shard::Shard,
-    },
+use crate::hub::{
+    batch::{FrameBatch, ReadLimit},
+    feed::Next,
+    shard::Shard,
 };
 
 /// Streams visited before the loop yields to other tasks of the shard: some 2 ms of sending. What is published
@@ -28,20 +26,20 @@ use crate::{
 const STREAMS_PER_ROUND: usize = 512;
 
 /// Sends new frames to the streams of a shard, for as long as the process lives.
-pub async fn fan_out(shard_state: Rc<ShardState>) {
-    let broker = Arc::clone(shard_state.app.hub.broker());
-    let shard = &broker.shards()[shard_state.index];
+pub async fn fan_out(stream_shard: Rc<StreamShard>) {
+    let broker = Arc::clone(stream_shard.hub.broker());
+    let shard = &broker.shards()[stream_shard.index];
     loop {
         shard.changed().await;
-        for feed in shard.take(shard_state.index) {
-            if let Some(group) = shard_state.streams.group(&feed) {
-                visit(&shard_state, shard, &group).await;
+        for feed in shard.take(stream_shard.index) {
+            if let Some(group) = stream_shard.streams.group(&feed) {
+                visit(&stream_shard, shard, &group).await;
             }
         }
     }
 }
 
-async fn visit(shard_state: &ShardState, shard: &Shard, group: &FeedStreams) {
+async fn visit(stream_shard: &StreamShard, shard: &Shard, group: &FeedStreams) {
     let turns = group.feed.turns();
     let lifecycle_changed = group.turns.replace(turns) != turns;
     let mut resume_at = Some(0);
@@ -49,15 +47,15 @@ async fn visit(shard_state: &ShardState, shard: &Shard, group: &FeedStreams) {
         let mut round = Round {
             shard,
             group,
-            limit: shard_state.app.limits.limit,
-            now: shard_state.streams.now(),
+            limit: stream_shard.limit,
+            now: stream_shard.streams.now(),
             lifecycle_changed,
             next: None,
             events: 0,
             bytes: 0,
         };
         resume_at = round.walk(from);
-        let stats = shard_state.app.hub.stats();
+        let stats = stream_shard.hub.stats();
         stats.events_out.add(round.events);
         stats.bytes_out.add(round.bytes);
         if resume_at.is_some() {

@@ -6,6 +6,7 @@
 //! | [`encoding`] | events, gaps and ends as SSE and NDJSON |
 //! | [`chunk`] | bytes with their HTTP/1.1 chunk framing |
 //! | `parts` | a batch too large for one buffer, encoded in parts |
+//! | [`shard`] | what the streams of one core share |
 //! | [`streams`] | the registry of a shard's open streams, and their keepalive and stall timers |
 //! | [`fan_out`] | the hot loop: sends new frames to every stream that is at the ring's end |
 //! | [`direct`] | a stream on a connection that was taken over |
@@ -18,4 +19,5 @@ pub mod encoding;
 pub mod fan_out;
 mod parts;
 pub mod session;
+pub mod shard;
 pub mod streams;

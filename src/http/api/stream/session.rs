@@ -16,19 +16,17 @@ use super::{
     chunk::Chunk,
     encoding::{Encoding, Keepalive},
     parts::BatchParts,
+    shard::StreamShard,
 };
 use crate::{
     event::{EventId, Seq},
-    http::{
-        api::state::ShardState,
-        auth::{Authorization, StreamPermits},
-    },
+    http::auth::{Authorization, StreamPermits},
     hub::subscription::{Delivery, Subscription},
 };
 
 /// A subscription, its encoding, and what its client already has. Dropping it ends the subscription.
 pub struct StreamSession {
-    shard: Rc<ShardState>,
+    shard: Rc<StreamShard>,
     subscription: Subscription,
     authorization: Authorization,
     _permits: StreamPermits,
@@ -72,7 +70,7 @@ impl StreamSession {
     /// A stream of `subscription`. The permits are held until the session is dropped.
     #[must_use]
     pub fn new(
-        shard: Rc<ShardState>,
+        shard: Rc<StreamShard>,
         subscription: Subscription,
         (authorization, permits): (Authorization, StreamPermits),
         encoding: Encoding,
@@ -99,7 +97,7 @@ impl StreamSession {
 
     /// The shard that serves the stream.
     #[must_use]
-    pub fn shard(&self) -> &Rc<ShardState> {
+    pub fn shard(&self) -> &Rc<StreamShard> {
         &self.shard
     }
 
@@ -129,7 +127,7 @@ impl StreamSession {
             if let Some(chunk) = self.next_part() {
                 return Poll::Ready(Some(chunk));
             }
-            if self.shard.app.drain.is_draining() || self.has_lapsed() {
+            if self.shard.drain.is_draining() || self.has_lapsed() {
                 return Poll::Ready(self.end_with_reconnect());
             }
             let chunk = match self.subscription.poll_next(cx) {
@@ -139,7 +137,7 @@ impl StreamSession {
                     None => return Poll::Pending,
                 },
                 Poll::Ready(Delivery::Events(batch)) => {
-                    self.shard.app.hub.stats().events_out.add(batch.frames().len() as u64);
+                    self.shard.hub.stats().events_out.add(batch.frames().len() as u64);
                     let Some(framed) = self.encoding.framed(&batch) else {
                         let last = batch.last();
                         self.parts = Some(Box::new((BatchParts::new(batch, self.encoding), last)));
@@ -187,7 +185,7 @@ impl StreamSession {
     }
 
     fn count(&self, chunk: &Chunk) {
-        self.shard.app.hub.stats().bytes_out.add(chunk.bare().len() as u64);
+        self.shard.hub.stats().bytes_out.add(chunk.bare().len() as u64);
     }
 
     /// The first bytes of the stream. To be called once, instead of the first [`StreamSession::poll`].
@@ -218,10 +216,10 @@ impl StreamSession {
 
     /// Whether the client's credential has expired, was revoked, or no longer grants these topics.
     fn has_lapsed(&mut self) -> bool {
-        let (app, selection) = (&self.shard.app, &self.subscription.feed().selection);
-        let lapsed = self.authorization.renew_subscription(&app.policies, selection).is_err();
+        let (shard, selection) = (&self.shard, &self.subscription.feed().selection);
+        let lapsed = self.authorization.renew_subscription(&shard.policies, selection).is_err();
         if lapsed {
-            app.hub.stats().lapsed.add(1);
+            shard.hub.stats().lapsed.add(1);
         }
         lapsed
     }
@@ -229,7 +227,7 @@ impl StreamSession {
     /// Ends the stream for a transient reason; the last bytes tell the client when to reconnect.
     fn end_with_reconnect(&mut self) -> Option<Chunk> {
         self.over = true;
-        let retry = self.shard.app.spread_retry(self.options.retry);
+        let retry = spread_retry(self.options.retry);
         let cursor = self.cursor_to_send();
         self.encoding.reconnect(retry, cursor)
     }
@@ -246,7 +244,7 @@ impl StreamSession {
             return None;
         }
         let (cursor, before) = (self.subscription.cursor(), self.client_cursor);
-        if self.shard.app.hub.awaits_reuse(&self.subscription.feed().selection).is_some_and(|mark| cursor.seq >= mark) {
+        if self.shard.hub.awaits_reuse(&self.subscription.feed().selection).is_some_and(|mark| cursor.seq >= mark) {
             // The client waits for the name of a deleted topic to be used again. With this cursor a reconnect would be
             // answered with 204, and an EventSource would stop for good.
             self.repeats_notice = false;
@@ -255,6 +253,14 @@ impl StreamSession {
         self.set_client_cursor(cursor.seq);
         (before < Some(cursor.seq)).then_some(cursor)
     }
+}
+
+/// A random reconnect delay from `retry` to three times `retry`, in milliseconds, so that clients that are disconnected
+/// together reconnect at different times.
+#[must_use]
+pub fn spread_retry(retry: Duration) -> u32 {
+    let base = u32::try_from(retry.as_millis()).unwrap_or(u32::MAX / 4).clamp(100, u32::MAX / 4);
+    fastrand::u32(base..=base * 3)
 }
 
 fn milliseconds(delay: Duration) -> u32 {

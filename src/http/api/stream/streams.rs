@@ -14,10 +14,10 @@ use std::{
 use slab::Slab;
 
 use super::direct::DirectConnection;
-use crate::{http::auth::authorization, hub::feed::Feed};
-
-/// Interval between calls of [`Streams::tick`].
-pub const TICK: Duration = Duration::from_secs(1);
+use crate::{
+    http::{auth::authorization, net::tracked_socket::TICK},
+    hub::feed::Feed,
+};
 
 /// The open streams of one shard.
 #[derive(Debug, Default)]
@@ -122,7 +122,7 @@ impl Streams {
         self.now.get()
     }
 
-    /// Counts a tick. Wakes the streams that have sent nothing for `keepalive`, those whose client's credential has
+    /// Counts a tick, one every [`TICK`]. Wakes the streams that have sent nothing for `keepalive`, those whose client's credential has
     /// expired or whose client has closed its direction, and all of them when the policy's `generation` has changed.
     /// Closes those whose client has not read for longer than `stall`, and returns how many that were.
     pub fn tick(&self, keepalive: Duration, stall: Duration, generation: u64) -> u64 {

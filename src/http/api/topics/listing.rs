@@ -2,11 +2,8 @@
 
 use crate::{
     access::Grant,
-    http::{
-        api::state::AppState,
-        message::problem::{Code, Problem},
-    },
-    hub::TopicView,
+    http::message::problem::{Code, Problem},
+    hub::{Hub, TopicView},
 };
 
 /// Topics read at a time when a grant restricts the list.
@@ -22,7 +19,7 @@ const MAX_SCANNED: usize = 10_000;
 /// When none of the first [`MAX_SCANNED`] may be seen: a page that continues after them would reveal the name of the
 /// last.
 pub(super) async fn page(
-    app: &AppState,
+    hub: &Hub,
     grant: Option<&Grant>,
     prefix: &str,
     after: &str,
@@ -32,7 +29,7 @@ pub(super) async fn page(
     let batch = if grant.is_some() { BATCH } else { limit + 1 };
     let (mut views, mut after, mut scanned) = (Vec::new(), after.to_owned(), 0);
     while scanned < MAX_SCANNED {
-        let found = app.hub.topics(prefix.into(), after.clone(), batch).await;
+        let found = hub.topics(prefix.into(), after.clone(), batch).await;
         let last = found.last().filter(|_| found.len() == batch).map(|view| view.state.topic.to_string());
         scanned += found.len();
         views.extend(

@@ -5,7 +5,7 @@ use http::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
-use super::{body, duration, keys, state::AppState};
+use super::{body, duration, keys};
 use crate::{
     event::{Epoch, EventId, Retention, Seq, TopicName, topic::TopicError},
     http::{
@@ -22,6 +22,9 @@ use crate::{
 
 mod listing;
 mod settings;
+pub mod state;
+
+use state::TopicsState;
 
 /// Topics of one page: the default and the maximum. A page of the longest names has 500 KB.
 const DEFAULT_LIMIT: u64 = 100;
@@ -37,7 +40,7 @@ const CHANGE: &str = "set or delete a topic";
 ///
 /// # Errors
 /// Says what to change, or that the topic does not exist.
-pub async fn handle<B>(app: &AppState, caller: &Caller, request: Request<B>) -> Result<Response, Problem>
+pub async fn handle<B>(state: &TopicsState, caller: &Caller, request: Request<B>) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
@@ -46,7 +49,7 @@ where
     let query = Query::new(request.uri().query());
     match path.strip_prefix('/') {
         None => match *request.method() {
-            Method::GET | Method::HEAD => list(app, authorization, &query).await,
+            Method::GET | Method::HEAD => list(state, authorization, &query).await,
             _ => Err(Problem::method_not_allowed("GET, HEAD")),
         },
         Some(text) => {
@@ -55,16 +58,16 @@ where
             match *request.method() {
                 Method::GET | Method::HEAD => {
                     authorization.inspect(&name)?;
-                    check_legacy(app, &name, violation)?;
-                    show(app, &name)
+                    check_legacy(state, &name, violation)?;
+                    show(state, &name)
                 }
                 Method::PUT | Method::DELETE => {
                     authorization.require_admin(CHANGE)?;
-                    check_legacy(app, &name, violation)?;
+                    check_legacy(state, &name, violation)?;
                     if request.method() == Method::PUT {
-                        change(app, caller.clone(), name, request).await
+                        change(state, caller.clone(), name, request).await
                     } else {
-                        delete(app, name).await
+                        delete(state, name).await
                     }
                 }
                 _ => Err(Problem::method_not_allowed("GET, HEAD, PUT, DELETE")),
@@ -87,32 +90,32 @@ fn name(text: &str) -> Result<(TopicName, Option<TopicError>), Problem> {
 
 /// Accepts a name that violates a rule only if the topic exists. To be called after the authorization check: whether a
 /// topic exists is not public.
-fn check_legacy(app: &AppState, name: &TopicName, violation: Option<TopicError>) -> Result<(), Problem> {
+fn check_legacy(state: &TopicsState, name: &TopicName, violation: Option<TopicError>) -> Result<(), Problem> {
     match violation {
-        Some(error) if app.hub.topic(name).is_none() => Err(error.into()),
+        Some(error) if state.hub.topic(name).is_none() => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-async fn list(app: &AppState, authorization: &Authorization, query: &Query<'_>) -> Result<Response, Problem> {
+async fn list(state: &TopicsState, authorization: &Authorization, query: &Query<'_>) -> Result<Response, Problem> {
     let visible = authorization.list()?;
     keys::TOPICS.check(query)?;
     let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
     let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());
-    let (views, more) = listing::page(app, visible, prefix, after, limit).await?;
-    let topics: Vec<TopicBody<'_>> = views.iter().map(|view| TopicBody::new(app.hub.epoch(), view)).collect();
+    let (views, more) = listing::page(&state.hub, visible, prefix, after, limit).await?;
+    let topics: Vec<TopicBody<'_>> = views.iter().map(|view| TopicBody::new(state.hub.epoch(), view)).collect();
     let next = topics.last().filter(|_| more).map(|last| last.topic);
     Ok(json(&TopicListing { next, topics: &topics }))
 }
 
-fn show(app: &AppState, name: &TopicName) -> Result<Response, Problem> {
-    let view = app.hub.topic(name).ok_or_else(|| unknown(name))?;
-    Ok(json(&TopicBody::new(app.hub.epoch(), &view)))
+fn show(state: &TopicsState, name: &TopicName) -> Result<Response, Problem> {
+    let view = state.hub.topic(name).ok_or_else(|| unknown(name))?;
+    Ok(json(&TopicBody::new(state.hub.epoch(), &view)))
 }
 
 async fn change<B>(
-    app: &AppState,
+    state: &TopicsState,
     mut caller: Caller,
     name: TopicName,
     request: Request<B>,
@@ -121,16 +124,16 @@ where
     B: http_body::Body<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
-    let (bytes, _permit) = body::read(app, &caller.quotas, &head.headers, body, SETTINGS_BYTES).await?;
+    let (bytes, _permit) = state.bodies.read(&caller.quotas, &head.headers, body, SETTINGS_BYTES).await?;
     let authorization = &mut caller.authorization;
     // The credential may have expired while the body arrived.
-    authorization.renew(&app.policies).and_then(|()| authorization.require_admin(CHANGE))?;
-    let view = app.hub.configure(name, settings::parse(&bytes)?).await?;
-    Ok(json(&TopicBody::new(app.hub.epoch(), &view)))
+    authorization.renew(&state.policies).and_then(|()| authorization.require_admin(CHANGE))?;
+    let view = state.hub.configure(name, settings::parse(&bytes)?).await?;
+    Ok(json(&TopicBody::new(state.hub.epoch(), &view)))
 }
 
-async fn delete(app: &AppState, name: TopicName) -> Result<Response, Problem> {
-    if !app.hub.delete(name.clone()).await? {
+async fn delete(state: &TopicsState, name: TopicName) -> Result<Response, Problem> {
+    if !state.hub.delete(name.clone()).await? {
         return Err(unknown(&name));
     }
     let mut response = Response::new(full(Bytes::new()));

@@ -9,11 +9,14 @@ use crate::{
     access::{Grant, Principal},
     engine::Append,
     event::{Filter, NewEvent},
-    http::testing::{self, app, request},
+    http::{
+        api::state::AppState,
+        testing::{self, app, request},
+    },
 };
 
 async fn ask(app: &AppState, method: &str, target: &str, body: &str) -> Result<(u16, Value), Problem> {
-    let response = handle(app, &testing::caller(app), request(method, target, &[], body)).await?;
+    let response = handle(&app.topics, &testing::caller(app), request(method, target, &[], body)).await?;
     Ok((response.status().as_u16(), testing::json(response).await))
 }
 
@@ -119,14 +122,14 @@ async fn a_caller_that_may_not_see_a_topic_does_not_learn_that_it_is_older_than_
     let old = TopicName::stored("jobs/../audit").expect("an old name");
     let event = NewEvent::new(old, "x");
     app.hub.publish(Append { events: vec![event], expect: None, key: None }).await.expect("published");
-    let seen = app.policies.current().access.anonymous().clone();
+    let seen = app.auth.policies.current().access.anonymous().clone();
     let nobody = Caller {
         authorization: Authorization::new(&Arc::new(Principal { grant: Grant::default(), ..(*seen).clone() }), 0),
         ..testing::caller(&app)
     };
     for method in ["GET", "PUT", "DELETE"] {
         let asked = async |path: &str| {
-            let response = handle(&app, &nobody, request(method, path, &[], "")).await;
+            let response = handle(&app.topics, &nobody, request(method, path, &[], "")).await;
             response.map(|response| response.status()).expect_err(path).code
         };
         let (there, absent) = (asked("/topics/jobs/%2e%2e/audit").await, asked("/topics/jobs/%2e%2e/other").await);
@@ -150,7 +153,7 @@ async fn a_list_looks_at_a_bounded_number_of_topics_and_names_none_that_may_not_
         ..Grant::default()
     };
     let problem =
-        listing::page(&app, Some(&seen), "", "", 10).await.expect_err("nothing to see, and nothing to go on from");
+        listing::page(&app.hub, Some(&seen), "", "", 10).await.expect_err("nothing to see, and nothing to go on from");
     assert!(problem.code == Code::QueryInvalid && problem.detail.contains("prefix"), "{problem}");
 
     for name in ["a/1", "a/2", "c"] {
@@ -159,10 +162,10 @@ async fn a_list_looks_at_a_bounded_number_of_topics_and_names_none_that_may_not_
     }
     let names =
         |views: &[crate::hub::TopicView]| views.iter().map(|view| view.state.topic.to_string()).collect::<Vec<_>>();
-    let (views, more) = listing::page(&app, Some(&seen), "", "", 10).await.expect("some");
+    let (views, more) = listing::page(&app.hub, Some(&seen), "", "", 10).await.expect("some");
     assert_eq!((names(&views), more), (vec!["a/1".into(), "a/2".into()], true), "the page ends at what was seen last");
-    let (views, more) = listing::page(&app, Some(&seen), "c", "", 10).await.expect("some");
+    let (views, more) = listing::page(&app.hub, Some(&seen), "c", "", 10).await.expect("some");
     assert_eq!((names(&views), more), (vec!["c".into()], false));
-    let (views, more) = listing::page(&app, None, "", "", 10).await.expect("all");
+    let (views, more) = listing::page(&app.hub, None, "", "", 10).await.expect("all");
     assert_eq!((views.len(), more), (10, true));
 }

@@ -5,28 +5,30 @@
 
 use std::{convert::Infallible, future::poll_fn, pin::Pin, rc::Rc, sync::Arc, task::Poll};
 
+use http::{HeaderValue, Method, Version, header};
 use hyper::{
     body::Incoming,
     server::conn::http1,
     service::{HttpService, service_fn},
 };
 use hyper_util::rt::TokioIo;
-use tokio::task::spawn_local;
 
 use super::{
     Connection, first_request_grace,
     maybe_tls::MaybeTls,
     phase::{ActivityTracked, Expired, PhaseTimer, RequestPhase, TrackedResponseBody},
 };
-use crate::http::{
-    api::{state::Limits, stream::direct::DirectStream},
-    net::takeover::Takeover,
+use crate::http::net::{
+    handler::Handler,
+    response::{Body, Response},
+    state::NetLimits,
+    takeover::Takeover,
 };
 
 /// Serves a connection until its end, or until its stream has a task of its own.
-pub(super) async fn serve(accepted: Connection, io: MaybeTls, takeover: Rc<Takeover>) {
-    let app = Arc::clone(&accepted.context.shard.app);
-    let (limits, drain) = (&app.limits, &app.drain);
+pub(super) async fn serve<H: Handler>(accepted: Connection<H>, io: MaybeTls, takeover: Rc<Takeover>) {
+    let net = Arc::clone(&accepted.context.net);
+    let (limits, drain) = (&net.limits, &net.drain);
     let phase = RequestPhase::new();
     let service = service_fn(|mut request| {
         phase.request_started();
@@ -34,8 +36,7 @@ pub(super) async fn serve(accepted: Connection, io: MaybeTls, takeover: Rc<Takeo
         let (method, version) = (request.method().clone(), request.version());
         let (context, takeover, phase) = (&accepted.context, &takeover, &phase);
         Box::pin(async move {
-            let Ok(response) = context.routes.response(&context.shard, request).await;
-            let response = takeover.keep_back(&method, version, response);
+            let response = keep_back(takeover, &method, version, context.handler.respond(request).await);
             Ok::<_, Infallible>(response.map(|body| TrackedResponseBody { body, phase: Rc::clone(phase) }))
         })
     });
@@ -66,18 +67,32 @@ pub(super) async fn serve(accepted: Connection, io: MaybeTls, takeover: Rc<Takeo
         return;
     }
     let io = connection.into_parts().io.into_inner().io;
-    if let Some(session) = takeover.take() {
+    if let Some(continuation) = takeover.take() {
         let Connection { open, busy, .. } = accepted;
-        // A task of its own, because this one's memory has the size that hyper needed.
-        spawn_local(DirectStream::new(session, io.into_socket(), (open, busy)));
+        continuation(io.into_socket(), (open, busy));
     }
+}
+
+/// Begins the takeover when the connection can be taken over for the body of `response`: when nothing else follows on
+/// it. Any other response is returned as it is.
+fn keep_back(takeover: &Rc<Takeover>, method: &Method, version: Version, response: Response) -> Response {
+    if *method == Method::HEAD || version != Version::HTTP_11 || !matches!(response.body(), Body::Detachable(_)) {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let Body::Detachable(body) = body else { unreachable!("just seen") };
+    let (greeting, continuation) = body.detach();
+    takeover.begin(greeting, continuation);
+    // No other request is read from this connection.
+    head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Response::from_parts(head, Body::TakenOver(Rc::clone(takeover)))
 }
 
 /// Drives a connection and enforces its timeouts.
 struct Driver<'a> {
     timer: PhaseTimer,
     phase: &'a RequestPhase,
-    limits: &'a Limits,
+    limits: &'a NetLimits,
     takeover: &'a Takeover,
 }
 

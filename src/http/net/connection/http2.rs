@@ -4,7 +4,7 @@
 //! The [tracked socket](crate::http::net::tracked_socket) closes a connection whose client takes no bytes at all; the
 //! [tracked body](super::tracked_body) resets a single stream that takes none. Until then such a stream holds two steps
 //! of its own (32 KiB) and its current batch, which is mostly shared with other streams. So the streams of a connection
-//! hold at most [`Limits::h2_streams`] times 32 KiB besides the batches.
+//! hold at most [`NetLimits::h2_streams`] times 32 KiB besides the batches.
 
 use std::{convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
@@ -20,9 +20,10 @@ use super::{
     tasks::Tasks,
     tracked_body::{STEP, StallTrackedBody},
 };
-use crate::http::{
-    api::state::Limits,
-    net::response::{Body, full},
+use crate::http::net::{
+    handler::Handler,
+    response::{Body, full},
+    state::NetLimits,
 };
 
 /// Flow-control windows in bytes: of one request body, and of all on a connection. One body that waits for memory
@@ -42,9 +43,9 @@ const MAX_ERROR_RESETS: usize = 64;
 const GOAWAY_GRACE: Duration = Duration::from_secs(1);
 
 /// Serves a connection until its end.
-pub(super) async fn serve(connection: Connection, io: MaybeTls) {
-    let app = Arc::clone(&connection.context.shard.app);
-    let (limits, drain) = (&app.limits, &app.drain);
+pub(super) async fn serve<H: Handler>(connection: Connection<H>, io: MaybeTls) {
+    let net = Arc::clone(&connection.context.net);
+    let (limits, drain) = (&net.limits, &net.drain);
     let tasks = Tasks::new(Rc::clone(&connection.context.stalls));
     let connection = Rc::new(connection);
     let service = service_fn(|mut request| {
@@ -54,7 +55,7 @@ pub(super) async fn serve(connection: Connection, io: MaybeTls) {
         // On the heap, because hyper moves it.
         Box::pin(async move {
             let method = request.method().clone();
-            let Ok(response) = connection.context.routes.response(&connection.context.shard, request).await;
+            let response = connection.context.handler.respond(request).await;
             Ok::<_, Infallible>(adapt(response, &method, &tasks))
         })
     });
@@ -86,7 +87,7 @@ pub(super) async fn serve(connection: Connection, io: MaybeTls) {
     }
 }
 
-fn builder(limits: &Limits, tasks: &Tasks) -> http2::Builder<Tasks> {
+fn builder(limits: &NetLimits, tasks: &Tasks) -> http2::Builder<Tasks> {
     let mut builder = http2::Builder::new(tasks.clone());
     builder
         .timer(TokioTimer::new())
@@ -100,7 +101,7 @@ fn builder(limits: &Limits, tasks: &Tasks) -> http2::Builder<Tasks> {
         .max_local_error_reset_streams(MAX_ERROR_RESETS)
         // Pings detect a vanished client when nothing else awaits an acknowledgement. The timeout exceeds the write
         // timeout, so that a client that is alive but does not read is closed by the hub, and counted.
-        .keep_alive_interval(limits.keepalive)
+        .keep_alive_interval(limits.ping_interval)
         .keep_alive_timeout(limits.write_timeout * 2);
     builder
 }

@@ -16,19 +16,14 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    peer::{AdminListener, ListenerRole, Peer},
+    handler::Handler,
+    peer::{ListenerRole, OverCapacity, Peer},
+    state::{NetState, Open},
     takeover::Takeover,
     tracked_socket::StallWatch,
     transport::Transport,
 };
-use crate::{
-    http::api::{
-        routes::Routes,
-        state::{AppState, OverCapacity, ShardState},
-    },
-    lifecycle::Guard,
-    quota::OpenPermit,
-};
+use crate::lifecycle::Guard;
 
 mod http1;
 mod http2;
@@ -52,49 +47,44 @@ const VANISHED_MARGIN: Duration = Duration::from_secs(30);
 const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 
 /// What the connections that one listener accepts on one core share.
-#[derive(Clone)]
-pub struct ListenerContext {
-    /// The state of the core.
-    pub shard: Rc<ShardState>,
+pub struct ListenerContext<H> {
+    /// What the connections of all cores share.
+    pub net: Arc<NetState>,
     /// The core's list of sockets and streams that may stall.
     pub stalls: Rc<StallWatch>,
-    /// The routing table.
-    pub routes: Rc<Routes>,
+    /// Answers the requests.
+    pub handler: Rc<H>,
     /// The role of the listener.
     pub listener: ListenerRole,
+    /// Whether its connections use TLS, if the hub does.
+    pub secure: bool,
 }
 
 /// A connection of either protocol version.
-struct Connection {
-    context: ListenerContext,
+struct Connection<H> {
+    context: Rc<ListenerContext<H>>,
     peer: Peer,
     open: Open,
     busy: Guard,
 }
 
-/// Counts an open connection until it is dropped.
-pub struct Open {
-    app: Arc<AppState>,
-    /// It exceeds [`Limits::connections`](crate::http::api::state::Limits::connections). The newest connections are refused, so that
-    /// older ones are not affected.
-    over_capacity: bool,
-    _permit: Option<OpenPermit>,
-}
-
 /// Serves a connection from `address` until its end.
-pub async fn connection(context: ListenerContext, socket: Transport, address: SocketAddr, open: Open) {
-    let app = Arc::clone(&context.shard.app);
-    let busy = app.drain.guard();
-    let (limits, drain) = (&app.limits, &app.drain);
+pub async fn connection<H: Handler>(
+    context: Rc<ListenerContext<H>>,
+    socket: Transport,
+    address: SocketAddr,
+    open: Open,
+) {
+    let net = Arc::clone(&context.net);
+    let busy = net.drain.guard();
+    let (limits, drain) = (&net.limits, &net.drain);
     // Without this the kernel retransmits to a vanished client for a quarter of an hour.
     socket.tune(SEND_BUFFER, limits.write_timeout + VANISHED_MARGIN);
     let is_unix = socket.is_unix();
     let takeover = Rc::<Takeover>::default();
     let tracked = context.stalls.add(socket, Rc::clone(&takeover));
-    let no_auth =
-        context.listener == ListenerRole::Operators && app.operators == AdminListener::SeparateUnauthenticated;
     // A Unix socket is local to this machine, and no certificate names it.
-    let tls = app.tls.as_ref().filter(|_| !no_auth && !is_unix);
+    let tls = net.tls.as_ref().filter(|_| context.secure && !is_unix);
     // Boxed, so that the memory of the handshake is freed after it.
     let negotiation = Box::pin(timeout(limits.header_timeout, negotiation::open(tls, tracked)));
     let opened = tokio::select! {
@@ -110,11 +100,11 @@ pub async fn connection(context: ListenerContext, socket: Transport, address: So
     }
 }
 
-impl Connection {
+impl<H> Connection<H> {
     /// Inserts the properties of the connection into a request's extensions.
     fn annotate(&self, request: &mut http::Extensions) {
         request.insert(self.peer);
-        if self.open.over_capacity {
+        if self.open.is_over_capacity() {
             request.insert(OverCapacity);
         }
     }
@@ -125,26 +115,5 @@ impl Connection {
 async fn first_request_grace(had_request: bool) {
     if !had_request {
         tokio::time::sleep(FIRST_REQUEST_GRACE).await;
-    }
-}
-
-impl Open {
-    /// Counts a connection, which has a `permit` of its address's quota.
-    #[must_use]
-    pub fn new(app: &Arc<AppState>, permit: Option<OpenPermit>) -> Self {
-        let stats = app.hub.stats();
-        stats.connections.add(1);
-        stats.connections_total.add(1);
-        Self {
-            over_capacity: stats.connections.get() > app.limits.connections as u64,
-            app: Arc::clone(app),
-            _permit: permit,
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.app.hub.stats().connections.add(-1);
     }
 }

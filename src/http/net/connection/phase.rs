@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::maybe_tls::MaybeTls;
-use crate::http::{api::state::Limits, net::response::Body};
+use crate::http::net::{response::Body, state::NetLimits};
 
 /// What a connection is waiting for, shared by its reader, its service and its response body.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl RequestPhase {
         self.state.set(State::Idle { since: Instant::now() });
     }
 
-    fn deadline(&self, limits: &Limits) -> Option<(Instant, Expired)> {
+    fn deadline(&self, limits: &NetLimits) -> Option<(Instant, Expired)> {
         match self.state.get() {
             State::Head { since } => Some((since + limits.header_timeout, Expired::Head)),
             State::Idle { since } => Some((since + limits.idle_timeout, Expired::Idle)),
@@ -89,12 +89,12 @@ impl RequestPhase {
 pub(super) struct PhaseTimer(Pin<Box<Sleep>>);
 
 impl PhaseTimer {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &NetLimits) -> Self {
         Self(Box::pin(sleep_until(Instant::now() + limits.header_timeout)))
     }
 
     /// Ready when a timeout has expired. To be polled after each poll of the connection.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, phase: &RequestPhase, limits: &Limits) -> Poll<Expired> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, phase: &RequestPhase, limits: &NetLimits) -> Poll<Expired> {
         loop {
             let Some((deadline, expired)) = phase.deadline(limits) else { return Poll::Pending };
             if self.0.is_elapsed() || self.0.deadline() > deadline {

@@ -11,9 +11,9 @@ use std::{
 use hyper::rt::Executor;
 use tokio::{sync::Notify, task::spawn_local, time::Instant};
 
-use crate::http::{
-    api::state::Limits,
-    net::tracked_socket::{StallHandle, StallWatch},
+use crate::http::net::{
+    state::NetLimits,
+    tracked_socket::{StallHandle, StallWatch},
 };
 
 tokio::task_local! {
@@ -71,8 +71,8 @@ impl Tasks {
 
     /// Waits until the connection has been idle for too long: `header_timeout` before its first request, `idle_timeout`
     /// after it.
-    pub(super) async fn idle(&self, limits: &Limits) {
-        let Limits { header_timeout, idle_timeout, .. } = *limits;
+    pub(super) async fn idle(&self, limits: &NetLimits) {
+        let NetLimits { header_timeout, idle_timeout, .. } = *limits;
         loop {
             let limit = if self.had_request() { idle_timeout } else { header_timeout };
             let Some(end) = self.quiet_until(limit) else { return };
