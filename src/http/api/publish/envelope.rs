@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{BatchShape, fast_path, interner::TopicInterner, json, options::PublishOptions};
+use super::{batch_shape::BatchShape, fast_path, interner::TopicInterner, json, options::PublishOptions};
 use crate::{
     event::{
         Data, EventName, NewEvent, TopicName,

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::BatchShape;
+use super::batch_shape::BatchShape;
 use crate::{
     engine::{ExpectedLast, IdempotencyKey},
     event::NewEvent,

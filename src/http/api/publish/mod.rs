@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{Request, request::Parts};
 
 use self::{
+    batch_shape::BatchShape,
     batcher::Batcher,
     interner::TopicInterner,
     options::{BodyFormat, PublishOptions},
@@ -27,6 +28,7 @@ use crate::{
     http::{auth::Caller, message::problem::Problem, net::response::Response},
 };
 
+mod batch_shape;
 pub mod batcher;
 mod body_reader;
 mod envelope;
@@ -45,13 +47,6 @@ mod stream;
 
 /// Memory that an event of a batch takes besides its data, in bytes.
 const EVENT_OVERHEAD_BYTES: usize = 200;
-
-/// Whether a JSON body was one envelope or an array: the response has the same shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BatchShape {
-    One,
-    Many,
-}
 
 /// Answers `POST /publish`. [`Batcher::run`] must be running. Dropping the future does not cancel an append that the
 /// engine has accepted.

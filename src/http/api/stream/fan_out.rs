@@ -11,7 +11,7 @@ use std::{rc::Rc, sync::Arc};
 use tokio::task::yield_now;
 
 use super::{
-    direct::DirectConnection,
+    direct_connection::DirectConnection,
     shard::StreamShard,
     streams::{FeedStreams, Member, WakeMode},
 };

@@ -9,12 +9,14 @@
 //! | [`shard`] | what the streams of one core share |
 //! | [`streams`] | the registry of a shard's open streams, and their keepalive and stall timers |
 //! | [`fan_out`] | the hot loop: sends new frames to every stream that is at the ring's end |
+//! | [`direct_connection`] | the connection of a stream that was taken over |
 //! | [`direct`] | a stream on a connection that was taken over |
 //! | [`body`] | a stream as an `http_body::Body`, for every other connection |
 
 pub mod body;
 pub mod chunk;
 pub mod direct;
+pub mod direct_connection;
 pub mod encoding;
 pub mod fan_out;
 mod parts;

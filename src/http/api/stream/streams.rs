@@ -13,7 +13,7 @@ use std::{
 
 use slab::Slab;
 
-use super::direct::DirectConnection;
+use super::direct_connection::DirectConnection;
 use crate::{
     http::{auth::authorization, net::tracked_socket::TICK},
     hub::feed::Feed,

@@ -14,7 +14,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 
 use super::{
-    Connection, first_request_grace,
+    context::{Connection, first_request_grace},
     maybe_tls::MaybeTls,
     phase::{ActivityTracked, Expired, PhaseTimer, RequestPhase, TrackedResponseBody},
 };

@@ -15,7 +15,7 @@ use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::{
-    Connection, first_request_grace,
+    context::{Connection, first_request_grace},
     maybe_tls::MaybeTls,
     tasks::Tasks,
     tracked_body::{STEP, StallTrackedBody},

@@ -3,6 +3,7 @@
 //! | module | idea |
 //! |---|---|
 //! | this file | setting up a connection and serving its protocol |
+//! | `context` | what a connection is made of |
 //! | `negotiation` | detecting the protocol: TLS, plain HTTP, the preface of HTTP/2 |
 //! | [`maybe_tls`] | a byte stream with or without TLS |
 //! | `http1` | HTTP/1.1: one request after another, until a stream takes the connection over |
@@ -15,16 +16,9 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{
-    handler::Handler,
-    peer::{ListenerRole, OverCapacity, Peer},
-    state::{NetState, Open},
-    takeover::Takeover,
-    tracked_socket::StallWatch,
-    transport::Transport,
-};
-use crate::lifecycle::Guard;
+use super::{handler::Handler, peer::Peer, state::Open, takeover::Takeover, transport::Transport};
 
+mod context;
 mod http1;
 mod http2;
 pub mod maybe_tls;
@@ -33,6 +27,8 @@ mod phase;
 mod tasks;
 mod tracked_body;
 
+pub use context::ListenerContext;
+use context::{Connection, FIRST_REQUEST_GRACE};
 use negotiation::Negotiated;
 
 /// The kernel's send buffer, in bytes. By default it grows to 4 MiB a socket (`tcp_wmem`), and a stalled client would
@@ -42,31 +38,6 @@ const SEND_BUFFER: usize = 256 << 10;
 /// How much longer the kernel waits for acknowledgements than the hub waits for a client that does not read. So a
 /// client that is alive but does not read is closed by the hub, and counted, also when the core's tick is late.
 const VANISHED_MARGIN: Duration = Duration::from_secs(30);
-
-/// How long, once the hub drains, a connection without any request may still send one: it may be in flight.
-const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
-
-/// What the connections that one listener accepts on one core share.
-pub struct ListenerContext<H> {
-    /// What the connections of all cores share.
-    pub net: Arc<NetState>,
-    /// The core's list of sockets and streams that may stall.
-    pub stalls: Rc<StallWatch>,
-    /// Answers the requests.
-    pub handler: Rc<H>,
-    /// The role of the listener.
-    pub listener: ListenerRole,
-    /// Whether its connections use TLS, if the hub does.
-    pub secure: bool,
-}
-
-/// A connection of either protocol version.
-struct Connection<H> {
-    context: Rc<ListenerContext<H>>,
-    peer: Peer,
-    open: Open,
-    busy: Guard,
-}
 
 /// Serves a connection from `address` until its end.
 pub async fn connection<H: Handler>(
@@ -97,23 +68,5 @@ pub async fn connection<H: Handler>(
     match opened {
         Negotiated::Http1(io) => Box::pin(http1::serve(connection, io, takeover)).await,
         Negotiated::Http2(io) => Box::pin(http2::serve(connection, io)).await,
-    }
-}
-
-impl<H> Connection<H> {
-    /// Inserts the properties of the connection into a request's extensions.
-    fn annotate(&self, request: &mut http::Extensions) {
-        request.insert(self.peer);
-        if self.open.is_over_capacity() {
-            request.insert(OverCapacity);
-        }
-    }
-}
-
-/// Waits, once the hub drains, until hyper may shut the connection down: hyper closes one without a request at once,
-/// and a new client would get no response that says to retry.
-async fn first_request_grace(had_request: bool) {
-    if !had_request {
-        tokio::time::sleep(FIRST_REQUEST_GRACE).await;
     }
 }

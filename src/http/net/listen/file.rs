@@ -53,14 +53,14 @@ impl BoundSocketFile {
         &self.path
     }
 
-    /// Listens, and renames the file to its path.
+    /// Listens, and renames the file to its path. The kernel queues `backlog` connections until they are accepted.
     ///
     /// # Errors
     /// When another process has started to listen there since.
-    pub(super) fn listen(self) -> io::Result<(UnixListener, SocketFile)> {
+    pub(super) fn listen(self, backlog: i32) -> io::Result<(UnixListener, SocketFile)> {
         let Self { socket, path, mut file } = self;
         check_free(&path)?;
-        socket.listen(super::BACKLOG)?;
+        socket.listen(backlog)?;
         fs::rename(&file.path, &path)?;
         file.path = path;
         Ok((socket.into(), file))
@@ -124,7 +124,7 @@ mod tests {
         let path = directory.path().join("hub");
         let bound = BoundSocketFile::new(&path, 0o620).expect("free");
         assert!(UnixStream::connect(&path).is_err());
-        let (_socket, file) = bound.listen().expect("free");
+        let (_socket, file) = bound.listen(1).expect("free");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o620);
         UnixStream::connect(&path).expect("it listens");
         assert_eq!(BoundSocketFile::new(&path, 0o600).expect_err("in use").kind(), io::ErrorKind::AddrInUse);
@@ -138,9 +138,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("hub");
         drop(UnixListener::bind(&path).expect("free"));
-        let (_socket, temporary) = BoundSocketFile::new(&path, 0o600).expect("stale").listen().expect("stale");
+        let (_socket, temporary) = BoundSocketFile::new(&path, 0o600).expect("stale").listen(1).expect("stale");
         fs::remove_file(&path).expect("there");
-        let (_other, second) = BoundSocketFile::new(&path, 0o600).expect("free").listen().expect("free");
+        let (_other, second) = BoundSocketFile::new(&path, 0o600).expect("free").listen(1).expect("free");
         drop(temporary);
         assert!(path.exists(), "it is another one's by now");
         drop(second);

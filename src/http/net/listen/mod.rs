@@ -138,7 +138,7 @@ impl BoundAddresses {
         for bound in unix {
             let place = Endpoint::Unix(bound.path().into());
             let refused = |source| ListenError { place: place.clone(), source };
-            let (socket, file) = bound.listen().map_err(refused)?;
+            let (socket, file) = bound.listen(BACKLOG).map_err(refused)?;
             for listeners in &mut all.listeners {
                 listeners.push(Listener::Unix(socket.try_clone().map_err(refused)?));
             }

@@ -51,7 +51,7 @@ impl Acme {
     pub fn new(order: &Order<'_>) -> Result<Self, String> {
         let cache = &order.cache;
         private(cache).map_err(|error| format!("{} cannot be used: {error}", cache.display()))?;
-        let client = ClientConfig::builder_with_provider(super::provider())
+        let client = ClientConfig::builder_with_provider(super::provider::provider())
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for both")
             .with_root_certificates(roots(order.roots)?)

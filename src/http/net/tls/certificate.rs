@@ -99,7 +99,7 @@ fn pair(chain: &Path, key: &Path, texts: &Texts) -> Result<CertifiedKey, Vec<Str
         (Ok(certificates), Ok(secret)) => (certificates, secret),
         (certificates, secret) => return Err(certificates.err().into_iter().chain(secret.err()).collect()),
     };
-    CertifiedKey::from_der(certificates, secret, &super::provider())
+    CertifiedKey::from_der(certificates, secret, &super::provider::provider())
         .map_err(|error| vec![format!("{} does not fit {}: {error}", key.display(), chain.display())])
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this file | [`TlsServer`]: versions, suites, ALPN, session tickets |
 //! | [`certificate`] | a certificate and its key in files, reloaded when the files change |
+//! | `provider` | the cryptography of the server and of ACME |
 //! | [`acme`] | certificates by ACME |
 //!
 //! Versions 1.2 and 1.3, with the cipher suites of rustls, all with forward secrecy and authenticated encryption. No
@@ -16,7 +17,7 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 
 use rustls::{
     ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::aws_lc_rs,
     server::{NoServerSessionStorage, ResolvesServerCert},
     version::{TLS12, TLS13},
 };
@@ -25,9 +26,11 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 pub mod acme;
 pub mod certificate;
+mod provider;
 
 use acme::Acme;
 use certificate::Certificate;
+use provider::provider;
 
 /// The ALPN name of HTTP/2 (RFC 9113, section 3.2).
 pub const HTTP2: &[u8] = b"h2";
@@ -80,11 +83,6 @@ impl TlsServer {
     pub async fn accept<IO: AsyncRead + AsyncWrite + Unpin>(&self, io: IO) -> io::Result<TlsStream<IO>> {
         self.acceptor.accept(io).await
     }
-}
-
-/// The cryptography provider of the server and of ACME.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
 }
 
 fn acceptor(certificates: Arc<dyn ResolvesServerCert>, protocols: &[&[u8]]) -> TlsAcceptor {
