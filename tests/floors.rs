@@ -11,6 +11,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[path = "floors/circles.rs"]
+mod circles;
+
 /// The modules, each with its floor.
 const MODULES: &[(&str, u8)] = &[
     ("event", 0),
