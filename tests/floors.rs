@@ -53,12 +53,24 @@ const NEVER: &[(&str, &[&str])] = &[
 
 /// Paths of crates, and the only modules that may name them.
 const FENCED: &[(&[&str], &[&str])] = &[
-    (&["hyper::", "hyper_util::", "http::", "http_body::", "http_body_util::"], &["http", "cli"]),
+    (&["hyper::", "hyper_util::"], &["http/net", "cli"]),
+    (&["http::", "http_body::", "http_body_util::"], &["http", "cli"]),
     (&["sled::"], &["engine/sled"]),
     (&["serde_json::"], &["http", "cli", "config", "telemetry", "access"]),
     (&["jsonwebtoken::", "ureq::"], &["access"]),
-    (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http", "cli", "access"]),
+    (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http/net", "cli", "access"]),
 ];
+
+/// Directories that may not use all that their module may: a connection serves any handler, so `http/net` uses no hub.
+const NARROWER: &[(&str, &[&str])] = &[
+    ("http/net", &["access", "engine", "event", "hub"]),
+    ("http/message", &["lifecycle"]),
+    ("http/auth", &["engine", "lifecycle"]),
+];
+
+/// Names of the state of everything, and the only files that may use them: every other one gets the part that it needs.
+const COMPOSED: (&[&str], &[&str]) =
+    (&["AppState", "ShardState"], &["app", "http/api/routes", "http/api/server", "http/api/state"]);
 
 /// Paths that the vocabulary (`event`) must not name: it is pure.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::thread", "std::process"];
@@ -224,6 +236,29 @@ fn no_arrow_points_up() {
         wrong.map(|to| format!("uses {to}, which {} may not use", source.module())).collect()
     };
     assert_eq!(violations(upward), [""; 0]);
+}
+
+#[test]
+fn a_directory_uses_no_module_that_it_has_no_need_of() {
+    let wider = |source: &Source| -> Vec<String> {
+        let narrower = NARROWER.iter().filter(|(home, _)| Path::new(&source.path).starts_with(home));
+        let modules = source.uses();
+        let used = narrower.flat_map(|(_, never)| *never).filter(|module| modules.contains(**module));
+        used.map(|module| format!("uses {module}")).collect()
+    };
+    assert_eq!(violations(wider), [""; 0]);
+}
+
+#[test]
+fn the_state_of_everything_is_named_where_it_is_composed_only() {
+    let (composed, homes) = COMPOSED;
+    let outside = |source: &Source| -> Vec<String> {
+        let at_home = homes.iter().any(|home| Path::new(&source.path).starts_with(home));
+        let text = source.lines.join(" ");
+        let used = composed.iter().filter(|name| !at_home && names(&text.replace("::", " "), name));
+        used.map(|name| format!("names {name}")).collect()
+    };
+    assert_eq!(violations(outside), [""; 0]);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The routing table, and the headers that every response has.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
-use hyper::body::Incoming;
 use matchit::Router;
 
 use super::{
@@ -16,6 +15,7 @@ use crate::http::{
         problem::{Code, Problem},
     },
     net::{
+        handler::IncomingRequest,
         peer::{ListenerRole, OverCapacity, Peer},
         response::{Response, full},
     },
@@ -84,7 +84,7 @@ impl Default for Routes {
 
 impl Routes {
     /// Handles a request. Every refusal becomes a problem response, and is counted.
-    pub async fn response(&self, shard: &ShardState, request: Request<Incoming>) -> Response {
+    pub async fn response(&self, shard: &ShardState, request: IncomingRequest) -> Response {
         // The connection is over the limit; a later one may be within it.
         let over_capacity = request.extensions().get::<OverCapacity>().is_some();
         let origin = request.headers().get(header::ORIGIN).cloned();
@@ -107,7 +107,7 @@ impl Routes {
     }
 
     /// Authenticates the sender of a request and calls the route's handler.
-    async fn dispatch(&self, shard: &ShardState, request: Request<Incoming>) -> Result<Response, Problem> {
+    async fn dispatch(&self, shard: &ShardState, request: IncomingRequest) -> Result<Response, Problem> {
         let (route, methods) = self.find(shard, &request)?;
         if request.method() == Method::OPTIONS {
             let policy = shard.auth.policy();
@@ -136,7 +136,7 @@ impl Routes {
         handle(route, shard, caller, Request::from_parts(head, body)).await
     }
 
-    fn find(&self, shard: &ShardState, request: &Request<Incoming>) -> Result<(Route, &'static str), Problem> {
+    fn find(&self, shard: &ShardState, request: &IncomingRequest) -> Result<(Route, &'static str), Problem> {
         check_headers(request.headers(), &shard.app.limits)?;
         check_framing(request)?;
         let (route, methods) = self.at(shard, request)?;
@@ -145,7 +145,7 @@ impl Routes {
     }
 
     /// The route of the path, if the listener that accepted the request serves it.
-    fn at(&self, shard: &ShardState, request: &Request<Incoming>) -> Result<(Route, &'static str), Problem> {
+    fn at(&self, shard: &ShardState, request: &IncomingRequest) -> Result<(Route, &'static str), Problem> {
         let (route, methods) = *self
             .0
             .at(request.uri().path())
@@ -220,7 +220,7 @@ async fn handle(
     route: Route,
     shard: &ShardState,
     caller: Caller,
-    request: Request<Incoming>,
+    request: IncomingRequest,
 ) -> Result<Response, Problem> {
     let app = &shard.app;
     match route {

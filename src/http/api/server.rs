@@ -2,8 +2,6 @@
 
 use std::{io, net::IpAddr, rc::Rc, sync::Arc};
 
-use http::Request;
-use hyper::body::Incoming;
 use tokio::task::spawn_local;
 
 use super::{
@@ -13,7 +11,7 @@ use super::{
 };
 use crate::{
     http::net::{
-        handler::Handler,
+        handler::{Handler, IncomingRequest},
         listen::Listener,
         peer::ListenerRole,
         response::Response,
@@ -43,7 +41,7 @@ impl Handler for ShardHandler {
         self.state.auth.connect(address)
     }
 
-    fn respond(&self, request: Request<Incoming>) -> impl Future<Output = Response> {
+    fn respond(&self, request: IncomingRequest) -> impl Future<Output = Response> {
         self.routes.response(&self.state, request)
     }
 }

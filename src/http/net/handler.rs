@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
-use http::Request;
 use hyper::body::Incoming;
 
 use super::response::Response;
 use crate::quota::{Exceeded, OpenPermit};
+
+/// A request, whose body arrives while it is read.
+pub type IncomingRequest = http::Request<Incoming>;
 
 /// Admits connections and answers requests on one core.
 pub trait Handler: 'static {
@@ -18,5 +20,5 @@ pub trait Handler: 'static {
 
     /// Answers a request, which has a [`Peer`](super::peer::Peer) among its extensions. A refusal is a response, too.
     /// Dropped when the client resets the request or closes the connection.
-    fn respond(&self, request: Request<Incoming>) -> impl Future<Output = Response>;
+    fn respond(&self, request: IncomingRequest) -> impl Future<Output = Response>;
 }
