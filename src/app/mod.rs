@@ -3,6 +3,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | this file | start of the process, and waiting for its end |
+//! | `error` | why the hub did not start |
 //! | `engine` | opens the configured engine |
 //! | `store_waits` | bounded waits for the store's disk, at start and at exit |
 //! | `reloading` | reload of the configuration on SIGHUP |
@@ -21,8 +22,8 @@ use std::{
 use tokio::{runtime, task::LocalSet};
 
 use crate::{
-    config::{Config, ConfigErrors},
-    engine::{Engine, log::reply_task, sled::OpenError},
+    config::Config,
+    engine::{Engine, log::reply_task},
     http::{
         api::{
             server::{self, Listeners},
@@ -30,30 +31,28 @@ use crate::{
         },
         auth::{authenticator::AuthState, policy::Policies},
         net::{
-            listen::{BoundAddresses, Endpoint, ListenError, SocketFile},
+            listen::{BoundAddresses, Endpoint, SocketFile},
             state::{NetLimits, NetState},
         },
     },
     hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
-    lifecycle::{
-        Drain, DrainOutcome,
-        descriptors::{ConnectionLimits, LimitTooLow},
-    },
+    lifecycle::{Drain, DrainOutcome, descriptors::ConnectionLimits},
     quota::Quotas,
     telemetry,
 };
 
 mod certificate;
 mod engine;
+mod error;
 pub mod greeting;
 mod listening;
 mod policy;
 mod reloading;
 mod store_waits;
 
-pub use reloading::Reload;
-
 pub use engine::{ClockState, clock_state};
+pub use error::AppError;
+pub use reloading::Reload;
 
 /// Blocking threads of a core: one for each log page read at the same time (8), and one more.
 const BLOCKING_THREADS: usize = 9;
@@ -63,43 +62,6 @@ const LAST_READS: Duration = Duration::from_secs(1);
 
 /// How often the start of a key-fetching thread is retried after the system has refused it.
 const RETRY_INTERVAL: Duration = Duration::from_mins(1);
-
-/// Why the hub did not start. `Display` says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// A stop signal came, and the drain was over before the store was open.
-    #[error("a stop signal came before the store was open; no stored event is lost")]
-    NotOpened,
-    /// The store did not close in time.
-    #[error(
-        "the disk does not respond, so the store could not be closed cleanly: every acknowledged event is stored; others may \
-         be stored or not, and the next start recovers them"
-    )]
-    NotClosed,
-    /// An address cannot be bound.
-    #[error("{error}; choose another with {flag}")]
-    Listen {
-        /// The address and the reason.
-        error: ListenError,
-        /// The flag that sets the address.
-        flag: &'static str,
-    },
-    /// The limit on open files is too low.
-    #[error(transparent)]
-    Descriptors(#[from] LimitTooLow),
-    /// The access configuration is no longer usable, though it was valid when it was read.
-    #[error(transparent)]
-    Access(#[from] ConfigErrors),
-    /// The certificate, or the ACME configuration, cannot be used.
-    #[error("TLS: {}", .0.join("; "))]
-    Tls(Vec<String>),
-    /// The system refuses a thread or an event queue.
-    #[error("cannot start: {0}")]
-    Thread(#[from] io::Error),
-}
 
 /// A serving hub. Tests use it in place of a process.
 pub struct RunningHub {
