@@ -1,8 +1,8 @@
-//! The modules of one parent form no circle. A file beside others is a module, and so is a directory; what a parent's own
-//! file defines is the module `mod`, because a child that uses it depends on it like on a sibling.
+//! The modules of one parent form no circle. A file beside others is a module, and so is a directory; what a parent's
+//! own file defines is the module `mod`, because a child that uses it depends on it like on a sibling.
 //!
-//! Every path in shipped code counts: after `crate::`, `super::`, `self::`, and after the name of a child module. A name
-//! that a parent only re-exports counts as the module that defines it.
+//! Every path in shipped code counts: after `crate::`, `super::`, `self::`, and after the name of a child module. A
+//! name that a parent only re-exports counts as the module that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::{Source, sources, word};
 
 /// The circles that remain: the parent, its modules in the circle, and why it is not broken. The list may only shrink.
 const REMAINING: &[(&str, &[&str], &str)] = &[
-    ("access", &["jwk", "key_text"], "a key's text may be a JWK, and a JWK may contain PEM text"),
+    ("access", &["jwk", "key_text"], "a key's text may be a JWK set, whose keys have the bounds of a key's text"),
     (
         "cli",
         &["client", "error", "output", "problem"],
@@ -144,7 +144,8 @@ fn paths(code: &str) -> Vec<String> {
     found
 }
 
-/// The path from the crate's root that `path` stands for in `module`; `None` for a name of another crate, or a local one.
+/// The path from the crate's root that `path` stands for in `module`; `None` for a name of another crate, or a local
+/// one.
 fn absolute(path: &str, module: &str, modules: &Modules) -> Option<String> {
     let mut names: Vec<&str> = module.split("::").collect();
     let mut rest = path;

@@ -48,7 +48,8 @@ impl Bodies {
     /// [`Bodies::memory`] until the permit is dropped. Dropping the future drops the body and releases its memory.
     ///
     /// # Errors
-    /// When the body is too large, too slow, compressed or incomplete, or when the client's share of the memory is used up.
+    /// When the body is too large, too slow, compressed or incomplete, or when the client's share of the memory is
+    /// used up.
     pub async fn read<B: Body<Data = Bytes>>(
         &self,
         quotas: &CallerQuotas,
@@ -100,8 +101,8 @@ impl Bodies {
         }
     }
 
-    /// Reads and drops the rest of a refused body, up to [`Bodies::discard_bytes`] and `DISCARD_TIMEOUT`. A client that is
-    /// still writing does not read the response, and may lose it when the connection is closed first.
+    /// Reads and drops the rest of a refused body, up to [`Bodies::discard_bytes`] and `DISCARD_TIMEOUT`. A client
+    /// that is still writing does not read the response, and may lose it when the connection is closed first.
     pub async fn discard<B: Body<Data = Bytes>>(&self, headers: &HeaderMap, body: B) {
         // A client that waits for `100 Continue` has sent no body yet, and reading would make it send one.
         if headers.contains_key(header::EXPECT) {

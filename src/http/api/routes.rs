@@ -174,7 +174,7 @@ fn listener<B>(request: &Request<B>) -> ListenerRole {
 /// Whether a listener permits cross-origin requests at all. One that needs no credential does not: every web page in a
 /// browser on this machine could use it.
 fn allows_cross_origin(shard: &ShardState, listener: ListenerRole) -> bool {
-    listener == ListenerRole::Public || shard.app.auth.operators != AdminListener::SeparateUnauthenticated
+    !shard.app.auth.is_unauthenticated(listener)
 }
 
 /// Checks the size of each header line and of all headers. hyper has its own bound, but a coarse one, and none for a

@@ -1,11 +1,11 @@
 //! Takes the connection of a long response over from hyper.
 //!
-//! hyper reads the request and writes the response head. After that it would only cost: a task to wake, a body to poll,
-//! a chunk to frame and 10 KiB of buffers for each connection. So hyper is given a body that yields the greeting and then
-//! stays pending. The greeting goes with the head, in one write, because a client that received only the head would
-//! reconnect without a cursor. When the connection flushes after hyper has polled that body for the first time, both
-//! are on the wire and hyper's buffer is empty. What remains is a socket, on which the body's [`Continuation`] sends the
-//! rest.
+//! hyper reads the request and writes the response head. After that it would only cost: a task to wake, a body to
+//! poll, a chunk to frame and 10 KiB of buffers for each connection. So hyper is given a body that yields the greeting
+//! and then stays pending. The greeting goes with the head, in one write, because a client that received only the head
+//! would reconnect without a cursor. When the connection flushes after hyper has polled that body for the first time,
+//! both are on the wire and hyper's buffer is empty. What remains is a socket, on which the body's [`Continuation`]
+//! sends the rest.
 
 use std::cell::Cell;
 

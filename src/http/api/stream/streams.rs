@@ -122,9 +122,10 @@ impl Streams {
         self.now.get()
     }
 
-    /// Counts a tick, one every [`TICK`]. Wakes the streams that have sent nothing for `keepalive`, those whose client's credential has
-    /// expired or whose client has closed its direction, and all of them when the policy's `generation` has changed.
-    /// Closes those whose client has not read for longer than `stall`, and returns how many that were.
+    /// Counts a tick, one every [`TICK`]. Wakes the streams that have sent nothing for `keepalive`, those whose
+    /// client's credential has expired or whose client has closed its direction, and all of them when the policy's
+    /// `generation` has changed. Closes those whose client has not read for longer than `stall`, and returns how many
+    /// that were.
     pub fn tick(&self, keepalive: Duration, stall: Duration, generation: u64) -> u64 {
         let (clock, reloaded) = (authorization::now(), self.policy.replace(generation) != generation);
         let now = self.now.get().wrapping_add(1);
