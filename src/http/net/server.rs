@@ -99,3 +99,125 @@ pub async fn watch_certificate(net: Arc<NetState>) {
         let _ = tokio::task::spawn_blocking(check).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        convert::Infallible,
+        net::{IpAddr, Ipv4Addr, SocketAddr},
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use bytes::Bytes;
+    use http::Response;
+    use http_body::Frame;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+        task::LocalSet,
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::{
+        http::net::{
+            handler::IncomingRequest,
+            listen::{Address, BoundAddresses, Endpoint},
+            response::{self, Body, DetachableBody},
+            state::NetLimits,
+            takeover::Continuation,
+        },
+        lifecycle::Drain,
+        quota::{Exceeded, Limit, OpenPermit},
+    };
+
+    /// Answers `/` itself, and detaches a body for every other path.
+    #[derive(Default)]
+    struct Scripted {
+        full: Cell<bool>,
+    }
+
+    impl Handler for Scripted {
+        fn admit(&self, _: IpAddr) -> Result<Option<OpenPermit>, Exceeded> {
+            let (what, wait) = (Limit::AddressConnections, Duration::ZERO);
+            if self.full.get() { Err(Exceeded { what, limit: 0, wait, shared: false }) } else { Ok(None) }
+        }
+
+        async fn respond(&self, request: IncomingRequest) -> response::Response {
+            match request.uri().path() {
+                "/" => Response::new(response::full("whole")),
+                _ => Response::new(Body::Detachable(Box::new(Greeting))),
+            }
+        }
+    }
+
+    /// A body whose rest is sent on the bare socket.
+    struct Greeting;
+
+    impl http_body::Body for Greeting {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            unreachable!("it is detached")
+        }
+    }
+
+    impl DetachableBody for Greeting {
+        fn detach(self: Box<Self>) -> (Bytes, Continuation) {
+            let continuation = |mut socket: crate::http::net::socket::Socket, _held| {
+                assert!(socket.send(b"3\r\nbye\r\n0\r\n\r\n").is_ok());
+            };
+            (Bytes::from_static(b"hello"), Box::new(continuation))
+        }
+    }
+
+    fn net() -> Arc<NetState> {
+        let second = Duration::from_secs(1);
+        let limits = NetLimits {
+            connections: 2,
+            overflow: 2,
+            headers_bytes: 65_536,
+            header_timeout: second,
+            idle_timeout: second,
+            h2_streams: 1,
+            ping_interval: second,
+            write_timeout: second,
+        };
+        Arc::new(NetState::new(limits, Drain::new(), None))
+    }
+
+    /// All that the server sends on a connection, up to its end.
+    async fn received(address: SocketAddr, path: &str) -> String {
+        let exchange = async {
+            let mut socket = TcpStream::connect(address).await.expect("it listens");
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            let _refused = socket.write_all(request.as_bytes()).await;
+            let mut text = Vec::new();
+            let _reset = socket.read_to_end(&mut text).await;
+            String::from_utf8(text).expect("ASCII")
+        };
+        timeout(Duration::from_secs(10), exchange).await.expect("it ends")
+    }
+
+    #[tokio::test]
+    async fn any_handler_is_served_and_what_it_detaches_continues_on_the_socket() {
+        let bound = BoundAddresses::new(&[Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())], 1).expect("free");
+        let mut listening = bound.listen().expect("free");
+        let Endpoint::Tcp(address) = listening.places[0] else { unreachable!("TCP") };
+        let server = Server { net: net(), stalls: Rc::default(), handler: Rc::<Scripted>::default() };
+        let clients = async {
+            server.listen(listening.listeners.remove(0), ListenerRole::Public, true).expect("registered");
+            let whole = received(address, "/").await;
+            assert!(whole.starts_with("HTTP/1.1 200 OK\r\n") && whole.ends_with("\r\n\r\nwhole"), "{whole}");
+            let detached = received(address, "/detached").await;
+            assert!(detached.ends_with("\r\n\r\n5\r\nhello\r\n3\r\nbye\r\n0\r\n\r\n"), "{detached}");
+            server.handler.full.set(true);
+            assert_eq!(received(address, "/").await, "", "closed without a response");
+            assert_eq!((server.net.accepted(), server.net.open()), (2, 0), "one that is refused does not count");
+        };
+        LocalSet::new().run_until(clients).await;
+    }
+}
