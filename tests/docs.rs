@@ -14,7 +14,7 @@ use std::{
 
 use gapless::{
     config::{ConfigKey, KEYS},
-    http::problem::Code,
+    http::message::problem::Code,
 };
 use serde_json::Value;
 

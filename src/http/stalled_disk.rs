@@ -18,13 +18,15 @@ use tokio::{
 };
 
 use super::{
-    AppState,
-    listen::Listener,
-    server::{Listeners, serve},
-    testing::app_over,
+    api::{
+        server::{Listeners, serve},
+        state::{AppState, Limits},
+    },
+    net::listen::Listener,
+    testing::{app_limited, limits},
 };
 use crate::{
-    engine::{Append, log::LogConfig},
+    engine::{Append, Capabilities, log::LogConfig},
     event::{
         Filter, Millis, NewEvent, Retention, TopicName,
         retention::{Rule, Rules},
@@ -114,8 +116,8 @@ fn publish(runtime: &Runtime, app: &AppState, topic: &str, data: &str) {
 fn a_core_serves_on_while_the_disk_does_not_answer_and_only_what_needs_the_disk_waits() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let time = Arc::new(AtomicU64::new(1_000_000));
-    let (mut app, store) = app_over(config(&time));
-    Arc::get_mut(&mut app).expect("not shared yet").limits.keepalive = Duration::from_secs(1);
+    let limits = Limits { keepalive: Duration::from_secs(1), ..limits() };
+    let (app, store) = app_limited(config(&time), Capabilities::FULL, limits);
     publish(&runtime, &app, "old", "past its age soon");
     publish(&runtime, &app, "gone", "x");
     runtime.block_on(app.hub.delete(name("gone"))).expect("deleted");
@@ -153,7 +155,7 @@ fn a_core_serves_on_while_the_disk_does_not_answer_and_only_what_needs_the_disk_
     let waits = store.faults().waiting();
     store.faults().resume();
     let late = waiting.each_mut().map(|(client, answer)| client.receives(answer, PATIENCE));
-    app.drain.end();
+    app.net.drain.end();
     core.join().expect("no panic");
     for (what, served) in outcome {
         assert!(served, "{what} waits for the disk");

@@ -15,10 +15,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::{
-    shared::LogShared,
-    store::{Store, StoreError},
-};
+use super::store::{Store, StoreError};
 use crate::engine::{AppendError, EngineFuture, ReadError};
 
 /// Look-ups at a time; further ones wait in FIFO order. 4: half as many as pages, because one search may take seconds.
@@ -33,7 +30,7 @@ pub(super) struct DiskCalls {
     lookups: Arc<Semaphore>,
     /// At most one status waits for the disk.
     status: Arc<Semaphore>,
-    last_sample: Mutex<DiskSample>,
+    last_sample: Arc<Mutex<DiskSample>>,
 }
 
 /// What only the store can tell about its health.
@@ -50,7 +47,7 @@ impl Default for DiskCalls {
         Self {
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             status: Arc::new(Semaphore::new(1)),
-            last_sample: Mutex::default(),
+            last_sample: Arc::default(),
         }
     }
 }
@@ -73,50 +70,53 @@ pub(super) async fn blocking<T: Send + 'static>(
     joined.await.map_err(|panic| error(panic.to_string())).and_then(identity)
 }
 
-/// Runs `call` on a blocking thread when there is a slot. Its second argument turns false when the future is dropped.
-pub(super) fn lookup<S: Store, T: Send + 'static>(
-    shared: &Arc<LogShared<S>>,
-    call: impl FnOnce(&LogShared<S>, &(dyn Fn() -> bool + Sync)) -> Result<T, StoreError> + Send + 'static,
-) -> EngineFuture<T, ReadError> {
-    let shared = Arc::clone(shared);
-    Box::pin(async move {
-        let slot = Arc::clone(&shared.disk_calls.lookups).acquire_owned().await.expect("never closed");
-        let cancel_on_drop = CancelOnDrop(Arc::default());
-        let cancelled = Arc::clone(&cancel_on_drop.0);
-        let found = blocking(move || {
-            let found = call(&shared, &|| !cancelled.load(Ordering::Relaxed));
-            drop(slot);
+impl DiskCalls {
+    /// Runs `call` on a blocking thread when there is a slot. Its argument returns false once the future is dropped.
+    pub(super) fn lookup<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&(dyn Fn() -> bool + Sync)) -> Result<T, StoreError> + Send + 'static,
+    ) -> EngineFuture<T, ReadError> {
+        let lookups = Arc::clone(&self.lookups);
+        Box::pin(async move {
+            let slot = lookups.acquire_owned().await.expect("never closed");
+            let cancel_on_drop = CancelOnDrop(Arc::default());
+            let cancelled = Arc::clone(&cancel_on_drop.0);
+            let found = blocking(move || {
+                let found = call(&|| !cancelled.load(Ordering::Relaxed));
+                drop(slot);
+                found
+            });
+            let found = found.await;
+            drop(cancel_on_drop);
             found
-        });
-        let found = found.await;
-        drop(cancel_on_drop);
-        found
-    })
-}
+        })
+    }
 
-/// The store's health; the last known one, refusing, when the disk does not answer.
-pub(super) async fn sample<S: Store>(shared: &Arc<LogShared<S>>) -> DiskSample {
-    let sampling = async {
-        let slot = Arc::clone(&shared.disk_calls.status).acquire_owned().await.expect("never closed");
-        let shared = Arc::clone(shared);
-        let call = move || {
-            let sample = DiskSample::of(&shared.store);
-            *shared.disk_calls.last_sample.lock() = sample.clone();
-            drop(slot);
-            Ok(sample)
+    /// What `probe` says of the store's health; the last that is known, refusing, when the disk does not answer.
+    pub(super) async fn sample(&self, probe: impl FnOnce() -> DiskSample + Send + 'static) -> DiskSample {
+        let last_sample = Arc::clone(&self.last_sample);
+        let sampling = async {
+            let slot = Arc::clone(&self.status).acquire_owned().await.expect("never closed");
+            let call = move || {
+                let sample = probe();
+                *last_sample.lock() = sample.clone();
+                drop(slot);
+                Ok(sample)
+            };
+            blocking(call).await
         };
-        blocking(call).await
-    };
-    let reason = match tokio::time::timeout(STATUS_WAIT, sampling).await {
-        Ok(Ok(sample)) => return sample,
-        Ok(Err(error)) => error.reason,
-        Err(_) => format!("the disk has not answered for {} s", STATUS_WAIT.as_secs()).into(),
-    };
-    DiskSample { refusing: Some(AppendError::NotNow { reason }), ..shared.disk_calls.last_sample.lock().clone() }
+        let reason = match tokio::time::timeout(STATUS_WAIT, sampling).await {
+            Ok(Ok(sample)) => return sample,
+            Ok(Err(error)) => error.reason,
+            Err(_) => format!("the disk has not answered for {} s", STATUS_WAIT.as_secs()).into(),
+        };
+        DiskSample { refusing: Some(AppendError::NotNow { reason }), ..self.last_sample.lock().clone() }
+    }
 }
 
 impl DiskSample {
-    fn of(store: &impl Store) -> Self {
+    /// Asks the store; may wait for the disk.
+    pub(super) fn of(store: &impl Store) -> Self {
         let refusing = match store.room() {
             Ok(()) => None,
             Err(StoreError::Full) => Some(AppendError::Full),

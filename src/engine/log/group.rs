@@ -13,7 +13,7 @@ use super::{
     idempotency::{Idempotency, Lookup, PendingUsage},
     receipts::StoredReceipts,
     shared::LogShared,
-    slot::Flag,
+    slot::{Flag, TopicBatch},
     store::{Commit, KeyRecord, Store, TopicKey},
 };
 use crate::{
@@ -58,19 +58,6 @@ pub(super) struct Staged {
     closed: bool,
     /// The commit's events for it.
     pub(super) batch: Option<TopicBatch>,
-}
-
-/// Summary of a commit's events of one topic.
-pub(super) struct TopicBatch {
-    /// The position before the first in the topic.
-    pub(super) prev: Seq,
-    pub(super) first: Seq,
-    pub(super) last: Seq,
-    pub(super) events: u64,
-    /// Of their data.
-    pub(super) bytes: u64,
-    /// The last one closes the topic.
-    pub(super) closes: bool,
 }
 
 impl<'a, S: Store> CommitGroup<'a, S> {

@@ -30,10 +30,12 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use self::{
+    disk_calls::DiskSample,
     idempotency::Idempotency,
     queue::{Job, PendingAppend, Replies},
     retention::RetentionWorker,
     shared::LogShared,
+    store::StoreError,
     writer::LogWriter,
 };
 use super::{
@@ -115,6 +117,15 @@ impl<S: Store> LogEngine<S> {
         Arc::new(Self { shared, threads: Mutex::new(threads) })
     }
 
+    /// Runs `call` where it may wait for the disk: see [`DiskCalls::lookup`](disk_calls::DiskCalls::lookup).
+    fn lookup<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&LogShared<S>, &(dyn Fn() -> bool + Sync)) -> Result<T, StoreError> + Send + 'static,
+    ) -> EngineFuture<T, ReadError> {
+        let shared = Arc::clone(&self.shared);
+        self.shared.disk_calls.lookup(move |keep_going| call(&shared, keep_going))
+    }
+
     /// Enqueues a job before the future is returned, so that dropping the future cancels nothing.
     fn enqueue<T: Send + 'static>(
         &self,
@@ -156,7 +167,7 @@ impl<S: Store> Engine for LogEngine<S> {
             drop(thread.join()); // the panic hook has already logged a panic
         }
         if first {
-            self.shared.store_clock(true);
+            self.shared.catalog.clock.store(&self.shared.store, true);
         }
         self.shared.store.close();
     }
@@ -190,11 +201,11 @@ impl<S: Store> Log for LogEngine<S> {
     }
 
     fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<Seq, ReadError> {
-        disk_calls::lookup(&self.shared, move |shared, keep_going| shared.locate(&selection, by, keep_going))
+        self.lookup(move |shared, keep_going| shared.locate(&selection, by, keep_going))
     }
 
     fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError> {
-        disk_calls::lookup(&self.shared, move |shared, _| shared.stamp(when))
+        self.lookup(move |shared, _| shared.catalog.clock.stamp(&shared.store, when))
     }
 }
 
@@ -204,11 +215,11 @@ impl<S: Store> Admin for LogEngine<S> {
             return Box::pin(ready(Ok(self.shared.catalog.table.read().state(name))));
         }
         let name = name.clone();
-        disk_calls::lookup(&self.shared, move |shared, _| Ok(shared.measure(&name)))
+        self.lookup(move |shared, _| Ok(shared.measure(&name)))
     }
 
     fn topics(&self, prefix: String, after: String, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError> {
-        disk_calls::lookup(&self.shared, move |shared, _| {
+        self.lookup(move |shared, _| {
             let names = table::list(&shared.catalog.table, &prefix, &after, limit);
             Ok(names.iter().filter_map(|name| shared.measure(name)).collect())
         })
@@ -218,7 +229,7 @@ impl<S: Store> Admin for LogEngine<S> {
         if self.shared.newest_deleted() == Seq::ZERO {
             return Box::pin(ready(Ok(vec![None; names.len()])));
         }
-        disk_calls::lookup(&self.shared, move |shared, _| {
+        self.lookup(move |shared, _| {
             let in_use = |name: &TopicName| shared.catalog.table.read().get(name).is_some();
             Ok(names.iter().map(|name| if in_use(name) { None } else { shared.store.mark(name) }).collect())
         })
@@ -243,7 +254,8 @@ impl<S: Store> Admin for LogEngine<S> {
     fn status(&self) -> Pin<Box<dyn Future<Output = Status> + Send>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let disk = disk_calls::sample(&shared).await;
+            let probed = Arc::clone(&shared);
+            let disk = shared.disk_calls.sample(move || DiskSample::of(&probed.store)).await;
             shared.status(disk)
         })
     }

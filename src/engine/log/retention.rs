@@ -60,7 +60,7 @@ impl<S: Store> RetentionWorker<S> {
                 Err(_) => {}
             }
             guard.0.catalog.startup_trim.end();
-            self.shared.store_clock(false);
+            self.shared.catalog.clock.store(&self.shared.store, false);
             let every = self.sweep_every();
             timeout = if self.shared.retention_queue.has_reclaimable() {
                 every.min(self.shared.config.reclaim_every)

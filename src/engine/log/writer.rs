@@ -66,7 +66,7 @@ impl<S: Store> LogWriter<S> {
         if commit.events.is_empty() {
             return Ok(());
         }
-        self.shared.store_leaps().map_err(|error| self.failed(error))?;
+        self.shared.catalog.clock.store_leaps(&self.shared.store).map_err(|error| self.failed(error))?;
         let began = Instant::now();
         self.shared.store.commit(&commit).map_err(|error| self.failed(error))?;
         self.shared.meter.lock().record(began.elapsed());
