@@ -176,6 +176,26 @@ async fn a_page_is_read_once_for_all_readers_and_again_after_a_trim() {
 }
 
 #[tokio::test]
+async fn a_deletion_is_looked_up_once_for_a_feed_which_records_later_ones() {
+    let store = MemoryStore::new();
+    let hub = hub_over(store.clone(), HubConfig::default());
+    let delete = || async { hub.delete(TopicName::new("a").expect("valid")).await.expect("deleted") };
+    publish(&hub, "a", "1").await;
+    assert!(delete().await);
+    let first = subscribe(&hub, "a", Start::Now, 100).await;
+    assert_eq!(first.awaits_reuse(), Some(Seq(1)));
+    store.faults().stall();
+    let second = tokio::time::timeout(Duration::from_secs(10), subscribe(&hub, "a", Start::Now, 100)).await;
+    store.faults().resume();
+    assert_eq!(second.expect("the feed has the mark").awaits_reuse(), Some(Seq(1)));
+    publish(&hub, "a", "2").await;
+    assert_eq!(first.awaits_reuse(), None, "in use");
+    assert!(delete().await);
+    assert_eq!(first.awaits_reuse(), Some(Seq(2)));
+    assert_eq!(hub.awaits_reuse(&TopicName::new("a").expect("valid").into()).await.expect("readable"), Some(Seq(2)));
+}
+
+#[tokio::test]
 async fn quiet_rings_leave_room_for_the_busy_ones() {
     let hub = hub_with(HubConfig { ring_bytes: 8000, rings_bytes: 18_000, ..HubConfig::default() });
     let mut quiet = [subscribe(&hub, "a", Start::Now, 100).await, subscribe(&hub, "b", Start::Now, 100).await];
