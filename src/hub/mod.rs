@@ -28,7 +28,7 @@ use crate::{
         Append, AppendError, Capabilities, Catalog, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Receipt,
         Rejected, Status, TopicChange, TopicFacts, TopicState, When,
     },
-    event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName},
+    event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
 };
 
 pub mod batch;
@@ -136,7 +136,7 @@ impl Hub {
         });
         for (topic, seq) in hub.engine.pending_removals() {
             // The removal is done also when its future is dropped.
-            drop(hub.engine.remove(topic, seq));
+            drop(hub.engine.remove(topic, EventId { epoch: hub.epoch(), seq }));
         }
         hub
     }
@@ -216,8 +216,8 @@ impl Hub {
     ///
     /// # Errors
     /// Why the removal was not done, or done in part; a repeated call does the rest.
-    pub fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
-        self.engine.remove(topic, seq)
+    pub fn remove(&self, topic: TopicName, id: EventId) -> EngineFuture<bool, AppendError> {
+        self.engine.remove(topic, id)
     }
 
     /// Resolves when every shard has run its fan-out loop once more. By then all batches that were being sent before

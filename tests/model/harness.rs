@@ -184,11 +184,11 @@ impl<K: EngineFactory> Harness<K> {
     fn remove(&mut self, topic: usize, nth: usize) {
         let kept = self.model.events.iter().filter(|event| event.topic == topic && !event.gone);
         let Some((seq, removed)) = kept.map(|event| (event.seq, event.removed)).nth(nth) else { return };
-        assert!(self.runtime.block_on(self.hub.remove(name(topic), Seq(seq))).unwrap());
+        let id = EventId { epoch: self.hub.epoch(), seq: Seq(seq) };
+        assert!(self.runtime.block_on(self.hub.remove(name(topic), id)).unwrap());
         if removed {
             return;
         }
-        let id = EventId { epoch: self.hub.epoch(), seq: Seq(seq) };
         let tombstone = NewEvent::notice(name(topic), id).data;
         self.model.remove(seq, tombstone.as_str());
         if !self.model.topics[topic].closed {

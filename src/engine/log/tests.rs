@@ -555,7 +555,7 @@ fn a_removal_whose_notice_was_refused_is_completed_by_a_repeat_or_after_a_restar
         fixture.publish("a");
         fixture.publish("a");
         faults(&fixture).fill_after(1);
-        let remove = |fixture: &Memory| wait(fixture.engine.remove(topic("a"), Seq(1)));
+        let remove = |fixture: &Memory| wait(fixture.engine.remove(topic("a"), fixture.id(Seq(1))));
         assert_eq!(remove(&fixture), Err(AppendError::Full), "its notice did not fit");
         assert_eq!(
             (fixture.engine.head(), fixture.observer.removed.lock().len()),
@@ -610,7 +610,7 @@ fn a_removal_that_may_be_partly_written_poisons_the_engine() {
     let mut fixture = Memory::new();
     fixture.publish("a");
     faults(&fixture).fail_next();
-    assert!(is_unavailable(&wait(fixture.engine.remove(topic("a"), Seq(1)))));
+    assert!(is_unavailable(&wait(fixture.engine.remove(topic("a"), fixture.id(Seq(1))))));
     assert!(is_unavailable(&fixture.append(plain(vec![event("b", "3")]))));
     fixture.reopen();
     assert!(fixture.remove("a", Seq(1)));
