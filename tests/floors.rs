@@ -50,6 +50,7 @@ const NEVER: &[(&str, &[&str])] = &[
 const FENCED: &[(&[&str], &[&str])] = &[
     (&["hyper::", "hyper_util::", "http::", "http_body::", "http_body_util::"], &["http", "cli"]),
     (&["sled::"], &["engine/sled"]),
+    (&["humantime::"], &["event/duration"]),
     (&["serde_json::"], &["http", "cli", "config", "telemetry", "access"]),
     (&["jsonwebtoken::", "ureq::"], &["access"]),
     (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http", "cli", "access"]),

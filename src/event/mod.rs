@@ -11,6 +11,7 @@
 //! | [`cover`] | whether one filter matches everything that another one matches |
 //! | [`id`] | `<epoch>-<seq>`, the id of an event and the text of a cursor |
 //! | [`cursor`] | the delivery rule: seen, next, or a hole |
+//! | [`duration`] | durations as text: one parser, and a printed form for programs and one for people |
 //! | [`record`] | an event, before and after the log has assigned its position |
 //! | [`removal`] | the tombstone of a removed event, and the notice of a removal |
 //! | [`retention`] | retention limits, and rules by pattern |
@@ -20,6 +21,7 @@
 
 pub mod cover;
 pub mod cursor;
+pub mod duration;
 pub mod id;
 pub mod record;
 pub mod removal;

@@ -26,7 +26,6 @@
 //! | [`body`] | reading a whole request body within its bounds |
 //! | [`body_memory`] | the memory of all request bodies, and each client's share |
 //! | [`pace`] | the minimum rate of a request body |
-//! | [`duration`] | durations as text: "10m" |
 //! | [`envelope`] | an event as JSON |
 //! | [`json_text`] | JSON on one line, whatever splits it into lines |
 //! | [`publish`] | `POST /publish` in all its forms |
@@ -49,7 +48,6 @@ pub mod body_memory;
 pub mod connection;
 pub mod cors;
 pub mod docs;
-pub mod duration;
 pub mod envelope;
 pub mod events;
 pub mod forwarded;

@@ -58,7 +58,7 @@ pub struct TailArgs {
     /// Start with the newest N retained events, of all topics together; same as --from last:N
     #[arg(short = 'n', long, value_name = "N", group = "start", value_parser = value_parser!(u64).range(1..=start::MAX_LAST))]
     last: Option<u64>,
-    /// Start at the first event since an age (10m, 2h) or a time (RFC 3339 or Unix)
+    /// Start at the first event since an age (10m, 1h 30m) or a time (RFC 3339 or Unix)
     #[arg(long, value_name = "TIME", group = "start", value_parser = start::since)]
     since: Option<String>,
     /// Start after this id, as a reconnecting EventSource does

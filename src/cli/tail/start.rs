@@ -1,6 +1,6 @@
 //! Start positions, checked before anything is sent, so that a mistake is reported even if the hub is unreachable.
 
-use crate::event::{EventId, Millis};
+use crate::event::{EventId, Millis, duration};
 
 /// Most events before the end at which a stream may start.
 pub(super) const MAX_LAST: u64 = 1_000_000;
@@ -22,12 +22,10 @@ pub(super) fn position(text: &str) -> Result<String, String> {
 
 /// Checks a value of `since`. It is sent unchanged; the hub decides whether a number is an age or a time.
 pub(super) fn since(text: &str) -> Result<String, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let age = digits > 0 && matches!(&text[digits..], "" | "d" | "h" | "m" | "s" | "ms");
-    if age || Millis::parse_rfc3339(text).is_some() {
+    if duration::parse(text).is_some() || Millis::parse_rfc3339(text).is_some() {
         return Ok(text.into());
     }
-    Err("it must be an age like 90s, 10m, 2h or 7d, or a time like 2026-01-31T09:00:00Z".into())
+    Err("it must be an age like 90s, 10m, 7d or 1h 30m, or a time like 2026-01-31T09:00:00Z".into())
 }
 
 #[cfg(test)]
@@ -42,10 +40,20 @@ mod tests {
         for text in ["yesterday", "", "last:", "last:0", "last:1000001", "last:x", "10m", "2026-01-31T09:00:00Z"] {
             assert!(position(text).expect_err(text).contains("--since"), "{text}");
         }
-        for text in ["10m", "90", "5ms", "7d", "2026-01-31T09:00:00Z", "2026-01-31T09:00:00+01:00"] {
+        for text in [
+            "10m",
+            "90",
+            "5ms",
+            "7d",
+            "1h 30m",
+            "10 m",
+            "1764100000123",
+            "2026-01-31T09:00:00Z",
+            "2026-01-31T09:00:00+01:00",
+        ] {
             assert_eq!(since(text).as_deref(), Ok(text));
         }
-        for text in ["yesterday", "", "10 m", "m", "-5m", "10x", "2026-01-31"] {
+        for text in ["yesterday", "", "m", "-5m", "10x", "2026-01-31"] {
             since(text).expect_err(text);
         }
     }

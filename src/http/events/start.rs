@@ -4,11 +4,8 @@ use http::HeaderMap;
 
 use crate::{
     engine::When,
-    event::{EventId, Millis},
-    http::{
-        duration,
-        problem::{Code, Problem},
-    },
+    event::{EventId, Millis, duration},
+    http::problem::{Code, Problem},
     hub::subscription::Start,
 };
 
@@ -72,10 +69,10 @@ fn from(text: &str) -> Result<StreamStart, Problem> {
 fn since(text: &str) -> Result<When, Problem> {
     let number = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let time = if number && !is_age(text) { unix_time(text) } else { Millis::parse_rfc3339(text) };
-    let age = || is_age(text).then(|| duration::parse(text)).flatten();
+    let age = || duration::parse(text).filter(|age| is_age(text) && *age <= duration::MAX_AGE);
     time.map(When::Moment).or_else(|| age().map(When::Ago)).ok_or_else(|| {
         let detail = "'since' must be a time like 2026-01-31T09:00:00Z or 1769850000 (Unix, in seconds or milliseconds), \
-                      or an age like 90s, 10m or 2h";
+                      or an age like 90s, 10m or 1h 30m";
         Problem::new(Code::QueryInvalid, detail)
     })
 }
@@ -123,6 +120,8 @@ mod tests {
             ("999999999", ago(999_999_999)),
             ("1764100000s", ago(1_764_100_000)),
             ("10m", ago(600)),
+            ("1h 30m", ago(5400)),
+            ("1.5h", ago(5400)),
         ] {
             assert_eq!(since(text), Ok(want), "{text}");
         }
@@ -134,6 +133,7 @@ mod tests {
             "1764100000.",
             "1764100000123.5",
             "90.5",
+            "101y",
             "0000000090",
             ".5",
             "-1",

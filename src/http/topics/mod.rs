@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::{
     AppState, Response,
     auth::{Authorization, Caller},
-    body, duration, full, json_text, keys,
+    body, full, json_text, keys,
     problem::{Code, Problem},
     query::Query,
 };
 use crate::{
-    event::{Epoch, EventId, Retention, Seq, TopicName, topic::TopicError},
+    event::{Epoch, EventId, Retention, Seq, TopicName, duration, topic::TopicError},
     hub::TopicView,
 };
 
