@@ -6,7 +6,7 @@ use std::{future::poll_fn, sync::Arc};
 
 use gapless::{
     engine::{Append, log::LogConfig, log::LogEngine, memory::MemoryStore},
-    event::{EventId, NewEvent, Seq, TopicName},
+    event::{EventId, NewEvent, Seq, TopicName, position::Cursor},
     hub::{
         Hub, HubConfig,
         batch::ReadLimit,
@@ -56,7 +56,7 @@ impl Fixture {
             Some(id) => (id.seq > Seq(HEAD)).then_some(GapReason::Ahead),
         };
         let limit = ReadLimit { events: 100, bytes: 1 << 20 };
-        let mut stream = self.hub.subscribe(&topic().into(), Start::Cursor(text.into()), limit, 0);
+        let mut stream = self.hub.subscribe(&topic().into(), Start::Cursor(Cursor::new(text)), limit, 0);
         if let Some(reason) = gap_reason {
             let Delivery::Gap(gap) = self.next(&mut stream) else { panic!("{text:?}: a gap comes first") };
             assert_eq!((gap.reason, gap.topic), (reason, None), "{text:?}");

@@ -23,6 +23,7 @@ use crate::{
     },
     event::{
         Data, Event, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName,
+        position::Cursor,
         retention::{Rule, Rules},
     },
 };
@@ -91,9 +92,9 @@ async fn a_start_at_the_oldest_retained_event_has_no_gaps() {
     let from = |start| hub.subscribe(&selection, start, limit, 0);
     let kept = ["a0", "a1", "a2", "a3", "a4", "a5", "b5"];
     assert_eq!(read(&mut from(Start::Earliest)).await, kept);
-    let unknown = read(&mut from(Start::Cursor("of another hub".into()))).await;
+    let unknown = read(&mut from(Start::Cursor(Cursor::new("of another hub")))).await;
     assert_eq!(unknown, [&["gap"], &kept[..]].concat());
-    let before_all = Start::Cursor(format!("{}-0", hub.epoch()));
+    let before_all = Start::Cursor(Cursor::new(&format!("{}-0", hub.epoch())));
     assert!(read(&mut from(before_all)).await.contains(&"gap b".to_owned()), "a cursor gets the gap");
 }
 
@@ -127,7 +128,7 @@ async fn a_client_that_reconnects_within_the_ring_reads_no_page() {
         publish(&hub, "a", &format!("a{n}")).await;
     }
     assert_eq!(read(&mut first).await.len(), 6);
-    let cursor = Start::Cursor(format!("{}-2", hub.epoch()));
+    let cursor = Start::Cursor(Cursor::new(&format!("{}-2", hub.epoch())));
     assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 100)).await, ["a2", "a3", "a4", "a5"]);
     assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 3)).await, ["a2", "a3", "a4", "a5"]);
     assert_eq!(hub.stats().pages_read.get(), 0);
@@ -195,7 +196,7 @@ fn append(events: Vec<NewEvent>) -> Append {
 
 fn of_both(hub: &Arc<Hub>, events: usize) -> Subscription {
     let selection = Selection::new(["a", "b"].map(|text| Filter::new(text).expect("valid"))).expect("some");
-    let cursor = Start::Cursor(format!("{}-0", hub.epoch()));
+    let cursor = Start::Cursor(Cursor::new(&format!("{}-0", hub.epoch())));
     hub.subscribe(&selection, cursor, ReadLimit { events, bytes: 1 << 20 }, 0)
 }
 

@@ -1,31 +1,18 @@
 //! Start positions, checked before anything is sent, so that a mistake is reported even if the hub is unreachable.
 
-use crate::event::{EventId, Millis, duration};
-
-/// Most events before the end at which a stream may start.
-pub(super) const MAX_LAST: u64 = 1_000_000;
+use crate::event::position::{StartPosition, When};
 
 /// Checks a value of `from`. It is sent unchanged.
 pub(super) fn position(text: &str) -> Result<String, String> {
-    let last = |text: &str| text.parse().is_ok_and(|count: u64| (1..=MAX_LAST).contains(&count));
-    let known = match text.strip_prefix("last:") {
-        Some(count) => last(count),
-        None => matches!(text, "earliest" | "now") || EventId::parse(text).is_some(),
-    };
-    if known {
-        return Ok(text.into());
+    match StartPosition::parse(text) {
+        Ok(_) => Ok(text.into()),
+        Err(error) => Err(format!("it {error}; for a time use --since")),
     }
-    Err(format!(
-        "it must be earliest, now, last:N with N from 1 to {MAX_LAST}, or an id like 4f9a2c1e-17; for a time use --since"
-    ))
 }
 
-/// Checks a value of `since`. It is sent unchanged; the hub decides whether a number is an age or a time.
+/// Checks a value of `since`. It is sent unchanged.
 pub(super) fn since(text: &str) -> Result<String, String> {
-    if duration::parse(text).is_some() || Millis::parse_rfc3339(text).is_some() {
-        return Ok(text.into());
-    }
-    Err("it must be an age like 90s, 10m, 7d or 1h 30m, or a time like 2026-01-31T09:00:00Z".into())
+    if When::parse(text).is_some() { Ok(text.into()) } else { Err(format!("it {}", When::EXPECTED)) }
 }
 
 #[cfg(test)]
