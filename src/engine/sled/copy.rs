@@ -135,8 +135,14 @@ impl StoreShared {
         disk::make_dir(incomplete)?;
         let tables = Tables::open(incomplete, self.config.cache_bytes_per_segment / SEALED_CACHE_DIVISOR)
             .map_err(|failure| CopyError::NotNow(Arc::clone(failure.reason())))?;
-        let mut copy =
-            SegmentCopier { store: self, to: &tables, tally: SegmentTally::empty_after(Seq::ZERO), unflushed: 0, live };
+        let mut copy = SegmentCopier {
+            store: self,
+            to: &tables,
+            tally: SegmentTally::empty_after(Seq::ZERO),
+            unflushed: 0,
+            live,
+            first_kept: HashMap::new(),
+        };
         let mut kept_keys = Vec::new();
         for source in sources {
             let opened = Summary::open(&source.dir, source.first);
@@ -199,6 +205,9 @@ struct SegmentCopier<'a> {
     tally: SegmentTally,
     unflushed: u64,
     live: &'a dyn Liveness,
+    /// The answers of `live`, so that a topic in several sources is copied from one position on: retention that goes on
+    /// between two sources would leave a hole, which a restart would take for a loss.
+    first_kept: HashMap<TopicKey, Option<Seq>>,
 }
 
 impl SegmentCopier<'_> {
@@ -209,7 +218,8 @@ impl SegmentCopier<'_> {
         let mut lost: HashSet<(TopicKey, Seq)> = HashSet::new();
         for topic in whole.topics() {
             let (key, name) = (topic.summary.key, topic.summary.name);
-            let Some(since) = self.live.first_kept(key).filter(|since| *since <= topic.summary.last) else { continue };
+            let first_kept = *self.first_kept.entry(key).or_insert_with(|| self.live.first_kept(key));
+            let Some(since) = first_kept.filter(|since| *since <= topic.summary.last) else { continue };
             self.to.topics.insert(keys::topic(key), name.as_str())?;
             for block in from.blocks(key, Seq(since.0.saturating_sub(1)), Seq(u64::MAX - 1)).map_err(damaged)? {
                 let (first, block) = block.map_err(damaged)?;

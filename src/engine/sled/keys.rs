@@ -16,6 +16,7 @@
 //!   topics     topic key                         -> the topic's name
 //!   keys       time | idempotency key | part     -> its receipts                                 (records.rs)
 //!   summary    (a file) the index of a sealed segment, so that opening does not read the rest    (summary.rs)
+//!   dropped    (an empty file) it has no live event and is about to leave the list               (segment.rs)
 //! removals                      segments that hold bytes of removed events, unfinished removals  (removals.rs)
 //! quarantine/                   damaged directories, kept for an operator to inspect
 //! ```

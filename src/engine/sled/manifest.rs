@@ -2,7 +2,7 @@
 //!
 //! A segment is added to the list before its first commit, and removed from it before its directory is. So a segment in
 //! the list that is not on disk was lost; a segment on disk that is not in the list was left by a crash, or is about to
-//! be removed. The file is small and is rewritten at each change, a few times an hour.
+//! be removed: the next start removes it if it was never used or is marked as dropped. The file is small and is rewritten at each change, a few times an hour.
 //!
 //! Layout: `version u8 | segments | each: first id, above the one before | generation`, varints, sealed with
 //! `segments`.

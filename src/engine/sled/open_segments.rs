@@ -48,16 +48,19 @@ impl StoreRecovery<'_> {
                 by.segment.generation > generation && by.segment.first <= first && first <= by.head()
             };
             if kept.iter().any(superseded) {
-                remove_superseded(&segment);
+                tracing::info!(dir = %segment.dir.display(), "removing a segment that was replaced by a copy before a crash");
+                remove_leftover(&segment.dir);
+                continue;
+            }
+            let unlisted = matches!(&listed, ManifestRead::Intact(entries) if !entries.contains(&(first, generation)));
+            if unlisted && segment.is_dropped() {
+                tracing::info!(dir = %segment.dir.display(), "removing a segment without live events that a crash left");
+                remove_leftover(&segment.dir);
                 continue;
             }
             match self.open_segment(segment) {
-                Ok(opened) => match &listed {
-                    ManifestRead::Intact(entries) if opened.never_used() && !entries.contains(&(first, generation)) => {
-                        remove_unused(opened);
-                    }
-                    _ => kept.push(opened),
-                },
+                Ok(opened) if unlisted && opened.never_used() => remove_unused(opened),
+                Ok(opened) => kept.push(opened),
                 Err(broken) => {
                     let UnreadableSegment { segment, through, failure } = *broken;
                     let DatabaseError::Damaged(reason) = failure else {
@@ -347,9 +350,7 @@ fn remove_unused(opened: OpenedSegment) {
         database::close_bounded((tables, opened.segment.retire(Duration::ZERO)));
     }
     tracing::info!(dir = %dir.display(), "removing a segment that a crash left before its first commit");
-    if let Err(error) = fs::remove_dir_all(&dir) {
-        tracing::warn!(%error, dir = %dir.display(), "cannot remove a segment that was never used");
-    }
+    remove_leftover(&dir);
 }
 
 /// The segments on disk. Removes copies and removals that a crash left incomplete.
@@ -372,13 +373,9 @@ fn segment_names(root: &Path) -> std::io::Result<Vec<(Seq, u32)>> {
     Ok(names)
 }
 
-/// Removes a segment of which a newer copy exists.
-fn remove_superseded(segment: &Segment) {
-    tracing::info!(dir = %segment.dir.display(), "removing a segment that was replaced by a copy before a crash");
-    if let Err(error) = fs::remove_dir_all(&segment.dir) {
-        tracing::warn!(
-            %error, dir = %segment.dir.display(),
-            "cannot remove a segment that was replaced by a copy; its events take disk space twice"
-        );
+/// Removes the directory of a segment that is not part of the store.
+fn remove_leftover(dir: &Path) {
+    if let Err(error) = fs::remove_dir_all(dir) {
+        tracing::warn!(%error, dir = %dir.display(), "cannot remove it; its events take disk space");
     }
 }

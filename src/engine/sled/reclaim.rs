@@ -75,6 +75,11 @@ impl StoreShared {
         let usage = self.read_usage(&mut progress, live);
         let (dead, mut rest): (Vec<_>, Vec<_>) = usage.into_iter().partition(SegmentUsage::is_dead);
         let dead: Vec<_> = dead.into_iter().map(|usage| usage.segment).collect();
+        for segment in &dead {
+            if let Err(error) = segment.mark_dropped() {
+                tracing::debug!(%error, segment.first = segment.first.0, "cannot mark a segment as dropped");
+            }
+        }
         if !dead.is_empty() {
             let listed = self.segments.replace(&dead, None);
             listed.map_err(|error| StoreError::NotNow(format!("the list of segments: {error}").into()))?;

@@ -53,6 +53,9 @@ enum Handle {
     Retired,
 }
 
+/// Name of the empty file in a segment's directory that [`Segment::mark_dropped`] creates.
+const DROPPED_FILE: &str = "dropped";
+
 /// How long a reader waits for a segment to be opened, which takes at most a second on a disk that responds. After that
 /// the read fails with an error that passes, so that it does not occupy a reader thread.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -84,6 +87,16 @@ impl Segment {
     pub(super) fn with_tables(self, tables: Arc<Tables>) -> Self {
         *self.handle.lock() = Handle::Open { tables, missing: None };
         self
+    }
+
+    /// Marks its directory as about to leave the list, so that the next start removes it if a crash leaves it behind.
+    pub(super) fn mark_dropped(&self) -> io::Result<()> {
+        std::fs::write(self.dir.join(DROPPED_FILE), b"")
+    }
+
+    /// Whether it was about to leave the list. It has left it unless the list has it.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.dir.join(DROPPED_FILE).exists()
     }
 
     /// First position and generation, which name its directory.

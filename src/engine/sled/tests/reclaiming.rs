@@ -1,6 +1,6 @@
 //! Reclaiming space: live events stay readable meanwhile and afterwards.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
 use crate::engine::log::store::Liveness;
@@ -92,6 +92,56 @@ fn dead_segments_are_removed_and_the_newest_event_stays() {
     assert_eq!(std::fs::read_dir(dir.path().join("seg")).expect("there").count(), 1);
     let (_, recovered) = bench.reopen(config(dir.path()));
     assert_eq!((recovered.head, recovered.next, recovered.lost), (Seq(10), Seq(11), vec![]));
+}
+
+/// Retention that goes on during a copy of 20 segments: it is asked about each of them once before.
+#[derive(Default)]
+struct Moving(AtomicU64);
+
+impl Liveness for Moving {
+    fn first_kept(&self, _: TopicKey) -> Option<Seq> {
+        Some(if self.0.fetch_add(1, Ordering::Relaxed) < 25 { Seq(1) } else { Seq(50) })
+    }
+}
+
+#[test]
+fn a_copy_of_several_segments_has_no_hole_where_retention_moved_meanwhile() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 1, ..config(dir.path()) });
+    for _ in 0..20 {
+        bench.publish(&[("a", "x"), ("a", "y"), ("a", "z")]);
+    }
+    let (bench, _) = bench.reopen(config(dir.path()));
+    bench.wait_sealed();
+    bench.store.reclaim(&Moving::default()).expect("reclaimed");
+    assert!(bench.segments() < 20, "copied");
+    let (bench, recovered) = bench.reopen(config(dir.path()));
+    assert_eq!(recovered.lost, []);
+    let events = bench.read("a", 0);
+    assert!(events.windows(2).all(|pair| pair[1].prev == pair[0].seq), "a hole");
+    assert_eq!(events.last().expect("kept").seq, Seq(60));
+}
+
+#[test]
+fn a_dead_segment_that_was_left_behind_does_not_come_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut bench, _) = Bench::with(SledConfig { rotate_bytes: 1, ..config(dir.path()) });
+    for _ in 0..10 {
+        bench.publish(&[("a", "x")]);
+    }
+    bench.wait_sealed();
+    // Nothing can be renamed to a directory with contents, so these two cannot be removed.
+    let segments: Vec<_> = bench.store.shared.segments.list().iter().take(2).map(|of| of.dir.clone()).collect();
+    for segment in &segments {
+        let mut incomplete = segment.clone().into_os_string();
+        incomplete.push(super::super::segment::INCOMPLETE_SUFFIX);
+        std::fs::create_dir_all(Path::new(&incomplete).join("contents")).expect("created");
+    }
+    bench.store.reclaim(&KeptFrom::default()).expect("reclaimed");
+    assert!(segments.iter().all(|segment| segment.exists()), "left behind");
+    let (bench, recovered) = bench.reopen(config(dir.path()));
+    assert_eq!((bench.segments(), recovered.lost), (1, vec![]));
+    assert!(!segments.iter().any(|segment| segment.exists()));
 }
 
 #[test]
