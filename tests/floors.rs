@@ -244,6 +244,18 @@ fn the_vocabulary_is_pure() {
     assert_eq!(violations(impure), [""; 0]);
 }
 
+/// A default is a setting's, in `config/keys.rs`. A second one, in the type that takes it, would come to differ.
+#[test]
+fn only_tests_use_the_fixture_of_a_configuration() {
+    let defaults = |source: &Source| -> Vec<String> {
+        let engine = ["engine", "hub"].contains(&source.module());
+        let default = |line: &&String| engine && line.starts_with("impl Default for ") && line.contains("Config");
+        let stated = |line: &&String| line.contains("::fixture(") || default(line);
+        source.lines.iter().filter(stated).cloned().collect()
+    };
+    assert_eq!(violations(defaults), [""; 0]);
+}
+
 #[test]
 fn a_file_holds_one_idea() {
     let long = |source: &Source| -> Vec<String> {

@@ -41,9 +41,9 @@ pub(crate) fn holds_for(input: &[u8]) {
 impl Fixture {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
-        let broker = Broker::new(1, &HubConfig::default());
-        let engine = LogEngine::open(MemoryStore::new(), LogConfig::default(), broker.clone());
-        let hub = Hub::new(engine, broker, HubConfig::default());
+        let broker = Broker::new(1, &HubConfig::fixture());
+        let engine = LogEngine::open(MemoryStore::new(), LogConfig::fixture(), broker.clone());
+        let hub = Hub::new(engine, broker, HubConfig::fixture());
         let events = (0..HEAD).map(|_| NewEvent::new(topic(), "x")).collect();
         runtime.block_on(hub.publish(Append { events, expect: None, key: None })).expect("accepted");
         Self { runtime, hub }

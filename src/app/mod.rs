@@ -34,7 +34,7 @@ use crate::{
         server::{self, Listeners},
         throttled_log::ThrottledLog,
     },
-    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
+    hub::{self, Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::{
         Drain, DrainOutcome,
         descriptors::{ConnectionLimits, LimitTooLow},
@@ -244,7 +244,7 @@ fn hub_config(config: &Config) -> HubConfig {
         ring_bytes: config.stream.ring_bytes,
         rings_bytes: config.stream.ring_bytes_total,
         retry_ms: config.stream.retry,
-        ..HubConfig::default()
+        readers: hub::READERS,
     }
 }
 
