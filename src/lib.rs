@@ -18,6 +18,7 @@
 //! 2  hub             -> engine, event  topics, rings, subscriptions
 //! 1  engine          -> event          the durable log; reports commits through a callback
 //!    access          -> event          authentication and authorization
+//!    quota                             limits of one client address or token holder
 //! 0  event, lifecycle                  the data types, without I/O; drain and signals
 //!    client                            the HTTP client of the commands and of access
 //! ```
@@ -29,8 +30,9 @@
 //! | [`engine::log`] | the log engine: single writer, group commit, pages, gaps, retention | [`engine::log::Store`] |
 //! | [`engine::sled`] | the on-disk store | its schema, `keys.rs` |
 //! | [`access`] | authentication and authorization | [`access::Access`] |
+//! | [`quota`] | limits of one client address, and of one holder of a token | [`quota::Account`] |
 //! | [`hub`] | in-memory fan-out: topics, rings, subscriptions | [`hub::subscription`] |
-//! | [`http`] | the HTTP interface | `routes.rs`, [`http::problem`] |
+//! | [`http`] | the HTTP interface | `api/routes.rs`, [`http::message::problem`] |
 //! | [`load`] | load generator: publishers, and subscribers that verify what they receive | [`load::Load`] |
 //! | [`cli`] | the commands `publish`, `tail`, `remove`, `token`, `check`, `bench` | |
 //! | [`client`] | the HTTP client: connections, proxies, TLS, one exchange within bounds | [`client::exchange`] |
@@ -53,4 +55,5 @@ pub mod http;
 pub mod hub;
 pub mod lifecycle;
 pub mod load;
+pub mod quota;
 pub mod telemetry;

@@ -18,7 +18,7 @@ use gapless::{
         kinds::{DurationText, ValueKind as _},
     },
     event::duration,
-    http::problem::Code,
+    http::message::problem::Code,
 };
 use serde_json::Value;
 

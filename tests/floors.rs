@@ -11,6 +11,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[path = "floors/circles.rs"]
+mod circles;
+
 /// The modules, each with its floor.
 const MODULES: &[(&str, u8)] = &[
     ("event", 0),
@@ -20,6 +23,7 @@ const MODULES: &[(&str, u8)] = &[
     ("config", 1),
     ("telemetry", 1),
     ("engine", 1),
+    ("quota", 1),
     ("hub", 2),
     ("http", 3),
     ("load", 3),
@@ -39,23 +43,36 @@ const BESIDE: &[(&str, &str)] = &[
 const NEVER: &[(&str, &[&str])] = &[
     ("engine", &["config", "telemetry", "lifecycle", "client"]),
     ("access", &["lifecycle"]),
-    ("hub", &["access", "config", "telemetry", "client"]),
+    ("quota", &["event", "lifecycle", "client"]),
+    ("hub", &["access", "quota", "config", "telemetry", "client"]),
     ("http", &["config", "telemetry"]),
     ("config", &["engine", "lifecycle", "client"]),
     ("telemetry", &["engine", "lifecycle", "client"]),
-    ("cli", &["engine", "hub", "http", "app"]), // its clients speak the public protocol
-    ("load", &["engine", "hub", "config", "telemetry", "client"]), // and so does the load generator
+    ("cli", &["engine", "hub", "http", "quota", "app"]), // its clients speak the public protocol
+    ("load", &["engine", "hub", "quota", "config", "telemetry", "client"]), // and so does the load generator
 ];
 
 /// Paths of crates, and the only modules that may name them.
 const FENCED: &[(&[&str], &[&str])] = &[
-    (&["hyper::", "hyper_util::", "http::", "http_body::", "http_body_util::"], &["http", "cli", "client"]),
+    (&["hyper::", "hyper_util::"], &["http/net", "cli", "client"]),
+    (&["http::", "http_body::", "http_body_util::"], &["http", "cli", "client"]),
     (&["sled::"], &["engine/sled"]),
     (&["humantime::"], &["event/duration"]),
     (&["serde_json::"], &["http", "cli", "config", "telemetry", "access"]),
     (&["jsonwebtoken::"], &["access"]),
-    (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http", "cli", "access", "client"]),
+    (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http/net", "cli", "access", "client"]),
 ];
+
+/// Directories that may not use all that their module may: a connection serves any handler, so `http/net` uses no hub.
+const NARROWER: &[(&str, &[&str])] = &[
+    ("http/net", &["access", "engine", "event", "hub"]),
+    ("http/message", &["lifecycle"]),
+    ("http/auth", &["engine", "lifecycle"]),
+];
+
+/// Names of the state of everything, and the only files that may use them: every other one gets the part that it needs.
+const COMPOSED: (&[&str], &[&str]) =
+    (&["AppState", "ShardState"], &["app", "http/api/routes", "http/api/server", "http/api/state"]);
 
 /// Paths that the vocabulary (`event`) must not name: it is pure.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::thread", "std::process"];
@@ -221,6 +238,29 @@ fn no_arrow_points_up() {
         wrong.map(|to| format!("uses {to}, which {} may not use", source.module())).collect()
     };
     assert_eq!(violations(upward), [""; 0]);
+}
+
+#[test]
+fn a_directory_uses_no_module_that_it_has_no_need_of() {
+    let wider = |source: &Source| -> Vec<String> {
+        let narrower = NARROWER.iter().filter(|(home, _)| Path::new(&source.path).starts_with(home));
+        let modules = source.uses();
+        let used = narrower.flat_map(|(_, never)| *never).filter(|module| modules.contains(**module));
+        used.map(|module| format!("uses {module}")).collect()
+    };
+    assert_eq!(violations(wider), [""; 0]);
+}
+
+#[test]
+fn the_state_of_everything_is_named_where_it_is_composed_only() {
+    let (composed, homes) = COMPOSED;
+    let outside = |source: &Source| -> Vec<String> {
+        let at_home = homes.iter().any(|home| Path::new(&source.path).starts_with(home));
+        let text = source.lines.join(" ");
+        let used = composed.iter().filter(|name| !at_home && names(&text.replace("::", " "), name));
+        used.map(|name| format!("names {name}")).collect()
+    };
+    assert_eq!(violations(outside), [""; 0]);
 }
 
 #[test]

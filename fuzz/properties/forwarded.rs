@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use gapless::http::forwarded::{ForwardedHeader, Proxies};
+use gapless::http::auth::forwarded::{ForwardedHeader, Proxies};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Checks the address of a client that sends the input, directly and through a trusted proxy.

@@ -2,7 +2,7 @@
 //!
 //! Input: the body.
 
-use gapless::{event::NewEvent, http::publish::read_json};
+use gapless::{event::NewEvent, http::api::publish::read_json};
 use serde_json::{Value, json};
 
 /// Largest data of one event, in bytes: small, so that the fuzzer reaches the limit.

@@ -16,13 +16,13 @@
 //! | `jwt`, `claims`, `json` | a JWT's header, its claims, and strict JSON parsing |
 //! | `algorithms`, `keys`, `key_text`, `jwk` | signature algorithms, keys, and the formats of keys |
 //! | `jwks` | JWK sets at a URL |
+//! | `bytes` | reading files, hashing, hexadecimal digits |
 //! | `revoked` | the list of revoked credentials |
 
-use std::{io::Read, path::Path, sync::Arc};
-
-use aws_lc_rs::digest;
+use std::sync::Arc;
 
 mod algorithms;
+mod bytes;
 mod claims;
 pub mod grant;
 mod issuers;
@@ -43,19 +43,18 @@ mod testing;
 mod tests;
 mod tokens;
 
+pub(crate) use self::bytes::{read_file, sha256};
 pub use self::{
+    bytes::{from_hex, hex},
     grant::Grant,
     principal::{CredentialKind, Principal},
-    refusal::Refusal,
+    refusal::{MAX_CREDENTIAL_BYTES, Refusal},
     settings::AccessSettings,
 };
 use issuers::Issuers;
 use jwks::{Timing, fetch::FetchConfig};
 use revoked::Revoked;
 use tokens::Tokens;
-
-/// Longest accepted credential, in bytes: the usual limit of a header line. A JWT with many patterns has some 2 KiB.
-pub const MAX_CREDENTIAL_BYTES: usize = 8192;
 
 /// The trusted tokens and issuers. Shared by all shards; a reload builds a new one.
 #[derive(Debug)]
@@ -279,38 +278,4 @@ impl Drop for Access {
     fn drop(&mut self) {
         self.issuers.caches().for_each(|cache| cache.close());
     }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    digest::digest(&digest::SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-/// Reads a file of at most `max` bytes.
-fn read_file(path: &Path, max: u64) -> Result<Vec<u8>, String> {
-    let describe = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(max + 1).read_to_end(&mut bytes)).map_err(describe)?;
-    if bytes.len() as u64 > max {
-        return Err(format!("{} has more than {max} bytes; is it the right file?", path.display()));
-    }
-    Ok(bytes)
-}
-
-/// Bytes as hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("memory");
-        text
-    })
-}
-
-/// Reads 64 hexadecimal digits.
-pub fn from_hex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let bytes: Option<Vec<u8>> = (0..32).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()).collect();
-    bytes?.try_into().ok()
 }

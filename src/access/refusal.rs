@@ -2,6 +2,9 @@
 
 use crate::event::Millis;
 
+/// Longest accepted credential, in bytes: the usual limit of a header line. A JWT with many patterns has some 2 KiB.
+pub const MAX_CREDENTIAL_BYTES: usize = 8192;
+
 /// Why a credential was refused. `Display` says what to change. The text of an unverified token is never repeated; that
 /// of a verified one is escaped and cut.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,8 +15,8 @@ pub enum Refusal {
     /// It has the shape of a JWT, but no issuer is configured.
     #[error("the token is a JWT, but this hub accepts none, because access.issuers is not configured")]
     NoIssuers,
-    /// It is longer than [`MAX_CREDENTIAL_BYTES`](super::MAX_CREDENTIAL_BYTES).
-    #[error("the token is longer than {} bytes; ask for one with fewer claims", super::MAX_CREDENTIAL_BYTES)]
+    /// It is longer than [`MAX_CREDENTIAL_BYTES`].
+    #[error("the token is longer than {} bytes; ask for one with fewer claims", MAX_CREDENTIAL_BYTES)]
     TooLong,
     /// It has three parts, but is not a valid JWT.
     #[error("the token is a malformed JWT: its {part} {problem}; send it exactly as it was issued")]

@@ -3,7 +3,7 @@
 use super::AppError;
 use crate::{
     config::Config,
-    http::tls::{
+    http::net::tls::{
         TlsServer,
         acme::{Acme, Order},
     },

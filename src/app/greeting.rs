@@ -4,7 +4,7 @@ use std::{fmt::Write, net::SocketAddr};
 
 use crate::{
     config::Config,
-    http::{listen::Endpoint, peer::AdminListener},
+    http::{auth::admin_listener::AdminListener, net::listen::Endpoint},
 };
 
 /// The text: every endpoint, and commands that work as they are, or name what to fill in.

@@ -4,8 +4,8 @@ use super::AppError;
 use crate::{
     config::{Config, listen::Listen},
     http::{
-        listen::{Address, BoundAddresses},
-        peer::AdminListener,
+        auth::admin_listener::AdminListener,
+        net::listen::{Address, BoundAddresses},
     },
     lifecycle::descriptors::{self, ConnectionLimits},
 };

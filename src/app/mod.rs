@@ -3,6 +3,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | this file | start of the process, and waiting for its end |
+//! | `error` | why the hub did not start |
 //! | `engine` | opens the configured engine |
 //! | `store_waits` | bounded waits for the store's disk, at start and at exit |
 //! | `reloading` | reload of the configuration on SIGHUP |
@@ -15,44 +16,43 @@ use std::{
     io,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{runtime, task::LocalSet};
 
 use crate::{
-    config::{Config, ConfigErrors},
-    engine::{Engine, log::reply_task, sled::OpenError},
+    config::Config,
+    engine::{Engine, log::reply_task},
     http::{
-        AppState, Limits,
-        body_memory::BodyMemory,
-        events::page,
-        listen::{BoundAddresses, Endpoint, ListenError, SocketFile},
-        operators::rates::Rates,
-        policy::Policies,
-        quota::{Quotas, account::HeldMemory},
-        server::{self, Listeners},
-        throttled_log::ThrottledLog,
+        api::{
+            server::{self, Listeners},
+            state::{AppState, Limits},
+        },
+        auth::{authenticator::AuthState, policy::Policies},
+        net::{
+            listen::{BoundAddresses, Endpoint, SocketFile},
+            state::{NetLimits, NetState},
+        },
     },
     hub::{self, Hub, HubConfig, batch::ReadLimit, broker::Broker},
-    lifecycle::{
-        Drain, DrainOutcome,
-        descriptors::{ConnectionLimits, LimitTooLow},
-    },
+    lifecycle::{Drain, DrainOutcome, descriptors::ConnectionLimits},
+    quota::Quotas,
     telemetry,
 };
 
 mod certificate;
 mod engine;
+mod error;
 pub mod greeting;
 mod listening;
 mod policy;
 mod reloading;
 mod store_waits;
 
-pub use reloading::Reload;
-
 pub use engine::{ClockState, clock_state};
+pub use error::AppError;
+pub use reloading::Reload;
 
 /// Blocking threads of a core: one for each log page read at the same time (8), and one more.
 const BLOCKING_THREADS: usize = 9;
@@ -62,43 +62,6 @@ const LAST_READS: Duration = Duration::from_secs(1);
 
 /// How often the start of a key-fetching thread is retried after the system has refused it.
 const RETRY_INTERVAL: Duration = Duration::from_mins(1);
-
-/// Why the hub did not start. `Display` says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// A stop signal came, and the drain was over before the store was open.
-    #[error("a stop signal came before the store was open; no stored event is lost")]
-    NotOpened,
-    /// The store did not close in time.
-    #[error(
-        "the disk does not respond, so the store could not be closed cleanly: every acknowledged event is stored; others may \
-         be stored or not, and the next start recovers them"
-    )]
-    NotClosed,
-    /// An address cannot be bound.
-    #[error("{error}; choose another with {flag}")]
-    Listen {
-        /// The address and the reason.
-        error: ListenError,
-        /// The flag that sets the address.
-        flag: &'static str,
-    },
-    /// The limit on open files is too low.
-    #[error(transparent)]
-    Descriptors(#[from] LimitTooLow),
-    /// The access configuration is no longer usable, though it was valid when it was read.
-    #[error(transparent)]
-    Access(#[from] ConfigErrors),
-    /// The certificate, or the ACME configuration, cannot be used.
-    #[error("TLS: {}", .0.join("; "))]
-    Tls(Vec<String>),
-    /// The system refuses a thread or an event queue.
-    #[error("cannot start: {0}")]
-    Thread(#[from] io::Error),
-}
 
 /// A serving hub. Tests use it in place of a process.
 pub struct RunningHub {
@@ -151,23 +114,14 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
     let engine = store_waits::open(config, &broker, drain)?;
     let hub = Hub::new(Arc::clone(&engine), broker, hub_config);
     let tls = certificate::tls(config, drain)?;
-    let policies = Arc::new(Policies::new(policy::policy(config)?));
-    policy::watch(&policies);
-    let app = Arc::new(AppState {
-        hub,
-        limits: limits(config, connections),
-        policies,
+    let auth = AuthState {
+        policies: Arc::new(Policies::new(policy::policy(config)?)),
         quotas: Quotas::new(&policy::quota_config(config)),
         operators: listening::operators(config),
-        started: Instant::now(),
-        body_memory: BodyMemory::new(HeldMemory::Bodies, config.publish.inflight_bytes),
-        pages: BodyMemory::new(HeldMemory::Pages, page::ROOM),
-        drain: drain.clone(),
-        rates: Rates::default(),
-        tls,
-        accept_failures: ThrottledLog::default(),
-        log_dropped: telemetry::dropped,
-    });
+    };
+    policy::watch(&auth.policies);
+    let net = NetState::new(net_limits(config, connections), drain.clone(), tls);
+    let app = Arc::new(AppState::new(hub, net, auth, limits(config), telemetry::dropped));
     let listen = |bound: BoundAddresses, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
     let public = listen(addresses.public, listening::PUBLIC)?;
     let mut admin = listen(addresses.operators, listening::OPERATORS)?;
@@ -248,21 +202,30 @@ fn hub_config(config: &Config) -> HubConfig {
     }
 }
 
-fn limits(config: &Config, connections: ConnectionLimits) -> Limits {
-    let Config { stream, http, publish, .. } = config;
-    Limits {
+fn net_limits(config: &Config, connections: ConnectionLimits) -> NetLimits {
+    let Config { stream, http, .. } = config;
+    NetLimits {
         connections: connections.connections,
         overflow: connections.overflow,
-        event_bytes: publish.event_bytes,
-        batch_bytes: publish.batch_bytes,
-        header_line_bytes: http.header_line_bytes,
         headers_bytes: http.header_bytes,
         header_timeout: http.header_timeout,
         idle_timeout: http.idle_timeout,
         h2_streams: u32::try_from(http.h2_streams).unwrap_or(u32::MAX),
+        ping_interval: stream.keepalive,
+        write_timeout: stream.write_timeout,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let Config { stream, http, publish, .. } = config;
+    Limits {
+        event_bytes: publish.event_bytes,
+        batch_bytes: publish.batch_bytes,
+        inflight_bytes: publish.inflight_bytes,
+        header_line_bytes: http.header_line_bytes,
+        headers_bytes: http.header_bytes,
         body_timeout: http.body_timeout,
         body_rate: http.body_rate,
-        write_timeout: stream.write_timeout,
         limit: ReadLimit { events: stream.page_events, bytes: stream.page_bytes },
         filters: stream.topics,
         keepalive: stream.keepalive,

@@ -5,13 +5,13 @@ use std::{num::NonZeroU32, sync::Arc};
 use crate::{
     access::Access,
     config::{Config, ConfigErrors, names::Forwarded},
-    http::{
-        auth::credential::CredentialSources,
+    http::auth::{
         cors::Cors,
+        credential::CredentialSources,
         forwarded::{ForwardedHeader, Proxies},
         policy::{Policies, Policy},
-        quota::{QuotaConfig, QuotaLimits},
     },
+    quota::{QuotaConfig, QuotaLimits},
 };
 
 /// Builds the policy. Reads the key files; starts no thread.

@@ -8,7 +8,7 @@ use tokio::{runtime, time::interval};
 use super::policy;
 use crate::{
     config::{Config, ConfigErrors, Effective},
-    http::{AppState, tls::TlsServer},
+    http::{api::state::AppState, net::tls::TlsServer},
     lifecycle::signals::Hangups,
 };
 
@@ -35,7 +35,7 @@ impl Reload {
                 tokio::select! {
                     () = self.hangups.next() => self.reload(&app),
                     // No effect for issuers whose keys are being fetched already.
-                    _ = retries.tick() => policy::watch(&app.policies),
+                    _ = retries.tick() => policy::watch(&app.auth.policies),
                 }
             }
         };
@@ -56,13 +56,13 @@ impl Reload {
         };
         match policy::policy(&config) {
             Ok(policy) => {
-                app.quotas.configure(&policy::quota_config(&config));
-                policy::replace(&app.policies, policy);
+                app.auth.quotas.configure(&policy::quota_config(&config));
+                policy::replace(&app.auth.policies, policy);
             }
             Err(error) => return tracing::error!(error = %error, "configuration not reloaded"),
         }
         // On failure it logs the problem and keeps the old certificate.
-        let _logged = app.tls.as_ref().is_none_or(TlsServer::reload);
+        let _logged = app.net.tls.as_ref().is_none_or(TlsServer::reload);
         let unapplied = effective.needs_restart(&self.before);
         if !unapplied.is_empty() {
             tracing::warn!(keys = unapplied.join(", "), "these settings have changed and need a restart");

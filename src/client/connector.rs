@@ -7,13 +7,10 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream, lookup_host},
-};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
-use super::{ServerAddress, proxy::Proxy};
+use super::{ServerAddress, byte_stream::ByteStream, proxy::Proxy};
 
 /// Opens connections to one server.
 pub struct Connector {
@@ -27,11 +24,6 @@ struct ClientTls {
     /// The name that the certificate must be for.
     name: ServerName<'static>,
 }
-
-/// A bidirectional stream of bytes.
-pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
 
 /// A host that no certificate can be for: neither a DNS name nor an IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

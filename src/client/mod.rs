@@ -7,12 +7,14 @@
 //! | module | idea |
 //! |---|---|
 //! | [`address`] | a server's address, from a URL |
+//! | [`byte_stream`] | a connection, whatever carries it |
 //! | [`connector`] | connections: TCP or a Unix socket, directly or through a proxy, with or without TLS |
 //! | [`proxy`] | proxies from the environment |
 //! | [`trust`] | certificate verification |
 //! | [`exchange`] | one request and its response, chunk by chunk, within bounds of time and size |
 
 pub mod address;
+pub mod byte_stream;
 pub mod connector;
 pub mod exchange;
 pub mod proxy;

@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower_service::Service;
 
-use super::{ServerAddress, connector::ByteStream, trust};
+use super::{ServerAddress, byte_stream::ByteStream, trust};
 
 /// A proxy.
 #[derive(Debug)]

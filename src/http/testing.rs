@@ -7,15 +7,20 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 
 use super::{
-    AppState, Limits, Response,
-    auth::{Authorization, Caller, CallerQuotas, credential::CredentialSources},
-    body_memory::BodyMemory,
-    cors::Cors,
-    forwarded::Proxies,
-    operators::rates::Rates,
-    peer::AdminListener,
-    policy::{Policies, Policy},
-    quota::{QuotaConfig, Quotas, account::HeldMemory},
+    api::state::{AppState, Limits},
+    auth::{
+        Authorization, Caller, CallerQuotas,
+        admin_listener::AdminListener,
+        authenticator::AuthState,
+        cors::Cors,
+        credential::CredentialSources,
+        forwarded::Proxies,
+        policy::{Policies, Policy},
+    },
+    net::{
+        response::Response,
+        state::{NetLimits, NetState},
+    },
 };
 use crate::{
     access::{Access, AccessSettings},
@@ -25,6 +30,7 @@ use crate::{
     },
     hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::Drain,
+    quota::{QuotaConfig, Quotas},
 };
 
 /// The budget of all request bodies, in bytes.
@@ -33,21 +39,29 @@ pub(super) const ROOM: usize = 100_000;
 /// Small limits, so that tests reach them.
 fn limits() -> Limits {
     Limits {
-        connections: 8,
-        overflow: 8,
         event_bytes: 1000,
         batch_bytes: 10_000,
+        inflight_bytes: ROOM,
         header_line_bytes: 8192,
+        headers_bytes: 65_536,
+        body_timeout: Duration::from_secs(10),
+        body_rate: 100,
+        limit: ReadLimit { events: 1000, bytes: 64 << 10 },
+        filters: 16,
+        keepalive: Duration::from_secs(15),
+    }
+}
+
+fn net_limits() -> NetLimits {
+    NetLimits {
+        connections: 8,
+        overflow: 8,
         headers_bytes: 65_536,
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(10),
         h2_streams: 4,
-        body_timeout: Duration::from_secs(10),
-        body_rate: 100,
+        ping_interval: Duration::from_secs(15),
         write_timeout: Duration::from_secs(10),
-        limit: ReadLimit { events: 1000, bytes: 64 << 10 },
-        filters: 16,
-        keepalive: Duration::from_secs(15),
     }
 }
 
@@ -61,23 +75,13 @@ pub(super) fn app_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
     let (hub, store) = (HubConfig::fixture(), MemoryStore::new());
     let broker = Broker::new(1, &hub);
     let engine = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
-    let limits = limits();
-    let app = AppState {
-        hub: Hub::new(engine, broker, hub),
-        started: std::time::Instant::now(),
-        body_memory: BodyMemory::new(HeldMemory::Bodies, ROOM),
-        pages: BodyMemory::new(HeldMemory::Pages, 10 * ROOM),
-        limits,
+    let auth = AuthState {
         policies: Arc::new(Policies::new(policy(AccessSettings::default()))),
         quotas: Quotas::new(&QuotaConfig::default()),
         operators: AdminListener::Shared,
-        drain: Drain::new(),
-        rates: Rates::default(),
-        tls: None,
-        accept_failures: super::throttled_log::ThrottledLog::default(),
-        log_dropped: || 0,
     };
-    (Arc::new(app), store)
+    let net = NetState::new(net_limits(), Drain::new(), None);
+    (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits(), || 0)), store)
 }
 
 /// A policy with these access settings.
@@ -93,12 +97,12 @@ pub(super) fn policy(settings: AccessSettings) -> Policy {
 
 /// The authorization of a request without a credential.
 pub(super) fn anyone(app: &AppState) -> Authorization {
-    Authorization::new(app.policies.current().access.anonymous(), app.policies.generation())
+    Authorization::new(app.auth.policies.current().access.anonymous(), app.auth.policies.generation())
 }
 
 /// The caller of a request without a credential from this machine.
 pub(super) fn caller(app: &AppState) -> Caller {
-    let address = app.quotas.address(Ipv4Addr::LOCALHOST.into());
+    let address = app.auth.quotas.address(Ipv4Addr::LOCALHOST.into());
     Caller { authorization: anyone(app), quotas: CallerQuotas { address, holder: None, owner: 1 } }
 }
 

@@ -1,4 +1,4 @@
-//! The hub's counters and gauges. Gauges return to 0 when every stream and connection is closed.
+//! The hub's counters and gauges. Gauges return to 0 when every stream is closed.
 
 use std::{
     collections::BTreeMap,
@@ -46,10 +46,6 @@ pub struct Stats {
     pub pages_read: Counter,
     /// Streams that started with a cursor.
     pub resumed: Counter,
-    /// Open connections.
-    pub connections: Gauge,
-    /// Connections since start.
-    pub connections_total: Counter,
     /// Streams that follow the ring.
     pub live: Gauge,
     /// Streams that read the log to catch up after their start.

@@ -7,7 +7,8 @@ use crate::{
     cli::CliError,
     client::{
         Connector,
-        connector::{ByteStream, InvalidHost, tls_error},
+        byte_stream::ByteStream,
+        connector::{InvalidHost, tls_error},
         proxy::{InvalidProxy, Proxy, ProxyVariables},
     },
 };

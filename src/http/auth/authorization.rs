@@ -9,10 +9,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use super::policy::Policies;
 use crate::{
     access::{CredentialKind, Grant, Principal},
     event::{Filter, Selection, TopicName},
-    http::{policy::Policies, problem::Problem},
+    http::message::problem::Problem,
 };
 
 /// Patterns of the grant that a refusal lists at most, so that it stays readable and reveals little of a large grant.

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
-use crate::http::{headers, problem::Problem, query::Query};
+use crate::http::message::{headers, problem::Problem, query::Query};
 
 /// The query key of RFC 6750.
 const KEY: &str = "access_token";
@@ -143,7 +143,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::http::problem::Code;
+    use crate::http::message::problem::Code;
 
     fn sources() -> CredentialSources {
         CredentialSources { cookie: Some("gapless".into()), query_subscribe: true, query_publish: false }

@@ -9,19 +9,12 @@ use std::{
 use aws_lc_rs::digest;
 use quick_cache::unsync::Cache;
 
-use super::{authorization, shared_cache::SharedCredentialCache};
-use crate::{
-    access::Principal,
-    http::{
-        policy::{Policies, Policy},
-        problem::Problem,
-        quota::Account,
-    },
+use super::{
+    authorization,
+    policy::{Policies, Policy},
+    shared_cache::{CREDENTIALS, CachedCredential, SharedCredentialCache},
 };
-
-/// Credentials cached per core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core. A client that
-/// rotates through more tokens than this pays for one signature check per request, 30 to 80 us (`benches/access.rs`).
-pub(super) const CREDENTIALS: usize = 4096;
+use crate::{access::Principal, http::message::problem::Problem, quota::Account};
 
 /// This core's copy of the policy, and the credentials that were valid under it. Invalid ones are not kept, so that
 /// they cannot evict valid ones.
@@ -31,15 +24,6 @@ pub struct CredentialCache {
     generation: Cell<u64>,
     /// By SHA-256, so that a long credential takes no more memory than a short one.
     good: RefCell<Cache<[u8; 32], CachedCredential>>,
-}
-
-/// A credential that was valid.
-#[derive(Debug, Clone)]
-pub(super) struct CachedCredential {
-    /// The generation of the policy under which it was valid.
-    pub generation: u64,
-    /// Its principal under that policy.
-    pub principal: Arc<Principal>,
 }
 
 impl CredentialCache {
@@ -76,7 +60,7 @@ impl CredentialCache {
     ///
     /// # Errors
     /// Says why it is not valid; transient while the issuer's keys are being fetched;
-    /// [`Exceeded`](crate::http::quota::Exceeded) as a problem when the address must wait.
+    /// [`Exceeded`](crate::quota::Exceeded) as a problem when the address must wait.
     pub fn authenticate(
         &self,
         policy: &Policy,
@@ -129,11 +113,8 @@ mod tests {
     use super::*;
     use crate::{
         access::{AccessSettings, Grant, settings::StaticToken},
-        http::{
-            problem::Code,
-            quota::{QuotaConfig, QuotaLimits, Quotas},
-            testing::policy,
-        },
+        http::{message::problem::Code, testing::policy},
+        quota::{QuotaConfig, QuotaLimits, Quotas},
     };
 
     fn token(name: usize) -> (String, StaticToken) {

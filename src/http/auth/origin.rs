@@ -5,9 +5,11 @@
 
 use http::{HeaderMap, Uri, header};
 
-use super::credential::{Action, Carrier};
-use crate::http::{
+use super::{
     cors::Cors,
+    credential::{Action, Carrier},
+};
+use crate::http::message::{
     headers,
     problem::{Code, Problem},
 };

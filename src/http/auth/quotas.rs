@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::{
     event::{NewEvent, TopicName},
-    http::{
-        problem::Problem,
-        quota::{Account, Exceeded, OpenPermit},
-    },
+    http::message::problem::Problem,
     hub::Hub,
+    quota::{
+        Account, Exceeded, OpenPermit,
+        memory::{BodyMemory, BodyPermit},
+    },
 };
 
 /// The accounts of a caller.
@@ -18,7 +19,7 @@ pub struct CallerQuotas {
     pub address: Arc<Account>,
     /// The account of the token's holder, if there is a token.
     pub holder: Option<Arc<Account>>,
-    /// The key of its share in storage that outlives accounts: see [`quota::owner`](crate::http::quota::owner).
+    /// The key of its share in storage that outlives accounts: see [`quota::owner`](crate::quota::owner).
     pub owner: u64,
 }
 
@@ -30,6 +31,12 @@ pub struct StreamPermits {
 }
 
 impl CallerQuotas {
+    /// A permit of 0 bytes of `memory`, charged to the caller.
+    #[must_use]
+    pub fn memory(&self, memory: &Arc<BodyMemory>) -> BodyPermit {
+        memory.permit(&self.address, self.holder.as_ref())
+    }
+
     /// Takes the permits of a stream.
     ///
     /// # Errors
@@ -76,11 +83,5 @@ impl CallerQuotas {
             before = Some(&event.topic);
         }
         Ok(())
-    }
-}
-
-impl From<Exceeded> for Problem {
-    fn from(exceeded: Exceeded) -> Self {
-        Self::rate_limited(exceeded.wait, exceeded.to_string())
     }
 }

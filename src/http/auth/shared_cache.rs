@@ -1,10 +1,25 @@
 //! Credentials that any core has authenticated, for the other cores: a valid credential is accepted on whichever core
 //! the next connection arrives, also while its address must wait because of invalid ones.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use quick_cache::unsync::Cache;
 
-use super::credential_cache::{CREDENTIALS, CachedCredential};
+use crate::access::Principal;
+
+/// Credentials cached per core. Some 400 bytes each with a grant of a few patterns, so 2 MiB a core. A client that
+/// rotates through more tokens than this pays for one signature check per request, 30 to 80 us (`benches/access.rs`).
+pub(super) const CREDENTIALS: usize = 4096;
+
+/// A credential that was valid.
+#[derive(Debug, Clone)]
+pub(super) struct CachedCredential {
+    /// The generation of the policy under which it was valid.
+    pub generation: u64,
+    /// Its principal under that policy.
+    pub principal: Arc<Principal>,
+}
 
 /// The credentials of all cores, as many as one core keeps by itself (2 MiB). Used only for what a core does not have
 /// itself; that costs more than the lock.
@@ -35,8 +50,6 @@ impl SharedCredentialCache {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::access::{Access, AccessSettings};
 

@@ -1,0 +1,44 @@
+//! Why the hub did not start, or not end.
+
+use std::io;
+
+use crate::{
+    config::ConfigErrors, engine::sled::OpenError, http::net::listen::ListenError, lifecycle::descriptors::LimitTooLow,
+};
+
+/// Why the hub did not start. `Display` says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A stop signal came, and the drain was over before the store was open.
+    #[error("a stop signal came before the store was open; no stored event is lost")]
+    NotOpened,
+    /// The store did not close in time.
+    #[error(
+        "the disk does not respond, so the store could not be closed cleanly: every acknowledged event is stored; others may \
+         be stored or not, and the next start recovers them"
+    )]
+    NotClosed,
+    /// An address cannot be bound.
+    #[error("{error}; choose another with {flag}")]
+    Listen {
+        /// The address and the reason.
+        error: ListenError,
+        /// The flag that sets the address.
+        flag: &'static str,
+    },
+    /// The limit on open files is too low.
+    #[error(transparent)]
+    Descriptors(#[from] LimitTooLow),
+    /// The access configuration is no longer usable, though it was valid when it was read.
+    #[error(transparent)]
+    Access(#[from] ConfigErrors),
+    /// The certificate, or the ACME configuration, cannot be used.
+    #[error("TLS: {}", .0.join("; "))]
+    Tls(Vec<String>),
+    /// The system refuses a thread or an event queue.
+    #[error("cannot start: {0}")]
+    Thread(#[from] io::Error),
+}

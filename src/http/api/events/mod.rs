@@ -1,0 +1,248 @@
+//! `GET` and `POST /events` in all their forms.
+//!
+//! | module | idea |
+//! |---|---|
+//! | this file | answers an [`EventsRequest`]: a stream, a page, or 204 when no event can follow |
+//! | [`events_request`] | parses an HTTP request into an [`EventsRequest`] |
+//! | [`removal`] | `DELETE /events/<id>`: removes one event |
+//! | [`start`] | parses where a stream begins |
+//! | [`state`] | what these handlers share |
+//! | [`page`] | one page of events as JSON, at once or by a long poll |
+
+use std::{rc::Rc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
+
+use super::{
+    admission, keys,
+    stream::{
+        body::StreamBody,
+        encoding::Encoding,
+        session::{InitialCursor, StreamOptions, StreamSession, spread_retry},
+    },
+};
+use crate::{
+    engine::{LocateBy, ReadError},
+    event::{EventId, Seq},
+    http::{
+        auth::Caller,
+        message::{
+            accept,
+            problem::{Code, Problem},
+            query::Query,
+        },
+        net::response::{Body, Response, full},
+    },
+    hub::{batch::ReadLimit, subscription::Start},
+};
+
+pub mod events_request;
+pub mod page;
+pub mod removal;
+pub mod start;
+pub mod state;
+
+use events_request::{EventsRequest, ResponseMode};
+use start::StreamStart;
+use state::EventsState;
+
+/// Answers `GET /events` and `HEAD /events`.
+///
+/// # Errors
+/// A problem that says what the client must change or when to retry.
+pub async fn get<B>(events: &EventsState, caller: Caller, request: Request<B>) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    let events_request = EventsRequest::from_query(&parts, events.filters)?;
+    response(events, caller, &parts, events_request).await
+}
+
+/// Answers `POST /events`: the same with a JSON body, for clients with long lists of topics.
+///
+/// # Errors
+/// A problem that says what the client must change or when to retry.
+pub async fn post<B>(events: &EventsState, caller: Caller, request: Request<B>) -> Result<Response, Problem>
+where
+    B: http_body::Body<Data = bytes::Bytes>,
+{
+    let (parts, body) = request.into_parts();
+    let query = Query::new(parts.uri.query());
+    let authorized = caller.authorization.subscribe_anywhere().and_then(|()| keys::EVENTS_BY_BODY.check(&query));
+    if let Err(problem) = authorized {
+        events.bodies.discard(&parts.headers, body).await;
+        return Err(problem);
+    }
+    let (body, _permit) =
+        events.bodies.read(&caller.quotas, &parts.headers, body, events_request::MAX_BODY_BYTES).await?;
+    let events_request = EventsRequest::from_json(&parts, &body, events.filters)?;
+    response(events, caller, &parts, events_request).await
+}
+
+async fn response(
+    events: &EventsState,
+    caller: Caller,
+    parts: &Parts,
+    events_request: EventsRequest,
+) -> Result<Response, Problem> {
+    caller.authorization.subscribe(&events_request.selection)?;
+    if let Some(reason) = admission::refusal(&events.stream.drain, &parts.extensions) {
+        let problem = Problem::new(reason, "retry in a moment, with the same cursor");
+        return refuse_transiently(events, &events_request, problem);
+    }
+    let permits = match caller.quotas.stream() {
+        Ok(permits) => permits,
+        Err(problem) => return refuse_transiently(events, &events_request, problem),
+    };
+    let limit = match events_request.mode {
+        ResponseMode::Page { limit, .. } => ReadLimit { events: limit, ..events.stream.limit },
+        ResponseMode::Stream(_) => events.stream.limit,
+    };
+    let retry = events.stream.hub.retry_for(events_request.selection.names());
+    let (start, position) = match locate_start(events, &events_request).await {
+        Ok(located) => located,
+        Err(problem) => return refuse_transiently(events, &events_request, problem),
+    };
+    let subscription = events.stream.hub.subscribe(&events_request.selection, start, limit, events.stream.index);
+    match events_request.mode {
+        ResponseMode::Page { limit, wait } => page::response(events, subscription, caller, limit, wait).await,
+        ResponseMode::Stream(_) if subscription.is_exhausted() => {
+            let mut response = Response::new(full(""));
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            Ok(response)
+        }
+        ResponseMode::Stream(encoding) => {
+            let cursor = match position {
+                Some(position) => {
+                    let position = position.unwrap_or(subscription.cursor().seq);
+                    InitialCursor::Assigned(below_reuse(events, &events_request, position))
+                }
+                None => subscription.resumed().map_or(InitialCursor::Unusable, InitialCursor::Resumed),
+            };
+            let options = StreamOptions { retry, keepalive: events_request.keepalive, cursor };
+            let session = StreamSession::new(
+                Rc::clone(&events.stream),
+                subscription,
+                (caller.authorization, permits),
+                encoding,
+                options,
+            );
+            let mut response = stream(encoding, Body::Detachable(Box::new(StreamBody::new(session))));
+            response.headers_mut().insert("stream-keepalive", keepalive(events.keepalive));
+            Ok(response)
+        }
+    }
+}
+
+/// `position`, lowered below the mark of a deleted topic whose name the client waits for to be used again: with a
+/// cursor at the mark, a reconnect would be answered with 204.
+fn below_reuse(events: &EventsState, events_request: &EventsRequest, position: Seq) -> Seq {
+    let mark = events.stream.hub.awaits_reuse(&events_request.selection);
+    mark.map_or(position, |mark| position.min(Seq(mark.0.saturating_sub(1))))
+}
+
+/// How long locating the start of a stream may take. The client is sent nothing before, and stock proxies give up after
+/// 60 s.
+const LOCATE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a stream begins, and the cursor that its client is assigned: `None` when the request carried a cursor,
+/// `Some(None)` when it is the subscription's own position, else a position known in advance.
+///
+/// # Errors
+/// `store-unavailable` when the log cannot be read, or not within [`LOCATE_TIMEOUT`].
+async fn locate_start(
+    events: &EventsState,
+    events_request: &EventsRequest,
+) -> Result<(Start, Option<Option<Seq>>), Problem> {
+    let hub = &events.stream.hub;
+    let locate = |target| hub.locate(events_request.selection.clone(), target);
+    Ok(match &events_request.begin {
+        StreamStart::Newest(count) => {
+            let position = within_timeout(locate(LocateBy::Newest(*count))).await?;
+            (Start::Kept(position), Some(Some(position)))
+        }
+        StreamStart::Since(when) => {
+            let find = async {
+                let stamp = hub.stamp(*when).await?;
+                Ok((Start::Since(stamp), Some(Some(locate(LocateBy::Since(stamp)).await?))))
+            };
+            within_timeout(find).await?
+        }
+        // Position zero: a client that reconnects before its first event gets everything that is kept.
+        StreamStart::At(Start::Earliest) => (Start::Earliest, Some(Some(Seq::ZERO))),
+        StreamStart::At(start @ Start::Cursor(_)) => (start.clone(), None),
+        StreamStart::At(start) => (start.clone(), Some(None)),
+    })
+}
+
+/// The result of `locating`, bounded by [`LOCATE_TIMEOUT`]. A failure is logged.
+async fn within_timeout<T>(locating: impl Future<Output = Result<T, ReadError>>) -> Result<T, Problem> {
+    let located = tokio::time::timeout(LOCATE_TIMEOUT, locating).await.map_err(|_| "it takes too long".to_owned());
+    located.and_then(|located| located.map_err(|error| error.to_string())).map_err(|reason| {
+        tracing::warn!(reason, "the start of a stream cannot be located");
+        let detail = "the start of the stream cannot be located now; retry, or ask for less history";
+        Problem::new(Code::StoreUnavailable, detail)
+    })
+}
+
+/// Answers a request that is refused for a transient reason before its parameters are known. An EventSource gets a
+/// stream that ends at once with a reconnect delay, because it never reconnects after any status but 200.
+///
+/// # Errors
+/// The problem itself, for any other client and for a reason that is not transient.
+pub fn refuse_unparsed(events: &EventsState, headers: &HeaderMap, problem: Problem) -> Result<Response, Problem> {
+    if !problem.is_transient() || !accept::names(headers, "text/event-stream") {
+        return Err(problem);
+    }
+    events.stream.hub.stats().refused(problem.code.as_str());
+    let retry = spread_retry(events.stream.hub.retry_for(std::iter::empty()).max(problem.wait()));
+    Ok(ended_stream(Encoding::Sse, retry, None))
+}
+
+/// Answers a request that is refused for a transient reason: an EventSource gets a stream that ends at once with a
+/// reconnect delay, because it never reconnects after any status but 200.
+///
+/// # Errors
+/// The problem itself, for any other client.
+fn refuse_transiently(
+    events: &EventsState,
+    events_request: &EventsRequest,
+    problem: Problem,
+) -> Result<Response, Problem> {
+    match events_request.mode {
+        ResponseMode::Stream(encoding) if events_request.eventsource => {
+            events.stream.hub.stats().refused(problem.code.as_str());
+            let retry = events.stream.hub.retry_for(events_request.selection.names()).max(problem.wait());
+            let epoch = events.stream.hub.epoch();
+            let cursor = match &events_request.begin {
+                StreamStart::At(Start::Now) => {
+                    Some(EventId { epoch, seq: below_reuse(events, events_request, events.stream.hub.head()) })
+                }
+                StreamStart::At(Start::Earliest) => Some(EventId { epoch, seq: Seq::ZERO }),
+                // The others send the same request again and miss nothing by it.
+                _ => None,
+            };
+            Ok(ended_stream(encoding, spread_retry(retry), cursor))
+        }
+        _ => Err(problem),
+    }
+}
+
+/// A stream that gives a reconnect delay in milliseconds and ends. It carries a cursor for a client that has none, so
+/// that the client misses nothing that is published before it reconnects.
+fn ended_stream(encoding: Encoding, retry: u32, cursor: Option<EventId>) -> Response {
+    stream(encoding, full(encoding.reconnect(retry, cursor).map(|chunk| chunk.bare()).unwrap_or_default()))
+}
+
+/// The keepalive interval in seconds, rounded up: a client can give up a stream that is silent for longer.
+fn keepalive(interval: Duration) -> HeaderValue {
+    HeaderValue::from(interval.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+}
+
+fn stream(encoding: Encoding, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.content_type()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    // Without this nginx buffers events until its buffer is full.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}

@@ -1,0 +1,182 @@
+//! The query keys of each route. A key that the hub ignores has no effect, and the client does not notice: so a key
+//! that can only be a mistake is refused. Keys that browsers, proxies and polyfills add are ignored.
+
+use crate::http::message::{
+    problem::{Code, Problem},
+    query::Query,
+};
+
+/// The keys of a route's query.
+#[derive(Debug)]
+pub struct Keys {
+    /// The keys that the route reads.
+    known: &'static [&'static str],
+    /// Normalized names that other hubs and logs use, with what to use here.
+    aliases: &'static [(&'static str, &'static str)],
+}
+
+/// The key that may carry a credential on every route.
+const CREDENTIAL: &str = "access_token";
+
+/// `GET /events`. The cursor's key has several [spellings](cursor).
+pub const EVENTS: Keys = Keys {
+    known: &["topic", "from", "since", "format", "limit", "wait", "keepalive", CREDENTIAL],
+    aliases: &[
+        ("topics", "'topic'"),
+        ("channel", "'topic'"),
+        ("channels", "'topic'"),
+        ("cursor", "'last_event_id'"),
+        ("after", "'last_event_id'"),
+        ("offset", "'from'"),
+        ("start", "'from'"),
+        ("last", "'from=last:N'"),
+        ("tail", "'from=last:N'"),
+    ],
+};
+
+/// `POST /events`, whose body has the parameters.
+pub const EVENTS_BY_BODY: Keys = Keys {
+    known: &[CREDENTIAL],
+    aliases: &[
+        ("topic", "'topics' in the body"),
+        ("topics", "'topics' in the body"),
+        ("lasteventid", "'last_event_id' in the body"),
+        ("from", "'from' in the body"),
+        ("since", "'since' in the body"),
+        ("format", "'format' in the body"),
+        ("limit", "'limit' in the body"),
+        ("wait", "'wait' in the body"),
+        ("keepalive", "'keepalive' in the body"),
+    ],
+};
+
+/// `POST /publish`.
+pub const PUBLISH: Keys = Keys {
+    known: &["topic", "event", "retry", "close", CREDENTIAL],
+    aliases: &[
+        ("topics", "'topic'"),
+        ("channel", "'topic'"),
+        ("channels", "'topic'"),
+        ("eventname", "'event'"),
+        ("eventtype", "'event'"),
+        ("closed", "'close'"),
+        ("data", "the body"),
+        ("message", "the body"),
+        ("idempotencykey", "the header 'Idempotency-Key'"),
+        ("ifmatch", "the header 'If-Match'"),
+    ],
+};
+
+/// `GET /topics`.
+pub const TOPICS: Keys = Keys {
+    known: &["prefix", "after", "limit", CREDENTIAL],
+    aliases: &[
+        ("topic", "'prefix', or the path /topics/T"),
+        ("topics", "'prefix'"),
+        ("pattern", "'prefix'"),
+        ("cursor", "'after'"),
+        ("next", "'after'"),
+        ("offset", "'after'"),
+        ("start", "'after'"),
+    ],
+};
+
+/// `/topics/T`, whose settings are in the body.
+pub const TOPIC: Keys = Keys {
+    known: &[CREDENTIAL],
+    aliases: &[
+        ("retention", "'retention' in the body"),
+        ("maxevents", "'retention' in the body"),
+        ("maxage", "'retention' in the body"),
+        ("maxbytes", "'retention' in the body"),
+        ("retry", "'retry' in the body"),
+        ("closed", "'closed' in the body"),
+        ("close", "'closed' in the body"),
+        ("event", "DELETE /events/<id>?topic=T for one event"),
+        ("id", "DELETE /events/<id>?topic=T for one event"),
+    ],
+};
+
+/// `DELETE /events/<id>`.
+pub const EVENT: Keys = Keys {
+    known: &["topic", CREDENTIAL],
+    aliases: &[("topics", "'topic'"), ("channel", "'topic'"), ("channels", "'topic'")],
+};
+
+/// The cursor: the first value that is not empty of `last_event_id`, `lastEventId`, `Last-Event-ID` or another spelling
+/// that differs in case, hyphens and underscores only.
+pub fn cursor<'a>(query: &'a Query<'_>) -> Option<&'a str> {
+    query.lossy_where(|key| normalized(key) == "lasteventid").find(|text| !text.is_empty())
+}
+
+impl Keys {
+    /// Refuses a query with a misspelled key, or with the name that another hub uses.
+    ///
+    /// # Errors
+    /// Names the first such key, and what to use instead.
+    pub fn check(&self, query: &Query<'_>) -> Result<(), Problem> {
+        for key in query.keys().filter(|key| !self.known.contains(key)) {
+            if let Some(here) = self.suggestion(&normalized(key)) {
+                let detail = format!("the query's '{}' is not read here; use {here}", key.escape_debug());
+                return Err(Problem::new(Code::QueryInvalid, detail));
+            }
+        }
+        Ok(())
+    }
+
+    fn suggestion(&self, normalized: &str) -> Option<String> {
+        let known =
+            self.known.iter().find(|known| self::normalized(known) == normalized).map(|known| format!("'{known}'"));
+        known.or_else(|| self.aliases.iter().find(|(name, _)| *name == normalized).map(|(_, here)| (*here).to_owned()))
+    }
+}
+
+/// A key in lower case without hyphens and underscores.
+fn normalized(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [&Keys; 6] = [&EVENTS, &EVENTS_BY_BODY, &PUBLISH, &TOPICS, &TOPIC, &EVENT];
+
+    fn check(keys: &Keys, key: &str) -> Result<(), Problem> {
+        keys.check(&Query::new(Some(&format!("{key}=x"))))
+    }
+
+    #[test]
+    fn a_cursor_is_taken_in_every_spelling() {
+        for key in ["last_event_id", "lastEventId", "lastEventID", "Last-Event-ID", "last-event-id", "LASTEVENTID"] {
+            let text = format!("topic=t&lastEventId=&{key}=abcd-7");
+            let query = Query::new(Some(&text));
+            assert_eq!((cursor(&query), EVENTS.check(&query)), (Some("abcd-7"), Ok(())), "{key}");
+        }
+        assert_eq!(cursor(&Query::new(Some("topic=t&last_event=1"))), None);
+    }
+
+    #[test]
+    fn a_key_that_can_only_be_a_slip_is_refused_and_what_others_add_is_not() {
+        for keys in ALL {
+            for known in keys.known {
+                assert_eq!(check(keys, known), Ok(()), "{known}");
+                assert!(check(keys, &known.to_uppercase()).is_err(), "{known}");
+            }
+            for (name, _) in keys.aliases {
+                assert!(check(keys, name).is_err(), "{name}");
+                assert_eq!(normalized(name), *name, "or it would never be found");
+                assert!(!keys.known.contains(name), "{name}");
+            }
+            for key in ["access-token", "accessToken"] {
+                assert!(check(keys, key).is_err(), "a token that is passed over: {key}");
+            }
+            for key in ["_", "utm_source", "cacheBuster", "t", "v", "", "r"] {
+                assert_eq!(check(keys, key), Ok(()), "{key}");
+            }
+        }
+        for key in ["Topic", "FROM", "keepAlive", "after", "last"] {
+            assert!(check(&EVENTS, key).is_err(), "{key}");
+        }
+    }
+}

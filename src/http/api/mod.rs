@@ -1,0 +1,33 @@
+//! The routes and their handlers.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`server`] | one core: its connections, its streams and its tick |
+//! | [`state`] | the state of the process and of one core |
+//! | [`admission`] | whether a new request is processed at the moment |
+//! | [`routes`] | the routing table, and the headers of every response |
+//! | [`publish`] | `POST /publish` in all its forms |
+//! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
+//! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
+//! | [`topics`] | `/topics`: listing, showing, configuring, deleting |
+//! | [`operators`] | statistics, metrics, health |
+//! | [`docs`] | the documents that a problem's `type` refers to |
+//! | [`keys`] | the query keys of each route |
+//! | [`body`] | reading a whole request body within its bounds |
+//! | [`pace`] | the minimum rate of a request body |
+//! | [`envelope`] | an event as JSON |
+
+pub mod admission;
+pub mod body;
+pub mod docs;
+pub mod envelope;
+pub mod events;
+pub mod keys;
+pub mod operators;
+pub mod pace;
+pub mod publish;
+pub mod routes;
+pub mod server;
+pub mod state;
+pub mod stream;
+pub mod topics;

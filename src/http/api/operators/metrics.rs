@@ -1,0 +1,164 @@
+//! `GET /metrics`: every metric with its unit and its help, in Prometheus' text format 0.0.4.
+//!
+//! The statistics of [`super::snapshot`], under the names `gapless_<noun>_<unit>[_total]`. Labels are few and fixed:
+//! states, reasons, codes, limits; never a topic, an address or a holder.
+
+use std::fmt::{Display, Write};
+
+use http::{HeaderValue, header};
+
+use super::{snapshot::Snapshot, state::OperatorsState, stats::READ_STATS};
+use crate::{
+    http::{
+        auth::Authorization,
+        message::problem::Problem,
+        net::response::{Response, full},
+    },
+    quota::Limit,
+};
+
+/// The response with every metric.
+///
+/// # Errors
+/// When the caller lacks the grant `admin`.
+pub fn handle(operators: &OperatorsState, authorization: &Authorization) -> Result<Response, Problem> {
+    authorization.require_admin(READ_STATS)?;
+    let mut response = Response::new(full(text(&Snapshot::new(operators))));
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn text(now: &Snapshot) -> String {
+    let mut out = MetricsText::default();
+    out.info(
+        "gapless_build_info",
+        "Always 1; labels: the program's version, the engine, the store's epoch.",
+        &[("version", now.version), ("engine", now.engine), ("epoch", &now.epoch)],
+    );
+    out.gauge("gapless_uptime_seconds", "Time since the process began to serve.", now.uptime_s);
+    out.gauge("gapless_ready", "1 when a durable publish would be accepted.", u8::from(now.ready));
+    out.gauge("gapless_connections", "Open connections.", now.connections);
+    out.gauge("gapless_connections_limit", "Maximum number of connections served.", now.connections_limit);
+    out.counter("gapless_accepted_connections_total", "Connections accepted.", now.connections_total);
+    let streams = &now.subscriptions;
+    out.labeled(
+        "gauge",
+        "gapless_streams",
+        "Open streams, by state.",
+        "state",
+        [("live", streams.live), ("replaying", streams.replaying), ("lagged", streams.lagged)],
+    );
+    out.counter("gapless_resumed_streams_total", "Streams that began with a cursor.", now.resumed_total);
+    out.gauge("gapless_topics", "Existing topics.", now.topics);
+    out.counter("gapless_published_events_total", "Events accepted.", now.events.in_total);
+    out.counter("gapless_published_bytes_total", "Bytes of data accepted.", now.bytes.in_total);
+    out.counter(
+        "gapless_delivered_events_total",
+        "Events delivered to streams, once for each stream.",
+        now.events.out_total,
+    );
+    out.counter("gapless_delivered_bytes_total", "Bytes written to streams.", now.bytes.out_total);
+    out.counter("gapless_replayed_events_total", "Events read from the log for streams.", now.events.replayed_total);
+    out.counter("gapless_removed_events_total", "Events removed with DELETE /events/<id>.", now.events.removed_total);
+    out.gauge("gapless_publishing_bytes", "Bytes of publish bodies being received or committed.", now.publish_bytes);
+    let store = &now.store;
+    out.gauge("gapless_store_events", "Events stored.", store.events);
+    out.gauge("gapless_store_bytes", "Bytes of event data stored.", store.bytes);
+    out.gauge("gapless_store_disk_bytes", "Bytes on disk used by the store's files.", store.disk_bytes);
+    out.gauge("gapless_store_queued_bytes", "Bytes of events waiting for a commit.", store.queued_bytes);
+    out.gauge("gapless_store_losses", "Damaged parts of the store, found and set aside.", store.losses);
+    let unscrubbed = "Segments whose files still contain bytes of removed events.";
+    out.gauge("gapless_store_unscrubbed", unscrubbed, store.unscrubbed);
+    let ahead = "Seconds by which event times are ahead of the system clock.";
+    out.gauge("gapless_clock_ahead_seconds", ahead, store.clock_ahead_s);
+    let leapt = "Seconds of forward jumps of the system clock, excluded from event ages.";
+    out.gauge("gapless_clock_leapt_seconds", leapt, store.clock_leapt_s);
+    out.counter("gapless_commits_total", "Commits; concurrent publishes share one.", store.commits_total);
+    out.labeled(
+        "gauge",
+        "gapless_commit_seconds",
+        "Time until a commit is durable, since the process began.",
+        "quantile",
+        [("0.5", store.commit_ms.p50 / 1000.0), ("0.99", store.commit_ms.p99 / 1000.0)],
+    );
+    out.counter("gapless_log_pages_total", "Pages read from the log for streams.", store.pages_read_total);
+    let gaps = &now.gaps_total;
+    out.labeled(
+        "counter",
+        "gapless_gaps_total",
+        "Gaps reported to streams, by reason.",
+        "reason",
+        [("trimmed", gaps.trimmed), ("lost", gaps.lost), ("unknown", gaps.unknown), ("ahead", gaps.ahead)],
+    );
+    let cut = now.slow_readers_cut_total;
+    out.counter("gapless_slow_readers_cut_total", "Streams closed because their client did not read.", cut);
+    let lapsed = now.lapsed_total;
+    out.counter("gapless_lapsed_streams_total", "Streams ended because their credential was no longer valid.", lapsed);
+    let dropped = now.log_lines_dropped_total;
+    out.counter("gapless_log_lines_dropped_total", "Log lines dropped because stderr was not read in time.", dropped);
+    let refused = now.refused_total.iter().map(|(code, count)| (*code, *count));
+    out.labeled("counter", "gapless_refused_requests_total", "Requests refused, by problem code.", "code", refused);
+    let count_of = |limit: Limit| (limit.as_str(), now.quota_refused_total.get(limit.as_str()).copied().unwrap_or(0));
+    out.labeled(
+        "counter",
+        "gapless_quota_refused_total",
+        "Times that a limit of an address or holder was reached, by limit.",
+        "limit",
+        Limit::ALL.map(count_of),
+    );
+    out.labeled(
+        "gauge",
+        "gapless_quota_accounts",
+        "Client addresses and token holders with an account of their own.",
+        "kind",
+        [("address", now.addresses), ("holder", now.holders_known)],
+    );
+    out.0
+}
+
+/// The text format. Label values come from the program, so nothing needs escaping.
+#[derive(Default)]
+struct MetricsText(String);
+
+impl MetricsText {
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.head("gauge", name, help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head("counter", name, help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn labeled<'a, T: Display>(
+        &mut self,
+        kind: &str,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'a str, T)>,
+    ) {
+        self.head(kind, name, help);
+        for (text, value) in values {
+            self.line(format_args!("{name}{{{label}=\"{text}\"}} {value}"));
+        }
+    }
+
+    fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) {
+        self.head("gauge", name, help);
+        let labels: Vec<String> = labels.iter().map(|(label, text)| format!("{label}=\"{text}\"")).collect();
+        self.line(format_args!("{name}{{{}}} 1", labels.join(",")));
+    }
+
+    fn head(&mut self, kind: &str, name: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        writeln!(self.0, "{text}").expect("writing to memory");
+    }
+}

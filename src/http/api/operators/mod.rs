@@ -1,0 +1,20 @@
+//! What operators read: statistics, metrics and health.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`state`] | what the statistics are made of |
+//! | [`snapshot`] | every statistic with its unit |
+//! | [`rates`] | the rates of the counters |
+//! | [`stats`] | `GET /admin/stats`: the statistics as JSON, once or every second |
+//! | [`metrics`] | `GET /metrics`: the statistics for Prometheus |
+//! | [`health`] | `GET /healthz`, `GET /readyz` |
+
+pub mod health;
+pub mod metrics;
+pub mod rates;
+pub mod snapshot;
+pub mod state;
+pub mod stats;
+
+#[cfg(test)]
+mod tests;

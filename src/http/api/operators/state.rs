@@ -1,0 +1,28 @@
+//! What statistics, metrics and health are made of.
+
+use std::{sync::Arc, time::Instant};
+
+use super::rates::Rates;
+use crate::{
+    http::{auth::authenticator::AuthState, net::state::NetState},
+    hub::Hub,
+    quota::memory::BodyMemory,
+};
+
+/// What the handlers for operators share, on all cores.
+pub struct OperatorsState {
+    /// The hub's counters and state.
+    pub hub: Arc<Hub>,
+    /// The usage of addresses and holders; the policy that an open stream is authorized by again.
+    pub auth: Arc<AuthState>,
+    /// The connections, and the drain.
+    pub net: Arc<NetState>,
+    /// The memory of request bodies.
+    pub body_memory: Arc<BodyMemory>,
+    /// Rates of the counters.
+    pub rates: Rates,
+    /// When the process began to serve.
+    pub started: Instant,
+    /// Log lines dropped so far because stderr was not read in time.
+    pub log_dropped: fn() -> u64,
+}

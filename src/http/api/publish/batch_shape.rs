@@ -1,0 +1,8 @@
+//! The shape of a batch, and of its response.
+
+/// Whether a JSON body was one envelope or an array: the response has the same shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BatchShape {
+    One,
+    Many,
+}

@@ -1,0 +1,300 @@
+//! Parses envelopes: events that name their topic, `{"topic","data","event"?,"retry"?,"close"?}`.
+//!
+//! Parsing is strict: an unknown or repeated field is refused, because an ignored typo in `retry` or `close` would be
+//! noticed too late.
+
+use std::{borrow::Cow, collections::HashSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer as _,
+    de::{Error as _, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{batch_shape::BatchShape, fast_path, interner::TopicInterner, json, options::PublishOptions};
+use crate::{
+    event::{
+        Data, EventName, NewEvent, TopicName,
+        record::{MAX_RETRY_MS, NotUtf8},
+    },
+    http::message::problem::{Code, Problem},
+};
+
+/// Largest number of events in one batch. An event costs some 200 bytes besides its data, so 16 MiB of the smallest
+/// ones would cost ten times their size; this many cost 20 MiB.
+const MAX_EVENTS: usize = 100_000;
+
+const NO_TOPIC: &str = "name the topic: POST /publish?topic=notices with the data as the body, or send a JSON envelope \
+                        such as {\"topic\":\"notices\",\"data\":\"Backup done\"} or an array of them";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublishEnvelope<'a> {
+    #[serde(borrow)]
+    topic: Option<JsonText<'a>>,
+    data: &'a RawValue,
+    #[serde(borrow)]
+    event: Option<JsonText<'a>>,
+    retry: Option<u32>,
+    close: Option<&'a RawValue>,
+}
+
+/// A string that is copied only when it has escapes. A type of its own, because serde copies a `Cow` inside an
+/// `Option`.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Parses a JSON body: one envelope, or an array of them.
+pub(super) fn parse(
+    body: &[u8],
+    options: &PublishOptions,
+    event_bytes: usize,
+) -> Result<(Vec<NewEvent>, BatchShape), Problem> {
+    let text = text(body)?;
+    match text.trim_ascii_start().bytes().next() {
+        Some(b'{') => Ok((vec![one(text, options, &mut TopicInterner::default(), event_bytes)?], BatchShape::One)),
+        Some(b'[') => {
+            let mut events = batch(text, &PublishOptions { close: false, ..options.clone() }, event_bytes)?;
+            if options.close {
+                close_last(&mut events);
+            }
+            Ok((events, BatchShape::Many))
+        }
+        _ => Err(Problem::new(Code::TopicInvalid, NO_TOPIC)),
+    }
+}
+
+/// Parses one envelope.
+pub(super) fn one(
+    text: &str,
+    options: &PublishOptions,
+    interner: &mut TopicInterner,
+    event_bytes: usize,
+) -> Result<NewEvent, Problem> {
+    if let Some((topic, data)) = fast_path::envelope(text.strip_suffix('\r').unwrap_or(text)) {
+        return Ok(options.event(interner.topic(topic)?, sized(data.into(), event_bytes)?));
+    }
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(Problem::new(Code::BodyInvalid, "an envelope is a JSON object: {\"topic\":…,\"data\":…}"));
+    }
+    let envelope: PublishEnvelope<'_> = serde_json::from_str(text).map_err(|error| json::malformed(&error))?;
+    let topic = envelope.topic.ok_or_else(|| Problem::new(Code::TopicInvalid, NO_TOPIC))?;
+    let mut event = options.event(interner.topic(&topic.0)?, sized(json::data(envelope.data)?, event_bytes)?);
+    if let Some(JsonText(name)) = envelope.event {
+        event.name = EventName::new(&name)?;
+    }
+    if let Some(ms) = envelope.retry {
+        event.retry = Some(checked_retry(ms.into())?);
+    }
+    event.close = match envelope.close.map(RawValue::get) {
+        None => event.close,
+        Some("true" | "1") => true,
+        Some("false" | "0") => false,
+        Some(_) => return Err(Problem::new(Code::BodyInvalid, "'close' must be true or false")),
+    };
+    Ok(event)
+}
+
+/// Parses a line of bare JSON, for the query's topic.
+pub(super) fn bare(
+    text: &str,
+    topic: &TopicName,
+    options: &PublishOptions,
+    event_bytes: usize,
+) -> Result<NewEvent, Problem> {
+    if let Some(data) = fast_path::string(text.strip_suffix('\r').unwrap_or(text)) {
+        return Ok(options.event(topic.clone(), sized(data.into(), event_bytes)?));
+    }
+    let value: &RawValue = serde_json::from_str(text).map_err(|error| json::malformed(&error))?;
+    Ok(options.event(topic.clone(), sized(json::data(value)?, event_bytes)?))
+}
+
+/// `bytes` as UTF-8.
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map_err(|error| NotUtf8(error.valid_up_to()).into())
+}
+
+/// `data`, unless it is larger than an event may be.
+pub(super) fn sized(data: Data, event_bytes: usize) -> Result<Data, Problem> {
+    if data.len() > event_bytes {
+        let detail = format!("the event has {} bytes of data; at most {event_bytes} are allowed", data.len());
+        return Err(Problem::new(Code::TooLarge, detail));
+    }
+    Ok(data)
+}
+
+/// `ms`, unless it is longer than a reconnect delay may be.
+pub(super) fn checked_retry(ms: u64) -> Result<u32, Problem> {
+    let retry = u32::try_from(ms).ok().filter(|&ms| ms <= MAX_RETRY_MS);
+    retry.ok_or_else(|| Problem::new(Code::BodyInvalid, format!("'retry' must be 0 to {MAX_RETRY_MS} milliseconds")))
+}
+
+/// Parses an array of envelopes one by one; the first bad one ends it.
+fn batch(text: &str, options: &PublishOptions, event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
+    let mut found = None;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let events = json
+        .deserialize_seq(Batch { options, interner: TopicInterner::default(), event_bytes, problem: &mut found })
+        .and_then(|events| json.end().map(|()| events))
+        .map_err(|error| found.unwrap_or_else(|| json::malformed(&error)))?;
+    if events.is_empty() {
+        return Err(Problem::new(Code::BodyInvalid, "the batch is empty; send at least one envelope"));
+    }
+    Ok(events)
+}
+
+struct Batch<'a> {
+    options: &'a PublishOptions,
+    interner: TopicInterner,
+    event_bytes: usize,
+    /// The problem of a bad envelope; a serde error could carry only its text.
+    problem: &'a mut Option<Problem>,
+}
+
+impl<'de> Visitor<'de> for Batch<'_> {
+    type Value = Vec<NewEvent>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of envelopes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<Self::Value, A::Error> {
+        let mut events = Vec::new();
+        while let Some(item) = array.next_element::<&RawValue>()? {
+            let event = if events.len() < MAX_EVENTS {
+                let event = one(item.get(), self.options, &mut self.interner, self.event_bytes);
+                event.map_err(|problem| problem.at(format!("[{}]", events.len())))
+            } else {
+                let detail = format!("the batch has more than {MAX_EVENTS} events; split it");
+                Err(Problem::new(Code::TooLarge, detail))
+            };
+            events.push(event.map_err(|problem| {
+                *self.problem = Some(problem);
+                A::Error::custom("refused")
+            })?);
+        }
+        Ok(events)
+    }
+}
+
+/// Closes each topic of a batch with its last event there.
+fn close_last(events: &mut [NewEvent]) {
+    let mut seen = HashSet::new();
+    for event in events.iter_mut().rev() {
+        if seen.insert(event.topic.clone()) {
+            event.close = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: &str) -> Result<(Vec<NewEvent>, BatchShape), Problem> {
+        parse(body.as_bytes(), &PublishOptions::of("/publish", &[]).expect("valid"), 16)
+    }
+
+    fn refused(body: &str) -> (Code, String) {
+        let problem = read(body).expect_err(body);
+        (problem.code, problem.detail.into_owned())
+    }
+
+    #[test]
+    fn an_envelope_has_every_field_of_an_event() {
+        let (events, shape) =
+            read(r#" {"topic":"a/b","data":"hi","event":"tick","retry":5,"close":true} "#).expect("valid");
+        let want = NewEvent {
+            name: EventName::new("tick").expect("valid"),
+            retry: Some(5),
+            close: true,
+            ..NewEvent::new(TopicName::new("a/b").expect("valid"), "hi")
+        };
+        assert_eq!((events, shape), (vec![want], BatchShape::One));
+    }
+
+    #[test]
+    fn a_list_of_one_is_a_list() {
+        let (events, shape) = read(r#"[{"topic":"a","data":{"x": 1.0}}]"#).expect("valid");
+        assert_eq!((events[0].data.as_str(), shape), ("{\"x\":1.0}", BatchShape::Many));
+    }
+
+    #[test]
+    fn the_query_has_the_defaults_for_what_an_envelope_leaves_out() {
+        let options = PublishOptions::of("/publish?event=e&retry=1&close=true", &[]).expect("valid");
+        let body = br#"[{"topic":"a","data":1},{"topic":"b","data":2},{"topic":"a","data":3,"event":"f","retry":2}]"#;
+        let (events, _) = parse(body, &options, 16).expect("valid");
+        let seen: Vec<_> = events.iter().map(|event| (event.name.as_str(), event.retry, event.close)).collect();
+        assert_eq!(seen, [("e", Some(1), false), ("e", Some(1), true), ("f", Some(2), true)]);
+    }
+
+    #[test]
+    fn a_malformed_envelope_is_refused_and_the_mistake_named() {
+        for (body, code, hint) in [
+            ("", Code::TopicInvalid, "?topic="),
+            ("Backup done", Code::TopicInvalid, "?topic="),
+            ("7", Code::TopicInvalid, "?topic="),
+            (r#"{"data":1}"#, Code::TopicInvalid, "?topic="),
+            ("[]", Code::BodyInvalid, "empty"),
+            (r#"{"topic":"a"}"#, Code::BodyInvalid, "data"),
+            (r#"{"topic":"a","data":1"#, Code::BodyInvalid, "EOF"),
+            (r#"{"topic":"a","data":1}x"#, Code::BodyInvalid, "trailing"),
+            (r#"[{"topic":"a","data":1}]]"#, Code::BodyInvalid, "trailing"),
+            (r#"[{"topic":"a","data":1},]"#, Code::BodyInvalid, "trailing"),
+            (r#"[["a","b"]]"#, Code::BodyInvalid, "[0]"),
+            (r#"[{"topic":"a","data":1},7]"#, Code::BodyInvalid, "[1]"),
+            (r#"[{"topic":"a","data":1},{"topic":"hub/x","data":1}]"#, Code::TopicInvalid, "[1]"),
+            (r#"{"topic":"a","data":1,"retrty":5}"#, Code::BodyInvalid, "retrty"),
+            (r#"{"topic":"a","topic":"b","data":1}"#, Code::BodyInvalid, "topic"),
+            (r#"{"topic":"a","data":1,"data":2}"#, Code::BodyInvalid, "data"),
+            (r#"{"topic":5,"data":1}"#, Code::BodyInvalid, "string"),
+            (r#"{"topic":"a","data":1,"retry":1.5}"#, Code::BodyInvalid, "1.5"),
+            (r#"{"topic":"a","data":1,"retry":-1}"#, Code::BodyInvalid, "-1"),
+            (r#"{"topic":"a","data":1,"retry":86400001}"#, Code::BodyInvalid, "86400000"),
+            (r#"{"topic":"a","data":1,"close":"true"}"#, Code::BodyInvalid, "close"),
+            (r#"{"topic":"a","data":1,"event":"hub.gap"}"#, Code::EventNameInvalid, "hub."),
+            (r#"{"topic":"a","data":"\ud800"}"#, Code::BodyInvalid, "surrogate"),
+            (r#"{"topic":"a","data":"12345678901234567"}"#, Code::TooLarge, "17 bytes"),
+        ] {
+            let (got, detail) = refused(body);
+            assert_eq!(got, code, "{body}: {detail}");
+            assert!(detail.contains(hint), "{body}: {detail}");
+        }
+        let options = PublishOptions::of("/publish", &[]).expect("valid");
+        let problem = parse(b"{\"topic\":\"\xff", &options, 16).expect_err("not UTF-8");
+        assert_eq!((problem.code, problem.detail.contains("offset 10")), (Code::DataNotUtf8, true));
+    }
+
+    #[test]
+    fn a_batch_of_too_many_events_is_refused() {
+        let batch = |events: usize| format!("[{}]", vec![r#"{"topic":"a","data":1}"#; events].join(","));
+        assert_eq!(read(&batch(MAX_EVENTS)).expect("valid").0.len(), MAX_EVENTS);
+        assert_eq!(refused(&batch(MAX_EVENTS + 1)).0, Code::TooLarge);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_its_envelope(text: String) {
+            let options = PublishOptions::of("/publish", &[]).expect("valid");
+            let body = json!({"topic": "t", "data": text}).to_string();
+            let (events, _) = parse(body.as_bytes(), &options, usize::MAX).expect("valid");
+            prop_assert_eq!(events[0].data.as_str(), text);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(body: Vec<u8>) {
+            let _ = parse(&body, &PublishOptions::of("/publish", &[]).expect("valid"), 16);
+        }
+
+        #[test]
+        fn nothing_like_json_makes_it_panic(body in r#"[\[\]{}"a:,\\u0d8 topicdata1.-]{0,60}"#) {
+            let options = PublishOptions::of("/publish", &[]).expect("valid");
+            let _ = parse(body.as_bytes(), &options, 16);
+            let _ = bare(&body, &TopicName::new("t").expect("valid"), &options, 16);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What publishing needs of the process.
+
+use std::sync::Arc;
+
+use crate::{
+    http::{api::body::Bodies, auth::policy::Policies},
+    hub::Hub,
+    lifecycle::Drain,
+};
+
+/// What all publishes share, on all cores.
+pub struct PublishState {
+    /// The hub that events are published to.
+    pub hub: Arc<Hub>,
+    /// Reads the bodies.
+    pub bodies: Arc<Bodies>,
+    /// The policy that long publishes are authorized by again.
+    pub policies: Arc<Policies>,
+    /// The state of the shutdown.
+    pub drain: Drain,
+    /// Bytes of one event's data at most.
+    pub event_bytes: usize,
+    /// Bytes of a batch's body at most.
+    pub batch_bytes: usize,
+}

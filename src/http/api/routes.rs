@@ -1,0 +1,245 @@
+//! The routing table, and the headers that every response has.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
+use matchit::Router;
+
+use super::{
+    docs, events, operators, publish,
+    state::{Limits, ShardState},
+    topics,
+};
+use crate::http::{
+    auth::{Caller, admin_listener::AdminListener, cors::Cors},
+    message::{
+        headers,
+        problem::{Code, Problem},
+    },
+    net::{
+        handler::IncomingRequest,
+        peer::{ListenerRole, OverCapacity, Peer},
+        response::{Response, full},
+    },
+};
+
+/// The handler of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Publish,
+    Events,
+    Event,
+    Topics,
+    Stats,
+    Metrics,
+    Health,
+    Ready,
+    Console,
+    Docs,
+}
+
+/// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
+const TABLE: [(&str, Route, &str); 11] = [
+    ("/", Route::Console, "GET, HEAD, OPTIONS"),
+    ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
+    ("/publish", Route::Publish, "POST, OPTIONS"),
+    ("/events", Route::Events, "GET, HEAD, POST, OPTIONS"),
+    ("/events/{id}", Route::Event, "DELETE, OPTIONS"),
+    ("/topics", Route::Topics, "GET, HEAD, OPTIONS"),
+    ("/topics/{*topic}", Route::Topics, "GET, HEAD, PUT, DELETE, OPTIONS"),
+    ("/admin/stats", Route::Stats, "GET, HEAD, OPTIONS"),
+    ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
+    ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
+    ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
+];
+
+/// The web page at `/`.
+const CONSOLE: &str = include_str!("../../../console/index.html");
+
+/// What the page may do: run its inline script and style, and send requests to the hub that served it.
+const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Headers for browsers on every response that does not set them itself: do not sniff the content type, do not show it
+/// in a frame and run nothing in it, do not let another site embed it, and send no `Referer` (the address may contain a
+/// token). No Strict-Transport-Security: it would apply to all ports of the name.
+const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Finds the handler of a path.
+pub struct Routes(Router<(Route, &'static str)>);
+
+impl Default for Routes {
+    fn default() -> Self {
+        let mut router = Router::new();
+        for (path, route, methods) in TABLE {
+            router.insert(path, (route, methods)).expect("the table's paths are distinct");
+        }
+        Self(router)
+    }
+}
+
+impl Routes {
+    /// Handles a request. Every refusal becomes a problem response, and is counted.
+    pub async fn response(&self, shard: &ShardState, request: IncomingRequest) -> Response {
+        // The connection is over the limit; a later one may be within it.
+        let over_capacity = request.extensions().get::<OverCapacity>().is_some();
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let listener = listener(&request);
+        let result = self.dispatch(shard, request).await;
+        let mut response = result.unwrap_or_else(|problem| problem.into_response(shard.app.hub.stats()));
+        let headers = response.headers_mut();
+        for (name, value) in SECURITY_HEADERS {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        }
+        if allows_cross_origin(shard, listener) {
+            shard.auth.policy().cors.set_headers(origin.as_ref(), headers);
+        }
+        // The transfer coding is unknown, so the end of the body is, too.
+        let unread = response.status() == StatusCode::NOT_IMPLEMENTED;
+        if over_capacity || unread || shard.app.net.drain.is_draining() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Authenticates the sender of a request and calls the route's handler.
+    async fn dispatch(&self, shard: &ShardState, request: IncomingRequest) -> Result<Response, Problem> {
+        let (route, methods) = self.find(shard, &request)?;
+        if request.method() == Method::OPTIONS {
+            let policy = shard.auth.policy();
+            let no_origins = Cors::default();
+            let cors = if allows_cross_origin(shard, listener(&request)) { &policy.cors } else { &no_origins };
+            return cors.options(request.headers(), methods);
+        }
+        match route {
+            Route::Health => return Ok(operators::health::alive()),
+            Route::Ready => return operators::health::ready(&shard.app.operators),
+            Route::Console => return Ok(console()),
+            Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
+            Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Stats | Route::Metrics => {}
+        }
+        let (head, body) = request.into_parts();
+        let caller = match shard.auth.caller(&head) {
+            Ok(caller) => caller,
+            Err(problem) if matches!(route, Route::Events | Route::Stats) => {
+                return events::refuse_unparsed(&shard.events, &head.headers, problem);
+            }
+            Err(problem) => {
+                shard.app.bodies.discard(&head.headers, body).await;
+                return Err(problem);
+            }
+        };
+        handle(route, shard, caller, Request::from_parts(head, body)).await
+    }
+
+    fn find(&self, shard: &ShardState, request: &IncomingRequest) -> Result<(Route, &'static str), Problem> {
+        check_headers(request.headers(), &shard.app.limits)?;
+        check_framing(request)?;
+        let (route, methods) = self.at(shard, request)?;
+        let allowed = methods.split(", ").any(|method| method == request.method().as_str());
+        allowed.then_some((route, methods)).ok_or_else(|| Problem::method_not_allowed(methods))
+    }
+
+    /// The route of the path, if the listener that accepted the request serves it.
+    fn at(&self, shard: &ShardState, request: &IncomingRequest) -> Result<(Route, &'static str), Problem> {
+        let (route, methods) = *self
+            .0
+            .at(request.uri().path())
+            .map_err(|_| Problem::new(Code::NotFound, "no such path; GET /docs/PROTOCOL.md lists them"))?
+            .value;
+        let listener = listener(request);
+        let here = match route {
+            Route::Health | Route::Ready | Route::Docs => true,
+            Route::Stats | Route::Metrics => {
+                listener == ListenerRole::Operators || shard.app.auth.operators == AdminListener::Shared
+            }
+            Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Console => {
+                listener == ListenerRole::Public
+            }
+        };
+        here.then_some((route, methods)).ok_or_else(|| {
+            Problem::new(Code::NotFound, "this listener does not serve this path; the hub's other listener does")
+        })
+    }
+}
+
+fn listener<B>(request: &Request<B>) -> ListenerRole {
+    request.extensions().get::<Peer>().map_or(ListenerRole::Public, |peer| peer.listener)
+}
+
+/// Whether a listener permits cross-origin requests at all. One that needs no credential does not: every web page in a
+/// browser on this machine could use it.
+fn allows_cross_origin(shard: &ShardState, listener: ListenerRole) -> bool {
+    !shard.app.auth.is_unauthenticated(listener)
+}
+
+/// Checks the size of each header line and of all headers. hyper has its own bound, but a coarse one, and none for a
+/// line.
+fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
+    let mut total = 0;
+    for (name, value) in headers {
+        let size = name.as_str().len() + value.len();
+        total += size;
+        if size > limits.header_line_bytes {
+            let detail = format!("the header '{name}' has more than {} bytes; shorten it", limits.header_line_bytes);
+            return Err(Problem::new(Code::HeadersTooLarge, detail));
+        }
+    }
+    if total > limits.headers_bytes {
+        let detail = format!("the headers have more than {} bytes together; send fewer", limits.headers_bytes);
+        return Err(Problem::new(Code::HeadersTooLarge, detail));
+    }
+    Ok(())
+}
+
+/// Checks what RFC 9112 requires beyond hyper: one `Host` (3.2), and no transfer coding but `chunked` (6.1). hyper
+/// passes bodies of other codings on undecoded.
+fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
+    let headers = request.headers();
+    if headers::one(headers, &header::HOST)?.is_none() && request.version() == Version::HTTP_11 {
+        return Err(Problem::new(Code::HeaderInvalid, "the header Host is missing; HTTP/1.1 needs it"));
+    }
+    let lines = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let mut codings = codings.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Problem::new(
+            Code::TransferEncodingUnsupported,
+            "send the body with Content-Length, or with Transfer-Encoding: chunked and nothing else",
+        )),
+    }
+}
+
+async fn handle(
+    route: Route,
+    shard: &ShardState,
+    caller: Caller,
+    request: IncomingRequest,
+) -> Result<Response, Problem> {
+    let app = &shard.app;
+    match route {
+        Route::Publish => publish::handle(&app.publish, &shard.batcher, caller, request).await,
+        Route::Events if request.method() == Method::POST => events::post(&shard.events, caller, request).await,
+        Route::Events => events::get(&shard.events, caller, request).await,
+        Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
+        Route::Topics => topics::handle(&app.topics, &caller, request).await,
+        Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()),
+        Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization),
+        Route::Health | Route::Ready | Route::Console | Route::Docs => unreachable!("open to everyone"),
+    }
+}
+
+fn console() -> Response {
+    let mut response = Response::new(full(CONSOLE));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONSOLE_POLICY));
+    response
+}

@@ -1,0 +1,103 @@
+//! One core: its connections, its streams and its tick, on a current-thread runtime.
+
+use std::{io, net::IpAddr, rc::Rc, sync::Arc};
+
+use tokio::task::spawn_local;
+
+use super::{
+    routes::Routes,
+    state::{AppState, ShardState},
+    stream::{fan_out::fan_out, shard::StreamShard},
+};
+use crate::{
+    http::net::{
+        handler::{Handler, IncomingRequest},
+        listen::Listener,
+        peer::ListenerRole,
+        response::Response,
+        server::{Server, watch_certificate},
+        tracked_socket::{StallWatch, TICK},
+    },
+    quota::{Exceeded, OpenPermit},
+};
+
+/// The listeners of a core.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// Those for all clients.
+    pub public: Vec<Listener>,
+    /// Those for operators only.
+    pub operators: Vec<Listener>,
+}
+
+/// Handles the requests of one core.
+struct ShardHandler {
+    state: ShardState,
+    routes: Routes,
+}
+
+impl Handler for ShardHandler {
+    fn admit(&self, address: IpAddr) -> Result<Option<OpenPermit>, Exceeded> {
+        self.state.auth.connect(address)
+    }
+
+    fn respond(&self, request: IncomingRequest) -> impl Future<Output = Response> {
+        self.routes.response(&self.state, request)
+    }
+}
+
+/// Serves one core until the drain has ended. Must run inside a `LocalSet` on a current-thread runtime.
+///
+/// # Errors
+/// When the runtime cannot register a listener.
+pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io::Result<()> {
+    let net = Arc::clone(&app.net);
+    let handler = Rc::new(ShardHandler { state: ShardState::new(app, index), routes: Routes::default() });
+    let server = Server { net: Arc::clone(&net), stalls: Rc::default(), handler: Rc::clone(&handler) };
+    let stream = Rc::clone(&handler.state.events.stream);
+    spawn_local(fan_out(Rc::clone(&stream)));
+    spawn_local(run_batcher(Rc::clone(&handler)));
+    spawn_local(tick(Rc::clone(&handler), Rc::clone(&server.stalls)));
+    spawn_local(end_streams(stream));
+    if index == 0 && net.tls.is_some() {
+        spawn_local(watch_certificate(Arc::clone(&net)));
+    }
+    server.listen(listeners.public, ListenerRole::Public, true)?;
+    // A listener of the loopback without credentials has no TLS either.
+    let secure = !handler.state.app.auth.is_unauthenticated(ListenerRole::Operators);
+    server.listen(listeners.operators, ListenerRole::Operators, secure)?;
+    net.drain.ended().await;
+    Ok(())
+}
+
+async fn run_batcher(shard: Rc<ShardHandler>) {
+    let state = &shard.state;
+    state.batcher.run(&state.app.hub).await;
+}
+
+/// The periodic work of the core: keepalives, stalled clients, caches; on core 0 also what is needed once a process.
+async fn tick(shard: Rc<ShardHandler>, stalls: Rc<StallWatch>) {
+    let ShardState { app, events, .. } = &shard.state;
+    let write_timeout = app.net.limits.write_timeout;
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        ticks.tick().await;
+        let cut = events.stream.streams.tick(events.keepalive, write_timeout, app.auth.policies.generation())
+            + stalls.tick(write_timeout);
+        app.hub.broker().shards()[events.stream.index].drop_cached_batches();
+        if cut > 0 {
+            app.hub.stats().slow_readers_cut.add(cut);
+            tracing::info!(streams = cut, "closed the streams of clients that do not read");
+        }
+        if events.stream.index == 0 {
+            app.operators.rates.sample(app.hub.stats());
+            app.hub.sweep();
+            app.auth.quotas.sweep();
+        }
+    }
+}
+
+async fn end_streams(stream: Rc<StreamShard>) {
+    stream.drain.begun().await;
+    stream.streams.wake_all();
+}

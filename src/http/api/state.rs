@@ -1,0 +1,155 @@
+//! The state of the process and of one core: the states of all modules, put together. Handlers get the part that is
+//! theirs.
+
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    body::Bodies,
+    events::{page, state::EventsState},
+    operators::{rates::Rates, state::OperatorsState},
+    publish::{batcher::Batcher, state::PublishState},
+    stream::shard::StreamShard,
+    topics::state::TopicsState,
+};
+use crate::{
+    http::{
+        auth::authenticator::{AuthState, Authenticator},
+        net::state::NetState,
+    },
+    hub::{Hub, batch::ReadLimit},
+    quota::{account::HeldMemory, memory::BodyMemory},
+};
+
+/// The state that all cores share.
+pub struct AppState {
+    /// The hub.
+    pub hub: Arc<Hub>,
+    /// Of connections.
+    pub net: Arc<NetState>,
+    /// Of authentication.
+    pub auth: Arc<AuthState>,
+    /// Reads request bodies.
+    pub bodies: Arc<Bodies>,
+    /// Memory for JSON pages that their clients have not read yet.
+    pub pages: Arc<BodyMemory>,
+    /// Of `/publish`.
+    pub publish: PublishState,
+    /// Of `/topics`.
+    pub topics: TopicsState,
+    /// Of statistics, metrics and health.
+    pub operators: Arc<OperatorsState>,
+    /// The configured bounds.
+    pub limits: Limits,
+}
+
+/// The state of one core. It has no locks: a connection stays on its core.
+pub struct ShardState {
+    /// The state of all cores.
+    pub app: Arc<AppState>,
+    /// Authenticates requests.
+    pub auth: Authenticator,
+    /// Combines the publishes of this core into batches for the engine.
+    pub batcher: Batcher,
+    /// Of `/events`, and of the open streams.
+    pub events: EventsState,
+}
+
+/// Bounds of requests and streams. docs/OPERATIONS.md gives the reason of each.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of one event's data at most.
+    pub event_bytes: usize,
+    /// Bytes of a batch's body at most.
+    pub batch_bytes: usize,
+    /// Bytes of request bodies at most, from their arrival until they are durable, of all clients together.
+    pub inflight_bytes: usize,
+    /// Bytes of one header line at most.
+    pub header_line_bytes: usize,
+    /// Bytes of all headers of a request at most.
+    pub headers_bytes: usize,
+    /// Longest wait for the next bytes of a body.
+    pub body_timeout: Duration,
+    /// Minimum average rate of a body, in bytes a second.
+    pub body_rate: usize,
+    /// Events and bytes of one read: a batch of a stream, or a page.
+    pub limit: ReadLimit,
+    /// Filters of one stream at most.
+    pub filters: usize,
+    /// Time without data after which a stream sends a keepalive.
+    pub keepalive: Duration,
+}
+
+impl AppState {
+    /// The state of a process that begins to serve now.
+    #[must_use]
+    pub fn new(hub: Arc<Hub>, net: NetState, auth: AuthState, limits: Limits, log_dropped: fn() -> u64) -> Self {
+        let (net, auth) = (Arc::new(net), Arc::new(auth));
+        let bodies = Arc::new(Bodies {
+            memory: BodyMemory::new(HeldMemory::Bodies, limits.inflight_bytes),
+            timeout: limits.body_timeout,
+            rate: limits.body_rate,
+            discard_bytes: limits.batch_bytes,
+        });
+        Self {
+            pages: BodyMemory::new(HeldMemory::Pages, page::ROOM),
+            publish: PublishState {
+                hub: Arc::clone(&hub),
+                bodies: Arc::clone(&bodies),
+                policies: Arc::clone(&auth.policies),
+                drain: net.drain.clone(),
+                event_bytes: limits.event_bytes,
+                batch_bytes: limits.batch_bytes,
+            },
+            topics: TopicsState {
+                hub: Arc::clone(&hub),
+                bodies: Arc::clone(&bodies),
+                policies: Arc::clone(&auth.policies),
+            },
+            operators: Arc::new(OperatorsState {
+                hub: Arc::clone(&hub),
+                auth: Arc::clone(&auth),
+                net: Arc::clone(&net),
+                body_memory: Arc::clone(&bodies.memory),
+                rates: Rates::default(),
+                started: Instant::now(),
+                log_dropped,
+            }),
+            hub,
+            net,
+            auth,
+            bodies,
+            limits,
+        }
+    }
+}
+
+impl ShardState {
+    /// The state of the core with this index, before its first connection.
+    #[must_use]
+    pub fn new(app: Arc<AppState>, index: usize) -> Self {
+        let stream = StreamShard {
+            hub: Arc::clone(&app.hub),
+            policies: Arc::clone(&app.auth.policies),
+            drain: app.net.drain.clone(),
+            index,
+            streams: Rc::default(),
+            limit: app.limits.limit,
+        };
+        Self {
+            auth: Authenticator::new(Arc::clone(&app.auth)),
+            batcher: Batcher::new(app.hub.epoch()),
+            events: EventsState {
+                stream: Rc::new(stream),
+                bodies: Arc::clone(&app.bodies),
+                pages: Arc::clone(&app.pages),
+                filters: app.limits.filters,
+                keepalive: app.limits.keepalive,
+            },
+            app,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A stream on an HTTP/1.1 connection that was taken over from hyper: a socket, a cursor and a small task.
+//!
+//! At the ring's end the task sleeps and [`fan_out`](super::fan_out) sends for it. It wakes for everything else: to
+//! read the log, to wait for a slow client, to send a keepalive, and to end.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+
+use super::{
+    chunk,
+    direct_connection::DirectConnection,
+    session::StreamSession,
+    streams::{StreamHandle, WakeMode},
+};
+use crate::http::net::socket::Socket;
+
+/// Chunks that one stream sends in a row before it yields to other tasks of its shard.
+const CHUNKS_PER_POLL: usize = 8;
+
+/// The task of a stream. `T` is held until the task ends. Dropping it ends the subscription and closes the socket.
+pub struct DirectStream<T> {
+    session: StreamSession,
+    handle: StreamHandle,
+    /// Bytes that the task still has to send.
+    unsent: Bytes,
+    over: bool,
+    _held: T,
+}
+
+impl<T> DirectStream<T> {
+    /// Continues a stream whose response head was sent on `socket`.
+    #[must_use]
+    pub fn new(session: StreamSession, socket: Socket, held: T) -> Self {
+        let streams = Rc::clone(&session.shard().streams);
+        let connection = DirectConnection::new(socket, session.encoding);
+        let handle = streams.register_direct(session.subscription().feed(), session.expires(), connection);
+        Self { session, handle, unsent: Bytes::new(), over: false, _held: held }
+    }
+
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { session, handle, unsent, over, .. } = self;
+        let now = handle.now();
+        let mut members = handle.group.members.borrow_mut();
+        let member = &mut members[handle.key];
+        let keepalive_due = member.register_waker(cx);
+        member.wake_mode = WakeMode::Busy;
+        let connection = member.connection.as_mut().expect("registered with one");
+        if connection.is_closed() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        // A client that has closed its direction is sent a keepalive at once: if it has left, it answers with a reset.
+        let mut keepalive_due = connection.socket.discard_input(cx)? || keepalive_due;
+        session.sent(connection.cursor);
+        if let Some(rest) = connection.unsent.take() {
+            *unsent = *rest;
+        }
+        for _ in 0..CHUNKS_PER_POLL {
+            if !unsent.is_empty() || connection.socket.is_behind() {
+                ready!(connection.poll_write(cx, unsent, now))?;
+                // The fan-out records its sends itself. Without this the tick would wake the stream every second.
+                (member.last_sent, member.keepalive_due) = (now, false);
+                keepalive_due = false;
+            }
+            if *over {
+                connection.socket.send_close_notify();
+                return Poll::Ready(Ok(()));
+            }
+            match session.poll(cx, keepalive_due) {
+                Poll::Ready(Some(chunk)) => *unsent = chunk.framed(),
+                Poll::Ready(None) => (*unsent, *over) = (chunk::LAST, true),
+                Poll::Pending => {
+                    member.wake_mode = match session.follows() {
+                        Some(cursor) => {
+                            connection.cursor = cursor;
+                            WakeMode::Send
+                        }
+                        None => WakeMode::Wake,
+                    };
+                    return Poll::Pending;
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<T: Unpin> Future for DirectStream<T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_stream(cx).map(drop)
+    }
+}

@@ -1,0 +1,73 @@
+//! The connection of a stream that was taken over from hyper, and whether its client keeps reading.
+
+use std::{
+    io,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+
+use super::encoding::Encoding;
+use crate::{event::Seq, http::net::socket::Socket};
+
+/// The connection of a stream: what the fan-out needs to send for it.
+#[derive(Debug)]
+pub struct DirectConnection {
+    pub(super) socket: Socket,
+    pub(super) encoding: Encoding,
+    /// The last event sent, while the fan-out sends.
+    pub(super) cursor: Seq,
+    /// The rest of a batch that the fan-out could not send, because the socket was full.
+    pub(super) unsent: Option<Box<Bytes>>,
+    flow: Flow,
+}
+
+/// Whether the client keeps reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Open,
+    /// Nothing could be sent since this tick.
+    Stalled(u32),
+    /// Stalled for longer than the write timeout.
+    Closed,
+}
+
+impl DirectConnection {
+    pub(super) fn new(socket: Socket, encoding: Encoding) -> Self {
+        Self { socket, encoding, cursor: Seq::ZERO, unsent: None, flow: Flow::Open }
+    }
+
+    /// For how many ticks nothing could be sent; `None` while the socket takes bytes.
+    pub(super) fn stalled_since(&self, now: u32) -> Option<u32> {
+        match self.flow {
+            Flow::Stalled(since) => Some(now.wrapping_sub(since)),
+            Flow::Open | Flow::Closed => None,
+        }
+    }
+
+    /// Whether the client has closed its direction. Such a stream is woken at every tick, because the reset with which
+    /// a departed client answers wakes no task.
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.socket.is_half_closed()
+    }
+
+    /// Marks a stalled connection to be closed by its task. Returns whether it was not marked before.
+    pub(super) fn close_stalled(&mut self) -> bool {
+        std::mem::replace(&mut self.flow, Flow::Closed) != Flow::Closed
+    }
+
+    /// Whether its task must close it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.flow == Flow::Closed
+    }
+
+    /// Sends all of `bytes`, and the records that TLS holds. A socket that takes nothing is stalled since `now`.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes, now: u32) -> Poll<io::Result<()>> {
+        let Self { socket, flow, .. } = self;
+        let polled = socket.poll_send(cx, bytes, || *flow = Flow::Open);
+        if polled.is_pending() && *flow == Flow::Open {
+            *flow = Flow::Stalled(now);
+        }
+        polled
+    }
+}

@@ -1,0 +1,276 @@
+//! Events, gaps, ends, cursors and keepalives in each encoding that a stream can have.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::chunk::Chunk;
+use crate::{
+    event::{EventId, EventName, sse},
+    http::{api::envelope, message::json_text},
+    hub::{
+        batch::{ENCODINGS, FrameBatch},
+        endings::Ending,
+        frame::Frame,
+        subscription::{Gap, GapReason},
+    },
+};
+
+/// The Content-Type of a `text/event-stream`.
+pub const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
+
+/// A batch of at most this many encoded bytes is always kept in one buffer: a page of 64 KiB and the framing of its
+/// events.
+const WHOLE: usize = 160 << 10;
+
+/// The encoding of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `text/event-stream`; the data as published.
+    Sse,
+    /// `text/event-stream`; the data is a JSON envelope.
+    SseEnvelope,
+    /// The same without event names, so that `onmessage` receives every event.
+    SseMessage,
+    /// `application/x-ndjson`; each line is a JSON envelope.
+    Ndjson,
+}
+
+/// What a stream sends after a keepalive interval without events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keepalive {
+    /// An SSE comment, or an empty line in NDJSON: clients ignore it.
+    #[default]
+    Comment,
+    /// A `hub.keepalive` event, for clients that measure the connection by it.
+    Event,
+}
+
+impl Encoding {
+    /// The Content-Type of the response.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            // The standard needs no parameter; plain HTTP clients read `text/*` without it as Latin-1.
+            Self::Sse | Self::SseEnvelope | Self::SseMessage => SSE_TYPE,
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+
+    /// The batch in one chunk, encoded once for all streams with this encoding; `None` when that would be too large in
+    /// memory, so that each stream encodes it in parts.
+    #[must_use]
+    pub fn framed(self, batch: &FrameBatch) -> Option<&Bytes> {
+        const { assert!(Self::Ndjson as usize + 1 == ENCODINGS, "a form for each encoding") };
+        batch.form(self as usize, |frames| self.fits(frames).then(|| self.write(frames).framed()))
+    }
+
+    /// Whether these events are kept in one buffer: when it is small, or when all streams at the ring's end share it
+    /// and it is at most twice as large as the events' own data.
+    fn fits(self, frames: &[Arc<Frame>]) -> bool {
+        let data: usize = frames.iter().map(|frame| frame.event.new.data.len()).sum();
+        // An estimate of what is around the data; topics and names have at most 255 bytes each.
+        let around = frames.len() * 128;
+        if data * 7 + around <= WHOLE {
+            return true;
+        }
+        let encoded = around + frames.iter().map(|frame| self.encoded_len(frame.event.new.data.bytes())).sum::<usize>();
+        encoded <= WHOLE || (frames.iter().all(|frame| frame.is_live()) && encoded <= 2 * data)
+    }
+
+    /// Bytes that the data takes on the wire, approximately.
+    fn encoded_len(self, data: &[u8]) -> usize {
+        let more = |byte: u8| match (self, byte) {
+            (Self::Sse, b'\n' | b'\r') => 6,
+            (Self::Sse, _) => 0,
+            (_, b'"' | b'\\') => 1,
+            // The first byte of the line ends that are escaped in JSON, and of other characters.
+            (_, 0xC2 | 0xE2) => 4,
+            (_, byte) => 5 * usize::from(byte < b' '),
+        };
+        data.len() + data.iter().map(|&byte| more(byte)).sum::<usize>()
+    }
+
+    /// Writes an event up to its data.
+    pub(super) fn begin(self, out: &mut Vec<u8>, frame: &Frame) {
+        let nameless = EventName::default();
+        let name = if self == Self::SseMessage { &nameless } else { &frame.event.new.name };
+        if self != Self::Ndjson {
+            sse::begin(out, name, &frame.event);
+        }
+        if self != Self::Sse {
+            out.extend_from_slice(&envelope::begin(frame));
+        }
+    }
+
+    /// Writes a part of an event's data.
+    pub(super) fn data(self, out: &mut Vec<u8>, part: &str) {
+        match self {
+            Self::Sse => sse::data_part(out, part.as_bytes()),
+            _ => envelope::escaped(out, part),
+        }
+    }
+
+    /// Writes what follows an event's data.
+    pub(super) fn finish(self, out: &mut Vec<u8>, id: EventId) {
+        if self != Self::Sse {
+            out.extend_from_slice(envelope::END);
+        }
+        match self {
+            Self::Ndjson => out.push(b'\n'),
+            _ => sse::end(out, id),
+        }
+    }
+
+    /// The bytes of a batch in one buffer, whatever its size.
+    #[cfg(test)]
+    pub(super) fn whole(self, batch: &FrameBatch) -> Vec<u8> {
+        self.write(batch.frames()).bare().to_vec()
+    }
+
+    fn write(self, frames: &[Arc<Frame>]) -> Chunk {
+        let data = |frame: &Arc<Frame>| frame.event.new.data.len() + 96;
+        Chunk::write(frames.iter().map(data).sum(), |out| {
+            for frame in frames {
+                match self {
+                    Self::Sse => frame.write_sse(out),
+                    Self::SseEnvelope => {
+                        sse::encode_with(
+                            out,
+                            frame.id,
+                            &frame.event.new.name,
+                            &frame.event,
+                            &envelope::envelope(frame),
+                        );
+                    }
+                    Self::SseMessage => {
+                        sse::encode_with(
+                            out,
+                            frame.id,
+                            &EventName::default(),
+                            &frame.event,
+                            &envelope::envelope(frame),
+                        );
+                    }
+                    Self::Ndjson => {
+                        out.extend_from_slice(&envelope::envelope(frame));
+                        out.push(b'\n');
+                    }
+                }
+            }
+        })
+    }
+
+    /// A `hub.gap` notice.
+    #[must_use]
+    pub fn gap(self, gap: &Gap) -> Chunk {
+        self.notice("gap", &GapNotice::from(gap))
+    }
+
+    /// A `hub.end` notice; `last` is the topic's newest event.
+    #[must_use]
+    pub fn end(self, ending: &Ending, last: Option<EventId>) -> Chunk {
+        let reason = if ending.deleted { "deleted" } else { "closed" };
+        let last_id = last.map(|id| id.to_string());
+        self.notice("end", &EndNotice { topic: ending.topic.as_str(), reason, last_id })
+    }
+
+    /// The first bytes of a stream: the reconnect delay `retry` in milliseconds, and a cursor for a client that has
+    /// none.
+    #[must_use]
+    pub fn greeting(self, retry: u32, cursor: Option<EventId>) -> Chunk {
+        Chunk::write(0, |out| {
+            match self {
+                // NDJSON has no `retry`. The line is sent because some proxies forward the head only with the body's
+                // first byte.
+                Self::Ndjson if cursor.is_none() => out.push(b'\n'),
+                Self::Ndjson => {}
+                _ => out.extend_from_slice(&sse::retry_line(retry)),
+            }
+            if let Some(id) = cursor {
+                self.write_cursor(out, id);
+            }
+        })
+    }
+
+    /// Bytes that keep proxies and clients from closing an idle connection.
+    #[must_use]
+    pub fn keepalive(self, keepalive: Keepalive) -> Chunk {
+        match (self, keepalive) {
+            (_, Keepalive::Event) => self.notice("keepalive", &EmptyNotice {}),
+            (Self::Ndjson, _) => Chunk::write(0, |out| out.push(b'\n')),
+            _ => Chunk::write(0, |out| out.extend_from_slice(sse::KEEPALIVE)),
+        }
+    }
+
+    /// The last bytes of a stream that the hub ends: the reconnect delay `retry` in milliseconds, which NDJSON cannot
+    /// express, and a cursor if there is one.
+    #[must_use]
+    pub fn reconnect(self, retry: u32, cursor: Option<EventId>) -> Option<Chunk> {
+        (self != Self::Ndjson || cursor.is_some()).then(|| self.greeting(retry, cursor))
+    }
+
+    /// A `hub.cursor` notice, which sets the client's cursor to `id`.
+    #[must_use]
+    pub fn cursor(self, id: EventId) -> Chunk {
+        Chunk::write(0, |out| self.write_cursor(out, id))
+    }
+
+    fn write_cursor(self, out: &mut Vec<u8>, id: EventId) {
+        self.write_hub_event(out, "cursor", Some(id), &CursorNotice { id: id.to_string() });
+    }
+
+    fn notice(self, name: &str, data: &impl Serialize) -> Chunk {
+        Chunk::write(0, |out| self.write_hub_event(out, name, None, data))
+    }
+
+    fn write_hub_event(self, out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &impl Serialize) {
+        let data = json_text::text(data);
+        match self {
+            Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
+            _ => sse::encode_hub_event(out, &format!("hub.{name}"), id, &data),
+        }
+    }
+}
+
+/// The JSON of a gap notice.
+#[derive(Debug, Serialize)]
+pub struct GapNotice {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<String>,
+    after: Option<String>,
+    resumes_at: Option<String>,
+    reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct CursorNotice {
+    id: String,
+}
+
+#[derive(Serialize)]
+struct EmptyNotice {}
+
+#[derive(Serialize)]
+struct EndNotice<'a> {
+    topic: &'a str,
+    reason: &'static str,
+    last_id: Option<String>,
+}
+
+impl From<&Gap> for GapNotice {
+    fn from(gap: &Gap) -> Self {
+        Self {
+            topic: gap.topic.as_ref().map(ToString::to_string),
+            after: gap.after.clone(),
+            resumes_at: gap.resumes_at.map(|id| id.to_string()),
+            reason: match gap.reason {
+                GapReason::Trimmed => "trimmed",
+                GapReason::Lost => "lost",
+                GapReason::Unknown => "unknown",
+                GapReason::Ahead => "ahead",
+            },
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The state machine of one stream: a greeting, events while there are any, keepalives while there are none, and an
+//! end. It is the same for every kind of connection.
+//!
+//! A client without a cursor of its own must have one as soon as it has the response head. Otherwise it would reconnect
+//! at "now" and silently miss the events in between. So the greeting carries the cursor at which the stream starts. A
+//! gap notice has no id: a client that disconnects right after it receives it again. When no event follows the gap, the
+//! stream sends a cursor, so that the client receives the gap only once.
+
+use std::{
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use super::{
+    chunk::Chunk,
+    encoding::{Encoding, Keepalive},
+    parts::BatchParts,
+    shard::StreamShard,
+};
+use crate::{
+    event::{EventId, Seq},
+    http::auth::{Authorization, StreamPermits},
+    hub::subscription::{Delivery, Subscription},
+};
+
+/// A subscription, its encoding, and what its client already has. Dropping it ends the subscription.
+pub struct StreamSession {
+    shard: Rc<StreamShard>,
+    subscription: Subscription,
+    authorization: Authorization,
+    _permits: StreamPermits,
+    /// How events and notices are written.
+    pub encoding: Encoding,
+    options: StreamOptions,
+    greeted: bool,
+    over: bool,
+    /// The unsent rest of a batch that is sent in parts, and the batch's last position.
+    parts: Option<Box<(BatchParts, Seq)>>,
+    /// The newest id that the client has received; `None` while it has none of this store.
+    client_cursor: Option<Seq>,
+    /// Whether a client that reconnects with that cursor would receive a notice again.
+    repeats_notice: bool,
+}
+
+/// What a request decides about its stream besides the selection of events.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamOptions {
+    /// The reconnect delay that the client is given.
+    pub retry: Duration,
+    /// What is sent after a keepalive interval without events.
+    pub keepalive: Keepalive,
+    /// The cursor that the request carried, or that the greeting assigns.
+    pub cursor: InitialCursor,
+}
+
+/// The client's cursor when its stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitialCursor {
+    /// The request carried a cursor of this store.
+    Resumed(Seq),
+    /// The request carried a cursor that this store does not know. The stream begins with a gap notice; the first id
+    /// after it is the client's new cursor.
+    Unusable,
+    /// The request carried none. The greeting assigns this one, at which the stream starts.
+    Assigned(Seq),
+}
+
+impl StreamSession {
+    /// A stream of `subscription`. The permits are held until the session is dropped.
+    #[must_use]
+    pub fn new(
+        shard: Rc<StreamShard>,
+        subscription: Subscription,
+        (authorization, permits): (Authorization, StreamPermits),
+        encoding: Encoding,
+        options: StreamOptions,
+    ) -> Self {
+        let client_cursor = match options.cursor {
+            InitialCursor::Resumed(seq) | InitialCursor::Assigned(seq) => Some(seq),
+            InitialCursor::Unusable => None,
+        };
+        Self {
+            shard,
+            subscription,
+            authorization,
+            _permits: permits,
+            encoding,
+            options,
+            greeted: false,
+            over: false,
+            parts: None,
+            client_cursor,
+            repeats_notice: !matches!(options.cursor, InitialCursor::Resumed(_)),
+        }
+    }
+
+    /// The shard that serves the stream.
+    #[must_use]
+    pub fn shard(&self) -> &Rc<StreamShard> {
+        &self.shard
+    }
+
+    /// The subscription that the stream sends.
+    #[must_use]
+    pub fn subscription(&self) -> &Subscription {
+        &self.subscription
+    }
+
+    /// When the client's credential expires, in Unix seconds. The driver of the session must poll it then.
+    #[must_use]
+    pub fn expires(&self) -> Option<u64> {
+        self.authorization.expires()
+    }
+
+    /// The next bytes to send; `None` when the stream is over. `keepalive_due`: nothing was sent for a keepalive
+    /// interval.
+    pub fn poll(&mut self, cx: &mut Context<'_>, keepalive_due: bool) -> Poll<Option<Chunk>> {
+        if !self.greeted {
+            return Poll::Ready(Some(self.greet()));
+        }
+        loop {
+            if self.over {
+                return Poll::Ready(None);
+            }
+            // An event that has begun is sent to its end: nothing else may come between its parts.
+            if let Some(chunk) = self.next_part() {
+                return Poll::Ready(Some(chunk));
+            }
+            if self.shard.drain.is_draining() || self.has_lapsed() {
+                return Poll::Ready(self.end_with_reconnect());
+            }
+            let chunk = match self.subscription.poll_next(cx) {
+                Poll::Pending => match self.cursor_to_send() {
+                    Some(cursor) => self.encoding.cursor(cursor),
+                    None if keepalive_due => self.encoding.keepalive(self.options.keepalive),
+                    None => return Poll::Pending,
+                },
+                Poll::Ready(Delivery::Events(batch)) => {
+                    self.shard.hub.stats().events_out.add(batch.frames().len() as u64);
+                    let Some(framed) = self.encoding.framed(&batch) else {
+                        let last = batch.last();
+                        self.parts = Some(Box::new((BatchParts::new(batch, self.encoding), last)));
+                        continue;
+                    };
+                    let chunk = Chunk::shared(framed);
+                    self.set_client_cursor(batch.last());
+                    self.count(&chunk);
+                    chunk
+                }
+                Poll::Ready(Delivery::Gap(gap)) => {
+                    self.repeats_notice = true;
+                    self.encoding.gap(&gap)
+                }
+                Poll::Ready(Delivery::End(ending)) => {
+                    let epoch = self.subscription.cursor().epoch;
+                    let last = (ending.last > Seq::ZERO).then_some(EventId { epoch, seq: ending.last });
+                    self.encoding.end(&ending, last)
+                }
+                Poll::Ready(Delivery::Finished(id)) => {
+                    self.over = true;
+                    // Without the newest id the client would reconnect and receive the same notices, endlessly.
+                    if self.client_cursor >= Some(id.seq) {
+                        continue;
+                    }
+                    self.encoding.cursor(id)
+                }
+                Poll::Ready(Delivery::Unreadable) => return Poll::Ready(self.end_with_reconnect()),
+            };
+            return Poll::Ready(Some(chunk));
+        }
+    }
+
+    /// The next part of a batch that is sent in parts.
+    fn next_part(&mut self) -> Option<Chunk> {
+        let (parts, last) = &mut **self.parts.as_mut()?;
+        let (chunk, last) = (parts.next(), *last);
+        if let Some(chunk) = &chunk {
+            self.count(chunk);
+        } else {
+            self.parts = None;
+            self.set_client_cursor(last);
+        }
+        chunk
+    }
+
+    fn count(&self, chunk: &Chunk) {
+        self.shard.hub.stats().bytes_out.add(chunk.bare().len() as u64);
+    }
+
+    /// The first bytes of the stream. To be called once, instead of the first [`StreamSession::poll`].
+    pub fn greet(&mut self) -> Chunk {
+        self.greeted = true;
+        let epoch = self.subscription.cursor().epoch;
+        let cursor = match self.options.cursor {
+            InitialCursor::Assigned(seq) => Some(EventId { epoch, seq }),
+            InitialCursor::Resumed(_) | InitialCursor::Unusable => None,
+        };
+        self.encoding.greeting(milliseconds(self.options.retry), cursor)
+    }
+
+    /// The cursor after which the caller may send the ring's next batches itself, as long as they close no topic;
+    /// `None` while the session must be polled. The caller reports what it has sent with [`StreamSession::sent`].
+    #[must_use]
+    pub fn follows(&self) -> Option<Seq> {
+        if self.over || self.parts.is_some() { None } else { self.subscription.ring_cursor() }
+    }
+
+    /// Records that the client was sent the ring's events up to `position`.
+    pub fn sent(&mut self, position: Seq) {
+        if position > self.subscription.cursor().seq {
+            self.subscription.sent(position);
+            self.set_client_cursor(position);
+        }
+    }
+
+    /// Whether the client's credential has expired, was revoked, or no longer grants these topics.
+    fn has_lapsed(&mut self) -> bool {
+        let (shard, selection) = (&self.shard, &self.subscription.feed().selection);
+        let lapsed = self.authorization.renew_subscription(&shard.policies, selection).is_err();
+        if lapsed {
+            shard.hub.stats().lapsed.add(1);
+        }
+        lapsed
+    }
+
+    /// Ends the stream for a transient reason; the last bytes tell the client when to reconnect.
+    fn end_with_reconnect(&mut self) -> Option<Chunk> {
+        self.over = true;
+        let retry = spread_retry(self.options.retry);
+        let cursor = self.cursor_to_send();
+        self.encoding.reconnect(retry, cursor)
+    }
+
+    /// Records that the client has an id newer than every notice it was sent.
+    fn set_client_cursor(&mut self, position: Seq) {
+        (self.client_cursor, self.repeats_notice) = (Some(position), false);
+    }
+
+    /// A cursor for a client that would receive a notice again if it reconnected with the one it has, because nothing
+    /// that it was sent since had an id.
+    fn cursor_to_send(&mut self) -> Option<EventId> {
+        if !self.repeats_notice || !self.subscription.caught_up() {
+            return None;
+        }
+        let (cursor, before) = (self.subscription.cursor(), self.client_cursor);
+        if self.shard.hub.awaits_reuse(&self.subscription.feed().selection).is_some_and(|mark| cursor.seq >= mark) {
+            // The client waits for the name of a deleted topic to be used again. With this cursor a reconnect would be
+            // answered with 204, and an EventSource would stop for good.
+            self.repeats_notice = false;
+            return None;
+        }
+        self.set_client_cursor(cursor.seq);
+        (before < Some(cursor.seq)).then_some(cursor)
+    }
+}
+
+/// A random reconnect delay from `retry` to three times `retry`, in milliseconds, so that clients that are disconnected
+/// together reconnect at different times.
+#[must_use]
+pub fn spread_retry(retry: Duration) -> u32 {
+    let base = u32::try_from(retry.as_millis()).unwrap_or(u32::MAX / 4).clamp(100, u32::MAX / 4);
+    fastrand::u32(base..=base * 3)
+}
+
+fn milliseconds(delay: Duration) -> u32 {
+    u32::try_from(delay.as_millis()).unwrap_or(u32::MAX)
+}

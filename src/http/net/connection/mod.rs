@@ -1,0 +1,72 @@
+//! One connection, from the accept to its end.
+//!
+//! | module | idea |
+//! |---|---|
+//! | this file | setting up a connection and serving its protocol |
+//! | `context` | what a connection is made of |
+//! | `negotiation` | detecting the protocol: TLS, plain HTTP, the preface of HTTP/2 |
+//! | [`maybe_tls`] | a byte stream with or without TLS |
+//! | `http1` | HTTP/1.1: one request after another, until a stream takes the connection over |
+//! | `phase` | HTTP/1.1 timeouts: of a request head, and of an idle connection |
+//! | `http2` | HTTP/2: concurrent requests, and their bounds |
+//! | `tasks` | the request tasks of an HTTP/2 connection, each of which can be cancelled alone |
+//! | `tracked_body` | a response body that detects a stalled HTTP/2 stream |
+
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{handler::Handler, peer::Peer, state::Open, takeover::Takeover, transport::Transport};
+
+mod context;
+mod http1;
+mod http2;
+pub mod maybe_tls;
+mod negotiation;
+mod phase;
+mod tasks;
+mod tracked_body;
+
+pub use context::ListenerContext;
+use context::{Connection, FIRST_REQUEST_GRACE};
+use negotiation::Negotiated;
+
+/// The kernel's send buffer, in bytes. By default it grows to 4 MiB a socket (`tcp_wmem`), and a stalled client would
+/// be detected only after that.
+const SEND_BUFFER: usize = 256 << 10;
+
+/// How much longer the kernel waits for acknowledgements than the hub waits for a client that does not read. So a
+/// client that is alive but does not read is closed by the hub, and counted, also when the core's tick is late.
+const VANISHED_MARGIN: Duration = Duration::from_secs(30);
+
+/// Serves a connection from `address` until its end.
+pub async fn connection<H: Handler>(
+    context: Rc<ListenerContext<H>>,
+    socket: Transport,
+    address: SocketAddr,
+    open: Open,
+) {
+    let net = Arc::clone(&context.net);
+    let busy = net.drain.guard();
+    let (limits, drain) = (&net.limits, &net.drain);
+    // Without this the kernel retransmits to a vanished client for a quarter of an hour.
+    socket.tune(SEND_BUFFER, limits.write_timeout + VANISHED_MARGIN);
+    let is_unix = socket.is_unix();
+    let takeover = Rc::<Takeover>::default();
+    let tracked = context.stalls.add(socket, Rc::clone(&takeover));
+    // A Unix socket is local to this machine, and no certificate names it.
+    let tls = net.tls.as_ref().filter(|_| context.secure && !is_unix);
+    // Boxed, so that the memory of the handshake is freed after it.
+    let negotiation = Box::pin(timeout(limits.header_timeout, negotiation::open(tls, tracked)));
+    let opened = tokio::select! {
+        opened = negotiation => opened,
+        () = async { drain.begun().await; tokio::time::sleep(FIRST_REQUEST_GRACE).await } => return,
+    };
+    let Ok(Some(opened)) = opened else { return };
+    let peer = Peer { address, secure: tls.is_some(), listener: context.listener };
+    let connection = Connection { context, peer, open, busy };
+    match opened {
+        Negotiated::Http1(io) => Box::pin(http1::serve(connection, io, takeover)).await,
+        Negotiated::Http2(io) => Box::pin(http2::serve(connection, io)).await,
+    }
+}
