@@ -106,7 +106,7 @@ impl fmt::Display for InvalidPosition {
 impl When {
     /// What [`parse`](Self::parse) takes, in words that follow the parameter's name.
     pub const EXPECTED: &'static str = "must be a time like 2026-01-31T09:00:00Z or 1769850000 (Unix, in seconds or \
-                                        milliseconds), or an age like 90s, 10m or 1h 30m";
+                                        milliseconds), or an age like 90s, 10m, 2h or 1h 30m";
 
     /// Parses a value of `since`: RFC 3339, a Unix time, or an age of at most [`duration::MAX_AGE`]; `None` for anything
     /// else.
