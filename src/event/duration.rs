@@ -11,7 +11,7 @@ pub const MAX_AGE: Duration = Duration::from_hours(100 * 365 * 24);
 const UNITS: [(&str, u128); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// Parses a whole number of seconds, or numbers with units; `None` for anything else. Cuts to whole milliseconds, which
-/// every printed form can represent. Callers check the range; below 500 years, [`format`] and this are inverse.
+/// every printed form can represent. Callers check the range; below 500 years, [`format()`] and this are inverse.
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
     let seconds = text.parse().ok().map(Duration::from_secs);
