@@ -22,8 +22,8 @@ use super::{
     exceeded::{Exceeded, Limit},
 };
 
-/// The wait that is reported when too much is open. Nobody knows when something will be closed; this is the default
-/// delay before a client reconnects (`stream.retry`).
+/// The wait that is reported when too much is open. When something will be closed is not known; an EventSource waits
+/// for some seconds, too, before it reconnects.
 const OPEN_WAIT: Duration = Duration::from_secs(3);
 
 /// The kind of an account.
