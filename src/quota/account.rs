@@ -202,7 +202,8 @@ impl Account {
 
     /// Subtracts `bytes` of memory.
     pub fn release(&self, memory: HeldMemory, bytes: usize) {
-        self.held[memory as usize].fetch_sub(bytes, Relaxed);
+        let before = self.held[memory as usize].fetch_sub(bytes, Relaxed);
+        debug_assert!(before >= bytes, "only what is held is released");
     }
 
     /// Open connections.
@@ -349,7 +350,8 @@ impl AccountKind {
 
 impl Drop for OpenPermit {
     fn drop(&mut self) {
-        (self.open)(&self.account).fetch_sub(1, Relaxed);
+        let before = (self.open)(&self.account).fetch_sub(1, Relaxed);
+        debug_assert!(before > 0, "a permit counts until it is dropped");
     }
 }
 
