@@ -128,7 +128,7 @@ fn a_core_serves_on_while_the_disk_does_not_answer_and_only_what_needs_the_disk_
         publish(&runtime, &app, "live", data);
     }
     assert!(live.receives("data: third", PATIENCE), "{}", live.read);
-    let cursor = format!("{}-{}", app.hub.epoch(), app.hub.head().0 - 1);
+    let cursor = format!("{}-{}", app.hub.epoch(), app.hub.head().seq.0 - 1);
 
     store.faults().stall();
     time.fetch_add(2 * 3_600_000, Ordering::SeqCst);

@@ -67,6 +67,14 @@ impl RecentRemovals {
         self.count.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Forgets all removals: their positions are of an epoch that is over. A page read before is not sent any more.
+    pub(super) fn forget(&self) {
+        let mut recent = self.recent.write();
+        recent.order.clear();
+        recent.seqs.clear();
+        recent.forgotten = self.count.fetch_add(1, Ordering::AcqRel) + 1;
+    }
+
     /// The batch with the tombstones of events removed since it was read; `None` when that is no longer known.
     pub(super) fn current(&self, batch: Arc<FrameBatch>) -> Option<Arc<FrameBatch>> {
         let count = self.count();
@@ -102,7 +110,10 @@ impl RecentRemovals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Epoch, Event, Millis, NewEvent, TopicName};
+    use crate::{
+        event::{Epoch, Event, Millis, NewEvent, TopicName},
+        hub::epoch::HubCursor,
+    };
 
     fn batch(removals: u64) -> Arc<FrameBatch> {
         let frame = |seq| {
@@ -110,7 +121,7 @@ mod tests {
             let event = Event { seq: Seq(seq), prev: Seq(seq - 1), time: Millis(0), new };
             Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)))
         };
-        FrameBatch::replayed(Seq(4), (5..8).map(frame).collect(), true, removals)
+        FrameBatch::replayed(HubCursor::first(4), (5..8).map(frame).collect(), true, removals)
     }
 
     fn sse(batch: &FrameBatch) -> String {
@@ -127,7 +138,7 @@ mod tests {
         let now = removals.current(page).expect("known");
         let tombstone = "event: hub.removed\ndata: {\"topic\":\"t\",\"id\":\"abcd-6\"}\nid: abcd-6\n\n";
         assert_eq!(sse(&now), format!("data: secret\nid: abcd-5\n\n{tombstone}data: secret\nid: abcd-7\n\n"));
-        assert_eq!((now.after, now.full, now.last()), (Seq(4), true, Seq(7)));
+        assert_eq!((now.after, now.full, now.last()), (HubCursor::first(4), true, Seq(7)));
         assert!(Arc::ptr_eq(&now, &removals.current(Arc::clone(&now)).expect("known")), "and is then left unchanged");
         let other = batch(0);
         removals.add(Seq(9));

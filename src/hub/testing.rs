@@ -7,7 +7,7 @@ use crate::{
         Admin, Append, AppendError, AppendResult, Capabilities, Catalog, Engine, EngineFuture, LocateBy, Log, LogPage,
         ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
     },
-    event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
+    event::{EventId, Millis, NewEvent, Selection, Seq, TopicName},
 };
 
 /// A wrapped engine.
@@ -35,11 +35,7 @@ impl Engine for WrappedEngine {
 }
 
 impl Log for WrappedEngine {
-    fn epoch(&self) -> Epoch {
-        self.inner.epoch()
-    }
-
-    fn head(&self) -> Seq {
+    fn head(&self) -> EventId {
         self.inner.head()
     }
 
@@ -55,7 +51,7 @@ impl Log for WrappedEngine {
         self.inner.read(request)
     }
 
-    fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<Seq, ReadError> {
+    fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<EventId, ReadError> {
         self.inner.locate(selection, by)
     }
 

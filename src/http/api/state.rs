@@ -141,7 +141,7 @@ impl ShardState {
         };
         Self {
             auth: Authenticator::new(Arc::clone(&app.auth)),
-            batcher: Batcher::new(app.hub.epoch()),
+            batcher: Batcher::default(),
             events: EventsState {
                 stream: Rc::new(stream),
                 bodies: Arc::clone(&app.bodies),

@@ -24,7 +24,7 @@ use crate::{
     },
     hub::{
         frame::Frame,
-        subscription::{Delivery, Subscription},
+        subscription::{Delivery, GapReason, Subscription},
     },
     quota::memory::BodyPermit,
 };
@@ -68,8 +68,12 @@ pub async fn response(
     // The cursor after the events in the page: the subscription may have read further.
     let mut next = subscription.cursor();
     let (mut bytes, mut full) = (0, false);
-    let (removals, mut frames) = (events.stream.hub.removals(), Vec::new());
+    let (mut removals, mut frames) = (events.stream.hub.removals(), Vec::new());
     while !full && frames.len() < limit && bytes < PAGE_BYTES && !page.closed {
+        if frames.is_empty() {
+            // When an epoch ends its removals are forgotten: those that count are the ones from the first frame on.
+            removals = events.stream.hub.removals();
+        }
         let delivery = poll_fn(|cx| {
             if handle.register_waker(cx) {
                 // A page sends no keepalives.
@@ -108,6 +112,9 @@ pub async fn response(
                     frames.push(Arc::clone(frame));
                 }
             }
+            // The epoch of the frames has ended: the page has no frames of another one. The client receives this gap when
+            // it asks again with the page's cursor.
+            Some(Delivery::Gap(gap)) if gap.reason == GapReason::Unknown && !frames.is_empty() => full = true,
             Some(Delivery::Gap(gap)) => {
                 let gap = GapNotice::from(&gap);
                 match permit.grow(json_text::bytes(&gap).len()) {

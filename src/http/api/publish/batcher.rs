@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     engine::{AppendError, EngineFuture, Rejected},
-    event::{Epoch, NewEvent},
+    event::NewEvent,
     http::message::problem::Problem,
     hub::{Acknowledgment, Hub, PublishResult},
 };
@@ -33,7 +33,7 @@ const BATCH_BYTES: usize = 256 << 10;
 
 /// A shard's events on their way to the engine. Bounded by the shard's connections, each of which waits for one event,
 /// and by the memory for request bodies.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batcher {
     state: RefCell<BatcherState>,
     interner: RefCell<TopicInterner>,
@@ -53,12 +53,6 @@ type ReceiptSender = oneshot::Sender<PublishResult>;
 type InFlight = VecDeque<(EngineFuture<Vec<PublishResult>, AppendError>, Vec<ReceiptSender>)>;
 
 impl Batcher {
-    /// A batcher for a shard of the hub whose ids have this epoch.
-    #[must_use]
-    pub fn new(epoch: Epoch) -> Self {
-        Self { state: RefCell::default(), interner: RefCell::default(), receipts: ReceiptWriter::new(epoch).into() }
-    }
-
     /// Parses the options of a request.
     pub(super) fn options(&self, head: &Parts) -> Result<PublishOptions, Problem> {
         PublishOptions::new(head, &mut self.interner.borrow_mut())
@@ -175,7 +169,7 @@ mod tests {
     async fn events_of_one_turn_share_a_flush_and_each_gets_its_own_receipt() {
         // With this limit only one append can put more than one event into a commit.
         let (app, store) = app_over(LogConfig { group_events: 1, ..LogConfig::fixture() });
-        let batcher = Batcher::new(app.hub.epoch());
+        let batcher = Batcher::default();
         let publish = |n: usize| batcher.publish(event(&format!("t/{n}"), "x"));
         let all = all_of((0..100).map(publish));
         for (n, receipt) in while_running(&batcher, &app.hub, all).await.into_iter().enumerate() {
@@ -187,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_event_does_not_affect_the_others_of_its_batch() {
         let (app, _) = app();
-        let batcher = Batcher::new(app.hub.epoch());
+        let batcher = Batcher::default();
         let last = NewEvent { close: true, ..event("a", "bye") };
         let publishing = all_of([last, event("a", "late"), event("b", "x")].map(|event| batcher.publish(event)));
         let results = while_running(&batcher, &app.hub, publishing).await;
@@ -197,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn large_events_go_in_several_batches_and_a_full_queue_refuses_what_it_cannot_take() {
         let (app, store) = app_over(LogConfig { queue_bytes: 400 << 10, ..LogConfig::fixture() });
-        let batcher = Batcher::new(app.hub.epoch());
+        let batcher = Batcher::default();
         store.faults().hold();
         let large = "x".repeat(100 << 10);
         let publishing = all_of((0..5).map(|_| batcher.publish(event("a", &large))));
@@ -214,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn an_event_is_published_although_its_request_is_dropped() {
         let (app, _) = app();
-        let batcher = Batcher::new(app.hub.epoch());
+        let batcher = Batcher::default();
         let publishing = async {
             let mut gone = Box::pin(batcher.publish(event("a", "1")));
             let handed_in = poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx).is_pending())).await;

@@ -125,7 +125,7 @@ where
             let receipts = state.hub.publish(append(options, &caller, events, shape)?).await?;
             match (shape, &receipts[..]) {
                 (BatchShape::One, [receipt]) => batcher.receipt(receipt),
-                _ => ReceiptWriter::new(state.hub.epoch()).list(&receipts),
+                _ => ReceiptWriter::default().list(&receipts),
             }
         }
     };

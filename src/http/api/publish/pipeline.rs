@@ -75,7 +75,7 @@ enum SlotState {
 impl Pipeline {
     /// Publishes to `hub`. A line waits at most `timeout` for a full queue before it is refused.
     pub(super) fn new(hub: Arc<Hub>, timeout: Duration) -> Self {
-        let receipts = ReceiptWriter::new(hub.epoch());
+        let receipts = ReceiptWriter::default();
         Self {
             hub,
             timeout,

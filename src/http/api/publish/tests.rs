@@ -32,7 +32,7 @@ async fn answered<B>(app: &AppState, request: Request<B>) -> Result<Response, Pr
 where
     B: http_body::Body<Data = Bytes> + 'static,
 {
-    let batcher = Batcher::new(app.hub.epoch());
+    let batcher = Batcher::default();
     tokio::select! {
         () = batcher.run(&app.hub) => unreachable!("it never ends"),
         response = handle(&app.publish, &batcher, testing::caller(app), request) => response,

@@ -99,7 +99,7 @@ impl Round<'_> {
             (WakeMode::Send, Some(connection)) if !self.lifecycle_changed => {
                 let before = connection.cursor;
                 let at_end = self.send(connection);
-                if connection.cursor > before {
+                if connection.cursor != before {
                     member.mark_sent(self.now);
                 }
                 if !at_end {
@@ -130,7 +130,7 @@ impl Round<'_> {
             if sent == 0 {
                 return false;
             }
-            connection.cursor = batch.last();
+            connection.cursor = batch.end();
             self.events += batch.frames().len() as u64;
             self.bytes += bytes.len() as u64;
             if sent < bytes.len() {
