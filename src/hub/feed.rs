@@ -179,9 +179,11 @@ impl Feed {
     pub(super) fn clear(&self, head: Seq) {
         let mut ring = self.ring.write();
         self.budget.used.fetch_sub(ring.bytes, Ordering::Relaxed);
+        // The newest frame may be of a commit after `head`, the rest of which is being pushed.
+        let newest = ring.frames.back().map_or(ring.floor, |frame| frame.id.seq);
         ring.frames.clear();
         ring.bytes = 0;
-        ring.floor = ring.floor.max(head);
+        ring.floor = newest.max(head);
         self.newest.store(ring.floor.0, Ordering::Release);
     }
 
@@ -371,6 +373,40 @@ mod tests {
         assert_eq!(after(&feed, 13, 99).expect("covered"), [15]);
         assert_eq!(after(&feed, 15, 99).expect("covered"), [0_u64; 0]);
         assert_eq!(after(&feed, 10, 1).expect("covered"), [12]);
+    }
+
+    #[test]
+    fn a_ring_has_moved_past_every_cursor_of_an_epoch_before_its_own() {
+        let budget = Arc::new(RingBudget::new(1 << 20, 1 << 20));
+        let feed = feed(&budget, 10);
+        feed.push(frame(12, 0));
+        feed.record_change(&TopicName::new("t").expect("valid"), LifecycleChange::Deleted { last: Seq(11) });
+        let (turns, revision) = (feed.turns(), feed.revision());
+        let begin = HubCursor { epoch: EpochNumber(1), seq: Seq(3) };
+        feed.begin_epoch(begin);
+        assert!(feed.turns() > turns && feed.revision() > revision && feed.changes_after(turns).is_none());
+        assert_eq!((budget.used(), feed.newest()), (0, Seq(3)));
+        feed.push(frame(4, 0));
+        for cursor in [3, 4, 12] {
+            assert!(after(&feed, cursor, 9).is_none() && !feed.covers(HubCursor::first(cursor)), "{cursor}");
+        }
+        let limit = ReadLimit { events: 9, bytes: 1 << 20 };
+        assert!(matches!(feed.after(begin, limit), Next::Batch(batch) if batch.end().seq == Seq(4)));
+        let (gone, other) = (TopicName::new("t").expect("valid"), TopicName::new("u").expect("valid"));
+        assert!(!feed.deletions.is_known(&gone), "it was deleted in the epoch before");
+        feed.learn_deletions(EpochNumber(0), [(gone.clone(), Some(Seq(9)))].into_iter());
+        feed.learn_deletions(EpochNumber(1), [(other.clone(), Some(Seq(2)))].into_iter());
+        assert!(!feed.deletions.is_known(&gone) && feed.deletions.is_known(&other));
+    }
+
+    #[test]
+    fn a_ring_that_is_cleared_while_a_commit_is_pushed_has_moved_past_what_it_held() {
+        let feed = feed(&Arc::new(RingBudget::new(1 << 20, 1 << 20)), 10);
+        feed.push(frame(12, 0));
+        feed.clear(Seq(10));
+        assert!(after(&feed, 10, 9).is_none(), "12 is in the log only");
+        feed.push(frame(13, 0));
+        assert_eq!(after(&feed, 12, 9).expect("covered"), [13]);
     }
 
     #[test]

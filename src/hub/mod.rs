@@ -50,6 +50,8 @@ pub mod subscription;
 pub mod top;
 
 #[cfg(test)]
+mod replaced_log;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -146,6 +146,19 @@ mod tests {
     }
 
     #[test]
+    fn the_removals_of_an_epoch_that_is_over_do_not_count_for_pages_of_the_next_one() {
+        let removals = RecentRemovals::default();
+        let old = batch(removals.count());
+        removals.add(Seq(6));
+        removals.forget();
+        let new = batch(removals.count());
+        removals.add(Seq(7));
+        assert!(removals.current(old).is_none(), "whether its events were removed is not known any more");
+        let text = sse(&removals.current(new).expect("known"));
+        assert_eq!((text.matches("secret").count(), text.matches("hub.removed").count()), (2, 1), "only 7: {text}");
+    }
+
+    #[test]
     fn no_more_removals_are_remembered_than_the_bound_and_an_older_page_is_not_sent() {
         let removals = RecentRemovals::default();
         let (old, new) = (batch(0), batch(1));

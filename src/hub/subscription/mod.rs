@@ -14,8 +14,10 @@ use std::{
 
 mod catch_up;
 mod epoch;
+mod gauge;
 
 use catch_up::StartedTopics;
+use gauge::GaugeGuard;
 
 use super::{
     Hub,
@@ -26,7 +28,6 @@ use super::{
     epoch::HubCursor,
     feed::{Feed, Next},
     pages::{CachedPage, PageKey, PageRead},
-    stats::Gauge,
 };
 use crate::{
     engine::{self, ReadError},
@@ -125,12 +126,6 @@ enum ReadPosition {
     NextEpoch,
     /// Nothing more will be delivered.
     Done,
-}
-
-/// Counts a subscription in one gauge, until it is dropped.
-struct GaugeGuard {
-    hub: Arc<Hub>,
-    which: fn(&super::stats::Stats) -> &Gauge,
 }
 
 impl Hub {
@@ -387,24 +382,5 @@ impl Subscription {
             .or_else(|| (self.position > Seq::ZERO).then(|| self.cursor().to_string()));
         let resumes_at = resumes_at.map(|seq| EventId { epoch: self.feed_handle.epoch.epoch, seq });
         self.ready.push_back(Delivery::Gap(Gap { topic, after, resumes_at, reason }));
-    }
-}
-
-impl GaugeGuard {
-    fn new(hub: &Arc<Hub>, which: fn(&super::stats::Stats) -> &Gauge) -> Self {
-        which(&hub.stats).add(1);
-        Self { hub: Arc::clone(hub), which }
-    }
-
-    fn change(&mut self, which: fn(&super::stats::Stats) -> &Gauge) {
-        (self.which)(&self.hub.stats).add(-1);
-        self.which = which;
-        which(&self.hub.stats).add(1);
-    }
-}
-
-impl Drop for GaugeGuard {
-    fn drop(&mut self) {
-        (self.which)(&self.hub.stats).add(-1);
     }
 }
