@@ -118,6 +118,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
         policies: Arc::new(Policies::new(policy::policy(config)?)),
         quotas: Quotas::new(&policy::quota_config(config)),
         operators: listening::operators(config),
+        credentials: Arc::default(),
     };
     policy::watch(&auth.policies);
     let net = NetState::new(net_limits(config, connections), drain.clone(), tls);

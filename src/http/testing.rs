@@ -79,6 +79,7 @@ pub(super) fn app_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
         policies: Arc::new(Policies::new(policy(AccessSettings::default()))),
         quotas: Quotas::new(&QuotaConfig::default()),
         operators: AdminListener::Shared,
+        credentials: Arc::default(),
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
     (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits(), || 0)), store)
