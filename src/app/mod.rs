@@ -122,7 +122,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
     };
     policy::watch(&auth.policies);
     let net = NetState::new(net_limits(config, connections), drain.clone(), tls);
-    let app = Arc::new(AppState::new(hub, net, auth, limits(config), telemetry::dropped));
+    let app = Arc::new(AppState::new(hub, net, auth, limits(config), (telemetry::dropped, config.log.requests)));
     let listen = |bound: BoundAddresses, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
     let public = listen(addresses.public, listening::PUBLIC)?;
     let mut admin = listen(addresses.operators, listening::OPERATORS)?;
