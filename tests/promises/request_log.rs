@@ -1,8 +1,13 @@
 //! Ids of requests, and what the log has of them.
 
+use std::process::Command;
+
 use serde_json::Value;
 
-use super::support::{eventually, hub::Hub, tokens, wire};
+use super::{
+    reload::{READER, RELOADED, Settings, WRITER, access},
+    support::{eventually, hub::Hub, tokens, wire},
+};
 
 const FINISHED: &str = "request finished";
 const ENDED: &str = "stream finished";
@@ -159,6 +164,41 @@ fn a_stream_is_one_line_when_it_has_ended_and_says_why() {
     assert_eq!(line_drained["topics"], "a, b, c, d and 2 more");
     assert_eq!(lines(&hub, ENDED).len(), 3, "one for each");
     assert!(lines(&hub, FINISHED).iter().all(|line| line["http.path"] != "/events"), "and no other");
+}
+
+#[test]
+fn a_stream_that_loses_its_credential_or_does_not_read_says_so() {
+    let log = "[log]\nrequests = true\nformat = \"json\"\n[stream]\nwrite_timeout = \"1s\"\n";
+    let settings = Settings::start(&format!("{}{log}", access(&[WRITER, ("goes", READER), ("stays", READER)])));
+    let watch = |token: &str| settings.hub.watch(&format!("topic=news&access_token={token}-token"));
+    let (mut goes, stalls) = (watch("goes"), watch("stays"));
+    let ids = (id(&goes.incoming.headers), id(&stalls.incoming.headers));
+    settings.reload(&format!("{}{log}", access(&[WRITER, ("stays", READER)])), RELOADED);
+    assert_eq!(goes.next(), None);
+    let revoked = line(&settings.hub, ENDED, &ids.0);
+    assert_eq!((&revoked["outcome"], &revoked["holder"]), (&"credential_ended".into(), &"goes".into()));
+    let data = vec![b'x'; 500_000];
+    eventually("the stream that is not read is closed", || {
+        settings.hub.post("/publish?topic=news", &[("authorization", "Bearer writer-token")], &data);
+        lines(&settings.hub, ENDED).len() == 2
+    });
+    let stalled = line(&settings.hub, ENDED, &ids.1);
+    assert_eq!((&stalled["outcome"], &stalled["holder"]), (&"stalled".into(), &"stays".into()));
+    assert!(stalled["events"].as_u64().unwrap() > 0, "{stalled}");
+}
+
+#[test]
+fn requests_of_http_2_are_logged_like_all_others() {
+    let hub = logging(&["--log-requests", "--log-level", "gapless=debug"]);
+    let url = format!("http://{}/nowhere", hub.address);
+    let output = Command::new("curl").args(["-s", "-i", "--http2-prior-knowledge", &url]).output().expect("curl");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let id = text.lines().find_map(|line| line.strip_prefix("x-request-id: ")).expect("an id");
+    let finished = line(&hub, FINISHED, id);
+    assert_eq!((&finished["http.status"], &finished["outcome"]), (&404.into(), &"complete".into()));
+    let refused = lines(&hub, "refused a request").remove(0);
+    let names: Vec<_> = refused["spans"].as_array().unwrap().iter().map(|span| span["name"].as_str()).collect();
+    assert_eq!((names, &refused["spans"][0]["http.version"]), (vec![Some("connection"), Some("request")], &"2".into()));
 }
 
 #[test]

@@ -101,7 +101,8 @@ impl Routes {
         let listener = listener(&request);
         let result = self.dispatch(shard, scope, request).await;
         let mut response = result.unwrap_or_else(|problem| {
-            tracing::debug!(code = problem.code.as_str(), detail = %problem, "refused a request");
+            // Without the detail, which may quote the request.
+            tracing::debug!(code = problem.code.as_str(), "refused a request");
             problem.into_response(&scope.id, shard.app.hub.stats())
         });
         let headers = response.headers_mut();
