@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
-use tracing::{Span, field};
+use tracing::{Level, Span, field};
 
 use crate::http::{
     auth::policy::Policy,
@@ -32,6 +32,9 @@ use crate::http::{
 
 /// The target of the lines about finished requests and streams. `telemetry` enables it, whatever `log.level` is.
 pub const TARGET: &str = "gapless::requests";
+
+/// Paths of the requests that read the log begin with this: streams and pages.
+const LOG_READING_PATH: &str = "/events";
 
 /// Bytes of a path that are logged at most: the longest topic, with every byte percent-encoded, and the rest of the path.
 const MAX_PATH_BYTES: usize = 1024;
@@ -69,6 +72,7 @@ impl RequestScope {
     #[must_use]
     pub fn new<B>(request: &Request<B>, policy: &Policy, ids: &RequestIds, logged: bool) -> Self {
         let (headers, peer) = (request.headers(), peer(request).address.ip());
+        let trusted = policy.proxies.trusts(peer);
         let line = || RequestLine {
             path: bounded(request.uri().path()).into(),
             holder: OnceCell::new(),
@@ -77,9 +81,9 @@ impl RequestScope {
             complete: false,
         };
         Self {
-            id: ids.of(headers, policy.proxies.trusts(peer)),
+            id: ids.of(headers, trusted),
             trace: TraceId::of(headers),
-            client: policy.proxies.client(peer, headers),
+            client: if trusted { policy.proxies.client(peer, headers) } else { peer.to_canonical() },
             method: request.method().clone(),
             started: Instant::now(),
             line: logged.then(|| Box::new(line())),
@@ -87,18 +91,28 @@ impl RequestScope {
     }
 
     /// The span of the request. Nothing is formatted when `log.level` disables it.
+    ///
+    /// A request that may read the log has the level info, because lines from info on are written about such reads. Any
+    /// other has the level debug: no line above debug is written about it (`tests/floors.rs` checks that), and a span
+    /// costs 3 us, a quarter of a publish (2026-11-26, `gapless bench --post` against the store in memory).
     #[must_use]
     pub fn span<B>(&self, request: &Request<B>) -> Span {
-        tracing::info_span!(
-            "request",
-            http.method = %self.method,
-            http.path = bounded(request.uri().path()),
-            request.id = %self.id,
-            // The span of the connection has the address of the peer.
-            client.addr = (self.client != peer(request).address.ip()).then(|| field::display(self.client)),
-            trace.id = self.trace.map(field::display),
-            topic = field::Empty,
-        )
+        macro_rules! span {
+            ($level:ident) => {
+                tracing::span!(
+                    Level::$level,
+                    "request",
+                    http.method = %self.method,
+                    http.path = bounded(request.uri().path()),
+                    request.id = %self.id,
+                    // The span of the connection has the address of the peer.
+                    client.addr = (self.client != peer(request).address.ip()).then(|| field::display(self.client)),
+                    trace.id = self.trace.map(field::display),
+                    topic = field::Empty,
+                )
+            };
+        }
+        if request.uri().path().starts_with(LOG_READING_PATH) { span!(INFO) } else { span!(DEBUG) }
     }
 
     /// Whether requests are logged.

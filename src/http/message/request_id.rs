@@ -1,7 +1,7 @@
 //! The id of a request: in the log, in every response, and in every problem, so that a user's report leads to the lines
 //! of the log.
 
-use std::{cell::Cell, fmt, sync::LazyLock};
+use std::{cell::Cell, fmt, io::Write as _, sync::LazyLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -46,10 +46,7 @@ impl RequestIds {
     /// any other client could choose the id of another's request. One that is not [valid](is_valid), or came twice, is
     /// replaced.
     pub fn of(&self, headers: &HeaderMap, trusted: bool) -> RequestId {
-        let mut lines = headers.get_all(REQUEST_ID).iter().filter(|_| trusted);
-        let (first, second) = (lines.next(), lines.next());
-        let sent = first.filter(|_| second.is_none()).and_then(|sent| sent.to_str().ok());
-        match sent.filter(|sent| is_valid(sent)) {
+        match trusted.then(|| sent(headers)).flatten() {
             // Copied: the header is a part of the connection's read buffer, which a stream would keep.
             Some(sent) => RequestId(IdSource::Sent(sent.into())),
             None => RequestId(IdSource::Made(self.0.replace(self.0.get() + 1))),
@@ -58,13 +55,14 @@ impl RequestIds {
 }
 
 impl RequestId {
-    /// The id as the value of a header.
-    ///
-    /// # Panics
-    /// Never: an id is visible ASCII.
+    /// The id as the value of a header: one allocation.
     #[must_use]
     pub fn header_value(&self) -> HeaderValue {
-        HeaderValue::try_from(self.to_string()).expect("visible ASCII")
+        let mut text = [0; MAX_BYTES];
+        let mut rest = &mut text[..];
+        write!(rest, "{self}").expect("no id is longer than MAX_BYTES");
+        let length = MAX_BYTES - rest.len();
+        HeaderValue::from_bytes(&text[..length]).expect("visible ASCII")
     }
 }
 
@@ -78,6 +76,13 @@ impl fmt::Display for RequestId {
             IdSource::Sent(sent) => f.write_str(sent),
         }
     }
+}
+
+/// The id in the header, if it came once and is valid.
+fn sent(headers: &HeaderMap) -> Option<&str> {
+    let mut lines = headers.get_all(REQUEST_ID).iter();
+    let (first, second) = (lines.next()?, lines.next());
+    first.to_str().ok().filter(|sent| second.is_none() && is_valid(sent))
 }
 
 /// Whether a proxy's id is used as it is: 1 to [`MAX_BYTES`] visible ASCII characters.
@@ -113,6 +118,13 @@ mod tests {
         let (none, cores) = (HeaderMap::new(), [RequestIds::new(0), RequestIds::new(1), RequestIds::new(1023)]);
         let ids = cores.iter().flat_map(|core| (0..100).map(|_| core.of(&none, false).to_string()));
         assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), 300);
+    }
+
+    #[test]
+    fn the_longest_ids_fit_into_a_header() {
+        for id in [IdSource::Made(u64::MAX), IdSource::Sent("x".repeat(MAX_BYTES).into())].map(RequestId) {
+            assert_eq!(id.header_value(), id.to_string());
+        }
     }
 
     #[test]
