@@ -26,10 +26,11 @@ use super::{
 use crate::{
     access::{Access, AccessSettings},
     engine::{
+        Capabilities,
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
-    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
+    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker, testing::WrappedEngine},
     lifecycle::Drain,
     quota::{QuotaConfig, Quotas},
 };
@@ -38,7 +39,7 @@ use crate::{
 pub(super) const ROOM: usize = 100_000;
 
 /// Small limits, so that tests reach them.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         event_bytes: 1000,
         batch_bytes: 10_000,
@@ -68,14 +69,29 @@ fn net_limits() -> NetLimits {
 
 /// The state over an empty hub, and its store.
 pub(super) fn app() -> (Arc<AppState>, MemoryStore) {
-    app_over(LogConfig::default())
+    app_over(LogConfig::fixture())
 }
 
 /// The same with an engine configured by the caller.
 pub(super) fn app_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
-    let (hub, store) = (HubConfig::default(), MemoryStore::new());
+    app_with(config, Capabilities::FULL)
+}
+
+/// The same with an engine of other capabilities.
+pub(super) fn app_with(config: LogConfig, capabilities: Capabilities) -> (Arc<AppState>, MemoryStore) {
+    app_limited(config, capabilities, limits())
+}
+
+/// The same with other limits.
+pub(super) fn app_limited(
+    config: LogConfig,
+    capabilities: Capabilities,
+    limits: Limits,
+) -> (Arc<AppState>, MemoryStore) {
+    let (hub, store) = (HubConfig::fixture(), MemoryStore::new());
     let broker = Broker::new(1, &hub);
-    let engine = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
+    let inner = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
+    let engine = Arc::new(WrappedEngine { inner, capabilities });
     let auth = AuthState {
         policies: Arc::new(Policies::new(policy(AccessSettings::default()))),
         quotas: Quotas::new(&QuotaConfig::default()),
@@ -83,7 +99,7 @@ pub(super) fn app_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
         credentials: Arc::default(),
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
-    (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits(), (|| 0, false))), store)
+    (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits, (|| 0, false))), store)
 }
 
 /// A policy with these access settings.

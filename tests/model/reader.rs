@@ -8,7 +8,7 @@ use std::{
 };
 
 use gapless::{
-    event::{EventId, Filter, Selection, TopicName},
+    event::{EventId, Filter, Selection, TopicName, position::Cursor},
     hub::{
         Hub,
         batch::ReadLimit,
@@ -73,7 +73,7 @@ impl Reader {
     }
 
     /// Connects, or drops the connection there is and connects again.
-    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, model: &Model) {
+    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, runtime: &Runtime, model: &Model) {
         self.disconnect();
         (self.first_gap, self.idle) = (None, false);
         self.from_earliest = self.last_id.is_none() && self.begin != Begin::Now;
@@ -85,7 +85,7 @@ impl Reader {
         let (start, expected): (Start, BTreeSet<u64>) = match (self.last_id, self.begin) {
             (Some(id), _) => {
                 let after = asked.map(|event| event.seq).filter(|&seq| seq > id.seq.0);
-                (Start::Cursor(id.to_string()), after.collect())
+                (Start::Cursor(Cursor::new(&id.to_string())), after.collect())
             }
             (None, Begin::Now) => (Start::Now, BTreeSet::new()),
             (None, begin) => {
@@ -94,18 +94,18 @@ impl Reader {
                     Begin::Earliest | Begin::Now => Start::Earliest,
                     Begin::Unknown => {
                         self.first_gap = Some(GapReason::Unknown);
-                        Start::Cursor("zzzzzzzz-1".into())
+                        Start::Cursor(Cursor::new("zzzzzzzz-1"))
                     }
                     Begin::Ahead => {
                         self.first_gap = Some(GapReason::Ahead);
-                        Start::Cursor(format!("{}-{}", hub.epoch(), hub.head().0 + 1))
+                        Start::Cursor(Cursor::new(&format!("{}-{}", hub.epoch(), hub.head().0 + 1)))
                     }
                 };
                 (start, kept.collect())
             }
         };
         self.expected = expected;
-        let subscription = hub.subscribe(&self.selection, start, self.limit, 0);
+        let subscription = runtime.block_on(hub.subscribe(&self.selection, start, self.limit, 0)).unwrap();
         if subscription.is_exhausted() {
             assert!(self.all_ended(model) && self.expected.iter().all(|&seq| model.at(seq).gone), "204 is final");
             return;

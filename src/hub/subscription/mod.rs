@@ -20,6 +20,7 @@ use super::{
     Hub,
     batch::{FrameBatch, ReadLimit},
     broker::FeedHandle,
+    deletions,
     endings::{Ending, Endings},
     feed::{Feed, Next},
     pages::{CachedPage, PageKey, PageRead},
@@ -27,11 +28,8 @@ use super::{
 };
 use crate::{
     engine::{self, ReadError},
-    event::{EventId, Millis, Selection, Seq, TopicName},
+    event::{EventId, Millis, Selection, Seq, TopicName, position::Cursor},
 };
-
-/// Characters of a client's cursor that a gap repeats. A longer one is no valid id and need not be repeated whole.
-const CURSOR_ECHO: usize = 64;
 
 /// Where a subscription starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +43,8 @@ pub enum Start {
     /// At the first retained event after this position. As with `Earliest`, what a topic lost to retention before its
     /// first delivered event is not a gap.
     Kept(Seq),
-    /// After the event with this id, as the client sent it: any text.
-    Cursor(String),
+    /// After the client's cursor.
+    Cursor(Cursor),
 }
 
 /// The next item of a subscription.
@@ -132,16 +130,21 @@ struct GaugeGuard {
 }
 
 impl Hub {
-    /// A subscription for a stream on `shard`.
-    #[must_use]
-    pub fn subscribe(
+    /// A subscription for a stream on `shard`. Waits for the disk only when the selection names a topic that is not in
+    /// use, and may have been deleted.
+    ///
+    /// # Errors
+    /// When the engine cannot be read now.
+    pub async fn subscribe(
         self: &Arc<Self>,
         selection: &Selection,
         start: Start,
         limit: ReadLimit,
         shard: usize,
-    ) -> Subscription {
+    ) -> Result<Subscription, ReadError> {
         let feed_handle = self.broker.join(selection, shard);
+        // After joining, so that the feed itself records later deletions.
+        self.learn_deletions(&feed_handle.feed).await?;
         let resumed = matches!(start, Start::Cursor(_));
         let from_kept = matches!(start, Start::Kept(_));
         let (from, after, cursor_gap) = self.resolve_start(start, feed_handle.from);
@@ -152,7 +155,7 @@ impl Hub {
         if resumed {
             self.stats.resumed.add(1);
         }
-        let endings = Endings::new(&self.engine, &feed_handle.feed, resumed.then_some(position));
+        let endings = Endings::new(&*self.catalog, &feed_handle.feed, resumed.then_some(position));
         let live = position >= feed_handle.feed.newest() && from == engine::ReadFrom::After(position);
         let mut subscription = Subscription {
             gauge: GaugeGuard::new(self, if live { |stats| &stats.live } else { |stats| &stats.replaying }),
@@ -171,26 +174,26 @@ impl Hub {
         if !live {
             subscription.catch_up(from);
         }
-        subscription
+        Ok(subscription)
     }
 
     /// Resolves a start to a position in the log, the cursor that a gap repeats, and the gap to report for an invalid
     /// cursor.
     fn resolve_start(&self, start: Start, now: Seq) -> (engine::ReadFrom, Option<Box<str>>, Option<GapReason>) {
-        let text = match start {
+        let cursor = match start {
             Start::Now => return (engine::ReadFrom::After(now), None, None),
             Start::Earliest => return (engine::ReadFrom::Earliest, None, None),
             Start::Since(time) => return (engine::ReadFrom::Since(time), None, None),
             Start::Kept(position) => return (engine::ReadFrom::After(position), None, None),
-            Start::Cursor(text) => text,
+            Start::Cursor(cursor) => cursor,
         };
-        let (from, cursor_gap) = match EventId::parse(&text) {
+        let (from, cursor_gap) = match cursor.id() {
             Some(id) if id.epoch != self.epoch() => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
             None => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
             Some(id) if id.seq > self.head() => (engine::ReadFrom::Earliest, Some(GapReason::Ahead)),
             Some(id) => (engine::ReadFrom::After(id.seq), None),
         };
-        (from, Some(text.chars().take(CURSOR_ECHO).collect()), cursor_gap)
+        (from, Some(cursor.into_text()), cursor_gap)
     }
 }
 
@@ -203,7 +206,7 @@ impl Subscription {
                 return Poll::Ready(self.current(delivery));
             }
             if self.cursor_gap.is_none()
-                && let Some(ending) = self.endings.take_due(&self.hub.engine, &self.feed_handle.feed, self.position)
+                && let Some(ending) = self.endings.take_due(&*self.hub.catalog, &self.feed_handle.feed, self.position)
             {
                 return Poll::Ready(Delivery::End(ending));
             }
@@ -279,6 +282,15 @@ impl Subscription {
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         self.cursor_gap.is_none() && self.endings.all_ended_by(self.position)
+    }
+
+    /// The lowest deletion mark, when events can follow only if a deleted name is used again: see
+    /// [`Hub::awaits_reuse`].
+    #[must_use]
+    pub fn awaits_reuse(&self) -> Option<Seq> {
+        let feed = &self.feed_handle.feed;
+        let unused = deletions::reusable(&feed.selection, &*self.hub.catalog)?;
+        deletions::lowest(unused.iter().map(|name| feed.deletions.get(name)))
     }
 
     /// The current cursor: everything up to this id was delivered, or reported as a gap.

@@ -5,9 +5,9 @@ use http::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
-use super::{body, duration, keys, request_log};
+use super::{body, keys, request_log};
 use crate::{
-    event::{Epoch, EventId, Retention, Seq, TopicName, topic::TopicError},
+    event::{Epoch, EventId, Retention, Seq, TopicName, duration, topic::TopicError},
     http::{
         auth::{Authorization, Caller},
         message::{
@@ -60,7 +60,7 @@ where
                 Method::GET | Method::HEAD => {
                     authorization.inspect(&name)?;
                     check_legacy(state, &name, violation)?;
-                    show(state, &name)
+                    show(state, &name).await
                 }
                 Method::PUT | Method::DELETE => {
                     authorization.require_admin(CHANGE)?;
@@ -110,8 +110,8 @@ async fn list(state: &TopicsState, authorization: &Authorization, query: &Query<
     Ok(json(&TopicListing { next, topics: &topics }))
 }
 
-fn show(state: &TopicsState, name: &TopicName) -> Result<Response, Problem> {
-    let view = state.hub.topic(name).ok_or_else(|| unknown(name))?;
+async fn show(state: &TopicsState, name: &TopicName) -> Result<Response, Problem> {
+    let view = state.hub.measure(name).await?.ok_or_else(|| unknown(name))?;
     Ok(json(&TopicBody::new(state.hub.epoch(), &view)))
 }
 
