@@ -94,7 +94,8 @@ impl RequestScope {
     ///
     /// A request that may read the log has the level info, because lines from info on are written about such reads. Any
     /// other has the level debug: no line above debug is written about it (`tests/floors.rs` checks that), and a span
-    /// costs 3 us, a quarter of a publish (2026-11-26, `gapless bench --post` against the store in memory).
+    /// takes some 5 % of a publish's CPU time (2026-11-26, samples by `perf` during `gapless bench --post`, store in
+    /// memory).
     #[must_use]
     pub fn span<B>(&self, request: &Request<B>) -> Span {
         macro_rules! span {
