@@ -17,6 +17,7 @@ use super::{
         forwarded::Proxies,
         policy::{Policies, Policy},
     },
+    message::request_id::{RequestId, RequestIds},
     net::{
         response::Response,
         state::{NetLimits, NetState},
@@ -95,9 +96,10 @@ pub(super) fn app_limited(
         policies: Arc::new(Policies::new(policy(AccessSettings::default()))),
         quotas: Quotas::new(&QuotaConfig::default()),
         operators: AdminListener::Shared,
+        credentials: Arc::default(),
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
-    (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits, || 0)), store)
+    (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits, (|| 0, false))), store)
 }
 
 /// A policy with these access settings.
@@ -114,6 +116,11 @@ pub(super) fn policy(settings: AccessSettings) -> Policy {
 /// The authorization of a request without a credential.
 pub(super) fn anyone(app: &AppState) -> Authorization {
     Authorization::new(app.auth.policies.current().access.anonymous(), app.auth.policies.generation())
+}
+
+/// The id of a request.
+pub(super) fn request_id() -> RequestId {
+    RequestIds::new(0).of(&http::HeaderMap::new(), false)
 }
 
 /// The caller of a request without a credential from this machine.

@@ -6,6 +6,7 @@
 //! | [`state`] | the state of the process and of one core |
 //! | [`admission`] | whether a new request is processed at the moment |
 //! | [`routes`] | the routing table, and the headers of every response |
+//! | [`request_log`] | the span of a request, and its line in the log |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
@@ -26,6 +27,7 @@ pub mod keys;
 pub mod operators;
 pub mod pace;
 pub mod publish;
+pub mod request_log;
 pub mod routes;
 pub mod server;
 pub mod state;

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     http::{
         auth::authenticator::{AuthState, Authenticator},
+        message::request_id::RequestIds,
         net::state::NetState,
     },
     hub::{Hub, batch::ReadLimit},
@@ -44,6 +45,8 @@ pub struct AppState {
     pub operators: Arc<OperatorsState>,
     /// The configured bounds.
     pub limits: Limits,
+    /// Whether each finished request and stream gets a line in the log.
+    pub log_requests: bool,
 }
 
 /// The state of one core. It has no locks: a connection stays on its core.
@@ -56,6 +59,8 @@ pub struct ShardState {
     pub batcher: Batcher,
     /// Of `/events`, and of the open streams.
     pub events: EventsState,
+    /// Makes the ids of this core's requests.
+    pub request_ids: RequestIds,
 }
 
 /// Bounds of requests and streams. docs/OPERATIONS.md gives the reason of each.
@@ -84,9 +89,16 @@ pub struct Limits {
 }
 
 impl AppState {
-    /// The state of a process that begins to serve now.
+    /// The state of a process that begins to serve now. Of the log: a function that returns the number of dropped
+    /// lines, and whether requests are logged.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, net: NetState, auth: AuthState, limits: Limits, log_dropped: fn() -> u64) -> Self {
+    pub fn new(
+        hub: Arc<Hub>,
+        net: NetState,
+        auth: AuthState,
+        limits: Limits,
+        (log_dropped, log_requests): (fn() -> u64, bool),
+    ) -> Self {
         let (net, auth) = (Arc::new(net), Arc::new(auth));
         let bodies = Arc::new(Bodies {
             memory: BodyMemory::new(HeldMemory::Bodies, limits.inflight_bytes),
@@ -123,6 +135,7 @@ impl AppState {
             auth,
             bodies,
             limits,
+            log_requests,
         }
     }
 }
@@ -142,6 +155,7 @@ impl ShardState {
         Self {
             auth: Authenticator::new(Arc::clone(&app.auth)),
             batcher: Batcher::new(app.hub.epoch()),
+            request_ids: RequestIds::new(index),
             events: EventsState {
                 stream: Rc::new(stream),
                 bodies: Arc::clone(&app.bodies),

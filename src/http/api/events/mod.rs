@@ -15,9 +15,11 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
 
 use super::{
     admission, keys,
+    request_log::{self, RequestScope},
     stream::{
         body::StreamBody,
         encoding::Encoding,
+        record::{StreamRecord, TopicList},
         session::{InitialCursor, StreamOptions, StreamSession, spread_retry},
     },
 };
@@ -50,17 +52,27 @@ use state::EventsState;
 ///
 /// # Errors
 /// A problem that says what the client must change or when to retry.
-pub async fn get<B>(events: &EventsState, caller: Caller, request: Request<B>) -> Result<Response, Problem> {
+pub async fn get<B>(
+    events: &EventsState,
+    scope: &RequestScope,
+    caller: Caller,
+    request: Request<B>,
+) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     let events_request = EventsRequest::from_query(&parts, events.filters)?;
-    response(events, caller, &parts, events_request).await
+    response(events, scope, caller, &parts, events_request).await
 }
 
 /// Answers `POST /events`: the same with a JSON body, for clients with long lists of topics.
 ///
 /// # Errors
 /// A problem that says what the client must change or when to retry.
-pub async fn post<B>(events: &EventsState, caller: Caller, request: Request<B>) -> Result<Response, Problem>
+pub async fn post<B>(
+    events: &EventsState,
+    scope: &RequestScope,
+    caller: Caller,
+    request: Request<B>,
+) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
@@ -74,15 +86,17 @@ where
     let (body, _permit) =
         events.bodies.read(&caller.quotas, &parts.headers, body, events_request::MAX_BODY_BYTES).await?;
     let events_request = EventsRequest::from_json(&parts, &body, events.filters)?;
-    response(events, caller, &parts, events_request).await
+    response(events, scope, caller, &parts, events_request).await
 }
 
 async fn response(
     events: &EventsState,
+    scope: &RequestScope,
     caller: Caller,
     parts: &Parts,
     events_request: EventsRequest,
 ) -> Result<Response, Problem> {
+    request_log::set_topic(TopicList(&events_request.selection));
     caller.authorization.subscribe(&events_request.selection)?;
     if let Some(reason) = admission::refusal(&events.stream.drain, &parts.extensions) {
         let problem = Problem::new(reason, "retry in a moment, with the same cursor");
@@ -128,6 +142,7 @@ async fn response(
                 (caller.authorization, permits),
                 encoding,
                 options,
+                StreamRecord::new(scope),
             );
             let mut response = stream(encoding, Body::Detachable(Box::new(StreamBody::new(session))));
             response.headers_mut().insert("stream-keepalive", keepalive(events.keepalive));

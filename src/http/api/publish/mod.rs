@@ -21,7 +21,7 @@ use self::{
     receipt::ReceiptWriter,
     state::PublishState,
 };
-use super::{admission, body};
+use super::{admission, body, request_log};
 use crate::{
     engine::Append,
     event::{Data, NewEvent},
@@ -68,7 +68,10 @@ where
         admission::admit(&state.drain, &head.extensions)?;
         let options = batcher.options(&head)?;
         match &options.topic {
-            Some(topic) => caller.authorization.publish(topic)?,
+            Some(topic) => {
+                request_log::set_topic(topic);
+                caller.authorization.publish(topic)?;
+            }
             None => caller.authorization.publish_anywhere()?,
         }
         Ok(options)
