@@ -14,15 +14,11 @@ use super::{Epoch, Event, EventId, EventName};
 /// The id comes last: some clients store it as soon as they have read its line. If the connection broke within the data
 /// after that, they would resume after an event that they have not received.
 pub fn encode(out: &mut Vec<u8>, epoch: Epoch, event: &Event) {
-    encode_with(out, EventId { epoch, seq: event.seq }, &event.new.name, event, event.new.data.bytes());
-}
-
-/// Like [`encode`], with another name and other data (an envelope).
-pub fn encode_with(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Event, data: &[u8]) {
+    let data = event.new.data.bytes();
     out.reserve(data.len() + 96);
-    begin(out, name, event);
+    begin(out, &event.new.name, event);
     data_part(out, data);
-    end(out, id);
+    end(out, EventId { epoch, seq: event.seq });
 }
 
 /// Appends the fields before the data, and the beginning of the first `data:` line. Call [`data_part`] for the data,

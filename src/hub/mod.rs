@@ -10,6 +10,7 @@
 //! | [`feed`] | the ring buffer of the newest frames of one selection of topics |
 //! | [`frame`] | an event with its encoded bytes, encoded once |
 //! | [`batch`] | consecutive frames, encoded once for all streams at the same cursor |
+//! | `encoded_cache` | the bytes of a frame or batch in each encoding; http defines the encodings |
 //! | [`subscription`] | the cursor: log pages, ring, gaps |
 //! | `removals` | recently removed events |
 //! | `large` | deduplicates large events that several readers hold |
@@ -39,6 +40,7 @@ use crate::{
 pub mod batch;
 pub mod broker;
 mod directory;
+mod encoded_cache;
 pub mod endings;
 pub mod feed;
 pub mod frame;

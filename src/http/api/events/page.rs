@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::state::EventsState;
 use crate::{
     http::{
-        api::{body, envelope, stream::encoding::GapNotice},
+        api::{body, envelope::ENVELOPE, stream::encoding::GapNotice},
         auth::Caller,
         message::{
             json_text,
@@ -69,6 +69,8 @@ pub async fn response(
     let mut next = subscription.cursor();
     let (mut bytes, mut full) = (0, false);
     let (removals, mut frames) = (events.stream.hub.removals(), Vec::new());
+    // Only its size counts here: an event may be removed until the page is complete.
+    let mut envelope = Vec::new();
     while !full && frames.len() < limit && bytes < PAGE_BYTES && !page.closed {
         let delivery = poll_fn(|cx| {
             if handle.register_waker(cx) {
@@ -94,7 +96,8 @@ pub async fn response(
                 let stats = events.stream.hub.stats();
                 for frame in batch.frames().iter().take(limit - frames.len()) {
                     stats.events_out.add(1);
-                    let envelope = envelope::envelope(frame);
+                    envelope.clear();
+                    frame.write(&ENVELOPE, &mut envelope);
                     if permit.grow(envelope.len()).is_err() {
                         full = true;
                         if frames.is_empty() {
@@ -146,7 +149,9 @@ impl AsRef<[u8]> for CountedPage {
 }
 
 fn raw_envelope(frame: &Frame) -> Box<RawValue> {
-    let text = std::str::from_utf8(&envelope::envelope(frame)).expect("JSON is UTF-8").to_owned();
+    let mut text = Vec::new();
+    frame.write(&ENVELOPE, &mut text);
+    let text = String::from_utf8(text).expect("JSON is UTF-8");
     RawValue::from_string(text).expect("an envelope is JSON")
 }
 

@@ -8,11 +8,14 @@ use serde::Serialize;
 use super::chunk::Chunk;
 use crate::{
     event::{EventId, EventName, sse},
-    http::{api::envelope, message::json_text},
+    http::{
+        api::envelope::{self, ENVELOPE},
+        message::json_text,
+    },
     hub::{
-        batch::{ENCODINGS, FrameBatch},
+        batch::{BatchEncoder, FrameBatch},
         endings::Ending,
-        frame::Frame,
+        frame::{EventEncoder, Frame},
         subscription::{Gap, GapReason},
     },
 };
@@ -23,6 +26,9 @@ pub const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
 /// A batch of at most this many encoded bytes is always kept in one buffer: a page of 64 KiB and the framing of its
 /// events.
 const WHOLE: usize = 160 << 10;
+
+/// The encoding of an event as SSE, with the data as published.
+static SSE_EVENT: EventEncoder = EventEncoder { encode: |frame, out| sse::encode(out, frame.id.epoch, &frame.event) };
 
 /// The encoding of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +68,20 @@ impl Encoding {
     /// memory, so that each stream encodes it in parts.
     #[must_use]
     pub fn framed(self, batch: &FrameBatch) -> Option<&Bytes> {
-        const { assert!(Self::Ndjson as usize + 1 == ENCODINGS, "a form for each encoding") };
-        batch.form(self as usize, |frames| self.fits(frames).then(|| self.write(frames).framed()))
+        static SSE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::Sse.encode(frames) };
+        static SSE_ENVELOPE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::SseEnvelope.encode(frames) };
+        static SSE_MESSAGE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::SseMessage.encode(frames) };
+        static NDJSON: BatchEncoder = BatchEncoder { encode: |frames| Encoding::Ndjson.encode(frames) };
+        batch.encoded(match self {
+            Self::Sse => &SSE,
+            Self::SseEnvelope => &SSE_ENVELOPE,
+            Self::SseMessage => &SSE_MESSAGE,
+            Self::Ndjson => &NDJSON,
+        })
+    }
+
+    fn encode(self, frames: &[Arc<Frame>]) -> Option<Bytes> {
+        self.fits(frames).then(|| self.write(frames).framed())
     }
 
     /// Whether these events are kept in one buffer: when it is small, or when all streams at the ring's end share it
@@ -134,27 +152,11 @@ impl Encoding {
         Chunk::write(frames.iter().map(data).sum(), |out| {
             for frame in frames {
                 match self {
-                    Self::Sse => frame.write_sse(out),
-                    Self::SseEnvelope => {
-                        sse::encode_with(
-                            out,
-                            frame.id,
-                            &frame.event.new.name,
-                            &frame.event,
-                            &envelope::envelope(frame),
-                        );
-                    }
-                    Self::SseMessage => {
-                        sse::encode_with(
-                            out,
-                            frame.id,
-                            &EventName::default(),
-                            &frame.event,
-                            &envelope::envelope(frame),
-                        );
-                    }
+                    Self::Sse => frame.write(&SSE_EVENT, out),
+                    Self::SseEnvelope => write_in_sse(out, frame, &frame.event.new.name),
+                    Self::SseMessage => write_in_sse(out, frame, &EventName::default()),
                     Self::Ndjson => {
-                        out.extend_from_slice(&envelope::envelope(frame));
+                        frame.write(&ENVELOPE, out);
                         out.push(b'\n');
                     }
                 }
@@ -232,6 +234,13 @@ impl Encoding {
             _ => sse::encode_hub_event(out, &format!("hub.{name}"), id, &data),
         }
     }
+}
+
+/// Writes an event whose SSE data is its envelope, which has no line break.
+fn write_in_sse(out: &mut Vec<u8>, frame: &Frame, name: &EventName) {
+    sse::begin(out, name, &frame.event);
+    frame.write(&ENVELOPE, out);
+    sse::end(out, frame.id);
 }
 
 /// The JSON of a gap notice.
