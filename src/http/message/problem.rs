@@ -314,6 +314,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn memory_that_is_in_use_is_worth_a_retry_and_a_batch_larger_than_all_memory_is_not() {
+        let code = |refused: MemoryRefused| Problem::from(refused).code;
+        assert_eq!(code(MemoryRefused::TooLarge { size: 9, total: 8 }), Code::TooLarge);
+        let exhausted = MemoryRefused::Exhausted { used: 8, total: 8, whose: "this address", held: 8 };
+        assert_eq!(code(exhausted), Code::OverCapacity);
+    }
+
+    #[test]
     fn a_code_means_one_thing() {
         let texts: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(texts.len(), Code::ALL.len());
