@@ -7,11 +7,12 @@ use std::{future::poll_fn, sync::Arc};
 use gapless::{
     engine::{Append, log::LogConfig, log::LogEngine, memory::MemoryStore},
     event::{EventId, NewEvent, Seq, TopicName},
+    http::api::cursor_text::EVENT_IDS,
     hub::{
         Hub, HubConfig,
         batch::ReadLimit,
         broker::Broker,
-        subscription::{Delivery, GapReason, Start, Subscription},
+        subscription::{Delivery, GapReason, GapStart, Subscription},
     },
 };
 use tokio::runtime::{Builder, Runtime};
@@ -56,11 +57,11 @@ impl Fixture {
             Some(id) => (id.seq > Seq(HEAD)).then_some(GapReason::Ahead),
         };
         let limit = ReadLimit { events: 100, bytes: 1 << 20 };
-        let mut stream = self.hub.subscribe(&topic().into(), Start::Cursor(text.into()), limit, 0);
+        let mut stream = self.hub.subscribe(&topic().into(), EVENT_IDS.start(text.into()), limit, 0);
         if let Some(reason) = gap_reason {
             let Delivery::Gap(gap) = self.next(&mut stream) else { panic!("{text:?}: a gap comes first") };
             assert_eq!((gap.reason, gap.topic), (reason, None), "{text:?}");
-            assert_eq!(gap.after, Some(text.chars().take(64).collect()), "the cursor as it came");
+            assert_eq!(gap.after, Some(GapStart::Sent(text.chars().take(64).collect())), "the cursor as it came");
         }
         let after = if gap_reason.is_some() { 0 } else { known.map_or(0, |id| id.seq.0) };
         if after < HEAD {

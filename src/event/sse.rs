@@ -3,7 +3,7 @@
 //! Replay and live delivery use the same function, so replayed bytes equal live bytes. No data of a publisher can form
 //! a second event, an `id:` or an `event:` line: every line break in the data, of any kind, starts a new `data:` line.
 
-use std::io::Write;
+use std::{fmt::Display, io::Write};
 
 use memchr::memchr2;
 
@@ -33,18 +33,18 @@ pub fn begin(out: &mut Vec<u8>, name: &EventName, event: &Event) {
     out.extend_from_slice(b"data: ");
 }
 
-/// Ends the last data line, and the event.
-pub fn end(out: &mut Vec<u8>, id: EventId) {
+/// Ends the last data line, and the event. `id` is the text of its cursor, which must have no line break.
+pub fn end(out: &mut Vec<u8>, id: impl Display) {
     write!(out, "\nid: {id}\n\n").expect("writing to memory");
 }
 
 /// Appends a control event of the hub (`hub.gap`, `hub.end`), without an id.
 pub fn encode_notice(out: &mut Vec<u8>, name: &str, data: &str) {
-    encode_hub_event(out, name, None, data);
+    encode_hub_event(out, name, None::<EventId>, data);
 }
 
 /// Appends a control event of the hub; `id`, if given, becomes the client's cursor.
-pub fn encode_hub_event(out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &str) {
+pub fn encode_hub_event(out: &mut Vec<u8>, name: &str, id: Option<impl Display>, data: &str) {
     field(out, "event", name.as_bytes());
     out.extend_from_slice(b"data: ");
     data_part(out, data.as_bytes());

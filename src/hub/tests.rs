@@ -22,7 +22,7 @@ use crate::{
         memory::{InterruptedRead, MemoryStore},
     },
     event::{
-        Data, Event, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName,
+        Data, Event, EventId, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName,
         retention::{Rule, Rules},
     },
 };
@@ -53,6 +53,11 @@ async fn retain(hub: &Hub, topic: &str, max_events: u64) {
     while hub.topic(&topic).expect("in use").state.events > max_events {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
+}
+
+/// A start after a cursor that is the text of an id.
+fn after_cursor(text: String) -> Start {
+    Start::Cursor { id: EventId::parse(&text), text }
 }
 
 /// Reads until the subscription has caught up: the data of events, and `gap TOPIC`.
@@ -91,9 +96,9 @@ async fn a_start_at_the_oldest_retained_event_has_no_gaps() {
     let from = |start| hub.subscribe(&selection, start, limit, 0);
     let kept = ["a0", "a1", "a2", "a3", "a4", "a5", "b5"];
     assert_eq!(read(&mut from(Start::Earliest)).await, kept);
-    let unknown = read(&mut from(Start::Cursor("of another hub".into()))).await;
+    let unknown = read(&mut from(after_cursor("of another hub".into()))).await;
     assert_eq!(unknown, [&["gap"], &kept[..]].concat());
-    let before_all = Start::Cursor(format!("{}-0", hub.epoch()));
+    let before_all = after_cursor(format!("{}-0", hub.epoch()));
     assert!(read(&mut from(before_all)).await.contains(&"gap b".to_owned()), "a cursor gets the gap");
 }
 
@@ -127,7 +132,7 @@ async fn a_client_that_reconnects_within_the_ring_reads_no_page() {
         publish(&hub, "a", &format!("a{n}")).await;
     }
     assert_eq!(read(&mut first).await.len(), 6);
-    let cursor = Start::Cursor(format!("{}-2", hub.epoch()));
+    let cursor = after_cursor(format!("{}-2", hub.epoch()));
     assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 100)).await, ["a2", "a3", "a4", "a5"]);
     assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 3)).await, ["a2", "a3", "a4", "a5"]);
     assert_eq!(hub.stats().pages_read.get(), 0);
@@ -195,7 +200,7 @@ fn append(events: Vec<NewEvent>) -> Append {
 
 fn of_both(hub: &Arc<Hub>, events: usize) -> Subscription {
     let selection = Selection::new(["a", "b"].map(|text| Filter::new(text).expect("valid"))).expect("some");
-    let cursor = Start::Cursor(format!("{}-0", hub.epoch()));
+    let cursor = after_cursor(format!("{}-0", hub.epoch()));
     hub.subscribe(&selection, cursor, ReadLimit { events, bytes: 1 << 20 }, 0)
 }
 

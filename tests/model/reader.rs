@@ -14,7 +14,7 @@ use gapless::{
         batch::ReadLimit,
         endings::Ending,
         frame::Frame,
-        subscription::{Delivery, Gap, GapReason, Start, Subscription},
+        subscription::{Delivery, Gap, GapReason, GapStart, Start, Subscription},
     },
 };
 use tokio::runtime::Runtime;
@@ -85,7 +85,7 @@ impl Reader {
         let (start, expected): (Start, BTreeSet<u64>) = match (self.last_id, self.begin) {
             (Some(id), _) => {
                 let after = asked.map(|event| event.seq).filter(|&seq| seq > id.seq.0);
-                (Start::Cursor(id.to_string()), after.collect())
+                (after_cursor(id.to_string()), after.collect())
             }
             (None, Begin::Now) => (Start::Now, BTreeSet::new()),
             (None, begin) => {
@@ -94,11 +94,11 @@ impl Reader {
                     Begin::Earliest | Begin::Now => Start::Earliest,
                     Begin::Unknown => {
                         self.first_gap = Some(GapReason::Unknown);
-                        Start::Cursor("zzzzzzzz-1".into())
+                        after_cursor("zzzzzzzz-1".into())
                     }
                     Begin::Ahead => {
                         self.first_gap = Some(GapReason::Ahead);
-                        Start::Cursor(format!("{}-{}", hub.epoch(), hub.head().0 + 1))
+                        after_cursor(format!("{}-{}", hub.epoch(), hub.head().0 + 1))
                     }
                 };
                 (start, kept.collect())
@@ -252,7 +252,11 @@ impl Reader {
             assert_eq!(model.at(id.seq.0).topic, topic, "{gap:?}");
         }
         // A client that disconnects here and resumes with `after` gets the gap again.
-        let after = gap.after.as_deref().and_then(EventId::parse).map_or(0, |id| id.seq.0);
+        let after = match &gap.after {
+            Some(GapStart::Sent(text)) => EventId::parse(text).map_or(0, |id| id.seq.0),
+            Some(GapStart::Reached(id)) => id.seq.0,
+            None => 0,
+        };
         let again = lost.last().is_none_or(|&newest| after < newest);
         assert!(again || self.started_without_position(), "{gap:?} of {lost:?}");
     }
@@ -310,4 +314,9 @@ impl Reader {
 
 fn index(topic: &TopicName) -> usize {
     TOPICS.iter().position(|name| *name == topic.as_str()).unwrap_or_else(|| panic!("{topic} is not selected"))
+}
+
+/// A start after a cursor that is the text of an id.
+fn after_cursor(text: String) -> Start {
+    Start::Cursor { id: EventId::parse(&text), text }
 }

@@ -17,9 +17,11 @@
 //! | [`pace`] | the minimum rate of a request body |
 //! | [`duration`] | durations as text: "10m" |
 //! | [`envelope`] | an event as JSON |
+//! | [`cursor_text`] | how a protocol writes a cursor, and reads it back |
 
 pub mod admission;
 pub mod body;
+pub mod cursor_text;
 pub mod docs;
 pub mod duration;
 pub mod envelope;

@@ -4,7 +4,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Vers
 use matchit::Router;
 
 use super::{
-    docs, events, operators, publish,
+    docs,
+    events::{self, native::NATIVE},
+    operators, publish,
     state::{Limits, ShardState},
     topics,
 };
@@ -225,8 +227,10 @@ async fn handle(
     let app = &shard.app;
     match route {
         Route::Publish => publish::handle(&app.publish, &shard.batcher, caller, request).await,
-        Route::Events if request.method() == Method::POST => events::post(&shard.events, caller, request).await,
-        Route::Events => events::get(&shard.events, caller, request).await,
+        Route::Events if request.method() == Method::POST => {
+            events::post(&shard.events, &NATIVE, caller, request).await
+        }
+        Route::Events => events::get(&shard.events, &NATIVE, caller, request).await,
         Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
         Route::Topics => topics::handle(&app.topics, &caller, request).await,
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()),

@@ -45,8 +45,13 @@ pub enum Start {
     /// At the first retained event after this position. As with `Earliest`, what a topic lost to retention before its
     /// first delivered event is not a gap.
     Kept(Seq),
-    /// After the event with this id, as the client sent it: any text.
-    Cursor(String),
+    /// After the cursor that a client sent.
+    Cursor {
+        /// The position that it names; `None` when the text is no cursor of its protocol.
+        id: Option<EventId>,
+        /// The cursor as it was sent, which a gap repeats: any text.
+        text: String,
+    },
 }
 
 /// The next item of a subscription.
@@ -69,12 +74,21 @@ pub enum Delivery {
 pub struct Gap {
     /// The topic that lost them; `None` when all topics of the selection may have.
     pub topic: Option<TopicName>,
-    /// The cursor: as the client sent it, or as far as the stream had come.
-    pub after: Option<String>,
+    /// The cursor that they follow; `None` for a stream that started without one.
+    pub after: Option<GapStart>,
     /// The next retained event.
     pub resumes_at: Option<EventId>,
     /// Why.
     pub reason: GapReason,
+}
+
+/// The cursor before a gap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GapStart {
+    /// As the client sent it, cut after 64 characters.
+    Sent(String),
+    /// As far as the stream had come.
+    Reached(EventId),
 }
 
 /// Why events are gone.
@@ -142,7 +156,7 @@ impl Hub {
         shard: usize,
     ) -> Subscription {
         let feed_handle = self.broker.join(selection, shard);
-        let resumed = matches!(start, Start::Cursor(_));
+        let resumed = matches!(start, Start::Cursor { .. });
         let from_kept = matches!(start, Start::Kept(_));
         let (from, after, cursor_gap) = self.resolve_start(start, feed_handle.from);
         let position = match from {
@@ -177,14 +191,14 @@ impl Hub {
     /// Resolves a start to a position in the log, the cursor that a gap repeats, and the gap to report for an invalid
     /// cursor.
     fn resolve_start(&self, start: Start, now: Seq) -> (engine::ReadFrom, Option<Box<str>>, Option<GapReason>) {
-        let text = match start {
+        let (id, text) = match start {
             Start::Now => return (engine::ReadFrom::After(now), None, None),
             Start::Earliest => return (engine::ReadFrom::Earliest, None, None),
             Start::Since(time) => return (engine::ReadFrom::Since(time), None, None),
             Start::Kept(position) => return (engine::ReadFrom::After(position), None, None),
-            Start::Cursor(text) => text,
+            Start::Cursor { id, text } => (id, text),
         };
-        let (from, cursor_gap) = match EventId::parse(&text) {
+        let (from, cursor_gap) = match id {
             Some(id) if id.epoch != self.epoch() => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
             None => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
             Some(id) if id.seq > self.head() => (engine::ReadFrom::Earliest, Some(GapReason::Ahead)),
@@ -326,11 +340,8 @@ impl Subscription {
             GapReason::Unknown => stats.gaps_unknown.add(1),
             GapReason::Ahead => stats.gaps_ahead.add(1),
         }
-        let after = self
-            .after
-            .as_deref()
-            .map(str::to_owned)
-            .or_else(|| (self.position > Seq::ZERO).then(|| self.cursor().to_string()));
+        let sent = self.after.as_deref().map(|text| GapStart::Sent(text.to_owned()));
+        let after = sent.or_else(|| (self.position > Seq::ZERO).then(|| GapStart::Reached(self.cursor())));
         let resumes_at = resumes_at.map(|seq| EventId { epoch: self.hub.epoch(), seq });
         self.ready.push_back(Delivery::Gap(Gap { topic, after, resumes_at, reason }));
     }

@@ -4,9 +4,9 @@ use http::HeaderMap;
 
 use crate::{
     engine::When,
-    event::{EventId, Millis},
+    event::Millis,
     http::{
-        api::duration,
+        api::{cursor_text::EVENT_IDS, duration},
         message::problem::{Code, Problem},
     },
     hub::subscription::Start,
@@ -41,7 +41,7 @@ impl StreamStart {
         let header = headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let cursor = header.filter(|text| !text.is_empty());
         if let Some(cursor) = cursor.or_else(|| raw.cursor.filter(|text| !text.is_empty()).map(Into::into)) {
-            return Ok(Self::At(Start::Cursor(cursor)));
+            return Ok(Self::At(EVENT_IDS.start(cursor)));
         }
         match (raw.from.filter(|text| !text.is_empty()), raw.since.filter(|text| !text.is_empty())) {
             (Some(_), Some(_)) => Err(Problem::new(Code::QueryInvalid, "give 'from' or 'since', not both")),
@@ -62,8 +62,8 @@ fn from(text: &str) -> Result<StreamStart, Problem> {
             Problem::new(Code::QueryInvalid, detail)
         });
     }
-    if EventId::parse(text).is_some() {
-        return Ok(StreamStart::At(Start::Cursor(text.into())));
+    if (EVENT_IDS.parse)(text).is_some() {
+        return Ok(StreamStart::At(EVENT_IDS.start(text.into())));
     }
     let detail = "'from' must be earliest, now, last:N (the newest N events) or an id like 4f9a2c1e-17";
     Err(Problem::new(Code::QueryInvalid, detail))

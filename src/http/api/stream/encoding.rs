@@ -9,14 +9,17 @@ use super::chunk::Chunk;
 use crate::{
     event::{EventId, EventName, sse},
     http::{
-        api::envelope::{self, ENVELOPE},
+        api::{
+            cursor_text::{CursorText, EVENT_IDS},
+            envelope::{self, ENVELOPE},
+        },
         message::json_text,
     },
     hub::{
         batch::{BatchEncoder, FrameBatch},
         endings::Ending,
         frame::{EventEncoder, Frame},
-        subscription::{Gap, GapReason},
+        subscription::{Gap, GapReason, GapStart},
     },
 };
 
@@ -61,6 +64,13 @@ impl Encoding {
             // The standard needs no parameter; plain HTTP clients read `text/*` without it as Latin-1.
             Self::Sse | Self::SseEnvelope | Self::SseMessage => SSE_TYPE,
             Self::Ndjson => "application/x-ndjson",
+        }
+    }
+
+    /// How cursors are written in this encoding.
+    fn cursor_text(self) -> &'static CursorText {
+        match self {
+            Self::Sse | Self::SseEnvelope | Self::SseMessage | Self::Ndjson => &EVENT_IDS,
         }
     }
 
@@ -137,7 +147,7 @@ impl Encoding {
         }
         match self {
             Self::Ndjson => out.push(b'\n'),
-            _ => sse::end(out, id),
+            _ => sse::end(out, self.cursor_text().display(id)),
         }
     }
 
@@ -153,8 +163,8 @@ impl Encoding {
             for frame in frames {
                 match self {
                     Self::Sse => frame.write(&SSE_EVENT, out),
-                    Self::SseEnvelope => write_in_sse(out, frame, &frame.event.new.name),
-                    Self::SseMessage => write_in_sse(out, frame, &EventName::default()),
+                    Self::SseEnvelope => self.write_in_sse(out, frame, &frame.event.new.name),
+                    Self::SseMessage => self.write_in_sse(out, frame, &EventName::default()),
                     Self::Ndjson => {
                         frame.write(&ENVELOPE, out);
                         out.push(b'\n');
@@ -164,17 +174,24 @@ impl Encoding {
         })
     }
 
+    /// Writes an event whose SSE data is its envelope, which has no line break.
+    fn write_in_sse(self, out: &mut Vec<u8>, frame: &Frame, name: &EventName) {
+        sse::begin(out, name, &frame.event);
+        frame.write(&ENVELOPE, out);
+        sse::end(out, self.cursor_text().display(frame.id));
+    }
+
     /// A `hub.gap` notice.
     #[must_use]
     pub fn gap(self, gap: &Gap) -> Chunk {
-        self.notice("gap", &GapNotice::from(gap))
+        self.notice("gap", &GapNotice::new(gap, self.cursor_text()))
     }
 
     /// A `hub.end` notice; `last` is the topic's newest event.
     #[must_use]
     pub fn end(self, ending: &Ending, last: Option<EventId>) -> Chunk {
         let reason = if ending.deleted { "deleted" } else { "closed" };
-        let last_id = last.map(|id| id.to_string());
+        let last_id = last.map(|id| self.cursor_text().text(id));
         self.notice("end", &EndNotice { topic: ending.topic.as_str(), reason, last_id })
     }
 
@@ -220,7 +237,7 @@ impl Encoding {
     }
 
     fn write_cursor(self, out: &mut Vec<u8>, id: EventId) {
-        self.write_hub_event(out, "cursor", Some(id), &CursorNotice { id: id.to_string() });
+        self.write_hub_event(out, "cursor", Some(id), &CursorNotice { id: self.cursor_text().text(id) });
     }
 
     fn notice(self, name: &str, data: &impl Serialize) -> Chunk {
@@ -229,18 +246,12 @@ impl Encoding {
 
     fn write_hub_event(self, out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &impl Serialize) {
         let data = json_text::text(data);
-        match self {
-            Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
-            _ => sse::encode_hub_event(out, &format!("hub.{name}"), id, &data),
+        if self == Self::Ndjson {
+            return out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes());
         }
+        let id = id.map(|id| self.cursor_text().display(id));
+        sse::encode_hub_event(out, &format!("hub.{name}"), id, &data);
     }
-}
-
-/// Writes an event whose SSE data is its envelope, which has no line break.
-fn write_in_sse(out: &mut Vec<u8>, frame: &Frame, name: &EventName) {
-    sse::begin(out, name, &frame.event);
-    frame.write(&ENVELOPE, out);
-    sse::end(out, frame.id);
 }
 
 /// The JSON of a gap notice.
@@ -268,12 +279,18 @@ struct EndNotice<'a> {
     last_id: Option<String>,
 }
 
-impl From<&Gap> for GapNotice {
-    fn from(gap: &Gap) -> Self {
+impl GapNotice {
+    /// The notice, with cursors as `cursor_text` writes them.
+    #[must_use]
+    pub fn new(gap: &Gap, cursor_text: &'static CursorText) -> Self {
+        let after = gap.after.as_ref().map(|after| match after {
+            GapStart::Sent(text) => text.clone(),
+            GapStart::Reached(id) => cursor_text.text(*id),
+        });
         Self {
             topic: gap.topic.as_ref().map(ToString::to_string),
-            after: gap.after.clone(),
-            resumes_at: gap.resumes_at.map(|id| id.to_string()),
+            after,
+            resumes_at: gap.resumes_at.map(|id| cursor_text.text(id)),
             reason: match gap.reason {
                 GapReason::Trimmed => "trimmed",
                 GapReason::Lost => "lost",
