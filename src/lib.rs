@@ -20,6 +20,7 @@
 //!    access          -> event          authentication and authorization
 //!    quota                             limits of one client address or token holder
 //! 0  event, lifecycle                  the data types, without I/O; drain and signals
+//!    client                            the HTTP client of the commands and of access
 //! ```
 //!
 //! | module | purpose | start with |
@@ -34,6 +35,7 @@
 //! | [`http`] | the HTTP interface | `api/routes.rs`, [`http::message::problem`] |
 //! | [`load`] | load generator: publishers, and subscribers that verify what they receive | [`load::Load`] |
 //! | [`cli`] | the commands `publish`, `tail`, `remove`, `token`, `check`, `bench` | |
+//! | [`client`] | the HTTP client: connections, proxies, TLS, one exchange within bounds | [`client::exchange`] |
 //! | [`config`] | every setting; reports all errors at once | [`config::keys`] |
 //! | [`lifecycle`] | drain, signals, the limit on open files | [`lifecycle::Drain`] |
 //! | [`telemetry`] | the log on stderr | [`telemetry::init`] |
@@ -45,6 +47,7 @@
 pub mod access;
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod engine;
 pub mod event;

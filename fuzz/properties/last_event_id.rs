@@ -6,13 +6,12 @@ use std::{future::poll_fn, sync::Arc};
 
 use gapless::{
     engine::{Append, log::LogConfig, log::LogEngine, memory::MemoryStore},
-    event::{EventId, NewEvent, Seq, TopicName},
-    http::api::cursor_text::EVENT_IDS,
+    event::{EventId, NewEvent, Seq, TopicName, position::Cursor},
     hub::{
         Hub, HubConfig,
         batch::ReadLimit,
         broker::Broker,
-        subscription::{Delivery, GapReason, GapStart, Subscription},
+        subscription::{Delivery, GapReason, GapStart, Start, Subscription},
     },
 };
 use tokio::runtime::{Builder, Runtime};
@@ -42,9 +41,9 @@ pub(crate) fn holds_for(input: &[u8]) {
 impl Fixture {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
-        let broker = Broker::new(1, &HubConfig::default());
-        let engine = LogEngine::open(MemoryStore::new(), LogConfig::default(), broker.clone());
-        let hub = Hub::new(engine, broker, HubConfig::default());
+        let broker = Broker::new(1, &HubConfig::fixture());
+        let engine = LogEngine::open(MemoryStore::new(), LogConfig::fixture(), broker.clone());
+        let hub = Hub::new(engine, broker, HubConfig::fixture());
         let events = (0..HEAD).map(|_| NewEvent::new(topic(), "x")).collect();
         runtime.block_on(hub.publish(Append { events, expect: None, key: None })).expect("accepted");
         Self { runtime, hub }
@@ -57,7 +56,7 @@ impl Fixture {
             Some(id) => (id.seq > Seq(HEAD)).then_some(GapReason::Ahead),
         };
         let limit = ReadLimit { events: 100, bytes: 1 << 20 };
-        let mut stream = self.hub.subscribe(&topic().into(), EVENT_IDS.start(text.into()), limit, 0);
+        let mut stream = self.hub.subscribe(&topic().into(), Start::Cursor(Cursor::new(text)), limit, 0);
         if let Some(reason) = gap_reason {
             let Delivery::Gap(gap) = self.next(&mut stream) else { panic!("{text:?}: a gap comes first") };
             assert_eq!((gap.reason, gap.topic), (reason, None), "{text:?}");

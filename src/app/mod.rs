@@ -35,7 +35,7 @@ use crate::{
             state::{NetLimits, NetState},
         },
     },
-    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
+    hub::{self, Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::{Drain, DrainOutcome, descriptors::ConnectionLimits},
     quota::Quotas,
     telemetry,
@@ -198,7 +198,7 @@ fn hub_config(config: &Config) -> HubConfig {
         ring_bytes: config.stream.ring_bytes,
         rings_bytes: config.stream.ring_bytes_total,
         retry_ms: config.stream.retry,
-        ..HubConfig::default()
+        readers: hub::READERS,
     }
 }
 

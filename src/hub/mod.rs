@@ -65,6 +65,9 @@ use removals::RemovalCheck;
 use stats::Stats;
 use tokio::sync::Semaphore;
 
+/// [`HubConfig::readers`] of the hub. Each may hold a page in memory and open a segment.
+pub const READERS: usize = 8;
+
 /// Sizes and delays of the hub.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
@@ -78,9 +81,11 @@ pub struct HubConfig {
     pub readers: usize,
 }
 
-impl Default for HubConfig {
-    fn default() -> Self {
-        Self { ring_bytes: 1 << 20, rings_bytes: 256 << 20, retry_ms: 3000, readers: 8 }
+impl HubConfig {
+    /// A configuration for tests and benches: rings that hold all that most of them publish.
+    #[must_use]
+    pub fn fixture() -> Self {
+        Self { ring_bytes: 1 << 20, rings_bytes: 256 << 20, retry_ms: 3000, readers: READERS }
     }
 }
 

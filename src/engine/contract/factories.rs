@@ -36,7 +36,7 @@ impl StoreFactory for SledFactory {
     }
 
     fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
-        let store = SledStore::open(SledConfig::new(self.0.path().join("store"))).expect("a sound store");
+        let store = SledStore::open(SledConfig::fixture(self.0.path().join("store"))).expect("a sound store");
         LogEngine::open(store, config, observer)
     }
 }

@@ -87,16 +87,16 @@ impl Observer for RecordingObserver {
 
 impl<F: StoreFactory> Fixture<F> {
     pub(crate) fn new() -> Self {
-        Self::with(LogConfig::default())
+        Self::with(LogConfig::fixture())
     }
 
     pub(crate) fn with_retention(default: Retention) -> Self {
-        Self::with(LogConfig { rules: Rules { default, ..Rules::default() }, ..LogConfig::default() })
+        Self::with(LogConfig { rules: Rules { default, ..Rules::default() }, ..LogConfig::fixture() })
     }
 
     pub(crate) fn with(mut config: LogConfig) -> Self {
         // Starts at the machine's time, which a store may read too; advances only by `advance`.
-        let clock = Arc::new(AtomicU64::new((LogConfig::default().clock)().0));
+        let clock = Arc::new(AtomicU64::new((LogConfig::fixture().clock)().0));
         let hand = Arc::clone(&clock);
         config.reclaim_every = Duration::from_millis(5);
         config.clock = Arc::new(move || Millis(hand.load(Ordering::SeqCst)));

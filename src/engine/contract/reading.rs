@@ -12,7 +12,7 @@ pub(crate) fn a_pattern_reads_every_topic_it_matches<F: StoreFactory>() {
 }
 
 pub(crate) fn a_walk_and_a_pick_read_what_a_merge_reads<F: StoreFactory>() {
-    let mut fixture = Fixture::<F>::with(LogConfig { pick_topics: usize::MAX, ..LogConfig::default() });
+    let mut fixture = Fixture::<F>::with(LogConfig { pick_topics: usize::MAX, ..LogConfig::fixture() });
     for n in 0..40 {
         fixture.publish(&format!("jobs/{}", n % 7));
         fixture.publish("other");

@@ -88,7 +88,7 @@ fn queued_appends_share_one_commit() {
 
 #[test]
 fn events_refused_by_a_full_queue_are_returned_and_a_failed_commit_refuses_all() {
-    let fixture = Memory::with(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
+    let fixture = Memory::with(LogConfig { queue_bytes: 2000, ..LogConfig::fixture() });
     faults(&fixture).hold();
     let events: Vec<_> = ["1", "2", "3", "4", "5"].map(|data| event("a", data)).to_vec();
     let first = fixture.engine.append_each(events.clone()).expect("the queue is empty");
@@ -106,7 +106,7 @@ fn events_refused_by_a_full_queue_are_returned_and_a_failed_commit_refuses_all()
 #[test]
 fn a_group_is_bounded_by_events_and_by_bytes() {
     for (group_events, group_bytes) in [(10, usize::MAX), (usize::MAX, 100)] {
-        let fixture = Memory::with(LogConfig { group_events, group_bytes, ..LogConfig::default() });
+        let fixture = Memory::with(LogConfig { group_events, group_bytes, ..LogConfig::fixture() });
         faults(&fixture).hold();
         let answers: Vec<_> = (0..100).map(|_| fixture.engine.append(plain(vec![event("a", "0123456789")]))).collect();
         fixture.until("the writer waits", |_| faults(&fixture).writes() == 1);
@@ -120,7 +120,7 @@ fn a_group_is_bounded_by_events_and_by_bytes() {
 
 #[test]
 fn a_full_queue_refuses_until_it_is_written() {
-    let fixture = Memory::with(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
+    let fixture = Memory::with(LogConfig { queue_bytes: 2000, ..LogConfig::fixture() });
     let publish = |bytes: usize| fixture.engine.append(plain(vec![event("a", &"x".repeat(bytes))]));
     faults(&fixture).hold();
     let taken: Vec<_> = (0..2).map(|_| publish(600)).collect();
@@ -178,7 +178,7 @@ fn an_event_that_is_not_durable_is_invisible() {
 
 /// Positions 4 to 6 are lost: the only events of `b`, and the newest of `a`.
 fn after_a_loss(merge_topics: usize) -> Memory {
-    let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+    let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
     fixture.publish_all(&["a", "c", "a", "a", "b", "c", "c"]);
     fixture.engine.close();
     fixture.factory.0.damage(Seq(4), Seq(6));
@@ -214,7 +214,7 @@ fn events_lost_before_a_start_are_reported() {
 #[test]
 fn a_topic_that_was_closed_before_a_loss_reports_none() {
     for merge_topics in [0, 1000] {
-        let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+        let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
         fixture.publish_all(&["a", "c", "b", "b", "c"]);
         for name in ["a", "c", "d"] {
             fixture.configure(name, TopicChange { closed: Some(true), ..TopicChange::default() });
@@ -275,7 +275,7 @@ fn a_loss_at_the_very_end_is_reported_and_its_ids_are_not_used_again() {
 #[test]
 fn damage_under_a_running_engine_is_reported_once_for_any_page_size() {
     for merge_topics in [0, 1000] {
-        let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+        let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
         fixture.publish_all(&["a", "b", "a", "b", "b", "a", "b"]);
         fixture.factory.0.damage(Seq(3), Seq(4));
         fixture.factory.0.damage(Seq(7), Seq(7));
@@ -373,7 +373,7 @@ fn a_name_that_is_used_again_during_a_read_keeps_its_gap() {
         (InterruptedRead::Marks, &["**"], 0),
     ];
     for (moment, filters, merge_topics) in cases {
-        let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+        let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
         fixture.publish_all(&["b", "t", "b"]);
         assert!(fixture.delete("t"));
         let engine = Arc::clone(&fixture.engine);
@@ -388,7 +388,7 @@ fn a_name_that_is_used_again_during_a_read_keeps_its_gap() {
 
 #[test]
 fn a_name_that_is_deleted_and_used_again_during_a_scan_keeps_its_gap() {
-    let fixture = Memory::with(LogConfig { merge_topics: 0, ..LogConfig::default() });
+    let fixture = Memory::with(LogConfig { merge_topics: 0, ..LogConfig::fixture() });
     fixture.publish_all(&["b", "t", "b"]);
     let (deleting, using) = (Arc::clone(&fixture.engine), Arc::clone(&fixture.engine));
     faults(&fixture)
@@ -415,7 +415,7 @@ fn what_retention_trims_while_the_last_page_is_read_is_reported_by_it() {
     let newest_two = Retention { max_events: Some(2), ..Retention::default() };
     for (moment, filters, merge_topics, pick_topics) in cases {
         let rules = Rules { default: newest_two, ..Rules::default() };
-        let fixture = Memory::with(LogConfig { rules, merge_topics, pick_topics, ..LogConfig::default() });
+        let fixture = Memory::with(LogConfig { rules, merge_topics, pick_topics, ..LogConfig::fixture() });
         fixture.publish_all(&["a", "b", "a"]);
         let engine = Arc::clone(&fixture.engine);
         faults(&fixture).after_next(moment, move || {
@@ -532,7 +532,7 @@ fn a_notice_pending_after_a_crash_is_appended_once() {
 
 #[test]
 fn a_removal_appends_its_notice_when_key_memory_is_full() {
-    let fixture = Memory::with(LogConfig { idempotency_keys: 1, ..LogConfig::default() });
+    let fixture = Memory::with(LogConfig { idempotency_keys: 1, ..LogConfig::fixture() });
     fixture.append(keyed(1, 1, vec![event("a", "1")])).expect("accepted");
     assert!(matches!(fixture.append(keyed(2, 1, vec![event("a", "2")])), Err(AppendError::KeysFull { .. })));
     assert!(fixture.remove("a", Seq(1)));
@@ -552,7 +552,7 @@ fn a_removal_that_may_be_partly_written_poisons_the_engine() {
 
 #[test]
 fn a_publisher_of_large_batches_leaves_room_in_the_queue() {
-    let fixture = Memory::with(LogConfig { queue_bytes: 100_000, ..LogConfig::default() });
+    let fixture = Memory::with(LogConfig { queue_bytes: 100_000, ..LogConfig::fixture() });
     faults(&fixture).hold();
     let large = || fixture.engine.append(plain(vec![event("large", "x"); 600]));
     let first = large();

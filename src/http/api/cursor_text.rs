@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::{event::EventId, hub::subscription::Start};
+use crate::event::{EventId, position::Cursor};
 
 /// How a protocol writes a position of the log as text, and reads it back.
 #[derive(Debug)]
@@ -17,10 +17,10 @@ pub struct CursorText {
 pub static EVENT_IDS: CursorText = CursorText { parse: EventId::parse, write: |id, f| id.fmt(f) };
 
 impl CursorText {
-    /// A start after the cursor that a client sent. Text that is no cursor is a start with a gap.
+    /// The cursor that a client sent: any text.
     #[must_use]
-    pub fn start(&self, text: String) -> Start {
-        Start::Cursor { id: (self.parse)(&text), text }
+    pub fn cursor(&self, text: &str) -> Cursor {
+        Cursor::with_id(text, (self.parse)(text))
     }
 
     /// A position, to be written into a buffer.

@@ -15,7 +15,6 @@
 //! | [`keys`] | the query keys of each route |
 //! | [`body`] | reading a whole request body within its bounds |
 //! | [`pace`] | the minimum rate of a request body |
-//! | [`duration`] | durations as text: "10m" |
 //! | [`envelope`] | an event as JSON |
 //! | [`cursor_text`] | how a protocol writes a cursor, and reads it back |
 
@@ -23,7 +22,6 @@ pub mod admission;
 pub mod body;
 pub mod cursor_text;
 pub mod docs;
-pub mod duration;
 pub mod envelope;
 pub mod events;
 pub mod keys;

@@ -186,7 +186,7 @@ async fn locate_start(
         }
         // Position zero: a client that reconnects before its first event gets everything that is kept.
         StreamStart::At(Start::Earliest) => (Start::Earliest, Some(Some(Seq::ZERO))),
-        StreamStart::At(start @ Start::Cursor { .. }) => (start.clone(), None),
+        StreamStart::At(start @ Start::Cursor(_)) => (start.clone(), None),
         StreamStart::At(start) => (start.clone(), Some(None)),
     })
 }

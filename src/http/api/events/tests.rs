@@ -39,7 +39,7 @@ static BYTE_STREAMS: Protocol = Protocol {
         let query = Query::new(parts.uri.query());
         let begin = match query.one("offset")? {
             None | Some("-1") => StreamStart::At(Start::Earliest),
-            Some(text) => StreamStart::At(OFFSETS.start(text.into())),
+            Some(text) => StreamStart::At(Start::Cursor(OFFSETS.cursor(text))),
         };
         Ok(EventsRequest {
             selection: events_request::selection(&[topic], filters)?,
