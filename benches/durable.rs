@@ -34,11 +34,7 @@ use std::{
 };
 
 use gapless::{
-    engine::{
-        Append, Engine,
-        log::{LogEngine, reply_task},
-        sled::SledStore,
-    },
+    engine::{Append, Engine, log::reply_task},
     event::{NewEvent, TopicName},
 };
 use support::{
@@ -189,7 +185,7 @@ fn cpu() -> f64 {
 }
 
 /// The engine as the hub runs it.
-struct Ours(Arc<LogEngine<SledStore>>);
+struct Ours(Arc<dyn Engine>);
 
 impl Appender for Ours {
     fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>> {
@@ -199,7 +195,7 @@ impl Appender for Ours {
 
     /// One a commit: `an_fdatasync_stands_between_a_commits_write_and_its_receipt` counts them.
     fn syncs(&self) -> u64 {
-        self.0.status().commits_total
+        block_on(self.0.status()).commits_total
     }
 }
 

@@ -10,9 +10,8 @@ mod support;
 
 use std::time::Instant;
 
-use gapless::engine::Engine;
 use rustix::time::{ClockId, clock_gettime};
-use support::{median, report::Report, store};
+use support::{block_on, median, report::Report, store};
 
 const OPENINGS: usize = 5;
 
@@ -36,7 +35,7 @@ fn measure(report: &mut Report, what: &str, topics: u64, events: u64, bytes: usi
         let engine = store::engine(&data);
         wall.push(begun.elapsed().as_secs_f64());
         cpu.push(process_cpu() - before);
-        let status = engine.status();
+        let status = block_on(engine.status());
         assert_eq!((status.topics, status.events), (topics, events), "nothing is missing");
         engine.close();
     }

@@ -22,14 +22,10 @@ pub(crate) struct Filled {
     pub(crate) topics: u64,
 }
 
-/// An observer without subscribers.
+/// An observer that does nothing.
 pub(crate) struct Nobody;
 
 impl Observer for Nobody {
-    fn subscriber_count(&self, _: &TopicName) -> u32 {
-        0
-    }
-
     fn committed(&self, _: &[Arc<Event>]) {}
 
     fn removed(&self, _: &TopicName, _: Seq) {}
@@ -38,7 +34,7 @@ impl Observer for Nobody {
 }
 
 /// The engine as the hub runs it.
-pub(crate) fn engine(data: &Path) -> Arc<LogEngine<SledStore>> {
+pub(crate) fn engine(data: &Path) -> Arc<dyn Engine> {
     let store = SledStore::open(SledConfig::fixture(data)).expect("it opens");
     LogEngine::open(store, LogConfig::fixture(), Arc::new(Nobody))
 }

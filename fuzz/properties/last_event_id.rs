@@ -56,7 +56,9 @@ impl Fixture {
             Some(id) => (id.seq > Seq(HEAD)).then_some(GapReason::Ahead),
         };
         let limit = ReadLimit { events: 100, bytes: 1 << 20 };
-        let mut stream = self.hub.subscribe(&topic().into(), Start::Cursor(Cursor::new(text)), limit, 0);
+        let selection = topic().into();
+        let subscribing = self.hub.subscribe(&selection, Start::Cursor(Cursor::new(text)), limit, 0);
+        let mut stream = self.runtime.block_on(subscribing).expect("readable");
         if let Some(reason) = gap_reason {
             let Delivery::Gap(gap) = self.next(&mut stream) else { panic!("{text:?}: a gap comes first") };
             assert_eq!((gap.reason, gap.topic), (reason, None), "{text:?}");

@@ -23,7 +23,10 @@ use tokio::{runtime, task::LocalSet};
 
 use crate::{
     config::Config,
-    engine::{Engine, log::reply_task},
+    engine::{
+        Engine,
+        log::{LOOKUPS, reply_task},
+    },
     http::{
         api::{
             server::{self, Listeners},
@@ -54,8 +57,9 @@ pub use engine::{ClockState, clock_state};
 pub use error::AppError;
 pub use reloading::Reload;
 
-/// Blocking threads of a core: one for each log page read at the same time (8), and one more.
-const BLOCKING_THREADS: usize = 9;
+/// Blocking threads of a core: one for each log page read at the same time, for each look-up, for the engine's
+/// status, and one more.
+const BLOCKING_THREADS: usize = hub::READERS + LOOKUPS + 2;
 
 /// How long the exit waits for reads that have begun.
 const LAST_READS: Duration = Duration::from_secs(1);

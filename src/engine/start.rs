@@ -15,7 +15,7 @@ pub enum ReadFrom {
     Since(Millis),
 }
 
-/// A start that has to be resolved to a position: see [`Engine::locate`](super::Engine::locate).
+/// A start that has to be resolved to a position: see [`Log::locate`](super::Log::locate).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LocateBy {
     /// The first event with this timestamp or a later one.

@@ -12,4 +12,6 @@ pub mod auth;
 pub mod message;
 pub mod net;
 #[cfg(test)]
+mod stalled_disk;
+#[cfg(test)]
 mod testing;

@@ -25,10 +25,11 @@ use super::{
 use crate::{
     access::{Access, AccessSettings},
     engine::{
+        Capabilities,
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
-    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
+    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker, testing::WrappedEngine},
     lifecycle::Drain,
     quota::{QuotaConfig, Quotas},
 };
@@ -37,7 +38,7 @@ use crate::{
 pub(super) const ROOM: usize = 100_000;
 
 /// Small limits, so that tests reach them.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         event_bytes: 1000,
         batch_bytes: 10_000,
@@ -72,16 +73,31 @@ pub(super) fn app() -> (Arc<AppState>, MemoryStore) {
 
 /// The same with an engine configured by the caller.
 pub(super) fn app_over(config: LogConfig) -> (Arc<AppState>, MemoryStore) {
+    app_with(config, Capabilities::FULL)
+}
+
+/// The same with an engine of other capabilities.
+pub(super) fn app_with(config: LogConfig, capabilities: Capabilities) -> (Arc<AppState>, MemoryStore) {
+    app_limited(config, capabilities, limits())
+}
+
+/// The same with other limits.
+pub(super) fn app_limited(
+    config: LogConfig,
+    capabilities: Capabilities,
+    limits: Limits,
+) -> (Arc<AppState>, MemoryStore) {
     let (hub, store) = (HubConfig::fixture(), MemoryStore::new());
     let broker = Broker::new(1, &hub);
-    let engine = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
+    let inner = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
+    let engine = Arc::new(WrappedEngine { inner, capabilities });
     let auth = AuthState {
         policies: Arc::new(Policies::new(policy(AccessSettings::default()))),
         quotas: Quotas::new(&QuotaConfig::default()),
         operators: AdminListener::Shared,
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
-    (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits(), || 0)), store)
+    (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits, || 0)), store)
 }
 
 /// A policy with these access settings.

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    HubConfig,
+    Acknowledgment, HubConfig,
     batch::ReadLimit,
     directory::FeedDirectory,
     feed::{Feed, Next, RingBudget},
@@ -24,7 +24,7 @@ use super::{
     top::Top,
 };
 use crate::{
-    engine::{LifecycleChange, Observer},
+    engine::{LifecycleChange, Observer, Receipt},
     event::{Epoch, Event, Selection, Seq, TopicName},
 };
 
@@ -135,6 +135,20 @@ impl Broker {
         self.directory.read().subscriber_count(topic)
     }
 
+    /// Turns the receipts of one append into acknowledgments. One look-up for each run of receipts of one topic.
+    pub(super) fn acknowledge(&self) -> impl FnMut(Receipt) -> Acknowledgment {
+        let directory = self.directory.read();
+        let mut counted: Option<(TopicName, u32)> = None;
+        move |receipt| {
+            let known = counted.as_ref().filter(|(topic, _)| *topic == receipt.topic).map(|(_, count)| *count);
+            let subscribers = known.unwrap_or_else(|| directory.subscriber_count(&receipt.topic));
+            if known.is_none() {
+                counted = Some((receipt.topic.clone(), subscribers));
+            }
+            Acknowledgment { receipt, subscribers }
+        }
+    }
+
     /// The topics that most streams subscribe to by name, most subscribers first.
     #[must_use]
     pub fn top_by_subscribers(&self, count: usize) -> Vec<(TopicName, u32)> {
@@ -210,10 +224,6 @@ impl Broker {
 }
 
 impl Observer for Broker {
-    fn subscriber_count(&self, topic: &TopicName) -> u32 {
-        self.subscribers(topic)
-    }
-
     fn committed(&self, events: &[Arc<Event>]) {
         let epoch = *self.epoch.get().expect("attached before the first event");
         *self.closing.lock() = events.iter().filter(|event| event.new.close).map(|event| event.seq).collect();

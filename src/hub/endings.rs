@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{feed::Feed, frame::Frame};
 use crate::{
-    engine::{Engine, LifecycleChange, TopicState},
+    engine::{Catalog, LifecycleChange, TopicFacts},
     event::{Selection, Seq, TopicName},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Endings {
     pending: BTreeMap<TopicName, Ending>,
     /// Reported and not in use again, with the last position at that time. Only topics that the selection names.
     reported: BTreeMap<TopicName, Seq>,
-    /// To be confirmed with the engine, because a reopened topic has not ended: closing events just delivered (with
+    /// To be confirmed with the catalog, because a reopened topic has not ended: closing events just delivered (with
     /// their position), and topics that retain no events, so that no closing event will be delivered (`None`).
     unconfirmed: Vec<(TopicName, Option<Seq>)>,
     /// Lifecycle changes of the feed that were applied.
@@ -39,7 +39,7 @@ pub(super) struct Endings {
 impl Endings {
     /// `resumed` is the cursor of a client that reconnected: one at or after the end of a deleted topic has seen all of
     /// it.
-    pub(super) fn new(engine: &Arc<dyn Engine>, feed: &Feed, resumed: Option<Seq>) -> Self {
+    pub(super) fn new(catalog: &dyn Catalog, feed: &Feed, resumed: Option<Seq>) -> Self {
         let mut endings = Self {
             selection: feed.selection.clone(),
             pending: BTreeMap::new(),
@@ -47,22 +47,23 @@ impl Endings {
             unconfirmed: Vec::new(),
             applied: feed.turns(),
         };
-        endings.query_engine(engine, resumed);
+        endings.query(catalog, feed, resumed);
         endings
     }
 
-    /// Asks the engine which of the named topics have ended.
-    fn query_engine(&mut self, engine: &Arc<dyn Engine>, resumed: Option<Seq>) {
+    /// Looks up which of the named topics have ended.
+    fn query(&mut self, catalog: &dyn Catalog, feed: &Feed, resumed: Option<Seq>) {
         let selection = self.selection.clone();
         for name in selection.names() {
-            let ending = match engine.topic(name) {
-                Some(state) => state.closed.then(|| Ending {
+            let ending = match catalog.topic(name) {
+                Some(facts) => facts.closed.then(|| Ending {
                     topic: name.clone(),
                     deleted: false,
-                    last: state.last.unwrap_or_default(),
+                    last: facts.last.unwrap_or_default(),
                 }),
-                None => engine
-                    .deleted_through(name)
+                None => feed
+                    .deletions
+                    .get(name)
                     .filter(|mark| resumed.is_some_and(|cursor| cursor >= *mark))
                     .map(|last| Ending { topic: name.clone(), deleted: true, last }),
             };
@@ -90,20 +91,20 @@ impl Endings {
     }
 
     /// The log was read to its end. A closing event that was trimmed before its page was read was not delivered, so ask
-    /// the engine.
-    pub(super) fn caught_up(&mut self, engine: &Arc<dyn Engine>) {
-        self.query_engine(engine, None);
+    /// the catalog.
+    pub(super) fn caught_up(&mut self, catalog: &dyn Catalog, feed: &Feed) {
+        self.query(catalog, feed, None);
     }
 
     /// Takes the next ending to report: one whose last event is at or before `position`.
-    pub(super) fn take_due(&mut self, engine: &Arc<dyn Engine>, feed: &Feed, position: Seq) -> Option<Ending> {
+    pub(super) fn take_due(&mut self, catalog: &dyn Catalog, feed: &Feed, position: Seq) -> Option<Ending> {
         for (topic, seq) in std::mem::take(&mut self.unconfirmed) {
-            let ended = |state: &TopicState| state.closed && seq.is_none_or(|seq| state.last == Some(seq));
-            let Some(state) = engine.topic(&topic).filter(ended) else { continue };
-            self.add_pending(Ending { topic, deleted: false, last: state.last.unwrap_or_default() });
+            let ended = |facts: &TopicFacts| facts.closed && seq.is_none_or(|seq| facts.last == Some(seq));
+            let Some(facts) = catalog.topic(&topic).filter(ended) else { continue };
+            self.add_pending(Ending { topic, deleted: false, last: facts.last.unwrap_or_default() });
         }
         if feed.turns() != self.applied {
-            self.apply_changes(engine, feed, position);
+            self.apply_changes(catalog, feed, position);
         }
         let topic = self.pending.values().find(|ending| ending.last <= position)?.topic.clone();
         let ending = self.pending.remove(&topic).expect("just found");
@@ -121,7 +122,7 @@ impl Endings {
     }
 
     /// Applies the feed's lifecycle changes since the last call.
-    fn apply_changes(&mut self, engine: &Arc<dyn Engine>, feed: &Feed, position: Seq) {
+    fn apply_changes(&mut self, catalog: &dyn Catalog, feed: &Feed, position: Seq) {
         let now = feed.turns();
         if let Some(changes) = feed.changes_after(self.applied) {
             for (topic, change) in changes {
@@ -139,7 +140,7 @@ impl Endings {
         } else {
             self.pending.clear();
             self.reported.clear();
-            self.query_engine(engine, Some(position));
+            self.query(catalog, feed, Some(position));
         }
         self.applied = now;
     }

@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{
     batch::{FrameBatch, ReadLimit},
+    deletions::DeletionMarks,
     frame::Frame,
 };
 use crate::{
@@ -53,6 +54,8 @@ pub struct Feed {
     lifecycle_changes: AtomicU64,
     /// Changes of the ring's content so far: lifecycle changes and removals.
     revision: AtomicU64,
+    /// The deletion marks of the names in the selection, as far as they are known.
+    pub(super) deletions: DeletionMarks,
 }
 
 /// The content of a ring after a cursor.
@@ -113,6 +116,7 @@ impl Feed {
             lifecycle: Mutex::default(),
             lifecycle_changes: AtomicU64::new(0),
             revision: AtomicU64::new(0),
+            deletions: DeletionMarks::default(),
         }
     }
 
@@ -240,6 +244,11 @@ impl Feed {
 
     /// Records a topic's lifecycle change for the feed's streams.
     pub(super) fn record_change(&self, topic: &TopicName, change: LifecycleChange) {
+        if let LifecycleChange::Deleted { last } = change
+            && self.selection.names().any(|name| name == topic)
+        {
+            self.deletions.record(topic.clone(), (last > Seq::ZERO).then_some(last));
+        }
         let mut changes = self.lifecycle.lock();
         changes.recent.push_back((topic.clone(), change));
         if changes.recent.len() > MAX_CHANGES {

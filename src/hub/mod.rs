@@ -16,29 +16,25 @@
 //! | `large` | deduplicates large events that several readers hold |
 //! | `lingering` | feeds without streams, kept for clients that reconnect |
 //! | `pages` | cache of log pages, for clients that reconnect together |
+//! | `deletions` | the marks of deleted topics, which a feed keeps in memory |
 //! | [`endings`] | closed and deleted topics, and when a stream reports them |
 //! | [`shard`] | per-core wake-ups, one for each commit, and a cache of batches |
 //! | [`stats`] | counters and gauges |
 //! | [`top`] | the busiest topics, in bounded memory |
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        Append, AppendError, AppendResult, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Receipt, Rejected,
-        Status, TopicChange, TopicState, When,
+        Append, AppendError, Capabilities, Catalog, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Receipt,
+        Rejected, Status, TopicChange, TopicFacts, TopicState, When,
     },
-    event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName},
+    event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
 };
 
 pub mod batch;
 pub mod broker;
+mod deletions;
 mod directory;
 mod encoded_cache;
 pub mod endings;
@@ -54,10 +50,13 @@ pub mod subscription;
 pub mod top;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use batch::FrameBatch;
 use broker::Broker;
+use feed::Feed;
 use frame::Frame;
 use large::LargeEvents;
 use pages::{CachedPage, PageKey, PageRead, Pages};
@@ -92,15 +91,28 @@ impl HubConfig {
 /// The hub: the engine, the broker above it, and the caches for reading the log.
 pub struct Hub {
     engine: Arc<dyn Engine>,
+    capabilities: Capabilities,
+    /// What the engine has in memory: the only part of it that a thread may ask without waiting.
+    catalog: Arc<dyn Catalog>,
     broker: Arc<Broker>,
     stats: Arc<Stats>,
     config: HubConfig,
     readers: Arc<Semaphore>,
-    /// Concurrent position look-ups. Separate from page reads, because one look-up may take seconds.
-    locators: Arc<Semaphore>,
     pages: Pages,
     large: LargeEvents,
 }
+
+/// The acknowledgment of a publisher's event: it is durable, and in the rings of all live streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledgment {
+    /// What the engine has acknowledged.
+    pub receipt: Receipt,
+    /// Live streams that receive the topic's events, counted now.
+    pub subscribers: u32,
+}
+
+/// The result of one event of [`Hub::publish_each`].
+pub type PublishResult = Result<Acknowledgment, AppendError>;
 
 /// A topic and the number of its subscribers.
 #[derive(Debug, Clone)]
@@ -111,36 +123,27 @@ pub struct TopicView {
     pub subscribers: u32,
 }
 
-/// Sets the flag when it is dropped: the caller no longer waits for the result.
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Hub {
     /// A hub over `engine`, which must have been opened with `broker` as its observer.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>, broker: Arc<Broker>, config: HubConfig) -> Arc<Self> {
         let readers = Arc::new(Semaphore::new(config.readers));
-        let locators = Arc::new(Semaphore::new(config.readers.div_ceil(2)));
         let stats = broker.stats().clone();
         broker.attach(engine.epoch(), engine.head());
         let hub = Arc::new(Self {
+            capabilities: engine.capabilities(),
+            catalog: engine.catalog(),
             engine,
             broker,
             stats,
             config,
             readers,
-            locators,
             pages: Pages::default(),
             large: LargeEvents::default(),
         });
         for (topic, seq) in hub.engine.pending_removals() {
             // The removal is done also when its future is dropped.
-            drop(hub.engine.remove(topic, seq));
+            drop(hub.engine.remove(topic, EventId { epoch: hub.epoch(), seq }));
         }
         hub
     }
@@ -149,9 +152,13 @@ impl Hub {
     /// dropping the future does not cancel a commit that has begun.
     ///
     /// # Errors
-    /// Why nothing was appended.
-    pub async fn publish(&self, append: Append) -> Result<Vec<Receipt>, AppendError> {
-        self.engine.append(append).await
+    /// Why nothing was appended: also a batch larger than the engine's [`Capabilities::max_batch`].
+    pub async fn publish(&self, append: Append) -> Result<Vec<Acknowledgment>, AppendError> {
+        if let Some(max) = self.capabilities.max_batch.filter(|max| append.events.len() > *max) {
+            return Err(AppendError::TooMany { max });
+        }
+        let receipts = self.engine.append(append).await?;
+        Ok(receipts.into_iter().map(self.broker.acknowledge()).collect())
     }
 
     /// Appends each of `events` independently, in order. Resolves as [`Hub::publish`] does, with one result for each
@@ -162,30 +169,47 @@ impl Hub {
     pub fn publish_each(
         &self,
         events: Vec<NewEvent>,
-    ) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected> {
-        self.engine.append_each(events)
+    ) -> Result<EngineFuture<Vec<PublishResult>, AppendError>, Rejected> {
+        let appending = self.engine.append_each(events)?;
+        let broker = Arc::clone(&self.broker);
+        Ok(Box::pin(async move {
+            let results = appending.await?;
+            let mut acknowledge = broker.acknowledge();
+            Ok(results.into_iter().map(|result| result.map(&mut acknowledge)).collect())
+        }))
     }
 
-    /// The state of a topic; `None` when it is not in use.
+    /// The facts of a topic that are in memory; `None` when it is not in use.
     #[must_use]
-    pub fn topic(&self, name: &TopicName) -> Option<TopicView> {
-        self.engine.topic(name).map(|state| self.view(state))
+    pub fn topic(&self, name: &TopicName) -> Option<TopicFacts> {
+        self.catalog.topic(name)
     }
 
-    /// Up to `limit` topics in byte order, those that start with `prefix` and sort after `after`.
-    pub async fn topics(&self, prefix: String, after: String, limit: usize) -> Vec<TopicView> {
-        let engine = Arc::clone(&self.engine);
-        // A scan of all topics: it must not block a core that serves streams.
-        let states = tokio::task::spawn_blocking(move || engine.topics(&prefix, &after, limit));
-        let states = states.await.expect("the engine does not panic");
-        states.into_iter().map(|state| self.view(state)).collect()
+    /// The state of a topic, with its size; `None` when it is not in use. May wait for the disk.
+    ///
+    /// # Errors
+    /// When the engine cannot be read now.
+    pub async fn measure(&self, name: &TopicName) -> Result<Option<TopicView>, ReadError> {
+        Ok(self.engine.measure(name).await?.map(|state| self.view(state)))
+    }
+
+    /// Up to `limit` topics in byte order, those that start with `prefix` and sort after `after`. May wait for the disk.
+    ///
+    /// # Errors
+    /// When the engine cannot be read now.
+    pub async fn topics(&self, prefix: String, after: String, limit: usize) -> Result<Vec<TopicView>, ReadError> {
+        let states = self.engine.topics(prefix, after, limit).await?;
+        Ok(states.into_iter().map(|state| self.view(state)).collect())
     }
 
     /// Changes a topic's settings durably. Creates the topic if it does not exist.
     ///
     /// # Errors
-    /// Why nothing was changed.
+    /// Why nothing was changed: also a limit that is not among the engine's [`Capabilities::retention`].
     pub async fn configure(&self, topic: TopicName, change: TopicChange) -> Result<TopicView, AppendError> {
+        if let Some(limit) = self.capabilities.retention.unsupported(&change) {
+            return Err(AppendError::LimitUnsupported { limit });
+        }
         self.engine.configure(topic, change).await.map(|state| self.view(state))
     }
 
@@ -199,8 +223,8 @@ impl Hub {
     ///
     /// # Errors
     /// Why the removal was not done, or done in part; a repeated call does the rest.
-    pub fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
-        self.engine.remove(topic, seq)
+    pub fn remove(&self, topic: TopicName, id: EventId) -> EngineFuture<bool, AppendError> {
+        self.engine.remove(topic, id)
     }
 
     /// Resolves when every shard has run its fan-out loop once more. By then all batches that were being sent before
@@ -245,10 +269,9 @@ impl Hub {
         self.engine.name()
     }
 
-    /// The engine's health and size.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.engine.status()
+    /// The engine's health and size. Resolves within about 2 s, also when the disk does not respond.
+    pub async fn status(&self) -> Status {
+        self.engine.status().await
     }
 
     /// Counters and gauges.
@@ -273,11 +296,11 @@ impl Hub {
     /// The reconnect delay for a client of these topics: the longest of the topics' own delays, else the hub's.
     #[must_use]
     pub fn retry_for<'a>(&self, topics: impl Iterator<Item = &'a TopicName>) -> Duration {
-        let own = topics.filter_map(|name| self.engine.topic(name)?.retry).max();
+        let own = topics.filter_map(|name| self.catalog.topic(name)?.retry).max();
         Duration::from_millis(own.unwrap_or(self.config.retry_ms).into())
     }
 
-    /// Reads a page of the log on a blocking thread; readers beyond [`HubConfig::readers`] wait in FIFO order.
+    /// Reads a page of the log; readers beyond [`HubConfig::readers`] wait in FIFO order.
     fn read(
         self: &Arc<Self>,
         key: PageKey,
@@ -289,8 +312,10 @@ impl Hub {
             if let Some(page) = hub.cached_page(&key) {
                 return Ok(PageRead::Cached(page));
             }
-            let page = tokio::task::spawn_blocking(move || {
-                let page = hub.engine.read(&request);
+            let reading = hub.engine.read(request);
+            // In a task, so that the permit is held until the read has ended, also when this future is dropped.
+            let page = tokio::spawn(async move {
+                let page = reading.await;
                 drop(permit);
                 page
             });
@@ -299,82 +324,54 @@ impl Hub {
         }
     }
 
-    /// The start position of a reader that begins at a time or at a number of events, searched on a blocking thread.
-    /// Dropping the future cancels the search.
+    /// The start position of a reader that begins at a time or at a number of events. Dropping the future cancels the
+    /// search.
     ///
     /// # Errors
     /// When the store cannot be read now.
-    pub fn locate(
-        self: &Arc<Self>,
-        selection: Selection,
-        locate_by: LocateBy,
-    ) -> impl Future<Output = Result<Seq, ReadError>> + use<> {
-        self.query_engine(move |engine, keep_going| engine.locate(&selection, locate_by, keep_going))
+    pub fn locate(&self, selection: Selection, locate_by: LocateBy) -> EngineFuture<Seq, ReadError> {
+        self.engine.locate(selection, locate_by)
     }
 
-    /// The time stamp from which a reader begins that asks by time. Runs on a blocking thread, as [`Hub::locate`] does.
+    /// The time stamp from which a reader begins that asks by time.
     ///
     /// # Errors
     /// When the store cannot be read now.
-    pub fn stamp(self: &Arc<Self>, when: When) -> impl Future<Output = Result<Millis, ReadError>> + use<> {
-        self.query_engine(move |engine, _| engine.stamp(when))
-    }
-
-    /// Runs `query` on a blocking thread; callers beyond the bound wait in FIFO order. The second argument of `query`
-    /// turns false when the future is dropped.
-    fn query_engine<T: Send + 'static, Q>(
-        self: &Arc<Self>,
-        query: Q,
-    ) -> impl Future<Output = Result<T, ReadError>> + use<T, Q>
-    where
-        Q: FnOnce(&dyn Engine, &(dyn Fn() -> bool + Sync)) -> Result<T, ReadError> + Send + 'static,
-    {
-        let hub = Arc::clone(self);
-        async move {
-            let permit = Arc::clone(&hub.locators).acquire_owned().await.expect("never closed");
-            let cancel_on_drop = CancelOnDrop(Arc::default());
-            let cancelled = Arc::clone(&cancel_on_drop.0);
-            let found = tokio::task::spawn_blocking(move || {
-                let found = query(&*hub.engine, &|| !cancelled.load(Ordering::Relaxed));
-                drop(permit);
-                found
-            });
-            let found = found.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
-            drop(cancel_on_drop);
-            found
-        }
+    pub fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError> {
+        self.engine.stamp(when)
     }
 
     /// For a selection of names that are all closed or deleted, at least one of them deleted, and so usable again: the
     /// lowest deletion mark. A client that reconnects with a cursor at or after that mark has seen everything and gets
-    /// a final 204, so a stream that is to wait for the reuse of a name must not be given such a cursor.
-    #[must_use]
-    pub fn awaits_reuse(&self, selection: &Selection) -> Option<Seq> {
-        if selection.is_open_ended() {
-            return None;
+    /// a final 204, so a stream that is to wait for the reuse of a name must not be given such a cursor. May wait for
+    /// the disk; see [`Subscription::awaits_reuse`](subscription::Subscription::awaits_reuse).
+    ///
+    /// # Errors
+    /// When the engine cannot be read now.
+    pub async fn awaits_reuse(&self, selection: &Selection) -> Result<Option<Seq>, ReadError> {
+        let Some(unused) = deletions::reusable(selection, &*self.catalog) else { return Ok(None) };
+        Ok(deletions::lowest(self.engine.deleted_through(unused).await?))
+    }
+
+    /// Looks up the deletion marks that `feed` does not have yet.
+    async fn learn_deletions(&self, feed: &Feed) -> Result<(), ReadError> {
+        let unknown = |name: &&TopicName| self.catalog.topic(name).is_none() && !feed.deletions.is_known(name);
+        let names: Vec<TopicName> = feed.selection.names().filter(unknown).cloned().collect();
+        if !names.is_empty() {
+            let marks = self.engine.deleted_through(names.clone()).await?;
+            names.into_iter().zip(marks).for_each(|(name, mark)| feed.deletions.record(name, mark));
         }
-        let mut lowest: Option<Seq> = None;
-        for name in selection.names() {
-            match self.engine.topic(name) {
-                Some(state) if state.closed => {}
-                Some(_) => return None,
-                None => {
-                    let mark = self.engine.deleted_through(name)?;
-                    lowest = Some(lowest.map_or(mark, |lowest| lowest.min(mark)));
-                }
-            }
-        }
-        lowest
+        Ok(())
     }
 
     /// The page, if it is in the cache and still valid.
     fn cached_page(&self, key: &PageKey) -> Option<CachedPage> {
-        self.pages.get(key, &*self.engine, self.broker.removals().count())
+        self.pages.get(key, &*self.catalog, self.broker.removals().count())
     }
 
     /// Whether the engine still retains all events of the batch.
     fn is_retained(&self, batch: &FrameBatch) -> bool {
-        pages::is_retained(batch, &*self.engine)
+        pages::is_retained(batch, &*self.catalog)
     }
 
     fn view(&self, state: TopicState) -> TopicView {

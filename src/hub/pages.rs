@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::batch::{FrameBatch, ReadLimit};
 use crate::{
-    engine::{Engine, LogPage, ReadFrom},
+    engine::{Catalog, LogPage, ReadFrom},
     event::Seq,
 };
 
@@ -69,14 +69,14 @@ struct PageEntry {
 }
 
 /// Whether the engine still retains all events of the batch, so that a read would return the same.
-pub(super) fn is_retained(batch: &FrameBatch, engine: &dyn Engine) -> bool {
-    batch.first_by_topic().iter().all(|(topic, first)| engine.is_retained(topic, *first))
+pub(super) fn is_retained(batch: &FrameBatch, catalog: &dyn Catalog) -> bool {
+    batch.first_by_topic().iter().all(|(topic, first)| catalog.is_retained(topic, *first))
 }
 
 impl Pages {
     /// The page, if it is cached and still valid: all its events are retained, and no event of any topic was removed
     /// since it was read.
-    pub(super) fn get(&self, key: &PageKey, engine: &dyn Engine, removals: u64) -> Option<CachedPage> {
+    pub(super) fn get(&self, key: &PageKey, catalog: &dyn Catalog, removals: u64) -> Option<CachedPage> {
         let page = {
             let mut table = self.0.lock();
             let now = table.sweeps;
@@ -84,7 +84,7 @@ impl Pages {
             entry.used.0 = now;
             entry.page.clone()
         };
-        let valid = page.batch.removals() >= removals && is_retained(&page.batch, engine);
+        let valid = page.batch.removals() >= removals && is_retained(&page.batch, catalog);
         if !valid {
             self.0.lock().remove(key);
         }

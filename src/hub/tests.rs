@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Append, LifecycleChange, Observer, TopicChange,
+        Append, IdempotencyKey, LifecycleChange, Observer, TopicChange,
         log::{LogConfig, LogEngine},
         memory::{InterruptedRead, MemoryStore},
     },
@@ -51,7 +51,7 @@ async fn retain(hub: &Hub, topic: &str, max_events: u64) {
     let change = TopicChange { max_events: Some(Some(max_events)), ..TopicChange::default() };
     let topic = TopicName::new(topic).expect("valid");
     hub.configure(topic.clone(), change).await.expect("configured");
-    while hub.topic(&topic).expect("in use").state.events > max_events {
+    while hub.measure(&topic).await.expect("readable").expect("in use").state.events > max_events {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
 }
@@ -89,13 +89,13 @@ async fn a_start_at_the_oldest_retained_event_has_no_gaps() {
     let selection = Selection::new(filters).expect("some");
     // Pages of two events: b's trim mark is not on the first page.
     let limit = ReadLimit { events: 2, bytes: 1 << 20 };
-    let from = |start| hub.subscribe(&selection, start, limit, 0);
+    let from = async |start| hub.subscribe(&selection, start, limit, 0).await.expect("readable");
     let kept = ["a0", "a1", "a2", "a3", "a4", "a5", "b5"];
-    assert_eq!(read(&mut from(Start::Earliest)).await, kept);
-    let unknown = read(&mut from(Start::Cursor(Cursor::new("of another hub")))).await;
+    assert_eq!(read(&mut from(Start::Earliest).await).await, kept);
+    let unknown = read(&mut from(Start::Cursor(Cursor::new("of another hub"))).await).await;
     assert_eq!(unknown, [&["gap"], &kept[..]].concat());
     let before_all = Start::Cursor(Cursor::new(&format!("{}-0", hub.epoch())));
-    assert!(read(&mut from(before_all)).await.contains(&"gap b".to_owned()), "a cursor gets the gap");
+    assert!(read(&mut from(before_all).await).await.contains(&"gap b".to_owned()), "a cursor gets the gap");
 }
 
 #[tokio::test]
@@ -110,31 +110,49 @@ async fn what_the_disk_lost_is_a_gap_also_for_streams_without_a_cursor() {
     let selection = Selection::new(["a", "b"].map(|text| Filter::new(text).expect("valid"))).expect("some");
     for start in [Start::Earliest, Start::Kept(Seq(2))] {
         let limit = ReadLimit { events: 100, bytes: 1 << 20 };
-        let told = read(&mut hub.subscribe(&selection, start.clone(), limit, 0)).await;
+        let told = read(&mut hub.subscribe(&selection, start.clone(), limit, 0).await.expect("readable")).await;
         assert_eq!(told[..3], ["gap a", "gap b", "a2"], "{start:?}");
     }
 }
 
-fn subscribe(hub: &Arc<Hub>, topic: &str, start: Start, events: usize) -> Subscription {
+async fn subscribe(hub: &Arc<Hub>, topic: &str, start: Start, events: usize) -> Subscription {
     let selection = Selection::new([Filter::new(topic).expect("valid")]).expect("some");
-    hub.subscribe(&selection, start, ReadLimit { events, bytes: 1 << 20 }, 0)
+    hub.subscribe(&selection, start, ReadLimit { events, bytes: 1 << 20 }, 0).await.expect("readable")
+}
+
+#[tokio::test]
+async fn a_receipt_has_the_number_of_subscribers_of_now_also_that_of_a_retry() {
+    let hub = hub();
+    let key = IdempotencyKey { key: [1; 16], fingerprint: [1; 16], owner: 0 };
+    let publish = || async {
+        let events = vec![new_event("a", "1"), new_event("a/b", "2"), new_event("a", "3")];
+        let all = hub.publish(Append { key: Some(key), ..append(events) }).await.expect("appended");
+        all.iter().map(|one| (one.receipt.seq.0, one.subscribers)).collect::<Vec<_>>()
+    };
+    let _pattern = subscribe(&hub, "*", Start::Now, 100).await;
+    assert_eq!(publish().await, [(1, 1), (2, 0), (3, 1)]);
+    let _name = subscribe(&hub, "a", Start::Now, 100).await;
+    assert_eq!(publish().await, [(1, 2), (2, 0), (3, 2)]);
+    let each = hub.publish_each(vec![new_event("a", "4"), new_event("b", "5")]).expect("the queue is empty");
+    let each: Vec<u32> = each.await.expect("committed").into_iter().map(|one| one.expect("open").subscribers).collect();
+    assert_eq!(each, [2, 1]);
 }
 
 #[tokio::test]
 async fn a_client_that_reconnects_within_the_ring_reads_no_page() {
     let hub = hub();
-    let mut first = subscribe(&hub, "a", Start::Now, 100);
+    let mut first = subscribe(&hub, "a", Start::Now, 100).await;
     for n in 0..6 {
         publish(&hub, "a", &format!("a{n}")).await;
     }
     assert_eq!(read(&mut first).await.len(), 6);
     let cursor = Start::Cursor(Cursor::new(&format!("{}-2", hub.epoch())));
-    assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 100)).await, ["a2", "a3", "a4", "a5"]);
-    assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 3)).await, ["a2", "a3", "a4", "a5"]);
+    assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 100).await).await, ["a2", "a3", "a4", "a5"]);
+    assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 3).await).await, ["a2", "a3", "a4", "a5"]);
     assert_eq!(hub.stats().pages_read.get(), 0);
     retain(&hub, "a", 1).await;
     assert_eq!(
-        read(&mut subscribe(&hub, "a", cursor, 100)).await,
+        read(&mut subscribe(&hub, "a", cursor, 100).await).await,
         ["gap a", "a5"],
         "what is trimmed is not sent from the ring"
     );
@@ -148,20 +166,40 @@ async fn a_page_is_read_once_for_all_readers_and_again_after_a_trim() {
     }
     let all = || subscribe(&hub, "a", Start::Earliest, 2);
     let pages = || hub.stats().pages_read.get();
-    assert_eq!(read(&mut all()).await.len(), 6);
+    assert_eq!(read(&mut all().await).await.len(), 6);
     let once = pages();
-    assert_eq!(read(&mut all()).await.len(), 6);
+    assert_eq!(read(&mut all().await).await.len(), 6);
     assert!(pages() - once < once, "the last page is read again at most");
     retain(&hub, "a", 3).await;
-    assert_eq!(read(&mut all()).await, ["a3", "a4", "a5"]);
+    assert_eq!(read(&mut all().await).await, ["a3", "a4", "a5"]);
     hub.delete(TopicName::new("a").expect("valid")).await.expect("deleted");
-    assert_eq!(read(&mut all()).await, [""; 0]);
+    assert_eq!(read(&mut all().await).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_deletion_is_looked_up_once_for_a_feed_which_records_later_ones() {
+    let store = MemoryStore::new();
+    let hub = hub_over(store.clone(), HubConfig::fixture());
+    let delete = || async { hub.delete(TopicName::new("a").expect("valid")).await.expect("deleted") };
+    publish(&hub, "a", "1").await;
+    assert!(delete().await);
+    let first = subscribe(&hub, "a", Start::Now, 100).await;
+    assert_eq!(first.awaits_reuse(), Some(Seq(1)));
+    store.faults().stall();
+    let second = tokio::time::timeout(Duration::from_secs(10), subscribe(&hub, "a", Start::Now, 100)).await;
+    store.faults().resume();
+    assert_eq!(second.expect("the feed has the mark").awaits_reuse(), Some(Seq(1)));
+    publish(&hub, "a", "2").await;
+    assert_eq!(first.awaits_reuse(), None, "in use");
+    assert!(delete().await);
+    assert_eq!(first.awaits_reuse(), Some(Seq(2)));
+    assert_eq!(hub.awaits_reuse(&TopicName::new("a").expect("valid").into()).await.expect("readable"), Some(Seq(2)));
 }
 
 #[tokio::test]
 async fn quiet_rings_leave_room_for_the_busy_ones() {
     let hub = hub_with(HubConfig { ring_bytes: 8000, rings_bytes: 18_000, ..HubConfig::fixture() });
-    let mut quiet: Vec<_> = ["a", "b"].map(|topic| subscribe(&hub, topic, Start::Now, 100)).into();
+    let mut quiet = [subscribe(&hub, "a", Start::Now, 100).await, subscribe(&hub, "b", Start::Now, 100).await];
     for topic in ["a", "b"] {
         for _ in 0..4 {
             publish(&hub, topic, &"x".repeat(700)).await;
@@ -171,7 +209,7 @@ async fn quiet_rings_leave_room_for_the_busy_ones() {
         assert_eq!(read(subscription).await.len(), 4);
     }
     hub.sweep();
-    let mut busy = subscribe(&hub, "busy", Start::Now, 100);
+    let mut busy = subscribe(&hub, "busy", Start::Now, 100).await;
     for _ in 0..4 {
         publish(&hub, "busy", &"x".repeat(700)).await;
     }
@@ -194,10 +232,10 @@ fn append(events: Vec<NewEvent>) -> Append {
     Append { events, expect: None, key: None }
 }
 
-fn of_both(hub: &Arc<Hub>, events: usize) -> Subscription {
+async fn of_both(hub: &Arc<Hub>, events: usize) -> Subscription {
     let selection = Selection::new(["a", "b"].map(|text| Filter::new(text).expect("valid"))).expect("some");
     let cursor = Start::Cursor(Cursor::new(&format!("{}-0", hub.epoch())));
-    hub.subscribe(&selection, cursor, ReadLimit { events, bytes: 1 << 20 }, 0)
+    hub.subscribe(&selection, cursor, ReadLimit { events, bytes: 1 << 20 }, 0).await.expect("readable")
 }
 
 /// Retention passes the head that a page began with while the page is read.
@@ -217,7 +255,7 @@ async fn what_is_trimmed_while_the_last_page_is_read_is_reported_before_the_ring
             retain(&meanwhile, "a", 2).await;
         });
     });
-    let mut stream = of_both(&hub, 100);
+    let mut stream = of_both(&hub, 100).await;
     let told = tokio::time::timeout(Duration::from_secs(10), read(&mut stream)).await.expect("in time");
     assert_eq!(told, ["gap a", "b2", "a3", "a4", "a5"]);
 }
@@ -229,10 +267,6 @@ struct Late {
 }
 
 impl Observer for Late {
-    fn subscriber_count(&self, topic: &TopicName) -> u32 {
-        self.broker.subscriber_count(topic)
-    }
-
     fn committed(&self, events: &[Arc<Event>]) {
         while self.held.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(1));
@@ -281,7 +315,7 @@ async fn what_is_trimmed_with_a_commit_that_is_not_in_the_ring_yet_is_reported()
     while hub.head() < Seq(6) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let mut stream = of_both(&hub, 1);
+    let mut stream = of_both(&hub, 1).await;
     let told = tokio::time::timeout(Duration::from_secs(10), read(&mut stream)).await.expect("in time");
     late.held.store(false, Ordering::SeqCst);
     assert!(told.contains(&"gap a".to_owned()) && told.ends_with(&["a4", "a5", "b6"].map(Into::into)), "{told:?}");

@@ -34,11 +34,6 @@ const REMAINING: &[(&str, &[&str], &str)] = &[
     ),
     (
         "engine::log",
-        &["clock", "group", "idempotency", "shared", "slot", "table"],
-        "one struct holds what the writer and the readers share, the clock included, which reads it",
-    ),
-    (
-        "engine::log",
         &["queue", "reply_mailbox"],
         "a reply's type is the queue's, and the queue answers through the mailbox",
     ),

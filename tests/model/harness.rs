@@ -113,7 +113,7 @@ impl<K: EngineFactory> Harness<K> {
             }
             Step::Subscribe(reader, selection, begin) => {
                 let mut reading = Reader::new(SELECTIONS[*selection], *begin, self.limit());
-                reading.connect(&self.hub, &self.model);
+                reading.connect(&self.hub, &self.runtime, &self.model);
                 self.readers[*reader] = Some(reading);
             }
             Step::Read(reader, most) => self.with(*reader, |reader, runtime, model| {
@@ -126,7 +126,7 @@ impl<K: EngineFactory> Harness<K> {
             Step::Poll(reader) => self.with(*reader, Reader::poll),
             Step::Reconnect(reader) => {
                 let hub = Arc::clone(&self.hub);
-                self.with(*reader, |reader, _, model| reader.connect(&hub, model));
+                self.with(*reader, |reader, runtime, model| reader.connect(&hub, runtime, model));
             }
             Step::Restart => self.restart(),
         }
@@ -167,10 +167,11 @@ impl<K: EngineFactory> Harness<K> {
         };
         assert!(!closed, "a closed topic takes no events");
         for ((&topic, new), receipt) in topics.iter().zip(news).zip(&receipts) {
+            let receipt = &receipt.receipt;
             self.model.publish(receipt.seq.0, topic, new.data.as_str().into(), receipt.time.0);
             self.model.set_closed(topic, close);
         }
-        self.published(receipts[0].seq.0);
+        self.published(receipts[0].receipt.seq.0);
     }
 
     /// Passes events published from `first` on to the readers.
@@ -184,11 +185,11 @@ impl<K: EngineFactory> Harness<K> {
     fn remove(&mut self, topic: usize, nth: usize) {
         let kept = self.model.events.iter().filter(|event| event.topic == topic && !event.gone);
         let Some((seq, removed)) = kept.map(|event| (event.seq, event.removed)).nth(nth) else { return };
-        assert!(self.runtime.block_on(self.hub.remove(name(topic), Seq(seq))).unwrap());
+        let id = EventId { epoch: self.hub.epoch(), seq: Seq(seq) };
+        assert!(self.runtime.block_on(self.hub.remove(name(topic), id)).unwrap());
         if removed {
             return;
         }
-        let id = EventId { epoch: self.hub.epoch(), seq: Seq(seq) };
         let tombstone = NewEvent::notice(name(topic), id).data;
         self.model.remove(seq, tombstone.as_str());
         if !self.model.topics[topic].closed {
@@ -219,7 +220,7 @@ impl<K: EngineFactory> Harness<K> {
         (self.engine, self.hub) = open(&self.factory, self.sizes, &self.clock);
         self.settle();
         for reader in self.readers.iter_mut().flatten() {
-            reader.connect(&self.hub, &self.model);
+            reader.connect(&self.hub, &self.runtime, &self.model);
         }
     }
 
@@ -228,7 +229,10 @@ impl<K: EngineFactory> Harness<K> {
         self.model.trim(self.clock.load(Ordering::SeqCst));
         let began = Instant::now();
         loop {
-            let states = TOPICS.map(|topic| self.engine.topic(&TopicName::new(topic).unwrap()));
+            let states = TOPICS.map(|topic| {
+                let measuring = self.engine.measure(&TopicName::new(topic).unwrap());
+                self.runtime.block_on(measuring).unwrap()
+            });
             let events: u64 = states.iter().flatten().map(|state| state.events).sum();
             if events == self.model.kept() {
                 for (state, model) in states.iter().zip(&self.model.topics) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gapless::{
     engine::{
-        Append, Engine, LifecycleChange, Observer, PageItem, ReadFrom, ReadRequest,
+        Append, Engine, LifecycleChange, Log, Observer, PageItem, ReadFrom, ReadRequest,
         log::{
             LogConfig, LogEngine, Store,
             store::{
@@ -139,10 +139,6 @@ impl Store for Interleaving {
 struct NullObserver;
 
 impl Observer for NullObserver {
-    fn subscriber_count(&self, _: &TopicName) -> u32 {
-        0
-    }
-
     fn committed(&self, _: &[Arc<Event>]) {}
 
     fn removed(&self, _: &TopicName, _: Seq) {}
@@ -174,7 +170,7 @@ fn a_name_deleted_and_used_again_during_a_read_is_reported() {
         let mut request = ReadRequest { selection, from: ReadFrom::After(Seq::ZERO), max_events: 10, max_bytes: 1000 };
         let mut items = Vec::new();
         loop {
-            let page = engine.read(&request).unwrap();
+            let page = runtime().block_on(engine.read(request.clone())).unwrap();
             items.extend(page.items);
             request.from = ReadFrom::After(page.through);
             if page.through == Seq(2) {

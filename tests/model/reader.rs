@@ -73,7 +73,7 @@ impl Reader {
     }
 
     /// Connects, or drops the connection there is and connects again.
-    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, model: &Model) {
+    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, runtime: &Runtime, model: &Model) {
         self.disconnect();
         (self.first_gap, self.idle) = (None, false);
         self.from_earliest = self.last_id.is_none() && self.begin != Begin::Now;
@@ -105,7 +105,7 @@ impl Reader {
             }
         };
         self.expected = expected;
-        let subscription = hub.subscribe(&self.selection, start, self.limit, 0);
+        let subscription = runtime.block_on(hub.subscribe(&self.selection, start, self.limit, 0)).unwrap();
         if subscription.is_exhausted() {
             assert!(self.all_ended(model) && self.expected.iter().all(|&seq| model.at(seq).gone), "204 is final");
             return;

@@ -2,31 +2,32 @@
 
 use super::*;
 
-fn closed<F: StoreFactory>(fixture: &Fixture<F>, name: &str, closed: bool) -> TopicState {
+fn closed<F: EngineFactory>(fixture: &Fixture<F>, name: &str, closed: bool) -> TopicState {
     fixture.configure(name, TopicChange { closed: Some(closed), ..TopicChange::default() })
 }
 
-pub(crate) fn a_restart_keeps_everything<F: StoreFactory>() {
+pub(crate) fn a_restart_keeps_everything<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     for name in ["a", "b", "a"] {
         fixture.publish(name);
     }
     fixture.close_topic("c");
     fixture.configure("empty", TopicChange { retry: Some(Some(9)), ..TopicChange::default() });
-    let states = |fixture: &Fixture<F>| fixture.engine.topics("", "", 10);
+    let states =
+        |fixture: &Fixture<F>| wait(fixture.engine.topics(String::new(), String::new(), 10)).expect("readable");
     let (before, events, epoch) = (states(&fixture), fixture.read(&["**"], ReadFrom::Earliest), fixture.engine.epoch());
     fixture.reopen();
     assert_eq!(states(&fixture), before);
     assert_eq!(fixture.read(&["**"], ReadFrom::Earliest), events);
     assert_eq!(fixture.engine.epoch(), epoch);
     assert_eq!(fixture.engine.head(), Seq(4));
-    let size = fixture.engine.status();
+    let size = status(&*fixture.engine);
     assert_eq!((size.topics, size.events, size.bytes), (4, 4, 33));
     fixture.publish("a");
     assert_eq!(fixture.observer.events.lock()[0].prev, Seq(3), "the chain goes on");
 }
 
-pub(crate) fn an_id_is_never_used_twice<F: StoreFactory>() {
+pub(crate) fn an_id_is_never_used_twice<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     let mut newest = Seq::ZERO;
     for _ in 0..3 {
@@ -41,7 +42,7 @@ pub(crate) fn an_id_is_never_used_twice<F: StoreFactory>() {
     }
 }
 
-pub(crate) fn a_closed_topic_takes_no_more_until_it_is_reopened<F: StoreFactory>() {
+pub(crate) fn a_closed_topic_takes_no_more_until_it_is_reopened<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     let last = fixture.close_topic("a");
     assert_eq!(*fixture.observer.lifecycle_changes.lock(), [(topic("a"), LifecycleChange::Closed { last })]);
@@ -53,7 +54,7 @@ pub(crate) fn a_closed_topic_takes_no_more_until_it_is_reopened<F: StoreFactory>
     assert_eq!(fixture.publish("a"), last.next(), "reopened for good");
 }
 
-pub(crate) fn a_setting_closes_a_topic_until_a_later_event_overrides_it<F: StoreFactory>() {
+pub(crate) fn a_setting_closes_a_topic_until_a_later_event_overrides_it<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     let last = fixture.publish("a");
     assert!(closed(&fixture, "a", true).closed);
@@ -68,21 +69,7 @@ pub(crate) fn a_setting_closes_a_topic_until_a_later_event_overrides_it<F: Store
     assert!(fixture.state("a").expect("known").closed, "the closing event is newer than the setting");
 }
 
-pub(crate) fn settings_merge_and_go_back_to_the_rule<F: StoreFactory>() {
-    let rule = Retention { max_events: Some(100), max_age: None, max_bytes: Some(1000) };
-    let mut fixture = Fixture::<F>::with_retention(rule);
-    let change = |max_events, retry| TopicChange { max_events, retry, ..TopicChange::default() };
-    let state = fixture.configure("a", change(Some(Some(5)), None));
-    assert_eq!((state.first, state.last, state.events), (None, None, 0), "created without events");
-    let state = fixture.configure("a", change(None, Some(Some(7))));
-    assert_eq!((state.retention, state.retry), (Retention { max_events: Some(5), ..rule }, Some(7)));
-    fixture.reopen();
-    assert_eq!(fixture.state("a"), Some(state));
-    let state = fixture.configure("a", change(Some(None), Some(None)));
-    assert_eq!((state.retention, state.retry), (rule, None));
-}
-
-pub(crate) fn a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again<F: StoreFactory>() {
+pub(crate) fn a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     fixture.publish("a");
     fixture.configure("a", TopicChange { max_events: Some(Some(5)), ..TopicChange::default() });
@@ -94,8 +81,8 @@ pub(crate) fn a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again<F: 
     );
     for _ in 0..2 {
         assert_eq!(fixture.state("a"), None);
-        assert_eq!(fixture.engine.deleted_through(&topic("a")), Some(last));
-        assert_eq!(fixture.engine.status().events, 0);
+        assert_eq!(fixture.deleted_through("a"), Some(last));
+        assert_eq!(status(&*fixture.engine).events, 0);
         fixture.reopen();
     }
     let anew = fixture.publish("a");
@@ -105,25 +92,25 @@ pub(crate) fn a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again<F: 
         assert_eq!((state.first, state.events, state.retention), (Some(anew), 1, Retention::default()));
         assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), [anew.to_string()]);
         assert_eq!(short(&fixture.read(&["a"], ReadFrom::After(Seq(1)))), [format!("a!{anew}"), anew.to_string()]);
-        assert_eq!(fixture.engine.deleted_through(&topic("a")), None);
+        assert_eq!(fixture.deleted_through("a"), None);
         fixture.reopen();
     }
 }
 
-pub(crate) fn deleting_an_unused_topic_changes_nothing<F: StoreFactory>() {
+pub(crate) fn deleting_an_unused_topic_changes_nothing<F: EngineFactory>() {
     let fixture = Fixture::<F>::new();
     assert!(!fixture.delete("a"));
     assert!(fixture.observer.lifecycle_changes.lock().is_empty());
-    assert_eq!(fixture.engine.deleted_through(&topic("a")), None);
+    assert_eq!(fixture.deleted_through("a"), None);
 }
 
-pub(crate) fn topics_are_listed_in_byte_order<F: StoreFactory>() {
+pub(crate) fn topics_are_listed_in_byte_order<F: EngineFactory>() {
     let fixture = Fixture::<F>::new();
     for name in ["b/2", "a", "b/10", "b/1", "c"] {
         fixture.publish(name);
     }
-    let list = |prefix, after, limit| {
-        let topics = fixture.engine.topics(prefix, after, limit);
+    let list = |prefix: &str, after: &str, limit| {
+        let topics = wait(fixture.engine.topics(prefix.into(), after.into(), limit)).expect("readable");
         topics.iter().map(|state| state.topic.as_str().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(list("", "", 10), ["a", "b/1", "b/10", "b/2", "c"]);
@@ -132,14 +119,14 @@ pub(crate) fn topics_are_listed_in_byte_order<F: StoreFactory>() {
     assert_eq!(list("", "", 0), [""; 0]);
 }
 
-pub(crate) fn closing_finishes_what_is_queued_and_then_refuses<F: StoreFactory>() {
+pub(crate) fn closing_finishes_what_is_queued_and_then_refuses<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     let answers: Vec<_> = (0..50).map(|_| fixture.engine.append(plain(vec![event("a", "x")]))).collect();
     fixture.engine.close();
     fixture.engine.close();
     assert!(answers.into_iter().all(|answer| wait(answer).is_ok()));
     assert!(matches!(fixture.append(plain(vec![event("a", "x")])), Err(AppendError::Unavailable { .. })));
-    assert!(fixture.engine.status().refusing.is_some());
+    assert!(status(&*fixture.engine).refusing.is_some());
     fixture.start();
     assert_eq!(fixture.engine.head(), Seq(50));
 }

@@ -3,16 +3,16 @@
 use super::*;
 use crate::engine::LocateBy;
 
-fn locate<F: StoreFactory>(fixture: &Fixture<F>, filters: &[&str], by: LocateBy) -> Seq {
-    fixture.engine.locate(&selection(filters), by, &|| true).expect("readable")
+pub(crate) fn locate<F: EngineFactory>(fixture: &Fixture<F>, filters: &[&str], by: LocateBy) -> Seq {
+    wait(fixture.engine.locate(selection(filters), by)).expect("readable")
 }
 
 /// What a read from the located position returns.
-fn read_located<F: StoreFactory>(fixture: &Fixture<F>, filters: &[&str], by: LocateBy) -> Vec<String> {
+pub(crate) fn read_located<F: EngineFactory>(fixture: &Fixture<F>, filters: &[&str], by: LocateBy) -> Vec<String> {
     short(&fixture.read(filters, ReadFrom::After(locate(fixture, filters, by))))
 }
 
-pub(crate) fn the_newest_events_are_those_of_a_plain_list<F: StoreFactory>() {
+pub(crate) fn the_newest_events_are_those_of_a_plain_list<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     for n in 0..120 {
         fixture.publish_bytes(["a/1", "a/2", "b", "a/1", "other"][n % 5], [3, 60, 9000, 60_000][n % 4]);
@@ -37,7 +37,7 @@ pub(crate) fn the_newest_events_are_those_of_a_plain_list<F: StoreFactory>() {
     }
 }
 
-pub(crate) fn the_newest_of_nothing_begin_at_the_end<F: StoreFactory>() {
+pub(crate) fn the_newest_of_nothing_begin_at_the_end<F: EngineFactory>() {
     let fixture = Fixture::<F>::new();
     assert_eq!(locate(&fixture, &["a"], LocateBy::Newest(5)), Seq(0));
     let head = fixture.publish("other");
@@ -46,7 +46,7 @@ pub(crate) fn the_newest_of_nothing_begin_at_the_end<F: StoreFactory>() {
     }
 }
 
-pub(crate) fn the_newest_are_among_the_retained_events<F: StoreFactory>() {
+pub(crate) fn the_newest_are_among_the_retained_events<F: EngineFactory>() {
     let fixture = Fixture::<F>::new();
     for _ in 0..20 {
         fixture.publish_all(&["a", "b"]);
@@ -63,7 +63,7 @@ pub(crate) fn the_newest_are_among_the_retained_events<F: StoreFactory>() {
     assert_eq!(read_located(&fixture, &["b"], LocateBy::Newest(10)), ["41"]);
 }
 
-pub(crate) fn removed_events_are_not_counted_among_the_newest<F: StoreFactory>() {
+pub(crate) fn removed_events_are_not_counted_among_the_newest<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     fixture.publish("b");
     let large = fixture.publish_bytes("b", 100_000).seq;
@@ -93,40 +93,5 @@ pub(crate) fn removed_events_are_not_counted_among_the_newest<F: StoreFactory>()
             let from = locate(&fixture, filters, LocateBy::Newest(count));
             assert_eq!(from, Seq(want - 1), "{count} of {filters:?}");
         }
-    }
-}
-
-pub(crate) fn looking_for_the_newest_reads_no_more_than_is_asked_for<F: StoreFactory>() {
-    let fixture = Fixture::<F>::new();
-    for n in 0..40 {
-        fixture.append(plain((0..50).map(|_| event(&format!("a/{}", n % 4), "x")).collect())).expect("accepted");
-    }
-    // Asked once for each step of a topic.
-    let steps = AtomicU64::new(0);
-    let keep_going = || steps.fetch_add(1, Ordering::SeqCst) < 8;
-    fixture
-        .engine
-        .locate(&selection(&["a/*"]), LocateBy::Newest(10), &keep_going)
-        .expect("a step of each topic is enough");
-    fixture.engine.locate(&selection(&["a/0"]), LocateBy::Newest(40), &keep_going).expect("steps grow");
-    fixture.engine.locate(&selection(&["a/*"]), LocateBy::Newest(1900), &|| false).expect_err("it is given up");
-}
-
-pub(crate) fn a_time_resolves_to_a_position_that_reports_later_losses<F: StoreFactory>() {
-    let fixture = Fixture::<F>::new();
-    let mut times = Vec::new();
-    for _ in 0..6 {
-        fixture.advance(Duration::from_secs(1));
-        times.push(fixture.publish_bytes("a", 1).time);
-        fixture.publish("b");
-    }
-    let by = LocateBy::Since(times[3]);
-    assert_eq!(read_located(&fixture, &["a", "b"], by), short(&fixture.read(&["a", "b"], ReadFrom::Since(times[3]))));
-    assert_eq!(locate(&fixture, &["a"], LocateBy::Since(Millis(times[5].0 + 1))), fixture.engine.head());
-    fixture.trim("a", 1);
-    for filters in [&["a"][..], &["a", "b"], &["*"]] {
-        let first = short(&fixture.read(filters, ReadFrom::Since(times[3])));
-        assert!(first.contains(&"a!11".to_owned()), "{first:?}");
-        assert!(read_located(&fixture, filters, by).contains(&"a!11".to_owned()), "and again: {filters:?}");
     }
 }

@@ -1,42 +1,39 @@
-//! The contract of an engine as tests, run with every store.
+//! The contract of an engine as tests: what every engine promises.
 //!
-//! Each test is a function over a [`StoreFactory`]; the last lines of this file list all tests and stores.
+//! Each test is a function over an [`EngineFactory`]; the last lines of this file list all tests, and the engines that run
+//! them. What only the log engine promises, with its clocks and its configuration, is in `engine/log/contract`.
 
 use std::{
-    sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    convert::Infallible,
+    sync::{Arc, OnceLock, Weak},
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 
 use super::{
-    Append, AppendError, Engine, EngineFuture, ExpectedLast, IdempotencyKey, LifecycleChange, LogPage, Observer,
-    PageItem, ReadFrom, ReadRequest, Receipt, TopicChange, TopicState, When, log::LogConfig,
+    Append, AppendError, Engine, ExpectedLast, IdempotencyKey, LifecycleChange, LogPage, Observer, PageItem, ReadFrom,
+    ReadRequest, Receipt, Status, TopicChange, TopicState,
 };
-use crate::event::{Event, EventId, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName, retention::Rules};
+use crate::event::{Event, EventId, Filter, NewEvent, Retention, Selection, Seq, TopicName};
 
-mod appending;
-mod clocks;
-mod factories;
-mod gaps;
-mod lifecycle;
-mod locating;
-mod model;
-mod reading;
-mod removal;
-mod retention;
+pub(crate) mod appending;
+pub(crate) mod gaps;
+pub(crate) mod lifecycle;
+pub(crate) mod locating;
+pub(crate) mod reading;
+pub(crate) mod removal;
+pub(crate) mod retention;
 
-pub(crate) use factories::{MemoryFactory, SledFactory, StoreFactory};
+/// Opens an engine over the same stored data, again and again.
+pub(crate) trait EngineFactory {
+    fn new() -> Self;
+    fn open(&mut self, observer: Arc<dyn Observer>) -> Arc<dyn Engine>;
+}
 
-/// An engine under test with a recording observer and an injected clock.
+/// An engine under test with a recording observer.
 pub(crate) struct Fixture<F> {
     pub(crate) factory: F,
-    pub(crate) config: LogConfig,
-    clock: Arc<AtomicU64>,
-    uptime: Arc<AtomicU64>,
     pub(crate) observer: Arc<RecordingObserver>,
     pub(crate) engine: Arc<dyn Engine>,
 }
@@ -44,25 +41,20 @@ pub(crate) struct Fixture<F> {
 /// Records what the observer receives, and checks that it is readable at that time.
 #[derive(Default)]
 pub(crate) struct RecordingObserver {
-    engine: OnceLock<Weak<dyn Engine>>,
+    pub(crate) engine: OnceLock<Weak<dyn Engine>>,
     pub(crate) events: Mutex<Vec<Arc<Event>>>,
     pub(crate) lifecycle_changes: Mutex<Vec<(TopicName, LifecycleChange)>>,
     /// Removals: topic, position, and the newest position observed before.
     pub(crate) removed: Mutex<Vec<(TopicName, Seq, Seq)>>,
-    subscriber_count: AtomicU32,
 }
 
 impl Observer for RecordingObserver {
-    fn subscriber_count(&self, _: &TopicName) -> u32 {
-        self.subscriber_count.load(Ordering::SeqCst)
-    }
-
     fn committed(&self, events: &[Arc<Event>]) {
         if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
             let last = events.last().expect("never called without events");
             assert!(engine.head() >= last.seq, "the head includes observed events");
             let request = request(Selection::from(last.new.topic.clone()), ReadFrom::After(Seq(last.seq.0 - 1)));
-            let page = engine.read(&request).expect("readable");
+            let page = wait(engine.read(request)).expect("readable");
             let trimmed = matches!(&*page.items, [PageItem::Gap(_)]);
             assert!(trimmed || page.items == [PageItem::Event(Arc::clone(last))], "readable before it is observed");
         }
@@ -71,7 +63,8 @@ impl Observer for RecordingObserver {
 
     fn removed(&self, topic: &TopicName, seq: Seq) {
         if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
-            let page = engine.read(&request(topic.clone().into(), ReadFrom::After(Seq(seq.0 - 1)))).expect("readable");
+            let request = request(topic.clone().into(), ReadFrom::After(Seq(seq.0 - 1)));
+            let page = wait(engine.read(request)).expect("readable");
             let tombstone =
                 matches!(&page.items[0], PageItem::Event(event) if event.seq == seq && event.is_tombstone());
             assert!(tombstone, "its old bytes are not readable any more when it is observed");
@@ -85,28 +78,15 @@ impl Observer for RecordingObserver {
     }
 }
 
-impl<F: StoreFactory> Fixture<F> {
+impl<F: EngineFactory> Fixture<F> {
     pub(crate) fn new() -> Self {
-        Self::with(LogConfig::fixture())
+        Self::over(F::new())
     }
 
-    pub(crate) fn with_retention(default: Retention) -> Self {
-        Self::with(LogConfig { rules: Rules { default, ..Rules::default() }, ..LogConfig::fixture() })
-    }
-
-    pub(crate) fn with(mut config: LogConfig) -> Self {
-        // Starts at the machine's time, which a store may read too; advances only by `advance`.
-        let clock = Arc::new(AtomicU64::new((LogConfig::fixture().clock)().0));
-        let hand = Arc::clone(&clock);
-        config.reclaim_every = Duration::from_millis(5);
-        config.clock = Arc::new(move || Millis(hand.load(Ordering::SeqCst)));
-        let uptime = Arc::new(AtomicU64::new(0));
-        let hand = Arc::clone(&uptime);
-        config.uptime = Arc::new(move || Duration::from_millis(hand.load(Ordering::SeqCst)));
-        config.boot = None;
-        let mut factory = F::new();
-        let (engine, observer) = open(&mut factory, &config);
-        Self { factory, config, clock, uptime, observer, engine }
+    /// Opens the factory's engine.
+    pub(crate) fn over(mut factory: F) -> Self {
+        let (engine, observer) = open(&mut factory);
+        Self { factory, observer, engine }
     }
 
     pub(crate) fn reopen(&mut self) {
@@ -116,18 +96,7 @@ impl<F: StoreFactory> Fixture<F> {
 
     /// Opens the engine again after it was closed.
     pub(crate) fn start(&mut self) {
-        (self.engine, self.observer) = open(&mut self.factory, &self.config);
-    }
-
-    pub(crate) fn advance(&self, time: Duration) {
-        let ms = u64::try_from(time.as_millis()).expect("short");
-        self.clock.fetch_add(ms, Ordering::SeqCst);
-        self.uptime.fetch_add(ms, Ordering::SeqCst);
-    }
-
-    /// The injected machine's clock.
-    pub(crate) fn machine(&self) -> &AtomicU64 {
-        &self.clock
+        (self.engine, self.observer) = open(&mut self.factory);
     }
 
     /// Publishes one event with `bytes` bytes of data.
@@ -149,17 +118,24 @@ impl<F: StoreFactory> Fixture<F> {
     }
 
     pub(crate) fn remove(&self, name: &str, seq: Seq) -> bool {
-        wait(self.engine.remove(topic(name), seq)).expect("accepted")
+        wait(self.engine.remove(topic(name), self.id(seq))).expect("accepted")
     }
 
     pub(crate) fn state(&self, name: &str) -> Option<TopicState> {
-        self.engine.topic(&topic(name))
+        wait(self.engine.measure(&topic(name))).expect("readable")
+    }
+
+    pub(crate) fn deleted_through(&self, name: &str) -> Option<Seq> {
+        wait(self.engine.deleted_through(vec![topic(name)])).expect("readable")[0]
     }
 
     /// Trims a topic to its newest events.
     pub(crate) fn trim(&self, name: &str, max_events: u64) {
         self.configure(name, TopicChange { max_events: Some(Some(max_events)), ..TopicChange::default() });
-        self.until("trimmed", |engine| engine.topic(&topic(name)).is_some_and(|state| state.events <= max_events));
+        self.until("trimmed", |engine| {
+            let state = wait(engine.measure(&topic(name))).expect("readable");
+            state.is_some_and(|state| state.events <= max_events)
+        });
     }
 
     pub(crate) fn id(&self, seq: Seq) -> EventId {
@@ -183,7 +159,7 @@ impl<F: StoreFactory> Fixture<F> {
 
     /// Reads everything in one page.
     pub(crate) fn read(&self, filters: &[&str], from: ReadFrom) -> LogPage {
-        self.engine.read(&request(selection(filters), from)).expect("readable")
+        wait(self.engine.read(request(selection(filters), from))).expect("readable")
     }
 
     /// Reads in pages of these limits, and joins them.
@@ -197,7 +173,7 @@ impl<F: StoreFactory> Fixture<F> {
         let mut request = ReadRequest { selection: selection(filters), from, max_events, max_bytes };
         let mut whole = LogPage::default();
         loop {
-            let page = self.engine.read(&request).expect("readable");
+            let page = wait(self.engine.read(request.clone())).expect("readable");
             let moved = page.through > whole.through || !page.items.is_empty() || page.at_end;
             assert!(moved, "a page that is not the last makes progress");
             assert!(page.items.iter().filter(|item| matches!(item, PageItem::Event(_))).count() <= max_events);
@@ -220,15 +196,20 @@ impl<F: StoreFactory> Fixture<F> {
     }
 }
 
-fn open<F: StoreFactory>(factory: &mut F, config: &LogConfig) -> (Arc<dyn Engine>, Arc<RecordingObserver>) {
+fn open<F: EngineFactory>(factory: &mut F) -> (Arc<dyn Engine>, Arc<RecordingObserver>) {
     let observer = Arc::new(RecordingObserver::default());
-    let engine = factory.open(config.clone(), Arc::clone(&observer) as Arc<dyn Observer>);
+    let engine = factory.open(Arc::clone(&observer) as Arc<dyn Observer>);
     drop(observer.engine.set(Arc::downgrade(&engine)));
     (engine, observer)
 }
 
+/// The engine's status.
+pub(crate) fn status(engine: &dyn Engine) -> Status {
+    wait(async { Ok::<_, Infallible>(engine.status().await) }).unwrap_or_else(|never| match never {})
+}
+
 /// Waits at most 20 s for the answer.
-pub(crate) fn wait<T, E>(answer: EngineFuture<T, E>) -> Result<T, E> {
+pub(crate) fn wait<T, E>(answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), answer).await }).expect("an answer in time")
 }
@@ -274,10 +255,10 @@ pub(crate) fn short(page: &LogPage) -> Vec<String> {
     page.items.iter().map(item).collect()
 }
 
-/// Instantiates every test with a factory.
+/// Defines the macro `$contract`, which instantiates every test with a factory.
 macro_rules! contract_tests {
-    ($($module:ident: $($test:ident),+;)+) => {
-        macro_rules! contract {
+    ($contract:ident: $($module:ident: $($test:ident),+;)+) => {
+        macro_rules! $contract {
             ($store:ident, $factory:ty) => {
                 mod $store {
                     $(mod $module {
@@ -292,7 +273,10 @@ macro_rules! contract_tests {
     };
 }
 
+pub(crate) use contract_tests;
+
 contract_tests! {
+    contract:
     appending:
         positions_rise_and_each_event_names_the_one_before_it_in_its_topic,
         nothing_is_acknowledged_before_it_is_readable_and_observed,
@@ -300,81 +284,45 @@ contract_tests! {
         an_append_is_taken_whole_or_not_at_all,
         independent_events_are_refused_one_by_one_and_share_a_commit,
         an_append_may_depend_on_the_last_id,
-        a_retry_gets_the_first_receipts_and_adds_nothing,
-        a_retry_is_known_after_a_restart,
-        a_key_is_for_one_request_and_for_one_window,
         a_refused_append_uses_up_no_key,
-        a_retried_close_and_a_retried_condition_get_their_receipt,
-        too_many_keys_are_refused_until_the_window_has_passed,
-        a_batch_under_a_key_takes_the_capacity_of_one_event,
-        an_owner_of_many_keys_leaves_room_for_others_also_after_a_restart,
-        timestamps_never_decrease,
-        receipts_contain_the_subscriber_count;
+        a_retried_close_and_a_retried_condition_get_their_receipt;
     lifecycle:
         a_restart_keeps_everything,
         an_id_is_never_used_twice,
         a_closed_topic_takes_no_more_until_it_is_reopened,
         a_setting_closes_a_topic_until_a_later_event_overrides_it,
-        settings_merge_and_go_back_to_the_rule,
         a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again,
         deleting_an_unused_topic_changes_nothing,
         topics_are_listed_in_byte_order,
         closing_finishes_what_is_queued_and_then_refuses;
     reading:
         a_pattern_reads_every_topic_it_matches,
-        a_walk_and_a_pick_read_what_a_merge_reads,
         a_page_ends_at_its_limit_and_the_next_continues,
-        a_cursor_at_the_head_reads_nothing,
-        since_starts_at_a_time;
+        a_cursor_at_the_head_reads_nothing;
     locating:
         the_newest_events_are_those_of_a_plain_list,
         the_newest_of_nothing_begin_at_the_end,
         the_newest_are_among_the_retained_events,
-        removed_events_are_not_counted_among_the_newest,
-        looking_for_the_newest_reads_no_more_than_is_asked_for,
-        a_time_resolves_to_a_position_that_reports_later_losses;
+        removed_events_are_not_counted_among_the_newest;
     gaps:
         a_cursor_before_trimmed_events_gets_a_gap,
         earliest_reports_no_gap,
         a_gap_is_reported_although_other_topics_advanced_the_cursor,
         a_gap_is_reported_by_one_page_only,
         an_emptied_topic_reports_that_nothing_is_retained,
-        an_emptied_topic_is_remembered_after_a_restart,
-        a_deleted_topic_is_reported_by_name_and_by_pattern,
-        since_reports_a_gap_only_for_events_after_that_time;
+        a_deleted_topic_is_reported_by_name_and_by_pattern;
     retention:
-        a_topic_keeps_its_newest_events_by_count,
-        a_topic_keeps_its_newest_bytes_but_always_one_event,
-        no_reader_sees_an_event_past_its_age,
-        age_is_swept_without_a_reader,
-        the_whole_store_stays_under_its_cap_by_trimming_the_oldest,
-        new_rules_hold_for_old_topics_at_a_restart,
-        a_topics_own_limit_holds_at_once,
-        retained_events_are_known_without_a_read,
-        events_past_their_age_are_known_not_to_be_retained;
+        retained_events_are_known_without_a_read;
     removal:
         a_removed_event_leaves_a_tombstone,
-        every_read_path_returns_the_tombstone,
         readers_get_a_notice_before_a_removal_is_acknowledged,
+        an_id_of_another_epoch_removes_nothing,
         an_event_is_removed_once,
         an_event_that_is_not_retained_cannot_be_removed,
         a_closed_topic_stays_closed_and_gets_no_notice,
         sizes_count_only_the_bytes_left_by_a_removal,
-        retention_counts_the_notice_and_its_id_is_the_last,
         a_deleted_topic_is_used_again_after_one_of_its_events_was_removed;
-    clocks:
-        after_a_clock_that_was_ahead_age_and_since_and_keys_use_elapsed_time,
-        a_store_that_was_stamped_ahead_heals_over_restarts,
-        since_reaches_back_before_the_clock_leapt,
-        a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key,
-        a_clock_that_leaps_ahead_ages_no_event_and_no_key,
-        after_a_leap_and_back_ages_are_true_over_restarts,
-        a_moment_stays_one_where_the_clock_leapt,
-        a_clock_that_leaps_more_often_than_is_remembered_trims_nothing_early,
-        a_board_that_begins_in_1970_and_learns_the_time_trims_nothing_early;
-    model:
-        every_page_matches_a_plain_list;
 }
 
-contract!(memory, super::super::MemoryFactory);
-contract!(sled, super::super::SledFactory);
+contract!(memory, crate::engine::log::contract::LogFactory<crate::engine::log::contract::MemoryFactory>);
+contract!(sled, crate::engine::log::contract::LogFactory<crate::engine::log::contract::SledFactory>);

@@ -1,9 +1,10 @@
 //! Contract: removal of events.
 
 use super::*;
+use crate::event::Epoch;
 
 /// The events of a page without gaps.
-fn events(page: &LogPage) -> Vec<Arc<Event>> {
+pub(crate) fn events(page: &LogPage) -> Vec<Arc<Event>> {
     let event = |item: &PageItem| match item {
         PageItem::Event(event) => Arc::clone(event),
         PageItem::Gap(gap) => panic!("{gap:?}"),
@@ -11,11 +12,11 @@ fn events(page: &LogPage) -> Vec<Arc<Event>> {
     page.items.iter().map(event).collect()
 }
 
-fn notice<F: StoreFactory>(fixture: &Fixture<F>, name: &str, seq: Seq) -> NewEvent {
+pub(crate) fn notice<F: EngineFactory>(fixture: &Fixture<F>, name: &str, seq: Seq) -> NewEvent {
     NewEvent::notice(topic(name), fixture.id(seq))
 }
 
-pub(crate) fn a_removed_event_leaves_a_tombstone<F: StoreFactory>() {
+pub(crate) fn a_removed_event_leaves_a_tombstone<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     let new = NewEvent { retry: Some(5), ..event("a", "secret") };
     fixture.append(plain(vec![event("a", "first"), new, event("a", "third"), event("b", "other")])).expect("accepted");
@@ -32,24 +33,7 @@ pub(crate) fn a_removed_event_leaves_a_tombstone<F: StoreFactory>() {
     }
 }
 
-pub(crate) fn every_read_path_returns_the_tombstone<F: StoreFactory>() {
-    for (merge_topics, pick_topics) in [(usize::MAX, usize::MAX), (usize::MAX, 0), (0, 0)] {
-        let fixture = Fixture::<F>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::fixture() });
-        fixture.publish_all(&["a", "b", "a", "b", "a"]);
-        assert!(fixture.remove("a", Seq(3)));
-        assert!(fixture.remove("b", Seq(4)));
-        for filters in [&["a", "b"][..], &["**"]] {
-            for (max_events, max_bytes) in [(1, 1000), (2, 15), (100, 1000)] {
-                let read = events(&fixture.read_in_pages(filters, ReadFrom::Earliest, max_events, max_bytes));
-                let removed: Vec<u64> =
-                    read.iter().filter(|event| event.is_tombstone()).map(|event| event.seq.0).collect();
-                assert_eq!((removed, read.len()), (vec![3, 4], 7), "{filters:?}");
-            }
-        }
-    }
-}
-
-pub(crate) fn readers_get_a_notice_before_a_removal_is_acknowledged<F: StoreFactory>() {
+pub(crate) fn readers_get_a_notice_before_a_removal_is_acknowledged<F: EngineFactory>() {
     let fixture = Fixture::<F>::new();
     fixture.publish_all(&["a", "a", "b"]);
     assert!(fixture.remove("a", Seq(1)));
@@ -59,7 +43,16 @@ pub(crate) fn readers_get_a_notice_before_a_removal_is_acknowledged<F: StoreFact
     assert_eq!(observed[3].new, notice(&fixture, "a", Seq(1)));
 }
 
-pub(crate) fn an_event_is_removed_once<F: StoreFactory>() {
+pub(crate) fn an_id_of_another_epoch_removes_nothing<F: EngineFactory>() {
+    let fixture = Fixture::<F>::new();
+    let seq = fixture.publish("a");
+    let id = EventId { epoch: Epoch::new("another").expect("valid"), seq };
+    assert_eq!(wait(fixture.engine.remove(topic("a"), id)), Ok(false));
+    let page = fixture.read(&["a"], ReadFrom::Earliest);
+    assert!(matches!(&page.items[..], [PageItem::Event(event)] if !event.is_tombstone()), "{page:?}");
+}
+
+pub(crate) fn an_event_is_removed_once<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     fixture.publish_all(&["a", "a"]);
     for _ in 0..2 {
@@ -77,7 +70,7 @@ pub(crate) fn an_event_is_removed_once<F: StoreFactory>() {
     assert_eq!(fixture.state("a").expect("in use").events, 4);
 }
 
-pub(crate) fn an_event_that_is_not_retained_cannot_be_removed<F: StoreFactory>() {
+pub(crate) fn an_event_that_is_not_retained_cannot_be_removed<F: EngineFactory>() {
     let fixture = Fixture::<F>::new();
     fixture.publish_all(&["a", "b", "a", "a", "gone"]);
     fixture.trim("a", 1);
@@ -92,7 +85,7 @@ pub(crate) fn an_event_that_is_not_retained_cannot_be_removed<F: StoreFactory>()
     assert!(!fixture.remove("gone", Seq(5)), "an event of the name's deleted incarnation");
 }
 
-pub(crate) fn a_closed_topic_stays_closed_and_gets_no_notice<F: StoreFactory>() {
+pub(crate) fn a_closed_topic_stays_closed_and_gets_no_notice<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     fixture.publish("a");
     let last = fixture.close_topic("a");
@@ -107,7 +100,7 @@ pub(crate) fn a_closed_topic_stays_closed_and_gets_no_notice<F: StoreFactory>() 
     }
 }
 
-pub(crate) fn sizes_count_only_the_bytes_left_by_a_removal<F: StoreFactory>() {
+pub(crate) fn sizes_count_only_the_bytes_left_by_a_removal<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     let large = fixture.publish_bytes("a", 100_000).seq;
     let small = fixture.publish_bytes("a", 1).seq;
@@ -117,7 +110,7 @@ pub(crate) fn sizes_count_only_the_bytes_left_by_a_removal<F: StoreFactory>() {
     for _ in 0..2 {
         let state = fixture.state("a").expect("in use");
         assert_eq!((state.events, state.bytes), (4, notices as u64));
-        assert_eq!(fixture.engine.status().bytes, 5 + notices as u64);
+        assert_eq!(status(&*fixture.engine).bytes, 5 + notices as u64);
         fixture.reopen();
     }
     fixture.trim("a", 1);
@@ -125,19 +118,7 @@ pub(crate) fn sizes_count_only_the_bytes_left_by_a_removal<F: StoreFactory>() {
     assert_eq!(fixture.state("a").expect("in use").bytes, last, "trimmed by the sizes counted");
 }
 
-pub(crate) fn retention_counts_the_notice_and_its_id_is_the_last<F: StoreFactory>() {
-    let fixture = Fixture::<F>::with_retention(Retention { max_events: Some(3), ..Retention::default() });
-    fixture.publish_all(&["a", "a", "a"]);
-    assert!(fixture.remove("a", Seq(2)));
-    fixture.until("trimmed", |engine| engine.topic(&topic("a")).is_some_and(|state| state.events == 3));
-    assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), ["2", "3", "4"]);
-    let conditional =
-        |expect| Append { expect: Some(ExpectedLast::Last(fixture.id(Seq(expect)))), ..plain(vec![event("a", "x")]) };
-    assert!(matches!(fixture.append(conditional(3)), Err(AppendError::Precondition { .. })));
-    fixture.append(conditional(4)).expect("the notice is the last");
-}
-
-pub(crate) fn a_deleted_topic_is_used_again_after_one_of_its_events_was_removed<F: StoreFactory>() {
+pub(crate) fn a_deleted_topic_is_used_again_after_one_of_its_events_was_removed<F: EngineFactory>() {
     let mut fixture = Fixture::<F>::new();
     fixture.publish_all(&["a", "a"]);
     assert!(fixture.remove("a", Seq(1)));

@@ -21,7 +21,6 @@ use parking_lot::Mutex;
 use super::{
     config::{Clock, LogConfig, Uptime},
     leaps::{ClockSeen, KeptClock, Leap, Leaps},
-    shared::LogShared,
     store::{Store, StoreError},
 };
 use crate::{
@@ -253,31 +252,31 @@ fn read_both(machine: &Clock, uptime: &Uptime) -> (Millis, Duration) {
     (machine(), uptime())
 }
 
-impl<S: Store> LogShared<S> {
+impl LogClock {
     /// Stores the clock's state if it is due, so that ages stay correct over a restart. Logs a failure once.
-    pub(super) fn store_clock(&self, closing: bool) {
-        let kept = self.store_clock_now(closing);
-        if let (Err(error), false) = (&kept, self.clock.failing.swap(kept.is_err(), Ordering::AcqRel)) {
+    pub(super) fn store(&self, store: &impl Store, closing: bool) {
+        let kept = self.store_now(store, closing);
+        if let (Err(error), false) = (&kept, self.failing.swap(kept.is_err(), Ordering::AcqRel)) {
             tracing::warn!(%error, "cannot store the log's clock; it will be retried");
         }
     }
 
     /// Stores a leap that is not stored yet. Must succeed before anything timestamped after the leap is acknowledged.
-    pub(super) fn store_leaps(&self) -> Result<(), StoreError> {
-        if self.clock.unsaved.load(Ordering::Acquire) { self.store_clock_now(false) } else { Ok(()) }
+    pub(super) fn store_leaps(&self, store: &impl Store) -> Result<(), StoreError> {
+        if self.unsaved.load(Ordering::Acquire) { self.store_now(store, false) } else { Ok(()) }
     }
 
-    fn store_clock_now(&self, closing: bool) -> Result<(), StoreError> {
-        let _exclusive = self.clock.saving.lock();
-        let Some(clock) = self.clock.due(closing) else { return Ok(()) };
-        self.store.keep_clock(&clock)?;
-        self.clock.saved(&clock);
+    fn store_now(&self, store: &impl Store, closing: bool) -> Result<(), StoreError> {
+        let _exclusive = self.saving.lock();
+        let Some(clock) = self.due(closing) else { return Ok(()) };
+        store.keep_clock(&clock)?;
+        self.saved(&clock);
         Ok(())
     }
 
-    /// The timestamp to read from: see [`Engine::stamp`](crate::engine::Engine::stamp).
-    pub(super) fn stamp(&self, when: When) -> Result<Millis, StoreError> {
-        let (reading, now) = self.clock.read_all();
+    /// The timestamp to read from: see [`Log::stamp`](crate::engine::Log::stamp).
+    pub(super) fn stamp(&self, store: &impl Store, when: When) -> Result<Millis, StoreError> {
+        let (reading, now) = self.read_all();
         let age = match when {
             // A time in the future can only be a timestamp.
             When::Moment(time) if !reading.is_ahead() || time > reading.machine => return Ok(time),
@@ -288,7 +287,7 @@ impl<S: Store> LogShared<S> {
         // Timestamps are ahead of the machine's clock, by a leap that was not observed. From the first such event on,
         // an age must be converted by the log's clock; before it, timestamps are those of the machine's clock.
         let (stamp, time) = (now.before(age), reading.machine.before(age));
-        let begun = self.store.position_before(reading.machine.after(TOLERANCE))?;
-        Ok(if self.store.position_before(stamp)? > begun { stamp } else { time })
+        let begun = store.position_before(reading.machine.after(TOLERANCE))?;
+        Ok(if store.position_before(stamp)? > begun { stamp } else { time })
     }
 }

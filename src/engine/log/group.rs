@@ -13,7 +13,7 @@ use super::{
     idempotency::{Idempotency, Lookup, PendingUsage},
     receipts::StoredReceipts,
     shared::LogShared,
-    slot::Flag,
+    slot::{Flag, TopicBatch},
     store::{Commit, KeyRecord, Store, TopicKey},
 };
 use crate::{
@@ -56,22 +56,8 @@ pub(super) struct Staged {
     tail: Seq,
     last: Option<Seq>,
     closed: bool,
-    subscriber_count: u32,
     /// The commit's events for it.
     pub(super) batch: Option<TopicBatch>,
-}
-
-/// Summary of a commit's events of one topic.
-pub(super) struct TopicBatch {
-    /// The position before the first in the topic.
-    pub(super) prev: Seq,
-    pub(super) first: Seq,
-    pub(super) last: Seq,
-    pub(super) events: u64,
-    /// Of their data.
-    pub(super) bytes: u64,
-    /// The last one closes the topic.
-    pub(super) closes: bool,
 }
 
 impl<'a, S: Store> CommitGroup<'a, S> {
@@ -125,7 +111,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         indices.clear();
         indices.extend(append.events.iter().map(|event| self.topic_index(&event.topic)));
         let record = append.key.map(|key| {
-            let topics = indices.iter().map(|&at| (&self.topics[at].name, self.topics[at].subscriber_count));
+            let topics = indices.iter().map(|&at| &self.topics[at].name);
             (key, StoredReceipts::new(self.next, topics))
         });
         let fits = |(key, receipts): &(IdempotencyKey, StoredReceipts)| {
@@ -192,7 +178,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
             topic.key = TopicKey(seq.0);
         }
         new.topic = topic.name.clone(); // shares one allocation among a topic's events in memory
-        let receipt = Receipt { topic: topic.name.clone(), seq, time, subscribers: topic.subscriber_count };
+        let receipt = Receipt { topic: topic.name.clone(), seq, time };
         topic.closed = new.close;
         topic.last = Some(seq);
         let prev = std::mem::replace(&mut topic.tail, seq);
@@ -206,25 +192,22 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         if let Some(&at) = self.by_name.get(name) {
             return at;
         }
-        let staged = self.shared.table.read().get(name).map(|slot| Staged {
+        let staged = self.shared.catalog.table.read().get(name).map(|slot| Staged {
             name: slot.name.clone(),
             key: slot.key,
             tail: slot.tail,
             last: slot.last(),
             closed: slot.is(Flag::Closed),
-            subscriber_count: 0,
             batch: None,
         });
-        let mut staged = staged.unwrap_or_else(|| Staged {
+        let staged = staged.unwrap_or_else(|| Staged {
             name: name.clone(),
             key: TopicKey(0),
             tail: self.shared.unused_tail(name),
             last: None,
             closed: false,
-            subscriber_count: 0,
             batch: None,
         });
-        staged.subscriber_count = self.shared.observer.subscriber_count(name);
         self.topics.push(staged);
         self.by_name.insert(name.clone(), self.topics.len() - 1);
         self.topics.len() - 1

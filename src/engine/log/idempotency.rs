@@ -200,7 +200,7 @@ mod tests {
 
     fn record(key: u64, owner: u64, time: u64, topics: usize) -> KeyRecord {
         let names: Vec<_> = (0..topics).map(topic).collect();
-        let receipts = StoredReceipts::new(Seq(1), names.iter().map(|name| (name, 0)));
+        let receipts = StoredReceipts::new(Seq(1), names.iter());
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&key.to_be_bytes());
         let key = IdempotencyKey { key: bytes, fingerprint: [0; 16], owner };

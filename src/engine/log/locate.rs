@@ -55,7 +55,7 @@ impl<S: Store> LogShared<S> {
         by: LocateBy,
         keep_going: &(dyn Fn() -> bool + Sync),
     ) -> Result<Seq, StoreError> {
-        self.startup_trim.wait();
+        self.catalog.startup_trim.wait();
         for name in selection.names() {
             self.trim_overdue(name)?;
         }
@@ -162,7 +162,7 @@ impl<S: Store> LogShared<S> {
     /// Calls `visit` for every topic of the selection that is in use.
     fn for_each_topic(&self, selection: &Selection, mut visit: impl FnMut(&Slot)) {
         if selection.is_open_ended() {
-            for_each(&self.table, |entry| {
+            for_each(&self.catalog.table, |entry| {
                 if selection.matches(&entry.slot.name) {
                     visit(entry.slot);
                 }
@@ -170,7 +170,7 @@ impl<S: Store> LogShared<S> {
             });
         } else {
             for name in selection.names() {
-                self.table.read().get(name).into_iter().for_each(&mut visit);
+                self.catalog.table.read().get(name).into_iter().for_each(&mut visit);
             }
         }
     }

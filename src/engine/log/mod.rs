@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`store`] | the interface of a store |
 //! | `config` | limits and rules, each with its reason |
-//! | `slot`, `table` | the in-memory table of all topics in use |
+//! | `slot`, `table`, `catalog` | the in-memory table of all topics in use, and look-ups in it |
 //! | `recovery` | rebuilding the table from a store's events and settings |
 //! | `queue`, `group`, `writer` | group commit: from queued appends to one commit to receipts |
 //! | `reply_mailbox` | delivery of receipts to their publishers, batched per thread |
@@ -15,12 +15,13 @@
 //! | `locate` | resolving a time or a count to a position |
 //! | `trim`, `retention_queue`, `retention` | trimming the oldest events |
 //! | `startup_trim` | reads before the first retention round has ended |
+//! | `disk_calls` | the threads that wait for the disk in place of the callers' |
 //! | `meter` | commit latency |
 //! | `shared` | state shared by all of them |
 
 use std::{
-    collections::BinaryHeap,
-    ops::ControlFlow,
+    future::{Future, ready},
+    pin::Pin,
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -29,20 +30,26 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use self::{
+    disk_calls::DiskSample,
     idempotency::Idempotency,
     queue::{Job, PendingAppend, Replies},
     retention::RetentionWorker,
     shared::LogShared,
+    store::StoreError,
     writer::LogWriter,
 };
 use super::{
-    Append, AppendError, AppendResult, Engine, EngineFuture, LocateBy, LogPage, Observer, ReadError, ReadRequest,
-    Receipt, Rejected, Status, TopicChange, TopicState, When,
+    Admin, Append, AppendError, AppendResult, Capabilities, Catalog, Engine, EngineFuture, LocateBy, Log, LogPage,
+    Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
 };
-use crate::event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName};
+use crate::event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
+mod catalog;
 mod clock;
 mod config;
+#[cfg(test)]
+pub(crate) mod contract;
+mod disk_calls;
 mod group;
 mod header_cursor;
 mod idempotency;
@@ -71,11 +78,11 @@ mod trim;
 mod writer;
 
 pub use config::{Clock, EVENT_OVERHEAD, LogConfig, Uptime};
+pub use disk_calls::LOOKUPS;
 pub use reply_mailbox::{ReplyTask, reply_task};
 pub use store::Store;
-use store::StoreError;
 
-/// An engine over a [`Store`]: a writer thread and a retention thread. Reads run on the callers' threads.
+/// An engine over a [`Store`]: a writer thread and a retention thread. Reads run on tokio's blocking threads.
 pub struct LogEngine<S: Store> {
     shared: Arc<LogShared<S>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -96,7 +103,8 @@ impl<S: Store> LogEngine<S> {
         }
         let next = recovered.next.max(table.head.next());
         let shared = Arc::new(LogShared::new(store, config, observer, recovered, table, oldest));
-        shared.clock.read(); // logs a clock that is off at the start, not at the first commit
+        shared.catalog.clock.read(); // logs a clock that is off at the start, not at the first commit
+        shared.drop_dead_removals();
         let writer = LogWriter { shared: Arc::clone(&shared), idempotency, next };
         let retention = RetentionWorker::new(Arc::clone(&shared));
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -109,6 +117,15 @@ impl<S: Store> LogEngine<S> {
         Arc::new(Self { shared, threads: Mutex::new(threads) })
     }
 
+    /// Runs `call` where it may wait for the disk: see [`DiskCalls::lookup`](disk_calls::DiskCalls::lookup).
+    fn lookup<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&LogShared<S>, &(dyn Fn() -> bool + Sync)) -> Result<T, StoreError> + Send + 'static,
+    ) -> EngineFuture<T, ReadError> {
+        let shared = Arc::clone(&self.shared);
+        self.shared.disk_calls.lookup(move |keep_going| call(&shared, keep_going))
+    }
+
     /// Enqueues a job before the future is returned, so that dropping the future cancels nothing.
     fn enqueue<T: Send + 'static>(
         &self,
@@ -117,7 +134,7 @@ impl<S: Store> LogEngine<S> {
         let (reply, answer) = oneshot::channel();
         match self.shared.queue.push(job(reply)) {
             Ok(()) => when_answered(answer),
-            Err((error, _)) => Box::pin(std::future::ready(Err(error))),
+            Err((error, _)) => Box::pin(ready(Err(error))),
         }
     }
 }
@@ -132,6 +149,31 @@ impl<S: Store> Engine for LogEngine<S> {
         self.shared.store.name()
     }
 
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
+    }
+
+    fn catalog(&self) -> Arc<dyn Catalog> {
+        Arc::clone(&self.shared.catalog) as _
+    }
+
+    fn close(&self) {
+        self.shared.queue.close("the engine is closed");
+        self.shared.retention_queue.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let first = !threads.is_empty();
+        // An observer may hold the last handle and drop it on one of these threads, which cannot join itself.
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != thread::current().id()) {
+            drop(thread.join()); // the panic hook has already logged a panic
+        }
+        if first {
+            self.shared.catalog.clock.store(&self.shared.store, true);
+        }
+        self.shared.store.close();
+    }
+}
+
+impl<S: Store> Log for LogEngine<S> {
     fn epoch(&self) -> Epoch {
         self.shared.epoch
     }
@@ -153,55 +195,44 @@ impl<S: Store> Engine for LogEngine<S> {
         Err(Rejected { events: append.events, error })
     }
 
-    fn read(&self, request: &ReadRequest) -> Result<LogPage, ReadError> {
-        self.shared.page(request).map_err(|error| ReadError { reason: error.to_string().into() })
+    fn read(&self, request: ReadRequest) -> EngineFuture<LogPage, ReadError> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(disk_calls::blocking(move || shared.page(&request)))
     }
 
-    fn locate(
-        &self,
-        selection: &Selection,
-        by: LocateBy,
-        keep_going: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Seq, ReadError> {
-        self.shared.locate(selection, by, keep_going).map_err(|error| ReadError { reason: error.to_string().into() })
+    fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<Seq, ReadError> {
+        self.lookup(move |shared, keep_going| shared.locate(&selection, by, keep_going))
     }
 
-    fn stamp(&self, when: When) -> Result<Millis, ReadError> {
-        self.shared.stamp(when).map_err(|error| ReadError { reason: error.to_string().into() })
+    fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError> {
+        self.lookup(move |shared, _| shared.catalog.clock.stamp(&shared.store, when))
     }
+}
 
-    fn topic(&self, name: &TopicName) -> Option<TopicState> {
-        // If the store cannot be read now, the state stays as it is; the next read returns the error.
-        drop(self.shared.trim_overdue(name));
-        self.shared.table.read().state(name)
-    }
-
-    fn deleted_through(&self, name: &TopicName) -> Option<Seq> {
-        if self.shared.table.read().get(name).is_some() {
-            return None;
+impl<S: Store> Admin for LogEngine<S> {
+    fn measure(&self, name: &TopicName) -> EngineFuture<Option<TopicState>, ReadError> {
+        if self.shared.overdue(name).is_none() {
+            return Box::pin(ready(Ok(self.shared.catalog.table.read().state(name))));
         }
-        self.shared.store.mark(name)
+        let name = name.clone();
+        self.lookup(move |shared, _| Ok(shared.measure(&name)))
     }
 
-    fn is_retained(&self, topic: &TopicName, seq: Seq) -> bool {
-        let now = self.shared.now();
-        self.shared.table.read().is_retained(topic, seq, |slot, limits| self.shared.is_overdue(slot, limits, &now))
+    fn topics(&self, prefix: String, after: String, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError> {
+        self.lookup(move |shared, _| {
+            let names = table::list(&shared.catalog.table, &prefix, &after, limit);
+            Ok(names.iter().filter_map(|name| shared.measure(name)).collect())
+        })
     }
 
-    fn topics(&self, prefix: &str, after: &str, limit: usize) -> Vec<TopicState> {
-        let mut names = BinaryHeap::new();
-        table::for_each(&self.shared.table, |entry| {
-            let name = entry.slot.name.as_str();
-            let beyond = names.len() >= limit && names.peek().is_none_or(|last: &TopicName| last.as_str() <= name);
-            if name.starts_with(prefix) && name > after && !beyond {
-                names.push(entry.slot.name.clone());
-                if names.len() > limit {
-                    names.pop();
-                }
-            }
-            ControlFlow::Continue(())
-        });
-        names.into_sorted_vec().iter().filter_map(|name| self.topic(name)).collect()
+    fn deleted_through(&self, names: Vec<TopicName>) -> EngineFuture<Vec<Option<Seq>>, ReadError> {
+        if self.shared.newest_deleted() == Seq::ZERO {
+            return Box::pin(ready(Ok(vec![None; names.len()])));
+        }
+        self.lookup(move |shared, _| {
+            let in_use = |name: &TopicName| shared.catalog.table.read().get(name).is_some();
+            Ok(names.iter().map(|name| if in_use(name) { None } else { shared.store.mark(name) }).collect())
+        })
     }
 
     fn configure(&self, topic: TopicName, change: TopicChange) -> EngineFuture<TopicState, AppendError> {
@@ -212,58 +243,24 @@ impl<S: Store> Engine for LogEngine<S> {
         self.enqueue(|reply| Job::Delete(topic, reply))
     }
 
-    fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
-        self.enqueue(|reply| Job::Remove(topic, seq, reply))
+    fn remove(&self, topic: TopicName, id: EventId) -> EngineFuture<bool, AppendError> {
+        if id.epoch != self.shared.epoch {
+            return Box::pin(ready(Ok(false)));
+        }
+        self.enqueue(|reply| Job::Remove(topic, id.seq, reply))
     }
 
     fn pending_removals(&self) -> Vec<(TopicName, Seq)> {
         self.shared.pending_removals()
     }
 
-    fn status(&self) -> Status {
-        let shared = &self.shared;
-        let refusing = shared.queue.refusal().or_else(|| match shared.store.room() {
-            Ok(()) => None,
-            Err(StoreError::Full) => Some(AppendError::Full),
-            Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
-            Err(StoreError::Failed(reason)) => Some(AppendError::Unavailable { reason }),
-        });
-        let (topics, events, bytes) = {
-            let table = shared.table.read();
-            (table.len() as u64, table.events, table.bytes)
-        };
-        let (reading, now) = shared.clock.read_all();
-        let meter = shared.meter.lock();
-        Status {
-            refusing,
-            topics,
-            events,
-            bytes,
-            disk_bytes: shared.store.disk_bytes(),
-            commits_total: meter.total(),
-            commit_ms_p50: meter.quantile_ms(0.5),
-            commit_ms_p99: meter.quantile_ms(0.99),
-            queued_bytes: shared.queue.bytes() as u64,
-            losses: shared.store.losses(),
-            unscrubbed: shared.store.unscrubbed(),
-            clock_ahead: reading.ahead(),
-            clock_leapt: now.leaps.gained(),
-        }
-    }
-
-    fn close(&self) {
-        self.shared.queue.close("the engine is closed");
-        self.shared.retention_queue.close();
-        let threads = std::mem::take(&mut *self.threads.lock());
-        let first = !threads.is_empty();
-        // An observer may hold the last handle and drop it on one of these threads, which cannot join itself.
-        for thread in threads.into_iter().filter(|thread| thread.thread().id() != thread::current().id()) {
-            drop(thread.join()); // the panic hook has already logged a panic
-        }
-        if first {
-            self.shared.store_clock(true);
-        }
-        self.shared.store.close();
+    fn status(&self) -> Pin<Box<dyn Future<Output = Status> + Send>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let probed = Arc::clone(&shared);
+            let disk = shared.disk_calls.sample(move || DiskSample::of(&probed.store)).await;
+            shared.status(disk)
+        })
     }
 }
 

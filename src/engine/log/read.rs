@@ -36,7 +36,7 @@ pub(super) struct Candidate {
 impl<S: Store> LogShared<S> {
     /// Reads a page.
     pub(super) fn page(&self, request: &ReadRequest) -> Result<LogPage, StoreError> {
-        self.startup_trim.wait();
+        self.catalog.startup_trim.wait();
         let limit = ReadLimit { events: request.max_events.max(1), bytes: request.max_bytes };
         let head = self.head();
         let from = request.from;
@@ -73,7 +73,7 @@ impl<S: Store> LogShared<S> {
     ) -> Result<LogPage, StoreError> {
         self.trim_overdue(name)?;
         let (head, before) = {
-            let table = self.table.read();
+            let table = self.catalog.table.read();
             (table.head, table.get(name).map(|slot| (slot.key, SlotView::of(slot))))
         };
         let mut builder = PageBuilder::new(self, from, start, head);
@@ -98,7 +98,7 @@ impl<S: Store> LogShared<S> {
             }
             let ended = if builder.through == head { before.tail } else { builder.through };
             builder.events = events;
-            let after = self.table.read().get(name).filter(|slot| slot.key == key).map(SlotView::of);
+            let after = self.catalog.table.read().get(name).filter(|slot| slot.key == key).map(SlotView::of);
             if let Some(after) = after {
                 builder.events.retain(|event| event.seq > after.mark);
                 builder.report_trimmed(name, &after, before.tail);
@@ -126,7 +126,7 @@ impl<S: Store> LogShared<S> {
         let mut consider = |slot: &super::slot::Slot, limits: &crate::event::Retention| {
             let before = SlotView::of(slot);
             if before.tail > start || before.lost_since(from) {
-                if self.is_overdue(slot, limits, &now) {
+                if self.catalog.is_overdue(slot, limits, &now) {
                     overdue.push(found.len());
                 }
                 found.push(Candidate { name: slot.name.clone(), key: slot.key, before });
@@ -134,7 +134,7 @@ impl<S: Store> LogShared<S> {
         };
         if selection.is_open_ended() {
             let mut count = 0;
-            for_each(&self.table, |entry| {
+            for_each(&self.catalog.table, |entry| {
                 let slot = entry.slot;
                 if (slot.tail > start || matches!(from, ReadFrom::Since(_))) && selection.matches(&slot.name) {
                     consider(slot, &entry.limits());
@@ -144,7 +144,7 @@ impl<S: Store> LogShared<S> {
             });
         } else {
             for name in selection.names() {
-                let table = self.table.read();
+                let table = self.catalog.table.read();
                 match table.get(name) {
                     Some(slot) => consider(slot, &table.limits(name)),
                     None => unused.push(name.clone()),
@@ -166,7 +166,7 @@ impl<S: Store> LogShared<S> {
 
     /// A candidate's current snapshot; `None` if it was deleted.
     pub(super) fn view(&self, candidate: &Candidate) -> Option<SlotView> {
-        self.table.read().get(&candidate.name).filter(|slot| slot.key == candidate.key).map(SlotView::of)
+        self.catalog.table.read().get(&candidate.name).filter(|slot| slot.key == candidate.key).map(SlotView::of)
     }
 
     /// Merges the topics by `seq`: first their headers, so that no more data is read than the page holds.
@@ -259,7 +259,7 @@ impl<S: Store> LogShared<S> {
         let mut wanted: HashMap<TopicKey, Option<TopicName>, ByKey> = HashMap::default();
         let scan = self.store.scan(builder.start, builder.head, limit, &mut |key| {
             let name = || {
-                let table = self.table.read();
+                let table = self.catalog.table.read();
                 table.by_key(key).map(|slot| slot.name.clone()).filter(|name| selection.matches(name))
             };
             wanted.entry(key).or_insert_with(name).clone()
@@ -271,8 +271,8 @@ impl<S: Store> LogShared<S> {
         // that were ever deleted are looked up last, whether or not they are in use.
         let mut views: HashMap<TopicName, (Option<SlotView>, Option<Seq>)> = HashMap::new();
         let (start, head) = (builder.start, builder.head);
-        if self.table.read().newest_mark > start || matches!(from, ReadFrom::Since(_)) {
-            for_each(&self.table, |entry| {
+        if self.catalog.table.read().newest_mark > start || matches!(from, ReadFrom::Since(_)) {
+            for_each(&self.catalog.table, |entry| {
                 let slot = entry.slot;
                 let view = SlotView::of(slot);
                 if (builder.reports(&view) || view.lost_since(from)) && selection.matches(&slot.name) {
@@ -284,10 +284,10 @@ impl<S: Store> LogShared<S> {
         let topics: HashSet<TopicName> = builder.events.iter().map(|event| event.new.topic.clone()).collect();
         for name in topics.iter().chain(selection.names()) {
             self.trim_overdue(name)?;
-            views.insert(name.clone(), (self.table.read().get(name).map(SlotView::of), None));
+            views.insert(name.clone(), (self.catalog.table.read().get(name).map(SlotView::of), None));
         }
         for (name, mark) in self.deleted_after(selection, start) {
-            let view = self.table.read().get(&name).map(SlotView::of);
+            let view = self.catalog.table.read().get(&name).map(SlotView::of);
             views.insert(name, (view, Some(mark)));
         }
         // A name that is not in use retains no events.
@@ -304,7 +304,7 @@ impl<S: Store> LogShared<S> {
     /// Reports a name that was not in use at some time since the page was begun; `mark` is the last position of its
     /// deleted incarnation, if known. If it is in use again, the mark of the new incarnation is that position.
     fn report_former(&self, name: &TopicName, mark: Option<Seq>, builder: &mut PageBuilder<'_>) {
-        let view = self.table.read().get(name).map(SlotView::of);
+        let view = self.catalog.table.read().get(name).map(SlotView::of);
         match view {
             Some(view) => builder.report_trimmed(name, &view, builder.head),
             None => builder.report_deleted(name, mark.unwrap_or_else(|| self.unused_tail(name))),

@@ -1,8 +1,7 @@
 //! A compact encoding of the receipts of one keyed append.
 //!
-//! An append's events have consecutive positions and one time, and all its events of a topic have the same subscriber
-//! count. So the first position, each topic once, and the run-length-encoded order of the topics suffice: a batch for
-//! one topic takes as much memory as one event.
+//! An append's events have consecutive positions and one time. So the first position, each topic once, and the
+//! run-length-encoded order of the topics suffice: a batch for one topic takes as much memory as one event.
 
 use std::{collections::HashMap, mem::size_of};
 
@@ -18,17 +17,16 @@ const NAME_OVERHEAD: usize = 24;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredReceipts {
     first: Seq,
-    /// Each topic with its subscriber count.
-    topics: Box<[(TopicName, u32)]>,
+    topics: Box<[TopicName]>,
     /// Run-length encoding of the events' topics: pairs of varints, the index in `topics` and the number of events.
     runs: Box<[u8]>,
 }
 
 impl StoredReceipts {
-    /// The receipts of events from position `first` on: each event's topic and subscriber count.
-    pub fn new<'a>(first: Seq, events: impl Iterator<Item = (&'a TopicName, u32)>) -> Self {
+    /// The receipts of events from position `first` on, given each event's topic.
+    pub fn new<'a>(first: Seq, events: impl Iterator<Item = &'a TopicName>) -> Self {
         let (mut topics, mut indices, mut runs) = (Vec::new(), HashMap::new(), Vec::new());
-        let mut run: Option<((&TopicName, u32), u32, u32)> = None;
+        let mut run: Option<(&TopicName, u32, u32)> = None;
         for event in events {
             if let Some((_, _, count)) = run.as_mut().filter(|(of, ..)| *of == event) {
                 *count += 1;
@@ -36,7 +34,7 @@ impl StoredReceipts {
             }
             encode_run(&mut runs, run);
             let index = *indices.entry(event).or_insert_with(|| {
-                topics.push((event.0.clone(), event.1));
+                topics.push(event.clone());
                 u32::try_from(topics.len() - 1).expect("an append has fewer than 2^32 events")
             });
             run = Some((event, index, 1));
@@ -45,37 +43,28 @@ impl StoredReceipts {
         Self { first, topics: topics.into(), runs: runs.into() }
     }
 
-    /// Topic, position and subscriber count of each event.
-    pub fn iter(&self) -> impl Iterator<Item = (&TopicName, Seq, u32)> {
+    /// Topic and position of each event.
+    pub fn iter(&self) -> impl Iterator<Item = (&TopicName, Seq)> {
         let mut runs = &*self.runs;
         let runs = std::iter::from_fn(move || Some((read_varint(&mut runs)?, read_varint(&mut runs)?)));
-        let topics = runs.flat_map(|(index, count)| {
-            let (topic, subscribers) = &self.topics[index as usize];
-            (0..count).map(move |_| (topic, *subscribers))
-        });
-        (self.first.0..).zip(topics).map(|(seq, (topic, subscribers))| (topic, Seq(seq), subscribers))
+        let topics = runs.flat_map(|(index, count)| std::iter::repeat_n(&self.topics[index as usize], count as usize));
+        topics.zip((self.first.0..).map(Seq))
     }
 
     /// The receipts of a commit at `time`.
     pub fn at(&self, time: Millis) -> Vec<Receipt> {
-        let receipt = |(topic, seq, subscribers): (&TopicName, Seq, u32)| Receipt {
-            topic: topic.clone(),
-            seq,
-            time,
-            subscribers,
-        };
-        self.iter().map(receipt).collect()
+        self.iter().map(|(topic, seq)| Receipt { topic: topic.clone(), seq, time }).collect()
     }
 
     /// Bytes of heap memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let topic = |(name, _): &(TopicName, u32)| size_of::<(TopicName, u32)>() + NAME_OVERHEAD + name.as_str().len();
+        let topic = |name: &TopicName| size_of::<TopicName>() + NAME_OVERHEAD + name.as_str().len();
         self.topics.iter().map(topic).sum::<usize>() + self.runs.len()
     }
 }
 
-fn encode_run(out: &mut Vec<u8>, run: Option<((&TopicName, u32), u32, u32)>) {
+fn encode_run(out: &mut Vec<u8>, run: Option<(&TopicName, u32, u32)>) {
     let Some((_, index, count)) = run else { return };
     for mut number in [index, count] {
         while number >= 0x80 {
@@ -110,20 +99,18 @@ mod tests {
     #[test]
     fn receipts_are_decoded_as_they_were_encoded() {
         let (a, b) = (topic("a"), topic("b"));
-        let mut order = vec![(&a, 3), (&b, 0), (&b, 0), (&a, 3), (&a, 4)];
-        order.extend(vec![(&b, 0); 70_000]);
-        order.push((&a, 3));
+        let mut order = vec![&a, &b, &b, &a, &a];
+        order.extend(vec![&b; 70_000]);
+        order.push(&a);
         let receipts = StoredReceipts::new(Seq(u64::MAX - 80_000), order.iter().copied());
-        let seqs = (u64::MAX - 80_000..).map(Seq);
-        let want: Vec<_> = order.iter().zip(seqs).map(|(&(topic, count), seq)| (topic, seq, count)).collect();
-        assert!(receipts.iter().eq(want));
+        assert!(receipts.iter().eq(order.iter().copied().zip((u64::MAX - 80_000..).map(Seq))));
         assert_eq!(StoredReceipts::new(Seq(7), std::iter::empty()).iter().count(), 0);
     }
 
     #[test]
     fn a_batch_for_one_topic_takes_as_much_as_one_event() {
         let a = topic("a");
-        let bytes = |count| StoredReceipts::new(Seq(1), std::iter::repeat_n((&a, 1), count)).bytes();
+        let bytes = |count| StoredReceipts::new(Seq(1), std::iter::repeat_n(&a, count)).bytes();
         assert!(bytes(1_000_000) <= bytes(1) + 8, "{} bytes", bytes(1_000_000));
         assert!(bytes(1) < 64, "{} bytes", bytes(1));
     }

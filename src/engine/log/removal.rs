@@ -28,18 +28,22 @@ impl<S: Store> LogShared<S> {
         self.pending_removals.lock().remove(&seq);
     }
 
-    /// The pending removals, by topic. Clears those of deleted topics.
+    /// The pending removals, by topic, without those of deleted topics. A look-up in memory.
     pub(super) fn pending_removals(&self) -> Vec<(TopicName, Seq)> {
         let pending = self.pending_removals.lock().clone();
-        let name = |key| self.table.read().by_key(key).map(|slot| slot.name.clone());
-        let mut left = Vec::new();
+        let table = self.catalog.table.read();
+        pending.into_iter().filter_map(|(seq, key)| Some((table.by_key(key)?.name.clone(), seq))).collect()
+    }
+
+    /// Clears the pending removals of topics that were deleted before this start.
+    pub(super) fn drop_dead_removals(&self) {
+        let pending = self.pending_removals.lock().clone();
         for (seq, key) in pending {
-            match name(key) {
-                Some(name) => left.push((name, seq)),
-                None => self.finish_removal(key, seq),
+            let dead = self.catalog.table.read().by_key(key).is_none();
+            if dead {
+                self.finish_removal(key, seq);
             }
         }
-        left
     }
 }
 
@@ -63,7 +67,7 @@ impl<S: Store> LogWriter<S> {
 
     /// The topic's incarnation, if it retains the position, and whether it is closed.
     fn retained_incarnation(&self, topic: &TopicName, seq: Seq) -> Option<(TopicKey, bool)> {
-        let table = self.shared.table.read();
+        let table = self.shared.catalog.table.read();
         let slot = table.get(topic)?;
         let kept = slot.first().is_some() && slot.mark < seq && seq <= slot.tail;
         kept.then(|| (slot.key, slot.is(Flag::Closed)))
@@ -79,7 +83,7 @@ impl<S: Store> LogWriter<S> {
             RemoveOutcome::Removed(bytes) => bytes,
         };
         shared.pending_removals.lock().insert(seq, key);
-        shared.table.write().update_by_key(key, |slot| {
+        shared.catalog.table.write().update_by_key(key, |slot| {
             // An event trimmed meanwhile is not counted any more.
             if slot.mark < seq {
                 slot.bytes = slot.bytes.saturating_sub(bytes);

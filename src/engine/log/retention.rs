@@ -59,8 +59,8 @@ impl<S: Store> RetentionWorker<S> {
                 }
                 Err(_) => {}
             }
-            guard.0.startup_trim.end();
-            self.shared.store_clock(false);
+            guard.0.catalog.startup_trim.end();
+            self.shared.catalog.clock.store(&self.shared.store, false);
             let every = self.sweep_every();
             timeout = if self.shared.retention_queue.has_reclaimable() {
                 every.min(self.shared.config.reclaim_every)
@@ -74,7 +74,7 @@ impl<S: Store> RetentionWorker<S> {
     fn enqueue_all(&self) {
         self.shared.retention_queue.set_reclaimable(true);
         let now = self.shared.now();
-        for_each(&self.shared.table, |entry| {
+        for_each(&self.shared.catalog.table, |entry| {
             self.shared
                 .retention_queue
                 .enqueue(entry.slot.exceeds(&entry.limits(), &now).then_some(entry.slot.key), false);
@@ -118,15 +118,15 @@ impl<S: Store> RetentionWorker<S> {
     /// The sweep interval: a twentieth of the shortest maximum age. Trimming may be late by a tenth of it; half of that
     /// is for an event that the last sweep just missed.
     fn sweep_every(&self) -> Duration {
-        let shortest = self.shared.table.read().shortest_age();
+        let shortest = self.shared.catalog.table.read().shortest_age();
         shortest.map_or(LONGEST_SWEEP, |age| (age / 20).clamp(SHORTEST_SWEEP, LONGEST_SWEEP))
     }
 
     fn expired(&self) -> Vec<TopicKey> {
         let mut expired = Vec::new();
-        if self.shared.table.read().shortest_age().is_some() {
+        if self.shared.catalog.table.read().shortest_age().is_some() {
             let now = self.shared.now();
-            for_each(&self.shared.table, |entry| {
+            for_each(&self.shared.catalog.table, |entry| {
                 expired.extend(entry.slot.expired(entry.limits().max_age, &now).then_some(entry.slot.key));
                 ControlFlow::Continue(())
             });
@@ -137,7 +137,7 @@ impl<S: Store> RetentionWorker<S> {
     /// Asks the writer to record the newest positions of emptied topics. Returns whether there may be more of them.
     fn record_emptied(&self) -> bool {
         let mut emptied = Vec::new();
-        for_each(&self.shared.table, |entry| {
+        for_each(&self.shared.catalog.table, |entry| {
             let slot = entry.slot;
             if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::EndRecorded) {
                 emptied.push(slot.key);
@@ -155,7 +155,7 @@ impl<S: Store> RetentionWorker<S> {
     /// Bytes of data beyond the store's cap.
     fn excess(&self) -> u64 {
         let cap = self.shared.config.rules.max_store_bytes.unwrap_or(u64::MAX);
-        self.shared.table.read().bytes.saturating_sub(cap)
+        self.shared.catalog.table.read().bytes.saturating_sub(cap)
     }
 
     /// Trims the oldest events over all topics until the store is within its cap.
@@ -165,7 +165,7 @@ impl<S: Store> RetentionWorker<S> {
             return Ok(());
         }
         let mut oldest = BinaryHeap::new();
-        for_each(&self.shared.table, |entry| {
+        for_each(&self.shared.catalog.table, |entry| {
             oldest.extend(entry.slot.first().map(|first| Reverse((first, entry.slot.key))));
             ControlFlow::Continue(())
         });
@@ -178,7 +178,7 @@ impl<S: Store> RetentionWorker<S> {
                 excess = excess.saturating_sub(if gone { header.bytes } else { 0 });
                 gone
             })?;
-            let first = self.shared.table.read().by_key(key).and_then(super::slot::Slot::first);
+            let first = self.shared.catalog.table.read().by_key(key).and_then(super::slot::Slot::first);
             oldest.extend(first.map(|first| Reverse((first, key))));
         }
         Ok(())
@@ -190,6 +190,6 @@ struct EndStartupTrim<S: Store>(Arc<LogShared<S>>);
 
 impl<S: Store> Drop for EndStartupTrim<S> {
     fn drop(&mut self) {
-        self.0.startup_trim.end();
+        self.0.catalog.startup_trim.end();
     }
 }

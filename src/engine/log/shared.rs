@@ -11,8 +11,10 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::{
+    catalog::TopicCatalog,
     clock::{LogClock, Now},
     config::LogConfig,
+    disk_calls::{DiskCalls, DiskSample},
     meter::Meter,
     queue::AppendQueue,
     retention_queue::RetentionQueue,
@@ -22,7 +24,7 @@ use super::{
     table::TopicTable,
 };
 use crate::{
-    engine::Observer,
+    engine::{Observer, Status, TopicState},
     event::{Epoch, Millis, Seq, TopicName},
 };
 
@@ -30,10 +32,11 @@ use crate::{
 pub(super) struct LogShared<S> {
     pub(super) store: S,
     pub(super) config: LogConfig,
-    pub(super) clock: LogClock,
+    /// The topics in use, the clock and the start-up state: what needs no store.
+    pub(super) catalog: Arc<TopicCatalog>,
+    pub(super) disk_calls: DiskCalls,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) epoch: Epoch,
-    pub(super) table: RwLock<TopicTable>,
     /// The newest position. Set after the store and the table have the commit.
     head: AtomicU64,
     /// The highest mark of a deleted topic.
@@ -44,7 +47,6 @@ pub(super) struct LogShared<S> {
     pub(super) losses_at_start: u64,
     pub(super) queue: AppendQueue,
     pub(super) retention_queue: RetentionQueue,
-    pub(super) startup_trim: StartupTrim,
     /// Locked exclusively while a removal changes an event's size, and shared while trimming by sizes.
     pub(super) resizing: RwLock<()>,
     /// Pending removals: begun, and their notice not known to be committed.
@@ -61,11 +63,17 @@ impl<S: Store> LogShared<S> {
         table: TopicTable,
         oldest: Millis,
     ) -> Self {
-        let clock = LogClock::new(&config, recovered.last_time, &recovered.clock, oldest);
+        let catalog = TopicCatalog {
+            clock: LogClock::new(&config, recovered.last_time, &recovered.clock, oldest),
+            startup_trim: StartupTrim::new(table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX)),
+            table: RwLock::new(table),
+        };
+        let head = catalog.table.read().head;
         Self {
-            clock,
+            catalog: Arc::new(catalog),
+            disk_calls: DiskCalls::default(),
             epoch: recovered.epoch,
-            head: AtomicU64::new(table.head.0),
+            head: AtomicU64::new(head.0),
             newest_deleted: AtomicU64::new(recovered.newest_mark.0),
             lost: recovered.lost,
             losses_at_start: store.losses(),
@@ -73,8 +81,6 @@ impl<S: Store> LogShared<S> {
             retention_queue: RetentionQueue::default(),
             resizing: RwLock::new(()),
             pending_removals: Mutex::new(recovered.pending_removals.into_iter().map(|(key, seq)| (seq, key)).collect()),
-            startup_trim: StartupTrim::new(table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX)),
-            table: RwLock::new(table),
             meter: Mutex::default(),
             store,
             config,
@@ -84,7 +90,7 @@ impl<S: Store> LogShared<S> {
 
     /// The current time of the log's clock.
     pub(super) fn now(&self) -> Now {
-        self.clock.now()
+        self.catalog.clock.now()
     }
 
     pub(super) fn head(&self) -> Seq {
@@ -113,10 +119,42 @@ impl<S: Store> LogShared<S> {
         self.store.mark(name).unwrap_or_default().max(self.lost_through())
     }
 
+    /// The state of a topic without overdue events. If the store cannot be read now, the state stays as it is; the next
+    /// read returns the error.
+    pub(super) fn measure(&self, name: &TopicName) -> Option<TopicState> {
+        drop(self.trim_overdue(name));
+        self.catalog.table.read().state(name)
+    }
+
+    /// The engine's status, given what the store has answered.
+    pub(super) fn status(&self, disk: DiskSample) -> Status {
+        let (topics, events, bytes) = {
+            let table = self.catalog.table.read();
+            (table.len() as u64, table.events, table.bytes)
+        };
+        let (reading, now) = self.catalog.clock.read_all();
+        let meter = self.meter.lock();
+        Status {
+            refusing: self.queue.refusal().or(disk.refusing),
+            topics,
+            events,
+            bytes,
+            disk_bytes: disk.disk_bytes,
+            commits_total: meter.total(),
+            commit_ms_p50: meter.quantile_ms(0.5),
+            commit_ms_p99: meter.quantile_ms(0.99),
+            queued_bytes: self.queue.bytes() as u64,
+            losses: disk.losses,
+            unscrubbed: disk.unscrubbed,
+            clock_ahead: reading.ahead(),
+            clock_leapt: now.leaps.gained(),
+        }
+    }
+
     /// A topic's current settings, in the form to be saved.
     pub(super) fn settings(&self, name: &TopicName) -> TopicSettings {
         let mut settings = TopicSettings::default();
-        let table = self.table.read();
+        let table = self.catalog.table.read();
         if let Some(slot) = table.get(name) {
             settings = table.own(name).cloned().unwrap_or_default();
             let closed = slot.is(Flag::Closed);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{
     clock::Now,
-    group::TopicBatch,
     store::{TopicKey, TopicSummary},
 };
 use crate::event::{Millis, Retention, Seq, TopicName};
@@ -41,6 +40,19 @@ pub(super) enum Flag {
     Used = 1,
     /// It is empty, and its newest position is recorded in the store's settings.
     EndRecorded = 2,
+}
+
+/// Summary of a commit's events of one topic.
+pub(super) struct TopicBatch {
+    /// The position before the first in the topic.
+    pub(super) prev: Seq,
+    pub(super) first: Seq,
+    pub(super) last: Seq,
+    pub(super) events: u64,
+    /// Of their data.
+    pub(super) bytes: u64,
+    /// The last one closes the topic.
+    pub(super) closes: bool,
 }
 
 const FLAG_BITS: u32 = 4;

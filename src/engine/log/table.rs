@@ -4,7 +4,7 @@
 //! Per-topic settings are rare, so they are in a separate map.
 
 use std::{
-    collections::HashMap,
+    collections::{BinaryHeap, HashMap},
     hash::{BuildHasher, RandomState},
     ops::ControlFlow,
 };
@@ -18,7 +18,7 @@ use super::{
     store::{TopicKey, TopicSettings},
 };
 use crate::{
-    engine::TopicState,
+    engine::{TopicFacts, TopicState},
     event::{Retention, Seq, TopicName, retention::Rules},
 };
 
@@ -211,20 +211,36 @@ impl TopicTable {
         own.chain(rules).chain(self.rules.default.max_age).min()
     }
 
+    /// The facts of a topic; `None` if it is not in use.
+    pub(super) fn facts(&self, name: &TopicName) -> Option<TopicFacts> {
+        self.find(name).map(|index| self.facts_at(index))
+    }
+
+    fn facts_at(&self, index: u32) -> TopicFacts {
+        let slot = self.at(index);
+        let own = self.own.get(&index).and_then(|own| own.retry);
+        TopicFacts {
+            last: slot.last(),
+            closed: slot.is(Flag::Closed),
+            retention: self.limits_at(index),
+            retry: own.or_else(|| self.rules.rule_for(&slot.name).and_then(|rule| rule.retry)),
+        }
+    }
+
     /// The state of a topic; `None` if it is not in use.
     pub(super) fn state(&self, name: &TopicName) -> Option<TopicState> {
         let index = self.find(name)?;
         let slot = self.at(index);
-        let retry = self.own.get(&index).and_then(|own| own.retry);
+        let TopicFacts { last, closed, retention, retry } = self.facts_at(index);
         Some(TopicState {
             topic: slot.name.clone(),
             first: slot.first(),
-            last: slot.last(),
+            last,
             events: slot.events(),
             bytes: slot.bytes,
-            closed: slot.is(Flag::Closed),
-            retention: self.limits_at(index),
-            retry: retry.or_else(|| self.rules.rule_for(name).and_then(|rule| rule.retry)),
+            closed,
+            retention,
+            retry,
         })
     }
 }
@@ -249,6 +265,23 @@ pub(super) fn for_each(table: &RwLock<TopicTable>, mut visit: impl FnMut(&TopicE
         }
         start = end;
     }
+}
+
+/// At most `limit` names of topics in byte order that start with `prefix` and sort after `after`.
+pub(super) fn list(table: &RwLock<TopicTable>, prefix: &str, after: &str, limit: usize) -> Vec<TopicName> {
+    let mut names = BinaryHeap::new();
+    for_each(table, |entry| {
+        let name = entry.slot.name.as_str();
+        let beyond = names.len() >= limit && names.peek().is_none_or(|last: &TopicName| last.as_str() <= name);
+        if name.starts_with(prefix) && name > after && !beyond {
+            names.push(entry.slot.name.clone());
+            if names.len() > limit {
+                names.pop();
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    names.into_sorted_vec()
 }
 
 /// A topic visited by [`for_each`].

@@ -1,21 +1,33 @@
 //! The log engine with a bad disk and a full queue, by fault injection.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
-use super::{LogConfig, Store, store::TopicKey};
+use super::{
+    LogConfig, LogEngine, Store,
+    contract::{LogFixture, MemoryFactory},
+    store::TopicKey,
+};
 use crate::{
     engine::{
-        AppendError, LifecycleChange, ReadFrom, ReadRequest, TopicChange,
-        contract::{Fixture, MemoryFactory, closing, event, keyed, plain, request, selection, short, topic, wait},
-        memory::{FaultInjector, InterruptedRead},
+        AppendError, LifecycleChange, LocateBy, Log, ReadFrom, ReadRequest, TopicChange,
+        contract::{RecordingObserver, closing, event, keyed, plain, request, selection, short, status, topic, wait},
+        memory::{FaultInjector, InterruptedRead, MemoryStore},
+        sled::{SledConfig, SledStore},
     },
     event::{Millis, Retention, Seq, retention::Rules},
 };
 
-type Memory = Fixture<MemoryFactory>;
+type Memory = LogFixture<MemoryFactory>;
 
 fn faults(fixture: &Memory) -> &FaultInjector {
-    fixture.factory.0.faults()
+    fixture.factory.store.0.faults()
 }
 
 fn is_unavailable<T>(answer: &Result<T, AppendError>) -> bool {
@@ -37,7 +49,7 @@ fn after_a_failed_commit_nothing_is_acknowledged_again() {
     assert!(queued.into_iter().all(|answer| is_unavailable(&wait(answer))));
     assert!(is_unavailable(&wait(change)));
     assert!(is_unavailable(&fixture.append(plain(vec![event("b", "3")]))));
-    assert!(matches!(fixture.engine.status().refusing, Some(AppendError::Unavailable { .. })));
+    assert!(matches!(status(&*fixture.engine).refusing, Some(AppendError::Unavailable { .. })));
     assert_eq!((fixture.engine.head(), fixture.observer.events.lock().len()), (Seq(1), 1), "nothing was observed");
     assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), ["1"], "what was durable can be read");
     fixture.reopen();
@@ -51,11 +63,11 @@ fn a_full_disk_uses_up_nothing_and_is_transient() {
     faults(&fixture).set_full(true);
     assert_eq!(publish(), Err(AppendError::Full));
     assert_eq!(wait(fixture.engine.delete(topic("a"))), Ok(false));
-    assert_eq!(fixture.engine.status().refusing, Some(AppendError::Full));
+    assert_eq!(status(&*fixture.engine).refusing, Some(AppendError::Full));
     assert_eq!((fixture.state("a"), fixture.engine.head()), (None, Seq(0)));
     faults(&fixture).set_full(false);
     assert_eq!(publish().map(|receipts| receipts[0].seq), Ok(Seq(1)), "neither the position nor the key was used up");
-    assert_eq!(fixture.engine.status().refusing, None);
+    assert_eq!(status(&*fixture.engine).refusing, None);
     assert_eq!(fixture.observer.events.lock().len(), 1);
 }
 
@@ -125,10 +137,10 @@ fn a_full_queue_refuses_until_it_is_written() {
     faults(&fixture).hold();
     let taken: Vec<_> = (0..2).map(|_| publish(600)).collect();
     assert_eq!(wait(publish(600)), Err(AppendError::Busy));
-    assert!(fixture.engine.status().queued_bytes > 1200);
+    assert!(status(&*fixture.engine).queued_bytes > 1200);
     faults(&fixture).release();
     assert!(taken.into_iter().all(|answer| wait(answer).is_ok()));
-    fixture.until("capacity is free again", |engine| engine.status().queued_bytes == 0);
+    fixture.until("capacity is free again", |engine| status(engine).queued_bytes == 0);
     assert!(wait(publish(5000)).is_ok(), "one that is larger than the queue is taken when nothing waits");
 }
 
@@ -181,7 +193,7 @@ fn after_a_loss(merge_topics: usize) -> Memory {
     let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
     fixture.publish_all(&["a", "c", "a", "a", "b", "c", "c"]);
     fixture.engine.close();
-    fixture.factory.0.damage(Seq(4), Seq(6));
+    fixture.factory.store.0.damage(Seq(4), Seq(6));
     faults(&fixture).set_lost(vec![(Seq(4), Seq(6))]);
     fixture.start();
     fixture
@@ -220,7 +232,7 @@ fn a_topic_that_was_closed_before_a_loss_reports_none() {
             fixture.configure(name, TopicChange { closed: Some(true), ..TopicChange::default() });
         }
         fixture.engine.close();
-        fixture.factory.0.damage(Seq(3), Seq(4));
+        fixture.factory.store.0.damage(Seq(3), Seq(4));
         faults(&fixture).set_lost(vec![(Seq(3), Seq(4))]);
         fixture.start();
         for _ in 0..2 {
@@ -247,7 +259,7 @@ fn a_closed_topic_whose_last_event_is_lost_keeps_its_last_id() {
     fixture.publish_all(&["a", "a", "b", "b"]);
     fixture.configure("a", TopicChange { closed: Some(true), ..TopicChange::default() });
     fixture.engine.close();
-    fixture.factory.0.damage(Seq(2), Seq(3));
+    fixture.factory.store.0.damage(Seq(2), Seq(3));
     faults(&fixture).set_lost(vec![(Seq(2), Seq(3))]);
     fixture.start();
     assert_eq!(fixture.state("a").expect("in use").last, Some(Seq(2)));
@@ -277,8 +289,8 @@ fn damage_under_a_running_engine_is_reported_once_for_any_page_size() {
     for merge_topics in [0, 1000] {
         let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
         fixture.publish_all(&["a", "b", "a", "b", "b", "a", "b"]);
-        fixture.factory.0.damage(Seq(3), Seq(4));
-        fixture.factory.0.damage(Seq(7), Seq(7));
+        fixture.factory.store.0.damage(Seq(3), Seq(4));
+        fixture.factory.store.0.damage(Seq(7), Seq(7));
         for filters in [&["a", "b"][..], &["**"]] {
             let expected = ["1", "2", "a?6", "b?5", "5", "6", "b?-"];
             assert_eq!(short(&fixture.read(filters, ReadFrom::After(Seq(0)))), expected, "{filters:?}");
@@ -293,7 +305,7 @@ fn space_is_reclaimed_but_never_that_of_retained_events() {
     let fixture = Memory::with_retention(Retention { max_events: Some(2), ..Retention::default() });
     fixture.publish_all(&["a", "a", "a", "b", "a", "gone"]);
     fixture.delete("gone");
-    let stored = |key: u64| fixture.factory.0.topic_headers(TopicKey(key), Seq(0), 100).expect("readable").len();
+    let stored = |key: u64| fixture.factory.store.0.topic_headers(TopicKey(key), Seq(0), 100).expect("readable").len();
     fixture.until("reclaimed", |_| stored(1) == 2 && stored(6) == 0);
     assert_eq!(stored(4), 1);
     fixture.trim("b", 0);
@@ -321,13 +333,63 @@ fn since_reports_a_gap_after_the_space_was_reclaimed() {
     fixture.advance(Duration::from_secs(1));
     fixture.publish("a");
     fixture.trim("a", 1);
-    let stored = || fixture.factory.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    let stored = || fixture.factory.store.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
     fixture.until("reclaimed", |_| stored() == 1);
     let later = Millis(trimmed.0 + 1);
     for filters in [&["a"][..], &["a", "b"], &["**"]] {
         assert_eq!(short(&fixture.read(filters, ReadFrom::Since(trimmed))), ["a!3", "3"], "{filters:?}");
         assert_eq!(short(&fixture.read(filters, ReadFrom::Since(later))), ["3"], "{filters:?}");
     }
+}
+
+fn reads_no_more_positions_than_asked_for<S: Store>(store: S) {
+    let observer = Arc::new(RecordingObserver::default());
+    let engine = LogEngine::open(store, LogConfig::fixture(), observer);
+    for n in 0..40 {
+        let events = (0..50).map(|_| event(&format!("a/{}", n % 4), "x")).collect();
+        wait(engine.append(plain(events))).expect("accepted");
+    }
+    // Asked once for each step of a topic.
+    let steps = AtomicU64::new(0);
+    let keep_going = || steps.fetch_add(1, Ordering::SeqCst) < 8;
+    let newest = |filters: &[&str], count, keep_going: &(dyn Fn() -> bool + Sync)| {
+        engine.shared.locate(&selection(filters), LocateBy::Newest(count), keep_going)
+    };
+    newest(&["a/*"], 10, &keep_going).expect("a step of each topic is enough");
+    newest(&["a/0"], 40, &keep_going).expect("steps grow");
+    newest(&["a/*"], 1900, &|| false).expect_err("it is given up");
+}
+
+#[test]
+fn looking_for_the_newest_reads_no_more_than_is_asked_for() {
+    reads_no_more_positions_than_asked_for(MemoryStore::new());
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = SledStore::open(SledConfig::fixture(dir.path().join("store"))).expect("a sound store");
+    reads_no_more_positions_than_asked_for(store);
+}
+
+#[test]
+fn a_search_stops_when_its_future_is_dropped() {
+    let store = MemoryStore::new();
+    let engine = LogEngine::open(store.clone(), LogConfig::fixture(), Arc::new(RecordingObserver::default()));
+    wait(engine.append(plain(vec![event("a", "x"); 2000]))).expect("accepted");
+    let (faults, searches) = (store.faults(), || Arc::strong_count(&engine.shared));
+    let (before, idle) = (faults.headers_read(), searches());
+    faults.stall();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut search = engine.locate(selection(&["a"]), LocateBy::Newest(1900));
+        while faults.waiting() == 0 {
+            let polled = std::future::poll_fn(|cx| Poll::Ready(search.as_mut().poll(cx))).await;
+            assert!(polled.is_pending());
+            tokio::task::yield_now().await;
+        }
+    });
+    faults.resume();
+    while searches() > idle {
+        std::thread::yield_now();
+    }
+    assert!(faults.headers_read() - before < 100, "one step at most");
 }
 
 #[test]
@@ -338,7 +400,7 @@ fn one_busy_topic_among_idle_ones_fills_its_pages() {
         fixture.publish(&format!("idle/{n}"));
     }
     let filters = ReadRequest { max_events: 200, ..request(selection(&["**"]), ReadFrom::After(Seq(0))) };
-    let page = fixture.engine.read(&filters).expect("readable");
+    let page = wait(fixture.engine.read(filters)).expect("readable");
     assert_eq!((page.items.len(), page.through), (200, Seq(200)));
 }
 
@@ -356,7 +418,7 @@ fn the_last_event_of_an_emptied_topic_stays_until_its_end_is_recorded() {
     assert_eq!(fixture.state("a").expect("known").events, 0);
     let writes = faults(&fixture).writes();
     fixture.until("asked to record its end, and refused", |_| faults(&fixture).writes() > writes + 2);
-    let stored = || fixture.factory.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    let stored = || fixture.factory.store.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
     assert_eq!(stored(), 1, "its last event");
     faults(&fixture).set_full(false);
     fixture.until("reclaimed", |_| stored() == 0);
@@ -420,7 +482,8 @@ fn what_retention_trims_while_the_last_page_is_read_is_reported_by_it() {
         let engine = Arc::clone(&fixture.engine);
         faults(&fixture).after_next(moment, move || {
             wait(engine.append(plain(vec![event("a", "x"); 3]))).expect("accepted");
-            let trimmed = || engine.topic(&topic("a")).and_then(|state| state.first) == Some(Seq(5));
+            let trimmed =
+                || wait(engine.measure(&topic("a"))).expect("readable").and_then(|state| state.first) == Some(Seq(5));
             while !trimmed() {
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -447,7 +510,7 @@ fn reopened_over(rules: Rules) -> (Memory, std::sync::mpsc::Sender<()>) {
         begins.send(()).expect("awaited");
         let _ = held.recv_timeout(Duration::from_secs(10)); // ends when the sender is dropped
     });
-    fixture.config.rules = rules;
+    fixture.factory.config.rules = rules;
     fixture.start();
     begun.recv_timeout(Duration::from_secs(10)).expect("the retention thread reads what exceeds the limits");
     (fixture, release)
@@ -458,10 +521,13 @@ fn trimmed_events_do_not_reappear_before_the_first_retention_round() {
     let default = Retention { max_events: Some(2), ..Retention::default() };
     for filters in [&["a"][..], &["a", "b"], &["**"]] {
         let (fixture, release) = reopened_over(Rules { default, ..Rules::default() });
-        assert!(!fixture.engine.is_retained(&topic("a"), Seq(1)));
+        assert!(!fixture.engine.catalog().is_retained(&topic("a"), Seq(1)));
         let b = if filters.len() == 1 && filters[0] == "a" { vec![] } else { vec!["2"] };
         assert_eq!(short(&fixture.read(filters, ReadFrom::Earliest)), [b, vec!["3", "4"]].concat(), "{filters:?}");
-        assert!(fixture.engine.is_retained(&topic("a"), Seq(3)) && fixture.engine.is_retained(&topic("b"), Seq(2)));
+        assert!(
+            fixture.engine.catalog().is_retained(&topic("a"), Seq(3))
+                && fixture.engine.catalog().is_retained(&topic("b"), Seq(2))
+        );
         assert_eq!(fixture.state("a").expect("known").events, 2);
         drop(release);
     }
@@ -489,7 +555,7 @@ fn a_removal_whose_notice_was_refused_is_completed_by_a_repeat_or_after_a_restar
         fixture.publish("a");
         fixture.publish("a");
         faults(&fixture).fill_after(1);
-        let remove = |fixture: &Memory| wait(fixture.engine.remove(topic("a"), Seq(1)));
+        let remove = |fixture: &Memory| wait(fixture.engine.remove(topic("a"), fixture.id(Seq(1))));
         assert_eq!(remove(&fixture), Err(AppendError::Full), "its notice did not fit");
         assert_eq!(
             (fixture.engine.head(), fixture.observer.removed.lock().len()),
@@ -516,14 +582,14 @@ fn a_notice_pending_after_a_crash_is_appended_once() {
     assert!(fixture.remove("a", Seq(1)));
     // As if a crash came after the notice was durable, and before the removal was cleared.
     fixture.engine.close();
-    fixture.factory.0.leave_pending(TopicKey(1), Seq(1));
+    fixture.factory.store.0.leave_pending(TopicKey(1), Seq(1));
     fixture.start();
     assert_eq!(fixture.engine.pending_removals(), [(topic("a"), Seq(1))]);
     assert!(fixture.remove("a", Seq(1)));
     assert_eq!((fixture.engine.head(), fixture.engine.pending_removals()), (Seq(2), vec![]));
     fixture.delete("a");
     fixture.engine.close();
-    fixture.factory.0.leave_pending(TopicKey(1), Seq(1));
+    fixture.factory.store.0.leave_pending(TopicKey(1), Seq(1));
     fixture.start();
     assert_eq!(fixture.engine.pending_removals(), [], "not for a deleted topic");
     fixture.reopen();
@@ -544,7 +610,7 @@ fn a_removal_that_may_be_partly_written_poisons_the_engine() {
     let mut fixture = Memory::new();
     fixture.publish("a");
     faults(&fixture).fail_next();
-    assert!(is_unavailable(&wait(fixture.engine.remove(topic("a"), Seq(1)))));
+    assert!(is_unavailable(&wait(fixture.engine.remove(topic("a"), fixture.id(Seq(1))))));
     assert!(is_unavailable(&fixture.append(plain(vec![event("b", "3")]))));
     fixture.reopen();
     assert!(fixture.remove("a", Seq(1)));
@@ -565,5 +631,5 @@ fn a_publisher_of_large_batches_leaves_room_in_the_queue() {
     assert!(small.into_iter().all(|answer| wait(answer).is_ok()));
     assert!(beyond.into_iter().any(|answer| wait(answer) == Err(AppendError::Busy)), "the reserve is bounded, too");
     assert!(wait(large()).is_ok(), "and the next one");
-    fixture.until("all is done", |engine| engine.status().queued_bytes == 0);
+    fixture.until("all is done", |engine| status(engine).queued_bytes == 0);
 }

@@ -4,12 +4,11 @@
 //! trimmer was faster. Readers see the mark at once; the space is reclaimed later.
 
 use super::{
-    clock::Now,
     shared::LogShared,
-    slot::{Flag, Slot},
+    slot::Flag,
     store::{EventHeader, Liveness, Store, StoreError, TopicKey},
 };
-use crate::event::{Millis, Retention, Seq, TopicName};
+use crate::event::{Millis, Seq, TopicName};
 
 /// Headers read in the first step. Usually only one or two events exceed a limit, and reading all headers of a topic
 /// would open every segment that holds some of them, which may be more than can be open at once.
@@ -29,7 +28,7 @@ impl<S: Store> LogShared<S> {
     pub(super) fn trim_to_limits(&self, key: TopicKey) -> Result<(), StoreError> {
         let now = self.now();
         let Some(limits) = ({
-            let table = self.table.read();
+            let table = self.catalog.table.read();
             let slot = table.by_key(key);
             slot.map(|slot| (slot.exceeds(&table.limits(&slot.name), &now), table.limits(&slot.name)))
         }) else {
@@ -44,19 +43,16 @@ impl<S: Store> LogShared<S> {
         })
     }
 
-    /// Whether a topic has events that a reader must not see: past their maximum age, or trimmed before this start.
-    pub(super) fn is_overdue(&self, slot: &Slot, limits: &Retention, now: &Now) -> bool {
-        slot.expired(limits.max_age, now) || (!self.startup_trim.is_over() && slot.exceeds(limits, now))
+    /// The topic, if it has events that a reader must not see. A look-up in memory.
+    pub(super) fn overdue(&self, name: &TopicName) -> Option<TopicKey> {
+        let now = self.now();
+        let table = self.catalog.table.read();
+        table.get(name).filter(|slot| self.catalog.is_overdue(slot, &table.limits(name), &now)).map(|slot| slot.key)
     }
 
     /// Trims the events of a topic that a reader must not see.
     pub(super) fn trim_overdue(&self, name: &TopicName) -> Result<(), StoreError> {
-        let now = self.now();
-        let overdue = {
-            let table = self.table.read();
-            table.get(name).filter(|slot| self.is_overdue(slot, &table.limits(name), &now)).map(|slot| slot.key)
-        };
-        overdue.map_or(Ok(()), |key| self.trim_to_limits(key))
+        self.overdue(name).map_or(Ok(()), |key| self.trim_to_limits(key))
     }
 
     /// Trims a topic's oldest events while `should_trim` returns `true`.
@@ -68,7 +64,8 @@ impl<S: Store> LogShared<S> {
         let mut step = FIRST_STEP;
         loop {
             let _sizes = self.resizing.read(); // keeps the headers' sizes equal to those counted in the table
-            let before = self.table.read().by_key(key).map(|slot| (slot.mark, slot.tail, slot.events(), slot.bytes));
+            let before =
+                self.catalog.table.read().by_key(key).map(|slot| (slot.mark, slot.tail, slot.events(), slot.bytes));
             let Some((mark, tail, events @ 1.., bytes)) = before else { return Ok(()) };
             let headers = self.store.topic_headers(key, mark, step)?;
             let mut remaining = Remaining { events, bytes };
@@ -86,7 +83,7 @@ impl<S: Store> LogShared<S> {
             let all = dropped == headers.len();
             let more = headers.len() == step;
             step = (2 * step).min(STEP);
-            let mut table = self.table.write();
+            let mut table = self.catalog.table.write();
             let Some(name) = table.by_key(key).filter(|slot| slot.mark == mark).map(|slot| slot.name.clone()) else {
                 continue; // another trimmer was faster
             };
@@ -125,7 +122,7 @@ impl<S: Store> LogShared<S> {
 /// Tells the store which events are live.
 impl<S: Store> Liveness for LogShared<S> {
     fn first_kept(&self, key: TopicKey) -> Option<Seq> {
-        let table = self.table.read();
+        let table = self.catalog.table.read();
         match table.by_key(key) {
             // The last event of an emptied topic stays until its position is recorded in the settings.
             Some(slot) if slot.first().is_none() => (!slot.is(Flag::EndRecorded)).then_some(slot.tail),

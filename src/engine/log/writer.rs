@@ -66,7 +66,7 @@ impl<S: Store> LogWriter<S> {
         if commit.events.is_empty() {
             return Ok(());
         }
-        self.shared.store_leaps().map_err(|error| self.failed(error))?;
+        self.shared.catalog.clock.store_leaps(&self.shared.store).map_err(|error| self.failed(error))?;
         let began = Instant::now();
         self.shared.store.commit(&commit).map_err(|error| self.failed(error))?;
         self.shared.meter.lock().record(began.elapsed());
@@ -88,7 +88,7 @@ impl<S: Store> LogWriter<S> {
     /// store exceeds its cap.
     fn apply(&self, topics: Vec<Staged>, time: Millis) -> (Vec<TopicKey>, bool) {
         let now = self.shared.now();
-        let mut table = self.shared.table.write();
+        let mut table = self.shared.catalog.table.write();
         let mut exceeding = Vec::new();
         for Staged { name, key, batch, .. } in topics {
             let Some(batch) = batch else { continue };
@@ -127,7 +127,7 @@ impl<S: Store> LogWriter<S> {
     fn configure(&self, topic: &TopicName, change: TopicChange) -> Result<TopicState, AppendError> {
         let shared = &self.shared;
         let (known, was_closed, tail) = {
-            let table = shared.table.read();
+            let table = shared.catalog.table.read();
             let slot = table.get(topic);
             (slot.is_some(), slot.is_some_and(|slot| slot.is(Flag::Closed)), slot.map(|slot| slot.tail))
         };
@@ -136,7 +136,7 @@ impl<S: Store> LogWriter<S> {
         apply_change(&mut settings, change, tail);
         shared.store.save_settings(topic, &settings).map_err(|error| self.failed(error))?;
         let closed = change.closed.unwrap_or(was_closed);
-        let mut table = shared.table.write();
+        let mut table = shared.catalog.table.write();
         if !known {
             let rule = table.rule_number(topic);
             table.insert(Slot::new(topic.clone(), tail, rule));
@@ -160,12 +160,12 @@ impl<S: Store> LogWriter<S> {
 
     fn delete(&self, topic: &TopicName) -> Result<bool, AppendError> {
         let shared = &self.shared;
-        let Some(mark) = shared.table.read().get(topic).map(|slot| slot.tail) else { return Ok(false) };
+        let Some(mark) = shared.catalog.table.read().get(topic).map(|slot| slot.tail) else { return Ok(false) };
         let settings =
             TopicSettings { deleted_through: (mark > Seq::ZERO).then_some(mark), ..TopicSettings::default() };
         shared.store.save_settings(topic, &settings).map_err(|error| self.failed(error))?;
         shared.raise_newest_deleted(mark);
-        shared.table.write().remove(topic);
+        shared.catalog.table.write().remove(topic);
         shared.observer.lifecycle_changed(topic, LifecycleChange::Deleted { last: mark });
         shared.retention_queue.set_reclaimable(true);
         Ok(true)
@@ -176,11 +176,14 @@ impl<S: Store> LogWriter<S> {
     fn record_ends(&self, topics: &[TopicKey]) {
         for &key in topics {
             let shared = &self.shared;
-            let emptied = shared.table.read().by_key(key).filter(|slot| slot.first().is_none()).cloned();
+            let emptied = shared.catalog.table.read().by_key(key).filter(|slot| slot.first().is_none()).cloned();
             let Some(slot) = emptied else { continue };
             let settings = TopicSettings { emptied_through: Some(slot.tail), ..shared.settings(&slot.name) };
             match shared.store.save_settings(&slot.name, &settings) {
-                Ok(()) => drop(shared.table.write().update(&slot.name, |slot| slot.set(Flag::EndRecorded, true))),
+                Ok(()) => {
+                    let mut table = shared.catalog.table.write();
+                    table.update(&slot.name, |slot| slot.set(Flag::EndRecorded, true));
+                }
                 Err(error) => return drop(self.failed(error)),
             }
         }

@@ -21,6 +21,10 @@ pub struct FaultInjector {
     losses: AtomicU64,
     lost: Mutex<Vec<(Seq, Seq)>>,
     held: Mutex<bool>,
+    /// The disk does not answer: every call waits.
+    stalled: Mutex<bool>,
+    /// Calls that wait while the disk is stalled.
+    waiting: AtomicU64,
     released: Condvar,
     interleavings: Mutex<Vec<(InterruptedRead, Interleaving)>>,
 }
@@ -89,6 +93,32 @@ impl FaultInjector {
         self.released.notify_all();
     }
 
+    /// Blocks every call that would touch a disk, reads and health checks included, until [`resume`](Self::resume).
+    pub fn stall(&self) {
+        *self.stalled.lock() = true;
+    }
+
+    /// Unblocks what [`stall`](Self::stall) blocks.
+    pub fn resume(&self) {
+        *self.stalled.lock() = false;
+        self.released.notify_all();
+    }
+
+    /// Number of calls that wait while the disk is stalled.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// Called before each access to what a store on disk would have on disk: waits while the disk is stalled.
+    pub(super) fn access(&self) {
+        let mut stalled = self.stalled.lock();
+        if *stalled {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            self.released.wait_while(&mut stalled, |stalled| *stalled);
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
     /// Number of writes begun, including blocked and failed ones.
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::SeqCst)
@@ -127,6 +157,7 @@ impl FaultInjector {
 
     /// Called before each write: blocks, or fails, as injected.
     pub(super) fn before_write(&self) -> Result<(), StoreError> {
+        self.access();
         let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
         if self.fills_at.compare_exchange(number, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
             self.set_full(true);

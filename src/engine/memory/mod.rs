@@ -144,6 +144,7 @@ impl Store for MemoryStore {
         through: Seq,
         limit: ReadLimit,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
+        self.faults.access();
         let contents = self.contents.read();
         let events = contents.after(topic.0, after).take_while(|event| event.seq <= through);
         let events = within(events, limit);
@@ -153,6 +154,7 @@ impl Store for MemoryStore {
     }
 
     fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
+        self.faults.access();
         let header = |event: &Arc<Event>| EventHeader {
             seq: event.seq,
             prev: event.prev,
@@ -166,6 +168,7 @@ impl Store for MemoryStore {
     }
 
     fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
+        self.faults.access();
         let contents = self.contents.read();
         let events = contents.topics.get(&key).into_iter().flat_map(|events| events.iter().rev());
         let wanted = events.filter(|event| event.seq <= through).take_while(|event| event.seq > after);
@@ -182,6 +185,7 @@ impl Store for MemoryStore {
         limit: ReadLimit,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<Scan, StoreError> {
+        self.faults.access();
         // `wanted` is called without the lock, because it may take locks itself.
         let scanned: Vec<(TopicKey, Arc<Event>)> = {
             let contents = self.contents.read();
@@ -199,6 +203,7 @@ impl Store for MemoryStore {
     }
 
     fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
+        self.faults.access();
         let contents = self.contents.read();
         let index = contents.log.partition_point(|(_, event)| event.time < time);
         Ok(contents.log.get(index).map_or(contents.head, |(_, event)| Seq(event.seq.0 - 1)))
@@ -216,6 +221,7 @@ impl Store for MemoryStore {
     }
 
     fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError> {
+        self.faults.access();
         let found = self.contents.read().after(topic, Seq(seq.0.saturating_sub(1))).next().cloned();
         let Some(event) = found.filter(|event| event.seq == seq) else { return Ok(RemoveOutcome::NotFound) };
         if event.new.name.is_removed() {
@@ -235,6 +241,7 @@ impl Store for MemoryStore {
     }
 
     fn clear_pending_removal(&self, topic: TopicKey, seq: Seq) {
+        self.faults.access();
         self.contents.write().pending_removals.retain(|pending_removals| *pending_removals != (topic, seq));
     }
 
@@ -249,10 +256,12 @@ impl Store for MemoryStore {
     }
 
     fn mark(&self, topic: &TopicName) -> Option<Seq> {
+        self.faults.access();
         self.contents.read().settings.get(topic).and_then(|settings| settings.deleted_through)
     }
 
     fn marks(&self, prefix: &str, after: Seq) -> Vec<(TopicName, Seq)> {
+        self.faults.access();
         let contents = self.contents.read();
         let from = contents.settings.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
         let from = from.take_while(|(name, _)| name.as_str().starts_with(prefix));
@@ -264,6 +273,7 @@ impl Store for MemoryStore {
     }
 
     fn reclaim(&self, live: &dyn Liveness) -> Result<(), StoreError> {
+        self.faults.access();
         let keys: Vec<TopicKey> = self.contents.read().topics.keys().copied().collect();
         let first: HashMap<TopicKey, Option<Seq>> = keys.into_iter().map(|key| (key, live.first_kept(key))).collect();
         // A topic created meanwhile has no entry, and stays.
@@ -279,10 +289,12 @@ impl Store for MemoryStore {
     }
 
     fn room(&self) -> Result<(), StoreError> {
+        self.faults.access();
         if self.faults.is_full() { Err(StoreError::Full) } else { Ok(()) }
     }
 
     fn disk_bytes(&self) -> u64 {
+        self.faults.access();
         0
     }
 

@@ -68,17 +68,18 @@ impl CommitRecord {
 }
 
 /// `version u8 | fingerprint 16 | last id of its commit, 0 when it has no events | receipts |
-/// each receipt: topic, id, subscribers | owner`. Records written before 0.1.0 have no owner; it is then 0 (unknown).
+/// each receipt: topic, id, 0 | owner`. The 0 was once the number of subscribers; it is written so that every gapless of
+/// the format can read the record, and not read. Records written before 0.1.0 have no owner; it is then 0 (unknown).
 pub(super) fn encode_key(record: &KeyRecord, commit: Seq) -> (keys::Stem, Vec<u8>) {
     let stem = keys::idempotency(record.time, record.key.key);
     let mut out = vec![VERSION];
     out.extend_from_slice(&record.key.fingerprint);
     put_number(&mut out, commit.0);
     put_number(&mut out, record.receipts.iter().count() as u64);
-    for (topic, seq, subscribers) in record.receipts.iter() {
+    for (topic, seq) in record.receipts.iter() {
         put_bytes(&mut out, topic.as_str().as_bytes());
         put_number(&mut out, seq.0);
-        put_number(&mut out, subscribers.into());
+        put_number(&mut out, 0);
     }
     put_number(&mut out, record.key.owner);
     seal(&mut out, &stem);
@@ -96,20 +97,19 @@ pub(super) fn decode_key(stem: &[u8], record: &[u8]) -> Option<(KeyRecord, Seq)>
     let fingerprint = take.array()?;
     let (commit, count) = (Seq(take.number()?), take.number()?);
     let mut first = None;
-    let mut receipts: Vec<(TopicName, u32)> = Vec::new();
+    let mut receipts: Vec<TopicName> = Vec::new();
     for n in 0..count {
         // Consecutive receipts mostly have the same topic; they share one name in memory.
         let text = take.text()?;
-        let same = receipts.last().filter(|(topic, _)| topic.as_str() == text).map(|(topic, _)| topic.clone());
+        let same = receipts.last().filter(|topic| topic.as_str() == text).cloned();
         let topic = same.map_or_else(|| TopicName::stored(text).ok(), Some)?;
-        let (seq, subscribers) = (take.number()?, take.number()?.try_into().ok()?);
+        let (seq, _subscribers) = (take.number()?, take.number()?);
         // The positions of one append are consecutive.
         (first.get_or_insert(seq).checked_add(n)? == seq).then_some(())?;
-        receipts.push((topic, subscribers));
+        receipts.push(topic);
     }
     let owner = take.number().unwrap_or(0);
-    let events = receipts.iter().map(|(topic, subscribers)| (topic, *subscribers));
-    let receipts = StoredReceipts::new(Seq(first.unwrap_or(0)), events);
+    let receipts = StoredReceipts::new(Seq(first.unwrap_or(0)), receipts.iter());
     Some((KeyRecord { key: IdempotencyKey { key, fingerprint, owner }, time, receipts }, commit))
 }
 
@@ -210,7 +210,7 @@ mod tests {
     fn a_key_survives_its_bytes() {
         let topic = TopicName::new("a/b").expect("valid");
         let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 1 << 63 };
-        let receipts = StoredReceipts::new(Seq(8), [(&topic, 3), (&topic, 0)].into_iter());
+        let receipts = StoredReceipts::new(Seq(8), [&topic, &topic].into_iter());
         let record = KeyRecord { key, time: Millis(5), receipts };
         let (stem, bytes) = encode_key(&record, Seq(9));
         assert_eq!(decode_key(&stem, &bytes), Some((record, Seq(9))));

@@ -119,7 +119,7 @@ impl Routes {
         }
         match route {
             Route::Health => return Ok(operators::health::alive()),
-            Route::Ready => return operators::health::ready(&shard.app.operators),
+            Route::Ready => return operators::health::ready(&shard.app.operators).await,
             Route::Console => return Ok(console()),
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
             Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Stats | Route::Metrics => {}
@@ -233,8 +233,8 @@ async fn handle(
         Route::Events => events::get(&shard.events, &NATIVE, caller, request).await,
         Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
         Route::Topics => topics::handle(&app.topics, &caller, request).await,
-        Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()),
-        Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization),
+        Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,
+        Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
         Route::Health | Route::Ready | Route::Console | Route::Docs => unreachable!("open to everyone"),
     }
 }

@@ -242,22 +242,64 @@ impl Serialize for Problem {
 
 impl From<AppendError> for Problem {
     fn from(error: AppendError) -> Self {
-        let detail = error.to_string();
-        let code = match error {
-            AppendError::Precondition { last } => return Self::precondition_failed(last, detail),
-            AppendError::Closed { .. } => Code::TopicClosed,
-            AppendError::KeyReused => Code::IdempotencyConflict,
-            AppendError::KeysFull { own: true, wait } => return Self::rate_limited(wait, detail),
-            AppendError::KeysFull { own: false, wait } => {
-                return Self { extra: Extra::RetryAfter(wait), ..Self::new(Code::OverCapacity, detail) };
+        let (code, detail): (Code, Cow<'static, str>) = match error {
+            AppendError::Precondition { last } => {
+                let detail = "the topic's last id does not match If-Match; read the events after yours and try again";
+                return Self::precondition_failed(last, detail);
             }
-            AppendError::KeyTooLarge => Code::TooLarge,
-            AppendError::Busy => Code::OverCapacity,
-            AppendError::Full => Code::StorageFull,
-            AppendError::NotNow { .. } | AppendError::Unavailable { .. } => Code::StoreUnavailable,
+            AppendError::Closed { topic } => (
+                Code::TopicClosed,
+                format!("topic {topic} is closed; reopen it with PUT {{\"closed\":false}} or use another").into(),
+            ),
+            AppendError::KeyReused => (
+                Code::IdempotencyConflict,
+                "this Idempotency-Key was used for another request; use a fresh key".into(),
+            ),
+            AppendError::KeysFull { own, wait } => {
+                let code = if own { Code::RateLimited } else { Code::OverCapacity };
+                return Self { extra: Extra::RetryAfter(wait), ..Self::new(code, keys_full(own, wait)) };
+            }
+            AppendError::KeyTooLarge => (
+                Code::TooLarge,
+                "this batch names too many topics for its receipts to be remembered under one Idempotency-Key; split \
+                 it, and give each part its own key"
+                    .into(),
+            ),
+            AppendError::TooMany { max } => (
+                Code::TooLarge,
+                format!("this hub's engine commits at most {max} events at once; split the batch").into(),
+            ),
+            AppendError::LimitUnsupported { limit } => (
+                Code::BodyInvalid,
+                format!("this hub's engine cannot limit a topic by '{limit}'; leave it out").into(),
+            ),
+            AppendError::Busy => (Code::OverCapacity, "the write queue is full; try again in a moment".into()),
+            AppendError::Full => (
+                Code::StorageFull,
+                "the disk is nearly full, so nothing is accepted until space is freed; what was accepted before is safe"
+                    .into(),
+            ),
+            AppendError::NotNow { reason } => (
+                Code::StoreUnavailable,
+                format!("the store cannot be used now: {reason}; nothing was written, try again").into(),
+            ),
+            AppendError::Unavailable { reason } => (
+                Code::StoreUnavailable,
+                format!("the store accepts no writes until the hub is restarted and has checked the disk: {reason}")
+                    .into(),
+            ),
         };
         Self::new(code, detail)
     }
+}
+
+fn keys_full(own: bool, wait: Duration) -> String {
+    let whose = if own { "this client has used" } else { "all clients together have used" };
+    format!(
+        "{whose} as many Idempotency-Keys as the hub remembers at a time; the oldest expires in {} s: try again then, \
+         or publish more events under one key",
+        wait.as_millis().div_ceil(1000)
+    )
 }
 
 impl From<ReadError> for Problem {

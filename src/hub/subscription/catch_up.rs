@@ -115,7 +115,7 @@ impl Subscription {
 
     /// The log was read to its end: follow the ring from here.
     pub(super) fn follow(&mut self) {
-        self.endings.caught_up(&self.hub.engine);
+        self.endings.caught_up(&*self.hub.catalog, &self.feed_handle.feed);
         self.gauge.change(|stats| &stats.live);
         self.started = None;
         self.state = ReadPosition::Ring { behind: false };

@@ -20,6 +20,7 @@ use super::{
     Hub,
     batch::{FrameBatch, ReadLimit},
     broker::FeedHandle,
+    deletions,
     endings::{Ending, Endings},
     feed::{Feed, Next},
     pages::{CachedPage, PageKey, PageRead},
@@ -138,16 +139,21 @@ struct GaugeGuard {
 }
 
 impl Hub {
-    /// A subscription for a stream on `shard`.
-    #[must_use]
-    pub fn subscribe(
+    /// A subscription for a stream on `shard`. Waits for the disk only when the selection names a topic that is not in
+    /// use, and may have been deleted.
+    ///
+    /// # Errors
+    /// When the engine cannot be read now.
+    pub async fn subscribe(
         self: &Arc<Self>,
         selection: &Selection,
         start: Start,
         limit: ReadLimit,
         shard: usize,
-    ) -> Subscription {
+    ) -> Result<Subscription, ReadError> {
         let feed_handle = self.broker.join(selection, shard);
+        // After joining, so that the feed itself records later deletions.
+        self.learn_deletions(&feed_handle.feed).await?;
         let resumed = matches!(start, Start::Cursor(_));
         let from_kept = matches!(start, Start::Kept(_));
         let (from, after, cursor_gap) = self.resolve_start(start, feed_handle.from);
@@ -158,7 +164,7 @@ impl Hub {
         if resumed {
             self.stats.resumed.add(1);
         }
-        let endings = Endings::new(&self.engine, &feed_handle.feed, resumed.then_some(position));
+        let endings = Endings::new(&*self.catalog, &feed_handle.feed, resumed.then_some(position));
         let live = position >= feed_handle.feed.newest() && from == engine::ReadFrom::After(position);
         let mut subscription = Subscription {
             gauge: GaugeGuard::new(self, if live { |stats| &stats.live } else { |stats| &stats.replaying }),
@@ -177,7 +183,7 @@ impl Hub {
         if !live {
             subscription.catch_up(from);
         }
-        subscription
+        Ok(subscription)
     }
 
     /// Resolves a start to a position in the log, the cursor that a gap repeats, and the gap to report for an invalid
@@ -209,7 +215,7 @@ impl Subscription {
                 return Poll::Ready(self.current(delivery));
             }
             if self.cursor_gap.is_none()
-                && let Some(ending) = self.endings.take_due(&self.hub.engine, &self.feed_handle.feed, self.position)
+                && let Some(ending) = self.endings.take_due(&*self.hub.catalog, &self.feed_handle.feed, self.position)
             {
                 return Poll::Ready(Delivery::End(ending));
             }
@@ -285,6 +291,15 @@ impl Subscription {
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         self.cursor_gap.is_none() && self.endings.all_ended_by(self.position)
+    }
+
+    /// The lowest deletion mark, when events can follow only if a deleted name is used again: see
+    /// [`Hub::awaits_reuse`].
+    #[must_use]
+    pub fn awaits_reuse(&self) -> Option<Seq> {
+        let feed = &self.feed_handle.feed;
+        let unused = deletions::reusable(&feed.selection, &*self.hub.catalog)?;
+        deletions::lowest(unused.iter().map(|name| feed.deletions.get(name)))
     }
 
     /// The current cursor: everything up to this id was delivered, or reported as a gap.

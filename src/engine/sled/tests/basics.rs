@@ -143,7 +143,7 @@ fn idempotency_keys_survive_a_restart_and_their_window_ends() {
             bench.time += 100_000;
             let mut commit = bench.build(vec![NewEvent::new(name("a"), "x")]);
             let topics: Vec<_> = (0..u32::from(n) * 1000).map(|n| name(&format!("a/{}", n % 7))).collect();
-            let receipts = StoredReceipts::new(commit.events[0].1.seq, topics.iter().map(|topic| (topic, 3)));
+            let receipts = StoredReceipts::new(commit.events[0].1.seq, topics.iter());
             let record = KeyRecord { key: key(n), time: commit.time, receipts };
             commit.keys.push(record.clone());
             bench.commit(&commit);

@@ -41,7 +41,7 @@ fn key_record(time: Millis) -> KeyRecord {
     // The format of that time did not store the owner.
     let key = IdempotencyKey { key: *b"a key's own hash", fingerprint: *b"its fingerprint.", owner: 0 };
     let (tokens, notices) = (name("jobs/42/tokens"), name("notices"));
-    KeyRecord { key, time, receipts: StoredReceipts::new(Seq(1), [(&tokens, 2), (&notices, 0)].into_iter()) }
+    KeyRecord { key, time, receipts: StoredReceipts::new(Seq(1), [&tokens, &notices].into_iter()) }
 }
 
 fn settings() -> [(TopicName, TopicSettings); 3] {

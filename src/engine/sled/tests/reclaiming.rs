@@ -177,7 +177,7 @@ fn valid_idempotency_keys_outlive_their_events() {
     commit.keys.push(KeyRecord {
         key,
         time: commit.time,
-        receipts: StoredReceipts::new(Seq(1), [(&name("a"), 0)].into_iter()),
+        receipts: StoredReceipts::new(Seq(1), [&name("a")].into_iter()),
     });
     bench.commit(&commit);
     for _ in 0..3 {

@@ -424,7 +424,7 @@ fn a_copy_from_which_an_event_is_removed_is_read_as_a_whole_and_loses_nothing() 
     commit.keys.push(KeyRecord {
         key,
         time: commit.time,
-        receipts: StoredReceipts::new(Seq(3), [(&name("dead"), 0)].into_iter()),
+        receipts: StoredReceipts::new(Seq(3), [&name("dead")].into_iter()),
     });
     bench.commit(&commit);
     bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);

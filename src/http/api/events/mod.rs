@@ -102,11 +102,11 @@ async fn response(
     caller.authorization.subscribe(&events_request.selection)?;
     if let Some(reason) = admission::refusal(&events.stream.drain, &parts.extensions) {
         let problem = Problem::new(reason, "retry in a moment, with the same cursor");
-        return refuse_transiently(events, &events_request, problem);
+        return refuse_transiently(events, &events_request, problem).await;
     }
     let permits = match caller.quotas.stream() {
         Ok(permits) => permits,
-        Err(problem) => return refuse_transiently(events, &events_request, problem),
+        Err(problem) => return refuse_transiently(events, &events_request, problem).await,
     };
     let limit = match events_request.mode {
         ResponseMode::Page { limit, .. } => ReadLimit { events: limit, ..events.stream.limit },
@@ -115,9 +115,13 @@ async fn response(
     let retry = events.stream.hub.retry_for(events_request.selection.names());
     let (start, position) = match locate_start(events, &events_request).await {
         Ok(located) => located,
-        Err(problem) => return refuse_transiently(events, &events_request, problem),
+        Err(problem) => return refuse_transiently(events, &events_request, problem).await,
     };
-    let subscription = events.stream.hub.subscribe(&events_request.selection, start, limit, events.stream.index);
+    let subscribing = events.stream.hub.subscribe(&events_request.selection, start, limit, events.stream.index);
+    let subscription = match within_timeout(subscribing).await {
+        Ok(subscription) => subscription,
+        Err(problem) => return refuse_transiently(events, &events_request, problem).await,
+    };
     match events_request.mode {
         ResponseMode::Page { limit, wait } => {
             page::response(events, subscription, caller, protocol.page, limit, wait).await
@@ -131,7 +135,7 @@ async fn response(
             let cursor = match position {
                 Some(position) => {
                     let position = position.unwrap_or(subscription.cursor().seq);
-                    InitialCursor::Assigned(below_reuse(events, &events_request, position))
+                    InitialCursor::Assigned(below_reuse(position, subscription.awaits_reuse()))
                 }
                 None => subscription.resumed().map_or(InitialCursor::Unusable, InitialCursor::Resumed),
             };
@@ -152,8 +156,7 @@ async fn response(
 
 /// `position`, lowered below the mark of a deleted topic whose name the client waits for to be used again: with a
 /// cursor at the mark, a reconnect would be answered with 204.
-fn below_reuse(events: &EventsState, events_request: &EventsRequest, position: Seq) -> Seq {
-    let mark = events.stream.hub.awaits_reuse(&events_request.selection);
+fn below_reuse(position: Seq, mark: Option<Seq>) -> Seq {
     mark.map_or(position, |mark| position.min(Seq(mark.0.saturating_sub(1))))
 }
 
@@ -220,7 +223,7 @@ pub fn refuse_unparsed(events: &EventsState, headers: &HeaderMap, problem: Probl
 ///
 /// # Errors
 /// The problem itself, for any other client.
-fn refuse_transiently(
+async fn refuse_transiently(
     events: &EventsState,
     events_request: &EventsRequest,
     problem: Problem,
@@ -232,7 +235,10 @@ fn refuse_transiently(
             let epoch = events.stream.hub.epoch();
             let cursor = match &events_request.begin {
                 StreamStart::At(Start::Now) => {
-                    Some(EventId { epoch, seq: below_reuse(events, events_request, events.stream.hub.head()) })
+                    let head = events.stream.hub.head();
+                    let mark = within_timeout(events.stream.hub.awaits_reuse(&events_request.selection)).await;
+                    // A client without a cursor sends the same request again.
+                    mark.ok().map(|mark| EventId { epoch, seq: below_reuse(head, mark) })
                 }
                 StreamStart::At(Start::Earliest) => Some(EventId { epoch, seq: Seq::ZERO }),
                 // The others send the same request again and miss nothing by it.

@@ -22,11 +22,11 @@ pub fn alive() -> Response {
 /// # Errors
 /// Says why it would not: the hub drains, the disk is full, the store has failed, or request bodies use nearly all of
 /// their memory.
-pub fn ready(operators: &OperatorsState) -> Result<Response, Problem> {
+pub async fn ready(operators: &OperatorsState) -> Result<Response, Problem> {
     if operators.net.drain.is_draining() {
         return Err(Problem::new(Code::Draining, "the hub is stopping; use another one, or retry after its restart"));
     }
-    match operators.hub.status().refusing {
+    match operators.hub.status().await.refusing {
         Some(reason) => Err(reason.into()),
         None if operators.body_memory.is_full() => Err(Problem::new(
             Code::OverCapacity,

@@ -21,9 +21,9 @@ use crate::{
 ///
 /// # Errors
 /// When the caller lacks the grant `admin`.
-pub fn handle(operators: &OperatorsState, authorization: &Authorization) -> Result<Response, Problem> {
+pub async fn handle(operators: &OperatorsState, authorization: &Authorization) -> Result<Response, Problem> {
     authorization.require_admin(READ_STATS)?;
-    let mut response = Response::new(full(text(&Snapshot::new(operators))));
+    let mut response = Response::new(full(text(&Snapshot::new(operators).await)));
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

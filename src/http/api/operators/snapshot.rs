@@ -211,10 +211,9 @@ pub struct Holder {
 
 impl Snapshot {
     /// The current statistics.
-    #[must_use]
-    pub fn new(operators: &OperatorsState) -> Self {
+    pub async fn new(operators: &OperatorsState) -> Self {
         let hub = &operators.hub;
-        let (engine, stats): (Status, &Stats) = (hub.status(), hub.stats());
+        let (engine, stats): (Status, &Stats) = (hub.status().await, hub.stats());
         let rates = operators.rates.now(stats);
         let subscriptions = SubscriptionFigures {
             live: stats.live.get(),

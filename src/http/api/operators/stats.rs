@@ -38,14 +38,14 @@ const RETRY_MS: u32 = 3000;
 ///
 /// # Errors
 /// When the caller lacks the grant `admin`.
-pub fn handle(
+pub async fn handle(
     operators: &Arc<OperatorsState>,
     authorization: Authorization,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     authorization.require_admin(READ_STATS)?;
     if !accept::names(headers, "text/event-stream") {
-        return Ok(body::json(Snapshot::new(operators).to_json()));
+        return Ok(body::json(Snapshot::new(operators).await.to_json()));
     }
     let mut response = Response::new(generated(StatsStream::new(Arc::clone(operators), authorization)));
     let headers = response.headers_mut();
@@ -58,6 +58,8 @@ pub fn handle(
 /// The statistics as an event stream. Each event is generated when it is polled, so a client that does not read costs
 /// nothing.
 struct StatsStream {
+    /// The event that is being generated.
+    next: Option<Pin<Box<dyn Future<Output = String>>>>,
     operators: Arc<OperatorsState>,
     authorization: Authorization,
     ticks: Interval,
@@ -71,6 +73,7 @@ impl StatsStream {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let drain = operators.net.drain.clone();
         Self {
+            next: None,
             operators,
             authorization,
             ticks,
@@ -91,7 +94,14 @@ impl Body for StatsStream {
         } else if this.draining.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
         } else {
-            std::task::ready!(this.ticks.poll_tick(cx));
+            if this.next.is_none() {
+                std::task::ready!(this.ticks.poll_tick(cx));
+                let operators = Arc::clone(&this.operators);
+                this.next = Some(Box::pin(async move { Snapshot::new(&operators).await.to_json() }));
+            }
+            let snapshot = this.next.as_mut().map(|next| next.as_mut().poll(cx));
+            let Some(Poll::Ready(snapshot)) = snapshot else { return Poll::Pending };
+            this.next = None;
             if this
                 .authorization
                 .renew(&this.operators.auth.policies)
@@ -100,7 +110,7 @@ impl Body for StatsStream {
             {
                 return Poll::Ready(None);
             }
-            format!("data: {}\n\n", Snapshot::new(&this.operators).to_json()).into_bytes()
+            format!("data: {snapshot}\n\n").into_bytes()
         };
         Poll::Ready(Some(Ok(Frame::data(bytes.into()))))
     }

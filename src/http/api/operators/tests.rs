@@ -30,7 +30,8 @@ async fn stats_have_every_promised_field() {
     publish(&app, "a", "hello").await;
     drop(Problem::new(Code::TooLarge, "x").into_response(app.hub.stats()));
     let value =
-        testing::json(stats::handle(&app.operators, testing::anyone(&app), &HeaderMap::new()).expect("open")).await;
+        testing::json(stats::handle(&app.operators, testing::anyone(&app), &HeaderMap::new()).await.expect("open"))
+            .await;
     for pointer in [
         "/version",
         "/engine",
@@ -83,7 +84,8 @@ async fn stats_report_what_holders_have_used_and_metrics_never_name_one() {
     app.auth.quotas.configure(&QuotaConfig { holder: limits, ..QuotaConfig::default() });
     holder.stream().expect_err("one is open");
     let value =
-        testing::json(stats::handle(&app.operators, testing::anyone(&app), &HeaderMap::new()).expect("open")).await;
+        testing::json(stats::handle(&app.operators, testing::anyone(&app), &HeaderMap::new()).await.expect("open"))
+            .await;
     assert_eq!(
         value["holders"],
         json!([
@@ -103,6 +105,7 @@ async fn stats_report_what_holders_have_used_and_metrics_never_name_one() {
 
 async fn metrics_text(app: &AppState) -> String {
     let body = metrics::handle(&app.operators, &testing::anyone(app))
+        .await
         .expect("open")
         .into_body()
         .collect()
@@ -116,7 +119,7 @@ async fn stats_are_streamed_once_a_second_until_the_hub_drains() {
     let (app, _) = app();
     let accept =
         HeaderMap::from_iter([(http::header::ACCEPT, "text/html, text/event-stream;q=0.9".parse().expect("valid"))]);
-    let mut response = stats::handle(&app.operators, testing::anyone(&app), &accept).expect("open");
+    let mut response = stats::handle(&app.operators, testing::anyone(&app), &accept).await.expect("open");
     assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
     let started = tokio::time::Instant::now();
     let mut blocks = Vec::new();
@@ -158,20 +161,20 @@ async fn every_metric_has_a_unit_a_kind_and_help() {
 async fn ready_means_that_a_publish_would_be_durable() {
     let (app, store) = app();
     assert_eq!(health::alive().status(), 200);
-    assert!(health::ready(&app.operators).is_ok());
+    assert!(health::ready(&app.operators).await.is_ok());
     store.faults().set_full(true);
-    assert_eq!(health::ready(&app.operators).err().map(|problem| problem.code), Some(Code::StorageFull));
+    assert_eq!(health::ready(&app.operators).await.err().map(|problem| problem.code), Some(Code::StorageFull));
     store.faults().set_full(false);
-    assert!(health::ready(&app.operators).is_ok(), "no restart is needed");
-    assert!(Snapshot::new(&app.operators).ready);
+    assert!(health::ready(&app.operators).await.is_ok(), "no restart is needed");
+    assert!(Snapshot::new(&app.operators).await.ready);
     app.net.drain.begin(Duration::from_secs(10));
-    assert_eq!(health::ready(&app.operators).err().map(|problem| problem.code), Some(Code::Draining));
+    assert_eq!(health::ready(&app.operators).await.err().map(|problem| problem.code), Some(Code::Draining));
     let app: &Arc<AppState> = &app;
-    assert!(!Snapshot::new(&app.operators).ready);
+    assert!(!Snapshot::new(&app.operators).await.ready);
 }
 
-#[test]
-fn a_hub_that_refuses_small_bodies_is_not_ready() {
+#[tokio::test]
+async fn a_hub_that_refuses_small_bodies_is_not_ready() {
     let (app, _) = testing::app();
     let mut permits: Vec<_> = (0..20)
         .map(|n| {
@@ -182,7 +185,7 @@ fn a_hub_that_refuses_small_bodies_is_not_ready() {
     for permit in &mut permits {
         while permit.grow(1000).is_ok() {}
     }
-    assert_eq!(health::ready(&app.operators).err().map(|problem| problem.code), Some(Code::OverCapacity));
+    assert_eq!(health::ready(&app.operators).await.err().map(|problem| problem.code), Some(Code::OverCapacity));
     drop(permits);
-    assert!(health::ready(&app.operators).is_ok());
+    assert!(health::ready(&app.operators).await.is_ok());
 }

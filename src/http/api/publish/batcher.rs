@@ -22,10 +22,10 @@ use super::{
     receipt::{RECEIPT_BYTES, ReceiptWriter},
 };
 use crate::{
-    engine::{AppendError, AppendResult, EngineFuture, Receipt, Rejected},
+    engine::{AppendError, EngineFuture, Rejected},
     event::{Epoch, NewEvent},
     http::message::problem::Problem,
-    hub::Hub,
+    hub::{Acknowledgment, Hub, PublishResult},
 };
 
 /// Bytes of data in one append at most: a quarter of what the engine groups into one commit. A larger event goes alone.
@@ -47,10 +47,10 @@ struct BatcherState {
     waker: Option<Waker>,
 }
 
-type ReceiptSender = oneshot::Sender<AppendResult>;
+type ReceiptSender = oneshot::Sender<PublishResult>;
 
 /// Appends that the engine has accepted, each with the senders of its receipts. The engine completes them in order.
-type InFlight = VecDeque<(EngineFuture<Vec<AppendResult>, AppendError>, Vec<ReceiptSender>)>;
+type InFlight = VecDeque<(EngineFuture<Vec<PublishResult>, AppendError>, Vec<ReceiptSender>)>;
 
 impl Batcher {
     /// A batcher for a shard of the hub whose ids have this epoch.
@@ -65,7 +65,7 @@ impl Batcher {
     }
 
     /// A receipt as JSON.
-    pub(super) fn receipt(&self, receipt: &Receipt) -> Vec<u8> {
+    pub(super) fn receipt(&self, receipt: &Acknowledgment) -> Vec<u8> {
         let mut json = Vec::with_capacity(RECEIPT_BYTES);
         self.receipts.borrow_mut().write(&mut json, receipt);
         json
@@ -76,7 +76,7 @@ impl Batcher {
     ///
     /// # Errors
     /// Says why the event was not appended.
-    pub async fn publish(&self, event: NewEvent) -> Result<Receipt, AppendError> {
+    pub async fn publish(&self, event: NewEvent) -> PublishResult {
         let (reply, response) = oneshot::channel();
         let waker = {
             let mut state = self.state.borrow_mut();
@@ -141,7 +141,7 @@ fn poll_in_flight(in_flight: &mut InFlight, cx: &mut Context<'_>) {
     }
 }
 
-fn send_replies(replies: Vec<ReceiptSender>, mut next_result: impl FnMut() -> AppendResult) {
+fn send_replies(replies: Vec<ReceiptSender>, mut next_result: impl FnMut() -> PublishResult) {
     for reply in replies {
         drop(reply.send(next_result())); // the request may have been dropped
     }
@@ -179,7 +179,7 @@ mod tests {
         let publish = |n: usize| batcher.publish(event(&format!("t/{n}"), "x"));
         let all = all_of((0..100).map(publish));
         for (n, receipt) in while_running(&batcher, &app.hub, all).await.into_iter().enumerate() {
-            assert_eq!(receipt.expect("published").topic.as_str(), format!("t/{n}"));
+            assert_eq!(receipt.expect("published").receipt.topic.as_str(), format!("t/{n}"));
         }
         assert_eq!(store.faults().writes(), 1);
     }
@@ -223,7 +223,7 @@ mod tests {
             batcher.publish(event("b", "2")).await
         };
         let second = while_running(&batcher, &app.hub, publishing).await.expect("published");
-        assert_eq!(second.seq.0, 2);
+        assert_eq!(second.receipt.seq.0, 2);
     }
 
     async fn all_of<F: Future>(all: impl IntoIterator<Item = F>) -> Vec<F::Output> {

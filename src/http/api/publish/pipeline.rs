@@ -17,10 +17,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::receipt::{self, RECEIPT_BYTES, ReceiptWriter};
 use crate::{
-    engine::{AppendError, AppendResult, EngineFuture, Rejected},
+    engine::{AppendError, EngineFuture, Rejected},
     event::NewEvent,
     http::message::problem::Problem,
-    hub::Hub,
+    hub::{Hub, PublishResult},
     quota::memory::BodyPermit,
 };
 
@@ -67,7 +67,7 @@ enum SlotState {
     /// The lines of the response are known.
     Ready(Vec<u8>),
     /// Waits for its commit.
-    Pending { response: EngineFuture<Vec<AppendResult>, AppendError>, _permit: BodyPermit },
+    Pending { response: EngineFuture<Vec<PublishResult>, AppendError>, _permit: BodyPermit },
     /// The engine's queue was full. Nothing after it is submitted before it is accepted, so that the order is kept.
     Stalled { events: Vec<NewEvent>, permit: BodyPermit, since: Instant, pause: Pin<Box<Sleep>> },
 }
@@ -184,7 +184,7 @@ impl Pipeline {
     }
 
     /// Writes the receipts and refusals of a batch that has its reply.
-    fn settle(&mut self, out: &mut Vec<u8>, lines: usize, result: Result<Vec<AppendResult>, AppendError>) {
+    fn settle(&mut self, out: &mut Vec<u8>, lines: usize, result: Result<Vec<PublishResult>, AppendError>) {
         match result {
             Ok(all) => {
                 out.reserve(all.len() * RECEIPT_BYTES);

@@ -7,9 +7,9 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::{
-    engine::Receipt,
     event::{Epoch, Millis, TopicName},
     http::message::{json_text, problem::Problem},
+    hub::Acknowledgment,
 };
 
 /// Initial capacity for a receipt and its line feed, in bytes: enough for a topic name of ordinary length.
@@ -31,7 +31,7 @@ impl ReceiptWriter {
     }
 
     /// Appends a receipt.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, receipt: &Receipt) {
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, Acknowledgment { receipt, subscribers }: &Acknowledgment) {
         let (topic, head) = &mut self.head;
         if topic.as_ref() != Some(&receipt.topic) {
             head.clear();
@@ -52,12 +52,12 @@ impl ReceiptWriter {
         let mut digits = itoa::Buffer::new();
         out.extend_from_slice(digits.format(receipt.seq.0).as_bytes());
         out.extend_from_slice(after);
-        out.extend_from_slice(digits.format(receipt.subscribers).as_bytes());
+        out.extend_from_slice(digits.format(*subscribers).as_bytes());
         out.push(b'}');
     }
 
     /// `{"events":[…]}`, the response to a batch.
-    pub(super) fn list(&mut self, receipts: &[Receipt]) -> Vec<u8> {
+    pub(super) fn list(&mut self, receipts: &[Acknowledgment]) -> Vec<u8> {
         let mut out = b"{\"events\":[".to_vec();
         for (n, receipt) in receipts.iter().enumerate() {
             if n > 0 {
@@ -86,14 +86,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::event::Seq;
+    use crate::{engine::Receipt, event::Seq};
 
     #[test]
     fn each_receipt_has_its_own_fields() {
-        let receipt = |topic: &str, seq, time, subscribers| Receipt {
-            topic: TopicName::new(topic).expect("valid"),
-            seq: Seq(seq),
-            time: Millis(time),
+        let receipt = |topic: &str, seq, time, subscribers| Acknowledgment {
+            receipt: Receipt { topic: TopicName::new(topic).expect("valid"), seq: Seq(seq), time: Millis(time) },
             subscribers,
         };
         let all = [
@@ -105,12 +103,12 @@ mod tests {
         ];
         let list = ReceiptWriter::new(Epoch::new("abcd").expect("valid")).list(&all);
         let parsed: Value = serde_json::from_slice(&list).expect("JSON");
-        let want = |receipt: &Receipt| {
+        let want = |Acknowledgment { receipt, subscribers }: &Acknowledgment| {
             json!({
                 "topic": receipt.topic.as_str(),
                 "id": format!("abcd-{}", receipt.seq),
                 "time": receipt.time.to_string(),
-                "subscribers": receipt.subscribers,
+                "subscribers": subscribers,
             })
         };
         assert_eq!(parsed, json!({ "events": all.iter().map(want).collect::<Vec<_>>() }));

@@ -12,7 +12,7 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use super::*;
 use crate::{
-    engine::{Engine, PageItem, ReadFrom, ReadRequest, log::LogConfig},
+    engine::{Capabilities, Log, PageItem, ReadFrom, ReadRequest, log::LogConfig},
     event::{Filter, Selection, TopicName},
     http::{
         api::state::AppState,
@@ -45,7 +45,7 @@ async fn refused(app: &AppState, target: &str, headers: &[(&str, &str)], body: &
 
 fn last_id(app: &AppState, topic: &str) -> String {
     let topic = TopicName::new(topic).expect("valid");
-    let last = app.hub.topic(&topic).and_then(|view| view.state.last).expect("something was published");
+    let last = app.hub.topic(&topic).and_then(|topic| topic.last).expect("something was published");
     format!("{}-{last}", app.hub.epoch())
 }
 
@@ -69,6 +69,17 @@ async fn a_list_is_answered_as_a_list_even_of_one() {
     assert_eq!(one["events"].as_array().expect("a list").len(), 1);
     let single = post(&app, "/publish", &[], r#"{"topic":"a","data":1}"#).await.expect("published");
     assert_eq!(single["id"], last_id(&app, "a"));
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_the_engine_commits_at_once_is_refused_and_the_limit_named() {
+    let (app, store) =
+        testing::app_with(LogConfig::fixture(), Capabilities { max_batch: Some(2), ..Capabilities::FULL });
+    let batch = |count| json!(vec![json!({"topic": "a", "data": "x"}); count]).to_string();
+    let problem = post(&app, "/publish", &[], &batch(3)).await.expect_err("too many");
+    assert_eq!((problem.code, store.faults().writes()), (Code::TooLarge, 0));
+    assert!(problem.detail.contains("at most 2 events"), "{problem}");
+    post(&app, "/publish", &[], &batch(2)).await.expect("as many as the engine takes");
 }
 
 #[tokio::test]
@@ -392,7 +403,7 @@ async fn the_end_of_a_stream_closes_the_topic_if_the_request_asks_for_it() {
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a&close=true").await;
     publisher.send("1\n2\n").await;
     assert!(publisher.line().await.is_some() && publisher.line().await.is_some());
-    assert!(!app.hub.topic(&TopicName::new("a").expect("valid")).expect("used").state.closed);
+    assert!(!app.hub.topic(&TopicName::new("a").expect("valid")).expect("used").closed);
     publisher.end();
     assert_eq!(publisher.line().await, None);
     assert_eq!(refused(&app, "/publish?topic=a", &[], "more").await, Code::TopicClosed);
@@ -440,7 +451,7 @@ proptest! {
             let engine = crate::engine::log::LogEngine::open(store, config, Arc::clone(&broker) as _);
             let selection = Selection::new([Filter::new("a").expect("valid")]).expect("one");
             let read_request = ReadRequest { selection, from: ReadFrom::Earliest, max_events: 100, max_bytes: 1 << 20 };
-            let page = engine.read(&read_request).expect("readable");
+            let page = engine.read(read_request).await.expect("readable");
             let stored: Vec<String> = page.items.into_iter().filter_map(|item| match item {
                 PageItem::Event(event) => Some(event.new.data.as_str().to_owned()),
                 PageItem::Gap(_) => None,

@@ -244,7 +244,7 @@ impl StreamSession {
             return None;
         }
         let (cursor, before) = (self.subscription.cursor(), self.client_cursor);
-        if self.shard.hub.awaits_reuse(&self.subscription.feed().selection).is_some_and(|mark| cursor.seq >= mark) {
+        if self.subscription.awaits_reuse().is_some_and(|mark| cursor.seq >= mark) {
             // The client waits for the name of a deleted topic to be used again. With this cursor a reconnect would be
             // answered with 204, and an EventSource would stop for good.
             self.repeats_notice = false;

@@ -16,8 +16,8 @@ const MAX_SCANNED: usize = 10_000;
 /// more.
 ///
 /// # Errors
-/// When none of the first [`MAX_SCANNED`] may be seen: a page that continues after them would reveal the name of the
-/// last.
+/// When the engine cannot be read now, or when none of the first [`MAX_SCANNED`] may be seen: a page that continues
+/// after them would reveal the name of the last.
 pub(super) async fn page(
     hub: &Hub,
     grant: Option<&Grant>,
@@ -29,7 +29,7 @@ pub(super) async fn page(
     let batch = if grant.is_some() { BATCH } else { limit + 1 };
     let (mut views, mut after, mut scanned) = (Vec::new(), after.to_owned(), 0);
     while scanned < MAX_SCANNED {
-        let found = hub.topics(prefix.into(), after.clone(), batch).await;
+        let found = hub.topics(prefix.into(), after.clone(), batch).await?;
         let last = found.last().filter(|_| found.len() == batch).map(|view| view.state.topic.to_string());
         scanned += found.len();
         views.extend(

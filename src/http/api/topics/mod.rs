@@ -59,7 +59,7 @@ where
                 Method::GET | Method::HEAD => {
                     authorization.inspect(&name)?;
                     check_legacy(state, &name, violation)?;
-                    show(state, &name)
+                    show(state, &name).await
                 }
                 Method::PUT | Method::DELETE => {
                     authorization.require_admin(CHANGE)?;
@@ -109,8 +109,8 @@ async fn list(state: &TopicsState, authorization: &Authorization, query: &Query<
     Ok(json(&TopicListing { next, topics: &topics }))
 }
 
-fn show(state: &TopicsState, name: &TopicName) -> Result<Response, Problem> {
-    let view = state.hub.topic(name).ok_or_else(|| unknown(name))?;
+async fn show(state: &TopicsState, name: &TopicName) -> Result<Response, Problem> {
+    let view = state.hub.measure(name).await?.ok_or_else(|| unknown(name))?;
     Ok(json(&TopicBody::new(state.hub.epoch(), &view)))
 }
 

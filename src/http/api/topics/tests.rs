@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     access::{Grant, Principal},
-    engine::Append,
+    engine::{Append, Capabilities, RetentionKinds, log::LogConfig},
     event::{Filter, NewEvent},
     http::{
         api::state::AppState,
@@ -49,6 +49,22 @@ async fn a_topic_shows_what_is_known_of_it() {
     });
     assert_eq!(ok(&app, "GET", "/topics/jobs/42", "").await, want);
     assert_eq!(ok(&app, "GET", "/topics/jobs%2F42", "").await, want);
+}
+
+#[tokio::test]
+async fn a_limit_that_the_engine_cannot_keep_is_refused_and_named() {
+    let retention = RetentionKinds { events: true, age: false, bytes: false };
+    let capabilities = Capabilities { retention, ..Capabilities::FULL };
+    let (app, _) = testing::app_with(LogConfig::fixture(), capabilities);
+    for limit in [r#""max_age":"90m""#, r#""max_bytes":5"#] {
+        let body = format!(r#"{{"retention":{{"max_events":5,{limit}}}}}"#);
+        let problem = ask(&app, "PUT", "/topics/a", &body).await.expect_err("not supported");
+        assert_eq!(problem.code, Code::BodyInvalid);
+        assert!(problem.detail.contains(&limit[1..8]) && problem.detail.contains("engine cannot"), "{problem}");
+    }
+    assert!(app.hub.topic(&TopicName::new("a").expect("valid")).is_none(), "the engine was not asked");
+    let none = r#"{"retention":{"max_events":5,"max_age":null}}"#;
+    assert_eq!(ok(&app, "PUT", "/topics/a", none).await["retention"]["max_events"], 5);
 }
 
 #[tokio::test]

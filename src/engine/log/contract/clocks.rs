@@ -1,4 +1,4 @@
-//! Contract: timestamps and ages while the machine's clock is wrong.
+//! The log engine over every store: timestamps and ages while the machine's clock is wrong.
 
 use super::*;
 
@@ -6,8 +6,8 @@ const YEARS: u64 = 3650 * 24 * 3600 * 1000;
 const AGE: Duration = Duration::from_secs(100);
 
 /// A fixture with maximum age [`AGE`] and one event published while the machine's clock was `ahead` (milliseconds).
-fn once_ahead<F: StoreFactory>(ahead: u64) -> Fixture<F> {
-    let fixture = Fixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
+fn once_ahead<F: StoreFactory>(ahead: u64) -> LogFixture<F> {
+    let fixture = LogFixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
     fixture.machine().fetch_add(ahead, Ordering::SeqCst);
     fixture.publish("a");
     fixture.machine().fetch_sub(ahead, Ordering::SeqCst);
@@ -16,7 +16,7 @@ fn once_ahead<F: StoreFactory>(ahead: u64) -> Fixture<F> {
 
 /// The start of a read of the last `time`. Checks that an age and the corresponding time of the machine's clock, which
 /// is right, give the same events.
-fn ago<F: StoreFactory>(fixture: &Fixture<F>, time: Duration) -> ReadFrom {
+fn ago<F: StoreFactory>(fixture: &LogFixture<F>, time: Duration) -> ReadFrom {
     let moment = moment(fixture, Millis(fixture.machine().load(Ordering::SeqCst)).before(time));
     let age = from(fixture, When::Ago(time));
     let read = |from| short(&fixture.read(&["**"], from));
@@ -24,12 +24,12 @@ fn ago<F: StoreFactory>(fixture: &Fixture<F>, time: Duration) -> ReadFrom {
     age
 }
 
-fn moment<F: StoreFactory>(fixture: &Fixture<F>, time: Millis) -> ReadFrom {
+fn moment<F: StoreFactory>(fixture: &LogFixture<F>, time: Millis) -> ReadFrom {
     from(fixture, When::Moment(time))
 }
 
-fn from<F: StoreFactory>(fixture: &Fixture<F>, when: When) -> ReadFrom {
-    ReadFrom::Since(fixture.engine.stamp(when).expect("readable"))
+fn from<F: StoreFactory>(fixture: &LogFixture<F>, when: When) -> ReadFrom {
+    ReadFrom::Since(wait(fixture.engine.stamp(when)).expect("readable"))
 }
 
 pub(crate) fn after_a_clock_that_was_ahead_age_and_since_and_keys_use_elapsed_time<F: StoreFactory>() {
@@ -45,7 +45,7 @@ pub(crate) fn after_a_clock_that_was_ahead_age_and_since_and_keys_use_elapsed_ti
         assert_eq!(short(&fixture.read(&["a"], moment(&fixture, late.time))), ["3"], "a timestamp is a time, too");
         fixture.advance(Duration::from_secs(50));
         assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), ["3"], "older ones are past their age");
-        let reported = fixture.engine.status().clock_ahead;
+        let reported = status(&*fixture.engine).clock_ahead;
         let was = Duration::from_millis(ahead);
         assert!(reported <= was && reported + Duration::from_secs(10) > was, "{reported:?}");
         fixture.advance(Duration::from_mins(10));
@@ -71,7 +71,7 @@ pub(crate) fn a_store_that_was_stamped_ahead_heals_over_restarts<F: StoreFactory
 }
 
 pub(crate) fn since_reaches_back_before_the_clock_leapt<F: StoreFactory>() {
-    let fixture = Fixture::<F>::new();
+    let fixture = LogFixture::<F>::new();
     fixture.publish("a");
     fixture.advance(Duration::from_mins(1));
     fixture.publish("a");
@@ -88,8 +88,8 @@ pub(crate) fn since_reaches_back_before_the_clock_leapt<F: StoreFactory>() {
 }
 
 pub(crate) fn a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key<F: StoreFactory>() {
-    let mut fixture = Fixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
-    let keyed_publish = |fixture: &Fixture<F>, key| {
+    let mut fixture = LogFixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
+    let keyed_publish = |fixture: &LogFixture<F>, key| {
         fixture.append(keyed(key, 1, vec![event("a", "x")])).map(|receipts| receipts[0].seq)
     };
     assert_eq!(keyed_publish(&fixture, 1), Ok(Seq(1)));
@@ -102,21 +102,21 @@ pub(crate) fn a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key
     fixture.reopen();
     assert_eq!((keyed_publish(&fixture, 1), keyed_publish(&fixture, 2)), (Ok(Seq(1)), Ok(Seq(2))));
     assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), ["1", "2"]);
-    assert_eq!(fixture.engine.status().clock_ahead, Duration::ZERO);
+    assert_eq!(status(&*fixture.engine).clock_ahead, Duration::ZERO);
 }
 
-fn leap<F: StoreFactory>(fixture: &Fixture<F>, ms: u64) {
+fn leap<F: StoreFactory>(fixture: &LogFixture<F>, ms: u64) {
     fixture.machine().fetch_add(ms, Ordering::SeqCst);
 }
 
 /// What a read of the last `seconds` of "a" returns.
-fn since<F: StoreFactory>(fixture: &Fixture<F>, seconds: u64) -> Vec<String> {
+fn since<F: StoreFactory>(fixture: &LogFixture<F>, seconds: u64) -> Vec<String> {
     short(&fixture.read(&["a"], from(fixture, When::Ago(Duration::from_secs(seconds)))))
 }
 
 pub(crate) fn a_clock_that_leaps_ahead_ages_no_event_and_no_key<F: StoreFactory>() {
-    let mut fixture = Fixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
-    let key = |fixture: &Fixture<F>, key| fixture.append(keyed(key, 1, vec![event("k", "x")])).map(|all| all[0].seq);
+    let mut fixture = LogFixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
+    let key = |fixture: &LogFixture<F>, key| fixture.append(keyed(key, 1, vec![event("k", "x")])).map(|all| all[0].seq);
     fixture.publish("a");
     assert_eq!(key(&fixture, 1), Ok(Seq(2)));
     fixture.advance(Duration::from_mins(1));
@@ -126,22 +126,22 @@ pub(crate) fn a_clock_that_leaps_ahead_ages_no_event_and_no_key<F: StoreFactory>
     for _ in 0..3 {
         assert_eq!(short(&fixture.read(&["**"], ReadFrom::Earliest)), ["1", "2", "3"]);
         assert_eq!(key(&fixture, 1), Ok(Seq(2)), "its window is not over");
-        assert!(fixture.engine.is_retained(&topic("a"), Seq(1)));
+        assert!(fixture.engine.catalog().is_retained(&topic("a"), Seq(1)));
         assert_eq!((since(&fixture, 59), since(&fixture, 61)), (vec!["3".into()], vec!["1".into(), "3".into()]));
-        assert_eq!(fixture.engine.status().clock_leapt, Duration::from_millis(YEARS));
+        assert_eq!(status(&*fixture.engine).clock_leapt, Duration::from_millis(YEARS));
         fixture.reopen();
     }
     fixture.advance(Duration::from_secs(39));
     assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), ["1", "3"]);
     fixture.advance(Duration::from_secs(2));
     assert_eq!(short(&fixture.read(&["a"], ReadFrom::After(Seq(0)))), ["a!3", "3"], "it is past its age");
-    fixture.until("swept", |engine| engine.status().events == 1);
+    fixture.until("swept", |engine| status(engine).events == 1);
     fixture.advance(Duration::from_secs(499));
     assert_eq!(key(&fixture, 1), Ok(Seq(4)), "the window is over");
 }
 
 pub(crate) fn after_a_leap_and_back_ages_are_true_over_restarts<F: StoreFactory>() {
-    let mut fixture = Fixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
+    let mut fixture = LogFixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
     fixture.publish("a");
     fixture.advance(Duration::from_secs(20));
     leap(&fixture, YEARS);
@@ -169,7 +169,7 @@ pub(crate) fn after_a_leap_and_back_ages_are_true_over_restarts<F: StoreFactory>
 }
 
 pub(crate) fn a_moment_stays_one_where_the_clock_leapt<F: StoreFactory>() {
-    let fixture = Fixture::<F>::new();
+    let fixture = LogFixture::<F>::new();
     let first = fixture.publish_bytes("a", 1);
     fixture.advance(Duration::from_mins(1));
     let second = fixture.publish_bytes("a", 1);
@@ -185,13 +185,13 @@ pub(crate) fn a_moment_stays_one_where_the_clock_leapt<F: StoreFactory>() {
 }
 
 pub(crate) fn a_clock_that_leaps_more_often_than_is_remembered_trims_nothing_early<F: StoreFactory>() {
-    let mut fixture = Fixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
+    let mut fixture = LogFixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
     for leaps in 1..=30 {
         fixture.publish("a");
         fixture.advance(Duration::from_secs(1));
         leap(&fixture, leaps * 3_600_000);
         fixture.engine.head();
-        fixture.engine.status();
+        status(&*fixture.engine);
     }
     fixture.publish("a");
     let all: Vec<String> = (1..=31).map(|seq: u64| seq.to_string()).collect();
@@ -204,10 +204,9 @@ pub(crate) fn a_clock_that_leaps_more_often_than_is_remembered_trims_nothing_ear
 }
 
 pub(crate) fn a_board_that_begins_in_1970_and_learns_the_time_trims_nothing_early<F: StoreFactory>() {
-    let fixture = Fixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
+    let mut fixture = LogFixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
     let right = fixture.machine().swap(5000, Ordering::SeqCst);
-    let mut fixture = Fixture { config: fixture.config.clone(), ..fixture };
-    fixture.factory = F::new();
+    fixture.factory.store = F::new();
     fixture.reopen();
     let first = fixture.publish_bytes("a", 1);
     assert!(first.time.0 < 10_000);

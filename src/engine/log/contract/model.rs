@@ -66,7 +66,7 @@ fn check<F: StoreFactory>(
     max_events: usize,
     max_bytes: usize,
 ) {
-    let mut fixture = Fixture::<F>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::fixture() });
+    let mut fixture = LogFixture::<F>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::fixture() });
     let mut topics: BTreeMap<&str, ModelTopic> = NAMES.iter().map(|name| (*name, ModelTopic::default())).collect();
     for step in steps {
         apply(&mut fixture, &mut topics, step);
@@ -91,7 +91,7 @@ fn check<F: StoreFactory>(
     }
 }
 
-fn apply<F: StoreFactory>(fixture: &mut Fixture<F>, topics: &mut BTreeMap<&str, ModelTopic>, step: &ModelStep) {
+fn apply<F: StoreFactory>(fixture: &mut LogFixture<F>, topics: &mut BTreeMap<&str, ModelTopic>, step: &ModelStep) {
     match *step {
         ModelStep::Publish(topic) => {
             let seq = fixture.publish(NAMES[topic]);
@@ -128,7 +128,7 @@ fn apply<F: StoreFactory>(fixture: &mut Fixture<F>, topics: &mut BTreeMap<&str, 
         }
     }
     let all: usize = topics.values().map(|plain| plain.kept.len()).sum();
-    fixture.until("trimmed", |engine| engine.status().events == all as u64);
+    fixture.until("trimmed", |engine| status(engine).events == all as u64);
 }
 
 /// The page that a read after `start` must return, in the notation of [`short`].

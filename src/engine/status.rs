@@ -1,0 +1,37 @@
+//! An engine's health and size.
+
+use std::time::Duration;
+
+use super::AppendError;
+
+/// An engine's health and size.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Why a durable append would be refused now: [`AppendError::Full`], [`AppendError::NotNow`] or
+    /// [`AppendError::Unavailable`].
+    pub refusing: Option<AppendError>,
+    /// Topics in use.
+    pub topics: u64,
+    /// Retained events.
+    pub events: u64,
+    /// Bytes of data of the retained events.
+    pub bytes: u64,
+    /// Size of the store's files in bytes; 0 in memory.
+    pub disk_bytes: u64,
+    /// Commits since start.
+    pub commits_total: u64,
+    /// Median duration of a commit, from its first write to its durability, in milliseconds, since start.
+    pub commit_ms_p50: f64,
+    /// 99th percentile of the same.
+    pub commit_ms_p99: f64,
+    /// Bytes of jobs queued or being written, each event with its overhead.
+    pub queued_bytes: u64,
+    /// How far the log's clock, which timestamps events, is ahead of the machine's.
+    pub clock_ahead: Duration,
+    /// Sum of the remembered forward leaps of the machine's clock, which ages do not count.
+    pub clock_leapt: Duration,
+    /// Damaged parts of the store that were set aside or skipped since it was created.
+    pub losses: u64,
+    /// Parts of the store whose files still hold bytes of removed events.
+    pub unscrubbed: u64,
+}
