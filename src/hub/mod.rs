@@ -19,6 +19,8 @@
 //! | `deletions` | the marks of deleted topics, which a feed keeps in memory |
 //! | [`endings`] | closed and deleted topics, and when a stream reports them |
 //! | [`shard`] | per-core wake-ups, one for each commit, and a cache of batches |
+//! | [`publisher`] | publishing for every protocol: limits, allowance, batching, acknowledgments |
+//! | `batcher` | makes batches of events that are published one by one |
 //! | [`stats`] | counters and gauges |
 //! | [`top`] | the busiest topics, in bounded memory |
 
@@ -33,6 +35,7 @@ use crate::{
 };
 
 pub mod batch;
+mod batcher;
 pub mod broker;
 mod deletions;
 mod directory;
@@ -43,6 +46,7 @@ pub mod frame;
 mod large;
 mod lingering;
 mod pages;
+pub mod publisher;
 mod removals;
 pub mod shard;
 pub mod stats;

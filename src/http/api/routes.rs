@@ -226,7 +226,7 @@ async fn handle(
 ) -> Result<Response, Problem> {
     let app = &shard.app;
     match route {
-        Route::Publish => publish::handle(&app.publish, &shard.batcher, caller, request).await,
+        Route::Publish => publish::handle(&app.publish, &shard.publish, caller, request).await,
         Route::Events if request.method() == Method::POST => {
             events::post(&shard.events, &NATIVE, caller, request).await
         }
