@@ -7,7 +7,10 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 
 use super::{
-    api::state::{AppState, Limits},
+    api::{
+        request_log::RequestScope,
+        state::{AppState, Limits},
+    },
     auth::{
         Authorization, Caller, CallerQuotas,
         admin_listener::AdminListener,
@@ -19,6 +22,7 @@ use super::{
     },
     message::request_id::{RequestId, RequestIds},
     net::{
+        peer::{ListenerRole, Peer},
         response::Response,
         state::{NetLimits, NetState},
     },
@@ -136,6 +140,14 @@ pub(super) fn request(method: &str, target: &str, headers: &[(&str, &str)], body
         request = request.header(*name, *value);
     }
     request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).expect("a valid request")
+}
+
+/// The scope of a GET request of this machine. `logged`: whether it gets a line.
+pub(super) fn scope(target: &str, logged: bool) -> RequestScope {
+    let mut request = request("GET", target, &[], "");
+    let address = (Ipv4Addr::LOCALHOST, 4711).into();
+    request.extensions_mut().insert(Peer { address, secure: false, listener: ListenerRole::Public });
+    RequestScope::new(&request, &policy(AccessSettings::default()), &RequestIds::new(0), logged)
 }
 
 /// A response's whole body as JSON; null when it is empty.

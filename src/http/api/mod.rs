@@ -17,9 +17,11 @@
 //! | [`body`] | reading a whole request body within its bounds |
 //! | [`pace`] | the minimum rate of a request body |
 //! | [`envelope`] | an event as JSON |
+//! | [`cursor_text`] | how a protocol writes a cursor, and reads it back |
 
 pub mod admission;
 pub mod body;
+pub mod cursor_text;
 pub mod docs;
 pub mod envelope;
 pub mod events;

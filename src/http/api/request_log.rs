@@ -237,15 +237,12 @@ fn bounded(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read as _, net::Ipv4Addr};
+    use std::io::Read as _;
 
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::{
-        access::AccessSettings,
-        http::{net::peer::ListenerRole, testing},
-    };
+    use crate::http::testing::scope;
 
     #[test]
     fn a_long_path_is_cut_between_two_characters() {
@@ -270,13 +267,6 @@ mod tests {
         let mut text = String::new();
         read.read_to_string(&mut text).expect("UTF-8");
         text
-    }
-
-    fn scope(target: &str, logged: bool) -> RequestScope {
-        let mut request = testing::request("GET", target, &[], "");
-        let address = (Ipv4Addr::LOCALHOST, 4711).into();
-        request.extensions_mut().insert(Peer { address, secure: false, listener: ListenerRole::Public });
-        RequestScope::new(&request, &testing::policy(AccessSettings::default()), &RequestIds::new(0), logged)
     }
 
     #[test]

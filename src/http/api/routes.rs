@@ -5,7 +5,9 @@ use matchit::Router;
 use tracing::Instrument as _;
 
 use super::{
-    docs, events, operators, publish,
+    docs,
+    events::{self, native::NATIVE},
+    operators, publish,
     request_log::RequestScope,
     state::{Limits, ShardState},
     topics,
@@ -246,9 +248,11 @@ async fn handle(
 ) -> Result<Response, Problem> {
     let app = &shard.app;
     match route {
-        Route::Publish => publish::handle(&app.publish, &shard.batcher, caller, request).await,
-        Route::Events if request.method() == Method::POST => events::post(&shard.events, scope, caller, request).await,
-        Route::Events => events::get(&shard.events, scope, caller, request).await,
+        Route::Publish => publish::handle(&app.publish, &shard.publish, caller, request).await,
+        Route::Events if request.method() == Method::POST => {
+            events::post(&shard.events, scope, &NATIVE, caller, request).await
+        }
+        Route::Events => events::get(&shard.events, scope, &NATIVE, caller, request).await,
         Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
         Route::Topics => topics::handle(&app.topics, &caller, request).await,
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,

@@ -11,7 +11,7 @@ use super::{
     body::Bodies,
     events::{page, state::EventsState},
     operators::{rates::Rates, state::OperatorsState},
-    publish::{batcher::Batcher, state::PublishState},
+    publish::{shard::PublishShard, state::PublishState},
     stream::shard::StreamShard,
     topics::state::TopicsState,
 };
@@ -21,7 +21,7 @@ use crate::{
         message::request_id::RequestIds,
         net::state::NetState,
     },
-    hub::{Hub, batch::ReadLimit},
+    hub::{Hub, batch::ReadLimit, publisher::PublishLimits},
     quota::{account::HeldMemory, memory::BodyMemory},
 };
 
@@ -55,8 +55,8 @@ pub struct ShardState {
     pub app: Arc<AppState>,
     /// Authenticates requests.
     pub auth: Authenticator,
-    /// Combines the publishes of this core into batches for the engine.
-    pub batcher: Batcher,
+    /// Of `/publish`.
+    pub publish: PublishShard,
     /// Of `/events`, and of the open streams.
     pub events: EventsState,
     /// Makes the ids of this core's requests.
@@ -113,8 +113,7 @@ impl AppState {
                 bodies: Arc::clone(&bodies),
                 policies: Arc::clone(&auth.policies),
                 drain: net.drain.clone(),
-                event_bytes: limits.event_bytes,
-                batch_bytes: limits.batch_bytes,
+                limits: PublishLimits { event_bytes: limits.event_bytes, batch_bytes: limits.batch_bytes },
             },
             topics: TopicsState {
                 hub: Arc::clone(&hub),
@@ -154,7 +153,7 @@ impl ShardState {
         };
         Self {
             auth: Authenticator::new(Arc::clone(&app.auth)),
-            batcher: Batcher::new(app.hub.epoch()),
+            publish: PublishShard::new(&app.publish),
             request_ids: RequestIds::new(index),
             events: EventsState {
                 stream: Rc::new(stream),
