@@ -111,9 +111,11 @@ impl RecentRemovals {
 mod tests {
     use super::*;
     use crate::{
-        event::{Epoch, Event, Millis, NewEvent, TopicName},
-        hub::epoch::HubCursor,
+        event::{Epoch, Event, Millis, NewEvent, TopicName, sse},
+        hub::{epoch::HubCursor, frame::EventEncoder},
     };
+
+    static SSE: EventEncoder = EventEncoder { encode: |frame, out| sse::encode(out, frame.id.epoch, &frame.event) };
 
     fn batch(removals: u64) -> Arc<FrameBatch> {
         let frame = |seq| {
@@ -126,7 +128,7 @@ mod tests {
 
     fn sse(batch: &FrameBatch) -> String {
         let mut out = Vec::new();
-        batch.frames().iter().for_each(|frame| frame.write_sse(&mut out));
+        batch.frames().iter().for_each(|frame| frame.write(&SSE, &mut out));
         String::from_utf8(out).expect("UTF-8")
     }
 

@@ -12,7 +12,7 @@ use super::{
     Hub, HubConfig,
     batch::ReadLimit,
     broker::Broker,
-    subscription::{Delivery, GapReason, Start, Subscription},
+    subscription::{Delivery, GapReason, GapStart, Start, Subscription},
     testing::ReplaceableLog,
 };
 use crate::{
@@ -92,7 +92,10 @@ impl Fixture {
             }
             Delivery::Gap(gap) => {
                 assert!(gap.topic.is_none() && gap.reason == GapReason::Unknown, "{gap:?}");
-                let after = gap.after.as_deref().map(|text| shown(EventId::parse(text).expect("an id")));
+                let after = gap.after.map(|after| match after {
+                    GapStart::Sent(text) => shown(EventId::parse(&text).expect("an id")),
+                    GapStart::Reached(id) => shown(id),
+                });
                 vec![format!("gap after {after:?}, then {:?}", gap.resumes_at.map(shown))]
             }
             Delivery::End(ending) => vec![format!("end {} {}", ending.topic, ending.last)],

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Delivery, Endings, GapReason, ReadPosition, Subscription};
+use super::{Delivery, Endings, GapReason, GapStart, ReadPosition, Subscription};
 use crate::{
     engine,
     event::{Epoch, Seq},
@@ -45,7 +45,7 @@ impl Subscription {
         });
         self.position = undelivered.unwrap_or(self.position);
         if self.after.is_none() && self.position > Seq::ZERO {
-            self.after = Some(self.cursor().to_string().into());
+            self.after = Some(Box::new(GapStart::Reached(self.cursor())));
         }
         self.feed_handle.rejoin();
         self.position = Seq::ZERO;

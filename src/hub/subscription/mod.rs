@@ -70,12 +70,21 @@ pub enum Delivery {
 pub struct Gap {
     /// The topic that lost them; `None` when all topics of the selection may have.
     pub topic: Option<TopicName>,
-    /// The cursor: as the client sent it, or as far as the stream had come.
-    pub after: Option<String>,
+    /// The cursor that they follow; `None` for a stream that started without one.
+    pub after: Option<GapStart>,
     /// The next retained event.
     pub resumes_at: Option<EventId>,
     /// Why.
     pub reason: GapReason,
+}
+
+/// The cursor before a gap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GapStart {
+    /// As the client sent it, cut after 64 characters.
+    Sent(String),
+    /// As far as the stream had come.
+    Reached(EventId),
 }
 
 /// Why events are gone.
@@ -98,8 +107,8 @@ pub struct Subscription {
     limit: ReadLimit,
     /// Every event of the selection in the handle's epoch, up to here, was delivered, or reported as a gap.
     position: Seq,
-    /// The client's cursor, to be repeated in a gap; `None` after the first delivery.
-    after: Option<Box<str>>,
+    /// The cursor to be repeated in a gap: the client's, or that of the epoch before; `None` after the first delivery.
+    after: Option<Box<GapStart>>,
     /// The gap to report before the first page: the client's cursor is unknown or ahead.
     cursor_gap: Option<GapReason>,
     state: ReadPosition,
@@ -184,7 +193,7 @@ impl Hub {
         &self,
         start: Start,
         joined: &FeedHandle,
-    ) -> (engine::ReadFrom, Option<Box<str>>, Option<GapReason>) {
+    ) -> (engine::ReadFrom, Option<Box<GapStart>>, Option<GapReason>) {
         let unknown = (engine::ReadFrom::Earliest, Some(GapReason::Unknown));
         let epoch = joined.epoch.epoch;
         let cursor = match start {
@@ -201,7 +210,7 @@ impl Hub {
             Some(id) if id.seq > self.head().seq => (engine::ReadFrom::Earliest, Some(GapReason::Ahead)),
             Some(id) => (engine::ReadFrom::After(id.seq), None),
         };
-        (from, Some(cursor.into_text()), cursor_gap)
+        (from, Some(Box::new(GapStart::Sent(cursor.into_text().into()))), cursor_gap)
     }
 }
 
@@ -378,8 +387,8 @@ impl Subscription {
         let after = self
             .after
             .as_deref()
-            .map(str::to_owned)
-            .or_else(|| (self.position > Seq::ZERO).then(|| self.cursor().to_string()));
+            .cloned()
+            .or_else(|| (self.position > Seq::ZERO).then(|| GapStart::Reached(self.cursor())));
         let resumes_at = resumes_at.map(|seq| EventId { epoch: self.feed_handle.epoch.epoch, seq });
         self.ready.push_back(Delivery::Gap(Gap { topic, after, resumes_at, reason }));
     }
