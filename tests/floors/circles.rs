@@ -51,8 +51,6 @@ const REMAINING: &[(&str, &[&str], &str)] = &[
     ("event", &["record", "removal"], "a removal notice is an event, and an event's data knows whether it is one"),
     ("hub", &["broker", "mod"], "`HubConfig` is in the module's own file"),
     ("hub::subscription", &["catch_up", "mod"], "`catch_up` is the part of `Subscription` that reads the log"),
-    ("load", &["centrifugo", "dialect"], "a dialect is an enum, with one variant that needs a file of its own"),
-    ("load", &["generator", "schedule", "stream"], "the schedule and the streams are parts of one run"),
 ];
 
 /// Dependencies between the modules of one parent.
