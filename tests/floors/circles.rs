@@ -48,7 +48,6 @@ const REMAINING: &[(&str, &[&str], &str)] = &[
         &["damage", "housekeeping", "mod", "open", "reclaim", "write"],
         "the parts of the store share its state, in the module's file",
     ),
-    ("event", &["record", "removal"], "a removal notice is an event, and an event's data knows whether it is one"),
     ("hub", &["broker", "mod"], "`HubConfig` is in the module's own file"),
     ("hub::subscription", &["catch_up", "mod"], "`catch_up` is the part of `Subscription` that reads the log"),
 ];
