@@ -27,11 +27,6 @@ const REMAINING: &[(&str, &[&str], &str)] = &[
     ),
     ("cli::token", &["explain", "mod"], "the flags are one struct, which `explain` reads"),
     (
-        "config",
-        &["environment", "file", "flags", "keys", "resolve"],
-        "the sources are generated from `KEYS`, and a key is resolved from its sources",
-    ),
-    (
         "engine::log",
         &["queue", "reply_mailbox"],
         "a reply's type is the queue's, and the queue answers through the mailbox",
