@@ -11,22 +11,6 @@ use super::{Source, sources, word};
 /// The circles that remain: the parent, its modules in the circle, and why it is not broken. The list may only shrink.
 const REMAINING: &[(&str, &[&str], &str)] = &[
     (
-        "cli",
-        &["client", "error", "output", "problem"],
-        "a command's error shows a hub's problem, or a certificate that is not trusted, and all of them print errors",
-    ),
-    (
-        "cli::client",
-        &["credential", "mod"],
-        "the flags of all clients are one struct, of which `credential` reads its part",
-    ),
-    (
-        "cli::publish",
-        &["batch", "connection", "input", "lines", "mod"],
-        "the bounds of a batch are those of a line of input",
-    ),
-    ("cli::token", &["explain", "mod"], "the flags are one struct, which `explain` reads"),
-    (
         "engine::log",
         &["queue", "reply_mailbox"],
         "a reply's type is the queue's, and the queue answers through the mailbox",
