@@ -15,17 +15,6 @@ const REMAINING: &[(&str, &[&str], &str)] = &[
         &["queue", "reply_mailbox"],
         "a reply's type is the queue's, and the queue answers through the mailbox",
     ),
-    ("engine::sled", &["block", "parts"], "an event's parts are sized by the block that they must fit into"),
-    (
-        "engine::sled",
-        &["config", "disk", "summary"],
-        "the descriptors that a configuration needs include those of the summaries, and the disk's errors are its",
-    ),
-    (
-        "engine::sled",
-        &["damage", "housekeeping", "mod", "open", "reclaim", "write"],
-        "the parts of the store share its state, in the module's file",
-    ),
     ("hub", &["broker", "mod"], "`HubConfig` is in the module's own file"),
     ("hub::subscription", &["catch_up", "mod"], "`catch_up` is the part of `Subscription` that reads the log"),
 ];
