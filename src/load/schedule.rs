@@ -64,10 +64,9 @@ impl Schedule {
         }
         let wait = match self.traffic.pace {
             LoadMode::Window(window) => {
-                for publisher in 0..self.sources.len() {
-                    while self.remaining > 0 && tally.in_flight(publisher) < window && !publishers[publisher].is_full()
-                    {
-                        self.publish_one(publisher, now, target, &mut publishers[publisher], tally);
+                for (index, publisher) in publishers.iter_mut().enumerate() {
+                    while self.remaining > 0 && tally.in_flight(index) < window && !publisher.is_full() {
+                        self.publish_one(index, now, target, publisher, tally);
                     }
                 }
                 Duration::from_nanos(end - now)
