@@ -159,6 +159,7 @@ async fn response(
 }
 
 /// The cursor that a stream's client is assigned.
+#[derive(Debug, Clone, Copy)]
 enum Assignment {
     /// None: the request carried one.
     None,

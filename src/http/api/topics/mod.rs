@@ -105,7 +105,7 @@ async fn list(state: &TopicsState, authorization: &Authorization, query: &Query<
     let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
     let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());
     let (views, more) = listing::page(&state.hub, visible, prefix, after, limit).await?;
-    let topics: Vec<TopicBody<'_>> = views.iter().map(|view| TopicBody::new(view)).collect();
+    let topics: Vec<TopicBody<'_>> = views.iter().map(TopicBody::new).collect();
     let next = topics.last().filter(|_| more).map(|last| last.topic);
     Ok(json(&TopicListing { next, topics: &topics }))
 }
