@@ -13,8 +13,8 @@ use std::{
 };
 
 mod catch_up;
-mod epoch;
 mod gauge;
+mod restart;
 
 use catch_up::StartedTopics;
 use gauge::GaugeGuard;
