@@ -19,7 +19,7 @@
 //! 1  engine          -> event          the durable log; reports commits through a callback
 //!    access          -> event          authentication and authorization
 //!    quota                             limits of one client address or token holder
-//! 0  event, lifecycle                  the data types, without I/O; drain and signals
+//! 0  event, lifecycle, sync            the data types, without I/O; drain and signals; threads and locks
 //! ```
 //!
 //! | module | purpose | start with |
@@ -53,4 +53,5 @@ pub mod hub;
 pub mod lifecycle;
 pub mod load;
 pub mod quota;
+mod sync;
 pub mod telemetry;

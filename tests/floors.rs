@@ -18,6 +18,7 @@ mod circles;
 const MODULES: &[(&str, u8)] = &[
     ("event", 0),
     ("lifecycle", 0),
+    ("sync", 0),
     ("access", 1),
     ("config", 1),
     ("telemetry", 1),
@@ -56,6 +57,7 @@ const FENCED: &[(&[&str], &[&str])] = &[
     (&["hyper::", "hyper_util::"], &["http/net", "cli"]),
     (&["http::", "http_body::", "http_body_util::"], &["http", "cli"]),
     (&["sled::"], &["engine/sled"]),
+    (&["shuttle::"], &["sync"]), // the only module that depends on the feature `simulation`
     (&["serde_json::"], &["http", "cli", "config", "telemetry", "access"]),
     (&["jsonwebtoken::", "ureq::"], &["access"]),
     (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http/net", "cli", "access"]),
