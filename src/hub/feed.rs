@@ -3,15 +3,7 @@
 //! A stream of several topics or patterns has one feed like any other, so merging, ordering and counting subscribers
 //! need no separate code path.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
-    },
-};
-
-use parking_lot::{Mutex, RwLock};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     batch::{FrameBatch, ReadLimit},
@@ -21,6 +13,10 @@ use super::{
 use crate::{
     engine::LifecycleChange,
     event::{Selection, Seq, TopicName, Verdict, cursor::classify},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 /// Lifecycle changes that a feed remembers for streams that have not polled since. A stream further behind asks the

@@ -29,6 +29,7 @@ use crate::{
         Rejected, Status, TopicChange, TopicFacts, TopicState, When,
     },
     event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName},
+    sync::spawn,
 };
 
 pub mod batch;
@@ -307,7 +308,7 @@ impl Hub {
             }
             let reading = hub.engine.read(request);
             // In a task, so that the permit is held until the read has ended, also when this future is dropped.
-            let page = tokio::spawn(async move {
+            let page = spawn(async move {
                 let page = reading.await;
                 drop(permit);
                 page

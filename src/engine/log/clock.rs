@@ -8,22 +8,21 @@
 //! [leap](super::leaps). So ages are correct whatever the machine's clock does while the hub runs: the ages that
 //! retention, the idempotency window and `since` use.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
-
-use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     config::{Clock, LogConfig, Uptime},
     leaps::{ClockSeen, KeptClock, Leap, Leaps},
     store::{Store, StoreError},
 };
-use crate::{engine::When, event::Millis};
+use crate::{
+    engine::When,
+    event::Millis,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 #[cfg(test)]
 mod tests;

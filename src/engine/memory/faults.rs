@@ -5,9 +5,11 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use parking_lot::{Condvar, Mutex};
-
-use crate::{engine::log::store::StoreError, event::Seq};
+use crate::{
+    engine::log::store::StoreError,
+    event::Seq,
+    sync::{Condvar, Mutex},
+};
 
 /// A fault injector.
 #[derive(Debug, Default)]
