@@ -19,7 +19,9 @@
 //! 1  engine          -> event          the durable log; reports commits through a callback
 //!    access          -> event          authentication and authorization
 //!    quota                             limits of one client address or token holder
-//! 0  event, lifecycle, sync            the data types, without I/O; drain and signals; threads and locks
+//! 0  event, lifecycle                  the data types, without I/O; drain and signals
+//!    client                            the HTTP client of the commands and of access
+//!    sync                              threads and locks of the log engine and the hub
 //! ```
 //!
 //! | module | purpose | start with |
@@ -34,6 +36,7 @@
 //! | [`http`] | the HTTP interface | `api/routes.rs`, [`http::message::problem`] |
 //! | [`load`] | load generator: publishers, and subscribers that verify what they receive | [`load::Load`] |
 //! | [`cli`] | the commands `publish`, `tail`, `remove`, `token`, `check`, `bench` | |
+//! | [`client`] | the HTTP client: connections, proxies, TLS, one exchange within bounds | [`client::exchange`] |
 //! | [`config`] | every setting; reports all errors at once | [`config::keys`] |
 //! | [`lifecycle`] | drain, signals, the limit on open files | [`lifecycle::Drain`] |
 //! | [`telemetry`] | the log on stderr | [`telemetry::init`] |
@@ -45,6 +48,7 @@
 pub mod access;
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod engine;
 pub mod event;

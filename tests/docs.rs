@@ -13,7 +13,11 @@ use std::{
 };
 
 use gapless::{
-    config::{ConfigKey, KEYS},
+    config::{
+        ConfigKey, KEYS,
+        kinds::{DurationText, ValueKind as _},
+    },
+    event::duration,
     http::message::problem::Code,
 };
 use serde_json::Value;
@@ -66,6 +70,19 @@ fn every_key_has_a_row_with_its_default_and_range() {
         let range = key.range.map(|(low, high)| format!("`{low}` to `{high}`")).unwrap_or_default();
         let row = format!("| `{}` | `{}` | {range} | ", key.path(), key.default);
         assert!(rows.iter().any(|line| line.starts_with(&row)), "docs/OPERATIONS.md lacks a row that starts {row}");
+    }
+}
+
+#[test]
+fn every_duration_in_the_documents_is_one() {
+    let text = read("docs/PROTOCOL.md");
+    let section = text.split_once("\n## Durations\n").unwrap().1.split("\n## ").next().unwrap();
+    let spans = section.split('`').skip(1).step_by(2);
+    let examples = spans.filter(|span| span.starts_with(|c: char| c.is_ascii_digit())).collect::<Vec<_>>();
+    assert!(examples.len() > 10, "the examples were not found");
+    for example in examples {
+        let want = duration::parse(example).unwrap_or_else(|| panic!("docs/PROTOCOL.md: {example}"));
+        assert_eq!(DurationText::parse(example), Ok(want), "{example}");
     }
 }
 

@@ -35,8 +35,8 @@ impl Observer for Nobody {
 
 /// The engine as the hub runs it.
 pub(crate) fn engine(data: &Path) -> Arc<dyn Engine> {
-    let store = SledStore::open(SledConfig::new(data)).expect("it opens");
-    LogEngine::open(store, LogConfig::default(), Arc::new(Nobody))
+    let store = SledStore::open(SledConfig::fixture(data)).expect("it opens");
+    LogEngine::open(store, LogConfig::fixture(), Arc::new(Nobody))
 }
 
 /// Name of the `n`th topic.

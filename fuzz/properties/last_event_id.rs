@@ -6,7 +6,7 @@ use std::{future::poll_fn, sync::Arc};
 
 use gapless::{
     engine::{Append, log::LogConfig, log::LogEngine, memory::MemoryStore},
-    event::{EventId, NewEvent, Seq, TopicName},
+    event::{EventId, NewEvent, Seq, TopicName, position::Cursor},
     hub::{
         Hub, HubConfig,
         batch::ReadLimit,
@@ -41,9 +41,9 @@ pub(crate) fn holds_for(input: &[u8]) {
 impl Fixture {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
-        let broker = Broker::new(1, &HubConfig::default());
-        let engine = LogEngine::open(MemoryStore::new(), LogConfig::default(), broker.clone());
-        let hub = Hub::new(engine, broker, HubConfig::default());
+        let broker = Broker::new(1, &HubConfig::fixture());
+        let engine = LogEngine::open(MemoryStore::new(), LogConfig::fixture(), broker.clone());
+        let hub = Hub::new(engine, broker, HubConfig::fixture());
         let events = (0..HEAD).map(|_| NewEvent::new(topic(), "x")).collect();
         runtime.block_on(hub.publish(Append { events, expect: None, key: None })).expect("accepted");
         Self { runtime, hub }
@@ -57,7 +57,7 @@ impl Fixture {
         };
         let limit = ReadLimit { events: 100, bytes: 1 << 20 };
         let selection = topic().into();
-        let subscribing = self.hub.subscribe(&selection, Start::Cursor(text.into()), limit, 0);
+        let subscribing = self.hub.subscribe(&selection, Start::Cursor(Cursor::new(text)), limit, 0);
         let mut stream = self.runtime.block_on(subscribing).expect("readable");
         if let Some(reason) = gap_reason {
             let Delivery::Gap(gap) = self.next(&mut stream) else { panic!("{text:?}: a gap comes first") };

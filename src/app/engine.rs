@@ -12,7 +12,9 @@ use crate::{
         Engine,
         log::{LogConfig, LogEngine, Store},
         memory::MemoryStore,
-        sled::{SledConfig, SledStore, kept_clock},
+        sled::{
+            CACHE_BYTES_PER_SEGMENT, CLOSE_AFTER, MAX_OPEN_SEGMENTS, SCRUB_DELAY, SledConfig, SledStore, kept_clock,
+        },
     },
     event::Millis,
     hub::broker::Broker,
@@ -50,22 +52,21 @@ pub fn clock_state(config: &Config) -> ClockState {
 }
 
 fn open_log<S: Store>(store: S, config: &Config, broker: &Arc<Broker>) -> Arc<dyn Engine> {
-    let config = LogConfig {
-        rules: config.retention_rules(),
-        idempotency_window: config.publish.idempotency_window,
-        idempotency_keys: config.publish.idempotency_keys,
-        clock: Arc::new(|| Millis::from(SystemTime::now())),
-        ..LogConfig::default()
-    };
+    let publish = &config.publish;
+    let config = LogConfig::new(config.retention_rules(), publish.idempotency_window, publish.idempotency_keys);
     LogEngine::open(store, config, broker.clone())
 }
 
 fn sled_config(config: &Config) -> SledConfig {
     SledConfig {
+        dir: config.hub.data.clone(),
         rotate_bytes: config.store.rotate_bytes,
         rotate_age: config.store.rotate_age,
         reserve_bytes: config.store.reserve_bytes,
         key_window: config.publish.idempotency_window,
-        ..SledConfig::new(config.hub.data.clone())
+        cache_bytes_per_segment: CACHE_BYTES_PER_SEGMENT,
+        max_open_segments: MAX_OPEN_SEGMENTS,
+        close_after: CLOSE_AFTER,
+        scrub_after: SCRUB_DELAY,
     }
 }

@@ -38,7 +38,7 @@ use crate::{
             state::{NetLimits, NetState},
         },
     },
-    hub::{Hub, HubConfig, batch::ReadLimit, broker::Broker},
+    hub::{self, Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::{Drain, DrainOutcome, descriptors::ConnectionLimits},
     quota::Quotas,
     telemetry,
@@ -57,9 +57,9 @@ pub use engine::{ClockState, clock_state};
 pub use error::AppError;
 pub use reloading::Reload;
 
-/// Blocking threads of a core: one for each log page read at the same time (8), for each look-up, for the engine's
+/// Blocking threads of a core: one for each log page read at the same time, for each look-up, for the engine's
 /// status, and one more.
-const BLOCKING_THREADS: usize = 8 + LOOKUPS + 2;
+const BLOCKING_THREADS: usize = hub::READERS + LOOKUPS + 2;
 
 /// How long the exit waits for reads that have begun.
 const LAST_READS: Duration = Duration::from_secs(1);
@@ -202,7 +202,7 @@ fn hub_config(config: &Config) -> HubConfig {
         ring_bytes: config.stream.ring_bytes,
         rings_bytes: config.stream.ring_bytes_total,
         retry_ms: config.stream.retry,
-        ..HubConfig::default()
+        readers: hub::READERS,
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{
     CliError,
-    client::{Connector, HubArgs, HubClient},
+    client::{HubArgs, HubClient, HubConnector},
     output::{self, print_line},
 };
 use crate::{
@@ -110,7 +110,7 @@ fn load(args: &BenchArgs, target: Target, topics: &LoadTopics) -> Result<LoadOut
     })
 }
 
-fn target(hub: &HubClient<Connector>) -> Result<Target, LoadError> {
+fn target(hub: &HubClient<HubConnector>) -> Result<Target, LoadError> {
     let (name, authority, base) = hub.endpoint();
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let failed = |reason| LoadError::Connect { address: nowhere, reason };
@@ -126,7 +126,7 @@ fn target(hub: &HubClient<Connector>) -> Result<Target, LoadError> {
 }
 
 /// Deletes the topics. A failure does not affect the figures, so it is not an error.
-async fn delete_topics(hub: &HubClient<Connector>, topics: &LoadTopics) {
+async fn delete_topics(hub: &HubClient<HubConnector>, topics: &LoadTopics) {
     for topic in &topics.names {
         let target = format!("/topics/{topic}");
         let deleted = hub.send(Method::DELETE, &target, HeaderMap::new(), Empty::<Bytes>::new()).await;

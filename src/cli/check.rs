@@ -3,7 +3,10 @@
 use std::{io::Write, time::Duration};
 
 use super::{CliError, output};
-use crate::{config::Effective, event::Millis};
+use crate::{
+    config::Effective,
+    event::{Millis, duration},
+};
 
 /// Prints the effective configuration as a TOML file; a value that is not the default has its source in a comment.
 /// Comments at the end report when the store's newest stamp is `ahead` of this machine's clock (the stamp, the
@@ -18,14 +21,14 @@ pub fn run(
 ) -> Result<(), CliError> {
     let mut out = output::stdout();
     let ahead = ahead.map(|(stamp, ahead)| {
-        let ahead = humantime::format_duration(ahead);
+        let ahead = duration::spell(ahead);
         format!(
             "\n# clock: events in this store are stamped up to {stamp}, {ahead} ahead of this machine's clock.\n\
              # The clock was ahead earlier, or is behind now. Ages, 'since' and Idempotency-Keys use the log's own clock.\n"
         )
     });
     let leapt = leapt.map(|(at, gained)| {
-        let gained = humantime::format_duration(Duration::from_secs(gained.as_secs()));
+        let gained = duration::spell(gained);
         format!(
             "\n# clock: this machine's clock has leapt forward by {gained} in total, last at {at} of the log's clock.\n\
              # Ages, 'since' and Idempotency-Keys do not include that time.\n"

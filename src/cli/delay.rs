@@ -2,8 +2,7 @@
 
 use std::{fmt::Display, time::Duration};
 
-/// The reconnection time before a stream has sent `retry:`: the hub's own default. WHATWG HTML, 9.2.3, says "a few
-/// seconds".
+/// The reconnection time before a stream has sent `retry:`. WHATWG HTML, 9.2.3, says "a few seconds".
 pub(super) const DEFAULT_RETRY: Duration = Duration::from_secs(3);
 
 /// Shortest delay, so that a client does not spin after `retry: 0`.

@@ -3,6 +3,7 @@
 use std::{fmt, marker::PhantomData, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
 use super::tables::ValueProblem;
+use crate::event::duration;
 
 /// Parses the text of a key into a value.
 pub trait ValueKind {
@@ -50,7 +51,7 @@ pub struct Switch;
 /// A number of threads, or `auto`: one per core.
 #[derive(Debug)]
 pub struct Shards;
-/// A duration: `2s`, `10m`, `7d`, or seconds.
+/// A duration, in the grammar of [`duration::parse`].
 #[derive(Debug)]
 pub struct DurationText;
 /// A [`DurationText`] in whole milliseconds, as in the `retry:` field of a stream.
@@ -157,11 +158,8 @@ impl ValueKind for DurationText {
     const METAVAR: &'static str = "TIME";
 
     fn parse(text: &str) -> Result<Duration, Vec<String>> {
-        if let Ok(seconds) = text.parse() {
-            return Ok(Duration::from_secs(seconds));
-        }
-        humantime::parse_duration(text)
-            .or_else(|_| problem("is not a duration; write it like 2s, 10m, 7d or 1h 30m, or in seconds"))
+        duration::parse(text)
+            .map_or_else(|| problem("is not a duration; write it like 2s, 10m, 7d or 1h 30m, or in seconds"), Ok)
     }
 
     fn magnitude(value: &Duration) -> Option<u128> {
@@ -307,7 +305,7 @@ mod tests {
 
     #[test]
     fn durations_have_units_or_are_seconds() {
-        for (text, want) in [("2s", 2), ("90", 90), ("10m", 600), ("7d", 604_800), ("1h 30m", 5_400)] {
+        for (text, want) in [("2s", 2), ("90", 90), ("10m", 600), ("7d", 604_800), ("1h 30m", 5_400), ("1.5h", 5_400)] {
             assert_eq!(DurationText::parse(text), Ok(Duration::from_secs(want)), "{text}");
         }
         for text in ["", "-1s", "soon", "1.2.3s"] {

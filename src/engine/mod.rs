@@ -22,7 +22,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use crate::event::{Epoch, Event, Millis, NewEvent, Selection, Seq, TopicName};
+use crate::event::{Epoch, Event, EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
 mod append;
 mod capabilities;
@@ -136,8 +136,10 @@ pub trait Admin: Send + Sync + 'static {
     /// removal notice is appended if the topic is open. Its bytes are erased from the disk later. Resolves to whether
     /// the event is retained: also `true` when it was removed before, which changes nothing.
     ///
+    /// An id of another epoch names no event of this store: nothing is removed, and the answer is `false`.
+    ///
     /// Idempotent: if it fails between the tombstone and the notice, repeating it completes the removal.
-    fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError>;
+    fn remove(&self, topic: TopicName, id: EventId) -> EngineFuture<bool, AppendError>;
 
     /// Removals that a crash or a failure interrupted, so that their notice may not have been appended. After opening,
     /// call [`Admin::remove`] for each of them once the observer is ready. A look-up in memory.

@@ -1,7 +1,6 @@
 //! Start positions of a read.
 
-use std::time::Duration;
-
+pub use crate::event::position::When;
 use crate::event::{Millis, Seq};
 
 /// Where a page starts.
@@ -23,15 +22,4 @@ pub enum LocateBy {
     Since(Millis),
     /// The newest so many retained events of the selection.
     Newest(u64),
-}
-
-/// A start in time, to be resolved to a timestamp: see [`Log::stamp`](super::Log::stamp). Timestamps follow
-/// the machine's clock, which may have been wrong, so the timestamp to read from may differ from the time asked
-/// for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// Events published at this time or later, by the machine's clock.
-    Moment(Millis),
-    /// Events published at most this long ago, by elapsed time.
-    Ago(Duration),
 }

@@ -10,7 +10,9 @@
 //! | [`shape`] | the wildcard positions of a pattern; the index for matching |
 //! | [`cover`] | whether one filter matches everything that another one matches |
 //! | [`id`] | `<epoch>-<seq>`, the id of an event and the text of a cursor |
+//! | [`position`] | where a reader begins, as text: cursors, `from` and `since` |
 //! | [`cursor`] | the delivery rule: seen, next, or a hole |
+//! | [`duration`] | durations as text: one parser, and a printed form for programs and one for people |
 //! | [`record`] | an event, before and after the log has assigned its position |
 //! | [`removal`] | the tombstone of a removed event, and the notice of a removal |
 //! | [`retention`] | retention limits, and rules by pattern |
@@ -20,7 +22,9 @@
 
 pub mod cover;
 pub mod cursor;
+pub mod duration;
 pub mod id;
+pub mod position;
 pub mod record;
 pub mod removal;
 pub mod retention;

@@ -85,7 +85,7 @@ fn config(time: &Arc<AtomicU64>) -> LogConfig {
         clock: Arc::new(move || Millis(clock())),
         uptime: Arc::new(move || Duration::from_millis(uptime())),
         boot: None,
-        ..LogConfig::default()
+        ..LogConfig::fixture()
     }
 }
 

@@ -68,7 +68,7 @@ fn net_limits() -> NetLimits {
 
 /// The state over an empty hub, and its store.
 pub(super) fn app() -> (Arc<AppState>, MemoryStore) {
-    app_over(LogConfig::default())
+    app_over(LogConfig::fixture())
 }
 
 /// The same with an engine configured by the caller.
@@ -87,7 +87,7 @@ pub(super) fn app_limited(
     capabilities: Capabilities,
     limits: Limits,
 ) -> (Arc<AppState>, MemoryStore) {
-    let (hub, store) = (HubConfig::default(), MemoryStore::new());
+    let (hub, store) = (HubConfig::fixture(), MemoryStore::new());
     let broker = Broker::new(1, &hub);
     let inner = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
     let engine = Arc::new(WrappedEngine { inner, capabilities });

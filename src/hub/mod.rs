@@ -28,7 +28,7 @@ use crate::{
         Append, AppendError, Capabilities, Catalog, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Receipt,
         Rejected, Status, TopicChange, TopicFacts, TopicState, When,
     },
-    event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName},
+    event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
     sync::spawn,
 };
 
@@ -63,6 +63,9 @@ use removals::RemovalCheck;
 use stats::Stats;
 use tokio::sync::Semaphore;
 
+/// [`HubConfig::readers`] of the hub. Each may hold a page in memory and open a segment.
+pub const READERS: usize = 8;
+
 /// Sizes and delays of the hub.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
@@ -76,9 +79,11 @@ pub struct HubConfig {
     pub readers: usize,
 }
 
-impl Default for HubConfig {
-    fn default() -> Self {
-        Self { ring_bytes: 1 << 20, rings_bytes: 256 << 20, retry_ms: 3000, readers: 8 }
+impl HubConfig {
+    /// A configuration for tests and benches: rings that hold all that most of them publish.
+    #[must_use]
+    pub fn fixture() -> Self {
+        Self { ring_bytes: 1 << 20, rings_bytes: 256 << 20, retry_ms: 3000, readers: READERS }
     }
 }
 
@@ -137,7 +142,7 @@ impl Hub {
         });
         for (topic, seq) in hub.engine.pending_removals() {
             // The removal is done also when its future is dropped.
-            drop(hub.engine.remove(topic, seq));
+            drop(hub.engine.remove(topic, EventId { epoch: hub.epoch(), seq }));
         }
         hub
     }
@@ -217,8 +222,8 @@ impl Hub {
     ///
     /// # Errors
     /// Why the removal was not done, or done in part; a repeated call does the rest.
-    pub fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
-        self.engine.remove(topic, seq)
+    pub fn remove(&self, topic: TopicName, id: EventId) -> EngineFuture<bool, AppendError> {
+        self.engine.remove(topic, id)
     }
 
     /// Resolves when every shard has run its fan-out loop once more. By then all batches that were being sent before

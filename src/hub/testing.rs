@@ -7,7 +7,7 @@ use crate::{
         Admin, Append, AppendError, AppendResult, Capabilities, Catalog, Engine, EngineFuture, LocateBy, Log, LogPage,
         ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
     },
-    event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName},
+    event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
 };
 
 /// A wrapped engine.
@@ -85,8 +85,8 @@ impl Admin for WrappedEngine {
         self.inner.delete(topic)
     }
 
-    fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
-        self.inner.remove(topic, seq)
+    fn remove(&self, topic: TopicName, id: EventId) -> EngineFuture<bool, AppendError> {
+        self.inner.remove(topic, id)
     }
 
     fn pending_removals(&self) -> Vec<(TopicName, Seq)> {

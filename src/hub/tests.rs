@@ -23,12 +23,13 @@ use crate::{
     },
     event::{
         Data, Event, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName,
+        position::Cursor,
         retention::{Rule, Rules},
     },
 };
 
 fn hub() -> Arc<Hub> {
-    hub_with(HubConfig::default())
+    hub_with(HubConfig::fixture())
 }
 
 fn hub_with(config: HubConfig) -> Arc<Hub> {
@@ -37,7 +38,7 @@ fn hub_with(config: HubConfig) -> Arc<Hub> {
 
 fn hub_over(store: MemoryStore, config: HubConfig) -> Arc<Hub> {
     let broker = Broker::new(1, &config);
-    let engine = LogEngine::open(store, LogConfig::default(), Arc::clone(&broker) as _);
+    let engine = LogEngine::open(store, LogConfig::fixture(), Arc::clone(&broker) as _);
     Hub::new(engine, broker, config)
 }
 
@@ -91,16 +92,16 @@ async fn a_start_at_the_oldest_retained_event_has_no_gaps() {
     let from = async |start| hub.subscribe(&selection, start, limit, 0).await.expect("readable");
     let kept = ["a0", "a1", "a2", "a3", "a4", "a5", "b5"];
     assert_eq!(read(&mut from(Start::Earliest).await).await, kept);
-    let unknown = read(&mut from(Start::Cursor("of another hub".into())).await).await;
+    let unknown = read(&mut from(Start::Cursor(Cursor::new("of another hub"))).await).await;
     assert_eq!(unknown, [&["gap"], &kept[..]].concat());
-    let before_all = Start::Cursor(format!("{}-0", hub.epoch()));
+    let before_all = Start::Cursor(Cursor::new(&format!("{}-0", hub.epoch())));
     assert!(read(&mut from(before_all).await).await.contains(&"gap b".to_owned()), "a cursor gets the gap");
 }
 
 #[tokio::test]
 async fn what_the_disk_lost_is_a_gap_also_for_streams_without_a_cursor() {
     let store = MemoryStore::new();
-    let hub = hub_over(store.clone(), HubConfig::default());
+    let hub = hub_over(store.clone(), HubConfig::fixture());
     for n in 0..6 {
         publish(&hub, "a", &format!("a{n}")).await;
         publish(&hub, "b", &format!("b{n}")).await;
@@ -145,7 +146,7 @@ async fn a_client_that_reconnects_within_the_ring_reads_no_page() {
         publish(&hub, "a", &format!("a{n}")).await;
     }
     assert_eq!(read(&mut first).await.len(), 6);
-    let cursor = Start::Cursor(format!("{}-2", hub.epoch()));
+    let cursor = Start::Cursor(Cursor::new(&format!("{}-2", hub.epoch())));
     assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 100).await).await, ["a2", "a3", "a4", "a5"]);
     assert_eq!(read(&mut subscribe(&hub, "a", cursor.clone(), 3).await).await, ["a2", "a3", "a4", "a5"]);
     assert_eq!(hub.stats().pages_read.get(), 0);
@@ -178,7 +179,7 @@ async fn a_page_is_read_once_for_all_readers_and_again_after_a_trim() {
 #[tokio::test]
 async fn a_deletion_is_looked_up_once_for_a_feed_which_records_later_ones() {
     let store = MemoryStore::new();
-    let hub = hub_over(store.clone(), HubConfig::default());
+    let hub = hub_over(store.clone(), HubConfig::fixture());
     let delete = || async { hub.delete(TopicName::new("a").expect("valid")).await.expect("deleted") };
     publish(&hub, "a", "1").await;
     assert!(delete().await);
@@ -197,7 +198,7 @@ async fn a_deletion_is_looked_up_once_for_a_feed_which_records_later_ones() {
 
 #[tokio::test]
 async fn quiet_rings_leave_room_for_the_busy_ones() {
-    let hub = hub_with(HubConfig { ring_bytes: 8000, rings_bytes: 18_000, ..HubConfig::default() });
+    let hub = hub_with(HubConfig { ring_bytes: 8000, rings_bytes: 18_000, ..HubConfig::fixture() });
     let mut quiet = [subscribe(&hub, "a", Start::Now, 100).await, subscribe(&hub, "b", Start::Now, 100).await];
     for topic in ["a", "b"] {
         for _ in 0..4 {
@@ -220,7 +221,7 @@ async fn quiet_rings_leave_room_for_the_busy_ones() {
 fn keeping_two_of_a(retention: Retention) -> LogConfig {
     let topics = Filter::new("a").expect("valid");
     let rule = Rule { topics, retention: Retention { max_events: Some(2), ..retention }, retry: None };
-    LogConfig { rules: Rules { rules: vec![rule], ..Rules::default() }, ..LogConfig::default() }
+    LogConfig { rules: Rules { rules: vec![rule], ..Rules::default() }, ..LogConfig::fixture() }
 }
 
 fn new_event(topic: &str, data: &str) -> NewEvent {
@@ -233,14 +234,14 @@ fn append(events: Vec<NewEvent>) -> Append {
 
 async fn of_both(hub: &Arc<Hub>, events: usize) -> Subscription {
     let selection = Selection::new(["a", "b"].map(|text| Filter::new(text).expect("valid"))).expect("some");
-    let cursor = Start::Cursor(format!("{}-0", hub.epoch()));
+    let cursor = Start::Cursor(Cursor::new(&format!("{}-0", hub.epoch())));
     hub.subscribe(&selection, cursor, ReadLimit { events, bytes: 1 << 20 }, 0).await.expect("readable")
 }
 
 /// Retention passes the head that a page began with while the page is read.
 #[tokio::test]
 async fn what_is_trimmed_while_the_last_page_is_read_is_reported_before_the_ring() {
-    let (store, config) = (MemoryStore::new(), HubConfig::default());
+    let (store, config) = (MemoryStore::new(), HubConfig::fixture());
     let broker = Broker::new(1, &config);
     let engine = LogEngine::open(store.clone(), keeping_two_of_a(Retention::default()), Arc::clone(&broker) as _);
     let hub = Hub::new(engine, broker, config);
@@ -285,7 +286,7 @@ impl Observer for Late {
 /// A gap ahead of a page that is not the last is reported by the next page, although the ring has nothing after it yet.
 #[tokio::test]
 async fn what_is_trimmed_with_a_commit_that_is_not_in_the_ring_yet_is_reported() {
-    let config = HubConfig::default();
+    let config = HubConfig::fixture();
     let broker = Broker::new(1, &config);
     let late = Arc::new(Late { broker: Arc::clone(&broker), held: AtomicBool::default() });
     let time = Arc::new(AtomicU64::new(1_000_000));

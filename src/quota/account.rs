@@ -22,8 +22,8 @@ use super::{
     exceeded::{Exceeded, Limit},
 };
 
-/// The wait that is reported when too much is open. Nobody knows when something will be closed; this is the default
-/// delay before a client reconnects (`stream.retry`).
+/// The wait that is reported when too much is open. When something will be closed is not known; an EventSource waits
+/// for some seconds, too, before it reconnects.
 const OPEN_WAIT: Duration = Duration::from_secs(3);
 
 /// The kind of an account.
@@ -202,7 +202,8 @@ impl Account {
 
     /// Subtracts `bytes` of memory.
     pub fn release(&self, memory: HeldMemory, bytes: usize) {
-        self.held[memory as usize].fetch_sub(bytes, Relaxed);
+        let before = self.held[memory as usize].fetch_sub(bytes, Relaxed);
+        debug_assert!(before >= bytes, "only what is held is released");
     }
 
     /// Open connections.
@@ -349,7 +350,8 @@ impl AccountKind {
 
 impl Drop for OpenPermit {
     fn drop(&mut self) {
-        (self.open)(&self.account).fetch_sub(1, Relaxed);
+        let before = (self.open)(&self.account).fetch_sub(1, Relaxed);
+        debug_assert!(before > 0, "a permit counts until it is dropped");
     }
 }
 

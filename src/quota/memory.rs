@@ -168,7 +168,8 @@ impl BodyMemory {
 impl Drop for BodyPermit {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.body_memory.used.fetch_sub(self.bytes, Relaxed);
+            let used = self.body_memory.used.fetch_sub(self.bytes, Relaxed);
+            debug_assert!(used >= self.bytes, "the budget counts what its permits hold");
             self.accounts().for_each(|(account, _)| account.release(self.body_memory.memory, self.bytes));
         }
     }

@@ -34,7 +34,7 @@ use account::{AccountKind, QuotaState};
 use table::AccountTable;
 
 /// Accounts of addresses at most: 15 MB (measured; an account has 128 bytes, its table entry 33 to 75), a multiple of
-/// the default limit on connections. Networks of 64 bits are cheap: the owner of a /32 could fill any table.
+/// the connections that one machine serves. Networks of 64 bits are cheap: the owner of a /32 could fill any table.
 const ADDRESSES: usize = 100_000;
 
 /// Accounts of holders at most: 10,000 with names of at most 128 bytes take 4 MB. Unlike addresses, idle ones are kept

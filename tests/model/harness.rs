@@ -50,7 +50,8 @@ impl EngineFactory for OnDisk {
 
     fn open(&self, config: LogConfig, broker: Arc<Broker>) -> Arc<dyn Engine> {
         // Segments of a few commits, so that they rotate, are copied and dropped.
-        let store = SledConfig { reserve_bytes: 0, rotate_bytes: 2048, ..SledConfig::new(self.0.path().join("store")) };
+        let store =
+            SledConfig { reserve_bytes: 0, rotate_bytes: 2048, ..SledConfig::fixture(self.0.path().join("store")) };
         LogEngine::open(SledStore::open(store).unwrap(), config, broker)
     }
 }
@@ -184,11 +185,11 @@ impl<K: EngineFactory> Harness<K> {
     fn remove(&mut self, topic: usize, nth: usize) {
         let kept = self.model.events.iter().filter(|event| event.topic == topic && !event.gone);
         let Some((seq, removed)) = kept.map(|event| (event.seq, event.removed)).nth(nth) else { return };
-        assert!(self.runtime.block_on(self.hub.remove(name(topic), Seq(seq))).unwrap());
+        let id = EventId { epoch: self.hub.epoch(), seq: Seq(seq) };
+        assert!(self.runtime.block_on(self.hub.remove(name(topic), id)).unwrap());
         if removed {
             return;
         }
-        let id = EventId { epoch: self.hub.epoch(), seq: Seq(seq) };
         let tombstone = NewEvent::notice(name(topic), id).data;
         self.model.remove(seq, tombstone.as_str());
         if !self.model.topics[topic].closed {
@@ -250,7 +251,7 @@ impl<K: EngineFactory> Harness<K> {
 }
 
 fn open<K: EngineFactory>(factory: &K, sizes: Sizes, clock: &Arc<AtomicU64>) -> (Arc<dyn Engine>, Arc<Hub>) {
-    let hub = HubConfig { ring_bytes: sizes.ring_bytes, rings_bytes: sizes.rings_bytes, ..HubConfig::default() };
+    let hub = HubConfig { ring_bytes: sizes.ring_bytes, rings_bytes: sizes.rings_bytes, ..HubConfig::fixture() };
     let (clock, passed) = (Arc::clone(clock), Arc::clone(clock));
     let log = LogConfig {
         merge_topics: sizes.merge_topics,
@@ -259,7 +260,7 @@ fn open<K: EngineFactory>(factory: &K, sizes: Sizes, clock: &Arc<AtomicU64>) -> 
         clock: Arc::new(move || Millis(clock.load(Ordering::SeqCst))),
         uptime: Arc::new(move || Duration::from_millis(passed.load(Ordering::SeqCst))),
         boot: None,
-        ..LogConfig::default()
+        ..LogConfig::fixture()
     };
     let broker = Broker::new(1, &hub);
     let engine = factory.open(log, Arc::clone(&broker));

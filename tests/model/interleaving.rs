@@ -157,7 +157,7 @@ fn a_name_deleted_and_used_again_during_a_read_is_reported() {
         let action = Arc::clone(&store.action);
         let engine = LogEngine::open(
             store,
-            LogConfig { merge_topics, pick_topics, ..LogConfig::default() },
+            LogConfig { merge_topics, pick_topics, ..LogConfig::fixture() },
             Arc::new(NullObserver),
         );
         publish(&*engine, "b/1");

@@ -8,7 +8,7 @@ use std::{
 };
 
 use gapless::{
-    event::{EventId, Filter, Selection, TopicName},
+    event::{EventId, Filter, Selection, TopicName, position::Cursor},
     hub::{
         Hub,
         batch::ReadLimit,
@@ -85,7 +85,7 @@ impl Reader {
         let (start, expected): (Start, BTreeSet<u64>) = match (self.last_id, self.begin) {
             (Some(id), _) => {
                 let after = asked.map(|event| event.seq).filter(|&seq| seq > id.seq.0);
-                (Start::Cursor(id.to_string()), after.collect())
+                (Start::Cursor(Cursor::new(&id.to_string())), after.collect())
             }
             (None, Begin::Now) => (Start::Now, BTreeSet::new()),
             (None, begin) => {
@@ -94,11 +94,11 @@ impl Reader {
                     Begin::Earliest | Begin::Now => Start::Earliest,
                     Begin::Unknown => {
                         self.first_gap = Some(GapReason::Unknown);
-                        Start::Cursor("zzzzzzzz-1".into())
+                        Start::Cursor(Cursor::new("zzzzzzzz-1"))
                     }
                     Begin::Ahead => {
                         self.first_gap = Some(GapReason::Ahead);
-                        Start::Cursor(format!("{}-{}", hub.epoch(), hub.head().0 + 1))
+                        Start::Cursor(Cursor::new(&format!("{}-{}", hub.epoch(), hub.head().0 + 1)))
                     }
                 };
                 (start, kept.collect())

@@ -13,7 +13,7 @@ use std::{
 use fastrand::Rng;
 use gapless::{
     engine::{Append, AppendError, IdempotencyKey, PageItem, ReadFrom, ReadRequest, TopicChange},
-    event::{NewEvent, Seq, TopicName},
+    event::{EventId, NewEvent, Seq, TopicName},
 };
 use shuttle::{future::block_on, thread};
 
@@ -221,7 +221,8 @@ fn operate(world: &World, mut rng: Rng) {
                 let Some(event) = world.ledger.durable(rng.u64(0..=head)) else { continue };
                 world.ledger.note(&format!("remove {}", event.seq));
                 world.ledger.removing(event.seq);
-                if block_on(hub.remove(event.topic, Seq(event.seq))).is_ok_and(|is_removed| is_removed) {
+                let id = EventId { epoch: hub.epoch(), seq: Seq(event.seq) };
+                if block_on(hub.remove(event.topic, id)).is_ok_and(|is_removed| is_removed) {
                     world.ledger.note(&format!("removed {}", event.seq));
                     world.ledger.removed(event.seq);
                     block_on(hub.fan_out_barrier());

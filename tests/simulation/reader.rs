@@ -7,7 +7,7 @@ use std::{
 };
 
 use gapless::{
-    event::{EventId, Filter, Selection, TopicName},
+    event::{EventId, Filter, Selection, TopicName, position::Cursor},
     hub::{
         batch::ReadLimit,
         feed::Feed,
@@ -93,7 +93,7 @@ impl Reader {
             return true;
         }
         let start = match self.last_id {
-            Some(id) => Start::Cursor(id.to_string()),
+            Some(id) => Start::Cursor(Cursor::new(&id.to_string())),
             None if self.from_earliest => Start::Earliest,
             None => Start::Now,
         };

@@ -52,6 +52,7 @@ pub(crate) struct Sizes {
     queue_bytes: usize,
     merge_topics: usize,
     pick_topics: usize,
+    readers: usize,
     pub(crate) limit: ReadLimit,
 }
 
@@ -64,6 +65,7 @@ impl Sizes {
             queue_bytes: *rng.choice([1000, 1 << 20]).as_ref().unwrap(),
             merge_topics: *rng.choice([0, 2, 9]).as_ref().unwrap(),
             pick_topics: *rng.choice([0, 9]).as_ref().unwrap(),
+            readers: rng.usize(1..4),
             limit: ReadLimit { events: rng.usize(1..4), bytes: 1 << 20 },
         }
     }
@@ -145,10 +147,14 @@ impl Process {
             clock: Arc::new(move || Millis(1_000_000_000_000 + u64::try_from(now().as_millis()).unwrap())),
             uptime: Arc::new(now),
             boot: None,
-            ..LogConfig::default()
+            ..LogConfig::fixture()
         };
-        let hub_config =
-            HubConfig { ring_bytes: sizes.ring_bytes, rings_bytes: sizes.rings_bytes, ..HubConfig::default() };
+        let hub_config = HubConfig {
+            ring_bytes: sizes.ring_bytes,
+            rings_bytes: sizes.rings_bytes,
+            readers: sizes.readers,
+            ..HubConfig::fixture()
+        };
         let broker = Broker::new(SHARDS, &hub_config);
         let engine: Arc<dyn Engine> = LogEngine::open(disk.clone(), config, Arc::clone(&broker) as _);
         let hub = Hub::new(Arc::clone(&engine), broker, hub_config);

@@ -13,9 +13,8 @@ use std::{
 
 use jsonwebtoken::Algorithm;
 use parking_lot::Mutex;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
-use ureq::tls::Certificate;
 
 use super::*;
 use crate::access::{
@@ -328,9 +327,9 @@ fn max_age_is_clamped() {
 }
 
 /// A TLS server with a self-signed certificate: its port, and the certificate.
-fn tls_server(answer: String) -> (u16, Certificate<'static>) {
+fn tls_server(answer: String) -> (u16, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let trusted = Certificate::from_der(made.cert.der()).to_owned();
+    let trusted = made.cert.der().clone();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -364,6 +363,6 @@ fn keys_are_fetched_only_from_a_server_with_a_trusted_certificate() {
     };
     assert_eq!(cache(vec![certificate]).refresh(), Ok(true));
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let error = cache(vec![Certificate::from_der(other.cert.der()).to_owned()]).refresh().expect_err("a stranger");
+    let error = cache(vec![other.cert.der().clone()]).refresh().expect_err("a stranger");
     assert!(error.contains("no trusted certificate"), "{error}");
 }

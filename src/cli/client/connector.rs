@@ -1,109 +1,55 @@
-//! Connections to a hub: over TCP or a Unix socket, directly or through a proxy, with or without TLS.
+//! Connections to a hub, with messages for the errors of TLS.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
+use std::{io, path::Path};
+
+use super::{Dial, address::HubAddress, trust};
+use crate::{
+    cli::CliError,
+    client::{
+        Connector,
+        byte_stream::ByteStream,
+        connector::{InvalidHost, tls_error},
+        proxy::{InvalidProxy, Proxy, ProxyVariables},
+    },
 };
 
-use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
-use tokio_rustls::TlsConnector;
+/// Opens connections to one hub.
+#[derive(Debug)]
+pub(in crate::cli) struct HubConnector(Connector);
 
-use super::{Dial, address::HubAddress, proxy::Proxy, trust};
-use crate::cli::CliError;
-
-/// Opens connections to one address.
-pub(in crate::cli) struct Connector {
-    /// `host:port`.
-    address: String,
-    /// The path of a Unix socket, used instead of `address`.
-    socket: Option<PathBuf>,
-    /// The proxy to connect through.
-    proxy: Option<Proxy>,
-    tls: Option<ClientTls>,
-}
-
-struct ClientTls {
-    connector: TlsConnector,
-    /// The name that the certificate must be for.
-    name: ServerName<'static>,
-}
-
-impl std::fmt::Debug for Connector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connector")
-            .field("address", &self.address)
-            .field("tls", &self.tls.is_some())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A bidirectional stream of bytes.
-pub(in crate::cli) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
-
-impl Connector {
+impl HubConnector {
     /// Connections to `hub_address`, with TLS for https. `ca` is a file of certificates to trust in addition to the
     /// system's.
     pub(super) fn new(hub_address: &HubAddress, ca: Option<&Path>) -> Result<Self, CliError> {
-        let tls = hub_address.tls.then(|| ClientTls::new(hub_address, ca)).transpose()?;
-        let (address, socket) = (hub_address.address.clone(), hub_address.socket.clone());
-        Ok(Self { address, socket, proxy: Proxy::from_environment(hub_address)?, tls })
+        let server = hub_address.server.clone();
+        let tls = server.tls.then(|| trust::config(ca)).transpose()?;
+        let proxy = Proxy::from_environment(&server, ProxyVariables::OfScheme)
+            .map_err(|InvalidProxy { name, problem }| CliError::Proxy { name, problem })?;
+        Connector::new(server, proxy, tls).map(Self).map_err(|InvalidHost| CliError::Url {
+            url: format!("https://{}", hub_address.server.authority),
+            problem: "a certificate cannot be for that host; it must be a DNS name or an IP address",
+        })
     }
 
     /// The address, as `host:port`.
     pub(super) fn address(&self) -> &str {
-        &self.address
+        &self.0.server().address
     }
 
     /// The proxy to connect through.
     pub(super) fn proxy(&self) -> Option<&Proxy> {
-        self.proxy.as_ref()
-    }
-
-    async fn tcp(&self) -> io::Result<TcpStream> {
-        let stream = match &self.proxy {
-            Some(proxy) => proxy.connect(&self.address).await?,
-            None => TcpStream::connect(&self.address).await?,
-        };
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        self.0.proxy()
     }
 }
 
-impl ClientTls {
-    fn new(hub_address: &HubAddress, ca: Option<&Path>) -> Result<Self, CliError> {
-        let name = ServerName::try_from(hub_address.host.clone()).map_err(|_| CliError::Url {
-            url: format!("https://{}", hub_address.authority),
-            problem: "a certificate cannot be for that host; it must be a DNS name or an IP address",
-        })?;
-        Ok(Self { connector: TlsConnector::from(trust::config(ca)?), name })
-    }
-}
-
-impl Dial for Connector {
+impl Dial for HubConnector {
     type Io = Box<dyn ByteStream>;
 
     async fn dial(&self) -> io::Result<Box<dyn ByteStream>> {
-        if let Some(socket) = &self.socket {
-            return Ok(Box::new(UnixStream::connect(socket).await?));
-        }
-        let stream = self.tcp().await?;
-        let Some(ClientTls { connector, name }) = &self.tls else { return Ok(Box::new(stream)) };
-        let stream = connector.connect(name.clone(), stream).await.map_err(|error| describe_tls_error(error, name))?;
-        Ok(Box::new(stream))
-    }
-}
-
-/// Converts a TLS error of a handshake into [`Untrusted`].
-fn describe_tls_error(error: io::Error, name: &ServerName<'_>) -> io::Error {
-    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(reason) => io::Error::new(error.kind(), Untrusted(trust::describe(reason, &name.to_str()))),
-        None => error,
+        self.0.connect().await.map_err(|error| match tls_error(&error) {
+            Some(reason) => io::Error::new(error.kind(), Untrusted(trust::describe(reason, &self.0.server().host))),
+            None => error,
+        })
     }
 }
 

@@ -4,9 +4,8 @@
 //! |---|---|
 //! | this file | the hub, its arguments, and requests |
 //! | `address` | parses a hub's URL |
-//! | `connector` | connections: TCP or a Unix socket, with or without TLS |
-//! | `proxy` | proxies from the environment |
-//! | `trust` | certificate verification, and messages for its errors |
+//! | `connector` | connections, by [`crate::client`] |
+//! | `trust` | the trusted roots, and messages for errors of verification |
 //! | `credential` | the token, and its sources |
 
 use std::{io, path::PathBuf, time::Duration};
@@ -24,18 +23,18 @@ use tokio::{
 };
 
 use super::CliError;
+use crate::client;
 
 mod address;
 mod connector;
 mod credential;
-mod proxy;
 mod trust;
 
 use self::{
     address::HubAddress,
     credential::{ClientCredential, Secret},
 };
-pub(super) use connector::{Connector, Untrusted};
+pub(super) use connector::{HubConnector, Untrusted};
 
 /// Timeout of a connection, including proxy and TLS. The system's own timeout is minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -84,28 +83,28 @@ pub(super) struct HubArgs {
     ca: Option<PathBuf>,
 }
 
-impl HubClient<Connector> {
+impl HubClient<HubConnector> {
     /// The hub of `args`. Does not connect yet.
     pub(super) fn from_args(args: &HubArgs) -> Result<Self, CliError> {
         let hub_address = HubAddress::parse(&args.url)?;
         let credential = ClientCredential::find(args, std::env::var_os(credential::VARIABLE))?;
-        if credential.is_some() && !args.insecure_token && hub_address.is_exposed() {
+        if credential.is_some() && !args.insecure_token && hub_address.server.is_exposed() {
             return Err(CliError::InTheClear { url: args.url.clone() });
         }
-        let connector = Connector::new(&hub_address, args.ca.as_deref())?;
-        let forward = connector.proxy().and_then(|proxy| proxy.forward_prefix(&hub_address.authority));
-        let hub = Self::new(&args.url, &hub_address.authority, &hub_address.base, connector).with(credential);
+        let connector = HubConnector::new(&hub_address, args.ca.as_deref())?;
+        let forward = connector.proxy().and_then(|proxy| proxy.forward(&hub_address.server.authority));
+        let hub = Self::new(&args.url, &hub_address.server.authority, &hub_address.base, connector).with(credential);
         Ok(Self { forward, ..hub })
     }
 
     /// As [`from_args`](Self::from_args), but an error unless the hub is reached directly over TCP without TLS.
     pub(super) fn from_args_plain_tcp(args: &HubArgs) -> Result<Self, CliError> {
         let hub_address = HubAddress::parse(&args.url)?;
-        if hub_address.tls {
+        if hub_address.server.tls {
             return Err(CliError::NoTls);
         }
         let hub = Self::from_args(args)?;
-        match (&hub_address.socket, hub.dial.proxy()) {
+        match (&hub_address.server.socket, hub.dial.proxy()) {
             (None, None) => Ok(hub),
             _ => Err(CliError::NoDetour),
         }
@@ -166,7 +165,7 @@ impl<D: Dial> HubClient<D> {
         *request.headers_mut() = headers;
         let host = HeaderValue::from_str(&self.authority).expect("a URI's authority");
         request.headers_mut().insert(header::HOST, host);
-        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(client::USER_AGENT));
         if let Some(value) = proxy_authorization {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, value.clone());
         }
@@ -195,8 +194,6 @@ pub(super) trait Sent:
 }
 
 impl<B> Sent for B where B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + 'static {}
-
-const USER_AGENT: &str = concat!("gapless/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
 pub(super) mod tests {

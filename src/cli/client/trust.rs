@@ -1,112 +1,31 @@
-//! Certificate verification, and messages for its errors. Verification cannot be turned off.
+//! The roots that a command trusts, and messages for the errors of verification.
 
 use std::{fmt::Write as _, fs::File, io::Read as _, path::Path, sync::Arc};
 
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
-    SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    AlertDescription, CertificateError, ClientConfig, Error, RootCertStore,
+    pki_types::{CertificateDer, UnixTime, pem::PemObject},
 };
 
-use crate::{cli::CliError, event::time::Millis};
+use crate::{
+    cli::CliError,
+    client::trust::{self, SelfSigned},
+    event::time::Millis,
+};
 
-/// A TLS configuration that trusts the system's root certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` override them)
-/// and those in `ca`.
+/// A TLS configuration that trusts the system's root certificates and those in `ca`.
 ///
 /// # Errors
 /// When `ca` has no usable certificate, or when there are no root certificates.
 pub(super) fn config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, CliError> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(native.certs);
+    let (mut roots, error) = trust::system_roots();
     if let Some(path) = ca {
         add(path, &mut roots).map_err(|problem| CliError::Ca { path: path.into(), problem })?;
     }
-    if roots.is_empty() {
-        let cause = native.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
-        return Err(CliError::NoRoots { cause });
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider has TLS 1.2 and 1.3");
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    let verifier = Arc::new(ExplainingVerifier(verifier.expect("there are roots, and no revocation lists")));
-    // rustls calls this API dangerous because a custom verifier may accept anything. This one only changes error
-    // messages.
-    let mut config = config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
-/// rustls's own verifier with a better error for self-signed certificates: when a trusted issuer has the same name,
-/// rustls reports only a bad signature. This happens where Debian's ssl-cert-snakeoil is among the trusted
-/// certificates: in images its name is often `localhost`.
-#[derive(Debug)]
-struct ExplainingVerifier(Arc<WebPkiServerVerifier>);
-
-/// A self-signed certificate that is not trusted.
-#[derive(Debug, thiserror::Error)]
-#[error("the certificate is self-signed")]
-struct SelfSigned;
-
-impl ServerCertVerifier for ExplainingVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let result = self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        result.map_err(|error| match error {
-            Error::InvalidCertificate(reason) if concerns_the_issuer(&reason) && is_self_issued(end_entity) => {
-                Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(SelfSigned))))
-            }
-            error => error,
-        })
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-fn concerns_the_issuer(reason: &CertificateError) -> bool {
-    matches!(
-        reason,
-        CertificateError::UnknownIssuer
-            | CertificateError::BadSignature
-            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
-    )
-}
-
-fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
-    webpki::EndEntityCert::try_from(certificate).is_ok_and(|certificate| certificate.issuer() == certificate.subject())
+    trust::config(roots).ok_or_else(|| {
+        let cause = error.map(|error| format!(" ({error})")).unwrap_or_default();
+        CliError::NoRoots { cause }
+    })
 }
 
 /// Largest file of certificates, in bytes: all public root certificates together have some 250 KB.

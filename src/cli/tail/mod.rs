@@ -20,7 +20,7 @@ use super::{
     client::{HubArgs, HubClient},
     output,
 };
-use crate::event::{Filter, topic::TopicError};
+use crate::event::{Filter, position::MAX_NEWEST, topic::TopicError};
 
 mod follow;
 mod print;
@@ -56,9 +56,9 @@ pub struct TailArgs {
     #[arg(long, value_name = "POSITION", group = "start", value_parser = start::position)]
     from: Option<String>,
     /// Start with the newest N retained events, of all topics together; same as --from last:N
-    #[arg(short = 'n', long, value_name = "N", group = "start", value_parser = value_parser!(u64).range(1..=start::MAX_LAST))]
+    #[arg(short = 'n', long, value_name = "N", group = "start", value_parser = value_parser!(u64).range(1..=MAX_NEWEST))]
     last: Option<u64>,
-    /// Start at the first event since an age (10m, 2h) or a time (RFC 3339 or Unix)
+    /// Start at the first event since an age (10m, 1h 30m) or a time (RFC 3339 or Unix)
     #[arg(long, value_name = "TIME", group = "start", value_parser = start::since)]
     since: Option<String>,
     /// Start after this id, as a reconnecting EventSource does

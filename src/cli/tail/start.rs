@@ -1,33 +1,18 @@
 //! Start positions, checked before anything is sent, so that a mistake is reported even if the hub is unreachable.
 
-use crate::event::{EventId, Millis};
-
-/// Most events before the end at which a stream may start.
-pub(super) const MAX_LAST: u64 = 1_000_000;
+use crate::event::position::{StartPosition, When};
 
 /// Checks a value of `from`. It is sent unchanged.
 pub(super) fn position(text: &str) -> Result<String, String> {
-    let last = |text: &str| text.parse().is_ok_and(|count: u64| (1..=MAX_LAST).contains(&count));
-    let known = match text.strip_prefix("last:") {
-        Some(count) => last(count),
-        None => matches!(text, "earliest" | "now") || EventId::parse(text).is_some(),
-    };
-    if known {
-        return Ok(text.into());
+    match StartPosition::parse(text) {
+        Ok(_) => Ok(text.into()),
+        Err(error) => Err(format!("it {error}; for a time use --since")),
     }
-    Err(format!(
-        "it must be earliest, now, last:N with N from 1 to {MAX_LAST}, or an id like 4f9a2c1e-17; for a time use --since"
-    ))
 }
 
-/// Checks a value of `since`. It is sent unchanged; the hub decides whether a number is an age or a time.
+/// Checks a value of `since`. It is sent unchanged.
 pub(super) fn since(text: &str) -> Result<String, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let age = digits > 0 && matches!(&text[digits..], "" | "d" | "h" | "m" | "s" | "ms");
-    if age || Millis::parse_rfc3339(text).is_some() {
-        return Ok(text.into());
-    }
-    Err("it must be an age like 90s, 10m, 2h or 7d, or a time like 2026-01-31T09:00:00Z".into())
+    if When::parse(text).is_some() { Ok(text.into()) } else { Err(format!("it {}", When::EXPECTED)) }
 }
 
 #[cfg(test)]
@@ -42,10 +27,20 @@ mod tests {
         for text in ["yesterday", "", "last:", "last:0", "last:1000001", "last:x", "10m", "2026-01-31T09:00:00Z"] {
             assert!(position(text).expect_err(text).contains("--since"), "{text}");
         }
-        for text in ["10m", "90", "5ms", "7d", "2026-01-31T09:00:00Z", "2026-01-31T09:00:00+01:00"] {
+        for text in [
+            "10m",
+            "90",
+            "5ms",
+            "7d",
+            "1h 30m",
+            "10 m",
+            "1764100000123",
+            "2026-01-31T09:00:00Z",
+            "2026-01-31T09:00:00+01:00",
+        ] {
             assert_eq!(since(text).as_deref(), Ok(text));
         }
-        for text in ["yesterday", "", "10 m", "m", "-5m", "10x", "2026-01-31"] {
+        for text in ["yesterday", "", "m", "-5m", "10x", "2026-01-31"] {
             since(text).expect_err(text);
         }
     }

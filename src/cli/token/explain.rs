@@ -6,7 +6,7 @@ use super::{TokenArgs, nearest::covering_grant};
 use crate::{
     access::{Access, AccessSettings, Findings, Grant, Refusal, hex},
     cli::CliError,
-    event::{Filter, Millis},
+    event::{Filter, Millis, duration},
 };
 
 /// The action to check.
@@ -93,9 +93,9 @@ fn describe(found: &Findings, leeway: u64, now: u64) -> Vec<String> {
             let exp = Millis(at.saturating_sub(leeway).saturating_mul(1000));
             let left = |until: u64| until.checked_sub(now).filter(|left| *left > 0).map(Duration::from_secs);
             let left = match (left(at.saturating_sub(leeway)), left(at)) {
-                (Some(left), _) => format!("{} left", humantime::format_duration(left)),
+                (Some(left), _) => format!("{} left", duration::spell(left)),
                 (None, Some(left)) => {
-                    format!("expired, but accepted for {} more by access.leeway", humantime::format_duration(left))
+                    format!("expired, but accepted for {} more by access.leeway", duration::spell(left))
                 }
                 (None, None) => "expired".into(),
             };

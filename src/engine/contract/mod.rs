@@ -118,7 +118,7 @@ impl<F: EngineFactory> Fixture<F> {
     }
 
     pub(crate) fn remove(&self, name: &str, seq: Seq) -> bool {
-        wait(self.engine.remove(topic(name), seq)).expect("accepted")
+        wait(self.engine.remove(topic(name), self.id(seq))).expect("accepted")
     }
 
     pub(crate) fn state(&self, name: &str) -> Option<TopicState> {
@@ -316,6 +316,7 @@ contract_tests! {
     removal:
         a_removed_event_leaves_a_tombstone,
         readers_get_a_notice_before_a_removal_is_acknowledged,
+        an_id_of_another_epoch_removes_nothing,
         an_event_is_removed_once,
         an_event_that_is_not_retained_cannot_be_removed,
         a_closed_topic_stays_closed_and_gets_no_notice,

@@ -1,6 +1,7 @@
 //! Contract: removal of events.
 
 use super::*;
+use crate::event::Epoch;
 
 /// The events of a page without gaps.
 pub(crate) fn events(page: &LogPage) -> Vec<Arc<Event>> {
@@ -40,6 +41,15 @@ pub(crate) fn readers_get_a_notice_before_a_removal_is_acknowledged<F: EngineFac
     let observed = fixture.observer.events.lock();
     assert_eq!((observed.len(), observed[3].seq), (4, Seq(4)));
     assert_eq!(observed[3].new, notice(&fixture, "a", Seq(1)));
+}
+
+pub(crate) fn an_id_of_another_epoch_removes_nothing<F: EngineFactory>() {
+    let fixture = Fixture::<F>::new();
+    let seq = fixture.publish("a");
+    let id = EventId { epoch: Epoch::new("another").expect("valid"), seq };
+    assert_eq!(wait(fixture.engine.remove(topic("a"), id)), Ok(false));
+    let page = fixture.read(&["a"], ReadFrom::Earliest);
+    assert!(matches!(&page.items[..], [PageItem::Event(event)] if !event.is_tombstone()), "{page:?}");
 }
 
 pub(crate) fn an_event_is_removed_once<F: EngineFactory>() {

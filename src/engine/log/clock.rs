@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     engine::When,
-    event::Millis,
+    event::{Millis, duration},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -174,7 +174,7 @@ impl LogClock {
         let reading = Reading { log, machine };
         if reading.is_ahead() && !std::mem::replace(&mut state.warned, true) {
             tracing::warn!(
-                ahead = %humanize(reading.ahead()), log.time = %log, machine.time = %machine,
+                ahead = %duration::spell(reading.ahead()), log.time = %log, machine.time = %machine,
                 "the newest event is stamped ahead of this machine's clock, which was ahead before or is behind now; \
                  the log's clock continues from that stamp, and ages, 'since' and Idempotency-Keys use the log's clock"
             );
@@ -226,7 +226,7 @@ impl LogClockState {
         if leapt {
             self.leaps = self.leaps.with(Leap { at, to: machine, gained });
             tracing::warn!(
-                gained = %humanize(gained), machine.time = %machine,
+                gained = %duration::spell(gained), machine.time = %machine,
                 "this machine's clock leapt ahead; events are stamped by it, but ages, 'since' and Idempotency-Keys do \
                  not count the leap, so that nothing is trimmed or expires early"
             );
@@ -246,11 +246,6 @@ fn read_both(machine: &Clock, uptime: &Uptime) -> (Millis, Duration) {
         before = after;
     }
     (machine(), uptime())
-}
-
-/// Formats a duration for the log, to the second.
-fn humanize(time: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(Duration::from_secs(time.as_secs()))
 }
 
 impl LogClock {

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use crate::event::{Millis, retention::Rules};
@@ -14,33 +14,32 @@ pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 /// A monotonic clock: time elapsed since an arbitrary moment. Tests inject their own.
 pub type Uptime = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// Bounds and rules of a log engine.
+/// Bounds and rules of a log engine. [`LogConfig::new`] has the numbers that are no settings, each with its reason here.
 #[derive(Clone)]
 pub struct LogConfig {
     /// Retention rules of the topics, and the store's cap.
     pub rules: Rules,
-    /// How long an idempotency key is remembered. 10 minutes: longer than a client should keep retrying.
+    /// How long an idempotency key is remembered: longer than a client should keep retrying.
     pub idempotency_window: Duration,
     /// Maximum number of keys, each of up to 512 bytes; one with more receipts counts as several. Further keyed appends
-    /// are refused. 250,000: at most 128 MB, typically half of it, and 400 keyed appends per second over the default
-    /// window.
+    /// are refused.
     pub idempotency_keys: usize,
-    /// Capacity of the writer's queue in bytes, each event counted with [`EVENT_OVERHEAD`]. 64 MiB: about a second of a
+    /// Capacity of the writer's queue in bytes, each event counted with [`EVENT_OVERHEAD`]: about a second of a
     /// fast disk. An append larger than the capacity is accepted if no other large one is queued, and appends of up to
     /// 1/32 of it have an additional quarter.
     pub queue_bytes: usize,
-    /// Maximum number of events per commit, unless one append has more. 4096: a larger group gains nothing from sharing
+    /// Maximum number of events per commit, unless one append has more. A larger group gains nothing from sharing
     /// the flush, and latency grows.
     pub group_events: usize,
-    /// Maximum bytes of data per commit, unless one append has more. 1 MiB, for the same reason.
+    /// Maximum bytes of data per commit, unless one append has more, for the same reason.
     pub group_bytes: usize,
     /// Maximum number of topics for which a page is built topic by topic; above it, the commits are scanned, and only
-    /// topics met there are looked up. 1024: each topic costs every page a lookup in the table.
+    /// topics met there are looked up: each topic costs every page a lookup in the table.
     pub merge_topics: usize,
     /// Minimum number of topics for which a page may be read by a scan of the commits; below it, pages are always
-    /// merged from the topics. 16: a merge of fewer is cheap.
+    /// merged from the topics: a merge of few is cheap.
     pub pick_topics: usize,
-    /// Interval between two space reclamations. 2 seconds: each costs the store a walk over possible garbage.
+    /// Interval between two space reclamations. Each costs the store a walk over possible garbage.
     pub reclaim_every: Duration,
     /// The wall clock.
     pub clock: Clock,
@@ -54,29 +53,34 @@ pub struct LogConfig {
 /// Bytes that an event counts in the queue besides its data and names: the structs that carry it, rounded up.
 pub const EVENT_OVERHEAD: usize = 256;
 
-impl Default for LogConfig {
-    fn default() -> Self {
+impl LogConfig {
+    /// A configuration with these settings, and this machine's clocks.
+    #[must_use]
+    pub fn new(rules: Rules, idempotency_window: Duration, idempotency_keys: usize) -> Self {
         Self {
-            rules: Rules::default(),
-            idempotency_window: Duration::from_mins(10),
-            idempotency_keys: 250_000,
+            rules,
+            idempotency_window,
+            idempotency_keys,
             queue_bytes: 64 << 20,
             group_events: 4096,
             group_bytes: 1 << 20,
             merge_topics: 1024,
             pick_topics: 16,
             reclaim_every: Duration::from_secs(2),
-            clock: Arc::new(wall_clock),
+            clock: Arc::new(|| Millis::from(SystemTime::now())),
             uptime: uptime(),
             boot: boot(),
         }
     }
-}
 
-/// The machine's wall clock; 0 if it is before 1970.
-fn wall_clock() -> Millis {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+    /// The idempotency window of the fixtures, also of those of the stores, which must keep keys as long.
+    pub const FIXTURE_WINDOW: Duration = Duration::from_mins(10);
+
+    /// A configuration for tests and benches: unlimited retention, and more idempotency keys than any of them uses.
+    #[must_use]
+    pub fn fixture() -> Self {
+        Self::new(Rules::default(), Self::FIXTURE_WINDOW, 1_000_000)
+    }
 }
 
 /// Time since the machine's boot, including suspend.

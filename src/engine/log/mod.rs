@@ -41,7 +41,7 @@ use super::{
     Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
 };
 use crate::{
-    event::{Epoch, Millis, NewEvent, Selection, Seq, TopicName},
+    event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
     sync::{
         Mutex,
         thread::{self, JoinHandle},
@@ -247,8 +247,11 @@ impl<S: Store> Admin for LogEngine<S> {
         self.enqueue(|reply| Job::Delete(topic, reply))
     }
 
-    fn remove(&self, topic: TopicName, seq: Seq) -> EngineFuture<bool, AppendError> {
-        self.enqueue(|reply| Job::Remove(topic, seq, reply))
+    fn remove(&self, topic: TopicName, id: EventId) -> EngineFuture<bool, AppendError> {
+        if id.epoch != self.shared.epoch {
+            return Box::pin(ready(Ok(false)));
+        }
+        self.enqueue(|reply| Job::Remove(topic, id.seq, reply))
     }
 
     fn pending_removals(&self) -> Vec<(TopicName, Seq)> {

@@ -64,8 +64,7 @@ pub(super) struct AppendQueue {
     max_bytes: usize,
 }
 
-/// A job above 1/32 of the queue's bytes is large: 2 MiB of 64 MiB, above the size of one event under the default
-/// limit.
+/// A job above this part of the queue's bytes is large. A single event is not, unless `publish.event_bytes` is raised.
 const LARGE_PART: usize = 32;
 
 /// Extra capacity for small jobs when large ones have filled the queue: 1/4 of its bytes, in addition to them.

@@ -100,7 +100,7 @@ fn queued_appends_share_one_commit() {
 
 #[test]
 fn events_refused_by_a_full_queue_are_returned_and_a_failed_commit_refuses_all() {
-    let fixture = Memory::with(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
+    let fixture = Memory::with(LogConfig { queue_bytes: 2000, ..LogConfig::fixture() });
     faults(&fixture).hold();
     let events: Vec<_> = ["1", "2", "3", "4", "5"].map(|data| event("a", data)).to_vec();
     let first = fixture.engine.append_each(events.clone()).expect("the queue is empty");
@@ -118,7 +118,7 @@ fn events_refused_by_a_full_queue_are_returned_and_a_failed_commit_refuses_all()
 #[test]
 fn a_group_is_bounded_by_events_and_by_bytes() {
     for (group_events, group_bytes) in [(10, usize::MAX), (usize::MAX, 100)] {
-        let fixture = Memory::with(LogConfig { group_events, group_bytes, ..LogConfig::default() });
+        let fixture = Memory::with(LogConfig { group_events, group_bytes, ..LogConfig::fixture() });
         faults(&fixture).hold();
         let answers: Vec<_> = (0..100).map(|_| fixture.engine.append(plain(vec![event("a", "0123456789")]))).collect();
         fixture.until("the writer waits", |_| faults(&fixture).writes() == 1);
@@ -132,7 +132,7 @@ fn a_group_is_bounded_by_events_and_by_bytes() {
 
 #[test]
 fn a_full_queue_refuses_until_it_is_written() {
-    let fixture = Memory::with(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
+    let fixture = Memory::with(LogConfig { queue_bytes: 2000, ..LogConfig::fixture() });
     let publish = |bytes: usize| fixture.engine.append(plain(vec![event("a", &"x".repeat(bytes))]));
     faults(&fixture).hold();
     let taken: Vec<_> = (0..2).map(|_| publish(600)).collect();
@@ -190,7 +190,7 @@ fn an_event_that_is_not_durable_is_invisible() {
 
 /// Positions 4 to 6 are lost: the only events of `b`, and the newest of `a`.
 fn after_a_loss(merge_topics: usize) -> Memory {
-    let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+    let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
     fixture.publish_all(&["a", "c", "a", "a", "b", "c", "c"]);
     fixture.engine.close();
     fixture.factory.store.0.damage(Seq(4), Seq(6));
@@ -226,7 +226,7 @@ fn events_lost_before_a_start_are_reported() {
 #[test]
 fn a_topic_that_was_closed_before_a_loss_reports_none() {
     for merge_topics in [0, 1000] {
-        let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+        let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
         fixture.publish_all(&["a", "c", "b", "b", "c"]);
         for name in ["a", "c", "d"] {
             fixture.configure(name, TopicChange { closed: Some(true), ..TopicChange::default() });
@@ -287,7 +287,7 @@ fn a_loss_at_the_very_end_is_reported_and_its_ids_are_not_used_again() {
 #[test]
 fn damage_under_a_running_engine_is_reported_once_for_any_page_size() {
     for merge_topics in [0, 1000] {
-        let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+        let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
         fixture.publish_all(&["a", "b", "a", "b", "b", "a", "b"]);
         fixture.factory.store.0.damage(Seq(3), Seq(4));
         fixture.factory.store.0.damage(Seq(7), Seq(7));
@@ -344,7 +344,7 @@ fn since_reports_a_gap_after_the_space_was_reclaimed() {
 
 fn reads_no_more_positions_than_asked_for<S: Store>(store: S) {
     let observer = Arc::new(RecordingObserver::default());
-    let engine = LogEngine::open(store, LogConfig::default(), observer);
+    let engine = LogEngine::open(store, LogConfig::fixture(), observer);
     for n in 0..40 {
         let events = (0..50).map(|_| event(&format!("a/{}", n % 4), "x")).collect();
         wait(engine.append(plain(events))).expect("accepted");
@@ -364,14 +364,14 @@ fn reads_no_more_positions_than_asked_for<S: Store>(store: S) {
 fn looking_for_the_newest_reads_no_more_than_is_asked_for() {
     reads_no_more_positions_than_asked_for(MemoryStore::new());
     let dir = tempfile::tempdir().expect("a directory");
-    let store = SledStore::open(SledConfig::new(dir.path().join("store"))).expect("a sound store");
+    let store = SledStore::open(SledConfig::fixture(dir.path().join("store"))).expect("a sound store");
     reads_no_more_positions_than_asked_for(store);
 }
 
 #[test]
 fn a_search_stops_when_its_future_is_dropped() {
     let store = MemoryStore::new();
-    let engine = LogEngine::open(store.clone(), LogConfig::default(), Arc::new(RecordingObserver::default()));
+    let engine = LogEngine::open(store.clone(), LogConfig::fixture(), Arc::new(RecordingObserver::default()));
     wait(engine.append(plain(vec![event("a", "x"); 2000]))).expect("accepted");
     let (faults, searches) = (store.faults(), || Arc::strong_count(&engine.shared));
     let (before, idle) = (faults.headers_read(), searches());
@@ -435,7 +435,7 @@ fn a_name_that_is_used_again_during_a_read_keeps_its_gap() {
         (InterruptedRead::Marks, &["**"], 0),
     ];
     for (moment, filters, merge_topics) in cases {
-        let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::default() });
+        let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
         fixture.publish_all(&["b", "t", "b"]);
         assert!(fixture.delete("t"));
         let engine = Arc::clone(&fixture.engine);
@@ -450,7 +450,7 @@ fn a_name_that_is_used_again_during_a_read_keeps_its_gap() {
 
 #[test]
 fn a_name_that_is_deleted_and_used_again_during_a_scan_keeps_its_gap() {
-    let fixture = Memory::with(LogConfig { merge_topics: 0, ..LogConfig::default() });
+    let fixture = Memory::with(LogConfig { merge_topics: 0, ..LogConfig::fixture() });
     fixture.publish_all(&["b", "t", "b"]);
     let (deleting, using) = (Arc::clone(&fixture.engine), Arc::clone(&fixture.engine));
     faults(&fixture)
@@ -477,7 +477,7 @@ fn what_retention_trims_while_the_last_page_is_read_is_reported_by_it() {
     let newest_two = Retention { max_events: Some(2), ..Retention::default() };
     for (moment, filters, merge_topics, pick_topics) in cases {
         let rules = Rules { default: newest_two, ..Rules::default() };
-        let fixture = Memory::with(LogConfig { rules, merge_topics, pick_topics, ..LogConfig::default() });
+        let fixture = Memory::with(LogConfig { rules, merge_topics, pick_topics, ..LogConfig::fixture() });
         fixture.publish_all(&["a", "b", "a"]);
         let engine = Arc::clone(&fixture.engine);
         faults(&fixture).after_next(moment, move || {
@@ -555,7 +555,7 @@ fn a_removal_whose_notice_was_refused_is_completed_by_a_repeat_or_after_a_restar
         fixture.publish("a");
         fixture.publish("a");
         faults(&fixture).fill_after(1);
-        let remove = |fixture: &Memory| wait(fixture.engine.remove(topic("a"), Seq(1)));
+        let remove = |fixture: &Memory| wait(fixture.engine.remove(topic("a"), fixture.id(Seq(1))));
         assert_eq!(remove(&fixture), Err(AppendError::Full), "its notice did not fit");
         assert_eq!(
             (fixture.engine.head(), fixture.observer.removed.lock().len()),
@@ -598,7 +598,7 @@ fn a_notice_pending_after_a_crash_is_appended_once() {
 
 #[test]
 fn a_removal_appends_its_notice_when_key_memory_is_full() {
-    let fixture = Memory::with(LogConfig { idempotency_keys: 1, ..LogConfig::default() });
+    let fixture = Memory::with(LogConfig { idempotency_keys: 1, ..LogConfig::fixture() });
     fixture.append(keyed(1, 1, vec![event("a", "1")])).expect("accepted");
     assert!(matches!(fixture.append(keyed(2, 1, vec![event("a", "2")])), Err(AppendError::KeysFull { .. })));
     assert!(fixture.remove("a", Seq(1)));
@@ -610,7 +610,7 @@ fn a_removal_that_may_be_partly_written_poisons_the_engine() {
     let mut fixture = Memory::new();
     fixture.publish("a");
     faults(&fixture).fail_next();
-    assert!(is_unavailable(&wait(fixture.engine.remove(topic("a"), Seq(1)))));
+    assert!(is_unavailable(&wait(fixture.engine.remove(topic("a"), fixture.id(Seq(1))))));
     assert!(is_unavailable(&fixture.append(plain(vec![event("b", "3")]))));
     fixture.reopen();
     assert!(fixture.remove("a", Seq(1)));
@@ -618,7 +618,7 @@ fn a_removal_that_may_be_partly_written_poisons_the_engine() {
 
 #[test]
 fn a_publisher_of_large_batches_leaves_room_in_the_queue() {
-    let fixture = Memory::with(LogConfig { queue_bytes: 100_000, ..LogConfig::default() });
+    let fixture = Memory::with(LogConfig { queue_bytes: 100_000, ..LogConfig::fixture() });
     faults(&fixture).hold();
     let large = || fixture.engine.append(plain(vec![event("large", "x"); 600]));
     let first = large();

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use super::log::LogConfig;
 use super::log::store::{
     Commit, EventHeader, KeptClock, KeyRecord, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store,
     StoreError, TopicKey, TopicSettings, TopicSummary,
@@ -19,8 +20,8 @@ pub mod faults;
 
 pub use faults::{FaultInjector, InterruptedRead};
 
-/// How long keys are stored for recovery: the engine's default window. The engine has its own copy.
-const KEY_WINDOW: std::time::Duration = std::time::Duration::from_mins(10);
+/// How long keys are stored for recovery, which only tests do. The engine has its own copy.
+const KEY_WINDOW: std::time::Duration = LogConfig::FIXTURE_WINDOW;
 
 /// A store in memory. Clones share their contents, as two openings of one directory do; only one may be used at a time.
 #[derive(Debug, Clone)]

@@ -5,32 +5,45 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::keys::FORMAT;
+use crate::engine::log::LogConfig;
+
+/// [`SledConfig::cache_bytes_per_segment`] of the hub. With all segments open, the caches take three times as much.
+pub const CACHE_BYTES_PER_SEGMENT: u64 = 32 << 20;
+
+/// [`SledConfig::max_open_segments`] of the hub: one for each page that is read at a time.
+pub const MAX_OPEN_SEGMENTS: usize = 8;
+
+/// [`SledConfig::close_after`] of the hub.
+pub const CLOSE_AFTER: Duration = Duration::from_mins(1);
+
+/// [`SledConfig::scrub_after`] of the hub.
+pub const SCRUB_DELAY: Duration = Duration::from_secs(5);
 
 /// Configuration of a store on disk.
 #[derive(Debug, Clone)]
 pub struct SledConfig {
     /// The store's own directory. Created if it is missing.
     pub dir: PathBuf,
-    /// Bytes on disk at which a segment is sealed and another begun. Default 256 MiB: space is reclaimed in units of
+    /// Bytes on disk at which a segment is sealed and another begun. Space is reclaimed in units of
     /// this size, and the newest segment is read as a whole when a store opens (about 1 s).
     pub rotate_bytes: u64,
-    /// Age at which a segment is sealed by the next commit. Default 1 h.
+    /// Age at which a segment is sealed by the next commit.
     pub rotate_age: Duration,
-    /// Free bytes of the disk below which no publish is accepted. Default 64 MiB: a commit of a 16 MiB batch, which
-    /// sled may write up to three times, and space to copy the live events of a segment.
+    /// Free bytes of the disk below which no publish is accepted: enough for a commit of the largest batch, which sled
+    /// may write up to three times, and for copying the live events of a segment.
     pub reserve_bytes: u64,
-    /// sled's page cache for the active segment, in bytes; a sealed segment gets a quarter. Default 32 MiB.
+    /// sled's page cache for the active segment, in bytes; a sealed segment gets a quarter.
     pub cache_bytes_per_segment: u64,
-    /// Maximum number of sealed segments open at a time. Default 8. It bounds file descriptors and caches.
+    /// Maximum number of sealed segments open at a time. It bounds file descriptors and caches.
     pub max_open_segments: usize,
-    /// How long a sealed segment stays open without a read. Default 1 min: opening one takes tens of milliseconds,
+    /// How long a sealed segment stays open without a read: opening one takes tens of milliseconds,
     /// keeping one open takes tens of megabytes.
     pub close_after: Duration,
-    /// How long an idempotency key is kept, measured by the time of commits. Default 10 min. Must be at least the
-    /// engine's window.
+    /// How long an idempotency key is kept, measured by the time of commits. Must be at least the engine's
+    /// window.
     pub key_window: Duration,
-    /// Delay between the first removal from a segment and the copy that erases the bytes. Default 5 s: removals in a
-    /// row share a copy.
+    /// Delay between the first removal from a segment and the copy that erases the bytes, so that removals in a row
+    /// share a copy.
     pub scrub_after: Duration,
 }
 
@@ -44,19 +57,20 @@ impl SledConfig {
         4 + 2 * self.max_open_segments + super::summary::MAX_OPEN_FILES + 11 * 4
     }
 
-    /// The default configuration, in `dir`.
+    /// A configuration for tests and benches, in `dir`: no segment is sealed before a test fills it or its time passes,
+    /// and the disk may be filled.
     #[must_use]
-    pub fn new(dir: impl Into<PathBuf>) -> Self {
+    pub fn fixture(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
             rotate_bytes: 256 << 20,
             rotate_age: Duration::from_hours(1),
-            reserve_bytes: 64 << 20,
-            cache_bytes_per_segment: 32 << 20,
-            max_open_segments: 8,
-            close_after: Duration::from_mins(1),
-            key_window: Duration::from_mins(10),
-            scrub_after: super::scrub::SCRUB_DELAY,
+            reserve_bytes: 0,
+            cache_bytes_per_segment: CACHE_BYTES_PER_SEGMENT,
+            max_open_segments: MAX_OPEN_SEGMENTS,
+            close_after: CLOSE_AFTER,
+            key_window: LogConfig::FIXTURE_WINDOW,
+            scrub_after: SCRUB_DELAY,
         }
     }
 }

@@ -80,7 +80,7 @@ mod write;
 mod zero_fill;
 
 pub use clock::kept_clock;
-pub use config::{OpenError, SledConfig};
+pub use config::{CACHE_BYTES_PER_SEGMENT, CLOSE_AFTER, MAX_OPEN_SEGMENTS, OpenError, SCRUB_DELAY, SledConfig};
 
 use housekeeping::Housekeeper;
 use meta::Meta;

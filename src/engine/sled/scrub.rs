@@ -7,7 +7,6 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::event::Seq;
 
@@ -20,9 +19,6 @@ use super::segment::{INCOMPLETE_SUFFIX, Segment, dir_name};
 use super::segments::SEALED_CACHE_DIVISOR;
 use super::tables::Tables;
 use super::{StoreShared, database, disk};
-
-/// Default delay between the first removal from a segment and its copy, so that many removals in a row share one copy.
-pub(super) const SCRUB_DELAY: Duration = Duration::from_secs(5);
 
 impl StoreShared {
     /// Copies the segments that hold bytes of removed events. When one cannot be copied now, the others still are.

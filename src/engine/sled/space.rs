@@ -20,7 +20,7 @@ const AMPLIFICATION: u64 = 8;
 /// Bytes that a commit writes besides its data.
 const COMMIT_BYTES: u64 = 16 << 10;
 
-/// Size of the commit that the readiness check assumes: one event of the default maximum size.
+/// Size of the commit that the readiness check assumes: a large event.
 const ORDINARY_BYTES: u64 = 1 << 20;
 
 /// The free space of the disk below a directory, and how much of it must stay free.

@@ -15,13 +15,11 @@
 //! | [`keys`] | the query keys of each route |
 //! | [`body`] | reading a whole request body within its bounds |
 //! | [`pace`] | the minimum rate of a request body |
-//! | [`duration`] | durations as text: "10m" |
 //! | [`envelope`] | an event as JSON |
 
 pub mod admission;
 pub mod body;
 pub mod docs;
-pub mod duration;
 pub mod envelope;
 pub mod events;
 pub mod keys;

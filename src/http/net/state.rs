@@ -94,6 +94,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.net.open.fetch_sub(1, Relaxed);
+        let before = self.net.open.fetch_sub(1, Relaxed);
+        debug_assert!(before > 0, "a connection counts until it is dropped");
     }
 }

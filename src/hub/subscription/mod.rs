@@ -28,11 +28,8 @@ use super::{
 };
 use crate::{
     engine::{self, ReadError},
-    event::{EventId, Millis, Selection, Seq, TopicName},
+    event::{EventId, Millis, Selection, Seq, TopicName, position::Cursor},
 };
-
-/// Characters of a client's cursor that a gap repeats. A longer one is no valid id and need not be repeated whole.
-const CURSOR_ECHO: usize = 64;
 
 /// Where a subscription starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +43,8 @@ pub enum Start {
     /// At the first retained event after this position. As with `Earliest`, what a topic lost to retention before its
     /// first delivered event is not a gap.
     Kept(Seq),
-    /// After the event with this id, as the client sent it: any text.
-    Cursor(String),
+    /// After the client's cursor.
+    Cursor(Cursor),
 }
 
 /// The next item of a subscription.
@@ -183,20 +180,20 @@ impl Hub {
     /// Resolves a start to a position in the log, the cursor that a gap repeats, and the gap to report for an invalid
     /// cursor.
     fn resolve_start(&self, start: Start, now: Seq) -> (engine::ReadFrom, Option<Box<str>>, Option<GapReason>) {
-        let text = match start {
+        let cursor = match start {
             Start::Now => return (engine::ReadFrom::After(now), None, None),
             Start::Earliest => return (engine::ReadFrom::Earliest, None, None),
             Start::Since(time) => return (engine::ReadFrom::Since(time), None, None),
             Start::Kept(position) => return (engine::ReadFrom::After(position), None, None),
-            Start::Cursor(text) => text,
+            Start::Cursor(cursor) => cursor,
         };
-        let (from, cursor_gap) = match EventId::parse(&text) {
+        let (from, cursor_gap) = match cursor.id() {
             Some(id) if id.epoch != self.epoch() => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
             None => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
             Some(id) if id.seq > self.head() => (engine::ReadFrom::Earliest, Some(GapReason::Ahead)),
             Some(id) => (engine::ReadFrom::After(id.seq), None),
         };
-        (from, Some(text.chars().take(CURSOR_ECHO).collect()), cursor_gap)
+        (from, Some(cursor.into_text()), cursor_gap)
     }
 }
 

@@ -25,7 +25,7 @@ impl TestClock {
             clock: Arc::new(move || Millis(of_wall.load(SeqCst))),
             uptime: Arc::new(move || Duration::from_millis(of_up.load(SeqCst))),
             boot: boot.map(Into::into),
-            ..LogConfig::default()
+            ..LogConfig::fixture()
         };
         Self { wall, up, clock: LogClock::new(&config, Millis(last), kept, Millis(0)) }
     }
@@ -193,7 +193,7 @@ fn within_one_boot_a_leap_between_two_processes_is_seen() {
 fn leaps_before_the_oldest_event_are_dropped() {
     let leaps = Leaps::default().with(leap(10 * HOUR, HOUR)).with(leap(20 * HOUR, HOUR));
     let kept = KeptClock { leaps, ..KeptClock::default() };
-    let config = LogConfig { clock: Arc::new(|| Millis(50 * HOUR)), boot: None, ..LogConfig::default() };
+    let config = LogConfig { clock: Arc::new(|| Millis(50 * HOUR)), boot: None, ..LogConfig::fixture() };
     let left = |oldest| LogClock::new(&config, Millis(40 * HOUR), &kept, oldest).now().leaps.iter().count();
     assert_eq!([10 * HOUR, 11 * HOUR, 20 * HOUR + 1, u64::MAX].map(Millis).map(left), [2, 1, 0, 0]);
 }
@@ -212,7 +212,7 @@ fn a_thread_suspended_between_the_clocks_sees_no_leap() {
             Duration::from_millis(of_up.fetch_add(late, SeqCst) + late)
         }),
         boot: None,
-        ..LogConfig::default()
+        ..LogConfig::fixture()
     };
     let clock = LogClock::new(&config, Millis(0), &KeptClock::default(), Millis(0));
     for _ in 0..5 {

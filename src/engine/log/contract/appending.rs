@@ -32,7 +32,7 @@ pub(crate) fn a_key_is_for_one_request_and_for_one_window<F: StoreFactory>() {
 }
 
 pub(crate) fn too_many_keys_are_refused_until_the_window_has_passed<F: StoreFactory>() {
-    let fixture = LogFixture::<F>::with(LogConfig { idempotency_keys: 2, ..LogConfig::default() });
+    let fixture = LogFixture::<F>::with(LogConfig { idempotency_keys: 2, ..LogConfig::fixture() });
     for key in 0..2 {
         fixture.append(keyed(key, 1, vec![event("a", "1")])).expect("accepted");
     }
@@ -44,7 +44,7 @@ pub(crate) fn too_many_keys_are_refused_until_the_window_has_passed<F: StoreFact
 }
 
 pub(crate) fn a_batch_under_a_key_takes_the_capacity_of_one_event<F: StoreFactory>() {
-    let mut fixture = LogFixture::<F>::with(LogConfig { idempotency_keys: 2, ..LogConfig::default() });
+    let mut fixture = LogFixture::<F>::with(LogConfig { idempotency_keys: 2, ..LogConfig::fixture() });
     for key in 0..2 {
         fixture.append(keyed(key, 1, vec![event("a", "1"); 3000])).expect("accepted");
     }
@@ -56,7 +56,7 @@ pub(crate) fn a_batch_under_a_key_takes_the_capacity_of_one_event<F: StoreFactor
 }
 
 pub(crate) fn an_owner_of_many_keys_leaves_room_for_others_also_after_a_restart<F: StoreFactory>() {
-    let mut fixture = LogFixture::<F>::with(LogConfig { idempotency_keys: 8, ..LogConfig::default() });
+    let mut fixture = LogFixture::<F>::with(LogConfig { idempotency_keys: 8, ..LogConfig::fixture() });
     let publish = |fixture: &LogFixture<F>, owner, key| {
         let append = keyed(key, 1, vec![event("a", "1")]);
         let key = append.key.map(|key| IdempotencyKey { owner, ..key });

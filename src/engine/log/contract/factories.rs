@@ -39,7 +39,7 @@ pub(crate) type LogFixture<S> = Fixture<LogFactory<S>>;
 impl<S: StoreFactory> LogFactory<S> {
     fn with(mut config: LogConfig) -> Self {
         // Starts at the machine's time, which a store may read too; advances only by `advance`.
-        let clock = Arc::new(AtomicU64::new((LogConfig::default().clock)().0));
+        let clock = Arc::new(AtomicU64::new((LogConfig::fixture().clock)().0));
         let hand = Arc::clone(&clock);
         config.reclaim_every = Duration::from_millis(5);
         config.clock = Arc::new(move || Millis(hand.load(Ordering::SeqCst)));
@@ -53,7 +53,7 @@ impl<S: StoreFactory> LogFactory<S> {
 
 impl<S: StoreFactory> EngineFactory for LogFactory<S> {
     fn new() -> Self {
-        Self::with(LogConfig::default())
+        Self::with(LogConfig::fixture())
     }
 
     fn open(&mut self, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
@@ -67,7 +67,7 @@ impl<S: StoreFactory> LogFixture<S> {
     }
 
     pub(crate) fn with_retention(default: Retention) -> Self {
-        Self::with(LogConfig { rules: Rules { default, ..Rules::default() }, ..LogConfig::default() })
+        Self::with(LogConfig { rules: Rules { default, ..Rules::default() }, ..LogConfig::fixture() })
     }
 
     /// Advances both injected clocks.
@@ -104,7 +104,7 @@ impl StoreFactory for SledFactory {
     }
 
     fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
-        let store = SledStore::open(SledConfig::new(self.0.path().join("store"))).expect("a sound store");
+        let store = SledStore::open(SledConfig::fixture(self.0.path().join("store"))).expect("a sound store");
         LogEngine::open(store, config, observer)
     }
 }

@@ -66,7 +66,7 @@ fn check<F: StoreFactory>(
     max_events: usize,
     max_bytes: usize,
 ) {
-    let mut fixture = LogFixture::<F>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::default() });
+    let mut fixture = LogFixture::<F>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::fixture() });
     let mut topics: BTreeMap<&str, ModelTopic> = NAMES.iter().map(|name| (*name, ModelTopic::default())).collect();
     for step in steps {
         apply(&mut fixture, &mut topics, step);

@@ -3,7 +3,7 @@
 use super::*;
 
 pub(crate) fn a_walk_and_a_pick_read_what_a_merge_reads<F: StoreFactory>() {
-    let mut fixture = LogFixture::<F>::with(LogConfig { pick_topics: usize::MAX, ..LogConfig::default() });
+    let mut fixture = LogFixture::<F>::with(LogConfig { pick_topics: usize::MAX, ..LogConfig::fixture() });
     for n in 0..40 {
         fixture.publish(&format!("jobs/{}", n % 7));
         fixture.publish("other");

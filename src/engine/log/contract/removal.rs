@@ -5,7 +5,7 @@ use crate::engine::contract::removal::events;
 
 pub(crate) fn every_read_path_returns_the_tombstone<F: StoreFactory>() {
     for (merge_topics, pick_topics) in [(usize::MAX, usize::MAX), (usize::MAX, 0), (0, 0)] {
-        let fixture = LogFixture::<F>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::default() });
+        let fixture = LogFixture::<F>::with(LogConfig { merge_topics, pick_topics, ..LogConfig::fixture() });
         fixture.publish_all(&["a", "b", "a", "b", "a"]);
         assert!(fixture.remove("a", Seq(3)));
         assert!(fixture.remove("b", Seq(4)));

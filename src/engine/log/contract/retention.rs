@@ -52,7 +52,7 @@ pub(crate) fn age_is_swept_without_a_reader<F: StoreFactory>() {
 
 pub(crate) fn the_whole_store_stays_under_its_cap_by_trimming_the_oldest<F: StoreFactory>() {
     let rules = Rules { max_store_bytes: Some(1000), ..Rules::default() };
-    let fixture = LogFixture::<F>::with(LogConfig { rules, ..LogConfig::default() });
+    let fixture = LogFixture::<F>::with(LogConfig { rules, ..LogConfig::fixture() });
     for n in 0..30 {
         fixture.publish_bytes(["a", "b", "c"][n % 3], 100);
         let bytes = |engine: &dyn crate::engine::Engine| status(engine).bytes;

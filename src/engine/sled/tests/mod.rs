@@ -39,7 +39,7 @@ struct Bench {
 }
 
 fn config(dir: &Path) -> SledConfig {
-    SledConfig { reserve_bytes: 0, ..SledConfig::new(dir) }
+    SledConfig { reserve_bytes: 0, ..SledConfig::fixture(dir) }
 }
 
 fn name(text: &str) -> TopicName {

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::start::{RawStart, StreamStart};
 use crate::{
-    event::{Filter, Selection},
+    event::{Filter, Selection, duration},
     http::{
         api::{
-            duration, keys,
+            keys,
             stream::encoding::{Encoding, Keepalive},
         },
         message::{
@@ -172,7 +172,7 @@ fn selection(topics: &[&str], max: usize) -> Result<Selection, Problem> {
 
 fn wait(text: &str) -> Result<Duration, Problem> {
     let wait = duration::parse(text)
-        .ok_or_else(|| Problem::new(Code::QueryInvalid, "'wait' must be a duration like 30s, or seconds"))?;
+        .ok_or_else(|| Problem::new(Code::QueryInvalid, "'wait' must be a duration like 30s or 1m 30s, or seconds"))?;
     Ok(wait.min(MAX_WAIT))
 }
 
@@ -203,4 +203,20 @@ fn mode(raw: &RawParameters<'_>, headers: &HeaderMap, wait: Option<Duration>) ->
         return Ok(ResponseMode::Page { limit, wait: wait.unwrap_or_default() });
     }
     Ok(ResponseMode::Stream(sse))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_a_duration_and_a_longer_one_is_cut() {
+        for (text, seconds) in [("30s", 30), ("30", 30), ("0.5m", 30), ("10s 500ms", 10), ("1h 30m", 55), ("200y", 55)]
+        {
+            assert_eq!(wait(text).expect(text).as_secs(), seconds, "{text}");
+        }
+        for text in ["", "soon", "1.5", "-1s"] {
+            assert_eq!(wait(text).expect_err(text).code, Code::QueryInvalid, "{text}");
+        }
+    }
 }

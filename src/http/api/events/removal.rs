@@ -45,7 +45,7 @@ pub async fn handle(hub: &Hub, authorization: &Authorization, uri: &Uri) -> Resu
     let topic = topic.ok_or_else(|| {
         Problem::new(Code::TopicInvalid, "name the event's topic with ?topic=T; a pattern is not allowed")
     })?;
-    let found = id.epoch == hub.epoch() && hub.remove(topic.clone(), id.seq).await?;
+    let found = hub.remove(topic.clone(), id).await?;
     if !found {
         let detail =
             format!("topic {topic} has no event {id}: it never had it, or retention or a deletion has removed it");

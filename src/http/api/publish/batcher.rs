@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn events_of_one_turn_share_a_flush_and_each_gets_its_own_receipt() {
         // With this limit only one append can put more than one event into a commit.
-        let (app, store) = app_over(LogConfig { group_events: 1, ..LogConfig::default() });
+        let (app, store) = app_over(LogConfig { group_events: 1, ..LogConfig::fixture() });
         let batcher = Batcher::new(app.hub.epoch());
         let publish = |n: usize| batcher.publish(event(&format!("t/{n}"), "x"));
         let all = all_of((0..100).map(publish));
@@ -196,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_events_go_in_several_batches_and_a_full_queue_refuses_what_it_cannot_take() {
-        let (app, store) = app_over(LogConfig { queue_bytes: 400 << 10, ..LogConfig::default() });
+        let (app, store) = app_over(LogConfig { queue_bytes: 400 << 10, ..LogConfig::fixture() });
         let batcher = Batcher::new(app.hub.epoch());
         store.faults().hold();
         let large = "x".repeat(100 << 10);

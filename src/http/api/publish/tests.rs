@@ -74,7 +74,7 @@ async fn a_list_is_answered_as_a_list_even_of_one() {
 #[tokio::test]
 async fn a_batch_larger_than_the_engine_commits_at_once_is_refused_and_the_limit_named() {
     let (app, store) =
-        testing::app_with(LogConfig::default(), Capabilities { max_batch: Some(2), ..Capabilities::FULL });
+        testing::app_with(LogConfig::fixture(), Capabilities { max_batch: Some(2), ..Capabilities::FULL });
     let batch = |count| json!(vec![json!({"topic": "a", "data": "x"}); count]).to_string();
     let problem = post(&app, "/publish", &[], &batch(3)).await.expect_err("too many");
     assert_eq!((problem.code, store.faults().writes()), (Code::TooLarge, 0));
@@ -355,7 +355,7 @@ async fn lines_do_not_wait_for_the_receipts_before_them() {
 
 #[tokio::test]
 async fn any_number_of_lines_that_arrive_together_is_answered_in_order() {
-    let (app, store) = app_over(LogConfig { group_events: 100, ..LogConfig::default() });
+    let (app, store) = app_over(LogConfig { group_events: 100, ..LogConfig::fixture() });
     store.faults().hold();
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a&event=e").await;
     let lines: String = (1..=5000).map(|n| if n % 100 == 0 { "{\n".into() } else { format!("{n}\n") }).collect();
@@ -381,7 +381,7 @@ async fn any_number_of_lines_that_arrive_together_is_answered_in_order() {
 
 #[tokio::test]
 async fn a_full_queue_slows_a_stream_and_refuses_nothing() {
-    let (app, store) = app_over(LogConfig { queue_bytes: 2000, ..LogConfig::default() });
+    let (app, store) = app_over(LogConfig { queue_bytes: 2000, ..LogConfig::fixture() });
     store.faults().hold();
     let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
     // Lines that came together may be more than the queue takes, when nothing else is in it.
@@ -436,7 +436,7 @@ proptest! {
     fn any_data_is_stored_as_it_was_published(texts in prop::collection::vec(".{0,200}", 1..8)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         runtime.block_on(async {
-            let config = LogConfig::default();
+            let config = LogConfig::fixture();
             let (app, store) = app_over(config.clone());
             let lines: Vec<String> = texts.iter().map(|text| Value::from(text.as_str()).to_string()).collect();
             let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
@@ -447,7 +447,7 @@ proptest! {
                 post(&app, "/publish?topic=a", &[], text).await.expect("published");
             }
             drop((publisher, app));
-            let broker = crate::hub::broker::Broker::new(1, &crate::hub::HubConfig::default());
+            let broker = crate::hub::broker::Broker::new(1, &crate::hub::HubConfig::fixture());
             let engine = crate::engine::log::LogEngine::open(store, config, Arc::clone(&broker) as _);
             let selection = Selection::new([Filter::new("a").expect("valid")]).expect("one");
             let read_request = ReadRequest { selection, from: ReadFrom::Earliest, max_events: 100, max_bytes: 1 << 20 };

@@ -5,9 +5,9 @@ use http::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
-use super::{body, duration, keys};
+use super::{body, keys};
 use crate::{
-    event::{Epoch, EventId, Retention, Seq, TopicName, topic::TopicError},
+    event::{Epoch, EventId, Retention, Seq, TopicName, duration, topic::TopicError},
     http::{
         auth::{Authorization, Caller},
         message::{

@@ -7,11 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     engine::TopicChange,
-    event::{record::MAX_RETRY_MS, retention::SHORTEST_AGE},
-    http::{
-        api::duration,
-        message::problem::{Code, Problem},
-    },
+    event::{duration, record::MAX_RETRY_MS, retention::SHORTEST_AGE},
+    http::message::problem::{Code, Problem},
 };
 
 /// The outer `None` is an absent field, the inner one is `null`.
@@ -52,7 +49,10 @@ impl<'de> Deserialize<'de> for Age {
             serde_json::Value::Number(seconds) => duration::parse(&seconds.to_string()),
             _ => None,
         };
-        read.map(Self).ok_or_else(|| D::Error::custom("max_age must be \"2s\", \"10m\", \"7d\" or whole seconds"))
+        let age = read.filter(|age| *age <= duration::MAX_AGE);
+        let expected =
+            "max_age must be a duration like \"10m\", \"7d\" or \"1h 30m\", or whole seconds, up to 100 years";
+        age.map(Self).ok_or_else(|| D::Error::custom(expected))
     }
 }
 
@@ -133,6 +133,7 @@ mod tests {
         assert_eq!(change(r#"{"retention":null}"#), rule);
         assert_eq!(change(r#"{"retry":null}"#), TopicChange { retry: Some(None), ..nothing });
         assert_eq!(change(r#"{"retention":{"max_age":90}}"#).max_age, Some(Some(Duration::from_secs(90))));
+        assert_eq!(change(r#"{"retention":{"max_age":"1h 30m"}}"#).max_age, Some(Some(Duration::from_mins(90))));
     }
 
     #[test]
@@ -141,7 +142,9 @@ mod tests {
             ("[]", "JSON objects"),
             ("{", "EOF"),
             (r#"{"retention":{"max_ages":1}}"#, "max_ages"),
-            (r#"{"retention":{"max_age":"1y"}}"#, "max_age"),
+            (r#"{"retention":{"max_age":"1x"}}"#, "max_age"),
+            (r#"{"retention":{"max_age":"101y"}}"#, "up to 100 years"),
+            (r#"{"retention":{"max_age":"999us"}}"#, "'max_age' of 0 would keep nothing"),
             (r#"{"retention":{"max_age":-1}}"#, "max_age"),
             (r#"{"retention":{"max_events":1.5}}"#, "1.5"),
             (r#"{"retention":{"max_events":0}}"#, "'max_events' of 0 would keep nothing"),

@@ -55,7 +55,7 @@ async fn a_topic_shows_what_is_known_of_it() {
 async fn a_limit_that_the_engine_cannot_keep_is_refused_and_named() {
     let retention = RetentionKinds { events: true, age: false, bytes: false };
     let capabilities = Capabilities { retention, ..Capabilities::FULL };
-    let (app, _) = testing::app_with(LogConfig::default(), capabilities);
+    let (app, _) = testing::app_with(LogConfig::fixture(), capabilities);
     for limit in [r#""max_age":"90m""#, r#""max_bytes":5"#] {
         let body = format!(r#"{{"retention":{{"max_events":5,{limit}}}}}"#);
         let problem = ask(&app, "PUT", "/topics/a", &body).await.expect_err("not supported");

@@ -1,0 +1,27 @@
+//! The HTTP client of everything in this program that sends requests: of the commands to a hub, of a hub to the servers
+//! of issuers' keys.
+//!
+//! HTTP/1.1, one connection per request or per sequence of requests. Redirects are never followed: a caller that wants
+//! one would have to decide again what it may send there.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`address`] | a server's address, from a URL |
+//! | [`byte_stream`] | a connection, whatever carries it |
+//! | [`connector`] | connections: TCP or a Unix socket, directly or through a proxy, with or without TLS |
+//! | [`proxy`] | proxies from the environment |
+//! | [`trust`] | certificate verification |
+//! | [`exchange`] | one request and its response, chunk by chunk, within bounds of time and size |
+
+pub mod address;
+pub mod byte_stream;
+pub mod connector;
+pub mod exchange;
+pub mod proxy;
+pub mod trust;
+
+pub use address::{HttpUrl, InvalidUrl, ServerAddress};
+pub use connector::Connector;
+
+/// The `User-Agent` of every request.
+pub const USER_AGENT: &str = concat!("gapless/", env!("CARGO_PKG_VERSION"));
