@@ -127,7 +127,8 @@ impl Feed {
 
     /// Returns whether the last stream has left.
     pub(super) fn remove_stream(&self, shard: usize) -> bool {
-        self.streams_by_shard[shard].streams.fetch_sub(1, Ordering::AcqRel);
+        let before = self.streams_by_shard[shard].streams.fetch_sub(1, Ordering::AcqRel);
+        debug_assert!(before > 0, "only a stream that was added is removed");
         self.streams() == 0
     }
 
@@ -154,7 +155,9 @@ impl Feed {
     pub(super) fn push(&self, frame: Arc<Frame>) {
         let (weight, seq) = (frame.weight(), frame.id.seq);
         let mut ring = self.ring.write();
-        debug_assert!(ring.frames.back().is_none_or(|last| last.id.seq < seq), "pushed in order, once");
+        let newest = ring.frames.back().map_or(ring.floor, |last| last.id.seq);
+        // Called by the engine's writer, which ends then: nothing more is delivered or acknowledged.
+        assert!(newest < seq, "frames are pushed in order, once: {newest:?}, then {seq:?}");
         ring.frames.push_back(frame);
         ring.bytes += weight;
         let used = self.budget.used.fetch_add(weight, Ordering::Relaxed) + weight;
@@ -276,13 +279,21 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.ring.get_mut().bytes, Ordering::Relaxed);
+        let ring = self.ring.get_mut();
+        debug_assert_eq!(
+            ring.bytes,
+            ring.frames.iter().map(|frame| frame.weight()).sum::<usize>(),
+            "the sum of its frames"
+        );
+        let used = self.budget.used.fetch_sub(ring.bytes, Ordering::Relaxed);
+        debug_assert!(used >= ring.bytes, "the budget counts every ring");
     }
 }
 
 impl Ring {
     fn drop_oldest(&mut self) -> usize {
         let Some(frame) = self.frames.pop_front() else { return 0 };
+        debug_assert!(self.floor < frame.id.seq, "the floor is before the oldest frame");
         self.floor = frame.id.seq;
         self.bytes -= frame.weight();
         frame.weight()

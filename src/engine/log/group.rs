@@ -182,6 +182,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         topic.closed = new.close;
         topic.last = Some(seq);
         let prev = std::mem::replace(&mut topic.tail, seq);
+        assert!(prev < seq, "a topic's positions rise");
         topic.count(prev, seq, &new);
         self.commit.events.push((topic.key, Arc::new(Event { seq, prev, time, new })));
         receipt

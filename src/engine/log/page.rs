@@ -171,6 +171,13 @@ impl<'a> PageBuilder<'a> {
 
     /// Builds the page: each gap is placed before the first event after it.
     pub(super) fn finish(mut self) -> LogPage {
+        debug_assert!(self.through <= self.head, "a page ends at or before the head");
+        debug_assert!(self.events.windows(2).all(|pair| pair[0].seq < pair[1].seq), "in order, each event once");
+        debug_assert!(
+            self.events.first().is_none_or(|first| self.start < first.seq)
+                && self.events.last().is_none_or(|last| last.seq <= self.through),
+            "events are within the page's range"
+        );
         self.gaps.sort_unstable_by(|(a, gap), (b, other)| (a, &gap.topic).cmp(&(b, &other.topic)));
         let mut gaps = self.gaps.into_iter().peekable();
         let mut items = Vec::with_capacity(self.events.len() + gaps.len());

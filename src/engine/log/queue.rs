@@ -140,8 +140,10 @@ impl AppendQueue {
     pub(super) fn release(&self, costs: impl IntoIterator<Item = usize>) {
         let mut state = self.state.lock();
         for cost in costs {
+            assert!(state.bytes >= cost, "only the cost of a queued job is released");
             state.bytes -= cost;
             state.large -= if self.is_large(cost) { cost } else { 0 };
+            debug_assert!(state.large <= state.bytes, "large jobs are a part of all");
         }
     }
 

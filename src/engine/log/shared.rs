@@ -94,7 +94,8 @@ impl<S: Store> LogShared<S> {
     }
 
     pub(super) fn set_head(&self, head: Seq) {
-        self.head.store(head.0, Ordering::Release);
+        let before = self.head.swap(head.0, Ordering::AcqRel);
+        assert!(before <= head.0, "the head never moves back");
     }
 
     pub(super) fn newest_deleted(&self) -> Seq {

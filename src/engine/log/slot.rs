@@ -111,12 +111,14 @@ impl Slot {
 
     /// Sets the retained events.
     pub(super) fn set_retained(&mut self, first: Seq, first_time: Millis, events: u64, bytes: u64) {
+        debug_assert!(events == 0 || (self.mark < first && first <= self.tail), "what is retained is after the mark");
         (self.first, self.first_time, self.bytes) = (first, first_time, bytes);
         self.set_events(events);
     }
 
     /// Adds the events of a later part of the store.
     pub(super) fn extend(&mut self, later: &TopicSummary) {
+        debug_assert!(self.tail <= later.last, "parts are added in order");
         self.set_events(self.events() + later.events);
         self.bytes += later.bytes;
         self.tail = later.last;
@@ -125,6 +127,7 @@ impl Slot {
 
     /// Adds its newest events, which are of one commit.
     pub(super) fn append(&mut self, batch: &TopicBatch, time: Millis) {
+        assert!(self.tail < batch.first && batch.first <= batch.last, "a topic's positions rise");
         if self.events() == 0 {
             (self.first, self.first_time) = (batch.first, time);
         }
@@ -161,6 +164,7 @@ mod tests {
     #[test]
     fn what_is_packed_together_stays_apart() {
         let mut slot = Slot::new(TopicName::new("a").expect("valid"), Seq(0), u16::MAX);
+        slot.tail = Seq(1 << 44);
         slot.set_retained(Seq(1), Millis(1), (1 << 44) - 1, 1);
         slot.set(Flag::Closed, true);
         slot.set(Flag::EndRecorded, true);

@@ -105,6 +105,8 @@ impl TopicTable {
         let (key, events, bytes) = (slot.key, slot.events(), slot.bytes);
         let answer = change(slot);
         debug_assert_eq!(slot.key, key, "a key is set with `set_key`");
+        debug_assert!(slot.mark <= slot.tail, "only positions that were assigned are trimmed");
+        debug_assert!(self.events >= events && self.bytes >= bytes, "the totals are the sums of the slots");
         self.events = self.events - events + slot.events();
         self.bytes = self.bytes - bytes + slot.bytes;
         self.newest_mark = self.newest_mark.max(slot.mark);
@@ -158,6 +160,11 @@ impl TopicTable {
         }
         self.own.remove(&index);
         self.free.push(index);
+        debug_assert!(self.events >= slot.events() && self.bytes >= slot.bytes, "the totals are the sums of the slots");
+        debug_assert!(
+            self.len() > 0 || (self.events, self.bytes) == (slot.events(), slot.bytes),
+            "nothing else is left"
+        );
         self.events -= slot.events();
         self.bytes -= slot.bytes;
         Some(slot)

@@ -67,6 +67,10 @@ impl<S: Store> LogWriter<S> {
         if commit.events.is_empty() {
             return Ok(());
         }
+        let (first, last) = (commit.events[0].1.seq, commit.events[commit.events.len() - 1].1.seq);
+        // Before anything is written: the writer ends, and nothing is acknowledged.
+        assert!(self.next <= first && last < next, "a position is assigned once: {first:?} to {last:?}");
+        debug_assert!(commit.events.windows(2).all(|pair| pair[0].1.seq < pair[1].1.seq), "in order");
         self.shared.catalog.clock.store_leaps(&self.shared.store).map_err(|error| self.failed(error))?;
         let began = Instant::now();
         self.shared.store.commit(&commit).map_err(|error| self.failed(error))?;

@@ -87,6 +87,23 @@ pub(crate) fn since_reaches_back_before_the_clock_leapt<F: StoreFactory>() {
     assert_eq!(read(1000), ["1", "2", "3", "4"]);
 }
 
+pub(crate) fn since_reaches_back_before_a_start_whose_clock_was_ahead<F: StoreFactory>() {
+    let mut fixture = LogFixture::<F>::new();
+    fixture.publish("a");
+    fixture.advance(Duration::from_mins(1));
+    // The clock is wrong from one start to the next, so no running hub observes that it leaps.
+    fixture.engine.close();
+    fixture.machine().fetch_add(YEARS, Ordering::SeqCst);
+    fixture.start();
+    fixture.publish("a");
+    fixture.engine.close();
+    fixture.machine().fetch_sub(YEARS, Ordering::SeqCst);
+    fixture.start();
+    fixture.advance(Duration::from_mins(1));
+    assert_eq!(since(&fixture, 90), ["2"]);
+    assert_eq!(since(&fixture, 150), ["1", "2"]);
+}
+
 pub(crate) fn a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key<F: StoreFactory>() {
     let mut fixture = LogFixture::<F>::with_retention(Retention { max_age: Some(AGE), ..Retention::default() });
     let keyed_publish = |fixture: &LogFixture<F>, key| {

@@ -63,6 +63,7 @@ contract_tests! {
         after_a_clock_that_was_ahead_age_and_since_and_keys_use_elapsed_time,
         a_store_that_was_stamped_ahead_heals_over_restarts,
         since_reaches_back_before_the_clock_leapt,
+        since_reaches_back_before_a_start_whose_clock_was_ahead,
         a_clock_that_begins_in_1970_trims_nothing_early_and_forgets_no_key,
         a_clock_that_leaps_ahead_ages_no_event_and_no_key,
         after_a_leap_and_back_ages_are_true_over_restarts,

@@ -157,3 +157,38 @@ fn out_of_memory() -> Problem {
 fn store_unreadable() -> Problem {
     Problem::new(Code::StoreUnavailable, "the store cannot be read; retry with the same cursor")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::{Append, memory::InterruptedRead},
+        event::{EventId, NewEvent, Seq, TopicName},
+        http::{api::state::ShardState, testing},
+        hub::{batch::ReadLimit, subscription::Start},
+    };
+
+    #[tokio::test]
+    async fn an_event_that_is_removed_while_later_ones_are_read_is_not_in_the_page() {
+        let (app, store) = testing::app();
+        let topic = TopicName::new("t").expect("valid");
+        for data in ["a secret", "second", "third"] {
+            let events = vec![NewEvent::new(topic.clone(), data)];
+            app.hub.publish(Append { events, expect: None, key: None }).await.expect("published");
+        }
+        let first = EventId { epoch: app.hub.epoch(), seq: Seq(1) };
+        let (hub, runtime, removed) = (Arc::clone(&app.hub), tokio::runtime::Handle::current(), topic.clone());
+        store.faults().after_next(InterruptedRead::Events, || {});
+        store.faults().after_next(InterruptedRead::Events, move || {
+            assert!(runtime.block_on(hub.remove(removed, first)).expect("removed"));
+        });
+        let one_each = ReadLimit { events: 1, bytes: 1 << 20 };
+        let subscription = app.hub.subscribe(&topic.into(), Start::Earliest, one_each, 0).await.expect("readable");
+        let shard = ShardState::new(Arc::clone(&app), 0);
+        let page = response(&shard.events, subscription, testing::caller(&app), 3, Duration::ZERO).await;
+        let page = testing::json(page.expect("a page")).await;
+        assert_eq!(page["events"].as_array().expect("events").len(), 3);
+        assert!(!page.to_string().contains("secret"), "{page}");
+        assert_eq!(page["events"][1]["data"], "second");
+    }
+}
