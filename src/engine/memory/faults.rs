@@ -31,7 +31,7 @@ pub struct FaultInjector {
     interleavings: Mutex<Vec<(InterruptedRead, Interleaving)>>,
 }
 
-/// A read after which a test can interleave an action.
+/// A call after which a test can interleave an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InterruptedRead {
     /// [`Store::topic_events`](crate::engine::log::Store::topic_events).
@@ -42,6 +42,8 @@ pub enum InterruptedRead {
     Scan,
     /// [`Store::marks`](crate::engine::log::Store::marks).
     Marks,
+    /// [`Store::commit`](crate::engine::log::Store::commit): what it wrote is durable, and not in the topic table yet.
+    Commit,
 }
 
 /// The action to interleave.
@@ -54,7 +56,7 @@ impl fmt::Debug for Interleaving {
 }
 
 impl FaultInjector {
-    /// Runs `action` in the next read of this kind, after it has read its result and before it returns.
+    /// Runs `action` in the next call of this kind, after it has done its work and before it returns.
     pub fn after_next(&self, read: InterruptedRead, action: impl FnOnce() + Send + 'static) {
         self.interleavings.lock().push((read, Interleaving(Box::new(action))));
     }

@@ -135,6 +135,8 @@ impl Store for MemoryStore {
             contents.keys.pop_front();
         }
         contents.last_time = commit.time;
+        drop(contents);
+        self.faults.interleave(InterruptedRead::Commit);
         Ok(())
     }
 
