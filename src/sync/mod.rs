@@ -9,6 +9,9 @@
 #[cfg(feature = "simulation")]
 mod simulated;
 
+#[cfg(all(feature = "simulation", not(debug_assertions)))]
+compile_error!("the feature `simulation` is for tests: outside of a simulation its locks panic");
+
 #[cfg(not(feature = "simulation"))]
 pub(crate) use {
     parking_lot::{Condvar, Mutex, RwLock},

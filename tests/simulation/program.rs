@@ -200,18 +200,17 @@ fn read(world: &World, progress: &Progress, shard: usize, mut rng: Rng) {
 
 /// Changes settings, deletes, removes, restarts and crashes.
 fn operate(world: &World, mut rng: Rng) {
+    for index in 0..TOPICS.len() {
+        if rng.bool() {
+            limit(world, &world.current(), topic(index), rng.u64(0..4));
+        }
+    }
     for _ in 0..rng.usize(0..6) {
         let process = world.current();
         let hub = &process.hub;
         let topic = topic(rng.usize(0..TOPICS.len()));
         match rng.u8(0..12) {
-            0 | 1 => {
-                let most = rng.u64(0..4);
-                world.ledger.note(&format!("limit {topic} {most}"));
-                world.ledger.limiting(&topic, most);
-                let change = TopicChange { max_events: Some(Some(most)), ..TopicChange::default() };
-                drop(block_on(hub.configure(topic, change)));
-            }
+            0 | 1 => limit(world, &process, topic, rng.u64(0..4)),
             2 => {
                 world.ledger.note(&format!("delete {topic}"));
                 drop(block_on(hub.delete(topic)));
@@ -252,6 +251,13 @@ fn operate(world: &World, mut rng: Rng) {
     }
     // Whatever was done to the store, its last process serves.
     world.restart(false);
+}
+
+fn limit(world: &World, process: &Process, topic: TopicName, most: u64) {
+    world.ledger.note(&format!("limit {topic} {most}"));
+    world.ledger.limiting(&topic, most);
+    let change = TopicChange { max_events: Some(Some(most)), ..TopicChange::default() };
+    drop(block_on(process.hub.configure(topic, change)));
 }
 
 /// Reads every selection from the oldest event, twice: the second time from the cache, as far as it has the pages.
