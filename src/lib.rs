@@ -15,7 +15,7 @@
 //! 4  main, cli, app                    composition; only app names every engine
 //! 3  http            -> hub            requests become topics, events and cursors; frames become responses
 //!    load                              load generator: a client of the public protocol
-//! 2  hub             -> engine, event  topics, rings, subscriptions
+//! 2  hub             -> engine, event  topics, rings, subscriptions, publishing
 //! 1  engine          -> event          the durable log; reports commits through a callback
 //!    access          -> event          authentication and authorization
 //!    quota                             limits of one client address or token holder
@@ -32,7 +32,7 @@
 //! | [`engine::sled`] | the on-disk store | its schema, `keys.rs` |
 //! | [`access`] | authentication and authorization | [`access::Access`] |
 //! | [`quota`] | limits of one client address, and of one holder of a token | [`quota::Account`] |
-//! | [`hub`] | in-memory fan-out: topics, rings, subscriptions | [`hub::subscription`] |
+//! | [`hub`] | in-memory fan-out: topics, rings, subscriptions; publishing | [`hub::subscription`], [`hub::publisher`] |
 //! | [`http`] | the HTTP interface | `api/routes.rs`, [`http::message::problem`] |
 //! | [`load`] | load generator: publishers, and subscribers that verify what they receive | [`load::Load`] |
 //! | [`cli`] | the commands `publish`, `tail`, `remove`, `token`, `check`, `bench` | |

@@ -84,6 +84,11 @@ const NARROWER: &[(&str, &[&str])] = &[
 const COMPOSED: (&[&str], &[&str]) =
     (&["AppState", "ShardState"], &["app", "http/api/routes", "http/api/server", "http/api/state"]);
 
+/// Handlers whose requests have a span only at the level debug (`RequestScope::span`). A line of a higher level would lack
+/// the request's id.
+const WITHOUT_SPAN: &[&str] =
+    &["http/auth", "http/message", "http/api/body", "http/api/publish", "http/api/topics", "http/api/operators"];
+
 /// Paths that the vocabulary (`event`) must not name: it is pure.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::thread", "std::process"];
 
@@ -297,6 +302,17 @@ fn the_simulation_replaces_every_thread_and_lock_below_http() {
         forbidden.iter().filter(|path| names(&text, path)).map(|path| format!("names {path}")).collect()
     };
     assert_eq!(violations(foreign), [""; 0]);
+}
+
+#[test]
+fn a_line_above_debug_is_written_where_the_request_has_a_span() {
+    let without = |source: &Source| -> Vec<String> {
+        let here = WITHOUT_SPAN.iter().any(|home| Path::new(&source.path).starts_with(home));
+        let text = source.lines.join(" ");
+        let lines = ["tracing::error!", "tracing::warn!", "tracing::info!"].into_iter();
+        lines.filter(|line| here && text.contains(line)).map(|line| format!("has {line}")).collect()
+    };
+    assert_eq!(violations(without), [""; 0]);
 }
 
 #[test]

@@ -122,10 +122,11 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
         policies: Arc::new(Policies::new(policy::policy(config)?)),
         quotas: Quotas::new(&policy::quota_config(config)),
         operators: listening::operators(config),
+        credentials: Arc::default(),
     };
     policy::watch(&auth.policies);
     let net = NetState::new(net_limits(config, connections), drain.clone(), tls);
-    let app = Arc::new(AppState::new(hub, net, auth, limits(config), telemetry::dropped));
+    let app = Arc::new(AppState::new(hub, net, auth, limits(config), (telemetry::dropped, config.log.requests)));
     let listen = |bound: BoundAddresses, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
     let public = listen(addresses.public, listening::PUBLIC)?;
     let mut admin = listen(addresses.operators, listening::OPERATORS)?;

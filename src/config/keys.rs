@@ -267,5 +267,9 @@ settings! {
         level: LogFilter = "info";
         /// Format of the log on stderr: text or json
         format: LogFormat = "text";
+        /// Log each finished request and stream
+        ///
+        /// One line each, without the query, headers and body, whatever the level is.
+        requests: Switch = "false";
     }
 }

@@ -56,7 +56,13 @@ impl Cursor {
     /// Reads a cursor.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self { text: text.chars().take(Self::ECHO).collect(), id: EventId::parse(text) }
+        Self::with_id(text, EventId::parse(text))
+    }
+
+    /// A cursor in the text of another protocol, and the id that the text stands for.
+    #[must_use]
+    pub fn with_id(text: &str, id: Option<EventId>) -> Self {
+        Self { text: text.chars().take(Self::ECHO).collect(), id }
     }
 
     /// The id; `None` when the text is no id.

@@ -3,7 +3,7 @@
 //! Replay and live delivery use the same function, so replayed bytes equal live bytes. No data of a publisher can form
 //! a second event, an `id:` or an `event:` line: every line break in the data, of any kind, starts a new `data:` line.
 
-use std::io::Write;
+use std::{fmt::Display, io::Write};
 
 use memchr::memchr2;
 
@@ -14,15 +14,11 @@ use super::{Epoch, Event, EventId, EventName};
 /// The id comes last: some clients store it as soon as they have read its line. If the connection broke within the data
 /// after that, they would resume after an event that they have not received.
 pub fn encode(out: &mut Vec<u8>, epoch: Epoch, event: &Event) {
-    encode_with(out, EventId { epoch, seq: event.seq }, &event.new.name, event, event.new.data.bytes());
-}
-
-/// Like [`encode`], with another name and other data (an envelope).
-pub fn encode_with(out: &mut Vec<u8>, id: EventId, name: &EventName, event: &Event, data: &[u8]) {
+    let data = event.new.data.bytes();
     out.reserve(data.len() + 96);
-    begin(out, name, event);
+    begin(out, &event.new.name, event);
     data_part(out, data);
-    end(out, id);
+    end(out, EventId { epoch, seq: event.seq });
 }
 
 /// Appends the fields before the data, and the beginning of the first `data:` line. Call [`data_part`] for the data,
@@ -37,18 +33,18 @@ pub fn begin(out: &mut Vec<u8>, name: &EventName, event: &Event) {
     out.extend_from_slice(b"data: ");
 }
 
-/// Ends the last data line, and the event.
-pub fn end(out: &mut Vec<u8>, id: EventId) {
+/// Ends the last data line, and the event. `id` is the text of its cursor, which must have no line break.
+pub fn end(out: &mut Vec<u8>, id: impl Display) {
     write!(out, "\nid: {id}\n\n").expect("writing to memory");
 }
 
 /// Appends a control event of the hub (`hub.gap`, `hub.end`), without an id.
 pub fn encode_notice(out: &mut Vec<u8>, name: &str, data: &str) {
-    encode_hub_event(out, name, None, data);
+    encode_hub_event(out, name, None::<EventId>, data);
 }
 
 /// Appends a control event of the hub; `id`, if given, becomes the client's cursor.
-pub fn encode_hub_event(out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &str) {
+pub fn encode_hub_event(out: &mut Vec<u8>, name: &str, id: Option<impl Display>, data: &str) {
     field(out, "event", name.as_bytes());
     out.extend_from_slice(b"data: ");
     data_part(out, data.as_bytes());

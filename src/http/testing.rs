@@ -7,7 +7,10 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 
 use super::{
-    api::state::{AppState, Limits},
+    api::{
+        request_log::RequestScope,
+        state::{AppState, Limits},
+    },
     auth::{
         Authorization, Caller, CallerQuotas,
         admin_listener::AdminListener,
@@ -17,7 +20,9 @@ use super::{
         forwarded::Proxies,
         policy::{Policies, Policy},
     },
+    message::request_id::{RequestId, RequestIds},
     net::{
+        peer::{ListenerRole, Peer},
         response::Response,
         state::{NetLimits, NetState},
     },
@@ -95,9 +100,10 @@ pub(super) fn app_limited(
         policies: Arc::new(Policies::new(policy(AccessSettings::default()))),
         quotas: Quotas::new(&QuotaConfig::default()),
         operators: AdminListener::Shared,
+        credentials: Arc::default(),
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
-    (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits, || 0)), store)
+    (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits, (|| 0, false))), store)
 }
 
 /// A policy with these access settings.
@@ -116,6 +122,11 @@ pub(super) fn anyone(app: &AppState) -> Authorization {
     Authorization::new(app.auth.policies.current().access.anonymous(), app.auth.policies.generation())
 }
 
+/// The id of a request.
+pub(super) fn request_id() -> RequestId {
+    RequestIds::new(0).of(&http::HeaderMap::new(), false)
+}
+
 /// The caller of a request without a credential from this machine.
 pub(super) fn caller(app: &AppState) -> Caller {
     let address = app.auth.quotas.address(Ipv4Addr::LOCALHOST.into());
@@ -129,6 +140,14 @@ pub(super) fn request(method: &str, target: &str, headers: &[(&str, &str)], body
         request = request.header(*name, *value);
     }
     request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).expect("a valid request")
+}
+
+/// The scope of a GET request of this machine. `logged`: whether it gets a line.
+pub(super) fn scope(target: &str, logged: bool) -> RequestScope {
+    let mut request = request("GET", target, &[], "");
+    let address = (Ipv4Addr::LOCALHOST, 4711).into();
+    request.extensions_mut().insert(Peer { address, secure: false, listener: ListenerRole::Public });
+    RequestScope::new(&request, &policy(AccessSettings::default()), &RequestIds::new(0), logged)
 }
 
 /// A response's whole body as JSON; null when it is empty.

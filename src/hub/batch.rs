@@ -7,12 +7,16 @@ use std::{
 
 use bytes::Bytes;
 
-use super::frame::Frame;
+use super::{encoded_cache::EncodedCache, frame::Frame};
 pub use crate::engine::ReadLimit;
 use crate::event::{Seq, TopicName};
 
-/// Encoded forms cached with a batch: one for each stream encoding.
-pub const ENCODINGS: usize = 4;
+/// An encoding of batches. Must be a `static`: batches cache its bytes by its address.
+#[derive(Debug)]
+pub struct BatchEncoder {
+    /// The bytes of the frames, of which there is at least one; `None` when they would be too large to be kept.
+    pub encode: fn(&[Arc<Frame>]) -> Option<Bytes>,
+}
 
 /// The frames of one selection that follow a cursor, without a hole.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ pub struct FrameBatch {
     /// Removals before the frames were read; `u64::MAX` for a batch of a ring.
     removals: u64,
     first_by_topic: OnceLock<Box<[(TopicName, Seq)]>>,
-    forms: [OnceLock<Option<Bytes>>; ENCODINGS],
+    encoded: EncodedCache<BatchEncoder, Option<Bytes>>,
 }
 
 impl FrameBatch {
@@ -52,7 +56,7 @@ impl FrameBatch {
             closes,
             removals,
             first_by_topic: OnceLock::new(),
-            forms: Default::default(),
+            encoded: EncodedCache::new(),
         })
     }
 
@@ -91,9 +95,8 @@ impl FrameBatch {
         })
     }
 
-    /// The batch in encoding number `form`, encoded by `make` at the first call. The hub knows no encodings; it only
-    /// caches the result. `None` when the encoded bytes are too large to be cached.
-    pub fn form(&self, form: usize, make: impl FnOnce(&[Arc<Frame>]) -> Option<Bytes>) -> Option<&Bytes> {
-        self.forms[form].get_or_init(|| make(&self.frames)).as_ref()
+    /// The batch in one encoding, encoded at the first call. `None` when its bytes are too large to be cached.
+    pub fn encoded(&self, encoder: &'static BatchEncoder) -> Option<&Bytes> {
+        self.encoded.slot(encoder).get_or_init(|| (encoder.encode)(&self.frames)).as_ref()
     }
 }

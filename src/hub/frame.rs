@@ -1,10 +1,18 @@
 //! An event and its encoded bytes, encoded once and shared by every socket.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::event::{Epoch, Event, EventId, sse};
+use super::encoded_cache::EncodedCache;
+use crate::event::{Epoch, Event, EventId};
+
+/// An encoding of single events. Must be a `static`: frames cache its bytes by its address.
+#[derive(Debug)]
+pub struct EventEncoder {
+    /// Appends the event to the buffer. The same frame always has the same bytes.
+    pub encode: fn(&Frame, &mut Vec<u8>),
+}
 
 /// An event and its cached encodings.
 #[derive(Debug)]
@@ -16,8 +24,7 @@ pub struct Frame {
     /// Whether its encodings are cached for streams at other cursors. Frames of a log page are not cached one by one:
     /// they are encoded with their page.
     is_live: bool,
-    sse: OnceLock<Bytes>,
-    envelope: OnceLock<Bytes>,
+    encoded: EncodedCache<EventEncoder, Bytes>,
 }
 
 impl Frame {
@@ -42,19 +49,24 @@ impl Frame {
 
     fn with(epoch: Epoch, event: Arc<Event>, is_live: bool) -> Self {
         let id = EventId { epoch, seq: event.seq };
-        Self { id, event, is_live, sse: OnceLock::new(), envelope: OnceLock::new() }
+        Self { id, event, is_live, encoded: EncodedCache::new() }
     }
 
-    /// Appends the event to `out` as `text/event-stream`.
-    pub fn write_sse(&self, out: &mut Vec<u8>) {
-        if let Some(cached) = self.sse.get() {
+    /// Appends the event to `out` in one encoding. The bytes of a frame of a ring are cached, unless they are much
+    /// larger than the data.
+    pub fn write(&self, encoder: &'static EventEncoder, out: &mut Vec<u8>) {
+        if !self.is_live {
+            return (encoder.encode)(self, out);
+        }
+        let cache = self.encoded.slot(encoder);
+        if let Some(cached) = cache.get() {
             return out.extend_from_slice(cached);
         }
         let before = out.len();
-        sse::encode(out, self.id.epoch, &self.event);
-        let encoded = &out[before..];
-        if self.is_cacheable(encoded) {
-            self.sse.get_or_init(|| Bytes::copy_from_slice(encoded));
+        (encoder.encode)(self, out);
+        let bytes = &out[before..];
+        if self.is_cacheable(bytes) {
+            cache.get_or_init(|| Bytes::copy_from_slice(bytes));
         }
     }
 
@@ -67,20 +79,7 @@ impl Frame {
     /// Encodings much larger than the data (escapes) are not cached, since a ring is bounded by the size of its data.
     fn is_cacheable(&self, encoded: &[u8]) -> bool {
         let data = self.event.new.data.len();
-        self.is_live && encoded.len() <= data + data / 4 + 512
-    }
-
-    /// The event as an envelope, encoded by `make`. The hub does not know the format; it only caches the result for a
-    /// frame of a ring.
-    pub fn envelope(&self, make: impl FnOnce(&Self) -> Vec<u8>) -> Bytes {
-        if let Some(cached) = self.envelope.get() {
-            return cached.clone();
-        }
-        let encoded = Bytes::from(make(self));
-        if self.is_cacheable(&encoded) {
-            self.envelope.get_or_init(|| encoded.clone());
-        }
-        encoded
+        encoded.len() <= data + data / 4 + 512
     }
 
     /// Bytes that the frame counts for in a ring: the frame itself, its data twice (as published and encoded), and 64
@@ -89,5 +88,44 @@ impl Frame {
     pub fn weight(&self) -> usize {
         const OWN: usize = size_of::<Frame>() + size_of::<Event>();
         OWN + 2 * self.event.new.data.len() + 64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::event::{Millis, NewEvent, Seq, TopicName};
+
+    #[test]
+    fn a_frame_of_a_ring_is_encoded_once_in_each_encoding_and_one_of_a_page_each_time() {
+        static ENCODED: AtomicUsize = AtomicUsize::new(0);
+        static PLAIN: EventEncoder = EventEncoder {
+            encode: |frame, out| {
+                ENCODED.fetch_add(1, Ordering::Relaxed);
+                out.extend_from_slice(frame.event.new.data.bytes());
+            },
+        };
+        static LONG: EventEncoder = EventEncoder {
+            encode: |_, out| {
+                ENCODED.fetch_add(1, Ordering::Relaxed);
+                out.extend_from_slice(&[b'x'; 1 << 10]);
+            },
+        };
+        let written = |frame: &Frame, encoder| {
+            let mut out = b"before ".to_vec();
+            frame.write(encoder, &mut out);
+            (out, ENCODED.swap(0, Ordering::Relaxed))
+        };
+        let new = NewEvent::new(TopicName::new("t").expect("valid"), "data");
+        let event = Arc::new(Event { seq: Seq(1), prev: Seq(0), time: Millis(0), new });
+        let epoch = Epoch::new("abcd").expect("valid");
+        let (live, page) = (Frame::new(epoch, Arc::clone(&event)), Frame::replayed(epoch, event));
+        for first in [1, 0] {
+            assert_eq!(written(&live, &PLAIN), (b"before data".to_vec(), first));
+            assert_eq!(written(&page, &PLAIN), (b"before data".to_vec(), 1));
+            assert_eq!(written(&live, &LONG).1, 1, "much larger than its data: not cached");
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! | [`feed`] | the ring buffer of the newest frames of one selection of topics |
 //! | [`frame`] | an event with its encoded bytes, encoded once |
 //! | [`batch`] | consecutive frames, encoded once for all streams at the same cursor |
+//! | `encoded_cache` | the bytes of a frame or batch in each encoding; http defines the encodings |
 //! | [`subscription`] | the cursor: log pages, ring, gaps |
 //! | `removals` | recently removed events |
 //! | `large` | deduplicates large events that several readers hold |
@@ -18,6 +19,8 @@
 //! | `deletions` | the marks of deleted topics, which a feed keeps in memory |
 //! | [`endings`] | closed and deleted topics, and when a stream reports them |
 //! | [`shard`] | per-core wake-ups, one for each commit, and a cache of batches |
+//! | [`publisher`] | publishing for every protocol: limits, allowance, batching, acknowledgments |
+//! | `batcher` | makes batches of events that are published one by one |
 //! | [`stats`] | counters and gauges |
 //! | [`top`] | the busiest topics, in bounded memory |
 
@@ -33,15 +36,18 @@ use crate::{
 };
 
 pub mod batch;
+mod batcher;
 pub mod broker;
 mod deletions;
 mod directory;
+mod encoded_cache;
 pub mod endings;
 pub mod feed;
 pub mod frame;
 mod large;
 mod lingering;
 mod pages;
+pub mod publisher;
 mod removals;
 pub mod shard;
 pub mod stats;

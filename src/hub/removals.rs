@@ -103,7 +103,12 @@ impl RecentRemovals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Epoch, Event, Millis, NewEvent, TopicName};
+    use crate::{
+        event::{Epoch, Event, Millis, NewEvent, TopicName, sse},
+        hub::frame::EventEncoder,
+    };
+
+    static SSE: EventEncoder = EventEncoder { encode: |frame, out| sse::encode(out, frame.id.epoch, &frame.event) };
 
     fn batch(removals: u64) -> Arc<FrameBatch> {
         let frame = |seq| {
@@ -116,7 +121,7 @@ mod tests {
 
     fn sse(batch: &FrameBatch) -> String {
         let mut out = Vec::new();
-        batch.frames().iter().for_each(|frame| frame.write_sse(&mut out));
+        batch.frames().iter().for_each(|frame| frame.write(&SSE, &mut out));
         String::from_utf8(out).expect("UTF-8")
     }
 

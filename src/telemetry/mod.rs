@@ -25,6 +25,9 @@ use queue::LogQueue;
 /// enough for any active reader.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+/// Enables the lines about finished requests and streams, whatever the level is (`http/api/request_log.rs`).
+const REQUESTS: &str = "gapless::requests=info";
+
 /// The log queue of the process, once it is initialised.
 static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
@@ -38,12 +41,18 @@ pub fn init(log: &Log) -> io::Result<()> {
     }
     let queue = LogQueue::start(io::stderr())?;
     let queue = QUEUE.get_or_init(|| queue).clone();
-    let filter = EnvFilter::try_new(&log.level).expect("checked by the configuration");
+    let mut filter = EnvFilter::try_new(&log.level).expect("checked by the configuration");
+    if log.requests {
+        filter = filter.add_directive(REQUESTS.parse().expect("a directive"));
+    }
     let lines = fmt().with_env_filter(filter).with_writer(queue).log_internal_errors(false);
     // An error means that a subscriber is already set, as may be the case in tests.
     let _already = match log.format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Json => {
+            // The list of spans has the current one, too.
+            lines.json().flatten_event(true).with_current_span(false).try_init()
+        }
     };
     // The default hook writes to stderr and blocks on its reader.
     std::panic::set_hook(Box::new(log_panic));

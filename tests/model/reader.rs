@@ -14,7 +14,7 @@ use gapless::{
         batch::ReadLimit,
         endings::Ending,
         frame::Frame,
-        subscription::{Delivery, Gap, GapReason, Start, Subscription},
+        subscription::{Delivery, Gap, GapReason, GapStart, Start, Subscription},
     },
 };
 use tokio::runtime::Runtime;
@@ -252,7 +252,11 @@ impl Reader {
             assert_eq!(model.at(id.seq.0).topic, topic, "{gap:?}");
         }
         // A client that disconnects here and resumes with `after` gets the gap again.
-        let after = gap.after.as_deref().and_then(EventId::parse).map_or(0, |id| id.seq.0);
+        let after = match &gap.after {
+            Some(GapStart::Sent(text)) => EventId::parse(text).map_or(0, |id| id.seq.0),
+            Some(GapStart::Reached(id)) => id.seq.0,
+            None => 0,
+        };
         let again = lost.last().is_none_or(|&newest| after < newest);
         assert!(again || self.started_without_position(), "{gap:?} of {lost:?}");
     }

@@ -41,6 +41,7 @@ mod reconnect;
 mod reload;
 mod removal;
 mod replay;
+mod request_log;
 mod slow_reader;
 mod starting;
 mod store;

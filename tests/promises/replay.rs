@@ -73,7 +73,7 @@ fn since_is_a_time_or_an_age() {
 fn an_invalid_start_is_an_error_and_an_invalid_cursor_is_not() {
     let hub = Hub::start();
     for query in
-        ["from=junk", "from=yesterday", "since=1y", "since=junk", "since=-1s", "from=now&since=1h", "format=xml"]
+        ["from=junk", "from=yesterday", "since=1x", "since=junk", "since=-1s", "from=now&since=1h", "format=xml"]
     {
         assert_problem(&hub.get(&format!("/events?topic=t&{query}")), 400, "query-invalid");
     }

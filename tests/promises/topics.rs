@@ -97,7 +97,7 @@ fn durations_are_understood_as_people_write_them() {
         assert_eq!(state["retention"]["max_age"], want);
     }
     for settings in [
-        r#"{"retention":{"max_age":"1y"}}"#,
+        r#"{"retention":{"max_age":"1x"}}"#,
         r#"{"retention":{"max_age":-1}}"#,
         r#"{"retention":{"max_events":-1}}"#,
         r#"{"retention":{"max_event":1}}"#,

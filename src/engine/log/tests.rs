@@ -343,6 +343,31 @@ fn since_reports_a_gap_after_the_space_was_reclaimed() {
     }
 }
 
+/// The times of trimmed events are not stored: any time up to that of the oldest retained event may be one.
+#[test]
+fn since_reports_what_may_have_been_trimmed_before_a_restart() {
+    let mut fixture = Memory::new();
+    fixture.publish("a");
+    fixture.advance(Duration::from_secs(1));
+    let kept = fixture.publish_bytes("a", 1).time;
+    fixture.trim("a", 1);
+    let stored =
+        |fixture: &Memory| fixture.factory.store.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    fixture.until("reclaimed", |_| stored(&fixture) == 1);
+    fixture.reopen();
+    for filters in [&["a"][..], &["a", "b"], &["**"]] {
+        let read = |time| short(&fixture.read(filters, ReadFrom::Since(Millis(time))));
+        assert_eq!(read(kept.0 - 1), ["a!2", "2"], "{filters:?}");
+        assert_eq!(read(kept.0), ["2"], "{filters:?}");
+    }
+    fixture.trim("a", 0);
+    fixture.until("recorded, then reclaimed", |_| stored(&fixture) == 0);
+    fixture.reopen();
+    assert_eq!(short(&fixture.read(&["a"], ReadFrom::Since(Millis(kept.0 + 1)))), ["a!-"], "nothing is known of it");
+    fixture.publish("b");
+    assert_eq!(short(&fixture.read(&["b"], ReadFrom::Since(Millis(0)))), ["3"], "nothing of it was trimmed");
+}
+
 fn reads_no_more_positions_than_asked_for<S: Store>(store: S) {
     let observer = Arc::new(RecordingObserver::default());
     let engine = LogEngine::open(store, LogConfig::fixture(), observer);

@@ -1,9 +1,11 @@
 //! An event as a JSON object: `{"topic","id","time","event","data"}`.
 
-use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{http::message::json_text, hub::frame::Frame};
+use crate::{
+    http::message::json_text,
+    hub::frame::{EventEncoder, Frame},
+};
 
 #[derive(Serialize)]
 struct EventEnvelope<'a> {
@@ -14,14 +16,14 @@ struct EventEnvelope<'a> {
     data: &'a str,
 }
 
-/// The envelope of `frame`. That of a live frame is encoded once and shared.
-pub fn envelope(frame: &Frame) -> Bytes {
-    frame.envelope(|frame| with_data(frame, frame.event.new.data.as_str()))
-}
+/// The encoding of an event as an envelope.
+pub static ENVELOPE: EventEncoder =
+    EventEncoder { encode: |frame, out| write(out, frame, frame.event.new.data.as_str()) };
 
 /// The envelope up to its data. The caller appends the data in parts, each [`escaped`], then [`END`].
 pub fn begin(frame: &Frame) -> Vec<u8> {
-    let mut text = with_data(frame, "");
+    let mut text = Vec::with_capacity(256);
+    write(&mut text, frame, "");
     text.truncate(text.len() - END.len());
     text
 }
@@ -35,7 +37,7 @@ pub fn escaped(out: &mut Vec<u8>, part: &str) {
     out.extend_from_slice(&text[1..text.len() - 1]);
 }
 
-fn with_data(frame: &Frame, data: &str) -> Vec<u8> {
+fn write(out: &mut Vec<u8>, frame: &Frame, data: &str) {
     let new = &frame.event.new;
     let envelope = EventEnvelope {
         topic: new.topic.as_str(),
@@ -44,5 +46,5 @@ fn with_data(frame: &Frame, data: &str) -> Vec<u8> {
         event: new.name.as_str(),
         data,
     };
-    json_text::bytes(&envelope)
+    json_text::write(out, &envelope);
 }

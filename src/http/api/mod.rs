@@ -6,6 +6,7 @@
 //! | [`state`] | the state of the process and of one core |
 //! | [`admission`] | whether a new request is processed at the moment |
 //! | [`routes`] | the routing table, and the headers of every response |
+//! | [`request_log`] | the span of a request, and its line in the log |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
@@ -16,9 +17,11 @@
 //! | [`body`] | reading a whole request body within its bounds |
 //! | [`pace`] | the minimum rate of a request body |
 //! | [`envelope`] | an event as JSON |
+//! | [`cursor_text`] | how a protocol writes a cursor, and reads it back |
 
 pub mod admission;
 pub mod body;
+pub mod cursor_text;
 pub mod docs;
 pub mod envelope;
 pub mod events;
@@ -26,6 +29,7 @@ pub mod keys;
 pub mod operators;
 pub mod pace;
 pub mod publish;
+pub mod request_log;
 pub mod routes;
 pub mod server;
 pub mod state;

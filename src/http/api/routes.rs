@@ -2,9 +2,13 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use matchit::Router;
+use tracing::Instrument as _;
 
 use super::{
-    docs, events, operators, publish,
+    docs,
+    events::{self, native::NATIVE},
+    operators, publish,
+    request_log::RequestScope,
     state::{Limits, ShardState},
     topics,
 };
@@ -13,6 +17,7 @@ use crate::http::{
     message::{
         headers,
         problem::{Code, Problem},
+        request_id::REQUEST_ID,
     },
     net::{
         handler::IncomingRequest,
@@ -85,13 +90,25 @@ impl Default for Routes {
 impl Routes {
     /// Handles a request. Every refusal becomes a problem response, and is counted.
     pub async fn response(&self, shard: &ShardState, request: IncomingRequest) -> Response {
+        let scope = RequestScope::new(&request, &shard.auth.policy(), &shard.request_ids, shard.app.log_requests);
+        let span = scope.span(&request);
+        let response = self.respond(shard, &scope, request).instrument(span).await;
+        scope.respond(response)
+    }
+
+    async fn respond(&self, shard: &ShardState, scope: &RequestScope, request: IncomingRequest) -> Response {
         // The connection is over the limit; a later one may be within it.
         let over_capacity = request.extensions().get::<OverCapacity>().is_some();
         let origin = request.headers().get(header::ORIGIN).cloned();
         let listener = listener(&request);
-        let result = self.dispatch(shard, request).await;
-        let mut response = result.unwrap_or_else(|problem| problem.into_response(shard.app.hub.stats()));
+        let result = self.dispatch(shard, scope, request).await;
+        let mut response = result.unwrap_or_else(|problem| {
+            // Without the detail, which may quote the request.
+            tracing::debug!(code = problem.code.as_str(), "refused a request");
+            problem.into_response(&scope.id, shard.app.hub.stats())
+        });
         let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, scope.id.header_value());
         for (name, value) in SECURITY_HEADERS {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
@@ -107,7 +124,12 @@ impl Routes {
     }
 
     /// Authenticates the sender of a request and calls the route's handler.
-    async fn dispatch(&self, shard: &ShardState, request: IncomingRequest) -> Result<Response, Problem> {
+    async fn dispatch(
+        &self,
+        shard: &ShardState,
+        scope: &RequestScope,
+        request: IncomingRequest,
+    ) -> Result<Response, Problem> {
         let (route, methods) = self.find(shard, &request)?;
         if request.method() == Method::OPTIONS {
             let policy = shard.auth.policy();
@@ -133,7 +155,8 @@ impl Routes {
                 return Err(problem);
             }
         };
-        handle(route, shard, caller, Request::from_parts(head, body)).await
+        scope.set_holder(caller.authorization.holder());
+        handle(route, shard, scope, caller, Request::from_parts(head, body)).await
     }
 
     fn find(&self, shard: &ShardState, request: &IncomingRequest) -> Result<(Route, &'static str), Problem> {
@@ -219,14 +242,17 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
 async fn handle(
     route: Route,
     shard: &ShardState,
+    scope: &RequestScope,
     caller: Caller,
     request: IncomingRequest,
 ) -> Result<Response, Problem> {
     let app = &shard.app;
     match route {
-        Route::Publish => publish::handle(&app.publish, &shard.batcher, caller, request).await,
-        Route::Events if request.method() == Method::POST => events::post(&shard.events, caller, request).await,
-        Route::Events => events::get(&shard.events, caller, request).await,
+        Route::Publish => publish::handle(&app.publish, &shard.publish, caller, request).await,
+        Route::Events if request.method() == Method::POST => {
+            events::post(&shard.events, scope, &NATIVE, caller, request).await
+        }
+        Route::Events => events::get(&shard.events, scope, &NATIVE, caller, request).await,
         Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
         Route::Topics => topics::handle(&app.topics, &caller, request).await,
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,

@@ -18,6 +18,7 @@ use crate::{
         server::{Server, watch_certificate},
         tracked_socket::{StallWatch, TICK},
     },
+    hub::publisher::Publisher,
     quota::{Exceeded, OpenPermit},
 };
 
@@ -56,7 +57,7 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     let server = Server { net: Arc::clone(&net), stalls: Rc::default(), handler: Rc::clone(&handler) };
     let stream = Rc::clone(&handler.state.events.stream);
     spawn_local(fan_out(Rc::clone(&stream)));
-    spawn_local(run_batcher(Rc::clone(&handler)));
+    spawn_local(run_publisher(Rc::clone(&handler.state.publish.publisher)));
     spawn_local(tick(Rc::clone(&handler), Rc::clone(&server.stalls)));
     spawn_local(end_streams(stream));
     if index == 0 && net.tls.is_some() {
@@ -70,9 +71,8 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     Ok(())
 }
 
-async fn run_batcher(shard: Rc<ShardHandler>) {
-    let state = &shard.state;
-    state.batcher.run(&state.app.hub).await;
+async fn run_publisher(publisher: Rc<Publisher>) {
+    publisher.run().await;
 }
 
 /// The periodic work of the core: keepalives, stalled clients, caches; on core 0 also what is needed once a process.

@@ -11,16 +11,17 @@ use super::{
     body::Bodies,
     events::{page, state::EventsState},
     operators::{rates::Rates, state::OperatorsState},
-    publish::{batcher::Batcher, state::PublishState},
+    publish::{shard::PublishShard, state::PublishState},
     stream::shard::StreamShard,
     topics::state::TopicsState,
 };
 use crate::{
     http::{
         auth::authenticator::{AuthState, Authenticator},
+        message::request_id::RequestIds,
         net::state::NetState,
     },
-    hub::{Hub, batch::ReadLimit},
+    hub::{Hub, batch::ReadLimit, publisher::PublishLimits},
     quota::{account::HeldMemory, memory::BodyMemory},
 };
 
@@ -44,6 +45,8 @@ pub struct AppState {
     pub operators: Arc<OperatorsState>,
     /// The configured bounds.
     pub limits: Limits,
+    /// Whether each finished request and stream gets a line in the log.
+    pub log_requests: bool,
 }
 
 /// The state of one core. It has no locks: a connection stays on its core.
@@ -52,10 +55,12 @@ pub struct ShardState {
     pub app: Arc<AppState>,
     /// Authenticates requests.
     pub auth: Authenticator,
-    /// Combines the publishes of this core into batches for the engine.
-    pub batcher: Batcher,
+    /// Of `/publish`.
+    pub publish: PublishShard,
     /// Of `/events`, and of the open streams.
     pub events: EventsState,
+    /// Makes the ids of this core's requests.
+    pub request_ids: RequestIds,
 }
 
 /// Bounds of requests and streams. docs/OPERATIONS.md gives the reason of each.
@@ -84,9 +89,16 @@ pub struct Limits {
 }
 
 impl AppState {
-    /// The state of a process that begins to serve now.
+    /// The state of a process that begins to serve now. Of the log: a function that returns the number of dropped
+    /// lines, and whether requests are logged.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, net: NetState, auth: AuthState, limits: Limits, log_dropped: fn() -> u64) -> Self {
+    pub fn new(
+        hub: Arc<Hub>,
+        net: NetState,
+        auth: AuthState,
+        limits: Limits,
+        (log_dropped, log_requests): (fn() -> u64, bool),
+    ) -> Self {
         let (net, auth) = (Arc::new(net), Arc::new(auth));
         let bodies = Arc::new(Bodies {
             memory: BodyMemory::new(HeldMemory::Bodies, limits.inflight_bytes),
@@ -101,8 +113,7 @@ impl AppState {
                 bodies: Arc::clone(&bodies),
                 policies: Arc::clone(&auth.policies),
                 drain: net.drain.clone(),
-                event_bytes: limits.event_bytes,
-                batch_bytes: limits.batch_bytes,
+                limits: PublishLimits { event_bytes: limits.event_bytes, batch_bytes: limits.batch_bytes },
             },
             topics: TopicsState {
                 hub: Arc::clone(&hub),
@@ -123,6 +134,7 @@ impl AppState {
             auth,
             bodies,
             limits,
+            log_requests,
         }
     }
 }
@@ -141,7 +153,8 @@ impl ShardState {
         };
         Self {
             auth: Authenticator::new(Arc::clone(&app.auth)),
-            batcher: Batcher::new(app.hub.epoch()),
+            publish: PublishShard::new(&app.publish),
+            request_ids: RequestIds::new(index),
             events: EventsState {
                 stream: Rc::new(stream),
                 bodies: Arc::clone(&app.bodies),

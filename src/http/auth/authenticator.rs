@@ -8,7 +8,7 @@ use super::{
     Authorization, Caller, CallerQuotas,
     admin_listener::AdminListener,
     credential::{self, Action},
-    credential_cache::CredentialCache,
+    credential_cache::{CredentialCache, SharedLevel},
     origin::{self, RequestOrigin},
     policy::{Policies, Policy},
 };
@@ -29,6 +29,8 @@ pub struct AuthState {
     pub quotas: Quotas,
     /// The listener that serves statistics and metrics.
     pub operators: AdminListener,
+    /// The credentials that any core has authenticated.
+    pub credentials: Arc<SharedLevel>,
 }
 
 /// Authenticates the requests of one core. It has no locks of its own: a connection stays on its core.
@@ -50,14 +52,14 @@ impl Authenticator {
     /// The authenticator of a core, without cached credentials.
     #[must_use]
     pub fn new(shared: Arc<AuthState>) -> Self {
-        let credentials = CredentialCache::new(&shared.policies);
+        let credentials = CredentialCache::new(Arc::clone(&shared.policies), Arc::clone(&shared.credentials));
         Self { shared, credentials }
     }
 
     /// The current policy.
     #[must_use]
     pub fn policy(&self) -> Arc<Policy> {
-        self.credentials.policy(&self.shared.policies)
+        self.credentials.policy()
     }
 
     /// The permit of a connection in its address's quota; none for a trusted proxy, whose connections carry other
@@ -78,7 +80,7 @@ impl Authenticator {
     /// # Panics
     /// When the request has no [`Peer`] among its extensions.
     pub fn caller(&self, head: &Parts) -> Result<Caller, Problem> {
-        let AuthState { policies, quotas, .. } = &*self.shared;
+        let quotas = &self.shared.quotas;
         let policy = self.policy();
         let peer = head.extensions.get::<Peer>().expect("every connection inserts its peer");
         let client = policy.proxies.client(peer.address.ip(), &head.headers);
@@ -96,9 +98,7 @@ impl Authenticator {
         let principal = match credential {
             None if no_auth => Arc::clone(policy.access.operator()),
             None => Arc::clone(policy.access.anonymous()),
-            Some((token, _)) => {
-                self.credentials.authenticate(&policy, policies.shared_cache(), &address, token.as_bytes())?
-            }
+            Some((token, _)) => self.credentials.authenticate(&policy, &address, token.as_bytes())?,
         };
         let owner = quota::owner(principal.holder.as_deref(), client);
         let holder = principal.holder.as_deref().map(|holder| quotas.holder(holder));

@@ -14,7 +14,7 @@ use crate::http::{
 const MAX_LISTED_BYTES: usize = 1024;
 
 /// Response headers that a script may read besides the safelisted ones (`Cache-Control`, `Content-Type`).
-const EXPOSED_HEADERS: &str = "allow, retry-after, stream-keepalive, www-authenticate";
+const EXPOSED_HEADERS: &str = "allow, retry-after, stream-keepalive, www-authenticate, x-request-id";
 
 /// The operator's settings for other origins.
 #[derive(Debug, Clone, Default)]

@@ -10,8 +10,7 @@
 //! | [`forwarded`] | the client's address behind trusted proxies |
 //! | [`cors`] | cross-origin requests |
 //! | [`origin`] | the origin of the requesting page, and the name used for the hub |
-//! | [`credential_cache`] | credentials that a core has authenticated |
-//! | [`shared_cache`] | credentials that any core has authenticated |
+//! | [`credential_cache`] | credentials that were valid: of each core, and of all of them |
 //! | [`quotas`] | the accounts that a caller's usage is charged to |
 //! | [`authorization`] | what a caller may do, while its credential is valid |
 
@@ -25,7 +24,6 @@ pub mod forwarded;
 pub mod origin;
 pub mod policy;
 pub mod quotas;
-pub mod shared_cache;
 
 pub use authorization::Authorization;
 pub use quotas::{CallerQuotas, StreamPermits};

@@ -7,7 +7,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 
-use super::{cors::Cors, credential::CredentialSources, forwarded::Proxies, shared_cache::SharedCredentialCache};
+use super::{cors::Cors, credential::CredentialSources, forwarded::Proxies};
 use crate::access::Access;
 
 /// Credentials, origins and proxies that the hub trusts. Immutable: a reload replaces it.
@@ -30,18 +30,13 @@ pub struct Policy {
 pub struct Policies {
     current: ArcSwap<Policy>,
     generation: AtomicU64,
-    shared_cache: SharedCredentialCache,
 }
 
 impl Policies {
     /// Puts `policy` in force, as generation 0.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self {
-            current: ArcSwap::from_pointee(policy),
-            generation: AtomicU64::new(0),
-            shared_cache: SharedCredentialCache::default(),
-        }
+        Self { current: ArcSwap::from_pointee(policy), generation: AtomicU64::new(0) }
     }
 
     /// The policy in force.
@@ -54,12 +49,6 @@ impl Policies {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
-    }
-
-    /// The credentials that any core has authenticated.
-    #[must_use]
-    pub fn shared_cache(&self) -> &SharedCredentialCache {
-        &self.shared_cache
     }
 
     /// Puts `policy` in force.

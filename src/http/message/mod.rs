@@ -6,6 +6,8 @@
 //! | [`headers`] | headers that may occur once |
 //! | [`accept`] | the `Accept` header |
 //! | [`query`] | a query string, decoded as browsers encode it |
+//! | [`request_id`] | the id of a request, and who may choose it |
+//! | [`trace_context`] | the trace of a request: `traceparent` |
 //! | [`json_text`] | JSON on one line, whatever splits it into lines |
 
 pub mod accept;
@@ -13,3 +15,5 @@ pub mod headers;
 pub mod json_text;
 pub mod problem;
 pub mod query;
+pub mod request_id;
+pub mod trace_context;

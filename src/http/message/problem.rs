@@ -7,7 +7,7 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::json_text;
+use super::{json_text, request_id::RequestId};
 use crate::{
     access::Refusal,
     engine::{AppendError, ReadError},
@@ -192,11 +192,11 @@ impl Problem {
         self
     }
 
-    /// The problem as a response; counts it in `stats`.
+    /// The problem as a response to the request with this id; counts it in `stats`.
     #[must_use]
-    pub fn into_response(self, stats: &Stats) -> Response {
+    pub fn into_response(self, request: &RequestId, stats: &Stats) -> Response {
         stats.refused(self.code.as_str());
-        let text = json_text::text(&self);
+        let text = json_text::text(&RequestProblem(&self, request));
         let mut response = Response::new(full(text + "\n"));
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
@@ -223,10 +223,10 @@ impl Problem {
     }
 }
 
-/// The members of RFC 9457, then `code` and `last_id`.
-impl Serialize for Problem {
-    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let mut object = out.serialize_map(None)?;
+impl Problem {
+    /// The members of RFC 9457, then `code` and `last_id`. Without `instance`: it would have to be a URI, and no request
+    /// has one.
+    fn members<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
         // Relative, because the hub does not know its own public name.
         object.serialize_entry("type", &format_args!("/docs/PROTOCOL.md#{}", self.code.as_str()))?;
         object.serialize_entry("title", self.code.title())?;
@@ -236,6 +236,28 @@ impl Serialize for Problem {
         if let Extra::LastId(last) = self.extra {
             object.serialize_entry("last_id", &last.map(|id| id.to_string()))?;
         }
+        Ok(())
+    }
+}
+
+/// A problem of a line in a streamed body. The response that contains it has the id of the request in its head.
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut object = out.serialize_map(None)?;
+        self.members(&mut object)?;
+        object.end()
+    }
+}
+
+/// A problem of a whole request: the member `request_id` is the last one.
+struct RequestProblem<'a>(&'a Problem, &'a RequestId);
+
+impl Serialize for RequestProblem<'_> {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let Self(problem, request) = self;
+        let mut object = out.serialize_map(None)?;
+        problem.members(&mut object)?;
+        object.serialize_entry("request_id", &format_args!("{request}"))?;
         object.end()
     }
 }
@@ -354,6 +376,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::http::message::request_id::RequestIds;
+
+    fn request_id() -> RequestId {
+        RequestIds::new(0).of(&http::HeaderMap::new(), false)
+    }
 
     #[test]
     fn memory_that_is_in_use_is_worth_a_retry_and_a_batch_larger_than_all_memory_is_not() {
@@ -375,7 +402,7 @@ mod tests {
     #[test]
     fn a_transient_problem_has_a_retry_after() {
         for &code in Code::ALL {
-            let response = Problem::new(code, "x").into_response(&Stats::default());
+            let response = Problem::new(code, "x").into_response(&request_id(), &Stats::default());
             let transient = matches!(response.status().as_u16(), 429 | 503 | 507);
             assert_eq!(response.headers().contains_key(header::RETRY_AFTER), transient, "{code:?}");
         }
@@ -386,7 +413,10 @@ mod tests {
         for (ms, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (16_000, "16")] {
             for _ in 0..20 {
                 let problem = Problem::rate_limited(Duration::from_millis(ms), "x");
-                assert_eq!(problem.into_response(&Stats::default()).headers()[header::RETRY_AFTER], seconds);
+                assert_eq!(
+                    problem.into_response(&request_id(), &Stats::default()).headers()[header::RETRY_AFTER],
+                    seconds
+                );
             }
         }
     }
@@ -403,7 +433,7 @@ mod tests {
     #[test]
     fn an_answer_is_counted_once_under_its_code() {
         let stats = Stats::default();
-        let response = Problem::method_not_allowed("GET, HEAD").into_response(&stats);
+        let response = Problem::method_not_allowed("GET, HEAD").into_response(&request_id(), &stats);
         assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
         assert_eq!(stats.refused_by_code().into_iter().collect::<Vec<_>>(), [("method-not-allowed", 1)]);

@@ -22,6 +22,17 @@ pub enum ListenerRole {
     Operators,
 }
 
+impl ListenerRole {
+    /// Its name in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Operators => "operators",
+        }
+    }
+}
+
 /// A request extension: the connection exceeds [`NetLimits::connections`](super::state::NetLimits::connections).
 #[derive(Debug, Clone, Copy)]
 pub struct OverCapacity;

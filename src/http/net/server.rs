@@ -119,6 +119,12 @@ mod tests {
         task::LocalSet,
         time::timeout,
     };
+    use tracing::span::{Attributes, Id};
+    use tracing_subscriber::{
+        Layer,
+        layer::{self, SubscriberExt as _},
+        registry::LookupSpan,
+    };
 
     use super::*;
     use crate::{
@@ -133,7 +139,7 @@ mod tests {
         quota::{Exceeded, Limit, OpenPermit},
     };
 
-    /// Answers `/` itself, and detaches a body for every other path.
+    /// Answers `/` itself, and detaches a body for every other path. What `/open` detaches stays open.
     #[derive(Default)]
     struct Scripted {
         full: Cell<bool>,
@@ -148,13 +154,15 @@ mod tests {
         async fn respond(&self, request: IncomingRequest) -> response::Response {
             match request.uri().path() {
                 "/" => Response::new(response::full("whole")),
-                _ => Response::new(Body::Detachable(Box::new(Greeting))),
+                path => Response::new(Body::Detachable(Box::new(Greeting { stays_open: path == "/open" }))),
             }
         }
     }
 
     /// A body whose rest is sent on the bare socket.
-    struct Greeting;
+    struct Greeting {
+        stays_open: bool,
+    }
 
     impl http_body::Body for Greeting {
         type Data = Bytes;
@@ -167,8 +175,15 @@ mod tests {
 
     impl DetachableBody for Greeting {
         fn detach(self: Box<Self>) -> (Bytes, Continuation) {
-            let continuation = |mut socket: crate::http::net::socket::Socket, _held| {
-                assert!(socket.send(b"3\r\nbye\r\n0\r\n\r\n").is_ok());
+            let continuation = move |mut socket: crate::http::net::socket::Socket, held| {
+                if self.stays_open {
+                    spawn_local(async move {
+                        let _open = (socket, held);
+                        std::future::pending::<()>().await;
+                    });
+                } else {
+                    assert!(socket.send(b"3\r\nbye\r\n0\r\n\r\n").is_ok());
+                }
             };
             (Bytes::from_static(b"hello"), Box::new(continuation))
         }
@@ -219,5 +234,45 @@ mod tests {
             assert_eq!((server.net.accepted(), server.net.open()), (2, 0), "one that is refused does not count");
         };
         LocalSet::new().run_until(clients).await;
+    }
+
+    /// Counts the spans that are alive, by name.
+    #[derive(Clone, Default)]
+    struct LiveSpans(Arc<parking_lot::Mutex<std::collections::BTreeMap<&'static str, usize>>>);
+
+    impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LiveSpans {
+        fn on_new_span(&self, _: &Attributes<'_>, id: &Id, context: layer::Context<'_, S>) {
+            *self.0.lock().entry(context.span(id).expect("alive").name()).or_default() += 1;
+        }
+
+        fn on_close(&self, id: Id, context: layer::Context<'_, S>) {
+            *self.0.lock().entry(context.span(&id).expect("closing").name()).or_default() -= 1;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_a_span_until_a_stream_takes_it_over() {
+        let spans = LiveSpans::default();
+        let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans.clone()));
+        let alive = |name| spans.0.lock().get(name).copied();
+        let bound = BoundAddresses::new(&[Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())], 1).expect("free");
+        let mut listening = bound.listen().expect("free");
+        let Endpoint::Tcp(address) = listening.places[0] else { unreachable!("TCP") };
+        let server = Server { net: net(), stalls: Rc::default(), handler: Rc::<Scripted>::default() };
+        let clients = async {
+            server.listen(listening.listeners.remove(0), ListenerRole::Public, true).expect("registered");
+            let mut idle = TcpStream::connect(address).await.expect("it listens");
+            idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("open");
+            idle.read_exact(&mut [0; 15]).await.expect("a response");
+            assert_eq!(alive("connection"), Some(1));
+            let mut stream = TcpStream::connect(address).await.expect("it listens");
+            stream.write_all(b"GET /open HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("open");
+            let mut text = Vec::new();
+            while !text.ends_with(b"hello\r\n") {
+                stream.read_buf(&mut text).await.expect("a stream");
+            }
+            assert_eq!((server.net.open(), alive("connection")), (2, Some(1)), "only the one that is not a stream");
+        };
+        LocalSet::new().run_until(timeout(Duration::from_secs(10), clients)).await.expect("in time");
     }
 }

@@ -67,12 +67,21 @@ pub enum Delivery {
 pub struct Gap {
     /// The topic that lost them; `None` when all topics of the selection may have.
     pub topic: Option<TopicName>,
-    /// The cursor: as the client sent it, or as far as the stream had come.
-    pub after: Option<String>,
+    /// The cursor that they follow; `None` for a stream that started without one.
+    pub after: Option<GapStart>,
     /// The next retained event.
     pub resumes_at: Option<EventId>,
     /// Why.
     pub reason: GapReason,
+}
+
+/// The cursor before a gap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GapStart {
+    /// As the client sent it, cut after 64 characters.
+    Sent(String),
+    /// As far as the stream had come.
+    Reached(EventId),
 }
 
 /// Why events are gone.
@@ -338,11 +347,8 @@ impl Subscription {
             GapReason::Unknown => stats.gaps_unknown.add(1),
             GapReason::Ahead => stats.gaps_ahead.add(1),
         }
-        let after = self
-            .after
-            .as_deref()
-            .map(str::to_owned)
-            .or_else(|| (self.position > Seq::ZERO).then(|| self.cursor().to_string()));
+        let sent = self.after.as_deref().map(|text| GapStart::Sent(text.to_owned()));
+        let after = sent.or_else(|| (self.position > Seq::ZERO).then(|| GapStart::Reached(self.cursor())));
         let resumes_at = resumes_at.map(|seq| EventId { epoch: self.hub.epoch(), seq });
         self.ready.push_back(Delivery::Gap(Gap { topic, after, resumes_at, reason }));
     }

@@ -80,7 +80,9 @@ impl<S: StoreFactory> LogFixture<S> {
         let clocks = [Arc::clone(&self.factory.clock), Arc::clone(&self.factory.uptime)];
         move |time| {
             let ms = u64::try_from(time.as_millis()).expect("short");
-            clocks.iter().for_each(|clock| drop(clock.fetch_add(ms, Ordering::SeqCst)));
+            for clock in &clocks {
+                clock.fetch_add(ms, Ordering::SeqCst);
+            }
         }
     }
 

@@ -1,38 +1,19 @@
-//! Parses a request for `/events`: topics, where to start, and the form of the response.
+//! A request for events, whatever the protocol: topics, where to start, and the form of the response.
 
 use std::time::Duration;
 
-use http::{HeaderMap, request::Parts};
-use serde::Deserialize;
-
-use super::start::{RawStart, StreamStart};
+use super::start::StreamStart;
 use crate::{
-    event::{Filter, Selection, duration},
+    event::{Filter, Selection},
     http::{
-        api::{
-            keys,
-            stream::encoding::{Encoding, Keepalive},
-        },
-        message::{
-            accept,
-            problem::{Code, Problem},
-            query::Query,
-        },
+        api::stream::encoding::{Encoding, Keepalive},
+        message::problem::{Code, Problem},
     },
 };
-
-/// Largest body of `POST /events`, in bytes: room for the largest number of filters, each of the greatest length.
-pub const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// Largest number of shapes that one stream's patterns may have. Each shape costs a look-up for every topic that is
 /// published to, until the topic's feeds are known. Patterns with a wildcard in one or two positions have a few shapes.
 pub const MAX_SHAPES: usize = 32;
-
-/// Events of a page: the default, and the maximum.
-const PAGE_LIMIT: (usize, usize) = (100, 1000);
-
-/// Longest long poll: below the 60 s after which stock proxies time out.
-const MAX_WAIT: Duration = Duration::from_secs(55);
 
 /// A request for events.
 #[derive(Debug, PartialEq)]
@@ -63,89 +44,11 @@ pub enum ResponseMode {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EventsBody {
-    topics: Vec<String>,
-    #[serde(default, alias = "lastEventId", alias = "lastEventID", alias = "Last-Event-ID", alias = "last-event-id")]
-    last_event_id: Option<String>,
-    from: Option<String>,
-    since: Option<String>,
-    format: Option<String>,
-    limit: Option<u64>,
-    wait: Option<String>,
-    keepalive: Option<String>,
-}
-
-/// The parameters before validation: the common form of a query and a JSON body.
-struct RawParameters<'a> {
-    topics: Vec<&'a str>,
-    start: RawStart<'a>,
-    format: Option<&'a str>,
-    limit: Option<u64>,
-    wait: Option<&'a str>,
-    keepalive: Option<&'a str>,
-}
-
-impl EventsRequest {
-    /// Parses the query and the headers.
-    ///
-    /// # Errors
-    /// A problem that says what the client must change.
-    pub fn from_query(parts: &Parts, filters: usize) -> Result<Self, Problem> {
-        let query = Query::new(parts.uri.query());
-        keys::EVENTS.check(&query)?;
-        let raw = RawParameters {
-            topics: query.all("topic").collect::<Result<_, _>>()?,
-            start: RawStart { cursor: keys::cursor(&query), from: query.one("from")?, since: query.one("since")? },
-            format: query.one("format")?,
-            limit: query.number("limit", 1, u64::MAX)?,
-            wait: query.one("wait")?,
-            keepalive: query.one("keepalive")?,
-        };
-        Self::new(&raw, &parts.headers, filters)
-    }
-
-    /// Parses the body of a `POST`, and the headers.
-    ///
-    /// # Errors
-    /// A problem that says what the client must change.
-    pub fn from_json(parts: &Parts, body: &[u8], filters: usize) -> Result<Self, Problem> {
-        let body: EventsBody = serde_json::from_slice(body).map_err(|error| {
-            let detail =
-                format!("the body must be like {{\"topics\":[\"a\",\"b/**\"],\"last_event_id\":\"…\"}}: {error}");
-            Problem::new(Code::BodyInvalid, detail)
-        })?;
-        if body.limit == Some(0) {
-            return Err(Problem::new(Code::BodyInvalid, "'limit' must be at least 1"));
-        }
-        let raw = RawParameters {
-            topics: body.topics.iter().map(String::as_str).collect(),
-            start: RawStart {
-                cursor: body.last_event_id.as_deref(),
-                from: body.from.as_deref(),
-                since: body.since.as_deref(),
-            },
-            format: body.format.as_deref(),
-            limit: body.limit,
-            wait: body.wait.as_deref(),
-            keepalive: body.keepalive.as_deref(),
-        };
-        Self::new(&raw, &parts.headers, filters)
-    }
-
-    fn new(raw: &RawParameters<'_>, headers: &HeaderMap, filters: usize) -> Result<Self, Problem> {
-        let selection = selection(&raw.topics, filters)?;
-        let begin = StreamStart::new(&raw.start, headers)?;
-        let keepalive = keepalive(raw.keepalive)?;
-        let wait = raw.wait.map(wait).transpose()?;
-        let mode = mode(raw, headers, wait)?;
-        let eventsource = accept::names(headers, "text/event-stream");
-        Ok(Self { selection, begin, mode, keepalive, eventsource })
-    }
-}
-
-fn selection(topics: &[&str], max: usize) -> Result<Selection, Problem> {
+/// The selection of these topics and patterns, of which there may be `max`.
+///
+/// # Errors
+/// A problem that says what the client must change.
+pub fn selection(topics: &[&str], max: usize) -> Result<Selection, Problem> {
     if topics.len() > max {
         let detail = format!(
             "the request names {} topics; one stream takes at most {max}: use patterns, or several streams",
@@ -168,55 +71,4 @@ fn selection(topics: &[&str], max: usize) -> Result<Selection, Problem> {
         return Err(Problem::new(Code::QueryInvalid, detail));
     }
     Ok(selection)
-}
-
-fn wait(text: &str) -> Result<Duration, Problem> {
-    let wait = duration::parse(text)
-        .ok_or_else(|| Problem::new(Code::QueryInvalid, "'wait' must be a duration like 30s or 1m 30s, or seconds"))?;
-    Ok(wait.min(MAX_WAIT))
-}
-
-fn keepalive(text: Option<&str>) -> Result<Keepalive, Problem> {
-    match text {
-        None | Some("" | "comment") => Ok(Keepalive::Comment),
-        Some("event") => Ok(Keepalive::Event),
-        Some(_) => Err(Problem::new(Code::QueryInvalid, "'keepalive' must be event, comment, or left out")),
-    }
-}
-
-fn mode(raw: &RawParameters<'_>, headers: &HeaderMap, wait: Option<Duration>) -> Result<ResponseMode, Problem> {
-    let sse = match raw.format {
-        None | Some("" | "raw") => Encoding::Sse,
-        Some("json") => Encoding::SseEnvelope,
-        Some("message") => Encoding::SseMessage,
-        Some(_) => return Err(Problem::new(Code::QueryInvalid, "'format' must be json, message, or left out")),
-    };
-    if accept::names(headers, "text/event-stream") {
-        return Ok(ResponseMode::Stream(sse));
-    }
-    if accept::names(headers, "application/x-ndjson") {
-        return Ok(ResponseMode::Stream(Encoding::Ndjson));
-    }
-    if accept::names(headers, "application/json") {
-        let (default, max) = PAGE_LIMIT;
-        let limit = raw.limit.map_or(default, |limit| usize::try_from(limit).unwrap_or(max).min(max));
-        return Ok(ResponseMode::Page { limit, wait: wait.unwrap_or_default() });
-    }
-    Ok(ResponseMode::Stream(sse))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_a_duration_and_a_longer_one_is_cut() {
-        for (text, seconds) in [("30s", 30), ("30", 30), ("0.5m", 30), ("10s 500ms", 10), ("1h 30m", 55), ("200y", 55)]
-        {
-            assert_eq!(wait(text).expect(text).as_secs(), seconds, "{text}");
-        }
-        for text in ["", "soon", "1.5", "-1s"] {
-            assert_eq!(wait(text).expect_err(text).code, Code::QueryInvalid, "{text}");
-        }
-    }
 }

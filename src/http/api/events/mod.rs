@@ -3,21 +3,26 @@
 //! | module | idea |
 //! |---|---|
 //! | this file | answers an [`EventsRequest`]: a stream, a page, or 204 when no event can follow |
-//! | [`events_request`] | parses an HTTP request into an [`EventsRequest`] |
+//! | [`protocol`] | what differs between the protocols that serve one log |
+//! | [`native`] | the hub's own protocol: parses an HTTP request into an [`EventsRequest`] |
+//! | [`events_request`] | a request for events, whatever the protocol |
 //! | [`removal`] | `DELETE /events/<id>`: removes one event |
 //! | [`start`] | parses where a stream begins |
 //! | [`state`] | what these handlers share |
-//! | [`page`] | one page of events as JSON, at once or by a long poll |
+//! | [`page`] | one page of events, at once or by a long poll |
+//! | `json_page` | a page as JSON |
 
 use std::{rc::Rc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request::Parts};
 
 use super::{
-    admission, keys,
+    admission,
+    request_log::{self, RequestScope},
     stream::{
         body::StreamBody,
         encoding::Encoding,
+        record::{StreamRecord, TopicList},
         session::{InitialCursor, StreamOptions, StreamSession, spread_retry},
     },
 };
@@ -29,7 +34,6 @@ use crate::{
         message::{
             accept,
             problem::{Code, Problem},
-            query::Query,
         },
         net::response::{Body, Response, full},
     },
@@ -37,52 +41,70 @@ use crate::{
 };
 
 pub mod events_request;
+mod json_page;
+pub mod native;
 pub mod page;
+pub mod protocol;
 pub mod removal;
 pub mod start;
 pub mod state;
 
 use events_request::{EventsRequest, ResponseMode};
+use protocol::Protocol;
 use start::StreamStart;
 use state::EventsState;
 
-/// Answers `GET /events` and `HEAD /events`.
+/// Answers a request whose parameters are in its head, as those of `GET /events` and `HEAD /events`.
 ///
 /// # Errors
 /// A problem that says what the client must change or when to retry.
-pub async fn get<B>(events: &EventsState, caller: Caller, request: Request<B>) -> Result<Response, Problem> {
+pub async fn get<B>(
+    events: &EventsState,
+    scope: &RequestScope,
+    protocol: &Protocol,
+    caller: Caller,
+    request: Request<B>,
+) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let events_request = EventsRequest::from_query(&parts, events.filters)?;
-    response(events, caller, &parts, events_request).await
+    let events_request = (protocol.from_head)(&parts, events.filters)?;
+    response(events, scope, protocol, caller, &parts, events_request).await
 }
 
-/// Answers `POST /events`: the same with a JSON body, for clients with long lists of topics.
+/// Answers a request whose parameters are in its body, as those of `POST /events`: for clients with long lists of
+/// topics.
 ///
 /// # Errors
 /// A problem that says what the client must change or when to retry.
-pub async fn post<B>(events: &EventsState, caller: Caller, request: Request<B>) -> Result<Response, Problem>
+pub async fn post<B>(
+    events: &EventsState,
+    scope: &RequestScope,
+    protocol: &Protocol,
+    caller: Caller,
+    request: Request<B>,
+) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = bytes::Bytes>,
 {
     let (parts, body) = request.into_parts();
-    let query = Query::new(parts.uri.query());
-    let authorized = caller.authorization.subscribe_anywhere().and_then(|()| keys::EVENTS_BY_BODY.check(&query));
+    let authorized = caller.authorization.subscribe_anywhere().and_then(|()| (protocol.check_head_of_body)(&parts));
     if let Err(problem) = authorized {
         events.bodies.discard(&parts.headers, body).await;
         return Err(problem);
     }
-    let (body, _permit) =
-        events.bodies.read(&caller.quotas, &parts.headers, body, events_request::MAX_BODY_BYTES).await?;
-    let events_request = EventsRequest::from_json(&parts, &body, events.filters)?;
-    response(events, caller, &parts, events_request).await
+    let (body, _permit) = events.bodies.read(&caller.quotas, &parts.headers, body, protocol.max_body_bytes).await?;
+    let events_request = (protocol.from_body)(&parts, &body, events.filters)?;
+    response(events, scope, protocol, caller, &parts, events_request).await
 }
 
 async fn response(
     events: &EventsState,
+    scope: &RequestScope,
+    protocol: &Protocol,
     caller: Caller,
     parts: &Parts,
     events_request: EventsRequest,
 ) -> Result<Response, Problem> {
+    request_log::set_topic(TopicList(&events_request.selection));
     caller.authorization.subscribe(&events_request.selection)?;
     if let Some(reason) = admission::refusal(&events.stream.drain, &parts.extensions) {
         let problem = Problem::new(reason, "retry in a moment, with the same cursor");
@@ -107,7 +129,9 @@ async fn response(
         Err(problem) => return refuse_transiently(events, &events_request, problem).await,
     };
     match events_request.mode {
-        ResponseMode::Page { limit, wait } => page::response(events, subscription, caller, limit, wait).await,
+        ResponseMode::Page { limit, wait } => {
+            page::response(events, subscription, caller, protocol.page, limit, wait).await
+        }
         ResponseMode::Stream(_) if subscription.is_exhausted() => {
             let mut response = Response::new(full(""));
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -128,6 +152,7 @@ async fn response(
                 (caller.authorization, permits),
                 encoding,
                 options,
+                StreamRecord::new(scope),
             );
             let mut response = stream(encoding, Body::Detachable(Box::new(StreamBody::new(session))));
             response.headers_mut().insert("stream-keepalive", keepalive(events.keepalive));
@@ -252,3 +277,6 @@ fn stream(encoding: Encoding, body: Body) -> Response {
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! One page of events as JSON, at once or by a long poll: the fallback where streams do not get through.
+//! One page of events, at once or by a long poll: the fallback where streams do not get through.
 
 use std::{
     future::{Future, poll_fn},
@@ -7,29 +7,22 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use serde::Serialize;
-use serde_json::value::RawValue;
-
 use super::state::EventsState;
 use crate::{
+    event::EventId,
     http::{
-        api::{body, envelope, stream::encoding::GapNotice},
         auth::Caller,
-        message::{
-            json_text,
-            problem::{Code, Problem},
-        },
+        message::problem::{Code, Problem},
         net::response::Response,
     },
     hub::{
-        frame::Frame,
-        subscription::{Delivery, Subscription},
+        frame::{EventEncoder, Frame},
+        subscription::{Delivery, Gap, Subscription},
     },
     quota::memory::BodyPermit,
 };
 
-/// Bytes of envelopes after which a page ends before it has `limit` events, because a page is built in memory.
+/// Bytes of encoded events after which a page ends before it has `limit` events, because a page is built in memory.
 const PAGE_BYTES: usize = 1 << 20;
 
 /// Bytes that the pages of all clients may take in memory until they are read. A page for which there is no more memory
@@ -39,12 +32,29 @@ pub const ROOM: usize = 64 << 20;
 const OUT_OF_MEMORY: &str = "the memory for JSON pages is full of pages that this client, or others, have not read yet; \
                              read those, then ask again with the same cursor";
 
-#[derive(Default, Serialize)]
-struct PageBody {
-    events: Vec<Box<RawValue>>,
-    next: String,
-    gaps: Vec<GapNotice>,
-    closed: bool,
+/// The events of one response, and where to continue.
+pub struct Page {
+    /// The events, in order.
+    pub frames: Vec<Arc<Frame>>,
+    /// The cursor after the page.
+    pub next: EventId,
+    /// What the page lacks.
+    pub gaps: Vec<Gap>,
+    /// Whether no event can follow.
+    pub closed: bool,
+    /// The memory of the page. Must be held until the client has read the response.
+    pub permit: BodyPermit,
+}
+
+/// The form of a page in one protocol.
+#[derive(Debug)]
+pub struct PageFormat {
+    /// Encodes an event; its bytes count for the size of the page.
+    pub event: &'static EventEncoder,
+    /// Bytes that a gap takes in the response.
+    pub gap_bytes: fn(&Gap) -> usize,
+    /// The response.
+    pub response: fn(Page) -> Response,
 }
 
 /// Collects up to `limit` events. Waits up to `wait` for the first event, gap or end. Dropping the future ends the
@@ -57,19 +67,22 @@ pub async fn response(
     events: &EventsState,
     mut subscription: Subscription,
     Caller { mut authorization, quotas }: Caller,
+    format: &PageFormat,
     limit: usize,
     wait: Duration,
 ) -> Result<Response, Problem> {
     let mut permit = quotas.memory(&events.pages);
     let handle = events.stream.streams.register(subscription.feed(), authorization.expires());
-    let mut page = PageBody { closed: subscription.is_exhausted(), ..PageBody::default() };
-    let deadline = tokio::time::sleep(if page.closed { Duration::ZERO } else { wait });
+    let (mut gaps, mut closed) = (Vec::new(), subscription.is_exhausted());
+    let deadline = tokio::time::sleep(if closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);
     // The cursor after the events in the page: the subscription may have read further.
     let mut next = subscription.cursor();
     let (mut bytes, mut full) = (0, false);
     let (removals, mut frames) = (events.stream.hub.removals(), Vec::new());
-    while !full && frames.len() < limit && bytes < PAGE_BYTES && !page.closed {
+    // Only its size counts here: an event may be removed until the page is complete.
+    let mut encoded = Vec::new();
+    while !full && frames.len() < limit && bytes < PAGE_BYTES && !closed {
         let delivery = poll_fn(|cx| {
             if handle.register_waker(cx) {
                 // A page sends no keepalives.
@@ -79,7 +92,7 @@ pub async fn response(
             match subscription.poll_next(cx) {
                 Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
                 Poll::Pending if !subscription.caught_up() => Poll::Pending,
-                Poll::Pending if !frames.is_empty() || !page.gaps.is_empty() => Poll::Ready(Ok(None)),
+                Poll::Pending if !frames.is_empty() || !gaps.is_empty() => Poll::Ready(Ok(None)),
                 Poll::Pending if events.stream.drain.is_draining() => Poll::Ready(Ok(None)),
                 Poll::Pending => deadline.as_mut().poll(cx).map(|()| Ok(None)),
             }
@@ -94,24 +107,24 @@ pub async fn response(
                 let stats = events.stream.hub.stats();
                 for frame in batch.frames().iter().take(limit - frames.len()) {
                     stats.events_out.add(1);
-                    let envelope = envelope::envelope(frame);
-                    if permit.grow(envelope.len()).is_err() {
+                    encoded.clear();
+                    frame.write(format.event, &mut encoded);
+                    if permit.grow(encoded.len()).is_err() {
                         full = true;
                         if frames.is_empty() {
                             return Err(out_of_memory());
                         }
                         break;
                     }
-                    stats.bytes_out.add(envelope.len() as u64);
-                    bytes += envelope.len();
+                    stats.bytes_out.add(encoded.len() as u64);
+                    bytes += encoded.len();
                     next = frame.id;
                     frames.push(Arc::clone(frame));
                 }
             }
             Some(Delivery::Gap(gap)) => {
-                let gap = GapNotice::from(&gap);
-                match permit.grow(json_text::bytes(&gap).len()) {
-                    Ok(()) => page.gaps.push(gap),
+                match permit.grow((format.gap_bytes)(&gap)) {
+                    Ok(()) => gaps.push(gap),
                     // A gap has no id to continue after, so a page must have an event before it can end here.
                     Err(_) if frames.is_empty() => return Err(out_of_memory()),
                     Err(_) => full = true,
@@ -119,35 +132,14 @@ pub async fn response(
             }
             Some(Delivery::End(_)) => {}
             Some(Delivery::Finished(id)) => {
-                (page.closed, next) = (true, id);
+                (closed, next) = (true, id);
             }
             Some(Delivery::Unreadable) => return Err(store_unreadable()),
         }
     }
     // Some events may have been removed while others were read.
     let frames = events.stream.hub.without_removed(frames, removals).ok_or_else(store_unreadable)?;
-    page.events = frames.iter().map(|frame| raw_envelope(frame)).collect();
-    page.next = next.to_string();
-    let mut text = json_text::bytes(&page);
-    text.push(b'\n');
-    Ok(body::json_of(Bytes::from_owner(CountedPage { text, _permit: permit })))
-}
-
-/// A page's text, with its memory permit until the client has read it.
-struct CountedPage {
-    text: Vec<u8>,
-    _permit: BodyPermit,
-}
-
-impl AsRef<[u8]> for CountedPage {
-    fn as_ref(&self) -> &[u8] {
-        &self.text
-    }
-}
-
-fn raw_envelope(frame: &Frame) -> Box<RawValue> {
-    let text = std::str::from_utf8(&envelope::envelope(frame)).expect("JSON is UTF-8").to_owned();
-    RawValue::from_string(text).expect("an envelope is JSON")
+    Ok((format.response)(Page { frames, next, gaps, closed, permit }))
 }
 
 fn out_of_memory() -> Problem {
@@ -163,8 +155,11 @@ mod tests {
     use super::*;
     use crate::{
         engine::{Append, memory::InterruptedRead},
-        event::{EventId, NewEvent, Seq, TopicName},
-        http::{api::state::ShardState, testing},
+        event::{NewEvent, Seq, TopicName},
+        http::{
+            api::{events::json_page::FORMAT, state::ShardState},
+            testing,
+        },
         hub::{batch::ReadLimit, subscription::Start},
     };
 
@@ -185,7 +180,7 @@ mod tests {
         let one_each = ReadLimit { events: 1, bytes: 1 << 20 };
         let subscription = app.hub.subscribe(&topic.into(), Start::Earliest, one_each, 0).await.expect("readable");
         let shard = ShardState::new(Arc::clone(&app), 0);
-        let page = response(&shard.events, subscription, testing::caller(&app), 3, Duration::ZERO).await;
+        let page = response(&shard.events, subscription, testing::caller(&app), &FORMAT, 3, Duration::ZERO).await;
         let page = testing::json(page.expect("a page")).await;
         assert_eq!(page["events"].as_array().expect("events").len(), 3);
         assert!(!page.to_string().contains("secret"), "{page}");

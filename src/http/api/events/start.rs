@@ -3,8 +3,11 @@
 use http::HeaderMap;
 
 use crate::{
-    event::position::{Cursor, StartPosition, When},
-    http::message::problem::{Code, Problem},
+    event::position::{StartPosition, When},
+    http::{
+        api::cursor_text::EVENT_IDS,
+        message::problem::{Code, Problem},
+    },
     hub::subscription::Start,
 };
 
@@ -34,7 +37,7 @@ impl StreamStart {
         let header = headers.get("last-event-id").map(|value| String::from_utf8_lossy(value.as_bytes()));
         let cursor = header.as_deref().filter(|text| !text.is_empty());
         if let Some(cursor) = cursor.or(raw.cursor.filter(|text| !text.is_empty())) {
-            return Ok(Self::At(Start::Cursor(Cursor::new(cursor))));
+            return Ok(Self::At(Start::Cursor(EVENT_IDS.cursor(cursor))));
         }
         match (raw.from.filter(|text| !text.is_empty()), raw.since.filter(|text| !text.is_empty())) {
             (Some(_), Some(_)) => Err(Problem::new(Code::QueryInvalid, "give 'from' or 'since', not both")),

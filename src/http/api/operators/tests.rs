@@ -28,7 +28,7 @@ async fn publish(app: &AppState, topic: &str, data: &str) {
 async fn stats_have_every_promised_field() {
     let (app, _) = app();
     publish(&app, "a", "hello").await;
-    drop(Problem::new(Code::TooLarge, "x").into_response(app.hub.stats()));
+    drop(Problem::new(Code::TooLarge, "x").into_response(&testing::request_id(), app.hub.stats()));
     let value =
         testing::json(stats::handle(&app.operators, testing::anyone(&app), &HeaderMap::new()).await.expect("open"))
             .await;
@@ -139,7 +139,7 @@ async fn stats_are_streamed_once_a_second_until_the_hub_drains() {
 async fn every_metric_has_a_unit_a_kind_and_help() {
     let (app, _) = app();
     publish(&app, "a", "hello").await;
-    drop(Problem::new(Code::TooLarge, "x").into_response(app.hub.stats()));
+    drop(Problem::new(Code::TooLarge, "x").into_response(&testing::request_id(), app.hub.stats()));
     let text = metrics_text(&app).await;
     let mut lines = text.lines().peekable();
     while let Some(help) = lines.next() {

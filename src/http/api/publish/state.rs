@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     http::{api::body::Bodies, auth::policy::Policies},
-    hub::Hub,
+    hub::{Hub, publisher::PublishLimits},
     lifecycle::Drain,
 };
 
@@ -18,8 +18,6 @@ pub struct PublishState {
     pub policies: Arc<Policies>,
     /// The state of the shutdown.
     pub drain: Drain,
-    /// Bytes of one event's data at most.
-    pub event_bytes: usize,
-    /// Bytes of a batch's body at most.
-    pub batch_bytes: usize,
+    /// Bytes of one event's data, and of a batch's body, at most.
+    pub limits: PublishLimits,
 }

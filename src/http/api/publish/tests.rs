@@ -27,15 +27,15 @@ async fn post(app: &AppState, target: &str, headers: &[(&str, &str)], body: &str
     Ok(testing::json(response).await)
 }
 
-/// The response to `request` while the shard's batcher runs.
+/// The response to `request` while the shard's publisher runs.
 async fn answered<B>(app: &AppState, request: Request<B>) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = Bytes> + 'static,
 {
-    let batcher = Batcher::new(app.hub.epoch());
+    let shard = PublishShard::new(&app.publish);
     tokio::select! {
-        () = batcher.run(&app.hub) => unreachable!("it never ends"),
-        response = handle(&app.publish, &batcher, testing::caller(app), request) => response,
+        () = shard.publisher.run() => unreachable!("it never ends"),
+        response = handle(&app.publish, &shard, testing::caller(app), request) => response,
     }
 }
 

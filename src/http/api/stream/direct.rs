@@ -16,6 +16,7 @@ use bytes::Bytes;
 use super::{
     chunk,
     direct_connection::DirectConnection,
+    record::StreamOutcome,
     session::StreamSession,
     streams::{StreamHandle, WakeMode},
 };
@@ -52,7 +53,9 @@ impl<T> DirectStream<T> {
         let keepalive_due = member.register_waker(cx);
         member.wake_mode = WakeMode::Busy;
         let connection = member.connection.as_mut().expect("registered with one");
+        session.add_sent(std::mem::take(&mut connection.sent));
         if connection.is_closed() {
+            session.ends(StreamOutcome::Stalled);
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         // A client that has closed its direction is sent a keepalive at once: if it has left, it answers with a reset.

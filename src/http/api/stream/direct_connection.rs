@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::encoding::Encoding;
+use super::{encoding::Encoding, record::SentCounts};
 use crate::{event::Seq, http::net::socket::Socket};
 
 /// The connection of a stream: what the fan-out needs to send for it.
@@ -19,6 +19,8 @@ pub struct DirectConnection {
     pub(super) cursor: Seq,
     /// The rest of a batch that the fan-out could not send, because the socket was full.
     pub(super) unsent: Option<Box<Bytes>>,
+    /// What the fan-out has sent since the task was polled.
+    pub(super) sent: SentCounts,
     flow: Flow,
 }
 
@@ -34,7 +36,7 @@ enum Flow {
 
 impl DirectConnection {
     pub(super) fn new(socket: Socket, encoding: Encoding) -> Self {
-        Self { socket, encoding, cursor: Seq::ZERO, unsent: None, flow: Flow::Open }
+        Self { socket, encoding, cursor: Seq::ZERO, unsent: None, sent: SentCounts::default(), flow: Flow::Open }
     }
 
     /// For how many ticks nothing could be sent; `None` while the socket takes bytes.

@@ -8,12 +8,18 @@ use serde::Serialize;
 use super::chunk::Chunk;
 use crate::{
     event::{EventId, EventName, sse},
-    http::{api::envelope, message::json_text},
+    http::{
+        api::{
+            cursor_text::{CursorText, EVENT_IDS},
+            envelope::{self, ENVELOPE},
+        },
+        message::json_text,
+    },
     hub::{
-        batch::{ENCODINGS, FrameBatch},
+        batch::{BatchEncoder, FrameBatch},
         endings::Ending,
-        frame::Frame,
-        subscription::{Gap, GapReason},
+        frame::{EventEncoder, Frame},
+        subscription::{Gap, GapReason, GapStart},
     },
 };
 
@@ -23,6 +29,9 @@ pub const SSE_TYPE: &str = "text/event-stream; charset=utf-8";
 /// A batch of at most this many encoded bytes is always kept in one buffer: a page of 64 KiB and the framing of its
 /// events.
 const WHOLE: usize = 160 << 10;
+
+/// The encoding of an event as SSE, with the data as published.
+static SSE_EVENT: EventEncoder = EventEncoder { encode: |frame, out| sse::encode(out, frame.id.epoch, &frame.event) };
 
 /// The encoding of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +67,31 @@ impl Encoding {
         }
     }
 
+    /// How cursors are written in this encoding.
+    fn cursor_text(self) -> &'static CursorText {
+        match self {
+            Self::Sse | Self::SseEnvelope | Self::SseMessage | Self::Ndjson => &EVENT_IDS,
+        }
+    }
+
     /// The batch in one chunk, encoded once for all streams with this encoding; `None` when that would be too large in
     /// memory, so that each stream encodes it in parts.
     #[must_use]
     pub fn framed(self, batch: &FrameBatch) -> Option<&Bytes> {
-        const { assert!(Self::Ndjson as usize + 1 == ENCODINGS, "a form for each encoding") };
-        batch.form(self as usize, |frames| self.fits(frames).then(|| self.write(frames).framed()))
+        static SSE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::Sse.encode(frames) };
+        static SSE_ENVELOPE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::SseEnvelope.encode(frames) };
+        static SSE_MESSAGE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::SseMessage.encode(frames) };
+        static NDJSON: BatchEncoder = BatchEncoder { encode: |frames| Encoding::Ndjson.encode(frames) };
+        batch.encoded(match self {
+            Self::Sse => &SSE,
+            Self::SseEnvelope => &SSE_ENVELOPE,
+            Self::SseMessage => &SSE_MESSAGE,
+            Self::Ndjson => &NDJSON,
+        })
+    }
+
+    fn encode(self, frames: &[Arc<Frame>]) -> Option<Bytes> {
+        self.fits(frames).then(|| self.write(frames).framed())
     }
 
     /// Whether these events are kept in one buffer: when it is small, or when all streams at the ring's end share it
@@ -119,7 +147,7 @@ impl Encoding {
         }
         match self {
             Self::Ndjson => out.push(b'\n'),
-            _ => sse::end(out, id),
+            _ => sse::end(out, self.cursor_text().display(id)),
         }
     }
 
@@ -134,27 +162,11 @@ impl Encoding {
         Chunk::write(frames.iter().map(data).sum(), |out| {
             for frame in frames {
                 match self {
-                    Self::Sse => frame.write_sse(out),
-                    Self::SseEnvelope => {
-                        sse::encode_with(
-                            out,
-                            frame.id,
-                            &frame.event.new.name,
-                            &frame.event,
-                            &envelope::envelope(frame),
-                        );
-                    }
-                    Self::SseMessage => {
-                        sse::encode_with(
-                            out,
-                            frame.id,
-                            &EventName::default(),
-                            &frame.event,
-                            &envelope::envelope(frame),
-                        );
-                    }
+                    Self::Sse => frame.write(&SSE_EVENT, out),
+                    Self::SseEnvelope => self.write_in_sse(out, frame, &frame.event.new.name),
+                    Self::SseMessage => self.write_in_sse(out, frame, &EventName::default()),
                     Self::Ndjson => {
-                        out.extend_from_slice(&envelope::envelope(frame));
+                        frame.write(&ENVELOPE, out);
                         out.push(b'\n');
                     }
                 }
@@ -162,17 +174,24 @@ impl Encoding {
         })
     }
 
+    /// Writes an event whose SSE data is its envelope, which has no line break.
+    fn write_in_sse(self, out: &mut Vec<u8>, frame: &Frame, name: &EventName) {
+        sse::begin(out, name, &frame.event);
+        frame.write(&ENVELOPE, out);
+        sse::end(out, self.cursor_text().display(frame.id));
+    }
+
     /// A `hub.gap` notice.
     #[must_use]
     pub fn gap(self, gap: &Gap) -> Chunk {
-        self.notice("gap", &GapNotice::from(gap))
+        self.notice("gap", &GapNotice::new(gap, self.cursor_text()))
     }
 
     /// A `hub.end` notice; `last` is the topic's newest event.
     #[must_use]
     pub fn end(self, ending: &Ending, last: Option<EventId>) -> Chunk {
         let reason = if ending.deleted { "deleted" } else { "closed" };
-        let last_id = last.map(|id| id.to_string());
+        let last_id = last.map(|id| self.cursor_text().text(id));
         self.notice("end", &EndNotice { topic: ending.topic.as_str(), reason, last_id })
     }
 
@@ -218,7 +237,7 @@ impl Encoding {
     }
 
     fn write_cursor(self, out: &mut Vec<u8>, id: EventId) {
-        self.write_hub_event(out, "cursor", Some(id), &CursorNotice { id: id.to_string() });
+        self.write_hub_event(out, "cursor", Some(id), &CursorNotice { id: self.cursor_text().text(id) });
     }
 
     fn notice(self, name: &str, data: &impl Serialize) -> Chunk {
@@ -227,10 +246,11 @@ impl Encoding {
 
     fn write_hub_event(self, out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &impl Serialize) {
         let data = json_text::text(data);
-        match self {
-            Self::Ndjson => out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes()),
-            _ => sse::encode_hub_event(out, &format!("hub.{name}"), id, &data),
+        if self == Self::Ndjson {
+            return out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes());
         }
+        let id = id.map(|id| self.cursor_text().display(id));
+        sse::encode_hub_event(out, &format!("hub.{name}"), id, &data);
     }
 }
 
@@ -259,12 +279,18 @@ struct EndNotice<'a> {
     last_id: Option<String>,
 }
 
-impl From<&Gap> for GapNotice {
-    fn from(gap: &Gap) -> Self {
+impl GapNotice {
+    /// The notice, with cursors as `cursor_text` writes them.
+    #[must_use]
+    pub fn new(gap: &Gap, cursor_text: &'static CursorText) -> Self {
+        let after = gap.after.as_ref().map(|after| match after {
+            GapStart::Sent(text) => text.clone(),
+            GapStart::Reached(id) => cursor_text.text(*id),
+        });
         Self {
             topic: gap.topic.as_ref().map(ToString::to_string),
-            after: gap.after.clone(),
-            resumes_at: gap.resumes_at.map(|id| id.to_string()),
+            after,
+            resumes_at: gap.resumes_at.map(|id| cursor_text.text(id)),
             reason: match gap.reason {
                 GapReason::Trimmed => "trimmed",
                 GapReason::Lost => "lost",

@@ -12,6 +12,7 @@ use tokio::task::yield_now;
 
 use super::{
     direct_connection::DirectConnection,
+    record::SentCounts,
     shard::StreamShard,
     streams::{FeedStreams, Member, WakeMode},
 };
@@ -51,13 +52,12 @@ async fn visit(stream_shard: &StreamShard, shard: &Shard, group: &FeedStreams) {
             now: stream_shard.streams.now(),
             lifecycle_changed,
             next: None,
-            events: 0,
-            bytes: 0,
+            sent: SentCounts::default(),
         };
         resume_at = round.walk(from);
         let stats = stream_shard.hub.stats();
-        stats.events_out.add(round.events);
-        stats.bytes_out.add(round.bytes);
+        stats.events_out.add(round.sent.events);
+        stats.bytes_out.add(round.sent.bytes);
         if resume_at.is_some() {
             yield_now().await;
         }
@@ -74,10 +74,8 @@ struct Round<'a> {
     lifecycle_changed: bool,
     /// The batch that the last stream was sent; most of the others are at the same cursor.
     next: Option<Arc<FrameBatch>>,
-    /// Events sent, counted once for each stream.
-    events: u64,
-    /// Bytes sent, counted once for each stream.
-    bytes: u64,
+    /// What was sent, counted once for each stream.
+    sent: SentCounts,
 }
 
 impl Round<'_> {
@@ -131,8 +129,9 @@ impl Round<'_> {
                 return false;
             }
             connection.cursor = batch.last();
-            self.events += batch.frames().len() as u64;
-            self.bytes += bytes.len() as u64;
+            let counts = SentCounts { events: batch.frames().len() as u64, bytes: bytes.len() as u64 };
+            connection.sent += counts;
+            self.sent += counts;
             if sent < bytes.len() {
                 connection.unsent = Some(Box::new(bytes.slice(sent..)));
                 return false;

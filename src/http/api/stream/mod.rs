@@ -20,6 +20,7 @@ pub mod direct_connection;
 pub mod encoding;
 pub mod fan_out;
 mod parts;
+pub mod record;
 pub mod session;
 pub mod shard;
 pub mod streams;

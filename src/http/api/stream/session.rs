@@ -16,6 +16,7 @@ use super::{
     chunk::Chunk,
     encoding::{Encoding, Keepalive},
     parts::BatchParts,
+    record::{SentCounts, StreamOutcome, StreamRecord},
     shard::StreamShard,
 };
 use crate::{
@@ -41,6 +42,7 @@ pub struct StreamSession {
     client_cursor: Option<Seq>,
     /// Whether a client that reconnects with that cursor would receive a notice again.
     repeats_notice: bool,
+    record: Option<Box<StreamRecord>>,
 }
 
 /// What a request decides about its stream besides the selection of events.
@@ -75,6 +77,7 @@ impl StreamSession {
         (authorization, permits): (Authorization, StreamPermits),
         encoding: Encoding,
         options: StreamOptions,
+        record: Option<Box<StreamRecord>>,
     ) -> Self {
         let client_cursor = match options.cursor {
             InitialCursor::Resumed(seq) | InitialCursor::Assigned(seq) => Some(seq),
@@ -92,6 +95,7 @@ impl StreamSession {
             parts: None,
             client_cursor,
             repeats_notice: !matches!(options.cursor, InitialCursor::Resumed(_)),
+            record,
         }
     }
 
@@ -127,17 +131,20 @@ impl StreamSession {
             if let Some(chunk) = self.next_part() {
                 return Poll::Ready(Some(chunk));
             }
-            if self.shard.drain.is_draining() || self.has_lapsed() {
-                return Poll::Ready(self.end_with_reconnect());
+            if self.shard.drain.is_draining() {
+                return Poll::Ready(self.end_with_reconnect(StreamOutcome::Draining));
             }
-            let chunk = match self.subscription.poll_next(cx) {
+            if self.has_lapsed() {
+                return Poll::Ready(self.end_with_reconnect(StreamOutcome::CredentialEnded));
+            }
+            let chunk = match self.poll_subscription(cx) {
                 Poll::Pending => match self.cursor_to_send() {
                     Some(cursor) => self.encoding.cursor(cursor),
                     None if keepalive_due => self.encoding.keepalive(self.options.keepalive),
                     None => return Poll::Pending,
                 },
                 Poll::Ready(Delivery::Events(batch)) => {
-                    self.shard.hub.stats().events_out.add(batch.frames().len() as u64);
+                    self.count_events(batch.frames().len() as u64);
                     let Some(framed) = self.encoding.framed(&batch) else {
                         let last = batch.last();
                         self.parts = Some(Box::new((BatchParts::new(batch, self.encoding), last)));
@@ -159,13 +166,16 @@ impl StreamSession {
                 }
                 Poll::Ready(Delivery::Finished(id)) => {
                     self.over = true;
+                    self.ends(StreamOutcome::TopicsClosed);
                     // Without the newest id the client would reconnect and receive the same notices, endlessly.
                     if self.client_cursor >= Some(id.seq) {
                         continue;
                     }
                     self.encoding.cursor(id)
                 }
-                Poll::Ready(Delivery::Unreadable) => return Poll::Ready(self.end_with_reconnect()),
+                Poll::Ready(Delivery::Unreadable) => {
+                    return Poll::Ready(self.end_with_reconnect(StreamOutcome::StoreUnreadable));
+                }
             };
             return Poll::Ready(Some(chunk));
         }
@@ -184,8 +194,37 @@ impl StreamSession {
         chunk
     }
 
-    fn count(&self, chunk: &Chunk) {
-        self.shard.hub.stats().bytes_out.add(chunk.bare().len() as u64);
+    fn count(&mut self, chunk: &Chunk) {
+        let bytes = chunk.bare().len() as u64;
+        self.shard.hub.stats().bytes_out.add(bytes);
+        self.add_sent(SentCounts { events: 0, bytes });
+    }
+
+    fn count_events(&mut self, events: u64) {
+        self.shard.hub.stats().events_out.add(events);
+        self.add_sent(SentCounts { events, bytes: 0 });
+    }
+
+    /// Records what the caller has sent for the stream, besides what [`StreamSession::poll`] has returned.
+    pub fn add_sent(&mut self, sent: SentCounts) {
+        if let Some(record) = &mut self.record {
+            record.add(sent);
+        }
+    }
+
+    /// Records why the stream ends, if not because its client has left.
+    pub fn ends(&mut self, outcome: StreamOutcome) {
+        if let Some(record) = &mut self.record {
+            record.ends(outcome);
+        }
+    }
+
+    /// Polls the subscription, inside a span of the stream while it reads the log, because then it may write lines.
+    fn poll_subscription(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
+        let Self { record, subscription, .. } = self;
+        let record = record.as_ref().filter(|_| !subscription.caught_up());
+        let _entered = record.map(|record| record.span(&subscription.feed().selection).entered());
+        subscription.poll_next(cx)
     }
 
     /// The first bytes of the stream. To be called once, instead of the first [`StreamSession::poll`].
@@ -225,8 +264,9 @@ impl StreamSession {
     }
 
     /// Ends the stream for a transient reason; the last bytes tell the client when to reconnect.
-    fn end_with_reconnect(&mut self) -> Option<Chunk> {
+    fn end_with_reconnect(&mut self, outcome: StreamOutcome) -> Option<Chunk> {
         self.over = true;
+        self.ends(outcome);
         let retry = spread_retry(self.options.retry);
         let cursor = self.cursor_to_send();
         self.encoding.reconnect(retry, cursor)
@@ -252,6 +292,14 @@ impl StreamSession {
         }
         self.set_client_cursor(cursor.seq);
         (before < Some(cursor.seq)).then_some(cursor)
+    }
+}
+
+impl Drop for StreamSession {
+    fn drop(&mut self) {
+        if let Some(record) = &self.record {
+            record.log(&self.subscription.feed().selection, self.authorization.holder());
+        }
     }
 }
 

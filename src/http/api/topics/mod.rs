@@ -5,7 +5,7 @@ use http::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
-use super::{body, keys};
+use super::{body, keys, request_log};
 use crate::{
     event::{Epoch, EventId, Retention, Seq, TopicName, duration, topic::TopicError},
     http::{
@@ -55,6 +55,7 @@ where
         Some(text) => {
             keys::TOPIC.check(&query)?;
             let (name, violation) = name(text)?;
+            request_log::set_topic(&name);
             match *request.method() {
                 Method::GET | Method::HEAD => {
                     authorization.inspect(&name)?;

@@ -7,6 +7,7 @@ use crate::{
         peer::{ListenerRole, OverCapacity, Peer},
         state::{NetState, Open},
         tracked_socket::StallWatch,
+        transport::Transport,
     },
     lifecycle::Guard,
 };
@@ -26,6 +27,13 @@ pub struct ListenerContext<H> {
     pub listener: ListenerRole,
     /// Whether its connections use TLS, if the hub does.
     pub secure: bool,
+}
+
+impl<H> ListenerContext<H> {
+    /// Whether a connection uses TLS. A Unix socket is local to this machine, and no certificate names it.
+    pub(super) fn uses_tls(&self, socket: &Transport) -> bool {
+        self.net.tls.is_some() && self.secure && !socket.is_unix()
+    }
 }
 
 /// A connection of either protocol version.

@@ -15,6 +15,7 @@
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
+use tracing::{Instrument as _, Span, field};
 
 use super::{handler::Handler, peer::Peer, state::Open, takeover::Takeover, transport::Transport};
 
@@ -39,23 +40,34 @@ const SEND_BUFFER: usize = 256 << 10;
 /// client that is alive but does not read is closed by the hub, and counted, also when the core's tick is late.
 const VANISHED_MARGIN: Duration = Duration::from_secs(30);
 
-/// Serves a connection from `address` until its end.
-pub async fn connection<H: Handler>(
+/// Serves a connection from `address`, inside a span, until its end or until a stream takes it over. What has taken it
+/// over continues outside the span, which would cost it more memory than it needs otherwise.
+pub fn connection<H: Handler>(
     context: Rc<ListenerContext<H>>,
     socket: Transport,
     address: SocketAddr,
     open: Open,
-) {
+) -> impl Future<Output = ()> {
+    let span = tracing::info_span!(
+        "connection",
+        client.addr = %address,
+        listener = context.listener.as_str(),
+        tls = context.uses_tls(&socket),
+        http.version = field::Empty,
+    );
+    serve(context, socket, address, open).instrument(span)
+}
+
+async fn serve<H: Handler>(context: Rc<ListenerContext<H>>, socket: Transport, address: SocketAddr, open: Open) {
     let net = Arc::clone(&context.net);
     let busy = net.drain.guard();
     let (limits, drain) = (&net.limits, &net.drain);
     // Without this the kernel retransmits to a vanished client for a quarter of an hour.
     socket.tune(SEND_BUFFER, limits.write_timeout + VANISHED_MARGIN);
-    let is_unix = socket.is_unix();
+    let secure = context.uses_tls(&socket);
     let takeover = Rc::<Takeover>::default();
     let tracked = context.stalls.add(socket, Rc::clone(&takeover));
-    // A Unix socket is local to this machine, and no certificate names it.
-    let tls = net.tls.as_ref().filter(|_| context.secure && !is_unix);
+    let tls = net.tls.as_ref().filter(|_| secure);
     // Boxed, so that the memory of the handshake is freed after it.
     let negotiation = Box::pin(timeout(limits.header_timeout, negotiation::open(tls, tracked)));
     let opened = tokio::select! {
@@ -64,6 +76,7 @@ pub async fn connection<H: Handler>(
     };
     let Ok(Some(opened)) = opened else { return };
     let peer = Peer { address, secure: tls.is_some(), listener: context.listener };
+    Span::current().record("http.version", opened.http_version());
     let connection = Connection { context, peer, open, busy };
     match opened {
         Negotiated::Http1(io) => Box::pin(http1::serve(connection, io, takeover)).await,

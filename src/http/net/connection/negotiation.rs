@@ -35,6 +35,16 @@ pub(super) enum Negotiated {
     Http2(MaybeTls),
 }
 
+impl Negotiated {
+    /// The version in the log. An HTTP/1.1 connection may carry requests of HTTP/1.0.
+    pub(super) fn http_version(&self) -> &'static str {
+        match self {
+            Self::Http1(_) => "1.1",
+            Self::Http2(_) => "2",
+        }
+    }
+}
+
 /// Detects the protocol and performs the TLS handshake; `None` when there is nothing to serve. The caller bounds the
 /// time. Not cancel safe: bytes that were read are lost with the connection.
 pub(super) async fn open(tls: Option<&TlsServer>, socket: TrackedSocket) -> Option<Negotiated> {

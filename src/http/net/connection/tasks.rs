@@ -10,6 +10,7 @@ use std::{
 
 use hyper::rt::Executor;
 use tokio::{sync::Notify, task::spawn_local, time::Instant};
+use tracing::{Instrument as _, Span};
 
 use crate::http::net::{
     state::NetLimits,
@@ -99,7 +100,9 @@ impl Tasks {
 impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
     fn execute(&self, work: F) {
         let (handle, running) = (Rc::new(self.stalls.handle()), RunningRequest::new(&self.requests));
-        spawn_local(STALL_HANDLE.scope(Rc::clone(&handle), async move {
+        // The task of a request has the span of its connection, in which it is spawned.
+        let connection = Span::current();
+        let task = STALL_HANDLE.scope(Rc::clone(&handle), async move {
             let _running = running;
             let mut work = pin!(work);
             // Dropping the work before its end resets this stream, and no other of the connection.
@@ -108,7 +111,8 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
                 _ => Poll::Ready(()),
             })
             .await;
-        }));
+        });
+        spawn_local(task.instrument(connection));
     }
 }
 

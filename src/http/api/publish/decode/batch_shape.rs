@@ -2,7 +2,7 @@
 
 /// Whether a JSON body was one envelope or an array: the response has the same shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BatchShape {
+pub(in crate::http::api::publish) enum BatchShape {
     One,
     Many,
 }

@@ -18,11 +18,8 @@ use crate::{
         record::{MAX_RETRY_MS, NotUtf8},
     },
     http::message::problem::{Code, Problem},
+    hub::publisher::MAX_EVENTS,
 };
-
-/// Largest number of events in one batch. An event costs some 200 bytes besides its data, so 16 MiB of the smallest
-/// ones would cost ten times their size; this many cost 20 MiB.
-const MAX_EVENTS: usize = 100_000;
 
 const NO_TOPIC: &str = "name the topic: POST /publish?topic=notices with the data as the body, or send a JSON envelope \
                         such as {\"topic\":\"notices\",\"data\":\"Backup done\"} or an array of them";

@@ -8,6 +8,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    rc::Rc,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -18,16 +19,18 @@ use http_body::{Body, Frame};
 
 use super::{
     body_reader::{BodyEnd, BodyReader},
-    event_reader::EventReader,
-    options::PublishOptions,
     pipeline::Pipeline,
     rate_gate::RateGate,
-    state::PublishState,
 };
 use crate::{
     engine::TopicChange,
     event::TopicName,
     http::{
+        api::publish::{
+            decode::{event_reader::EventReader, options::PublishOptions},
+            shard::PublishShard,
+            state::PublishState,
+        },
         auth::Caller,
         message::problem::{Code, Problem},
         net::response::{Response, generated},
@@ -36,16 +39,22 @@ use crate::{
 };
 
 /// Answers a stream of events with the stream of their receipts.
-pub(super) fn response<B>(state: &PublishState, options: PublishOptions, caller: Caller, body: B) -> Response
+pub(in crate::http::api::publish) fn response<B>(
+    state: &PublishState,
+    shard: &PublishShard,
+    options: PublishOptions,
+    caller: Caller,
+    body: B,
+) -> Response
 where
     B: Body<Data = Bytes> + 'static,
 {
     let closes = options.topic.clone().filter(|_| options.close);
     // The topic is closed at the end of the body, because no event is known to be the last when it arrives.
-    let event_reader = EventReader::new(PublishOptions { close: false, ..options }, state.event_bytes);
+    let event_reader = EventReader::new(PublishOptions { close: false, ..options }, state.limits.event_bytes);
     let stream = PublishStream {
         body_reader: BodyReader::new(state, &caller.quotas, body, event_reader),
-        pipeline: Pipeline::new(state.hub.clone(), state.bodies.timeout),
+        pipeline: Pipeline::new(Rc::clone(&shard.publisher), state.bodies.timeout),
         hub: state.hub.clone(),
         rate_gate: RateGate::new(state, caller),
         lapsed: None,

@@ -18,12 +18,18 @@ use bytes::{Buf, Bytes};
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::{
-    event_reader::{EventReader, ParsedItem},
-    state::PublishState,
-};
 use crate::{
-    http::{api::pace::BodyPace, auth::CallerQuotas, message::problem::Problem},
+    http::{
+        api::{
+            pace::BodyPace,
+            publish::{
+                decode::event_reader::{EventReader, ParsedItem},
+                state::PublishState,
+            },
+        },
+        auth::CallerQuotas,
+        message::problem::Problem,
+    },
     quota::memory::BodyPermit,
 };
 

@@ -10,7 +10,7 @@ use crate::{
 
 /// The key, and a fingerprint of the whole request: its parsed events, so that a retry may format its JSON differently,
 /// its condition, and the shape of its response. `owner` is the account whose share of the key table the key takes.
-pub(super) fn idempotency(
+pub(in crate::http::api::publish) fn idempotency(
     holder: Option<&str>,
     owner: u64,
     key: &str,

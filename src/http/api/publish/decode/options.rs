@@ -23,7 +23,7 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The format of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BodyFormat {
+pub(in crate::http::api::publish) enum BodyFormat {
     /// The body is one event's data.
     Raw,
     /// The body is an envelope or an array of them.
@@ -36,19 +36,19 @@ pub(super) enum BodyFormat {
 
 /// The options of a publish request.
 #[derive(Debug, Clone)]
-pub(super) struct PublishOptions {
-    pub(super) format: BodyFormat,
+pub(in crate::http::api::publish) struct PublishOptions {
+    pub(in crate::http::api::publish) format: BodyFormat,
     /// The topic in the query.
-    pub(super) topic: Option<TopicName>,
-    pub(super) name: EventName,
-    pub(super) retry: Option<u32>,
-    pub(super) close: bool,
-    pub(super) expect: Option<ExpectedLast>,
-    pub(super) key: Option<String>,
+    pub(in crate::http::api::publish) topic: Option<TopicName>,
+    pub(in crate::http::api::publish) name: EventName,
+    pub(in crate::http::api::publish) retry: Option<u32>,
+    pub(in crate::http::api::publish) close: bool,
+    pub(in crate::http::api::publish) expect: Option<ExpectedLast>,
+    pub(in crate::http::api::publish) key: Option<String>,
 }
 
 impl PublishOptions {
-    pub(super) fn new(head: &Parts, interner: &mut TopicInterner) -> Result<Self, Problem> {
+    pub(in crate::http::api::publish) fn new(head: &Parts, interner: &mut TopicInterner) -> Result<Self, Problem> {
         let query = Query::new(head.uri.query());
         keys::PUBLISH.check(&query)?;
         let topic = query.one("topic")?.map(|text| interner.topic(text)).transpose()?;
@@ -69,17 +69,8 @@ impl PublishOptions {
     }
 
     /// An event with the defaults of the query.
-    pub(super) fn event(&self, topic: TopicName, data: Data) -> NewEvent {
+    pub(in crate::http::api::publish) fn event(&self, topic: TopicName, data: Data) -> NewEvent {
         NewEvent { topic, name: self.name.clone(), data, retry: self.retry, close: self.close }
-    }
-
-    /// Checks that a batch with an `If-Match` has one topic: the condition is about the last event of one topic.
-    pub(super) fn check_one_topic(&self, events: &[NewEvent]) -> Result<(), Problem> {
-        let mixed = || events.windows(2).any(|pair| pair[0].topic != pair[1].topic);
-        if self.expect.is_some() && mixed() {
-            return Err(bad_header("If-Match needs a batch of one topic; publish each topic by itself"));
-        }
-        Ok(())
     }
 
     /// Refuses the options that concern one commit: a stream makes many.
@@ -156,7 +147,7 @@ fn bad_header(detail: &'static str) -> Problem {
 #[cfg(test)]
 impl PublishOptions {
     /// The options of `POST target` with these headers.
-    pub(super) fn of(target: &str, headers: &[(&str, &str)]) -> Result<Self, Problem> {
+    pub(in crate::http::api::publish) fn of(target: &str, headers: &[(&str, &str)]) -> Result<Self, Problem> {
         let mut request = http::Request::post(target);
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -9,14 +9,14 @@ const SLOTS: usize = 64;
 
 /// Recently used names, each in the slot of its hash. No allocation until the first name.
 #[derive(Debug, Default)]
-pub(super) struct TopicInterner(Vec<Option<TopicName>>);
+pub(in crate::http::api::publish) struct TopicInterner(Vec<Option<TopicName>>);
 
 impl TopicInterner {
     /// `text` as a topic name.
     ///
     /// # Errors
     /// The rule that the text breaks.
-    pub(super) fn topic(&mut self, text: &str) -> Result<TopicName, TopicError> {
+    pub(in crate::http::api::publish) fn topic(&mut self, text: &str) -> Result<TopicName, TopicError> {
         self.0.resize(SLOTS, None);
         let slot = &mut self.0[slot(text)];
         if let Some(name) = slot.as_ref().filter(|name| name.as_str() == text) {

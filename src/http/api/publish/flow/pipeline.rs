@@ -8,19 +8,21 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::receipt::{self, RECEIPT_BYTES, ReceiptWriter};
 use crate::{
     engine::{AppendError, EngineFuture, Rejected},
     event::NewEvent,
-    http::message::problem::Problem,
-    hub::{Hub, PublishResult},
+    http::{
+        api::publish::receipt::{self, RECEIPT_BYTES, ReceiptWriter},
+        message::problem::Problem,
+    },
+    hub::{PublishResult, publisher::Publisher},
     quota::memory::BodyPermit,
 };
 
@@ -41,7 +43,7 @@ const BATCH_BYTES: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) struct Pipeline {
-    hub: Arc<Hub>,
+    publisher: Rc<Publisher>,
     timeout: Duration,
     /// Lines that were not submitted yet.
     batch: Vec<NewEvent>,
@@ -73,11 +75,11 @@ enum SlotState {
 }
 
 impl Pipeline {
-    /// Publishes to `hub`. A line waits at most `timeout` for a full queue before it is refused.
-    pub(super) fn new(hub: Arc<Hub>, timeout: Duration) -> Self {
-        let receipts = ReceiptWriter::new(hub.epoch());
+    /// Publishes with `publisher`. A line waits at most `timeout` for a full queue before it is refused.
+    pub(super) fn new(publisher: Rc<Publisher>, timeout: Duration) -> Self {
+        let receipts = ReceiptWriter::new(publisher.hub().epoch());
         Self {
-            hub,
+            publisher,
             timeout,
             batch: Vec::new(),
             batch_bytes: 0,
@@ -151,7 +153,7 @@ impl Pipeline {
 
     /// Submits a batch that has waited since `since`.
     fn append(&mut self, events: Vec<NewEvent>, permit: BodyPermit, since: Instant) -> SlotState {
-        match self.hub.publish_each(events) {
+        match self.publisher.publish_each(events) {
             Ok(response) => SlotState::Pending { response, _permit: permit },
             Err(Rejected { events, error: AppendError::Busy }) if since.elapsed() < self.timeout => {
                 self.stalled = true;
@@ -207,7 +209,7 @@ impl Pipeline {
 
     /// Writes the line in place of a receipt, and counts the refusal.
     fn write_refusal(&self, out: &mut Vec<u8>, problem: &Problem) {
-        self.hub.stats().refused(problem.code.as_str());
+        self.publisher.hub().stats().refused(problem.code.as_str());
         receipt::write_refusal(out, problem);
         out.push(b'\n');
     }
@@ -218,6 +220,7 @@ mod tests {
     use super::*;
     use crate::{
         event::TopicName,
+        http::api::publish::shard::PublishShard,
         http::testing::{app, caller},
     };
 
@@ -226,7 +229,7 @@ mod tests {
         let (app, store) = app();
         store.faults().hold();
         let quotas = caller(&app).quotas;
-        let mut pipeline = Pipeline::new(Arc::clone(&app.hub), Duration::from_secs(10));
+        let mut pipeline = Pipeline::new(PublishShard::new(&app.publish).publisher, Duration::from_secs(10));
         let (mut lines, mut longest, mut batch) = (0, 0, 0);
         while pipeline.has_room() {
             let topic = TopicName::new("t").expect("valid");

@@ -1,10 +1,8 @@
-//! Batches events that come one per request: what a shard's connections publish during one turn of its event loop goes
+//! Batches events that are published one by one: what the tasks of a shard publish during one turn of its event loop goes
 //! to the engine as one append.
 //!
-//! So a turn costs one entry in the engine's queue, one wake of the writer and one wake back, however many connections
+//! So a turn costs one entry in the engine's queue, one wake of the writer and one wake back, however many tasks
 //! publish. No event waits for others: those that are there when the turn ends are submitted at once.
-//!
-//! The caches that all publishes of a shard share, topic names and receipts, are kept here as well.
 
 use std::{
     cell::RefCell,
@@ -13,32 +11,21 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use http::request::Parts;
 use tokio::sync::oneshot;
 
-use super::{
-    interner::TopicInterner,
-    options::PublishOptions,
-    receipt::{RECEIPT_BYTES, ReceiptWriter},
-};
+use super::{Hub, PublishResult};
 use crate::{
     engine::{AppendError, EngineFuture, Rejected},
-    event::{Epoch, NewEvent},
-    http::message::problem::Problem,
-    hub::{Acknowledgment, Hub, PublishResult},
+    event::NewEvent,
 };
 
 /// Bytes of data in one append at most: a quarter of what the engine groups into one commit. A larger event goes alone.
 const BATCH_BYTES: usize = 256 << 10;
 
-/// A shard's events on their way to the engine. Bounded by the shard's connections, each of which waits for one event,
-/// and by the memory for request bodies.
-#[derive(Debug)]
-pub struct Batcher {
-    state: RefCell<BatcherState>,
-    interner: RefCell<TopicInterner>,
-    receipts: RefCell<ReceiptWriter>,
-}
+/// A shard's events on their way to the engine. Bounded by the shard's tasks, each of which waits for one event, and by
+/// the memory that its protocol has for events.
+#[derive(Debug, Default)]
+pub(super) struct Batcher(RefCell<BatcherState>);
 
 #[derive(Debug, Default)]
 struct BatcherState {
@@ -53,33 +40,15 @@ type ReceiptSender = oneshot::Sender<PublishResult>;
 type InFlight = VecDeque<(EngineFuture<Vec<PublishResult>, AppendError>, Vec<ReceiptSender>)>;
 
 impl Batcher {
-    /// A batcher for a shard of the hub whose ids have this epoch.
-    #[must_use]
-    pub fn new(epoch: Epoch) -> Self {
-        Self { state: RefCell::default(), interner: RefCell::default(), receipts: ReceiptWriter::new(epoch).into() }
-    }
-
-    /// Parses the options of a request.
-    pub(super) fn options(&self, head: &Parts) -> Result<PublishOptions, Problem> {
-        PublishOptions::new(head, &mut self.interner.borrow_mut())
-    }
-
-    /// A receipt as JSON.
-    pub(super) fn receipt(&self, receipt: &Acknowledgment) -> Vec<u8> {
-        let mut json = Vec::with_capacity(RECEIPT_BYTES);
-        self.receipts.borrow_mut().write(&mut json, receipt);
-        json
-    }
-
     /// Appends `event`; returns when it is durable and in the rings of the live streams. [`Batcher::run`] must be
     /// running. Dropping the future does not cancel the append.
     ///
     /// # Errors
     /// Says why the event was not appended.
-    pub async fn publish(&self, event: NewEvent) -> PublishResult {
+    pub(super) async fn publish(&self, event: NewEvent) -> PublishResult {
         let (reply, response) = oneshot::channel();
         let waker = {
-            let mut state = self.state.borrow_mut();
+            let mut state = self.0.borrow_mut();
             state.events.push(event);
             state.replies.push(reply);
             state.waker.take()
@@ -91,7 +60,7 @@ impl Batcher {
     }
 
     /// Submits events to the engine and hands out its receipts. Never returns.
-    pub async fn run(&self, hub: &Hub) {
+    pub(super) async fn run(&self, hub: &Hub) {
         let mut in_flight = InFlight::new();
         poll_fn::<(), _>(|cx| {
             self.submit(hub, &mut in_flight, cx);
@@ -102,7 +71,7 @@ impl Batcher {
     }
 
     fn submit(&self, hub: &Hub, in_flight: &mut InFlight, cx: &Context<'_>) {
-        let mut state = self.state.borrow_mut();
+        let mut state = self.0.borrow_mut();
         state.waker = Some(cx.waker().clone());
         while !state.events.is_empty() {
             let mut bytes = 0;
@@ -149,14 +118,24 @@ fn send_replies(replies: Vec<ReceiptSender>, mut next_result: impl FnMut() -> Pu
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use super::*;
     use crate::{
-        engine::log::LogConfig,
+        engine::{
+            log::{LogConfig, LogEngine},
+            memory::MemoryStore,
+        },
         event::TopicName,
-        http::testing::{app, app_over},
+        hub::{HubConfig, broker::Broker},
     };
+
+    fn hub_over(config: LogConfig) -> (Arc<Hub>, MemoryStore) {
+        let (of_hub, store) = (HubConfig::fixture(), MemoryStore::new());
+        let broker = Broker::new(1, &of_hub);
+        let engine = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
+        (Hub::new(engine, broker, of_hub), store)
+    }
 
     fn event(topic: &str, data: &str) -> NewEvent {
         NewEvent::new(TopicName::new(topic).expect("valid"), data)
@@ -174,11 +153,11 @@ mod tests {
     #[tokio::test]
     async fn events_of_one_turn_share_a_flush_and_each_gets_its_own_receipt() {
         // With this limit only one append can put more than one event into a commit.
-        let (app, store) = app_over(LogConfig { group_events: 1, ..LogConfig::fixture() });
-        let batcher = Batcher::new(app.hub.epoch());
+        let (hub, store) = hub_over(LogConfig { group_events: 1, ..LogConfig::fixture() });
+        let batcher = Batcher::default();
         let publish = |n: usize| batcher.publish(event(&format!("t/{n}"), "x"));
         let all = all_of((0..100).map(publish));
-        for (n, receipt) in while_running(&batcher, &app.hub, all).await.into_iter().enumerate() {
+        for (n, receipt) in while_running(&batcher, &hub, all).await.into_iter().enumerate() {
             assert_eq!(receipt.expect("published").receipt.topic.as_str(), format!("t/{n}"));
         }
         assert_eq!(store.faults().writes(), 1);
@@ -186,18 +165,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_event_does_not_affect_the_others_of_its_batch() {
-        let (app, _) = app();
-        let batcher = Batcher::new(app.hub.epoch());
+        let (hub, _) = hub_over(LogConfig::fixture());
+        let batcher = Batcher::default();
         let last = NewEvent { close: true, ..event("a", "bye") };
         let publishing = all_of([last, event("a", "late"), event("b", "x")].map(|event| batcher.publish(event)));
-        let results = while_running(&batcher, &app.hub, publishing).await;
+        let results = while_running(&batcher, &hub, publishing).await;
         assert!(matches!(&results[..], [Ok(_), Err(AppendError::Closed { .. }), Ok(_)]), "{results:?}");
     }
 
     #[tokio::test]
     async fn large_events_go_in_several_batches_and_a_full_queue_refuses_what_it_cannot_take() {
-        let (app, store) = app_over(LogConfig { queue_bytes: 400 << 10, ..LogConfig::fixture() });
-        let batcher = Batcher::new(app.hub.epoch());
+        let (hub, store) = hub_over(LogConfig { queue_bytes: 400 << 10, ..LogConfig::fixture() });
+        let batcher = Batcher::default();
         store.faults().hold();
         let large = "x".repeat(100 << 10);
         let publishing = all_of((0..5).map(|_| batcher.publish(event("a", &large))));
@@ -205,7 +184,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
             store.faults().release();
         };
-        let (results, ()) = while_running(&batcher, &app.hub, async { tokio::join!(publishing, release) }).await;
+        let (results, ()) = while_running(&batcher, &hub, async { tokio::join!(publishing, release) }).await;
         let taken = results.iter().filter(|result| result.is_ok()).count();
         let busy = results.iter().filter(|result| matches!(result, Err(AppendError::Busy))).count();
         assert_eq!((taken, busy), (3, 2), "two, then two that the queue has no room for, then one");
@@ -213,8 +192,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_event_is_published_although_its_request_is_dropped() {
-        let (app, _) = app();
-        let batcher = Batcher::new(app.hub.epoch());
+        let (hub, _) = hub_over(LogConfig::fixture());
+        let batcher = Batcher::default();
         let publishing = async {
             let mut gone = Box::pin(batcher.publish(event("a", "1")));
             let handed_in = poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx).is_pending())).await;
@@ -222,7 +201,7 @@ mod tests {
             drop(gone);
             batcher.publish(event("b", "2")).await
         };
-        let second = while_running(&batcher, &app.hub, publishing).await.expect("published");
+        let second = while_running(&batcher, &hub, publishing).await.expect("published");
         assert_eq!(second.receipt.seq.0, 2);
     }
 

@@ -15,10 +15,11 @@ use bytes::Bytes;
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{body_reader::BodyReader, event_reader::ParsedItem, state::PublishState};
+use super::body_reader::BodyReader;
 use crate::{
     event::{NewEvent, TopicName},
     http::{
+        api::publish::{decode::event_reader::ParsedItem, state::PublishState},
         auth::{Caller, policy::Policies},
         message::problem::Problem,
     },

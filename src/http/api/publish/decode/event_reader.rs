@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// An event, or the problem of a line or block.
-pub(super) type ParsedItem = Result<NewEvent, Problem>;
+pub(in crate::http::api::publish) type ParsedItem = Result<NewEvent, Problem>;
 
 /// Bytes that one byte of data may take in the body: six as `\u0000` in JSON, seven as an empty `data: ` line.
 const MAX_EXPANSION: usize = 7;
@@ -25,7 +25,7 @@ const ENVELOPE_BYTES: usize = 4096;
 
 /// Parses one stream. Holds the bytes of one unfinished event, bounded by the largest encoding of the largest event.
 #[derive(Debug)]
-pub(super) struct EventReader {
+pub(in crate::http::api::publish) struct EventReader {
     options: PublishOptions,
     event_bytes: usize,
     wire_limit: usize,
@@ -41,7 +41,7 @@ enum StreamFormat {
 
 impl EventReader {
     /// A reader for `options.format` and events of at most `event_bytes` bytes of data.
-    pub(super) fn new(options: PublishOptions, event_bytes: usize) -> Self {
+    pub(in crate::http::api::publish) fn new(options: PublishOptions, event_bytes: usize) -> Self {
         let wire_limit = MAX_EXPANSION.saturating_mul(event_bytes).saturating_add(ENVELOPE_BYTES);
         let format = match options.format {
             BodyFormat::EventStream => StreamFormat::EventStream(Parser::new(wire_limit)),
@@ -51,7 +51,7 @@ impl EventReader {
     }
 
     /// Consumes bytes of `chunk` until there is an item; `None` when all are consumed.
-    pub(super) fn next(&mut self, chunk: &mut &[u8]) -> Option<ParsedItem> {
+    pub(in crate::http::api::publish) fn next(&mut self, chunk: &mut &[u8]) -> Option<ParsedItem> {
         while !chunk.is_empty() {
             let item = match &mut self.format {
                 StreamFormat::Lines(lines) => lines.next(chunk).and_then(|line| self.line(&line)),
@@ -66,7 +66,7 @@ impl EventReader {
 
     /// The last item when the body has ended: a last line without a line feed counts; a block without its blank line
     /// does not, as in the EventSource specification.
-    pub(super) fn finish(&mut self) -> Option<ParsedItem> {
+    pub(in crate::http::api::publish) fn finish(&mut self) -> Option<ParsedItem> {
         match &mut self.format {
             StreamFormat::Lines(lines) => lines.finish().and_then(|line| self.line(&line)),
             StreamFormat::EventStream(_) => None,
@@ -74,7 +74,7 @@ impl EventReader {
     }
 
     /// Bytes held of an unfinished event.
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::http::api::publish) fn held(&self) -> usize {
         match &self.format {
             StreamFormat::Lines(lines) => lines.held(),
             StreamFormat::EventStream(parser) => parser.held(),

@@ -1,0 +1,65 @@
+//! A page as JSON: `{"events":[…],"next","gaps":[…],"closed"}`.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::page::{Page, PageFormat};
+use crate::{
+    http::{
+        api::{body, cursor_text::EVENT_IDS, envelope::ENVELOPE, stream::encoding::GapNotice},
+        message::json_text,
+    },
+    hub::{frame::Frame, subscription::Gap},
+    quota::memory::BodyPermit,
+};
+
+/// A page of envelopes.
+pub(super) static FORMAT: PageFormat = PageFormat {
+    event: &ENVELOPE,
+    gap_bytes: |gap| json_text::bytes(&notice(gap)).len(),
+    response: |page| body::json_of(Bytes::from_owner(CountedPage { text: text(&page), _permit: page.permit })),
+};
+
+#[derive(Serialize)]
+struct PageBody {
+    events: Vec<Box<RawValue>>,
+    next: String,
+    gaps: Vec<GapNotice>,
+    closed: bool,
+}
+
+/// A page's text, with its memory permit until the client has read it.
+struct CountedPage {
+    text: Vec<u8>,
+    _permit: BodyPermit,
+}
+
+impl AsRef<[u8]> for CountedPage {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+fn text(page: &Page) -> Vec<u8> {
+    let body = PageBody {
+        events: page.frames.iter().map(|frame| raw_envelope(frame)).collect(),
+        next: EVENT_IDS.text(page.next),
+        gaps: page.gaps.iter().map(notice).collect(),
+        closed: page.closed,
+    };
+    let mut text = json_text::bytes(&body);
+    text.push(b'\n');
+    text
+}
+
+fn notice(gap: &Gap) -> GapNotice {
+    GapNotice::new(gap, &EVENT_IDS)
+}
+
+fn raw_envelope(frame: &Frame) -> Box<RawValue> {
+    let mut text = Vec::new();
+    frame.write(&ENVELOPE, &mut text);
+    let text = String::from_utf8(text).expect("JSON is UTF-8");
+    RawValue::from_string(text).expect("an envelope is JSON")
+}

@@ -1,0 +1,112 @@
+//! Publishes a body that is read completely before any of it is committed: all of its events or none.
+
+use bytes::Bytes;
+use http::request::Parts;
+
+use crate::{
+    event::NewEvent,
+    http::{
+        api::{
+            body,
+            publish::{
+                decode::{
+                    self,
+                    batch_shape::BatchShape,
+                    key,
+                    options::{BodyFormat, PublishOptions},
+                },
+                receipt::ReceiptWriter,
+                shard::PublishShard,
+                state::PublishState,
+            },
+        },
+        auth::Caller,
+        message::problem::{Code, Problem},
+        net::response::Response,
+    },
+    hub::{
+        Hub,
+        publisher::{Allowance, PublishRefused},
+    },
+};
+
+/// Memory that an event of a batch takes besides its data, in bytes.
+const EVENT_OVERHEAD_BYTES: usize = 200;
+
+/// Publishes the body; the response has the receipts.
+///
+/// # Errors
+/// A problem that says why nothing was published.
+pub(in crate::http::api::publish) async fn response<B>(
+    state: &PublishState,
+    shard: &PublishShard,
+    options: &PublishOptions,
+    mut caller: Caller,
+    head: Parts,
+    body: B,
+) -> Result<Response, Problem>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let limits = shard.publisher.limits();
+    let limit = if options.format == BodyFormat::Raw { limits.event_bytes } else { limits.batch_bytes };
+    let (bytes, mut permit) = state.bodies.read(&caller.quotas, &head.headers, body, limit).await?;
+    // The head keeps the connection's read buffer alive, which can be reused while the event is written.
+    drop(head);
+    let (events, shape) = decode::whole(bytes, options, limits.event_bytes)?;
+    if shape == BatchShape::Many {
+        permit.grow_arrived(events.len() * EVENT_OVERHEAD_BYTES)?;
+    }
+    // The credential may have expired while the body was read.
+    caller.authorization.renew(&state.policies)?;
+    let allowance = CallerAllowance { caller: &caller, hub: &state.hub };
+    let admitted = shard.publisher.admit(events, options.expect, &allowance)?;
+    let (holder, owner) = (caller.authorization.holder(), caller.quotas.owner);
+    let key = options
+        .key
+        .as_deref()
+        .map(|key| key::idempotency(holder, owner, key, admitted.events(), admitted.expect(), shape));
+    let acknowledgments = shard.publisher.publish(admitted, key).await?;
+    let json = match (shape, acknowledgments.as_slice()) {
+        (BatchShape::One, [one]) => shard.receipt(one),
+        (_, all) => ReceiptWriter::new(state.hub.epoch()).list(all),
+    };
+    drop(permit);
+    Ok(body::json(json))
+}
+
+/// What a caller may publish: its grant, and the accounts that it is charged to.
+struct CallerAllowance<'a> {
+    caller: &'a Caller,
+    hub: &'a Hub,
+}
+
+impl Allowance for CallerAllowance<'_> {
+    type Refusal = Problem;
+
+    fn charge(&self, events: &[NewEvent]) -> Result<(), Problem> {
+        let mut previous = None;
+        for event in events {
+            // The events of a batch often go to one topic.
+            if previous != Some(&event.topic) {
+                self.caller.authorization.publish(&event.topic)?;
+            }
+            previous = Some(&event.topic);
+        }
+        Ok(self.caller.quotas.publish(self.hub, events)?)
+    }
+}
+
+impl From<PublishRefused<Self>> for Problem {
+    fn from(refused: PublishRefused<Self>) -> Self {
+        match refused {
+            PublishRefused::EventTooLarge { .. } | PublishRefused::BatchTooLarge { .. } | PublishRefused::TooMany => {
+                Self::new(Code::TooLarge, refused.to_string())
+            }
+            PublishRefused::SeveralTopics => {
+                Self::new(Code::HeaderInvalid, "If-Match needs a batch of one topic; publish each topic by itself")
+            }
+            PublishRefused::NotAllowed(problem) => problem,
+        }
+    }
+}
