@@ -295,7 +295,7 @@ fn the_simulation_replaces_every_thread_and_lock_below_http() {
     let (directories, forbidden, except) = SIMULATED;
     let foreign = |source: &Source| -> Vec<String> {
         let is_below = |path: &&str| Path::new(&source.path).starts_with(path);
-        if !directories.iter().any(|path| is_below(&path)) || except.iter().any(|path| is_below(&path)) {
+        if !directories.iter().any(is_below) || except.iter().any(is_below) {
             return Vec::new();
         }
         let text = source.lines.join(" ");

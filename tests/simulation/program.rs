@@ -59,12 +59,16 @@ pub(crate) fn run(seed: u64, ledger: &Arc<Ledger>) {
         .collect();
     let (operated, operator) = (Arc::clone(&world), rng.fork());
     others.push(spawn("operator", move || operate(&operated, operator)));
-    others.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in others {
+        thread.join().unwrap();
+    }
     // A reader that is not woken stays incomplete, and this never returns: the scheduler reports a deadlock.
     world.wait_until(|| progress.complete.iter().all(|complete| complete.load(Ordering::Relaxed)));
     progress.stop.store(true, Ordering::Relaxed);
     world.current().wake_readers();
-    readers.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in readers {
+        thread.join().unwrap();
+    }
     read_again(&world);
     world.current().engine.close();
 }
@@ -183,7 +187,9 @@ fn read(world: &World, progress: &Progress, shard: usize, mut rng: Rng) {
             };
             if dirty {
                 let feeds = queue.take(shard);
-                readers.iter_mut().for_each(|reader| reader.wake(&feeds));
+                for reader in &mut readers {
+                    reader.wake(&feeds);
+                }
             }
             let complete = readers.iter().all(Reader::is_complete);
             progress.complete[shard].store(complete, Ordering::Relaxed);

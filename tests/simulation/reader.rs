@@ -21,6 +21,7 @@ use crate::{
 };
 
 /// A subscriber that reconnects with its last id, as an EventSource does.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent")]
 pub(crate) struct Reader {
     name: String,
     selection: Selection,
