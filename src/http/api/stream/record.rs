@@ -111,7 +111,7 @@ impl StreamRecord {
             target: request_log::TARGET,
             parent: None,
             {
-                http.method = if self.post { "POST" } else { "GET" },
+                http.method = %if self.post { "POST" } else { "GET" },
                 http.path = "/events",
                 http.status = 200,
                 topics = %TopicList(selection),
