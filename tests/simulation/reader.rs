@@ -210,7 +210,13 @@ impl Reader {
         let through = self.subscription.as_ref().expect("it delivered").cursor().seq.0;
         let through = gap.resumes_at.map_or(through, |id| id.seq.0 - 1);
         let lost: Vec<Durable> = self.owed(through).into_iter().filter(|event| event.topic == topic).collect();
-        assert!(!lost.is_empty(), "{} is told {gap:?}, and has missed nothing", self.name);
+        if lost.is_empty() {
+            // What was published and trimmed while a page was read is told up to the page's head, although all of it may
+            // be after that: see "Known limits" of ARCHITECTURE.
+            let later = self.owed(u64::MAX).into_iter().filter(|event| event.topic == topic);
+            let is_gone = gap.resumes_at.is_none() && later.into_iter().any(|event| self.ledger.may_be_gone(&event));
+            assert!(is_gone, "{} is told {gap:?}, and has missed nothing", self.name);
+        }
         for event in &lost {
             assert!(self.ledger.may_be_gone(event), "{} is told {gap:?}, and {event:?} is retained", self.name);
         }
