@@ -14,7 +14,7 @@
 
 mod support;
 
-use gapless::load::{Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, generator::Wants};
+use gapless::load::{Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, Wants};
 use support::{
     contender::{Contender, Cores, Kind},
     questions::{self, CPU, Cases, P99, traffic},

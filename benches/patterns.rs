@@ -10,7 +10,7 @@
 
 mod support;
 
-use gapless::load::{Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, dialect::StartAt, generator::Wants};
+use gapless::load::{Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, Wants, dialect::StartAt};
 use support::{
     contender::{Contender, Cores, Kind},
     report::{Better, Ratio, Report},

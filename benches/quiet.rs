@@ -12,9 +12,7 @@ mod support;
 
 use std::time::Duration;
 
-use gapless::load::{
-    Dialect, Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, dialect::Target, generator::Wants,
-};
+use gapless::load::{Dialect, Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, Wants, dialect::Target};
 use support::{hub::Hub, median, report::Report, rounds, store};
 
 const SUBSCRIBERS: usize = 5_000;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use gapless::load::{
-    Load, LoadError, LoadMode, LoadOutcome, LoadPlan, LoadTopics, PublishMode, dialect::StartAt, generator::Wants,
+    Load, LoadError, LoadMode, LoadOutcome, LoadPlan, LoadTopics, PublishMode, Wants, dialect::StartAt,
 };
 
 use super::{

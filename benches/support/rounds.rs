@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gapless::{
     lifecycle::descriptors,
-    load::{DeliveryFaults, Load, LoadError, LoadOutcome, LoadPlan, LoadTopics, generator::Wants},
+    load::{DeliveryFaults, Load, LoadError, LoadOutcome, LoadPlan, LoadTopics, Wants},
 };
 
 use super::{

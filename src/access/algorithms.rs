@@ -41,6 +41,21 @@ pub(super) fn min_secret_bytes(algorithm: Algorithm) -> usize {
     }
 }
 
+/// Checks that a secret is at least as long as the hash of each algorithm.
+pub(super) fn check_secret_length(secret: &[u8], pinned: &[Algorithm]) -> Result<(), String> {
+    let longest = pinned.iter().max_by_key(|algorithm| min_secret_bytes(**algorithm));
+    let needed = longest.map_or(0, |algorithm| min_secret_bytes(*algorithm));
+    if secret.len() >= needed {
+        return Ok(());
+    }
+    Err(format!(
+        "is a secret of {} bytes, but {} needs {needed}, the size of its hash (RFC 7518, 3.2), because a shorter one can be \
+         guessed from any token; `openssl rand -base64 {needed}` makes one",
+        secret.len(),
+        longest.map_or("HS", |algorithm| name(*algorithm)),
+    ))
+}
+
 /// Whether it is symmetric: one secret signs and verifies.
 pub(super) fn is_symmetric(algorithm: Algorithm) -> bool {
     algorithm.family() == AlgorithmFamily::Hmac

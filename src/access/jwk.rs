@@ -9,8 +9,8 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::{
-    algorithms, json, key_text,
-    keys::{Material, VerificationKey},
+    algorithms, json,
+    keys::{MAX_KEYS, Material, VerificationKey},
 };
 
 /// Parses a set that the operator has configured. Every key must be usable; secrets are allowed.
@@ -36,7 +36,7 @@ pub(super) fn parse_configured(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<
 /// When it is not a set, has too many keys, or has no usable key.
 pub(super) fn parse_fetched(text: &[u8], pinned: &[Algorithm]) -> Result<Vec<VerificationKey>, &'static str> {
     let set = set(text)?;
-    if set.len() > key_text::MAX_KEYS {
+    if set.len() > MAX_KEYS {
         return Err("has more than 100 keys");
     }
     let keys: Vec<VerificationKey> = set.iter().filter_map(|value| key(value, pinned, false).ok()).collect();
@@ -91,7 +91,7 @@ fn key(value: &Value, pinned: &[Algorithm], secrets: bool) -> Result<Verificatio
         },
         (Some("oct"), _) if secrets => {
             let secret = bytes("k")?;
-            key_text::check_secret_length(&secret, pinned)?;
+            algorithms::check_secret_length(&secret, pinned)?;
             Material::secret(&secret)
         }
         (Some("oct"), _) => return Err("is a secret".into()),

@@ -8,11 +8,8 @@ use rustls::pki_types::pem::{PemObject, SectionKind};
 
 use super::{
     algorithms, jwk,
-    keys::{Material, VerificationKey},
+    keys::{MAX_KEYS, Material, VerificationKey},
 };
-
-/// Most keys of one issuer, in a file or fetched. A rotation needs two or three; a large provider has ten.
-pub(super) const MAX_KEYS: usize = 100;
 
 /// Parses the keys in `text`, for an issuer that has `pinned` these algorithms.
 ///
@@ -41,23 +38,8 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 /// A secret: the bytes of the text, without the line break that editors put at the end of a file.
 fn secret(text: &[u8], pinned: &[Algorithm]) -> Result<VerificationKey, String> {
     let text = text.strip_suffix(b"\n").map_or(text, |text| text.strip_suffix(b"\r").unwrap_or(text));
-    check_secret_length(text, pinned)?;
+    algorithms::check_secret_length(text, pinned)?;
     Material::secret(text).pinned(pinned, None)
-}
-
-/// Checks that a secret is at least as long as the hash of each algorithm.
-pub(super) fn check_secret_length(secret: &[u8], pinned: &[Algorithm]) -> Result<(), String> {
-    let longest = pinned.iter().max_by_key(|algorithm| algorithms::min_secret_bytes(**algorithm));
-    let needed = longest.map_or(0, |algorithm| algorithms::min_secret_bytes(*algorithm));
-    if secret.len() >= needed {
-        return Ok(());
-    }
-    Err(format!(
-        "is a secret of {} bytes, but {} needs {needed}, the size of its hash (RFC 7518, 3.2), because a shorter one can be \
-         guessed from any token; `openssl rand -base64 {needed}` makes one",
-        secret.len(),
-        longest.map_or("HS", |algorithm| algorithms::name(*algorithm)),
-    ))
 }
 
 /// Parses PEM. Every block must be a key of a supported format.

@@ -14,6 +14,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 
 use super::algorithms;
 
+/// Most keys of one issuer, in a file or fetched. A rotation needs two or three; a large provider has ten.
+pub(super) const MAX_KEYS: usize = 100;
+
 /// Allowed sizes of an RSA key, in bits. The minimum is that of NIST SP 800-131A and RFC 7518, 3.3; larger keys than
 /// the maximum take too long to verify with.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;

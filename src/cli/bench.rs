@@ -24,9 +24,8 @@ use super::{
 use crate::{
     lifecycle::descriptors,
     load::{
-        DeliveryFaults, Dialect, Load, LoadError, LoadMode, LoadOutcome, LoadPlan, LoadTopics, PublishMode,
+        DeliveryFaults, Dialect, Load, LoadError, LoadMode, LoadOutcome, LoadPlan, LoadTopics, PublishMode, Wants,
         dialect::{AuthorizationHeader, Target},
-        generator::Wants,
     },
 };
 

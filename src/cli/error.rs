@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::{client::Untrusted, problem::HubProblem};
+use super::problem::{HubProblem, hint};
 use crate::load::{DeliveryFaults, LoadError};
 
 /// Why a command failed.
@@ -136,14 +136,6 @@ impl CliError {
         u8::from(!matches!(self, Self::OutputClosed))
     }
 
-    /// From a failed connection to the hub at `url`.
-    pub(super) fn from_dial(reason: io::Error, url: &str) -> Self {
-        match Untrusted::of(&reason) {
-            Some(problem) => Self::Untrusted { url: url.into(), problem: problem.to_string() },
-            None => Self::Unreachable { url: url.into(), reason },
-        }
-    }
-
     /// From the error of a load on the hub at `url`.
     pub(super) fn from_load(error: LoadError, url: &str) -> Self {
         let hint = match error {
@@ -174,14 +166,5 @@ impl CliError {
             cause = error.source();
         }
         Self::Broken(message)
-    }
-}
-
-/// What to do after a refusal with `status` that is about the token; else empty.
-pub(super) fn hint(status: u16) -> &'static str {
-    match status {
-        401 => "; give a token with --token-file or GAPLESS_TOKEN; `gapless token --explain -` shows what it permits",
-        403 => "; `gapless token --explain -` shows what a token permits",
-        _ => "",
     }
 }

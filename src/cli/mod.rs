@@ -15,6 +15,7 @@
 //! | `problem` | a hub's error response as a message |
 //! | `delay` | the delay before a retry |
 //! | `output` | stdout and stderr |
+//! | `text` | untrusted text in messages and on a terminal |
 
 use clap::{Parser, Subcommand};
 
@@ -32,6 +33,7 @@ pub mod remove;
 #[cfg(test)]
 mod scripted;
 pub mod tail;
+mod text;
 pub mod token;
 
 pub use self::{error::CliError, output::print_error};

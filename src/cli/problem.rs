@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode, body::Incoming, header};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{error::hint, output::one_line};
+use super::text::one_line;
 
 /// Why the hub refused a request. `Display` says what to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +125,15 @@ impl fmt::Display for HubProblem {
             Some(wait) => write!(f, "; try again in {} s", wait.as_secs()),
             None => Ok(()),
         }
+    }
+}
+
+/// What to do after a refusal with `status` that is about the token; else empty.
+pub(super) fn hint(status: u16) -> &'static str {
+    match status {
+        401 => "; give a token with --token-file or GAPLESS_TOKEN; `gapless token --explain -` shows what it permits",
+        403 => "; `gapless token --explain -` shows what a token permits",
+        _ => "",
     }
 }
 

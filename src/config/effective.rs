@@ -4,10 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::{
-    resolve::{Setting, ValueOrigin},
-    table::ROOT,
-};
+use super::{origin::ValueOrigin, resolve::Setting, table::ROOT};
 
 /// Every key with its effective value. `Display` is a file that results in the same configuration, except that the
 /// inline keys of issuers, which are secrets, are hidden; the line says so.

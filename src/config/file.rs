@@ -11,8 +11,9 @@ use toml::{
 use super::{
     KEYS,
     errors::ConfigErrors,
+    origin::Locations,
     table::{ConfigKey, ROOT},
-    tables::{TablePart, text_of},
+    tables::text_of,
 };
 
 /// The value of a key in the file.
@@ -22,25 +23,6 @@ pub(super) struct FileEntry {
     pub text: String,
     /// Where it is written.
     pub locations: Locations,
-}
-
-/// The lines of a value in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Locations {
-    /// `FILE:LINE` of its key.
-    key: String,
-    /// For a list of tables: `FILE:LINE` of each table, and of each of its keys.
-    tables: Vec<(String, BTreeMap<String, String>)>,
-}
-
-impl Locations {
-    /// `FILE:LINE` of a part, or of the key.
-    pub(super) fn location_of(&self, part: Option<&TablePart>) -> &str {
-        let Some((part, (table, keys))) = part.and_then(|part| Some((part, self.tables.get(part.table)?))) else {
-            return &self.key;
-        };
-        part.key.as_ref().and_then(|key| keys.get(key)).unwrap_or(table)
-    }
 }
 
 /// Reads the file at `path`. Adds mistakes to `errors`: those of the file, of its syntax, and unknown keys.
@@ -154,7 +136,7 @@ pub(super) fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tables::TablePart, *};
 
     fn parsed(text: &str) -> (BTreeMap<String, FileEntry>, Vec<String>) {
         let mut found = ConfigErrors::default();

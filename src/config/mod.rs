@@ -12,7 +12,8 @@
 //! | [`access`] | static tokens, and issuers of JWTs |
 //! | `tables` | lists of TOML tables: rules, tokens and issuers |
 //! | `table` | a key, and the macro that generates the types |
-//! | `flags`, `environment`, `file`, `resolve` | the sources, and their precedence |
+//! | `flags`, `environment`, `file`, `sources` | the sources, and their precedence |
+//! | `origin`, `resolve` | a value and where it is written; the effective value of each key |
 //! | [`errors`] | all mistakes |
 //! | [`effective`] | the effective configuration as a file, for `gapless check` |
 
@@ -32,8 +33,10 @@ pub mod kinds;
 pub mod list;
 pub mod listen;
 pub mod names;
+mod origin;
 mod resolve;
 pub mod rules;
+mod sources;
 mod table;
 mod tables;
 #[cfg(test)]
@@ -68,7 +71,7 @@ fn load_with(flags: &Flags, environment: &Environment) -> Result<(Config, Effect
     let ignored = environment.unknown(&mut errors);
     let named = || environment.get("GAPLESS_CONFIG").map(PathBuf::from);
     let file = flags.file.clone().or_else(named).map(|path| file::read(&path, &mut errors)).unwrap_or_default();
-    let mut resolver = Resolver::new(flags, environment, file, errors);
+    let mut resolver = Resolver::new(sources::candidates(flags, environment, file), errors);
     let config = Config::read(&mut resolver);
     config.check(&mut resolver);
     let (config, settings) = resolver.finish(config)?;
@@ -122,7 +125,7 @@ impl Config {
     }
 
     /// Checks the constraints between keys, and that the files that they name can be read.
-    fn check(&self, resolver: &mut Resolver<'_>) {
+    fn check(&self, resolver: &mut Resolver) {
         let Self { hub, stream, http, publish, cors, tls, .. } = self;
         resolver.require(
             !hub.listen.is_empty(),

@@ -1,22 +1,19 @@
-//! Precedence of the sources: flag, environment, file, default. Every value is checked, also overridden ones.
+//! The effective value of each key. Every value is checked, also overridden ones.
 
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    environment::Environment,
     errors::ConfigErrors,
-    file::{FileEntry, Locations},
-    flags::Flags,
     kinds::ValueKind,
+    origin::{SourceValue, ValueOrigin},
     table::ConfigKey,
     tables::ValueProblem,
 };
 
-/// Reads keys from all sources. Collects the mistakes and the effective values.
-pub(super) struct Resolver<'a> {
-    flags: &'a Flags,
-    environment: &'a Environment,
-    file: BTreeMap<String, FileEntry>,
+/// Reads keys. Collects the mistakes and the effective values.
+pub(super) struct Resolver {
+    /// By path, highest precedence first; without the defaults.
+    candidates: BTreeMap<String, Vec<SourceValue>>,
     errors: ConfigErrors,
     invalid_keys: Vec<String>,
     chosen: Vec<Setting>,
@@ -30,32 +27,24 @@ pub(super) struct Setting {
     pub origin: ValueOrigin,
 }
 
-/// The source of a value. `Display` says where to change it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ValueOrigin {
-    Flag(String),
-    Environment(String),
-    File(Locations),
-    Default,
-}
-
-/// `RUST_LOG` sets the log level when `GAPLESS_LOG_LEVEL` is not set, because Rust users try it first.
-const LEVEL: (&str, &str) = ("log.level", "RUST_LOG");
-
-impl<'a> Resolver<'a> {
-    pub(super) fn new(
-        flags: &'a Flags,
-        environment: &'a Environment,
-        file: BTreeMap<String, FileEntry>,
-        errors: ConfigErrors,
-    ) -> Self {
-        Self { flags, environment, file, errors, invalid_keys: Vec::new(), chosen: Vec::new() }
+impl Resolver {
+    pub(super) fn new(candidates: BTreeMap<String, Vec<SourceValue>>, errors: ConfigErrors) -> Self {
+        Self { candidates, errors, invalid_keys: Vec::new(), chosen: Vec::new() }
     }
 
     /// The value of `key` from the source with the highest precedence that is valid.
     pub(super) fn read<K: ValueKind>(&mut self, key: &'static ConfigKey) -> K::Value {
         let mut effective = None;
-        for (text, origin) in self.candidates(key) {
+        let default = SourceValue { text: Ok(key.default.to_owned()), origin: ValueOrigin::Default };
+        let candidates = self.candidates.remove(&key.path()).unwrap_or_default();
+        for SourceValue { text, origin } in candidates.into_iter().chain([default]) {
+            let text = match text {
+                Ok(text) => text,
+                Err(problem) => {
+                    self.errors.push(origin, problem);
+                    continue;
+                }
+            };
             match parse_in_range::<K>(key, &text) {
                 Ok(value) if effective.is_none() => {
                     effective = Some(value);
@@ -87,34 +76,6 @@ impl<'a> Resolver<'a> {
     pub(super) fn finish<T>(self, value: T) -> Result<(T, Vec<Setting>), ConfigErrors> {
         self.errors.into_result((value, self.chosen))
     }
-
-    /// All values of `key`, highest precedence first.
-    fn candidates(&mut self, key: &ConfigKey) -> Vec<(String, ValueOrigin)> {
-        let path = key.path();
-        let mut all = Vec::new();
-        if let Some(text) = self.flags.get(&path) {
-            all.push((text.to_owned(), ValueOrigin::Flag(key.flag())));
-        }
-        all.extend(self.variable(key.variable()));
-        if path == LEVEL.0 {
-            all.extend(self.variable(LEVEL.1.into()));
-        }
-        if let Some(entry) = self.file.remove(&path) {
-            all.push((entry.text, ValueOrigin::File(entry.locations)));
-        }
-        all.push((key.default.to_owned(), ValueOrigin::Default));
-        all
-    }
-
-    /// The value of a variable. An empty one counts as unset, see [`Environment`].
-    fn variable(&mut self, name: String) -> Option<(String, ValueOrigin)> {
-        let text = self.environment.get(&name)?;
-        let Some(text) = text.to_str() else {
-            self.errors.push(&name, "is not UTF-8");
-            return None;
-        };
-        Some((text.to_owned(), ValueOrigin::Environment(name)))
-    }
 }
 
 /// Parses `text` as a `K` and checks the range of `key`.
@@ -131,15 +92,4 @@ fn parse_in_range<K: ValueKind>(key: &ConfigKey, text: &str) -> Result<K::Value,
         }
     }
     Ok(value)
-}
-
-impl fmt::Display for ValueOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(flag) => write!(f, "--{flag}"),
-            Self::Environment(name) => f.write_str(name),
-            Self::File(locations) => f.write_str(locations.location_of(None)),
-            Self::Default => f.write_str("default"),
-        }
-    }
 }

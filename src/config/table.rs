@@ -101,7 +101,7 @@ macro_rules! settings {
 
         impl Config {
             /// Reads every key, so that every mistake is found.
-            pub(super) fn read(resolver: &mut Resolver<'_>) -> Self {
+            pub(super) fn read(resolver: &mut Resolver) -> Self {
                 let mut keys = KEYS.iter();
                 Self { $(
                     $section: $Section { $(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{id::Seq, removal::REMOVED, time::Millis, topic::TopicName};
+use super::{id::Seq, time::Millis, topic::TopicName};
 
 /// Longest event name, in bytes: the same as for a topic.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -12,6 +12,9 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// Longest `retry` a publisher may set, in milliseconds: one day. With a longer one, clients would not reconnect in any
 /// useful time.
 pub const MAX_RETRY_MS: u32 = 86_400_000;
+
+/// Event name of tombstones and removal notices, see [`removal`](super::removal).
+pub const REMOVED: &str = "hub.removed";
 
 /// An event as published, without a position.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,15 +1,12 @@
 //! Removal of an event: the tombstone that replaces it, and the notice for clients that have received it already.
 //!
-//! Both have the name [`REMOVED`], which no publisher can send. A tombstone keeps the event's position, time and place
-//! in its topic, and is stored without data: nothing of the published content is left. Its data is generated when it is
-//! sent.
+//! Both have the name [`REMOVED`](super::record::REMOVED), which no publisher can send. A tombstone keeps the event's
+//! position, time and place in its topic, and is stored without data: nothing of the published content is left. Its
+//! data is generated when it is sent.
 
 use std::sync::Arc;
 
 use super::{Data, Epoch, Event, EventId, EventName, NewEvent, TopicName};
-
-/// Event name of tombstones and removal notices.
-pub const REMOVED: &str = "hub.removed";
 
 impl Event {
     /// The tombstone that replaces the event. Whether it closes its topic is kept, too.
@@ -56,7 +53,7 @@ fn removal_data(topic: &TopicName, id: EventId) -> Data {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Millis, Seq};
+    use crate::event::{Millis, Seq, record::REMOVED};
 
     fn event(topic: &str) -> Event {
         let topic = TopicName::new(topic).expect("valid");

@@ -1,34 +1,18 @@
 //! Centrifugo's messages: JSON, one on each line, without SSE ids.
 
-use super::{dialect::StreamLine, number};
-
-/// The event numbers in a JSON text: of each string value of `data`, the number it begins with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Numbers<'a>(&'a [u8]);
-
-impl Iterator for Numbers<'_> {
-    type Item = Option<u64>;
-
-    /// The next event; `Some(None)` for data that is not from this generator.
-    fn next(&mut self) -> Option<Option<u64>> {
-        const DATA: &[u8] = b"\"data\":\"";
-        let at = memchr::memmem::find(self.0, DATA)? + DATA.len();
-        self.0 = &self.0[at..];
-        Some(number(self.0))
-    }
-}
+use super::stream_line::{Numbers, StreamLine};
 
 /// Parses a message of Centrifugo.
 pub(super) fn parse_message(message: &[u8]) -> StreamLine<'_> {
     let has = |text: &[u8]| memchr::memmem::find(message, text).is_some();
     if message.starts_with(b"{\"channel\":") && has(b"\"pub\":") {
-        Numbers(message).next().flatten().map_or(StreamLine::Foreign, StreamLine::Event)
+        Numbers::new(message).next().flatten().map_or(StreamLine::Foreign, StreamLine::Event)
     } else if message.starts_with(b"{\"connect\":") {
         // A failed recovery is only visible by the missing `recovered`.
         if has(b"\"was_recovering\":true") && !has(b"\"recovered\":true") {
             return StreamLine::Notice;
         }
-        StreamLine::Events(Numbers(message))
+        StreamLine::Events(Numbers::new(message))
     } else if message == b"{}" {
         StreamLine::Ignored
     } else {

@@ -9,10 +9,7 @@ use std::{
     net::SocketAddr,
 };
 
-use super::{
-    centrifugo::{self, Numbers},
-    number,
-};
+use super::{centrifugo, number, stream_line::StreamLine};
 
 /// A server under load.
 #[derive(Debug, Clone)]
@@ -92,27 +89,6 @@ pub enum StartAt {
     Now,
     /// At the oldest event.
     Earliest,
-}
-
-/// The meaning of a line of a stream.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum StreamLine<'a> {
-    /// The id of the event that is being read.
-    Id(&'a [u8]),
-    /// An event.
-    Event(u64),
-    /// Several events.
-    Events(Numbers<'a>),
-    /// An event that is not from this generator.
-    Foreign,
-    /// A notice that events are lost, or that no more will follow.
-    Notice,
-    /// The current event is a control event of the server: a cursor, or a keepalive.
-    Control,
-    /// The end of the event.
-    End,
-    /// A line without meaning here.
-    Ignored,
 }
 
 impl Dialect {

@@ -17,10 +17,14 @@ use super::{
     schedule::Schedule,
     stream::{LoadStream, StreamPhase},
     tally::LoadTally,
+    topics::{LoadTopics, Wants},
 };
 
 /// How long a load waits without any progress before it gives up.
-pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest wait for sockets: a stall is noticed late by a tenth at most.
+const MAX_WAIT: Duration = Duration::from_secs(STALL_TIMEOUT.as_secs() / 10);
 
 /// Streams that connect at the same time. Below the size of a server's accept queue (tokio's has 1024): beyond that the
 /// kernel retries after a second, and that would be measured.
@@ -33,33 +37,12 @@ const PUBLISHER_TOKENS: usize = 1 << 30;
 /// the sleep are noticed late by this much at most.
 const MAX_SLEEP: Duration = Duration::from_micros(100);
 
-/// The topics of a load, and the number of publishers.
-#[derive(Debug, Clone)]
-pub struct LoadTopics {
-    /// Their names, as in a query string: no character that needs an escape.
-    pub names: Vec<String>,
-    /// Publishing connections. With fewer than topics each serves several topics in turn, with more each topic has
-    /// several.
-    pub publishers: usize,
-}
-
-/// What a stream subscribes to.
-#[derive(Debug, Clone)]
-pub struct Wants {
-    /// Topics or patterns of the request.
-    pub select: Vec<String>,
-    /// The topics that these match, as a range of [`LoadTopics::names`].
-    pub topics: Range<usize>,
-    /// Where it starts. A stream that reconnects resumes after the last event it received.
-    pub from: StartAt,
-}
-
 /// A load on one server: its publishers, its streams, and the tally of their events.
 pub struct Load {
-    pub(super) target: Target,
-    pub(super) topics: LoadTopics,
+    target: Target,
+    topics: LoadTopics,
     /// Sources of each topic: the number of its publishers.
-    pub(super) sources_per_topic: usize,
+    sources_per_topic: usize,
     poll: Poll,
     created: Instant,
     buffer: Vec<u8>,
@@ -68,8 +51,8 @@ pub struct Load {
     queue: VecDeque<usize>,
     /// Streams that are connecting.
     connecting: usize,
-    pub(super) publishers: Vec<LoadPublisher>,
-    pub(super) tally: LoadTally,
+    publishers: Vec<LoadPublisher>,
+    tally: LoadTally,
     /// Streams that reconnected and have not received all they missed.
     behind: usize,
     /// When they started to reconnect, in nanoseconds.
@@ -168,12 +151,12 @@ impl Load {
         let mut schedule = Schedule::new(traffic, &self.topics, self.sources_per_topic, self.now());
         let mut watch = ProgressWatch::new(&self.tally);
         let outcome = loop {
-            let due = schedule.publish(self)?;
+            let due = schedule.publish(self.now(), &self.target, &mut self.publishers, &mut self.tally)?;
             let is_idle = self.tally.outstanding == 0 && self.tally.unacknowledged == 0;
             if schedule.done && is_idle && self.queue.is_empty() && self.connecting == 0 {
                 break Ok(());
             }
-            if let Err(error) = self.poll_once(Some(due.unwrap_or(STALL_TIMEOUT / 10))) {
+            if let Err(error) = self.poll_once(Some(due.map_or(MAX_WAIT, |due| due.min(MAX_WAIT)))) {
                 break Err(error);
             }
             if !watch.has_progress(&self.tally) && schedule.done {
@@ -204,7 +187,7 @@ impl Load {
     pub fn settle(&mut self) -> Result<DeliveryFaults, LoadError> {
         let mut watch = ProgressWatch::new(&self.tally);
         while self.tally.outstanding > 0 && watch.has_progress(&self.tally) {
-            self.poll_once(Some(STALL_TIMEOUT / 10))?;
+            self.poll_once(Some(MAX_WAIT))?;
         }
         self.count_lost();
         Ok(self.tally.faults)
@@ -273,7 +256,7 @@ impl Load {
     }
 
     /// Nanoseconds since the load was created.
-    pub(super) fn now(&self) -> u64 {
+    fn now(&self) -> u64 {
         clock(self.created)()
     }
 
@@ -372,13 +355,5 @@ impl ProgressWatch {
             (self.seen, self.last) = (seen, Instant::now());
         }
         self.last.elapsed() < STALL_TIMEOUT
-    }
-}
-
-impl Wants {
-    /// A stream of topic `n` of `topics`, from now on.
-    #[must_use]
-    pub fn topic(topics: &LoadTopics, n: usize) -> Self {
-        Self { select: vec![topics.names[n].clone()], topics: n..n + 1, from: StartAt::Now }
     }
 }

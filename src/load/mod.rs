@@ -9,10 +9,12 @@
 //! | [`generator`] | the event loop over all sockets: [`Load::run`] |
 //! | [`tally`] | expected and received events of each stream; faults and latencies |
 //! | [`dialect`] | the request and response formats of the supported servers |
+//! | [`topics`] | the topics of a run, and those of a stream |
 //! | [`traffic`] | the plan of a run (how much, how fast), and its results |
 //! | `centrifugo` | the JSON messages of Centrifugo |
 //! | `schedule` | which publisher sends which event, and when |
 //! | `stream` | one subscriber |
+//! | `stream_line` | the meaning of a line of a stream, in every dialect |
 //! | `publisher` | one publisher |
 //! | `response` | incremental parser for HTTP/1.1 responses |
 //!
@@ -26,14 +28,17 @@ mod publisher;
 mod response;
 mod schedule;
 mod stream;
+mod stream_line;
 pub mod tally;
+pub mod topics;
 pub mod traffic;
 
 pub use self::{
     dialect::{Dialect, PublishMode},
     error::LoadError,
-    generator::{Load, LoadTopics},
+    generator::Load,
     tally::DeliveryFaults,
+    topics::{LoadTopics, Wants},
     traffic::{LoadMode, LoadOutcome, LoadPlan},
 };
 

@@ -3,8 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    LoadError, LoadMode, LoadPlan,
-    generator::{Load, LoadTopics, STALL_TIMEOUT},
+    LoadError, LoadMode, LoadPlan, dialect::Target, publisher::LoadPublisher, tally::LoadTally, topics::LoadTopics,
 };
 
 /// Upper bound of events in flight of one publisher in an open loop: it bounds the memory when a server stalls.
@@ -13,6 +12,10 @@ const MAX_IN_FLIGHT: u32 = 100_000;
 /// The events that remain to be sent.
 pub(super) struct Schedule {
     traffic: LoadPlan,
+    /// The names of the topics.
+    names: Vec<String>,
+    /// Sources of each topic.
+    sources_per_topic: usize,
     pub(super) started_at: u64,
     remaining: u64,
     pub(super) done: bool,
@@ -33,13 +36,27 @@ impl Schedule {
                 sources[publisher % topics.publishers].push_back(source);
             }
         }
-        Self { traffic: *traffic, started_at, remaining: traffic.events, done: false, sources, sent: 0 }
+        Self {
+            traffic: *traffic,
+            names: topics.names.clone(),
+            sources_per_topic,
+            started_at,
+            remaining: traffic.events,
+            done: false,
+            sources,
+            sent: 0,
+        }
     }
 
-    /// Sends the events that may be sent now. Returns how long the caller may wait until the next; `None` when no
-    /// more will be sent.
-    pub(super) fn publish(&mut self, load: &mut Load) -> Result<Option<Duration>, LoadError> {
-        let now = load.now();
+    /// Sends the events that may be sent at `now`, in nanoseconds. Returns how long the caller may wait until the next;
+    /// `None` when no more will be sent.
+    pub(super) fn publish(
+        &mut self,
+        now: u64,
+        target: &Target,
+        publishers: &mut [LoadPublisher],
+        tally: &mut LoadTally,
+    ) -> Result<Option<Duration>, LoadError> {
         let end = self.started_at + u64::try_from(self.traffic.time.as_nanos()).unwrap_or(u64::MAX >> 1);
         self.done |= self.remaining == 0 || now >= end;
         if self.done {
@@ -47,12 +64,9 @@ impl Schedule {
         }
         let wait = match self.traffic.pace {
             LoadMode::Window(window) => {
-                for publisher in 0..self.sources.len() {
-                    while self.remaining > 0
-                        && load.tally.in_flight(publisher) < window
-                        && !load.publishers[publisher].is_full()
-                    {
-                        self.publish_one(load, publisher, now);
+                for (index, publisher) in publishers.iter_mut().enumerate() {
+                    while self.remaining > 0 && tally.in_flight(index) < window && !publisher.is_full() {
+                        self.publish_one(index, now, target, publisher, tally);
                     }
                 }
                 Duration::from_nanos(end - now)
@@ -61,20 +75,20 @@ impl Schedule {
                 let mut due = self.due(rate);
                 while due <= now && self.remaining > 0 {
                     let publisher = usize::try_from(self.sent).expect("below 2^64 events") % self.sources.len();
-                    if load.publishers[publisher].is_full() || load.tally.in_flight(publisher) >= MAX_IN_FLIGHT {
+                    if publishers[publisher].is_full() || tally.in_flight(publisher) >= MAX_IN_FLIGHT {
                         break;
                     }
-                    self.publish_one(load, publisher, due);
+                    self.publish_one(publisher, due, target, &mut publishers[publisher], tally);
                     self.sent += 1;
                     due = self.due(rate);
                 }
                 Duration::from_nanos(due.saturating_sub(now).min(end - now))
             }
         };
-        for publisher in &mut load.publishers {
+        for publisher in publishers {
             publisher.flush()?;
         }
-        Ok(Some(wait.min(STALL_TIMEOUT / 10)))
+        Ok(Some(wait))
     }
 
     /// When the next event of an open loop is due, in nanoseconds.
@@ -88,13 +102,20 @@ impl Schedule {
         self.started_at + (self.sent as f64 * 1e9 / rate) as u64
     }
 
-    fn publish_one(&mut self, load: &mut Load, publisher: usize, at: u64) {
-        let sources = &mut self.sources[publisher];
+    fn publish_one(
+        &mut self,
+        index: usize,
+        at: u64,
+        target: &Target,
+        publisher: &mut LoadPublisher,
+        tally: &mut LoadTally,
+    ) {
+        let sources = &mut self.sources[index];
         sources.rotate_left(1);
         let source = *sources.back().expect("each publisher has a topic");
-        let number = load.tally.sent(source, at);
-        let topic = &load.topics.names[source / load.sources_per_topic];
-        load.publishers[publisher].publish(&load.target, topic, number, self.traffic.bytes);
+        let number = tally.sent(source, at);
+        let topic = &self.names[source / self.sources_per_topic];
+        publisher.publish(target, topic, number, self.traffic.bytes);
         self.remaining -= 1;
     }
 }

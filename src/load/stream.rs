@@ -9,10 +9,11 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 
 use super::{
     LoadError,
-    dialect::{Dialect, StreamLine, position},
-    generator::Wants,
+    dialect::{Dialect, position},
     response::{BodyLines, ResponsePart, Responses},
+    stream_line::StreamLine,
     tally::{LoadTally, StreamProgress, StreamSources},
+    topics::Wants,
 };
 
 const WHO: &str = "a stream";

@@ -10,49 +10,13 @@ use super::{Source, sources, word};
 
 /// The circles that remain: the parent, its modules in the circle, and why it is not broken. The list may only shrink.
 const REMAINING: &[(&str, &[&str], &str)] = &[
-    ("access", &["jwk", "key_text"], "a key's text may be a JWK set, whose keys have the bounds of a key's text"),
-    (
-        "cli",
-        &["client", "error", "output", "problem"],
-        "a command's error shows a hub's problem, or a certificate that is not trusted, and all of them print errors",
-    ),
-    (
-        "cli::client",
-        &["credential", "mod"],
-        "the flags of all clients are one struct, of which `credential` reads its part",
-    ),
-    (
-        "cli::publish",
-        &["batch", "connection", "input", "lines", "mod"],
-        "the bounds of a batch are those of a line of input",
-    ),
-    ("cli::token", &["explain", "mod"], "the flags are one struct, which `explain` reads"),
-    (
-        "config",
-        &["environment", "file", "flags", "keys", "resolve"],
-        "the sources are generated from `KEYS`, and a key is resolved from its sources",
-    ),
     (
         "engine::log",
         &["queue", "reply_mailbox"],
         "a reply's type is the queue's, and the queue answers through the mailbox",
     ),
-    ("engine::sled", &["block", "parts"], "an event's parts are sized by the block that they must fit into"),
-    (
-        "engine::sled",
-        &["config", "disk", "summary"],
-        "the descriptors that a configuration needs include those of the summaries, and the disk's errors are its",
-    ),
-    (
-        "engine::sled",
-        &["damage", "housekeeping", "mod", "open", "reclaim", "write"],
-        "the parts of the store share its state, in the module's file",
-    ),
-    ("event", &["record", "removal"], "a removal notice is an event, and an event's data knows whether it is one"),
     ("hub", &["broker", "mod"], "`HubConfig` is in the module's own file"),
     ("hub::subscription", &["catch_up", "mod"], "`catch_up` is the part of `Subscription` that reads the log"),
-    ("load", &["centrifugo", "dialect"], "a dialect is an enum, with one variant that needs a file of its own"),
-    ("load", &["generator", "schedule", "stream"], "the schedule and the streams are parts of one run"),
 ];
 
 /// Dependencies between the modules of one parent.

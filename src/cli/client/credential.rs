@@ -3,7 +3,6 @@
 use std::{
     cell::RefCell,
     ffi::OsString,
-    fmt,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -11,27 +10,11 @@ use std::{
 
 use hyper::header::HeaderValue;
 
-use super::HubArgs;
+use super::args::{HubArgs, Secret};
 use crate::{access::MAX_CREDENTIAL_BYTES, cli::CliError};
 
 /// The environment variable of the token.
 pub(super) const VARIABLE: &str = "GAPLESS_TOKEN";
-
-/// A token from the command line. `Debug` does not print it.
-#[derive(Clone)]
-pub(super) struct Secret(String);
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
 
 /// The credential that is sent with each request.
 #[derive(Debug)]

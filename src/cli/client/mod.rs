@@ -2,13 +2,14 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | this file | the hub, its arguments, and requests |
+//! | this file | the hub, and requests |
+//! | `args` | the arguments that name it |
 //! | `address` | parses a hub's URL |
 //! | `connector` | connections, by [`crate::client`] |
 //! | `trust` | the trusted roots, and messages for errors of verification |
 //! | `credential` | the token, and its sources |
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, time::Duration};
 
 use hyper::{
     Method, Request, Response,
@@ -26,15 +27,16 @@ use super::CliError;
 use crate::client;
 
 mod address;
+mod args;
 mod connector;
 mod credential;
 mod trust;
 
-use self::{
-    address::HubAddress,
-    credential::{ClientCredential, Secret},
+use self::{address::HubAddress, credential::ClientCredential};
+pub(super) use self::{
+    args::HubArgs,
+    connector::{HubConnector, Untrusted},
 };
-pub(super) use connector::{HubConnector, Untrusted};
 
 /// Timeout of a connection, including proxy and TLS. The system's own timeout is minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,28 +61,6 @@ pub(super) struct HubClient<D> {
     /// For a forwarding proxy: the prefix of each request target, and the `Proxy-Authorization`.
     forward: Option<(String, Option<HeaderValue>)>,
     dial: D,
-}
-
-/// The arguments of every command that connects to a hub.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "The hub")]
-pub(super) struct HubArgs {
-    /// The hub's URL: http://, https://, or unix:/ and the path of its socket
-    #[arg(long, env = "GAPLESS_URL", default_value = "http://127.0.0.1:8080")]
-    pub(super) url: String,
-    /// Read the token from a file, again for each connection, so that it can be replaced
-    #[arg(long, value_name = "FILE", conflicts_with = "token")]
-    token_file: Option<PathBuf>,
-    /// Use this token. All users of this machine can read a command line: prefer --token-file or GAPLESS_TOKEN
-    // Without clap's `env`: the flag for a file must override the variable, and help must not print its value.
-    #[arg(long, allow_hyphen_values = true)]
-    token: Option<Secret>,
-    /// Send the token unencrypted, over http:// to another machine
-    #[arg(long)]
-    insecure_token: bool,
-    /// Trust the certificates in this PEM file in addition to the system's
-    #[arg(long, value_name = "FILE", env = "GAPLESS_CA")]
-    ca: Option<PathBuf>,
 }
 
 impl HubClient<HubConnector> {
@@ -177,13 +157,21 @@ impl<D: Dial> HubClient<D> {
 
     /// Opens a connection for sequential requests. Dropping the sender closes it.
     pub(super) async fn connect<B: Sent>(&self) -> Result<http1::SendRequest<B>, CliError> {
-        let failed = |reason| CliError::from_dial(reason, &self.url);
+        let failed = |reason| dial_error(reason, &self.url);
         let io = timeout(CONNECT_TIMEOUT, self.dial.dial()).await.map_err(|late| failed(late.into()))?;
         let io = TokioIo::new(io.map_err(failed)?);
         let (sender, connection) = http1::handshake(io).await.map_err(|error| CliError::broken(&error))?;
         // Its errors are also reported by the request and the response's body.
         tokio::spawn(connection);
         Ok(sender)
+    }
+}
+
+/// The error of a failed connection to the hub at `url`.
+fn dial_error(reason: io::Error, url: &str) -> CliError {
+    match Untrusted::of(&reason) {
+        Some(problem) => CliError::Untrusted { url: url.into(), problem: problem.to_string() },
+        None => CliError::Unreachable { url: url.into(), reason },
     }
 }
 

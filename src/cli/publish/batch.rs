@@ -8,14 +8,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::input::InputLine;
+use super::{
+    bounds::{MAX_BYTES, MAX_LINES},
+    input::InputLine,
+};
 use crate::cli::output::print_error;
-
-/// Most lines of a batch, and most bytes of its envelopes (a single larger one is sent alone). A hub accepts 100,000
-/// events and 16 MiB by default; these bounds are enough to share a flush, and small enough that the next lines wait
-/// only briefly.
-pub(super) const MAX_LINES: usize = 4096;
-pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// A line that was read: an envelope, or why it is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]

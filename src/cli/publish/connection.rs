@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, StatusCode, client::conn::http1::SendRequest, header::HeaderMap};
 use tokio::time::timeout;
 
+use super::bounds::MAX_LINES;
 use crate::cli::{
     CliError,
     client::{Dial, HubClient},
@@ -17,7 +18,10 @@ use crate::cli::{
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Longest response: the receipts of a full batch, each with the longest topic name in escaped form.
-const MAX_RESPONSE_BYTES: usize = super::batch::MAX_LINES * 2048;
+const MAX_RESPONSE_BYTES: usize = MAX_LINES * 2048;
+
+/// The path of a publish, up to the query.
+pub(super) const PATH: &str = "/publish?";
 
 /// A hub, and a kept connection to it.
 pub(super) struct HubConnection<'a, D> {

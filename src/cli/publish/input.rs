@@ -10,7 +10,8 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
-use super::CliError;
+use super::bounds::{MAX_BYTES, MAX_LINES};
+use crate::cli::CliError;
 
 /// Longest event: the maximum of the configuration key `publish.event_bytes`.
 const MAX_EVENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -18,8 +19,8 @@ const MAX_EVENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Most lines that are read ahead of the hub's responses, and most of their bytes: two batches, so that the next one is
 /// complete when the response to the one before arrives. Beyond them the thread stops reading, which slows the writer
 /// of stdin.
-const LINES_AHEAD: usize = 2 * super::batch::MAX_LINES;
-const BYTES_AHEAD: usize = 2 * super::batch::MAX_BYTES;
+const LINES_AHEAD: usize = 2 * MAX_LINES;
+const BYTES_AHEAD: usize = 2 * MAX_BYTES;
 
 /// Reads all of `input` as one event.
 pub(super) fn all(input: impl Read) -> Result<Bytes, CliError> {

@@ -18,9 +18,11 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    PATH, PublishArgs,
-    batch::{self, BatchLine, LineFormat, MAX_LINES},
-    connection::{HubConnection, HubResponse, RequestFailure},
+    args::PublishArgs,
+    batch::{self, BatchLine, LineFormat},
+    bounds::{MAX_BYTES, MAX_LINES},
+    close,
+    connection::{HubConnection, HubResponse, PATH, RequestFailure},
     input::InputLines,
     ledger::Ledger,
     pace::Pace,
@@ -34,7 +36,7 @@ use crate::cli::{
 };
 
 /// How long a batch that may have been published is sent again: the default `publish.idempotency_window` of ten
-/// minutes, less one for the duration of a request. NotPublished the hub may have forgotten the key. A hub may be
+/// minutes, less one for the duration of a request. After that the hub may have forgotten the key. A hub may be
 /// configured with a shorter window.
 const WINDOW: Duration = Duration::from_mins(9);
 
@@ -151,7 +153,7 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
     fn gather(&mut self) {
         let mut bytes: usize = self.waiting.iter().map(size).sum();
         while self.waiting.len() < MAX_LINES
-            && bytes < batch::MAX_BYTES
+            && bytes < MAX_BYTES
             && let Some(line) = self.lines.pop()
         {
             self.read += 1;
@@ -164,7 +166,7 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
 
     /// Whether a full batch is waiting.
     fn is_full(&self) -> bool {
-        self.waiting.len() >= MAX_LINES || self.waiting.iter().map(size).sum::<usize>() >= batch::MAX_BYTES
+        self.waiting.len() >= MAX_LINES || self.waiting.iter().map(size).sum::<usize>() >= MAX_BYTES
     }
 
     fn refuse_first(&mut self) {
@@ -290,7 +292,7 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
     async fn close(&mut self, topic: &str) -> Result<(), CliError> {
         let mut failures = 0;
         loop {
-            let (reason, retry_after) = match super::close(&mut self.connection, topic).await {
+            let (reason, retry_after) = match close::close(&mut self.connection, topic).await {
                 Ok(HubResponse::Success(_)) => return Ok(()),
                 Ok(HubResponse::Refused(mut problem)) if problem.is_transient() => {
                     let wait = problem.take_retry_after();

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, io::Write};
 
 use serde::Deserialize;
 
-use crate::cli::{CliError, output::one_line};
+use crate::cli::{CliError, text::one_line};
 
 /// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

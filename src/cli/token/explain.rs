@@ -2,20 +2,15 @@
 
 use std::{io::Write, time::Duration};
 
-use super::{TokenArgs, nearest::covering_grant};
+use super::{
+    args::{TokenArgs, TopicAction},
+    nearest::covering_grant,
+};
 use crate::{
     access::{Access, AccessSettings, Findings, Grant, Refusal, hex},
     cli::CliError,
     event::{Filter, Millis, duration},
 };
-
-/// The action to check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum TopicAction {
-    // No documentation, because clap would then print the long form of the whole help.
-    Publish,
-    Subscribe,
-}
 
 /// Prints a description of `token`.
 ///

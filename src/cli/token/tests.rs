@@ -1,9 +1,14 @@
 //! Tests of `gapless token`, with a configuration of one secret.
 
+use std::time::Duration;
+
 use clap::Parser;
 
 use super::{explain::explain, *};
-use crate::access::settings::{IssuerSettings, KeySource, StaticToken};
+use crate::{
+    access::settings::{IssuerSettings, KeySource, StaticToken},
+    config::kinds::ValueKind,
+};
 
 #[derive(Parser)]
 struct TestCli {

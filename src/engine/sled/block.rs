@@ -19,7 +19,7 @@ use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
 use super::super::log::store::{EventHeader, TopicKey};
 use super::{
     keys,
-    parts::COUNT_BYTES,
+    parts::{COUNT_BYTES, PART_BYTES},
     wire::{ByteReader, MAX_NUMBER_BYTES, put_bytes, put_number, seal_from, unseal},
 };
 
@@ -28,6 +28,9 @@ const VERSION: u8 = 1;
 /// Bytes at which a block is full. sled puts about 17 blocks in a page, and small pages keep its cache small (measured:
 /// with pages of 64 KiB a full scan held 1.1 GB). A larger event has a block of its own.
 pub(super) const TARGET_BYTES: usize = 4096;
+
+// A block of several events fits one part, so a block of several parts holds exactly one event.
+const _: () = assert!(2 * TARGET_BYTES <= PART_BYTES);
 
 const HAS_TIME: u8 = 1;
 const HAS_NAME: u8 = 2;

@@ -19,10 +19,11 @@ use super::reclaim::remove;
 use super::records::{CommitRecord, encode_key};
 use super::segment::{INCOMPLETE_SUFFIX, Segment, Unusable};
 use super::segments::SEALED_CACHE_DIVISOR;
+use super::shared::StoreShared;
 use super::summary::{Summary, SummaryContents};
 use super::tables::Tables;
 use super::tally::SegmentTally;
-use super::{StoreShared, database, disk, keys};
+use super::{database, disk, keys};
 
 /// Bytes copied between two flushes: the amount that sled may hold in memory.
 const FLUSH_BYTES: u64 = 8 << 20;

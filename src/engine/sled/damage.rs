@@ -1,31 +1,25 @@
 //! Damage found while the store is open: reported once, counted, and isolated from the rest.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::event::Seq;
 
 use super::super::log::store::{StoreError, TopicKey};
+use super::disk;
 use super::reclaim::remove;
 use super::segment::{Segment, Unusable};
+use super::shared::StoreShared;
 use super::tables::Tables;
-use super::{StoreShared, disk};
 
 /// Maximum number of damaged blocks remembered, so that each is reported once. Beyond it they are reported again.
 const REMEMBERED: usize = 4096;
 
-/// Damaged blocks that were reported.
-#[derive(Debug, Default)]
-pub(super) struct ReportedDamage(Mutex<HashSet<(TopicKey, Seq)>>);
-
 impl StoreShared {
     /// Reports a block that is damaged or missing. The reader skips it.
     pub(super) fn lost_block(&self, topic: TopicKey, first: Seq) {
-        let mut seen = self.damage.0.lock();
+        let mut seen = self.reported_damage.lock();
         if seen.len() >= REMEMBERED {
             seen.clear();
         }

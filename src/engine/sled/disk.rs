@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::config::OpenError;
 use super::keys::FORMAT;
+use super::open_error::OpenError;
 
 const FORMAT_LINE: &str = "gapless store\nformat ";
 

@@ -9,7 +9,8 @@ use parking_lot::{Condvar, Mutex};
 
 use super::database::DatabaseError;
 use super::segment::{Segment, Unusable};
-use super::{StoreShared, disk, inspect};
+use super::shared::StoreShared;
+use super::{disk, inspect};
 
 /// How often the head is recorded: when a crash and damage coincide, at most one second of events can be lost
 /// unnoticed.

@@ -13,27 +13,24 @@
 //! | `segment`, `segments`, `manifest`, `tables` | log segments: a sled database for each range of positions |
 //! | `tally`, `summary` | the index of a sealed segment, so that opening the store does not read it |
 //! | `watermark` | the head, the reserved ids and the lost ranges, kept outside sled in case sled loses data |
-//! | `write` | the single writer: insert, flush, count |
+//! | `shared` | the state that the store's threads share |
+//! | `segment_writer`, `write` | the single writer: insert, flush, count; reserving ids, and beginning segments |
 //! | `read`, `continuity` | concurrent reads of events, and detection of missing ones |
 //! | `newest` | a topic's newest positions, read backwards |
-//! | `open`, `open_segments`, `inspect` | recovery after a crash or disk damage |
+//! | `open`, `open_error`, `open_segments`, `inspect` | recovery after a crash or disk damage |
 //! | `reclaim`, `copy` | reclaiming the space of expired events |
 //! | `removals`, `remove`, `scrub` | removing an event: the list of pending work, the tombstone, erasing the bytes |
 //! | `housekeeping` | background work: sealing segments and recording the head |
 //! | `presence`, `waits` | a missing directory and a disk that does not respond are not treated as damage |
 //! | `meta`, `clock`, `disk`, `space`, `config` | topic settings, the log's clock, files, free space, configuration |
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::log::store::{
-    Commit, EventHeader, KeptClock, Leaps, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store,
-    StoreError, TopicKey, TopicSettings, TopicSummary,
+    Commit, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store, StoreError,
+    TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Event, Millis, Seq, TopicName};
 
@@ -53,6 +50,7 @@ mod manifest;
 mod meta;
 mod newest;
 mod open;
+mod open_error;
 mod open_segments;
 mod parts;
 mod presence;
@@ -63,7 +61,9 @@ mod removals;
 mod remove;
 mod scrub;
 mod segment;
+mod segment_writer;
 mod segments;
+mod shared;
 mod space;
 mod summary;
 #[cfg(target_os = "linux")]
@@ -80,17 +80,12 @@ mod write;
 mod zero_fill;
 
 pub use clock::kept_clock;
-pub use config::{CACHE_BYTES_PER_SEGMENT, CLOSE_AFTER, MAX_OPEN_SEGMENTS, OpenError, SCRUB_DELAY, SledConfig};
+pub use config::{CACHE_BYTES_PER_SEGMENT, CLOSE_AFTER, MAX_OPEN_SEGMENTS, SCRUB_DELAY, SledConfig};
+pub use open_error::OpenError;
 
 use housekeeping::Housekeeper;
-use meta::Meta;
-use presence::Presence;
-use removals::Removals;
-use segments::Segments;
-use space::Space;
+use shared::StoreShared;
 use waits::{WaitReporter, Waits};
-use watermark::Watermark;
-use write::SegmentWriter;
 
 /// A [`Store`] in a directory, opened by [`SledStore::open`]. One process can have it open at a time.
 #[derive(Debug)]
@@ -98,41 +93,6 @@ pub struct SledStore {
     shared: Arc<StoreShared>,
     housekeeper: Housekeeper,
     _watch: WaitReporter,
-}
-
-/// State shared by the writer, the readers, the retention thread and the housekeeper.
-#[derive(Debug)]
-struct StoreShared {
-    config: SledConfig,
-    segments: Segments,
-    /// `None` once the store is closed.
-    meta: Mutex<Option<Arc<Meta>>>,
-    writer: Mutex<Option<SegmentWriter>>,
-    watermark: Mutex<Watermark>,
-    /// A copy of the watermark's `losses`, for callers that must not wait for its lock: it is held during a disk write.
-    losses: AtomicU64,
-    /// Lock order: before the writer and the list of segments.
-    removals: Mutex<Removals>,
-    /// The number of segments in `removals`, readable without its lock, which is held during a disk write.
-    unscrubbed: Arc<AtomicU64>,
-    /// The newest durable position: readers see nothing beyond it.
-    head: AtomicU64,
-    /// Time of the newest commit, in ms since 1970. Idempotency keys age by it.
-    newest_time: AtomicU64,
-    /// Leaps of the clock, which the age of an idempotency key does not count.
-    leaps: Mutex<Leaps>,
-    space: Space,
-    presence: Presence,
-    waits: Arc<Waits>,
-    /// Set once the store is poisoned or closed: the reason why no write is accepted any more.
-    failed: OnceLock<Arc<str>>,
-    damage: damage::ReportedDamage,
-    reclaiming: Mutex<reclaim::ReclaimPosition>,
-    /// Asks the writer to begin another segment with the next commit, because the active one is mostly dead: only a
-    /// sealed segment can be reclaimed.
-    rotate_soon: AtomicBool,
-    recovered: Mutex<Option<Recovered>>,
-    lock: Mutex<Option<File>>,
 }
 
 impl SledStore {
@@ -265,59 +225,5 @@ impl Store for SledStore {
 impl Drop for SledStore {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-impl StoreShared {
-    /// The newest durable position.
-    fn head(&self) -> Seq {
-        Seq(self.head.load(Ordering::Acquire))
-    }
-
-    /// Fails when the store is poisoned or closed.
-    fn check_open(&self) -> Result<(), StoreError> {
-        self.failed.get().map_or(Ok(()), |reason| Err(StoreError::Failed(Arc::clone(reason))))
-    }
-
-    /// Whether a commit of an ordinary size would be accepted now. Does not touch a disk that does not respond: that
-    /// would block.
-    fn check_ready(&self) -> Result<(), StoreError> {
-        self.check_open()?;
-        if let Some((what, waited)) = self.waits.long_write() {
-            let reason = format!("the disk does not answer: {what} has waited for {} s", waited.as_secs());
-            return Err(StoreError::NotNow(reason.into()));
-        }
-        self.presence.check()?;
-        self.space.check_ordinary()
-    }
-
-    /// Poisons the store: no write is acknowledged until a restart. Logged once.
-    fn poison(&self, what: &str, reason: &dyn std::fmt::Display) -> StoreError {
-        let text: Arc<str> = format!("{what} failed: {reason}").into();
-        if self.failed.set(Arc::clone(&text)).is_ok() {
-            tracing::error!(reason = %text, "a write failed; the store accepts no writes until the hub is restarted");
-        }
-        StoreError::Failed(text)
-    }
-
-    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
-        self.check_open()?;
-        let _waiting = self.waits.begin_write("saving settings");
-        self.presence.check()?;
-        self.space.check_small()?;
-        let Some(meta) = self.meta.lock().clone() else { return Err(self.closed()) };
-        meta.save(topic, settings).map_err(|reason| self.poison("saving settings", &reason))
-    }
-
-    /// The result of `read` on the settings. An error poisons the store, which logs it: the callers cannot return one.
-    fn read_meta<T>(&self, what: &str, read: impl FnOnce(&Meta) -> Result<T, Arc<str>>) -> Option<T> {
-        let meta = self.meta.lock().clone()?;
-        read(&meta).inspect_err(|reason| drop(self.poison(what, reason))).ok()
-    }
-
-    fn closed(&self) -> StoreError {
-        let text: Arc<str> = "the store is closed".into();
-        let _ = self.failed.set(Arc::clone(&text));
-        StoreError::Failed(text)
     }
 }

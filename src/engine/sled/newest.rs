@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::event::Seq;
 
 use super::super::log::store::{Position, StoreError, TopicKey};
-use super::StoreShared;
+use super::shared::StoreShared;
 
 impl StoreShared {
     /// Positions of a topic with `after < seq <= through`, newest first; at most `max`. Damaged blocks are skipped.

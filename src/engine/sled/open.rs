@@ -10,23 +10,25 @@ use parking_lot::Mutex;
 use crate::event::{Epoch, Millis, Seq};
 
 use super::super::log::store::{KeyRecord, Recovered};
-use super::config::{OpenError, SledConfig};
+use super::config::SledConfig;
 use super::database::DatabaseError;
 use super::disk::{self, io_error};
 use super::keys::FORMAT;
 use super::manifest::Manifest;
 use super::meta::{Meta, TopicRecords};
+use super::open_error::OpenError;
 use super::presence::Presence;
 use super::removals::Removals;
 use super::segment::Segment;
+use super::segment_writer::SegmentWriter;
 use super::segments::{Segments, entries};
+use super::shared::StoreShared;
 use super::space::Space;
 use super::tables::Tables;
 use super::tally::SegmentTally;
 use super::waits::Waits;
 use super::watermark::{RESERVE_IDS, Watermark, WatermarkRead, WatermarkState};
-use super::write::{self, SegmentWriter};
-use super::{StoreShared, damage, manifest, reclaim};
+use super::{manifest, write};
 
 /// Opens the store in `config.dir`, or creates it.
 pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<StoreShared, OpenError> {
@@ -89,8 +91,8 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<StoreShared,
         removals: Mutex::new(found.removals),
         space: Space::new(dir, config.reserve_bytes),
         failed: std::sync::OnceLock::new(),
-        damage: damage::ReportedDamage::default(),
-        reclaiming: Mutex::new(reclaim::ReclaimPosition::default()),
+        reported_damage: Mutex::default(),
+        reclaiming: Mutex::new(Seq::ZERO),
         rotate_soon: false.into(),
         recovered: Mutex::new(Some(recovered)),
         losses: found.watermark.state.losses.into(),

@@ -9,8 +9,6 @@ use std::time::Duration;
 use crate::event::{Millis, Seq};
 
 use super::super::log::store::{KeyRecord, TopicSummary};
-use super::StoreShared;
-use super::config::OpenError;
 use super::damage::{discard, quarantine};
 use super::database::{self, DatabaseError};
 use super::disk::io_error;
@@ -19,7 +17,9 @@ use super::inspect::{Inspected, inspect};
 use super::keys::FORMAT;
 use super::manifest::{self, Manifest, ManifestRead};
 use super::open::{StoreRecovery, database_error};
+use super::open_error::OpenError;
 use super::segment::{self, Segment};
+use super::shared::StoreShared;
 use super::summary::{Summary, SummaryContents};
 use super::tables::Tables;
 use super::tally::SegmentTally;

@@ -14,9 +14,6 @@ use bytes::Bytes;
 /// 1 MiB events: 241 MiB with parts of 48 KiB, 76 MiB with parts of 8 KiB, at the same speed.
 pub(super) const PART_BYTES: usize = 8 * 1024;
 
-// A block of several events fits one part, so a block of several parts holds exactly one event.
-const _: () = assert!(2 * super::block::TARGET_BYTES <= PART_BYTES);
-
 /// Reads of each part after it is written, so that its page leaves sled's cache. sled evicts pages from one of the
 /// cache's 256 shards only after 64 accesses to that shard's pages. Each insert counts as two accesses, and a page of
 /// consecutive parts is split after 9 inserts, so without these reads three or four pages pile up in each shard before

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use crate::event::{Event, Millis, Seq, TopicName};
 
 use super::super::log::store::{EventHeader, ReadLimit, Scan, StoreError, TopicKey};
-use super::StoreShared;
 use super::block::{Block, BlockEvent};
 use super::continuity::ContinuityCheck;
 use super::database::DatabaseError;
@@ -19,6 +18,7 @@ use super::guard::guarded;
 use super::parts::PartError;
 use super::records::CommitRecord;
 use super::segment::{Segment, Unusable};
+use super::shared::StoreShared;
 use super::tables::Tables;
 
 /// How often a read takes a new snapshot of the list, because a segment was replaced, before it fails.

@@ -14,9 +14,9 @@ use std::time::Duration;
 use crate::event::{Millis, Seq};
 
 use super::super::log::store::{Liveness, StoreError};
-use super::StoreShared;
 use super::disk;
 use super::segment::{INCOMPLETE_SUFFIX, Segment};
+use super::shared::StoreShared;
 use super::summary::{Summary, SummaryContents};
 use super::tally::TopicTally;
 
@@ -35,12 +35,6 @@ const MIN_SMALL_SEGMENTS: usize = 8;
 
 /// A copy holds at most this fraction of the rotation size, so that copying it again is cheap.
 const COPY_DIVISOR: u64 = 2;
-
-/// Where the last call of [`StoreShared::reclaim`] stopped.
-#[derive(Debug, Default)]
-pub(super) struct ReclaimPosition {
-    next: Seq,
-}
 
 /// A segment and the bytes of it that are live.
 struct SegmentUsage {
@@ -71,8 +65,8 @@ impl StoreShared {
         // Its error is returned at the end: on a full disk the steps below free the space that it needs.
         let scrubbed = self.scrub(live);
         self.check_active_segment(live);
-        let mut progress = self.reclaiming.lock();
-        let usage = self.read_usage(&mut progress, live);
+        let mut next = self.reclaiming.lock();
+        let usage = self.read_usage(&mut next, live);
         let (dead, mut rest): (Vec<_>, Vec<_>) = usage.into_iter().partition(SegmentUsage::is_dead);
         let dead: Vec<_> = dead.into_iter().map(|usage| usage.segment).collect();
         for segment in &dead {
@@ -116,20 +110,20 @@ impl StoreShared {
     }
 
     /// Reads the summaries of sealed segments, each at most once, from where the last call stopped.
-    fn read_usage(&self, progress: &mut ReclaimPosition, live: &dyn Liveness) -> Vec<SegmentUsage> {
+    fn read_usage(&self, next: &mut Seq, live: &dyn Liveness) -> Vec<SegmentUsage> {
         let head = self.head();
         let list = self.segments.list();
         // The segment with the newest event stays: at a restart it shows that no event was lost.
         let sealed = |segment: &&Arc<Segment>| segment.summary().is_some_and(|summary| summary.span.head < head);
         let mut sealed: Vec<_> = list.iter().filter(sealed).collect();
-        let start = sealed.partition_point(|segment| segment.first < progress.next);
+        let start = sealed.partition_point(|segment| segment.first < *next);
         sealed.rotate_left(start);
         let (mut read, mut usage) = (0, Vec::new());
-        progress.next = Seq::ZERO;
+        *next = Seq::ZERO;
         for segment in sealed {
             let Some(summary) = segment.summary() else { continue };
             if read > 0 && read + summary.bytes() > MAX_SUMMARY_BYTES {
-                progress.next = segment.first;
+                *next = segment.first;
                 break;
             }
             read += summary.bytes();

@@ -9,10 +9,11 @@ use super::super::log::store::{RemoveOutcome, StoreError, TopicKey};
 use super::block::{Block, BlockEvent};
 use super::database::DatabaseError;
 use super::guard::guarded;
+use super::keys;
 use super::parts::{self, PartError};
 use super::segment::{Segment, Unusable};
+use super::shared::StoreShared;
 use super::tables::Tables;
-use super::{StoreShared, keys};
 
 /// How often the list of segments is read again because one was replaced meanwhile.
 const MAX_LIST_RETRIES: usize = 100;

@@ -17,8 +17,9 @@ use super::removals::Removals;
 use super::remove::{FoundEvent, find, name_of, replace_block};
 use super::segment::{INCOMPLETE_SUFFIX, Segment, dir_name};
 use super::segments::SEALED_CACHE_DIVISOR;
+use super::shared::StoreShared;
 use super::tables::Tables;
-use super::{StoreShared, database, disk};
+use super::{database, disk};
 
 impl StoreShared {
     /// Copies the segments that hold bytes of removed events. When one cannot be copied now, the others still are.

@@ -8,7 +8,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::event::Seq;
 
-use super::SledConfig;
+use super::config::SledConfig;
 use super::manifest::{Manifest, ManifestEntry};
 use super::segment::{Segment, Unusable};
 use super::tables::Tables;

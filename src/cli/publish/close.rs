@@ -1,0 +1,37 @@
+//! Closing a topic after its last line.
+
+use bytes::Bytes;
+use hyper::{
+    Method,
+    header::{self, HeaderMap, HeaderValue},
+};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::connection::{HubConnection, HubResponse, RequestFailure};
+use crate::cli::client::Dial;
+
+/// Closes the topic without an event.
+pub(super) async fn close<D: Dial>(
+    connection: &mut HubConnection<'_, D>,
+    topic: &str,
+) -> Result<HubResponse, RequestFailure> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let target = format!("/topics/{}", utf8_percent_encode(topic, IN_PATH));
+    connection.request(Method::PUT, &target, headers, Bytes::from_static(br#"{"closed":true}"#)).await
+}
+
+/// Characters that are encoded in a path: the WHATWG URL path percent-encode set, and `%`.
+const IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'%');
