@@ -5,7 +5,7 @@
 //!
 //! - **Key**: the SHA-256 of the credential, so that a long one takes no more memory than a short one.
 //! - **Order**: the core's level first, then the shared one. What is found or checked is put into both.
-//! - **Bound**: [`CREDENTIALS`] for each level; the least useful one is evicted. Only valid credentials are kept, so that
+//! - **Bound**: `CREDENTIALS` for each level; the least useful one is evicted. Only valid credentials are kept, so that
 //!   invalid ones evict none.
 //! - **Expiry**: an entry is not used once its credential has expired.
 //! - **Generation**: an entry is good under the policy that admitted it. Under another one its principal is renewed,

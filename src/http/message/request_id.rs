@@ -43,7 +43,7 @@ impl RequestIds {
     }
 
     /// The id of a request with these headers. `trusted`: its sender is a trusted proxy, whose `X-Request-Id` counts;
-    /// any other client could choose the id of another's request. One that is not [valid](is_valid), or came twice, is
+    /// any other client could choose the id of another's request. One that is not valid, or came twice, is
     /// replaced.
     pub fn of(&self, headers: &HeaderMap, trusted: bool) -> RequestId {
         match trusted.then(|| sent(headers)).flatten() {
