@@ -3,13 +3,8 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
-
-use parking_lot::{Mutex, RwLock};
 
 use super::{
     Acknowledgment, HubConfig,
@@ -26,6 +21,10 @@ use super::{
 use crate::{
     engine::{LifecycleChange, Observer, Receipt},
     event::{Epoch, Event, Selection, Seq, TopicName},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// The engine's [`Observer`], and the registry of feeds that streams join.

@@ -3,15 +3,7 @@
 //! A stream of several topics or patterns has one feed like any other, so merging, ordering and counting subscribers
 //! need no separate code path.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
-    },
-};
-
-use parking_lot::{Mutex, RwLock};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     batch::{FrameBatch, ReadLimit},
@@ -21,6 +13,10 @@ use super::{
 use crate::{
     engine::LifecycleChange,
     event::{Selection, Seq, TopicName, Verdict, cursor::classify},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 /// Lifecycle changes that a feed remembers for streams that have not polled since. A stream further behind asks the
@@ -173,13 +169,15 @@ impl Feed {
         self.newest.store(seq.0, Ordering::Release);
     }
 
-    /// Drops every frame. A stream whose cursor is before `head` reads the log.
+    /// Drops every frame. A stream whose cursor is before `head`, or before the newest frame, reads the log: a frame may
+    /// have been pushed since the caller has read the head.
     pub(super) fn clear(&self, head: Seq) {
         let mut ring = self.ring.write();
+        let newest = ring.frames.back().map_or(ring.floor, |frame| frame.id.seq);
         self.budget.used.fetch_sub(ring.bytes, Ordering::Relaxed);
         ring.frames.clear();
         ring.bytes = 0;
-        ring.floor = ring.floor.max(head);
+        ring.floor = newest.max(head);
         self.newest.store(ring.floor.0, Ordering::Release);
     }
 
@@ -341,6 +339,18 @@ mod tests {
         assert_eq!(after(&feed, 13, 99).expect("covered"), [15]);
         assert_eq!(after(&feed, 15, 99).expect("covered"), [0_u64; 0]);
         assert_eq!(after(&feed, 10, 1).expect("covered"), [12]);
+    }
+
+    #[test]
+    fn a_ring_that_is_cleared_while_a_frame_is_pushed_sends_its_readers_to_the_log() {
+        let feed = feed(&Arc::new(RingBudget::new(1 << 20, 1 << 20)), 0);
+        feed.push(frame(3, 0));
+        feed.push(frame(4, 0));
+        feed.clear(Seq(3)); // the head was read before 4 was pushed
+        assert!(after(&feed, 3, 99).is_none(), "4 is in the log only");
+        feed.push(frame(5, 0));
+        assert!(after(&feed, 3, 99).is_none());
+        assert_eq!(after(&feed, 4, 99).expect("covered"), [5]);
     }
 
     #[test]

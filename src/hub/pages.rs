@@ -6,12 +6,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use parking_lot::Mutex;
-
 use super::batch::{FrameBatch, ReadLimit};
 use crate::{
     engine::{Catalog, LogPage, ReadFrom},
     event::Seq,
+    sync::Mutex,
 };
 
 /// Upper bound of the cache in bytes, counted as the frames would be in a ring: enough for readers that began together

@@ -3,14 +3,13 @@
 
 use std::{collections::VecDeque, mem, sync::Arc};
 
-use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
     batch::{FrameBatch, ReadLimit},
     feed::{Feed, Next},
 };
-use crate::event::Seq;
+use crate::{event::Seq, sync::Mutex};
 
 /// Batches that a shard caches for the next stream at the same cursor; cleared every second. A thousand streams that
 /// reconnect together were disconnected at a handful of cursors.
