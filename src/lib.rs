@@ -21,6 +21,7 @@
 //!    quota                             limits of one client address or token holder
 //! 0  event, lifecycle                  the data types, without I/O; drain and signals
 //!    client                            the HTTP client of the commands and of access
+//!    sync                              threads and locks of the log engine and the hub
 //! ```
 //!
 //! | module | purpose | start with |
@@ -56,4 +57,5 @@ pub mod hub;
 pub mod lifecycle;
 pub mod load;
 pub mod quota;
+mod sync;
 pub mod telemetry;

@@ -18,6 +18,7 @@ mod circles;
 const MODULES: &[(&str, u8)] = &[
     ("event", 0),
     ("lifecycle", 0),
+    ("sync", 0),
     ("client", 0),
     ("access", 1),
     ("config", 1),
@@ -57,11 +58,20 @@ const FENCED: &[(&[&str], &[&str])] = &[
     (&["hyper::", "hyper_util::"], &["http/net", "cli", "client"]),
     (&["http::", "http_body::", "http_body_util::"], &["http", "cli", "client"]),
     (&["sled::"], &["engine/sled"]),
+    (&["shuttle::"], &["sync"]), // the only module that depends on the feature `simulation`
     (&["humantime::"], &["event/duration"]),
     (&["serde_json::"], &["http", "cli", "config", "telemetry", "access"]),
     (&["jsonwebtoken::"], &["access"]),
     (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http/net", "cli", "access", "client"]),
 ];
+
+/// Directories whose threads and locks must be those of `sync`, what they must not name, and the files that may: counters
+/// that decide nothing, and what the simulation leaves out.
+const SIMULATED: (&[&str], &[&str], &[&str]) = (
+    &["engine/log", "engine/memory", "hub"],
+    &["parking_lot::", "tokio::task::", "tokio::spawn", "std::thread::Builder", "std::thread::spawn"],
+    &["hub/stats", "hub/top", "engine/log/reply_mailbox"],
+);
 
 /// Directories that may not use all that their module may: a connection serves any handler, so `http/net` uses no hub.
 const NARROWER: &[(&str, &[&str])] = &[
@@ -278,6 +288,20 @@ fn a_fenced_crate_is_named_in_its_modules_only() {
         used.map(|path| format!("names {path}")).collect()
     };
     assert_eq!(violations(outside), [""; 0]);
+}
+
+#[test]
+fn the_simulation_replaces_every_thread_and_lock_below_http() {
+    let (directories, forbidden, except) = SIMULATED;
+    let foreign = |source: &Source| -> Vec<String> {
+        let is_below = |path: &&str| Path::new(&source.path).starts_with(path);
+        if !directories.iter().any(is_below) || except.iter().any(is_below) {
+            return Vec::new();
+        }
+        let text = source.lines.join(" ");
+        forbidden.iter().filter(|path| names(&text, path)).map(|path| format!("names {path}")).collect()
+    };
+    assert_eq!(violations(foreign), [""; 0]);
 }
 
 #[test]

@@ -1,15 +1,7 @@
 //! Routes durable events to feeds. The engine's writer reports each commit; the broker pushes its events to the
 //! matching rings and wakes the shards.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
-};
-
-use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Acknowledgment, HubConfig,
@@ -27,6 +19,10 @@ use super::{
 use crate::{
     engine::{LifecycleChange, Observer, Receipt},
     event::{Event, EventId, Selection, Seq, TopicName},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
 };
 
 /// The engine's [`Observer`], and the registry of feeds that streams join.
@@ -316,7 +312,6 @@ impl Observer for Broker {
         self.closing.lock().clear();
         directory.feeds().for_each(|feed| feed.begin_epoch(HubCursor { epoch: now.number, seq: head.seq }));
         drop(epoch);
-        let directory = RwLockWriteGuard::downgrade(directory);
         self.shards.iter().for_each(|shard| shard.drop_cached_batches());
         self.wake(directory.feeds());
         tracing::warn!(

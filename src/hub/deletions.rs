@@ -6,11 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use parking_lot::Mutex;
-
 use crate::{
     engine::Catalog,
     event::{Selection, Seq, TopicName},
+    sync::Mutex,
 };
 
 /// The known marks. Bounded by the names in the selection.

@@ -4,15 +4,13 @@
 //! cost of publishing depends on the number of shapes, which are few and bounded, not on the number of patterns. The
 //! result is cached for each topic until the set of selections changes.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
-
-use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::feed::Feed;
-use crate::event::{Filter, Pattern, Selection, TopicName, shape::Shape};
+use crate::{
+    event::{Filter, Pattern, Selection, TopicName, shape::Shape},
+    sync::{HashMap, Mutex},
+};
 
 /// Topics in the cache, and feeds of all of them together: 1.5 MB. Beyond that the cache is cleared.
 const CACHED_TOPICS: usize = 4096;

@@ -3,15 +3,7 @@
 //! A stream of several topics or patterns has one feed like any other, so merging, ordering and counting subscribers
 //! need no separate code path.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
-    },
-};
-
-use parking_lot::{Mutex, RwLock};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     batch::{FrameBatch, ReadLimit},
@@ -22,6 +14,10 @@ use super::{
 use crate::{
     engine::LifecycleChange,
     event::{Selection, Seq, TopicName, Verdict, cursor::classify},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 /// Lifecycle changes that a feed remembers for streams that have not polled since. A stream further behind asks the
@@ -175,12 +171,12 @@ impl Feed {
         self.newest.store(seq.0, Ordering::Release);
     }
 
-    /// Drops every frame. A stream whose cursor is before `head` reads the log.
+    /// Drops every frame. A stream whose cursor is before `head`, or before the newest frame, reads the log: a frame may
+    /// have been pushed since the caller has read the head.
     pub(super) fn clear(&self, head: Seq) {
         let mut ring = self.ring.write();
-        self.budget.used.fetch_sub(ring.bytes, Ordering::Relaxed);
-        // The newest frame may be of a commit after `head`, the rest of which is being pushed.
         let newest = ring.frames.back().map_or(ring.floor, |frame| frame.id.seq);
+        self.budget.used.fetch_sub(ring.bytes, Ordering::Relaxed);
         ring.frames.clear();
         ring.bytes = 0;
         ring.floor = newest.max(head);
@@ -400,13 +396,15 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_that_is_cleared_while_a_commit_is_pushed_has_moved_past_what_it_held() {
-        let feed = feed(&Arc::new(RingBudget::new(1 << 20, 1 << 20)), 10);
-        feed.push(frame(12, 0));
-        feed.clear(Seq(10));
-        assert!(after(&feed, 10, 9).is_none(), "12 is in the log only");
-        feed.push(frame(13, 0));
-        assert_eq!(after(&feed, 12, 9).expect("covered"), [13]);
+    fn a_ring_that_is_cleared_while_a_frame_is_pushed_sends_its_readers_to_the_log() {
+        let feed = feed(&Arc::new(RingBudget::new(1 << 20, 1 << 20)), 0);
+        feed.push(frame(3, 0));
+        feed.push(frame(4, 0));
+        feed.clear(Seq(3)); // the head was read before 4 was pushed
+        assert!(after(&feed, 3, 99).is_none(), "4 is in the log only");
+        feed.push(frame(5, 0));
+        assert!(after(&feed, 3, 99).is_none());
+        assert_eq!(after(&feed, 4, 99).expect("covered"), [5]);
     }
 
     #[test]

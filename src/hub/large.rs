@@ -6,9 +6,10 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use parking_lot::Mutex;
-
-use crate::event::{Event, Seq};
+use crate::{
+    event::{Event, Seq},
+    sync::Mutex,
+};
 
 /// Bytes of data from which an event is shared. Below that a page holds several events, and sharing costs more than it
 /// saves.

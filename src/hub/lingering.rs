@@ -1,12 +1,9 @@
 //! Feeds without streams, kept for a while so that clients that disconnect and reconnect find their ring.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::feed::Feed;
+use crate::sync::Instant;
 
 /// How long a feed without streams is kept.
 const LINGER: Duration = Duration::from_secs(30);

@@ -33,6 +33,7 @@ use crate::{
         Rejected, Status, TopicChange, TopicFacts, TopicState, When,
     },
     event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
+    sync::spawn,
 };
 
 pub mod batch;
@@ -323,7 +324,7 @@ impl Hub {
             }
             let reading = hub.engine.read(request);
             // In a task, so that the permit is held until the read has ended, also when this future is dropped.
-            let page = tokio::spawn(async move {
+            let page = spawn(async move {
                 let page = reading.await;
                 drop(permit);
                 page

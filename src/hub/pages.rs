@@ -6,8 +6,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use parking_lot::Mutex;
-
 use super::{
     batch::{FrameBatch, ReadLimit},
     epoch::EpochNumber,
@@ -15,6 +13,7 @@ use super::{
 use crate::{
     engine::{Catalog, LogPage, ReadFrom},
     event::Seq,
+    sync::Mutex,
 };
 
 /// Upper bound of the cache in bytes, counted as the frames would be in a ring: enough for readers that began together

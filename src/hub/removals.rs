@@ -5,16 +5,17 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use super::{batch::FrameBatch, frame::Frame};
+use crate::{
+    event::Seq,
     sync::{
-        Arc,
+        RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
-
-use parking_lot::RwLock;
-
-use super::{batch::FrameBatch, frame::Frame};
-use crate::event::Seq;
 
 /// Removals remembered: about 2 MiB. A page older than the oldest of them is not sent: its stream ends, and the client
 /// reconnects.

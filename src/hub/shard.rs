@@ -3,7 +3,6 @@
 
 use std::{collections::VecDeque, mem, sync::Arc};
 
-use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
     epoch::HubCursor,
     feed::{Feed, Next},
 };
+use crate::sync::Mutex;
 
 /// Batches that a shard caches for the next stream at the same cursor; cleared every second. A thousand streams that
 /// reconnect together were disconnected at a handful of cursors.

@@ -1,7 +1,5 @@
 //! The catalog: look-ups in the topic table. It holds no store, so no look-up can wait for the disk.
 
-use parking_lot::RwLock;
-
 use super::{
     clock::{LogClock, Now},
     slot::Slot,
@@ -11,6 +9,7 @@ use super::{
 use crate::{
     engine::{Catalog, TopicFacts},
     event::{Retention, Seq, TopicName},
+    sync::RwLock,
 };
 
 /// The topics in use, shared with the writer, the readers and the retention thread. None of them holds the table's lock

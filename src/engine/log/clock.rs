@@ -8,15 +8,7 @@
 //! [leap](super::leaps). So ages are correct whatever the machine's clock does while the hub runs: the ages that
 //! retention, the idempotency window and `since` use.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
-
-use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     config::{Clock, LogConfig, Uptime},
@@ -26,6 +18,10 @@ use super::{
 use crate::{
     engine::When,
     event::{Millis, duration},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 #[cfg(test)]

@@ -3,20 +3,19 @@
 //! The number of threads is bounded, also while the disk does not respond and callers have given up: a slot is free
 //! again when its call has returned. Pages have no slot here: the hub bounds them, see [`Log::read`](crate::engine::Log::read).
 
-use std::{
-    convert::identity,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::identity, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::store::{Store, StoreError};
-use crate::engine::{AppendError, EngineFuture, ReadError};
+use crate::{
+    engine::{AppendError, EngineFuture, ReadError},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+        spawn_blocking,
+    },
+};
 
 /// Look-ups at a time; further ones wait in FIFO order. 4: half as many as pages, because one search may take seconds.
 pub const LOOKUPS: usize = 4;
@@ -66,7 +65,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ReadError> {
     let error = |reason: String| ReadError { reason: reason.into() };
-    let joined = tokio::task::spawn_blocking(move || call().map_err(|failed| error(failed.to_string())));
+    let joined = spawn_blocking(move || call().map_err(|failed| error(failed.to_string())));
     joined.await.map_err(|panic| error(panic.to_string())).and_then(identity)
 }
 

@@ -23,10 +23,8 @@ use std::{
     future::{Future, ready},
     pin::Pin,
     sync::Arc,
-    thread::{self, JoinHandle},
 };
 
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use self::{
@@ -42,7 +40,13 @@ use super::{
     Admin, Append, AppendError, AppendResult, Capabilities, Catalog, Engine, EngineFuture, LocateBy, Log, LogPage,
     Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
 };
-use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
+use crate::{
+    event::{EventId, Millis, NewEvent, Selection, Seq, TopicName},
+    sync::{
+        Mutex,
+        thread::{self, JoinHandle},
+    },
+};
 
 mod catalog;
 mod clock;

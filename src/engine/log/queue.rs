@@ -5,7 +5,6 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::{
@@ -16,6 +15,7 @@ use super::{
 use crate::{
     engine::{Append, AppendError, AppendResult, Receipt, TopicChange, TopicState},
     event::{Seq, TopicName},
+    sync::{Condvar, Mutex},
 };
 
 /// The channel of an answer. The receiver may be gone.

@@ -1,7 +1,7 @@
 //! Reads a page: from one topic's events, by a merge of several topics, or by a scan of the commits.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ops::ControlFlow,
 };
 
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     engine::{LogPage, ReadFrom, ReadRequest},
     event::{Pattern, Selection, Seq, TopicName},
+    sync::HashMap,
 };
 
 /// Topics that may contribute to a page, each with a snapshot.
@@ -269,7 +270,7 @@ impl<S: Store> LogShared<S> {
         // Snapshots of the topics that have events in this page or may have a gap; `None` if the name is not in use.
         // The last snapshot is used. A name may be deleted and created again between two of these lookups, so names
         // that were ever deleted are looked up last, whether or not they are in use.
-        let mut views: HashMap<TopicName, (Option<SlotView>, Option<Seq>)> = HashMap::new();
+        let mut views: HashMap<TopicName, (Option<SlotView>, Option<Seq>)> = HashMap::default();
         let (start, head) = (builder.start, builder.head);
         if self.catalog.table.read().newest_mark > start || matches!(from, ReadFrom::Since(_)) {
             for_each(&self.catalog.table, |entry| {
@@ -281,7 +282,7 @@ impl<S: Store> LogShared<S> {
                 ControlFlow::Continue(())
             });
         }
-        let topics: HashSet<TopicName> = builder.events.iter().map(|event| event.new.topic.clone()).collect();
+        let topics: BTreeSet<TopicName> = builder.events.iter().map(|event| event.new.topic.clone()).collect();
         for name in topics.iter().chain(selection.names()) {
             self.trim_overdue(name)?;
             views.insert(name.clone(), (self.catalog.table.read().get(name).map(SlotView::of), None));

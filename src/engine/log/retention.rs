@@ -1,13 +1,7 @@
 //! The retention thread: trims topics that the writer found over their limits, events past their maximum age, and the
 //! oldest events of a store over its cap. Not on the writer's thread, so that no publisher waits for it.
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    ops::ControlFlow,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{cmp::Reverse, collections::BinaryHeap, ops::ControlFlow, sync::Arc, time::Duration};
 
 use super::{
     queue::Job,
@@ -17,7 +11,7 @@ use super::{
     store::{Store, StoreError, TopicKey},
     table::for_each,
 };
-use crate::event::Seq;
+use crate::{event::Seq, sync::Instant};
 
 /// Longest interval between two sweeps for events past their maximum age: half of the documented 5 seconds.
 const LONGEST_SWEEP: Duration = Duration::from_millis(2500);

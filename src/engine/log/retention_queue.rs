@@ -1,14 +1,12 @@
 //! The retention thread's queue: the set of topics that exceed their limits.
 
-use std::{
-    collections::BTreeSet,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
-
-use parking_lot::{Condvar, Mutex};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::store::TopicKey;
+use crate::sync::{
+    Condvar, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// The retention thread's queue. Bounded by the number of topics: each is in the set once.
 #[derive(Default)]

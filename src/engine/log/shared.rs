@@ -1,14 +1,6 @@
 //! State shared by the writer thread, the readers and the retention thread.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
-
-use parking_lot::{Mutex, RwLock};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     catalog::TopicCatalog,
@@ -26,6 +18,10 @@ use super::{
 use crate::{
     engine::{Observer, Status, TopicState},
     event::{Epoch, Millis, Seq, TopicName},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// A log engine's shared state.

@@ -5,9 +5,10 @@
 //! itself, as it always does for events past their maximum age. When the whole store is over its cap, the reader waits
 //! for the round: only a pass over all topics determines which events that trims.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{
+    Condvar, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// Whether the first round has ended.
 #[derive(Debug)]

@@ -135,7 +135,8 @@ pub struct Scan {
 
 /// Tells a store which events are live while it reclaims space.
 pub trait Liveness: Sync {
-    /// The oldest event of a topic that must be kept; `None` when all of them are garbage.
+    /// The oldest position of a topic from which its events must be kept; `None` when all of them, and all that may be
+    /// committed meanwhile, are garbage.
     fn first_kept(&self, key: TopicKey) -> Option<Seq>;
 }
 

@@ -5,12 +5,11 @@
 
 use std::{
     collections::{BinaryHeap, HashMap},
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     ops::ControlFlow,
 };
 
 use hashbrown::HashTable;
-use parking_lot::RwLock;
 
 use super::{
     key_hash::ByKey,
@@ -20,6 +19,7 @@ use super::{
 use crate::{
     engine::{TopicFacts, TopicState},
     event::{Epoch, Retention, Seq, TopicName, retention::Rules},
+    sync::{RandomState, RwLock},
 };
 
 /// Slots visited per read lock in an iteration over all of them, so that the writer waits at most about 100

@@ -12,11 +12,12 @@ use std::{
 use super::{
     LogConfig, LogEngine, Store,
     contract::{LogFixture, MemoryFactory},
+    slot::Flag,
     store::TopicKey,
 };
 use crate::{
     engine::{
-        AppendError, LifecycleChange, LocateBy, Log, ReadFrom, ReadRequest, TopicChange,
+        Admin, AppendError, LifecycleChange, LocateBy, Log, ReadFrom, ReadRequest, TopicChange,
         contract::{RecordingObserver, closing, event, keyed, plain, request, selection, short, status, topic, wait},
         memory::{FaultInjector, InterruptedRead, MemoryStore},
         sled::{SledConfig, SledStore},
@@ -485,6 +486,47 @@ fn a_name_that_is_deleted_and_used_again_during_a_scan_keeps_its_gap() {
     let page = fixture.read(&["**"], ReadFrom::After(Seq(1)));
     assert_eq!(fixture.engine.head().seq, Seq(4), "the marks were read");
     assert_eq!((short(&page), page.through), (vec!["t!4".to_owned(), "3".to_owned()], Seq(3)));
+}
+
+#[test]
+fn what_is_committed_while_its_topic_is_trimmed_is_counted_once() {
+    let age = Duration::from_secs(10);
+    let fixture = Memory::with_retention(Retention { max_age: Some(age), ..Retention::default() });
+    fixture.publish("a");
+    fixture.advance(age / 2);
+    let (engine, advance) = (Arc::clone(&fixture.engine), fixture.advancing());
+    faults(&fixture).after_next(InterruptedRead::Commit, move || {
+        advance(age * 3 / 4); // the first event is past its age, the second is not
+        wait(engine.measure(&topic("a"))).expect("readable");
+    });
+    fixture.publish("a");
+    let state = fixture.state("a").expect("in use");
+    assert_eq!((state.first, state.events, state.bytes), (Some(Seq(2)), 1, 10));
+}
+
+#[test]
+fn what_is_committed_to_an_emptied_topic_is_no_garbage_before_the_table_has_it() {
+    let store = MemoryStore::new();
+    let config = LogConfig { reclaim_every: Duration::from_millis(1), ..LogConfig::fixture() };
+    let engine = LogEngine::open(store.clone(), config, Arc::new(RecordingObserver::default()));
+    let publish = || wait(engine.append(plain(vec![event("a", "x")]))).expect("accepted")[0].seq;
+    let limit = |most| {
+        let change = TopicChange { max_events: Some(most), ..TopicChange::default() };
+        wait(engine.configure(topic("a"), change)).expect("configured");
+    };
+    publish();
+    limit(Some(0));
+    let is_recorded =
+        || engine.shared.catalog.table.read().get(&topic("a")).is_some_and(|slot| slot.is(Flag::EndRecorded));
+    while !is_recorded() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    limit(None);
+    let shared = Arc::clone(&engine.shared);
+    store.faults().after_next(InterruptedRead::Commit, move || shared.store.reclaim(&*shared).expect("reclaimed"));
+    let seq = publish();
+    let read = ReadRequest { selection: selection(&["a"]), from: ReadFrom::Earliest, max_events: 9, max_bytes: 99 };
+    assert_eq!(short(&wait(engine.read(read)).expect("readable")), [seq.to_string()]);
 }
 
 /// After the last page of the log a reader continues in the ring, and no later page reports anything to it.

@@ -67,7 +67,9 @@ impl<S: Store> LogShared<S> {
             let before =
                 self.catalog.table.read().by_key(key).map(|slot| (slot.mark, slot.tail, slot.events(), slot.bytes));
             let Some((mark, tail, events @ 1.., bytes)) = before else { return Ok(()) };
-            let headers = self.store.topic_headers(key, mark, step)?;
+            let mut headers = self.store.topic_headers(key, mark, step)?;
+            // A commit may be in the store and not in the table yet; the writer counts its events when it applies it.
+            headers.truncate(headers.partition_point(|header| header.seq <= tail));
             let mut remaining = Remaining { events, bytes };
             let mut dropped = headers
                 .iter()
@@ -124,10 +126,13 @@ impl<S: Store> Liveness for LogShared<S> {
     fn first_kept(&self, key: TopicKey) -> Option<Seq> {
         let table = self.catalog.table.read();
         match table.by_key(key) {
-            // The last event of an emptied topic stays until its position is recorded in the settings.
-            Some(slot) if slot.first().is_none() => (!slot.is(Flag::EndRecorded)).then_some(slot.tail),
+            // The last event of an emptied topic stays until its position is recorded in the settings. A commit after it
+            // may be durable, and not applied to the table yet.
+            Some(slot) if slot.first().is_none() => {
+                Some(if slot.is(Flag::EndRecorded) { slot.tail.next() } else { slot.tail })
+            }
             Some(slot) => slot.first(),
-            // The commit is durable, but not applied to the table yet.
+            // Likewise the first commit of a topic.
             None => (key.0 > table.head.0).then_some(Seq(key.0)),
         }
     }

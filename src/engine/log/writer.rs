@@ -4,7 +4,7 @@
 //! failure before the first step has no effect; a commit that may be partly written poisons the engine, because after a
 //! failed flush the contents of the disk are unknown.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use super::{
     group::{AppendOutcome, CommitGroup, Staged},
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     engine::{AppendError, AppendResult, LifecycleChange, Receipt, TopicChange, TopicState},
     event::{Event, Millis, Seq, TopicName},
+    sync::Instant,
 };
 
 /// State owned by the writer thread.

@@ -5,9 +5,11 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use parking_lot::{Condvar, Mutex};
-
-use crate::{engine::log::store::StoreError, event::Seq};
+use crate::{
+    engine::log::store::StoreError,
+    event::Seq,
+    sync::{Condvar, Mutex},
+};
 
 /// A fault injector.
 #[derive(Debug, Default)]
@@ -29,7 +31,7 @@ pub struct FaultInjector {
     interleavings: Mutex<Vec<(InterruptedRead, Interleaving)>>,
 }
 
-/// A read after which a test can interleave an action.
+/// A call after which a test can interleave an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InterruptedRead {
     /// [`Store::topic_events`](crate::engine::log::Store::topic_events).
@@ -40,6 +42,8 @@ pub enum InterruptedRead {
     Scan,
     /// [`Store::marks`](crate::engine::log::Store::marks).
     Marks,
+    /// [`Store::commit`](crate::engine::log::Store::commit): what it wrote is durable, and not in the topic table yet.
+    Commit,
 }
 
 /// The action to interleave.
@@ -52,7 +56,7 @@ impl fmt::Debug for Interleaving {
 }
 
 impl FaultInjector {
-    /// Runs `action` in the next read of this kind, after it has read its result and before it returns.
+    /// Runs `action` in the next call of this kind, after it has done its work and before it returns.
     pub fn after_next(&self, read: InterruptedRead, action: impl FnOnce() + Send + 'static) {
         self.interleavings.lock().push((read, Interleaving(Box::new(action))));
     }

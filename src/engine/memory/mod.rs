@@ -1,19 +1,20 @@
 //! A volatile store: a reference implementation of [`Store`].
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     ops::Bound,
     sync::Arc,
 };
-
-use parking_lot::RwLock;
 
 use super::log::LogConfig;
 use super::log::store::{
     Commit, EventHeader, KeptClock, KeyRecord, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store,
     StoreError, TopicKey, TopicSettings, TopicSummary,
 };
-use crate::event::{Epoch, Event, Millis, Seq, TopicName};
+use crate::{
+    event::{Epoch, Event, Millis, Seq, TopicName},
+    sync::{HashMap, RwLock},
+};
 
 pub mod faults;
 
@@ -134,6 +135,8 @@ impl Store for MemoryStore {
             contents.keys.pop_front();
         }
         contents.last_time = commit.time;
+        drop(contents);
+        self.faults.interleave(InterruptedRead::Commit);
         Ok(())
     }
 

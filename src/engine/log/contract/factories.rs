@@ -72,9 +72,18 @@ impl<S: StoreFactory> LogFixture<S> {
 
     /// Advances both injected clocks.
     pub(crate) fn advance(&self, time: Duration) {
-        let ms = u64::try_from(time.as_millis()).expect("short");
-        self.factory.clock.fetch_add(ms, Ordering::SeqCst);
-        self.factory.uptime.fetch_add(ms, Ordering::SeqCst);
+        self.advancing()(time);
+    }
+
+    /// [`LogFixture::advance`], for another thread.
+    pub(crate) fn advancing(&self) -> impl Fn(Duration) + Send + 'static + use<S> {
+        let clocks = [Arc::clone(&self.factory.clock), Arc::clone(&self.factory.uptime)];
+        move |time| {
+            let ms = u64::try_from(time.as_millis()).expect("short");
+            for clock in &clocks {
+                clock.fetch_add(ms, Ordering::SeqCst);
+            }
+        }
     }
 
     /// The injected machine's clock.
