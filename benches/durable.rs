@@ -104,7 +104,7 @@ fn main() {
         let quartiles = quartiles(turns.iter().map(|(log, ours, _)| ours.rate() / log.rate()).collect());
         report.note(format!("{what}: half of the ratios were between {:.2} and {:.2}", quartiles[0], quartiles[2]));
     }
-    assert_eq!(engine.head().0, published, "every event has a position, and no position is without one");
+    assert_eq!(engine.head().seq.0, published, "every event has a position, and no position is without one");
     engine.close();
     report.finish();
 }

@@ -8,7 +8,7 @@ use gapless::{
         log::{LogConfig, LogEngine},
         sled::{SledConfig, SledStore},
     },
-    event::{Epoch, Event, NewEvent, Seq, TopicName},
+    event::{Epoch, Event, EventId, NewEvent, Seq, TopicName},
 };
 
 use super::{block_on, payload};
@@ -31,6 +31,8 @@ impl Observer for Nobody {
     fn removed(&self, _: &TopicName, _: Seq) {}
 
     fn lifecycle_changed(&self, _: &TopicName, _: LifecycleChange) {}
+
+    fn epoch_changed(&self, _: EventId) {}
 }
 
 /// The engine as the hub runs it.

@@ -146,7 +146,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
         tracing::info!(address = %place, "serving the admin listener");
     }
     for place in &public.places {
-        tracing::info!(address = %place, engine = engine.name(), epoch = %engine.epoch(), head.seq = engine.head().0, "serving");
+        tracing::info!(address = %place, engine = engine.name(), epoch = %engine.epoch(), head.seq = engine.head().seq.0, "serving");
     }
     let files = public.files.into_iter().chain(admin.files).collect();
     Ok(RunningHub {

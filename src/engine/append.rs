@@ -1,7 +1,7 @@
 //! Appends: what is asked for, and what is acknowledged.
 
 use super::AppendError;
-use crate::event::{EventId, Millis, NewEvent, Seq, TopicName};
+use crate::event::{Epoch, EventId, Millis, NewEvent, Seq, TopicName};
 
 /// Events to append in one commit, with conditions.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct IdempotencyKey {
 pub struct Receipt {
     /// Its topic.
     pub topic: TopicName,
+    /// The epoch of its commit.
+    pub epoch: Epoch,
     /// Its position.
     pub seq: Seq,
     /// When it was committed.

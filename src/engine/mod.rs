@@ -66,11 +66,16 @@ pub trait Engine: Log + Admin {
 
 /// The role of appending and reading events.
 pub trait Log: Send + Sync + 'static {
-    /// The incarnation of the store; part of every event id.
-    fn epoch(&self) -> Epoch;
+    /// The newest durable and readable position: every event of its epoch at or below it can be read, unless it was
+    /// trimmed or lost.
+    fn head(&self) -> EventId;
 
-    /// The newest durable and readable position: every event at or below it can be read, unless it was trimmed or lost.
-    fn head(&self) -> Seq;
+    /// The epoch of [`Log::head`]: the incarnation of the store, part of every event id. It changes when the log is
+    /// replaced by another one: see [`Observer::epoch_changed`]. A caller that reads it *after* a look-up in the
+    /// [`Catalog`] and finds the epoch that it expects has looked up nothing of a later one.
+    fn epoch(&self) -> Epoch {
+        self.head().epoch
+    }
 
     /// Appends all events of `append` in one commit, in order, or none. Resolves when they are durable, readable and
     /// passed to the [`Observer`]. The queue is bounded: see [`AppendError::Busy`].
@@ -88,10 +93,10 @@ pub trait Log: Send + Sync + 'static {
     /// the number of reads until they resolve.
     fn read(&self, request: ReadRequest) -> EngineFuture<LogPage, ReadError>;
 
-    /// Resolves a time or a count to a position. A read [`ReadFrom::After`] it returns every requested event, and
+    /// Resolves a time or a count to a position, with its epoch. A read [`ReadFrom::After`] it returns every requested event, and
     /// reports every gap among them. Dropping the future stops the search. The engine bounds the number of searches;
     /// further ones wait in FIFO order.
-    fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<Seq, ReadError>;
+    fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<EventId, ReadError>;
 
     /// Resolves a time to the timestamp to read from: see [`ReadFrom::Since`]. Bounded as [`Log::locate`] is.
     fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError>;
@@ -162,4 +167,13 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A topic was durably closed, reopened or deleted. For a closing event, called after [`Observer::committed`].
     fn lifecycle_changed(&self, topic: &TopicName, change: LifecycleChange);
+
+    /// The log was replaced by another one, in which `head` is the newest position: its topics, events and ids have
+    /// nothing in common with the old one's. Every later call is about the new log. An engine that cannot be replaced
+    /// while it is open, like the log engine, never calls it.
+    ///
+    /// The engine answers from the new log before it calls this (epoch, head, catalog, then reads), and sends no receipt
+    /// of the new log before this has returned: as with a commit, what is reported can be read. An answer that was begun
+    /// before may still be of the old log; so each has its epoch. An epoch that was left never returns.
+    fn epoch_changed(&self, head: EventId);
 }

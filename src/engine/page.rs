@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ReadFrom;
-use crate::event::{Event, Selection, Seq, TopicName};
+use crate::event::{Epoch, Event, Selection, Seq, TopicName};
 
 /// The maximum size of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,8 +28,10 @@ pub struct ReadRequest {
 }
 
 /// A contiguous part of the log for a selection. Every missing event is reported as a gap.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogPage {
+    /// The epoch of all positions in the page.
+    pub epoch: Epoch,
     /// Events in order of `seq`; each gap stands before the first event after it.
     pub items: Vec<PageItem>,
     /// The end of the page, inclusive: `items` is complete for the selection up to here. The next page starts after it.

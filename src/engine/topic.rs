@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Retention, Seq, TopicName};
+use crate::event::{Epoch, Retention, Seq, TopicName};
 
 /// What the [`Catalog`](super::Catalog) has in memory about a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct TopicFacts {
 pub struct TopicState {
     /// Its name.
     pub topic: TopicName,
+    /// The epoch of its positions.
+    pub epoch: Epoch,
     /// The oldest retained event.
     pub first: Option<Seq>,
     /// The newest position ever, retained or not: what `If-Match` is compared with. `None` if nothing was ever

@@ -12,6 +12,10 @@ pub mod auth;
 pub mod message;
 pub mod net;
 #[cfg(test)]
+mod replaced_log;
+#[cfg(test)]
+mod served_core;
+#[cfg(test)]
 mod stalled_disk;
 #[cfg(test)]
 mod testing;

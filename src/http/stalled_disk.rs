@@ -2,27 +2,18 @@
 //! thread of its own, so that a core that waits for the disk fails the test and does not hang it.
 
 use std::{
-    io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread::{self, JoinHandle},
     time::Duration,
 };
 
-use tokio::{
-    runtime::{Builder, Runtime},
-    task::LocalSet,
-};
+use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    api::{
-        server::{Listeners, serve},
-        state::{AppState, Limits},
-    },
-    net::listen::Listener,
+    api::state::{AppState, Limits},
+    served_core::{Client, PATIENCE, serve_on_a_core},
     testing::{app_limited, limits},
 };
 use crate::{
@@ -33,43 +24,8 @@ use crate::{
     },
 };
 
-/// How long an answer may take that does not need the disk; the status gives up after 2 s.
-const PATIENCE: Duration = Duration::from_secs(8);
-
 /// How long a request that needs the disk is seen to wait.
 const MOMENT: Duration = Duration::from_millis(300);
-
-/// A client's connection.
-struct Client {
-    stream: TcpStream,
-    read: String,
-}
-
-impl Client {
-    fn get(address: SocketAddr, target: &str) -> Self {
-        let mut stream = TcpStream::connect(address).expect("the kernel accepts");
-        write!(stream, "GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("sent");
-        Self { stream, read: String::new() }
-    }
-
-    /// Whether `text` arrives within `time`.
-    fn receives(&mut self, text: &str, time: Duration) -> bool {
-        let until = std::time::Instant::now() + time;
-        while !self.read.contains(text) {
-            let left = until.saturating_duration_since(std::time::Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            self.stream.set_read_timeout(Some(left)).expect("a timeout");
-            let mut bytes = [0; 4096];
-            match self.stream.read(&mut bytes) {
-                Ok(0) | Err(_) => return false,
-                Ok(count) => self.read.push_str(&String::from_utf8_lossy(&bytes[..count])),
-            }
-        }
-        true
-    }
-}
 
 /// An hour is the maximum age of `old`; the clock advances only by hand.
 fn config(time: &Arc<AtomicU64>) -> LogConfig {
@@ -87,20 +43,6 @@ fn config(time: &Arc<AtomicU64>) -> LogConfig {
         boot: None,
         ..LogConfig::fixture()
     }
-}
-
-/// Serves on one core, in a thread of its own.
-fn serve_on_a_core(app: &Arc<AppState>) -> (SocketAddr, JoinHandle<()>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.set_nonblocking(true).expect("a socket");
-    let address = listener.local_addr().expect("bound");
-    let app = Arc::clone(app);
-    let core = thread::spawn(move || {
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let listeners = Listeners { public: vec![Listener::Tcp(listener)], operators: Vec::new() };
-        LocalSet::new().block_on(&runtime, serve(app, 0, listeners)).expect("served");
-    });
-    (address, core)
 }
 
 fn name(text: &str) -> TopicName {
@@ -128,7 +70,7 @@ fn a_core_serves_on_while_the_disk_does_not_answer_and_only_what_needs_the_disk_
         publish(&runtime, &app, "live", data);
     }
     assert!(live.receives("data: third", PATIENCE), "{}", live.read);
-    let cursor = format!("{}-{}", app.hub.epoch(), app.hub.head().0 - 1);
+    let cursor = format!("{}-{}", app.hub.epoch(), app.hub.head().seq.0 - 1);
 
     store.faults().stall();
     time.fetch_add(2 * 3_600_000, Ordering::SeqCst);

@@ -95,7 +95,12 @@ pub(super) fn app_limited(
     let (hub, store) = (HubConfig::fixture(), MemoryStore::new());
     let broker = Broker::new(1, &hub);
     let inner = LogEngine::open(store.clone(), config, Arc::clone(&broker) as _);
-    let engine = Arc::new(WrappedEngine { inner, capabilities });
+    let engine = Arc::new(WrappedEngine::new(inner, capabilities));
+    (app_of(Hub::new(engine, broker, hub), limits), store)
+}
+
+/// The state over this hub.
+pub(super) fn app_of(hub: Arc<Hub>, limits: Limits) -> Arc<AppState> {
     let auth = AuthState {
         policies: Arc::new(Policies::new(policy(AccessSettings::default()))),
         quotas: Quotas::new(&QuotaConfig::default()),
@@ -103,7 +108,7 @@ pub(super) fn app_limited(
         credentials: Arc::default(),
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
-    (Arc::new(AppState::new(Hub::new(engine, broker, hub), net, auth, limits, (|| 0, false))), store)
+    Arc::new(AppState::new(hub, net, auth, limits, (|| 0, false)))
 }
 
 /// A policy with these access settings.

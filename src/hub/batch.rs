@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{encoded_cache::EncodedCache, frame::Frame};
+use super::{encoded_cache::EncodedCache, epoch::HubCursor, frame::Frame};
 pub use crate::engine::ReadLimit;
 use crate::event::{Seq, TopicName};
 
@@ -22,7 +22,7 @@ pub struct BatchEncoder {
 #[derive(Debug)]
 pub struct FrameBatch {
     /// The cursor that they follow.
-    pub after: Seq,
+    pub after: HubCursor,
     /// Whether the read limit ended the batch: more frames follow it.
     pub full: bool,
     /// Never empty.
@@ -39,15 +39,15 @@ impl FrameBatch {
     /// A batch of `frames` from a ring. It is sent at once, or cached until the feed changes, so removals are not
     /// checked again. Panics when `frames` is empty.
     #[must_use]
-    pub fn new(after: Seq, frames: Vec<Arc<Frame>>, full: bool) -> Arc<Self> {
+    pub fn new(after: HubCursor, frames: Vec<Arc<Frame>>, full: bool) -> Arc<Self> {
         Self::replayed(after, frames, full, u64::MAX)
     }
 
     /// A batch of frames that were read from the log after `removals` removals. It must be checked for newer removals
     /// before it is sent. Panics when `frames` is empty.
     #[must_use]
-    pub fn replayed(after: Seq, frames: Vec<Arc<Frame>>, full: bool, removals: u64) -> Arc<Self> {
-        assert!(frames.first().is_some_and(|first| first.id.seq > after), "a batch starts after its cursor");
+    pub fn replayed(after: HubCursor, frames: Vec<Arc<Frame>>, full: bool, removals: u64) -> Arc<Self> {
+        assert!(frames.first().is_some_and(|first| first.id.seq > after.seq), "a batch starts after its cursor");
         let closes = frames.iter().any(|frame| frame.event.new.close);
         Arc::new(Self {
             after,
@@ -77,10 +77,16 @@ impl FrameBatch {
         self.removals
     }
 
-    /// The cursor of a stream after this batch: the position of the last frame.
+    /// The position of the last frame.
     #[must_use]
     pub fn last(&self) -> Seq {
         self.frames[self.frames.len() - 1].id.seq
+    }
+
+    /// The cursor of a stream after this batch.
+    #[must_use]
+    pub fn end(&self) -> HubCursor {
+        HubCursor { seq: self.last(), ..self.after }
     }
 
     /// The first position of each topic in the batch, each topic once.

@@ -1,15 +1,13 @@
 //! Routes durable events to feeds. The engine's writer reports each commit; the broker pushes its events to the
 //! matching rings and wakes the shards.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Acknowledgment, HubConfig,
     batch::ReadLimit,
     directory::FeedDirectory,
+    epoch::{EpochNumber, HubCursor, HubEpoch},
     feed::{Feed, Next, RingBudget},
     frame::Frame,
     lingering::Lingering,
@@ -20,10 +18,10 @@ use super::{
 };
 use crate::{
     engine::{LifecycleChange, Observer, Receipt},
-    event::{Epoch, Event, Selection, Seq, TopicName},
+    event::{Event, EventId, Selection, Seq, TopicName},
     sync::{
         Mutex, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -31,10 +29,13 @@ use crate::{
 #[derive(Debug)]
 pub struct Broker {
     directory: RwLock<FeedDirectory>,
-    /// Every event up to this position is in the rings. Written only with `directory`'s lock held, shared or exclusive.
+    /// Every event of the epoch up to this position is in the rings. Written only with `directory`'s lock held, shared or exclusive.
     pushed: AtomicU64,
     next_feed: AtomicU64,
-    epoch: OnceLock<Epoch>,
+    /// The engine's epoch; `None` until [`Broker::attach`]. Written only with `directory`'s lock held exclusively.
+    epoch: RwLock<Option<Arc<HubEpoch>>>,
+    /// Its number, for a look-up without a lock.
+    epoch_number: AtomicU32,
     shards: Box<[Arc<Shard>]>,
     budget: Arc<RingBudget>,
     lingering: Mutex<Lingering>,
@@ -51,7 +52,9 @@ pub struct Broker {
 pub struct FeedHandle {
     /// The ring it follows.
     pub feed: Arc<Feed>,
-    /// Every later event is, or will be, in the ring, or the ring has moved past it.
+    /// The epoch of the engine's log when the handle joined.
+    pub epoch: Arc<HubEpoch>,
+    /// Every later event of the epoch is, or will be, in the ring, or the ring has moved past it.
     pub from: Seq,
     broker: Arc<Broker>,
     shard: usize,
@@ -65,7 +68,8 @@ impl Broker {
             directory: RwLock::default(),
             pushed: AtomicU64::new(0),
             next_feed: AtomicU64::new(0),
-            epoch: OnceLock::new(),
+            epoch: RwLock::default(),
+            epoch_number: AtomicU32::new(0),
             shards: (0..shards).map(|_| Arc::default()).collect(),
             budget: Arc::new(RingBudget::new(config.ring_bytes, config.rings_bytes)),
             lingering: Mutex::default(),
@@ -76,10 +80,25 @@ impl Broker {
         })
     }
 
-    /// Sets the engine's epoch and position. Call it once, before the first stream or event.
-    pub(super) fn attach(&self, epoch: Epoch, head: Seq) {
-        self.epoch.set(epoch).expect("one engine");
-        self.pushed.store(head.0, Ordering::Release);
+    /// Sets the engine's newest position, unless the engine has reported another epoch meanwhile. Call it once, before
+    /// the first stream or event.
+    pub(super) fn attach(&self, head: EventId) {
+        let _directory = self.directory.write();
+        let mut epoch = self.epoch.write();
+        if epoch.is_none() {
+            *epoch = Some(Arc::new(HubEpoch::following(None, head.epoch)));
+            self.pushed.store(head.seq.0, Ordering::Release);
+        }
+    }
+
+    /// The epoch, and the position up to which its events are in the rings. To be called with `directory`'s lock held.
+    fn current(&self) -> (Arc<HubEpoch>, Seq) {
+        let epoch = self.epoch.read().clone().expect("attached before the first stream or event");
+        (epoch, Seq(self.pushed.load(Ordering::Acquire)))
+    }
+
+    fn epoch_number(&self) -> EpochNumber {
+        EpochNumber(self.epoch_number.load(Ordering::Acquire))
     }
 
     /// Joins the feed of `selection`. Join before the first page of the log is read, so that every event is in the
@@ -88,8 +107,8 @@ impl Broker {
     pub fn join(self: &Arc<Self>, selection: &Selection, shard: usize) -> FeedHandle {
         let handle = |feed: &Arc<Feed>| {
             feed.add_stream(shard);
-            let from = Seq(self.pushed.load(Ordering::Acquire));
-            FeedHandle { feed: Arc::clone(feed), from, broker: Arc::clone(self), shard }
+            let (epoch, from) = self.current();
+            FeedHandle { feed: Arc::clone(feed), epoch, from, broker: Arc::clone(self), shard }
         };
         if let Some(feed) = self.directory.read().get(selection) {
             return handle(feed);
@@ -99,7 +118,8 @@ impl Broker {
             return handle(feed);
         }
         let id = self.next_feed.fetch_add(1, Ordering::Relaxed);
-        let floor = Seq(self.pushed.load(Ordering::Acquire));
+        let (epoch, pushed) = self.current();
+        let floor = HubCursor { epoch: epoch.number, seq: pushed };
         let feed = Arc::new(Feed::new(id, selection.clone(), floor, self.shards.len(), Arc::clone(&self.budget)));
         directory.insert(Arc::clone(&feed));
         handle(&feed)
@@ -119,8 +139,8 @@ impl Broker {
         if self.budget.used() <= half {
             return;
         }
-        let head = Seq(self.pushed.load(Ordering::Acquire));
         let directory = self.directory.read();
+        let head = Seq(self.pushed.load(Ordering::Acquire));
         directory.feeds().filter(|feed| feed.streams() == 0).for_each(|feed| feed.clear(head));
         if self.budget.used() > half {
             let share = half / directory.feeds().count().max(1);
@@ -224,9 +244,9 @@ impl Broker {
 
 impl Observer for Broker {
     fn committed(&self, events: &[Arc<Event>]) {
-        let epoch = *self.epoch.get().expect("attached before the first event");
         *self.closing.lock() = events.iter().filter(|event| event.new.close).map(|event| event.seq).collect();
         let directory = self.directory.read();
+        let epoch = self.current().0.epoch;
         let mut touched: Vec<Arc<[Arc<Feed>]>> = Vec::new();
         for group in events.chunk_by(|a, b| a.new.topic == b.new.topic) {
             let topic = &group[0].new.topic;
@@ -279,11 +299,42 @@ impl Observer for Broker {
         }
         self.wake(feeds.iter());
     }
+
+    fn epoch_changed(&self, head: EventId) {
+        let directory = self.directory.write();
+        let mut epoch = self.epoch.write();
+        let now = HubEpoch::following(epoch.as_deref(), head.epoch);
+        let before = epoch.replace(Arc::new(now)).map(|before| before.epoch);
+        // First, so that a stream that finds the removals of its epoch forgotten also finds that the epoch is over.
+        self.epoch_number.store(now.number.0, Ordering::Release);
+        self.removals.forget();
+        self.pushed.store(head.seq.0, Ordering::Release);
+        self.closing.lock().clear();
+        directory.feeds().for_each(|feed| feed.begin_epoch(HubCursor { epoch: now.number, seq: head.seq }));
+        drop(epoch);
+        self.shards.iter().for_each(|shard| shard.drop_cached_batches());
+        self.wake(directory.feeds());
+        tracing::warn!(
+            epoch = %now.epoch, before = before.map(tracing::field::display), head.seq = head.seq.0,
+            "the engine's log was replaced by another one; every stream is told that its cursor is unknown"
+        );
+    }
 }
 
 impl FeedHandle {
+    /// Whether the engine's log was replaced since the handle joined.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.broker.epoch_number() != self.epoch.number
+    }
+
+    /// Joins the same feed in the current epoch.
+    pub(super) fn rejoin(&mut self) {
+        let _directory = self.broker.directory.read();
+        (self.epoch, self.from) = self.broker.current();
+    }
+
     /// The frames after `cursor` in the ring.
-    pub(super) fn after(&self, cursor: Seq, limit: ReadLimit) -> Next {
+    pub(super) fn after(&self, cursor: HubCursor, limit: ReadLimit) -> Next {
         self.broker.shards[self.shard].after(&self.feed, cursor, limit)
     }
 }

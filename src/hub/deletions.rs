@@ -27,6 +27,11 @@ impl DeletionMarks {
         self.0.lock().get(name).copied().flatten()
     }
 
+    /// Forgets all marks: they are of an epoch that is over.
+    pub(super) fn clear(&self) {
+        self.0.lock().clear();
+    }
+
     /// Records the mark of `name`. A mark never falls, so of two the higher one is the newer.
     pub(super) fn record(&self, name: TopicName, mark: Option<Seq>) {
         let mut marks = self.0.lock();

@@ -158,12 +158,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{event::Seq, hub::feed::RingBudget};
+    use crate::hub::{epoch::HubCursor, feed::RingBudget};
 
     fn feed(id: u64, filters: &[&str]) -> Arc<Feed> {
         let filters = filters.iter().map(|text| Filter::new(text).expect("valid"));
         let selection = Selection::new(filters).expect("some");
-        Arc::new(Feed::new(id, selection, Seq(0), 1, Arc::new(RingBudget::new(1, 1))))
+        Arc::new(Feed::new(id, selection, HubCursor::default(), 1, Arc::new(RingBudget::new(1, 1))))
     }
 
     fn matching(directory: &FeedDirectory, topic: &str) -> Vec<u64> {

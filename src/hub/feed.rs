@@ -8,6 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     batch::{FrameBatch, ReadLimit},
     deletions::DeletionMarks,
+    epoch::{EpochNumber, HubCursor},
     frame::Frame,
 };
 use crate::{
@@ -72,9 +73,10 @@ struct ShardStreams {
     dirty: AtomicBool,
 }
 
-/// Invariant: `frames` holds every event of the selection after `floor` and up to the newest commit.
+/// Invariant: `frames` holds every event of the selection after `floor` and up to the newest commit of its epoch.
 #[derive(Debug)]
 struct Ring {
+    epoch: EpochNumber,
     frames: VecDeque<Arc<Frame>>,
     floor: Seq,
     bytes: usize,
@@ -101,14 +103,14 @@ impl RingBudget {
 }
 
 impl Feed {
-    pub(super) fn new(id: u64, selection: Selection, floor: Seq, shards: usize, budget: Arc<RingBudget>) -> Self {
+    pub(super) fn new(id: u64, selection: Selection, floor: HubCursor, shards: usize, budget: Arc<RingBudget>) -> Self {
         Self {
             id,
             selection,
-            ring: RwLock::new(Ring { frames: VecDeque::new(), floor, bytes: 0 }),
+            ring: RwLock::new(Ring { epoch: floor.epoch, frames: VecDeque::new(), floor: floor.seq, bytes: 0 }),
             budget,
             streams_by_shard: (0..shards).map(|_| ShardStreams::default()).collect(),
-            newest: AtomicU64::new(floor.0),
+            newest: AtomicU64::new(floor.seq.0),
             lifecycle: Mutex::default(),
             lifecycle_changes: AtomicU64::new(0),
             revision: AtomicU64::new(0),
@@ -181,6 +183,28 @@ impl Feed {
         self.newest.store(ring.floor.0, Ordering::Release);
     }
 
+    /// Drops everything of the epoch before, and begins another one at `head`. Counts as a lifecycle change, so that
+    /// streams are polled; one that asks for the changes themselves is told that they are not remembered.
+    pub(super) fn begin_epoch(&self, head: HubCursor) {
+        let mut ring = self.ring.write();
+        self.budget.used.fetch_sub(ring.bytes, Ordering::Relaxed);
+        *ring = Ring { epoch: head.epoch, frames: VecDeque::new(), floor: head.seq, bytes: 0 };
+        self.newest.store(head.seq.0, Ordering::Release);
+        self.deletions.clear();
+        let mut changes = self.lifecycle.lock();
+        changes.recent.clear();
+        changes.first = self.lifecycle_changes.fetch_add(1, Ordering::Release) + 1;
+        self.revision.fetch_add(1, Ordering::Release);
+    }
+
+    /// Records deletion marks that were looked up in `epoch`, unless that epoch is over.
+    pub(super) fn learn_deletions(&self, epoch: EpochNumber, marks: impl Iterator<Item = (TopicName, Option<Seq>)>) {
+        let ring = self.ring.read();
+        if ring.epoch == epoch {
+            marks.for_each(|(name, mark)| self.deletions.record(name, mark));
+        }
+    }
+
     /// Replaces the event at `seq` by a tombstone, if it is in the ring.
     pub(super) fn remove(&self, seq: Seq) {
         let mut ring = self.ring.write();
@@ -217,13 +241,19 @@ impl Feed {
     }
 
     /// Whether everything after `cursor` is in the ring.
-    pub(super) fn covers(&self, cursor: Seq) -> bool {
-        self.ring.read().floor <= cursor
+    pub(super) fn covers(&self, cursor: HubCursor) -> bool {
+        let ring = self.ring.read();
+        ring.epoch == cursor.epoch && ring.floor <= cursor.seq
     }
 
-    /// The frames after `cursor`, up to `limit`. Streams ask their shard, which caches the batch.
-    pub(super) fn after(&self, cursor: Seq, limit: ReadLimit) -> Next {
+    /// The frames after `cursor`, up to `limit`. Streams ask their shard, which caches the batch. A ring has moved past
+    /// every cursor of an epoch before its own.
+    pub(super) fn after(&self, cursor: HubCursor, limit: ReadLimit) -> Next {
         let ring = self.ring.read();
+        if ring.epoch != cursor.epoch {
+            return Next::Overrun;
+        }
+        let (after, cursor) = (cursor, cursor.seq);
         let start = ring.frames.partition_point(|frame| frame.id.seq <= cursor);
         let prev = if start == 0 { ring.floor } else { ring.frames[start - 1].id.seq };
         let Some(first) = ring.frames.get(start) else {
@@ -240,7 +270,7 @@ impl Feed {
         });
         let frames: Vec<_> = batch.cloned().collect();
         let full = start + frames.len() < ring.frames.len();
-        Next::Batch(FrameBatch::new(cursor, frames, full))
+        Next::Batch(FrameBatch::new(after, frames, full))
     }
 
     /// Records a topic's lifecycle change for the feed's streams.
@@ -315,12 +345,12 @@ mod tests {
 
     fn feed(budget: &Arc<RingBudget>, floor: u64) -> Feed {
         let selection = TopicName::new("t").expect("valid").into();
-        Feed::new(1, selection, Seq(floor), 1, Arc::clone(budget))
+        Feed::new(1, selection, HubCursor::first(floor), 1, Arc::clone(budget))
     }
 
     /// Positions of the frames after `cursor`; `None` when the ring has moved past it.
     fn after(feed: &Feed, cursor: u64, events: usize) -> Option<Vec<u64>> {
-        match feed.after(Seq(cursor), ReadLimit { events, bytes: 1 << 20 }) {
+        match feed.after(HubCursor::first(cursor), ReadLimit { events, bytes: 1 << 20 }) {
             Next::Batch(batch) => Some(batch.frames().iter().map(|frame| frame.id.seq.0).collect()),
             Next::Nothing => Some(Vec::new()),
             Next::Overrun => None,
@@ -339,6 +369,30 @@ mod tests {
         assert_eq!(after(&feed, 13, 99).expect("covered"), [15]);
         assert_eq!(after(&feed, 15, 99).expect("covered"), [0_u64; 0]);
         assert_eq!(after(&feed, 10, 1).expect("covered"), [12]);
+    }
+
+    #[test]
+    fn a_ring_has_moved_past_every_cursor_of_an_epoch_before_its_own() {
+        let budget = Arc::new(RingBudget::new(1 << 20, 1 << 20));
+        let feed = feed(&budget, 10);
+        feed.push(frame(12, 0));
+        feed.record_change(&TopicName::new("t").expect("valid"), LifecycleChange::Deleted { last: Seq(11) });
+        let (turns, revision) = (feed.turns(), feed.revision());
+        let begin = HubCursor { epoch: EpochNumber(1), seq: Seq(3) };
+        feed.begin_epoch(begin);
+        assert!(feed.turns() > turns && feed.revision() > revision && feed.changes_after(turns).is_none());
+        assert_eq!((budget.used(), feed.newest()), (0, Seq(3)));
+        feed.push(frame(4, 0));
+        for cursor in [3, 4, 12] {
+            assert!(after(&feed, cursor, 9).is_none() && !feed.covers(HubCursor::first(cursor)), "{cursor}");
+        }
+        let limit = ReadLimit { events: 9, bytes: 1 << 20 };
+        assert!(matches!(feed.after(begin, limit), Next::Batch(batch) if batch.end().seq == Seq(4)));
+        let (gone, other) = (TopicName::new("t").expect("valid"), TopicName::new("u").expect("valid"));
+        assert!(!feed.deletions.is_known(&gone), "it was deleted in the epoch before");
+        feed.learn_deletions(EpochNumber(0), [(gone.clone(), Some(Seq(9)))].into_iter());
+        feed.learn_deletions(EpochNumber(1), [(other.clone(), Some(Seq(2)))].into_iter());
+        assert!(!feed.deletions.is_known(&gone) && feed.deletions.is_known(&other));
     }
 
     #[test]
@@ -400,7 +454,9 @@ mod tests {
             assert_eq!(ring.bytes, ring.frames.iter().map(|frame| frame.weight()).sum::<usize>());
             assert_eq!(budget.used(), ring.bytes, "the count is the sum of what is there");
         }
-        let Next::Batch(batch) = feed.after(Seq(0), ReadLimit { events: 9, bytes: 1 << 20 }) else { panic!("covered") };
+        let Next::Batch(batch) = feed.after(HubCursor::first(0), ReadLimit { events: 9, bytes: 1 << 20 }) else {
+            panic!("covered")
+        };
         assert!(batch.frames().iter().all(|frame| frame.event.new.name.is_removed()));
         assert_eq!(after(&feed, 0, 9).expect("covered"), [1, 2, 3], "nothing else changes");
         let narrow = Arc::new(RingBudget::new(frame(1, 0).weight(), 1 << 20));

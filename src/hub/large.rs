@@ -20,7 +20,8 @@ const LARGE: usize = 64 << 10;
 pub(super) struct LargeEvents(Mutex<HashMap<Seq, Weak<Event>>>);
 
 impl LargeEvents {
-    /// `event`, or an equal copy that another reader holds.
+    /// `event`, or an equal copy that another reader holds, also one of another epoch: an event does not have its epoch,
+    /// and two that are equal are the same bytes.
     pub(super) fn share(&self, event: Arc<Event>) -> Arc<Event> {
         if event.new.data.len() < LARGE {
             return event;

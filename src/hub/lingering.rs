@@ -46,14 +46,14 @@ impl Lingering {
 mod tests {
     use super::*;
     use crate::{
-        event::{Filter, Selection, Seq},
-        hub::feed::RingBudget,
+        event::{Filter, Selection},
+        hub::{epoch::HubCursor, feed::RingBudget},
     };
 
     fn feed(id: u64, filters: usize) -> Arc<Feed> {
         let filters = (0..filters).map(|n| Filter::new(&format!("t/{id}/{n}/*")).expect("valid"));
         let selection = Selection::new(filters).expect("some");
-        Arc::new(Feed::new(id, selection, Seq(0), 1, Arc::new(RingBudget::new(1, 1))))
+        Arc::new(Feed::new(id, selection, HubCursor::default(), 1, Arc::new(RingBudget::new(1, 1))))
     }
 
     #[test]

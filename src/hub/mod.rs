@@ -9,6 +9,7 @@
 //! | [`broker`] | routes durable events to the matching feeds; the engine's observer |
 //! | [`feed`] | the ring buffer of the newest frames of one selection of topics |
 //! | [`frame`] | an event with its encoded bytes, encoded once |
+//! | [`epoch`] | the epochs of the log, and positions of one epoch |
 //! | [`batch`] | consecutive frames, encoded once for all streams at the same cursor |
 //! | `encoded_cache` | the bytes of a frame or batch in each encoding; http defines the encodings |
 //! | [`subscription`] | the cursor: log pages, ring, gaps |
@@ -42,6 +43,7 @@ mod deletions;
 mod directory;
 mod encoded_cache;
 pub mod endings;
+pub mod epoch;
 pub mod feed;
 pub mod frame;
 mod large;
@@ -55,12 +57,15 @@ pub mod subscription;
 pub mod top;
 
 #[cfg(test)]
+mod replaced_log;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 use batch::FrameBatch;
 use broker::Broker;
+use epoch::EpochNumber;
 use feed::Feed;
 use frame::Frame;
 use large::LargeEvents;
@@ -134,7 +139,7 @@ impl Hub {
     pub fn new(engine: Arc<dyn Engine>, broker: Arc<Broker>, config: HubConfig) -> Arc<Self> {
         let readers = Arc::new(Semaphore::new(config.readers));
         let stats = broker.stats().clone();
-        broker.attach(engine.epoch(), engine.head());
+        broker.attach(engine.head());
         let hub = Arc::new(Self {
             capabilities: engine.capabilities(),
             catalog: engine.catalog(),
@@ -256,15 +261,15 @@ impl Hub {
         }
     }
 
-    /// The store's epoch, part of every id.
+    /// The epoch of the engine's log, part of every id. It changes when the log is replaced by another one.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.engine.epoch()
     }
 
-    /// The newest durable position.
+    /// The newest durable position, with its epoch.
     #[must_use]
-    pub fn head(&self) -> Seq {
+    pub fn head(&self) -> EventId {
         self.engine.head()
     }
 
@@ -334,7 +339,7 @@ impl Hub {
     ///
     /// # Errors
     /// When the store cannot be read now.
-    pub fn locate(&self, selection: Selection, locate_by: LocateBy) -> EngineFuture<Seq, ReadError> {
+    pub fn locate(&self, selection: Selection, locate_by: LocateBy) -> EngineFuture<EventId, ReadError> {
         self.engine.locate(selection, locate_by)
     }
 
@@ -358,13 +363,13 @@ impl Hub {
         Ok(deletions::lowest(self.engine.deleted_through(unused).await?))
     }
 
-    /// Looks up the deletion marks that `feed` does not have yet.
-    async fn learn_deletions(&self, feed: &Feed) -> Result<(), ReadError> {
+    /// Looks up the deletion marks that `feed` does not have yet. They are recorded if `epoch` is still the feed's then.
+    async fn learn_deletions(&self, feed: &Feed, epoch: EpochNumber) -> Result<(), ReadError> {
         let unknown = |name: &&TopicName| self.catalog.topic(name).is_none() && !feed.deletions.is_known(name);
         let names: Vec<TopicName> = feed.selection.names().filter(unknown).cloned().collect();
         if !names.is_empty() {
             let marks = self.engine.deleted_through(names.clone()).await?;
-            names.into_iter().zip(marks).for_each(|(name, mark)| feed.deletions.record(name, mark));
+            feed.learn_deletions(epoch, names.into_iter().zip(marks));
         }
         Ok(())
     }

@@ -6,7 +6,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::batch::{FrameBatch, ReadLimit};
+use super::{
+    batch::{FrameBatch, ReadLimit},
+    epoch::EpochNumber,
+};
 use crate::{
     engine::{Catalog, LogPage, ReadFrom},
     event::Seq,
@@ -20,10 +23,12 @@ const MAX_BYTES: usize = 32 << 20;
 /// Sweeps, one a second, after which an unused page is dropped.
 const IDLE_SWEEPS: u32 = 5;
 
-/// The key of a page: the feed, the start and the read limit.
+/// The key of a page: the feed, the epoch, the start and the read limit. A page of an epoch that is over is not found
+/// any more, and swept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PageKey {
     pub(super) feed: u64,
+    pub(super) epoch: EpochNumber,
     pub(super) from: ReadFrom,
     pub(super) limit: ReadLimit,
 }
@@ -135,18 +140,23 @@ mod tests {
     use super::*;
     use crate::{
         event::{Data, Epoch, Event, Millis, NewEvent, TopicName},
-        hub::frame::Frame,
+        hub::{epoch::HubCursor, frame::Frame},
     };
 
     fn key(after: u64) -> PageKey {
-        PageKey { feed: 1, from: ReadFrom::After(Seq(after)), limit: ReadLimit { events: 9, bytes: 9 } }
+        PageKey {
+            feed: 1,
+            epoch: EpochNumber::default(),
+            from: ReadFrom::After(Seq(after)),
+            limit: ReadLimit { events: 9, bytes: 9 },
+        }
     }
 
     fn page(after: u64, bytes: usize) -> CachedPage {
         let new = NewEvent::new(TopicName::new("t").expect("valid"), Data::from("x".repeat(bytes)));
         let event = Event { seq: Seq(after + 1), prev: Seq(after), time: Millis(0), new };
         let frame = Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)));
-        CachedPage { batch: FrameBatch::new(Seq(after), vec![frame], true), through: Seq(after + 1) }
+        CachedPage { batch: FrameBatch::new(HubCursor::first(after), vec![frame], true), through: Seq(after + 1) }
     }
 
     fn bytes(pages: &Pages) -> usize {

@@ -68,6 +68,14 @@ impl RecentRemovals {
         self.count.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Forgets all removals: their positions are of an epoch that is over. A page read before is not sent any more.
+    pub(super) fn forget(&self) {
+        let mut recent = self.recent.write();
+        recent.order.clear();
+        recent.seqs.clear();
+        recent.forgotten = self.count.fetch_add(1, Ordering::AcqRel) + 1;
+    }
+
     /// The batch with the tombstones of events removed since it was read; `None` when that is no longer known.
     pub(super) fn current(&self, batch: Arc<FrameBatch>) -> Option<Arc<FrameBatch>> {
         let count = self.count();
@@ -105,7 +113,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Epoch, Event, Millis, NewEvent, TopicName, sse},
-        hub::frame::EventEncoder,
+        hub::{epoch::HubCursor, frame::EventEncoder},
     };
 
     static SSE: EventEncoder = EventEncoder { encode: |frame, out| sse::encode(out, frame.id.epoch, &frame.event) };
@@ -116,7 +124,7 @@ mod tests {
             let event = Event { seq: Seq(seq), prev: Seq(seq - 1), time: Millis(0), new };
             Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)))
         };
-        FrameBatch::replayed(Seq(4), (5..8).map(frame).collect(), true, removals)
+        FrameBatch::replayed(HubCursor::first(4), (5..8).map(frame).collect(), true, removals)
     }
 
     fn sse(batch: &FrameBatch) -> String {
@@ -133,11 +141,24 @@ mod tests {
         let now = removals.current(page).expect("known");
         let tombstone = "event: hub.removed\ndata: {\"topic\":\"t\",\"id\":\"abcd-6\"}\nid: abcd-6\n\n";
         assert_eq!(sse(&now), format!("data: secret\nid: abcd-5\n\n{tombstone}data: secret\nid: abcd-7\n\n"));
-        assert_eq!((now.after, now.full, now.last()), (Seq(4), true, Seq(7)));
+        assert_eq!((now.after, now.full, now.last()), (HubCursor::first(4), true, Seq(7)));
         assert!(Arc::ptr_eq(&now, &removals.current(Arc::clone(&now)).expect("known")), "and is then left unchanged");
         let other = batch(0);
         removals.add(Seq(9));
         assert_eq!(sse(&removals.current(other).expect("known")), sse(&now));
+    }
+
+    #[test]
+    fn the_removals_of_an_epoch_that_is_over_do_not_count_for_pages_of_the_next_one() {
+        let removals = RecentRemovals::default();
+        let old = batch(removals.count());
+        removals.add(Seq(6));
+        removals.forget();
+        let new = batch(removals.count());
+        removals.add(Seq(7));
+        assert!(removals.current(old).is_none(), "whether its events were removed is not known any more");
+        let text = sse(&removals.current(new).expect("known"));
+        assert_eq!((text.matches("secret").count(), text.matches("hub.removed").count()), (2, 1), "only 7: {text}");
     }
 
     #[test]

@@ -7,9 +7,10 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     batch::{FrameBatch, ReadLimit},
+    epoch::HubCursor,
     feed::{Feed, Next},
 };
-use crate::{event::Seq, sync::Mutex};
+use crate::sync::Mutex;
 
 /// Batches that a shard caches for the next stream at the same cursor; cleared every second. A thousand streams that
 /// reconnect together were disconnected at a handful of cursors.
@@ -44,9 +45,9 @@ struct CachedBatch {
 
 impl Shard {
     /// The frames after `cursor` in the feed's ring.
-    pub fn after(&self, feed: &Feed, cursor: Seq, limit: ReadLimit) -> Next {
+    pub fn after(&self, feed: &Feed, cursor: HubCursor, limit: ReadLimit) -> Next {
         let newest = feed.newest();
-        if newest <= cursor {
+        if newest <= cursor.seq {
             return Next::Nothing;
         }
         let revision = feed.revision();
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
     use crate::{
         engine::LifecycleChange,
-        event::{Data, Epoch, Event, Millis, NewEvent, TopicName},
+        event::{Data, Epoch, Event, Millis, NewEvent, Seq, TopicName},
         hub::{feed::RingBudget, frame::Frame},
     };
 
@@ -129,7 +130,7 @@ mod tests {
 
     /// A feed with the frames 1 to `count`.
     fn feed(count: u64) -> Feed {
-        let feed = Feed::new(1, topic().into(), Seq(0), 1, Arc::new(RingBudget::new(1 << 20, 1 << 20)));
+        let feed = Feed::new(1, topic().into(), HubCursor::first(0), 1, Arc::new(RingBudget::new(1 << 20, 1 << 20)));
         (1..=count).for_each(|seq| push(&feed, seq));
         feed
     }
@@ -148,30 +149,30 @@ mod tests {
     #[test]
     fn streams_at_one_cursor_share_a_batch_until_there_is_a_newer_frame() {
         let (shard, feed) = (Shard::default(), feed(3));
-        let first = batch(shard.after(&feed, Seq(1), ALL));
-        assert!(Arc::ptr_eq(&first, &batch(shard.after(&feed, Seq(1), ALL))));
+        let first = batch(shard.after(&feed, HubCursor::first(1), ALL));
+        assert!(Arc::ptr_eq(&first, &batch(shard.after(&feed, HubCursor::first(1), ALL))));
         push(&feed, 4);
-        assert_eq!((first.last(), batch(shard.after(&feed, Seq(1), ALL)).last()), (Seq(3), Seq(4)));
-        assert!(matches!(shard.after(&feed, Seq(4), ALL), Next::Nothing));
+        assert_eq!((first.last(), batch(shard.after(&feed, HubCursor::first(1), ALL)).last()), (Seq(3), Seq(4)));
+        assert!(matches!(shard.after(&feed, HubCursor::first(4), ALL), Next::Nothing));
     }
 
     #[test]
     fn a_deleted_topics_events_are_in_no_cached_batch() {
         let (shard, feed) = (Shard::default(), feed(3));
         let one = ReadLimit { events: 1, ..ALL };
-        assert!(batch(shard.after(&feed, Seq(1), one)).full, "by its size it would stay valid");
+        assert!(batch(shard.after(&feed, HubCursor::first(1), one)).full, "by its size it would stay valid");
         feed.clear(Seq(3));
         feed.record_change(&topic(), LifecycleChange::Deleted { last: Seq(3) });
-        assert!(matches!(shard.after(&feed, Seq(1), one), Next::Overrun));
+        assert!(matches!(shard.after(&feed, HubCursor::first(1), one), Next::Overrun));
     }
 
     #[test]
     fn a_removed_event_is_in_no_cached_batch() {
         let (shard, feed) = (Shard::default(), feed(3));
         let one = ReadLimit { events: 1, ..ALL };
-        assert!(batch(shard.after(&feed, Seq(1), one)).full, "by its size it would stay valid");
+        assert!(batch(shard.after(&feed, HubCursor::first(1), one)).full, "by its size it would stay valid");
         feed.remove(Seq(2));
-        assert!(batch(shard.after(&feed, Seq(1), one)).frames()[0].event.new.name.is_removed());
+        assert!(batch(shard.after(&feed, HubCursor::first(1), one)).frames()[0].event.new.name.is_removed());
     }
 
     #[test]
@@ -187,7 +188,7 @@ mod tests {
     fn no_more_batches_are_cached_than_the_bound_and_none_after_a_tick() {
         let (shard, feed) = (Shard::default(), feed(40));
         for cursor in 0..40 {
-            batch(shard.after(&feed, Seq(cursor), ALL));
+            batch(shard.after(&feed, HubCursor::first(cursor), ALL));
             assert!(shard.batches.lock().len() <= CACHED_BATCHES);
         }
         shard.drop_cached_batches();

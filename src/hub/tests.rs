@@ -22,7 +22,7 @@ use crate::{
         memory::{InterruptedRead, MemoryStore},
     },
     event::{
-        Data, Event, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName,
+        Data, Event, EventId, Filter, Millis, NewEvent, Retention, Selection, Seq, TopicName,
         position::Cursor,
         retention::{Rule, Rules},
     },
@@ -108,7 +108,7 @@ async fn what_the_disk_lost_is_a_gap_also_for_streams_without_a_cursor() {
     }
     store.damage(Seq(1), Seq(4));
     let selection = Selection::new(["a", "b"].map(|text| Filter::new(text).expect("valid"))).expect("some");
-    for start in [Start::Earliest, Start::Kept(Seq(2))] {
+    for start in [Start::Earliest, Start::Kept(EventId { epoch: hub.epoch(), seq: Seq(2) })] {
         let limit = ReadLimit { events: 100, bytes: 1 << 20 };
         let told = read(&mut hub.subscribe(&selection, start.clone(), limit, 0).await.expect("readable")).await;
         assert_eq!(told[..3], ["gap a", "gap b", "a2"], "{start:?}");
@@ -281,6 +281,10 @@ impl Observer for Late {
     fn lifecycle_changed(&self, topic: &TopicName, change: LifecycleChange) {
         self.broker.lifecycle_changed(topic, change);
     }
+
+    fn epoch_changed(&self, head: EventId) {
+        self.broker.epoch_changed(head);
+    }
 }
 
 /// A gap ahead of a page that is not the last is reported by the next page, although the ring has nothing after it yet.
@@ -312,7 +316,7 @@ async fn what_is_trimmed_with_a_commit_that_is_not_in_the_ring_yet_is_reported()
         [("a", "a3"), ("a", "a4"), ("a", "a5"), ("b", "b6")].map(|(topic, data)| new_event(topic, data)).into();
     let publisher = Arc::clone(&hub);
     let publishing = tokio::spawn(async move { publisher.publish(append(events)).await.expect("appended") });
-    while hub.head() < Seq(6) {
+    while hub.head().seq < Seq(6) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let mut stream = of_both(&hub, 1).await;

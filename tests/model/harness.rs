@@ -193,7 +193,7 @@ impl<K: EngineFactory> Harness<K> {
         let tombstone = NewEvent::notice(name(topic), id).data;
         self.model.remove(seq, tombstone.as_str());
         if !self.model.topics[topic].closed {
-            let notice = self.hub.head().0;
+            let notice = self.hub.head().seq.0;
             self.model.publish(notice, topic, tombstone.as_str().into(), self.clock.load(Ordering::SeqCst));
             self.model.remove(notice, tombstone.as_str());
             self.published(notice);

@@ -14,7 +14,7 @@ use gapless::{
         },
         memory::MemoryStore,
     },
-    event::{Event, Filter, Millis, NewEvent, Selection, Seq, TopicName},
+    event::{Event, EventId, Filter, Millis, NewEvent, Selection, Seq, TopicName},
 };
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
@@ -144,6 +144,8 @@ impl Observer for NullObserver {
     fn removed(&self, _: &TopicName, _: Seq) {}
 
     fn lifecycle_changed(&self, _: &TopicName, _: LifecycleChange) {}
+
+    fn epoch_changed(&self, _: EventId) {}
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Reader {
                     }
                     Begin::Ahead => {
                         self.first_gap = Some(GapReason::Ahead);
-                        Start::Cursor(Cursor::new(&format!("{}-{}", hub.epoch(), hub.head().0 + 1)))
+                        Start::Cursor(Cursor::new(&format!("{}-{}", hub.epoch(), hub.head().seq.0 + 1)))
                     }
                 };
                 (start, kept.collect())

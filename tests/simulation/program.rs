@@ -103,7 +103,7 @@ fn publish(world: &World, progress: &Progress, index: usize, mut rng: Rng) {
                         world.ledger.acknowledge(receipt.seq.0);
                         let durable = world.ledger.durable(receipt.seq.0);
                         assert!(durable.is_some_and(|of| of.topic == event.topic), "{} is not durable", receipt.seq);
-                        assert!(process.hub.head() >= receipt.seq, "{} is after the head", receipt.seq);
+                        assert!(process.hub.head().seq >= receipt.seq, "{} is after the head", receipt.seq);
                         for (_, feed) in feeds.iter().filter(|(topic, _)| *topic == event.topic) {
                             assert!(feed.newest() >= receipt.seq, "{} is acknowledged and in no ring", receipt.seq);
                         }

@@ -4,7 +4,9 @@ use super::*;
 use crate::engine::LocateBy;
 
 pub(crate) fn locate<F: EngineFactory>(fixture: &Fixture<F>, filters: &[&str], by: LocateBy) -> Seq {
-    wait(fixture.engine.locate(selection(filters), by)).expect("readable")
+    let id = wait(fixture.engine.locate(selection(filters), by)).expect("readable");
+    assert_eq!(id.epoch, fixture.engine.epoch());
+    id.seq
 }
 
 /// What a read from the located position returns.

@@ -52,7 +52,7 @@ impl Observer for RecordingObserver {
     fn committed(&self, events: &[Arc<Event>]) {
         if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
             let last = events.last().expect("never called without events");
-            assert!(engine.head() >= last.seq, "the head includes observed events");
+            assert!(engine.head().seq >= last.seq, "the head includes observed events");
             let request = request(Selection::from(last.new.topic.clone()), ReadFrom::After(Seq(last.seq.0 - 1)));
             let page = wait(engine.read(request)).expect("readable");
             let trimmed = matches!(&*page.items, [PageItem::Gap(_)]);
@@ -75,6 +75,10 @@ impl Observer for RecordingObserver {
 
     fn lifecycle_changed(&self, topic: &TopicName, change: LifecycleChange) {
         self.lifecycle_changes.lock().push((topic.clone(), change));
+    }
+
+    fn epoch_changed(&self, head: EventId) {
+        panic!("no engine of the contract is replaced while it is open: {head}");
     }
 }
 
@@ -171,7 +175,7 @@ impl<F: EngineFactory> Fixture<F> {
         max_bytes: usize,
     ) -> LogPage {
         let mut request = ReadRequest { selection: selection(filters), from, max_events, max_bytes };
-        let mut whole = LogPage::default();
+        let mut whole = LogPage { epoch: self.engine.epoch(), items: vec![], through: Seq::ZERO, at_end: false };
         loop {
             let page = wait(self.engine.read(request.clone())).expect("readable");
             let moved = page.through > whole.through || !page.items.is_empty() || page.at_end;

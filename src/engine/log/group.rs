@@ -96,12 +96,12 @@ impl<'a, S: Store> CommitGroup<'a, S> {
             if let Some(&duplicate) = self.keys.get(&key.key) {
                 let duplicate = &self.commit.keys[duplicate];
                 return if duplicate.key.fingerprint == key.fingerprint {
-                    AppendOutcome::Staged(duplicate.receipts.at(duplicate.time))
+                    AppendOutcome::Staged(duplicate.receipts.at(self.shared.epoch, duplicate.time))
                 } else {
                     AppendOutcome::Refused(AppendError::KeyReused)
                 };
             }
-            match self.idempotency.lookup(key) {
+            match self.idempotency.lookup(key, self.shared.epoch) {
                 Lookup::Same(receipts) => return AppendOutcome::Known(receipts),
                 Lookup::Other => return AppendOutcome::Refused(AppendError::KeyReused),
                 Lookup::Fresh => {}
@@ -178,7 +178,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
             topic.key = TopicKey(seq.0);
         }
         new.topic = topic.name.clone(); // shares one allocation among a topic's events in memory
-        let receipt = Receipt { topic: topic.name.clone(), seq, time };
+        let receipt = Receipt { topic: topic.name.clone(), epoch: self.shared.epoch, seq, time };
         topic.closed = new.close;
         topic.last = Some(seq);
         let prev = std::mem::replace(&mut topic.tail, seq);

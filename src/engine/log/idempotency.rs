@@ -11,7 +11,7 @@ use std::{
 use super::{clock::Now, receipts::StoredReceipts, store::KeyRecord};
 use crate::{
     engine::{AppendError, IdempotencyKey, Receipt},
-    event::Millis,
+    event::{Epoch, Millis},
 };
 
 /// Bytes per unit of capacity. A key of one event takes 200 to 500 bytes, depending on its topic's name.
@@ -91,10 +91,13 @@ impl Idempotency {
         Self { window, capacity, used: 0, shares: HashMap::new(), records: HashMap::new(), order: VecDeque::new() }
     }
 
-    pub(super) fn lookup(&self, key: &IdempotencyKey) -> Lookup {
+    /// Looks a key up in a store of this epoch.
+    pub(super) fn lookup(&self, key: &IdempotencyKey, epoch: Epoch) -> Lookup {
         match self.records.get(&key.key) {
             None => Lookup::Fresh,
-            Some(record) if record.key.fingerprint == key.fingerprint => Lookup::Same(record.receipts.at(record.time)),
+            Some(record) if record.key.fingerprint == key.fingerprint => {
+                Lookup::Same(record.receipts.at(epoch, record.time))
+            }
             Some(_) => Lookup::Other,
         }
     }

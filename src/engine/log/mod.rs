@@ -41,7 +41,7 @@ use super::{
     Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
 };
 use crate::{
-    event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
+    event::{EventId, Millis, NewEvent, Selection, Seq, TopicName},
     sync::{
         Mutex,
         thread::{self, JoinHandle},
@@ -178,12 +178,8 @@ impl<S: Store> Engine for LogEngine<S> {
 }
 
 impl<S: Store> Log for LogEngine<S> {
-    fn epoch(&self) -> Epoch {
-        self.shared.epoch
-    }
-
-    fn head(&self) -> Seq {
-        self.shared.head()
+    fn head(&self) -> EventId {
+        EventId { epoch: self.shared.epoch, seq: self.shared.head() }
     }
 
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
@@ -204,8 +200,11 @@ impl<S: Store> Log for LogEngine<S> {
         Box::pin(disk_calls::blocking(move || shared.page(&request)))
     }
 
-    fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<Seq, ReadError> {
-        self.lookup(move |shared, keep_going| shared.locate(&selection, by, keep_going))
+    fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<EventId, ReadError> {
+        self.lookup(move |shared, keep_going| {
+            let seq = shared.locate(&selection, by, keep_going)?;
+            Ok(EventId { epoch: shared.epoch, seq })
+        })
     }
 
     fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError> {
@@ -216,7 +215,7 @@ impl<S: Store> Log for LogEngine<S> {
 impl<S: Store> Admin for LogEngine<S> {
     fn measure(&self, name: &TopicName) -> EngineFuture<Option<TopicState>, ReadError> {
         if self.shared.overdue(name).is_none() {
-            return Box::pin(ready(Ok(self.shared.catalog.table.read().state(name))));
+            return Box::pin(ready(Ok(self.shared.catalog.table.read().state(name, self.shared.epoch))));
         }
         let name = name.clone();
         self.lookup(move |shared, _| Ok(shared.measure(&name)))

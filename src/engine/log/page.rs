@@ -17,11 +17,12 @@ use super::{
 };
 use crate::{
     engine::{LogGap, LogPage, PageItem, ReadFrom},
-    event::{Event, Millis, Seq, TopicName},
+    event::{Epoch, Event, Millis, Seq, TopicName},
 };
 
 /// Builder of a page.
 pub(super) struct PageBuilder<'a> {
+    epoch: Epoch,
     from: ReadFrom,
     /// The start of the page's range, exclusive.
     pub(super) start: Seq,
@@ -74,7 +75,16 @@ impl SlotView {
 
 impl<'a> PageBuilder<'a> {
     pub(super) fn new<S: Store>(shared: &'a LogShared<S>, from: ReadFrom, start: Seq, head: Seq) -> Self {
-        Self { from, start, through: head, head, lost: &shared.lost, events: Vec::new(), gaps: Vec::new() }
+        Self {
+            epoch: shared.epoch,
+            from,
+            start,
+            through: head,
+            head,
+            lost: &shared.lost,
+            events: Vec::new(),
+            gaps: Vec::new(),
+        }
     }
 
     /// Reports events missing below a topic's mark. `tail` is the topic's tail when the page began, or a later position if
@@ -188,6 +198,6 @@ impl<'a> PageBuilder<'a> {
             items.push(PageItem::Event(event));
         }
         items.extend(gaps.map(|(_, gap)| PageItem::Gap(gap)));
-        LogPage { items, through: self.through, at_end: self.through == self.head }
+        LogPage { epoch: self.epoch, items, through: self.through, at_end: self.through == self.head }
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::HashMap, mem::size_of};
 
 use crate::{
     engine::Receipt,
-    event::{Millis, Seq, TopicName},
+    event::{Epoch, Millis, Seq, TopicName},
 };
 
 /// Bytes of a topic's name's allocation besides its text: two reference counts and rounding.
@@ -51,9 +51,9 @@ impl StoredReceipts {
         topics.zip((self.first.0..).map(Seq))
     }
 
-    /// The receipts of a commit at `time`.
-    pub fn at(&self, time: Millis) -> Vec<Receipt> {
-        self.iter().map(|(topic, seq)| Receipt { topic: topic.clone(), seq, time }).collect()
+    /// The receipts of a commit at `time` in a store of this epoch.
+    pub fn at(&self, epoch: Epoch, time: Millis) -> Vec<Receipt> {
+        self.iter().map(|(topic, seq)| Receipt { topic: topic.clone(), epoch, seq, time }).collect()
     }
 
     /// Bytes of heap memory.

@@ -120,7 +120,7 @@ impl<S: Store> LogShared<S> {
     /// read returns the error.
     pub(super) fn measure(&self, name: &TopicName) -> Option<TopicState> {
         drop(self.trim_overdue(name));
-        self.catalog.table.read().state(name)
+        self.catalog.table.read().state(name, self.epoch)
     }
 
     /// The engine's status, given what the store has answered.

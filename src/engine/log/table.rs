@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     engine::{TopicFacts, TopicState},
-    event::{Retention, Seq, TopicName, retention::Rules},
+    event::{Epoch, Retention, Seq, TopicName, retention::Rules},
     sync::{RandomState, RwLock},
 };
 
@@ -235,12 +235,13 @@ impl TopicTable {
     }
 
     /// The state of a topic; `None` if it is not in use.
-    pub(super) fn state(&self, name: &TopicName) -> Option<TopicState> {
+    pub(super) fn state(&self, name: &TopicName, epoch: Epoch) -> Option<TopicState> {
         let index = self.find(name)?;
         let slot = self.at(index);
         let TopicFacts { last, closed, retention, retry } = self.facts_at(index);
         Some(TopicState {
             topic: slot.name.clone(),
+            epoch,
             first: slot.first(),
             last,
             events: slot.events(),

@@ -51,7 +51,7 @@ fn after_a_failed_commit_nothing_is_acknowledged_again() {
     assert!(is_unavailable(&wait(change)));
     assert!(is_unavailable(&fixture.append(plain(vec![event("b", "3")]))));
     assert!(matches!(status(&*fixture.engine).refusing, Some(AppendError::Unavailable { .. })));
-    assert_eq!((fixture.engine.head(), fixture.observer.events.lock().len()), (Seq(1), 1), "nothing was observed");
+    assert_eq!((fixture.engine.head().seq, fixture.observer.events.lock().len()), (Seq(1), 1), "nothing was observed");
     assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), ["1"], "what was durable can be read");
     fixture.reopen();
     assert_eq!(fixture.publish("a"), Seq(2), "a restart recovers");
@@ -65,7 +65,7 @@ fn a_full_disk_uses_up_nothing_and_is_transient() {
     assert_eq!(publish(), Err(AppendError::Full));
     assert_eq!(wait(fixture.engine.delete(topic("a"))), Ok(false));
     assert_eq!(status(&*fixture.engine).refusing, Some(AppendError::Full));
-    assert_eq!((fixture.state("a"), fixture.engine.head()), (None, Seq(0)));
+    assert_eq!((fixture.state("a"), fixture.engine.head().seq), (None, Seq(0)));
     faults(&fixture).set_full(false);
     assert_eq!(publish().map(|receipts| receipts[0].seq), Ok(Seq(1)), "neither the position nor the key was used up");
     assert_eq!(status(&*fixture.engine).refusing, None);
@@ -156,7 +156,7 @@ fn a_retry_in_flight_waits_and_a_dropped_future_cancels_nothing() {
     faults(&fixture).release();
     assert_eq!(wait(duplicate).map(|receipts| receipts[0].seq), Ok(Seq(1)));
     assert_eq!(wait(other), Err(AppendError::KeyReused));
-    assert_eq!(fixture.engine.head(), Seq(1));
+    assert_eq!(fixture.engine.head().seq, Seq(1));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn an_event_that_is_not_durable_is_invisible() {
     faults(&fixture).hold();
     let answer = fixture.engine.append(plain(vec![closing("a")]));
     fixture.until("being written", |_| faults(&fixture).writes() == 1);
-    assert_eq!((fixture.state("a"), fixture.engine.head()), (None, Seq(0)));
+    assert_eq!((fixture.state("a"), fixture.engine.head().seq), (None, Seq(0)));
     assert!(fixture.read(&["**"], ReadFrom::Earliest).items.is_empty());
     assert!(fixture.observer.events.lock().is_empty() && fixture.observer.lifecycle_changes.lock().is_empty());
     faults(&fixture).release();
@@ -280,7 +280,7 @@ fn a_loss_at_the_very_end_is_reported_and_its_ids_are_not_used_again() {
     fixture.engine.close();
     faults(&fixture).set_lost(vec![(Seq(3), Seq(9))]);
     fixture.start();
-    assert_eq!(fixture.engine.head(), Seq(9), "ids up to there may have been delivered");
+    assert_eq!(fixture.engine.head().seq, Seq(9), "ids up to there may have been delivered");
     assert_eq!(short(&fixture.read(&["a"], ReadFrom::After(Seq(5)))), ["a?-"]);
     assert_eq!(fixture.publish("a"), Seq(10));
 }
@@ -468,7 +468,7 @@ fn a_name_that_is_used_again_during_a_read_keeps_its_gap() {
         let again = move || drop(wait(engine.append(plain(vec![event("t", "again")]))).expect("accepted"));
         faults(&fixture).after_next(moment, again);
         let page = fixture.read_in_pages(filters, ReadFrom::After(Seq(1)), 100, usize::MAX);
-        assert_eq!(fixture.engine.head(), Seq(4), "{moment:?} was read for {filters:?}");
+        assert_eq!(fixture.engine.head().seq, Seq(4), "{moment:?} was read for {filters:?}");
         assert_eq!(short(&page), ["t!4", "3"], "{moment:?}, {filters:?}, {merge_topics}");
         assert_eq!(page.through, Seq(3), "events appended meanwhile are for the next page");
     }
@@ -484,7 +484,7 @@ fn a_name_that_is_deleted_and_used_again_during_a_scan_keeps_its_gap() {
     let again = move || drop(wait(using.append(plain(vec![event("t", "again")]))).expect("accepted"));
     faults(&fixture).after_next(InterruptedRead::Marks, again);
     let page = fixture.read(&["**"], ReadFrom::After(Seq(1)));
-    assert_eq!(fixture.engine.head(), Seq(4), "the marks were read");
+    assert_eq!(fixture.engine.head().seq, Seq(4), "the marks were read");
     assert_eq!((short(&page), page.through), (vec!["t!4".to_owned(), "3".to_owned()], Seq(3)));
 }
 
@@ -557,7 +557,7 @@ fn what_retention_trims_while_the_last_page_is_read_is_reported_by_it() {
         });
         let page = fixture.read(filters, ReadFrom::After(Seq(1)));
         let case = format!("{moment:?}, {filters:?}, {merge_topics}, {pick_topics}");
-        assert_eq!((fixture.engine.head(), page.through, page.at_end), (Seq(6), Seq(3), true), "{case}");
+        assert_eq!((fixture.engine.head().seq, page.through, page.at_end), (Seq(6), Seq(3), true), "{case}");
         let told = if filters == one { vec!["a!-"] } else { vec!["2", "a!-"] };
         assert_eq!(short(&page), told, "{case}");
         let next = ["a!5", "5", "6"];
@@ -625,7 +625,7 @@ fn a_removal_whose_notice_was_refused_is_completed_by_a_repeat_or_after_a_restar
         let remove = |fixture: &Memory| wait(fixture.engine.remove(topic("a"), fixture.id(Seq(1))));
         assert_eq!(remove(&fixture), Err(AppendError::Full), "its notice did not fit");
         assert_eq!(
-            (fixture.engine.head(), fixture.observer.removed.lock().len()),
+            (fixture.engine.head().seq, fixture.observer.removed.lock().len()),
             (Seq(2), 1),
             "it is not readable any more"
         );
@@ -636,7 +636,7 @@ fn a_removal_whose_notice_was_refused_is_completed_by_a_repeat_or_after_a_restar
             assert_eq!(fixture.engine.pending_removals(), [(topic("a"), Seq(1))]);
         }
         for _ in 0..2 {
-            assert_eq!((remove(&fixture), fixture.engine.head()), (Ok(true), Seq(3)), "one notice");
+            assert_eq!((remove(&fixture), fixture.engine.head().seq), (Ok(true), Seq(3)), "one notice");
             assert_eq!(fixture.engine.pending_removals(), []);
         }
     }
@@ -653,7 +653,7 @@ fn a_notice_pending_after_a_crash_is_appended_once() {
     fixture.start();
     assert_eq!(fixture.engine.pending_removals(), [(topic("a"), Seq(1))]);
     assert!(fixture.remove("a", Seq(1)));
-    assert_eq!((fixture.engine.head(), fixture.engine.pending_removals()), (Seq(2), vec![]));
+    assert_eq!((fixture.engine.head().seq, fixture.engine.pending_removals()), (Seq(2), vec![]));
     fixture.delete("a");
     fixture.engine.close();
     fixture.factory.store.0.leave_pending(TopicKey(1), Seq(1));
@@ -669,7 +669,7 @@ fn a_removal_appends_its_notice_when_key_memory_is_full() {
     fixture.append(keyed(1, 1, vec![event("a", "1")])).expect("accepted");
     assert!(matches!(fixture.append(keyed(2, 1, vec![event("a", "2")])), Err(AppendError::KeysFull { .. })));
     assert!(fixture.remove("a", Seq(1)));
-    assert_eq!((fixture.engine.head(), fixture.engine.pending_removals()), (Seq(2), vec![]), "its notice");
+    assert_eq!((fixture.engine.head().seq, fixture.engine.pending_removals()), (Seq(2), vec![]), "its notice");
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl<S: Store> LogWriter<S> {
             slot.set(Flag::Closed, closed);
             slot.key
         });
-        let state = table.state(topic).expect("just inserted");
+        let state = table.state(topic, shared.epoch).expect("just inserted");
         drop(table);
         if closed != was_closed {
             shared.observer.lifecycle_changed(

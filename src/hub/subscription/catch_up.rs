@@ -9,6 +9,7 @@ use crate::{
     hub::{
         Hub,
         batch::FrameBatch,
+        broker::FeedHandle,
         frame::Frame,
         pages::{CachedPage, PageKey},
     },
@@ -27,7 +28,7 @@ impl Subscription {
     pub(super) fn catch_up(&mut self, from: engine::ReadFrom) {
         let cursor =
             (from == engine::ReadFrom::After(self.position) && self.cursor_gap.is_none()).then_some(self.position);
-        if cursor.is_some_and(|cursor| self.feed_handle.feed.covers(cursor)) {
+        if cursor.is_some_and(|cursor| self.feed_handle.feed.covers(self.feed_cursor(cursor))) {
             self.state = ReadPosition::Ring { behind: true };
         } else {
             self.read(from);
@@ -38,12 +39,13 @@ impl Subscription {
     /// reported yet, also one of a commit that is not in the ring yet.
     pub(super) fn read(&mut self, from: engine::ReadFrom) {
         self.removals = self.hub.broker.removals().count();
-        let key = PageKey { feed: self.feed_handle.feed.id, from, limit: self.limit };
+        let FeedHandle { feed, epoch, .. } = &self.feed_handle;
+        let key = PageKey { feed: feed.id, epoch: epoch.number, from, limit: self.limit };
         self.state = if let Some(page) = self.hub.cached_page(&key) {
             ReadPosition::Cached(Box::new(page))
         } else {
             let request = ReadRequest {
-                selection: self.feed_handle.feed.selection.clone(),
+                selection: feed.selection.clone(),
                 from,
                 max_events: self.limit.events,
                 max_bytes: self.limit.bytes,
@@ -52,10 +54,11 @@ impl Subscription {
         };
     }
 
-    /// Queues a page's events and gaps as deliveries, and continues after it.
+    /// Queues the events and gaps of a page of the subscription's epoch as deliveries, and continues after it.
     pub(super) fn take_page(&mut self, key: PageKey, page: LogPage) {
         self.hub.stats.pages_read.add(1);
-        let frame = |hub: &Hub, event| Arc::new(Frame::replayed(hub.epoch(), hub.large.share(event)));
+        let epoch = page.epoch;
+        let frame = |hub: &Hub, event| Arc::new(Frame::replayed(epoch, hub.large.share(event)));
         let whole = !page.at_end && page.items.iter().all(|item| matches!(item, PageItem::Event(_)));
         if whole && !page.items.is_empty() {
             let events = page.items.into_iter().filter_map(|item| match item {
@@ -123,7 +126,7 @@ impl Subscription {
 
     /// A batch of frames that were read from the log.
     fn batch_of(&self, frames: Vec<Arc<Frame>>) -> Arc<FrameBatch> {
-        FrameBatch::replayed(self.position, frames, true, self.removals)
+        FrameBatch::replayed(self.feed_cursor(self.position), frames, true, self.removals)
     }
 
     fn report_cursor_gap(&mut self, first: Option<Seq>) {

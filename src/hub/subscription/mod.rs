@@ -13,8 +13,11 @@ use std::{
 };
 
 mod catch_up;
+mod gauge;
+mod restart;
 
 use catch_up::StartedTopics;
+use gauge::GaugeGuard;
 
 use super::{
     Hub,
@@ -22,9 +25,9 @@ use super::{
     broker::FeedHandle,
     deletions,
     endings::{Ending, Endings},
+    epoch::HubCursor,
     feed::{Feed, Next},
     pages::{CachedPage, PageKey, PageRead},
-    stats::Gauge,
 };
 use crate::{
     engine::{self, ReadError},
@@ -40,9 +43,9 @@ pub enum Start {
     Earliest,
     /// At the first event with this time stamp or a later one.
     Since(Millis),
-    /// At the first retained event after this position. As with `Earliest`, what a topic lost to retention before its
+    /// At the first retained event after this position, which was looked up a moment ago. As with `Earliest`, what a topic lost to retention before its
     /// first delivered event is not a gap.
-    Kept(Seq),
+    Kept(EventId),
     /// After the client's cursor.
     Cursor(Cursor),
 }
@@ -102,10 +105,10 @@ pub struct Subscription {
     hub: Arc<Hub>,
     feed_handle: FeedHandle,
     limit: ReadLimit,
-    /// Every event of the selection up to here was delivered, or reported as a gap.
+    /// Every event of the selection in the handle's epoch, up to here, was delivered, or reported as a gap.
     position: Seq,
-    /// The client's cursor, to be repeated in a gap; `None` after the first delivery.
-    after: Option<Box<str>>,
+    /// The cursor to be repeated in a gap: the client's, or that of the epoch before; `None` after the first delivery.
+    after: Option<Box<GapStart>>,
     /// The gap to report before the first page: the client's cursor is unknown or ahead.
     cursor_gap: Option<GapReason>,
     state: ReadPosition,
@@ -128,14 +131,10 @@ enum ReadPosition {
     /// The ring. `behind`: the subscription has not caught up yet, so retention may have trimmed the next events since
     /// they were published; ask the engine before they are delivered.
     Ring { behind: bool },
+    /// Nothing, until the broker has heard of the epoch that the engine answers from already.
+    NextEpoch,
     /// Nothing more will be delivered.
     Done,
-}
-
-/// Counts a subscription in one gauge, until it is dropped.
-struct GaugeGuard {
-    hub: Arc<Hub>,
-    which: fn(&super::stats::Stats) -> &Gauge,
 }
 
 impl Hub {
@@ -153,10 +152,10 @@ impl Hub {
     ) -> Result<Subscription, ReadError> {
         let feed_handle = self.broker.join(selection, shard);
         // After joining, so that the feed itself records later deletions.
-        self.learn_deletions(&feed_handle.feed).await?;
+        self.learn_deletions(&feed_handle.feed, feed_handle.epoch.number).await?;
         let resumed = matches!(start, Start::Cursor(_));
         let from_kept = matches!(start, Start::Kept(_));
-        let (from, after, cursor_gap) = self.resolve_start(start, feed_handle.from);
+        let (from, after, cursor_gap) = self.resolve_start(start, &feed_handle);
         let position = match from {
             engine::ReadFrom::After(seq) => seq,
             engine::ReadFrom::Earliest | engine::ReadFrom::Since(_) => Seq::ZERO,
@@ -180,7 +179,9 @@ impl Hub {
             endings,
             ready: VecDeque::new(),
         };
-        if !live {
+        if subscription.is_ahead_of_broker() {
+            (subscription.cursor_gap, subscription.state) = (Some(GapReason::Unknown), ReadPosition::NextEpoch);
+        } else if !live {
             subscription.catch_up(from);
         }
         Ok(subscription)
@@ -188,21 +189,28 @@ impl Hub {
 
     /// Resolves a start to a position in the log, the cursor that a gap repeats, and the gap to report for an invalid
     /// cursor.
-    fn resolve_start(&self, start: Start, now: Seq) -> (engine::ReadFrom, Option<Box<str>>, Option<GapReason>) {
+    fn resolve_start(
+        &self,
+        start: Start,
+        joined: &FeedHandle,
+    ) -> (engine::ReadFrom, Option<Box<GapStart>>, Option<GapReason>) {
+        let unknown = (engine::ReadFrom::Earliest, Some(GapReason::Unknown));
+        let epoch = joined.epoch.epoch;
         let cursor = match start {
-            Start::Now => return (engine::ReadFrom::After(now), None, None),
+            Start::Now => return (engine::ReadFrom::After(joined.from), None, None),
             Start::Earliest => return (engine::ReadFrom::Earliest, None, None),
             Start::Since(time) => return (engine::ReadFrom::Since(time), None, None),
-            Start::Kept(position) => return (engine::ReadFrom::After(position), None, None),
+            Start::Kept(id) if id.epoch != epoch => return (unknown.0, None, unknown.1),
+            Start::Kept(id) => return (engine::ReadFrom::After(id.seq), None, None),
             Start::Cursor(cursor) => cursor,
         };
         let (from, cursor_gap) = match cursor.id() {
-            Some(id) if id.epoch != self.epoch() => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
-            None => (engine::ReadFrom::Earliest, Some(GapReason::Unknown)),
-            Some(id) if id.seq > self.head() => (engine::ReadFrom::Earliest, Some(GapReason::Ahead)),
+            Some(id) if id.epoch != epoch => unknown,
+            None => unknown,
+            Some(id) if id.seq > self.head().seq => (engine::ReadFrom::Earliest, Some(GapReason::Ahead)),
             Some(id) => (engine::ReadFrom::After(id.seq), None),
         };
-        (from, Some(cursor.into_text()), cursor_gap)
+        (from, Some(Box::new(GapStart::Sent(cursor.into_text().into()))), cursor_gap)
     }
 }
 
@@ -211,25 +219,41 @@ impl Subscription {
     /// the live edge the caller polls again when its shard reports [`Subscription::feed`] dirty.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
         loop {
+            if self.is_outdated() {
+                self.restart();
+            }
             if let Some(delivery) = self.ready.pop_front() {
-                return Poll::Ready(self.current(delivery));
+                match self.current(delivery) {
+                    Some(delivery) => return Poll::Ready(delivery),
+                    None => continue,
+                }
             }
             if self.cursor_gap.is_none()
                 && let Some(ending) = self.endings.take_due(&*self.hub.catalog, &self.feed_handle.feed, self.position)
             {
+                if self.is_ahead_of_broker() {
+                    self.state = ReadPosition::NextEpoch;
+                    return Poll::Pending;
+                }
                 return Poll::Ready(Delivery::End(ending));
             }
+            let cursor = self.feed_cursor(self.position);
             match &mut self.state {
-                ReadPosition::Done => return Poll::Pending,
+                ReadPosition::Done | ReadPosition::NextEpoch => return Poll::Pending,
                 ReadPosition::Cached(page) => {
                     let page = CachedPage::clone(page);
                     self.take_cached(page);
                 }
                 ReadPosition::Log(key, page) => match ready!(page.as_mut().poll(cx)) {
                     Ok(PageRead::Cached(page)) => self.take_cached(page),
-                    Ok(PageRead::Page(page)) => {
+                    Ok(PageRead::Page(page)) if page.epoch == self.feed_handle.epoch.epoch => {
                         let key = **key;
                         self.take_page(key, page);
+                    }
+                    Ok(PageRead::Page(page)) => {
+                        if let Some(delivery) = self.refuse_page(page.epoch) {
+                            return Poll::Ready(delivery);
+                        }
                     }
                     Err(error) => {
                         tracing::warn!(error = %error, cursor.seq = self.position.0, "cannot read a page of the log; the stream ends");
@@ -241,7 +265,7 @@ impl Subscription {
                     self.state = ReadPosition::Done;
                     return Poll::Ready(Delivery::Finished(self.cursor()));
                 }
-                ReadPosition::Ring { behind } => match self.feed_handle.after(self.position, self.limit) {
+                ReadPosition::Ring { behind } => match self.feed_handle.after(cursor, self.limit) {
                     Next::Nothing if *behind => self.follow(),
                     Next::Nothing => return Poll::Pending,
                     Next::Batch(batch) if *behind && !self.hub.is_retained(&batch) => {
@@ -253,6 +277,7 @@ impl Subscription {
                         }
                         self.deliver(batch);
                     }
+                    Next::Overrun if self.is_outdated() => {}
                     Next::Overrun => {
                         self.gauge.change(|stats| &stats.lagged);
                         self.read(engine::ReadFrom::After(self.position));
@@ -272,18 +297,20 @@ impl Subscription {
     /// caller that sends that batch itself reports it by [`Subscription::sent`] and need not poll. `None` when it must
     /// poll.
     #[must_use]
-    pub fn ring_cursor(&self) -> Option<Seq> {
+    pub fn ring_cursor(&self) -> Option<HubCursor> {
         (self.caught_up() && self.cursor_gap.is_none() && self.endings.is_idle(&self.feed_handle.feed))
-            .then_some(self.position)
+            .then(|| self.feed_cursor(self.position))
     }
 
-    /// The caller has sent the ring's frames up to `position`. Not for batches with a closing event: those must be
-    /// polled for.
-    pub fn sent(&mut self, position: Seq) {
-        if position > self.position {
-            self.position = position;
+    /// The caller has sent the ring's frames up to `cursor`. Not for batches with a closing event: those must be
+    /// polled for. Returns whether that is news: it is not when the subscription has continued in another epoch since.
+    pub fn sent(&mut self, cursor: HubCursor) -> bool {
+        let news = cursor.epoch == self.feed_handle.epoch.number && cursor.seq > self.position;
+        if news {
+            self.position = cursor.seq;
             self.after = None;
         }
+        news
     }
 
     /// Whether nothing can ever be delivered: every topic of the selection has ended, at or before the cursor. Known at
@@ -305,7 +332,7 @@ impl Subscription {
     /// The current cursor: everything up to this id was delivered, or reported as a gap.
     #[must_use]
     pub fn cursor(&self) -> EventId {
-        EventId { epoch: self.hub.epoch(), seq: self.position }
+        EventId { epoch: self.feed_handle.epoch.epoch, seq: self.position }
     }
 
     /// The position that the client resumed from; `None` without a cursor, or with an invalid one. Valid only before
@@ -321,15 +348,25 @@ impl Subscription {
         &self.feed_handle.feed
     }
 
-    /// The delivery with the tombstones of events that were removed while it waited here.
-    fn current(&mut self, delivery: Delivery) -> Delivery {
-        let Delivery::Events(batch) = delivery else { return delivery };
-        let Some(batch) = self.hub.broker.removals().current(batch) else {
-            self.ready.clear();
-            self.state = ReadPosition::Done;
-            return Delivery::Unreadable;
-        };
-        Delivery::Events(batch)
+    /// The delivery with the tombstones of events that were removed while it waited here. `None` when the removals were
+    /// forgotten because the epoch has ended; then it waits here again.
+    fn current(&mut self, delivery: Delivery) -> Option<Delivery> {
+        let Delivery::Events(batch) = delivery else { return Some(delivery) };
+        if let Some(batch) = self.hub.broker.removals().current(Arc::clone(&batch)) {
+            return Some(Delivery::Events(batch));
+        }
+        if self.is_outdated() {
+            self.ready.push_front(Delivery::Events(batch));
+            return None;
+        }
+        self.ready.clear();
+        self.state = ReadPosition::Done;
+        Some(Delivery::Unreadable)
+    }
+
+    /// A position in the subscription's epoch.
+    fn feed_cursor(&self, seq: Seq) -> HubCursor {
+        HubCursor { epoch: self.feed_handle.epoch.number, seq }
     }
 
     fn deliver(&mut self, batch: Arc<FrameBatch>) {
@@ -347,28 +384,12 @@ impl Subscription {
             GapReason::Unknown => stats.gaps_unknown.add(1),
             GapReason::Ahead => stats.gaps_ahead.add(1),
         }
-        let sent = self.after.as_deref().map(|text| GapStart::Sent(text.to_owned()));
-        let after = sent.or_else(|| (self.position > Seq::ZERO).then(|| GapStart::Reached(self.cursor())));
-        let resumes_at = resumes_at.map(|seq| EventId { epoch: self.hub.epoch(), seq });
+        let after = self
+            .after
+            .as_deref()
+            .cloned()
+            .or_else(|| (self.position > Seq::ZERO).then(|| GapStart::Reached(self.cursor())));
+        let resumes_at = resumes_at.map(|seq| EventId { epoch: self.feed_handle.epoch.epoch, seq });
         self.ready.push_back(Delivery::Gap(Gap { topic, after, resumes_at, reason }));
-    }
-}
-
-impl GaugeGuard {
-    fn new(hub: &Arc<Hub>, which: fn(&super::stats::Stats) -> &Gauge) -> Self {
-        which(&hub.stats).add(1);
-        Self { hub: Arc::clone(hub), which }
-    }
-
-    fn change(&mut self, which: fn(&super::stats::Stats) -> &Gauge) {
-        (self.which)(&self.hub.stats).add(-1);
-        self.which = which;
-        which(&self.hub.stats).add(1);
-    }
-}
-
-impl Drop for GaugeGuard {
-    fn drop(&mut self) {
-        (self.which)(&self.hub.stats).add(-1);
     }
 }

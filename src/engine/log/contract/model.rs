@@ -71,7 +71,7 @@ fn check<F: StoreFactory>(
     for step in steps {
         apply(&mut fixture, &mut topics, step);
     }
-    let head = fixture.engine.head();
+    let head = fixture.engine.head().seq;
     for (name, plain) in &topics {
         for item in fixture.read(&[*name], ReadFrom::Earliest).items {
             let PageItem::Event(event) = item else { panic!("a read from the earliest event reports no gap") };
@@ -115,7 +115,7 @@ fn apply<F: StoreFactory>(fixture: &mut LogFixture<F>, topics: &mut BTreeMap<&st
             let Some(&seq) = plain.kept.get(nth) else { return };
             assert!(fixture.remove(NAMES[topic], Seq(seq)));
             if plain.removed.insert(seq) {
-                let notice = fixture.engine.head().0;
+                let notice = fixture.engine.head().seq.0;
                 plain.kept.push(notice);
                 plain.removed.insert(notice);
             }

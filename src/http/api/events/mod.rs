@@ -37,7 +37,10 @@ use crate::{
         },
         net::response::{Body, Response, full},
     },
-    hub::{batch::ReadLimit, subscription::Start},
+    hub::{
+        batch::ReadLimit,
+        subscription::{Start, Subscription},
+    },
 };
 
 pub mod events_request;
@@ -119,7 +122,7 @@ async fn response(
         ResponseMode::Stream(_) => events.stream.limit,
     };
     let retry = events.stream.hub.retry_for(events_request.selection.names());
-    let (start, position) = match locate_start(events, &events_request).await {
+    let (start, assignment) = match locate_start(events, &events_request).await {
         Ok(located) => located,
         Err(problem) => return refuse_transiently(events, &events_request, problem).await,
     };
@@ -138,13 +141,7 @@ async fn response(
             Ok(response)
         }
         ResponseMode::Stream(encoding) => {
-            let cursor = match position {
-                Some(position) => {
-                    let position = position.unwrap_or(subscription.cursor().seq);
-                    InitialCursor::Assigned(below_reuse(position, subscription.awaits_reuse()))
-                }
-                None => subscription.resumed().map_or(InitialCursor::Unusable, InitialCursor::Resumed),
-            };
+            let cursor = initial_cursor(&subscription, assignment);
             let options = StreamOptions { retry, keepalive: events_request.keepalive, cursor };
             let session = StreamSession::new(
                 Rc::clone(&events.stream),
@@ -161,43 +158,65 @@ async fn response(
     }
 }
 
-/// `position`, lowered below the mark of a deleted topic whose name the client waits for to be used again: with a
-/// cursor at the mark, a reconnect would be answered with 204.
-fn below_reuse(position: Seq, mark: Option<Seq>) -> Seq {
-    mark.map_or(position, |mark| position.min(Seq(mark.0.saturating_sub(1))))
+/// The cursor that a stream's client is assigned.
+#[derive(Debug, Clone, Copy)]
+enum Assignment {
+    /// None: the request carried one.
+    None,
+    /// The subscription's own.
+    Own,
+    /// Position zero: a client that reconnects before its first event gets everything that is kept.
+    Zero,
+    /// This one, known in advance.
+    Located(EventId),
+}
+
+/// The client's cursor when the stream of `subscription` begins.
+fn initial_cursor(subscription: &Subscription, assignment: Assignment) -> InitialCursor {
+    let own = subscription.cursor();
+    let id = match assignment {
+        Assignment::None => return subscription.resumed().map_or(InitialCursor::Unusable, InitialCursor::Resumed),
+        Assignment::Own => own,
+        Assignment::Zero => EventId { seq: Seq::ZERO, ..own },
+        Assignment::Located(id) if id.epoch == own.epoch => id,
+        // The log was replaced since. A client without a cursor sends the same request again.
+        Assignment::Located(_) => return InitialCursor::Unusable,
+    };
+    InitialCursor::Assigned(below_reuse(id, subscription.awaits_reuse()))
+}
+
+/// `id`, lowered below the mark of a deleted topic whose name the client waits for to be used again: with a cursor at
+/// the mark, a reconnect would be answered with 204.
+fn below_reuse(id: EventId, mark: Option<Seq>) -> EventId {
+    mark.map_or(id, |mark| EventId { seq: id.seq.min(Seq(mark.0.saturating_sub(1))), ..id })
 }
 
 /// How long locating the start of a stream may take. The client is sent nothing before, and stock proxies give up after
 /// 60 s.
 const LOCATE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a stream begins, and the cursor that its client is assigned: `None` when the request carried a cursor,
-/// `Some(None)` when it is the subscription's own position, else a position known in advance.
+/// Where a stream begins, and the cursor that its client is assigned.
 ///
 /// # Errors
 /// `store-unavailable` when the log cannot be read, or not within [`LOCATE_TIMEOUT`].
-async fn locate_start(
-    events: &EventsState,
-    events_request: &EventsRequest,
-) -> Result<(Start, Option<Option<Seq>>), Problem> {
+async fn locate_start(events: &EventsState, events_request: &EventsRequest) -> Result<(Start, Assignment), Problem> {
     let hub = &events.stream.hub;
     let locate = |target| hub.locate(events_request.selection.clone(), target);
     Ok(match &events_request.begin {
         StreamStart::Newest(count) => {
             let position = within_timeout(locate(LocateBy::Newest(*count))).await?;
-            (Start::Kept(position), Some(Some(position)))
+            (Start::Kept(position), Assignment::Located(position))
         }
         StreamStart::Since(when) => {
             let find = async {
                 let stamp = hub.stamp(*when).await?;
-                Ok((Start::Since(stamp), Some(Some(locate(LocateBy::Since(stamp)).await?))))
+                Ok((Start::Since(stamp), Assignment::Located(locate(LocateBy::Since(stamp)).await?)))
             };
             within_timeout(find).await?
         }
-        // Position zero: a client that reconnects before its first event gets everything that is kept.
-        StreamStart::At(Start::Earliest) => (Start::Earliest, Some(Some(Seq::ZERO))),
-        StreamStart::At(start @ Start::Cursor(_)) => (start.clone(), None),
-        StreamStart::At(start) => (start.clone(), Some(None)),
+        StreamStart::At(Start::Earliest) => (Start::Earliest, Assignment::Zero),
+        StreamStart::At(start @ Start::Cursor(_)) => (start.clone(), Assignment::None),
+        StreamStart::At(start) => (start.clone(), Assignment::Own),
     })
 }
 
@@ -239,15 +258,14 @@ async fn refuse_transiently(
         ResponseMode::Stream(encoding) if events_request.eventsource => {
             events.stream.hub.stats().refused(problem.code.as_str());
             let retry = events.stream.hub.retry_for(events_request.selection.names()).max(problem.wait());
-            let epoch = events.stream.hub.epoch();
+            let head = events.stream.hub.head();
             let cursor = match &events_request.begin {
                 StreamStart::At(Start::Now) => {
-                    let head = events.stream.hub.head();
                     let mark = within_timeout(events.stream.hub.awaits_reuse(&events_request.selection)).await;
                     // A client without a cursor sends the same request again.
-                    mark.ok().map(|mark| EventId { epoch, seq: below_reuse(head, mark) })
+                    mark.ok().map(|mark| below_reuse(head, mark))
                 }
-                StreamStart::At(Start::Earliest) => Some(EventId { epoch, seq: Seq::ZERO }),
+                StreamStart::At(Start::Earliest) => Some(EventId { seq: Seq::ZERO, ..head }),
                 // The others send the same request again and miss nothing by it.
                 _ => None,
             };

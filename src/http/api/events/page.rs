@@ -17,7 +17,7 @@ use crate::{
     },
     hub::{
         frame::{EventEncoder, Frame},
-        subscription::{Delivery, Gap, Subscription},
+        subscription::{Delivery, Gap, GapReason, Subscription},
     },
     quota::memory::BodyPermit,
 };
@@ -79,10 +79,14 @@ pub async fn response(
     // The cursor after the events in the page: the subscription may have read further.
     let mut next = subscription.cursor();
     let (mut bytes, mut full) = (0, false);
-    let (removals, mut frames) = (events.stream.hub.removals(), Vec::new());
+    let (mut removals, mut frames) = (events.stream.hub.removals(), Vec::new());
     // Only its size counts here: an event may be removed until the page is complete.
     let mut encoded = Vec::new();
     while !full && frames.len() < limit && bytes < PAGE_BYTES && !closed {
+        if frames.is_empty() {
+            // When an epoch ends its removals are forgotten: those that count are the ones from the first frame on.
+            removals = events.stream.hub.removals();
+        }
         let delivery = poll_fn(|cx| {
             if handle.register_waker(cx) {
                 // A page sends no keepalives.
@@ -122,6 +126,9 @@ pub async fn response(
                     frames.push(Arc::clone(frame));
                 }
             }
+            // The epoch of the frames has ended: the page has no frames of another one. The client receives this gap when
+            // it asks again with the page's cursor.
+            Some(Delivery::Gap(gap)) if gap.reason == GapReason::Unknown && !frames.is_empty() => full = true,
             Some(Delivery::Gap(gap)) => {
                 match permit.grow((format.gap_bytes)(&gap)) {
                     Ok(()) => gaps.push(gap),

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{rates::PerSecond, state::OperatorsState};
 use crate::{
     engine::Status,
-    event::EventId,
     http::message::json_text,
     hub::{stats::Stats, top::BusyTopic},
     quota::{HolderUsage, Limit},
@@ -221,11 +220,12 @@ impl Snapshot {
             lagged: stats.lagged.get(),
         };
         let draining = operators.net.drain.is_draining();
+        let head = hub.head();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             engine: hub.engine_name(),
-            epoch: hub.epoch().to_string(),
-            last_id: EventId { epoch: hub.epoch(), seq: hub.head() }.to_string(),
+            epoch: head.epoch.to_string(),
+            last_id: head.to_string(),
             uptime_s: rounded(operators.started.elapsed().as_secs_f64()),
             ready: engine.refusing.is_none() && !draining && !operators.body_memory.is_full(),
             draining,

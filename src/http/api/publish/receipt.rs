@@ -15,32 +15,27 @@ use crate::{
 /// Initial capacity for a receipt and its line feed, in bytes: enough for a topic name of ordinary length.
 pub(super) const RECEIPT_BYTES: usize = 128;
 
-/// Writes receipts of one store. Keeps the parts that the next receipt is likely to share.
-#[derive(Debug)]
+/// Writes receipts. Keeps the parts that the next receipt is likely to share.
+#[derive(Debug, Default)]
 pub(super) struct ReceiptWriter {
-    epoch: Epoch,
-    /// `{"topic":"…","id":"<epoch>-` for the topic of the previous receipt.
-    head: (Option<TopicName>, Vec<u8>),
+    /// `{"topic":"…","id":"<epoch>-` for the topic and the epoch of the previous receipt.
+    head: (Option<(TopicName, Epoch)>, Vec<u8>),
     /// `","time":"…","subscribers":` for the time of the previous receipt.
     time: (Option<Millis>, Vec<u8>),
 }
 
 impl ReceiptWriter {
-    pub(super) fn new(epoch: Epoch) -> Self {
-        Self { epoch, head: (None, Vec::new()), time: (None, Vec::new()) }
-    }
-
     /// Appends a receipt.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, Acknowledgment { receipt, subscribers }: &Acknowledgment) {
-        let (topic, head) = &mut self.head;
-        if topic.as_ref() != Some(&receipt.topic) {
+        let (previous, head) = &mut self.head;
+        if previous.as_ref().is_none_or(|(topic, epoch)| *topic != receipt.topic || *epoch != receipt.epoch) {
             head.clear();
             head.extend_from_slice(b"{\"topic\":");
             json_text::write(head, &receipt.topic.as_str());
             head.extend_from_slice(b",\"id\":\"");
-            head.extend_from_slice(self.epoch.as_str().as_bytes());
+            head.extend_from_slice(receipt.epoch.as_str().as_bytes());
             head.push(b'-');
-            *topic = Some(receipt.topic.clone());
+            *previous = Some((receipt.topic.clone(), receipt.epoch));
         }
         let (time, after) = &mut self.time;
         if *time != Some(receipt.time) {
@@ -90,23 +85,31 @@ mod tests {
 
     #[test]
     fn each_receipt_has_its_own_fields() {
-        let receipt = |topic: &str, seq, time, subscribers| Acknowledgment {
-            receipt: Receipt { topic: TopicName::new(topic).expect("valid"), seq: Seq(seq), time: Millis(time) },
+        let receipt_of = |epoch, topic: &str, seq, time, subscribers| Acknowledgment {
+            receipt: Receipt {
+                topic: TopicName::new(topic).expect("valid"),
+                epoch: Epoch::new(epoch).expect("valid"),
+                seq: Seq(seq),
+                time: Millis(time),
+            },
             subscribers,
         };
+        let receipt = |topic: &str, seq, time, subscribers| receipt_of("abcd", topic, seq, time, subscribers);
         let all = [
             receipt("a", 1, 0, 0),
             receipt("a", 2, 0, 3),
             receipt("a\"\\b", 3, 0, 0),
             receipt("a\"\\b", u64::MAX, 1_000, u32::MAX),
             receipt("a", 5, 1_000, 0),
+            receipt_of("efgh", "a", 1, 1_000, 0),
+            receipt("a", 6, 1_000, 0),
         ];
-        let list = ReceiptWriter::new(Epoch::new("abcd").expect("valid")).list(&all);
+        let list = ReceiptWriter::default().list(&all);
         let parsed: Value = serde_json::from_slice(&list).expect("JSON");
         let want = |Acknowledgment { receipt, subscribers }: &Acknowledgment| {
             json!({
                 "topic": receipt.topic.as_str(),
-                "id": format!("abcd-{}", receipt.seq),
+                "id": format!("{}-{}", receipt.epoch, receipt.seq),
                 "time": receipt.time.to_string(),
                 "subscribers": subscribers,
             })

@@ -29,7 +29,7 @@ impl PublishShard {
         Self {
             publisher: Rc::new(Publisher::new(Arc::clone(&state.hub), state.limits)),
             interner: RefCell::default(),
-            receipts: ReceiptWriter::new(state.hub.epoch()).into(),
+            receipts: RefCell::default(),
         }
     }
 

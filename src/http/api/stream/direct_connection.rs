@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{encoding::Encoding, record::SentCounts};
-use crate::{event::Seq, http::net::socket::Socket};
+use crate::{http::net::socket::Socket, hub::epoch::HubCursor};
 
 /// The connection of a stream: what the fan-out needs to send for it.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct DirectConnection {
     pub(super) socket: Socket,
     pub(super) encoding: Encoding,
     /// The last event sent, while the fan-out sends.
-    pub(super) cursor: Seq,
+    pub(super) cursor: HubCursor,
     /// The rest of a batch that the fan-out could not send, because the socket was full.
     pub(super) unsent: Option<Box<Bytes>>,
     /// What the fan-out has sent since the task was polled.
@@ -36,7 +36,8 @@ enum Flow {
 
 impl DirectConnection {
     pub(super) fn new(socket: Socket, encoding: Encoding) -> Self {
-        Self { socket, encoding, cursor: Seq::ZERO, unsent: None, sent: SentCounts::default(), flow: Flow::Open }
+        let (cursor, sent) = (HubCursor::default(), SentCounts::default());
+        Self { socket, encoding, cursor, unsent: None, sent, flow: Flow::Open }
     }
 
     /// For how many ticks nothing could be sent; `None` while the socket takes bytes.

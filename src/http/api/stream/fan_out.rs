@@ -97,7 +97,7 @@ impl Round<'_> {
             (WakeMode::Send, Some(connection)) if !self.lifecycle_changed => {
                 let before = connection.cursor;
                 let at_end = self.send(connection);
-                if connection.cursor > before {
+                if connection.cursor != before {
                     member.mark_sent(self.now);
                 }
                 if !at_end {
@@ -128,7 +128,7 @@ impl Round<'_> {
             if sent == 0 {
                 return false;
             }
-            connection.cursor = batch.last();
+            connection.cursor = batch.end();
             let counts = SentCounts { events: batch.frames().len() as u64, bytes: bytes.len() as u64 };
             connection.sent += counts;
             self.sent += counts;

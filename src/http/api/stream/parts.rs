@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Data, Epoch, Event, EventName, Millis, NewEvent, Seq, TopicName},
-        hub::frame::Frame,
+        hub::{epoch::HubCursor, frame::Frame},
     };
 
     const ALL: [Encoding; 4] = [Encoding::Sse, Encoding::SseEnvelope, Encoding::SseMessage, Encoding::Ndjson];
@@ -90,7 +90,7 @@ mod tests {
             let event = Event { seq: Seq(seq), prev: Seq(seq - 1), time: Millis(0), new };
             Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)))
         };
-        FrameBatch::new(Seq(0), (1..).zip(all).map(frame).collect(), true)
+        FrameBatch::new(HubCursor::first(0), (1..).zip(all).map(frame).collect(), true)
     }
 
     fn joined(batch: &Arc<FrameBatch>, encoding: Encoding) -> Vec<u8> {
@@ -136,7 +136,7 @@ mod tests {
         let live = |data: &str| {
             let event = Arc::clone(&batch(&[data]).frames()[0].event);
             let frame = Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), event));
-            FrameBatch::new(Seq(0), vec![frame], false)
+            FrameBatch::new(HubCursor::first(0), vec![frame], false)
         };
         assert!(ALL.iter().all(|encoding| encoding.framed(&live(&text)).is_some()), "shared by all who follow");
         assert!(ALL.iter().all(|encoding| encoding.framed(&live(&"\n\"".repeat(1 << 19))).is_none()));

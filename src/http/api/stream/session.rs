@@ -22,7 +22,10 @@ use super::{
 use crate::{
     event::{EventId, Seq},
     http::auth::{Authorization, StreamPermits},
-    hub::subscription::{Delivery, Subscription},
+    hub::{
+        epoch::HubCursor,
+        subscription::{Delivery, GapReason, Subscription},
+    },
 };
 
 /// A subscription, its encoding, and what its client already has. Dropping it ends the subscription.
@@ -38,7 +41,7 @@ pub struct StreamSession {
     over: bool,
     /// The unsent rest of a batch that is sent in parts, and the batch's last position.
     parts: Option<Box<(BatchParts, Seq)>>,
-    /// The newest id that the client has received; `None` while it has none of this store.
+    /// The newest id that the client has received; `None` while it has none of the subscription's epoch.
     client_cursor: Option<Seq>,
     /// Whether a client that reconnects with that cursor would receive a notice again.
     repeats_notice: bool,
@@ -59,13 +62,13 @@ pub struct StreamOptions {
 /// The client's cursor when its stream begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitialCursor {
-    /// The request carried a cursor of this store.
+    /// The request carried a cursor of the subscription's epoch.
     Resumed(Seq),
     /// The request carried a cursor that this store does not know. The stream begins with a gap notice; the first id
     /// after it is the client's new cursor.
     Unusable,
     /// The request carried none. The greeting assigns this one, at which the stream starts.
-    Assigned(Seq),
+    Assigned(EventId),
 }
 
 impl StreamSession {
@@ -80,7 +83,7 @@ impl StreamSession {
         record: Option<Box<StreamRecord>>,
     ) -> Self {
         let client_cursor = match options.cursor {
-            InitialCursor::Resumed(seq) | InitialCursor::Assigned(seq) => Some(seq),
+            InitialCursor::Resumed(seq) | InitialCursor::Assigned(EventId { seq, .. }) => Some(seq),
             InitialCursor::Unusable => None,
         };
         Self {
@@ -157,6 +160,9 @@ impl StreamSession {
                 }
                 Poll::Ready(Delivery::Gap(gap)) => {
                     self.repeats_notice = true;
+                    if gap.reason == GapReason::Unknown {
+                        self.client_cursor = None;
+                    }
                     self.encoding.gap(&gap)
                 }
                 Poll::Ready(Delivery::End(ending)) => {
@@ -230,9 +236,8 @@ impl StreamSession {
     /// The first bytes of the stream. To be called once, instead of the first [`StreamSession::poll`].
     pub fn greet(&mut self) -> Chunk {
         self.greeted = true;
-        let epoch = self.subscription.cursor().epoch;
         let cursor = match self.options.cursor {
-            InitialCursor::Assigned(seq) => Some(EventId { epoch, seq }),
+            InitialCursor::Assigned(id) => Some(id),
             InitialCursor::Resumed(_) | InitialCursor::Unusable => None,
         };
         self.encoding.greeting(milliseconds(self.options.retry), cursor)
@@ -241,15 +246,14 @@ impl StreamSession {
     /// The cursor after which the caller may send the ring's next batches itself, as long as they close no topic;
     /// `None` while the session must be polled. The caller reports what it has sent with [`StreamSession::sent`].
     #[must_use]
-    pub fn follows(&self) -> Option<Seq> {
+    pub fn follows(&self) -> Option<HubCursor> {
         if self.over || self.parts.is_some() { None } else { self.subscription.ring_cursor() }
     }
 
-    /// Records that the client was sent the ring's events up to `position`.
-    pub fn sent(&mut self, position: Seq) {
-        if position > self.subscription.cursor().seq {
-            self.subscription.sent(position);
-            self.set_client_cursor(position);
+    /// Records that the client was sent the ring's events up to `cursor`.
+    pub fn sent(&mut self, cursor: HubCursor) {
+        if self.subscription.sent(cursor) {
+            self.set_client_cursor(cursor.seq);
         }
     }
 

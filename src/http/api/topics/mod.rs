@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{body, keys, request_log};
 use crate::{
-    event::{Epoch, EventId, Retention, Seq, TopicName, duration, topic::TopicError},
+    event::{EventId, Retention, Seq, TopicName, duration, topic::TopicError},
     http::{
         auth::{Authorization, Caller},
         message::{
@@ -105,14 +105,14 @@ async fn list(state: &TopicsState, authorization: &Authorization, query: &Query<
     let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
     let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());
     let (views, more) = listing::page(&state.hub, visible, prefix, after, limit).await?;
-    let topics: Vec<TopicBody<'_>> = views.iter().map(|view| TopicBody::new(state.hub.epoch(), view)).collect();
+    let topics: Vec<TopicBody<'_>> = views.iter().map(TopicBody::new).collect();
     let next = topics.last().filter(|_| more).map(|last| last.topic);
     Ok(json(&TopicListing { next, topics: &topics }))
 }
 
 async fn show(state: &TopicsState, name: &TopicName) -> Result<Response, Problem> {
     let view = state.hub.measure(name).await?.ok_or_else(|| unknown(name))?;
-    Ok(json(&TopicBody::new(state.hub.epoch(), &view)))
+    Ok(json(&TopicBody::new(&view)))
 }
 
 async fn change<B>(
@@ -130,7 +130,7 @@ where
     // The credential may have expired while the body arrived.
     authorization.renew(&state.policies).and_then(|()| authorization.require_admin(CHANGE))?;
     let view = state.hub.configure(name, settings::parse(&bytes)?).await?;
-    Ok(json(&TopicBody::new(state.hub.epoch(), &view)))
+    Ok(json(&TopicBody::new(&view)))
 }
 
 async fn delete(state: &TopicsState, name: TopicName) -> Result<Response, Problem> {
@@ -175,9 +175,9 @@ struct TopicListing<'a> {
 }
 
 impl<'a> TopicBody<'a> {
-    fn new(epoch: Epoch, view: &'a TopicView) -> Self {
+    fn new(view: &'a TopicView) -> Self {
         let state = &view.state;
-        let id = |seq: Seq| EventId { epoch, seq }.to_string();
+        let id = |seq: Seq| EventId { epoch: state.epoch, seq }.to_string();
         let Retention { max_events, max_age, max_bytes } = state.retention;
         Self {
             topic: state.topic.as_str(),

@@ -77,7 +77,7 @@ enum SlotState {
 impl Pipeline {
     /// Publishes with `publisher`. A line waits at most `timeout` for a full queue before it is refused.
     pub(super) fn new(publisher: Rc<Publisher>, timeout: Duration) -> Self {
-        let receipts = ReceiptWriter::new(publisher.hub().epoch());
+        let receipts = ReceiptWriter::default();
         Self {
             publisher,
             timeout,

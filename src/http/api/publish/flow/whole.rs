@@ -69,7 +69,7 @@ where
     let acknowledgments = shard.publisher.publish(admitted, key).await?;
     let json = match (shape, acknowledgments.as_slice()) {
         (BatchShape::One, [one]) => shard.receipt(one),
-        (_, all) => ReceiptWriter::new(state.hub.epoch()).list(all),
+        (_, all) => ReceiptWriter::default().list(all),
     };
     drop(permit);
     Ok(body::json(json))
