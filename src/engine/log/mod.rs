@@ -105,7 +105,9 @@ impl<S: Store> LogEngine<S> {
         for record in recovered.keys.drain(..) {
             idempotency.remember(record);
         }
-        let next = recovered.next.max(table.head.next());
+        // Marks are stored apart from positions: one that outlived the newest segment must not be above a new event.
+        let newest = table.slots().map(|slot| slot.tail).max().unwrap_or_default().max(recovered.newest_mark);
+        let next = recovered.next.max(table.head.max(newest).next());
         let shared = Arc::new(LogShared::new(store, config, observer, recovered, table, oldest));
         shared.catalog.clock.read(); // logs a clock that is off at the start, not at the first commit
         shared.drop_dead_removals();

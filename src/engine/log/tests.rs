@@ -13,7 +13,7 @@ use super::{
     LogConfig, LogEngine, Store,
     contract::{LogFixture, MemoryFactory},
     slot::Flag,
-    store::TopicKey,
+    store::{TopicKey, TopicSettings},
 };
 use crate::{
     engine::{
@@ -392,6 +392,16 @@ fn looking_for_the_newest_reads_no_more_than_is_asked_for() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = SledStore::open(SledConfig::fixture(dir.path().join("store"))).expect("a sound store");
     reads_no_more_positions_than_asked_for(store);
+}
+
+#[test]
+fn an_event_is_above_a_mark_that_outlived_the_newest_segment() {
+    let store = MemoryStore::new();
+    let settings = TopicSettings { deleted_through: Some(Seq(100)), ..TopicSettings::default() };
+    store.save_settings(&topic("a"), &settings).expect("saved");
+    let engine = LogEngine::open(store, LogConfig::fixture(), Arc::new(RecordingObserver::default()));
+    let receipts = wait(engine.append(plain(vec![event("a", "x")]))).expect("accepted");
+    assert_eq!(receipts[0].seq, Seq(101));
 }
 
 #[test]
