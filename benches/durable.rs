@@ -1,16 +1,16 @@
 //! **How much of the disk's throughput is left for publishers?**
 //!
-//! Durable publishes with 1, 64 and 512 in flight, through the engine alone, against the least that is durable: the
-//! same events appended to a growing file, by a thread that shares one fdatasync among all publishers that wait. Then
-//! appends of 4,096 events, two in flight, which is what a publish stream becomes. 256 B per event and 16 topics on
-//! both sides.
+//! Durable publishes with 1, 64 and 512 in flight, through the publisher of one shard without HTTP, against the least
+//! that is durable: the same events appended to a growing file, by a thread that shares one fdatasync among all
+//! publishers that wait. The same with 512 in flight, each two events in one commit. Then appends of 4,096 events, two
+//! in flight, as a publish stream makes them. 256 B per event and 16 topics on both sides.
 //!
 //! The sides take turns, [`ROUND`] each, [`ROUNDS`] times, and each turn gives one ratio, so that other work on the
 //! machine affects both. A figure is the median of the rounds; the quartiles show how reliable it is. CPU is the
 //! scheduler's count for the threads of a side, without the publishers'. A third side overwrites zeros, so that the
 //! file system does not update the file's length: it shows what the disk can do, and is not a target.
 //!
-//! 2026-11-22, 2 quiet cores: of the log's rate 0.63, 0.79, 0.52 with 1, 64, 512 waiting; 0.37 in appends of 4,096,
+//! 2026-11-22, 2 quiet cores, through the engine alone: of the log's rate 0.63, 0.79, 0.52 with 1, 64, 512 waiting; 0.37 in appends of 4,096,
 //! which are 422,000 events/s.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
@@ -19,7 +19,9 @@ mod support;
 
 use std::{
     cell::Cell,
+    convert::Infallible,
     fs::{self, File},
+    future::ready,
     io::{self, Read, Seek, Write},
     path::Path,
     pin::Pin,
@@ -34,8 +36,17 @@ use std::{
 };
 
 use gapless::{
-    engine::{Append, Engine, log::reply_task},
+    engine::{
+        Engine,
+        log::{LogConfig, LogEngine},
+        sled::{SledConfig, SledStore},
+    },
     event::{NewEvent, TopicName},
+    hub::{
+        Hub, HubConfig,
+        broker::Broker,
+        publisher::{Allowance, PublishLimits, Publisher},
+    },
 };
 use support::{
     block_on, payload,
@@ -54,8 +65,9 @@ const ROUNDS: usize = 81;
 const ROUND: Duration = Duration::from_millis(60);
 /// Bytes of zeros: more than is overwritten.
 const ZEROS: u64 = 1 << 30;
-/// Publishers, and events in each append.
-const LOADS: [(usize, usize); 4] = [(1, 1), (64, 1), (512, 1), (2, 4096)];
+/// Publishers, events in each append, and whether these are lines of a stream, each of which is an append for itself.
+const LOADS: [(usize, usize, bool); 5] =
+    [(1, 1, false), (64, 1, false), (512, 1, false), (512, 2, false), (2, 4096, true)];
 
 const RATE: &str = "rate";
 
@@ -70,21 +82,25 @@ fn main() {
     let only = std::env::var("DURABLE_WAITING").ok().and_then(|waiting| waiting.parse::<usize>().ok());
     let mut report = Report::new("durable");
     let dir = support::directory();
-    let engine = store::engine(&dir.path().join("engine"));
+    let (engine, publisher) = publisher(&dir.path().join("engine"));
     let log: Rc<dyn Appender> = Rc::new(Log::create(&dir.path().join("growing"), 0));
-    let ours: Rc<dyn Appender> = Rc::new(Ours(Arc::clone(&engine)));
+    let ours: Rc<dyn Appender> = Rc::new(Ours { engine: Arc::clone(&engine), publisher: Rc::new(publisher) });
     let zeros: Rc<dyn Appender> = Rc::new(Log::create(&dir.path().join("zeros"), ZEROS));
     let mut published = 0;
-    for (waiting, each) in LOADS.into_iter().filter(|(waiting, _)| only.is_none_or(|only| only == *waiting)) {
-        let what = if each == 1 { format!("{waiting} waiting") } else { format!("appends of {each}") };
+    for (waiting, each, lines) in LOADS.into_iter().filter(|(waiting, ..)| only.is_none_or(|only| only == *waiting)) {
+        let what = match (each, lines) {
+            (1, _) => format!("{waiting} waiting"),
+            (_, false) => format!("{waiting} waiting, {each} events each"),
+            (_, true) => format!("appends of {each}"),
+        };
         let turns: Vec<_> = (0..ROUNDS)
             .map(|turn| {
                 // The sides alternate in who goes first.
                 let [one, other] = if turn % 2 == 0 { [&log, &ours] } else { [&ours, &log] };
-                let (one, other) = (Round::of(one, waiting, each), Round::of(other, waiting, each));
+                let (one, other) = (Round::of(one, waiting, each, lines), Round::of(other, waiting, each, lines));
                 let (log, ours) = if turn % 2 == 0 { (one, other) } else { (other, one) };
                 published += ours.events;
-                (log, ours, Round::of(&zeros, waiting, each))
+                (log, ours, Round::of(&zeros, waiting, each, lines))
             })
             .collect();
         for (log, ours, zeros) in &turns {
@@ -117,8 +133,11 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
 
 /// A side of the comparison.
 trait Appender {
-    /// Appends events; the future completes when they are durable.
-    fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>>;
+    /// Appends events, all in one commit or as lines of a stream; the future completes when they are durable.
+    fn append(&self, events: Vec<NewEvent>, lines: bool) -> Pin<Box<dyn Future<Output = ()>>>;
+
+    /// Runs while publishers append.
+    fn run(&self) -> Pin<Box<dyn Future<Output = ()>>>;
 
     /// Syncs since it began.
     fn syncs(&self) -> u64;
@@ -134,12 +153,12 @@ struct Round {
 
 impl Round {
     /// Lets `waiting` publishers append `each` events, one append after the other, until the round is over.
-    fn of(side: &Rc<dyn Appender>, waiting: usize, each: usize) -> Self {
+    fn of(side: &Rc<dyn Appender>, waiting: usize, each: usize, lines: bool) -> Self {
         let topics: Vec<_> = (0..TOPICS).map(|n| TopicName::new(&store::topic(n as u64)).expect("valid")).collect();
         let (cpu_before, syncs_before, begun) = (cpu(), side.syncs(), Instant::now());
         let events = Rc::new(Cell::new(0));
         block_on(async {
-            spawn_local(reply_task()); // as each of the hub's shards does
+            let running = spawn_local(side.run());
             let publishers: Vec<_> = (0..waiting)
                 .map(|first| {
                     let (side, topics, events) = (Rc::clone(side), topics.clone(), Rc::clone(&events));
@@ -148,7 +167,7 @@ impl Round {
                         let mut topic = (first..).map(|n| topics[n % TOPICS].clone());
                         while begun.elapsed() < ROUND {
                             let event = |topic| NewEvent::new(topic, data.clone());
-                            side.append(topic.by_ref().take(each).map(event).collect()).await;
+                            side.append(topic.by_ref().take(each).map(event).collect(), lines).await;
                             events.set(events.get() + each as u64);
                         }
                     })
@@ -157,6 +176,7 @@ impl Round {
             for publisher in publishers {
                 publisher.await.expect("they all answer");
             }
+            running.abort();
         });
         let seconds = begun.elapsed().as_secs_f64();
         Self { events: events.get(), syncs: side.syncs() - syncs_before, seconds, cpu: cpu() - cpu_before }
@@ -184,18 +204,54 @@ fn cpu() -> f64 {
     ran.sum::<f64>() / 1e9
 }
 
-/// The engine as the hub runs it.
-struct Ours(Arc<dyn Engine>);
+/// The publisher of a shard, as HTTP uses it.
+struct Ours {
+    engine: Arc<dyn Engine>,
+    publisher: Rc<Publisher>,
+}
+
+/// A publisher to a hub over the store in `data`, and its engine.
+fn publisher(data: &Path) -> (Arc<dyn Engine>, Publisher) {
+    let config = HubConfig::fixture();
+    let broker = Broker::new(1, &config);
+    let store = SledStore::open(SledConfig::fixture(data)).expect("it opens");
+    let engine: Arc<dyn Engine> = LogEngine::open(store, LogConfig::fixture(), Arc::clone(&broker) as _);
+    let limits = PublishLimits { event_bytes: BYTES, batch_bytes: 1 << 20 };
+    (Arc::clone(&engine), Publisher::new(Hub::new(engine, broker, config), limits))
+}
+
+/// Everyone may publish everything.
+struct Free;
+
+impl Allowance for Free {
+    type Refusal = Infallible;
+
+    fn charge(&self, _: &[NewEvent]) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
 
 impl Appender for Ours {
-    fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>> {
-        let answer = self.0.append(Append { events, expect: None, key: None });
-        Box::pin(async move { drop(answer.await.expect("accepted")) })
+    fn append(&self, events: Vec<NewEvent>, lines: bool) -> Pin<Box<dyn Future<Output = ()>>> {
+        let publisher = Rc::clone(&self.publisher);
+        if lines {
+            let answer = publisher.publish_each(events).expect("the queue has room");
+            return Box::pin(async move { drop(answer.await.expect("committed")) });
+        }
+        Box::pin(async move {
+            let admitted = publisher.admit(events, None, &Free).expect("within the limits");
+            drop(publisher.publish(admitted, None).await.expect("accepted"));
+        })
+    }
+
+    fn run(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        let publisher = Rc::clone(&self.publisher);
+        Box::pin(async move { publisher.run().await })
     }
 
     /// One a commit: `an_fdatasync_stands_between_a_commits_write_and_its_receipt` counts them.
     fn syncs(&self) -> u64 {
-        block_on(self.0.status()).commits_total
+        block_on(self.engine.status()).commits_total
     }
 }
 
@@ -235,10 +291,14 @@ impl Log {
 }
 
 impl Appender for Log {
-    fn append(&self, events: Vec<NewEvent>) -> Pin<Box<dyn Future<Output = ()>>> {
+    fn append(&self, events: Vec<NewEvent>, _lines: bool) -> Pin<Box<dyn Future<Output = ()>>> {
         let (done, answer) = oneshot::channel();
         self.queue.send((events, done)).expect("it runs");
         Box::pin(async move { answer.await.expect("written") })
+    }
+
+    fn run(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(ready(()))
     }
 
     fn syncs(&self) -> u64 {

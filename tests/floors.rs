@@ -70,7 +70,7 @@ const FENCED: &[(&[&str], &[&str])] = &[
 const SIMULATED: (&[&str], &[&str], &[&str]) = (
     &["engine/log", "engine/memory", "hub"],
     &["parking_lot::", "tokio::task::", "tokio::spawn", "std::thread::Builder", "std::thread::spawn"],
-    &["hub/stats", "hub/top", "engine/log/reply_mailbox"],
+    &["hub/stats", "hub/top"],
 );
 
 /// Directories that may not use all that their module may: a connection serves any handler, so `http/net` uses no hub.

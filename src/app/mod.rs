@@ -23,10 +23,7 @@ use tokio::{runtime, task::LocalSet};
 
 use crate::{
     config::Config,
-    engine::{
-        Engine,
-        log::{LOOKUPS, reply_task},
-    },
+    engine::{Engine, log::LOOKUPS},
     http::{
         api::{
             server::{self, Listeners},
@@ -190,7 +187,6 @@ fn shard(app: Arc<AppState>, index: usize, listeners: Listeners) -> io::Result<(
         .thread_name(format!("shard-{index}-disk"))
         .build()?;
     let tasks = LocalSet::new();
-    tasks.spawn_local(reply_task());
     let served = tasks.block_on(&runtime, server::serve(app, index, listeners));
     drop(tasks);
     // Dropping the runtime would wait for every blocking read, also on a disk that does not respond.

@@ -1,43 +1,52 @@
-//! Batches events that are published one by one: what the tasks of a shard publish during one turn of its event loop goes
-//! to the engine as one append.
+//! The hand-over between the publishers of a shard and the engine's writer: what the tasks of a shard publish during one
+//! turn of its event loop goes to the engine at the end of the turn, and the answers come back through one task.
 //!
-//! So a turn costs one entry in the engine's queue, one wake of the writer and one wake back, however many tasks
-//! publish. No event waits for others: those that are there when the turn ends are submitted at once.
+//! Events that are published one by one become one append, so that a turn costs one entry in the engine's queue, one
+//! wake of the writer and one wake back, however many tasks publish. An append of several events, or with a key or a
+//! condition, has an entry of its own. No event waits for others: those that are there when the turn ends are submitted
+//! at once.
 
 use std::{
     cell::RefCell,
     collections::VecDeque,
     future::poll_fn,
+    mem,
+    pin::Pin,
     task::{Context, Poll, Waker},
 };
 
 use tokio::sync::oneshot;
 
-use super::{Hub, PublishResult};
+use super::{Acknowledgment, Hub, PublishResult};
 use crate::{
-    engine::{AppendError, EngineFuture, Rejected},
+    engine::{Append, AppendError, AppendResult, EngineFuture, Rejected},
     event::NewEvent,
 };
 
-/// Bytes of data in one append at most: a quarter of what the engine groups into one commit. A larger event goes alone.
+/// Bytes of data in one append of single events at most: a quarter of what the engine groups into one commit. A larger
+/// event goes alone.
 const BATCH_BYTES: usize = 256 << 10;
 
-/// A shard's events on their way to the engine. Bounded by the shard's tasks, each of which waits for one event, and by
+/// A shard's events on their way to the engine. Bounded by the shard's tasks, each of which waits for one append, and by
 /// the memory that its protocol has for events.
 #[derive(Debug, Default)]
 pub(super) struct Batcher(RefCell<BatcherState>);
 
+/// What was published since the last turn.
 #[derive(Debug, Default)]
 struct BatcherState {
     events: Vec<NewEvent>,
-    replies: Vec<ReceiptSender>,
+    replies: Vec<Reply<Acknowledgment>>,
+    appends: Vec<(Append, Reply<Vec<Acknowledgment>>)>,
     waker: Option<Waker>,
 }
 
-type ReceiptSender = oneshot::Sender<PublishResult>;
+type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
 
-/// Appends that the engine has accepted, each with the senders of its receipts. The engine completes them in order.
-type InFlight = VecDeque<(EngineFuture<Vec<PublishResult>, AppendError>, Vec<ReceiptSender>)>;
+/// What the engine has accepted: each future waits for one answer and passes it to its publishers. Only the first is
+/// polled, so that a commit wakes the shard once: the engine answers the appends of a commit together, those of the next
+/// commit later. One that answered in another order would delay answers, and lose none.
+type InFlight<'a> = VecDeque<Pin<Box<dyn Future<Output = ()> + 'a>>>;
 
 impl Batcher {
     /// Appends `event`; returns when it is durable and in the rings of the live streams. [`Batcher::run`] must be
@@ -46,11 +55,26 @@ impl Batcher {
     /// # Errors
     /// Says why the event was not appended.
     pub(super) async fn publish(&self, event: NewEvent) -> PublishResult {
+        let add = |state: &mut BatcherState, reply| {
+            state.events.push(event);
+            state.replies.push(reply);
+        };
+        self.hand_in(add).await
+    }
+
+    /// The same for all events of `append`, in one commit or none.
+    ///
+    /// # Errors
+    /// Says why nothing was appended.
+    pub(super) async fn append(&self, append: Append) -> Result<Vec<Acknowledgment>, AppendError> {
+        self.hand_in(|state, reply| state.appends.push((append, reply))).await
+    }
+
+    async fn hand_in<T>(&self, add: impl FnOnce(&mut BatcherState, Reply<T>)) -> Result<T, AppendError> {
         let (reply, response) = oneshot::channel();
         let waker = {
             let mut state = self.0.borrow_mut();
-            state.events.push(event);
-            state.replies.push(reply);
+            add(&mut state, reply);
             state.waker.take()
         };
         if let Some(waker) = waker {
@@ -64,13 +88,17 @@ impl Batcher {
         let mut in_flight = InFlight::new();
         poll_fn::<(), _>(|cx| {
             self.submit(hub, &mut in_flight, cx);
-            poll_in_flight(&mut in_flight, cx);
+            while let Some(first) = in_flight.front_mut()
+                && first.as_mut().poll(cx).is_ready()
+            {
+                in_flight.pop_front();
+            }
             Poll::Pending
         })
         .await;
     }
 
-    fn submit(&self, hub: &Hub, in_flight: &mut InFlight, cx: &Context<'_>) {
+    fn submit<'a>(&self, hub: &'a Hub, in_flight: &mut InFlight<'a>, cx: &Context<'_>) {
         let mut state = self.0.borrow_mut();
         state.waker = Some(cx.waker().clone());
         while !state.events.is_empty() {
@@ -82,9 +110,16 @@ impl Batcher {
             let count = state.events.iter().take_while(within).count().max(1);
             let events = take_first(&mut state.events, count);
             let replies = take_first(&mut state.replies, count);
-            match hub.publish_each(events) {
-                Ok(response) => in_flight.push_back((response, replies)),
-                Err(Rejected { error, .. }) => send_replies(replies, || Err(error.clone())),
+            match hub.engine.append_each(events) {
+                Ok(answer) => in_flight.push_back(Box::pin(acknowledge_each(hub, answer, replies))),
+                Err(Rejected { error, .. }) => refuse_all(replies, &error),
+            }
+        }
+        for (append, reply) in state.appends.drain(..) {
+            let mut appending = Box::pin(async move { send(reply, hub.publish(append).await) });
+            // The first poll submits it. A refusal is there at once, and does not wait for the answers before it.
+            if appending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                in_flight.push_back(appending);
             }
         }
     }
@@ -92,33 +127,41 @@ impl Batcher {
 
 /// Takes the first `count` out of `all`.
 fn take_first<T>(all: &mut Vec<T>, count: usize) -> Vec<T> {
-    if count == all.len() { std::mem::take(all) } else { all.drain(..count).collect() }
+    if count == all.len() { mem::take(all) } else { all.drain(..count).collect() }
 }
 
-/// Hands out the results of the appends that have completed.
-fn poll_in_flight(in_flight: &mut InFlight, cx: &mut Context<'_>) {
-    while let Some((response, _)) = in_flight.front_mut() {
-        let Poll::Ready(result) = response.as_mut().poll(cx) else { return };
-        let (_, replies) = in_flight.pop_front().expect("just seen");
-        match result {
-            Ok(all) => {
-                let mut all = all.into_iter();
-                send_replies(replies, || all.next().expect("a result for each event"));
+async fn acknowledge_each(
+    hub: &Hub,
+    answer: EngineFuture<Vec<AppendResult>, AppendError>,
+    replies: Vec<Reply<Acknowledgment>>,
+) {
+    match answer.await {
+        Ok(results) => {
+            debug_assert_eq!(results.len(), replies.len(), "a result for each event");
+            let mut acknowledge = hub.broker.acknowledge();
+            for (reply, result) in replies.into_iter().zip(results) {
+                send(reply, result.map(&mut acknowledge));
             }
-            Err(error) => send_replies(replies, || Err(error.clone())),
         }
+        Err(error) => refuse_all(replies, &error),
     }
 }
 
-fn send_replies(replies: Vec<ReceiptSender>, mut next_result: impl FnMut() -> PublishResult) {
+fn refuse_all<T>(replies: Vec<Reply<T>>, error: &AppendError) {
     for reply in replies {
-        drop(reply.send(next_result())); // the request may have been dropped
+        send(reply, Err(error.clone()));
     }
+}
+
+fn send<T>(reply: Reply<T>, result: Result<T, AppendError>) {
+    drop(reply.send(result)); // the request may have been dropped
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
+
+    use tokio::task::{LocalSet, spawn_local};
 
     use super::*;
     use crate::{
@@ -203,6 +246,65 @@ mod tests {
         };
         let second = while_running(&batcher, &hub, publishing).await.expect("published");
         assert_eq!(second.receipt.seq.0, 2);
+    }
+
+    /// Two events for one commit.
+    fn two(data: &str) -> Append {
+        Append { events: vec![event("a", data), event("b", data)], expect: None, key: None }
+    }
+
+    #[tokio::test]
+    async fn a_commit_wakes_the_shard_once_however_many_appends_it_has() {
+        // Several rounds, because a writer that wakes more often may by chance be done before the shard runs.
+        for _ in 0..20 {
+            let (hub, store) = hub_over(LogConfig::fixture());
+            let (batcher, polls) = (Rc::new(Batcher::default()), Rc::new(Cell::new(0)));
+            let (running, counted) = (Rc::clone(&batcher), Rc::clone(&polls));
+            let publishing = async {
+                store.faults().hold();
+                let mut run = Box::pin(async move { running.run(&hub).await });
+                let counting = spawn_local(poll_fn(move |cx| {
+                    counted.set(counted.get() + 1);
+                    run.as_mut().poll(cx)
+                }));
+                let append = || {
+                    let batcher = Rc::clone(&batcher);
+                    spawn_local(async move { batcher.append(two("x")).await })
+                };
+                // Fewer than tokio lets a task take at once.
+                let all: Vec<_> = (0..100).map(|_| append()).collect();
+                while polls.get() < 2 {
+                    tokio::task::yield_now().await; // at the second poll it submits them
+                }
+                store.faults().release();
+                for one in all {
+                    assert_eq!(one.await.expect("no panic").expect("published").len(), 2);
+                }
+                counting.abort();
+                polls.get() - 2
+            };
+            let woken = LocalSet::new().run_until(publishing).await;
+            // What the writer found when it looked, and the rest.
+            assert!(store.faults().writes() <= 2);
+            assert!(woken <= 2, "{woken}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_append_does_not_wait_for_the_answers_before_it() {
+        let (hub, store) = hub_over(LogConfig { queue_bytes: 400 << 10, ..LogConfig::fixture() });
+        let batcher = Batcher::default();
+        store.faults().hold();
+        let large = "x".repeat(100 << 10);
+        let first = batcher.append(two(&large));
+        let second = async {
+            let refused = tokio::time::timeout(Duration::from_secs(5), batcher.append(two(&large))).await;
+            store.faults().release();
+            refused.expect("at once")
+        };
+        let (first, second) = while_running(&batcher, &hub, async { tokio::join!(first, second) }).await;
+        assert_eq!(first.map(|all| all.len()), Ok(2));
+        assert_eq!(second, Err(AppendError::Busy));
     }
 
     async fn all_of<F: Future>(all: impl IntoIterator<Item = F>) -> Vec<F::Output> {

@@ -105,7 +105,7 @@ impl Publisher {
         self.limits
     }
 
-    /// Submits the single events of this thread to the engine. Never returns.
+    /// Submits the events of this thread to the engine, and passes on its answers. Never returns.
     pub async fn run(&self) {
         self.batcher.run(&self.hub).await;
     }
@@ -149,7 +149,7 @@ impl Publisher {
         {
             return self.batcher.publish(event).await.map(Acknowledgments::One);
         }
-        self.hub.publish(Append { events, expect, key }).await.map(Acknowledgments::Batch)
+        self.batcher.append(Append { events, expect, key }).await.map(Acknowledgments::Batch)
     }
 
     /// Appends each of `events`, which its publisher has charged for one by one, for a stream that makes batches of its
@@ -265,12 +265,20 @@ mod tests {
         NewEvent::new(TopicName::new(topic).expect("valid"), data)
     }
 
+    async fn try_publish(
+        publisher: &Publisher,
+        admitted: Admitted,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Acknowledgments, AppendError> {
+        tokio::select! {
+            () = publisher.run() => unreachable!("it never ends"),
+            result = publisher.publish(admitted, key) => result,
+        }
+    }
+
     /// The positions of the published events.
     async fn publish(publisher: &Publisher, admitted: Admitted, key: Option<IdempotencyKey>) -> Vec<u64> {
-        let all = tokio::select! {
-            () = publisher.run() => unreachable!("it never ends"),
-            all = publisher.publish(admitted, key) => all.expect("published"),
-        };
+        let all = try_publish(publisher, admitted, key).await.expect("published");
         all.as_slice().iter().map(|one| one.receipt.seq.0).collect()
     }
 
@@ -311,7 +319,7 @@ mod tests {
         let ((publisher, _), share) = (publisher(), Share(Cell::new(10)));
         let empty = || publisher.admit(vec![event("mine/a", "1")], Some(ExpectedLast::Empty), &share);
         assert_eq!(publish(&publisher, empty().expect("admitted"), None).await.len(), 1);
-        let second = publisher.publish(empty().expect("admitted"), None).await;
+        let second = try_publish(&publisher, empty().expect("admitted"), None).await;
         assert!(matches!(second, Err(AppendError::Precondition { .. })), "{second:?}");
     }
 }

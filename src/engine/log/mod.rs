@@ -7,7 +7,6 @@
 //! | `slot`, `table`, `catalog` | the in-memory table of all topics in use, and look-ups in it |
 //! | `recovery` | rebuilding the table from a store's events and settings |
 //! | `queue`, `group`, `writer` | group commit: from queued appends to one commit to receipts |
-//! | `reply_mailbox` | delivery of receipts to their publishers, batched per thread |
 //! | `idempotency`, `receipts` | keys of recent publishes |
 //! | `clock`, [`leaps`] | timestamps and ages that survive steps of the machine's clock |
 //! | `read`, `page`, `header_cursor`, `pick`, `key_hash` | pages of the log, and the gaps they report |
@@ -68,7 +67,6 @@ mod read;
 pub mod receipts;
 mod recovery;
 mod removal;
-mod reply_mailbox;
 mod retention;
 mod retention_queue;
 mod shared;
@@ -83,7 +81,6 @@ mod writer;
 
 pub use config::{Clock, EVENT_OVERHEAD, LogConfig, Uptime};
 pub use disk_calls::LOOKUPS;
-pub use reply_mailbox::{ReplyTask, reply_task};
 pub use store::Store;
 
 /// An engine over a [`Store`]: a writer thread and a retention thread. Reads run on tokio's blocking threads.

@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 
 use super::{
     config::{EVENT_OVERHEAD, LogConfig},
-    reply_mailbox::ReplyMailbox,
     store::TopicKey,
 };
 use crate::{
@@ -25,8 +24,6 @@ pub(super) type AppendReply<T> = oneshot::Sender<Result<T, AppendError>>;
 pub(super) struct PendingAppend {
     pub(super) append: Append,
     pub(super) reply: Replies,
-    /// The mailbox of the caller's thread; `None` to reply directly.
-    pub(super) mailbox: Option<Arc<ReplyMailbox>>,
     /// Bytes it counts in the queue.
     pub(super) cost: usize,
     /// Bytes of its data.
@@ -203,7 +200,7 @@ impl PendingAppend {
             bytes += event.data.len();
             cost += event.data.len() + event.topic.as_str().len() + event.name.as_str().len() + EVENT_OVERHEAD;
         }
-        Self { append, reply, mailbox: ReplyMailbox::current(), cost, bytes }
+        Self { append, reply, cost, bytes }
     }
 }
 

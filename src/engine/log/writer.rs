@@ -10,7 +10,6 @@ use super::{
     group::{AppendOutcome, CommitGroup, Staged},
     idempotency::Idempotency,
     queue::{AppendReply, Job, PendingAppend, Replies, Work},
-    reply_mailbox::{PendingReply, ReplyBatch, ReplyMailbox},
     shared::LogShared,
     slot::{Flag, Slot},
     store::{Commit, Store, StoreError, TopicKey, TopicSettings},
@@ -49,18 +48,17 @@ impl<S: Store> LogWriter<S> {
         self.idempotency.expire(&now);
         let mut group = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, events);
         let decide = |it: PendingAppend| match it.reply {
-            Replies::Whole(reply) => Decided::Whole(group.decide(it.append), it.mailbox, reply),
+            Replies::Whole(reply) => Decided::Whole(group.decide(it.append), reply),
             Replies::Each(reply) => Decided::Each(group.decide_each(it.append.events), reply),
         };
         let decided: Vec<_> = pending.into_iter().map(decide).collect();
         let (commit, topics, next) = group.finish();
         let result = self.commit(commit, topics, next);
         self.shared.queue.release(costs);
-        let mut mail = ReplyBatch::default();
-        for decided in decided {
-            decided.answer(&result, &mut mail);
+        // Newest first: a caller that waits for its oldest answer, as the hub's batcher does, is woken when all are there.
+        for decided in decided.into_iter().rev() {
+            decided.answer(&result);
         }
-        mail.send();
     }
 
     pub(super) fn commit(&mut self, commit: Commit, topics: Vec<Staged>, next: Seq) -> Result<(), AppendError> {
@@ -210,21 +208,21 @@ impl<S: Store> LogWriter<S> {
 
 /// A decided append with its reply channel.
 enum Decided {
-    Whole(AppendOutcome, Option<Arc<ReplyMailbox>>, AppendReply<Vec<Receipt>>),
+    Whole(AppendOutcome, AppendReply<Vec<Receipt>>),
     Each(Vec<AppendResult>, AppendReply<Vec<AppendResult>>),
 }
 
 impl Decided {
     /// Replies with the outcome, given the commit's `result`. The receiver may be gone.
-    fn answer(self, result: &Result<(), AppendError>, mail: &mut ReplyBatch) {
+    fn answer(self, result: &Result<(), AppendError>) {
         match self {
-            Self::Whole(outcome, mailbox, reply) => {
+            Self::Whole(outcome, reply) => {
                 let answer = match (outcome, result) {
                     (AppendOutcome::Known(receipts), _) | (AppendOutcome::Staged(receipts), Ok(())) => Ok(receipts),
                     (AppendOutcome::Refused(error), Ok(())) => Err(error),
                     (AppendOutcome::Staged(_) | AppendOutcome::Refused(_), Err(error)) => Err(error.clone()),
                 };
-                mail.add(mailbox, PendingReply { reply, answer });
+                drop(reply.send(answer));
             }
             // A refusal, too, may depend on events of the commit, so a failed commit fails every result.
             Self::Each(all, reply) => drop(reply.send(result.clone().map(|()| all))),
