@@ -49,13 +49,13 @@ pub struct RequestScope {
     pub client: IpAddr,
     /// The method.
     pub method: Method,
-    /// When its head had been read.
-    pub started: Instant,
     line: Option<Box<RequestLine>>,
 }
 
 /// What the line has besides.
 struct RequestLine {
+    /// When the head of the request had been read.
+    started: Instant,
     path: Box<str>,
     holder: OnceCell<Box<str>>,
     /// `None` before the response.
@@ -74,6 +74,7 @@ impl RequestScope {
         let (headers, peer) = (request.headers(), peer(request).address.ip());
         let trusted = policy.proxies.trusts(peer);
         let line = || RequestLine {
+            started: Instant::now(),
             path: bounded(request.uri().path()).into(),
             holder: OnceCell::new(),
             status: None,
@@ -85,7 +86,6 @@ impl RequestScope {
             trace: TraceId::of(headers),
             client: if trusted { policy.proxies.client(peer, headers) } else { peer.to_canonical() },
             method: request.method().clone(),
-            started: Instant::now(),
             line: logged.then(|| Box::new(line())),
         }
     }
@@ -116,10 +116,10 @@ impl RequestScope {
         if request.uri().path().starts_with(LOG_READING_PATH) { span!(INFO) } else { span!(DEBUG) }
     }
 
-    /// Whether requests are logged.
+    /// When its head had been read, if requests are logged.
     #[must_use]
-    pub fn is_logged(&self) -> bool {
-        self.line.is_some()
+    pub fn logged_since(&self) -> Option<Instant> {
+        self.line.as_ref().map(|line| line.started)
     }
 
     /// Records whose credential the request has.
@@ -168,7 +168,7 @@ impl Drop for RequestScope {
                 http.path = &*line.path,
                 http.status = line.status.map(|status| status.as_u16()),
                 bytes = line.bytes,
-                duration_ms = milliseconds(self.started.elapsed()),
+                duration_ms = milliseconds(line.started.elapsed()),
                 client.addr = %self.client,
                 holder = line.holder.get().map(|holder| &**holder),
                 request.id = %self.id,

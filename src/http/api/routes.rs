@@ -1,8 +1,9 @@
 //! The routing table, and the headers that every response has.
 
+use std::{future::poll_fn, pin::pin};
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use matchit::Router;
-use tracing::Instrument as _;
 
 use super::{
     docs,
@@ -92,7 +93,11 @@ impl Routes {
     pub async fn response(&self, shard: &ShardState, request: IncomingRequest) -> Response {
         let scope = RequestScope::new(&request, &shard.auth.policy(), &shard.request_ids, shard.app.log_requests);
         let span = scope.span(&request);
-        let response = self.respond(shard, &scope, request).instrument(span).await;
+        let response = {
+            // `Instrument` would copy the future, which is large.
+            let mut responding = pin!(self.respond(shard, &scope, request));
+            poll_fn(|cx| span.in_scope(|| responding.as_mut().poll(cx))).await
+        };
         scope.respond(response)
     }
 
@@ -249,10 +254,11 @@ async fn handle(
     let app = &shard.app;
     match route {
         Route::Publish => publish::handle(&app.publish, &shard.publish, caller, request).await,
+        // Boxed, so that they do not enlarge the future of a publish, which is smaller and more frequent.
         Route::Events if request.method() == Method::POST => {
-            events::post(&shard.events, scope, &NATIVE, caller, request).await
+            Box::pin(events::post(&shard.events, scope, &NATIVE, caller, request)).await
         }
-        Route::Events => events::get(&shard.events, scope, &NATIVE, caller, request).await,
+        Route::Events => Box::pin(events::get(&shard.events, scope, &NATIVE, caller, request)).await,
         Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
         Route::Topics => topics::handle(&app.topics, &caller, request).await,
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,

@@ -1,7 +1,7 @@
 //! The id of a request: in the log, in every response, and in every problem, so that a user's report leads to the lines
 //! of the log.
 
-use std::{cell::Cell, fmt, io::Write as _, sync::LazyLock};
+use std::{cell::Cell, fmt, sync::LazyLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -15,8 +15,8 @@ pub const MAX_BYTES: usize = 64;
 /// Bits of [`RequestId`] that count the requests of one core: at a million requests a second, enough for nine years.
 const COUNTER_BITS: u32 = 48;
 
-/// Differs between two runs of the hub, so that their ids differ, too.
-static PROCESS: LazyLock<u32> = LazyLock::new(|| fastrand::u32(..));
+/// Eight digits that differ between two runs of the hub, so that their ids differ, too.
+static PROCESS: LazyLock<String> = LazyLock::new(|| format!("{:08x}", fastrand::u32(..)));
 
 /// The id of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,13 +55,21 @@ impl RequestIds {
 }
 
 impl RequestId {
-    /// The id as the value of a header: one allocation.
+    /// The id as the value of a header: one allocation. Written without `fmt`, because every response has one.
     #[must_use]
     pub fn header_value(&self) -> HeaderValue {
-        let mut text = [0; MAX_BYTES];
-        let mut rest = &mut text[..];
-        write!(rest, "{self}").expect("no id is longer than MAX_BYTES");
-        let length = MAX_BYTES - rest.len();
+        let made = match &self.0 {
+            IdSource::Made(made) => *made,
+            IdSource::Sent(sent) => return HeaderValue::from_str(sent).expect("visible ASCII"),
+        };
+        let ((core, number), mut digits) = (parts(made), [itoa::Buffer::new(), itoa::Buffer::new()]);
+        let [core_digits, number_digits] = &mut digits;
+        let parts = [PROCESS.as_str(), "-", core_digits.format(core), "-", number_digits.format(number)];
+        let (mut text, mut length) = ([0; MAX_BYTES], 0);
+        for part in parts {
+            text[length..length + part.len()].copy_from_slice(part.as_bytes());
+            length += part.len();
+        }
         HeaderValue::from_bytes(&text[..length]).expect("visible ASCII")
     }
 }
@@ -70,12 +78,17 @@ impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             IdSource::Made(made) => {
-                let (core, number) = (made >> COUNTER_BITS, made & ((1 << COUNTER_BITS) - 1));
-                write!(f, "{:08x}-{core}-{number}", *PROCESS)
+                let (core, number) = parts(*made);
+                write!(f, "{}-{core}-{number}", *PROCESS)
             }
             IdSource::Sent(sent) => f.write_str(sent),
         }
     }
+}
+
+/// The index of the core, and the number of the request on this core.
+fn parts(made: u64) -> (u64, u64) {
+    (made >> COUNTER_BITS, made & ((1 << COUNTER_BITS) - 1))
 }
 
 /// The id in the header, if it came once and is valid.
@@ -102,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_id_of_a_trusted_proxy_is_kept_if_it_is_short_and_visible() {
-        let made = format!("{:08x}-3-0", *PROCESS);
+        let made = format!("{}-3-0", *PROCESS);
         let longest = "x".repeat(MAX_BYTES);
         for good in ["a", "7f9a-\"1\"", "Root=1-67891233-abcdef012345678912345678", &longest] {
             assert_eq!(id(&[good], true), good);

@@ -23,14 +23,14 @@ const MAX_TOPICS: usize = 4;
 /// The record of a stream.
 #[derive(Debug)]
 pub struct StreamRecord {
-    started: Instant,
+    /// When the head of its request had been read, if requests are logged.
+    logged_since: Option<Instant>,
     id: RequestId,
     counts: SentCounts,
     client: IpAddr,
     trace: Option<TraceId>,
     outcome: StreamOutcome,
     post: bool,
-    logged: bool,
 }
 
 /// What a stream has sent: events, and their bytes as they were encoded.
@@ -63,19 +63,18 @@ impl StreamRecord {
     /// The record of a stream that this request opens; `None` when the log has no use for it.
     #[must_use]
     pub fn new(request: &RequestScope) -> Option<Box<Self>> {
-        let logged = request.is_logged();
+        let logged_since = request.logged_since();
         // The response to HEAD has no stream.
-        let used = request.method != Method::HEAD && (logged || tracing::span_enabled!(Level::INFO));
+        let used = request.method != Method::HEAD && (logged_since.is_some() || tracing::span_enabled!(Level::INFO));
         used.then(|| {
             Box::new(Self {
-                started: request.started,
+                logged_since,
                 id: request.id.clone(),
                 counts: SentCounts::default(),
                 client: request.client,
                 trace: request.trace,
                 outcome: StreamOutcome::ClientLeft,
                 post: request.method == Method::POST,
-                logged,
             })
         })
     }
@@ -104,9 +103,7 @@ impl StreamRecord {
 
     /// Writes the line, if requests are logged. To be called when the stream has ended.
     pub fn log(&self, selection: &Selection, holder: Option<&str>) {
-        if !self.logged {
-            return;
-        }
+        let Some(since) = self.logged_since else { return };
         tracing::info!(
             target: request_log::TARGET,
             parent: None,
@@ -117,7 +114,7 @@ impl StreamRecord {
                 topics = %TopicList(selection),
                 events = self.counts.events,
                 bytes = self.counts.bytes,
-                duration_ms = milliseconds(self.started.elapsed()),
+                duration_ms = milliseconds(since.elapsed()),
                 client.addr = %self.client,
                 holder,
                 request.id = %self.id,
