@@ -10,8 +10,8 @@
 //! scheduler's count for the threads of a side, without the publishers'. A third side overwrites zeros, so that the
 //! file system does not update the file's length: it shows what the disk can do, and is not a target.
 //!
-//! 2026-11-22, 2 quiet cores, through the engine alone: of the log's rate 0.63, 0.79, 0.52 with 1, 64, 512 waiting; 0.37 in appends of 4,096,
-//! which are 422,000 events/s.
+//! 2026-11-22, 2 quiet cores, through the engine alone: of the log's rate 0.63, 0.79, 0.52 with 1, 64, 512 waiting; 0.37
+//! in appends of 4,096, which are 422,000 events/s.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
@@ -82,9 +82,9 @@ fn main() {
     let only = std::env::var("DURABLE_WAITING").ok().and_then(|waiting| waiting.parse::<usize>().ok());
     let mut report = Report::new("durable");
     let dir = support::directory();
-    let (engine, publisher) = publisher(&dir.path().join("engine"));
+    let (engine, shard) = publisher(&dir.path().join("engine"));
     let log: Rc<dyn Appender> = Rc::new(Log::create(&dir.path().join("growing"), 0));
-    let ours: Rc<dyn Appender> = Rc::new(Ours { engine: Arc::clone(&engine), publisher: Rc::new(publisher) });
+    let ours: Rc<dyn Appender> = Rc::new(Ours { engine: Arc::clone(&engine), publisher: Rc::new(shard) });
     let zeros: Rc<dyn Appender> = Rc::new(Log::create(&dir.path().join("zeros"), ZEROS));
     let mut published = 0;
     for (waiting, each, lines) in LOADS.into_iter().filter(|(waiting, ..)| only.is_none_or(|only| only == *waiting)) {
