@@ -129,6 +129,7 @@ mod tests {
     use tracing::span::{Attributes, Id};
     use tracing_subscriber::{
         Layer,
+        filter::LevelFilter,
         layer::{self, SubscriberExt as _},
         registry::LookupSpan,
     };
@@ -280,9 +281,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_has_a_span_until_a_stream_takes_it_over() {
+    async fn a_connection_has_a_span_for_warnings_until_a_stream_takes_it_over() {
         let spans = LiveSpans::default();
-        let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans.clone()));
+        let subscriber = tracing_subscriber::registry().with(spans.clone()).with(LevelFilter::WARN);
+        let _default = tracing::subscriber::set_default(subscriber);
         let alive = |name| spans.0.lock().get(name).copied();
         let bound = BoundAddresses::new(&[Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())], 1).expect("free");
         let mut listening = bound.listen().expect("free");
