@@ -1,6 +1,6 @@
 //! The routing table, and the headers that every response has.
 
-use std::{future::poll_fn, pin::pin};
+use std::{future::poll_fn, pin::pin, sync::atomic::Ordering::Relaxed};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use matchit::Router;
@@ -91,7 +91,8 @@ impl Default for Routes {
 impl Routes {
     /// Handles a request. Every refusal becomes a problem response, and is counted.
     pub async fn response(&self, shard: &ShardState, request: IncomingRequest) -> Response {
-        let scope = RequestScope::new(&request, &shard.auth.policy(), &shard.request_ids, shard.app.log_requests);
+        let logged = shard.app.log_requests.load(Relaxed);
+        let scope = RequestScope::new(&request, &shard.auth.policy(), &shard.request_ids, logged);
         let span = scope.span(&request);
         let response = {
             // `Instrument` would copy the future, which is large.
