@@ -163,12 +163,22 @@ impl fmt::Display for TopicList<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Filter;
+    use crate::{event::Filter, http::testing::scope};
 
     #[test]
     fn a_record_takes_at_most_a_hundred_bytes() {
         let pointer = size_of::<Option<Box<StreamRecord>>>();
         assert!(size_of::<StreamRecord>() + pointer <= 100, "{}", size_of::<StreamRecord>());
+    }
+
+    #[test]
+    fn a_stream_is_recorded_where_warnings_are_logged() {
+        let recorded = |level| {
+            let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::sink).finish();
+            let record = || StreamRecord::new(&scope("/events?topic=t", false));
+            tracing::subscriber::with_default(log, record).is_some()
+        };
+        assert_eq!((recorded(Level::WARN), recorded(Level::ERROR)), (true, false));
     }
 
     #[test]
