@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{GapReason, ReadPosition, Subscription};
+use super::{GapReason, PendingPage, ReadPosition, Subscription};
 use crate::{
     engine::{self, LogPage, PageItem, ReadRequest},
     event::{Seq, TopicName},
@@ -12,6 +12,7 @@ use crate::{
         broker::FeedHandle,
         frame::Frame,
         pages::{CachedPage, PageKey},
+        stats::Progress,
     },
 };
 
@@ -50,16 +51,16 @@ impl Subscription {
                 max_events: self.limit.events,
                 max_bytes: self.limit.bytes,
             };
-            ReadPosition::Log(Box::new(key), Box::pin(Hub::read(&self.hub, key, request)))
+            ReadPosition::Log(Box::new(PendingPage { key, reading: Box::pin(Hub::read(&self.hub, key, request)) }))
         };
     }
 
     /// Queues the events and gaps of a page of the subscription's epoch as deliveries, and continues after it.
     pub(super) fn take_page(&mut self, key: PageKey, page: LogPage) {
         self.hub.stats.pages_read.add(1);
-        let epoch = page.epoch;
+        let (epoch, at_end) = (page.epoch, page.at_end);
         let frame = |hub: &Hub, event| Arc::new(Frame::replayed(epoch, hub.large.share(event)));
-        let whole = !page.at_end && page.items.iter().all(|item| matches!(item, PageItem::Event(_)));
+        let whole = page.items.iter().all(|item| matches!(item, PageItem::Event(_)));
         if whole && !page.items.is_empty() {
             let events = page.items.into_iter().filter_map(|item| match item {
                 PageItem::Event(event) => Some(frame(&self.hub, event)),
@@ -67,7 +68,8 @@ impl Subscription {
             });
             let page = CachedPage { batch: self.batch_of(events.collect()), through: page.through };
             self.hub.pages.insert(key, page.clone());
-            return self.take_cached(page);
+            self.deliver_page(page);
+            return self.continue_after_page(at_end);
         }
         let first = page.items.iter().find_map(|item| match item {
             PageItem::Event(event) => Some(event.seq),
@@ -97,15 +99,21 @@ impl Subscription {
         }
         self.deliver_replayed(frames);
         self.position = self.position.max(page.through);
-        if page.at_end {
-            self.follow();
-        } else {
-            self.read(engine::ReadFrom::After(self.position));
-        }
+        self.continue_after_page(at_end);
     }
 
-    /// Queues a cached page, and continues after it.
+    /// Queues a cached page, and continues after it. While the log's head is at the page's end, a read would return an
+    /// empty page now, and is left out.
     pub(super) fn take_cached(&mut self, page: CachedPage) {
+        self.deliver_page(page);
+        self.continue_after_page(self.hub.head() == self.cursor());
+    }
+
+    fn continue_after_page(&mut self, at_end: bool) {
+        if at_end { self.follow() } else { self.read(engine::ReadFrom::After(self.position)) }
+    }
+
+    fn deliver_page(&mut self, page: CachedPage) {
         self.report_cursor_gap(page.batch.frames().first().map(|frame| frame.id.seq));
         for (topic, _) in page.batch.first_by_topic() {
             self.mark_started(topic);
@@ -113,13 +121,12 @@ impl Subscription {
         self.hub.stats.replayed.add(page.batch.frames().len() as u64);
         self.deliver(page.batch);
         self.position = self.position.max(page.through);
-        self.read(engine::ReadFrom::After(self.position));
     }
 
     /// The log was read to its end: follow the ring from here.
     pub(super) fn follow(&mut self) {
         self.endings.caught_up(&*self.hub.catalog, &self.feed_handle.feed);
-        self.gauge.change(|stats| &stats.live);
+        self.set_progress(Progress::Live);
         self.started = None;
         self.state = ReadPosition::Ring { behind: false };
     }
