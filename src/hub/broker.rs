@@ -4,8 +4,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    Acknowledgment, HubConfig,
     batch::ReadLimit,
+    config::HubConfig,
     directory::FeedDirectory,
     epoch::{EpochNumber, HubCursor, HubEpoch},
     feed::{Feed, Next, RingBudget},
@@ -45,6 +45,15 @@ pub struct Broker {
     removals: RecentRemovals,
     stats: Arc<Stats>,
     top: Top,
+}
+
+/// The acknowledgment of a publisher's event: it is durable, and in the rings of all live streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledgment {
+    /// What the engine has acknowledged.
+    pub receipt: Receipt,
+    /// Live streams that receive the topic's events, counted now.
+    pub subscribers: u32,
 }
 
 /// A stream's membership in a feed; ends when it is dropped.

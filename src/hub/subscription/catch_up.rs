@@ -1,6 +1,6 @@
 //! Reading the log: page after page until its end, from the store or from the page cache, and then back to the ring.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{GapReason, PendingPage, ReadPosition, Subscription};
 use crate::{
@@ -15,14 +15,6 @@ use crate::{
         stats::Progress,
     },
 };
-
-/// Topics remembered by a stream that starts with the oldest retained events: 2 MiB of names at most, shared with
-/// others.
-const MAX_STARTED: usize = 1 << 16;
-
-/// The topics of which a stream has delivered an event.
-#[derive(Default)]
-pub(super) struct StartedTopics(HashSet<TopicName>);
 
 impl Subscription {
     /// Starts at a client's cursor: in the ring when it covers the cursor, else in the log.
@@ -86,7 +78,7 @@ impl Subscription {
                 // A stream that starts with the oldest events is not told what retention trimmed before a topic's first
                 // event, but it is told what the disk lost.
                 PageItem::Gap(gap)
-                    if !gap.lost && self.started.as_ref().is_some_and(|started| !started.0.contains(&gap.topic)) => {}
+                    if !gap.lost && self.started.as_ref().is_some_and(|started| !started.contains(&gap.topic)) => {}
                 PageItem::Gap(gap) => {
                     self.deliver_replayed(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
@@ -145,13 +137,8 @@ impl Subscription {
     /// Records that an event of `topic` is delivered. Beyond the bound the stream stops remembering topics, and then
     /// reports all gaps, also those before a topic's first event.
     fn mark_started(&mut self, topic: &TopicName) {
-        if self.started.as_ref().is_some_and(|started| started.0.len() >= MAX_STARTED) {
+        if self.started.as_mut().is_some_and(|started| !started.insert(topic)) {
             self.started = None;
-        }
-        if let Some(started) = &mut self.started
-            && !started.0.contains(topic)
-        {
-            started.0.insert(topic.clone());
         }
     }
 
