@@ -50,7 +50,7 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
         return ExitCode::FAILURE;
     }
     for variable in &effective.ignored {
-        tracing::warn!(variable, "no setting has this name; it is ignored");
+        tracing::warn!(variable, "no setting has this name; the variable is ignored");
     }
     let drain = Drain::new();
     let hangups = match signals::listen(drain.clone(), config.hub.drain, telemetry::flush) {
@@ -65,7 +65,7 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
     match app::serve(config, &drain, reload, |hub| greet(config, hub)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            let invalid_config = matches!(error, AppError::Access(_));
+            let invalid_config = matches!(error, AppError::Config(_));
             report(error);
             if invalid_config { ExitCode::from(config::EXIT_CODE) } else { ExitCode::FAILURE }
         }
