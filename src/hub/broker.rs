@@ -4,8 +4,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    Acknowledgment, HubConfig,
     batch::ReadLimit,
+    config::HubConfig,
     directory::FeedDirectory,
     epoch::{EpochNumber, HubCursor, HubEpoch},
     feed::{Feed, Next, RingBudget},
@@ -47,6 +47,15 @@ pub struct Broker {
     top: Top,
 }
 
+/// The acknowledgment of a publisher's event: it is durable, and in the rings of all live streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledgment {
+    /// What the engine has acknowledged.
+    pub receipt: Receipt,
+    /// Live streams that receive the topic's events, counted now.
+    pub subscribers: u32,
+}
+
 /// A stream's membership in a feed; ends when it is dropped.
 #[derive(Debug)]
 pub struct FeedHandle {
@@ -54,8 +63,6 @@ pub struct FeedHandle {
     pub feed: Arc<Feed>,
     /// The epoch of the engine's log when the handle joined.
     pub epoch: Arc<HubEpoch>,
-    /// Every later event of the epoch is, or will be, in the ring, or the ring has moved past it.
-    pub from: Seq,
     broker: Arc<Broker>,
     shard: usize,
 }
@@ -102,13 +109,14 @@ impl Broker {
     }
 
     /// Joins the feed of `selection`. Join before the first page of the log is read, so that every event is in the
-    /// page, in the ring or in both, never in neither.
+    /// page, in the ring or in both, never in neither. Every event of the epoch after the returned position is, or will
+    /// be, in the ring, or the ring has moved past it.
     #[must_use]
-    pub fn join(self: &Arc<Self>, selection: &Selection, shard: usize) -> FeedHandle {
+    pub fn join(self: &Arc<Self>, selection: &Selection, shard: usize) -> (FeedHandle, Seq) {
         let handle = |feed: &Arc<Feed>| {
             feed.add_stream(shard);
             let (epoch, from) = self.current();
-            FeedHandle { feed: Arc::clone(feed), epoch, from, broker: Arc::clone(self), shard }
+            (FeedHandle { feed: Arc::clone(feed), epoch, broker: Arc::clone(self), shard }, from)
         };
         if let Some(feed) = self.directory.read().get(selection) {
             return handle(feed);
@@ -330,7 +338,7 @@ impl FeedHandle {
     /// Joins the same feed in the current epoch.
     pub(super) fn rejoin(&mut self) {
         let _directory = self.broker.directory.read();
-        (self.epoch, self.from) = self.broker.current();
+        self.epoch = self.broker.current().0;
     }
 
     /// The frames after `cursor` in the ring.

@@ -18,6 +18,7 @@
 //! | `lingering` | feeds without streams, kept for clients that reconnect |
 //! | `pages` | cache of log pages, for clients that reconnect together |
 //! | `deletions` | the marks of deleted topics, which a feed keeps in memory |
+//! | [`config`] | sizes and delays of the hub |
 //! | [`endings`] | closed and deleted topics, and when a stream reports them |
 //! | [`shard`] | per-core wake-ups, one for each commit, and a cache of batches |
 //! | [`publisher`] | publishing for every protocol: limits, allowance, batching, acknowledgments |
@@ -29,8 +30,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        Append, AppendError, Capabilities, Catalog, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Receipt,
-        Rejected, Status, TopicChange, TopicFacts, TopicState, When,
+        Append, AppendError, Capabilities, Catalog, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Rejected,
+        Status, TopicChange, TopicFacts, TopicState, When,
     },
     event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
     sync::spawn,
@@ -39,6 +40,7 @@ use crate::{
 pub mod batch;
 mod batcher;
 pub mod broker;
+pub mod config;
 mod deletions;
 mod directory;
 mod encoded_cache;
@@ -63,6 +65,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use broker::Acknowledgment;
+pub use config::{HubConfig, READERS};
+
 use batch::FrameBatch;
 use broker::Broker;
 use epoch::EpochNumber;
@@ -73,30 +78,6 @@ use pages::{CachedPage, PageKey, PageRead, Pages};
 use removals::RemovalCheck;
 use stats::Stats;
 use tokio::sync::Semaphore;
-
-/// [`HubConfig::readers`] of the hub. Each may hold a page in memory and open a segment.
-pub const READERS: usize = 8;
-
-/// Sizes and delays of the hub.
-#[derive(Debug, Clone)]
-pub struct HubConfig {
-    /// Upper bound of one feed's ring, in bytes of frames.
-    pub ring_bytes: usize,
-    /// Upper bound of all rings together, in bytes of frames.
-    pub rings_bytes: usize,
-    /// Reconnect delay in milliseconds of topics that have no delay of their own.
-    pub retry_ms: u32,
-    /// Log pages read concurrently; further readers wait in FIFO order.
-    pub readers: usize,
-}
-
-impl HubConfig {
-    /// A configuration for tests and benches: rings that hold all that most of them publish.
-    #[must_use]
-    pub fn fixture() -> Self {
-        Self { ring_bytes: 1 << 20, rings_bytes: 256 << 20, retry_ms: 3000, readers: READERS }
-    }
-}
 
 /// The hub: the engine, the broker above it, and the caches for reading the log.
 pub struct Hub {
@@ -110,15 +91,6 @@ pub struct Hub {
     readers: Arc<Semaphore>,
     pages: Pages,
     large: LargeEvents,
-}
-
-/// The acknowledgment of a publisher's event: it is durable, and in the rings of all live streams.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acknowledgment {
-    /// What the engine has acknowledged.
-    pub receipt: Receipt,
-    /// Live streams that receive the topic's events, counted now.
-    pub subscribers: u32,
 }
 
 /// The result of one event of [`Hub::publish_each`].

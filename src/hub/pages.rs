@@ -1,8 +1,9 @@
 //! A cache of log pages that were read a moment ago, for the next reader at the same cursor: a thousand clients that
 //! reconnect together replay what one of them has read.
 //!
-//! A cached page is used only while the engine still retains all of its events, so it equals what a read would return
-//! now. Pages that may change are not cached: those with gaps, and the last one.
+//! A cached page is used only while the engine still retains all of its events, so it is what a read would return now, or
+//! the beginning of it: the log may have grown since its last page was read. Pages with gaps are not cached, since a gap
+//! may grow.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -33,7 +34,7 @@ pub(super) struct PageKey {
     pub(super) limit: ReadLimit,
 }
 
-/// A cached page: it has no gaps and is not the last one.
+/// A cached page: it has events and no gaps.
 #[derive(Debug, Clone)]
 pub(super) struct CachedPage {
     pub(super) batch: Arc<FrameBatch>,

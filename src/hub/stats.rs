@@ -55,6 +55,17 @@ pub struct Stats {
     refused: Mutex<BTreeMap<&'static str, u64>>,
 }
 
+/// How far a subscription has come. Each has a gauge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It follows the ring.
+    Live,
+    /// It reads the log to catch up after its start.
+    Replaying,
+    /// It reads the log because the ring moved past it.
+    Lagged,
+}
+
 impl Counter {
     /// Adds `n`.
     pub fn add(&self, n: u64) {
@@ -80,6 +91,15 @@ impl Gauge {
 }
 
 impl Stats {
+    /// The gauge of the subscriptions that have come this far.
+    pub(super) fn progress(&self, progress: Progress) -> &Gauge {
+        match progress {
+            Progress::Live => &self.live,
+            Progress::Replaying => &self.replaying,
+            Progress::Lagged => &self.lagged,
+        }
+    }
+
     /// Counts a refused request under its problem code. Codes are a closed set, so the map is bounded.
     pub fn refused(&self, code: &'static str) {
         *self.refused.lock().entry(code).or_default() += 1;

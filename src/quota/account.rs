@@ -75,13 +75,15 @@ pub enum HeldMemory {
     Pages,
 }
 
-/// A permit for an open connection or stream. Dropping it returns it.
+/// A permit for an open connection. Dropping it returns it.
 #[derive(Debug)]
 #[must_use = "dropping it returns the permit"]
-pub struct OpenPermit {
-    account: Arc<Account>,
-    open: fn(&Account) -> &AtomicU64,
-}
+pub struct ConnectionPermit(Arc<Account>);
+
+/// A permit for an open stream. Dropping it returns it.
+#[derive(Debug)]
+#[must_use = "dropping it returns the permit"]
+pub struct StreamPermit(Arc<Account>);
 
 impl QuotaState {
     pub(super) fn new(config: &QuotaConfig) -> Self {
@@ -122,18 +124,20 @@ impl Account {
     ///
     /// # Errors
     /// When this address has as many connections as it may.
-    pub fn connect(self: &Arc<Self>) -> Result<OpenPermit, Exceeded> {
+    pub fn connect(self: &Arc<Self>) -> Result<ConnectionPermit, Exceeded> {
         let limit = self.allowed(|limits| limits.connections);
-        self.acquire(|account| &account.connections, limit, Limit::AddressConnections)
+        self.acquire(&self.connections, limit, Limit::AddressConnections)?;
+        Ok(ConnectionPermit(Arc::clone(self)))
     }
 
     /// Takes a permit for a stream.
     ///
     /// # Errors
     /// When this account has as many streams as it may.
-    pub fn stream(self: &Arc<Self>) -> Result<OpenPermit, Exceeded> {
+    pub fn stream(self: &Arc<Self>) -> Result<StreamPermit, Exceeded> {
         let limit = self.allowed(|limits| limits.streams);
-        self.acquire(|account| &account.streams, limit, self.kind.streams())
+        self.acquire(&self.streams, limit, self.kind.streams())?;
+        Ok(StreamPermit(Arc::clone(self)))
     }
 
     /// Charges a publish of `events` with `bytes` of data. One that exceeds a second's worth is permitted when nothing
@@ -250,15 +254,10 @@ impl Account {
         })
     }
 
-    fn acquire(
-        self: &Arc<Self>,
-        open: fn(&Self) -> &AtomicU64,
-        limit: Option<u64>,
-        what: Limit,
-    ) -> Result<OpenPermit, Exceeded> {
+    fn acquire(&self, open: &AtomicU64, limit: Option<u64>, what: Limit) -> Result<(), Exceeded> {
         let most = limit.unwrap_or(u64::MAX);
-        match open(self).fetch_update(Relaxed, Relaxed, |count| (count < most).then_some(count + 1)) {
-            Ok(_) => Ok(OpenPermit { account: Arc::clone(self), open }),
+        match open.fetch_update(Relaxed, Relaxed, |count| (count < most).then_some(count + 1)) {
+            Ok(_) => Ok(()),
             Err(_) => Err(self.refuse(what, most, OPEN_WAIT)),
         }
     }
@@ -348,11 +347,21 @@ impl AccountKind {
     }
 }
 
-impl Drop for OpenPermit {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let before = (self.open)(&self.account).fetch_sub(1, Relaxed);
-        debug_assert!(before > 0, "a permit counts until it is dropped");
+        release(&self.0.connections);
     }
+}
+
+impl Drop for StreamPermit {
+    fn drop(&mut self) {
+        release(&self.0.streams);
+    }
+}
+
+fn release(open: &AtomicU64) {
+    let before = open.fetch_sub(1, Relaxed);
+    debug_assert!(before > 0, "a permit counts until it is dropped");
 }
 
 #[cfg(test)]
@@ -376,7 +385,7 @@ mod tests {
             holder.topic().expect("no limit");
             address.bad_credential();
             address.may_try_credential().expect("no limit");
-            drop([address.connect(), address.stream(), holder.stream()]);
+            drop((address.connect(), address.stream(), holder.stream()));
             done.send(()).expect("somebody waits");
         });
         is_done.recv_timeout(Duration::from_secs(30)).expect("nothing was waited for");

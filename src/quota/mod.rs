@@ -26,7 +26,7 @@ mod table;
 mod tests;
 
 pub use self::{
-    account::{Account, OpenPermit},
+    account::{Account, ConnectionPermit, StreamPermit},
     config::{QuotaConfig, QuotaLimits},
     exceeded::{Exceeded, Limit},
 };

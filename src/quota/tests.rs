@@ -45,8 +45,9 @@ fn wait(result: Result<(), Exceeded>) -> Duration {
 async fn without_limits_everything_is_let_in_and_holders_are_still_counted() {
     let quotas = Quotas::new(&QuotaConfig::default());
     let (address, holder) = (quotas.address(ip("192.0.2.1")), quotas.holder("a"));
-    let permits: Vec<OpenPermit> =
-        (0..1000).flat_map(|_| [address.connect(), address.stream(), holder.stream()]).map(Result::unwrap).collect();
+    let connections: Vec<_> = (0..1000).map(|_| address.connect().unwrap()).collect();
+    let streams: Vec<StreamPermit> =
+        (0..1000).flat_map(|_| [address.stream(), holder.stream()]).map(Result::unwrap).collect();
     for _ in 0..1000 {
         address.publish_for(&holder, u32::MAX, u64::MAX / 2000).unwrap();
         holder.topic().unwrap();
@@ -56,7 +57,7 @@ async fn without_limits_everything_is_let_in_and_holders_are_still_counted() {
     let used = quotas.busiest(20);
     assert_eq!((used.len(), &*used[0].holder, used[0].streams, used[0].refused), (1, "a", 1000, 0));
     assert_eq!((used[0].events, used[0].bytes), (1000 * u64::from(u32::MAX), 1000 * (u64::MAX / 2000)));
-    drop(permits);
+    drop((connections, streams));
     assert_eq!(quotas.busiest(20)[0].streams, 0);
 }
 
@@ -244,7 +245,7 @@ async fn an_idle_account_is_removed_and_one_that_owes_or_has_something_open_is_n
 async fn when_the_table_is_full_new_clients_share_one_account() {
     let one = QuotaLimits { streams: Some(1), events: some(1), ..QuotaLimits::default() };
     let quotas = Quotas::with_capacity(&QuotaConfig { address: one.clone(), holder: one }, 100, 100);
-    let permits: Vec<OpenPermit> = (0..100)
+    let permits: Vec<StreamPermit> = (0..100)
         .flat_map(|n| [quotas.address(nth(n)).stream(), quotas.holder(&format!("{n}")).stream()])
         .map(Result::unwrap)
         .collect();
@@ -282,7 +283,7 @@ async fn idle_holders_keep_their_totals_while_there_is_room_and_the_busiest_keep
     let names = |count| quotas.busiest(count).iter().map(|used| used.holder.to_string()).collect::<Vec<_>>();
     assert_eq!(names(3), ["99", "98", "97"]);
     assert_eq!(names(1000).len(), 50);
-    let permits: Vec<OpenPermit> = (0..90).map(|n| quotas.holder(&format!("open/{n}")).stream().unwrap()).collect();
+    let permits: Vec<StreamPermit> = (0..90).map(|n| quotas.holder(&format!("open/{n}")).stream().unwrap()).collect();
     sweep(&quotas);
     let open = quotas.busiest(1000).iter().filter(|used| used.streams == 1).count();
     assert!(open >= 50 && quotas.holders() == open, "only the idle ones made room: {open}");
@@ -316,7 +317,7 @@ fn a_thousand_threads_leave_nothing_open_and_never_have_too_much() {
             scope.spawn(move || {
                 let (address, holder) = (quotas.address(nth(n % 2)), quotas.holder(["a", "b"][n as usize % 2]));
                 for _ in 0..10 {
-                    let permits = [address.connect(), address.stream(), holder.stream()];
+                    let permits = (address.connect(), address.stream(), holder.stream());
                     assert!(address.connections() <= LIMIT && address.streams() <= LIMIT && holder.streams() <= LIMIT);
                     thread::yield_now();
                     drop(permits);

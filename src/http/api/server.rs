@@ -19,7 +19,7 @@ use crate::{
         tracked_socket::{StallWatch, TICK},
     },
     hub::publisher::Publisher,
-    quota::{Exceeded, OpenPermit},
+    quota::{ConnectionPermit, Exceeded},
 };
 
 /// The listeners of a core.
@@ -38,7 +38,7 @@ struct ShardHandler {
 }
 
 impl Handler for ShardHandler {
-    fn admit(&self, address: IpAddr) -> Result<Option<OpenPermit>, Exceeded> {
+    fn admit(&self, address: IpAddr) -> Result<Option<ConnectionPermit>, Exceeded> {
         self.state.auth.connect(address)
     }
 

@@ -17,7 +17,7 @@ use crate::{
         message::problem::{Code, Problem},
         net::peer::{ListenerRole, Peer},
     },
-    quota::{self, Exceeded, OpenPermit, Quotas},
+    quota::{self, ConnectionPermit, Exceeded, Quotas},
 };
 
 /// What authenticates requests on all cores.
@@ -67,7 +67,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// When the address has as many connections as it may.
-    pub fn connect(&self, address: IpAddr) -> Result<Option<OpenPermit>, Exceeded> {
+    pub fn connect(&self, address: IpAddr) -> Result<Option<ConnectionPermit>, Exceeded> {
         let proxy = self.policy().proxies.trusts(address);
         if proxy { Ok(None) } else { self.shared.quotas.address(address).connect().map(Some) }
     }

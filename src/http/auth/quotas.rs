@@ -7,7 +7,7 @@ use crate::{
     http::message::problem::Problem,
     hub::Hub,
     quota::{
-        Account, Exceeded, OpenPermit,
+        Account, Exceeded, StreamPermit,
         memory::{BodyMemory, BodyPermit},
     },
 };
@@ -26,8 +26,8 @@ pub struct CallerQuotas {
 /// The permits of an open stream, returned when dropped.
 #[derive(Debug)]
 pub struct StreamPermits {
-    _address: OpenPermit,
-    _holder: Option<OpenPermit>,
+    _address: StreamPermit,
+    _holder: Option<StreamPermit>,
 }
 
 impl CallerQuotas {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hyper::body::Incoming;
 
 use super::response::Response;
-use crate::quota::{Exceeded, OpenPermit};
+use crate::quota::{ConnectionPermit, Exceeded};
 
 /// A request, whose body arrives while it is read.
 pub type IncomingRequest = http::Request<Incoming>;
@@ -16,7 +16,7 @@ pub trait Handler: 'static {
     ///
     /// # Errors
     /// When the address has as many connections as it may. The connection is closed without a response.
-    fn admit(&self, address: IpAddr) -> Result<Option<OpenPermit>, Exceeded>;
+    fn admit(&self, address: IpAddr) -> Result<Option<ConnectionPermit>, Exceeded>;
 
     /// Answers a request, which has a [`Peer`](super::peer::Peer) among its extensions. A refusal is a response, too.
     /// Dropped when the client resets the request or closes the connection.

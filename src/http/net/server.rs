@@ -144,7 +144,7 @@ mod tests {
             takeover::Continuation,
         },
         lifecycle::Drain,
-        quota::{Exceeded, Limit, OpenPermit},
+        quota::{ConnectionPermit, Exceeded, Limit},
     };
 
     /// Answers `/` itself, and detaches a body for every other path. What `/open` detaches stays open.
@@ -154,7 +154,7 @@ mod tests {
     }
 
     impl Handler for Scripted {
-        fn admit(&self, _: IpAddr) -> Result<Option<OpenPermit>, Exceeded> {
+        fn admit(&self, _: IpAddr) -> Result<Option<ConnectionPermit>, Exceeded> {
             let (what, wait) = (Limit::AddressConnections, Duration::ZERO);
             if self.full.get() { Err(Exceeded { what, limit: 0, wait, shared: false }) } else { Ok(None) }
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{throttled_log::ThrottledLog, tls::TlsServer};
-use crate::{lifecycle::Drain, quota::OpenPermit};
+use crate::{lifecycle::Drain, quota::ConnectionPermit};
 
 /// What the connections of all cores share.
 pub struct NetState {
@@ -51,7 +51,7 @@ pub struct NetLimits {
 pub struct Open {
     net: Arc<NetState>,
     over_capacity: bool,
-    _permit: Option<OpenPermit>,
+    _permit: Option<ConnectionPermit>,
 }
 
 impl NetState {
@@ -78,7 +78,7 @@ impl NetState {
 impl Open {
     /// Counts a connection, which has a `permit` of its address's quota.
     #[must_use]
-    pub fn new(net: &Arc<NetState>, permit: Option<OpenPermit>) -> Self {
+    pub fn new(net: &Arc<NetState>, permit: Option<ConnectionPermit>) -> Self {
         net.open.fetch_add(1, Relaxed);
         net.accepted.fetch_add(1, Relaxed);
         Self { over_capacity: net.open() > net.limits.connections as u64, net: Arc::clone(net), _permit: permit }

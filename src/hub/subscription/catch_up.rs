@@ -1,8 +1,8 @@
 //! Reading the log: page after page until its end, from the store or from the page cache, and then back to the ring.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use super::{GapReason, ReadPosition, Subscription};
+use super::{GapReason, PendingPage, ReadPosition, Subscription};
 use crate::{
     engine::{self, LogPage, PageItem, ReadRequest},
     event::{Seq, TopicName},
@@ -12,16 +12,9 @@ use crate::{
         broker::FeedHandle,
         frame::Frame,
         pages::{CachedPage, PageKey},
+        stats::Progress,
     },
 };
-
-/// Topics remembered by a stream that starts with the oldest retained events: 2 MiB of names at most, shared with
-/// others.
-const MAX_STARTED: usize = 1 << 16;
-
-/// The topics of which a stream has delivered an event.
-#[derive(Default)]
-pub(super) struct StartedTopics(HashSet<TopicName>);
 
 impl Subscription {
     /// Starts at a client's cursor: in the ring when it covers the cursor, else in the log.
@@ -50,16 +43,16 @@ impl Subscription {
                 max_events: self.limit.events,
                 max_bytes: self.limit.bytes,
             };
-            ReadPosition::Log(Box::new(key), Box::pin(Hub::read(&self.hub, key, request)))
+            ReadPosition::Log(Box::new(PendingPage { key, reading: Box::pin(Hub::read(&self.hub, key, request)) }))
         };
     }
 
     /// Queues the events and gaps of a page of the subscription's epoch as deliveries, and continues after it.
     pub(super) fn take_page(&mut self, key: PageKey, page: LogPage) {
         self.hub.stats.pages_read.add(1);
-        let epoch = page.epoch;
+        let (epoch, at_end) = (page.epoch, page.at_end);
         let frame = |hub: &Hub, event| Arc::new(Frame::replayed(epoch, hub.large.share(event)));
-        let whole = !page.at_end && page.items.iter().all(|item| matches!(item, PageItem::Event(_)));
+        let whole = page.items.iter().all(|item| matches!(item, PageItem::Event(_)));
         if whole && !page.items.is_empty() {
             let events = page.items.into_iter().filter_map(|item| match item {
                 PageItem::Event(event) => Some(frame(&self.hub, event)),
@@ -67,7 +60,8 @@ impl Subscription {
             });
             let page = CachedPage { batch: self.batch_of(events.collect()), through: page.through };
             self.hub.pages.insert(key, page.clone());
-            return self.take_cached(page);
+            self.deliver_page(page);
+            return self.continue_after_page(at_end);
         }
         let first = page.items.iter().find_map(|item| match item {
             PageItem::Event(event) => Some(event.seq),
@@ -84,7 +78,7 @@ impl Subscription {
                 // A stream that starts with the oldest events is not told what retention trimmed before a topic's first
                 // event, but it is told what the disk lost.
                 PageItem::Gap(gap)
-                    if !gap.lost && self.started.as_ref().is_some_and(|started| !started.0.contains(&gap.topic)) => {}
+                    if !gap.lost && self.started.as_ref().is_some_and(|started| !started.contains(&gap.topic)) => {}
                 PageItem::Gap(gap) => {
                     self.deliver_replayed(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
@@ -97,15 +91,21 @@ impl Subscription {
         }
         self.deliver_replayed(frames);
         self.position = self.position.max(page.through);
-        if page.at_end {
-            self.follow();
-        } else {
-            self.read(engine::ReadFrom::After(self.position));
-        }
+        self.continue_after_page(at_end);
     }
 
-    /// Queues a cached page, and continues after it.
+    /// Queues a cached page, and continues after it. While the log's head is at the page's end, a read would return an
+    /// empty page now, and is left out.
     pub(super) fn take_cached(&mut self, page: CachedPage) {
+        self.deliver_page(page);
+        self.continue_after_page(self.hub.head() == self.cursor());
+    }
+
+    fn continue_after_page(&mut self, at_end: bool) {
+        if at_end { self.follow() } else { self.read(engine::ReadFrom::After(self.position)) }
+    }
+
+    fn deliver_page(&mut self, page: CachedPage) {
         self.report_cursor_gap(page.batch.frames().first().map(|frame| frame.id.seq));
         for (topic, _) in page.batch.first_by_topic() {
             self.mark_started(topic);
@@ -113,13 +113,12 @@ impl Subscription {
         self.hub.stats.replayed.add(page.batch.frames().len() as u64);
         self.deliver(page.batch);
         self.position = self.position.max(page.through);
-        self.read(engine::ReadFrom::After(self.position));
     }
 
     /// The log was read to its end: follow the ring from here.
     pub(super) fn follow(&mut self) {
         self.endings.caught_up(&*self.hub.catalog, &self.feed_handle.feed);
-        self.gauge.change(|stats| &stats.live);
+        self.set_progress(Progress::Live);
         self.started = None;
         self.state = ReadPosition::Ring { behind: false };
     }
@@ -138,13 +137,8 @@ impl Subscription {
     /// Records that an event of `topic` is delivered. Beyond the bound the stream stops remembering topics, and then
     /// reports all gaps, also those before a topic's first event.
     fn mark_started(&mut self, topic: &TopicName) {
-        if self.started.as_ref().is_some_and(|started| started.0.len() >= MAX_STARTED) {
+        if self.started.as_mut().is_some_and(|started| !started.insert(topic)) {
             self.started = None;
-        }
-        if let Some(started) = &mut self.started
-            && !started.0.contains(topic)
-        {
-            started.0.insert(topic.clone());
         }
     }
 

@@ -13,11 +13,10 @@ use std::{
 };
 
 mod catch_up;
-mod gauge;
 mod restart;
+mod started;
 
-use catch_up::StartedTopics;
-use gauge::GaugeGuard;
+use started::StartedTopics;
 
 use super::{
     Hub,
@@ -28,10 +27,11 @@ use super::{
     epoch::HubCursor,
     feed::{Feed, Next},
     pages::{CachedPage, PageKey, PageRead},
+    stats::Progress,
 };
 use crate::{
     engine::{self, ReadError},
-    event::{EventId, Millis, Selection, Seq, TopicName, position::Cursor},
+    event::{Epoch, EventId, Millis, Selection, Seq, TopicName, position::Cursor},
 };
 
 /// Where a subscription starts.
@@ -118,14 +118,17 @@ pub struct Subscription {
     /// was delivered. What the others lost to retention is not a gap.
     started: Option<Box<StartedTopics>>,
     endings: Endings,
-    ready: VecDeque<Delivery>,
-    gauge: GaugeGuard,
+    /// The next deliveries; `None` when there is none. Boxed, because most streams are idle at the ring's end.
+    #[expect(clippy::box_collection, reason = "a pointer of 8 bytes in each idle stream, and not a queue of 32")]
+    ready: Option<Box<VecDeque<Delivery>>>,
+    /// The gauge that it is counted in.
+    progress: Progress,
 }
 
 /// Where the next item comes from.
 enum ReadPosition {
     /// The log; a page is being read.
-    Log(Box<PageKey>, Pin<Box<dyn Future<Output = Result<PageRead, ReadError>>>>),
+    Log(Box<PendingPage>),
     /// The log; the page is in the cache.
     Cached(Box<CachedPage>),
     /// The ring. `behind`: the subscription has not caught up yet, so retention may have trimmed the next events since
@@ -135,6 +138,12 @@ enum ReadPosition {
     NextEpoch,
     /// Nothing more will be delivered.
     Done,
+}
+
+/// A page that is being read.
+struct PendingPage {
+    key: PageKey,
+    reading: Pin<Box<dyn Future<Output = Result<PageRead, ReadError>>>>,
 }
 
 impl Hub {
@@ -150,12 +159,12 @@ impl Hub {
         limit: ReadLimit,
         shard: usize,
     ) -> Result<Subscription, ReadError> {
-        let feed_handle = self.broker.join(selection, shard);
+        let (feed_handle, now) = self.broker.join(selection, shard);
         // After joining, so that the feed itself records later deletions.
         self.learn_deletions(&feed_handle.feed, feed_handle.epoch.number).await?;
         let resumed = matches!(start, Start::Cursor(_));
         let from_kept = matches!(start, Start::Kept(_));
-        let (from, after, cursor_gap) = self.resolve_start(start, &feed_handle);
+        let (from, after, cursor_gap) = self.resolve_start(start, feed_handle.epoch.epoch, now);
         let position = match from {
             engine::ReadFrom::After(seq) => seq,
             engine::ReadFrom::Earliest | engine::ReadFrom::Since(_) => Seq::ZERO,
@@ -165,8 +174,9 @@ impl Hub {
         }
         let endings = Endings::new(&*self.catalog, &feed_handle.feed, resumed.then_some(position));
         let live = position >= feed_handle.feed.newest() && from == engine::ReadFrom::After(position);
+        let progress = if live { Progress::Live } else { Progress::Replaying };
+        self.stats.progress(progress).add(1);
         let mut subscription = Subscription {
-            gauge: GaugeGuard::new(self, if live { |stats| &stats.live } else { |stats| &stats.replaying }),
             hub: Arc::clone(self),
             feed_handle,
             limit,
@@ -177,7 +187,8 @@ impl Hub {
             removals: 0,
             started: (from_kept || from == engine::ReadFrom::Earliest).then(Box::default),
             endings,
-            ready: VecDeque::new(),
+            ready: None,
+            progress,
         };
         if subscription.is_ahead_of_broker() {
             (subscription.cursor_gap, subscription.state) = (Some(GapReason::Unknown), ReadPosition::NextEpoch);
@@ -187,17 +198,17 @@ impl Hub {
         Ok(subscription)
     }
 
-    /// Resolves a start to a position in the log, the cursor that a gap repeats, and the gap to report for an invalid
-    /// cursor.
+    /// Resolves a start in `epoch`, whose newest position is `now`, to a position in the log, the cursor that a gap repeats,
+    /// and the gap to report for an invalid cursor.
     fn resolve_start(
         &self,
         start: Start,
-        joined: &FeedHandle,
+        epoch: Epoch,
+        now: Seq,
     ) -> (engine::ReadFrom, Option<Box<GapStart>>, Option<GapReason>) {
         let unknown = (engine::ReadFrom::Earliest, Some(GapReason::Unknown));
-        let epoch = joined.epoch.epoch;
         let cursor = match start {
-            Start::Now => return (engine::ReadFrom::After(joined.from), None, None),
+            Start::Now => return (engine::ReadFrom::After(now), None, None),
             Start::Earliest => return (engine::ReadFrom::Earliest, None, None),
             Start::Since(time) => return (engine::ReadFrom::Since(time), None, None),
             Start::Kept(id) if id.epoch != epoch => return (unknown.0, None, unknown.1),
@@ -222,7 +233,7 @@ impl Subscription {
             if self.is_outdated() {
                 self.restart();
             }
-            if let Some(delivery) = self.ready.pop_front() {
+            if let Some(delivery) = self.pop_ready() {
                 match self.current(delivery) {
                     Some(delivery) => return Poll::Ready(delivery),
                     None => continue,
@@ -244,10 +255,10 @@ impl Subscription {
                     let page = CachedPage::clone(page);
                     self.take_cached(page);
                 }
-                ReadPosition::Log(key, page) => match ready!(page.as_mut().poll(cx)) {
+                ReadPosition::Log(pending) => match ready!(pending.reading.as_mut().poll(cx)) {
                     Ok(PageRead::Cached(page)) => self.take_cached(page),
                     Ok(PageRead::Page(page)) if page.epoch == self.feed_handle.epoch.epoch => {
-                        let key = **key;
+                        let key = pending.key;
                         self.take_page(key, page);
                     }
                     Ok(PageRead::Page(page)) => {
@@ -261,7 +272,7 @@ impl Subscription {
                         return Poll::Ready(Delivery::Unreadable);
                     }
                 },
-                ReadPosition::Ring { .. } if self.endings.all_reported() => {
+                ReadPosition::Ring { .. } if self.endings.all_reported(&self.feed_handle.feed.selection) => {
                     self.state = ReadPosition::Done;
                     return Poll::Ready(Delivery::Finished(self.cursor()));
                 }
@@ -279,7 +290,7 @@ impl Subscription {
                     }
                     Next::Overrun if self.is_outdated() => {}
                     Next::Overrun => {
-                        self.gauge.change(|stats| &stats.lagged);
+                        self.set_progress(Progress::Lagged);
                         self.read(engine::ReadFrom::After(self.position));
                     }
                 },
@@ -290,7 +301,7 @@ impl Subscription {
     /// Whether nothing is left to deliver before the next commit.
     #[must_use]
     pub fn caught_up(&self) -> bool {
-        self.ready.is_empty() && matches!(self.state, ReadPosition::Ring { .. })
+        self.ready.is_none() && matches!(self.state, ReadPosition::Ring { .. })
     }
 
     /// The cursor of a subscription that only follows the ring: the next item can only be the ring's next batch. A
@@ -317,7 +328,7 @@ impl Subscription {
     /// once for a fresh subscription, before anything is read.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        self.cursor_gap.is_none() && self.endings.all_ended_by(self.position)
+        self.cursor_gap.is_none() && self.endings.all_ended_by(&self.feed_handle.feed.selection, self.position)
     }
 
     /// The lowest deletion mark, when events can follow only if a deleted name is used again: see
@@ -356,10 +367,10 @@ impl Subscription {
             return Some(Delivery::Events(batch));
         }
         if self.is_outdated() {
-            self.ready.push_front(Delivery::Events(batch));
+            self.ready.get_or_insert_default().push_front(Delivery::Events(batch));
             return None;
         }
-        self.ready.clear();
+        self.ready = None;
         self.state = ReadPosition::Done;
         Some(Delivery::Unreadable)
     }
@@ -372,8 +383,24 @@ impl Subscription {
     fn deliver(&mut self, batch: Arc<FrameBatch>) {
         self.position = batch.last();
         self.after = None;
-        self.endings.delivered(batch.frames());
-        self.ready.push_back(Delivery::Events(batch));
+        self.endings.delivered(&batch);
+        self.ready.get_or_insert_default().push_back(Delivery::Events(batch));
+    }
+
+    fn pop_ready(&mut self) -> Option<Delivery> {
+        let ready = self.ready.as_mut()?;
+        let delivery = ready.pop_front();
+        if ready.is_empty() {
+            self.ready = None;
+        }
+        delivery
+    }
+
+    /// Moves the subscription to another gauge.
+    fn set_progress(&mut self, progress: Progress) {
+        self.hub.stats.progress(self.progress).add(-1);
+        self.progress = progress;
+        self.hub.stats.progress(progress).add(1);
     }
 
     fn report_gap(&mut self, topic: Option<TopicName>, resumes_at: Option<Seq>, reason: GapReason) {
@@ -390,6 +417,13 @@ impl Subscription {
             .cloned()
             .or_else(|| (self.position > Seq::ZERO).then(|| GapStart::Reached(self.cursor())));
         let resumes_at = resumes_at.map(|seq| EventId { epoch: self.feed_handle.epoch.epoch, seq });
-        self.ready.push_back(Delivery::Gap(Gap { topic, after, resumes_at, reason }));
+        let gap = Gap { topic, after, resumes_at, reason };
+        self.ready.get_or_insert_default().push_back(Delivery::Gap(gap));
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.stats.progress(self.progress).add(-1);
     }
 }

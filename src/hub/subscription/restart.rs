@@ -9,7 +9,7 @@ use super::{Delivery, Endings, GapReason, GapStart, ReadPosition, Subscription};
 use crate::{
     engine,
     event::{Epoch, Seq},
-    hub::stats::Stats,
+    hub::stats::Progress,
 };
 
 impl Subscription {
@@ -39,7 +39,7 @@ impl Subscription {
     /// Continues in the current epoch as a client does that came with a cursor of another one: with the oldest retained
     /// event, after a gap. What was read and not delivered is dropped: whether it was removed is not known any more.
     pub(super) fn restart(&mut self) {
-        let undelivered = self.ready.drain(..).find_map(|delivery| match delivery {
+        let undelivered = self.ready.take().into_iter().flat_map(|ready| *ready).find_map(|delivery| match delivery {
             Delivery::Events(batch) => Some(batch.after.seq),
             _ => None,
         });
@@ -52,14 +52,14 @@ impl Subscription {
         self.cursor_gap = Some(GapReason::Unknown);
         self.started = Some(Box::default());
         self.endings = Endings::new(&*self.hub.catalog, &self.feed_handle.feed, None);
-        self.gauge.change(|stats: &Stats| &stats.replaying);
+        self.set_progress(Progress::Replaying);
         self.read(engine::ReadFrom::Earliest);
         // The feed's marks of deleted topics were of the epoch before.
-        if let ReadPosition::Log(_, page) = &mut self.state {
+        if let ReadPosition::Log(pending) = &mut self.state {
             let (hub, feed) = (Arc::clone(&self.hub), Arc::clone(&self.feed_handle.feed));
             let epoch = self.feed_handle.epoch.number;
-            let reading = std::mem::replace(page, Box::pin(std::future::pending()));
-            *page = Box::pin(async move {
+            let reading = std::mem::replace(&mut pending.reading, Box::pin(std::future::pending()));
+            pending.reading = Box::pin(async move {
                 hub.learn_deletions(&feed, epoch).await?;
                 reading.await
             });

@@ -182,7 +182,7 @@ fn initial_cursor(subscription: &Subscription, assignment: Assignment) -> Initia
         // The log was replaced since. A client without a cursor sends the same request again.
         Assignment::Located(_) => return InitialCursor::Unusable,
     };
-    InitialCursor::Assigned(below_reuse(id, subscription.awaits_reuse()))
+    InitialCursor::Assigned(below_reuse(id, subscription.awaits_reuse()).seq)
 }
 
 /// `id`, lowered below the mark of a deleted topic whose name the client waits for to be used again: with a cursor at

@@ -11,8 +11,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-
 use super::{
     chunk,
     direct_connection::DirectConnection,
@@ -29,9 +27,6 @@ const CHUNKS_PER_POLL: usize = 8;
 pub struct DirectStream<T> {
     session: StreamSession,
     handle: StreamHandle,
-    /// Bytes that the task still has to send.
-    unsent: Bytes,
-    over: bool,
     _held: T,
 }
 
@@ -42,11 +37,11 @@ impl<T> DirectStream<T> {
         let streams = Rc::clone(&session.shard().streams);
         let connection = DirectConnection::new(socket, session.encoding);
         let handle = streams.register_direct(session.subscription().feed(), session.expires(), connection);
-        Self { session, handle, unsent: Bytes::new(), over: false, _held: held }
+        Self { session, handle, _held: held }
     }
 
     fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { session, handle, unsent, over, .. } = self;
+        let Self { session, handle, .. } = self;
         let now = handle.now();
         let mut members = handle.group.members.borrow_mut();
         let member = &mut members[handle.key];
@@ -61,23 +56,20 @@ impl<T> DirectStream<T> {
         // A client that has closed its direction is sent a keepalive at once: if it has left, it answers with a reset.
         let mut keepalive_due = connection.socket.discard_input(cx)? || keepalive_due;
         session.sent(connection.cursor);
-        if let Some(rest) = connection.unsent.take() {
-            *unsent = *rest;
-        }
         for _ in 0..CHUNKS_PER_POLL {
-            if !unsent.is_empty() || connection.socket.is_behind() {
-                ready!(connection.poll_write(cx, unsent, now))?;
+            if connection.has_unsent() {
+                ready!(connection.poll_write(cx, now))?;
                 // The fan-out records its sends itself. Without this the tick would wake the stream every second.
                 (member.last_sent, member.keepalive_due) = (now, false);
                 keepalive_due = false;
             }
-            if *over {
+            if connection.over {
                 connection.socket.send_close_notify();
                 return Poll::Ready(Ok(()));
             }
             match session.poll(cx, keepalive_due) {
-                Poll::Ready(Some(chunk)) => *unsent = chunk.framed(),
-                Poll::Ready(None) => (*unsent, *over) = (chunk::LAST, true),
+                Poll::Ready(Some(chunk)) => connection.unsent = Some(Box::new(chunk.framed())),
+                Poll::Ready(None) => (connection.unsent, connection.over) = (Some(Box::new(chunk::LAST)), true),
                 Poll::Pending => {
                     member.wake_mode = match session.follows() {
                         Some(cursor) => {
@@ -100,5 +92,19 @@ impl<T: Unpin> Future for DirectStream<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_stream(cx).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{http::net::state::Open, lifecycle::Guard};
+
+    #[test]
+    fn a_streams_task_takes_384_bytes() {
+        // What tokio adds to a task: its header, its scheduler and id, the stage's tag, and its trailer.
+        const TOKIO: usize = 104;
+        let own = size_of::<DirectStream<(Open, Guard)>>();
+        assert!(own + TOKIO <= 384, "{own}");
     }
 }

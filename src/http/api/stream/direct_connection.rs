@@ -17,8 +17,11 @@ pub struct DirectConnection {
     pub(super) encoding: Encoding,
     /// The last event sent, while the fan-out sends.
     pub(super) cursor: HubCursor,
-    /// The rest of a batch that the fan-out could not send, because the socket was full.
+    /// What the task still has to send: its own last chunk, or the rest of a batch for which the fan-out found no room in
+    /// the socket.
     pub(super) unsent: Option<Box<Bytes>>,
+    /// Whether nothing follows `unsent`.
+    pub(super) over: bool,
     /// What the fan-out has sent since the task was polled.
     pub(super) sent: SentCounts,
     flow: Flow,
@@ -37,7 +40,7 @@ enum Flow {
 impl DirectConnection {
     pub(super) fn new(socket: Socket, encoding: Encoding) -> Self {
         let (cursor, sent) = (HubCursor::default(), SentCounts::default());
-        Self { socket, encoding, cursor, unsent: None, sent, flow: Flow::Open }
+        Self { socket, encoding, cursor, unsent: None, over: false, sent, flow: Flow::Open }
     }
 
     /// For how many ticks nothing could be sent; `None` while the socket takes bytes.
@@ -64,12 +67,19 @@ impl DirectConnection {
         self.flow == Flow::Closed
     }
 
-    /// Sends all of `bytes`, and the records that TLS holds. A socket that takes nothing is stalled since `now`.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut Bytes, now: u32) -> Poll<io::Result<()>> {
-        let Self { socket, flow, .. } = self;
-        let polled = socket.poll_send(cx, bytes, || *flow = Flow::Open);
-        if polled.is_pending() && *flow == Flow::Open {
-            *flow = Flow::Stalled(now);
+    /// Whether there is something for [`DirectConnection::poll_write`] to send.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.unsent.is_some() || self.socket.is_behind()
+    }
+
+    /// Sends what is unsent, and the records that TLS holds. A socket that takes nothing is stalled since `now`.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, now: u32) -> Poll<io::Result<()>> {
+        let Self { socket, flow, unsent, .. } = self;
+        let polled = socket.poll_send(cx, unsent.as_deref_mut().unwrap_or(&mut Bytes::new()), || *flow = Flow::Open);
+        match polled {
+            Poll::Pending if *flow == Flow::Open => *flow = Flow::Stalled(now),
+            Poll::Pending => {}
+            Poll::Ready(_) => *unsent = None,
         }
         polled
     }

@@ -36,8 +36,10 @@ pub struct StreamSession {
     _permits: StreamPermits,
     /// How events and notices are written.
     pub encoding: Encoding,
-    options: StreamOptions,
-    greeted: bool,
+    /// The reconnect delay that the client is given, in milliseconds.
+    retry: u32,
+    keepalive: Keepalive,
+    greeting: Greeting,
     over: bool,
     /// The unsent rest of a batch that is sent in parts, and the batch's last position.
     parts: Option<Box<(BatchParts, Seq)>>,
@@ -67,8 +69,19 @@ pub enum InitialCursor {
     /// The request carried a cursor that this store does not know. The stream begins with a gap notice; the first id
     /// after it is the client's new cursor.
     Unusable,
-    /// The request carried none. The greeting assigns this one, at which the stream starts.
-    Assigned(EventId),
+    /// The request carried none. The greeting assigns this one of the subscription's epoch, at which the stream starts.
+    Assigned(Seq),
+}
+
+/// What of the greeting is still to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Greeting {
+    /// The reconnect delay, and the client's cursor, which the request did not carry.
+    Assigning,
+    /// The reconnect delay.
+    Plain,
+    /// Nothing.
+    Sent,
 }
 
 impl StreamSession {
@@ -82,9 +95,10 @@ impl StreamSession {
         options: StreamOptions,
         record: Option<Box<StreamRecord>>,
     ) -> Self {
-        let client_cursor = match options.cursor {
-            InitialCursor::Resumed(seq) | InitialCursor::Assigned(EventId { seq, .. }) => Some(seq),
-            InitialCursor::Unusable => None,
+        let (client_cursor, greeting) = match options.cursor {
+            InitialCursor::Resumed(seq) => (Some(seq), Greeting::Plain),
+            InitialCursor::Assigned(seq) => (Some(seq), Greeting::Assigning),
+            InitialCursor::Unusable => (None, Greeting::Plain),
         };
         Self {
             shard,
@@ -92,8 +106,9 @@ impl StreamSession {
             authorization,
             _permits: permits,
             encoding,
-            options,
-            greeted: false,
+            retry: milliseconds(options.retry),
+            keepalive: options.keepalive,
+            greeting,
             over: false,
             parts: None,
             client_cursor,
@@ -123,7 +138,7 @@ impl StreamSession {
     /// The next bytes to send; `None` when the stream is over. `keepalive_due`: nothing was sent for a keepalive
     /// interval.
     pub fn poll(&mut self, cx: &mut Context<'_>, keepalive_due: bool) -> Poll<Option<Chunk>> {
-        if !self.greeted {
+        if self.greeting != Greeting::Sent {
             return Poll::Ready(Some(self.greet()));
         }
         loop {
@@ -143,7 +158,7 @@ impl StreamSession {
             let chunk = match self.poll_subscription(cx) {
                 Poll::Pending => match self.cursor_to_send() {
                     Some(cursor) => self.encoding.cursor(cursor),
-                    None if keepalive_due => self.encoding.keepalive(self.options.keepalive),
+                    None if keepalive_due => self.encoding.keepalive(self.keepalive),
                     None => return Poll::Pending,
                 },
                 Poll::Ready(Delivery::Events(batch)) => {
@@ -235,12 +250,11 @@ impl StreamSession {
 
     /// The first bytes of the stream. To be called once, instead of the first [`StreamSession::poll`].
     pub fn greet(&mut self) -> Chunk {
-        self.greeted = true;
-        let cursor = match self.options.cursor {
-            InitialCursor::Assigned(id) => Some(id),
-            InitialCursor::Resumed(_) | InitialCursor::Unusable => None,
-        };
-        self.encoding.greeting(milliseconds(self.options.retry), cursor)
+        let assigns = std::mem::replace(&mut self.greeting, Greeting::Sent) == Greeting::Assigning;
+        // Before the first poll the subscription is still of the epoch that it began with.
+        let cursor = self.client_cursor.filter(|_| assigns);
+        let cursor = cursor.map(|seq| EventId { seq, ..self.subscription.cursor() });
+        self.encoding.greeting(self.retry, cursor)
     }
 
     /// The cursor after which the caller may send the ring's next batches itself, as long as they close no topic;
@@ -271,7 +285,7 @@ impl StreamSession {
     fn end_with_reconnect(&mut self, outcome: StreamOutcome) -> Option<Chunk> {
         self.over = true;
         self.ends(outcome);
-        let retry = spread_retry(self.options.retry);
+        let retry = spread_retry(Duration::from_millis(self.retry.into()));
         let cursor = self.cursor_to_send();
         self.encoding.reconnect(retry, cursor)
     }
