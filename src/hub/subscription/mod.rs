@@ -175,7 +175,7 @@ impl Hub {
             cursor_gap,
             state: ReadPosition::Ring { behind: false },
             removals: 0,
-            started: (from_kept || from == engine::ReadFrom::Earliest).then(Box::default),
+            started: (!live && (from_kept || from == engine::ReadFrom::Earliest)).then(Box::default),
             endings,
             ready: VecDeque::new(),
         };
@@ -274,6 +274,7 @@ impl Subscription {
                     Next::Batch(batch) => {
                         if *behind {
                             self.hub.stats.replayed.add(batch.frames().len() as u64);
+                            self.mark_all_started(&batch);
                         }
                         self.deliver(batch);
                     }
