@@ -12,7 +12,9 @@ use std::{
 
 use fastrand::Rng;
 use gapless::{
-    engine::{Append, AppendError, Engine, IdempotencyKey, Log, PageItem, ReadFrom, ReadRequest, TopicChange},
+    engine::{
+        Append, AppendError, Engine, IdempotencyKey, LocateBy, Log, PageItem, ReadFrom, ReadRequest, TopicChange,
+    },
     event::{EventId, NewEvent, Seq, TopicName},
 };
 use shuttle::{future::block_on, thread};
@@ -21,7 +23,7 @@ use crate::{
     SHARDS, TOPICS,
     disk::Failure,
     ledger::{Ledger, log_of, position, seq_of},
-    reader::{Begin, Polled, Reader},
+    reader::{Begin, Polled, Reader, locate, selection},
     world::{Process, Sizes, World},
 };
 
@@ -115,6 +117,7 @@ fn publish(world: &World, progress: &Progress, index: usize, mut rng: Rng) {
                         match rng.u8(0..8) {
                             0 | 1 => is_readable(world, &process, &receipt.topic, receipt.seq, at),
                             2 => measure(world, &process, &receipt.topic),
+                            3 => find_newest(world, &process, &mut rng),
                             _ => {}
                         }
                     }
@@ -166,6 +169,12 @@ fn measure(world: &World, process: &Process, topic: &TopicName) {
         world.ledger.note(&format!("{topic} has {:?} events", view.as_ref().map(|view| view.state.events)));
         world.ledger.check_state(topic, view.map(|view| view.state).as_ref(), log, &before);
     }
+}
+
+/// The newest events are found, without those that were removed.
+fn find_newest(world: &World, process: &Process, rng: &mut Rng) {
+    let (filters, count) = (rng.choice(SELECTIONS).unwrap(), rng.u64(1..5));
+    block_on(locate(process, &world.ledger, &selection(filters), LocateBy::Newest(count)));
 }
 
 /// Serves the readers of one shard, as the fan-out loop of a core does.
@@ -264,6 +273,7 @@ fn operate(world: &World, mut rng: Rng) {
                     world.ledger.note(&format!("removed {}", event.position));
                     world.ledger.removed(event.position);
                     block_on(hub.fan_out_barrier());
+                    find_newest(world, &process, &mut rng);
                 }
             }
             6 => {
@@ -307,11 +317,12 @@ fn at_most(events: u64) -> TopicChange {
 /// Replaces the log by one that has some events already. The engine answers from it before the broker is told.
 fn replace_log(world: &World, process: &Process, rng: &mut Rng) {
     let next = process.open_log(world);
-    for event in 0..rng.usize(0..4) {
-        let data = format!("log-{}-{event}", next.number);
-        let event = NewEvent::new(topic(rng.usize(0..TOPICS.len())), &*data);
-        block_on(next.engine.append(Append { events: vec![event], expect: None, key: None })).unwrap();
-    }
+    // Often as many as the log before has, so that its positions are the new one's too.
+    let head = usize::try_from(seq_of(world.ledger.head()).0).unwrap();
+    let count = if rng.bool() { rng.usize(0..4) } else { rng.usize(head.saturating_sub(2)..=head) };
+    let data = |event| format!("log-{}-{event}", next.number);
+    let events = (0..count).map(|event| NewEvent::new(topic(rng.usize(0..TOPICS.len())), &*data(event))).collect();
+    block_on(next.engine.append(Append { events, expect: None, key: None })).unwrap();
     if rng.u8(0..4) == 0 {
         let (topic, most) = (topic(rng.usize(0..TOPICS.len())), rng.u64(0..3));
         world.ledger.limiting(next.number, &topic, most);

@@ -65,6 +65,10 @@ pub(crate) struct Reader {
     finished: bool,
 }
 
+pub(crate) fn selection(filters: &[&str]) -> Selection {
+    Selection::new(filters.iter().map(|text| Filter::new(text).unwrap())).unwrap()
+}
+
 /// What a poll has found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Polled {
@@ -77,12 +81,26 @@ pub(crate) enum Polled {
     Nothing,
 }
 
+/// Looks a start up, and checks what is found. `None`: the log cannot be read now.
+pub(crate) async fn locate(process: &Process, ledger: &Ledger, selection: &Selection, by: LocateBy) -> Option<EventId> {
+    let before = ledger.known();
+    let found = process.hub.locate(selection.clone(), by).await.ok()?;
+    // A process that has ended knows nothing of the next one's events.
+    if process.is_alive() {
+        let at = ledger.position(found);
+        match by {
+            LocateBy::Newest(count) => ledger.check_newest(selection, count, at, &before),
+            LocateBy::Since(stamp) => ledger.check_since(selection, stamp, at, &before),
+        }
+    }
+    Some(found)
+}
+
 impl Reader {
     pub(crate) fn new(name: &str, filters: &[&str], begin: Begin, limit: ReadLimit, ledger: &Arc<Ledger>) -> Self {
-        let filters = filters.iter().map(|text| Filter::new(text).unwrap());
         Self {
             name: name.into(),
-            selection: Selection::new(filters).unwrap(),
+            selection: selection(filters),
             begin,
             limit,
             ledger: Arc::clone(ledger),
@@ -164,15 +182,8 @@ impl Reader {
                 (LocateBy::Since(stamp), Some(Start::Since(stamp)))
             }
         };
-        let before = self.ledger.known();
-        let found = process.hub.locate(self.selection.clone(), by).await.ok()?;
+        let found = locate(process, &self.ledger, &self.selection, by).await?;
         let at = self.ledger.position(found);
-        if process.is_alive() {
-            match by {
-                LocateBy::Newest(count) => self.ledger.check_newest(&self.selection, count, at, &before),
-                LocateBy::Since(stamp) => self.ledger.check_since(&self.selection, stamp, at, &before),
-            }
-        }
         self.ledger.note(&format!("{} finds {at} by {by:?}", self.name));
         (self.last_id, self.base) = (Some(found), at);
         Some(start.unwrap_or(Start::Kept(found)))
