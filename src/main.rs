@@ -65,7 +65,7 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
     match app::serve(config, &drain, reload, |hub| greet(config, hub)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            let invalid_config = matches!(error, AppError::Access(_));
+            let invalid_config = matches!(error, AppError::Config(_));
             report(error);
             if invalid_config { ExitCode::from(config::EXIT_CODE) } else { ExitCode::FAILURE }
         }

@@ -19,7 +19,7 @@ pub(crate) fn holds_for(input: &[u8]) {
     let text = data.as_str().to_owned();
     let retry = (flags & 1 == 1).then(|| u32::from(flags) * 1000);
     let new = NewEvent { name: name.clone(), retry, ..NewEvent::new(TopicName::new("t").expect("valid"), data) };
-    let event = Event { seq: Seq(u64::MAX - u64::from(flags)), prev: Seq(0), time: Millis(0), new };
+    let event = Event { seq: Seq(u64::MAX - u64::from(flags)), time: Millis(0), new };
     let epoch = Epoch::new("0a1b2c3d").expect("valid");
 
     let mut bytes = Vec::new();

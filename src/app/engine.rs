@@ -7,7 +7,7 @@ use std::{
 
 use super::AppError;
 use crate::{
-    config::{Config, kinds::EngineKind},
+    config::{Config, ConfigErrors, kinds::EngineKind},
     engine::{
         Engine,
         log::{LogConfig, LogEngine, Store},
@@ -16,15 +16,44 @@ use crate::{
             CACHE_BYTES_PER_SEGMENT, CLOSE_AFTER, MAX_OPEN_SEGMENTS, SCRUB_DELAY, SledConfig, SledStore, kept_clock,
         },
     },
-    event::Millis,
+    event::{Millis, retention::Rules},
     hub::broker::Broker,
 };
 
 pub(super) fn open(config: &Config, broker: &Arc<Broker>) -> Result<Arc<dyn Engine>, AppError> {
-    Ok(match config.hub.engine {
+    let engine = match config.hub.engine {
         EngineKind::Memory => open_log(MemoryStore::new(), config, broker),
         EngineKind::Sled => open_log(SledStore::open(sled_config(config))?, config, broker),
-    })
+    };
+    Ok(supporting(engine, &config.retention_rules())?)
+}
+
+/// The engine, if it has the limits of `rules`. Closes it if not.
+///
+/// # Errors
+/// Every key, and every rule, that sets a limit which the engine does not have.
+fn supporting(engine: Arc<dyn Engine>, rules: &Rules) -> Result<Arc<dyn Engine>, ConfigErrors> {
+    let (kinds, name) = (engine.capabilities().retention, engine.name());
+    let mut errors = ConfigErrors::default();
+    for limit in kinds.unsupported_limits(&rules.default) {
+        let problem = format_args!("the engine {name} does not support this limit; set it to none");
+        errors.push(format_args!("retention.{limit}"), problem);
+    }
+    for (index, rule) in rules.rules.iter().enumerate() {
+        for limit in kinds.unsupported_limits(&rule.retention) {
+            let problem = format_args!(
+                "rule {} ({}): {limit}: the engine {name} does not support this limit; remove it",
+                index + 1,
+                rule.topics
+            );
+            errors.push("retention.rules", problem);
+        }
+    }
+    if errors.all().is_empty() {
+        return Ok(engine);
+    }
+    engine.close();
+    Err(errors)
 }
 
 /// The recorded state of a store's clock.
@@ -68,5 +97,47 @@ fn sled_config(config: &Config) -> SledConfig {
         max_open_segments: MAX_OPEN_SEGMENTS,
         close_after: CLOSE_AFTER,
         scrub_after: SCRUB_DELAY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::{Capabilities, RetentionKinds},
+        event::{Filter, Retention, retention::Rule},
+        hub::{HubConfig, testing::WrappedEngine},
+    };
+
+    fn engine(retention: RetentionKinds) -> Arc<dyn Engine> {
+        let broker = Broker::new(1, &HubConfig::fixture());
+        let full: Arc<dyn Engine> = LogEngine::open(MemoryStore::new(), LogConfig::fixture(), broker);
+        Arc::new(WrappedEngine::new(full, Capabilities { retention, ..Capabilities::FULL }))
+    }
+
+    #[tokio::test]
+    async fn a_configured_limit_that_the_engine_does_not_have_is_an_error_that_names_its_key() {
+        let full = Capabilities::FULL.retention;
+        let ageless = RetentionKinds { age: false, ..full };
+        let bytes = Retention { max_bytes: Some(7), ..Retention::default() };
+        let both = Retention { max_age: Some(Duration::from_hours(24)), ..bytes };
+        let rule = |topics, retention| Rule { topics: Filter::new(topics).expect("valid"), retention, retry: None };
+        let rules = Rules { rules: vec![rule("a", bytes), rule("jobs/**", both)], default: both, ..Rules::default() };
+        assert!(supporting(engine(full), &rules).is_ok());
+
+        let limited = engine(ageless);
+        let Err(errors) = supporting(Arc::clone(&limited), &rules) else { panic!("it has no limit of age") };
+        let shown: Vec<String> = errors.all().iter().map(|one| format!("{}: {}", one.place, one.problem)).collect();
+        assert_eq!(
+            shown,
+            [
+                "retention.max_age: the engine memory does not support this limit; set it to none",
+                "retention.rules: rule 2 (jobs/**): max_age: the engine memory does not support this limit; remove it",
+            ]
+        );
+        assert!(limited.status().await.refusing.is_some(), "it is closed");
+
+        let without = Rules { rules: vec![rule("a", bytes)], default: bytes, ..Rules::default() };
+        assert!(supporting(engine(ageless), &without).is_ok());
     }
 }

@@ -32,9 +32,10 @@ pub enum AppError {
     /// The limit on open files is too low.
     #[error(transparent)]
     Descriptors(#[from] LimitTooLow),
-    /// The access configuration is no longer usable, though it was valid when it was read.
+    /// The configuration is valid and cannot be used: access control whose files have changed since it was read, or
+    /// retention limits that the engine does not have.
     #[error(transparent)]
-    Access(#[from] ConfigErrors),
+    Config(#[from] ConfigErrors),
     /// The certificate, or the ACME configuration, cannot be used.
     #[error("TLS: {}", .0.join("; "))]
     Tls(Vec<String>),

@@ -1,8 +1,7 @@
 //! The delivery rule that replay, live delivery and lag share.
 //!
-//! A subscription is a cursor over a log. Every event knows its own position and that of the event before it in the
-//! same log. From the cursor and these two positions follows whether the event was already seen, comes next, or shows
-//! that events are missing.
+//! A subscription is a cursor over events in order. From the cursor, an event's position and the position before it
+//! follows whether the event was already seen, comes next, or shows that events are missing.
 
 use super::id::Seq;
 
@@ -18,7 +17,8 @@ pub enum Verdict {
     Hole,
 }
 
-/// Classifies the event at `seq`, whose predecessor in the same log is at `prev`, for a reader at `cursor`.
+/// Classifies the event at `seq`, whose predecessor is at `prev`, for a reader at `cursor`. The ring calls it: there the
+/// predecessor is the frame before it.
 #[must_use]
 pub fn classify(cursor: Seq, prev: Seq, seq: Seq) -> Verdict {
     if seq <= cursor {

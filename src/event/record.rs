@@ -36,8 +36,6 @@ pub struct NewEvent {
 pub struct Event {
     /// Its position in the hub-wide order.
     pub seq: Seq,
-    /// The position of the event before it in the same topic: 0 for the first, and above any event that was lost.
-    pub prev: Seq,
     /// Time of the commit. Never decreases as `seq` rises.
     pub time: Millis,
     /// What was published.

@@ -97,11 +97,7 @@ mod tests {
             ..NewEvent::new(TopicName::new("t").expect("valid"), Data::from(data))
         };
         let mut out = Vec::new();
-        encode(
-            &mut out,
-            Epoch::new("abcd").expect("valid"),
-            &Event { seq: Seq(7), prev: Seq(0), time: Millis(0), new },
-        );
+        encode(&mut out, Epoch::new("abcd").expect("valid"), &Event { seq: Seq(7), time: Millis(0), new });
         String::from_utf8(out).expect("UTF-8")
     }
 

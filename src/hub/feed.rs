@@ -339,7 +339,7 @@ mod tests {
 
     fn frame(seq: u64, bytes: usize) -> Arc<Frame> {
         let new = NewEvent::new(TopicName::new("t").expect("valid"), Data::from("x".repeat(bytes)));
-        let event = Event { seq: Seq(seq), prev: Seq(0), time: Millis(0), new };
+        let event = Event { seq: Seq(seq), time: Millis(0), new };
         Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), Arc::new(event)))
     }
 

@@ -119,7 +119,7 @@ mod tests {
             (out, ENCODED.swap(0, Ordering::Relaxed))
         };
         let new = NewEvent::new(TopicName::new("t").expect("valid"), "data");
-        let event = Arc::new(Event { seq: Seq(1), prev: Seq(0), time: Millis(0), new });
+        let event = Arc::new(Event { seq: Seq(1), time: Millis(0), new });
         let epoch = Epoch::new("abcd").expect("valid");
         let (live, page) = (Frame::new(epoch, Arc::clone(&event)), Frame::replayed(epoch, event));
         for first in [1, 0] {

@@ -52,7 +52,7 @@ mod tests {
 
     fn event(seq: u64, data: &str) -> Arc<Event> {
         let new = NewEvent::new(TopicName::new("t").expect("valid"), Data::from(data.to_owned()));
-        Arc::new(Event { seq: Seq(seq), prev: Seq(0), time: Millis(0), new })
+        Arc::new(Event { seq: Seq(seq), time: Millis(0), new })
     }
 
     #[test]

@@ -154,7 +154,7 @@ mod tests {
 
     fn page(after: u64, bytes: usize) -> CachedPage {
         let new = NewEvent::new(TopicName::new("t").expect("valid"), Data::from("x".repeat(bytes)));
-        let event = Event { seq: Seq(after + 1), prev: Seq(after), time: Millis(0), new };
+        let event = Event { seq: Seq(after + 1), time: Millis(0), new };
         let frame = Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)));
         CachedPage { batch: FrameBatch::new(HubCursor::first(after), vec![frame], true), through: Seq(after + 1) }
     }

@@ -121,7 +121,7 @@ mod tests {
     fn batch(removals: u64) -> Arc<FrameBatch> {
         let frame = |seq| {
             let new = NewEvent::new(TopicName::new("t").expect("valid"), "secret");
-            let event = Event { seq: Seq(seq), prev: Seq(seq - 1), time: Millis(0), new };
+            let event = Event { seq: Seq(seq), time: Millis(0), new };
             Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)))
         };
         FrameBatch::replayed(HubCursor::first(4), (5..8).map(frame).collect(), true, removals)

@@ -137,7 +137,7 @@ mod tests {
 
     fn push(feed: &Feed, seq: u64) {
         let new = NewEvent::new(topic(), Data::from("x"));
-        let event = Event { seq: Seq(seq), prev: Seq(seq - 1), time: Millis(0), new };
+        let event = Event { seq: Seq(seq), time: Millis(0), new };
         feed.push(Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), Arc::new(event))));
     }
 

@@ -9,7 +9,7 @@ use gapless::{
             LogConfig, LogEngine, Store,
             store::{
                 Commit, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan,
-                StoreError, TopicKey, TopicSettings, TopicSummary,
+                StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
             },
         },
         memory::MemoryStore,
@@ -44,7 +44,7 @@ impl Store for Interleaving {
         after: Seq,
         through: Seq,
         limit: ReadLimit,
-    ) -> Result<Vec<Arc<Event>>, StoreError> {
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         self.run_action();
         self.store.topic_events(topic, after, through, limit)
     }

@@ -9,13 +9,13 @@ use gapless::{
             Store,
             leaps::KeptClock,
             store::{
-                Commit, EventHeader, Liveness, Position, Recovered, RemoveOutcome, Scan, StoreError, TopicKey,
-                TopicSettings, TopicSummary,
+                Commit, EventHeader, Liveness, Position, Recovered, RemoveOutcome, Scan, StoreError, StoredEvent,
+                TopicKey, TopicSettings, TopicSummary,
             },
         },
         memory::MemoryStore,
     },
-    event::{Event, Millis, Seq, TopicName},
+    event::{Millis, Seq, TopicName},
 };
 use shuttle::{sync::Mutex, thread::yield_now};
 
@@ -83,7 +83,7 @@ impl Store for Disk {
     fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         self.write(|| {
             self.store.commit(commit)?;
-            self.ledger.committed(self.log, commit.events.iter().map(|(_, event)| &**event));
+            self.ledger.committed(self.log, commit.events.iter().map(|(_, stored)| &*stored.event));
             Ok(())
         })
     }
@@ -94,7 +94,7 @@ impl Store for Disk {
         after: Seq,
         through: Seq,
         limit: ReadLimit,
-    ) -> Result<Vec<Arc<Event>>, StoreError> {
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         self.read(|| self.store.topic_events(topic, after, through, limit))
     }
 

@@ -289,9 +289,9 @@ impl Ledger {
             let bytes = |counts: &dyn Fn(&Durable) -> bool| -> u64 {
                 kept.iter().filter(|event| counts(event)).map(|event| event.data.len() as u64).sum()
             };
-            let least = bytes(&|event| event.is_notice || !facts.removing.contains(&event.position));
-            let most = bytes(&|event| event.is_notice || !before.removed.contains(&event.position));
-            assert!((least..=most).contains(&state.bytes), "{state:?} has {least} to {most} bytes");
+            let smallest = bytes(&|event| event.is_notice || !facts.removing.contains(&event.position));
+            let largest = bytes(&|event| event.is_notice || !before.removed.contains(&event.position));
+            assert!((smallest..=largest).contains(&state.bytes), "{state:?} has {smallest} to {largest} bytes");
         }
         for event in events.iter().filter(|event| event.position <= before.acknowledged) {
             assert!(kept.contains(&event) || facts.may_be_gone(event), "{event:?} is not in {state:?}");

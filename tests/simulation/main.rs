@@ -1,8 +1,8 @@
 //! A deterministic simulation of the log engine, the hub and its feeds, over the store in memory.
 //!
 //! A seed chooses a program (publishers, readers that stall and reconnect, an operator who removes, deletes, limits,
-//! closes, replaces the log, restarts and crashes the hub) and its interleaving: at every lock, wake-up and atomic access of `src/sync`, which
-//! thread continues. So a seed repeats a failure. `GAPLESS_SEEDS=N` runs N seeds from `GAPLESS_FIRST_SEED`, 0 by
+//! closes, replaces the log, restarts and crashes the hub) and its interleaving: at every lock, wake-up and atomic access
+//! of `src/sync`, which thread continues. So a seed repeats a failure. `GAPLESS_SEEDS=N` runs N seeds from `GAPLESS_FIRST_SEED`, 0 by
 //! default; `GAPLESS_SEED=K` runs seed K and prints its history. Only with the feature `simulation`: `make simulate`.
 //!
 //! | module | idea |
@@ -47,8 +47,8 @@ const TOPICS: [&str; 3] = ["a", "b", "c"];
 /// Cores of the hub.
 const SHARDS: usize = 2;
 
-/// Seeds of one run, unless `GAPLESS_SEEDS` says otherwise: some 5 s on two cores with the profile of the Makefile, and a minute in a plain
-/// debug build.
+/// Seeds of one run, unless `GAPLESS_SEEDS` says otherwise: some 6 s on two cores with the profile of the Makefile, and
+/// half a minute in a plain debug build.
 const SEEDS: u64 = 3000;
 
 /// Bytes of stack of each thread: a debug build needs more than shuttle's 60 KiB.

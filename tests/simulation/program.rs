@@ -284,7 +284,7 @@ fn operate(world: &World, mut rng: Rng) {
             7 => hub.sweep(),
             8 => world.restart(false),
             12 => replace_log(world, &process, &mut rng),
-            13 => TOPICS.iter().for_each(|name| measure(world, &process, &TopicName::new(*name).unwrap())),
+            13 => TOPICS.iter().for_each(|name| measure(world, &process, &TopicName::new(name).unwrap())),
             9 => world.restart(true),
             10 => {
                 world.ledger.note("the next write fails");

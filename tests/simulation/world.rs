@@ -191,7 +191,7 @@ impl Process {
         let disk = Disk { log: number, store: store.clone(), ..self.disk.clone() };
         let engine = LogEngine::open(disk, world.sizes.log_config(), self.engine.observer(number));
         assert_eq!(world.ledger.add_log(engine.epoch()), number);
-        NextLog { number, store, engine }
+        NextLog { number, engine, store }
     }
 
     /// The next write fails.

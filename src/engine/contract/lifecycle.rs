@@ -24,7 +24,7 @@ pub(crate) fn a_restart_keeps_everything<F: EngineFactory>() {
     let size = status(&*fixture.engine);
     assert_eq!((size.topics, size.events, size.bytes), (4, 4, 33));
     fixture.publish("a");
-    assert_eq!(fixture.observer.events.lock()[0].prev, Seq(3), "the chain goes on");
+    assert_eq!(short(&fixture.read(&["a"], ReadFrom::After(Seq(1)))), ["3", "5"], "nothing is missing between them");
 }
 
 pub(crate) fn an_id_is_never_used_twice<F: EngineFactory>() {
@@ -86,7 +86,6 @@ pub(crate) fn a_deleted_topic_leaves_its_mark_and_its_name_may_be_used_again<F: 
         fixture.reopen();
     }
     let anew = fixture.publish("a");
-    assert_eq!(fixture.observer.events.lock()[0].prev, last, "an older cursor sees a hole");
     for _ in 0..2 {
         let state = fixture.state("a").expect("used again");
         assert_eq!((state.first, state.events, state.retention), (Some(anew), 1, Retention::default()));

@@ -282,7 +282,7 @@ pub(crate) use contract_tests;
 contract_tests! {
     contract:
     appending:
-        positions_rise_and_each_event_names_the_one_before_it_in_its_topic,
+        positions_rise_over_all_topics,
         nothing_is_acknowledged_before_it_is_readable_and_observed,
         concurrent_appenders_share_commits_and_are_observed_once_in_order,
         an_append_is_taken_whole_or_not_at_all,

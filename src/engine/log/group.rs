@@ -14,7 +14,7 @@ use super::{
     receipts::StoredReceipts,
     shared::LogShared,
     slot::{Flag, TopicBatch},
-    store::{Commit, KeyRecord, Store, TopicKey},
+    store::{Commit, KeyRecord, Store, StoredEvent, TopicKey},
 };
 use crate::{
     engine::{Append, AppendError, AppendResult, ExpectedLast, IdempotencyKey, Receipt},
@@ -184,7 +184,8 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         let prev = std::mem::replace(&mut topic.tail, seq);
         assert!(prev < seq, "a topic's positions rise");
         topic.count(prev, seq, &new);
-        self.commit.events.push((topic.key, Arc::new(Event { seq, prev, time, new })));
+        let event = Arc::new(Event { seq, time, new });
+        self.commit.events.push((topic.key, StoredEvent { prev, event }));
         receipt
     }
 

@@ -11,7 +11,7 @@ use super::{
     page::PageBuilder,
     read::{Candidate, Candidates},
     shared::LogShared,
-    store::{ReadLimit, Store, StoreError, TopicKey},
+    store::{ReadLimit, Store, StoreError, StoredEvent, TopicKey},
 };
 use crate::{
     engine::LogPage,
@@ -80,7 +80,6 @@ impl<S: Store> LogShared<S> {
         let names: HashMap<TopicKey, &TopicName, ByKey> = found.iter().map(|of| (of.key, &of.name)).collect();
         let scan = self.store.scan(after, through, limit, &mut |key| names.get(&key).copied().cloned())?;
         builder.through = if scan.through < through { scan.through } else { builder.head };
-        builder.events = scan.events;
         // Marks are read after the events: see `page`.
         let mut chains = HashMap::with_capacity(found.len());
         for candidate in &found {
@@ -89,14 +88,12 @@ impl<S: Store> LogShared<S> {
                 None => former.push(candidate.name.clone()),
             }
         }
-        builder.events.retain(|event| {
-            let Some((view, _, chain)) = chains.get_mut(&event.new.topic) else { return false };
-            let kept = event.seq > view.mark;
-            if kept {
-                chain.push((event.seq, event.prev));
-            }
-            kept
-        });
+        let keep = |StoredEvent { prev, event }| {
+            let (_, _, chain) = chains.get_mut(&event.new.topic).filter(|(view, ..)| event.seq > view.mark)?;
+            chain.push((event.seq, prev));
+            Some(event)
+        };
+        builder.events = scan.events.into_iter().filter_map(keep).collect();
         for (name, (view, tail, chain)) in chains {
             builder.report_trimmed(name, &view, tail);
             builder.report_holes(name, view.mark, chain.into_iter(), None);

@@ -84,9 +84,9 @@ impl<S: Store> LogShared<S> {
             if from < last && key.0 > 0 {
                 events = self.store.topic_events((key, name), from, last, limit)?;
             }
-            let end = events.last().map_or(from, |event| event.seq);
+            let end = events.last().map_or(from, |last| last.event.seq);
             if end < last {
-                let bytes: usize = events.iter().map(|event| event.new.data.len()).sum();
+                let bytes: usize = events.iter().map(|stored| stored.event.new.data.len()).sum();
                 // A page at least half full ended by its limit; if not, the next page detects the hole.
                 let filled = events.len() >= limit.events || (!events.is_empty() && bytes >= limit.bytes / 2);
                 // For a shorter page, the store tells whether the limit or a hole ended it.
@@ -98,18 +98,15 @@ impl<S: Store> LogShared<S> {
                 }
             }
             let ended = if builder.through == head { before.tail } else { builder.through };
-            builder.events = events;
             let after = self.catalog.table.read().get(name).filter(|slot| slot.key == key).map(SlotView::of);
             if let Some(after) = after {
-                builder.events.retain(|event| event.seq > after.mark);
+                events.retain(|stored| stored.event.seq > after.mark);
                 builder.report_trimmed(name, &after, before.tail);
-                let events = std::mem::take(&mut builder.events);
-                let chain = events.iter().map(|event| (event.seq, event.prev));
+                let chain = events.iter().map(|stored| (stored.event.seq, stored.prev));
                 builder.report_holes(name, after.mark, chain, Some(ended));
-                builder.events = events;
+                builder.events = events.into_iter().map(|stored| stored.event).collect();
                 return Ok(builder.finish());
             }
-            builder.events.clear(); // deleted meanwhile
         }
         self.report_former(name, None, &mut builder);
         Ok(builder.finish())
@@ -217,13 +214,13 @@ impl<S: Store> LogShared<S> {
                 former.push(candidate.name.clone());
                 continue;
             };
-            events.retain(|event| event.seq > view.mark);
+            events.retain(|stored| stored.event.seq > view.mark);
             builder.report_trimmed(&candidate.name, &view, candidate.before.tail);
             let beyond = cursor.headers[wanted..].iter().map(|header| (header.seq, header.prev));
-            let chain = events.iter().map(|event| (event.seq, event.prev)).chain(beyond);
+            let chain = events.iter().map(|stored| (stored.event.seq, stored.prev)).chain(beyond);
             let tail = cursor.exhausted.then_some(candidate.before.tail);
             builder.report_holes(&candidate.name, view.mark, chain, tail);
-            builder.events.append(&mut events);
+            builder.events.extend(events.into_iter().map(|stored| stored.event));
         }
         builder.events.sort_unstable_by_key(|event| event.seq);
         self.report_all_former(selection, &candidates, &former, &mut builder);
@@ -268,7 +265,7 @@ impl<S: Store> LogShared<S> {
             wanted.entry(key).or_insert_with(name).clone()
         })?;
         builder.through = scan.through.min(builder.head);
-        builder.events = scan.events;
+        builder.events = scan.events.into_iter().map(|stored| stored.event).collect();
         // Snapshots of the topics that have events in this page or may have a gap; `None` if the name is not in use.
         // The last snapshot is used. A name may be deleted and created again between two of these lookups, so names
         // that were ever deleted are looked up last, whether or not they are in use.

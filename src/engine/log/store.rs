@@ -18,11 +18,20 @@ use crate::event::{Epoch, Event, Millis, Retention, Seq, TopicName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicKey(pub u64);
 
+/// An event as a store holds it: with its place in its topic, so that a missing event can be detected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// The position of the event before it in the same topic: 0 for the first, and above any event that was lost.
+    pub prev: Seq,
+    /// The event.
+    pub event: Arc<Event>,
+}
+
 /// A group of appends that becomes durable atomically: after a crash all of it is there, or nothing.
 #[derive(Debug)]
 pub struct Commit {
     /// Events in ascending order of `seq`, each with the key of its topic.
-    pub events: Vec<(TopicKey, Arc<Event>)>,
+    pub events: Vec<(TopicKey, StoredEvent)>,
     /// Idempotency keys to store with them.
     pub keys: Vec<KeyRecord>,
     /// The commit's time, by the log's clock; the timestamp of all its events.
@@ -128,7 +137,7 @@ pub struct EventHeader {
 #[derive(Debug, Default)]
 pub struct Scan {
     /// The matching events, in ascending order of `seq`.
-    pub events: Vec<Arc<Event>>,
+    pub events: Vec<StoredEvent>,
     /// The end of the scanned range, inclusive: `events` is complete up to here.
     pub through: Seq,
 }
@@ -195,7 +204,7 @@ pub trait Store: Send + Sync + 'static {
     fn commit(&self, commit: &Commit) -> Result<(), StoreError>;
 
     /// Events of one topic with `after < seq <= through`, in order. A damaged block is skipped, logged and counted; the
-    /// caller detects the hole by `prev`.
+    /// caller detects the hole by [`StoredEvent::prev`].
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -205,7 +214,7 @@ pub trait Store: Send + Sync + 'static {
         after: Seq,
         through: Seq,
         limit: ReadLimit,
-    ) -> Result<Vec<Arc<Event>>, StoreError>;
+    ) -> Result<Vec<StoredEvent>, StoreError>;
 
     /// Like [`Store::topic_events`], without the data; at most `max`.
     ///
@@ -295,6 +304,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records a clean shutdown and closes the files. Blocks; idempotent.
     fn close(&self);
+}
+
+impl StoredEvent {
+    /// The [tombstone](Event::tombstone) in the same place of the topic.
+    #[must_use]
+    pub fn tombstone(&self) -> Self {
+        Self { prev: self.prev, event: Arc::new(self.event.tombstone()) }
+    }
 }
 
 impl TopicSettings {

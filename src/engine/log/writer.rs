@@ -67,10 +67,10 @@ impl<S: Store> LogWriter<S> {
         if commit.events.is_empty() {
             return Ok(());
         }
-        let (first, last) = (commit.events[0].1.seq, commit.events[commit.events.len() - 1].1.seq);
+        let (first, last) = (commit.events[0].1.event.seq, commit.events[commit.events.len() - 1].1.event.seq);
         // Before anything is written: the writer ends, and nothing is acknowledged.
         assert!(self.next <= first && last < next, "a position is assigned once: {first:?} to {last:?}");
-        debug_assert!(commit.events.windows(2).all(|pair| pair[0].1.seq < pair[1].1.seq), "in order");
+        debug_assert!(commit.events.windows(2).all(|pair| pair[0].1.event.seq < pair[1].1.event.seq), "in order");
         self.shared.catalog.clock.store_leaps(&self.shared.store).map_err(|error| self.failed(error))?;
         let began = Instant::now();
         self.shared.store.commit(&commit).map_err(|error| self.failed(error))?;
@@ -80,7 +80,7 @@ impl<S: Store> LogWriter<S> {
         for record in commit.keys {
             self.idempotency.remember(record);
         }
-        let events: Vec<Arc<Event>> = commit.events.into_iter().map(|(_, event)| event).collect();
+        let events: Vec<Arc<Event>> = commit.events.into_iter().map(|(_, stored)| stored.event).collect();
         self.shared.observer.committed(&events);
         for event in events.iter().filter(|event| event.new.close) {
             self.shared.observer.lifecycle_changed(&event.new.topic, LifecycleChange::Closed { last: event.seq });

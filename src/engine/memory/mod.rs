@@ -9,7 +9,7 @@ use std::{
 use super::log::LogConfig;
 use super::log::store::{
     Commit, EventHeader, KeptClock, KeyRecord, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store,
-    StoreError, TopicKey, TopicSettings, TopicSummary,
+    StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
 };
 use crate::{
     event::{Epoch, Event, Millis, Seq, TopicName},
@@ -34,9 +34,9 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Contents {
     /// All events in order of `seq`.
-    log: VecDeque<(TopicKey, Arc<Event>)>,
+    log: VecDeque<(TopicKey, StoredEvent)>,
     /// Each topic's events, in order.
-    topics: HashMap<TopicKey, VecDeque<Arc<Event>>>,
+    topics: HashMap<TopicKey, VecDeque<StoredEvent>>,
     settings: BTreeMap<TopicName, TopicSettings>,
     keys: VecDeque<KeyRecord>,
     /// Pending removals.
@@ -72,9 +72,9 @@ impl MemoryStore {
     pub fn damage(&self, first: Seq, last: Seq) {
         let mut contents = self.contents.write();
         let sound = |seq: Seq| seq < first || seq > last;
-        contents.log.retain(|(_, event)| sound(event.seq));
+        contents.log.retain(|(_, stored)| sound(stored.event.seq));
         contents.topics.retain(|_, events| {
-            events.retain(|event| sound(event.seq));
+            events.retain(|stored| sound(stored.event.seq));
             !events.is_empty()
         });
         self.faults.add_loss();
@@ -124,10 +124,10 @@ impl Store for MemoryStore {
     fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         self.faults.before_write()?;
         let mut contents = self.contents.write();
-        for (key, event) in &commit.events {
-            contents.log.push_back((*key, Arc::clone(event)));
-            contents.topics.entry(*key).or_default().push_back(Arc::clone(event));
-            contents.head = event.seq;
+        for (key, stored) in &commit.events {
+            contents.log.push_back((*key, stored.clone()));
+            contents.topics.entry(*key).or_default().push_back(stored.clone());
+            contents.head = stored.event.seq;
         }
         contents.keys.extend(commit.keys.iter().cloned());
         let oldest = contents.clock.leaps.before(commit.time, KEY_WINDOW);
@@ -146,10 +146,10 @@ impl Store for MemoryStore {
         after: Seq,
         through: Seq,
         limit: ReadLimit,
-    ) -> Result<Vec<Arc<Event>>, StoreError> {
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         self.faults.access();
         let contents = self.contents.read();
-        let events = contents.after(topic.0, after).take_while(|event| event.seq <= through);
+        let events = contents.after(topic.0, after).take_while(|stored| stored.event.seq <= through);
         let events = within(events, limit);
         drop(contents);
         self.faults.interleave(InterruptedRead::Events);
@@ -158,9 +158,9 @@ impl Store for MemoryStore {
 
     fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
         self.faults.access();
-        let header = |event: &Arc<Event>| EventHeader {
+        let header = |StoredEvent { prev, event }: &StoredEvent| EventHeader {
             seq: event.seq,
-            prev: event.prev,
+            prev: *prev,
             time: event.time,
             bytes: event.new.data.len() as u64,
         };
@@ -174,7 +174,8 @@ impl Store for MemoryStore {
         self.faults.access();
         let contents = self.contents.read();
         let events = contents.topics.get(&key).into_iter().flat_map(|events| events.iter().rev());
-        let wanted = events.filter(|event| event.seq <= through).take_while(|event| event.seq > after);
+        let wanted = events.map(|stored| &stored.event).filter(|event| event.seq <= through);
+        let wanted = wanted.take_while(|event| event.seq > after);
         let position = |event: &Arc<Event>| Position { seq: event.seq, removed: event.new.name.is_removed() };
         let found: Vec<_> = wanted.take(max).map(position).collect();
         self.faults.add_headers(found.len());
@@ -190,17 +191,24 @@ impl Store for MemoryStore {
     ) -> Result<Scan, StoreError> {
         self.faults.access();
         // `wanted` is called without the lock, because it may take locks itself.
-        let scanned: Vec<(TopicKey, Arc<Event>)> = {
+        let scanned: Vec<(TopicKey, StoredEvent)> = {
             let contents = self.contents.read();
-            let start = contents.log.partition_point(|(_, event)| event.seq <= after);
-            contents.log.range(start..).take_while(|(_, event)| event.seq <= through).take(SCAN).cloned().collect()
+            let start = contents.log.partition_point(|(_, stored)| stored.event.seq <= after);
+            contents
+                .log
+                .range(start..)
+                .take_while(|(_, stored)| stored.event.seq <= through)
+                .take(SCAN)
+                .cloned()
+                .collect()
         };
-        let end = if scanned.len() == SCAN { scanned.last().map_or(through, |(_, event)| event.seq) } else { through };
-        let matching = scanned.iter().filter(|(key, _)| wanted(*key).is_some()).map(|(_, event)| event);
+        let end =
+            if scanned.len() == SCAN { scanned.last().map_or(through, |(_, last)| last.event.seq) } else { through };
+        let matching = scanned.iter().filter(|(key, _)| wanted(*key).is_some()).map(|(_, stored)| stored);
         let mut matching = matching.peekable();
         let events = within(matching.by_ref(), limit);
         let cut = matching.peek().is_some();
-        let through = events.last().filter(|_| cut).map_or(end, |event| event.seq);
+        let through = events.last().filter(|_| cut).map_or(end, |last| last.event.seq);
         self.faults.interleave(InterruptedRead::Scan);
         Ok(Scan { events, through })
     }
@@ -208,8 +216,8 @@ impl Store for MemoryStore {
     fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
         self.faults.access();
         let contents = self.contents.read();
-        let index = contents.log.partition_point(|(_, event)| event.time < time);
-        Ok(contents.log.get(index).map_or(contents.head, |(_, event)| Seq(event.seq.0 - 1)))
+        let index = contents.log.partition_point(|(_, stored)| stored.event.time < time);
+        Ok(contents.log.get(index).map_or(contents.head, |(_, next)| Seq(next.event.seq.0 - 1)))
     }
 
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
@@ -226,21 +234,21 @@ impl Store for MemoryStore {
     fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError> {
         self.faults.access();
         let found = self.contents.read().after(topic, Seq(seq.0.saturating_sub(1))).next().cloned();
-        let Some(event) = found.filter(|event| event.seq == seq) else { return Ok(RemoveOutcome::NotFound) };
-        if event.new.name.is_removed() {
+        let Some(stored) = found.filter(|stored| stored.event.seq == seq) else { return Ok(RemoveOutcome::NotFound) };
+        if stored.event.new.name.is_removed() {
             return Ok(RemoveOutcome::AlreadyRemoved);
         }
         self.faults.before_write()?;
-        let tombstone = Arc::new(event.tombstone());
+        let tombstone = stored.tombstone();
         let mut contents = self.contents.write();
-        let index = contents.log.partition_point(|(_, event)| event.seq < seq);
-        if let Some((_, place)) = contents.log.get_mut(index).filter(|(_, event)| event.seq == seq) {
-            *place = Arc::clone(&tombstone);
+        let index = contents.log.partition_point(|(_, stored)| stored.event.seq < seq);
+        if let Some((_, place)) = contents.log.get_mut(index).filter(|(_, place)| place.event.seq == seq) {
+            *place = tombstone.clone();
         }
         let places = contents.topics.get_mut(&topic).into_iter().flatten();
-        places.filter(|event| event.seq == seq).for_each(|place| *place = Arc::clone(&tombstone));
+        places.filter(|place| place.event.seq == seq).for_each(|place| *place = tombstone.clone());
         contents.pending_removals.push((topic, seq));
-        Ok(RemoveOutcome::Removed(event.new.data.len() as u64))
+        Ok(RemoveOutcome::Removed(stored.event.new.data.len() as u64))
     }
 
     fn clear_pending_removal(&self, topic: TopicKey, seq: Seq) {
@@ -283,9 +291,9 @@ impl Store for MemoryStore {
         let is_live =
             |key: TopicKey, seq: Seq| first.get(&key).is_none_or(|first| first.is_some_and(|first| seq >= first));
         let mut contents = self.contents.write();
-        contents.log.retain(|(key, event)| is_live(*key, event.seq));
+        contents.log.retain(|(key, stored)| is_live(*key, stored.event.seq));
         contents.topics.retain(|&key, events| {
-            events.retain(|event| is_live(key, event.seq));
+            events.retain(|stored| is_live(key, stored.event.seq));
             !events.is_empty()
         });
         Ok(())
@@ -312,34 +320,34 @@ impl Store for MemoryStore {
 const SCAN: usize = 65_536;
 
 impl Contents {
-    fn after(&self, key: TopicKey, after: Seq) -> impl Iterator<Item = &Arc<Event>> {
+    fn after(&self, key: TopicKey, after: Seq) -> impl Iterator<Item = &StoredEvent> {
         let events = self.topics.get(&key);
-        let start = events.map_or(0, |events| events.partition_point(|event| event.seq <= after));
+        let start = events.map_or(0, |events| events.partition_point(|stored| stored.event.seq <= after));
         events.into_iter().flat_map(move |events| events.range(start..))
     }
 }
 
-fn summary(key: TopicKey, events: &VecDeque<Arc<Event>>) -> Option<TopicSummary> {
+fn summary(key: TopicKey, events: &VecDeque<StoredEvent>) -> Option<TopicSummary> {
     let (first, last) = (events.front()?, events.back()?);
     Some(TopicSummary {
         key,
-        name: first.new.topic.clone(),
-        first: first.seq,
+        name: first.event.new.topic.clone(),
+        first: first.event.seq,
         first_prev: first.prev,
-        first_time: first.time,
-        last: last.seq,
-        last_closes: last.new.close,
+        first_time: first.event.time,
+        last: last.event.seq,
+        last_closes: last.event.new.close,
         events: events.len() as u64,
-        bytes: events.iter().map(|event| event.new.data.len() as u64).sum(),
+        bytes: events.iter().map(|stored| stored.event.new.data.len() as u64).sum(),
     })
 }
 
-fn within<'a>(events: impl Iterator<Item = &'a Arc<Event>>, limit: ReadLimit) -> Vec<Arc<Event>> {
+fn within<'a>(events: impl Iterator<Item = &'a StoredEvent>, limit: ReadLimit) -> Vec<StoredEvent> {
     let mut taken = Vec::new();
     let mut bytes = 0;
-    for event in events {
-        taken.push(Arc::clone(event));
-        bytes += event.new.data.len();
+    for stored in events {
+        taken.push(stored.clone());
+        bytes += stored.event.new.data.len();
         if taken.len() >= limit.events || bytes >= limit.bytes {
             break;
         }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
 
-use super::super::log::store::{EventHeader, TopicKey};
+use super::super::log::store::{EventHeader, StoredEvent, TopicKey};
 use super::{
     keys,
     parts::{COUNT_BYTES, PART_BYTES},
@@ -67,19 +67,19 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Begins a block with `event`. Discards the previous block.
-    pub(super) fn begin(&mut self, topic: TopicKey, event: &Event) {
+    /// Begins a block with this event. Discards the previous block.
+    pub(super) fn begin(&mut self, topic: TopicKey, stored: &StoredEvent) {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
         bytes.resize(HEAD_BYTES, 0);
-        let Event { seq, prev, time, .. } = *event;
-        *self = Self { topic, first: seq, prev, time, last: seq, count: 0, bytes };
-        self.push(event);
+        let Event { seq, time, .. } = *stored.event;
+        *self = Self { topic, first: seq, prev: stored.prev, time, last: seq, count: 0, bytes };
+        self.push(&stored.event);
     }
 
-    /// Whether `event` can be appended to this block.
-    pub(super) fn accepts(&self, event: &Event) -> bool {
-        event.prev == self.last
+    /// Whether the event can be appended to this block.
+    pub(super) fn accepts(&self, StoredEvent { prev, event }: &StoredEvent) -> bool {
+        *prev == self.last
             && event.time >= self.time
             && self.bytes.len() - HEAD_BYTES + event.new.data.len() + MIN_ENTRY_BYTES <= TARGET_BYTES
     }
@@ -214,7 +214,7 @@ impl Block {
     }
 
     /// Decodes an event; its data shares the block's bytes. `None` when it is damaged.
-    pub(super) fn event(&self, topic: &TopicName, entry: &BlockEvent) -> Option<Arc<Event>> {
+    pub(super) fn event(&self, topic: &TopicName, entry: &BlockEvent) -> Option<StoredEvent> {
         let name = match &entry.name {
             None if entry.removed => EventName::removed(),
             None => EventName::default(),
@@ -223,7 +223,7 @@ impl Block {
         let data = Data::new(self.bytes.slice(entry.data.clone())).ok()?;
         let new = NewEvent { topic: topic.clone(), name, data, retry: entry.retry, close: entry.closes };
         let EventHeader { seq, prev, time, .. } = entry.header;
-        Some(Arc::new(Event { seq, prev, time, new }))
+        Some(StoredEvent { prev, event: Arc::new(Event { seq, time, new }) })
     }
 
     /// A copy of the block with a tombstone in place of the event at `seq`, and the size of that event's data in bytes.
@@ -233,15 +233,15 @@ impl Block {
         let mut bytes = None;
         for entry in self.entries() {
             let entry = entry?;
-            let mut event = self.event(topic, &entry)?;
-            if event.seq == seq {
+            let mut stored = self.event(topic, &entry)?;
+            if stored.event.seq == seq {
                 bytes = Some(entry.header.bytes);
-                event = Arc::new(event.tombstone());
+                stored = stored.tombstone();
             }
             if built.count == 0 {
-                built.begin(key, &event);
+                built.begin(key, &stored);
             } else {
-                built.push(&event);
+                built.push(&stored.event);
             }
         }
         bytes.map(|bytes| (built, bytes))
@@ -267,17 +267,22 @@ impl Block {
 mod tests {
     use super::*;
 
-    fn event(seq: u64, prev: u64, data: &str) -> Event {
+    fn event(seq: u64, prev: u64, data: &str) -> StoredEvent {
         let topic = TopicName::new("größe/ü").expect("valid");
-        Event { seq: Seq(seq), prev: Seq(prev), time: Millis(1000), new: NewEvent::new(topic, data) }
+        let event = Arc::new(Event { seq: Seq(seq), time: Millis(1000), new: NewEvent::new(topic, data) });
+        StoredEvent { prev: Seq(prev), event }
     }
 
-    fn packed(events: &[Event]) -> Bytes {
+    fn change(stored: &mut StoredEvent) -> &mut Event {
+        Arc::make_mut(&mut stored.event)
+    }
+
+    fn packed(events: &[StoredEvent]) -> Bytes {
         let mut block = Builder::default();
         block.begin(TopicKey(7), &events[0]);
-        for event in &events[1..] {
-            assert!(block.accepts(event));
-            block.push(event);
+        for stored in &events[1..] {
+            assert!(block.accepts(stored));
+            block.push(&stored.event);
         }
         Bytes::copy_from_slice(&block.finish().1[COUNT_BYTES..])
     }
@@ -285,30 +290,30 @@ mod tests {
     #[test]
     fn a_block_decodes_to_the_events_that_were_packed() {
         let mut events = [event(10, 7, "one"), event(12, 10, ""), event(900, 12, "größe\n\0")];
-        events[1].new.name = EventName::new("token").expect("valid");
-        events[1].time = Millis(1007);
-        events[2].new.retry = Some(5000);
-        events[2].new.close = true;
+        change(&mut events[1]).new.name = EventName::new("token").expect("valid");
+        change(&mut events[1]).time = Millis(1007);
+        change(&mut events[2]).new.retry = Some(5000);
+        change(&mut events[2]).new.close = true;
         let block = Block::parse(TopicKey(7), Seq(10), packed(&events)).expect("whole");
         let back: Vec<_> = block
             .entries()
-            .map(|entry| block.event(&events[0].new.topic, &entry.expect("whole")).expect("whole"))
+            .map(|entry| block.event(&events[0].event.new.topic, &entry.expect("whole")).expect("whole"))
             .collect();
-        assert!(back.iter().map(|event| &**event).eq(&events), "{back:?}");
+        assert_eq!(back, events);
     }
 
     #[test]
     fn a_tombstone_replaces_one_event_of_a_block_and_the_others_stay() {
         let mut events = [event(10, 7, "one"), event(12, 10, "secret"), event(900, 12, "three")];
-        events[1].new.name = EventName::new("token").expect("valid");
-        events[2].time = Millis(1007);
-        let topic = events[0].new.topic.clone();
+        change(&mut events[1]).new.name = EventName::new("token").expect("valid");
+        change(&mut events[2]).time = Millis(1007);
+        let topic = events[0].event.new.topic.clone();
         for at in 0..events.len() {
             let bytes = packed(&events);
             let block = Block::parse(TopicKey(7), Seq(10), bytes.clone()).expect("whole");
-            let (mut built, had) = block.with_tombstone(TopicKey(7), &topic, events[at].seq).expect("there");
+            let (mut built, had) = block.with_tombstone(TopicKey(7), &topic, events[at].event.seq).expect("there");
             let rest = Bytes::copy_from_slice(&built.finish().1[COUNT_BYTES..]);
-            let secret = events[at].new.data.bytes();
+            let secret = events[at].event.new.data.bytes();
             assert!(rest.len() < bytes.len() && !rest.windows(secret.len()).any(|part| part == secret));
             assert_eq!(had, secret.len() as u64);
             let mut want = events.clone();
@@ -316,7 +321,7 @@ mod tests {
             let block = Block::parse(TopicKey(7), Seq(10), rest).expect("whole");
             let back: Vec<_> =
                 block.entries().map(|entry| block.event(&topic, &entry.expect("whole")).expect("whole")).collect();
-            assert!(back.iter().map(|event| &**event).eq(&want), "{back:?}");
+            assert_eq!(back, want);
         }
         let block = Block::parse(TopicKey(7), Seq(10), packed(&events)).expect("whole");
         assert!(block.with_tombstone(TopicKey(7), &topic, Seq(11)).is_none());
@@ -325,11 +330,13 @@ mod tests {
     #[test]
     fn a_notice_survives_its_bytes() {
         let mut notice = event(10, 7, "");
-        notice.new = NewEvent::notice(notice.new.topic, crate::event::EventId::parse("abcd-3").expect("valid"));
+        let id = crate::event::EventId::parse("abcd-3").expect("valid");
+        let topic = notice.event.new.topic.clone();
+        change(&mut notice).new = NewEvent::notice(topic.clone(), id);
         let block = Block::parse(TopicKey(7), Seq(10), packed(std::slice::from_ref(&notice))).expect("whole");
         let entry = block.entries().next().expect("one").expect("whole");
         assert!(entry.removed);
-        assert_eq!(*block.event(&notice.new.topic, &entry).expect("whole"), notice);
+        assert_eq!(block.event(&topic, &entry).expect("whole"), notice);
     }
 
     #[test]

@@ -30,9 +30,9 @@ use std::sync::atomic::Ordering;
 
 use super::log::store::{
     Commit, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store, StoreError,
-    TopicKey, TopicSettings, TopicSummary,
+    StoredEvent, TopicKey, TopicSettings, TopicSummary,
 };
-use crate::event::{Event, Millis, Seq, TopicName};
+use crate::event::{Millis, Seq, TopicName};
 
 mod block;
 mod clock;
@@ -136,7 +136,7 @@ impl Store for SledStore {
         after: Seq,
         through: Seq,
         limit: ReadLimit,
-    ) -> Result<Vec<Arc<Event>>, StoreError> {
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         self.shared.topic_events(topic, after, through, limit)
     }
 

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::event::{Event, Millis, Seq, TopicName};
+use crate::event::{Millis, Seq, TopicName};
 
-use super::super::log::store::{EventHeader, ReadLimit, Scan, StoreError, TopicKey};
+use super::super::log::store::{EventHeader, ReadLimit, Scan, StoreError, StoredEvent, TopicKey};
 use super::block::{Block, BlockEvent};
 use super::continuity::ContinuityCheck;
 use super::database::DatabaseError;
@@ -31,15 +31,15 @@ impl StoreShared {
         after: Seq,
         through: Seq,
         limit: ReadLimit,
-    ) -> Result<Vec<Arc<Event>>, StoreError> {
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         let (mut events, mut bytes) = (Vec::new(), 0);
         self.topic_blocks(key, after, through, |block, entry| {
             if exceeds(limit, events.len(), bytes, entry.header.bytes) {
                 return Some(ControlFlow::Break(()));
             }
-            let event = block.event(name, entry)?;
-            bytes = bytes.saturating_add(event.new.data.len());
-            events.push(event);
+            let stored = block.event(name, entry)?;
+            bytes = bytes.saturating_add(stored.event.new.data.len());
+            events.push(stored);
             Some(if events.len() >= limit.events { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(events)
@@ -276,7 +276,7 @@ impl BlockCursor {
     ) -> Result<ControlFlow<()>, PartError> {
         // The blocks of a commit overlap and are sorted by first position: events before the next block's first
         // position can be emitted.
-        let mut waiting: VecDeque<Arc<Event>> = VecDeque::new();
+        let mut waiting: VecDeque<StoredEvent> = VecDeque::new();
         for (topic, first) in &commit.blocks {
             if self.emit(&mut waiting, Seq(first.0.saturating_sub(1))).is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -298,7 +298,7 @@ impl BlockCursor {
                 };
                 if seq > after && seq <= through {
                     // Nearly always appended, to a short queue.
-                    let index = waiting.partition_point(|other| other.seq < seq);
+                    let index = waiting.partition_point(|other| other.event.seq < seq);
                     waiting.insert(index, event);
                 }
             }
@@ -312,8 +312,8 @@ impl BlockCursor {
     }
 
     /// Moves waiting events up to `through` to the result. Breaks when the limit is reached.
-    fn emit(&mut self, waiting: &mut VecDeque<Arc<Event>>, through: Seq) -> ControlFlow<()> {
-        while let Some(next) = waiting.front().filter(|next| next.seq <= through) {
+    fn emit(&mut self, waiting: &mut VecDeque<StoredEvent>, through: Seq) -> ControlFlow<()> {
+        while let Some(next) = waiting.front().map(|next| &next.event).filter(|next| next.seq <= through) {
             let len = next.new.data.len();
             if exceeds(self.limit, self.scan.events.len(), self.bytes, len as u64) {
                 return ControlFlow::Break(());

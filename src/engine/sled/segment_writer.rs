@@ -99,27 +99,27 @@ impl SegmentWriter {
         by_topic.sort_unstable();
         let mut written = Vec::new();
         for of_topic in by_topic.chunk_by(|one, next| one.0 == next.0) {
-            let mut events = of_topic.iter().map(|&(_, at)| &*commit.events[at].1).peekable();
+            let mut events = of_topic.iter().map(|&(_, at)| &commit.events[at].1).peekable();
             let topic = of_topic[0].0;
-            if let Some(event) = events.peek().filter(|_| !self.tally.topics.contains_key(&topic)) {
-                tables.topics.insert(keys::topic(topic), event.new.topic.as_str())?;
+            if let Some(first) = events.peek().filter(|_| !self.tally.topics.contains_key(&topic)) {
+                tables.topics.insert(keys::topic(topic), first.event.new.topic.as_str())?;
             }
             while let Some(first) = events.next() {
                 let mut count = 1;
                 block.begin(topic, first);
-                while let Some(event) = events.next_if(|event| block.accepts(event)) {
-                    block.push(event);
+                while let Some(next) = events.next_if(|next| block.accepts(next)) {
+                    block.push(&next.event);
                     count += 1;
                 }
                 let (stem, bytes) = block.finish();
                 parts::insert_framed(&tables.blocks, &stem, bytes)?;
-                written.push(WrittenBlock { topic, first: first.seq, events: count, bytes: bytes.len() as u64 });
+                written.push(WrittenBlock { topic, first: first.event.seq, events: count, bytes: bytes.len() as u64 });
             }
         }
         by_topic.shrink_to(KEPT_EVENTS);
         block.shrink();
         let ends = commit.events.first().zip(commit.events.last());
-        let last = ends.map_or(Seq::ZERO, |(_, last)| last.1.seq);
+        let last = ends.map_or(Seq::ZERO, |(_, last)| last.1.event.seq);
         for record in &commit.keys {
             let (stem, bytes) = encode_key(record, last);
             parts::insert(&tables.keys, &stem, &bytes)?;
@@ -128,8 +128,8 @@ impl SegmentWriter {
             let mut blocks: Vec<_> = written.iter().map(|block| (block.topic, block.first)).collect();
             blocks.sort_unstable_by_key(|block| block.1);
             let record = CommitRecord {
-                first: first.1.seq,
-                last: last.1.seq,
+                first: first.1.event.seq,
+                last: last.1.event.seq,
                 before: self.tally.span.head,
                 time: commit.time,
                 blocks,
@@ -143,12 +143,12 @@ impl SegmentWriter {
 
     /// Counts a durable commit that was inserted in these blocks.
     pub(super) fn count(&mut self, commit: &Commit, blocks: &[WrittenBlock]) {
-        let mut events = self.scratch.by_topic.iter().map(|&(_, at)| &*commit.events[at].1);
+        let mut events = self.scratch.by_topic.iter().map(|&(_, at)| &commit.events[at].1);
         for block in blocks {
             self.tally.add_events(block.topic, events.by_ref().take(block.events), block.bytes);
         }
         if let Some((_, last)) = commit.events.last() {
-            self.tally.add_commit(last.seq, commit.time);
+            self.tally.add_commit(last.event.seq, commit.time);
         }
     }
 }

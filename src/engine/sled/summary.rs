@@ -250,6 +250,9 @@ fn parse_row(row: &[u8], names: &[u8]) -> Option<TopicTally> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::super::log::store::StoredEvent;
     use super::*;
     use crate::event::{Event, NewEvent};
 
@@ -262,8 +265,8 @@ mod tests {
         for n in 10..400 {
             let topic = TopicName::new(&format!("t/{}", n % 150)).expect("valid");
             let new = NewEvent { close: n == 399, ..NewEvent::new(topic, "data") };
-            let event = Event { seq: Seq(n), prev: Seq(n - 1), time: Millis(n), new };
-            tally.add_events(key(n), std::iter::once(&event), 100);
+            let event = Arc::new(Event { seq: Seq(n), time: Millis(n), new });
+            tally.add_events(key(n), std::iter::once(&StoredEvent { prev: Seq(n - 1), event }), 100);
             tally.add_commit(Seq(n), Millis(n));
         }
         Summary::write(dir.path(), Seq(10), &tally, &[]).expect("written");

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::event::{Event, Millis, Seq, TopicName};
+use crate::event::{Millis, Seq, TopicName};
 
-use super::super::log::store::{TopicKey, TopicSummary};
+use super::super::log::store::{StoredEvent, TopicKey, TopicSummary};
 use super::block::Block;
 
 /// Bytes on disk for each block besides the block itself: its key, its share of a page and of the commit record.
@@ -68,11 +68,11 @@ impl SegmentTally {
     }
 
     /// Counts a block of a topic's next events, encoded in `bytes`.
-    pub(super) fn add_events<'a>(&mut self, key: TopicKey, events: impl Iterator<Item = &'a Event>, bytes: u64) {
+    pub(super) fn add_events<'a>(&mut self, key: TopicKey, events: impl Iterator<Item = &'a StoredEvent>, bytes: u64) {
         let mut events = events.peekable();
-        let Some(first) = events.peek() else { return };
-        let tally = self.topic(key, || first.new.topic.clone(), (first.seq, first.prev, first.time));
-        for event in events {
+        let Some(StoredEvent { prev, event: first }) = events.peek() else { return };
+        let tally = self.topic(key, || first.new.topic.clone(), (first.seq, *prev, first.time));
+        for StoredEvent { event, .. } in events {
             tally.add(event.seq, event.new.data.len() as u64, event.new.close);
         }
         self.add_weight(key, bytes);

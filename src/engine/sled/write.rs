@@ -31,7 +31,7 @@ impl StoreShared {
     pub(super) fn commit(&self, commit: &Commit) -> Result<bool, StoreError> {
         self.check_open()?;
         let _waiting = self.waits.begin_write("a commit");
-        let data: usize = commit.events.iter().map(|(_, event)| event.new.data.len() + 64).sum();
+        let data: usize = commit.events.iter().map(|(_, stored)| stored.event.new.data.len() + 64).sum();
         let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.iter().count() * 64).sum();
         let bytes = (data + keys) as u64;
         self.presence.check()?;
@@ -39,7 +39,7 @@ impl StoreShared {
         let mut writer = self.writer.lock();
         let Some(writer) = writer.as_mut() else { return Err(self.closed()) };
         let rotated = !commit.events.is_empty() && self.is_due(writer) && self.try_rotate(writer);
-        let last = commit.events.last().map(|(_, event)| event.seq);
+        let last = commit.events.last().map(|(_, last)| last.event.seq);
         if let Some(last) = last {
             self.reserve(writer, last)?;
         }

@@ -56,7 +56,9 @@ fn a_page_ends_at_its_limit_and_the_next_continues() {
         loop {
             let (page, through) = bench.scan(at, limit);
             assert!(page.len() <= limit.events);
-            assert!(page.len() == 1 || page.iter().map(|event| event.new.data.len()).sum::<usize>() <= limit.bytes);
+            assert!(
+                page.len() == 1 || page.iter().map(|stored| stored.event.new.data.len()).sum::<usize>() <= limit.bytes
+            );
             if page.is_empty() {
                 assert_eq!(through, 120);
                 break;
@@ -64,19 +66,19 @@ fn a_page_ends_at_its_limit_and_the_next_continues() {
             at = through;
             pages.extend(page);
         }
-        assert!(pages.iter().eq(bench.events.iter().map(|(_, event)| event)));
+        assert!(pages.iter().eq(bench.events.iter().map(|(_, stored)| stored)));
         let (mut at, mut pages) = (Seq(0), Vec::new());
         let topic = (bench.keys["a"], &name("a"));
         loop {
             let page = bench.store.topic_events(topic, at, Seq(u64::MAX), limit).expect("read");
             let Some(last) = page.last() else { break };
-            at = last.seq;
+            at = last.event.seq;
             pages.extend(page);
         }
         assert_eq!(pages, bench.read("a", 0));
     }
     let half = bench.store.topic_events((bench.keys["a"], &name("a")), Seq(10), Seq(20), ALL).expect("read");
-    assert!(half.iter().all(|event| (11..=20).contains(&event.seq.0)) && half.len() == 6);
+    assert!(half.iter().all(|stored| (11..=20).contains(&stored.event.seq.0)) && half.len() == 6);
 }
 
 #[test]
@@ -89,8 +91,8 @@ fn headers_match_the_events() {
     let headers = bench.store.topic_headers(bench.keys["a"], Seq(5), 7).expect("read");
     let events = bench.read("a", 5);
     assert_eq!(headers.len(), 7);
-    for (header, event) in headers.iter().zip(events) {
-        assert_eq!((header.seq, header.prev, header.time), (event.seq, event.prev, event.time));
+    for (header, StoredEvent { prev, event }) in headers.iter().zip(events) {
+        assert_eq!((header.seq, header.prev, header.time), (event.seq, prev, event.time));
         assert_eq!(header.bytes, event.new.data.len() as u64);
     }
 }
@@ -143,7 +145,7 @@ fn idempotency_keys_survive_a_restart_and_their_window_ends() {
             bench.time += 100_000;
             let mut commit = bench.build(vec![NewEvent::new(name("a"), "x")]);
             let topics: Vec<_> = (0..u32::from(n) * 1000).map(|n| name(&format!("a/{}", n % 7))).collect();
-            let receipts = StoredReceipts::new(commit.events[0].1.seq, topics.iter());
+            let receipts = StoredReceipts::new(commit.events[0].1.event.seq, topics.iter());
             let record = KeyRecord { key: key(n), time: commit.time, receipts };
             commit.keys.push(record.clone());
             bench.commit(&commit);
@@ -313,7 +315,7 @@ fn the_newest_positions_are_found_backwards_over_segments_and_large_events() {
     for topic in ["a", "b"] {
         let key = bench.keys[topic];
         let all: Vec<Seq> =
-            bench.events.iter().rev().filter(|(of, _)| *of == key).map(|(_, event)| event.seq).collect();
+            bench.events.iter().rev().filter(|(of, _)| *of == key).map(|(_, stored)| stored.event.seq).collect();
         for (after, through, max) in
             [(0, 1000, 1000), (0, 1000, 7), (0, 77, 1000), (50, 120, 1000), (100, 100, 9), (0, 0, 9)]
         {

@@ -149,9 +149,9 @@ fn a_killed_writer_keeps_every_acknowledged_commit_whole_and_no_id_is_used_twice
 /// Asserts that acknowledged commits are there, and that every commit that is there is complete.
 fn check(bench: &Bench, acked: &[(u64, u64)]) {
     let (events, _) = bench.scan(0, ALL);
-    let kept: Vec<_> = events.iter().filter(|event| event.new.topic.as_str() != "churn").collect();
+    let kept: Vec<_> = events.iter().filter(|stored| stored.event.new.topic.as_str() != "churn").collect();
     let mut found: HashMap<u64, u64> = HashMap::new();
-    for event in &kept {
+    for StoredEvent { event, .. } in &kept {
         let mut words = event.new.data.as_str().split(' ').map(|word| word.parse::<u64>().unwrap_or(0));
         let mut word = || words.next().expect("a number");
         let (seq, first, count) = (word(), word(), word());
@@ -168,9 +168,9 @@ fn check(bench: &Bench, acked: &[(u64, u64)]) {
         let by_topic = bench.store.topic_events((*key, &name(text)), Seq(0), Seq(u64::MAX - 1), ALL).expect("read");
         if text != "churn" {
             let want: Vec<_> =
-                kept.iter().filter(|event| event.new.topic.as_str() == text).map(|e| (*e).clone()).collect();
+                kept.iter().filter(|of| of.event.new.topic.as_str() == text).map(|of| (*of).clone()).collect();
             assert_eq!(by_topic, want, "{text}");
-            let chain = by_topic.windows(2).all(|pair| pair[1].prev == pair[0].seq);
+            let chain = by_topic.windows(2).all(|pair| pair[1].prev == pair[0].event.seq);
             assert!(chain, "a hole in {text}");
         }
     }
@@ -206,7 +206,7 @@ fn an_incomplete_commit_is_rolled_back() {
         let keys = vec![KeyRecord { key, time: torn.time, receipts: StoredReceipts::default() }];
         let torn = Commit { keys, events: torn.events.clone(), time: torn.time };
         writer.insert(&torn).expect("inserted");
-        let stem = super::super::keys::commit(torn.events[0].1.seq);
+        let stem = super::super::keys::commit(torn.events[0].1.event.seq);
         super::super::parts::remove(&writer.tables.commits, &stem).expect("removed");
         writer.tables.flush().expect("flushed");
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The events of a store, and the keys of its topics.
-type Published = (Vec<(TopicKey, Arc<Event>)>, HashMap<String, TopicKey>);
+type Published = (Vec<(TopicKey, StoredEvent)>, HashMap<String, TopicKey>);
 
 /// Creates a small store with sealed segments and closes it.
 fn store(dir: &Path) -> Published {
@@ -37,7 +37,7 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
 
 /// Opens a damaged store and reads all of it. Asserts that missing events were reported. Returns whether none is
 /// missing.
-fn check(dir: &Path, events: &[(TopicKey, Arc<Event>)], keys: &HashMap<String, TopicKey>, what: &str) -> bool {
+fn check(dir: &Path, events: &[(TopicKey, StoredEvent)], keys: &HashMap<String, TopicKey>, what: &str) -> bool {
     let opened = super::super::guard::guarded(|| SledStore::open(small(dir)));
     let store = match opened.unwrap_or_else(|panic| panic!("{what}: a panic: {panic}")) {
         Ok(store) => store,
@@ -53,12 +53,12 @@ fn check(dir: &Path, events: &[(TopicKey, Arc<Event>)], keys: &HashMap<String, T
         let read = store.topic_events((*key, &name(text)), Seq(0), Seq(u64::MAX - 1), ALL);
         by_topic.extend(read.unwrap_or_else(|error| panic!("{what}: {error}")));
     }
-    by_topic.sort_by_key(|event| event.seq);
-    let whole = |read: &[Arc<Event>]| read.iter().eq(events.iter().map(|(_, event)| event));
+    by_topic.sort_by_key(|stored| stored.event.seq);
+    let whole = |read: &[StoredEvent]| read.iter().eq(events.iter().map(|(_, stored)| stored));
     let intact = whole(&scanned) && whole(&by_topic);
     for read in [&scanned, &by_topic] {
         assert!(
-            read.iter().all(|event| events.iter().any(|(_, known)| known == event)),
+            read.iter().all(|stored| events.iter().any(|(_, known)| known == stored)),
             "{what}: an event that was not published"
         );
     }
@@ -66,8 +66,9 @@ fn check(dir: &Path, events: &[(TopicKey, Arc<Event>)], keys: &HashMap<String, T
     assert!(recovered.next.0 > events.len() as u64 || recovered.epoch.as_str() != "", "{what}");
     let next = recovered.next.0;
     let new = NewEvent::new(name("new"), "after");
-    let event = Event { seq: Seq(next), prev: Seq(0), time: Millis(recovered.last_time.0 + 1), new };
-    let commit = Commit { events: vec![(TopicKey(next), Arc::new(event))], keys: vec![], time: recovered.last_time };
+    let event = Arc::new(Event { seq: Seq(next), time: Millis(recovered.last_time.0 + 1), new });
+    let stored = StoredEvent { prev: Seq(0), event };
+    let commit = Commit { events: vec![(TopicKey(next), stored)], keys: vec![], time: recovered.last_time };
     store.commit(&commit).unwrap_or_else(|error| panic!("{what}: {error}"));
     intact
 }
@@ -109,7 +110,7 @@ fn a_flipped_byte_or_a_cut_file_is_never_a_panic_and_never_silent() {
 fn check_copy(
     sound: &Path,
     copy: &Path,
-    events: &[(TopicKey, Arc<Event>)],
+    events: &[(TopicKey, StoredEvent)],
     keys: &HashMap<String, TopicKey>,
     what: &str,
     hurt: impl FnOnce(&Path),
@@ -136,7 +137,8 @@ fn an_unreadable_segment_is_quarantined_and_its_range_is_reported() {
     assert!(dir.path().join("quarantine").join(hurt.file_name().expect("named")).exists());
     let (events, _) = bench.scan(0, ALL);
     assert!(
-        events.iter().all(|event| !(first..next).contains(&event.seq.0)) && events.len() as u64 == 180 - (next - first)
+        events.iter().all(|stored| !(first..next).contains(&stored.event.seq.0))
+            && events.len() as u64 == 180 - (next - first)
     );
     let (bench, recovered) = bench.reopen(small(dir.path()));
     assert_eq!((recovered.lost.len(), bench.store.losses()), (1, 1), "remembered, and not reported again");

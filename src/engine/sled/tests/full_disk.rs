@@ -52,7 +52,7 @@ fn a_full_disk_refuses_and_accepts_again_and_loses_nothing() {
                 Err(StoreError::Full) => {
                     // As in the log engine, the position is not used.
                     bench.next -= 1;
-                    let last = bench.events.last().expect("some were accepted").1.seq.0;
+                    let last = bench.events.last().expect("some were accepted").1.event.seq.0;
                     bench.last.insert(bench.keys["a"], last);
                     return;
                 }
@@ -87,8 +87,8 @@ fn a_full_disk_refuses_and_accepts_again_and_loses_nothing() {
         let topic = (bench.keys["a"], &name("a"));
         bench.store.topic_events(topic, Seq(first - 1), Seq(u64::MAX - 1), ALL).expect("read")
     };
-    assert!(read(&bench).iter().eq(bench.events.iter().map(|(_, event)| event)));
+    assert!(read(&bench).iter().eq(bench.events.iter().map(|(_, stored)| stored)));
     let (bench, recovered) = bench.reopen(config);
-    assert!(read(&bench).iter().eq(bench.events.iter().map(|(_, event)| event)));
+    assert!(read(&bench).iter().eq(bench.events.iter().map(|(_, stored)| stored)));
     assert_eq!((recovered.lost, bench.store.losses()), (vec![], 0));
 }

@@ -79,7 +79,8 @@ fn a_million_topics_of_three_events() {
                 let new = NewEvent::new(name(&format!("jobs/{topic}/tokens")), payload(seq).as_str());
                 let key = TopicKey(topic as u64 + 1);
                 let prev = Seq(std::mem::replace(&mut last[topic], seq));
-                events.push((key, Arc::new(Event { seq: Seq(seq), prev, time: Millis(seq), new })));
+                let event = Arc::new(Event { seq: Seq(seq), time: Millis(seq), new });
+                events.push((key, StoredEvent { prev, event }));
             }
             bench.store.commit(&Commit { events, keys: vec![], time: Millis(seq) }).expect("accepted");
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::log::store::{
-    Commit, KeyRecord, Position, ReadLimit, Recovered, Store, StoreError, StoredReceipts, TopicKey, TopicSettings,
-    TopicSummary,
+    Commit, KeyRecord, Position, ReadLimit, Recovered, Store, StoreError, StoredEvent, StoredReceipts, TopicKey,
+    TopicSettings, TopicSummary,
 };
 use super::{OpenError, SledConfig, SledStore};
 use crate::engine::IdempotencyKey;
@@ -33,7 +33,7 @@ struct Bench {
     time: u64,
     keys: HashMap<String, TopicKey>,
     last: HashMap<TopicKey, u64>,
-    events: Vec<(TopicKey, Arc<Event>)>,
+    events: Vec<(TopicKey, StoredEvent)>,
     /// The topics found when it was opened.
     topics: HashMap<String, TopicSummary>,
 }
@@ -105,7 +105,7 @@ impl Bench {
             self.next += 1;
             let key = *self.keys.entry(new.topic.to_string()).or_insert(TopicKey(seq));
             let prev = Seq(self.last.insert(key, seq).unwrap_or(0));
-            built.push((key, Arc::new(Event { seq: Seq(seq), prev, time, new })));
+            built.push((key, StoredEvent { prev, event: Arc::new(Event { seq: Seq(seq), time, new }) }));
         }
         Commit { events: built, keys: Vec::new(), time }
     }
@@ -122,12 +122,12 @@ impl Bench {
         self.commit(&commit);
     }
 
-    fn read(&self, topic: &str, after: u64) -> Vec<Arc<Event>> {
+    fn read(&self, topic: &str, after: u64) -> Vec<StoredEvent> {
         let key = self.keys[topic];
         self.store.topic_events((key, &name(topic)), Seq(after), Seq(u64::MAX), ALL).expect("read")
     }
 
-    fn scan(&self, after: u64, limit: ReadLimit) -> (Vec<Arc<Event>>, u64) {
+    fn scan(&self, after: u64, limit: ReadLimit) -> (Vec<StoredEvent>, u64) {
         let names: HashMap<TopicKey, TopicName> = self.keys.iter().map(|(text, key)| (*key, name(text))).collect();
         let scan = self.store.scan(Seq(after), Seq(u64::MAX), limit, &mut |key| names.get(&key).cloned());
         let scan = scan.expect("read");
@@ -158,7 +158,8 @@ impl Bench {
             assert_eq!(got, want);
         }
         for (text, key) in &self.keys {
-            let want: Vec<_> = self.events.iter().filter(|(of, _)| of == key).map(|(_, event)| event.clone()).collect();
+            let want: Vec<_> =
+                self.events.iter().filter(|(of, _)| of == key).map(|(_, stored)| stored.clone()).collect();
             assert_eq!(self.read(text, 0), want, "{text}");
         }
     }

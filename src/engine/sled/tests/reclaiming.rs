@@ -19,27 +19,30 @@ impl Bench {
     /// Keeps the newest `count` events of a topic and drops the others.
     fn keep(&mut self, kept: &mut KeptFrom, topic: &str, count: usize) {
         let Some(&key) = self.keys.get(topic) else { return };
-        let seqs: Vec<_> = self.events.iter().filter(|(of, _)| *of == key).map(|(_, event)| event.seq).collect();
+        let seqs: Vec<_> =
+            self.events.iter().filter(|(of, _)| *of == key).map(|(_, stored)| stored.event.seq).collect();
         let Some(&first) = seqs.get(seqs.len().saturating_sub(count)) else {
             kept.0.remove(&key);
             self.events.retain(|(of, _)| *of != key);
             return;
         };
         kept.0.insert(key, first);
-        self.events.retain(|(of, event)| *of != key || event.seq >= first);
+        self.events.retain(|(of, stored)| *of != key || stored.event.seq >= first);
     }
 
     /// Asserts that live events are read, by topic and by scan. Dead ones may be.
     fn check_kept(&self, kept: &KeptFrom) {
         for (text, key) in &self.keys {
-            let want: Vec<_> = self.events.iter().filter(|(of, _)| of == key).map(|(_, event)| event.clone()).collect();
+            let want: Vec<_> =
+                self.events.iter().filter(|(of, _)| of == key).map(|(_, stored)| stored.clone()).collect();
             let after = kept.0.get(key).map_or(u64::MAX - 1, |first| first.0 - 1);
             assert_eq!(self.read(text, after), want, "{text}");
         }
         let (mut scanned, _) = self.scan(0, ALL);
         let key_of = |event: &Event| self.keys[event.new.topic.as_str()];
-        scanned.retain(|event| kept.0.get(&key_of(event)).is_some_and(|first| event.seq >= *first));
-        assert!(scanned.iter().eq(self.events.iter().map(|(_, event)| event)));
+        let is_kept = |event: &Event| kept.0.get(&key_of(event)).is_some_and(|first| event.seq >= *first);
+        scanned.retain(|stored| is_kept(&stored.event));
+        assert!(scanned.iter().eq(self.events.iter().map(|(_, stored)| stored)));
     }
 }
 
@@ -118,8 +121,8 @@ fn a_copy_of_several_segments_has_no_hole_where_retention_moved_meanwhile() {
     let (bench, recovered) = bench.reopen(config(dir.path()));
     assert_eq!(recovered.lost, []);
     let events = bench.read("a", 0);
-    assert!(events.windows(2).all(|pair| pair[1].prev == pair[0].seq), "a hole");
-    assert_eq!(events.last().expect("kept").seq, Seq(60));
+    assert!(events.windows(2).all(|pair| pair[1].prev == pair[0].event.seq), "a hole");
+    assert_eq!(events.last().expect("kept").event.seq, Seq(60));
 }
 
 #[test]
@@ -210,8 +213,8 @@ fn readers_miss_nothing_while_space_is_reclaimed() {
                     while !done.load(Ordering::Relaxed) {
                         let head = store.head();
                         let events = store.topic_events((quiet, &name("quiet")), Seq(0), head, ALL).expect("read");
-                        let chain = events.windows(2).all(|pair| pair[1].prev == pair[0].seq);
-                        assert!(chain && events[0].seq == Seq(1), "a hole");
+                        let chain = events.windows(2).all(|pair| pair[1].prev == pair[0].event.seq);
+                        assert!(chain && events[0].event.seq == Seq(1), "a hole");
                         let wanted = |key| (key == quiet).then(|| name("quiet"));
                         let scan = store.scan(Seq(0), head, ALL, &mut { wanted }).expect("read");
                         assert_eq!(scan.events, events);

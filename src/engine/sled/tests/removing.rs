@@ -71,10 +71,10 @@ fn holders(dir: &Path) -> Vec<String> {
 impl Bench {
     fn remove(&mut self, topic: &str, seq: u64) {
         let key = self.keys[topic];
-        let entry = self.events.iter_mut().find(|(_, event)| event.seq == Seq(seq)).expect("published");
+        let entry = self.events.iter_mut().find(|(_, stored)| stored.event.seq == Seq(seq)).expect("published");
         let taken = self.store.remove(key, Seq(seq)).expect("possible");
-        assert_eq!(taken, RemoveOutcome::Removed(entry.1.new.data.len() as u64));
-        entry.1 = Arc::new(entry.1.tombstone());
+        assert_eq!(taken, RemoveOutcome::Removed(entry.1.event.new.data.len() as u64));
+        entry.1 = entry.1.tombstone();
     }
 
     fn reclaim(&self) {
@@ -82,7 +82,7 @@ impl Bench {
     }
 
     fn check_counted(&self) {
-        let bytes: u64 = self.events.iter().map(|(_, event)| event.new.data.len() as u64).sum();
+        let bytes: u64 = self.events.iter().map(|(_, stored)| stored.event.new.data.len() as u64).sum();
         assert_eq!(self.topics.values().map(|topic| topic.bytes).sum::<u64>(), bytes, "as counted when it was opened");
     }
 }
@@ -225,7 +225,7 @@ fn a_copy_during_which_an_event_was_removed_is_used() {
     bench.remove("a", 1);
     let behind = Behind(&bench.store, [bench.keys["a"], bench.keys["b"]], AtomicBool::new(false));
     bench.store.reclaim(&behind).expect("reclaimed");
-    bench.events[2].1 = Arc::new(bench.events[2].1.tombstone());
+    bench.events[2].1 = bench.events[2].1.tombstone();
     assert_eq!(holders(dir.path()), Vec::<String>::new(), "the first is gone");
     assert_eq!(bench.store.unscrubbed(), 1, "the second is to go");
     bench.check_all();
@@ -278,7 +278,7 @@ fn a_full_disk_delays_the_erasure_until_there_is_room() {
     assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), RemoveOutcome::Removed(SECRET.len() as u64));
     let (mut bench, _) = bench.reopen(SledConfig { reserve_bytes: 1 << 60, ..at_once(dir.path()) });
     bench.events.remove(0);
-    bench.events[0].1 = Arc::new(bench.events[0].1.tombstone());
+    bench.events[0].1 = bench.events[0].1.tombstone();
     assert!(matches!(bench.store.reclaim(&AllBut(dead)), Err(StoreError::Full)));
     assert_eq!(bench.segments(), 1, "space is reclaimed all the same");
     bench.keys.remove("dead");

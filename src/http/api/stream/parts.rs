@@ -87,7 +87,7 @@ mod tests {
             let name = EventName::new(if seq % 2 == 0 { "" } else { "named" }).expect("valid");
             let retry = (seq % 3 == 0).then_some(5);
             let new = NewEvent { name, retry, ..NewEvent::new(topic, Data::from((*data).to_owned())) };
-            let event = Event { seq: Seq(seq), prev: Seq(seq - 1), time: Millis(0), new };
+            let event = Event { seq: Seq(seq), time: Millis(0), new };
             Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)))
         };
         FrameBatch::new(HubCursor::first(0), (1..).zip(all).map(frame).collect(), true)
