@@ -1,4 +1,4 @@
-# The only door: people and CI come in here.
+# All tasks of the project, for people and for CI: `make help` lists them.
 .PHONY: help run test simulate lint bench soak report fuzz install
 
 # Where tests/install.sh puts what it gets from pip, as cargo-nextest.
@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/target/venv/bin:$(PATH)
 # A crate of its own, so that nothing it needs is needed by the hub.
 REPORT := --manifest-path benches/report/Cargo.toml --target-dir target/report --quiet
 
-help: ## what there is
+help: ## list the tasks
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: ## start the hub on http://127.0.0.1:8080

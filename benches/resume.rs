@@ -32,7 +32,7 @@ fn main() {
         let cursor = EventId { epoch: filled.epoch, seq: Seq(seqs[0]) };
         let resumed = wire::resume(hub.address, &format!("/events?topic={}", store::topic(n)), cursor, MISSED);
         let want = seqs[1..].iter().map(|seq| (*seq, seq - 1));
-        assert!(resumed.events.iter().copied().eq(want), "lost, doubled or out of order: {:?}", resumed.events);
+        assert!(resumed.events.iter().copied().eq(want), "lost, duplicated or out of order: {:?}", resumed.events);
         head.push(resumed.head.as_secs_f64() * 1e3);
         first.push(resumed.first.as_secs_f64() * 1e3);
         last.push(resumed.last.as_secs_f64() * 1e3);

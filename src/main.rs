@@ -50,7 +50,7 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
         return ExitCode::FAILURE;
     }
     for variable in &effective.ignored {
-        tracing::warn!(variable, "no setting has this name; it is ignored");
+        tracing::warn!(variable, "no setting has this name; the variable is ignored");
     }
     let drain = Drain::new();
     let hangups = match signals::listen(drain.clone(), config.hub.drain, telemetry::flush) {

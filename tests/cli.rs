@@ -472,7 +472,7 @@ fn a_hub_that_loses_an_event_fails_its_bench() {
     let bench = ["bench", "--url", &url, "--subscribers", "2", "--window", "8", "--seconds", "1", "--json"];
     let output = outcome(gapless(&bench));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!((&found["faults"]["lost"], &found["faults"]["doubled"]), (&2.into(), &0.into()), "{found}");
+    assert_eq!((&found["faults"]["lost"], &found["faults"]["duplicated"]), (&2.into(), &0.into()), "{found}");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("2 lost"), "{}", text(&output.stderr));
 }
@@ -497,7 +497,7 @@ fn a_bench_of_the_hub_counts_every_delivery_and_leaves_nothing() {
         assert!(found["latency_ms"]["p99"].as_f64() > Some(0.0), "{found}");
     }
     let table = outcome(gapless(&[&["bench", "--url", url], &load[..]].concat()));
-    assert!(text(&table.stdout).ends_with("0 lost, 0 doubled, 0 reordered\n"), "{}", text(&table.stdout));
+    assert!(text(&table.stdout).ends_with("0 lost, 0 duplicated, 0 reordered\n"), "{}", text(&table.stdout));
 
     let mut ask = TcpStream::connect(url.trim_start_matches("http://")).expect("it listens");
     ask.write_all(b"GET /topics?prefix=bench HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

@@ -143,7 +143,7 @@ pub(crate) fn report(samples: &[Sample], found: &Findings) {
         ("gaps told", &found.gaps),
         ("gaps with nothing missing", &found.needless),
         ("events trimmed unheard", &found.trimmed),
-        ("lost, doubled or out of order", &found.mistakes),
+        ("lost, duplicated or out of order", &found.mistakes),
     ] {
         rows.push(row(measure, "", [count.get() as f64; 3], 1));
     }

@@ -193,7 +193,7 @@ impl Subscriber {
                 Some(id) if id.seq > self.cursor.seq || (event == "hub.cursor" && id.seq == self.cursor.seq) => {
                     self.cursor = id;
                 }
-                _ => found.mistake(|| format!("id {id} after {}: doubled or out of order", self.cursor)),
+                _ => found.mistake(|| format!("id {id} after {}: duplicated or out of order", self.cursor)),
             }
         }
         match (event, data) {
@@ -214,7 +214,7 @@ impl Subscriber {
         let gap = self.gaps.remove(&told.topic).is_some();
         let topic = &self.world.topics[told.topic].name;
         match (told.n.checked_sub(next), gap) {
-            (None, _) => found.mistake(|| format!("{topic}: event {} after {next} was due: doubled", told.n)),
+            (None, _) => found.mistake(|| format!("{topic}: event {} after {next} was due: duplicated", told.n)),
             (Some(0), false) => {}
             (Some(0), true) => bump(&found.needless, 1),
             (Some(missing), true) => bump(&found.trimmed, missing),

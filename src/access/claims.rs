@@ -123,7 +123,7 @@ impl Claims {
                 // An unknown member may have been meant as a restriction, so it is not ignored.
                 _ => self.claim(
                     "gapless",
-                    format!("has {}, which is unknown; known are publish, subscribe and admin", quoted(name)),
+                    format!("has {}, which is unknown; the known ones are publish, subscribe and admin", quoted(name)),
                 ),
             }
         }

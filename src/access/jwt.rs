@@ -1,7 +1,7 @@
 //! Parsing of a JWT (RFC 7515, compact serialization): its parts and its header, before its signature is verified.
 //!
 //! `jsonwebtoken` makes and verifies signatures. Tokens are parsed here, because its parser accepts duplicate keys,
-//! ignores `crit`, and uses the system clock. Header fields are only compared. `jku`, `x5u`, `jwk` and `x5c`, with
+//! ignores `crit`, and uses the machine's clock. Header fields are only compared. `jku`, `x5u`, `jwk` and `x5c`, with
 //! which a token would bring its own key, are not read.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};

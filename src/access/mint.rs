@@ -50,7 +50,7 @@ impl Mint {
         if named.is_empty() {
             let known: Vec<String> = issuers.all().iter().map(|trusted| format!("{:?}", trusted.issuer)).collect();
             return Err(format!(
-                "no issuer is named {:?}; configured are {}",
+                "no issuer is named {:?}; the configured ones are {}",
                 issuer.unwrap_or_default(),
                 known.join(", ")
             ));

@@ -27,7 +27,7 @@ pub enum Refusal {
         problem: &'static str,
     },
     /// Its header requires an extension that is not supported.
-    #[error("the token's header has {0}, which this hub does not support; have it issued without")]
+    #[error("the token's header has {0}, which this hub does not support; get one without it")]
     Critical(&'static str),
     /// No configured issuer signs with its algorithm.
     #[error("the token is signed with an algorithm that is not accepted here; accepted: {accepted}")]
@@ -51,7 +51,7 @@ pub enum Refusal {
     #[error("this hub no longer trusts the key that signed the token; get a new one")]
     KeyGone,
     /// It has no expiry.
-    #[error("the token has no claim exp and would never expire; have it issued with one")]
+    #[error("the token has no claim exp and would never expire; get one that has it")]
     NoExpiry,
     /// It has expired.
     #[error("the token expired at {}; get a new one", rfc3339(*.at))]
@@ -72,7 +72,7 @@ pub enum Refusal {
         expected: Box<str>,
     },
     /// It is for another audience.
-    #[error("the token's claim aud must be {expected:?}, or a list that contains it; have it issued for this hub")]
+    #[error("the token's claim aud must be {expected:?}, or a list that contains it; get one for this hub")]
     Audience {
         /// The required audience.
         expected: Box<str>,

@@ -59,9 +59,9 @@ fn supporting(engine: Arc<dyn Engine>, rules: &Rules) -> Result<Arc<dyn Engine>,
 /// The recorded state of a store's clock.
 #[derive(Debug, Default)]
 pub struct ClockState {
-    /// The newest time stamp of the log, and by how much it is ahead of the system clock; `None` when it is not ahead.
+    /// The newest time stamp of the log, and by how much it is ahead of the machine's clock; `None` when it is not ahead.
     pub ahead: Option<(Millis, Duration)>,
-    /// The time of the last forward jump of the system clock, and the sum of all recorded jumps.
+    /// The time of the machine's clock's last leap forward, and the sum of all recorded leaps.
     pub leapt: Option<(Millis, Duration)>,
 }
 

@@ -1,4 +1,4 @@
-//! Why the hub did not start, or not end.
+//! Why the hub did not start, or did not end cleanly.
 
 use std::io;
 

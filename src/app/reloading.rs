@@ -1,7 +1,11 @@
 //! Reload of the configuration, on a thread of its own: it may read a file that never ends, or a disk that does not
 //! respond, and neither may delay the drain.
 
-use std::{io, sync::Arc, thread};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+};
 
 use tokio::{runtime, time::interval};
 
@@ -23,7 +27,7 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Reloads the access policy, quotas and certificate of `app` at each SIGHUP. The thread ends with the process.
+    /// Reloads the access policy, quotas, certificate and request log of `app` at each SIGHUP. The thread ends with the process.
     ///
     /// # Errors
     /// When the system refuses the thread.
@@ -58,6 +62,7 @@ impl Reload {
             Ok(policy) => {
                 app.auth.quotas.configure(&policy::quota_config(&config));
                 policy::replace(&app.auth.policies, policy);
+                app.log_requests.store(config.log.requests, Relaxed);
             }
             Err(error) => return tracing::error!(error = %error, "configuration not reloaded"),
         }

@@ -1,4 +1,4 @@
-//! `gapless bench`: measures a hub's throughput and latency under load, and checks that no event is lost, doubled or
+//! `gapless bench`: measures a hub's throughput and latency under load, and checks that no event is lost, duplicated or
 //! reordered.
 //!
 //! It uses the load generator of the repository's benches, [`crate::load`].
@@ -74,7 +74,7 @@ pub struct BenchArgs {
 /// Loads the hub and prints the results.
 ///
 /// # Errors
-/// When the hub cannot be reached or refuses, and when an event was lost, doubled or reordered.
+/// When the hub cannot be reached or refuses, and when an event was lost, duplicated or reordered.
 pub async fn run(args: BenchArgs) -> Result<(), CliError> {
     let hub = HubClient::from_args_plain_tcp(&args.hub)?;
     let connections = (args.subscribers + args.publishers) as usize;
@@ -145,7 +145,7 @@ impl BenchArgs {
     }
 
     fn json(&self, outcome: &LoadOutcome) -> String {
-        let DeliveryFaults { lost, doubled, reordered, stray, told } = outcome.faults;
+        let DeliveryFaults { lost, duplicated, reordered, stray, told } = outcome.faults;
         let ms = |percent| outcome.latency_ms(percent);
         json!({
             "subscribers": self.subscribers,
@@ -158,7 +158,7 @@ impl BenchArgs {
             "published": { "events": outcome.published, "per_s": outcome.published_per_second() },
             "delivered": { "events": outcome.delivered, "per_s": outcome.delivered_per_second() },
             "latency_ms": { "p50": ms(50.0), "p99": ms(99.0), "p999": ms(99.9) },
-            "faults": { "lost": lost, "doubled": doubled, "reordered": reordered, "stray": stray, "told": told },
+            "faults": { "lost": lost, "duplicated": duplicated, "reordered": reordered, "stray": stray, "told": told },
         })
         .to_string()
     }

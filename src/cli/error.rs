@@ -105,7 +105,7 @@ pub enum CliError {
         /// A possible cause, or empty.
         hint: &'static str,
     },
-    /// Events were lost, doubled or reordered.
+    /// Events were lost, duplicated or reordered.
     #[error("the hub did not deliver correctly: {0}")]
     Faults(DeliveryFaults),
     /// The limit on open files is too low.

@@ -98,7 +98,7 @@ pub enum Command {
     Tail(tail::TailArgs),
     /// Remove one event: overwrite its data and notify its readers
     Remove(remove::RemoveArgs),
-    /// Load a hub and check what its streams receive
+    /// Put load on a hub and check what its streams receive
     Bench(bench::BenchArgs),
     /// Create a token, or explain what one permits
     Token(token::TokenArgs),

@@ -19,7 +19,7 @@ use crate::event::{EventId, TopicName};
 /// The event to remove.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Needs a token with admin. When it has succeeded, the event's data is overwritten, and readers get an
+Needs a token with admin. On success the event's data is overwritten, and readers get an
 event hub.removed in its place. Clients that have read the event already are notified, too, while
 the topic is open, but they keep what they have read.
 

@@ -49,7 +49,7 @@ impl ConfigKey {
     #[must_use]
     pub fn reloads(&self) -> bool {
         ["access", "cors", "limits"].contains(&self.section)
-            || ["http.trusted_proxies", "http.forwarded"].contains(&&*self.path())
+            || ["http.trusted_proxies", "http.forwarded", "log.requests"].contains(&&*self.path())
     }
 
     /// The line of `--help`.

@@ -46,7 +46,7 @@ impl<'a> ConfigTable<'a> {
     /// Adds a mistake for each key that is not in `keys`.
     pub(super) fn reject_unknown(&mut self, keys: &[&str]) {
         for key in self.values.keys().filter(|key| !keys.contains(&key.as_str())) {
-            let text = format!("there is no key {key:?}; known are {}", keys.join(", "));
+            let text = format!("there is no key {key:?}; the keys are {}", keys.join(", "));
             self.problems.push((Some(key.clone()), text));
         }
     }

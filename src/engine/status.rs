@@ -30,7 +30,7 @@ pub struct Status {
     pub clock_ahead: Duration,
     /// Sum of the remembered forward leaps of the machine's clock, which ages do not count.
     pub clock_leapt: Duration,
-    /// Damaged parts of the store that were set aside or skipped since it was created.
+    /// Damaged parts of the store that were moved to quarantine or skipped since it was created.
     pub losses: u64,
     /// Parts of the store whose files still hold bytes of removed events.
     pub unscrubbed: u64,

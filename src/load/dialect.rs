@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{centrifugo, number, stream_line::StreamLine};
+use crate::event::EventId;
 
 /// A server under load.
 #[derive(Debug, Clone)]
@@ -216,10 +217,7 @@ fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 
 /// The position in the text of an id, `<epoch>-<seq>`.
 pub(super) fn position(id: &[u8]) -> Option<u64> {
-    let at = memchr::memrchr(b'-', id)?;
-    let digits = &id[at + 1..];
-    let value = |sum: u64, digit: &u8| Some(sum * 10 + u64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?));
-    (1..=19).contains(&digits.len()).then(|| digits.iter().try_fold(0, value)).flatten()
+    Some(EventId::parse(str::from_utf8(id).ok()?)?.seq.0)
 }
 
 /// The position in a receipt; `None` when the line is not a receipt.
@@ -258,7 +256,7 @@ mod tests {
     #[test]
     fn positions_are_read_from_ids_and_receipts() {
         assert_eq!(position(b"0a1b2c3d-42"), Some(42));
-        for wrong in [&b"42"[..], b"abcd-", b"abcd-4x", b"abcd-99999999999999999999"] {
+        for wrong in [&b"42"[..], b"abcd-", b"abcd-4x", b"abcd-99999999999999999999", b"abc-4", b"ab-cd-4", b"ABCD-4"] {
             assert_eq!(position(wrong), None);
         }
         assert_eq!(receipt(br#"{"topic":"t","id":"abcd-9","time":"x"}"#), Some(9));

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-/// Why a run ended early. Lost, duplicate and reordered events are not errors: they are counted.
+/// Why a run ended early. Lost, duplicated and reordered events are not errors: they are counted.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A connection cannot be opened.

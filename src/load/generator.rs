@@ -139,7 +139,7 @@ impl Load {
     /// reads. After ten seconds without progress the missing events count as lost.
     ///
     /// # Errors
-    /// When a connection breaks or is refused. Lost, duplicate and reordered events are not errors: see
+    /// When a connection breaks or is refused. Lost, duplicated and reordered events are not errors: see
     /// [`LoadOutcome::faults`].
     pub fn run(&mut self, traffic: &LoadPlan) -> Result<LoadOutcome, LoadError> {
         self.tally.reset();

@@ -16,7 +16,7 @@ pub struct DeliveryFaults {
     /// Events that a stream did not receive.
     pub lost: u64,
     /// Events that a stream received twice.
-    pub doubled: u64,
+    pub duplicated: u64,
     /// Events that a stream received after later ones, or with an id that is not above the previous one.
     pub reordered: u64,
     /// Events that were not published to the stream's topics by this generator.
@@ -36,8 +36,8 @@ impl DeliveryFaults {
 /// The first three counts always; the others only when they are not zero.
 impl fmt::Display for DeliveryFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { lost, doubled, reordered, stray, told } = self;
-        write!(f, "{lost} lost, {doubled} doubled, {reordered} reordered")?;
+        let Self { lost, duplicated, reordered, stray, told } = self;
+        write!(f, "{lost} lost, {duplicated} duplicated, {reordered} reordered")?;
         if stray + told > 0 {
             write!(f, ", {stray} unexpected events, {told} unexpected gaps or ends")?;
         }
@@ -217,7 +217,7 @@ impl LoadTally {
                 (progress.skipped, self.faults.lost) = (progress.skipped - 1, self.faults.lost - 1);
                 self.faults.reordered += 1;
             } else {
-                self.faults.doubled += 1;
+                self.faults.duplicated += 1;
             }
             return;
         }
@@ -345,7 +345,7 @@ mod tests {
         receive(&mut tally, &mut a, &[all[1]]);
         assert_eq!(tally.faults, DeliveryFaults { reordered: 1, ..DeliveryFaults::default() }, "it was only late");
         receive(&mut tally, &mut b, &[all[0], all[0], 1 << COUNT_BITS, 99]);
-        assert_eq!(tally.faults, DeliveryFaults { reordered: 1, doubled: 1, stray: 2, ..DeliveryFaults::default() });
+        assert_eq!(tally.faults, DeliveryFaults { reordered: 1, duplicated: 1, stray: 2, ..DeliveryFaults::default() });
         tally.count_lost(b.0, &mut b.1);
         assert_eq!((tally.faults.lost, tally.outstanding), (3, 0));
         for number in all {

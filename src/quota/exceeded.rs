@@ -90,26 +90,38 @@ impl fmt::Display for Exceeded {
                 write!(f, "the holder of this token has {limit} stream{s}, which is its limit; close some")
             }
             Limit::AddressEvents => {
-                write!(f, "this address may publish {limit} event{s} a second, and has; retry in {seconds} s")
+                write!(
+                    f,
+                    "this address may publish {limit} event{s} a second, and has reached that limit; retry in {seconds} s"
+                )
             }
             Limit::AddressBytes => {
-                write!(f, "this address may publish {limit} bytes a second, and has; retry in {seconds} s")
+                write!(
+                    f,
+                    "this address may publish {limit} bytes a second, and has reached that limit; retry in {seconds} s"
+                )
             }
             Limit::HolderEvents => {
                 write!(
                     f,
-                    "the holder of this token may publish {limit} event{s} a second, and has; retry in {seconds} s"
+                    "the holder of this token may publish {limit} event{s} a second, and has reached that limit; retry in {seconds} s"
                 )
             }
             Limit::HolderBytes => {
-                write!(f, "the holder of this token may publish {limit} bytes a second, and has; retry in {seconds} s")
+                write!(
+                    f,
+                    "the holder of this token may publish {limit} bytes a second, and has reached that limit; retry in {seconds} s"
+                )
             }
             Limit::HolderTopics => {
-                write!(f, "the holder of this token may create {limit} topic{s} an hour, and has; retry in {seconds} s")
+                write!(
+                    f,
+                    "the holder of this token may create {limit} topic{s} an hour, and has reached that limit; retry in {seconds} s"
+                )
             }
             Limit::BadCredentials => write!(
                 f,
-                "{limit} invalid credential{s} a second came from this address, which is its limit; correct what it sends, \
+                "{limit} invalid credential{s} a second came from this address, which is its limit; correct its credentials, \
                  and retry in {seconds} s"
             ),
         }?;
@@ -141,7 +153,7 @@ mod tests {
         );
         assert_eq!(
             text(Limit::HolderEvents, 1, 1001),
-            "the holder of this token may publish 1 event a second, and has; retry in 2 s"
+            "the holder of this token may publish 1 event a second, and has reached that limit; retry in 2 s"
         );
         for limit in Limit::ALL {
             let text = text(limit, 7, 3000);

@@ -30,7 +30,7 @@ pub enum MemoryRefused {
     /// The budget, or the client's share of it, is used up at the moment.
     #[error(
         "request bodies hold {used} of {total} bytes of memory, and {whose} has {held} of them; one client may have at most \
-         half of what is free. Wait for receipts, then send it again"
+         half of what is free. Wait for receipts, then send the request again"
     )]
     Exhausted {
         /// Bytes of the budget in use.

@@ -25,7 +25,8 @@ use queue::LogQueue;
 /// enough for any active reader.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Enables the lines about finished requests and streams, whatever the level is (`http/api/request_log.rs`).
+/// Enables the lines about finished requests and streams, whatever the level is. Whether they are written is up to
+/// `http/api/request_log.rs`, because a reload may change `log.requests`.
 const REQUESTS: &str = "gapless::requests=info";
 
 /// The log queue of the process, once it is initialised.
@@ -41,10 +42,8 @@ pub fn init(log: &Log) -> io::Result<()> {
     }
     let queue = LogQueue::start(io::stderr())?;
     let queue = QUEUE.get_or_init(|| queue).clone();
-    let mut filter = EnvFilter::try_new(&log.level).expect("checked by the configuration");
-    if log.requests {
-        filter = filter.add_directive(REQUESTS.parse().expect("a directive"));
-    }
+    let filter = EnvFilter::try_new(&log.level).expect("checked by the configuration");
+    let filter = filter.add_directive(REQUESTS.parse().expect("a directive"));
     let lines = fmt().with_env_filter(filter).with_writer(queue).log_internal_errors(false);
     // An error means that a subscriber is already set, as may be the case in tests.
     let _already = match log.format {

@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::{
     Page,
@@ -20,8 +20,10 @@ const OTHER: &str = "other-token-of-the-browser-tests";
 const KEY: &str = "a-key-of-32-bytes-and-some-more-of-them";
 
 fn guarded() -> Hub {
-    let hash =
-        |token: &str| Sha256::digest(token).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let hash = |token: &str| {
+        let hash = digest(&SHA256, token.as_bytes());
+        hash.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    };
     let tokens = format!(
         "[{{ name = \"good\", sha256 = \"{}\", publish = [\"**\"], subscribe = [\"**\"] }}, \
           {{ name = \"other\", sha256 = \"{}\", subscribe = [\"news\"] }}]",

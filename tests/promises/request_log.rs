@@ -213,6 +213,32 @@ fn requests_are_logged_only_when_asked_but_then_at_any_level() {
 }
 
 #[test]
+fn a_reload_begins_and_ends_the_lines_about_requests() {
+    let text = |on: bool| format!("{}[log]\nformat = \"json\"\nrequests = {on}\n", access(&[WRITER]));
+    let settings = Settings::start(&text(false));
+    let hub = &settings.hub;
+    let ask = || id(&hub.get("/healthz").headers);
+    let mut reloads = 0;
+    let mut reload = |on| {
+        settings.reload(&text(on), RELOADED);
+        reloads += 1;
+        eventually("it is in force", || lines(hub, RELOADED).len() == reloads);
+    };
+    ask();
+    reload(true);
+    let logged = ask();
+    line(hub, FINISHED, &logged);
+    reload(false);
+    ask();
+    reload(true);
+    let last = ask();
+    line(hub, FINISHED, &last);
+    let ids: Vec<_> = lines(hub, FINISHED).into_iter().map(|line| line["request.id"].clone()).collect();
+    assert_eq!(ids, [logged, last]);
+    assert!(!hub.log().contains("need a restart"), "{}", hub.log());
+}
+
+#[test]
 fn lines_about_a_request_carry_its_connection_its_id_and_its_trace() {
     let hub = logging(&["--log-level", "gapless=debug"]);
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";

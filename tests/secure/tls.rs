@@ -148,7 +148,7 @@ fn mistakes_about_the_certificate_are_reported_at_once_with_code_78() {
     for (arguments, wants) in [
         (&["--tls-cert", &chain][..], &["tls.key", "one needs the other"][..]),
         (&["--tls-key", &key, "--http-header-timeout", "soon"], &["2 mistakes", "one needs the other", "soon"]),
-        (&["--tls-cert", &chain, "--tls-key", &foreign], &["does not fit"]),
+        (&["--tls-cert", &chain, "--tls-key", &foreign], &["is not the key of"]),
         (&["--tls-cert", &key, "--tls-key", &chain], &["no certificate", "no private key"]),
         (&both, &["nothing.pem cannot be read", "nowhere.pem cannot be read"]),
         (&["--tls-cert", &chain, "--tls-key", &key, "--tls-acme", "hub.example"], &["either from files or from ACME"]),

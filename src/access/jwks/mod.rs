@@ -187,7 +187,7 @@ impl JwksCache {
                         tracing::warn!(problem, "cannot fetch an issuer's keys; those fetched before stay in use");
                     }
                     if dropped {
-                        tracing::error!(url = %self.url, "an issuer's keys could not be fetched for too long and are dropped; its tokens cannot be verified until they are");
+                        tracing::error!(url = %self.url, "an issuer's keys could not be fetched for too long and are dropped; its tokens cannot be verified until the keys are fetched again");
                         changed();
                     }
                     wait = self

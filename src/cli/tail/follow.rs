@@ -123,7 +123,9 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
             }
         }
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if kind.parse::<mime::Mime>().map_or(true, |kind| kind.essence_str() != "text/event-stream") {
+        // Parameters may follow, as in `; charset=utf-8`.
+        let media_type = kind.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("text/event-stream") {
             return Err(CliError::NotAHub(format!("its response has the type {kind:?}, not text/event-stream")));
         }
         self.connected_once = true;

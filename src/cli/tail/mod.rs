@@ -36,14 +36,14 @@ use self::{
 /// The arguments of `gapless tail`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Prints each event's data; with several topics or a pattern, the topic before it. Reconnects after
-the last id, or before the first event after the position that the hub sends at the start, so that
-no event is missed, until the topics are closed. Gaps (events that were trimmed before they were
-read) and removed events are reported on stderr.
+Prints each event's data; with several topics or a pattern, the topic before it. Reconnects until
+the topics are closed, and misses no event: it continues after the last event, or, before the first
+one, after the position that the hub sent at the start. Gaps (events that were trimmed before they
+were read) and removed events are reported on stderr.
 
 A connection is closed when three keepalives of the hub are missing. When the hub is unreachable, or
-a proxy answers 502, 503 or 504, it retries; a `retry` of more than 10 minutes counts as 10 minutes.
-On a terminal, control characters are shown as \\u001b; a pipe gets events unchanged.
+a proxy answers 502, 503 or 504, the command retries; a `retry` of more than 10 minutes counts as 10
+minutes. On a terminal, control characters are shown as \\u001b; a pipe gets events unchanged.
 
   gapless tail jobs/42/tokens --from earliest
   gapless tail logs/app -n 100

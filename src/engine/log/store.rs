@@ -299,7 +299,7 @@ pub trait Store: Send + Sync + 'static {
     /// Size of the store's files in bytes; 0 in memory.
     fn disk_bytes(&self) -> u64;
 
-    /// Damaged parts set aside or skipped since the store was created.
+    /// Damaged parts moved to quarantine or skipped since the store was created.
     fn losses(&self) -> u64;
 
     /// Records a clean shutdown and closes the files. Blocks; idempotent.

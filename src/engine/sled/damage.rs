@@ -64,7 +64,7 @@ impl StoreShared {
         if let Err(error) = self.segments.replace(std::slice::from_ref(segment), None) {
             tracing::warn!(
                 %error, segment.first = segment.first.0,
-                "cannot remove a damaged segment from the list of segments; the next start does"
+                "cannot remove a damaged segment from the list of segments; the next start removes it"
             );
             self.segments.remove_in_memory(std::slice::from_ref(segment));
         }

@@ -119,7 +119,7 @@ impl StoreShared {
                 Err(DatabaseError::Damaged(reason)) => {
                     tracing::warn!(
                         %reason, segment.first = segment.first.0,
-                        "a segment's idempotency keys are damaged and forgotten; a retry with one of them is a new publish"
+                        "a segment's idempotency keys are damaged and forgotten; a retry with one of them is published again"
                     );
                     Vec::new()
                 }

@@ -115,7 +115,7 @@ impl Inspected {
         if damaged > 0 {
             tracing::warn!(
                 records = damaged,
-                "damaged idempotency keys are forgotten; a retry with one of them is a new publish"
+                "damaged idempotency keys are forgotten; a retry with one of them is published again"
             );
         }
         self.keys = keys.into_iter().filter(|(_, commit)| *commit <= committed).collect();

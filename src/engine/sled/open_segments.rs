@@ -376,6 +376,6 @@ fn segment_names(root: &Path) -> std::io::Result<Vec<(Seq, u32)>> {
 /// Removes the directory of a segment that is not part of the store.
 fn remove_leftover(dir: &Path) {
     if let Err(error) = fs::remove_dir_all(dir) {
-        tracing::warn!(%error, dir = %dir.display(), "cannot remove it; its events take disk space");
+        tracing::warn!(%error, dir = %dir.display(), "cannot remove a segment that is not part of the store; its files take disk space");
     }
 }

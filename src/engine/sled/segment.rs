@@ -216,10 +216,9 @@ impl Segment {
             drop(handle);
             waiters.finish(opened.map(|(tables, _)| tables));
         };
-        std::thread::Builder::new()
-            .name("gapless-sled-open".into())
-            .spawn(work)
-            .map_err(|error| DatabaseError::Unavailable(format!("cannot start a thread to open it: {error}").into()))?;
+        std::thread::Builder::new().name("gapless-sled-open".into()).spawn(work).map_err(|error| {
+            DatabaseError::Unavailable(format!("cannot start a thread to open the segment: {error}").into())
+        })?;
         Ok(opening)
     }
 

@@ -92,8 +92,9 @@ impl RequestScope {
 
     /// The span of the request. Nothing is formatted when `log.level` disables it.
     ///
-    /// A request that may read the log has the level info, because lines from info on are written about such reads. Any
-    /// other has the level debug: no line above debug is written about it (`tests/floors.rs` checks that), and a span
+    /// The span of a request that may read the log has the level warn, so that warnings about such a read have it also
+    /// where `log.level` is warn. Any other has the level debug: no line above debug is written about it
+    /// (`tests/floors.rs` checks that), and a span
     /// takes some 5 % of a publish's CPU time (2026-11-26, samples by `perf` during `gapless bench --post`, store in
     /// memory).
     #[must_use]
@@ -113,7 +114,7 @@ impl RequestScope {
                 )
             };
         }
-        if request.uri().path().starts_with(LOG_READING_PATH) { span!(INFO) } else { span!(DEBUG) }
+        if request.uri().path().starts_with(LOG_READING_PATH) { span!(WARN) } else { span!(DEBUG) }
     }
 
     /// Whether requests are logged.
@@ -242,7 +243,7 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::http::testing::scope;
+    use crate::http::{net::peer::ListenerRole, testing::scope};
 
     #[test]
     fn a_long_path_is_cut_between_two_characters() {
@@ -260,13 +261,33 @@ mod tests {
 
     /// The lines that `work` logs at the level info.
     fn logged(work: impl FnOnce()) -> String {
+        logged_at(Level::INFO, work)
+    }
+
+    /// The lines that `work` logs when `log.level` is `level`.
+    fn logged_at(level: Level, work: impl FnOnce()) -> String {
         let (mut read, write) = std::io::pipe().expect("descriptors");
         let write = std::sync::Arc::new(write);
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(write).finish();
+        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(write).finish();
         tracing::subscriber::with_default(subscriber, work);
         let mut text = String::new();
         read.read_to_string(&mut text).expect("UTF-8");
         text
+    }
+
+    #[test]
+    fn a_warning_about_a_read_of_the_log_has_the_id_of_its_request() {
+        let warned = |level, target: &str| {
+            let peer = Peer { address: ([127, 0, 0, 1], 4711).into(), secure: false, listener: ListenerRole::Public };
+            let request = Request::get(target).extension(peer).body(()).expect("a request");
+            let scope = scope(target, false);
+            let line = logged_at(level, || scope.span(&request).in_scope(|| tracing::warn!("a warning")));
+            (line.contains("a warning"), line.contains(&format!("request.id={}", scope.id)))
+        };
+        assert_eq!(warned(Level::INFO, "/events?topic=t"), (true, true));
+        assert_eq!(warned(Level::WARN, "/events?topic=t"), (true, true));
+        // No line above debug is written about it, so that a publish costs no span.
+        assert_eq!(warned(Level::WARN, "/publish"), (true, false));
     }
 
     #[test]

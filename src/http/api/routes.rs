@@ -1,5 +1,7 @@
 //! The routing table, and the headers that every response has.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use matchit::Router;
 use tracing::Instrument as _;
@@ -90,7 +92,8 @@ impl Default for Routes {
 impl Routes {
     /// Handles a request. Every refusal becomes a problem response, and is counted.
     pub async fn response(&self, shard: &ShardState, request: IncomingRequest) -> Response {
-        let scope = RequestScope::new(&request, &shard.auth.policy(), &shard.request_ids, shard.app.log_requests);
+        let logged = shard.app.log_requests.load(Relaxed);
+        let scope = RequestScope::new(&request, &shard.auth.policy(), &shard.request_ids, logged);
         let span = scope.span(&request);
         let response = self.respond(shard, &scope, request).instrument(span).await;
         scope.respond(response)

@@ -3,7 +3,7 @@
 
 use std::{
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -45,8 +45,8 @@ pub struct AppState {
     pub operators: Arc<OperatorsState>,
     /// The configured bounds.
     pub limits: Limits,
-    /// Whether each finished request and stream gets a line in the log.
-    pub log_requests: bool,
+    /// Whether each request and stream that begins now gets a line in the log when it has finished.
+    pub log_requests: AtomicBool,
 }
 
 /// The state of one core. It has no locks: a connection stays on its core.
@@ -134,7 +134,7 @@ impl AppState {
             auth,
             bodies,
             limits,
-            log_requests,
+            log_requests: AtomicBool::new(log_requests),
         }
     }
 }

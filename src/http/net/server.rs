@@ -90,13 +90,20 @@ fn is_connection_error(error: &io::Error) -> bool {
 
 /// Checks the certificate's files periodically, on a thread that may block on the disk. Never returns.
 pub async fn watch_certificate(net: Arc<NetState>) {
-    let mut checks = tokio::time::interval(CHECK_INTERVAL);
+    let check = move || {
+        let _logged = net.tls.as_ref().is_none_or(TlsServer::reload);
+    };
+    repeat_blocking(CHECK_INTERVAL, Arc::new(check)).await;
+}
+
+/// Runs `check` now and after each `period`, on a blocking thread. Never returns. One check runs at a time; while it
+/// blocks none is started, and the next one is a period after its end.
+async fn repeat_blocking(period: Duration, check: Arc<dyn Fn() + Send + Sync>) {
     loop {
-        checks.tick().await;
-        let net = Arc::clone(&net);
-        let check = move || net.tls.as_ref().is_none_or(TlsServer::reload);
-        // The panic hook has logged a panic; the next tick tries again.
-        let _ = tokio::task::spawn_blocking(check).await;
+        let check = Arc::clone(&check);
+        // The panic hook has logged a panic; the next check tries again.
+        let _ = tokio::task::spawn_blocking(move || check()).await;
+        tokio::time::sleep(period).await;
     }
 }
 
@@ -122,6 +129,7 @@ mod tests {
     use tracing::span::{Attributes, Id};
     use tracing_subscriber::{
         Layer,
+        filter::LevelFilter,
         layer::{self, SubscriberExt as _},
         registry::LookupSpan,
     };
@@ -250,10 +258,33 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn while_a_check_blocks_no_other_is_started_and_none_is_made_up_for() {
+        const PERIOD: Duration = Duration::from_secs(10);
+        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let (unblock, blocked) = std::sync::mpsc::channel();
+        let blocked = parking_lot::Mutex::new(blocked);
+        let check = move || {
+            begun.send(()).expect("the test reads it");
+            // Fails when the test ends.
+            let _ = blocked.lock().recv();
+        };
+        let checks = tokio::spawn(repeat_blocking(PERIOD, Arc::new(check)));
+        begins.recv().await.expect("the first");
+        for _ in 0..10 {
+            tokio::time::advance(PERIOD).await;
+        }
+        unblock.send(()).expect("it waits");
+        assert!(timeout(PERIOD / 2, begins.recv()).await.is_err(), "a period after its end");
+        begins.recv().await.expect("the second");
+        checks.abort();
+    }
+
     #[tokio::test]
-    async fn a_connection_has_a_span_until_a_stream_takes_it_over() {
+    async fn a_connection_has_a_span_for_warnings_until_a_stream_takes_it_over() {
         let spans = LiveSpans::default();
-        let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans.clone()));
+        let subscriber = tracing_subscriber::registry().with(spans.clone()).with(LevelFilter::WARN);
+        let _default = tracing::subscriber::set_default(subscriber);
         let alive = |name| spans.0.lock().get(name).copied();
         let bound = BoundAddresses::new(&[Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())], 1).expect("free");
         let mut listening = bound.listen().expect("free");

@@ -5,7 +5,7 @@ pub(crate) mod wire;
 
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{SHA256, digest};
 
 /// The bound on every wait, far above what it takes, so that only a hang fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,5 +42,5 @@ pub(crate) fn tokens(entries: &[(&str, &str)]) -> String {
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    digest(&SHA256, text.as_bytes()).as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }

@@ -68,12 +68,12 @@ fn text(now: &Snapshot) -> String {
     out.gauge("gapless_store_bytes", "Bytes of event data stored.", store.bytes);
     out.gauge("gapless_store_disk_bytes", "Bytes on disk used by the store's files.", store.disk_bytes);
     out.gauge("gapless_store_queued_bytes", "Bytes of events waiting for a commit.", store.queued_bytes);
-    out.gauge("gapless_store_losses", "Damaged parts of the store, found and set aside.", store.losses);
+    out.gauge("gapless_store_losses", "Damaged parts of the store, moved to quarantine or skipped.", store.losses);
     let unscrubbed = "Segments whose files still contain bytes of removed events.";
     out.gauge("gapless_store_unscrubbed", unscrubbed, store.unscrubbed);
-    let ahead = "Seconds by which event times are ahead of the system clock.";
+    let ahead = "Seconds by which event times are ahead of the machine's clock.";
     out.gauge("gapless_clock_ahead_seconds", ahead, store.clock_ahead_s);
-    let leapt = "Seconds of forward jumps of the system clock, excluded from event ages.";
+    let leapt = "Seconds that the machine's clock has leapt forward, excluded from event ages.";
     out.gauge("gapless_clock_leapt_seconds", leapt, store.clock_leapt_s);
     out.counter("gapless_commits_total", "Commits; concurrent publishes share one.", store.commits_total);
     out.labeled(

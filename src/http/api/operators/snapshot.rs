@@ -139,13 +139,13 @@ pub struct StoreFigures {
     pub commit_ms: CommitMs,
     /// Pages of the log read for streams.
     pub pages_read_total: u64,
-    /// Damaged parts of the store, found and set aside since it was created.
+    /// Damaged parts of the store, moved to quarantine or skipped since it was created.
     pub losses: u64,
     /// Segments whose files still contain bytes of removed events.
     pub unscrubbed: u64,
-    /// Seconds by which event times are ahead of the system clock.
+    /// Seconds by which event times are ahead of the machine's clock.
     pub clock_ahead_s: u64,
-    /// Seconds of forward jumps of the system clock, excluded from event ages.
+    /// Seconds that the machine's clock has leapt forward, excluded from event ages.
     pub clock_leapt_s: u64,
 }
 

@@ -65,7 +65,7 @@ impl StreamRecord {
     pub fn new(request: &RequestScope) -> Option<Box<Self>> {
         let logged = request.is_logged();
         // The response to HEAD has no stream.
-        let used = request.method != Method::HEAD && (logged || tracing::span_enabled!(Level::INFO));
+        let used = request.method != Method::HEAD && (logged || tracing::span_enabled!(Level::WARN));
         used.then(|| {
             Box::new(Self {
                 started: request.started,
@@ -80,10 +80,10 @@ impl StreamRecord {
         })
     }
 
-    /// A span for lines about the stream.
+    /// A span for lines about the stream, at the level warn, as that of a request.
     #[must_use]
     pub fn span(&self, selection: &Selection) -> Span {
-        tracing::info_span!(
+        tracing::warn_span!(
             "stream",
             client.addr = %self.client,
             request.id = %self.id,

@@ -81,8 +81,9 @@ where
 /// forbids: for such a name, the violated rule is returned with it.
 fn name(text: &str) -> Result<(TopicName, Option<TopicError>), Problem> {
     let text = percent_decode_str(text).decode_utf8();
-    let text =
-        text.map_err(|_| Problem::new(Code::TopicInvalid, "the topic in the path is not UTF-8; encode it so"))?;
+    let text = text.map_err(|_| {
+        Problem::new(Code::TopicInvalid, "the topic in the path is not UTF-8; encode it as encodeURIComponent does")
+    })?;
     match TopicName::new(&text) {
         Ok(name) => Ok((name, None)),
         Err(error) => Ok((TopicName::stored(&text).map_err(|_| error)?, Some(error))),

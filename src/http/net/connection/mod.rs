@@ -48,7 +48,7 @@ pub fn connection<H: Handler>(
     address: SocketAddr,
     open: Open,
 ) -> impl Future<Output = ()> {
-    let span = tracing::info_span!(
+    let span = tracing::warn_span!(
         "connection",
         client.addr = %address,
         listener = context.listener.as_str(),

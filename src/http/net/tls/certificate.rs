@@ -47,8 +47,9 @@ impl Certificate {
 
     /// See [`TlsServer::reload`](super::TlsServer::reload).
     pub fn reload(&self) -> bool {
-        let texts = [read(&self.chain), read(&self.key)];
+        // Before the files are read: of two threads, the one that reads last also decides last.
         let mut last = self.read.lock();
+        let texts = [read(&self.chain), read(&self.key)];
         if *last == texts {
             return true;
         }
@@ -100,7 +101,7 @@ fn pair(chain: &Path, key: &Path, texts: &Texts) -> Result<CertifiedKey, Vec<Str
         (certificates, secret) => return Err(certificates.err().into_iter().chain(secret.err()).collect()),
     };
     CertifiedKey::from_der(certificates, secret, &super::provider::provider())
-        .map_err(|error| vec![format!("{} does not fit {}: {error}", key.display(), chain.display())])
+        .map_err(|error| vec![format!("{} is not the key of {}: {error}", key.display(), chain.display())])
 }
 
 fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -113,6 +114,8 @@ fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Write as _, process::Command, sync::mpsc::channel, thread, time::Duration};
+
     use tempfile::TempDir;
 
     use super::*;
@@ -152,6 +155,37 @@ mod tests {
     }
 
     #[test]
+    fn of_two_checks_the_one_that_reads_last_decides() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (chain, key) = write(&directory);
+        let certificate = Arc::new(Certificate::load(&chain, &key).expect("sound"));
+        let (first, first_key) = (in_use(&certificate), fs::read(&key).expect("readable"));
+        let check = || {
+            let (certificate, (ended, end)) = (Arc::clone(&certificate), channel());
+            let thread = thread::spawn(move || {
+                certificate.reload();
+                ended.send(()).expect("the test waits");
+            });
+            (thread, end)
+        };
+        // A slow disk: the read of a FIFO waits for its writer.
+        fs::remove_file(&key).expect("there");
+        assert!(Command::new("mkfifo").arg(&key).status().expect("mkfifo").success());
+        let (slow, _end) = check();
+        let mut disk = fs::OpenOptions::new().write(true).open(&key).expect("a reader");
+        fs::remove_file(&key).expect("there");
+        write(&directory);
+        let (other, end) = check();
+        // Without the order it ends now.
+        let _ = end.recv_timeout(Duration::from_millis(100));
+        disk.write_all(&first_key).expect("a reader");
+        drop(disk);
+        slow.join().expect("no panic");
+        other.join().expect("no panic");
+        assert_ne!(in_use(&certificate), first);
+    }
+
+    #[test]
     fn every_error_of_a_pair_is_reported_at_once() {
         let directory = tempfile::tempdir().expect("a directory");
         let nothing = directory.path().join("nothing.pem");
@@ -162,7 +196,7 @@ mod tests {
         fs::copy(&chain, &other).expect("writable");
         write(&directory);
         let problems = Certificate::load(&other, &key).expect_err("a key of another");
-        assert!(problems[0].contains("does not fit"), "{problems:?}");
+        assert!(problems[0].contains("is not the key of"), "{problems:?}");
         let problems = Certificate::load(&chain, &chain).expect_err("no key");
         assert!(problems[0].contains("no private key"), "{problems:?}");
     }

@@ -1,6 +1,6 @@
 //! An `Idempotency-Key` as the engine stores it: two hashes of 128 bits.
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{Context, SHA256};
 
 use super::batch_shape::BatchShape;
 use crate::{
@@ -18,16 +18,16 @@ pub(in crate::http::api::publish) fn idempotency(
     expect: Option<ExpectedLast>,
     shape: BatchShape,
 ) -> IdempotencyKey {
-    let mut name = Sha256::new();
+    let mut name = Context::new(&SHA256);
     // With the holder of the credential, so that keys of two publishers never collide.
     update_delimited(&mut name, holder.unwrap_or_default().as_bytes());
     update_delimited(&mut name, key.as_bytes());
     IdempotencyKey { key: truncated(name), fingerprint: truncated(fingerprint(events, expect, shape)), owner }
 }
 
-fn fingerprint(events: &[NewEvent], expect: Option<ExpectedLast>, shape: BatchShape) -> Sha256 {
-    let mut hash = Sha256::new();
-    hash.update([u8::from(shape == BatchShape::Many)]);
+fn fingerprint(events: &[NewEvent], expect: Option<ExpectedLast>, shape: BatchShape) -> Context {
+    let mut hash = Context::new(&SHA256);
+    hash.update(&[u8::from(shape == BatchShape::Many)]);
     match expect {
         None => update_delimited(&mut hash, b""),
         Some(ExpectedLast::Empty) => update_delimited(&mut hash, b"none"),
@@ -38,20 +38,20 @@ fn fingerprint(events: &[NewEvent], expect: Option<ExpectedLast>, shape: BatchSh
         update_delimited(&mut hash, event.name.as_str().as_bytes());
         update_delimited(&mut hash, event.data.bytes());
         update_delimited(&mut hash, event.retry.map(|ms| ms.to_string()).unwrap_or_default().as_bytes());
-        hash.update([u8::from(event.close)]);
+        hash.update(&[u8::from(event.close)]);
     }
     hash
 }
 
 /// Adds `bytes` and their length, so that two fields cannot be confused with one.
-fn update_delimited(hash: &mut Sha256, bytes: &[u8]) {
-    hash.update((bytes.len() as u64).to_be_bytes());
+fn update_delimited(hash: &mut Context, bytes: &[u8]) {
+    hash.update(&(bytes.len() as u64).to_be_bytes());
     hash.update(bytes);
 }
 
 /// 128 bits are enough: a publisher gains nothing by a collision with a key of its own.
-fn truncated(hash: Sha256) -> [u8; 16] {
-    hash.finalize()[..16].try_into().expect("SHA-256 has 32 bytes")
+fn truncated(hash: Context) -> [u8; 16] {
+    hash.finish().as_ref()[..16].try_into().expect("SHA-256 has 32 bytes")
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let text = value.to_str().unwrap_or_default();
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let valid = (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|b| matches!(b, b' '..=b'~'));
-    let detail = "an Idempotency-Key has 1 to 255 ASCII characters and no control characters; a UUID does";
+    let detail = "an Idempotency-Key has 1 to 255 ASCII characters and no control characters; a UUID is one";
     if valid { Ok(Some(text.into())) } else { Err(bad_header(detail)) }
 }
 
