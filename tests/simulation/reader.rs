@@ -55,6 +55,8 @@ pub(crate) struct Reader {
     is_beginning: bool,
     /// It started at a time and has not caught up yet: after a restart the hub may report a gap where there was none.
     is_since: bool,
+    /// The connection came with a cursor or has delivered an event, so a gap of an unknown cursor names it.
+    has_cursor: bool,
     /// The event that a gap has announced.
     announced: Option<u64>,
     /// Topics of which this connection has delivered an event.
@@ -113,6 +115,7 @@ impl Reader {
             forgiven: BTreeSet::new(),
             is_beginning: false,
             is_since: false,
+            has_cursor: false,
             announced: None,
             started: BTreeSet::new(),
             due: false,
@@ -136,6 +139,7 @@ impl Reader {
         let is_new = start == Start::Now;
         self.is_beginning = matches!(start, Start::Earliest | Start::Kept(_));
         self.is_since = matches!(start, Start::Since(_));
+        self.has_cursor = matches!(start, Start::Cursor(_));
         let Ok(subscription) = process.hub.subscribe(&self.selection, start.clone(), self.limit, shard).await else {
             return false;
         };
@@ -278,7 +282,7 @@ impl Reader {
         }
         self.delivered.insert(at);
         self.started.insert(topic.clone());
-        self.last_id = Some(id);
+        (self.last_id, self.has_cursor) = (Some(id), true);
     }
 
     fn gap(&mut self, gap: &Gap) {
@@ -315,9 +319,7 @@ impl Reader {
             GapStart::Sent(text) => EventId::parse(text).expect("an id"),
             GapStart::Reached(id) => *id,
         });
-        // A subscription from a time has no cursor before its first event.
-        let has_cursor = !(self.is_since && self.started.is_empty());
-        let is_event = |last: &u64| has_cursor && log_of(*last) == self.log && seq_of(*last) > Seq::ZERO;
+        let is_event = |last: &u64| self.has_cursor && log_of(*last) == self.log && seq_of(*last) > Seq::ZERO;
         if let Some(last) = self.last_position().filter(is_event) {
             let after = after.map(|id| self.ledger.position(id));
             assert!(after >= Some(last), "{} is told of a gap after {after:?}, and was given {last}", self.name);
