@@ -214,7 +214,7 @@ fn read(world: &World, progress: &Progress, shard: usize, mut rng: Rng) {
                     for reader in &mut readers {
                         // One that stalls leaves the rest for later.
                         for _ in 0..rng.usize(1..9) {
-                            let polled = reader.poll(cx);
+                            let polled = reader.poll(cx, &process);
                             any |= polled != Polled::Nothing;
                             if polled != Polled::Delivery {
                                 break;
@@ -342,7 +342,7 @@ fn read_again(world: &World) {
         block_on(async {
             assert!(reader.connect(&process, 0).await, "the store can be read");
             poll_fn(|cx| {
-                while let polled @ (Polled::Delivery | Polled::Unreadable) = reader.poll(cx) {
+                while let polled @ (Polled::Delivery | Polled::Unreadable) = reader.poll(cx, &process) {
                     assert_eq!(polled, Polled::Delivery, "the store can be read");
                 }
                 if reader.is_complete() { Poll::Ready(()) } else { Poll::Pending }

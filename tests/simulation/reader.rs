@@ -224,9 +224,11 @@ impl Reader {
     }
 
     /// Takes the next delivery.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, process: &Process) -> Polled {
         let Some(subscription) = self.subscription.as_mut().filter(|_| self.due) else { return Polled::Nothing };
         let removed = self.ledger.all_removed();
+        // A process that has crashed knows nothing of the next one's removals.
+        let removed = if process.is_alive() { removed } else { BTreeSet::new() };
         let delivery = match subscription.poll_next(cx) {
             Poll::Ready(delivery) => delivery,
             Poll::Pending if subscription.caught_up() => {
