@@ -17,8 +17,13 @@ run: ## start the hub on http://127.0.0.1:8080
 install: ## what the tests need, by name from apt, npm and pip
 	tests/install.sh
 
+# Debug assertions, and code that is four times as fast as a debug build's. Crates that the simulation shares with the other tests
+# stay as they are, and are not built twice.
+SIMULATION := --locked --features simulation --test simulation --config profile.dev.package.gapless.opt-level=1 \
+	$(foreach crate,shuttle shuttle-engine shuttle-std bitvec corosensei,--config profile.dev.package.$(crate).opt-level=3)
+
 test: install ## every test there is
-	cargo test --locked --features simulation --test simulation --quiet
+	cargo test $(SIMULATION) --quiet
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked --lib --bins --tests; fi
 	cargo test --locked --doc --quiet
 	cargo test $(REPORT)
@@ -26,7 +31,7 @@ test: install ## every test there is
 SEEDS ?= 100000
 
 simulate: ## the interleavings of SEEDS seeds, or with GAPLESS_SEED=K that of seed K
-	GAPLESS_SEEDS=$(SEEDS) cargo test --features simulation --test simulation every_reader -- --nocapture
+	GAPLESS_SEEDS=$(SEEDS) cargo test $(SIMULATION) every_reader -- --nocapture
 
 lint: ## formatting, clippy, links between documents
 	cargo fmt --all --check

@@ -115,6 +115,29 @@ async fn what_the_disk_lost_is_a_gap_also_for_streams_without_a_cursor() {
     }
 }
 
+/// A stream from the newest events, which begins in the ring.
+#[tokio::test]
+async fn a_stream_from_a_kept_event_is_told_what_is_gone_after_its_first_event_and_after_it_has_caught_up() {
+    let hub = hub();
+    let _ring = subscribe(&hub, "a", Start::Now, 1).await;
+    for n in 0..6 {
+        publish(&hub, "a", &format!("a{n}")).await;
+    }
+    let kept = |hub: &Arc<Hub>| Start::Kept(EventId { epoch: hub.epoch(), seq: Seq(0) });
+    let mut stream = subscribe(&hub, "a", kept(&hub), 1).await;
+    assert!(matches!(poll_fn(|cx| stream.poll_next(cx)).await, Delivery::Events(_)), "the first, from the ring");
+    retain(&hub, "a", 1).await;
+    assert_eq!(read(&mut stream).await, ["gap a", "a5"]);
+
+    let hub = hub_over(MemoryStore::new(), HubConfig { ring_bytes: 1, ..HubConfig::fixture() });
+    let mut live = subscribe(&hub, "a", kept(&hub), 1).await;
+    for n in 0..6 {
+        publish(&hub, "a", &format!("a{n}")).await;
+    }
+    retain(&hub, "a", 1).await;
+    assert_eq!(read(&mut live).await, ["gap a", "a5"], "it had caught up");
+}
+
 async fn subscribe(hub: &Arc<Hub>, topic: &str, start: Start, events: usize) -> Subscription {
     let selection = Selection::new([Filter::new(topic).expect("valid")]).expect("some");
     hub.subscribe(&selection, start, ReadLimit { events, bytes: 1 << 20 }, 0).await.expect("readable")

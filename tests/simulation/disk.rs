@@ -19,11 +19,13 @@ use gapless::{
 };
 use shuttle::{sync::Mutex, thread::yield_now};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, position};
 
 /// One process's access to the store. A crash of the process ends the access; the store stays.
 #[derive(Clone)]
 pub(crate) struct Disk {
+    /// The log in it, in the ledger.
+    pub(crate) log: u64,
     pub(crate) store: MemoryStore,
     pub(crate) ledger: Arc<Ledger>,
     /// Whether the process has neither ended nor crashed. Locked during a write, so that each is durable as a whole or not at all.
@@ -81,7 +83,7 @@ impl Store for Disk {
     fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         self.write(|| {
             self.store.commit(commit)?;
-            self.ledger.committed(commit.events.iter().map(|(_, stored)| &*stored.event));
+            self.ledger.committed(self.log, commit.events.iter().map(|(_, stored)| &*stored.event));
             Ok(())
         })
     }
@@ -121,7 +123,7 @@ impl Store for Disk {
     fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
         self.write(|| {
             if let Some(mark) = settings.deleted_through {
-                self.ledger.deleting(topic, mark.0);
+                self.ledger.deleting(topic, position(self.log, mark));
             }
             self.store.save_settings(topic, settings)
         })

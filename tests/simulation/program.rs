@@ -12,7 +12,9 @@ use std::{
 
 use fastrand::Rng;
 use gapless::{
-    engine::{Append, AppendError, IdempotencyKey, PageItem, ReadFrom, ReadRequest, TopicChange},
+    engine::{
+        Append, AppendError, Engine, IdempotencyKey, LocateBy, Log, PageItem, ReadFrom, ReadRequest, TopicChange,
+    },
     event::{EventId, NewEvent, Seq, TopicName},
 };
 use shuttle::{future::block_on, thread};
@@ -20,8 +22,8 @@ use shuttle::{future::block_on, thread};
 use crate::{
     SHARDS, TOPICS,
     disk::Failure,
-    ledger::Ledger,
-    reader::{Polled, Reader},
+    ledger::{Ledger, log_of, position, seq_of},
+    reader::{Begin, Polled, Reader, locate, selection},
     world::{Process, Sizes, World},
 };
 
@@ -92,6 +94,7 @@ fn publish(world: &World, progress: &Progress, index: usize, mut rng: Rng) {
         let key = rng.bool().then_some(IdempotencyKey { key, fingerprint: key, owner: 0 });
         for _ in 0..TRIES {
             let process = world.current();
+            let log = world.ledger.log();
             let feeds = events
                 .iter()
                 .flat_map(|event| process.feeds_of(&event.topic).into_iter().map(|feed| (event.topic.clone(), feed)));
@@ -100,22 +103,31 @@ fn publish(world: &World, progress: &Progress, index: usize, mut rng: Rng) {
                 Ok(all) => {
                     for (event, acknowledgment) in events.iter().zip(all) {
                         let receipt = acknowledgment.receipt;
-                        world.ledger.acknowledge(receipt.seq.0);
-                        let durable = world.ledger.durable(receipt.seq.0);
-                        assert!(durable.is_some_and(|of| of.topic == event.topic), "{} is not durable", receipt.seq);
-                        assert!(process.hub.head().seq >= receipt.seq, "{} is after the head", receipt.seq);
+                        let at = world.ledger.position(EventId { epoch: receipt.epoch, seq: receipt.seq });
+                        world.ledger.acknowledge(at);
+                        let durable = world.ledger.durable(at);
+                        assert!(durable.is_some_and(|of| of.topic == event.topic), "{at} is not durable");
+                        let head = world.ledger.position(process.hub.head());
+                        assert!(head >= at, "{at} is acknowledged and after the head, {head}");
                         for (_, feed) in feeds.iter().filter(|(topic, _)| *topic == event.topic) {
-                            assert!(feed.newest() >= receipt.seq, "{} is acknowledged and in no ring", receipt.seq);
+                            let newest = feed.newest();
+                            let is_pushed = newest >= receipt.seq || world.ledger.log() > log_of(at);
+                            assert!(is_pushed, "{at} is acknowledged and in no ring");
                         }
-                        if rng.u8(0..4) == 0 {
-                            is_readable(world, &process, &receipt.topic, receipt.seq);
+                        match rng.u8(0..8) {
+                            0 | 1 => is_readable(world, &process, &receipt.topic, receipt.seq, at),
+                            2 => measure(world, &process, &receipt.topic),
+                            3 => find_newest(world, &process, &mut rng),
+                            _ => {}
                         }
                     }
                     break;
                 }
                 Err(AppendError::Closed { .. }) => break,
                 Err(AppendError::Unavailable { .. }) => {
-                    world.wait_for_next(process.number);
+                    if world.ledger.log() == log {
+                        world.wait_for_next(process.number);
+                    }
                     if key.is_none() && world.ledger.is_durable(events[0].data.as_str()) {
                         break; // it was made durable, and the answer was lost
                     }
@@ -128,18 +140,41 @@ fn publish(world: &World, progress: &Progress, index: usize, mut rng: Rng) {
 }
 
 /// A receipt is only given for what can be read.
-fn is_readable(world: &World, process: &Process, topic: &TopicName, seq: Seq) {
+fn is_readable(world: &World, process: &Process, topic: &TopicName, seq: Seq, at: u64) {
     let from = ReadFrom::After(Seq(seq.0 - 1));
     let request = ReadRequest { selection: topic.clone().into(), from, max_events: 1, max_bytes: 1 << 20 };
     let removed = world.ledger.all_removed();
     let Ok(page) = block_on(process.engine.read(request)) else { return };
+    let id = |seq| world.ledger.position(EventId { epoch: page.epoch, seq });
     match page.items.first() {
-        Some(PageItem::Event(event)) if event.seq == seq => world.ledger.check(event, &removed),
+        Some(PageItem::Event(event)) if id(event.seq) == at => world.ledger.check(at, event, &removed),
+        _ if log_of(id(seq)) > log_of(at) => {}
         _ => {
-            let durable = world.ledger.durable(seq.0).unwrap();
+            let durable = world.ledger.durable(at).unwrap();
             assert!(world.ledger.may_be_gone(&durable), "{durable:?} cannot be read: {page:?}");
         }
     }
+}
+
+/// What a topic is measured to be agrees with what was acknowledged before.
+fn measure(world: &World, process: &Process, topic: &TopicName) {
+    let before = world.ledger.known();
+    let Ok(view) = block_on(process.hub.measure(topic)) else { return };
+    // A process that has ended knows nothing of the next one's events.
+    if process.is_alive() {
+        let log = view.as_ref().map_or_else(
+            || world.ledger.log(),
+            |view| log_of(world.ledger.position(EventId { epoch: view.state.epoch, seq: Seq::ZERO })),
+        );
+        world.ledger.note(&format!("{topic} has {:?} events", view.as_ref().map(|view| view.state.events)));
+        world.ledger.check_state(topic, view.map(|view| view.state).as_ref(), log, &before);
+    }
+}
+
+/// The newest events are found, without those that were removed.
+fn find_newest(world: &World, process: &Process, rng: &mut Rng) {
+    let (filters, count) = (rng.choice(SELECTIONS).unwrap(), rng.u64(1..5));
+    block_on(locate(process, &world.ledger, &selection(filters), LocateBy::Newest(count)));
 }
 
 /// Serves the readers of one shard, as the fan-out loop of a core does.
@@ -147,7 +182,13 @@ fn read(world: &World, progress: &Progress, shard: usize, mut rng: Rng) {
     let mut readers: Vec<Reader> = (0..rng.usize(1..4))
         .map(|index| {
             let filters = rng.choice(SELECTIONS).unwrap();
-            Reader::new(&format!("reader-{shard}-{index}"), filters, rng.bool(), world.limit(), &world.ledger)
+            let begin = match rng.u8(0..6) {
+                0 | 1 => Begin::Earliest,
+                2 => Begin::Newest(rng.u64(1..5)),
+                3 => Begin::Since(rng.u64(0..20)),
+                _ => Begin::Now,
+            };
+            Reader::new(&format!("reader-{shard}-{index}"), filters, begin, world.limit(), &world.ledger)
         })
         .collect();
     let mut process = world.current();
@@ -173,7 +214,7 @@ fn read(world: &World, progress: &Progress, shard: usize, mut rng: Rng) {
                     for reader in &mut readers {
                         // One that stalls leaves the rest for later.
                         for _ in 0..rng.usize(1..9) {
-                            let polled = reader.poll(cx);
+                            let polled = reader.poll(cx, &process);
                             any |= polled != Polled::Nothing;
                             if polled != Polled::Delivery {
                                 break;
@@ -204,7 +245,7 @@ fn read(world: &World, progress: &Progress, shard: usize, mut rng: Rng) {
     });
 }
 
-/// Changes settings, deletes, removes, restarts and crashes.
+/// Changes settings, deletes, removes, replaces the log, restarts and crashes.
 fn operate(world: &World, mut rng: Rng) {
     for index in 0..TOPICS.len() {
         if rng.bool() {
@@ -215,7 +256,7 @@ fn operate(world: &World, mut rng: Rng) {
         let process = world.current();
         let hub = &process.hub;
         let topic = topic(rng.usize(0..TOPICS.len()));
-        match rng.u8(0..12) {
+        match rng.u8(0..14) {
             0 | 1 => limit(world, &process, topic, rng.u64(0..4)),
             2 => {
                 world.ledger.note(&format!("delete {topic}"));
@@ -223,14 +264,16 @@ fn operate(world: &World, mut rng: Rng) {
             }
             3..=5 => {
                 let head = world.ledger.head();
-                let Some(event) = world.ledger.durable(rng.u64(0..=head)) else { continue };
-                world.ledger.note(&format!("remove {}", event.seq));
-                world.ledger.removing(event.seq);
-                let id = EventId { epoch: hub.epoch(), seq: Seq(event.seq) };
+                let first = position(log_of(head), Seq::ZERO);
+                let Some(event) = world.ledger.durable(rng.u64(first..=head)) else { continue };
+                world.ledger.note(&format!("remove {}", event.position));
+                world.ledger.removing(event.position);
+                let id = EventId { epoch: hub.epoch(), seq: seq_of(event.position) };
                 if block_on(hub.remove(event.topic, id)).is_ok_and(|is_removed| is_removed) {
-                    world.ledger.note(&format!("removed {}", event.seq));
-                    world.ledger.removed(event.seq);
+                    world.ledger.note(&format!("removed {}", event.position));
+                    world.ledger.removed(event.position);
                     block_on(hub.fan_out_barrier());
+                    find_newest(world, &process, &mut rng);
                 }
             }
             6 => {
@@ -240,6 +283,8 @@ fn operate(world: &World, mut rng: Rng) {
             }
             7 => hub.sweep(),
             8 => world.restart(false),
+            12 => replace_log(world, &process, &mut rng),
+            13 => TOPICS.iter().for_each(|name| measure(world, &process, &TopicName::new(name).unwrap())),
             9 => world.restart(true),
             10 => {
                 world.ledger.note("the next write fails");
@@ -261,20 +306,43 @@ fn operate(world: &World, mut rng: Rng) {
 
 fn limit(world: &World, process: &Process, topic: TopicName, most: u64) {
     world.ledger.note(&format!("limit {topic} {most}"));
-    world.ledger.limiting(&topic, most);
-    let change = TopicChange { max_events: Some(Some(most)), ..TopicChange::default() };
-    drop(block_on(process.hub.configure(topic, change)));
+    world.ledger.limiting(world.ledger.log(), &topic, most);
+    drop(block_on(process.hub.configure(topic, at_most(most))));
+}
+
+fn at_most(events: u64) -> TopicChange {
+    TopicChange { max_events: Some(Some(events)), ..TopicChange::default() }
+}
+
+/// Replaces the log by one that has some events already. The engine answers from it before the broker is told.
+fn replace_log(world: &World, process: &Process, rng: &mut Rng) {
+    let next = process.open_log(world);
+    // Often as many as the log before has, so that its positions are the new one's too.
+    let head = usize::try_from(seq_of(world.ledger.head()).0).unwrap();
+    let count = if rng.bool() { rng.usize(0..4) } else { rng.usize(head.saturating_sub(2)..=head) };
+    let data = |event| format!("log-{}-{event}", next.number);
+    let events = (0..count).map(|event| NewEvent::new(topic(rng.usize(0..TOPICS.len())), &*data(event))).collect();
+    block_on(next.engine.append(Append { events, expect: None, key: None })).unwrap();
+    if rng.u8(0..4) == 0 {
+        let (topic, most) = (topic(rng.usize(0..TOPICS.len())), rng.u64(0..3));
+        world.ledger.limiting(next.number, &topic, most);
+        block_on(next.engine.configure(topic, at_most(most))).unwrap();
+    }
+    let old = world.replace_log(process, &next);
+    (0..rng.usize(0..30)).for_each(|_| thread::yield_now());
+    process.engine.report();
+    old.close();
 }
 
 /// Reads every selection from the oldest event, twice: the second time from the cache, as far as it has the pages.
 fn read_again(world: &World) {
     let process = world.current();
     for filters in SELECTIONS {
-        let mut reader = Reader::new("reader again", filters, true, world.limit(), &world.ledger);
+        let mut reader = Reader::new("reader again", filters, Begin::Earliest, world.limit(), &world.ledger);
         block_on(async {
             assert!(reader.connect(&process, 0).await, "the store can be read");
             poll_fn(|cx| {
-                while let polled @ (Polled::Delivery | Polled::Unreadable) = reader.poll(cx) {
+                while let polled @ (Polled::Delivery | Polled::Unreadable) = reader.poll(cx, &process) {
                     assert_eq!(polled, Polled::Delivery, "the store can be read");
                 }
                 if reader.is_complete() { Poll::Ready(()) } else { Poll::Pending }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,6 +11,11 @@ use std::{
 
 use fastrand::Rng;
 use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
+
+/// [`Policy::Pauses`]: the probability that a step makes its thread pause, for how many steps, and that the current thread stays.
+const PAUSE: f64 = 0.005;
+const PAUSED_STEPS: Range<u64> = 20..1000;
+const AWAKE_STAYS: f64 = 0.8;
 
 /// Runs one execution, as its seed says.
 pub(crate) struct SeededScheduler {
@@ -38,18 +44,21 @@ enum Policy {
     /// current thread the lowest one ("A randomized scheduler with probabilistic guarantees of finding bugs",
     /// Burckhardt et al., 2010).
     Priorities { of: HashMap<usize, i64>, lowest: i64, change: f64 },
+    /// As `Uniform`, but a thread may pause for some hundred steps at any step, so that another one does several things meanwhile.
+    Pauses { until: HashMap<usize, u64>, step: u64 },
 }
 
 impl SeededScheduler {
     pub(crate) fn new(seed: u64, trace: Trace) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let policy = match rng.u8(0..6) {
+        let policy = match rng.u8(0..7) {
             0 => Policy::Uniform { stay: 0.0 },
             1 => Policy::Uniform { stay: 0.8 },
             2 => Policy::Uniform { stay: 0.97 },
             3 => Policy::Priorities { of: HashMap::new(), lowest: 0, change: 0.002 },
             4 => Policy::Priorities { of: HashMap::new(), lowest: 0, change: 0.01 },
-            _ => Policy::Priorities { of: HashMap::new(), lowest: 0, change: 0.1 },
+            5 => Policy::Priorities { of: HashMap::new(), lowest: 0, change: 0.1 },
+            _ => Policy::Pauses { until: HashMap::new(), step: 0 },
         };
         Self { seed, data: rng.fork(), rng, begun: false, policy, trace }
     }
@@ -67,6 +76,21 @@ impl Scheduler for SeededScheduler {
                 Some(current) if !is_yielding && self.rng.f64() < *stay => current,
                 _ => self.rng.choice(runnable)?.id(),
             },
+            Policy::Pauses { until, step } => {
+                *step += 1;
+                if let Some(current) = current
+                    && self.rng.f64() < PAUSE
+                {
+                    until.insert(current.into(), *step + self.rng.u64(PAUSED_STEPS));
+                }
+                let is_awake = |task: TaskId| until.get(&task.into()).is_none_or(|until| *until <= *step);
+                let awake: Vec<TaskId> = runnable.iter().map(|task| task.id()).filter(|task| is_awake(*task)).collect();
+                match current {
+                    Some(current) if !is_yielding && is_awake(current) && self.rng.f64() < AWAKE_STAYS => current,
+                    _ if awake.is_empty() => self.rng.choice(runnable)?.id(),
+                    _ => *self.rng.choice(&awake)?,
+                }
+            }
             Policy::Priorities { of, lowest, change } => {
                 if let Some(current) = current
                     && (is_yielding || self.rng.f64() < *change)

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use fastrand::Rng;
 use gapless::{
     engine::{
-        Engine,
+        Engine, Log,
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
@@ -21,12 +21,14 @@ use crate::{
     SHARDS,
     disk::{Disk, Failure},
     ledger::Ledger,
+    replaceable::{CurrentLog, ReplaceableEngine},
 };
 
 /// The processes, and who waits for the next one.
 pub(crate) struct World {
     pub(crate) ledger: Arc<Ledger>,
-    store: MemoryStore,
+    /// The log of the next process, and its store. No access is a step of the scheduler.
+    log: parking_lot::Mutex<(u64, MemoryStore)>,
     sizes: Sizes,
     current: Mutex<Arc<Process>>,
     /// Notified when a process was replaced, or a reader has made progress.
@@ -36,7 +38,7 @@ pub(crate) struct World {
 /// One process of the hub.
 pub(crate) struct Process {
     pub(crate) number: u64,
-    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) engine: Arc<ReplaceableEngine>,
     pub(crate) hub: Arc<Hub>,
     disk: Disk,
     /// The feeds that readers have joined. No access is a step of the scheduler.
@@ -56,6 +58,13 @@ pub(crate) struct Sizes {
     pub(crate) limit: ReadLimit,
 }
 
+/// A log that is to replace the current one.
+pub(crate) struct NextLog {
+    pub(crate) number: u64,
+    pub(crate) engine: Arc<dyn Engine>,
+    store: MemoryStore,
+}
+
 impl Sizes {
     pub(crate) fn random(rng: &mut Rng) -> Self {
         Self {
@@ -69,13 +78,30 @@ impl Sizes {
             limit: ReadLimit { events: rng.usize(1..4), bytes: 1 << 20 },
         }
     }
+
+    fn log_config(self) -> LogConfig {
+        // One step of the scheduler takes a millisecond.
+        let now = || Duration::from_millis(context_switches() as u64);
+        LogConfig {
+            group_events: self.group_events,
+            queue_bytes: self.queue_bytes,
+            merge_topics: self.merge_topics,
+            pick_topics: self.pick_topics,
+            reclaim_every: Duration::from_millis(20),
+            clock: Arc::new(move || Millis(1_000_000_000_000 + u64::try_from(now().as_millis()).unwrap())),
+            uptime: Arc::new(now),
+            boot: None,
+            ..LogConfig::fixture()
+        }
+    }
 }
 
 impl World {
     pub(crate) fn new(ledger: Arc<Ledger>, sizes: Sizes) -> Self {
-        let store = MemoryStore::new();
-        let first = Process::open(1, &store, &ledger, sizes);
-        Self { ledger, store, sizes, current: Mutex::new(first), changed: Condvar::new() }
+        let log = (0, MemoryStore::new());
+        let first = Process::open(1, &log, &ledger, sizes);
+        let log = parking_lot::Mutex::new(log);
+        Self { ledger, log, sizes, current: Mutex::new(first), changed: Condvar::new() }
     }
 
     pub(crate) fn current(&self) -> Arc<Process> {
@@ -94,7 +120,8 @@ impl World {
             old.engine.close();
         }
         old.disk.detach();
-        let next = Process::open(old.number + 1, &self.store, &self.ledger, self.sizes);
+        self.ledger.starting();
+        let next = Process::open(old.number + 1, &self.log.lock().clone(), &self.ledger, self.sizes);
         *self.current.lock().unwrap() = next;
         old.wake_readers();
         self.changed.notify_all();
@@ -102,7 +129,14 @@ impl World {
     }
 
     pub(crate) fn set_full(&self, full: bool) {
-        self.store.faults().set_full(full);
+        self.log.lock().1.faults().set_full(full);
+    }
+
+    /// The process answers from another log, and has not told its broker yet. Returns the log before.
+    pub(crate) fn replace_log(&self, process: &Process, next: &NextLog) -> Arc<dyn Engine> {
+        self.ledger.follow(next.number);
+        *self.log.lock() = (next.number, next.store.clone());
+        process.engine.answer_from(CurrentLog { number: next.number, engine: Arc::clone(&next.engine) })
     }
 
     /// Waits for a process after `number`.
@@ -129,36 +163,35 @@ impl World {
 }
 
 impl Process {
-    fn open(number: u64, store: &MemoryStore, ledger: &Arc<Ledger>, sizes: Sizes) -> Arc<Self> {
+    fn open(number: u64, log: &(u64, MemoryStore), ledger: &Arc<Ledger>, sizes: Sizes) -> Arc<Self> {
         let disk = Disk {
-            store: store.clone(),
+            log: log.0,
+            store: log.1.clone(),
             ledger: Arc::clone(ledger),
             alive: Arc::new(Mutex::new(true)),
             fails: Arc::default(),
         };
-        // One step of the scheduler takes a millisecond.
-        let now = || Duration::from_millis(context_switches() as u64);
-        let config = LogConfig {
-            group_events: sizes.group_events,
-            queue_bytes: sizes.queue_bytes,
-            merge_topics: sizes.merge_topics,
-            pick_topics: sizes.pick_topics,
-            reclaim_every: Duration::from_millis(20),
-            clock: Arc::new(move || Millis(1_000_000_000_000 + u64::try_from(now().as_millis()).unwrap())),
-            uptime: Arc::new(now),
-            boot: None,
-            ..LogConfig::fixture()
-        };
-        let hub_config = HubConfig {
+        let config = HubConfig {
             ring_bytes: sizes.ring_bytes,
             rings_bytes: sizes.rings_bytes,
             readers: sizes.readers,
             ..HubConfig::fixture()
         };
-        let broker = Broker::new(SHARDS, &hub_config);
-        let engine: Arc<dyn Engine> = LogEngine::open(disk.clone(), config, Arc::clone(&broker) as _);
-        let hub = Hub::new(Arc::clone(&engine), broker, hub_config);
+        let broker = Broker::new(SHARDS, &config);
+        let open = |observer| LogEngine::open(disk.clone(), sizes.log_config(), observer) as Arc<dyn Engine>;
+        let engine = Arc::new(ReplaceableEngine::new(log.0, &broker, open));
+        assert_eq!(ledger.add_log(engine.epoch()), log.0, "a log keeps its epoch");
+        let hub = Hub::new(Arc::clone(&engine) as _, broker, config);
         Arc::new(Self { number, engine, hub, disk, feeds: parking_lot::Mutex::default() })
+    }
+
+    /// Opens another log, which nobody sees yet.
+    pub(crate) fn open_log(&self, world: &World) -> NextLog {
+        let (number, store) = (world.ledger.log() + 1, MemoryStore::new());
+        let disk = Disk { log: number, store: store.clone(), ..self.disk.clone() };
+        let engine = LogEngine::open(disk, world.sizes.log_config(), self.engine.observer(number));
+        assert_eq!(world.ledger.add_log(engine.epoch()), number);
+        NextLog { number, engine, store }
     }
 
     /// The next write fails.

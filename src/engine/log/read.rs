@@ -129,22 +129,24 @@ impl<S: Store> LogShared<S> {
                 }
                 found.push(Candidate { name: slot.name.clone(), key: slot.key, before });
             }
+            found.len()
         };
         if selection.is_open_ended() {
-            let mut count = 0;
             for_each(&self.catalog.table, |entry| {
                 let slot = entry.slot;
-                if (slot.tail > start || matches!(from, ReadFrom::Since(_))) && selection.matches(&slot.name) {
-                    consider(slot, &entry.limits());
-                    count += 1;
+                let may_contribute = slot.tail > start || matches!(from, ReadFrom::Since(_));
+                if may_contribute && selection.matches(&slot.name) && consider(slot, &entry.limits()) > most {
+                    return ControlFlow::Break(());
                 }
-                if count > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                ControlFlow::Continue(())
             });
         } else {
             for name in selection.names() {
                 let table = self.catalog.table.read();
                 match table.get(name) {
-                    Some(slot) => consider(slot, &table.limits(name)),
+                    Some(slot) => {
+                        consider(slot, &table.limits(name));
+                    }
                     None => unused.push(name.clone()),
                 }
             }

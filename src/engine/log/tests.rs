@@ -242,6 +242,18 @@ fn events_lost_before_a_start_are_reported() {
     }
 }
 
+#[test]
+fn a_read_since_a_time_returns_every_event_also_when_most_matching_topics_are_older() {
+    for merge_topics in [0, 1, 1000] {
+        let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
+        fixture.publish_all(&["a", "b", "c"]);
+        fixture.advance(Duration::from_secs(10));
+        fixture.publish("c");
+        let since = fixture.observer.events.lock().last().expect("published").time;
+        assert_eq!(short(&fixture.read(&["**"], ReadFrom::Since(since))), ["4"], "{merge_topics}");
+    }
+}
+
 /// Positions 3 and 4 are lost, and `b` with them; `a` was closed at 1 and `c` at 5, by settings. `d` was never used.
 #[test]
 fn a_topic_that_was_closed_before_a_loss_reports_none() {

@@ -107,9 +107,7 @@ impl Subscription {
 
     fn deliver_page(&mut self, page: CachedPage) {
         self.report_cursor_gap(page.batch.frames().first().map(|frame| frame.id.seq));
-        for (topic, _) in page.batch.first_by_topic() {
-            self.mark_started(topic);
-        }
+        self.mark_all_started(&page.batch);
         self.hub.stats.replayed.add(page.batch.frames().len() as u64);
         self.deliver(page.batch);
         self.position = self.position.max(page.through);
@@ -139,6 +137,13 @@ impl Subscription {
     fn mark_started(&mut self, topic: &TopicName) {
         if self.started.as_mut().is_some_and(|started| !started.insert(topic)) {
             self.started = None;
+        }
+    }
+
+    /// Records that the events of a batch are delivered.
+    pub(super) fn mark_all_started(&mut self, batch: &FrameBatch) {
+        if self.started.is_some() {
+            batch.first_by_topic().iter().for_each(|(topic, _)| self.mark_started(topic));
         }
     }
 

@@ -13,8 +13,11 @@ use std::{
 };
 
 mod catch_up;
+mod gap;
 mod restart;
 mod started;
+
+pub use gap::{Gap, GapReason, GapStart};
 
 use started::StartedTopics;
 
@@ -43,8 +46,8 @@ pub enum Start {
     Earliest,
     /// At the first event with this time stamp or a later one.
     Since(Millis),
-    /// At the first retained event after this position, which was looked up a moment ago. As with `Earliest`, what a topic lost to retention before its
-    /// first delivered event is not a gap.
+    /// At the first retained event after this position, which was looked up a moment ago. As with `Earliest`, what a
+    /// topic lost to retention before its first delivered event is not a gap.
     Kept(EventId),
     /// After the client's cursor.
     Cursor(Cursor),
@@ -63,41 +66,6 @@ pub enum Delivery {
     Finished(EventId),
     /// The log cannot be read now: the stream ends, and the client reconnects with its cursor.
     Unreadable,
-}
-
-/// Events after a cursor that are gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
-    /// The topic that lost them; `None` when all topics of the selection may have.
-    pub topic: Option<TopicName>,
-    /// The cursor that they follow; `None` for a stream that started without one.
-    pub after: Option<GapStart>,
-    /// The next retained event.
-    pub resumes_at: Option<EventId>,
-    /// Why.
-    pub reason: GapReason,
-}
-
-/// The cursor before a gap.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GapStart {
-    /// As the client sent it, cut after 64 characters.
-    Sent(String),
-    /// As far as the stream had come.
-    Reached(EventId),
-}
-
-/// Why events are gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GapReason {
-    /// Retention trimmed them, or the topic was deleted.
-    Trimmed,
-    /// The disk lost them.
-    Lost,
-    /// The cursor is of another store, or is no id.
-    Unknown,
-    /// The cursor is past the newest event.
-    Ahead,
 }
 
 /// One stream's cursor.
@@ -185,7 +153,7 @@ impl Hub {
             cursor_gap,
             state: ReadPosition::Ring { behind: false },
             removals: 0,
-            started: (from_kept || from == engine::ReadFrom::Earliest).then(Box::default),
+            started: (!live && (from_kept || from == engine::ReadFrom::Earliest)).then(Box::default),
             endings,
             ready: None,
             progress,
@@ -285,6 +253,7 @@ impl Subscription {
                     Next::Batch(batch) => {
                         if *behind {
                             self.hub.stats.replayed.add(batch.frames().len() as u64);
+                            self.mark_all_started(&batch);
                         }
                         self.deliver(batch);
                     }
@@ -396,13 +365,7 @@ impl Subscription {
         delivery
     }
 
-    /// Moves the subscription to another gauge.
-    fn set_progress(&mut self, progress: Progress) {
-        self.hub.stats.progress(self.progress).add(-1);
-        self.progress = progress;
-        self.hub.stats.progress(progress).add(1);
-    }
-
+    /// Queues a gap as a delivery, and counts it.
     fn report_gap(&mut self, topic: Option<TopicName>, resumes_at: Option<Seq>, reason: GapReason) {
         let stats = &self.hub.stats;
         match reason {
@@ -419,6 +382,13 @@ impl Subscription {
         let resumes_at = resumes_at.map(|seq| EventId { epoch: self.feed_handle.epoch.epoch, seq });
         let gap = Gap { topic, after, resumes_at, reason };
         self.ready.get_or_insert_default().push_back(Delivery::Gap(gap));
+    }
+
+    /// Moves the subscription to another gauge.
+    fn set_progress(&mut self, progress: Progress) {
+        self.hub.stats.progress(self.progress).add(-1);
+        self.progress = progress;
+        self.hub.stats.progress(progress).add(1);
     }
 }
 

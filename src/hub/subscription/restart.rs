@@ -39,11 +39,16 @@ impl Subscription {
     /// Continues in the current epoch as a client does that came with a cursor of another one: with the oldest retained
     /// event, after a gap. What was read and not delivered is dropped: whether it was removed is not known any more.
     pub(super) fn restart(&mut self) {
-        let undelivered = self.ready.take().into_iter().flat_map(|ready| *ready).find_map(|delivery| match delivery {
+        let undelivered = self.ready.take().map(|ready| *ready).unwrap_or_default();
+        // The first gap repeats the client's cursor, and a delivery after it has dropped that.
+        if let Some(Delivery::Gap(gap)) = undelivered.front() {
+            self.after = gap.after.clone().map(Box::new);
+        }
+        let position = undelivered.into_iter().find_map(|delivery| match delivery {
             Delivery::Events(batch) => Some(batch.after.seq),
             _ => None,
         });
-        self.position = undelivered.unwrap_or(self.position);
+        self.position = position.unwrap_or(self.position);
         if self.after.is_none() && self.position > Seq::ZERO {
             self.after = Some(Box::new(GapStart::Reached(self.cursor())));
         }
