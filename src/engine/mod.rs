@@ -158,7 +158,8 @@ pub trait Admin: Send + Sync + 'static {
 /// Receives what an engine has made durable; implemented by the hub. Every call comes from the engine's writer
 /// thread, in order, and must not block.
 pub trait Observer: Send + Sync + 'static {
-    /// These events are durable and readable, in ascending order of `seq`. Called before their receipts are sent.
+    /// These events are durable and readable, in ascending order of `seq`. Called before their receipts are sent, and
+    /// before any of them is trimmed: a reader that has caught up with the observer is told of no gap ahead of it.
     fn committed(&self, events: &[Arc<Event>]);
 
     /// The topic's event at `seq` was durably removed; its old bytes must not be delivered any more. Its notice, if

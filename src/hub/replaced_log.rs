@@ -232,6 +232,16 @@ async fn a_page_whose_read_begins_in_the_old_epoch_and_ends_in_the_new_one_is_no
     assert_eq!(all.hub.stats().pages_read.get(), 1, "only the page of the new epoch counts");
 }
 
+#[tokio::test]
+async fn a_start_that_was_looked_up_in_the_old_log_is_repeated_by_the_gap() {
+    let all = fixture();
+    all.publish("a", 4).await;
+    let kept = Start::Kept(EventId { epoch: all.old, seq: Seq(2) });
+    all.log.replace(all.next(1).await);
+    let mut stream = all.subscribe(&["a"], kept, 100).await;
+    assert_eq!(all.read(&mut stream).await, [&gap(Some("old-2"), Some("new-1")), "new-1"]);
+}
+
 /// The engine answers from the new log before it tells the broker.
 #[tokio::test]
 async fn an_answer_of_an_epoch_that_the_broker_has_not_heard_of_waits_for_the_broker() {

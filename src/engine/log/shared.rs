@@ -35,6 +35,8 @@ pub(super) struct LogShared<S> {
     pub(super) epoch: Epoch,
     /// The newest position. Set after the store and the table have the commit.
     head: AtomicU64,
+    /// The newest position that the observer has. No event after it is trimmed: see [`LogShared::trim_while`].
+    observed: AtomicU64,
     /// The highest mark of a deleted topic.
     newest_deleted: AtomicU64,
     /// Ranges of positions, inclusive, in which events may have been lost before this start.
@@ -70,6 +72,7 @@ impl<S: Store> LogShared<S> {
             disk_calls: DiskCalls::default(),
             epoch: recovered.epoch,
             head: AtomicU64::new(head.0),
+            observed: AtomicU64::new(head.0),
             newest_deleted: AtomicU64::new(recovered.newest_mark.0),
             lost: recovered.lost,
             losses_at_start: store.losses(),
@@ -96,6 +99,14 @@ impl<S: Store> LogShared<S> {
     pub(super) fn set_head(&self, head: Seq) {
         let before = self.head.swap(head.0, Ordering::AcqRel);
         assert!(before <= head.0, "the head never moves back");
+    }
+
+    pub(super) fn observed(&self) -> Seq {
+        Seq(self.observed.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_observed(&self, newest: Seq) {
+        self.observed.store(newest.0, Ordering::Release);
     }
 
     pub(super) fn newest_deleted(&self) -> Seq {

@@ -55,7 +55,9 @@ impl<S: Store> LogShared<S> {
         self.overdue(name).map_or(Ok(()), |key| self.trim_to_limits(key))
     }
 
-    /// Trims a topic's oldest events while `should_trim` returns `true`.
+    /// Trims a topic's oldest events while `should_trim` returns `true`, up to the newest one that the observer has. A
+    /// reader that has caught up with the observer receives the next events from it, and would not be told that they, and
+    /// others before them, are gone.
     pub(super) fn trim_while(
         &self,
         key: TopicKey,
@@ -70,11 +72,11 @@ impl<S: Store> LogShared<S> {
             let mut headers = self.store.topic_headers(key, mark, step)?;
             // A commit may be in the store and not in the table yet; the writer counts its events when it applies it.
             headers.truncate(headers.partition_point(|header| header.seq <= tail));
-            let mut remaining = Remaining { events, bytes };
+            let (observed, mut remaining) = (self.observed(), Remaining { events, bytes });
             let mut dropped = headers
                 .iter()
                 .take_while(|header| {
-                    let gone = should_trim(header, &remaining);
+                    let gone = header.seq <= observed && should_trim(header, &remaining);
                     if gone {
                         remaining.events = remaining.events.saturating_sub(1);
                         remaining.bytes = remaining.bytes.saturating_sub(header.bytes);

@@ -80,6 +80,7 @@ impl<S: Store> LogWriter<S> {
         }
         let events: Vec<Arc<Event>> = commit.events.into_iter().map(|(_, stored)| stored.event).collect();
         self.shared.observer.committed(&events);
+        self.shared.set_observed(last);
         for event in events.iter().filter(|event| event.new.close) {
             self.shared.observer.lifecycle_changed(&event.new.topic, LifecycleChange::Closed { last: event.seq });
         }

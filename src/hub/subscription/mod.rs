@@ -175,11 +175,12 @@ impl Hub {
         now: Seq,
     ) -> (engine::ReadFrom, Option<Box<GapStart>>, Option<GapReason>) {
         let unknown = (engine::ReadFrom::Earliest, Some(GapReason::Unknown));
+        let reached = |id| Some(Box::new(GapStart::Reached(id)));
         let cursor = match start {
             Start::Now => return (engine::ReadFrom::After(now), None, None),
             Start::Earliest => return (engine::ReadFrom::Earliest, None, None),
             Start::Since(time) => return (engine::ReadFrom::Since(time), None, None),
-            Start::Kept(id) if id.epoch != epoch => return (unknown.0, None, unknown.1),
+            Start::Kept(id) if id.epoch != epoch => return (unknown.0, reached(id), unknown.1),
             Start::Kept(id) => return (engine::ReadFrom::After(id.seq), None, None),
             Start::Cursor(cursor) => cursor,
         };
