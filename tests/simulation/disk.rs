@@ -28,7 +28,8 @@ pub(crate) struct Disk {
     pub(crate) log: u64,
     pub(crate) store: MemoryStore,
     pub(crate) ledger: Arc<Ledger>,
-    /// Whether the process has neither ended nor crashed. Locked during a write, so that each is durable as a whole or not at all.
+    /// Whether the process has neither ended nor crashed. Locked during a write, so that each is durable as a whole or not
+    /// at all.
     pub(crate) alive: Arc<Mutex<bool>>,
     /// How the next write fails.
     pub(crate) fails: Arc<parking_lot::Mutex<Option<Failure>>>,
@@ -58,7 +59,9 @@ impl Disk {
     }
 
     fn read<T>(&self, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        if *self.alive.lock().unwrap() { read() } else { Err(detached()) }
+        // Locked during the read: the next process changes the store.
+        let alive = self.alive.lock().unwrap();
+        if *alive { read() } else { Err(detached()) }
     }
 
     /// Ends the process's access. What it has not written is lost.

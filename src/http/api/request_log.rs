@@ -94,9 +94,8 @@ impl RequestScope {
     ///
     /// The span of a request that may read the log has the level warn, so that warnings about such a read have it also
     /// where `log.level` is warn. Any other has the level debug: no line above debug is written about it
-    /// (`tests/floors.rs` checks that), and a span
-    /// takes some 5 % of a publish's CPU time (2026-11-26, samples by `perf` during `gapless bench --post`, store in
-    /// memory).
+    /// (`tests/floors.rs` checks that), and a span takes some 5 % of a publish's CPU time (2026-11-26, samples by `perf`
+    /// during `gapless bench --post`, store in memory).
     #[must_use]
     pub fn span<B>(&self, request: &Request<B>) -> Span {
         macro_rules! span {
