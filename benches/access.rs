@@ -4,9 +4,6 @@
 //! a hundred, and JWTs of 332 B (HS256) to 631 B (RS256); valid ones, the same with a bad signature, and one whose
 //! algorithm is not accepted, which is refused before any signature is checked. The hub caches valid credentials, so
 //! this is the cost of a client's first request, and of each request of an attacker.
-//!
-//! 2026-11-25, 2 cores beside other builds: static 6.3 us of a hundred; HS256 4.9 us; RS256 34, EdDSA 63, ES256 76 us.
-//! Bad signatures: HS256 1.9, RS256 28, EdDSA 64, ES256 68 us; an algorithm that is not accepted 1.3 us.
 
 mod support;
 

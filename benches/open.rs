@@ -3,8 +3,6 @@
 //! The engine in this process, as the hub runs it, over a store that was closed in order: 1,000,000 topics of 3 events
 //! of 128 B; and 4 GB of events of 1 KB over 100 topics. Seconds until the engine is ready, and of CPU on all threads;
 //! median of 5 openings, with the file system's cache warm. Targets: 10 s and 5 s.
-//!
-//! 2026-11-22, 2 cores, hardly shared: 2.5 s (2.4 s of CPU); 0.05 s.
 
 mod support;
 

@@ -4,8 +4,6 @@
 //! microseconds of the server's CPU per replayed event, and events a second. Server on one processor, load on the
 //! other. The hub keeps the newest 1 MiB of a topic in its ring and the rest in its store, whose pages the file system
 //! has cached; Nchan has all of them in memory.
-//!
-//! 2026-11-22, 2 quiet cores: 0.09 us (sled and memory), Nchan 7.4 us, durable-streams 0.65 us.
 
 mod support;
 

@@ -3,9 +3,6 @@
 //! 100 streams of one topic, 4 KiB x 400 events a second. After two seconds 20 of them stop reading for six seconds,
 //! then read again. Milliseconds from when an event was due to its delivery to the 80 others, before and meanwhile;
 //! megabytes by which the server's memory grew; and whether the 20 received all events in the end.
-//!
-//! 2026-11-22, 2 quiet cores: p99 of the others 2.5 ms before, 2.4 ms meanwhile (sled), and 15 MB more memory; Nchan 39
-//! ms and 3.3 s, and 136 MB; axum lost some 7,500.
 
 mod support;
 

@@ -4,8 +4,6 @@
 //! accepts connections; MB in memory (RSS) 10 s later, after 20 topics across the store were read, and 80 s after
 //! that: segments are closed after a minute without reads, and jemalloc takes 10 s to return what they freed. Targets:
 //! open in 10 s, idle below 200 MB, and again below that in the end.
-//!
-//! 2026-11-22, 2 quiet cores: opens in 2.3 s, idle 190 MB, 191 MB in the end.
 
 mod support;
 
