@@ -543,6 +543,19 @@ fn what_is_committed_while_its_topic_is_trimmed_is_counted_once() {
     assert_eq!((state.first, state.events, state.bytes), (Some(Seq(2)), 1, 10));
 }
 
+/// The fixture's observer reads each event when it is handed up, which trims what is too old, and checks that the event is
+/// still there.
+#[test]
+fn an_event_is_trimmed_only_when_the_observer_has_it() {
+    let fixture = Memory::new();
+    let age = Duration::from_secs(10);
+    fixture.configure("a", TopicChange { max_age: Some(Some(age)), ..TopicChange::default() });
+    let advance = fixture.advancing();
+    faults(&fixture).after_next(InterruptedRead::Commit, move || advance(2 * age));
+    fixture.publish("a");
+    fixture.until("it is trimmed", |_| fixture.state("a").is_some_and(|state| state.events == 0));
+}
+
 #[test]
 fn what_is_committed_to_an_emptied_topic_is_no_garbage_before_the_table_has_it() {
     let store = MemoryStore::new();
