@@ -34,7 +34,7 @@ pub(super) struct PageKey {
     pub(super) limit: ReadLimit,
 }
 
-/// A cached page: it has events and no gaps.
+/// A cached page: it has events and no gaps. The page at the log's end is cached only when several readers may want it.
 #[derive(Debug, Clone)]
 pub(super) struct CachedPage {
     pub(super) batch: Arc<FrameBatch>,

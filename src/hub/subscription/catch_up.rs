@@ -59,7 +59,12 @@ impl Subscription {
                 PageItem::Gap(_) => None,
             });
             let page = CachedPage { batch: self.batch_of(events.collect()), through: page.through };
-            self.hub.pages.insert(key, page.clone());
+            // The page at the log's end grows with each event, so it is cached only for clients that reconnect together, and
+            // not for a reader that lags. A single event, which may be large, is as well read again.
+            let is_shared = self.progress == Progress::Replaying && page.batch.frames().len() > 1;
+            if !at_end || is_shared {
+                self.hub.pages.insert(key, page.clone());
+            }
             self.deliver_page(page);
             return self.continue_after_page(at_end);
         }
