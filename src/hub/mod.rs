@@ -348,12 +348,16 @@ impl Hub {
 
     /// The page, if it is in the cache and still valid.
     fn cached_page(&self, key: &PageKey) -> Option<CachedPage> {
-        self.pages.get(key, &*self.catalog, self.broker.removals().count())
+        self.pages.get(key, self.broker.removals().count(), |batch| self.is_retained(batch))
     }
 
-    /// Whether the engine still retains all events of the batch.
+    /// Whether the engine still retains all events of the batch, so that a read would return the same. It does not when
+    /// its log was replaced since.
     fn is_retained(&self, batch: &FrameBatch) -> bool {
-        pages::is_retained(batch, &*self.catalog)
+        let is_retained = batch.first_by_topic().iter().all(|(topic, first)| self.catalog.is_retained(topic, *first));
+        // Asked after the catalog, which may have answered from the next log.
+        let epoch = self.engine.epoch();
+        is_retained && batch.frames().iter().all(|frame| frame.id.epoch == epoch)
     }
 
     fn view(&self, state: TopicState) -> TopicView {

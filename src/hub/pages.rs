@@ -12,7 +12,7 @@ use super::{
     epoch::EpochNumber,
 };
 use crate::{
-    engine::{Catalog, LogPage, ReadFrom},
+    engine::{LogPage, ReadFrom},
     event::Seq,
     sync::Mutex,
 };
@@ -73,15 +73,15 @@ struct PageEntry {
     used: (u32, u64),
 }
 
-/// Whether the engine still retains all events of the batch, so that a read would return the same.
-pub(super) fn is_retained(batch: &FrameBatch, catalog: &dyn Catalog) -> bool {
-    batch.first_by_topic().iter().all(|(topic, first)| catalog.is_retained(topic, *first))
-}
-
 impl Pages {
     /// The page, if it is cached and still valid: all its events are retained, and no event of any topic was removed
     /// since it was read.
-    pub(super) fn get(&self, key: &PageKey, catalog: &dyn Catalog, removals: u64) -> Option<CachedPage> {
+    pub(super) fn get(
+        &self,
+        key: &PageKey,
+        removals: u64,
+        is_retained: impl FnOnce(&FrameBatch) -> bool,
+    ) -> Option<CachedPage> {
         let page = {
             let mut table = self.0.lock();
             let now = table.sweeps;
@@ -89,7 +89,7 @@ impl Pages {
             entry.used.0 = now;
             entry.page.clone()
         };
-        let valid = page.batch.removals() >= removals && is_retained(&page.batch, catalog);
+        let valid = page.batch.removals() >= removals && is_retained(&page.batch);
         if !valid {
             self.0.lock().remove(key);
         }

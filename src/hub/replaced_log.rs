@@ -242,6 +242,33 @@ async fn a_start_that_was_looked_up_in_the_old_log_is_repeated_by_the_gap() {
     assert_eq!(all.read(&mut stream).await, [&gap(Some("old-2"), Some("new-1")), "new-1"]);
 }
 
+/// The positions of both logs are the same, and the new one retains those that the old one has trimmed.
+#[tokio::test]
+async fn that_the_new_log_retains_a_position_does_not_make_old_events_valid() {
+    let all = fixture();
+    let _live = all.subscribe(&["a"], Start::Now, 1).await; // so that there is a ring
+    all.publish("a", 4).await;
+    let mut first = all.subscribe(&["a"], Start::Earliest, 1).await;
+    assert_eq!(all.read(&mut first).await.len(), 4, "its pages are cached");
+    let mut in_pages = all.subscribe(&["a"], Start::Earliest, 1).await;
+    assert_eq!(all.poll(&mut in_pages), Some(vec!["old-1".into()]));
+    let mut in_ring = all.subscribe(&["a"], all.after(1), 1).await;
+    let one = TopicChange { max_events: Some(Some(1)), ..TopicChange::default() };
+    all.hub.configure(name("a"), one).await.expect("configured");
+    all.log.answer_from(all.next(4).await);
+    assert_eq!(all.poll(&mut in_pages), Some(vec!["old-2".into()]), "looked up before it was trimmed");
+    for stream in [&mut in_pages, &mut in_ring] {
+        for _ in 0..50 {
+            assert_eq!(all.poll(stream), None, "it waits for the broker");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    all.log.report();
+    for (stream, after) in [(&mut in_pages, "old-2"), (&mut in_ring, "old-1")] {
+        assert_eq!(all.read(stream).await[0], gap(Some(after), Some("new-1")));
+    }
+}
+
 /// The engine answers from the new log before it tells the broker.
 #[tokio::test]
 async fn an_answer_of_an_epoch_that_the_broker_has_not_heard_of_waits_for_the_broker() {
