@@ -355,9 +355,9 @@ impl Hub {
     /// its log was replaced since.
     fn is_retained(&self, batch: &FrameBatch) -> bool {
         let is_retained = batch.first_by_topic().iter().all(|(topic, first)| self.catalog.is_retained(topic, *first));
-        // Asked after the catalog, which may have answered from the next log.
-        let epoch = self.engine.epoch();
-        is_retained && batch.frames().iter().all(|frame| frame.id.epoch == epoch)
+        // Asked after the catalog, which may have answered from the next log. A batch has one epoch.
+        let is_current = |frame: &Arc<Frame>| frame.id.epoch == self.engine.epoch();
+        is_retained && batch.frames().first().is_none_or(is_current)
     }
 
     fn view(&self, state: TopicState) -> TopicView {
