@@ -110,10 +110,11 @@ impl<'a> PageBuilder<'a> {
         }
     }
 
-    /// Whether the page reports a gap of a topic of which it has no events.
+    /// Whether the page reports a gap of a topic of which it has no events. Its key does not tell whether it had events
+    /// before the head: an emptied topic gets another key when it is used again after a restart.
     pub(super) fn reports(&self, view: &SlotView) -> bool {
         let here = self.start < view.mark && view.mark <= self.through;
-        here || (self.is_passed(view.mark) && view.key.0 <= self.head.0)
+        here || self.is_passed(view.mark)
     }
 
     /// Whether a position is past the pages of a reader that continues in the ring after this one.

@@ -581,6 +581,28 @@ fn what_is_committed_to_an_emptied_topic_is_no_garbage_before_the_table_has_it()
     assert_eq!(short(&wait(engine.read(read)).expect("readable")), [seq.to_string()]);
 }
 
+/// As below, of a topic that a restart has found empty: its first event after that gives it another key.
+#[test]
+fn an_emptied_topic_that_is_used_again_after_a_restart_is_reported_by_the_last_page() {
+    let reclaim_every = Duration::from_millis(1);
+    let mut fixture = Memory::with(LogConfig { merge_topics: 0, reclaim_every, ..LogConfig::fixture() });
+    fixture.publish_all(&["a", "b"]);
+    fixture.trim("a", 0);
+    fixture.until("it is reclaimed", |_| chain(&fixture) == [(2, 0)]);
+    fixture.reopen();
+    let engine = Arc::clone(&fixture.engine);
+    faults(&fixture).after_next(InterruptedRead::Scan, move || {
+        wait(engine.append(plain(vec![event("a", "x")]))).expect("accepted");
+        let events = || wait(engine.measure(&topic("a"))).expect("readable").map(|state| state.events);
+        while events() != Some(0) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let page = fixture.read(&["**"], ReadFrom::After(Seq(0)));
+    assert_eq!((fixture.engine.head().seq, page.through, page.at_end), (Seq(3), Seq(2), true));
+    assert_eq!(short(&page), ["2", "a!-"]);
+}
+
 /// After the last page of the log a reader continues in the ring, and no later page reports anything to it.
 #[test]
 fn what_retention_trims_while_the_last_page_is_read_is_reported_by_it() {
