@@ -191,6 +191,10 @@ fn read(world: &World, progress: &Progress, shard: usize, mut rng: Rng) {
             Reader::new(&format!("reader-{shard}-{index}"), filters, begin, world.limit(), &world.ledger)
         })
         .collect();
+    let report = |readers: &[Reader]| {
+        progress.complete[shard].store(readers.iter().all(Reader::is_complete), Ordering::Relaxed);
+        world.progressed();
+    };
     let mut process = world.current();
     block_on(async {
         while !progress.stop.load(Ordering::Relaxed) {
@@ -206,6 +210,8 @@ fn read(world: &World, progress: &Progress, shard: usize, mut rng: Rng) {
                 thread::yield_now(); // until there is a new process
                 continue;
             }
+            // Before the wait: if all have finished, nothing ends it.
+            report(&readers);
             let queue = Arc::clone(&process.hub.broker().shards()[shard]);
             let dirty = {
                 let mut changed = pin!(queue.changed());
@@ -232,9 +238,7 @@ fn read(world: &World, progress: &Progress, shard: usize, mut rng: Rng) {
                     reader.wake(&feeds);
                 }
             }
-            let complete = readers.iter().all(Reader::is_complete);
-            progress.complete[shard].store(complete, Ordering::Relaxed);
-            world.progressed();
+            report(&readers);
             if rng.u8(0..8) == 0 {
                 let stalls = rng.usize(0..30);
                 (0..stalls).for_each(|_| thread::yield_now());
