@@ -10,7 +10,9 @@ mod support;
 
 use std::time::Duration;
 
-use gapless::load::{Dialect, Load, LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode, Wants, dialect::Target};
+use gapless::load::{
+    Load, LoadError, LoadMode, LoadPlan, LoadTopics, PeerDialect, PublishMode, Wants, dialect::Target,
+};
 use support::{hub::Hub, median, report::Report, rounds, store};
 
 const SUBSCRIBERS: usize = 5_000;
@@ -42,7 +44,7 @@ fn main() {
 }
 
 fn measure(hubs: &[Hub; 2], cpu: &mut [Vec<f64>; 2], rate: &mut [Vec<f64>; 2]) -> Result<(), LoadError> {
-    let target = |hub: &Hub| Target::new(hub.address, Dialect::Gapless);
+    let target = |hub: &Hub| Target::new(hub.address, PeerDialect::Gapless);
     let idle = LoadTopics { names: (0..SUBSCRIBERS).map(|n| format!("idle/{n}")).collect(), publishers: 1 };
     let mut idlers = Load::new(target(&hubs[1]), idle.clone())?;
     idlers.subscribe(SUBSCRIBERS, |n| Wants::topic(&idle, n))?;

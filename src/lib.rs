@@ -12,8 +12,9 @@
 //! Dependencies point down only (`tests/floors.rs` checks it).
 //!
 //! ```text
-//! 4  main, cli, app                    composition; only app names every engine
-//! 3  http            -> hub            requests become topics, events and cursors; frames become responses
+//! 5  main, cli, app                    composition; only app names every engine
+//! 4  http            -> relay, hub     requests become topics, events and cursors; frames become responses
+//! 3  relay           -> hub, client    answers of LLM providers become events of topics
 //!    load                              load generator: a client of the public protocol
 //! 2  hub             -> engine, event  topics, rings, subscriptions, publishing
 //! 1  engine          -> event          the durable log; reports commits through a callback
@@ -34,6 +35,7 @@
 //! | [`quota`] | limits of one client address, and of one holder of a token | [`quota::Account`] |
 //! | [`hub`] | in-memory fan-out: topics, rings, subscriptions; publishing | [`hub::subscription`], [`hub::publisher`] |
 //! | [`http`] | the HTTP interface | `api/routes.rs`, [`http::message::problem`] |
+//! | [`relay`] | answers of LLM providers as runs: dialects, endings, formats | [`relay::dialect`] |
 //! | [`load`] | load generator: publishers, and subscribers that verify what they receive | [`load::Load`] |
 //! | [`cli`] | the commands `publish`, `tail`, `remove`, `token`, `check`, `bench` | |
 //! | [`client`] | the HTTP client: connections, proxies, TLS, one exchange within bounds | [`client::exchange`] |
@@ -57,5 +59,6 @@ pub mod hub;
 pub mod lifecycle;
 pub mod load;
 pub mod quota;
+pub mod relay;
 mod sync;
 pub mod telemetry;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gapless::load::{Dialect, dialect::Target};
+use gapless::load::{PeerDialect, dialect::Target};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -75,13 +75,13 @@ impl Kind {
         matches!(self, Self::Sled | Self::Memory)
     }
 
-    fn dialect(self) -> Dialect {
+    fn dialect(self) -> PeerDialect {
         match self {
-            Self::Nchan => Dialect::Nchan,
-            Self::DurableStreams => Dialect::DurableStreams,
-            Self::Mercure(_) => Dialect::Mercure,
-            Self::Centrifugo(_) => Dialect::Centrifugo,
-            _ => Dialect::Gapless,
+            Self::Nchan => PeerDialect::Nchan,
+            Self::DurableStreams => PeerDialect::DurableStreams,
+            Self::Mercure(_) => PeerDialect::Mercure,
+            Self::Centrifugo(_) => PeerDialect::Centrifugo,
+            _ => PeerDialect::Gapless,
         }
     }
 

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     lifecycle::descriptors,
     load::{
-        DeliveryFaults, Dialect, Load, LoadError, LoadMode, LoadOutcome, LoadPlan, LoadTopics, PublishMode, Wants,
+        DeliveryFaults, Load, LoadError, LoadMode, LoadOutcome, LoadPlan, LoadTopics, PeerDialect, PublishMode, Wants,
         dialect::{AuthorizationHeader, Target},
     },
 };
@@ -119,7 +119,7 @@ fn target(hub: &HubClient<HubConnector>) -> Result<Target, LoadError> {
         address,
         authority: authority.into(),
         base: base.into(),
-        dialect: Dialect::Gapless,
+        dialect: PeerDialect::Gapless,
         authorization: None,
     })
 }

@@ -22,7 +22,7 @@ pub struct Target {
     /// Prefix of all its paths, without a final slash; usually empty.
     pub base: String,
     /// Its protocol.
-    pub dialect: Dialect,
+    pub dialect: PeerDialect,
     /// Sent with each request, if set.
     pub authorization: Option<AuthorizationHeader>,
 }
@@ -48,7 +48,7 @@ impl fmt::Debug for AuthorizationHeader {
 impl Target {
     /// A server on this machine that speaks `dialect`.
     #[must_use]
-    pub fn new(address: SocketAddr, dialect: Dialect) -> Self {
+    pub fn new(address: SocketAddr, dialect: PeerDialect) -> Self {
         Self { address, authority: address.to_string(), base: String::new(), dialect, authorization: None }
     }
 
@@ -59,7 +59,7 @@ impl Target {
 
 /// The protocol of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
+pub enum PeerDialect {
     /// This hub, and small servers that implement its two paths with weaker guarantees.
     Gapless,
     /// nginx with Nchan: `/pub?topic=T` and `/sub?topic=T`; `/old?topic=T` starts with the oldest message.
@@ -79,7 +79,7 @@ pub enum PublishMode {
     /// One request for each event.
     Requests,
     /// One request of NDJSON lines; the response is a stream of receipts, as the events become durable.
-    /// [`Dialect::Gapless`] only.
+    /// [`PeerDialect::Gapless`] only.
     Lines,
 }
 
@@ -92,7 +92,7 @@ pub enum StartAt {
     Earliest,
 }
 
-impl Dialect {
+impl PeerDialect {
     /// The request for a stream of `topics`, after `cursor` if there is one.
     pub(super) fn subscribe(self, target: &Target, topics: &[&str], from: StartAt, cursor: Option<&str>) -> String {
         let mut path = target.base.clone();
@@ -232,13 +232,13 @@ pub(super) fn receipt(line: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn target(dialect: Dialect) -> Target {
+    fn target(dialect: PeerDialect) -> Target {
         Target::new(([127, 0, 0, 1], 80).into(), dialect)
     }
 
     #[test]
     fn lines_are_parsed_as_each_server_means_them() {
-        use Dialect::{DurableStreams, Gapless, Nchan};
+        use PeerDialect::{DurableStreams, Gapless, Nchan};
         let event = b"data: 000000000000000agapless";
         for dialect in [Gapless, Nchan] {
             assert_eq!(dialect.parse_line(event), StreamLine::Event(10));
@@ -265,14 +265,14 @@ mod tests {
 
     #[test]
     fn every_request_carries_the_credential_and_debug_output_does_not() {
-        use Dialect::{Centrifugo, DurableStreams, Gapless, Mercure, Nchan};
+        use PeerDialect::{Centrifugo, DurableStreams, Gapless, Mercure, Nchan};
         for dialect in [Gapless, Nchan, DurableStreams, Mercure, Centrifugo] {
             let mut target = target(dialect);
             target.authorization = Some(AuthorizationHeader::new("Bearer secret"));
             let mut publish = String::new();
             dialect.publish(&target, "t", "data", &mut publish);
             let subscribe = dialect.subscribe(&target, &["t"], StartAt::Now, None);
-            let all = [Some(publish), Some(subscribe), Some(Dialect::lines(&target)), dialect.create(&target, "t")];
+            let all = [Some(publish), Some(subscribe), Some(PeerDialect::lines(&target)), dialect.create(&target, "t")];
             for request in all.into_iter().flatten() {
                 let head = request.split("\r\n\r\n").next().expect("a head");
                 let lines = head.lines().filter(|line| *line == "Authorization: Bearer secret");
@@ -284,16 +284,17 @@ mod tests {
 
     #[test]
     fn a_stream_is_requested_with_its_topics_and_its_cursor() {
-        let asked = |dialect: Dialect, topics: &[&str], from, cursor| {
+        let asked = |dialect: PeerDialect, topics: &[&str], from, cursor| {
             dialect.subscribe(&target(dialect), topics, from, cursor).lines().next().expect("a line").to_owned()
         };
-        let two = asked(Dialect::Gapless, &["a/1", "b/*"], StartAt::Earliest, None);
+        let two = asked(PeerDialect::Gapless, &["a/1", "b/*"], StartAt::Earliest, None);
         assert_eq!(two, "GET /events?topic=a%2F1&topic=b%2F*&from=earliest HTTP/1.1");
-        let back = Dialect::Gapless.subscribe(&target(Dialect::Gapless), &["a"], StartAt::Earliest, Some("abcd-1"));
+        let back =
+            PeerDialect::Gapless.subscribe(&target(PeerDialect::Gapless), &["a"], StartAt::Earliest, Some("abcd-1"));
         assert!(back.starts_with("GET /events?topic=a HTTP/1.1\r\n") && back.contains("\r\nLast-Event-ID: abcd-1\r\n"));
-        assert_eq!(asked(Dialect::Nchan, &["a"], StartAt::Now, None), "GET /sub?topic=a HTTP/1.1");
-        assert_eq!(asked(Dialect::Nchan, &["a"], StartAt::Now, Some("1:0")), "GET /old?topic=a HTTP/1.1");
-        let mercure = |from, cursor| asked(Dialect::Mercure, &["a"], from, cursor);
+        assert_eq!(asked(PeerDialect::Nchan, &["a"], StartAt::Now, None), "GET /sub?topic=a HTTP/1.1");
+        assert_eq!(asked(PeerDialect::Nchan, &["a"], StartAt::Now, Some("1:0")), "GET /old?topic=a HTTP/1.1");
+        let mercure = |from, cursor| asked(PeerDialect::Mercure, &["a"], from, cursor);
         assert_eq!(mercure(StartAt::Now, None), "GET /.well-known/mercure?topic=a HTTP/1.1");
         let all = "GET /.well-known/mercure?topic=a&lastEventID=earliest HTTP/1.1";
         assert_eq!(mercure(StartAt::Earliest, None), all);
@@ -303,13 +304,13 @@ mod tests {
             [(StartAt::Now, &br#"{"subs":{"a":{}}}"#[..]), (StartAt::Earliest, br#"{"subs":{"a":{"recover":true}}}"#)]
         {
             let line = format!("GET /connection/uni_sse?cf_connect={} HTTP/1.1", connect(want));
-            assert_eq!(asked(Dialect::Centrifugo, &["a"], from, None), line);
+            assert_eq!(asked(PeerDialect::Centrifugo, &["a"], from, None), line);
         }
     }
 
     #[test]
     fn an_event_is_published_in_each_servers_own_form() {
-        let published = |dialect: Dialect| {
+        let published = |dialect: PeerDialect| {
             let mut request = String::new();
             dialect.publish(&target(dialect), "t", "a b", &mut request);
             let (head, body) = request.split_once("\r\n\r\n").expect("a head");
@@ -319,10 +320,10 @@ mod tests {
         let has = |(line, body): (String, String), path: &str, want: &str| {
             assert_eq!((line, body), (format!("POST {path} HTTP/1.1"), want.to_owned()));
         };
-        has(published(Dialect::Gapless), "/publish?topic=t", "a b");
-        has(published(Dialect::Nchan), "/pub?topic=t", "a b");
-        has(published(Dialect::DurableStreams), "/t", "a b\n");
-        has(published(Dialect::Mercure), MERCURE, "topic=t&data=a+b");
-        has(published(Dialect::Centrifugo), "/api/publish", r#"{"channel":"t","data":"a b"}"#);
+        has(published(PeerDialect::Gapless), "/publish?topic=t", "a b");
+        has(published(PeerDialect::Nchan), "/pub?topic=t", "a b");
+        has(published(PeerDialect::DurableStreams), "/t", "a b\n");
+        has(published(PeerDialect::Mercure), MERCURE, "topic=t&data=a+b");
+        has(published(PeerDialect::Centrifugo), "/api/publish", r#"{"channel":"t","data":"a b"}"#);
     }
 }

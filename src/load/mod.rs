@@ -1,6 +1,6 @@
 //! The load generator: thousands of publishers and subscribers on one thread, which verify what they receive.
 //!
-//! It uses only the public protocol, so it can measure other servers, too ([`Dialect`]). Every event carries its number
+//! It uses only the public protocol, so it can measure other servers, too ([`PeerDialect`]). Every event carries its number
 //! in its data ([`payload`]), and every stream must receive each event of its topics once and in order. Violations are
 //! counted as [`DeliveryFaults`]; with any of them the other figures of a run are void.
 //!
@@ -34,7 +34,7 @@ pub mod topics;
 pub mod traffic;
 
 pub use self::{
-    dialect::{Dialect, PublishMode},
+    dialect::{PeerDialect, PublishMode},
     error::LoadError,
     generator::Load,
     tally::DeliveryFaults,

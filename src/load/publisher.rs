@@ -12,7 +12,7 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 
 use super::{
     LoadError, PublishMode,
-    dialect::{Dialect, Target, receipt},
+    dialect::{PeerDialect, Target, receipt},
     response::{BodyLines, ResponsePart, Responses},
     tally::LoadTally,
     write_payload,
@@ -67,7 +67,7 @@ impl LoadPublisher {
             Ok(socket)
         });
         let out = match form {
-            PublishMode::Lines => Dialect::lines(target).into_bytes(),
+            PublishMode::Lines => PeerDialect::lines(target).into_bytes(),
             PublishMode::Requests => Vec::new(),
         };
         Ok(Self {
@@ -139,7 +139,7 @@ impl LoadPublisher {
     /// Reads the acknowledgements that have arrived.
     pub(super) fn read(
         &mut self,
-        dialect: Dialect,
+        dialect: PeerDialect,
         buffer: &mut [u8],
         tally: &mut LoadTally,
         clock: &impl Fn() -> u64,
@@ -157,7 +157,7 @@ impl LoadPublisher {
         }
     }
 
-    fn parse(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut LoadTally, now: u64) -> Result<(), LoadError> {
+    fn parse(&mut self, dialect: PeerDialect, bytes: &[u8], tally: &mut LoadTally, now: u64) -> Result<(), LoadError> {
         let Self { responses, lines, body, unacknowledged, status, position, form, .. } = self;
         responses.feed(bytes, |part| match part {
             ResponsePart::Head { status: now } => {
@@ -166,7 +166,7 @@ impl LoadPublisher {
             }
             ResponsePart::Data(data) if *form == PublishMode::Lines && *status == 200 => lines.feed(data, |line| {
                 let Some(seq) = receipt(line) else { return Err(refused(*status, line)) };
-                if dialect == Dialect::Gapless && seq <= *position {
+                if dialect == PeerDialect::Gapless && seq <= *position {
                     return Err(refused(*status, b"a receipt whose id is not above the previous one"));
                 }
                 *position = seq;

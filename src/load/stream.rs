@@ -9,7 +9,7 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 
 use super::{
     LoadError,
-    dialect::{Dialect, position},
+    dialect::{PeerDialect, position},
     response::{BodyLines, ResponsePart, Responses},
     stream_line::StreamLine,
     tally::{LoadTally, StreamProgress, StreamSources},
@@ -139,7 +139,7 @@ impl LoadStream {
     /// stream.
     pub(super) fn read(
         &mut self,
-        dialect: Dialect,
+        dialect: PeerDialect,
         buffer: &mut [u8],
         tally: &mut LoadTally,
         closed: bool,
@@ -162,7 +162,7 @@ impl LoadStream {
         }
     }
 
-    fn parse(&mut self, dialect: Dialect, bytes: &[u8], tally: &mut LoadTally, now: u64) -> Result<(), LoadError> {
+    fn parse(&mut self, dialect: PeerDialect, bytes: &[u8], tally: &mut LoadTally, now: u64) -> Result<(), LoadError> {
         let Self {
             responses,
             lines,
@@ -196,7 +196,7 @@ impl LoadStream {
                         let in_control_event = std::mem::take(in_control_event);
                         if pending_id.length > 0 {
                             *last_id = std::mem::replace(pending_id, Id::NONE);
-                            if dialect == Dialect::Gapless
+                            if dialect == PeerDialect::Gapless
                                 && let Some(seq) = position(last_id.bytes())
                             {
                                 // A control event (`hub.cursor`) may repeat the position of the newest event.

@@ -1,0 +1,90 @@
+//! How a run ends: exactly one `run.ended`, always.
+
+use serde::{Deserialize, Serialize};
+
+/// The state of a run. All but [`RunStatus::Running`] are endings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// It has not ended.
+    Running,
+    /// The provider sent its end.
+    Completed,
+    /// Its holder, or an administrator, stopped it.
+    Stopped,
+    /// Nobody watched it for `on_disconnect`.
+    Abandoned,
+    /// The provider reported an error, also inside a 200, or the answer exceeded a limit.
+    Failed,
+    /// The provider closed its stream without its end.
+    Truncated,
+    /// A time limit passed.
+    TimedOut,
+    /// The hub ended first.
+    Interrupted,
+}
+
+/// Where the token counts of a run come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The provider sent its final counts.
+    Upstream,
+    /// The provider sent counts before the run ended early.
+    Partial,
+    /// It sent none.
+    #[default]
+    None,
+}
+
+/// The tokens of a run, as the provider counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenUsage {
+    /// Tokens of the prompt; `None` when unknown.
+    pub input: Option<u64>,
+    /// Tokens of the answer so far; `None` when unknown.
+    pub output: Option<u64>,
+    /// Where the counts come from.
+    pub source: UsageSource,
+}
+
+/// Why a run failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunError {
+    /// `upstream_error`, `upstream_truncated`, `upstream_refused`, `upstream_unreachable`, `answer_too_large`,
+    /// `event_too_large`, `timed_out`, `interrupted`, `stopped`, `abandoned` or `internal`.
+    pub code: String,
+    /// In words, for people.
+    pub message: String,
+    /// The HTTP status of the provider's refusal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<u16>,
+}
+
+/// The data of `run.started`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// The run's id.
+    pub run: String,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// The model that was asked for.
+    pub model: String,
+}
+
+/// The data of `run.ended`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnded {
+    /// The run's id.
+    pub run: String,
+    /// Never [`RunStatus::Running`].
+    pub status: RunStatus,
+    /// The holder's name that stopped it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<String>,
+    /// Its tokens.
+    pub usage: TokenUsage,
+    /// Why it ended, for every status but [`RunStatus::Completed`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<RunError>,
+}
