@@ -17,6 +17,7 @@ pub mod address;
 pub mod byte_stream;
 pub mod connector;
 pub mod exchange;
+pub mod pool;
 pub mod proxy;
 pub mod trust;
 

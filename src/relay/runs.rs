@@ -1,0 +1,310 @@
+//! The table of runs: those that run, and those that ended within the time that they are kept.
+//!
+//! A request that asks for a generation either joins a run that exists, or a new one is entered for it. Both happen
+//! under one lock, so that of any number of identical requests one asks the provider.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    ending::RunStatus,
+    run::{Run, RunFacts, RunState},
+};
+use crate::event::{EventId, Millis, TopicName};
+
+/// How long an `Idempotency-Key` is remembered, unless its run is forgotten before.
+const KEY_LIFETIME: Duration = Duration::from_hours(24);
+
+/// How long after a run has begun a retry without a key joins it: SDKs retry within seconds, and give up after 10 min.
+const RETRY_WINDOW: Duration = Duration::from_mins(2);
+
+/// All runs that are remembered.
+#[derive(Debug)]
+pub struct Runs {
+    table: Mutex<RunTable>,
+    /// Runs that are remembered at most.
+    history: usize,
+    /// Runs at once at most.
+    at_once: usize,
+    /// How long a run is remembered after it began.
+    keep: Duration,
+}
+
+#[derive(Debug, Default)]
+struct RunTable {
+    next: u64,
+    by_number: BTreeMap<u64, Arc<Run>>,
+    by_id: HashMap<String, u64>,
+    by_key: HashMap<String, u64>,
+    by_fingerprint: HashMap<String, Vec<u64>>,
+    by_response: HashMap<String, u64>,
+    /// The response ids of each run.
+    responses: HashMap<u64, String>,
+    /// The running run of each topic.
+    active: HashMap<TopicName, u64>,
+}
+
+/// What identifies a request for a generation.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// See [`RunFacts::fingerprint`].
+    pub fingerprint: String,
+    /// See [`RunFacts::key`].
+    pub key: Option<String>,
+    /// Its `Last-Event-ID`. The outer `None`: it has none; the inner: it is no id of this hub.
+    pub cursor: Option<Option<EventId>>,
+    /// Whether it says that it is a retry.
+    pub retry: bool,
+}
+
+/// A request and its run.
+#[derive(Debug, Clone)]
+pub struct Joined {
+    /// The run.
+    pub run: Arc<Run>,
+    /// Whether the run was entered for this request.
+    pub is_new: bool,
+    /// The position after which the client reads; `None` for the whole run.
+    pub after: Option<EventId>,
+}
+
+/// Why a request gets no run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JoinRefused {
+    /// The key was used for another request.
+    #[error("the Idempotency-Key was used for another request; use a new key for a new request")]
+    KeyReused,
+    /// The request resumes a run that does not exist.
+    #[error(
+        "no run of this request has the position of its Last-Event-ID; send the request without it for a new answer"
+    )]
+    CursorUnknown,
+    /// The topic has a running run.
+    #[error("the run {0} is running in this topic; stop it, or wait for its end")]
+    TopicBusy(String),
+    /// As many runs as allowed are running.
+    #[error("{0} runs are running, as many as this hub allows (relay.runs); retry in a moment")]
+    TooMany(usize),
+}
+
+impl Runs {
+    /// An empty table.
+    #[must_use]
+    pub fn new(history: usize, at_once: usize, keep: Duration) -> Self {
+        Self { table: Mutex::default(), history, at_once, keep }
+    }
+
+    /// The run that a request joins, or a new one with the facts that `facts` returns.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn join(
+        &self,
+        identity: &Identity,
+        now: Millis,
+        facts: impl FnOnce() -> RunFacts,
+    ) -> Result<Joined, JoinRefused> {
+        let mut table = self.table.lock();
+        if let Some(joined) = table.existing(identity, now)? {
+            return Ok(joined);
+        }
+        let facts = facts();
+        if let Some(running) = table.active.get(&facts.topic) {
+            let id = table.by_number[running].facts.id.clone();
+            return Err(JoinRefused::TopicBusy(id));
+        }
+        if table.active.len() >= self.at_once {
+            return Err(JoinRefused::TooMany(self.at_once));
+        }
+        let number = table.next;
+        table.active.insert(facts.topic.clone(), number);
+        let run = Run::new(number, facts, now);
+        table.insert(Arc::clone(&run));
+        table.forget_beyond(self.history);
+        Ok(Joined { run, is_new: true, after: None })
+    }
+
+    /// Enters a run of an earlier process.
+    pub(super) fn restore(&self, facts: RunFacts, state: RunState) -> Arc<Run> {
+        let mut table = self.table.lock();
+        let run = Run::restored(table.next, facts, state);
+        table.insert(Arc::clone(&run));
+        table.forget_beyond(self.history);
+        run
+    }
+
+    /// Removes a run that never began.
+    pub(super) fn withdraw(&self, run: &Run) {
+        self.table.lock().remove(run.number);
+    }
+
+    /// Records that a run has ended: its topic is free for another.
+    pub(super) fn ended(&self, run: &Run) {
+        let mut table = self.table.lock();
+        if table.active.get(&run.facts.topic) == Some(&run.number) {
+            table.active.remove(&run.facts.topic);
+        }
+    }
+
+    /// Forgets a run whose content was deleted.
+    pub fn forget(&self, run: &Run) {
+        self.table.lock().remove(run.number);
+    }
+
+    /// Records the provider's id of a run's response. Returns whether it is the run's first one.
+    pub(super) fn name_response(&self, run: &Run, response: &str) -> bool {
+        let mut table = self.table.lock();
+        let is_first = table.by_number.contains_key(&run.number) && !table.responses.contains_key(&run.number);
+        if is_first {
+            table.by_response.insert(response.to_owned(), run.number);
+            table.responses.insert(run.number, response.to_owned());
+        }
+        is_first
+    }
+
+    /// The run with this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Arc<Run>> {
+        let table = self.table.lock();
+        table.by_id.get(id).map(|number| Arc::clone(&table.by_number[number]))
+    }
+
+    /// The run whose response has this id of the provider's.
+    #[must_use]
+    pub fn of_response(&self, response: &str) -> Option<Arc<Run>> {
+        let table = self.table.lock();
+        table.by_response.get(response).map(|number| Arc::clone(&table.by_number[number]))
+    }
+
+    /// The running run of a topic.
+    #[must_use]
+    pub fn active(&self, topic: &TopicName) -> Option<Arc<Run>> {
+        let table = self.table.lock();
+        table.active.get(topic).map(|number| Arc::clone(&table.by_number[number]))
+    }
+
+    /// Up to `limit` runs for which `keep` holds, newest first, of those that began before the run `after`. An unknown
+    /// `after` has none.
+    #[must_use]
+    pub fn list(&self, after: Option<&str>, limit: usize, keep: impl Fn(&Run) -> bool) -> Vec<Arc<Run>> {
+        let table = self.table.lock();
+        let end = match after {
+            None => u64::MAX,
+            Some(id) => table.by_id.get(id).copied().unwrap_or(0),
+        };
+        table.by_number.range(..end).rev().map(|(_, run)| run).filter(|run| keep(run)).take(limit).cloned().collect()
+    }
+
+    /// All running runs.
+    #[must_use]
+    pub fn running(&self) -> Vec<Arc<Run>> {
+        let table = self.table.lock();
+        table.active.values().map(|number| Arc::clone(&table.by_number[number])).collect()
+    }
+
+    /// Number of running runs.
+    #[must_use]
+    pub fn running_count(&self) -> usize {
+        self.table.lock().active.len()
+    }
+
+    /// Forgets the runs that began longer ago than they are kept. Call it about once a second.
+    pub fn sweep(&self, now: Millis) {
+        let mut table = self.table.lock();
+        let keep = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
+        while let Some((&number, run)) = table.by_number.first_key_value() {
+            let state = run.state();
+            if state.status == RunStatus::Running || state.started.0.saturating_add(keep) > now.0 {
+                return;
+            }
+            table.remove(number);
+        }
+    }
+}
+
+impl RunTable {
+    fn existing(&self, identity: &Identity, now: Millis) -> Result<Option<Joined>, JoinRefused> {
+        let join = |run: &Arc<Run>, after| Some(Joined { run: Arc::clone(run), is_new: false, after });
+        let age = |run: &Run| Duration::from_millis(now.0.saturating_sub(run.state().started.0));
+        let same = || {
+            let numbers = self.by_fingerprint.get(&identity.fingerprint).into_iter().flatten().rev();
+            numbers.map(|number| &self.by_number[number])
+        };
+        let of_cursor = || same().find(|run| contains(run, identity.cursor.flatten()));
+        if let Some(run) =
+            identity.key.as_ref().and_then(|key| self.by_key.get(key)).map(|number| &self.by_number[number])
+            && age(run) < KEY_LIFETIME
+        {
+            if run.facts.fingerprint != identity.fingerprint {
+                return Err(JoinRefused::KeyReused);
+            }
+            return match identity.cursor {
+                Some(cursor) if !contains(run, cursor) => Err(JoinRefused::CursorUnknown),
+                cursor => Ok(join(run, cursor.flatten())),
+            };
+        }
+        if let Some(cursor) = identity.cursor {
+            return of_cursor().map(|run| join(run, cursor)).ok_or(JoinRefused::CursorUnknown);
+        }
+        let retried = |run: &&Arc<Run>| {
+            matches!(run.state().status, RunStatus::Running | RunStatus::Completed) && age(run) < RETRY_WINDOW
+        };
+        Ok(same().find(retried).filter(|_| identity.retry).and_then(|run| join(run, None)))
+    }
+
+    fn insert(&mut self, run: Arc<Run>) {
+        let number = run.number;
+        self.next = number + 1;
+        self.by_id.insert(run.facts.id.clone(), number);
+        self.by_fingerprint.entry(run.facts.fingerprint.clone()).or_default().push(number);
+        if let Some(key) = &run.facts.key {
+            self.by_key.insert(key.clone(), number);
+        }
+        self.by_number.insert(number, run);
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(run) = self.by_number.remove(&number) else { return };
+        let facts = &run.facts;
+        self.by_id.remove(&facts.id);
+        if let Some(numbers) = self.by_fingerprint.get_mut(&facts.fingerprint) {
+            numbers.retain(|other| *other != number);
+            if numbers.is_empty() {
+                self.by_fingerprint.remove(&facts.fingerprint);
+            }
+        }
+        if let Some(key) = facts.key.as_ref().filter(|key| self.by_key.get(*key) == Some(&number)) {
+            self.by_key.remove(key);
+        }
+        if self.active.get(&facts.topic) == Some(&number) {
+            self.active.remove(&facts.topic);
+        }
+        if let Some(response) = self.responses.remove(&number) {
+            self.by_response.remove(&response);
+        }
+    }
+
+    /// Forgets the oldest runs that have ended, until at most `most` are left.
+    fn forget_beyond(&mut self, most: usize) {
+        let excess = self.by_number.len().saturating_sub(most);
+        let oldest = self.by_number.values().filter(|run| !run.is_running()).take(excess);
+        for number in oldest.map(|run| run.number).collect::<Vec<_>>() {
+            self.remove(number);
+        }
+    }
+}
+
+/// Whether the cursor is a position of the run.
+fn contains(run: &Run, cursor: Option<EventId>) -> bool {
+    let state = run.state();
+    let (Some(cursor), Some(first)) = (cursor, state.first) else { return false };
+    let last = state.last.unwrap_or(first);
+    cursor.epoch == first.epoch
+        && first.seq <= cursor.seq
+        && (cursor.seq <= last.seq || state.status == RunStatus::Running)
+}
