@@ -48,11 +48,20 @@ pub struct TokenUsage {
     pub source: UsageSource,
 }
 
+impl TokenUsage {
+    /// These counts, replaced by the ones that `newer` has. The source stays.
+    #[must_use]
+    pub fn updated(self, newer: Self) -> Self {
+        Self { input: newer.input.or(self.input), output: newer.output.or(self.output), source: self.source }
+    }
+}
+
 /// Why a run failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
     /// `upstream_error`, `upstream_truncated`, `upstream_refused`, `upstream_unreachable`, `answer_too_large`,
-    /// `event_too_large`, `timed_out`, `interrupted`, `stopped`, `abandoned` or `internal`.
+    /// `event_too_large`, `timed_out`, `interrupted`, `stopped`, `abandoned` or `internal`; in a response whose run has
+    /// lost events, and never in the log, `gap`.
     pub code: String,
     /// In words, for people.
     pub message: String,

@@ -45,6 +45,9 @@ pub trait Dialect: Sync + 'static {
     }
 
     /// Puts the provider's key into a request.
+    ///
+    /// # Errors
+    /// The key has characters that no header can have.
     fn put_key(&self, headers: &mut HeaderMap, key: &str) -> Result<(), http::header::InvalidHeaderValue>;
 
     /// Names of request headers that are sent to the provider, in lower case, besides `content-type` and `accept`.
