@@ -24,6 +24,34 @@ pub enum RunStatus {
     Interrupted,
 }
 
+impl RunStatus {
+    /// Every ending.
+    pub const ENDINGS: [Self; 7] = [
+        Self::Completed,
+        Self::Stopped,
+        Self::Abandoned,
+        Self::Failed,
+        Self::Truncated,
+        Self::TimedOut,
+        Self::Interrupted,
+    ];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Stopped => "stopped",
+            Self::Abandoned => "abandoned",
+            Self::Failed => "failed",
+            Self::Truncated => "truncated",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// Where the token counts of a run come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

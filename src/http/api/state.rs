@@ -114,7 +114,6 @@ impl AppState {
             discard_bytes: limits.batch_bytes,
         });
         Self {
-            relay,
             pages: BodyMemory::new(HeldMemory::Pages, page::ROOM),
             publish: PublishState {
                 hub: Arc::clone(&hub),
@@ -131,6 +130,7 @@ impl AppState {
             operators: Arc::new(OperatorsState {
                 hub: Arc::clone(&hub),
                 auth: Arc::clone(&auth),
+                relay: relay.clone(),
                 net: Arc::clone(&net),
                 body_memory: Arc::clone(&bodies.memory),
                 rates: Rates::default(),
@@ -138,6 +138,7 @@ impl AppState {
                 log_dropped,
             }),
             hub,
+            relay,
             net,
             auth,
             bodies,

@@ -1,7 +1,7 @@
 //! `GET /metrics`: every metric with its unit and its help, in Prometheus' text format 0.0.4.
 //!
 //! The statistics of [`super::snapshot`], under the names `gapless_<noun>_<unit>[_total]`. Labels are few and fixed:
-//! states, reasons, codes, limits; never a topic, an address or a holder.
+//! states, reasons, codes, limits, configured providers; never a topic, an address or a holder.
 
 use std::fmt::{Display, Write};
 
@@ -115,25 +115,26 @@ fn text(now: &Snapshot) -> String {
         "kind",
         [("address", now.addresses), ("holder", now.holders_known)],
     );
+    now.relay.write(&mut out);
     out.0
 }
 
 /// The text format. Label values come from the program, so nothing needs escaping.
 #[derive(Default)]
-struct MetricsText(String);
+pub(super) struct MetricsText(String);
 
 impl MetricsText {
-    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
         self.head("gauge", name, help);
         self.line(format_args!("{name} {value}"));
     }
 
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
+    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.head("counter", name, help);
         self.line(format_args!("{name} {value}"));
     }
 
-    fn labeled<'a, T: Display>(
+    pub(super) fn labeled<'a, T: Display>(
         &mut self,
         kind: &str,
         name: &str,
@@ -144,6 +145,20 @@ impl MetricsText {
         self.head(kind, name, help);
         for (text, value) in values {
             self.line(format_args!("{name}{{{label}=\"{text}\"}} {value}"));
+        }
+    }
+
+    /// A metric with several labels, of which each value has the text.
+    pub(super) fn with_labels(
+        &mut self,
+        kind: &str,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (String, u64)>,
+    ) {
+        self.head(kind, name, help);
+        for (labels, value) in values {
+            self.line(format_args!("{name}{{{labels}}} {value}"));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{rates::PerSecond, state::OperatorsState};
+use super::{rates::PerSecond, relay_figures::RelayFigures, state::OperatorsState};
 use crate::{
     engine::Status,
     http::message::json_text,
@@ -75,6 +75,8 @@ pub struct Snapshot {
     pub holders_known: u64,
     /// The busiest token holders, by events, then by streams.
     pub holders: Vec<Holder>,
+    /// The relay.
+    pub relay: RelayFigures,
     /// The busiest topics, by events and bytes.
     pub top_topics: Vec<TopTopic>,
     /// The topics with the most open streams.
@@ -150,7 +152,7 @@ pub struct StoreFigures {
 }
 
 /// Milliseconds until a commit is durable, since the process began.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct CommitMs {
     /// The median.
     pub p50: f64,
@@ -249,6 +251,7 @@ impl Snapshot {
             addresses: operators.auth.quotas.addresses() as u64,
             holders_known: operators.auth.quotas.holders() as u64,
             holders: operators.auth.quotas.busiest(TOP_HOLDERS).into_iter().map(Holder::from).collect(),
+            relay: operators.relay.as_ref().map(|relay| RelayFigures::new(relay)).unwrap_or_default(),
             top_topics: hub.broker().top().busiest(TOP).iter().map(|busy| TopTopic::new(operators, busy)).collect(),
             top_topics_by_subscribers: hub
                 .broker()

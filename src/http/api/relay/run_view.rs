@@ -38,7 +38,7 @@ pub struct WholeRunView<'r> {
     view: RunView<'r>,
     text: &'r str,
     reasoning: &'r str,
-    tool_calls: Vec<&'r crate::relay::format::ToolCallSnapshot>,
+    tool_calls: Vec<&'r crate::relay::format::snapshot::ToolCallSnapshot>,
 }
 
 impl<'r> RunView<'r> {
