@@ -72,8 +72,8 @@ pub(super) fn with_rules(rules: Rules, config: &Config) -> Rules {
         Rule { topics, retention, retry: None }
     };
     let journal = kept(Filter::Topic(TopicName::internal(journal::TOPIC)));
-    let runs = (!config.relay.providers.is_empty())
-        .then(|| kept(Filter::new(&journal::own_topic("*")).expect("a pattern")));
+    let runs =
+        (!config.relay.providers.is_empty()).then(|| kept(Filter::new(&journal::own_topic("*")).expect("a pattern")));
     Rules { rules: std::iter::once(journal).chain(rules.rules).chain(runs).collect(), ..rules }
 }
 

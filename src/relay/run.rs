@@ -93,6 +93,8 @@ pub enum RunPhase {
     NotStarted(Arc<StartFailure>),
     /// `run.ended` is durable.
     Ended,
+    /// It has ended, and its ending cannot be stored: the next start writes one.
+    Lost,
 }
 
 /// Why a run did not start.
@@ -214,8 +216,8 @@ impl Run {
     }
 
     /// Waits until it has ended, or never began. Cancel safe.
-    pub async fn over(&self) {
-        self.reached(|phase| !matches!(phase, RunPhase::Asked | RunPhase::Started)).await;
+    pub async fn over(&self) -> RunPhase {
+        self.reached(|phase| !matches!(phase, RunPhase::Asked | RunPhase::Started)).await
     }
 
     async fn reached(&self, holds: impl FnMut(&RunPhase) -> bool) -> RunPhase {

@@ -92,8 +92,10 @@ pub(super) async fn end(
     begin(run, &mut publishing);
     publishing.push(journal::ending_event(&run.facts, &ended));
     publishing.push(journal::ended(&ended));
+    let mut phase = RunPhase::Ended;
     if let Err(error) = write(shard, run, publishing, &ended).await {
-        tracing::error!(run = run.facts.id, error = %error, "the ending of a run cannot be stored; the next start writes it");
+        tracing::error!(run = run.facts.id, error = %error, "the ending of a run cannot be stored; the next start writes one");
+        phase = RunPhase::Lost;
     }
     if let Some(account) = account {
         account.charge(usage.input.unwrap_or(0) + usage.output.unwrap_or(0));
@@ -104,7 +106,7 @@ pub(super) async fn end(
         state.ended = Some(Millis::from(SystemTime::now()));
     });
     relay.runs.ended(run);
-    run.set_phase(RunPhase::Ended);
+    run.set_phase(phase);
     tracing::info!(run = run.facts.id, provider = run.facts.provider, status = ?status, "a run has ended");
 }
 

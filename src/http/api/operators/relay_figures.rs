@@ -81,7 +81,10 @@ impl RelayFigures {
         };
         let ended = each(|figures| {
             let count = |status: &RunStatus| figures.runs_total.get(status.as_str()).copied().unwrap_or(0);
-            RunStatus::ENDINGS.iter().map(|status| (format!(",status=\"{}\"", status.as_str()), count(status))).collect()
+            RunStatus::ENDINGS
+                .iter()
+                .map(|status| (format!(",status=\"{}\"", status.as_str()), count(status)))
+                .collect()
         });
         out.with_labels("counter", "gapless_relay_runs_total", "Runs that ended, by provider and ending.", ended);
         let refused = each(|figures| {

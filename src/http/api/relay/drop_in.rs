@@ -185,6 +185,7 @@ pub async fn begun(
     match run.decided().await {
         RunPhase::Answered(answer) => Ok(refusal::as_it_came(&answer)),
         RunPhase::NotStarted(failure) => Err((&*failure).into()),
+        RunPhase::Lost => Err(Problem::new(Code::StoreUnavailable, "the run cannot be stored now")),
         RunPhase::Started | RunPhase::Ended | RunPhase::Asked => {
             answer::response(state, caller, run, options, true).await
         }

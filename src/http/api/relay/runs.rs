@@ -252,7 +252,7 @@ pub async fn active(state: &RelayState, caller: Caller, query: &Query<'_>) -> Re
     let Some(run) = state.shard()?.relay.runs.active(&topic) else { return Ok(nothing()) };
     match run.decided().await {
         RunPhase::Started | RunPhase::Ended => answer::response(state, caller, &run, options, false).await,
-        RunPhase::Asked | RunPhase::Answered(_) | RunPhase::NotStarted(_) => Ok(nothing()),
+        RunPhase::Asked | RunPhase::Answered(_) | RunPhase::NotStarted(_) | RunPhase::Lost => Ok(nothing()),
     }
 }
 
@@ -287,7 +287,7 @@ pub async fn stop(state: &RelayState, caller: &Caller, id: &str, query: &Query<'
 pub async fn stop_run(caller: &Caller, run: &Arc<Run>) -> Result<(), Problem> {
     may_change(caller, run)?;
     run.command(RunCommand::Stop { by: name_of(caller) });
-    timeout(STOP_TIMEOUT, run.over()).await.map_err(|_| {
+    timeout(STOP_TIMEOUT, run.over()).await.map(drop).map_err(|_| {
         Problem::new(Code::StoreUnavailable, "the run is stopped, but its ending is not durable yet; ask again")
     })
 }
