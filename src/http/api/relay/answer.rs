@@ -83,11 +83,10 @@ pub async fn response(
     options: ReadOptions,
     is_asker: bool,
 ) -> Result<Response, Problem> {
-    let watches = run.wait();
     let permits = caller.quotas.stream()?;
     let selection = Selection::from(run.facts.topic.clone());
     let facts = run.state();
-    let first = facts.first.ok_or_else(|| Problem::new(Code::RunUnknown, "the run has no events"))?;
+    let first = facts.first.ok_or_else(|| Problem::new(Code::StoreUnavailable, "the run has no events yet"))?;
     let before_first = EventId { seq: Seq(first.seq.0.saturating_sub(1)), ..first };
     // A derived format needs the state of the answer at the cursor, and an ended run its ending.
     let resumes = options.after.filter(|after| {
@@ -116,8 +115,7 @@ pub async fn response(
     let (content_type, further) = (encoder.content_type(), encoder.headers());
     let needs = (!is_asker).then_some(selection);
     let reader = RunReader { authorization: caller.authorization, needs, permits };
-    let body =
-        RunBody::new(std::rc::Rc::clone(&state.stream), subscription, encoder, reader, options.sequence, watches);
+    let body = RunBody::new(std::rc::Rc::clone(&state.stream), subscription, encoder, reader, options.sequence, run);
     let mut response = Response::new(abortable(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

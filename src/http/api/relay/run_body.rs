@@ -4,6 +4,7 @@
 use std::{
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -23,7 +24,7 @@ use crate::{
     hub::subscription::{Delivery, GapReason, Subscription},
     relay::{
         format::{AnswerEncoder, Finished, RunEvent},
-        run::Waiting,
+        run::{Run, RunPhase, Waiting},
     },
 };
 
@@ -47,6 +48,8 @@ pub struct RunBody {
     /// Frames up to this `sequence_number` are left out.
     sequence: Option<SequenceFilter>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The end of the run, until it is known. Its events are in the subscription by then, if they could be stored.
+    ending: Option<Pin<Box<dyn Future<Output = RunPhase>>>>,
     over: bool,
     _watches: Waiting,
 }
@@ -67,10 +70,23 @@ impl RunBody {
         encoder: AnswerEncoder,
         reader: RunReader,
         sequence: Option<SequenceFilter>,
-        watches: Waiting,
+        run: &Arc<Run>,
     ) -> Self {
+        let ending = Arc::clone(run);
+        let ending = Box::pin(async move { ending.over().await });
         let handle = Rc::clone(&shard.streams).register(subscription.feed(), reader.authorization.expires());
-        Self { shard, subscription, handle, encoder, reader, sequence, timer: None, over: false, _watches: watches }
+        Self {
+            shard,
+            subscription,
+            handle,
+            encoder,
+            reader,
+            sequence,
+            timer: None,
+            ending: Some(ending),
+            over: false,
+            _watches: run.wait(),
+        }
     }
 
     /// Whether the reader's credential has expired, was revoked, or does not grant the topic any more.
@@ -162,6 +178,13 @@ impl http_body::Body for RunBody {
                     }
                 }
                 Poll::Pending => {
+                    if let Some(ending) = &mut this.ending
+                        && let Poll::Ready(phase) = ending.as_mut().poll(cx)
+                    {
+                        this.ending = None;
+                        this.over = !matches!(phase, RunPhase::Ended);
+                        continue;
+                    }
                     if this.poll_due(cx).is_ready() {
                         this.encoder.flush(Instant::now(), &mut out);
                         this.timer = None;
