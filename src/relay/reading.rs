@@ -125,7 +125,9 @@ impl<'t> Reading<'t> {
             Err(_) => {}
         }
         let mut frames = std::mem::take(&mut self.frames);
-        let ending = frames.drain(..).find_map(|frame| self.take_frame(frame, publishing));
+        // What follows the end in the same bytes is part of the answer: vLLM sends `[DONE]` after a terminal event.
+        let take = |ending: Option<_>, frame| ending.or(self.take_frame(frame, publishing));
+        let ending = frames.drain(..).fold(None, take);
         self.frames = frames;
         if ending.is_some() {
             return ending;
