@@ -40,9 +40,9 @@ pub enum AppError {
     /// The certificate, or the ACME configuration, cannot be used.
     #[error("TLS: {}", .0.join("; "))]
     Tls(Vec<String>),
-    /// The key of a provider of the relay cannot be read.
+    /// A provider of the relay cannot be used: its key is missing, or it cannot be connected to.
     #[error("relay.providers.{name}: {problem}")]
-    ProviderKey {
+    Provider {
         /// The provider's name.
         name: String,
         /// What is wrong, and what to do.

@@ -6,6 +6,7 @@ use tokio::runtime;
 
 use super::AppError;
 use crate::{
+    client::pool,
     config::{
         Config,
         providers::{DialectKind, OnDisconnect, ProviderSettings},
@@ -89,10 +90,12 @@ pub(super) fn reload_keys(relay: &Relay, config: &Config) {
 }
 
 fn of(settings: &ProviderSettings) -> Result<Provider, AppError> {
+    let problem = |problem| AppError::Provider { name: settings.name.clone(), problem };
     let provider = Provider {
         name: settings.name.clone(),
         dialect: dialect_of(settings.dialect),
-        url: settings.url.clone(),
+        path_prefix: settings.url.path.trim_end_matches('/').to_owned(),
+        connector: pool::connector(&settings.url.server).map_err(|error| problem(error.to_string()))?,
         models: settings.models.clone(),
         on_disconnect: settings.on_disconnect.map_or(UNWATCHED, |policy| match policy {
             OnDisconnect::Continue => UnwatchedPolicy::Continue,
@@ -102,8 +105,7 @@ fn of(settings: &ProviderSettings) -> Result<Provider, AppError> {
         endpoints: settings.endpoints.clone(),
         key: arc_swap::ArcSwapOption::empty(),
     };
-    let name = &settings.name;
-    provider.set_key(key(settings).map_err(|problem| AppError::ProviderKey { name: name.clone(), problem })?);
+    provider.set_key(key(settings).map_err(problem)?);
     Ok(provider)
 }
 

@@ -169,16 +169,15 @@ impl RelayShard {
     }
 
     /// The client of a provider on this core.
-    ///
-    /// # Errors
-    /// Why it cannot be made.
-    pub fn client(&self, provider: &Provider) -> Result<Rc<PooledClient>, String> {
+    #[must_use]
+    pub fn client(&self, provider: &Provider) -> Rc<PooledClient> {
         if let Some(client) = self.clients.borrow().get(&provider.name) {
-            return Ok(Rc::clone(client));
+            return Rc::clone(client);
         }
-        let client = Rc::new(PooledClient);
+        let timeout = self.relay.limits.connect_timeout;
+        let client = Rc::new(PooledClient::new(Arc::clone(&provider.connector), timeout));
         self.clients.borrow_mut().insert(provider.name.clone(), Rc::clone(&client));
-        Ok(client)
+        client
     }
 }
 

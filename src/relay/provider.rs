@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwapOption;
 
 use super::dialect::Dialect;
-use crate::{client::address::HttpUrl, event::Glob};
+use crate::{client::Connector, event::Glob};
 
 /// A configured upstream.
 pub struct Provider {
@@ -13,8 +13,10 @@ pub struct Provider {
     pub name: String,
     /// What it speaks.
     pub dialect: &'static dyn Dialect,
-    /// Where it is. A path is a prefix of every request's path.
-    pub url: HttpUrl,
+    /// What stands before the path of every request.
+    pub path_prefix: String,
+    /// Opens connections to it.
+    pub connector: Arc<Connector>,
     /// The models that may be asked for; empty for all.
     pub models: Vec<Glob>,
     /// When a run that nobody watches is stopped.

@@ -15,7 +15,7 @@ use super::{
     run_ending::{RunEnding, ending_of, is_durable},
 };
 use crate::{
-    client::pool::{PooledBody, SendError},
+    client::pool::{BrokenBody, PooledBody},
     event::EventName,
 };
 
@@ -37,7 +37,7 @@ pub(super) struct Reading<'t> {
 
 /// What woke the task.
 enum ReadingEvent {
-    Chunk(Result<Option<Bytes>, SendError>),
+    Chunk(Result<Option<Bytes>, BrokenBody>),
     Committed(Committed),
     Command,
     Time(RunTime),
@@ -113,7 +113,7 @@ impl<'t> Reading<'t> {
     }
 
     /// Takes what the provider sent. Returns the ending, if the run ends with it.
-    fn take(&mut self, chunk: Result<Option<Bytes>, SendError>, publishing: &mut RunPublishing) -> Option<RunEnding> {
+    fn take(&mut self, chunk: Result<Option<Bytes>, BrokenBody>, publishing: &mut RunPublishing) -> Option<RunEnding> {
         let mut split = Ok(());
         match &chunk {
             Ok(Some(bytes)) => {
@@ -192,7 +192,7 @@ impl<'t> Reading<'t> {
     }
 
     /// The ending of a stream that the provider has closed.
-    fn at_end(&self, error: Option<&SendError>) -> RunEnding {
+    fn at_end(&self, error: Option<&BrokenBody>) -> RunEnding {
         if self.discards {
             return self.drained();
         }

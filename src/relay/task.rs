@@ -92,10 +92,7 @@ impl RunTask {
         commands: &mut watch::Receiver<RunCommand>,
         clock: &mut RunClock,
     ) -> Asked {
-        let client = match self.shard.client(&self.provider) {
-            Ok(client) => client,
-            Err(reason) => return Asked::Failure(StartFailure::Unreachable(reason)),
-        };
+        let client = self.shard.client(&self.provider);
         let request = match upstream::request(&self.provider, &self.request) {
             Ok(request) => request,
             Err(error) => return Asked::Failure(StartFailure::Unreachable(error.to_string())),
@@ -119,8 +116,8 @@ impl RunTask {
                 },
                 head = &mut sending => return match head {
                     Ok(answer) => Asked::Answer(answer),
-                    Err(SendError::NotSent(reason)) => Asked::Failure(StartFailure::Unreachable(reason)),
-                    Err(SendError::Unknown(reason)) => Asked::Failure(StartFailure::NoAnswer(reason)),
+                    Err(error @ SendError::Unknown(_)) => Asked::Failure(StartFailure::NoAnswer(error.to_string())),
+                    Err(error) => Asked::Failure(StartFailure::Unreachable(error.to_string())),
                 },
                 Committed { result, .. } = publishing.committed() => match result {
                     Ok(acknowledged) => is_durable(&self.run, &acknowledged),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
 use memchr::memmem;
 use tokio::time::timeout;
 
@@ -62,9 +61,9 @@ pub enum WholeAnswerError {
 ///
 /// # Errors
 /// When the key or the path cannot stand in a request.
-pub fn request(provider: &Provider, asked: &UpstreamRequest) -> Result<Request<Full<Bytes>>, http::Error> {
-    let target = format!("{}{}", provider.url.path.trim_end_matches('/'), asked.target);
-    let mut request = Request::builder().method(&asked.method).uri(target).body(Full::new(asked.body.clone()))?;
+pub fn request(provider: &Provider, asked: &UpstreamRequest) -> Result<Request<Bytes>, http::Error> {
+    let target = format!("{}{}", provider.path_prefix, asked.target);
+    let mut request = Request::builder().method(&asked.method).uri(target).body(asked.body.clone())?;
     let headers = request.headers_mut();
     let dialect = provider.dialect;
     let named = dialect.request_headers().iter().copied().chain(["content-type", "accept"]);
@@ -73,7 +72,6 @@ pub fn request(provider: &Provider, asked: &UpstreamRequest) -> Result<Request<F
             headers.append(HeaderName::from_static(name), value.clone());
         }
     }
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(key) = provider.key.load_full() {
         dialect.put_key(headers, key.secret())?;
         for value in headers.values_mut() {

@@ -38,17 +38,15 @@ pub async fn respond(
     let shard = state.shard()?;
     let unreachable =
         |reason: String| Problem::new(Code::UpstreamUnreachable, format!("the provider cannot be reached: {reason}"));
-    let client = shard.client(provider).map_err(unreachable)?;
+    let client = shard.client(provider);
     let request = upstream::request(provider, &asked).map_err(|error| unreachable(error.to_string()))?;
     let limit = shard.relay.limits.first_byte_timeout;
     let sent = timeout(limit, client.send(request)).await.map_err(|_| {
         Problem::new(Code::UpstreamTimeout, format!("the provider did not answer within {} s", limit.as_secs()))
     })?;
     let answer = sent.map_err(|error| match error {
-        SendError::NotSent(reason) => unreachable(reason),
-        SendError::Unknown(reason) => {
-            Problem::new(Code::UpstreamFailed, format!("the provider did not answer: {reason}"))
-        }
+        SendError::NotSent(_) | SendError::Invalid(_) => unreachable(error.to_string()),
+        SendError::Unknown(_) => Problem::new(Code::UpstreamFailed, error.to_string()),
     })?;
     drop(permit);
     if !answer.status().is_success() {

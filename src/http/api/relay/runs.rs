@@ -34,7 +34,7 @@ use crate::{
         subscription::{Delivery, Start},
     },
     relay::{
-        dialect::{EndpointKind, RequestFacts, streaming_body},
+        dialect::{EndpointKind, RequestFacts},
         ending::RunStatus,
         format::RunSnapshot,
         provider::UnwatchedPolicy,
@@ -126,7 +126,6 @@ fn ask(
     let provider = state.provider(&new.provider)?;
     let facts =
         RequestFacts::read(new.request.get().as_bytes()).map_err(|error| invalid(format!("request: {error}")))?;
-    let streamed = streaming_body(new.request.get()).map_err(|error| invalid(format!("request: {error}")))?;
     let path = match (&new.path, &facts.model) {
         (Some(path), _) => path.clone(),
         (None, Some(model)) => provider.dialect.default_path(model),
@@ -149,11 +148,9 @@ fn ask(
                 .ok_or_else(|| invalid("on_disconnect must be continue, cancel or a duration like 60s".into()))?,
         ),
     };
-    // Gemini's stream is asked for by its path, and its body has no such member.
-    let (target, upstream_body) = match provider.dialect.streaming_query() {
-        Some(query) => (format!("{path}?{query}"), new.request.get().to_owned()),
-        None => (path, streamed),
-    };
+    let upstream_body =
+        api.streaming_request(new.request.get()).map_err(|error| invalid(format!("request: {error}")))?;
+    let target = provider.dialect.streaming_query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
     let mut upstream_headers: HeaderMap = head.headers.clone();
     upstream_headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     upstream_headers.remove(header::ACCEPT);
