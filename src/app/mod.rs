@@ -94,11 +94,13 @@ pub fn serve(
     running.wait()
 }
 
-/// Checks what parsing the configuration does not: whether the certificate files can be used.
+/// Checks what parsing the configuration does not: whether the providers' keys are there, and the certificate files can
+/// be used.
 ///
 /// # Errors
-/// All problems of the certificate.
+/// All keys that are missing, else all problems of the certificate.
 pub fn check(config: &Config) -> Result<(), AppError> {
+    config.check_provider_keys()?;
     certificate::files(config).transpose().map(drop)
 }
 
