@@ -145,14 +145,13 @@ const FACTS: &[Fact] = &[
 
 /// The stream with each frame changed, by its number and its text.
 fn changed(recording: Recording, change: impl Fn(usize, &str) -> String) -> Script {
-    let frames = recording.frames();
-    let frames = frames.iter().map(|frame| std::str::from_utf8(frame).unwrap());
-    recording.opened().send_each(frames.enumerate().map(|(number, frame)| change(number, frame)))
+    let frames = recording.events();
+    recording.opened().send_each(frames.iter().enumerate().map(|(number, frame)| change(number, frame)))
 }
 
 /// The first frames, up to the middle of the answer.
 fn begun(recording: Recording) -> Script {
-    let frames = recording.frames();
+    let frames = recording.events();
     recording.opened().send_each(&frames[..frames.len() / 2])
 }
 

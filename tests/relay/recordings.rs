@@ -79,7 +79,7 @@ impl Recording {
         read(self.stream_file())
     }
 
-    /// Its stream in frames, each with all bytes up to the next one.
+    /// Its stream in frames, each with all bytes up to the next one; a comment between them is one, too.
     pub(crate) fn frames(self) -> Vec<Vec<u8>> {
         let text = String::from_utf8(self.stream()).unwrap();
         let ends = if self == Self::Ollama { vec!["\n"] } else { vec!["\r\n\r\n", "\n\n"] };
@@ -87,22 +87,20 @@ impl Recording {
         text.split_inclusive(end).map(Into::into).collect()
     }
 
-    /// The data of each frame.
-    pub(crate) fn data(self) -> Vec<String> {
-        let data = |frame: &Vec<u8>| {
-            let text = std::str::from_utf8(frame).unwrap();
-            if self == Self::Ollama {
-                return text.trim_end().to_owned();
-            }
-            text.lines().filter_map(|line| line.strip_prefix("data: ")).collect()
-        };
-        self.frames().iter().map(data).collect()
+    /// Its frames that have data.
+    pub(crate) fn events(self) -> Vec<String> {
+        let text = self.frames().into_iter().map(|frame| String::from_utf8(frame).unwrap());
+        text.filter(|frame| self == Self::Ollama || frame.lines().any(|line| line.starts_with("data:"))).collect()
     }
 
     /// The data of each frame that is JSON: all but OpenAI's end.
     pub(crate) fn chunks(self) -> Vec<Value> {
-        let json = |data: &String| serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}"));
-        self.data().iter().filter(|data| *data != "[DONE]").map(json).collect()
+        let data = |frame: String| match self {
+            Self::Ollama => frame,
+            _ => frame.lines().filter_map(|line| line.strip_prefix("data: ")).collect(),
+        };
+        let json = |data: String| serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error}: {data}"));
+        self.events().into_iter().map(data).filter(|data| data != "[DONE]").map(json).collect()
     }
 
     /// The head of its stream, for a script.
