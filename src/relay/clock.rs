@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
-use super::{Relay, provider::UnwatchedPolicy};
+use super::{provider::UnwatchedPolicy, shard::Relay};
 use crate::lifecycle::{Drain, DrainPhase};
 
 /// Before the end of a drain, so that the ending is durable by then.

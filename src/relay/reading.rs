@@ -1,18 +1,20 @@
-//! Reading a provider's stream: each frame becomes an event, as it came, and tells whether the run ends with it.
+//! RunReading a provider's stream: each frame becomes an event, as it came, and tells whether the run ends with it.
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{
-    RelayShard,
     clock::{RunClock, RunTime},
     dialect::{Part, PartReader},
     ending::{RunStatus, UsageSource},
     frames::{FrameError, FrameSplitter, UpstreamFrame},
     journal,
+    mask::masked_text,
+    provider::Provider,
     publishing::{Committed, RunPublishing},
     run::{Run, RunCommand, commanded},
     run_ending::{RunEnding, ending_of, is_durable},
+    shard::RelayShard,
 };
 use crate::{
     client::pool::{BrokenBody, PooledBody},
@@ -20,8 +22,9 @@ use crate::{
 };
 
 /// A provider's stream that is being read.
-pub(super) struct Reading<'t> {
+pub(super) struct RunReading<'t> {
     shard: &'t RelayShard,
+    provider: &'t Provider,
     run: &'t Run,
     splitter: FrameSplitter,
     reader: Box<dyn PartReader>,
@@ -43,11 +46,12 @@ enum ReadingEvent {
     Time(RunTime),
 }
 
-impl<'t> Reading<'t> {
-    pub(super) fn new(shard: &'t RelayShard, run: &'t Run) -> Self {
+impl<'t> RunReading<'t> {
+    pub(super) fn new(shard: &'t RelayShard, provider: &'t Provider, run: &'t Run) -> Self {
         let api = run.facts.api;
         Self {
             shard,
+            provider,
             run,
             splitter: FrameSplitter::new(api.framing(), shard.relay.limits.event_bytes),
             reader: api.reader(),
@@ -151,7 +155,8 @@ impl<'t> Reading<'t> {
         }
     }
 
-    fn take_frame(&mut self, frame: UpstreamFrame, publishing: &mut RunPublishing) -> Option<RunEnding> {
+    fn take_frame(&mut self, mut frame: UpstreamFrame, publishing: &mut RunPublishing) -> Option<RunEnding> {
+        frame.data = masked_text(self.provider, frame.data);
         let mut parts = std::mem::take(&mut self.parts);
         self.reader.read(&frame.name, &frame.data, &mut parts);
         let ending = parts.drain(..).fold(None, |ending, part| self.take_part(part, publishing).or(ending));

@@ -2,12 +2,13 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
 
+use http::HeaderMap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -28,6 +29,8 @@ pub struct Run {
     state: Mutex<RunState>,
     phase: watch::Sender<RunPhase>,
     command: watch::Sender<RunCommand>,
+    /// The headers of the provider's answer that are passed on, once it is here. Not kept over a restart.
+    head: OnceLock<HeaderMap>,
     /// Whether its `run.started` was handed in.
     begun: AtomicBool,
     /// Requests that wait for it or read it, besides the streams that the hub counts.
@@ -173,6 +176,7 @@ impl Run {
             state: Mutex::new(state),
             phase: watch::Sender::new(phase),
             command: watch::Sender::default(),
+            head: OnceLock::new(),
             begun: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
         })
@@ -188,6 +192,17 @@ impl Run {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.state.lock().status == RunStatus::Running
+    }
+
+    /// The headers of the provider's answer that are passed on.
+    #[must_use]
+    pub fn head(&self) -> Option<&HeaderMap> {
+        self.head.get()
+    }
+
+    /// Records the head of the provider's answer.
+    pub(super) fn set_head(&self, head: HeaderMap) {
+        drop(self.head.set(head));
     }
 
     /// Records that its `run.started` is handed in. Returns whether it was not before.

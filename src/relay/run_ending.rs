@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    RelayShard,
     clock::{RunClock, RunTime},
     ending::{RunEnded, RunError, RunStarted, RunStatus, UsageSource},
     journal,
     publishing::{RunPublishing, publish},
     run::{Run, RunAccount, RunPhase},
+    shard::RelayShard,
     upstream::WholeAnswer,
 };
 use crate::{

@@ -51,7 +51,7 @@ struct RunTable {
 
 /// What identifies a request for a generation.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub struct RunIdentity {
     /// See [`RunFacts::fingerprint`].
     pub fingerprint: String,
     /// See [`RunFacts::key`].
@@ -105,7 +105,7 @@ impl Runs {
     /// Why there is none.
     pub fn join(
         &self,
-        identity: &Identity,
+        identity: &RunIdentity,
         now: Millis,
         facts: impl FnOnce() -> RunFacts,
     ) -> Result<Joined, JoinRefused> {
@@ -228,7 +228,7 @@ impl Runs {
 }
 
 impl RunTable {
-    fn existing(&self, identity: &Identity, now: Millis) -> Result<Option<Joined>, JoinRefused> {
+    fn existing(&self, identity: &RunIdentity, now: Millis) -> Result<Option<Joined>, JoinRefused> {
         let join = |run: &Arc<Run>, after| Some(Joined { run: Arc::clone(run), is_new: false, after });
         let age = |run: &Run| Duration::from_millis(now.0.saturating_sub(run.state().started.0));
         let same = || {
@@ -323,11 +323,11 @@ mod tests {
         Runs::new(5, 3, Duration::from_hours(24))
     }
 
-    fn identity(fingerprint: &str, key: Option<&str>) -> Identity {
-        Identity { fingerprint: fingerprint.into(), key: key.map(Into::into), cursor: None, retry: false }
+    fn identity(fingerprint: &str, key: Option<&str>) -> RunIdentity {
+        RunIdentity { fingerprint: fingerprint.into(), key: key.map(Into::into), cursor: None, retry: false }
     }
 
-    fn facts(id: &str, topic: &str, of: &Identity) -> RunFacts {
+    fn facts(id: &str, topic: &str, of: &RunIdentity) -> RunFacts {
         RunFacts {
             id: id.into(),
             topic: TopicName::new(topic).expect("valid"),
@@ -384,7 +384,7 @@ mod tests {
         let runs = runs();
         let asked = identity("f", None);
         let first = runs.join(&asked, NOW, || facts("r1", "a", &asked)).expect("a run").run;
-        let retry = Identity { retry: true, ..asked.clone() };
+        let retry = RunIdentity { retry: true, ..asked.clone() };
         let joins = |now: u64| runs.table.lock().existing(&retry, Millis(now)).expect("not refused").is_some();
         assert!(joins(NOW.0) && joins(NOW.0 + 119_000) && !joins(NOW.0 + 120_000));
         for (status, joined) in
@@ -403,7 +403,7 @@ mod tests {
         let asked = identity("f", None);
         let run = runs.join(&asked, NOW, || facts("r1", "a", &asked)).expect("a run").run;
         run.update(|state| (state.first, state.last) = (Some(at(10)), Some(at(20))));
-        let with = |cursor| Identity { cursor: Some(cursor), ..asked.clone() };
+        let with = |cursor| RunIdentity { cursor: Some(cursor), ..asked.clone() };
         let joined = |cursor| runs.join(&with(cursor), NOW, || unreachable!("it joins or is refused"));
         assert_eq!(joined(Some(at(12))).expect("a run").after, Some(at(12)));
         assert_eq!(joined(Some(at(21))).expect("it runs").after, Some(at(21)));
@@ -412,7 +412,7 @@ mod tests {
         }
         end(&runs, &run, RunStatus::Completed);
         assert_eq!(joined(Some(at(21))).unwrap_err(), JoinRefused::CursorUnknown);
-        let elsewhere = Identity { fingerprint: "g".into(), ..with(Some(at(12))) };
+        let elsewhere = RunIdentity { fingerprint: "g".into(), ..with(Some(at(12))) };
         assert_eq!(runs.join(&elsewhere, NOW, || unreachable!()).unwrap_err(), JoinRefused::CursorUnknown);
     }
 

@@ -12,16 +12,16 @@ use tokio::{
 };
 
 use super::{
-    RelayShard,
     clock::RunClock,
     ending::RunStatus,
     frames::Framing,
     journal,
     provider::{Provider, UnwatchedPolicy},
     publishing::{Committed, RunPublishing},
-    reading::Reading,
+    reading::RunReading,
     run::{Run, RunAccount, RunCommand, RunPhase, StartFailure, commanded},
     run_ending::{RunEnding, begin, end, ending_of, is_durable},
+    shard::RelayShard,
     upstream::{self, UpstreamRequest, WholeAnswer},
 };
 use crate::client::pool::{PooledBody, SendError};
@@ -145,8 +145,9 @@ impl RunTask {
         mut clock: RunClock,
     ) {
         begin(&self.run, &mut publishing);
-        let mut body = answer.into_body();
-        let reading = Reading::new(&self.shard, &self.run);
+        let (head, mut body) = answer.into_parts();
+        self.run.set_head(upstream::passed_headers(&self.provider, &head.headers));
+        let reading = RunReading::new(&self.shard, &self.provider, &self.run);
         let ending = reading.read(&mut body, &mut publishing, &mut commands, &mut clock).await;
         if ending.status == RunStatus::Completed {
             spawn_local(async move {

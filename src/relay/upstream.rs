@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use memchr::memmem;
 use tokio::time::timeout;
 
-use super::provider::Provider;
+use super::{mask::masked, provider::Provider};
 use crate::client::pool::PooledBody;
 
 /// Longest wait for the rest of an answer that is not a stream, once its head is here.
@@ -15,9 +15,6 @@ const WHOLE_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest refusal of a provider that is passed on, in bytes: theirs have a few hundred.
 const REFUSAL_BYTES: usize = 1 << 20;
-
-/// What stands in the place of a key that a provider repeats.
-const MASK: &[u8] = b"***";
 
 /// A request to a provider, as its client sent it.
 #[derive(Debug, Clone)]
@@ -123,23 +120,4 @@ pub async fn whole(
     let body = timeout(WHOLE_ANSWER_TIMEOUT, reading).await.map_err(|_| WholeAnswerError::Late)??;
     let headers = passed_headers(provider, &head.headers);
     Ok(WholeAnswer { status: head.status, headers, body: masked(provider, body) })
-}
-
-/// `text` with the provider's key masked wherever it stands.
-#[must_use]
-pub fn masked(provider: &Provider, text: Bytes) -> Bytes {
-    let Some(key) = provider.key.load_full() else { return text };
-    let key = key.secret().as_bytes();
-    let finder = memmem::Finder::new(key);
-    if finder.find(&text).is_none() {
-        return text;
-    }
-    let (mut out, mut from) = (BytesMut::with_capacity(text.len()), 0);
-    for at in finder.find_iter(&text) {
-        out.extend_from_slice(&text[from..at]);
-        out.extend_from_slice(MASK);
-        from = at + key.len();
-    }
-    out.extend_from_slice(&text[from..]);
-    out.freeze()
 }

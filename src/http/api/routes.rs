@@ -131,7 +131,8 @@ impl Routes {
             problem.into_response(&scope.id, shard.app.hub.stats())
         });
         let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, scope.id.header_value());
+        // A provider's own id of a request is passed on.
+        headers.entry(REQUEST_ID).or_insert(scope.id.header_value());
         for (name, value) in SECURITY_HEADERS {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }

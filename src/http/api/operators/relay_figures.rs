@@ -1,11 +1,11 @@
-//! The relay's statistics: a field of `GET /admin/stats`, and metrics.
+//! The relay's statistics: a field of `GET /admin/stats`.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{metrics::MetricsText, snapshot::CommitMs};
-use crate::relay::{Relay, ending::RunStatus};
+use super::quantiles::QuantilesMs;
+use crate::relay::Relay;
 
 /// The relay's statistics. All are 0 or empty when no provider is configured. Names ending in `_total` count since the
 /// process began.
@@ -15,8 +15,8 @@ pub struct RelayFigures {
     pub running: u64,
     /// Requests that joined a run that existed, so that the provider was not asked again.
     pub joined_total: u64,
-    /// Milliseconds from the arrival of a provider's frame until it was durable.
-    pub added_ms: CommitMs,
+    /// QuantilesMs from the arrival of a provider's frame until it was durable.
+    pub added_ms: QuantilesMs,
     /// By provider.
     pub providers: BTreeMap<String, ProviderFigures>,
 }
@@ -57,46 +57,8 @@ impl RelayFigures {
         Self {
             running: relay.runs.running_count() as u64,
             joined_total: relay.stats.attached_count(),
-            added_ms: CommitMs { p50: milliseconds(added.p50), p99: milliseconds(added.p99) },
+            added_ms: QuantilesMs { p50: milliseconds(added.p50), p99: milliseconds(added.p99) },
             providers,
         }
-    }
-
-    /// Writes the metrics.
-    pub(super) fn write(&self, out: &mut MetricsText) {
-        out.gauge("gapless_relay_running_runs", "Runs that have not ended.", self.running);
-        let joined = "Requests that joined a run that existed, so that the provider was not asked again.";
-        out.counter("gapless_relay_joined_requests_total", joined, self.joined_total);
-        out.labeled(
-            "gauge",
-            "gapless_relay_added_seconds",
-            "Time from the arrival of a provider's frame until it was durable, since the process began.",
-            "quantile",
-            [("0.5", self.added_ms.p50 / 1000.0), ("0.99", self.added_ms.p99 / 1000.0)],
-        );
-        let each = |of: fn(&ProviderFigures) -> Vec<(String, u64)>| {
-            self.providers.iter().flat_map(move |(name, figures)| {
-                of(figures).into_iter().map(move |(labels, value)| (format!("provider=\"{name}\"{labels}"), value))
-            })
-        };
-        let ended = each(|figures| {
-            let count = |status: &RunStatus| figures.runs_total.get(status.as_str()).copied().unwrap_or(0);
-            RunStatus::ENDINGS
-                .iter()
-                .map(|status| (format!(",status=\"{}\"", status.as_str()), count(status)))
-                .collect()
-        });
-        out.with_labels("counter", "gapless_relay_runs_total", "Runs that ended, by provider and ending.", ended);
-        let refused = each(|figures| {
-            figures.refused_total.iter().map(|(status, count)| (format!(",status=\"{status}\""), *count)).collect()
-        });
-        let about = "Requests that the provider refused, by provider and HTTP status.";
-        out.with_labels("counter", "gapless_relay_upstream_errors_total", about, refused);
-        let tokens = each(|figures| {
-            let ProviderFigures { input_tokens_total, output_tokens_total, .. } = figures;
-            let by = |direction| format!(",direction=\"{direction}\"");
-            vec![(by("input"), *input_tokens_total), (by("output"), *output_tokens_total)]
-        });
-        out.with_labels("counter", "gapless_relay_tokens_total", "Tokens, by provider and direction.", tokens);
     }
 }

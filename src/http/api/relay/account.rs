@@ -16,6 +16,6 @@ impl RunAccount for Unlimited {
 ///
 /// # Errors
 /// When the caller has reached a limit.
-pub fn of(_: &Caller) -> Result<Box<dyn RunAccount>, Problem> {
+pub(super) fn of(_: &Caller) -> Result<Box<dyn RunAccount>, Problem> {
     Ok(Box::new(Unlimited))
 }

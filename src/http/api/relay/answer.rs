@@ -1,10 +1,11 @@
 //! The response with a run.
 
-use std::time::Duration;
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
+    refusal::as_it_came,
     run_body::{RunBody, RunReader, SequenceFilter},
     state::RelayState,
 };
@@ -21,7 +22,7 @@ use crate::{
     hub::subscription::Start,
     relay::{
         format::{AnswerEncoder, AnswerOptions, Format, RawShape},
-        run::Run,
+        run::{Run, RunPhase},
     },
 };
 
@@ -79,7 +80,7 @@ impl ReadOptions {
 pub async fn response(
     state: &RelayState,
     caller: Caller,
-    run: &std::sync::Arc<Run>,
+    run: &Arc<Run>,
     options: ReadOptions,
     is_asker: bool,
 ) -> Result<Response, Problem> {
@@ -115,13 +116,18 @@ pub async fn response(
     let (content_type, further) = (encoder.content_type(), encoder.headers());
     let needs = (!is_asker).then_some(selection);
     let reader = RunReader { authorization: caller.authorization, needs, permits };
-    let body = RunBody::new(std::rc::Rc::clone(&state.stream), subscription, encoder, reader, options.sequence, run);
+    let body = RunBody::new(Rc::clone(&state.stream), subscription, encoder, reader, options.sequence, run);
     let mut response = Response::new(abortable(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     // Without this nginx buffers the answer until its buffer is full.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    if let Some(head) = run.head().filter(|_| options.format == Format::Raw) {
+        for (name, value) in head.iter().filter(|(name, _)| *name != header::CONTENT_TYPE) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
     for (name, value) in further {
         headers.insert(*name, HeaderValue::from_static(value));
     }
@@ -150,4 +156,24 @@ pub fn nothing() -> Response {
     let mut response = Response::new(full(""));
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
+}
+
+/// The response to a request that has joined `run`, once the run has begun.
+///
+/// # Errors
+/// Why it has not.
+pub async fn begun(
+    state: &RelayState,
+    caller: Caller,
+    run: &Arc<Run>,
+    options: ReadOptions,
+) -> Result<Response, Problem> {
+    // Counts as a viewer while it waits.
+    let _waiting = run.wait();
+    match run.decided().await {
+        RunPhase::Answered(answer) => Ok(as_it_came(&answer)),
+        RunPhase::NotStarted(failure) => Err((&*failure).into()),
+        RunPhase::Lost => Err(Problem::new(Code::StoreUnavailable, "the run cannot be stored now")),
+        RunPhase::Started | RunPhase::Ended | RunPhase::Asked => response(state, caller, run, options, true).await,
+    }
 }

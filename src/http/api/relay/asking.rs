@@ -1,6 +1,6 @@
 //! A request for a generation: who asks, which run it joins, and the wait for the run's beginning.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use getrandom::fill;
@@ -18,12 +18,12 @@ use crate::{
         },
     },
     relay::{
-        RunRequest,
         dialect::GenerationApi,
         journal::own_topic,
         provider::{Provider, UnwatchedPolicy},
         run::RunFacts,
-        runs::{Identity, Joined},
+        runs::{Joined, RunIdentity},
+        start::{self, RunRequest},
         upstream::UpstreamRequest,
     },
 };
@@ -115,7 +115,7 @@ pub fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) 
         caller.authorization.publish(topic)?;
     }
     let owner = caller.quotas.owner;
-    let identity = Identity {
+    let identity = RunIdentity {
         fingerprint: fingerprint(owner, &ask),
         key: headers.key.map(|key| hash(&[&owner.to_be_bytes(), key.as_bytes()])),
         cursor: headers.cursor,
@@ -143,7 +143,7 @@ pub fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) 
         }
     };
     let request = RunRequest { provider, identity, upstream, at_once, on_disconnect };
-    Rc::clone(shard).join(request, facts, || account::of(caller))
+    start::join(shard, request, facts, || account::of(caller))
 }
 
 fn fingerprint(owner: u64, ask: &Ask) -> String {
@@ -175,4 +175,19 @@ fn new_id() -> String {
 #[must_use]
 pub fn upstream(method: Method, target: String, headers: HeaderMap, body: Bytes) -> UpstreamRequest {
     UpstreamRequest { method, target, headers, body }
+}
+
+/// Checks that the caller, and the provider's configuration, permit the model.
+///
+/// # Errors
+/// When one does not.
+pub fn authorize(caller: &Caller, provider: &Provider, model: Option<&str>) -> Result<(), Problem> {
+    caller.authorization.relay(&provider.name, model)?;
+    match model {
+        Some(model) if !provider.allows_model(model) => {
+            let detail = format!("the provider '{}' is not configured for this model", provider.name);
+            Err(Problem::forbidden(detail))
+        }
+        _ => Ok(()),
+    }
 }

@@ -24,7 +24,6 @@ use crate::{
         dialect::{Dialect, EndpointKind, GenerationApi, RequestFacts},
         format::{Format, RawShape},
         provider::Provider,
-        run::{Run, RunPhase},
         upstream::UpstreamRequest,
     },
 };
@@ -142,7 +141,7 @@ where
     let kind = provider.dialect.endpoint(&head.method, path, &facts);
     let api = if let EndpointKind::Stream(api) = kind { Some(api) } else { None };
     let model = api.and_then(|api| api.model_in_path(path)).map(Into::into).or(facts.model);
-    authorize(&caller, &provider, model.as_deref())?;
+    asking::authorize(&caller, &provider, model.as_deref())?;
     let target = |streaming| target(path, &head.uri, provider.dialect, streaming);
     let upstream = |streaming| UpstreamRequest {
         method: head.method.clone(),
@@ -167,44 +166,7 @@ where
     let joined = asking::join(state, &caller, ask, headers)?;
     drop((permit, body));
     let options = ReadOptions { format: Format::Raw, raw, after: joined.after, ..ReadOptions::default() };
-    begun(state, caller, &joined.run, options).await
-}
-
-/// The response to a request that has joined `run`, once the run has begun.
-///
-/// # Errors
-/// Why it has not.
-pub async fn begun(
-    state: &RelayState,
-    caller: Caller,
-    run: &std::sync::Arc<Run>,
-    options: ReadOptions,
-) -> Result<Response, Problem> {
-    // Counts as a viewer while it waits.
-    let _waiting = run.wait();
-    match run.decided().await {
-        RunPhase::Answered(answer) => Ok(refusal::as_it_came(&answer)),
-        RunPhase::NotStarted(failure) => Err((&*failure).into()),
-        RunPhase::Lost => Err(Problem::new(Code::StoreUnavailable, "the run cannot be stored now")),
-        RunPhase::Started | RunPhase::Ended | RunPhase::Asked => {
-            answer::response(state, caller, run, options, true).await
-        }
-    }
-}
-
-/// Checks that the caller, and the provider's configuration, permit the model.
-///
-/// # Errors
-/// When one does not.
-pub fn authorize(caller: &Caller, provider: &Provider, model: Option<&str>) -> Result<(), Problem> {
-    caller.authorization.relay(&provider.name, model)?;
-    match model {
-        Some(model) if !provider.allows_model(model) => {
-            let detail = format!("the provider '{}' is not configured for this model", provider.name);
-            Err(Problem::forbidden(detail))
-        }
-        _ => Ok(()),
-    }
+    answer::begun(state, caller, &joined.run, options).await
 }
 
 /// What the body says of the generation. Of anything else nothing must be known.

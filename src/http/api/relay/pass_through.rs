@@ -20,6 +20,7 @@ use crate::{
     },
     quota::memory::BodyPermit,
     relay::{
+        mask::KeyMask,
         provider::Provider,
         upstream::{self, UpstreamRequest},
     },
@@ -57,7 +58,8 @@ pub async fn respond(
     }
     let (head, body) = answer.into_parts();
     let silence = shard.relay.limits.silence_timeout;
-    let body = PassedBody { reading: Some(Box::pin(next(body, silence))), silence };
+    let mask = KeyMask::new(provider);
+    let body = PassedBody { reading: Some(Box::pin(next(body, silence))), silence, mask };
     let mut response = Response::new(abortable(body));
     *response.status_mut() = head.status;
     *response.headers_mut() = upstream::passed_headers(provider, &head.headers);
@@ -77,6 +79,7 @@ async fn next(mut body: PooledBody, silence: Duration) -> (Result<Option<Bytes>,
 struct PassedBody {
     reading: Option<NextChunk>,
     silence: Duration,
+    mask: KeyMask,
 }
 
 impl http_body::Body for PassedBody {
@@ -84,16 +87,21 @@ impl http_body::Body for PassedBody {
     type Error = Aborted;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
-        let (chunk, body) = ready!(reading.as_mut().poll(cx));
-        self.reading = None;
-        Poll::Ready(match chunk {
-            Ok(Some(chunk)) => {
-                self.reading = Some(Box::pin(next(body, self.silence)));
-                Some(Ok(Frame::data(chunk)))
+        loop {
+            let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
+            let (chunk, body) = ready!(reading.as_mut().poll(cx));
+            self.reading = None;
+            let bytes = match chunk {
+                Ok(Some(chunk)) => {
+                    self.reading = Some(Box::pin(next(body, self.silence)));
+                    self.mask.piece(chunk)
+                }
+                Ok(None) => self.mask.rest(),
+                Err(aborted) => return Poll::Ready(Some(Err(aborted))),
+            };
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
-            Ok(None) => None,
-            Err(aborted) => Some(Err(aborted)),
-        })
+        }
     }
 }

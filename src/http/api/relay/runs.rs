@@ -11,7 +11,6 @@ use tokio::time::timeout;
 use super::{
     answer::{self, ReadOptions, name_run, nothing},
     asking::{self, Ask, AskHeaders},
-    drop_in,
     run_events::TopicEvent,
     run_view::{RunView, WholeRunView},
     state::RelayState,
@@ -91,7 +90,7 @@ where
     drop((permit, body));
     if accept::names(&head.headers, "text/event-stream") {
         let options = ReadOptions { after: joined.after, ..options };
-        return drop_in::begun(state, caller, &joined.run, options).await;
+        return answer::begun(state, caller, &joined.run, options).await;
     }
     let run = joined.run;
     if let RunPhase::NotStarted(failure) = run.decided().await {
@@ -136,7 +135,7 @@ fn ask(
         return Err(invalid(format!("path: '{}' generates nothing at this provider", path.escape_debug())));
     };
     let model = api.model_in_path(&path).map(Into::into).or(asked.model);
-    drop_in::authorize(caller, &provider, model.as_deref())?;
+    asking::authorize(caller, &provider, model.as_deref())?;
     if let Some(topic) = new.topic {
         headers.topic = Some(TopicName::new(&topic)?);
     }
