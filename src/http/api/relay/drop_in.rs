@@ -163,13 +163,13 @@ where
         model: model.unwrap_or_default(),
         topic: headers.topic.clone(),
         upstream: upstream(!api.is_whole()),
+        memory: permit,
         at_once: false,
         on_disconnect: provider.on_disconnect,
         provider,
     };
     let raw = raw_shape(api, &head.uri)?;
     let joined = asking::join(state, &caller, ask, headers)?;
-    drop((permit, body));
     let options = ReadOptions { format: Format::Raw, raw, after: joined.after, ..ReadOptions::default() };
     answer::begun(state, caller, &joined.run, options).await
 }
