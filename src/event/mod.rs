@@ -9,6 +9,7 @@
 //! | [`selection`] | the set of names and patterns of a subscription |
 //! | [`shape`] | the wildcard positions of a pattern; the index for matching |
 //! | [`cover`] | whether one filter matches everything that another one matches |
+//! | [`glob`] | patterns of other names: models, paths at a provider |
 //! | [`id`] | `<epoch>-<seq>`, the id of an event and the text of a cursor |
 //! | [`position`] | where a reader begins, as text: cursors, `from` and `since` |
 //! | [`cursor`] | the delivery rule: seen, next, or a hole |
@@ -17,13 +18,16 @@
 //! | [`removal`] | the tombstone of a removed event, and the notice of a removal |
 //! | [`retention`] | retention limits, and rules by pattern |
 //! | [`time`] | time stamps: milliseconds since 1970, as RFC 3339 |
+//! | [`json_text`] | JSON on one line, whatever splits it into lines |
 //! | [`sse`] | encoder for `text/event-stream` |
 //! | [`sse_parser`] | incremental parser for `text/event-stream` |
 
 pub mod cover;
 pub mod cursor;
 pub mod duration;
+pub mod glob;
 pub mod id;
+pub mod json_text;
 pub mod position;
 pub mod record;
 pub mod removal;
@@ -36,6 +40,7 @@ pub mod time;
 pub mod topic;
 
 pub use cursor::Verdict;
+pub use glob::Glob;
 pub use id::{Epoch, EventId, Seq};
 pub use record::{Data, Event, EventName, NewEvent};
 pub use retention::Retention;

@@ -29,14 +29,6 @@ impl Dialect for Anthropic {
         "anthropic"
     }
 
-    fn public_url(&self) -> &'static str {
-        "https://api.anthropic.com"
-    }
-
-    fn key_variable(&self) -> Option<&'static str> {
-        Some("ANTHROPIC_API_KEY")
-    }
-
     fn endpoint(&self, method: &Method, path: &str, facts: &RequestFacts) -> EndpointKind {
         let Some(operation) = operation(path, PREFIX_WORDS) else { return EndpointKind::Closed };
         match (method, operation) {

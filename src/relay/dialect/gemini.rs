@@ -31,14 +31,6 @@ impl Dialect for Gemini {
         "gemini"
     }
 
-    fn public_url(&self) -> &'static str {
-        "https://generativelanguage.googleapis.com"
-    }
-
-    fn key_variable(&self) -> Option<&'static str> {
-        Some("GEMINI_API_KEY")
-    }
-
     fn endpoint(&self, method: &Method, path: &str, _facts: &RequestFacts) -> EndpointKind {
         let Some(resource) = resource(path) else { return EndpointKind::Closed };
         let listed = |model: &str| model.is_empty() || (!model.contains(['/', ':']));
@@ -142,6 +134,10 @@ impl GenerationApi for GeminiGenerate {
 
     fn framing(&self) -> Framing {
         Framing::Sse
+    }
+
+    fn has_end_marker(&self) -> bool {
+        false
     }
 
     /// The path alone says that a stream answers it.

@@ -10,6 +10,7 @@
 //! | `paths` | which paths are safe to compare, and the prefixes of compatible services |
 //! | `openai`, `anthropic`, `gemini`, `ollama` | one dialect each: endpoints, credentials, headers, errors, its APIs |
 //! | `openai_chat`, `openai_responses`, `anthropic_messages`, `gemini_generate`, `ollama_lines` | what the frames of an API mean |
+//! | `whole_answer` | answers without a stream |
 //! | `json`, `errors`, `calls`, `until_end` | what these share: lenient JSON, errors, tool calls in order, the one end |
 
 mod anthropic;
@@ -32,11 +33,13 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod until_end;
+mod whole_answer;
 
 use std::fmt;
 
 pub use facts::{FactsError, RequestFacts, streaming_body};
 pub use registry::{ALL, api_by_name, by_name};
+pub use whole_answer::{usage_of, whole_answer_api};
 
 use http::{HeaderMap, Method};
 
@@ -49,12 +52,6 @@ use super::{
 pub trait Dialect: Sync + 'static {
     /// Its name in the configuration: `openai`.
     fn name(&self) -> &'static str;
-
-    /// The provider's public URL, for `--relay NAME`.
-    fn public_url(&self) -> &'static str;
-
-    /// The environment variable in which its SDKs look for the key; `None` when it needs none.
-    fn key_variable(&self) -> Option<&'static str>;
 
     /// What a request asks for. `path` starts with `/` and is the provider's own, without a query.
     fn endpoint(&self, method: &Method, path: &str, facts: &RequestFacts) -> EndpointKind;
@@ -120,6 +117,11 @@ pub trait GenerationApi: Sync + 'static {
     /// Its dialect.
     fn dialect(&self) -> &'static dyn Dialect;
 
+    /// Whether its answer is no stream: the frames are parts of one body.
+    fn is_whole(&self) -> bool {
+        false
+    }
+
     /// The framing of the provider's stream.
     fn framing(&self) -> Framing;
 
@@ -138,6 +140,12 @@ pub trait GenerationApi: Sync + 'static {
 
     /// A reader of one run's frames.
     fn reader(&self) -> Box<dyn PartReader>;
+
+    /// Whether its stream has an end marker. One without, as Gemini's, is complete when it is closed after a
+    /// [`Part::Finish`].
+    fn has_end_marker(&self) -> bool {
+        true
+    }
 
     /// Whether its clients accept an SSE `id:` on every frame.
     fn carries_ids(&self) -> bool;

@@ -22,14 +22,6 @@ impl Dialect for Ollama {
         "ollama"
     }
 
-    fn public_url(&self) -> &'static str {
-        "http://127.0.0.1:11434"
-    }
-
-    fn key_variable(&self) -> Option<&'static str> {
-        None
-    }
-
     fn endpoint(&self, method: &Method, path: &str, facts: &RequestFacts) -> EndpointKind {
         let generation = |api| match facts.stream {
             Some(false) => EndpointKind::Answer,

@@ -29,14 +29,6 @@ impl Dialect for OpenAi {
         "openai"
     }
 
-    fn public_url(&self) -> &'static str {
-        "https://api.openai.com"
-    }
-
-    fn key_variable(&self) -> Option<&'static str> {
-        Some("OPENAI_API_KEY")
-    }
-
     fn endpoint(&self, method: &Method, path: &str, facts: &RequestFacts) -> EndpointKind {
         let Some(operation) = operation(path, PREFIX_WORDS) else { return EndpointKind::Closed };
         let generation = |api| match facts.stream {
