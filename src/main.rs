@@ -23,9 +23,11 @@ fn main() -> ExitCode {
     let Cli { command, flags } = Cli::of_process();
     match command.unwrap_or(Command::Serve(flags)) {
         Command::Serve(flags) => configured(&flags, |config, effective| serve(&config, effective, &flags)),
-        Command::Token(args) => {
-            configured(&args.flags().clone(), |config, _| finish(cli::token::run(&args, config.access_settings())))
-        }
+        // A token needs neither the hub's certificate nor its providers.
+        Command::Token(args) => match config::load(args.flags()) {
+            Ok((config, _)) => finish(cli::token::run(&args, config.access_settings())),
+            Err(errors) => misconfigured(errors),
+        },
         Command::Check(flags) => configured(&flags, |config, effective| {
             let clock = app::clock_state(&config);
             finish(cli::check::run(&effective, clock.ahead, clock.leapt))
@@ -93,16 +95,15 @@ fn configured(flags: &Flags, next: impl FnOnce(Config, Effective) -> ExitCode) -
     match config::load(flags) {
         Ok((config, effective)) => match app::check(&config) {
             Ok(()) => next(config, effective),
-            Err(error) => {
-                print_error(error);
-                ExitCode::from(config::EXIT_CODE)
-            }
+            Err(error) => misconfigured(error),
         },
-        Err(errors) => {
-            print_error(errors);
-            ExitCode::from(config::EXIT_CODE)
-        }
+        Err(errors) => misconfigured(errors),
     }
+}
+
+fn misconfigured(error: impl Display) -> ExitCode {
+    print_error(error);
+    ExitCode::from(config::EXIT_CODE)
 }
 
 /// Runs a client command on a single-threaded runtime.

@@ -113,6 +113,31 @@ fn a_key_that_cannot_be_read_is_exit_code_78_with_every_other_mistake() {
 }
 
 #[test]
+fn a_provider_without_its_key_is_exit_code_78_and_a_key_is_never_printed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let run = |command: &str, key: Option<&str>| {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"));
+        process.args([command, "--relay", "openai,ollama"]).current_dir(&directory).env_remove("OPENAI_API_KEY");
+        process.envs(key.map(|key| ("OPENAI_API_KEY", key))).stdout(Stdio::piped()).stderr(Stdio::piped());
+        outcome(process.spawn().expect("the binary starts"))
+    };
+    for command in ["serve", "check"] {
+        let output = run(command, None);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{told}");
+        assert!(
+            told.contains("relay.providers.openai: the key is missing: set the environment variable OPENAI_API_KEY"),
+            "{told}"
+        );
+    }
+    let output = run("check", Some("sk-hunter2"));
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(told.contains("dialects = \"openai,ollama\"") && !told.contains("hunter2"), "{told}");
+    assert!(!text(&run("token", None).stderr).contains("OPENAI_API_KEY"), "a token needs no provider");
+}
+
+#[test]
 fn check_prints_what_check_accepts() {
     let output = outcome(gapless(&["check", "--stream-keepalive", "20s"]));
     assert_eq!(output.status.code(), Some(0));

@@ -49,7 +49,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("hub", &["access", "quota", "config", "telemetry", "client"]),
     ("relay", &["access", "quota", "config", "telemetry"]),
     ("http", &["config", "telemetry", "load"]),
-    ("config", &["engine", "lifecycle", "client"]),
+    ("config", &["engine", "lifecycle"]), // of the client it uses the URL of a provider
     ("telemetry", &["engine", "lifecycle", "client"]),
     ("cli", &["engine", "hub", "relay", "http", "quota", "app"]), // its clients speak the public protocol
     ("load", &["engine", "hub", "relay", "quota", "config", "telemetry", "client"]), // and so does the load generator

@@ -5,10 +5,11 @@
 use std::path::PathBuf;
 
 use super::{
+    errors::{TableId, TablePart, ValueProblem},
     kinds::{PlainText, Switch, ValueKind, problem},
     list::ListOf,
     names::Token,
-    tables::{self, ConfigTable, TablePart, ValueProblem, text_of},
+    tables::{self, ConfigTable, text_of},
 };
 use crate::{
     access::{
@@ -50,15 +51,15 @@ impl ValueKind for TokenList {
         let tokens: Vec<StaticToken> = tables::parse(text, "token", TOKENS, |table| {
             table.reject_unknown(&["name", "sha256", "publish", "subscribe", "admin"]);
             let mut entry = ListEntry(table);
-            let name = entry.required::<Token>("name", "name the holder, as in name = \"backup\"");
-            let sha256 = entry.required::<Sha256>("sha256", "`gapless token --static` makes a token and its hash");
+            let name = entry.0.required::<Token>("name", "name the holder, as in name = \"backup\"");
+            let sha256 = entry.0.required::<Sha256>("sha256", "`gapless token --static` makes a token and its hash");
             let grant = entry.grant();
             Some(StaticToken { name: name?, sha256: sha256?, grant })
         })?;
         for (index, token) in tokens.iter().enumerate() {
             if let Some(duplicate) = tokens[..index].iter().find(|duplicate| duplicate.name == token.name) {
                 let text = format!("has two tokens named {:?}; give each its own name", duplicate.name);
-                let part = Some(TablePart { table: index, key: Some("name".into()) });
+                let part = Some(TablePart { table: TableId::Index(index), key: Some("name".into()) });
                 return Err(vec![ValueProblem { text, part }]);
             }
         }
@@ -79,11 +80,11 @@ impl ValueKind for IssuerList {
         tables::parse(text, "issuer", ISSUERS, |table| {
             table.reject_unknown(&["issuer", "audience", "algorithms", "key", "key_file", "jwks"]);
             let mut entry = ListEntry(table);
-            let issuer = entry.required::<Word>("issuer", "write the required claim iss");
+            let issuer = entry.0.required::<Word>("issuer", "write the required claim iss");
             let audience =
-                entry.required::<PlainText>("audience", "write the required claim aud, as in audience = \"gapless\"");
+                entry.0.required::<PlainText>("audience", "write the required claim aud, as in audience = \"gapless\"");
             let algorithms =
-                entry.required::<ListOf<PlainText>>("algorithms", "pin them, as in algorithms = [\"EdDSA\"]");
+                entry.0.required::<ListOf<PlainText>>("algorithms", "pin them, as in algorithms = [\"EdDSA\"]");
             let keys = entry.keys();
             Some(IssuerSettings { issuer: issuer?, audience: audience?, algorithms: algorithms?, keys: keys? })
         })
@@ -126,29 +127,11 @@ impl ValueKind for Sha256 {
 struct ListEntry<'e, 'a>(&'e mut ConfigTable<'a>);
 
 impl ListEntry<'_, '_> {
-    fn read<K: ValueKind>(&mut self, name: &str) -> Option<K::Value> {
-        let text = text_of(self.0.get(name)?);
-        // The message leaves out the text, which may be a secret.
-        let value = K::parse(&text).map_err(|problems| {
-            for problem in problems {
-                self.0.report(Some(name), format!("{name} {problem}"));
-            }
-        });
-        value.ok()
-    }
-
-    fn required<K: ValueKind>(&mut self, name: &str, why: &str) -> Option<K::Value> {
-        if self.0.get(name).is_none() {
-            self.0.report(None, format!("{name} is missing; {why}"));
-        }
-        self.read::<K>(name)
-    }
-
     fn grant(&mut self) -> Grant {
         Grant {
-            publish: self.read::<ListOf<TopicFilter>>("publish").unwrap_or_default(),
-            subscribe: self.read::<ListOf<TopicFilter>>("subscribe").unwrap_or_default(),
-            admin: self.read::<Switch>("admin").unwrap_or_default(),
+            publish: self.0.read::<ListOf<TopicFilter>>("publish").unwrap_or_default(),
+            subscribe: self.0.read::<ListOf<TopicFilter>>("subscribe").unwrap_or_default(),
+            admin: self.0.read::<Switch>("admin").unwrap_or_default(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! All mistakes of a configuration, reported together.
+//! A mistake in a value, and all mistakes of a configuration, reported together.
 
 use std::fmt;
 
@@ -9,6 +9,39 @@ pub struct Mistake {
     pub place: String,
     /// What is wrong, and what to write instead.
     pub problem: String,
+}
+
+/// A mistake in a value; in a value of several tables, with the part that it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValueProblem {
+    /// In words that follow the value's text.
+    pub text: String,
+    /// The part that is wrong; `None` for the whole value.
+    pub part: Option<TablePart>,
+}
+
+/// A part of a value of several tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TablePart {
+    /// The table.
+    pub table: TableId,
+    /// The key; `None` for the table as a whole.
+    pub key: Option<String>,
+}
+
+/// One of several tables.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TableId {
+    /// Its index in a list, from 0.
+    Index(usize),
+    /// Its name in a table of tables.
+    Name(String),
+}
+
+impl From<String> for ValueProblem {
+    fn from(text: String) -> Self {
+        Self { text, part: None }
+    }
 }
 
 /// All mistakes of a configuration. Not empty when returned as an error. `Display` has a line for each mistake.

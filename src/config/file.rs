@@ -10,8 +10,8 @@ use toml::{
 
 use super::{
     KEYS,
-    errors::ConfigErrors,
-    origin::Locations,
+    errors::{ConfigErrors, TableId},
+    origin::{Locations, TableLines},
     table::{ConfigKey, ROOT},
     tables::text_of,
 };
@@ -81,19 +81,30 @@ fn parse(name: &str, text: &str, errors: &mut ConfigErrors) -> BTreeMap<String, 
     entries
 }
 
-/// `FILE:LINE` of each table of a list, and of each of its keys. The line of a `[[table]]` is that of its first key.
-fn tables(value: &Spanned<DeValue<'_>>, location: &dyn Fn(usize) -> String) -> Vec<(String, BTreeMap<String, String>)> {
-    let DeValue::Array(items) = value.get_ref() else { return Vec::new() };
-    let table = |item: &Spanned<DeValue<'_>>| {
-        let keys = match item.get_ref() {
+/// The lines of the tables of a list, and of a table of tables. The line of a `[[table]]` is that of its first key.
+fn tables(value: &Spanned<DeValue<'_>>, location: &dyn Fn(usize) -> String) -> BTreeMap<TableId, TableLines> {
+    let lines = |at: usize, table: &Spanned<DeValue<'_>>| {
+        let keys = match table.get_ref() {
             DeValue::Table(table) => {
                 table.keys().map(|key| (key.get_ref().to_string(), location(key.span().start))).collect()
             }
             _ => BTreeMap::new(),
         };
-        (location(item.span().start), keys)
+        TableLines { table: location(at), keys }
     };
-    items.iter().map(table).collect()
+    match value.get_ref() {
+        DeValue::Array(items) => {
+            let items = items.iter().enumerate();
+            items.map(|(index, item)| (TableId::Index(index), lines(item.span().start, item))).collect()
+        }
+        DeValue::Table(items) => {
+            let named = items.iter();
+            named
+                .map(|(name, item)| (TableId::Name(name.get_ref().to_string()), lines(name.span().start, item)))
+                .collect()
+        }
+        _ => BTreeMap::new(),
+    }
 }
 
 fn is_section(name: &str) -> bool {
@@ -136,7 +147,7 @@ pub(super) fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tables::TablePart, *};
+    use super::{super::errors::TablePart, *};
 
     fn parsed(text: &str) -> (BTreeMap<String, FileEntry>, Vec<String>) {
         let mut found = ConfigErrors::default();
@@ -191,7 +202,7 @@ mod tests {
             "[[retention.rules]]\ntopics = \"a\"\nmax_age = \"1d\"\n\n[[retention.rules]]\nmax_age = \"2d\"\n[access]\ntokens = [\n  { name = \"x\" },\n  7,\n]\n",
         );
         let line = |path: &str, table, key: Option<&str>| {
-            let part = TablePart { table, key: key.map(Into::into) };
+            let part = TablePart { table: TableId::Index(table), key: key.map(Into::into) };
             entries[path].locations.location_of(Some(&part)).to_owned()
         };
         assert_eq!(line("retention.rules", 0, Some("max_age")), "f.toml:3");

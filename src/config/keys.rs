@@ -14,6 +14,7 @@ use super::{
     list::ListOf,
     listen::{Listen, Mode},
     names::{AcmeDirectory, AllowedOrigin, Contact, Domain, Forwarded, Network, Token},
+    providers::{DialectKind, ProviderTables},
     resolve::Resolver,
     rules::RuleList,
     table::{ConfigKey, settings},
@@ -186,22 +187,76 @@ settings! {
         address_connections: Maybe<Count> = "none", "1"..="10000000";
         /// Streams of one address
         address_streams: Maybe<Count> = "none", "1"..="10000000";
-        /// Events published a second by one address
+        /// Events a second from one address
         address_events: Maybe<Count<u32>> = "none", "1"..="10000000";
-        /// Data published a second by one address
+        /// Data a second from one address
         address_bytes: Maybe<Size<u32>> = "none", "1KiB"..="1GiB";
         /// Streams of one holder of a token
         holder_streams: Maybe<Count> = "none", "1"..="10000000";
-        /// Events published a second by one holder
+        /// Events a second from one holder
         holder_events: Maybe<Count<u32>> = "none", "1"..="10000000";
-        /// Data published a second by one holder
+        /// Data a second from one holder
         holder_bytes: Maybe<Size<u32>> = "none", "1KiB"..="1GiB";
         /// Topics created an hour by one holder
         holder_topics: Maybe<Count<u32>> = "none", "1"..="10000000";
+        /// Runs at once of one holder
+        holder_runs: Maybe<Count> = "none", "1"..="10000000";
+        /// Runs begun a minute by one holder
+        holder_runs_per_minute: Maybe<Count<u32>> = "none", "1"..="10000000";
+        /// Tokens a day of one holder
+        ///
+        /// Those of prompts and answers, as the providers count them. A run is charged when it ends: one that began may
+        /// exceed the limit, and later ones wait.
+        holder_tokens_per_day: Maybe<Count<u32>> = "none", "1"..="4000000000";
         /// Bad credentials a second of one address
         ///
         /// Beyond that, its further credentials are refused unchecked; those that were valid before still work.
         bad_credentials: Count<u32> = "20", "1"..="1000000";
+    }
+
+    /// Relay
+    relay: Relay {
+        /// Relay openai, anthropic, gemini or ollama
+        ///
+        /// Each at its public URL, with the key of its SDKs' environment variable. A provider of the same name counts
+        /// instead.
+        dialects: ListOf<DialectKind> = "none";
+        /// Providers by name
+        ///
+        /// A table of tables with dialect, url, key_env or key_file, models, on_disconnect and endpoints.
+        providers: ProviderTables = "{}";
+        /// Age of a run's events in its own topic
+        ///
+        /// A day, for which an Idempotency-Key is remembered, too.
+        keep: DurationText = "24h", "1m"..="36500d";
+        /// Time for a connection to a provider
+        connect_timeout: DurationText = "10s", "100ms"..="5m";
+        /// Time for a provider's first byte
+        ///
+        /// As the SDKs' own: a model that reasons may think for minutes, and may have to be loaded first.
+        first_byte_timeout: DurationText = "10m", "1s"..="1d";
+        /// Time a provider may be silent
+        silence_timeout: DurationText = "5m", "1s"..="1d";
+        /// Longest run
+        run_timeout: DurationText = "1h", "1s"..="7d";
+        /// Largest body of a request to a provider
+        ///
+        /// Anthropic's own limit, and room for some images.
+        request_bytes: Size = "32MiB", "1KiB"..="256MiB";
+        /// Largest event of a provider
+        event_bytes: Size = "1MiB", "1KiB"..="64MiB";
+        /// Largest answer of a provider
+        answer_bytes: Size = "64MiB", "1KiB"..="4GiB";
+        /// Most runs at once
+        ///
+        /// Each may hold a connection to its provider: with `http.connections`, the default stays below the usual limit
+        /// of 20,000 open files. At up to 64 KiB each they take 128 MiB.
+        runs: Count = "2000", "1"..="1000000";
+        /// Most runs that are remembered
+        ///
+        /// For their state, their list, and Idempotency-Keys; beyond it the oldest that has ended is forgotten. Its events
+        /// stay.
+        history: Count = "100000", "1"..="10000000";
     }
 
     /// Operators

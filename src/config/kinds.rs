@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
-use super::tables::ValueProblem;
+use super::errors::ValueProblem;
 use crate::event::duration;
 
 /// Parses the text of a key into a value.

@@ -10,7 +10,8 @@
 //! | [`listen`] | listen addresses, and Unix sockets |
 //! | [`rules`] | retention by topic or pattern |
 //! | [`access`] | static tokens, and issuers of JWTs |
-//! | `tables` | lists of TOML tables: rules, tokens and issuers |
+//! | [`providers`], [`provider_key`] | providers of the relay; where the key of each is |
+//! | `tables` | several TOML tables under one key: rules, tokens, issuers and providers |
 //! | `table` | a key, and the macro that generates the types |
 //! | `flags`, `environment`, `file`, `sources` | the sources, and their precedence |
 //! | `origin`, `resolve` | a value and where it is written; the effective value of each key |
@@ -20,6 +21,7 @@
 use std::path::PathBuf;
 
 use environment::Environment;
+use providers::ProviderSettings;
 use resolve::Resolver;
 
 pub mod access;
@@ -34,6 +36,8 @@ pub mod list;
 pub mod listen;
 pub mod names;
 mod origin;
+pub mod provider_key;
+pub mod providers;
 mod resolve;
 pub mod rules;
 mod sources;
@@ -72,7 +76,8 @@ fn load_with(flags: &Flags, environment: &Environment) -> Result<(Config, Effect
     let named = || environment.get("GAPLESS_CONFIG").map(PathBuf::from);
     let file = flags.file.clone().or_else(named).map(|path| file::read(&path, &mut errors)).unwrap_or_default();
     let mut resolver = Resolver::new(sources::candidates(flags, environment, file), errors);
-    let config = Config::read(&mut resolver);
+    let mut config = Config::read(&mut resolver);
+    ProviderSettings::add_public(&mut config.relay.providers, &config.relay.dialects);
     config.check(&mut resolver);
     let (config, settings) = resolver.finish(config)?;
     Ok((config, Effective { settings, ignored }))
@@ -124,9 +129,24 @@ impl Config {
         }
     }
 
+    /// Reads the key of each provider, and drops it. Apart from [`load`], because `gapless token` needs no provider: a
+    /// variable is often set in the hub's own environment only.
+    ///
+    /// # Errors
+    /// Each key that is missing.
+    pub fn check_provider_keys(&self) -> Result<(), ConfigErrors> {
+        let mut errors = ConfigErrors::default();
+        for ProviderSettings { name, key, .. } in &self.relay.providers {
+            if let Err(problem) = key.read() {
+                errors.push(format_args!("relay.providers.{name}"), problem);
+            }
+        }
+        errors.into_result(())
+    }
+
     /// Checks the constraints between keys, and that the files that they name can be read.
     fn check(&self, resolver: &mut Resolver) {
-        let Self { hub, stream, http, publish, cors, tls, .. } = self;
+        let Self { hub, stream, http, publish, cors, tls, relay, .. } = self;
         resolver.require(
             !hub.listen.is_empty(),
             &["listen"],
@@ -180,10 +200,19 @@ impl Config {
                 publish.batch_bytes, publish.inflight_bytes
             ),
         );
+        resolver.require(
+            relay.runs <= relay.history,
+            &["relay.runs", "relay.history"],
+            format_args!(
+                "relay.runs ({}) is more than relay.history ({}), which must hold them",
+                relay.runs, relay.history
+            ),
+        );
         for (small, large, keys) in [
             (publish.event_bytes, publish.batch_bytes, ["publish.event_bytes", "publish.batch_bytes"]),
             (stream.ring_bytes, stream.ring_bytes_total, ["stream.ring_bytes", "stream.ring_bytes_total"]),
             (http.header_line_bytes, http.header_bytes, ["http.header_line_bytes", "http.header_bytes"]),
+            (relay.event_bytes, relay.answer_bytes, ["relay.event_bytes", "relay.answer_bytes"]),
         ] {
             let [first, second] = keys;
             resolver.require(

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::tables::TablePart;
+use super::errors::{TableId, TablePart};
 
 /// A value of a key from one source; another source may override it.
 #[derive(Debug)]
@@ -26,17 +26,26 @@ pub(super) enum ValueOrigin {
 pub(super) struct Locations {
     /// `FILE:LINE` of its key.
     pub(super) key: String,
-    /// For a list of tables: `FILE:LINE` of each table, and of each of its keys.
-    pub(super) tables: Vec<(String, BTreeMap<String, String>)>,
+    /// For several tables under one key: the lines of each.
+    pub(super) tables: BTreeMap<TableId, TableLines>,
+}
+
+/// The lines of a table in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TableLines {
+    /// `FILE:LINE` of the table.
+    pub(super) table: String,
+    /// `FILE:LINE` of each of its keys.
+    pub(super) keys: BTreeMap<String, String>,
 }
 
 impl Locations {
     /// `FILE:LINE` of a part, or of the key.
     pub(super) fn location_of(&self, part: Option<&TablePart>) -> &str {
-        let Some((part, (table, keys))) = part.and_then(|part| Some((part, self.tables.get(part.table)?))) else {
+        let Some((part, lines)) = part.and_then(|part| Some((part, self.tables.get(&part.table)?))) else {
             return &self.key;
         };
-        part.key.as_ref().and_then(|key| keys.get(key)).unwrap_or(table)
+        part.key.as_ref().and_then(|key| lines.keys.get(key)).unwrap_or(&lines.table)
     }
 }
 

@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    errors::ConfigErrors,
+    errors::{ConfigErrors, ValueProblem},
     kinds::ValueKind,
     origin::{SourceValue, ValueOrigin},
     table::ConfigKey,
-    tables::ValueProblem,
 };
 
 /// Reads keys. Collects the mistakes and the effective values.

@@ -3,8 +3,9 @@
 //! In a flag or an environment variable the value is inline TOML: `[{ topics = "jobs/**", max_age = "1d" }]`.
 
 use super::{
+    errors::ValueProblem,
     kinds::{Count, DurationText, Maybe, Milliseconds, Size, ValueKind},
-    tables::{self, ConfigTable, ValueProblem, text_of},
+    tables::{self, ConfigTable, text_of},
 };
 use crate::event::{
     Filter, Retention,

@@ -26,6 +26,9 @@ pub struct ConfigKey {
 /// The section whose keys are at the top of the file, without a prefix.
 pub(super) const ROOT: &str = "hub";
 
+/// Keys whose flag and variable are shorter than their path: `--relay`, `GAPLESS_RELAY`. In a file `relay` is a section.
+const SHORT: [(&str, &str); 1] = [("relay.dialects", "relay")];
+
 impl ConfigKey {
     /// `stream.keepalive`: its path in the file.
     #[must_use]
@@ -33,16 +36,22 @@ impl ConfigKey {
         if self.section == ROOT { self.name.into() } else { format!("{}.{}", self.section, self.name) }
     }
 
+    /// The path that its flag and variable are made of.
+    fn short_path(&self) -> String {
+        let path = self.path();
+        SHORT.into_iter().find(|(key, _)| *key == path).map_or(path, |(_, short)| short.into())
+    }
+
     /// `stream-keepalive`: the flag, without its dashes.
     #[must_use]
     pub fn flag(&self) -> String {
-        self.path().replace(['.', '_'], "-")
+        self.short_path().replace(['.', '_'], "-")
     }
 
     /// `GAPLESS_STREAM_KEEPALIVE`: the environment variable.
     #[must_use]
     pub fn variable(&self) -> String {
-        format!("GAPLESS_{}", self.path().replace('.', "_").to_uppercase())
+        format!("GAPLESS_{}", self.short_path().replace('.', "_").to_uppercase())
     }
 
     /// Whether a running hub applies a new value at SIGHUP. Other keys need a restart.

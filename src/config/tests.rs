@@ -237,6 +237,71 @@ fn an_empty_variable_is_unset_and_an_unrelated_one_is_ignored() {
 }
 
 #[test]
+fn the_short_way_adds_public_providers_and_a_table_of_the_same_name_counts() {
+    let file = "[relay]\nkeep = \"2h\"\ndialects = \"anthropic\"\n[relay.providers.openai]\nurl = \"http://127.0.0.1:9/v\"\n\
+                [relay.providers.lab]\ndialect = \"gemini\"\nurl = \"http://127.0.0.1:8\"\n";
+    let names = |flags: &[&str], environment: &[(&str, &str)]| {
+        let relay = config(flags, environment, Some(file)).relay;
+        let names =
+            relay.providers.iter().map(|provider| format!("{}={}", provider.name, provider.url.server.authority));
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let tables = "lab=127.0.0.1:8 openai=127.0.0.1:9";
+    assert_eq!(names(&[], &[]), format!("{tables} anthropic=api.anthropic.com"));
+    assert_eq!(names(&["--relay", "openai,ollama"], &[]), format!("{tables} ollama=127.0.0.1:11434"));
+    let variable = [("GAPLESS_RELAY", "ollama, openai, ollama")];
+    assert_eq!(names(&[], &variable), format!("{tables} ollama=127.0.0.1:11434"));
+    assert_eq!(names(&["--relay", "none"], &variable), tables);
+    assert!(config(&[], &[], None).relay.providers.is_empty(), "off unless asked for");
+
+    let flag =
+        "{ lab = { dialect = \"gemini\", url = \"http://127.0.0.1:8\" }, openai = { url = \"http://127.0.0.1:9/v\" } }";
+    let by_flag = config(&["--relay-providers", flag, "--relay", "anthropic"], &[], None).relay.providers;
+    let (by_file, effective) = load_from(&[], &[], Some(file)).expect("sound");
+    assert_eq!(by_flag, by_file.relay.providers);
+    let again = config(&[], &[], Some(&effective));
+    assert_eq!(format!("{by_file:?}"), format!("{again:?}"), "{effective}");
+}
+
+#[test]
+fn every_mistake_of_a_provider_has_its_line() {
+    let file = "[relay]\nruns = 0\n\n[relay.providers.openai]\nkey_env = \"sk-1\"\n[relay.providers.lab]\nmodles = 1\n\
+                url = \"http://127.0.0.1:8\"\n[relay.providers]\nx = 1\nY.url = \"ftp://a\"\nY.dialect = \"openai\"\n";
+    let error = load_from(&["--relay", "gpt"], &[("GAPLESS_RELAY_PROVIDERS", "7")], Some(file)).expect_err("wrong");
+    for want in [
+        ":2: relay.runs: \"0\" is out of range",
+        ":5: relay.providers: provider \"openai\": key_env is not",
+        ":6: relay.providers: provider \"lab\": dialect is missing",
+        ":7: relay.providers: provider \"lab\": there is no key \"modles\"",
+        ":10: relay.providers: provider \"x\": it is not a table",
+        ":11: relay.providers: provider \"Y\": a name has",
+        ":11: relay.providers: provider \"Y\": url is not an http",
+        "--relay: \"gpt\" is not a dialect",
+        "GAPLESS_RELAY_PROVIDERS: is not a table of providers; write it like",
+    ] {
+        assert!(error.contains(want), "{want}\n{error}");
+    }
+    assert!(error.starts_with("the configuration has 9 mistakes:") && !error.contains("sk-1"), "{error}");
+    let error = load_from(&[], &[], Some("relay = \"openai\"\n")).expect_err("a section");
+    assert!(error.contains(":1: relay is a section, not a key; write [relay]"), "{error}");
+}
+
+#[test]
+fn a_missing_key_of_a_provider_is_reported_with_the_others() {
+    let providers = "{ openai = { key_env = \"NO_SUCH_VARIABLE_OF_GAPLESS\" }, lab = { dialect = \"openai\", key_file = \"/no/such/key\" }, \
+                     ollama = {}, path = { dialect = \"gemini\", key_env = \"PATH\" } }";
+    let config = config(&["--relay-providers", providers], &[], None);
+    let errors = config.check_provider_keys().expect_err("missing").to_string();
+    for want in [
+        "relay.providers.openai: the key is missing: set the environment variable NO_SUCH_VARIABLE_OF_GAPLESS",
+        "relay.providers.lab: /no/such/key cannot be read",
+    ] {
+        assert!(errors.contains(want), "{want}\n{errors}");
+    }
+    assert!(errors.starts_with("the configuration has 2 mistakes:"), "{errors}");
+}
+
+#[test]
 fn every_flag_is_one_line_of_help_on_a_terminal_of_100_columns() {
     let mut command = Flags::augment_args(Command::new("gapless").term_width(100));
     let help = command.render_help().to_string();

@@ -9,6 +9,7 @@
 //! | [`selection`] | the set of names and patterns of a subscription |
 //! | [`shape`] | the wildcard positions of a pattern; the index for matching |
 //! | [`cover`] | whether one filter matches everything that another one matches |
+//! | [`glob`] | patterns of other names: models, paths at a provider |
 //! | [`id`] | `<epoch>-<seq>`, the id of an event and the text of a cursor |
 //! | [`position`] | where a reader begins, as text: cursors, `from` and `since` |
 //! | [`cursor`] | the delivery rule: seen, next, or a hole |
@@ -24,6 +25,7 @@
 pub mod cover;
 pub mod cursor;
 pub mod duration;
+pub mod glob;
 pub mod id;
 pub mod json_text;
 pub mod position;
@@ -38,6 +40,7 @@ pub mod time;
 pub mod topic;
 
 pub use cursor::Verdict;
+pub use glob::Glob;
 pub use id::{Epoch, EventId, Seq};
 pub use record::{Data, Event, EventName, NewEvent};
 pub use retention::Retention;

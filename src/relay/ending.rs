@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The state of a run. All but [`RunStatus::Running`] are endings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// It has not ended.
@@ -22,6 +22,34 @@ pub enum RunStatus {
     TimedOut,
     /// The hub ended first.
     Interrupted,
+}
+
+impl RunStatus {
+    /// Every ending.
+    pub const ENDINGS: [Self; 7] = [
+        Self::Completed,
+        Self::Stopped,
+        Self::Abandoned,
+        Self::Failed,
+        Self::Truncated,
+        Self::TimedOut,
+        Self::Interrupted,
+    ];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Stopped => "stopped",
+            Self::Abandoned => "abandoned",
+            Self::Failed => "failed",
+            Self::Truncated => "truncated",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// Where the token counts of a run come from.

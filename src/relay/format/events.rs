@@ -70,7 +70,7 @@ struct StoppingData<'a> {
 }
 
 #[derive(Serialize)]
-struct GapData<'a> {
+struct RunGapData<'a> {
     run: &'a str,
     after: Option<String>,
     reason: &'static str,
@@ -151,7 +151,7 @@ impl PartWriter for EventsWriter {
 
     fn gap(&mut self, after: Option<EventId>, reason: GapReason, out: &mut Vec<u8>) -> Option<Finished> {
         let after = after.map(|id| id.to_string());
-        self.one(None, "hub.gap", &GapData { run: &self.run, after, reason: reason.as_str() }, out);
+        self.one(None, "hub.gap", &RunGapData { run: &self.run, after, reason: reason.as_str() }, out);
         None
     }
 }

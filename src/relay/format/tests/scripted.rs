@@ -105,14 +105,6 @@ impl Dialect for ScriptedDialect {
         "scripted"
     }
 
-    fn public_url(&self) -> &'static str {
-        "http://localhost"
-    }
-
-    fn key_variable(&self) -> Option<&'static str> {
-        None
-    }
-
     fn endpoint(&self, _: &Method, _: &str, _: &RequestFacts) -> EndpointKind {
         EndpointKind::Closed
     }
