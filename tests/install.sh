@@ -30,25 +30,32 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 # npm: what the lock file says, exactly; its copy in node_modules is npm's note of what is there.
+npm_install() { # a folder
+  local stamp=$1/node_modules/.installed
+  if cmp -s "$1/package-lock.json" "$stamp"; then return; fi
+  if ! have npm; then complain "no npm: what $1/package-lock.json lists cannot be installed"
+  elif npm --prefix "$1" ci --ignore-scripts --loglevel=error; then cp "$1/package-lock.json" "$stamp"
+  else complain "npm could not install what $1/package-lock.json lists"; fi
+}
 clients=tests/clients
-stamp=$clients/node_modules/.installed
-if ! cmp -s $clients/package-lock.json $stamp; then
-  if ! have npm; then complain "no npm: the browser's and node's clients cannot be installed"
-  elif npm --prefix $clients ci --ignore-scripts --loglevel=error; then cp $clients/package-lock.json $stamp
-  else complain "npm could not install what $clients/package-lock.json lists"; fi
-fi
+sdks=tests/relay/sdk
+npm_install $clients
+npm_install $sdks
 if have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
   complain "node $(node --version) is too old for the clients: 20 or newer is needed"
 fi
 
-# pip: into a place of its own.
+# pip: each list into a place of its own.
+pip_install() { # a list, its place
+  if cmp -s "$1" "$2/installed.txt"; then return; fi
+  if ! have python3; then complain "no python3: what $1 lists cannot be installed"
+  elif python3 -m venv "$2" && "$2/bin/python" -m pip install -q --disable-pip-version-check -r "$1"
+  then cp "$1" "$2/installed.txt"
+  else complain "pip could not install what $1 lists"; fi
+}
 venv=target/venv
-if ! cmp -s $clients/requirements.txt $venv/installed.txt; then
-  if ! have python3; then complain "no python3: Python's client cannot be installed"
-  elif python3 -m venv $venv && $venv/bin/python -m pip install -q --disable-pip-version-check -r $clients/requirements.txt
-  then cp $clients/requirements.txt $venv/installed.txt
-  else complain "pip could not install what $clients/requirements.txt lists"; fi
-fi
+pip_install $clients/requirements.txt $venv
+pip_install $sdks/requirements.txt target/relay-venv
 
 # Go: what go.sum says, exactly. A compiler since 1.21 fetches the one that go.mod asks for.
 if ! have go; then complain "no go: Go's clients cannot be built"

@@ -23,7 +23,7 @@ use super::{Connector, byte_stream::ByteStream};
 
 /// Opens connections to the one server of its connector, whatever URI is asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Dial {
+pub(super) struct PoolDial {
     pub connector: Arc<Connector>,
     /// For name resolution, proxy, TCP and TLS together.
     pub timeout: Duration,
@@ -37,7 +37,7 @@ pub(super) struct DialedStream {
     forwarded: bool,
 }
 
-impl Service<Uri> for Dial {
+impl Service<Uri> for PoolDial {
     type Response = DialedStream;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<DialedStream>> + Send>>;

@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 
 use super::{
     Connector, ServerAddress,
-    dial::Dial,
+    dial::PoolDial,
     proxy::{Proxy, ProxyVariables},
     trust,
 };
@@ -58,13 +58,13 @@ const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 
 /// A client for one server, for one core: its connections are driven by the runtime that it is used on.
 pub struct PooledClient {
-    dial: Dial,
+    dial: PoolDial,
     lanes: Mutex<Vec<Lane>>,
 }
 
 /// A client of hyper-util with its own connections, for up to [`LANE_REQUESTS`] at once.
 struct Lane {
-    client: Client<Dial, Full<Bytes>>,
+    client: Client<PoolDial, Full<Bytes>>,
     requests: Arc<AtomicUsize>,
 }
 
@@ -129,7 +129,7 @@ impl PooledClient {
     /// A client without connections yet. `connect_timeout`: for name resolution, proxy, TCP and TLS of each together.
     #[must_use]
     pub fn new(connector: Arc<Connector>, connect_timeout: Duration) -> Self {
-        Self { dial: Dial { connector, timeout: connect_timeout }, lanes: Mutex::default() }
+        Self { dial: PoolDial { connector, timeout: connect_timeout }, lanes: Mutex::default() }
     }
 
     /// Sends `request`, whose URI has only a path and a query, and returns when the head of its response is there: of any
@@ -149,7 +149,7 @@ impl PooledClient {
     }
 
     /// The first lane with room: later ones come to an end when there are fewer requests.
-    fn lane(&self) -> (Client<Dial, Full<Bytes>>, LaneRequest) {
+    fn lane(&self) -> (Client<PoolDial, Full<Bytes>>, LaneRequest) {
         let mut lanes = self.lanes.lock();
         let place = lanes.iter().position(|lane| lane.requests.load(Relaxed) < LANE_REQUESTS).unwrap_or_else(|| {
             lanes.push(Lane { client: client(self.dial.clone()), requests: Arc::default() });
@@ -178,7 +178,7 @@ impl PooledClient {
     }
 }
 
-fn client(dial: Dial) -> Client<Dial, Full<Bytes>> {
+fn client(dial: PoolDial) -> Client<PoolDial, Full<Bytes>> {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())

@@ -16,6 +16,13 @@ pub const MAX_RETRY_MS: u32 = 86_400_000;
 /// Event name of tombstones and removal notices, see [`removal`](super::removal).
 pub const REMOVED: &str = "hub.removed";
 
+/// Event names of the relay, which it writes for each run. No publisher can send them.
+pub const RUN_STARTED: &str = "run.started";
+/// See [`RUN_STARTED`].
+pub const RUN_STOPPING: &str = "run.stopping";
+/// See [`RUN_STARTED`].
+pub const RUN_ENDED: &str = "run.ended";
+
 /// An event as published, without a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
@@ -29,6 +36,8 @@ pub struct NewEvent {
     pub retry: Option<u32>,
     /// Whether this is the topic's last event.
     pub close: bool,
+    /// Whether the relay wrote it, as part of a run. Other publishers may write to the same topic meanwhile.
+    pub of_run: bool,
 }
 
 /// An immutable record of a topic.
@@ -42,7 +51,7 @@ pub struct Event {
     pub new: NewEvent,
 }
 
-/// An event's type: no control characters, not starting with `hub.`. The default is `message`.
+/// An event's type: no control characters, not starting with `hub.` or `run.`. The default is `message`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct EventName(Option<Arc<str>>);
 
@@ -59,8 +68,8 @@ pub enum NameError {
     /// A control character, which could inject a line into the stream.
     #[error("the event name contains U+{0:04X}, a control character; remove it")]
     ControlCharacter(u32),
-    /// The prefix of the hub's own events.
-    #[error("event names that start with 'hub.' are reserved; choose another")]
+    /// The prefix of the hub's own events, or of the relay's.
+    #[error("event names that start with 'hub.' or 'run.' are reserved; choose another")]
     Reserved,
 }
 
@@ -75,6 +84,14 @@ impl EventName {
     /// # Errors
     /// The rule that it breaks.
     pub fn new(text: &str) -> Result<Self, NameError> {
+        if text.starts_with("run.") { Err(NameError::Reserved) } else { Self::stored(text) }
+    }
+
+    /// Validates a name read from a store: also one of the relay's own, which start with `run.`.
+    ///
+    /// # Errors
+    /// The other rule that it breaks.
+    pub fn stored(text: &str) -> Result<Self, NameError> {
         if text.len() > MAX_NAME_BYTES {
             return Err(NameError::TooLong(text.len()));
         }
@@ -85,6 +102,24 @@ impl EventName {
             return Err(NameError::Reserved);
         }
         Ok(Self((!text.is_empty() && text != "message").then(|| text.into())))
+    }
+
+    /// `run.started`: the first event of a run.
+    #[must_use]
+    pub fn run_started() -> Self {
+        Self(Some(RUN_STARTED.into()))
+    }
+
+    /// `run.stopping`: a run is being stopped, and the provider is still read for its token counts.
+    #[must_use]
+    pub fn run_stopping() -> Self {
+        Self(Some(RUN_STOPPING.into()))
+    }
+
+    /// `run.ended`: the last event of a run.
+    #[must_use]
+    pub fn run_ended() -> Self {
+        Self(Some(RUN_ENDED.into()))
     }
 
     /// The name of a tombstone or a removal notice. [`EventName::new`] refuses it.
@@ -162,10 +197,10 @@ impl From<&str> for Data {
 }
 
 impl NewEvent {
-    /// An event with the name `message`, no `retry`, that does not close its topic.
+    /// A publisher's event with the name `message`, no `retry`, that does not close its topic.
     #[must_use]
     pub fn new(topic: TopicName, data: impl Into<Data>) -> Self {
-        Self { topic, name: EventName::default(), data: data.into(), retry: None, close: false }
+        Self { topic, name: EventName::default(), data: data.into(), retry: None, close: false, of_run: false }
     }
 }
 
@@ -187,6 +222,8 @@ mod tests {
             assert!(matches!(EventName::new(text), Err(NameError::ControlCharacter(_))), "{text:?}");
         }
         assert_eq!(EventName::new("hub.gap"), Err(NameError::Reserved));
+        assert_eq!(EventName::new(RUN_ENDED), Err(NameError::Reserved));
+        assert_eq!(EventName::stored(RUN_ENDED), Ok(EventName::run_ended()));
         assert_eq!(EventName::new(&"x".repeat(256)), Err(NameError::TooLong(256)));
     }
 

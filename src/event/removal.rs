@@ -13,7 +13,8 @@ impl Event {
     #[must_use]
     pub fn tombstone(&self) -> Self {
         let new = &self.new;
-        let new = NewEvent { name: EventName::removed(), close: new.close, ..NewEvent::new(new.topic.clone(), "") };
+        let kept = NewEvent { close: new.close, of_run: new.of_run, ..NewEvent::new(new.topic.clone(), "") };
+        let new = NewEvent { name: EventName::removed(), ..kept };
         Self { new, ..*self }
     }
 

@@ -35,6 +35,9 @@ impl Pattern {
     /// Whether the pattern matches `topic`.
     #[must_use]
     pub fn matches(&self, topic: &TopicName) -> bool {
+        if topic.is_internal() {
+            return false;
+        }
         if &*self.0 == "**" {
             return true;
         }
@@ -249,6 +252,18 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, topic), want, "{pattern} {topic}");
         }
+    }
+
+    #[test]
+    fn no_pattern_matches_a_topic_of_the_hub_itself() {
+        let internal = TopicName::internal("$relay/runs");
+        for pattern in ["**", "*/*", "*/runs", "*/**"] {
+            let filter = Filter::new(pattern).expect("valid");
+            let shape = filter.shape().expect("a pattern");
+            assert!(!filter.matches(&internal) && !shape.pattern_for(&internal, &mut String::new()), "{pattern}");
+        }
+        assert_eq!(Filter::new("$relay/*"), Err(TopicError::Reserved));
+        assert!(Selection::from(internal.clone()).matches(&internal));
     }
 
     #[test]

@@ -39,6 +39,9 @@ impl Shape {
     /// Writes the only pattern of this shape that can match `topic` into `text`. Returns whether there is one.
     pub fn pattern_for(self, topic: &TopicName, text: &mut String) -> bool {
         text.clear();
+        if topic.is_internal() {
+            return false;
+        }
         let mut names = topic.as_str().split('/');
         for index in 0..self.segments {
             let Some(name) = names.next() else { return false };

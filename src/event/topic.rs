@@ -48,13 +48,29 @@ impl TopicName {
         Self::without_wildcard(text)
     }
 
-    /// Validates a name read from a store. Earlier versions allowed a segment `.` or `..`: such a topic stays readable.
+    /// The name of a topic of the hub itself. It starts with `$`, so [`TopicName::new`] refuses it and no pattern matches
+    /// it.
+    #[must_use]
+    pub fn internal(name: &'static str) -> Self {
+        debug_assert!(name.starts_with('$'), "{name} is not reserved");
+        Self(name.into())
+    }
+
+    /// Whether it is a topic of the hub itself.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        self.0.starts_with('$')
+    }
+
+    /// Validates a name read from a store: also one of the hub itself. Earlier versions allowed a segment `.` or `..`:
+    /// such a topic stays readable.
     ///
     /// # Errors
     /// The other rule that it breaks.
     pub fn stored(text: &str) -> Result<Self, TopicError> {
         match check_text(text) {
             Ok(()) | Err(TopicError::DotSegment) => Self::without_wildcard(text),
+            Err(TopicError::Reserved) if text.starts_with('$') => Self::without_wildcard(text),
             Err(error) => Err(error),
         }
     }
@@ -163,11 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_name_may_have_dot_segments_and_nothing_else_that_is_refused() {
-        for text in [".", "a/../b", "a"] {
+    fn a_stored_name_may_have_dot_segments_or_be_the_hubs_own_and_nothing_else_that_is_refused() {
+        for text in [".", "a/../b", "a", "$relay/runs"] {
             assert_eq!(TopicName::stored(text).expect(text).as_str(), text);
         }
-        for text in ["", "../", "../*", "hub/..", "$/..", "../\n"] {
+        for text in ["", "../", "../*", "hub/..", "../\n"] {
             assert!(TopicName::stored(text).is_err(), "{text:?}");
         }
     }

@@ -38,6 +38,8 @@ const HAS_RETRY: u8 = 4;
 const CLOSES: u8 = 8;
 /// A tombstone of a removed event, or the notice of a removal. The name is the hub's own, not a publisher's.
 const REMOVED: u8 = 16;
+/// The relay wrote it, as part of a run. A build that does not know the flag reads the event without it.
+const OF_RUN: u8 = 32;
 
 /// Size of the smallest event: flags, id, length of data.
 const MIN_ENTRY_BYTES: usize = 3;
@@ -93,6 +95,7 @@ impl Builder {
             (new.name.is_removed(), REMOVED),
             (new.retry.is_some(), HAS_RETRY),
             (new.close, CLOSES),
+            (new.of_run, OF_RUN),
         ];
         let out = &mut self.bytes;
         out.push(flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
@@ -157,6 +160,7 @@ pub(super) struct BlockEvent {
     pub(super) closes: bool,
     /// A tombstone of a removed event, or the notice of a removal.
     pub(super) removed: bool,
+    of_run: bool,
     name: Option<Range<usize>>,
     retry: Option<u32>,
     data: Range<usize>,
@@ -209,8 +213,8 @@ impl Block {
         let retry = if flags & HAS_RETRY == 0 { None } else { Some(take.number()?.try_into().ok()?) };
         let data = take.range()?;
         let header = EventHeader { seq, prev, time, bytes: data.len() as u64 };
-        let (closes, removed) = (flags & CLOSES != 0, flags & REMOVED != 0);
-        Some(BlockEvent { header, closes, removed, name, retry, data })
+        let (closes, removed, of_run) = (flags & CLOSES != 0, flags & REMOVED != 0, flags & OF_RUN != 0);
+        Some(BlockEvent { header, closes, removed, of_run, name, retry, data })
     }
 
     /// Decodes an event; its data shares the block's bytes. `None` when it is damaged.
@@ -218,10 +222,17 @@ impl Block {
         let name = match &entry.name {
             None if entry.removed => EventName::removed(),
             None => EventName::default(),
-            Some(range) => EventName::new(std::str::from_utf8(&self.bytes[range.clone()]).ok()?).ok()?,
+            Some(range) => EventName::stored(std::str::from_utf8(&self.bytes[range.clone()]).ok()?).ok()?,
         };
         let data = Data::new(self.bytes.slice(entry.data.clone())).ok()?;
-        let new = NewEvent { topic: topic.clone(), name, data, retry: entry.retry, close: entry.closes };
+        let new = NewEvent {
+            topic: topic.clone(),
+            name,
+            data,
+            retry: entry.retry,
+            close: entry.closes,
+            of_run: entry.of_run,
+        };
         let EventHeader { seq, prev, time, .. } = entry.header;
         Some(StoredEvent { prev, event: Arc::new(Event { seq, time, new }) })
     }

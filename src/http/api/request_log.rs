@@ -5,7 +5,6 @@
 
 use std::{
     cell::OnceCell,
-    convert::Infallible,
     fmt::Display,
     net::IpAddr,
     pin::Pin,
@@ -26,7 +25,7 @@ use crate::http::{
     },
     net::{
         peer::Peer,
-        response::{Body, Response, generated},
+        response::{Aborted, Body, Response, abortable},
     },
 };
 
@@ -140,7 +139,7 @@ impl RequestScope {
             // The record of the stream writes it.
             self.line = None;
         } else {
-            return response.map(|body| generated(LoggedBody { body, scope: self }));
+            return response.map(|body| abortable(LoggedBody { body, scope: self }));
         }
         response
     }
@@ -188,14 +187,15 @@ struct LoggedBody {
 
 impl http_body::Body for LoggedBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Aborted;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(line) = &mut self.scope.line {
             match &frame {
                 Some(Ok(frame)) => line.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
-                Some(Err(never)) => match *never {},
+                // Broken off: not complete.
+                Some(Err(Aborted)) => {}
                 None => line.complete = true,
             }
         }
@@ -303,7 +303,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_is_dropped_before_its_end_was_not_read_by_its_client() {
         let body = || {
-            generated(http_body_util::StreamBody::new(tokio_stream::iter([
+            abortable(http_body_util::StreamBody::new(tokio_stream::iter([
                 Ok(Frame::data(Bytes::from_static(b"one"))),
                 Ok(Frame::data(Bytes::from_static(b"two"))),
             ])))

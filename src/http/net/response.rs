@@ -9,24 +9,30 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 
 use super::takeover::{Continuation, Takeover};
 
 /// A response.
 pub type Response = http::Response<Body>;
 
-/// A response body. It never returns an error: a stream that cannot continue ends.
+/// A response body. An error breaks the connection off, so that the client does not take what it has for the whole. Most
+/// bodies never return one: a stream of events that cannot continue ends, and its client resumes.
 pub enum Body {
     /// In memory, complete.
     Full(Full<Bytes>),
     /// Generated while it is sent.
-    Generated(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Infallible>>>),
+    Generated(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Aborted>>>),
     /// Sent by hyper, or without it on a connection that is taken over.
     Detachable(Box<dyn DetachableBody>),
     /// A detached body, of which hyper sends only the first bytes; then the connection is taken over from it.
     TakenOver(Rc<Takeover>),
 }
+
+/// A body that is broken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the response was broken off because it cannot be completed")]
+pub struct Aborted;
 
 /// A body that can be sent without hyper, as the last one of its connection.
 pub trait DetachableBody: http_body::Body<Data = Bytes, Error = Infallible> + Unpin {
@@ -41,18 +47,23 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 
 /// A body that is generated while it is sent.
 pub fn generated(body: impl http_body::Body<Data = Bytes, Error = Infallible> + 'static) -> Body {
+    abortable(body.map_err(|never| match never {}))
+}
+
+/// A body that is generated while it is sent, and may be broken off.
+pub fn abortable(body: impl http_body::Body<Data = Bytes, Error = Aborted> + 'static) -> Body {
     Body::Generated(Box::pin(body))
 }
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Aborted;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         match &mut *self {
-            Self::Full(body) => Pin::new(body).poll_frame(cx),
+            Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Self::Generated(body) => body.as_mut().poll_frame(cx),
-            Self::Detachable(body) => Pin::new(body).poll_frame(cx),
+            Self::Detachable(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Self::TakenOver(takeover) => match takeover.asked() {
                 Some(greeting) => Poll::Ready(Some(Ok(Frame::data(greeting)))),
                 None => Poll::Pending,

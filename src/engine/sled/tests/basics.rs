@@ -18,6 +18,7 @@ fn every_part_of_an_event_survives_a_restart() {
         data: Data::from("one\ntwo\0"),
         retry: Some(5000),
         close: true,
+        of_run: true,
     };
     let commit = bench.build(vec![
         NewEvent::new(name("a/b"), "first"),

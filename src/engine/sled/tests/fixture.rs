@@ -22,6 +22,7 @@ fn commits() -> Vec<Vec<NewEvent>> {
         data: Data::from(data),
         retry,
         close,
+        of_run: false,
     };
     let large = "A line of an event that is kept in parts.\n".repeat(2500);
     vec![

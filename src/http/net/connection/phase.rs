@@ -5,7 +5,6 @@
 
 use std::{
     cell::Cell,
-    convert::Infallible,
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
@@ -20,7 +19,10 @@ use tokio::{
 };
 
 use super::maybe_tls::MaybeTls;
-use crate::http::net::{response::Body, state::NetLimits};
+use crate::http::net::{
+    response::{Aborted, Body},
+    state::NetLimits,
+};
 
 /// What a connection is waiting for, shared by its reader, its service and its response body.
 #[derive(Debug)]
@@ -165,9 +167,9 @@ impl Drop for TrackedResponseBody {
 
 impl http_body::Body for TrackedResponseBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Aborted;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

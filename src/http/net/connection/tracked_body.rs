@@ -4,7 +4,6 @@
 //! belongs to a client that does not take it, and its stall handle reports that to the core's tick.
 
 use std::{
-    convert::Infallible,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -13,7 +12,10 @@ use std::{
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::http::net::{response::Body, tracked_socket::StallHandle};
+use crate::http::net::{
+    response::{Aborted, Body},
+    tracked_socket::StallHandle,
+};
 
 /// Bytes of one frame, and of the stream's buffer. Progress is measured in these steps, so that a client that reads
 /// large events slowly does not count as stalled.
@@ -35,13 +37,14 @@ impl StallTrackedBody {
 
 impl http_body::Body for StallTrackedBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Aborted;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         self.stall.mark_progress();
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
+                Some(Err(aborted)) => return Poll::Ready(Some(Err(aborted))),
                 None => return Poll::Ready(None),
             }
         }

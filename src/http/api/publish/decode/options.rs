@@ -70,7 +70,7 @@ impl PublishOptions {
 
     /// An event with the defaults of the query.
     pub(in crate::http::api::publish) fn event(&self, topic: TopicName, data: Data) -> NewEvent {
-        NewEvent { topic, name: self.name.clone(), data, retry: self.retry, close: self.close }
+        NewEvent { topic, name: self.name.clone(), data, retry: self.retry, close: self.close, of_run: false }
     }
 
     /// Refuses the options that concern one commit: a stream makes many.

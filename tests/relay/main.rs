@@ -1,0 +1,17 @@
+//! The relay, with the official SDKs as its clients and a mock whose every byte is a test's as its provider.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[allow(dead_code, reason = "shared with the third-party clients, which use all of it")]
+#[path = "../clients/child.rs"]
+mod child;
+mod direct;
+mod facts;
+mod hub;
+mod mock;
+mod recordings;
+mod resume;
+mod sdks;
+#[allow(dead_code, reason = "shared with the promises, which use all of it")]
+#[path = "../promises/support/mod.rs"]
+mod support;
