@@ -75,6 +75,12 @@ pub struct AskHeaders {
 }
 
 impl AskHeaders {
+    /// Whether it has an `Idempotency-Key`.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Reads the headers.
     ///
     /// # Errors

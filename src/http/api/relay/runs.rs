@@ -11,12 +11,12 @@ use tokio::time::timeout;
 use super::{
     answer::{self, ReadOptions, name_run, nothing},
     asking::{self, Ask, AskHeaders},
-    run_events::TopicEvent,
+    run_events::{TopicEvent, each_event},
     run_view::{RunView, WholeRunView},
     state::RelayState,
 };
 use crate::{
-    event::{EventId, Selection, Seq, TopicName, duration, position::Cursor},
+    event::{EventId, Selection, TopicName, duration},
     http::{
         api::{body, keys},
         auth::Caller,
@@ -26,11 +26,6 @@ use crate::{
             query::Query,
         },
         net::response::{Response, full},
-    },
-    hub::{
-        Hub,
-        batch::ReadLimit,
-        subscription::{Delivery, Start},
     },
     relay::{
         dialect::{EndpointKind, RequestFacts},
@@ -332,40 +327,4 @@ fn may_change(caller: &Caller, run: &Run) -> Result<(), Problem> {
 
 fn name_of(caller: &Caller) -> Option<String> {
     caller.authorization.holder().map(Into::into)
-}
-
-/// Passes each event of the topic from the run's first to its newest one to `each`.
-async fn each_event(
-    hub: &Arc<Hub>,
-    run: &Run,
-    limit: ReadLimit,
-    mut each: impl FnMut(EventId, &TopicEvent, &crate::event::Event),
-) -> Result<(), Problem> {
-    let state = run.state();
-    let (Some(first), Some(last)) = (state.first, state.last) else { return Ok(()) };
-    let before = EventId { seq: Seq(first.seq.0.saturating_sub(1)), ..first };
-    let start = Start::Cursor(Cursor::new(&before.to_string()));
-    let selection = Selection::from(run.facts.topic.clone());
-    let unreadable = || Problem::new(Code::StoreUnavailable, "the events of the run cannot be read now; retry");
-    let subscribed = hub.subscribe(&selection, start, limit, 0).await;
-    let mut subscription = subscribed.map_err(|_| unreadable())?;
-    loop {
-        let next = std::future::poll_fn(|cx| match subscription.poll_next(cx) {
-            std::task::Poll::Pending if subscription.caught_up() => std::task::Poll::Ready(None),
-            delivery => delivery.map(Some),
-        });
-        match next.await {
-            None | Some(Delivery::Finished(_)) => return Ok(()),
-            Some(Delivery::Unreadable) => return Err(unreadable()),
-            Some(Delivery::Events(batch)) => {
-                for frame in batch.frames() {
-                    if frame.id.epoch != last.epoch || frame.id.seq > last.seq {
-                        return Ok(());
-                    }
-                    each(frame.id, &TopicEvent::of(&frame.event), &frame.event);
-                }
-            }
-            Some(Delivery::Gap(_) | Delivery::End(_)) => {}
-        }
-    }
 }
