@@ -81,11 +81,6 @@ impl Authorization {
         Ok(())
     }
 
-    /// STUB
-    pub fn relay(&self, _: &str, _: Option<&str>) -> Result<(), Problem> {
-        Ok(())
-    }
-
     /// Permits publishing to `topic`.
     ///
     /// # Errors
