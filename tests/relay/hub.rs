@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use tempfile::TempDir;
 
 use crate::{
-    direct::direct,
-    mock::Mock,
+    direct::{direct, refusal},
+    facts::begun,
+    mock::{Mock, Script},
     recordings::Recording,
-    sdks::{Endpoint, Seen, every_call},
+    sdks::{Endpoint, Runner, SDKS, Seen, Way, every_call},
     support::hub::Hub,
 };
 
@@ -70,5 +71,51 @@ fn every_sdk_sees_through_the_hub_what_it_sees_of_its_provider() {
     for ((sdk, call, plain), (.., relayed)) in plain.into_iter().zip(relayed) {
         let headers = plain.headers.clone();
         assert_eq!(Seen { headers, ..relayed }, plain, "{}, {}", sdk.name, call.name);
+    }
+}
+
+/// Makes every call that `concerns`, directly and through the hub, with the answer of `script`.
+fn both(concerns: impl Fn(Way) -> bool, script: impl Fn(Recording) -> Script, check: impl Fn(&str, Seen, Seen)) {
+    let mock = Mock::start();
+    let relay = Relay::start(&mock, "");
+    for sdk in SDKS {
+        let mut runner = Runner::start(sdk);
+        for call in sdk.calls.iter().filter(|call| concerns(call.way)) {
+            call.answer_with(&mock, &script(call.recording));
+            let plain = runner.run(&direct(&mock).job(call));
+            let relayed = runner.run(&relay.endpoint(call.recording).job(call));
+            check(&format!("{}, {}", sdk.name, call.name), plain, relayed);
+        }
+    }
+}
+
+#[test]
+#[ignore = "the hub has no relay yet"]
+fn every_sdk_raises_when_the_provider_ends_before_its_end() {
+    let scripts: [fn(Recording) -> Script; 3] =
+        [begun, |recording| begun(recording).cut(), |recording| begun(recording).send(recording.error_frame())];
+    for script in scripts {
+        both(
+            |way| way != Way::Whole,
+            script,
+            |what, plain, relayed| {
+                assert!(relayed.error.is_some(), "{what}: {relayed:?}");
+                assert_eq!((relayed.text, relayed.reasoning), (plain.text, plain.reasoning), "{what}");
+            },
+        );
+    }
+}
+
+#[test]
+#[ignore = "the hub has no relay yet"]
+fn every_sdk_raises_the_same_for_a_refusal_through_the_hub() {
+    for status in [400, 401, 404, 429, 500] {
+        both(
+            |_| true,
+            |recording| Script::json(status, &refusal(recording, status)),
+            |what, plain, relayed| {
+                assert_eq!(relayed.error, plain.error, "{what}, {status}");
+            },
+        );
     }
 }
