@@ -43,6 +43,12 @@ impl Grant {
         self.relay.iter().any(|granted| granted.permits(provider, model))
     }
 
+    /// Whether anything may be relayed to `provider`.
+    #[must_use]
+    pub fn may_relay_some(&self, provider: &str) -> bool {
+        self.relay.iter().any(|granted| granted.concerns(provider))
+    }
+
     /// The first of the selection's filters that may not be subscribed to.
     #[must_use]
     pub fn first_denied<'s>(&self, selection: &'s Selection) -> Option<&'s Filter> {
@@ -103,6 +109,7 @@ mod tests {
         let grant = Grant { relay, ..Grant::default() };
         assert!(grant.may_relay("openai", Some("gpt-4o-mini")) && grant.may_relay("ollama", None));
         assert!(!grant.may_relay("openai", Some("o1")) && !grant.may_relay("openai", None));
+        assert!(grant.may_relay_some("openai") && !grant.may_relay_some("anthropic"));
         assert!(!grant.may_relay("anthropic", Some("gpt-4o")) && !Grant::default().may_relay("ollama", None));
         assert!(Grant::everything().may_relay("anthropic", None));
         let others = Grant { relay: Vec::new(), ..Grant::everything() };

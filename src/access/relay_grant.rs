@@ -42,6 +42,12 @@ impl RelayGrant {
         Self { provider: Glob::any(), model: None }
     }
 
+    /// Whether it permits anything of this provider.
+    #[must_use]
+    pub fn concerns(&self, provider: &str) -> bool {
+        self.provider.matches(provider)
+    }
+
     /// Whether it permits a request for `model`; `None` for one that names none, whose default may be any.
     #[must_use]
     pub fn permits(&self, provider: &str, model: Option<&str>) -> bool {

@@ -1,11 +1,8 @@
 //! One run: what is known of it, and the signals between its task and those who wait for it.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
 };
 
 use http::HeaderMap;
@@ -109,9 +106,6 @@ pub enum StartFailure {
     /// The connection broke after the request was sent, or the provider's answer cannot be read. It may have been billed.
     #[error("the provider did not answer: {0}")]
     NoAnswer(String),
-    /// The provider did not answer in time.
-    #[error("the provider did not answer within {} s", .0.as_secs())]
-    Late(Duration),
     /// The run cannot be stored.
     #[error("the run cannot be stored: {0}")]
     NotStored(String),

@@ -1,7 +1,7 @@
 //! The task that owns a provider's answer. It is not part of any request: it goes on when its client is gone, until the
 //! answer is complete, somebody stops it, or nobody watches it any more.
 
-use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{any::Any, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, header};
@@ -43,6 +43,8 @@ pub(super) struct RunTask {
     pub(super) provider: Arc<Provider>,
     pub(super) run: Arc<Run>,
     pub(super) request: UpstreamRequest,
+    /// Dropped when the provider has the request.
+    pub(super) memory: Option<Box<dyn Any>>,
     /// Whether it begins before the provider has answered.
     pub(super) at_once: bool,
     pub(super) on_disconnect: UnwatchedPolicy,
@@ -73,7 +75,9 @@ impl RunTask {
         let mut commands = self.run.commands();
         let mut clock =
             RunClock::new(&self.shard.relay, self.on_disconnect, self.shard.relay.limits.first_byte_timeout);
-        match self.ask(&mut publishing, &mut commands, &mut clock).await {
+        let asked = self.ask(&mut publishing, &mut commands, &mut clock).await;
+        self.memory = None;
+        match asked {
             Asked::Answer(answer) if self.run.facts.api.is_whole() => {
                 self.read_whole(answer, publishing, commands, clock).await;
             }

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use tempfile::TempDir;
 
 use crate::{
-    direct::direct,
-    mock::Mock,
+    direct::{direct, refusal},
+    facts::begun,
+    mock::{Mock, Script},
     recordings::Recording,
-    sdks::{Endpoint, Seen, every_call},
+    sdks::{Call, Endpoint, Runner, SDKS, Seen, Way, every_call},
     support::hub::Hub,
 };
 
@@ -70,5 +71,58 @@ fn every_sdk_sees_through_the_hub_what_it_sees_of_its_provider() {
     for ((sdk, call, plain), (.., relayed)) in plain.into_iter().zip(relayed) {
         let headers = plain.headers.clone();
         assert_eq!(Seen { headers, ..relayed }, plain, "{}, {}", sdk.name, call.name);
+    }
+}
+
+/// A call, what the application saw of it directly, and through the hub.
+struct Pair {
+    what: String,
+    way: Way,
+    plain: Seen,
+    relayed: Seen,
+}
+
+/// Makes every call of every SDK directly and through a hub. Its provider answers by `script`, `None` leaves it out.
+fn pairs(script: impl Fn(&Call) -> Option<Script>) -> Vec<Pair> {
+    let mock = Mock::start();
+    let relay = Relay::start(&mock, "");
+    let mut pairs = Vec::new();
+    for sdk in SDKS {
+        let mut runner = Runner::start(sdk);
+        for call in sdk.calls {
+            let Some(script) = script(call) else { continue };
+            call.answer_with(&mock, &script);
+            let plain = runner.run(&direct(&mock).job(call));
+            let relayed = runner.run(&relay.endpoint(call.recording).job(call));
+            pairs.push(Pair { what: format!("{}, {}", sdk.name, call.name), way: call.way, plain, relayed });
+        }
+    }
+    pairs
+}
+
+#[test]
+#[ignore = "the hub has no relay yet"]
+fn every_sdk_raises_when_the_provider_ends_before_its_end() {
+    let scripts: [fn(Recording) -> Script; 3] =
+        [begun, |recording| begun(recording).cut(), |recording| begun(recording).send(recording.error_frame())];
+    for script in scripts {
+        for Pair { what, way, plain, relayed } in pairs(|call| (call.way != Way::Whole).then(|| script(call.recording)))
+        {
+            assert!(relayed.error.is_some(), "{what}: {relayed:?}");
+            // What assembles an answer shows nothing of one that fails.
+            if way == Way::Stream {
+                assert_eq!((relayed.text, relayed.reasoning), (plain.text, plain.reasoning), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "the hub has no relay yet"]
+fn every_sdk_raises_the_same_for_a_refusal_through_the_hub() {
+    for status in [400, 401, 404, 429, 500] {
+        for pair in pairs(|call| Some(Script::json(status, &refusal(call.recording, status)))) {
+            assert_eq!(pair.relayed.error, pair.plain.error, "{}, {status}", pair.what);
+        }
     }
 }

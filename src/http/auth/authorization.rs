@@ -112,6 +112,18 @@ impl Authorization {
         Err(self.denied(format_args!("{action}"), "use", &grant.relay))
     }
 
+    /// Permits asking `provider` for what costs nothing by itself, as the list of its models.
+    ///
+    /// # Errors
+    /// When nothing of the provider is permitted.
+    pub fn relay_some(&self, provider: &str) -> Result<(), Problem> {
+        let grant = &self.principal.grant;
+        if grant.may_relay_some(provider) {
+            return Ok(());
+        }
+        Err(self.denied(format_args!("use {}", quoted(provider)), "use", &grant.relay))
+    }
+
     /// Permits reading `selection`.
     ///
     /// # Errors

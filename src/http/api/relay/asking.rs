@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, Method};
 use super::{account, state::RelayState};
 use crate::{
     access::{hex, sha256},
+    engine::AppendError,
     event::{EventId, TopicName},
     http::{
         auth::Caller,
@@ -17,6 +18,7 @@ use crate::{
             problem::{Code, Problem},
         },
     },
+    quota::memory::BodyPermit,
     relay::{
         dialect::GenerationApi,
         journal::own_topic,
@@ -58,6 +60,8 @@ pub struct Ask {
     pub topic: Option<TopicName>,
     /// What is sent to the provider.
     pub upstream: UpstreamRequest,
+    /// The memory that its body is charged to.
+    pub memory: BodyPermit,
     /// Whether the run begins before the provider has answered.
     pub at_once: bool,
     /// When it is stopped if nobody watches it.
@@ -119,6 +123,10 @@ pub fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) 
     let shard = state.shard()?;
     if let Some(topic) = &ask.topic {
         caller.authorization.publish(topic)?;
+        // Before the provider is asked, for nothing of the answer could be stored.
+        if shard.relay.hub.topic(topic).is_some_and(|facts| facts.closed) {
+            return Err(AppendError::Closed { topic: topic.clone() }.into());
+        }
     }
     let owner = caller.quotas.owner;
     let identity = RunIdentity {
@@ -129,7 +137,7 @@ pub fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) 
     };
     let (fingerprint, key) = (identity.fingerprint.clone(), identity.key.clone());
     let request_bytes = ask.upstream.body.len() as u64;
-    let Ask { provider, api, model, topic, upstream, at_once, on_disconnect } = ask;
+    let Ask { provider, api, model, topic, upstream, memory, at_once, on_disconnect } = ask;
     let facts = {
         let (provider, holder) = (provider.name.clone(), caller.authorization.holder().map(Into::into));
         move || {
@@ -148,7 +156,7 @@ pub fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) 
             }
         }
     };
-    let request = RunRequest { provider, identity, upstream, at_once, on_disconnect };
+    let request = RunRequest { provider, identity, upstream, memory: Box::new(memory), at_once, on_disconnect };
     start::join(shard, request, facts, || account::of(caller))
 }
 

@@ -124,7 +124,7 @@ where
     }
     let kind = provider.dialect.endpoint(&head.method, path, &RequestFacts::default());
     let admitted = admission::admit(&state.stream.drain, &head.extensions).and_then(|()| {
-        caller.authorization.relay(&provider.name, None)?;
+        caller.authorization.relay_some(&provider.name)?;
         if matches!(kind, EndpointKind::Closed) && !provider.opens(path) {
             Err(closed(&provider, path))
         } else {
@@ -147,7 +147,10 @@ where
         EndpointKind::Answer | EndpointKind::PassThrough | EndpointKind::Closed => None,
     };
     let model = provider.dialect.model_in_path(path).map(Into::into).or(facts.model);
-    asking::authorize(&caller, &provider, model.as_deref())?;
+    // What names no model and is none costs nothing by itself.
+    if model.is_some() || !matches!(kind, EndpointKind::PassThrough) {
+        asking::authorize(&caller, &provider, model.as_deref())?;
+    }
     let target = |streaming| target(path, &head.uri, provider.dialect, streaming);
     let upstream = |streaming| UpstreamRequest {
         method: head.method.clone(),
@@ -163,13 +166,13 @@ where
         model: model.unwrap_or_default(),
         topic: headers.topic.clone(),
         upstream: upstream(!api.is_whole()),
+        memory: permit,
         at_once: false,
         on_disconnect: provider.on_disconnect,
         provider,
     };
     let raw = raw_shape(api, &head.uri)?;
     let joined = asking::join(state, &caller, ask, headers)?;
-    drop((permit, body));
     let options = ReadOptions { format: Format::Raw, raw, after: joined.after, ..ReadOptions::default() };
     answer::begun(state, caller, &joined.run, options).await
 }

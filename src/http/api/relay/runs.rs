@@ -18,7 +18,7 @@ use super::{
 use crate::{
     event::{EventId, Selection, TopicName, duration},
     http::{
-        api::{body, keys},
+        api::{admission, body, keys},
         auth::Caller,
         message::{
             accept, json_text,
@@ -27,6 +27,7 @@ use crate::{
         },
         net::response::{Response, full},
     },
+    quota::memory::BodyPermit,
     relay::{
         dialect::{EndpointKind, RequestFacts},
         ending::RunStatus,
@@ -71,7 +72,7 @@ where
     B: http_body::Body<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
-    let admitted = crate::http::api::admission::admit(&state.stream.drain, &head.extensions);
+    let admitted = admission::admit(&state.stream.drain, &head.extensions);
     if let Err(problem) = admitted {
         state.bodies.discard(&head.headers, body).await;
         return Err(problem);
@@ -80,9 +81,9 @@ where
     let (body, permit) = state.bodies.read(&caller.quotas, &head.headers, body, most).await?;
     let options = ReadOptions::of(&Query::new(head.uri.query()))?;
     let mut headers = AskHeaders::of(&head.headers)?;
-    let ask = ask(state, &caller, &head, &body, &mut headers)?;
+    let ask = ask(state, &caller, &head, (&body, permit), &mut headers)?;
     let joined = asking::join(state, &caller, ask, headers)?;
-    drop((permit, body));
+    drop(body);
     if accept::names(&head.headers, "text/event-stream") {
         let options = ReadOptions { after: joined.after, ..options };
         return answer::begun(state, caller, &joined.run, options).await;
@@ -108,7 +109,7 @@ fn ask(
     state: &RelayState,
     caller: &Caller,
     head: &Parts,
-    body: &[u8],
+    (body, memory): (&[u8], BodyPermit),
     headers: &mut AskHeaders,
 ) -> Result<Ask, Problem> {
     let invalid = |detail: String| Problem::new(Code::BodyInvalid, detail);
@@ -153,6 +154,7 @@ fn ask(
         model: model.unwrap_or_default(),
         topic: headers.topic.clone(),
         upstream: asking::upstream(Method::POST, target, upstream_headers, upstream_body.into()),
+        memory,
         at_once: true,
         on_disconnect,
         provider,
@@ -213,6 +215,7 @@ pub async fn show(state: &RelayState, caller: &Caller, id: &str) -> Result<Respo
 /// # Errors
 /// When there is no such run, the caller may not read it, or the log cannot be read.
 pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) -> Result<Response, Problem> {
+    admission::admit(&state.stream.drain, &head.extensions)?;
     let run = state.run(id)?;
     may_read(&caller, &run)?;
     let query = Query::new(head.uri.query());
@@ -220,7 +223,9 @@ pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) 
     let mut options = ReadOptions::of(&query)?;
     let header = head.headers.get("last-event-id").and_then(|value| value.to_str().ok());
     options.after = header.filter(|text| !text.is_empty()).or_else(|| keys::cursor(&query)).and_then(EventId::parse);
-    run.decided().await;
+    if !matches!(run.decided().await, RunPhase::Started | RunPhase::Ended) {
+        return Err(Problem::new(Code::RunUnknown, "the run did not begin"));
+    }
     let facts = run.state();
     let has_all =
         options.after.zip(facts.last).is_some_and(|(after, last)| after.epoch == last.epoch && after.seq >= last.seq);
