@@ -114,11 +114,12 @@ fn a_key_that_cannot_be_read_is_exit_code_78_with_every_other_mistake() {
 
 #[test]
 fn a_provider_without_its_key_is_exit_code_78_and_a_key_is_never_printed() {
+    let directory = tempfile::tempdir().expect("a directory");
     let run = |command: &str, key: Option<&str>| {
         let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"));
-        process.args([command, "--relay", "openai,ollama"]).env_remove("OPENAI_API_KEY");
-        process.envs(key.map(|key| ("OPENAI_API_KEY", key)));
-        process.output().expect("it runs")
+        process.args([command, "--relay", "openai,ollama"]).current_dir(&directory).env_remove("OPENAI_API_KEY");
+        process.envs(key.map(|key| ("OPENAI_API_KEY", key))).stdout(Stdio::piped()).stderr(Stdio::piped());
+        outcome(process.spawn().expect("the binary starts"))
     };
     for command in ["serve", "check"] {
         let output = run(command, None);

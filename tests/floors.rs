@@ -62,7 +62,7 @@ const FENCED: &[(&[&str], &[&str])] = &[
     (&["sled::"], &["engine/sled"]),
     (&["shuttle::"], &["sync"]), // the only module that depends on the feature `simulation`
     (&["humantime::"], &["event/duration"]),
-    (&["serde_json::"], &["http", "relay", "cli", "config", "telemetry", "access"]),
+    (&["serde_json::"], &["event/json_text", "http", "relay", "cli", "config", "telemetry", "access"]),
     (&["jsonwebtoken::"], &["access"]),
     (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http/net", "cli", "access", "client"]),
 ];

@@ -12,6 +12,16 @@ mod forwarded;
 mod last_event_id;
 #[path = "../fuzz/properties/publish_envelopes.rs"]
 mod publish_envelopes;
+#[path = "../fuzz/properties/relay_anthropic.rs"]
+mod relay_anthropic;
+#[path = "../fuzz/properties/relay_gemini.rs"]
+mod relay_gemini;
+#[path = "../fuzz/properties/relay_ollama.rs"]
+mod relay_ollama;
+#[path = "../fuzz/properties/relay_openai.rs"]
+mod relay_openai;
+#[path = "../fuzz/properties/relay_stream.rs"]
+mod relay_stream;
 #[path = "../fuzz/properties/sse_encoder.rs"]
 mod sse_encoder;
 #[path = "../fuzz/properties/sse_parser.rs"]
@@ -70,6 +80,14 @@ fn what_is_taken_as_envelopes_is_taken_again() {
 #[test]
 fn only_what_a_configured_key_has_signed_is_a_good_token() {
     try_each("tokens", tokens::holds_for);
+}
+
+#[test]
+fn a_provider_s_stream_is_the_same_frames_however_it_is_cut() {
+    try_each("relay_anthropic", relay_anthropic::holds_for);
+    try_each("relay_gemini", relay_gemini::holds_for);
+    try_each("relay_ollama", relay_ollama::holds_for);
+    try_each("relay_openai", relay_openai::holds_for);
 }
 
 /// Changes each byte of a valid token, which has some 350.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::AppError;
+use super::{AppError, relay};
 use crate::{
     config::{Config, ConfigErrors, kinds::EngineKind},
     engine::{
@@ -82,7 +82,11 @@ pub fn clock_state(config: &Config) -> ClockState {
 
 fn open_log<S: Store>(store: S, config: &Config, broker: &Arc<Broker>) -> Arc<dyn Engine> {
     let publish = &config.publish;
-    let config = LogConfig::new(config.retention_rules(), publish.idempotency_window, publish.idempotency_keys);
+    let config = LogConfig::new(
+        relay::with_rules(config.retention_rules(), config),
+        publish.idempotency_window,
+        publish.idempotency_keys,
+    );
     LogEngine::open(store, config, broker.clone())
 }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::{
     config::ConfigErrors, engine::sled::OpenError, http::net::listen::ListenError, lifecycle::descriptors::LimitTooLow,
+    relay::journal::RecoverError,
 };
 
 /// Why the hub did not start. `Display` says what to do.
@@ -39,6 +40,17 @@ pub enum AppError {
     /// The certificate, or the ACME configuration, cannot be used.
     #[error("TLS: {}", .0.join("; "))]
     Tls(Vec<String>),
+    /// A provider of the relay cannot be used: its key is missing, or it cannot be connected to.
+    #[error("relay.providers.{name}: {problem}")]
+    Provider {
+        /// The provider's name.
+        name: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The runs of earlier processes cannot be read, or not be ended.
+    #[error(transparent)]
+    Relay(#[from] RecoverError),
     /// The system refuses a thread or an event queue.
     #[error("cannot start: {0}")]
     Thread(#[from] io::Error),

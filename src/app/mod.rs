@@ -47,6 +47,7 @@ mod error;
 pub mod greeting;
 mod listening;
 mod policy;
+mod relay;
 mod reloading;
 mod store_waits;
 
@@ -116,6 +117,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
     let broker = Broker::new(shards, &hub_config);
     let engine = store_waits::open(config, &broker, drain)?;
     let hub = Hub::new(Arc::clone(&engine), broker, hub_config);
+    let relay = relay::open(config, &hub, drain)?;
     let tls = certificate::tls(config, drain)?;
     let auth = AuthState {
         policies: Arc::new(Policies::new(policy::policy(config)?)),
@@ -125,7 +127,7 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
     };
     policy::watch(&auth.policies);
     let net = NetState::new(net_limits(config, connections), drain.clone(), tls);
-    let app = Arc::new(AppState::new(hub, net, auth, limits(config), (telemetry::dropped, config.log.requests)));
+    let app = Arc::new(AppState::new(hub, relay, net, auth, limits(config), (telemetry::dropped, config.log.requests)));
     let listen = |bound: BoundAddresses, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
     let public = listen(addresses.public, listening::PUBLIC)?;
     let mut admin = listen(addresses.operators, listening::OPERATORS)?;

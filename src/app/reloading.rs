@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{runtime, time::interval};
 
-use super::policy;
+use super::{policy, relay};
 use crate::{
     config::{Config, ConfigErrors, Effective},
     http::{api::state::AppState, net::tls::TlsServer},
@@ -63,6 +63,9 @@ impl Reload {
                 app.auth.quotas.configure(&policy::quota_config(&config));
                 policy::replace(&app.auth.policies, policy);
                 app.log_requests.store(config.log.requests, Relaxed);
+                if let Some(relay) = &app.relay {
+                    relay::reload_keys(relay, &config);
+                }
             }
             Err(error) => return tracing::error!(error = %error, "configuration not reloaded"),
         }

@@ -7,10 +7,11 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use rustls::{ClientConfig, pki_types::ServerName};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
-use super::{ServerAddress, byte_stream::ByteStream, proxy::Proxy};
+use super::{KEEPALIVE, KEEPALIVE_RETRIES, ServerAddress, byte_stream::ByteStream, proxy::Proxy, trust};
 
 /// Opens connections to one server.
 pub struct Connector {
@@ -63,22 +64,36 @@ impl Connector {
         self.proxy.as_ref()
     }
 
+    /// Through a forwarding proxy: the prefix of each request target, and the `Proxy-Authorization`.
+    pub(super) fn forwarding(&self) -> Option<(String, Option<HeaderValue>)> {
+        self.proxy()?.forward(&self.server.authority)
+    }
+
     /// Opens a connection: name resolution, proxy, TCP, TLS. Has no timeout of its own. Cancel safe: dropping the future
     /// closes what was opened.
     ///
     /// # Errors
     /// The system's error. Of a TLS handshake, [`tls_error`] finds the reason in it, and of a name [`is_host_unknown`].
     pub async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
+        Ok(self.open().await?.0)
+    }
+
+    /// As [`connect`](Self::connect), and whether the server has chosen HTTP/2.
+    pub(super) async fn open(&self) -> io::Result<(Box<dyn ByteStream>, bool)> {
         if let Some(socket) = &self.server.socket {
-            return Ok(Box::new(UnixStream::connect(socket).await?));
+            return Ok((Box::new(UnixStream::connect(socket).await?), false));
         }
         let stream: Box<dyn ByteStream> = match &self.proxy {
             Some(proxy) => proxy.connect(&self.server.address).await?,
             None => Box::new(tcp(&self.server.address).await?),
         };
         match &self.tls {
-            Some(ClientTls { connector, name }) => Ok(Box::new(connector.connect(name.clone(), stream).await?)),
-            None => Ok(stream),
+            Some(ClientTls { connector, name }) => {
+                let stream = connector.connect(name.clone(), stream).await?;
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(trust::HTTP2);
+                Ok((Box::new(stream), http2))
+            }
+            None => Ok((stream, false)),
         }
     }
 
@@ -88,7 +103,7 @@ impl Connector {
     /// # Errors
     /// When the path or query is not one of a URI.
     pub(super) fn address<B>(&self, request: &mut Request<B>) -> Result<(), hyper::http::Error> {
-        if let Some((prefix, authorization)) = self.proxy().and_then(|proxy| proxy.forward(&self.server.authority)) {
+        if let Some((prefix, authorization)) = self.forwarding() {
             *request.uri_mut() = format!("{prefix}{}", request.uri()).parse()?;
             if let Some(value) = authorization {
                 request.headers_mut().insert(header::PROXY_AUTHORIZATION, value);
@@ -107,6 +122,8 @@ async fn tcp(address: &str) -> io::Result<TcpStream> {
     let found = found.map_err(|error| io::Error::new(error.kind(), HostNotFound(error)))?;
     let stream = TcpStream::connect(&*found.collect::<Vec<_>>()).await?;
     stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(KEEPALIVE_RETRIES);
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
     Ok(stream)
 }
 

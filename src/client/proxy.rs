@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower_service::Service;
 
-use super::{ServerAddress, byte_stream::ByteStream, trust};
+use super::{KEEPALIVE, KEEPALIVE_RETRIES, ServerAddress, byte_stream::ByteStream, trust};
 
 /// A proxy.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Proxy {
         Self::find(server, variables, |name| std::env::var(name).ok())
     }
 
-    fn find(
+    pub(super) fn find(
         server: &ServerAddress,
         variables: ProxyVariables,
         variable: impl Fn(&str) -> Option<String>,
@@ -145,6 +145,9 @@ impl Proxy {
         let (proxy, mut connector) = (self.intercept.uri().clone(), HttpConnector::new());
         connector.enforce_http(false);
         connector.set_nodelay(true);
+        connector.set_keepalive(Some(KEEPALIVE));
+        connector.set_keepalive_interval(Some(KEEPALIVE));
+        connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
         let stream = match self.mode {
             ProxyMode::Forward => connector.call(proxy).await.map_err(|error| self.failed(&error))?,
             ProxyMode::Tunnel { tls: false } => {

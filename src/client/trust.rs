@@ -41,6 +41,17 @@ pub fn config(roots: RootCertStore) -> Option<Arc<ClientConfig>> {
     Some(Arc::new(config))
 }
 
+/// As `config`, for connections that may use HTTP/2.
+#[must_use]
+pub fn offer_http2(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols.insert(0, HTTP2.to_vec());
+    Arc::new(config)
+}
+
+/// HTTP/2 in ALPN.
+pub(super) const HTTP2: &[u8] = b"h2";
+
 /// rustls's own verifier with a better error for self-signed certificates: when a trusted issuer has the same name,
 /// rustls reports only a bad signature. This happens where Debian's ssl-cert-snakeoil is among the trusted
 /// certificates: in images its name is often `localhost`.

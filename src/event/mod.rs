@@ -18,6 +18,7 @@
 //! | [`removal`] | the tombstone of a removed event, and the notice of a removal |
 //! | [`retention`] | retention limits, and rules by pattern |
 //! | [`time`] | time stamps: milliseconds since 1970, as RFC 3339 |
+//! | [`json_text`] | JSON on one line, whatever splits it into lines |
 //! | [`sse`] | encoder for `text/event-stream` |
 //! | [`sse_parser`] | incremental parser for `text/event-stream` |
 
@@ -26,6 +27,7 @@ pub mod cursor;
 pub mod duration;
 pub mod glob;
 pub mod id;
+pub mod json_text;
 pub mod position;
 pub mod record;
 pub mod removal;

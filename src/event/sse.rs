@@ -33,6 +33,19 @@ pub fn begin(out: &mut Vec<u8>, name: &EventName, event: &Event) {
     out.extend_from_slice(b"data: ");
 }
 
+/// The same for an event without `retry:`. An empty `name` is `message`.
+pub fn begin_named(out: &mut Vec<u8>, name: &str) {
+    if !matches!(name, "" | "message") {
+        field(out, "event", name.as_bytes());
+    }
+    out.extend_from_slice(b"data: ");
+}
+
+/// Ends the last data line, and an event that has no id.
+pub fn end_without_id(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\n\n");
+}
+
 /// Ends the last data line, and the event. `id` is the text of its cursor, which must have no line break.
 pub fn end(out: &mut Vec<u8>, id: impl Display) {
     write!(out, "\nid: {id}\n\n").expect("writing to memory");
@@ -45,14 +58,12 @@ pub fn encode_notice(out: &mut Vec<u8>, name: &str, data: &str) {
 
 /// Appends a control event of the hub; `id`, if given, becomes the client's cursor.
 pub fn encode_hub_event(out: &mut Vec<u8>, name: &str, id: Option<impl Display>, data: &str) {
-    field(out, "event", name.as_bytes());
-    out.extend_from_slice(b"data: ");
+    begin_named(out, name);
     data_part(out, data.as_bytes());
-    out.push(b'\n');
-    if let Some(id) = id {
-        writeln!(out, "id: {id}").expect("writing to memory");
+    match id {
+        Some(id) => end(out, id),
+        None => end_without_id(out),
     }
-    out.push(b'\n');
 }
 
 /// The line that sets the reconnect delay. No blank line follows it: several clients dispatch an empty event at a blank

@@ -108,6 +108,12 @@ impl Parser {
         self.touched || !self.line.is_empty()
     }
 
+    /// Why the unfinished block will be skipped, before a blank line ends it: a line without an end has none.
+    #[must_use]
+    pub fn failed(&self) -> Option<ParseError> {
+        self.failed
+    }
+
     /// Bytes buffered for an unfinished event. A lone `retry` and comments count 0: a stream may begin with them and
     /// then be silent.
     #[must_use]
@@ -238,6 +244,17 @@ mod tests {
         assert!(!parser.is_mid_block());
         parser.push(b"data: b\n", |_| {});
         assert!(parser.is_mid_block());
+    }
+
+    #[test]
+    fn a_failed_block_is_known_before_its_end() {
+        let mut parser = Parser::new(8);
+        parser.push(b"data: ab", |_| {});
+        assert_eq!(parser.failed(), None);
+        parser.push(b"c", |_| {});
+        assert_eq!(parser.failed(), Some(ParseError::TooLarge(8)));
+        parser.push(b"\n\n", |_| {});
+        assert_eq!(parser.failed(), None);
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub(super) fn app_of(hub: Arc<Hub>, limits: Limits) -> Arc<AppState> {
         credentials: Arc::default(),
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
-    Arc::new(AppState::new(hub, net, auth, limits, (|| 0, false)))
+    Arc::new(AppState::new(hub, None, net, auth, limits, (|| 0, false)))
 }
 
 /// A policy with these access settings.
@@ -157,7 +157,6 @@ pub(super) fn scope(target: &str, logged: bool) -> RequestScope {
 
 /// A response's whole body as JSON; null when it is empty.
 pub(super) async fn json(response: Response) -> Value {
-    let bytes =
-        response.into_body().collect().await.map_or_else(|never| match never {}, http_body_util::Collected::to_bytes);
+    let bytes = response.into_body().collect().await.expect("not broken off").to_bytes();
     if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The state of a run. All but [`RunStatus::Running`] are endings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// It has not ended.
@@ -22,6 +22,34 @@ pub enum RunStatus {
     TimedOut,
     /// The hub ended first.
     Interrupted,
+}
+
+impl RunStatus {
+    /// Every ending.
+    pub const ENDINGS: [Self; 7] = [
+        Self::Completed,
+        Self::Stopped,
+        Self::Abandoned,
+        Self::Failed,
+        Self::Truncated,
+        Self::TimedOut,
+        Self::Interrupted,
+    ];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Stopped => "stopped",
+            Self::Abandoned => "abandoned",
+            Self::Failed => "failed",
+            Self::Truncated => "truncated",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// Where the token counts of a run come from.
@@ -48,11 +76,20 @@ pub struct TokenUsage {
     pub source: UsageSource,
 }
 
+impl TokenUsage {
+    /// These counts, replaced by the ones that `newer` has. The source stays.
+    #[must_use]
+    pub fn updated(self, newer: Self) -> Self {
+        Self { input: newer.input.or(self.input), output: newer.output.or(self.output), source: self.source }
+    }
+}
+
 /// Why a run failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
     /// `upstream_error`, `upstream_truncated`, `upstream_refused`, `upstream_unreachable`, `answer_too_large`,
-    /// `event_too_large`, `timed_out`, `interrupted`, `stopped`, `abandoned` or `internal`.
+    /// `event_too_large`, `timed_out`, `interrupted`, `stopped`, `abandoned` or `internal`; in a response whose run has
+    /// lost events, and never in the log, `gap`.
     pub code: String,
     /// In words, for people.
     pub message: String,

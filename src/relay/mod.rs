@@ -8,10 +8,40 @@
 //! |---|---|
 //! | [`dialect`] | the wire formats of the providers: requests, credentials, errors; what a frame means |
 //! | [`frames`] | a provider's bytes as frames |
-//! | [`ending`] | how a run ends |
-//! | [`format`] | the events of a run as the bytes of a response |
+//! | [`provider`] | a configured provider: its address, key and models |
+//! | [`upstream`] | a request to a provider, and an answer that is not a stream |
+//! | [`mask`] | keeps a provider's key out of what is passed on |
+//! | [`run`] | one run, and the signals between its task and those who wait for it |
+//! | [`runs`] | the table of runs; whether a request joins one |
+//! | [`shard`] | the relay of the process, and of one core |
+//! | [`start`] | a request joins a run, or a task is spawned for a new one |
+//! | `task` | the task that owns a provider's answer |
+//! | `reading` | a provider's stream becomes events |
+//! | `publishing` | a run's events on their way into the log |
+//! | `clock` | what time does to a run |
+//! | [`ending`] | how a run ends, on the wire |
+//! | `run_ending` | the one function that ends a run |
+//! | [`journal`] | the beginnings and ends of runs in the log; recovery at a start |
+//! | [`mod@format`] | the events of a run as the bytes of a response |
+//! | [`stats`] | counters |
 
+mod clock;
 pub mod dialect;
 pub mod ending;
 pub mod format;
 pub mod frames;
+pub mod journal;
+pub mod mask;
+pub mod provider;
+mod publishing;
+mod reading;
+pub mod run;
+mod run_ending;
+pub mod runs;
+pub mod shard;
+pub mod start;
+pub mod stats;
+mod task;
+pub mod upstream;
+
+pub use shard::{Relay, RelayLimits, RelayShard};

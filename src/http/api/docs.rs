@@ -12,10 +12,11 @@ use crate::http::{
 };
 
 /// Name and text of each document. Links to other files become plain text.
-const DOCUMENTS: [(&str, &str); 4] = [
+const DOCUMENTS: [(&str, &str); 5] = [
     ("PROTOCOL.md", include_str!("../../../docs/PROTOCOL.md")),
     ("CLIENTS.md", include_str!("../../../docs/CLIENTS.md")),
     ("OPERATIONS.md", include_str!("../../../docs/OPERATIONS.md")),
+    ("RELAY.md", include_str!("../../../docs/RELAY.md")),
     ("SCALING.md", include_str!("../../../docs/SCALING.md")),
 ];
 

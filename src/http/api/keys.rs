@@ -103,6 +103,25 @@ pub const EVENT: Keys = Keys {
     aliases: &[("topics", "'topic'"), ("channel", "'topic'"), ("channels", "'topic'")],
 };
 
+/// `GET /runs`.
+pub const RUNS: Keys = Keys {
+    known: &["topic", "status", "after", "limit", CREDENTIAL],
+    aliases: &[("cursor", "'after'"), ("next", "'after'"), ("state", "'status'")],
+};
+
+/// `GET /runs/ID/events`. The cursor's key has several [spellings](cursor).
+pub const RUN_EVENTS: Keys = Keys {
+    known: &["format", "batch_ms", CREDENTIAL],
+    aliases: &[("after", "'last_event_id'"), ("cursor", "'last_event_id'"), ("batch", "'batch_ms'")],
+};
+
+/// `GET /runs/active`.
+pub const ACTIVE_RUN: Keys =
+    Keys { known: &["topic", "format", "batch_ms", CREDENTIAL], aliases: &[("batch", "'batch_ms'")] };
+
+/// `POST /runs/ID/stop`.
+pub const RUN_STOP: Keys = Keys { known: &["mode", CREDENTIAL], aliases: &[("drain", "'mode=drain'")] };
+
 /// The cursor: the first value that is not empty of `last_event_id`, `lastEventId`, `Last-Event-ID` or another spelling
 /// that differs in case, hyphens and underscores only.
 pub fn cursor<'a>(query: &'a Query<'_>) -> Option<&'a str> {
@@ -140,7 +159,8 @@ fn normalized(key: &str) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [&Keys; 6] = [&EVENTS, &EVENTS_BY_BODY, &PUBLISH, &TOPICS, &TOPIC, &EVENT];
+    const ALL: [&Keys; 10] =
+        [&EVENTS, &EVENTS_BY_BODY, &PUBLISH, &TOPICS, &TOPIC, &EVENT, &RUNS, &RUN_EVENTS, &ACTIVE_RUN, &RUN_STOP];
 
     fn check(keys: &Keys, key: &str) -> Result<(), Problem> {
         keys.check(&Query::new(Some(&format!("{key}=x"))))

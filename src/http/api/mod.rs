@@ -29,6 +29,7 @@ pub mod keys;
 pub mod operators;
 pub mod pace;
 pub mod publish;
+pub mod relay;
 pub mod request_log;
 pub mod routes;
 pub mod server;

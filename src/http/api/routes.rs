@@ -9,6 +9,10 @@ use super::{
     docs,
     events::{self, native::NATIVE},
     operators, publish,
+    relay::{
+        drop_in::{self, RelayPath},
+        runs,
+    },
     request_log::RequestScope,
     state::{Limits, ShardState},
     topics,
@@ -18,6 +22,7 @@ use crate::http::{
     message::{
         headers,
         problem::{Code, Problem},
+        query::Query,
         request_id::REQUEST_ID,
     },
     net::{
@@ -34,6 +39,12 @@ enum Route {
     Events,
     Event,
     Topics,
+    Relay,
+    Runs,
+    Run,
+    RunEvents,
+    RunStop,
+    ActiveRun,
     Stats,
     Metrics,
     Health,
@@ -43,7 +54,7 @@ enum Route {
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 11] = [
+const TABLE: [(&str, Route, &str); 17] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
     ("/publish", Route::Publish, "POST, OPTIONS"),
@@ -51,6 +62,12 @@ const TABLE: [(&str, Route, &str); 11] = [
     ("/events/{id}", Route::Event, "DELETE, OPTIONS"),
     ("/topics", Route::Topics, "GET, HEAD, OPTIONS"),
     ("/topics/{*topic}", Route::Topics, "GET, HEAD, PUT, DELETE, OPTIONS"),
+    ("/relay/{provider}/{*path}", Route::Relay, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+    ("/runs", Route::Runs, "GET, HEAD, POST, OPTIONS"),
+    ("/runs/active", Route::ActiveRun, "GET, HEAD, OPTIONS"),
+    ("/runs/{run}", Route::Run, "GET, HEAD, DELETE, OPTIONS"),
+    ("/runs/{run}/events", Route::RunEvents, "GET, HEAD, OPTIONS"),
+    ("/runs/{run}/stop", Route::RunStop, "POST, OPTIONS"),
     ("/admin/stats", Route::Stats, "GET, HEAD, OPTIONS"),
     ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
@@ -114,7 +131,8 @@ impl Routes {
             problem.into_response(&scope.id, shard.app.hub.stats())
         });
         let headers = response.headers_mut();
-        headers.insert(REQUEST_ID, scope.id.header_value());
+        // A provider's own id of a request is passed on.
+        headers.entry(REQUEST_ID).or_insert(scope.id.header_value());
         for (name, value) in SECURITY_HEADERS {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
@@ -148,12 +166,23 @@ impl Routes {
             Route::Ready => return operators::health::ready(&shard.app.operators).await,
             Route::Console => return Ok(console()),
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
-            Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Stats | Route::Metrics => {}
+            Route::Relay => return relay(shard, scope, request).await,
+            Route::Publish
+            | Route::Events
+            | Route::Event
+            | Route::Topics
+            | Route::Runs
+            | Route::Run
+            | Route::RunEvents
+            | Route::RunStop
+            | Route::ActiveRun
+            | Route::Stats
+            | Route::Metrics => {}
         }
         let (head, body) = request.into_parts();
         let caller = match shard.auth.caller(&head) {
             Ok(caller) => caller,
-            Err(problem) if matches!(route, Route::Events | Route::Stats) => {
+            Err(problem) if matches!(route, Route::Events | Route::RunEvents | Route::Stats) => {
                 return events::refuse_unparsed(&shard.events, &head.headers, problem);
             }
             Err(problem) => {
@@ -186,9 +215,17 @@ impl Routes {
             Route::Stats | Route::Metrics => {
                 listener == ListenerRole::Operators || shard.app.auth.operators == AdminListener::Shared
             }
-            Route::Publish | Route::Events | Route::Event | Route::Topics | Route::Console => {
-                listener == ListenerRole::Public
-            }
+            Route::Publish
+            | Route::Events
+            | Route::Event
+            | Route::Topics
+            | Route::Relay
+            | Route::Runs
+            | Route::Run
+            | Route::RunEvents
+            | Route::RunStop
+            | Route::ActiveRun
+            | Route::Console => listener == ListenerRole::Public,
         };
         here.then_some((route, methods)).ok_or_else(|| {
             Problem::new(Code::NotFound, "this listener does not serve this path; the hub's other listener does")
@@ -264,8 +301,40 @@ async fn handle(
         Route::Topics => topics::handle(&app.topics, &caller, request).await,
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,
         Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
-        Route::Health | Route::Ready | Route::Console | Route::Docs => unreachable!("open to everyone"),
+        Route::Runs if request.method() == Method::POST => Box::pin(runs::begin(&shard.relay, caller, request)).await,
+        Route::Runs => runs::list(&shard.relay, &caller, &Query::new(request.uri().query())),
+        Route::ActiveRun => {
+            let (head, _) = request.into_parts();
+            Box::pin(runs::active(&shard.relay, caller, &Query::new(head.uri.query()))).await
+        }
+        Route::Run | Route::RunEvents | Route::RunStop => {
+            let (head, _) = request.into_parts();
+            let id = head.uri.path().split('/').nth(2).unwrap_or_default();
+            match route {
+                Route::RunEvents => match Box::pin(runs::events(&shard.relay, caller, id, &head)).await {
+                    Err(problem) => events::refuse_unparsed(&shard.events, &head.headers, problem),
+                    response => response,
+                },
+                Route::RunStop => runs::stop(&shard.relay, &caller, id, &Query::new(head.uri.query())).await,
+                _ if head.method == Method::DELETE => runs::delete(&shard.relay, &caller, id).await,
+                _ => runs::show(&shard.relay, &caller, id).await,
+            }
+        }
+        Route::Health | Route::Ready | Route::Console | Route::Docs | Route::Relay => {
+            unreachable!("they authenticate nobody, or by themselves")
+        }
     }
+}
+
+/// Answers a request for a provider. The hub's token may be where the provider's SDKs put theirs.
+async fn relay(shard: &ShardState, scope: &RequestScope, request: IncomingRequest) -> Result<Response, Problem> {
+    let (mut head, body) = request.into_parts();
+    let name = RelayPath::of(head.uri.path()).map_or("", |path| path.provider).to_owned();
+    if let Ok(provider) = shard.relay.provider(&name) {
+        drop_in::move_token(provider.dialect, &mut head);
+    }
+    let caller = shard.auth.caller(&head);
+    Box::pin(drop_in::handle(&shard.relay, scope, caller, head, body)).await
 }
 
 fn console() -> Response {

@@ -1,6 +1,6 @@
 //! One core: its connections, its streams and its tick, on a current-thread runtime.
 
-use std::{io, net::IpAddr, rc::Rc, sync::Arc};
+use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::SystemTime};
 
 use tokio::task::spawn_local;
 
@@ -58,6 +58,9 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     let stream = Rc::clone(&handler.state.events.stream);
     spawn_local(fan_out(Rc::clone(&stream)));
     spawn_local(run_publisher(Rc::clone(&handler.state.publish.publisher)));
+    if let Some(relay) = &handler.state.relay.shard {
+        spawn_local(run_publisher(Rc::clone(&relay.publisher)));
+    }
     spawn_local(tick(Rc::clone(&handler), Rc::clone(&server.stalls)));
     spawn_local(end_streams(stream));
     if index == 0 && net.tls.is_some() {
@@ -92,6 +95,9 @@ async fn tick(shard: Rc<ShardHandler>, stalls: Rc<StallWatch>) {
         if events.stream.index == 0 {
             app.operators.rates.sample(app.hub.stats());
             app.hub.sweep();
+            if let Some(relay) = &app.relay {
+                relay.runs.sweep(SystemTime::now().into());
+            }
             app.auth.quotas.sweep();
         }
     }

@@ -12,6 +12,7 @@ use super::{
     events::{page, state::EventsState},
     operators::{rates::Rates, state::OperatorsState},
     publish::{shard::PublishShard, state::PublishState},
+    relay::state::RelayState,
     stream::shard::StreamShard,
     topics::state::TopicsState,
 };
@@ -23,6 +24,7 @@ use crate::{
     },
     hub::{Hub, batch::ReadLimit, publisher::PublishLimits},
     quota::{account::HeldMemory, memory::BodyMemory},
+    relay::{Relay, RelayShard},
 };
 
 /// The state that all cores share.
@@ -37,6 +39,8 @@ pub struct AppState {
     pub bodies: Arc<Bodies>,
     /// Memory for JSON pages that their clients have not read yet.
     pub pages: Arc<BodyMemory>,
+    /// The relay; `None` when no provider is configured.
+    pub relay: Option<Arc<Relay>>,
     /// Of `/publish`.
     pub publish: PublishState,
     /// Of `/topics`.
@@ -59,6 +63,8 @@ pub struct ShardState {
     pub publish: PublishShard,
     /// Of `/events`, and of the open streams.
     pub events: EventsState,
+    /// Of `/relay` and `/runs`.
+    pub relay: RelayState,
     /// Makes the ids of this core's requests.
     pub request_ids: RequestIds,
 }
@@ -94,6 +100,7 @@ impl AppState {
     #[must_use]
     pub fn new(
         hub: Arc<Hub>,
+        relay: Option<Arc<Relay>>,
         net: NetState,
         auth: AuthState,
         limits: Limits,
@@ -123,6 +130,7 @@ impl AppState {
             operators: Arc::new(OperatorsState {
                 hub: Arc::clone(&hub),
                 auth: Arc::clone(&auth),
+                relay: relay.clone(),
                 net: Arc::clone(&net),
                 body_memory: Arc::clone(&bodies.memory),
                 rates: Rates::default(),
@@ -130,6 +138,7 @@ impl AppState {
                 log_dropped,
             }),
             hub,
+            relay,
             net,
             auth,
             bodies,
@@ -151,12 +160,18 @@ impl ShardState {
             streams: Rc::default(),
             limit: app.limits.limit,
         };
+        let stream = Rc::new(stream);
         Self {
             auth: Authenticator::new(Arc::clone(&app.auth)),
+            relay: RelayState {
+                shard: app.relay.clone().map(RelayShard::new),
+                stream: Rc::clone(&stream),
+                bodies: Arc::clone(&app.bodies),
+            },
             publish: PublishShard::new(&app.publish),
             request_ids: RequestIds::new(index),
             events: EventsState {
-                stream: Rc::new(stream),
+                stream,
                 bodies: Arc::clone(&app.bodies),
                 pages: Arc::clone(&app.pages),
                 filters: app.limits.filters,

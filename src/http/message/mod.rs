@@ -8,12 +8,13 @@
 //! | [`query`] | a query string, decoded as browsers encode it |
 //! | [`request_id`] | the id of a request, and who may choose it |
 //! | [`trace_context`] | the trace of a request: `traceparent` |
-//! | [`json_text`] | JSON on one line, whatever splits it into lines |
+//! | [`json_text`] | JSON on one line, whatever splits it into lines: the vocabulary's |
 
 pub mod accept;
 pub mod headers;
-pub mod json_text;
 pub mod problem;
 pub mod query;
 pub mod request_id;
 pub mod trace_context;
+
+pub use crate::event::json_text;

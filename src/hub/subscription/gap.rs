@@ -36,3 +36,16 @@ pub enum GapReason {
     /// The cursor is past the newest event.
     Ahead,
 }
+
+impl GapReason {
+    /// Its name in a `hub.gap`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trimmed => "trimmed",
+            Self::Lost => "lost",
+            Self::Unknown => "unknown",
+            Self::Ahead => "ahead",
+        }
+    }
+}

@@ -2,8 +2,44 @@
 //!
 //! A [`Dialect`] describes requests: what is a generation, where credentials stand, the shape of an error. A
 //! [`GenerationApi`] describes the stream that answers one: its framing, what its frames mean, its end.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `registry` | all dialects and APIs by their names |
+//! | `facts` | what a request body says, and how it is made to stream |
+//! | `paths` | which paths are safe to compare, and the prefixes of compatible services |
+//! | `openai`, `anthropic`, `gemini`, `ollama` | one dialect each: endpoints, credentials, headers, errors, its APIs |
+//! | `openai_chat`, `openai_responses`, `anthropic_messages`, `gemini_generate`, `ollama_lines` | what the frames of an API mean |
+//! | `whole_answer` | answers without a stream |
+//! | `json`, `errors`, `calls`, `until_end` | what these share: lenient JSON, errors, tool calls in order, the one end |
+
+mod anthropic;
+mod anthropic_messages;
+mod calls;
+mod errors;
+mod facts;
+mod gemini;
+mod gemini_generate;
+mod json;
+mod ollama;
+mod ollama_lines;
+mod openai;
+mod openai_chat;
+mod openai_responses;
+mod paths;
+mod registry;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod until_end;
+mod whole_answer;
 
 use std::fmt;
+
+pub use facts::{FactsError, RequestFacts, streaming_body};
+pub use registry::{ALL, api_by_name, by_name};
+pub use whole_answer::{usage_of, whole_answer_api};
 
 use http::{HeaderMap, Method};
 
@@ -17,14 +53,13 @@ pub trait Dialect: Sync + 'static {
     /// Its name in the configuration: `openai`.
     fn name(&self) -> &'static str;
 
-    /// The provider's public URL, for `--relay NAME`.
-    fn public_url(&self) -> &'static str;
-
-    /// The environment variable in which its SDKs look for the key; `None` when it needs none.
-    fn key_variable(&self) -> Option<&'static str>;
-
     /// What a request asks for. `path` starts with `/` and is the provider's own, without a query.
     fn endpoint(&self, method: &Method, path: &str, facts: &RequestFacts) -> EndpointKind;
+
+    /// The model of a request whose path names it.
+    fn model_in_path<'p>(&self, _path: &'p str) -> Option<&'p str> {
+        None
+    }
 
     /// The path of a generation by `model`, for `POST /runs` without a path.
     fn default_path(&self, model: &str) -> String;
@@ -44,7 +79,10 @@ pub trait Dialect: Sync + 'static {
         None
     }
 
-    /// Puts the provider's key into a request.
+    /// Puts the provider's key into a request, in place of every credential that it has.
+    ///
+    /// # Errors
+    /// The key has a character that a header may not have.
     fn put_key(&self, headers: &mut HeaderMap, key: &str) -> Result<(), http::header::InvalidHeaderValue>;
 
     /// Names of request headers that are sent to the provider, in lower case, besides `content-type` and `accept`.
@@ -56,15 +94,6 @@ pub trait Dialect: Sync + 'static {
 
     /// The body of an error response, as JSON. `code` is the hub's problem code.
     fn error_body(&self, status: u16, code: &str, message: &str) -> String;
-}
-
-/// What a request body says about the generation: the members that every dialect needs, read without keeping the rest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RequestFacts {
-    /// The member `model`.
-    pub model: Option<String>,
-    /// The member `stream`.
-    pub stream: Option<bool>,
 }
 
 /// What a request asks for.
@@ -88,16 +117,35 @@ pub trait GenerationApi: Sync + 'static {
     /// Its dialect.
     fn dialect(&self) -> &'static dyn Dialect;
 
+    /// Whether its answer is no stream: the frames are parts of one body.
+    fn is_whole(&self) -> bool {
+        false
+    }
+
     /// The framing of the provider's stream.
     fn framing(&self) -> Framing;
 
     /// The model of a request whose path names it.
-    fn model_in_path<'p>(&self, _path: &'p str) -> Option<&'p str> {
-        None
+    fn model_in_path<'p>(&self, path: &'p str) -> Option<&'p str> {
+        self.dialect().model_in_path(path)
+    }
+
+    /// The request's body, changed so that a stream answers it.
+    ///
+    /// # Errors
+    /// It is not one JSON object, or what it says could be understood in two ways.
+    fn streaming_request(&self, request: &str) -> Result<String, FactsError> {
+        streaming_body(request)
     }
 
     /// A reader of one run's frames.
     fn reader(&self) -> Box<dyn PartReader>;
+
+    /// Whether its stream has an end marker. One without, as Gemini's, is complete when it is closed after a
+    /// [`Part::Finish`].
+    fn has_end_marker(&self) -> bool {
+        true
+    }
 
     /// Whether its clients accept an SSE `id:` on every frame.
     fn carries_ids(&self) -> bool;
@@ -153,6 +201,14 @@ pub enum Part {
         /// Its message.
         message: String,
     },
+}
+
+impl Part {
+    /// Token counts, if at least one is known.
+    fn usage(input: Option<u64>, output: Option<u64>) -> Option<Self> {
+        let is_known = input.is_some() || output.is_some();
+        is_known.then(|| Self::Usage(TokenUsage { input, output, ..TokenUsage::default() }))
+    }
 }
 
 /// A piece of text.

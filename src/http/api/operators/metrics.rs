@@ -1,13 +1,11 @@
 //! `GET /metrics`: every metric with its unit and its help, in Prometheus' text format 0.0.4.
 //!
 //! The statistics of [`super::snapshot`], under the names `gapless_<noun>_<unit>[_total]`. Labels are few and fixed:
-//! states, reasons, codes, limits; never a topic, an address or a holder.
-
-use std::fmt::{Display, Write};
+//! states, reasons, codes, limits, configured providers; never a topic, an address or a holder.
 
 use http::{HeaderValue, header};
 
-use super::{snapshot::Snapshot, state::OperatorsState, stats::READ_STATS};
+use super::{metrics_text::MetricsText, relay_metrics, snapshot::Snapshot, state::OperatorsState, stats::READ_STATS};
 use crate::{
     http::{
         auth::Authorization,
@@ -115,50 +113,6 @@ fn text(now: &Snapshot) -> String {
         "kind",
         [("address", now.addresses), ("holder", now.holders_known)],
     );
+    relay_metrics::write(&now.relay, &mut out);
     out.0
-}
-
-/// The text format. Label values come from the program, so nothing needs escaping.
-#[derive(Default)]
-struct MetricsText(String);
-
-impl MetricsText {
-    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.head("gauge", name, help);
-        self.line(format_args!("{name} {value}"));
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.head("counter", name, help);
-        self.line(format_args!("{name} {value}"));
-    }
-
-    fn labeled<'a, T: Display>(
-        &mut self,
-        kind: &str,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: impl IntoIterator<Item = (&'a str, T)>,
-    ) {
-        self.head(kind, name, help);
-        for (text, value) in values {
-            self.line(format_args!("{name}{{{label}=\"{text}\"}} {value}"));
-        }
-    }
-
-    fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) {
-        self.head("gauge", name, help);
-        let labels: Vec<String> = labels.iter().map(|(label, text)| format!("{label}=\"{text}\"")).collect();
-        self.line(format_args!("{name}{{{}}} 1", labels.join(",")));
-    }
-
-    fn head(&mut self, kind: &str, name: &str, help: &str) {
-        self.line(format_args!("# HELP {name} {help}"));
-        self.line(format_args!("# TYPE {name} {kind}"));
-    }
-
-    fn line(&mut self, text: std::fmt::Arguments<'_>) {
-        writeln!(self.0, "{text}").expect("writing to memory");
-    }
 }

@@ -4,14 +4,22 @@
 //! |---|---|
 //! | [`state`] | what the statistics are made of |
 //! | [`snapshot`] | every statistic with its unit |
+//! | [`relay_figures`] | the statistics of the relay |
 //! | [`rates`] | the rates of the counters |
 //! | [`stats`] | `GET /admin/stats`: the statistics as JSON, once or every second |
 //! | [`metrics`] | `GET /metrics`: the statistics for Prometheus |
+//! | `metrics_text` | Prometheus' text format |
+//! | `relay_metrics` | the metrics of the relay |
+//! | [`quantiles`] | quantiles of a duration |
 //! | [`health`] | `GET /healthz`, `GET /readyz` |
 
 pub mod health;
 pub mod metrics;
+mod metrics_text;
+pub mod quantiles;
 pub mod rates;
+pub mod relay_figures;
+mod relay_metrics;
 pub mod snapshot;
 pub mod state;
 pub mod stats;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{rates::PerSecond, state::OperatorsState};
+use super::{quantiles::QuantilesMs, rates::PerSecond, relay_figures::RelayFigures, state::OperatorsState};
 use crate::{
     engine::Status,
     http::message::json_text,
@@ -75,6 +75,8 @@ pub struct Snapshot {
     pub holders_known: u64,
     /// The busiest token holders, by events, then by streams.
     pub holders: Vec<Holder>,
+    /// The relay.
+    pub relay: RelayFigures,
     /// The busiest topics, by events and bytes.
     pub top_topics: Vec<TopTopic>,
     /// The topics with the most open streams.
@@ -135,8 +137,8 @@ pub struct StoreFigures {
     pub queued_bytes: u64,
     /// Commits; concurrent publishes share one.
     pub commits_total: u64,
-    /// Milliseconds until a commit is durable.
-    pub commit_ms: CommitMs,
+    /// QuantilesMs until a commit is durable.
+    pub commit_ms: QuantilesMs,
     /// Pages of the log read for streams.
     pub pages_read_total: u64,
     /// Damaged parts of the store, moved to quarantine or skipped since it was created.
@@ -147,15 +149,6 @@ pub struct StoreFigures {
     pub clock_ahead_s: u64,
     /// Seconds that the machine's clock has leapt forward, excluded from event ages.
     pub clock_leapt_s: u64,
-}
-
-/// Milliseconds until a commit is durable, since the process began.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CommitMs {
-    /// The median.
-    pub p50: f64,
-    /// The 99th percentile.
-    pub p99: f64,
 }
 
 /// Gaps reported to streams, by reason.
@@ -249,6 +242,7 @@ impl Snapshot {
             addresses: operators.auth.quotas.addresses() as u64,
             holders_known: operators.auth.quotas.holders() as u64,
             holders: operators.auth.quotas.busiest(TOP_HOLDERS).into_iter().map(Holder::from).collect(),
+            relay: operators.relay.as_ref().map(|relay| RelayFigures::new(relay)).unwrap_or_default(),
             top_topics: hub.broker().top().busiest(TOP).iter().map(|busy| TopTopic::new(operators, busy)).collect(),
             top_topics_by_subscribers: hub
                 .broker()
@@ -298,7 +292,7 @@ impl StoreFigures {
             disk_bytes: engine.disk_bytes,
             queued_bytes: engine.queued_bytes,
             commits_total: engine.commits_total,
-            commit_ms: CommitMs { p50: rounded(engine.commit_ms_p50), p99: rounded(engine.commit_ms_p99) },
+            commit_ms: QuantilesMs { p50: rounded(engine.commit_ms_p50), p99: rounded(engine.commit_ms_p99) },
             pages_read_total: stats.pages_read.get(),
             losses: engine.losses,
             unscrubbed: engine.unscrubbed,

@@ -7,6 +7,7 @@ use crate::{
     http::{auth::authenticator::AuthState, net::state::NetState},
     hub::Hub,
     quota::memory::BodyMemory,
+    relay::Relay,
 };
 
 /// What the handlers for operators share, on all cores.
@@ -15,6 +16,8 @@ pub struct OperatorsState {
     pub hub: Arc<Hub>,
     /// The usage of addresses and holders; the policy that an open stream is authorized by again.
     pub auth: Arc<AuthState>,
+    /// The relay; `None` when no provider is configured.
+    pub relay: Option<Arc<Relay>>,
     /// The connections, and the drain.
     pub net: Arc<NetState>,
     /// The memory of request bodies.

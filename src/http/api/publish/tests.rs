@@ -278,7 +278,7 @@ impl TestPublisher {
     async fn line(&mut self) -> Option<Value> {
         within(async {
             while !self.unread.contains(&b'\n') {
-                let Ok(frame) = self.response.body_mut().frame().await?;
+                let frame = self.response.body_mut().frame().await?.expect("not broken off");
                 self.unread.extend_from_slice(frame.data_ref().expect("data"));
             }
             let end = self.unread.iter().position(|&b| b == b'\n').expect("just seen");

@@ -19,7 +19,7 @@ use crate::{
         batch::{BatchEncoder, FrameBatch},
         endings::Ending,
         frame::{EventEncoder, Frame},
-        subscription::{Gap, GapReason, GapStart},
+        subscription::{Gap, GapStart},
     },
 };
 
@@ -291,12 +291,7 @@ impl GapNotice {
             topic: gap.topic.as_ref().map(ToString::to_string),
             after,
             resumes_at: gap.resumes_at.map(|id| cursor_text.text(id)),
-            reason: match gap.reason {
-                GapReason::Trimmed => "trimmed",
-                GapReason::Lost => "lost",
-                GapReason::Unknown => "unknown",
-                GapReason::Ahead => "ahead",
-            },
+            reason: gap.reason.as_str(),
         }
     }
 }

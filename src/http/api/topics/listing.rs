@@ -2,6 +2,7 @@
 
 use crate::{
     access::Grant,
+    event::TopicName,
     http::message::problem::{Code, Problem},
     hub::{Hub, TopicView},
 };
@@ -32,9 +33,9 @@ pub(super) async fn page(
         let found = hub.topics(prefix.into(), after.clone(), batch).await?;
         let last = found.last().filter(|_| found.len() == batch).map(|view| view.state.topic.to_string());
         scanned += found.len();
-        views.extend(
-            found.into_iter().filter(|view| grant.is_none_or(|grant| grant.may_read_metadata(&view.state.topic))),
-        );
+        let is_visible =
+            |topic: &TopicName| !topic.is_internal() && grant.is_none_or(|grant| grant.may_read_metadata(topic));
+        views.extend(found.into_iter().filter(|view| is_visible(&view.state.topic)));
         if views.len() > limit {
             views.truncate(limit);
             return Ok((views, true));

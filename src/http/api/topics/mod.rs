@@ -86,7 +86,10 @@ fn name(text: &str) -> Result<(TopicName, Option<TopicError>), Problem> {
     })?;
     match TopicName::new(&text) {
         Ok(name) => Ok((name, None)),
-        Err(error) => Ok((TopicName::stored(&text).map_err(|_| error)?, Some(error))),
+        Err(error) => {
+            let old = TopicName::stored(&text).ok().filter(|name| !name.is_internal());
+            Ok((old.ok_or(error)?, Some(error)))
+        }
     }
 }
 

@@ -1,5 +1,10 @@
 //! A provider's bytes as frames.
 
+mod bare_json;
+mod splitter;
+
+pub use splitter::FrameSplitter;
+
 /// The framing of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {

@@ -1,0 +1,109 @@
+//! OpenAI's `GET /v1/responses/ID?stream=true` and `POST /v1/responses/ID/cancel`, served from the log for every response
+//! that was recorded, whether it was asked for in the background or not.
+
+use std::sync::Arc;
+
+use http::{Method, request::Parts};
+use serde_json::json;
+
+use super::{
+    answer::{self, ReadOptions},
+    run_body::SequenceFilter,
+    runs,
+    state::RelayState,
+};
+use crate::{
+    event::Selection,
+    http::{
+        api::body,
+        auth::Caller,
+        message::{
+            problem::{Code, Problem},
+            query::Query,
+        },
+        net::response::Response,
+    },
+    relay::{format::Format, provider::Provider, run::Run},
+};
+
+/// A request about a recorded response.
+pub struct ResponseRequest {
+    run: Arc<Run>,
+    response: String,
+    action: ResponseAction,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum ResponseAction {
+    Stream { after: Option<u64> },
+    Cancel,
+}
+
+impl ResponseRequest {
+    /// Reads the request; `None` when it is another one, or the response was not recorded here: then the provider answers
+    /// it.
+    ///
+    /// # Errors
+    /// When `starting_after` is not valid.
+    pub fn of(state: &RelayState, provider: &Provider, head: &Parts, path: &str) -> Result<Option<Self>, Problem> {
+        let Some((_, rest)) = path.split_once("/responses/") else { return Ok(None) };
+        let action = match (rest.split_once('/'), &head.method) {
+            (Some((_, "cancel")), &Method::POST) => ResponseAction::Cancel,
+            (None, &Method::GET) => {
+                let query = Query::new(head.uri.query());
+                if query.one("stream")? != Some("true") {
+                    return Ok(None);
+                }
+                let after = query.one("starting_after")?.map(|text| {
+                    let detail = "'starting_after' must be a sequence_number";
+                    text.parse().map_err(|_| Problem::new(Code::QueryInvalid, detail))
+                });
+                ResponseAction::Stream { after: after.transpose()? }
+            }
+            _ => return Ok(None),
+        };
+        let response = rest.split('/').next().unwrap_or_default().to_owned();
+        let run = state.shard()?.relay.runs.of_response(&response).filter(|run| run.facts.provider == provider.name);
+        Ok(run.map(|run| Self { run, response, action }))
+    }
+}
+
+/// Answers the request.
+///
+/// # Errors
+/// When the caller may not, or the run cannot be read.
+pub async fn respond(state: &RelayState, caller: Caller, asked: ResponseRequest) -> Result<Response, Problem> {
+    let ResponseRequest { run, response, action } = asked;
+    let is_asker = caller.authorization.holder() == run.facts.holder.as_deref();
+    match action {
+        ResponseAction::Stream { after } => {
+            if !is_asker {
+                caller.authorization.subscribe(&Selection::from(run.facts.topic.clone()))?;
+            }
+            let sequence = after.map(|after| SequenceFilter { after });
+            let options = ReadOptions { format: Format::Raw, sequence, ..ReadOptions::default() };
+            answer::response(state, caller, &run, options, is_asker).await
+        }
+        ResponseAction::Cancel => {
+            runs::stop_run(&caller, &run).await?;
+            let state = run.state();
+            let status = match state.status {
+                crate::relay::ending::RunStatus::Completed => "completed",
+                crate::relay::ending::RunStatus::Stopped => "cancelled",
+                crate::relay::ending::RunStatus::Running => "in_progress",
+                _ => "incomplete",
+            };
+            let object = json!({
+                "id": response,
+                "object": "response",
+                "created_at": state.started.0 / 1000,
+                "status": status,
+                "model": run.facts.model,
+                "output": [],
+                "error": null,
+                "incomplete_details": null,
+            });
+            Ok(body::json(object.to_string()))
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! RunReading a provider's stream: each frame becomes an event, as it came, and tells whether the run ends with it.
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::{
+    clock::{RunClock, RunTime},
+    dialect::{Part, PartReader},
+    ending::{RunStatus, UsageSource},
+    frames::{FrameError, FrameSplitter, UpstreamFrame},
+    journal,
+    mask::masked_text,
+    provider::Provider,
+    publishing::{Committed, RunPublishing},
+    run::{Run, RunCommand, commanded},
+    run_ending::{RunEnding, ending_of, is_durable},
+    shard::RelayShard,
+};
+use crate::{
+    client::pool::{BrokenBody, PooledBody},
+    event::EventName,
+};
+
+/// A provider's stream that is being read.
+pub(super) struct RunReading<'t> {
+    shard: &'t RelayShard,
+    provider: &'t Provider,
+    run: &'t Run,
+    splitter: FrameSplitter,
+    reader: Box<dyn PartReader>,
+    frames: Vec<UpstreamFrame>,
+    parts: Vec<Part>,
+    /// Bytes of the answer so far.
+    bytes: usize,
+    /// The provider has said why it stopped. In a dialect without an end marker, its stream may end now.
+    finished: bool,
+    /// The run was stopped: what comes is read for its token counts only.
+    discards: bool,
+}
+
+/// What woke the task.
+enum ReadingEvent {
+    Chunk(Result<Option<Bytes>, BrokenBody>),
+    Committed(Committed),
+    Command,
+    Time(RunTime),
+}
+
+impl<'t> RunReading<'t> {
+    pub(super) fn new(shard: &'t RelayShard, provider: &'t Provider, run: &'t Run) -> Self {
+        let api = run.facts.api;
+        Self {
+            shard,
+            provider,
+            run,
+            splitter: FrameSplitter::new(api.framing(), shard.relay.limits.event_bytes),
+            reader: api.reader(),
+            frames: Vec::new(),
+            parts: Vec::new(),
+            bytes: 0,
+            finished: false,
+            discards: false,
+        }
+    }
+
+    /// Reads the stream until the run ends.
+    pub(super) async fn read(
+        mut self,
+        body: &mut PooledBody,
+        publishing: &mut RunPublishing,
+        commands: &mut watch::Receiver<RunCommand>,
+        clock: &mut RunClock,
+    ) -> RunEnding {
+        clock.silence_timeout = self.shard.relay.limits.silence_timeout;
+        clock.heard();
+        loop {
+            publishing.commit();
+            let full = publishing.is_full();
+            let event = tokio::select! {
+                biased;
+                () = commanded(commands) => ReadingEvent::Command,
+                committed = publishing.committed() => ReadingEvent::Committed(committed),
+                chunk = body.chunk(), if !full => ReadingEvent::Chunk(chunk),
+                time = clock.next() => ReadingEvent::Time(time),
+            };
+            let ending = match event {
+                ReadingEvent::Chunk(chunk) => {
+                    clock.heard();
+                    self.take(chunk, publishing)
+                }
+                ReadingEvent::Committed(Committed { result: Ok(acknowledged), took }) => {
+                    self.shard.relay.stats.committed(took);
+                    is_durable(self.run, &acknowledged);
+                    None
+                }
+                ReadingEvent::Committed(Committed { result: Err(error), .. }) => Some(RunEnding::not_stored(&error)),
+                ReadingEvent::Command => self.obey(commands.borrow().clone(), publishing),
+                ReadingEvent::Time(time) => ending_of(self.shard, self.run, clock, time),
+            };
+            if let Some(ending) = ending {
+                return ending;
+            }
+        }
+    }
+
+    fn obey(&mut self, command: RunCommand, publishing: &mut RunPublishing) -> Option<RunEnding> {
+        match command {
+            RunCommand::Continue => None,
+            RunCommand::Stop { by } => Some(RunEnding::stopped(by)),
+            RunCommand::StopAndDrain { by } => {
+                let notice = serde_json::json!({ "run": self.run.facts.id, "by": by });
+                publishing.push(journal::run_event(&self.run.facts, EventName::run_stopping(), notice.to_string()));
+                self.discards = true;
+                None
+            }
+        }
+    }
+
+    /// Takes what the provider sent. Returns the ending, if the run ends with it.
+    fn take(&mut self, chunk: Result<Option<Bytes>, BrokenBody>, publishing: &mut RunPublishing) -> Option<RunEnding> {
+        let mut split = Ok(());
+        match &chunk {
+            Ok(Some(bytes)) => {
+                self.bytes += bytes.len();
+                split = self.splitter.push(bytes, &mut self.frames);
+            }
+            Ok(None) => self.splitter.finish(&mut self.frames),
+            // What has come of the last frame is not a frame.
+            Err(_) => {}
+        }
+        let mut frames = std::mem::take(&mut self.frames);
+        // What follows the end in the same bytes is part of the answer: vLLM sends `[DONE]` after a terminal event.
+        let take = |ending: Option<_>, frame| ending.or(self.take_frame(frame, publishing));
+        let ending = frames.drain(..).fold(None, take);
+        self.frames = frames;
+        if ending.is_some() {
+            return ending;
+        }
+        if let Err(error) = split {
+            let code = match error {
+                FrameError::TooLarge(_) => "event_too_large",
+                FrameError::NotUtf8 => "upstream_error",
+            };
+            return Some(RunEnding::failed(code, error.to_string()));
+        }
+        let most = self.shard.relay.limits.answer_bytes;
+        if self.bytes > most {
+            let message = format!("the answer has more than {most} bytes (relay.answer_bytes)");
+            return Some(RunEnding::failed("answer_too_large", message));
+        }
+        match chunk {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(self.at_end(None)),
+            Err(error) => Some(self.at_end(Some(&error))),
+        }
+    }
+
+    fn take_frame(&mut self, mut frame: UpstreamFrame, publishing: &mut RunPublishing) -> Option<RunEnding> {
+        frame.data = masked_text(self.provider, frame.data);
+        let mut parts = std::mem::take(&mut self.parts);
+        self.reader.read(&frame.name, &frame.data, &mut parts);
+        let ending = parts.drain(..).fold(None, |ending, part| self.take_part(part, publishing).or(ending));
+        self.parts = parts;
+        if self.discards {
+            return ending.map(|_| self.drained());
+        }
+        // A name that no event can have is left out; in every dialect the data says the same.
+        let name = EventName::new(&frame.name).unwrap_or_default();
+        publishing.push(journal::run_event(&self.run.facts, name, frame.data));
+        ending
+    }
+
+    fn take_part(&mut self, part: Part, publishing: &mut RunPublishing) -> Option<RunEnding> {
+        match part {
+            Part::Usage(usage) => self.run.update(|state| {
+                state.usage.input = usage.input.or(state.usage.input);
+                state.usage.output = usage.output.or(state.usage.output);
+                state.usage.source = UsageSource::Partial;
+            }),
+            Part::ResponseId(id) if self.shard.relay.runs.name_response(self.run, &id) => {
+                publishing.push(journal::response(self.run, &id));
+            }
+            Part::Finish(_) => self.finished = true,
+            Part::End => return Some(RunEnding::completed()),
+            Part::Error { code, message } => {
+                let message = if code.is_empty() { message } else { format!("{code}: {message}") };
+                return Some(RunEnding::failed("upstream_error", message));
+            }
+            Part::ResponseId(_)
+            | Part::Text(_)
+            | Part::Reasoning(_)
+            | Part::Tool { .. }
+            | Part::Image(_)
+            | Part::Audio(_) => {}
+        }
+        None
+    }
+
+    /// The ending of a stream that the provider has closed.
+    fn at_end(&self, error: Option<&BrokenBody>) -> RunEnding {
+        if self.discards {
+            return self.drained();
+        }
+        if self.finished && error.is_none() && !self.run.facts.api.has_end_marker() {
+            return RunEnding::completed();
+        }
+        let reason = error.map_or_else(|| "without its end".to_owned(), |error| format!("early ({error})"));
+        let message = format!("the provider closed the stream {reason}; the answer is not complete");
+        RunEnding::new(RunStatus::Truncated, "upstream_truncated", message)
+    }
+
+    /// The ending of a run that was stopped and read on.
+    fn drained(&self) -> RunEnding {
+        match self.run.commands().borrow().clone() {
+            RunCommand::StopAndDrain { by } | RunCommand::Stop { by } => RunEnding::stopped(by),
+            RunCommand::Continue => RunEnding::stopped(None),
+        }
+    }
+}

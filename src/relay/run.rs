@@ -1,0 +1,279 @@
+//! One run: what is known of it, and the signals between its task and those who wait for it.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+};
+
+use http::HeaderMap;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::{
+    dialect::GenerationApi,
+    ending::{RunError, RunStatus, TokenUsage},
+    upstream::WholeAnswer,
+};
+use crate::event::{EventId, Millis, TopicName};
+
+/// A run, as long as it is remembered.
+#[derive(Debug)]
+pub struct Run {
+    /// Its place in the order of all runs of this process.
+    pub(super) number: u64,
+    /// What does not change.
+    pub facts: RunFacts,
+    state: Mutex<RunState>,
+    phase: watch::Sender<RunPhase>,
+    command: watch::Sender<RunCommand>,
+    /// The headers of the provider's answer that are passed on, once it is here. Not kept over a restart.
+    head: OnceLock<HeaderMap>,
+    /// Whether its `run.started` was handed in.
+    begun: AtomicBool,
+    /// Requests that wait for it or read it, besides the streams that the hub counts.
+    waiting: AtomicU32,
+}
+
+/// What is known of a run from its beginning.
+#[derive(Debug, Clone)]
+pub struct RunFacts {
+    /// Its id.
+    pub id: String,
+    /// The topic of its events.
+    pub topic: TopicName,
+    /// Whether the topic is its own, `runs/ID`, and is closed by its ending.
+    pub owns_topic: bool,
+    /// The provider's name.
+    pub provider: String,
+    /// The model that was asked for.
+    pub model: String,
+    /// What its frames mean.
+    pub api: &'static dyn GenerationApi,
+    /// The name of the holder that asked for it; `None` without a credential.
+    pub holder: Option<String>,
+    /// A hash of who asked for it, the provider, the path and the body. The prompt itself is not kept.
+    pub fingerprint: String,
+    /// A hash of its `Idempotency-Key` and of who asked for it.
+    pub key: Option<String>,
+    /// Bytes of the request.
+    pub request_bytes: u64,
+}
+
+/// What changes during a run.
+#[derive(Debug, Clone)]
+pub struct RunState {
+    /// Whether it runs, or how it ended.
+    pub status: RunStatus,
+    /// When it was asked for.
+    pub started: Millis,
+    /// When it ended.
+    pub ended: Option<Millis>,
+    /// The id of `run.started`.
+    pub first: Option<EventId>,
+    /// The id of its newest event.
+    pub last: Option<EventId>,
+    /// Its tokens.
+    pub usage: TokenUsage,
+    /// Why it ended.
+    pub error: Option<RunError>,
+    /// Who stopped it.
+    pub by: Option<String>,
+}
+
+/// How far a run is, for those who wait for its response head.
+#[derive(Debug, Clone)]
+pub enum RunPhase {
+    /// The provider has not answered.
+    Asked,
+    /// `run.started` is durable: the run can be read.
+    Started,
+    /// There is no run: the provider refused the request, or answered it without a stream.
+    Answered(Arc<WholeAnswer>),
+    /// There is no run: it could not be asked for, or not be stored.
+    NotStarted(Arc<StartFailure>),
+    /// `run.ended` is durable.
+    Ended,
+    /// It has ended, and its ending cannot be stored: the next start writes one.
+    Lost,
+}
+
+/// Why a run did not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartFailure {
+    /// There is no connection to the provider; nothing was sent.
+    #[error("the provider cannot be reached: {0}")]
+    Unreachable(String),
+    /// The connection broke after the request was sent, or the provider's answer cannot be read. It may have been billed.
+    #[error("the provider did not answer: {0}")]
+    NoAnswer(String),
+    /// The run cannot be stored.
+    #[error("the run cannot be stored: {0}")]
+    NotStored(String),
+    /// Its asker has reached a limit.
+    #[error("the client that asked for it has reached a limit; retry in a moment")]
+    Limited,
+}
+
+/// What a run's task is told to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum RunCommand {
+    /// Nothing.
+    #[default]
+    Continue,
+    /// Close the provider's stream and end.
+    Stop {
+        /// The name of who stops it.
+        by: Option<String>,
+    },
+    /// End the viewers' streams, and read the provider's on for its token counts.
+    StopAndDrain {
+        /// See [`RunCommand::Stop`].
+        by: Option<String>,
+    },
+}
+
+/// Who pays for a run. Dropped when it has ended.
+pub trait RunAccount {
+    /// Charges the tokens of the run.
+    fn charge(&self, tokens: u64);
+}
+
+/// Counts as a viewer until it is dropped.
+#[derive(Debug)]
+pub struct Waiting(Arc<Run>);
+
+impl Run {
+    /// A run that was asked for at `started`.
+    pub(super) fn new(number: u64, facts: RunFacts, started: Millis) -> Arc<Self> {
+        let state = RunState {
+            status: RunStatus::Running,
+            started,
+            ended: None,
+            first: None,
+            last: None,
+            usage: TokenUsage::default(),
+            error: None,
+            by: None,
+        };
+        Self::with(number, facts, state, RunPhase::Asked)
+    }
+
+    /// A run of an earlier process.
+    pub(super) fn restored(number: u64, facts: RunFacts, state: RunState) -> Arc<Self> {
+        Self::with(number, facts, state, RunPhase::Ended)
+    }
+
+    fn with(number: u64, facts: RunFacts, state: RunState, phase: RunPhase) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            facts,
+            state: Mutex::new(state),
+            phase: watch::Sender::new(phase),
+            command: watch::Sender::default(),
+            head: OnceLock::new(),
+            begun: AtomicBool::new(false),
+            waiting: AtomicU32::new(0),
+        })
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        self.state.lock().clone()
+    }
+
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.state.lock().status == RunStatus::Running
+    }
+
+    /// The headers of the provider's answer that are passed on.
+    #[must_use]
+    pub fn head(&self) -> Option<&HeaderMap> {
+        self.head.get()
+    }
+
+    /// Records the head of the provider's answer.
+    pub(super) fn set_head(&self, head: HeaderMap) {
+        drop(self.head.set(head));
+    }
+
+    /// Records that its `run.started` is handed in. Returns whether it was not before.
+    pub(super) fn begin(&self) -> bool {
+        !self.begun.swap(true, Relaxed)
+    }
+
+    /// Changes what is known.
+    pub(super) fn update(&self, change: impl FnOnce(&mut RunState)) {
+        change(&mut self.state.lock());
+    }
+
+    /// How far it is now.
+    #[must_use]
+    pub fn phase(&self) -> RunPhase {
+        self.phase.borrow().clone()
+    }
+
+    pub(super) fn set_phase(&self, phase: RunPhase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// Waits until it is further than [`RunPhase::Asked`]. Cancel safe.
+    pub async fn decided(&self) -> RunPhase {
+        self.reached(|phase| !matches!(phase, RunPhase::Asked)).await
+    }
+
+    /// Waits until it has ended, or never began. Cancel safe.
+    pub async fn over(&self) -> RunPhase {
+        self.reached(|phase| !matches!(phase, RunPhase::Asked | RunPhase::Started)).await
+    }
+
+    async fn reached(&self, holds: impl FnMut(&RunPhase) -> bool) -> RunPhase {
+        self.phase.subscribe().wait_for(holds).await.expect("the sender lives in self").clone()
+    }
+
+    /// Stops it. The first command counts, but a stop cuts off one that drains.
+    pub fn command(&self, command: RunCommand) {
+        self.command.send_if_modified(|now| {
+            let changes = match (&*now, &command) {
+                (RunCommand::Continue, _) => true,
+                (RunCommand::StopAndDrain { .. }, RunCommand::Stop { .. }) => true,
+                _ => false,
+            };
+            if changes {
+                *now = command;
+            }
+            changes
+        });
+    }
+
+    pub(super) fn commands(&self) -> watch::Receiver<RunCommand> {
+        self.command.subscribe()
+    }
+
+    /// Counts a request as a viewer until the value is dropped.
+    #[must_use]
+    pub fn wait(self: &Arc<Self>) -> Waiting {
+        self.waiting.fetch_add(1, Relaxed);
+        Waiting(Arc::clone(self))
+    }
+
+    /// Requests that wait for it or read it.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.load(Relaxed)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Resolves when there is a command. Cancel safe.
+pub(super) async fn commanded(commands: &mut watch::Receiver<RunCommand>) {
+    if commands.changed().await.is_err() {
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,172 @@
+//! The end of a run: why, and the one function that writes it.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::{
+    clock::{RunClock, RunTime},
+    ending::{RunEnded, RunError, RunStarted, RunStatus, UsageSource},
+    journal,
+    publishing::{RunPublishing, publish},
+    run::{Run, RunAccount, RunPhase},
+    shard::RelayShard,
+    upstream::WholeAnswer,
+};
+use crate::{
+    engine::{AppendError, Receipt},
+    event::{EventId, EventName, Millis},
+    hub::publisher::Acknowledgments,
+};
+
+/// Characters of a refusal's body that are kept in an ending: providers' messages are shorter.
+const REFUSAL_CHARACTERS: usize = 2000;
+
+/// Why a run ends.
+#[derive(Debug)]
+pub(super) struct RunEnding {
+    pub(super) status: RunStatus,
+    by: Option<String>,
+    error: Option<RunError>,
+}
+
+impl RunEnding {
+    pub(super) fn completed() -> Self {
+        Self { status: RunStatus::Completed, by: None, error: None }
+    }
+
+    pub(super) fn new(status: RunStatus, code: &str, message: impl Into<String>) -> Self {
+        let error = RunError { code: code.into(), message: message.into(), status: None };
+        Self { status, by: None, error: Some(error) }
+    }
+
+    pub(super) fn failed(code: &str, message: impl Into<String>) -> Self {
+        Self::new(RunStatus::Failed, code, message)
+    }
+
+    pub(super) fn stopped(by: Option<String>) -> Self {
+        let message = by.as_ref().map_or_else(|| "stopped".to_owned(), |name| format!("stopped by {name}"));
+        Self { by, ..Self::new(RunStatus::Stopped, "stopped", message) }
+    }
+
+    /// The provider refused the request after the run had begun for its clients.
+    pub(super) fn refused(answer: &WholeAnswer) -> Self {
+        let text = String::from_utf8_lossy(&answer.body);
+        let detail: String = text.chars().take(REFUSAL_CHARACTERS).collect();
+        let message = format!("the provider refused the request with {}: {detail}", answer.status);
+        let error = RunError { code: "upstream_refused".into(), message, status: Some(answer.status.as_u16()) };
+        Self { status: RunStatus::Failed, by: None, error: Some(error) }
+    }
+
+    /// The store refused the answer's events.
+    pub(super) fn not_stored(error: &AppendError) -> Self {
+        Self::failed("internal", format!("the answer cannot be stored: {error}"))
+    }
+}
+
+/// Adds `run.started` to the next commit, unless it was added before.
+pub(super) fn begin(run: &Run, publishing: &mut RunPublishing) {
+    if run.begin() {
+        let facts = &run.facts;
+        let started =
+            RunStarted { run: facts.id.clone(), provider: facts.provider.clone(), model: facts.model.clone() };
+        publishing.push(journal::started(run));
+        publishing.push(journal::run_event(facts, EventName::run_started(), journal::json(&started)));
+    }
+}
+
+/// Writes the ending of a run, with what is left of its events, in one commit. An ending that cannot be stored is
+/// written by the next start.
+pub(super) async fn end(
+    shard: &RelayShard,
+    run: &Arc<Run>,
+    mut publishing: RunPublishing,
+    account: Option<&dyn RunAccount>,
+    ending: RunEnding,
+) {
+    let relay = &shard.relay;
+    let RunEnding { status, by, error } = ending;
+    let mut usage = run.state().usage;
+    if (usage.source, status) == (UsageSource::Partial, RunStatus::Completed) {
+        usage.source = UsageSource::Upstream;
+    }
+    let ended = RunEnded { run: run.facts.id.clone(), status, by, usage, error };
+    begin(run, &mut publishing);
+    publishing.push(journal::ending_event(&run.facts, &ended));
+    publishing.push(journal::ended(&ended));
+    let mut phase = RunPhase::Ended;
+    if let Err(error) = write(shard, run, publishing, &ended).await {
+        tracing::error!(run = run.facts.id, error = %error, "the ending of a run cannot be stored; the next start writes one");
+        phase = RunPhase::Lost;
+    }
+    if let Some(account) = account {
+        account.charge(usage.input.unwrap_or(0) + usage.output.unwrap_or(0));
+    }
+    relay.stats.ended(&run.facts.provider, status, usage);
+    run.update(|state| {
+        (state.status, state.usage, state.error, state.by) = (status, usage, ended.error, ended.by);
+        state.ended = Some(Millis::from(SystemTime::now()));
+    });
+    relay.runs.ended(run);
+    run.set_phase(phase);
+    tracing::info!(run = run.facts.id, provider = run.facts.provider, status = ?status, "a run has ended");
+}
+
+async fn write(
+    shard: &RelayShard,
+    run: &Run,
+    mut publishing: RunPublishing,
+    ended: &RunEnded,
+) -> Result<(), AppendError> {
+    while publishing.is_committing() {
+        note(run, &publishing.committed().await.result?);
+    }
+    publishing.commit();
+    match publishing.committed().await.result {
+        Ok(acknowledged) => note(run, &acknowledged),
+        // Its topic was closed by hand: no reader can wait for more.
+        Err(AppendError::Closed { .. }) => {
+            publish(&shard.publisher, vec![journal::ended(ended)]).await?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Notes the ids of a commit's events.
+fn note(run: &Run, acknowledged: &Acknowledgments) {
+    let own = acknowledged.as_slice().iter().map(|one| &one.receipt).filter(|one| one.topic == run.facts.topic);
+    let mut ids = own.map(|Receipt { epoch, seq, .. }| EventId { epoch: *epoch, seq: *seq });
+    let Some(first) = ids.next() else { return };
+    let last = ids.last().unwrap_or(first);
+    run.update(|state| {
+        state.first.get_or_insert(first);
+        state.last = Some(last);
+    });
+}
+
+/// A commit of the run is durable: those who wait for its beginning may read it.
+pub(super) fn is_durable(run: &Run, acknowledged: &Acknowledgments) {
+    note(run, acknowledged);
+    if run.state().first.is_some() && matches!(run.phase(), RunPhase::Asked) {
+        run.set_phase(RunPhase::Started);
+    }
+}
+
+/// The ending that time brings, if any.
+pub(super) fn ending_of(shard: &RelayShard, run: &Run, clock: &mut RunClock, time: RunTime) -> Option<RunEnding> {
+    let relay = &shard.relay;
+    let timed_out = |message| Some(RunEnding::new(RunStatus::TimedOut, "timed_out", message));
+    match time {
+        RunTime::Silent => timed_out(format!("the provider sent nothing for {} s", clock.silence_timeout.as_secs())),
+        RunTime::Late => timed_out(format!("the answer took longer than {} s", relay.limits.run_timeout.as_secs())),
+        RunTime::DrainEnds => {
+            let message = "the hub ended before the answer was complete";
+            Some(RunEnding::new(RunStatus::Interrupted, "interrupted", message))
+        }
+        RunTime::Tick => {
+            let watched = run.waiting() > 0 || relay.hub.broker().subscribers(&run.facts.topic) > 0;
+            let unwatched = clock.unwatched(watched)?;
+            let message = format!("nobody watched the answer for {} s", unwatched.as_secs());
+            Some(RunEnding::new(RunStatus::Abandoned, "abandoned", message))
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The task that owns a provider's answer. It is not part of any request: it goes on when its client is gone, until the
+//! answer is complete, somebody stops it, or nobody watches it any more.
+
+use std::{any::Any, pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Response, header};
+use tokio::{
+    sync::watch,
+    task::spawn_local,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    clock::RunClock,
+    dialect::usage_of,
+    ending::{RunStatus, TokenUsage, UsageSource},
+    frames::Framing,
+    journal,
+    provider::{Provider, UnwatchedPolicy},
+    publishing::{Committed, RunPublishing},
+    reading::RunReading,
+    run::{Run, RunAccount, RunCommand, RunPhase, StartFailure, commanded},
+    run_ending::{RunEnding, begin, end, ending_of, is_durable},
+    shard::{RelayLimits, RelayShard},
+    upstream::{self, UpstreamRequest, WholeAnswer, WholeAnswerError},
+};
+use crate::{
+    client::pool::{PooledBody, SendError},
+    event::EventName,
+};
+
+/// When a run begins for its clients though the provider has not answered: below the 15 s after which a stream sends a
+/// keepalive, and far below the 60 s after which proxies give up. From then on a refusal is an ending, not a response.
+const EARLY_START: Duration = Duration::from_secs(10);
+
+/// How long the end of a provider's response is awaited after its last frame, so that its connection can be used again.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
+/// A run, before its provider is asked.
+pub(super) struct RunTask {
+    pub(super) shard: Rc<RelayShard>,
+    pub(super) provider: Arc<Provider>,
+    pub(super) run: Arc<Run>,
+    pub(super) request: UpstreamRequest,
+    /// Dropped when the provider has the request.
+    pub(super) memory: Option<Box<dyn Any>>,
+    /// Whether it begins before the provider has answered.
+    pub(super) at_once: bool,
+    pub(super) on_disconnect: UnwatchedPolicy,
+    pub(super) account: Box<dyn RunAccount>,
+}
+
+/// What becomes of a request to a provider.
+enum Asked {
+    Answer(Response<PooledBody>),
+    Failure(StartFailure),
+    Ending(RunEnding),
+}
+
+/// Runs a run to its end, whatever happens in its task.
+pub(super) async fn supervise(task: RunTask) {
+    let (shard, run) = (Rc::clone(&task.shard), Arc::clone(&task.run));
+    let _guard = shard.relay.drain.guard();
+    if let Err(panic) = spawn_local(task.drive()).await {
+        tracing::error!(run = run.facts.id, error = %panic, "the task of a run failed");
+        let ending = RunEnding::failed("internal", "the hub failed; its log says why");
+        end(&shard, &run, RunPublishing::new(Rc::clone(&shard.publisher)), None, ending).await;
+    }
+}
+
+impl RunTask {
+    async fn drive(mut self) {
+        let mut publishing = RunPublishing::new(Rc::clone(&self.shard.publisher));
+        let mut commands = self.run.commands();
+        let mut clock =
+            RunClock::new(&self.shard.relay, self.on_disconnect, self.shard.relay.limits.first_byte_timeout);
+        let asked = self.ask(&mut publishing, &mut commands, &mut clock).await;
+        self.memory = None;
+        match asked {
+            Asked::Answer(answer) if self.run.facts.api.is_whole() => {
+                self.read_whole(answer, publishing, commands, clock).await;
+            }
+            Asked::Answer(answer) if is_stream(&answer, self.run.facts.api.framing()) => {
+                self.read(answer, publishing, commands, clock).await;
+            }
+            Asked::Answer(answer) => match self.whole(answer).await {
+                Ok(whole) => self.answered_whole(whole, publishing).await,
+                Err(error) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
+            },
+            Asked::Failure(failure) => self.not_started(publishing, failure).await,
+            Asked::Ending(ending) => self.end(publishing, ending).await,
+        }
+    }
+
+    /// Sends the request, and waits for the head of the answer. When this returns without one, the connection is closed.
+    async fn ask(
+        &mut self,
+        publishing: &mut RunPublishing,
+        commands: &mut watch::Receiver<RunCommand>,
+        clock: &mut RunClock,
+    ) -> Asked {
+        let client = self.shard.client(&self.provider);
+        let request = match upstream::request(&self.provider, &self.request) {
+            Ok(request) => request,
+            Err(error) => return Asked::Failure(StartFailure::Unreachable(error.to_string())),
+        };
+        // The prompt is in the request; it is not kept longer.
+        self.request.body = Bytes::new();
+        if self.run.facts.key.is_some() {
+            publishing.push(journal::asked(&self.run));
+        }
+        let mut sending = pin!(client.send(request));
+        let wait = if self.at_once { Duration::ZERO } else { EARLY_START };
+        // A client that wants no stream waits for the whole answer.
+        let mut early = (!self.run.facts.api.is_whole()).then(|| Instant::now() + wait);
+        loop {
+            publishing.commit();
+            tokio::select! {
+                biased;
+                () = commanded(commands) => match commands.borrow().clone() {
+                    RunCommand::Stop { by } | RunCommand::StopAndDrain { by } => {
+                        return Asked::Ending(RunEnding::stopped(by));
+                    }
+                    RunCommand::Continue => {}
+                },
+                head = &mut sending => return match head {
+                    Ok(answer) => Asked::Answer(answer),
+                    Err(error @ SendError::Unknown(_)) => Asked::Failure(StartFailure::NoAnswer(error.to_string())),
+                    Err(error) => Asked::Failure(StartFailure::Unreachable(error.to_string())),
+                },
+                Committed { result, .. } = publishing.committed() => match result {
+                    Ok(acknowledged) => is_durable(&self.run, &acknowledged),
+                    Err(error) => return Asked::Failure(StartFailure::NotStored(error.to_string())),
+                },
+                () = until(early) => {
+                    early = None;
+                    begin(&self.run, publishing);
+                }
+                time = clock.next() => {
+                    if let Some(ending) = ending_of(&self.shard, &self.run, clock, time) {
+                        return Asked::Ending(ending);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the stream to its end.
+    async fn read(
+        self,
+        answer: Response<PooledBody>,
+        mut publishing: RunPublishing,
+        mut commands: watch::Receiver<RunCommand>,
+        mut clock: RunClock,
+    ) {
+        begin(&self.run, &mut publishing);
+        let (head, mut body) = answer.into_parts();
+        self.run.set_head(upstream::passed_headers(&self.provider, &head.headers));
+        let reading = RunReading::new(&self.shard, &self.provider, &self.run);
+        let ending = reading.read(&mut body, &mut publishing, &mut commands, &mut clock).await;
+        if ending.status == RunStatus::Completed {
+            spawn_local(async move {
+                let rest = async { while let Ok(Some(_)) = body.chunk().await {} };
+                let _late = timeout(LAST_BYTES, rest).await;
+            });
+        } else {
+            // Closes the provider's stream.
+            drop(body);
+        }
+        self.end(publishing, ending).await;
+    }
+
+    async fn whole(&self, answer: Response<PooledBody>) -> Result<WholeAnswer, WholeAnswerError> {
+        let RelayLimits { answer_bytes, silence_timeout, .. } = self.shard.relay.limits;
+        upstream::whole(&self.provider, answer, answer_bytes, silence_timeout).await
+    }
+
+    /// Reads an answer without a stream, and records it. A refusal, and what is no text, is passed on and not recorded.
+    async fn read_whole(
+        self,
+        answer: Response<PooledBody>,
+        mut publishing: RunPublishing,
+        mut commands: watch::Receiver<RunCommand>,
+        mut clock: RunClock,
+    ) {
+        let read = {
+            let mut reading = pin!(self.whole(answer));
+            loop {
+                tokio::select! {
+                    biased;
+                    () = commanded(&mut commands) => if let RunCommand::Stop { by } | RunCommand::StopAndDrain { by } = commands.borrow().clone() {
+                        break Err(RunEnding::stopped(by));
+                    },
+                    read = &mut reading => break Ok(read),
+                    time = clock.next() => if let Some(ending) = ending_of(&self.shard, &self.run, &mut clock, time) {
+                        break Err(ending);
+                    },
+                }
+            }
+        };
+        match read {
+            Err(ending) => self.end(publishing, ending).await,
+            Ok(Err(error)) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
+            Ok(Ok(whole)) => match std::str::from_utf8(&whole.body) {
+                Ok(text) if whole.status.is_success() => {
+                    begin(&self.run, &mut publishing);
+                    for part in parts(text, self.shard.relay.limits.event_bytes) {
+                        publishing.push(journal::run_event(&self.run.facts, EventName::default(), part));
+                    }
+                    let usage = usage_of(&whole.body);
+                    if usage.input.or(usage.output).is_some() {
+                        self.run.update(|state| state.usage = TokenUsage { source: UsageSource::Partial, ..usage });
+                    }
+                    self.run.set_head(whole.headers);
+                    self.end(publishing, RunEnding::completed()).await;
+                }
+                _ => self.answered_whole(whole, publishing).await,
+            },
+        }
+    }
+
+    /// The provider refused the request, or answered it without a stream.
+    async fn answered_whole(self, answer: WholeAnswer, publishing: RunPublishing) {
+        if matches!(self.run.phase(), RunPhase::Asked) {
+            self.shard.relay.stats.refused(&self.provider.name, answer.status.as_u16());
+            return self.withdraw(publishing, RunPhase::Answered(Arc::new(answer))).await;
+        }
+        let ending = if answer.status.is_success() {
+            RunEnding::failed("upstream_error", "the provider answered without a stream")
+        } else {
+            RunEnding::refused(&answer)
+        };
+        self.end(publishing, ending).await;
+    }
+
+    /// There is no answer.
+    async fn not_started(self, publishing: RunPublishing, failure: StartFailure) {
+        tracing::warn!(run = self.run.facts.id, provider = self.provider.name, error = %failure, "a run got no answer");
+        if matches!(self.run.phase(), RunPhase::Asked) {
+            return self.withdraw(publishing, RunPhase::NotStarted(Arc::new(failure))).await;
+        }
+        let code = if matches!(failure, StartFailure::NotStored(_)) { "internal" } else { "upstream_unreachable" };
+        self.end(publishing, RunEnding::failed(code, failure.to_string())).await;
+    }
+
+    /// Removes a run that never began, and frees its key.
+    async fn withdraw(self, mut publishing: RunPublishing, phase: RunPhase) {
+        if self.run.facts.key.is_some() {
+            publishing.push(journal::refused(&self.run));
+            while publishing.is_committing() {
+                let _entry = publishing.committed().await;
+            }
+            publishing.commit();
+            if let Err(error) = publishing.committed().await.result {
+                tracing::warn!(run = self.run.facts.id, error = %error, "the key of a refused run cannot be freed");
+            }
+        }
+        self.shard.relay.runs.withdraw(&self.run);
+        self.run.update(|state| state.status = RunStatus::Failed);
+        self.run.set_phase(phase);
+    }
+
+    async fn end(self, publishing: RunPublishing, ending: RunEnding) {
+        end(&self.shard, &self.run, publishing, Some(&*self.account), ending).await;
+    }
+}
+
+/// Whether an answer is a stream of this framing. One without a Content-Type is.
+fn is_stream(answer: &Response<PooledBody>, framing: Framing) -> bool {
+    let value = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
+    let expected: &[&str] = match framing {
+        Framing::Sse => &["", "text/event-stream"],
+        Framing::Lines => &["", "application/x-ndjson", "application/jsonl"],
+    };
+    answer.status().is_success() && expected.contains(&kind.as_str())
+}
+
+/// Parts of `text` of at most `most` bytes, at least 4.
+fn parts(text: &str, most: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (part, after) = rest.split_at(rest.floor_char_boundary(most.max(4)));
+        rest = after;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
