@@ -62,7 +62,6 @@ impl Relay {
 }
 
 #[test]
-#[ignore = "the hub has no relay yet"]
 fn every_sdk_sees_through_the_hub_what_it_sees_of_its_provider() {
     let mock = Mock::start();
     let relay = Relay::start(&mock, "");
@@ -101,7 +100,6 @@ fn pairs(script: impl Fn(&Call) -> Option<Script>) -> Vec<Pair> {
 }
 
 #[test]
-#[ignore = "the hub has no relay yet"]
 fn every_sdk_raises_when_the_provider_ends_before_its_end() {
     let scripts: [fn(Recording) -> Script; 3] =
         [begun, |recording| begun(recording).cut(), |recording| begun(recording).send(recording.error_frame())];
@@ -118,7 +116,6 @@ fn every_sdk_raises_when_the_provider_ends_before_its_end() {
 }
 
 #[test]
-#[ignore = "the hub has no relay yet"]
 fn every_sdk_raises_the_same_for_a_refusal_through_the_hub() {
     for status in [400, 401, 404, 429, 500] {
         for pair in pairs(|call| Some(Script::json(status, &refusal(call.recording, status)))) {
