@@ -62,7 +62,6 @@ impl Relay {
 }
 
 #[test]
-#[ignore = "the hub has no relay yet"]
 fn every_sdk_sees_through_the_hub_what_it_sees_of_its_provider() {
     let mock = Mock::start();
     let relay = Relay::start(&mock, "");
@@ -82,47 +81,47 @@ struct Pair {
     relayed: Seen,
 }
 
-/// Makes every call of every SDK directly and through a hub. Its provider answers by `script`, `None` leaves it out.
-fn pairs(script: impl Fn(&Call) -> Option<Script>) -> Vec<Pair> {
+/// Makes every call of every SDK directly and through a hub, once for each answer of its provider.
+fn pairs(answers: impl Fn(&Call) -> Vec<Script>) -> Vec<Pair> {
     let mock = Mock::start();
     let relay = Relay::start(&mock, "");
     let mut pairs = Vec::new();
     for sdk in SDKS {
         let mut runner = Runner::start(sdk);
         for call in sdk.calls {
-            let Some(script) = script(call) else { continue };
-            call.answer_with(&mock, &script);
-            let plain = runner.run(&direct(&mock).job(call));
-            let relayed = runner.run(&relay.endpoint(call.recording).job(call));
-            pairs.push(Pair { what: format!("{}, {}", sdk.name, call.name), way: call.way, plain, relayed });
+            for (number, answer) in answers(call).iter().enumerate() {
+                call.answer_with(&mock, answer);
+                let plain = runner.run(&direct(&mock).job(call));
+                let relayed = runner.run(&relay.endpoint(call.recording).job(call));
+                let what = format!("{}, {}, answer {number}", sdk.name, call.name);
+                pairs.push(Pair { what, way: call.way, plain, relayed });
+            }
         }
     }
     pairs
 }
 
 #[test]
-#[ignore = "the hub has no relay yet"]
 fn every_sdk_raises_when_the_provider_ends_before_its_end() {
-    let scripts: [fn(Recording) -> Script; 3] =
-        [begun, |recording| begun(recording).cut(), |recording| begun(recording).send(recording.error_frame())];
-    for script in scripts {
-        for Pair { what, way, plain, relayed } in pairs(|call| (call.way != Way::Whole).then(|| script(call.recording)))
-        {
-            assert!(relayed.error.is_some(), "{what}: {relayed:?}");
-            // What assembles an answer shows nothing of one that fails.
-            if way == Way::Stream {
-                assert_eq!((relayed.text, relayed.reasoning), (plain.text, plain.reasoning), "{what}");
-            }
+    let answers = |recording: Recording| {
+        vec![begun(recording), begun(recording).cut(), begun(recording).send(recording.error_frame())]
+    };
+    for Pair { what, way, plain, relayed } in pairs(|call| match call.way {
+        Way::Whole => Vec::new(),
+        Way::Stream | Way::Assembled => answers(call.recording),
+    }) {
+        assert!(relayed.error.is_some(), "{what}: {relayed:?}");
+        // What assembles an answer shows nothing of one that fails.
+        if way == Way::Stream {
+            assert_eq!((relayed.text, relayed.reasoning), (plain.text, plain.reasoning), "{what}");
         }
     }
 }
 
 #[test]
-#[ignore = "the hub has no relay yet"]
 fn every_sdk_raises_the_same_for_a_refusal_through_the_hub() {
-    for status in [400, 401, 404, 429, 500] {
-        for pair in pairs(|call| Some(Script::json(status, &refusal(call.recording, status)))) {
-            assert_eq!(pair.relayed.error, pair.plain.error, "{}, {status}", pair.what);
-        }
+    let answers = |recording| [400, 401, 404, 429, 500].map(|status| Script::json(status, &refusal(recording, status)));
+    for pair in pairs(|call| answers(call.recording).into()) {
+        assert_eq!(pair.relayed.error, pair.plain.error, "{}", pair.what);
     }
 }
