@@ -180,7 +180,10 @@ impl<'t> RunReading<'t> {
             Part::ResponseId(id) if self.shard.relay.runs.name_response(self.run, &id) => {
                 publishing.push(journal::response(self.run, &id));
             }
-            Part::Finish(_) => self.finished = true,
+            Part::Finish(reason) => {
+                self.finished = true;
+                self.run.update(|state| state.finish_reason = Some(reason));
+            }
             Part::End => return Some(RunEnding::completed()),
             Part::Error { code, message } => {
                 let message = if code.is_empty() { message } else { format!("{code}: {message}") };

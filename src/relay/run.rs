@@ -74,6 +74,8 @@ pub struct RunState {
     pub last: Option<EventId>,
     /// Its tokens.
     pub usage: TokenUsage,
+    /// Why the model stopped, as the provider calls it.
+    pub finish_reason: Option<String>,
     /// Why it ended.
     pub error: Option<RunError>,
     /// Who stopped it.
@@ -152,6 +154,7 @@ impl Run {
             first: None,
             last: None,
             usage: TokenUsage::default(),
+            finish_reason: None,
             error: None,
             by: None,
         };
@@ -236,11 +239,10 @@ impl Run {
     /// Stops it. The first command counts, but a stop cuts off one that drains.
     pub fn command(&self, command: RunCommand) {
         self.command.send_if_modified(|now| {
-            let changes = match (&*now, &command) {
-                (RunCommand::Continue, _) => true,
-                (RunCommand::StopAndDrain { .. }, RunCommand::Stop { .. }) => true,
-                _ => false,
-            };
+            let changes = matches!(
+                (&*now, &command),
+                (RunCommand::Continue, _) | (RunCommand::StopAndDrain { .. }, RunCommand::Stop { .. })
+            );
             if changes {
                 *now = command;
             }
@@ -274,6 +276,6 @@ impl Drop for Waiting {
 /// Resolves when there is a command. Cancel safe.
 pub(super) async fn commanded(commands: &mut watch::Receiver<RunCommand>) {
     if commands.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

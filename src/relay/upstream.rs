@@ -85,9 +85,9 @@ pub fn request(provider: &Provider, asked: &UpstreamRequest) -> Result<Request<B
 pub fn passed_headers(provider: &Provider, headers: &HeaderMap) -> HeaderMap {
     let mut passed = HeaderMap::new();
     for (name, value) in headers {
-        let passes = [header::CONTENT_TYPE, header::RETRY_AFTER].contains(name)
+        let is_passed = [header::CONTENT_TYPE, header::RETRY_AFTER].contains(name)
             || provider.dialect.passes_response_header(name.as_str());
-        if passes
+        if is_passed
             && let Ok(value) = HeaderValue::from_bytes(&masked(provider, Bytes::copy_from_slice(value.as_bytes())))
         {
             passed.append(name.clone(), value);

@@ -24,7 +24,7 @@ use crate::{
         journal::own_topic,
         provider::{Provider, UnwatchedPolicy},
         run::RunFacts,
-        runs::{Joined, RunIdentity},
+        runs::{Joined, RunCursor, RunIdentity},
         start::{self, RunRequest},
         upstream::UpstreamRequest,
     },
@@ -72,7 +72,7 @@ pub struct Ask {
 #[derive(Debug, Clone, Default)]
 pub struct AskHeaders {
     key: Option<String>,
-    cursor: Option<Option<EventId>>,
+    cursor: RunCursor,
     retry: bool,
     /// The topic that it names.
     pub topic: Option<TopicName>,
@@ -100,7 +100,9 @@ impl AskHeaders {
             return Err(Problem::new(Code::HeaderInvalid, detail));
         }
         let retries = text(&RETRY_COUNT)?.and_then(|count| count.parse::<u64>().ok());
-        let cursor = text(&LAST_EVENT_ID)?.filter(|text| !text.is_empty()).map(EventId::parse);
+        let cursor = text(&LAST_EVENT_ID)?
+            .filter(|text| !text.is_empty())
+            .map_or(RunCursor::None, |text| EventId::parse(text).map_or(RunCursor::Unknown, RunCursor::At));
         let topic = text(&TOPIC)?.map(topic_in_header).transpose()?;
         Ok(Self { key: key.map(Into::into), cursor, retry: retries.is_some_and(|count| count > 0), topic })
     }
