@@ -12,6 +12,7 @@ mod hub;
 mod mock;
 mod recordings;
 mod resume;
+mod review;
 mod sdks;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "../promises/support/mod.rs"]
