@@ -223,7 +223,7 @@ pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) 
     let mut options = ReadOptions::of(&query)?;
     let header = head.headers.get("last-event-id").and_then(|value| value.to_str().ok());
     options.after = header.filter(|text| !text.is_empty()).or_else(|| keys::cursor(&query)).and_then(EventId::parse);
-    if !matches!(run.decided().await, RunPhase::Started | RunPhase::Ended) {
+    if !matches!(run.decided().await, RunPhase::Started | RunPhase::Ended | RunPhase::Lost) {
         return Err(Problem::new(Code::RunUnknown, "the run did not begin"));
     }
     let facts = run.state();
