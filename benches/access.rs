@@ -47,7 +47,7 @@ fn pem(algorithm: &'static rcgen::SignatureAlgorithm) -> String {
 
 fn grant() -> Grant {
     let filters = |texts: &[&str]| texts.iter().map(|text| Filter::new(text).expect("valid")).collect();
-    Grant { publish: filters(&["jobs/*"]), subscribe: filters(&["jobs/**", "news"]), admin: false }
+    Grant { publish: filters(&["jobs/*"]), subscribe: filters(&["jobs/**", "news"]), ..Grant::default() }
 }
 
 fn statics(report: &mut Report) {

@@ -115,7 +115,7 @@ fn pem() -> String {
 
 fn minted(mint: &Mint) -> String {
     let filters = |texts: &[&str]| texts.iter().map(|text| Filter::new(text).expect("valid")).collect();
-    let grant = Grant { publish: filters(&["jobs/*"]), subscribe: filters(&["jobs/**", "news"]), admin: false };
+    let grant = Grant { publish: filters(&["jobs/*"]), subscribe: filters(&["jobs/**", "news"]), ..Grant::default() };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     mint.token(&grant, Some("ann"), now, 3600)
 }

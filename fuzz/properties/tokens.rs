@@ -69,5 +69,5 @@ impl Fixture {
 
 fn grant() -> Grant {
     let filters = |text: &str| vec![Filter::new(text).expect("valid")];
-    Grant { publish: filters("jobs/*"), subscribe: filters("jobs/**"), admin: true }
+    Grant { publish: filters("jobs/*"), subscribe: filters("jobs/**"), admin: true, ..Grant::default() }
 }

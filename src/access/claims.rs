@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Grant, Refusal, json, refusal::quoted};
+use std::fmt::Display;
+
+use super::{Grant, Refusal, RelayGrant, json, refusal::quoted};
 use crate::event::Filter;
 
 /// Most filters of each kind in one token, because each request is compared with all of them. Patterns replace long
@@ -114,8 +116,9 @@ impl Claims {
         let Value::Object(object) = value else { return self.claim("gapless", "must be an object") };
         for (name, value) in object {
             match name.as_str() {
-                "publish" => self.grant.publish = self.patterns("gapless.publish", value),
-                "subscribe" => self.grant.subscribe = self.patterns("gapless.subscribe", value),
+                "publish" => self.grant.publish = self.patterns("gapless.publish", value, TOPICS, Filter::new),
+                "subscribe" => self.grant.subscribe = self.patterns("gapless.subscribe", value, TOPICS, Filter::new),
+                "relay" => self.grant.relay = self.patterns("gapless.relay", value, PROVIDERS, RelayGrant::new),
                 "admin" => match value {
                     Value::Bool(admin) => self.grant.admin = *admin,
                     _ => self.claim("gapless.admin", "must be true or false"),
@@ -123,30 +126,40 @@ impl Claims {
                 // An unknown member may have been meant as a restriction, so it is not ignored.
                 _ => self.claim(
                     "gapless",
-                    format!("has {}, which is unknown; the known ones are publish, subscribe and admin", quoted(name)),
+                    format!(
+                        "has {}, which is unknown; the known ones are publish, subscribe, relay and admin",
+                        quoted(name)
+                    ),
                 ),
             }
         }
     }
 
-    fn patterns(&mut self, claim: &str, value: &Value) -> Vec<Filter> {
+    /// A list of `what`, each read by `parse`.
+    fn patterns<T, E: Display>(
+        &mut self,
+        claim: &str,
+        value: &Value,
+        what: &str,
+        parse: fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
         let Value::Array(items) = value else {
-            self.claim(claim, "must be a list of topics and patterns");
+            self.claim(claim, format!("must be a list of {what}"));
             return Vec::new();
         };
         if items.len() > MAX_PATTERNS {
             self.claim(claim, format!("has more than {MAX_PATTERNS} items; use patterns, as in jobs/*"));
             return Vec::new();
         }
-        let mut filters = Vec::new();
+        let mut patterns = Vec::new();
         for item in items {
-            match item.as_str().map(|text| (text, Filter::new(text))) {
-                Some((_, Ok(filter))) => filters.push(filter),
+            match item.as_str().map(|text| (text, parse(text))) {
+                Some((_, Ok(pattern))) => patterns.push(pattern),
                 Some((text, Err(error))) => self.claim(claim, format!("has {}: {error}", quoted(text))),
                 None => self.claim(claim, "has an item that is not a string"),
             }
         }
-        filters
+        patterns
     }
 
     fn claim(&mut self, name: &str, problem: impl Into<Box<str>>) {
@@ -154,6 +167,8 @@ impl Claims {
     }
 }
 
+const TOPICS: &str = "topics and patterns";
+const PROVIDERS: &str = "providers and models";
 const NOT_A_TIME: &str = "must be a number of seconds since 1970";
 
 /// A NumericDate (RFC 7519): seconds since 1970, perhaps with a fraction. Times before 1970 are clamped to 0.
@@ -189,6 +204,9 @@ mod tests {
         let nothing = parsed(&claims_with("gapless", None));
         assert_eq!((nothing.refusals.len(), nothing.grant), (0, Grant::default()), "without the claim, nothing");
         assert!(parsed(&claims_with("gapless", Some(json!({ "admin": true })))).grant.admin);
+        let relay = parsed(&claims_with("gapless", Some(json!({ "relay": ["ollama", "openai/gpt-*"] }))));
+        assert_eq!(relay.refusals, []);
+        assert!(relay.grant.may_relay("openai", Some("gpt-5")) && !relay.grant.may_relay("openai", Some("o1")));
     }
 
     #[test]
@@ -245,6 +263,9 @@ mod tests {
             (json!({ "subscribe": ["a", "b\r\nc"] }), r#"gapless.subscribe has "b\r\nc""#),
             (json!({ "publish": "jobs/*" }), "gapless.publish must be a list"),
             (json!({ "publish": [7] }), "gapless.publish has an item that is not a string"),
+            (json!({ "relay": ["Open AI"] }), "gapless.relay has \"Open AI\": is not a provider or provider/model"),
+            (json!({ "relay": "openai" }), "gapless.relay must be a list of providers and models"),
+            (json!({ "relay": vec!["openai"; 101] }), "gapless.relay has more than 100"),
             (json!({ "admin": 1 }), "gapless.admin must be true or false"),
             (json!({ "publsh": ["a"] }), "gapless has \"publsh\", which is unknown"),
             (json!(["jobs/*"]), "gapless must be an object"),

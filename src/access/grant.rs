@@ -1,14 +1,17 @@
 //! The permissions of a credential.
 
+use super::relay_grant::RelayGrant;
 use crate::event::{Filter, Selection, TopicName};
 
-/// Permissions, by topic patterns. The default permits nothing.
+/// Permissions, by patterns of topics and of models. The default permits nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grant {
     /// Topics and patterns that may be published to.
     pub publish: Vec<Filter>,
     /// Topics and patterns that may be subscribed to.
     pub subscribe: Vec<Filter>,
+    /// Providers and models that may be used by the relay.
+    pub relay: Vec<RelayGrant>,
     /// Whether the operators' endpoints may be used, and topics changed and deleted. Does not permit reading events.
     pub admin: bool,
 }
@@ -18,7 +21,7 @@ impl Grant {
     #[must_use]
     pub fn everything() -> Self {
         let all = vec![Filter::new("**").expect("a pattern")];
-        Self { publish: all.clone(), subscribe: all, admin: true }
+        Self { publish: all.clone(), subscribe: all, relay: vec![RelayGrant::any()], admin: true }
     }
 
     /// Whether `topic` may be published to.
@@ -31,6 +34,19 @@ impl Grant {
     #[must_use]
     pub fn may_subscribe(&self, asked: &Filter) -> bool {
         self.subscribe.iter().any(|granted| granted.covers(asked))
+    }
+
+    /// Whether a request may be relayed to `provider` for `model`; `None` for one that names none, which needs a grant for
+    /// all models.
+    #[must_use]
+    pub fn may_relay(&self, provider: &str, model: Option<&str>) -> bool {
+        self.relay.iter().any(|granted| granted.permits(provider, model))
+    }
+
+    /// Whether anything may be relayed to `provider`.
+    #[must_use]
+    pub fn may_relay_some(&self, provider: &str) -> bool {
+        self.relay.iter().any(|granted| granted.concerns(provider))
     }
 
     /// The first of the selection's filters that may not be subscribed to.
@@ -85,6 +101,19 @@ mod tests {
         assert_eq!(first_denied(&["jobs/1", "jobs/*", "news"]), None);
         assert_eq!(first_denied(&["jobs/1", "other"]).as_deref(), Some("other"));
         assert_eq!(first_denied(&["jobs/**"]).as_deref(), Some("jobs/**"));
+    }
+
+    #[test]
+    fn one_grant_for_the_provider_and_the_model_permits_a_relay() {
+        let relay = ["openai/gpt-4o*", "ollama"].map(|text| RelayGrant::new(text).expect("valid")).into();
+        let grant = Grant { relay, ..Grant::default() };
+        assert!(grant.may_relay("openai", Some("gpt-4o-mini")) && grant.may_relay("ollama", None));
+        assert!(!grant.may_relay("openai", Some("o1")) && !grant.may_relay("openai", None));
+        assert!(grant.may_relay_some("openai") && !grant.may_relay_some("anthropic"));
+        assert!(!grant.may_relay("anthropic", Some("gpt-4o")) && !Grant::default().may_relay("ollama", None));
+        assert!(Grant::everything().may_relay("anthropic", None));
+        let others = Grant { relay: Vec::new(), ..Grant::everything() };
+        assert!(!others.may_relay("ollama", Some("x")), "no other permission implies it: a key is money");
     }
 
     #[test]

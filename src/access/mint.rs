@@ -131,6 +131,10 @@ fn claim(grant: &Grant) -> Value {
             claim.insert(name.into(), json!(texts));
         }
     }
+    if !grant.relay.is_empty() {
+        let texts: Vec<String> = grant.relay.iter().map(ToString::to_string).collect();
+        claim.insert("relay".into(), json!(texts));
+    }
     if grant.admin {
         claim.insert("admin".into(), json!(true));
     }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | this file | [`Access`]: the trusted tokens and issuers; authenticates credentials |
 //! | [`grant`] | the permissions of a credential, by topic patterns |
+//! | [`relay_grant`] | the permission to use a provider of the relay |
 //! | [`principal`] | the identity and permissions of an authenticated request |
 //! | [`refusal`] | why a credential was refused, in words for the client |
 //! | [`settings`] | the configuration of this module |
@@ -35,6 +36,7 @@ mod keys;
 pub mod mint;
 pub mod principal;
 pub mod refusal;
+pub mod relay_grant;
 mod revoked;
 pub mod settings;
 #[cfg(test)]
@@ -49,6 +51,7 @@ pub use self::{
     grant::Grant,
     principal::{CredentialKind, Principal},
     refusal::{MAX_CREDENTIAL_BYTES, Refusal},
+    relay_grant::RelayGrant,
     settings::AccessSettings,
 };
 use issuers::Issuers;

@@ -426,7 +426,8 @@ proptest! {
 #[test]
 fn a_minted_token_has_the_requested_grant() {
     let filters = |text: &str| vec![crate::event::Filter::new(text).expect("valid")];
-    let grant = Grant { publish: filters("jobs/*"), subscribe: filters("**"), admin: true };
+    let relay = ["ollama", "openai/gpt-*"].map(|text| RelayGrant::new(text).expect("valid"));
+    let grant = Grant { publish: filters("jobs/*"), subscribe: filters("**"), relay: relay.into(), admin: true };
     let file = jwk_file(&[json!({ "kid": "a", "kty": "oct", "k": BASE64_URL_SAFE_NO_PAD.encode(SECRET) })]);
     let named = issuer(&["HS512"], KeySource::File(file.path().into()));
     for issuer in [hs(), named] {

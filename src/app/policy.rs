@@ -67,6 +67,13 @@ pub(super) fn quota_config(config: &Config) -> QuotaConfig {
     let limits = &config.limits;
     let count = |limit: Option<usize>| limit.map(|limit| limit as u64);
     let rate = |limit: Option<u32>| limit.map(|limit| NonZeroU32::new(limit).expect("the keys' ranges begin at 1"));
+    // A caller without a holder, of an open hub, has them by its address.
+    let relay = QuotaLimits {
+        runs: count(limits.holder_runs),
+        runs_per_minute: rate(limits.holder_runs_per_minute),
+        tokens_per_day: rate(limits.holder_tokens_per_day),
+        ..QuotaLimits::default()
+    };
     QuotaConfig {
         address: QuotaLimits {
             connections: count(limits.address_connections),
@@ -75,13 +82,14 @@ pub(super) fn quota_config(config: &Config) -> QuotaConfig {
             bytes: rate(limits.address_bytes),
             topics: None,
             bad_credentials: rate(Some(limits.bad_credentials)),
+            ..relay.clone()
         },
         holder: QuotaLimits {
             streams: count(limits.holder_streams),
             events: rate(limits.holder_events),
             bytes: rate(limits.holder_bytes),
             topics: rate(limits.holder_topics),
-            ..QuotaLimits::default()
+            ..relay
         },
     }
 }
@@ -116,7 +124,16 @@ mod tests {
             "--limits-holder-bytes=7KiB",
             "--limits-holder-topics=8",
             "--limits-bad-credentials=9",
+            "--limits-holder-runs=10",
+            "--limits-holder-runs-per-minute=11",
+            "--limits-holder-tokens-per-day=12",
         ]);
+        let relay = |limits: QuotaLimits| QuotaLimits {
+            runs: Some(10),
+            runs_per_minute: some(11),
+            tokens_per_day: some(12),
+            ..limits
+        };
         let address = QuotaLimits {
             connections: Some(1),
             streams: Some(2),
@@ -131,7 +148,7 @@ mod tests {
             topics: some(8),
             ..QuotaLimits::default()
         };
-        assert_eq!(quota_config(&all), QuotaConfig { address, holder });
+        assert_eq!(quota_config(&all), QuotaConfig { address: relay(address), holder: relay(holder) });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Composes the relay: its providers, its bounds, and the runs of earlier processes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::runtime;
 
@@ -29,7 +29,7 @@ use crate::{
 
 /// When a run that was begun through a provider's own path is stopped if nobody watches it, and its provider has no
 /// setting: long enough for a page that is loaded again, short enough to pay little for an answer that nobody wants.
-const UNWATCHED: UnwatchedPolicy = UnwatchedPolicy::Stop(std::time::Duration::from_secs(60));
+const UNWATCHED: UnwatchedPolicy = UnwatchedPolicy::Stop(Duration::from_mins(1));
 
 /// The relay, with the runs of earlier processes: those that had no ending have one. `None` when there is no provider and
 /// no earlier run.
@@ -99,7 +99,7 @@ fn of(settings: &ProviderSettings) -> Result<Provider, AppError> {
         models: settings.models.clone(),
         on_disconnect: settings.on_disconnect.map_or(UNWATCHED, |policy| match policy {
             OnDisconnect::Continue => UnwatchedPolicy::Continue,
-            OnDisconnect::Cancel => UnwatchedPolicy::Stop(std::time::Duration::ZERO),
+            OnDisconnect::Cancel => UnwatchedPolicy::Stop(Duration::ZERO),
             OnDisconnect::After(time) => UnwatchedPolicy::Stop(time),
         }),
         endpoints: settings.endpoints.clone(),

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     access::{
-        Grant, from_hex,
+        Grant, RelayGrant, from_hex,
         settings::{IssuerSettings, KeySource, StaticToken},
     },
     event::Filter,
@@ -38,6 +38,15 @@ impl ValueKind for TopicFilter {
     }
 }
 
+impl ValueKind for RelayGrant {
+    type Value = Self;
+    const METAVAR: &'static str = "MODELS";
+
+    fn parse(text: &str) -> Result<Self, Vec<String>> {
+        Self::new(text).or_else(problem)
+    }
+}
+
 impl ValueKind for TokenList {
     type Value = Vec<StaticToken>;
     const METAVAR: &'static str = "TOML";
@@ -49,7 +58,7 @@ impl ValueKind for TokenList {
 
     fn parse_parts(text: &str) -> Result<Vec<StaticToken>, Vec<ValueProblem>> {
         let tokens: Vec<StaticToken> = tables::parse(text, "token", TOKENS, |table| {
-            table.reject_unknown(&["name", "sha256", "publish", "subscribe", "admin"]);
+            table.reject_unknown(&["name", "sha256", "publish", "subscribe", "relay", "admin"]);
             let mut entry = ListEntry(table);
             let name = entry.0.required::<Token>("name", "name the holder, as in name = \"backup\"");
             let sha256 = entry.0.required::<Sha256>("sha256", "`gapless token --static` makes a token and its hash");
@@ -131,6 +140,7 @@ impl ListEntry<'_, '_> {
         Grant {
             publish: self.0.read::<ListOf<TopicFilter>>("publish").unwrap_or_default(),
             subscribe: self.0.read::<ListOf<TopicFilter>>("subscribe").unwrap_or_default(),
+            relay: self.0.read::<ListOf<RelayGrant>>("relay").unwrap_or_default(),
             admin: self.0.read::<Switch>("admin").unwrap_or_default(),
         }
     }
@@ -158,18 +168,27 @@ mod tests {
     #[test]
     fn a_token_has_a_name_a_hash_and_a_grant() {
         let text = format!(
-            "[{{ name = \"ci\", sha256 = \"{HASH}\", publish = [\"jobs/*\"], subscribe = \"a, b/**\", admin = true }}]"
+            "[{{ name = \"ci\", sha256 = \"{HASH}\", publish = [\"jobs/*\"], subscribe = \"a, b/**\", relay = \"openai/gpt-*, ollama\", admin = true }}]"
         );
         let tokens = TokenList::parse(&text).expect("valid");
         assert_eq!((&*tokens[0].name, tokens[0].sha256[0], tokens[0].grant.admin), ("ci", 0x9f, true));
         assert_eq!((tokens[0].grant.publish.len(), tokens[0].grant.subscribe.len()), (1, 2));
+        let grant = &tokens[0].grant;
+        assert!(grant.may_relay("openai", Some("gpt-5")) && grant.may_relay("ollama", None));
+        assert!(!grant.may_relay("openai", Some("o1")));
     }
 
     #[test]
     fn every_mistake_of_a_token_is_reported_without_its_secret() {
-        let text = "[{ sha256 = \"hunter2\", publish = [\"a*\"], admim = true }]";
+        let text = "[{ sha256 = \"hunter2\", publish = [\"a*\"], relay = [\"Open AI\"], admim = true }]";
         let problems = TokenList::parse(text).expect_err("wrong");
-        for want in ["name is missing", "sha256 is not a SHA-256", "publish has an item", "admim"] {
+        for want in [
+            "name is missing",
+            "sha256 is not a SHA-256",
+            "publish has an item",
+            "relay has an item that is not a provider",
+            "admim",
+        ] {
             assert!(problems.iter().any(|problem| problem.contains(want)), "{want}: {problems:#?}");
         }
         assert!(!problems.concat().contains("hunter2"), "{problems:#?}");

@@ -148,7 +148,7 @@ settings! {
     access: Access {
         /// Static tokens
         ///
-        /// A list of tables with name, sha256, publish, subscribe and admin.
+        /// A list of tables with name, sha256, publish, subscribe, relay and admin.
         tokens: TokenList = "[]";
         /// Issuers of JWTs
         ///

@@ -122,6 +122,8 @@ impl Config {
             anonymous: Grant {
                 publish: access.anyone_publish.clone(),
                 subscribe: access.anyone_subscribe.clone(),
+                // A key is money: without a credential only an open hub relays.
+                relay: Vec::new(),
                 admin: false,
             },
             revoked: access.revoked.clone(),

@@ -47,22 +47,25 @@ pub struct Account {
     kind: AccountKind,
     /// Whether it is the shared account of all clients that came while the table was full.
     shared: bool,
-    state: Arc<QuotaState>,
+    pub(super) state: Arc<QuotaState>,
     connections: AtomicU64,
     streams: AtomicU64,
+    pub(super) runs: AtomicU64,
     /// Bytes that it has of each [memory budget](super::memory), by [`HeldMemory`].
     held: [AtomicUsize; 2],
-    buckets: Mutex<Buckets>,
+    pub(super) buckets: Mutex<Buckets>,
     events: AtomicU64,
     bytes: AtomicU64,
     refused: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Buckets {
+pub(super) struct Buckets {
     events: Bucket,
     bytes: Bucket,
     topics: Bucket,
+    pub(super) runs: Bucket,
+    pub(super) tokens: Bucket,
     bad_credentials: Bucket,
 }
 
@@ -112,6 +115,7 @@ impl Account {
             state,
             connections: AtomicU64::default(),
             streams: AtomicU64::default(),
+            runs: AtomicU64::default(),
             held: Default::default(),
             buckets: Mutex::default(),
             events: AtomicU64::default(),
@@ -242,11 +246,11 @@ impl Account {
 
     /// Whether it owes nothing, so that a new account would be equivalent. Permits hold a reference to the account.
     pub(super) fn is_settled(&self, now: Moment) -> bool {
-        let Buckets { events, bytes, topics, bad_credentials } = &*self.buckets.lock();
-        [events, bytes, topics, bad_credentials].iter().all(|bucket| bucket.is_full(now))
+        let Buckets { events, bytes, topics, runs, tokens, bad_credentials } = &*self.buckets.lock();
+        [events, bytes, topics, runs, tokens, bad_credentials].iter().all(|bucket| bucket.is_full(now))
     }
 
-    fn allowed<T>(&self, of: impl FnOnce(&QuotaLimits) -> Option<T>) -> Option<T> {
+    pub(super) fn allowed<T>(&self, of: impl FnOnce(&QuotaLimits) -> Option<T>) -> Option<T> {
         let config = self.state.config.load();
         of(match self.kind {
             AccountKind::Address => &config.address,
@@ -254,7 +258,7 @@ impl Account {
         })
     }
 
-    fn acquire(&self, open: &AtomicU64, limit: Option<u64>, what: Limit) -> Result<(), Exceeded> {
+    pub(super) fn acquire(&self, open: &AtomicU64, limit: Option<u64>, what: Limit) -> Result<(), Exceeded> {
         let most = limit.unwrap_or(u64::MAX);
         match open.fetch_update(Relaxed, Relaxed, |count| (count < most).then_some(count + 1)) {
             Ok(_) => Ok(()),
@@ -296,7 +300,14 @@ impl Account {
         Ok(())
     }
 
-    fn check_rate(&self, bucket: Bucket, n: u64, rate: Rate, what: Limit, now: Moment) -> Result<(), Exceeded> {
+    pub(super) fn check_rate(
+        &self,
+        bucket: Bucket,
+        n: u64,
+        rate: Rate,
+        what: Limit,
+        now: Moment,
+    ) -> Result<(), Exceeded> {
         let wait = bucket.wait(n, rate, now);
         if wait.is_zero() { Ok(()) } else { Err(self.refuse(what, rate.count.get().into(), wait)) }
     }
@@ -359,7 +370,8 @@ impl Drop for StreamPermit {
     }
 }
 
-fn release(open: &AtomicU64) {
+/// Returns a permit.
+pub(super) fn release(open: &AtomicU64) {
     let before = open.fetch_sub(1, Relaxed);
     debug_assert!(before > 0, "a permit counts until it is dropped");
 }

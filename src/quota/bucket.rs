@@ -27,6 +27,14 @@ impl Rate {
         Self { count, period: 1_000_000_000 }
     }
 
+    pub(super) const fn a_minute(count: NonZeroU32) -> Self {
+        Self { count, period: 60 * 1_000_000_000 }
+    }
+
+    pub(super) const fn a_day(count: NonZeroU32) -> Self {
+        Self { count, period: 24 * 3600 * 1_000_000_000 }
+    }
+
     pub(super) const fn an_hour(count: NonZeroU32) -> Self {
         Self { count, period: 3600 * 1_000_000_000 }
     }
@@ -37,7 +45,7 @@ impl Rate {
         let count = u64::from(self.count.get());
         match n.checked_mul(self.period) {
             Some(product) => product / count,
-            // Only above 18 GB, or five million topics: division of 128 bits is slow.
+            // Only above 18 GB, five million topics, or 213,000 tokens: division of 128 bits is slow.
             None => {
                 Moment::try_from(u128::from(n) * u128::from(self.period) / u128::from(count)).unwrap_or(Moment::MAX)
             }

@@ -24,6 +24,12 @@ pub struct QuotaLimits {
     pub bytes: Option<NonZeroU32>,
     /// Topics created an hour.
     pub topics: Option<NonZeroU32>,
+    /// Runs of the relay at once.
+    pub runs: Option<u64>,
+    /// Runs of the relay begun a minute.
+    pub runs_per_minute: Option<NonZeroU32>,
+    /// Tokens a day that they use.
+    pub tokens_per_day: Option<NonZeroU32>,
     /// Invalid credentials a second.
     pub bad_credentials: Option<NonZeroU32>,
 }

@@ -21,6 +21,12 @@ pub enum Limit {
     HolderBytes,
     /// Topics created an hour by one holder.
     HolderTopics,
+    /// Runs of the relay at once of one holder, or of an address without one.
+    HolderRuns,
+    /// Runs of the relay begun a minute by one holder, or by an address without one.
+    HolderRunsPerMinute,
+    /// Tokens a day that the runs of one holder use, or of an address without one.
+    HolderTokensPerDay,
     /// Invalid credentials a second of one address.
     BadCredentials,
 }
@@ -40,7 +46,7 @@ pub struct Exceeded {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::AddressConnections,
         Self::AddressStreams,
         Self::AddressEvents,
@@ -49,6 +55,9 @@ impl Limit {
         Self::HolderEvents,
         Self::HolderBytes,
         Self::HolderTopics,
+        Self::HolderRuns,
+        Self::HolderRunsPerMinute,
+        Self::HolderTokensPerDay,
         Self::BadCredentials,
     ];
 
@@ -64,6 +73,9 @@ impl Limit {
             Self::HolderEvents => "holder_events",
             Self::HolderBytes => "holder_bytes",
             Self::HolderTopics => "holder_topics",
+            Self::HolderRuns => "holder_runs",
+            Self::HolderRunsPerMinute => "holder_runs_per_minute",
+            Self::HolderTokensPerDay => "holder_tokens_per_day",
             Self::BadCredentials => "bad_credentials",
         }
     }
@@ -119,6 +131,15 @@ impl fmt::Display for Exceeded {
                     "the holder of this token may create {limit} topic{s} an hour, and has reached that limit; retry in {seconds} s"
                 )
             }
+            Limit::HolderRuns => {
+                write!(f, "you have {limit} run{s} at once, which is your limit; stop one, or wait for its end")
+            }
+            Limit::HolderRunsPerMinute => {
+                write!(f, "you may begin {limit} run{s} a minute, and have reached that limit; retry in {seconds} s")
+            }
+            Limit::HolderTokensPerDay => {
+                write!(f, "you may use {limit} token{s} a day, and have used them up; retry in {seconds} s")
+            }
             Limit::BadCredentials => write!(
                 f,
                 "{limit} invalid credential{s} a second came from this address, which is its limit; correct its credentials, \
@@ -157,7 +178,11 @@ mod tests {
         );
         for limit in Limit::ALL {
             let text = text(limit, 7, 3000);
-            assert!(text.contains('7') && (text.contains("; close some") || text.contains("in 3 s")), "{text}");
+            assert!(
+                text.contains('7')
+                    && ["; close some", "; stop one", "in 3 s"].iter().any(|advice| text.contains(advice)),
+                "{text}"
+            );
             let shared = Exceeded { shared: true, ..exceeded(limit, 7, 0) }.to_string();
             assert!(shared.contains("shared by all"), "{shared}");
         }

@@ -1,9 +1,10 @@
-//! Limits of one client address, and of one holder of a token: connections, streams, publishes, topics.
+//! Limits of one client address, and of one holder of a token: connections, streams, publishes, topics, runs.
 //!
 //! | module | idea |
 //! |---|---|
 //! | this file | [`Quotas`]: all accounts, by address or holder |
 //! | [`account`] | one account: what is open, what was used |
+//! | [`runs`] | of an account, what the relay takes |
 //! | [`config`] | the configured limits |
 //! | [`exceeded`] | the error: which limit, and how long to wait |
 //! | [`memory`] | the memory of all request bodies, and each client's share |
@@ -21,6 +22,7 @@ mod bucket;
 pub mod config;
 pub mod exceeded;
 pub mod memory;
+pub mod runs;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -29,11 +31,12 @@ pub use self::{
     account::{Account, ConnectionPermit, StreamPermit},
     config::{QuotaConfig, QuotaLimits},
     exceeded::{Exceeded, Limit},
+    runs::RunPermit,
 };
 use account::{AccountKind, QuotaState};
 use table::AccountTable;
 
-/// Accounts of addresses at most: 15 MB (measured; an account has 128 bytes, its table entry 33 to 75), a multiple of
+/// Accounts of addresses at most: 18 MB (an account has 160 bytes, its table entry 33 to 75, measured), a multiple of
 /// the connections that one machine serves. Networks of 64 bits are cheap: the owner of a /32 could fill any table.
 const ADDRESSES: usize = 100_000;
 

@@ -22,7 +22,7 @@
 //! | [`ending`] | how a run ends, on the wire |
 //! | `run_ending` | the one function that ends a run |
 //! | [`journal`] | the beginnings and ends of runs in the log; recovery at a start |
-//! | [`format`] | the events of a run as the bytes of a response |
+//! | [`mod@format`] | the events of a run as the bytes of a response |
 //! | [`stats`] | counters |
 
 mod clock;

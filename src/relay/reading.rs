@@ -30,6 +30,8 @@ pub(super) struct RunReading<'t> {
     reader: Box<dyn PartReader>,
     frames: Vec<UpstreamFrame>,
     parts: Vec<Part>,
+    /// Whether a commit with a frame is durable.
+    is_begun: bool,
     /// Bytes of the answer so far.
     bytes: usize,
     /// The provider has said why it stopped. In a dialect without an end marker, its stream may end now.
@@ -57,6 +59,7 @@ impl<'t> RunReading<'t> {
             reader: api.reader(),
             frames: Vec::new(),
             parts: Vec::new(),
+            is_begun: false,
             bytes: 0,
             finished: false,
             discards: false,
@@ -89,7 +92,10 @@ impl<'t> RunReading<'t> {
                     self.take(chunk, publishing)
                 }
                 ReadingEvent::Committed(Committed { result: Ok(acknowledged), took }) => {
-                    self.shard.relay.stats.committed(took);
+                    // Frames have come; the first commit may have `run.started` alone.
+                    if self.bytes > 0 {
+                        self.shard.relay.stats.committed(took, !std::mem::replace(&mut self.is_begun, true));
+                    }
                     is_durable(self.run, &acknowledged);
                     None
                 }
@@ -180,7 +186,10 @@ impl<'t> RunReading<'t> {
             Part::ResponseId(id) if self.shard.relay.runs.name_response(self.run, &id) => {
                 publishing.push(journal::response(self.run, &id));
             }
-            Part::Finish(_) => self.finished = true,
+            Part::Finish(reason) => {
+                self.finished = true;
+                self.run.update(|state| state.finish_reason = Some(reason));
+            }
             Part::End => return Some(RunEnding::completed()),
             Part::Error { code, message } => {
                 let message = if code.is_empty() { message } else { format!("{code}: {message}") };

@@ -1,11 +1,8 @@
 //! One run: what is known of it, and the signals between its task and those who wait for it.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
 };
 
 use http::HeaderMap;
@@ -77,6 +74,8 @@ pub struct RunState {
     pub last: Option<EventId>,
     /// Its tokens.
     pub usage: TokenUsage,
+    /// Why the model stopped, as the provider calls it.
+    pub finish_reason: Option<String>,
     /// Why it ended.
     pub error: Option<RunError>,
     /// Who stopped it.
@@ -109,9 +108,6 @@ pub enum StartFailure {
     /// The connection broke after the request was sent, or the provider's answer cannot be read. It may have been billed.
     #[error("the provider did not answer: {0}")]
     NoAnswer(String),
-    /// The provider did not answer in time.
-    #[error("the provider did not answer within {} s", .0.as_secs())]
-    Late(Duration),
     /// The run cannot be stored.
     #[error("the run cannot be stored: {0}")]
     NotStored(String),
@@ -158,6 +154,7 @@ impl Run {
             first: None,
             last: None,
             usage: TokenUsage::default(),
+            finish_reason: None,
             error: None,
             by: None,
         };
@@ -247,11 +244,10 @@ impl Run {
     /// Stops it. The first command counts, but a stop cuts off one that drains.
     pub fn command(&self, command: RunCommand) {
         self.command.send_if_modified(|now| {
-            let changes = match (&*now, &command) {
-                (RunCommand::Continue, _) => true,
-                (RunCommand::StopAndDrain { .. }, RunCommand::Stop { .. }) => true,
-                _ => false,
-            };
+            let changes = matches!(
+                (&*now, &command),
+                (RunCommand::Continue, _) | (RunCommand::StopAndDrain { .. }, RunCommand::Stop { .. })
+            );
             if changes {
                 *now = command;
             }
@@ -285,6 +281,6 @@ impl Drop for Waiting {
 /// Resolves when there is a command. Cancel safe.
 pub(super) async fn commanded(commands: &mut watch::Receiver<RunCommand>) {
     if commands.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

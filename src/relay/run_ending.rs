@@ -88,7 +88,8 @@ pub(super) async fn end(
     if (usage.source, status) == (UsageSource::Partial, RunStatus::Completed) {
         usage.source = UsageSource::Upstream;
     }
-    let ended = RunEnded { run: run.facts.id.clone(), status, by, usage, error };
+    let finish_reason = run.state().finish_reason;
+    let ended = RunEnded { run: run.facts.id.clone(), status, by, usage, finish_reason, error };
     begin(run, &mut publishing);
     publishing.push(journal::ending_event(&run.facts, &ended));
     publishing.push(journal::ended(&ended));

@@ -49,6 +49,18 @@ struct RunTable {
     active: HashMap<TopicName, u64>,
 }
 
+/// The `Last-Event-ID` of a request for a generation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RunCursor {
+    /// It has none.
+    #[default]
+    None,
+    /// It is no id of this hub.
+    Unknown,
+    /// It is this one.
+    At(EventId),
+}
+
 /// What identifies a request for a generation.
 #[derive(Debug, Clone)]
 pub struct RunIdentity {
@@ -56,8 +68,8 @@ pub struct RunIdentity {
     pub fingerprint: String,
     /// See [`RunFacts::key`].
     pub key: Option<String>,
-    /// Its `Last-Event-ID`. The outer `None`: it has none; the inner: it is no id of this hub.
-    pub cursor: Option<Option<EventId>>,
+    /// Its `Last-Event-ID`.
+    pub cursor: RunCursor,
     /// Whether it says that it is a retry.
     pub retry: bool,
 }
@@ -207,12 +219,6 @@ impl Runs {
         table.active.values().map(|number| Arc::clone(&table.by_number[number])).collect()
     }
 
-    /// Number of running runs.
-    #[must_use]
-    pub fn running_count(&self) -> usize {
-        self.table.lock().active.len()
-    }
-
     /// Forgets the runs that began longer ago than they are kept. Call it about once a second.
     pub fn sweep(&self, now: Millis) {
         let mut table = self.table.lock();
@@ -235,7 +241,6 @@ impl RunTable {
             let numbers = self.by_fingerprint.get(&identity.fingerprint).into_iter().flatten().rev();
             numbers.map(|number| &self.by_number[number])
         };
-        let of_cursor = || same().find(|run| contains(run, identity.cursor.flatten()));
         if let Some(run) =
             identity.key.as_ref().and_then(|key| self.by_key.get(key)).map(|number| &self.by_number[number])
             && age(run) < KEY_LIFETIME
@@ -244,12 +249,18 @@ impl RunTable {
                 return Err(JoinRefused::KeyReused);
             }
             return match identity.cursor {
-                Some(cursor) if !contains(run, cursor) => Err(JoinRefused::CursorUnknown),
-                cursor => Ok(join(run, cursor.flatten())),
+                RunCursor::None => Ok(join(run, None)),
+                RunCursor::At(cursor) if contains(run, cursor) => Ok(join(run, Some(cursor))),
+                RunCursor::At(_) | RunCursor::Unknown => Err(JoinRefused::CursorUnknown),
             };
         }
-        if let Some(cursor) = identity.cursor {
-            return of_cursor().map(|run| join(run, cursor)).ok_or(JoinRefused::CursorUnknown);
+        match identity.cursor {
+            RunCursor::None => {}
+            RunCursor::Unknown => return Err(JoinRefused::CursorUnknown),
+            RunCursor::At(cursor) => {
+                let run = same().find(|run| contains(run, cursor));
+                return run.map(|run| join(run, Some(cursor))).ok_or(JoinRefused::CursorUnknown);
+            }
         }
         let retried = |run: &&Arc<Run>| {
             matches!(run.state().status, RunStatus::Running | RunStatus::Completed) && age(run) < RETRY_WINDOW
@@ -300,9 +311,9 @@ impl RunTable {
 }
 
 /// Whether the cursor is a position of the run.
-fn contains(run: &Run, cursor: Option<EventId>) -> bool {
+fn contains(run: &Run, cursor: EventId) -> bool {
     let state = run.state();
-    let (Some(cursor), Some(first)) = (cursor, state.first) else { return false };
+    let Some(first) = state.first else { return false };
     let last = state.last.unwrap_or(first);
     cursor.epoch == first.epoch
         && first.seq <= cursor.seq
@@ -324,7 +335,7 @@ mod tests {
     }
 
     fn identity(fingerprint: &str, key: Option<&str>) -> RunIdentity {
-        RunIdentity { fingerprint: fingerprint.into(), key: key.map(Into::into), cursor: None, retry: false }
+        RunIdentity { fingerprint: fingerprint.into(), key: key.map(Into::into), cursor: RunCursor::None, retry: false }
     }
 
     fn facts(id: &str, topic: &str, of: &RunIdentity) -> RunFacts {
@@ -376,7 +387,7 @@ mod tests {
         runs.withdraw(&first.run);
         let other = identity("g", Some("k"));
         assert!(runs.join(&other, NOW, || facts("r2", "a", &other)).expect("a run").is_new);
-        assert_eq!((runs.running_count(), runs.get("r1").is_none()), (1, true));
+        assert_eq!((runs.running().len(), runs.get("r1").is_none()), (1, true));
     }
 
     #[test]
@@ -403,7 +414,10 @@ mod tests {
         let asked = identity("f", None);
         let run = runs.join(&asked, NOW, || facts("r1", "a", &asked)).expect("a run").run;
         run.update(|state| (state.first, state.last) = (Some(at(10)), Some(at(20))));
-        let with = |cursor| RunIdentity { cursor: Some(cursor), ..asked.clone() };
+        let with = |cursor: Option<EventId>| {
+            let cursor = cursor.map_or(RunCursor::Unknown, RunCursor::At);
+            RunIdentity { cursor, ..asked.clone() }
+        };
         let joined = |cursor| runs.join(&with(cursor), NOW, || unreachable!("it joins or is refused"));
         assert_eq!(joined(Some(at(12))).expect("a run").after, Some(at(12)));
         assert_eq!(joined(Some(at(21))).expect("it runs").after, Some(at(21)));

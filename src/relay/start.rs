@@ -1,6 +1,6 @@
 //! The start of a run: a request joins a run that exists, or a task is spawned for a new one.
 
-use std::{rc::Rc, sync::Arc, time::SystemTime};
+use std::{any::Any, rc::Rc, sync::Arc, time::SystemTime};
 
 use tokio::task::spawn_local;
 
@@ -22,6 +22,8 @@ pub struct RunRequest {
     pub identity: RunIdentity,
     /// What is sent to the provider.
     pub upstream: UpstreamRequest,
+    /// Kept until the provider has the request: the memory that its body is charged to.
+    pub memory: Box<dyn Any>,
     /// Whether the run begins before the provider has answered: a refusal is then an ending.
     pub at_once: bool,
     /// When it is stopped if nobody watches it.
@@ -58,6 +60,7 @@ pub fn join<E: From<JoinRefused>>(
         provider: request.provider,
         run: Arc::clone(&joined.run),
         request: request.upstream,
+        memory: Some(request.memory),
         at_once: request.at_once,
         on_disconnect: request.on_disconnect,
         account,

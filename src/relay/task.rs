@@ -1,7 +1,7 @@
 //! The task that owns a provider's answer. It is not part of any request: it goes on when its client is gone, until the
 //! answer is complete, somebody stops it, or nobody watches it any more.
 
-use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{any::Any, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, header};
@@ -13,7 +13,8 @@ use tokio::{
 
 use super::{
     clock::RunClock,
-    ending::RunStatus,
+    dialect::usage_of,
+    ending::{RunStatus, TokenUsage, UsageSource},
     frames::Framing,
     journal,
     provider::{Provider, UnwatchedPolicy},
@@ -21,10 +22,13 @@ use super::{
     reading::RunReading,
     run::{Run, RunAccount, RunCommand, RunPhase, StartFailure, commanded},
     run_ending::{RunEnding, begin, end, ending_of, is_durable},
-    shard::RelayShard,
-    upstream::{self, UpstreamRequest, WholeAnswer},
+    shard::{RelayLimits, RelayShard},
+    upstream::{self, UpstreamRequest, WholeAnswer, WholeAnswerError},
 };
-use crate::client::pool::{PooledBody, SendError};
+use crate::{
+    client::pool::{PooledBody, SendError},
+    event::EventName,
+};
 
 /// When a run begins for its clients though the provider has not answered: below the 15 s after which a stream sends a
 /// keepalive, and far below the 60 s after which proxies give up. From then on a refusal is an ending, not a response.
@@ -39,6 +43,8 @@ pub(super) struct RunTask {
     pub(super) provider: Arc<Provider>,
     pub(super) run: Arc<Run>,
     pub(super) request: UpstreamRequest,
+    /// Dropped when the provider has the request.
+    pub(super) memory: Option<Box<dyn Any>>,
     /// Whether it begins before the provider has answered.
     pub(super) at_once: bool,
     pub(super) on_disconnect: UnwatchedPolicy,
@@ -69,17 +75,19 @@ impl RunTask {
         let mut commands = self.run.commands();
         let mut clock =
             RunClock::new(&self.shard.relay, self.on_disconnect, self.shard.relay.limits.first_byte_timeout);
-        match self.ask(&mut publishing, &mut commands, &mut clock).await {
+        let asked = self.ask(&mut publishing, &mut commands, &mut clock).await;
+        self.memory = None;
+        match asked {
+            Asked::Answer(answer) if self.run.facts.api.is_whole() => {
+                self.read_whole(answer, publishing, commands, clock).await;
+            }
             Asked::Answer(answer) if is_stream(&answer, self.run.facts.api.framing()) => {
                 self.read(answer, publishing, commands, clock).await;
             }
-            Asked::Answer(answer) => {
-                let most = self.shard.relay.limits.answer_bytes;
-                match upstream::whole(&self.provider, answer, most).await {
-                    Ok(whole) => self.answered_whole(whole, publishing).await,
-                    Err(error) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
-                }
-            }
+            Asked::Answer(answer) => match self.whole(answer).await {
+                Ok(whole) => self.answered_whole(whole, publishing).await,
+                Err(error) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
+            },
             Asked::Failure(failure) => self.not_started(publishing, failure).await,
             Asked::Ending(ending) => self.end(publishing, ending).await,
         }
@@ -103,7 +111,9 @@ impl RunTask {
             publishing.push(journal::asked(&self.run));
         }
         let mut sending = pin!(client.send(request));
-        let mut early = Some(Instant::now() + if self.at_once { Duration::ZERO } else { EARLY_START });
+        let wait = if self.at_once { Duration::ZERO } else { EARLY_START };
+        // A client that wants no stream waits for the whole answer.
+        let mut early = (!self.run.facts.api.is_whole()).then(|| Instant::now() + wait);
         loop {
             publishing.commit();
             tokio::select! {
@@ -159,6 +169,55 @@ impl RunTask {
             drop(body);
         }
         self.end(publishing, ending).await;
+    }
+
+    async fn whole(&self, answer: Response<PooledBody>) -> Result<WholeAnswer, WholeAnswerError> {
+        let RelayLimits { answer_bytes, silence_timeout, .. } = self.shard.relay.limits;
+        upstream::whole(&self.provider, answer, answer_bytes, silence_timeout).await
+    }
+
+    /// Reads an answer without a stream, and records it. A refusal, and what is no text, is passed on and not recorded.
+    async fn read_whole(
+        self,
+        answer: Response<PooledBody>,
+        mut publishing: RunPublishing,
+        mut commands: watch::Receiver<RunCommand>,
+        mut clock: RunClock,
+    ) {
+        let read = {
+            let mut reading = pin!(self.whole(answer));
+            loop {
+                tokio::select! {
+                    biased;
+                    () = commanded(&mut commands) => if let RunCommand::Stop { by } | RunCommand::StopAndDrain { by } = commands.borrow().clone() {
+                        break Err(RunEnding::stopped(by));
+                    },
+                    read = &mut reading => break Ok(read),
+                    time = clock.next() => if let Some(ending) = ending_of(&self.shard, &self.run, &mut clock, time) {
+                        break Err(ending);
+                    },
+                }
+            }
+        };
+        match read {
+            Err(ending) => self.end(publishing, ending).await,
+            Ok(Err(error)) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
+            Ok(Ok(whole)) => match std::str::from_utf8(&whole.body) {
+                Ok(text) if whole.status.is_success() => {
+                    begin(&self.run, &mut publishing);
+                    for part in parts(text, self.shard.relay.limits.event_bytes) {
+                        publishing.push(journal::run_event(&self.run.facts, EventName::default(), part));
+                    }
+                    let usage = usage_of(&whole.body);
+                    if usage.input.or(usage.output).is_some() {
+                        self.run.update(|state| state.usage = TokenUsage { source: UsageSource::Partial, ..usage });
+                    }
+                    self.run.set_head(whole.headers);
+                    self.end(publishing, RunEnding::completed()).await;
+                }
+                _ => self.answered_whole(whole, publishing).await,
+            },
+        }
     }
 
     /// The provider refused the request, or answered it without a stream.
@@ -221,6 +280,16 @@ fn is_stream(answer: &Response<PooledBody>, framing: Framing) -> bool {
         Framing::Lines => &["", "application/x-ndjson", "application/jsonl"],
     };
     answer.status().is_success() && expected.contains(&kind.as_str())
+}
+
+/// Parts of `text` of at most `most` bytes, at least 4.
+fn parts(text: &str, most: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (part, after) = rest.split_at(rest.floor_char_boundary(most.max(4)));
+        rest = after;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 async fn until(at: Option<Instant>) {

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::{mask::masked, provider::Provider};
 use crate::client::pool::PooledBody;
 
-/// Longest wait for the rest of an answer that is not a stream, once its head is here.
-const WHOLE_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for the next bytes of a refusal, once its head is here.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest refusal of a provider that is passed on, in bytes: theirs have a few hundred.
 const REFUSAL_BYTES: usize = 1 << 20;
@@ -46,9 +46,9 @@ pub enum WholeAnswerError {
     /// The connection broke.
     #[error("the answer ended early: {0}")]
     Broken(String),
-    /// It took too long.
-    #[error("the answer took longer than {} s", WHOLE_ANSWER_TIMEOUT.as_secs())]
-    Late,
+    /// It paused for too long.
+    #[error("the answer paused for longer than {} s", .0.as_secs())]
+    Late(Duration),
     /// It is too large.
     #[error("the answer has more than {0} bytes")]
     TooLarge(usize),
@@ -85,9 +85,9 @@ pub fn request(provider: &Provider, asked: &UpstreamRequest) -> Result<Request<B
 pub fn passed_headers(provider: &Provider, headers: &HeaderMap) -> HeaderMap {
     let mut passed = HeaderMap::new();
     for (name, value) in headers {
-        let passes = [header::CONTENT_TYPE, header::RETRY_AFTER].contains(name)
+        let is_passed = [header::CONTENT_TYPE, header::RETRY_AFTER].contains(name)
             || provider.dialect.passes_response_header(name.as_str());
-        if passes
+        if is_passed
             && let Ok(value) = HeaderValue::from_bytes(&masked(provider, Bytes::copy_from_slice(value.as_bytes())))
         {
             passed.append(name.clone(), value);
@@ -96,7 +96,8 @@ pub fn passed_headers(provider: &Provider, headers: &HeaderMap) -> HeaderMap {
     passed
 }
 
-/// Reads the rest of an answer. Dropping the future closes the connection.
+/// Reads the rest of an answer: of a success at most `most` bytes, with pauses of at most `pause`. Dropping the future
+/// closes the connection.
 ///
 /// # Errors
 /// Why it cannot be read.
@@ -104,20 +105,19 @@ pub async fn whole(
     provider: &Provider,
     answer: Response<PooledBody>,
     most: usize,
+    pause: Duration,
 ) -> Result<WholeAnswer, WholeAnswerError> {
     let (head, mut body) = answer.into_parts();
-    let most = if head.status.is_success() { most } else { REFUSAL_BYTES };
-    let reading = async {
-        let mut bytes = BytesMut::new();
-        while let Some(chunk) = body.chunk().await.map_err(|error| WholeAnswerError::Broken(error.to_string()))? {
-            if bytes.len() + chunk.len() > most {
-                return Err(WholeAnswerError::TooLarge(most));
-            }
-            bytes.extend_from_slice(&chunk);
+    let (most, pause) = if head.status.is_success() { (most, pause) } else { (REFUSAL_BYTES, REFUSAL_TIMEOUT) };
+    let mut bytes = BytesMut::new();
+    loop {
+        let chunk = timeout(pause, body.chunk()).await.map_err(|_| WholeAnswerError::Late(pause))?;
+        let Some(chunk) = chunk.map_err(|error| WholeAnswerError::Broken(error.to_string()))? else { break };
+        if bytes.len() + chunk.len() > most {
+            return Err(WholeAnswerError::TooLarge(most));
         }
-        Ok(bytes.freeze())
-    };
-    let body = timeout(WHOLE_ANSWER_TIMEOUT, reading).await.map_err(|_| WholeAnswerError::Late)??;
+        bytes.extend_from_slice(&chunk);
+    }
     let headers = passed_headers(provider, &head.headers);
-    Ok(WholeAnswer { status: head.status, headers, body: masked(provider, body) })
+    Ok(WholeAnswer { status: head.status, headers, body: masked(provider, bytes.freeze()) })
 }

@@ -110,7 +110,7 @@ fn every_sdk_lists_models() {
 }
 
 /// A refusal in the shape of a dialect.
-fn refusal(recording: Recording, status: u16) -> String {
+pub(crate) fn refusal(recording: Recording, status: u16) -> String {
     match recording {
         Recording::OpenAiChat | Recording::OpenAiResponses => {
             r#"{"error":{"message":"no more","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#.into()

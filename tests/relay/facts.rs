@@ -150,7 +150,7 @@ fn changed(recording: Recording, change: impl Fn(usize, &str) -> String) -> Scri
 }
 
 /// The first frames, up to the middle of the answer.
-fn begun(recording: Recording) -> Script {
+pub(crate) fn begun(recording: Recording) -> Script {
     let frames = recording.events();
     recording.opened().send_each(&frames[..frames.len() / 2])
 }

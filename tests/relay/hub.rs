@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use tempfile::TempDir;
 
 use crate::{
-    direct::direct,
-    mock::Mock,
+    direct::{direct, refusal},
+    facts::begun,
+    mock::{Mock, Script},
     recordings::Recording,
-    sdks::{Endpoint, Seen, every_call},
+    sdks::{Call, Endpoint, Runner, SDKS, Seen, Way, every_call},
     support::hub::Hub,
 };
 
@@ -67,7 +68,6 @@ impl Relay {
 }
 
 #[test]
-#[ignore = "the hub has no relay yet"]
 fn every_sdk_sees_through_the_hub_what_it_sees_of_its_provider() {
     let mock = Mock::start();
     let relay = Relay::start(&mock, "");
@@ -76,5 +76,58 @@ fn every_sdk_sees_through_the_hub_what_it_sees_of_its_provider() {
     for ((sdk, call, plain), (.., relayed)) in plain.into_iter().zip(relayed) {
         let headers = plain.headers.clone();
         assert_eq!(Seen { headers, ..relayed }, plain, "{}, {}", sdk.name, call.name);
+    }
+}
+
+/// A call, what the application saw of it directly, and through the hub.
+struct Pair {
+    what: String,
+    way: Way,
+    plain: Seen,
+    relayed: Seen,
+}
+
+/// Makes every call of every SDK directly and through a hub, once for each answer of its provider.
+fn pairs(answers: impl Fn(&Call) -> Vec<Script>) -> Vec<Pair> {
+    let mock = Mock::start();
+    let relay = Relay::start(&mock, "");
+    let mut pairs = Vec::new();
+    for sdk in SDKS {
+        let mut runner = Runner::start(sdk);
+        for call in sdk.calls {
+            for (number, answer) in answers(call).iter().enumerate() {
+                call.answer_with(&mock, answer);
+                let plain = runner.run(&direct(&mock).job(call));
+                let relayed = runner.run(&relay.endpoint(call.recording).job(call));
+                let what = format!("{}, {}, answer {number}", sdk.name, call.name);
+                pairs.push(Pair { what, way: call.way, plain, relayed });
+            }
+        }
+    }
+    pairs
+}
+
+#[test]
+fn every_sdk_raises_when_the_provider_ends_before_its_end() {
+    let answers = |recording: Recording| {
+        vec![begun(recording), begun(recording).cut(), begun(recording).send(recording.error_frame())]
+    };
+    for Pair { what, way, plain, relayed } in pairs(|call| match call.way {
+        Way::Whole => Vec::new(),
+        Way::Stream | Way::Assembled => answers(call.recording),
+    }) {
+        assert!(relayed.error.is_some(), "{what}: {relayed:?}");
+        // What assembles an answer shows nothing of one that fails.
+        if way == Way::Stream {
+            assert_eq!((relayed.text, relayed.reasoning), (plain.text, plain.reasoning), "{what}");
+        }
+    }
+}
+
+#[test]
+fn every_sdk_raises_the_same_for_a_refusal_through_the_hub() {
+    let answers = |recording| [400, 401, 404, 429, 500].map(|status| Script::json(status, &refusal(recording, status)));
+    for pair in pairs(|call| answers(call.recording).into()) {
+        assert_eq!(pair.relayed.error, pair.plain.error, "{}", pair.what);
     }
 }

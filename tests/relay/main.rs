@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod aimock;
 #[allow(dead_code, reason = "shared with the third-party clients, which use all of it")]
 #[path = "../clients/child.rs"]
 mod child;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    access::Grant,
+    access::{Grant, RelayGrant},
     cli::CliError,
     config::{
         Flags,
@@ -33,6 +33,9 @@ pub struct TokenArgs {
     /// Topic or pattern that may be subscribed to; repeatable
     #[arg(long, value_name = "TOPICS", value_parser = Filter::new)]
     pub(super) subscribe: Vec<Filter>,
+    /// Provider, or provider/model, that may be used by the relay; repeatable
+    #[arg(long, value_name = "MODELS", value_parser = RelayGrant::new)]
+    pub(super) relay: Vec<RelayGrant>,
     /// Permit the operators' endpoints, changing and deleting topics, and removing events
     #[arg(long)]
     pub(super) admin: bool,
@@ -56,7 +59,7 @@ pub struct TokenArgs {
     pub(super) name: Option<String>,
     /// Token to explain; - reads it from stdin, which keeps it out of the shell's history
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true,
-        conflicts_with_all = ["publish", "subscribe", "admin", "ttl", "subject", "issuer", "key_file", "fixed"])]
+        conflicts_with_all = ["publish", "subscribe", "relay", "admin", "ttl", "subject", "issuer", "key_file", "fixed"])]
     pub(super) explain: Option<String>,
     /// Topic or pattern to check; repeatable
     #[arg(long, value_name = "TOPICS", value_parser = Filter::new, requires = "explain")]
@@ -65,8 +68,12 @@ pub struct TokenArgs {
     #[arg(long, value_enum, requires = "explain")]
     pub(super) to: Option<TopicAction>,
     #[command(flatten)]
-    pub(super) flags: Flags,
+    pub(super) flags: ConfigFlags,
 }
+
+/// The configuration flags of `gapless token`, whose own `--relay` is a grant: the hub's is `--relay-dialects` here.
+#[derive(Debug)]
+pub(super) struct ConfigFlags(pub(super) Flags);
 
 /// The action to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -94,16 +101,39 @@ impl TokenArgs {
     /// The configuration flags.
     #[must_use]
     pub fn flags(&self) -> &Flags {
-        &self.flags
+        &self.flags.0
     }
 
     pub(super) fn grant(&self) -> Result<Grant, CliError> {
-        let Self { publish, subscribe, admin, .. } = self;
-        let grant = Grant { publish: publish.clone(), subscribe: subscribe.clone(), admin: *admin };
+        let Self { publish, subscribe, relay, admin, .. } = self;
+        let grant =
+            Grant { publish: publish.clone(), subscribe: subscribe.clone(), relay: relay.clone(), admin: *admin };
         if grant == Grant::default() {
-            return Err(CliError::TokenCommand("say what it permits: --publish, --subscribe or --admin".into()));
+            return Err(CliError::TokenCommand(
+                "say what it permits: --publish, --subscribe, --relay or --admin".into(),
+            ));
         }
         Ok(grant)
+    }
+}
+
+impl clap::Args for ConfigFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Flags::augment_args(command).mut_arg("relay.dialects", |arg| arg.long("relay-dialects"))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for ConfigFlags {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        Flags::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
     }
 }
 

@@ -97,12 +97,10 @@ fn describe(found: &Findings, leeway: u64, now: u64) -> Vec<String> {
             row("until", &format!("{exp} ({left})"));
         }
     }
-    let list = |filters: &[Filter]| {
-        let texts: Vec<&str> = filters.iter().map(Filter::as_str).collect();
-        if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") }
-    };
-    row("publish", &list(&found.grant.publish));
-    row("subscribe", &list(&found.grant.subscribe));
+    let Grant { publish, subscribe, relay, .. } = &found.grant;
+    row("publish", &list(publish));
+    row("subscribe", &list(subscribe));
+    row("relay", &list(relay));
     row("admin", if found.grant.admin { "yes" } else { "no" });
     row("revoke it", &format!("sha256:{}", hex(&found.sha256)));
     if found.issuer.is_some() && found.grant == Grant::default() {
@@ -112,6 +110,11 @@ fn describe(found: &Findings, leeway: u64, now: u64) -> Vec<String> {
         );
     }
     lines
+}
+
+fn list(granted: &[impl ToString]) -> String {
+    let texts: Vec<String> = granted.iter().map(ToString::to_string).collect();
+    if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") }
 }
 
 /// Explains whether the grant of a token, valid or not, covers `asked`, for each requested action. Returns whether it

@@ -65,6 +65,10 @@ fn entry(name: &str, grant: &Grant) -> String {
             lines = format!("{lines}\n{key} = [{}]", texts.join(", "));
         }
     }
+    if !grant.relay.is_empty() {
+        let texts: Vec<String> = grant.relay.iter().map(|granted| quoted(&granted.to_string())).collect();
+        lines = format!("{lines}\nrelay = [{}]", texts.join(", "));
+    }
     if grant.admin { lines + "\nadmin = true" } else { lines }
 }
 

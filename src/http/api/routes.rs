@@ -188,7 +188,7 @@ impl Routes {
         let (head, body) = request.into_parts();
         let caller = match shard.auth.caller(&head) {
             Ok(caller) => caller,
-            Err(problem) if matches!(route, Route::Events | Route::Stats) => {
+            Err(problem) if matches!(route, Route::Events | Route::RunEvents | Route::Stats) => {
                 return events::refuse_unparsed(&shard.events, &head.headers, problem);
             }
             Err(problem) => {
@@ -318,7 +318,10 @@ async fn handle(
             let (head, _) = request.into_parts();
             let id = head.uri.path().split('/').nth(2).unwrap_or_default();
             match route {
-                Route::RunEvents => Box::pin(runs::events(&shard.relay, caller, id, &head)).await,
+                Route::RunEvents => match Box::pin(runs::events(&shard.relay, caller, id, &head)).await {
+                    Err(problem) => events::refuse_unparsed(&shard.events, &head.headers, problem),
+                    response => response,
+                },
                 Route::RunStop => runs::stop(&shard.relay, &caller, id, &Query::new(head.uri.query())).await,
                 _ if head.method == Method::DELETE => runs::delete(&shard.relay, &caller, id).await,
                 _ => runs::show(&shard.relay, &caller, id).await,

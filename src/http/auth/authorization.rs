@@ -4,7 +4,7 @@
 //! that granted it: after a reload, or a change of an issuer's keys, it is checked again.
 
 use std::{
-    fmt::Write,
+    fmt::{Display, Write},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -12,7 +12,7 @@ use std::{
 use super::policy::Policies;
 use crate::{
     access::{CredentialKind, Grant, Principal},
-    event::{Filter, Selection, TopicName},
+    event::{Selection, TopicName},
     http::message::problem::Problem,
 };
 
@@ -81,11 +81,6 @@ impl Authorization {
         Ok(())
     }
 
-    /// STUB
-    pub fn relay(&self, _: &str, _: Option<&str>) -> Result<(), Problem> {
-        Ok(())
-    }
-
     /// Permits publishing to `topic`.
     ///
     /// # Errors
@@ -99,6 +94,34 @@ impl Authorization {
             "publish to",
             &self.principal.grant.publish,
         ))
+    }
+
+    /// Permits relaying a request to `provider` for `model`; `None` for one that names none, whose default may be any.
+    ///
+    /// # Errors
+    /// Says what is missing.
+    pub fn relay(&self, provider: &str, model: Option<&str>) -> Result<(), Problem> {
+        let grant = &self.principal.grant;
+        if grant.may_relay(provider, model) {
+            return Ok(());
+        }
+        let action = match model {
+            Some(model) => format!("use the model {} of {}", quoted(model), quoted(provider)),
+            None => format!("use all models of {}, which a request without a model needs", quoted(provider)),
+        };
+        Err(self.denied(format_args!("{action}"), "use", &grant.relay))
+    }
+
+    /// Permits asking `provider` for what costs nothing by itself, as the list of its models.
+    ///
+    /// # Errors
+    /// When nothing of the provider is permitted.
+    pub fn relay_some(&self, provider: &str) -> Result<(), Problem> {
+        let grant = &self.principal.grant;
+        if grant.may_relay_some(provider) {
+            return Ok(());
+        }
+        Err(self.denied(format_args!("use {}", quoted(provider)), "use", &grant.relay))
     }
 
     /// Permits reading `selection`.
@@ -188,7 +211,7 @@ impl Authorization {
         })
     }
 
-    fn denied(&self, action: std::fmt::Arguments<'_>, verb: &str, granted: &[Filter]) -> Problem {
+    fn denied(&self, action: std::fmt::Arguments<'_>, verb: &str, granted: &[impl Display]) -> Problem {
         match self.principal.credential {
             CredentialKind::Open | CredentialKind::Operator | CredentialKind::Anonymous => Problem::missing_credential(
                 format!("to {action} needs a token, and none was sent; send 'Authorization: Bearer TOKEN'"),
@@ -199,14 +222,14 @@ impl Authorization {
 }
 
 /// What a grant covers, in words.
-fn describe_grant(verb: &str, granted: &[Filter]) -> String {
+fn describe_grant(verb: &str, granted: &[impl Display]) -> String {
     if granted.is_empty() {
         return format!("it lets you {verb} nothing");
     }
     let mut text = format!("it lets you {verb} ");
-    for (index, filter) in granted.iter().take(MAX_LISTED).enumerate() {
+    for (index, pattern) in granted.iter().take(MAX_LISTED).enumerate() {
         let comma = if index > 0 { ", " } else { "" };
-        write!(text, "{comma}{filter}").expect("memory");
+        write!(text, "{comma}{pattern}").expect("memory");
     }
     if granted.len() > MAX_LISTED {
         write!(text, " and {} more", granted.len() - MAX_LISTED).expect("memory");
@@ -214,7 +237,39 @@ fn describe_grant(verb: &str, granted: &[Filter]) -> String {
     text
 }
 
-/// A topic in quotes; characters that could be confused with the sentence are escaped.
-fn quoted(topic: &str) -> String {
-    format!("'{}'", topic.escape_debug())
+/// A name in quotes; characters that could be confused with the sentence are escaped.
+fn quoted(name: &str) -> String {
+    format!("'{}'", name.escape_debug())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::RelayGrant;
+
+    fn relaying(relay: &[&str], credential: CredentialKind) -> Authorization {
+        let relay = relay.iter().map(|text| RelayGrant::new(text).expect("valid")).collect();
+        authorization(Grant { relay, ..Grant::default() }, credential)
+    }
+
+    fn authorization(grant: Grant, credential: CredentialKind) -> Authorization {
+        Authorization::new(&Arc::new(Principal { holder: None, grant, expires: None, credential }), 0)
+    }
+
+    #[test]
+    fn a_relay_needs_a_grant_for_the_model_and_the_refusal_says_which_there_are() {
+        let granted = relaying(&["openai/gpt-4o*", "ollama"], CredentialKind::Token { sha256: [0; 32] });
+        assert!(granted.relay("openai", Some("gpt-4o-mini")).is_ok() && granted.relay("ollama", None).is_ok());
+        for (model, want) in [
+            (Some("o'1"), r"use the model 'o\'1' of 'openai'; it lets you use openai/gpt-4o*, ollama"),
+            (None, "use all models of 'openai', which a request without a model needs; it lets you use openai/gpt-4o*"),
+        ] {
+            let problem = granted.relay("openai", model).expect_err("denied");
+            assert!(problem.detail.contains(want), "{}", problem.detail);
+        }
+        let nobody = relaying(&[], CredentialKind::Anonymous).relay("ollama", None).expect_err("denied");
+        assert!(nobody.detail.contains("needs a token, and none was sent"), "{}", nobody.detail);
+        let open = authorization(Grant::everything(), CredentialKind::Open);
+        assert!(open.relay("openai", None).is_ok());
+    }
 }

@@ -14,7 +14,8 @@ use crate::http::{
 const MAX_LISTED_BYTES: usize = 1024;
 
 /// Response headers that a script may read besides the safelisted ones (`Cache-Control`, `Content-Type`).
-const EXPOSED_HEADERS: &str = "allow, retry-after, stream-keepalive, www-authenticate, x-request-id";
+const EXPOSED_HEADERS: &str = "allow, gapless-run, gapless-topic, location, retry-after, stream-keepalive, www-authenticate, \
+     x-request-id, x-vercel-ai-ui-message-stream";
 
 /// The operator's settings for other origins.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,7 @@ use crate::{
     http::message::problem::Problem,
     hub::Hub,
     quota::{
-        Account, Exceeded, StreamPermit,
+        Account, Exceeded, RunPermit, StreamPermit,
         memory::{BodyMemory, BodyPermit},
     },
 };
@@ -47,6 +47,15 @@ impl CallerQuotas {
         Ok(StreamPermits { _address: address, _holder: holder })
     }
 
+    /// Takes the permit of a run of the relay: of the holder, else of the address. It is the run's until its end, and its
+    /// tokens are charged by it.
+    ///
+    /// # Errors
+    /// When the caller has as many runs as it may, has begun as many in the last minute, or has used up its tokens.
+    pub fn run(&self) -> Result<RunPermit, Problem> {
+        Ok(self.holder.as_ref().unwrap_or(&self.address).run()?)
+    }
+
     /// Charges a publish of these events.
     ///
     /// # Errors
@@ -83,5 +92,27 @@ impl CallerQuotas {
             before = Some(&event.topic);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quota::{QuotaConfig, QuotaLimits, Quotas};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_the_holders_else_the_addresss() {
+        let limits = |runs| QuotaLimits { runs: Some(runs), ..QuotaLimits::default() };
+        let quotas = Quotas::new(&QuotaConfig { address: limits(1), holder: limits(2) });
+        let address = quotas.address([192, 0, 2, 1].into());
+        let anonymous = CallerQuotas { address: Arc::clone(&address), holder: None, owner: 1 };
+        let ann = CallerQuotas { address, holder: Some(quotas.holder("ann")), owner: 2 };
+        let _of_ann = [ann.run().expect("one"), ann.run().expect("two")];
+        let _of_address = anonymous.run().expect("the address has none yet");
+        for (refused, limit) in [(ann.run(), 2), (anonymous.run(), 1)] {
+            let problem = refused.expect_err("a limit is met");
+            let text = format!("{problem:?}");
+            assert!(text.contains(&format!("you have {limit} run")), "{text}");
+        }
     }
 }

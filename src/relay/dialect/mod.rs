@@ -10,6 +10,7 @@
 //! | `paths` | which paths are safe to compare, and the prefixes of compatible services |
 //! | `openai`, `anthropic`, `gemini`, `ollama` | one dialect each: endpoints, credentials, headers, errors, its APIs |
 //! | `openai_chat`, `openai_responses`, `anthropic_messages`, `gemini_generate`, `ollama_lines` | what the frames of an API mean |
+//! | `whole_answer` | answers without a stream |
 //! | `json`, `errors`, `calls`, `until_end` | what these share: lenient JSON, errors, tool calls in order, the one end |
 
 mod anthropic;
@@ -32,11 +33,13 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod until_end;
+mod whole_answer;
 
 use std::fmt;
 
 pub use facts::{FactsError, RequestFacts, streaming_body};
 pub use registry::{ALL, api_by_name, by_name};
+pub use whole_answer::{usage_of, whole_answer_api};
 
 use http::{HeaderMap, Method};
 
@@ -113,6 +116,11 @@ pub trait GenerationApi: Sync + 'static {
 
     /// Its dialect.
     fn dialect(&self) -> &'static dyn Dialect;
+
+    /// Whether its answer is no stream: the frames are parts of one body.
+    fn is_whole(&self) -> bool {
+        false
+    }
 
     /// The framing of the provider's stream.
     fn framing(&self) -> Framing;

@@ -1,6 +1,6 @@
 //! All dialects and generation APIs by their names.
 
-use super::{Dialect, GenerationApi, anthropic, gemini, ollama, openai};
+use super::{Dialect, GenerationApi, anthropic, gemini, ollama, openai, whole_answer::WHOLE_ANSWERS};
 
 /// All dialects.
 pub static ALL: &[&dyn Dialect] = &[&openai::OpenAi, &anthropic::Anthropic, &gemini::Gemini, &ollama::Ollama];
@@ -23,7 +23,7 @@ pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
 
 /// The API with this name, as it is stored with a run.
 pub fn api_by_name(name: &str) -> Option<&'static dyn GenerationApi> {
-    APIS.iter().copied().find(|api| api.name() == name)
+    APIS.iter().chain(&WHOLE_ANSWERS).copied().find(|api| api.name() == name)
 }
 
 #[cfg(test)]

@@ -8,16 +8,37 @@ pub(super) struct BareObject {
     depth: usize,
     in_string: bool,
     after_backslash: bool,
+    /// The last byte taken, and whether the line has others than line ends.
+    last: u8,
+    has_line: bool,
+}
+
+/// What [`BareObject::take`] has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BareProgress {
+    /// The end of the input.
+    Unfinished,
+    /// The end of the object.
+    Complete,
+    /// A blank line, after which events begin again: it was no object.
+    Blank,
 }
 
 impl BareObject {
-    /// Takes bytes of `rest` up to the end of the object; whether it is complete.
-    pub(super) fn take(&mut self, rest: &mut &[u8]) -> bool {
+    /// Takes bytes of `rest`, up to the end of the object or a blank line.
+    pub(super) fn take(&mut self, rest: &mut &[u8]) -> BareProgress {
         while let Some((&byte, after)) = rest.split_first() {
             *rest = after;
-            if !matches!(byte, b'\n' | b'\r') {
-                self.text.push(byte);
+            let last = std::mem::replace(&mut self.last, byte);
+            if matches!(byte, b'\n' | b'\r') {
+                let is_same_end = last == b'\r' && byte == b'\n';
+                if !is_same_end && !std::mem::take(&mut self.has_line) {
+                    return BareProgress::Blank;
+                }
+                continue;
             }
+            self.has_line = true;
+            self.text.push(byte);
             match byte {
                 _ if self.after_backslash => self.after_backslash = false,
                 b'\\' if self.in_string => self.after_backslash = true,
@@ -27,10 +48,10 @@ impl BareObject {
                 _ => {}
             }
             if self.depth == 0 {
-                return true;
+                return BareProgress::Complete;
             }
         }
-        false
+        BareProgress::Unfinished
     }
 
     /// Bytes held.

@@ -3,7 +3,10 @@
 use memchr::{memchr, memchr2};
 use serde::de::IgnoredAny;
 
-use super::{FrameError, Framing, UpstreamFrame, bare_json::BareObject};
+use super::{
+    FrameError, Framing, UpstreamFrame,
+    bare_json::{BareObject, BareProgress},
+};
 use crate::event::sse_parser::{ParseError, Parser};
 
 /// Splits one stream. It holds at most `limit` bytes of a frame.
@@ -83,18 +86,21 @@ impl SseState<'_> {
                 continue;
             }
             let end = memchr2(b'\n', b'\r', rest).map_or(rest.len(), |end| end + 1);
-            let (mut line, after) = rest.split_at(end);
+            let (line, after) = rest.split_at(end);
             rest = after;
             *self.at_line_start = line.ends_with(b"\n") || line.ends_with(b"\r");
-            while let Some(block) = self.parser.next(&mut line) {
-                let block = block?;
-                frames.extend(block.data.map(|data| UpstreamFrame { name: block.event, data }));
-            }
-            if let Some(error) = self.parser.failed() {
-                return Err(error.into());
-            }
+            self.parse(line, frames)?;
         }
         Ok(())
+    }
+
+    /// Passes at most one line on to the parser, so that an error is found in the same place wherever chunks end.
+    fn parse(&mut self, mut line: &[u8], frames: &mut Vec<UpstreamFrame>) -> Result<(), FrameError> {
+        while let Some(block) = self.parser.next(&mut line) {
+            let block = block?;
+            frames.extend(block.data.map(|data| UpstreamFrame { name: block.event, data }));
+        }
+        self.parser.failed().map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn push_bare(&mut self, rest: &mut &[u8], frames: &mut Vec<UpstreamFrame>) -> Result<(), FrameError> {
@@ -102,17 +108,26 @@ impl SseState<'_> {
         // One byte more than the limit is enough to know that it is exceeded.
         let room = self.limit.saturating_sub(object.held()) + 1;
         let (mut part, after) = rest.split_at(room.min(rest.len()));
-        let is_complete = object.take(&mut part);
+        let progress = object.take(&mut part);
         *rest = &rest[rest.len() - after.len() - part.len()..];
         if object.held() > self.limit {
             return Err(FrameError::TooLarge(self.limit));
         }
-        if is_complete {
-            let error = self.bare.take().and_then(BareObject::into_error);
-            frames.extend(error.map(|data| UpstreamFrame { name: String::new(), data }));
-            // To the parser the line was a comment, which the rest of the line ends.
-            self.parser.push(b":", |_| {});
-            *self.at_line_start = false;
+        // To the parser, what was taken is the beginning of a comment. The rest of the line ends it, or the blank line does.
+        match progress {
+            BareProgress::Unfinished => {}
+            BareProgress::Complete => {
+                let error = self.bare.take().and_then(BareObject::into_error);
+                frames.extend(error.map(|data| UpstreamFrame { name: String::new(), data }));
+                self.parse(b":", frames)?;
+                *self.at_line_start = false;
+            }
+            BareProgress::Blank => {
+                *self.bare = None;
+                self.parse(b":\n", frames)?;
+                self.parse(b"\n", frames)?;
+                *self.at_line_start = true;
+            }
         }
         Ok(())
     }
@@ -228,6 +243,14 @@ mod tests {
         }
         assert_eq!(sse("{\"text\":\n\"data: x\"\n}\ndata: a\n\n"), [frame("", "a")]);
         assert_eq!(sse("data: a\ndata: {\"error\":1}\n\n"), [frame("", "a\n{\"error\":1}")]);
+    }
+
+    #[test]
+    fn a_blank_line_ends_an_object_without_an_end() {
+        for (end, blank) in [("\n", "\n\n"), ("\r\n", "\r\n\r\n"), ("\r", "\r\r"), ("\n", "\n\r\n"), ("\r", "\r\r\n")] {
+            let text = format!("data: a{end}{{\"error\":{end}\"x{blank}data: b\n\n");
+            assert_eq!(sse(&text), [frame("", "a"), frame("", "b")], "{text:?}");
+        }
     }
 
     #[test]

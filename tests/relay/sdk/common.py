@@ -1,7 +1,7 @@
 """What the scripts of Python's SDKs share: a job a line on stdin, a document a line on stdout.
 
-A job is {"call", "base_url", "token"} with optional "model", "headers", "retries" and "take": after that many chunks the
-script closes the stream. A document is what the application saw, see Seen."""
+A job is {"call", "base_url", "token"} with optional "model", "headers", "retries", "version" (of Gemini's
+paths) and "take": after that many chunks the script closes the stream. A document is what the application saw, see Seen."""
 import json
 import sys
 

@@ -6,7 +6,7 @@ from google.genai import types
 
 
 def client(job):
-    options = types.HttpOptions(base_url=job["base_url"], headers=job.get("headers"))
+    options = types.HttpOptions(base_url=job["base_url"], headers=job.get("headers"), api_version=job.get("version"))
     return genai.Client(api_key=job["token"], http_options=options)
 
 

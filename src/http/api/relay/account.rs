@@ -2,20 +2,20 @@
 
 use crate::{
     http::{auth::Caller, message::problem::Problem},
+    quota::RunPermit,
     relay::run::RunAccount,
 };
 
-/// STUB until the quotas of runs are merged.
-struct Unlimited;
-
-impl RunAccount for Unlimited {
-    fn charge(&self, _: u64) {}
+impl RunAccount for RunPermit {
+    fn charge(&self, tokens: u64) {
+        self.charge_tokens(tokens);
+    }
 }
 
 /// The account of a caller's new run.
 ///
 /// # Errors
 /// When the caller has reached a limit.
-pub(super) fn of(_: &Caller) -> Result<Box<dyn RunAccount>, Problem> {
-    Ok(Box::new(Unlimited))
+pub(super) fn of(caller: &Caller) -> Result<Box<dyn RunAccount>, Problem> {
+    Ok(Box::new(caller.quotas.run()?))
 }

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use super::{
     refusal::as_it_came,
     run_body::{RunBody, RunReader, SequenceFilter},
+    run_events::{TopicEvent, each_event},
     state::RelayState,
 };
 use crate::{
@@ -170,10 +171,34 @@ pub async fn begun(
 ) -> Result<Response, Problem> {
     // Counts as a viewer while it waits.
     let _waiting = run.wait();
-    match run.decided().await {
+    let phase = if run.facts.api.is_whole() { run.over().await } else { run.decided().await };
+    match phase {
         RunPhase::Answered(answer) => Ok(as_it_came(&answer)),
         RunPhase::NotStarted(failure) => Err((&*failure).into()),
         RunPhase::Lost => Err(Problem::new(Code::StoreUnavailable, "the run cannot be stored now")),
+        RunPhase::Ended if run.facts.api.is_whole() => whole(state, run).await,
         RunPhase::Started | RunPhase::Ended | RunPhase::Asked => response(state, caller, run, options, true).await,
     }
+}
+
+/// The response with a recorded answer that is no stream.
+async fn whole(state: &RelayState, run: &Run) -> Result<Response, Problem> {
+    if let Some(error) = run.state().error {
+        let detail = format!("the answer to this request is not complete: {}", error.message);
+        return Err(Problem::new(Code::UpstreamFailed, detail));
+    }
+    let mut text = Vec::new();
+    each_event(&state.stream.hub, run, state.stream.limit, |_, event, new| {
+        if matches!(event, TopicEvent::Frame) {
+            text.extend_from_slice(new.new.data.bytes());
+        }
+    })
+    .await?;
+    let mut response = Response::new(full(text));
+    *response.headers_mut() = run.head().cloned().unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    name_run(&mut response, run);
+    Ok(response)
 }

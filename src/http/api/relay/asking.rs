@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, Method};
 use super::{account, state::RelayState};
 use crate::{
     access::{hex, sha256},
+    engine::AppendError,
     event::{EventId, TopicName},
     http::{
         auth::Caller,
@@ -17,12 +18,13 @@ use crate::{
             problem::{Code, Problem},
         },
     },
+    quota::memory::BodyPermit,
     relay::{
         dialect::GenerationApi,
         journal::own_topic,
         provider::{Provider, UnwatchedPolicy},
         run::RunFacts,
-        runs::{Joined, RunIdentity},
+        runs::{Joined, RunCursor, RunIdentity},
         start::{self, RunRequest},
         upstream::UpstreamRequest,
     },
@@ -58,6 +60,8 @@ pub struct Ask {
     pub topic: Option<TopicName>,
     /// What is sent to the provider.
     pub upstream: UpstreamRequest,
+    /// The memory that its body is charged to.
+    pub memory: BodyPermit,
     /// Whether the run begins before the provider has answered.
     pub at_once: bool,
     /// When it is stopped if nobody watches it.
@@ -68,13 +72,19 @@ pub struct Ask {
 #[derive(Debug, Clone, Default)]
 pub struct AskHeaders {
     key: Option<String>,
-    cursor: Option<Option<EventId>>,
+    cursor: RunCursor,
     retry: bool,
     /// The topic that it names.
     pub topic: Option<TopicName>,
 }
 
 impl AskHeaders {
+    /// Whether it has an `Idempotency-Key`.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Reads the headers.
     ///
     /// # Errors
@@ -90,7 +100,9 @@ impl AskHeaders {
             return Err(Problem::new(Code::HeaderInvalid, detail));
         }
         let retries = text(&RETRY_COUNT)?.and_then(|count| count.parse::<u64>().ok());
-        let cursor = text(&LAST_EVENT_ID)?.filter(|text| !text.is_empty()).map(EventId::parse);
+        let cursor = text(&LAST_EVENT_ID)?
+            .filter(|text| !text.is_empty())
+            .map_or(RunCursor::None, |text| EventId::parse(text).map_or(RunCursor::Unknown, RunCursor::At));
         let topic = text(&TOPIC)?.map(topic_in_header).transpose()?;
         Ok(Self { key: key.map(Into::into), cursor, retry: retries.is_some_and(|count| count > 0), topic })
     }
@@ -113,6 +125,10 @@ pub fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) 
     let shard = state.shard()?;
     if let Some(topic) = &ask.topic {
         caller.authorization.publish(topic)?;
+        // Before the provider is asked, for nothing of the answer could be stored.
+        if shard.relay.hub.topic(topic).is_some_and(|facts| facts.closed) {
+            return Err(AppendError::Closed { topic: topic.clone() }.into());
+        }
     }
     let owner = caller.quotas.owner;
     let identity = RunIdentity {
@@ -123,7 +139,7 @@ pub fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) 
     };
     let (fingerprint, key) = (identity.fingerprint.clone(), identity.key.clone());
     let request_bytes = ask.upstream.body.len() as u64;
-    let Ask { provider, api, model, topic, upstream, at_once, on_disconnect } = ask;
+    let Ask { provider, api, model, topic, upstream, memory, at_once, on_disconnect } = ask;
     let facts = {
         let (provider, holder) = (provider.name.clone(), caller.authorization.holder().map(Into::into));
         move || {
@@ -142,7 +158,7 @@ pub fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) 
             }
         }
     };
-    let request = RunRequest { provider, identity, upstream, at_once, on_disconnect };
+    let request = RunRequest { provider, identity, upstream, memory: Box::new(memory), at_once, on_disconnect };
     start::join(shard, request, facts, || account::of(caller))
 }
 

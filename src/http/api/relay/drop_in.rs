@@ -21,7 +21,7 @@ use crate::{
         net::response::Response,
     },
     relay::{
-        dialect::{Dialect, EndpointKind, GenerationApi, RequestFacts},
+        dialect::{Dialect, EndpointKind, GenerationApi, RequestFacts, whole_answer_api},
         format::{Format, RawShape},
         provider::Provider,
         upstream::UpstreamRequest,
@@ -124,7 +124,7 @@ where
     }
     let kind = provider.dialect.endpoint(&head.method, path, &RequestFacts::default());
     let admitted = admission::admit(&state.stream.drain, &head.extensions).and_then(|()| {
-        caller.authorization.relay(&provider.name, None)?;
+        caller.authorization.relay_some(&provider.name)?;
         if matches!(kind, EndpointKind::Closed) && !provider.opens(path) {
             Err(closed(&provider, path))
         } else {
@@ -139,9 +139,18 @@ where
     let (body, permit) = state.bodies.read(&caller.quotas, &head.headers, body, most).await?;
     let facts = facts(kind, &body)?;
     let kind = provider.dialect.endpoint(&head.method, path, &facts);
-    let api = if let EndpointKind::Stream(api) = kind { Some(api) } else { None };
-    let model = api.and_then(|api| api.model_in_path(path)).map(Into::into).or(facts.model);
-    asking::authorize(&caller, &provider, model.as_deref())?;
+    let headers = AskHeaders::of(&head.headers)?;
+    let api = match kind {
+        EndpointKind::Stream(api) => Some(api),
+        // So that a retry is not a second answer.
+        EndpointKind::Answer if headers.has_key() => Some(whole_answer_api(provider.dialect)),
+        EndpointKind::Answer | EndpointKind::PassThrough | EndpointKind::Closed => None,
+    };
+    let model = provider.dialect.model_in_path(path).map(Into::into).or(facts.model);
+    // What names no model and is none costs nothing by itself.
+    if model.is_some() || !matches!(kind, EndpointKind::PassThrough) {
+        asking::authorize(&caller, &provider, model.as_deref())?;
+    }
     let target = |streaming| target(path, &head.uri, provider.dialect, streaming);
     let upstream = |streaming| UpstreamRequest {
         method: head.method.clone(),
@@ -152,19 +161,18 @@ where
     let Some(api) = api else {
         return pass_through::respond(state, &provider, upstream(false), permit).await;
     };
-    let headers = AskHeaders::of(&head.headers)?;
     let ask = Ask {
         api,
         model: model.unwrap_or_default(),
         topic: headers.topic.clone(),
-        upstream: upstream(true),
+        upstream: upstream(!api.is_whole()),
+        memory: permit,
         at_once: false,
         on_disconnect: provider.on_disconnect,
         provider,
     };
     let raw = raw_shape(api, &head.uri)?;
     let joined = asking::join(state, &caller, ask, headers)?;
-    drop((permit, body));
     let options = ReadOptions { format: Format::Raw, raw, after: joined.after, ..ReadOptions::default() };
     answer::begun(state, caller, &joined.run, options).await
 }

@@ -52,7 +52,7 @@ pub async fn respond(
     drop(permit);
     if !answer.status().is_success() {
         shard.relay.stats.refused(&provider.name, answer.status().as_u16());
-        let whole = upstream::whole(provider, answer, 0).await;
+        let whole = upstream::whole(provider, answer, 0, limit).await;
         let whole = whole.map_err(|error| Problem::new(Code::UpstreamFailed, error.to_string()))?;
         return Ok(as_it_came(&whole));
     }

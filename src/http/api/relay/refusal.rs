@@ -59,7 +59,6 @@ impl From<&StartFailure> for Problem {
         let code = match failure {
             StartFailure::Unreachable(_) => Code::UpstreamUnreachable,
             StartFailure::NoAnswer(_) | StartFailure::NotStored(_) => Code::UpstreamFailed,
-            StartFailure::Late(_) => Code::UpstreamTimeout,
             StartFailure::Limited => Code::RateLimited,
         };
         Self::new(code, failure.to_string())

@@ -1,15 +1,25 @@
 //! The events of one run among those of its topic: other publishers may write there, too.
 
+use std::{future::poll_fn, sync::Arc, task::Poll};
+
 use serde::Deserialize;
 
 use crate::{
     event::{
-        Event,
+        Event, EventId, Selection, Seq,
+        position::Cursor,
         record::{RUN_ENDED, RUN_STARTED, RUN_STOPPING},
+    },
+    http::message::problem::{Code, Problem},
+    hub::{
+        Hub,
+        batch::ReadLimit,
+        subscription::{Delivery, Start},
     },
     relay::{
         ending::{RunEnded, RunStarted},
         format::RunEvent,
+        run::Run,
     },
 };
 
@@ -67,5 +77,44 @@ impl TopicEvent {
             Self::Stopping(notice) => RunEvent::Stopping { by: notice.by.as_deref() },
             Self::Ended(ended) => RunEvent::Ended(ended),
         })
+    }
+}
+
+/// Passes each event of the topic from the run's first to its newest one to `each`.
+///
+/// # Errors
+/// When the log cannot be read.
+pub async fn each_event(
+    hub: &Arc<Hub>,
+    run: &Run,
+    limit: ReadLimit,
+    mut each: impl FnMut(EventId, &TopicEvent, &Event),
+) -> Result<(), Problem> {
+    let state = run.state();
+    let (Some(first), Some(last)) = (state.first, state.last) else { return Ok(()) };
+    let before = EventId { seq: Seq(first.seq.0.saturating_sub(1)), ..first };
+    let start = Start::Cursor(Cursor::new(&before.to_string()));
+    let selection = Selection::from(run.facts.topic.clone());
+    let unreadable = || Problem::new(Code::StoreUnavailable, "the events of the run cannot be read now; retry");
+    let subscribed = hub.subscribe(&selection, start, limit, 0).await;
+    let mut subscription = subscribed.map_err(|_| unreadable())?;
+    loop {
+        let next = poll_fn(|cx| match subscription.poll_next(cx) {
+            Poll::Pending if subscription.caught_up() => Poll::Ready(None),
+            delivery => delivery.map(Some),
+        });
+        match next.await {
+            None | Some(Delivery::Finished(_)) => return Ok(()),
+            Some(Delivery::Unreadable) => return Err(unreadable()),
+            Some(Delivery::Events(batch)) => {
+                for frame in batch.frames() {
+                    if frame.id.epoch != last.epoch || frame.id.seq > last.seq {
+                        return Ok(());
+                    }
+                    each(frame.id, &TopicEvent::of(&frame.event), &frame.event);
+                }
+            }
+            Some(Delivery::Gap(_) | Delivery::End(_)) => {}
+        }
     }
 }

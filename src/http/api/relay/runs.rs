@@ -11,14 +11,14 @@ use tokio::time::timeout;
 use super::{
     answer::{self, ReadOptions, name_run, nothing},
     asking::{self, Ask, AskHeaders},
-    run_events::TopicEvent,
+    run_events::{TopicEvent, each_event},
     run_view::{RunView, WholeRunView},
     state::RelayState,
 };
 use crate::{
-    event::{EventId, Selection, Seq, TopicName, duration, position::Cursor},
+    event::{EventId, Selection, TopicName, duration},
     http::{
-        api::{body, keys},
+        api::{admission, body, keys},
         auth::Caller,
         message::{
             accept, json_text,
@@ -27,11 +27,7 @@ use crate::{
         },
         net::response::{Response, full},
     },
-    hub::{
-        Hub,
-        batch::ReadLimit,
-        subscription::{Delivery, Start},
-    },
+    quota::memory::BodyPermit,
     relay::{
         dialect::{EndpointKind, RequestFacts},
         ending::RunStatus,
@@ -76,7 +72,7 @@ where
     B: http_body::Body<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
-    let admitted = crate::http::api::admission::admit(&state.stream.drain, &head.extensions);
+    let admitted = admission::admit(&state.stream.drain, &head.extensions);
     if let Err(problem) = admitted {
         state.bodies.discard(&head.headers, body).await;
         return Err(problem);
@@ -85,9 +81,9 @@ where
     let (body, permit) = state.bodies.read(&caller.quotas, &head.headers, body, most).await?;
     let options = ReadOptions::of(&Query::new(head.uri.query()))?;
     let mut headers = AskHeaders::of(&head.headers)?;
-    let ask = ask(state, &caller, &head, &body, &mut headers)?;
+    let ask = ask(state, &caller, &head, (&body, permit), &mut headers)?;
     let joined = asking::join(state, &caller, ask, headers)?;
-    drop((permit, body));
+    drop(body);
     if accept::names(&head.headers, "text/event-stream") {
         let options = ReadOptions { after: joined.after, ..options };
         return answer::begun(state, caller, &joined.run, options).await;
@@ -113,7 +109,7 @@ fn ask(
     state: &RelayState,
     caller: &Caller,
     head: &Parts,
-    body: &[u8],
+    (body, memory): (&[u8], BodyPermit),
     headers: &mut AskHeaders,
 ) -> Result<Ask, Problem> {
     let invalid = |detail: String| Problem::new(Code::BodyInvalid, detail);
@@ -158,6 +154,7 @@ fn ask(
         model: model.unwrap_or_default(),
         topic: headers.topic.clone(),
         upstream: asking::upstream(Method::POST, target, upstream_headers, upstream_body.into()),
+        memory,
         at_once: true,
         on_disconnect,
         provider,
@@ -218,6 +215,7 @@ pub async fn show(state: &RelayState, caller: &Caller, id: &str) -> Result<Respo
 /// # Errors
 /// When there is no such run, the caller may not read it, or the log cannot be read.
 pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) -> Result<Response, Problem> {
+    admission::admit(&state.stream.drain, &head.extensions)?;
     let run = state.run(id)?;
     may_read(&caller, &run)?;
     let query = Query::new(head.uri.query());
@@ -225,7 +223,9 @@ pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) 
     let mut options = ReadOptions::of(&query)?;
     let header = head.headers.get("last-event-id").and_then(|value| value.to_str().ok());
     options.after = header.filter(|text| !text.is_empty()).or_else(|| keys::cursor(&query)).and_then(EventId::parse);
-    run.decided().await;
+    if !matches!(run.decided().await, RunPhase::Started | RunPhase::Ended) {
+        return Err(Problem::new(Code::RunUnknown, "the run did not begin"));
+    }
     let facts = run.state();
     let has_all =
         options.after.zip(facts.last).is_some_and(|(after, last)| after.epoch == last.epoch && after.seq >= last.seq);
@@ -332,40 +332,4 @@ fn may_change(caller: &Caller, run: &Run) -> Result<(), Problem> {
 
 fn name_of(caller: &Caller) -> Option<String> {
     caller.authorization.holder().map(Into::into)
-}
-
-/// Passes each event of the topic from the run's first to its newest one to `each`.
-async fn each_event(
-    hub: &Arc<Hub>,
-    run: &Run,
-    limit: ReadLimit,
-    mut each: impl FnMut(EventId, &TopicEvent, &crate::event::Event),
-) -> Result<(), Problem> {
-    let state = run.state();
-    let (Some(first), Some(last)) = (state.first, state.last) else { return Ok(()) };
-    let before = EventId { seq: Seq(first.seq.0.saturating_sub(1)), ..first };
-    let start = Start::Cursor(Cursor::new(&before.to_string()));
-    let selection = Selection::from(run.facts.topic.clone());
-    let unreadable = || Problem::new(Code::StoreUnavailable, "the events of the run cannot be read now; retry");
-    let subscribed = hub.subscribe(&selection, start, limit, 0).await;
-    let mut subscription = subscribed.map_err(|_| unreadable())?;
-    loop {
-        let next = std::future::poll_fn(|cx| match subscription.poll_next(cx) {
-            std::task::Poll::Pending if subscription.caught_up() => std::task::Poll::Ready(None),
-            delivery => delivery.map(Some),
-        });
-        match next.await {
-            None | Some(Delivery::Finished(_)) => return Ok(()),
-            Some(Delivery::Unreadable) => return Err(unreadable()),
-            Some(Delivery::Events(batch)) => {
-                for frame in batch.frames() {
-                    if frame.id.epoch != last.epoch || frame.id.seq > last.seq {
-                        return Ok(());
-                    }
-                    each(frame.id, &TopicEvent::of(&frame.event), &frame.event);
-                }
-            }
-            Some(Delivery::Gap(_) | Delivery::End(_)) => {}
-        }
-    }
 }

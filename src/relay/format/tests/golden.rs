@@ -77,6 +77,14 @@ id: abcd-12
 }
 
 #[test]
+fn a_frame_that_says_nothing_is_no_event() {
+    let frames = ["text 0 ", "think 0 ", "args 0 ", "error code message", "finish stop", "end", "unknown"];
+    let (body, _) = write(options(&IDS, Format::Events), &run(&frames, RunStatus::Completed), &[]);
+    let names: Vec<_> = seen(Format::Events, &body).into_iter().map(|seen| seen.name).collect();
+    assert_eq!(names, ["run.started", "run.ended"]);
+}
+
+#[test]
 fn lines_are_the_same_events() {
     golden(
         Format::Ndjson,
@@ -96,10 +104,12 @@ fn lines_are_the_same_events() {
 }
 
 #[test]
-fn text_is_the_answer_alone() {
+fn text_is_the_first_choice_alone() {
     golden(Format::Text, "Hello");
     let other_choice = run(&["text 0 a", "text 1 b", "text 0 c"], RunStatus::Completed);
     assert_eq!(write(options(&IDS, Format::Text), &other_choice, &[]).0, "ac");
+    let message = write(options(&IDS, Format::AiSdk), &other_choice, &[]).0;
+    assert!(!message.contains("\"delta\":\"b\"") && message.contains("\"delta\":\"c\""), "{message}");
 }
 
 #[test]

@@ -44,6 +44,16 @@ fn a_call_without_an_id_gets_one_and_waits_for_its_name() {
 }
 
 #[test]
+fn a_call_and_an_image_end_the_text_before_them() {
+    for next in ["tool 0 a f", "image m m"] {
+        let (body, _) = write(options(&IDS, Format::AiSdk), &run(&["text 0 x", next], RunStatus::Completed), &[]);
+        let data: Vec<_> = seen(Format::AiSdk, &body).into_iter().map(|seen| seen.data).collect();
+        let end = data.iter().position(|data| data.contains("text-end")).expect("an end");
+        assert!(data[end + 1].contains("tool-input-start") || data[end + 1].contains("file"), "{data:?}");
+    }
+}
+
+#[test]
 fn the_reason_to_stop_is_the_ai_sdks() {
     let reason = |frames: &[&str]| {
         let (body, _) = write(options(&IDS, Format::AiSdk), &run(frames, RunStatus::Completed), &[]);
