@@ -213,8 +213,10 @@ impl<'t> RunReading<'t> {
         if self.finished && error.is_none() && !self.run.facts.api.has_end_marker() {
             return RunEnding::completed();
         }
-        let reason = error.map_or_else(|| "without its end".to_owned(), |error| format!("early ({error})"));
-        let message = format!("the provider closed the stream {reason}; the answer is not complete");
+        if let Some(error) = error {
+            tracing::warn!(run = self.run.facts.id, error = %error, "a provider's stream broke off");
+        }
+        let message = "the provider closed the stream before its end; the answer is not complete";
         RunEnding::new(RunStatus::Truncated, "upstream_truncated", message)
     }
 
