@@ -1,4 +1,4 @@
-//! RunReading a provider's stream: each frame becomes an event, as it came, and tells whether the run ends with it.
+//! Reading a provider's stream: each frame becomes an event, as it came, and tells whether the run ends with it.
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -21,6 +21,12 @@ use crate::{
     event::EventName,
 };
 
+/// Longest reason of the provider's why the model stopped, in characters: theirs have up to 30.
+const FINISH_CHARACTERS: usize = 100;
+
+/// Longest id of a response that is recorded, in bytes: theirs have up to 100.
+const RESPONSE_ID_BYTES: usize = 256;
+
 /// A provider's stream that is being read.
 pub(super) struct RunReading<'t> {
     shard: &'t RelayShard,
@@ -30,8 +36,6 @@ pub(super) struct RunReading<'t> {
     reader: Box<dyn PartReader>,
     frames: Vec<UpstreamFrame>,
     parts: Vec<Part>,
-    /// Whether a commit with a frame is durable.
-    is_begun: bool,
     /// Bytes of the answer so far.
     bytes: usize,
     /// The provider has said why it stopped. In a dialect without an end marker, its stream may end now.
@@ -59,7 +63,6 @@ impl<'t> RunReading<'t> {
             reader: api.reader(),
             frames: Vec::new(),
             parts: Vec::new(),
-            is_begun: false,
             bytes: 0,
             finished: false,
             discards: false,
@@ -89,19 +92,20 @@ impl<'t> RunReading<'t> {
             let ending = match event {
                 ReadingEvent::Chunk(chunk) => {
                     clock.heard();
-                    self.take(chunk, publishing)
+                    self.take(chunk, publishing).map(|ending| self.settled(ending))
                 }
                 ReadingEvent::Committed(Committed { result: Ok(acknowledged), took }) => {
-                    // Frames have come; the first commit may have `run.started` alone.
-                    if self.bytes > 0 {
-                        self.shard.relay.stats.committed(took, !std::mem::replace(&mut self.is_begun, true));
-                    }
+                    self.shard.relay.stats.committed(took);
                     is_durable(self.run, &acknowledged);
                     None
                 }
                 ReadingEvent::Committed(Committed { result: Err(error), .. }) => Some(RunEnding::not_stored(&error)),
                 ReadingEvent::Command => self.obey(commands.borrow().clone(), publishing),
-                ReadingEvent::Time(time) => ending_of(self.shard, self.run, clock, time),
+                // Its readers were told that it is stopped, so nobody watches it.
+                ReadingEvent::Time(RunTime::Tick) if self.discards => None,
+                ReadingEvent::Time(time) => {
+                    ending_of(self.shard, self.run, clock, time).map(|ending| self.settled(ending))
+                }
             };
             if let Some(ending) = ending {
                 return ending;
@@ -168,7 +172,7 @@ impl<'t> RunReading<'t> {
         let ending = parts.drain(..).fold(None, |ending, part| self.take_part(part, publishing).or(ending));
         self.parts = parts;
         if self.discards {
-            return ending.map(|_| self.drained());
+            return ending;
         }
         // A name that no event can have is left out; in every dialect the data says the same.
         let name = EventName::new(&frame.name).unwrap_or_default();
@@ -183,11 +187,14 @@ impl<'t> RunReading<'t> {
                 state.usage.output = usage.output.or(state.usage.output);
                 state.usage.source = UsageSource::Partial;
             }),
-            Part::ResponseId(id) if self.shard.relay.runs.name_response(self.run, &id) => {
+            Part::ResponseId(id)
+                if id.len() <= RESPONSE_ID_BYTES && self.shard.relay.runs.name_response(self.run, &id) =>
+            {
                 publishing.push(journal::response(self.run, &id));
             }
             Part::Finish(reason) => {
                 self.finished = true;
+                let reason = reason.chars().take(FINISH_CHARACTERS).collect();
                 self.run.update(|state| state.finish_reason = Some(reason));
             }
             Part::End => return Some(RunEnding::completed()),
@@ -207,9 +214,6 @@ impl<'t> RunReading<'t> {
 
     /// The ending of a stream that the provider has closed.
     fn at_end(&self, error: Option<&BrokenBody>) -> RunEnding {
-        if self.discards {
-            return self.drained();
-        }
         if self.finished && error.is_none() && !self.run.facts.api.has_end_marker() {
             return RunEnding::completed();
         }
@@ -220,8 +224,19 @@ impl<'t> RunReading<'t> {
         RunEnding::new(RunStatus::Truncated, "upstream_truncated", message)
     }
 
-    /// The ending of a run that was stopped and read on.
-    fn drained(&self) -> RunEnding {
+    /// The ending of the run, when this is the one of the provider's stream: a run that was stopped before, and read on, is
+    /// stopped however that ended.
+    fn settled(&self, ending: RunEnding) -> RunEnding {
+        if !self.discards {
+            return ending;
+        }
+        if ending.status == RunStatus::Completed {
+            self.run.update(|state| {
+                if state.usage.source == UsageSource::Partial {
+                    state.usage.source = UsageSource::Upstream;
+                }
+            });
+        }
         match self.run.commands().borrow().clone() {
             RunCommand::StopAndDrain { by } | RunCommand::Stop { by } => RunEnding::stopped(by),
             RunCommand::Continue => RunEnding::stopped(None),

@@ -255,8 +255,11 @@ impl Run {
         });
     }
 
+    /// What its task is told. A command that was given before is seen, too: others can stop a run before its task begins.
     pub(super) fn commands(&self) -> watch::Receiver<RunCommand> {
-        self.command.subscribe()
+        let mut commands = self.command.subscribe();
+        commands.mark_changed();
+        commands
     }
 
     /// Counts a request as a viewer until the value is dropped.
@@ -282,5 +285,35 @@ impl Drop for Waiting {
 pub(super) async fn commanded(commands: &mut watch::Receiver<RunCommand>) {
     if commands.changed().await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::relay::dialect::api_by_name;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_sees_the_command_that_was_given_before_it_began() {
+        let facts = RunFacts {
+            id: "r".into(),
+            topic: TopicName::new("t").expect("valid"),
+            owns_topic: false,
+            provider: "openai".into(),
+            model: "m".into(),
+            api: api_by_name("openai.chat").expect("there is one"),
+            holder: None,
+            fingerprint: "f".into(),
+            key: None,
+            request_bytes: 1,
+        };
+        let run = Run::new(0, facts, Millis(0));
+        let stop = RunCommand::Stop { by: None };
+        run.command(stop.clone());
+        let mut commands = run.commands();
+        timeout(std::time::Duration::from_secs(1), commanded(&mut commands)).await.expect("there is one");
+        assert_eq!(*commands.borrow(), stop);
     }
 }

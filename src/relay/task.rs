@@ -84,9 +84,10 @@ impl RunTask {
             Asked::Answer(answer) if is_stream(&answer, self.run.facts.api.framing()) => {
                 self.read(answer, publishing, commands, clock).await;
             }
-            Asked::Answer(answer) => match self.whole(answer).await {
-                Ok(whole) => self.answered_whole(whole, publishing).await,
-                Err(error) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
+            Asked::Answer(answer) => match self.whole(answer, &mut publishing, &mut commands, &mut clock).await {
+                Ok(Ok(whole)) => self.answered_whole(whole, publishing).await,
+                Ok(Err(error)) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
+                Err(ending) => self.end(publishing, ending).await,
             },
             Asked::Failure(failure) => self.not_started(publishing, failure).await,
             Asked::Ending(ending) => self.end(publishing, ending).await,
@@ -171,9 +172,35 @@ impl RunTask {
         self.end(publishing, ending).await;
     }
 
-    async fn whole(&self, answer: Response<PooledBody>) -> Result<WholeAnswer, WholeAnswerError> {
-        let RelayLimits { answer_bytes, silence_timeout, .. } = self.shard.relay.limits;
-        upstream::whole(&self.provider, answer, answer_bytes, silence_timeout).await
+    /// Reads an answer without a stream, unless the run ends before.
+    async fn whole(
+        &self,
+        answer: Response<PooledBody>,
+        publishing: &mut RunPublishing,
+        commands: &mut watch::Receiver<RunCommand>,
+        clock: &mut RunClock,
+    ) -> Result<Result<WholeAnswer, WholeAnswerError>, RunEnding> {
+        let RelayLimits { answer_bytes, silence_timeout, run_timeout, .. } = self.shard.relay.limits;
+        // Reading has bounds of its own for silence.
+        clock.silence_timeout = run_timeout;
+        let mut reading = pin!(upstream::whole(&self.provider, answer, answer_bytes, silence_timeout));
+        loop {
+            tokio::select! {
+                biased;
+                () = commanded(commands) => match commands.borrow().clone() {
+                    RunCommand::Stop { by } | RunCommand::StopAndDrain { by } => return Err(RunEnding::stopped(by)),
+                    RunCommand::Continue => {}
+                },
+                read = &mut reading => return Ok(read),
+                Committed { result, .. } = publishing.committed() => match result {
+                    Ok(acknowledged) => is_durable(&self.run, &acknowledged),
+                    Err(error) => return Err(RunEnding::not_stored(&error)),
+                },
+                time = clock.next() => if let Some(ending) = ending_of(&self.shard, &self.run, clock, time) {
+                    return Err(ending);
+                },
+            }
+        }
     }
 
     /// Reads an answer without a stream, and records it. A refusal, and what is no text, is passed on and not recorded.
@@ -184,22 +211,7 @@ impl RunTask {
         mut commands: watch::Receiver<RunCommand>,
         mut clock: RunClock,
     ) {
-        let read = {
-            let mut reading = pin!(self.whole(answer));
-            loop {
-                tokio::select! {
-                    biased;
-                    () = commanded(&mut commands) => if let RunCommand::Stop { by } | RunCommand::StopAndDrain { by } = commands.borrow().clone() {
-                        break Err(RunEnding::stopped(by));
-                    },
-                    read = &mut reading => break Ok(read),
-                    time = clock.next() => if let Some(ending) = ending_of(&self.shard, &self.run, &mut clock, time) {
-                        break Err(ending);
-                    },
-                }
-            }
-        };
-        match read {
+        match self.whole(answer, &mut publishing, &mut commands, &mut clock).await {
             Err(ending) => self.end(publishing, ending).await,
             Ok(Err(error)) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
             Ok(Ok(whole)) => match std::str::from_utf8(&whole.body) {

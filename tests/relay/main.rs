@@ -16,6 +16,7 @@ mod mock;
 mod pages;
 mod recordings;
 mod resume;
+mod review;
 mod sdks;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "../promises/support/mod.rs"]

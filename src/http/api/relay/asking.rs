@@ -45,6 +45,9 @@ const TOPIC: HeaderName = HeaderName::from_static("gapless-topic");
 /// Longest `Idempotency-Key`, in bytes.
 const MAX_KEY_BYTES: usize = 255;
 
+/// Longest name of a model, in bytes: it is kept with each run. Theirs have up to a hundred.
+const MAX_MODEL_BYTES: usize = 256;
+
 /// Bytes of a run's id that are random: enough that nobody finds another one's topic by trying.
 const ID_BYTES: usize = 16;
 
@@ -193,13 +196,20 @@ pub fn upstream(method: Method, target: String, headers: HeaderMap, body: Bytes)
     UpstreamRequest { method, target, headers, body }
 }
 
-/// Checks that the caller, and the provider's configuration, permit the model.
+/// Checks that the caller, and the provider's configuration, permit the model. Without one the provider chooses.
 ///
 /// # Errors
 /// When one does not.
 pub fn authorize(caller: &Caller, provider: &Provider, model: Option<&str>) -> Result<(), Problem> {
     caller.authorization.relay(&provider.name, model)?;
     match model {
+        Some(model) if model.len() > MAX_MODEL_BYTES => {
+            Err(Problem::new(Code::BodyInvalid, format!("the model's name has more than {MAX_MODEL_BYTES} bytes")))
+        }
+        None if !provider.models.is_empty() => {
+            let detail = format!("the provider '{}' is configured for some models; name one of them", provider.name);
+            Err(Problem::forbidden(detail))
+        }
         Some(model) if !provider.allows_model(model) => {
             let detail = format!("the provider '{}' is not configured for this model", provider.name);
             Err(Problem::forbidden(detail))
