@@ -162,7 +162,7 @@ impl<'t> RunReading<'t> {
         let ending = parts.drain(..).fold(None, |ending, part| self.take_part(part, publishing).or(ending));
         self.parts = parts;
         if self.discards {
-            return ending.map(|_| self.drained());
+            return ending.map(|ending| self.drained(ending.status == RunStatus::Completed));
         }
         // A name that no event can have is left out; in every dialect the data says the same.
         let name = EventName::new(&frame.name).unwrap_or_default();
@@ -198,10 +198,11 @@ impl<'t> RunReading<'t> {
 
     /// The ending of a stream that the provider has closed.
     fn at_end(&self, error: Option<&BrokenBody>) -> RunEnding {
+        let is_complete = self.finished && error.is_none() && !self.run.facts.api.has_end_marker();
         if self.discards {
-            return self.drained();
+            return self.drained(is_complete);
         }
-        if self.finished && error.is_none() && !self.run.facts.api.has_end_marker() {
+        if is_complete {
             return RunEnding::completed();
         }
         let reason = error.map_or_else(|| "without its end".to_owned(), |error| format!("early ({error})"));
@@ -209,8 +210,11 @@ impl<'t> RunReading<'t> {
         RunEnding::new(RunStatus::Truncated, "upstream_truncated", message)
     }
 
-    /// The ending of a run that was stopped and read on.
-    fn drained(&self) -> RunEnding {
+    /// The ending of a run that was stopped and read on. After a complete answer its counts are the final ones.
+    fn drained(&self, is_complete: bool) -> RunEnding {
+        if is_complete {
+            self.run.update(|state| state.usage = state.usage.of_complete_answer());
+        }
         match self.run.commands().borrow().clone() {
             RunCommand::StopAndDrain { by } | RunCommand::Stop { by } => RunEnding::stopped(by),
             RunCommand::Continue => RunEnding::stopped(None),
