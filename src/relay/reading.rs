@@ -156,6 +156,7 @@ impl<'t> RunReading<'t> {
     }
 
     fn take_frame(&mut self, mut frame: UpstreamFrame, publishing: &mut RunPublishing) -> Option<RunEnding> {
+        frame.name = masked_text(self.provider, frame.name);
         frame.data = masked_text(self.provider, frame.data);
         let mut parts = std::mem::take(&mut self.parts);
         self.reader.read(&frame.name, &frame.data, &mut parts);
