@@ -166,6 +166,7 @@ impl<'t> RunReading<'t> {
     }
 
     fn take_frame(&mut self, mut frame: UpstreamFrame, publishing: &mut RunPublishing) -> Option<RunEnding> {
+        frame.name = masked_text(self.provider, frame.name);
         frame.data = masked_text(self.provider, frame.data);
         let mut parts = std::mem::take(&mut self.parts);
         self.reader.read(&frame.name, &frame.data, &mut parts);
@@ -231,11 +232,7 @@ impl<'t> RunReading<'t> {
             return ending;
         }
         if ending.status == RunStatus::Completed {
-            self.run.update(|state| {
-                if state.usage.source == UsageSource::Partial {
-                    state.usage.source = UsageSource::Upstream;
-                }
-            });
+            self.run.update(|state| state.usage = state.usage.of_complete_answer());
         }
         match self.run.commands().borrow().clone() {
             RunCommand::StopAndDrain { by } | RunCommand::Stop { by } => RunEnding::stopped(by),
