@@ -166,6 +166,7 @@ impl<'t> RunReading<'t> {
     }
 
     fn take_frame(&mut self, mut frame: UpstreamFrame, publishing: &mut RunPublishing) -> Option<RunEnding> {
+        frame.name = masked_text(self.provider, frame.name);
         frame.data = masked_text(self.provider, frame.data);
         let mut parts = std::mem::take(&mut self.parts);
         self.reader.read(&frame.name, &frame.data, &mut parts);
@@ -217,8 +218,10 @@ impl<'t> RunReading<'t> {
         if self.finished && error.is_none() && !self.run.facts.api.has_end_marker() {
             return RunEnding::completed();
         }
-        let reason = error.map_or_else(|| "without its end".to_owned(), |error| format!("early ({error})"));
-        let message = format!("the provider closed the stream {reason}; the answer is not complete");
+        if let Some(error) = error {
+            tracing::warn!(run = self.run.facts.id, error = %error, "a provider's stream broke off");
+        }
+        let message = "the provider closed the stream before its end; the answer is not complete";
         RunEnding::new(RunStatus::Truncated, "upstream_truncated", message)
     }
 
@@ -229,11 +232,7 @@ impl<'t> RunReading<'t> {
             return ending;
         }
         if ending.status == RunStatus::Completed {
-            self.run.update(|state| {
-                if state.usage.source == UsageSource::Partial {
-                    state.usage.source = UsageSource::Upstream;
-                }
-            });
+            self.run.update(|state| state.usage = state.usage.of_complete_answer());
         }
         match self.run.commands().borrow().clone() {
             RunCommand::StopAndDrain { by } | RunCommand::Stop { by } => RunEnding::stopped(by),

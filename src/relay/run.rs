@@ -207,6 +207,11 @@ impl Run {
         !self.begun.swap(true, Relaxed)
     }
 
+    /// Whether its `run.started` is handed in.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Relaxed)
+    }
+
     /// Changes what is known.
     pub(super) fn update(&self, change: impl FnOnce(&mut RunState)) {
         change(&mut self.state.lock());

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::{
     clock::{RunClock, RunTime},
-    ending::{RunEnded, RunError, RunStarted, RunStatus, UsageSource},
+    ending::{RunEnded, RunError, RunStarted, RunStatus},
     journal,
     publishing::{RunPublishing, publish},
-    run::{Run, RunAccount, RunPhase},
+    run::{Run, RunAccount, RunPhase, RunState},
     shard::RelayShard,
     upstream::WholeAnswer,
 };
@@ -86,11 +86,8 @@ pub(super) async fn end(
 ) {
     let relay = &shard.relay;
     let RunEnding { status, by, error } = ending;
-    let mut usage = run.state().usage;
-    if (usage.source, status) == (UsageSource::Partial, RunStatus::Completed) {
-        usage.source = UsageSource::Upstream;
-    }
-    let finish_reason = run.state().finish_reason;
+    let RunState { usage, finish_reason, .. } = run.state();
+    let usage = if status == RunStatus::Completed { usage.of_complete_answer() } else { usage };
     let ended = RunEnded { run: run.facts.id.clone(), status, by, usage, finish_reason, error };
     begin(run, &mut publishing);
     publishing.push(journal::ending_event(&run.facts, &ended));

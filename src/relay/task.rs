@@ -234,7 +234,7 @@ impl RunTask {
 
     /// The provider refused the request, or answered it without a stream.
     async fn answered_whole(self, answer: WholeAnswer, publishing: RunPublishing) {
-        if matches!(self.run.phase(), RunPhase::Asked) {
+        if self.may_withdraw() {
             self.shard.relay.stats.refused(&self.provider.name, answer.status.as_u16());
             return self.withdraw(publishing, RunPhase::Answered(Arc::new(answer))).await;
         }
@@ -249,11 +249,16 @@ impl RunTask {
     /// There is no answer.
     async fn not_started(self, publishing: RunPublishing, failure: StartFailure) {
         tracing::warn!(run = self.run.facts.id, provider = self.provider.name, error = %failure, "a run got no answer");
-        if matches!(self.run.phase(), RunPhase::Asked) {
+        if self.may_withdraw() {
             return self.withdraw(publishing, RunPhase::NotStarted(Arc::new(failure))).await;
         }
         let code = if matches!(failure, StartFailure::NotStored(_)) { "internal" } else { "upstream_unreachable" };
         self.end(publishing, RunEnding::failed(code, failure.to_string())).await;
+    }
+
+    /// Whether the run can still be none: it is not `at_once`, and its `run.started` is not on its way into the log.
+    fn may_withdraw(&self) -> bool {
+        !self.at_once && !self.run.has_begun()
     }
 
     /// Removes a run that never began, and frees its key.

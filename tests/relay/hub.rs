@@ -35,6 +35,11 @@ pub(crate) struct Relay {
 impl Relay {
     /// A hub with a fresh store. `more` is put at the end of each provider's table.
     pub(crate) fn start(mock: &Mock, more: &str) -> Self {
+        Self::start_with(mock, more, &[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn start_with(mock: &Mock, more: &str, arguments: &[&str]) -> Self {
         let mut toml = String::new();
         for dialect in ["openai", "anthropic", "gemini", "ollama"] {
             let url = mock.url();
@@ -48,7 +53,8 @@ impl Relay {
         let file = configuration.path().join("gapless.toml");
         std::fs::write(&file, toml).unwrap();
         let environment = format!("MOCK_KEY={KEY}");
-        let hub = Hub::start_under(&["env", &environment], &["--config", file.to_str().unwrap()]);
+        let arguments = [&["--config", file.to_str().unwrap()], arguments].concat();
+        let hub = Hub::start_under(&["env", &environment], &arguments);
         Self { hub, _configuration: configuration }
     }
 

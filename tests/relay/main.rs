@@ -6,10 +6,14 @@ mod aimock;
 #[allow(dead_code, reason = "shared with the third-party clients, which use all of it")]
 #[path = "../clients/child.rs"]
 mod child;
+#[allow(dead_code, reason = "shared with the third-party clients, which use all of it")]
+#[path = "../clients/chromium.rs"]
+mod chromium;
 mod direct;
 mod facts;
 mod hub;
 mod mock;
+mod pages;
 mod recordings;
 mod resume;
 mod review;
