@@ -21,3 +21,4 @@ mod sdks;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "../promises/support/mod.rs"]
 mod support;
+mod usechat;
