@@ -27,7 +27,7 @@ const PICTURES: &str = env!("CARGO_TARGET_TMPDIR");
 const WIDTHS: [u32; 2] = [360, 1280];
 
 fn start(mock: &Mock, example: &str) -> Relay {
-    Relay::start_with(mock, "", &["--site", &here(&format!("examples/{example}"))])
+    Relay::start_with(mock, "", "", &["--site", &here(&format!("examples/{example}"))])
 }
 
 fn answering() -> Script {

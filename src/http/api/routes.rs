@@ -21,12 +21,13 @@ use super::{
 use crate::http::{
     auth::{Caller, admin_listener::AdminListener, cors::Cors},
     message::{
-        headers,
+        accept, headers,
         problem::{Code, Problem},
         query::Query,
         request_id::REQUEST_ID,
     },
     net::{
+        client_watch::ClientWatch,
         handler::IncomingRequest,
         peer::{ListenerRole, OverCapacity, Peer},
         response::{Response, full},
@@ -165,6 +166,11 @@ impl Routes {
             let no_origins = Cors::default();
             let cors = if allows_cross_origin(shard, listener(&request)) { &policy.cors } else { &no_origins };
             return cors.options(request.headers(), methods);
+        }
+        if follows_a_run(route, &request)
+            && let Some(client) = request.extensions().get::<ClientWatch>()
+        {
+            client.begin();
         }
         match route {
             Route::Health => return Ok(operators::health::alive()),
@@ -330,6 +336,16 @@ async fn handle(
         Route::Health | Route::Ready | Route::Console | Route::Docs | Route::Site | Route::Relay => {
             unreachable!("they authenticate nobody, or by themselves")
         }
+    }
+}
+
+/// Whether the client gets an answer of a provider as it comes. A run must know when nobody watches it any more, also while
+/// the provider is silent.
+fn follows_a_run(route: Route, request: &IncomingRequest) -> bool {
+    match route {
+        Route::Relay | Route::RunEvents | Route::ActiveRun => true,
+        Route::Runs => request.method() == Method::POST && accept::names(request.headers(), "text/event-stream"),
+        _ => false,
     }
 }
 
