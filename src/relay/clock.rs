@@ -1,14 +1,24 @@
 //! What time does to a run: silence, its longest duration, nobody watching, the end of a drain.
+//!
+//! All of them are checked at one tick, at most a second late: a run that had a timer for each would set them again at
+//! each of its frames.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::{provider::UnwatchedPolicy, shard::Relay};
 use crate::lifecycle::{Drain, DrainPhase};
 
-/// Before the end of a drain, so that the ending is durable by then.
-const DRAIN_MARGIN: Duration = Duration::from_secs(1);
+/// The longest time between two ticks.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The shortest: how soon a run is stopped that nobody watches, with `on_disconnect = "cancel"`.
+const SHORTEST_TICK: Duration = Duration::from_millis(100);
+
+/// A run ends this long before the end of a drain, so that its ending is durable by then: a tick, and a commit on a slow
+/// disk.
+const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 
 /// What time has brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +33,7 @@ pub(super) enum RunTime {
     DrainEnds,
 }
 
-/// The clocks of a run.
+/// The clock of a run.
 pub(super) struct RunClock {
     ticks: Interval,
     /// Longest wait for the provider's next bytes.
@@ -36,11 +46,12 @@ pub(super) struct RunClock {
 }
 
 impl RunClock {
+    /// The clock of a run that begins now. `silence_timeout`: longest wait for the provider's first bytes.
     pub(super) fn new(relay: &Relay, on_disconnect: UnwatchedPolicy, silence_timeout: Duration) -> Self {
         let began = Instant::now();
         let period = match on_disconnect {
-            UnwatchedPolicy::Continue => Duration::from_secs(1),
-            UnwatchedPolicy::Stop(after) => (after / 4).clamp(Duration::from_millis(100), Duration::from_secs(1)),
+            UnwatchedPolicy::Continue => TICK,
+            UnwatchedPolicy::Stop(after) => (after / 4).clamp(SHORTEST_TICK, TICK),
         };
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -55,17 +66,24 @@ impl RunClock {
         }
     }
 
+    /// The provider has sent something.
     pub(super) fn heard(&mut self) {
         self.silent_from = Instant::now();
     }
 
     /// The next thing that time brings. Cancel safe.
     pub(super) async fn next(&mut self) -> RunTime {
-        tokio::select! {
-            _ = self.ticks.tick() => RunTime::Tick,
-            () = sleep_until(self.silent_from + self.silence_timeout) => RunTime::Silent,
-            () = sleep_until(self.run_ends) => RunTime::Late,
-            () = drain_ends(&self.drain) => RunTime::DrainEnds,
+        let now = self.ticks.tick().await;
+        if let DrainPhase::Draining { deadline } = self.drain.phase()
+            && now + DRAIN_MARGIN >= deadline
+        {
+            RunTime::DrainEnds
+        } else if now >= self.run_ends {
+            RunTime::Late
+        } else if now >= self.silent_from + self.silence_timeout {
+            RunTime::Silent
+        } else {
+            RunTime::Tick
         }
     }
 
@@ -78,12 +96,5 @@ impl RunClock {
         }
         let since = self.unwatched_from.get_or_insert_with(Instant::now).elapsed();
         (since >= after).then_some(since)
-    }
-}
-
-async fn drain_ends(drain: &Drain) {
-    drain.begun().await;
-    if let DrainPhase::Draining { deadline } = drain.phase() {
-        sleep_until(deadline.checked_sub(DRAIN_MARGIN).unwrap_or(deadline)).await;
     }
 }
