@@ -16,6 +16,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// The shortest: how soon a run is stopped that nobody watches, with `on_disconnect = "cancel"`.
 const SHORTEST_TICK: Duration = Duration::from_millis(100);
 
+/// How long a run waits for its first viewer at least: who began it by `POST /runs` has to come back for it.
+const FIRST_VIEWER: Duration = Duration::from_secs(10);
+
 /// A run ends this long before the end of a drain, so that its ending is durable by then: a tick, and a commit on a slow
 /// disk.
 const DRAIN_MARGIN: Duration = Duration::from_secs(2);
@@ -42,6 +45,7 @@ pub(super) struct RunClock {
     run_ends: Instant,
     on_disconnect: UnwatchedPolicy,
     unwatched_from: Option<Instant>,
+    was_watched: bool,
     drain: Drain,
 }
 
@@ -62,6 +66,7 @@ impl RunClock {
             run_ends: began + relay.limits.run_timeout,
             on_disconnect,
             unwatched_from: None,
+            was_watched: false,
             drain: relay.drain.clone(),
         }
     }
@@ -91,10 +96,11 @@ impl RunClock {
     pub(super) fn unwatched(&mut self, watched: bool) -> Option<Duration> {
         let UnwatchedPolicy::Stop(after) = self.on_disconnect else { return None };
         if watched {
-            self.unwatched_from = None;
+            (self.unwatched_from, self.was_watched) = (None, true);
             return None;
         }
         let since = self.unwatched_from.get_or_insert_with(Instant::now).elapsed();
+        let after = if self.was_watched { after } else { after.max(FIRST_VIEWER) };
         (since >= after).then_some(since)
     }
 }

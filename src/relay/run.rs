@@ -108,9 +108,12 @@ pub enum StartFailure {
     /// The connection broke after the request was sent, or the provider's answer cannot be read. It may have been billed.
     #[error("the provider did not answer: {0}")]
     NoAnswer(String),
-    /// The run cannot be stored.
+    /// The run cannot be stored. The provider may have been asked.
     #[error("the run cannot be stored: {0}")]
     NotStored(String),
+    /// The run's key cannot be stored, and so the provider was not asked.
+    #[error("the Idempotency-Key cannot be stored: {0}")]
+    NotRecorded(String),
     /// Its asker has reached a limit.
     #[error("the client that asked for it has reached a limit; retry in a moment")]
     Limited,
