@@ -138,6 +138,24 @@ fn a_provider_without_its_key_is_exit_code_78_and_a_key_is_never_printed() {
 }
 
 #[test]
+fn a_token_is_granted_the_relay_by_its_own_flag() {
+    let made = outcome(gapless(&[
+        "token",
+        "--access-issuers",
+        ISSUERS,
+        "--relay",
+        "openai/gpt-4*",
+        "--relay-dialects",
+        "ollama",
+    ]));
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let explained = outcome(gapless(&["token", "--access-issuers", ISSUERS, "--explain", text(&made.stdout).trim()]));
+    assert!(text(&explained.stdout).contains("relay     openai/gpt-4*\n"), "{}", text(&explained.stdout));
+    let fixed = outcome(gapless(&["token", "--static", "--name", "ci", "--relay", "ollama", "--relay", "openai/o*"]));
+    assert!(text(&fixed.stdout).contains("relay = [\"ollama\", \"openai/o*\"]"), "{}", text(&fixed.stdout));
+}
+
+#[test]
 fn check_prints_what_check_accepts() {
     let output = outcome(gapless(&["check", "--stream-keepalive", "20s"]));
     assert_eq!(output.status.code(), Some(0));

@@ -128,6 +128,9 @@ pub struct RunEnded {
     pub by: Option<String>,
     /// Its tokens.
     pub usage: TokenUsage,
+    /// Why the model stopped, as the provider calls it: `stop`, `max_tokens`. Of several choices, the last one's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub finish_reason: Option<String>,
     /// Why it ended, for every status but [`RunStatus::Completed`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<RunError>,

@@ -190,12 +190,11 @@ pub async fn recover(hub: &Arc<Hub>, runs: &Runs) -> Result<usize, RecoverError>
             JournalEntry::Started(facts) => {
                 let Some((facts, started)) = facts.read() else { return };
                 let first = Some(near(event.seq.0 + 1));
-                match index.get(&facts.id) {
-                    Some(&at) => (found[at].state.first, found[at].state.last) = (first, first),
-                    None => {
-                        index.insert(facts.id.clone(), found.len());
-                        found.push(Restoring { facts, state: running(started, first), response: None });
-                    }
+                if let Some(&at) = index.get(&facts.id) {
+                    (found[at].state.first, found[at].state.last) = (first, first);
+                } else {
+                    index.insert(facts.id.clone(), found.len());
+                    found.push(Restoring { facts, state: running(started, first), response: None });
                 }
             }
             JournalEntry::Refused { run } | JournalEntry::Deleted { run } => {
@@ -214,6 +213,7 @@ pub async fn recover(hub: &Arc<Hub>, runs: &Runs) -> Result<usize, RecoverError>
                     let state = &mut found[at].state;
                     (state.status, state.usage, state.error, state.by) =
                         (ended.status, ended.usage, ended.error, ended.by);
+                    state.finish_reason = ended.finish_reason;
                     (state.last, state.ended) = (Some(near(event.seq.0 - 1)), Some(event.time));
                 }
             }
@@ -259,6 +259,7 @@ fn running(started: Millis, first: Option<EventId>) -> RunState {
         first,
         last: first,
         usage: TokenUsage::default(),
+        finish_reason: None,
         error: None,
         by: None,
     }
@@ -273,6 +274,7 @@ async fn interrupt(hub: Arc<Hub>, run: Arc<Run>) -> Result<(), AppendError> {
         status: RunStatus::Interrupted,
         by: None,
         usage: TokenUsage::default(),
+        finish_reason: None,
         error: Some(RunError { code: "interrupted".into(), message, status: None }),
     };
     let mut events = Vec::new();

@@ -1,14 +1,18 @@
 //! Keeps a provider's key out of what is passed on, wherever the provider repeats it.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
 
-use super::provider::Provider;
+use super::provider::{Provider, UpstreamKey};
 
 /// What stands in the place of a key.
 const MASK: &str = "***";
+
+/// Bytes of the shortest key that is masked. A shorter one is a placeholder, as local services take, and its letters may
+/// be a part of any word.
+const LEAST_KEY_BYTES: usize = 8;
 
 /// Masks a key in bytes that come in pieces: it may be cut anywhere.
 #[derive(Debug)]
@@ -22,8 +26,7 @@ impl KeyMask {
     /// A mask of the key that the provider has now.
     #[must_use]
     pub fn new(provider: &Provider) -> Self {
-        let key = provider.key.load_full();
-        Self { key: key.map(|key| key.secret().as_bytes().into()), held: BytesMut::new() }
+        Self { key: secret(provider).map(|key| key.secret().as_bytes().into()), held: BytesMut::new() }
     }
 
     /// The next piece, without the key; may hold back its last bytes.
@@ -50,7 +53,7 @@ impl KeyMask {
 /// `bytes` without the provider's key.
 #[must_use]
 pub fn masked(provider: &Provider, bytes: Bytes) -> Bytes {
-    match provider.key.load_full() {
+    match secret(provider) {
         Some(key) => masked_bytes(key.secret().as_bytes(), bytes),
         None => bytes,
     }
@@ -59,7 +62,7 @@ pub fn masked(provider: &Provider, bytes: Bytes) -> Bytes {
 /// `text` without the provider's key.
 #[must_use]
 pub fn masked_text(provider: &Provider, text: String) -> String {
-    let Some(key) = provider.key.load_full() else { return text };
+    let Some(key) = secret(provider) else { return text };
     match places(key.secret().as_bytes(), text.as_bytes()) {
         places if places.is_empty() => text,
         places => places.into_iter().rev().fold(text, |mut text, place| {
@@ -67,6 +70,11 @@ pub fn masked_text(provider: &Provider, text: String) -> String {
             text
         }),
     }
+}
+
+/// The provider's key, if it is one to be masked.
+fn secret(provider: &Provider) -> Option<Arc<UpstreamKey>> {
+    provider.key.load_full().filter(|key| key.secret().len() >= LEAST_KEY_BYTES)
 }
 
 fn masked_bytes(key: &[u8], bytes: Bytes) -> Bytes {

@@ -6,6 +6,9 @@ mod aimock;
 #[allow(dead_code, reason = "shared with the third-party clients, which use all of it")]
 #[path = "../clients/child.rs"]
 mod child;
+#[allow(dead_code, reason = "shared with the third-party clients, which use all of it")]
+#[path = "../clients/chromium.rs"]
+mod chromium;
 mod cuts;
 mod direct;
 mod facts;
@@ -14,12 +17,14 @@ mod killed;
 mod limits;
 mod mock;
 mod once;
+mod pages;
 #[allow(dead_code, reason = "shared with the proxies' tests, which use all of it")]
 #[path = "../proxies/proxy.rs"]
 mod proxy;
 mod reading;
 mod recordings;
 mod resume;
+mod review;
 mod running;
 mod sdks;
 mod secret;

@@ -14,6 +14,7 @@ use super::{
         runs,
     },
     request_log::RequestScope,
+    site,
     state::{Limits, ShardState},
     topics,
 };
@@ -52,12 +53,16 @@ enum Route {
     Ready,
     Console,
     Docs,
+    Site,
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 17] = [
+const TABLE: [(&str, Route, &str); 20] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
+    ("/site", Route::Site, "GET, HEAD, OPTIONS"),
+    ("/site/", Route::Site, "GET, HEAD, OPTIONS"),
+    ("/site/{*path}", Route::Site, "GET, HEAD, OPTIONS"),
     ("/publish", Route::Publish, "POST, OPTIONS"),
     ("/events", Route::Events, "GET, HEAD, POST, OPTIONS"),
     ("/events/{id}", Route::Event, "DELETE, OPTIONS"),
@@ -172,6 +177,7 @@ impl Routes {
             Route::Ready => return operators::health::ready(&shard.app.operators).await,
             Route::Console => return Ok(console()),
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
+            Route::Site => return site::handle(&shard.site, request.uri(), request.headers()).await,
             Route::Relay => return relay(shard, scope, request).await,
             Route::Publish
             | Route::Events
@@ -231,7 +237,8 @@ impl Routes {
             | Route::RunEvents
             | Route::RunStop
             | Route::ActiveRun
-            | Route::Console => listener == ListenerRole::Public,
+            | Route::Console
+            | Route::Site => listener == ListenerRole::Public,
         };
         here.then_some((route, methods)).ok_or_else(|| {
             Problem::new(Code::NotFound, "this listener does not serve this path; the hub's other listener does")
@@ -326,7 +333,7 @@ async fn handle(
                 _ => runs::show(&shard.relay, &caller, id).await,
             }
         }
-        Route::Health | Route::Ready | Route::Console | Route::Docs | Route::Relay => {
+        Route::Health | Route::Ready | Route::Console | Route::Docs | Route::Site | Route::Relay => {
             unreachable!("they authenticate nobody, or by themselves")
         }
     }
