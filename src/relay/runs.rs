@@ -48,6 +48,8 @@ struct RunTable {
     responses: HashMap<u64, String>,
     /// The running run of each topic.
     active: HashMap<TopicName, u64>,
+    /// The newest run of each topic.
+    newest: HashMap<TopicName, u64>,
 }
 
 /// The `Last-Event-ID` of a request for a generation.
@@ -201,6 +203,13 @@ impl Runs {
         table.active.get(topic).map(|number| Arc::clone(&table.by_number[number]))
     }
 
+    /// The newest run of a topic.
+    #[must_use]
+    pub fn newest(&self, topic: &TopicName) -> Option<Arc<Run>> {
+        let table = self.table.lock();
+        table.newest.get(topic).map(|number| Arc::clone(&table.by_number[number]))
+    }
+
     /// Up to `limit` runs for which `keep` holds, newest first, of those that began before the run `after`. An unknown
     /// `after` has none.
     #[must_use]
@@ -284,6 +293,7 @@ impl RunTable {
         if let Some(key) = &run.facts.key {
             self.by_key.insert(key.clone(), number);
         }
+        self.newest.insert(run.facts.topic.clone(), number);
         self.by_number.insert(number, run);
     }
 
@@ -304,6 +314,13 @@ impl RunTable {
         }
         if self.active.get(&facts.topic) == Some(&number) {
             self.active.remove(&facts.topic);
+        }
+        if self.newest.get(&facts.topic) == Some(&number) {
+            // The oldest run, which is the usual one to go, has none before it.
+            match self.by_number.range(..number).rev().find(|(_, other)| other.facts.topic == facts.topic) {
+                Some((&before, _)) => self.newest.insert(facts.topic.clone(), before),
+                None => self.newest.remove(&facts.topic),
+            };
         }
         if let Some(response) = self.responses.remove(&number) {
             self.by_response.remove(&response);
@@ -456,6 +473,28 @@ mod tests {
         assert_eq!(join("r6", "d").unwrap_err(), JoinRefused::TooMany(3));
         let topic = TopicName::new("chat").expect("valid");
         assert_eq!(runs.active(&topic).map(|run| run.facts.id.clone()).as_deref(), Some("r3"));
+    }
+
+    #[test]
+    fn the_newest_run_of_a_topic_is_known_until_it_is_forgotten() {
+        let runs = runs();
+        let join = |id: &str, topic: &str| {
+            let asked = identity(id, None);
+            let run = runs.join(&asked, NOW, || facts(id, topic, &asked)).expect("a run").run;
+            end(&runs, &run, RunStatus::Completed);
+            run
+        };
+        let first = join("r1", "chat");
+        join("r2", "other");
+        let last = join("r3", "chat");
+        let chat = TopicName::new("chat").expect("valid");
+        let newest = || runs.newest(&chat).map(|run| run.facts.id.clone());
+        assert_eq!(newest().as_deref(), Some("r3"));
+        runs.forget(&last);
+        assert_eq!(newest().as_deref(), Some("r1"));
+        runs.forget(&first);
+        assert_eq!(newest(), None);
+        assert!(runs.table.lock().newest.len() == 1, "nothing is kept for a topic without runs");
     }
 
     #[test]

@@ -33,4 +33,5 @@ mod stops;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "../promises/support/mod.rs"]
 mod support;
+mod usechat;
 mod watching;

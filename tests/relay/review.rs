@@ -262,3 +262,33 @@ fn what_the_provider_keeps_of_a_response_is_for_those_who_may_read_its_run() {
         assert_eq!(answer.status, status, "{token} {path}: {}", answer.text());
     }
 }
+
+#[test]
+fn a_hub_with_a_full_disk_starts_and_the_ending_is_written_when_there_is_room() {
+    let mock = Mock::start();
+    let configuration = tempfile::tempdir().unwrap();
+    let file = configuration.path().join("gapless.toml");
+    let configure = |reserve: &str| {
+        let provider = format!("[relay.providers.openai]\nurl = \"{}\"\n", mock.url());
+        std::fs::write(&file, format!("{provider}\n[store]\nreserve_bytes = \"{reserve}\"\n")).unwrap();
+    };
+    configure("0B");
+    let mut hub = Hub::start_with(&["--config", file.to_str().unwrap()]);
+    mock.usually(CHAT, Script::chunked(200, &[SSE]).send(text("a")).silence());
+    let body = br#"{"provider":"openai","request":{"model":"m"}}"#;
+    let run = hub.post("/runs", &[JSON], body).json()["run"].as_str().unwrap().to_owned();
+    eventually("its first frame is durable", || hub.get(&format!("/runs/{run}")).json()["text"] == "a");
+    hub.kill();
+    configure("1TiB");
+    let mut full = hub.again();
+    assert_eq!(full.get(&format!("/runs/{run}")).json()["status"], "interrupted");
+    let target = format!("/runs/{run}/events?format=ndjson");
+    let read =
+        wire::try_open(full.address, "GET", &target, &[], b"").and_then(|mut body| body.read_to_end(&mut Vec::new()));
+    assert_ne!(read.expect_err("it is broken off").kind(), std::io::ErrorKind::WouldBlock, "nobody waits for it");
+    full.kill();
+    configure("0B");
+    let again = full.again();
+    let log = again.get(&target).text();
+    assert!(log.lines().last().unwrap().contains("\"status\":\"interrupted\""), "{log}");
+}

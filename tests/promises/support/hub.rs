@@ -28,6 +28,7 @@ pub(crate) struct Hub {
     clock: Option<String>,
     log: Arc<Mutex<String>>,
     /// What it has printed after the line with its address.
+    #[allow(dead_code, reason = "for the tests of the relay")]
     printed: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -199,6 +200,7 @@ impl Hub {
     }
 
     /// What it has printed so far, after the line with its address.
+    #[allow(dead_code, reason = "for the tests of the relay")]
     pub(crate) fn printed(&self) -> Vec<u8> {
         self.printed.lock().clone()
     }
