@@ -1,8 +1,8 @@
 //! What time does to a run: silence, its longest duration, nobody watching, the end of a drain.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval, sleep_until};
 
 use super::{provider::UnwatchedPolicy, shard::Relay};
 use crate::lifecycle::{Drain, DrainPhase};
@@ -23,16 +23,18 @@ pub(super) enum RunTime {
     DrainEnds,
 }
 
-/// The clocks of a run.
+/// The clocks of a run. Their timers are kept from one call of [`RunClock::next`] to the other: a task calls it for each
+/// token, and registering a timer costs more than looking at one.
 pub(super) struct RunClock {
     ticks: Interval,
-    /// Longest wait for the provider's next bytes.
-    pub(super) silence_timeout: Duration,
+    silence_timeout: Duration,
     silent_from: Instant,
     run_ends: Instant,
+    /// Fires when the silence, or the run, may be too long. Not moved when the provider is heard.
+    alarm: Pin<Box<Sleep>>,
+    drain_ends: Pin<Box<dyn Future<Output = ()>>>,
     on_disconnect: UnwatchedPolicy,
     unwatched_from: Option<Instant>,
-    drain: Drain,
 }
 
 impl RunClock {
@@ -44,28 +46,61 @@ impl RunClock {
         };
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let run_ends = began + relay.limits.run_timeout;
         Self {
             ticks,
             silence_timeout,
             silent_from: began,
-            run_ends: began + relay.limits.run_timeout,
+            run_ends,
+            alarm: Box::pin(sleep_until(run_ends.min(began + silence_timeout))),
+            drain_ends: Box::pin(drain_ends(relay.drain.clone())),
             on_disconnect,
             unwatched_from: None,
-            drain: relay.drain.clone(),
         }
     }
 
+    /// The provider has sent something.
     pub(super) fn heard(&mut self) {
         self.silent_from = Instant::now();
     }
 
-    /// The next thing that time brings. Cancel safe.
+    /// Longest wait for the provider's next bytes.
+    pub(super) fn silence_timeout(&self) -> Duration {
+        self.silence_timeout
+    }
+
+    /// Sets the longest wait for the provider's next bytes, which begins now.
+    pub(super) fn allow_silence(&mut self, timeout: Duration) {
+        self.silence_timeout = timeout;
+        self.heard();
+        self.set_alarm();
+    }
+
+    fn set_alarm(&mut self) {
+        let at = self.run_ends.min(self.silence_ends());
+        self.alarm.as_mut().reset(at);
+    }
+
+    fn silence_ends(&self) -> Instant {
+        self.silent_from + self.silence_timeout
+    }
+
+    /// The next thing that time brings. Cancel safe. Not to be called after [`RunTime::DrainEnds`].
     pub(super) async fn next(&mut self) -> RunTime {
-        tokio::select! {
-            _ = self.ticks.tick() => RunTime::Tick,
-            () = sleep_until(self.silent_from + self.silence_timeout) => RunTime::Silent,
-            () = sleep_until(self.run_ends) => RunTime::Late,
-            () = drain_ends(&self.drain) => RunTime::DrainEnds,
+        loop {
+            tokio::select! {
+                _ = self.ticks.tick() => return RunTime::Tick,
+                () = &mut self.drain_ends => return RunTime::DrainEnds,
+                () = &mut self.alarm => {}
+            }
+            let now = Instant::now();
+            if now >= self.run_ends {
+                return RunTime::Late;
+            }
+            if now >= self.silence_ends() {
+                return RunTime::Silent;
+            }
+            self.set_alarm();
         }
     }
 
@@ -81,7 +116,7 @@ impl RunClock {
     }
 }
 
-async fn drain_ends(drain: &Drain) {
+async fn drain_ends(drain: Drain) {
     drain.begun().await;
     if let DrainPhase::Draining { deadline } = drain.phase() {
         sleep_until(deadline.checked_sub(DRAIN_MARGIN).unwrap_or(deadline)).await;

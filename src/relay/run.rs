@@ -277,3 +277,9 @@ pub(super) async fn commanded(commands: &mut watch::Receiver<RunCommand>) {
         std::future::pending().await
     }
 }
+
+/// The same with a receiver of its own, which is returned for the next one.
+pub(super) async fn next_command(mut commands: watch::Receiver<RunCommand>) -> watch::Receiver<RunCommand> {
+    commanded(&mut commands).await;
+    commands
+}
