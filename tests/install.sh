@@ -41,6 +41,7 @@ clients=tests/clients
 sdks=tests/relay/sdk
 npm_install $clients
 npm_install $sdks
+npm_install tests/relay/usechat
 if have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
   complain "node $(node --version) is too old for the clients: 20 or newer is needed"
 fi

@@ -126,12 +126,11 @@ impl Runs {
         let given_up = Instant::now() + self.grace;
         let mut late = 0;
         for reader in &mut readers {
-            match timeout(given_up.saturating_duration_since(Instant::now()), &mut *reader).await {
-                Ok(ended) => ended.map_err(|error| error.to_string())??,
-                Err(_) => {
-                    reader.abort();
-                    late += 1;
-                }
+            if let Ok(ended) = timeout(given_up.saturating_duration_since(Instant::now()), &mut *reader).await {
+                ended.map_err(|error| error.to_string())??;
+            } else {
+                reader.abort();
+                late += 1;
             }
         }
         let taken = |times: &RefCell<Times>| times.replace(self::times());

@@ -26,7 +26,7 @@ use crate::{
 const KEY: &str = "sk-5f0e1c7b9a3d48e6b2c40f7d6a918e35c7b2049df61e8a3b5d7c90e2f4a6b813";
 
 /// LiteLLM imports for most of a minute on a busy processor.
-const LITELLM_PATIENCE: Duration = Duration::from_secs(120);
+const LITELLM_PATIENCE: Duration = Duration::from_mins(2);
 
 /// How a client reaches the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

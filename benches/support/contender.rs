@@ -221,7 +221,7 @@ impl Contender {
 
     /// Its root processes.
     fn roots(&self) -> impl Iterator<Item = u32> {
-        self.helper.iter().chain([&self.process]).map(|running| running.id())
+        self.helper.iter().chain([&self.process]).map(ChildProcess::id)
     }
 
     /// CPU time used so far.

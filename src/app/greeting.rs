@@ -32,6 +32,9 @@ pub fn text(config: &Config, places: &[Endpoint], operators: &[Endpoint]) -> Str
     out.push('\n');
     if network.is_some() {
         add_line(&mut out, format_args!("  page       {url}/"));
+        if config.hub.site.is_some() {
+            add_line(&mut out, format_args!("  site       {url}/site/"));
+        }
     }
     add_line(&mut out, format_args!("  publish    curl {through}{token}-d 'Hello' '{url}/publish?topic=demo'"));
     add_line(&mut out, format_args!("  subscribe  curl {through}{token}-N '{url}/events?topic=demo&from=earliest'"));
@@ -111,6 +114,13 @@ mod tests {
 
     fn tcp(text: &str) -> Endpoint {
         Endpoint::Tcp(text.parse().expect("an address"))
+    }
+
+    #[test]
+    fn a_site_is_named_where_there_is_one() {
+        let places = [tcp("127.0.0.1:80")];
+        assert!(greeting(&["--site", "."], &places).contains("  site       http://127.0.0.1:80/site/\n"));
+        assert!(!greeting(&[], &places).contains("/site/"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::{
     http::{
         api::{
             server::{self, Listeners},
+            site::reads::SITE_READS,
             state::{AppState, Limits},
         },
         auth::{authenticator::AuthState, policy::Policies},
@@ -55,9 +56,9 @@ pub use engine::{ClockState, clock_state};
 pub use error::AppError;
 pub use reloading::Reload;
 
-/// Blocking threads of a core: one for each log page read at the same time, for each look-up, for the engine's
-/// status, and one more.
-const BLOCKING_THREADS: usize = hub::READERS + LOOKUPS + 2;
+/// Blocking threads of a core: one for each log page read at the same time, for each look-up, for each read of the site,
+/// for the engine's status, and one more.
+const BLOCKING_THREADS: usize = hub::READERS + LOOKUPS + SITE_READS + 2;
 
 /// How long the exit waits for reads that have begun.
 const LAST_READS: Duration = Duration::from_secs(1);
@@ -95,13 +96,14 @@ pub fn serve(
     running.wait()
 }
 
-/// Checks what parsing the configuration does not: whether the providers' keys are there, and the certificate files can
-/// be used.
+/// Checks what parsing the configuration does not: whether the providers' keys and the site are there, and the certificate
+/// files can be used.
 ///
 /// # Errors
-/// All keys that are missing, else all problems of the certificate.
+/// All keys that are missing, else that the site is missing, else all problems of the certificate.
 pub fn check(config: &Config) -> Result<(), AppError> {
     config.check_provider_keys()?;
+    config.check_site()?;
     certificate::files(config).transpose().map(drop)
 }
 
@@ -127,7 +129,8 @@ pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
     };
     policy::watch(&auth.policies);
     let net = NetState::new(net_limits(config, connections), drain.clone(), tls);
-    let app = Arc::new(AppState::new(hub, relay, net, auth, limits(config), (telemetry::dropped, config.log.requests)));
+    let log: (fn() -> u64, bool) = (telemetry::dropped, config.log.requests);
+    let app = Arc::new(AppState::new(hub, relay, net, auth, config.hub.site.clone(), limits(config), log));
     let listen = |bound: BoundAddresses, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
     let public = listen(addresses.public, listening::PUBLIC)?;
     let mut admin = listen(addresses.operators, listening::OPERATORS)?;

@@ -1,6 +1,6 @@
 //! Composes the relay: its providers, its bounds, and the runs of earlier processes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::runtime;
 
@@ -29,7 +29,10 @@ use crate::{
 
 /// When a run that was begun through a provider's own path is stopped if nobody watches it, and its provider has no
 /// setting: long enough for a page that is loaded again, short enough to pay little for an answer that nobody wants.
-const UNWATCHED: UnwatchedPolicy = UnwatchedPolicy::Stop(std::time::Duration::from_secs(60));
+const UNWATCHED: UnwatchedPolicy = UnwatchedPolicy::Stop(Duration::from_mins(1));
+
+/// How much longer than the longest run its beginning is in the journal: its ending may have to wait for the disk.
+const JOURNAL_MARGIN: Duration = Duration::from_mins(10);
 
 /// The relay, with the runs of earlier processes: those that had no ending have one. `None` when there is no provider and
 /// no earlier run.
@@ -66,15 +69,18 @@ pub(super) fn open(config: &Config, hub: &Arc<Hub>, drain: &Drain) -> Result<Opt
     Ok(Some(Arc::new(relay)))
 }
 
-/// Adds the retention of the relay's topics: of its journal, and, after the configured rules, of the runs' own topics.
+/// Adds the retention of the relay's topics: of its journal, and, after the configured rules, of the runs' own topics. The
+/// journal has the beginning of each run that may be running.
 pub(super) fn with_rules(rules: Rules, config: &Config) -> Rules {
-    let kept = |topics| {
-        let retention = Retention { max_age: Some(config.relay.keep), ..Retention::default() };
+    let kept = |topics, max_age| {
+        let retention = Retention { max_age: Some(max_age), ..Retention::default() };
         Rule { topics, retention, retry: None }
     };
-    let journal = kept(Filter::Topic(TopicName::internal(journal::TOPIC)));
-    let runs =
-        (!config.relay.providers.is_empty()).then(|| kept(Filter::new(&journal::own_topic("*")).expect("a pattern")));
+    let keep = config.relay.keep;
+    let longest = keep.max(config.relay.run_timeout + JOURNAL_MARGIN);
+    let journal = kept(Filter::Topic(TopicName::internal(journal::TOPIC)), longest);
+    let runs = (!config.relay.providers.is_empty())
+        .then(|| kept(Filter::new(&journal::own_topic("*")).expect("a pattern"), keep));
     Rules { rules: std::iter::once(journal).chain(rules.rules).chain(runs).collect(), ..rules }
 }
 
@@ -99,7 +105,7 @@ fn of(settings: &ProviderSettings) -> Result<Provider, AppError> {
         models: settings.models.clone(),
         on_disconnect: settings.on_disconnect.map_or(UNWATCHED, |policy| match policy {
             OnDisconnect::Continue => UnwatchedPolicy::Continue,
-            OnDisconnect::Cancel => UnwatchedPolicy::Stop(std::time::Duration::ZERO),
+            OnDisconnect::Cancel => UnwatchedPolicy::Stop(Duration::ZERO),
             OnDisconnect::After(time) => UnwatchedPolicy::Stop(time),
         }),
         endpoints: settings.endpoints.clone(),

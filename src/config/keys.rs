@@ -42,6 +42,10 @@ settings! {
         open: Switch = "false";
         /// Threads that serve connections; auto is one per core
         shards: Shards = "auto", "1"..="1024";
+        /// Directory of static files to serve at /site/
+        ///
+        /// To everyone, without authentication. Files of up to 64 MiB; hidden ones, and links that lead out, are left out.
+        site: Maybe<Path> = "none";
         /// Time for streams to end after SIGTERM or SIGINT
         ///
         /// Ten seconds, because process managers send SIGKILL after 10 s (docker) to 90 s (systemd).

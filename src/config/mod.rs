@@ -146,6 +146,18 @@ impl Config {
         errors.into_result(())
     }
 
+    /// Checks that the site is a directory that can be read. Apart from [`load`], because `gapless token` needs no site.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn check_site(&self) -> Result<(), ConfigErrors> {
+        let mut errors = ConfigErrors::default();
+        if let Some(Err(error)) = self.hub.site.as_ref().map(std::fs::read_dir) {
+            errors.push("site", format_args!("{error}; name a directory of files to serve"));
+        }
+        errors.into_result(())
+    }
+
     /// Checks the constraints between keys, and that the files that they name can be read.
     fn check(&self, resolver: &mut Resolver) {
         let Self { hub, stream, http, publish, cors, tls, relay, .. } = self;

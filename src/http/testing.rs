@@ -108,7 +108,7 @@ pub(super) fn app_of(hub: Arc<Hub>, limits: Limits) -> Arc<AppState> {
         credentials: Arc::default(),
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
-    Arc::new(AppState::new(hub, None, net, auth, limits, (|| 0, false)))
+    Arc::new(AppState::new(hub, None, net, auth, None, limits, (|| 0, false)))
 }
 
 /// A policy with these access settings.

@@ -77,6 +77,13 @@ pub struct TokenUsage {
 }
 
 impl TokenUsage {
+    /// The counts of an answer that is complete: the last ones that the provider sent are its final ones.
+    #[must_use]
+    pub fn of_complete_answer(self) -> Self {
+        let source = if self.source == UsageSource::Partial { UsageSource::Upstream } else { self.source };
+        Self { source, ..self }
+    }
+
     /// These counts, replaced by the ones that `newer` has. The source stays.
     #[must_use]
     pub fn updated(self, newer: Self) -> Self {
@@ -121,6 +128,9 @@ pub struct RunEnded {
     pub by: Option<String>,
     /// Its tokens.
     pub usage: TokenUsage,
+    /// Why the model stopped, as the provider calls it: `stop`, `max_tokens`. Of several choices, the last one's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub finish_reason: Option<String>,
     /// Why it ended, for every status but [`RunStatus::Completed`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<RunError>,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     dialect,
     ending::{RunEnded, RunError, RunStatus, TokenUsage},
-    run::{Run, RunFacts, RunState},
+    run::{Run, RunFacts, RunPhase, RunState},
     runs::Runs,
 };
 use crate::{
@@ -168,10 +168,12 @@ struct Restoring {
     response: Option<String>,
 }
 
-/// Reads the journal into `runs`, and ends every run that has no end as `interrupted`. Returns how many those were.
+/// Reads the journal into `runs`, and ends every run that has no end as `interrupted`. Returns how many those were. An
+/// ending that cannot be stored, because the disk is full for example, is written by the next start: a hub that can be read
+/// must start.
 ///
 /// # Errors
-/// When the log cannot be read or written.
+/// When the log cannot be read.
 pub async fn recover(hub: &Arc<Hub>, runs: &Runs) -> Result<usize, RecoverError> {
     let mut found: Vec<Restoring> = Vec::new();
     let mut index = std::collections::HashMap::new();
@@ -190,12 +192,11 @@ pub async fn recover(hub: &Arc<Hub>, runs: &Runs) -> Result<usize, RecoverError>
             JournalEntry::Started(facts) => {
                 let Some((facts, started)) = facts.read() else { return };
                 let first = Some(near(event.seq.0 + 1));
-                match index.get(&facts.id) {
-                    Some(&at) => (found[at].state.first, found[at].state.last) = (first, first),
-                    None => {
-                        index.insert(facts.id.clone(), found.len());
-                        found.push(Restoring { facts, state: running(started, first), response: None });
-                    }
+                if let Some(&at) = index.get(&facts.id) {
+                    (found[at].state.first, found[at].state.last) = (first, first);
+                } else {
+                    index.insert(facts.id.clone(), found.len());
+                    found.push(Restoring { facts, state: running(started, first), response: None });
                 }
             }
             JournalEntry::Refused { run } | JournalEntry::Deleted { run } => {
@@ -214,6 +215,7 @@ pub async fn recover(hub: &Arc<Hub>, runs: &Runs) -> Result<usize, RecoverError>
                     let state = &mut found[at].state;
                     (state.status, state.usage, state.error, state.by) =
                         (ended.status, ended.usage, ended.error, ended.by);
+                    state.finish_reason = ended.finish_reason;
                     (state.last, state.ended) = (Some(near(event.seq.0 - 1)), Some(event.time));
                 }
             }
@@ -233,9 +235,14 @@ pub async fn recover(hub: &Arc<Hub>, runs: &Runs) -> Result<usize, RecoverError>
         }
     }
     let count = interrupted.len();
-    let ending: Vec<_> = interrupted.into_iter().map(|run| tokio::spawn(interrupt(Arc::clone(hub), run))).collect();
-    for one in ending {
-        one.await.expect("it does not panic")?;
+    let end = |run: Arc<Run>| (Arc::clone(&run), tokio::spawn(interrupt(Arc::clone(hub), run)));
+    let ending: Vec<_> = interrupted.into_iter().map(end).collect();
+    for (run, ending) in ending {
+        if let Err(error) = ending.await.expect("it does not panic") {
+            tracing::error!(run = run.facts.id, error = %error, "the ending of an interrupted run cannot be stored; the next start writes one");
+            run.update(|state| state.status = RunStatus::Interrupted);
+            run.set_phase(RunPhase::Lost);
+        }
     }
     Ok(count)
 }
@@ -246,9 +253,6 @@ pub enum RecoverError {
     /// It cannot be read.
     #[error("the relay's journal cannot be read: {0}")]
     Read(#[from] ReadError),
-    /// An ending cannot be written.
-    #[error("the relay's journal cannot be written: {0}")]
-    Append(#[from] AppendError),
 }
 
 fn running(started: Millis, first: Option<EventId>) -> RunState {
@@ -259,6 +263,7 @@ fn running(started: Millis, first: Option<EventId>) -> RunState {
         first,
         last: first,
         usage: TokenUsage::default(),
+        finish_reason: None,
         error: None,
         by: None,
     }
@@ -273,6 +278,7 @@ async fn interrupt(hub: Arc<Hub>, run: Arc<Run>) -> Result<(), AppendError> {
         status: RunStatus::Interrupted,
         by: None,
         usage: TokenUsage::default(),
+        finish_reason: None,
         error: Some(RunError { code: "interrupted".into(), message, status: None }),
     };
     let mut events = Vec::new();

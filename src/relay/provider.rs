@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 
-use super::dialect::Dialect;
+use super::dialect::{self, Dialect};
 use crate::{client::Connector, event::Glob};
 
 /// A configured upstream.
@@ -47,10 +47,11 @@ impl Provider {
         self.models.is_empty() || self.models.iter().any(|pattern| pattern.matches(model))
     }
 
-    /// Whether the configuration opens `path` besides what the dialect opens.
+    /// Whether the configuration opens `path` besides what the dialect opens. One that the provider could take for another
+    /// path is not opened: `/v1/files/../x`.
     #[must_use]
     pub fn opens(&self, path: &str) -> bool {
-        self.endpoints.iter().any(|pattern| pattern.matches(path))
+        dialect::is_plain(path) && self.endpoints.iter().any(|pattern| pattern.matches(path))
     }
 
     /// Replaces the key.

@@ -1,4 +1,4 @@
-//! RunReading a provider's stream: each frame becomes an event, as it came, and tells whether the run ends with it.
+//! Reading a provider's stream: each frame becomes an event, as it came, and tells whether the run ends with it.
 
 use std::pin::pin;
 
@@ -22,6 +22,12 @@ use crate::{
     client::pool::{BrokenBody, PooledBody},
     event::EventName,
 };
+
+/// Longest reason of the provider's why the model stopped, in characters: theirs have up to 30.
+const FINISH_CHARACTERS: usize = 100;
+
+/// Longest id of a response that is recorded, in bytes: theirs have up to 100.
+const RESPONSE_ID_BYTES: usize = 256;
 
 /// A provider's stream that is being read.
 pub(super) struct RunReading<'t> {
@@ -89,7 +95,7 @@ impl<'t> RunReading<'t> {
             let ending = match event {
                 ReadingEvent::Chunk(chunk) => {
                     clock.heard();
-                    self.take(chunk, publishing)
+                    self.take(chunk, publishing).map(|ending| self.settled(ending))
                 }
                 ReadingEvent::Committed(Committed { result: Ok(acknowledged), took }) => {
                     self.shard.relay.stats.committed(took);
@@ -102,7 +108,11 @@ impl<'t> RunReading<'t> {
                     command.set(next_command(commands));
                     self.obey(told, publishing)
                 }
-                ReadingEvent::Time(time) => ending_of(self.shard, self.run, clock, time),
+                // Its readers were told that it is stopped, so nobody watches it.
+                ReadingEvent::Time(RunTime::Tick) if self.discards => None,
+                ReadingEvent::Time(time) => {
+                    ending_of(self.shard, self.run, clock, time).map(|ending| self.settled(ending))
+                }
             };
             if let Some(ending) = ending {
                 return ending;
@@ -163,13 +173,14 @@ impl<'t> RunReading<'t> {
     }
 
     fn take_frame(&mut self, mut frame: UpstreamFrame, publishing: &mut RunPublishing) -> Option<RunEnding> {
+        frame.name = masked_text(self.provider, frame.name);
         frame.data = masked_text(self.provider, frame.data);
         let mut parts = std::mem::take(&mut self.parts);
         self.reader.read(&frame.name, &frame.data, &mut parts);
         let ending = parts.drain(..).fold(None, |ending, part| self.take_part(part, publishing).or(ending));
         self.parts = parts;
         if self.discards {
-            return ending.map(|_| self.drained());
+            return ending;
         }
         // A name that no event can have is left out; in every dialect the data says the same.
         let name = EventName::new(&frame.name).unwrap_or_default();
@@ -184,10 +195,16 @@ impl<'t> RunReading<'t> {
                 state.usage.output = usage.output.or(state.usage.output);
                 state.usage.source = UsageSource::Partial;
             }),
-            Part::ResponseId(id) if self.shard.relay.runs.name_response(self.run, &id) => {
+            Part::ResponseId(id)
+                if id.len() <= RESPONSE_ID_BYTES && self.shard.relay.runs.name_response(self.run, &id) =>
+            {
                 publishing.push(journal::response(self.run, &id));
             }
-            Part::Finish(_) => self.finished = true,
+            Part::Finish(reason) => {
+                self.finished = true;
+                let reason = reason.chars().take(FINISH_CHARACTERS).collect();
+                self.run.update(|state| state.finish_reason = Some(reason));
+            }
             Part::End => return Some(RunEnding::completed()),
             Part::Error { code, message } => {
                 let message = if code.is_empty() { message } else { format!("{code}: {message}") };
@@ -205,19 +222,25 @@ impl<'t> RunReading<'t> {
 
     /// The ending of a stream that the provider has closed.
     fn at_end(&self, error: Option<&BrokenBody>) -> RunEnding {
-        if self.discards {
-            return self.drained();
-        }
         if self.finished && error.is_none() && !self.run.facts.api.has_end_marker() {
             return RunEnding::completed();
         }
-        let reason = error.map_or_else(|| "without its end".to_owned(), |error| format!("early ({error})"));
-        let message = format!("the provider closed the stream {reason}; the answer is not complete");
+        if let Some(error) = error {
+            tracing::warn!(run = self.run.facts.id, error = %error, "a provider's stream broke off");
+        }
+        let message = "the provider closed the stream before its end; the answer is not complete";
         RunEnding::new(RunStatus::Truncated, "upstream_truncated", message)
     }
 
-    /// The ending of a run that was stopped and read on.
-    fn drained(&self) -> RunEnding {
+    /// The ending of the run, when this is the one of the provider's stream: a run that was stopped before, and read on, is
+    /// stopped however that ended.
+    fn settled(&self, ending: RunEnding) -> RunEnding {
+        if !self.discards {
+            return ending;
+        }
+        if ending.status == RunStatus::Completed {
+            self.run.update(|state| state.usage = state.usage.of_complete_answer());
+        }
         match self.run.commands().borrow().clone() {
             RunCommand::StopAndDrain { by } | RunCommand::Stop { by } => RunEnding::stopped(by),
             RunCommand::Continue => RunEnding::stopped(None),

@@ -74,6 +74,8 @@ pub struct RunState {
     pub last: Option<EventId>,
     /// Its tokens.
     pub usage: TokenUsage,
+    /// Why the model stopped, as the provider calls it.
+    pub finish_reason: Option<String>,
     /// Why it ended.
     pub error: Option<RunError>,
     /// Who stopped it.
@@ -152,6 +154,7 @@ impl Run {
             first: None,
             last: None,
             usage: TokenUsage::default(),
+            finish_reason: None,
             error: None,
             by: None,
         };
@@ -204,6 +207,11 @@ impl Run {
         !self.begun.swap(true, Relaxed)
     }
 
+    /// Whether its `run.started` is handed in.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Relaxed)
+    }
+
     /// Changes what is known.
     pub(super) fn update(&self, change: impl FnOnce(&mut RunState)) {
         change(&mut self.state.lock());
@@ -236,11 +244,10 @@ impl Run {
     /// Stops it. The first command counts, but a stop cuts off one that drains.
     pub fn command(&self, command: RunCommand) {
         self.command.send_if_modified(|now| {
-            let changes = match (&*now, &command) {
-                (RunCommand::Continue, _) => true,
-                (RunCommand::StopAndDrain { .. }, RunCommand::Stop { .. }) => true,
-                _ => false,
-            };
+            let changes = matches!(
+                (&*now, &command),
+                (RunCommand::Continue, _) | (RunCommand::StopAndDrain { .. }, RunCommand::Stop { .. })
+            );
             if changes {
                 *now = command;
             }
@@ -248,8 +255,11 @@ impl Run {
         });
     }
 
+    /// What its task is told. A command that was given before is seen, too: others can stop a run before its task begins.
     pub(super) fn commands(&self) -> watch::Receiver<RunCommand> {
-        self.command.subscribe()
+        let mut commands = self.command.subscribe();
+        commands.mark_changed();
+        commands
     }
 
     /// Counts a request as a viewer until the value is dropped.
@@ -274,7 +284,37 @@ impl Drop for Waiting {
 /// Resolves when there is a command. Cancel safe.
 pub(super) async fn commanded(commands: &mut watch::Receiver<RunCommand>) {
     if commands.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::relay::dialect::api_by_name;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_sees_the_command_that_was_given_before_it_began() {
+        let facts = RunFacts {
+            id: "r".into(),
+            topic: TopicName::new("t").expect("valid"),
+            owns_topic: false,
+            provider: "openai".into(),
+            model: "m".into(),
+            api: api_by_name("openai.chat").expect("there is one"),
+            holder: None,
+            fingerprint: "f".into(),
+            key: None,
+            request_bytes: 1,
+        };
+        let run = Run::new(0, facts, Millis(0));
+        let stop = RunCommand::Stop { by: None };
+        run.command(stop.clone());
+        let mut commands = run.commands();
+        timeout(std::time::Duration::from_secs(1), commanded(&mut commands)).await.expect("there is one");
+        assert_eq!(*commands.borrow(), stop);
     }
 }
 

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::{
     clock::{RunClock, RunTime},
-    ending::{RunEnded, RunError, RunStarted, RunStatus, UsageSource},
+    ending::{RunEnded, RunError, RunStarted, RunStatus},
     journal,
     publishing::{RunPublishing, publish},
-    run::{Run, RunAccount, RunPhase},
+    run::{Run, RunAccount, RunPhase, RunState},
     shard::RelayShard,
     upstream::WholeAnswer,
 };
@@ -17,8 +17,9 @@ use crate::{
     hub::publisher::Acknowledgments,
 };
 
-/// Characters of a refusal's body that are kept in an ending: providers' messages are shorter.
-const REFUSAL_CHARACTERS: usize = 2000;
+/// Characters of a provider's error or refusal that are kept in an ending: theirs are shorter. So an ending always fits
+/// into an event.
+const MESSAGE_CHARACTERS: usize = 2000;
 
 /// Why a run ends.
 #[derive(Debug)]
@@ -34,7 +35,8 @@ impl RunEnding {
     }
 
     pub(super) fn new(status: RunStatus, code: &str, message: impl Into<String>) -> Self {
-        let error = RunError { code: code.into(), message: message.into(), status: None };
+        let message = message.into().chars().take(MESSAGE_CHARACTERS).collect();
+        let error = RunError { code: code.into(), message, status: None };
         Self { status, by: None, error: Some(error) }
     }
 
@@ -50,7 +52,7 @@ impl RunEnding {
     /// The provider refused the request after the run had begun for its clients.
     pub(super) fn refused(answer: &WholeAnswer) -> Self {
         let text = String::from_utf8_lossy(&answer.body);
-        let detail: String = text.chars().take(REFUSAL_CHARACTERS).collect();
+        let detail: String = text.chars().take(MESSAGE_CHARACTERS).collect();
         let message = format!("the provider refused the request with {}: {detail}", answer.status);
         let error = RunError { code: "upstream_refused".into(), message, status: Some(answer.status.as_u16()) };
         Self { status: RunStatus::Failed, by: None, error: Some(error) }
@@ -84,11 +86,9 @@ pub(super) async fn end(
 ) {
     let relay = &shard.relay;
     let RunEnding { status, by, error } = ending;
-    let mut usage = run.state().usage;
-    if (usage.source, status) == (UsageSource::Partial, RunStatus::Completed) {
-        usage.source = UsageSource::Upstream;
-    }
-    let ended = RunEnded { run: run.facts.id.clone(), status, by, usage, error };
+    let RunState { usage, finish_reason, .. } = run.state();
+    let usage = if status == RunStatus::Completed { usage.of_complete_answer() } else { usage };
+    let ended = RunEnded { run: run.facts.id.clone(), status, by, usage, finish_reason, error };
     begin(run, &mut publishing);
     publishing.push(journal::ending_event(&run.facts, &ended));
     publishing.push(journal::ended(&ended));
@@ -116,19 +116,19 @@ async fn write(
     mut publishing: RunPublishing,
     ended: &RunEnded,
 ) -> Result<(), AppendError> {
-    while publishing.is_committing() {
-        note(run, &publishing.committed().await.result?);
-    }
-    publishing.commit();
-    match publishing.committed().await.result {
-        Ok(acknowledged) => note(run, &acknowledged),
-        // Its topic was closed by hand: no reader can wait for more.
-        Err(AppendError::Closed { .. }) => {
-            publish(&shard.publisher, vec![journal::ended(ended)]).await?;
+    let stored = async {
+        while publishing.is_committing() {
+            note(run, &publishing.committed().await.result?);
         }
-        Err(error) => return Err(error),
+        publishing.commit();
+        note(run, &publishing.committed().await.result?);
+        Ok(())
+    };
+    match stored.await {
+        // Its topic was closed by hand: no reader can wait for more.
+        Err(AppendError::Closed { .. }) => publish(&shard.publisher, vec![journal::ended(ended)]).await.map(drop),
+        result => result,
     }
-    Ok(())
 }
 
 /// Notes the ids of a commit's events.

@@ -4,7 +4,7 @@
 //! under one lock, so that of any number of identical requests one asks the provider.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -41,12 +41,27 @@ struct RunTable {
     by_number: BTreeMap<u64, Arc<Run>>,
     by_id: HashMap<String, u64>,
     by_key: HashMap<String, u64>,
-    by_fingerprint: HashMap<String, Vec<u64>>,
+    /// In their order.
+    by_fingerprint: HashMap<String, VecDeque<u64>>,
     by_response: HashMap<String, u64>,
     /// The response ids of each run.
     responses: HashMap<u64, String>,
     /// The running run of each topic.
     active: HashMap<TopicName, u64>,
+    /// The newest run of each topic.
+    newest: HashMap<TopicName, u64>,
+}
+
+/// The `Last-Event-ID` of a request for a generation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RunCursor {
+    /// It has none.
+    #[default]
+    None,
+    /// It is no id of this hub.
+    Unknown,
+    /// It is this one.
+    At(EventId),
 }
 
 /// What identifies a request for a generation.
@@ -56,8 +71,8 @@ pub struct RunIdentity {
     pub fingerprint: String,
     /// See [`RunFacts::key`].
     pub key: Option<String>,
-    /// Its `Last-Event-ID`. The outer `None`: it has none; the inner: it is no id of this hub.
-    pub cursor: Option<Option<EventId>>,
+    /// Its `Last-Event-ID`.
+    pub cursor: RunCursor,
     /// Whether it says that it is a retry.
     pub retry: bool,
 }
@@ -188,6 +203,13 @@ impl Runs {
         table.active.get(topic).map(|number| Arc::clone(&table.by_number[number]))
     }
 
+    /// The newest run of a topic.
+    #[must_use]
+    pub fn newest(&self, topic: &TopicName) -> Option<Arc<Run>> {
+        let table = self.table.lock();
+        table.newest.get(topic).map(|number| Arc::clone(&table.by_number[number]))
+    }
+
     /// Up to `limit` runs for which `keep` holds, newest first, of those that began before the run `after`. An unknown
     /// `after` has none.
     #[must_use]
@@ -235,7 +257,6 @@ impl RunTable {
             let numbers = self.by_fingerprint.get(&identity.fingerprint).into_iter().flatten().rev();
             numbers.map(|number| &self.by_number[number])
         };
-        let of_cursor = || same().find(|run| contains(run, identity.cursor.flatten()));
         if let Some(run) =
             identity.key.as_ref().and_then(|key| self.by_key.get(key)).map(|number| &self.by_number[number])
             && age(run) < KEY_LIFETIME
@@ -244,27 +265,35 @@ impl RunTable {
                 return Err(JoinRefused::KeyReused);
             }
             return match identity.cursor {
-                Some(cursor) if !contains(run, cursor) => Err(JoinRefused::CursorUnknown),
-                cursor => Ok(join(run, cursor.flatten())),
+                RunCursor::None => Ok(join(run, None)),
+                RunCursor::At(cursor) if contains(run, cursor) => Ok(join(run, Some(cursor))),
+                RunCursor::At(_) | RunCursor::Unknown => Err(JoinRefused::CursorUnknown),
             };
         }
-        if let Some(cursor) = identity.cursor {
-            return of_cursor().map(|run| join(run, cursor)).ok_or(JoinRefused::CursorUnknown);
+        match identity.cursor {
+            RunCursor::None => {}
+            RunCursor::Unknown => return Err(JoinRefused::CursorUnknown),
+            RunCursor::At(cursor) => {
+                let run = same().find(|run| contains(run, cursor));
+                return run.map(|run| join(run, Some(cursor))).ok_or(JoinRefused::CursorUnknown);
+            }
         }
-        let retried = |run: &&Arc<Run>| {
-            matches!(run.state().status, RunStatus::Running | RunStatus::Completed) && age(run) < RETRY_WINDOW
-        };
-        Ok(same().find(retried).filter(|_| identity.retry).and_then(|run| join(run, None)))
+        if !identity.retry {
+            return Ok(None);
+        }
+        let retried = |run: &&Arc<Run>| matches!(run.state().status, RunStatus::Running | RunStatus::Completed);
+        Ok(same().take_while(|run| age(run) < RETRY_WINDOW).find(retried).and_then(|run| join(run, None)))
     }
 
     fn insert(&mut self, run: Arc<Run>) {
         let number = run.number;
         self.next = number + 1;
         self.by_id.insert(run.facts.id.clone(), number);
-        self.by_fingerprint.entry(run.facts.fingerprint.clone()).or_default().push(number);
+        self.by_fingerprint.entry(run.facts.fingerprint.clone()).or_default().push_back(number);
         if let Some(key) = &run.facts.key {
             self.by_key.insert(key.clone(), number);
         }
+        self.newest.insert(run.facts.topic.clone(), number);
         self.by_number.insert(number, run);
     }
 
@@ -273,7 +302,9 @@ impl RunTable {
         let facts = &run.facts;
         self.by_id.remove(&facts.id);
         if let Some(numbers) = self.by_fingerprint.get_mut(&facts.fingerprint) {
-            numbers.retain(|other| *other != number);
+            if let Ok(at) = numbers.binary_search(&number) {
+                numbers.remove(at);
+            }
             if numbers.is_empty() {
                 self.by_fingerprint.remove(&facts.fingerprint);
             }
@@ -283,6 +314,13 @@ impl RunTable {
         }
         if self.active.get(&facts.topic) == Some(&number) {
             self.active.remove(&facts.topic);
+        }
+        if self.newest.get(&facts.topic) == Some(&number) {
+            // The oldest run, which is the usual one to go, has none before it.
+            match self.by_number.range(..number).rev().find(|(_, other)| other.facts.topic == facts.topic) {
+                Some((&before, _)) => self.newest.insert(facts.topic.clone(), before),
+                None => self.newest.remove(&facts.topic),
+            };
         }
         if let Some(response) = self.responses.remove(&number) {
             self.by_response.remove(&response);
@@ -300,9 +338,9 @@ impl RunTable {
 }
 
 /// Whether the cursor is a position of the run.
-fn contains(run: &Run, cursor: Option<EventId>) -> bool {
+fn contains(run: &Run, cursor: EventId) -> bool {
     let state = run.state();
-    let (Some(cursor), Some(first)) = (cursor, state.first) else { return false };
+    let Some(first) = state.first else { return false };
     let last = state.last.unwrap_or(first);
     cursor.epoch == first.epoch
         && first.seq <= cursor.seq
@@ -324,7 +362,7 @@ mod tests {
     }
 
     fn identity(fingerprint: &str, key: Option<&str>) -> RunIdentity {
-        RunIdentity { fingerprint: fingerprint.into(), key: key.map(Into::into), cursor: None, retry: false }
+        RunIdentity { fingerprint: fingerprint.into(), key: key.map(Into::into), cursor: RunCursor::None, retry: false }
     }
 
     fn facts(id: &str, topic: &str, of: &RunIdentity) -> RunFacts {
@@ -403,7 +441,10 @@ mod tests {
         let asked = identity("f", None);
         let run = runs.join(&asked, NOW, || facts("r1", "a", &asked)).expect("a run").run;
         run.update(|state| (state.first, state.last) = (Some(at(10)), Some(at(20))));
-        let with = |cursor| RunIdentity { cursor: Some(cursor), ..asked.clone() };
+        let with = |cursor: Option<EventId>| {
+            let cursor = cursor.map_or(RunCursor::Unknown, RunCursor::At);
+            RunIdentity { cursor, ..asked.clone() }
+        };
         let joined = |cursor| runs.join(&with(cursor), NOW, || unreachable!("it joins or is refused"));
         assert_eq!(joined(Some(at(12))).expect("a run").after, Some(at(12)));
         assert_eq!(joined(Some(at(21))).expect("it runs").after, Some(at(21)));
@@ -432,6 +473,28 @@ mod tests {
         assert_eq!(join("r6", "d").unwrap_err(), JoinRefused::TooMany(3));
         let topic = TopicName::new("chat").expect("valid");
         assert_eq!(runs.active(&topic).map(|run| run.facts.id.clone()).as_deref(), Some("r3"));
+    }
+
+    #[test]
+    fn the_newest_run_of_a_topic_is_known_until_it_is_forgotten() {
+        let runs = runs();
+        let join = |id: &str, topic: &str| {
+            let asked = identity(id, None);
+            let run = runs.join(&asked, NOW, || facts(id, topic, &asked)).expect("a run").run;
+            end(&runs, &run, RunStatus::Completed);
+            run
+        };
+        let first = join("r1", "chat");
+        join("r2", "other");
+        let last = join("r3", "chat");
+        let chat = TopicName::new("chat").expect("valid");
+        let newest = || runs.newest(&chat).map(|run| run.facts.id.clone());
+        assert_eq!(newest().as_deref(), Some("r3"));
+        runs.forget(&last);
+        assert_eq!(newest().as_deref(), Some("r1"));
+        runs.forget(&first);
+        assert_eq!(newest(), None);
+        assert!(runs.table.lock().newest.len() == 1, "nothing is kept for a topic without runs");
     }
 
     #[test]

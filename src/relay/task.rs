@@ -84,9 +84,10 @@ impl RunTask {
             Asked::Answer(answer) if is_stream(&answer, self.run.facts.api.framing()) => {
                 self.read(answer, publishing, commands, clock).await;
             }
-            Asked::Answer(answer) => match self.whole(answer).await {
-                Ok(whole) => self.answered_whole(whole, publishing).await,
-                Err(error) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
+            Asked::Answer(answer) => match self.whole(answer, &mut publishing, &mut commands, &mut clock).await {
+                Ok(Ok(whole)) => self.answered_whole(whole, publishing).await,
+                Ok(Err(error)) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
+                Err(ending) => self.end(publishing, ending).await,
             },
             Asked::Failure(failure) => self.not_started(publishing, failure).await,
             Asked::Ending(ending) => self.end(publishing, ending).await,
@@ -173,9 +174,35 @@ impl RunTask {
         self.end(publishing, ending).await;
     }
 
-    async fn whole(&self, answer: Response<PooledBody>) -> Result<WholeAnswer, WholeAnswerError> {
-        let RelayLimits { answer_bytes, silence_timeout, .. } = self.shard.relay.limits;
-        upstream::whole(&self.provider, answer, answer_bytes, silence_timeout).await
+    /// Reads an answer without a stream, unless the run ends before.
+    async fn whole(
+        &self,
+        answer: Response<PooledBody>,
+        publishing: &mut RunPublishing,
+        commands: &mut watch::Receiver<RunCommand>,
+        clock: &mut RunClock,
+    ) -> Result<Result<WholeAnswer, WholeAnswerError>, RunEnding> {
+        let RelayLimits { answer_bytes, silence_timeout, run_timeout, .. } = self.shard.relay.limits;
+        // Reading has bounds of its own for silence.
+        clock.allow_silence(run_timeout);
+        let mut reading = pin!(upstream::whole(&self.provider, answer, answer_bytes, silence_timeout));
+        loop {
+            tokio::select! {
+                biased;
+                () = commanded(commands) => match commands.borrow().clone() {
+                    RunCommand::Stop { by } | RunCommand::StopAndDrain { by } => return Err(RunEnding::stopped(by)),
+                    RunCommand::Continue => {}
+                },
+                read = &mut reading => return Ok(read),
+                Committed { result, .. } = publishing.committed() => match result {
+                    Ok(acknowledged) => is_durable(&self.run, &acknowledged),
+                    Err(error) => return Err(RunEnding::not_stored(&error)),
+                },
+                time = clock.next() => if let Some(ending) = ending_of(&self.shard, &self.run, clock, time) {
+                    return Err(ending);
+                },
+            }
+        }
     }
 
     /// Reads an answer without a stream, and records it. A refusal, and what is no text, is passed on and not recorded.
@@ -186,22 +213,7 @@ impl RunTask {
         mut commands: watch::Receiver<RunCommand>,
         mut clock: RunClock,
     ) {
-        let read = {
-            let mut reading = pin!(self.whole(answer));
-            loop {
-                tokio::select! {
-                    biased;
-                    () = commanded(&mut commands) => if let RunCommand::Stop { by } | RunCommand::StopAndDrain { by } = commands.borrow().clone() {
-                        break Err(RunEnding::stopped(by));
-                    },
-                    read = &mut reading => break Ok(read),
-                    time = clock.next() => if let Some(ending) = ending_of(&self.shard, &self.run, &mut clock, time) {
-                        break Err(ending);
-                    },
-                }
-            }
-        };
-        match read {
+        match self.whole(answer, &mut publishing, &mut commands, &mut clock).await {
             Err(ending) => self.end(publishing, ending).await,
             Ok(Err(error)) => self.not_started(publishing, StartFailure::NoAnswer(error.to_string())).await,
             Ok(Ok(whole)) => match std::str::from_utf8(&whole.body) {
@@ -224,7 +236,7 @@ impl RunTask {
 
     /// The provider refused the request, or answered it without a stream.
     async fn answered_whole(self, answer: WholeAnswer, publishing: RunPublishing) {
-        if matches!(self.run.phase(), RunPhase::Asked) {
+        if self.may_withdraw() {
             self.shard.relay.stats.refused(&self.provider.name, answer.status.as_u16());
             return self.withdraw(publishing, RunPhase::Answered(Arc::new(answer))).await;
         }
@@ -239,11 +251,16 @@ impl RunTask {
     /// There is no answer.
     async fn not_started(self, publishing: RunPublishing, failure: StartFailure) {
         tracing::warn!(run = self.run.facts.id, provider = self.provider.name, error = %failure, "a run got no answer");
-        if matches!(self.run.phase(), RunPhase::Asked) {
+        if self.may_withdraw() {
             return self.withdraw(publishing, RunPhase::NotStarted(Arc::new(failure))).await;
         }
         let code = if matches!(failure, StartFailure::NotStored(_)) { "internal" } else { "upstream_unreachable" };
         self.end(publishing, RunEnding::failed(code, failure.to_string())).await;
+    }
+
+    /// Whether the run can still be none: it is not `at_once`, and its `run.started` is not on its way into the log.
+    fn may_withdraw(&self) -> bool {
+        !self.at_once && !self.run.has_begun()
     }
 
     /// Removes a run that never began, and frees its key.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use memchr::memmem;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{mask::masked, provider::Provider};
 use crate::client::pool::PooledBody;
 
-/// Longest wait for the next bytes of a refusal, once its head is here.
+/// Longest wait for the rest of a refusal, once its head is here.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest refusal of a provider that is passed on, in bytes: theirs have a few hundred.
@@ -52,6 +52,9 @@ pub enum WholeAnswerError {
     /// It is too large.
     #[error("the answer has more than {0} bytes")]
     TooLarge(usize),
+    /// What follows is not HTTP.
+    #[error("the answer changes the protocol")]
+    ProtocolChange,
 }
 
 /// The request for `provider`, with its key in the place of the client's token.
@@ -85,9 +88,9 @@ pub fn request(provider: &Provider, asked: &UpstreamRequest) -> Result<Request<B
 pub fn passed_headers(provider: &Provider, headers: &HeaderMap) -> HeaderMap {
     let mut passed = HeaderMap::new();
     for (name, value) in headers {
-        let passes = [header::CONTENT_TYPE, header::RETRY_AFTER].contains(name)
+        let is_passed = [header::CONTENT_TYPE, header::RETRY_AFTER].contains(name)
             || provider.dialect.passes_response_header(name.as_str());
-        if passes
+        if is_passed
             && let Ok(value) = HeaderValue::from_bytes(&masked(provider, Bytes::copy_from_slice(value.as_bytes())))
         {
             passed.append(name.clone(), value);
@@ -96,8 +99,8 @@ pub fn passed_headers(provider: &Provider, headers: &HeaderMap) -> HeaderMap {
     passed
 }
 
-/// Reads the rest of an answer: of a success at most `most` bytes, with pauses of at most `pause`. Dropping the future
-/// closes the connection.
+/// Reads the rest of an answer: of a success at most `most` bytes, with pauses of at most `pause`. A refusal has bounds of
+/// its own. Dropping the future closes the connection.
 ///
 /// # Errors
 /// Why it cannot be read.
@@ -108,10 +111,18 @@ pub async fn whole(
     pause: Duration,
 ) -> Result<WholeAnswer, WholeAnswerError> {
     let (head, mut body) = answer.into_parts();
-    let (most, pause) = if head.status.is_success() { (most, pause) } else { (REFUSAL_BYTES, REFUSAL_TIMEOUT) };
+    if head.status.is_informational() {
+        return Err(WholeAnswerError::ProtocolChange);
+    }
+    let is_refusal = !head.status.is_success();
+    let (most, pause) = if is_refusal { (REFUSAL_BYTES, REFUSAL_TIMEOUT) } else { (most, pause) };
+    let mut deadline = Instant::now() + pause;
     let mut bytes = BytesMut::new();
     loop {
-        let chunk = timeout(pause, body.chunk()).await.map_err(|_| WholeAnswerError::Late(pause))?;
+        let chunk = timeout_at(deadline, body.chunk()).await.map_err(|_| WholeAnswerError::Late(pause))?;
+        if !is_refusal {
+            deadline = Instant::now() + pause;
+        }
         let Some(chunk) = chunk.map_err(|error| WholeAnswerError::Broken(error.to_string()))? else { break };
         if bytes.len() + chunk.len() > most {
             return Err(WholeAnswerError::TooLarge(most));

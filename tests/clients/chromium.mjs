@@ -10,7 +10,7 @@ const browser = await chromium.launch({
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync', ...process.argv.slice(2)],
 });
-const page = await browser.newPage();
+const page = await (await browser.newContext()).newPage();
 page.setDefaultTimeout(30_000);
 // What the page throws or is refused is a failed test, told with the next answer.
 const wrongs = [];

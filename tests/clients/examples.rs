@@ -176,7 +176,13 @@ fn every_example_is_short_and_has_its_test() {
     let tests = include_str!("examples.rs");
     for entry in fs::read_dir(here("examples")).unwrap() {
         let path = entry.unwrap().path();
-        let (name, text) = (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            let has_test = include_str!("../relay/pages.rs").contains(&format!("&mock, \"{name}\""));
+            assert!(has_test && path.join("README.md").is_file(), "the page {name} has no test, or no README.md");
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
         assert!(text.lines().count() <= MOST_LINES, "{name} has more than {MOST_LINES} lines");
         assert!(tests.contains(&format!("&hub, \"{name}\"")), "{name} has no test");
     }

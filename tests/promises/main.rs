@@ -42,6 +42,7 @@ mod reload;
 mod removal;
 mod replay;
 mod request_log;
+mod site;
 mod slow_reader;
 mod starting;
 mod store;

@@ -59,7 +59,7 @@ pub(crate) fn check_whole(sdk: &Sdk, call: &Call, seen: &Seen) {
 }
 
 /// The same value with `1.0` as `1`: Python's SDKs give some numbers as floats.
-fn integers(value: Value) -> Value {
+pub(crate) fn integers(value: Value) -> Value {
     match value {
         Value::Number(number) => match number.as_f64() {
             #[expect(clippy::cast_possible_truncation, reason = "it has no fraction")]

@@ -1,6 +1,6 @@
 //! The real hub between the SDKs and the mock.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use tempfile::TempDir;
 
@@ -13,11 +13,11 @@ use crate::{
     support::hub::Hub,
 };
 
-/// The provider's key: in the hub's environment, and in no response, log or topic.
+/// The provider's key: in a file of the hub's, and in no response, log or topic.
 pub(crate) const KEY: &str = "sk-upstream-7f3a";
 
 /// The name of a recording's provider in the configuration, which is that of its dialect.
-fn provider(recording: Recording) -> &'static str {
+pub(crate) fn provider(recording: Recording) -> &'static str {
     match recording {
         Recording::OpenAiChat | Recording::OpenAiResponses => "openai",
         Recording::Anthropic => "anthropic",
@@ -29,27 +29,37 @@ fn provider(recording: Recording) -> &'static str {
 /// A hub whose providers, one for each dialect, are a mock.
 pub(crate) struct Relay {
     pub(crate) hub: Hub,
-    _configuration: TempDir,
+    configuration: Arc<TempDir>,
 }
 
 impl Relay {
     /// A hub with a fresh store. `more` is put at the end of each provider's table.
     pub(crate) fn start(mock: &Mock, more: &str) -> Self {
+        Self::start_with(mock, more, "", &[])
+    }
+
+    /// The same with further tables of its configuration, and arguments.
+    pub(crate) fn start_with(mock: &Mock, more: &str, tables: &str, arguments: &[&str]) -> Self {
+        let configuration = tempfile::tempdir().unwrap();
+        let [file, key] = ["gapless.toml", "key"].map(|name| configuration.path().join(name));
         let mut toml = String::new();
         for dialect in ["openai", "anthropic", "gemini", "ollama"] {
-            let url = mock.url();
+            let (url, key) = (mock.url(), key.display());
             writeln!(
                 toml,
-                "[relay.providers.{dialect}]\ndialect = \"{dialect}\"\nurl = \"{url}\"\nkey_env = \"MOCK_KEY\"\n{more}"
+                "[relay.providers.{dialect}]\ndialect = \"{dialect}\"\nurl = \"{url}\"\nkey_file = \"{key}\"\n{more}"
             )
             .unwrap();
         }
-        let configuration = tempfile::tempdir().unwrap();
-        let file = configuration.path().join("gapless.toml");
-        std::fs::write(&file, toml).unwrap();
-        let environment = format!("MOCK_KEY={KEY}");
-        let hub = Hub::start_under(&["env", &environment], &["--config", file.to_str().unwrap()]);
-        Self { hub, _configuration: configuration }
+        std::fs::write(&key, KEY).unwrap();
+        std::fs::write(&file, toml + tables).unwrap();
+        let hub = Hub::start_with(&[&["--config", file.to_str().unwrap()], arguments].concat());
+        Self { hub, configuration: Arc::new(configuration) }
+    }
+
+    /// The hub again with its store, after it was killed or has ended.
+    pub(crate) fn again(&self) -> Self {
+        Self { hub: self.hub.again(), configuration: Arc::clone(&self.configuration) }
     }
 
     /// Where an application finds the provider of a recording.
@@ -81,21 +91,21 @@ struct Pair {
     relayed: Seen,
 }
 
-/// Makes every call of every SDK directly and through a hub, once for each answer of its provider.
-fn pairs(answers: impl Fn(&Call) -> Vec<Script>) -> Vec<Pair> {
+/// Makes every call of every SDK directly and through a hub, once in each case. Its provider answers by `script`, `None`
+/// leaves it out.
+fn pairs<C: Copy>(cases: &[C], script: impl Fn(C, &Call) -> Option<Script>) -> Vec<(C, Pair)> {
     let mock = Mock::start();
     let relay = Relay::start(&mock, "");
     let mut pairs = Vec::new();
     for sdk in SDKS {
+        // It takes longer to start than all its calls.
         let mut runner = Runner::start(sdk);
-        for call in sdk.calls {
-            for (number, answer) in answers(call).iter().enumerate() {
-                call.answer_with(&mock, answer);
-                let plain = runner.run(&direct(&mock).job(call));
-                let relayed = runner.run(&relay.endpoint(call.recording).job(call));
-                let what = format!("{}, {}, answer {number}", sdk.name, call.name);
-                pairs.push(Pair { what, way: call.way, plain, relayed });
-            }
+        for (&case, call) in cases.iter().flat_map(|case| sdk.calls.iter().map(move |call| (case, call))) {
+            let Some(script) = script(case, call) else { continue };
+            call.answer_with(&mock, &script);
+            let plain = runner.run(&direct(&mock).job(call));
+            let relayed = runner.run(&relay.endpoint(call.recording).job(call));
+            pairs.push((case, Pair { what: format!("{}, {}", sdk.name, call.name), way: call.way, plain, relayed }));
         }
     }
     pairs
@@ -103,13 +113,10 @@ fn pairs(answers: impl Fn(&Call) -> Vec<Script>) -> Vec<Pair> {
 
 #[test]
 fn every_sdk_raises_when_the_provider_ends_before_its_end() {
-    let answers = |recording: Recording| {
-        vec![begun(recording), begun(recording).cut(), begun(recording).send(recording.error_frame())]
-    };
-    for Pair { what, way, plain, relayed } in pairs(|call| match call.way {
-        Way::Whole => Vec::new(),
-        Way::Stream | Way::Assembled => answers(call.recording),
-    }) {
+    let scripts: [fn(Recording) -> Script; 3] =
+        [begun, |recording| begun(recording).cut(), |recording| begun(recording).send(recording.error_frame())];
+    let pairs = pairs(&scripts, |script, call| (call.way != Way::Whole).then(|| script(call.recording)));
+    for (_, Pair { what, way, plain, relayed }) in pairs {
         assert!(relayed.error.is_some(), "{what}: {relayed:?}");
         // What assembles an answer shows nothing of one that fails.
         if way == Way::Stream {
@@ -120,8 +127,8 @@ fn every_sdk_raises_when_the_provider_ends_before_its_end() {
 
 #[test]
 fn every_sdk_raises_the_same_for_a_refusal_through_the_hub() {
-    let answers = |recording| [400, 401, 404, 429, 500].map(|status| Script::json(status, &refusal(recording, status)));
-    for pair in pairs(|call| answers(call.recording).into()) {
-        assert_eq!(pair.relayed.error, pair.plain.error, "{}", pair.what);
+    let script = |status, call: &Call| Some(Script::json(status, &refusal(call.recording, status)));
+    for (status, pair) in pairs(&[400, 401, 404, 429, 500], script) {
+        assert_eq!(pair.relayed.error, pair.plain.error, "{}, {status}", pair.what);
     }
 }

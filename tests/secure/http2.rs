@@ -298,6 +298,7 @@ fn answers_are_fit_for_http_2() {
     let problem = curl(&["-X", "DELETE"], "/events");
     assert!(problem.starts_with("http/2 405") && problem.contains("application/problem+json"), "{problem}");
     // One beyond the limit: told to retry, on a connection that ends, without `Connection`, which HTTP/2 forbids.
+    eventually("the connections of curl are closed", || hub.stats()["connections"] == 1);
     let _inside = [hub.watch("topic=u"), hub.watch("topic=u")];
     let mut frames = frames::plain(hub.address);
     frames.get(1, "/events?topic=t");

@@ -117,7 +117,7 @@ pub const RUN_EVENTS: Keys = Keys {
 
 /// `GET /runs/active`.
 pub const ACTIVE_RUN: Keys =
-    Keys { known: &["topic", "format", "batch_ms", CREDENTIAL], aliases: &[("batch", "'batch_ms'")] };
+    Keys { known: &["topic", "seen", "format", "batch_ms", CREDENTIAL], aliases: &[("batch", "'batch_ms'")] };
 
 /// `POST /runs/ID/stop`.
 pub const RUN_STOP: Keys = Keys { known: &["mode", CREDENTIAL], aliases: &[("drain", "'mode=drain'")] };

@@ -11,6 +11,7 @@
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
 //! | [`topics`] | `/topics`: listing, showing, configuring, deleting |
+//! | [`site`] | the operator's static files at `/site/` |
 //! | [`operators`] | statistics, metrics, health |
 //! | [`docs`] | the documents that a problem's `type` refers to |
 //! | [`keys`] | the query keys of each route |
@@ -33,6 +34,7 @@ pub mod relay;
 pub mod request_log;
 pub mod routes;
 pub mod server;
+pub mod site;
 pub mod state;
 pub mod stream;
 pub mod topics;

@@ -14,18 +14,20 @@ use super::{
         runs,
     },
     request_log::RequestScope,
+    site,
     state::{Limits, ShardState},
     topics,
 };
 use crate::http::{
     auth::{Caller, admin_listener::AdminListener, cors::Cors},
     message::{
-        headers,
+        accept, headers,
         problem::{Code, Problem},
         query::Query,
         request_id::REQUEST_ID,
     },
     net::{
+        client_watch::ClientWatch,
         handler::IncomingRequest,
         peer::{ListenerRole, OverCapacity, Peer},
         response::{Response, full},
@@ -51,12 +53,16 @@ enum Route {
     Ready,
     Console,
     Docs,
+    Site,
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 17] = [
+const TABLE: [(&str, Route, &str); 20] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
+    ("/site", Route::Site, "GET, HEAD, OPTIONS"),
+    ("/site/", Route::Site, "GET, HEAD, OPTIONS"),
+    ("/site/{*path}", Route::Site, "GET, HEAD, OPTIONS"),
     ("/publish", Route::Publish, "POST, OPTIONS"),
     ("/events", Route::Events, "GET, HEAD, POST, OPTIONS"),
     ("/events/{id}", Route::Event, "DELETE, OPTIONS"),
@@ -161,11 +167,17 @@ impl Routes {
             let cors = if allows_cross_origin(shard, listener(&request)) { &policy.cors } else { &no_origins };
             return cors.options(request.headers(), methods);
         }
+        if follows_a_run(route, &request)
+            && let Some(client) = request.extensions().get::<ClientWatch>()
+        {
+            client.begin();
+        }
         match route {
             Route::Health => return Ok(operators::health::alive()),
             Route::Ready => return operators::health::ready(&shard.app.operators).await,
             Route::Console => return Ok(console()),
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
+            Route::Site => return site::handle(&shard.site, request.uri(), request.headers()).await,
             Route::Relay => return relay(shard, scope, request).await,
             Route::Publish
             | Route::Events
@@ -225,7 +237,8 @@ impl Routes {
             | Route::RunEvents
             | Route::RunStop
             | Route::ActiveRun
-            | Route::Console => listener == ListenerRole::Public,
+            | Route::Console
+            | Route::Site => listener == ListenerRole::Public,
         };
         here.then_some((route, methods)).ok_or_else(|| {
             Problem::new(Code::NotFound, "this listener does not serve this path; the hub's other listener does")
@@ -320,9 +333,19 @@ async fn handle(
                 _ => runs::show(&shard.relay, &caller, id).await,
             }
         }
-        Route::Health | Route::Ready | Route::Console | Route::Docs | Route::Relay => {
+        Route::Health | Route::Ready | Route::Console | Route::Docs | Route::Site | Route::Relay => {
             unreachable!("they authenticate nobody, or by themselves")
         }
+    }
+}
+
+/// Whether the client gets an answer of a provider as it comes. A run must know when nobody watches it any more, also while
+/// the provider is silent.
+fn follows_a_run(route: Route, request: &IncomingRequest) -> bool {
+    match route {
+        Route::Relay | Route::RunEvents | Route::ActiveRun => true,
+        Route::Runs => request.method() == Method::POST && accept::names(request.headers(), "text/event-stream"),
+        _ => false,
     }
 }
 

@@ -2,6 +2,7 @@
 //! theirs.
 
 use std::{
+    path::PathBuf,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
@@ -13,6 +14,7 @@ use super::{
     operators::{rates::Rates, state::OperatorsState},
     publish::{shard::PublishShard, state::PublishState},
     relay::state::RelayState,
+    site::SiteState,
     stream::shard::StreamShard,
     topics::state::TopicsState,
 };
@@ -47,6 +49,8 @@ pub struct AppState {
     pub topics: TopicsState,
     /// Of statistics, metrics and health.
     pub operators: Arc<OperatorsState>,
+    /// The directory of the site; `None` when the hub serves none.
+    pub site: Option<Arc<PathBuf>>,
     /// The configured bounds.
     pub limits: Limits,
     /// Whether each request and stream that begins now gets a line in the log when it has finished.
@@ -65,6 +69,8 @@ pub struct ShardState {
     pub events: EventsState,
     /// Of `/relay` and `/runs`.
     pub relay: RelayState,
+    /// Of `/site`.
+    pub site: SiteState,
     /// Makes the ids of this core's requests.
     pub request_ids: RequestIds,
 }
@@ -103,6 +109,7 @@ impl AppState {
         relay: Option<Arc<Relay>>,
         net: NetState,
         auth: AuthState,
+        site: Option<PathBuf>,
         limits: Limits,
         (log_dropped, log_requests): (fn() -> u64, bool),
     ) -> Self {
@@ -142,6 +149,7 @@ impl AppState {
             net,
             auth,
             bodies,
+            site: site.map(Arc::new),
             limits,
             log_requests: AtomicBool::new(log_requests),
         }
@@ -168,6 +176,7 @@ impl ShardState {
                 stream: Rc::clone(&stream),
                 bodies: Arc::clone(&app.bodies),
             },
+            site: SiteState { directory: app.site.clone(), reads: Arc::default() },
             publish: PublishShard::new(&app.publish),
             request_ids: RequestIds::new(index),
             events: EventsState {

@@ -12,10 +12,12 @@
 //! | [`socket`] | non-blocking writes to the socket of a connection that was taken over, plain or TLS |
 //! | [`tls`] | the TLS server, its certificates and their renewal |
 //! | [`peer`] | the remote address of a connection, and the listener that it came to |
+//! | [`client_watch`] | a response that ends when its client closes its direction |
 //! | [`tracked_socket`] | a socket that measures how long its client has not read |
 //! | [`response`] | a response and its body |
 //! | [`throttled_log`] | a log message that is written at most once a second |
 
+pub mod client_watch;
 pub mod connection;
 pub mod handler;
 pub mod listen;

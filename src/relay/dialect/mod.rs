@@ -38,6 +38,7 @@ mod whole_answer;
 use std::fmt;
 
 pub use facts::{FactsError, RequestFacts, streaming_body};
+pub use paths::is_plain;
 pub use registry::{ALL, api_by_name, by_name};
 pub use whole_answer::{usage_of, whole_answer_api};
 

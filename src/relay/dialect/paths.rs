@@ -5,7 +5,7 @@ const MOST_PREFIX_SEGMENTS: usize = 4;
 
 /// Whether a path means the same to everyone: no empty, `.` or `..` segment, and nothing that a server could decode or
 /// normalize into one.
-pub(super) fn is_plain(path: &str) -> bool {
+pub fn is_plain(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     let is_plain = |segment: &str| !segment.is_empty() && segment != "." && segment != "..";
     let mut bytes = path.bytes().enumerate();

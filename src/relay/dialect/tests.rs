@@ -149,7 +149,7 @@ fn nothing_after_the_end_means_anything() {
 
 fn ended(status: RunStatus, code: Option<&str>) -> RunEnded {
     let error = code.map(|code| RunError { code: code.into(), message: "m".into(), status: None });
-    RunEnded { run: "r".into(), status, by: None, usage: TokenUsage::default(), error }
+    RunEnded { run: "r".into(), status, by: None, usage: TokenUsage::default(), finish_reason: None, error }
 }
 
 #[test]

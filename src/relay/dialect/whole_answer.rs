@@ -76,37 +76,38 @@ impl PartReader for NoParts {
 pub fn usage_of(body: &[u8]) -> TokenUsage {
     #[derive(Default, Deserialize)]
     struct Counts {
-        prompt_tokens: Option<u64>,
-        input_tokens: Option<u64>,
-        completion_tokens: Option<u64>,
-        output_tokens: Option<u64>,
+        #[serde(rename = "prompt_tokens")]
+        prompt: Option<u64>,
+        #[serde(rename = "input_tokens")]
+        input: Option<u64>,
+        #[serde(rename = "completion_tokens")]
+        completion: Option<u64>,
+        #[serde(rename = "output_tokens")]
+        output: Option<u64>,
     }
     #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase")]
     struct GeminiCounts {
-        prompt_token_count: Option<u64>,
-        candidates_token_count: Option<u64>,
-        thoughts_token_count: Option<u64>,
+        #[serde(rename = "promptTokenCount")]
+        prompt: Option<u64>,
+        #[serde(rename = "candidatesTokenCount")]
+        candidates: Option<u64>,
+        #[serde(rename = "thoughtsTokenCount")]
+        thoughts: Option<u64>,
     }
     #[derive(Default, Deserialize)]
-    struct Body {
+    struct Answer {
         usage: Option<Counts>,
         #[serde(rename = "usageMetadata")]
-        usage_metadata: Option<GeminiCounts>,
+        gemini: Option<GeminiCounts>,
         prompt_eval_count: Option<u64>,
         eval_count: Option<u64>,
     }
-    let Body { usage, usage_metadata, prompt_eval_count, eval_count } =
-        serde_json::from_slice(body).unwrap_or_default();
-    let (counts, gemini) = (usage.unwrap_or_default(), usage_metadata.unwrap_or_default());
-    let thoughts = gemini.thoughts_token_count.unwrap_or(0);
+    let Answer { usage, gemini, prompt_eval_count, eval_count } = serde_json::from_slice(body).unwrap_or_default();
+    let (counts, gemini) = (usage.unwrap_or_default(), gemini.unwrap_or_default());
+    let of_gemini = gemini.candidates.map(|candidates| candidates + gemini.thoughts.unwrap_or(0));
     TokenUsage {
-        input: counts.prompt_tokens.or(counts.input_tokens).or(gemini.prompt_token_count).or(prompt_eval_count),
-        output: counts
-            .completion_tokens
-            .or(counts.output_tokens)
-            .or(gemini.candidates_token_count.map(|candidates| candidates + thoughts))
-            .or(eval_count),
+        input: counts.prompt.or(counts.input).or(gemini.prompt).or(prompt_eval_count),
+        output: counts.completion.or(counts.output).or(of_gemini).or(eval_count),
         ..TokenUsage::default()
     }
 }

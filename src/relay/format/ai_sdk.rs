@@ -1,9 +1,10 @@
 //! The UI message stream of Vercel's AI SDK, version 1: one message with one step.
 //!
 //! One `start`; one `finish` or `error`; every block is ended before that, and none is opened twice. Block ids are
-//! counted, so that a reader that resumes gets the same ones. Choice 0 alone, because a message is one answer. A tool
-//! call is made available when the run is complete and not before: the SDK would execute it, and the arguments of a call
-//! that was cut off may be valid JSON. Counts of tokens and audio, which comes in pieces, have no chunk.
+//! counted, so that a reader that resumes gets the same ones. Choice 0 alone, because a message is one answer. The
+//! message's metadata is the run's ending, because the SDK keeps nothing of an `abort`. A tool call is made available
+//! when the run is complete and not before: the SDK would execute it, and the arguments of a call that was cut off may
+//! be valid JSON. Counts of tokens and audio, which comes in pieces, have no chunk.
 
 use std::collections::BTreeMap;
 
@@ -95,21 +96,21 @@ impl AiSdkWriter {
         sink.event("", &UiChunk::File { url: &url, media_type: &media.mime });
     }
 
-    fn complete(&self, sink: &mut EventSink<'_>) {
+    fn complete(&self, ended: &RunEnded, sink: &mut EventSink<'_>) {
         for tool in self.tools.values().filter(|tool| tool.started) {
             tool.complete(sink);
         }
         let with_tools = !self.tools.is_empty();
         let finish_reason = self.finish.as_deref().map(|reason| finish_reason(reason, with_tools));
         sink.event("", &UiChunk::FinishStep);
-        sink.event("", &UiChunk::Finish { finish_reason });
+        sink.event("", &UiChunk::Finish { finish_reason, message_metadata: ended });
     }
 
     fn end(&mut self, id: Option<EventId>, ended: &RunEnded, out: &mut Vec<u8>) -> Finished {
         let mut sink = EventSink::new(out, EventShape::Sse);
         self.blocks.end(&mut sink);
         match ended.status {
-            RunStatus::Completed => self.complete(&mut sink),
+            RunStatus::Completed => self.complete(ended, &mut sink),
             RunStatus::Stopped => stop(ended, &mut sink),
             _ => sink.event("", &UiChunk::Error { error_text: &endings::message(ended) }),
         }
@@ -229,5 +230,5 @@ impl ToolInput {
 fn stop(ended: &RunEnded, sink: &mut EventSink<'_>) {
     sink.event("", &UiChunk::Abort { reason: &endings::message(ended) });
     sink.event("", &UiChunk::FinishStep);
-    sink.event("", &UiChunk::Finish { finish_reason: Some("other") });
+    sink.event("", &UiChunk::Finish { finish_reason: Some("other"), message_metadata: ended });
 }

@@ -39,5 +39,5 @@ pub(super) fn gap(run: &str) -> RunEnded {
 
 fn unfinished(run: &str, status: RunStatus, by: Option<&str>, error: RunError) -> RunEnded {
     let (run, by, usage) = (run.into(), by.map(Into::into), TokenUsage::default());
-    RunEnded { run, status, by, usage, error: Some(error) }
+    RunEnded { run, status, by, usage, finish_reason: None, error: Some(error) }
 }

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::relay::ending::RunEnded;
+
 /// A chunk.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -58,6 +60,7 @@ pub(super) enum UiChunk<'a> {
     Finish {
         #[serde(skip_serializing_if = "Option::is_none")]
         finish_reason: Option<&'static str>,
+        message_metadata: &'a RunEnded,
     },
     Abort {
         reason: &'a str,

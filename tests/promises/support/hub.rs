@@ -27,6 +27,9 @@ pub(crate) struct Hub {
     /// The offset of its clock, in the syntax of faketime(1).
     clock: Option<String>,
     log: Arc<Mutex<String>>,
+    /// What it has printed after the line with its address.
+    #[allow(dead_code, reason = "for the tests of the relay")]
+    printed: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Hub {
@@ -124,8 +127,15 @@ impl Hub {
             std::thread::sleep(std::time::Duration::from_millis(200));
             panic!("it said {line:?} and logged {}", log.lock())
         });
-        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Self { address, process, store, arguments, clock: None, log }
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&printed);
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(read @ 1..) = stdout.read(&mut piece) {
+                kept.lock().extend_from_slice(&piece[..read]);
+            }
+        });
+        Self { address, process, store, arguments, clock: None, log, printed }
     }
 
     /// Exit code and stderr of a `gapless serve` that does not start.
@@ -187,6 +197,12 @@ impl Hub {
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().clone()
+    }
+
+    /// What it has printed so far, after the line with its address.
+    #[allow(dead_code, reason = "for the tests of the relay")]
+    pub(crate) fn printed(&self) -> Vec<u8> {
+        self.printed.lock().clone()
     }
 
     /// Kills it with SIGKILL.

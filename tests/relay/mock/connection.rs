@@ -94,7 +94,7 @@ impl Connection {
                     self.incoming.unread.drain(..length);
                     let connection = self.number;
                     return Some(self.shared.change(|state| {
-                        let script = state.script(request.path());
+                        let script = state.script(&request);
                         state.exchanges.push(Exchange { request, connection, sent: 0, answered: None, closed: None });
                         (state.exchanges.len() - 1, script)
                     }));

@@ -42,10 +42,15 @@ struct Shared {
 struct State {
     /// The usual answer of each path.
     usual: BTreeMap<String, Script>,
-    /// The answers to the next requests of each path, before its usual one.
+    /// What gives the answer of a path for each request, before its usual one.
+    answering: BTreeMap<String, Answering>,
+    /// The answers to the next requests of each path, before all others.
     queued: BTreeMap<String, VecDeque<Script>>,
     exchanges: Vec<Exchange>,
 }
+
+/// Gives the answer to a request.
+type Answering = Box<dyn Fn(&Request) -> Script + Send>;
 
 /// A request and what became of its answer.
 #[derive(Debug, Clone)]
@@ -91,6 +96,11 @@ impl Mock {
     /// Sets the usual answer of a path.
     pub(crate) fn usually(&self, path: &str, script: Script) {
         self.shared.state.lock().usual.insert(path.into(), script);
+    }
+
+    /// Sets what gives the answer to each request of a path.
+    pub(crate) fn answering(&self, path: &str, answer: impl Fn(&Request) -> Script + Send + 'static) {
+        self.shared.state.lock().answering.insert(path.into(), Box::new(answer));
     }
 
     /// Appends an answer to the next requests of a path, before its usual one.
@@ -158,9 +168,11 @@ impl Shared {
 }
 
 impl State {
-    fn script(&mut self, path: &str) -> Script {
+    fn script(&mut self, request: &Request) -> Script {
+        let path = request.path();
         let queued = self.queued.get_mut(path).and_then(VecDeque::pop_front);
-        queued.or_else(|| self.usual.get(path).cloned()).unwrap_or_else(|| {
+        let given = || self.answering.get(path).map(|answer| answer(request));
+        queued.or_else(given).or_else(|| self.usual.get(path).cloned()).unwrap_or_else(|| {
             Script::json(404, &format!(r#"{{"error":{{"message":"no script for {path}","code":404}}}}"#))
         })
     }

@@ -126,6 +126,13 @@ impl Script {
         self
     }
 
+    /// Goes on with another script.
+    pub(crate) fn then(mut self, script: Self) -> Self {
+        self.steps.extend(script.steps);
+        self.ending = script.ending;
+        self
+    }
+
     /// Closes the socket without the body's end.
     pub(crate) fn cut(mut self) -> Self {
         self.ending = Ending::Cut;

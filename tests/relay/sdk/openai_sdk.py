@@ -82,6 +82,17 @@ def responses(job, seen):
     seen.take(stream, job, keep)
 
 
+def retrieve(job, seen):
+    """The rest of the job's "response", after the number "after"."""
+    after = {} if job.get("after") is None else {"starting_after": job["after"]}
+    for event in client(job).responses.retrieve(job["response"], stream=True, **after):
+        seen.chunks.append(event.to_dict())
+
+
+def cancel(job, seen):
+    seen.finish = client(job).responses.cancel(job["response"]).status
+
+
 def responses_whole(job, seen):
     response = client(job).responses.create(model=job.get("model", "gpt-5-mini"), input=PROMPT)
     seen.chunks.append(response.to_dict())
@@ -99,4 +110,4 @@ def models(job, seen):
 
 
 serve({"chat": chat, "chat_helper": chat_helper, "chat_whole": chat_whole, "responses": responses,
-       "responses_whole": responses_whole, "models": models})
+       "responses_whole": responses_whole, "models": models, "retrieve": retrieve, "cancel": cancel})

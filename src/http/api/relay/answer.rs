@@ -90,11 +90,13 @@ pub async fn response(
     let facts = run.state();
     let first = facts.first.ok_or_else(|| Problem::new(Code::StoreUnavailable, "the run has no events yet"))?;
     let before_first = EventId { seq: Seq(first.seq.0.saturating_sub(1)), ..first };
+    // After an event that is not the run's, all of the run was missed.
+    let after = options.after.filter(|after| after.epoch == first.epoch && after.seq >= first.seq);
     // A derived format needs the state of the answer at the cursor, and an ended run its ending.
-    let resumes = options.after.filter(|after| {
+    let resumes = after.filter(|after| {
         options.format == Format::Raw && facts.last.is_none_or(|last| facts.ended.is_none() || after.seq < last.seq)
     });
-    let ended_before = options.format == Format::Raw && options.after.is_some() && resumes.is_none();
+    let ended_before = options.format == Format::Raw && after.is_some() && resumes.is_none();
     let from = match (resumes, facts.last) {
         (Some(after), _) => after,
         (None, Some(last)) if ended_before => EventId { seq: Seq(last.seq.0.saturating_sub(1)), ..last },
@@ -111,7 +113,7 @@ pub async fn response(
         format: options.format,
         batch: options.batch,
         run: run.facts.id.clone(),
-        after: options.after.filter(|_| !ended_before),
+        after: after.filter(|_| !ended_before),
         raw: options.raw,
     });
     let (content_type, further) = (encoder.content_type(), encoder.headers());

@@ -24,7 +24,7 @@ use crate::{
         journal::own_topic,
         provider::{Provider, UnwatchedPolicy},
         run::RunFacts,
-        runs::{Joined, RunIdentity},
+        runs::{Joined, RunCursor, RunIdentity},
         start::{self, RunRequest},
         upstream::UpstreamRequest,
     },
@@ -44,6 +44,9 @@ const TOPIC: HeaderName = HeaderName::from_static("gapless-topic");
 
 /// Longest `Idempotency-Key`, in bytes.
 const MAX_KEY_BYTES: usize = 255;
+
+/// Longest name of a model, in bytes: it is kept with each run. Theirs have up to a hundred.
+const MAX_MODEL_BYTES: usize = 256;
 
 /// Bytes of a run's id that are random: enough that nobody finds another one's topic by trying.
 const ID_BYTES: usize = 16;
@@ -72,7 +75,7 @@ pub struct Ask {
 #[derive(Debug, Clone, Default)]
 pub struct AskHeaders {
     key: Option<String>,
-    cursor: Option<Option<EventId>>,
+    cursor: RunCursor,
     retry: bool,
     /// The topic that it names.
     pub topic: Option<TopicName>,
@@ -100,7 +103,9 @@ impl AskHeaders {
             return Err(Problem::new(Code::HeaderInvalid, detail));
         }
         let retries = text(&RETRY_COUNT)?.and_then(|count| count.parse::<u64>().ok());
-        let cursor = text(&LAST_EVENT_ID)?.filter(|text| !text.is_empty()).map(EventId::parse);
+        let cursor = text(&LAST_EVENT_ID)?
+            .filter(|text| !text.is_empty())
+            .map_or(RunCursor::None, |text| EventId::parse(text).map_or(RunCursor::Unknown, RunCursor::At));
         let topic = text(&TOPIC)?.map(topic_in_header).transpose()?;
         Ok(Self { key: key.map(Into::into), cursor, retry: retries.is_some_and(|count| count > 0), topic })
     }
@@ -191,13 +196,20 @@ pub fn upstream(method: Method, target: String, headers: HeaderMap, body: Bytes)
     UpstreamRequest { method, target, headers, body }
 }
 
-/// Checks that the caller, and the provider's configuration, permit the model.
+/// Checks that the caller, and the provider's configuration, permit the model. Without one the provider chooses.
 ///
 /// # Errors
 /// When one does not.
 pub fn authorize(caller: &Caller, provider: &Provider, model: Option<&str>) -> Result<(), Problem> {
     caller.authorization.relay(&provider.name, model)?;
     match model {
+        Some(model) if model.len() > MAX_MODEL_BYTES => {
+            Err(Problem::new(Code::BodyInvalid, format!("the model's name has more than {MAX_MODEL_BYTES} bytes")))
+        }
+        None if !provider.models.is_empty() => {
+            let detail = format!("the provider '{}' is configured for some models; name one of them", provider.name);
+            Err(Problem::forbidden(detail))
+        }
         Some(model) if !provider.allows_model(model) => {
             let detail = format!("the provider '{}' is not configured for this model", provider.name);
             Err(Problem::forbidden(detail))

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Uri, header, request::Parts};
 
 use super::{
+    account,
     answer::{self, ReadOptions},
     asking::{self, Ask, AskHeaders},
     pass_through, refusal,
@@ -125,6 +126,7 @@ where
     let kind = provider.dialect.endpoint(&head.method, path, &RequestFacts::default());
     let admitted = admission::admit(&state.stream.drain, &head.extensions).and_then(|()| {
         caller.authorization.relay_some(&provider.name)?;
+        responses::permit(state, &provider, &caller, path)?;
         if matches!(kind, EndpointKind::Closed) && !provider.opens(path) {
             Err(closed(&provider, path))
         } else {
@@ -147,9 +149,12 @@ where
         EndpointKind::Answer | EndpointKind::PassThrough | EndpointKind::Closed => None,
     };
     let model = provider.dialect.model_in_path(path).map(Into::into).or(facts.model);
-    // What names no model and is none costs nothing by itself.
-    if model.is_some() || !matches!(kind, EndpointKind::PassThrough) {
-        asking::authorize(&caller, &provider, model.as_deref())?;
+    match (kind, &model) {
+        // What names no model and is no generation costs nothing by itself.
+        (EndpointKind::PassThrough, None) => {}
+        // The operator has opened it.
+        (EndpointKind::Closed, None) => caller.authorization.relay(&provider.name, None)?,
+        _ => asking::authorize(&caller, &provider, model.as_deref())?,
     }
     let target = |streaming| target(path, &head.uri, provider.dialect, streaming);
     let upstream = |streaming| UpstreamRequest {
@@ -159,7 +164,9 @@ where
         body: body.clone(),
     };
     let Some(api) = api else {
-        return pass_through::respond(state, &provider, upstream(false), permit).await;
+        // It costs what a stream costs.
+        let account = matches!(kind, EndpointKind::Answer).then(|| account::of(&caller)).transpose()?;
+        return pass_through::respond(state, &provider, upstream(false), permit, account).await;
     };
     let ask = Ask {
         api,
@@ -177,14 +184,16 @@ where
     answer::begun(state, caller, &joined.run, options).await
 }
 
-/// What the body says of the generation. Of anything else nothing must be known.
+/// What the body says of the generation. Of what the operator has opened nothing must be known.
 fn facts(kind: EndpointKind, body: &[u8]) -> Result<RequestFacts, Problem> {
     match (RequestFacts::read(body), kind) {
         (Ok(facts), _) => Ok(facts),
-        (Err(error), EndpointKind::Stream(_) | EndpointKind::Answer) => {
+        (Err(_), EndpointKind::Closed) => Ok(RequestFacts::default()),
+        (Err(_), EndpointKind::PassThrough) if body.is_empty() => Ok(RequestFacts::default()),
+        // A provider could read another model in it.
+        (Err(error), EndpointKind::Stream(_) | EndpointKind::Answer | EndpointKind::PassThrough) => {
             Err(Problem::new(Code::BodyInvalid, error.to_string()))
         }
-        (Err(_), EndpointKind::PassThrough | EndpointKind::Closed) => Ok(RequestFacts::default()),
     }
 }
 

@@ -20,13 +20,19 @@ use crate::{
     },
     quota::memory::BodyPermit,
     relay::{
+        dialect::usage_of,
         mask::KeyMask,
         provider::Provider,
+        run::RunAccount,
         upstream::{self, UpstreamRequest},
     },
 };
 
-/// Sends the request to the provider, and passes its answer on.
+/// Longest answer whose tokens are charged, in bytes: it is held until its end, and answers without a stream have some
+/// kilobytes.
+const CHARGED_BYTES: usize = 1 << 20;
+
+/// Sends the request to the provider, and passes its answer on. A generation has an `account`, which is charged its tokens.
 ///
 /// # Errors
 /// When there is none.
@@ -35,6 +41,7 @@ pub async fn respond(
     provider: &Provider,
     asked: UpstreamRequest,
     permit: BodyPermit,
+    account: Option<Box<dyn RunAccount>>,
 ) -> Result<Response, Problem> {
     let shard = state.shard()?;
     let unreachable =
@@ -59,7 +66,8 @@ pub async fn respond(
     let (head, body) = answer.into_parts();
     let silence = shard.relay.limits.silence_timeout;
     let mask = KeyMask::new(provider);
-    let body = PassedBody { reading: Some(Box::pin(next(body, silence))), silence, mask };
+    let charge = account.map(|account| AnswerCharge { account, answer: Vec::new() });
+    let body = PassedBody { reading: Some(Box::pin(next(body, silence))), silence, mask, charge };
     let mut response = Response::new(abortable(body));
     *response.status_mut() = head.status;
     *response.headers_mut() = upstream::passed_headers(provider, &head.headers);
@@ -80,6 +88,25 @@ struct PassedBody {
     reading: Option<NextChunk>,
     silence: Duration,
     mask: KeyMask,
+    charge: Option<AnswerCharge>,
+}
+
+/// The account of a generation, and the answer up to now. Dropping it returns the run's permit.
+struct AnswerCharge {
+    account: Box<dyn RunAccount>,
+    answer: Vec<u8>,
+}
+
+impl AnswerCharge {
+    fn take(&mut self, chunk: &[u8]) {
+        let room = CHARGED_BYTES.saturating_sub(self.answer.len());
+        self.answer.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+
+    fn charge(self) {
+        let usage = usage_of(&self.answer);
+        self.account.charge(usage.input.unwrap_or(0) + usage.output.unwrap_or(0));
+    }
 }
 
 impl http_body::Body for PassedBody {
@@ -94,9 +121,17 @@ impl http_body::Body for PassedBody {
             let bytes = match chunk {
                 Ok(Some(chunk)) => {
                     self.reading = Some(Box::pin(next(body, self.silence)));
+                    if let Some(charge) = &mut self.charge {
+                        charge.take(&chunk);
+                    }
                     self.mask.piece(chunk)
                 }
-                Ok(None) => self.mask.rest(),
+                Ok(None) => {
+                    if let Some(charge) = self.charge.take() {
+                        charge.charge();
+                    }
+                    self.mask.rest()
+                }
                 Err(aborted) => return Poll::Ready(Some(Err(aborted))),
             };
             if !bytes.is_empty() {

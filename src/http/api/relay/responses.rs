@@ -62,10 +62,35 @@ impl ResponseRequest {
             }
             _ => return Ok(None),
         };
-        let response = rest.split('/').next().unwrap_or_default().to_owned();
-        let run = state.shard()?.relay.runs.of_response(&response).filter(|run| run.facts.provider == provider.name);
-        Ok(run.map(|run| Self { run, response, action }))
+        Ok(recorded(state, provider, rest)?.map(|(run, response)| Self { run, response, action }))
     }
+}
+
+/// The run of a response, and its id, which begins `rest`, the path after `/responses/`.
+fn recorded(state: &RelayState, provider: &Provider, rest: &str) -> Result<Option<(Arc<Run>, String)>, Problem> {
+    let id = rest.split('/').next().unwrap_or_default();
+    let id = percent_encoding::percent_decode_str(id).decode_utf8_lossy().into_owned();
+    let run = state.shard()?.relay.runs.of_response(&id).filter(|run| run.facts.provider == provider.name);
+    Ok(run.map(|run| (run, id)))
+}
+
+/// Permits asking the provider for what it keeps of a response, if that was recorded here: all clients of the hub are one
+/// to the provider.
+///
+/// # Errors
+/// When the response is of another client's run, which the caller may not read.
+pub fn permit(state: &RelayState, provider: &Provider, caller: &Caller, path: &str) -> Result<(), Problem> {
+    let Some((_, rest)) = path.split_once("/responses/") else { return Ok(()) };
+    match recorded(state, provider, rest)? {
+        Some((run, _)) if !is_asker(caller, &run) => {
+            caller.authorization.subscribe(&Selection::from(run.facts.topic.clone()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_asker(caller: &Caller, run: &Run) -> bool {
+    caller.authorization.holder() == run.facts.holder.as_deref()
 }
 
 /// Answers the request.
@@ -74,7 +99,7 @@ impl ResponseRequest {
 /// When the caller may not, or the run cannot be read.
 pub async fn respond(state: &RelayState, caller: Caller, asked: ResponseRequest) -> Result<Response, Problem> {
     let ResponseRequest { run, response, action } = asked;
-    let is_asker = caller.authorization.holder() == run.facts.holder.as_deref();
+    let is_asker = is_asker(&caller, &run);
     match action {
         ResponseAction::Stream { after } => {
             if !is_asker {

@@ -23,6 +23,7 @@ pub struct RunView<'r> {
     started: String,
     ended: Option<String>,
     usage: TokenUsage,
+    finish_reason: Option<String>,
     error: Option<RunError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<String>,
@@ -55,6 +56,7 @@ impl<'r> RunView<'r> {
             started: rfc3339(state.started),
             ended: state.ended.map(rfc3339),
             usage: state.usage,
+            finish_reason: state.finish_reason,
             error: state.error,
             by: state.by,
             first_id: state.first.map(|id| id.to_string()),

@@ -223,7 +223,7 @@ pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) 
     let mut options = ReadOptions::of(&query)?;
     let header = head.headers.get("last-event-id").and_then(|value| value.to_str().ok());
     options.after = header.filter(|text| !text.is_empty()).or_else(|| keys::cursor(&query)).and_then(EventId::parse);
-    if !matches!(run.decided().await, RunPhase::Started | RunPhase::Ended) {
+    if !matches!(run.decided().await, RunPhase::Started | RunPhase::Ended | RunPhase::Lost) {
         return Err(Problem::new(Code::RunUnknown, "the run did not begin"));
     }
     let facts = run.state();
@@ -235,7 +235,8 @@ pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) 
     answer::response(state, caller, &run, options, false).await
 }
 
-/// `GET /runs/active`.
+/// `GET /runs/active`. With `seen`, the last run that the caller has in full or nothing, also a newer one that has ended:
+/// it may have ended since the caller looked.
 ///
 /// # Errors
 /// When the caller may not read the topic, or the log cannot be read.
@@ -245,7 +246,12 @@ pub async fn active(state: &RelayState, caller: Caller, query: &Query<'_>) -> Re
     let topic = TopicName::new(topic)?;
     caller.authorization.subscribe(&Selection::from(topic.clone()))?;
     let options = ReadOptions::of(query)?;
-    let Some(run) = state.shard()?.relay.runs.active(&topic) else { return Ok(nothing()) };
+    let runs = &state.shard()?.relay.runs;
+    let run = match query.one("seen")? {
+        None => runs.active(&topic),
+        Some(seen) => runs.newest(&topic).filter(|run| run.is_running() || run.facts.id != seen),
+    };
+    let Some(run) = run else { return Ok(nothing()) };
     match run.decided().await {
         RunPhase::Started | RunPhase::Ended => answer::response(state, caller, &run, options, false).await,
         RunPhase::Asked | RunPhase::Answered(_) | RunPhase::NotStarted(_) | RunPhase::Lost => Ok(nothing()),

@@ -2,6 +2,9 @@
 //!
 //! A client may close its sending direction after its request (netcat does, and some agents and load balancers): a
 //! complete request is answered nevertheless. Whether such a client has closed both directions shows at the next write.
+//! A handler whose response is worth nothing to others may take it for one that has left ([`ClientWatch`]).
+//!
+//! [`ClientWatch`]: crate::http::net::client_watch::ClientWatch
 
 use std::{convert::Infallible, future::poll_fn, pin::Pin, rc::Rc, sync::Arc, task::Poll};
 
@@ -33,6 +36,7 @@ pub(super) async fn serve<H: Handler>(accepted: Connection<H>, io: MaybeTls, tak
     let service = service_fn(|mut request| {
         phase.request_started();
         accepted.annotate(request.extensions_mut());
+        request.extensions_mut().insert(phase.client_watch());
         let (method, version) = (request.method().clone(), request.version());
         let (context, takeover, phase) = (&accepted.context, &takeover, &phase);
         Box::pin(async move {
@@ -45,7 +49,7 @@ pub(super) async fn serve<H: Handler>(accepted: Connection<H>, io: MaybeTls, tak
         .header_read_timeout(None)
         .half_close(true)
         .max_buf_size(limits.headers_bytes)
-        .serve_connection(TokioIo::new(ActivityTracked { io, phase: Rc::clone(&phase) }), service);
+        .serve_connection(TokioIo::new(ActivityTracked::new(io, Rc::clone(&phase))), service);
     let mut driver = Driver { timer: PhaseTimer::new(limits), phase: &phase, limits, takeover: &takeover };
     let result = tokio::select! {
         biased;

@@ -20,6 +20,7 @@ use tokio::{
 
 use super::maybe_tls::MaybeTls;
 use crate::http::net::{
+    client_watch::ClientWatch,
     response::{Aborted, Body},
     state::NetLimits,
 };
@@ -29,6 +30,7 @@ use crate::http::net::{
 pub(super) struct RequestPhase {
     state: Cell<State>,
     had_request: Cell<bool>,
+    client: ClientWatch,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +55,22 @@ pub(super) enum Expired {
 impl RequestPhase {
     /// The phase of a new connection.
     pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self { state: Cell::new(State::Head { since: Instant::now() }), had_request: Cell::new(false) })
+        Rc::new(Self {
+            state: Cell::new(State::Head { since: Instant::now() }),
+            had_request: Cell::new(false),
+            client: ClientWatch::default(),
+        })
     }
 
     /// The head is complete.
     pub(super) fn request_started(&self) {
         self.had_request.set(true);
         self.state.set(State::Busy);
+    }
+
+    /// The watch for the client of the present request.
+    pub(super) fn client_watch(&self) -> ClientWatch {
+        self.client.clone()
     }
 
     /// Whether there has been a request.
@@ -74,6 +85,7 @@ impl RequestPhase {
     }
 
     fn response_done(&self) {
+        self.client.end();
         self.state.set(State::Idle { since: Instant::now() });
     }
 
@@ -110,16 +122,48 @@ impl PhaseTimer {
     }
 }
 
-/// The byte stream of a connection; reports received bytes to the phase.
+/// Bytes that a client may send ahead while it is watched. Beyond that it is not read, and a close is not seen.
+const MOST_AHEAD: usize = 8 << 10;
+
+/// The byte stream of a connection; reports received bytes to the phase, and ends when a watched client leaves.
 pub(super) struct ActivityTracked {
     pub(super) io: MaybeTls,
     pub(super) phase: Rc<RequestPhase>,
+    /// What was read to see whether the client leaves. The next reads return it.
+    ahead: Vec<u8>,
+}
+
+impl ActivityTracked {
+    pub(super) fn new(io: MaybeTls, phase: Rc<RequestPhase>) -> Self {
+        Self { io, phase, ahead: Vec::new() }
+    }
+
+    /// Whether the client has closed its direction. hyper reads nothing while it writes a response.
+    fn client_left(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut piece = [0; 512];
+        while self.ahead.len() < MOST_AHEAD {
+            let mut read = ReadBuf::new(&mut piece);
+            match Pin::new(&mut self.io).poll_read(cx, &mut read) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => self.ahead.extend_from_slice(read.filled()),
+                Poll::Ready(_) => return true,
+            }
+        }
+        false
+    }
 }
 
 impl AsyncRead for ActivityTracked {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        let polled = if self.ahead.is_empty() {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        } else {
+            let length = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..length]);
+            self.ahead.drain(..length);
+            Poll::Ready(Ok(()))
+        };
         if buf.filled().len() > before {
             self.phase.bytes_received();
         }
@@ -144,7 +188,11 @@ impl AsyncWrite for ActivityTracked {
         self.io.is_write_vectored()
     }
 
+    /// hyper calls it whenever the connection is driven.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.phase.client.is_on() && self.client_left(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.io).poll_flush(cx)
     }
 

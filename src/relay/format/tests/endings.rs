@@ -87,16 +87,23 @@ fn the_ai_sdk_gets_an_error_after_its_blocks_are_ended() {
     }
 }
 
-const ABORTED: &str = concat!(
-    "data: {\"type\":\"text-end\",\"id\":\"1\"}\n\n",
-    "data: {\"type\":\"abort\",\"reason\":\"the run was stopped by alice\"}\n\n",
-    "data: {\"type\":\"finish-step\"}\n\n",
-    "data: {\"type\":\"finish\",\"finishReason\":\"other\"}\n\ndata: [DONE]\nid: abcd-3\n\n"
-);
+/// What the AI SDK is told of a stop, with the metadata of its message.
+fn aborted(metadata: &str) -> String {
+    [
+        r#"{"type":"text-end","id":"1"}"#,
+        r#"{"type":"abort","reason":"the run was stopped by alice"}"#,
+        r#"{"type":"finish-step"}"#,
+        &format!(r#"{{"type":"finish","finishReason":"other","messageMetadata":{metadata}}}"#),
+        "[DONE]\nid: abcd-3",
+    ]
+    .map(|data| format!("data: {data}\n\n"))
+    .concat()
+}
 
 #[test]
-fn the_ai_sdk_is_told_of_a_stop_as_its_own_servers_tell_it() {
-    assert_eq!(rest(&IDS, Format::AiSdk, &[Logged::Ended(RunStatus::Stopped)]).0, ABORTED);
+fn the_ai_sdk_is_told_of_a_stop_as_its_own_servers_tell_it_and_keeps_the_ending_with_the_message() {
+    let ending = r#"{"run":"r1","status":"stopped","by":"alice","usage":{"input":9,"output":12,"source":"upstream"}}"#;
+    assert_eq!(rest(&IDS, Format::AiSdk, &[Logged::Ended(RunStatus::Stopped)]).0, aborted(ending));
 }
 
 #[test]
@@ -118,7 +125,8 @@ fn while_a_run_is_being_stopped_only_its_tokens_are_told() {
     let error = "event: error\ndata: error stopped the run was stopped by alice\nid: abcd-3\n\n";
     assert_eq!(rest_of(Format::Raw), (error.into(), Some(Finished::Complete)));
     assert_eq!(rest_of(Format::Text), (String::new(), Some(Finished::Broken)));
-    assert_eq!(rest_of(Format::AiSdk), (ABORTED.into(), Some(Finished::Complete)));
+    let unknown = r#"{"run":"r1","status":"stopped","by":"alice","usage":{"input":null,"output":null,"source":"none"},"error":{"code":"stopped","message":"the run was stopped by alice"}}"#;
+    assert_eq!(rest_of(Format::AiSdk), (aborted(unknown), Some(Finished::Complete)));
     let names: Vec<_> = seen(Format::Events, &rest_of(Format::Events).0).into_iter().map(|seen| seen.name).collect();
     assert_eq!(names, ["run.stopping", "usage", "run.ended"]);
 }

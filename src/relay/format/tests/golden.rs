@@ -154,7 +154,7 @@ data: {"type":"tool-input-available","toolCallId":"call_1","toolName":"weather",
 
 data: {"type":"finish-step"}
 
-data: {"type":"finish","finishReason":"tool-calls"}
+data: {"type":"finish","finishReason":"tool-calls","messageMetadata":{"run":"r1","status":"completed","usage":{"input":9,"output":12,"source":"upstream"}}}
 
 data: [DONE]
 id: abcd-12

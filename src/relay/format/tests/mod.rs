@@ -39,6 +39,7 @@ fn options(api: &'static ScriptedApi, format: Format) -> AnswerOptions {
 fn ended(status: RunStatus) -> RunEnded {
     let error = RunError { code: "upstream_error".into(), message: "it is\noverloaded".into(), status: None };
     RunEnded {
+        finish_reason: None,
         run: "r1".into(),
         status,
         by: (status == RunStatus::Stopped).then(|| "alice".into()),
