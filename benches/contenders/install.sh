@@ -38,10 +38,29 @@ fi
 missing=()
 [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(nginx libnginx-mod-nchan)
 have node || missing+=(nodejs)
+have npm || missing+=(npm)
 have redis-server || missing+=(redis-server)
+if have python3 && ! python3 -c 'import ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
 if [ "${#missing[@]}" -gt 0 ]; then
   have apt-get && as_root apt-get update -q &&
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "${missing[@]}" ||
     complain "apt-get could not install: ${missing[*]}"
+fi
+# From PyPI: LiteLLM's proxy. 1.109 needs a version of litellm-proxy-extras that PyPI did not have on 2026-11-26.
+litellm=1.108.7
+if [ "$($root/litellm/bin/python -m pip list --format=freeze 2>/dev/null | grep '^litellm==')" != litellm==$litellm ]; then
+  { python3 -m venv $root/litellm &&
+    timeout 1800 $root/litellm/bin/python -m pip install -q --disable-pip-version-check "litellm[proxy]==$litellm"; } ||
+    complain "litellm cannot be installed"
+fi
+
+# From npm: resumable-stream and the client of Redis that it needs, for our server around them.
+resumable=benches/contenders/resumable
+if ! cmp -s $resumable/package-lock.json $resumable/node_modules/.installed; then
+  if have npm && npm --prefix $resumable ci --ignore-scripts --loglevel=error; then
+    cp $resumable/package-lock.json $resumable/node_modules/.installed
+  else
+    complain "resumable-stream cannot be installed"
+  fi
 fi
 exit 0

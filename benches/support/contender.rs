@@ -2,27 +2,21 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
+    process::{Command, Stdio},
 };
 
 use gapless::load::{PeerDialect, dialect::Target};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::{
+    child::{self, ChildProcess, free_ports, local},
     directory,
     machine::{self, CpuRole},
     peers::{self, Aof, History, Transport},
     process::{self, Used},
 };
-
-/// Longest time that a contender may take to start, and to stop.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The servers that are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,11 +157,11 @@ impl Kind {
     }
 }
 
-pub(super) fn sources() -> PathBuf {
+pub(crate) fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/contenders")
 }
 
-pub(super) fn built(program: &str) -> Result<PathBuf, String> {
+pub(crate) fn built(program: &str) -> Result<PathBuf, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/contenders").join(program);
     if path.exists() { Ok(path) } else { Err(format!("{program} is not built: benches/contenders/install.sh")) }
 }
@@ -219,22 +213,15 @@ impl Contender {
     }
 
     fn await_address(&mut self) -> Result<(), String> {
-        let mut stdout = BufReader::new(self.process.0.stdout.take().expect("piped"));
-        if !self.kind.is_told_its_port() {
-            let mut line = String::new();
-            stdout.read_line(&mut line).expect("it greets");
-            let address = line.trim_end().rsplit_once("http://").and_then(|(_, text)| text.parse::<SocketAddr>().ok());
-            let address = address.ok_or_else(|| format!("{} did not start", self.kind.name()))?;
-            self.target = self.kind.target(address);
-        }
-        // The pipe is kept open and read: a process that writes into a closed one would get EPIPE.
-        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        self.process.listens(self.target.address).map_err(|error| format!("{} {error}", self.kind.name()))
+        let known = self.kind.is_told_its_port().then_some(self.target.address);
+        let address = self.process.address(known).ok_or_else(|| format!("{} did not start", self.kind.name()))?;
+        self.target = self.kind.target(address);
+        self.process.listens(address, child::PATIENCE).map_err(|error| format!("{} {error}", self.kind.name()))
     }
 
     /// Its root processes.
     fn roots(&self) -> impl Iterator<Item = u32> {
-        self.helper.iter().chain([&self.process]).map(|running| running.0.id())
+        self.helper.iter().chain([&self.process]).map(ChildProcess::id)
     }
 
     /// CPU time used so far.
@@ -256,61 +243,4 @@ impl Contender {
     pub(crate) fn directory(&self) -> &Path {
         self.dir.path()
     }
-}
-
-/// A process that is terminated and awaited when dropped.
-struct ChildProcess(Child);
-
-impl ChildProcess {
-    /// Starts a process; returns at once, or when it listens at `address`.
-    fn start(command: &mut Command, address: Option<SocketAddr>) -> Result<Self, String> {
-        let mut running = Self(command.spawn().map_err(|error| error.to_string())?);
-        if let Some(address) = address {
-            running.listens(address)?;
-        }
-        Ok(running)
-    }
-
-    /// Waits until it accepts connections at `address`.
-    fn listens(&mut self, address: SocketAddr) -> Result<(), String> {
-        let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if begun.elapsed() > PATIENCE || self.0.try_wait().is_ok_and(|ended| ended.is_some()) {
-                return Err("does not listen".into());
-            }
-            sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for ChildProcess {
-    fn drop(&mut self) {
-        let all = process::tree(self.0.id());
-        let tell = |pid: u32, signal| {
-            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            // It may have ended meanwhile.
-            let _ = pid.map(|pid| kill_process(pid, signal));
-        };
-        tell(self.0.id(), Signal::TERM);
-        let begun = Instant::now();
-        while self.0.try_wait().is_ok_and(|ended| ended.is_none()) {
-            if begun.elapsed() > PATIENCE {
-                for pid in &all {
-                    tell(*pid, Signal::KILL);
-                }
-            }
-            sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-fn local(port: u16) -> SocketAddr {
-    ([127, 0, 0, 1], port).into()
-}
-
-/// Two ports that are free now.
-fn free_ports() -> [u16; 2] {
-    let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    held.map(|held| held.local_addr().expect("bound").port())
 }

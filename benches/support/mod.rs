@@ -4,6 +4,7 @@
 //! | module | idea |
 //! |---|---|
 //! | [`rounds`] | measures every contender in every round |
+//! | [`child`] | a server as a child process |
 //! | [`contender`] | the hub and its peers as processes |
 //! | [`peers`] | how Mercure, Centrifugo and Redis are started |
 //! | [`process`] | a process tree's CPU time and memory |
@@ -20,6 +21,7 @@
 
 #![allow(dead_code, reason = "not every bench uses all of it")]
 
+pub(crate) mod child;
 pub(crate) mod contender;
 pub(crate) mod hub;
 pub(crate) mod machine;

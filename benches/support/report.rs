@@ -205,8 +205,9 @@ impl Report {
 
     /// The question and the method: the first two paragraphs of the bench's module documentation.
     fn header(&self) -> (String, String) {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/{}.rs", self.name));
-        let text = fs::read_to_string(file).unwrap_or_default();
+        let benches = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
+        let files = [format!("{}.rs", self.name), format!("{}/main.rs", self.name)];
+        let text = files.iter().find_map(|file| fs::read_to_string(benches.join(file)).ok()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
         let mut paragraphs = lines.split(|line| line.is_empty()).map(|lines| lines.join(" "));
         let question = paragraphs.next().unwrap_or_default().trim_matches('*').to_owned();

@@ -39,8 +39,7 @@ pub(super) enum RunTime {
 /// The clock of a run.
 pub(super) struct RunClock {
     ticks: Interval,
-    /// Longest wait for the provider's next bytes.
-    pub(super) silence_timeout: Duration,
+    silence_timeout: Duration,
     silent_from: Instant,
     run_ends: Instant,
     on_disconnect: UnwatchedPolicy,
@@ -74,6 +73,17 @@ impl RunClock {
     /// The provider has sent something.
     pub(super) fn heard(&mut self) {
         self.silent_from = Instant::now();
+    }
+
+    /// Longest wait for the provider's next bytes.
+    pub(super) fn silence_timeout(&self) -> Duration {
+        self.silence_timeout
+    }
+
+    /// Sets the longest wait for the provider's next bytes, which begins now.
+    pub(super) fn allow_silence(&mut self, timeout: Duration) {
+        self.silence_timeout = timeout;
+        self.heard();
     }
 
     /// The next thing that time brings. Cancel safe.

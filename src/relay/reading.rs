@@ -1,5 +1,7 @@
 //! Reading a provider's stream: each frame becomes an event, as it came, and tells whether the run ends with it.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use tokio::sync::watch;
 
@@ -12,7 +14,7 @@ use super::{
     mask::masked_text,
     provider::Provider,
     publishing::{Committed, RunPublishing},
-    run::{Run, RunCommand, commanded},
+    run::{Run, RunCommand, next_command},
     run_ending::{RunEnding, ending_of, is_durable},
     shard::RelayShard,
 };
@@ -50,7 +52,7 @@ pub(super) struct RunReading<'t> {
 enum ReadingEvent {
     Chunk(Result<Option<Bytes>, BrokenBody>),
     Committed(Committed),
-    Command,
+    Command(watch::Receiver<RunCommand>),
     Time(RunTime),
 }
 
@@ -77,17 +79,18 @@ impl<'t> RunReading<'t> {
         mut self,
         body: &mut PooledBody,
         publishing: &mut RunPublishing,
-        commands: &mut watch::Receiver<RunCommand>,
+        commands: &watch::Receiver<RunCommand>,
         clock: &mut RunClock,
     ) -> RunEnding {
-        clock.silence_timeout = self.shard.relay.limits.silence_timeout;
-        clock.heard();
+        clock.allow_silence(self.shard.relay.limits.silence_timeout);
+        // Kept from one token to the other: it is registered once.
+        let mut command = pin!(next_command(commands.clone()));
         loop {
             publishing.commit();
             let full = publishing.is_full();
             let event = tokio::select! {
                 biased;
-                () = commanded(commands) => ReadingEvent::Command,
+                commands = &mut command => ReadingEvent::Command(commands),
                 committed = publishing.committed() => ReadingEvent::Committed(committed),
                 chunk = body.chunk(), if !full => ReadingEvent::Chunk(chunk),
                 time = clock.next() => ReadingEvent::Time(time),
@@ -106,7 +109,11 @@ impl<'t> RunReading<'t> {
                     None
                 }
                 ReadingEvent::Committed(Committed { result: Err(error), .. }) => Some(RunEnding::not_stored(&error)),
-                ReadingEvent::Command => self.obey(commands.borrow().clone(), publishing),
+                ReadingEvent::Command(mut commands) => {
+                    let told = commands.borrow_and_update().clone();
+                    command.set(next_command(commands));
+                    self.obey(told, publishing)
+                }
                 // Its readers were told that it is stopped, so nobody watches it.
                 ReadingEvent::Time(RunTime::Tick) if self.discards => None,
                 ReadingEvent::Time(time) => {

@@ -320,3 +320,9 @@ mod tests {
         assert_eq!(*commands.borrow(), stop);
     }
 }
+
+/// The same with a receiver of its own, which is returned for the next one.
+pub(super) async fn next_command(mut commands: watch::Receiver<RunCommand>) -> watch::Receiver<RunCommand> {
+    commanded(&mut commands).await;
+    commands
+}

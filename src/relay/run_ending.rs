@@ -156,7 +156,7 @@ pub(super) fn ending_of(shard: &RelayShard, run: &Run, clock: &mut RunClock, tim
     let relay = &shard.relay;
     let timed_out = |message| Some(RunEnding::new(RunStatus::TimedOut, "timed_out", message));
     match time {
-        RunTime::Silent => timed_out(format!("the provider sent nothing for {} s", clock.silence_timeout.as_secs())),
+        RunTime::Silent => timed_out(format!("the provider sent nothing for {} s", clock.silence_timeout().as_secs())),
         RunTime::Late => timed_out(format!("the answer took longer than {} s", relay.limits.run_timeout.as_secs())),
         RunTime::DrainEnds => {
             let message = "the hub ended before the answer was complete";

@@ -158,14 +158,16 @@ impl RunTask {
         self,
         answer: Response<PooledBody>,
         mut publishing: RunPublishing,
-        mut commands: watch::Receiver<RunCommand>,
+        commands: watch::Receiver<RunCommand>,
         mut clock: RunClock,
     ) {
         begin(&self.run, &mut publishing);
         let (head, mut body) = answer.into_parts();
         self.run.set_head(upstream::passed_headers(&self.provider, &head.headers));
+        // Its values hold the connection's first read buffer, 8 KiB, which is used again without them.
+        drop(head);
         let reading = RunReading::new(&self.shard, &self.provider, &self.run);
-        let ending = reading.read(&mut body, &mut publishing, &mut commands, &mut clock).await;
+        let ending = reading.read(&mut body, &mut publishing, &commands, &mut clock).await;
         if ending.status == RunStatus::Completed {
             spawn_local(async move {
                 let rest = async { while let Ok(Some(_)) = body.chunk().await {} };
@@ -188,7 +190,7 @@ impl RunTask {
     ) -> Result<Result<WholeAnswer, WholeAnswerError>, RunEnding> {
         let RelayLimits { answer_bytes, silence_timeout, run_timeout, .. } = self.shard.relay.limits;
         // Reading has bounds of its own for silence.
-        clock.silence_timeout = run_timeout;
+        clock.allow_silence(run_timeout);
         let mut reading = pin!(upstream::whole(&self.provider, answer, answer_bytes, silence_timeout));
         loop {
             tokio::select! {

@@ -87,7 +87,7 @@ impl Bench {
 }
 
 /// The order of the benches; others follow by name.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "fan_out",
     "idle",
     "replay",
@@ -96,6 +96,7 @@ const ORDER: [&str; 14] = [
     "patterns",
     "publish",
     "peers",
+    "relay",
     "resume",
     "topics",
     "quiet",
