@@ -291,6 +291,12 @@ pub(super) async fn commanded(commands: &mut watch::Receiver<RunCommand>) {
     }
 }
 
+/// The same with a receiver of its own, which is returned for the next one.
+pub(super) async fn next_command(mut commands: watch::Receiver<RunCommand>) -> watch::Receiver<RunCommand> {
+    commanded(&mut commands).await;
+    commands
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::time::timeout;
@@ -319,10 +325,4 @@ mod tests {
         timeout(std::time::Duration::from_secs(1), commanded(&mut commands)).await.expect("there is one");
         assert_eq!(*commands.borrow(), stop);
     }
-}
-
-/// The same with a receiver of its own, which is returned for the next one.
-pub(super) async fn next_command(mut commands: watch::Receiver<RunCommand>) -> watch::Receiver<RunCommand> {
-    commanded(&mut commands).await;
-    commands
 }
