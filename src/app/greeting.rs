@@ -3,7 +3,7 @@
 use std::{fmt::Write, net::SocketAddr};
 
 use crate::{
-    config::Config,
+    config::{Config, providers::DialectKind},
     http::{auth::admin_listener::AdminListener, net::listen::Endpoint},
 };
 
@@ -38,6 +38,13 @@ pub fn text(config: &Config, places: &[Endpoint], operators: &[Endpoint]) -> Str
     }
     add_line(&mut out, format_args!("  publish    curl {through}{token}-d 'Hello' '{url}/publish?topic=demo'"));
     add_line(&mut out, format_args!("  subscribe  curl {through}{token}-N '{url}/events?topic=demo&from=earliest'"));
+    for provider in &config.relay.providers {
+        let path = match provider.dialect {
+            DialectKind::OpenAi => "/v1",
+            DialectKind::Anthropic | DialectKind::Gemini | DialectKind::Ollama => "",
+        };
+        add_line(&mut out, format_args!("  base_url   {url}/relay/{}{path}", provider.name));
+    }
     for place in operators {
         // A local-only admin listener does not speak TLS.
         let unauthenticated = super::listening::operators(config) == AdminListener::SeparateUnauthenticated;
@@ -137,6 +144,12 @@ mod tests {
             "{said}"
         );
         assert!(!said.contains("page"), "{said}");
+    }
+
+    #[test]
+    fn the_base_url_of_each_provider_is_listed() {
+        let said = greeting(&["--relay=ollama"], &[tcp("127.0.0.1:80")]);
+        assert!(said.contains("  base_url   http://127.0.0.1:80/relay/ollama\n"), "{said}");
     }
 
     #[test]

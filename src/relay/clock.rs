@@ -1,14 +1,27 @@
 //! What time does to a run: silence, its longest duration, nobody watching, the end of a drain.
+//!
+//! All of them are checked at one tick, at most a second late: a run that had a timer for each would set them again at
+//! each of its frames.
 
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::{provider::UnwatchedPolicy, shard::Relay};
 use crate::lifecycle::{Drain, DrainPhase};
 
-/// Before the end of a drain, so that the ending is durable by then.
-const DRAIN_MARGIN: Duration = Duration::from_secs(1);
+/// The longest time between two ticks.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The shortest: how soon a run is stopped that nobody watches, with `on_disconnect = "cancel"`.
+const SHORTEST_TICK: Duration = Duration::from_millis(100);
+
+/// How long a run waits for its first viewer at least: who began it by `POST /runs` has to come back for it.
+const FIRST_VIEWER: Duration = Duration::from_secs(10);
+
+/// A run ends this long before the end of a drain, so that its ending is durable by then: a tick, and a commit on a slow
+/// disk.
+const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 
 /// What time has brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,39 +36,37 @@ pub(super) enum RunTime {
     DrainEnds,
 }
 
-/// The clocks of a run. Their timers are kept from one call of [`RunClock::next`] to the other: a task calls it for each
-/// token, and registering a timer costs more than looking at one.
+/// The clock of a run.
 pub(super) struct RunClock {
     ticks: Interval,
     silence_timeout: Duration,
     silent_from: Instant,
     run_ends: Instant,
-    /// Fires when the silence, or the run, may be too long. Not moved when the provider is heard.
-    alarm: Pin<Box<Sleep>>,
-    drain_ends: Pin<Box<dyn Future<Output = ()>>>,
     on_disconnect: UnwatchedPolicy,
     unwatched_from: Option<Instant>,
+    was_watched: bool,
+    drain: Drain,
 }
 
 impl RunClock {
+    /// The clock of a run that begins now. `silence_timeout`: longest wait for the provider's first bytes.
     pub(super) fn new(relay: &Relay, on_disconnect: UnwatchedPolicy, silence_timeout: Duration) -> Self {
         let began = Instant::now();
         let period = match on_disconnect {
-            UnwatchedPolicy::Continue => Duration::from_secs(1),
-            UnwatchedPolicy::Stop(after) => (after / 4).clamp(Duration::from_millis(100), Duration::from_secs(1)),
+            UnwatchedPolicy::Continue => TICK,
+            UnwatchedPolicy::Stop(after) => (after / 4).clamp(SHORTEST_TICK, TICK),
         };
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let run_ends = began + relay.limits.run_timeout;
         Self {
             ticks,
             silence_timeout,
             silent_from: began,
-            run_ends,
-            alarm: Box::pin(sleep_until(run_ends.min(began + silence_timeout))),
-            drain_ends: Box::pin(drain_ends(relay.drain.clone())),
+            run_ends: began + relay.limits.run_timeout,
             on_disconnect,
             unwatched_from: None,
+            was_watched: false,
+            drain: relay.drain.clone(),
         }
     }
 
@@ -73,34 +84,21 @@ impl RunClock {
     pub(super) fn allow_silence(&mut self, timeout: Duration) {
         self.silence_timeout = timeout;
         self.heard();
-        self.set_alarm();
     }
 
-    fn set_alarm(&mut self) {
-        let at = self.run_ends.min(self.silence_ends());
-        self.alarm.as_mut().reset(at);
-    }
-
-    fn silence_ends(&self) -> Instant {
-        self.silent_from + self.silence_timeout
-    }
-
-    /// The next thing that time brings. Cancel safe. Not to be called after [`RunTime::DrainEnds`].
+    /// The next thing that time brings. Cancel safe.
     pub(super) async fn next(&mut self) -> RunTime {
-        loop {
-            tokio::select! {
-                _ = self.ticks.tick() => return RunTime::Tick,
-                () = &mut self.drain_ends => return RunTime::DrainEnds,
-                () = &mut self.alarm => {}
-            }
-            let now = Instant::now();
-            if now >= self.run_ends {
-                return RunTime::Late;
-            }
-            if now >= self.silence_ends() {
-                return RunTime::Silent;
-            }
-            self.set_alarm();
+        let now = self.ticks.tick().await;
+        if let DrainPhase::Draining { deadline } = self.drain.phase()
+            && now + DRAIN_MARGIN >= deadline
+        {
+            RunTime::DrainEnds
+        } else if now >= self.run_ends {
+            RunTime::Late
+        } else if now >= self.silent_from + self.silence_timeout {
+            RunTime::Silent
+        } else {
+            RunTime::Tick
         }
     }
 
@@ -108,17 +106,11 @@ impl RunClock {
     pub(super) fn unwatched(&mut self, watched: bool) -> Option<Duration> {
         let UnwatchedPolicy::Stop(after) = self.on_disconnect else { return None };
         if watched {
-            self.unwatched_from = None;
+            (self.unwatched_from, self.was_watched) = (None, true);
             return None;
         }
         let since = self.unwatched_from.get_or_insert_with(Instant::now).elapsed();
+        let after = if self.was_watched { after } else { after.max(FIRST_VIEWER) };
         (since >= after).then_some(since)
-    }
-}
-
-async fn drain_ends(drain: Drain) {
-    drain.begun().await;
-    if let DrainPhase::Draining { deadline } = drain.phase() {
-        sleep_until(deadline.checked_sub(DRAIN_MARGIN).unwrap_or(deadline)).await;
     }
 }

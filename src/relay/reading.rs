@@ -38,6 +38,8 @@ pub(super) struct RunReading<'t> {
     reader: Box<dyn PartReader>,
     frames: Vec<UpstreamFrame>,
     parts: Vec<Part>,
+    /// Whether a commit with a frame is durable.
+    is_begun: bool,
     /// Bytes of the answer so far.
     bytes: usize,
     /// The provider has said why it stopped. In a dialect without an end marker, its stream may end now.
@@ -65,6 +67,7 @@ impl<'t> RunReading<'t> {
             reader: api.reader(),
             frames: Vec::new(),
             parts: Vec::new(),
+            is_begun: false,
             bytes: 0,
             finished: false,
             discards: false,
@@ -98,7 +101,10 @@ impl<'t> RunReading<'t> {
                     self.take(chunk, publishing).map(|ending| self.settled(ending))
                 }
                 ReadingEvent::Committed(Committed { result: Ok(acknowledged), took }) => {
-                    self.shard.relay.stats.committed(took);
+                    // Frames have come; the first commit may have `run.started` alone.
+                    if self.bytes > 0 {
+                        self.shard.relay.stats.committed(took, !std::mem::replace(&mut self.is_begun, true));
+                    }
                     is_durable(self.run, &acknowledged);
                     None
                 }

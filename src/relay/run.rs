@@ -108,9 +108,12 @@ pub enum StartFailure {
     /// The connection broke after the request was sent, or the provider's answer cannot be read. It may have been billed.
     #[error("the provider did not answer: {0}")]
     NoAnswer(String),
-    /// The run cannot be stored.
+    /// The run cannot be stored. The provider may have been asked.
     #[error("the run cannot be stored: {0}")]
     NotStored(String),
+    /// The run's key cannot be stored, and so the provider was not asked.
+    #[error("the Idempotency-Key cannot be stored: {0}")]
+    NotRecorded(String),
     /// Its asker has reached a limit.
     #[error("the client that asked for it has reached a limit; retry in a moment")]
     Limited,
@@ -288,6 +291,12 @@ pub(super) async fn commanded(commands: &mut watch::Receiver<RunCommand>) {
     }
 }
 
+/// The same with a receiver of its own, which is returned for the next one.
+pub(super) async fn next_command(mut commands: watch::Receiver<RunCommand>) -> watch::Receiver<RunCommand> {
+    commanded(&mut commands).await;
+    commands
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::time::timeout;
@@ -316,10 +325,4 @@ mod tests {
         timeout(std::time::Duration::from_secs(1), commanded(&mut commands)).await.expect("there is one");
         assert_eq!(*commands.borrow(), stop);
     }
-}
-
-/// The same with a receiver of its own, which is returned for the next one.
-pub(super) async fn next_command(mut commands: watch::Receiver<RunCommand>) -> watch::Receiver<RunCommand> {
-    commanded(&mut commands).await;
-    commands
 }

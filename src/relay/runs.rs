@@ -229,12 +229,6 @@ impl Runs {
         table.active.values().map(|number| Arc::clone(&table.by_number[number])).collect()
     }
 
-    /// Number of running runs.
-    #[must_use]
-    pub fn running_count(&self) -> usize {
-        self.table.lock().active.len()
-    }
-
     /// Forgets the runs that began longer ago than they are kept. Call it about once a second.
     pub fn sweep(&self, now: Millis) {
         let mut table = self.table.lock();
@@ -414,7 +408,7 @@ mod tests {
         runs.withdraw(&first.run);
         let other = identity("g", Some("k"));
         assert!(runs.join(&other, NOW, || facts("r2", "a", &other)).expect("a run").is_new);
-        assert_eq!((runs.running_count(), runs.get("r1").is_none()), (1, true));
+        assert_eq!((runs.running().len(), runs.get("r1").is_none()), (1, true));
     }
 
     #[test]

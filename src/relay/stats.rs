@@ -18,7 +18,9 @@ const LONGEST_MICROS: u64 = 60_000_000;
 #[derive(Debug)]
 pub struct RelayStats {
     counts: Mutex<RelayCounts>,
-    /// From the arrival of a provider's frames until they were durable, in microseconds.
+    /// From the arrival of a provider's frames until they were durable, in microseconds: of the first ones of each run,
+    /// and of all.
+    first_added: Mutex<Histogram<u64>>,
     added: Mutex<Histogram<u64>>,
     attached: AtomicU64,
 }
@@ -39,20 +41,16 @@ pub struct RelayCounts {
 /// The time that the relay added, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AddedTime {
-    /// Commits that were measured.
-    pub count: u64,
     /// The median.
     pub p50: u64,
     /// The 99th percentile.
     pub p99: u64,
-    /// The longest.
-    pub max: u64,
 }
 
 impl Default for RelayStats {
     fn default() -> Self {
-        let added = Histogram::new_with_bounds(1, LONGEST_MICROS, 2).expect("valid bounds");
-        Self { counts: Mutex::default(), added: Mutex::new(added), attached: AtomicU64::new(0) }
+        let histogram = || Mutex::new(Histogram::new_with_bounds(1, LONGEST_MICROS, 2).expect("valid bounds"));
+        Self { counts: Mutex::default(), first_added: histogram(), added: histogram(), attached: AtomicU64::new(0) }
     }
 }
 
@@ -70,10 +68,13 @@ impl RelayStats {
         *self.counts.lock().refused.entry((provider.to_owned(), status)).or_default() += 1;
     }
 
-    /// A commit was durable `took` after its first frame had come.
-    pub(super) fn committed(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(LONGEST_MICROS);
-        self.added.lock().saturating_record(micros.clamp(1, LONGEST_MICROS));
+    /// A commit was durable `took` after its first frame had come. `is_first`: it has the run's first frame.
+    pub(super) fn committed(&self, took: Duration, is_first: bool) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(LONGEST_MICROS).clamp(1, LONGEST_MICROS);
+        if is_first {
+            self.first_added.lock().saturating_record(micros);
+        }
+        self.added.lock().saturating_record(micros);
     }
 
     /// A request has joined a run that existed: the provider was not asked again.
@@ -93,11 +94,16 @@ impl RelayStats {
         self.counts.lock().clone()
     }
 
-    /// The time that the relay added to the frames.
+    /// The time that the relay added to the first frames of runs, and to all frames.
     #[must_use]
-    pub fn added(&self) -> AddedTime {
-        let added = self.added.lock();
-        let of = |quantile| added.value_at_quantile(quantile);
-        AddedTime { count: added.len(), p50: of(0.5), p99: of(0.99), max: added.max() }
+    pub fn added(&self) -> (AddedTime, AddedTime) {
+        (AddedTime::of(&self.first_added.lock()), AddedTime::of(&self.added.lock()))
+    }
+}
+
+impl AddedTime {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        let of = |quantile| histogram.value_at_quantile(quantile);
+        Self { p50: of(0.5), p99: of(0.99) }
     }
 }

@@ -108,7 +108,9 @@ impl RunTask {
         };
         // The prompt is in the request; it is not kept longer.
         self.request.body = Bytes::new();
-        if self.run.facts.key.is_some() {
+        // A key is remembered before the request may be billed: after a crash it must not be asked for again.
+        let mut may_send = self.run.facts.key.is_none();
+        if !may_send {
             publishing.push(journal::asked(&self.run));
         }
         let mut sending = pin!(client.send(request));
@@ -125,13 +127,17 @@ impl RunTask {
                     }
                     RunCommand::Continue => {}
                 },
-                head = &mut sending => return match head {
+                head = &mut sending, if may_send => return match head {
                     Ok(answer) => Asked::Answer(answer),
                     Err(error @ SendError::Unknown(_)) => Asked::Failure(StartFailure::NoAnswer(error.to_string())),
                     Err(error) => Asked::Failure(StartFailure::Unreachable(error.to_string())),
                 },
                 Committed { result, .. } = publishing.committed() => match result {
-                    Ok(acknowledged) => is_durable(&self.run, &acknowledged),
+                    Ok(acknowledged) => {
+                        may_send = true;
+                        is_durable(&self.run, &acknowledged);
+                    }
+                    Err(error) if !may_send => return Asked::Failure(StartFailure::NotRecorded(error.to_string())),
                     Err(error) => return Asked::Failure(StartFailure::NotStored(error.to_string())),
                 },
                 () = until(early) => {

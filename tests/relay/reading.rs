@@ -33,7 +33,7 @@ fn next_delta(incoming: &mut wire::Incoming) -> String {
 #[test]
 fn batches_are_sent_by_a_timer_of_their_own_and_the_first_delta_waits_for_nothing() {
     let mock = Mock::start();
-    let relay = Relay::start(&mock, "");
+    let relay = Relay::start_with(&mock, "", "", &["--stream-keepalive", "10m"]);
     let (second, end) = (Gate::closed(), Gate::closed());
     let script = Recording::OpenAiChat.opened().send(delta("a")).wait_for(&second);
     let script = ["b", "c", "d", "e"]

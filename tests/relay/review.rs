@@ -292,3 +292,20 @@ fn a_hub_with_a_full_disk_starts_and_the_ending_is_written_when_there_is_room() 
     let log = again.get(&target).text();
     assert!(log.lines().last().unwrap().contains("\"status\":\"interrupted\""), "{log}");
 }
+
+#[test]
+fn a_page_of_another_site_cannot_spend_the_key_of_a_hub_without_credentials() {
+    let mock = Mock::start();
+    let relay = Relay::start(&mock, "");
+    let chat = json!({ "model": "m", "messages": [], "stream": true });
+    let run = json!({ "provider": "openai", "request": { "model": "m" } });
+    for (path, body) in [(format!("/relay/openai{CHAT}"), chat), ("/runs".into(), run)] {
+        for origin in ["https://evil.example", "null", "http://localhost:1"] {
+            // What a page may send without asking first.
+            let headers = [("content-type", "text/plain"), ("origin", origin)];
+            let answer = relay.hub.post(&path, &headers, body.to_string().as_bytes());
+            assert_eq!(answer.status, 403, "{origin} {path}: {}", answer.text());
+        }
+    }
+    assert_eq!(mock.count(), 0);
+}

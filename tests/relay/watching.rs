@@ -104,6 +104,21 @@ fn a_client_that_sends_its_next_request_ahead_has_not_left() {
 }
 
 #[test]
+fn with_cancel_a_run_in_the_background_waits_for_its_first_viewer() {
+    let mock = Mock::start();
+    let relay = watched(&mock, "continue");
+    mock.usually(CHAT, begun(Recording::OpenAiChat).silence());
+    let run = relay.begun(Recording::OpenAiChat, &serde_json::json!({ "on_disconnect": "cancel" }));
+    thread::sleep(Duration::from_millis(800));
+    assert_eq!(relay.run(&run)["status"], "running");
+    let mut viewer = relay.read(&run, "format=raw");
+    viewer.until("\n\n");
+    thread::sleep(Duration::from_millis(300));
+    leave(&viewer);
+    assert_eq!(ended(&relay, &run), "abandoned");
+}
+
+#[test]
 fn a_run_that_nobody_watches_is_stopped_after_its_time_and_any_reader_of_its_events_watches() {
     let mock = Mock::start();
     let relay = watched(&mock, "1s");

@@ -1,11 +1,11 @@
 //! The relay's statistics: a field of `GET /admin/stats`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
 use super::quantiles::QuantilesMs;
-use crate::relay::Relay;
+use crate::relay::{Relay, run::Run, stats::AddedTime};
 
 /// The relay's statistics. All are 0 or empty when no provider is configured. Names ending in `_total` count since the
 /// process began.
@@ -13,9 +13,13 @@ use crate::relay::Relay;
 pub struct RelayFigures {
     /// Runs that have not ended.
     pub running: u64,
+    /// Streams that receive the events of runs that have not ended.
+    pub viewers: u64,
     /// Requests that joined a run that existed, so that the provider was not asked again.
     pub joined_total: u64,
-    /// QuantilesMs from the arrival of a provider's frame until it was durable.
+    /// Milliseconds from the arrival of a provider's frames until they were durable: the first ones of each run.
+    pub first_added_ms: QuantilesMs,
+    /// The same for all frames.
     pub added_ms: QuantilesMs,
     /// By provider.
     pub providers: BTreeMap<String, ProviderFigures>,
@@ -38,8 +42,11 @@ impl RelayFigures {
     /// The current statistics.
     #[must_use]
     pub fn new(relay: &Relay) -> Self {
-        let (counts, added) = (relay.stats.counts(), relay.stats.added());
+        let (counts, (first_added, added)) = (relay.stats.counts(), relay.stats.added());
         let milliseconds = |micros: u64| f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1000.0;
+        let quantiles = |time: AddedTime| QuantilesMs { p50: milliseconds(time.p50), p99: milliseconds(time.p99) };
+        let running = relay.runs.running();
+        let viewers = |run: &Arc<Run>| u64::from(relay.hub.broker().subscribers(&run.facts.topic));
         let mut providers: BTreeMap<String, ProviderFigures> =
             relay.providers.keys().map(|name| (name.clone(), ProviderFigures::default())).collect();
         for ((name, status), count) in counts.ended {
@@ -55,9 +62,11 @@ impl RelayFigures {
             providers.entry(name).or_default().output_tokens_total = tokens;
         }
         Self {
-            running: relay.runs.running_count() as u64,
+            running: running.len() as u64,
+            viewers: running.iter().map(viewers).sum(),
             joined_total: relay.stats.attached_count(),
-            added_ms: QuantilesMs { p50: milliseconds(added.p50), p99: milliseconds(added.p99) },
+            first_added_ms: quantiles(first_added),
+            added_ms: quantiles(added),
             providers,
         }
     }

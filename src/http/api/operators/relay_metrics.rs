@@ -2,6 +2,7 @@
 
 use super::{
     metrics_text::MetricsText,
+    quantiles::QuantilesMs,
     relay_figures::{ProviderFigures, RelayFigures},
 };
 use crate::relay::ending::RunStatus;
@@ -9,15 +10,16 @@ use crate::relay::ending::RunStatus;
 /// Writes them.
 pub(super) fn write(relay: &RelayFigures, out: &mut MetricsText) {
     out.gauge("gapless_relay_running_runs", "Runs that have not ended.", relay.running);
+    let viewers = "Streams that receive the events of runs that have not ended.";
+    out.gauge("gapless_relay_viewers", viewers, relay.viewers);
     let joined = "Requests that joined a run that existed, so that the provider was not asked again.";
     out.counter("gapless_relay_joined_requests_total", joined, relay.joined_total);
-    out.labeled(
-        "gauge",
-        "gapless_relay_added_seconds",
-        "Time from the arrival of a provider's frame until it was durable, since the process began.",
-        "quantile",
-        [("0.5", relay.added_ms.p50 / 1000.0), ("0.99", relay.added_ms.p99 / 1000.0)],
-    );
+    let seconds = |time: &QuantilesMs| [("0.5", time.p50 / 1000.0), ("0.99", time.p99 / 1000.0)];
+    let first = "Time from the arrival of a run's first frame until it was durable, since the process began.";
+    let first_added = seconds(&relay.first_added_ms);
+    out.labeled("gauge", "gapless_relay_first_added_seconds", first, "quantile", first_added);
+    let each_frame = "Time from the arrival of a provider's frames until they were durable, since the process began.";
+    out.labeled("gauge", "gapless_relay_added_seconds", each_frame, "quantile", seconds(&relay.added_ms));
     let each = |of: fn(&ProviderFigures) -> Vec<(String, u64)>| {
         relay.providers.iter().flat_map(move |(name, figures)| {
             of(figures).into_iter().map(move |(labels, value)| (format!("provider=\"{name}\"{labels}"), value))

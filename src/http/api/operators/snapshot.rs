@@ -137,7 +137,7 @@ pub struct StoreFigures {
     pub queued_bytes: u64,
     /// Commits; concurrent publishes share one.
     pub commits_total: u64,
-    /// QuantilesMs until a commit is durable.
+    /// Milliseconds until a commit is durable.
     pub commit_ms: QuantilesMs,
     /// Pages of the log read for streams.
     pub pages_read_total: u64,

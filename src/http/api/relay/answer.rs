@@ -88,7 +88,7 @@ pub async fn response(
     let permits = caller.quotas.stream()?;
     let selection = Selection::from(run.facts.topic.clone());
     let facts = run.state();
-    let first = facts.first.ok_or_else(|| Problem::new(Code::StoreUnavailable, "the run has no events yet"))?;
+    let first = facts.first.ok_or_else(|| Problem::new(Code::UpstreamFailed, "the run's events are not stored"))?;
     let before_first = EventId { seq: Seq(first.seq.0.saturating_sub(1)), ..first };
     // After an event that is not the run's, all of the run was missed.
     let after = options.after.filter(|after| after.epoch == first.epoch && after.seq >= first.seq);
@@ -177,7 +177,8 @@ pub async fn begun(
     match phase {
         RunPhase::Answered(answer) => Ok(as_it_came(&answer)),
         RunPhase::NotStarted(failure) => Err((&*failure).into()),
-        RunPhase::Lost => Err(Problem::new(Code::StoreUnavailable, "the run cannot be stored now")),
+        // The provider was asked, and may have billed the answer: no retry is invited.
+        RunPhase::Lost => Err(Problem::new(Code::UpstreamFailed, "the answer cannot be stored now")),
         RunPhase::Ended if run.facts.api.is_whole() => whole(state, run).await,
         RunPhase::Started | RunPhase::Ended | RunPhase::Asked => response(state, caller, run, options, true).await,
     }

@@ -59,6 +59,7 @@ impl From<&StartFailure> for Problem {
         let code = match failure {
             StartFailure::Unreachable(_) => Code::UpstreamUnreachable,
             StartFailure::NoAnswer(_) | StartFailure::NotStored(_) => Code::UpstreamFailed,
+            StartFailure::NotRecorded(_) => Code::StoreUnavailable,
             StartFailure::Limited => Code::RateLimited,
         };
         Self::new(code, failure.to_string())
