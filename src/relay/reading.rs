@@ -48,6 +48,10 @@ pub(super) struct RunReading<'t> {
     discards: bool,
 }
 
+/// Reads of the provider's stream before the next commit at most: enough for what comes together, few enough that a
+/// provider which always has more delays no token.
+const MOST_READ_AHEAD: usize = 8;
+
 /// What woke the task.
 enum ReadingEvent {
     Chunk(Result<Option<Bytes>, BrokenBody>),
@@ -85,9 +89,23 @@ impl<'t> RunReading<'t> {
         clock.allow_silence(self.shard.relay.limits.silence_timeout);
         // Kept from one token to the other: it is registered once.
         let mut command = pin!(next_command(commands.clone()));
+        let mut read_ahead = 0;
         loop {
-            publishing.commit();
             let full = publishing.is_full();
+            // What has come already goes into the same commit: the first token into that of `run.started`.
+            if read_ahead < MOST_READ_AHEAD
+                && !full
+                && let Some(chunk) = ready(body.chunk()).await
+            {
+                read_ahead += 1;
+                clock.heard();
+                if let Some(ending) = self.take(chunk, publishing) {
+                    return self.settled(ending);
+                }
+                continue;
+            }
+            read_ahead = 0;
+            publishing.commit();
             let event = tokio::select! {
                 biased;
                 commands = &mut command => ReadingEvent::Command(commands),
@@ -251,5 +269,14 @@ impl<'t> RunReading<'t> {
             RunCommand::StopAndDrain { by } | RunCommand::Stop { by } => RunEnding::stopped(by),
             RunCommand::Continue => RunEnding::stopped(None),
         }
+    }
+}
+
+/// The output of `future` if it is there now. `future` must be cancel safe.
+async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = std::future::ready(()) => None,
     }
 }
