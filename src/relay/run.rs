@@ -1,13 +1,16 @@
 //! One run: what is known of it, and the signals between its task and those who wait for it.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use http::HeaderMap;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     dialect::GenerationApi,
@@ -15,6 +18,9 @@ use super::{
     upstream::WholeAnswer,
 };
 use crate::event::{EventId, Millis, TopicName};
+
+/// Longest wait for the commit of an ending. One takes milliseconds.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// A run, as long as it is remembered.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub struct Run {
     head: OnceLock<HeaderMap>,
     /// Whether its `run.started` was handed in.
     begun: AtomicBool,
+    /// Whether its ending was handed in.
+    is_ending: AtomicBool,
     /// Requests that wait for it or read it, besides the streams that the hub counts.
     waiting: AtomicU32,
 }
@@ -178,6 +186,7 @@ impl Run {
             command: watch::Sender::default(),
             head: OnceLock::new(),
             begun: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
         })
     }
@@ -233,6 +242,19 @@ impl Run {
     /// Waits until it is further than [`RunPhase::Asked`]. Cancel safe.
     pub async fn decided(&self) -> RunPhase {
         self.reached(|phase| !matches!(phase, RunPhase::Asked)).await
+    }
+
+    /// Records that its ending is handed in.
+    pub(super) fn begin_to_end(&self) {
+        self.is_ending.store(true, Relaxed);
+    }
+
+    /// While its ending is being committed, waits until it has ended: a client may have `run.ended` before the run's task
+    /// has heard that it is durable, and must not be told that the run goes on. Waits at most [`SETTLING`]. Cancel safe.
+    pub async fn settled(&self) {
+        if self.is_ending.load(Relaxed) {
+            let _slow_disk = timeout(SETTLING, self.over()).await;
+        }
     }
 
     /// Waits until it has ended, or never began. Cancel safe.

@@ -92,6 +92,7 @@ pub(super) async fn end(
     begin(run, &mut publishing);
     publishing.push(journal::ending_event(&run.facts, &ended));
     publishing.push(journal::ended(&ended));
+    run.begin_to_end();
     let mut phase = RunPhase::Ended;
     if let Err(error) = write(shard, run, publishing, &ended).await {
         tracing::error!(run = run.facts.id, error = %error, "the ending of a run cannot be stored; the next start writes one");

@@ -85,6 +85,7 @@ pub async fn response(
     options: ReadOptions,
     is_asker: bool,
 ) -> Result<Response, Problem> {
+    run.settled().await;
     let permits = caller.quotas.stream()?;
     let selection = Selection::from(run.facts.topic.clone());
     let facts = run.state();

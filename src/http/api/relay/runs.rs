@@ -199,6 +199,7 @@ pub fn list(state: &RelayState, caller: &Caller, query: &Query<'_>) -> Result<Re
 pub async fn show(state: &RelayState, caller: &Caller, id: &str) -> Result<Response, Problem> {
     let run = state.run(id)?;
     may_read(caller, &run)?;
+    run.settled().await;
     let hub = &state.stream.hub;
     let mut said = RunSnapshot::new(run.facts.api.reader());
     each_event(hub, &run, state.stream.limit, |_, event, new| {
@@ -226,6 +227,7 @@ pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) 
     if !matches!(run.decided().await, RunPhase::Started | RunPhase::Ended | RunPhase::Lost) {
         return Err(Problem::new(Code::RunUnknown, "the run did not begin"));
     }
+    run.settled().await;
     let facts = run.state();
     let has_all =
         options.after.zip(facts.last).is_some_and(|(after, last)| after.epoch == last.epoch && after.seq >= last.seq);
