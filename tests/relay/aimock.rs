@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{
     child::{Child, here, tool},
+    hub::Relay,
     recordings::Tool,
     sdks::{Endpoint, Runner, SDKS},
     support::eventually,
@@ -36,17 +37,21 @@ fn every_sdk_sees_the_answer_of_a_provider_that_others_wrote() {
     let arguments = r#"{"city":"東京","unit":"°C"}"#;
     let answer = json!({ "content": TEXT, "toolCalls": [{ "name": "weather", "arguments": arguments }] });
     let aimock = Aimock::start(&answer);
-    let endpoint = Endpoint { root: aimock.url.clone(), token: "sk-any".into() };
+    let relay = Relay::before(&aimock.url, "", "", &[]);
     for sdk in SDKS {
         let mut runner = Runner::start(sdk);
         for call in sdk.calls {
-            let mut job = endpoint.job(call);
-            job["version"] = "v1beta".into(); // of Gemini's paths; it has no other
-            let seen = runner.run(&job);
-            let what = format!("{}, {}", sdk.name, call.name);
-            assert_eq!((seen.error, seen.text.as_str()), (None, TEXT), "{what}");
-            let tools: Vec<Tool> = seen.tools.iter().map(|tool| Tool { id: None, ..tool.canonical() }).collect();
-            assert_eq!(tools, [Tool { id: None, name: Some("weather".into()), arguments: arguments.into() }], "{what}");
+            let direct = Endpoint { root: aimock.url.clone(), token: "sk-any".into() };
+            for (way, endpoint) in [("directly", direct), ("through the hub", relay.endpoint(call.recording))] {
+                let mut job = endpoint.job(call);
+                job["version"] = "v1beta".into(); // of Gemini's paths; it has no other
+                let seen = runner.run(&job);
+                let what = format!("{}, {}, {way}", sdk.name, call.name);
+                assert_eq!((seen.error, seen.text.as_str()), (None, TEXT), "{what}");
+                let tools: Vec<Tool> = seen.tools.iter().map(|tool| Tool { id: None, ..tool.canonical() }).collect();
+                let called = Tool { id: None, name: Some("weather".into()), arguments: arguments.into() };
+                assert_eq!(tools, [called], "{what}");
+            }
         }
     }
 }

@@ -40,11 +40,16 @@ impl Relay {
 
     /// The same with further tables of its configuration, and arguments.
     pub(crate) fn start_with(mock: &Mock, more: &str, tables: &str, arguments: &[&str]) -> Self {
+        Self::before(&mock.url(), more, tables, arguments)
+    }
+
+    /// The same with all providers at this URL.
+    pub(crate) fn before(url: &str, more: &str, tables: &str, arguments: &[&str]) -> Self {
         let configuration = tempfile::tempdir().unwrap();
         let [file, key] = ["gapless.toml", "key"].map(|name| configuration.path().join(name));
         let mut toml = String::new();
         for dialect in ["openai", "anthropic", "gemini", "ollama"] {
-            let (url, key) = (mock.url(), key.display());
+            let key = key.display();
             writeln!(
                 toml,
                 "[relay.providers.{dialect}]\ndialect = \"{dialect}\"\nurl = \"{url}\"\nkey_file = \"{key}\"\n{more}"

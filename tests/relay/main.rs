@@ -23,6 +23,7 @@ mod pages;
 mod proxy;
 mod reading;
 mod recordings;
+mod rejoining;
 mod resume;
 mod review;
 mod running;
