@@ -250,7 +250,7 @@ impl Run {
     }
 
     /// While its ending is being committed, waits until it has ended: a client may have `run.ended` before the run's task
-    /// has heard that it is durable, and must not be told that the run goes on. Waits at most [`SETTLING`]. Cancel safe.
+    /// has heard that it is durable, and must not be told that the run goes on. Waits at most a second. Cancel safe.
     pub async fn settled(&self) {
         if self.is_ending.load(Relaxed) {
             let _slow_disk = timeout(SETTLING, self.over()).await;

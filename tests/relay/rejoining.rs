@@ -78,6 +78,9 @@ fn sees_all_of_it(script: &'static str, call: &'static str, job: impl Fn(&Relay,
     let seen: Seen = Runner::start_script(call, script).run(&job);
     assert_eq!(seen.error, None, "{call}");
     assert!(cut.load(SeqCst), "{call}: nothing was cut");
+    let ids: Vec<&str> = seen.chunks.iter().filter_map(|chunk| chunk["id"].as_str()).collect();
+    let numbers: Vec<u64> = ids.iter().filter_map(|id| id.rsplit_once('-')?.1.parse().ok()).collect();
+    assert!(numbers.len() > 3 && numbers.is_sorted_by(|a, b| a < b), "{call}: each event once: {ids:?}");
     let data = |chunk: &Value| serde_json::from_str::<Value>(chunk["data"].as_str().unwrap()).unwrap();
     let texts = seen.chunks.iter().filter(|chunk| chunk["event"] == "delta").map(data);
     let text: String = texts.map(|delta| delta["text"].as_str().unwrap().to_owned()).collect();
