@@ -294,6 +294,19 @@ fn a_hub_with_a_full_disk_starts_and_the_ending_is_written_when_there_is_room() 
 }
 
 #[test]
+fn what_a_run_has_said_is_told_to_be_incomplete_when_its_start_is_trimmed() {
+    let mock = Mock::start();
+    let relay = Relay::start(&mock, "");
+    mock.usually(CHAT, Script::chunked(200, &[SSE]).send(text("a")).send(text("b")).send(end()));
+    let body = br#"{"provider":"openai","topic":"chats/1","request":{"model":"m"}}"#;
+    let run = relay.hub.post("/runs", &[JSON], body).json()["run"].as_str().unwrap().to_owned();
+    eventually("it ends", || relay.state_of(&run)["status"] == "completed");
+    assert_eq!((&relay.state_of(&run)["text"], relay.state_of(&run).get("gap")), (&json!("ab"), None));
+    relay.hub.put("chats/1", r#"{"retention":{"max_events":3}}"#);
+    eventually("its start is trimmed", || relay.state_of(&run)["gap"] == true);
+}
+
+#[test]
 fn a_page_of_another_site_cannot_spend_the_key_of_a_hub_without_credentials() {
     let mock = Mock::start();
     let relay = Relay::start(&mock, "");

@@ -192,12 +192,15 @@ async fn whole(state: &RelayState, run: &Run) -> Result<Response, Problem> {
         return Err(Problem::new(Code::UpstreamFailed, detail));
     }
     let mut text = Vec::new();
-    each_event(&state.stream.hub, run, state.stream.limit, |_, event, new| {
+    let is_whole = each_event(&state.stream.hub, run, state.stream.limit, |_, event, new| {
         if matches!(event, TopicEvent::Frame) {
             text.extend_from_slice(new.new.data.bytes());
         }
     })
     .await?;
+    if !is_whole {
+        return Err(Problem::new(Code::RunUnknown, "the answer to this request is no longer kept"));
+    }
     let mut response = Response::new(full(text));
     *response.headers_mut() = run.head().cloned().unwrap_or_default();
     let headers = response.headers_mut();

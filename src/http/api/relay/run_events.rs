@@ -81,6 +81,7 @@ impl TopicEvent {
 }
 
 /// Passes each event of the topic from the run's first to its newest one to `each`.
+/// Returns whether all of the run is still kept.
 ///
 /// # Errors
 /// When the log cannot be read.
@@ -89,32 +90,37 @@ pub async fn each_event(
     run: &Run,
     limit: ReadLimit,
     mut each: impl FnMut(EventId, &TopicEvent, &Event),
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
     let state = run.state();
-    let (Some(first), Some(last)) = (state.first, state.last) else { return Ok(()) };
+    let (Some(first), Some(last)) = (state.first, state.last) else { return Ok(true) };
     let before = EventId { seq: Seq(first.seq.0.saturating_sub(1)), ..first };
     let start = Start::Cursor(Cursor::new(&before.to_string()));
     let selection = Selection::from(run.facts.topic.clone());
     let unreadable = || Problem::new(Code::StoreUnavailable, "the events of the run cannot be read now; retry");
     let subscribed = hub.subscribe(&selection, start, limit, 0).await;
     let mut subscription = subscribed.map_err(|_| unreadable())?;
+    let (mut is_whole, mut has_start) = (true, false);
     loop {
         let next = poll_fn(|cx| match subscription.poll_next(cx) {
             Poll::Pending if subscription.caught_up() => Poll::Ready(None),
             delivery => delivery.map(Some),
         });
         match next.await {
-            None | Some(Delivery::Finished(_)) => return Ok(()),
+            None | Some(Delivery::Finished(_)) => return Ok(is_whole && has_start),
             Some(Delivery::Unreadable) => return Err(unreadable()),
             Some(Delivery::Events(batch)) => {
                 for frame in batch.frames() {
                     if frame.id.epoch != last.epoch || frame.id.seq > last.seq {
-                        return Ok(());
+                        return Ok(is_whole && has_start);
                     }
-                    each(frame.id, &TopicEvent::of(&frame.event), &frame.event);
+                    let event = TopicEvent::of(&frame.event);
+                    is_whole &= !matches!(event, TopicEvent::Removed);
+                    has_start |= frame.id == first;
+                    each(frame.id, &event, &frame.event);
                 }
             }
-            Some(Delivery::Gap(_) | Delivery::End(_)) => {}
+            Some(Delivery::Gap(_)) => is_whole = false,
+            Some(Delivery::End(_)) => {}
         }
     }
 }

@@ -37,6 +37,9 @@ pub struct RunView<'r> {
 pub struct WholeRunView<'r> {
     #[serde(flatten)]
     view: RunView<'r>,
+    /// Whether a part of what it said is no longer kept.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    gap: bool,
     text: &'r str,
     reasoning: &'r str,
     tool_calls: Vec<&'r crate::relay::format::snapshot::ToolCallSnapshot>,
@@ -69,9 +72,10 @@ impl<'r> RunView<'r> {
 impl<'r> WholeRunView<'r> {
     /// The run now, and what it has said.
     #[must_use]
-    pub fn of(run: &'r Run, hub: &Hub, said: &'r RunSnapshot) -> Self {
+    pub fn of(run: &'r Run, hub: &Hub, said: &'r RunSnapshot, is_whole: bool) -> Self {
         Self {
             view: RunView::of(run, hub),
+            gap: !is_whole,
             text: &said.text,
             reasoning: &said.reasoning,
             tool_calls: said.tool_calls.values().collect(),

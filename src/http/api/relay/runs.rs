@@ -202,13 +202,13 @@ pub async fn show(state: &RelayState, caller: &Caller, id: &str) -> Result<Respo
     run.settled().await;
     let hub = &state.stream.hub;
     let mut said = RunSnapshot::new(run.facts.api.reader());
-    each_event(hub, &run, state.stream.limit, |_, event, new| {
+    let is_whole = each_event(hub, &run, state.stream.limit, |_, event, new| {
         if let Some(event) = event.of_run(new) {
             said.push(event);
         }
     })
     .await?;
-    Ok(body::json(json_text::bytes(&WholeRunView::of(&run, hub, &said))))
+    Ok(body::json(json_text::bytes(&WholeRunView::of(&run, hub, &said, is_whole))))
 }
 
 /// `GET /runs/ID/events`.
