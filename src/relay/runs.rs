@@ -171,7 +171,8 @@ impl Runs {
         self.table.lock().remove(run.number);
     }
 
-    /// Records the provider's id of a run's response. Returns whether it is the run's first one.
+    /// Records the provider's id of a run's response. Returns whether it is the run's first one. An id that a server
+    /// gives twice is that of the newest run.
     pub(super) fn name_response(&self, run: &Run, response: &str) -> bool {
         let mut table = self.table.lock();
         let is_first = table.by_number.contains_key(&run.number) && !table.responses.contains_key(&run.number);
@@ -316,7 +317,9 @@ impl RunTable {
                 None => self.newest.remove(&facts.topic),
             };
         }
-        if let Some(response) = self.responses.remove(&number) {
+        if let Some(response) = self.responses.remove(&number)
+            && self.by_response.get(&response) == Some(&number)
+        {
             self.by_response.remove(&response);
         }
     }
@@ -520,7 +523,11 @@ mod tests {
         let run = runs.join(&asked, NOW, || facts("r1", "a", &asked)).expect("a run").run;
         assert!(runs.name_response(&run, "resp_1") && !runs.name_response(&run, "resp_1"));
         assert_eq!(runs.of_response("resp_1").map(|run| run.facts.id.clone()).as_deref(), Some("r1"));
+        let later = runs.join(&asked, NOW, || facts("r2", "b", &asked)).expect("a run").run;
+        assert!(runs.name_response(&later, "resp_1"));
         runs.forget(&run);
+        assert_eq!(runs.of_response("resp_1").map(|run| run.facts.id.clone()).as_deref(), Some("r2"));
+        runs.forget(&later);
         assert!(runs.of_response("resp_1").is_none());
     }
 }
