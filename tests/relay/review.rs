@@ -1,6 +1,10 @@
 //! What a review of the relay found: requests that reached more than they may, and runs that could not end.
 
-use std::{io::Read, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -291,6 +295,30 @@ fn a_hub_with_a_full_disk_starts_and_the_ending_is_written_when_there_is_room() 
     let again = full.again();
     let log = again.get(&target).text();
     assert!(log.lines().last().unwrap().contains("\"status\":\"interrupted\""), "{log}");
+}
+
+#[test]
+fn a_request_with_a_key_is_sent_only_when_the_key_is_on_disk() {
+    let mock = Mock::start();
+    // No disk has this much room, so nothing is stored.
+    let relay = Relay::start_with(&mock, "", "[store]\nreserve_bytes = \"1TiB\"\n", &[]);
+    mock.usually(CHAT, Script::chunked(200, &[SSE]).silence());
+    // Nobody waits for an answer: what cannot be stored is tried again for a minute.
+    let post = |number: u8, key: &str| {
+        let body = format!("{{\"model\":\"m\",\"stream\":true,\"n\":{number}}}");
+        let mut socket = TcpStream::connect(relay.hub.address).unwrap();
+        let head = format!("POST /relay/openai{CHAT} HTTP/1.1\r\nhost: {}\r\n{key}", relay.hub.address);
+        let length = body.len();
+        write!(socket, "{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+        socket
+    };
+    let runs = || relay.hub.get("/runs").json()["runs"].as_array().unwrap().len();
+    let _keyed = post(1, "idempotency-key: k\r\n");
+    eventually("the run with a key is entered", || runs() == 1);
+    let _other = post(2, "");
+    eventually("the request without a key is sent", || mock.count() > 0);
+    let sent: Vec<_> = mock.exchanges().iter().map(|exchange| exchange.request.json()["n"].clone()).collect();
+    assert_eq!(sent, [2]);
 }
 
 #[test]
