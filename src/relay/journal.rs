@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     dialect,
-    ending::{RunEnded, RunError, RunStatus, TokenUsage},
+    ending::{RunEnded, RunError, RunStarted, RunStatus, TokenUsage},
     run::{Run, RunFacts, RunPhase, RunState},
     runs::Runs,
 };
@@ -67,10 +67,12 @@ pub fn asked(run: &Run) -> NewEvent {
     entry(&JournalEntry::Asked(RecordedFacts::of(run)))
 }
 
-/// The entry of a run that begins.
+/// The beginning of a run: its entry, and the run's `run.started`.
 #[must_use]
-pub fn started(run: &Run) -> NewEvent {
-    entry(&JournalEntry::Started(RecordedFacts::of(run)))
+pub fn beginning(run: &Run) -> [NewEvent; 2] {
+    let facts = &run.facts;
+    let started = RunStarted { run: facts.id.clone(), provider: facts.provider.clone(), model: facts.model.clone() };
+    [entry(&JournalEntry::Started(RecordedFacts::of(run))), run_event(facts, EventName::run_started(), json(&started))]
 }
 
 /// The entry of a run that did not begin.
@@ -283,12 +285,7 @@ async fn interrupt(hub: Arc<Hub>, run: Arc<Run>) -> Result<(), AppendError> {
     };
     let mut events = Vec::new();
     if run.state().first.is_none() {
-        let start = super::ending::RunStarted {
-            run: facts.id.clone(),
-            provider: facts.provider.clone(),
-            model: facts.model.clone(),
-        };
-        events.extend([started(&run), run_event(facts, EventName::run_started(), json(&start))]);
+        events.extend(beginning(&run));
     }
     events.extend([ending_event(facts, &end), ended(&end)]);
     let acknowledged = match hub.publish(Append { events, expect: None, key: None }).await {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::{
     clock::{RunClock, RunTime},
-    ending::{RunEnded, RunError, RunStarted, RunStatus},
+    ending::{RunEnded, RunError, RunStatus},
     journal,
     publishing::{RunPublishing, publish},
     run::{Run, RunAccount, RunPhase, RunState},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     engine::{AppendError, Receipt},
-    event::{EventId, EventName, Millis},
+    event::{EventId, Millis},
     hub::publisher::Acknowledgments,
 };
 
@@ -67,11 +67,9 @@ impl RunEnding {
 /// Adds `run.started` to the next commit, unless it was added before.
 pub(super) fn begin(run: &Run, publishing: &mut RunPublishing) {
     if run.begin() {
-        let facts = &run.facts;
-        let started =
-            RunStarted { run: facts.id.clone(), provider: facts.provider.clone(), model: facts.model.clone() };
-        publishing.push(journal::started(run));
-        publishing.push(journal::run_event(facts, EventName::run_started(), journal::json(&started)));
+        for event in journal::beginning(run) {
+            publishing.push(event);
+        }
     }
 }
 

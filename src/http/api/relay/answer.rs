@@ -27,9 +27,9 @@ use crate::{
     },
 };
 
-/// The response headers that name a run.
+/// The response header that names a run.
 pub const RUN: HeaderName = HeaderName::from_static("gapless-run");
-/// See [`RUN`].
+/// The header that names a run's topic, of a request and of its response.
 pub const TOPIC: HeaderName = HeaderName::from_static("gapless-topic");
 
 /// Longest time that deltas may be merged: a longer one would look like a broken stream.

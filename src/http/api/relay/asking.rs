@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use getrandom::fill;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName};
 
-use super::{account, state::RelayState};
+use super::{account, answer::TOPIC, state::RelayState};
 use crate::{
     access::{hex, sha256},
     engine::AppendError,
@@ -38,9 +37,6 @@ const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count
 
 /// The header of an SSE client that resumes.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// The header that names the run's topic.
-const TOPIC: HeaderName = HeaderName::from_static("gapless-topic");
 
 /// Longest `Idempotency-Key`, in bytes.
 const MAX_KEY_BYTES: usize = 255;
@@ -188,12 +184,6 @@ fn new_id() -> String {
     let mut bytes = [0; ID_BYTES];
     fill(&mut bytes).expect("the system has randomness");
     format!("run_{}", hex(&bytes))
-}
-
-/// A request to the provider.
-#[must_use]
-pub fn upstream(method: Method, target: String, headers: HeaderMap, body: Bytes) -> UpstreamRequest {
-    UpstreamRequest { method, target, headers, body }
 }
 
 /// Checks that the caller, and the provider's configuration, permit the model. Without one the provider chooses.

@@ -34,6 +34,7 @@ use crate::{
         format::RunSnapshot,
         provider::UnwatchedPolicy,
         run::{Run, RunCommand, RunPhase},
+        upstream::UpstreamRequest,
     },
 };
 
@@ -153,7 +154,12 @@ fn ask(
         api,
         model: model.unwrap_or_default(),
         topic: headers.topic.clone(),
-        upstream: asking::upstream(Method::POST, target, upstream_headers, upstream_body.into()),
+        upstream: UpstreamRequest {
+            method: Method::POST,
+            target,
+            headers: upstream_headers,
+            body: upstream_body.into(),
+        },
         memory,
         at_once: true,
         on_disconnect,
