@@ -119,6 +119,7 @@ mod tests {
             ("*-mini", "gpt-mini-4"),
             ("ab*ba", "aba"),
             ("a*b*b", "ab"),
+            ("*a*a*", "a"),
             ("*x*", ""),
         ] {
             assert!(!matches(pattern, name), "{pattern} {name}");
@@ -146,6 +147,28 @@ mod tests {
                 ends.into_iter().any(|at| by_definition(&pattern[1..], &name[at..]))
             }
             Some(c) => name.strip_prefix(c).is_some_and(|rest| by_definition(&pattern[c.len_utf8()..], rest)),
+        }
+    }
+
+    /// Every text of at most `length` of these characters.
+    fn texts(characters: &[char], length: usize) -> Vec<String> {
+        let mut texts = vec![String::new()];
+        let mut longest = texts.clone();
+        for _ in 0..length {
+            let longer = longest.iter().flat_map(|text| characters.iter().map(move |c| format!("{text}{c}")));
+            longest = longer.collect();
+            texts.extend_from_slice(&longest);
+        }
+        texts
+    }
+
+    #[test]
+    fn each_short_pattern_matches_what_the_definition_says() {
+        let names = texts(&['a', 'b'], 5);
+        for pattern in texts(&['a', 'b', '*'], 5).iter().filter(|pattern| !pattern.is_empty()) {
+            for name in &names {
+                assert_eq!(matches(pattern, name), by_definition(pattern, name), "{pattern} {name}");
+            }
         }
     }
 
