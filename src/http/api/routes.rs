@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Vers
 use matchit::Router;
 
 use super::{
-    docs,
+    console, docs,
     events::{self, native::NATIVE},
     operators, publish,
     relay::{
@@ -30,7 +30,7 @@ use crate::http::{
         client_watch::ClientWatch,
         handler::IncomingRequest,
         peer::{ListenerRole, OverCapacity, Peer},
-        response::{Response, full},
+        response::Response,
     },
 };
 
@@ -57,8 +57,9 @@ enum Route {
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 20] = [
+const TABLE: [(&str, Route, &str); 21] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
+    ("/console/{*path}", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
     ("/site", Route::Site, "GET, HEAD, OPTIONS"),
     ("/site/", Route::Site, "GET, HEAD, OPTIONS"),
@@ -79,13 +80,6 @@ const TABLE: [(&str, Route, &str); 20] = [
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
 ];
-
-/// The web page at `/`.
-const CONSOLE: &str = include_str!("../../../console/index.html");
-
-/// What the page may do: run its inline script and style, and send requests to the hub that served it.
-const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Headers for browsers on every response that does not set them itself: do not sniff the content type, do not show it
 /// in a frame and run nothing in it, do not let another site embed it, and send no `Referer` (the address may contain a
@@ -175,7 +169,7 @@ impl Routes {
         match route {
             Route::Health => return Ok(operators::health::alive()),
             Route::Ready => return operators::health::ready(&shard.app.operators).await,
-            Route::Console => return Ok(console()),
+            Route::Console => return console::handle(request.uri().path(), request.headers()),
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
             Route::Site => return site::handle(&shard.site, request.uri(), request.headers()).await,
             Route::Relay => return relay(shard, scope, request).await,
@@ -358,13 +352,4 @@ async fn relay(shard: &ShardState, scope: &RequestScope, request: IncomingReques
     }
     let caller = shard.auth.caller(&head);
     Box::pin(drop_in::handle(&shard.relay, scope, caller, head, body)).await
-}
-
-fn console() -> Response {
-    let mut response = Response::new(full(CONSOLE));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONSOLE_POLICY));
-    response
 }
