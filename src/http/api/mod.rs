@@ -11,6 +11,7 @@
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
 //! | [`topics`] | `/topics`: listing, showing, configuring, deleting |
+//! | [`whoami`] | `GET /whoami`: the caller, and what it may do |
 //! | [`site`] | the operator's static files at `/site/` |
 //! | [`operators`] | statistics, metrics, health |
 //! | [`docs`] | the documents that a problem's `type` refers to |
@@ -38,3 +39,4 @@ pub mod site;
 pub mod state;
 pub mod stream;
 pub mod topics;
+pub mod whoami;
