@@ -32,8 +32,8 @@ export function readProgressJson(json: Fields, sure: boolean): ProgressReading |
   const progress = number(json.progress);
   if (progress !== null && progress >= 0) {
     if (total !== null && total > 0) return { ...rest, done: progress, total };
-    if (progress < 1) return { ...rest, done: progress * 100, total: 100, unit: '%' };
-    return { ...rest, done: progress, total: 100, unit: '%', ...(progress === 1 ? { one: true as const } : {}) };
+    if (progress > 0 && progress < 1) return { ...rest, done: progress * 100, total: 100, unit: '%', scale: 'fraction' };
+    return { ...rest, done: progress, total: 100, unit: '%', ...(progress === 1 ? { scale: 'one' as const } : {}) };
   }
   if (sure && done !== null && done >= 0) return { ...rest, done, total: null };
   return null;

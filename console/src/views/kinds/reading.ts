@@ -55,8 +55,8 @@ export interface ProgressReading {
   /** Null when it is not known: then `done` is a count. */
   total: number | null;
   unit: string;
-  /** Set by a number that is either the fraction 1 or 1 %. */
-  one?: true;
+  /** The number was a fraction of 1; or it was 1, which is all of it after fractions, and else 1 %. */
+  scale?: 'fraction' | 'one';
 }
 
 export const LEVELS = ['trace', 'debug', 'info', 'notice', 'warn', 'error', 'fatal'] as const;
