@@ -1,0 +1,71 @@
+import { count, duration, plural } from '../../format';
+import { href } from '../../router';
+import { oneLine, visible } from '../../text';
+import type { TokenText, TokenTexts } from './token-texts';
+import { TypedText } from './typed-text';
+import { endingWords, statusWords, usageWords } from './words';
+
+export function TokensDisplay({ tokens }: { tokens: TokenTexts }) {
+  const { texts } = tokens;
+  if (!texts.length) return null;
+  return (
+    <div class="kind-texts">
+      {texts.dropped > 0 && <p class="muted">{plural(texts.dropped, 'earlier text')} not shown.</p>}
+      {[...texts].map((text) => (text.who === 'You' ? <Said key={text.id} text={text} /> : <Answer key={text.id} text={text} />))}
+    </div>
+  );
+}
+
+function Said({ text }: { text: TokenText }) {
+  return (
+    <div class="kind-said">
+      <span class="hidden">You: </span>
+      <TypedText text={text.text} writing={false} label="You" />
+    </div>
+  );
+}
+
+function Answer({ text }: { text: TokenText }) {
+  const { ending } = text;
+  const writing = ending === null;
+  return (
+    <div class="kind-answer">
+      {text.cut > 0 && <p class="muted">The first {plural(text.cut, 'character')} are not shown here.</p>}
+      {text.thinking && <Thinking text={text.thinking} writing={writing && !text.text} />}
+      {(text.text || writing) && <TypedText text={text.text} writing={writing} label={writing ? 'Answer, being written' : 'Answer'} />}
+      {[...text.tools].map(([index, call]) => (
+        <ToolCall key={index} name={call.name} given={call.arguments} />
+      ))}
+      <p class="kind-foot muted">
+        <span class="badge" data-tone={statusWords(ending?.status ?? 'running')[1]}>
+          {writing ? 'Writing' : visible(oneLine(endingWords(ending)))}
+        </span>
+        {text.model && <span class="foreign">{oneLine(text.model)}</span>}
+        <span class="number">{ending && usageWords(ending) ? usageWords(ending) : `${count(text.count)} ${text.count === 1 ? 'piece' : 'pieces'}`}</span>
+        {text.to > text.from && <span class="number">{duration(text.to - text.from)}</span>}
+        {text.run && <a href={href('runs', text.run)}>Run</a>}
+      </p>
+    </div>
+  );
+}
+
+/** What a model thinks before it answers. Open while there is no answer yet. */
+export function Thinking({ text, writing }: { text: string; writing: boolean }) {
+  return (
+    <details class="kind-thinking" open={writing}>
+      <summary>{writing ? 'Thinking …' : 'Thoughts'}</summary>
+      <TypedText text={text} writing={writing} label="Thoughts" />
+    </details>
+  );
+}
+
+export function ToolCall({ name, given }: { name: string; given: string }) {
+  return (
+    <p class="kind-tool">
+      <span class="muted">Calls </span>
+      <code class="foreign">
+        {oneLine(name)}({visible(given)})
+      </code>
+    </p>
+  );
+}
