@@ -74,6 +74,9 @@ export class Crossing {
   }
 }
 
+/** 3.0 s, 12 min 5 s: the digits stay while it runs. */
+export const span = (ms: number): string => (ms < 60_000 ? `${(Math.max(0, ms) / 1000).toFixed(1)} s` : duration(ms));
+
 /** How many events a gap may stand for: at most the ids between; null when that says nothing. */
 function atMost({ after, resumes_at }: Gap): number | null {
   const [from, to] = [parts(after ?? ''), parts(resumes_at ?? '')];
@@ -85,8 +88,8 @@ function atMost({ after, resumes_at }: Gap): number | null {
 /** The result in words: `missed 0, twice 0; 37 events came by replay in 0.2 s after 3.0 s without a connection`. */
 export function verdict(crossing: Crossing): string {
   const { gaps, twice, replayed, comparison, unchecked, backAt, caughtUpAt, lostAt } = crossing;
-  const away = duration((backAt ?? Date.now()) - lostAt);
-  const took = replayed && caughtUpAt && backAt ? ` in ${duration(caughtUpAt - backAt)}` : '';
+  const away = span((backAt ?? Date.now()) - lostAt);
+  const took = replayed && caughtUpAt && backAt ? ` in ${span(caughtUpAt - backAt)}` : '';
   const came = `${plural(replayed, 'event')} came by replay${took} after ${away} without a connection`;
   return `${missedWords(gaps, comparison)}, twice ${count(twice)}; ${came}${
     comparison?.partial ? `; the first ${count(comparison.compared)} were compared with the log` : ''
@@ -115,7 +118,7 @@ const time = (ms: number) => {
 /** The line in the list: `Connection lost 14:03:07, back after 3.1 s: nothing missed, 12 by replay`. */
 export function backLine(crossing: Crossing): string {
   const { lostAt, backAt, comparison, unchecked, gaps, twice, replayed } = crossing;
-  const start = `Connection ${crossing.onPurpose ? 'cut' : 'lost'} ${time(lostAt)}, back after ${duration((backAt ?? Date.now()) - lostAt)}`;
+  const start = `Connection ${crossing.onPurpose ? 'cut' : 'lost'} ${time(lostAt)}, back after ${span((backAt ?? Date.now()) - lostAt)}`;
   if (!comparison && !unchecked) return `${start}: catching up`;
   const missed = unchecked
     ? gaps.length

@@ -1,8 +1,8 @@
 // "Cut the connection": the promise of the hub, tried out by the page on itself.
 import { useState } from 'preact/hooks';
-import { duration, plural } from '../../format';
+import { plural } from '../../format';
 import { mayPublish } from '../../hub/access';
-import { faultless, verdict } from './crossing';
+import { faultless, span, verdict } from './crossing';
 import { useTick } from './hooks';
 import { tickTopic } from './ticks';
 import type { Watch } from './watch';
@@ -60,7 +60,7 @@ export function CutReport({ watch }: { watch: Watch }) {
           'Connected again: the hub sends what came meanwhile, and the page compares it with the log.'
         ) : (
           <>
-            No connection for {duration(Date.now() - crossing.lostAt)}.
+            No connection for {span(Date.now() - crossing.lostAt)}.
             {ticks > 0 && ` ${plural(ticks, 'tick')} published meanwhile, which this page does not receive.`} It comes back by itself, with the id of the
             last event.
           </>

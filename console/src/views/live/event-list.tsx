@@ -2,9 +2,11 @@
 import { useMemo, useState } from 'preact/hooks';
 import { count } from '../../format';
 import { isPattern } from '../../hub/pattern';
+import { Earlier } from './earlier';
 import type { LiveEvent } from './entry';
 import { type Filter, wanted } from './filter';
 import { heightOf } from './layout';
+import type { ReadBack } from './read-back';
 import { Row, rowId } from './row';
 import { Rows } from './rows';
 import { useVirtual } from './virtual';
@@ -15,10 +17,11 @@ const ELEMENTS = 512;
 /** Rows that a page key moves by. */
 const PAGE = 15;
 /** The width is taken in steps, so that a changing window does not lay out all rows for each pixel. */
-const STEP = 40;
+const STEP = 16;
 
 interface ListProps {
   watch: Watch;
+  readBack: ReadBack;
   pretty: boolean;
   filter: Filter;
   /** The number of the selected event. */
@@ -29,7 +32,7 @@ interface ListProps {
   onClose(): void;
 }
 
-export function EventList({ watch, pretty, filter, selected, onSelect, onOpen, onClose }: ListProps) {
+export function EventList({ watch, readBack, pretty, filter, selected, onSelect, onOpen, onClose }: ListProps) {
   const { store } = watch;
   const [expanded] = useState(() => new Set<number>());
   const [width, setWidth] = useState(0);
@@ -111,11 +114,14 @@ export function EventList({ watch, pretty, filter, selected, onSelect, onOpen, o
   const filtered = filter.name !== null || filter.text !== '';
   return (
     <div class="live-list">
-      {filtered && (
-        <p class="live-matches" aria-live="polite">
-          {count(rows.matched)} of {count(rows.looked)} {rows.complete ? 'match' : 'match so far'}
-        </p>
-      )}
+      <div class="live-strip">
+        <Earlier watch={watch} readBack={readBack} />
+        {filtered && (
+          <p class="live-matches" role="status" aria-label="Matches">
+            {count(rows.matched)} of {count(rows.looked)} {rows.complete ? 'match' : 'match so far'}
+          </p>
+        )}
+      </div>
       <div
         ref={list.container}
         class="live-scroll"

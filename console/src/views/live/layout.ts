@@ -20,10 +20,7 @@ export const ALL_LINES = 2000;
 /** A line of a mark, what stands around them, and the width of a character at most. */
 const MARK_LINE = 20;
 const MARK_PADDING = 14;
-const MARK_CHARACTER = 7.6;
-/** Characters of a line that is completed later. */
-const LATER = 110;
-
+const MARK_CHARACTER = 7.5;
 export const linesOf = (event: LiveEvent, all: boolean): Extent => extent(event.data, all ? ALL_LINES : MOST_LINES);
 
 /**
@@ -32,7 +29,7 @@ export const linesOf = (event: LiveEvent, all: boolean): Extent => extent(event.
  */
 export function heightOf(item: LiveItem, pretty: boolean, width: number, expanded: ReadonlySet<number>): number {
   if (item.kind === 'mark') {
-    const characters = Math.max(markText(item.mark).length, item.mark.type === 'back' ? LATER : 0);
+    const characters = markText(item.mark).length;
     const perLine = Math.max(20, Math.floor((width - 28) / MARK_CHARACTER));
     return MARK_PADDING + MARK_LINE * Math.ceil(characters / perLine);
   }

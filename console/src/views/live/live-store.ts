@@ -154,6 +154,12 @@ export class LiveStore {
     return this.events.at(at)?.n === n ? at : -1;
   }
 
+  /** An item that is held has changed. */
+  amended(): void {
+    this.revision += 1;
+    this.changed();
+  }
+
   /** Tells listeners that something that they show has changed. */
   changed(): void {
     for (const listener of this.changes) listener();

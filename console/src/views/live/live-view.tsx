@@ -9,7 +9,6 @@ import { KindsPane } from '../kinds/kinds-pane';
 import { CutReport } from './cut-panel';
 import { Detail } from './detail';
 import { type Choice, DISPLAYS } from './detect';
-import { Earlier } from './earlier';
 import type { LiveEvent } from './entry';
 import { EventList } from './event-list';
 import type { Filter } from './filter';
@@ -123,18 +122,16 @@ function Watching({ watch, readBack, choice, onChoice }: WatchingProps) {
         </div>
       ) : (
         <div class="live-panes" data-open={open}>
-          <div class="live-main">
-            <Earlier watch={watch} readBack={readBack} />
-            <EventList
-              watch={watch}
-              pretty={display === 'json'}
-              filter={filter}
-              selected={selected?.n ?? null}
-              onSelect={select}
-              onOpen={() => setOpen(true)}
-              onClose={() => (open ? close() : select(null))}
-            />
-          </div>
+          <EventList
+            watch={watch}
+            readBack={readBack}
+            pretty={display === 'json'}
+            filter={filter}
+            selected={selected?.n ?? null}
+            onSelect={select}
+            onOpen={() => setOpen(true)}
+            onClose={() => (open ? close() : select(null))}
+          />
           {open && selected && <Detail event={selected} onClose={close} />}
         </div>
       )}

@@ -45,7 +45,7 @@ export class Watch {
   private stream: EventStream | null = null;
   private replayed = 0;
   /** There was a connection. */
-  private begun = false;
+  begun = false;
   /** This connection is the first one. */
   private first = true;
   /** The crossing whose events are coming. */
@@ -188,7 +188,7 @@ export class Watch {
     if (own !== this.stream) return;
     if (mark?.mark.type === 'back') {
       Object.assign(mark.mark, { text: backLine(crossing), tone: faultless(crossing) ? 'good' : crossing.unchecked && !crossing.gaps.length ? 'info' : 'bad' });
-      this.store.changed();
+      this.store.amended();
     }
     this.told.value += 1;
   }
