@@ -12,11 +12,12 @@ export function Earlier({ watch, readBack }: { watch: Watch; readBack: ReadBack 
   const { store } = watch;
   const state = readBack.state.value;
   if (state.name === 'failed') return <Refusal error={state.error} retry={() => void readBack.more()} />;
-  const all = state.name === 'oldest' && store.skipped === 0;
+  const whole = store.skipped === 0 && watch.selection.value?.from.kind === 'earliest';
+  const all = store.skipped === 0 && (state.name === 'oldest' || whole);
   return (
     <p class="live-earlier">
       {store.skipped > 0 && <strong>{skippedText(store.skipped)}</strong>}
-      {all && <span>This is everything that the hub keeps.</span>}
+      {all && <span>From the oldest event that the hub keeps</span>}
       {state.name === 'enough' && <span>{count(MAX_READ_BACK)} older events are as much as this page reads back. Watch from an id to go on.</span>}
       {!all && state.name !== 'enough' && (
         <button type="button" class="small" disabled={state.name === 'loading'} onClick={() => void readBack.more()}>

@@ -132,7 +132,7 @@ function Watching({ watch, readBack, choice, onChoice }: WatchingProps) {
             onOpen={() => setOpen(true)}
             onClose={() => (open ? close() : select(null))}
           />
-          {open && selected && <Detail event={selected} onClose={close} />}
+          {open && selected && <Detail store={watch.store} event={selected} onClose={close} />}
         </div>
       )}
     </>
