@@ -116,7 +116,7 @@ export function EventList({ watch, readBack, pretty, filter, selected, onSelect,
   return (
     <div class="live-list">
       <div class="live-strip">
-        <Earlier watch={watch} readBack={readBack} />
+        <Earlier watch={watch} readBack={readBack} leftOut={rows.capped ? Math.max(0, store.held - rows.looked) : 0} />
         {filtered && (
           <p class="live-matches" role="status" aria-label="Matches">
             {count(rows.matched)} of {count(rows.looked)} {rows.complete ? 'match' : 'match so far'}

@@ -118,6 +118,7 @@ function Watching({ watch, readBack, choice, onChoice }: WatchingProps) {
         <NoEvents watch={watch} />
       ) : display === 'kinds' ? (
         <div class="live-kinds">
+          <h2 class="hidden">By kind</h2>
           <KindsPane store={watch.store} />
         </div>
       ) : (
