@@ -91,8 +91,9 @@ export function useVirtual(store: LiveStore, rows: Rows): Virtual {
     width: place.width,
     following: place.following,
     onScroll: () => {
-      const element = container.current!;
-      if (Math.abs(element.scrollTop - place.set) < 1) return;
+      const element = container.current;
+      // The list may be gone before its last scroll event comes.
+      if (!element || Math.abs(element.scrollTop - place.set) < 1) return;
       place.set = -1;
       place.following = element.scrollTop + element.clientHeight >= element.scrollHeight - NEAR;
       anchorAt(element.scrollTop);
