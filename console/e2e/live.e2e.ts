@@ -24,6 +24,15 @@ test('from the first visit to the first event by clicks alone', async () => {
   await sees(page, ['Hello']);
 });
 
+test('without a topic it proposes those that the hub has', async () => {
+  await using hub = await Hub.start();
+  await hub.publish('orders/1', 'first');
+  await using chromium = await Chromium.launch();
+  await using tab = await chromium.open(hub.address + '#/live');
+  await tab.page.getByRole('link', { name: 'orders/1 1 event' }).click();
+  await sees(tab.page, ['first']);
+});
+
 test('the first version of the page had other addresses, and they work', async () => {
   await using hub = await Hub.start();
   await hub.publish('jobs/1', 'past');
@@ -125,6 +134,25 @@ test('only rows in sight are in the page; it follows the end until the user leav
   await poll(async () => (await rowTexts(page)).at(-1)).toBe('the newest');
   await hub.publish('long', 'one more');
   await poll(async () => (await rowTexts(page)).at(-1)).toBe('one more');
+});
+
+test('what is looked at stays, also when the store is full', async () => {
+  await using hub = await Hub.start();
+  for (let at = 0; at < 50_000; at += 10_000) {
+    await hub.publishAll(Array.from({ length: 10_000 }, (_, more) => ({ topic: 'full', data: `line ${at + more}` })));
+  }
+  await using chromium = await Chromium.launch();
+  await using tab = await chromium.open(hub.address + '#/live?topic=full&from=earliest&view=text');
+  const { page } = tab;
+  await page.getByText('1 earlier event is not shown').waitFor({ timeout: PATIENCE });
+  await list(page).focus();
+  await page.keyboard.press('Home');
+  await poll(async () => (await rowTexts(page))[0]).toBe('line 1');
+  const seen = await rowTexts(page);
+  await hub.publishAll(words('more', 3000).map((data) => ({ topic: 'full', data })));
+  await poll(() => page.locator('.live-figures dd').first().textContent()).toBe('53,000');
+  await page.getByRole('button', { name: /^Resume [\d,]+ new/ }).waitFor();
+  expect(await rowTexts(page)).toEqual(seen);
 });
 
 test('the keyboard alone: rows, details, and back', async () => {
