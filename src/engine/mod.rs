@@ -42,7 +42,7 @@ pub use capabilities::{Capabilities, RetentionKinds};
 pub use error::{AppendError, ReadError};
 pub use page::{LogGap, LogPage, PageItem, ReadLimit, ReadRequest};
 pub use start::{LocateBy, ReadFrom, When};
-pub use status::Status;
+pub use status::{DiskSpace, Status};
 pub use topic::{LifecycleChange, TopicChange, TopicFacts, TopicState};
 
 /// The future of an engine's answer; to be polled within a tokio runtime. Cancel safe: dropping the future of a write

@@ -148,6 +148,7 @@ impl<S: Store> LogShared<S> {
             events,
             bytes,
             disk_bytes: disk.disk_bytes,
+            disk_space: disk.disk_space,
             commits_total: meter.total(),
             commit_ms_p50: meter.quantile_ms(0.5),
             commit_ms_p99: meter.quantile_ms(0.99),

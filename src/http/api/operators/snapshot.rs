@@ -133,6 +133,10 @@ pub struct StoreFigures {
     pub bytes: u64,
     /// Bytes on disk used by the store's files; 0 in memory.
     pub disk_bytes: u64,
+    /// Bytes of the disk that this process may still use; `None` in memory, or unknown.
+    pub disk_free_bytes: Option<u64>,
+    /// Size of the disk; `None` in memory, or unknown.
+    pub disk_total_bytes: Option<u64>,
     /// Bytes of events waiting for a commit.
     pub queued_bytes: u64,
     /// Commits; concurrent publishes share one.
@@ -290,6 +294,8 @@ impl StoreFigures {
             events: engine.events,
             bytes: engine.bytes,
             disk_bytes: engine.disk_bytes,
+            disk_free_bytes: engine.disk_space.map(|space| space.free),
+            disk_total_bytes: engine.disk_space.map(|space| space.total),
             queued_bytes: engine.queued_bytes,
             commits_total: engine.commits_total,
             commit_ms: QuantilesMs { p50: rounded(engine.commit_ms_p50), p99: rounded(engine.commit_ms_p99) },
