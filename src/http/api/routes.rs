@@ -49,6 +49,7 @@ enum Route {
     RunStop,
     ActiveRun,
     Stats,
+    History,
     Metrics,
     Health,
     Ready,
@@ -58,7 +59,7 @@ enum Route {
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 21] = [
+const TABLE: [(&str, Route, &str); 22] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
     ("/site", Route::Site, "GET, HEAD, OPTIONS"),
@@ -77,6 +78,7 @@ const TABLE: [(&str, Route, &str); 21] = [
     ("/runs/{run}/events", Route::RunEvents, "GET, HEAD, OPTIONS"),
     ("/runs/{run}/stop", Route::RunStop, "POST, OPTIONS"),
     ("/admin/stats", Route::Stats, "GET, HEAD, OPTIONS"),
+    ("/admin/history", Route::History, "GET, HEAD, OPTIONS"),
     ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
@@ -192,6 +194,7 @@ impl Routes {
             | Route::RunStop
             | Route::ActiveRun
             | Route::Stats
+            | Route::History
             | Route::Metrics => {}
         }
         let (head, body) = request.into_parts();
@@ -227,7 +230,7 @@ impl Routes {
         let listener = listener(request);
         let here = match route {
             Route::Health | Route::Ready | Route::Docs | Route::Whoami => true,
-            Route::Stats | Route::Metrics => shard.app.auth.serves_operators(listener),
+            Route::Stats | Route::History | Route::Metrics => shard.app.auth.serves_operators(listener),
             Route::Publish
             | Route::Events
             | Route::Event
@@ -318,6 +321,7 @@ async fn handle(
             whoami::handle(&caller.authorization, app.relay.as_deref(), operators_here, request.uri())
         }
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,
+        Route::History => operators::history::handle(&app.operators.history, &caller.authorization),
         Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
         Route::Runs if request.method() == Method::POST => Box::pin(runs::begin(&shard.relay, caller, request)).await,
         Route::Runs => runs::list(&shard.relay, &caller, &Query::new(request.uri().query())),

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{quantiles::QuantilesMs, rates::PerSecond, relay_figures::RelayFigures, state::OperatorsState};
+use super::{
+    quantiles::QuantilesMs,
+    rates::{PerSecond, rounded},
+    relay_figures::RelayFigures,
+    state::OperatorsState,
+};
 use crate::{
     engine::Status,
     http::message::json_text,
@@ -345,9 +350,4 @@ impl From<HolderUsage> for Holder {
 fn quota_refused(operators: &OperatorsState) -> BTreeMap<&'static str, u64> {
     let counts = Limit::ALL.map(|limit| (limit.as_str(), operators.auth.quotas.refused(limit)));
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
-}
-
-/// Rounds to three decimals; more would be noise.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
