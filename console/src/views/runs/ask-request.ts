@@ -47,3 +47,13 @@ export function modelPatterns(provider: { name: string; models: string[] }, gran
   const patterns = all ? provider.models : granted;
   return patterns.filter((pattern) => pattern !== '*');
 }
+
+const matches = (pattern: string, model: string): boolean =>
+  new RegExp(`^${pattern.split('*').map((part) => part.replace(/[^\w]/g, '\\$&')).join('.*')}$`).test(model);
+
+/** The model to begin with: one that is named, or the usual one where it is allowed; empty when the person has to know one. */
+export function firstModel(dialect: string, patterns: string[]): string {
+  const usual = USUAL_MODELS[dialect] ?? '';
+  if (!patterns.length) return usual;
+  return patterns.find((pattern) => !pattern.includes('*')) ?? (patterns.some((pattern) => matches(pattern, usual)) ? usual : '');
+}

@@ -5,7 +5,7 @@ import { listModels } from '../../hub/runs';
 import type { Whoami } from '../../hub/types';
 import { oneLine } from '../../text';
 import { Refusal } from '../../ui/note';
-import { USUAL_MODELS, modelPatterns } from './ask-request';
+import { firstModel, modelPatterns } from './ask-request';
 import { ask, asking, form, refusal } from './ask-state';
 
 type Provider = NonNullable<Whoami['relay']>['providers'][number];
@@ -19,9 +19,7 @@ export function Ask({ providers }: { providers: Provider[] }) {
   const prompt = useRef<HTMLTextAreaElement>(null);
   const grants = access.value.state === 'known' ? access.value.who.models : [];
   const patterns = modelPatterns(provider, grants);
-  // A pattern without a wildcard is a model.
-  const usual = patterns.find((pattern) => !pattern.includes('*')) ?? (patterns.length ? '' : (USUAL_MODELS[provider.dialect] ?? ''));
-  const model = form.models.value[provider.name] ?? usual;
+  const model = form.models.value[provider.name] ?? firstModel(provider.dialect, patterns);
   const submit = (event: Event) => {
     event.preventDefault();
     if (!form.prompt.value.trim()) return prompt.current?.focus();

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { SseParser } from '../../hub/sse';
-import { modelPatterns, runRequest } from './ask-request';
+import { firstModel, modelPatterns, runRequest } from './ask-request';
 import { RateMeter, tokensPerSecond } from './rate';
 import { RunReader } from './run-reader';
 
@@ -103,4 +103,9 @@ test('the models that may be asked for', () => {
   expect(modelPatterns(provider, ['openai'])).toEqual(['gpt-*', 'o*']);
   expect(modelPatterns(provider, ['openai/gpt-4o*', 'other'])).toEqual(['gpt-4o*']);
   expect(modelPatterns({ name: 'local', models: ['*'] }, ['*'])).toEqual([]);
+  expect(firstModel('openai', [])).toBe('gpt-5-mini');
+  expect(firstModel('openai', ['o*', 'gpt-*'])).toBe('gpt-5-mini');
+  expect(firstModel('openai', ['o*', 'tiny(1'])).toBe('tiny(1');
+  expect(firstModel('openai', ['gpt-4(*'])).toBe('');
+  expect(firstModel('unknown', [])).toBe('');
 });
