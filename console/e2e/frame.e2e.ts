@@ -158,6 +158,7 @@ describe('a hub with credentials', () => {
       const button = page.getByRole('button', { name: 'Token' });
       await button.focus();
       await page.keyboard.press('Enter');
+      await page.getByRole('dialog', { name: 'Token' }).waitFor();
       await page.keyboard.type(READER);
       await page.keyboard.press('Enter');
       await expect.poll(() => page.getByRole('dialog', { name: 'Token' }).innerText()).toContain('You are reader');
