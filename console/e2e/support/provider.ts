@@ -13,7 +13,7 @@ export interface Answer {
   pace?: number;
   /** After so many words it waits for [`Provider.release`]. */
   holdAfter?: number;
-  /** `done` by default; `error` is a frame of an error within the stream, `cut` closes the connection without the end. */
+  /** `done` by default; `error` is a frame of an error within the stream, `cut` is a stream without its end. */
   end?: 'done' | 'error' | 'cut';
   /** A refusal instead of a stream. */
   refuse?: { status: number; message: string };
@@ -88,8 +88,7 @@ export class Provider {
       }
       response.write(frame);
     }
-    if (answer.end === 'cut') response.destroy();
-    else response.end();
+    response.end();
   }
 }
 

@@ -1,4 +1,4 @@
-import { count, dateTime, duration, plural } from '../../format';
+import { count, dateTime, duration, milliseconds, plural } from '../../format';
 import { href } from '../../router';
 import { oneLine } from '../../text';
 import { tokensPerSecond } from './rate';
@@ -13,6 +13,9 @@ export function before(id: string): string {
   return seq > 0n ? `${id.slice(0, at)}-${seq - 1n}` : id;
 }
 
+/** How long a run took. */
+export const tookWords = (ms: number): string => (ms < 1000 ? milliseconds(Math.round(ms)) : duration(ms));
+
 export function RunFacts({ shown: { reader, meter, info }, status }: { shown: RunShown; status: string }) {
   const run = info.value;
   const running = status === 'running';
@@ -20,8 +23,8 @@ export function RunFacts({ shown: { reader, meter, info }, status }: { shown: Ru
   return (
     <dl class="run-facts">
       <Fact name={running ? 'Speed' : 'Speed, on average'}>{running ? liveRate(meter.perSecond(performance.now())) : averageRate(run, reader.ending?.output ?? null)}</Fact>
-      <Fact name="Tokens">{tokens(reader, run)}</Fact>
-      <Fact name={running ? 'For' : 'Took'}>{run && took ? duration(Math.max(0, took - Date.parse(run.started))) : '–'}</Fact>
+      <Fact name="Tokens">{tokens(reader, run, running)}</Fact>
+      <Fact name={running ? 'For' : 'Took'}>{run && took ? tookWords(Math.max(0, took - Date.parse(run.started))) : '–'}</Fact>
       <Fact name="Viewers">{run ? (running ? count(run.viewers) : '–') : '–'}</Fact>
       <Fact name="Started">{run ? dateTime(new Date(run.started)).slice(0, 19) : '–'}</Fact>
       <Fact name="Provider">
@@ -57,9 +60,9 @@ function averageRate(run: RunShown['info']['value'], output: number | null): str
   return rate === null ? 'not known' : `${one.format(rate)} tokens/s`;
 }
 
-function tokens(reader: RunShown['reader'], run: RunShown['info']['value']): string {
+function tokens(reader: RunShown['reader'], run: RunShown['info']['value'], running: boolean): string {
   const counted = reader.usage ?? (reader.ending?.output != null ? { input: reader.ending.input ?? 0, output: reader.ending.output } : null);
   const known = counted ?? (run && run.usage.source !== 'none' ? run.usage : null);
   if (known) return `${count(known.input)} in, ${count(known.output)} out`;
-  return reader.deltas ? `not counted yet; ${plural(reader.deltas, 'delta')}` : '–';
+  return reader.deltas ? `${running ? 'not counted yet' : 'not counted'}; ${plural(reader.deltas, 'delta')}` : '–';
 }

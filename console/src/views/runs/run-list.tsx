@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { HUB } from '../../hub/address';
 import { listRuns } from '../../hub/runs';
 import type { Run, RunStatus } from '../../hub/types';
-import { count, dateTime, duration, plural } from '../../format';
+import { count, dateTime, plural } from '../../format';
 import { href, navigate, route } from '../../router';
 import { oneLine } from '../../text';
 import { Command } from '../../ui/copy';
@@ -10,6 +10,7 @@ import { Empty } from '../../ui/empty';
 import { Refusal } from '../../ui/note';
 import { useResource } from '../../ui/resource';
 import { statusWords } from '../kinds/words';
+import { tookWords } from './run-facts';
 
 const STATUSES: RunStatus[] = ['running', 'completed', 'stopped', 'abandoned', 'failed', 'truncated', 'timed_out', 'interrupted'];
 const PAGE = 50;
@@ -127,7 +128,7 @@ function Row({ run, now }: { run: Run; now: number }) {
         <a href={href('runs', run.run)} class="foreign">
           {oneLine(run.model || run.run)}
         </a>
-        <span class="muted foreign">{oneLine(run.provider)}</span>
+        <div class="muted foreign">{oneLine(run.provider)}</div>
       </td>
       <td data-name="status">
         <span class="badge" data-tone={tone}>
@@ -141,7 +142,7 @@ function Row({ run, now }: { run: Run; now: number }) {
         {dateTime(new Date(run.started)).slice(0, 19)}
       </td>
       <td data-name="took" class="number">
-        {took >= 0 ? duration(took) : ''}
+        {took >= 0 ? tookWords(took) : ''}
       </td>
       <td data-name="in" class="number">
         {counted ? count(run.usage.input) : '–'}

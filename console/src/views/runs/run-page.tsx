@@ -64,7 +64,7 @@ export function RunPage({ id }: { id: string }) {
       </>
     );
   return (
-    <article class="run" data-eink={eink.value} aria-label="Run">
+    <article class="run" data-eink={eink.value} data-running={status === 'running'} aria-label="Run">
       <header class="run-head">
         {back}
         <div class="row">
