@@ -36,6 +36,21 @@ export type LiveItem = LiveEvent | LiveMark;
 /** What arrives, before the store gives it a number. */
 export type Arrival = Omit<LiveEvent, 'n' | 'at'> | Omit<LiveMark, 'n' | 'at'>;
 
+/** An envelope as what arrives. */
+export function arrived(envelope: Envelope, replayed: boolean): Omit<LiveEvent, 'n' | 'at'> {
+  const removed = envelope.event === 'hub.removed' && isTombstone(envelope);
+  return { kind: 'event', ...envelope, replayed, size: utf8Length(envelope.data), removed };
+}
+
+/** A tombstone names its own id; a notice the id of another event. */
+function isTombstone({ id, data }: Envelope): boolean {
+  try {
+    return (JSON.parse(data) as { id?: unknown }).id === id;
+  } catch {
+    return false;
+  }
+}
+
 /** Bytes of the text in UTF-8. A lone surrogate counts as its replacement, three bytes. */
 export function utf8Length(text: string): number {
   let bytes = text.length;

@@ -22,7 +22,7 @@ export interface Bounds {
 export class LiveStore {
   /** What is shown: not what arrives during a pause. In the order of `n`. */
   readonly events = new Deque<LiveItem>();
-  /** Rises when items before the first one came back, or all are gone: indices of before mean nothing. */
+  /** Rises when all are gone, or one was changed: what was derived from them is to be made anew. */
   revision = 0;
   /** Events that arrived since the last reset, and their bytes of data. */
   total = 0;
@@ -46,6 +46,7 @@ export class LiveStore {
   private droppedPending = 0;
   private batches = new Set<BatchListener>();
   private resets = new Set<() => void>();
+  private resumes = new Set<() => void>();
   private changes = new Set<() => void>();
 
   constructor(private readonly bounds: Bounds = { items: MAX_ITEMS, bytes: MAX_BYTES }) {}
@@ -58,6 +59,11 @@ export class LiveStore {
   /** Calls `listener` when all events are dropped because another selection is watched. */
   onReset(listener: () => void): () => void {
     return added(this.resets, listener);
+  }
+
+  /** Calls `listener` when a pause ends. */
+  onResume(listener: () => void): () => void {
+    return added(this.resumes, listener);
   }
 
   /** Calls `listener` after any change, perhaps very often: draw at most once a frame. */
@@ -82,14 +88,20 @@ export class LiveStore {
   }
 
   /** Puts older events, in their order, before the first one. */
-  prepend(older: Omit<LiveEvent, 'n' | 'at'>[], now = Date.now()): void {
+  prepend(older: Arrival[], now = Date.now()): void {
     const first = this.events.at(0)?.n ?? this.next;
-    const items = older.map((event, at) => ({ ...event, n: first - older.length + at, at: now }) as LiveEvent);
+    const items = older.map((arrival, at) => ({ ...arrival, n: first - older.length + at, at: now }) as LiveItem);
     this.events.unshift(items);
-    this.held += items.length;
-    for (const { size } of items) this.heldBytes += size;
-    this.skipped = Math.max(0, this.skipped - items.length);
-    this.revision += 1;
+    const events = items.filter((item) => item.kind === 'event');
+    this.held += events.length;
+    for (const { size } of events) this.heldBytes += size;
+    this.skipped = Math.max(0, this.skipped - events.length);
+    this.changed();
+  }
+
+  /** The hub keeps nothing older than what is held: what is not shown was trimmed. */
+  nothingOlder(): void {
+    this.skipped = 0;
     this.changed();
   }
 
@@ -115,6 +127,7 @@ export class LiveStore {
     this.clearPending();
     this.bound();
     if (batch.length) for (const listener of this.batches) listener(batch, dropped);
+    for (const listener of this.resumes) listener();
     this.changed();
   }
 
@@ -139,6 +152,12 @@ export class LiveStore {
   indexOf(n: number): number {
     const at = this.events.search((item) => item.n >= n);
     return this.events.at(at)?.n === n ? at : -1;
+  }
+
+  /** An item that is held has changed. */
+  amended(): void {
+    this.revision += 1;
+    this.changed();
   }
 
   /** Tells listeners that something that they show has changed. */
@@ -196,7 +215,10 @@ export class LiveStore {
         const event = list.at(at)!;
         if (event.kind !== 'event' || event.id !== id || event === notice) continue;
         if (list === this.pending) this.pendingBytes -= event.size;
-        else this.heldBytes -= event.size;
+        else {
+          this.heldBytes -= event.size;
+          this.revision += 1;
+        }
         Object.assign(event, { data: '', event: 'hub.removed', size: 0, removed: true });
         return;
       }
