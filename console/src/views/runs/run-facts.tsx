@@ -16,7 +16,7 @@ export function before(id: string): string {
 /** How long a run took. */
 export const tookWords = (ms: number): string => (ms < 1000 ? milliseconds(Math.round(ms)) : duration(ms));
 
-export function RunFacts({ shown: { reader, meter, info }, status }: { shown: RunShown; status: string }) {
+export function RunFacts({ shown: { reader, meter, info, stream }, status }: { shown: RunShown; status: string }) {
   const run = info.value;
   const running = status === 'running';
   const took = run && (run.ended ? Date.parse(run.ended) : running ? Date.now() : null);
@@ -25,7 +25,7 @@ export function RunFacts({ shown: { reader, meter, info }, status }: { shown: Ru
       <Fact name={running ? 'Speed' : 'Speed, on average'}>{running ? liveRate(meter.perSecond(performance.now())) : averageRate(run, reader.ending?.output ?? null)}</Fact>
       <Fact name="Tokens">{tokens(reader, run, running)}</Fact>
       <Fact name={running ? 'For' : 'Took'}>{run && took ? tookWords(Math.max(0, took - Date.parse(run.started))) : '–'}</Fact>
-      <Fact name="Viewers">{run ? (running ? count(run.viewers) : '–') : '–'}</Fact>
+      <Fact name="Viewers">{run && running ? viewers(run.viewers, stream.name === 'live') : '–'}</Fact>
       <Fact name="Started">{run ? dateTime(new Date(run.started)).slice(0, 19) : '–'}</Fact>
       <Fact name="Provider">
         <span class="foreign">{oneLine(reader.provider || run?.provider || '–')}</span>
@@ -33,7 +33,7 @@ export function RunFacts({ shown: { reader, meter, info }, status }: { shown: Ru
       <Fact name="Topic">
         {run ? (
           <a class="foreign" href={href('live', '', { topic: run.topic, from: run.first_id ? before(run.first_id) : 'earliest' })}>
-            {oneLine(run.topic)}
+            {run.topic === 'runs/' + run.run ? 'its own, in Live' : oneLine(run.topic)}
           </a>
         ) : (
           '–'
@@ -51,6 +51,9 @@ function Fact({ name, children }: { name: string; children: preact.ComponentChil
     </div>
   );
 }
+
+/** This page is one of them, also before the hub has counted it. */
+const viewers = (counted: number, here: boolean): string => (here ? (counted > 1 ? `${count(counted)}, you among them` : 'only you') : count(counted));
 
 /** What arrives while it is written are deltas: how many tokens are in one is the provider's choice. */
 const liveRate = (perSecond: number | null) => (perSecond === null ? 'measuring …' : `${one.format(perSecond)} deltas/s`);

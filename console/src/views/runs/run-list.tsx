@@ -135,7 +135,7 @@ function Row({ run, now }: { run: Run; now: number }) {
           {words}
         </span>
       </td>
-      <td data-name="topic" class="mono foreign">
+      <td data-name="topic" class="mono foreign" data-own={run.topic === 'runs/' + run.run}>
         {run.topic === 'runs/' + run.run ? <span class="muted">its own</span> : oneLine(run.topic)}
       </td>
       <td data-name="started" class="runs-time">
