@@ -108,3 +108,6 @@ export class Sense {
     return leaning === null ? TEXT : readAs(event, leaning);
   }
 }
+
+/** Whether an event has a display of its own, as the first of its topic. */
+export const isOfKind = (event: KindEvent): boolean => new Sense(event.topic).read(event).kind !== 'text';

@@ -24,7 +24,7 @@ function* eventsOf(items: Iterable<LiveItem>): Generator<KindEvent> {
 
 export function KindsPane({ store }: { store: LiveStore }) {
   const model = useMemo(() => new KindsModel(), [store]);
-  const [, draw] = useReducer<number, void>((drawn) => drawn + 1, 0);
+  const [drawn, draw] = useReducer<number, void>((before) => before + 1, 0);
   const redraw = useMemo(() => new Redraw(() => draw()), []);
   const [toasts, setToasts] = useState(true);
   const toasting = useRef(toasts);
@@ -89,7 +89,7 @@ export function KindsPane({ store }: { store: LiveStore }) {
       {shown.length ? (
         <div class="kinds-topics">
           {shown.map((topic) => (
-            <TopicCard key={topic.topic} display={topic} now={Date.now() - ahead.current} onChoose={(kind) => choose(topic.topic, kind)} />
+            <TopicCard key={topic.topic} display={topic} drawn={drawn} now={Date.now() - ahead.current} onChoose={(kind) => choose(topic.topic, kind)} />
           ))}
         </div>
       ) : (

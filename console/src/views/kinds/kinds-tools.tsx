@@ -1,3 +1,4 @@
+import './eink.css';
 import { allowDesktop, desktop, eink, setEink, stopDesktop } from './settings';
 
 export function EinkSwitch() {

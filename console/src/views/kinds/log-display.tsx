@@ -7,7 +7,7 @@ import type { LogLine } from './topic-display';
 /** Distance from the end at which the log counts as read to its end, in pixels. */
 const AT_END = 24;
 
-export function LogDisplay({ log, topic }: { log: Bounded<LogLine>; topic: string }) {
+export function LogDisplay({ log, topic }: { log: Bounded<LogLine>; drawn: number; topic: string }) {
   const [follow, setFollow] = useState(true);
   const box = useRef<HTMLDivElement>(null);
   /** Where the page itself has scrolled to: only a person scrolls up from there. */

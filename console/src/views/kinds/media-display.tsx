@@ -3,7 +3,7 @@ import { bytes, clock } from '../../format';
 import { oneLine } from '../../text';
 import type { MediaItem, MediaShelf } from './media-shelf';
 
-export function MediaDisplay({ shelf }: { shelf: MediaShelf }) {
+export function MediaDisplay({ shelf }: { shelf: MediaShelf; drawn: number }) {
   if (!shelf.items.length) return null;
   return (
     <ul class="kind-media">

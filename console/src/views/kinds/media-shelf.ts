@@ -35,7 +35,7 @@ export class MediaShelf {
   }
 }
 
-function decoded(base64: string, mime: string): Blob | null {
+export function decoded(base64: string, mime: string): Blob | null {
   try {
     const binary = atob(base64);
     const bytes = new Uint8Array(binary.length);

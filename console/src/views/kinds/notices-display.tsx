@@ -6,7 +6,7 @@ import type { Notice } from './topic-display';
 const PRIORITIES = ['', 'Lowest', 'Low', '', 'High', 'Urgent'];
 const TONES = ['', 'none', 'none', 'info', 'warn', 'bad'];
 
-export function NoticesDisplay({ notices }: { notices: Bounded<Notice> }) {
+export function NoticesDisplay({ notices }: { notices: Bounded<Notice>; drawn: number }) {
   if (!notices.length) return null;
   return (
     <div class="kind-notices">

@@ -2,18 +2,18 @@ import { visible } from '../../text';
 import type { ProgressBar, ProgressBars } from './progress-bars';
 import { doneWords, leftWords, rateWords } from './words';
 
-export function ProgressDisplay({ progress, now }: { progress: ProgressBars; now: number }) {
+export function ProgressDisplay({ progress, drawn, now }: { progress: ProgressBars; drawn: number; now: number }) {
   if (!progress.bars.size) return null;
   return (
     <ul class="kind-bars">
       {progress.shown.map((bar) => (
-        <Bar key={bar.name} bar={bar} now={now} />
+        <Bar key={bar.name} bar={bar} drawn={drawn} now={now} />
       ))}
     </ul>
   );
 }
 
-function Bar({ bar, now }: { bar: ProgressBar; now: number }) {
+function Bar({ bar, now }: { bar: ProgressBar; drawn: number; now: number }) {
   const name = visible(bar.label || bar.name || 'Progress');
   const left = bar.left(now);
   const { fraction } = bar;

@@ -4,7 +4,7 @@ import type { Bounded } from './bounded';
 import type { TextRow } from './topic-display';
 
 /** Events of no kind: as they are. The newest is first. */
-export function RowsDisplay({ rows }: { rows: Bounded<TextRow> }) {
+export function RowsDisplay({ rows }: { rows: Bounded<TextRow>; drawn: number }) {
   if (!rows.length) return null;
   return (
     <div class="kind-rows">

@@ -5,27 +5,27 @@ import type { TokenText, TokenTexts } from './token-texts';
 import { TypedText } from './typed-text';
 import { endingWords, statusWords, usageWords } from './words';
 
-export function TokensDisplay({ tokens }: { tokens: TokenTexts }) {
+export function TokensDisplay({ tokens, drawn }: { tokens: TokenTexts; drawn: number }) {
   const { texts } = tokens;
   if (!texts.length) return null;
   return (
     <div class="kind-texts">
       {texts.dropped > 0 && <p class="muted">{plural(texts.dropped, 'earlier text')} not shown.</p>}
-      {[...texts].map((text) => (text.who === 'You' ? <Said key={text.id} text={text} /> : <Answer key={text.id} text={text} />))}
+      {[...texts].map((text) => (text.who === 'You' ? <Said key={text.id} text={text.text} /> : <Answer key={text.id} text={text} drawn={drawn} />))}
     </div>
   );
 }
 
-function Said({ text }: { text: TokenText }) {
+function Said({ text }: { text: string }) {
   return (
     <div class="kind-said">
       <span class="hidden">You: </span>
-      <TypedText text={text.text} writing={false} label="You" />
+      <TypedText text={text} writing={false} label="You" />
     </div>
   );
 }
 
-function Answer({ text }: { text: TokenText }) {
+function Answer({ text }: { text: TokenText; drawn: number }) {
   const { ending } = text;
   const writing = ending === null;
   return (

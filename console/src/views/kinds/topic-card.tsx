@@ -12,12 +12,14 @@ import type { TopicDisplay } from './topic-display';
 
 interface Props {
   display: TopicDisplay;
+  /** The number of the drawing: a display changes within, so without it a component would not be drawn again. */
+  drawn: number;
   /** The hub's clock, in milliseconds since the epoch. */
   now: number;
   onChoose(kind: Kind | null): void;
 }
 
-export function TopicCard({ display, now, onChoose }: Props) {
+export function TopicCard({ display, drawn, now, onChoose }: Props) {
   const name = oneLine(display.topic);
   const { kind } = display;
   // What is wide gets the whole row.
@@ -25,9 +27,9 @@ export function TopicCard({ display, now, onChoose }: Props) {
   return (
     <article class="card kind-card" aria-label={name} data-kind={kind ?? 'text'} data-wide={wide}>
       <header>
-        <h3 class="foreign">
+        <h2 class="foreign">
           <a href={href('topics', display.topic)}>{name}</a>
-        </h3>
+        </h2>
         <span class="muted">
           {plural(display.events, 'event')}
           {display.ended && ', ended'}
@@ -44,12 +46,12 @@ export function TopicCard({ display, now, onChoose }: Props) {
           </select>
         </label>
       </header>
-      <ProgressDisplay progress={display.progress} now={now} />
-      <TokensDisplay tokens={display.tokens} />
-      <MediaDisplay shelf={display.media} />
-      <NoticesDisplay notices={display.notices} />
-      <LogDisplay log={display.log} topic={name} />
-      <RowsDisplay rows={display.rows} />
+      <ProgressDisplay drawn={drawn} progress={display.progress} now={now} />
+      <TokensDisplay drawn={drawn} tokens={display.tokens} />
+      <MediaDisplay drawn={drawn} shelf={display.media} />
+      <NoticesDisplay drawn={drawn} notices={display.notices} />
+      <LogDisplay drawn={drawn} log={display.log} topic={name} />
+      <RowsDisplay drawn={drawn} rows={display.rows} />
     </article>
   );
 }

@@ -1,13 +1,8 @@
 import { useEffect, useState } from 'preact/hooks';
-import { kindOfName, readAlone } from '../kinds/detect';
+import { isOfKind } from '../kinds/detect';
 import { type Choice, type Display, SAMPLE, detect } from './detect';
 import type { LiveEvent } from './entry';
 import type { Watch } from './watch';
-
-const ofKind = (event: LiveEvent): boolean => {
-  const reading = readAlone(event, kindOfName(event.topic));
-  return reading !== null && reading.kind !== 'text';
-};
 
 /** The display in use, by choice or by what comes; and whether nothing has come yet. */
 export function useDisplay(watch: Watch, choice: Choice): { display: Display; empty: boolean } {
@@ -19,7 +14,7 @@ export function useDisplay(watch: Watch, choice: Choice): { display: Display; em
     let settled = false;
     const look = (events: LiveEvent[]) => {
       sample = [...sample, ...events.slice(0, SAMPLE)].slice(0, SAMPLE);
-      setFound(detect(sample, watch.rate.read().events, ofKind));
+      setFound(detect(sample, watch.rate.read().events, isOfKind));
       settled = sample.length === SAMPLE;
     };
     const stops = [
