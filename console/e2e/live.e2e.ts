@@ -22,6 +22,7 @@ test('from the first visit to the first event by clicks alone', async () => {
   expect(new URL(page.url()).hash).toBe('#/live?topic=demo&from=last%3A100');
   await page.reload();
   await sees(page, ['Hello']);
+  expect(await page.title()).toBe('demo · Live · gapless');
 });
 
 test('without a topic it proposes those that the hub has', async () => {
@@ -216,10 +217,11 @@ test('a long JSON value is cut, and shown whole when asked for', async () => {
   const first = list(page).getByRole('row').first();
   await poll(() => first.innerText()).toContain('Show all 102 lines');
   const second = list(page).getByRole('row').nth(1);
-  const before = (await second.boundingBox())!.y;
-  expect(before).toBeGreaterThanOrEqual((await first.boundingBox())!.y + (await first.boundingBox())!.height - 1);
+  expect((await second.boundingBox())!.y).toBeGreaterThanOrEqual((await first.boundingBox())!.y + (await first.boundingBox())!.height - 1);
   await page.getByRole('button', { name: 'Show all 102 lines' }).click();
   await poll(() => first.innerText()).toContain('99');
+  // Each of its lines has room.
+  await poll(async () => (await first.boundingBox())!.height).toBeGreaterThan(102 * 15);
   await page.getByRole('button', { name: 'Show 16 lines' }).click();
   await poll(() => first.innerText()).not.toContain('99');
 });

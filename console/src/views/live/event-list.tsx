@@ -14,6 +14,8 @@ import type { Watch } from './watch';
 
 /** Elements for rows are used again in turns; more than fit into any window. */
 const ELEMENTS = 512;
+/** Milliseconds for the rows of another display or filter before they are drawn; the rest follows. */
+const FIRST = 12;
 /** Rows that a page key moves by. */
 const PAGE = 15;
 /** The width is taken in steps, so that a changing window does not lay out all rows for each pixel. */
@@ -36,10 +38,11 @@ export function EventList({ watch, readBack, pretty, filter, selected, onSelect,
   const { store } = watch;
   const [expanded] = useState(() => new Set<number>());
   const [width, setWidth] = useState(0);
-  const rows = useMemo(
-    () => new Rows(store, (item) => heightOf(item, pretty, width, expanded), wanted(filter)),
-    [store, pretty, width, filter.name, filter.text],
-  );
+  const rows = useMemo(() => {
+    const made = new Rows(store, (item) => heightOf(item, pretty, width, expanded), wanted(filter));
+    made.sync(FIRST);
+    return made;
+  }, [store, pretty, width, filter.name, filter.text]);
   const list = useVirtual(store, rows);
   const stepped = Math.floor(list.width / STEP) * STEP;
   if (stepped !== width) setWidth(stepped);

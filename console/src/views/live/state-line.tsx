@@ -10,6 +10,9 @@ const TICK = 500;
 /** A lag older than that says nothing of now, in milliseconds. */
 const LAG_SHOWN = 5000;
 
+/** A difference of clocks that is not worth a word, in milliseconds. */
+const SKEW = 50;
+
 export function StateLine({ watch }: { watch: Watch }) {
   useTick(TICK);
   const state = watch.state.value;
@@ -71,6 +74,6 @@ function lagText(watch: Watch): string {
   }
   if (!watch.lag || Date.now() - watch.lag.at > LAG_SHOWN) return '–';
   const { ms } = watch.lag;
-  // The hub's clock and this computer's are compared.
-  return ms < 0 ? `0 ms, its clock ${duration(-ms)} ahead` : milliseconds(ms);
+  // The hub's clock and this computer's are compared: they may differ a little, or much.
+  return ms < -SKEW ? `0 ms, its clock ${duration(-ms)} ahead` : milliseconds(Math.max(0, ms));
 }

@@ -112,8 +112,15 @@ export class Watch {
     const { topic, from } = this.selection.value!;
     // From now on: there is no replay, the first time.
     if (from.kind === 'now' && !this.stream?.cursor) return;
-    const page = await readPage(topic, { from: 'last:1' }, 1000, AbortSignal.any([stop, AbortSignal.timeout(HEAD_PATIENCE)]));
-    this.target = page.events.at(-1)?.id ?? '';
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), HEAD_PATIENCE);
+    stop.addEventListener('abort', () => limit.abort());
+    try {
+      const page = await readPage(topic, { from: 'last:1' }, 1000, limit.signal);
+      this.target = page.events.at(-1)?.id ?? '';
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   private become(state: StreamState) {
