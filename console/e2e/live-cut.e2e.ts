@@ -123,6 +123,9 @@ test('a gap is told before what comes after it, and counts as missed', async () 
   await until('the oldest are trimmed', async () => ((await (await hub.fetch('topics/story')).json()) as { first_id: string }).first_id === ids[3]);
   await sees(page, ['seen', `Gap: events of story after ${seen} are gone: trimmed by retention; resuming at ${ids[3]}`, 'missed 3', 'missed 4']);
   await poll(() => result(page).textContent()).toMatch(/^missed at most 3, told by a gap, twice 0; 2 events came by replay/);
+  // In a display without rows as well.
+  await page.getByRole('button', { name: 'By kind' }).click();
+  await poll(() => page.getByRole('list', { name: 'Gaps, ends and lost connections' }).innerText()).toContain(`Gap: events of story after ${seen} are gone`);
 });
 
 test('a topic that ends, and one that ends while the connection is cut', async () => {

@@ -15,6 +15,7 @@ import { EventList } from './event-list';
 import type { Filter } from './filter';
 import { type From, parseFrom, writeFrom } from './from';
 import { ReadBack } from './read-back';
+import { RecentMarks } from './recent-marks';
 import { StateLine } from './state-line';
 import { Toolbar } from './toolbar';
 import { useDisplay } from './use-display';
@@ -126,6 +127,7 @@ function Watching({ watch, readBack, choice, onChoice }: WatchingProps) {
       ) : display === 'kinds' ? (
         <div class="live-kinds">
           <h2 class="hidden">By kind</h2>
+          <RecentMarks store={watch.store} />
           <KindsPane store={watch.store} />
         </div>
       ) : (
