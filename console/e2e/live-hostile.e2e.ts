@@ -84,6 +84,7 @@ test.each([
   ['dark', WIDE],
   ['light', NARROW],
   ['dark', NARROW],
+  ['light', { width: 360, height: 740 }],
 ] as const)('axe finds nothing in any display, and nothing is wider than the window: %s %o', async (colorScheme, viewport) => {
   await using hub = await Hub.start(['--stream-retry', '300ms']);
   await hub.publishAll(Array.from({ length: 40 }, (_, at) => ({ topic: 'shop/orders', event: 'created', data: { order: at, paid: true, lines: [1, 2], note: null } })));
@@ -100,7 +101,7 @@ test.each([
   await tab.go('#/live?topic=empty&from=now');
   await page.getByText('No event of empty yet').waitFor();
   await check('nothing yet');
-  for (const view of ['text', 'json', 'kinds']) {
+  for (const view of ['text', 'json', 'kinds', 'auto']) {
     await tab.go(`#/live?topic=shop/**&from=earliest&view=${view}`);
     await says(page, /^Live$/);
     await page.getByRole('button', { name: 'Cut the connection' }).click();

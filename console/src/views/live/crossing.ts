@@ -74,8 +74,9 @@ export class Crossing {
   }
 }
 
-/** 3.0 s, 12 min 5 s: the digits stay while it runs. */
-export const span = (ms: number): string => (ms < 60_000 ? `${(Math.max(0, ms) / 1000).toFixed(1)} s` : duration(ms));
+/** 12 ms, 3.0 s, 12 min 5 s: the digits stay while it runs. */
+export const span = (ms: number): string =>
+  ms < 100 ? `${Math.max(0, Math.round(ms))} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : duration(ms);
 
 /** How many events a gap may stand for: at most the ids between; null when that says nothing. */
 function atMost({ after, resumes_at }: Gap): number | null {

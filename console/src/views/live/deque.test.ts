@@ -34,3 +34,13 @@ test('finds the first one after', () => {
   expect(deque.search((item) => item >= 51)).toBe(16);
   expect(deque.search(() => false)).toBe(90);
 });
+
+test('what has left at the front needs no room', () => {
+  const deque = new Deque<number>();
+  for (let at = 0; at < 100_000; at++) {
+    deque.push(at);
+    if (at >= 10) deque.shift();
+  }
+  expect(deque.length).toBe(10);
+  expect(deque['items'].length).toBeLessThan(5000);
+});
