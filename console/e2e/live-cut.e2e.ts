@@ -1,5 +1,7 @@
 // The promise: a connection that breaks, in whatever way, costs no event, or the page says which.
 import { createHmac } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { Chromium } from './support/browser';
@@ -126,6 +128,23 @@ test('a gap is told before what comes after it, and counts as missed', async () 
   // In a display without rows as well.
   await page.getByRole('button', { name: 'By kind' }).click();
   await poll(() => page.getByRole('list', { name: 'Gaps, ends and lost connections' }).innerText()).toContain(`Gap: events of story after ${seen} are gone`);
+});
+
+test('a hub that comes back with another store says so', async () => {
+  await using hub = await Hub.start(['--stream-retry', '300ms']);
+  const seen = await hub.publish('story', 'of the first store');
+  await using chromium = await Chromium.launch();
+  await using tab = await chromium.open(live(hub, 'story'), HIGH);
+  const { page } = tab;
+  await sees(page, ['of the first store']);
+  await hub.kill();
+  rmSync(join(hub.data, 'store'), { recursive: true });
+  await says(page, 'the hub cannot be reached');
+  await hub.again();
+  await poll(async () => (await rowTexts(page)).join('\n')).toContain(`Gap: events after ${seen} are gone: the last id is of another store`);
+  await poll(() => back(page)).toMatch(/^Connection lost .*: missed events that are gone, told by a gap/);
+  await hub.publish('story', 'of the second store');
+  await poll(async () => (await rowTexts(page)).at(-1)).toBe('of the second store');
 });
 
 test('a topic that ends, and one that ends while the connection is cut', async () => {

@@ -58,7 +58,9 @@ export class Crossing {
     let compared = 0;
     let cursor = this.before;
     while (cursor && compared < MOST_CHECKED) {
-      const { events, next } = await page(cursor, PAGE);
+      const { events, next, gaps } = await page(cursor, PAGE);
+      // Another store: the stream may tell it only now. (Of a trimmed event the stream may have been in time.)
+      if (!this.gaps.length) this.gaps.push(...gaps.filter(({ reason }) => reason === 'unknown' || reason === 'ahead'));
       const mine = events.filter(({ id }) => !isBefore(last, id));
       compared += mine.length;
       missed += mine.filter(({ id }) => !this.seen.has(id)).length;

@@ -1,7 +1,7 @@
 // One stream, from its selection to the store: what is replay and what is live, what was lost on the way, and how fast it comes.
 import { type Signal, signal } from '@preact/signals';
 import { readPage } from '../../hub/events';
-import { isBefore, parts } from '../../hub/id';
+import { isBefore } from '../../hub/id';
 import { HubError } from '../../hub/request';
 import type { SseEvent } from '../../hub/sse';
 import { EventStream, type StreamState } from '../../hub/stream';
@@ -155,7 +155,7 @@ export class Watch {
     this.replaying = this.begun || this.selection.value?.from.kind !== 'now';
     this.first = !this.begun;
     this.begun = true;
-    if (this.target === '' || (this.target && this.newest && !isBefore(this.newest, this.target))) this.caughtUp();
+    if (this.target === '' || (this.target && reached(this.newest, this.target))) this.caughtUp();
     else this.awaitQuiet();
   }
 
@@ -236,7 +236,7 @@ export class Watch {
   private notice(event: string, data: string, batch: Arrival[]) {
     if (event === 'hub.gap') {
       const gap = JSON.parse(data) as Gap;
-      this.current?.gaps.push(gap);
+      (this.current ?? this.settling)?.gaps.push(gap);
       batch.push({ kind: 'mark', mark: { type: 'gap', gap } });
     } else if (event === 'hub.end') {
       const end = JSON.parse(data) as End;
@@ -246,8 +246,10 @@ export class Watch {
     } else if (event === 'hub.cursor') {
       const { id } = JSON.parse(data) as { id: string };
       // Sent again when a stream has caught up after a gap that no event follows.
-      if (this.replaying && this.target && parts(id) && !isBefore(id, this.target)) this.caughtUp(batch);
+      if (this.replaying && this.target && reached(id, this.target)) this.caughtUp(batch);
     }
   }
 }
 
+/** Whether a stream that has come to `id` has come to `target`. Ids of two stores cannot be compared. */
+const reached = (id: string, target: string): boolean => id === target || isBefore(target, id);
