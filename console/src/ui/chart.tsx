@@ -36,6 +36,7 @@ const tinted = (colour: string) => colour.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.1
 export function Chart({ label, time, lines, span, format, base = 10 }: ChartProps) {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
+  const repaint = useRef(() => {});
   const [at, setAt] = useState<number | null>(null);
   // What the plot's functions read, which are given to it once.
   const present = useRef({ span, format, base });
@@ -49,22 +50,23 @@ export function Chart({ label, time, lines, span, format, base = 10 }: ChartProp
     plot.current = made;
     const sizes = new ResizeObserver(() => made.setSize(size(place)));
     sizes.observe(place);
-    const repaint = () => {
+    const dark = matchMedia('(prefers-color-scheme: dark)');
+    repaint.current = () => {
       colours = palette(place, lines);
       made.redraw(false);
     };
-    const dark = matchMedia('(prefers-color-scheme: dark)');
-    dark.addEventListener('change', repaint);
-    const unsubscribe = theme.subscribe(repaint);
+    const onScheme = () => repaint.current();
+    dark.addEventListener('change', onScheme);
     return () => {
-      unsubscribe();
-      dark.removeEventListener('change', repaint);
+      repaint.current = () => {};
+      dark.removeEventListener('change', onScheme);
       sizes.disconnect();
       made.destroy();
       plot.current = null;
     };
   }, []);
 
+  useEffect(() => repaint.current(), [theme.value]);
   useEffect(() => plot.current?.setData(data(time, lines)), [time, ...lines.map(({ values }) => values)]);
 
   const moment = at === null ? undefined : time[at];

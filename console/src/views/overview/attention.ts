@@ -78,8 +78,8 @@ function losses({ now, before }: Situation): Item[] {
   const { losses: parts } = now.store;
   if (parts > 0) {
     const more = before ? parts - before.stats.store.losses : 0;
-    const text = more > 0 ? `${were(more, 'part')} of the store found damaged ${lately(before!.seconds)}.`
-      : `${were(parts, 'part')} of the store damaged since it was made; the rest works.`;
+    const text = more > 0 ? `${were(more, 'part of the store', 'parts of the store')} found damaged ${lately(before!.seconds)}.`
+      : `${were(parts, 'part of the store', 'parts of the store')} damaged since it was made; the rest works.`;
     items.push({ tone: more > 0 ? 'bad' : 'warn', text, link: HELP.damage });
   }
   const { lost } = now.gaps_total;

@@ -67,8 +67,8 @@ export function MostWatched({ topics }: { topics: Stats['top_topics_by_subscribe
             </tr>
           </thead>
           <tbody>
-            {topics.map(({ topic, subscribers }) => (
-              <tr key={topic}>
+            {topics.map(({ topic, subscribers }, rank) => (
+              <tr key={rank}>
                 <td>
                   <TopicLink topic={topic} />
                 </td>

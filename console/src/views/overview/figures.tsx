@@ -100,8 +100,8 @@ export function Charts({ stats, series }: { stats: Stats; series: Series }) {
         series={series}
         format={perSecond}
         readings={[
-          { name: 'refused', value: brief(total(stats.refused_total)), more: 'since the start', column: 'refused', colour: '--accent' },
-          { name: 'gaps told', value: brief(total(stats.gaps_total)), more: 'since the start', column: 'gaps', colour: '--warn' },
+          { name: 'refused', value: brief(total(stats.refused_total)), more: 'since the start', column: 'refused', colour: '--warn' },
+          { name: 'gaps told', value: brief(total(stats.gaps_total)), more: 'since the start', column: 'gaps', colour: '--info' },
           { name: 'readers cut', value: brief(stats.slow_readers_cut_total), more: 'since the start' },
         ]}
       />

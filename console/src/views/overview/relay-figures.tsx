@@ -7,7 +7,7 @@ import { oneLine } from '../../text';
 export function RelayFigures({ relay }: { relay: Stats['relay'] }) {
   const providers = Object.entries(relay.providers);
   return (
-    <section class="card" aria-labelledby="relay-figures">
+    <section class="card relay-figures" aria-labelledby="relay-figures">
       <h2 id="relay-figures">
         Relay <a href={href('runs')}>Runs</a>
       </h2>
