@@ -30,15 +30,17 @@ it('has round numbers on the axis, the highest value below the top', () => {
 });
 
 it('has round numbers of bytes', () => {
-  expect(scaleSteps(34 * 1024 ** 3, 2, 1024)).toEqual([0, 20 * 1024 ** 3, 40 * 1024 ** 3]);
-  expect(scaleSteps(900, 2, 1024)).toEqual([0, 500, 1000]);
-  expect(scaleSteps(1023.9 * 1024, 2, 1024).at(-1)! / 1024).toBeGreaterThanOrEqual(1023.9);
+  expect(scaleSteps(34 * 1024 ** 3, 1024)).toEqual([0, 20 * 1024 ** 3, 40 * 1024 ** 3]);
+  expect(scaleSteps(900, 1024)).toEqual([0, 512, 1024]);
+  expect(scaleSteps(0.4, 1024)).toEqual([0, 1]);
+  expect(scaleSteps(1020 * 1024, 1024)).toEqual([0, 512 * 1024, 1024 ** 2]);
+  expect(scaleSteps(1023.9 * 1024, 1024).at(-1)).toBe(1024 ** 2);
 });
 
 it('always covers the highest value, in few steps', () => {
   for (let highest = 0.001; highest < 1e13; highest *= 1.37) {
     for (const base of [10, 1024] as const) {
-      const steps = scaleSteps(highest, 2, base);
+      const steps = scaleSteps(highest, base);
       expect(steps.at(-1)!).toBeGreaterThanOrEqual(highest * 0.999999);
       expect(steps.length).toBeLessThanOrEqual(3);
     }

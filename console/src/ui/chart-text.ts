@@ -39,14 +39,19 @@ export function ago(seconds: number): string {
   return seconds < 1 ? 'now' : seconds < 60 ? `${Math.round(seconds)} s ago` : `${Math.round(seconds / 60)} min ago`;
 }
 
-/** Up to `most` round numbers from 0 to the top of an axis that holds `highest`, the top last. */
-export function scaleSteps(highest: number, most = 2, base: 10 | 1024 = 10): number[] {
+/** Steps of an axis of bytes, within B, KiB, MiB and so on; the next one is 1 of the next. */
+const BYTE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 256, 512];
+const TENS = [1, 2, 2.5, 5, 10];
+
+/** Round numbers of an axis from 0 to its top, which is not below `highest`: three at most. */
+export function scaleSteps(highest: number, base: 10 | 1024 = 10): number[] {
   if (!(highest > 0)) return [0, 1];
-  // A thousand of bytes is 1024: its round numbers are those of KiB, MiB and so on.
-  const unit = base === 1024 ? 1024 ** Math.floor(Math.log(highest) / Math.log(1024)) : 1;
-  const rough = highest / unit / most;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((times) => times * power).find((size) => size * most >= (highest / unit) * 0.999999)! * unit;
-  const steps = Math.max(1, Math.ceil(highest / step - 1e-9));
-  return Array.from({ length: steps + 1 }, (_, at) => at * step);
+  const half = highest / 2;
+  const unit = base === 1024 ? 1024 ** Math.max(0, Math.floor(Math.log(highest) / Math.log(1024))) : 10 ** Math.floor(Math.log10(half));
+  const times = (base === 1024 ? BYTE_STEPS : TENS).find((each) => each * unit >= half * ALMOST) ?? 10;
+  const step = times * unit;
+  return Array.from({ length: Math.ceil((highest * ALMOST) / step) + 1 }, (_, at) => at * step);
 }
+
+/** Against rounding: 0.3 is not above 3 × 0.1. */
+const ALMOST = 1 - 1e-9;

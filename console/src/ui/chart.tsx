@@ -129,7 +129,7 @@ function options(place: HTMLElement, lines: Line[], colours: () => Palette, pres
   const top = (self: uPlot) => {
     let highest = 0;
     for (const values of self.data.slice(1)) for (const value of values) if (value != null && value > highest) highest = value;
-    return scaleSteps(highest, 2, present().base);
+    return scaleSteps(highest, present().base);
   };
   return {
     ...size(place),

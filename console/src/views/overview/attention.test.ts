@@ -123,8 +123,8 @@ it('tells of the clock, the log, removed events, credentials and a restart', () 
 });
 
 it('has the worst on top', () => {
-  const now = stats({ store: { clock_leapt_s: 3, losses: 1 }, slow_readers_cut_total: 3, ready: false });
-  expect(attention({ ...calm, now }).map(({ tone }: Item) => tone)).toEqual(['bad', 'bad', 'warn', 'info']);
+  const now = stats({ store: { clock_leapt_s: 3, losses: 1, disk_free_bytes: 9 * GIB }, log_lines_dropped_total: 3 });
+  expect(attention({ ...calm, now }).map(({ tone }: Item) => tone)).toEqual(['bad', 'warn', 'warn', 'info']);
 });
 
 describe("the page's own connection", () => {

@@ -30,7 +30,7 @@ export const HELP = {
   proxy: operations('behind-a-proxy', 'Behind a proxy'),
   stats: operations('stats', 'What each figure means'),
   configuration: operations('configuration', 'Every setting'),
-  firstLimits: scaling('what-gives-way-first', 'What gives way first'),
+  firstLimits: scaling('what-gives-way-first', 'Limits, and what to change'),
 } satisfies Record<string, Help>;
 
 /** For refusals with a code of docs/PROTOCOL.md: the operator's paragraph, or what it tells the client. */

@@ -33,6 +33,6 @@ export function remembered({ moments, restarted }: Past, stats: Stats, at: numbe
 
 /** A minute before `at`, or the oldest that is known; null when nothing older than `at` is. */
 export function minuteBefore({ moments }: Past, at: number): { stats: Stats; seconds: number } | null {
-  const before = [...moments].reverse().find((moment) => at - moment.at >= MINUTE) ?? moments[0];
+  const before = moments[0];
   return before && before.at < at ? { stats: before.stats, seconds: (at - before.at) / 1000 } : null;
 }
