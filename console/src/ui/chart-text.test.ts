@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ago, extent, inWords, scaleSteps } from './chart-text';
+import { ago, alone, extent, inWords, scaleSteps } from './chart-text';
 
 const line = (name: string, values: (number | null)[]) => ({ name, colour: '--accent', values });
 
@@ -7,6 +7,11 @@ it('finds the newest, lowest and highest of what is known', () => {
   expect(extent([3, null, 9, 1, 4, null])).toEqual({ newest: 4, lowest: 1, highest: 9 });
   expect(extent([null])).toBeNull();
   expect(extent([])).toBeNull();
+});
+
+it('finds values of which no line can be drawn', () => {
+  expect(alone([1, null, 2, 3, null, 4, null])).toEqual([0, 5]);
+  expect(alone([null, 7])).toEqual([1]);
 });
 
 it('says a chart in words', () => {

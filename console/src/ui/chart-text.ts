@@ -25,6 +25,10 @@ export function extent(values: (number | null)[]): Extent | null {
   return found;
 }
 
+/** The places of values that are known without a neighbour. */
+export const alone = (values: ArrayLike<number | null | undefined>): number[] =>
+  Array.from(values, (_, at) => at).filter((at) => values[at] != null && values[at - 1] == null && values[at + 1] == null);
+
 /** `Events: in now 12 /s, lowest 0 /s, highest 40 /s; out no data.` */
 export function inWords(label: string, lines: Line[], format: (value: number) => string): string {
   const parts = lines.map(({ name, values }) => {

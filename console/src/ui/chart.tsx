@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { clock } from '../format';
 import { theme } from '../theme';
-import { type Line, ago, extent, inWords, scaleSteps } from './chart-text';
+import { type Line, ago, alone, extent, inWords, scaleSteps } from './chart-text';
 import './chart.css';
 
 export interface ChartProps {
@@ -169,7 +169,8 @@ function options(place: HTMLElement, lines: Line[], colours: () => Palette, pres
         width: 1.75,
         stroke: () => colours().lines[index]!,
         ...(index === 0 ? { fill: () => tinted(colours().lines[0]!) } : {}),
-        points: { show: false },
+        // A line needs two.
+        points: { show: true, size: 4, stroke: () => colours().lines[index]!, fill: () => colours().lines[index]!, filter: (self: uPlot, column: number) => alone(self.data[column]!) },
         spanGaps: false,
       })),
     ],
