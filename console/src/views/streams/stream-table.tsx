@@ -21,6 +21,7 @@ export function StreamTable({ streams, query, onEnd }: TableProps) {
         <thead>
           <tr>
             <th scope="col">Client</th>
+            <th scope="col">Request</th>
             <th scope="col">Holder</th>
             <th scope="col">Topics</th>
             <th scope="col">Form</th>
@@ -70,9 +71,9 @@ function Row({ stream, query, onEnd }: { stream: OpenStream; query: StreamsQuery
     <tr>
       <td class="client" id={id}>
         <strong class="foreign">{oneLine(stream.address)}</strong>
-        <small>
-          request <code>{oneLine(stream.request_id)}</code>
-        </small>
+      </td>
+      <td class="request" data-label="Request">
+        <code>{oneLine(stream.request_id)}</code>
       </td>
       <td data-label="Holder">
         {stream.holder === null ? (
