@@ -100,6 +100,18 @@ describe('the figures', () => {
     expect(await painted(0xe6, 0xe3, 0xdc)).toBe(false);
   });
 
+  it('show a moment under the pointer, the same in all charts', async () => {
+    await using hub = await Hub.start();
+    await using tab = await chromium.open(hub.address + '#/overview');
+    const { page } = tab;
+    await figure(page, 'Disk').getByText(/free .* – /).waitFor();
+    await figure(page, 'Events').getByRole('img').hover();
+    await figure(page, 'Events').getByText(/^\d\d:\d\d:\d\d$/).waitFor();
+    await figure(page, 'Disk').getByText(/^free [\d.,]+ GiB$/).waitFor();
+    await page.getByRole('heading', { name: 'Overview' }).hover();
+    await figure(page, 'Disk').getByText(/free .* – /).waitFor();
+  });
+
   it('end with the view', async () => {
     await using hub = await Hub.start();
     await using tab = await chromium.open(hub.address + '#/overview');

@@ -92,7 +92,7 @@ export function Charts({ stats, series }: { stats: Stats; series: Series }) {
         format={milliseconds}
         readings={[
           { name: 'p99', value: milliseconds(store.commit_ms.p99), more: 'since the start', column: 'commit_ms_p99', colour: '--accent' },
-          { name: 'p50', value: milliseconds(store.commit_ms.p50), more: `${brief(store.commits_total)} commits` },
+          { name: 'p50', value: milliseconds(store.commit_ms.p50), more: `${brief(store.commits_total)} ${store.commits_total === 1 ? 'commit' : 'commits'}` },
         ]}
       />
       <Figure

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { plural } from '../../format';
+import { count, plural } from '../../format';
 import { HubError } from '../../hub/request';
 import { endStream, endStreamsOf } from '../../hub/streams';
 import type { OpenStream } from '../../hub/types';
@@ -7,6 +7,7 @@ import { oneLine } from '../../text';
 import { Dialog } from '../../ui/dialog';
 import { Refusal } from '../../ui/note';
 import { toast } from '../../ui/toasts';
+import { selection } from './words';
 
 /** One stream; or all of a holder, with their number, if it is known. */
 export type Ending = { stream: OpenStream } | { holder: string; streams: number | null };
@@ -47,7 +48,7 @@ export function EndDialog({ ending, onClose, onEnded }: { ending: Ending; onClos
                 (<span class="foreign">{oneLine(ending.stream.holder)}</span>)
               </>
             )}{' '}
-            ends now.
+            on <Selected stream={ending.stream} /> ends now.
           </p>
         )}
         <p>
@@ -68,6 +69,21 @@ export function EndDialog({ ending, onClose, onEnded }: { ending: Ending; onClos
         </div>
       </form>
     </Dialog>
+  );
+}
+
+function Selected({ stream }: { stream: OpenStream }) {
+  const { shown, others } = selection(stream, 2);
+  return (
+    <>
+      {shown.map((topic, at) => (
+        <>
+          {at > 0 && ', '}
+          <code class="foreign">{oneLine(topic)}</code>
+        </>
+      ))}
+      {others > 0 && ` and ${count(others)} more`}
+    </>
   );
 }
 
