@@ -1,6 +1,5 @@
 // The charts, each with the numbers of this moment.
-import type { ComponentChildren } from 'preact';
-import { brief, bytes, count, milliseconds } from '../../format';
+import { brief, bytes, count, milliseconds, plural } from '../../format';
 import type { Stats } from '../../hub/types';
 import { Chart } from '../../ui/chart';
 import { type Column, SPAN, type Series } from './series';
@@ -20,10 +19,9 @@ interface FigureProps {
   readings: Reading[];
   format(value: number): string;
   base?: 10 | 1024;
-  children?: ComponentChildren;
 }
 
-function Figure({ title, series, readings, format, base = 10, children }: FigureProps) {
+function Figure({ title, series, readings, format, base = 10 }: FigureProps) {
   const lines = readings.flatMap(({ name, column, colour }) =>
     column && colour ? [{ name, colour, values: series.columns[column] }] : [],
   );
@@ -42,8 +40,9 @@ function Figure({ title, series, readings, format, base = 10, children }: Figure
           </div>
         ))}
       </dl>
-      {children}
-      <Chart label={`${title}, last 15 minutes`} time={series.columns.time} lines={lines} span={SPAN} format={format} base={base} />
+      {lines.length > 0 && (
+        <Chart label={`${title}, last 15 minutes`} time={series.columns.time} lines={lines} span={SPAN} format={format} base={base} />
+      )}
     </section>
   );
 }
@@ -54,7 +53,6 @@ const total = (numbers: Record<string, number>) => Object.values(numbers).reduce
 
 export function Charts({ stats, series }: { stats: Stats; series: Series }) {
   const { events, bytes: data, subscriptions, store } = stats;
-  const share = store.disk_total_bytes ? (store.disk_free_bytes ?? 0) / store.disk_total_bytes : null;
   return (
     <div class="figures">
       <Figure
@@ -105,24 +103,33 @@ export function Charts({ stats, series }: { stats: Stats; series: Series }) {
           { name: 'readers cut', value: brief(stats.slow_readers_cut_total), more: 'since the start' },
         ]}
       />
-      <Figure
-        title="Disk"
-        series={series}
-        format={bytes}
-        base={1024}
-        readings={[
-          {
-            name: 'free',
-            value: store.disk_free_bytes == null ? 'not known' : bytes(store.disk_free_bytes),
-            ...(share === null ? {} : { more: `${brief(Math.floor(share * 100))} % of ${bytes(store.disk_total_bytes!)}` }),
-            column: 'disk_free_bytes',
-            colour: '--accent',
-          },
-          stats.engine === 'memory'
-            ? { name: 'store', value: 'in memory', more: 'events end with the hub' }
-            : { name: 'store', value: bytes(store.disk_bytes), more: `${bytes(store.bytes)} of data` },
-        ]}
-      />
+      <Disk stats={stats} series={series} />
     </div>
+  );
+}
+
+function Disk({ stats: { engine, store }, series }: { stats: Stats; series: Series }) {
+  if (engine === 'memory') {
+    const more = `${plural(store.events, 'event')}; they end with the hub`;
+    return <Figure title="Memory" series={series} format={bytes} readings={[{ name: 'data', value: bytes(store.bytes), more }]} />;
+  }
+  const { disk_free_bytes: free, disk_total_bytes: whole } = store;
+  return (
+    <Figure
+      title="Disk"
+      series={series}
+      format={bytes}
+      base={1024}
+      readings={[
+        {
+          name: 'free',
+          value: free == null ? 'not known' : bytes(free),
+          ...(free == null || !whole ? {} : { more: `${brief(Math.floor((free / whole) * 100))} % of ${bytes(whole)}` }),
+          column: 'disk_free_bytes',
+          colour: '--accent',
+        },
+        { name: 'store', value: bytes(store.disk_bytes), more: `${bytes(store.bytes)} of data` },
+      ]}
+    />
   );
 }
