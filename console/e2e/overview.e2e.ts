@@ -1,5 +1,6 @@
 // The hub at a glance: its figures, what needs attention, and the first steps.
 import { createHash } from 'node:crypto';
+import { connect } from 'node:net';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Chromium, NARROW, WIDE } from './support/browser';
@@ -162,6 +163,28 @@ describe('what needs attention', () => {
     const [document, anchor] = target.split('#');
     expect(await (await hub.fetch(document!)).text()).toContain(`id="${anchor}"`);
     expect(await tab.axe()).toEqual([]);
+  });
+
+  it('are readers that were cut because they do not read, also for a page that comes later', async () => {
+    await using hub = await Hub.start(['--stream-write-timeout', '1s']);
+    const deaf = connect(hub.port, '127.0.0.1');
+    deaf.on('error', () => {});
+    deaf.pause();
+    deaf.write('GET /events?topic=films HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    const figures = async () => (await (await hub.fetch('admin/stats')).json()) as { subscribers: number; slow_readers_cut_total: number };
+    await until('the stream is open', async () => (await figures()).subscribers === 1);
+    await using early = await chromium.open(hub.address + '#/overview');
+    await attention(early.page).waitFor();
+    // More than the buffers of its socket hold.
+    for (let sent = 0; sent < 16; sent++) await hub.publish('films', 'x'.repeat(1024 * 1024));
+    await until('it was cut', async () => (await figures()).slow_readers_cut_total === 1);
+    const item = (page: Page) => attention(page).getByRole('listitem').filter({ hasText: /^1 reader cut in the last .*, because they took no bytes/ });
+    await item(early.page).waitFor();
+    expect(await item(early.page).getByRole('link').getAttribute('href')).toBe('docs/SCALING.md#what-gives-way-first');
+    await until('the history has it', async () => ((await (await hub.fetch('admin/history')).json()) as { cut: number[] }).cut.includes(1));
+    await using late = await chromium.open(hub.address + '#/overview');
+    await item(late.page).waitFor();
+    deaf.destroy();
   });
 
   it('is a full disk, in words', async () => {
