@@ -48,6 +48,8 @@ enum Route {
     RunStop,
     ActiveRun,
     Stats,
+    Streams,
+    Stream,
     Metrics,
     Health,
     Ready,
@@ -57,7 +59,7 @@ enum Route {
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 20] = [
+const TABLE: [(&str, Route, &str); 22] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
     ("/site", Route::Site, "GET, HEAD, OPTIONS"),
@@ -75,6 +77,8 @@ const TABLE: [(&str, Route, &str); 20] = [
     ("/runs/{run}/events", Route::RunEvents, "GET, HEAD, OPTIONS"),
     ("/runs/{run}/stop", Route::RunStop, "POST, OPTIONS"),
     ("/admin/stats", Route::Stats, "GET, HEAD, OPTIONS"),
+    ("/admin/streams", Route::Streams, "GET, HEAD, DELETE, OPTIONS"),
+    ("/admin/streams/{id}", Route::Stream, "DELETE, OPTIONS"),
     ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
@@ -189,6 +193,8 @@ impl Routes {
             | Route::RunStop
             | Route::ActiveRun
             | Route::Stats
+            | Route::Streams
+            | Route::Stream
             | Route::Metrics => {}
         }
         let (head, body) = request.into_parts();
@@ -224,7 +230,7 @@ impl Routes {
         let listener = listener(request);
         let here = match route {
             Route::Health | Route::Ready | Route::Docs => true,
-            Route::Stats | Route::Metrics => {
+            Route::Stats | Route::Streams | Route::Stream | Route::Metrics => {
                 listener == ListenerRole::Operators || shard.app.auth.operators == AdminListener::Shared
             }
             Route::Publish
@@ -313,18 +319,23 @@ async fn handle(
         Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
         Route::Topics => topics::handle(&app.topics, &caller, request).await,
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,
+        Route::Streams | Route::Stream => {
+            Box::pin(operators::streams::handle(&app.operators, &caller.authorization, request)).await
+        }
         Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
-        Route::Runs if request.method() == Method::POST => Box::pin(runs::begin(&shard.relay, caller, request)).await,
+        Route::Runs if request.method() == Method::POST => {
+            Box::pin(runs::begin(&shard.relay, scope, caller, request)).await
+        }
         Route::Runs => runs::list(&shard.relay, &caller, &Query::new(request.uri().query())),
         Route::ActiveRun => {
             let (head, _) = request.into_parts();
-            Box::pin(runs::active(&shard.relay, caller, &Query::new(head.uri.query()))).await
+            Box::pin(runs::active(&shard.relay, scope, caller, &Query::new(head.uri.query()))).await
         }
         Route::Run | Route::RunEvents | Route::RunStop => {
             let (head, _) = request.into_parts();
             let id = head.uri.path().split('/').nth(2).unwrap_or_default();
             match route {
-                Route::RunEvents => match Box::pin(runs::events(&shard.relay, caller, id, &head)).await {
+                Route::RunEvents => match Box::pin(runs::events(&shard.relay, scope, caller, id, &head)).await {
                     Err(problem) => events::refuse_unparsed(&shard.events, &head.headers, problem),
                     response => response,
                 },

@@ -45,6 +45,12 @@ impl Authorization {
         self.principal.holder.as_deref()
     }
 
+    /// Who is authorized.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
     /// When it expires, in seconds since the Unix epoch.
     #[must_use]
     pub fn expires(&self) -> Option<u64> {

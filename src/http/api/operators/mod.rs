@@ -7,6 +7,7 @@
 //! | [`relay_figures`] | the statistics of the relay |
 //! | [`rates`] | the rates of the counters |
 //! | [`stats`] | `GET /admin/stats`: the statistics as JSON, once or every second |
+//! | [`streams`] | `/admin/streams`: who is connected; ends streams |
 //! | [`metrics`] | `GET /metrics`: the statistics for Prometheus |
 //! | `metrics_text` | Prometheus' text format |
 //! | `relay_metrics` | the metrics of the relay |
@@ -23,6 +24,7 @@ mod relay_metrics;
 pub mod snapshot;
 pub mod state;
 pub mod stats;
+pub mod streams;
 
 #[cfg(test)]
 mod tests;
