@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import { count, plural } from '../../format';
+import { relayProviders } from '../../hub/access';
 import { HubError } from '../../hub/request';
 import { endStream, endStreamsOf } from '../../hub/streams';
 import type { OpenStream } from '../../hub/types';
@@ -7,7 +8,7 @@ import { oneLine } from '../../text';
 import { Dialog } from '../../ui/dialog';
 import { Refusal } from '../../ui/note';
 import { toast } from '../../ui/toasts';
-import { selection } from './words';
+import { outcome, selection } from './words';
 
 /** One stream; or all of a holder, with their number, if it is known. */
 export type Ending = { stream: OpenStream } | { holder: string; streams: number | null };
@@ -51,10 +52,7 @@ export function EndDialog({ ending, onClose, onEnded }: { ending: Ending; onClos
             on <Selected stream={ending.stream} /> ends now.
           </p>
         )}
-        <p>
-          {all ? 'Their clients are' : 'Its client is'} told to come back after a moment, and {all ? 'continue' : 'continues'} after the last event that{' '}
-          {all ? 'they have' : 'it has'}: nothing is missed.
-        </p>
+        <p>{outcome(all ? 'all' : ending.stream.dialect, relayProviders() !== null)}</p>
         <p class="muted">
           To keep a client out, <a href="docs/OPERATIONS.md#revoking" target="_blank" rel="noopener">revoke its credential</a>.
         </p>
@@ -91,7 +89,7 @@ function Selected({ stream }: { stream: OpenStream }) {
 async function ended(ending: Ending): Promise<[string, string]> {
   if ('holder' in ending) {
     const streams = await endStreamsOf(ending.holder);
-    return [`${plural(streams, 'stream')} of ${oneLine(ending.holder)} ended`, streams === 1 ? 'Its client is told to come back.' : 'Their clients are told to come back.'];
+    return [`${plural(streams, 'stream')} of ${oneLine(ending.holder)} ended`, 'Their clients are told to come back.'];
   }
   try {
     await endStream(ending.stream.id);
@@ -99,5 +97,5 @@ async function ended(ending: Ending): Promise<[string, string]> {
     if (!(error instanceof HubError && error.code === 'stream-unknown')) throw error;
     return ['The stream had ended already', 'Its client may be back with another one.'];
   }
-  return ['The stream is ended', 'Its client is told to come back.'];
+  return ['The stream is ended', ending.stream.dialect === 'relay' ? 'Its answer is broken off.' : 'Its client is told to come back.'];
 }

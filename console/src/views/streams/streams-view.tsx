@@ -66,6 +66,13 @@ function Streams() {
           )}
         </nav>
       )}
+      {value && value.streams.length > 0 && (
+        <p class="muted">
+          <a href="docs/OPERATIONS.md#streams" target="_blank" rel="noopener">
+            What each column means
+          </a>
+        </p>
+      )}
       {ending && <EndDialog ending={ending} onClose={() => setEnding(null)} onEnded={page.reload} />}
     </>
   );

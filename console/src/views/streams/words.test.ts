@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { OpenStream } from '../../hub/types';
-import { behind, selection, sent } from './words';
+import { behind, outcome, selection, sent } from './words';
 
 const stream = (changed: Partial<OpenStream>): OpenStream => ({
   id: 's0-1', request_id: 'a-0-1', address: '127.0.0.1', holder: null, topics: ['a', 'b'], topics_total: 2, dialect: 'sse', state: 'live',
@@ -20,4 +20,12 @@ it('says what was sent', () => {
 it('shows some topics, and counts those that it does not show, cut by the hub or here', () => {
   expect(selection(stream({}))).toEqual({ shown: ['a', 'b'], others: 0 });
   expect(selection(stream({ topics: ['a', 'b', 'c', 'd', 'e'], topics_total: 1000 }))).toEqual({ shown: ['a', 'b', 'c', 'd'], others: 996 });
+});
+
+it('promises that nothing is missed only where that is so', () => {
+  expect(outcome('sse', true)).toMatch(/^Its client is told to come back .* nothing is missed\.$/);
+  expect(outcome('relay', true)).toMatch(/broken off.*The run itself goes on/);
+  expect(outcome('relay', true)).not.toContain('nothing is missed');
+  expect(outcome('all', false)).toMatch(/^Their clients .* nothing is missed\.$/);
+  expect(outcome('all', true)).toMatch(/Answers of the relay are broken off/);
 });

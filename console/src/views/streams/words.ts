@@ -22,3 +22,11 @@ export function selection({ topics, topics_total }: OpenStream, most = 4): { sho
   const shown = topics.slice(0, most);
   return { shown, others: topics_total - shown.length };
 }
+
+/** What the clients of streams that are ended do next. */
+export function outcome(dialect: OpenStream['dialect'] | 'all', relay: boolean): string {
+  if (dialect === 'relay') return 'Its answer is broken off: the client sees an error. The run itself goes on, as its provider\u2019s on_disconnect says.';
+  if (dialect !== 'all') return 'Its client is told to come back after a moment, and continues after the last event that it has: nothing is missed.';
+  const runs = relay ? ' Answers of the relay are broken off; their runs go on.' : '';
+  return `Their clients are told to come back after a moment, and continue after the last event that they have: nothing is missed.${runs}`;
+}
