@@ -58,7 +58,7 @@ export function KindsPane({ store }: { store: LiveStore }) {
       const told = model.tell();
       if (toasting.current) tell(told);
     }, TELLING);
-    const tick = setInterval(() => model.shown.some(({ progress }) => progress.bars.size > 0) && redraw.request(), TICK);
+    const tick = setInterval(() => model.shown.some(({ progress, tokens }) => progress.bars.size > 0 || tokens.texts.length > 0) && redraw.request(), TICK);
     return () => {
       for (const end of ends) end();
       clearInterval(telling);

@@ -47,7 +47,7 @@ export function TopicCard({ display, drawn, now, onChoose }: Props) {
         </label>
       </header>
       <ProgressDisplay drawn={drawn} progress={display.progress} now={now} />
-      <TokensDisplay drawn={drawn} tokens={display.tokens} />
+      <TokensDisplay drawn={drawn} tokens={display.tokens} now={now} />
       <MediaDisplay drawn={drawn} shelf={display.media} />
       <NoticesDisplay drawn={drawn} notices={display.notices} />
       <LogDisplay drawn={drawn} log={display.log} topic={name} />
