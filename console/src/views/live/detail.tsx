@@ -5,6 +5,7 @@ import { readCommand } from '../../hub/events';
 import { visible } from '../../text';
 import { CopyButton } from '../../ui/copy';
 import type { LiveEvent } from './entry';
+import type { LiveStore } from './live-store';
 import { isJson, removalText } from './row';
 import { prettyText } from './pretty';
 
@@ -13,7 +14,11 @@ const MOST_CHARACTERS = 40_000;
 /** Lines of pretty JSON that are made for the detail. */
 const MOST_LINES = 20_000;
 
-export function Detail({ event, onClose }: { event: LiveEvent; onClose(): void }) {
+export function Detail({ store, event: given, onClose }: { store: LiveStore; event: LiveEvent; onClose(): void }) {
+  // An event that has left the store is forgotten here, too, when it is taken back.
+  const [gone, setGone] = useState<string | null>(null);
+  useEffect(() => store.onRemoved(setGone), [store]);
+  const event = gone === given.id ? { ...given, data: '', event: 'hub.removed', size: 0, removed: true } : given;
   const json = isJson(event.data);
   const [pretty, setPretty] = useState(true);
   const [whole, setWhole] = useState(false);

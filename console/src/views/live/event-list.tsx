@@ -44,9 +44,8 @@ export function EventList({ watch, readBack, pretty, filter, selected, onSelect,
   const stepped = Math.floor(list.width / STEP) * STEP;
   if (stepped !== width) setWidth(stepped);
 
-  const select = (index: number) => {
-    const step = index < 0 || (selected !== null && index < rows.indexOf(selected)) ? -1 : 1;
-    // A mark has no details.
+  /** Selects the event at the index, or else the next one in this direction: a mark has no details. */
+  const select = (index: number, step: 1 | -1) => {
     for (let at = Math.max(0, Math.min(rows.rows.length - 1, index)); at >= 0 && at < rows.rows.length; at += step) {
       const item = rows.rows.at(at)!.item;
       if (item.kind !== 'event') continue;
@@ -56,18 +55,20 @@ export function EventList({ watch, readBack, pretty, filter, selected, onSelect,
     }
   };
   const move = (by: number) => {
-    if (selected === null) return select(by < 0 ? list.to - 1 : list.from);
+    const step = by < 0 ? -1 : 1;
+    if (selected === null) return select(by < 0 ? list.to - 1 : list.from, step);
     const at = rows.indexOf(selected);
-    select(at + (by > 0 && rows.rows.at(at)?.item.n !== selected ? by - 1 : by));
+    // The selected one has left: the row at its place is the next one.
+    select(at + (by > 0 && rows.rows.at(at)?.item.n !== selected ? by - 1 : by), step);
   };
   const keys: Record<string, () => void> = {
     ArrowDown: () => move(1),
     ArrowUp: () => move(-1),
     PageDown: () => move(PAGE),
     PageUp: () => move(-PAGE),
-    Home: () => select(0),
+    Home: () => select(0, 1),
     End: () => {
-      select(rows.rows.length - 1);
+      select(rows.rows.length - 1, -1);
       list.follow();
     },
     Enter: () => {
@@ -115,7 +116,7 @@ export function EventList({ watch, readBack, pretty, filter, selected, onSelect,
   return (
     <div class="live-list">
       <div class="live-strip">
-        <Earlier watch={watch} readBack={readBack} />
+        <Earlier watch={watch} readBack={readBack} leftOut={rows.capped ? Math.max(0, store.held - rows.looked) : 0} />
         {filtered && (
           <p class="live-matches" role="status" aria-label="Matches">
             {count(rows.matched)} of {count(rows.looked)} {rows.complete ? 'match' : 'match so far'}

@@ -13,7 +13,7 @@ export interface From {
 export const FROM_LABELS: Record<FromKind, string> = {
   now: 'now on',
   earliest: 'the oldest kept event',
-  last: 'the newest … events',
+  last: 'the newest events',
   since: 'a while ago',
   time: 'a time',
   id: 'after an event',

@@ -20,7 +20,7 @@ export const ALL_LINES = 2000;
 /** A line of a mark, what stands around them, and the width of a character at most. */
 const MARK_LINE = 20;
 const MARK_PADDING = 14;
-const MARK_CHARACTER = 7.5;
+const MARK_CHARACTER = 7;
 export const linesOf = (event: LiveEvent, all: boolean): Extent => extent(event.data, all ? ALL_LINES : MOST_LINES);
 
 /**

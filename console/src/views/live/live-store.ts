@@ -46,6 +46,7 @@ export class LiveStore {
   private droppedPending = 0;
   private batches = new Set<BatchListener>();
   private resets = new Set<() => void>();
+  private removals = new Set<(id: string) => void>();
   private resumes = new Set<() => void>();
   private changes = new Set<() => void>();
 
@@ -59,6 +60,11 @@ export class LiveStore {
   /** Calls `listener` when all events are dropped because another selection is watched. */
   onReset(listener: () => void): () => void {
     return added(this.resets, listener);
+  }
+
+  /** Calls `listener` with the id of each event that was taken back, also during a pause. */
+  onRemoved(listener: (id: string) => void): () => void {
+    return added(this.removals, listener);
   }
 
   /** Calls `listener` when a pause ends. */
@@ -210,6 +216,7 @@ export class LiveStore {
   /** Forgets the data of the event that a notice or a tombstone names. */
   private forget(notice: LiveEvent) {
     const id = removedId(notice);
+    for (const listener of this.removals) listener(id);
     for (const list of [this.pending, this.events]) {
       for (let at = list.length - 1; at >= 0; at--) {
         const event = list.at(at)!;

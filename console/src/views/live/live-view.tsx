@@ -1,6 +1,7 @@
 import './live.css';
 import { useEffect, useReducer, useRef, useState } from 'preact/hooks';
 import { title } from '../../app';
+import { access, maySubscribe } from '../../hub/access';
 import { token } from '../../hub/credential';
 import { href, navigate, route } from '../../router';
 import { oneLine } from '../../text';
@@ -21,14 +22,20 @@ import { Intro, NoEvents } from './waiting';
 import { Watch } from './watch';
 import { WatchForm } from './watch-form';
 
-/** What the form begins with. */
-const FIRST: { topic: string; from: From } = { topic: 'demo', from: { kind: 'last', value: '100' } };
+/** Where a stream begins that is begun here. */
+const FIRST_FROM: From = { kind: 'last', value: '100' };
+
+/** What the form begins with: something that may be watched. */
+function firstTopic(): string {
+  const state = access.value;
+  return maySubscribe('demo') || state.state !== 'known' ? 'demo' : (state.who.subscribe[0] ?? 'demo');
+}
 
 export function LiveView() {
   const { query } = route.value;
   const topic = query.get('topic') ?? '';
   const since = query.get('since');
-  const from = topic ? parseFrom(query.get('from') ?? (since && `since:${since}`)) : FIRST.from;
+  const from = topic ? parseFrom(query.get('from') ?? (since && `since:${since}`)) : FIRST_FROM;
   const choice: Choice = DISPLAYS.find((known) => known === query.get('view')) ?? 'auto';
   const [{ watch, readBack }] = useState(() => {
     const made = new Watch();
@@ -54,7 +61,7 @@ export function LiveView() {
   return (
     <div class="live">
       <h1 class="hidden">Live</h1>
-      <WatchForm topic={topic || FIRST.topic} from={from} onWatch={go} />
+      <WatchForm topic={topic || firstTopic()} from={from} onWatch={go} />
       {topic ? (
         <Watching
           watch={watch}
@@ -63,7 +70,7 @@ export function LiveView() {
           onChoice={(display) => navigate(href('live', '', { topic, from: start, ...(display !== 'auto' && { view: display }) }), { replace: true })}
         />
       ) : (
-        <Intro onWatch={(to) => go(to, FIRST.from)} />
+        <Intro first={firstTopic()} to={(chosen) => href('live', '', { topic: chosen, from: writeFrom(FIRST_FROM) })} />
       )}
     </div>
   );
@@ -118,6 +125,7 @@ function Watching({ watch, readBack, choice, onChoice }: WatchingProps) {
         <NoEvents watch={watch} />
       ) : display === 'kinds' ? (
         <div class="live-kinds">
+          <h2 class="hidden">By kind</h2>
           <KindsPane store={watch.store} />
         </div>
       ) : (
@@ -132,7 +140,7 @@ function Watching({ watch, readBack, choice, onChoice }: WatchingProps) {
             onOpen={() => setOpen(true)}
             onClose={() => (open ? close() : select(null))}
           />
-          {open && selected && <Detail event={selected} onClose={close} />}
+          {open && selected && <Detail store={watch.store} event={selected} onClose={close} />}
         </div>
       )}
     </>

@@ -29,7 +29,8 @@ export class Rows {
   /** The items from `low` up to, without, `high` were looked at. */
   private low: number;
   private high: number;
-  private capped = false;
+  /** Rows beyond [`MAX_HEIGHT`] were left out: older events are held, and are no rows. */
+  capped = false;
 
   /**
    * @param heightOf pixels of an item's row
@@ -94,6 +95,8 @@ export class Rows {
     this.older(until, now);
     const first = store.events.at(0)?.n ?? this.end();
     this.complete = (this.capped || this.low <= first) && this.high >= this.end();
+    // Items that are no rows leave unseen: only their number is known.
+    this.looked = this.complete && !this.capped ? store.held : Math.min(this.looked, store.held);
   }
 
   /** Another height for one row; those after it move. */
@@ -125,11 +128,9 @@ export class Rows {
       this.first += 1;
       if (first.item.kind === 'event') this.matched -= 1;
     }
-    // Items that were no rows were looked at, too: only their number is known.
     if (n > this.low) {
       this.low = n;
       if (this.high < n) this.high = n;
-      this.looked = Math.min(this.looked, this.store.held);
     }
   }
 

@@ -12,8 +12,8 @@ const BUDGET = 6;
 const OVERSCAN = 5;
 /** So near to the end, in pixels, it is the end. */
 const NEAR = 6;
-/** Rows before the one that is looked at, below which the list pauses: else it would leave soon. */
-const MARGIN = 300;
+/** Rows before the one that is looked at, below which the list pauses: else it would leave soon. Several reads of the network have fewer. */
+const MARGIN = 5000;
 
 export interface Virtual {
   container: RefObject<HTMLDivElement>;
@@ -40,10 +40,13 @@ export function useVirtual(store: LiveStore, rows: Rows): Virtual {
   const [, turn] = useReducer<number, void>((before) => before + 1, 0);
   const draw = useFrames(store, () => {
     rows.sync(BUDGET);
-    // A list that pauses by itself: what is looked at would leave the store.
-    if (place.anchor && !place.following && !store.paused && store.full && rows.indexOf(place.anchor.n) < MARGIN) store.pause();
+    hold();
     return !rows.complete;
   });
+  /** Pauses before what is looked at leaves the store. */
+  const hold = () => {
+    if (place.anchor && !place.following && !store.paused && store.full && rows.indexOf(place.anchor.n) < MARGIN) store.pause();
+  };
 
   /** Pixels above the window. */
   const above = (): number => {
@@ -76,6 +79,7 @@ export function useVirtual(store: LiveStore, rows: Rows): Virtual {
   const anchorAt = (pixels: number) => {
     const row = rows.rows.at(rows.indexAt(pixels));
     place.anchor = row ? { n: row.item.n, offset: row.top - rows.origin - pixels } : null;
+    hold();
   };
   const leave = () => {
     if (!place.following) return;
@@ -91,8 +95,9 @@ export function useVirtual(store: LiveStore, rows: Rows): Virtual {
     width: place.width,
     following: place.following,
     onScroll: () => {
-      const element = container.current!;
-      if (Math.abs(element.scrollTop - place.set) < 1) return;
+      const element = container.current;
+      // The list may be gone before its last scroll event comes.
+      if (!element || Math.abs(element.scrollTop - place.set) < 1) return;
       place.set = -1;
       place.following = element.scrollTop + element.clientHeight >= element.scrollHeight - NEAR;
       anchorAt(element.scrollTop);

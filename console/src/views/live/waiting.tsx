@@ -1,27 +1,51 @@
 // What stands where events will be.
 import { useState } from 'preact/hooks';
-import { mayPublish } from '../../hub/access';
+import { plural } from '../../format';
+import { mayPublish, maySubscribe } from '../../hub/access';
 import { Publisher, publishCommand } from '../../hub/events';
 import { isPattern } from '../../hub/pattern';
+import { listTopics } from '../../hub/topics';
+import { href } from '../../router';
 import { visible } from '../../text';
 import { Command } from '../../ui/copy';
 import { Empty } from '../../ui/empty';
 import { Note, Refusal } from '../../ui/note';
+import { useResource } from '../../ui/resource';
 import { tickTopic } from './ticks';
 import type { Watch } from './watch';
 
+/** Topics that are proposed. */
+const PROPOSED = 12;
+
 /** Before anything is watched. */
-export function Intro({ onWatch }: { onWatch(topic: string): void }) {
+export function Intro({ first, to }: { first: string; to(topic: string): string }) {
+  const { value } = useResource((signal) => listTopics({ search: '', after: null, limit: PROPOSED }, signal), []);
+  const topics = value?.topics.filter(({ topic }) => maySubscribe(topic)) ?? [];
   return (
     <Empty title="See events as they come">
       <p>
         Name a topic above, or a pattern: <code>jobs/*</code> is each topic one level below <code>jobs</code>, <code>jobs/**</code> all of them. What
         the hub keeps is replayed first; then events appear as they are published.
       </p>
+      {topics.length > 0 && (
+        <>
+          <h3>Topics of this hub</h3>
+          <ul class="live-proposed">
+            {topics.map(({ topic, events }) => (
+              <li key={topic}>
+                <a href={to(topic)}>
+                  <span class="foreign">{visible(topic)}</span> <span class="muted">{plural(events, 'event')}</span>
+                </a>
+              </li>
+            ))}
+          </ul>
+          {value?.next && <a href={href('topics')}>All topics</a>}
+        </>
+      )}
       <div class="row">
-        <button type="button" class="main" onClick={() => onWatch('demo')}>
-          Watch the topic demo
-        </button>
+        <a class="button" href={to(first)}>
+          Watch {isPattern(first) ? 'the pattern' : 'the topic'} {visible(first)}
+        </a>
       </div>
     </Empty>
   );

@@ -50,6 +50,8 @@ export class Watch {
   private first = true;
   /** The crossing whose events are coming. */
   private current: Crossing | null = null;
+  /** The one that is compared with the log; what comes twice until then counts. */
+  private settling: Crossing | null = null;
   private backMark: LiveMark | null = null;
   private quiet: ReturnType<typeof setTimeout> | undefined;
   private cutting = false;
@@ -65,7 +67,7 @@ export class Watch {
     this.selection.value = selection;
     this.store.reset();
     this.rate.clear();
-    this.crossing.value = this.current = this.backMark = this.target = this.lag = null;
+    this.crossing.value = this.current = this.settling = this.backMark = this.target = this.lag = null;
     this.ends.value = [];
     this.newest = '';
     this.begun = this.replaying = false;
@@ -179,6 +181,7 @@ export class Watch {
     const { topic } = this.selection.value!;
     const last = (this.target ?? this.newest) || crossing.before;
     const own = this.stream;
+    this.settling = crossing;
     try {
       if (!crossing.before) crossing.unchecked = 'there was no id before';
       else await crossing.compare(last, (after, limit) => readPage(topic, { last_event_id: after }, limit));
@@ -186,6 +189,7 @@ export class Watch {
       crossing.unchecked = error instanceof HubError ? error.detail.replace(/\.$/, '') : 'the log could not be read';
     }
     if (own !== this.stream) return;
+    if (this.settling === crossing) this.settling = null;
     if (mark?.mark.type === 'back') {
       Object.assign(mark.mark, { text: backLine(crossing), tone: faultless(crossing) ? 'good' : crossing.unchecked && !crossing.gaps.length ? 'info' : 'bad' });
       this.store.amended();
@@ -206,7 +210,7 @@ export class Watch {
       }
       const envelope = JSON.parse(data) as Envelope;
       if (this.replaying && this.target && isBefore(this.target, envelope.id)) this.caughtUp(batch);
-      this.current?.see(envelope.id, this.newest, this.replaying, now);
+      (this.current ?? this.settling)?.see(envelope.id, this.newest, this.replaying, now);
       if (this.replaying) this.replayed += 1;
       else time = envelope.time;
       this.newest = envelope.id;
