@@ -5,7 +5,7 @@ export const PAPER = 500;
 /** A drawing that takes longer is followed by as long a pause, so that half of the time is left for the person; in milliseconds. */
 const COSTLY = 25;
 /** Longest such pause, in milliseconds. */
-const LONGEST_PAUSE = 400;
+const LONGEST_PAUSE = 200;
 
 export interface Clock {
   now(): number;
