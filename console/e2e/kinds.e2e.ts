@@ -363,7 +363,10 @@ async function everything(hub: Hub): Promise<void> {
   await hub.publish('chats/42', '{"key":"k","text":"How does it lose nothing?"}', '&event=user');
   await hub.publish('chats/42', '{"text":"The question is about durability. I keep it short."}', '&event=reasoning');
   for (const data of now) await hub.publish('chats/42', data, '&event=token');
-  for (const done of [120, 240, 380, 512]) await hub.publish('import/customers', JSON.stringify({ done, total: 1200, unit: 'rows', name: 'customers.csv' }), '&event=progress');
+  for (const done of [120, 240, 380, 512]) {
+    await hub.publish('import/customers', JSON.stringify({ done, total: 1200, unit: 'rows', name: 'customers.csv' }), '&event=progress');
+    await new Promise((step) => setTimeout(step, 150));
+  }
   for (const percent of [20, 60, 100]) await hub.publish('import/customers', JSON.stringify({ percent, name: 'orders.csv' }), '&event=progress');
   const log = ['INFO listening on 0.0.0.0:8080', 'DEBUG pool: 4 idle connections', 'WARN slow query (812 ms): SELECT * FROM orders', 'ERROR no space left on device: /var/lib/app', 'INFO retrying in 5 s', 'plain output without a level'];
   for (const line of log) await hub.publish('logs/api', `2026-11-26T20:42:48.${100 + log.indexOf(line)}Z ${line}`);

@@ -325,7 +325,7 @@ test.skipIf(!process.env.SHOTS)('screenshots', async () => {
     await using tab = await chromium.open(hub.address + '#/runs', { colorScheme, viewport: { width, height } });
     const shot = (name: string) => tab.page.screenshot({ path: `${process.env.SHOTS}/runs-${name}-${width}-${colorScheme}.png`, fullPage: width < 500 });
     await tab.page.getByRole('textbox', { name: 'Prompt' }).waitFor();
-    await tab.page.getByText(/No run yet|its own/).first().waitFor();
+    await tab.page.getByText(/No run yet|gpt-5-mini/).first().waitFor();
     await shot('list');
     provider.answer = { thoughts: ['The user asks about the relay. ', 'I describe it in order.'], words: story, pace: 8, holdAfter: 110, tool: { name: 'look_up', arguments: ['{"page":"RELAY"}'] } };
     await ask(tab, 'What is the relay, and why would I want it?');
