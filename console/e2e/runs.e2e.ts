@@ -163,6 +163,53 @@ test('the anthropic dialect, a model by its pattern, instructions and a topic; i
   expect((events as { events: { event: string }[] }).events[0]!.event).toBe('run.started');
 });
 
+test('a response that is lost on its way does not ask the provider twice', async () => {
+  await using provider = await Provider.start();
+  await using hub = await Hub.start(provider.flags);
+  await using tab = await chromium.open(hub.address + '#/runs');
+  const { page } = tab;
+  let lost = 0;
+  await page.route('**/runs', async (route) => {
+    if (route.request().method() !== 'POST' || lost) return route.continue();
+    lost += 1;
+    await route.fetch();
+    await route.abort('connectionreset');
+  });
+  await page.getByRole('combobox', { name: 'Provider' }).selectOption('local');
+  await page.getByRole('textbox', { name: 'Prompt' }).fill('Once');
+  await page.getByRole('button', { name: 'Ask' }).click();
+  await page.getByRole('alert').filter({ hasText: 'cannot be reached' }).waitFor();
+  await page.getByRole('button', { name: 'Ask' }).click();
+  await expect.poll(() => text(tab)).toBe('Hello world.');
+  expect(lost).toBe(1);
+  expect(provider.asked.length).toBe(1);
+});
+
+test('on paper a run is drawn twice a second', async () => {
+  await using provider = await Provider.start();
+  await using hub = await Hub.start(provider.flags);
+  provider.answer = { words: words(400), pace: 10 };
+  await using tab = await chromium.open(hub.address + '#/runs');
+  await ask(tab, 'Slowly');
+  await tab.page.getByRole('switch', { name: 'E-ink' }).click();
+  await expect.poll(() => text(tab)).toContain('w20 ');
+  const { draws, ms } = await tab.page.evaluate(async () => {
+    const seen = { draws: 0, changed: false };
+    const begun = performance.now();
+    new MutationObserver(() => (seen.changed = true)).observe(document.querySelector('.run')!, { subtree: true, childList: true, characterData: true, attributes: true });
+    while (performance.now() - begun < 2500) {
+      await new Promise(requestAnimationFrame);
+      if (seen.changed) seen.draws += 1;
+      seen.changed = false;
+    }
+    return { draws: seen.draws, ms: performance.now() - begun };
+  });
+  // The figures of the run are read every two seconds, and drawn as well.
+  expect(draws).toBeLessThanOrEqual(Math.ceil(ms / 500) + 3);
+  expect(draws).toBeGreaterThan(2);
+  await expect.poll(() => text(tab)).toBe(said(400));
+});
+
 test('a run is deleted after a question; its page says so, also to who comes later', async () => {
   await using provider = await Provider.start();
   await using hub = await Hub.start(provider.flags);

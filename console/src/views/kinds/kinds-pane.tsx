@@ -40,6 +40,7 @@ export function KindsPane({ store }: { store: LiveStore }) {
           model.push(item);
           if (!item.replayed) ahead.current = item.at - Date.parse(item.time);
         } else if (item.mark.type === 'end') model.end(item.mark.end.topic);
+        else if (item.mark.type === 'gap') model.gap(item.mark.gap.topic);
       }
       redraw.request();
     };

@@ -109,16 +109,28 @@ test('everything is bounded', () => {
   expect(text!.text.length + text!.cut).toBe(20_000 * 100);
   expect(text!.tools.size).toBeLessThanOrEqual(100);
   expect(busy.log.length + busy.log.dropped).toBe(20_000);
-  expect(busy.log.length).toBeLessThanOrEqual(400);
+  expect(busy.log.length).toBeLessThanOrEqual(300);
   expect(busy.notices.length).toBeLessThanOrEqual(40);
   expect(busy.progress.bars.size).toBeLessThanOrEqual(40);
+});
+
+test('a gap and an end are kept when another kind is chosen', () => {
+  const model = new KindsModel();
+  for (const topic of ['x', 'y']) model.push(event({ topic, event: 'token', data: 'a' }));
+  model.gap('x');
+  model.end('x');
+  model.choose('x', 'log', []);
+  expect(model.shown.map(({ gaps, ended }) => [gaps, ended])).toEqual([[1, true], [0, false]]);
+  model.gap();
+  expect(model.shown.map(({ gaps }) => gaps)).toEqual([2, 1]);
 });
 
 test('one piece larger than a text may be', () => {
   const model = new KindsModel();
   model.push(event({ topic: 'x', event: 'token', data: 'a'.repeat(1_000_000) }));
-  model.push(event({ topic: 'x', event: 'token', data: 'end' }));
   const [text] = model.shown[0]!.tokens.texts;
+  expect(text!.text.length).toBeGreaterThan(1000);
+  model.push(event({ topic: 'x', event: 'token', data: 'end' }));
   expect(text!.text.endsWith('end')).toBe(true);
   expect(text!.text.length).toBeLessThanOrEqual(40_000);
   expect(text!.text.length + text!.cut).toBe(1_000_003);
@@ -148,8 +160,10 @@ test('progress that begins again, has no total, or is a fraction', () => {
   bar.step(at(0), reading(50));
   bar.step(at(10), reading(5));
   expect(bar.rate).toBe(null);
+  bar.step(at(20), reading(10));
+  expect(bar.rate).toBe(0.5);
   bar.ended = true;
-  expect(leftWords(bar.left(clock(10)))).toBe('ended before it was done');
+  expect(leftWords(bar.left(clock(20)))).toBe('ended before it was done');
   const counted = new ProgressBar('', at(0));
   counted.step(at(0), reading(0, null, 'rows'));
   counted.step(at(2), reading(500, null, 'rows'));
