@@ -6,6 +6,7 @@ import type { LiveItem } from '../live/entry';
 import type { LiveStore } from '../live/live-store';
 import { DesktopSwitch, EinkSwitch } from './kinds-tools';
 import './kinds.css';
+import './kinds-lists.css';
 import { KindsModel } from './model';
 import type { Kind, KindEvent } from './reading';
 import { Redraw } from './redraw';
