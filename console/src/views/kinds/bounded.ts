@@ -1,13 +1,17 @@
 /** A list of the newest items: older ones leave, and are counted. */
 export class Bounded<T> implements Iterable<T> {
   private items: T[] = [];
-  /** Items that have left because of the bound. */
-  dropped = 0;
+  private gone = 0;
 
   constructor(private readonly most: number) {}
 
   get length(): number {
     return Math.min(this.items.length, this.most);
+  }
+
+  /** Items that have left because of the bound. */
+  get dropped(): number {
+    return this.gone + this.items.length - this.length;
   }
 
   push(item: T): void {
@@ -36,7 +40,7 @@ export class Bounded<T> implements Iterable<T> {
 
   clear(): void {
     this.items = [];
-    this.dropped = 0;
+    this.gone = 0;
   }
 
   [Symbol.iterator](): Iterator<T> {
@@ -44,7 +48,7 @@ export class Bounded<T> implements Iterable<T> {
   }
 
   private trim() {
-    this.dropped += this.items.length - this.most;
+    this.gone += this.items.length - this.most;
     this.items = this.items.slice(-this.most);
   }
 }

@@ -47,7 +47,7 @@ test('progress under its usual names and in its usual words', () => {
 });
 
 test('what has numbers and is no progress', () => {
-  for (const no of ['The disk is 90 % full', '26/11/2026', '26.11.', '42', 'chapter 9 of 3', '192.168.1/24', '1/0', '']) expect(alone({ data: no })?.kind, no).not.toBe('progress');
+  for (const no of ['The disk is 90 % full', '26/11/2026', '3/6/2026', '3/6.1.2', '26.11.', '42', 'chapter 9 of 3', '192.168.1/24', '1/0', '']) expect(alone({ data: no })?.kind, no).not.toBe('progress');
   expect(readAlone(data({ done: 3 }), null)?.kind).not.toBe('progress');
   expect(readAlone(data({ done: 3, total: 0 }), null)?.kind).not.toBe('progress');
   expect(readAlone(data({ percent: null, done: -1, total: 5 }, 'progress'), null)?.kind).not.toBe('progress');

@@ -4,7 +4,7 @@ import { asLog, isLogName, readLogJson, readLogText } from './read-log';
 import { readMedia } from './read-media';
 import { asNotification, isNotificationName, readNotificationJson } from './read-notification';
 import { readProgressJson, readProgressText } from './read-progress';
-import { asTokens, isEndName, isPiece, isPieceName, readFrame } from './read-tokens';
+import { asTokens, isEndName, isPiece, isPieceName, pieceField, readFrame } from './read-tokens';
 import type { Kind, KindEvent, Reading } from './reading';
 
 const TEXT: Reading = { kind: 'text' };
@@ -76,6 +76,11 @@ const TOKEN = 40;
 /** Whether plain data looks like a piece of a sentence: short, and with a space at its edge. */
 const isFragment = (data: string): boolean => data.length <= TOKEN && /^\s\S|\S[ \n]$/.test(data);
 
+function isOther(event: KindEvent): boolean {
+  const json = object(event.data);
+  return json !== null && pieceField(json) === null;
+}
+
 /** What a topic has been so far. */
 export class Sense {
   private readonly named: Kind | null;
@@ -105,7 +110,9 @@ export class Sense {
       this.seen.set('tokens', 1);
       return readAs(event, 'tokens');
     }
-    return leaning === null ? TEXT : readAs(event, leaning);
+    // An object without a text is no piece of one.
+    if (leaning === null || (leaning === 'tokens' && isOther(event))) return TEXT;
+    return readAs(event, leaning);
   }
 }
 

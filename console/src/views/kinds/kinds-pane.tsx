@@ -6,6 +6,7 @@ import type { LiveItem } from '../live/entry';
 import type { LiveStore } from '../live/live-store';
 import { DesktopSwitch, EinkSwitch } from './kinds-tools';
 import './kinds.css';
+import './kinds-lists.css';
 import { KindsModel } from './model';
 import type { Kind, KindEvent } from './reading';
 import { Redraw } from './redraw';
@@ -40,6 +41,7 @@ export function KindsPane({ store }: { store: LiveStore }) {
           model.push(item);
           if (!item.replayed) ahead.current = item.at - Date.parse(item.time);
         } else if (item.mark.type === 'end') model.end(item.mark.end.topic);
+        else if (item.mark.type === 'gap') model.gap(item.mark.gap.topic);
       }
       redraw.request();
     };
@@ -58,7 +60,7 @@ export function KindsPane({ store }: { store: LiveStore }) {
       const told = model.tell();
       if (toasting.current) tell(told);
     }, TELLING);
-    const tick = setInterval(() => model.shown.some(({ progress }) => progress.bars.size > 0) && redraw.request(), TICK);
+    const tick = setInterval(() => model.shown.some(({ progress, tokens }) => progress.bars.size > 0 || tokens.texts.length > 0) && redraw.request(), TICK);
     return () => {
       for (const end of ends) end();
       clearInterval(telling);

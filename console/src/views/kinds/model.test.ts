@@ -34,6 +34,20 @@ test('what came before the kind was known is of it, too', () => {
   expect(model.shown[0]!.rows.length).toBe(0);
 });
 
+test('a provider’s error ends a text, and the end of the run says the rest; other objects are not part of it', () => {
+  const model = new KindsModel();
+  const topic = 'chats/1';
+  model.push(event({ topic, event: 'run.started', data: '{"run":"run_1","model":"m"}' }));
+  model.push(event({ topic, data: '{"choices":[{"delta":{"content":"Well"}}]}' }));
+  model.push(event({ topic, data: '{"presence":"ann"}' }));
+  model.push(event({ topic, data: '{"error":{"message":"overloaded","type":"server_error"}}' }));
+  const text = () => [...model.shown[0]!.tokens.texts].map(({ text, ending }) => [text, ending?.status, ending?.error, ending?.output]);
+  expect(text()).toEqual([['Well', 'failed', 'overloaded', null]]);
+  model.push(event({ topic, event: 'run.ended', data: '{"run":"run_1","status":"failed","usage":{"input":1,"output":2,"source":"partial"},"error":{"message":"the provider is overloaded"}}' }));
+  expect(text()).toEqual([['Well', 'failed', 'the provider is overloaded', 2]]);
+  expect([...model.shown[0]!.rows].map(({ data }) => data)).toEqual(['{"presence":"ann"}']);
+});
+
 test('a kind that is chosen by hand holds for what there was and for what comes', () => {
   const model = new KindsModel();
   const events = ['a', 'b'].map((data) => event({ topic: 'x', data }));
@@ -95,16 +109,28 @@ test('everything is bounded', () => {
   expect(text!.text.length + text!.cut).toBe(20_000 * 100);
   expect(text!.tools.size).toBeLessThanOrEqual(100);
   expect(busy.log.length + busy.log.dropped).toBe(20_000);
-  expect(busy.log.length).toBeLessThanOrEqual(400);
+  expect(busy.log.length).toBeLessThanOrEqual(300);
   expect(busy.notices.length).toBeLessThanOrEqual(40);
   expect(busy.progress.bars.size).toBeLessThanOrEqual(40);
+});
+
+test('a gap and an end are kept when another kind is chosen', () => {
+  const model = new KindsModel();
+  for (const topic of ['x', 'y']) model.push(event({ topic, event: 'token', data: 'a' }));
+  model.gap('x');
+  model.end('x');
+  model.choose('x', 'log', []);
+  expect(model.shown.map(({ gaps, ended }) => [gaps, ended])).toEqual([[1, true], [0, false]]);
+  model.gap();
+  expect(model.shown.map(({ gaps }) => gaps)).toEqual([2, 1]);
 });
 
 test('one piece larger than a text may be', () => {
   const model = new KindsModel();
   model.push(event({ topic: 'x', event: 'token', data: 'a'.repeat(1_000_000) }));
-  model.push(event({ topic: 'x', event: 'token', data: 'end' }));
   const [text] = model.shown[0]!.tokens.texts;
+  expect(text!.text.length).toBeGreaterThan(1000);
+  model.push(event({ topic: 'x', event: 'token', data: 'end' }));
   expect(text!.text.endsWith('end')).toBe(true);
   expect(text!.text.length).toBeLessThanOrEqual(40_000);
   expect(text!.text.length + text!.cut).toBe(1_000_003);
@@ -134,8 +160,10 @@ test('progress that begins again, has no total, or is a fraction', () => {
   bar.step(at(0), reading(50));
   bar.step(at(10), reading(5));
   expect(bar.rate).toBe(null);
+  bar.step(at(20), reading(10));
+  expect(bar.rate).toBe(0.5);
   bar.ended = true;
-  expect(leftWords(bar.left(clock(10)))).toBe('ended before it was done');
+  expect(leftWords(bar.left(clock(20)))).toBe('ended before it was done');
   const counted = new ProgressBar('', at(0));
   counted.step(at(0), reading(0, null, 'rows'));
   counted.step(at(2), reading(500, null, 'rows'));
@@ -156,6 +184,13 @@ test('a text in blocks is the text', () => {
   expect(parts.length).toBeGreaterThan(50);
   expect(blocks(text + 'more').slice(0, -1)).toEqual(parts.slice(0, -1));
   expect(blocks('')).toEqual([]);
+  for (const line of ['word '.repeat(10_000), 'x'.repeat(50_000), '😀'.repeat(20_000), 'a' + '😀'.repeat(20_000)]) {
+    const broken = blocks(line);
+    expect(broken.join('')).toBe(line);
+    expect(Math.max(...broken.map(({ length }) => length))).toBeLessThanOrEqual(4000);
+    expect(broken.some((part) => /[\ud800-\udbff]$/.test(part))).toBe(false);
+    expect(blocks(line + 'more').slice(0, broken.length - 1)).toEqual(broken.slice(0, -1));
+  }
 });
 
 test('paper is drawn twice a second, a screen once a frame', () => {
@@ -165,6 +200,7 @@ test('paper is drawn twice a second, a screen once a frame', () => {
   let next = 0;
   const later = (ms: number, call: () => void) => (calls.set(++next, { at: time + ms, call }), next);
   const clock: Clock = { now: () => time, frame: (call) => later(16, call), cancelFrame: (id) => calls.delete(id), after: later, cancelAfter: (id) => calls.delete(id) };
+  let cost = 0;
   const run = (redraw: Redraw) => {
     drawn = 0;
     const end = time + 5000;
@@ -175,9 +211,17 @@ test('paper is drawn twice a second, a screen once a frame', () => {
     }
     return drawn;
   };
-  const redraw = new Redraw(() => (drawn += 1), clock);
+  const redraw = new Redraw(() => {
+    drawn += 1;
+    time += cost;
+  }, clock);
   expect(run(redraw)).toBeGreaterThan(280);
+  // Half of the time is left.
+  cost = 100;
+  expect(run(redraw)).toBeLessThanOrEqual(26);
+  cost = 0;
   redraw.paper = true;
+  run(redraw);
   const paper = run(redraw);
   expect(paper).toBeGreaterThanOrEqual(9);
   expect(paper).toBeLessThanOrEqual(10);

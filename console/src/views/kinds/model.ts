@@ -47,17 +47,24 @@ export class KindsModel {
     this.topics.get(topic)?.end();
   }
 
+  /** Events of the topic are missing, before those that follow; of all topics so far without one. */
+  gap(topic?: string): void {
+    if (topic !== undefined) this.display(topic).gaps += 1;
+    else for (const display of this.topics.values()) display.gaps += 1;
+  }
+
   /** Shows a topic as `kind` from now on, its events so far as well. */
   choose(topic: string, kind: Kind | null, events: Iterable<KindEvent>): void {
     if (kind) this.choices.set(topic, kind);
     else this.choices.delete(topic);
     // Bounded, as topics are; a choice for a topic that is long gone is no loss.
     if (this.choices.size > 4 * MOST_TOPICS) this.choices.delete(this.choices.keys().next().value!);
-    const ended = this.topics.get(topic)?.ended;
+    const before = this.topics.get(topic);
     const display = new TopicDisplay(topic, kind);
+    display.gaps = before?.gaps ?? 0;
     for (const event of events) if (event.topic === topic && event.event !== 'hub.removed') display.push(event);
-    if (ended) display.end();
-    if (this.topics.has(topic)) this.topics.set(topic, display);
+    if (before?.ended) display.end();
+    if (before) this.topics.set(topic, display);
   }
 
   /** Forgets all events; choices stay. */

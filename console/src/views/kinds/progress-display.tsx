@@ -26,7 +26,7 @@ function Bar({ bar, now }: { bar: ProgressBar; drawn: number; now: number }) {
       <progress aria-label={name} max={1} {...(fraction === null ? {} : { value: fraction })} />
       <div class="kind-bar-words muted">
         <span>{leftWords(left)}</span>
-        <span class="number">{rateWords(bar)}</span>
+        <span class="number">{left.state === 'left' || left.state === 'unknown' ? rateWords(bar) : ''}</span>
       </div>
     </li>
   );

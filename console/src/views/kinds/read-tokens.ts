@@ -11,7 +11,16 @@ export function readFrame(event: KindEvent, json: Fields | null): TokenReading |
   if (event.event.startsWith('run.')) return json && readRun(event.event, json);
   if (event.data === '[DONE]') return NOTHING;
   if (!json) return null;
+  const failure = failed(event.event, json);
+  if (failure !== null) return { kind: 'tokens', what: 'end', ending: { status: 'failed', by: null, error: failure, input: null, output: null } };
   return openAiChat(json) ?? openAiResponses(json) ?? anthropic(json) ?? gemini(json) ?? ollama(json);
+}
+
+/** The message of a provider's error frame: `{"error":{"message"}}`, perhaps with a type. */
+function failed(name: string, json: Fields): string | null {
+  const error = fields(json.error);
+  const alone = name === 'error' || json.type === 'error' || Object.keys(json).length === 1;
+  return error && alone ? text(error.message) : null;
 }
 
 function readRun(name: string, json: Fields): TokenReading | null {

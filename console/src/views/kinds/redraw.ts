@@ -2,6 +2,10 @@
 
 /** Time between two drawings on paper, in milliseconds. */
 export const PAPER = 500;
+/** A drawing that takes longer is followed by as long a pause, so that half of the time is left for the person; in milliseconds. */
+const COSTLY = 25;
+/** Longest such pause, in milliseconds. */
+const LONGEST_PAUSE = 200;
 
 export interface Clock {
   now(): number;
@@ -24,6 +28,8 @@ export class Redraw {
   /** Draws at most twice a second. */
   paper = false;
   private last = -Infinity;
+  /** What the last drawing took, its painting included, in milliseconds. */
+  private cost = 0;
   private frame: number | null = null;
   private timer: number | null = null;
 
@@ -35,7 +41,8 @@ export class Redraw {
   /** Something has changed. */
   request(): void {
     if (this.frame !== null || this.timer !== null) return;
-    const wait = this.paper ? this.last + PAPER - this.clock.now() : 0;
+    const pause = this.cost > COSTLY ? Math.min(this.cost, LONGEST_PAUSE) : 0;
+    const wait = this.last + Math.max(this.cost + pause, this.paper ? PAPER : 0) - this.clock.now();
     if (wait <= 0) this.atFrame();
     else
       this.timer = this.clock.after(wait, () => {
@@ -53,8 +60,10 @@ export class Redraw {
   private atFrame() {
     this.frame = this.clock.frame(() => {
       this.frame = null;
-      this.last = this.clock.now();
+      const begun = (this.last = this.clock.now());
       this.draw();
+      // After the browser has painted.
+      this.clock.after(0, () => (this.cost = this.clock.now() - begun));
     });
   }
 }

@@ -93,6 +93,8 @@ export class TokenText {
 export class TokenTexts {
   readonly texts = new Bounded<TokenText>(MOST_TEXTS);
   private current: TokenText | null = null;
+  /** A run's text that a provider's error has ended, until the run's own end. */
+  private failed: TokenText | null = null;
 
   push(event: KindEvent, reading: TokenReading): void {
     const time = Date.parse(event.time);
@@ -107,6 +109,10 @@ export class TokenTexts {
       this.texts.push(said);
     } else if (reading.what === 'end') {
       if (this.current) this.current.to = time;
+      // The end of a run says more than the provider's error before it.
+      else if (this.failed && reading.ending.status !== 'failed') this.failed.ending = reading.ending;
+      else if (this.failed) this.failed.ending = { ...reading.ending, error: reading.ending.error ?? this.failed.ending!.error };
+      this.failed = this.current?.run && reading.ending.status === 'failed' ? this.current : null;
       this.end(reading.ending);
     } else if (reading.what === 'piece') {
       if (!this.current) this.begin(new TokenText(event.id, 'Answer', null, null, time));

@@ -5,13 +5,17 @@ import type { TokenText, TokenTexts } from './token-texts';
 import { TypedText } from './typed-text';
 import { endingWords, statusWords, usageWords } from './words';
 
-export function TokensDisplay({ tokens, drawn }: { tokens: TokenTexts; drawn: number }) {
+/** Silence after which a text without a known end does not count as being written, in milliseconds. */
+const SILENT = 10_000;
+
+/** `now`: the hub's clock, in milliseconds since the epoch. */
+export function TokensDisplay({ tokens, drawn, now }: { tokens: TokenTexts; drawn: number; now: number }) {
   const { texts } = tokens;
   if (!texts.length) return null;
   return (
     <div class="kind-texts">
       {texts.dropped > 0 && <p class="muted">{plural(texts.dropped, 'earlier text')} not shown.</p>}
-      {[...texts].map((text) => (text.who === 'You' ? <Said key={text.id} text={text.text} /> : <Answer key={text.id} text={text} drawn={drawn} />))}
+      {[...texts].map((text) => (text.who === 'You' ? <Said key={text.id} text={text.text} /> : <Answer key={text.id} text={text} drawn={drawn} silent={text.run === null && now - text.to > SILENT} />))}
     </div>
   );
 }
@@ -25,9 +29,9 @@ function Said({ text }: { text: string }) {
   );
 }
 
-function Answer({ text }: { text: TokenText; drawn: number }) {
+function Answer({ text, silent }: { text: TokenText; drawn: number; silent: boolean }) {
   const { ending } = text;
-  const writing = ending === null;
+  const writing = ending === null && !silent;
   return (
     <div class="kind-answer">
       {text.cut > 0 && <p class="muted">The first {plural(text.cut, 'character')} are not shown here.</p>}
@@ -37,9 +41,13 @@ function Answer({ text }: { text: TokenText; drawn: number }) {
         <ToolCall key={index} name={call.name} given={call.arguments} />
       ))}
       <p class="kind-foot muted">
-        <span class="badge" data-tone={statusWords(ending?.status ?? 'running')[1]}>
-          {writing ? 'Writing' : visible(oneLine(endingWords(ending)))}
-        </span>
+        {ending || writing ? (
+          <span class="badge" data-tone={statusWords(ending?.status ?? 'running')[1]}>
+            {ending ? oneLine(endingWords(ending)) : 'Writing'}
+          </span>
+        ) : (
+          <span class="badge">No end seen</span>
+        )}
         {text.model && <span class="foreign">{oneLine(text.model)}</span>}
         <span class="number">{ending && usageWords(ending) ? usageWords(ending) : `${count(text.count)} ${text.count === 1 ? 'piece' : 'pieces'}`}</span>
         {text.to > text.from && <span class="number">{duration(text.to - text.from)}</span>}

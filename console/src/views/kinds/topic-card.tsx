@@ -46,8 +46,13 @@ export function TopicCard({ display, drawn, now, onChoose }: Props) {
           </select>
         </label>
       </header>
+      {display.gaps > 0 && (
+        <p class="note kind-gap" data-kind="warn">
+          Events of this topic are missing: they are no longer kept. What is shown has a hole.
+        </p>
+      )}
       <ProgressDisplay drawn={drawn} progress={display.progress} now={now} />
-      <TokensDisplay drawn={drawn} tokens={display.tokens} />
+      <TokensDisplay drawn={drawn} tokens={display.tokens} now={now} />
       <MediaDisplay drawn={drawn} shelf={display.media} />
       <NoticesDisplay drawn={drawn} notices={display.notices} />
       <LogDisplay drawn={drawn} log={display.log} topic={name} />

@@ -7,7 +7,7 @@ import type { Kind, KindEvent, LogReading, NotificationReading, Reading } from '
 import { TokenTexts } from './token-texts';
 
 /** Rows of each display: some screens of it; the list of events has the others. */
-const MOST_LINES = 400;
+const MOST_LINES = 300;
 const MOST_NOTIFICATIONS = 40;
 const MOST_ROWS = 60;
 /** Longest line and row, in UTF-16 units. */
@@ -36,6 +36,8 @@ export class TopicDisplay {
   events = 0;
   /** The topic has ended. */
   ended = false;
+  /** Events of it are missing: what is shown has a hole. */
+  gaps = 0;
   readonly tokens = new TokenTexts();
   readonly progress = new ProgressBars();
   readonly log = new Bounded<LogLine>(MOST_LINES);
