@@ -78,6 +78,28 @@ test('an event that the stream withheld is missed, and one that it repeated came
   await poll(() => result(page).textContent()).toMatch(/^missed 1, twice [1-9]/);
 });
 
+test('where the log cannot be read besides, the page does not claim to know', async () => {
+  await using hub = await Hub.start(['--stream-retry', '300ms']);
+  await hub.publish('story', 'before');
+  await using chromium = await Chromium.launch();
+  await using tab = await chromium.open(live(hub, 'story'), HIGH);
+  const { page } = tab;
+  await sees(page, ['before']);
+  await page.route((url) => url.pathname === '/events' && !url.searchParams.has('format'), (route) => route.abort());
+  await cut(page);
+  await hub.publish('story', 'meanwhile');
+  let over = false;
+  // Events that do not pause.
+  const flow = (async () => {
+    while (!over) await hub.publish('story', 'on').then(() => new Promise((wait) => setTimeout(wait, 20)));
+  })();
+  await poll(() => result(page).textContent()).toContain('not compared with the log: The hub cannot be reached');
+  await says(page, /^Live$/);
+  over = true;
+  await flow;
+  await poll(() => back(page)).toMatch(/: no gap told, \d+ by replay$/);
+});
+
 test('killed and started again under the page, in a pattern: nothing is missed', async () => {
   await using hub = await Hub.start(['--stream-retry', '300ms']);
   await using chromium = await Chromium.launch();

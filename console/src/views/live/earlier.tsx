@@ -17,6 +17,7 @@ export function Earlier({ watch, readBack, leftOut }: { watch: Watch; readBack: 
   const all = store.skipped === 0 && (state.name === 'oldest' || whole);
   return (
     <p class="live-earlier">
+      {store.paused && <strong>Paused</strong>}
       {store.skipped + leftOut > 0 && <strong>{skippedText(store.skipped + leftOut)}</strong>}
       {leftOut > 0 && <span>{count(leftOut)} of them are held: “Text” shows them.</span>}
       {all && !leftOut && <span>From the oldest event that the hub keeps</span>}

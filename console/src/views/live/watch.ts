@@ -17,6 +17,8 @@ import { Ticks } from './ticks';
 const HEAD_PATIENCE = 3000;
 /** So long without an event, replay is taken to be over: its last event may have been trimmed meanwhile. In milliseconds. */
 const QUIET = 2000;
+/** Age of an event that was published just now, where nothing else says whether it is live. In milliseconds. */
+const FRESH = 500;
 
 export interface Selection {
   topic: string;
@@ -216,7 +218,7 @@ export class Watch {
         continue;
       }
       const envelope = JSON.parse(data) as Envelope;
-      if (this.replaying && this.target && isBefore(this.target, envelope.id)) this.caughtUp(batch);
+      if (this.replaying && this.isLive(envelope, now)) this.caughtUp(batch);
       (this.current ?? this.settling)?.see(envelope.id, this.newest, this.replaying, now);
       if (this.replaying) this.replayed += 1;
       else time = envelope.time;
@@ -231,6 +233,13 @@ export class Watch {
     this.rate.add(count, bytes, now);
     if (this.replaying) this.awaitQuiet();
     if (batch.length) this.store.push(batch, now);
+  }
+
+  /** Whether the event is one after replay. */
+  private isLive({ id, time }: Envelope, now: number): boolean {
+    if (this.target !== null) return this.target !== '' && isBefore(this.target, id);
+    // The newest event of the log is not known: one that was published just now.
+    return now - Date.parse(time) < FRESH;
   }
 
   private notice(event: string, data: string, batch: Arrival[]) {
