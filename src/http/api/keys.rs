@@ -103,6 +103,9 @@ pub const EVENT: Keys = Keys {
     aliases: &[("topics", "'topic'"), ("channel", "'topic'"), ("channels", "'topic'")],
 };
 
+/// `GET /whoami`.
+pub const WHOAMI: Keys = Keys { known: &[CREDENTIAL], aliases: &[("token", "'access_token'")] };
+
 /// `GET /runs`.
 pub const RUNS: Keys = Keys {
     known: &["topic", "status", "after", "limit", CREDENTIAL],
@@ -190,13 +193,14 @@ fn normalized(key: &str) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [&Keys; 13] = [
+    const ALL: [&Keys; 14] = [
         &EVENTS,
         &EVENTS_BY_BODY,
         &PUBLISH,
         &TOPICS,
         &TOPIC,
         &EVENT,
+        &WHOAMI,
         &RUNS,
         &RUN_EVENTS,
         &ACTIVE_RUN,

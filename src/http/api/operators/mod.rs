@@ -7,6 +7,7 @@
 //! | [`relay_figures`] | the statistics of the relay |
 //! | [`rates`] | the rates of the counters |
 //! | [`stats`] | `GET /admin/stats`: the statistics as JSON, once or every second |
+//! | [`history`] | `GET /admin/history`: the figures of the last 15 minutes |
 //! | [`streams`] | `/admin/streams`: who is connected; ends streams |
 //! | [`metrics`] | `GET /metrics`: the statistics for Prometheus |
 //! | `metrics_text` | Prometheus' text format |
@@ -15,6 +16,7 @@
 //! | [`health`] | `GET /healthz`, `GET /readyz` |
 
 pub mod health;
+pub mod history;
 pub mod metrics;
 mod metrics_text;
 pub mod quantiles;
