@@ -93,10 +93,13 @@ test('where the log cannot be read besides, the page does not claim to know', as
   const flow = (async () => {
     while (!over) await hub.publish('story', 'on').then(() => new Promise((wait) => setTimeout(wait, 20)));
   })();
-  await poll(() => result(page).textContent()).toContain('not compared with the log: The hub cannot be reached');
-  await says(page, /^Live$/);
-  over = true;
-  await flow;
+  try {
+    await poll(() => result(page).textContent()).toContain('not compared with the log: The hub cannot be reached');
+    await says(page, /^Live$/);
+  } finally {
+    over = true;
+    await flow;
+  }
   await poll(() => back(page)).toMatch(/: no gap told, \d+ by replay$/);
 });
 
