@@ -109,7 +109,7 @@ test('what left the page can be read back', { timeout: 120_000 }, async () => {
   await page.getByRole('button', { name: 'Read back' }).click();
   await page.getByText('201 earlier events are not shown').waitFor();
   await page.getByRole('button', { name: 'Read back' }).click();
-  await page.getByText('From the oldest event that the hub keeps').waitFor();
+  await page.getByText('From the oldest kept event').waitFor();
   await page.keyboard.press('Home');
   await list(page).focus();
   await page.keyboard.press('Home');

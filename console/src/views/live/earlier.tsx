@@ -20,7 +20,7 @@ export function Earlier({ watch, readBack, leftOut }: { watch: Watch; readBack: 
       {store.paused && <strong>Paused</strong>}
       {store.skipped + leftOut > 0 && <strong>{skippedText(store.skipped + leftOut)}</strong>}
       {leftOut > 0 && <span>{count(leftOut)} of them are held: “Text” shows them.</span>}
-      {all && !leftOut && <span>From the oldest event that the hub keeps</span>}
+      {all && !leftOut && <span>From the oldest kept event</span>}
       {state.name === 'enough' && <span>{count(MAX_READ_BACK)} older events are as much as this page reads back. Watch from an id to go on.</span>}
       {!all && !leftOut && state.name !== 'enough' && (
         <button type="button" class="small" disabled={state.name === 'loading'} onClick={() => void readBack.more()}>
