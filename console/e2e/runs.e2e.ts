@@ -42,7 +42,7 @@ test('ask, watch it type, reload in the middle, a second tab: nothing is lost an
   expect(provider.asked).toEqual([
     { stream: true, model: 'gpt-5-mini', messages: [{ role: 'user', content: 'Count to 40' }], stream_options: { include_usage: true } },
   ]);
-  await tab.page.getByRole('link', { name: 'All runs' }).click();
+  await tab.page.getByRole('link', { name: 'Back to the list' }).click();
   const row = tab.page.getByRole('row', { name: /gpt-5-mini/ });
   await row.waitFor();
   expect(await row.getByText('Completed').count()).toBe(1);

@@ -33,7 +33,7 @@ export function RunFacts({ shown: { reader, meter, info, stream }, status }: { s
       <Fact name="Topic">
         {run ? (
           <a class="foreign" href={href('live', '', { topic: run.topic, from: run.first_id ? before(run.first_id) : 'earliest' })}>
-            {run.topic === 'runs/' + run.run ? 'its own, in Live' : oneLine(run.topic)}
+            {run.topic === 'runs/' + run.run ? 'its own events' : oneLine(run.topic)}
           </a>
         ) : (
           '–'

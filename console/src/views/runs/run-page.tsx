@@ -37,7 +37,7 @@ export function RunPage({ id }: { id: string }) {
   useFollow(reader.ending === null);
   const back = (
     <p>
-      <a href={href('runs')}>All runs</a>
+      <a href={href('runs')}>Back to the list</a>
     </p>
   );
   if (deleted)
