@@ -1,7 +1,7 @@
 //! The `gapless` binary: command dispatch and exit codes.
 //!
 //! Exit codes: 0 success, or the drain is complete · 1 failure · 2 invalid command line · 78 invalid configuration ·
-//! 130 a second stop signal came before the drain was over.
+//! 130 a second stop signal came before the drain was over; 129, 130 SIGHUP or SIGINT ended a command in order.
 
 use std::{fmt::Display, io::Write, process::ExitCode};
 
@@ -116,7 +116,7 @@ fn finish(outcome: Result<(), CliError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if error.exit_code() != 0 {
+            if !error.is_quiet() {
                 print_error(&error);
             }
             ExitCode::from(error.exit_code())

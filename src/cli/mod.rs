@@ -15,6 +15,7 @@
 //! | `problem` | a hub's error response as a message |
 //! | `delay` | the delay before a retry |
 //! | `output` | stdout and stderr |
+//! | `stop` | the signals that ask a command to end |
 //! | `text` | untrusted text in messages and on a terminal |
 
 use clap::{Parser, Subcommand};
@@ -32,6 +33,7 @@ pub mod publish;
 pub mod remove;
 #[cfg(test)]
 mod scripted;
+mod stop;
 pub mod tail;
 mod text;
 pub mod token;
