@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         }),
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
+        Command::Top(args) => finish(block_on(cli::top::run(args))),
         Command::Remove(args) => finish(block_on(cli::remove::run(args))),
         Command::Bench(args) => finish(block_on(cli::bench::run(args))),
     }

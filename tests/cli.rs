@@ -430,6 +430,8 @@ fn control_sequences_of_strangers_are_shown_on_a_terminal_and_not_obeyed() {
     let refusal = format!("HTTP/1.1 404 Not Found\r\ncontent-length: {}\r\n\r\n{evil}", evil.len());
     let receipt = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{evil}", evil.len());
     let end = "event: hub.end\ndata: {\"topic\":\"t\",\"reason\":\"closed\",\"last_id\":null}\n\n";
+    let stats = serde_json::json!({"version": evil, "uptime_s": 1, "ready": true}).to_string();
+    let stats = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{stats}", stats.len());
     let gone = format!(
         "HTTP/1.1 301 Moved\r\nlocation: /{}\r\ncontent-length: 0\r\n\r\n",
         "\u{1b}[2J".replace('\u{1b}', "%1b")
@@ -440,6 +442,7 @@ fn control_sequences_of_strangers_are_shown_on_a_terminal_and_not_obeyed() {
         (&["tail", "t", "u", "--count", "1"], stream(&format!("data: {ndjson}\n\n"))),
         (&["tail", "t", "u", "--count", "1", "--json", "--pretty"], stream(&format!("data: {ndjson}\n\n"))),
         (&["tail", "t", "--count", "1"], stream(&format!("event: {evil}\ndata: {ndjson}\n\n"))),
+        (&["top", "--once"], stats),
         (&["tail", "t"], refusal.clone()),
         (&["publish", "t", "data"], refusal.clone()),
         (&["publish", "t", "data"], receipt),

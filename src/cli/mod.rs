@@ -8,6 +8,7 @@
 //! | [`check`] | `gapless check`: prints the effective configuration |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
+//! | [`top`] | `gapless top`: a hub at a glance |
 //! | [`remove`] | `gapless remove`: removes one event |
 //! | [`token`] | `gapless token`: creates or explains a token |
 //! | [`mod@bench`] | `gapless bench`: a hub under load |
@@ -37,6 +38,7 @@ mod stop;
 pub mod tail;
 mod text;
 pub mod token;
+pub mod top;
 
 pub use self::{error::CliError, output::print_error};
 
@@ -98,6 +100,8 @@ pub enum Command {
     Publish(publish::PublishArgs),
     /// Follow topics, reconnecting without loss
     Tail(tail::TailArgs),
+    /// Watch a hub: traffic, the busiest topics, and what needs attention
+    Top(top::TopArgs),
     /// Remove one event: overwrite its data and notify its readers
     Remove(remove::RemoveArgs),
     /// Put load on a hub and check what its streams receive

@@ -6,6 +6,7 @@ mod state;
 #[path = "../promises/support/mod.rs"]
 mod support;
 mod tmux;
+mod top;
 
 use std::process::{Command, Stdio};
 

@@ -41,6 +41,11 @@ impl Tmux {
         self.run(&[&["send-keys"], keys].concat());
     }
 
+    /// Changes its size.
+    pub(crate) fn resize(&self, width: u16, height: u16) {
+        self.run(&["resize-window", "-x", &width.to_string(), "-y", &height.to_string()]);
+    }
+
     /// What it shows.
     pub(crate) fn shown(&self) -> String {
         self.run(&["capture-pane", "-p"])
