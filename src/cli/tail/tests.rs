@@ -448,7 +448,8 @@ fn a_state_has_the_last_printed_id_and_the_next_start_continues_there() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("state");
     let events = |numbers: std::ops::RangeInclusive<u32>| {
-        stream(&numbers.map(|number| format!("id: abcd-{number}\ndata: {number}\n\n")).collect::<String>())
+        let events: Vec<String> = numbers.map(|number| format!("id: abcd-{number}\ndata: {number}\n\n")).collect();
+        stream(&events.concat())
     };
     // Events after the last one that --count allows are not printed, and do not count.
     let (outcome, position) = tail_with_state(&path, Some(2), vec![events(2..=5)]);
