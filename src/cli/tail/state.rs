@@ -253,8 +253,7 @@ mod tests {
     #[test]
     fn a_partial_new_file_of_a_killed_process_is_replaced() {
         let directory = Directory::new();
-        fs::write(beside(&directory.path(), ".new"), "{\"version\":1,\"topics\":[\"a much longer text")
-            .expect("written");
+        fs::write(beside(&directory.path(), ".new"), "{\"version\":1,".repeat(20)).expect("written");
         let mut state = directory.open(&["a"]).expect("new");
         state.save(Some("abcd-1")).expect("saved");
         drop(state);

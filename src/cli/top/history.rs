@@ -180,8 +180,8 @@ mod tests {
         history.add(&at(10.0, 100, 5));
         history.add(&at(11.0, 100, 5));
         history.add(&at(1.0, 3, 1));
-        history.add(&at(2.0, 4, 1));
-        assert_eq!((history.cut(), events_in(&history, 9)), (0, vec![Some(0), None, Some(1)]));
+        history.add(&at(2.0, 4, 9));
+        assert_eq!((history.cut(), events_in(&history, 9)), (8, vec![Some(0), None, Some(1)]));
     }
 
     #[test]
