@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Vers
 use matchit::Router;
 
 use super::{
-    docs,
+    console, docs,
     events::{self, native::NATIVE},
     operators, publish,
     relay::{
@@ -16,10 +16,10 @@ use super::{
     request_log::RequestScope,
     site,
     state::{Limits, ShardState},
-    topics,
+    topics, whoami,
 };
 use crate::http::{
-    auth::{Caller, admin_listener::AdminListener, cors::Cors},
+    auth::{Caller, cors::Cors},
     message::{
         accept, headers,
         problem::{Code, Problem},
@@ -30,7 +30,7 @@ use crate::http::{
         client_watch::ClientWatch,
         handler::IncomingRequest,
         peer::{ListenerRole, OverCapacity, Peer},
-        response::{Response, full},
+        response::Response,
     },
 };
 
@@ -41,6 +41,7 @@ enum Route {
     Events,
     Event,
     Topics,
+    Whoami,
     Relay,
     Runs,
     Run,
@@ -48,6 +49,7 @@ enum Route {
     RunStop,
     ActiveRun,
     Stats,
+    History,
     Metrics,
     Health,
     Ready,
@@ -57,8 +59,9 @@ enum Route {
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 20] = [
+const TABLE: [(&str, Route, &str); 22] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
+    ("/console/{*path}", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
     ("/site", Route::Site, "GET, HEAD, OPTIONS"),
     ("/site/", Route::Site, "GET, HEAD, OPTIONS"),
@@ -68,6 +71,7 @@ const TABLE: [(&str, Route, &str); 20] = [
     ("/events/{id}", Route::Event, "DELETE, OPTIONS"),
     ("/topics", Route::Topics, "GET, HEAD, OPTIONS"),
     ("/topics/{*topic}", Route::Topics, "GET, HEAD, PUT, DELETE, OPTIONS"),
+    ("/whoami", Route::Whoami, "GET, HEAD, OPTIONS"),
     ("/relay/{provider}/{*path}", Route::Relay, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     ("/runs", Route::Runs, "GET, HEAD, POST, OPTIONS"),
     ("/runs/active", Route::ActiveRun, "GET, HEAD, OPTIONS"),
@@ -75,17 +79,11 @@ const TABLE: [(&str, Route, &str); 20] = [
     ("/runs/{run}/events", Route::RunEvents, "GET, HEAD, OPTIONS"),
     ("/runs/{run}/stop", Route::RunStop, "POST, OPTIONS"),
     ("/admin/stats", Route::Stats, "GET, HEAD, OPTIONS"),
+    ("/admin/history", Route::History, "GET, HEAD, OPTIONS"),
     ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
 ];
-
-/// The web page at `/`.
-const CONSOLE: &str = include_str!("../../../console/index.html");
-
-/// What the page may do: run its inline script and style, and send requests to the hub that served it.
-const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Headers for browsers on every response that does not set them itself: do not sniff the content type, do not show it
 /// in a frame and run nothing in it, do not let another site embed it, and send no `Referer` (the address may contain a
@@ -175,7 +173,7 @@ impl Routes {
         match route {
             Route::Health => return Ok(operators::health::alive()),
             Route::Ready => return operators::health::ready(&shard.app.operators).await,
-            Route::Console => return Ok(console()),
+            Route::Console => return console::handle(request.uri().path(), request.headers()),
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
             Route::Site => return site::handle(&shard.site, request.uri(), request.headers()).await,
             Route::Relay => return relay(shard, scope, request).await,
@@ -183,12 +181,14 @@ impl Routes {
             | Route::Events
             | Route::Event
             | Route::Topics
+            | Route::Whoami
             | Route::Runs
             | Route::Run
             | Route::RunEvents
             | Route::RunStop
             | Route::ActiveRun
             | Route::Stats
+            | Route::History
             | Route::Metrics => {}
         }
         let (head, body) = request.into_parts();
@@ -223,10 +223,8 @@ impl Routes {
             .value;
         let listener = listener(request);
         let here = match route {
-            Route::Health | Route::Ready | Route::Docs => true,
-            Route::Stats | Route::Metrics => {
-                listener == ListenerRole::Operators || shard.app.auth.operators == AdminListener::Shared
-            }
+            Route::Health | Route::Ready | Route::Docs | Route::Whoami => true,
+            Route::Stats | Route::History | Route::Metrics => shard.app.auth.serves_operators(listener),
             Route::Publish
             | Route::Events
             | Route::Event
@@ -312,7 +310,12 @@ async fn handle(
         Route::Events => Box::pin(events::get(&shard.events, scope, &NATIVE, caller, request)).await,
         Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
         Route::Topics => topics::handle(&app.topics, &caller, request).await,
+        Route::Whoami => {
+            let operators_here = app.auth.serves_operators(listener(&request));
+            whoami::handle(&caller.authorization, app.relay.as_deref(), operators_here, request.uri())
+        }
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,
+        Route::History => operators::history::handle(&app.operators.history, &caller.authorization),
         Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
         Route::Runs if request.method() == Method::POST => Box::pin(runs::begin(&shard.relay, caller, request)).await,
         Route::Runs => runs::list(&shard.relay, &caller, &Query::new(request.uri().query())),
@@ -358,13 +361,4 @@ async fn relay(shard: &ShardState, scope: &RequestScope, request: IncomingReques
     }
     let caller = shard.auth.caller(&head);
     Box::pin(drop_in::handle(&shard.relay, scope, caller, head, body)).await
-}
-
-fn console() -> Response {
-    let mut response = Response::new(full(CONSOLE));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONSOLE_POLICY));
-    response
 }

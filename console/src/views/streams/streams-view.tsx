@@ -1,0 +1,3 @@
+export function StreamsView() {
+  return <h1>Streams</h1>;
+}
