@@ -1,7 +1,7 @@
 //! What needs an operator's attention, in words. The most urgent first.
 
 use super::{
-    history::History,
+    history::RecentPast,
     hub_stats::HubStats,
     units::{count, several, size},
 };
@@ -32,7 +32,7 @@ const CONNECTIONS_PERCENT: u64 = 90;
 const CODES: usize = 3;
 
 /// What needs attention, with the hub's reason for not being ready.
-pub(super) fn of(stats: &HubStats, history: &History, not_ready: Option<&str>) -> Vec<Attention> {
+pub(super) fn of(stats: &HubStats, history: &RecentPast, not_ready: Option<&str>) -> Vec<Attention> {
     let mut found = AttentionList::default();
     if stats.draining {
         found.alarm("draining: the hub is about to end".into());
@@ -73,7 +73,7 @@ fn disk(stats: &HubStats, found: &mut AttentionList) {
 }
 
 /// What happened in the last minute.
-fn recent(history: &History, found: &mut AttentionList) {
+fn recent(history: &RecentPast, found: &mut AttentionList) {
     let cut = history.cut();
     if cut > 0 {
         found.notice(format!("{} cut in the last minute: they did not read", several(cut, "reader", "readers")));
@@ -126,7 +126,7 @@ mod tests {
 
     fn texts(changes: &[(&str, Value)]) -> Vec<String> {
         // The hub a second before, as it usually is.
-        let mut history = History::default();
+        let mut history = RecentPast::default();
         history.add(&busy_with(&[("/uptime_s", 7383.5.into())]));
         let stats = busy_with(changes);
         history.add(&stats);

@@ -31,14 +31,14 @@ struct CounterSample {
 
 /// The last minutes of a hub.
 #[derive(Debug, Clone, Default)]
-pub(super) struct History {
+pub(super) struct RecentPast {
     /// Of the last minute, the newest last.
     samples: VecDeque<CounterSample>,
     /// Of the last [`KEPT_S`] seconds, the newest last.
     rates: VecDeque<RatesOfSecond>,
 }
 
-impl History {
+impl RecentPast {
     /// Adds the newest statistics. A hub that was restarted begins a new minute.
     pub(super) fn add(&mut self, stats: &HubStats) {
         let sample = CounterSample::new(stats);
@@ -147,13 +147,13 @@ mod tests {
         ])
     }
 
-    fn events_in(history: &History, count: usize) -> Vec<Option<u64>> {
+    fn events_in(history: &RecentPast, count: usize) -> Vec<Option<u64>> {
         history.newest(count).map(|rates| rates.map(|rates| rates[0])).collect()
     }
 
     #[test]
     fn rates_are_of_each_second_and_seconds_without_a_connection_are_absent() {
-        let mut history = History::default();
+        let mut history = RecentPast::default();
         for (second, events) in [(10.0, 100), (11.0, 150), (12.0, 150), (16.0, 350)] {
             history.add(&at(second, events, 0));
         }
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_happened_in_the_last_minute_is_counted_and_forgotten() {
-        let mut history = History::default();
+        let mut history = RecentPast::default();
         history.add(&at(10.0, 0, 5));
         assert_eq!((history.cut(), history.is_scrubbing_late()), (0, false), "before it was watched");
         history.add(&at(20.0, 0, 8));
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_restarted_hub_begins_a_new_minute() {
-        let mut history = History::default();
+        let mut history = RecentPast::default();
         history.add(&at(10.0, 100, 5));
         history.add(&at(11.0, 100, 5));
         history.add(&at(1.0, 3, 1));
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut history = History::default();
+        let mut history = RecentPast::default();
         for second in 0..2000 {
             history.add(&at(second.into(), 0, 0));
         }

@@ -2,7 +2,7 @@
 
 use super::{
     attention::{self, Attention},
-    history::History,
+    history::RecentPast,
     hub_stats::{HolderStats, HubStats, TopicStats},
 };
 
@@ -21,7 +21,7 @@ pub(super) struct HubView {
     /// Its URL.
     pub(super) url: String,
     pub(super) stats: HubStats,
-    pub(super) history: History,
+    pub(super) history: RecentPast,
     /// Why there is no connection.
     pub(super) lost: Option<String>,
     pub(super) attention: Vec<Attention>,
@@ -75,7 +75,7 @@ impl TopModel {
         let current = HubView {
             url: url.into(),
             stats: HubStats::default(),
-            history: History::default(),
+            history: RecentPast::default(),
             lost: None,
             attention: Vec::new(),
         };

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     attention,
-    history::History,
+    history::RecentPast,
     hub_stats::HubStats,
     units::{bytes, count, duration, milliseconds, per_second, size},
 };
@@ -26,7 +26,7 @@ pub(super) fn text(url: &str, stats: &HubStats, not_ready: Option<&str>) -> Stri
     };
     line("hub", format!("{url}, gapless {}, {}", stats.version, stats.engine));
     line("state", format!("{condition}, up {}, newest id {}", duration(stats.uptime_s), stats.last_id));
-    for attention in attention::of(stats, &History::default(), not_ready) {
+    for attention in attention::of(stats, &RecentPast::default(), not_ready) {
         line("attention", attention.text);
     }
     let (events, amounts) = (&stats.events, &stats.bytes);
