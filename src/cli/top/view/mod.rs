@@ -35,6 +35,9 @@ const WIDE: u16 = 80;
 /// Rows below the overview from which both tables are drawn.
 const BOTH_TABLES: u16 = 12;
 
+/// Rows of a table with one row in it: its border, the header and the row.
+const TABLE_ROWS: u16 = 4;
+
 /// Draws the screen.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &TopModel) {
     let area = frame.area();
@@ -62,8 +65,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &TopModel) {
 
 fn draw_body(frame: &mut Frame<'_>, area: Rect, model: &TopModel) {
     let is_wide = area.width >= WIDE;
-    // With little room the tables get half of it.
-    let overview_rows = overview::ROWS.min(area.height.div_ceil(2));
+    // With little room the tables get half of it, and at least one row of theirs is seen.
+    let left = area.height.saturating_sub(TABLE_ROWS).max(1);
+    let overview_rows = overview::ROWS.min(area.height.div_ceil(2)).min(left);
     let [overview, tables] = Layout::vertical([Constraint::Length(overview_rows), Constraint::Fill(1)]).areas(area);
     if is_wide {
         overview::draw_wide(frame, overview, model.shown());

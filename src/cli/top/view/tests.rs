@@ -102,6 +102,10 @@ fn every_size_is_drawn_and_small_ones_have_the_most_important() {
             }
         }
     }
+    let shown = text(&model(&[("/store/losses", 1.into()), ("/ready", false.into())]), 40, 10);
+    for want in ["! not ready", "! store: 1 part was damaged", "1,204/s in", "\u{2502}orders/new"] {
+        assert!(shown.contains(want), "{want}:\n{shown}");
+    }
     let shown = text(&model(&[]), 40, 10);
     for want in ["gapless 0.1.0", "ready", "1,204/s in, 60,210/s out", "orders/new", "801/s"] {
         assert!(shown.contains(want), "{want}:\n{shown}");
