@@ -9,4 +9,4 @@ export const visible = (text: string): string =>
   text.replace(HIDDEN, (hidden) => `\\u{${hidden.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}}`);
 
 /** The same in one line: line breaks become ⏎. */
-export const oneLine = (text: string): string => visible(text).replace(/\r\n|\r|\n/g, ' ⏎ ');
+export const oneLine = (text: string): string => visible(text.replace(/\r\n|\r|\n/g, ' ⏎ '));

@@ -49,3 +49,4 @@ mod store;
 mod stuck_disk;
 mod stuck_log;
 mod topics;
+mod whoami;

@@ -21,6 +21,7 @@ fn every_route_refuses_a_key_that_can_only_be_a_mistake() {
         ("POST", "/events?lastEventId=a-1", r#"{"topics":["t"]}"#),
         ("GET", "/topics?Prefix=u", ""),
         ("GET", "/topics?cursor=u", ""),
+        ("GET", "/whoami?access-token=a", ""),
         ("PUT", "/topics/t?max_events=1", ""),
         ("PUT", "/topics/t?closed=true", ""),
         ("DELETE", "/topics/t?event=1", ""),

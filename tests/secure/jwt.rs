@@ -109,6 +109,27 @@ fn a_stream_ends_with_its_token_and_goes_on_with_a_fresh_one() {
 }
 
 #[test]
+fn a_token_s_holder_learns_when_it_ends_and_what_it_grants() {
+    let signer = Signer::new();
+    let setup = Setup::new(&signer);
+    let grant = json!({ "publish": ["jobs/*"], "subscribe": ["jobs/**"], "relay": ["lab/gpt-*"], "admin": false });
+    let (id, end) = ("s3cret-id", 4_102_444_800_u64);
+    let claims = claims(&json!({ "sub": "ann", "jti": id, "exp": end, "gapless": grant }));
+    let token = signer.sign(None, &claims);
+    let bearer = format!("Bearer {token}");
+    let answer = wire::request(setup.hub.address, "GET", "/whoami", &[("authorization", &bearer)], b"");
+    assert!(!answer.text().contains(id) && !answer.text().contains(&token), "{}", answer.text());
+    assert_eq!(
+        answer.json(),
+        json!({
+            "version": env!("CARGO_PKG_VERSION"), "authentication": "jwt", "holder": format!("ann of {ISSUER}"),
+            "expires": "2100-01-01T00:00:00.000Z", "publish": ["jobs/*"], "subscribe": ["jobs/**"],
+            "models": ["lab/gpt-*"], "admin": false, "operators_here": true, "relay": null,
+        })
+    );
+}
+
+#[test]
 fn the_error_of_a_token_is_reported_and_none_of_its_content() {
     let (signer, stranger) = (Signer::new(), Signer::new());
     let setup = Setup::new(&signer);

@@ -44,8 +44,8 @@ export async function problem(response: Response): Promise<HubError> {
   return new HubError(response.status, '', `Something between this page and the hub answered ${response.status}.`, retryAfter);
 }
 
-/** Without the advice for scripts on headers: the token is typed in here. */
-const sentence = (detail: string) => detail.replace(/; send '.*/, '').replace(/^./, (first) => first.toUpperCase());
+/** As a sentence, without the advice for scripts on headers: the token is typed in here. */
+const sentence = (detail: string) => detail.replace(/; send '.*/, '').replace(/^./, (first) => first.toUpperCase()).replace(/[^.!?]$/, '$&.');
 
 /**
  * Sends a request with the token.

@@ -91,6 +91,15 @@ export class EventStream {
     }, delay);
   }
 
+  /** A mistake in a view is reported as one, and is not taken for a broken connection. */
+  private deliver(events: SseEvent[]) {
+    try {
+      this.options.onEvents(events);
+    } catch (error) {
+      reportError(error);
+    }
+  }
+
   private async connect(): Promise<void> {
     const connection = new AbortController();
     this.connection = connection;
@@ -137,7 +146,7 @@ export class EventStream {
         const events = parser.push(value);
         if (parser.retry !== null) this.retry = parser.retry;
         this.cursor = parser.id;
-        if (events.length) this.options.onEvents(events);
+        if (events.length) this.deliver(events);
       }
       reason = 'the hub ended the connection and asked to come back';
     } catch (error) {

@@ -48,8 +48,11 @@ export function TokenDialog() {
   };
   return (
     <Dialog title="Token" onClose={close}>
-      {tokenWanted.value && <p class="note" data-kind="warn">{tokenWanted.value}.</p>}
-      {state.state === 'failed' && <p class="note" data-kind="bad">{state.error.detail}</p>}
+      {state.state === 'failed' ? (
+        <p class="note" data-kind="bad">{state.error.detail}</p>
+      ) : (
+        tokenWanted.value && <p class="note" data-kind="warn">{tokenWanted.value}</p>
+      )}
       {state.state === 'known' && <Grants who={state.who} />}
       {!(state.state === 'known' && state.who.authentication === 'open') && (
         <form class="row" onSubmit={use}>
@@ -61,6 +64,7 @@ export function TokenDialog() {
               spellcheck={false}
               autocapitalize="off"
               required
+              autofocus
               pattern="\s*[\x21-\x7e]+\s*"
               title="the token alone, without spaces"
               value={typed}

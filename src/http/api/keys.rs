@@ -103,6 +103,9 @@ pub const EVENT: Keys = Keys {
     aliases: &[("topics", "'topic'"), ("channel", "'topic'"), ("channels", "'topic'")],
 };
 
+/// `GET /whoami`.
+pub const WHOAMI: Keys = Keys { known: &[CREDENTIAL], aliases: &[("token", "'access_token'")] };
+
 /// `GET /runs`.
 pub const RUNS: Keys = Keys {
     known: &["topic", "status", "after", "limit", CREDENTIAL],
@@ -159,8 +162,19 @@ fn normalized(key: &str) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [&Keys; 10] =
-        [&EVENTS, &EVENTS_BY_BODY, &PUBLISH, &TOPICS, &TOPIC, &EVENT, &RUNS, &RUN_EVENTS, &ACTIVE_RUN, &RUN_STOP];
+    const ALL: [&Keys; 11] = [
+        &EVENTS,
+        &EVENTS_BY_BODY,
+        &PUBLISH,
+        &TOPICS,
+        &TOPIC,
+        &EVENT,
+        &WHOAMI,
+        &RUNS,
+        &RUN_EVENTS,
+        &ACTIVE_RUN,
+        &RUN_STOP,
+    ];
 
     fn check(keys: &Keys, key: &str) -> Result<(), Problem> {
         keys.check(&Query::new(Some(&format!("{key}=x"))))

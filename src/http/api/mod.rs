@@ -12,6 +12,7 @@
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
 //! | [`topics`] | `/topics`: listing, showing, configuring, deleting |
 //! | [`console`] | the web page at `/` |
+//! | [`whoami`] | `GET /whoami`: the caller, and what it may do |
 //! | [`site`] | the operator's static files at `/site/` |
 //! | [`operators`] | statistics, metrics, health |
 //! | [`docs`] | the documents that a problem's `type` refers to |
@@ -40,3 +41,4 @@ pub mod site;
 pub mod state;
 pub mod stream;
 pub mod topics;
+pub mod whoami;

@@ -16,10 +16,10 @@ use super::{
     request_log::RequestScope,
     site,
     state::{Limits, ShardState},
-    topics,
+    topics, whoami,
 };
 use crate::http::{
-    auth::{Caller, admin_listener::AdminListener, cors::Cors},
+    auth::{Caller, cors::Cors},
     message::{
         accept, headers,
         problem::{Code, Problem},
@@ -41,6 +41,7 @@ enum Route {
     Events,
     Event,
     Topics,
+    Whoami,
     Relay,
     Runs,
     Run,
@@ -57,7 +58,7 @@ enum Route {
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 21] = [
+const TABLE: [(&str, Route, &str); 22] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/console/{*path}", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
@@ -69,6 +70,7 @@ const TABLE: [(&str, Route, &str); 21] = [
     ("/events/{id}", Route::Event, "DELETE, OPTIONS"),
     ("/topics", Route::Topics, "GET, HEAD, OPTIONS"),
     ("/topics/{*topic}", Route::Topics, "GET, HEAD, PUT, DELETE, OPTIONS"),
+    ("/whoami", Route::Whoami, "GET, HEAD, OPTIONS"),
     ("/relay/{provider}/{*path}", Route::Relay, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     ("/runs", Route::Runs, "GET, HEAD, POST, OPTIONS"),
     ("/runs/active", Route::ActiveRun, "GET, HEAD, OPTIONS"),
@@ -177,6 +179,7 @@ impl Routes {
             | Route::Events
             | Route::Event
             | Route::Topics
+            | Route::Whoami
             | Route::Runs
             | Route::Run
             | Route::RunEvents
@@ -217,10 +220,8 @@ impl Routes {
             .value;
         let listener = listener(request);
         let here = match route {
-            Route::Health | Route::Ready | Route::Docs => true,
-            Route::Stats | Route::Metrics => {
-                listener == ListenerRole::Operators || shard.app.auth.operators == AdminListener::Shared
-            }
+            Route::Health | Route::Ready | Route::Docs | Route::Whoami => true,
+            Route::Stats | Route::Metrics => shard.app.auth.serves_operators(listener),
             Route::Publish
             | Route::Events
             | Route::Event
@@ -306,6 +307,10 @@ async fn handle(
         Route::Events => Box::pin(events::get(&shard.events, scope, &NATIVE, caller, request)).await,
         Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
         Route::Topics => topics::handle(&app.topics, &caller, request).await,
+        Route::Whoami => {
+            let operators_here = app.auth.serves_operators(listener(&request));
+            whoami::handle(&caller.authorization, app.relay.as_deref(), operators_here, request.uri())
+        }
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,
         Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
         Route::Runs if request.method() == Method::POST => Box::pin(runs::begin(&shard.relay, caller, request)).await,

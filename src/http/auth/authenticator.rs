@@ -41,6 +41,12 @@ pub struct Authenticator {
 }
 
 impl AuthState {
+    /// Whether this listener serves what operators read: statistics and metrics.
+    #[must_use]
+    pub fn serves_operators(&self, listener: ListenerRole) -> bool {
+        listener == ListenerRole::Operators || self.operators == AdminListener::Shared
+    }
+
     /// Whether requests to this listener need no credential.
     #[must_use]
     pub fn is_unauthenticated(&self, listener: ListenerRole) -> bool {

@@ -45,6 +45,18 @@ impl Authorization {
         self.principal.holder.as_deref()
     }
 
+    /// The kind of credential, of which nothing is to be shown.
+    #[must_use]
+    pub fn credential(&self) -> &CredentialKind {
+        &self.principal.credential
+    }
+
+    /// The permissions.
+    #[must_use]
+    pub fn grant(&self) -> &Grant {
+        &self.principal.grant
+    }
+
     /// When it expires, in seconds since the Unix epoch.
     #[must_use]
     pub fn expires(&self) -> Option<u64> {
