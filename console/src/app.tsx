@@ -1,6 +1,6 @@
 // The frame of the page: navigation, the token, the theme, and the view that the address names.
 import { useSignalEffect } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { access, mayOperate, relayProviders } from './hub/access';
 import { type View, href, navigate, route } from './router';
 import { Toasts } from './ui/toasts';
@@ -42,9 +42,12 @@ export function App() {
   });
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
+  // Before the effects of the view, which may have a title of its own.
+  useLayoutEffect(() => {
+    if (view !== null) title(ENTRIES.find((entry) => entry.view === view)!.label);
+  }, [view]);
   useEffect(() => {
     if (view === null) return;
-    title(ENTRIES.find((entry) => entry.view === view)!.label);
     // A screen reader continues in the new view, and not in the navigation.
     if (!first.current) main.current?.focus({ preventScroll: true });
     first.current = false;

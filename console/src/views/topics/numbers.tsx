@@ -7,7 +7,7 @@ import type { Topic } from '../../hub/types';
 import { useResource } from '../../ui/resource';
 
 /** The figures of a topic. */
-export function Numbers({ topic: { topic, events, bytes: size, subscribers, closed, first_id, last_id } }: { topic: Topic }) {
+export function Numbers({ topic: { topic, events, bytes: size, subscribers, first_id, last_id } }: { topic: Topic }) {
   const oldest = useTime(topic, first_id);
   const newest = useTime(topic, last_id);
   return (
@@ -15,18 +15,11 @@ export function Numbers({ topic: { topic, events, bytes: size, subscribers, clos
       <Figure name="Events kept">
         <strong>{count(events)}</strong>
       </Figure>
-      <Figure name="Size of their data">
+      <Figure name="Data">
         <strong>{bytes(size)}</strong>
       </Figure>
       <Figure name="Open streams" note="patterns included">
         <strong>{count(subscribers)}</strong>
-      </Figure>
-      <Figure name="State">
-        <strong>
-          <span class="badge" data-tone={closed ? 'warn' : 'good'}>
-            {closed ? 'Closed' : 'Open'}
-          </span>
-        </strong>
       </Figure>
       <Figure name="Oldest kept" note={oldest}>
         {first_id === null ? <span class="muted">none</span> : <code>{first_id}</code>}

@@ -52,11 +52,13 @@ function RetentionForm({ topic, onChanged }: Props) {
   const removes = (limits && cost.value?.removes) || 0;
   return (
     <form class="publish" aria-label="Retention" onSubmit={save}>
-      <p class="muted">What is beyond one of these limits is removed, the oldest first. Empty means the hub’s rule, or no limit.</p>
-      <Field name="Most events" hint="10,000" value={fields.max_events} wrong={wrong.max_events} onInput={(max_events) => set({ max_events })} />
-      <Field name="Longest age" hint="7d, 1h 30m" value={fields.max_age} wrong={wrong.max_age} onInput={(max_age) => set({ max_age })} />
-      <Field name="Most data" hint="10 MiB" value={fields.max_bytes} wrong={wrong.max_bytes} onInput={(max_bytes) => set({ max_bytes })} />
-      <Field name="Reconnect delay, in milliseconds" hint="the hub’s" value={fields.retry} wrong={wrong.retry} onInput={(retry) => set({ retry })} />
+      <p class="muted">Beyond a limit the oldest events are removed. Empty: the hub’s rule, or no limit.</p>
+      <div class="limits">
+        <Field name="Most events" hint="10,000" value={fields.max_events} wrong={wrong.max_events} onInput={(max_events) => set({ max_events })} />
+        <Field name="Longest age" hint="7d, 1h 30m" value={fields.max_age} wrong={wrong.max_age} onInput={(max_age) => set({ max_age })} />
+        <Field name="Most data" hint="10 MiB" value={fields.max_bytes} wrong={wrong.max_bytes} onInput={(max_bytes) => set({ max_bytes })} />
+        <Field name="Reconnect after, in ms" hint="the hub’s" value={fields.retry} wrong={wrong.retry} onInput={(retry) => set({ retry })} />
+      </div>
       <div class="cost" role="status">
         {limits && (cost.value ? <p data-tone={removes || cost.value.byRule.length ? 'warn' : 'good'}>{costWords(cost.value, topic.events)}</p> : <p class="muted">{cost.failed ?? 'Working out what this removes…'}</p>)}
       </div>

@@ -6,7 +6,7 @@ import { Note, Refusal } from '../../ui/note';
 import { useResource } from '../../ui/resource';
 import { EventRow } from './event-row';
 import { type Place, placeOf, placeQuery, typedPlace } from './place';
-import { PAGE, beside, readPlace } from './shown';
+import { beside, readPlace } from './shown';
 
 interface Props {
   topic: Topic;
@@ -56,6 +56,7 @@ export function TopicEvents({ topic, turn, onChanged }: Props) {
     <>
       <div class="events-head">
         <h2 id="topic-events">{HEADINGS[place.kind]}</h2>
+        <Pager topic={topic.topic} older={older} newer={newest ? null : newer} place={place} />
         <Jump topic={topic} />
       </div>
       {shown.error && <Refusal error={shown.error} retry={shown.reload} />}
@@ -74,7 +75,6 @@ export function TopicEvents({ topic, turn, onChanged }: Props) {
           </div>
         </Note>
       )}
-      <Pager topic={topic.topic} older={older} newer={newest ? null : newer} place={place} />
       {!events.length && !shown.loading && !shown.error && <Nothing topic={topic} place={place} />}
       {!shown.value && shown.loading && <p class="muted">Loading…</p>}
       {events.length > 0 && (
@@ -108,7 +108,7 @@ function Pager({ topic, older, newer, place, lower }: { topic: string; older: Pl
   const to = (target: Place) => href('topics', topic, placeQuery(target));
   return (
     <nav class="pager" aria-label={lower ? 'Pages of events, below' : 'Pages of events'}>
-      {place.kind === 'newest' ? <span class="muted">{PAGE} events a page</span> : <a class="button small" href={to({ kind: 'newest' })}>Newest</a>}
+      {place.kind !== 'newest' && <a class="button small" href={to({ kind: 'newest' })}>Newest</a>}
       {newer && <a class="button small" href={to(newer)}>Newer</a>}
       {older && <a class="button small" href={to(older)}>Older</a>}
     </nav>

@@ -34,7 +34,14 @@ export function TopicPage({ topic }: { topic: string }) {
           <a class="topic-up" href={href('topics')}>
             ← All topics
           </a>
-          <h1 class="foreign">{visible(topic)}</h1>
+          <h1 class="foreign">
+            {visible(topic)}
+            {state.value?.closed && !unknown && (
+              <span class="badge" data-tone="warn">
+                closed
+              </span>
+            )}
+          </h1>
         </div>
         <div class="row">
           {maySubscribe(topic) && (

@@ -6,7 +6,7 @@ import type { Retention, Topic } from '../../hub/types';
 import { useRenderedRows } from './window';
 
 /** Height of a row, in pixels, as in topics.css. */
-const ROW = 40;
+const ROW = 36;
 const NARROW_ROW = 62;
 const NARROW = '(max-width: 47rem)';
 
@@ -37,15 +37,15 @@ export function TopicTable({ rows, complete, onSeen }: Props) {
   useEffect(() => onSeen({ from, to }), [from, to]);
   return (
     <div class="topics-table" role="table" aria-label="Topics" aria-rowcount={complete ? rows.length + 1 : -1}>
-      <div role="rowgroup">
+      <div role="rowgroup" class="topics-top">
         <div class="topics-row topics-columns" role="row" aria-rowindex={1}>
           <span role="columnheader">Topic</span>
           <span role="columnheader" class="number">Events</span>
           <span role="columnheader" class="number">Size</span>
-          <span role="columnheader">Oldest kept</span>
+          <span role="columnheader" class="topics-apart">Oldest kept</span>
           <span role="columnheader">Newest</span>
           <span role="columnheader" class="number">Subscribers</span>
-          <span role="columnheader">Keeps</span>
+          <span role="columnheader" class="topics-apart">Keeps</span>
         </div>
       </div>
       <div role="rowgroup" ref={list} style={{ height: `${rows.length * height}px`, paddingTop: `${from * height}px` }}>
@@ -68,12 +68,12 @@ function TopicRow({ topic, index }: { topic: Topic; index: number }) {
       </span>
       <span role="cell" class="number" data-unit={topic.events === 1 ? 'event' : 'events'}>{count(topic.events)}</span>
       <span role="cell" class="number">{bytes(topic.bytes)}</span>
-      <span role="cell" class="topics-id">{topic.first_id ?? <None what="none kept" />}</span>
+      <span role="cell" class="topics-id topics-apart">{topic.first_id ?? <None what="none kept" />}</span>
       <span role="cell" class="topics-id">{topic.last_id ?? <None what="none yet" />}</span>
       <span role="cell" class="number topics-subscribers" data-live={topic.subscribers > 0} data-unit={topic.subscribers === 1 ? 'subscriber' : 'subscribers'}>
         {count(topic.subscribers)}
       </span>
-      <span role="cell" class="topics-keeps">{keeps(topic.retention)}</span>
+      <span role="cell" class="topics-keeps topics-apart" data-limited={keeps(topic.retention) !== EVERYTHING}>{keeps(topic.retention)}</span>
     </div>
   );
 }
@@ -85,6 +85,8 @@ const None = ({ what }: { what: string }) => (
   </>
 );
 
+const EVERYTHING = 'everything';
+
 /** The limits of a retention in a few words. */
 export function keeps({ max_events, max_age, max_bytes }: Retention): string {
   const limits = [
@@ -92,5 +94,5 @@ export function keeps({ max_events, max_age, max_bytes }: Retention): string {
     max_age,
     max_bytes !== null && bytes(max_bytes),
   ].filter(Boolean);
-  return limits.length ? limits.join(', ') : 'everything';
+  return limits.length ? limits.join(', ') : EVERYTHING;
 }
