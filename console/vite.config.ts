@@ -44,6 +44,7 @@ export default defineConfig({
           // The hub and Chromium are slow to start on a busy machine.
           testTimeout: 90_000,
           hookTimeout: 90_000,
+          expect: { poll: { timeout: 20_000 } },
           maxWorkers: 2,
         },
       },

@@ -74,7 +74,7 @@ function Opened({ event, removed, onTakenBack }: { event: Envelope; removed: str
               </button>
             )}
           </div>
-          <pre class="event-text foreign" tabIndex={0} aria-label="Data">
+          <pre class="event-text foreign" tabIndex={0} aria-label="Content">
             {visible(whole ? text : text.slice(0, SHOWN))}
           </pre>
           {text.length > SHOWN && !whole && (

@@ -56,7 +56,7 @@ function RetentionForm({ topic, onChanged }: Props) {
       <div class="limits">
         <Field name="Most events" hint="10,000" value={fields.max_events} wrong={wrong.max_events} onInput={(max_events) => set({ max_events })} />
         <Field name="Longest age" hint="7d, 1h 30m" value={fields.max_age} wrong={wrong.max_age} onInput={(max_age) => set({ max_age })} />
-        <Field name="Most data" hint="10 MiB" value={fields.max_bytes} wrong={wrong.max_bytes} onInput={(max_bytes) => set({ max_bytes })} />
+        <Field name="Largest size" hint="10 MiB" value={fields.max_bytes} wrong={wrong.max_bytes} onInput={(max_bytes) => set({ max_bytes })} />
         <Field name="Reconnect after, in ms" hint="the hub’s" value={fields.retry} wrong={wrong.retry} onInput={(retry) => set({ retry })} />
       </div>
       <div class="cost" role="status">

@@ -10,14 +10,12 @@ import { beside, readPlace } from './shown';
 
 interface Props {
   topic: Topic;
-  /** Changes when the events are to be read again. */
-  turn: number;
   /** An event was taken back. */
   onChanged(): void;
 }
 
 /** One page of the topic's events, the newest on top: the newest of all, or those that the address names. */
-export function TopicEvents({ topic, turn, onChanged }: Props) {
+export function TopicEvents({ topic, onChanged }: Props) {
   const place = placeOf(route.value.query);
   const where = JSON.stringify(placeQuery(place));
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
@@ -31,7 +29,7 @@ export function TopicEvents({ topic, turn, onChanged }: Props) {
   useEffect(() => {
     if (!first.current) shown.reload();
     first.current = false;
-  }, [held.current, turn]);
+  }, [held.current]);
   useEffect(() => setOpen(new Set()), [where]);
   const target = shown.value?.target ?? null;
   useEffect(() => {
@@ -46,6 +44,11 @@ export function TopicEvents({ topic, turn, onChanged }: Props) {
     held.current = state;
     setOpen(new Set());
     shown.reload();
+  };
+  const takenBack = () => {
+    setOpen(new Set());
+    shown.reload();
+    onChanged();
   };
   const toggle = (id: string) => {
     const now = new Set(open);
@@ -80,7 +83,7 @@ export function TopicEvents({ topic, turn, onChanged }: Props) {
       {events.length > 0 && (
         <ol class="events card" aria-label="Events" reversed>
           {events.toReversed().map((event) => (
-            <EventRow key={event.id} event={event} open={open.has(event.id)} sought={event.id === target} onToggle={() => toggle(event.id)} onTakenBack={onChanged} />
+            <EventRow key={event.id} event={event} open={open.has(event.id)} sought={event.id === target} onToggle={() => toggle(event.id)} onTakenBack={takenBack} />
           ))}
         </ol>
       )}

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import { title } from '../../app';
 import { mayAdmin, mayPublish, maySubscribe } from '../../hub/access';
 import { publishCommand } from '../../hub/events';
@@ -59,12 +59,6 @@ export function TopicPage({ topic }: { topic: string }) {
 }
 
 function Body({ topic, state }: { topic: Topic; state: Resource<Topic> }) {
-  // Reads the newest events again at once, where what the reader did has changed them.
-  const [turn, setTurn] = useState(0);
-  const changed = () => {
-    state.reload();
-    setTurn((before) => before + 1);
-  };
   return (
     <>
       <Numbers topic={topic} />
@@ -76,21 +70,21 @@ function Body({ topic, state }: { topic: Topic; state: Resource<Topic> }) {
               <p>The topic is closed: it takes no more events.{mayAdmin() && ' Below, under “Closing”, it can be reopened.'}</p>
             </Note>
           ) : mayPublish(topic.topic) ? (
-            <PublishForm topic={topic.topic} away={state.error?.status === 0} onPublished={changed} />
+            <PublishForm topic={topic.topic} away={state.error?.status === 0} onPublished={state.reload} />
           ) : (
             <p class="muted">Your token may not publish to this topic.</p>
           )}
         </section>
         <section class="topic-events" aria-labelledby="topic-events">
           {maySubscribe(topic.topic) ? (
-            <TopicEvents topic={topic} turn={turn} onChanged={changed} />
+            <TopicEvents topic={topic} onChanged={state.reload} />
           ) : (
             <Note kind="info">
               <p>Your token may publish to this topic, and may not read its events.</p>
             </Note>
           )}
         </section>
-        <Settings topic={topic} onChanged={changed} />
+        <Settings topic={topic} onChanged={state.reload} />
       </div>
     </>
   );
