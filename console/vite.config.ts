@@ -44,8 +44,9 @@ export default defineConfig({
           // The hub and Chromium are slow to start on a busy machine.
           testTimeout: 90_000,
           hookTimeout: 90_000,
-          expect: { poll: { timeout: 20_000 } },
           maxWorkers: 2,
+          // As PATIENCE in e2e/support/hub.ts: the default is a second.
+          expect: { poll: { timeout: 30_000 } },
         },
       },
     ],

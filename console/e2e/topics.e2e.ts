@@ -55,11 +55,17 @@ describe('the list of topics', () => {
     await expect.poll(() => shown(tab)).toHaveLength(4);
     const asked: string[] = [];
     page.on('request', (request) => asked.push(request.url()));
-    await page.getByRole('searchbox', { name: 'Search topics' }).pressSequentially('LOG');
+    const box = page.getByRole('searchbox', { name: 'Search topics' });
+    await box.pressSequentially('LOG');
     await expect.poll(() => shown(tab)).toEqual(['jobs/1/log', 'jobs/2/Log']);
     expect(page.url()).toBe(hub.address + '#/topics?search=LOG');
     expect(asked.filter((url) => /search=LO?(&|$)/.test(url))).toEqual([]);
-    expect(await page.getByRole('searchbox').inputValue()).toBe('LOG');
+    // The box keeps the focus and what is typed in it, also by someone who types slower than it waits.
+    await box.press('Control+A');
+    await box.pressSequentially('jobs/2', { delay: 300 });
+    await expect.poll(() => shown(tab)).toEqual(['jobs/2/Log', 'jobs/2/tokens']);
+    expect(await box.inputValue()).toBe('jobs/2');
+    expect(await box.evaluate((box) => box === document.activeElement)).toBe(true);
 
     await using shared = await chromium.open(hub.address + '#/topics?search=s/2');
     await expect.poll(() => shown(shared)).toEqual(['jobs/2/Log', 'jobs/2/tokens']);

@@ -42,7 +42,7 @@ function Confirm({ topic, onClose }: { topic: Topic; onClose(): void }) {
       <form class="publish" onSubmit={remove}>
         <label class="field">
           Type the topic’s name to delete it
-          <input spellcheck={false} autocapitalize="off" autocomplete="off" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
+          <input autofocus spellcheck={false} autocapitalize="off" autocomplete="off" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
         </label>
         {action.error && <Refusal error={action.error} />}
         <div class="row end">

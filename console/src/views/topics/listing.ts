@@ -42,9 +42,9 @@ export class Listing {
   async refresh(from: number, to: number): Promise<void> {
     const { rows, next } = this.state.peek();
     if (this.asking || !this.started) return;
-    const after = from > 0 ? rows[from - 1]!.topic : null;
+    const after = rows[Math.min(from, rows.length) - 1]?.topic ?? null;
     await this.ask(async (signal) => {
-      const limit = Math.min(REFRESHED, to - from + 20);
+      const limit = Math.min(REFRESHED, Math.max(0, to - from) + 20);
       const page = await listTopics({ search: this.search, after, limit }, signal);
       const now = refreshed(rows, after, page);
       // When the rows were read to their end, what follows them is known by the page.

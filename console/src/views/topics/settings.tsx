@@ -52,11 +52,11 @@ function RetentionForm({ topic, onChanged }: Props) {
   const removes = (limits && cost.value?.removes) || 0;
   return (
     <form class="publish" aria-label="Retention" onSubmit={save}>
-      <p class="muted">Beyond a limit the oldest events are removed. Empty: the hub’s rule, or no limit.</p>
+      <p class="muted">Beyond a limit the oldest events are removed. Ages are like 7d or 1h 30m, sizes like 10 MiB.</p>
       <div class="limits">
-        <Field name="Most events" hint="10,000" value={fields.max_events} wrong={wrong.max_events} onInput={(max_events) => set({ max_events })} />
-        <Field name="Longest age" hint="7d, 1h 30m" value={fields.max_age} wrong={wrong.max_age} onInput={(max_age) => set({ max_age })} />
-        <Field name="Largest size" hint="10 MiB" value={fields.max_bytes} wrong={wrong.max_bytes} onInput={(max_bytes) => set({ max_bytes })} />
+        <Field name="Most events" hint="no limit" value={fields.max_events} wrong={wrong.max_events} onInput={(max_events) => set({ max_events })} />
+        <Field name="Longest age" hint="no limit" value={fields.max_age} wrong={wrong.max_age} onInput={(max_age) => set({ max_age })} />
+        <Field name="Largest size" hint="no limit" value={fields.max_bytes} wrong={wrong.max_bytes} onInput={(max_bytes) => set({ max_bytes })} />
         <Field name="Reconnect after, in ms" hint="the hub’s" value={fields.retry} wrong={wrong.retry} onInput={(retry) => set({ retry })} />
       </div>
       <div class="cost" role="status">

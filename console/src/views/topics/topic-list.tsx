@@ -45,7 +45,13 @@ export function TopicList() {
   const [seen, setSeen] = useState({ from: 0, to: 0 });
   const [publishing, setPublishing] = useState(false);
   useEffect(() => title(search ? `Topics with ${search}` : 'Topics'), [search]);
+  // What was left is old.
+  const back = useRef(!loading);
   useEffect(() => {
+    if (back.current && (seen.to > 0 || !rows.length)) {
+      back.current = false;
+      void listing.refresh(seen.from, seen.to);
+    }
     const again = setInterval(() => document.hidden || void listing.refresh(seen.from, seen.to), REFRESH);
     return () => clearInterval(again);
   }, [listing, seen]);
@@ -61,7 +67,7 @@ export function TopicList() {
     <>
       <div class="topics-head">
         <h1>Topics</h1>
-        <Search key={search === '' ? 'empty' : 'typed'} search={search} />
+        <Search search={search} />
         {mayPublishSomewhere() && (
           <button type="button" onClick={() => setPublishing(true)}>
             Publish an event
@@ -73,7 +79,7 @@ export function TopicList() {
         search ? <NothingFound search={search} /> : <NoTopics />
       ) : (
         <>
-          <TopicTable rows={rows} complete={next === null && !loading} onSeen={setSeen} />
+          <TopicTable key={search} rows={rows} complete={next === null && !loading} onSeen={setSeen} />
           <p class="muted topics-foot" role="status">
             {loading ? 'Loading…' : full ? `The first ${count(rows.length)} topics are loaded. Search for others.` : next === null ? total(rows.length, search) : `${count(rows.length)} loaded`}
           </p>
@@ -98,11 +104,16 @@ const total = (rows: number, search: string) => `${count(rows)} ${rows === 1 ? '
 function Search({ search }: { search: string }) {
   const [typed, setTyped] = useState(search);
   const timer = useRef<ReturnType<typeof setTimeout>>();
-  // The address may change without the box: back, a link.
-  useEffect(() => setTyped(search), [search]);
+  // The address may change without the box: back, a link. What the box itself has asked for must not replace what was typed since.
+  const asked = useRef(search);
+  useEffect(() => {
+    if (search !== asked.current) setTyped(search);
+    asked.current = search;
+  }, [search]);
   useEffect(() => () => clearTimeout(timer.current), []);
   const look = (text: string) => {
     clearTimeout(timer.current);
+    asked.current = text;
     navigate(href('topics', '', text ? { search: text } : {}), { replace: true });
   };
   return (
