@@ -105,6 +105,11 @@ impl Stats {
         *self.refused.lock().entry(code).or_default() += 1;
     }
 
+    /// Refused requests.
+    pub fn refused_total(&self) -> u64 {
+        self.refused.lock().values().sum()
+    }
+
     /// Refused requests by code.
     pub fn refused_by_code(&self) -> BTreeMap<&'static str, u64> {
         self.refused.lock().clone()

@@ -13,6 +13,7 @@ mod compression;
 mod descriptors;
 mod drain;
 mod end;
+mod figures;
 mod framing;
 mod gap;
 mod half_closed;

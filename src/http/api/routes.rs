@@ -49,6 +49,7 @@ enum Route {
     RunStop,
     ActiveRun,
     Stats,
+    History,
     Metrics,
     Health,
     Ready,
@@ -78,6 +79,7 @@ const TABLE: [(&str, Route, &str); 22] = [
     ("/runs/{run}/events", Route::RunEvents, "GET, HEAD, OPTIONS"),
     ("/runs/{run}/stop", Route::RunStop, "POST, OPTIONS"),
     ("/admin/stats", Route::Stats, "GET, HEAD, OPTIONS"),
+    ("/admin/history", Route::History, "GET, HEAD, OPTIONS"),
     ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
@@ -186,6 +188,7 @@ impl Routes {
             | Route::RunStop
             | Route::ActiveRun
             | Route::Stats
+            | Route::History
             | Route::Metrics => {}
         }
         let (head, body) = request.into_parts();
@@ -221,7 +224,7 @@ impl Routes {
         let listener = listener(request);
         let here = match route {
             Route::Health | Route::Ready | Route::Docs | Route::Whoami => true,
-            Route::Stats | Route::Metrics => shard.app.auth.serves_operators(listener),
+            Route::Stats | Route::History | Route::Metrics => shard.app.auth.serves_operators(listener),
             Route::Publish
             | Route::Events
             | Route::Event
@@ -312,6 +315,7 @@ async fn handle(
             whoami::handle(&caller.authorization, app.relay.as_deref(), operators_here, request.uri())
         }
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,
+        Route::History => operators::history::handle(&app.operators.history, &caller.authorization),
         Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
         Route::Runs if request.method() == Method::POST => Box::pin(runs::begin(&shard.relay, caller, request)).await,
         Route::Runs => runs::list(&shard.relay, &caller, &Query::new(request.uri().query())),

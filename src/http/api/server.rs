@@ -5,6 +5,7 @@ use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::SystemTime};
 use tokio::task::spawn_local;
 
 use super::{
+    operators::state::OperatorsState,
     routes::Routes,
     state::{AppState, ShardState},
     stream::{fan_out::fan_out, shard::StreamShard},
@@ -63,6 +64,9 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     }
     spawn_local(tick(Rc::clone(&handler), Rc::clone(&server.stalls)));
     spawn_local(end_streams(stream));
+    if index == 0 {
+        spawn_local(record_history(Arc::clone(&handler.state.app.operators)));
+    }
     if index == 0 && net.tls.is_some() {
         spawn_local(watch_certificate(Arc::clone(&net)));
     }
@@ -101,6 +105,10 @@ async fn tick(shard: Rc<ShardHandler>, stalls: Rc<StallWatch>) {
             app.auth.quotas.sweep();
         }
     }
+}
+
+async fn record_history(operators: Arc<OperatorsState>) {
+    operators.history.record(&operators.hub).await;
 }
 
 async fn end_streams(stream: Rc<StreamShard>) {

@@ -11,7 +11,7 @@ use std::{
 use super::{
     body::Bodies,
     events::{page, state::EventsState},
-    operators::{rates::Rates, state::OperatorsState},
+    operators::{history::History, rates::Rates, state::OperatorsState},
     publish::{shard::PublishShard, state::PublishState},
     relay::state::RelayState,
     site::SiteState,
@@ -141,6 +141,7 @@ impl AppState {
                 net: Arc::clone(&net),
                 body_memory: Arc::clone(&bodies.memory),
                 rates: Rates::default(),
+                history: History::default(),
                 started: Instant::now(),
                 log_dropped,
             }),

@@ -7,6 +7,7 @@
 //! | [`relay_figures`] | the statistics of the relay |
 //! | [`rates`] | the rates of the counters |
 //! | [`stats`] | `GET /admin/stats`: the statistics as JSON, once or every second |
+//! | [`history`] | `GET /admin/history`: the figures of the last 15 minutes |
 //! | [`metrics`] | `GET /metrics`: the statistics for Prometheus |
 //! | `metrics_text` | Prometheus' text format |
 //! | `relay_metrics` | the metrics of the relay |
@@ -14,6 +15,7 @@
 //! | [`health`] | `GET /healthz`, `GET /readyz` |
 
 pub mod health;
+pub mod history;
 pub mod metrics;
 mod metrics_text;
 pub mod quantiles;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::rates::Rates;
+use super::{history::History, rates::Rates};
 use crate::{
     http::{auth::authenticator::AuthState, net::state::NetState},
     hub::Hub,
@@ -24,6 +24,8 @@ pub struct OperatorsState {
     pub body_memory: Arc<BodyMemory>,
     /// Rates of the counters.
     pub rates: Rates,
+    /// The figures of the last minutes.
+    pub history: History,
     /// When the process began to serve.
     pub started: Instant,
     /// Log lines dropped so far because stderr was not read in time.
