@@ -150,5 +150,11 @@ describe('the list of topics', () => {
     expect(await shown(tab)).toEqual(['a']);
     await hub.again();
     await expect.poll(() => tab.page.getByRole('alert').count()).toBe(0);
+    // A list that could not be begun begins by itself.
+    await hub.kill();
+    await tab.go('#/topics?search=A');
+    await tab.page.getByRole('alert').filter({ hasText: 'The hub cannot be reached' }).waitFor();
+    await hub.again();
+    await expect.poll(() => shown(tab)).toEqual(['a']);
   });
 });

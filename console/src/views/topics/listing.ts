@@ -38,10 +38,11 @@ export class Listing {
     });
   }
 
-  /** Reads the rows from `from` to `to` again. */
+  /** Reads the rows from `from` to `to` again; the first page, if none has been read. */
   async refresh(from: number, to: number): Promise<void> {
     const { rows, next } = this.state.peek();
-    if (this.asking || !this.started) return;
+    if (!this.started) return this.more();
+    if (this.asking) return;
     const after = rows[Math.min(from, rows.length) - 1]?.topic ?? null;
     await this.ask(async (signal) => {
       const limit = Math.min(REFRESHED, Math.max(0, to - from) + 20);

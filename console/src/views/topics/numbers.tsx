@@ -18,7 +18,7 @@ export function Numbers({ topic: { topic, events, bytes: size, subscribers, firs
       <Figure name="Data">
         <strong>{bytes(size)}</strong>
       </Figure>
-      <Figure name="Open streams" note="patterns included">
+      <Figure name="Streams" note="patterns included">
         <strong>{count(subscribers)}</strong>
       </Figure>
       <Figure name="Oldest kept" note={oldest}>
@@ -49,7 +49,7 @@ function useTime(topic: string, id: string | null): string | null {
     async (signal) => {
       if (id === null || !maySubscribe(topic)) return null;
       const [event] = (await readPage(topic, { last_event_id: shifted(id, -1) }, 1, signal)).events;
-      return event?.id === id ? dateTime(new Date(event.time)) : null;
+      return event?.id === id ? dateTime(new Date(event.time)).slice(0, 19) : null;
     },
     [topic, id],
   );

@@ -57,7 +57,7 @@ function RetentionForm({ topic, onChanged }: Props) {
         <Field name="Most events" hint="no limit" value={fields.max_events} wrong={wrong.max_events} onInput={(max_events) => set({ max_events })} />
         <Field name="Longest age" hint="no limit" value={fields.max_age} wrong={wrong.max_age} onInput={(max_age) => set({ max_age })} />
         <Field name="Largest size" hint="no limit" value={fields.max_bytes} wrong={wrong.max_bytes} onInput={(max_bytes) => set({ max_bytes })} />
-        <Field name="Reconnect after, in ms" hint="the hub’s" value={fields.retry} wrong={wrong.retry} onInput={(retry) => set({ retry })} />
+        <Field name="Reconnect after, ms" hint="the hub’s" value={fields.retry} wrong={wrong.retry} onInput={(retry) => set({ retry })} />
       </div>
       <div class="cost" role="status">
         {limits && (cost.value ? <p data-tone={removes || cost.value.byRule.length ? 'warn' : 'good'}>{costWords(cost.value, topic.events)}</p> : <p class="muted">{cost.failed ?? 'Working out what this removes…'}</p>)}

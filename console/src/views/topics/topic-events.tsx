@@ -70,7 +70,7 @@ export function TopicEvents({ topic, onChanged }: Props) {
       )}
       {waiting && open.size > 0 && (
         <Note kind="info">
-          <div class="row">
+          <div class="row events-waiting">
             <button type="button" class="small" onClick={follow}>
               Show newer events
             </button>

@@ -52,7 +52,10 @@ export function TopicList() {
       back.current = false;
       void listing.refresh(seen.from, seen.to);
     }
-    const again = setInterval(() => document.hidden || void listing.refresh(seen.from, seen.to), REFRESH);
+    const again = setInterval(() => {
+      // Only another token helps where this one is refused.
+      if (!document.hidden && !listing.state.peek().error?.needsToken) void listing.refresh(seen.from, seen.to);
+    }, REFRESH);
     return () => clearInterval(again);
   }, [listing, seen]);
   // Goes on by itself while the end of what is loaded is in sight; not after a failure, which a person must see.
@@ -75,7 +78,7 @@ export function TopicList() {
         )}
       </div>
       {error && <Refusal error={error} retry={() => void (rows.length && next === null ? listing.refresh(seen.from, seen.to) : listing.more())} />}
-      {none ? (
+      {error && !rows.length ? null : none ? (
         search ? <NothingFound search={search} /> : <NoTopics />
       ) : (
         <>
