@@ -192,6 +192,12 @@ impl Broker {
         &self.top
     }
 
+    /// The epoch of the rings.
+    #[must_use]
+    pub fn epoch(&self) -> HubEpoch {
+        **self.epoch.read().as_ref().expect("attached before the first stream or event")
+    }
+
     /// The shards, by index.
     #[must_use]
     pub fn shards(&self) -> &[Arc<Shard>] {
