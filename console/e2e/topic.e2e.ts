@@ -70,6 +70,8 @@ describe('the events of a topic', () => {
     await page.getByText('No kept event is that new').waitFor();
     await go(ids[0]!.replace(/\d+$/, '999999'));
     await page.getByText('This topic keeps no event').waitFor();
+    await tab.go('#/topics/story?after=another1-5');
+    await page.getByText('Gap: The id another1-5 is of another store').waitFor();
     await go('yesterday or so');
     await page.getByRole('alert').filter({ hasText: 'neither an id' }).waitFor();
   });

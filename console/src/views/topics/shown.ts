@@ -1,7 +1,7 @@
 // Reads the events of a place, and what is beyond them.
-import { readPage } from '../../hub/events';
+import { type PageStart, readPage } from '../../hub/events';
 import { isBefore, shifted } from '../../hub/id';
-import type { Envelope, Topic } from '../../hub/types';
+import type { Envelope, Gap, Topic } from '../../hub/types';
 import type { Place } from './place';
 
 /** Events of one page. */
@@ -14,12 +14,19 @@ export interface Shown {
   target: string | null;
   /** What was asked for and is not there, in words. */
   missing: string | null;
+  /** What the hub says is gone among them; not what retention has trimmed, because the page begins after that. */
+  gaps: Gap[];
 }
 
 /** @param tail the topic's newest id, kept or not; null when it never had an event */
 export async function readPlace(topic: string, place: Place, tail: string | null, signal: AbortSignal): Promise<Shown> {
-  const read = async (start: Parameters<typeof readPage>[1], limit: number) => (await readPage(topic, start, limit, signal)).events;
-  const plain = (events: Envelope[]): Shown => ({ events, target: null, missing: null });
+  const gaps: Gap[] = [];
+  const read = async (start: PageStart, limit: number) => {
+    const page = await readPage(topic, start, limit, signal);
+    gaps.push(...page.gaps.filter(({ reason }) => reason !== 'trimmed'));
+    return page.events;
+  };
+  const plain = (events: Envelope[]): Shown => ({ events, target: null, missing: null, gaps });
   switch (place.kind) {
     case 'newest':
       return plain(tail === null ? [] : await read({ before: shifted(tail, 1) }, PAGE));
@@ -30,13 +37,13 @@ export async function readPlace(topic: string, place: Place, tail: string | null
     case 'at': {
       const events = await around(place.id);
       const found = events.some(({ id }) => id === place.id);
-      return { events, target: found ? place.id : null, missing: found ? null : `This topic keeps no event ${place.id}. Its neighbours are shown.` };
+      return { events, target: found ? place.id : null, missing: found ? null : `This topic keeps no event ${place.id}. Its neighbours are shown.`, gaps };
     }
     case 'since': {
       const [first] = await read({ since: place.time }, 1);
-      if (first) return { events: await around(first.id), target: first.id, missing: null };
+      if (first) return { events: await around(first.id), target: first.id, missing: null, gaps };
       const newest = tail === null ? [] : await read({ before: shifted(tail, 1) }, PAGE);
-      return { events: newest, target: null, missing: 'No kept event is that new. The newest are shown.' };
+      return { events: newest, target: null, missing: 'No kept event is that new. The newest are shown.', gaps };
     }
   }
 

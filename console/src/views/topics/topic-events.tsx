@@ -7,6 +7,7 @@ import { useResource } from '../../ui/resource';
 import { EventRow } from './event-row';
 import { type Place, placeOf, placeQuery, typedPlace } from './place';
 import { beside, readPlace } from './shown';
+import { gapWords } from './words';
 
 interface Props {
   topic: Topic;
@@ -68,6 +69,11 @@ export function TopicEvents({ topic, onChanged }: Props) {
           <p>{shown.value.missing}</p>
         </Note>
       )}
+      {shown.value?.gaps.map((gap) => (
+        <Note key={`${gap.reason} ${gap.after}`} kind="warn">
+          <p>Gap: {gapWords(gap)}</p>
+        </Note>
+      ))}
       {waiting && open.size > 0 && (
         <Note kind="info">
           <div class="row events-waiting">

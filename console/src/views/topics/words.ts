@@ -1,5 +1,6 @@
 // Sentences about what a change does.
 import { count, dateTime, plural } from '../../format';
+import type { Gap } from '../../hub/types';
 import type { Cost } from './cost';
 
 /** What happens to the streams of a topic that ends. */
@@ -7,6 +8,16 @@ export const ends = (streams: number): string =>
   streams === 0
     ? 'No stream reads it now.'
     : `Its ${plural(streams, 'stream')} ${streams === 1 ? 'ends' : 'end'}; those that read other topics, too, go on with them.`;
+
+/** What is gone among the events of a page. */
+export function gapWords({ reason, after, resumes_at }: Gap): string {
+  const from = after ? ` after ${after}` : '';
+  const to = resumes_at ? `; the next kept is ${resumes_at}` : '';
+  if (reason === 'lost') return `Events${from} were lost with a part of the store${to}.`;
+  if (reason === 'unknown') return `The id${after ? ' ' + after : ''} is of another store. The oldest events of this one are shown.`;
+  if (reason === 'ahead') return `The id${after ? ' ' + after : ''} is past the newest event: this store is an older copy. Its oldest events are shown.`;
+  return `Events${from} were trimmed by retention${to}.`;
+}
 
 const RULED = { max_events: 'the number of events', max_age: 'the age', max_bytes: 'the size' };
 
