@@ -51,7 +51,7 @@ describe('the events of a topic', () => {
       await page.getByLabel('Go to an id or a time').fill(text);
       await page.getByRole('button', { name: 'Go' }).click();
     };
-    const opened = () => page.getByRole('button', { expanded: true }).locator('.event-data').allTextContents();
+    const opened = () => page.getByRole('button', { expanded: true }).locator('.topic-event-data').allTextContents();
     await go(ids[40]!);
     await expect.poll(() => data(tab)).toEqual(numbered(64, 15));
     await expect.poll(opened).toEqual(['event 40']);
@@ -62,7 +62,7 @@ describe('the events of a topic', () => {
     await go(page1.events[0]!.time);
     await expect.poll(() => page.getByRole('heading', { name: 'Around a time' }).count()).toBe(1);
     await expect.poll(() => data(tab)).toEqual(numbered(24, 0));
-    expect(await page.locator('[data-sought=true] .event-data').textContent()).toBe('event 0');
+    expect(await page.locator('[data-sought=true] .topic-event-data').textContent()).toBe('event 0');
     await go('2 h');
     await expect.poll(() => new URL(page.url()).hash).toMatch(/^#\/topics\/story\?since=20/);
     await expect.poll(() => data(tab)).toEqual(numbered(24, 0));
@@ -92,7 +92,7 @@ describe('the events of a topic', () => {
     await page.getByRole('button', { name: 'Copy link' }).click();
     await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe(`${hub.address}#/topics/story?at=${id}`);
     // The command reads this event and no other.
-    const command = (await page.locator('.event-open code').textContent())!;
+    const command = (await page.locator('.topic-event-open code').textContent())!;
     const read = await fetch(/'(http[^']+)'/.exec(command)![1]!, { headers: { Accept: 'application/json' } });
     expect(((await read.json()) as { events: { id: string }[] }).events.map((event) => event.id)).toEqual([id]);
     await list(tab).getByRole('button', { name: '{"n":1' }).click();

@@ -14,9 +14,9 @@ export const list = ({ page }: Tab) => page.getByRole('list', { name: 'Events' }
 export const rows = (tab: Tab): Promise<Row[]> =>
   tab.page.evaluate(() =>
     [...document.querySelectorAll('[aria-label=Events] > li > button')].map((row) => ({
-      name: row.querySelector('.event-name')?.textContent ?? null,
-      data: row.querySelector('.event-data')!.textContent!,
-      id: row.querySelector('.event-id')!.textContent!,
+      name: row.querySelector('.topic-event-name')?.textContent ?? null,
+      data: row.querySelector('.topic-event-data')!.textContent!,
+      id: row.querySelector('.topic-event-id')!.textContent!,
     })),
   );
 

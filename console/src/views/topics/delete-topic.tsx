@@ -39,7 +39,7 @@ function Confirm({ topic, onClose }: { topic: Topic; onClose(): void }) {
       <p>
         {plural(topic.events, 'event')} ({bytes(topic.bytes)}) and the settings of <strong class="foreign">{visible(topic.topic)}</strong> are deleted for good. {ends(topic.subscribers)}
       </p>
-      <form class="publish" onSubmit={remove}>
+      <form class="topic-publish-form" onSubmit={remove}>
         <label class="field">
           Type the topic’s name to delete it
           <input autofocus spellcheck={false} autocapitalize="off" autocomplete="off" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />

@@ -32,14 +32,14 @@ export function EventRow({ event, open, sought, onToggle, onTakenBack }: Props) 
   }, [sought]);
   const removed = removedId(event);
   return (
-    <li ref={row} class="event" data-sought={sought} data-removed={removed !== null}>
-      <button type="button" class="event-line" aria-expanded={open} onClick={onToggle}>
+    <li ref={row} class="topic-event" data-sought={sought} data-removed={removed !== null}>
+      <button type="button" class="topic-event-line" aria-expanded={open} onClick={onToggle}>
         <time dateTime={event.time}>{dateTime(new Date(event.time))}</time>
-        {removed === null && event.event !== 'message' && <span class="event-name foreign">{visible(event.event)}</span>}
-        <span class="event-data foreign">
+        {removed === null && event.event !== 'message' && <span class="topic-event-name foreign">{visible(event.event)}</span>}
+        <span class="topic-event-data foreign">
           {removed === null ? oneLine(event.data.slice(0, PREVIEW)) || <em>empty</em> : removed === event.id ? 'Removed' : `${removed} was removed`}
         </span>
-        <code class="event-id">{event.id}</code>
+        <code class="topic-event-id">{event.id}</code>
       </button>
       {open && <Opened event={event} removed={removed} onTakenBack={onTakenBack} />}
     </li>
@@ -54,10 +54,10 @@ function Opened({ event, removed, onTakenBack }: { event: Envelope; removed: str
   const text = pretty !== null && !raw ? pretty : event.data;
   const size = new Blob([event.data]).size;
   return (
-    <div class="event-open">
+    <div class="topic-event-open">
       {removed === null ? (
         <>
-          <div class="row event-tools">
+          <div class="row topic-event-tools">
             <span class="muted">
               {bytes(size)} · <span class="foreign">{visible(event.event)}</span>
             </span>
@@ -74,7 +74,7 @@ function Opened({ event, removed, onTakenBack }: { event: Envelope; removed: str
               </button>
             )}
           </div>
-          <pre class="event-text foreign" tabIndex={0} aria-label="Content">
+          <pre class="topic-event-text foreign" tabIndex={0} aria-label="Content">
             {visible(whole ? text : text.slice(0, SHOWN))}
           </pre>
           {text.length > SHOWN && !whole && (

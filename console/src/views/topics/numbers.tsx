@@ -11,7 +11,7 @@ export function Numbers({ topic: { topic, events, bytes: size, subscribers, firs
   const oldest = useTime(topic, first_id);
   const newest = useTime(topic, last_id);
   return (
-    <dl class="numbers" aria-label="Numbers">
+    <dl class="topic-numbers" aria-label="Numbers">
       <Figure name="Events kept">
         <strong>{count(events)}</strong>
       </Figure>
@@ -33,7 +33,7 @@ export function Numbers({ topic: { topic, events, bytes: size, subscribers, firs
 
 function Figure({ name, note, children }: { name: string; note?: string | null; children: ComponentChildren }) {
   return (
-    <div class="figure">
+    <div class="topic-figure">
       <dt>{name}</dt>
       <dd>
         {children}

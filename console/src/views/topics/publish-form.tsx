@@ -54,7 +54,7 @@ export function PublishForm({ topic, start, away = false, onPublished }: Props) 
   };
   const again = told?.kind === 'unknown' || told?.kind === 'back';
   return (
-    <form class="publish" aria-label="Publish" onSubmit={(event) => void publish(event)}>
+    <form class="topic-publish-form" aria-label="Publish" onSubmit={(event) => void publish(event)}>
       {topic === undefined && (
         <label class="field">
           Publish to topic
@@ -87,7 +87,7 @@ export function PublishForm({ topic, start, away = false, onPublished }: Props) 
         <input type="checkbox" disabled={busy} checked={draft.close} onChange={(event) => change({ close: event.currentTarget.checked })} />
         Last event: close the topic
       </label>
-      <div class="publish-told" role="status">
+      <div class="topic-publish-told" role="status">
         {told && <Outcomes told={told} linked={topic === undefined} />}
       </div>
     </form>

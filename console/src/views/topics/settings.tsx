@@ -51,15 +51,15 @@ function RetentionForm({ topic, onChanged }: Props) {
   };
   const removes = (limits && cost.value?.removes) || 0;
   return (
-    <form class="publish" aria-label="Retention" onSubmit={save}>
+    <form class="topic-publish-form" aria-label="Retention" onSubmit={save}>
       <p class="muted">Beyond a limit the oldest events are removed. Ages are like 7d or 1h 30m, sizes like 10 MiB.</p>
-      <div class="limits">
+      <div class="topic-limits">
         <Field name="Most events" hint="no limit" value={fields.max_events} wrong={wrong.max_events} onInput={(max_events) => set({ max_events })} />
         <Field name="Longest age" hint="no limit" value={fields.max_age} wrong={wrong.max_age} onInput={(max_age) => set({ max_age })} />
         <Field name="Largest size" hint="no limit" value={fields.max_bytes} wrong={wrong.max_bytes} onInput={(max_bytes) => set({ max_bytes })} />
         <Field name="Reconnect after, ms" hint="the hub’s" value={fields.retry} wrong={wrong.retry} onInput={(retry) => set({ retry })} />
       </div>
-      <div class="cost" role="status">
+      <div class="topic-cost" role="status">
         {limits && (cost.value ? <p data-tone={removes || cost.value.byRule.length ? 'warn' : 'good'}>{costWords(cost.value, topic.events)}</p> : <p class="muted">{cost.failed ?? 'Working out what this removes…'}</p>)}
       </div>
       {action.error && <Refusal error={action.error} />}
@@ -90,7 +90,7 @@ function Field({ name, hint, value, wrong, onInput }: FieldProps) {
     <label class="field">
       {name}
       <input placeholder={hint} spellcheck={false} autocapitalize="off" autocomplete="off" value={value} aria-invalid={!!wrong} onInput={(event) => onInput(event.currentTarget.value)} />
-      {wrong && <span class="wrong">{wrong}</span>}
+      {wrong && <span class="topic-wrong">{wrong}</span>}
     </label>
   );
 }

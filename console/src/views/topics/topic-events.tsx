@@ -31,6 +31,10 @@ export function TopicEvents({ topic, onChanged }: Props) {
     if (!first.current) shown.reload();
     first.current = false;
   }, [held.current]);
+  // The numbers were read since: the hub is there again.
+  useEffect(() => {
+    if (shown.error?.status === 0) shown.reload();
+  }, [topic]);
   useEffect(() => setOpen(new Set()), [where]);
   const target = shown.value?.target ?? null;
   useEffect(() => {
@@ -58,7 +62,7 @@ export function TopicEvents({ topic, onChanged }: Props) {
   };
   return (
     <>
-      <div class="events-head">
+      <div class="topic-events-head">
         <h2 id="topic-events">{HEADINGS[place.kind]}</h2>
         <Pager topic={topic.topic} older={older} newer={newest ? null : newer} place={place} />
         <Jump topic={topic} />
@@ -76,7 +80,7 @@ export function TopicEvents({ topic, onChanged }: Props) {
       ))}
       {waiting && open.size > 0 && (
         <Note kind="info">
-          <div class="row events-waiting">
+          <div class="row topic-events-waiting">
             <button type="button" class="small" onClick={follow}>
               Show newer events
             </button>
@@ -87,7 +91,7 @@ export function TopicEvents({ topic, onChanged }: Props) {
       {!events.length && !shown.loading && !shown.error && <Nothing topic={topic} place={place} />}
       {!shown.value && shown.loading && <p class="muted">Loading…</p>}
       {events.length > 0 && (
-        <ol class="events card" aria-label="Events" reversed>
+        <ol class="topic-event-list card" aria-label="Events" reversed>
           {events.toReversed().map((event) => (
             <EventRow key={event.id} event={event} open={open.has(event.id)} sought={event.id === target} onToggle={() => toggle(event.id)} onTakenBack={takenBack} />
           ))}
@@ -116,7 +120,7 @@ function Pager({ topic, older, newer, place, lower }: { topic: string; older: Pl
   if (!older && !newer && place.kind === 'newest') return null;
   const to = (target: Place) => href('topics', topic, placeQuery(target));
   return (
-    <nav class="pager" aria-label={lower ? 'Pages of events, below' : 'Pages of events'}>
+    <nav class="topic-pager" aria-label={lower ? 'Pages of events, below' : 'Pages of events'}>
       {place.kind !== 'newest' && <a class="button small" href={to({ kind: 'newest' })}>Newest</a>}
       {newer && <a class="button small" href={to(newer)}>Newer</a>}
       {older && <a class="button small" href={to(older)}>Older</a>}
@@ -135,7 +139,7 @@ function Jump({ topic }: { topic: Topic }) {
     if (place) navigate(href('topics', topic.topic, placeQuery(place)));
   };
   return (
-    <form class="jump" onSubmit={go}>
+    <form class="topic-jump" onSubmit={go}>
       <label>
         <span class="hidden">Go to an id or a time</span>
         <input
