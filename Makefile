@@ -1,5 +1,5 @@
 # All tasks of the project, for people and for CI: `make help` lists them.
-.PHONY: help run test simulate lint console bench soak report fuzz install
+.PHONY: help run test simulate lint console screenshots bench soak report fuzz install
 
 # Where tests/install.sh puts what it gets from pip, as cargo-nextest.
 export PATH := $(CURDIR)/target/venv/bin:$(PATH)
@@ -48,6 +48,10 @@ lint: install ## formatting, clippy, links between documents, and whether consol
 
 console: install ## build the web page into console/dist, which the program includes
 	npm --prefix console run build
+
+screenshots: install ## docs/console/*.png: every view of the web page, of a hub that runs
+	cargo build --locked
+	npm --prefix console run screenshots
 
 bench: ## the figures, with the questions they answer, beside the hub's peers, in docs/BENCHMARKS.md
 	benches/contenders/install.sh

@@ -49,6 +49,7 @@ export default defineConfig({
           expect: { poll: { timeout: 30_000 } },
         },
       },
+      { extends: true, test: { name: 'screenshots', include: ['e2e/screenshots.ts'], environment: 'node' } },
     ],
   },
 });

@@ -162,7 +162,7 @@ describe('a hub with credentials', () => {
       await page.keyboard.type(READER);
       await page.keyboard.press('Enter');
       await expect.poll(() => page.getByRole('dialog', { name: 'Token' }).innerText()).toContain('You are reader');
-      expect(await tab.spills()).toBe(false);
+      expect(await tab.spills()).toEqual([]);
       expect(await tab.axe()).toEqual([]);
       await page.keyboard.press('Escape');
       expect(await page.getByRole('dialog').count()).toBe(0);

@@ -42,7 +42,7 @@ pub use append::{Append, AppendResult, ExpectedLast, IdempotencyKey, Receipt, Re
 pub use capabilities::{Capabilities, RetentionKinds};
 pub use commit_times::CommitTimes;
 pub use error::{AppendError, ReadError};
-pub use page::{LogGap, LogPage, PageItem, ReadLimit, ReadRequest};
+pub use page::{BackwardPage, BackwardRequest, LogGap, LogPage, PageItem, ReadLimit, ReadRequest};
 pub use start::{LocateBy, ReadFrom, When};
 pub use status::{DiskSpace, Status};
 pub use topic::{LifecycleChange, TopicChange, TopicFacts, TopicState};
@@ -99,6 +99,10 @@ pub trait Log: Send + Sync + 'static {
     /// reports every gap among them. Dropping the future stops the search. The engine bounds the number of searches;
     /// further ones wait in FIFO order.
     fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<EventId, ReadError>;
+
+    /// Reads the page that ends before a position. Its cost depends on the page, and not on the size of the topics. Dropping
+    /// the future stops the search for its beginning. Bounded as [`Log::locate`] is.
+    fn read_back(&self, request: BackwardRequest) -> EngineFuture<BackwardPage, ReadError>;
 
     /// Resolves a time to the timestamp to read from: see [`ReadFrom::Since`]. Bounded as [`Log::locate`] is.
     fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError>;

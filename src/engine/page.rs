@@ -27,6 +27,33 @@ pub struct ReadRequest {
     pub max_bytes: usize,
 }
 
+/// A request for the page that ends before a position.
+#[derive(Debug, Clone)]
+pub struct BackwardRequest {
+    /// The topics to read.
+    pub selection: Selection,
+    /// The position after the page. One past the head stands for the end of the log.
+    pub before: Seq,
+    /// Maximum size. Tombstones and removal notices count as events. The newest event is always returned; bytes of large
+    /// events may be rounded up.
+    pub limit: ReadLimit,
+}
+
+/// The newest events of a selection before a position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BackwardPage {
+    /// The epoch of all positions in the page.
+    pub epoch: Epoch,
+    /// Events in order of `seq`; each gap stands before the first event after it. Only what the disk lost is a gap.
+    pub items: Vec<PageItem>,
+    /// The beginning of the page, exclusive: the next older page ends there, inclusive.
+    pub start: Seq,
+    /// The end of the page, inclusive.
+    pub through: Seq,
+    /// Whether the topics retain an event at or before `start`.
+    pub older: bool,
+}
+
 /// A contiguous part of the log for a selection. Every missing event is reported as a gap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogPage {

@@ -13,6 +13,7 @@
 //! | [`batch`] | consecutive frames, encoded once for all streams at the same cursor |
 //! | `encoded_cache` | the bytes of a frame or batch in each encoding; http defines the encodings |
 //! | [`subscription`] | the cursor: log pages, ring, gaps |
+//! | [`older`] | pages that end before a position |
 //! | `removals` | recently removed events |
 //! | `large` | deduplicates large events that several readers hold |
 //! | `lingering` | feeds without streams, kept for clients that reconnect |
@@ -50,6 +51,7 @@ pub mod feed;
 pub mod frame;
 mod large;
 mod lingering;
+pub mod older;
 mod pages;
 pub mod publisher;
 mod removals;

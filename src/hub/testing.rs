@@ -7,9 +7,9 @@ use parking_lot::{Mutex, RwLock};
 use super::broker::Broker;
 use crate::{
     engine::{
-        Admin, Append, AppendError, AppendResult, Capabilities, Catalog, CommitTimes, Engine, EngineFuture,
-        LifecycleChange, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
-        TopicChange, TopicFacts, TopicState, When,
+        Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
+        Engine, EngineFuture, LifecycleChange, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt,
+        Rejected, Status, TopicChange, TopicFacts, TopicState, When,
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
@@ -166,6 +166,10 @@ impl Log for WrappedEngine {
 
     fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<EventId, ReadError> {
         self.inner().locate(selection, by)
+    }
+
+    fn read_back(&self, request: BackwardRequest) -> EngineFuture<BackwardPage, ReadError> {
+        self.inner().read_back(request)
     }
 
     fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError> {

@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use super::support::{eventually, hub::Hub};
+use super::support::{assert_problem, eventually, hub::Hub, tokens, wire};
 
 fn data(page: &Value) -> Vec<&str> {
     page["events"].as_array().unwrap().iter().map(|event| event["data"].as_str().unwrap()).collect()
@@ -109,4 +109,123 @@ fn a_page_has_a_hundred_events_unless_asked_for_more() {
     for (limit, want) in [("", 100), ("&limit=1", 1), ("&limit=1000", 1000), ("&limit=999999", 1000)] {
         assert_eq!(data(&hub.page(&format!("topic=t&from=earliest{limit}"))).len(), want, "{limit}");
     }
+}
+
+#[test]
+fn pages_before_an_id_lead_back_to_the_oldest_event() {
+    let hub = Hub::start();
+    let ids: Vec<String> = (0..25).map(|n| hub.publish(["a/1", "b", "a/2", "other"][n % 4], &n.to_string())).collect();
+    for (topics, want) in [
+        ("topic=b", (0..25).filter(|n| n % 4 == 1).collect::<Vec<_>>()),
+        ("topic=a/*&topic=b", (0..25).filter(|n| n % 4 != 3).collect()),
+        ("topic=**", (0..25).collect()),
+    ] {
+        let mut seen: Vec<String> = Vec::new();
+        // Beyond the newest id stands for the end.
+        let (mut before, mut pages) = (format!("{}99", ids[24]), 0);
+        loop {
+            let page = hub.page(&format!("{topics}&limit=4&before={before}"));
+            assert_eq!((&page["gaps"], page.get("closed")), (&json!([]), None));
+            let forward = hub.page(&format!("{topics}&limit=1&last_event_id={}", page["next"].as_str().unwrap()));
+            assert_eq!(data(&forward).first().copied(), seen.first().map(|data| &**data), "next leads forwards");
+            let mut all: Vec<String> = data(&page).into_iter().map(str::to_owned).collect();
+            assert!(all.len() == 4 || page["previous"].is_null(), "{page}");
+            all.append(&mut seen);
+            (seen, pages) = (all, pages + 1);
+            match page["previous"].as_str() {
+                Some(previous) => {
+                    assert_eq!(previous, page["events"][0]["id"], "the id of the page's oldest event");
+                    before = previous.to_owned();
+                }
+                None => break,
+            }
+        }
+        assert_eq!(seen, want.iter().map(ToString::to_string).collect::<Vec<_>>(), "{topics}");
+        assert_eq!(pages, want.len().div_ceil(4), "no empty page at the end");
+    }
+    let by_body = hub.post(
+        "/events",
+        &[("accept", "application/json")],
+        json!({"topics": ["b"], "before": ids[9], "limit": 1}).to_string().as_bytes(),
+    );
+    assert_eq!(data(&by_body.json()), ["5"]);
+    let first = hub.page(&format!("topic=b&before={}", ids[1]));
+    assert_eq!((&first["events"], &first["previous"]), (&json!([]), &Value::Null));
+    let unused = hub.page(&format!("topic=none&before={}", ids[1]));
+    assert_eq!((&unused["events"], &unused["previous"]), (&json!([]), &Value::Null));
+}
+
+#[test]
+fn a_page_before_an_id_has_tombstones_and_ends_at_what_retention_kept() {
+    let hub = Hub::start();
+    let ids: Vec<String> = (0..10).map(|n| hub.publish("t", &n.to_string())).collect();
+    assert_eq!(hub.request("DELETE", &format!("/events/{}?topic=t", ids[7]), b"").status, 204);
+    let page = hub.page(&format!("topic=t&before={}&limit=2", ids[8]));
+    let names: Vec<&str> =
+        page["events"].as_array().unwrap().iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!((names, page["events"][1]["id"].as_str()), (vec!["message", "hub.removed"], Some(&*ids[7])));
+    hub.trim("t", 4); // 7, 8, 9 and the notice
+    let page = hub.page(&format!("topic=t&before={}", ids[9]));
+    assert_eq!((page["events"].as_array().unwrap().len(), &page["previous"]), (2, &Value::Null));
+    assert_eq!(page["gaps"], json!([]), "what was trimmed is not missing from a page that ends at what is kept");
+    let page = hub.page(&format!("topic=t&before={}", ids[3]));
+    assert_eq!((&page["events"], &page["previous"]), (&json!([]), &Value::Null));
+}
+
+#[test]
+fn a_page_before_an_id_is_the_newest_that_fits() {
+    let hub = Hub::start();
+    let body = "x".repeat(300_000);
+    let ids: Vec<String> = (0..8).map(|_| hub.publish("t", &body)).collect();
+    let (mut before, mut seen) = (format!("{}9", ids[7]), Vec::new());
+    loop {
+        let page = hub.page(&format!("topic=t&before={before}&limit=1000"));
+        let events: Vec<String> =
+            page["events"].as_array().unwrap().iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect();
+        assert!((1..=4).contains(&events.len()), "a page has 1 MiB and one event: {}", events.len());
+        seen = [events, seen].concat();
+        let Some(previous) = page["previous"].as_str() else { break };
+        before = previous.to_owned();
+    }
+    assert_eq!(seen, ids);
+    // Each byte takes six in JSON, so that fewer fit than the store's sizes say.
+    let dense = "\u{1}".repeat(100_000);
+    let ids: Vec<String> = (0..8).map(|_| hub.publish("dense", &dense)).collect();
+    let page = hub.page(&format!("topic=dense&before={}9", ids[7]));
+    let oldest = page["events"][0]["id"].as_str().unwrap();
+    assert_eq!((page["events"].as_array().unwrap().len(), oldest), (2, &*ids[6]));
+    assert_eq!(page["previous"], oldest);
+}
+
+#[test]
+fn before_is_for_pages_alone_and_for_ids_of_this_log() {
+    let hub = Hub::start();
+    let id = hub.publish("t", "x");
+    let json = ("accept", "application/json");
+    for (query, headers, word) in [
+        (format!("before={id}"), vec![], "Accept: application/json"),
+        (format!("before={id}"), vec![("accept", "text/event-stream")], "Accept: application/json"),
+        (format!("before={id}"), vec![("accept", "application/x-ndjson")], "Accept: application/json"),
+        (format!("before={id}&from=earliest"), vec![json], "one of them"),
+        (format!("before={id}&since=1h"), vec![json], "one of them"),
+        (format!("before={id}&last_event_id={id}"), vec![json], "one of them"),
+        (format!("before={id}"), vec![json, ("last-event-id", &id)], "one of them"),
+        ("before=17".into(), vec![json], "must be an id"),
+        ("before=otherlog-1".into(), vec![json], "another epoch"),
+        (format!("previous={id}"), vec![json], "use 'before'"),
+    ] {
+        let answer = wire::request(hub.address, "GET", &format!("/events?topic=t&{query}"), &headers, b"");
+        let problem = assert_problem(&answer, 400, "query-invalid");
+        assert!(problem["detail"].as_str().unwrap().contains(word), "{query}: {problem}");
+    }
+    assert_eq!(data(&hub.page("topic=t&before=&from=earliest")), ["x"], "an empty one counts as none");
+    let tokens = tokens(&[("reader", "subscribe = [\"t\"]")]);
+    let guarded = Hub::start_with(&["--access-tokens", &tokens]);
+    let refused = |topic: &str| {
+        let headers = [json, ("authorization", "Bearer reader-token")];
+        wire::request(guarded.address, "GET", &format!("/events?topic={topic}&before=a23456-1"), &headers, b"").status
+    };
+    assert_eq!((refused("t"), refused("u")), (400, 403), "of another epoch; not granted");
+    let nobody = wire::request(guarded.address, "GET", "/events?topic=t&before=a23456-1", &[json], b"");
+    assert_problem(&nobody, 401, "unauthorized");
 }

@@ -7,9 +7,9 @@ use std::{pin::Pin, sync::Arc};
 
 use gapless::{
     engine::{
-        Admin, Append, AppendError, AppendResult, Capabilities, Catalog, CommitTimes, Engine, EngineFuture,
-        LifecycleChange, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
-        TopicChange, TopicFacts, TopicState, When,
+        Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
+        Engine, EngineFuture, LifecycleChange, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt,
+        Rejected, Status, TopicChange, TopicFacts, TopicState, When,
     },
     event::{Event, EventId, Millis, NewEvent, Selection, Seq, TopicName},
     hub::broker::Broker,
@@ -181,6 +181,10 @@ impl Log for ReplaceableEngine {
 
     fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<EventId, ReadError> {
         self.current().engine.locate(selection, by)
+    }
+
+    fn read_back(&self, request: BackwardRequest) -> EngineFuture<BackwardPage, ReadError> {
+        self.current().engine.read_back(request)
     }
 
     fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError> {

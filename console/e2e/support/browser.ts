@@ -90,9 +90,13 @@ export class Tab {
     return result.value as unknown[];
   }
 
-  /** Whether something is wider than the window. */
-  async spills(): Promise<boolean> {
-    return await this.page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  /** What makes the page wider than the window; empty when it fits. */
+  async spills(): Promise<string[]> {
+    return await this.page.evaluate(() => {
+      if (document.documentElement.scrollWidth <= innerWidth) return [];
+      const wide = [...document.querySelectorAll('main *, header *')].filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5);
+      return ['the page', ...wide.map((element) => element.outerHTML.slice(0, 160))];
+    });
   }
 }
 

@@ -18,17 +18,17 @@ const LOG = [
 /** Publishes a little of everything. */
 export async function furnish(hub: Hub): Promise<void> {
   const events: { topic: string; data: unknown; event?: string }[] = [];
-  for (const word of SENTENCE) events.push({ topic: 'chats/42', event: 'token', data: { text: word } });
-  for (let done = 0; done <= 64; done += 4) events.push({ topic: 'jobs/import', event: 'progress', data: { done, total: 100, label: 'Importing customers' } });
-  for (let done = 0; done <= 100; done += 20) events.push({ topic: 'jobs/thumbnails', event: 'progress', data: { done, total: 100, label: 'Thumbnails' } });
-  for (const [level, msg] of LOG) events.push({ topic: 'logs/shop', event: 'log', data: { level, msg } });
-  events.push({ topic: 'notices', event: 'notification', data: { title: 'Backup done', message: '12.4 GiB in 3 min 20 s', priority: 3 } });
+  for (const word of SENTENCE) events.push({ topic: 'shop/chat', event: 'token', data: { text: word } });
+  for (let done = 0; done <= 64; done += 4) events.push({ topic: 'shop/import', event: 'progress', data: { done, total: 100, label: 'Importing customers' } });
+  for (let done = 0; done <= 100; done += 20) events.push({ topic: 'shop/thumbnails', event: 'progress', data: { done, total: 100, label: 'Thumbnails' } });
+  for (const [level, msg] of LOG) events.push({ topic: 'shop/log', event: 'log', data: { level, msg } });
+  events.push({ topic: 'shop/notices', event: 'notification', data: { title: 'Backup done', message: '12.4 GiB in 3 min 20 s', priority: 3 } });
   for (const room of ['kitchen', 'office', 'cellar']) {
     for (let step = 0; step < 30; step += 1) events.push({ topic: `sensors/${room}`, data: { celsius: 19 + (step % 7) / 10, humidity: 40 + (step % 5) } });
   }
   for (let tenant = 1; tenant <= 40; tenant += 1) events.push({ topic: `tenants/${String(tenant).padStart(3, '0')}/audit`, data: 'signed in' });
   await hub.publishAll(events);
-  await hub.fetch('topics/logs/shop', { method: 'PUT', body: '{"retention":{"max_age":"7d","max_bytes":104857600}}' });
+  await hub.fetch('topics/shop/log', { method: 'PUT', body: '{"retention":{"max_age":"7d","max_bytes":104857600}}' });
 }
 
 /** Publishes a sensor's reading, again and again, until it is disposed of: some 20 events a second. */

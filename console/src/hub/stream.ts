@@ -21,6 +21,8 @@ export interface StreamOptions {
   query: URLSearchParams;
   /** Continue after this id. */
   lastEventId?: string;
+  /** Awaited before each attempt to connect; what it throws is ignored. */
+  beforeConnect?(signal: AbortSignal): Promise<void>;
   /** Silence after which a connection is given up when the hub does not say its keepalive interval, in milliseconds. */
   silence?: number;
   /** Called with the events of one read of the network, in order. */
@@ -113,6 +115,9 @@ export class EventStream {
     }, 1000);
     let reason = 'the connection broke';
     try {
+      await this.options.beforeConnect?.(connection.signal).catch(() => undefined);
+      if (this.connection !== connection) return;
+      lastByte = Date.now();
       const response = await fetch(url(this.options.path, this.options.query), {
         headers: {
           Accept: 'text/event-stream',

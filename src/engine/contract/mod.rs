@@ -18,6 +18,7 @@ use super::{
 use crate::event::{Event, EventId, Filter, NewEvent, Retention, Selection, Seq, TopicName};
 
 pub(crate) mod appending;
+pub(crate) mod backwards;
 pub(crate) mod gaps;
 pub(crate) mod lifecycle;
 pub(crate) mod locating;
@@ -311,6 +312,10 @@ contract_tests! {
         the_newest_of_nothing_begin_at_the_end,
         the_newest_are_among_the_retained_events,
         removed_events_are_not_counted_among_the_newest;
+    backwards:
+        pages_read_backwards_join_to_a_plain_list,
+        a_page_read_backwards_ends_at_its_bytes_with_at_least_one_event,
+        what_is_read_backwards_is_what_is_retained;
     gaps:
         a_cursor_before_trimmed_events_gets_a_gap,
         earliest_reports_no_gap,

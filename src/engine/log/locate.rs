@@ -36,11 +36,26 @@ struct BackwardSearch {
     step: usize,
 }
 
+/// The newest events that are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Newest {
+    /// No event after this position is one.
+    pub(super) through: Seq,
+    /// Their number at most.
+    pub(super) events: u64,
+    /// Bytes of their data at most; the newest event is always one.
+    pub(super) bytes: u64,
+    /// Whether tombstones and removal notices are counted.
+    pub(super) counts_removed: bool,
+}
+
 /// The topics with the newest tails.
 struct NewestTopics {
     topics: Vec<BackwardSearch>,
     /// Retained events of all topics of the selection, including those left out.
     retained: u64,
+    /// Bytes of their data.
+    bytes: u64,
     /// The position before all retained events.
     floor: Seq,
     /// The newest tail of the topics left out.
@@ -61,7 +76,10 @@ impl<S: Store> LogShared<S> {
         }
         match by {
             LocateBy::Since(stamp) => self.before(selection, stamp),
-            LocateBy::Newest(count) => self.newest(selection, count, keep_going),
+            LocateBy::Newest(events) => {
+                let wanted = Newest { through: self.head(), events, bytes: u64::MAX, counts_removed: false };
+                self.newest(selection, wanted, 0, keep_going)
+            }
         }
     }
 
@@ -79,23 +97,24 @@ impl<S: Store> LogShared<S> {
         Ok(position)
     }
 
-    /// The position before the newest `count` retained events, by a backward merge of the topics. Tombstones and
-    /// removal notices are not counted. Reads `count` positions, those not counted, at most one more step per topic,
-    /// and no data.
-    fn newest(
+    /// The position before the newest retained events, by a backward merge of the topics. Reads their positions, those not
+    /// counted, at most one more step per topic, and no data. `beyond`: the number of topics with a newer tail, each of
+    /// which is looked up.
+    pub(super) fn newest(
         &self,
         selection: &Selection,
-        count: u64,
+        wanted: Newest,
+        beyond: usize,
         keep_going: &(dyn Fn() -> bool + Sync),
     ) -> Result<Seq, StoreError> {
-        let mut most = usize::try_from(count).unwrap_or(usize::MAX);
+        let mut most = usize::try_from(wanted.events).unwrap_or(usize::MAX).saturating_add(beyond);
         loop {
-            let newest = self.newest_topics(selection, most);
-            if newest.retained <= count {
+            let newest = self.newest_topics(selection, most, wanted.through);
+            if newest.retained <= wanted.events && newest.bytes <= wanted.bytes {
                 return Ok(newest.floor);
             }
             let (floor, newest_excluded) = (newest.floor, newest.newest_excluded);
-            match (self.nth_newest(newest.topics, count, keep_going)?, newest_excluded) {
+            match (self.oldest_of_newest(newest.topics, wanted, keep_going)?, newest_excluded) {
                 (Some(seq), newest) if newest.is_none_or(|newest| newest < seq) => return Ok(Seq(seq.0 - 1)),
                 (None, None) => return Ok(floor),
                 // Some of the newest events do not count, so topics left out may hold counted ones.
@@ -104,17 +123,17 @@ impl<S: Store> LogShared<S> {
         }
     }
 
-    /// The `most` topics of the selection with the newest tails. If every tail counts, no other topic holds any of the
-    /// newest `most` events.
-    fn newest_topics(&self, selection: &Selection, most: usize) -> NewestTopics {
-        let head = self.head();
-        let (mut retained, mut floor, mut newest_excluded) = (0, head, None);
+    /// The `most` topics of the selection with the newest tails, where a tail after `through` counts as one at it. If every
+    /// tail counts, no other topic holds any of the newest `most` events.
+    fn newest_topics(&self, selection: &Selection, most: usize, through: Seq) -> NewestTopics {
+        let (mut retained, mut bytes, mut floor, mut newest_excluded) = (0, 0, through, None);
         let mut tails = BinaryHeap::new();
         self.for_each_topic(selection, |slot| {
-            if slot.events() > 0 {
+            if slot.first().is_some_and(|first| first <= through) {
                 retained += slot.events();
+                bytes += slot.bytes;
                 floor = floor.min(slot.mark);
-                tails.push(Reverse((slot.tail.min(head), slot.key, slot.mark)));
+                tails.push(Reverse((slot.tail.min(through), slot.key, slot.mark)));
                 if tails.len() > most
                     && let Some(Reverse((tail, ..))) = tails.pop()
                 {
@@ -122,28 +141,34 @@ impl<S: Store> LogShared<S> {
                 }
             }
         });
+        // Of many topics one position each is enough to begin with.
+        let step = if tails.len() > FIRST { 1 } else { FIRST };
         let topic =
-            |Reverse((tail, key, mark))| BackwardSearch { key, mark, known: VecDeque::new(), below: tail, step: FIRST };
-        NewestTopics { topics: tails.into_iter().map(topic).collect(), retained, floor, newest_excluded }
+            |Reverse((tail, key, mark))| BackwardSearch { key, mark, known: VecDeque::new(), below: tail, step };
+        NewestTopics { topics: tails.into_iter().map(topic).collect(), retained, bytes, floor, newest_excluded }
     }
 
-    /// The oldest of the newest `count` counted events of these topics; `None` if there are fewer.
-    fn nth_newest(
+    /// The oldest of the wanted events of these topics; `None` if there are fewer.
+    fn oldest_of_newest(
         &self,
         mut topics: Vec<BackwardSearch>,
-        count: u64,
+        mut wanted: Newest,
         keep_going: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<Seq>, StoreError> {
         let mut next: BinaryHeap<_> = topics.iter().enumerate().map(|(index, topic)| (topic.below, index)).collect();
-        let mut left = count;
+        let mut oldest = None;
         while let Some((seq, index)) = next.pop() {
             let topic = &mut topics[index];
             if let Some(position) = topic.known.pop_front_if(|position| position.seq == seq)
-                && !position.removed
+                && (wanted.counts_removed || !position.removed)
             {
-                left -= 1;
-                if left == 0 {
-                    return Ok(Some(seq));
+                if oldest.is_some() && position.bytes > wanted.bytes {
+                    return Ok(oldest);
+                }
+                wanted.take(position.bytes);
+                oldest = Some(seq);
+                if wanted.events == 0 {
+                    return Ok(oldest);
                 }
             }
             if topic.known.is_empty() {
@@ -157,6 +182,33 @@ impl<S: Store> LogShared<S> {
             }
         }
         Ok(None)
+    }
+
+    /// The number of topics of the selection with events up to `through` whose tail is after it.
+    pub(super) fn count_beyond(&self, selection: &Selection, through: Seq) -> usize {
+        let mut count = 0;
+        self.for_each_topic(selection, |slot| {
+            count += usize::from(slot.tail > through && slot.first().is_some_and(|first| first <= through));
+        });
+        count
+    }
+
+    /// Whether a topic of the selection retains an event at `through` or before.
+    pub(super) fn retains_any(&self, selection: &Selection, through: Seq) -> bool {
+        let mut found = false;
+        self.for_each_topic(selection, |slot| found |= slot.first().is_some_and(|first| first <= through));
+        found
+    }
+
+    /// The position before all retained events of the selection; the head when there are none.
+    pub(super) fn floor(&self, selection: &Selection) -> Seq {
+        let mut floor = self.head();
+        self.for_each_topic(selection, |slot| {
+            if let Some(first) = slot.first() {
+                floor = floor.min(Seq(first.0 - 1));
+            }
+        });
+        floor
     }
 
     /// Calls `visit` for every topic of the selection that is in use.
@@ -173,6 +225,14 @@ impl<S: Store> LogShared<S> {
                 self.catalog.table.read().get(name).into_iter().for_each(&mut visit);
             }
         }
+    }
+}
+
+impl Newest {
+    /// Counts an event.
+    pub(super) fn take(&mut self, bytes: u64) {
+        self.events -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 

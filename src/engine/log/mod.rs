@@ -10,6 +10,7 @@
 //! | `idempotency`, `receipts` | keys of recent publishes |
 //! | `clock`, [`leaps`] | timestamps and ages that survive steps of the machine's clock |
 //! | `read`, `page`, `header_cursor`, `pick`, `key_hash` | pages of the log, and the gaps they report |
+//! | `read_back` | the page that ends before a position |
 //! | `removal` | removing one event |
 //! | `locate` | resolving a time or a count to a position |
 //! | `trim`, `retention_queue`, `retention` | trimming the oldest events |
@@ -35,8 +36,9 @@ use self::{
     writer::LogWriter,
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, Log,
-    LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
+    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
+    Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
+    TopicChange, TopicState, When,
 };
 use crate::{
     event::{EventId, Millis, NewEvent, Selection, Seq, TopicName},
@@ -62,6 +64,7 @@ mod page;
 mod pick;
 mod queue;
 mod read;
+mod read_back;
 pub mod receipts;
 mod recovery;
 mod removal;
@@ -202,6 +205,10 @@ impl<S: Store> Log for LogEngine<S> {
             let seq = shared.locate(&selection, by, keep_going)?;
             Ok(EventId { epoch: shared.epoch, seq })
         })
+    }
+
+    fn read_back(&self, request: BackwardRequest) -> EngineFuture<BackwardPage, ReadError> {
+        self.lookup(move |shared, keep_going| shared.page_back(&request, keep_going))
     }
 
     fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError> {

@@ -49,20 +49,32 @@ impl<S: Store> LogShared<S> {
         if let Some(name) = request.selection.single() {
             return self.read_topic(name, from, start, limit);
         }
+        self.range(&request.selection, from, (start, head), limit)
+    }
+
+    /// Reads a page of `(start, head]`, whatever the number of topics. `head` may be below the log's: then nothing after it
+    /// is in the page.
+    pub(super) fn range(
+        &self,
+        selection: &Selection,
+        from: ReadFrom,
+        (start, head): (Seq, Seq),
+        limit: ReadLimit,
+    ) -> Result<LogPage, StoreError> {
         let builder = PageBuilder::new(self, from, start, head);
         // A scan cannot detect holes, so a store with damage above the start is always merged.
         let damaged = start < self.lost_through() || self.store.losses() > self.losses_at_start;
         let most = if damaged { usize::MAX } else { self.config.merge_topics };
         let losses = self.store.losses();
-        let page = match self.candidates(&request.selection, from, start, most)? {
+        let page = match self.candidates(selection, from, (start, head), most)? {
             Some(candidates) if damaged || !self.is_better_picked(&candidates, &builder, limit) => {
-                return self.merge(&request.selection, candidates, builder, limit);
+                return self.merge(selection, candidates, builder, limit);
             }
-            Some(candidates) => self.pick(&request.selection, candidates, builder, limit)?,
-            None => self.walk(&request.selection, from, builder, limit)?,
+            Some(candidates) => self.pick(selection, candidates, builder, limit)?,
+            None => self.walk(selection, from, builder, limit)?,
         };
         // Damage found by this read is reported by a merge.
-        if self.store.losses() > losses { self.page(request) } else { Ok(page) }
+        if self.store.losses() > losses { self.range(selection, from, (start, head), limit) } else { Ok(page) }
     }
 
     fn read_topic(
@@ -112,18 +124,20 @@ impl<S: Store> LogShared<S> {
         Ok(builder.finish())
     }
 
-    /// Topics of the selection with events or gaps after `start`; `None` if there are more than `most`.
+    /// Topics of the selection with events or gaps after `start`; `None` if there are more than `most`. Topics that began
+    /// after `head` are left out.
     fn candidates(
         &self,
         selection: &Selection,
         from: ReadFrom,
-        start: Seq,
+        (start, head): (Seq, Seq),
         most: usize,
     ) -> Result<Option<Candidates>, StoreError> {
         let (now, mut found, mut unused, mut overdue) = (self.now(), Vec::new(), Vec::new(), Vec::new());
         let mut consider = |slot: &super::slot::Slot, limits: &crate::event::Retention| {
             let before = SlotView::of(slot);
-            if before.tail > start || before.lost_since(from) {
+            let is_later = before.mark <= start && before.first.is_some_and(|first| first > head);
+            if (before.tail > start && !is_later) || before.lost_since(from) {
                 if self.catalog.is_overdue(slot, limits, &now) {
                     overdue.push(found.len());
                 }

@@ -156,6 +156,8 @@ pub struct Position {
     pub seq: Seq,
     /// It is a tombstone or a removal notice.
     pub removed: bool,
+    /// Bytes of data; of a large event, rounded up.
+    pub bytes: u64,
 }
 
 /// The outcome of [`Store::remove`].

@@ -18,7 +18,11 @@ use super::{
 use crate::{
     engine::{
         Admin, AppendError, LifecycleChange, LocateBy, Log, ReadFrom, ReadRequest, TopicChange,
-        contract::{RecordingObserver, closing, event, keyed, plain, request, selection, short, status, topic, wait},
+        contract::{
+            RecordingObserver,
+            backwards::{read_all_back, read_back, short_back},
+            closing, event, keyed, plain, request, selection, short, status, topic, wait,
+        },
         memory::{FaultInjector, InterruptedRead, MemoryStore},
         sled::{SledConfig, SledStore},
     },
@@ -773,4 +777,70 @@ fn a_publisher_of_large_batches_leaves_room_in_the_queue() {
     assert!(beyond.into_iter().any(|answer| wait(answer) == Err(AppendError::Busy)), "the reserve is bounded, too");
     assert!(wait(large()).is_ok(), "and the next one");
     fixture.until("all is done", |engine| status(engine).queued_bytes == 0);
+}
+
+#[test]
+fn pages_read_backwards_are_the_same_by_a_merge_and_by_a_scan() {
+    for merge_topics in [0, 3, 1000] {
+        let mut fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
+        for n in 0..40 {
+            for topic in ["a", "b/1", "b/2", "b/3", "c"] {
+                if n % topic.len() != 1 || topic == "a" {
+                    fixture.publish_bytes(topic, 10 * (n + 1));
+                }
+            }
+        }
+        fixture.trim("b/2", 5);
+        fixture.delete("c");
+        for reopened in [false, true] {
+            if reopened {
+                fixture.reopen();
+            }
+            for filters in [&["b/*"][..], &["**"], &["a", "b/1", "b/2", "b/3"]] {
+                let all = short(&fixture.read(filters, ReadFrom::Earliest));
+                for before in [1, 30, 77, 1000] {
+                    let want: Vec<_> =
+                        all.iter().filter(|seq| seq.parse::<u64>().expect("a position") < before).cloned().collect();
+                    for limit in [(1, usize::MAX), (9, usize::MAX), (1000, 700)] {
+                        let found = read_all_back(&fixture, filters, before, limit);
+                        assert_eq!(found, want, "{merge_topics}: {limit:?} of {filters:?} < {before}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_read_backwards_reports_what_the_disk_lost() {
+    for merge_topics in [0, 1000] {
+        let fixture = after_a_loss(merge_topics);
+        let all = (10, usize::MAX);
+        assert_eq!(short_back(read_back(&fixture, &["a"], 100, all)), ["1", "3", "a?-"]);
+        assert_eq!(short_back(read_back(&fixture, &["c"], 100, all)), ["2", "c?7", "7"]);
+        assert_eq!(short_back(read_back(&fixture, &["c"], 7, all)), ["2", "c?7"], "the loss is before 7");
+        assert_eq!(short_back(read_back(&fixture, &["c"], 3, all)), ["2"], "and after 2");
+        assert_eq!(read_all_back(&fixture, &["**"], 100, (2, usize::MAX)), ["1", "2", "3", "a?-", "c?7", "7"]);
+        fixture.publish("a");
+        assert_eq!(short_back(read_back(&fixture, &["a"], 8, all)), ["1", "3", "a?8"]);
+        assert_eq!(short_back(read_back(&fixture, &["a"], 4, all)), ["1", "3"]);
+    }
+}
+
+#[test]
+fn a_page_read_backwards_costs_what_it_holds_and_not_what_its_topics_hold() {
+    let fixture = Memory::new();
+    for round in 0..20 {
+        let events = (0..500).flat_map(|_| [event("a", "x"), event(&format!("b/{round}"), "x")]);
+        fixture.append(plain(events.collect())).expect("accepted");
+    }
+    for filters in [&["a"][..], &["a", "b/3"], &["**"]] {
+        for before in [100, 5000, 10_001, 20_000] {
+            let reads = faults(&fixture).headers_read();
+            let page = read_back(&fixture, filters, before, (10, usize::MAX));
+            assert_eq!(page.items.len(), 10);
+            let reads = faults(&fixture).headers_read() - reads;
+            assert!(reads < 200, "{reads} headers for ten events of {filters:?} before {before}");
+        }
+    }
 }

@@ -173,10 +173,13 @@ impl Store for MemoryStore {
     fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
         self.faults.access();
         let contents = self.contents.read();
-        let events = contents.topics.get(&key).into_iter().flat_map(|events| events.iter().rev());
-        let wanted = events.map(|stored| &stored.event).filter(|event| event.seq <= through);
-        let wanted = wanted.take_while(|event| event.seq > after);
-        let position = |event: &Arc<Event>| Position { seq: event.seq, removed: event.new.name.is_removed() };
+        let up_to = |events: &VecDeque<StoredEvent>| events.partition_point(|stored| stored.event.seq <= through);
+        let events = contents.topics.get(&key).into_iter().flat_map(|events| events.range(..up_to(events)).rev());
+        let wanted = events.map(|stored| &stored.event).take_while(|event| event.seq > after);
+        let position = |event: &Arc<Event>| {
+            let (removed, bytes) = (event.new.name.is_removed(), event.new.data.len() as u64);
+            Position { seq: event.seq, removed, bytes }
+        };
         let found: Vec<_> = wanted.take(max).map(position).collect();
         self.faults.add_headers(found.len());
         Ok(found)

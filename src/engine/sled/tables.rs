@@ -69,14 +69,16 @@ impl Tables {
         if part > 0 {
             // A block of several parts holds one event. If that was removed, the tombstone is one part, and the other
             // parts of the old block are still there.
-            let removed = self.blocks.get(at(first, 0))?.is_some_and(|part| parts::count(&part) == Some(1));
-            return Ok(Some((first, vec![Position { seq: first, removed }])));
+            let parts = self.blocks.get(at(first, 0))?.and_then(|part| parts::count(&part)).unwrap_or_default();
+            let (removed, bytes) =
+                (parts == 1, if parts > 1 { u64::from(parts) * parts::PART_BYTES as u64 } else { 0 });
+            return Ok(Some((first, vec![Position { seq: first, removed, bytes }])));
         }
         let bytes = torn_is_none(parts::complete(&self.blocks, &key[..key.len() - 2], value).map(Some))?;
         let block = bytes.and_then(|bytes| Block::parse(topic, first, bytes));
         let positions = block.iter().flat_map(Block::entries).map_while(|entry| {
             let entry = entry?;
-            Some(Position { seq: entry.header.seq, removed: entry.removed })
+            Some(Position { seq: entry.header.seq, removed: entry.removed, bytes: entry.header.bytes })
         });
         Ok(Some((first, positions.collect())))
     }

@@ -20,7 +20,7 @@ const CREDENTIAL: &str = "access_token";
 
 /// `GET /events`. The cursor's key has several [spellings](cursor).
 pub const EVENTS: Keys = Keys {
-    known: &["topic", "from", "since", "format", "limit", "wait", "keepalive", CREDENTIAL],
+    known: &["topic", "from", "since", "format", "limit", "wait", "before", "keepalive", CREDENTIAL],
     aliases: &[
         ("topics", "'topic'"),
         ("channel", "'topic'"),
@@ -29,6 +29,7 @@ pub const EVENTS: Keys = Keys {
         ("after", "'last_event_id'"),
         ("offset", "'from'"),
         ("start", "'from'"),
+        ("previous", "'before'"),
         ("last", "'from=last:N'"),
         ("tail", "'from=last:N'"),
     ],
@@ -46,6 +47,7 @@ pub const EVENTS_BY_BODY: Keys = Keys {
         ("format", "'format' in the body"),
         ("limit", "'limit' in the body"),
         ("wait", "'wait' in the body"),
+        ("before", "'before' in the body"),
         ("keepalive", "'keepalive' in the body"),
     ],
 };

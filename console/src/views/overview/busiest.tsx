@@ -141,6 +141,6 @@ const TopicLink = ({ topic }: { topic: string }) => (
 
 const LiveLink = ({ topic }: { topic: string }) => (
   <a href={href('live', '', { topic })}>
-    Live<span class="hidden"> {oneLine(topic)}</span>
+    Watch<span class="hidden"> {oneLine(topic)}</span>
   </a>
 );

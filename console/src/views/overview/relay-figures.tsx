@@ -9,7 +9,7 @@ export function RelayFigures({ relay }: { relay: Stats['relay'] }) {
   return (
     <section class="card relay-figures" aria-labelledby="relay-figures">
       <h2 id="relay-figures">
-        Relay <a href={href('runs')}>Runs</a>
+        Relay <a href={href('runs')}>See them</a>
       </h2>
       <dl class="readings">
         <div>

@@ -36,13 +36,13 @@ export function StartHere({ done, onHide }: { done: boolean; onHide(): void }) {
         </Step>
         <Step title="Watch events come">
           <p>
-            {maySubscribe(TOPIC) ? <a href={watch}>Watch “{TOPIC}” in Live</a> : <a href={href('live')}>Open Live</a>}, and publish again: it
+            {maySubscribe(TOPIC) ? <a href={watch}>Watch “{TOPIC}”</a> : <a href={href('live')}>Open the view</a>}, and publish again: it
             shows each event at once.
           </p>
         </Step>
         <Step title="Cut the connection">
           <p>
-            In <a href={watch}>Live</a>, press “Cut the connection” while events go on. The page comes back by its last id, and counts:
+            There, press “Cut the connection” while events go on. The page comes back by its last id, and counts:
             missed 0, twice 0.
           </p>
         </Step>

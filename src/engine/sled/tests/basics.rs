@@ -315,15 +315,24 @@ fn the_newest_positions_are_found_backwards_over_segments_and_large_events() {
     let (bench, _) = bench.reopen(config(dir.path()));
     for topic in ["a", "b"] {
         let key = bench.keys[topic];
-        let all: Vec<Seq> =
-            bench.events.iter().rev().filter(|(of, _)| *of == key).map(|(_, stored)| stored.event.seq).collect();
+        let newest = bench.events.iter().rev().filter(|(of, _)| *of == key).map(|(_, stored)| &stored.event);
+        let all: Vec<(Seq, u64)> = newest.map(|event| (event.seq, event.new.data.len() as u64)).collect();
         for (after, through, max) in
             [(0, 1000, 1000), (0, 1000, 7), (0, 77, 1000), (50, 120, 1000), (100, 100, 9), (0, 0, 9)]
         {
-            let want = all.iter().copied().filter(|seq| (after + 1..=through).contains(&seq.0)).take(max);
+            let want = all.iter().copied().filter(|(seq, _)| (after + 1..=through).contains(&seq.0)).take(max);
             let found = bench.store.topic_newest(key, Seq(after), Seq(through), max).expect("readable");
-            let want: Vec<_> = want.map(|seq| Position { seq, removed: false }).collect();
-            assert_eq!(found, want, "{topic}: {max} in {after}..={through}");
+            let want: Vec<_> = want.collect();
+            let seqs = |all: &[(Seq, u64)]| all.iter().map(|(seq, _)| *seq).collect::<Vec<_>>();
+            assert_eq!(
+                found.iter().map(|position| position.seq).collect::<Vec<_>>(),
+                seqs(&want),
+                "{topic}: {max} in {after}..={through}"
+            );
+            for (position, (_, bytes)) in found.iter().zip(want) {
+                let rounded = bytes..=if bytes > 8192 { bytes + 16_384 } else { bytes };
+                assert!(!position.removed && rounded.contains(&position.bytes), "{position:?} of {bytes} bytes");
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::log::store::{
-    Commit, KeyRecord, Position, ReadLimit, Recovered, Store, StoreError, StoredEvent, StoredReceipts, TopicKey,
-    TopicSettings, TopicSummary,
+    Commit, KeyRecord, ReadLimit, Recovered, Store, StoreError, StoredEvent, StoredReceipts, TopicKey, TopicSettings,
+    TopicSummary,
 };
 use super::{OpenError, SledConfig, SledStore};
 use crate::engine::IdempotencyKey;

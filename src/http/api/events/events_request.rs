@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::start::StreamStart;
 use crate::{
-    event::{Filter, Selection},
+    event::{EventId, Filter, Selection},
     http::{
         api::stream::encoding::{Encoding, Keepalive},
         message::problem::{Code, Problem},
@@ -35,6 +35,13 @@ pub struct EventsRequest {
 pub enum ResponseMode {
     /// A stream of events as they come.
     Stream(Encoding),
+    /// One JSON document with the newest events before an id. Where the stream or page begins does not count.
+    Older {
+        /// The id after the page.
+        before: EventId,
+        /// Largest number of events.
+        limit: usize,
+    },
     /// One JSON document.
     Page {
         /// Largest number of events.

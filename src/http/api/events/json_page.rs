@@ -1,10 +1,11 @@
-//! A page as JSON: `{"events":[…],"next","gaps":[…],"closed"}`.
+//! A page as JSON: `{"events":[…],"next","gaps":[…],"closed"}`; one that was read backwards has `previous` in place of
+//! `closed`.
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::page::{Page, PageFormat};
+use super::page::{Page, PageEdge, PageFormat};
 use crate::{
     http::{
         api::{body, cursor_text::EVENT_IDS, envelope::ENVELOPE, stream::encoding::GapNotice},
@@ -26,7 +27,15 @@ struct PageBody {
     events: Vec<Box<RawValue>>,
     next: String,
     gaps: Vec<GapNotice>,
-    closed: bool,
+    #[serde(flatten)]
+    edge: EdgeBody,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum EdgeBody {
+    Newer { closed: bool },
+    Older { previous: Option<String> },
 }
 
 /// A page's text, with its memory permit until the client has read it.
@@ -46,7 +55,10 @@ fn text(page: &Page) -> Vec<u8> {
         events: page.frames.iter().map(|frame| raw_envelope(frame)).collect(),
         next: EVENT_IDS.text(page.next),
         gaps: page.gaps.iter().map(notice).collect(),
-        closed: page.closed,
+        edge: match page.edge {
+            PageEdge::Newer { closed } => EdgeBody::Newer { closed },
+            PageEdge::Older { previous } => EdgeBody::Older { previous: previous.map(|id| EVENT_IDS.text(id)) },
+        },
     };
     let mut text = json_text::bytes(&body);
     text.push(b'\n');

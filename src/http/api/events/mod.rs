@@ -10,6 +10,7 @@
 //! | [`start`] | parses where a stream begins |
 //! | [`state`] | what these handlers share |
 //! | [`page`] | one page of events, at once or by a long poll |
+//! | [`older`] | one page of the events before an id |
 //! | `json_page` | a page as JSON |
 
 use std::{rc::Rc, time::Duration};
@@ -28,7 +29,7 @@ use super::{
 };
 use crate::{
     engine::{LocateBy, ReadError},
-    event::{EventId, Seq},
+    event::{EventId, Selection, Seq},
     http::{
         auth::Caller,
         message::{
@@ -49,6 +50,7 @@ use crate::{
 pub mod events_request;
 mod json_page;
 pub mod native;
+pub mod older;
 pub mod page;
 pub mod protocol;
 pub mod removal;
@@ -121,6 +123,9 @@ async fn response(
         Err(problem) => return refuse_transiently(events, &events_request, problem).await,
     };
     let limit = match events_request.mode {
+        ResponseMode::Older { before, limit } => {
+            return older(events, &events_request.selection, before, limit, caller, protocol).await;
+        }
         ResponseMode::Page { limit, .. } => ReadLimit { events: limit, ..events.stream.limit },
         ResponseMode::Stream(_) => events.stream.limit,
     };
@@ -138,6 +143,7 @@ async fn response(
         ResponseMode::Page { limit, wait } => {
             page::response(events, subscription, caller, protocol.page, limit, wait).await
         }
+        ResponseMode::Older { .. } => unreachable!("answered above"),
         ResponseMode::Stream(_) if subscription.is_exhausted() => {
             let mut response = Response::new(full(""));
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -164,6 +170,22 @@ async fn response(
             Ok(response)
         }
     }
+}
+
+/// The page before an id. The caller's permits are held by the caller of this function.
+async fn older(
+    events: &EventsState,
+    selection: &Selection,
+    before: EventId,
+    limit: usize,
+    caller: Caller,
+    protocol: &Protocol,
+) -> Result<Response, Problem> {
+    let hub = &events.stream.hub;
+    older::check_epoch(before, hub.head())?;
+    let limit = ReadLimit { events: limit, bytes: page::PAGE_BYTES };
+    let read = within_timeout(hub.older(selection, before.seq, limit)).await?;
+    older::response(events, selection, before, read, caller, protocol.page)
 }
 
 /// The cursor that a stream's client is assigned.
@@ -233,7 +255,7 @@ async fn within_timeout<T>(locating: impl Future<Output = Result<T, ReadError>>)
     let located = tokio::time::timeout(LOCATE_TIMEOUT, locating).await.map_err(|_| "it takes too long".to_owned());
     located.and_then(|located| located.map_err(|error| error.to_string())).map_err(|reason| {
         tracing::warn!(reason, "the start of a stream cannot be located");
-        let detail = "the start of the stream cannot be located now; retry, or ask for less history";
+        let detail = "the start of the stream or page cannot be located now; retry, or ask for less history";
         Problem::new(Code::StoreUnavailable, detail)
     })
 }

@@ -12,7 +12,7 @@ use super::{
     start::{RawStart, StreamStart},
 };
 use crate::{
-    event::duration,
+    event::{EventId, duration},
     http::{
         api::{
             keys,
@@ -50,6 +50,7 @@ struct EventsBody {
     format: Option<String>,
     limit: Option<u64>,
     wait: Option<String>,
+    before: Option<String>,
     keepalive: Option<String>,
 }
 
@@ -60,6 +61,7 @@ struct RawParameters<'a> {
     format: Option<&'a str>,
     limit: Option<u64>,
     wait: Option<&'a str>,
+    before: Option<&'a str>,
     keepalive: Option<&'a str>,
 }
 
@@ -73,6 +75,7 @@ fn from_head(parts: &Parts, filters: usize) -> Result<EventsRequest, Problem> {
         format: query.one("format")?,
         limit: query.number("limit", 1, u64::MAX)?,
         wait: query.one("wait")?,
+        before: query.one("before")?,
         keepalive: query.one("keepalive")?,
     };
     request(&raw, &parts.headers, filters)
@@ -102,6 +105,7 @@ fn from_body(parts: &Parts, body: &[u8], filters: usize) -> Result<EventsRequest
         format: body.format.as_deref(),
         limit: body.limit,
         wait: body.wait.as_deref(),
+        before: body.before.as_deref(),
         keepalive: body.keepalive.as_deref(),
     };
     request(&raw, &parts.headers, filters)
@@ -112,9 +116,27 @@ fn request(raw: &RawParameters<'_>, headers: &HeaderMap, filters: usize) -> Resu
     let begin = StreamStart::new(&raw.start, headers)?;
     let keepalive = keepalive(raw.keepalive)?;
     let wait = raw.wait.map(wait).transpose()?;
-    let mode = mode(raw, headers, wait)?;
+    let mode = match (raw.before.filter(|text| !text.is_empty()), mode(raw, headers, wait)?) {
+        (None, mode) => mode,
+        (Some(text), ResponseMode::Page { limit, .. }) if !raw.start.is_given(headers) => older(text, limit)?,
+        (Some(_), ResponseMode::Page { .. }) => {
+            let detail = "a page ends before 'before' or begins after a cursor, 'from' or 'since'; give one of them";
+            return Err(Problem::new(Code::QueryInvalid, detail));
+        }
+        (Some(_), _) => {
+            let detail = "'before' is for pages; ask for one with 'Accept: application/json'";
+            return Err(Problem::new(Code::QueryInvalid, detail));
+        }
+    };
     let eventsource = accept::names(headers, "text/event-stream");
     Ok(EventsRequest { selection, begin, mode, keepalive, eventsource })
+}
+
+fn older(text: &str, limit: usize) -> Result<ResponseMode, Problem> {
+    let before = EventId::parse(text).ok_or_else(|| {
+        Problem::new(Code::QueryInvalid, "'before' must be an id, as the 'previous' of a page or the id of an event")
+    })?;
+    Ok(ResponseMode::Older { before, limit })
 }
 
 fn wait(text: &str) -> Result<Duration, Problem> {

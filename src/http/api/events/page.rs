@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Bytes of encoded events after which a page ends before it has `limit` events, because a page is built in memory.
-const PAGE_BYTES: usize = 1 << 20;
+pub(super) const PAGE_BYTES: usize = 1 << 20;
 
 /// Bytes that the pages of all clients may take in memory until they are read. A page for which there is no more memory
 /// ends early.
@@ -40,10 +40,25 @@ pub struct Page {
     pub next: EventId,
     /// What the page lacks.
     pub gaps: Vec<Gap>,
-    /// Whether no event can follow.
-    pub closed: bool,
+    /// What is known of the events beyond the page.
+    pub edge: PageEdge,
     /// The memory of the page. Must be held until the client has read the response.
     pub permit: BodyPermit,
+}
+
+/// What is known of the events beyond a page, in the direction in which it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageEdge {
+    /// Of those after it.
+    Newer {
+        /// Whether no event can follow.
+        closed: bool,
+    },
+    /// Of those before it.
+    Older {
+        /// The id that the next older page is before; `None` when nothing older is retained.
+        previous: Option<EventId>,
+    },
 }
 
 /// The form of a page in one protocol.
@@ -146,14 +161,14 @@ pub async fn response(
     }
     // Some events may have been removed while others were read.
     let frames = events.stream.hub.without_removed(frames, removals).ok_or_else(store_unreadable)?;
-    Ok((format.response)(Page { frames, next, gaps, closed, permit }))
+    Ok((format.response)(Page { frames, next, gaps, edge: PageEdge::Newer { closed }, permit }))
 }
 
-fn out_of_memory() -> Problem {
+pub(super) fn out_of_memory() -> Problem {
     Problem::new(Code::OverCapacity, OUT_OF_MEMORY)
 }
 
-fn store_unreadable() -> Problem {
+pub(super) fn store_unreadable() -> Problem {
     Problem::new(Code::StoreUnavailable, "the store cannot be read; retry with the same cursor")
 }
 

@@ -30,6 +30,14 @@ pub(super) struct RawStart<'a> {
     pub(super) since: Option<&'a str>,
 }
 
+impl RawStart<'_> {
+    /// Whether the request says where to begin.
+    pub(super) fn is_given(&self, headers: &HeaderMap) -> bool {
+        let given = [self.cursor, self.from, self.since].into_iter().flatten().any(|text| !text.is_empty());
+        given || headers.get("last-event-id").is_some_and(|value| !value.is_empty())
+    }
+}
+
 impl StreamStart {
     /// Parses the parameters. The `Last-Event-ID` header takes precedence, because a reconnecting EventSource keeps its
     /// URL.

@@ -28,7 +28,7 @@ use crate::{
     hub::{epoch::HubCursor, feed::Feed, stats::Progress},
 };
 
-/// Streams and feeds that a shard looks at before it yields: some 0.1 ms.
+/// Streams and feeds that a shard looks at before it yields: some 10 µs, or 0.2 ms when all of them are for the page.
 const SLICE: usize = 512;
 
 /// Identifies a stream for the life of the process; text `s<shard>-<number>`.
