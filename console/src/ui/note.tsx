@@ -16,18 +16,20 @@ export function Refusal({ error, retry }: { error: HubError; retry?: () => void 
   return (
     <Note kind="bad">
       <p>{error.detail}</p>
-      <div class="row">
-        {error.needsToken && (
-          <button type="button" onClick={askForToken}>
-            Give a token
-          </button>
-        )}
-        {retry && (
-          <button type="button" onClick={retry}>
-            Try again
-          </button>
-        )}
-      </div>
+      {(error.needsToken || retry) && (
+        <div class="row">
+          {error.needsToken && (
+            <button type="button" onClick={askForToken}>
+              Give a token
+            </button>
+          )}
+          {retry && (
+            <button type="button" onClick={retry}>
+              Try again
+            </button>
+          )}
+        </div>
+      )}
     </Note>
   );
 }

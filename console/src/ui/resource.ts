@@ -47,6 +47,8 @@ export function useResource<T>(load: (signal: AbortSignal) => Promise<T>, depend
         if (stop.signal.aborted) return;
         if (!(failure instanceof HubError)) throw failure;
         setError(failure);
+        // Only another token helps, and that begins anew.
+        if (failure.needsToken) return setLoading(false);
       }
       setLoading(false);
       if (everyMs) timer = setTimeout(() => void attempt(), everyMs);
