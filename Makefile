@@ -1,5 +1,5 @@
 # All tasks of the project, for people and for CI: `make help` lists them.
-.PHONY: help run test simulate lint bench soak report fuzz install
+.PHONY: help run test simulate lint console screenshots bench soak report fuzz install
 
 # Where tests/install.sh puts what it gets from pip, as cargo-nextest.
 export PATH := $(CURDIR)/target/venv/bin:$(PATH)
@@ -27,13 +27,15 @@ test: install ## every test there is
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked --lib --bins --tests; fi
 	cargo test --locked --doc --quiet
 	cargo test $(REPORT)
+	npm --prefix console test
+	npm --prefix console run e2e
 
 SEEDS ?= 100000
 
 simulate: ## the interleavings of SEEDS seeds, or with GAPLESS_SEED=K that of seed K
 	GAPLESS_SEEDS=$(SEEDS) cargo test $(SIMULATION) every_reader -- --nocapture
 
-lint: ## formatting, clippy, links between documents
+lint: install ## formatting, clippy, links between documents, and whether console/dist is what console/src becomes
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --features simulation --test simulation -- -D warnings
@@ -42,6 +44,14 @@ lint: ## formatting, clippy, links between documents
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 	cargo fmt --manifest-path benches/report/Cargo.toml --check
 	cargo clippy $(REPORT) --all-targets -- -D warnings
+	npm --prefix console run check
+
+console: install ## build the web page into console/dist, which the program includes
+	npm --prefix console run build
+
+screenshots: install ## docs/console/*.png: every view of the web page, of a hub that runs
+	cargo build --locked
+	npm --prefix console run screenshots
 
 bench: ## the figures, with the questions they answer, beside the hub's peers, in docs/BENCHMARKS.md
 	benches/contenders/install.sh

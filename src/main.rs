@@ -1,7 +1,7 @@
 //! The `gapless` binary: command dispatch and exit codes.
 //!
 //! Exit codes: 0 success, or the drain is complete · 1 failure · 2 invalid command line · 78 invalid configuration ·
-//! 130 a second stop signal came before the drain was over.
+//! 130 a second stop signal came before the drain was over; 129, 130 SIGHUP or SIGINT ended a command in order.
 
 use std::{fmt::Display, io::Write, process::ExitCode};
 
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         }),
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
+        Command::Top(args) => finish(block_on(cli::top::run(args))),
         Command::Remove(args) => finish(block_on(cli::remove::run(args))),
         Command::Bench(args) => finish(block_on(cli::bench::run(args))),
     }
@@ -116,7 +117,7 @@ fn finish(outcome: Result<(), CliError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if error.exit_code() != 0 {
+            if !error.is_quiet() {
                 print_error(&error);
             }
             ExitCode::from(error.exit_code())

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use super::problem::{HubProblem, hint};
+use super::{
+    problem::{HubProblem, hint},
+    stop::StopSignal,
+};
 use crate::load::{DeliveryFaults, LoadError};
 
 /// Why a command failed.
@@ -124,16 +127,43 @@ pub enum CliError {
     /// The object of the command does not exist.
     #[error("{0}")]
     Nothing(String),
+    /// The file of `--state` cannot be used.
+    #[error("the state file {path:?} cannot be used: {problem}")]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// `gapless top` draws on a terminal, and stdout is none.
+    #[error("top needs a terminal, and stdout is none; use --once to print the statistics as text")]
+    NoTerminal,
+    /// The process was asked to end, and has done what it had to do before. This is not a failure.
+    #[error("ended by {0}")]
+    Stopped(StopSignal),
+    /// The handlers of signals cannot be installed.
+    #[error("cannot install the signal handlers: {0}")]
+    Signals(io::Error),
     /// Some lines were not published.
     #[error("{0}")]
     Unconfirmed(String),
 }
 
 impl CliError {
-    /// The exit code: 0 when the reader has closed stdout, else 1.
+    /// The exit code: 0 when the reader has closed stdout, that of the signal after an orderly end, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        u8::from(!matches!(self, Self::OutputClosed))
+        match self {
+            Self::OutputClosed => 0,
+            Self::Stopped(signal) => signal.exit_code(),
+            _ => 1,
+        }
+    }
+
+    /// Whether it is no failure, so that nothing is to be printed.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        matches!(self, Self::OutputClosed | Self::Stopped(_))
     }
 
     /// From the error of a load on the hub at `url`.

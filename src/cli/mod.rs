@@ -8,6 +8,7 @@
 //! | [`check`] | `gapless check`: prints the effective configuration |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
+//! | [`top`] | `gapless top`: a hub at a glance |
 //! | [`remove`] | `gapless remove`: removes one event |
 //! | [`token`] | `gapless token`: creates or explains a token |
 //! | [`mod@bench`] | `gapless bench`: a hub under load |
@@ -15,6 +16,7 @@
 //! | `problem` | a hub's error response as a message |
 //! | `delay` | the delay before a retry |
 //! | `output` | stdout and stderr |
+//! | `stop` | the signals that ask a command to end |
 //! | `text` | untrusted text in messages and on a terminal |
 
 use clap::{Parser, Subcommand};
@@ -32,9 +34,11 @@ pub mod publish;
 pub mod remove;
 #[cfg(test)]
 mod scripted;
+mod stop;
 pub mod tail;
 mod text;
 pub mod token;
+pub mod top;
 
 pub use self::{error::CliError, output::print_error};
 
@@ -96,6 +100,8 @@ pub enum Command {
     Publish(publish::PublishArgs),
     /// Follow topics, reconnecting without loss
     Tail(tail::TailArgs),
+    /// Watch a hub: traffic, the busiest topics, and what needs attention
+    Top(top::TopArgs),
     /// Remove one event: overwrite its data and notify its readers
     Remove(remove::RemoveArgs),
     /// Put load on a hub and check what its streams receive

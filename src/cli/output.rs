@@ -1,14 +1,16 @@
 //! stdout and stderr. A reader that closes either of them never causes a panic.
 //!
-//! Control characters are escaped when the output is a terminal ([`text`](super::text)). A pipe and a file get the
-//! bytes unchanged.
+//! Control characters are escaped when the output is a terminal ([`text`](super::text)), or is coloured. A pipe and a
+//! file get the bytes unchanged.
 
 use std::{
+    ffi::OsStr,
     fmt::Display,
     io::{self, IsTerminal, Write},
     os::fd::AsFd,
 };
 
+use clap::{ColorChoice, builder::styling::Style};
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::oneshot;
 
@@ -17,13 +19,13 @@ use super::{CliError, text::visible};
 /// stdout, for the results of a command.
 pub(super) fn stdout() -> Screen<io::StdoutLock<'static>> {
     let out = io::stdout().lock();
-    Screen { is_terminal: out.is_terminal(), out }
+    Screen::new(out.is_terminal(), out)
 }
 
 /// stderr, for messages.
 pub(super) fn stderr() -> Screen<io::Stderr> {
     let out = io::stderr();
-    Screen { is_terminal: out.is_terminal(), out }
+    Screen::new(out.is_terminal(), out)
 }
 
 /// Completes when the reader of `out` has closed it, as `head` does. Never completes for a file or a terminal.
@@ -62,21 +64,63 @@ pub(super) fn print_line(out: &mut impl Write, line: &[u8]) -> Result<(), CliErr
 /// A writer that may be a terminal. Each write must contain whole UTF-8 characters.
 #[derive(Debug)]
 pub(super) struct Screen<W> {
-    /// Whether it is a terminal, so that control characters are escaped.
     is_terminal: bool,
+    /// Whether styles are written.
+    colored: bool,
     out: W,
 }
 
 impl<W> Screen<W> {
+    /// Writes to `out`, without colours.
+    pub(super) fn new(is_terminal: bool, out: W) -> Self {
+        Self { is_terminal, colored: false, out }
+    }
+
+    /// Colours the output if `choice` and the environment say so.
+    pub(super) fn colored(self, choice: ColorChoice) -> Self {
+        let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
+        Self { colored: has_colors(choice, self.is_terminal, no_color.as_deref(), term.as_deref()), ..self }
+    }
+
     /// Wraps the inner writer, for example in a buffer.
     pub(super) fn map<V>(self, wrap: impl FnOnce(W) -> V) -> Screen<V> {
-        Screen { is_terminal: self.is_terminal, out: wrap(self.out) }
+        Screen { is_terminal: self.is_terminal, colored: self.colored, out: wrap(self.out) }
+    }
+
+    /// Whether it is a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Whether styles are written.
+    pub(super) fn is_colored(&self) -> bool {
+        self.colored
+    }
+
+    /// The writer.
+    #[cfg(test)]
+    pub(super) fn into_inner(self) -> W {
+        self.out
+    }
+}
+
+impl<W: Write> Screen<W> {
+    /// Writes `text` in `style` and then `end`, all in one write.
+    pub(super) fn styled(&mut self, style: Style, text: &str, end: &str) -> io::Result<()> {
+        if self.colored && style != Style::new() {
+            // Styled text is escaped, so that it cannot end its style.
+            self.out.write_all(format!("{style}{}{style:#}{end}", visible(text)).as_bytes())
+        } else if end.is_empty() {
+            self.write_all(text.as_bytes())
+        } else {
+            self.write_all(format!("{text}{end}").as_bytes())
+        }
     }
 }
 
 impl<W: Write> Write for Screen<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.is_terminal {
+        if !self.is_terminal && !self.colored {
             return self.out.write(bytes);
         }
         self.out.write_all(visible(&String::from_utf8_lossy(bytes)).as_bytes())?;
@@ -88,16 +132,54 @@ impl<W: Write> Write for Screen<W> {
     }
 }
 
+/// Whether an output gets colours, with the values of `NO_COLOR` and `TERM` in the environment.
+fn has_colors(choice: ColorChoice, is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        // An empty NO_COLOR is none, as https://no-color.org says.
+        ColorChoice::Auto => is_terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::builder::styling::AnsiColor;
+
     use super::*;
 
     #[test]
     fn a_terminal_gets_escapes_and_a_pipe_the_bytes() {
         for (is_terminal, want) in [(true, &b"\\u001bc\xef\xbf\xbd\n"[..]), (false, b"\x1bc\xff\n")] {
-            let mut screen = Screen { is_terminal, out: Vec::new() };
+            let mut screen = Screen::new(is_terminal, Vec::new());
             print_line(&mut screen, b"\x1bc\xff").expect("memory");
             assert_eq!(screen.out, want);
         }
+    }
+
+    #[test]
+    fn styles_are_written_when_asked_for_and_their_text_cannot_end_them() {
+        let red = AnsiColor::Red.on_default();
+        let shown = |choice, style| {
+            let mut screen = Screen::new(false, Vec::new()).colored(choice);
+            screen.styled(style, "a\u{1b}[0mb", "\n").expect("memory");
+            String::from_utf8(screen.out).expect("UTF-8")
+        };
+        assert_eq!(shown(ColorChoice::Always, red), "\u{1b}[31ma\\u001b[0mb\u{1b}[0m\n");
+        assert_eq!(shown(ColorChoice::Always, Style::new()), "a\\u001b[0mb\n");
+        assert_eq!(shown(ColorChoice::Never, red), "a\u{1b}[0mb\n");
+        assert_eq!(shown(ColorChoice::Auto, red), "a\u{1b}[0mb\n", "no terminal");
+    }
+
+    #[test]
+    fn colours_are_for_terminals_that_have_them_and_for_users_that_want_them() {
+        let set = |text: &'static str| Some(OsStr::new(text));
+        let auto = |is_terminal, no_color, term| has_colors(ColorChoice::Auto, is_terminal, no_color, term);
+        assert!(auto(true, None, None) && auto(true, set(""), set("xterm")));
+        assert!(!auto(false, None, set("xterm")));
+        assert!(!auto(true, set("1"), set("xterm")) && !auto(true, set("0"), None));
+        assert!(!auto(true, None, set("dumb")));
+        assert!(has_colors(ColorChoice::Always, false, set("1"), set("dumb")));
+        assert!(!has_colors(ColorChoice::Never, true, None, None));
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum ScriptStep {
     Read(&'static str),
     /// Writes a file; removes it if the text is empty.
     Write(PathBuf, &'static str),
+    /// Copies a file to another path.
+    Copy(PathBuf, PathBuf),
     /// Sends nothing more, and keeps the connection open.
     Hang,
 }
@@ -110,6 +112,7 @@ async fn play(
             ScriptStep::Pause(time) => sleep(time).await,
             ScriptStep::Write(path, "") => fs::remove_file(path).expect("the test's own"),
             ScriptStep::Write(path, text) => fs::write(path, text).expect("the test's own"),
+            ScriptStep::Copy(from, to) => drop(fs::copy(from, to).expect("the test's own")),
             ScriptStep::Hang => pending().await,
             ScriptStep::Read(until) => {
                 let from = requests.borrow()[index].text.len();

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::{
-    access,
     chromium::Chromium,
+    issuer,
     support::{eventually, hub::Hub},
 };
 
@@ -27,7 +27,7 @@ fn has(browser: &mut Chromium, token: &str, hub: &Hub) {
 
 #[test]
 fn an_eventsource_shows_its_sites_cookie_and_an_expired_one_is_never_anonymity() {
-    let issuers = access::issuers();
+    let issuers = issuer::issuers();
     let hub = Hub::start_with(&[
         "--access-issuers",
         &issuers,
@@ -51,11 +51,11 @@ fn an_eventsource_shows_its_sites_cookie_and_an_expired_one_is_never_anonymity()
     watch(&mut browser, "news");
     eventually("this one not", || browser.eval(closed) == json!(true));
 
-    has(&mut browser, &access::for_seconds(600), &hub);
+    has(&mut browser, &issuer::for_seconds(600), &hub);
     watch(&mut browser, "news");
     eventually("its holder does", || browser.eval("heard") == json!(["for holders"]));
 
-    has(&mut browser, &access::for_seconds(-60), &hub);
+    has(&mut browser, &issuer::for_seconds(-60), &hub);
     for topic in ["news", "public/news"] {
         watch(&mut browser, topic);
         eventually("it is refused", || browser.eval(closed) == json!(true));

@@ -7,8 +7,8 @@ use rcgen::{KeyPair, PublicKeyData};
 use serde_json::{Value, json};
 
 use crate::{
-    access,
     chromium::Chromium,
+    issuer,
     support::{eventually, hub::Hub},
     trust::Trust,
 };
@@ -20,10 +20,9 @@ const STREAMS: usize = 20;
 /// `net/socket/client_socket_pool_manager.cc`). Firefox and Safari have six, too.
 const SIX: usize = 6;
 
-/// Opens a stream for each of so many topics, `t/0` and on, instead of the page's own stream. What each has received is in `heard`.
+/// Opens a stream for each of so many topics, `t/0` and on. What each has received is in `heard`.
 const OPEN: &str = r"
 count => {
-  source.close();
   window.heard = Array.from({ length: count }, () => []);
   window.streams = heard.map((mine, index) => {
     const source = new EventSource('/events?topic=t/' + index);
@@ -37,7 +36,7 @@ fn trusting(trust: &Trust, hub: &Hub) -> Chromium {
     let key = KeyPair::from_pem(&std::fs::read_to_string(trust.key()).unwrap()).unwrap();
     let pin = STANDARD.encode(digest::digest(&digest::SHA256, &key.subject_public_key_info()));
     let argument = format!("--ignore-certificate-errors-spki-list={pin}");
-    Chromium::open_with(&[&argument], &format!("https://localhost:{}/", hub.address.port()))
+    Chromium::open_with(&[&argument], &format!("https://localhost:{}/#/topics", hub.address.port()))
 }
 
 /// Which streams are open.
@@ -107,7 +106,7 @@ fn over_http1_a_page_has_six_streams_and_its_other_requests_wait() {
 #[test]
 fn a_stream_whose_token_expires_ends_alone_and_with_a_fresh_one_nothing_is_missed_or_doubled() {
     let trust = Trust::new();
-    let (issuers, anyone) = (access::issuers(), "[\"t/*\"]");
+    let (issuers, anyone) = (issuer::issuers(), "[\"t/*\"]");
     let hub = trust.hub(&[
         "--access-issuers",
         &issuers,
@@ -139,14 +138,14 @@ fn a_stream_whose_token_expires_ends_alone_and_with_a_fresh_one_nothing_is_misse
     let publish = |data: &str| Trust::publish(hub.address, "news", data);
 
     publish("kept");
-    watch(&mut browser, &access::for_seconds(5));
+    watch(&mut browser, &issuer::for_seconds(5));
     heard(&mut browser, 1);
     publish("live");
     heard(&mut browser, 2);
     let ended = "mine.readyState === EventSource.CLOSED";
     eventually("it ends with its token", || browser.eval(ended) == json!(true));
     publish("meanwhile");
-    watch(&mut browser, &access::for_seconds(600));
+    watch(&mut browser, &issuer::for_seconds(600));
     heard(&mut browser, 3);
     publish("after");
     heard(&mut browser, 4);

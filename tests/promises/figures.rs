@@ -76,3 +76,14 @@ fn the_last_minutes_are_kept_in_columns_of_one_length() {
     let times: Vec<u64> = column("time").iter().map(|time| time.as_u64().unwrap()).collect();
     assert!(before < times[0] && times[0] < times[1] && times[1] < before + 60, "{times:?} after {before}");
 }
+
+#[test]
+fn a_topic_of_several_selections_is_once_in_the_list_of_those_with_most_streams() {
+    let hub = Hub::start();
+    let _streams =
+        ["topic=b", "topic=a&topic=b", "topic=a&topic=b", "topic=c&topic=*", "topic=d"].map(|query| hub.watch(query));
+    let of = |topic: &str, subscribers: u32| json!({ "topic": topic, "subscribers": subscribers });
+    eventually("all are counted", || {
+        hub.stats()["top_topics_by_subscribers"] == json!([of("b", 4), of("a", 3), of("d", 2), of("c", 1)])
+    });
+}

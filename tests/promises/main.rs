@@ -47,6 +47,7 @@ mod site;
 mod slow_reader;
 mod starting;
 mod store;
+mod streams;
 mod stuck_disk;
 mod stuck_log;
 mod topics;

@@ -6,12 +6,16 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{
     Method, Response, StatusCode,
-    body::Incoming,
+    body::{Frame, Incoming},
     header::{self, HeaderMap, HeaderValue},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
-use super::print::{Printed, Printer};
+use super::{
+    print::{Printed, Printer},
+    state::StateFile,
+    style::NoteKind,
+};
 use crate::{
     cli::{
         CliError,
@@ -48,7 +52,14 @@ pub(super) struct Follower<'a, D, O, N> {
     /// Whether a stream was ever received.
     connected_once: bool,
     printer: Printer<O, N>,
+    /// The cursor after the events that are printed and flushed.
+    flushed: Option<String>,
+    /// The file that keeps `flushed`.
+    state: Option<StateFile>,
 }
+
+/// A frame, the end or an error of a body; or nothing until a deadline.
+type ReceivedFrame = Result<Option<Result<Frame<Bytes>, hyper::Error>>, Elapsed>;
 
 /// The outcome of one connection.
 enum TailConnection {
@@ -64,7 +75,18 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
     /// Follows `target`, starting after `cursor`.
     pub(super) fn new(hub: &'a HubClient<D>, target: String, cursor: Option<String>, printer: Printer<O, N>) -> Self {
         let (retry, silence_timeout) = (delay::DEFAULT_RETRY, SILENCE);
-        Self { hub, target, cursor, retry, silence_timeout, topics: None, connected_once: false, printer }
+        Self {
+            hub,
+            target,
+            cursor,
+            retry,
+            silence_timeout,
+            topics: None,
+            connected_once: false,
+            printer,
+            flushed: None,
+            state: None,
+        }
     }
 
     /// Stops when each of these topics has ended.
@@ -72,8 +94,22 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
         Self { topics, ..self }
     }
 
-    /// Follows until the stream is complete (204, or all topics have ended) or enough events are printed.
-    pub(super) async fn follow(mut self) -> Result<(), CliError> {
+    /// Keeps the position in `state`, and continues after the one that it has.
+    pub(super) fn keeping(mut self, state: Option<StateFile>) -> Self {
+        if let Some(position) = state.as_ref().and_then(StateFile::position) {
+            self.cursor = Some(position.into());
+        }
+        Self { state, ..self }
+    }
+
+    /// Saves the position after the events that are printed, if there is a state file.
+    pub(super) fn save(&mut self) -> Result<(), CliError> {
+        self.state.as_mut().map_or(Ok(()), |state| state.save(self.flushed.as_deref()))
+    }
+
+    /// Follows until the stream is complete (204, or all topics have ended) or enough events are printed. Cancel safe:
+    /// [`save`](Self::save) then saves the position after the events that are printed.
+    pub(super) async fn follow(&mut self) -> Result<(), CliError> {
         let mut failures = 0;
         loop {
             let (reason, retry_after) = match self.connect().await? {
@@ -87,9 +123,10 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
                     (Some(reason), retry_after)
                 }
             };
+            self.save()?;
             let wait = delay::next(self.retry, retry_after, failures, fastrand::f64());
             if let Some(reason) = reason {
-                self.printer.note(&delay::retry_message(&reason, wait));
+                self.printer.note(NoteKind::Connection, &delay::retry_message(&reason, wait));
             }
             tokio::time::sleep(wait).await;
         }
@@ -158,7 +195,8 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
         let mut parser = Parser::new(MAX_EVENT_BYTES);
         let mut ended = BTreeSet::new();
         loop {
-            let chunk = match timeout(self.silence_timeout, body.frame()).await {
+            let deadline = Instant::now() + self.silence_timeout;
+            let chunk = match self.next_frame(&mut body, deadline).await? {
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
                 Ok(Some(Err(error))) => return Ok(TailConnection::Ended(Some(CliError::broken(&error)))),
                 Ok(None) if self.topics.as_ref().is_some_and(|all| all.is_subset(&ended)) => {
@@ -175,20 +213,42 @@ impl<'a, D: Dial, O: Write, N: Write> Follower<'a, D, O, N> {
             let mut outcome = Ok(());
             parser.push(&chunk, |block| match (&outcome, block) {
                 (Ok(()), Ok(block)) => outcome = self.take(block, &mut ended),
-                (Ok(()), Err(error)) => self.printer.note(&format!("warning: skipped: {error}")),
+                (Ok(()), Err(error)) => self.printer.note(NoteKind::Warning, &format!("warning: skipped: {error}")),
                 (Err(_), _) => {}
             });
             if let Some(milliseconds) = parser.retry() {
                 self.retry = Duration::from_millis(milliseconds);
             }
             outcome.and_then(|()| self.printer.flush())?;
+            self.flushed.clone_from(&self.cursor);
             if self.printer.is_full() {
                 return Ok(TailConnection::Done);
             }
         }
     }
 
+    /// The next frame of the body, until the deadline. Saves the position when it is due, also while nothing arrives,
+    /// and while more arrives all the time.
+    async fn next_frame(&mut self, body: &mut Incoming, deadline: Instant) -> Result<ReceivedFrame, CliError> {
+        loop {
+            let due = self.state.as_ref().and_then(|state| state.due(self.flushed.as_deref()));
+            if due.is_some_and(|due| due <= Instant::now()) {
+                self.save()?;
+                continue;
+            }
+            let until = due.map_or(deadline, |due| due.min(deadline));
+            match timeout_at(until, body.frame()).await {
+                Err(_) if until < deadline => {}
+                received => return Ok(received),
+            }
+        }
+    }
+
     fn take(&mut self, block: SseBlock, ended: &mut BTreeSet<String>) -> Result<(), CliError> {
+        // What is not printed does not move the cursor.
+        if self.printer.is_full() {
+            return Ok(());
+        }
         if let Some(id) = block.id {
             self.cursor = (!id.is_empty()).then_some(id);
         }

@@ -1,10 +1,21 @@
 //! Prints events and notices.
 
-use std::{collections::VecDeque, io::Write};
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+};
 
+use clap::builder::styling::Style;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::cli::{CliError, text::one_line};
+use super::{
+    clock,
+    json::{JsonLayout, is_container, write_json},
+    notice::{EndData, GapData, RemovalData},
+    style::{self, NoteKind},
+};
+use crate::cli::{CliError, output::Screen, text::one_line};
 
 /// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +26,12 @@ pub(super) enum OutputFormat {
     TopicAndData,
     /// The envelope of each event, on one line. Needs envelopes.
     Json,
+    /// For people: the time, the topic if there may be several, the event's name and the data. Needs envelopes.
+    Human { with_topic: bool },
 }
+
+/// Begins each line but the first of an event in [`OutputFormat::Human`], so that data cannot imitate another event.
+const CONTINUED: &str = "  ";
 
 /// Most reported removals that are remembered, so that an event's tombstone and its later removal notice are reported
 /// once. Each takes some 40 bytes.
@@ -24,9 +40,12 @@ const MAX_REMOVALS: usize = 1024;
 /// Writes events to `out`, and the hub's notices to `notes`.
 #[derive(Debug)]
 pub(super) struct Printer<O, N> {
-    out: O,
-    notes: N,
+    out: Screen<O>,
+    notes: Screen<N>,
     format: OutputFormat,
+    /// Whether JSON is indented.
+    pretty: bool,
+    zone: TimeZone,
     left: Option<u64>,
     /// Ids of removed events that were reported, the newest last.
     removals: VecDeque<String>,
@@ -47,33 +66,20 @@ pub(super) enum Printed {
 struct ReceivedEnvelope {
     topic: String,
     data: String,
-}
-
-#[derive(Deserialize)]
-struct GapData {
-    topic: Option<String>,
-    after: Option<String>,
-    resumes_at: Option<String>,
-    reason: String,
-}
-
-#[derive(Deserialize)]
-struct EndData {
-    topic: String,
-    reason: String,
-}
-
-/// A removed event.
-#[derive(Deserialize)]
-struct RemovalData {
-    topic: String,
-    id: String,
+    #[serde(default)]
+    time: String,
 }
 
 impl<O: Write, N: Write> Printer<O, N> {
     /// Prints at most `count` events.
-    pub(super) fn new(out: O, notes: N, format: OutputFormat, count: Option<u64>) -> Self {
-        Self { out, notes, format, left: count, removals: VecDeque::new() }
+    pub(super) fn new(out: Screen<O>, notes: Screen<N>, format: OutputFormat, count: Option<u64>) -> Self {
+        let (zone, removals) = (TimeZone::system(), VecDeque::new());
+        Self { out, notes, format, pretty: false, zone, left: count, removals }
+    }
+
+    /// Indents JSON.
+    pub(super) fn pretty(self, pretty: bool) -> Self {
+        Self { pretty, ..self }
     }
 
     /// Whether the requested number of events is printed.
@@ -88,40 +94,30 @@ impl<O: Write, N: Write> Printer<O, N> {
             // The position is kept already, and a keepalive has no content.
             "hub.cursor" | "hub.keepalive" => return Ok(Printed::Notice),
             "hub.gap" => {
-                self.note(&serde_json::from_str::<GapData>(data).map_or_else(|_| data.into(), |gap| gap.describe()));
+                self.note(NoteKind::Warning, &GapData::message(data));
                 return Ok(Printed::Notice);
             }
             "hub.end" => {
                 let end = serde_json::from_str::<EndData>(data);
-                self.note(&end.as_ref().map_or_else(|_| data.into(), EndData::describe));
+                self.note(NoteKind::End, &end.as_ref().map_or_else(|_| data.into(), EndData::describe));
                 return Ok(end.map_or(Printed::Notice, |end| Printed::End(end.topic)));
             }
             // With --json a removal is printed as an envelope, so that programs can process it.
             "hub.removed" if self.format != OutputFormat::Json => {
-                match removed(data) {
-                    Some(removed) if self.removals.contains(&removed.id) => {}
-                    Some(removed) => {
-                        self.note(&removed.describe());
-                        if self.removals.len() == MAX_REMOVALS {
-                            self.removals.pop_front();
-                        }
-                        self.removals.push_back(removed.id);
-                    }
-                    None => self.note(data),
-                }
+                self.removal(data);
                 return Ok(Printed::Notice);
             }
             _ => {}
         }
-        self.write(data).map_err(CliError::output)?;
+        self.write(name, data).map_err(CliError::output)?;
         self.left = self.left.map(|left| left - 1);
         Ok(Printed::Event)
     }
 
     /// Prints a notice. Errors are ignored.
-    pub(super) fn note(&mut self, text: &str) {
+    pub(super) fn note(&mut self, kind: NoteKind, text: &str) {
         // One write, so that lines of other processes do not mix with it.
-        let _ignored = self.notes.write_all(format!("gapless: {}\n", one_line(text)).as_bytes());
+        let _ignored = self.notes.styled(kind.style(), &format!("gapless: {}", one_line(text)), "\n");
     }
 
     /// Flushes the output.
@@ -129,17 +125,77 @@ impl<O: Write, N: Write> Printer<O, N> {
         self.out.flush().map_err(CliError::output)
     }
 
-    fn write(&mut self, data: &str) -> std::io::Result<()> {
-        match (self.format, serde_json::from_str::<ReceivedEnvelope>(data)) {
-            (OutputFormat::TopicAndData, Ok(envelope)) => {
-                envelope.data.split('\n').try_for_each(|line| writeln!(self.out, "{}: {line}", envelope.topic))
+    /// Reports a removed event, unless it was reported before.
+    fn removal(&mut self, data: &str) {
+        let Some(removed) = removed(data) else { return self.note(NoteKind::Removal, data) };
+        if self.removals.contains(&removed.id) {
+            return;
+        }
+        self.note(NoteKind::Removal, &removed.describe());
+        if self.removals.len() == MAX_REMOVALS {
+            self.removals.pop_front();
+        }
+        self.removals.push_back(removed.id);
+    }
+
+    fn write(&mut self, name: &str, data: &str) -> io::Result<()> {
+        if self.format == OutputFormat::Json {
+            return self.json(data);
+        }
+        let envelope = match self.format {
+            OutputFormat::Data => None,
+            _ => serde_json::from_str::<ReceivedEnvelope>(data).ok(),
+        };
+        // An event without an envelope is not from a hub, and is printed as it is.
+        let Some(envelope) = envelope else { return self.data(data, style::of_event(name), "") };
+        let OutputFormat::Human { with_topic } = self.format else {
+            let prefix = format!("{}: ", envelope.topic);
+            self.out.styled(style::ASIDE, &prefix, "")?;
+            return self.data(&envelope.data, style::of_event(name), &prefix);
+        };
+        if let Some(time) = clock::time_of_day(&envelope.time, &self.zone, clock::today(&self.zone)) {
+            self.out.styled(style::ASIDE, &time, " ")?;
+        }
+        if with_topic {
+            self.out.styled(style::ASIDE, &one_line(&envelope.topic), " ")?;
+        }
+        if !name.is_empty() && name != "message" {
+            self.out.styled(style::of_event(name), &one_line(name), " ")?;
+        }
+        self.data(&envelope.data, style::of_data(name), CONTINUED)
+    }
+
+    /// Writes data and a line feed. Each line but the first begins with `prefix`.
+    fn data(&mut self, data: &str, style: Style, prefix: &str) -> io::Result<()> {
+        if self.pretty && is_container(data) {
+            write_json(&mut self.out, data, JsonLayout::Indented(prefix))?;
+        } else {
+            for (number, line) in data.split('\n').enumerate() {
+                if number > 0 {
+                    self.out.write_all(b"\n")?;
+                    self.out.styled(style::ASIDE, prefix, "")?;
+                }
+                self.out.styled(style, line, "")?;
             }
-            // Several languages treat these as line breaks. In JSON they occur only in strings, where they can be
-            // escaped.
-            (OutputFormat::Json, _) if data.contains(['\u{2028}', '\u{2029}']) => {
-                writeln!(self.out, "{}", data.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029"))
-            }
-            _ => writeln!(self.out, "{data}"),
+        }
+        self.out.write_all(b"\n")
+    }
+
+    /// Writes an envelope and a line feed.
+    fn json(&mut self, envelope: &str) -> io::Result<()> {
+        let escaped;
+        let mut json = envelope;
+        // Several languages treat these as line breaks. In JSON they occur only in strings, where they can be escaped.
+        if json.contains(['\u{2028}', '\u{2029}']) {
+            escaped = json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+            json = &escaped;
+        }
+        if (self.pretty || self.out.is_colored()) && is_container(json) {
+            let layout = if self.pretty { JsonLayout::Indented("") } else { JsonLayout::Unchanged };
+            write_json(&mut self.out, json, layout)?;
+            self.out.write_all(b"\n")
+        } else {
+            writeln!(self.out, "{json}")
         }
     }
 }
@@ -151,50 +207,88 @@ fn removed(data: &str) -> Option<RemovalData> {
     serde_json::from_str(&inner).ok()
 }
 
-impl RemovalData {
-    fn describe(&self) -> String {
-        format!("{} of {} was removed", self.id, self.topic)
-    }
-}
-
-impl GapData {
-    fn describe(&self) -> String {
-        let of = self.topic.as_ref().map(|topic| format!(" of {topic}")).unwrap_or_default();
-        let after = self.after.as_ref().map(|after| format!(" after {after}")).unwrap_or_default();
-        let on = match &self.resumes_at {
-            Some(id) => format!("continuing from {id}"),
-            None => "no older event is kept".into(),
-        };
-        match &*self.reason {
-            "unknown" => format!("warning: gap: the hub does not know the position{after}; {on}"),
-            "ahead" => {
-                format!(
-                    "warning: gap: the position{} is beyond the hub's newest event; {on}",
-                    after.trim_start_matches(" after")
-                )
-            }
-            reason => format!("warning: gap: events{of}{after} are gone ({reason}); {on}"),
-        }
-    }
-}
-
-impl EndData {
-    fn describe(&self) -> String {
-        format!("{} was {}", self.topic, self.reason)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::ColorChoice;
+
     use super::*;
 
     fn printed(format: OutputFormat, count: Option<u64>, events: &[(&str, &str)]) -> (String, String) {
-        let mut printer = Printer::new(Vec::new(), Vec::new(), format, count);
+        printed_with(format, ColorChoice::Never, false, count, events)
+    }
+
+    fn printed_with(
+        format: OutputFormat,
+        colors: ColorChoice,
+        pretty: bool,
+        count: Option<u64>,
+        events: &[(&str, &str)],
+    ) -> (String, String) {
+        let screen = || Screen::new(false, Vec::new()).colored(colors);
+        let mut printer = Printer::new(screen(), screen(), format, count).pretty(pretty);
+        printer.zone = TimeZone::UTC;
         for (name, data) in events {
             printer.event(name, data).expect("memory takes it");
         }
-        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        let text = |screen: Screen<Vec<u8>>| String::from_utf8(screen.into_inner()).expect("UTF-8");
         (text(printer.out), text(printer.notes))
+    }
+
+    fn envelope(event: &str, data: &str) -> String {
+        let time = "2026-11-21T05:13:25.790Z";
+        serde_json::json!({"topic": "t/1", "id": "abcd-1", "time": time, "event": event, "data": data}).to_string()
+    }
+
+    const HUMAN: OutputFormat = OutputFormat::Human { with_topic: true };
+
+    #[test]
+    fn for_people_a_line_has_time_topic_name_and_data() {
+        let (plain, failed) = (envelope("message", "a\nb"), envelope("job.failed", "no disk"));
+        let events = [("", &*plain), ("job.failed", &failed), ("", "no envelope")];
+        let (out, _) = printed(HUMAN, None, &events);
+        let time = "2026-11-21 05:13:25";
+        assert_eq!(out, format!("{time} t/1 a\n  b\n{time} t/1 job.failed no disk\nno envelope\n"));
+        let (out, _) = printed(OutputFormat::Human { with_topic: false }, None, &events[..1]);
+        assert_eq!(out, format!("{time} a\n  b\n"));
+        let (out, _) = printed_with(HUMAN, ColorChoice::Always, false, None, &events[..2]);
+        let aside = format!("\u{1b}[2m{time}\u{1b}[0m \u{1b}[2mt/1\u{1b}[0m ");
+        let red = |text: &str| format!("\u{1b}[31m{text}\u{1b}[0m");
+        let failed = format!("{aside}{} {}\n", red("job.failed"), red("no disk"));
+        assert_eq!(out, format!("{aside}a\n\u{1b}[2m  \u{1b}[0mb\n{failed}"));
+    }
+
+    #[test]
+    fn a_name_or_a_topic_cannot_begin_a_line() {
+        let evil = serde_json::json!({"topic": "t\n00:00:00 u", "data": "x"}).to_string();
+        let (out, _) = printed(HUMAN, None, &[("e\n00:00:00", &evil)]);
+        assert_eq!(out, "t 00:00:00 u e 00:00:00 x\n");
+    }
+
+    #[test]
+    fn json_is_indented_on_demand_in_each_format() {
+        let data = r#"{"a":[1]}"#;
+        let wrapped = envelope("message", data);
+        let pretty = |format, data| printed_with(format, ColorChoice::Never, true, None, &[("", data)]).0;
+        assert_eq!(pretty(OutputFormat::Data, data), "{\n  \"a\": [\n    1\n  ]\n}\n");
+        let prefixed = "t/1: {\nt/1:   \"a\": [\nt/1:     1\nt/1:   ]\nt/1: }\n";
+        assert_eq!(pretty(OutputFormat::TopicAndData, &wrapped), prefixed);
+        let human = "2026-11-21 05:13:25 t/1 {\n    \"a\": [\n      1\n    ]\n  }\n";
+        assert_eq!(pretty(HUMAN, &wrapped), human);
+        let json: serde_json::Value = serde_json::from_str(&pretty(OutputFormat::Json, &wrapped)).expect("JSON");
+        assert_eq!(json["data"], data);
+        assert_eq!(pretty(OutputFormat::Data, "[no JSON"), "[no JSON\n");
+    }
+
+    #[test]
+    fn gaps_and_ends_stand_out() {
+        let gap = r#"{"topic":"t","after":"abcd-3","resumes_at":null,"reason":"lost"}"#;
+        let end = r#"{"topic":"t","reason":"closed"}"#;
+        let events = [("hub.gap", gap), ("hub.end", end)];
+        let (out, notes) = printed_with(OutputFormat::Data, ColorChoice::Always, false, None, &events);
+        assert_eq!(out, "");
+        let lines: Vec<&str> = notes.lines().collect();
+        assert!(lines[0].starts_with("\u{1b}[1m\u{1b}[33mgapless: warning: gap") && lines[0].ends_with("\u{1b}[0m"));
+        assert_eq!(lines[1], "\u{1b}[1m\u{1b}[36mgapless: t was closed\u{1b}[0m");
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::{cell::RefCell, io, rc::Rc, time::Duration};
 use super::{
     follow::Follower,
     print::{OutputFormat, Printer},
+    state::StateFile,
 };
 use crate::cli::{
     CliError,
     client::tests::credential,
+    output::Screen,
     scripted::{Request, STREAM, Script, ScriptStep, answer, hub, run, serve, stream},
 };
 
@@ -83,7 +85,8 @@ fn tail_of(
     run(async {
         let (hub, requests) = hub(scripts);
         let hub = hub.with(credential(line));
-        let printer = Printer::new(out.clone(), notes.clone(), OutputFormat::Data, count);
+        let printer =
+            Printer::new(Screen::new(false, out.clone()), Screen::new(false, notes.clone()), OutputFormat::Data, count);
         let topics = topics.map(|topics| topics.iter().map(|&topic| topic.into()).collect());
         let follower = Follower::new(&hub, "/events?topic=t".into(), cursor.map(Into::into), printer);
         let result = follower.until_the_end_of(topics).follow().await;
@@ -318,7 +321,8 @@ fn a_closed_stdout_ends_it_without_a_message() {
     }
     run(async {
         let (hub, _) = hub([stream("data: a\n\n")]);
-        let printer = Printer::new(Closed, io::sink(), OutputFormat::Data, None);
+        let printer =
+            Printer::new(Screen::new(false, Closed), Screen::new(false, io::sink()), OutputFormat::Data, None);
         let error = Follower::new(&hub, "/events".into(), None, printer).follow().await.expect_err("closed");
         assert_eq!(error.exit_code(), 0);
     });
@@ -396,7 +400,12 @@ fn a_missing_token_file_is_retried() {
     run(async {
         let (hub, _) = hub(scripts);
         let hub = hub.with(credential(&["--token-file", path.to_str().expect("UTF-8")]));
-        let printer = Printer::new(SharedBuffer::default(), notes.clone(), OutputFormat::Data, None);
+        let printer = Printer::new(
+            Screen::new(false, SharedBuffer::default()),
+            Screen::new(false, notes.clone()),
+            OutputFormat::Data,
+            None,
+        );
         tokio::task::spawn_local(async move {
             tokio::time::sleep(Duration::from_secs(5)).await;
             std::fs::write(path, "back").expect("the test's own");
@@ -412,4 +421,91 @@ fn an_untrusted_hub_ends_it_unless_it_was_trusted_before() {
     assert!(outcome.result.expect_err("never trusted").to_string().contains("an unknown issuer"));
     let outcome = tail(None, None, vec![stream(""), Script::Distrust, complete()]);
     assert!(outcome.result.is_ok() && outcome.notes.contains("trying again"), "{}", outcome.notes);
+}
+
+/// Follows with the state file at `path`; its position afterwards.
+fn tail_with_state(path: &std::path::Path, count: Option<u64>, scripts: Vec<Script>) -> (TailOutcome, Option<String>) {
+    let open = || StateFile::open(path, &["t".into()], io::stdin()).expect("usable");
+    let (out, notes) = (SharedBuffer::default(), SharedBuffer::default());
+    let mut outcome = None;
+    run(async {
+        let (hub, requests) = hub(scripts);
+        let screens = (Screen::new(false, out.clone()), Screen::new(false, notes.clone()));
+        let printer = Printer::new(screens.0, screens.1, OutputFormat::Data, count);
+        let follower = Follower::new(&hub, "/events?topic=t".into(), Some("abcd-1".into()), printer);
+        let mut follower = follower.keeping(Some(open()));
+        let result = follower.follow().await;
+        follower.save().expect("saved");
+        outcome = Some((result, requests.take()));
+    });
+    let (result, requests) = outcome.expect("it ran");
+    let position = open().position().map(Into::into);
+    (TailOutcome { result, out: out.text(), notes: notes.text(), requests }, position)
+}
+
+#[test]
+fn a_state_has_the_last_printed_id_and_the_next_start_continues_there() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("state");
+    let events = |numbers: std::ops::RangeInclusive<u32>| {
+        let events: Vec<String> = numbers.map(|number| format!("id: abcd-{number}\ndata: {number}\n\n")).collect();
+        stream(&events.concat())
+    };
+    // Events after the last one that --count allows are not printed, and do not count.
+    let (outcome, position) = tail_with_state(&path, Some(2), vec![events(2..=5)]);
+    assert_eq!((&*outcome.out, position.as_deref()), ("2\n3\n", Some("abcd-3")));
+    assert_eq!(outcome.cursors(), [Some("abcd-1")], "without a state it starts as asked");
+    let (outcome, position) = tail_with_state(&path, None, vec![events(4..=5), complete()]);
+    assert_eq!((&*outcome.out, position.as_deref()), ("4\n5\n", Some("abcd-5")));
+    assert_eq!(outcome.cursors(), [Some("abcd-3"), Some("abcd-5")], "the state comes first");
+}
+
+#[test]
+fn a_state_is_written_while_events_arrive_and_while_none_does() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("state");
+    let at = |number: u32| ScriptStep::Send(format!("id: abcd-{number}\ndata: {number}\n\n"));
+    let copy = |to: &str| ScriptStep::Copy(path.clone(), directory.path().join(to));
+    let steps = vec![
+        ScriptStep::Send(STREAM.into()),
+        at(2),
+        ScriptStep::Pause(Duration::from_millis(10)),
+        copy("first"),
+        at(3),
+        ScriptStep::Pause(Duration::from_millis(100)),
+        copy("early"),
+        ScriptStep::Pause(Duration::from_millis(200)),
+        copy("due"),
+    ];
+    tail_with_state(&path, None, vec![serve(steps), complete()]);
+    let has = |name: &str| std::fs::read_to_string(directory.path().join(name)).expect("copied");
+    assert!(has("first").contains("\"abcd-2\""), "at once: {}", has("first"));
+    assert!(has("early").contains("\"abcd-2\""), "not before it is due: {}", has("early"));
+    assert!(has("due").contains("\"abcd-3\""), "without another event: {}", has("due"));
+}
+
+#[test]
+fn an_event_that_cannot_be_printed_does_not_move_the_state() {
+    struct Full;
+    impl io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("state");
+    tail_with_state(&path, Some(1), vec![stream("id: abcd-2\ndata: a\n\n")]);
+    run(async {
+        let (hub, _) = hub([stream("id: abcd-3\ndata: b\n\n")]);
+        let printer = Printer::new(Screen::new(false, Full), Screen::new(false, io::sink()), OutputFormat::Data, None);
+        let state = StateFile::open(&path, &["t".into()], io::stdin()).expect("usable");
+        let mut follower = Follower::new(&hub, "/events".into(), None, printer).keeping(Some(state));
+        follower.follow().await.expect_err("full");
+        follower.save().expect("nothing new");
+    });
+    let state = StateFile::open(&path, &["t".into()], io::stdin()).expect("usable");
+    assert_eq!(state.position(), Some("abcd-2"));
 }

@@ -11,6 +11,7 @@
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
 //! | [`topics`] | `/topics`: listing, showing, configuring, deleting |
+//! | [`console`] | the web page at `/` |
 //! | [`whoami`] | `GET /whoami`: the caller, and what it may do |
 //! | [`site`] | the operator's static files at `/site/` |
 //! | [`operators`] | statistics, metrics, health |
@@ -23,6 +24,7 @@
 
 pub mod admission;
 pub mod body;
+pub mod console;
 pub mod cursor_text;
 pub mod docs;
 pub mod envelope;

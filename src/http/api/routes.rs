@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Vers
 use matchit::Router;
 
 use super::{
-    docs,
+    console, docs,
     events::{self, native::NATIVE},
     operators, publish,
     relay::{
@@ -30,7 +30,7 @@ use crate::http::{
         client_watch::ClientWatch,
         handler::IncomingRequest,
         peer::{ListenerRole, OverCapacity, Peer},
-        response::{Response, full},
+        response::Response,
     },
 };
 
@@ -50,6 +50,8 @@ enum Route {
     ActiveRun,
     Stats,
     History,
+    Streams,
+    Stream,
     Metrics,
     Health,
     Ready,
@@ -59,8 +61,9 @@ enum Route {
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 22] = [
+const TABLE: [(&str, Route, &str); 25] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
+    ("/console/{*path}", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
     ("/site", Route::Site, "GET, HEAD, OPTIONS"),
     ("/site/", Route::Site, "GET, HEAD, OPTIONS"),
@@ -79,17 +82,12 @@ const TABLE: [(&str, Route, &str); 22] = [
     ("/runs/{run}/stop", Route::RunStop, "POST, OPTIONS"),
     ("/admin/stats", Route::Stats, "GET, HEAD, OPTIONS"),
     ("/admin/history", Route::History, "GET, HEAD, OPTIONS"),
+    ("/admin/streams", Route::Streams, "GET, HEAD, DELETE, OPTIONS"),
+    ("/admin/streams/{id}", Route::Stream, "DELETE, OPTIONS"),
     ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
 ];
-
-/// The web page at `/`.
-const CONSOLE: &str = include_str!("../../../console/index.html");
-
-/// What the page may do: run its inline script and style, and send requests to the hub that served it.
-const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Headers for browsers on every response that does not set them itself: do not sniff the content type, do not show it
 /// in a frame and run nothing in it, do not let another site embed it, and send no `Referer` (the address may contain a
@@ -179,7 +177,7 @@ impl Routes {
         match route {
             Route::Health => return Ok(operators::health::alive()),
             Route::Ready => return operators::health::ready(&shard.app.operators).await,
-            Route::Console => return Ok(console()),
+            Route::Console => return console::handle(request.uri().path(), request.headers()),
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
             Route::Site => return site::handle(&shard.site, request.uri(), request.headers()).await,
             Route::Relay => return relay(shard, scope, request).await,
@@ -195,6 +193,8 @@ impl Routes {
             | Route::ActiveRun
             | Route::Stats
             | Route::History
+            | Route::Streams
+            | Route::Stream
             | Route::Metrics => {}
         }
         let (head, body) = request.into_parts();
@@ -230,7 +230,9 @@ impl Routes {
         let listener = listener(request);
         let here = match route {
             Route::Health | Route::Ready | Route::Docs | Route::Whoami => true,
-            Route::Stats | Route::History | Route::Metrics => shard.app.auth.serves_operators(listener),
+            Route::Stats | Route::History | Route::Streams | Route::Stream | Route::Metrics => {
+                shard.app.auth.serves_operators(listener)
+            }
             Route::Publish
             | Route::Events
             | Route::Event
@@ -322,18 +324,23 @@ async fn handle(
         }
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,
         Route::History => operators::history::handle(&app.operators.history, &caller.authorization),
+        Route::Streams | Route::Stream => {
+            Box::pin(operators::streams::handle(&app.operators, &caller.authorization, request)).await
+        }
         Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
-        Route::Runs if request.method() == Method::POST => Box::pin(runs::begin(&shard.relay, caller, request)).await,
+        Route::Runs if request.method() == Method::POST => {
+            Box::pin(runs::begin(&shard.relay, scope, caller, request)).await
+        }
         Route::Runs => runs::list(&shard.relay, &caller, &Query::new(request.uri().query())),
         Route::ActiveRun => {
             let (head, _) = request.into_parts();
-            Box::pin(runs::active(&shard.relay, caller, &Query::new(head.uri.query()))).await
+            Box::pin(runs::active(&shard.relay, scope, caller, &Query::new(head.uri.query()))).await
         }
         Route::Run | Route::RunEvents | Route::RunStop => {
             let (head, _) = request.into_parts();
             let id = head.uri.path().split('/').nth(2).unwrap_or_default();
             match route {
-                Route::RunEvents => match Box::pin(runs::events(&shard.relay, caller, id, &head)).await {
+                Route::RunEvents => match Box::pin(runs::events(&shard.relay, scope, caller, id, &head)).await {
                     Err(problem) => events::refuse_unparsed(&shard.events, &head.headers, problem),
                     response => response,
                 },
@@ -367,13 +374,4 @@ async fn relay(shard: &ShardState, scope: &RequestScope, request: IncomingReques
     }
     let caller = shard.auth.caller(&head);
     Box::pin(drop_in::handle(&shard.relay, scope, caller, head, body)).await
-}
-
-fn console() -> Response {
-    let mut response = Response::new(full(CONSOLE));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONSOLE_POLICY));
-    response
 }

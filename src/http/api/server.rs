@@ -8,7 +8,7 @@ use super::{
     operators::state::OperatorsState,
     routes::Routes,
     state::{AppState, ShardState},
-    stream::{fan_out::fan_out, shard::StreamShard},
+    stream::{fan_out::fan_out, mailbox::answer_questions, shard::StreamShard},
 };
 use crate::{
     http::net::{
@@ -58,6 +58,9 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     let server = Server { net: Arc::clone(&net), stalls: Rc::default(), handler: Rc::clone(&handler) };
     let stream = Rc::clone(&handler.state.events.stream);
     spawn_local(fan_out(Rc::clone(&stream)));
+    if let Some(questions) = handler.state.app.operators.streams.take(index) {
+        spawn_local(answer_questions(Rc::clone(&stream), questions));
+    }
     spawn_local(run_publisher(Rc::clone(&handler.state.publish.publisher)));
     if let Some(relay) = &handler.state.relay.shard {
         spawn_local(run_publisher(Rc::clone(&relay.publisher)));

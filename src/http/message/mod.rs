@@ -5,12 +5,14 @@
 //! | [`problem`] | every error code with its status (RFC 9457) |
 //! | [`headers`] | headers that may occur once |
 //! | [`accept`] | the `Accept` header |
+//! | [`conditional`] | conditional requests: `If-None-Match` |
 //! | [`query`] | a query string, decoded as browsers encode it |
 //! | [`request_id`] | the id of a request, and who may choose it |
 //! | [`trace_context`] | the trace of a request: `traceparent` |
 //! | [`json_text`] | JSON on one line, whatever splits it into lines: the vocabulary's |
 
 pub mod accept;
+pub mod conditional;
 pub mod headers;
 pub mod problem;
 pub mod query;

@@ -116,7 +116,7 @@ pub fn handle(history: &History, authorization: &Authorization) -> Result<Respon
 }
 
 impl History {
-    /// Adds a sample each [`INTERVAL`], for ever. A disk that does not answer delays a sample by about 2 s; its rates are
+    /// Adds a sample each `INTERVAL`, for ever. A disk that does not answer delays a sample by about 2 s; its rates are
     /// those of the time that has passed. Dropping the future ends it.
     pub async fn record(&self, hub: &Hub) {
         let mut ticks = interval(INTERVAL);

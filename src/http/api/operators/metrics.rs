@@ -97,6 +97,8 @@ fn text(now: &Snapshot) -> String {
     out.counter("gapless_slow_readers_cut_total", "Streams closed because their client did not read.", cut);
     let lapsed = now.lapsed_total;
     out.counter("gapless_lapsed_streams_total", "Streams ended because their credential was no longer valid.", lapsed);
+    let ended = now.ended_by_operator_total;
+    out.counter("gapless_operator_ended_streams_total", "Streams ended by an operator.", ended);
     let dropped = now.log_lines_dropped_total;
     out.counter("gapless_log_lines_dropped_total", "Log lines dropped because stderr was not read in time.", dropped);
     let refused = now.refused_total.iter().map(|(code, count)| (*code, *count));

@@ -68,6 +68,8 @@ pub struct Snapshot {
     pub slow_readers_cut_total: u64,
     /// Streams ended because their credential was no longer valid.
     pub lapsed_total: u64,
+    /// Streams ended by an operator.
+    pub ended_by_operator_total: u64,
     /// Log lines dropped because stderr was not read in time.
     pub log_lines_dropped_total: u64,
     /// Refused requests, by problem code.
@@ -245,6 +247,7 @@ impl Snapshot {
             gaps_total: GapFigures::new(stats),
             slow_readers_cut_total: stats.slow_readers_cut.get(),
             lapsed_total: stats.lapsed.get(),
+            ended_by_operator_total: stats.ended_by_operator.get(),
             log_lines_dropped_total: (operators.log_dropped)(),
             refused_total: stats.refused_by_code(),
             quota_refused_total: quota_refused(operators),

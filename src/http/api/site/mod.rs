@@ -17,7 +17,10 @@ use self::{
     reads::SiteReads,
 };
 use crate::http::{
-    message::problem::{Code, Problem},
+    message::{
+        conditional::names_tag,
+        problem::{Code, Problem},
+    },
     net::response::{Response, abortable, full},
 };
 
@@ -101,10 +104,7 @@ fn response(state: &SiteState, file: SiteFile, headers: &HeaderMap) -> Response 
 /// be replaced by an older one.
 fn is_known(headers: &HeaderMap, tag: &str, modified: Option<&str>) -> bool {
     if headers.contains_key(header::IF_NONE_MATCH) {
-        let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-        let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
-        // The comparison is the weak one.
-        return tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag.trim_start_matches("W/"));
+        return names_tag(headers, tag.as_bytes());
     }
     let since = headers.get(header::IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok());
     since.is_some() && since == modified

@@ -1,0 +1,18 @@
+import { THEMES, type Theme, setTheme, theme } from '../theme';
+
+const LABELS: Record<Theme, string> = { system: 'System', light: 'Light', dark: 'Dark' };
+
+export function ThemeSwitch() {
+  return (
+    <label class="theme">
+      <span class="hidden">Theme</span>
+      <select value={theme.value} onChange={(event) => setTheme(event.currentTarget.value as Theme)}>
+        {THEMES.map((name) => (
+          <option key={name} value={name}>
+            {LABELS[name]}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}

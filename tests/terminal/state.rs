@@ -1,0 +1,244 @@
+//! `gapless tail --state`: the process is ended in every way while events arrive, and started again.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{
+    gapless,
+    support::{PATIENCE, eventually, hub::Hub},
+    url,
+};
+
+/// A directory with a state file, and the parts of the output.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn state(&self) -> PathBuf {
+        self.0.path().join("tail.state")
+    }
+
+    /// Starts a tail that writes to a file of its own.
+    fn tail(&self, hub: &Hub, number: usize) -> (Child, PathBuf) {
+        let part = self.0.path().join(format!("part-{number}"));
+        let output = File::create(&part).expect("created");
+        let (url, state) = (url(hub), self.state().display().to_string());
+        let mut command = gapless(&["tail", "t", "--from", "earliest", "--url", &url, "--state", &state]);
+        (command.stdout(output).spawn().expect("it starts"), part)
+    }
+}
+
+fn lines(path: &Path) -> usize {
+    fs::read_to_string(path).expect("UTF-8").lines().count()
+}
+
+/// The numbers in a part of the output. A line that was cut by `kill -9` is left out.
+fn numbers(path: &Path) -> Vec<u64> {
+    let text = fs::read_to_string(path).expect("UTF-8");
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| line.parse().unwrap_or_else(|_| panic!("{line:?}"))).collect()
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("our own child");
+}
+
+fn ended(child: Child) -> Output {
+    let mut child = child;
+    let started = Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        if started.elapsed() > PATIENCE {
+            child.kill().expect("our own child");
+            panic!("it hangs: {:?}", child.wait_with_output());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().expect("its output")
+}
+
+/// Publishes the numbers up to `count` to the topic t, a few at a time, and closes it.
+fn publish(hub: &Hub, count: u64) -> Child {
+    let mut publisher = gapless(&["publish", "t", "--lines", "--url", &url(hub)]);
+    let mut publisher = publisher.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
+    let mut stdin = publisher.stdin.take().expect("piped");
+    thread::spawn(move || {
+        for number in 0..count {
+            if writeln!(stdin, "{number}").is_err() {
+                return;
+            }
+            if number % 20 == 0 {
+                thread::sleep(Duration::from_millis(2));
+            }
+        }
+    });
+    publisher
+}
+
+/// Ends tails by `signal` in a loop while events arrive; the parts of the output, of which the last one ends with the
+/// topic.
+fn interrupted_by(signals: &[Signal], rounds: usize) -> (Place, Vec<PathBuf>) {
+    const COUNT: u64 = 20_000;
+    let (hub, place) = (Hub::start(), Place::new());
+    let publisher = publish(&hub, COUNT);
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut parts = Vec::new();
+    for round in 0..rounds {
+        let (tail, part) = place.tail(&hub, round);
+        let signal = signals[round % signals.len()];
+        // Sometimes before the first event, mostly between two.
+        if round % 4 > 0 {
+            eventually("it prints", || lines(&part) > 0);
+        }
+        thread::sleep(Duration::from_millis(random.u64(..150)));
+        send(&tail, signal);
+        let status = ended(tail).status;
+        let want = match signal {
+            Signal::TERM => Some(0),
+            Signal::INT => Some(130),
+            Signal::HUP => Some(129),
+            _ => None,
+        };
+        // Before its handlers are installed a signal ends it at once, and nothing is printed yet.
+        assert!(status.code() == want || lines(&part) == 0, "{signal:?}: {status:?}");
+        parts.push(part);
+    }
+    assert!(ended(publisher).status.success());
+    hub.put("t", r#"{"closed":true}"#);
+    let (tail, part) = place.tail(&hub, rounds);
+    assert!(ended(tail).status.success());
+    parts.push(part);
+    let (tail, part) = place.tail(&hub, rounds + 1);
+    assert!(ended(tail).status.success());
+    assert_eq!(lines(&part), 0, "a tail after the end has nothing to print");
+    let last = parts.iter().rev().find_map(|part| numbers(part).last().copied());
+    assert_eq!(last, Some(COUNT - 1));
+    let printing = parts.iter().filter(|part| lines(part) > 0).count();
+    assert!(printing > rounds / 2, "only {printing} printed something");
+    (place, parts)
+}
+
+#[test]
+fn a_tail_that_is_killed_again_and_again_loses_no_event() {
+    let (_place, parts) = interrupted_by(&[Signal::KILL], 16);
+    let mut next = 0;
+    let mut repeated = 0;
+    for part in &parts {
+        let numbers = numbers(part);
+        let Some(first) = numbers.first().copied() else { continue };
+        assert!(first <= next, "{next} to {first} are lost");
+        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "within one run each comes once");
+        repeated += next - first;
+        next = next.max(numbers.last().expect("some") + 1);
+    }
+    println!("{repeated} events were printed twice");
+}
+
+#[test]
+fn a_tail_that_is_stopped_again_and_again_prints_each_event_once() {
+    let (_place, parts) = interrupted_by(&[Signal::TERM, Signal::INT, Signal::HUP], 16);
+    let all: Vec<u64> = parts.iter().flat_map(|part| numbers(part)).collect();
+    let once: Vec<u64> = (0..all.len() as u64).collect();
+    assert_eq!(all, once);
+    let whole = parts.iter().all(|part| fs::read(part).expect("readable").last().is_none_or(|last| *last == b'\n'));
+    assert!(whole, "a line was cut");
+}
+
+#[test]
+fn a_state_that_cannot_be_used_is_refused_before_anything_is_printed() {
+    let (hub, place) = (Hub::start(), Place::new());
+    hub.publish("t", "first");
+    let (url, state) = (url(&hub), place.state().display().to_string());
+    let with = |topic: &str| {
+        ended(
+            gapless(&["tail", topic, "--from", "earliest", "--count", "1", "--url", &url, "--state", &state])
+                .spawn()
+                .expect("it starts"),
+        )
+    };
+    let refused = |topic: &str, want: &str| {
+        let output = with(topic);
+        let told = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{told}");
+        assert!(told.contains(want) && told.contains("tail.state"), "{told}");
+    };
+    fs::write(&state, "{}").expect("written");
+    refused("t", "is not a state of `gapless tail`");
+    assert_eq!(fs::read_to_string(&state).expect("kept"), "{}");
+    fs::remove_file(&state).expect("removed");
+    assert_eq!(with("t").stdout, b"first\n");
+    refused("u", "it is of t, not of u");
+    hub.publish("t", "second");
+    let (other, part) = place.tail(&hub, 0);
+    eventually("it prints", || lines(&part) == 1);
+    refused("t", "another `gapless tail` uses it");
+    send(&other, Signal::TERM);
+    ended(other);
+    hub.publish("t", "third");
+    assert_eq!(with("t").stdout, b"third\n");
+}
+
+#[test]
+fn an_output_that_is_full_stops_it_and_the_next_one_prints_what_was_lost() {
+    let (hub, place) = (Hub::start(), Place::new());
+    hub.publish("t", "first");
+    let (url, state) = (url(&hub), place.state().display().to_string());
+    let mut command = gapless(&["tail", "t", "--from", "earliest", "--count", "1", "--url", &url, "--state", &state]);
+    let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+    let output = ended(command.stdout(full).spawn().expect("it starts"));
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(output.status.code() == Some(1) && told.contains("cannot write to stdout"), "{told}");
+    assert_eq!(ended(command.stdout(Stdio::piped()).spawn().expect("it starts")).stdout, b"first\n");
+}
+
+#[test]
+fn a_second_signal_ends_a_tail_whose_reader_does_not_read() {
+    let (hub, place) = (Hub::start(), Place::new());
+    let line = "x".repeat(100_000);
+    (0..10).for_each(|_| drop(hub.publish("t", &line)));
+    let (url, state) = (url(&hub), place.state().display().to_string());
+    let mut command = gapless(&["tail", "t", "--from", "earliest", "--url", &url, "--state", &state]);
+    let mut tail = command.spawn().expect("it starts");
+    let mut stdout = tail.stdout.take().expect("piped");
+    stdout.read_exact(&mut [0]).expect("it prints");
+    let written = || {
+        let io = fs::read_to_string(format!("/proc/{}/io", tail.id())).expect("it runs");
+        io.lines().find_map(|line| line.strip_prefix("wchar: ").map(str::to_owned)).expect("a line")
+    };
+    eventually("the pipe is full", || {
+        let before = written();
+        thread::sleep(Duration::from_millis(200));
+        written() == before
+    });
+    send(&tail, Signal::TERM);
+    thread::sleep(Duration::from_millis(200));
+    assert!(tail.try_wait().expect("a child").is_none(), "it waits to end in order");
+    send(&tail, Signal::TERM);
+    assert_eq!(ended(tail).status.code(), Some(130));
+}
+
+#[test]
+fn a_signal_that_the_parent_ignores_stays_ignored() {
+    let (hub, place) = (Hub::start(), Place::new());
+    let (url, state) = (url(&hub), place.state().display().to_string());
+    let mut command = Command::new("env");
+    command.args(["--ignore-signal=HUP", env!("CARGO_BIN_EXE_gapless"), "tail", "t", "--count", "1"]);
+    command.args(["--url", &url, "--state", &state]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let tail = command.spawn().expect("it starts");
+    eventually("it has a position", || place.state().exists());
+    send(&tail, Signal::HUP);
+    thread::sleep(Duration::from_millis(200));
+    hub.publish("t", "after");
+    let output = ended(tail);
+    assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b"after\n"[..]));
+}
