@@ -45,7 +45,7 @@ pub use error::{AppendError, ReadError};
 pub use page::{BackwardPage, BackwardRequest, LogGap, LogPage, PageItem, ReadLimit, ReadRequest};
 pub use start::{LocateBy, ReadFrom, When};
 pub use status::{DiskSpace, Status};
-pub use topic::{LifecycleChange, TopicChange, TopicFacts, TopicState};
+pub use topic::{LifecycleChange, TopicChange, TopicFacts, TopicQuery, TopicState};
 
 /// The future of an engine's answer; to be polled within a tokio runtime. Cancel safe: dropping the future of a write
 /// cancels nothing, the queued job is still executed; dropping the future of a read abandons the read.
@@ -128,9 +128,9 @@ pub trait Admin: Send + Sync + 'static {
     /// deleted and not used since. Bounded as [`Log::locate`] is.
     fn measure(&self, name: &TopicName) -> EngineFuture<Option<TopicState>, ReadError>;
 
-    /// At most `limit` topics in byte order whose name starts with `prefix` and sorts after `after`. Bounded as
+    /// At most `limit` of these topics, in byte order. Looks at each name in memory once, in slices. Bounded as
     /// [`Log::locate`] is.
-    fn topics(&self, prefix: String, after: String, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError>;
+    fn topics(&self, query: TopicQuery, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError>;
 
     /// For each of `names` that is not in use: the last position of its deleted incarnation, if there was one. Bounded
     /// as [`Log::locate`] is, unless no topic was ever deleted.

@@ -18,6 +18,17 @@ pub struct TopicFacts {
     pub retry: Option<u32>,
 }
 
+/// Topics to list: see [`Admin::topics`](super::Admin::topics).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicQuery {
+    /// The beginning of their names.
+    pub prefix: String,
+    /// A text that their names contain, ASCII letters in either case; empty for any.
+    pub contains: String,
+    /// The name that they sort after.
+    pub after: String,
+}
+
 /// The state of a topic, measured: see [`Admin::measure`](super::Admin::measure).
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicState {

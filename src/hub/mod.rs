@@ -32,7 +32,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     engine::{
         Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, ReadError,
-        ReadRequest, Rejected, Status, TopicChange, TopicFacts, TopicState, When,
+        ReadRequest, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
     },
     event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
     sync::spawn,
@@ -177,12 +177,12 @@ impl Hub {
         Ok(self.engine.measure(name).await?.map(|state| self.view(state)))
     }
 
-    /// Up to `limit` topics in byte order, those that start with `prefix` and sort after `after`. May wait for the disk.
+    /// Up to `limit` of these topics, in byte order. May wait for the disk.
     ///
     /// # Errors
     /// When the engine cannot be read now.
-    pub async fn topics(&self, prefix: String, after: String, limit: usize) -> Result<Vec<TopicView>, ReadError> {
-        let states = self.engine.topics(prefix, after, limit).await?;
+    pub async fn topics(&self, query: TopicQuery, limit: usize) -> Result<Vec<TopicView>, ReadError> {
+        let states = self.engine.topics(query, limit).await?;
         Ok(states.into_iter().map(|state| self.view(state)).collect())
     }
 

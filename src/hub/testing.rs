@@ -9,7 +9,7 @@ use crate::{
     engine::{
         Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
         Engine, EngineFuture, LifecycleChange, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt,
-        Rejected, Status, TopicChange, TopicFacts, TopicState, When,
+        Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
@@ -182,8 +182,8 @@ impl Admin for WrappedEngine {
         self.inner().measure(name)
     }
 
-    fn topics(&self, prefix: String, after: String, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError> {
-        self.inner().topics(prefix, after, limit)
+    fn topics(&self, query: TopicQuery, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError> {
+        self.inner().topics(query, limit)
     }
 
     fn deleted_through(&self, names: Vec<TopicName>) -> EngineFuture<Vec<Option<Seq>>, ReadError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::support::{assert_problem, eventually, hub::Hub};
+use super::support::{assert_problem, eventually, hub::Hub, tokens};
 
 fn names(page: &Value) -> Vec<&str> {
     page["topics"].as_array().unwrap().iter().map(|topic| topic["topic"].as_str().unwrap()).collect()
@@ -192,4 +192,51 @@ fn deleting_forgets_events_and_settings() {
     assert_problem(&hub.request("DELETE", "/topics/t", b""), 404, "topic-unknown");
     assert_eq!(names(&hub.get("/topics").json()), ["t/u"]);
     assert_eq!(hub.post("/publish?topic=t", &[("if-match", "\"none\"")], b"new").status, 200);
+}
+
+#[test]
+fn topics_are_found_by_a_part_of_their_name() {
+    let hub = Hub::start();
+    for topic in ["Jobs/1", "a/JOBS", "jobs", "jobs/2", "other", "x/jobs/3", "%C3%BCber"] {
+        hub.put(topic, "{}");
+    }
+    let found = |query: &str| {
+        let page = hub.get(&format!("/topics?{query}")).json();
+        (names(&page).into_iter().map(str::to_owned).collect::<Vec<_>>(), page["next"].as_str().map(str::to_owned))
+    };
+    let all = ["Jobs/1", "a/JOBS", "jobs", "jobs/2", "x/jobs/3"].map(str::to_owned);
+    assert_eq!(found("search=jObS"), (all.to_vec(), None));
+    assert_eq!(found("search=jobs/&prefix=j"), (vec!["jobs/2".into()], None));
+    assert_eq!(found("search=%C3%BCb").0, ["über"]);
+    assert_eq!(found("search=%C3%9CB").0, [""; 0], "only ASCII letters match in either case");
+    assert_eq!(found("search=").0.len(), 7, "an empty one is in every name");
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let (page, next) = found(&format!("search=jobs&limit=2&after={after}"));
+        assert!(page.len() == 2 || next.is_none(), "{page:?}");
+        seen.extend(page);
+        let Some(next) = next else { break };
+        after = next;
+    }
+    assert_eq!(seen, all);
+    for query in ["q=jobs", "Search=jobs", "contains=jobs"] {
+        let problem = assert_problem(&hub.get(&format!("/topics?{query}")), 400, "query-invalid");
+        assert!(problem["detail"].as_str().unwrap().contains("'search'"), "{problem}");
+    }
+}
+
+#[test]
+fn a_search_names_no_topic_that_the_caller_may_not_see() {
+    let tokens = tokens(&[("all", "publish = [\"**\"], admin = true"), ("some", "subscribe = [\"open/*\"]")]);
+    let hub = Hub::start_with(&["--access-tokens", &tokens]);
+    for topic in ["open/needle", "hidden/needle", "open/hay"] {
+        let headers = [("authorization", "Bearer all-token")];
+        assert_eq!(hub.post(&format!("/publish?topic={topic}"), &headers, b"x").status, 200);
+    }
+    let found = |token: &str| {
+        let page = hub.get(&format!("/topics?search=NEEDLE&access_token={token}-token")).json();
+        names(&page).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(found("some"), ["open/needle"]);
+    assert_eq!(found("all"), ["hidden/needle", "open/needle"]);
 }

@@ -9,7 +9,7 @@ use gapless::{
     engine::{
         Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
         Engine, EngineFuture, LifecycleChange, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt,
-        Rejected, Status, TopicChange, TopicFacts, TopicState, When,
+        Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
     },
     event::{Event, EventId, Millis, NewEvent, Selection, Seq, TopicName},
     hub::broker::Broker,
@@ -197,8 +197,8 @@ impl Admin for ReplaceableEngine {
         self.current().engine.measure(name)
     }
 
-    fn topics(&self, prefix: String, after: String, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError> {
-        self.current().engine.topics(prefix, after, limit)
+    fn topics(&self, query: TopicQuery, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError> {
+        self.current().engine.topics(query, limit)
     }
 
     fn deleted_through(&self, names: Vec<TopicName>) -> EngineFuture<Vec<Option<Seq>>, ReadError> {

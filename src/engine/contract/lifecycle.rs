@@ -13,8 +13,7 @@ pub(crate) fn a_restart_keeps_everything<F: EngineFactory>() {
     }
     fixture.close_topic("c");
     fixture.configure("empty", TopicChange { retry: Some(Some(9)), ..TopicChange::default() });
-    let states =
-        |fixture: &Fixture<F>| wait(fixture.engine.topics(String::new(), String::new(), 10)).expect("readable");
+    let states = |fixture: &Fixture<F>| wait(fixture.engine.topics(TopicQuery::default(), 10)).expect("readable");
     let (before, events, epoch) = (states(&fixture), fixture.read(&["**"], ReadFrom::Earliest), fixture.engine.epoch());
     fixture.reopen();
     assert_eq!(states(&fixture), before);
@@ -108,14 +107,20 @@ pub(crate) fn topics_are_listed_in_byte_order<F: EngineFactory>() {
     for name in ["b/2", "a", "b/10", "b/1", "c"] {
         fixture.publish(name);
     }
-    let list = |prefix: &str, after: &str, limit| {
-        let topics = wait(fixture.engine.topics(prefix.into(), after.into(), limit)).expect("readable");
+    let search = |prefix: &str, contains: &str, after: &str, limit| {
+        let query = TopicQuery { prefix: prefix.into(), contains: contains.into(), after: after.into() };
+        let topics = wait(fixture.engine.topics(query, limit)).expect("readable");
         topics.iter().map(|state| state.topic.as_str().to_owned()).collect::<Vec<_>>()
     };
+    let list = |prefix: &str, after: &str, limit| search(prefix, "", after, limit);
     assert_eq!(list("", "", 10), ["a", "b/1", "b/10", "b/2", "c"]);
     assert_eq!(list("b/", "", 2), ["b/1", "b/10"]);
     assert_eq!(list("b/", "b/10", 2), ["b/2"]);
     assert_eq!(list("", "", 0), [""; 0]);
+    assert_eq!(search("", "1", "", 10), ["b/1", "b/10"]);
+    assert_eq!(search("", "B/", "b/1", 1), ["b/10"]);
+    assert_eq!(search("b/1", "0", "", 10), ["b/10"]);
+    assert_eq!(search("a", "b", "", 10), [""; 0]);
 }
 
 pub(crate) fn closing_finishes_what_is_queued_and_then_refuses<F: EngineFactory>() {

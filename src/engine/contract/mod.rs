@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::{
     Append, AppendError, Engine, ExpectedLast, IdempotencyKey, LifecycleChange, LogPage, Observer, PageItem, ReadFrom,
-    ReadRequest, Receipt, Status, TopicChange, TopicState,
+    ReadRequest, Receipt, Status, TopicChange, TopicQuery, TopicState,
 };
 use crate::event::{Event, EventId, Filter, NewEvent, Retention, Selection, Seq, TopicName};
 

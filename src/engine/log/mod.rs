@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`store`] | the interface of a store |
 //! | `config` | limits and rules, each with its reason |
-//! | `slot`, `table`, `catalog` | the in-memory table of all topics in use, and look-ups in it |
+//! | `slot`, `table`, `catalog`, `name_search` | the in-memory table of all topics in use, and look-ups in it |
 //! | `recovery` | rebuilding the table from a store's events and settings |
 //! | `queue`, `group`, `writer` | group commit: from queued appends to one commit to receipts |
 //! | `idempotency`, `receipts` | keys of recent publishes |
@@ -38,7 +38,7 @@ use self::{
 use super::{
     Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
     Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
-    TopicChange, TopicState, When,
+    TopicChange, TopicQuery, TopicState, When,
 };
 use crate::{
     event::{EventId, Millis, NewEvent, Selection, Seq, TopicName},
@@ -60,6 +60,7 @@ mod idempotency;
 mod key_hash;
 pub mod leaps;
 mod locate;
+mod name_search;
 mod page;
 mod pick;
 mod queue;
@@ -225,9 +226,9 @@ impl<S: Store> Admin for LogEngine<S> {
         self.lookup(move |shared, _| Ok(shared.measure(&name)))
     }
 
-    fn topics(&self, prefix: String, after: String, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError> {
+    fn topics(&self, query: TopicQuery, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError> {
         self.lookup(move |shared, _| {
-            let names = table::list(&shared.catalog.table, &prefix, &after, limit);
+            let names = table::list(&shared.catalog.table, &query, limit);
             Ok(names.iter().filter_map(|name| shared.measure(name)).collect())
         })
     }

@@ -13,11 +13,12 @@ use hashbrown::HashTable;
 
 use super::{
     key_hash::ByKey,
+    name_search::NameSearch,
     slot::{Flag, Slot},
     store::{TopicKey, TopicSettings},
 };
 use crate::{
-    engine::{TopicFacts, TopicState},
+    engine::{TopicFacts, TopicQuery, TopicState},
     event::{Epoch, Retention, Seq, TopicName, retention::Rules},
     sync::{RandomState, RwLock},
 };
@@ -275,13 +276,15 @@ pub(super) fn for_each(table: &RwLock<TopicTable>, mut visit: impl FnMut(&TopicE
     }
 }
 
-/// At most `limit` names of topics in byte order that start with `prefix` and sort after `after`.
-pub(super) fn list(table: &RwLock<TopicTable>, prefix: &str, after: &str, limit: usize) -> Vec<TopicName> {
+/// At most `limit` names of these topics, in byte order.
+pub(super) fn list(table: &RwLock<TopicTable>, query: &TopicQuery, limit: usize) -> Vec<TopicName> {
     let mut names = BinaryHeap::new();
+    let mut search = NameSearch::new(&query.contains);
     for_each(table, |entry| {
         let name = entry.slot.name.as_str();
         let beyond = names.len() >= limit && names.peek().is_none_or(|last: &TopicName| last.as_str() <= name);
-        if name.starts_with(prefix) && name > after && !beyond {
+        // The search last: it costs most, and is not needed for names beyond what was found.
+        if name > query.after.as_str() && !beyond && name.starts_with(&query.prefix) && search.finds(name) {
             names.push(entry.slot.name.clone());
             if names.len() > limit {
                 names.pop();

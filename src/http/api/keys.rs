@@ -71,11 +71,14 @@ pub const PUBLISH: Keys = Keys {
 
 /// `GET /topics`.
 pub const TOPICS: Keys = Keys {
-    known: &["prefix", "after", "limit", CREDENTIAL],
+    known: &["prefix", "search", "after", "limit", CREDENTIAL],
     aliases: &[
         ("topic", "'prefix', or the path /topics/T"),
         ("topics", "'prefix'"),
-        ("pattern", "'prefix'"),
+        ("pattern", "'prefix' or 'search'"),
+        ("q", "'search'"),
+        ("query", "'search'"),
+        ("contains", "'search'"),
         ("cursor", "'after'"),
         ("next", "'after'"),
         ("offset", "'after'"),

@@ -2,6 +2,7 @@
 
 use crate::{
     access::Grant,
+    engine::TopicQuery,
     event::TopicName,
     http::message::problem::{Code, Problem},
     hub::{Hub, TopicView},
@@ -13,8 +14,7 @@ const BATCH: usize = 1000;
 /// Topics read for one page at most: some 5 ms of work.
 const MAX_SCANNED: usize = 10_000;
 
-/// Up to `limit` topics after `after` that `grant` permits to see (all of them without a grant), and whether there are
-/// more.
+/// Up to `limit` topics of `query` that `grant` permits to see (all of them without a grant), and whether there are more.
 ///
 /// # Errors
 /// When the engine cannot be read now, or when none of the first [`MAX_SCANNED`] may be seen: a page that continues
@@ -22,15 +22,14 @@ const MAX_SCANNED: usize = 10_000;
 pub(super) async fn page(
     hub: &Hub,
     grant: Option<&Grant>,
-    prefix: &str,
-    after: &str,
+    mut query: TopicQuery,
     limit: usize,
 ) -> Result<(Vec<TopicView>, bool), Problem> {
     // One more than the limit shows whether there are more.
     let batch = if grant.is_some() { BATCH } else { limit + 1 };
-    let (mut views, mut after, mut scanned) = (Vec::new(), after.to_owned(), 0);
+    let (mut views, mut scanned) = (Vec::new(), 0);
     while scanned < MAX_SCANNED {
-        let found = hub.topics(prefix.into(), after.clone(), batch).await?;
+        let found = hub.topics(query.clone(), batch).await?;
         let last = found.last().filter(|_| found.len() == batch).map(|view| view.state.topic.to_string());
         scanned += found.len();
         let is_visible =
@@ -41,7 +40,7 @@ pub(super) async fn page(
             return Ok((views, true));
         }
         match last {
-            Some(last) => after = last,
+            Some(last) => query.after = last,
             None => return Ok((views, false)),
         }
     }

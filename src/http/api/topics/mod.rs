@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{body, keys, request_log};
 use crate::{
+    engine::TopicQuery,
     event::{EventId, Retention, Seq, TopicName, duration, topic::TopicError},
     http::{
         auth::{Authorization, Caller},
@@ -107,8 +108,9 @@ async fn list(state: &TopicsState, authorization: &Authorization, query: &Query<
     keys::TOPICS.check(query)?;
     let limit = query.number("limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let limit = usize::try_from(limit).expect("at most MAX_LIMIT");
-    let (prefix, after) = (query.one("prefix")?.unwrap_or_default(), query.one("after")?.unwrap_or_default());
-    let (views, more) = listing::page(&state.hub, visible, prefix, after, limit).await?;
+    let text = |key| Ok::<_, Problem>(query.one(key)?.unwrap_or_default().to_owned());
+    let names = TopicQuery { prefix: text("prefix")?, contains: text("search")?, after: text("after")? };
+    let (views, more) = listing::page(&state.hub, visible, names, limit).await?;
     let topics: Vec<TopicBody<'_>> = views.iter().map(TopicBody::new).collect();
     let next = topics.last().filter(|_| more).map(|last| last.topic);
     Ok(json(&TopicListing { next, topics: &topics }))

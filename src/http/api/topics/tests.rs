@@ -159,6 +159,7 @@ async fn a_caller_that_may_not_see_a_topic_does_not_learn_that_it_is_older_than_
 async fn a_list_looks_at_a_bounded_number_of_topics_and_names_none_that_may_not_be_seen() {
     let (app, _) = app();
     let topic = |text: String| TopicName::new(&text).expect("valid");
+    let after = |name: &str| TopicQuery { after: name.into(), ..TopicQuery::default() };
     let hidden = (0..10_500).map(|n| topic(format!("b/{n:05}")));
     for chunk in hidden.collect::<Vec<_>>().chunks(1000) {
         let events = chunk.iter().map(|name| NewEvent::new(name.clone(), "x")).collect();
@@ -168,8 +169,9 @@ async fn a_list_looks_at_a_bounded_number_of_topics_and_names_none_that_may_not_
         subscribe: vec![Filter::new("a/*").expect("valid"), Filter::new("c").expect("valid")],
         ..Grant::default()
     };
-    let problem =
-        listing::page(&app.hub, Some(&seen), "", "", 10).await.expect_err("nothing to see, and nothing to go on from");
+    let problem = listing::page(&app.hub, Some(&seen), after(""), 10)
+        .await
+        .expect_err("nothing to see, and nothing to go on from");
     assert!(problem.code == Code::QueryInvalid && problem.detail.contains("prefix"), "{problem}");
 
     for name in ["a/1", "a/2", "c"] {
@@ -178,10 +180,11 @@ async fn a_list_looks_at_a_bounded_number_of_topics_and_names_none_that_may_not_
     }
     let names =
         |views: &[crate::hub::TopicView]| views.iter().map(|view| view.state.topic.to_string()).collect::<Vec<_>>();
-    let (views, more) = listing::page(&app.hub, Some(&seen), "", "", 10).await.expect("some");
+    let (views, more) = listing::page(&app.hub, Some(&seen), after(""), 10).await.expect("some");
     assert_eq!((names(&views), more), (vec!["a/1".into(), "a/2".into()], true), "the page ends at what was seen last");
-    let (views, more) = listing::page(&app.hub, Some(&seen), "c", "", 10).await.expect("some");
+    let (views, more) =
+        listing::page(&app.hub, Some(&seen), TopicQuery { prefix: "c".into(), ..after("") }, 10).await.expect("some");
     assert_eq!((names(&views), more), (vec!["c".into()], false));
-    let (views, more) = listing::page(&app.hub, None, "", "", 10).await.expect("all");
+    let (views, more) = listing::page(&app.hub, None, after(""), 10).await.expect("all");
     assert_eq!((views.len(), more), (10, true));
 }
