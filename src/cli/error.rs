@@ -17,6 +17,17 @@ pub enum CliError {
     /// stdin cannot be read, or is not a valid event.
     #[error("cannot read stdin: {0}")]
     Input(io::Error),
+    /// A file of `--file` cannot be read.
+    #[error("cannot read {path:?}: {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        reason: io::Error,
+    },
+    /// `--key` with several files.
+    #[error("--key is for one event; several files are published with keys of their own, so that a retry adds nothing")]
+    KeyOfFiles,
     /// `--url` is not a valid URL of a hub.
     #[error("{url:?} is not a hub's URL: {problem}")]
     Url {
@@ -130,10 +141,14 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// The exit code: 0 when the reader has closed stdout, else 1.
+    /// The exit code: 0 when the reader has closed stdout, 2 for a wrong command line, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        u8::from(!matches!(self, Self::OutputClosed))
+        match self {
+            Self::OutputClosed => 0,
+            Self::KeyOfFiles => 2,
+            _ => 1,
+        }
     }
 
     /// From the error of a load on the hub at `url`.
