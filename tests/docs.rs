@@ -109,6 +109,10 @@ fn every_figure_is_described_and_every_described_figure_exists() {
     leaves(&stats, "", &mut fields);
     assert_eq!(fields, first_cells("docs/OPERATIONS.md", "### Stats"));
 
+    let history: Value = serde_json::from_str(&hub.get("/admin/history")).unwrap();
+    let columns: BTreeSet<String> = history.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(columns, first_cells("docs/OPERATIONS.md", "### History"));
+
     let metrics = hub.get("/metrics");
     let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned));
     assert_eq!(names.collect::<BTreeSet<_>>(), first_cells("docs/OPERATIONS.md", "### Metrics"));

@@ -14,7 +14,7 @@
 //! | module | idea |
 //! |---|---|
 //! | this file | the engine's roles and its observer: what every engine promises |
-//! | `append`, `page`, `topic`, `status`, `start`, `error` | the vocabulary of these |
+//! | `append`, `page`, `topic`, `status`, `commit_times`, `start`, `error` | the vocabulary of these |
 //! | `capabilities` | what not every engine can do |
 //! | [`log`] | the engine on one machine: one writer, group commit, retention; generic over a [`log::Store`] |
 //! | [`memory`] | the volatile store: a reference implementation of the store's contract, and the fault injector |
@@ -26,6 +26,7 @@ use crate::event::{Epoch, Event, EventId, Millis, NewEvent, Selection, Seq, Topi
 
 mod append;
 mod capabilities;
+mod commit_times;
 #[cfg(test)]
 mod contract;
 mod error;
@@ -39,10 +40,11 @@ mod topic;
 
 pub use append::{Append, AppendResult, ExpectedLast, IdempotencyKey, Receipt, Rejected};
 pub use capabilities::{Capabilities, RetentionKinds};
+pub use commit_times::CommitTimes;
 pub use error::{AppendError, ReadError};
 pub use page::{LogGap, LogPage, PageItem, ReadLimit, ReadRequest};
 pub use start::{LocateBy, ReadFrom, When};
-pub use status::Status;
+pub use status::{DiskSpace, Status};
 pub use topic::{LifecycleChange, TopicChange, TopicFacts, TopicState};
 
 /// The future of an engine's answer; to be polled within a tokio runtime. Cancel safe: dropping the future of a write
@@ -149,6 +151,9 @@ pub trait Admin: Send + Sync + 'static {
     /// Removals that a crash or a failure interrupted, so that their notice may not have been appended. After opening,
     /// call [`Admin::remove`] for each of them once the observer is ready. A look-up in memory.
     fn pending_removals(&self) -> Vec<(TopicName, Seq)>;
+
+    /// The durations of all commits since start. A look-up in memory.
+    fn commit_times(&self) -> CommitTimes;
 
     /// Health and size of the engine. Resolves within about a second, also when the disk does not respond; then
     /// [`Status::refusing`] says so.

@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use super::AppendError;
 
+/// The space of a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Available to this process.
+    pub free: u64,
+    /// Used and free.
+    pub total: u64,
+}
+
 /// An engine's health and size.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
@@ -18,6 +27,8 @@ pub struct Status {
     pub bytes: u64,
     /// Size of the store's files in bytes; 0 in memory.
     pub disk_bytes: u64,
+    /// Space of the disk that holds them; `None` in memory, and when it is not known.
+    pub disk_space: Option<DiskSpace>,
     /// Commits since start.
     pub commits_total: u64,
     /// Median duration of a commit, from its first write to its durability, in milliseconds, since start.

@@ -1,7 +1,10 @@
 //! Routes durable events to feeds. The engine's writer reports each commit; the broker pushes its events to the
 //! matching rings and wakes the shards.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use super::{
     batch::ReadLimit,
@@ -176,20 +179,34 @@ impl Broker {
         }
     }
 
-    /// The topics that most streams subscribe to by name, most subscribers first.
+    /// The topics that most streams subscribe to by name, most subscribers first, each with all streams that its events go
+    /// to, patterns included.
     #[must_use]
     pub fn top_by_subscribers(&self, count: usize) -> Vec<(TopicName, u32)> {
         let directory = self.directory.read();
-        let mut all: Vec<_> = directory.streams_by_name().filter(|(_, streams)| *streams > 0).collect();
-        all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-        all.dedup_by(|a, b| a.0 == b.0);
-        all.into_iter().take(count).map(|(name, _)| (name.clone(), directory.subscriber_count(name))).collect()
+        let mut by_name: HashMap<&TopicName, u32> = HashMap::new();
+        for (name, streams) in directory.streams_by_name().filter(|(_, streams)| *streams > 0) {
+            *by_name.entry(name).or_default() += streams;
+        }
+        let most_first = |a: &(&TopicName, u32), b: &(&TopicName, u32)| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0));
+        let mut all: Vec<_> = by_name.into_iter().collect();
+        all.sort_unstable_by(most_first);
+        let mut top: Vec<_> =
+            all.into_iter().take(count).map(|(name, _)| (name, directory.subscriber_count(name))).collect();
+        top.sort_unstable_by(most_first);
+        top.into_iter().map(|(name, streams)| (name.clone(), streams)).collect()
     }
 
     /// The busiest topics by traffic.
     #[must_use]
     pub fn top(&self) -> &Top {
         &self.top
+    }
+
+    /// The epoch of the rings.
+    #[must_use]
+    pub fn epoch(&self) -> HubEpoch {
+        **self.epoch.read().as_ref().expect("attached before the first stream or event")
     }
 
     /// The shards, by index.

@@ -273,6 +273,19 @@ impl Feed {
         Next::Batch(FrameBatch::new(after, frames, full))
     }
 
+    /// The number of events after `cursor`; `None` when the ring has moved past it, so that only the log knows.
+    pub fn events_after(&self, cursor: HubCursor) -> Option<usize> {
+        let ring = self.ring.read();
+        if ring.epoch != cursor.epoch {
+            return None;
+        }
+        if self.newest() <= cursor.seq {
+            return Some(0);
+        }
+        let after = || ring.frames.len() - ring.frames.partition_point(|frame| frame.id.seq <= cursor.seq);
+        (ring.floor <= cursor.seq).then(after)
+    }
+
     /// Records a topic's lifecycle change for the feed's streams.
     pub(super) fn record_change(&self, topic: &TopicName, change: LifecycleChange) {
         if let LifecycleChange::Deleted { last } = change
@@ -393,6 +406,18 @@ mod tests {
         feed.learn_deletions(EpochNumber(0), [(gone.clone(), Some(Seq(9)))].into_iter());
         feed.learn_deletions(EpochNumber(1), [(other.clone(), Some(Seq(2)))].into_iter());
         assert!(!feed.deletions.is_known(&gone) && feed.deletions.is_known(&other));
+    }
+
+    #[test]
+    fn the_events_after_a_cursor_are_counted_unless_the_ring_has_moved_past_it() {
+        let feed = feed(&Arc::new(RingBudget::new(1 << 20, 1 << 20)), 10);
+        let counts = |cursors: [u64; 5]| cursors.map(|cursor| feed.events_after(HubCursor::first(cursor)));
+        assert_eq!(counts([9, 10, 11, 15, 20]), [None, Some(0), Some(0), Some(0), Some(0)]);
+        feed.push(frame(12, 0));
+        feed.push(frame(15, 0));
+        assert_eq!(counts([9, 10, 12, 14, 15]), [None, Some(2), Some(1), Some(1), Some(0)]);
+        feed.begin_epoch(HubCursor { epoch: EpochNumber(1), seq: Seq(3) });
+        assert_eq!(counts([2, 3, 10, 15, 20]), [None; 5], "their epoch is over");
     }
 
     #[test]

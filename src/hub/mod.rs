@@ -30,8 +30,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        Append, AppendError, Capabilities, Catalog, Engine, EngineFuture, LocateBy, ReadError, ReadRequest, Rejected,
-        Status, TopicChange, TopicFacts, TopicState, When,
+        Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, ReadError,
+        ReadRequest, Rejected, Status, TopicChange, TopicFacts, TopicState, When,
     },
     event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
     sync::spawn,
@@ -254,6 +254,12 @@ impl Hub {
     /// The engine's health and size. Resolves within about 2 s, also when the disk does not respond.
     pub async fn status(&self) -> Status {
         self.engine.status().await
+    }
+
+    /// The durations of all commits since start.
+    #[must_use]
+    pub fn commit_times(&self) -> CommitTimes {
+        self.engine.commit_times()
     }
 
     /// Counters and gauges.

@@ -40,6 +40,8 @@ pub struct Stats {
     pub slow_readers_cut: Counter,
     /// Streams ended because their credential expired or was revoked.
     pub lapsed: Counter,
+    /// Streams ended by an operator.
+    pub ended_by_operator: Counter,
     /// Events replayed to streams.
     pub replayed: Counter,
     /// Pages read from the log for streams.
@@ -57,7 +59,7 @@ pub struct Stats {
 
 /// How far a subscription has come. Each has a gauge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+pub enum Progress {
     /// It follows the ring.
     Live,
     /// It reads the log to catch up after its start.
@@ -103,6 +105,11 @@ impl Stats {
     /// Counts a refused request under its problem code. Codes are a closed set, so the map is bounded.
     pub fn refused(&self, code: &'static str) {
         *self.refused.lock().entry(code).or_default() += 1;
+    }
+
+    /// Refused requests.
+    pub fn refused_total(&self) -> u64 {
+        self.refused.lock().values().sum()
     }
 
     /// Refused requests by code.

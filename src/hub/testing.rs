@@ -7,9 +7,9 @@ use parking_lot::{Mutex, RwLock};
 use super::broker::Broker;
 use crate::{
     engine::{
-        Admin, Append, AppendError, AppendResult, Capabilities, Catalog, Engine, EngineFuture, LifecycleChange,
-        LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicFacts,
-        TopicState, When,
+        Admin, Append, AppendError, AppendResult, Capabilities, Catalog, CommitTimes, Engine, EngineFuture,
+        LifecycleChange, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
+        TopicChange, TopicFacts, TopicState, When,
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
@@ -200,6 +200,10 @@ impl Admin for WrappedEngine {
 
     fn pending_removals(&self) -> Vec<(TopicName, Seq)> {
         self.inner().pending_removals()
+    }
+
+    fn commit_times(&self) -> CommitTimes {
+        self.inner().commit_times()
     }
 
     fn status(&self) -> Pin<Box<dyn Future<Output = Status> + Send>> {

@@ -8,8 +8,8 @@ use gapless::{
         log::{
             LogConfig, LogEngine, Store,
             store::{
-                Commit, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan,
-                StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
+                Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome,
+                Scan, StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
             },
         },
         memory::MemoryStore,
@@ -124,6 +124,10 @@ impl Store for Interleaving {
 
     fn disk_bytes(&self) -> u64 {
         self.store.disk_bytes()
+    }
+
+    fn disk_space(&self) -> Option<DiskSpace> {
+        self.store.disk_space()
     }
 
     fn losses(&self) -> u64 {

@@ -49,6 +49,7 @@ fn without_a_credential_nothing_is_open_but_health_and_the_page() {
         ("PUT", "/topics/jobs/1", "{}"),
         ("DELETE", "/topics/jobs/1", ""),
         ("GET", "/admin/stats", ""),
+        ("GET", "/admin/history", ""),
         ("GET", "/metrics", ""),
     ] {
         let answer = with(&hub, "", method, target, body);

@@ -9,7 +9,7 @@ use super::support::{
     wire::{self, Answer},
 };
 
-const FIGURES: [&str; 2] = ["/admin/stats", "/metrics"];
+const FIGURES: [&str; 4] = ["/admin/stats", "/admin/history", "/admin/streams", "/metrics"];
 const OPERATOR: [(&str, &str); 1] = [("authorization", "Bearer operator-token")];
 
 /// A hub with tokens, and with an address for operators at `ip`.

@@ -11,6 +11,7 @@ mod child;
 mod chromium;
 mod cuts;
 mod direct;
+mod ended;
 mod facts;
 mod hub;
 mod killed;

@@ -5,6 +5,7 @@
 mod acme;
 mod attacks;
 mod bad_tokens;
+mod ended;
 mod frames;
 mod http2;
 mod jwks;

@@ -9,8 +9,8 @@ use gapless::{
             Store,
             leaps::KeptClock,
             store::{
-                Commit, EventHeader, Liveness, Position, Recovered, RemoveOutcome, Scan, StoreError, StoredEvent,
-                TopicKey, TopicSettings, TopicSummary,
+                Commit, DiskSpace, EventHeader, Liveness, Position, Recovered, RemoveOutcome, Scan, StoreError,
+                StoredEvent, TopicKey, TopicSettings, TopicSummary,
             },
         },
         memory::MemoryStore,
@@ -168,6 +168,10 @@ impl Store for Disk {
 
     fn disk_bytes(&self) -> u64 {
         0
+    }
+
+    fn disk_space(&self) -> Option<DiskSpace> {
+        None
     }
 
     fn losses(&self) -> u64 {

@@ -7,9 +7,9 @@ use std::{pin::Pin, sync::Arc};
 
 use gapless::{
     engine::{
-        Admin, Append, AppendError, AppendResult, Capabilities, Catalog, Engine, EngineFuture, LifecycleChange,
-        LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicFacts,
-        TopicState, When,
+        Admin, Append, AppendError, AppendResult, Capabilities, Catalog, CommitTimes, Engine, EngineFuture,
+        LifecycleChange, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
+        TopicChange, TopicFacts, TopicState, When,
     },
     event::{Event, EventId, Millis, NewEvent, Selection, Seq, TopicName},
     hub::broker::Broker,
@@ -215,6 +215,10 @@ impl Admin for ReplaceableEngine {
 
     fn pending_removals(&self) -> Vec<(TopicName, Seq)> {
         self.current().engine.pending_removals()
+    }
+
+    fn commit_times(&self) -> CommitTimes {
+        self.current().engine.commit_times()
     }
 
     fn status(&self) -> Pin<Box<dyn Future<Output = Status> + Send>> {

@@ -21,6 +21,8 @@ export interface StreamOptions {
   query: URLSearchParams;
   /** Continue after this id. */
   lastEventId?: string;
+  /** Silence after which a connection is given up when the hub does not say its keepalive interval, in milliseconds. */
+  silence?: number;
   /** Called with the events of one read of the network, in order. */
   onEvents(events: SseEvent[]): void;
   onState(state: StreamState): void;
@@ -32,7 +34,7 @@ const RETRY = 3000;
 const MAX_DELAY = 60_000;
 /** Missing keepalives after which a connection is given up. */
 const MISSED_KEEPALIVES = 3;
-/** Silence after which a connection is given up when the hub does not say its keepalive interval, in milliseconds. */
+/** The default of [`StreamOptions.silence`]. */
 const SILENCE = 45_000;
 
 export class EventStream {
@@ -41,7 +43,7 @@ export class EventStream {
   /** Reconnects so far. */
   reconnects = 0;
   private retry = RETRY;
-  private silence = SILENCE;
+  private silence: number;
   private failures = 0;
   private connection: AbortController | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -49,6 +51,7 @@ export class EventStream {
 
   constructor(private readonly options: StreamOptions) {
     this.cursor = options.lastEventId ?? '';
+    this.silence = options.silence ?? SILENCE;
   }
 
   /** Connects, after the cursor. */
@@ -133,7 +136,7 @@ export class EventStream {
         return this.wait(refusal.detail, refusal.retryAfter ?? 0);
       }
       const keepalive = Number(response.headers.get('stream-keepalive'));
-      this.silence = keepalive > 0 ? keepalive * 1000 * MISSED_KEEPALIVES : SILENCE;
+      this.silence = keepalive > 0 ? keepalive * 1000 * MISSED_KEEPALIVES : (this.options.silence ?? SILENCE);
       this.failures = 0;
       this.become({ name: 'live' });
       const parser = new SseParser(this.cursor);

@@ -156,7 +156,9 @@ export interface OpenStream {
   dialect: 'sse' | 'sse-json' | 'sse-message' | 'ndjson' | 'relay';
   state: 'live' | 'replaying' | 'lagged';
   since: string;
-  cursor: string;
+  /** Null until it has heard that the log was replaced by another one. */
+  cursor: string | null;
+  /** Null when the hub does not have them all in memory. */
   behind_events: number | null;
   sent_events: number;
   sent_bytes: number;

@@ -7,7 +7,7 @@ use std::{convert::identity, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use super::store::{Store, StoreError};
+use super::store::{DiskSpace, Store, StoreError};
 use crate::{
     engine::{AppendError, EngineFuture, ReadError},
     sync::{
@@ -37,6 +37,7 @@ pub(super) struct DiskCalls {
 pub(super) struct DiskSample {
     pub(super) refusing: Option<AppendError>,
     pub(super) disk_bytes: u64,
+    pub(super) disk_space: Option<DiskSpace>,
     pub(super) losses: u64,
     pub(super) unscrubbed: u64,
 }
@@ -122,6 +123,12 @@ impl DiskSample {
             Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
             Err(StoreError::Failed(reason)) => Some(AppendError::Unavailable { reason }),
         };
-        Self { refusing, disk_bytes: store.disk_bytes(), losses: store.losses(), unscrubbed: store.unscrubbed() }
+        Self {
+            refusing,
+            disk_bytes: store.disk_bytes(),
+            disk_space: store.disk_space(),
+            losses: store.losses(),
+            unscrubbed: store.unscrubbed(),
+        }
     }
 }

@@ -15,7 +15,6 @@
 //! | `trim`, `retention_queue`, `retention` | trimming the oldest events |
 //! | `startup_trim` | reads before the first retention round has ended |
 //! | `disk_calls` | the threads that wait for the disk in place of the callers' |
-//! | `meter` | commit latency |
 //! | `shared` | state shared by all of them |
 
 use std::{
@@ -36,8 +35,8 @@ use self::{
     writer::LogWriter,
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, Capabilities, Catalog, Engine, EngineFuture, LocateBy, Log, LogPage,
-    Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
+    Admin, Append, AppendError, AppendResult, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, Log,
+    LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicState, When,
 };
 use crate::{
     event::{EventId, Millis, NewEvent, Selection, Seq, TopicName},
@@ -59,7 +58,6 @@ mod idempotency;
 mod key_hash;
 pub mod leaps;
 mod locate;
-mod meter;
 mod page;
 mod pick;
 mod queue;
@@ -254,6 +252,10 @@ impl<S: Store> Admin for LogEngine<S> {
 
     fn pending_removals(&self) -> Vec<(TopicName, Seq)> {
         self.shared.pending_removals()
+    }
+
+    fn commit_times(&self) -> CommitTimes {
+        self.shared.commit_times.lock().clone()
     }
 
     fn status(&self) -> Pin<Box<dyn Future<Output = Status> + Send>> {

@@ -7,7 +7,6 @@ use super::{
     clock::{LogClock, Now},
     config::LogConfig,
     disk_calls::{DiskCalls, DiskSample},
-    meter::Meter,
     queue::AppendQueue,
     retention_queue::RetentionQueue,
     slot::Flag,
@@ -16,7 +15,7 @@ use super::{
     table::TopicTable,
 };
 use crate::{
-    engine::{Observer, Status, TopicState},
+    engine::{CommitTimes, Observer, Status, TopicState},
     event::{Epoch, Millis, Seq, TopicName},
     sync::{
         Mutex, RwLock,
@@ -49,7 +48,7 @@ pub(super) struct LogShared<S> {
     pub(super) resizing: RwLock<()>,
     /// Pending removals: begun, and their notice not known to be committed.
     pub(super) pending_removals: Mutex<BTreeMap<Seq, TopicKey>>,
-    pub(super) meter: Mutex<Meter>,
+    pub(super) commit_times: Mutex<CommitTimes>,
 }
 
 impl<S: Store> LogShared<S> {
@@ -80,7 +79,7 @@ impl<S: Store> LogShared<S> {
             retention_queue: RetentionQueue::default(),
             resizing: RwLock::new(()),
             pending_removals: Mutex::new(recovered.pending_removals.into_iter().map(|(key, seq)| (seq, key)).collect()),
-            meter: Mutex::default(),
+            commit_times: Mutex::default(),
             store,
             config,
             observer,
@@ -141,16 +140,17 @@ impl<S: Store> LogShared<S> {
             (table.len() as u64, table.events, table.bytes)
         };
         let (reading, now) = self.catalog.clock.read_all();
-        let meter = self.meter.lock();
+        let commit_times = self.commit_times.lock();
         Status {
             refusing: self.queue.refusal().or(disk.refusing),
             topics,
             events,
             bytes,
             disk_bytes: disk.disk_bytes,
-            commits_total: meter.total(),
-            commit_ms_p50: meter.quantile_ms(0.5),
-            commit_ms_p99: meter.quantile_ms(0.99),
+            disk_space: disk.disk_space,
+            commits_total: commit_times.total(),
+            commit_ms_p50: commit_times.quantile_ms(0.5),
+            commit_ms_p99: commit_times.quantile_ms(0.99),
             queued_bytes: self.queue.bytes() as u64,
             losses: disk.losses,
             unscrubbed: disk.unscrubbed,

@@ -10,7 +10,7 @@ pub use super::{
     receipts::StoredReceipts,
 };
 use crate::engine::IdempotencyKey;
-pub use crate::engine::ReadLimit;
+pub use crate::engine::{DiskSpace, ReadLimit};
 use crate::event::{Epoch, Event, Millis, Retention, Seq, TopicName};
 
 /// One incarnation of a topic in a store: the position of its first event, so unique. A name that is deleted and used
@@ -298,6 +298,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Size of the store's files in bytes; 0 in memory.
     fn disk_bytes(&self) -> u64;
+
+    /// Space of the disk that holds them; `None` in memory, and when it cannot be read. May wait for the disk.
+    fn disk_space(&self) -> Option<DiskSpace>;
 
     /// Damaged parts moved to quarantine or skipped since the store was created.
     fn losses(&self) -> u64;

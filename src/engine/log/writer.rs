@@ -72,7 +72,7 @@ impl<S: Store> LogWriter<S> {
         self.shared.catalog.clock.store_leaps(&self.shared.store).map_err(|error| self.failed(error))?;
         let began = Instant::now();
         self.shared.store.commit(&commit).map_err(|error| self.failed(error))?;
-        self.shared.meter.lock().record(began.elapsed());
+        self.shared.commit_times.lock().record(began.elapsed());
         self.next = next;
         let (exceeding, full) = self.apply(topics, commit.time);
         for record in commit.keys {

@@ -8,8 +8,8 @@ use std::{
 
 use super::log::LogConfig;
 use super::log::store::{
-    Commit, EventHeader, KeptClock, KeyRecord, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store,
-    StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
+    Commit, DiskSpace, EventHeader, KeptClock, KeyRecord, Liveness, Position, ReadLimit, Recovered, RemoveOutcome,
+    Scan, Store, StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
 };
 use crate::{
     event::{Epoch, Event, Millis, Seq, TopicName},
@@ -307,6 +307,11 @@ impl Store for MemoryStore {
     fn disk_bytes(&self) -> u64 {
         self.faults.access();
         0
+    }
+
+    fn disk_space(&self) -> Option<DiskSpace> {
+        self.faults.access();
+        None
     }
 
     fn losses(&self) -> u64 {

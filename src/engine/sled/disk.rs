@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::super::log::store::DiskSpace;
 use super::keys::FORMAT;
 use super::open_error::OpenError;
 
@@ -103,10 +104,11 @@ pub(super) fn bytes_of(dir: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-/// Bytes available to this process on the file system of `dir`.
-pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
+/// The space of the file system of `dir`.
+pub(super) fn space(dir: &Path) -> io::Result<DiskSpace> {
     let stat = rustix::fs::statvfs(dir)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(DiskSpace { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) })
 }
 
 /// Moves `path` into `quarantine/` under an unused name. Returns the new path.

@@ -30,8 +30,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::log::store::{
-    Commit, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store, StoreError,
-    StoredEvent, TopicKey, TopicSettings, TopicSummary,
+    Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store,
+    StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Millis, Seq, TopicName};
 use crate::progress::WorkProgress;
@@ -227,6 +227,10 @@ impl Store for SledStore {
     fn disk_bytes(&self) -> u64 {
         let segments: u64 = self.shared.segments.list().iter().map(|segment| segment.disk_bytes()).sum();
         segments + disk::bytes_of(&self.shared.config.dir.join("meta"))
+    }
+
+    fn disk_space(&self) -> Option<DiskSpace> {
+        self.shared.space.measure()
     }
 
     fn losses(&self) -> u64 {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::super::log::store::StoreError;
+use super::super::log::store::{DiskSpace, StoreError};
 use super::disk;
 
 /// How long a sample of the free space is used: other processes write to the disk, too.
@@ -108,10 +108,18 @@ impl Space {
     /// Free bytes of the disk. When they cannot be read, the disk counts as having room: a write would report a full
     /// one.
     fn free_bytes(&self) -> u64 {
-        disk::free_bytes(&self.dir).unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot read the disk's free space; it is assumed to have room");
-            u64::MAX
-        })
+        disk::space(&self.dir).map_or_else(
+            |error| {
+                tracing::warn!(%error, "cannot read the disk's free space; it is assumed to have room");
+                u64::MAX
+            },
+            |now| now.free,
+        )
+    }
+
+    /// The space of the disk now; `None` when it cannot be read.
+    pub(super) fn measure(&self) -> Option<DiskSpace> {
+        disk::space(&self.dir).ok()
     }
 }
 
@@ -130,5 +138,15 @@ mod tests {
         assert!(matches!(Space::new(dir.path().into(), u64::MAX).check(1), Err(StoreError::Full)));
         assert!(Space::new(dir.path().into(), 0).check(1).is_ok());
         assert!(matches!(Space::new(dir.path().into(), 0).check(u64::MAX / 2), Err(StoreError::Full)));
+    }
+
+    #[test]
+    fn the_space_of_a_disk_is_unknown_when_its_directory_is_gone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let space = Space::new(dir.path().join("store"), 0);
+        assert_eq!(space.measure(), None);
+        std::fs::create_dir(dir.path().join("store")).expect("made");
+        let DiskSpace { free, total } = space.measure().expect("there");
+        assert!(0 < free && free <= total, "{free} of {total}");
     }
 }

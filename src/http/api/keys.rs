@@ -125,6 +125,37 @@ pub const ACTIVE_RUN: Keys =
 /// `POST /runs/ID/stop`.
 pub const RUN_STOP: Keys = Keys { known: &["mode", CREDENTIAL], aliases: &[("drain", "'mode=drain'")] };
 
+/// `GET /admin/streams`.
+pub const STREAMS: Keys = Keys {
+    known: &["limit", "after", "sort", "holder", "topic", CREDENTIAL],
+    aliases: &[
+        ("next", "'after'"),
+        ("cursor", "'after'"),
+        ("offset", "'after'"),
+        ("order", "'sort'"),
+        ("orderby", "'sort'"),
+        ("topics", "'topic'"),
+        ("channel", "'topic'"),
+    ],
+};
+
+/// `DELETE /admin/streams`. A filter that is not read here would end more streams than were meant.
+pub const END_STREAMS: Keys = Keys {
+    known: &["holder", CREDENTIAL],
+    aliases: &[
+        ("id", "DELETE /admin/streams/ID for one stream"),
+        ("topic", "'holder'"),
+        ("topics", "'holder'"),
+        ("limit", "'holder'"),
+        ("after", "'holder'"),
+        ("sort", "'holder'"),
+    ],
+};
+
+/// `DELETE /admin/streams/ID`.
+pub const END_STREAM: Keys =
+    Keys { known: &[CREDENTIAL], aliases: &[("holder", "DELETE /admin/streams?holder=H for all of a holder")] };
+
 /// The cursor: the first value that is not empty of `last_event_id`, `lastEventId`, `Last-Event-ID` or another spelling
 /// that differs in case, hyphens and underscores only.
 pub fn cursor<'a>(query: &'a Query<'_>) -> Option<&'a str> {
@@ -162,7 +193,7 @@ fn normalized(key: &str) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [&Keys; 11] = [
+    const ALL: [&Keys; 14] = [
         &EVENTS,
         &EVENTS_BY_BODY,
         &PUBLISH,
@@ -174,6 +205,9 @@ mod tests {
         &RUN_EVENTS,
         &ACTIVE_RUN,
         &RUN_STOP,
+        &STREAMS,
+        &END_STREAMS,
+        &END_STREAM,
     ];
 
     fn check(keys: &Keys, key: &str) -> Result<(), Problem> {

@@ -24,6 +24,7 @@ use crate::http::{
         trace_context::TraceId,
     },
     net::{
+        client_watch::ClientWatch,
         peer::Peer,
         response::{Aborted, Body, Response, abortable},
     },
@@ -48,6 +49,8 @@ pub struct RequestScope {
     pub client: IpAddr,
     /// The method.
     pub method: Method,
+    /// Over HTTP/1, the watch for its client.
+    pub watch: Option<ClientWatch>,
     line: Option<Box<RequestLine>>,
 }
 
@@ -85,6 +88,7 @@ impl RequestScope {
             trace: TraceId::of(headers),
             client: if trusted { policy.proxies.client(peer, headers) } else { peer.to_canonical() },
             method: request.method().clone(),
+            watch: request.extensions().get().cloned(),
             line: logged.then(|| Box::new(line())),
         }
     }

@@ -49,6 +49,9 @@ enum Route {
     RunStop,
     ActiveRun,
     Stats,
+    History,
+    Streams,
+    Stream,
     Metrics,
     Health,
     Ready,
@@ -58,7 +61,7 @@ enum Route {
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 22] = [
+const TABLE: [(&str, Route, &str); 25] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/console/{*path}", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
@@ -78,6 +81,9 @@ const TABLE: [(&str, Route, &str); 22] = [
     ("/runs/{run}/events", Route::RunEvents, "GET, HEAD, OPTIONS"),
     ("/runs/{run}/stop", Route::RunStop, "POST, OPTIONS"),
     ("/admin/stats", Route::Stats, "GET, HEAD, OPTIONS"),
+    ("/admin/history", Route::History, "GET, HEAD, OPTIONS"),
+    ("/admin/streams", Route::Streams, "GET, HEAD, DELETE, OPTIONS"),
+    ("/admin/streams/{id}", Route::Stream, "DELETE, OPTIONS"),
     ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
@@ -186,6 +192,9 @@ impl Routes {
             | Route::RunStop
             | Route::ActiveRun
             | Route::Stats
+            | Route::History
+            | Route::Streams
+            | Route::Stream
             | Route::Metrics => {}
         }
         let (head, body) = request.into_parts();
@@ -221,7 +230,9 @@ impl Routes {
         let listener = listener(request);
         let here = match route {
             Route::Health | Route::Ready | Route::Docs | Route::Whoami => true,
-            Route::Stats | Route::Metrics => shard.app.auth.serves_operators(listener),
+            Route::Stats | Route::History | Route::Streams | Route::Stream | Route::Metrics => {
+                shard.app.auth.serves_operators(listener)
+            }
             Route::Publish
             | Route::Events
             | Route::Event
@@ -312,18 +323,24 @@ async fn handle(
             whoami::handle(&caller.authorization, app.relay.as_deref(), operators_here, request.uri())
         }
         Route::Stats => operators::stats::handle(&app.operators, caller.authorization, request.headers()).await,
+        Route::History => operators::history::handle(&app.operators.history, &caller.authorization),
+        Route::Streams | Route::Stream => {
+            Box::pin(operators::streams::handle(&app.operators, &caller.authorization, request)).await
+        }
         Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
-        Route::Runs if request.method() == Method::POST => Box::pin(runs::begin(&shard.relay, caller, request)).await,
+        Route::Runs if request.method() == Method::POST => {
+            Box::pin(runs::begin(&shard.relay, scope, caller, request)).await
+        }
         Route::Runs => runs::list(&shard.relay, &caller, &Query::new(request.uri().query())),
         Route::ActiveRun => {
             let (head, _) = request.into_parts();
-            Box::pin(runs::active(&shard.relay, caller, &Query::new(head.uri.query()))).await
+            Box::pin(runs::active(&shard.relay, scope, caller, &Query::new(head.uri.query()))).await
         }
         Route::Run | Route::RunEvents | Route::RunStop => {
             let (head, _) = request.into_parts();
             let id = head.uri.path().split('/').nth(2).unwrap_or_default();
             match route {
-                Route::RunEvents => match Box::pin(runs::events(&shard.relay, caller, id, &head)).await {
+                Route::RunEvents => match Box::pin(runs::events(&shard.relay, scope, caller, id, &head)).await {
                     Err(problem) => events::refuse_unparsed(&shard.events, &head.headers, problem),
                     response => response,
                 },

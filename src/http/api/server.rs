@@ -5,9 +5,10 @@ use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::SystemTime};
 use tokio::task::spawn_local;
 
 use super::{
+    operators::state::OperatorsState,
     routes::Routes,
     state::{AppState, ShardState},
-    stream::{fan_out::fan_out, shard::StreamShard},
+    stream::{fan_out::fan_out, mailbox::answer_questions, shard::StreamShard},
 };
 use crate::{
     http::net::{
@@ -57,12 +58,18 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     let server = Server { net: Arc::clone(&net), stalls: Rc::default(), handler: Rc::clone(&handler) };
     let stream = Rc::clone(&handler.state.events.stream);
     spawn_local(fan_out(Rc::clone(&stream)));
+    if let Some(questions) = handler.state.app.operators.streams.take(index) {
+        spawn_local(answer_questions(Rc::clone(&stream), questions));
+    }
     spawn_local(run_publisher(Rc::clone(&handler.state.publish.publisher)));
     if let Some(relay) = &handler.state.relay.shard {
         spawn_local(run_publisher(Rc::clone(&relay.publisher)));
     }
     spawn_local(tick(Rc::clone(&handler), Rc::clone(&server.stalls)));
     spawn_local(end_streams(stream));
+    if index == 0 {
+        spawn_local(record_history(Arc::clone(&handler.state.app.operators)));
+    }
     if index == 0 && net.tls.is_some() {
         spawn_local(watch_certificate(Arc::clone(&net)));
     }
@@ -101,6 +108,10 @@ async fn tick(shard: Rc<ShardHandler>, stalls: Rc<StallWatch>) {
             app.auth.quotas.sweep();
         }
     }
+}
+
+async fn record_history(operators: Arc<OperatorsState>) {
+    operators.history.record(&operators.hub).await;
 }
 
 async fn end_streams(stream: Rc<StreamShard>) {

@@ -11,11 +11,11 @@ use std::{
 use super::{
     body::Bodies,
     events::{page, state::EventsState},
-    operators::{rates::Rates, state::OperatorsState},
+    operators::{history::History, rates::Rates, state::OperatorsState},
     publish::{shard::PublishShard, state::PublishState},
     relay::state::RelayState,
     site::SiteState,
-    stream::shard::StreamShard,
+    stream::{mailbox::StreamMailboxes, record::start_clock, shard::StreamShard},
     topics::state::TopicsState,
 };
 use crate::{
@@ -140,7 +140,9 @@ impl AppState {
                 relay: relay.clone(),
                 net: Arc::clone(&net),
                 body_memory: Arc::clone(&bodies.memory),
+                streams: StreamMailboxes::new(hub.broker().shards().len()),
                 rates: Rates::default(),
+                history: History::default(),
                 started: Instant::now(),
                 log_dropped,
             }),
@@ -160,6 +162,7 @@ impl ShardState {
     /// The state of the core with this index, before its first connection.
     #[must_use]
     pub fn new(app: Arc<AppState>, index: usize) -> Self {
+        start_clock();
         let stream = StreamShard {
             hub: Arc::clone(&app.hub),
             policies: Arc::clone(&app.auth.policies),

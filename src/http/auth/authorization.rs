@@ -57,6 +57,12 @@ impl Authorization {
         &self.principal.grant
     }
 
+    /// Who is authorized.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
     /// When it expires, in seconds since the Unix epoch.
     #[must_use]
     pub fn expires(&self) -> Option<u64> {

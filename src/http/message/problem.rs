@@ -70,6 +70,7 @@ codes! {
     NotFound, "not-found", NOT_FOUND, "No resource has this path";
     TopicUnknown, "topic-unknown", NOT_FOUND, "There is no such topic";
     EventUnknown, "event-unknown", NOT_FOUND, "There is no such event";
+    StreamUnknown, "stream-unknown", NOT_FOUND, "There is no such stream";
     RunUnknown, "run-unknown", NOT_FOUND, "There is no such run";
     MethodNotAllowed, "method-not-allowed", METHOD_NOT_ALLOWED, "The path does not take this method";
     RequestTimeout, "request-timeout", REQUEST_TIMEOUT, "The body did not arrive in time";

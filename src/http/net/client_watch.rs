@@ -5,26 +5,43 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+    atomic::{AtomicU8, Ordering::Relaxed},
 };
+
+/// The client may close its direction.
+const OFF: u8 = 0;
+/// A client that closes its direction has left.
+const ON: u8 = 1;
+/// The response ends now.
+const CUT: u8 = 2;
 
 /// An extension of each HTTP/1.1 request. Over HTTP/2 a client that leaves resets its stream, and is always noticed.
 #[derive(Debug, Clone, Default)]
-pub struct ClientWatch(Arc<AtomicBool>);
+pub struct ClientWatch(Arc<AtomicU8>);
 
 impl ClientWatch {
     /// From now on a client that closes its direction has left: its request and its response are dropped.
     pub fn begin(&self) {
-        self.0.store(true, Relaxed);
+        self.0.store(ON, Relaxed);
+    }
+
+    /// The response ends now, complete or not, and so does the connection. Its task notices when it is woken next.
+    pub fn cut(&self) {
+        self.0.store(CUT, Relaxed);
     }
 
     /// The request is over.
     pub(super) fn end(&self) {
-        self.0.store(false, Relaxed);
+        self.0.store(OFF, Relaxed);
     }
 
     /// Whether it has begun.
     pub(super) fn is_on(&self) -> bool {
-        self.0.load(Relaxed)
+        self.0.load(Relaxed) == ON
+    }
+
+    /// Whether the response ends now.
+    pub(super) fn is_cut(&self) -> bool {
+        self.0.load(Relaxed) == CUT
     }
 }

@@ -13,12 +13,14 @@
 //! | [`tls`] | the TLS server, its certificates and their renewal |
 //! | [`peer`] | the remote address of a connection, and the listener that it came to |
 //! | [`client_watch`] | a response that ends when its client closes its direction |
+//! | [`cutter`] | ends a response whose client does not take it |
 //! | [`tracked_socket`] | a socket that measures how long its client has not read |
 //! | [`response`] | a response and its body |
 //! | [`throttled_log`] | a log message that is written at most once a second |
 
 pub mod client_watch;
 pub mod connection;
+pub mod cutter;
 pub mod handler;
 pub mod listen;
 pub mod peer;

@@ -113,7 +113,12 @@ impl StallHandle {
         self.state.blocked_ticks.set(0);
     }
 
-    /// Whether it was cut because it was blocked for too long.
+    /// Cuts it, whether it is blocked or not. To be followed by a wake-up of its task.
+    pub fn cut(&self) {
+        self.state.cut.set(true);
+    }
+
+    /// Whether it was cut, mostly because it was blocked for too long.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.state.cut.get()

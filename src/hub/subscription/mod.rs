@@ -15,6 +15,7 @@ use std::{
 mod catch_up;
 mod gap;
 mod restart;
+mod standing;
 mod started;
 
 pub use gap::{Gap, GapReason, GapStart};
@@ -310,19 +311,6 @@ impl Subscription {
         deletions::lowest(unused.iter().map(|name| feed.deletions.get(name)))
     }
 
-    /// The current cursor: everything up to this id was delivered, or reported as a gap.
-    #[must_use]
-    pub fn cursor(&self) -> EventId {
-        EventId { epoch: self.feed_handle.epoch.epoch, seq: self.position }
-    }
-
-    /// The position that the client resumed from; `None` without a cursor, or with an invalid one. Valid only before
-    /// the first delivery.
-    #[must_use]
-    pub fn resumed(&self) -> Option<Seq> {
-        (self.cursor_gap.is_none() && self.after.is_some()).then_some(self.position)
-    }
-
     /// The feed that this subscription follows.
     #[must_use]
     pub fn feed(&self) -> &Arc<Feed> {
@@ -343,11 +331,6 @@ impl Subscription {
         self.ready = None;
         self.state = ReadPosition::Done;
         Some(Delivery::Unreadable)
-    }
-
-    /// A position in the subscription's epoch.
-    fn feed_cursor(&self, seq: Seq) -> HubCursor {
-        HubCursor { epoch: self.feed_handle.epoch.number, seq }
     }
 
     fn deliver(&mut self, batch: Arc<FrameBatch>) {
@@ -383,13 +366,6 @@ impl Subscription {
         let resumes_at = resumes_at.map(|seq| EventId { epoch: self.feed_handle.epoch.epoch, seq });
         let gap = Gap { topic, after, resumes_at, reason };
         self.ready.get_or_insert_default().push_back(Delivery::Gap(gap));
-    }
-
-    /// Moves the subscription to another gauge.
-    fn set_progress(&mut self, progress: Progress) {
-        self.hub.stats.progress(self.progress).add(-1);
-        self.progress = progress;
-        self.hub.stats.progress(progress).add(1);
     }
 }
 

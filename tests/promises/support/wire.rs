@@ -106,7 +106,27 @@ pub(crate) fn watch(address: SocketAddr, query: &str, last_event_id: Option<&str
 
 /// Like [`watch`], for a hub that may be down.
 pub(crate) fn try_watch(address: SocketAddr, query: &str, last_event_id: Option<&str>) -> io::Result<EventStream> {
-    let mut headers = vec![("accept", "text/event-stream")];
+    try_watch_with(address, query, &[], last_event_id)
+}
+
+/// Like [`watch`], with more headers.
+#[allow(dead_code, reason = "for the promises")]
+pub(crate) fn watch_with(
+    address: SocketAddr,
+    query: &str,
+    headers: &[(&str, &str)],
+    last_event_id: Option<&str>,
+) -> EventStream {
+    try_watch_with(address, query, headers, last_event_id).expect("the hub answers")
+}
+
+fn try_watch_with(
+    address: SocketAddr,
+    query: &str,
+    headers: &[(&str, &str)],
+    last_event_id: Option<&str>,
+) -> io::Result<EventStream> {
+    let mut headers = [&[("accept", "text/event-stream")], headers].concat();
     headers.extend(last_event_id.map(|id| ("last-event-id", id)));
     let incoming = try_open(address, "GET", &format!("/events?{query}"), &headers, b"")?;
     Ok(EventStream {

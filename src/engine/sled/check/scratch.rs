@@ -48,7 +48,7 @@ impl CopyScratch<'_> {
         read: impl FnOnce(&Path) -> Result<(H, T), DatabaseError>,
     ) -> Result<T, CheckCopyError> {
         let copy = self.dir.join("copy");
-        let free = disk::free_bytes(self.dir).map_err(|error| self.refused(&error))?;
+        let free = disk::space(self.dir).map_err(|error| self.refused(&error))?.free;
         let needed = apparent_bytes(from) + MARGIN_BYTES;
         if free < needed {
             let (needed, free) = (needed >> 20, free >> 20);

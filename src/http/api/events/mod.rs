@@ -35,7 +35,10 @@ use crate::{
             accept,
             problem::{Code, Problem},
         },
-        net::response::{Body, Response, full},
+        net::{
+            cutter::Cutter,
+            response::{Body, Response, full},
+        },
     },
     hub::{
         batch::ReadLimit,
@@ -143,15 +146,20 @@ async fn response(
         ResponseMode::Stream(encoding) => {
             let cursor = initial_cursor(&subscription, assignment);
             let options = StreamOptions { retry, keepalive: events_request.keepalive, cursor };
+            let (authorization, number) = (&caller.authorization, events.stream.streams.next_number());
+            let record = StreamRecord::new(scope, number, authorization, Some(encoding), &subscription);
             let session = StreamSession::new(
                 Rc::clone(&events.stream),
                 subscription,
                 (caller.authorization, permits),
                 encoding,
                 options,
-                StreamRecord::new(scope),
+                record,
             );
-            let mut response = stream(encoding, Body::Detachable(Box::new(StreamBody::new(session))));
+            let mut response = stream(
+                encoding,
+                Body::Detachable(Box::new(StreamBody::new(session, Cutter::of(scope.watch.as_ref())))),
+            );
             response.headers_mut().insert("stream-keepalive", keepalive(events.keepalive));
             Ok(response)
         }

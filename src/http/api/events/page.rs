@@ -72,7 +72,7 @@ pub async fn response(
     wait: Duration,
 ) -> Result<Response, Problem> {
     let mut permit = quotas.memory(&events.pages);
-    let handle = events.stream.streams.register(subscription.feed(), authorization.expires());
+    let handle = events.stream.streams.register(subscription.feed(), authorization.expires(), None, None);
     let (mut gaps, mut closed) = (Vec::new(), subscription.is_exhausted());
     let deadline = tokio::time::sleep(if closed { Duration::ZERO } else { wait });
     tokio::pin!(deadline);

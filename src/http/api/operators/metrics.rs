@@ -65,6 +65,9 @@ fn text(now: &Snapshot) -> String {
     out.gauge("gapless_store_events", "Events stored.", store.events);
     out.gauge("gapless_store_bytes", "Bytes of event data stored.", store.bytes);
     out.gauge("gapless_store_disk_bytes", "Bytes on disk used by the store's files.", store.disk_bytes);
+    let free = "Bytes of the store's disk that the hub may still use.";
+    out.known_gauge("gapless_store_disk_free_bytes", free, store.disk_free_bytes);
+    out.known_gauge("gapless_store_disk_total_bytes", "Size of the store's disk.", store.disk_total_bytes);
     out.gauge("gapless_store_queued_bytes", "Bytes of events waiting for a commit.", store.queued_bytes);
     out.gauge("gapless_store_losses", "Damaged parts of the store, moved to quarantine or skipped.", store.losses);
     let unscrubbed = "Segments whose files still contain bytes of removed events.";
@@ -94,6 +97,8 @@ fn text(now: &Snapshot) -> String {
     out.counter("gapless_slow_readers_cut_total", "Streams closed because their client did not read.", cut);
     let lapsed = now.lapsed_total;
     out.counter("gapless_lapsed_streams_total", "Streams ended because their credential was no longer valid.", lapsed);
+    let ended = now.ended_by_operator_total;
+    out.counter("gapless_operator_ended_streams_total", "Streams ended by an operator.", ended);
     let dropped = now.log_lines_dropped_total;
     out.counter("gapless_log_lines_dropped_total", "Log lines dropped because stderr was not read in time.", dropped);
     let refused = now.refused_total.iter().map(|(code, count)| (*code, *count));

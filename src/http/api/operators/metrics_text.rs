@@ -12,6 +12,14 @@ impl MetricsText {
         self.line(format_args!("{name} {value}"));
     }
 
+    /// A gauge without a sample while its value is not known.
+    pub(super) fn known_gauge(&mut self, name: &str, help: &str, value: Option<impl Display>) {
+        self.head("gauge", name, help);
+        if let Some(value) = value {
+            self.line(format_args!("{name} {value}"));
+        }
+    }
+
     pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.head("counter", name, help);
         self.line(format_args!("{name} {value}"));

@@ -7,6 +7,8 @@
 //! | [`relay_figures`] | the statistics of the relay |
 //! | [`rates`] | the rates of the counters |
 //! | [`stats`] | `GET /admin/stats`: the statistics as JSON, once or every second |
+//! | [`history`] | `GET /admin/history`: the figures of the last 15 minutes |
+//! | [`streams`] | `/admin/streams`: who is connected; ends streams |
 //! | [`metrics`] | `GET /metrics`: the statistics for Prometheus |
 //! | `metrics_text` | Prometheus' text format |
 //! | `relay_metrics` | the metrics of the relay |
@@ -14,6 +16,7 @@
 //! | [`health`] | `GET /healthz`, `GET /readyz` |
 
 pub mod health;
+pub mod history;
 pub mod metrics;
 mod metrics_text;
 pub mod quantiles;
@@ -23,6 +26,7 @@ mod relay_metrics;
 pub mod snapshot;
 pub mod state;
 pub mod stats;
+pub mod streams;
 
 #[cfg(test)]
 mod tests;

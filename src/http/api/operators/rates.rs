@@ -72,6 +72,11 @@ impl Sample {
     }
 }
 
+/// Rounds to three decimals; more would be noise.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

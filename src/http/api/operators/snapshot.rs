@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{quantiles::QuantilesMs, rates::PerSecond, relay_figures::RelayFigures, state::OperatorsState};
+use super::{
+    quantiles::QuantilesMs,
+    rates::{PerSecond, rounded},
+    relay_figures::RelayFigures,
+    state::OperatorsState,
+};
 use crate::{
     engine::Status,
     http::message::json_text,
@@ -63,6 +68,8 @@ pub struct Snapshot {
     pub slow_readers_cut_total: u64,
     /// Streams ended because their credential was no longer valid.
     pub lapsed_total: u64,
+    /// Streams ended by an operator.
+    pub ended_by_operator_total: u64,
     /// Log lines dropped because stderr was not read in time.
     pub log_lines_dropped_total: u64,
     /// Refused requests, by problem code.
@@ -133,6 +140,10 @@ pub struct StoreFigures {
     pub bytes: u64,
     /// Bytes on disk used by the store's files; 0 in memory.
     pub disk_bytes: u64,
+    /// Bytes of the disk that this process may still use; `None` in memory, or unknown.
+    pub disk_free_bytes: Option<u64>,
+    /// Size of the disk; `None` in memory, or unknown.
+    pub disk_total_bytes: Option<u64>,
     /// Bytes of events waiting for a commit.
     pub queued_bytes: u64,
     /// Commits; concurrent publishes share one.
@@ -236,6 +247,7 @@ impl Snapshot {
             gaps_total: GapFigures::new(stats),
             slow_readers_cut_total: stats.slow_readers_cut.get(),
             lapsed_total: stats.lapsed.get(),
+            ended_by_operator_total: stats.ended_by_operator.get(),
             log_lines_dropped_total: (operators.log_dropped)(),
             refused_total: stats.refused_by_code(),
             quota_refused_total: quota_refused(operators),
@@ -290,6 +302,8 @@ impl StoreFigures {
             events: engine.events,
             bytes: engine.bytes,
             disk_bytes: engine.disk_bytes,
+            disk_free_bytes: engine.disk_space.map(|space| space.free),
+            disk_total_bytes: engine.disk_space.map(|space| space.total),
             queued_bytes: engine.queued_bytes,
             commits_total: engine.commits_total,
             commit_ms: QuantilesMs { p50: rounded(engine.commit_ms_p50), p99: rounded(engine.commit_ms_p99) },
@@ -339,9 +353,4 @@ impl From<HolderUsage> for Holder {
 fn quota_refused(operators: &OperatorsState) -> BTreeMap<&'static str, u64> {
     let counts = Limit::ALL.map(|limit| (limit.as_str(), operators.auth.quotas.refused(limit)));
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
-}
-
-/// Rounds to three decimals; more would be noise.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::rates::Rates;
+use super::{history::History, rates::Rates};
 use crate::{
-    http::{auth::authenticator::AuthState, net::state::NetState},
+    http::{api::stream::mailbox::StreamMailboxes, auth::authenticator::AuthState, net::state::NetState},
     hub::Hub,
     quota::memory::BodyMemory,
     relay::Relay,
@@ -22,8 +22,12 @@ pub struct OperatorsState {
     pub net: Arc<NetState>,
     /// The memory of request bodies.
     pub body_memory: Arc<BodyMemory>,
+    /// Where the cores are asked about their open streams.
+    pub streams: StreamMailboxes,
     /// Rates of the counters.
     pub rates: Rates,
+    /// The figures of the last minutes.
+    pub history: History,
     /// When the process began to serve.
     pub started: Instant,
     /// Log lines dropped so far because stderr was not read in time.

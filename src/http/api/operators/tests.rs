@@ -51,6 +51,8 @@ async fn stats_have_every_promised_field() {
         "/store/events",
         "/store/bytes",
         "/store/disk_bytes",
+        "/store/disk_free_bytes",
+        "/store/disk_total_bytes",
         "/store/commit_ms/p50",
         "/store/commit_ms/p99",
         "/gaps_total/trimmed",

@@ -13,12 +13,16 @@ use super::{
 use crate::{
     event::{EventId, Selection, Seq, position::Cursor},
     http::{
+        api::{request_log::RequestScope, stream::record::StreamRecord},
         auth::Caller,
         message::{
             problem::{Code, Problem},
             query::Query,
         },
-        net::response::{Response, abortable, full},
+        net::{
+            cutter::Cutter,
+            response::{Response, abortable, full},
+        },
     },
     hub::subscription::Start,
     relay::{
@@ -80,6 +84,7 @@ impl ReadOptions {
 /// When the reader has too many streams, or the log cannot be read.
 pub async fn response(
     state: &RelayState,
+    scope: &RequestScope,
     caller: Caller,
     run: &Arc<Run>,
     options: ReadOptions,
@@ -119,8 +124,12 @@ pub async fn response(
     });
     let (content_type, further) = (encoder.content_type(), encoder.headers());
     let needs = (!is_asker).then_some(selection);
+    let number = state.stream.streams.next_number();
+    let record = StreamRecord::new(scope, number, &caller.authorization, None, &subscription);
+    let cutter = Cutter::of(scope.watch.as_ref());
     let reader = RunReader { authorization: caller.authorization, needs, permits };
-    let body = RunBody::new(Rc::clone(&state.stream), subscription, encoder, reader, options.sequence, run);
+    let body =
+        RunBody::new(Rc::clone(&state.stream), subscription, encoder, reader, options.sequence, run, (record, cutter));
     let mut response = Response::new(abortable(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -168,6 +177,7 @@ pub fn nothing() -> Response {
 /// Why it has not.
 pub async fn begun(
     state: &RelayState,
+    scope: &RequestScope,
     caller: Caller,
     run: &Arc<Run>,
     options: ReadOptions,
@@ -181,7 +191,9 @@ pub async fn begun(
         // The provider was asked, and may have billed the answer: no retry is invited.
         RunPhase::Lost => Err(Problem::new(Code::UpstreamFailed, "the answer cannot be stored now")),
         RunPhase::Ended if run.facts.api.is_whole() => whole(state, run).await,
-        RunPhase::Started | RunPhase::Ended | RunPhase::Asked => response(state, caller, run, options, true).await,
+        RunPhase::Started | RunPhase::Ended | RunPhase::Asked => {
+            response(state, scope, caller, run, options, true).await
+        }
     }
 }
 

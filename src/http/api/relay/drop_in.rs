@@ -95,7 +95,7 @@ where
     let responded = match caller {
         Ok(caller) => {
             scope.set_holder(caller.authorization.holder());
-            respond(state, provider, caller, &path, head, body).await
+            respond(state, scope, provider, caller, &path, head, body).await
         }
         Err(problem) => {
             state.bodies.discard(&head.headers, body).await;
@@ -110,6 +110,7 @@ where
 
 async fn respond<B>(
     state: &RelayState,
+    scope: &RequestScope,
     provider: std::sync::Arc<Provider>,
     caller: Caller,
     path: &str,
@@ -121,7 +122,7 @@ where
 {
     if let Some(asked) = ResponseRequest::of(state, &provider, &head, path)? {
         state.bodies.discard(&head.headers, body).await;
-        return responses::respond(state, caller, asked).await;
+        return responses::respond(state, scope, caller, asked).await;
     }
     let kind = provider.dialect.endpoint(&head.method, path, &RequestFacts::default());
     let admitted = admission::admit(&state.stream.drain, &head.extensions).and_then(|()| {
@@ -181,7 +182,7 @@ where
     let raw = raw_shape(api, &head.uri)?;
     let joined = asking::join(state, &caller, ask, headers)?;
     let options = ReadOptions { format: Format::Raw, raw, after: joined.after, ..ReadOptions::default() };
-    answer::begun(state, caller, &joined.run, options).await
+    answer::begun(state, scope, caller, &joined.run, options).await
 }
 
 /// What the body says of the generation. Of what the operator has opened nothing must be known.

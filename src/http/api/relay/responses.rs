@@ -15,7 +15,7 @@ use super::{
 use crate::{
     event::Selection,
     http::{
-        api::body,
+        api::{body, request_log::RequestScope},
         auth::Caller,
         message::{
             problem::{Code, Problem},
@@ -97,7 +97,12 @@ fn is_asker(caller: &Caller, run: &Run) -> bool {
 ///
 /// # Errors
 /// When the caller may not, or the run cannot be read.
-pub async fn respond(state: &RelayState, caller: Caller, asked: ResponseRequest) -> Result<Response, Problem> {
+pub async fn respond(
+    state: &RelayState,
+    scope: &RequestScope,
+    caller: Caller,
+    asked: ResponseRequest,
+) -> Result<Response, Problem> {
     let ResponseRequest { run, response, action } = asked;
     let is_asker = is_asker(&caller, &run);
     match action {
@@ -107,7 +112,7 @@ pub async fn respond(state: &RelayState, caller: Caller, asked: ResponseRequest)
             }
             let sequence = after.map(|after| SequenceFilter { after });
             let options = ReadOptions { format: Format::Raw, sequence, ..ReadOptions::default() };
-            answer::response(state, caller, &run, options, is_asker).await
+            answer::response(state, scope, caller, &run, options, is_asker).await
         }
         ResponseAction::Cancel => {
             runs::stop_run(&caller, &run).await?;

@@ -17,9 +17,13 @@ use super::run_events::TopicEvent;
 use crate::{
     event::Selection,
     http::{
-        api::stream::{shard::StreamShard, streams::StreamHandle},
+        api::stream::{
+            record::{SentCounts, StreamRecord},
+            shard::StreamShard,
+            streams::StreamHandle,
+        },
         auth::{Authorization, StreamPermits},
-        net::response::Aborted,
+        net::{cutter::Cutter, response::Aborted},
     },
     hub::subscription::{Delivery, GapReason, Subscription},
     relay::{
@@ -51,6 +55,7 @@ pub struct RunBody {
     /// The end of the run, until it is known. Its events are in the subscription by then, if they could be stored.
     ending: Option<Pin<Box<dyn Future<Output = RunPhase>>>>,
     over: bool,
+    record: Rc<StreamRecord>,
     _watches: Waiting,
 }
 
@@ -71,10 +76,12 @@ impl RunBody {
         reader: RunReader,
         sequence: Option<SequenceFilter>,
         run: &Arc<Run>,
+        (record, cutter): (Rc<StreamRecord>, Option<Cutter>),
     ) -> Self {
         let ending = Arc::clone(run);
         let ending = Box::pin(async move { ending.over().await });
-        let handle = Rc::clone(&shard.streams).register(subscription.feed(), reader.authorization.expires());
+        let expires = reader.authorization.expires();
+        let handle = shard.streams.register(subscription.feed(), expires, Some(Rc::clone(&record)), cutter);
         Self {
             shard,
             subscription,
@@ -85,6 +92,7 @@ impl RunBody {
             timer: None,
             ending: Some(ending),
             over: false,
+            record,
             _watches: run.wait(),
         }
     }
@@ -120,8 +128,10 @@ impl RunBody {
                         break;
                     }
                 }
-                self.shard.hub.stats().events_out.add(batch.frames().len() as u64);
-                self.shard.hub.stats().bytes_out.add(out.len() as u64);
+                let sent = SentCounts { events: batch.frames().len() as u64, bytes: out.len() as u64 };
+                self.shard.hub.stats().events_out.add(sent.events);
+                self.shard.hub.stats().bytes_out.add(sent.bytes);
+                self.record.add(sent);
             }
             Delivery::Gap(gap) => self.encoder.gap(gap.reason, now, out),
             // The topic takes no more events, and the run has not ended in it: somebody closed or deleted it.
@@ -154,7 +164,16 @@ impl http_body::Body for RunBody {
     type Error = Aborted;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        let this = &mut *self;
+        let polled = self.poll_bytes(cx);
+        self.record.set_progress(self.subscription.progress());
+        self.record.set_reached(self.subscription.reached());
+        polled
+    }
+}
+
+impl RunBody {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        let this = self;
         let keepalive_due = this.handle.register_waker(cx);
         let mut out = Vec::new();
         loop {
@@ -167,7 +186,7 @@ impl http_body::Body for RunBody {
             if !out.is_empty() {
                 break;
             }
-            if this.over || this.has_lapsed() {
+            if this.over || this.record.is_end_requested() || this.has_lapsed() {
                 // The answer is not complete: a clean end would say that it is.
                 return Poll::Ready(Some(Err(Aborted)));
             }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     event::{EventId, Selection, TopicName, duration},
     http::{
-        api::{admission, body, keys},
+        api::{admission, body, keys, request_log::RequestScope},
         auth::Caller,
         message::{
             accept, json_text,
@@ -68,7 +68,12 @@ struct BegunRun<'r> {
 ///
 /// # Errors
 /// Why there is no run.
-pub async fn begin<B>(state: &RelayState, caller: Caller, request: Request<B>) -> Result<Response, Problem>
+pub async fn begin<B>(
+    state: &RelayState,
+    scope: &RequestScope,
+    caller: Caller,
+    request: Request<B>,
+) -> Result<Response, Problem>
 where
     B: http_body::Body<Data = Bytes>,
 {
@@ -87,7 +92,7 @@ where
     drop(body);
     if accept::names(&head.headers, "text/event-stream") {
         let options = ReadOptions { after: joined.after, ..options };
-        return answer::begun(state, caller, &joined.run, options).await;
+        return answer::begun(state, scope, caller, &joined.run, options).await;
     }
     let run = joined.run;
     if let RunPhase::NotStarted(failure) = run.decided().await {
@@ -221,7 +226,13 @@ pub async fn show(state: &RelayState, caller: &Caller, id: &str) -> Result<Respo
 ///
 /// # Errors
 /// When there is no such run, the caller may not read it, or the log cannot be read.
-pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) -> Result<Response, Problem> {
+pub async fn events(
+    state: &RelayState,
+    scope: &RequestScope,
+    caller: Caller,
+    id: &str,
+    head: &Parts,
+) -> Result<Response, Problem> {
     admission::admit(&state.stream.drain, &head.extensions)?;
     let run = state.run(id)?;
     may_read(&caller, &run)?;
@@ -240,7 +251,7 @@ pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) 
     if has_all && facts.status != RunStatus::Running {
         return Ok(nothing());
     }
-    answer::response(state, caller, &run, options, false).await
+    answer::response(state, scope, caller, &run, options, false).await
 }
 
 /// `GET /runs/active`. With `seen`, the last run that the caller has in full or nothing, also a newer one that has ended:
@@ -248,7 +259,12 @@ pub async fn events(state: &RelayState, caller: Caller, id: &str, head: &Parts) 
 ///
 /// # Errors
 /// When the caller may not read the topic, or the log cannot be read.
-pub async fn active(state: &RelayState, caller: Caller, query: &Query<'_>) -> Result<Response, Problem> {
+pub async fn active(
+    state: &RelayState,
+    scope: &RequestScope,
+    caller: Caller,
+    query: &Query<'_>,
+) -> Result<Response, Problem> {
     keys::ACTIVE_RUN.check(query)?;
     let topic = query.one("topic")?.ok_or_else(|| Problem::new(Code::TopicInvalid, "name the topic with ?topic=T"))?;
     let topic = TopicName::new(topic)?;
@@ -261,7 +277,7 @@ pub async fn active(state: &RelayState, caller: Caller, query: &Query<'_>) -> Re
     };
     let Some(run) = run else { return Ok(nothing()) };
     match run.decided().await {
-        RunPhase::Started | RunPhase::Ended => answer::response(state, caller, &run, options, false).await,
+        RunPhase::Started | RunPhase::Ended => answer::response(state, scope, caller, &run, options, false).await,
         RunPhase::Asked | RunPhase::Answered(_) | RunPhase::NotStarted(_) | RunPhase::Lost => Ok(nothing()),
     }
 }

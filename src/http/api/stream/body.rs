@@ -12,7 +12,7 @@ use http_body::Frame;
 use tokio::task::spawn_local;
 
 use super::{direct::DirectStream, session::StreamSession, streams::StreamHandle};
-use crate::http::net::{response::DetachableBody, takeover::Continuation};
+use crate::http::net::{cutter::Cutter, response::DetachableBody, takeover::Continuation};
 
 /// The body of an open stream. Dropping it ends the subscription.
 pub struct StreamBody {
@@ -21,21 +21,22 @@ pub struct StreamBody {
 }
 
 impl StreamBody {
-    /// The body that sends `session`.
+    /// The body that sends `session`, and ends as `cutter` cuts it.
     #[must_use]
-    pub fn new(session: StreamSession) -> Self {
-        let handle = Rc::clone(&session.shard().streams).register(session.subscription().feed(), session.expires());
+    pub fn new(session: StreamSession, cutter: Option<Cutter>) -> Self {
+        let (feed, record) = (session.subscription().feed(), Rc::clone(session.record()));
+        let handle = session.shard().streams.register(feed, session.expires(), Some(record), cutter);
         Self { session, handle }
     }
 }
 
 impl DetachableBody for StreamBody {
     fn detach(self: Box<Self>) -> (Bytes, Continuation) {
-        let mut session = self.session;
+        let Self { mut session, handle } = *self;
         let greeting = session.greet().bare();
         let continuation = move |socket, held| {
             // A task of its own, because the connection's memory has the size that hyper needed.
-            spawn_local(DirectStream::new(session, socket, held));
+            spawn_local(DirectStream::new(session, handle, socket, held));
         };
         (greeting, Box::new(continuation))
     }

@@ -7,7 +7,6 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    rc::Rc,
     task::{Context, Poll, ready},
 };
 
@@ -16,7 +15,7 @@ use super::{
     direct_connection::DirectConnection,
     record::StreamOutcome,
     session::StreamSession,
-    streams::{StreamHandle, WakeMode},
+    streams::{StreamHandle, StreamSender, WakeMode},
 };
 use crate::http::net::socket::Socket;
 
@@ -33,10 +32,8 @@ pub struct DirectStream<T> {
 impl<T> DirectStream<T> {
     /// Continues a stream whose response head was sent on `socket`.
     #[must_use]
-    pub fn new(session: StreamSession, socket: Socket, held: T) -> Self {
-        let streams = Rc::clone(&session.shard().streams);
-        let connection = DirectConnection::new(socket, session.encoding);
-        let handle = streams.register_direct(session.subscription().feed(), session.expires(), connection);
+    pub fn new(session: StreamSession, handle: StreamHandle, socket: Socket, held: T) -> Self {
+        handle.connect(DirectConnection::new(socket, session.encoding));
         Self { session, handle, _held: held }
     }
 
@@ -47,10 +44,12 @@ impl<T> DirectStream<T> {
         let member = &mut members[handle.key];
         let keepalive_due = member.register_waker(cx);
         member.wake_mode = WakeMode::Busy;
-        let connection = member.connection.as_mut().expect("registered with one");
-        session.add_sent(std::mem::take(&mut connection.sent));
+        let StreamSender::Direct(connection) = &mut member.sender else { unreachable!("connected by `new`") };
+        let record = session.record();
+        record.add(std::mem::take(&mut connection.sent));
         if connection.is_closed() {
-            session.ends(StreamOutcome::Stalled);
+            let by_operator = record.is_end_requested();
+            record.ends(if by_operator { StreamOutcome::EndedByOperator } else { StreamOutcome::Stalled });
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         // A client that has closed its direction is sent a keepalive at once: if it has left, it answers with a reset.

@@ -14,7 +14,7 @@ use super::{
     direct_connection::DirectConnection,
     record::SentCounts,
     shard::StreamShard,
-    streams::{FeedStreams, Member, WakeMode},
+    streams::{FeedStreams, Member, StreamSender, WakeMode},
 };
 use crate::hub::{
     batch::{FrameBatch, ReadLimit},
@@ -92,9 +92,9 @@ impl Round<'_> {
     }
 
     fn serve(&mut self, member: &mut Member) {
-        match (member.wake_mode, &mut member.connection) {
+        match (member.wake_mode, &mut member.sender) {
             (WakeMode::Busy, _) => {}
-            (WakeMode::Send, Some(connection)) if !self.lifecycle_changed => {
+            (WakeMode::Send, StreamSender::Direct(connection)) if !self.lifecycle_changed => {
                 let before = connection.cursor;
                 let at_end = self.send(connection);
                 if connection.cursor != before {

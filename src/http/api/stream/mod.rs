@@ -8,6 +8,9 @@
 //! | `parts` | a batch too large for one buffer, encoded in parts |
 //! | [`shard`] | what the streams of one core share |
 //! | [`streams`] | the registry of a shard's open streams, and their keepalive and stall timers |
+//! | [`record`] | what is known of one stream, for the log and for operators |
+//! | [`open_streams`] | lists a shard's open streams, and ends those that an operator names |
+//! | [`mailbox`] | how other cores ask for that |
 //! | [`fan_out`] | the hot loop: sends new frames to every stream that is at the ring's end |
 //! | [`direct_connection`] | the connection of a stream that was taken over |
 //! | [`direct`] | a stream on a connection that was taken over |
@@ -19,6 +22,8 @@ pub mod direct;
 pub mod direct_connection;
 pub mod encoding;
 pub mod fan_out;
+pub mod mailbox;
+pub mod open_streams;
 mod parts;
 pub mod record;
 pub mod session;

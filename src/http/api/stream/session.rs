@@ -47,7 +47,7 @@ pub struct StreamSession {
     client_cursor: Option<Seq>,
     /// Whether a client that reconnects with that cursor would receive a notice again.
     repeats_notice: bool,
-    record: Option<Box<StreamRecord>>,
+    record: Rc<StreamRecord>,
 }
 
 /// What a request decides about its stream besides the selection of events.
@@ -93,7 +93,7 @@ impl StreamSession {
         (authorization, permits): (Authorization, StreamPermits),
         encoding: Encoding,
         options: StreamOptions,
-        record: Option<Box<StreamRecord>>,
+        record: Rc<StreamRecord>,
     ) -> Self {
         let (client_cursor, greeting) = match options.cursor {
             InitialCursor::Resumed(seq) => (Some(seq), Greeting::Plain),
@@ -129,6 +129,12 @@ impl StreamSession {
         &self.subscription
     }
 
+    /// What is known of the stream.
+    #[must_use]
+    pub fn record(&self) -> &Rc<StreamRecord> {
+        &self.record
+    }
+
     /// When the client's credential expires, in Unix seconds. The driver of the session must poll it then.
     #[must_use]
     pub fn expires(&self) -> Option<u64> {
@@ -138,6 +144,16 @@ impl StreamSession {
     /// The next bytes to send; `None` when the stream is over. `keepalive_due`: nothing was sent for a keepalive
     /// interval.
     pub fn poll(&mut self, cx: &mut Context<'_>, keepalive_due: bool) -> Poll<Option<Chunk>> {
+        let polled = self.poll_chunk(cx, keepalive_due);
+        self.record.set_progress(self.subscription.progress());
+        if polled.is_pending() {
+            // Nothing is queued between the subscription's position and what was returned.
+            self.record.set_reached(self.subscription.reached());
+        }
+        polled
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, keepalive_due: bool) -> Poll<Option<Chunk>> {
         if self.greeting != Greeting::Sent {
             return Poll::Ready(Some(self.greet()));
         }
@@ -151,6 +167,9 @@ impl StreamSession {
             }
             if self.shard.drain.is_draining() {
                 return Poll::Ready(self.end_with_reconnect(StreamOutcome::Draining));
+            }
+            if self.record.is_end_requested() {
+                return Poll::Ready(self.end_with_reconnect(StreamOutcome::EndedByOperator));
             }
             if self.has_lapsed() {
                 return Poll::Ready(self.end_with_reconnect(StreamOutcome::CredentialEnded));
@@ -187,7 +206,7 @@ impl StreamSession {
                 }
                 Poll::Ready(Delivery::Finished(id)) => {
                     self.over = true;
-                    self.ends(StreamOutcome::TopicsClosed);
+                    self.record.ends(StreamOutcome::TopicsClosed);
                     // Without the newest id the client would reconnect and receive the same notices, endlessly.
                     if self.client_cursor >= Some(id.seq) {
                         continue;
@@ -218,33 +237,19 @@ impl StreamSession {
     fn count(&mut self, chunk: &Chunk) {
         let bytes = chunk.bare().len() as u64;
         self.shard.hub.stats().bytes_out.add(bytes);
-        self.add_sent(SentCounts { events: 0, bytes });
+        self.record.add(SentCounts { events: 0, bytes });
     }
 
     fn count_events(&mut self, events: u64) {
         self.shard.hub.stats().events_out.add(events);
-        self.add_sent(SentCounts { events, bytes: 0 });
-    }
-
-    /// Records what the caller has sent for the stream, besides what [`StreamSession::poll`] has returned.
-    pub fn add_sent(&mut self, sent: SentCounts) {
-        if let Some(record) = &mut self.record {
-            record.add(sent);
-        }
-    }
-
-    /// Records why the stream ends, if not because its client has left.
-    pub fn ends(&mut self, outcome: StreamOutcome) {
-        if let Some(record) = &mut self.record {
-            record.ends(outcome);
-        }
+        self.record.add(SentCounts { events, bytes: 0 });
     }
 
     /// Polls the subscription, inside a span of the stream while it reads the log, because then it may write lines.
     fn poll_subscription(&mut self, cx: &mut Context<'_>) -> Poll<Delivery> {
         let Self { record, subscription, .. } = self;
-        let record = record.as_ref().filter(|_| !subscription.caught_up());
-        let _entered = record.map(|record| record.span(&subscription.feed().selection).entered());
+        let reads = !subscription.caught_up();
+        let _entered = reads.then(|| record.span(&subscription.feed().selection).entered());
         subscription.poll_next(cx)
     }
 
@@ -284,7 +289,7 @@ impl StreamSession {
     /// Ends the stream for a transient reason; the last bytes tell the client when to reconnect.
     fn end_with_reconnect(&mut self, outcome: StreamOutcome) -> Option<Chunk> {
         self.over = true;
-        self.ends(outcome);
+        self.record.ends(outcome);
         let retry = spread_retry(Duration::from_millis(self.retry.into()));
         let cursor = self.cursor_to_send();
         self.encoding.reconnect(retry, cursor)
@@ -293,6 +298,7 @@ impl StreamSession {
     /// Records that the client has an id newer than every notice it was sent.
     fn set_client_cursor(&mut self, position: Seq) {
         (self.client_cursor, self.repeats_notice) = (Some(position), false);
+        self.record.set_reached(HubCursor { seq: position, ..self.subscription.reached() });
     }
 
     /// A cursor for a client that would receive a notice again if it reconnected with the one it has, because nothing
@@ -315,9 +321,7 @@ impl StreamSession {
 
 impl Drop for StreamSession {
     fn drop(&mut self) {
-        if let Some(record) = &self.record {
-            record.log(&self.subscription.feed().selection, self.authorization.holder());
-        }
+        self.record.log(&self.subscription.feed().selection, self.authorization.holder());
     }
 }
 

@@ -13,11 +13,18 @@ use std::{
 
 use slab::Slab;
 
-use super::direct_connection::DirectConnection;
+use super::{direct_connection::DirectConnection, record::StreamRecord};
 use crate::{
-    http::{auth::authorization, net::tracked_socket::TICK},
+    http::{
+        auth::authorization,
+        net::{cutter::Cutter, tracked_socket::TICK},
+    },
     hub::feed::Feed,
 };
+
+/// Ticks that a client has for taking the end of a stream that an operator ends. The first may follow at once, so it is
+/// 2 to 3 s: enough to send a page to a client that reads slowly.
+const TICKS_TO_CUT: u8 = 3;
 
 /// The open streams of one shard.
 #[derive(Debug, Default)]
@@ -27,6 +34,8 @@ pub struct Streams {
     now: Cell<u32>,
     /// The policy generation that the streams were last woken for.
     policy: Cell<u64>,
+    /// Streams that have begun so far.
+    next_number: Cell<u64>,
 }
 
 /// The streams of one feed.
@@ -46,12 +55,24 @@ pub struct Member {
     pub(super) wake_mode: WakeMode,
     /// Whether nothing was sent for a keepalive interval.
     pub(super) keepalive_due: bool,
+    /// Ticks after which a stream that an operator ends is cut, if its client has not taken the end; 0 for never.
+    ticks_to_cut: u8,
     /// The tick of the last send.
     pub(super) last_sent: u32,
     /// When the client's credential expires, in Unix seconds; `u64::MAX` for never.
     expires: u64,
-    /// The connection of a stream that was taken over from hyper.
-    pub(super) connection: Option<DirectConnection>,
+    /// What is known of the stream; `None` for a long poll.
+    pub(super) record: Option<Rc<StreamRecord>>,
+    pub(super) sender: StreamSender,
+}
+
+/// What sends a stream.
+#[derive(Debug)]
+pub enum StreamSender {
+    /// hyper, which polls a body.
+    Hyper(Option<Cutter>),
+    /// Its task and the fan-out, on a connection that was taken over from hyper.
+    Direct(DirectConnection),
 }
 
 /// What the fan-out does for a stream when its feed has new frames.
@@ -74,40 +95,44 @@ pub struct StreamHandle {
 }
 
 impl Streams {
-    /// Adds a stream that follows `feed` and is woken for new frames. `expires` is in Unix seconds.
+    /// Adds a stream that follows `feed` and is woken for new frames. `expires` is in Unix seconds. One without a record
+    /// is not among the open streams that operators see: a long poll, which ends by itself. `cutter` ends a response that
+    /// hyper sends.
     #[must_use]
-    pub fn register(self: &Rc<Self>, feed: &Arc<Feed>, expires: Option<u64>) -> StreamHandle {
-        self.add(feed, expires, None)
-    }
-
-    /// Adds a stream that follows `feed` on a connection that was taken over from hyper.
-    #[must_use]
-    pub(super) fn register_direct(
+    pub fn register(
         self: &Rc<Self>,
         feed: &Arc<Feed>,
         expires: Option<u64>,
-        connection: DirectConnection,
-    ) -> StreamHandle {
-        self.add(feed, expires, Some(connection))
-    }
-
-    fn add(
-        self: &Rc<Self>,
-        feed: &Arc<Feed>,
-        expires: Option<u64>,
-        connection: Option<DirectConnection>,
+        record: Option<Rc<StreamRecord>>,
+        cutter: Option<Cutter>,
     ) -> StreamHandle {
         let new = || {
             let (turns, members) = (Cell::new(feed.turns()), RefCell::default());
             Rc::new(FeedStreams { feed: Arc::clone(feed), turns, members })
         };
         let group = Rc::clone(self.groups.borrow_mut().entry(feed.id).or_insert_with(new));
-        let last_sent = self.now.get();
-        let expires = expires.unwrap_or(u64::MAX);
-        let member =
-            Member { waker: None, wake_mode: WakeMode::Wake, keepalive_due: false, last_sent, expires, connection };
-        let key = group.members.borrow_mut().insert(member);
+        let key = group.members.borrow_mut().insert(Member {
+            waker: None,
+            wake_mode: WakeMode::Wake,
+            keepalive_due: false,
+            ticks_to_cut: 0,
+            last_sent: self.now.get(),
+            expires: expires.unwrap_or(u64::MAX),
+            record,
+            sender: StreamSender::Hyper(cutter),
+        });
         StreamHandle { streams: Rc::clone(self), group, key }
+    }
+
+    /// The number of the shard's next stream.
+    pub fn next_number(&self) -> u64 {
+        self.next_number.replace(self.next_number.get() + 1)
+    }
+
+    /// The streams of each feed.
+    #[must_use]
+    pub(super) fn groups(&self) -> Vec<Rc<FeedStreams>> {
+        self.groups.borrow().values().cloned().collect()
     }
 
     /// The streams of a feed.
@@ -136,13 +161,17 @@ impl Streams {
                 member.keepalive_due = true;
                 member.wake();
             }
-            if reloaded
-                || member.expires <= clock
-                || member.connection.as_ref().is_some_and(DirectConnection::is_half_closed)
+            if reloaded || member.expires <= clock || member.connection().is_some_and(DirectConnection::is_half_closed)
             {
                 member.wake();
             }
-            if let Some(connection) = &mut member.connection
+            if member.ticks_to_cut > 0 {
+                member.ticks_to_cut -= 1;
+                if member.ticks_to_cut == 0 {
+                    member.cut();
+                }
+            }
+            if let StreamSender::Direct(connection) = &mut member.sender
                 && connection.stalled_since(now).is_some_and(|ticks| TICK * ticks > stall)
                 && connection.close_stalled()
             {
@@ -166,6 +195,33 @@ impl Streams {
 }
 
 impl Member {
+    /// Makes the task end the stream, as a drain does. Returns whether that is news.
+    pub(super) fn end(&mut self) -> bool {
+        let news = self.record.as_ref().is_some_and(|record| record.request_end());
+        if news {
+            self.ticks_to_cut = TICKS_TO_CUT;
+            self.wake();
+        }
+        news
+    }
+
+    /// Ends the stream without waiting for its client any longer.
+    fn cut(&mut self) {
+        match &mut self.sender {
+            StreamSender::Direct(connection) => drop(connection.close_stalled()),
+            StreamSender::Hyper(cutter) => cutter.iter().for_each(Cutter::cut),
+        }
+        self.wake();
+    }
+
+    /// The connection, if it was taken over.
+    pub(super) fn connection(&self) -> Option<&DirectConnection> {
+        match &self.sender {
+            StreamSender::Direct(connection) => Some(connection),
+            StreamSender::Hyper(_) => None,
+        }
+    }
+
     pub(super) fn wake(&self) {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
@@ -197,6 +253,13 @@ impl StreamHandle {
         self.group.members.borrow_mut()[self.key].mark_sent(self.now());
     }
 
+    /// From now on the stream is sent on a connection that was taken over from hyper.
+    pub(super) fn connect(&self, connection: DirectConnection) {
+        let member = &mut self.group.members.borrow_mut()[self.key];
+        member.sender = StreamSender::Direct(connection);
+        member.mark_sent(self.now());
+    }
+
     pub(super) fn now(&self) -> u32 {
         self.streams.now()
     }
@@ -211,5 +274,15 @@ impl Drop for StreamHandle {
         } else if members.len() < members.capacity() / 4 {
             members.shrink_to_fit();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shards_part_of_a_stream_takes_152_bytes() {
+        assert!(size_of::<Member>() <= 152, "{}", size_of::<Member>());
     }
 }

@@ -17,7 +17,9 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tracing::{Instrument as _, Span, field};
 
-use super::{handler::Handler, peer::Peer, state::Open, takeover::Takeover, transport::Transport};
+use super::{
+    handler::Handler, peer::Peer, state::Open, takeover::Takeover, tracked_socket::StallHandle, transport::Transport,
+};
 
 mod context;
 mod http1;
@@ -31,6 +33,7 @@ mod tracked_body;
 pub use context::ListenerContext;
 use context::{Connection, FIRST_REQUEST_GRACE};
 use negotiation::Negotiated;
+use tasks::Tasks;
 
 /// The kernel's send buffer, in bytes. By default it grows to 4 MiB a socket (`tcp_wmem`), and a stalled client would
 /// be detected only after that.
@@ -39,6 +42,12 @@ const SEND_BUFFER: usize = 256 << 10;
 /// How much longer the kernel waits for acknowledgements than the hub waits for a client that does not read. So a
 /// client that is alive but does not read is closed by the hub, and counted, also when the core's tick is late.
 const VANISHED_MARGIN: Duration = Duration::from_secs(30);
+
+/// The stall handle of the HTTP/2 request whose task is running; `None` in any other task.
+#[must_use]
+pub fn stall_handle() -> Option<Rc<StallHandle>> {
+    Tasks::stall_handle_if_any()
+}
 
 /// Serves a connection from `address`, inside a span, until its end or until a stream takes it over. What has taken it
 /// over continues outside the span, which would cost it more memory than it needs otherwise.

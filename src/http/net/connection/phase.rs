@@ -173,6 +173,9 @@ impl AsyncRead for ActivityTracked {
 
 impl AsyncWrite for ActivityTracked {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.phase.client.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
@@ -181,6 +184,9 @@ impl AsyncWrite for ActivityTracked {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.phase.client.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.io).poll_write_vectored(cx, slices)
     }
 

@@ -55,6 +55,11 @@ impl Tasks {
         STALL_HANDLE.with(Rc::clone)
     }
 
+    /// The same; `None` outside the task of a request.
+    pub(super) fn stall_handle_if_any() -> Option<Rc<StallHandle>> {
+        STALL_HANDLE.try_with(Rc::clone).ok()
+    }
+
     /// Whether there has been a request.
     pub(super) fn had_request(&self) -> bool {
         self.requests.had_request.get()
