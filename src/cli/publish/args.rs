@@ -16,10 +16,10 @@ use crate::{
 Prints a receipt, a JSON object, for each event once it is durable. Without DATA, all of stdin is
 one event.
 
---lines, --ndjson and several files send waiting lines as one batch with its own Idempotency-Key. While the hub
-restarts, they retry, and no line is lost, duplicated or reordered. A line that is not UTF-8, is not
-an envelope, or is refused is reported on stderr, and the others are published. The exit code is 1
-when a line was not published; the last message says which.
+--lines, --ndjson and several files send waiting lines as one batch with its own Idempotency-Key.
+While the hub restarts, they retry, and no line is lost, duplicated or reordered. A line that is not
+UTF-8, is not an envelope, or is refused is reported on stderr, and the others are published. The
+exit code is 1 when a line was not published; the last message says which.
 
   gapless publish notices 'Backup done'
   date | gapless publish clock --event tick
