@@ -21,6 +21,7 @@
 //!    access          -> event          authentication and authorization
 //!    quota                             limits of one client address or token holder
 //! 0  event, lifecycle                  the data types, without I/O; drain and signals
+//!    progress                          how far a long operation is
 //!    client                            the HTTP client of the commands and of access
 //!    sync                              threads and locks of the log engine and the hub
 //! ```
@@ -37,10 +38,11 @@
 //! | [`http`] | the HTTP interface | `api/routes.rs`, [`http::message::problem`] |
 //! | [`relay`] | answers of LLM providers as runs: dialects, endings, formats | [`relay::dialect`] |
 //! | [`load`] | load generator: publishers, and subscribers that verify what they receive | [`load::Load`] |
-//! | [`cli`] | the commands `publish`, `tail`, `remove`, `token`, `check`, `bench` | |
+//! | [`cli`] | the commands `publish`, `tail`, `remove`, `token`, `check`, `bench`, `completions`, `man` | |
 //! | [`client`] | the HTTP client: connections, proxies, TLS, one exchange within bounds | [`client::exchange`] |
 //! | [`config`] | every setting; reports all errors at once | [`config::keys`] |
 //! | [`lifecycle`] | drain, signals, the limit on open files | [`lifecycle::Drain`] |
+//! | [`mod@progress`] | how far a long operation is | [`progress::WorkProgress`] |
 //! | [`telemetry`] | the log on stderr | [`telemetry::init`] |
 //! | [`app`] | composition: builds a serving process from a configuration | [`app::start`] |
 //!
@@ -58,6 +60,7 @@ pub mod http;
 pub mod hub;
 pub mod lifecycle;
 pub mod load;
+pub mod progress;
 pub mod quota;
 pub mod relay;
 mod sync;

@@ -1,15 +1,26 @@
 //! The `gapless` binary: command dispatch and exit codes.
 //!
-//! Exit codes: 0 success, or the drain is complete · 1 failure · 2 invalid command line · 78 invalid configuration ·
-//! 130 a second stop signal came before the drain was over; 129, 130 SIGHUP or SIGINT ended a command in order.
+//! Exit codes: 0 success, or the drain is complete · 1 failure, or the checked store is damaged · 2 invalid command line ·
+//! 3 the store could not be checked · 75 a hub is using the store that was to be checked · 78 invalid configuration ·
+//! 130 a second stop signal came before the drain was over, or a check was interrupted; 129, 130 SIGHUP or SIGINT ended a
+//! command in order.
 
-use std::{fmt::Display, io::Write, process::ExitCode};
+use std::{fmt::Display, io::Write, path::Path, process::ExitCode, sync::Arc};
 
 use gapless::{
-    app::{self, AppError, Reload, RunningHub},
-    cli::{self, Cli, CliError, Command, print_error},
+    app::{
+        self, AppError, Reload, RunningHub,
+        store_check::{self, CheckError, ScratchDir},
+    },
+    cli::{
+        self, Cli, CliError, Command,
+        check::{CheckArgs, CheckTarget},
+        print_error,
+        progress::{self, CountedUnit, ProgressLine},
+    },
     config::{self, Config, Effective, Flags},
     lifecycle::{Drain, signals},
+    progress::WorkProgress,
     telemetry,
 };
 
@@ -28,16 +39,53 @@ fn main() -> ExitCode {
             Ok((config, _)) => finish(cli::token::run(&args, config.access_settings())),
             Err(errors) => misconfigured(errors),
         },
-        Command::Check(flags) => configured(&flags, |config, effective| {
-            let clock = app::clock_state(&config);
-            finish(cli::check::run(&effective, clock.ahead, clock.leapt))
-        }),
+        Command::Check(args) => match args.target() {
+            CheckTarget::Configuration => configured(args.flags(), |config, effective| {
+                let clock = app::clock_state(&config);
+                finish(cli::check::run(&effective, clock.ahead, clock.leapt))
+            }),
+            CheckTarget::Store(dir) => check_store(&args, &dir),
+            CheckTarget::ConfiguredStore => match config::load(args.flags()) {
+                Ok((config, _)) => match store_check::configured_dir(&config) {
+                    Ok(dir) => check_store(&args, &dir),
+                    Err(error) => not_checked(&error),
+                },
+                Err(errors) => misconfigured(errors),
+            },
+        },
+        Command::Completions(args) => finish(cli::completions::run(&args, Cli::definition())),
+        Command::Man(args) => finish(cli::man::run(&args, Cli::definition())),
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
         Command::Tail(args) => finish(block_on(cli::tail::run(args))),
         Command::Top(args) => finish(block_on(cli::top::run(args))),
         Command::Remove(args) => finish(block_on(cli::remove::run(args))),
         Command::Bench(args) => finish(block_on(cli::bench::run(args))),
     }
+}
+
+/// Checks the store in `dir`, and prints what was found.
+fn check_store(args: &CheckArgs, dir: &Path) -> ExitCode {
+    let scratch = match ScratchDir::new(&args.scratch(), dir) {
+        Ok(scratch) => scratch,
+        Err(error) => return not_checked(&error),
+    };
+    cli::check::announce_copies(scratch.path(), store_check::check_scratch_bytes(dir));
+    let progress = Arc::new(WorkProgress::default());
+    let line = ProgressLine::start(&progress, CountedUnit::Bytes);
+    let checked = store_check::check(dir, &scratch, &progress);
+    drop((line, scratch));
+    match checked {
+        Ok(report) => match args.print(&report) {
+            Ok(()) => ExitCode::from(report.verdict.exit_code()),
+            failed => finish(failed),
+        },
+        Err(error) => not_checked(&error),
+    }
+}
+
+fn not_checked(error: &CheckError) -> ExitCode {
+    print_error(error);
+    ExitCode::from(error.exit_code())
 }
 
 /// Runs the hub until it has drained, and flushes the log.
@@ -48,7 +96,7 @@ fn serve(config: &Config, effective: Effective, flags: &Flags) -> ExitCode {
 }
 
 fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> ExitCode {
-    if let Err(error) = telemetry::init(&config.log) {
+    if let Err(error) = telemetry::init(&config.log, progress::stderr()) {
         print_error(format_args!("cannot start: {error}"));
         return ExitCode::FAILURE;
     }
@@ -65,7 +113,13 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
     };
     let flags = flags.clone();
     let reload = Reload { hangups, before: effective, read: Box::new(move || config::load(&flags)) };
-    match app::serve(config, &drain, reload, |hub| greet(config, hub)) {
+    let opening = Arc::new(WorkProgress::default());
+    let line = ProgressLine::start(&opening, CountedUnit::Items);
+    let ready = |hub: &RunningHub| {
+        drop(line);
+        greet(config, hub);
+    };
+    match app::serve(config, &drain, reload, &opening, ready) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             let invalid_config = matches!(error, AppError::Config(_));

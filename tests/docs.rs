@@ -17,6 +17,7 @@ use gapless::{
         ConfigKey, KEYS,
         kinds::{DurationText, ValueKind as _},
     },
+    engine::sled::{FindingKind, Severity},
     event::duration,
     http::message::problem::Code,
 };
@@ -70,6 +71,20 @@ fn every_key_has_a_row_with_its_default_and_range() {
         let range = key.range.map(|(low, high)| format!("`{low}` to `{high}`")).unwrap_or_default();
         let row = format!("| `{}` | `{}` | {range} | ", key.path(), key.default);
         assert!(rows.iter().any(|line| line.starts_with(&row)), "docs/OPERATIONS.md lacks a row that starts {row}");
+    }
+}
+
+#[test]
+fn every_finding_of_a_check_has_a_row() {
+    let text = read("docs/OPERATIONS.md");
+    for kind in FindingKind::ALL {
+        let severity = match kind.severity() {
+            Severity::Damage => "damage",
+            Severity::Unchecked => "not checked",
+            Severity::Note => "note",
+        };
+        let row = format!("| `{}` | {severity} | {} | {} |\n", kind.code(), kind.meaning(), kind.advice());
+        assert!(text.contains(&row), "docs/OPERATIONS.md lacks {row}");
     }
 }
 

@@ -19,6 +19,7 @@ const MODULES: &[(&str, u8)] = &[
     ("event", 0),
     ("lifecycle", 0),
     ("sync", 0),
+    ("progress", 0),
     ("client", 0),
     ("access", 1),
     ("config", 1),

@@ -18,12 +18,19 @@ use crate::{
     },
     event::{Millis, retention::Rules},
     hub::broker::Broker,
+    progress::WorkProgress,
 };
 
-pub(super) fn open(config: &Config, broker: &Arc<Broker>) -> Result<Arc<dyn Engine>, AppError> {
+pub(super) fn open(
+    config: &Config,
+    broker: &Arc<Broker>,
+    progress: &Arc<WorkProgress>,
+) -> Result<Arc<dyn Engine>, AppError> {
     let engine = match config.hub.engine {
         EngineKind::Memory => open_log(MemoryStore::new(), config, broker),
-        EngineKind::Sled => open_log(SledStore::open(sled_config(config))?, config, broker),
+        EngineKind::Sled => {
+            open_log(SledStore::open_reporting(sled_config(config), Arc::clone(progress))?, config, broker)
+        }
     };
     Ok(supporting(engine, &config.retention_rules())?)
 }

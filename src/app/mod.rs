@@ -5,6 +5,7 @@
 //! | this file | start of the process, and waiting for its end |
 //! | `error` | why the hub did not start |
 //! | `engine` | opens the configured engine |
+//! | [`store_check`] | checks a store that no hub has open |
 //! | `store_waits` | bounded waits for the store's disk, at start and at exit |
 //! | `reloading` | reload of the configuration on SIGHUP |
 //! | `policy` | access policy and quotas from the configuration |
@@ -38,6 +39,7 @@ use crate::{
     },
     hub::{self, Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::{Drain, DrainOutcome, descriptors::ConnectionLimits},
+    progress::WorkProgress,
     quota::Quotas,
     telemetry,
 };
@@ -50,6 +52,7 @@ mod listening;
 mod policy;
 mod relay;
 mod reloading;
+pub mod store_check;
 mod store_waits;
 
 pub use engine::{ClockState, clock_state};
@@ -80,7 +83,8 @@ pub struct RunningHub {
     shards: Vec<JoinHandle<io::Result<()>>>,
 }
 
-/// Serves until `drain` is over. Calls `ready` once connections are accepted.
+/// Serves until `drain` is over. Counts in `opening` how far the opening of the store is, and calls `ready` once
+/// connections are accepted.
 ///
 /// # Errors
 /// When it cannot start, or the store cannot be closed cleanly.
@@ -88,9 +92,10 @@ pub fn serve(
     config: &Config,
     drain: &Drain,
     reload: Reload,
+    opening: &Arc<WorkProgress>,
     ready: impl FnOnce(&RunningHub),
 ) -> Result<DrainOutcome, AppError> {
-    let running = start(config, drain)?;
+    let running = start_reporting(config, drain, opening)?;
     ready(&running);
     reload.start(Arc::clone(&running.app))?;
     running.wait()
@@ -112,12 +117,16 @@ pub fn check(config: &Config) -> Result<(), AppError> {
 /// # Errors
 /// When the store cannot be opened or an address cannot be bound.
 pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
+    start_reporting(config, drain, &Arc::default())
+}
+
+fn start_reporting(config: &Config, drain: &Drain, opening: &Arc<WorkProgress>) -> Result<RunningHub, AppError> {
     let connections = listening::connection_limits(config)?;
     let addresses = listening::bind(config)?;
     let hub_config = hub_config(config);
     let shards = config.hub.shards;
     let broker = Broker::new(shards, &hub_config);
-    let engine = store_waits::open(config, &broker, drain)?;
+    let engine = store_waits::open(config, &broker, drain, opening)?;
     let hub = Hub::new(Arc::clone(&engine), broker, hub_config);
     let relay = relay::open(config, &hub, drain)?;
     let tls = certificate::tls(config, drain)?;

@@ -5,7 +5,7 @@ use std::{io, panic::resume_unwind, sync::Arc, thread, time::Duration};
 use tokio::{
     runtime::{self, Runtime},
     sync::oneshot,
-    time::{Instant, timeout_at},
+    time::{Instant, interval_at, timeout_at},
 };
 
 use super::{AppError, engine};
@@ -14,17 +14,26 @@ use crate::{
     engine::Engine,
     hub::broker::Broker,
     lifecycle::{Drain, DrainOutcome, DrainPhase},
+    progress::{ProgressState, WorkProgress},
 };
 
 /// Minimum time for closing the store, when the streams have used up the drain's time. A responsive disk only needs a
 /// flush; `deploy/gapless.service` kills the process a second later.
 const MIN_CLOSE_TIME: Duration = Duration::from_secs(4);
 
-/// Opens the store, or gives up when the drain is over before that.
-pub(super) fn open(config: &Config, broker: &Arc<Broker>, drain: &Drain) -> Result<Arc<dyn Engine>, AppError> {
+/// How often an opening that goes on is reported in the log.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Opens the store, or gives up when the drain is over before that. Reports a long opening in the log.
+pub(super) fn open(
+    config: &Config,
+    broker: &Arc<Broker>,
+    drain: &Drain,
+    progress: &Arc<WorkProgress>,
+) -> Result<Arc<dyn Engine>, AppError> {
     let (sender, opened) = oneshot::channel();
-    let (config, broker) = (config.clone(), Arc::clone(broker));
-    let work = move || drop(sender.send(engine::open(&config, &broker)));
+    let (config, broker, opening) = (config.clone(), Arc::clone(broker), Arc::clone(progress));
+    let work = move || drop(sender.send(engine::open(&config, &broker, &opening)));
     let thread = thread::Builder::new().name("opening".into()).spawn(work)?;
     // Without a guard a drain would be over at once.
     let _guard = drain.guard();
@@ -33,12 +42,23 @@ pub(super) fn open(config: &Config, broker: &Arc<Broker>, drain: &Drain) -> Resu
             biased;
             opened = opened => Some(opened),
             _ = drain.settled() => None,
+            () = report(progress) => None,
         }
     });
     match outcome {
         Some(Ok(opened)) => opened,
         Some(Err(_)) => resume_unwind(thread.join().expect_err("the thread ended without a result")),
         None => Err(AppError::NotOpened),
+    }
+}
+
+/// Logs how far the opening is, for ever.
+async fn report(progress: &WorkProgress) {
+    let mut times = interval_at(Instant::now() + REPORT_INTERVAL, REPORT_INTERVAL);
+    loop {
+        times.tick().await;
+        let ProgressState { step, done, total } = progress.state();
+        tracing::info!(%step, done, total, "the store is still being opened");
     }
 }
 

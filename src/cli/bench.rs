@@ -5,8 +5,9 @@
 
 use std::{
     fmt::Write as _,
-    io,
+    io::{self, IsTerminal},
     net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,6 +21,7 @@ use super::{
     CliError,
     client::{HubArgs, HubClient, HubConnector},
     output::{self, print_line},
+    progress::{CountedUnit, ProgressLine},
 };
 use crate::{
     lifecycle::descriptors,
@@ -27,6 +29,7 @@ use crate::{
         DeliveryFaults, Load, LoadError, LoadMode, LoadOutcome, LoadPlan, LoadTopics, PeerDialect, PublishMode, Wants,
         dialect::{AuthorizationHeader, Target},
     },
+    progress::WorkProgress,
 };
 
 /// The load.
@@ -99,7 +102,15 @@ pub async fn run(args: BenchArgs) -> Result<(), CliError> {
 fn load(args: &BenchArgs, target: Target, topics: &LoadTopics) -> Result<LoadOutcome, LoadError> {
     let mut load = Load::new(target, topics.clone())?;
     let count = topics.names.len();
+    let progress = Arc::new(WorkProgress::default());
+    // Where there is no terminal nothing is drawn, and the generator does no work for it.
+    if io::stderr().is_terminal() {
+        load.report_to(Arc::clone(&progress));
+    }
+    let opening = ProgressLine::start(&progress, CountedUnit::Items);
     load.subscribe(args.subscribers as usize, |n| Wants::topic(topics, n % count))?;
+    drop(opening);
+    let _running = ProgressLine::start(&progress, CountedUnit::Time);
     load.run(&LoadPlan {
         events: u64::MAX,
         time: Duration::from_secs(args.seconds.into()),

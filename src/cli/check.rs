@@ -1,12 +1,114 @@
-//! `gapless check`: prints the configuration as `gapless serve` would use it.
+//! `gapless check`: prints the configuration as `gapless serve` would use it, or what is in a store and what is damaged.
 
-use std::{io::Write, time::Duration};
+use std::{
+    fmt::Display,
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use super::{CliError, output};
+use serde::Serialize;
+
+use super::{CliError, output, print_error};
 use crate::{
-    config::Effective,
+    config::{Effective, Flags},
     event::{Millis, duration},
 };
+
+/// The value of a `--store` without one. No argument can contain it.
+const CONFIGURED: &str = "\0";
+
+/// What to check.
+#[derive(Debug, PartialEq, Eq)]
+pub enum CheckTarget {
+    /// The configuration.
+    Configuration,
+    /// The store of the configuration.
+    ConfiguredStore,
+    /// The store in this directory, whatever is configured.
+    Store(PathBuf),
+}
+
+/// The arguments of `gapless check`.
+#[derive(Debug, clap::Args)]
+#[command(
+    max_term_width = 140,
+    after_help = "\
+Without --store it prints the configuration as a file, with the origin of each value.
+
+--store checks the store in DIR, or in the configured directory: it reads every event, compares it
+with its checksum, and tells what is damaged, what that means, and what to do. It changes nothing
+there. No hub may have the store open. Parts of it are copied one at a time, up to the size of a
+segment, because reading them in place would change them.
+
+Exit codes of --store: 0 sound, 1 damaged, 3 not all of it could be checked, 75 a hub is using it.
+
+  gapless check --config gapless.toml
+  gapless check --store /var/lib/gapless
+  gapless check --store /backup/gapless --scratch /big/disk --json"
+)]
+pub struct CheckArgs {
+    /// Check the store in DIR instead [default: the configured directory]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = CONFIGURED)]
+    store: Option<PathBuf>,
+    /// Directory for the copies [default: the system's temporary directory]
+    #[arg(long, value_name = "DIR", requires = "store")]
+    scratch: Option<PathBuf>,
+    /// Print what was found in the store as JSON
+    #[arg(long, requires = "store")]
+    json: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl CheckArgs {
+    /// The configuration flags.
+    #[must_use]
+    pub fn flags(&self) -> &Flags {
+        &self.flags
+    }
+
+    /// What to check.
+    #[must_use]
+    pub fn target(&self) -> CheckTarget {
+        match &self.store {
+            None => CheckTarget::Configuration,
+            Some(dir) if dir.as_os_str() == CONFIGURED => CheckTarget::ConfiguredStore,
+            Some(dir) => CheckTarget::Store(dir.clone()),
+        }
+    }
+
+    /// The directory for copies.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.scratch.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
+    /// Prints the report of a check of a store.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn print(&self, report: &(impl Display + Serialize)) -> Result<(), CliError> {
+        let text = if self.json {
+            serde_json::to_string(report).expect("it has no maps with other keys than text") + "\n"
+        } else {
+            report.to_string()
+        };
+        let mut out = output::stdout();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::output)
+    }
+}
+
+/// Tells a user at a terminal where a check makes copies, and how many bytes they take at most.
+pub fn announce_copies(scratch: &Path, bytes: u64) {
+    if std::io::stderr().is_terminal() {
+        let mib = bytes.div_ceil(1 << 20);
+        print_error(format_args!(
+            "one part of the store at a time is copied to {}, at most {mib} MiB",
+            scratch.display()
+        ));
+    }
+}
 
 /// Prints the effective configuration as a TOML file; a value that is not the default has its source in a comment.
 /// Comments at the end report when the store's newest stamp is `ahead` of this machine's clock (the stamp, the

@@ -20,6 +20,17 @@ pub enum CliError {
     /// stdin cannot be read, or is not a valid event.
     #[error("cannot read stdin: {0}")]
     Input(io::Error),
+    /// A file of `--file` cannot be read.
+    #[error("cannot read {path:?}: {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        reason: io::Error,
+    },
+    /// `--key` with several files.
+    #[error("--key is for one event; several files are published with keys of their own, so that a retry adds nothing")]
+    KeyOfFiles,
     /// `--url` is not a valid URL of a hub.
     #[error("{url:?} is not a hub's URL: {problem}")]
     Url {
@@ -150,12 +161,14 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// The exit code: 0 when the reader has closed stdout, that of the signal after an orderly end, else 1.
+    /// The exit code: 0 when the reader has closed stdout, that of the signal after an orderly end, 2 for a wrong command
+    /// line, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
             Self::Stopped(signal) => signal.exit_code(),
+            Self::KeyOfFiles => 2,
             _ => 1,
         }
     }

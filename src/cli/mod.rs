@@ -5,31 +5,37 @@
 //! | module | idea |
 //! |---|---|
 //! | this file | the command line |
-//! | [`check`] | `gapless check`: prints the effective configuration |
+//! | [`check`] | `gapless check`: prints the effective configuration, or what is damaged in a store |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
 //! | [`top`] | `gapless top`: a hub at a glance |
 //! | [`remove`] | `gapless remove`: removes one event |
 //! | [`token`] | `gapless token`: creates or explains a token |
 //! | [`mod@bench`] | `gapless bench`: a hub under load |
+//! | [`completions`] | `gapless completions`: completion in a shell |
+//! | [`man`] | `gapless man`: manual pages |
 //! | `client` | HTTP requests to a hub |
 //! | `problem` | a hub's error response as a message |
 //! | `delay` | the delay before a retry |
 //! | `output` | stdout and stderr |
 //! | `stop` | the signals that ask a command to end |
+//! | [`progress`] | the progress of a long operation on a terminal |
 //! | `text` | untrusted text in messages and on a terminal |
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Flags;
 
 pub mod bench;
 pub mod check;
 mod client;
+pub mod completions;
 mod delay;
 mod error;
+pub mod man;
 mod output;
 mod problem;
+pub mod progress;
 pub mod publish;
 pub mod remove;
 #[cfg(test)]
@@ -43,6 +49,12 @@ pub mod top;
 pub use self::{error::CliError, output::print_error};
 
 impl Cli {
+    /// The definition of the command line, for what is made of it.
+    #[must_use]
+    pub fn definition() -> clap::Command {
+        Self::command()
+    }
+
     /// Parses the command line of this process. Exits with a message if it is invalid, or after `--help` and
     /// `--version`.
     #[must_use]
@@ -108,15 +120,16 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// Create a token, or explain what one permits
     Token(token::TokenArgs),
-    /// Check a configuration and print it as it would be used
-    #[command(max_term_width = 140)]
-    Check(Flags),
+    /// Check a configuration and print it as it would be used, or check a store
+    Check(check::CheckArgs),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write all of them
+    Man(man::ManArgs),
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

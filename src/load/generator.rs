@@ -5,6 +5,7 @@ use std::{
     io::{Read, Write},
     net,
     ops::Range,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,6 +20,7 @@ use super::{
     tally::LoadTally,
     topics::{LoadTopics, Wants},
 };
+use crate::progress::WorkProgress;
 
 /// How long a load waits without any progress before it gives up.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +34,9 @@ const MAX_CONNECTING: usize = 500;
 
 /// First token of a publisher; the tokens of streams are below.
 const PUBLISHER_TOKENS: usize = 1 << 30;
+
+/// How often a run tells how far it is, in milliseconds.
+const REPORT_MS: u64 = 100;
 
 /// Longest sleep when an event is due in less than a millisecond, the resolution of the poll: events that arrive during
 /// the sleep are noticed late by this much at most.
@@ -59,6 +64,8 @@ pub struct Load {
     returned: u64,
     /// When the last of them had caught up, in nanoseconds.
     caught_up: Option<u64>,
+    /// Told how far the load is, if somebody asks.
+    progress: Option<Arc<WorkProgress>>,
 }
 
 impl Load {
@@ -85,6 +92,7 @@ impl Load {
             behind: 0,
             returned: 0,
             caught_up: None,
+            progress: None,
             target,
             topics,
         };
@@ -109,6 +117,11 @@ impl Load {
         Ok(())
     }
 
+    /// Tells `progress` how far the load is from now on: streams that are open, then the milliseconds of a run.
+    pub fn report_to(&mut self, progress: Arc<WorkProgress>) {
+        self.progress = Some(progress);
+    }
+
     /// Opens `count` streams, the `n`th for `wants(n)`, and waits until each has a response. Streams are numbered from
     /// 0 in the order of these calls.
     ///
@@ -123,10 +136,16 @@ impl Load {
             self.streams.push(LoadStream::new(wants, sources));
         }
         let (mut missing, mut since) = (count, Instant::now());
+        if let Some(progress) = &self.progress {
+            progress.begin("opening streams", count as u64);
+        }
         while missing > 0 {
             self.poll_once(Some(Duration::from_millis(100)))?;
             let now = self.queue.len() + self.connecting;
             if now < missing {
+                if let Some(progress) = &self.progress {
+                    progress.add((missing - now) as u64);
+                }
                 (missing, since) = (now, Instant::now());
             } else if since.elapsed() > STALL_TIMEOUT {
                 return Err(LoadError::Late { missing, seconds: STALL_TIMEOUT.as_secs() });
@@ -150,7 +169,12 @@ impl Load {
         }
         let mut schedule = Schedule::new(traffic, &self.topics, self.sources_per_topic, self.now());
         let mut watch = ProgressWatch::new(&self.tally);
+        let mut reported = 0;
+        if let Some(progress) = &self.progress {
+            progress.begin("publishing", u64::try_from(traffic.time.as_millis()).unwrap_or(u64::MAX));
+        }
         let outcome = loop {
+            self.report_run(&mut reported, schedule.started_at);
             let due = schedule.publish(self.now(), &self.target, &mut self.publishers, &mut self.tally)?;
             let is_idle = self.tally.outstanding == 0 && self.tally.unacknowledged == 0;
             if schedule.done && is_idle && self.queue.is_empty() && self.connecting == 0 {
@@ -177,6 +201,19 @@ impl Load {
             faults: self.tally.faults,
             caught_up: self.caught_up.map(|at| Duration::from_nanos(at - self.returned)),
         })
+    }
+
+    /// Tells how far a run is that began at `begun`, every tenth of a second. `reported` is how many milliseconds were
+    /// told.
+    fn report_run(&self, reported: &mut u64, begun: u64) {
+        let Some(progress) = &self.progress else { return };
+        let elapsed = (self.now() - begun) / 1_000_000;
+        if elapsed >= *reported + REPORT_MS {
+            progress.add(elapsed - *reported);
+            *reported = elapsed;
+            let LoadTally { published, delivered, .. } = &self.tally;
+            progress.step(format!("{published} events, {delivered} deliveries"));
+        }
     }
 
     /// Waits until every stream that reads has received all events published so far. Returns the faults since the last

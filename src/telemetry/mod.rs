@@ -32,22 +32,23 @@ const REQUESTS: &str = "gapless::requests=info";
 /// The log queue of the process, once it is initialised.
 static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
-/// Starts the log on stderr, and sends panics to it. Once per process: later calls have no effect.
+/// Starts the log on stderr, which it writes through `out`, and sends panics to it. Once per process: later calls have
+/// no effect.
 ///
 /// # Errors
 /// When the system refuses the thread that writes.
-pub fn init(log: &Log) -> io::Result<()> {
+pub fn init(log: &Log, out: impl io::Write + Send + 'static) -> io::Result<()> {
     if QUEUE.get().is_some() {
         return Ok(());
     }
-    let queue = LogQueue::start(io::stderr())?;
+    let queue = LogQueue::start(out)?;
     let queue = QUEUE.get_or_init(|| queue).clone();
     let filter = EnvFilter::try_new(&log.level).expect("checked by the configuration");
     let filter = filter.add_directive(REQUESTS.parse().expect("a directive"));
     let lines = fmt().with_env_filter(filter).with_writer(queue).log_internal_errors(false);
     // An error means that a subscriber is already set, as may be the case in tests.
     let _already = match log.format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => lines.with_ansi(has_colours()).try_init(),
         LogFormat::Json => {
             // The list of spans has the current one, too.
             lines.json().flatten_event(true).with_current_span(false).try_init()
@@ -56,6 +57,13 @@ pub fn init(log: &Log) -> io::Result<()> {
     // The default hook writes to stderr and blocks on its reader.
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// Whether the lines may have colours: on a terminal that has some, unless `NO_COLOR` is set.
+fn has_colours() -> bool {
+    let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stderr().is_terminal() && !forbidden && !is_dumb
 }
 
 /// Log lines dropped since the process started, because stderr was not read in time.

@@ -1,5 +1,7 @@
 //! The arguments of `gapless publish`.
 
+use std::path::PathBuf;
+
 use clap::value_parser;
 use hyper::header::HeaderValue;
 
@@ -14,22 +16,26 @@ use crate::{
 Prints a receipt, a JSON object, for each event once it is durable. Without DATA, all of stdin is
 one event.
 
---lines and --ndjson send waiting lines as one batch with its own Idempotency-Key. While the hub
-restarts, they retry, and no line is lost, duplicated or reordered. A line that is not UTF-8, is not
-an envelope, or is refused is reported on stderr, and the others are published. The exit code is 1
-when a line was not published; the last message says which.
+--lines, --ndjson and several files send waiting lines as one batch with its own Idempotency-Key.
+While the hub restarts, they retry, and no line is lost, duplicated or reordered. A line that is not
+UTF-8, is not an envelope, or is refused is reported on stderr, and the others are published. The
+exit code is 1 when a line was not published; the last message says which.
 
   gapless publish notices 'Backup done'
   date | gapless publish clock --event tick
   my-model | gapless publish jobs/42/tokens --lines --close
+  gapless publish logs/app --lines --file app.log.1 app.log
   gapless tail 'jobs/**' --json | gapless publish --ndjson --url https://other.example")]
 pub struct PublishArgs {
     /// Topic, as in jobs/42/tokens
     #[arg(required_unless_present = "ndjson", conflicts_with = "ndjson", value_parser = topic)]
     pub(super) topic: Option<String>,
     /// Data of the event; read from stdin if it is - or missing
-    #[arg(allow_negative_numbers = true, conflicts_with_all = ["lines", "ndjson"])]
+    #[arg(allow_negative_numbers = true, conflicts_with_all = ["lines", "ndjson", "file"])]
     pub(super) data: Option<String>,
+    /// Read these files instead of stdin: each is an event, or with --lines or --ndjson each of its lines
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(super) file: Vec<PathBuf>,
     /// Publish each line of stdin as an event, as it arrives
     #[arg(long)]
     pub(super) lines: bool,

@@ -12,13 +12,15 @@ use super::{
     bounds::{MAX_BYTES, MAX_LINES},
     input::InputLine,
 };
-use crate::cli::output::print_error;
+use crate::cli::{output::print_error, progress::beside};
 
 /// A line that was read: an envelope, or why it is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BatchLine {
     /// Its line number, from 1.
     pub(super) number: u64,
+    /// Its bytes in the input.
+    pub(super) length: u64,
     pub(super) envelope: Result<Bytes, String>,
 }
 
@@ -56,22 +58,24 @@ pub(super) struct LineFormat(pub(super) Option<String>);
 impl LineFormat {
     /// Converts a line. `None` for one that is not an event: a blank line among envelopes, or a removal (with a
     /// message).
-    pub(super) fn convert(&self, number: u64, line: InputLine) -> Option<BatchLine> {
+    pub(super) fn convert(&self, number: u64, line: InputLine, place: impl FnOnce() -> String) -> Option<BatchLine> {
         #[derive(Serialize)]
         struct WrappedLine<'a> {
             topic: &'a str,
             data: &'a str,
         }
+        let length = line.as_ref().map_or(0, |line| line.len() as u64 + 1);
         let envelope = line.and_then(|line| {
             let json = match &self.0 {
                 Some(topic) => serde_json::to_vec(&WrappedLine { topic, data: &line }),
                 None if line.trim().is_empty() => return Ok(Bytes::new()),
                 None => serde_json::from_str::<EnvelopeLine<'_>>(&line).and_then(|envelope| {
                     if envelope.is_removal() {
-                        print_error(format_args!(
-                            "line {number}: skipped: hub.removed reports that an event was removed from the hub where this line comes \
+                        let place = place();
+                        beside(|| print_error(format_args!(
+                            "{place}: skipped: hub.removed reports that an event was removed from the hub where this line comes \
                              from; a copy of it here stays until `gapless remove` removes it"
-                        ));
+                        )));
                         return Ok(Vec::new());
                     }
                     serde_json::to_vec(&envelope)
@@ -81,7 +85,7 @@ impl LineFormat {
                 format!("it is not an envelope, {{\"topic\":…,\"data\":…}} with optional event, retry and close: {error}")
             })
         });
-        (envelope != Ok(Bytes::new())).then_some(BatchLine { number, envelope })
+        (envelope != Ok(Bytes::new())).then_some(BatchLine { number, length, envelope })
     }
 }
 
@@ -114,7 +118,7 @@ mod tests {
     use super::*;
 
     fn item(form: &LineFormat, line: &str) -> Option<Result<String, String>> {
-        let item = form.convert(1, Ok(line.into()))?;
+        let item = form.convert(1, Ok(line.into()), String::new)?;
         Some(item.envelope.map(|json| String::from_utf8(json.to_vec()).expect("UTF-8")))
     }
 
@@ -150,8 +154,8 @@ mod tests {
 
     #[test]
     fn a_batch_ends_before_a_bad_line_and_at_its_bounds() {
-        let item = |number: u64, size: usize| BatchLine { number, envelope: Ok(vec![b'1'; size].into()) };
-        let bad = BatchLine { number: 3, envelope: Err("bad".into()) };
+        let item = |number: u64, size: usize| BatchLine { number, length: 0, envelope: Ok(vec![b'1'; size].into()) };
+        let bad = BatchLine { number: 3, length: 0, envelope: Err("bad".into()) };
         let mut waiting = VecDeque::from([item(1, 1), item(2, 1), bad.clone(), item(4, 2 * MAX_BYTES), item(5, 1)]);
         waiting.extend((6..10_000).map(|number| item(number, 1)));
         let mut batches = vec![take_batch(&mut waiting, MAX_LINES)];

@@ -1,4 +1,4 @@
-//! Reads stdin on a thread of its own, because a tokio runtime cannot shut down during a blocking read of stdin.
+//! Reads stdin or files on a thread of its own, because a tokio runtime cannot shut down during a blocking read of stdin.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,10 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
-use super::bounds::{MAX_BYTES, MAX_LINES};
+use super::{
+    bounds::{MAX_BYTES, MAX_LINES},
+    files::{EventUnit, InputFiles},
+};
 use crate::cli::CliError;
 
 /// Longest event: the maximum of the configuration key `publish.event_bytes`.
@@ -32,10 +35,10 @@ pub(super) fn all(input: impl Read) -> Result<Bytes, CliError> {
     Ok(data.into())
 }
 
-/// A line of stdin, or why it cannot be an event.
+/// A line of the input, or a file as a whole, or why it cannot be an event.
 pub(super) type InputLine = Result<String, String>;
 
-/// The lines of stdin, as they arrive.
+/// The lines of the input, as they arrive.
 pub(super) struct InputLines(Arc<InputQueue>);
 
 #[derive(Default)]
@@ -55,6 +58,19 @@ struct ReadAhead {
     end: Option<io::Result<()>>,
     /// The consumer was dropped.
     dropped: bool,
+    /// Number of lines read so far.
+    count: u64,
+    /// The files that were begun, each with the number of lines read before it.
+    files: Vec<(u64, String)>,
+    /// What an event is of these files.
+    unit: Option<EventUnit>,
+}
+
+impl ReadAhead {
+    /// The file that line `number` is in, with the number of lines before it.
+    fn file(&self, number: u64) -> Option<&(u64, String)> {
+        self.files[..self.files.partition_point(|(before, _)| *before < number)].last()
+    }
 }
 
 impl InputQueue {
@@ -65,6 +81,7 @@ impl InputQueue {
             self.space.wait(&mut ahead);
         }
         ahead.bytes += size(&line);
+        ahead.count += 1;
         ahead.lines.push_back(line);
         self.changed.notify_one();
         !ahead.dropped
@@ -77,26 +94,69 @@ fn size(line: &InputLine) -> usize {
 
 impl InputLines {
     /// Starts reading `input`. Lines come without their ends (LF or CRLF).
+    #[cfg(test)]
     pub(super) fn of(input: impl Read + Send + 'static) -> Self {
+        Self::start(move |queue| read_lines(input, queue).map(drop))
+    }
+
+    /// Starts reading `files`, one after the other.
+    pub(super) fn of_files(files: InputFiles, unit: EventUnit) -> Self {
+        let lines = Self::start(move |queue| {
+            for file in files.0 {
+                if let Some(name) = file.name() {
+                    let mut ahead = queue.read.lock();
+                    let before = ahead.count;
+                    ahead.files.push((before, name));
+                }
+                let whole =
+                    |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.path.display()));
+                let input = file.open().map_err(whole)?;
+                let goes_on = match unit {
+                    EventUnit::Line => read_lines(input, queue).map_err(whole)?,
+                    EventUnit::File => queue.push(whole_file(input).map_err(whole)?),
+                };
+                if !goes_on {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        lines.0.read.lock().unit = Some(unit);
+        lines
+    }
+
+    fn start(read: impl FnOnce(&InputQueue) -> io::Result<()> + Send + 'static) -> Self {
         let shared = Arc::new(InputQueue::default());
         let queue = Arc::clone(&shared);
         std::thread::spawn(move || {
-            let mut input = BufReader::new(input);
-            let end = loop {
-                match next(&mut input) {
-                    Ok(Some(line)) => {
-                        if !queue.push(line) {
-                            break Ok(());
-                        }
-                    }
-                    Ok(None) => break Ok(()),
-                    Err(error) => break Err(error),
-                }
-            };
+            let end = read(&queue);
             queue.read.lock().end = Some(end);
             queue.changed.notify_one();
         });
         Self(shared)
+    }
+
+    /// What an event of the input is called.
+    pub(super) fn noun(&self) -> &'static str {
+        match self.0.read.lock().unit {
+            Some(EventUnit::File) => "file",
+            Some(EventUnit::Line) | None => "line",
+        }
+    }
+
+    /// Where line `number` of the input is, for messages. It must have been read.
+    pub(super) fn place(&self, number: u64) -> String {
+        let ahead = self.0.read.lock();
+        match (ahead.file(number), ahead.unit) {
+            (Some((_, name)), Some(EventUnit::File)) => name.clone(),
+            (Some((before, name)), _) => format!("{name} line {}", number - before),
+            (None, _) => format!("line {number}"),
+        }
+    }
+
+    /// The file that line `number` is in, if it has a name.
+    pub(super) fn file(&self, number: u64) -> Option<String> {
+        self.0.read.lock().file(number).map(|(_, name)| name.clone())
     }
 
     /// Waits for a line, or for the end. Cancel safe.
@@ -144,6 +204,32 @@ impl Drop for InputLines {
     }
 }
 
+/// Pushes the lines of `input`. Returns whether the consumer is still there.
+fn read_lines(input: impl Read, queue: &InputQueue) -> io::Result<bool> {
+    let mut input = BufReader::new(input);
+    while let Some(line) = next(&mut input)? {
+        if !queue.push(line) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Reads all of `input` as the data of one event.
+fn whole_file(input: impl Read) -> io::Result<InputLine> {
+    let mut data = Vec::new();
+    input.take(MAX_EVENT_BYTES + 1).read_to_end(&mut data)?;
+    if data.len() as u64 > MAX_EVENT_BYTES {
+        return Ok(Err(TOO_LONG.into()));
+    }
+    Ok(String::from_utf8(data).map_err(|error| not_utf8(error.utf8_error())))
+}
+
+fn not_utf8(error: std::str::Utf8Error) -> String {
+    let at = error.valid_up_to() + 1;
+    format!("byte {at} is not UTF-8; encode binary data, for example as base64")
+}
+
 const TOO_LONG: &str = "the event has more than 64 MiB, the most that a hub can accept";
 
 /// Reads the next line. A line that is too long is skipped without keeping it in memory.
@@ -161,10 +247,7 @@ fn next(input: &mut impl BufRead) -> io::Result<Option<InputLine>> {
         }
         return Ok(Some(Err(TOO_LONG.into())));
     }
-    Ok(Some(std::str::from_utf8(text).map(str::to_owned).map_err(|error| {
-        let at = error.valid_up_to() + 1;
-        format!("byte {at} is not UTF-8; encode binary data, for example as base64")
-    })))
+    Ok(Some(std::str::from_utf8(text).map(str::to_owned).map_err(not_utf8)))
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ use std::ops::RangeInclusive;
 const MAX_NAMED: usize = 20;
 
 /// The outcomes of the lines so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
+    /// What is numbered: `line` or `file`.
+    noun: &'static str,
     /// Every line up to this number was published or refused.
     answered: u64,
     refused: u64,
@@ -16,6 +18,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// No outcome yet of any `noun`, `line` or `file`.
+    pub(super) fn new(noun: &'static str) -> Self {
+        Self { noun, answered: 0, refused: 0, ranges: Vec::new() }
+    }
+
     /// Records that the lines up to `number` have their receipts.
     pub(super) fn confirm(&mut self, number: u64) {
         self.answered = self.answered.max(number);
@@ -46,19 +53,19 @@ impl Ledger {
 
     /// The report when all lines have an outcome and some were refused.
     pub(super) fn refusal_report(&self) -> String {
-        let (refused, answered) = (self.refused, self.answered);
-        format!("{refused} of {answered} lines were refused, {}; all others are published", self.describe_ranges())
+        let Self { refused, answered, noun, .. } = self;
+        format!("{refused} of {answered} {noun}s were refused, {}; all others are published", self.describe_ranges())
     }
 
     /// The report when the command ends early because of `why`. It is not known whether the `doubtful` lines were
     /// published.
     pub(super) fn early_end_report(&self, why: &str, doubtful: Option<RangeInclusive<u64>>) -> String {
-        let answered = self.answered;
+        let (answered, noun) = (self.answered, self.noun);
         let mut report = match (answered, self.refused) {
-            (0, _) => format!("{why}; no line is confirmed"),
-            (_, 0) => format!("{why}; lines 1 to {answered} are published"),
+            (0, _) => format!("{why}; no {noun} is confirmed"),
+            (_, 0) => format!("{why}; {noun}s 1 to {answered} are published"),
             _ => format!(
-                "{why}; lines 1 to {answered} are published, except the refused ones: {}",
+                "{why}; {noun}s 1 to {answered} are published, except the refused ones: {}",
                 self.describe_ranges()
             ),
         };
@@ -67,22 +74,23 @@ impl Ledger {
             next = lines.end() + 1;
             report = format!(
                 "{report}; {} may have been published: check before you send them again",
-                describe_range(&lines)
+                self.describe_range(&lines)
             );
         }
-        format!("{report}; from line {next} on nothing is published")
+        format!("{report}; from {noun} {next} on nothing is published")
     }
 
     fn describe_ranges(&self) -> String {
-        let described: Vec<String> = self.ranges.iter().take(MAX_NAMED).map(describe_range).collect();
+        let described: Vec<String> =
+            self.ranges.iter().take(MAX_NAMED).map(|range| self.describe_range(range)).collect();
         let more = if self.ranges.len() > MAX_NAMED { " and more, each reported above" } else { "" };
         described.join(", ") + more
     }
-}
 
-fn describe_range(lines: &RangeInclusive<u64>) -> String {
-    let (first, last) = (lines.start(), lines.end());
-    if first == last { format!("line {first}") } else { format!("lines {first} to {last}") }
+    fn describe_range(&self, range: &RangeInclusive<u64>) -> String {
+        let (first, last, noun) = (range.start(), range.end(), self.noun);
+        if first == last { format!("{noun} {first}") } else { format!("{noun}s {first} to {last}") }
+    }
 }
 
 #[cfg(test)]
@@ -91,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_report_names_every_line_that_is_not_published() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new("line");
         assert_eq!(
             ledger.early_end_report("gone", None),
             "gone; no line is confirmed; from line 1 on nothing is published"
@@ -118,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_ranges_of_refused_lines_are_bounded() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new("line");
         (1..=100_000).step_by(2).for_each(|number| ledger.refuse(number));
         let report = ledger.refusal_report();
         assert!(

@@ -6,7 +6,7 @@
 //! nothing. While a batch is in flight, the next lines collect, so a slow hub results in larger batches. A line
 //! is not delayed to fill a batch, unless many batches were sent shortly before ([`pace`](super::pace)).
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use form_urlencoded::Serializer;
 use hyper::{
@@ -23,6 +23,7 @@ use super::{
     bounds::{MAX_BYTES, MAX_LINES},
     close,
     connection::{HubConnection, HubResponse, PATH, RequestFailure},
+    files::PublishedCount,
     input::InputLines,
     ledger::Ledger,
     pace::Pace,
@@ -33,7 +34,9 @@ use crate::cli::{
     delay,
     output::print_error,
     problem::HubProblem,
+    progress::beside,
 };
+use crate::progress::WorkProgress;
 
 /// How long a batch that may have been published is sent again: the default `publish.idempotency_window` of ten
 /// minutes, less one for the duration of a request. After that the hub may have forgotten the key. A hub may be
@@ -54,6 +57,7 @@ struct LineSender<'a, D: Dial, O> {
     /// Lines that are read, but not yet sent.
     waiting: VecDeque<BatchLine>,
     ledger: Ledger,
+    count: PublishedCount,
     /// Random prefix of all Idempotency-Keys of this process.
     key_prefix: String,
     /// Number of batches so far; part of their keys.
@@ -88,6 +92,7 @@ pub(super) async fn publish<D: Dial>(
     hub: &HubClient<D>,
     args: &PublishArgs,
     lines: InputLines,
+    progress: Option<Arc<WorkProgress>>,
     out: &mut impl io::Write,
 ) -> Result<(), CliError> {
     let mut query = Serializer::for_suffix(String::from(PATH), PATH.len());
@@ -97,10 +102,11 @@ pub(super) async fn publish<D: Dial>(
         connection: HubConnection::new(hub),
         target: query.finish().trim_end_matches('?').into(),
         form: LineFormat(args.topic.clone()),
-        lines,
         read: 0,
         waiting: VecDeque::new(),
-        ledger: Ledger::default(),
+        ledger: Ledger::new(lines.noun()),
+        count: PublishedCount::new(progress),
+        lines,
         key_prefix: random_key_prefix()?,
         batches: 0,
         pace: Pace::new(),
@@ -157,9 +163,13 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
             && let Some(line) = self.lines.pop()
         {
             self.read += 1;
-            if let Some(item) = self.form.convert(self.read, line) {
-                bytes += size(&item);
-                self.waiting.push_back(item);
+            let length = line.as_ref().map_or(0, |line| line.len() as u64 + 1);
+            match self.form.convert(self.read, line, || self.lines.place(self.read)) {
+                Some(item) => {
+                    bytes += size(&item);
+                    self.waiting.push_back(item);
+                }
+                None => self.count.add(0, length, || self.lines.file(self.read)),
             }
         }
     }
@@ -170,9 +180,11 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
     }
 
     fn refuse_first(&mut self) {
-        if let Some(BatchLine { number, envelope: Err(problem) }) = self.waiting.pop_front() {
+        if let Some(BatchLine { number, length, envelope: Err(problem) }) = self.waiting.pop_front() {
             self.ledger.refuse(number);
-            print_error(format_args!("line {number}: {problem}"));
+            let place = self.lines.place(number);
+            beside(|| print_error(format_args!("{place}: {problem}")));
+            self.count.add(0, length, || self.lines.file(number));
         }
     }
 
@@ -198,7 +210,7 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
             if doubtful.is_some_and(|since| since.elapsed() + wait > WINDOW) {
                 return Err(self.end_early(&reason, &batch, true));
             }
-            print_error(delay::retry_message(&reason, wait));
+            beside(|| print_error(delay::retry_message(&reason, wait)));
             sleep(wait).await;
         }
     }
@@ -275,10 +287,13 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
             let (sent, got) = (batch.len(), receipts.len());
             return Ok(SendOutcome::Fatal(CliError::NotAHub(format!("it returned {got} receipts for {sent} events"))));
         }
-        self.ledger.confirm(batch.iter().map(|item| item.number).max().unwrap_or_default());
+        let last = batch.iter().map(|item| item.number).max().unwrap_or_default();
+        self.ledger.confirm(last);
+        let bytes = batch.iter().map(|item| item.length).sum();
+        self.count.add(batch.len() as u64, bytes, || self.lines.file(last));
         self.max_lines = self.max_lines.saturating_mul(2).min(MAX_LINES);
         let lines: String = receipts.iter().flat_map(|receipt| [receipt.get(), "\n"]).collect();
-        self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()).map_err(CliError::output)?;
+        beside(|| self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush())).map_err(CliError::output)?;
         Ok(SendOutcome::Settled)
     }
 
@@ -304,7 +319,7 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
             };
             failures += 1;
             let wait = delay::next(FIRST_WAIT, retry_after, failures, fastrand::f64());
-            print_error(delay::retry_message(&reason, wait));
+            beside(|| print_error(delay::retry_message(&reason, wait)));
             sleep(wait).await;
         }
     }

@@ -1,4 +1,4 @@
-//! `gapless publish`: one event, or each line of stdin as one.
+//! `gapless publish`: one event, or each line of stdin, or files.
 //!
 //! | module | idea |
 //! |---|---|
@@ -10,7 +10,8 @@
 //! | `ledger` | the outcome of each line |
 //! | `pace` | the rate limit of batches |
 //! | `connection` | requests over one connection |
-//! | `input` | reads stdin on its own thread |
+//! | `files` | the files of `--file`, and the progress of publishing them |
+//! | `input` | reads stdin or files on its own thread |
 
 use std::io;
 
@@ -25,6 +26,7 @@ use super::{
     CliError,
     client::{Dial, HubClient},
     output::{self, print_line},
+    progress::{CountedUnit, ProgressLine},
 };
 
 mod args;
@@ -32,6 +34,7 @@ mod batch;
 mod bounds;
 mod close;
 mod connection;
+mod files;
 mod input;
 mod ledger;
 mod lines;
@@ -42,6 +45,7 @@ mod tests;
 pub use self::args::PublishArgs;
 use self::{
     connection::{HubConnection, HubResponse, PATH, RequestFailure},
+    files::{EventUnit, InputFiles},
     input::InputLines,
 };
 
@@ -50,16 +54,25 @@ use self::{
 /// # Errors
 /// When the hub cannot be reached or refuses, or when not every line has its receipt.
 pub async fn run(args: PublishArgs) -> Result<(), CliError> {
+    if args.key.is_some() && args.file.len() > 1 {
+        return Err(CliError::KeyOfFiles);
+    }
     let hub = HubClient::from_args(&args.hub)?;
     let mut out = output::stdout();
-    if args.lines || args.ndjson {
-        lines::publish(&hub, &args, InputLines::of(io::stdin()), &mut out).await
-    } else {
-        let data = match args.data.as_deref() {
-            None | Some("-") => input::all(io::stdin())?,
-            Some(data) => data.to_owned().into(),
-        };
-        one(&hub, &args, data, &mut out).await
+    let unit = if args.lines || args.ndjson { EventUnit::Line } else { EventUnit::File };
+    let files = InputFiles::of(&args.file)?;
+    let shown = files.progress();
+    let _line = shown.as_ref().map(|shown| ProgressLine::start(shown, CountedUnit::Bytes));
+    match (unit, args.file.len()) {
+        (EventUnit::File, 0) => {
+            let data = match args.data.as_deref() {
+                None | Some("-") => input::all(io::stdin())?,
+                Some(data) => data.to_owned().into(),
+            };
+            one(&hub, &args, data, &mut out).await
+        }
+        (EventUnit::File, 1) => one(&hub, &args, input::all(files.open_only()?)?, &mut out).await,
+        _ => lines::publish(&hub, &args, InputLines::of_files(files, unit), shown, &mut out).await,
     }
 }
 

@@ -27,7 +27,7 @@ fn publish(
     run(async {
         let (hub, requests) = hub(scripts);
         let result = if args.lines || args.ndjson {
-            lines::publish(&hub, &args, InputLines::of(input).all_read(), &mut out).await
+            lines::publish(&hub, &args, InputLines::of(input).all_read(), None, &mut out).await
         } else {
             one(&hub, &args, input.into(), &mut out).await
         };
@@ -170,7 +170,9 @@ fn receipts_are_printed_while_stdin_is_open() {
     let mut out = ReceiptSignal(error, Vec::new());
     run_in_real_time(async {
         let (hub, requests) = hub([batches(vec![receipts(&[1]), receipts(&[2])])]);
-        lines::publish(&hub, &args(&["t", "--lines"]), InputLines::of(reader), &mut out).await.expect("published");
+        lines::publish(&hub, &args(&["t", "--lines"]), InputLines::of(reader), None, &mut out)
+            .await
+            .expect("published");
         let sent = sent(&requests.borrow());
         assert!(sent.len() == 2 && sent[0].0 != sent[1].0, "a key for each batch: {sent:?}");
     });

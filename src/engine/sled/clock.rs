@@ -26,6 +26,15 @@ pub fn kept_clock(dir: &Path) -> KeptClock {
     fs::read_to_string(dir.join(FILE)).map(|text| parse(&text)).unwrap_or_default()
 }
 
+/// Number of lines of the saved clock of the store at `dir` that have no meaning; 0 when there is no file.
+pub(super) fn unknown_lines(dir: &Path) -> io::Result<usize> {
+    match fs::read_to_string(dir.join(FILE)) {
+        Ok(text) => Ok(text.lines().filter(|line| parse(line) == KeptClock::default()).count()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
 /// Replaces the saved clock, durably. Removes the file when `clock` is the default.
 pub(super) fn save(dir: &Path, clock: &KeptClock) -> io::Result<()> {
     let path = dir.join(FILE);

@@ -20,6 +20,10 @@ pub(super) struct Inspected {
     pub(super) keys: Vec<(KeyRecord, Seq)>,
     /// Ranges in which acknowledged events are missing.
     pub(super) lost: Vec<(Seq, Seq)>,
+    /// Entries of an incomplete commit, which were rolled back.
+    pub(super) torn: u64,
+    /// Damaged idempotency keys, which are forgotten.
+    pub(super) damaged_keys: u64,
 }
 
 /// Reads all of a segment whose positions begin at `first` and which covers positions up to `covered` at least: a copy
@@ -29,13 +33,18 @@ pub(super) struct Inspected {
 /// When sled cannot read it. No part of it can then be trusted.
 pub(super) fn inspect(tables: &Tables, first: Seq, covered: Seq) -> Result<Inspected, PartError> {
     let before = Seq(first.0.saturating_sub(1));
-    let mut found = Inspected { tally: SegmentTally::empty_after(before), keys: Vec::new(), lost: Vec::new() };
+    let tally = SegmentTally::empty_after(before);
+    let mut found = Inspected { tally, keys: Vec::new(), lost: Vec::new(), torn: 0, damaged_keys: 0 };
     let written = found.read_commits(tables)?;
     let committed = found.tally.span.head.max(covered);
     found.tally.span.head = committed;
-    let torn = roll_back(tables, committed)?;
-    if torn > 0 {
-        tracing::info!(after.seq = committed.0, entries = torn, "rolled back a commit that a crash left incomplete");
+    found.torn = roll_back(tables, committed)?;
+    if found.torn > 0 {
+        tracing::info!(
+            after.seq = committed.0,
+            entries = found.torn,
+            "rolled back a commit that a crash left incomplete"
+        );
     }
     let kept = found.read_blocks(tables)?;
     if written != kept {
@@ -118,6 +127,7 @@ impl Inspected {
                 "damaged idempotency keys are forgotten; a retry with one of them is published again"
             );
         }
+        self.damaged_keys = damaged;
         self.keys = keys.into_iter().filter(|(_, commit)| *commit <= committed).collect();
         Ok(())
     }

@@ -59,6 +59,13 @@ impl Meta {
         Ok(opened.map_err(DatabaseError::from_panic)??)
     }
 
+    /// Opens a copy in `dir`, and returns its revision, the checksum of all settings, and the number of damaged records.
+    pub(super) fn open_for_check(dir: &Path) -> Result<(Self, (u64, u64, u64)), DatabaseError> {
+        let (meta, known) = Self::open(dir)?;
+        let (revision, sum) = meta.state();
+        Ok((meta, (revision, sum, known.damaged)))
+    }
+
     fn read_all(&self) -> sled::Result<TopicRecords> {
         let mut known = TopicRecords::default();
         for entry in &self.settings {

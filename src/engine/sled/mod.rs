@@ -22,6 +22,7 @@
 //! | `removals`, `remove`, `scrub` | removing an event: the list of pending work, the tombstone, erasing the bytes |
 //! | `housekeeping` | background work: sealing segments and recording the head |
 //! | `presence`, `waits` | a missing directory and a disk that does not respond are not treated as damage |
+//! | `check` | checking a closed store without changing it |
 //! | `meta`, `clock`, `disk`, `space`, `config` | topic settings, the log's clock, files, free space, configuration |
 
 use std::io;
@@ -33,8 +34,10 @@ use super::log::store::{
     StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
 };
 use crate::event::{Millis, Seq, TopicName};
+use crate::progress::WorkProgress;
 
 mod block;
+mod check;
 mod clock;
 mod config;
 mod continuity;
@@ -79,6 +82,9 @@ mod write;
 #[cfg(target_os = "linux")]
 mod zero_fill;
 
+pub use check::{
+    CheckError, EXIT_UNCHECKED, Finding, FindingKind, Severity, StoreReport, StoreVerdict, check, check_scratch_bytes,
+};
 pub use clock::kept_clock;
 pub use config::{CACHE_BYTES_PER_SEGMENT, CLOSE_AFTER, MAX_OPEN_SEGMENTS, SCRUB_DELAY, SledConfig};
 pub use open_error::OpenError;
@@ -92,22 +98,33 @@ use waits::{WaitReporter, Waits};
 pub struct SledStore {
     shared: Arc<StoreShared>,
     housekeeper: Housekeeper,
+    /// How far the opening is, which ends with [`recovered`](Store::recovered).
+    opening: Arc<WorkProgress>,
     _watch: WaitReporter,
 }
 
 impl SledStore {
-    /// Opens the store in `config.dir`, or creates it. Blocks. Rolls back an incomplete commit, moves damaged parts to
+    /// [`open_reporting`](Self::open_reporting) to nobody.
+    ///
+    /// # Errors
+    /// Those of `open_reporting`.
+    pub fn open(config: SledConfig) -> Result<Self, OpenError> {
+        Self::open_reporting(config, Arc::default())
+    }
+
+    /// Opens the store in `config.dir`, or creates it. Counts segments in `progress`, here and in
+    /// [`recovered`](Store::recovered). Blocks. Rolls back an incomplete commit, moves damaged parts to
     /// `quarantine/` and reports the ranges lost with them.
     ///
     /// # Errors
     /// When another process has the store open, a newer gapless wrote it, or the system refuses access to its files.
     /// Damage is not an error.
-    pub fn open(config: SledConfig) -> Result<Self, OpenError> {
+    pub fn open_reporting(config: SledConfig, progress: Arc<WorkProgress>) -> Result<Self, OpenError> {
         let waits = Arc::new(Waits::default());
         let watch = WaitReporter::start(&waits);
-        let shared = Arc::new(open::open(config, waits)?);
+        let shared = Arc::new(open::open(config, waits, &progress)?);
         let housekeeper = Housekeeper::start(Arc::clone(&shared));
-        Ok(Self { shared, housekeeper, _watch: watch })
+        Ok(Self { shared, housekeeper, opening: progress, _watch: watch })
     }
 }
 
@@ -118,7 +135,7 @@ impl Store for SledStore {
 
     fn recovered(&self, topic: &mut dyn FnMut(TopicSummary)) -> Recovered {
         let recovered = self.shared.recovered.lock().take().expect("called once");
-        let lost = self.shared.summaries(topic);
+        let lost = self.shared.summaries(&self.opening, topic);
         Recovered { lost, ..recovered }
     }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::event::{Epoch, Millis, Seq};
+use crate::progress::WorkProgress;
 
 use super::super::log::store::{KeyRecord, Recovered};
 use super::config::SledConfig;
@@ -30,8 +31,8 @@ use super::waits::Waits;
 use super::watermark::{RESERVE_IDS, Watermark, WatermarkRead, WatermarkState};
 use super::{manifest, write};
 
-/// Opens the store in `config.dir`, or creates it.
-pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<StoreShared, OpenError> {
+/// Opens the store in `config.dir`, or creates it. Counts the segments in `progress`.
+pub(super) fn open(config: SledConfig, waits: Arc<Waits>, progress: &WorkProgress) -> Result<StoreShared, OpenError> {
     let begun = Instant::now();
     let dir = config.dir.clone();
     let waiting = waits.begin_write("opening the store");
@@ -48,7 +49,7 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>) -> Result<StoreShared,
     let mut found = StoreRecovery::start(&config, format)?;
     let (meta, known) = found.open_meta()?;
     check_durable(&meta)?;
-    let segments = found.open_segments()?;
+    let segments = found.open_segments(progress)?;
     found.check_head();
     let next = found.allocated.max(found.head).next();
     let writer = found.writer(&segments, next)?;

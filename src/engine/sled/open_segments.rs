@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{Millis, Seq};
+use crate::progress::WorkProgress;
 
 use super::super::log::store::{KeyRecord, TopicSummary};
 use super::damage::{discard, quarantine};
@@ -32,8 +33,9 @@ const LARGE_TOPICS: usize = 10_000;
 const LARGE_DIVISOR: u64 = super::reclaim::SMALL_DIVISOR;
 
 impl StoreRecovery<'_> {
-    /// Opens all segments, sorted by position. Quarantines damaged ones and removes those that a crash left over.
-    pub(super) fn open_segments(&mut self) -> Result<Vec<Arc<Segment>>, OpenError> {
+    /// Opens all segments, sorted by position. Quarantines damaged ones and removes those that a crash left over. Counts
+    /// them in `progress`.
+    pub(super) fn open_segments(&mut self, progress: &WorkProgress) -> Result<Vec<Arc<Segment>>, OpenError> {
         let root = self.config.dir.join("seg");
         let listed = self.read_manifest()?;
         let mut names = segment_names(&root).map_err(io_error(&root))?;
@@ -42,7 +44,9 @@ impl StoreRecovery<'_> {
         names.sort_unstable_by_key(|&(first, generation)| (std::cmp::Reverse(generation), first));
         let mut kept: Vec<OpenedSegment> = Vec::new();
         let mut damaged: Vec<(Seq, Option<Seq>)> = Vec::new();
-        for (first, generation) in names {
+        progress.begin("opening segments", names.len() as u64);
+        for (index, (first, generation)) in names.into_iter().enumerate() {
+            progress.add(u64::from(index > 0));
             let segment = Segment::new(&self.config.dir, first, generation);
             let superseded = |by: &OpenedSegment| {
                 by.segment.generation > generation && by.segment.first <= first && first <= by.head()
@@ -289,10 +293,14 @@ impl OpenedSegment {
 }
 
 impl StoreShared {
-    /// Calls `topic` with each segment's summary of each of its topics, oldest segment first. Returns all lost ranges.
-    pub(super) fn summaries(&self, topic: &mut dyn FnMut(TopicSummary)) -> Vec<(Seq, Seq)> {
+    /// Calls `topic` with each segment's summary of each of its topics, oldest segment first. Counts the segments in
+    /// `progress`. Returns all lost ranges.
+    pub(super) fn summaries(&self, progress: &WorkProgress, topic: &mut dyn FnMut(TopicSummary)) -> Vec<(Seq, Seq)> {
         let mut gone = Vec::new();
-        for segment in self.segments.list().iter() {
+        let list = self.segments.list();
+        progress.begin("reading the topics of segments", list.len() as u64);
+        for (index, segment) in list.iter().enumerate() {
+            progress.add(u64::from(index > 0));
             let unsealed =
                 segment.with_tally(|tally| tally.topics.values().map(|of| of.summary.clone()).for_each(&mut *topic));
             if unsealed.is_some() {

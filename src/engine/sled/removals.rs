@@ -84,25 +84,30 @@ impl Removals {
             failed: BTreeMap::new(),
             changed: false,
         };
-        let bytes = match fs::read(root.join(FILE)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(list),
-            Err(error) => return Err(error),
-        };
-        let Some((dirty, pending_notices)) = parse(&bytes) else {
-            tracing::error!(
-                "the list of segments to rewrite is damaged: every segment is rewritten, so that no byte of a removed \
-                 event stays"
-            );
-            let names = fs::read_dir(root.join("seg"))?;
-            let names = names.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-            list.add_dirty(names.filter_map(|name| super::segment::parse_dir_name(&name)));
-            list.changed = true;
-            return Ok(list);
+        let (dirty, pending_notices) = match read(root)? {
+            RemovalsRead::Missing => return Ok(list),
+            RemovalsRead::Intact(dirty, pending_notices) => (dirty, pending_notices),
+            RemovalsRead::Damaged => {
+                list.add_every_segment()?;
+                return Ok(list);
+            }
         };
         list.add_dirty(dirty);
         list.pending_notices = pending_notices;
         Ok(list)
+    }
+
+    /// Has every segment rewritten, because it is not known which ones must be.
+    fn add_every_segment(&mut self) -> io::Result<()> {
+        tracing::error!(
+            "the list of segments to rewrite is damaged: every segment is rewritten, so that no byte of a removed event \
+             stays"
+        );
+        let names = fs::read_dir(self.root.join("seg"))?;
+        let names = names.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        self.add_dirty(names.filter_map(|name| super::segment::parse_dir_name(&name)));
+        self.changed = true;
+        Ok(())
     }
 
     fn add_dirty(&mut self, names: impl IntoIterator<Item = Name>) {
@@ -253,8 +258,28 @@ impl Removals {
     }
 }
 
-/// The contents of the file: dirty segments, and removals whose notice is pending.
-type RemovalsRead = (Vec<Name>, Vec<(TopicKey, Seq)>);
+/// The result of reading the file.
+#[derive(Debug)]
+pub(super) enum RemovalsRead {
+    /// There is no file.
+    Missing,
+    /// The dirty segments, and the removals whose notice is pending.
+    Intact(Vec<Name>, Vec<(TopicKey, Seq)>),
+    /// The file is damaged.
+    Damaged,
+}
+
+/// Reads the file of the store in `root`.
+///
+/// # Errors
+/// When the system refuses the read, which is no sign of damage.
+pub(super) fn read(root: &Path) -> io::Result<RemovalsRead> {
+    match fs::read(root.join(FILE)) {
+        Ok(bytes) => Ok(parse(&bytes).unwrap_or(RemovalsRead::Damaged)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(RemovalsRead::Missing),
+        Err(error) => Err(error),
+    }
+}
 
 fn parse(bytes: &[u8]) -> Option<RemovalsRead> {
     let mut take = ByteReader::new(unseal(bytes, SALT)?);
@@ -267,7 +292,7 @@ fn parse(bytes: &[u8]) -> Option<RemovalsRead> {
     let count = take.number()?;
     let pending_notices =
         (0..count).map(|_| Some((TopicKey(take.number()?), Seq(take.number()?)))).collect::<Option<_>>()?;
-    Some((dirty, pending_notices))
+    Some(RemovalsRead::Intact(dirty, pending_notices))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! A slot: `version u8 | change u64 | epoch | head | reserved | clean u8 | revision of settings | sum of settings
 //! u64 | losses | lost ranges | CRC-32`, preceded by its length and padded to 4096 bytes.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -72,9 +72,21 @@ pub(super) enum WatermarkRead {
 }
 
 impl Watermark {
-    /// Reads the file at `path`.
+    /// Length of the file.
+    pub(super) const BYTES: u64 = 2 * SLOT_BYTES as u64;
+
+    /// Reads the file at `path`, to be written later.
     pub(super) fn open(path: &Path) -> io::Result<WatermarkRead> {
-        let file = match File::options().read(true).write(true).open(path) {
+        Self::open_with(File::options().read(true).write(true), path)
+    }
+
+    /// Reads the file at `path` without the right to write it: [`save`](Self::save) fails.
+    pub(super) fn open_read_only(path: &Path) -> io::Result<WatermarkRead> {
+        Self::open_with(File::options().read(true), path)
+    }
+
+    fn open_with(options: &OpenOptions, path: &Path) -> io::Result<WatermarkRead> {
+        let file = match options.open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(WatermarkRead::Missing),
             Err(error) => return Err(error),

@@ -3,10 +3,10 @@
 use super::*;
 
 /// The events of a store, and the keys of its topics.
-type Published = (Vec<(TopicKey, StoredEvent)>, HashMap<String, TopicKey>);
+pub(super) type Published = (Vec<(TopicKey, StoredEvent)>, HashMap<String, TopicKey>);
 
 /// Creates a small store with sealed segments and closes it.
-fn store(dir: &Path) -> Published {
+pub(super) fn store(dir: &Path) -> Published {
     let (mut bench, _) = Bench::with(small(dir));
     for n in 0..60_usize {
         bench.publish(&[("a", &format!("{n} {}", "a".repeat(n * 31 % 1500))), ("b", "b"), ("b", &"c".repeat(900))]);
@@ -16,12 +16,12 @@ fn store(dir: &Path) -> Published {
     (std::mem::take(&mut bench.events), std::mem::take(&mut bench.keys))
 }
 
-fn small(dir: &Path) -> SledConfig {
+pub(super) fn small(dir: &Path) -> SledConfig {
     SledConfig { rotate_bytes: 32 << 10, ..config(dir) }
 }
 
 /// All files of the store below `dir`.
-fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+pub(super) fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).expect("there") {
         let entry = entry.expect("there");
@@ -37,7 +37,12 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
 
 /// Opens a damaged store and reads all of it. Asserts that missing events were reported. Returns whether none is
 /// missing.
-fn check(dir: &Path, events: &[(TopicKey, StoredEvent)], keys: &HashMap<String, TopicKey>, what: &str) -> bool {
+pub(super) fn intact_events(
+    dir: &Path,
+    events: &[(TopicKey, StoredEvent)],
+    keys: &HashMap<String, TopicKey>,
+    what: &str,
+) -> bool {
     let opened = super::super::guard::guarded(|| SledStore::open(small(dir)));
     let store = match opened.unwrap_or_else(|panic| panic!("{what}: a panic: {panic}")) {
         Ok(store) => store,
@@ -118,7 +123,7 @@ fn check_copy(
     let _ = std::fs::remove_dir_all(copy);
     copy_dir(sound, copy);
     hurt(copy);
-    check(copy, events, keys, what)
+    intact_events(copy, events, keys, what)
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::engine::IdempotencyKey;
 use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
 
 mod basics;
+mod checking;
 mod crash;
 mod damage;
 mod fixture;
