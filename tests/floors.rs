@@ -65,6 +65,11 @@ const FENCED: &[(&[&str], &[&str])] = &[
     (&["humantime::"], &["event/duration"]),
     (&["serde_json::"], &["event/json_text", "http", "relay", "cli", "config", "telemetry", "access"]),
     (&["jsonwebtoken::"], &["access"]),
+    (&["indicatif::"], &["cli/progress"]),
+    (&["clap_complete::"], &["cli/completions"]),
+    (&["clap_mangen::"], &["cli/man"]),
+    (&["ratatui::"], &["cli/top"]),
+    (&["flate2::"], &["http/api/console"]),
     (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http/net", "cli", "access", "client"]),
 ];
 
