@@ -5,11 +5,8 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
+    process::Command,
 };
 
 use gapless::{
@@ -17,11 +14,17 @@ use gapless::{
         ConfigKey, KEYS,
         kinds::{DurationText, ValueKind as _},
     },
-    engine::sled::{FindingKind, Severity},
+    engine::sled::FindingKind,
     event::duration,
     http::message::problem::Code,
 };
 use serde_json::Value;
+
+#[allow(dead_code, reason = "shared with the promises, which use all of it")]
+#[path = "promises/support/mod.rs"]
+mod support;
+
+use support::hub::Hub;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -78,14 +81,11 @@ fn every_key_has_a_row_with_its_default_and_range() {
 fn every_finding_of_a_check_has_a_row() {
     let text = read("docs/OPERATIONS.md");
     for kind in FindingKind::ALL {
-        let severity = match kind.severity() {
-            Severity::Damage => "damage",
-            Severity::Unchecked => "not checked",
-            Severity::Note => "note",
-        };
-        let row = format!("| `{}` | {severity} | {} | {} |\n", kind.code(), kind.meaning(), kind.advice());
+        let row = format!("| `{}` | {} | {} | {} |\n", kind.code(), kind.severity(), kind.meaning(), kind.advice());
         assert!(text.contains(&row), "docs/OPERATIONS.md lacks {row}");
     }
+    let codes = FindingKind::ALL.iter().map(|kind| kind.code().to_owned());
+    assert_eq!(codes.collect::<BTreeSet<_>>(), first_cells("docs/OPERATIONS.md", "### Checking a store"));
 }
 
 #[test]
@@ -103,17 +103,16 @@ fn every_duration_in_the_documents_is_one() {
 
 #[test]
 fn every_figure_is_described_and_every_described_figure_exists() {
-    let hub = Hub::start();
-    let stats: Value = serde_json::from_str(&hub.get("/admin/stats")).unwrap();
+    let hub = Hub::start_with(&["--engine", "memory"]);
     let mut fields = BTreeSet::new();
-    leaves(&stats, "", &mut fields);
+    leaves(&hub.stats(), "", &mut fields);
     assert_eq!(fields, first_cells("docs/OPERATIONS.md", "### Stats"));
 
-    let history: Value = serde_json::from_str(&hub.get("/admin/history")).unwrap();
+    let history = hub.get("/admin/history").json();
     let columns: BTreeSet<String> = history.as_object().unwrap().keys().cloned().collect();
     assert_eq!(columns, first_cells("docs/OPERATIONS.md", "### History"));
 
-    let metrics = hub.get("/metrics");
+    let metrics = hub.get("/metrics").text();
     let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned));
     assert_eq!(names.collect::<BTreeSet<_>>(), first_cells("docs/OPERATIONS.md", "### Metrics"));
 }
@@ -161,45 +160,6 @@ fn first_cells(path: &str, heading: &str) -> BTreeSet<String> {
     let section = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}")).1;
     let section = section.split("\n#").next().unwrap();
     section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(str::to_owned)).collect()
-}
-
-/// The real hub, without a store.
-struct Hub {
-    process: Child,
-    address: String,
-}
-
-impl Hub {
-    fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
-            .args(["--listen", "127.0.0.1:0", "--engine", "memory"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{line:?} has no address")).1.into();
-        Self { process, address }
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut socket = TcpStream::connect(&self.address).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        write!(socket, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
-        body.to_owned()
-    }
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, IsTerminal},
+    io,
     net::{SocketAddr, ToSocketAddrs},
     sync::Arc,
     time::Duration,
@@ -21,7 +21,7 @@ use super::{
     CliError,
     client::{HubArgs, HubClient, HubConnector},
     output::{self, print_line},
-    progress::{CountedUnit, ProgressLine},
+    progress::{CountedUnit, ProgressLine, is_drawn},
 };
 use crate::{
     lifecycle::descriptors,
@@ -104,7 +104,7 @@ fn load(args: &BenchArgs, target: Target, topics: &LoadTopics) -> Result<LoadOut
     let count = topics.names.len();
     let progress = Arc::new(WorkProgress::default());
     // Where there is no terminal nothing is drawn, and the generator does no work for it.
-    if io::stderr().is_terminal() {
+    if is_drawn() {
         load.report_to(Arc::clone(&progress));
     }
     let opening = ProgressLine::start(&progress, CountedUnit::Items);

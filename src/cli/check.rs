@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Display,
-    io::{IsTerminal, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,7 +11,7 @@ use serde::Serialize;
 use super::{CliError, output, print_error};
 use crate::{
     config::{Effective, Flags},
-    event::{Millis, duration},
+    event::{Millis, byte_size, duration},
 };
 
 /// The value of a `--store` without one. No argument can contain it.
@@ -94,18 +93,17 @@ impl CheckArgs {
         } else {
             report.to_string()
         };
-        let mut out = output::stdout();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::output)
+        output::print(&mut output::stdout(), text.as_bytes())
     }
 }
 
 /// Tells a user at a terminal where a check makes copies, and how many bytes they take at most.
 pub fn announce_copies(scratch: &Path, bytes: u64) {
-    if std::io::stderr().is_terminal() {
-        let mib = bytes.div_ceil(1 << 20);
+    if output::stderr().is_terminal() {
         print_error(format_args!(
-            "one part of the store at a time is copied to {}, at most {mib} MiB",
-            scratch.display()
+            "one part of the store at a time is copied to {}, at most {}",
+            scratch.display(),
+            byte_size::spell(bytes)
         ));
     }
 }
@@ -121,7 +119,6 @@ pub fn run(
     ahead: Option<(Millis, Duration)>,
     leapt: Option<(Millis, Duration)>,
 ) -> Result<(), CliError> {
-    let mut out = output::stdout();
     let ahead = ahead.map(|(stamp, ahead)| {
         let ahead = duration::spell(ahead);
         format!(
@@ -136,7 +133,6 @@ pub fn run(
              # Ages, 'since' and Idempotency-Keys do not include that time.\n"
         )
     });
-    write!(out, "{effective}{}{}", ahead.unwrap_or_default(), leapt.unwrap_or_default())
-        .and_then(|()| out.flush())
-        .map_err(CliError::output)
+    let text = format!("{effective}{}{}", ahead.unwrap_or_default(), leapt.unwrap_or_default());
+    output::print(&mut output::stdout(), text.as_bytes())
 }

@@ -1,11 +1,9 @@
 //! `gapless completions`: a script that makes a shell complete commands and options.
 
-use std::io::Write;
-
 use clap::Command;
 use clap_complete::{Shell, generate};
 
-use super::CliError;
+use super::{CliError, output};
 
 /// The shell.
 #[derive(Debug, clap::Args)]
@@ -30,6 +28,5 @@ pub struct CompletionsArgs {
 pub fn run(args: &CompletionsArgs, mut root: Command) -> Result<(), CliError> {
     let mut script = Vec::new();
     generate(args.shell, &mut root, "gapless", &mut script);
-    let mut out = std::io::stdout().lock();
-    out.write_all(&script).and_then(|()| out.flush()).map_err(CliError::output)
+    output::print(&mut output::stdout(), &script)
 }

@@ -11,7 +11,7 @@ use clap_mangen::{
     roff::{Roff, bold, roman},
 };
 
-use super::CliError;
+use super::{CliError, output};
 use crate::config::KEYS;
 
 /// The page.
@@ -53,8 +53,7 @@ pub fn run(args: &ManArgs, mut root: Command) -> Result<(), CliError> {
             CliError::Nothing(format!("there is no command {name:?}; there are {}", names.join(", ")))
         })?,
     };
-    let mut out = std::io::stdout().lock();
-    out.write_all(&page(command, &root)).and_then(|()| out.flush()).map_err(CliError::output)
+    output::print(&mut output::stdout(), &page(command, &root))
 }
 
 fn page_name(command: &Command) -> &str {
@@ -158,7 +157,8 @@ fn see_also(command: &Command, root: &Command, out: &mut Vec<u8>) -> std::io::Re
         ("3", "check --store could not read all of the store"),
         ("75", "check --store: a hub is using the store"),
         ("78", "wrong configuration"),
-        ("130", "stopped by a second signal"),
+        ("129", "a command was ended in order by SIGHUP"),
+        ("130", "a command was ended in order by SIGINT, or the hub at once by a second signal"),
     ] {
         roff.control("TP", []);
         roff.text([bold(code)]);

@@ -4,7 +4,6 @@
 //! file get the bytes unchanged.
 
 use std::{
-    ffi::OsStr,
     fmt::Display,
     io::{self, IsTerminal, Write},
     os::fd::AsFd,
@@ -15,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::oneshot;
 
 use super::{CliError, text::visible};
+use crate::telemetry::colors;
 
 /// stdout, for the results of a command.
 pub(super) fn stdout() -> Screen<io::StdoutLock<'static>> {
@@ -58,7 +58,13 @@ pub fn print_error(what: impl Display) {
 
 /// Writes `line` and a line feed to `out`, and flushes it.
 pub(super) fn print_line(out: &mut impl Write, line: &[u8]) -> Result<(), CliError> {
-    out.write_all(line).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).map_err(CliError::output)
+    out.write_all(line).map_err(CliError::output)?;
+    print(out, b"\n")
+}
+
+/// Writes `text`, whole lines, to `out`, and flushes it.
+pub(super) fn print(out: &mut impl Write, text: &[u8]) -> Result<(), CliError> {
+    out.write_all(text).and_then(|()| out.flush()).map_err(CliError::output)
 }
 
 /// A writer that may be a terminal. Each write must contain whole UTF-8 characters.
@@ -78,8 +84,12 @@ impl<W> Screen<W> {
 
     /// Colours the output if `choice` and the environment say so.
     pub(super) fn colored(self, choice: ColorChoice) -> Self {
-        let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
-        Self { colored: has_colors(choice, self.is_terminal, no_color.as_deref(), term.as_deref()), ..self }
+        let colored = match choice {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => self.is_terminal && colors::are_wanted(),
+        };
+        Self { colored, ..self }
     }
 
     /// Wraps the inner writer, for example in a buffer.
@@ -132,16 +142,6 @@ impl<W: Write> Write for Screen<W> {
     }
 }
 
-/// Whether an output gets colours, with the values of `NO_COLOR` and `TERM` in the environment.
-fn has_colors(choice: ColorChoice, is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
-    match choice {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        // An empty NO_COLOR is none, as https://no-color.org says.
-        ColorChoice::Auto => is_terminal && no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::builder::styling::AnsiColor;
@@ -169,17 +169,5 @@ mod tests {
         assert_eq!(shown(ColorChoice::Always, Style::new()), "a\\u001b[0mb\n");
         assert_eq!(shown(ColorChoice::Never, red), "a\u{1b}[0mb\n");
         assert_eq!(shown(ColorChoice::Auto, red), "a\u{1b}[0mb\n", "no terminal");
-    }
-
-    #[test]
-    fn colours_are_for_terminals_that_have_them_and_for_users_that_want_them() {
-        let set = |text: &'static str| Some(OsStr::new(text));
-        let auto = |is_terminal, no_color, term| has_colors(ColorChoice::Auto, is_terminal, no_color, term);
-        assert!(auto(true, None, None) && auto(true, set(""), set("xterm")));
-        assert!(!auto(false, None, set("xterm")));
-        assert!(!auto(true, set("1"), set("xterm")) && !auto(true, set("0"), None));
-        assert!(!auto(true, None, set("dumb")));
-        assert!(has_colors(ColorChoice::Always, false, set("1"), set("dumb")));
-        assert!(!has_colors(ColorChoice::Never, true, None, None));
     }
 }

@@ -12,11 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressState as DrawnState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState as DrawnState, ProgressStyle};
 use parking_lot::Mutex;
 
 use crate::{
-    event::duration,
+    event::{byte_size, duration},
     progress::{ProgressState, WorkProgress},
 };
 
@@ -53,18 +53,33 @@ impl CountedUnit {
             (Self::Time, _) => "{wide_msg} [{bar:16}] {percent:>3}%{left}",
         };
         let style = ProgressStyle::with_template(template).expect("a valid template");
-        style.progress_chars("=> ").tick_chars("|/-\\ ").with_key("rate", write_rate).with_key("left", write_left)
+        let style = style.progress_chars("=> ").tick_chars("|/-\\ ");
+        let style = style.with_key("bytes", write_bytes).with_key("total_bytes", write_total_bytes);
+        style.with_key("rate", write_rate).with_key("left", write_left)
     }
+}
+
+/// The average rate of what was `done` in this time.
+pub(super) fn per_second(done: u64, elapsed: Duration) -> u64 {
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    done.saturating_mul(1000) / millis
+}
+
+fn write_bytes(state: &DrawnState, out: &mut dyn fmt::Write) {
+    let _memory = out.write_str(&byte_size::spell(state.pos()));
+}
+
+fn write_total_bytes(state: &DrawnState, out: &mut dyn fmt::Write) {
+    let _memory = out.write_str(&byte_size::spell(state.len().unwrap_or(0)));
 }
 
 /// Writes the average rate in bytes. indicatif's own estimate begins when the line appears.
 fn write_rate(state: &DrawnState, out: &mut dyn fmt::Write) {
-    let millis = u64::try_from(state.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-    let _memory = write!(out, "{}/s", BinaryBytes(state.pos().saturating_mul(1000) / millis));
+    let _memory = write!(out, "{}/s", byte_size::spell(per_second(state.pos(), state.elapsed())));
 }
 
-#[expect(clippy::cast_precision_loss, reason = "an estimate in seconds")]
 /// Writes the time left at the average rate, once there is one.
+#[expect(clippy::cast_precision_loss, reason = "an estimate in seconds")]
 fn write_left(state: &DrawnState, out: &mut dyn fmt::Write) {
     let (done, total) = (state.pos(), state.len().unwrap_or(0));
     if done == 0 || total == 0 {
@@ -76,6 +91,11 @@ fn write_left(state: &DrawnState, out: &mut dyn fmt::Write) {
 
 /// The longest time left that is shown, in seconds: a year.
 const MAX_LEFT: f64 = 365.0 * 86400.0;
+
+/// Whether progress is drawn: stderr is a terminal that can remove a line.
+pub(super) fn is_drawn() -> bool {
+    !ProgressDrawTarget::stderr().is_hidden()
+}
 
 /// Draws a progress until it is dropped.
 #[derive(Debug)]
@@ -92,7 +112,7 @@ impl ProgressLine {
     pub fn start(progress: &Arc<WorkProgress>, unit: CountedUnit) -> Self {
         let (running, stopped) = channel();
         let (removing, removed) = channel();
-        if !ProgressDrawTarget::stderr().is_hidden() {
+        if is_drawn() {
             let progress = Arc::clone(progress);
             let draw = move || {
                 draw(&progress, unit, &stopped);

@@ -13,6 +13,7 @@
 //! | [`id`] | `<epoch>-<seq>`, the id of an event and the text of a cursor |
 //! | [`position`] | where a reader begins, as text: cursors, `from` and `since` |
 //! | [`cursor`] | the delivery rule: seen, next, or a hole |
+//! | [`byte_size`] | numbers of bytes as text for people |
 //! | [`duration`] | durations as text: one parser, and a printed form for programs and one for people |
 //! | [`record`] | an event, before and after the log has assigned its position |
 //! | [`removal`] | the tombstone of a removed event, and the notice of a removal |
@@ -22,6 +23,7 @@
 //! | [`sse`] | encoder for `text/event-stream` |
 //! | [`sse_parser`] | incremental parser for `text/event-stream` |
 
+pub mod byte_size;
 pub mod cover;
 pub mod cursor;
 pub mod duration;

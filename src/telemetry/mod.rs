@@ -17,6 +17,7 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{keys::Log, kinds::LogFormat};
 
+pub mod colors;
 mod queue;
 
 use queue::LogQueue;
@@ -48,7 +49,7 @@ pub fn init(log: &Log, out: impl io::Write + Send + 'static) -> io::Result<()> {
     let lines = fmt().with_env_filter(filter).with_writer(queue).log_internal_errors(false);
     // An error means that a subscriber is already set, as may be the case in tests.
     let _already = match log.format {
-        LogFormat::Text => lines.with_ansi(has_colours()).try_init(),
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal() && colors::are_wanted()).try_init(),
         LogFormat::Json => {
             // The list of spans has the current one, too.
             lines.json().flatten_event(true).with_current_span(false).try_init()
@@ -57,13 +58,6 @@ pub fn init(log: &Log, out: impl io::Write + Send + 'static) -> io::Result<()> {
     // The default hook writes to stderr and blocks on its reader.
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
-}
-
-/// Whether the lines may have colours: on a terminal that has some, unless `NO_COLOR` is set.
-fn has_colours() -> bool {
-    let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stderr().is_terminal() && !forbidden && !is_dumb
 }
 
 /// Log lines dropped since the process started, because stderr was not read in time.

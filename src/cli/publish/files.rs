@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Read},
+    io::{self, Read},
     os::fd::AsFd,
     path::PathBuf,
     sync::Arc,
@@ -10,7 +10,11 @@ use std::{
 };
 
 use crate::{
-    cli::{CliError, text::visible},
+    cli::{
+        CliError,
+        progress::{is_drawn, per_second},
+        text::visible,
+    },
     progress::WorkProgress,
 };
 
@@ -62,12 +66,12 @@ impl InputFiles {
         file.open().map_err(|reason| CliError::File { path: file.path.clone(), reason })
     }
 
-    /// The progress of publishing them, when there is a terminal and their size is known.
+    /// The progress of publishing them, when it is drawn and their size is known.
     pub(super) fn progress(&self) -> Option<Arc<WorkProgress>> {
         let total = self.0.iter().map(|file| file.size).sum::<Option<u64>>()?;
         let progress = Arc::new(WorkProgress::default());
         progress.begin("publishing", total);
-        io::stderr().is_terminal().then_some(progress)
+        is_drawn().then_some(progress)
     }
 }
 
@@ -102,7 +106,7 @@ impl PublishedCount {
         let Some(progress) = &self.progress else { return };
         self.events += events;
         progress.add(bytes);
-        let rate = self.events * 1000 / u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        let rate = per_second(self.events, self.begun.elapsed());
         // Numbers first: a narrow terminal cuts the end.
         let file = file().map(|path| format!(" in {}", visible(path.rsplit('/').next().unwrap_or(&path))));
         progress.step(format!("{} events ({rate}/s){}", self.events, file.unwrap_or_default()));

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     access::{Access, AccessSettings, Findings, Grant, Refusal, hex},
-    cli::CliError,
+    cli::{CliError, output::print_line},
     event::{Filter, Millis, duration},
 };
 
@@ -57,8 +57,7 @@ pub(super) fn explain(
             }
         }
     };
-    let text = format!("{}\n", lines.join("\n"));
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::output)?;
+    print_line(out, lines.join("\n").as_bytes())?;
     outcome.map_err(|problem| CliError::TokenCommand(problem.into()))
 }
 

@@ -10,7 +10,7 @@
 //! | `nearest` | why a grant does or does not cover a topic |
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Read},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -48,7 +48,7 @@ pub fn run(args: &TokenArgs, settings: AccessSettings) -> Result<(), CliError> {
             Mint::new(&settings, args.issuer.as_deref(), args.key_file.as_deref()).map_err(CliError::TokenCommand)?;
         mint.token(&args.grant()?, args.subject.as_deref(), now, args.ttl.unwrap_or(TTL).as_secs())
     };
-    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(CliError::output)
+    output::print_line(&mut out, text.as_bytes())
 }
 
 /// A new static token, and its entry for the configuration.

@@ -14,8 +14,6 @@
 //! | `plain` | the statistics as text, for `--once` |
 //! | `terminal` | takes and restores the terminal |
 
-use std::io::{self, IsTerminal};
-
 use ratatui::crossterm::event::Event;
 use tokio::sync::mpsc;
 
@@ -68,7 +66,7 @@ pub async fn run(args: TopArgs) -> Result<(), CliError> {
         let text = plain::text(&args.hub.url, &stats, not_ready.as_deref());
         return output::print_line(&mut output::stdout(), text.trim_end().as_bytes());
     }
-    if !io::stdout().is_terminal() {
+    if !output::stdout().is_terminal() {
         return Err(CliError::NoTerminal);
     }
     let stop = stop::listen(terminal::restore).map_err(CliError::Signals)?;

@@ -6,7 +6,7 @@ use super::{
     attention,
     history::RecentPast,
     hub_stats::HubStats,
-    units::{bytes, count, duration, milliseconds, per_second, size},
+    units::{bytes_per_second, count, duration, milliseconds, per_second, size},
 };
 use crate::cli::text::one_line;
 
@@ -32,8 +32,8 @@ pub(super) fn text(url: &str, stats: &HubStats, not_ready: Option<&str>) -> Stri
     let (events, amounts) = (&stats.events, &stats.bytes);
     line("events in", format!("{}, {} in all", per_second(events.in_per_s), count(events.in_total)));
     line("events out", format!("{}, {} in all", per_second(events.out_per_s), count(events.out_total)));
-    line("bytes in", format!("{}/s, {} in all", bytes(amounts.in_per_s), size(amounts.in_total)));
-    line("bytes out", format!("{}/s, {} in all", bytes(amounts.out_per_s), size(amounts.out_total)));
+    line("bytes in", format!("{}, {} in all", bytes_per_second(amounts.in_per_s), size(amounts.in_total)));
+    line("bytes out", format!("{}, {} in all", bytes_per_second(amounts.out_per_s), size(amounts.out_total)));
     let (open, store) = (&stats.subscriptions, &stats.store);
     let by_kind = [("live", open.live), ("replaying", open.replaying), ("lagged", open.lagged)];
     line("streams", format!("{}{}", count(stats.subscribers), named(by_kind.into_iter())));
@@ -52,7 +52,7 @@ pub(super) fn text(url: &str, stats: &HubStats, not_ready: Option<&str>) -> Stri
     for topic in stats.busiest_topics() {
         let rate = |rate: Option<String>| rate.unwrap_or("-".into());
         let events = rate(topic.events_per_s.map(per_second));
-        let amount = rate(topic.bytes_per_s.map(|rate| format!("{}/s", bytes(rate))));
+        let amount = rate(topic.bytes_per_s.map(bytes_per_second));
         line("topic", format!("{events}, {amount}, {} streams: {}", count(topic.subscribers), topic.topic));
     }
     for holder in &stats.holders {

@@ -1,5 +1,9 @@
 //! Numbers with units, as a person reads them.
 
+use crate::event::byte_size;
+
+pub(super) use crate::event::byte_size::spell as size;
+
 /// A whole number with separators: `1,234,567`.
 pub(super) fn count(value: u64) -> String {
     let digits = value.to_string();
@@ -18,25 +22,9 @@ pub(super) fn per_second(value: f64) -> String {
     if value > 0.0 && value < 9.95 { format!("{value:.1}/s") } else { format!("{}/s", count(whole(value))) }
 }
 
-/// Bytes in the largest binary unit that fits: `1.2 MiB`.
-pub(super) fn bytes(value: f64) -> String {
-    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let (mut value, mut unit) = (value.max(0.0), 0);
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit > 0 && value < 99.95 {
-        format!("{value:.1} {}", UNITS[unit])
-    } else {
-        format!("{value:.0} {}", UNITS[unit])
-    }
-}
-
-/// Whole bytes, as [`bytes`].
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn size(value: u64) -> String {
-    bytes(value as f64)
+/// A rate of bytes: `1.2 MiB/s`.
+pub(super) fn bytes_per_second(value: f64) -> String {
+    format!("{}/s", byte_size::spell(whole(value)))
 }
 
 /// Milliseconds: `1.2 ms`.
@@ -75,13 +63,10 @@ mod tests {
     fn numbers_are_short_and_have_units() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.0, 0.26, 9.94, 9.96, 1204.4].map(per_second), ["0/s", "0.3/s", "9.9/s", "10/s", "1,204/s"]);
-        assert_eq!(
-            [0, 999, 1000, 1024, 102_400, 1_073_741_824].map(size),
-            ["0 B", "999 B", "1.0 KiB", "1.0 KiB", "100 KiB", "1.0 GiB"]
-        );
+        assert_eq!([0.4, 1536.0].map(bytes_per_second), ["0 B/s", "1.5 KiB/s"]);
         assert_eq!([1.234, 123.4, 12_345.0].map(milliseconds), ["1.2 ms", "123 ms", "12,345 ms"]);
         assert_eq!([5.0, 65.0, 7384.0, 90_000.0].map(duration), ["5s", "1m 5s", "2h 3m", "1d 1h"]);
-        assert_eq!((whole(-1.0), whole(f64::NAN), size(u64::MAX)), (0, 0, "16384 PiB".into()));
+        assert_eq!((whole(-1.0), whole(f64::NAN)), (0, 0));
         assert_eq!(
             (several(1, "reader", "readers"), several(0, "reader", "readers")),
             ("1 reader".into(), "0 readers".into())

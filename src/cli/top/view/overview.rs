@@ -12,7 +12,7 @@ use super::clean::clean;
 use crate::cli::top::{
     hub_stats::HubStats,
     model::HubView,
-    units::{bytes, count, milliseconds, per_second, several, size},
+    units::{bytes_per_second, count, milliseconds, per_second, several, size},
 };
 
 /// Flows: events in and out, bytes in and out.
@@ -69,8 +69,8 @@ fn rate(stats: &HubStats, at: usize) -> String {
     match at {
         0 => per_second(stats.events.in_per_s),
         1 => per_second(stats.events.out_per_s),
-        2 => format!("{}/s", bytes(stats.bytes.in_per_s)),
-        _ => format!("{}/s", bytes(stats.bytes.out_per_s)),
+        2 => bytes_per_second(stats.bytes.in_per_s),
+        _ => bytes_per_second(stats.bytes.out_per_s),
     }
 }
 

@@ -11,7 +11,7 @@ use ratatui::{
 use super::clean::clean;
 use crate::cli::top::{
     model::{BusiestTable, SortColumn, TopModel},
-    units::{bytes, count, per_second, size},
+    units::{bytes_per_second, count, per_second, size},
 };
 
 /// Columns of a number.
@@ -75,7 +75,7 @@ fn topics(model: &TopModel) -> Vec<BusiestRow> {
         name: clean(&topic.topic),
         numbers: vec![
             (SortColumn::Events, topic.events_per_s.map_or(UNKNOWN.into(), per_second)),
-            (SortColumn::Bytes, topic.bytes_per_s.map_or(UNKNOWN.into(), |rate| format!("{}/s", bytes(rate)))),
+            (SortColumn::Bytes, topic.bytes_per_s.map_or(UNKNOWN.into(), bytes_per_second)),
             (SortColumn::Streams, count(topic.subscribers)),
         ],
     };

@@ -18,6 +18,16 @@ pub enum Severity {
     Damage,
 }
 
+impl Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Note => "note",
+            Self::Unchecked => "not checked",
+            Self::Damage => "damage",
+        })
+    }
+}
+
 macro_rules! kinds {
     ($($name:ident $code:literal $severity:ident $meaning:literal $advice:literal)*) => {
         /// A kind of finding.

@@ -30,7 +30,7 @@ use super::removals::{self, RemovalsRead};
 use super::segment;
 use super::watermark::{RESERVE_IDS, Watermark, WatermarkRead, WatermarkState};
 use super::{clock, database::DatabaseError};
-use crate::event::Seq;
+use crate::event::{Seq, byte_size};
 use crate::progress::WorkProgress;
 
 mod finding;
@@ -276,7 +276,7 @@ impl StoreCheck<'_> {
                 let dir = self.root.join(&name);
                 let count = fs::read_dir(&dir).map_or(0, Iterator::count);
                 if count > 0 {
-                    let what = format!("{count} entries of {} KiB", disk::bytes_of(&dir) >> 10);
+                    let what = format!("{count} entries of {}", byte_size::spell(disk::bytes_of(&dir)));
                     self.add(Kind::Quarantined, name, what);
                 }
             } else if !KNOWN.contains(&&*name) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 
 use super::finding::{Finding, Severity};
+use crate::event::byte_size;
 
 /// What a store holds, and what is wrong with it. `Display` is text for an operator; serialized, it is the object that
 /// docs/OPERATIONS.md describes.
@@ -97,39 +98,17 @@ impl Display for StoreReport {
         row("newest id", &format_args!("{}-{newest}", epoch.as_deref().unwrap_or("?")))?;
         row("segments", segments)?;
         row("topics", topics)?;
-        row("events", &format_args!("{events}, {} of data", BytesText(*bytes)))?;
-        row("disk", &BytesText(*disk_bytes))?;
+        row("events", &format_args!("{events}, {} of data", byte_size::spell(*bytes)))?;
+        row("disk", &byte_size::spell(*disk_bytes))?;
         if *losses > 0 {
             row("losses", &format_args!("{losses} recorded since the store was created"))?;
         }
         for finding in &self.findings {
-            let word = match finding.kind.severity() {
-                Severity::Damage => "damage",
-                Severity::Unchecked => "not checked",
-                Severity::Note => "note",
-            };
-            writeln!(f, "\n{word} {}: {finding}", finding.kind.code())?;
+            writeln!(f, "\n{} {}: {finding}", finding.kind.severity(), finding.kind.code())?;
         }
         if self.verdict != StoreVerdict(Severity::Note) {
             writeln!(f, "\ndocs/OPERATIONS.md explains each finding: \"Checking a store\", and \"Damage\"")?;
         }
         Ok(())
-    }
-}
-
-/// A number of bytes, for people.
-struct BytesText(u64);
-
-impl Display for BytesText {
-    #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut value = self.0 as f64;
-        for unit in ["bytes", "KiB", "MiB", "GiB"] {
-            if value < 1024.0 {
-                return if unit == "bytes" { write!(f, "{} {unit}", self.0) } else { write!(f, "{value:.1} {unit}") };
-            }
-            value /= 1024.0;
-        }
-        write!(f, "{value:.1} TiB")
     }
 }

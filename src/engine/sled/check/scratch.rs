@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::database::{self, DatabaseError, LOG_SEGMENT_BYTES};
 use super::super::{disk, summary};
+use crate::event::byte_size;
 use crate::progress::WorkProgress;
 
 /// Free space that a copy leaves: sled fills its newest log segment with zeros, and writes a snapshot.
@@ -51,8 +52,8 @@ impl CopyScratch<'_> {
         let free = disk::space(self.dir).map_err(|error| self.refused(&error))?.free;
         let needed = apparent_bytes(from) + MARGIN_BYTES;
         if free < needed {
-            let (needed, free) = (needed >> 20, free >> 20);
-            let problem = format!("{} has {free} MiB free, and a copy needs {needed} MiB", self.dir.display());
+            let (needed, free) = (byte_size::spell(needed), byte_size::spell(free));
+            let problem = format!("{} has {free} free, and a copy needs {needed}", self.dir.display());
             return Err(CheckCopyError::Scratch(problem));
         }
         let result = self.copy_dir(from, &copy).and_then(|()| Ok(read(&copy)?)).map(|(handle, found)| {
